@@ -32,6 +32,7 @@ from services.audit.adapters.tables import MESSAGING
 from services.audit.log import api
 from services.audit.log.adapters.directory_publication import DirectoryPublication
 from services.audit.log.adapters.signing_key import load_log_key
+from services.audit.log.adapters.sql_due_receipts import SqlDueReceipts
 from services.audit.log.adapters.sql_log import SqlLog
 from services.audit.log.adapters.sql_publication import SqlPublicationRecord
 from services.audit.log.adapters.sql_retention import SqlClosures
@@ -70,7 +71,7 @@ def grow(options: Mapping[str, Any]) -> Mapping[str, float]:
     with _log(Path(options["directory"])) as (database, log, key):
         upgrade("services.audit", database)
         SelfCheck(database, log, key, SystemClock()).run()
-        sequencer = Sequencer(log, key, os.urandom, SqlClosures())
+        sequencer = Sequencer(log, key, os.urandom, SqlClosures(), SqlDueReceipts())
         freeze_gc()  # as the service does after its start
         size, sample, batch = options["size"], options["sample"], options["batch"]
 

@@ -75,7 +75,16 @@ MADE: Final[Mapping[str, frozenset[str]]] = {
 }
 # Tables without rows for a closed referral.
 EMPTY: Final = frozenset(
-    {"outbox", "retries", "sealed_cases", "suspended_acceptors", "witnesses", "unfiled"}
+    {
+        "outbox",
+        "unreceipted",
+        "due_receipts",
+        "retries",
+        "sealed_cases",
+        "suspended_acceptors",
+        "witnesses",
+        "unfiled",
+    }
     | {"answers", "held_notes", "placement_keys"}
 )
 # Tables that do not grow with the referrals.

@@ -17,9 +17,11 @@ from contracts.topology import (
     DEAD_LETTER_SUFFIX,
     EVENT_QUEUES,
     EVENTS,
+    LOG,
     OPERATIONS,
     PARKED,
     QUERIES,
+    RECEIPT_QUEUES,
     RECEIPTS,
     REPLAYS,
     REPLIES,
@@ -54,7 +56,13 @@ def user_name(hub: str, user: str) -> str:
 
 def queues_of(service: str) -> tuple[str, ...]:
     """Return the queues that the service consumes."""
-    names = (*ROUTING_PARTITIONS, ROUTING_QUERIES, *EVENT_QUEUES, *CASE_QUEUES)
+    names = (
+        *ROUTING_PARTITIONS,
+        ROUTING_QUERIES,
+        *EVENT_QUEUES,
+        *CASE_QUEUES,
+        *RECEIPT_QUEUES.values(),
+    )
     return tuple(name for name in names if name.partition(".")[0] == service)
 
 
@@ -66,7 +74,7 @@ def dead_letter_queues_of(service: str) -> tuple[str, ...]:
 
 def exchanges_of(service: str) -> tuple[str, ...]:
     """Return the exchanges that the service publishes to."""
-    own = {f"{exchange}.{service}" for exchange in (EVENTS, CASES, PARKED)}
+    own = {LOG, *(f"{exchange}.{service}" for exchange in (EVENTS, CASES, PARKED))}
     if service in REQUESTERS:
         own.add(QUERIES)
     match service:

@@ -29,7 +29,8 @@ PARKED = "kopuro.parked"  # a service's own dead-letter queues
 QUERIES = "kopuro.queries"  # queues of requests
 REPLIES = "kopuro.replies"  # a requester's private queues
 SNAPSHOTS = "kopuro.snapshots"  # the directory's snapshots, to the queues of replicas
-RECEIPTS = "kopuro.receipts"  # audit's receipts, to the mailboxes
+RECEIPTS = "kopuro.receipts"  # audit's receipts, to the mailboxes and to the authors of events
+LOG = "kopuro.log"  # events that have no receipt, offered to the log again and to no other consumer
 REPLAYS = "kopuro.replays"  # replayed dead letters, to the queue that they came from
 
 DEAD_LETTER_SUFFIX = ".parked"
@@ -271,6 +272,7 @@ OWNERS: Mapping[str, frozenset[str]] = {
                 "log.exported",
                 "receipts.issued",
                 "receipt.issued",
+                "events.logged",
                 "content.erased",
             ),
         ),
@@ -284,12 +286,16 @@ def owners_of(routing_key: str) -> frozenset[str]:
     return OWNERS.get(routing_key, frozenset())
 
 
+LOG_QUEUE = "audit.log"
+# The queues in which services receive audit's receipts for the events that they published.
+RECEIPT_QUEUES: Mapping[str, str] = {service: f"{service}.receipts" for service in SERVICES}
+
 # The routing keys that each queue receives from `kopuro.events`.
 EVENT_QUEUES: Mapping[str, tuple[str, ...]] = {
     "intake.offers": ("offer.opened",),
     "delivery.events": DELIVERY_KEYS,
     "vault.events": VAULT_KEYS,
-    "audit.log": ("#",),
+    LOG_QUEUE: ("#",),
     "directory.requests": ("replica.requested",),
     "intake.directory": ACCESS_KEYS,
     "routing.directory": (*ACCESS_KEYS, "agreement.changed"),
@@ -355,9 +361,9 @@ def merged(*parts: Topology) -> Topology:
 
 def hub_topology() -> Topology:
     """Return the topology of one hub."""
-    consumers = (ROUTING, *EVENT_QUEUES, *CASE_QUEUES)
+    consumers = (ROUTING, *EVENT_QUEUES, *CASE_QUEUES, *RECEIPT_QUEUES.values())
     work_queues = [work_queue(partition, ROUTING) for partition in ROUTING_PARTITIONS]
-    work_queues += [work_queue(name, name) for name in (*EVENT_QUEUES, *CASE_QUEUES)]
+    work_queues += [work_queue(name, name) for name in consumers[1:]]
     # Queries are useless after their deadline: a classic queue that drops them.
     queries = Queue(name=ROUTING_QUERIES, arguments={"x-message-ttl": QUERY_DEADLINE_MS})
     return merged(
@@ -379,7 +385,8 @@ def hub_topology() -> Topology:
         addressed(PARKED, [dead_letter_queue_name(consumer) for consumer in consumers]),
         addressed(QUERIES, [ROUTING_QUERIES]),
         addressed(SNAPSHOTS, REPLICA_QUEUES),
-        addressed(RECEIPTS, [MAILBOXES]),
+        addressed(RECEIPTS, [MAILBOXES, *RECEIPT_QUEUES.values()]),
+        addressed(LOG, [LOG_QUEUE]),
         addressed(REPLAYS, [queue.name for queue in work_queues]),
         Topology(
             exchanges=tuple(Exchange(name=f"{REPLIES}.{name}", kind="direct") for name in REQUESTERS),

@@ -94,6 +94,7 @@ PUBLISHERS: Mapping[type[Fact], str] = {
     facts.ContentErased: "audit",
     facts.LogExported: "audit",
     facts.ReceiptsIssued: "audit",
+    facts.EventsLogged: "audit",
     facts.ReceiptIssued: NO_PUBLISHER,
     facts.OrganizationChanged: "directory",
     facts.AgreementChanged: "directory",
@@ -119,6 +120,7 @@ PUBLISHERS: Mapping[type[Fact], str] = {
 # These facts use no exchange: they are published directly to a queue, or not at all.
 DIRECT: Mapping[type[Fact], str] = {
     facts.ReceiptsIssued: "`delivery.events`, directly to the queue",
+    facts.EventsLogged: "`<service>.receipts` of the author, directly to the queue",
     facts.ReceiptIssued: "`delivery.events`, directly to the queue",
     facts.ReplicaCompleted: "the requesting queue, directly",
     facts.NoteDelivered: "none: delivery writes it into the mailbox",

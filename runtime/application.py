@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Generic, Protocol, TypeVar
 
@@ -14,6 +14,7 @@ from runtime.access.tokens import TokenVerifier
 from runtime.background import Background
 from runtime.clock import Clock, SystemClock
 from runtime.messaging.messenger import Messenger
+from runtime.messaging.ports import Delivery
 from runtime.settings import Settings
 from runtime.telemetry.metrics import process_registry
 
@@ -67,6 +68,11 @@ class Application(Generic[H]):
             self.stopping = True
             for wake in self.releases:
                 wake()
+
+    def process_receipts(self, deliveries: Sequence[Delivery]) -> None:
+        """Process audit's receipts for this service's events."""
+        assert self.messenger is not None
+        self.messenger.receipts.process(deliveries)
 
     def close(self) -> None:
         """Release the resources of the process. Called once, after all work has ended."""

@@ -57,6 +57,7 @@ class Platform:
             ("topology", self.messenger.topology_alarm),
             ("messages", self.messenger.stalled_loops.alarm),
             ("parked", self.messenger.parked.alarm),
+            ("receipts", self.messenger.unreceipted.alarm),
             ("database", self.database.alarm),
             ("clocks", self.messenger.clocks.alarm),
         ]
@@ -95,6 +96,7 @@ def build_platform(name: str, settings: Settings, tables: MessagingTables) -> Pl
         clock=clock,
         registry=registry,
         authors=authors,
+        receipt_time=settings.receipt_time,
     )
     return Platform(
         settings=settings,

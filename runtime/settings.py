@@ -18,6 +18,7 @@ T = TypeVar("T")
 TWO_PERSON = "two-person"
 ONE_PERSON = "one-person"
 KEY_PAUSE = timedelta(days=1)
+RECEIPT_TIME = timedelta(minutes=15)
 
 _ADDRESS = re.compile(r"(?P<host>[^:\s/]+):(?P<port>\d{1,5})")
 _HUB = re.compile(r"[a-z]{2}")
@@ -59,6 +60,8 @@ class Settings:
     # KOPURO_KEY_PAUSE_SECONDS, vault only: how long no case is released to a sealing key that replaced an
     # earlier one without proof of that key
     key_pause: timedelta = KEY_PAUSE
+    # KOPURO_RECEIPT_SECONDS, optional: how long audit's receipt for a published event may take
+    receipt_time: timedelta = RECEIPT_TIME
     token_signing_key: Path | None = None  # KOPURO_TOKEN_SIGNING_KEY, directory only
     log_signing_key: Path | None = None  # KOPURO_LOG_SIGNING_KEY, audit only
     policy: Path | None = None  # KOPURO_POLICY, routing only, optional
@@ -131,6 +134,7 @@ class Settings:
             manifest=required("KOPURO_MANIFEST", _file, Path()),
             hub_key=required("KOPURO_HUB_KEY", _file, Path()),
             key_pause=seconds("KOPURO_KEY_PAUSE_SECONDS", KEY_PAUSE),
+            receipt_time=seconds("KOPURO_RECEIPT_SECONDS", RECEIPT_TIME),
             custody_key=file("KOPURO_CUSTODY_KEY"),
             token_signing_key=file("KOPURO_TOKEN_SIGNING_KEY"),
             log_signing_key=file("KOPURO_LOG_SIGNING_KEY"),

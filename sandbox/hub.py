@@ -211,6 +211,8 @@ class Hub:
             "KOPURO_MANIFEST": str(self.files.manifest),
             "KOPURO_HUB_KEY": str(self.files.hub_key),
         }
+        if seconds := self._environment.get("KOPURO_RECEIPT_SECONDS"):
+            environment["KOPURO_RECEIPT_SECONDS"] = seconds
         # Each secret goes only to the service that uses it.
         match service:
             case "vault":

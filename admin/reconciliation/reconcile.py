@@ -21,7 +21,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -37,6 +37,7 @@ from admin.reconciliation.differences import (
     rewritten_records,
 )
 from admin.reconciliation.service_states import SERVICES, ServiceStates, open_read_only
+from admin.reconciliation.unreceipted_events import unlogged_events
 from contracts.facts import CATALOGUE
 from contracts.topology import DELIVERY_KEYS, topic_matches
 from runtime.storage.database import sqlite_url
@@ -57,13 +58,17 @@ DELIVERED: Final = frozenset(
 
 @dataclass(kw_only=True, slots=True)
 class Compared:
-    """Counts of what was compared. unsettled: referrals that changed too recently."""
+    """Counts of what was compared. unsettled: referrals that changed too recently.
+
+    unreceipted: settled events of each service for which audit has sent no receipt.
+    """
 
     referrals: int = 0
     unsettled: int = 0
     messages: int = 0
     revisions: int = 0
     decisions: int = 0
+    unreceipted: dict[str, int] = field(default_factory=dict)
 
 
 def reconcile(states: ServiceStates, settled: dt.datetime, compared: Compared) -> Iterator[Difference]:
@@ -93,6 +98,7 @@ def reconcile(states: ServiceStates, settled: dt.datetime, compared: Compared) -
     yield from directory_differences(made, logged, settled)
     yield from rewritten_records(current, logged, made, settled)
     yield from decision_differences(states, settled, compared)
+    yield from _unlogged(states, settled, compared)
     for damage in states.content_damage(PAGE):
         yield Difference(referral_id=None, record="log", where="log", what=damage)
     for index, mismatch in sorted(states.mismatches.items()):
@@ -140,6 +146,16 @@ def _unrecorded(states: ServiceStates, settled: dt.datetime, compared: Compared)
                 yield Difference(referral_id=message.referral_id, where="delivery", what=what)
 
 
+def _unlogged(states: ServiceStates, settled: dt.datetime, compared: Compared) -> Iterator[Difference]:
+    for service in SERVICES:
+        compared.unreceipted[service] = 0
+        for page in states.unreceipted(service, PAGE):
+            published = [event for event in page if event.published_at <= settled]
+            compared.unreceipted[service] += len(published)
+            logged = states.logged_facts([event.id for event in published])
+            yield from unlogged_events(service, published, logged)
+
+
 def engines(urls: Mapping[str, str]) -> dict[str, Engine]:
     """Return a read-only engine for each service."""
     return {service: open_read_only(urls[service]) for service in SERVICES}
@@ -163,9 +179,14 @@ def run(urls: Mapping[str, str], *, settled_seconds: float, as_json: bool) -> in
         _write(
             f"{verdict}: {compared.referrals} referrals, {compared.messages} messages, "
             f"{compared.revisions} directory revisions and {compared.decisions} decisions compared, "
-            f"{compared.unsettled} referrals skipped as too recent"
+            f"{compared.unsettled} referrals skipped as too recent; "
+            f"events without a receipt: {_counts(compared.unreceipted)}"
         )
     return 1 if found else 0
+
+
+def _counts(unreceipted: Mapping[str, int]) -> str:
+    return ", ".join(f"{service} {count}" for service, count in unreceipted.items() if count) or "none"
 
 
 def _line(difference: Difference, as_json: bool) -> str:

@@ -10,6 +10,7 @@ tests/services/test_reconcile.py fails until it does:
     delivery  mailbox_messages(sequence, message_id, type, referral_id, queued_at)
     directory revisions(subject, id, number, changed_at),
               organizations, agreements, token_keys(id, revision, record)
+    each      unreceipted(number, body, published_at)
 
 Times are microseconds since 1970 (`runtime.storage.columns.Instant`).
 """
@@ -48,6 +49,7 @@ from admin.reconciliation.differences import (
     Revision,
     RoutedReferral,
 )
+from admin.reconciliation.unreceipted_events import UnreceiptedEvent, unreceipted_events
 from contracts.commitment import SALT_BYTES, commitment_to
 from contracts.facts import DecisionsRecorded
 from runtime.storage.columns import Instant
@@ -330,6 +332,16 @@ class ServiceStates:
     def in_log(self, message_ids: Sequence[str]) -> set[str]:
         """Return those of the ids that have a log entry."""
         return self._known("audit", ENTRIES, message_ids)
+
+    def logged_facts(self, message_ids: Sequence[str]) -> dict[str, str]:
+        """Return the fact of the entry of each of these ids that is in the log."""
+        wanted = select(ENTRIES.c.message_id, ENTRIES.c.type).where(ENTRIES.c.message_id.in_(message_ids))
+        with self._engines["audit"].connect() as connection:
+            return {row.message_id: _fact(row.type) for row in connection.execute(wanted)}
+
+    def unreceipted(self, service: str, limit: int) -> Iterator[list[UnreceiptedEvent]]:
+        """Yield the service's published events without a receipt, in pages. limit: messages per query."""
+        return unreceipted_events(self._engines[service], limit)
 
     def _known(self, service: str, where: Any, message_ids: Sequence[str]) -> set[str]:
         wanted = select(where.c.message_id).where(where.c.message_id.in_(message_ids))

@@ -14,6 +14,8 @@ from contracts.identifiers import MessageId, OrganizationId, ReferralId
 
 # Receipts in one message: one message should not fill a mailbox page.
 MOST_RECEIPTS = 200
+# Events in one message of `events.logged`: some 47 KB.
+MOST_LOGGED = 1_000
 # Referrals in one page of a list or of the history.
 MOST_READ = 200
 
@@ -158,6 +160,21 @@ class ReceiptsIssued(Fact):
     checkpoint: str
     hashes: tuple[str, ...]
     receipts: Annotated[tuple[Receipt, ...], Length(min=1, max=MOST_RECEIPTS)]
+
+
+@fact("events.logged", classification="public")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EventsLogged(Fact):
+    """Receipt of audit for an author: these events of the service are in the published log. Sent only to the
+    service itself; never logged.
+
+    size: of a published tree that contains them. digests: base64 SHA-256 of each event's bytes, as its author
+    signed them.
+    """
+
+    service: str
+    size: Count
+    digests: Annotated[tuple[str, ...], Length(min=1, max=MOST_LOGGED)]
 
 
 @fact("receipt.issued")

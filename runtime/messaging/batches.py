@@ -96,6 +96,7 @@ class BatchProcessor(Generic[M]):
         keep_proof: Callable[[M, str], M] | None = None,
         clocks: Clocks | None = None,
         fault: Callable[[Delivery, M], str | None] = lambda _delivery, _message: None,
+        durable: bool = True,
     ) -> None:
         """consumer: its name in the inbox, the metrics and the dead-letter queue.
 
@@ -103,7 +104,7 @@ class BatchProcessor(Generic[M]):
         deduplicator: default, the inbox. keep_proof: returns the message with its signature, for a handler
         that stores it as evidence. clocks: receives the times of arriving messages.
         fault: returns why a message did not come from its author's broker user (`authors`); such a message is
-        dead-lettered.
+        dead-lettered. durable: False if the effects may be lost with the power (`Database.write`).
         """
         self.consumer = consumer
         self.queues = queues
@@ -120,6 +121,7 @@ class BatchProcessor(Generic[M]):
         self._keep_proof = keep_proof
         self._clocks = clocks or Clocks()
         self._fault = fault
+        self._durable = durable
 
     def process(self, deliveries: Sequence[Delivery]) -> None:
         """Process deliveries; return when each one took effect, was known, is dead-lettered or will be
@@ -185,7 +187,7 @@ class BatchProcessor(Generic[M]):
 
     def _apply(self, batch: Sequence[_Decoded[M]]) -> None:
         now = self._clock.now()
-        with self._database.write() as transaction:
+        with self._database.write(durable=self._durable) as transaction:
             ids = [one.message.id for one in batch]
             fresh = self._deduplicator.admit(transaction, self.consumer, ids, now)
             messages = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
 import threading
 from collections.abc import Callable, Sequence
@@ -17,9 +18,10 @@ from runtime.clock import Clock
 from runtime.messaging.authors import Authors
 from runtime.messaging.batches import BatchHandler, BatchProcessor, Identified
 from runtime.messaging.clocks import Clocks
-from runtime.messaging.inbox import KEPT, Deduplicator, Inbox
+from runtime.messaging.inbox import KEPT, Deduplicator, Inbox, NoDeduplication
 from runtime.messaging.metrics import MessagingMetrics
 from runtime.messaging.outbox.outbox import Outbox
+from runtime.messaging.outbox.receipt_watch import ReceiptWatch
 from runtime.messaging.outbox.relay import Relay
 from runtime.messaging.outbox.wave_signer import WaveSigner
 from runtime.messaging.parked_counts import ParkedCounts
@@ -30,6 +32,7 @@ from runtime.messaging.signatures.verifier import FactVerifier
 from runtime.messaging.stalled_loops import StalledLoops
 from runtime.messaging.tables import MessagingTables
 from runtime.messaging.topology_watch import TopologyWatch
+from runtime.settings import RECEIPT_TIME
 from runtime.storage.database import Database, DatabaseUnavailable
 from runtime.storage.pruning import prune
 
@@ -57,10 +60,12 @@ class Messenger:
         clock: Clock,
         registry: CollectorRegistry,
         authors: Authors,
+        receipt_time: dt.timedelta = RECEIPT_TIME,
     ) -> None:
         """identity: the hub, this service's name in it and its signing key.
 
         authors: decides which messages come from an owner of their fact; the others are dead-lettered.
+        receipt_time: how long audit's receipt for an event may take.
         """
         self.source = identity.source
         self._identity = identity
@@ -81,6 +86,15 @@ class Messenger:
         self._authors = authors
         self.clocks = Clocks()
         self._metrics.clock_ahead_seconds.set_function(self.clocks.furthest)
+        self.unreceipted = ReceiptWatch(
+            service=identity.service,
+            database=database,
+            outbox=self.outbox,
+            clock=clock,
+            metrics=self._metrics,
+            receipt_time=receipt_time,
+            wake=self.wake,
+        )
         self.relay = Relay(
             database=database,
             outbox=self.outbox,
@@ -90,9 +104,18 @@ class Messenger:
             stalled_loops=self.stalled_loops,
             obstacle=self._watch.obstacle,
             on_unroutable=self._watch.look_again,
+            on_confirmed=self.unreceipted.confirmed,
         )
         self._processors: list[BatchProcessor[Any]] = []
         self._replicas: list[tuple[Replica, ReplicaView]] = []
+        # Deleting a copy twice does no harm, and one that is back after a loss of power is offered again.
+        self.receipts = self.consumer(
+            f"{identity.service}.receipts",
+            self.unreceipted.receipts,
+            Envelope.decode,
+            deduplicator=NoDeduplication(),
+            durable=False,
+        )
         # Messages in the outbox at the last tick.
         self.backlog = 0
         self._stopping = threading.Event()
@@ -111,6 +134,7 @@ class Messenger:
         after_commit: Callable[[], None] | None = None,
         deduplicator: Deduplicator | None = None,
         keep_proof: Callable[[M, str], M] | None = None,
+        durable: bool = True,
     ) -> BatchProcessor[M]:
         """Return the processor for a `@batches` method. queues: default, the queue named as the consumer.
 
@@ -137,6 +161,7 @@ class Messenger:
             keep_proof=keep_proof,
             clocks=self.clocks,
             fault=self._authors.fault,
+            durable=durable,
         )
         self._processors.append(processor)
         return processor
@@ -223,3 +248,4 @@ class Messenger:
         with self._database.read() as transaction:
             self.backlog = self.outbox.depth(transaction)
         self._metrics.outbox_depth.set(self.backlog)
+        self.unreceipted.look()

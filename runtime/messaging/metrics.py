@@ -49,6 +49,26 @@ class MessagingMetrics:
         self.outbox_depth = Gauge(
             "kopuro_outbox_messages", "Messages waiting in the outbox", registry=registry
         )
+        self.unreceipted = Gauge(
+            "kopuro_unreceipted_messages",
+            "Published messages whose events the log has not receipted yet; a batch counts as one",
+            registry=registry,
+        )
+        self.unreceipted_seconds = Gauge(
+            "kopuro_unreceipted_oldest_seconds",
+            "Age of the oldest published message without a receipt, in seconds; 0 when there is none",
+            registry=registry,
+        )
+        self.offered_again = Counter(
+            "kopuro_events_offered_again",
+            "Events offered to the log again because no receipt came in time",
+            registry=registry,
+        )
+        self.given_up = Counter(
+            "kopuro_events_given_up",
+            "Events whose copy was deleted after 30 days without a receipt",
+            registry=registry,
+        )
         self.paused_seconds = Gauge(
             "kopuro_messaging_paused_seconds",
             "Longest time that the relay or a consumer has been stalled, in seconds; 0 when none is",

@@ -21,6 +21,28 @@ def add_signatures() -> None:
     )
 
 
+def add_unreceipted() -> None:
+    """Add the copies of published events. Events published before have none."""
+    op.create_table(
+        "unreceipted",
+        sa.Column("number", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("digest", sa.String(length=44), nullable=False),
+        sa.Column("partition_key", sa.String(length=200), nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.Column("published_at", sa.BigInteger(), nullable=False),
+        sa.Column("offers", sa.Integer(), nullable=False),
+        sa.Column("due_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("number"),
+    )
+    op.create_index("unreceipted_digest", "unreceipted", ["digest"], unique=True)
+    op.create_index("unreceipted_published_at", "unreceipted", ["published_at"])
+
+
+def drop_unreceipted() -> None:
+    """Undo `add_unreceipted`."""
+    op.drop_table("unreceipted")
+
+
 def drop_signatures() -> None:
     """Undo `add_signatures`."""
     op.drop_table("manifests")

@@ -12,13 +12,15 @@ from runtime.storage.columns import Instant, Json, RowNumber
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MessagingTables:
     """outbox: messages to publish; inbox: ids of processed messages; retries: messages to process again;
-    manifests: the newest version of each hub's manifest that the service has used.
+    manifests: the newest version of each hub's manifest that the service has used; unreceipted: copies of
+    published events until audit's receipt (`outbox/unreceipted.py`).
     """
 
     outbox: Table
     inbox: Table
     retries: Table
     manifests: Table
+    unreceipted: Table
 
 
 def messaging_tables(metadata: MetaData) -> MessagingTables:
@@ -65,7 +67,23 @@ def messaging_tables(metadata: MetaData) -> MessagingTables:
         Column("hub", String(2), primary_key=True),
         Column("version", BigInteger, nullable=False),
     )
-    return MessagingTables(outbox=outbox, inbox=inbox, retries=retries, manifests=manifests)
+    unreceipted = Table(
+        "unreceipted",
+        metadata,
+        Column("number", RowNumber, primary_key=True, autoincrement=True),
+        # Base64 SHA-256 of the first event's bytes.
+        Column("digest", String(44), nullable=False),
+        Column("partition_key", String(200), nullable=False),
+        Column("body", LargeBinary, nullable=False),
+        Column("published_at", Instant, nullable=False),
+        Column("offers", Integer, nullable=False),
+        Column("due_at", Instant, nullable=False),
+        Index("unreceipted_digest", "digest", unique=True),
+        Index("unreceipted_published_at", "published_at"),
+    )
+    return MessagingTables(
+        outbox=outbox, inbox=inbox, retries=retries, manifests=manifests, unreceipted=unreceipted
+    )
 
 
 def replica_table(metadata: MetaData) -> Table:

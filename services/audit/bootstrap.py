@@ -27,6 +27,7 @@ from services.audit.log.adapters.policy_file import load_witness_policy
 from services.audit.log.adapters.signing_key import load_log_key
 from services.audit.log.adapters.sql_checks import SqlCheckRecord
 from services.audit.log.adapters.sql_contents import SqlContents
+from services.audit.log.adapters.sql_due_receipts import SqlDueReceipts
 from services.audit.log.adapters.sql_log import SqlLog
 from services.audit.log.adapters.sql_publication import SqlPublicationRecord
 from services.audit.log.adapters.sql_retention import (
@@ -34,6 +35,7 @@ from services.audit.log.adapters.sql_retention import (
 )
 from services.audit.log.adapters.sql_unfiled import SqlUnfiled
 from services.audit.log.handlers import LogHandlers
+from services.audit.log.handlers.author_receipts import AuthorReceipts
 from services.audit.log.handlers.content_inspection import ContentInspection
 from services.audit.log.handlers.cosigner import Cosigner
 from services.audit.log.handlers.filing import Filing
@@ -93,7 +95,7 @@ def assemble(settings: Settings, publication: LogPublication) -> Application[Aud
     database, messenger, clock = platform.database, platform.messenger, platform.clock
     noticed = NoticedDamage()
     log, record, closures = SqlLog(noticed.note), SqlPublicationRecord(), SqlClosures()
-    checks = SqlCheckRecord()
+    checks, due = SqlCheckRecord(), SqlDueReceipts()
     head = SelfCheck(database, log, key, clock, checks).run()
     _log.info(
         "the stored log matches its signed checkpoint; the log key is %s",
@@ -113,6 +115,16 @@ def assemble(settings: Settings, publication: LogPublication) -> Application[Aud
         after_commit=messenger.wake,
     )
     publisher.begin(head)
+    author_receipts = AuthorReceipts(
+        database=database,
+        due=due,
+        published=published,
+        works=publisher.holds_lease,
+        outbox=messenger.outbox,
+        source=platform.source,
+        clock=clock,
+        after_commit=messenger.wake,
+    )
     cosigner = Cosigner(
         policy=policy,
         witnesses=HttpWitnesses(),
@@ -159,7 +171,7 @@ def assemble(settings: Settings, publication: LogPublication) -> Application[Aud
         handlers=AuditParts(
             events=messenger.consumer(
                 "audit.log",
-                Sequencer(log, key, os.urandom, closures).append,
+                Sequencer(log, key, os.urandom, closures, due).append,
                 Envelope.decode,
                 # The log is append-only and itself recognises a message by its id.
                 deduplicator=NoDeduplication(),
@@ -192,6 +204,7 @@ def assemble(settings: Settings, publication: LogPublication) -> Application[Aud
             messenger,
             Periodic("publication", publisher.turn, seconds=PUBLISHING_SECONDS),
             Periodic("witnesses", cosigner.turn, seconds=COSIGNING_SECONDS),
+            Periodic("author receipts", author_receipts.turn, seconds=PUBLISHING_SECONDS),
             Periodic("retention", retention.turn, seconds=RETENTION_SECONDS),
             Periodic("inspection", inspector.turn, seconds=INSPECTION_SECONDS),
             Periodic("filing", Filing(database, SqlUnfiled(closures)).turn, seconds=FILING_SECONDS),

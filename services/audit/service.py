@@ -30,6 +30,10 @@ class AuditService(WebService):
     def directory(self, deliveries: Sequence[Delivery]) -> None:
         self.handlers.directory.process(deliveries)
 
+    @batches("audit.receipts", interval=0.2)
+    def receipts(self, deliveries: Sequence[Delivery]) -> None:
+        self.application.process_receipts(deliveries)
+
     @resource("GET", "/checkpoint", roles=None, reads=Reads.no_person)
     def checkpoint(self, _request: Request) -> Response:
         return log_api.checkpoint(self.handlers.log)

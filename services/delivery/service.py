@@ -51,5 +51,9 @@ class DeliveryService(WebService):
     def directory(self, deliveries: Sequence[Delivery]) -> None:
         self.handlers.directory.process(deliveries)
 
+    @batches("delivery.receipts", interval=0.2)
+    def receipts(self, deliveries: Sequence[Delivery]) -> None:
+        self.application.process_receipts(deliveries)
+
 
 SERVICE = DeliveryService

@@ -125,5 +125,9 @@ class DirectoryService(WebService):
     def requests(self, deliveries: Sequence[Delivery]) -> None:
         self.handlers.requests.process(deliveries)
 
+    @batches("directory.receipts", interval=0.2)
+    def receipts(self, deliveries: Sequence[Delivery]) -> None:
+        self.application.process_receipts(deliveries)
+
 
 SERVICE = DirectoryService

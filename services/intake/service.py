@@ -103,5 +103,9 @@ class IntakeService(WebService):
     def directory(self, deliveries: Sequence[Delivery]) -> None:
         self.handlers.directory.process(deliveries)
 
+    @batches("intake.receipts", interval=0.2)
+    def receipts(self, deliveries: Sequence[Delivery]) -> None:
+        self.application.process_receipts(deliveries)
+
 
 SERVICE = IntakeService

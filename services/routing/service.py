@@ -30,6 +30,10 @@ class RoutingService(WebService):
     def directory(self, deliveries: Sequence[Delivery]) -> None:
         self.handlers.directory.process(deliveries)
 
+    @batches("routing.receipts", interval=0.2)
+    def receipts(self, deliveries: Sequence[Delivery]) -> None:
+        self.application.process_receipts(deliveries)
+
     @batches(ROUTING_QUERIES, interval=0.0)
     def questions(self, deliveries: Sequence[Delivery]) -> None:
         self.handlers.questions.process(deliveries)

@@ -26,5 +26,9 @@ class VaultService(WebService):
     def directory(self, deliveries: Sequence[Delivery]) -> None:
         self.handlers.directory.process(deliveries)
 
+    @batches("vault.receipts", interval=0.2)
+    def receipts(self, deliveries: Sequence[Delivery]) -> None:
+        self.application.process_receipts(deliveries)
+
 
 SERVICE = VaultService

@@ -6,6 +6,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,15 @@ from prometheus_client import CollectorRegistry
 from sqlalchemy import Connection, insert, select, text
 
 from contracts.codes import Urgency
-from contracts.envelope import Event, decode
-from contracts.facts import AgreementChanged, Fact, OrganizationChanged, TokenKeyChanged
+from contracts.envelope import Envelope, Event, decode
+from contracts.facts import AgreementChanged, EventsLogged, Fact, OrganizationChanged, TokenKeyChanged
 from contracts.organization import SealingKey
 from contracts.records import read
+from contracts.topology import RECEIPTS
 from kopuro_client.sealing import public_key, seal
 from runtime.messaging.batches import BatchProcessor
 from runtime.messaging.metrics import MessagingMetrics
+from runtime.messaging.outbox.event_batch import decode_batch
 from runtime.messaging.ports import Outgoing
 from runtime.messaging.rabbit.broker import RabbitBroker
 from runtime.storage.database import Database
@@ -28,8 +31,8 @@ from runtime.storage.migrate import upgrade
 from tests.crash.faults import PLAN, Moment, Plan
 from tests.messaging.consumer_harness import EFFECTS, METADATA, TABLES, HandClock
 from tests.processes import HUB, RunningService
-from tests.services.neighbours import ACCEPTOR, SENDER, Neighbours
-from tests.support.hub_keys import verifier
+from tests.services.neighbours import ACCEPTOR, SENDER, Neighbours, event_of
+from tests.support.hub_keys import signed_event, verifier
 from tests.support.partners import answered
 from tests.unit.services.intake.samples import document
 from tests.unit.services.intake.samples import organization as member
@@ -97,6 +100,16 @@ class Crashing:
     def until_published(self) -> None:
         """Return when the outbox is empty."""
         until(lambda: self.rows("outbox") == 0, "the outbox is empty")
+
+    def copies(self) -> list[Envelope]:
+        """Return the published events that have no receipt."""
+        database = Database.open(self._url)
+        try:
+            with database.read() as transaction:
+                bodies = transaction.execute(select(TABLES.unreceipted.c.body)).scalars().all()
+        finally:
+            database.close()
+        return [Envelope.decode(event) for body in bodies for event in decode_batch(body)]
 
     def rows(self, table: str) -> int:
         database = Database.open(self._url)
@@ -241,6 +254,11 @@ class CrashHub(Neighbours):
         """Return the messages in ACCEPTOR's mailbox; None without a response."""
         page = answered(lambda: self.partner(ACCEPTOR, service).mailbox(wait=20))
         return None if page is None else page["items"]
+
+    def receipt(self, fact: EventsLogged) -> None:
+        """Send a receipt to its service, as audit does."""
+        message = signed_event(event_of(fact, fact.service))
+        self._publisher.publish([replace(message, exchange=RECEIPTS, routing_key=f"{fact.service}.receipts")])
 
     def _tell_token_key(self, queue: str) -> None:
         self.publish(TokenKeyChanged(revision=1, key=self.signer.public_jwk()), partition_key=self.signer.kid)

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import pytest
 
-from contracts.facts import CaseReleased, OfferOpened, ReferralSubmitted
+from contracts.facts import CaseReleased, EventsLogged, OfferOpened, ReferralSubmitted
 from runtime.identifiers import new_id
+from runtime.messaging.outbox.unreceipted import digest_text
 from tests.crash.crashing import CrashHub, Listener, consumed, until
 from tests.crash.faults import Moment, named
 from tests.services.neighbours import ACCEPTOR, SENDER, accepted, revoked
@@ -51,6 +52,25 @@ def test_mailbox_has_fact_once_when_delivery_is_killed(
         assert items is not None
         assert [item["data"]["offer_id"] for item in items] == [fact.offer_id, next_fact.offer_id]
     assert crashing.rows("mailbox_messages") == 2
+
+
+@pytest.mark.parametrize(
+    "moment", [Moment.delivered, Moment.before_acknowledgement, Moment.acknowledged], ids=named
+)
+def test_receipt_ends_the_copies_when_intake_is_killed(crash_hub: CrashHub, moment: Moment) -> None:
+    crashing = crash_hub.crashing_intake()
+    with crashing.dying:
+        crashing.dying.until_ready()
+        until(lambda: bool(crashing.copies()), "a copy of the request for a snapshot")
+        digests = tuple(digest_text(copy.body) for copy in crashing.copies())
+        crashing.plan(moment)
+        crash_hub.receipt(EventsLogged(service="intake", size=1, digests=digests))
+        crashing.until_dead()
+        # "receipted, copy not yet deleted"
+        assert bool(crashing.copies()) == (moment is Moment.delivered)
+    with crashing.whole:
+        crashing.whole.until_ready()
+        until(lambda: not crashing.copies(), "the copies are deleted")
 
 
 @pytest.mark.parametrize("moment", [Moment.before_commit, Moment.before_acknowledgement], ids=named)

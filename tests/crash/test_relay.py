@@ -29,6 +29,8 @@ def admitted_once(hub: CrashHub, crashing: Crashing, listener: Listener, body: d
     (case,) = letters.values()
     assert isinstance(case, SealedCaseSubmitted)
     assert case.referral_id == fact.referral_id
+    # One copy until audit's receipt, whether or not the process was killed between confirm and copy.
+    assert [copy.type for copy in crashing.copies()].count(ReferralSubmitted.type) == 1
 
 
 @pytest.mark.parametrize(

@@ -353,6 +353,7 @@ _FACTS: tuple[facts.Fact, ...] = (
         hashes=("B" * 43 + "=",),
         receipts=(facts.Receipt(index=0, leaf='{"message_id":"01938a6e"}', path=(0,)),),
     ),
+    facts.EventsLogged(service="routing", size=7, digests=("B" * 43 + "=",)),
     facts.ReceiptIssued(
         referral_id=REFERRAL,
         organization=RECEIVER,
@@ -463,6 +464,7 @@ _BEGINNINGS = (
     facts.HistoryExported,
     facts.LogExported,
     facts.ReceiptsIssued,
+    facts.EventsLogged,
 )
 
 

@@ -17,11 +17,15 @@ from sqlalchemy.exc import DBAPIError
 
 from admin.reconciliation import reconcile
 from admin.reconciliation.service_states import SERVICES, open_read_only
-from contracts.envelope import Envelope
-from contracts.facts import DecisionsRecorded
+from contracts.envelope import Envelope, Event
+from contracts.facts import DecisionsRecorded, HistoryRead
 from contracts.records import plain
 from kopuro_client.commands import ExitCode, main
 from runtime.identifiers import new_id
+from runtime.messaging.outbox.event_batch import encode_batch
+from runtime.messaging.outbox.outbox import outgoing
+from runtime.messaging.outbox.unreceipted import Unreceipted
+from runtime.messaging.ports import Outgoing
 from runtime.storage.database import Database
 from runtime.storage.migrate import upgrade
 from sandbox.hub_files import HubFiles
@@ -205,6 +209,45 @@ def test_consistent_hub_has_no_differences(hub: HubOnDisk, capsys: pytest.Captur
     assert (
         "agree: 3 referrals, 6 messages, 0 directory revisions and 3 decisions compared"
         in capsys.readouterr().out
+    )
+
+
+def test_published_event_without_receipt_is_counted_and_reported_if_unlogged(
+    hub: HubOnDisk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logged, dropped, recent = (HistoryRead(reader="kg.auditor", filter={}, entries=n) for n in range(3))
+    published = [_history_read(fact) for fact in (logged, dropped, recent)]
+    hub.log.append([Envelope.decode(published[0].body)])
+    now = dt.datetime.now(dt.UTC)
+    with hub.databases["audit"].write() as transaction:
+        Unreceipted().add(transaction, encode_batch(published[:2]), THEN)
+        Unreceipted().add(transaction, published[2:], now)
+    assert reconcile.main(["--json"]) == 1
+    *found, summary = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(one["where"], one["record"], one["what"]) for one in found] == [
+        (
+            "audit",
+            f"event {published[1].message_id}",
+            "history.read was published, but the log does not have it",
+        )
+    ]
+    assert summary["unreceipted"] == {**dict.fromkeys(SERVICES, 0), "audit": 2}
+    reconcile.main([])
+    assert "events without a receipt: audit 2" in capsys.readouterr().out
+
+
+def _history_read(fact: HistoryRead) -> Outgoing:
+    number = new_id()
+    return outgoing(
+        Event(
+            id=number,
+            source="/kg/audit",
+            time=THEN,
+            partition_key="kg.auditor",
+            correlation_id=number,
+            causation_id=None,
+            data=fact,
+        )
     )
 
 

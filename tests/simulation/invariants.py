@@ -69,6 +69,9 @@ def check(
     audit = services["audit"]
     assert isinstance(audit, Audit)
     _log_equals_the_facts(audit, history)
+    for service, database in databases.items():
+        copies = database.values("SELECT count(*) FROM unreceipted")
+        assert copies == [0], f"{service} has events without a receipt"
 
 
 def _no_message_is_left(broker: UnreliableBroker, history: Sequence[PublishedFact]) -> None:

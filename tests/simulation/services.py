@@ -34,11 +34,13 @@ from runtime.messaging.tables import MessagingTables
 from runtime.settings import KEY_PAUSE
 from runtime.storage.exclusive_lock import ExclusiveLock
 from services.audit.adapters import tables as audit_tables
+from services.audit.log.adapters.sql_due_receipts import SqlDueReceipts
 from services.audit.log.adapters.sql_log import SqlLog
 from services.audit.log.adapters.sql_publication import SqlPublicationRecord
 from services.audit.log.adapters.sql_retention import SqlClosures
 from services.audit.log.domain.head import Head, LogKey, origin_of
 from services.audit.log.domain.note import Ed25519Signer
+from services.audit.log.handlers.author_receipts import AuthorReceipts
 from services.audit.log.handlers.published_log import PublishedLog
 from services.audit.log.handlers.publisher import LogPublisher
 from services.audit.log.handlers.receipts import Receipts
@@ -113,7 +115,8 @@ class Service(ABC):
             registry=CollectorRegistry(),
             authors=authors_in(identity(self.name).manifest),
         )
-        self._processors = {processor.consumer: processor for processor in self.build()}
+        processors = [*self.build(), self.messenger.receipts]
+        self._processors = {processor.consumer: processor for processor in processors}
         self._consumers = {
             name: self._broker.consumer(processor.queues, _PREFETCH)
             for name, processor in self._processors.items()
@@ -385,8 +388,18 @@ class Audit(Service):
             after_commit=self.messenger.wake,
         )
         self._publisher.begin(self.check())
+        self._author_receipts = AuthorReceipts(
+            database=self.database,
+            due=SqlDueReceipts(),
+            published=self._published,
+            works=lambda: True,
+            outbox=self.messenger.outbox,
+            source=self.messenger.source,
+            clock=self.clock,
+            after_commit=self.messenger.wake,
+        )
         # Salts decide nothing, and are dear in bulk.
-        sequencer = Sequencer(log, self.key, lambda length: bytes(length), SqlClosures())
+        sequencer = Sequencer(log, self.key, lambda length: bytes(length), SqlClosures(), SqlDueReceipts())
         return [
             self.messenger.consumer(
                 "audit.log", sequencer.append, Envelope.decode, deduplicator=NoDeduplication()
@@ -405,6 +418,7 @@ class Audit(Service):
         before = self._published.size
         try:
             self._publisher.turn()
+            self._author_receipts.turn()
         except Unavailable:
             return 0
         return self._published.size - before

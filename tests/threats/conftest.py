@@ -14,12 +14,16 @@ from sandbox.hub_files import SERVICES
 from tests.journey.running_hub import RunningHub
 from tests.unit.services.audit.logs import LogOnDatabase, new_key
 
+# How long the hub's services wait for audit's receipts.
+RECEIPT_SECONDS = 10
+
 
 @pytest.fixture(scope="package")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHub]:
     """A hub with the sample network, as `kopuro up` starts it."""
     data = tmp_path_factory.mktemp("hub") / "data"
     environment = {name: value for name, value in os.environ.items() if name != "KOPURO_AMQP_URI"}
+    environment["KOPURO_RECEIPT_SECONDS"] = str(RECEIPT_SECONDS)
     running = Hub(data, environment=environment)
     try:
         running.start()

@@ -12,7 +12,7 @@ from contracts.envelope import Event
 from contracts.facts import Fact
 from runtime.identifiers import new_id
 from runtime.messaging.outbox.outbox import outgoing
-from runtime.messaging.ports import Delivery, Outgoing
+from runtime.messaging.ports import Consumer, Delivery, Outgoing
 from runtime.messaging.rabbit.broker import RabbitBroker
 from tests.journey.running_hub import RunningHub
 
@@ -57,6 +57,10 @@ class Thief:
         """Publish a message; return when the broker has accepted it."""
         with closing(RabbitBroker(self._uri).publisher()) as publisher:
             publisher.publish([message])
+
+    def consumer(self, queue: str) -> Consumer:
+        """Return a consumer of the queue. It gets messages once the queue's own consumer is gone."""
+        return RabbitBroker(self._uri).consumer([queue], 1000)
 
     def parked(self, consumer: str) -> list[Delivery]:
         """Copy the dead letters of a consumer; they stay in their queue."""

@@ -12,7 +12,7 @@ Source: CloudEvents 1.0.2, JSON event format §4 (`application/cloudevents-batch
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from contracts.topology import route_for
 from runtime.messaging.ports import Outgoing
@@ -79,6 +79,11 @@ def encode_batch(messages: Iterable[Outgoing]) -> list[Outgoing]:
     return [_closed(batch) for batch in batches]
 
 
+def joined(events: Sequence[bytes]) -> bytes:
+    """Return the body of one message with these events, each on one line; `decode_batch` splits it again."""
+    return events[0] if len(events) == 1 else _OPENING + _BETWEEN.join(events) + _CLOSING
+
+
 def decode_batch(body: bytes) -> list[bytes]:
     """Return the bodies of the events in a message; a message that is no batch is one event."""
     if not is_batch(body):
@@ -110,5 +115,5 @@ def _closed(batch: _Open) -> Outgoing:
         routing_key=first.routing_key,
         message_id=first.message_id,
         partition_key=first.partition_key,
-        body=_OPENING + _BETWEEN.join(batch.bodies) + _CLOSING,
+        body=joined(batch.bodies),
     )

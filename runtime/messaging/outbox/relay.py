@@ -7,6 +7,8 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
+from sqlalchemy import Connection
+
 from runtime.messaging.batch_throttle import BatchThrottle
 from runtime.messaging.metrics import MessagingMetrics
 from runtime.messaging.outbox import event_batch
@@ -46,13 +48,16 @@ class Relay:
         stalled_loops: StalledLoops,
         obstacle: Callable[[], str | None] = lambda: None,
         on_unroutable: Callable[[], None] = lambda: None,
+        on_confirmed: Callable[[Connection, Sequence[Outgoing]], None] = lambda _transaction, _messages: None,
     ) -> None:
         """obstacle: returns why nothing may be published now; None when nothing is in the way.
 
         on_unroutable: called when a message is unroutable, because the broker may have lost its queues.
+        on_confirmed: called with confirmed messages in the transaction that deletes them.
         """
         self._obstacle = obstacle
         self._on_unroutable = on_unroutable
+        self._on_confirmed = on_confirmed
         self._signer = signer
         self._database = database
         self._outbox = outbox
@@ -144,6 +149,7 @@ class Relay:
         if confirmed:
             with self._database.write(durable=False) as transaction:
                 self._outbox.forget(transaction, [number for number, _ in confirmed])
+                self._on_confirmed(transaction, [message for _, message in confirmed])
             self._events_in_wave = sum(event_batch.event_count(message.body) for _, message in confirmed)
             self._metrics.published.inc(self._events_in_wave)
 

@@ -106,6 +106,17 @@ PUBLICATION = Table(
     Column("size", RowNumber, nullable=False),
 )
 
+# The receipts that are due to authors once the published log has `size` entries, a row for each author in one
+# appended batch. `digests`: SHA-256 of each event's bytes, concatenated.
+DUE_RECEIPTS = Table(
+    "due_receipts",
+    METADATA,
+    Column("number", RowNumber, primary_key=True, autoincrement=True),
+    Column("size", RowNumber, nullable=False),
+    Column("author", Text, nullable=False),
+    Column("digests", LargeBinary, nullable=False),
+)
+
 # The last cosignature of each witness. `signature` is the part after the key id in the note's line.
 WITNESSES = Table(
     "witnesses",

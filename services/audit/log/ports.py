@@ -31,6 +31,8 @@ __all__ = [
     "Closures",
     "Contents",
     "Cosignature",
+    "DueReceipt",
+    "DueReceipts",
     "Head",
     "Log",
     "LogPublication",
@@ -145,6 +147,10 @@ class Log(Protocol):
 
     def known(self, transaction: Connection, message_ids: Sequence[str]) -> set[str]:
         """Return those of the ids that are in the log."""
+        ...
+
+    def indices(self, transaction: Connection, message_ids: Sequence[str]) -> dict[str, int]:
+        """Return the index of the entry of each of these ids that is in the log."""
         ...
 
     def add(self, transaction: Connection, entries: Sequence[NewEntry], rows: Sequence[Row]) -> None:
@@ -312,6 +318,37 @@ class PublicationRecord(Protocol):
 
     def keep_cosignatures(self, transaction: Connection, cosignatures: Sequence[Cosignature]) -> None:
         """Replace the last cosignatures of these witnesses."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DueReceipt:
+    """Events of one author that are entries of every log of at least `size` entries.
+
+    author: the service; digests: SHA-256 of each event's bytes, 32 bytes each.
+    """
+
+    size: int
+    author: str
+    digests: Sequence[bytes]
+
+
+class DueReceipts(Protocol):
+    """The receipts that authors will get. Every method works inside the caller's transaction."""
+
+    def note(self, transaction: Connection, due: Sequence[DueReceipt]) -> None:
+        """Add receipts, in the transaction that appends the entries."""
+        ...
+
+    def are_due(self, transaction: Connection, size: int) -> bool:
+        """Return whether a published log of this size makes some of them due."""
+        ...
+
+    def take(self, transaction: Connection, size: int, limit: int) -> list[DueReceipt]:
+        """Delete and return the oldest receipts that are due, up to `limit`.
+
+        Of two concurrent transactions that commit, only one gets a receipt.
+        """
         ...
 
 

@@ -14,7 +14,16 @@ from contracts.broker_rights import (
     rights_of,
     user_name,
 )
-from contracts.topology import CASES, OPERATIONS, SERVICES, hub_topology, owners_of, published_to
+from contracts.topology import (
+    CASES,
+    LOG,
+    OPERATIONS,
+    RECEIPTS,
+    SERVICES,
+    hub_topology,
+    owners_of,
+    published_to,
+)
 from runtime.identifiers import new_id
 
 NAMES = {e.name for e in hub_topology().exchanges} | {q.name for q in hub_topology().queues}
@@ -58,6 +67,11 @@ def test_sealed_cases_are_read_by_vault_and_delivery_only() -> None:
     queues = {b.destination for b in hub_topology().bindings if b.source in sources}
     readers = {user for user in USERS if allowed(rights_of(user).read, queues)}
     assert readers == {"vault", "delivery"}
+
+
+def test_audit_alone_sends_receipts_and_every_service_offers_events_to_the_log() -> None:
+    assert [user for user in USERS if allowed(rights_of(user).write, {RECEIPTS})] == ["audit"]
+    assert [user for user in USERS if allowed(rights_of(user).write, {LOG})] == list(SERVICES)
 
 
 def test_every_work_queue_has_one_reader() -> None:

@@ -10,11 +10,17 @@ from contracts.topology import (
     CASES,
     DIRECT,
     EVENTS,
+    LOG,
+    LOG_QUEUE,
+    MAILBOXES,
     PARTITION_HEADER,
     PARTITIONS,
+    RECEIPT_QUEUES,
+    RECEIPTS,
     ROUTING_PARTITIONED,
     ROUTING_PARTITIONS,
     ROUTING_QUERIES,
+    SERVICES,
     Binding,
     Queue,
     hub_topology,
@@ -51,6 +57,7 @@ AUDIT_ONLY = {
 SENT_DIRECTLY = {
     "replica.completed": "the answer goes to the queue that `replica.requested` names",
     "receipts.issued": "delivery puts it into a mailbox; in the log a receipt would need a receipt",
+    "events.logged": "it tells one service what the log has; in the log it would need a receipt itself",
     "receipt.issued": "delivery puts it into a mailbox; in the log a receipt would need a receipt",
 }
 # Facts written to a mailbox and never published.
@@ -96,7 +103,7 @@ def test_topology_names_are_unique_and_bindings_declared() -> None:
 @pytest.mark.parametrize("name", WORK_QUEUES)
 def test_every_work_queue_has_bindings_and_a_dead_letter_queue(name: str) -> None:
     arguments = QUEUES[name].arguments
-    assert bound_to(name)
+    assert bound_to(name) or name in RECEIPT_QUEUES.values()
     assert arguments["x-queue-type"] == "quorum"
     assert arguments["x-dead-letter-exchange"] == DIRECT
     parked = QUEUES[arguments["x-dead-letter-routing-key"]]
@@ -104,6 +111,12 @@ def test_every_work_queue_has_bindings_and_a_dead_letter_queue(name: str) -> Non
     # browsing counts as a delivery, and a dead-letter queue has no dead-letter exchange
     assert parked.arguments["x-delivery-limit"] >= 1_000_000
     assert not bound_to(parked.name)
+
+
+def test_receipts_reach_their_author_and_offers_the_log_alone() -> None:
+    addressed = {(b.source, b.destination) for b in TOPOLOGY.bindings if b.source in (RECEIPTS, LOG)}
+    authors = {(RECEIPTS, f"{service}.receipts") for service in SERVICES}
+    assert addressed == {*authors, (RECEIPTS, MAILBOXES), (LOG, LOG_QUEUE)}
 
 
 @pytest.mark.parametrize("name", WORK_QUEUES)

@@ -37,6 +37,7 @@ _MICROSECOND = dt.timedelta(microseconds=1)
 
 # Statements that an append runs for every entry.
 _KNOWN = SqlStatement("SELECT message_id FROM entries WHERE message_id = ANY (?)")
+_INDICES = SqlStatement("SELECT message_id, leaf_index FROM entries WHERE message_id = ANY (?)")
 _ADD_ENTRY = SqlStatement(
     "INSERT INTO entries (leaf_index, leaf, message_id, type, time, latest, referral_id)"
     " VALUES (?, ?, ?, ?, ?, ?, ?)"
@@ -135,6 +136,10 @@ class SqlLog:
     def known(self, transaction: Connection, message_ids: Sequence[str]) -> set[str]:
         """See `ports.Log`."""
         return set(_KNOWN.run(transaction, list(message_ids)).scalars())
+
+    def indices(self, transaction: Connection, message_ids: Sequence[str]) -> dict[str, int]:
+        """See `ports.Log`."""
+        return {row[0]: row[1] for row in _INDICES.run(transaction, list(message_ids))}
 
     def add(self, transaction: Connection, entries: Sequence[NewEntry], rows: Sequence[Row]) -> None:
         """See `ports.Log`."""

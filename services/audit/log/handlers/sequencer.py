@@ -6,8 +6,8 @@ The crash points of an entry, in order:
 2. *staged*: head, entries and nodes are written in an open transaction. It is rolled back; the event
    is delivered again and may get another index. The checkpoint signed meanwhile is not public, because
    only committed checkpoints are served: no fork.
-3. *committed*: entry and checkpoint are committed together. The event is delivered again, and the log
-   recognises its id. The log is append-only, so it needs no inbox.
+3. *committed*: entry, checkpoint and the author's receipt (`author_receipts`) are committed together. The
+   event is delivered again, and the log recognises its id. The log is append-only, so it needs no inbox.
 4. *acknowledged*: the entry is under a checkpoint, and the broker may delete the event.
 
 A second process on the same database loses the compare-and-swap of the head before it has written an
@@ -35,19 +35,30 @@ from services.audit.log.domain.entry import (
 from services.audit.log.domain.facets import facets_of
 from services.audit.log.domain.head import Head, LogKey
 from services.audit.log.domain.merkle import leaf_hash
+from services.audit.log.domain.opening import ContentMismatch
+from services.audit.log.domain.repeated import is_entry_of
 from services.audit.log.domain.retention import closing_of
-from services.audit.log.ports import Closures, Log, NewEntry
+from services.audit.log.handlers.author_receipts import receipts_for
+from services.audit.log.ports import Closures, DueReceipts, Log, NewEntry
 
 
 class Sequencer:
     """Appends batches (a `runtime.messaging.batches.BatchHandler`)."""
 
-    def __init__(self, log: Log, key: LogKey, entropy: Callable[[int], bytes], closures: Closures) -> None:
+    def __init__(
+        self,
+        log: Log,
+        key: LogKey,
+        entropy: Callable[[int], bytes],
+        closures: Closures,
+        receipts: DueReceipts,
+    ) -> None:
         """entropy: returns that many cryptographically random bytes (`os.urandom`)."""
         self._log = log
         self._key = key
         self._entropy = entropy
         self._closures = closures
+        self._receipts = receipts
 
     def append(
         self, transaction: Connection, messages: Sequence[Envelope], now: dt.datetime
@@ -61,8 +72,17 @@ class Sequencer:
         if head is None:
             raise Defect("The log is not initialized.")
         unknown = self._unknown(transaction, messages)
-        if not unknown:
-            return ()
+        if unknown:
+            head = self._extend(transaction, head, unknown, now)
+        logged = unknown
+        if len(unknown) < len(messages):
+            logged = unknown + self._repeated(transaction, messages, unknown)
+        self._receipts.note(transaction, receipts_for(logged, head.size))
+        return ()
+
+    def _extend(
+        self, transaction: Connection, head: Head, unknown: Sequence[Envelope], now: dt.datetime
+    ) -> Head:
         entries, chronology = self._entries(head, unknown)
         frontier, rows = head.frontier.grow([leaf_hash(new.leaf) for new in entries])
         grown = self._key.sign(frontier, chronology, now)
@@ -71,7 +91,29 @@ class Sequencer:
             raise Unavailable("Another process has extended the log.")
         self._log.add(transaction, entries, rows)
         self._close(transaction, entries, unknown)
-        return ()
+        return grown
+
+    def _repeated(
+        self, transaction: Connection, messages: Sequence[Envelope], new: Sequence[Envelope]
+    ) -> list[Envelope]:
+        """Return the events that were in the log already, without those that differ from their entry.
+
+        An author whose receipt was lost sends the event again. It gets no receipt for an event whose id
+        another event has taken.
+        """
+        appended = {id(message) for message in new}
+        again = [message for message in messages if id(message) not in appended]
+        indices = self._log.indices(transaction, [message.id for message in again])
+        try:
+            leaves = self._log.opened_at(transaction, list(indices.values()))
+        except ContentMismatch:
+            return []  # the log noted the damage, and a later repetition gets the receipt
+        return [
+            message
+            for message in again
+            if (leaf := leaves.get(indices[message.id])) is not None
+            and is_entry_of(message, leaf=leaf.leaf, salt=leaf.salt)
+        ]
 
     def _close(
         self, transaction: Connection, entries: Sequence[NewEntry], messages: Sequence[Envelope]

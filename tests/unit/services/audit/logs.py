@@ -19,6 +19,7 @@ from runtime.messaging.outbox.event_batch import decode_batch
 from runtime.messaging.outbox.outbox import Outbox
 from runtime.storage.database import Database
 from services.audit.adapters.tables import ENTRIES, MESSAGING
+from services.audit.log.adapters.sql_due_receipts import SqlDueReceipts
 from services.audit.log.adapters.sql_log import SqlLog
 from services.audit.log.adapters.sql_publication import SqlPublicationRecord
 from services.audit.log.adapters.sql_retention import SqlClosures
@@ -95,7 +96,7 @@ class LogOnDatabase:
     def __post_init__(self) -> None:
         self.noticed = NoticedDamage()
         self.log = SqlLog(self.noticed.note)
-        self.sequencer = Sequencer(self.log, self.key, os.urandom, SqlClosures())
+        self.sequencer = Sequencer(self.log, self.key, os.urandom, SqlClosures(), SqlDueReceipts())
         self.record = SqlPublicationRecord()
         self.published = PublishedLog(self.publication, self.key)
         self.proofs = Proofs(self.database, self.log, self.key, self.published)

@@ -12,6 +12,7 @@ from contracts.envelope import Envelope
 from contracts.errors import Unavailable
 from runtime.storage.database import Database
 from services.audit.adapters.tables import ENTRIES, NODES, OPENINGS, ORGANIZATIONS
+from services.audit.log.adapters.sql_due_receipts import SqlDueReceipts
 from services.audit.log.adapters.sql_log import SqlLog
 from services.audit.log.adapters.sql_retention import SqlClosures
 from services.audit.log.domain.entry import EntryError, commitment
@@ -118,7 +119,7 @@ class LateLog(SqlLog):
 def test_second_process_on_the_same_head_is_refused(audit: LogOnDatabase) -> None:
     """Crash point 2 of the second: it ends without having written an entry."""
     theirs, ours = events(3), events(2)
-    late = Sequencer(LateLog(audit, theirs), audit.key, bytes, SqlClosures())
+    late = Sequencer(LateLog(audit, theirs), audit.key, bytes, SqlClosures(), SqlDueReceipts())
     with audit.database.write() as transaction, pytest.raises(Unavailable):
         late.append(transaction, ours, NOON)
         # Its transaction contains only the entries of the other process.

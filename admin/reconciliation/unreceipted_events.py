@@ -1,0 +1,59 @@
+"""Events that a service has published and for which audit has sent no receipt.
+
+The table `unreceipted` of every service: runtime/messaging/tables.py.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Engine, LargeBinary, column, select, table
+
+from admin.reconciliation.differences import Difference
+from contracts.envelope import Envelope
+from contracts.facts import routing_key_of
+from runtime.messaging.outbox.event_batch import decode_batch
+from runtime.storage.columns import Instant
+
+_COPIES = table("unreceipted", column("number"), column("body", LargeBinary), column("published_at", Instant))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UnreceiptedEvent:
+    """A published event. fact: its type without `kopuro.` and the version."""
+
+    id: str
+    fact: str
+    published_at: dt.datetime
+
+
+def unreceipted_events(engine: Engine, limit: int) -> Iterator[list[UnreceiptedEvent]]:
+    """Yield a service's published events without a receipt, in pages. limit: messages per query."""
+    after = 0
+    with engine.connect() as connection:
+        while True:
+            wanted = select(_COPIES).where(_COPIES.c.number > after).order_by(_COPIES.c.number).limit(limit)
+            rows = connection.execute(wanted).all()
+            if not rows:
+                return
+            after = rows[-1].number
+            yield [
+                _unreceipted(body, row.published_at) for row in rows for body in decode_batch(bytes(row.body))
+            ]
+
+
+def unlogged_events(
+    service: str, published: Sequence[UnreceiptedEvent], logged: Mapping[str, str]
+) -> Iterator[Difference]:
+    """Yield the events that the log does not have. logged: the fact of each entry, by message id."""
+    for event in published:
+        if logged.get(event.id) != event.fact:
+            what = f"{event.fact} was published, but the log does not have it"
+            yield Difference(referral_id=None, record=f"event {event.id}", where=service, what=what)
+
+
+def _unreceipted(body: bytes, published_at: dt.datetime) -> UnreceiptedEvent:
+    event = Envelope.decode(body)
+    return UnreceiptedEvent(id=event.id, fact=routing_key_of(event.type), published_at=published_at)

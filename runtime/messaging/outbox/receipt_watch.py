@@ -1,0 +1,175 @@
+"""The watch for events that audit does not receipt: reports them, and offers them to the log again.
+
+An event is overdue when no receipt has come within the receipt time after the broker's confirm. It was
+dropped or changed on its way to the log, it lies in the log's dead-letter queue, or audit is not working.
+Offering it again is safe: it goes to the log's queue and to no other consumer, with the same id and bytes,
+and the log appends an id once. So it needs no operator's decision. The warning stays for a day all the same,
+because somebody may have dropped the event on purpose.
+
+During an outage of audit its queue still holds the events. So only the oldest WINDOW messages are offered,
+each time after a longer pause.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Final
+
+from sqlalchemy import Connection
+
+from contracts.envelope import Envelope, decode
+from contracts.errors import Defect
+from contracts.facts import EventsLogged
+from contracts.topology import LOG, LOG_QUEUE
+from runtime.clock import Clock
+from runtime.messaging.inbox import KEPT
+from runtime.messaging.metrics import MessagingMetrics
+from runtime.messaging.outbox.outbox import Outbox
+from runtime.messaging.outbox.unreceipted import Copy, Unreceipted
+from runtime.messaging.ports import Outgoing
+from runtime.storage.database import Database
+
+_log = logging.getLogger(__name__)
+
+WINDOW: Final = 200
+LONGEST_PAUSE: Final = dt.timedelta(hours=4)
+# A copy is given up at the age at which the other stores of messages forget theirs.
+GIVEN_UP_AFTER: Final = KEPT
+WARNING_KEPT: Final = dt.timedelta(days=1)
+# Log lines for one look; the metric counts the rest.
+_MOST_LINES = 20
+
+
+class ReceiptWatch:
+    """The copies of one service's published events, from the relay to the receipt or the warning."""
+
+    def __init__(
+        self,
+        *,
+        service: str,
+        database: Database,
+        outbox: Outbox,
+        clock: Clock,
+        metrics: MessagingMetrics,
+        receipt_time: dt.timedelta,
+        wake: Callable[[], None],
+    ) -> None:
+        """receipt_time: how long a receipt may take. wake: wakes the relay."""
+        self._service = service
+        self._database = database
+        self._outbox = outbox
+        self._clock = clock
+        self._metrics = metrics
+        self._receipt_time = receipt_time
+        self._wake = wake
+        self._copies = Unreceipted()
+        self._overdue = 0
+        self._oldest: dt.datetime | None = None
+        self._offered = 0
+        self._offered_at: dt.datetime | None = None
+
+    def confirmed(self, transaction: Connection, messages: Sequence[Outgoing]) -> None:
+        """Keep copies of confirmed messages, in the transaction that deletes them from the outbox."""
+        self._copies.add(transaction, messages, self._clock.now())
+
+    def receipts(
+        self, transaction: Connection, messages: Sequence[Envelope], now: dt.datetime, /
+    ) -> Sequence[Outgoing]:
+        """Delete the copies that receipts name (a `batches.BatchHandler`)."""
+        for message in messages:
+            fact = decode(message.body).data
+            if not isinstance(fact, EventsLogged) or fact.service != self._service:
+                raise Defect("The message is not a receipt for this service.")
+            self._copies.drop(transaction, fact.digests, now)
+        return ()
+
+    def look(self) -> None:
+        """Measure, and offer overdue events to the log again. Call it every second or so.
+
+        Raises DatabaseUnavailable.
+        """
+        now = self._clock.now()
+        with self._database.read() as transaction:
+            backlog = self._copies.backlog(transaction)
+            is_overdue = backlog.oldest is not None and backlog.oldest <= now - self._receipt_time
+            self._overdue = (
+                self._copies.count_before(transaction, now - self._receipt_time) if is_overdue else 0
+            )
+        self._oldest = backlog.oldest
+        self._metrics.unreceipted.set(backlog.messages)
+        age = 0.0 if backlog.oldest is None else (now - backlog.oldest).total_seconds()
+        self._metrics.unreceipted_seconds.set(max(age, 0.0))
+        if is_overdue and self._offer_again(now):
+            self._wake()
+
+    def alarm(self) -> str | None:
+        """Return the `/readyz` warning: overdue events, and those offered again within a day."""
+        now = self._clock.now()
+        texts = []
+        if self._overdue and self._oldest is not None:
+            minutes = (now - self._oldest).total_seconds() / 60
+            texts.append(
+                f"{self._overdue} published messages have no receipt from the log, "
+                f"the oldest for {minutes:.0f} min"
+            )
+        if self._offered_at is not None and now - self._offered_at < WARNING_KEPT:
+            texts.append(
+                f"{self._offered} events were offered to the log again, "
+                f"the last one at {self._offered_at:%Y-%m-%dT%H:%M:%SZ}"
+            )
+        return "; ".join(texts) or None
+
+    def _offer_again(self, now: dt.datetime) -> int:
+        with self._database.write() as transaction:
+            oldest = self._copies.oldest(transaction, now - self._receipt_time, WINDOW)
+            due = [copy for copy in oldest if copy.due_at <= now]
+            given_up = [copy for copy in due if copy.published_at <= now - GIVEN_UP_AFTER]
+            # One by one: audit may have had only some events of a batch, and receipts name each.
+            offered = [
+                replace(event, offers=copy.offers + 1, due_at=now + self._pause_after(copy.offers + 1))
+                for copy in due
+                if copy.published_at > now - GIVEN_UP_AFTER
+                for event in copy.events()
+            ]
+            if not due:
+                return 0
+            self._copies.replace(transaction, due, offered)
+            messages = [_offer(copy) for copy in offered]
+            self._outbox.add(transaction, [message for message, _ in messages])
+        _report("event without a receipt, offered to the log again", [event for _, event in messages])
+        _report(
+            "event given up: the log does not have it",
+            [Envelope.decode(event.body) for copy in given_up for event in copy.events()],
+        )
+        self._metrics.offered_again.inc(len(offered))
+        self._metrics.given_up.inc(sum(len(copy.events()) for copy in given_up))
+        if offered:
+            self._offered += len(offered)
+            self._offered_at = now
+        return len(offered)
+
+    def _pause_after(self, offers: int) -> dt.timedelta:
+        pause: dt.timedelta = self._receipt_time * 2 ** min(offers - 1, 20)
+        return min(pause, max(LONGEST_PAUSE, self._receipt_time))
+
+
+def _offer(copy: Copy) -> tuple[Outgoing, Envelope]:
+    event = Envelope.decode(copy.body)
+    message = Outgoing(
+        exchange=LOG,
+        routing_key=LOG_QUEUE,
+        message_id=event.id,
+        partition_key=event.partition_key,
+        body=copy.body,
+    )
+    return message, event
+
+
+def _report(text: str, events: Sequence[Envelope]) -> None:
+    for event in events[:_MOST_LINES]:
+        _log.error(text, extra={"event_type": event.type, "message_id": event.id})
+    if len(events) > _MOST_LINES:
+        _log.error("%s: more events", text, extra={"count": len(events) - _MOST_LINES})

@@ -1,0 +1,201 @@
+"""Copies of published events that audit has not receipted yet.
+
+The log must hold every event on the events exchange. Its author keeps a copy from the broker's confirm until
+audit's receipt (`events.logged`), which names the digest of the event's bytes and is sent only once a
+published checkpoint covers the entry. So an event that is dropped or changed on its way is noticed.
+
+The crash points of a copy, in order:
+
+1. *confirmed, not yet copied*: the outbox row still exists, because one transaction deletes it and writes the
+   copy. The event is published again; audit recognises it and sends another receipt.
+2. *copied, not yet receipted*: the receipt waits in its queue.
+3. *receipted, copy not yet deleted*: the receipt is delivered again, or after a loss of power the copy is
+   back; then it is offered to the log again, and audit sends another receipt.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import Connection
+
+from contracts import base64_text
+from contracts.topology import EVENTS
+from runtime.messaging.outbox.event_batch import decode_batch, joined
+from runtime.messaging.ports import Outgoing
+from runtime.messaging.signatures import statement
+from runtime.storage.columns import microseconds, moment_of
+from runtime.storage.sql_statement import SqlStatement
+
+# Receipts without a copy are remembered this long, and at most so many: the copy may be written next.
+EARLY_KEPT: Final = dt.timedelta(minutes=1)
+MOST_EARLY: Final = 20_000
+
+_ADD = SqlStatement(
+    "INSERT INTO unreceipted (digest, partition_key, body, published_at, offers, due_at)"
+    " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (digest) DO NOTHING"
+)
+_FIND = SqlStatement(
+    "SELECT number, partition_key, body, published_at, offers, due_at FROM unreceipted WHERE digest = ANY (?)"
+)
+_DELETE = SqlStatement("DELETE FROM unreceipted WHERE number = ANY (?)")
+_COUNT = SqlStatement("SELECT count(*), min(published_at) FROM unreceipted")
+_COUNT_BEFORE = SqlStatement("SELECT count(*) FROM unreceipted WHERE published_at <= ?")
+_OLDEST = SqlStatement(
+    "SELECT number, partition_key, body, published_at, offers, due_at FROM unreceipted"
+    " WHERE published_at <= ? ORDER BY published_at, number LIMIT ?",
+    postgresql="FOR UPDATE SKIP LOCKED",
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Copy:
+    """One published message: an event or an event batch. body: its bytes.
+
+    published_at: the time of the broker's confirm. offers: how often it was offered to the log again; due_at:
+    when it may be offered next.
+    """
+
+    number: int = 0
+    partition_key: str
+    body: bytes
+    published_at: dt.datetime
+    offers: int = 0
+    due_at: dt.datetime
+
+    def events(self) -> list[Copy]:
+        """Return a copy for each event in the message."""
+        return [
+            Copy(
+                partition_key=self.partition_key,
+                body=body,
+                published_at=self.published_at,
+                offers=self.offers,
+                due_at=self.due_at,
+            )
+            for body in decode_batch(self.body)
+        ]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Backlog:
+    """The number of messages without a receipt (a batch counts as one), and the time of the oldest."""
+
+    messages: int
+    oldest: dt.datetime | None
+
+
+def digest_text(event: bytes) -> str:
+    """Return the digest of an event's bytes as a receipt names it."""
+    return base64_text.encoded(statement.digest(event))
+
+
+class Unreceipted:
+    """The copies in a service's database, in its table `unreceipted`.
+
+    The relay and the consumer of receipts share one instance: a receipt may overtake the transaction that
+    writes the copy. If another process has the relay, such a copy stays until it is offered again.
+    """
+
+    def __init__(self) -> None:
+        self._early: dict[str, dt.datetime] = {}
+
+    def add(self, transaction: Connection, messages: Iterable[Outgoing], now: dt.datetime) -> None:
+        """Keep the messages that the log must hold, in the transaction that deletes their outbox rows."""
+        bodies = [(m.partition_key, m.body) for m in messages if m.exchange == EVENTS]
+        if self._early:
+            bodies = [(key, joined(left)) for key, body in bodies if (left := _without(self._early, body))]
+        self._insert(
+            transaction,
+            [Copy(partition_key=key, body=body, published_at=now, due_at=now) for key, body in bodies],
+        )
+
+    def drop(self, transaction: Connection, digests: Sequence[str], now: dt.datetime) -> None:
+        """Delete the copies of receipted events. Repeatable."""
+        receipted = set(digests)
+        copies = _copies(_FIND.run(transaction, list(receipted)))
+        if copies:
+            _DELETE.run(transaction, [copy.number for copy in copies])
+            rest = [(copy, left) for copy in copies if (left := _without(receipted, copy.body))]
+            # Audit had only some events of the batch; the others await another receipt.
+            self._insert(
+                transaction,
+                [
+                    Copy(
+                        partition_key=copy.partition_key,
+                        body=joined(left),
+                        published_at=copy.published_at,
+                        offers=copy.offers,
+                        due_at=copy.due_at,
+                    )
+                    for copy, left in rest
+                ],
+            )
+            receipted.difference_update(
+                digest_text(event) for copy in copies for event in decode_batch(copy.body)
+            )
+        self._note_early(receipted, now)
+
+    def backlog(self, transaction: Connection) -> Backlog:
+        """Return how much waits for a receipt."""
+        messages, oldest = _COUNT.run(transaction).one()
+        return Backlog(messages=messages, oldest=None if oldest is None else moment_of(oldest))
+
+    def count_before(self, transaction: Connection, moment: dt.datetime) -> int:
+        """Return the number of messages published until then that have no receipt."""
+        count: int = _COUNT_BEFORE.run(transaction, microseconds(moment)).scalar_one()
+        return count
+
+    def oldest(self, transaction: Connection, published_before: dt.datetime, limit: int) -> list[Copy]:
+        """Return the oldest copies, and lock them for this transaction."""
+        return _copies(_OLDEST.run(transaction, microseconds(published_before), limit))
+
+    def replace(self, transaction: Connection, old: Sequence[Copy], new: Sequence[Copy]) -> None:
+        """Replace copies by others."""
+        _DELETE.run(transaction, [copy.number for copy in old])
+        self._insert(transaction, new)
+
+    def _note_early(self, digests: Iterable[str], now: dt.datetime) -> None:
+        self._early.update(dict.fromkeys(digests, now))
+        while self._early:
+            digest, since = next(iter(self._early.items()))
+            if len(self._early) <= MOST_EARLY and since > now - EARLY_KEPT:
+                break
+            del self._early[digest]
+
+    def _insert(self, transaction: Connection, copies: Sequence[Copy]) -> None:
+        _ADD.run_for_each(
+            transaction,
+            [
+                (
+                    digest_text(decode_batch(copy.body)[0]),
+                    copy.partition_key,
+                    copy.body,
+                    microseconds(copy.published_at),
+                    copy.offers,
+                    microseconds(copy.due_at),
+                )
+                for copy in copies
+            ],
+        )
+
+
+def _without(digests: Collection[str], body: bytes) -> list[bytes]:
+    return [event for event in decode_batch(body) if digest_text(event) not in digests]
+
+
+def _copies(rows: Iterable[tuple[int, str, bytes, int, int, int]]) -> list[Copy]:
+    return [
+        Copy(
+            number=number,
+            partition_key=partition_key,
+            body=bytes(body),
+            published_at=moment_of(published_at),
+            offers=offers,
+            due_at=moment_of(due_at),
+        )
+        for number, partition_key, body, published_at, offers, due_at in rows
+    ]

@@ -1,0 +1,16 @@
+"""copies of published events until audit's receipt"""
+
+from runtime.messaging.migrations import add_unreceipted, drop_unreceipted
+
+revision = "600b1950cdc4"
+down_revision = "c3e6a4b2bd53"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    add_unreceipted()
+
+
+def downgrade() -> None:
+    drop_unreceipted()

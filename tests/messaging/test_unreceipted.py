@@ -1,0 +1,278 @@
+"""Copies of published events until audit's receipt, and what happens when no receipt comes."""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+import logging
+from collections.abc import Sequence
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from contracts.envelope import Envelope, Event
+from contracts.errors import Defect
+from contracts.facts import EventsLogged, Fact, OfferAccepted
+from contracts.topology import CASES, DIRECT, EVENTS, LOG, LOG_QUEUE, PARKED, RECEIPTS, SNAPSHOTS
+from runtime.identifiers import new_id
+from runtime.messaging.inbox import KEPT
+from runtime.messaging.metrics import MessagingMetrics
+from runtime.messaging.outbox.event_batch import decode_batch, encode_batch
+from runtime.messaging.outbox.outbox import Outbox, outgoing
+from runtime.messaging.outbox.receipt_watch import WARNING_KEPT, WINDOW, ReceiptWatch
+from runtime.messaging.outbox.unreceipted import Unreceipted, digest_text
+from runtime.messaging.ports import Outgoing
+from runtime.settings import RECEIPT_TIME
+from runtime.storage.database import Database
+from tests.messaging.consumer_harness import START, TABLES, HandClock
+
+
+def event(fact: Fact | None = None, *, source: str = "/kg/routing") -> Event[Fact]:
+    number = new_id()
+    accepted = OfferAccepted(
+        referral_id=number, offer_id=new_id(), organization="ru.one", sender="kg.osh-legal-aid"
+    )
+    return Event(
+        id=number,
+        source=source,
+        time=START,
+        partition_key=number,
+        correlation_id=number,
+        causation_id=None,
+        data=fact or accepted,
+    )
+
+
+def batch(count: int) -> tuple[Outgoing, list[bytes]]:
+    """Return a message of so many events, and their bodies."""
+    (message,) = encode_batch([outgoing(event()) for _ in range(count)])
+    return message, decode_batch(message.body)
+
+
+def names(bodies: Sequence[bytes]) -> list[str]:
+    return [digest_text(body) for body in bodies]
+
+
+class Author:
+    """A service that publishes events: its watch with the relay and the receipts' consumer left out."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.clock = HandClock()
+        self.copies = Unreceipted()
+        self.woken = 0
+        self.watch = self.started()
+
+    def started(self) -> ReceiptWatch:
+        """Return the watch of a new process."""
+        return ReceiptWatch(
+            service="routing",
+            database=self.database,
+            outbox=Outbox(TABLES.outbox),
+            clock=self.clock,
+            metrics=MessagingMetrics(CollectorRegistry()),
+            receipt_time=RECEIPT_TIME,
+            wake=self._wake,
+        )
+
+    def confirm(self, *messages: Outgoing) -> None:
+        with self.database.write() as transaction:
+            self.watch.confirmed(transaction, messages)
+
+    def receive(self, *digests: str, service: str = "routing") -> None:
+        fact = EventsLogged(service=service, size=1, digests=digests)
+        receipt = Envelope.decode(event(fact, source="/kg/audit").encode())
+        with self.database.write() as transaction:
+            assert list(self.watch.receipts(transaction, [receipt], self.clock.now())) == []
+
+    def waiting(self) -> list[bytes]:
+        """Return the events without a receipt, oldest first."""
+        with self.database.read() as transaction:
+            found = self.copies.oldest(transaction, START + dt.timedelta(days=365), 10_000)
+        return [body for copy in found for body in decode_batch(copy.body)]
+
+    def look(self, **after: float) -> list[bytes]:
+        """Let the time pass and look; return the events that were offered to the log alone."""
+        self.clock.advance(**after)
+        self.watch.look()
+        with self.database.write() as transaction:
+            rows = Outbox(TABLES.outbox).oldest(transaction, 10_000)
+            Outbox(TABLES.outbox).forget(transaction, [number for number, _ in rows])
+        messages = [message for _, message in rows]
+        assert {(message.exchange, message.routing_key) for message in messages} <= {(LOG, LOG_QUEUE)}
+        # The relay confirms them: no second copy.
+        self.confirm(*messages)
+        return [body for message in messages for body in decode_batch(message.body)]
+
+    def _wake(self) -> None:
+        self.woken += 1
+
+
+@pytest.fixture
+def author(database: Database) -> Author:
+    return Author(database)
+
+
+def test_copy_is_kept_until_its_receipt(author: Author) -> None:
+    message, bodies = batch(3)
+    author.confirm(message)
+    assert author.waiting() == bodies
+    author.receive(*names(bodies))
+    assert author.waiting() == []
+    author.receive(*names(bodies))  # delivered again
+    assert author.waiting() == []
+
+
+def test_receipt_for_changed_bytes_drops_no_copy(author: Author) -> None:
+    message, bodies = batch(1)
+    author.confirm(message)
+    changed = bodies[0].replace(b"ru.one", b"ru.two")
+    assert changed != bodies[0]
+    author.receive(*names([changed]))
+    assert author.waiting() == bodies
+
+
+def test_batch_receipted_in_parts_keeps_the_others(author: Author) -> None:
+    message, bodies = batch(4)
+    author.confirm(message)
+    author.receive(*names(bodies[:2]))
+    assert author.waiting() == bodies[2:]
+    author.receive(*names(bodies[2:]))
+    assert author.waiting() == []
+
+
+def test_later_events_of_a_batch_are_offered_and_receipted_alone(author: Author) -> None:
+    message, bodies = batch(3)
+    author.confirm(message)
+    author.receive(*names(bodies[1:]))  # audit parked the first event
+    offered = author.look(minutes=15)
+    assert sorted(offered) == sorted(bodies)
+    author.receive(*names(bodies[1:]))
+    assert author.waiting() == bodies[:1]
+
+
+def test_copies_hold_what_the_log_must_hold_and_nothing_sealed(author: Author) -> None:
+    message, bodies = batch(1)
+    elsewhere = [
+        Outgoing(exchange=exchange, routing_key="k", message_id="m", partition_key="p", body=b"{}")
+        for exchange in (CASES, DIRECT, LOG, PARKED, RECEIPTS, SNAPSHOTS)
+    ]
+    assert message.exchange == EVENTS
+    author.confirm(*elsewhere, message)
+    assert author.waiting() == bodies
+
+
+def test_receipt_that_overtakes_its_copy_leaves_none(author: Author) -> None:
+    message, bodies = batch(3)
+    author.receive(*names(bodies[:2]))
+    author.confirm(message)
+    assert author.waiting() == bodies[2:]
+
+
+def test_receipt_without_a_copy_is_remembered_for_a_minute(author: Author) -> None:
+    message, bodies = batch(1)
+    author.receive(*names(bodies))
+    author.clock.advance(minutes=2)
+    author.receive(*names(batch(1)[1]))
+    author.confirm(message)
+    assert author.waiting() == bodies
+
+
+def test_message_confirmed_twice_has_one_copy(author: Author) -> None:
+    message, bodies = batch(2)
+    author.confirm(message)
+    author.watch = author.started()  # another process had the relay
+    author.confirm(message)
+    assert author.waiting() == bodies
+
+
+def test_receipt_of_another_service_is_refused(author: Author) -> None:
+    message, bodies = batch(1)
+    author.confirm(message)
+    with pytest.raises(Defect):
+        author.receive(*names(bodies), service="intake")
+    assert author.waiting() == bodies
+
+
+def test_overdue_event_is_offered_to_the_log_alone_with_the_same_bytes(author: Author) -> None:
+    message, bodies = batch(2)
+    author.confirm(message)
+    assert author.look(minutes=14) == []
+    assert author.watch.alarm() is None
+    assert author.look(minutes=1) == bodies
+    assert author.woken == 1
+    assert author.waiting() == bodies
+
+
+def test_overdue_event_is_logged_by_type_and_id_without_content(
+    author: Author, caplog: pytest.LogCaptureFixture
+) -> None:
+    message, (body,) = batch(1)
+    author.confirm(message)
+    with caplog.at_level(logging.ERROR):
+        author.look(minutes=15)
+    (record,) = caplog.records
+    said = Envelope.decode(body)
+    assert (record.__dict__["event_type"], record.__dict__["message_id"]) == (said.type, said.id)
+    assert "ru.one" not in str(record.__dict__)
+
+
+def test_alarm_stays_a_day_after_the_receipt(author: Author) -> None:
+    message, bodies = batch(2)
+    author.confirm(message)
+    author.look(minutes=15)
+    author.look(minutes=1)
+    assert author.watch.alarm() == (
+        "2 published messages have no receipt from the log, the oldest for 16 min; "
+        "2 events were offered to the log again, the last one at 2026-03-01T00:15:00Z"
+    )
+    author.receive(*names(bodies))
+    author.look()
+    alarm = author.watch.alarm()
+    assert alarm is not None
+    assert alarm.startswith("2 events were offered to the log again")
+    author.look(seconds=WARNING_KEPT.total_seconds())
+    assert author.watch.alarm() is None
+
+
+def test_pause_between_offers_doubles_up_to_four_hours(author: Author) -> None:
+    author.confirm(batch(1)[0])
+    offers = [15 * n for n in range(1, 97) if author.look(minutes=15)]
+    pauses = [later - earlier for earlier, later in itertools.pairwise(offers)]
+    assert offers[0] == 15
+    assert pauses == [15, 30, 60, 120, 240, 240, 240, 240, 240]
+
+
+def test_only_the_oldest_messages_are_offered(author: Author) -> None:
+    first = [batch(1)[0] for _ in range(WINDOW)]
+    author.confirm(*first)
+    author.clock.advance(seconds=1)
+    last, last_bodies = batch(1)
+    author.confirm(last)
+    assert len(author.look(minutes=15)) == WINDOW
+    # The log is behind: as long as it does not receipt these, the queue needs no more copies.
+    assert author.look(minutes=1) == []
+    author.receive(*names([one.body for one in first]))
+    assert author.look() == last_bodies
+
+
+def test_event_is_given_up_after_the_time_for_which_ids_are_known(
+    author: Author, caplog: pytest.LogCaptureFixture
+) -> None:
+    message, (body,) = batch(1)
+    author.confirm(message)
+    author.look(minutes=15)
+    caplog.clear()
+    author.look(seconds=KEPT.total_seconds())
+    assert author.waiting() == []
+    assert [(r.message, r.__dict__["message_id"]) for r in caplog.records] == [
+        ("event given up: the log does not have it", Envelope.decode(body).id)
+    ]
+
+
+def test_restarted_service_still_knows_its_overdue_events(author: Author) -> None:
+    message, bodies = batch(1)
+    author.confirm(message)
+    author.watch = author.started()
+    assert author.look(minutes=15) == bodies
+    assert author.watch.alarm() is not None
