@@ -141,6 +141,7 @@ ROUTING_KEYS = (
     "unreadable.submitted",
     "replacement.submitted",
     "placement.submitted",
+    "coordinator_withdrawal.submitted",
     "case.refused",
 )
 # The records by which a service admits callers: `runtime/access/access_records.py`.
@@ -161,6 +162,7 @@ DELIVERY_KEYS = (
     "case.paused",
     "placement.refused",
     "placement.answered",
+    "coordinator_withdrawal.refused",
     "case.unreadable",
     "note.unreadable",
     # notices to the partner concerned
@@ -208,6 +210,8 @@ OWNERS: Mapping[str, frozenset[str]] = {
                 "placement.submitted",
                 "placement.refused",
                 "placement.answered",
+                "coordinator_withdrawal.submitted",
+                "coordinator_withdrawal.refused",
                 "offer.opened",
                 "offer.accepted",
                 "offer.declined",

@@ -52,5 +52,9 @@ class RoutingService(WebService):
     def place(self, request: Request) -> Response:
         return api.place(self.handlers.commands, request, self.application.clock)
 
+    @resource("POST", "/v1/coordination/<id>/withdraw", roles=api.COORDINATORS, takes_key=True)
+    def withdraw(self, request: Request) -> Response:
+        return api.withdraw(self.handlers.commands, request, self.application.clock)
+
 
 SERVICE = RoutingService

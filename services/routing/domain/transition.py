@@ -32,6 +32,8 @@ class TransitionContext:
     decide: Decide
     # Whether an organisation is active and vetted.
     in_good_standing: Callable[[str], bool]
+    # Whether an organisation can submit by itself: it is in good standing and has a live client.
+    can_submit: Callable[[str], bool]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from contracts.errors import Refused
+from contracts.facts import CoordinatorWithdrawalRefused, ReferralWithdrawn
 from runtime.access.tokens import Principal
 from runtime.identifiers import new_id
 from runtime.web.request import Request
@@ -99,6 +100,44 @@ def test_placement_response_holds_the_submission_id(bench: Workbench) -> None:
     answer = api.place(bench.commands, asked, bench.clock)
     assert answer.status == 202
     assert json.loads(answer.body) == {"id": bench.published()[-1].id, "status": "submitted"}
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({"reason": "other"}, "/organization"),
+        ({"organization": SENDER}, "/reason"),
+        ({"organization": SENDER, "reason": "no longer needed"}, "/reason"),
+    ],
+)
+def test_coordinator_withdrawal_that_breaks_the_contract_is_refused(
+    bench: Workbench, body: Any, pointer: str
+) -> None:
+    with pytest.raises(Refused) as refused:
+        api.withdraw(bench.commands, coordinator(path={"id": new_id()}, body=body), bench.clock)
+    assert [error.pointer for error in refused.value.errors] == [pointer]
+
+
+def test_coordinator_withdrawal_takes_effect_from_the_queue(bench: Workbench) -> None:
+    referral = new_id()
+    bench.take(submitted(referral))
+    asked = coordinator(path={"id": referral}, body={"organization": SENDER, "reason": "consent_revoked"})
+    with pytest.raises(Refused) as refused:
+        api.withdraw(bench.commands, asked, bench.clock)
+    assert refused.value.slug == "conflict"
+    assert isinstance(bench.published()[-1].data, CoordinatorWithdrawalRefused)
+    bench.without_client.add(SENDER)
+    answer = api.withdraw(bench.commands, asked, bench.clock)
+    submission = bench.published()[-1]
+    assert (answer.status, json.loads(answer.body)["id"]) == (202, submission.id)
+    (withdrawn,) = bench.take(submission)
+    assert withdrawn == ReferralWithdrawn(
+        referral_id=referral,
+        sender=SENDER,
+        organization=None,
+        reason="consent_revoked",
+        coordinator="kg.coordinator",
+    )
 
 
 def test_sender_reads_decisions(bench: Workbench) -> None:
