@@ -143,6 +143,7 @@ ROUTING_KEYS = (
     "placement.submitted",
     "coordinator_withdrawal.submitted",
     "case.refused",
+    "case.paused",
 )
 # The records by which a service admits callers: `runtime/access/access_records.py`.
 ACCESS_KEYS = ("organization.changed", "token_key.changed", "client.changed")

@@ -46,12 +46,17 @@ class WithdrawalRequest:
     reason: CoordinatorReason
 
 
-def decisions(queries: RoutingQueries, request: Request) -> Response:
-    """`GET /v1/referrals/{id}/decision`."""
+def decisions(queries: RoutingQueries, request: Request, clock: Clock) -> Response:
+    """`GET /v1/referrals/{id}/decision`. paused: the acceptor and the end of a pause in force, or null."""
     referral_id = request.path_params["id"]
     oversight = bool(request.principal.roles & OVERSIGHT_ROLES)
     found = queries.decisions(referral_id, request.principal.id, oversight=oversight)
-    return Response.json({"referral_id": referral_id, "decisions": found}).reading(Read.of_one(referral_id))
+    shown = {
+        "referral_id": referral_id,
+        "decisions": found,
+        "paused": queries.pause(referral_id, clock.now()),
+    }
+    return Response.json(shown).reading(Read.of_one(referral_id))
 
 
 def unplaced(queries: RoutingQueries, request: Request) -> Response:

@@ -36,7 +36,7 @@ class RoutingService(WebService):
 
     @resource("GET", "/v1/referrals/<id>/decision", roles=api.READERS, reads=Reads.recorded)
     def decisions(self, request: Request) -> Response:
-        return api.decisions(self.handlers.queries, request)
+        return api.decisions(self.handlers.queries, request, self.application.clock)
 
     @resource(
         "GET",

@@ -15,6 +15,7 @@ from contracts.errors import Defect, Refused, Unavailable
 from contracts.facts import (
     AnswerRefused,
     AnswerSubmitted,
+    CasePaused,
     CaseRefused,
     CaseUnreadable,
     CoordinatorWithdrawalRefused,
@@ -95,6 +96,9 @@ def apply(referral: Referral | None, event: Event[Fact], context: TransitionCont
                 return _report_note(referral, submission)
             case ReplacementSubmitted():
                 return _replace_case(referral, submission, context)
+            case CasePaused():
+                # For the referral's timeline: the release waits, and the referral stays as it is.
+                return Transition(referral=replace(referral, updated_at=context.now))
             case CaseRefused():
                 # The vault may refuse the case after the referral has ended; then nothing is left to fail.
                 return Transition(referral=referral) if referral.is_closed else fail(referral, context)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,8 +10,15 @@ from typing import Any
 
 import pytest
 
+from contracts.codes import Answer
 from contracts.errors import Refused
-from contracts.facts import CoordinatorWithdrawalRefused, ReferralWithdrawn
+from contracts.facts import (
+    AnswerSubmitted,
+    CasePaused,
+    CoordinatorWithdrawalRefused,
+    OfferOpened,
+    ReferralWithdrawn,
+)
 from runtime.access.tokens import Principal
 from runtime.identifiers import new_id
 from runtime.web.request import Request
@@ -18,7 +26,8 @@ from services.routing import api
 from services.routing.bootstrap import read_policy
 from services.routing.domain.policy import RoutingPolicy
 from tests.services.made_cursors import made_cursors
-from tests.unit.services.routing.samples import SENDER, organization, service
+from tests.support.events import message_of
+from tests.unit.services.routing.samples import NOW, SENDER, organization, service
 from tests.unit.services.routing.workbench import Workbench, submitted, workbench
 
 
@@ -143,10 +152,42 @@ def test_coordinator_withdrawal_takes_effect_from_the_queue(bench: Workbench) ->
 def test_sender_reads_decisions(bench: Workbench) -> None:
     referral = new_id()
     bench.take(submitted(referral))
-    answer = api.decisions(bench.queries, request(SENDER, "partner", path={"id": referral}))
-    shown = json.loads(answer.body)
+    asked = request(SENDER, "partner", path={"id": referral})
+    shown = json.loads(api.decisions(bench.queries, asked, bench.clock).body)
+    assert shown["paused"] is None
     assert shown["referral_id"] == referral
     assert [one["trigger"] for one in shown["decisions"]] == ["submitted"]
+
+
+def test_pause_is_in_the_timeline_and_explanation_until_it_ends(bench: Workbench) -> None:
+    referral = new_id()
+    bench.absorb([organization("ru.near")])
+    opened = next(fact for fact in bench.take(submitted(referral)) if isinstance(fact, OfferOpened))
+    bench.take(
+        message_of(
+            AnswerSubmitted(
+                referral_id=referral,
+                offer_id=opened.offer_id,
+                organization=opened.organization,
+                answer=Answer.accept,
+            ),
+            referral,
+            time=NOW,
+        )
+    )
+    until = NOW + dt.timedelta(hours=24)
+    paused = CasePaused(referral_id=referral, organization=opened.organization, sender=SENDER, until=until)
+    assert bench.take(message_of(paused, referral)) == []
+    for viewer in (SENDER, opened.organization):
+        view = bench.queries.referral(referral, viewer, oversight=False)
+        assert view["timeline"][-1]["fact"] == "case.paused"
+    asked = request(SENDER, "partner", path={"id": referral})
+    assert json.loads(api.decisions(bench.queries, asked, bench.clock).body)["paused"] == {
+        "organization": opened.organization,
+        "until": "2026-03-03T09:00:00Z",
+    }
+    bench.clock.time = until
+    assert json.loads(api.decisions(bench.queries, asked, bench.clock).body)["paused"] is None
 
 
 # --- the policy file ------------------------------------------------------------------------------
