@@ -323,18 +323,18 @@ class ServiceStates:
                 except LogDamaged as damage:
                     yield str(damage)
 
-    def in_mailboxes(self, message_ids: Sequence[str]) -> set[str]:
-        """Return those of the ids that are in a mailbox."""
+    def in_mailboxes(self, message_ids: Sequence[str]) -> set[tuple[str, str]]:
+        """Return those of the ids that are in a mailbox, each with its fact: authors may share an id."""
         return self._known("delivery", _MESSAGES, message_ids)
 
-    def in_log(self, message_ids: Sequence[str]) -> set[str]:
-        """Return those of the ids that have a log entry."""
+    def in_log(self, message_ids: Sequence[str]) -> set[tuple[str, str]]:
+        """Return those of the ids that have a log entry, each with its fact."""
         return self._known("audit", ENTRIES, message_ids)
 
-    def _known(self, service: str, where: Any, message_ids: Sequence[str]) -> set[str]:
-        wanted = select(where.c.message_id).where(where.c.message_id.in_(message_ids))
+    def _known(self, service: str, where: Any, message_ids: Sequence[str]) -> set[tuple[str, str]]:
+        wanted = select(where.c.message_id, where.c.type).where(where.c.message_id.in_(message_ids))
         with self._engines[service].connect() as connection:
-            return set(connection.execute(wanted).scalars())
+            return {(row.message_id, _fact(row.type)) for row in connection.execute(wanted)}
 
     def _ids(self, after: str, limit: int) -> list[str]:
         """Return the services' next ids, truncated to the shortest full page so that no id is skipped."""

@@ -11,8 +11,8 @@ from runtime.storage.columns import Instant, Json, RowNumber
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MessagingTables:
-    """outbox: messages to publish; inbox: ids of processed messages; retries: messages to process again;
-    manifests: the newest version of each hub's manifest that the service has used.
+    """outbox: messages to publish; inbox: keys of processed messages (`inbox.Identity`); retries: messages to
+    process again; manifests: the newest version of each hub's manifest that the service has used.
     """
 
     outbox: Table

@@ -7,7 +7,7 @@ The crash points of an entry, in order:
    is delivered again and may get another index. The checkpoint signed meanwhile is not public, because
    only committed checkpoints are served: no fork.
 3. *committed*: entry and checkpoint are committed together. The event is delivered again, and the log
-   recognises its id. The log is append-only, so it needs no inbox.
+   recognises its source and id. The log is append-only, so it needs no inbox.
 4. *acknowledged*: the entry is under a checkpoint, and the broker may delete the event.
 
 A second process on the same database loses the compare-and-swap of the head before it has written an
@@ -25,6 +25,7 @@ from contracts.canonical import canonical_json
 from contracts.commitment import SALT_BYTES, commitment_to
 from contracts.envelope import Envelope
 from contracts.errors import Defect, Unavailable
+from runtime.messaging.inbox import Identity
 from runtime.messaging.ports import Outgoing
 from services.audit.log.domain.chronology import Chronology
 from services.audit.log.domain.entry import (
@@ -66,7 +67,7 @@ class Sequencer:
         entries, chronology = self._entries(head, unknown)
         frontier, rows = head.frontier.grow([leaf_hash(new.leaf) for new in entries])
         grown = self._key.sign(frontier, chronology, now)
-        # Before the entries: a process that loses here has written nothing that could violate a unique index.
+        # Before the entries: a process that loses here has written nothing that could violate a key.
         if not self._log.advance(transaction, grown, from_size=head.size):
             raise Unavailable("Another process has extended the log.")
         self._log.add(transaction, entries, rows)
@@ -84,11 +85,12 @@ class Sequencer:
         self._closures.note(transaction, [closing for closing in closings if closing], referral_ids)
 
     def _unknown(self, transaction: Connection, messages: Sequence[Envelope]) -> list[Envelope]:
-        known = self._log.known(transaction, [message.id for message in messages])
+        identities = [Identity(message.source, message.id) for message in messages]
+        known = self._log.known(transaction, identities)
         unknown = []
-        for message in messages:
-            if message.id not in known:
-                known.add(message.id)  # a batch may contain it twice
+        for identity, message in zip(identities, messages, strict=True):
+            if identity not in known:
+                known.add(identity)  # a batch may contain it twice
                 unknown.append(message)
         return unknown
 
