@@ -45,6 +45,11 @@ class ConnectionFactory:
         """Return the user that the URI names."""
         return str(kombu.Connection(self.uri).userid)
 
+    @property
+    def vhost(self) -> str:
+        """Return the virtual host that the URI names."""
+        return str(kombu.Connection(self.uri).virtual_host)
+
     def connect(self) -> amqp.Connection:
         """Open a connection in one attempt. Raises BrokerUnavailable."""
         opened = kombu.Connection(

@@ -97,8 +97,8 @@ def apply(referral: Referral | None, event: Event[Fact], context: TransitionCont
             case ReplacementSubmitted():
                 return _replace_case(referral, submission, context)
             case CasePaused():
-                # For the referral's timeline: the release waits, and the referral stays as it is.
-                return Transition(referral=replace(referral, updated_at=context.now))
+                # The release waits, and the referral stays as it is.
+                return Transition(referral=referral, noted=True)
             case CaseRefused():
                 # The vault may refuse the case after the referral has ended; then nothing is left to fail.
                 return Transition(referral=referral) if referral.is_closed else fail(referral, context)

@@ -38,9 +38,13 @@ class TransitionContext:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Transition:
-    """The referral after an event, with the resulting facts, decisions and observation changes."""
+    """The referral after an event, with the resulting facts, decisions and observation changes.
+
+    noted: the event enters the referral's timeline although nothing else changes.
+    """
 
     referral: Referral | None
     facts: tuple[Fact, ...] = ()
     decisions: tuple[Decision, ...] = ()
     observed: Mapping[str, Observation] = field(default_factory=dict)
+    noted: bool = False
