@@ -26,7 +26,10 @@ LOST = f"binding {EVENTS}.vault -> audit.log (#)"
 def plugins(broker: PrivateBroker, *names: str) -> None:
     """Make these the node's plugins."""
     broker.files.plugins.write_text(f"[{','.join(names)}].\n")
-    broker.evaluate(f"rabbit_plugins:ensure({json.dumps(str(broker.files.plugins))})", timeout=120)
+    file = json.dumps(str(broker.files.plugins))
+    # AMQP is answered before the start is complete.
+    done = broker.evaluate(f"rabbit:await_startup(), rabbit_plugins:ensure({file})", timeout=120)
+    assert done.startswith("{ok,"), done
 
 
 @pytest.fixture

@@ -165,9 +165,9 @@ def _table(*fields: bytes) -> bytes:
     return b"\x20\x00" + struct.pack(">I", len(content)) + content
 
 
+# RabbitMQ itself refuses a field of an unknown type.
 UNDECODABLE = {
     "time beyond the year 9999": _table(_field(b"n", b"T", struct.pack(">Q", 2**62))),
-    "field of an unknown type": _table(_field(b"n", b"Z", b"")),
     "decimal of 10**255": _table(_field(b"n", b"D", b"\xff" + struct.pack(">i", -1))),
     # message_id, whose bytes are no UTF-8
     "text that is not UTF-8": b"\x00\x80" + bytes([2]) + b"\xff\xfe",
@@ -216,7 +216,7 @@ def test_dead_letter_that_cannot_be_decoded_is_shown_among_the_others(
     letters_broker.park("b")
     with letters_broker.dead_letters() as dead_letters:
         found = list(dead_letters.of("letters"))
-        assert [letter.message_id for letter in found] == ["a", "", "", "", "", "b"]
+        assert [letter.message_id for letter in found] == ["a", *[""] * len(UNDECODABLE), "b"]
         assert {letter.reason for letter in found[1:-1]} == {"its AMQP properties cannot be decoded"}
         assert len(dead_letters.discard("letters", "", number=2)) == len(UNDECODABLE)
     assert letters_broker.seen() == ["a", "b"]

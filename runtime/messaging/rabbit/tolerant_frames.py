@@ -18,8 +18,10 @@ from amqp.serialization import decode_properties_basic, dumps
 
 from runtime.messaging.headers import UNDECODABLE_PROPERTIES
 
-# Raised by py-amqp for values that Python cannot represent, and for fields that it does not know.
+# Raised by py-amqp for values that Python cannot represent.
 UNDECODABLE = (ValueError, ArithmeticError, LookupError, struct.error)
+# The same for properties, with the error for fields that it does not know, and the system's for times.
+_PROPERTY_ERRORS = (*UNDECODABLE, AMQPError, OSError)
 
 _METHOD, _HEADER = 1, 2
 _DELIVER = b"\x00\x3c\x00\x3c"  # class 60 `basic`, method 60 `deliver`
@@ -39,7 +41,7 @@ def tolerant(on_frame: Callable[[Frame], object]) -> Callable[[Frame], object]:
             return on_frame((kind, channel, _readable_delivery(payload)))
         try:
             return on_frame(frame)
-        except (*UNDECODABLE, AMQPError):
+        except _PROPERTY_ERRORS:
             # A message without a body is handled within the call: the error may be of something else.
             if kind != _HEADER or _is_decodable(payload):
                 raise
@@ -51,7 +53,7 @@ def tolerant(on_frame: Callable[[Frame], object]) -> Callable[[Frame], object]:
 def _is_decodable(payload: bytes) -> bool:
     try:
         decode_properties_basic(payload, _BEFORE_FLAGS)
-    except (*UNDECODABLE, AMQPError):
+    except _PROPERTY_ERRORS:
         return False
     return True
 
