@@ -16,7 +16,7 @@ import typer
 
 from admin.dead_letter_reads import read_of
 from admin.embedded_broker import BrokerFiles, BrokerIdentity
-from admin.manifest_files import service_key_name
+from admin.manifest_files import current_key_file
 from contracts.errors import Refused, Unavailable
 from contracts.signatures import SigningKey
 from contracts.topology import OPERATIONS, hub_topology
@@ -24,6 +24,7 @@ from kopuro_client.commands.exit_codes import ExitCode
 from kopuro_client.commands.output import Output
 from kopuro_client.commands.printable import json_text
 from kopuro_client.commands.report import failure
+from kopuro_client.errors import InvalidArgumentError
 from runtime.clock import SystemClock
 from runtime.messaging.dead_letters.dead_letter_queue import DeadLetter, DeadLetters, EventSummary, Opened
 from runtime.messaging.outbox.outbox import outgoing
@@ -44,7 +45,8 @@ class DeadLetterCommands:
         self._out = out
         with self._reporting_errors():
             self._uri = _broker_uri(data_dir, environment)
-        self._key_file = _key_file(data_dir, environment)
+        self._data_dir = data_dir
+        self._environment = environment
 
     def list(self, consumer: str | None) -> None:
         """List every dead letter, or those of one consumer."""
@@ -121,7 +123,7 @@ class DeadLetterCommands:
     def _record_read(self, consumer: str, opened: Opened) -> None:
         read = read_of(consumer, opened, now=SystemClock().now())
         if read is not None:
-            signer = WaveSigner(_signing_key(self._key_file))
+            signer = WaveSigner(_signing_key(_key_file(self._data_dir, self._environment)))
             with contextlib.closing(RabbitBroker(self._uri).publisher()) as publisher:
                 publisher.publish(signer.sign([outgoing(read)]))
 
@@ -198,8 +200,12 @@ def _broker_uri(data_dir: Path | None, environment: Mapping[str, str]) -> str:
 
 
 def _key_file(data_dir: Path | None, environment: Mapping[str, str]) -> Path | None:
+    """Return the file with the key of `operations`; None if nothing names it. Raises UsageError."""
     if data_dir is not None:
-        return data_dir / "keys" / f"{service_key_name(OPERATIONS)}.json"
+        try:
+            return current_key_file(data_dir / "keys", OPERATIONS)
+        except InvalidArgumentError as error:
+            raise UsageError(f"the read must be recorded: {error}") from None
     name = environment.get("KOPURO_SERVICE_KEY", "").strip()
     return Path(name) if name else None
 

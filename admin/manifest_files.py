@@ -61,6 +61,20 @@ def manifest_in(directory: Path) -> Manifest:
         raise InvalidArgumentError(f"{directory / MANIFEST} cannot be used: {reason}") from None
 
 
+def current_key_file(directory: Path, service: str) -> Path:
+    """Return the file with the key that the service signs with: the first that the manifest lists for it.
+
+    Without that file, the next listed key whose file is here counts. Raises InvalidArgumentError.
+    """
+    name = service_key_name(service)
+    files = [directory / f"{name}.json", *sorted(directory.glob(f"{name}-*.json"))]
+    kids = {kid: file for file in files if (kid := _kid_in(file)) is not None}
+    for key in _identity(manifest_in(directory), service).keys:
+        if key.kid in kids:
+            return kids[key.kid]
+    raise InvalidArgumentError(f"{directory} has the file of no key that the manifest lists for {service}")
+
+
 def add_key(directory: Path, service: str) -> tuple[Manifest, Path]:
     """Make another signing key for the service and list it first; return the new manifest and the key's file.
 
@@ -134,3 +148,10 @@ def _identity(manifest: Manifest, service: str) -> ServiceIdentity:
 
 def _jwk(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _kid_in(file: Path) -> str | None:
+    try:
+        return VerificationKey(public_half(_jwk(file))).kid
+    except (OSError, ValueError, LookupError, TypeError, UnusableSigningKey):
+        return None

@@ -25,7 +25,7 @@ from benchmarks.journey import Measured, Plan, count_fsyncs
 from benchmarks.kopuro_hub import KopuroHub
 from benchmarks.systems import System
 from sandbox.broker import PrivateBroker
-from sandbox.supervisor import sigterm_raises
+from sandbox.supervisor import ending_signals_raise
 
 Number = TypeVar("Number", int, float)
 
@@ -258,7 +258,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The time of admission is unknown for single lines of a batch.
         parser.error(f"soak: --rate must be at most {HIGHEST_SINGLE_RATE}")
     database = given.database or ("sqlite" if given.quick else "both")
-    with sigterm_raises(), _place(given.directory) as (directory, broker):
+    with ending_signals_raise(), _place(given.directory) as (directory, broker):
         run = Run(
             quick=given.quick,
             rounds=given.rounds or (1 if given.quick else 5),

@@ -178,6 +178,10 @@ class Outcome(StrEnum):
     not_resolved = "not_resolved"
 
 
+# The reason of a withdrawal, and of what follows from it, when the person revoked the consent.
+CONSENT_REVOKED = "consent_revoked"
+
+
 class WithdrawalReason(StrEnum):
     """Why a sender withdraws a referral. A revoked consent has its own resource."""
 

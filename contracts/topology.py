@@ -142,7 +142,9 @@ ROUTING_KEYS = (
     "unreadable.submitted",
     "replacement.submitted",
     "placement.submitted",
+    "coordinator_withdrawal.submitted",
     "case.refused",
+    "case.paused",
 )
 # The records by which a service admits callers: `runtime/access/access_records.py`.
 ACCESS_KEYS = ("organization.changed", "token_key.changed", "client.changed")
@@ -162,6 +164,7 @@ DELIVERY_KEYS = (
     "case.paused",
     "placement.refused",
     "placement.answered",
+    "coordinator_withdrawal.refused",
     "case.unreadable",
     "note.unreadable",
     # notices to the partner concerned
@@ -209,6 +212,8 @@ OWNERS: Mapping[str, frozenset[str]] = {
                 "placement.submitted",
                 "placement.refused",
                 "placement.answered",
+                "coordinator_withdrawal.submitted",
+                "coordinator_withdrawal.refused",
                 "offer.opened",
                 "offer.accepted",
                 "offer.declined",

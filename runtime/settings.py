@@ -21,6 +21,7 @@ KEY_PAUSE = timedelta(days=1)
 RECEIPT_TIME = timedelta(minutes=15)
 
 _ADDRESS = re.compile(r"(?P<host>[^:\s/]+):(?P<port>\d{1,5})")
+_MANAGEMENT_URI = re.compile(r"https?://[^:/@\s]+:[^:/@\s]+@[^:/@\s\[\]]+(:\d{1,5})?(/[^?#\s]*)?")
 _HUB = re.compile(r"[a-z]{2}")
 
 
@@ -56,6 +57,8 @@ class Settings:
     service_key: Path  # KOPURO_SERVICE_KEY, the private key that signs this service's facts
     manifest: Path  # KOPURO_MANIFEST, the hub's signed list of services and keys
     hub_key: Path  # KOPURO_HUB_KEY, the public key that signed the manifest
+    # KOPURO_BROKER_MANAGEMENT_URI, optional: the broker's management API, to compare the bindings
+    broker_management_uri: str | None = field(default=None, repr=False)
     custody_key: Path | None = None  # KOPURO_CUSTODY_KEY, vault only
     # KOPURO_KEY_PAUSE_SECONDS, vault only: how long no case is released to a sealing key that replaced an
     # earlier one without proof of that key
@@ -121,6 +124,17 @@ class Settings:
                 return default
             return timedelta(seconds=int(text))
 
+        def management_uri(name: str) -> str | None:
+            text = environ.get(name, "").strip()
+            if not text:
+                return None
+            if _MANAGEMENT_URI.fullmatch(text) is None:
+                problems.append(
+                    f"{name} is not an http:// or https:// URI with a user, a password and a host"
+                )
+                return None
+            return text
+
         nowhere = Address(host="", port=0)
         settings = cls(
             amqp_uri=required("KOPURO_AMQP_URI", _amqp_uri, ""),
@@ -133,6 +147,7 @@ class Settings:
             service_key=required("KOPURO_SERVICE_KEY", _file, Path()),
             manifest=required("KOPURO_MANIFEST", _file, Path()),
             hub_key=required("KOPURO_HUB_KEY", _file, Path()),
+            broker_management_uri=management_uri("KOPURO_BROKER_MANAGEMENT_URI"),
             key_pause=seconds("KOPURO_KEY_PAUSE_SECONDS", KEY_PAUSE),
             receipt_time=seconds("KOPURO_RECEIPT_SECONDS", RECEIPT_TIME),
             custody_key=file("KOPURO_CUSTODY_KEY"),

@@ -34,7 +34,7 @@ def up(
     from runtime.settings import ONE_PERSON, TWO_PERSON
     from sandbox.broker import BrokerError
     from sandbox.hub import Hub, HubError
-    from sandbox.supervisor import sigterm_raises
+    from sandbox.supervisor import ending_signals_raise
 
     def report(text: str) -> None:
         print(f"kopuro: {text}", file=sys.stderr, flush=True)  # noqa: T201 - progress is for stderr
@@ -42,7 +42,7 @@ def up(
     approvals = TWO_PERSON if two_person else ONE_PERSON
     hub = Hub(data_dir, empty=empty, policy=policy, approvals=approvals, progress=report)
     try:
-        with sigterm_raises():
+        with ending_signals_raise():
             hub.start()
             ready = {"discovery": hub.files.discovery_address(), "data_dir": str(hub.files.directory)}
             if as_json:

@@ -16,11 +16,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from admin.embedded_broker import LOOPBACK
-from admin.manifest_files import service_key_name, set_users
+from admin.manifest_files import current_key_file, set_users
 from admin.private_files import LivingOwner
 from contracts.broker_rights import USERS, user_name
 from contracts.organization import Organization
 from contracts.topology import hub_topology
+from kopuro_client.errors import InvalidArgumentError
 from runtime.messaging.ports import BrokerUnavailable
 from runtime.messaging.rabbit.broker import RabbitBroker
 from runtime.settings import ONE_PERSON, TWO_PERSON
@@ -207,7 +208,7 @@ class Hub:
             "KOPURO_OPERATIONS_ADDRESS": f"{LOOPBACK}:{ports.operations}",
             "KOPURO_HUB": HUB,
             "KOPURO_DISCOVERY": str(self.files.discovery),
-            "KOPURO_SERVICE_KEY": str(self.files.key(service_key_name(service))),
+            "KOPURO_SERVICE_KEY": str(self._service_key(service)),
             "KOPURO_MANIFEST": str(self.files.manifest),
             "KOPURO_HUB_KEY": str(self.files.hub_key),
         }
@@ -233,6 +234,12 @@ class Hub:
             environment=environment,
             log=self.files.log(service),
         )
+
+    def _service_key(self, service: str) -> Path:
+        try:
+            return current_key_file(self.files.manifest.parent, service)
+        except InvalidArgumentError as error:
+            raise HubError(f"the keys of {service} cannot be used: {error}") from error
 
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + self._ready_within

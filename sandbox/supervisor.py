@@ -130,8 +130,10 @@ class Supervisor:
             for watch in self._watches():
                 watch.process.spawn()
                 watch.started_at = time.monotonic()
-        self._watcher = threading.Thread(target=self._watch, name="supervisor", daemon=True)
-        self._watcher.start()
+        watcher = threading.Thread(target=self._watch, name="supervisor", daemon=True)
+        watcher.start()
+        # Only now: an interrupted `start` must not leave a thread that `stop` cannot join.
+        self._watcher = watcher
 
     def stop(self, within: float = 15.0) -> None:
         """Stop every process, last stage first, in at most about `within` seconds.
@@ -247,20 +249,27 @@ _ENDING = (signal.SIGTERM, signal.SIGINT)
 
 
 @contextlib.contextmanager
-def sigterm_raises() -> Iterator[None]:
-    """Make SIGTERM raise SystemExit in the main thread inside the block, so that `with` blocks unwind.
+def ending_signals_raise() -> Iterator[None]:
+    """Make SIGTERM raise SystemExit, and SIGINT KeyboardInterrupt, so that `with` blocks unwind.
 
-    For use before `Supervisor.run_until_signalled`, for example while a broker starts.
+    Main thread only. For use before `Supervisor.run_until_signalled`, for example while a broker starts.
+
+    Python leaves SIGINT ignored in a process that inherited it so, as shells start background commands:
+    without this block a Ctrl-C during the start would be lost, and one after it would stop the hub.
     """
 
     def leave(number: int, frame: FrameType | None) -> None:
         raise SystemExit(128 + number)
 
-    previous = signal.signal(signal.SIGTERM, leave)
+    previous = {
+        signal.SIGTERM: signal.signal(signal.SIGTERM, leave),
+        signal.SIGINT: signal.signal(signal.SIGINT, signal.default_int_handler),
+    }
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 @contextlib.contextmanager

@@ -82,13 +82,14 @@ def reconcile(states: ServiceStates, settled: dt.datetime, compared: Compared) -
         for state in settled_states:
             yield from differences(state)
         delivered = {
-            entry.message_id: (state.referral_id, entry)
+            (entry.message_id, entry.fact): (state.referral_id, entry)
             for state in settled_states
             for entry in state.entries
             if entry.fact in DELIVERED and entry.time > settled - MAILBOX_WINDOW
         }
-        for message_id in delivered.keys() - states.in_mailboxes(list(delivered)):
-            yield _undelivered(*delivered[message_id])
+        ids = [message_id for message_id, _ in delivered]
+        for missing in delivered.keys() - states.in_mailboxes(ids):
+            yield _undelivered(*delivered[missing])
     yield from _unrecorded(states, settled, compared)
     # The directory is read before the log, so that the log already has its changes.
     current = states.records()
@@ -141,7 +142,7 @@ def _unrecorded(states: ServiceStates, settled: dt.datetime, compared: Compared)
         compared.messages += len(wanted)
         known = states.in_log([message.message_id for message in wanted])
         for message in wanted:
-            if message.message_id not in known:
+            if (message.message_id, message.fact) not in known:
                 what = f"a mailbox has {message.fact}, but the log does not"
                 yield Difference(referral_id=message.referral_id, where="delivery", what=what)
 
@@ -152,7 +153,7 @@ def _unlogged(states: ServiceStates, settled: dt.datetime, compared: Compared) -
         for page in states.unreceipted(service, PAGE):
             published = [event for event in page if event.published_at <= settled]
             compared.unreceipted[service] += len(published)
-            logged = states.logged_facts([event.id for event in published])
+            logged = states.in_log([event.id for event in published])
             yield from unlogged_events(service, published, logged)
 
 

@@ -325,28 +325,22 @@ class ServiceStates:
                 except LogDamaged as damage:
                     yield str(damage)
 
-    def in_mailboxes(self, message_ids: Sequence[str]) -> set[str]:
-        """Return those of the ids that are in a mailbox."""
+    def in_mailboxes(self, message_ids: Sequence[str]) -> set[tuple[str, str]]:
+        """Return those of the ids that are in a mailbox, each with its fact: authors may share an id."""
         return self._known("delivery", _MESSAGES, message_ids)
 
-    def in_log(self, message_ids: Sequence[str]) -> set[str]:
-        """Return those of the ids that have a log entry."""
+    def in_log(self, message_ids: Sequence[str]) -> set[tuple[str, str]]:
+        """Return those of the ids that have a log entry, each with its fact."""
         return self._known("audit", ENTRIES, message_ids)
-
-    def logged_facts(self, message_ids: Sequence[str]) -> dict[str, str]:
-        """Return the fact of the entry of each of these ids that is in the log."""
-        wanted = select(ENTRIES.c.message_id, ENTRIES.c.type).where(ENTRIES.c.message_id.in_(message_ids))
-        with self._engines["audit"].connect() as connection:
-            return {row.message_id: _fact(row.type) for row in connection.execute(wanted)}
 
     def unreceipted(self, service: str, limit: int) -> Iterator[list[UnreceiptedEvent]]:
         """Yield the service's published events without a receipt, in pages. limit: messages per query."""
         return unreceipted_events(self._engines[service], limit)
 
-    def _known(self, service: str, where: Any, message_ids: Sequence[str]) -> set[str]:
-        wanted = select(where.c.message_id).where(where.c.message_id.in_(message_ids))
+    def _known(self, service: str, where: Any, message_ids: Sequence[str]) -> set[tuple[str, str]]:
+        wanted = select(where.c.message_id, where.c.type).where(where.c.message_id.in_(message_ids))
         with self._engines[service].connect() as connection:
-            return set(connection.execute(wanted).scalars())
+            return {(row.message_id, _fact(row.type)) for row in connection.execute(wanted)}
 
     def _ids(self, after: str, limit: int) -> list[str]:
         """Return the services' next ids, truncated to the shortest full page so that no id is skipped."""

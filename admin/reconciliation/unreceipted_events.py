@@ -6,7 +6,7 @@ The table `unreceipted` of every service: runtime/messaging/tables.py.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 
 from sqlalchemy import Engine, LargeBinary, column, select, table
@@ -45,11 +45,11 @@ def unreceipted_events(engine: Engine, limit: int) -> Iterator[list[UnreceiptedE
 
 
 def unlogged_events(
-    service: str, published: Sequence[UnreceiptedEvent], logged: Mapping[str, str]
+    service: str, published: Sequence[UnreceiptedEvent], logged: Set[tuple[str, str]]
 ) -> Iterator[Difference]:
-    """Yield the events that the log does not have. logged: the fact of each entry, by message id."""
+    """Yield the events that the log does not have. logged: the id and the fact of entries."""
     for event in published:
-        if logged.get(event.id) != event.fact:
+        if (event.id, event.fact) not in logged:
             what = f"{event.fact} was published, but the log does not have it"
             yield Difference(referral_id=None, record=f"event {event.id}", where=service, what=what)
 

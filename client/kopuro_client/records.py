@@ -229,11 +229,22 @@ class Decision(TypedDict):
     nobody: NotRequired[NobodyConsidered | None]
 
 
+class Pause(TypedDict):
+    """A pause of a case's release to its acceptor, whose sealing key was replaced without proof."""
+
+    organization: str
+    until: str
+
+
 class Decisions(TypedDict):
-    """All routing decisions about a referral, oldest first."""
+    """All routing decisions about a referral, oldest first.
+
+    paused: a pause in force, else None; missing in responses of earlier builds.
+    """
 
     referral_id: str
     decisions: list[Decision]
+    paused: NotRequired[Pause | None]
 
 
 class Capacity(TypedDict):

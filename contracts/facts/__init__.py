@@ -9,6 +9,8 @@ service that owns it. A published (type, version) never changes; a new version i
 from contracts.facts.fact import CATALOGUE, TYPE_PREFIX, Fact, OpenNote, routing_key_of
 from contracts.facts.submitted import (
     AnswerSubmitted,
+    CoordinatorReason,
+    CoordinatorWithdrawalSubmitted,
     NoteSubmitted,
     OutcomeSubmitted,
     PlacementSubmitted,
@@ -24,6 +26,7 @@ from contracts.facts.decided import (
     AnswerRefused,
     CaseUnreadable,
     CommittedDecision,
+    CoordinatorWithdrawalRefused,
     DecisionsRecorded,
     NoteUnreadable,
     OfferAccepted,
@@ -100,6 +103,9 @@ __all__ = [
     "ClientChanged",
     "CommittedDecision",
     "ContentErased",
+    "CoordinatorReason",
+    "CoordinatorWithdrawalRefused",
+    "CoordinatorWithdrawalSubmitted",
     "CredentialIssued",
     "CredentialRevoked",
     "DeadLetterRead",

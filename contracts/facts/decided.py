@@ -120,6 +120,22 @@ class PlacementRefused(Fact):
     problem: Mapping[str, Any]
 
 
+@fact("coordinator_withdrawal.refused")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CoordinatorWithdrawalRefused(Fact):
+    """A withdrawal by a coordinator that cannot take effect. Sent to the coordinators.
+
+    Routing publishes it for a request refused at its API as well; `coordinator_withdrawal.submitted` then
+    does not exist. organization: the one the coordinator acted for. problem: RFC 9457.
+    """
+
+    referral_id: ReferralId
+    organization: OrganizationId
+    coordinator: str
+    submission_id: MessageId
+    problem: Mapping[str, Any]
+
+
 @fact("placement.answered")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlacementAnswered(Fact):
@@ -192,12 +208,16 @@ class ReferralCompleted(Fact):
 @fact("referral.withdrawn")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReferralWithdrawn(Fact):
-    """organization: the acceptor, when there is one. reason: a withdrawal code, or `consent_revoked`."""
+    """organization: the acceptor, when there is one. reason: a withdrawal code, or `consent_revoked`.
+
+    coordinator: who withdrew it for an organisation that could not; None if a party did it itself.
+    """
 
     referral_id: ReferralId
     sender: OrganizationId
     organization: OrganizationId | None
     reason: str
+    coordinator: str | None = None
 
 
 @fact("referral.failed")

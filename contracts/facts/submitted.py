@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
+
+from marshmallow.validate import OneOf
 
 from contracts.codes import (
+    CONSENT_REVOKED,
     Answer,
     DeclineReason,
     Outcome,
@@ -16,6 +20,9 @@ from contracts.codes import (
 from contracts.facts.fact import Fact, OpenNote, fact
 from contracts.identifiers import OfferId, OrganizationId, ReferralId
 from contracts.referral import ReferralFacts
+
+# Why a coordinator withdraws a referral for an organisation.
+CoordinatorReason = Annotated[str, OneOf([*(reason.value for reason in WithdrawalReason), CONSENT_REVOKED])]
 
 
 @fact("referral.submitted")
@@ -70,6 +77,21 @@ class RevocationSubmitted(Fact):
 
     referral_id: ReferralId
     organization: OrganizationId
+
+
+@fact("coordinator_withdrawal.submitted")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CoordinatorWithdrawalSubmitted(Fact):
+    """A coordinator withdraws a referral for an organisation that cannot submit it itself.
+
+    organization: the sender, or, when the person revoked the consent, the acceptor; it is excluded from the
+    hub or has no live client. reason: a withdrawal code, or `consent_revoked`.
+    """
+
+    referral_id: ReferralId
+    organization: OrganizationId
+    coordinator: str
+    reason: CoordinatorReason
 
 
 @fact("note.submitted")

@@ -41,6 +41,10 @@ class AccessRecords:
         if any(narrowed):
             self._narrowed()
 
+    def has_live_client(self, principal: str) -> bool:
+        """Return whether the principal has a client that can get a token."""
+        return self._clients.has_live(principal)
+
     def verifier(self, hub: str, clock: Clock) -> TokenVerifier:
         """Return a verifier of the hub's tokens that follows these records."""
         return TokenVerifier(self._keys, issuer_of(hub), clock, clients=self._clients)

@@ -55,6 +55,10 @@ class ReplicatedClients:
                 self._awaited.add(client_id)
         return found
 
+    def has_live(self, principal: str) -> bool:
+        """Return whether the principal has a live client. Reads all clients: not for every request."""
+        return any(client.live and client.principal == principal for client in list(self._by_id.values()))
+
     def absorb(self, records: Sequence[ReplicaRecord]) -> bool:
         """Apply new and changed clients; return whether one lost its life, its principal or a role."""
         narrowed = False

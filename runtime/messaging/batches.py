@@ -11,7 +11,7 @@ import datetime as dt
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from sqlalchemy import Connection
 
@@ -20,8 +20,8 @@ from contracts.records import Malformed
 from runtime.clock import Clock
 from runtime.messaging.clocks import Clocks
 from runtime.messaging.dead_letters.dead_letter import dead_letter_of, reason_of
-from runtime.messaging.headers import SIGNED
-from runtime.messaging.inbox import Deduplicator, Inbox
+from runtime.messaging.headers import SIGNED, UNDECODABLE_PROPERTIES
+from runtime.messaging.inbox import Deduplicator, Identity, Inbox
 from runtime.messaging.metrics import MessagingMetrics
 from runtime.messaging.outbox.outbox import Outbox
 from runtime.messaging.ports import Delivery, Outgoing
@@ -34,7 +34,7 @@ _log = logging.getLogger(__name__)
 
 
 class Identified(Protocol):
-    """A decoded message. id: stored in the inbox; source and type: of its CloudEvent."""
+    """A decoded message: the id, source and type of its CloudEvent. The inbox knows it by id and source."""
 
     @property
     def id(self) -> str: ...
@@ -165,6 +165,9 @@ class BatchProcessor(Generic[M]):
     ) -> tuple[list[_Decoded[M]], list[_Hopeless]]:
         decoded, hopeless = [], []
         for delivery in deliveries:
+            if UNDECODABLE_PROPERTIES in delivery.headers:
+                hopeless.append(_Hopeless(delivery=delivery, reason="its AMQP properties cannot be decoded"))
+                continue
             try:
                 author = self._verifier.author_of(delivery.body, delivery.headers.get(SIGNED))
                 message = self._decode(delivery.body)
@@ -188,13 +191,13 @@ class BatchProcessor(Generic[M]):
     def _apply(self, batch: Sequence[_Decoded[M]]) -> None:
         now = self._clock.now()
         with self._database.write(durable=self._durable) as transaction:
-            ids = [one.message.id for one in batch]
-            fresh = self._deduplicator.admit(transaction, self.consumer, ids, now)
+            identities = [Identity(one.message.source, one.message.id) for one in batch]
+            fresh = self._deduplicator.admit(transaction, self.consumer, identities, now)
             messages = []
-            for one in batch:
+            for identity, one in zip(identities, batch, strict=True):
                 # a message that occurs twice in one batch takes effect once
-                if one.message.id in fresh:
-                    fresh.remove(one.message.id)
+                if identity in fresh:
+                    fresh.remove(identity)
                     messages.append(one.message)
             if messages:
                 self._outbox.add(transaction, self._handler(transaction, messages, now))
@@ -213,8 +216,7 @@ class BatchProcessor(Generic[M]):
             with self._database.write() as transaction:
                 self._retries.postpone(
                     transaction,
-                    # The id in the event, as in the inbox, so that two messages never share a retry row.
-                    replace(one.delivery, message_id=one.message.id),
+                    replace(one.delivery, message_id=_retry_row(one, attempts)),
                     attempts=attempts + 1,
                     reason=reason_of(error),
                     now=self._clock.now(),
@@ -225,7 +227,7 @@ class BatchProcessor(Generic[M]):
         else:
             if attempts:
                 with self._database.write() as transaction:
-                    self._retries.settle(transaction, one.message.id)
+                    self._retries.settle(transaction, one.delivery.message_id)
         return []
 
     def _park(self, hopeless: Sequence[_Hopeless], *, retried: bool = False) -> None:
@@ -240,3 +242,14 @@ class BatchProcessor(Generic[M]):
                     self._retries.settle(transaction, one.delivery.message_id)
             self._metrics.consumed.labels(self.consumer, "parked").inc()
             _log.error("message dead-lettered", extra={"consumer": self.consumer, "reason": one.reason})
+
+
+def _retry_row(one: _Decoded[Any], attempts: int) -> str:
+    """Return the key of the message's row among the retries; `attempts` that have failed before this one.
+
+    It is the identity in the event, as in the inbox, so that two messages never share a row. A message that
+    is retried keeps its row, also one of an earlier build, which has the bare id.
+    """
+    if attempts:
+        return one.delivery.message_id
+    return Identity(one.message.source, one.message.id).key

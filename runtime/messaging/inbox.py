@@ -7,61 +7,88 @@ redelivered and then takes effect; *committed, not yet acknowledged*: it is rede
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
+from base64 import urlsafe_b64encode
 from collections.abc import Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from sqlalchemy import Connection, Table, delete, select, tuple_
 
 from runtime.storage.columns import microseconds
 from runtime.storage.sql_statement import SqlStatement
 
-# How long a message id is kept: longer than any broker or federation link delays a message.
+# How long a message is remembered: longer than any broker or federation link delays a message.
 KEPT = dt.timedelta(days=30)
 
+# Rows of earlier builds have the bare id. The query can be removed when they have all been pruned.
+_EARLIER = SqlStatement("SELECT message_id FROM inbox WHERE consumer = ? AND message_id = ANY (?)")
 _ENTER = SqlStatement(
     "INSERT INTO inbox (consumer, message_id, received_at) SELECT ?, value, ? FROM EACH (?) WHERE TRUE"
     " ON CONFLICT DO NOTHING RETURNING message_id"
 )
 
 
+class Identity(NamedTuple):
+    """What identifies an event: its source and its id (CloudEvents 1.0, "id": unique for each source).
+
+    The id alone would let one author take another author's id and so keep its event from taking effect.
+    """
+
+    source: str
+    id: str
+
+    @property
+    def key(self) -> str:
+        """Return a text of 43 characters that stands for the pair in tables."""
+        # A source contains no NUL (`contracts.envelope`), so two pairs never join to the same bytes.
+        digest = hashlib.sha256(f"{self.source}\0{self.id}".encode("utf-8", "surrogatepass")).digest()
+        return urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+
 class Deduplicator(Protocol):
     """Decides which messages may take effect."""
 
     def admit(
-        self, transaction: Connection, consumer: str, message_ids: Sequence[str], now: dt.datetime
-    ) -> set[str]:
-        """Return the ids that may take effect: those of no committed transaction."""
+        self, transaction: Connection, consumer: str, messages: Sequence[Identity], now: dt.datetime
+    ) -> set[Identity]:
+        """Return the messages that may take effect: those of no committed transaction."""
         ...
 
 
 class NoDeduplication:
-    """A deduplicator that admits every message, for a handler that stores each message by its id permanently.
+    """A deduplicator that admits every message, for a handler that stores each message permanently.
 
-    Such a handler recognises duplicates itself; an inbox would store the same ids again.
+    Such a handler recognises duplicates itself; an inbox would store the same messages again.
     """
 
     def admit(
-        self, transaction: Connection, consumer: str, message_ids: Sequence[str], now: dt.datetime
-    ) -> set[str]:
+        self, transaction: Connection, consumer: str, messages: Sequence[Identity], now: dt.datetime
+    ) -> set[Identity]:
         """See `Deduplicator`."""
-        return set(message_ids)
+        return set(messages)
 
 
 class Inbox:
-    """The ids of the messages that have taken effect, by consumer: the default `Deduplicator`."""
+    """The messages that have taken effect, by consumer: the default `Deduplicator`.
+
+    The column `message_id` has the `Identity.key` of each.
+    """
 
     def __init__(self, table: Table) -> None:
         self._table = table
 
     def admit(
-        self, transaction: Connection, consumer: str, message_ids: Sequence[str], now: dt.datetime
-    ) -> set[str]:
-        """Insert the ids and return the new ones: only these may take effect."""
-        unique = list(dict.fromkeys(message_ids))
-        if not unique:
+        self, transaction: Connection, consumer: str, messages: Sequence[Identity], now: dt.datetime
+    ) -> set[Identity]:
+        """Insert the messages and return the new ones: only these may take effect."""
+        keys = {message.key: message for message in messages}
+        if not keys:
             return set()
-        entered = _ENTER.run(transaction, consumer, microseconds(now), unique)
-        return set(entered.scalars())
+        ids = list({message.id for message in messages})
+        if earlier := set(_EARLIER.run(transaction, consumer, ids).scalars()):
+            keys = {key: message for key, message in keys.items() if message.id not in earlier}
+        entered = _ENTER.run(transaction, consumer, microseconds(now), list(keys))
+        return {keys[key] for key in entered.scalars()}
 
     def forget_before(self, transaction: Connection, moment: dt.datetime, limit: int) -> int:
         """Delete up to `limit` rows received before the moment; return how many."""

@@ -82,7 +82,7 @@ class Messenger:
         self._metrics.paused_seconds.set_function(self.stalled_loops.longest)
         reader = broker.queue_reader()  # the loop that watches the broker shares it with the counts
         self.parked = ParkedCounts(reader, self._metrics.parked)
-        self._watch = TopologyWatch(reader, topology)
+        self._watch = TopologyWatch(reader, topology, lacking=self._metrics.lacking)
         self._authors = authors
         self.clocks = Clocks()
         self._metrics.clock_ahead_seconds.set_function(self.clocks.furthest)

@@ -28,6 +28,12 @@ class MessagingMetrics:
             ("consumer",),
             registry=registry,
         )
+        self.lacking = Gauge(
+            "kopuro_broker_lacks",
+            "1 for each exchange, queue and binding that the broker lacks; nothing is published meanwhile",
+            ("name",),
+            registry=registry,
+        )
         self.not_authentic = Counter(
             "kopuro_messages_not_authentic",
             "Messages dead-lettered because their author is not proven, by consumer and failed check",

@@ -133,7 +133,7 @@ class QueueReader(Protocol):
         ...
 
     def missing(self, topology: Topology) -> tuple[str, ...]:
-        """Return the names of the exchanges and queues that the broker lacks. It cannot see bindings.
+        """Return what the broker lacks: names of exchanges and queues, and bindings where it can read them.
 
         Raises BrokerUnavailable, as `counts`.
         """

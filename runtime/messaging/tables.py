@@ -11,9 +11,9 @@ from runtime.storage.columns import Instant, Json, RowNumber
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MessagingTables:
-    """outbox: messages to publish; inbox: ids of processed messages; retries: messages to process again;
-    manifests: the newest version of each hub's manifest that the service has used; unreceipted: copies of
-    published events until audit's receipt (`outbox/unreceipted.py`).
+    """outbox: messages to publish; inbox: keys of processed messages (`inbox.Identity`); retries: messages to
+    process again; manifests: the newest version of each hub's manifest that was used; unreceipted:
+    copies of published events until audit's receipt (`outbox/unreceipted.py`).
     """
 
     outbox: Table

@@ -1,7 +1,9 @@
-"""Checks that the broker has the hub's exchanges and queues, which a deployment step declares.
+"""Checks that the broker has the hub's exchanges, queues and bindings, which a deployment step declares.
 
-A fact published while a queue is missing would be lost for that queue's service: the broker reports only a
-message that reaches no queue at all. So nothing is published until everything exists.
+Bindings are compared where `KOPURO_BROKER_MANAGEMENT_URI` is set: AMQP cannot list them.
+
+A fact published while a queue or its binding is missing would be lost for that queue's service: the broker
+reports only a message that reaches no queue at all. So nothing is published until everything exists.
 """
 
 from __future__ import annotations
@@ -10,6 +12,8 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+
+from prometheus_client import Gauge
 
 from contracts.topology import Topology
 from runtime.messaging.ports import BrokerUnavailable, QueueReader
@@ -25,10 +29,17 @@ class TopologyWatch:
     """One process's knowledge of the topology at the broker. Only one thread may call `look`."""
 
     def __init__(
-        self, reader: QueueReader, topology: Topology, *, now: Callable[[], float] = time.monotonic
+        self,
+        reader: QueueReader,
+        topology: Topology,
+        *,
+        lacking: Gauge | None = None,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
+        """lacking: a gauge with the label `name`, set to 1 for each thing that is missing."""
         self._reader = reader
         self._topology = topology
+        self._lacking = lacking
         self._now = now
         self._seen = threading.Event()
         self._missing: tuple[str, ...] = ()
@@ -49,11 +60,20 @@ class TopologyWatch:
             _log.warning("broker unreachable", extra={"reason": str(error)})
             return
         if missing and missing != self._missing:
-            _log.error("the broker lacks exchanges or queues", extra={"reason": ", ".join(missing)})
+            _log.error("the broker lacks exchanges, queues or bindings", extra={"reason": ", ".join(missing)})
+        self._count(missing)
         self._missing = missing
         self._checked_at = None if missing else self._now()
         if not missing:
             self._seen.set()
+
+    def _count(self, missing: tuple[str, ...]) -> None:
+        if self._lacking is None:
+            return
+        for name in set(self._missing) - set(missing):
+            self._lacking.remove(name)
+        for name in missing:
+            self._lacking.labels(name).set(1)
 
     def look_again(self) -> None:
         """Make the next `look` check at once."""

@@ -17,7 +17,7 @@ from sandbox.demo.output import DemoOutput, new_console
 from sandbox.demo.participants import DemoError, Participants
 from sandbox.demo.stories import STORIES, TITLES, DemoHub
 from sandbox.hub import Hub, HubError
-from sandbox.supervisor import sigterm_raises
+from sandbox.supervisor import ending_signals_raise
 
 POLICY = Path(__file__).parent / "policy.json"
 INTERRUPTED = 130
@@ -29,7 +29,7 @@ def play(data_dir: Path | None, console: Console | None = None) -> int:
     directory = data_dir or Path(tempfile.mkdtemp(prefix="kopuro-demo-"))
     hub = Hub(directory, policy=POLICY, progress=output.note)
     try:
-        with sigterm_raises():
+        with ending_signals_raise():
             return _play(hub, output)
     except (HubError, BrokerError, ClientError, DemoError) as error:
         output.step("demo", f"stopped: {error}", style="red")

@@ -8,6 +8,7 @@ from typing import Any
 
 from contracts.codes import ReferralStatus
 from contracts.errors import PointerError, Refused
+from contracts.facts import CoordinatorReason
 from contracts.idempotency_key import HEADER, require_well_formed
 from contracts.identifiers import OrganizationId
 from contracts.queries import OfferQuery, PartyQuery, ReferralListQuery, ReferralQuery, parse_query
@@ -34,12 +35,28 @@ class PlacementRequest:
     organization: OrganizationId
 
 
-def decisions(queries: RoutingQueries, request: Request) -> Response:
-    """`GET /v1/referrals/{id}/decision`."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WithdrawalRequest:
+    """The body of `POST /v1/coordination/{referral_id}/withdraw`.
+
+    organization: the party that the coordinator acts for. reason: a withdrawal code or `consent_revoked`.
+    """
+
+    organization: OrganizationId
+    reason: CoordinatorReason
+
+
+def decisions(queries: RoutingQueries, request: Request, clock: Clock) -> Response:
+    """`GET /v1/referrals/{id}/decision`. paused: the acceptor and the end of a pause in force, or null."""
     referral_id = request.path_params["id"]
     oversight = bool(request.principal.roles & OVERSIGHT_ROLES)
     found = queries.decisions(referral_id, request.principal.id, oversight=oversight)
-    return Response.json({"referral_id": referral_id, "decisions": found}).reading(Read.of_one(referral_id))
+    shown = {
+        "referral_id": referral_id,
+        "decisions": found,
+        "paused": queries.pause(referral_id, clock.now()),
+    }
+    return Response.json(shown).reading(Read.of_one(referral_id))
 
 
 def unplaced(queries: RoutingQueries, request: Request) -> Response:
@@ -60,6 +77,23 @@ def place(commands: RoutingCommands, request: Request, clock: Clock) -> Response
     wanted = load(PlacementRequest, request.json())
     submission_id = commands.submit_placement(
         request.path_params["id"], wanted.organization, request.principal.id, clock.now(), key=key
+    )
+    return Response.json({"id": submission_id, "status": "submitted"}, status=202)
+
+
+def withdraw(commands: RoutingCommands, request: Request, clock: Clock) -> Response:
+    """`POST /v1/coordination/{referral_id}/withdraw`."""
+    key = request.headers.get(HEADER)
+    if key is not None:
+        require_well_formed(key)
+    wanted = load(WithdrawalRequest, request.json())
+    submission_id = commands.submit_withdrawal(
+        request.path_params["id"],
+        wanted.organization,
+        wanted.reason,
+        request.principal.id,
+        clock.now(),
+        key=key,
     )
     return Response.json({"id": submission_id, "status": "submitted"}, status=202)
 

@@ -61,6 +61,7 @@ def build(settings: Settings) -> Application[RoutingParts]:
         placement_keys=SqlPlacementKeys(),
         outbox=platform.messenger.outbox,
         network=network,
+        has_live_client=access.has_live_client,
         policy=read_policy(settings.policy),
         source=platform.source,
         after_commit=platform.messenger.wake,

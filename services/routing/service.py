@@ -40,7 +40,7 @@ class RoutingService(WebService):
 
     @resource("GET", "/v1/referrals/<id>/decision", roles=api.READERS, reads=Reads.recorded)
     def decisions(self, request: Request) -> Response:
-        return api.decisions(self.handlers.queries, request)
+        return api.decisions(self.handlers.queries, request, self.application.clock)
 
     @resource(
         "GET",
@@ -55,6 +55,10 @@ class RoutingService(WebService):
     @resource("POST", "/v1/coordination/<id>/offer", roles=api.COORDINATORS, takes_key=True)
     def place(self, request: Request) -> Response:
         return api.place(self.handlers.commands, request, self.application.clock)
+
+    @resource("POST", "/v1/coordination/<id>/withdraw", roles=api.COORDINATORS, takes_key=True)
+    def withdraw(self, request: Request) -> Response:
+        return api.withdraw(self.handlers.commands, request, self.application.clock)
 
 
 SERVICE = RoutingService

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass
 
 from contracts.envelope import Envelope, Event, decode
@@ -15,6 +16,7 @@ from runtime.service_platform import build_platform
 from runtime.settings import Settings, SettingsError
 from services.vault.adapters.custody_key import CustodyKeyInMemory
 from services.vault.adapters.decline_notes import SqlDeclineNotes
+from services.vault.adapters.metrics import VaultMetrics
 from services.vault.adapters.sealing_keys import SealingKeysInMemory
 from services.vault.adapters.store import SqlCustodyStore
 from services.vault.adapters.tables import MESSAGING, REPLICA
@@ -46,6 +48,7 @@ def build(settings: Settings) -> Application[VaultParts]:
         raise SettingsError(["KOPURO_CUSTODY_KEY does not name a private X25519 JWK"]) from None
     platform = build_platform("vault", settings, MESSAGING)
     messenger = platform.messenger
+    store = SqlCustodyStore()
 
     def release_waiting() -> None:
         # Read first: a run that finds nothing takes no lock and writes nothing.
@@ -62,12 +65,18 @@ def build(settings: Settings) -> Application[VaultParts]:
     keys = SealingKeysInMemory(changed=releases.wake, pause=settings.key_pause)
     handlers = VaultHandlers(
         source=platform.source,
-        store=SqlCustodyStore(),
+        store=store,
         notes=SqlDeclineNotes(),
         custody_key=custody_key,
         keys=keys,
         new_id=new_id,
     )
+
+    def paused(now: dt.datetime) -> tuple[int, dt.datetime | None]:
+        with platform.database.read() as transaction:
+            return store.paused(transaction, now)
+
+    VaultMetrics(platform.registry, paused, platform.clock)
     directory, unready = messenger.replica(REPLICA, "vault.directory", keys.absorb)
     return Application(
         name="vault",

@@ -35,6 +35,10 @@ class CustodyStore(Protocol):
         """Return at most `limit` referrals whose cases wait for this acceptor's key. Takes no lock."""
         ...
 
+    def paused(self, transaction: Connection, now: dt.datetime) -> tuple[int, dt.datetime | None]:
+        """Return how many accepted cases wait for the end of a pause, and when the oldest began to wait."""
+        ...
+
     def put(self, transaction: Connection, custodies: Iterable[Custody], now: dt.datetime) -> None:
         """Update custodies that were taken."""
         ...

@@ -221,6 +221,9 @@ _FACTS: tuple[facts.Fact, ...] = (
     facts.RevocationSubmitted(referral_id=REFERRAL, organization=SENDER),
     facts.NoteSubmitted(referral_id=REFERRAL, organization=SENDER),
     facts.PlacementSubmitted(referral_id=REFERRAL, organization=RECEIVER, coordinator="coordinator"),
+    facts.CoordinatorWithdrawalSubmitted(
+        referral_id=REFERRAL, organization=SENDER, coordinator="kg.coordinator", reason="consent_revoked"
+    ),
     facts.OfferOpened(
         **_parties(),
         rank=1,
@@ -249,6 +252,13 @@ _FACTS: tuple[facts.Fact, ...] = (
         submission_id=SUBMISSION,
         problem=PROBLEM,
     ),
+    facts.CoordinatorWithdrawalRefused(
+        referral_id=REFERRAL,
+        organization=SENDER,
+        coordinator="kg.coordinator",
+        submission_id=SUBMISSION,
+        problem=PROBLEM,
+    ),
     facts.PlacementAnswered(
         referral_id=REFERRAL,
         offer_id=OFFER,
@@ -273,7 +283,11 @@ _FACTS: tuple[facts.Fact, ...] = (
         referral_id=REFERRAL, sender=SENDER, organization=RECEIVER, outcome=Outcome.resolved
     ),
     facts.ReferralWithdrawn(
-        referral_id=REFERRAL, sender=SENDER, organization=RECEIVER, reason="consent_revoked"
+        referral_id=REFERRAL,
+        sender=SENDER,
+        organization=RECEIVER,
+        reason="consent_revoked",
+        coordinator="kg.coordinator",
     ),
     facts.ReferralFailed(
         referral_id=REFERRAL, sender=SENDER, organization=RECEIVER, reason="case_unreadable"
@@ -434,6 +448,9 @@ _FACTS: tuple[facts.Fact, ...] = (
 _EARLIER_FACTS: tuple[facts.Fact, ...] = (
     facts.OrganizationChanged(revision=7, organization=EARLIER_ORGANIZATION),
     facts.AgreementChanged(revision=2, agreement=AGREEMENT),
+    facts.ReferralWithdrawn(
+        referral_id=REFERRAL, sender=SENDER, organization=RECEIVER, reason="consent_revoked"
+    ),
     facts.SealedNoteSubmitted(referral_id=REFERRAL, author=SENDER, note=SEALED),
     facts.SealedNoteReleased(referral_id=REFERRAL, organization=RECEIVER, author=SENDER, note=SEALED),
     facts.NoteDelivered(referral_id=REFERRAL, organization=RECEIVER, author=SENDER, note=SEALED),

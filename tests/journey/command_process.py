@@ -40,6 +40,8 @@ class CommandProcess:
                 stdout=out,
                 stderr=err,
                 start_new_session=True,
+                # A shell starts background commands, such as this test run, with SIGINT ignored.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             )
         return self
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from sandbox.supervisor import sigterm_raises
+from sandbox.supervisor import ending_signals_raise
 from tests.machines.hosting import HostError, Mirrors, mirrors
 from tests.machines.machine import HOMES, ROOT, Ended, Machine, build, remove
 
@@ -156,7 +156,7 @@ def _say(line: str) -> None:
 
 if __name__ == "__main__":
     try:
-        with sigterm_raises():
+        with ending_signals_raise():
             sys.exit(main(sys.argv[1:]))
     except HostError as error:
         sys.exit(f"machines: {error}")

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import insert, select, text
 
 from contracts import envelope
 from contracts.errors import Defect, Refused, Unavailable
 from contracts.facts import ReplicaRequested
 from contracts.topology import Queue, Topology
-from runtime.messaging.inbox import Inbox
+from runtime.messaging.headers import UNDECODABLE_PROPERTIES
+from runtime.messaging.inbox import Identity, Inbox
 from runtime.messaging.memory import MemoryBroker
 from runtime.messaging.outbox.event_batch import encode_batch
-from runtime.messaging.ports import Outgoing
-from runtime.messaging.retries import MOST_ATTEMPTS, delay_after
+from runtime.messaging.ports import Delivery, Outgoing
+from runtime.messaging.retries import MOST_ATTEMPTS, Retries, delay_after
 from runtime.storage.database import Database, DatabaseUnavailable
 from tests.messaging.consumer_harness import (
     SECRET,
@@ -28,7 +29,7 @@ from tests.messaging.consumer_harness import (
     delivery,
     opened,
 )
-from tests.support.hub_keys import signed
+from tests.support.hub_keys import signed, signed_body
 
 TEN = [f"m{number}" for number in range(10)]
 
@@ -294,9 +295,12 @@ def test_delays_double_up_to_ten_minutes() -> None:
     assert 40 * 60 < sum(seconds) < 80 * 60
 
 
-def admit(database: Database, consumer: str, *ids: str, at: dt.datetime = START) -> set[str]:
+def admit(
+    database: Database, consumer: str, *ids: str, source: str = "/kg/post", at: dt.datetime = START
+) -> set[str]:
     with database.write() as transaction:
-        return Inbox(TABLES.inbox).admit(transaction, consumer, ids, at)
+        messages = [Identity(source, id_) for id_ in ids]
+        return {message.id for message in Inbox(TABLES.inbox).admit(transaction, consumer, messages, at)}
 
 
 def test_inbox_knows_messages_per_consumer_until_pruned(harness: ConsumerHarness) -> None:
@@ -307,7 +311,92 @@ def test_inbox_knows_messages_per_consumer_until_pruned(harness: ConsumerHarness
     assert admit(database, "one") == set()
     with database.write() as transaction:
         assert Inbox(TABLES.inbox).forget_before(transaction, START + dt.timedelta(hours=1), 10) == 3
-        assert set(transaction.execute(select(TABLES.inbox.c.message_id)).scalars()) == {"c"}
+        left = set(transaction.execute(select(TABLES.inbox.c.message_id)).scalars())
+        assert left == {Identity("/kg/post", "c").key}
+
+
+def test_inbox_knows_the_messages_of_each_source(harness: ConsumerHarness) -> None:
+    database = harness.database
+    assert admit(database, "one", "a", source="/kg/intake") == {"a"}
+    assert admit(database, "one", "a", "b", source="/kg/routing") == {"a", "b"}
+    assert admit(database, "one", "a", "b", source="/kg/intake") == {"b"}
+    assert admit(database, "one", "a", "b", source="/kg/routing") == set()
+
+
+def test_inbox_row_of_an_earlier_build_is_known(harness: ConsumerHarness) -> None:
+    with harness.database.write() as transaction:
+        transaction.execute(insert(TABLES.inbox).values(consumer="one", message_id="a", received_at=START))
+    assert admit(harness.database, "one", "a", "b") == {"b"}
+    assert admit(harness.database, "two", "a") == {"a"}
+
+
+@dataclass(frozen=True)
+class _Event:
+    """A message whose body is `source id`."""
+
+    source: str
+    id: str
+    type: str = "kopuro.letter.posted.v1"
+
+
+def _event(body: bytes) -> _Event:
+    return _Event(*body.decode().split())
+
+
+@pytest.fixture
+def two_authors(database_url: str) -> Iterator[ConsumerHarness]:
+    with opened(database_url) as database:
+        yield ConsumerHarness(database, decode=_event)
+
+
+def sent_by(author: str, id_: str) -> Delivery:
+    body = f"/kg/{author} {id_}".encode()
+    return replace(delivery(id_, body=body), headers=signed_body(body, author))
+
+
+def test_id_used_by_another_author_does_not_block_the_message(two_authors: ConsumerHarness) -> None:
+    for deliveries_ in ([sent_by("test", "x")], [sent_by("post", "x"), sent_by("test", "x")]):
+        two_authors.processor.process(deliveries_)
+    assert two_authors.effects() == ["x", "x"]
+    two_authors.processor.process([sent_by("test", "y"), sent_by("post", "y")])
+    assert two_authors.effects() == ["x", "x", "y", "y"]
+
+
+def test_retries_of_two_authors_with_one_id_are_two(two_authors: ConsumerHarness) -> None:
+    two_authors.faults["x"] = Unavailable("Not yet.")
+    two_authors.processor.process([sent_by("test", "x"), sent_by("post", "x")])
+    assert two_authors.count(TABLES.retries) == 2
+    two_authors.clock.advance(minutes=1)
+    assert two_authors.processor.retry_due() == 2
+    assert two_authors.count(TABLES.retries) == 2
+    two_authors.faults.clear()
+    two_authors.clock.advance(minutes=1)
+    two_authors.processor.retry_due()
+    assert two_authors.effects() == ["x", "x"]
+    assert two_authors.count(TABLES.retries) == 0
+
+
+def test_retry_row_of_an_earlier_build_is_settled(harness: ConsumerHarness) -> None:
+    with harness.database.write() as transaction:
+        Retries(TABLES.retries, "letters").postpone(
+            transaction, delivery("a"), attempts=1, reason="Not yet.", now=START
+        )
+    harness.faults["a"] = Unavailable("Not yet.")
+    for _ in range(2):
+        harness.clock.advance(minutes=1)
+        assert harness.processor.retry_due() == 1
+        harness.faults.clear()
+    assert harness.effects() == ["a"]
+    assert harness.count(TABLES.retries) == 0
+
+
+def test_message_with_undecodable_properties_is_dead_lettered_at_once(harness: ConsumerHarness) -> None:
+    lost = replace(delivery("b"), message_id="", headers={UNDECODABLE_PROPERTIES: "true"})
+    harness.processor.process([delivery("a"), lost, delivery("c")])
+    assert harness.effects() == ["a", "c"]
+    (parked,) = harness.parked()
+    assert parked.body == b"b"
+    assert parked.headers["kopuro-reason"] == "its AMQP properties cannot be decoded"
 
 
 def test_inbox_accepts_batch_of_any_size(harness: ConsumerHarness) -> None:

@@ -6,10 +6,12 @@ The behaviour that the fake shares is in tests/port_contracts/test_dead_letters.
 from __future__ import annotations
 
 import contextlib
+import struct
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import amqp
 import kombu
 import pytest
 from sqlalchemy import select
@@ -28,11 +30,12 @@ from contracts.topology import (
 from runtime.messaging.batches import BatchProcessor, Identified
 from runtime.messaging.dead_letters.dead_letter import dead_letter_of
 from runtime.messaging.dead_letters.dead_letter_queue import DeadLetters
+from runtime.messaging.inbox import Identity
 from runtime.messaging.ports import BrokerUnavailable, Delivery, Outgoing, Publisher
 from runtime.messaging.rabbit.broker import RabbitBroker
 from runtime.messaging.rabbit.browser import RabbitBrowsers
 from tests.messaging.consumer_harness import AUTHOR, SECRET, START, TABLES, ConsumerHarness, delivery, opened
-from tests.support.hub_keys import signed_body
+from tests.support.hub_keys import HUB, signed_body
 
 LETTERS = merged(
     Topology(
@@ -149,6 +152,95 @@ def test_browsing_without_broker_raises_broker_unavailable(vhost: str) -> None:
         pass
 
 
+# --- Messages that py-amqp cannot decode ----------------------------------------------------------
+
+
+def _field(name: bytes, kind: bytes, value: bytes) -> bytes:
+    return bytes([len(name)]) + name + kind + value
+
+
+def _table(*fields: bytes) -> bytes:
+    """The property flags for headers alone, and a table of these fields."""
+    content = b"".join(fields)
+    return b"\x20\x00" + struct.pack(">I", len(content)) + content
+
+
+# RabbitMQ itself refuses a field of an unknown type.
+UNDECODABLE = {
+    "time beyond the year 9999": _table(_field(b"n", b"T", struct.pack(">Q", 2**62))),
+    "decimal of 10**255": _table(_field(b"n", b"D", b"\xff" + struct.pack(">i", -1))),
+    # message_id, whose bytes are no UTF-8
+    "text that is not UTF-8": b"\x00\x80" + bytes([2]) + b"\xff\xfe",
+}
+
+
+class RawMessage(amqp.Message):  # type: ignore[misc]  # py-amqp has no types
+    """A message whose properties are these bytes."""
+
+    def __init__(self, body: bytes, properties: bytes) -> None:
+        super().__init__(body)
+        self._raw = properties
+
+    def _serialize_properties(self) -> bytes:
+        return self._raw
+
+
+def publish_raw(uri: str, queue: str, messages: Sequence[tuple[bytes, bytes]]) -> None:
+    with kombu.Connection(uri) as link:
+        channel = link.default_channel
+        for body, properties in messages:
+            # Waits for the confirm.
+            channel.basic_publish_confirm(RawMessage(body, properties), exchange="", routing_key=queue)
+
+
+def test_undecodable_message_is_dead_lettered_at_its_first_delivery(
+    letters_broker: DeadLetterBroker, harness: ConsumerHarness
+) -> None:
+    post(letters_broker, "a")
+    raw = [(name.encode(), properties) for name, properties in UNDECODABLE.items()]
+    publish_raw(letters_broker.uri, "letters.1", [*raw, (b"", raw[0][1])])
+    post(letters_broker, "b")
+    processed(letters_broker, harness, 2 + len(raw) + 1)
+    assert harness.effects() == ["a", "b"]
+    with letters_broker.dead_letters() as dead_letters:
+        found = list(dead_letters.of("letters"))
+    assert {letter.reason for letter in found} == {"its AMQP properties cannot be decoded"}
+    assert [letter.size for letter in found] == [*(len(body) for body, _ in raw), 0]
+
+
+def test_dead_letter_that_cannot_be_decoded_is_shown_among_the_others(
+    letters_broker: DeadLetterBroker,
+) -> None:
+    letters_broker.park("a")
+    publish_raw(letters_broker.uri, "letters.parked", [(b"x", raw) for raw in UNDECODABLE.values()])
+    letters_broker.park("b")
+    with letters_broker.dead_letters() as dead_letters:
+        found = list(dead_letters.of("letters"))
+        assert [letter.message_id for letter in found] == ["a", *[""] * len(UNDECODABLE), "b"]
+        assert {letter.reason for letter in found[1:-1]} == {"its AMQP properties cannot be decoded"}
+        assert len(dead_letters.discard("letters", "", number=2)) == len(UNDECODABLE)
+    assert letters_broker.seen() == ["a", "b"]
+
+
+def test_routing_key_and_encoding_that_cannot_be_decoded_cost_nothing(
+    letters_broker: DeadLetterBroker, harness: ConsumerHarness
+) -> None:
+    with kombu.Connection(letters_broker.uri) as link:
+        channel = link.default_channel
+        channel.exchange_declare("free", "fanout")
+        channel.queue_bind("letters.1", "free")
+        headers = signed_body(b"a", AUTHOR)
+        channel.basic_publish(
+            amqp.Message(b"a", application_headers=headers, content_encoding="unicode_escape"),
+            exchange="free",
+            routing_key=b"\xff\xfe",
+        )
+    (taken,) = letters_broker.take("letters.1", 1)
+    assert (taken.body, taken.routing_key) == (b"a", "??")
+    harness.processor.process([taken])
+    assert harness.effects() == ["a"]
+
+
 # --- Back to the consumer ------------------------------------------------------------------------
 
 
@@ -168,9 +260,13 @@ def processed(
     return harness.processor
 
 
-def in_inbox(harness: ConsumerHarness) -> list[str]:
+def in_inbox(harness: ConsumerHarness, *ids: str) -> list[str]:
+    """Return those of the ids that the inbox knows."""
     with harness.database.read() as transaction:
-        return sorted(transaction.execute(select(TABLES.inbox.c.message_id)).scalars())
+        keys = set(transaction.execute(select(TABLES.inbox.c.message_id)).scalars())
+    known = [id_ for id_ in ids if Identity(f"/{HUB}/{AUTHOR}", id_).key in keys]
+    assert len(known) == len(keys)
+    return known
 
 
 def post(letters_broker: DeadLetterBroker, *ids: str) -> None:
@@ -196,7 +292,9 @@ def test_replayed_poison_message_returns_until_its_cause_is_fixed(
     post(letters_broker, "a", "b", "c")
     processed(letters_broker, harness, 3)
     assert letters_broker.seen() == ["b"]
-    assert in_inbox(harness) == ["a", "c"], "what is parked is not known, so that it can take effect"
+    assert in_inbox(harness, "a", "b", "c") == ["a", "c"], (
+        "what is parked is not known, so that it can take effect"
+    )
 
     harness.clock.advance(days=1)
     with letters_broker.dead_letters() as dead_letters:

@@ -50,8 +50,8 @@ _ACKNOWLEDGED_FIRST = (
 _ALL_ADMITTED = (
     Edit(
         path="runtime/messaging/inbox.py",
-        old="        return set(entered.scalars())",
-        new="        return set(unique)",
+        old="        return {keys[key] for key in entered.scalars()}",
+        new="        return set(messages)",
     ),
 )
 

@@ -216,8 +216,8 @@ OWNER = """
 import sys, time
 from pathlib import Path
 from sandbox.broker import PrivateBroker
-from sandbox.supervisor import sigterm_raises
-with sigterm_raises():
+from sandbox.supervisor import ending_signals_raise
+with ending_signals_raise():
     print("starting")
     with PrivateBroker(Path(sys.argv[1])):
         print("ready")

@@ -45,6 +45,7 @@ _CONSEQUENCES: Mapping[str, frozenset[str]] = {
     "withdrawal.submitted": frozenset({"referral.withdrawn", "submission.refused"}),
     "revocation.submitted": frozenset({"referral.withdrawn", "submission.refused"}),
     "placement.submitted": frozenset({"offer.opened", "placement.refused"}),
+    "coordinator_withdrawal.submitted": frozenset({"referral.withdrawn", "coordinator_withdrawal.refused"}),
     "note.submitted": frozenset({"sealed_note.released", "submission.refused"}),
 }
 

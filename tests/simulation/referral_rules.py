@@ -82,7 +82,7 @@ def referrals_match_facts(
     """Each row and timeline equals the replay of the facts; open referrals have a pending deadline."""
     facts: dict[str, list[PublishedFact]] = defaultdict(list)
     for one in history:
-        if one.service == "routing" and one.fact != "placement.submitted":
+        if one.service == "routing" and not one.fact.endswith(".submitted"):
             facts[one.message.partition_key].append(one)
     offers: dict[str, dict[str, Any]] = defaultdict(dict)
     for offer in rows_of(routing, OFFERS).values():

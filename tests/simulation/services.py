@@ -230,6 +230,7 @@ class Routing(Service):
             placement_keys=SqlPlacementKeys(),
             outbox=self.messenger.outbox,
             network=self.network,
+            has_live_client=lambda _: True,
             policy=RoutingPolicy(),
             source=self.messenger.source,
             after_commit=self.messenger.wake,

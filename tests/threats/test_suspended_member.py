@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from kopuro_client import RefusedError
 from tests.journey.running_hub import RunningHub
 from tests.journey.waiting import until
 from tests.support.partners import ask_for_token
@@ -139,3 +140,33 @@ def test_open_offer_is_revoked_and_made_to_the_next(hub: RunningHub, exclusion: 
         )
         assert answer.status_code == 403, answer.text
     sender.hub.withdraw(referral_id, "placed_elsewhere")
+
+
+def test_coordinator_revokes_consent_for_the_suspended_sender(hub: RunningHub) -> None:
+    sender, referral_id = hub.submit("wage-claim-osh-moscow", urgency="urgent")
+    acceptor, offer_id = hub.next_offer(sender, referral_id)
+    acceptor.hub.accept(offer_id)
+    acceptor.await_message("case.released", referral_id)
+    coordinator = hub.participants.staff("coordinator")
+    with pytest.raises(RefusedError, match="can withdraw the referral itself"):
+        coordinator.withdraw_for(referral_id, sender.id, "consent_revoked")
+    with changed_record(hub, sender.id, **EXCLUSIONS["suspended"]):
+
+        def withdrawn() -> bool:
+            try:
+                coordinator.withdraw_for(referral_id, sender.id, "consent_revoked")
+            except RefusedError as refusal:
+                if refusal.type != "urn:kopuro:problem:conflict":
+                    raise
+                return False  # routing has not read the suspension yet
+            return True
+
+        until(withdrawn, "the suspension in routing's replica", within=SECONDS)
+        told = acceptor.await_message("referral.withdrawn", referral_id)
+        assert (told["reason"], told["coordinator"]) == ("consent_revoked", "kg.coordinator")
+        with pytest.raises(RefusedError):
+            acceptor.hub.sealed_case(referral_id)
+        types = {entry["type"] for entry in hub.history(referral_id, last="referral.withdrawn")}
+        assert "kopuro.coordinator_withdrawal.submitted.v1" in types
+    # The sender is told when it is back.
+    assert sender.await_message("referral.withdrawn", referral_id)["coordinator"] == "kg.coordinator"

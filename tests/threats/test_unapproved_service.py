@@ -82,7 +82,7 @@ def until_routing_has_the_service(hub: RunningHub) -> Mapping[str, Any]:
 
 def test_service_that_nobody_approved_is_not_asked(hub: RunningHub, attacker: Participant) -> None:
     failed = until_routing_has_the_service(hub)
-    assert failed == {"service_not_approved": {"service": "rescue", "need": TRAFFICKING}}
+    assert failed == {"service_not_approved": {"service": "rescue", "needs": [TRAFFICKING]}}
     asked, _ = verdict(hub, "girl-taken-to-the-city")
     assert ATTACKER not in asked
 
@@ -107,7 +107,7 @@ def test_approved_service_is_asked_for_the_approved_need_alone(
     until(lambda: verdict(hub, "girl-taken-to-the-city")[1] == {}, "the approval in routing's replica")
     _, failed = verdict(hub, "husband-beats")
     assert failed is not None
-    assert failed["service_not_approved"] == {"service": "rescue", "need": VIOLENCE}
+    assert failed["service_not_approved"] == {"service": "rescue", "needs": [VIOLENCE]}
 
     assert approve(hub, "DELETE", role="operator") == 200
     until(lambda: verdict(hub, "girl-taken-to-the-city")[1] != {}, "the withdrawal in routing's replica")

@@ -24,6 +24,12 @@ def show_decisions(out: Output, decisions: Decisions) -> None:
         if number:
             out.blank()
         _show(out, decision)
+    if (pause := decisions.get("paused")) is not None:
+        out.blank()
+        out.text(
+            f"the case waits until {moment(pause['until'])}: "
+            f"{one_line(pause['organization'])} replaced its sealing key without proof of the earlier one"
+        )
 
 
 def _show(out: Output, decision: Decision) -> None:

@@ -1,4 +1,4 @@
-"""Unplaced referrals, as a coordinator."""
+"""Unplaced referrals, and withdrawals for organisations that cannot submit them, as a coordinator."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from kopuro_client.resources.connected import Connected
 
 
 class Coordination(Connected):
-    """Lists unplaced referrals and places them."""
+    """Lists unplaced referrals, places them, and withdraws referrals for others."""
 
     def unplaced_page(self, *, after: str | None = None, limit: int | None = None) -> Page[Unplaced]:
         page = self._connection.page(
@@ -35,3 +35,14 @@ class Coordination(Connected):
             body={"organization": organization_id},
             key=idempotency_key,
         )
+
+    def withdraw_for(self, referral_id: str, organization_id: str, reason: str) -> Accepted:
+        """Withdraw a referral for an organisation that cannot do it itself, as a coordinator.
+
+        organization_id: excluded from the hub or without a live client; the sender or, with the reason
+        `consent_revoked`, the acceptor. reason: a withdrawal code, or `consent_revoked` when the person
+        revoked the consent.
+        """
+        url = self._at("routing", "coordination", referral_id, "withdraw")
+        wanted = {"organization": organization_id, "reason": reason}
+        return cast(Accepted, self._connection.post(url, wanted))

@@ -31,7 +31,7 @@ from contracts.records import Malformed
 from contracts.topology import DEAD_LETTER_SUFFIX, REPLAYS, Topology, dead_letter_queue_name
 from runtime.messaging.dead_letters.browsing import Browse, Browsed, Browser
 from runtime.messaging.dead_letters.dead_letter import FIRST_SEEN, QUEUE, REASON
-from runtime.messaging.headers import SIGNED
+from runtime.messaging.headers import SIGNED, UNDECODABLE_PROPERTIES
 from runtime.messaging.outbox.event_batch import decode_batch
 from runtime.messaging.ports import Outgoing, Publisher, PublishIncomplete
 
@@ -98,6 +98,8 @@ def describe(consumer: str, message: Browsed) -> DeadLetter:
     if first_seen is None and isinstance(moment := death.get("time"), dt.datetime):
         first_seen = (moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).isoformat()
     reason = message.headers.get(REASON)
+    if reason is None and UNDECODABLE_PROPERTIES in message.headers:
+        reason = "its AMQP properties cannot be decoded"
     if reason is None:
         reason = f"dead-lettered by the broker: {death['reason']}" if "reason" in death else "unknown"
     origin = message.headers.get(QUEUE) or death.get("queue")

@@ -8,6 +8,7 @@ from contracts.topology import Topology
 from runtime.messaging.ports import BrokerUnavailable
 from runtime.messaging.rabbit.connection import BROKEN, ConnectionFactory, abandon, close
 from runtime.messaging.rabbit.consumer import RabbitConsumer, RabbitPrivateConsumer
+from runtime.messaging.rabbit.management import ManagementApi
 from runtime.messaging.rabbit.publisher import RabbitPublisher
 from runtime.messaging.rabbit.queue_reader import RabbitQueueReader
 
@@ -25,6 +26,7 @@ class RabbitBroker:
         uri: str,
         *,
         service: str | None = None,
+        management_uri: str | None = None,
         connect_timeout: float = CONNECT_TIMEOUT_SECONDS,
         heartbeat: int = HEARTBEAT_SECONDS,
         confirm_timeout: float = CONFIRM_TIMEOUT_SECONDS,
@@ -32,12 +34,14 @@ class RabbitBroker:
         """Durations are in seconds. heartbeat: after two silent intervals a connection counts as broken.
 
         service: publishes to its own exchanges; None, for tools: to those of each fact's owner.
+        management_uri: of the management API, which knows the bindings; None: they are not compared.
         """
         self._service = service
         self._connection_factory = ConnectionFactory(
             uri=uri, connect_timeout=connect_timeout, heartbeat=heartbeat
         )
         self._confirm_timeout = confirm_timeout
+        self._management_uri = management_uri
 
     @property
     def user(self) -> str:
@@ -80,7 +84,12 @@ class RabbitBroker:
 
     def queue_reader(self) -> RabbitQueueReader:
         """See `ports.Broker`."""
-        return RabbitQueueReader(self._connection_factory)
+        management = (
+            None
+            if self._management_uri is None
+            else ManagementApi(self._management_uri, self._connection_factory.vhost)
+        )
+        return RabbitQueueReader(self._connection_factory, management)
 
     def private_consumer(self, service: str) -> RabbitPrivateConsumer:
         """See `ports.Broker`."""

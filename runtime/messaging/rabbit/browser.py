@@ -86,6 +86,7 @@ class RabbitBrowser:
         if not self._count:
             return
         self._channel = self._link.channel()
+        self._channel.auto_decode = False
         self._channel.tx_select()
         self._channel.basic_qos(0, self._count, False)
         self._kept = self._count
@@ -150,11 +151,10 @@ def _locked_channel(link: amqp.Connection, queue: str) -> Any:
 
 
 def _browsed(number: int, message: Any) -> Browsed:
-    body = message.body
     return Browsed(
         number=number,
         tag=message.delivery_info["delivery_tag"],
         message_id=message.properties.get("message_id") or "",
         headers=message.properties.get("application_headers") or {},
-        body=body if isinstance(body, bytes) else body.encode(),
+        body=message.body or b"",
     )

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import socket
-import struct
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ import kombu
 from amqp.exceptions import AMQPError
 
 from runtime.messaging.ports import BrokerUnavailable
+from runtime.messaging.rabbit.tolerant_frames import UNDECODABLE, tolerant
 
 CLOSE_TIMEOUT_SECONDS = 2.0
 # Bytes that the peer's kernel has not acknowledged by then break the connection. py-amqp's own limit is one
@@ -30,8 +30,6 @@ AT_ONCE_SECONDS = 0.001
 
 # Raised by a broken connection, an unreachable broker or a refused operation.
 BROKEN = (AMQPError, OSError)
-# Raised by py-amqp for property values that Python cannot represent.
-UNDECODABLE = (ValueError, ArithmeticError, LookupError, struct.error)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,6 +44,11 @@ class ConnectionFactory:
     def user(self) -> str:
         """Return the user that the URI names."""
         return str(kombu.Connection(self.uri).userid)
+
+    @property
+    def vhost(self) -> str:
+        """Return the virtual host that the URI names."""
+        return str(kombu.Connection(self.uri).virtual_host)
 
     def connect(self) -> amqp.Connection:
         """Open a connection in one attempt. Raises BrokerUnavailable."""
@@ -64,6 +67,7 @@ class ConnectionFactory:
         # Otherwise py-amqp polls for `connection.blocked` before each publish: one system call per message,
         # which also spins on half a frame. Our own waits handle it as well.
         link.client_properties["capabilities"]["connection.blocked"] = False
+        link.on_inbound_frame = tolerant(link.on_inbound_frame)
         return link
 
 
@@ -91,8 +95,8 @@ def drain(link: amqp.Connection, seconds: float) -> bool:
             raise  # not our timeout: the kernel gave up the connection
         return False
     except UNDECODABLE as error:
-        # A header that py-amqp cannot decode, such as a time beyond the year 9999, must not end the process.
-        # The broker dead-letters the message after its delivery limit.
+        # What `tolerant` does not replace must not end the process either. The broker dead-letters the
+        # message after its delivery limit.
         raise AMQPError(f"a frame cannot be decoded ({type(error).__name__})") from error
     return True
 

@@ -89,6 +89,8 @@ class RabbitConsumer:
         self._link = self._connection_factory.connect()
         self._heartbeat = Heartbeat(self._link, self._connection_factory.heartbeat)
         self._channel = self._link.channel()
+        # The bytes as they were sent: py-amqp would decode them by the encoding that the message states.
+        self._channel.auto_decode = False
         self._channel.basic_qos(0, self._prefetch, False)
         for queue in self._queues:
             self._consume(queue)
@@ -102,7 +104,8 @@ class RabbitConsumer:
         texts = {name: str(value) for name, value in headers.items()}
         tag, routing_key, redelivered = info["delivery_tag"], info["routing_key"], bool(info["redelivered"])
         message_id, user_id = properties.get("message_id") or "", properties.get("user_id")
-        body = message.body
+        # py-amqp makes the body of an empty message a text.
+        body = message.body or b""
         self._arrived.extend(
             Delivery(
                 tag=tag,
@@ -114,7 +117,7 @@ class RabbitConsumer:
                 redelivered=redelivered,
                 user_id=user_id,
             )
-            for event in decode_batch(body if isinstance(body, bytes) else body.encode())
+            for event in decode_batch(body)
         )
 
 

@@ -6,8 +6,10 @@ name (4.2.6 and 4.3.0: for configure).
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -18,6 +20,9 @@ from contracts.topology import Topology
 from runtime.messaging.ports import BrokerUnavailable
 from runtime.messaging.rabbit.browser import looked_at
 from runtime.messaging.rabbit.connection import BROKEN, ConnectionFactory, abandon, close
+from runtime.messaging.rabbit.management import ManagementApi
+
+_log = logging.getLogger(__name__)
 
 # A broker that does not reply by then counts as unavailable.
 ANSWER_SECONDS = 5.0
@@ -26,8 +31,15 @@ ANSWER_SECONDS = 5.0
 class RabbitQueueReader:
     """See `ports.QueueReader`. Call it every few seconds: the calls replace heartbeats."""
 
-    def __init__(self, connection_factory: ConnectionFactory) -> None:
+    def __init__(
+        self, connection_factory: ConnectionFactory, management: ManagementApi | None = None
+    ) -> None:
+        """management: reads the bindings; None: they are not compared."""
         self._connection_factory = connection_factory
+        self._management = management
+        # The missing bindings at the last answer of the management API, and whether it answered last time.
+        self._unbound: tuple[str, ...] = ()
+        self._answers = True
         self._link: amqp.Connection | None = None
         self._channel: Any = None
         self._known: dict[str, int] = {}
@@ -49,7 +61,23 @@ class RabbitQueueReader:
             for queue in topology.queues:
                 declare = partial(self._channel.queue_declare, queue.name, passive=True)
                 self._note_absence(link, declare, queue.name, absent)
-        return tuple(absent)
+        return (*absent, *self._missing_bindings(topology, set(absent)))
+
+    def _missing_bindings(self, topology: Topology, absent: set[str]) -> tuple[str, ...]:
+        if self._management is None:
+            return ()
+        # A binding of something that does not exist is missing with it.
+        bindings = [one for one in topology.bindings if absent.isdisjoint((one.source, one.destination))]
+        try:
+            self._unbound = self._management.missing(replace(topology, bindings=tuple(bindings)))
+        except BrokerUnavailable as error:
+            # What is known stays known: nothing else depends on the management API.
+            if self._answers:
+                _log.warning("bindings cannot be compared", extra={"reason": str(error)})
+            self._answers = False
+        else:
+            self._answers = True
+        return self._unbound
 
     def close(self) -> None:
         """See `ports.QueueReader`."""

@@ -40,7 +40,8 @@ ENTRIES = Table(
     # The latest time up to this entry. It never decreases, so a time range maps to an index range.
     Column("latest", Instant, nullable=False),
     Column("referral_id", Text),
-    Index("entries_message_id", "message_id", unique=True),
+    # Not unique: two services may use one id, and their events are two.
+    Index("entries_message_id", "message_id"),
     Index("entries_type", "type", "leaf_index"),
     Index("entries_latest", "latest", "leaf_index"),
     Index("entries_referral_id", "referral_id", "leaf_index"),

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from sqlalchemy import Connection
 
 from contracts.errors import Unavailable
+from runtime.messaging.inbox import Identity
 from services.audit.log.domain.entry import Entry
 from services.audit.log.domain.facets import CONCERNED, RECORD, SEARCHED, Facet
 from services.audit.log.domain.head import Head
@@ -145,12 +146,8 @@ class Log(Protocol):
         """
         ...
 
-    def known(self, transaction: Connection, message_ids: Sequence[str]) -> set[str]:
-        """Return those of the ids that are in the log."""
-        ...
-
-    def indices(self, transaction: Connection, message_ids: Sequence[str]) -> dict[str, int]:
-        """Return the index of the entry of each of these ids that is in the log."""
+    def known(self, transaction: Connection, messages: Sequence[Identity]) -> dict[Identity, int]:
+        """Return the entry's index of each of the messages that are in the log, by their source and id."""
         ...
 
     def add(self, transaction: Connection, entries: Sequence[NewEntry], rows: Sequence[Row]) -> None:

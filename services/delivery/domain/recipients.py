@@ -24,6 +24,7 @@ RECIPIENTS: Mapping[str, tuple[str, ...]] = {
     facts.CasePaused.type: _BOTH,  # so that an acceptor whose key a thief replaced learns of it
     facts.PlacementRefused.type: (),
     facts.PlacementAnswered.type: (),
+    facts.CoordinatorWithdrawalRefused.type: (),
     facts.CaseUnreadable.type: _SENDER,
     facts.NoteUnreadable.type: _CANDIDATE,  # `organization` is the note's author
     facts.ReferralUnplaced.type: _SENDER,
@@ -51,6 +52,7 @@ COORDINATORS: Final = "coordinators"
 COORDINATED: Mapping[str, str | None] = {
     facts.PlacementRefused.type: None,
     facts.PlacementAnswered.type: None,
+    facts.CoordinatorWithdrawalRefused.type: None,
     facts.ReferralUnplaced.type: None,
     facts.ReferralOverdue.type: None,
     facts.OfferRevoked.type: "organization_suspended",

@@ -9,14 +9,17 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import replace
 
-from contracts.codes import Answer, ProgressStatus, ReferralStatus, SealedContent, WithdrawalReason
+from contracts.codes import CONSENT_REVOKED, Answer, ProgressStatus, ReferralStatus, SealedContent
 from contracts.envelope import Event
 from contracts.errors import Defect, Refused, Unavailable
 from contracts.facts import (
     AnswerRefused,
     AnswerSubmitted,
+    CasePaused,
     CaseRefused,
     CaseUnreadable,
+    CoordinatorWithdrawalRefused,
+    CoordinatorWithdrawalSubmitted,
     Fact,
     NoteUnreadable,
     OutcomeSubmitted,
@@ -24,11 +27,9 @@ from contracts.facts import (
     PlacementSubmitted,
     ProgressSubmitted,
     ReferralCompleted,
-    ReferralFailed,
     ReferralOverdue,
     ReferralProgressed,
     ReferralSubmitted,
-    ReferralWithdrawn,
     ReplacementSubmitted,
     RevocationSubmitted,
     SubmissionRefused,
@@ -36,6 +37,7 @@ from contracts.facts import (
     WithdrawalSubmitted,
 )
 from services.routing.domain.decision import Trigger
+from services.routing.domain.ending import fail, withdraw, withdraw_for
 from services.routing.domain.observation import Observation
 from services.routing.domain.offer import OfferEvent, refuse_if_late
 from services.routing.domain.offer_closing import NO_ANSWER, ClosedOffer, close_offer
@@ -44,7 +46,6 @@ from services.routing.domain.referral import Referral, ReferralEvent, next_statu
 from services.routing.domain.standing import revoke_suspended
 from services.routing.domain.transition import Transition, TransitionContext
 
-CONSENT_REVOKED = "consent_revoked"
 ACCEPTOR_BARRED = "The organisation cannot accept: it is not active and vetted."
 
 
@@ -80,22 +81,27 @@ def apply(referral: Referral | None, event: Event[Fact], context: TransitionCont
             case WithdrawalSubmitted():
                 is_sender = submission.organization == referral.sender
                 _require(is_sender, "Only the sender may withdraw a referral.")
-                return _withdraw(referral, submission.reason, context)
+                return withdraw(referral, submission.reason, context)
             case RevocationSubmitted():
                 party = submission.organization in (referral.sender, referral.acceptor)
                 _require(party, "Only the sender or the acceptor may report a withdrawal of consent.")
-                return _withdraw(referral, CONSENT_REVOKED, context)
+                return withdraw(referral, CONSENT_REVOKED, context)
             case PlacementSubmitted():
                 return place(referral, submission, context)
+            case CoordinatorWithdrawalSubmitted():
+                return withdraw_for(referral, submission, context)
             case UnreadableSubmitted(content=SealedContent.case):
                 return _report_case(referral, submission, context)
             case UnreadableSubmitted():
                 return _report_note(referral, submission)
             case ReplacementSubmitted():
                 return _replace_case(referral, submission, context)
+            case CasePaused():
+                # The release waits, and the referral stays as it is.
+                return Transition(referral=referral, noted=True)
             case CaseRefused():
                 # The vault may refuse the case after the referral has ended; then nothing is left to fail.
-                return Transition(referral=referral) if referral.is_closed else _fail(referral, context)
+                return Transition(referral=referral) if referral.is_closed else fail(referral, context)
     except Refused as refused:
         return Transition(referral=referral, facts=(_refusal(submission, event.id, refused),))
     raise Defect(f"Routing does not consume {submission.type}.")
@@ -273,38 +279,6 @@ def _replace_case(
     return Transition(referral=replace(referral, due_at=due_at, updated_at=context.now))
 
 
-def _withdraw(referral: Referral, reason: str, context: TransitionContext) -> Transition:
-    void = reason == WithdrawalReason.entered_in_error
-    fact = ReferralWithdrawn(
-        referral_id=referral.id,
-        sender=referral.sender,
-        organization=referral.acceptor,
-        reason=reason,
-    )
-    why = CONSENT_REVOKED if reason == CONSENT_REVOKED else "withdrawn"
-    return _leave(referral, ReferralEvent.void if void else ReferralEvent.withdraw, fact, why, context)
-
-
-def _fail(referral: Referral, context: TransitionContext) -> Transition:
-    fact = ReferralFailed(
-        referral_id=referral.id,
-        sender=referral.sender,
-        organization=referral.acceptor,
-        reason="case_unreadable",
-    )
-    return _leave(referral, ReferralEvent.fail, fact, "failed", context)
-
-
-def _leave(
-    referral: Referral, event: ReferralEvent, fact: Fact, revoked_because: str, context: TransitionContext
-) -> Transition:
-    status = next_status(referral.status, event)
-    after, revoked = revoke_open(referral, revoked_because, context.now)
-    after = replace(after, status=status, due_at=None, updated_at=context.now)
-    observed = {referral.acceptor: Observation(accepted=-1)} if referral.acceptor else {}
-    return Transition(referral=after, facts=(*revoked, fact), observed=observed)
-
-
 def _require(holds: bool, detail: str) -> None:
     if not holds:
         raise Refused("not-a-party", detail)
@@ -328,6 +302,14 @@ def _refusal(submission: Fact, submission_id: str, refused: Refused) -> Fact:
             )
         case PlacementSubmitted():
             return PlacementRefused(
+                referral_id=submission.referral_id,
+                organization=submission.organization,
+                coordinator=submission.coordinator,
+                submission_id=submission_id,
+                problem=refused.problem(),
+            )
+        case CoordinatorWithdrawalSubmitted():
+            return CoordinatorWithdrawalRefused(
                 referral_id=submission.referral_id,
                 organization=submission.organization,
                 coordinator=submission.coordinator,

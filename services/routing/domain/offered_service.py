@@ -41,6 +41,8 @@ class OfferedService:
     is_for_anyone: bool = field(init=False, repr=False, compare=False)
     # The sensitive needs, and whole groups, that the network has approved this service for.
     approved: frozenset[str] = field(init=False, repr=False, compare=False)
+    # The same for all services of the organisation together.
+    organization_approved: frozenset[str] = field(init=False, repr=False, compare=False)
     # The needs that the organisation may meet with all its services together.
     organization_needs: Needs = field(init=False, repr=False, compare=False)
 
@@ -54,6 +56,9 @@ class OfferedService:
             "needs": Needs(service.needs),
             "is_for_anyone": service.eligibility == Eligibility(),
             "approved": approved.get(service.id, frozenset()),
+            "organization_approved": frozenset().union(
+                *(approved.get(s.id, frozenset()) for s in self.organization.services)
+            ),
             "organization_needs": Needs(
                 code
                 for s in self.organization.services
@@ -70,6 +75,10 @@ class OfferedService:
         Stricter than `Needs`: for a referral that names a group, the whole group must be approved.
         """
         return _covered(need, self.approved)
+
+    def is_organization_approved(self, need: str) -> bool:
+        """Return whether the network has approved any of the organisation's services for the need."""
+        return _covered(need, self.organization_approved)
 
 
 def _covered(need: str, approved: frozenset[str]) -> bool:

@@ -44,18 +44,24 @@ class Circumstances:
     # The following fields are the same for every candidate and are computed once.
     # The first need must be met; further needs count in the score.
     principal_need: str = field(init=False, repr=False)
-    # Whether only services that the network has approved for the principal need may be asked.
-    needs_approval: bool = field(init=False, repr=False)
+    # The sensitive needs of the referral. The receiver learns all of them, so each takes an approval.
+    sensitive: tuple[str, ...] = field(init=False, repr=False)
     # The person's region and its country.
     places: frozenset[str] = field(init=False, repr=False)
-    # The agreements that allow the sender to disclose this referral.
-    agreements: frozenset[str] = field(init=False, repr=False)
+    # By need, for the principal need and each sensitive one: the agreements that allow the sender to
+    # disclose it.
+    agreements: Mapping[str, frozenset[str]] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        need, region = self.facts.needs[0], self.facts.region
-        agreements = self.directory.agreements_of(self.sender, need, self.disclosure, self.now.date())
-        object.__setattr__(self, "principal_need", need)
-        object.__setattr__(self, "needs_approval", need in sensitive_needs())
+        needs, region = self.facts.needs, self.facts.region
+        listed = sensitive_needs()
+        sensitive = tuple([need for need in dict.fromkeys(needs) if need in listed])
+        agreements = {
+            need: self.directory.agreements_of(self.sender, need, self.disclosure, self.now.date())
+            for need in (needs[0], *sensitive)
+        }
+        object.__setattr__(self, "principal_need", needs[0])
+        object.__setattr__(self, "sensitive", sensitive)
         object.__setattr__(self, "places", frozenset((region, country_of(region))))
         object.__setattr__(self, "agreements", agreements)
 
@@ -135,10 +141,16 @@ def _kind_to_opt_in(organization: Organization, directory: Directory) -> Organiz
 
 
 def agreement_in_force(offered: OfferedService, given: Circumstances) -> Failure | None:
-    """An agreement allows the sender to disclose this need to the organisation, at this class."""
-    if given.directory.is_party(offered.organization.id, given.agreements):
+    """Agreements allow the sender to disclose the principal and each sensitive need to the organisation.
+
+    Each need takes an agreement that allows the referral's class. The needs may be in several agreements.
+    """
+    receiver, directory = offered.organization.id, given.directory
+    needs = [need for need, found in given.agreements.items() if not directory.is_party(receiver, found)]
+    if not needs:
         return None
-    return Failure(rule="agreement_in_force", reason="no_agreement", detail={"class": given.disclosure})
+    detail = {"class": given.disclosure, "needs": needs}
+    return Failure(rule="agreement_in_force", reason="no_agreement", detail=detail)
 
 
 def can_receive(offered: OfferedService, given: Circumstances) -> Failure | None:
@@ -164,13 +176,25 @@ def need_met(offered: OfferedService, given: Circumstances) -> Failure | None:
 
 
 def service_approved(offered: OfferedService, given: Circumstances) -> Failure | None:
-    """The network has approved the service for the principal need, if that need is sensitive.
+    """The network has approved the organisation for every sensitive need of the referral.
 
-    Vetting an organisation says nothing about a service that it declares later.
+    The principal need takes the approval of this service. A further need takes the approval of any service
+    of the organisation, which reads the whole case if it accepts. Vetting an organisation says nothing about
+    a service that it declares later.
     """
-    if not given.needs_approval or offered.is_approved_for(given.principal_need):
+    if not given.sensitive:
         return None
-    detail = {"service": offered.service.id, "need": given.principal_need}
+    principal = given.principal_need
+    needs = [
+        need
+        for need in given.sensitive
+        if not (
+            offered.is_approved_for(need) or (need != principal and offered.is_organization_approved(need))
+        )
+    ]
+    if not needs:
+        return None
+    detail = {"service": offered.service.id, "needs": needs}
     return Failure(rule="service_approved", reason="service_not_approved", detail=detail)
 
 

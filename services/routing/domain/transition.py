@@ -32,13 +32,19 @@ class TransitionContext:
     decide: Decide
     # Whether an organisation is active and vetted.
     in_good_standing: Callable[[str], bool]
+    # Whether an organisation can submit by itself: it is in good standing and has a live client.
+    can_submit: Callable[[str], bool]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Transition:
-    """The referral after an event, with the resulting facts, decisions and observation changes."""
+    """The referral after an event, with the resulting facts, decisions and observation changes.
+
+    noted: the event enters the referral's timeline although nothing else changes.
+    """
 
     referral: Referral | None
     facts: tuple[Fact, ...] = ()
     decisions: tuple[Decision, ...] = ()
     observed: Mapping[str, Observation] = field(default_factory=dict)
+    noted: bool = False

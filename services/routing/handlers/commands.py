@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 
 from sqlalchemy import Connection
 
 from contracts.envelope import Event
 from contracts.errors import Refused
-from contracts.facts import Fact, PlacementRefused, PlacementSubmitted
-from contracts.records import canonical
+from contracts.facts import CoordinatorWithdrawalSubmitted, Fact, PlacementSubmitted
 from runtime.identifiers import new_id
 from runtime.messaging.outbox.outbox import Outbox, outgoing
 from runtime.messaging.ports import Outgoing
@@ -21,17 +18,18 @@ from services.routing.consumer_lag import ConsumerLag
 from services.routing.domain import lifecycle
 from services.routing.domain.decision import Decision, Trigger, decide
 from services.routing.domain.disclosure import disclosure_class
+from services.routing.domain.ending import withdraw_for
 from services.routing.domain.observation import Observation
 from services.routing.domain.open_offers import place
 from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.referral import Referral
 from services.routing.domain.rules import Circumstances
 from services.routing.domain.standing import revoke_suspended, suspended_acceptor
-from services.routing.domain.timeline import entry_of
 from services.routing.domain.transition import Transition, TransitionContext
+from services.routing.handlers.coordinator_submissions import CoordinatorSubmissions
 from services.routing.handlers.referral_batch import ReferralBatch
 from services.routing.live_directory import LiveDirectory
-from services.routing.ports import Changes, PlacementKeys, ReferralStore
+from services.routing.ports import PlacementKeys, ReferralStore
 
 # The most deadlines that one transaction handles.
 DUE_AT_ONCE = 200
@@ -48,19 +46,28 @@ class RoutingCommands:
         placement_keys: PlacementKeys,
         outbox: Outbox,
         network: LiveDirectory,
+        has_live_client: Callable[[str], bool],
         policy: RoutingPolicy,
         source: str,
         after_commit: Callable[[], None],
     ) -> None:
         self._database = database
         self._store = store
-        self._placement_keys = placement_keys
         self._outbox = outbox
         self._network = network
+        self._has_live_client = has_live_client
         self._policy = policy
         self._source = source
         self._after_commit = after_commit
         self._lag = ConsumerLag()
+        self._coordinators = CoordinatorSubmissions(
+            database=database,
+            store=store,
+            keys=placement_keys,
+            outbox=outbox,
+            source=source,
+            after_commit=after_commit,
+        )
 
     def take_facts(
         self, transaction: Connection, events: Sequence[Event[Fact]], now: dt.datetime
@@ -153,89 +160,38 @@ class RoutingCommands:
         *,
         key: str | None = None,
     ) -> str:
-        """Submit a coordinator's placement; return the submission's id.
-
-        key: the request's Idempotency-Key. A repeated placement gets its first id, even if it would be
-        refused now; another one under the same key is refused as `idempotency-conflict`.
-
-        A placement that is impossible now is refused at once. If the state changes before routing applies
-        it, the refusal goes to the coordinators' mailbox. `placement.refused` records both. Raises Refused,
-        DatabaseUnavailable.
-        """
-        refusal: Refused | None = None
+        """Submit a coordinator's placement; return its id. See `CoordinatorSubmissions.submit`."""
         placement = PlacementSubmitted(
             referral_id=referral_id, organization=organization, coordinator=coordinator
         )
-        with self._database.write() as transaction:
-            if key is not None and (first := self._first_placement(transaction, placement, key)) is not None:
-                return first
-            referral = self._store.view(transaction, [referral_id]).get(referral_id)
-            if referral is None:
-                raise Refused("not-found", "This referral does not exist.")
-            event: Event[Fact] = Event(
-                id=(submission_id := new_id()),
-                source=self._source,
-                time=now,
-                partition_key=referral_id,
-                correlation_id=submission_id,
-                causation_id=None,
-                data=placement,
-            )
-            # A dry run on the current state, so that the coordinator learns at once why it is impossible.
-            refusal = self._why_not_place(referral, placement, now)
-            if refusal is not None:
-                refused = PlacementRefused(
-                    referral_id=referral_id,
-                    organization=organization,
-                    coordinator=coordinator,
-                    submission_id=submission_id,
-                    problem=refusal.problem(),
-                )
-                event = replace(event, id=new_id(), data=refused)
-                entry = entry_of(refused, referral_id, now)
-                self._store.save(transaction, Changes(before={}, after=(), timeline=(entry,)))
-            elif key is not None and not self._placement_keys.use(
-                transaction,
-                coordinator,
-                key,
-                content=_digest(placement),
-                submission_id=submission_id,
-                now=now,
-            ):
-                # Another process has just used the key.
-                first = self._first_placement(transaction, placement, key)
-                assert first is not None
-                return first
-            self._outbox.add(transaction, [outgoing(event)])
-        self._after_commit()
-        if refusal is not None:
-            raise refusal
-        return submission_id
 
-    def _first_placement(
-        self, transaction: Connection, placement: PlacementSubmitted, key: str
-    ) -> str | None:
-        """Return the submission id of a repeated placement, None for a new key. Raises Refused."""
-        used = self._placement_keys.used(transaction, placement.coordinator, key)
-        if used is None:
-            return None
-        content, submission_id = used
-        if content != _digest(placement):
-            raise Refused(
-                "idempotency-conflict", "The key was used for another referral or another organisation."
-            )
-        return submission_id
-
-    def _why_not_place(
-        self, referral: Referral, placement: PlacementSubmitted, now: dt.datetime
-    ) -> Refused | None:
-        if self._network.directory.organization(placement.organization) is None:
-            return Refused("unknown-organization", "The directory has no organisation with this id.")
-        try:
+        def attempt(referral: Referral) -> None:
+            if self._network.directory.organization(organization) is None:
+                raise Refused("unknown-organization", "The directory has no organisation with this id.")
             place(referral, placement, self._context(now, {}))
-        except Refused as refused:
-            return refused
-        return None
+
+        return self._coordinators.submit(placement, now, key, attempt)
+
+    def submit_withdrawal(
+        self,
+        referral_id: str,
+        organization: str,
+        reason: str,
+        coordinator: str,
+        now: dt.datetime,
+        *,
+        key: str | None = None,
+    ) -> str:
+        """Submit a coordinator's withdrawal for an organisation that cannot submit it; return its id.
+
+        See `CoordinatorSubmissions.submit`.
+        """
+        withdrawal = CoordinatorWithdrawalSubmitted(
+            referral_id=referral_id, organization=organization, coordinator=coordinator, reason=reason
+        )
+        return self._coordinators.submit(
+            withdrawal, now, key, lambda referral: withdraw_for(referral, withdrawal, self._context(now, {}))
+        )
 
     def _finish(self, transaction: Connection, batch: ReferralBatch) -> list[Outgoing]:
         # Before the write: the timer or a retry may decide while it is under way.
@@ -275,8 +231,8 @@ class RoutingCommands:
             policy=self._policy,
             decide=decide_now,
             in_good_standing=self._network.directory.in_good_standing,
+            can_submit=self._can_submit,
         )
 
-
-def _digest(placement: PlacementSubmitted) -> str:
-    return hashlib.sha256(canonical(placement)).hexdigest()
+    def _can_submit(self, organization: str) -> bool:
+        return self._network.directory.in_good_standing(organization) and self._has_live_client(organization)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
 from typing import Any
 
@@ -62,6 +63,22 @@ class RoutingQueries:
                 raise Refused("forbidden", "Only the sender may read how its referral was routed.")
             stored = self._store.decisions(transaction, referral_id)
         return [decision_view(record) for record in stored]
+
+    def pause(self, referral_id: str, now: dt.datetime) -> dict[str, Any] | None:
+        """Return the pause in force of the case's release: the acceptor, and the time when it ends."""
+        with self._database.read() as transaction:
+            referral = self._store.view(transaction, [referral_id]).get(referral_id)
+            if referral is None or referral.acceptor is None or referral.is_closed:
+                return None
+            timeline = self._store.timeline(transaction, referral_id)
+        untils = [
+            dt.datetime.fromisoformat(entry.detail["until"])
+            for entry in timeline
+            if entry.fact == "case.paused" and entry.organization == referral.acceptor
+        ]
+        if not untils or untils[-1] <= now:
+            return None
+        return {"organization": referral.acceptor, "until": untils[-1]}
 
     def unplaced(self, *, after: str | None, limit: int) -> list[dict[str, Any]]:
         """Return referrals that await placement by a coordinator."""

@@ -46,7 +46,7 @@ class ReferralBatch:
         """Apply a transition. cause: the message that led to it, None for a deadline."""
         referral = transition.referral
         assert referral is not None
-        if referral == self.referral(referral.id) and not transition.facts:
+        if referral == self.referral(referral.id) and not transition.facts and not transition.noted:
             return  # a repetition, or an event that changes nothing any more: no entry in the timeline
         before = self.referral(referral.id)
         for changes in (

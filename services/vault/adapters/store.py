@@ -31,6 +31,10 @@ _AWAITED = SqlStatement(
 _WAITING_FOR = SqlStatement(
     "SELECT referral_id FROM custodies WHERE state = 'held' AND acceptor = ? ORDER BY referral_id LIMIT ?"
 )
+_PAUSED = SqlStatement(
+    "SELECT count(*), min(changed_at) FROM custodies"
+    " WHERE state = 'held' AND acceptor IS NOT NULL AND paused_until > ?"
+)
 _PUT = SqlStatement(
     "UPDATE custodies SET state = ?, sender = ?, receiver = ?, kid = ?, acceptor = ?, acceptance_id = ?,"
     " correlation_id = ?, traceparent = ?, paused_until = ?, changed_at = ? WHERE referral_id = ?"
@@ -65,6 +69,11 @@ class SqlCustodyStore:
     def waiting_for(self, transaction: Connection, acceptor: str, limit: int) -> list[str]:
         """See `ports.CustodyStore`."""
         return [referral_id for (referral_id,) in _WAITING_FOR.run(transaction, acceptor, limit)]
+
+    def paused(self, transaction: Connection, now: dt.datetime) -> tuple[int, dt.datetime | None]:
+        """See `ports.CustodyStore`."""
+        count, oldest = _PAUSED.run(transaction, microseconds(now)).one()
+        return count, None if oldest is None else moment_of(oldest)
 
     def put(self, transaction: Connection, custodies: Iterable[Custody], now: dt.datetime) -> None:
         """See `ports.CustodyStore`."""

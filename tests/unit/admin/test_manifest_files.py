@@ -10,11 +10,12 @@ import pytest
 
 from admin import manifest_files
 from admin.key_files import write_key_files
-from admin.manifest_files import add_key, manifest_in, set_users
+from admin.manifest_files import add_key, current_key_file, manifest_in, remove_key, set_users
 from contracts.manifest import MOST_KEYS
 from contracts.signatures import SigningKey
 from kopuro_client.commands import main
 from kopuro_client.commands.exit_codes import ExitCode
+from kopuro_client.errors import InvalidArgumentError
 
 
 @pytest.fixture
@@ -49,6 +50,23 @@ def test_key_rotation_lists_both_keys_then_the_new_one(
     assert [key["kid"] for key in removed["services"]["intake"]["keys"]] == [new]
     assert run("show", str(directory)) == removed
     assert removed["version"] == 3
+
+
+def test_current_key_file_follows_the_rotation(directory: Path) -> None:
+    first = directory / "service-intake.json"
+    assert current_key_file(directory, "intake") == first
+    old = manifest_in(directory).services["intake"].keys[0].kid
+    _, second = add_key(directory, "intake")
+    assert current_key_file(directory, "intake") == second
+    remove_key(directory, "intake", old)
+    assert current_key_file(directory, "intake") == second
+    assert current_key_file(directory, "routing") == directory / "service-routing.json"
+    _, third = add_key(directory, "intake")
+    third.write_text("not a key")
+    assert current_key_file(directory, "intake") == second
+    second.unlink()
+    with pytest.raises(InvalidArgumentError, match="the file of no key"):
+        current_key_file(directory, "intake")
 
 
 def test_user_change_raises_the_version_once(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:

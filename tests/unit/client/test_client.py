@@ -321,6 +321,12 @@ def test_coordination_and_audit_methods_send_their_requests(hub: FakeHub, client
     assert hub.requests_to("/routing/v1/coordination/r1/offer")[0].json() == {
         "organization": "kz.almaty-shelter"
     }
+    hub.script("POST", "/routing/v1/coordination/r1/withdraw", SUBMITTED)
+    client.withdraw_for("r1", "kg.gone", "placed_elsewhere")
+    assert hub.requests_to("/routing/v1/coordination/r1/withdraw")[0].json() == {
+        "organization": "kg.gone",
+        "reason": "placed_elsewhere",
+    }
     page = client.history(referral="r1", event_type="kopuro.offer.opened.v1", since="2026-01-01T00:00:00Z")
     assert page["checkpoint"]["size"] == 3
     assert hub.requests_to("/audit/v1/history")[0].query == {

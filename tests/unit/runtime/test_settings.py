@@ -49,6 +49,8 @@ def test_blank_variable_counts_as_missing() -> None:
     ("name", "value"),
     [
         ("KOPURO_AMQP_URI", "http://hunter2@127.0.0.1"),
+        ("KOPURO_BROKER_MANAGEMENT_URI", "amqp://watch:hunter2@127.0.0.1"),
+        ("KOPURO_BROKER_MANAGEMENT_URI", "http://hunter2@127.0.0.1"),
         ("KOPURO_DATABASE_URL", "hunter2"),
         ("KOPURO_DATABASE_URL", "mysql://hunter2@127.0.0.1/x"),
         ("KOPURO_HTTP_ADDRESS", "8001"),
@@ -68,7 +70,10 @@ def test_invalid_variable_is_named_without_its_value(name: str, value: str) -> N
 
 
 def test_settings_repr_omits_passwords() -> None:
-    assert "hunter2" not in repr(Settings.from_environment(GOOD))
+    management = "http://kg.watch:hunter2@127.0.0.1:15672"
+    settings = Settings.from_environment({**GOOD, "KOPURO_BROKER_MANAGEMENT_URI": management})
+    assert settings.broker_management_uri == management
+    assert "hunter2" not in repr(settings)
 
 
 def test_retention_is_unlimited_by_default() -> None:

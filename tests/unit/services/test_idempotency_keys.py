@@ -37,7 +37,7 @@ from tests.unit.services.intake.samples import (
     document,
     sealed,
 )
-from tests.unit.services.routing.samples import organization, service
+from tests.unit.services.routing.samples import SENDER, organization, service
 from tests.unit.services.routing.workbench import submitted, workbench
 
 SERVICES = ("audit", "delivery", "directory", "intake", "routing", "vault")
@@ -78,6 +78,7 @@ BODIES: Mapping[str, Any] = {
     "POST /v1/offers/<id>/accept": {},
     "POST /v1/offers/<id>/decline": {"reason": "language"},
     "POST /v1/coordination/<id>/offer": {"organization": "ru.far"},
+    "POST /v1/coordination/<id>/withdraw": {"organization": SENDER, "reason": "consent_revoked"},
 }
 
 
@@ -165,15 +166,17 @@ def test_repeated_submission_has_one_effect(bench: IntakeBench, name: str) -> No
     assert len(bench.sent()) == effects
 
 
-def test_repeated_placement_has_one_effect(sqlite_database: str) -> None:
+@pytest.mark.parametrize("name", [name for name in HONOURING if "coordination" in name])
+def test_repeated_submission_of_a_coordinator_has_one_effect(sqlite_database: str, name: str) -> None:
     bench = workbench(sqlite_database, organization("ru.far", service(areas=("RU-SPE",))))
     referral = new_id()
     bench.take(submitted(referral))
-    route, handler = ROUTES["POST /v1/coordination/<id>/offer"]
+    bench.without_client.add(SENDER)
+    route, handler = ROUTES[name]
     routing = SimpleNamespace(
         handlers=SimpleNamespace(commands=bench.commands), application=SimpleNamespace(clock=bench.clock)
     )
-    asked = request(route, referral, "coordinator", "kg.coordinator", BODIES[f"POST {route.url}"])
+    asked = request(route, referral, "coordinator", "kg.coordinator", BODIES[name])
     first = handler(routing, asked)
     effects = len(bench.published())
     again = handler(routing, asked)

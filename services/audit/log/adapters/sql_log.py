@@ -12,6 +12,7 @@ from sqlalchemy import Row as SqlRow
 from sqlalchemy.dialects import postgresql, sqlite
 
 from contracts.errors import Defect
+from runtime.messaging.inbox import Identity
 from runtime.storage.columns import microseconds
 from runtime.storage.sql_statement import SqlStatement
 from services.audit.adapters.tables import ENTRIES, HEAD, NODES
@@ -36,8 +37,7 @@ _THE_HEAD = 1
 _MICROSECOND = dt.timedelta(microseconds=1)
 
 # Statements that an append runs for every entry.
-_KNOWN = SqlStatement("SELECT message_id FROM entries WHERE message_id = ANY (?)")
-_INDICES = SqlStatement("SELECT message_id, leaf_index FROM entries WHERE message_id = ANY (?)")
+_KNOWN = SqlStatement("SELECT message_id, leaf_index, leaf FROM entries WHERE message_id = ANY (?)")
 _ADD_ENTRY = SqlStatement(
     "INSERT INTO entries (leaf_index, leaf, message_id, type, time, latest, referral_id)"
     " VALUES (?, ?, ?, ?, ?, ?, ?)"
@@ -133,13 +133,10 @@ class SqlLog:
         swapped = transaction.execute(_ADVANCE, {"from_size": from_size, **_head_columns(head)})
         return swapped.rowcount == 1
 
-    def known(self, transaction: Connection, message_ids: Sequence[str]) -> set[str]:
-        """See `ports.Log`."""
-        return set(_KNOWN.run(transaction, list(message_ids)).scalars())
-
-    def indices(self, transaction: Connection, message_ids: Sequence[str]) -> dict[str, int]:
-        """See `ports.Log`."""
-        return {row[0]: row[1] for row in _INDICES.run(transaction, list(message_ids))}
+    def known(self, transaction: Connection, messages: Sequence[Identity]) -> dict[Identity, int]:
+        """See `ports.Log`. The source is in the leaf; only duplicates have one to read."""
+        found = _KNOWN.run(transaction, list({message.id for message in messages}))
+        return {Identity(orjson.loads(leaf)["actor"], id_): index for id_, index, leaf in found}
 
     def add(self, transaction: Connection, entries: Sequence[NewEntry], rows: Sequence[Row]) -> None:
         """See `ports.Log`."""

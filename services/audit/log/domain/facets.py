@@ -54,8 +54,8 @@ def _actors(fact: str, data: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         yield "actor", data.get("coordinator")
     if fact == "case.fetched":
         yield "actor", data.get("organization")
-    # A placement names the requested organisation; the coordinator is its author.
-    if fact.endswith(".submitted") and fact != "placement.submitted":
+    # A coordinator's submission names another organisation: the one to ask, or the one it acts for.
+    if fact.endswith(".submitted") and "coordinator" not in data:
         yield "actor", data.get("organization", data.get("sender"))
 
 

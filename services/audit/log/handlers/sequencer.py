@@ -7,7 +7,8 @@ The crash points of an entry, in order:
    is delivered again and may get another index. The checkpoint signed meanwhile is not public, because
    only committed checkpoints are served: no fork.
 3. *committed*: entry, checkpoint and the author's receipt (`author_receipts`) are committed together. The
-   event is delivered again, and the log recognises its id. The log is append-only, so it needs no inbox.
+   event is delivered again, and the log recognises its source and id. The log is append-only, so it needs no
+   inbox.
 4. *acknowledged*: the entry is under a checkpoint, and the broker may delete the event.
 
 A second process on the same database loses the compare-and-swap of the head before it has written an
@@ -25,6 +26,7 @@ from contracts.canonical import canonical_json
 from contracts.commitment import SALT_BYTES, commitment_to
 from contracts.envelope import Envelope
 from contracts.errors import Defect, Unavailable
+from runtime.messaging.inbox import Identity
 from runtime.messaging.ports import Outgoing
 from services.audit.log.domain.chronology import Chronology
 from services.audit.log.domain.entry import (
@@ -86,7 +88,7 @@ class Sequencer:
         entries, chronology = self._entries(head, unknown)
         frontier, rows = head.frontier.grow([leaf_hash(new.leaf) for new in entries])
         grown = self._key.sign(frontier, chronology, now)
-        # Before the entries: a process that loses here has written nothing that could violate a unique index.
+        # Before the entries: a process that loses here has written nothing that could violate a key.
         if not self._log.advance(transaction, grown, from_size=head.size):
             raise Unavailable("Another process has extended the log.")
         self._log.add(transaction, entries, rows)
@@ -103,7 +105,7 @@ class Sequencer:
         """
         appended = {id(message) for message in new}
         again = [message for message in messages if id(message) not in appended]
-        indices = self._log.indices(transaction, [message.id for message in again])
+        indices = self._log.known(transaction, [Identity(message.source, message.id) for message in again])
         try:
             leaves = self._log.opened_at(transaction, list(indices.values()))
         except ContentMismatch:
@@ -111,7 +113,7 @@ class Sequencer:
         return [
             message
             for message in again
-            if (leaf := leaves.get(indices[message.id])) is not None
+            if (leaf := leaves.get(indices[Identity(message.source, message.id)])) is not None
             and is_entry_of(message, leaf=leaf.leaf, salt=leaf.salt)
         ]
 
@@ -126,11 +128,12 @@ class Sequencer:
         self._closures.note(transaction, [closing for closing in closings if closing], referral_ids)
 
     def _unknown(self, transaction: Connection, messages: Sequence[Envelope]) -> list[Envelope]:
-        known = self._log.known(transaction, [message.id for message in messages])
+        identities = [Identity(message.source, message.id) for message in messages]
+        known = set(self._log.known(transaction, identities))
         unknown = []
-        for message in messages:
-            if message.id not in known:
-                known.add(message.id)  # a batch may contain it twice
+        for identity, message in zip(identities, messages, strict=True):
+            if identity not in known:
+                known.add(identity)  # a batch may contain it twice
                 unknown.append(message)
         return unknown
 

@@ -122,6 +122,18 @@ def test_coordinator_lists_and_places_unplaced_referrals(hub: FakeHub, run: Run)
     assert first.headers["idempotency-key"] != second.headers["idempotency-key"] == "k1"
 
 
+def test_coordinator_withdraws_and_records_revoked_consent_for_others(hub: FakeHub, run: Run) -> None:
+    address = "/routing/v1/coordination/r1/withdraw"
+    hub.script("POST", address, json_response({"id": "s1", "status": "submitted"}, status=202))
+    asked = ("r1", "kg.gone", "--as", "coordinator")
+    assert run("coordination", "withdraw", *asked, "--reason", "placed_elsewhere").out == "s1\n"
+    assert run("coordination", "revoke-consent", *asked).out == "s1\n"
+    assert [request.json() for request in hub.requests_to(address)] == [
+        {"organization": "kg.gone", "reason": "placed_elsewhere"},
+        {"organization": "kg.gone", "reason": "consent_revoked"},
+    ]
+
+
 def test_bundle_is_written_verbatim_and_overwrites_nothing(hub: FakeHub, run: Run, tmp_path: Path) -> None:
     hub.script("GET", "/audit/v1/history/r1/bundle", Response(status=200, body=b'{"bytes":  "as they are"}'))
     file = tmp_path / "case.json"

@@ -168,6 +168,14 @@ def explained(hub: FakeHub, run: Run, **changes: Any) -> str:
     return run("referral", "explain", REFERRAL["id"]).out
 
 
+def test_explain_reports_a_paused_case(hub: FakeHub, run: Run) -> None:
+    pause = {"organization": "ru.union", "until": "2026-05-02T09:00:00Z"}
+    address = f"/routing/v1/referrals/{REFERRAL['id']}/decision"
+    hub.script("GET", address, json_response({**DECISIONS, "paused": pause}))
+    out = run("referral", "explain", REFERRAL["id"]).out
+    assert "the case waits until 2026-05-02 09:00:00Z: ru.union replaced its sealing key" in out
+
+
 @pytest.mark.parametrize(
     ("reason", "sentence"),
     [

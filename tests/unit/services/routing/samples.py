@@ -169,6 +169,8 @@ class ReferralDriver:
         self.observed = observed
         self.now = NOW
         self.referral: Referral | None = None
+        # Organisations without a live client.
+        self.without_client: set[str] = set()
         self.facts: list[Fact] = []
         self.decisions: list[Decision] = []
         self._ids = count(1)
@@ -183,7 +185,11 @@ class ReferralDriver:
             policy=self.policy,
             decide=self._decide,
             in_good_standing=self.directory.in_good_standing,
+            can_submit=self.can_submit,
         )
+
+    def can_submit(self, organization: str) -> bool:
+        return self.directory.in_good_standing(organization) and organization not in self.without_client
 
     def apply(self, fact: Fact, *, admitted_at: dt.datetime | None = None) -> tuple[Fact, ...]:
         """Apply a fact from outside; return the published facts."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,15 @@ from typing import Any
 
 import pytest
 
+from contracts.codes import Answer
 from contracts.errors import Refused
+from contracts.facts import (
+    AnswerSubmitted,
+    CasePaused,
+    CoordinatorWithdrawalRefused,
+    OfferOpened,
+    ReferralWithdrawn,
+)
 from runtime.access.tokens import Principal
 from runtime.identifiers import new_id
 from runtime.web.request import Request
@@ -17,7 +26,8 @@ from services.routing import api
 from services.routing.bootstrap import read_policy
 from services.routing.domain.policy import RoutingPolicy
 from tests.services.made_cursors import made_cursors
-from tests.unit.services.routing.samples import SENDER, organization, service
+from tests.support.events import message_of
+from tests.unit.services.routing.samples import NOW, SENDER, organization, service
 from tests.unit.services.routing.workbench import Workbench, submitted, workbench
 
 
@@ -101,13 +111,83 @@ def test_placement_response_holds_the_submission_id(bench: Workbench) -> None:
     assert json.loads(answer.body) == {"id": bench.published()[-1].id, "status": "submitted"}
 
 
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({"reason": "other"}, "/organization"),
+        ({"organization": SENDER}, "/reason"),
+        ({"organization": SENDER, "reason": "no longer needed"}, "/reason"),
+    ],
+)
+def test_coordinator_withdrawal_that_breaks_the_contract_is_refused(
+    bench: Workbench, body: Any, pointer: str
+) -> None:
+    with pytest.raises(Refused) as refused:
+        api.withdraw(bench.commands, coordinator(path={"id": new_id()}, body=body), bench.clock)
+    assert [error.pointer for error in refused.value.errors] == [pointer]
+
+
+def test_coordinator_withdrawal_takes_effect_from_the_queue(bench: Workbench) -> None:
+    referral = new_id()
+    bench.take(submitted(referral))
+    asked = coordinator(path={"id": referral}, body={"organization": SENDER, "reason": "consent_revoked"})
+    with pytest.raises(Refused) as refused:
+        api.withdraw(bench.commands, asked, bench.clock)
+    assert refused.value.slug == "conflict"
+    assert isinstance(bench.published()[-1].data, CoordinatorWithdrawalRefused)
+    bench.without_client.add(SENDER)
+    answer = api.withdraw(bench.commands, asked, bench.clock)
+    submission = bench.published()[-1]
+    assert (answer.status, json.loads(answer.body)["id"]) == (202, submission.id)
+    (withdrawn,) = bench.take(submission)
+    assert withdrawn == ReferralWithdrawn(
+        referral_id=referral,
+        sender=SENDER,
+        organization=None,
+        reason="consent_revoked",
+        coordinator="kg.coordinator",
+    )
+
+
 def test_sender_reads_decisions(bench: Workbench) -> None:
     referral = new_id()
     bench.take(submitted(referral))
-    answer = api.decisions(bench.queries, request(SENDER, "partner", path={"id": referral}))
-    shown = json.loads(answer.body)
+    asked = request(SENDER, "partner", path={"id": referral})
+    shown = json.loads(api.decisions(bench.queries, asked, bench.clock).body)
+    assert shown["paused"] is None
     assert shown["referral_id"] == referral
     assert [one["trigger"] for one in shown["decisions"]] == ["submitted"]
+
+
+def test_pause_is_in_the_timeline_and_explanation_until_it_ends(bench: Workbench) -> None:
+    referral = new_id()
+    bench.absorb([organization("ru.near")])
+    opened = next(fact for fact in bench.take(submitted(referral)) if isinstance(fact, OfferOpened))
+    bench.take(
+        message_of(
+            AnswerSubmitted(
+                referral_id=referral,
+                offer_id=opened.offer_id,
+                organization=opened.organization,
+                answer=Answer.accept,
+            ),
+            referral,
+            time=NOW,
+        )
+    )
+    until = NOW + dt.timedelta(hours=24)
+    paused = CasePaused(referral_id=referral, organization=opened.organization, sender=SENDER, until=until)
+    assert bench.take(message_of(paused, referral)) == []
+    for viewer in (SENDER, opened.organization):
+        view = bench.queries.referral(referral, viewer, oversight=False)
+        assert view["timeline"][-1]["fact"] == "case.paused"
+    asked = request(SENDER, "partner", path={"id": referral})
+    assert json.loads(api.decisions(bench.queries, asked, bench.clock).body)["paused"] == {
+        "organization": opened.organization,
+        "until": "2026-03-03T09:00:00Z",
+    }
+    bench.clock.time = until
+    assert json.loads(api.decisions(bench.queries, asked, bench.clock).body)["paused"] is None
 
 
 # --- the policy file ------------------------------------------------------------------------------

@@ -53,6 +53,8 @@ class Workbench:
         self.clock = SettableClock(NOW)
         self.network = LiveDirectory()
         self.woken = 0
+        # Organisations without a live client.
+        self.without_client: set[str] = set()
         self.outbox = Outbox(MESSAGING.outbox)
         self.queries = RoutingQueries(database=self.database, store=self.store)
         self.commands = RoutingCommands(
@@ -61,6 +63,7 @@ class Workbench:
             placement_keys=SqlPlacementKeys(),
             outbox=self.outbox,
             network=self.network,
+            has_live_client=lambda organization: organization not in self.without_client,
             policy=RoutingPolicy(),
             source="/kg/routing",
             after_commit=self._wake,

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from contracts.codes import DeclineReason
 from contracts.envelope import Event
@@ -33,6 +34,8 @@ from contracts.facts import (
 from contracts.topology import PARKED
 from kopuro_client.errors import SealingError
 from kopuro_client.sealing import generate_key, open_sealed, public_key, seal
+from runtime.storage.database import DatabaseUnavailable
+from services.vault.adapters.metrics import VaultMetrics
 from services.vault.adapters.store import SqlCustodyStore
 from services.vault.batch import PATIENCE
 from services.vault.domain.custody import CustodyState
@@ -703,6 +706,26 @@ def test_release_to_a_replaced_key_waits_until_the_pause_is_over(vault: Workbenc
     assert vault.state() is CustodyState.released
     released = only(SealedCaseReleased, vault.sent())
     assert open_sealed(released.case, vault.keys.private[ACCEPTOR]) == CASE
+
+
+def test_paused_cases_are_counted_with_the_age_of_the_oldest(vault: Workbench) -> None:
+    def measured() -> dict[str, float]:
+        metrics = VaultMetrics(CollectorRegistry(), vault.paused, vault.clock)
+        return {family.name: family.samples[0].value for family in metrics.collect()}
+
+    count, age = "kopuro_cases_paused", "kopuro_cases_paused_oldest_seconds"
+    assert measured() == {count: 0, age: 0}
+    until = vault.keys.pauses[ACCEPTOR] = NOW + dt.timedelta(hours=24)
+    vault.receive(sealed_case(seal(CASE, public_key(vault.custody))), acceptance())
+    vault.clock.time = NOW + dt.timedelta(hours=2)
+    assert measured() == {count: 1, age: 7200}
+    vault.clock.time = until
+    assert measured() == {count: 0, age: 0}
+
+    def unreachable(now: dt.datetime) -> tuple[int, None]:
+        raise DatabaseUnavailable("The database cannot be reached.")
+
+    assert list(VaultMetrics(CollectorRegistry(), unreachable, vault.clock).collect()) == []
 
 
 def test_second_replacement_of_the_key_pauses_again(vault: Workbench) -> None:

@@ -157,6 +157,10 @@ class Workbench:
             found = select(table.type, table.body, table.signed).where(table.referral_id == referral)
             return [(row.type, bytes(row.body), row.signed) for row in transaction.execute(found)]
 
+    def paused(self, now: dt.datetime) -> tuple[int, dt.datetime | None]:
+        with self.database.read() as transaction:
+            return SqlCustodyStore().paused(transaction, now)
+
     def sealed_cases(self) -> int:
         with self.database.read() as transaction:
             return len(transaction.execute(select(SEALED_CASES)).all())

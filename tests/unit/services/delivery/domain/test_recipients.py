@@ -59,6 +59,7 @@ def test_recipient_fields_exist_in_fact(name: str) -> None:
         ("referral.overdue", {ORG, SENDER, COORDINATORS}),
         ("placement.refused", {COORDINATORS}),
         ("placement.answered", {COORDINATORS}),
+        ("coordinator_withdrawal.refused", {COORDINATORS}),
         ("referral.acceptor_suspended", {SENDER, COORDINATORS}),
         ("acceptance.revoked", {SENDER, ORG, COORDINATORS}),
         ("credential.issued", {ORG}),

@@ -121,7 +121,7 @@ def test_stored_decision_shows_every_rule_for_every_candidate() -> None:
             "passed": False,
             "overridden": False,
             "reason": "no_agreement",
-            "detail": {"class": "standard"},
+            "detail": {"class": "standard", "needs": ["legal.wage_claim"]},
         },
     ]
     assert applied["score"] is None

@@ -341,6 +341,25 @@ def test_conditions_must_hold_in_one_agreement() -> None:
     assert covered(referral_facts, wages, replace(sensitive, needs=("legal.wage_claim",)))
 
 
+def test_each_sensitive_need_takes_an_agreement() -> None:
+    needs = ("legal.wage_claim", "health.hiv", "money.pension_transfer")
+    receiver = replace(organization(NAME), approved_services=(approved("legal", "health.hiv"),))
+    legal = agreement(id="legal", needs=("legal",), disclosure=DisclosureClass.sensitive)
+    health = agreement(id="health", needs=("health",), disclosure=DisclosureClass.sensitive)
+    assert broken(receiver, facts(needs=needs), agreements=(legal,)) == {"agreement_in_force"}
+    assert broken(receiver, facts(needs=needs), agreements=(legal, health)) == set()
+    standard = replace(health, disclosure=DisclosureClass.standard)
+    assert broken(receiver, facts(needs=needs), agreements=(legal, standard)) == {"agreement_in_force"}
+
+
+def test_missing_agreement_names_class_and_needs() -> None:
+    legal = agreement(needs=("legal",), disclosure=DisclosureClass.sensitive)
+    directory = network(NAME, agreements=(legal,))
+    given = circumstances(directory, facts(needs=("legal.wage_claim", "health.hiv")))
+    failure = next(f for f in failures(offered_service(directory, NAME), given) if f.reason == "no_agreement")
+    assert failure.detail == {"class": DisclosureClass.sensitive, "needs": ["health.hiv"]}
+
+
 def test_changed_agreement_drops_former_parties() -> None:
     directory = network(NAME, agreements=(agreement(parties=(SENDER, NAME)),))
     directory.put_agreement(agreement(parties=(SENDER, "ru.two")))
@@ -440,12 +459,42 @@ def test_referral_that_names_a_sensitive_group_needs_approval_of_the_group() -> 
     assert failed_for("protection", offered, approved("legal", "protection")) == set()
 
 
-def test_missing_approval_names_service_and_need() -> None:
-    directory = network(with_service(needs=(TRAFFICKING,)), agreements=SENSITIVE)
-    given = circumstances(directory, facts(needs=(TRAFFICKING,)))
-    (failure,) = failures(offered_service(directory, NAME), given)
+@pytest.mark.parametrize("need", sorted(sensitive_needs()))
+@pytest.mark.parametrize("principal", ["legal.wage_claim", TRAFFICKING])
+def test_further_sensitive_need_takes_an_approval(principal: str, need: str) -> None:
+    def failed(*approvals: ApprovedService) -> set[str]:
+        receiver = replace(with_service(needs=(principal,)), approved_services=approvals)
+        return broken(receiver, facts(needs=(principal, need)), agreements=SENSITIVE)
+
+    first = (principal,) if principal in sensitive_needs() else ()
+    assert failed(approved("legal", *first)) == ({"service_approved"} if need not in first else set())
+    assert failed(approved("legal", *first, need)) == set()
+
+
+def test_further_sensitive_need_may_be_approved_for_another_service_of_the_organization() -> None:
+    needs = ("protection.violence", TRAFFICKING)
+    shelter, clinic = service(id="shelter", needs=needs[:1]), service(id="clinic", needs=needs[1:])
+    two = organization(NAME, shelter, clinic)
+
+    def failed(*approvals: ApprovedService) -> set[str]:
+        directory = network(replace(two, approved_services=approvals), agreements=SENSITIVE)
+        asked = next(one for one in directory.offered_services_of(NAME) if one.service.id == "shelter")
+        return {one.rule for one in failures(asked, circumstances(directory, facts(needs=needs)))}
+
+    assert failed(approved("shelter", needs[0]), approved("clinic", needs[1])) == set()
+    # the service that is asked takes the principal need's approval itself
+    assert failed(approved("clinic", *needs)) == {"service_approved"}
+    # an approval of a service that the organisation no longer offers does not count
+    assert failed(approved("shelter", needs[0]), approved("closed", needs[1])) == {"service_approved"}
+
+
+def test_missing_approval_names_service_and_every_need() -> None:
+    needs = (TRAFFICKING, "legal.wage_claim", "health.hiv", "protection.violence")
+    receiver = replace(with_service(needs=needs), approved_services=(approved("legal", "health.hiv"),))
+    directory = network(receiver, agreements=SENSITIVE)
+    (failure,) = failures(offered_service(directory, NAME), circumstances(directory, facts(needs=needs)))
     assert failure.reason == "service_not_approved"
-    assert failure.detail == {"service": "legal", "need": TRAFFICKING}
+    assert failure.detail == {"service": "legal", "needs": [TRAFFICKING, "protection.violence"]}
 
 
 def test_unapproved_sensitive_need_does_not_raise_the_score() -> None:

@@ -70,6 +70,7 @@ def test_decision_of_the_staff_has_everybody_who_took_part_as_actor() -> None:
         ("kopuro.history.read.v1", {"reader": "auditor"}, "auditor"),
         ("kopuro.placement.submitted.v1", {"organization": "x.y", "coordinator": "ann"}, "ann"),
         ("kopuro.placement.refused.v1", {"organization": "x.y", "coordinator": "ann"}, "ann"),
+        ("kopuro.coordinator_withdrawal.submitted.v1", {"organization": "x.y", "coordinator": "ann"}, "ann"),
     ],
 )
 def test_actor_facet_is_the_submitter_or_reader(type: str, data: dict[str, Any], actor: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import Connection
@@ -60,6 +61,15 @@ def test_repeated_event_is_appended_once(
     audit.append([second])
     audit.append([third, first, third, second])
     assert_whole(audit, [first, second, third])
+
+
+def test_event_with_the_id_of_another_source_is_appended(audit: LogOnDatabase) -> None:
+    ours = event(source="/kg/routing")
+    theirs = replace(ours, source="/kg/intake")
+    audit.append([theirs])
+    audit.append([ours, theirs])
+    audit.append([theirs, ours])
+    assert_whole(audit, [theirs, ours])
 
 
 def test_event_of_unknown_type_is_appended(audit: LogOnDatabase) -> None:

@@ -79,6 +79,7 @@ REFUSALS = [
     ("answer.refused", {"organization": MOSCOW}),
     ("submission.refused", {"organization": MOSCOW}),
     ("placement.refused", {"organization": MOSCOW, "coordinator": "kg.desk"}),
+    ("coordinator_withdrawal.refused", {"organization": MOSCOW, "coordinator": "kg.desk"}),
 ]
 
 

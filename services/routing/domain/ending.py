@@ -1,0 +1,77 @@
+"""The ends of a referral other than its completion: withdrawal and failure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from contracts.codes import CONSENT_REVOKED, WithdrawalReason
+from contracts.errors import Refused
+from contracts.facts import CoordinatorWithdrawalSubmitted, Fact, ReferralFailed, ReferralWithdrawn
+from services.routing.domain.observation import Observation
+from services.routing.domain.open_offers import revoke_open
+from services.routing.domain.referral import Referral, ReferralEvent, next_status
+from services.routing.domain.transition import Transition, TransitionContext
+
+
+def withdraw(
+    referral: Referral, reason: str, context: TransitionContext, *, coordinator: str | None = None
+) -> Transition:
+    """Withdraw the referral. reason: a withdrawal code or CONSENT_REVOKED. Raises Refused if it has ended.
+
+    coordinator: who acts for a party that cannot.
+    """
+    void = reason == WithdrawalReason.entered_in_error
+    fact = ReferralWithdrawn(
+        referral_id=referral.id,
+        sender=referral.sender,
+        organization=referral.acceptor,
+        reason=reason,
+        coordinator=coordinator,
+    )
+    why = CONSENT_REVOKED if reason == CONSENT_REVOKED else "withdrawn"
+    return _leave(referral, ReferralEvent.void if void else ReferralEvent.withdraw, fact, why, context)
+
+
+def withdraw_for(
+    referral: Referral, submission: CoordinatorWithdrawalSubmitted, context: TransitionContext
+) -> Transition:
+    """Withdraw the referral for a party that cannot submit it itself. Raises Refused.
+
+    The party is the sender, or, when the person revoked the consent, the acceptor.
+    """
+    parties = [referral.sender]
+    if submission.reason == CONSENT_REVOKED:
+        parties += [referral.acceptor] if referral.acceptor is not None else []
+    if submission.organization not in parties:
+        raise Refused(
+            "not-a-party",
+            "A coordinator can withdraw a referral only for its sender, and report a withdrawal of consent "
+            "only for its sender or acceptor.",
+        )
+    if context.can_submit(submission.organization):
+        raise Refused(
+            "conflict",
+            "The organisation can withdraw the referral itself: it is active, vetted and has a live client.",
+        )
+    return withdraw(referral, submission.reason, context, coordinator=submission.coordinator)
+
+
+def fail(referral: Referral, context: TransitionContext) -> Transition:
+    """End the referral because its case cannot be read."""
+    fact = ReferralFailed(
+        referral_id=referral.id,
+        sender=referral.sender,
+        organization=referral.acceptor,
+        reason="case_unreadable",
+    )
+    return _leave(referral, ReferralEvent.fail, fact, "failed", context)
+
+
+def _leave(
+    referral: Referral, event: ReferralEvent, fact: Fact, revoked_because: str, context: TransitionContext
+) -> Transition:
+    status = next_status(referral.status, event)
+    after, revoked = revoke_open(referral, revoked_because, context.now)
+    after = replace(after, status=status, due_at=None, updated_at=context.now)
+    observed = {referral.acceptor: Observation(accepted=-1)} if referral.acceptor else {}
+    return Transition(referral=after, facts=(*revoked, fact), observed=observed)

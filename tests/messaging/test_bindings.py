@@ -1,0 +1,106 @@
+"""Bindings that the broker lacks, read from RabbitMQ's management API."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from urllib.parse import quote
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from contracts.topology import EVENTS, hub_topology
+from runtime.messaging.metrics import MessagingMetrics
+from runtime.messaging.ports import BrokerUnavailable
+from runtime.messaging.rabbit.broker import RabbitBroker
+from runtime.messaging.rabbit.management import ManagementApi
+from runtime.messaging.topology_watch import CHECK_SECONDS, TopologyWatch
+from sandbox.broker import PrivateBroker
+from sandbox.ports import free_ports
+
+TOPOLOGY = hub_topology()
+LOST = f"binding {EVENTS}.vault -> audit.log (#)"
+
+
+def plugins(broker: PrivateBroker, *names: str) -> None:
+    """Make these the node's plugins."""
+    broker.files.plugins.write_text(f"[{','.join(names)}].\n")
+    file = json.dumps(str(broker.files.plugins))
+    # AMQP is answered before the start is complete.
+    done = broker.evaluate(f"rabbit:await_startup(), rabbit_plugins:ensure({file})", timeout=120)
+    assert done.startswith("{ok,"), done
+
+
+@pytest.fixture
+def management_uri(broker: PrivateBroker) -> Iterator[str]:
+    """The address of the node's management API, which only this test's node has, on loopback."""
+    (port,) = free_ports(1)
+    listener = f'[{{ip, "127.0.0.1"}}, {{port, {port}}}]'
+    broker.evaluate(
+        f"application:set_env(rabbitmq_management, tcp_config, {listener}, [{{persistent, true}}])"
+    )
+    plugins(broker, "rabbitmq_management")
+    identity = broker.identity
+    yield f"http://{quote(identity.user, safe='')}:{quote(identity.password, safe='')}@127.0.0.1:{port}"
+    plugins(broker)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.time = 0.0
+
+    def __call__(self) -> float:
+        return self.time
+
+
+def lacking(registry: CollectorRegistry) -> set[str]:
+    return {
+        sample.labels["name"]
+        for family in registry.collect()
+        if family.name == "kopuro_broker_lacks"
+        for sample in family.samples
+    }
+
+
+def test_lost_binding_of_audit_is_named_and_stops_publishing(vhost: str, management_uri: str) -> None:
+    broker = RabbitBroker(vhost, management_uri=management_uri)
+    broker.declare(TOPOLOGY)
+    registry, clock = CollectorRegistry(), Clock()
+    with (
+        contextlib.closing(broker.queue_reader()) as reader,
+        contextlib.closing(broker._connection_factory.connect()) as link,
+    ):
+        watch = TopologyWatch(reader, TOPOLOGY, lacking=MessagingMetrics(registry).lacking, now=clock)
+        watch.look()
+        assert watch.is_complete
+        assert (watch.obstacle(), lacking(registry)) == (None, set())
+
+        link.channel().queue_unbind("audit.log", f"{EVENTS}.vault", "#")
+        clock.time += CHECK_SECONDS
+        watch.look()
+        assert not watch.is_complete
+        assert LOST in str(watch.obstacle())
+        assert lacking(registry) == {LOST}
+
+        broker.declare(TOPOLOGY)
+        watch.look()
+        assert watch.is_complete
+        assert (watch.obstacle(), lacking(registry)) == (None, set())
+
+
+def test_silent_management_api_stops_nothing(vhost: str, caplog: pytest.LogCaptureFixture) -> None:
+    (port,) = free_ports(1)
+    secret = "hunter2"
+    broker = RabbitBroker(vhost, management_uri=f"http://watch:{secret}@127.0.0.1:{port}")
+    broker.declare(TOPOLOGY)
+    with contextlib.closing(broker.queue_reader()) as reader:
+        assert reader.missing(TOPOLOGY) == reader.missing(TOPOLOGY) == ()
+    (warning,) = [record for record in caplog.records if record.message == "bindings cannot be compared"]
+    assert secret not in str(warning.__dict__)
+
+
+def test_management_api_that_refuses_the_user_is_unavailable(vhost: str, management_uri: str) -> None:
+    uri = management_uri.replace("http://", "http://not-")
+    with pytest.raises(BrokerUnavailable, match="status 401"):
+        ManagementApi(uri, vhost.rpartition("/")[2]).missing(TOPOLOGY)
