@@ -58,6 +58,7 @@ from contracts.facts.recorded import (
 )
 from contracts.facts.directory import (
     AgreementChanged,
+    ApprovalEndorsed,
     ApprovalGranted,
     ApprovalRefused,
     ApprovalRequested,
@@ -87,6 +88,7 @@ __all__ = [
     "AgreementChanged",
     "AnswerRefused",
     "AnswerSubmitted",
+    "ApprovalEndorsed",
     "ApprovalGranted",
     "ApprovalRefused",
     "ApprovalRequested",
