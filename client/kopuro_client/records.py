@@ -24,8 +24,8 @@ class Jwk(TypedDict):
 class Approval(TypedDict):
     """A request that a second person confirms. change: exactly what takes effect.
 
-    kind: credential, role, sealing_key, vetting, service or agreement; state: requested, granted, refused, expired or
-    stale; digest: the SHA-256 of the request, which every fact about it repeats.
+    kind: credential, role, sealing_key, vetting, service or agreement; state: requested, granted, refused,
+    expired or stale; digest: the SHA-256 of the request, which every fact about it repeats.
     """
 
     id: str

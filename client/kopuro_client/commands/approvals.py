@@ -17,7 +17,8 @@ def group() -> typer.Typer:
     """Return the commands under `kopuro approvals`."""
     commands = typer.Typer(
         no_args_is_help=True,
-        help="Requests for clients, roles, keys, vetting, services and agreements that a second person confirms.",
+        help="Requests for clients, roles, keys, vetting, services and agreements that a second person "
+        "confirms.",
     )
     commands.command("list")(connected(list_))
     commands.command("show")(connected(show))

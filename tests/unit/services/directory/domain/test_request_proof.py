@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -84,7 +85,7 @@ def test_proof_outside_its_time_is_refused(sign: int) -> None:
     assert refusal.value.slug == "invalid-proof"
 
 
-DAMAGED = {
+DAMAGED: dict[str, Callable[[], str]] = {
     "empty": lambda: "",
     "no proof": lambda: "no proof",
     "three parts": lambda: "a.b.c",

@@ -189,7 +189,12 @@ def test_lost_key_takes_two_operators_where_two_persons_decide(keyed: Directory,
     assert present(guarded) == old.public
     assert guarded.approvals.approve(asked.id, SECOND).state is State.granted
     assert present(guarded) == new
-    about = {"id": asked.id, "kind": ApprovalKind.sealing_key, "subject": OSH, "requested_by": OSH}
+    about: dict[str, Any] = {
+        "id": asked.id,
+        "kind": ApprovalKind.sealing_key,
+        "subject": OSH,
+        "requested_by": OSH,
+    }
     about |= {"digest": asked.digest, "organization": OSH}
     told = [event.data for event in guarded.events()]
     assert ApprovalEndorsed(**about, by=FIRST.id) in told
