@@ -251,6 +251,35 @@ def show_evidence(
         raise typer.Exit(1)
 
 
+@admin.command("keep-role")
+def keep_role(
+    principal: Annotated[str, typer.Argument(help="The organisation or the member of the staff.")],
+    role: Annotated[str, typer.Argument(help="partner, coordinator, auditor or operator.")],
+    database: Annotated[str, typer.Option(envvar="KOPURO_DATABASE_URL", help="The directory's database.")],
+    hub: Annotated[str, typer.Option(envvar="KOPURO_HUB", help="The hub's country code.")] = "kg",
+    client: Annotated[
+        str | None, typer.Option(help="The client that a member of the staff keeps, where several fit.")
+    ] = None,
+) -> None:
+    """Leave a principal of an earlier build one of its roles. Its clients without that role are revoked.
+
+    The others' work goes to other people: issue them clients with `kopuro credential issue`. The log records
+    each change. The directory may be running.
+    """
+    from admin.kept_role import keep_role_in
+    from contracts.errors import Refused
+    from kopuro_client.commands.output import Output
+
+    try:
+        changed = keep_role_in(database, hub, principal, role, client)
+    except (Refused, ValueError) as error:
+        raise typer.BadParameter(str(error)) from None
+    out = Output(as_json=False)
+    for one in changed:
+        out.text(f"{one.id}: {', '.join(one.roles) if one.live else 'revoked'}")
+    out.note(f"{len(changed)} clients changed")
+
+
 manifest = typer.Typer(
     no_args_is_help=True, help="Operators: change a hub's signed list of services and keys."
 )

@@ -110,7 +110,7 @@ class ApprovalKind(StrEnum):
     """The decisions that a second person confirms.
 
     credential: a client of a partner; role: a client of the hub's staff; vetting: what the network states
-    about an organisation; service: a service for sensitive needs.
+    about an organisation; service: a service for sensitive needs; agreement: what parties may disclose.
     """
 
     credential = "credential"
@@ -118,6 +118,7 @@ class ApprovalKind(StrEnum):
     sealing_key = "sealing_key"
     vetting = "vetting"
     service = "service"
+    agreement = "agreement"
 
 
 class ApprovalRefusal(StrEnum):

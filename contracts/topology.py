@@ -262,6 +262,7 @@ OWNERS: Mapping[str, frozenset[str]] = {
                 "role.granted",
                 "sealing_key.replaced",
                 "approval.requested",
+                "approval.endorsed",
                 "approval.granted",
                 "approval.refused",
                 "replica.completed",

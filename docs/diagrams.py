@@ -106,6 +106,7 @@ PUBLISHERS: Mapping[type[Fact], str] = {
     facts.CredentialRevoked: "directory",
     facts.RoleGranted: "directory",
     facts.ApprovalRequested: "directory",
+    facts.ApprovalEndorsed: "directory",
     facts.ApprovalGranted: "directory",
     facts.ApprovalRefused: "directory",
     facts.SealingKeyReplaced: "directory",

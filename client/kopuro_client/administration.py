@@ -35,7 +35,10 @@ class Administration:
         return cast(Approval, self._connection.get(self._at("approvals", text(approval_id, "an approval"))))
 
     def approve(self, approval_id: str) -> Approval:
-        """Let a request take effect, as its second person."""
+        """Let a request take effect, as its second person.
+
+        A partner's request for its own key takes two: after the first its state is still `requested`.
+        """
         url = self._at("approvals", text(approval_id, "an approval"), "approve")
         return cast(Approval, self._connection.post(url, {}))
 

@@ -11,6 +11,7 @@ from kopuro_client.connection import Connection
 from kopuro_client.discovery import discover
 from kopuro_client.errors import ClientError
 from kopuro_client.records import Jwk
+from kopuro_client.request_proof import RequestSigner
 from kopuro_client.resources.audit import Audit
 from kopuro_client.resources.coordination import Coordination
 from kopuro_client.resources.mailbox import Mailbox
@@ -59,7 +60,8 @@ class Kopuro(Referrals, Offers, ReleasedCases, Statements, Mailbox, Coordination
             token_url=found.address("directory", "oauth", "token"),
             credentials=credentials,
         )
-        return cls(found, Connection(transport, tokens), sealing_key=sealing_key)
+        signer = RequestSigner(found.address("directory"), client_secret)
+        return cls(found, Connection(transport, tokens, signer=signer), sealing_key=sealing_key)
 
     def close(self) -> None:
         self._connection.close()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from kopuro_client.answers import json_object, json_page
 from kopuro_client.errors import AuthenticationError
+from kopuro_client.request_proof import HEADER, RequestSigner
 from kopuro_client.tokens import TokenSource
 from kopuro_client.transport import HttpRequest, Transport, json_body
 
@@ -19,9 +21,13 @@ class Connection:
     Raises what `Transport.send` raises; AuthenticationError only if the hub also rejects a new token.
     """
 
-    def __init__(self, transport: Transport, tokens: TokenSource) -> None:
+    def __init__(
+        self, transport: Transport, tokens: TokenSource, *, signer: RequestSigner | None = None
+    ) -> None:
+        """signer: signs the changes of the directory; None: they are sent without proof."""
         self._transport = transport
         self._tokens = tokens
+        self._signer = signer
 
     @property
     def clock(self) -> Callable[[], float]:
@@ -125,8 +131,26 @@ class Connection:
     def _send(self, request: HttpRequest) -> bytes:
         token = self._tokens.current()
         try:
-            return self._transport.send(request.having(Authorization=f"Bearer {token}"))
+            return self._transport.send(self._authorized(request, token))
         except AuthenticationError:
             # The hub rejected the token before it processed the request, so repeating is always safe.
             self._tokens.discard(token)
-        return self._transport.send(request.having(Authorization=f"Bearer {self._tokens.current()}"))
+        return self._transport.send(self._authorized(request, self._tokens.current()))
+
+    def _authorized(self, request: HttpRequest, token: str) -> HttpRequest:
+        authorized = request.having(Authorization=f"Bearer {token}")
+        signer = self._signer
+        if signer is None or not signer.signs(request.method, request.url):
+            return authorized
+        return replace(
+            authorized,
+            prove=lambda: {
+                HEADER: signer.proof(
+                    request.method,
+                    request.url,
+                    token=token,
+                    body=request.content or b"",
+                    if_match=request.headers.get("If-Match"),
+                )
+            },
+        )

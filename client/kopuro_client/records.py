@@ -24,8 +24,8 @@ class Jwk(TypedDict):
 class Approval(TypedDict):
     """A request that a second person confirms. change: exactly what takes effect.
 
-    kind: credential, role, sealing_key, vetting or service; state: requested, granted, refused, expired or
-    stale; digest: the SHA-256 of the request, which every fact about it repeats.
+    kind: credential, role, sealing_key, vetting, service or agreement; state: requested, granted, refused,
+    expired or stale; digest: the SHA-256 of the request, which every fact about it repeats.
     """
 
     id: str
@@ -36,6 +36,8 @@ class Approval(TypedDict):
     requested_by: str
     requested_at: str
     expires_at: str
+    endorsed_by: str | None  # the first of two members of the staff, for a partner's own request
+    endorsed_at: str | None
     decided_by: str | None
     decided_at: str | None
     basis: str

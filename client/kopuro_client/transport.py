@@ -37,7 +37,10 @@ _HEADER_VALUE: Final = re.compile(r"[!-~]([ -~\t]*[!-~])?")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HttpRequest:
-    """An HTTP request. repeatable: whether it is idempotent."""
+    """An HTTP request. repeatable: whether it is idempotent.
+
+    prove: returns more headers for each attempt, because the hub accepts a proof once.
+    """
 
     method: str
     url: str
@@ -46,6 +49,7 @@ class HttpRequest:
     content: bytes | None = field(default=None, repr=False)
     repeatable: bool = False
     wait: float = 0.0  # seconds that the hub was asked to hold its response
+    prove: Callable[[], Mapping[str, str]] | None = field(default=None, repr=False)
 
     def having(self, **headers: str) -> Self:
         """Return the request with more headers. Underscores in a name become hyphens."""
@@ -149,6 +153,8 @@ class Transport:
             self._notice(f"{place} responds again after {self.clock() - since:.0f} seconds")
 
     def _attempt(self, request: HttpRequest) -> bytes:
+        if request.prove is not None:
+            request = replace(request, headers={**request.headers, **request.prove()})
         for name, value in request.headers.items():
             if not _HEADER_VALUE.fullmatch(value):
                 raise InvalidArgumentError(

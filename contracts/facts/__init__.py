@@ -62,6 +62,7 @@ from contracts.facts.recorded import (
 )
 from contracts.facts.directory import (
     AgreementChanged,
+    ApprovalEndorsed,
     ApprovalGranted,
     ApprovalRefused,
     ApprovalRequested,
@@ -91,6 +92,7 @@ __all__ = [
     "AgreementChanged",
     "AnswerRefused",
     "AnswerSubmitted",
+    "ApprovalEndorsed",
     "ApprovalGranted",
     "ApprovalRefused",
     "ApprovalRequested",

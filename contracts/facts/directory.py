@@ -141,7 +141,25 @@ class ApprovalRequested(Fact):
 @fact("approval.granted", classification="public")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ApprovalGranted(Fact):
-    """A second person confirmed the request. digest: of exactly what took effect."""
+    """A second person confirmed the request. digest: of exactly what took effect.
+
+    endorsed_by: the first of two members of the staff, for a request that a partner made itself.
+    """
+
+    id: Uuid
+    kind: ApprovalKind
+    subject: str
+    requested_by: str
+    by: str
+    digest: str
+    organization: OrganizationId | None = None
+    endorsed_by: str | None = None
+
+
+@fact("approval.endorsed", classification="public")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ApprovalEndorsed(Fact):
+    """The first of two members of the staff approved a request that a partner made itself."""
 
     id: Uuid
     kind: ApprovalKind

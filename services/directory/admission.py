@@ -82,7 +82,7 @@ class ServiceApprovalRequest:
 class KeyRequest:
     """The body of `POST /v1/keys`: a public key, and how it is to replace the present one.
 
-    approval: the present key is lost, so an operator must approve. organization: for operators only, the
+    approval: the present key is lost, so two operators must approve. organization: for operators only, the
     owner of the key.
     """
 

@@ -16,7 +16,7 @@ from runtime.web.paging import NAME, NUMBER, Part, Scalar, encode_cursor, limit_
 from runtime.web.request import Request
 from runtime.web.response import Response
 from services.directory import admission, hsds
-from services.directory.client_authentication import client_of
+from services.directory.client_authentication import PROOF_HEADER, client_of, provable
 from services.directory.domain.amendment import Editor
 from services.directory.domain.approval import Approval, Decider, State
 from services.directory.domain.client import Client, Role
@@ -35,6 +35,15 @@ def token(handlers: DirectoryHandlers, request: Request) -> Response:
     """Issue a token. Source: RFC 6749 §4.4.3."""
     issued = handlers.tokens.issue(*client_of(request))
     return Response.json({"access_token": issued, "token_type": "Bearer", "expires_in": LIFETIME_SECONDS})
+
+
+def proved(handlers: DirectoryHandlers, request: Request) -> Request:
+    """Return the request once its proof is checked. Every change of the directory passes here.
+
+    Raises Refused `proof-required` and `invalid-proof`.
+    """
+    handlers.proofs.check(request.principal, provable(request), request.headers.get(PROOF_HEADER))
+    return request
 
 
 def organizations(handlers: DirectoryHandlers, request: Request) -> Response:
@@ -183,12 +192,14 @@ def agreements(handlers: DirectoryHandlers, request: Request) -> Response:
 
 
 def post_agreement(handlers: DirectoryHandlers, request: Request) -> Response:
-    """Create or replace an agreement. Replacing needs a precondition."""
+    """Create or replace an agreement. Replacing needs a precondition. 202: as for PUT of an organisation."""
     document, precondition = conditional(request)
     wanted = admission.agreement(document, handlers.clock.now())
     written = handlers.entries.put_agreement(
         _editor(request), wanted, precondition=precondition, named=frozenset(document)
     )
+    if isinstance(written, Approval):
+        return _requested(handlers, written)
     return _single(written.standing, created=written.created)
 
 

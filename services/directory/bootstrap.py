@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import orjson
+from prometheus_client import Gauge
 
 from contracts.envelope import decode
 from runtime.access.signer import TokenSigner
@@ -16,6 +17,7 @@ from runtime.settings import Settings, SettingsError
 from services.directory.adapters.approvals import SqlApprovalStore
 from services.directory.adapters.challenge_sealing import sealed_answer
 from services.directory.adapters.register import SqlRegister
+from services.directory.adapters.request_proofs import SqlProofKeyStore, read_proof
 from services.directory.adapters.sealing_keys import SqlSealingKeyStore
 from services.directory.adapters.service_index import SqlServiceIndex
 from services.directory.adapters.tables import MESSAGING
@@ -28,6 +30,8 @@ from services.directory.handlers.credentials import Credentials
 from services.directory.handlers.entries import Entries
 from services.directory.handlers.ledger import Ledger
 from services.directory.handlers.listings import Listings
+from services.directory.handlers.request_proofs import RequestProofs
+from services.directory.handlers.role_report import RoleReport
 from services.directory.handlers.sealing_keys import SealingKeys
 from services.directory.handlers.service_approvals import ServiceApprovals
 from services.directory.handlers.snapshots import Snapshots
@@ -68,14 +72,28 @@ def build(settings: Settings) -> Application[DirectoryHandlers]:
         clock=platform.clock,
         committed=messenger.wake,
     )
-    approvals = Approvals(ledger, SqlApprovalStore(), Policy(settings.approvals))
+    policy = Policy(settings.approvals)
+    proofs = RequestProofs(
+        database=platform.database,
+        register=register,
+        store=SqlProofKeyStore(),
+        read=read_proof,
+        policy=policy,
+        clock=platform.clock,
+    )
+    approvals = Approvals(ledger, SqlApprovalStore(), policy)
     entries = Entries(ledger, approvals)
     access = RegisteredAccess(database=platform.database, register=register)
     snapshots = Snapshots(register, platform.source)
     handlers = DirectoryHandlers(
         tokens=TokenIssuer(
-            database=platform.database, register=register, signer=signer, clock=platform.clock
+            database=platform.database,
+            register=register,
+            signer=signer,
+            proofs=proofs,
+            clock=platform.clock,
         ),
+        proofs=proofs,
         listings=Listings(database=platform.database, register=register, index=index),
         entries=entries,
         approvals=approvals,
@@ -85,6 +103,12 @@ def build(settings: Settings) -> Application[DirectoryHandlers]:
         requests=messenger.consumer("directory.requests", snapshots.answer, decode),
         clock=platform.clock,
     )
+    mixed = Gauge(
+        "kopuro_directory_mixed_roles",
+        "Principals whose clients break the separation of roles",
+        registry=platform.registry,
+    )
+    roles = RoleReport(database=platform.database, register=register, count=mixed.set)
     key = signer.public_jwk()
     own_keys = {"keys": [key]}
     return Application(
@@ -99,8 +123,12 @@ def build(settings: Settings) -> Application[DirectoryHandlers]:
         is_excluded=access.is_excluded,
         messenger=messenger,
         readiness=[("broker", messenger.unready)],
-        warnings=platform.warnings(),
-        background=[KeyAnnouncement(entries, TokenKey(id=signer.kid, key=key), platform.source), messenger],
+        warnings=[*platform.warnings(), ("roles", roles.alarm)],
+        background=[
+            KeyAnnouncement(entries, TokenKey(id=signer.kid, key=key), platform.source),
+            roles,
+            messenger,
+        ],
         registry=platform.registry,
         clock=platform.clock,
     )

@@ -1,13 +1,22 @@
-"""Client authentication at the token endpoint. Source: RFC 6749 §2.3.1, §4.4.2; RFC 7617."""
+"""Client authentication: by the secret at the token endpoint, and by a proof of each change.
+
+Source: RFC 6749 §2.3.1, §4.4.2; RFC 7617.
+"""
 
 from __future__ import annotations
 
+import re
 from base64 import b64decode
 from collections.abc import Mapping
+from typing import Final
 from urllib.parse import unquote_plus
 
 from contracts.errors import Refused
 from runtime.web.request import Request
+from services.directory.domain.request_proof import ProvableRequest
+
+PROOF_HEADER: Final = "kopuro-proof"
+_VARIABLE: Final = re.compile(r"<(?:\w+:)?(\w+)>")
 
 
 def client_of(request: Request) -> tuple[str, str]:
@@ -28,6 +37,19 @@ def client_of(request: Request) -> tuple[str, str]:
     if "client_secret" in form:
         raise _malformed("Send the client's secret either by HTTP Basic or in the form, not both.")
     return _from_basic(authorization)
+
+
+def provable(request: Request) -> ProvableRequest:
+    """Return the parts of a request that a proof covers."""
+    authorization = request.headers.get("authorization", "")
+    return ProvableRequest(
+        method=request.method,
+        path=_VARIABLE.sub(lambda found: request.path_params[found[1]], request.route),
+        token=authorization.strip().partition(" ")[2].strip(),
+        body=request.body,
+        if_match=request.headers.get("if-match"),
+        if_none_match=request.headers.get("if-none-match"),
+    )
 
 
 def _from_form(form: Mapping[str, str]) -> tuple[str, str]:

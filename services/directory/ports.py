@@ -102,7 +102,7 @@ class ApprovalStore(Protocol):
         ...
 
     def settle(self, transaction: Connection, approval: Approval) -> None:
-        """Store the approval's state and its decision."""
+        """Store the approval's state, its endorsement and its decision."""
         ...
 
     def one(self, transaction: Connection, approval_id: str) -> Approval | None:
@@ -111,6 +111,10 @@ class ApprovalStore(Protocol):
 
     def open(self, transaction: Connection, kind: ApprovalKind, subject: str) -> list[Approval]:
         """Return the undecided requests about the subject, expired ones included, ordered by id."""
+        ...
+
+    def open_by(self, transaction: Connection, requester: str) -> list[Approval]:
+        """Return the requester's undecided requests, expired ones included, ordered by id."""
         ...
 
     def page(
@@ -142,7 +146,13 @@ class SealingKeyStore(Protocol):
         ...
 
     def challenge(self, transaction: Connection, challenge: Challenge) -> None:
-        """Store the organisation's open challenge in place of an earlier one."""
+        """Store a challenge in place of the organisation's earlier one for the same new key."""
+        ...
+
+    def open_challenges(
+        self, transaction: Connection, organization: str, *, other_than: str, now: dt.datetime
+    ) -> int:
+        """Return how many challenges for other new keys are valid. Deletes those that are not."""
         ...
 
     def open_challenge(
@@ -151,6 +161,24 @@ class SealingKeyStore(Protocol):
         """Return the organisation's open challenge of that id, which may have expired; None without one."""
         ...
 
-    def close_challenge(self, transaction: Connection, organization: str) -> None:
-        """Delete the organisation's open challenge."""
+    def close_challenges(self, transaction: Connection, organization: str) -> None:
+        """Delete the organisation's challenges: the key that they prove was replaced."""
+        ...
+
+
+class ProofKeyStore(Protocol):
+    """The public keys that verify request proofs, and the ids of proofs that were used lately."""
+
+    def key(self, transaction: Connection, client: Client) -> str | None:
+        """Return the key of the client's present secret, in base64url; None if it is not registered."""
+        ...
+
+    def register(self, transaction: Connection, client: Client, key: str) -> None:
+        """Store the key of the client's present secret in place of an earlier one."""
+        ...
+
+    def use(
+        self, transaction: Connection, client_id: str, proof_id: str, *, now: dt.datetime, until: dt.datetime
+    ) -> bool:
+        """Remember a proof's id until that time; return False if it is known. Forgets ids before `now`."""
         ...

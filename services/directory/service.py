@@ -41,19 +41,19 @@ class DirectoryService(WebService):
 
     @resource("PUT", "/v1/organizations/<id>", roles=PARTNERS | OPERATORS)
     def put_organization(self, request: Request) -> Response:
-        return api.put_organization(self.handlers, request)
+        return api.put_organization(self.handlers, api.proved(self.handlers, request))
 
     @resource("PATCH", "/v1/organizations/<id>", roles=PARTNERS | OPERATORS)
     def patch_organization(self, request: Request) -> Response:
-        return api.patch_organization(self.handlers, request)
+        return api.patch_organization(self.handlers, api.proved(self.handlers, request))
 
     @resource("POST", "/v1/organizations/<id>/services/<service>/approval", roles=APPROVERS)
     def approve_service(self, request: Request) -> Response:
-        return api.approve_service(self.handlers, request)
+        return api.approve_service(self.handlers, api.proved(self.handlers, request))
 
     @resource("DELETE", "/v1/organizations/<id>/services/<service>/approval", roles=APPROVERS)
     def withdraw_service_approval(self, request: Request) -> Response:
-        return api.withdraw_service_approval(self.handlers, request)
+        return api.withdraw_service_approval(self.handlers, api.proved(self.handlers, request))
 
     @resource("GET", "/v1/services", roles=READERS, query={"need", "region", *PAGED}, reads=Reads.no_person)
     def services(self, request: Request) -> Response:
@@ -73,7 +73,7 @@ class DirectoryService(WebService):
 
     @resource("POST", "/v1/agreements", roles=OPERATORS)
     def post_agreement(self, request: Request) -> Response:
-        return api.post_agreement(self.handlers, request)
+        return api.post_agreement(self.handlers, api.proved(self.handlers, request))
 
     @resource(
         "GET",
@@ -87,11 +87,11 @@ class DirectoryService(WebService):
 
     @resource("POST", "/v1/keys", roles=PARTNERS | OPERATORS)
     def post_key(self, request: Request) -> Response:
-        return api.post_key(self.handlers, request)
+        return api.post_key(self.handlers, api.proved(self.handlers, request))
 
     @resource("POST", "/v1/keys/<challenge>/prove", roles=PARTNERS)
     def prove_key(self, request: Request) -> Response:
-        return api.prove_key(self.handlers, request)
+        return api.prove_key(self.handlers, api.proved(self.handlers, request))
 
     @resource("GET", "/v1/credentials", roles=PARTNERS | OPERATORS, query=PAGED, reads=Reads.no_person)
     def credentials(self, request: Request) -> Response:
@@ -99,11 +99,11 @@ class DirectoryService(WebService):
 
     @resource("POST", "/v1/credentials", roles=OPERATORS)
     def post_credential(self, request: Request) -> Response:
-        return api.post_credential(self.handlers, request)
+        return api.post_credential(self.handlers, api.proved(self.handlers, request))
 
     @resource("DELETE", "/v1/credentials/<client_id>", roles=PARTNERS | OPERATORS)
     def delete_credential(self, request: Request) -> Response:
-        return api.delete_credential(self.handlers, request)
+        return api.delete_credential(self.handlers, api.proved(self.handlers, request))
 
     @resource("GET", "/v1/approvals", roles=READERS, query={"state", *PAGED}, reads=Reads.no_person)
     def approvals(self, request: Request) -> Response:
@@ -115,11 +115,11 @@ class DirectoryService(WebService):
 
     @resource("POST", "/v1/approvals/<id>/approve", roles=APPROVERS)
     def approve(self, request: Request) -> Response:
-        return api.approve(self.handlers, request)
+        return api.approve(self.handlers, api.proved(self.handlers, request))
 
     @resource("POST", "/v1/approvals/<id>/refuse", roles=PARTNERS | APPROVERS)
     def refuse(self, request: Request) -> Response:
-        return api.refuse(self.handlers, request)
+        return api.refuse(self.handlers, api.proved(self.handlers, request))
 
     @batches("directory.requests")
     def requests(self, deliveries: Sequence[Delivery]) -> None:

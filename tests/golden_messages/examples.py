@@ -405,14 +405,24 @@ _FACTS: tuple[facts.Fact, ...] = (
         digest="0f" * 32,
         organization=SENDER,
     ),
+    facts.ApprovalEndorsed(
+        id=SUBMISSION,
+        kind=ApprovalKind.sealing_key,
+        subject=SENDER,
+        requested_by=SENDER,
+        by="aigul",
+        digest="0f" * 32,
+        organization=SENDER,
+    ),
     facts.ApprovalGranted(
         id=SUBMISSION,
         kind=ApprovalKind.sealing_key,
         subject=SENDER,
-        requested_by="aigul",
+        requested_by=SENDER,
         by="bakyt",
         digest="0f" * 32,
         organization=SENDER,
+        endorsed_by="aigul",
     ),
     facts.ApprovalRefused(
         id=SUBMISSION,
@@ -450,6 +460,15 @@ _EARLIER_FACTS: tuple[facts.Fact, ...] = (
     facts.AgreementChanged(revision=2, agreement=AGREEMENT),
     facts.ReferralWithdrawn(
         referral_id=REFERRAL, sender=SENDER, organization=RECEIVER, reason="consent_revoked"
+    ),
+    facts.ApprovalGranted(
+        id=SUBMISSION,
+        kind=ApprovalKind.sealing_key,
+        subject=SENDER,
+        requested_by="aigul",
+        by="bakyt",
+        digest="0f" * 32,
+        organization=SENDER,
     ),
     facts.SealedNoteSubmitted(referral_id=REFERRAL, author=SENDER, note=SEALED),
     facts.SealedNoteReleased(referral_id=REFERRAL, organization=RECEIVER, author=SENDER, note=SEALED),

@@ -37,7 +37,8 @@ from tests.processes import ROOT, RunningService
 from tests.services.made_cursors import made_cursors
 from tests.support.events import message_of
 from tests.support.hub_keys import signed_event
-from tests.support.partners import Partner, ask_for_token
+from tests.support.partners import ask_for_token
+from tests.support.signed_requests import send
 from tests.unit.services.directory.samples import (
     NOON,
     OSH,
@@ -91,8 +92,8 @@ class Hub:
         return str(answer.raise_for_status().json()["access_token"])
 
     def ask(self, client_id: str, method: str, path: str, **more: Any) -> httpx.Response:
-        with Partner(lambda _: self.service.url, lambda: self.token_of(client_id)) as partner:
-            return partner.ask(method, "directory", path, **more)
+        token = self.token_of(client_id)
+        return send(self.service.url, method, path, token=token, secret=SECRET, **more)
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from sandbox.hub import Hub
 from sandbox.hub_files import SERVICES
 from tests.journey.running_hub import RunningHub
 from tests.journey.waiting import until
+from tests.support.signed_requests import send
 
 
 @contextmanager
@@ -36,9 +37,10 @@ def guarded_hub(directory: Path, broker: PrivateBroker) -> Iterator[RunningHub]:
 
 
 def ask(hub: RunningHub, who: str, method: str, path: str, **request: Any) -> httpx.Response:
-    """Send a request to the directory with the token of an organisation or a member of the staff."""
-    headers = {"Authorization": f"Bearer {hub.token(who)}", **request.pop("headers", {})}
-    return httpx.request(method, hub.address("directory") + path, headers=headers, timeout=20, **request)
+    """Send a request to the directory as an organisation or a member of the staff: its token, its proof."""
+    entry = hub.people["organizations"].get(who) or hub.people[who]
+    address, secret = hub.address("directory"), entry["client_secret"]
+    return send(address, method, path, token=hub.token(who), secret=secret, **request)
 
 
 def read_own(hub: RunningHub, organization: str) -> dict[str, Any]:

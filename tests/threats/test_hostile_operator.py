@@ -13,6 +13,8 @@ import pytest
 from kopuro_client import generate_key, public_key
 from sandbox.broker import PrivateBroker
 from tests.journey.running_hub import RunningHub
+from tests.journey.traces import traces
+from tests.journey.waiting import until
 from tests.support.partners import ask_for_token
 from tests.threats.guarded_hub import ask, guarded_hub, notice, on_record, read_own
 
@@ -146,3 +148,72 @@ def test_lone_suspension_and_revocation_carry_the_operators_name(hub: RunningHub
     granted = ask(hub, "second-operator", "POST", f"/v1/approvals/{request['id']}/approve")
     assert granted.json()["state"] == "granted"
     assert ask(hub, "operator", "GET", path).json()["vetting"] == "vetted"
+
+
+def test_two_operators_together_replace_a_key_but_its_owner_is_told_and_releases_pause(
+    hub: RunningHub,
+) -> None:
+    """What remains possible by nature, and what is on record then. `docs/security.md` says so."""
+    sender, referral_id = hub.submit("wage-claim-osh-moscow", urgency="urgent")
+    owner, offer_id = hub.next_offer(sender, referral_id)
+    foreign = public_key(generate_key())
+    request = ask(hub, "operator", "POST", "/v1/keys", json={**foreign, "organization": owner.id}).json()
+    granted = ask(hub, "second-operator", "POST", f"/v1/approvals/{request['id']}/approve")
+    assert granted.json()["state"] == "granted"
+
+    assert notice(owner.hub, "approval.requested", id=request["id"])["requested_by"] == "kg.operator"
+    assert notice(owner.hub, "sealing_key.replaced", organization=owner.id)
+    assert on_record(hub, "approval.granted", "kg.second-operator", owner.id) == 1
+    until(
+        lambda: any(place.startswith("vault: ") for place in traces(hub, [foreign["kid"]])),
+        "the new key in the vault's replica",
+    )
+    owner.hub.accept(offer_id)
+    for party in (owner, sender):
+        assert party.await_message("case.paused", referral_id)["organization"] == owner.id
+    answer = httpx.get(
+        f"{hub.address('delivery')}/v1/case/{referral_id}",
+        headers={"Authorization": f"Bearer {hub.token(owner.id)}"},
+    )
+    assert answer.status_code == 404
+
+
+def test_operator_alone_neither_writes_an_agreement_nor_changes_whom_a_service_is_asked_for(
+    hub: RunningHub,
+) -> None:
+    wanted = {
+        "id": "shadow-agreement",
+        "title": "Shadow",
+        "kind": "bilateral",
+        "parties": [VICTIM, "uz.silk-needle-union"],
+        "disclosure": "sensitive",
+        "effective_from": "2026-01-01",
+    }
+    request = requested(hub, ask(hub, "operator", "POST", "/v1/agreements", json=wanted), "agreement")
+    listed = ask(hub, "operator", "GET", "/v1/agreements", params={"limit": 200}).json()["items"]
+    assert "shadow-agreement" not in {agreement["id"] for agreement in listed}
+    withdrawn = ask(hub, "operator", "POST", f"/v1/approvals/{request['id']}/refuse")
+    assert withdrawn.json()["state"] == "refused"
+
+    before = read_own(hub, VICTIM)
+    services = [{**service, "areas": ["KG", "RU", "KZ"]} for service in before["services"]]
+    put = ask(hub, "operator", "PUT", f"/v1/organizations/{VICTIM}", json={**before, "services": services})
+    requested(hub, put, "vetting")
+    assert read_own(hub, VICTIM) == before
+
+
+def test_one_operator_and_a_stolen_client_secret_replace_no_key(hub: RunningHub) -> None:
+    """The operator approves the request that was made with the partner's stolen secret."""
+    before = read_own(hub, VICTIM)
+    foreign = {**public_key(generate_key()), "approval": True}
+    request = ask(hub, VICTIM, "POST", "/v1/keys", json=foreign).json()
+    approve = f"/v1/approvals/{request['id']}/approve"
+    endorsed = ask(hub, "operator", "POST", approve).json()
+    assert (endorsed["state"], endorsed["endorsed_by"]) == ("requested", OPERATOR)
+    assert ask(hub, "operator", "POST", approve).status_code == 403
+    assert read_own(hub, VICTIM) == before
+    assert notice(hub.organization(VICTIM).hub, "approval.endorsed", id=request["id"])["by"] == OPERATOR
+    refused = ask(hub, VICTIM, "POST", f"/v1/approvals/{request['id']}/refuse")
+    assert refused.json()["state"] == "refused"
+    late = ask(hub, "second-operator", "POST", approve)
+    assert late.status_code == 409

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import re
 import secrets
 import time
 from collections.abc import Callable, Iterator
@@ -14,12 +16,13 @@ from joserfc import jws
 from joserfc.jwk import OKPKey
 
 from kopuro_client import generate_key, public_key
+from kopuro_client.request_proof import RequestSigner
 from sandbox.broker import PrivateBroker
 from tests.journey.running_hub import RunningHub
-from tests.journey.traces import traces
 from tests.journey.waiting import until
+from tests.support.signed_requests import send
 from tests.threats.doors import Door, doors, doors_of
-from tests.threats.guarded_hub import guarded_hub, notice, on_record
+from tests.threats.guarded_hub import ask, guarded_hub, read_own
 
 pytestmark = pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
 
@@ -135,43 +138,69 @@ def guarded(tmp_path_factory: pytest.TempPathFactory, broker: PrivateBroker) -> 
         yield running
 
 
-def test_two_forged_operators_replace_a_key_but_its_owner_is_told_and_releases_pause(
-    guarded: RunningHub,
-) -> None:
-    """What remains possible by nature, and what is on record then. `docs/security.md` says so."""
+CHANGES = [door for door in doors() if door.service == "directory" and door.method != "GET"]
+
+
+def forged(thief: Thief, hub: RunningHub, who: str, role: str) -> str:
+    """Return a token in the name of a live client."""
+    claims = json.loads(base64.urlsafe_b64decode(hub.token(who).split(".")[1] + "=="))
+    return thief.token(claims["sub"], role, client_id=claims["client_id"])
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=str)
+def test_forged_token_changes_nothing_in_the_directory(guarded: RunningHub, change: Door) -> None:
+    thief, foreign = Thief(guarded), secrets.token_urlsafe(32)
+    for who, role in ((MEMBER, "partner"), ("operator", "operator"), ("coordinator", "coordinator")):
+        if role not in change.roles:
+            continue
+        token = forged(thief, guarded, who, role)
+        assert change.refusal(guarded, token) == (403, "proof-required"), role
+        path = re.sub(r"<(?:\w+:)?(\w+)>", MEMBER, change.url)
+        for secret in (foreign, guarded.people["auditor"]["client_secret"]):
+            answer = send(
+                guarded.address("directory"), change.method, path, token=token, secret=secret, json={}
+            )
+            assert (answer.status_code, answer.json()["type"]) == (403, "urn:kopuro:problem:invalid-proof")
+
+
+def test_two_forged_operators_replace_no_sealing_key(guarded: RunningHub) -> None:
     thief = Thief(guarded)
-    sender, referral_id = guarded.submit("wage-claim-osh-moscow", urgency="urgent")
-    owner, offer_id = guarded.next_offer(sender, referral_id)
+    before = read_own(guarded, MEMBER)
     foreign = public_key(generate_key())
 
-    def ask(name: str, path: str, **body: Any) -> dict[str, Any]:
-        token = thief.token(f"kg.{name}", "operator", client_id=name)
-        answer = httpx.post(
-            guarded.address("directory") + path,
-            json=body,
-            headers={"Authorization": f"Bearer {token}"},
-            timeout=20,
+    def attempt(who: str, role: str, path: str, **body: Any) -> tuple[int, str]:
+        token = forged(thief, guarded, who, role)
+        answer = send(guarded.address("directory"), "POST", path, token=token, secret=None, json=body)
+        return answer.status_code, answer.json()["type"].rpartition(":")[2]
+
+    refused = (403, "proof-required")
+    assert attempt("operator", "operator", "/v1/keys", **foreign, organization=MEMBER) == refused
+    # Not even the owner's request is the owner's, nor is the proof of the old key asked for.
+    assert attempt(MEMBER, "partner", "/v1/keys", **foreign, approval=True) == refused
+    assert attempt(MEMBER, "partner", "/v1/keys", **foreign) == refused
+    # A real request that waits for its second person is no help either.
+    real = ask(guarded, "operator", "POST", "/v1/keys", json={**foreign, "organization": MEMBER}).json()
+    approve = f"/v1/approvals/{real['id']}/approve"
+    assert attempt("second-operator", "operator", approve) == refused
+    assert read_own(guarded, MEMBER) == before
+    assert ask(guarded, "second-operator", "POST", f"/v1/approvals/{real['id']}/refuse").status_code == 200
+    waiting = ask(guarded, "operator", "GET", "/v1/approvals", params={"state": "requested"}).json()
+    assert waiting["items"] == []
+
+
+def test_captured_request_of_an_operator_is_good_once(guarded: RunningHub) -> None:
+    token, secret = guarded.token("operator"), guarded.people["operator"]["client_secret"]
+    root = guarded.address("directory")
+    path = "/v1/credentials/no-such-client"
+    signed = RequestSigner(root, secret).proof("DELETE", root + path, token=token)
+
+    def replay(to: str = path, **headers: str) -> str:
+        answer = send(
+            root, "DELETE", to, token=token, secret=None, headers={"Kopuro-Proof": signed, **headers}
         )
-        assert answer.is_success, answer.text
-        result: dict[str, Any] = answer.json()
-        return result
+        return str(answer.json()["type"]).rpartition(":")[2]
 
-    request = ask("operator", "/v1/keys", **foreign, organization=owner.id)
-    granted = ask("second-operator", f"/v1/approvals/{request['id']}/approve")
-    assert granted["state"] == "granted"
-
-    assert notice(owner.hub, "approval.requested", id=request["id"])["requested_by"] == "kg.operator"
-    assert notice(owner.hub, "sealing_key.replaced", organization=owner.id)
-    assert on_record(guarded, "approval.granted", "kg.second-operator", owner.id) == 1
-    until(
-        lambda: any(place.startswith("vault: ") for place in traces(guarded, [foreign["kid"]])),
-        "the new key in the vault's replica",
-    )
-    owner.hub.accept(offer_id)
-    for party in (owner, sender):
-        assert party.await_message("case.paused", referral_id)["organization"] == owner.id
-    answer = httpx.get(
-        f"{guarded.address('delivery')}/v1/case/{referral_id}",
-        headers={"Authorization": f"Bearer {guarded.token(owner.id)}"},
-    )
-    assert answer.status_code == 404
+    assert replay("/v1/credentials/another-client") == "invalid-proof"
+    assert replay(**{"If-Match": "*"}) == "invalid-proof"
+    assert replay() == "not-found"  # the handler's answer: the proof was accepted
+    assert replay() == "invalid-proof"

@@ -17,7 +17,8 @@ def group() -> typer.Typer:
     """Return the commands under `kopuro approvals`."""
     commands = typer.Typer(
         no_args_is_help=True,
-        help="Requests for clients, roles, keys, vetting and services that a second person confirms.",
+        help="Requests for clients, roles, keys, vetting, services and agreements that a second person "
+        "confirms.",
     )
     commands.command("list")(connected(list_))
     commands.command("show")(connected(show))
@@ -57,8 +58,14 @@ def show(session: Session, approval: _APPROVAL) -> None:
 
 
 def approve(session: Session, approval: _APPROVAL) -> None:
-    """Let a request take effect, as its second person. Show it first: you answer for it."""
-    _decided(session, session.hub.administration.approve(approval))
+    """Let a request take effect, as its second person. Show it first: you answer for it.
+
+    A partner's request for its own key takes two: the first of them endorses it.
+    """
+    decided = session.hub.administration.approve(approval)
+    _decided(session, decided)
+    if decided["state"] == "requested" and not session.out.as_json:
+        session.out.note("endorsed; another member of the staff must approve it too")
 
 
 def refuse(session: Session, approval: _APPROVAL) -> None:

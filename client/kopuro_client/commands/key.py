@@ -52,10 +52,10 @@ def replace(
         Path | None, typer.Option(help="The old sealing key's file, which proves that the key is yours.")
     ] = None,
     lost: Annotated[
-        bool, typer.Option("--lost", help="The old key is lost: request an operator's approval.")
+        bool, typer.Option("--lost", help="The old key is lost: request the operators' approval.")
     ] = False,
 ) -> None:
-    """Replace your sealing key. With the old key, at once; without it, after an operator's approval.
+    """Replace your sealing key. With the old key, at once; without it, after two operators' approval.
 
     After an approval the hub pauses the release of cases to the new key, so that you can object.
     """
@@ -110,7 +110,7 @@ def _published(session: Session, answer: Mapping[str, Any]) -> None:
         session.out.document(answer)
     elif "state" in answer:
         session.out.text(answer["id"])
-        session.out.note("requested; the key is in force when an operator has approved the request")
+        session.out.note("requested; the key is in force when the operators have approved the request")
     else:
         session.out.text(answer["kid"])
         session.out.note("published; keep the previous key to open the cases sealed to it")

@@ -65,7 +65,7 @@ class DirectoryResources(Connected):
     ) -> Jwk | Approval:
         """Publish the organisation's sealing key; only the public key is sent.
 
-        Returns the key if it is in force, or the request if an operator must approve it. old_key: the private
+        Returns the key if it is in force, or the request if operators must approve it. old_key: the private
         key that is replaced; the hub demands proof of it. approval: the old key is lost. Raises SealingError
         if the hub demands a proof that is not given, and what `key_replacement.answer_to` raises.
         """

@@ -39,6 +39,7 @@ RECIPIENTS: Mapping[str, tuple[str, ...]] = {
     facts.CredentialIssued.type: _CANDIDATE,
     facts.CredentialRevoked.type: _CANDIDATE,
     facts.ApprovalRequested.type: _CANDIDATE,
+    facts.ApprovalEndorsed.type: _CANDIDATE,
     facts.ApprovalGranted.type: _CANDIDATE,
     facts.ApprovalRefused.type: _CANDIDATE,
     facts.SealingKeyReplaced.type: _CANDIDATE,

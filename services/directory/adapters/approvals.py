@@ -31,7 +31,11 @@ class SqlApprovalStore:
             update(APPROVALS)
             .where(APPROVALS.c.id == approval.id)
             .values(
-                state=approval.state.value, decided_by=approval.decided_by, decided_at=approval.decided_at
+                state=approval.state.value,
+                decided_by=approval.decided_by,
+                decided_at=approval.decided_at,
+                endorsed_by=approval.endorsed_by,
+                endorsed_at=approval.endorsed_at,
             )
         )
 
@@ -46,6 +50,13 @@ class SqlApprovalStore:
             APPROVALS.c.state == State.requested.value,
             APPROVALS.c.kind == kind.value,
             APPROVALS.c.subject == subject,
+        )
+        return [_approval(row) for row in transaction.execute(query.order_by(APPROVALS.c.id))]
+
+    def open_by(self, transaction: Connection, requester: str) -> list[Approval]:
+        """See `ports.ApprovalStore`."""
+        query = select(APPROVALS).where(
+            APPROVALS.c.state == State.requested.value, APPROVALS.c.requested_by == requester
         )
         return [_approval(row) for row in transaction.execute(query.order_by(APPROVALS.c.id))]
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from contracts.codes import KeyManner
 from contracts.organization import SealingKey
@@ -45,12 +46,18 @@ class SqlSealingKeyStore:
 
     def challenge(self, transaction: Connection, challenge: Challenge) -> None:
         """See `ports.SealingKeyStore`."""
-        self.close_challenge(transaction, challenge.organization)
+        transaction.execute(
+            delete(KEY_CHALLENGES).where(
+                KEY_CHALLENGES.c.organization == challenge.organization,
+                KEY_CHALLENGES.c.kid == challenge.key.kid,
+            )
+        )
         transaction.execute(
             insert(KEY_CHALLENGES),
             [
                 {
                     "organization": challenge.organization,
+                    "kid": challenge.key.kid,
                     "id": challenge.id,
                     "key": challenge.key,
                     "previous": challenge.previous,
@@ -59,6 +66,17 @@ class SqlSealingKeyStore:
                 }
             ],
         )
+
+    def open_challenges(
+        self, transaction: Connection, organization: str, *, other_than: str, now: dt.datetime
+    ) -> int:
+        """See `ports.SealingKeyStore`."""
+        own = KEY_CHALLENGES.c.organization == organization
+        transaction.execute(delete(KEY_CHALLENGES).where(own, KEY_CHALLENGES.c.expires_at <= now))
+        count = (
+            select(func.count()).select_from(KEY_CHALLENGES).where(own, KEY_CHALLENGES.c.kid != other_than)
+        )
+        return int(transaction.execute(count).scalar_one())
 
     def open_challenge(
         self, transaction: Connection, organization: str, challenge_id: str
@@ -79,7 +97,7 @@ class SqlSealingKeyStore:
             expires_at=row.expires_at,
         )
 
-    def close_challenge(self, transaction: Connection, organization: str) -> None:
+    def close_challenges(self, transaction: Connection, organization: str) -> None:
         """See `ports.SealingKeyStore`."""
         transaction.execute(delete(KEY_CHALLENGES).where(KEY_CHALLENGES.c.organization == organization))
 

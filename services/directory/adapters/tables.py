@@ -94,6 +94,9 @@ APPROVALS = Table(
     Column("state", String(20), nullable=False),
     Column("decided_by", String(100)),
     Column("decided_at", Instant),
+    Column("endorsed_by", String(100)),
+    Column("endorsed_at", Instant),
+    Index("approvals_requester", "state", "requested_by"),
     Index("approvals_open", "state", "kind", "subject"),
     Index("approvals_organization", "organization", "id"),
 )
@@ -112,14 +115,34 @@ SEALING_KEYS = Table(
     Column("approved_by", String(100)),
 )
 
-# One open challenge for each organisation. The answer is kept only as its digest.
+# One open challenge for each organisation and new key. The answer is kept only as its digest.
 KEY_CHALLENGES = Table(
     "key_challenges",
     METADATA,
     Column("organization", String(100), primary_key=True),
+    Column("kid", String(43), primary_key=True),
     Column("id", String(36), nullable=False),
     Column("key", Json, nullable=False),
     Column("previous", String(43), nullable=False),
     Column("answer_sha256", String(64), nullable=False),
     Column("expires_at", Instant, nullable=False),
+)
+
+# The public half of the key that a client's secret yields: it verifies the client's request proofs.
+PROOF_KEYS = Table(
+    "proof_keys",
+    METADATA,
+    Column("client_id", String(100), primary_key=True),
+    Column("secret_sha256", String(64), nullable=False),
+    Column("key", String(43), nullable=False),
+)
+
+# Proofs that were accepted lately: each is good for one request.
+USED_PROOFS = Table(
+    "used_proofs",
+    METADATA,
+    Column("client_id", String(100), primary_key=True),
+    Column("proof_id", String(100), primary_key=True),
+    Column("until", Instant, nullable=False),
+    Index("used_proofs_until", "until"),
 )

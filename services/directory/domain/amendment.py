@@ -75,9 +75,10 @@ def with_kept_members(
     return wanted
 
 
-def needs_second_person(present: Organization | None, wanted: Organization) -> bool:
+def needs_second_person(present: Organization | None, wanted: Organization, *, by_operator: bool) -> bool:
     """Return whether a change vouches for the organisation: it is or becomes vetted, it is let in again, its
-    kind, country or parent changes, or it brings a key.
+    kind, country or parent changes, or it brings a key; or whether an operator changes the services by which
+    a vetted organisation is asked. Its own services are the organisation's to change.
 
     Suspending and excluding an organisation needs one person only, because it protects.
     """
@@ -87,6 +88,8 @@ def needs_second_person(present: Organization | None, wanted: Organization) -> b
         return True
     # Routing follows kind, country and parent whatever the vetting: a consulate's branch stays one.
     if any(getattr(present, name) != getattr(wanted, name) for name in ("kind", "country", "parent")):
+        return True
+    if by_operator and wanted.in_good_standing and present.services != wanted.services:
         return True
     vouched = any(getattr(present, name) != getattr(wanted, name) for name in KEPT_BY_OPERATORS)
     return wanted.vetting is Vetting.vetted and vouched

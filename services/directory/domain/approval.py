@@ -1,5 +1,8 @@
 """The approval of a change by a second person: its states, and the decisions about it.
 
+Two members of the staff stand behind each change. One who requests it counts; a partner that requests a key
+for itself does not, so two members approve: the first endorses the request, the second grants it.
+
 A request is granted only by another principal with a role that may approve it, and only while the record that
 it changes is still as it was at the request. Everything else ends it without effect.
 """
@@ -37,8 +40,12 @@ class State(StrEnum):
 
 
 class Step(StrEnum):
-    """What can happen to an approval. overtake: the record, or the requester's wish, has changed."""
+    """What can happen to an approval. overtake: the record, or the requester's wish, has changed.
 
+    endorse: the first of two members of the staff approves.
+    """
+
+    endorse = "endorse"
     grant = "grant"
     refuse = "refuse"
     expire = "expire"
@@ -47,6 +54,7 @@ class Step(StrEnum):
 
 TRANSITIONS: Final[Mapping[State, Mapping[Step, State]]] = {
     State.requested: {
+        Step.endorse: State.requested,
         Step.grant: State.granted,
         Step.refuse: State.refused,
         Step.expire: State.expired,
@@ -57,6 +65,9 @@ TRANSITIONS: Final[Mapping[State, Mapping[Step, State]]] = {
     State.expired: {},
     State.stale: {},
 }
+# A request costs its readers attention. Nobody has to decide on more of them at a time.
+MOST_OPEN_BY_REQUESTER: Final = 20
+MOST_OPEN_ABOUT_SUBJECT: Final = 5
 # The reason in `approval.refused` of each state that ends a request without effect.
 REFUSALS: Final[Mapping[State, ApprovalRefusal]] = {
     State.refused: ApprovalRefusal.refused,
@@ -69,6 +80,7 @@ APPROVERS: Final[Mapping[ApprovalKind, frozenset[str]]] = {
     ApprovalKind.role: frozenset({"operator"}),
     ApprovalKind.sealing_key: frozenset({"operator"}),
     ApprovalKind.vetting: frozenset({"operator"}),
+    ApprovalKind.agreement: frozenset({"operator"}),
     ApprovalKind.service: frozenset({"operator", "coordinator"}),
 }
 
@@ -80,6 +92,7 @@ class Approval:
     subject: the client, organisation or service concerned. concerned: the principal who would gain by it;
     organization: the partner whose mailbox has the notices, or None. change: what was requested, as JSON;
     digest: its SHA-256, hexadecimal. basis: the state of the record that the request was made on.
+    endorsed_by: the first of two members of the staff, if the request needs two.
     """
 
     id: str
@@ -96,17 +109,25 @@ class Approval:
     state: State = State.requested
     decided_by: str | None = None
     decided_at: dt.datetime | None = None
+    endorsed_by: str | None = None
+    endorsed_at: dt.datetime | None = None
 
     def step(self, step: Step, *, by: str, at: dt.datetime) -> Approval:
         """Return the approval after the step. Raises Refused `conflict` if its state does not permit it."""
         following = TRANSITIONS[self.state].get(step)
         if following is None:
             raise Refused("conflict", f"The request is already {self.state}.")
+        if step is Step.endorse:
+            return replace(self, state=following, endorsed_by=by, endorsed_at=at)
         return replace(self, state=following, decided_by=by, decided_at=at)
 
     def shown_at(self, now: dt.datetime) -> State:
         """Return the state that a reader sees: a request expires by itself."""
         return State.expired if self.state is State.requested and now >= self.expires_at else self.state
+
+    def needs_endorsement(self, policy: Policy) -> bool:
+        """Return whether two members of the staff must approve, because a partner made the request itself."""
+        return policy is Policy.two_person and self.requested_by == self.organization
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -117,8 +138,10 @@ class Decider:
     roles: frozenset[str]
 
 
-def granted(approval: Approval, by: Decider, *, basis: str, at: dt.datetime) -> Approval:
-    """Return the approval as granted, or as expired or stale if it is too late.
+def granted(
+    approval: Approval, by: Decider, *, basis: str, at: dt.datetime, policy: Policy = Policy.two_person
+) -> Approval:
+    """Return the approval as granted or endorsed, or as expired or stale if it is too late.
 
     basis: the record's state now. Raises Refused `forbidden` for a principal that may not approve it, and
     `conflict` if the request was decided before.
@@ -128,6 +151,11 @@ def granted(approval: Approval, by: Decider, *, basis: str, at: dt.datetime) -> 
         return approval.step(Step.expire, by=by.id, at=at)
     if basis != approval.basis:
         return approval.step(Step.overtake, by=by.id, at=at)
+    if approval.needs_endorsement(policy):
+        if approval.endorsed_by is None:
+            return approval.step(Step.endorse, by=by.id, at=at)
+        if approval.state is State.requested and approval.endorsed_by == by.id:
+            raise Refused("forbidden", "Another member of the staff must approve the request too.")
     return approval.step(Step.grant, by=by.id, at=at)
 
 

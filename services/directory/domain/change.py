@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from contracts.canonical import canonical_json
 from contracts.codes import ApprovalKind
-from contracts.organization import Organization, SealingKey
+from contracts.organization import Agreement, Organization, SealingKey
 from contracts.records import plain, read
 from services.directory.domain.client import Role
 
@@ -110,7 +110,22 @@ class ServiceChange:
         return self.organization
 
 
-Change = ClientIssue | KeyChange | RecordChange | ServiceChange
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AgreementChange:
+    """Create or replace an agreement. It concerns every party, so none has its notices."""
+
+    agreement: Agreement
+    kind = ApprovalKind.agreement
+    concerned = ""
+    partner = None
+
+    @property
+    def subject(self) -> str:
+        """Return the agreement's id."""
+        return self.agreement.id
+
+
+Change = ClientIssue | KeyChange | RecordChange | ServiceChange | AgreementChange
 
 _CLASSES: Final[Mapping[ApprovalKind, type[Change]]] = {
     ApprovalKind.credential: ClientIssue,
@@ -118,6 +133,7 @@ _CLASSES: Final[Mapping[ApprovalKind, type[Change]]] = {
     ApprovalKind.sealing_key: KeyChange,
     ApprovalKind.vetting: RecordChange,
     ApprovalKind.service: ServiceChange,
+    ApprovalKind.agreement: AgreementChange,
 }
 
 

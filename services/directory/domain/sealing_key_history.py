@@ -13,6 +13,8 @@ from contracts.errors import Refused
 from contracts.organization import Organization, SealingKey, SealingKeyChange
 
 CHALLENGE_VALID_FOR: Final = dt.timedelta(minutes=10)
+# Open at a time for each organisation. A full table voids none of them.
+MOST_CHALLENGES: Final = 5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from contracts.errors import PointerError, Refused
 from services.directory.domain.client import Client, Role
@@ -46,6 +47,29 @@ def wrong_separation(
         if is_staff(wanted):
             return "The principal has a client already. A client of the staff belongs to one person."
     return None
+
+
+def broken_principals(clients: Iterable[Client], is_organization: Callable[[str], bool]) -> Mapping[str, str]:
+    """Return the rule that each principal's live clients break; principals that break none are left out."""
+    live: dict[str, list[Client]] = defaultdict(list)
+    for client in clients:
+        if client.live:
+            live[client.principal].append(client)
+    broken = {}
+    for principal, own in live.items():
+        rules = (wrong_separation(client, own, is_organization) for client in own)
+        if (rule := next(filter(None, rules), None)) is not None:
+            broken[principal] = rule
+    return broken
+
+
+def separate_roles(
+    client: Client, others: Iterable[Client], is_organization: Callable[[str], bool]
+) -> frozenset[Role]:
+    """Return the roles that the client's tokens may have: none of the staff's while separation is broken."""
+    if wrong_separation(client, others, is_organization) is None:
+        return frozenset(client.roles)
+    return frozenset(client.roles) & {Role.partner}
 
 
 def check_separation(

@@ -12,6 +12,7 @@ from services.directory.handlers.approvals import Approvals
 from services.directory.handlers.credentials import Credentials
 from services.directory.handlers.entries import Entries
 from services.directory.handlers.listings import Listings
+from services.directory.handlers.request_proofs import RequestProofs
 from services.directory.handlers.sealing_keys import SealingKeys
 from services.directory.handlers.service_approvals import ServiceApprovals
 from services.directory.handlers.tokens import TokenIssuer
@@ -22,6 +23,7 @@ class DirectoryHandlers:
     """The handlers that the API calls. clock: for rejecting dates in the future."""
 
     tokens: TokenIssuer
+    proofs: RequestProofs
     listings: Listings
     entries: Entries
     approvals: Approvals

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contracts.organization import Organization
-from runtime.access.clients import RegisteredClient
+from runtime.access.clients import RegisteredClient, permitted_roles
 from runtime.storage.database import Database
 from services.directory.domain.client import Client
 from services.directory.ports import Register
@@ -26,7 +26,7 @@ class RegisteredAccess:
             return None
         return RegisteredClient(
             principal=found.entry.principal,
-            roles=frozenset(role.value for role in found.entry.roles),
+            roles=permitted_roles(role.value for role in found.entry.roles),
             live=found.entry.live,
         )
 

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from contracts.errors import Refused
-from contracts.facts import ApprovalGranted, ApprovalRefused, ApprovalRequested
+from contracts.facts import ApprovalEndorsed, ApprovalGranted, ApprovalRefused, ApprovalRequested
 from runtime.identifiers import new_id
 from services.directory.domain.approval import (
+    MOST_OPEN_ABOUT_SUBJECT,
+    MOST_OPEN_BY_REQUESTER,
     REFUSALS,
     VALID_FOR,
     Approval,
@@ -63,7 +65,7 @@ class Approvals:
         """Request an approval, whatever the policy. A repetition returns the open request.
 
         A requester has one open request about a subject: another one makes the earlier stale. Raises Refused
-        as `effects.take_effect` does.
+        as `effects.take_effect` does, and `too-many-open-requests`.
         """
         check(writing, change)
         document, basis = stored(change), basis_of(writing, change)
@@ -74,6 +76,7 @@ class Approvals:
             if earlier.digest == digested and earlier.shown_at(writing.now) is State.requested:
                 return earlier
             self._settle(writing, earlier.step(Step.overtake, by=by, at=writing.now))
+        self._make_room(writing, change, by)
         approval = Approval(
             id=new_id(),
             kind=change.kind,
@@ -101,7 +104,7 @@ class Approvals:
         return approval
 
     def approve(self, approval_id: str, by: Decider) -> Approval:
-        """Let a request take effect; return it.
+        """Let a request take effect; return it. The first of two members of the staff only endorses it.
 
         Raises Refused: `not-found`, `forbidden` for a principal that may not approve it, `conflict` if it was
         decided before, has expired or is stale, and what `effects.take_effect` raises.
@@ -109,7 +112,9 @@ class Approvals:
         with self._ledger.writing() as writing:
             open_request = self._one(writing, approval_id)
             change = restored(open_request.kind, open_request.change)
-            approval = granted(open_request, by, basis=basis_of(writing, change), at=writing.now)
+            approval = granted(
+                open_request, by, basis=basis_of(writing, change), at=writing.now, policy=self._policy
+            )
             self._settle(writing, approval)
             if approval.state is State.granted:
                 take_effect(writing, change, by=approval.requested_by, approved_by=by.id)
@@ -158,6 +163,8 @@ class Approvals:
             "requested_by": approval.requested_by,
             "requested_at": approval.requested_at,
             "expires_at": approval.expires_at,
+            "endorsed_by": approval.endorsed_by,
+            "endorsed_at": approval.endorsed_at,
             "decided_by": approval.decided_by,
             "decided_at": approval.decided_at,
             "basis": approval.basis,
@@ -171,6 +178,29 @@ class Approvals:
             raise Refused("not-found", "There is no approval with this id.")
         return found
 
+    def _make_room(self, writing: Writing, change: Change, by: str) -> None:
+        """End expired requests, and refuse one more than requester or subject may have open."""
+        counted = (
+            (self._store.open_by(writing.transaction, by), MOST_OPEN_BY_REQUESTER, "You have"),
+            (
+                self._store.open(writing.transaction, change.kind, change.subject),
+                MOST_OPEN_ABOUT_SUBJECT,
+                "The subject has",
+            ),
+        )
+        lapsed: dict[str, Approval] = {}
+        for requests, most, who in counted:
+            over = [one for one in requests if one.shown_at(writing.now) is State.expired]
+            lapsed |= {one.id: one for one in over}
+            if len(requests) - len(over) >= most:
+                raise Refused(
+                    "too-many-open-requests",
+                    f"{who} {most} open requests. Have some decided or refuse them; each expires after "
+                    f"{VALID_FOR.days} days.",
+                )
+        for one in lapsed.values():
+            self._settle(writing, one.step(Step.expire, by=by, at=writing.now))
+
     def _settle(self, writing: Writing, approval: Approval) -> None:
         self._store.settle(writing.transaction, approval)
         decided: dict[str, Any] = {
@@ -182,6 +212,10 @@ class Approvals:
             "organization": approval.organization,
         }
         if approval.state is State.granted:
-            writing.tell(ApprovalGranted(**decided, digest=approval.digest), key=approval.subject)
+            granted = ApprovalGranted(**decided, digest=approval.digest, endorsed_by=approval.endorsed_by)
+            writing.tell(granted, key=approval.subject)
+        elif approval.state is State.requested:
+            endorsed = {**decided, "by": approval.endorsed_by, "digest": approval.digest}
+            writing.tell(ApprovalEndorsed(**endorsed), key=approval.subject)
         else:
             writing.tell(ApprovalRefused(**decided, reason=REFUSALS[approval.state]), key=approval.subject)

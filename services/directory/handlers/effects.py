@@ -6,8 +6,15 @@ from dataclasses import replace
 
 from contracts.codes import KeyManner
 from contracts.errors import PointerError, Refused
-from contracts.organization import Organization
-from services.directory.domain.change import Change, ClientIssue, KeyChange, RecordChange, ServiceChange
+from contracts.organization import Agreement, Organization
+from services.directory.domain.change import (
+    AgreementChange,
+    Change,
+    ClientIssue,
+    KeyChange,
+    RecordChange,
+    ServiceChange,
+)
 from services.directory.domain.client import Client, client_with_digest
 from services.directory.domain.entry import DirectoryEntry, Standing
 from services.directory.domain.sealing_key_history import with_key
@@ -28,6 +35,8 @@ def basis_of(writing: Writing, change: Change) -> str:
             return _revision(writing.standing(Organization, change.organization.id))
         case ServiceChange():
             return service_basis(_organization(writing, change.organization).entry, change.service)
+        case AgreementChange():
+            return _revision(writing.standing(Agreement, change.agreement.id))
 
 
 def check(writing: Writing, change: Change) -> None:
@@ -47,11 +56,15 @@ def take_effect(
     _check(writing, wanted)
     if isinstance(wanted, Client):
         return writing.put(wanted, by=by, approved_by=approved_by)
+    if isinstance(wanted, Agreement):
+        return writing.put(wanted, by=by, approved_by=approved_by)
     return writing.put(wanted, by=by, approved_by=approved_by)
 
 
-def _wanted(writing: Writing, change: Change, *, approver: str) -> Client | Organization:
+def _wanted(writing: Writing, change: Change, *, approver: str) -> Client | Organization | Agreement:
     match change:
+        case AgreementChange():
+            return change.agreement
         case ClientIssue():
             return client_with_digest(
                 client_id=change.client_id,
@@ -74,7 +87,10 @@ def _wanted(writing: Writing, change: Change, *, approver: str) -> Client | Orga
             )
 
 
-def _check(writing: Writing, wanted: Client | Organization) -> None:
+def _check(writing: Writing, wanted: Client | Organization | Agreement) -> None:
+    if isinstance(wanted, Agreement):
+        writing.check(writing.standing(Agreement, wanted.id), wanted)
+        return
     if isinstance(wanted, Organization):
         known = writing.standing(Organization, wanted.id)
         writing.check(known, wanted)

@@ -10,6 +10,7 @@ from contracts.codes import KeyManner
 from contracts.errors import PointerError, Refused
 from contracts.organization import Agreement, Organization
 from contracts.records import plain
+from services.directory.domain.agreement_change import narrows
 from services.directory.domain.amendment import (
     KEPT_BY_DIRECTORY,
     Editor,
@@ -19,7 +20,7 @@ from services.directory.domain.amendment import (
     with_kept_members,
 )
 from services.directory.domain.approval import Approval
-from services.directory.domain.change import RecordChange
+from services.directory.domain.change import AgreementChange, RecordChange
 from services.directory.domain.client import Client
 from services.directory.domain.entry import E, E_co, Standing, Subject, TokenKey
 from services.directory.domain.precondition import Precondition, check_precondition, merge_patch
@@ -69,7 +70,7 @@ class Entries:
             kept = with_kept_members(present, wanted, named)
             return _replaced(present, kept, precondition, {*named, *KEPT_BY_DIRECTORY})
 
-        return self._write_organization(wanted.id, decide, editor.id)
+        return self._write_organization(wanted.id, decide, editor)
 
     def patch_organization(
         self,
@@ -99,7 +100,7 @@ class Entries:
             kept = with_kept_members(present, wanted, MEMBERS)
             return _replaced(present, kept, precondition, MEMBERS)
 
-        return self._write_organization(organization, decide, editor.id)
+        return self._write_organization(organization, decide, editor)
 
     def put_agreement(
         self,
@@ -108,11 +109,14 @@ class Entries:
         *,
         precondition: Precondition | None = None,
         named: Collection[str] = MEMBERS,
-    ) -> Written[Agreement]:
-        """Create or replace an agreement. Raises what `put_organization` raises."""
+    ) -> Written[Agreement] | Approval:
+        """Create or replace an agreement. Returns and raises what `put_organization` does."""
         with self._ledger.writing() as writing:
             present = writing.standing(Agreement, wanted.id)
             entry = _replaced(present, wanted, precondition, named)
+            before = None if present is None else present.entry
+            if entry != before and self._approvals.two_persons and not narrows(before, entry):
+                return self._approvals.request(writing, AgreementChange(agreement=entry), by=editor.id)
             return Written(standing=writing.put(entry, by=editor.id), created=present is None)
 
     def announce(self, key: TokenKey, *, by: str) -> None:
@@ -145,16 +149,20 @@ class Entries:
         return changed
 
     def _write_organization(
-        self, organization: str, decide: Callable[[Standing[Organization] | None], Organization], by: str
+        self,
+        organization: str,
+        decide: Callable[[Standing[Organization] | None], Organization],
+        editor: Editor,
     ) -> Written[Organization] | Approval:
         with self._ledger.writing() as writing:
             present = writing.standing(Organization, organization)
             wanted = decide(present)
             before = None if present is None else present.entry
             change = RecordChange(organization=wanted)
-            if wanted != before and self._approvals.two_persons and needs_second_person(before, wanted):
-                return self._approvals.request(writing, change, by=by)
-            take_effect(writing, change, by=by)
+            vouches = needs_second_person(before, wanted, by_operator=editor.operator)
+            if wanted != before and self._approvals.two_persons and vouches:
+                return self._approvals.request(writing, change, by=editor.id)
+            take_effect(writing, change, by=editor.id)
             written = writing.standing(Organization, organization)
             assert written is not None
             return Written(standing=written, created=present is None)

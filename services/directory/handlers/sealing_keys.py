@@ -19,6 +19,7 @@ from services.directory.domain.change import KeyChange
 from services.directory.domain.precondition import Precondition, check_precondition
 from services.directory.domain.sealing_key_history import (
     CHALLENGE_VALID_FOR,
+    MOST_CHALLENGES,
     Challenge,
     KeptKey,
     check_answer,
@@ -69,8 +70,8 @@ class SealingKeys:
         """Publish the organisation's key; return it if it is in force, or what is still needed.
 
         by: the organisation, or an operator that asks for it. without_proof: the present key is lost.
-        precondition: on the whole record. Raises Refused `not-found` if the organisation has no record, and
-        `precondition-failed`.
+        precondition: on the whole record. Raises Refused `not-found` if the organisation has no record,
+        `precondition-failed` and `too-many-open-requests`.
         """
         with self._ledger.writing() as writing:
             present = self._record(writing, organization)
@@ -98,7 +99,7 @@ class SealingKeys:
                 None if present.sealing_key is None else present.sealing_key.kid,
                 writing.now,
             )
-            self._store.close_challenge(writing.transaction, organization)
+            self._store.close_challenges(writing.transaction, organization)
             replaced = with_key(present, challenge.key, manner=KeyManner.proved, at=writing.now)
             writing.put(replaced, by=organization)
         return challenge.key
@@ -111,6 +112,14 @@ class SealingKeys:
     def _challenge(
         self, writing: Writing, organization: str, key: SealingKey, present: SealingKey
     ) -> Challenged:
+        others = self._store.open_challenges(
+            writing.transaction, organization, other_than=key.kid, now=writing.now
+        )
+        if others >= MOST_CHALLENGES:
+            raise Refused(
+                "too-many-open-requests",
+                f"{MOST_CHALLENGES} challenges for other keys are open. Answer one, or wait ten minutes.",
+            )
         answer = secrets.token_urlsafe(_ANSWER_BYTES)
         challenge = Challenge(
             id=new_id(),

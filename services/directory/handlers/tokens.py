@@ -12,16 +12,30 @@ from runtime.access.tokens import Principal
 from runtime.clock import Clock
 from runtime.storage.database import Database
 from services.directory.domain.client import NOBODY, Client
+from services.directory.domain.separation import separate_roles
+from services.directory.handlers.request_proofs import RequestProofs
 from services.directory.ports import Register
 
 _log = logging.getLogger(__name__)
 
 
 class TokenIssuer:
-    """Issues tokens without storing them. It does not need the broker."""
+    """Issues tokens without storing them. It does not need the broker.
 
-    def __init__(self, *, database: Database, register: Register, signer: TokenSigner, clock: Clock) -> None:
+    A client that shows its secret for the first time registers the key that proves its requests.
+    """
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        register: Register,
+        signer: TokenSigner,
+        proofs: RequestProofs,
+        clock: Clock,
+    ) -> None:
         self._database = database
+        self._proofs = proofs
         self._register = register
         self._signer = signer
         self._clock = clock
@@ -30,18 +44,27 @@ class TokenIssuer:
         """Return a token for the client's principal, valid for `runtime.access.signer.LIFETIME_SECONDS`.
 
         Raises Refused `invalid-client`, identical for an unknown client, a revoked one and a wrong secret,
-        and `forbidden` for an excluded organisation.
+        and `forbidden` for an excluded organisation and for staff whose roles are not separate, as an earlier
+        build admitted them.
         """
         with self._database.read() as transaction:
             found = self._register.standing(transaction, Client, [client_id]).get(client_id)
             client = NOBODY if found is None else found.entry
             organization = self._register.standing(transaction, Organization, [client.principal])
+            others = self._register.clients_of(transaction, [client.principal])
         if not client.knows(secret):
             raise Refused("invalid-client", "No client has this id and secret.")
-        principal = Principal(id=client.principal, roles=frozenset(role.value for role in client.roles))
+        roles = separate_roles(client, others, lambda principal: principal in organization)
+        if not roles:
+            raise Refused(
+                "forbidden",
+                "The principal has several roles, which staff may not have. An operator must leave it one.",
+            )
+        principal = Principal(id=client.principal, roles=frozenset(role.value for role in roles))
         excluded = any(standing.entry.is_excluded for standing in organization.values())
         if excluded and not exempt_from_exclusion(principal.roles):
             raise excluded_refusal()
+        self._proofs.register_key(client, secret)
         token_id = new_token_id()
         token = self._signer.issue(principal, now=self._clock.now(), client_id=client.id, token_id=token_id)
         _log.info("token issued", extra={"client": client.id, "jti": token_id})

@@ -3,7 +3,7 @@
 from runtime.messaging.migrations import add_unreceipted, drop_unreceipted
 
 revision = "600b1950cdc4"
-down_revision = "c3e6a4b2bd53"
+down_revision = "5d0c1f7e92ab"
 branch_labels = None
 depends_on = None
 

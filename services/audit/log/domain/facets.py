@@ -48,7 +48,7 @@ def _actors(fact: str, data: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """Yield the person or organisation that read or submitted, but not the subject of a decision."""
     yield "actor", data.get("reader")
     # The members of the staff, or the partner, that changed a record or took part in an approval.
-    for member in ("by", "requested_by", "approved_by"):
+    for member in ("by", "requested_by", "approved_by", "endorsed_by"):
         yield "actor", data.get(member)
     if fact != "placement.answered":  # the organisation answered; the coordinator is only notified
         yield "actor", data.get("coordinator")

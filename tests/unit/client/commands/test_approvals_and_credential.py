@@ -33,6 +33,13 @@ def test_approve_and_refuse_print_the_state(hub: FakeHub, run: Run) -> None:
     assert run("approvals", "show", "a-1").json() == REQUEST
 
 
+def test_first_approval_of_two_says_that_another_is_needed(hub: FakeHub, run: Run) -> None:
+    hub.script("POST", f"{APPROVALS}/a-1/approve", json_response({**REQUEST, "state": "requested"}))
+    ran = run("approvals", "approve", "a-1")
+    assert ran.out == "requested\n"
+    assert "another member of the staff must approve" in ran.err
+
+
 def test_secret_goes_to_a_private_file_and_only_its_digest_is_printed(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "secret"
     ran = run("credential", "secret", str(file))

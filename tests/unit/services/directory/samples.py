@@ -20,6 +20,7 @@ from services.directory import admission
 from services.directory.adapters.approvals import SqlApprovalStore
 from services.directory.adapters.challenge_sealing import sealed_answer
 from services.directory.adapters.register import SqlRegister
+from services.directory.adapters.request_proofs import SqlProofKeyStore, read_proof
 from services.directory.adapters.sealing_keys import SqlSealingKeyStore
 from services.directory.adapters.service_index import SqlServiceIndex
 from services.directory.adapters.tables import MESSAGING, REVISIONS
@@ -32,6 +33,7 @@ from services.directory.handlers.credentials import Credentials, Issued
 from services.directory.handlers.entries import Entries
 from services.directory.handlers.ledger import Ledger
 from services.directory.handlers.listings import Listings
+from services.directory.handlers.request_proofs import RequestProofs
 from services.directory.handlers.sealing_keys import SealingKeys
 from services.directory.handlers.service_approvals import ServiceApprovals
 from services.directory.handlers.snapshots import Snapshots
@@ -155,7 +157,17 @@ class Directory:
         self.keys = SealingKeys(ledger, keys, self.approvals, sealed_answer)
         self.service_approvals = ServiceApprovals(ledger, self.approvals)
         self.listings = Listings(database=self.database, register=register, index=index)
-        self.tokens = TokenIssuer(database=self.database, register=register, signer=self.signer, clock=clock)
+        self.proofs = RequestProofs(
+            database=self.database,
+            register=register,
+            store=SqlProofKeyStore(),
+            read=read_proof,
+            policy=self.policy,
+            clock=clock,
+        )
+        self.tokens = TokenIssuer(
+            database=self.database, register=register, signer=self.signer, proofs=self.proofs, clock=clock
+        )
         self.access = RegisteredAccess(database=self.database, register=register)
         self.snapshots = Snapshots(register, SOURCE)
 

@@ -7,7 +7,7 @@ from alembic.operations import Operations
 
 from contracts.codes import KeyManner
 from runtime.storage.migrate import differences
-from services.directory.migrations import approvals
+from services.directory.migrations import approvals, staff
 from tests.unit.services.directory.samples import (
     OPERATOR,
     OSH,
@@ -32,8 +32,10 @@ def test_migration_restores_keys_from_the_revisions_and_principals_from_the_reco
         directory.database.write() as connection,
         Operations.context(MigrationContext.configure(connection)),
     ):
+        staff.downgrade()
         approvals.downgrade()
         approvals.upgrade()
+        staff.upgrade()
     after = {name: directory.keys.history(name) for name in (OSH, "kg.other")}
     assert after == before
     assert [(kept.key, kept.manner, kept.by) for kept in after[OSH]] == [

@@ -65,6 +65,7 @@ def test_recipient_fields_exist_in_fact(name: str) -> None:
         ("credential.issued", {ORG}),
         ("credential.revoked", {ORG}),
         ("approval.requested", {ORG}),
+        ("approval.endorsed", {ORG}),
         ("approval.granted", {ORG}),
         ("approval.refused", {ORG}),
         ("sealing_key.replaced", {ORG, COORDINATORS}),

@@ -24,6 +24,7 @@ from tests.unit.services.directory.samples import (
     new_sealing_key,
     organization,
     organization_record,
+    service_record,
 )
 
 PRESENT = Standing(revision=3, entry=organization())
@@ -130,4 +131,14 @@ def test_members_with_their_default_value_may_be_left_out() -> None:
 def test_second_person_is_needed_to_vouch_for_an_organization_and_not_to_protect_from_it(
     present: Organization | None, wanted: Organization, needed: bool
 ) -> None:
-    assert needs_second_person(present, wanted) is needed
+    assert needs_second_person(present, wanted, by_operator=False) is needed
+
+
+def test_operator_needs_a_second_person_to_change_the_services_of_an_organization_in_good_standing() -> None:
+    present, elsewhere = organization(), organization(services=[service_record(areas=["RU"])])
+    assert needs_second_person(present, elsewhere, by_operator=True)
+    assert needs_second_person(present, organization(services=[]), by_operator=True)
+    assert not needs_second_person(present, organization(name="New"), by_operator=True)
+    applied = organization(vetting="applied")
+    assert not needs_second_person(applied, organization(vetting="applied", services=[]), by_operator=True)
+    assert not needs_second_person(present, organization(active=False, services=[]), by_operator=True)

@@ -15,6 +15,7 @@ from services.directory.domain.approval import (
     TRANSITIONS,
     Approval,
     Decider,
+    Policy,
     State,
     Step,
     granted,
@@ -44,11 +45,12 @@ def test_step_leads_where_the_table_says_and_nowhere_else(state: State, step: St
     approval = replace(APPROVAL, state=state)
     if step in TRANSITIONS[state]:
         taken = approval.step(step, by="kg.second", at=NOON)
-        assert (taken.state, taken.decided_by, taken.decided_at) == (
-            TRANSITIONS[state][step],
-            "kg.second",
-            NOON,
+        by = (
+            (taken.endorsed_by, taken.endorsed_at)
+            if step is Step.endorse
+            else (taken.decided_by, taken.decided_at)
         )
+        assert (taken.state, *by) == (TRANSITIONS[state][step], "kg.second", NOON)
     else:
         with pytest.raises(Refused) as refusal:
             approval.step(step, by="kg.second", at=NOON)
@@ -63,6 +65,30 @@ def test_every_end_without_effect_has_a_reason() -> None:
 
 def test_second_person_grants_a_request_on_an_unchanged_record() -> None:
     assert granted(APPROVAL, SECOND, basis="revision 3", at=NOON).state is State.granted
+
+
+def test_request_of_a_partner_for_itself_takes_two_members_of_the_staff() -> None:
+    own = replace(APPROVAL, requested_by=OSH)
+    endorsed = granted(own, SECOND, basis="revision 3", at=NOON)
+    assert (endorsed.state, endorsed.endorsed_by, endorsed.decided_by) == (State.requested, SECOND.id, None)
+    with pytest.raises(Refused) as refusal:
+        granted(endorsed, SECOND, basis="revision 3", at=NOON)
+    assert refusal.value.slug == "forbidden"
+    third = Decider(id="kg.third", roles=frozenset({"operator"}))
+    decided = granted(endorsed, third, basis="revision 3", at=NOON)
+    assert (decided.state, decided.endorsed_by, decided.decided_by) == (State.granted, SECOND.id, third.id)
+
+
+def test_endorsed_request_still_expires_and_becomes_stale() -> None:
+    endorsed = granted(replace(APPROVAL, requested_by=OSH), SECOND, basis="revision 3", at=NOON)
+    third = Decider(id="kg.third", roles=frozenset({"operator"}))
+    assert granted(endorsed, third, basis="revision 4", at=NOON).state is State.stale
+    assert granted(endorsed, third, basis="revision 3", at=endorsed.expires_at).state is State.expired
+
+
+def test_request_of_a_partner_takes_one_member_of_the_staff_where_one_person_decides() -> None:
+    own = replace(APPROVAL, requested_by=OSH)
+    assert granted(own, SECOND, basis="revision 3", at=NOON, policy=Policy.one_person).state is State.granted
 
 
 def test_request_on_a_changed_record_becomes_stale() -> None:

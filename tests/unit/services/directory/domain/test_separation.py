@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from services.directory.domain.client import Client, Role, client
-from services.directory.domain.separation import wrong_separation
+from services.directory.domain.separation import broken_principals, separate_roles, wrong_separation
 from tests.unit.services.directory.samples import OSH
 
 
@@ -46,3 +46,29 @@ def test_organization_cannot_be_staff(role: Role) -> None:
 def test_revoked_client_leaves_its_principal_free_for_another_role() -> None:
     revoked = replace(of(Role.auditor, "a"), live=False)
     assert wrong(of(Role.operator, "b"), revoked) is None
+
+
+def test_principals_that_break_separation_are_named_with_the_rule() -> None:
+    both = replace(of(Role.auditor, "both", "kg.both"), roles=(Role.auditor, Role.operator))
+    clients = [
+        of(Role.partner, "desk", OSH),
+        of(Role.operator, "fine", "kg.fine"),
+        both,
+        of(Role.auditor, "first", "kg.two"),
+        of(Role.operator, "second", "kg.two"),
+        replace(of(Role.auditor, "gone", "kg.gone"), live=False),
+        of(Role.operator, "again", "kg.gone"),
+    ]
+    broken = broken_principals(clients, lambda principal: principal == OSH)
+    assert dict(broken) == {
+        "kg.both": "A principal has exactly one role.",
+        "kg.two": "The principal has another role. A principal has exactly one role.",
+    }
+
+
+def test_client_of_a_mixed_principal_has_no_role_of_the_staff() -> None:
+    mixed = replace(of(Role.partner, "desk", OSH), roles=(Role.operator, Role.partner))
+    assert separate_roles(mixed, [mixed], lambda _: True) == {Role.partner}
+    first, second = of(Role.auditor, "a"), of(Role.operator, "b")
+    assert separate_roles(first, [first, second], lambda _: False) == set()
+    assert separate_roles(first, [first], lambda _: False) == {Role.auditor}

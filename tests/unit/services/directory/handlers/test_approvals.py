@@ -23,7 +23,16 @@ from contracts.facts import (
 from contracts.records import plain
 from runtime.storage import migrate
 from runtime.storage.database import Database
-from services.directory.domain.approval import Approval, Decider, Policy, State
+from services.directory.domain.amendment import Editor
+from services.directory.domain.approval import (
+    MOST_OPEN_ABOUT_SUBJECT,
+    MOST_OPEN_BY_REQUESTER,
+    VALID_FOR,
+    Approval,
+    Decider,
+    Policy,
+    State,
+)
 from services.directory.domain.client import Role
 from services.directory.domain.precondition import ANY_REVISION, at_revision
 from services.directory.handlers.approvals import Reader
@@ -34,9 +43,11 @@ from tests.unit.services.directory.samples import (
     OSH,
     OSH_ITSELF,
     Directory,
+    agreement,
     issue,
     new_sealing_key,
     organization,
+    service_record,
 )
 
 SECRET = "a" * 43
@@ -261,3 +272,79 @@ def test_simultaneous_decisions_take_effect_once(guarded: Directory) -> None:
     assert outcomes == ["conflict"] * 3 + ["granted"]
     facts = [event.data.routing_key for event in guarded.events()]
     assert facts == ["approval.requested", "approval.granted", "client.changed", "credential.issued"]
+
+
+def test_agreement_takes_effect_only_after_the_second_person_approves(guarded: Directory) -> None:
+    wanted = agreement(disclosure="sensitive")
+    waiting = requested(guarded.entries.put_agreement(OPERATOR, wanted))
+    assert (waiting.kind, waiting.subject, waiting.organization) == (ApprovalKind.agreement, wanted.id, None)
+    assert guarded.listings.agreements("", 10) == []
+    assert refusal_of(lambda: guarded.approvals.approve(waiting.id, FIRST)) == "forbidden"
+    guarded.approvals.approve(waiting.id, SECOND)
+    assert [one.entry for one in guarded.listings.agreements("", 10)] == [wanted]
+    assert guarded.revisions(wanted.id) == [(1, None, OPERATOR.id)]
+
+
+def test_operator_alone_ends_an_agreement_and_does_not_extend_it(guarded: Directory) -> None:
+    whole = agreement()
+    guarded.approvals.approve(requested(guarded.entries.put_agreement(OPERATOR, whole)).id, SECOND)
+    ended = agreement(effective_until="2026-03-01")
+    written = guarded.entries.put_agreement(OPERATOR, ended, precondition=at_revision(1))
+    assert isinstance(written, Written)
+    again = guarded.entries.put_agreement(OPERATOR, whole, precondition=at_revision(2))
+    assert requested(again).basis == "revision 2"
+    assert [one.entry for one in guarded.listings.agreements("", 10)] == [ended]
+
+
+def test_agreement_that_changed_since_the_request_makes_it_stale(guarded: Directory) -> None:
+    first = requested(guarded.entries.put_agreement(OPERATOR, agreement()))
+    other = Editor(id=SECOND.id, operator=True)
+    second = requested(guarded.entries.put_agreement(other, agreement(title="Another")))
+    guarded.approvals.approve(first.id, SECOND)
+    assert refusal_of(lambda: guarded.approvals.approve(second.id, FIRST)) == "conflict"
+    assert guarded.approvals.one(second.id, EVERYONE).state is State.stale
+
+
+def test_operator_alone_does_not_change_the_services_by_which_an_organization_is_asked(
+    guarded: Directory,
+) -> None:
+    everywhere = organization(services=[service_record(areas=["KG", "RU", "KZ"])])
+    waiting = requested(guarded.entries.put_organization(OPERATOR, everywhere, precondition=at_revision(1)))
+    assert guarded.listings.organization(OSH).entry == organization()
+    own = guarded.entries.put_organization(OSH_ITSELF, everywhere, precondition=at_revision(1))
+    assert isinstance(own, Written)
+    assert refusal_of(lambda: guarded.approvals.approve(waiting.id, SECOND)) == "conflict"
+
+
+def test_requester_has_a_bounded_number_of_open_requests(guarded: Directory) -> None:
+    for number in range(MOST_OPEN_BY_REQUESTER):
+        requested(issue(guarded, OSH, f"desk-{number}", SECRET))
+    before = guarded.events()
+    assert refusal_of(lambda: issue(guarded, OSH, "one-more", SECRET)) == "too-many-open-requests"
+    assert guarded.events() == before
+    requested(issue(guarded, OSH, "desk-0", "b" * 43))  # in place of its own earlier request
+    other = guarded.keys.publish(OSH, new_sealing_key(), by=OSH, without_proof=True)
+    requested(other)  # somebody else's request
+    (first, *_) = guarded.approvals.page(EVERYONE, State.requested, "", 10)
+    guarded.approvals.refuse(first.id, FIRST)
+    requested(issue(guarded, OSH, "one-more", SECRET))
+
+
+def test_subject_has_a_bounded_number_of_open_requests(guarded: Directory) -> None:
+    for number in range(MOST_OPEN_ABOUT_SUBJECT):
+        editor = Editor(id=f"kg.operator-{number}", operator=True)
+        requested(guarded.entries.put_agreement(editor, agreement()))
+    last = Editor(id="kg.last", operator=True)
+    refused = refusal_of(lambda: guarded.entries.put_agreement(last, agreement()))
+    assert refused == "too-many-open-requests"
+    requested(guarded.entries.put_agreement(last, agreement("another")))
+
+
+def test_expired_requests_end_on_record_when_the_next_one_is_made(guarded: Directory) -> None:
+    for number in range(MOST_OPEN_BY_REQUESTER):
+        requested(issue(guarded, OSH, f"desk-{number}", SECRET))
+    guarded.clock.time = NOON + VALID_FOR
+    requested(issue(guarded, OSH, "next", SECRET))
+    ended = [event.data for event in guarded.events() if isinstance(event.data, ApprovalRefused)]
+    assert len(ended) == MOST_OPEN_BY_REQUESTER
+    assert {(fact.reason, fact.by) for fact in ended} == {(ApprovalRefusal.expired, OPERATOR.id)}

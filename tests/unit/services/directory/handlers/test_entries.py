@@ -112,6 +112,7 @@ def test_concurrent_creation_of_a_record_succeeds_once(directory: Directory) -> 
 
 def test_agreement_is_published(directory: Directory) -> None:
     written = directory.entries.put_agreement(OPERATOR, agreement())
+    assert isinstance(written, Written)
     assert (written.created, written.standing.revision) == (True, 1)
     (event,) = directory.events()
     assert event.data == AgreementChanged(revision=1, agreement=agreement(), by=OPERATOR.id)
@@ -222,6 +223,7 @@ def test_replaced_agreement_needs_a_precondition_and_known_parties(directory: Di
             directory.entries.put_agreement(OPERATOR, wanted, precondition=precondition)
         assert refusal.value.slug == slug
     written = directory.entries.put_agreement(OPERATOR, agreement(title="New"), precondition=at_revision(1))
+    assert isinstance(written, Written)
     assert written.standing.revision == 2
 
 

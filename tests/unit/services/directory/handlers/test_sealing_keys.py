@@ -13,10 +13,11 @@ from joserfc.jwk import OKPKey
 
 from contracts.codes import ApprovalKind, KeyManner
 from contracts.errors import Refused
-from contracts.facts import SealingKeyReplaced
+from contracts.facts import ApprovalEndorsed, ApprovalGranted, SealingKeyReplaced
 from contracts.organization import SealingKey, SealingKeyChange
-from services.directory.domain.approval import Approval, Decider, Policy
+from services.directory.domain.approval import Approval, Decider, Policy, State
 from services.directory.domain.precondition import at_revision
+from services.directory.domain.sealing_key_history import CHALLENGE_VALID_FOR, MOST_CHALLENGES
 from services.directory.handlers.sealing_keys import Challenged
 from tests.unit.services.directory.samples import (
     NOON,
@@ -138,10 +139,77 @@ def test_challenge_of_another_organization_expired_or_overtaken_is_refused(
     assert slug(lambda: keyed.keys.prove(OSH, asked.challenge.id, answer)) == "not-found"
     keyed.clock.time = NOON
     newer = challenged(keyed.keys.publish(OSH, new_sealing_key(), by=OSH))
-    assert slug(lambda: keyed.keys.prove(OSH, asked.challenge.id, answer)) == "not-found"
     keyed.keys.publish(OSH, new_sealing_key(), by=OPERATOR.id, operator=True)
     after = old.content(newer)["answer"]
     assert slug(lambda: keyed.keys.prove(OSH, newer.challenge.id, after)) == "conflict"
+
+
+def test_challenge_for_another_key_voids_none_and_their_number_is_bounded(
+    keyed: Directory, old: Pair
+) -> None:
+    mine = new_sealing_key()
+    asked = challenged(keyed.keys.publish(OSH, mine, by=OSH))
+    answer = old.content(asked)["answer"]
+    foreign = [new_sealing_key() for _ in range(MOST_CHALLENGES)]
+    for key in foreign[:-1]:  # a thief with the client's secret
+        challenged(keyed.keys.publish(OSH, key, by=OSH))
+    assert slug(lambda: keyed.keys.publish(OSH, foreign[-1], by=OSH)) == "too-many-open-requests"
+    challenged(keyed.keys.publish(OSH, foreign[0], by=OSH))  # in place of its own
+    other = organization("kg.other")
+    keyed.entries.put_organization(OPERATOR, other)
+    keyed.keys.publish("kg.other", old.public, by="kg.other")
+    challenged(keyed.keys.publish("kg.other", mine, by="kg.other"))
+    assert keyed.keys.prove(OSH, asked.challenge.id, answer) == mine
+
+
+def test_expired_challenges_make_room(keyed: Directory) -> None:
+    for _ in range(MOST_CHALLENGES):
+        challenged(keyed.keys.publish(OSH, new_sealing_key(), by=OSH))
+    keyed.clock.time = NOON + CHALLENGE_VALID_FOR
+    challenged(keyed.keys.publish(OSH, new_sealing_key(), by=OSH))
+
+
+def test_repeated_challenge_for_one_key_replaces_the_earlier_one(keyed: Directory, old: Pair) -> None:
+    new = new_sealing_key()
+    first, second = (challenged(keyed.keys.publish(OSH, new, by=OSH)) for _ in range(2))
+    answers = [old.content(one)["answer"] for one in (first, second)]
+    assert slug(lambda: keyed.keys.prove(OSH, first.challenge.id, answers[0])) == "not-found"
+    assert keyed.keys.prove(OSH, second.challenge.id, answers[1]) == new
+
+
+def test_lost_key_takes_two_operators_where_two_persons_decide(keyed: Directory, old: Pair) -> None:
+    guarded = Directory(keyed.database, policy=Policy.two_person)
+    new = new_sealing_key()
+    asked = guarded.keys.publish(OSH, new, by=OSH, without_proof=True)
+    assert isinstance(asked, Approval)
+    endorsed = guarded.approvals.approve(asked.id, FIRST)
+    assert (endorsed.state, endorsed.endorsed_by) == (State.requested, FIRST.id)
+    assert present(guarded) == old.public
+    assert slug(lambda: guarded.approvals.approve(asked.id, FIRST)) == "forbidden"
+    assert present(guarded) == old.public
+    assert guarded.approvals.approve(asked.id, SECOND).state is State.granted
+    assert present(guarded) == new
+    about: dict[str, Any] = {
+        "id": asked.id,
+        "kind": ApprovalKind.sealing_key,
+        "subject": OSH,
+        "requested_by": OSH,
+    }
+    about |= {"digest": asked.digest, "organization": OSH}
+    told = [event.data for event in guarded.events()]
+    assert ApprovalEndorsed(**about, by=FIRST.id) in told
+    assert ApprovalGranted(**about, by=SECOND.id, endorsed_by=FIRST.id) in told
+
+
+def test_first_key_of_a_partner_takes_two_operators_where_two_persons_decide(directory: Directory) -> None:
+    directory.entries.put_organization(OPERATOR, organization())
+    guarded = Directory(directory.database, policy=Policy.two_person)
+    asked = guarded.keys.publish(OSH, new_sealing_key(), by=OSH)
+    assert isinstance(asked, Approval)
+    guarded.approvals.approve(asked.id, FIRST)
+    assert present(guarded) is None
+    guarded.approvals.approve(asked.id, SECOND)
+    assert present(guarded) is not None
 
 
 def test_lost_key_is_replaced_by_an_operator_on_request_of_the_owner(keyed: Directory, old: Pair) -> None:

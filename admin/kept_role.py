@@ -1,0 +1,43 @@
+"""Writing of a principal's only role to the directory's database, for `kopuro admin keep-role`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from runtime.clock import SystemClock
+from runtime.messaging.outbox.outbox import Outbox
+from runtime.storage.database import Database
+from services.directory.adapters.register import SqlRegister
+from services.directory.adapters.sealing_keys import SqlSealingKeyStore
+from services.directory.adapters.service_index import SqlServiceIndex
+from services.directory.adapters.tables import MESSAGING
+from services.directory.domain.client import Client, Role
+from services.directory.handlers.kept_role import keep_role
+from services.directory.handlers.ledger import Ledger
+
+AUTHOR = "admin"  # `changed_by` in the revisions, `by` in the facts
+
+
+def keep_role_in(
+    database_url: str, hub: str, principal: str, role: str, client_id: str | None
+) -> Sequence[Client]:
+    """Leave the principal one role; return its changed clients.
+
+    The service may be running: its relay publishes the facts. Raises Refused as `keep_role` does, ValueError
+    for an unknown role, and DatabaseUnavailable.
+    """
+    database = Database.open(database_url)
+    try:
+        ledger = Ledger(
+            database=database,
+            register=SqlRegister(),
+            index=SqlServiceIndex(),
+            keys=SqlSealingKeyStore(),
+            outbox=Outbox(MESSAGING.outbox),
+            source=f"/{hub}/directory",
+            clock=SystemClock(),
+            committed=lambda: None,  # the service's relay polls its outbox
+        )
+        return keep_role(ledger, principal, Role(role), client_id=client_id, by=AUTHOR)
+    finally:
+        database.close()
