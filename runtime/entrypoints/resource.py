@@ -24,9 +24,10 @@ from runtime.access.gate import Gate
 from runtime.access.reads import Reads
 from runtime.application import APPLICATION, Application
 from runtime.telemetry import trace
-from runtime.telemetry.metrics import HttpMetrics
+from runtime.telemetry.metrics import ConnectionMetrics, HttpMetrics
 from runtime.web import problems
 from runtime.web.body import DEFAULT_LIMIT
+from runtime.web.connections import open_file_limit, public_limits
 from runtime.web.listener import Listener
 from runtime.web.request import Request
 from runtime.web.response import Response
@@ -104,8 +105,18 @@ class WebServer(ProviderCollector, SharedExtension):  # type: ignore[misc]  # na
                 Gate(application.verifier, application.is_excluded),
                 HttpMetrics(application.registry),
             )
-            address = application.settings.http_address
-            self.listener = Listener(address, router, self.container.spawn_managed_thread)
+            settings = application.settings
+            self.listener = Listener(
+                settings.http_address,
+                router,
+                self.container.spawn_managed_thread,
+                limits=public_limits(
+                    open_file_limit(),
+                    total=settings.connections,
+                    per_address=settings.connections_per_address,
+                ),
+                metrics=ConnectionMetrics(application.registry, "public"),
+            )
             self.listener.open()
 
     def drain(self) -> None:

@@ -19,8 +19,8 @@ from runtime.telemetry import trace
 from runtime.telemetry.metrics import HttpMetrics
 from runtime.web import problems
 from runtime.web.body import announces_more_than, read_body
-from runtime.web.listener import close_after_response
 from runtime.web.path import decode_path
+from runtime.web.protocol import close_after_response
 from runtime.web.request import Request, parse_parameters, require_known
 from runtime.web.response import Response
 

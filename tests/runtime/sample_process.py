@@ -23,13 +23,14 @@ def new_signer(hub: str = HUB) -> TokenSigner:
 class SampleProcess(RunningService):
     """`python -m runtime tests.runtime.sample_service`, its files in `directory`."""
 
-    def __init__(self, directory: Path, port: int | None = None) -> None:
+    def __init__(self, directory: Path, port: int | None = None, altered_by: str | None = None) -> None:
         super().__init__(
             "tests.runtime.sample_service",
             directory,
             amqp_uri="amqp://nobody:nothing@127.0.0.1:1//",  # never connected to
             database_url="sqlite:////nowhere",
             port=port,
+            altered_by=altered_by,
         )
         self.signer = new_signer()
         self.marker = directory / "ready"
