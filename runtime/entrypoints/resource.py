@@ -20,6 +20,7 @@ from nameko.exceptions import ContainerBeingKilled
 from nameko.extensions import Entrypoint, ProviderCollector, SharedExtension, register_entrypoint
 
 from contracts.errors import Defect, Unavailable
+from runtime.access.caller_limits import Share
 from runtime.access.gate import Gate
 from runtime.access.reads import Reads
 from runtime.application import APPLICATION, Application
@@ -47,6 +48,7 @@ def resource(
     takes_key: bool = False,
     open_to_excluded: bool = False,
     reads: Reads | None = None,
+    share: Share | None = None,
 ) -> Callable[[Method[S]], Method[S]]:
     """Make the decorated method handle `method` on `url` (a werkzeug template, `/v1/things/<id>`).
 
@@ -59,6 +61,8 @@ def resource(
     reads: the facts of persons that the answer contains; every GET resource of a service declares it. With
     `Reads.recorded` the answer leaves only after the read by staff is committed to the outbox; when that
     fails, the caller gets the error instead.
+    share: what the requests of one caller are counted in (`runtime/access/caller_limits.py`); by default
+    reads or changes, by the method.
     """
 
     def register(function: Method[S]) -> Method[S]:
@@ -77,7 +81,7 @@ def resource(
 
         register_entrypoint(
             handle_request,
-            Resource(method, url, roles, limit, frozenset(query), takes_key, open_to_excluded, reads),
+            Resource(method, url, roles, limit, frozenset(query), takes_key, open_to_excluded, reads, share),
         )
         return handle_request
 
@@ -145,6 +149,7 @@ class Resource(Entrypoint):  # type: ignore[misc]  # nameko has no types
         takes_key: bool,
         open_to_excluded: bool,
         reads: Reads | None,
+        share: Share | None,
     ) -> None:
         super().__init__()
         self.reads = reads
@@ -155,6 +160,7 @@ class Resource(Entrypoint):  # type: ignore[misc]  # nameko has no types
         self._query = query
         self._takes_key = takes_key
         self._open_to_excluded = open_to_excluded
+        self._share = share
 
     def setup(self) -> None:
         self.server.register_provider(self)
@@ -174,6 +180,7 @@ class Resource(Entrypoint):  # type: ignore[misc]  # nameko has no types
             query=self._query,
             takes_key=self._takes_key,
             open_to_excluded=self._open_to_excluded,
+            share=self._share,
             handle_request=self._respond,
         )
 

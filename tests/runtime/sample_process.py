@@ -37,9 +37,13 @@ class SampleProcess(RunningService):
         (directory / "jwks.json").write_text(json.dumps({"keys": [self.signer.public_jwk()]}))
 
     def token(
-        self, *roles: str, age: timedelta = timedelta(), signer: TokenSigner | None = None
+        self,
+        *roles: str,
+        age: timedelta = timedelta(),
+        signer: TokenSigner | None = None,
+        client: str = "sample",
     ) -> dict[str, str]:
-        """The headers of a caller called kg.sample."""
-        principal = Principal(id="kg.sample", roles=frozenset(roles), client_id="sample")
+        """The headers of a caller called kg.sample, or kg. and another client's name."""
+        principal = Principal(id=f"kg.{client}", roles=frozenset(roles), client_id=client)
         token = (signer or self.signer).issue(principal, now=datetime.now(UTC) - age)
         return {"Authorization": f"Bearer {token}"}
