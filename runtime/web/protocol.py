@@ -61,6 +61,7 @@ class Protocol(wsgi.HttpProtocol):  # type: ignore[misc]  # eventlet publishes n
     served = False  # whether an earlier request of the connection was read
     requestline = ""  # eventlet's log lines repeat it; here it never has content
     head: Head
+    wfile: Any
 
     def setup(self) -> None:
         super().setup()

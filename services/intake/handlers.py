@@ -38,7 +38,7 @@ from services.intake.domain.members import Members, keys_of, receiver_key, requi
 from services.intake.domain.sealing import require_note_sealed_to, require_sealed, require_sealed_to
 from services.intake.domain.submission import referral_facts
 from services.intake.ports import AdmissionStore, Referrals
-from services.intake.turn import Turn
+from runtime.turn import Turn
 
 # Above this many outbox messages, submissions are refused with a Retry-After.
 OUTBOX_BOUND = 100_000

@@ -32,7 +32,7 @@ from services.intake.domain.admission import (
 )
 from services.intake.domain.command import COMMANDS
 from services.intake.handlers import Command, IntakeHandlers, Result, refusal
-from services.intake.turn import Turn
+from runtime.turn import Turn
 
 BODY_LIMIT = 8 * 1024 * 1024
 MAXIMUM_LINES = 1000

@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 from unittest.mock import patch
 
 from runtime.web import deadlines
@@ -18,6 +19,8 @@ RATE = 256 * 1024
 def altered(_package: str) -> Iterator[None]:
     """Shorten every deadline to DEADLINE, raise the lowest rate, and lower the limit of open files."""
     resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, OPEN_FILES))
-    phases = ("HEAD", "KEEPALIVE", "BODY", "DISCARD", "RESPONSE")
-    with patch.multiple(deadlines, LOWEST_RATE=RATE, **{f"{phase}_SECONDS": DEADLINE for phase in phases}):
+    changed: dict[str, Any] = {"LOWEST_RATE": RATE}
+    for phase in ("HEAD", "KEEPALIVE", "BODY", "DISCARD", "RESPONSE"):
+        changed[f"{phase}_SECONDS"] = DEADLINE
+    with patch.multiple(deadlines, **changed):
         yield

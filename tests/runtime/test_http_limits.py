@@ -185,18 +185,20 @@ def test_flood_of_idle_connections_locks_nobody_out(hurried: SampleProcess) -> N
 
 
 def test_lack_of_descriptors_is_logged_once_and_ends_with_its_cause(hurried: SampleProcess) -> None:
-    soft, hard = resource.prlimit(hurried.process.pid, resource.RLIMIT_NOFILE)
+    pid = hurried.process.pid
+    assert pid is not None
+    soft, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
     before = hurried.log.read_text().count("accepting a connection failed")
-    resource.prlimit(hurried.process.pid, resource.RLIMIT_NOFILE, (3, hard))
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, hard))
     try:
         with connect(hurried.port, "127.0.0.4") as connection:
             connection.settimeout(2 * DEADLINE)
             connection.sendall(b"GET /v1/ping HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
             with pytest.raises(TimeoutError):
                 connection.recv(1)
-            resource.prlimit(hurried.process.pid, resource.RLIMIT_NOFILE, (soft, hard))
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, (soft, hard))
             connection.settimeout(_PATIENCE)
             assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
     finally:
-        resource.prlimit(hurried.process.pid, resource.RLIMIT_NOFILE, (soft, hard))
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (soft, hard))
     assert hurried.log.read_text().count("accepting a connection failed") - before <= 1

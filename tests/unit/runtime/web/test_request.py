@@ -103,7 +103,8 @@ def test_form_is_parsed() -> None:
 
 def test_document_with_most_values_is_parsed_and_larger_refused() -> None:
     assert len(parse_json(orjson.dumps([0] * (MOST_VALUES - 1)))) == MOST_VALUES - 1
-    for document in ([0] * MOST_VALUES, {f"k{n}": 0 for n in range(MOST_VALUES)}, [[]] * MOST_VALUES):
+    larger: list[object] = [[0] * MOST_VALUES, {f"k{n}": 0 for n in range(MOST_VALUES)}, [[]] * MOST_VALUES]
+    for document in larger:
         with pytest.raises(Refused) as caught:
             parse_json(orjson.dumps(document))
         assert (caught.value.slug, caught.value.status) == ("body-too-large", 413)

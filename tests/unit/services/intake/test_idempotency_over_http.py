@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from contracts.errors import Refused, Unavailable
+from contracts.errors import Refused
 from contracts.facts import AnswerSubmitted
 from contracts.queries import PartyQuery, ReferralQuery
 from runtime.access.tokens import Principal
 from runtime.clock import SystemClock
+from runtime.storage.database import DatabaseUnavailable
 from runtime.web.request import Request
 from services.intake import api, ndjson
 from services.intake.domain.members import Member
@@ -426,15 +427,15 @@ def test_batch_line_with_too_many_values_is_refused_and_others_admitted(bench: I
 def test_batch_whose_database_fails_in_between_answers_503_for_the_rest(
     bench: IntakeBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    line = json.dumps(document()).encode()
-    body = b"\n".join([line] * (ADMISSIONS_PER_COMMIT + 2))
+    lines = [{**document(), "idempotency_key": f"k{n}"} for n in range(ADMISSIONS_PER_COMMIT + 2)]
+    body = b"\n".join(json.dumps(line).encode() for line in lines)
     record = bench.handlers._record
     groups: list[int] = []
 
     def fail_later(transaction: Any, commands: Any) -> Any:
         groups.append(len(commands))
         if len(groups) == 2:
-            raise Unavailable("the database is away")
+            raise DatabaseUnavailable("the database is away")
         return record(transaction, commands)
 
     monkeypatch.setattr(bench.handlers._commits, "_apply", fail_later)
