@@ -22,6 +22,7 @@ from runtime.messaging.ports import Outgoing
 from runtime.storage.database import Database
 from runtime.storage.group_commit import GroupCommit
 from runtime.storage.pruning import prune
+from runtime.turn import Turn
 from services.intake.domain.admission import Admission, Caller, Claim, Prepared, Refusal, UsedKey
 from services.intake.domain.command import (
     AcceptOffer,
@@ -38,7 +39,6 @@ from services.intake.domain.members import Members, keys_of, receiver_key, requi
 from services.intake.domain.sealing import require_note_sealed_to, require_sealed, require_sealed_to
 from services.intake.domain.submission import referral_facts
 from services.intake.ports import AdmissionStore, Referrals
-from runtime.turn import Turn
 
 # Above this many outbox messages, submissions are refused with a Retry-After.
 OUTBOX_BOUND = 100_000

@@ -19,6 +19,7 @@ from contracts.identifiers import UUID_PATTERN
 from contracts.jose import LONGEST_SEALED
 from contracts.records import load
 from contracts.referral import ReferralSubmission
+from runtime.turn import Turn
 from runtime.web.request import parse_json
 from runtime.web.response import Response
 from services.intake.domain.admission import (
@@ -32,7 +33,6 @@ from services.intake.domain.admission import (
 )
 from services.intake.domain.command import COMMANDS
 from services.intake.handlers import Command, IntakeHandlers, Result, refusal
-from runtime.turn import Turn
 
 BODY_LIMIT = 8 * 1024 * 1024
 MAXIMUM_LINES = 1000
