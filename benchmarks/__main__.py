@@ -139,13 +139,15 @@ class Run:
                 f"{one.p50:.1f}",
                 f"{one.p99:.1f}",
                 f"{one.p99 / found['alone'].p99:.2f}",
+                str(one.failed),
                 f"{one.memory:.0f}",
             ]
             for name, one in found.items()
         ]
         _say(
             report.table(
-                ["reads during", "p50 ms", "p99 ms", "p99 to p99 alone", "intake MiB after it"], rows
+                ["reads during", "p50 ms", "p99 ms", "p99 to p99 alone", "failed", "intake MiB after it"],
+                rows,
             )
         )
 
