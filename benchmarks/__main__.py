@@ -1,7 +1,7 @@
-"""`python -m benchmarks [all|journey|fsyncs|submit|ceiling|peers|matching|audit|growth|soak] [--json FILE]`.
+"""`python -m benchmarks [WHAT] [--json FILE]`; without WHAT, all of them.
 
-`all` runs everything except growth (an hour) and soak (twenty minutes). Every timed comparison is made within
-one run, in rounds of alternating order. No figure is asserted anywhere.
+`all` runs everything except flood, growth (an hour) and soak (twenty minutes). Every timed comparison is made
+within one run, in rounds of alternating order. No figure is asserted anywhere.
 """
 
 from __future__ import annotations
@@ -121,6 +121,36 @@ class Run:
         ]
         _say(report.table(["POST /v1/referrals", "requests/s", "p50 ms at half", "p99 ms at half"], rows))
 
+    def flood(self) -> None:
+        """Measure one partner's reads during the floods of another."""
+        from benchmarks.flood import Flooded, measure_flood
+
+        found: dict[str, Flooded] = {}
+
+        def work(system: System, pid: int) -> Mapping[str, Measured]:
+            found.update(measure_flood(system, seconds=3.0 if self.quick else 10.0))
+            return {}
+
+        self.bench.with_system(OURS, work)
+        self.document["flood"] = found
+        rows = [
+            [
+                name,
+                f"{one.p50:.1f}",
+                f"{one.p99:.1f}",
+                f"{one.p99 / found['alone'].p99:.2f}",
+                str(one.failed),
+                f"{one.memory:.0f}",
+            ]
+            for name, one in found.items()
+        ]
+        _say(
+            report.table(
+                ["reads during", "p50 ms", "p99 ms", "p99 to p99 alone", "failed", "intake MiB after it"],
+                rows,
+            )
+        )
+
     def matching(self) -> None:
         """Measure `decide()` over 50,000 services."""
         from benchmarks.matching import measure_matching
@@ -212,7 +242,18 @@ class Run:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    single = ("journey", "fsyncs", "submit", "ceiling", "peers", "matching", "audit", "growth", "soak")
+    single = (
+        "journey",
+        "fsyncs",
+        "submit",
+        "flood",
+        "ceiling",
+        "peers",
+        "matching",
+        "audit",
+        "growth",
+        "soak",
+    )
     commands: dict[str, tuple[str, ...]] = {
         "all": ("peers", "fsyncs", "submit", "matching", "audit"),
         **{name: (name,) for name in single},

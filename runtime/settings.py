@@ -74,6 +74,10 @@ class Settings:
     retention: timedelta | None = None
     # KOPURO_APPROVALS, directory only, optional: `two-person` or `one-person`
     approvals: str = TWO_PERSON
+    # KOPURO_CONNECTIONS, KOPURO_CONNECTIONS_PER_ADDRESS, optional: the most open connections of the public
+    # port, in all and of one address; None: `runtime/web/connections.py` derives them from the file limit
+    connections: int | None = None
+    connections_per_address: int | None = None
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Settings:
@@ -107,6 +111,15 @@ class Settings:
                 problems.append(f"{name} is not a whole number of days")
                 return None
             return timedelta(days=int(text))
+
+        def positive(name: str) -> int | None:
+            text = environ.get(name, "").strip()
+            if not text:
+                return None
+            if not (text.isascii() and text.isdigit() and len(text) <= 6 and int(text) > 0):
+                problems.append(f"{name} is not a positive whole number")
+                return None
+            return int(text)
 
         def policy_of_approvals(name: str) -> str:
             text = environ.get(name, "").strip() or TWO_PERSON
@@ -159,6 +172,8 @@ class Settings:
             witness_policy=file("KOPURO_WITNESS_POLICY"),
             retention=days("KOPURO_RETENTION_DAYS"),
             approvals=policy_of_approvals("KOPURO_APPROVALS"),
+            connections=positive("KOPURO_CONNECTIONS"),
+            connections_per_address=positive("KOPURO_CONNECTIONS_PER_ADDRESS"),
         )
         if problems:
             raise SettingsError(problems)

@@ -15,7 +15,11 @@ from prometheus_client.exposition import choose_encoder
 from contracts.errors import Refused
 from runtime.application import APPLICATION, Application, ReadinessCheck
 from runtime.telemetry.logs import describe
+from runtime.telemetry.metrics import ConnectionMetrics
+from runtime.web.body import announces_more_than
+from runtime.web.connections import OPERATIONS_LIMITS
 from runtime.web.listener import Listener
+from runtime.web.protocol import close_after_response
 from runtime.web.request import parse_parameters, require_known
 
 _log = logging.getLogger(__name__)
@@ -36,6 +40,8 @@ class Operations(DependencyProvider):  # type: ignore[misc]  # nameko has no typ
             application.settings.operations_address,
             OperationsApplication(application),
             self.container.spawn_managed_thread,
+            limits=OPERATIONS_LIMITS,
+            metrics=ConnectionMetrics(application.registry, "operations"),
         )
         self.listener.open()
 
@@ -55,6 +61,8 @@ class OperationsApplication:
         self._application = application
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        if announces_more_than(environ, 0):  # no resource of this port reads a body
+            close_after_response(environ)
         path = environ["RAW_PATH_INFO"]
         if path not in _PATHS:
             return _respond(start_response, "404 Not Found", {"status": "not found"})

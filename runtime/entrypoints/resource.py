@@ -20,13 +20,15 @@ from nameko.exceptions import ContainerBeingKilled
 from nameko.extensions import Entrypoint, ProviderCollector, SharedExtension, register_entrypoint
 
 from contracts.errors import Defect, Unavailable
+from runtime.access.caller_limits import Share
 from runtime.access.gate import Gate
 from runtime.access.reads import Reads
 from runtime.application import APPLICATION, Application
 from runtime.telemetry import trace
-from runtime.telemetry.metrics import HttpMetrics
+from runtime.telemetry.metrics import ConnectionMetrics, HttpMetrics
 from runtime.web import problems
 from runtime.web.body import DEFAULT_LIMIT
+from runtime.web.connections import open_file_limit, public_limits
 from runtime.web.listener import Listener
 from runtime.web.request import Request
 from runtime.web.response import Response
@@ -46,6 +48,7 @@ def resource(
     takes_key: bool = False,
     open_to_excluded: bool = False,
     reads: Reads | None = None,
+    share: Share | None = None,
 ) -> Callable[[Method[S]], Method[S]]:
     """Make the decorated method handle `method` on `url` (a werkzeug template, `/v1/things/<id>`).
 
@@ -58,6 +61,8 @@ def resource(
     reads: the facts of persons that the answer contains; every GET resource of a service declares it. With
     `Reads.recorded` the answer leaves only after the read by staff is committed to the outbox; when that
     fails, the caller gets the error instead.
+    share: what the requests of one caller are counted in (`runtime/access/caller_limits.py`); by default
+    reads or changes, by the method.
     """
 
     def register(function: Method[S]) -> Method[S]:
@@ -76,7 +81,7 @@ def resource(
 
         register_entrypoint(
             handle_request,
-            Resource(method, url, roles, limit, frozenset(query), takes_key, open_to_excluded, reads),
+            Resource(method, url, roles, limit, frozenset(query), takes_key, open_to_excluded, reads, share),
         )
         return handle_request
 
@@ -104,8 +109,18 @@ class WebServer(ProviderCollector, SharedExtension):  # type: ignore[misc]  # na
                 Gate(application.verifier, application.is_excluded),
                 HttpMetrics(application.registry),
             )
-            address = application.settings.http_address
-            self.listener = Listener(address, router, self.container.spawn_managed_thread)
+            settings = application.settings
+            self.listener = Listener(
+                settings.http_address,
+                router,
+                self.container.spawn_managed_thread,
+                limits=public_limits(
+                    open_file_limit(),
+                    total=settings.connections,
+                    per_address=settings.connections_per_address,
+                ),
+                metrics=ConnectionMetrics(application.registry, "public"),
+            )
             self.listener.open()
 
     def drain(self) -> None:
@@ -134,6 +149,7 @@ class Resource(Entrypoint):  # type: ignore[misc]  # nameko has no types
         takes_key: bool,
         open_to_excluded: bool,
         reads: Reads | None,
+        share: Share | None,
     ) -> None:
         super().__init__()
         self.reads = reads
@@ -144,6 +160,7 @@ class Resource(Entrypoint):  # type: ignore[misc]  # nameko has no types
         self._query = query
         self._takes_key = takes_key
         self._open_to_excluded = open_to_excluded
+        self._share = share
 
     def setup(self) -> None:
         self.server.register_provider(self)
@@ -163,6 +180,7 @@ class Resource(Entrypoint):  # type: ignore[misc]  # nameko has no types
             query=self._query,
             takes_key=self._takes_key,
             open_to_excluded=self._open_to_excluded,
+            share=self._share,
             handle_request=self._respond,
         )
 

@@ -45,16 +45,19 @@ class GroupCommit(Generic[C, R]):
         apply: Apply[C, R],
         *,
         after_commit: Callable[[], None],
+        weigh: Callable[[C], int] = lambda _command: 1,
         most: int = 256,
         bound: int = 5_000,
     ) -> None:
-        """most: commands per transaction; bound: waiting callers, above which further ones are refused.
+        """most: weight of a transaction's commands, unless a single one weighs more.
 
-        after_commit: called once per transaction; must not raise.
+        bound: waiting callers, above which further ones are refused. after_commit: called once per
+        transaction; must not raise.
         """
         self._database = database
         self._apply = apply
         self._after_commit = after_commit
+        self._weigh = weigh
         self._most = most
         self._bound = bound
         self._waiting: deque[_Waiting[C, R]] = deque()
@@ -82,7 +85,11 @@ class GroupCommit(Generic[C, R]):
         return cast(R, mine.result)
 
     def _lead(self) -> None:
-        group = [self._waiting.popleft() for _ in range(min(self._most, len(self._waiting)))]
+        group = [self._waiting.popleft()]
+        weight = self._weigh(group[0].command)
+        # A transaction blocks the process on SQLite, so one with many large commands would delay everybody.
+        while self._waiting and (weight := weight + self._weigh(self._waiting[0].command)) <= self._most:
+            group.append(self._waiting.popleft())
         try:
             self._commit(group)
         except DatabaseUnavailable as error:

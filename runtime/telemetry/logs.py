@@ -1,8 +1,9 @@
 """Structured logs: JSON lines on stderr that cannot contain a person's data by accident.
 
-Three rules ensure that. Only the fields in `FIELDS` leave the process. An exception is written as its class
+Four rules ensure that. Only the fields in `FIELDS` leave the process. An exception is written as its class
 and the frames of our own code; its text only when it is a `KopuroError`, whose texts never repeat content.
-The same holds for an exception among a message's arguments, because libraries log them as text.
+The same holds for an exception among a message's arguments, because libraries log them as text. A library's
+message is written with its numbers only; other arguments, which can be a part of a request, by their class.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ class JsonFormatter(logging.Formatter):
             "level": record.levelname.lower(),
             "service": self._service,
             "logger": record.name,
-            "message": _message(record),
+            "message": _message(record, foreign=record.name.partition(".")[0] not in self._packages),
         }
         at = trace.current()
         if at is not None:
@@ -125,13 +126,31 @@ def configure(service: str, packages: Iterable[str], stream: TextIO = sys.stderr
     sys.unraisablehook = unraisable_hook
 
 
-def _message(record: logging.LogRecord) -> str:
+def _message(record: logging.LogRecord, *, foreign: bool) -> str:
     if isinstance(record.msg, BaseException):
         return describe(record.msg)
+    if foreign and record.args:
+        return _of_library(record)
     if isinstance(record.args, tuple) and any(isinstance(a, BaseException) for a in record.args):
         args = tuple(describe(a) if isinstance(a, BaseException) else a for a in record.args)
         return str(record.msg) % args
     return record.getMessage()
+
+
+def _of_library(record: logging.LogRecord) -> str:
+    arguments = record.args
+    try:
+        if isinstance(arguments, tuple):
+            return str(record.msg) % tuple(map(_harmless, arguments))
+        return str(record.msg) % {name: _harmless(value) for name, value in (arguments or {}).items()}
+    except (TypeError, ValueError):  # a number's format with a class's name, or too few arguments
+        return str(record.msg)
+
+
+def _harmless(value: object) -> object:
+    if isinstance(value, BaseException):
+        return describe(value)
+    return value if isinstance(value, int | float) else type(value).__name__
 
 
 def _plain(value: object) -> object:

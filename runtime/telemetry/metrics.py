@@ -56,3 +56,25 @@ class HttpMetrics:
             self._children[key] = children
         children[0].inc()
         children[1].observe(seconds)
+
+
+_CONNECTIONS = {
+    "public": ("kopuro_public_connections", "kopuro_public_connections_refused"),
+    "operations": ("kopuro_operations_connections", "kopuro_operations_connections_refused"),
+}
+
+
+class ConnectionMetrics:
+    """The open and the refused connections of one port, `public` or `operations`."""
+
+    def __init__(self, registry: CollectorRegistry, port: str) -> None:
+        open_name, refused_name = _CONNECTIONS[port]
+        open_connections = Gauge(open_name, "Open connections of the port", registry=registry)
+        refused = Counter(
+            refused_name,
+            "Connections refused because the port or their address had its most",
+            registry=registry,
+        )
+        self.opened = open_connections.inc
+        self.closed = open_connections.dec
+        self.refused = refused.inc

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 import eventlet
 
 from contracts.errors import Refused
+from runtime.web import deadlines
 from runtime.web.chunks import BadChunk
 
 DEFAULT_LIMIT: Final = 1024 * 1024
-READ_SECONDS: Final = 30.0
-_PIECE: Final = 64 * 1024
+_SEGMENT: Final = 64 * 1024
 
 
 def read_body(environ: dict[str, Any], limit: int) -> bytes:
@@ -19,8 +22,9 @@ def read_body(environ: dict[str, Any], limit: int) -> bytes:
 
     Raises Refused: `unsupported-content-encoding` for a compressed body; `body-too-large` as soon as the
     size is known, which is before the first byte when it is announced; `malformed-request` when the body
-    does not match its framing, with status 408 when it takes longer than READ_SECONDS. After any of these,
-    the connection must be closed unless the announced rest is read first.
+    does not match its framing, with status 408 when it arrives too slowly: the first 64 KiB within
+    BODY_SECONDS, the rest at LOWEST_RATE. After any of these, the connection must be closed unless the
+    announced rest is read first.
     """
     coding = environ.get("HTTP_CONTENT_ENCODING", "identity")
     if coding.lower() != "identity":
@@ -32,14 +36,13 @@ def read_body(environ: dict[str, Any], limit: int) -> bytes:
     if not chunked and length == 0:
         return b""
     try:
-        with eventlet.Timeout(READ_SECONDS, exception=False):
-            stream = environ["wsgi.input"]
-            return _read_chunks(stream, limit) if chunked else _read_exactly(stream, length)
+        if chunked:
+            return _read_chunks(environ["wsgi.input"], limit)
+        return _read_exactly(environ["wsgi.input"], length)
     except BadChunk:
         raise Refused("malformed-request", "The chunked body is malformed.") from None
     except OSError:
         raise Refused("malformed-request", "The body ended before it was complete.") from None
-    raise Refused("malformed-request", f"The body did not arrive within {READ_SECONDS:.0f} s.", status=408)
 
 
 def is_chunked(environ: dict[str, Any]) -> bool:
@@ -53,21 +56,54 @@ def announces_more_than(environ: dict[str, Any], size: int) -> bool:
 
 
 def _read_exactly(stream: Any, length: int) -> bytes:
-    body: bytes = stream.read(length)
-    if len(body) < length:
-        raise ConnectionError
-    return body
+    started = time.monotonic()
+    segments: list[bytes] = []
+    received = 0
+    while received < length:
+        with _deadline(started, received):
+            segment: bytes = stream.read(min(_SEGMENT, length - received))
+        if not segment:
+            raise ConnectionError
+        segments.append(segment)
+        received += len(segment)
+    return b"".join(segments)
 
 
 def _read_chunks(stream: Any, limit: int) -> bytes:
+    started = time.monotonic()
     pieces: list[bytes] = []
-    size = 0
-    while piece := stream.read(min(_PIECE, limit + 1 - size)):
-        pieces.append(piece)
-        size += len(piece)
-        if size > limit:
-            raise _too_large(limit)
-    return b"".join(pieces)
+    received = counted = 0
+    while True:
+        # A new deadline for each segment, not for each chunk: a chunk can be as short as one byte.
+        with _deadline(started, counted := received):
+            while received - counted < _SEGMENT:
+                piece = stream.read(min(_SEGMENT, limit + 1 - received))
+                if not piece:
+                    return b"".join(pieces)
+                pieces.append(piece)
+                received += len(piece)
+                if received > limit:
+                    raise _too_large(limit)
+
+
+@contextmanager
+def _deadline(started: float, received: int) -> Iterator[None]:
+    """Bound the reading of the next segment. Each received byte earns the time it takes at LOWEST_RATE."""
+    earned = deadlines.BODY_SECONDS + received / deadlines.LOWEST_RATE
+    timeout = eventlet.Timeout(max(0.001, started + earned - time.monotonic()))
+    try:
+        yield
+    except (eventlet.Timeout, TimeoutError) as fault:
+        if isinstance(fault, eventlet.Timeout) and fault is not timeout:
+            raise
+        raise Refused(
+            "malformed-request",
+            f"The body arrived too slowly: the first {_SEGMENT} bytes must arrive within"
+            f" {deadlines.BODY_SECONDS:.0f} s, the rest at {deadlines.LOWEST_RATE} bytes per second.",
+            status=408,
+        ) from None
+    finally:
+        timeout.cancel()
 
 
 def _too_large(limit: int) -> Refused:

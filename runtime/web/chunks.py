@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import Any, Final
 
 _LONGEST_LINE: Final = 8192
 _LARGEST_TRAILERS: Final = 64 * 1024
+# Bytes of chunk lines, and for each chunk as many as reading it costs: at most 16,384 chunks.
+_LARGEST_OVERHEAD: Final = 1024 * 1024
+_CHUNK_COST: Final = 64
+_CHUNKS_PER_TURN: Final = 64
 # Sixteen digits can overflow a 64-bit integer; all parsers agree on fifteen. Extensions are ignored (§7.1.1).
 _CHUNK_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})(?:;[\t\x20-\x7e\x80-\xff]*)?\r\n")
 _TRAILER_LINE: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*\r\n")
@@ -17,19 +22,23 @@ class BadChunk(ValueError):
 
 
 class Chunks:
-    """A chunked body. file: the connection, positioned after the head."""
+    """A chunked body. file: the connection, positioned after the head. ended: the last chunk was read."""
 
     def __init__(self, file: Any) -> None:
         self._file = file
         self._left = 0  # unread bytes of the current chunk
-        self._ended = False
+        self.ended = False
+        self._overhead = 0
+        self._count = 0
 
     def read(self, size: int) -> bytes:
         """Read 1 to `size` bytes; return none when the body has ended. Raises BadChunk."""
-        if self._ended:
+        if self.ended:
             return b""
         if self._left == 0:
-            match = _CHUNK_LINE.fullmatch(self._file.readline(_LONGEST_LINE))
+            line = self._file.readline(_LONGEST_LINE)
+            self._spend(len(line))
+            match = _CHUNK_LINE.fullmatch(line)
             if match is None:
                 raise BadChunk("a chunk's size is not a hexadecimal number on a line of its own")
             self._left = int(match[1], 16)
@@ -44,10 +53,19 @@ class Chunks:
             raise BadChunk("a chunk is longer than its size says")
         return piece
 
+    def _spend(self, size: int) -> None:
+        """Count a chunk line against the limit; without one, a body of tiny chunks costs seconds of CPU."""
+        self._overhead += size + _CHUNK_COST
+        if self._overhead > _LARGEST_OVERHEAD:
+            raise BadChunk("the body has too many chunks for its size")
+        self._count += 1
+        if self._count % _CHUNKS_PER_TURN == 0:
+            time.sleep(0)  # chunks that have arrived are read without waiting: let other requests run
+
     def _skip_trailers(self) -> None:
         size = 0
         while (line := self._file.readline(_LONGEST_LINE)) != b"\r\n":
             size += len(line)
             if size > _LARGEST_TRAILERS or _TRAILER_LINE.fullmatch(line) is None:
                 raise BadChunk("the last chunk is not followed by valid trailers")
-        self._ended = True
+        self.ended = True

@@ -10,10 +10,17 @@ from urllib.parse import parse_qsl
 import orjson
 
 from contracts.errors import Defect, PointerError, Refused, pointer
+from contracts.json_limits import (
+    MAXIMUM_DEPTH,
+    MOST_VALUES,
+    SEPARATORS_PER_VALUE,
+    is_too_deep,
+    is_too_large,
+    separators,
+)
 from contracts.json_names import repeated_name, walk
 from runtime.access.tokens import Principal
 
-MAXIMUM_DEPTH: Final = 64
 _MAXIMUM_PARAMETERS: Final = 64
 _BACKSLASH: Final = ord("\\")
 _LONGEST_NAME: Final = 64  # of a parameter that a problem repeats
@@ -49,7 +56,7 @@ class Request:
         return self.caller
 
     def json(self) -> Any:
-        """Return the body as JSON (RFC 8259). Raises Refused `malformed-json`, `duplicate-name`."""
+        """Return the body as JSON (RFC 8259). Raises what `parse_json` raises."""
         return parse_json(self.body)
 
     def form(self) -> dict[str, str]:
@@ -61,24 +68,30 @@ class Request:
         return parse_parameters(text)
 
 
-def parse_json(body: bytes) -> Any:
+def parse_json(body: bytes, *, most_values: int | None = MOST_VALUES) -> Any:
     """Parse JSON nested at most MAXIMUM_DEPTH deep and without NUL characters (PostgreSQL cannot store them).
 
-    Raises Refused `malformed-json`, `duplicate-name`; the detail never repeats a part of the body.
+    most_values: in all its arrays and objects together; None for a file of the operator's own.
+    Raises Refused `malformed-json`, `duplicate-name`, and `body-too-large` for too many values, before they
+    are parsed if the commas and brackets show it; the detail never repeats a part of the body.
     """
+    marks = separators(body)
+    if most_values is not None and marks > (most := most_values * SEPARATORS_PER_VALUE):
+        raise Refused("body-too-large", f"A document has at most {most} commas and opening brackets.")
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as fault:
         raise Refused(
             "malformed-json", f"The error is at line {fault.lineno}, column {fault.colno}."
         ) from None
-    # A document with at most MAXIMUM_DEPTH brackets cannot be too deep, so most documents need no walk.
-    deep = len(body) > MAXIMUM_DEPTH and body.count(b"[") + body.count(b"{") > MAXIMUM_DEPTH
+    if most_values is not None and marks >= most_values and is_too_large(document, most_values):
+        raise Refused("body-too-large", f"A document has at most {most_values} values.")
+    # A document with at most MAXIMUM_DEPTH brackets cannot be too deep.
+    if marks > MAXIMUM_DEPTH and is_too_deep(document):
+        raise Refused("malformed-json", f"The body is nested more than {MAXIMUM_DEPTH} levels deep.")
     # Most bodies contain no escape at all, and one byte is found much faster than several.
-    if deep or (_BACKSLASH in body and b"\\u0000" in body):
+    if _BACKSLASH in body and b"\\u0000" in body:
         for path, value in walk(document):
-            if len(path) >= MAXIMUM_DEPTH and isinstance(value, dict | list):
-                raise Refused("malformed-json", f"The body is nested more than {MAXIMUM_DEPTH} levels deep.")
             if _has_nul(value):
                 where = PointerError(pointer=pointer(path), detail="Must not contain a NUL character.")
                 raise Refused("malformed-json", "A text contains a NUL character.", errors=(where,))

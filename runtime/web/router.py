@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
@@ -13,14 +14,15 @@ from werkzeug.exceptions import MethodNotAllowed, NotFound
 from werkzeug.routing import Map, RequestRedirect, Rule
 
 from contracts.errors import Refused
+from runtime.access.caller_limits import CallerLimits, Share
 from runtime.access.gate import Gate
 from runtime.access.tokens import Principal
 from runtime.telemetry import trace
 from runtime.telemetry.metrics import HttpMetrics
 from runtime.web import problems
 from runtime.web.body import announces_more_than, read_body
-from runtime.web.listener import close_after_response
 from runtime.web.path import decode_path
+from runtime.web.protocol import close_after_response
 from runtime.web.request import Request, parse_parameters, require_known
 from runtime.web.response import Response
 
@@ -41,7 +43,7 @@ class Route:
 
     limit: the largest body in bytes. query: the permitted query parameters. takes_key: whether a repetition
     with the same Idempotency-Key has no second effect. open_to_excluded: excluded organisations may call it;
-    the handler decides what they get.
+    the handler decides what they get. share: what the requests of one caller are counted in.
     """
 
     method: str
@@ -52,6 +54,12 @@ class Route:
     query: frozenset[str] = frozenset()
     takes_key: bool = False
     open_to_excluded: bool = False
+    share: Share | None = None  # None: reads or changes, by the method
+
+    @property
+    def counted_in(self) -> Share:
+        """Return the share of the caller's requests."""
+        return self.share or (Share.read if self.method == "GET" else Share.change)
 
 
 class Router:
@@ -71,6 +79,7 @@ class Router:
         self._adapter = url_map.bind("")
         self._gate = gate
         self._metrics = metrics
+        self._limits = CallerLimits()
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
         started = time.perf_counter()
@@ -100,21 +109,22 @@ class Router:
             query = parse_parameters(environ.get("QUERY_STRING", ""))
             require_known(query, route.query)
             _refuse_unsupported_key(environ, route)
-            reading = True
-            body = read_body(environ, route.limit)
-            reading = False
-            body_read = True
-            request = Request(
-                method=route.method,
-                route=route.url,
-                path_params=values,
-                query_params=query,
-                headers=_headers(environ),
-                body=body,
-                caller=caller,
-                reauthorize=partial(self._caller, environ, route),
-            )
-            response = route.handle_request(request, at)
+            with self._slot(caller, route):
+                reading = True
+                body = read_body(environ, route.limit)
+                reading = False
+                body_read = True
+                request = Request(
+                    method=route.method,
+                    route=route.url,
+                    path_params=values,
+                    query_params=query,
+                    headers=_headers(environ),
+                    body=body,
+                    caller=caller,
+                    reauthorize=partial(self._caller, environ, route),
+                )
+                response = route.handle_request(request, at)
         except MethodNotAllowed as fault:
             response = problems.method_not_allowed(list(fault.valid_methods or ()))
         except (NotFound, RequestRedirect):
@@ -125,6 +135,9 @@ class Router:
         if reading or (not body_read and announces_more_than(environ, _UNREAD_TOLERATED)):
             close_after_response(environ)
         return template, response
+
+    def _slot(self, caller: Principal | None, route: Route) -> AbstractContextManager[None]:
+        return nullcontext() if caller is None else self._limits.slot(caller.id, route.counted_in)
 
     def _caller(self, environ: dict[str, Any], route: Route) -> Principal | None:
         if route.roles is None:

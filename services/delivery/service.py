@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from runtime.access.caller_limits import Share
 from runtime.access.reads import Reads
 from runtime.entrypoints.batches import batches
 from runtime.entrypoints.resource import resource
@@ -23,7 +24,14 @@ class DeliveryService(WebService):
     name = "delivery"
     handlers: DeliveryParts
 
-    @resource("GET", "/v1/mailbox", roles=OWNERS, query={"after", "limit", "wait"}, reads=Reads.recorded)
+    @resource(
+        "GET",
+        "/v1/mailbox",
+        roles=OWNERS,
+        query={"after", "limit", "wait"},
+        reads=Reads.recorded,
+        share=Share.long_poll,
+    )
     def mailbox(self, request: Request) -> Response:
         return api.mailbox(self.handlers.mailbox, request)
 

@@ -65,7 +65,7 @@ class Fault:
 def read_entries(file: Path, admit: Callable[[object], Any], faults: list[Fault]) -> list[Any]:
     """Return the entries in a file; append its errors to `faults`."""
     try:
-        records = parse_json(file.read_bytes())
+        records = parse_json(file.read_bytes(), most_values=None)
     except OSError:
         faults.append(Fault(file=file, index=None, pointer="", detail="The file cannot be read."))
         return []

@@ -22,6 +22,7 @@ from runtime.messaging.ports import Outgoing
 from runtime.storage.database import Database
 from runtime.storage.group_commit import GroupCommit
 from runtime.storage.pruning import prune
+from runtime.turn import Turn
 from services.intake.domain.admission import Admission, Caller, Claim, Prepared, Refusal, UsedKey
 from services.intake.domain.command import (
     AcceptOffer,
@@ -41,6 +42,9 @@ from services.intake.ports import AdmissionStore, Referrals
 
 # Above this many outbox messages, submissions are refused with a Retry-After.
 OUTBOX_BOUND = 100_000
+
+# A transaction blocks the process on SQLite: this many take some 20 ms.
+ADMISSIONS_PER_COMMIT = 200
 
 IDEMPOTENCY_KEYS_KEPT = KEYS_KEPT
 
@@ -85,7 +89,7 @@ class IntakeHandlers:
         self._backlog = backlog
         self._outbox_bound = outbox_bound
         self._commits = GroupCommit[Sequence[Admission], Sequence[Result]](
-            database, self._record, after_commit=after_commit
+            database, self._record, after_commit=after_commit, weigh=len
         )
 
     def submit_referral(self, caller: Caller, submission: ReferralSubmission, claim: Claim | None) -> str:
@@ -138,10 +142,22 @@ class IntakeHandlers:
         ]
 
     def admit_all(self, admissions: Sequence[Admission]) -> Sequence[Result]:
-        """Return each admission's id once it is committed, or its refusal. Raises Unavailable."""
+        """Return each admission's id once it is committed, or its refusal.
+
+        Raises Unavailable when none is committed; later it is the result of those that are not.
+        """
         if self._backlog() > self._outbox_bound:
             raise Unavailable("Too many messages are waiting for the broker. Try again later.", retry_after=5)
-        return self._commits.submit(admissions) if admissions else ()
+        results: list[Result] = []
+        for start in range(0, len(admissions), ADMISSIONS_PER_COMMIT):
+            try:
+                results += self._commits.submit(admissions[start : start + ADMISSIONS_PER_COMMIT])
+            except Unavailable as error:
+                if not results:
+                    raise
+                results += [error] * (len(admissions) - len(results))
+                break
+        return results
 
     def submit_command(self, caller: Caller, command: Command) -> str:
         """Submit a party's command about its offer or referral; return the submission's id.
@@ -155,7 +171,9 @@ class IntakeHandlers:
         """Return the admission of each command, or its refusal."""
         known = self._known_subjects(caller.organization, commands)
         prepared: list[Prepared] = []
+        turn = Turn()
         for one in commands:
+            turn.end_if_over()
             claim = one.claim and one.claim.understood_as(name_of(one.body), one.subject, one.body)
             try:
                 prepared.append(self._prepared_command(caller, one, known, claim))

@@ -1,23 +1,25 @@
 """NDJSON batches: one submission a line, one result a line, in the same order.
 
-An invalid line is refused on its own; the valid lines are admitted together in one transaction. An empty
-line counts towards the line numbers but has no result. A line without an `idempotency_key` of its own is
-identified by the batch's `Idempotency-Key` and the line number.
+An invalid line is refused on its own; the valid lines are admitted together, up to 200 in one transaction.
+When the database fails between two of these, the lines that follow are answered 503. An empty line counts
+towards the line numbers but has no result. A line without an `idempotency_key` of its own is identified by
+the batch's `Idempotency-Key` and the line number.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import re
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from contracts.errors import PointerError, Refused, Unavailable
 from contracts.identifiers import UUID_PATTERN
+from contracts.jose import LONGEST_SEALED
 from contracts.records import load
 from contracts.referral import ReferralSubmission
+from runtime.turn import Turn
 from runtime.web.request import parse_json
 from runtime.web.response import Response
 from services.intake.domain.admission import (
@@ -34,7 +36,8 @@ from services.intake.handlers import Command, IntakeHandlers, Result, refusal
 
 BODY_LIMIT = 8 * 1024 * 1024
 MAXIMUM_LINES = 1000
-_LINES_PER_TURN = 20  # some 3 ms
+LONGEST_LINE = LONGEST_SEALED + 64 * 1024  # bytes: as much as a referral of its own (`api.SEALED_LIMIT`)
+MOST_VALUES = 1000  # of one line; a referral with every list at its longest has some 400
 _KEY = "idempotency_key"
 
 T = TypeVar("T")
@@ -65,7 +68,9 @@ class _Line:
         # The batch's key applies until the line's own key has been read.
         claim = self._claim(None)
         try:
-            document = parse_json(self.text)
+            if len(self.text) > LONGEST_LINE:
+                raise Refused("body-too-large", f"A line has at most {LONGEST_LINE} bytes.")
+            document = parse_json(self.text, most_values=MOST_VALUES)
             key = document.pop(_KEY, None) if isinstance(document, dict) else None
             if key is not None and not isinstance(key, str):
                 raise _incorrect(_KEY, "Must be a string.")
@@ -109,11 +114,11 @@ def _each(caller: Caller, batch: Batch, parse: Callable[[Any, Claim | None], T])
     if len(lines) > MAXIMUM_LINES and lines.pop().strip():
         raise Refused("body-too-large", f"A batch has at most {MAXIMUM_LINES} lines.")
     parsed: dict[int, T | Refusal] = {}
+    turn = Turn()
     for number, text in enumerate(lines, start=1):
         if text.strip():
             parsed[number] = _Line(caller, number, text, batch.key).read(parse)
-        if number % _LINES_PER_TURN == 0:
-            time.sleep(0)  # yields, so that a long batch does not block other requests
+        turn.end_if_over()
     return parsed
 
 

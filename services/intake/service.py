@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from runtime.access.caller_limits import Share
 from runtime.access.reads import Reads
 from runtime.entrypoints.batches import batches
 from runtime.entrypoints.resource import resource
@@ -20,13 +21,17 @@ READERS = api.PARTNERS | api.OVERSIGHT
 Method = Callable[[Any, Request], Response]
 
 
-def submission(url: str, *, limit: int = DEFAULT_LIMIT) -> Callable[[Method], Method]:
+def submission(
+    url: str, *, limit: int = DEFAULT_LIMIT, share: Share | None = None
+) -> Callable[[Method], Method]:
     """Make the decorated method handle submissions of partners.
 
     An excluded organisation still gets the first answer to a submission that it repeats; see
     `IntakeHandlers.answer_all`.
     """
-    return resource("POST", url, roles=api.PARTNERS, limit=limit, takes_key=True, open_to_excluded=True)
+    return resource(
+        "POST", url, roles=api.PARTNERS, limit=limit, takes_key=True, open_to_excluded=True, share=share
+    )
 
 
 class IntakeService(WebService):
@@ -39,11 +44,11 @@ class IntakeService(WebService):
     def submit(self, request: Request) -> Response:
         return api.submit_referral(self.handlers.api, request)
 
-    @submission("/v1/referrals:batch", limit=ndjson.BODY_LIMIT)
+    @submission("/v1/referrals:batch", limit=ndjson.BODY_LIMIT, share=Share.batch)
     def submit_batch(self, request: Request) -> Response:
         return api.submit_referral_batch(self.handlers.api, request)
 
-    @submission("/v1/submissions:batch", limit=ndjson.BODY_LIMIT)
+    @submission("/v1/submissions:batch", limit=ndjson.BODY_LIMIT, share=Share.batch)
     def submit_command_batch(self, request: Request) -> Response:
         return api.submit_command_batch(self.handlers.api, request)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -222,6 +223,34 @@ def test_waiting_requests_do_not_block_others(sample: SampleProcess) -> None:
         assert httpx.get(sample.url + "/v1/ping").status_code == 200
         assert not any(wait.done() for wait in waits)
         assert {wait.result().status_code for wait in waits} == {200}
+
+
+def test_flood_of_one_caller_waits_for_its_own_requests_only(sample: SampleProcess) -> None:
+    """Twice as many requests as a caller may have in progress, each of a second."""
+    flood = 32
+    with ThreadPoolExecutor(flood) as callers:
+        headers = sample.token("partner")
+        held = [
+            callers.submit(httpx.get, sample.url + "/v1/hold?seconds=1", headers=headers, timeout=60)
+            for _ in range(flood)
+        ]
+        _until_in_flight(sample, flood)
+        started = time.monotonic()
+        other = sample.token("partner", client="other")
+        assert httpx.get(sample.url + "/v1/hold?seconds=0", headers=other, timeout=60).status_code == 200
+        assert sum(one.done() for one in held) < flood
+        assert {one.result().status_code for one in held} == {200}
+        assert time.monotonic() - started > 1  # the second half waited for the first
+
+
+def _until_in_flight(sample: SampleProcess, count: int) -> None:
+    end = time.monotonic() + 20
+    while (
+        f"kopuro_http_requests_in_flight {float(count)}"
+        not in httpx.get(sample.operations_url + "/metrics", timeout=20).text
+        and time.monotonic() < end
+    ):
+        time.sleep(0.05)
 
 
 def test_discovery_is_served_without_token(sample: SampleProcess) -> None:

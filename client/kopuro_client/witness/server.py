@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -33,8 +34,6 @@ def serve(witness: Witness, host: str, port: int, *, complain: Callable[[str], N
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True  # a body after its head would wait 40 ms for the head's ACK
         timeout = SILENCE
-        server_version = "kopuro-witness"
-        sys_version = ""
 
         def setup(self) -> None:
             super().setup()
@@ -90,7 +89,9 @@ def serve(witness: Witness, host: str, port: int, *, complain: Callable[[str], N
 
         def _send(self, response: WitnessResponse) -> None:
             content = response.body.encode()
-            self.send_response(response.status)
+            # Not `send_response`: it also names the server.
+            self.send_response_only(response.status)
+            self.send_header("Date", self.date_time_string())
             self.send_header("Content-Type", response.content_type)
             self.send_header("Content-Length", str(len(content)))
             self.send_header("Connection", "close")
@@ -106,9 +107,20 @@ def serve(witness: Witness, host: str, port: int, *, complain: Callable[[str], N
             self.request_version = "HTTP/1.1"
             self._send(WitnessResponse(status=code, body="invalid request\n"))
 
-    server = ThreadingHTTPServer((host, port), Handler)
-    server.daemon_threads = True
+    server = _Server((host, port), Handler)
+    server.complain = complain
     return server
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    complain: Callable[[str], None]
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Report an exception's class: the standard library prints its text, which can quote a request."""
+        fault = sys.exc_info()[1]
+        if not isinstance(fault, OSError):  # OSError: the client broke the connection
+            self.complain(f"a request failed with {type(fault).__name__}")
 
 
 def _is_framed_clearly(headers: Message) -> bool:

@@ -9,11 +9,15 @@ import orjson
 
 from contracts.case import Case, Document
 from contracts.errors import PointerError, Refused
+from contracts.json_limits import SEPARATORS_PER_VALUE, is_too_large, separators
 from contracts.json_names import repeated_name
 from contracts.records import load
 from services.vault.domain.sealed import unreadable
 
 _CONTRACT_NAMES: Final = frozenset(field.name for record in (Case, Document) for field in fields(record))
+
+# The longest case has some 100 values; its narrative alone may have 20,000 commas.
+_MOST_VALUES: Final = 10_000
 
 
 def check_content(plaintext: bytes) -> None:
@@ -22,10 +26,14 @@ def check_content(plaintext: bytes) -> None:
     Pointers contain only the contract's field names: an unknown field's name is the sender's text and may
     even be the person's name.
     """
+    if separators(plaintext) > _MOST_VALUES * SEPARATORS_PER_VALUE:
+        raise unreadable("The opened case has too many commas and brackets.")
     try:
         document = orjson.loads(plaintext)
     except orjson.JSONDecodeError:
         raise unreadable("The opened case is not JSON.") from None
+    if is_too_large(document, _MOST_VALUES):
+        raise unreadable(f"The opened case has more than {_MOST_VALUES} values.")
     try:
         load(Case, document, slug="case-unreadable")
     except Refused as refused:

@@ -15,7 +15,8 @@ from runtime.settings import Settings
 from tests.runtime.sample_service.handlers import Handlers
 
 CLIENTS = {
-    "sample": RegisteredClient(principal="kg.sample", roles=frozenset({"partner", "auditor"}), live=True)
+    "sample": RegisteredClient(principal="kg.sample", roles=frozenset({"partner", "auditor"}), live=True),
+    "other": RegisteredClient(principal="kg.other", roles=frozenset({"partner"}), live=True),
 }
 EXCLUDED = "kg.excluded"  # an organisation that may not use the hub
 

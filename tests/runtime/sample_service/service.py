@@ -38,6 +38,10 @@ class SampleService(WebService):
     def wait(self, request: Request) -> Response:
         return api.wait(self.handlers, request)
 
+    @resource("GET", "/v1/hold", roles=PARTNERS, query={"seconds"})
+    def hold(self, request: Request) -> Response:
+        return api.wait(self.handlers, request)
+
     @resource("GET", "/v1/block", roles=None, query={"seconds"})
     def block(self, request: Request) -> Response:
         return api.block(self.handlers, request)

@@ -91,3 +91,12 @@ def test_approval_policy_is_two_person_unless_it_says_otherwise() -> None:
     assert faults({**GOOD, "KOPURO_APPROVALS": "nobody"}) == [
         "KOPURO_APPROVALS is neither two-person nor one-person"
     ]
+
+
+@pytest.mark.parametrize("name", ["KOPURO_CONNECTIONS", "KOPURO_CONNECTIONS_PER_ADDRESS"])
+def test_connection_limits_are_optional_positive_numbers(name: str) -> None:
+    field = name.removeprefix("KOPURO_").lower()
+    assert getattr(Settings.from_environment(GOOD), field) is None
+    assert getattr(Settings.from_environment({**GOOD, name: "300"}), field) == 300
+    for wrong in ("0", "-1", "many", "3.5"):
+        assert faults({**GOOD, name: wrong}) == [f"{name} is not a positive whole number"]

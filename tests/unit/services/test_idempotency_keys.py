@@ -21,7 +21,7 @@ from runtime.entrypoints.resource import Resource
 from runtime.identifiers import new_id
 from runtime.telemetry import trace
 from runtime.telemetry.metrics import HttpMetrics
-from runtime.web.listener import CONNECTION
+from runtime.web.protocol import CONNECTION
 from runtime.web.request import Request
 from runtime.web.response import Response
 from runtime.web.router import Route, Router

@@ -92,3 +92,30 @@ def test_slow_client_is_disconnected(port: int, monkeypatch: pytest.MonkeyPatch)
                 pass
             return
     pytest.fail("the connection is still open")
+
+
+def test_failed_request_is_reported_by_the_class_of_its_exception(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reported: list[str] = []
+    witness = Witness(
+        key=SigningKey.generate("w.example"), logs=[], record=WitnessRecord(tmp_path / "state"), now=lambda: 1
+    )
+
+    def fail(path: str) -> None:
+        raise RuntimeError(f"cannot serve {MARKER.decode()}")
+
+    monkeypatch.setattr(witness, "checkpoint", fail)
+    running = serve(witness, "127.0.0.1", 0, complain=reported.append)
+    threading.Thread(target=running.serve_forever, args=(0.02,), daemon=True).start()
+    try:
+        assert exchange(running.server_address[1], SECOND) == b""
+    finally:
+        running.shutdown()
+        running.server_close()
+    assert reported == ["a request failed with RuntimeError"]
+    assert MARKER.decode() not in capsys.readouterr().err
+
+
+def test_response_does_not_name_the_server(port: int) -> None:
+    assert b"\r\nserver:" not in exchange(port, SECOND).lower()

@@ -92,3 +92,19 @@ def test_exception_among_log_arguments_is_only_named(message: object, args: tupl
 
 def test_log_fields_do_not_clash_with_log_records() -> None:
     assert not FIELDS & set(logging.makeLogRecord({}).__dict__)
+
+
+@pytest.mark.parametrize(
+    ("message", "args"),
+    [
+        ("invalid request %r from %s", (f"GET /{PERSON}".encode(), PERSON)),
+        ("code %d of %s", (PERSON, PERSON)),
+        ("%(person)s has code %(code)d", ({"person": PERSON, "code": 3},)),
+    ],
+)
+def test_message_of_library_omits_its_arguments(message: str, args: tuple[object, ...]) -> None:
+    assert PERSON not in json.dumps(line(message, *args))
+
+
+def test_message_of_library_keeps_its_numbers() -> None:
+    assert line("%s: closed after %d s", PERSON, 3)["message"] == "str: closed after 3 s"

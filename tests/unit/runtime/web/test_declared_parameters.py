@@ -18,7 +18,7 @@ from runtime.clock import SystemClock
 from runtime.entrypoints.resource import Resource
 from runtime.telemetry import trace
 from runtime.telemetry.metrics import HttpMetrics
-from runtime.web.listener import CONNECTION
+from runtime.web.protocol import CONNECTION
 from runtime.web.request import Request
 from runtime.web.response import Response
 from runtime.web.router import Route, Router

@@ -18,7 +18,7 @@ from runtime.access.signer import TokenSigner
 from runtime.access.tokens import Principal, TokenVerifier
 from runtime.telemetry import trace
 from runtime.telemetry.metrics import HttpMetrics
-from runtime.web.listener import CONNECTION
+from runtime.web.protocol import CONNECTION
 from runtime.web.request import Request
 from runtime.web.response import Response
 from runtime.web.router import Route, Router

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import time
 
 import h11
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from contracts.errors import Refused
 from runtime.web.chunks import BadChunk, Chunks
-from runtime.web.head import Head, environment, read_head
+from runtime.web.head import LONGEST_LINE, BadHead, Head, environment, read_head
 from runtime.web.path import decode_path
 
 _SECOND = b"GET /second HTTP/1.1\r\nHost: y\r\n\r\n"
@@ -120,3 +121,19 @@ def test_path_with_empty_segment_is_refused(path: str) -> None:
     with pytest.raises(Refused) as refusal:
         decode_path(path)
     assert refusal.value.slug == "invalid-path"
+
+
+@pytest.mark.parametrize("end", [b"b\r\n", b"\x01\r\n"])
+def test_long_runs_of_spaces_in_headers_cost_little_time(end: bytes) -> None:
+    """A pattern that strips them itself takes seconds for a head of the largest size."""
+    line = b": a" + b" " * (LONGEST_LINE - 20) + end
+    lines = [
+        b"GET / HTTP/1.1\r\n",
+        b"Host: x\r\n",
+        *(b"X-%d" % number + line for number in range(7)),
+        b"\r\n",
+    ]
+    started = time.process_time()
+    with contextlib.suppress(BadHead):
+        read_head(lambda _size: lines.pop(0))
+    assert time.process_time() - started < 0.3

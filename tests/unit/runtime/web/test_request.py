@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import time
+
 import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.errors import Defect, Refused
-from runtime.web.request import MAXIMUM_DEPTH, Request, parse_json, parse_parameters
+from contracts.json_limits import MAXIMUM_DEPTH, MOST_VALUES, SEPARATORS_PER_VALUE
+from runtime.web.request import Request, parse_json, parse_parameters
 
 SECRET = "Toktogulova"
 
@@ -96,3 +99,38 @@ def test_form_is_parsed() -> None:
     assert request.form() == {"grant_type": "client_credentials", "scope": ""}
     with pytest.raises(Refused):
         Request(method="POST", route="/oauth/token", body="a=ш".encode()).form()
+
+
+def test_document_with_most_values_is_parsed_and_larger_refused() -> None:
+    assert len(parse_json(orjson.dumps([0] * (MOST_VALUES - 1)))) == MOST_VALUES - 1
+    larger: list[object] = [[0] * MOST_VALUES, {f"k{n}": 0 for n in range(MOST_VALUES)}, [[]] * MOST_VALUES]
+    for document in larger:
+        with pytest.raises(Refused) as caught:
+            parse_json(orjson.dumps(document))
+        assert (caught.value.slug, caught.value.status) == ("body-too-large", 413)
+        assert str(MOST_VALUES) in caught.value.detail
+        parse_json(orjson.dumps(document), most_values=None)
+
+
+def test_commas_in_texts_are_no_values() -> None:
+    parse_json(orjson.dumps([",[{" * MOST_VALUES]))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[" + b",".join([b"[" * 51 + b"]" * 51] * 80_000) + b"]",
+        b"{" + b",".join(b'"k%d":0' % number for number in range(600_000)) + b"}",
+        b"[" + b"{}," * 2_000_000 + b"0]",
+        b"[" * 8_000_000,
+        b'{"a":"' + b"," * 8_000_000,
+    ],
+    ids=["deep lists", "unknown fields", "empty objects", "brackets", "commas"],
+)
+def test_body_of_megabytes_is_refused_in_little_time(body: bytes) -> None:
+    started = time.process_time()
+    with pytest.raises(Refused) as caught:
+        parse_json(body)
+    assert time.process_time() - started < 0.5  # some 10 ms; parsing and walking it takes seconds
+    assert caught.value.slug == "body-too-large"
+    assert str(MOST_VALUES * SEPARATORS_PER_VALUE) in caught.value.detail

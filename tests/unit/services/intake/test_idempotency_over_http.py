@@ -13,9 +13,11 @@ from contracts.facts import AnswerSubmitted
 from contracts.queries import PartyQuery, ReferralQuery
 from runtime.access.tokens import Principal
 from runtime.clock import SystemClock
+from runtime.storage.database import DatabaseUnavailable
 from runtime.web.request import Request
 from services.intake import api, ndjson
 from services.intake.domain.members import Member
+from services.intake.handlers import ADMISSIONS_PER_COMMIT
 from tests.unit.services.intake.intake_fixture import IntakeBench
 from tests.unit.services.intake.samples import MOSCOW, OFFER, OSH, OSH_KID, REFERRAL, document, sealed
 
@@ -411,3 +413,37 @@ def test_repeated_submission_returns_first_id_when_its_body_would_be_refused_now
     assert (osh.refer_many(body, "b"), moscow.submit_many(line, "b")) == (referrals, answers)
     with pytest.raises(Refused):
         osh.refer(body, "unused")
+
+
+def test_batch_line_with_too_many_values_is_refused_and_others_admitted(bench: IntakeBench) -> None:
+    line = json.dumps(document()).encode()
+    large = json.dumps({**document(), "extra": [0] * 1000}).encode()
+    deep = b'{"a":' + b"[" * 51 + b"0" + b",0" * 500_000 + b"]" * 51 + b"}"
+    found = ApiClient(bench, OSH).refer_many(b"\n".join((large, line, deep)))
+    assert [one["status"] for one in found] == [413, 202, 413]
+    assert "1000" in found[0]["problem"]["detail"]
+
+
+def test_batch_whose_database_fails_in_between_answers_503_for_the_rest(
+    bench: IntakeBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = [{**document(), "idempotency_key": f"k{n}"} for n in range(ADMISSIONS_PER_COMMIT + 2)]
+    body = b"\n".join(json.dumps(line).encode() for line in lines)
+    record = bench.handlers._record
+    groups: list[int] = []
+
+    def fail_later(transaction: Any, commands: Any) -> Any:
+        groups.append(len(commands))
+        if len(groups) == 2:
+            raise DatabaseUnavailable("the database is away")
+        return record(transaction, commands)
+
+    monkeypatch.setattr(bench.handlers._commits, "_apply", fail_later)
+    client = ApiClient(bench, OSH)
+    found = client.refer_many(body, "monday")
+    assert [one["status"] for one in found] == [202] * ADMISSIONS_PER_COMMIT + [503] * 2
+    again = client.refer_many(body, "monday")
+    assert [one["id"] for one in again[:ADMISSIONS_PER_COMMIT]] == [
+        one["id"] for one in found[:ADMISSIONS_PER_COMMIT]
+    ]
+    assert {one["status"] for one in again} == {202}

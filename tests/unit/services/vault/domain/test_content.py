@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -54,3 +55,21 @@ def test_case_with_repeated_name_is_refused() -> None:
         check_content(b'{"name": "a", "name": "b"}')
     assert caught.value.slug == "case-unreadable"
     assert "more than once" in caught.value.detail
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"{" + b",".join(b'"k%d":0' % number for number in range(80_000)) + b"}",
+        b'{"name": "A", "phones": [' + b"[]," * 300_000 + b"[]]}",
+        b"{" + b",".join(b'"k%d":0' % number for number in range(20_000)) + b"}",
+    ],
+)
+def test_case_with_too_many_values_is_refused_in_little_time(content: bytes) -> None:
+    started = time.process_time()
+    assert "too many" in (detail := refusal(content).detail) or "more than" in detail
+    assert time.process_time() - started < 0.5
+
+
+def test_case_with_many_commas_in_its_narrative_passes() -> None:
+    check_content(json.dumps({"name": SECRET, "narrative": "," * 20_000}).encode())

@@ -1,0 +1,90 @@
+"""How many requests of one caller a service handles at a time, so that nobody's flood starves the others.
+
+Every request that a process handles gets its turn in each round of the event loop. So what one caller waits
+for grows with the number of requests of all callers in progress, and that number is bounded for each of them.
+Further requests wait for their caller's own, in the order of their arrival.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from contracts.errors import Unavailable
+
+WAIT_SECONDS: Final = 10.0
+_RETRY_AFTER: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class _Limit:
+    active: int
+    waiting: int
+
+
+class Share(Enum):
+    """The requests of a caller that count together. Reads do not keep the caller's submissions waiting."""
+
+    read = "read"
+    change = "change"
+    batch = "batch"
+    long_poll = "long poll"
+
+
+_LIMITS: Final = {
+    Share.read: _Limit(active=16, waiting=512),
+    Share.change: _Limit(active=16, waiting=512),
+    Share.batch: _Limit(active=2, waiting=32),  # each line costs as much as a request
+    Share.long_poll: _Limit(active=256, waiting=0),  # waits in its handler, which costs nothing
+}
+
+
+class _Requests:
+    """The requests of one caller and share. count: active and waiting."""
+
+    __slots__ = ("count", "slots")
+
+    def __init__(self, limit: _Limit) -> None:
+        self.count = 0
+        self.slots = threading.Semaphore(limit.active)
+
+
+class CallerLimits:
+    """The requests in progress by caller and share. Safe to share among greenlets."""
+
+    def __init__(self) -> None:
+        self._requests: dict[tuple[str, Share], _Requests] = {}
+
+    @contextmanager
+    def slot(self, caller: str, share: Share) -> Iterator[None]:
+        """Hold one of the caller's slots, waiting for it at most WAIT_SECONDS.
+
+        Raises Unavailable (503 with Retry-After) when too many requests wait, or none ends in time.
+        """
+        key = (caller, share)
+        limit = _LIMITS[share]
+        requests = self._requests.get(key)
+        if requests is None:
+            requests = self._requests[key] = _Requests(limit)
+        if requests.count >= limit.active + limit.waiting:
+            raise _too_many()
+        requests.count += 1
+        try:
+            if not requests.slots.acquire(timeout=WAIT_SECONDS):
+                raise _too_many()
+            try:
+                yield
+            finally:
+                requests.slots.release()
+        finally:
+            requests.count -= 1
+            if requests.count == 0:
+                del self._requests[key]
+
+
+def _too_many() -> Unavailable:
+    return Unavailable("Too many requests of this caller are in progress.", retry_after=_RETRY_AFTER)
