@@ -76,7 +76,7 @@ MADE: Final[Mapping[str, frozenset[str]]] = {
 # Tables without rows for a closed referral.
 EMPTY: Final = frozenset(
     {"outbox", "retries", "sealed_cases", "suspended_acceptors", "witnesses", "unfiled"}
-    | {"answers", "held_notes", "placement_keys"}
+    | {"answers", "demand", "held_notes", "placement_keys", "waiting"}
 )
 # Tables that do not grow with the referrals.
 STANDING: Final = frozenset({"replica", "manifests", "sealing_keys"})
