@@ -85,7 +85,7 @@ EMPTY: Final = frozenset(
         "witnesses",
         "unfiled",
     }
-    | {"answers", "held_notes", "placement_keys"}
+    | {"answers", "demand", "held_notes", "placement_keys", "waiting"}
 )
 # Tables that do not grow with the referrals.
 STANDING: Final = frozenset({"replica", "manifests", "sealing_keys"})

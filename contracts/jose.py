@@ -21,7 +21,13 @@ HEADER_MEMBERS: Final = frozenset({"alg", "enc", "kid", "cty", "typ", "epk", "ap
 CONTENT_KEY, IV, TAG = 32, 12, 16
 WRAPPED_KEY: Final = CONTENT_KEY + 8
 
-LONGEST_SEALED: Final = 1_048_576  # characters of a compact JWE
+# Characters of a compact JWE, as a partner may submit it.
+LONGEST_SEALED: Final = 1_048_576
+# The most by which sealing the same content again lengthens it. The ciphertext keeps its length; the hub's
+# header is 34 characters longer than the shortest that it accepts.
+RESEALING: Final = 256
+# Characters of a compact JWE on its way out of the hub, which may seal a case again up to four times.
+LONGEST_RESEALED: Final = LONGEST_SEALED + 4 * RESEALING
 
 # Whole groups of four characters, then none, two or three. The last of those has no spare bits set.
 _BASE64URL: Final = re.compile(

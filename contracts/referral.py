@@ -19,18 +19,18 @@ from contracts.codes import (
     Urgency,
 )
 from contracts.identifiers import Country, Language, NeedCode, OrganizationId, Pattern, Region
-from contracts.jose import LONGEST_SEALED
+from contracts.jose import LONGEST_RESEALED, LONGEST_SEALED
 from contracts.moments import PastMoment
 
 # RFC 7516 §7.1: five base64url parts.
-SealedText = Annotated[
-    str,
-    Length(max=LONGEST_SEALED),
-    Pattern(
-        r"^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]+$",
-        error="Must be a JWE in compact serialisation.",
-    ),
-]
+_COMPACT = Pattern(
+    r"^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]+$",
+    error="Must be a JWE in compact serialisation.",
+)
+# As a partner submits it.
+SealedText = Annotated[str, Length(max=LONGEST_SEALED), _COMPACT]
+# As the hub releases it, after sealing it again.
+ResealedText = Annotated[str, Length(max=LONGEST_RESEALED), _COMPACT]
 
 
 OptInKind = Annotated[

@@ -25,6 +25,8 @@ KEY_MANAGEMENT: Final = "ECDH-ES+A256KW"
 CONTENT_ENCRYPTION: Final = "A256GCM"
 CONTENT_TYPE: Final = "application/json"
 MAX_SEALED: Final = 1_048_576  # characters of a compact JWE; a hub refuses a longer one
+# A hub seals a case again, to the acceptor, and its header may be longer than the sender's.
+MAX_OPENED: Final = MAX_SEALED + 1024
 
 # Errors that the libraries raise for malformed input.
 _MALFORMED = (JoseError, ValueError, TypeError, KeyError, AttributeError, RecursionError)
@@ -33,7 +35,7 @@ _MALFORMED = (JoseError, ValueError, TypeError, KeyError, AttributeError, Recurs
 class _Registry(jwe.JWERegistry):
     """Raises the library's limit of 64 KiB, which is less than one scanned page."""
 
-    max_ciphertext_length = MAX_SEALED
+    max_ciphertext_length = MAX_OPENED
 
 
 _REGISTRY = _Registry(algorithms=[KEY_MANAGEMENT, CONTENT_ENCRYPTION])
@@ -91,8 +93,8 @@ def open_sealed(sealed: str, private_jwk: Mapping[str, Any]) -> dict[str, Any]:
     key = _key(private_jwk)
     if not key.is_private:
         raise SealingError("the given key is a public key; opening a case requires the private key")
-    if len(text(sealed, "a sealed case")) > MAX_SEALED:
-        raise _unreadable(f"the sealed case is longer than {MAX_SEALED} characters")
+    if len(text(sealed, "a sealed case")) > MAX_OPENED:
+        raise _unreadable(f"the sealed case is longer than {MAX_OPENED} characters")
     try:
         _check_header(_header(sealed), key.thumbprint())
         plaintext = jwe.decrypt_compact(sealed, key, registry=_REGISTRY).plaintext or b""

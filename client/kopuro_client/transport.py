@@ -14,6 +14,7 @@ from typing import Final, Self
 import httpx
 
 from kopuro_client.answers import error_of
+from kopuro_client.content_coding import DamagedError, TooLargeError, UnknownCodingError, read_body
 from kopuro_client.deadline import Deadline
 from kopuro_client.errors import (
     ClientError,
@@ -90,7 +91,11 @@ class Transport:
         self._away_lock = threading.Lock()
         self._http = httpx.Client(
             follow_redirects=False,  # bearer tokens go only to the URLs in the discovery document
-            headers={"Accept": "application/json", "User-Agent": "kopuro-client"},
+            headers={
+                "Accept": "application/json",
+                "Accept-Encoding": "gzip",
+                "User-Agent": "kopuro-client",
+            },
         )
 
     def close(self) -> None:
@@ -192,17 +197,27 @@ class Transport:
         return body
 
     def _body(self, response: httpx.Response) -> bytes:
-        """Return the whole decompressed body. Raises DefectError if it exceeds the limit."""
-        body = bytearray()
-        for chunk in response.iter_bytes():
-            body += chunk
-            if len(body) > self._largest_answer:
-                place = _place(str(response.request.url))
-                raise DefectError(
-                    f"the response from {place} has more than {self._largest_answer:,} bytes, "
-                    "the limit for a hub's response"
-                )
-        return bytes(body)
+        """Return the whole decompressed body.
+
+        Raises DefectError if it exceeds the limit, or for a content coding other than one gzip;
+        TransportError for a damaged one.
+        """
+        place = _place(str(response.request.url))
+        try:
+            return read_body(
+                response.iter_raw(), response.headers.get("Content-Encoding"), self._largest_answer
+            )
+        except TooLargeError as error:
+            raise DefectError(
+                f"the response from {place} has more than {self._largest_answer:,} bytes, "
+                "the limit for a hub's response"
+            ) from error
+        except UnknownCodingError as error:
+            raise DefectError(
+                f"the response from {place} has a content coding that was not asked for"
+            ) from error
+        except DamagedError as error:
+            raise TransportError(f"the response from {place} is damaged") from error
 
 
 def json_body(value: object) -> bytes:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from contracts.facts.fact import Fact, fact
 from contracts.identifiers import OfferId, OrganizationId, ReferralId
-from contracts.referral import SealedText
+from contracts.referral import ResealedText, SealedText
 from contracts.topology import CASES
 
 
@@ -40,7 +40,7 @@ class SealedCaseReleased(Fact):
     referral_id: ReferralId
     organization: OrganizationId
     kid: str
-    case: SealedText
+    case: ResealedText
 
 
 @fact("sealed_note.submitted", exchange=CASES, classification="sealed")

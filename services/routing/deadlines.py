@@ -1,4 +1,4 @@
-"""The timer that fires deadlines and acts on suspensions, by polling the database."""
+"""The timer that fires deadlines, acts on suspensions and decides unplaced referrals again, by polling."""
 
 from __future__ import annotations
 
@@ -50,6 +50,7 @@ class DeadlineTimer:
                     while self._commands.act_on_suspensions(self._clock.now()) >= DUE_AT_ONCE:
                         if self._stopping.is_set():
                             return
+                self._commands.decide_unplaced_again(self._clock.now())
                 if polls % POLLS_BETWEEN_RECALLS == 0:
                     self._commands.recall()
             except KopuroError as error:

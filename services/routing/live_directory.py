@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from sqlalchemy import Connection
@@ -29,6 +29,8 @@ class LiveDirectory:
         self._recalled: dict[str, Observation] = {}
         self._unsettled: list[tuple[Connection, Mapping[str, Observation]]] = []
         self._settling = threading.Lock()
+        # Organisations where a place may have become free since the last `take_changed`.
+        self._changed: set[str] = set()
 
     def absorb(self, records: Sequence[ReplicaRecord]) -> None:
         """Apply new and changed directory records."""
@@ -52,8 +54,28 @@ class LiveDirectory:
         self._unsettled.append((transaction, changes))
 
     def recall(self, observed: Mapping[str, Observation]) -> None:
-        """Replace the observations of these organisations by the database's values."""
+        """Replace the observations of these organisations by the database's values.
+
+        Call it within `settling`. An organisation whose values differ from the last ones counts as changed:
+        another process may have changed them.
+        """
+        self._changed |= {
+            organization
+            for organization, seen in observed.items()
+            if seen != self._recalled.get(organization)
+        }
         self._recalled.update(observed)
+
+    def take_changed(self) -> set[str]:
+        """Return and forget the organisations whose observations have changed."""
+        with self._settling:
+            changed, self._changed = self._changed, set()
+        return changed
+
+    def give_back(self, changed: Iterable[str]) -> None:
+        """Undo `take_changed` for these organisations."""
+        with self._settling:
+            self._changed |= set(changed)
 
     @contextmanager
     def settling(self) -> Iterator[set[str]]:
@@ -63,6 +85,9 @@ class LiveDirectory:
         """
         with self._settling:
             ended = [one for one in self._unsettled if one[0].closed]
-            yield {organization for _, changes in ended for organization in changes}
+            touched = {organization for _, changes in ended for organization in changes}
+            # Also if the values stay the same: a rollback frees the places that it had taken.
+            self._changed |= touched
+            yield touched
             for one in ended:
                 self._unsettled.remove(one)

@@ -13,6 +13,7 @@ from services.routing.domain.observation import Observation
 from services.routing.domain.recorded_decision import RecordedDecision
 from services.routing.domain.referral import Referral
 from services.routing.domain.timeline import TimelineEntry
+from services.routing.domain.waiting import Queue, WaitingReferral
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -109,6 +110,14 @@ class ReferralStore(Protocol):
         self, transaction: Connection, organizations: Collection[str]
     ) -> dict[str, Observation]:
         """Return the existing observations of these organisations."""
+        ...
+
+    def queues_at(self, transaction: Connection, organizations: Collection[str]) -> list[Queue]:
+        """Return the queues of unplaced referrals that wait for a place at one of the organisations."""
+        ...
+
+    def first_in(self, transaction: Connection, queue: Queue, limit: int) -> list[WaitingReferral]:
+        """Return up to `limit` referrals of a queue, oldest first."""
         ...
 
     def counts(self, transaction: Connection) -> Iterable[tuple[str, int]]:

@@ -96,7 +96,7 @@ def test_referral_is_found_narrated_counted_exported_and_erased(hub: AuditedHub)
         assert hub.get("/v1/statistics", **narrow).json()["figures"][0]["withheld"]
         assert (
             hub.get("/v1/statistics", **narrow, format="csv").text.splitlines()[1]
-            == ",,withheld,withheld,withheld"
+            == '"","","withheld","withheld","withheld"'
         )
         for role, status in (("auditor", 200), ("coordinator", 200), ("operator", 403)):
             assert hub.get("/v1/statistics", by="need,region", exact="true", role=role).status_code == status

@@ -31,6 +31,7 @@ from tests.simulation.published_facts import PublishedFact, all_published_facts,
 from tests.simulation.referral_rules import (
     CLOSED,
     HELD,
+    demand_adds_up,
     observations_add_up,
     offers_follow_the_rules,
     referrals_match_facts,
@@ -64,7 +65,9 @@ def check(
     referrals_match_facts(databases["routing"], history, referrals, now)
     offers_follow_the_rules(history)
     observations_add_up(databases["routing"], history)
+    demand_adds_up(databases["routing"], referrals)
     _routing_remembers_what_is_written(services["routing"])
+    _no_unplaced_referral_has_a_candidate(services["routing"], now)
     _custody_follows_the_referral(databases, history, referrals)
     _mailboxes_hold_each_fact_once(databases["delivery"], history, referrals)
     audit = services["audit"]
@@ -141,6 +144,13 @@ def _routing_remembers_what_is_written(routing: Service) -> None:
     for organization, row in rows_of(routing.database, OBSERVATIONS, key="organization").items():
         remembered = routing.network.observed(organization)
         assert remembered.load == max(0, row.held + row.asked), f"{organization} seems to hold {remembered}"
+
+
+def _no_unplaced_referral_has_a_candidate(routing: Service, now: dt.datetime) -> None:
+    """After a restart routing looks at every unplaced referral, and finds nothing that it had missed."""
+    assert isinstance(routing, Routing)
+    routing.start()
+    assert routing.commands.decide_unplaced_again(now) == 0, "a free place was left to nobody"
 
 
 def _custody_follows_the_referral(

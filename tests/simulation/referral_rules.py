@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import select
 
 from contracts.codes import OPT_IN_KINDS
-from services.routing.adapters.tables import OBSERVATIONS, OFFERS, TIMELINE
+from services.routing.adapters.tables import DEMAND, OBSERVATIONS, OFFERS, TIMELINE, WAITING
 from services.routing.consumer_lag import ANSWERS_UNDER_WAY
 from services.routing.domain.lifecycle import ACCEPTOR_BARRED
 from tests.simulation.databases import MemoryDatabase
@@ -202,3 +202,27 @@ def observations_add_up(routing: MemoryDatabase, history: Sequence[PublishedFact
         assert found == {name: expected[organization][name] for name in names}, f"observed of {organization}"
         del expected[organization]
     assert not any(any(counts.values()) for counts in expected.values()), f"not observed: {expected}"
+
+
+def demand_adds_up(routing: MemoryDatabase, referrals: Mapping[str, Any]) -> None:
+    """The demand at each organisation equals the open offers and the waiting referrals in the tables."""
+    expected: dict[tuple[str, str, str], Counter[str]] = defaultdict(Counter)
+    for offer in rows_of(routing, OFFERS).values():
+        if offer.state == "open":
+            referral = referrals[offer.referral_id]
+            expected[offer.organization, referral.sender, referral.facts["urgency"]]["offers"] += 1
+    with routing.read() as transaction:
+        waiting = {
+            (row.organization, row.sender, row.urgency, row.referral_id)
+            for row in transaction.execute(select(WAITING))
+        }
+        found = {
+            (row.organization, row.sender, row.urgency): {"offers": row.offers, "waiting": row.waiting}
+            for row in transaction.execute(select(DEMAND))
+        }
+    for organization, sender, urgency, referral_id in waiting:
+        assert referrals[referral_id].status == "unplaced", f"{referral_id} waits although it is not unplaced"
+        expected[organization, sender, urgency]["waiting"] += 1
+    assert found == {
+        key: {"offers": counts["offers"], "waiting": counts["waiting"]} for key, counts in expected.items()
+    }

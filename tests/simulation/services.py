@@ -210,17 +210,22 @@ class _Asked:
 
 
 class Routing(Service):
-    """suspended: the organisations that routing's copy of the directory has as suspended."""
+    """Routing, with its copy of the directory.
+
+    suspended: the organisations that the copy has as suspended. maxima: the capacity that the copy has for an
+    organisation's services, by organisation; others state no maximum.
+    """
 
     name = "routing"
     keeps_time = True
     metadata, messaging = routing_tables.METADATA, routing_tables.MESSAGING
     suspended: set[str]
+    maxima: dict[str, int]
 
     def build(self) -> Iterable[BatchProcessor[Any]]:
         self.network = RoutingNetwork()
         self.network.absorb([*the_network().records.values(), the_network().memorandum])
-        for organization in sorted(self.suspended):
+        for organization in sorted(self.suspended | self.maxima.keys()):
             self._absorb_standing(organization)
         store = SqlReferralStore()
         self.queries = RoutingQueries(database=self.database, store=store)
@@ -251,6 +256,11 @@ class Routing(Service):
         self.suspended.discard(organization)
         self._absorb_standing(organization)
 
+    def state_capacity(self, organization: str, maximum: int) -> None:
+        """The directory's record of an organisation with another capacity arrives."""
+        self.maxima[organization] = maximum
+        self._absorb_standing(organization)
+
     def held_by_suspended(self) -> list[str]:
         """Return the open referrals whose acceptors are suspended."""
         return sorted(
@@ -275,7 +285,8 @@ class Routing(Service):
         """Run the due timers."""
         try:
             acted = self.commands.act_on_suspensions(self.clock.now()) if self.suspended else 0
-            return self.commands.fire_deadlines(self.clock.now()) + acted
+            fired = self.commands.fire_deadlines(self.clock.now())
+            return fired + acted + self.commands.decide_unplaced_again(self.clock.now())
         except Unavailable:
             return 0
 
@@ -283,6 +294,11 @@ class Routing(Service):
         known = the_network().organizations[organization]
         if organization in self.suspended:
             known = replace(known, vetting=Vetting.suspended)
+        if (maximum := self.maxima.get(organization)) is not None:
+            services = tuple(
+                replace(one, capacity=replace(one.capacity, maximum=maximum)) for one in known.services
+            )
+            known = replace(known, services=services)
         record = the_network().records[organization]
         change = self.network.directory.version + 1
         self.network.absorb([replace(record, change=change, data={"organization": plain(known)})])

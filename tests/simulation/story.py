@@ -84,6 +84,7 @@ class Story:
         self._steps = self.random.randint(60, 240)
         # Drawn separately, so that the stories of earlier seeds stay as they were.
         self._suspends = Random(f"suspensions {seed}").random() < 0.3
+        self._is_scarce = Random(f"places {seed}").random() < 0.25
         self._slow: set[str] = set()
 
     def tell(self) -> None:
@@ -104,6 +105,9 @@ class Story:
             known -= set(self.random.sample(_EVERYBODY, 3))
         Vault.known = known
         Routing.suspended = set()
+        Routing.maxima = dict.fromkeys(RECEIVERS, 1) if self._is_scarce else {}
+        if self._is_scarce:
+            self._referrals += 4
         Audit.publication = MemoryPublication()
         parts = {
             kind.name: kind(self.databases[kind.name], self.broker, self.time)
@@ -154,6 +158,7 @@ class Story:
             (0.5, self._learn_key),
             (2 if self._suspends else 0, self._change_standing),
             (10 if self._routing().held_by_suspended() else 0, self.partners.move_by_hand),
+            (1 if self._is_scarce else 0, self._change_capacity),
         ]
         (chosen,) = random.choices([act for _, act in choices], [weight for weight, _ in choices])
         self._attempt(chosen)
@@ -218,6 +223,10 @@ class Story:
         routing = self._routing()
         organization = self.random.choice(sorted(routing.acceptors()) or RECEIVERS)
         (routing.readmit if organization in routing.suspended else routing.suspend)(organization)
+
+    def _change_capacity(self) -> None:
+        """An organisation states another maximum."""
+        self._routing().state_capacity(self.random.choice(RECEIVERS), self.random.choice([0, 1, 1, 2, 3]))
 
     # Faults
 

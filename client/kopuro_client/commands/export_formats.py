@@ -7,9 +7,7 @@ and each page a row group. Every format raises DefectError for an invalid entry.
 
 from __future__ import annotations
 
-import csv
 import datetime as dt
-import io
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -18,6 +16,7 @@ from typing import Any, BinaryIO, Final
 
 from kopuro_client.errors import DefectError, InvalidArgumentError
 from kopuro_client.records import ExportedEntry
+from kopuro_client.spreadsheet import spreadsheet
 
 COLUMNS: Final = (
     "index",
@@ -49,14 +48,14 @@ def ndjson(file: BinaryIO) -> Iterator[Write]:
 
 @contextmanager
 def flat_csv(file: BinaryIO) -> Iterator[Write]:
-    """CSV (RFC 4180) with a header row."""
-    text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
-    try:
-        rows = csv.DictWriter(text, COLUMNS)
-        rows.writeheader()
-        yield lambda entries: rows.writerows(map(_row, entries))
-    finally:
-        text.detach()  # otherwise the underlying file would be closed with it
+    """CSV with a header row, encoded as in `kopuro_client.spreadsheet`."""
+
+    def write(entries: Sequence[ExportedEntry]) -> None:
+        rows = (_row(entry) for entry in entries)
+        file.write(spreadsheet([row[name] for name in COLUMNS] for row in rows).encode())
+
+    file.write(spreadsheet([COLUMNS]).encode())
+    yield write
 
 
 @contextmanager

@@ -10,8 +10,6 @@ CSV: the leaf's fields without the content; a Link header (RFC 8288) points to t
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -24,6 +22,7 @@ from runtime.access.reads import Reader
 from runtime.web.paging import encode_cursor, integer_of
 from runtime.web.request import Request
 from runtime.web.response import Response
+from runtime.web.spreadsheet import spreadsheet
 from services.audit.log.ports import OpenedLeaf, Search
 from services.audit.reports.handlers.export import Export, ExportPage
 from services.audit.reports.search_parameters import position_parameter, time_range
@@ -84,10 +83,6 @@ def _last_line(page: ExportPage, cursor: str | None) -> dict[str, Any]:
 
 def _csv(page: ExportPage, *, header: bool) -> str:
     # Concatenated pages form one file, so only the first page has a header row.
-    text = io.StringIO()
-    writer = csv.DictWriter(text, _COLUMNS)
-    if header:
-        writer.writeheader()
-    for leaf in page.leaves:
-        writer.writerow({"index": leaf.index, **orjson.loads(leaf.leaf)})
-    return text.getvalue()
+    entries = ({"index": leaf.index, **orjson.loads(leaf.leaf)} for leaf in page.leaves)
+    rows = ([entry.get(name) for name in _COLUMNS] for entry in entries)
+    return spreadsheet([_COLUMNS, *rows] if header else rows)

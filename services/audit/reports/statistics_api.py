@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Mapping
 from typing import Any, Final
@@ -13,6 +11,7 @@ from runtime.access.reads import Reader
 from runtime.web.paging import NUMBER, encode_cursor, limit_of, position_of
 from runtime.web.request import Request
 from runtime.web.response import Response
+from runtime.web.spreadsheet import Cell, spreadsheet
 from services.audit.log.ports import Search
 from services.audit.reports.domain.statistics_classes import COMBINED
 from services.audit.reports.domain.statistics_counts import DIMENSIONS, MOST_DIMENSIONS, Figure, combined_of
@@ -109,13 +108,11 @@ def _figure(figure: Figure) -> Mapping[str, Any]:
 
 def _csv(counted: Counted) -> str:
     """Return one row per figure. An empty dimension cell marks a sum; WITHHELD replaces a withheld value."""
-    text = io.StringIO()
-    writer = csv.writer(text)
     by = counted.statistics.by
-    writer.writerow([*by, "count", "answered_median_seconds", "answered_p90_seconds"])
+    rows: list[list[Cell]] = [[*by, "count", "answered_median_seconds", "answered_p90_seconds"]]
     for figure in counted.statistics.figures:
         values = [figure.values.get(dimension, "") for dimension in by]
         count = WITHHELD if figure.count is None else figure.count
         times = [WITHHELD] * 2 if figure.times_withheld else [figure.median, figure.ninetieth]
-        writer.writerow([*values, count, *times])
-    return text.getvalue()
+        rows.append([*values, count, *times])
+    return spreadsheet(rows)

@@ -46,6 +46,33 @@ OBSERVED = SqlStatement(
     "SELECT organization, answered, expired, answer_seconds, held, asked FROM observations"
     " WHERE organization = ANY (?)"
 )
+DEMAND_CHANGE = SqlStatement(
+    "INSERT INTO demand (organization, sender, urgency, offers, waiting) VALUES (?, ?, ?, ?, ?)"
+    " ON CONFLICT (organization, sender, urgency) DO UPDATE SET"
+    " offers = demand.offers + excluded.offers, waiting = demand.waiting + excluded.waiting"
+)
+NO_DEMAND_LEFT = SqlStatement(
+    "DELETE FROM demand WHERE organization = ? AND sender = ? AND urgency = ? AND offers = 0 AND waiting = 0"
+)
+DEMAND_AT = SqlStatement(
+    "SELECT organization, sender, urgency, offers, waiting FROM demand WHERE organization = ANY (?)"
+)
+NEW_WAITING = SqlStatement(
+    "INSERT INTO waiting (referral_id, organization, service, sender, urgency, since)"
+    " VALUES (?, ?, ?, ?, ?, ?)"
+)
+WAITING_OF = SqlStatement(
+    "SELECT referral_id, organization, service FROM waiting WHERE referral_id = ANY (?)"
+)
+WAITS_NO_MORE = SqlStatement("DELETE FROM waiting WHERE referral_id = ANY (?)")
+# The order of the columns is that of the index `waiting_queue`.
+QUEUES_AT = SqlStatement(
+    "SELECT DISTINCT organization, service, sender, urgency FROM waiting WHERE organization = ANY (?)"
+)
+FIRST_IN_QUEUE = SqlStatement(
+    "SELECT referral_id, since FROM waiting WHERE organization = ? AND service = ? AND sender = ?"
+    " AND urgency = ? ORDER BY since, referral_id LIMIT ?"
+)
 # The condition is that of the index `offers_open`.
 OFFERED_TO = SqlStatement(
     "SELECT DISTINCT referral_id FROM offers WHERE state = 'open' AND organization = ANY (?) LIMIT ?"

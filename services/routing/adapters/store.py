@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -15,7 +16,7 @@ from contracts.errors import Unavailable
 from contracts.records import dump, read
 from contracts.referral import ReferralFacts
 from runtime.storage.columns import microseconds, moment_of
-from services.routing.adapters import statements
+from services.routing.adapters import demand, statements
 from services.routing.adapters.pages import UNDER_WAY, page_of
 from services.routing.adapters.tables import (
     DECISIONS,
@@ -30,6 +31,7 @@ from services.routing.domain.offer import Offer
 from services.routing.domain.recorded_decision import RecordedDecision
 from services.routing.domain.referral import Referral
 from services.routing.domain.timeline import TimelineEntry
+from services.routing.domain.waiting import Queue, WaitingReferral
 from services.routing.ports import Changes
 
 
@@ -52,7 +54,9 @@ class SqlReferralStore:
             transaction, [_decision_values(one) for one in changes.decisions]
         )
         statements.NEW_ENTRY.run_for_each(transaction, [_timeline_values(one) for one in changes.timeline])
+        demand.save_waiting(transaction, changes)
         _add_observations(transaction, changes.observed)
+        demand.add(transaction, changes.observed)
 
     def due_offers(self, transaction: Connection, now: dt.datetime, limit: int) -> list[tuple[str, str]]:
         """See `ports.ReferralStore`."""
@@ -140,14 +144,23 @@ class SqlReferralStore:
 
     def observations(self, transaction: Connection) -> dict[str, Observation]:
         """See `ports.ReferralStore`."""
-        return {row[0]: _observation(*row[1:]) for row in transaction.execute(select(OBSERVATIONS))}
+        rows = transaction.execute(select(OBSERVATIONS)).all()
+        return _with_demand(transaction, {row[0]: _observation(*row[1:]) for row in rows})
 
     def observations_of(
         self, transaction: Connection, organizations: Collection[str]
     ) -> dict[str, Observation]:
         """See `ports.ReferralStore`."""
         rows = statements.OBSERVED.run(transaction, sorted(organizations))
-        return {row[0]: _observation(*row[1:]) for row in rows}
+        return _with_demand(transaction, {row[0]: _observation(*row[1:]) for row in rows})
+
+    def queues_at(self, transaction: Connection, organizations: Collection[str]) -> list[Queue]:
+        """See `ports.ReferralStore`."""
+        return demand.queues_at(transaction, organizations)
+
+    def first_in(self, transaction: Connection, queue: Queue, limit: int) -> list[WaitingReferral]:
+        """See `ports.ReferralStore`."""
+        return demand.first_in(transaction, queue, limit)
 
     def counts(self, transaction: Connection) -> Iterable[tuple[str, int]]:
         """See `ports.ReferralStore`."""
@@ -168,7 +181,12 @@ class SqlReferralStore:
         offers: dict[str, list[Offer]] = defaultdict(list)
         for row in statements.OFFERS_OF.run(transaction, [row[0] for row in rows]) if rows else ():
             offers[row[1]].append(_offer(*row))
-        return {row[0]: _referral(*row, offers=tuple(offers[row[0]])) for row in rows}
+        unplaced = [row[0] for row in rows if row[2] == ReferralStatus.unplaced]
+        waiting = demand.waiting_of(transaction, unplaced) if unplaced else {}
+        return {
+            row[0]: _referral(*row, offers=tuple(offers[row[0]]), waits_for=waiting.get(row[0], frozenset()))
+            for row in rows
+        }
 
 
 def _save_referrals(transaction: Connection, changes: Changes) -> None:
@@ -220,6 +238,14 @@ def _add_observations(transaction: Connection, observed: Mapping[str, Observatio
             for organization, seen in sorted(observed.items())
         ],
     )
+
+
+def _with_demand(transaction: Connection, observed: Mapping[str, Observation]) -> dict[str, Observation]:
+    found = demand.demand_at(transaction, observed)
+    return {
+        organization: replace(seen, demand=found[organization]) if organization in found else seen
+        for organization, seen in observed.items()
+    }
 
 
 def _observation(answered: int, expired: int, answer_seconds: int, held: int, asked: int) -> Observation:
@@ -284,6 +310,7 @@ def _referral(
     due_at: int | None,
     *,
     offers: tuple[Offer, ...],
+    waits_for: frozenset[tuple[str, str]],
 ) -> Referral:
     return Referral(
         id=id_,
@@ -297,6 +324,7 @@ def _referral(
         outcome=Outcome(outcome) if outcome else None,
         due_at=_read_moment(due_at),
         offers=offers,
+        waits_for=waits_for,
     )
 
 

@@ -107,6 +107,30 @@ OBSERVATIONS = Table(
     Column("asked", Integer, nullable=False),
 )
 
+# Open offers and waiting referrals, by candidate, sender and urgency. Pairs without either have no row.
+DEMAND = Table(
+    "demand",
+    METADATA,
+    Column("organization", String(100), primary_key=True),
+    Column("sender", String(100), primary_key=True),
+    Column("urgency", String(20), primary_key=True),
+    Column("offers", Integer, nullable=False),
+    Column("waiting", Integer, nullable=False),
+)
+
+# The candidates of unplaced referrals that lack only a place. since: when the referral was submitted.
+WAITING = Table(
+    "waiting",
+    METADATA,
+    Column("referral_id", String(36), primary_key=True),
+    Column("organization", String(100), primary_key=True),
+    Column("service", String(60), primary_key=True),
+    Column("sender", String(100), nullable=False),
+    Column("urgency", String(20), nullable=False),
+    Column("since", Instant, nullable=False),
+    Index("waiting_queue", "organization", "service", "sender", "urgency", "since", "referral_id"),
+)
+
 # Idempotency-Keys of placements. content: the digest of the parsed request.
 PLACEMENT_KEYS = Table(
     "placement_keys",

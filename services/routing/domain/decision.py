@@ -24,6 +24,7 @@ class Trigger(StrEnum):
     expired = "expired"
     organization_suspended = "organization_suspended"
     placed_by_coordinator = "placed_by_coordinator"
+    place_may_be_free = "place_may_be_free"
 
 
 class Lack(StrEnum):
@@ -106,6 +107,17 @@ class Decision:
         return sorted(
             (candidate for candidate in self.candidates if candidate.rank is not None),
             key=lambda candidate: candidate.rank or 0,
+        )
+
+    @property
+    def lack_only_a_place(self) -> frozenset[tuple[str, str]]:
+        """The candidates, as (organisation, service), that could be asked if a place were free."""
+        return frozenset(
+            (candidate.organization, candidate.service)
+            for candidate in self.candidates
+            if candidate.failures
+            and not candidate.is_eligible
+            and all(failure.rule == rules.PLACE_LEFT for failure in candidate.failures)
         )
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from services.routing.domain.offer import Offer
+from services.routing.domain.places import NO_DEMAND, Demand, DemandBySender, added
+from services.routing.domain.referral import Referral
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -14,7 +13,8 @@ class Observation:
     """Counts since the organisation's first offer.
 
     answered and expired count offers. answer_seconds is the sum over the answered offers. accepted counts
-    open referrals with this acceptor, pending the offers that await its answer.
+    open referrals with this acceptor, pending the offers that await its answer. demand divides the pending
+    offers by sender and urgency, and counts the referrals that wait for a place.
     """
 
     answered: int = 0
@@ -22,6 +22,7 @@ class Observation:
     answer_seconds: int = 0
     accepted: int = 0
     pending: int = 0
+    demand: DemandBySender = field(default_factory=lambda: NO_DEMAND)
 
     @property
     def load(self) -> int:
@@ -36,14 +37,32 @@ class Observation:
             answer_seconds=self.answer_seconds + other.answer_seconds,
             accepted=self.accepted + other.accepted,
             pending=self.pending + other.pending,
+            demand=added(self.demand, other.demand),
         )
 
 
 NOTHING_OBSERVED = Observation()
 
 
-def pending_between(before: Iterable[Offer], after: Iterable[Offer]) -> dict[str, Observation]:
-    """Return the change of each organisation's pending offers between two states of a referral."""
-    counts: Counter[str] = Counter(offer.organization for offer in after if offer.is_open)
-    counts.subtract(offer.organization for offer in before if offer.is_open)
-    return {organization: Observation(pending=count) for organization, count in counts.items() if count}
+def demand_between(before: Referral | None, after: Referral) -> dict[str, Observation]:
+    """Return the change of each organisation's pending offers and waiting referrals between two states."""
+    key = (after.sender, after.facts.urgency)
+    now, then = _demand(after), _demand(before) if before is not None else {}
+    changes: dict[str, Observation] = {}
+    for organization in {**then, **now}:
+        new, old = now.get(organization, _NOTHING), then.get(organization, _NOTHING)
+        if new != old:
+            change = Demand(offers=new.offers - old.offers, waiting=new.waiting - old.waiting)
+            changes[organization] = Observation(pending=change.offers, demand={key: change})
+    return changes
+
+
+_NOTHING = Demand()
+
+
+def _demand(referral: Referral) -> dict[str, Demand]:
+    # A referral waits once for an organisation, for whichever of its services.
+    found = {organization: Demand(waiting=1) for organization, _ in referral.waiting}
+    for offer in referral.open_offers:
+        found[offer.organization] = found.get(offer.organization, _NOTHING).plus(Demand(offers=1))
+    return found

@@ -1,4 +1,4 @@
-"""Opening offers to the next candidates, and revoking open offers."""
+"""Opening offers to the next candidates, also when a place becomes free, and revoking open offers."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def ask_next(
     after, opened = _open_offers(referral, decision, wanted, context)
     if not after.open_offers:
         status = next_status(after.status, ReferralEvent.exhaust)
-        after = replace(after, status=status, updated_at=context.now)
+        after = replace(after, status=status, updated_at=context.now, waits_for=decision.lack_only_a_place)
         opened = (
             ReferralUnplaced(
                 referral_id=referral.id,
@@ -104,6 +104,21 @@ def ask_next(
             ),
         )
     return Transition(referral=after, facts=(*facts, *opened), decisions=(decision,), observed=observed or {})
+
+
+def ask_again(referral: Referral, context: TransitionContext) -> Transition:
+    """Open offers for an unplaced referral if a candidate can be asked now.
+
+    Otherwise no decision is recorded, and at most the candidates that the referral waits for change.
+    """
+    if referral.status is not ReferralStatus.unplaced:
+        return Transition(referral=referral)
+    decision = context.decide(referral, Trigger.place_may_be_free)
+    if not decision.ranked:
+        return Transition(referral=replace(referral, waits_for=decision.lack_only_a_place))
+    most = context.policy.offers_at_once(referral.facts.urgency)
+    after, opened = _open_offers(referral, decision, most, context)
+    return Transition(referral=after, facts=opened, decisions=(decision,))
 
 
 def _open_offers(

@@ -1,4 +1,4 @@
-"""The routing policy that the members agree on: deadlines, weights, number of simultaneous offers."""
+"""The routing policy that the members agree on: deadlines, weights, numbers of simultaneous offers."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from marshmallow.validate import Range
 
 from contracts.codes import Urgency
 from contracts.identifiers import ShortText
+from services.routing.domain.places import OffersPerSender
 
 _HOUR, _DAY = 3600, 86400
 # The default time on hold without another report, in multiples of the progress deadline.
@@ -65,6 +66,8 @@ class RoutingPolicy:
     routine: Deadlines = field(default_factory=lambda: Deadlines(answer=3 * _DAY, progress=14 * _DAY))
     # Simultaneous offers for an emergency; the first acceptance wins.
     emergency_offers: Annotated[int, Range(min=1, max=20)] = 3
+    # Bounds on one sender's open offers at one candidate.
+    offers_per_sender: OffersPerSender = field(default_factory=OffersPerSender)
     weights: Weights = field(default_factory=Weights)
     # The longest time that an offer stays open past its deadline while older messages are being read.
     backlog: Seconds = 900

@@ -87,7 +87,8 @@ class Referral:
     """A referral as routing stores it. It holds no personal data.
 
     due_at: when a missing progress report becomes overdue, None without an acceptor. correlation_id: the id
-    of the message that submitted the referral.
+    of the message that submitted the referral. waits_for: (organisation, service) of the candidates that
+    lacked only a place when the referral became unplaced.
     """
 
     id: str
@@ -101,6 +102,7 @@ class Referral:
     outcome: Outcome | None = None
     due_at: dt.datetime | None = None
     offers: tuple[Offer, ...] = ()
+    waits_for: frozenset[tuple[str, str]] = frozenset()
 
     @property
     def is_closed(self) -> bool:
@@ -116,6 +118,11 @@ class Referral:
     def open_offers(self) -> tuple[Offer, ...]:
         """The offers that await an answer."""
         return tuple(offer for offer in self.offers if offer.is_open)
+
+    @property
+    def waiting(self) -> frozenset[tuple[str, str]]:
+        """The candidates, as (organisation, service), whose next free place the referral may take."""
+        return self.waits_for if self.status is ReferralStatus.unplaced else frozenset()
 
     def offer(self, offer_id: str) -> Offer | None:
         """Return the offer, or None."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from contracts.codes import (
@@ -26,6 +26,7 @@ from contracts.vocabularies import country_of, sensitive_needs
 from services.routing.domain.directory import Directory
 from services.routing.domain.observation import Observation
 from services.routing.domain.offered_service import OfferedService
+from services.routing.domain.places import NoPlace, OffersPerSender, place_refused
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,6 +42,8 @@ class Circumstances:
     directory: Directory
     observed: Callable[[str], Observation]
     now: dt.datetime
+    # The policy's bounds on the sender's open offers at one candidate.
+    offers_per_sender: OffersPerSender = field(default_factory=OffersPerSender)
     # The following fields are the same for every candidate and are computed once.
     # The first need must be met; further needs count in the score.
     principal_need: str = field(init=False, repr=False)
@@ -254,18 +257,37 @@ def cost_accepted(offered: OfferedService, given: Circumstances) -> Failure | No
 
 
 def capacity_left(offered: OfferedService, given: Circumstances) -> Failure | None:
-    """The service has capacity. A waiting list does not suffice for an emergency."""
+    """The service states that it has capacity. A waiting list does not suffice for an emergency."""
     capacity = offered.service.capacity
     full = capacity.status is CapacityStatus.no_capacity or (
         capacity.status is CapacityStatus.waitlist and given.facts.urgency is Urgency.emergency
     )
     if full:
         return Failure(rule="capacity_left", reason="no_capacity", detail={"status": capacity.status})
-    load = given.observed(offered.organization.id).load
-    if capacity.maximum is not None and load >= capacity.maximum:
-        detail = {"load": load, "maximum": capacity.maximum}
-        return Failure(rule="capacity_left", reason="no_capacity", detail=detail)
     return None
+
+
+PLACE_LEFT = "place_left"
+
+
+def place_left(offered: OfferedService, given: Circumstances) -> Failure | None:
+    """The sender may take a place: see `places.py` for how many there are, and for its share."""
+    maximum, bounds = offered.service.capacity.maximum, given.offers_per_sender
+    if maximum is None and bounds.most is None:
+        return None
+    seen = given.observed(offered.organization.id)
+    refused = place_refused(
+        seen.demand,
+        maximum=maximum,
+        accepted=seen.accepted,
+        sender=given.sender,
+        urgency=given.facts.urgency,
+        bounds=bounds,
+    )
+    if refused is None:
+        return None
+    reason = "no_place" if isinstance(refused, NoPlace) else "share_used"
+    return Failure(rule=PLACE_LEFT, reason=reason, detail=asdict(refused))
 
 
 def open_now(offered: OfferedService, given: Circumstances) -> Failure | None:
@@ -314,6 +336,7 @@ RULES: Mapping[str, Rule] = {
         language_shared,
         cost_accepted,
         capacity_left,
+        place_left,
         open_now,
         storage_allowed,
         not_asked_before,
@@ -332,6 +355,7 @@ COORDINATOR_MAY_OVERRIDE = frozenset(
         "person_eligible",
         "language_shared",
         "capacity_left",
+        PLACE_LEFT,
         "open_now",
         "not_asked_before",
     }

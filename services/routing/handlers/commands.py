@@ -28,6 +28,7 @@ from services.routing.domain.standing import revoke_suspended, suspended_accepto
 from services.routing.domain.transition import Transition, TransitionContext
 from services.routing.handlers.coordinator_submissions import CoordinatorSubmissions
 from services.routing.handlers.referral_batch import ReferralBatch
+from services.routing.handlers.unplaced import UnplacedReferrals
 from services.routing.live_directory import LiveDirectory
 from services.routing.ports import PlacementKeys, ReferralStore
 
@@ -66,6 +67,17 @@ class RoutingCommands:
             keys=placement_keys,
             outbox=outbox,
             source=source,
+            after_commit=after_commit,
+        )
+        self._unplaced = UnplacedReferrals(
+            database=database,
+            store=store,
+            outbox=outbox,
+            network=network,
+            source=source,
+            settle=self._settle,
+            context=self._context,
+            finish=self._finish,
             after_commit=after_commit,
         )
 
@@ -146,6 +158,13 @@ class RoutingCommands:
         self._after_commit()
         return max(len(offered), len(held))
 
+    def decide_unplaced_again(self, now: dt.datetime) -> int:
+        """Offer unplaced referrals for which there is a candidate now (`UnplacedReferrals`).
+
+        Raises DatabaseUnavailable, and Unavailable if another process was faster.
+        """
+        return self._unplaced.decide_again(now)
+
     def recall(self) -> None:
         """Reload all observations, including those of other processes. Raises DatabaseUnavailable."""
         with self._network.settling(), self._database.read() as transaction:
@@ -207,12 +226,18 @@ class RoutingCommands:
     def _context(self, now: dt.datetime, so_far: Mapping[str, Observation]) -> TransitionContext:
         """so_far: the observations of this transaction, so that later referrals see those of earlier ones."""
 
-        def observed(organization: str) -> Observation:
-            seen = self._network.observed(organization)
-            change = so_far.get(organization)
-            return seen if change is None else seen.plus(change)
-
         def decide_now(referral: Referral, trigger: Trigger, placed_with: str | None = None) -> Decision:
+            # Several rules and scores ask for each candidate's; it cannot change during a decision.
+            known: dict[str, Observation] = {}
+
+            def observed(organization: str) -> Observation:
+                if (seen := known.get(organization)) is None:
+                    seen = self._network.observed(organization)
+                    if (change := so_far.get(organization)) is not None:
+                        seen = seen.plus(change)
+                    known[organization] = seen
+                return seen
+
             given = Circumstances(
                 referral_id=referral.id,
                 sender=referral.sender,
@@ -222,6 +247,7 @@ class RoutingCommands:
                 directory=self._network.directory,
                 observed=observed,
                 now=now,
+                offers_per_sender=self._policy.offers_per_sender,
             )
             return decide(new_id(), given, self._policy, trigger, placed_with=placed_with)
 

@@ -3,7 +3,7 @@
 from runtime.messaging.migrations import add_unreceipted, drop_unreceipted
 
 revision = "f903f2843a6c"
-down_revision = "e5a8c6d4df75"
+down_revision = "5d90b3f7c2e1"
 branch_labels = None
 depends_on = None
 

@@ -2,6 +2,8 @@ import gzip
 import socket
 import threading
 import time
+import tracemalloc
+import zlib
 from collections.abc import Iterator
 
 import pytest
@@ -114,6 +116,62 @@ def test_response_limit_counts_decompressed_bytes(hub: FakeHub) -> None:
     with pytest.raises(DefectError, match="more than 1,000,000 bytes"):
         Transport(largest_answer=1_000_000).send(reading(hub))
     assert len(Transport(largest_answer=1_000_001).send(reading(hub))) == 1_000_001
+
+
+def compressed_spaces(megabytes: int) -> bytes:
+    """Return that many megabytes of spaces as gzip, without ever holding them."""
+    packer = zlib.compressobj(9, wbits=31)
+    return b"".join([*(packer.compress(b" " * 1_000_000) for _ in range(megabytes)), packer.flush()])
+
+
+def peak_while_reading(hub: FakeHub, response: Response) -> tuple[ClientError, int]:
+    """Return the client's error, and the most bytes that were allocated while it read the response."""
+    hub.script("GET", HOME, response)
+    client = Transport(largest_answer=1_000_000)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ClientError) as caught:
+            client.send(reading(hub))
+        return caught.value, tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_compressed_response_takes_no_more_memory_than_its_limit(hub: FakeHub) -> None:
+    bomb = compressed_spaces(200)
+    error, peak = peak_while_reading(
+        hub, Response(status=200, body=bomb, headers={"Content-Encoding": "gzip"})
+    )
+    assert isinstance(error, DefectError)
+    assert "more than 1,000,000 bytes" in str(error)
+    assert peak < 5_000_000
+
+
+@pytest.mark.parametrize("coding", ["gzip, gzip", "gzip,x-gzip", "deflate", "br", "zstd", "x"])
+def test_response_with_another_coding_is_refused_unread(hub: FakeHub, coding: str) -> None:
+    bomb = gzip.compress(compressed_spaces(200))
+    error, peak = peak_while_reading(
+        hub, Response(status=200, body=bomb, headers={"Content-Encoding": coding})
+    )
+    assert isinstance(error, DefectError)
+    assert "content coding" in str(error)
+    assert peak < 2_000_000
+    asked = {name.lower(): value for name, value in hub.received[-1].headers.items()}
+    assert asked["accept-encoding"] == "gzip"
+
+
+PACKED = gzip.compress(b"{}", mtime=0)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [PACKED[:-3], PACKED + b"{}", PACKED * 2, b"{}"],
+    ids=["cut short", "more behind", "twice", "not gzip"],
+)
+def test_damaged_gzip_raises_transport_error(hub: FakeHub, fake_clock: FakeClock, body: bytes) -> None:
+    hub.script("GET", HOME, Response(status=200, body=body, headers={"Content-Encoding": "gzip"}))
+    with pytest.raises(TransportError, match="is damaged"):
+        transport(fake_clock).send(reading(hub))
 
 
 def test_silent_hub_raises_transport_error_at_time_limit(hub: FakeHub) -> None:

@@ -61,6 +61,7 @@ from services.routing.adapters.tables import DECISIONS, MESSAGING, OFFERS, REFER
 from services.routing.api import answer_question
 from services.routing.consumer_lag import ANSWERS_UNDER_WAY, QUIET
 from services.routing.domain.observation import Observation
+from services.routing.domain.places import Demand
 from services.routing.domain.policy import RoutingPolicy
 from services.routing.ports import Changes
 from tests.unit.services.routing.samples import DAY, HOUR, NOW, SENDER, organization, service
@@ -702,6 +703,11 @@ def test_fault_in_apply_is_not_treated_as_unknown_referral(
 # --- observations -----------------------------------------------------------------------------------
 
 
+def pending(offers: int) -> Observation:
+    """The observation of routine offers of one sender that all await their answer."""
+    return Observation(pending=offers, demand={(SENDER, Urgency.routine): Demand(offers=offers)})
+
+
 def test_observations_are_summed(bench: Workbench) -> None:
     ids = [new_id() for _ in range(30)]
     offers = opened(bench.take(*(submitted(one) for one in ids)))
@@ -714,7 +720,8 @@ def test_observations_are_summed(bench: Workbench) -> None:
     total = Observation()
     for one in seen.values():
         total = total.plus(one)
-    assert total == Observation(answered=20, expired=10, answer_seconds=20 * 3600, accepted=15, pending=10)
+    # Each expired referral was offered to the next organisation.
+    assert total == replace(pending(10), answered=20, expired=10, answer_seconds=20 * 3600, accepted=15)
     assert {name: bench.network.observed(name) for name in seen} == seen
 
 
@@ -759,7 +766,7 @@ def test_observations_of_a_failed_transaction_are_dropped_by_recall(bench: Workb
         list(bench.commands.take_facts(transaction, [answer(offer)], NOW))
         raise ZeroDivisionError
     bench.commands.recall()
-    assert bench.network.observed(offer.organization) == Observation(pending=1)
+    assert bench.network.observed(offer.organization) == pending(1)
     assert [type(fact) for fact in bench.take(answer(offer))] == [OfferAccepted]
     assert bench.network.observed(offer.organization).accepted == 1
 
@@ -789,7 +796,8 @@ def test_observations_of_an_open_batch_survive_the_timer(small: Workbench) -> No
         # The end of the timer's own transaction must not settle the open batch, whose outcome is unknown.
         assert small.network.observed("ru.small").pending == 1
     assert opened(small.take(submitted(new_id()))) == []
-    assert small.network.observed("ru.small") == small.observations()["ru.small"] == Observation(pending=1)
+    waiting = Observation(pending=1, demand={(SENDER, Urgency.routine): Demand(offers=1, waiting=1)})
+    assert small.network.observed("ru.small") == small.observations()["ru.small"] == waiting
 
 
 def test_observations_of_a_failed_batch_are_dropped_despite_the_timer(
@@ -823,7 +831,7 @@ def test_observations_of_a_batch_are_visible_before_its_write(
 
     monkeypatch.setattr(bench.store, "save", noted_and_saved)
     bench.take(submitted(new_id()))
-    assert list(known.values()) == [Observation(pending=1)]
+    assert list(known.values()) == [pending(1)]
     assert known == bench.observations()
 
 

@@ -32,6 +32,7 @@ from services.routing.domain.disclosure import (
     disclosure_class,
 )
 from services.routing.domain.observation import Observation
+from services.routing.domain.places import Demand, OffersPerSender
 from services.routing.domain.rules import COORDINATOR_MAY_OVERRIDE, RULES, failures
 from services.routing.domain.scoring import contributions
 from tests.unit.services.routing.samples import (
@@ -139,11 +140,21 @@ CASES: dict[str, list[Callable[[], set[str]]]] = {
         lambda: broken(
             with_service(capacity=capacity(CapacityStatus.waitlist)), with_urgency(Urgency.emergency)
         ),
+    ],
+    "place_left": [
         lambda: broken(
             with_service(capacity=capacity(CapacityStatus.capacity, 3)),
             observed=lambda _: Observation(accepted=3),
         ),
         lambda: broken(with_service(capacity=capacity(CapacityStatus.capacity, 0))),
+        lambda: broken(
+            with_service(capacity=capacity(CapacityStatus.capacity, 3)),
+            observed=lambda _: Observation(pending=3, demand={(SENDER, Urgency.routine): Demand(offers=3)}),
+        ),
+        lambda: broken(
+            offers_per_sender=OffersPerSender(most=2),
+            observed=lambda _: Observation(pending=2, demand={(SENDER, Urgency.routine): Demand(offers=2)}),
+        ),
     ],
     "open_now": [lambda: broken(with_service(always_open=False), with_urgency(Urgency.emergency))],
     "storage_allowed": [

@@ -1,0 +1,312 @@
+"""Scarce places: what a flood leaves to others, and the new decisions for unplaced referrals."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
+from sqlalchemy import func, select
+
+from contracts.codes import Answer, CapacityStatus, DeclineReason, Outcome, Urgency, Vetting, WithdrawalReason
+from contracts.facts import (
+    AnswerSubmitted,
+    Fact,
+    OfferOpened,
+    OutcomeSubmitted,
+    ReferralUnplaced,
+    WithdrawalSubmitted,
+)
+from contracts.organization import Capacity, Organization
+from runtime.identifiers import new_id
+from runtime.storage.migrate import differences
+from services.routing.adapters.tables import DECISIONS, DEMAND, WAITING
+from services.routing.handlers import unplaced
+from services.routing.migrations import waiting as waiting_migration
+from tests.unit.services.routing.samples import DAY, HOUR, NOW, SENDER, organization, service
+from tests.unit.services.routing.workbench import Workbench, event, opened, sender, submitted, workbench
+
+VICTIM = "uz.victim"
+
+
+def small(name: str, maximum: int = 2, **changes: Any) -> Organization:
+    stated = Capacity(status=CapacityStatus.capacity, updated_at=NOW, maximum=maximum)
+    return organization(name, service(capacity=stated), **changes)
+
+
+@pytest.fixture
+def bench(database_url: str) -> Iterator[Workbench]:
+    """Two candidates with two places each, and two senders."""
+    bench = workbench(database_url, small("ru.one"), small("ru.two"), sender(VICTIM))
+    yield bench
+    bench.close()
+
+
+def again(bench: Workbench, at: dt.datetime = NOW) -> list[Fact]:
+    """Let the timer decide again until nothing changes; return the published facts."""
+    known = {event.id for event in bench.published()}
+    bench.clock.time = at
+    while bench.commands.decide_unplaced_again(at):
+        pass
+    return [event.data for event in bench.published() if event.id not in known]
+
+
+def flood(bench: Workbench, count: int = 30, **changes: Any) -> list[OfferOpened]:
+    return opened(bench.take(*(submitted(new_id(), **changes) for _ in range(count))))
+
+
+def answer(offer: OfferOpened, what: Answer) -> Any:
+    fact = AnswerSubmitted(
+        referral_id=offer.referral_id,
+        offer_id=offer.offer_id,
+        organization=offer.organization,
+        answer=what,
+        reason=DeclineReason.no_capacity if what is Answer.decline else None,
+    )
+    return event(fact, offer.referral_id)
+
+
+def outcome(offer: OfferOpened) -> Any:
+    done = OutcomeSubmitted(
+        referral_id=offer.referral_id, organization=offer.organization, outcome=Outcome.resolved
+    )
+    return event(done, offer.referral_id)
+
+
+def decisions(bench: Workbench, referral_id: str | None = None) -> list[Any]:
+    wanted = select(DECISIONS.c.record).order_by(DECISIONS.c.id)
+    if referral_id is not None:
+        wanted = wanted.where(DECISIONS.c.referral_id == referral_id)
+    with bench.database.read() as transaction:
+        return list(transaction.execute(wanted).scalars())
+
+
+def rows(bench: Workbench, table: Any) -> int:
+    with bench.database.read() as transaction:
+        return int(transaction.execute(select(func.count()).select_from(table)).scalar_one())
+
+
+@pytest.mark.parametrize("urgency", list(Urgency))
+def test_flood_of_one_sender_leaves_places_to_another(bench: Workbench, urgency: Urgency) -> None:
+    flooded = flood(bench, urgency=Urgency.emergency)
+    assert Counter(offer.organization for offer in flooded) == {"ru.one": 2, "ru.two": 2}
+    found = bench.take(submitted(new_id(), VICTIM, urgency=urgency))
+    assert opened(found)
+    assert not any(isinstance(fact, ReferralUnplaced) for fact in found)
+
+
+def test_routine_offers_of_the_same_sender_do_not_keep_out_its_urgent_referral(bench: Workbench) -> None:
+    assert len(flood(bench, urgency=Urgency.routine)) == 4
+    assert len(flood(bench, 1, urgency=Urgency.urgent)) == 1
+
+
+def test_decision_names_the_senders_share(bench: Workbench) -> None:
+    flood(bench)
+    last = decisions(bench)[-1]["candidates"][0]["failures"]
+    assert last == [
+        {
+            "rule": "place_left",
+            "reason": "share_used",
+            "detail": {"offers": 2, "places": 2, "share": 2, "senders": 1},
+        }
+    ]
+
+
+def test_candidate_full_of_accepted_referrals_gets_no_offer(bench: Workbench) -> None:
+    bench.take(*(answer(offer, Answer.accept) for offer in flood(bench, 4)))
+    found = bench.take(submitted(new_id(), VICTIM, urgency=Urgency.urgent))
+    assert [type(fact) for fact in found] == [ReferralUnplaced]
+    (failure,) = decisions(bench)[-1]["candidates"][0]["failures"]
+    assert failure["detail"] == {"accepted": 2, "maximum": 2}
+
+
+def full_and_waiting(bench: Workbench) -> tuple[list[OfferOpened], dict[str, str]]:
+    """Fill every place with accepted referrals; return their offers and the waiting referrals by name."""
+    held = flood(bench, 4)
+    bench.take(*(answer(offer, Answer.accept) for offer in held))
+    names = {name: new_id() for name in ("routine", "later", "urgent")}
+    bench.take(submitted(names["routine"]), submitted(names["later"]))
+    bench.take(submitted(names["urgent"], urgency=Urgency.urgent))
+    assert opened(again(bench)) == []
+    return held, names
+
+
+def test_completed_referral_gives_its_place_to_the_urgent_one_first(bench: Workbench) -> None:
+    held, names = full_and_waiting(bench)
+    bench.take(outcome(held[0]))
+    first = opened(again(bench))
+    # The urgent offer takes no place from the routine one of the same sender, and one place is one share.
+    assert first[0].referral_id == names["urgent"]
+    assert names["later"] not in {offer.referral_id for offer in first}
+    assert {offer.organization for offer in first} == {held[0].organization}
+
+
+def test_new_decision_is_recorded_with_its_trigger_and_committed_to(bench: Workbench) -> None:
+    held, names = full_and_waiting(bench)
+    before = set(bench.committed())
+    bench.take(outcome(held[0]))
+    again(bench)
+    recorded = decisions(bench, names["urgent"])
+    assert [one["trigger"] for one in recorded] == ["submitted", "place_may_be_free"]
+    assert recorded[-1]["id"] in set(bench.committed()) - before
+
+
+def declined(bench: Workbench, offers: list[OfferOpened]) -> None:
+    bench.take(answer(offers[0], Answer.decline))
+
+
+def withdrawn(bench: Workbench, offers: list[OfferOpened]) -> None:
+    fact = WithdrawalSubmitted(
+        referral_id=offers[0].referral_id, organization=SENDER, reason=WithdrawalReason.person_declined
+    )
+    bench.take(event(fact, offers[0].referral_id))
+
+
+def capacity_raised(bench: Workbench, offers: list[OfferOpened]) -> None:
+    bench.absorb([small("ru.one", maximum=3)])
+
+
+def organization_admitted(bench: Workbench, offers: list[OfferOpened]) -> None:
+    bench.absorb([small("ru.three")])
+
+
+@pytest.mark.parametrize("room", [declined, withdrawn, capacity_raised, organization_admitted])
+def test_unplaced_referral_is_offered_when_room_appears(
+    bench: Workbench, room: Callable[[Workbench, list[OfferOpened]], None]
+) -> None:
+    offers = flood(bench, 4)
+    waiting = new_id()
+    assert opened(bench.take(submitted(waiting))) == []
+    assert again(bench) == []
+    room(bench, offers)
+    found = opened(again(bench, bench.clock.time))
+    assert waiting in {offer.referral_id for offer in found}
+
+
+def test_places_of_expired_offers_are_filled_again(bench: Workbench) -> None:
+    offers = flood(bench, 5)
+    at = offers[0].deadline + HOUR
+    found = opened(bench.fire(at)) + opened(again(bench, at))
+    assert len(offers) == 4
+    assert Counter(offer.organization for offer in found) == {"ru.one": 2, "ru.two": 2}
+
+
+def test_unplaced_referral_without_any_candidate_is_offered_to_an_admitted_organization(
+    database_url: str,
+) -> None:
+    applicant = small("ru.one", vetting=Vetting.applied)
+    bench = workbench(database_url, applicant)
+    waiting = new_id()
+    assert opened(bench.take(submitted(waiting))) == []
+    assert again(bench) == []
+    bench.absorb([replace(applicant, vetting=Vetting.vetted)])
+    assert [offer.referral_id for offer in opened(again(bench))] == [waiting]
+    bench.close()
+
+
+def test_agreement_that_begins_today_opens_offers(bench: Workbench) -> None:
+    """A new day may bring an agreement into force, without any message."""
+    flood(bench, 5)
+    again(bench)
+    rounds: list[str | None] = []
+    page = bench.store.page
+
+    def noted(*arguments: Any, **named: Any) -> Any:
+        rounds.append(named["status"])
+        return page(*arguments, **named)
+
+    bench.store.page = noted  # type: ignore[method-assign]
+    again(bench, NOW + HOUR)
+    assert rounds == []
+    again(bench, NOW + DAY)
+    assert rounds == ["unplaced"]
+
+
+def test_unplaced_referrals_are_all_read_after_a_start(database_url: str, bench: Workbench) -> None:
+    offers = flood(bench, 4)
+    waiting = new_id()
+    bench.take(submitted(waiting))
+    bench.take(answer(offers[0], Answer.decline))
+    restarted = Workbench(database_url, [small("ru.one"), small("ru.two"), sender(VICTIM)])
+    restarted.commands.recall()
+    assert waiting in {offer.referral_id for offer in opened(again(restarted))}
+    restarted.close()
+
+
+def test_place_freed_by_another_process_is_seen_after_the_next_recall(
+    database_url: str, bench: Workbench
+) -> None:
+    offers = flood(bench, 4)
+    waiting = new_id()
+    bench.take(submitted(waiting))
+    again(bench)
+    other = Workbench(database_url, [small("ru.one"), small("ru.two"), sender(VICTIM)])
+    other.commands.recall()
+    other.take(answer(offers[0], Answer.decline))
+    bench.commands.recall()
+    assert waiting in {offer.referral_id for offer in opened(again(bench))}
+    other.close()
+
+
+def test_pages_reach_every_unplaced_referral(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unplaced, "PAGE", 3)
+    nowhere = [new_id() for _ in range(7)]
+    bench.take(*(submitted(one, region="RU-SPE") for one in nowhere))
+    bench.clock.time = NOW
+    spe = organization("ru.spe", service(areas=("RU-SPE",)))
+    bench.absorb([spe])
+    found: list[Fact] = []
+    for _ in range(4):
+        found += again(bench)
+    assert {offer.referral_id for offer in opened(found)} == set(nowhere)
+
+
+def test_decision_that_changes_nothing_is_not_recorded(bench: Workbench) -> None:
+    flood(bench, 10)
+    before = len(decisions(bench)), len(bench.bodies())
+    bench.absorb([replace(small("ru.one"), name="Renamed")])
+    assert again(bench) == []
+    assert (len(decisions(bench)), len(bench.bodies())) == before
+
+
+def test_referrals_that_end_leave_no_demand(bench: Workbench) -> None:
+    offers, waiting = flood(bench, 4), new_id()
+    bench.take(submitted(waiting))
+    assert rows(bench, WAITING) == 2
+    for referral_id in (waiting, *(offer.referral_id for offer in offers)):
+        fact = WithdrawalSubmitted(
+            referral_id=referral_id, organization=SENDER, reason=WithdrawalReason.person_declined
+        )
+        bench.take(event(fact, referral_id))
+    assert (rows(bench, WAITING), rows(bench, DEMAND)) == (0, 0)
+    assert bench.network.observed("ru.one").demand == {}
+
+
+def test_failed_transaction_keeps_the_place_for_the_next_attempt(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offers, waiting = flood(bench, 4), new_id()
+    bench.take(submitted(waiting))
+    again(bench)
+    bench.take(answer(offers[0], Answer.decline))
+    with monkeypatch.context() as failing:
+        failing.setattr(bench.store, "save", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            bench.commands.decide_unplaced_again(NOW)
+    assert waiting in {offer.referral_id for offer in opened(again(bench))}
+
+
+def test_migration_counts_the_demand_of_open_offers(bench: Workbench) -> None:
+    flood(bench, 3)
+    flood(bench, 1, urgency=Urgency.emergency)
+    before = bench.observations()
+    with bench.database.write() as connection, Operations.context(MigrationContext.configure(connection)):
+        waiting_migration.downgrade()
+        waiting_migration.upgrade()
+    assert bench.observations() == before
+    assert differences("services.routing", bench.database) == []
