@@ -176,6 +176,7 @@ VAULT_KEYS = (
     "referral.completed",
     "referral.withdrawn",
     "referral.failed",
+    "transit_key.closed",
 )
 
 # The services, as owners of facts and as users of the broker.
@@ -200,6 +201,7 @@ OWNERS: Mapping[str, frozenset[str]] = {
                 "sealed_case.submitted",
                 "sealed_case.replaced",
                 "sealed_note.submitted",
+                "transit_key.closed",
             ),
         ),
         (
@@ -238,6 +240,8 @@ OWNERS: Mapping[str, frozenset[str]] = {
                 "case.paused",
                 "sealed_case.released",
                 "sealed_note.released",
+                "transit_key.published",
+                "transit_key.destroyed",
             ),
         ),
         (("delivery",), ("delivery.delivered", "delivery.acknowledged", "note.delivered", "case.fetched")),
@@ -287,6 +291,7 @@ def owners_of(routing_key: str) -> frozenset[str]:
 # The routing keys that each queue receives from `kopuro.events`.
 EVENT_QUEUES: Mapping[str, tuple[str, ...]] = {
     "intake.offers": ("offer.opened",),
+    "intake.transit_keys": ("transit_key.published",),
     "delivery.events": DELIVERY_KEYS,
     "vault.events": VAULT_KEYS,
     "audit.log": ("#",),

@@ -18,6 +18,7 @@ T = TypeVar("T")
 TWO_PERSON = "two-person"
 ONE_PERSON = "one-person"
 KEY_PAUSE = timedelta(days=1)
+TRANSIT_KEY_PERIOD = timedelta(hours=1)
 
 _ADDRESS = re.compile(r"(?P<host>[^:\s/]+):(?P<port>\d{1,5})")
 _HUB = re.compile(r"[a-z]{2}")
@@ -56,6 +57,10 @@ class Settings:
     manifest: Path  # KOPURO_MANIFEST, the hub's signed list of services and keys
     hub_key: Path  # KOPURO_HUB_KEY, the public key that signed the manifest
     custody_key: Path | None = None  # KOPURO_CUSTODY_KEY, vault only
+    # KOPURO_VAULT_KEYS, vault only: a SQLite file for its own keys, created by the first start
+    vault_keys: Path | None = None
+    # KOPURO_TRANSIT_KEY_SECONDS, vault only: how often it makes a new transit key
+    transit_key_period: timedelta = TRANSIT_KEY_PERIOD
     # KOPURO_KEY_PAUSE_SECONDS, vault only: how long no case is released to a sealing key that replaced an
     # earlier one without proof of that key
     key_pause: timedelta = KEY_PAUSE
@@ -132,6 +137,8 @@ class Settings:
             hub_key=required("KOPURO_HUB_KEY", _file, Path()),
             key_pause=seconds("KOPURO_KEY_PAUSE_SECONDS", KEY_PAUSE),
             custody_key=file("KOPURO_CUSTODY_KEY"),
+            vault_keys=Path(text) if (text := environ.get("KOPURO_VAULT_KEYS", "").strip()) else None,
+            transit_key_period=seconds("KOPURO_TRANSIT_KEY_SECONDS", TRANSIT_KEY_PERIOD),
             token_signing_key=file("KOPURO_TOKEN_SIGNING_KEY"),
             log_signing_key=file("KOPURO_LOG_SIGNING_KEY"),
             policy=file("KOPURO_POLICY"),

@@ -22,6 +22,7 @@ from tests.simulation.network import RECEIVERS, SENDERS, the_network
 from tests.simulation.partners import Partners
 from tests.simulation.services import Audit, Delivery, Intake, Routing, Service, Vault
 from tests.simulation.virtual_time import VirtualTime
+from tests.support.memory_keys import MemoryKeys
 from tests.unit.services.audit.publications import MemoryPublication
 
 _SCHEMAS = {
@@ -104,6 +105,7 @@ class Story:
             known -= set(self.random.sample(_EVERYBODY, 3))
         Vault.known = known
         Routing.suspended = set()
+        Vault.own_keys = MemoryKeys()
         Audit.publication = MemoryPublication()
         parts = {
             kind.name: kind(self.databases[kind.name], self.broker, self.time)
@@ -124,6 +126,10 @@ class Story:
             for name, queues in service.consumers.items()
             for queue in queues
         }
+        # Intake admits no case before it has the vault's first transit key.
+        parts["vault"].turn()
+        parts["vault"].publish()
+        intake.consume("intake.transit_keys", 1)
         # These queues are read rarely, so that the others get far ahead.
         self._slow = {queue for queue in self._readers if self.random.random() < 0.15}
 
