@@ -20,6 +20,8 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHub]:
     """A hub with the sample network, as `kopuro up` starts it."""
     data = tmp_path_factory.mktemp("hub") / "data"
     environment = {name: value for name, value in os.environ.items() if name != "KOPURO_AMQP_URI"}
+    # Short, so that a test can wait until the keys of a message are destroyed.
+    environment["KOPURO_TRANSIT_KEY_SECONDS"] = "3"
     running = Hub(data, environment=environment)
     try:
         running.start()
