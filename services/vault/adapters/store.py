@@ -167,7 +167,7 @@ class SqlCustodyStore:
 
     def seal_earlier(self, transaction: Connection, limit: int) -> int:
         """See `ports.CustodyStore`."""
-        sealed = self._seal(dict(row._tuple() for row in _EARLIER.run(transaction, limit)))
+        sealed = self._seal({row[0]: row[1] for row in _EARLIER.run(transaction, limit)})
         _SEAL_EARLIER.run_for_each(
             transaction, [(wrapped_key, key_id, id_) for id_, (wrapped_key, key_id) in sealed.items()]
         )
