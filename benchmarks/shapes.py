@@ -76,10 +76,10 @@ MADE: Final[Mapping[str, frozenset[str]]] = {
 # Tables without rows for a closed referral.
 EMPTY: Final = frozenset(
     {"outbox", "retries", "sealed_cases", "suspended_acceptors", "witnesses", "unfiled"}
-    | {"answers", "held_notes", "placement_keys"}
+    | {"answers", "held_notes", "placement_keys", "doomed_keys"}
 )
 # Tables that do not grow with the referrals.
-STANDING: Final = frozenset({"replica", "manifests", "sealing_keys"})
+STANDING: Final = frozenset({"replica", "manifests", "sealing_keys", "transit_keys", "transit_counts"})
 
 
 def metadata(service: str) -> MetaData:
