@@ -83,21 +83,23 @@ def stolen(hub: RunningHub) -> Iterator[tuple[Thief, dict[str, bytes], set[bytes
     sample = hub.network.referral(REFERRAL)
     sender = hub.organization(sample.sender)
     canaries = {f"canary {number} of a stolen disk" for number in range(CASES)}
-    submitted = [
-        sender.hub.submit(
-            hub.facts(REFERRAL), sealed=sender.hub.seal({**plain(sample.case), "narrative": narrative})
-        )["id"]
-        for narrative in sorted(canaries)
-    ]
+    # Collected while they exist: the hub replaces them every few seconds.
+    before = thief.secrets("transit")
+    submitted = []
+    for narrative in sorted(canaries):
+        sealed = sender.hub.seal({**plain(sample.case), "narrative": narrative})
+        submitted.append(sender.hub.submit(hub.facts(REFERRAL), sealed=sealed)["id"])
+        before |= thief.secrets("transit")
     database = hub.files.database("vault")
 
     def held() -> bool:
+        before.update(thief.secrets("transit"))
         with closing(sqlite3.connect(database)) as vault:
             rows = vault.execute("SELECT referral_id FROM sealed_cases").fetchall()
         return set(submitted) <= {row[0] for row in rows}
 
     until(held, "the cases in custody")
-    before, case_keys = thief.secrets("transit"), set(thief.secrets("case").values())
+    case_keys = set(thief.secrets("case").values())
     # The attack works while the keys exist: the thief reads the messages from the broker's files.
     assert canaries <= thief.opened(before)
     backup = hub.files.directory / "stolen-backup.sqlite"
@@ -105,7 +107,8 @@ def stolen(hub: RunningHub) -> Iterator[tuple[Thief, dict[str, bytes], set[bytes
         vault.backup(copy)
     for referral in submitted:
         sender.hub.revoke_consent(referral)
-    until(lambda: not thief.secrets("transit").keys() & before.keys(), "the end of the transit keys")
+    destroyed = before.keys()
+    until(lambda: not thief.secrets("transit").keys() & destroyed, "the end of the transit keys", within=60)
     until(lambda: not case_keys & set(thief.secrets("case").values()), "the end of the case keys")
     yield thief, before, case_keys, canaries, backup
     backup.unlink()
