@@ -33,7 +33,7 @@ TransitText = Annotated[
 class TransitSeal:
     """The first two parts of a compact JWE, sealed to a transit key.
 
-    kid: RFC 7638 thumbprint of the transit key. key: HPKE ciphertext, base64url (`runtime.transit_seal`).
+    kid: RFC 7638 thumbprint of the transit key. key: base64url (layout: `runtime.transit_seal`).
     """
 
     kid: str

@@ -178,6 +178,8 @@ class KeyKeeping:
 
     def _destroy(self, kind: KeyKind, ids: list[str]) -> None:
         self._keys.destroy(kind, ids)
+        if kind is KeyKind.transit:
+            transit_seal.forget()
         self._changes += len(ids)
         self._truncated = False
 
