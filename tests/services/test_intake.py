@@ -283,7 +283,7 @@ def test_referral_is_published_as_open_fact_and_sealed_case(hub: Hub) -> None:
         referral = admitted(hub.submit(hub.body(case=case)))
         events = {type(e.data): e for e in take(2)}
     fact, sealed_case = events[ReferralSubmitted], events[SealedCaseSubmitted]
-    assert sealed_case.data == SealedCaseSubmitted(referral_id=referral, sender=OSH, to=None, case=case)
+    assert hub.transit.opened(sealed_case).data == SealedCaseSubmitted(referral_id=referral, sender=OSH, to=None, case=case)
     assert isinstance(fact.data, ReferralSubmitted)
     assert (fact.data.referral_id, fact.data.sender) == (referral, OSH)
     assert case.encode() not in fact.encode()
