@@ -85,10 +85,10 @@ EMPTY: Final = frozenset(
         "witnesses",
         "unfiled",
     }
-    | {"answers", "demand", "held_notes", "placement_keys", "waiting"}
+    | {"answers", "demand", "doomed_keys", "held_notes", "placement_keys", "waiting"}
 )
 # Tables that do not grow with the referrals.
-STANDING: Final = frozenset({"replica", "manifests", "sealing_keys"})
+STANDING: Final = frozenset({"replica", "manifests", "sealing_keys", "transit_keys", "transit_counts"})
 
 
 def metadata(service: str) -> MetaData:

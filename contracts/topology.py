@@ -180,6 +180,7 @@ VAULT_KEYS = (
     "referral.completed",
     "referral.withdrawn",
     "referral.failed",
+    "transit_key.closed",
 )
 
 # The services, as owners of facts and as users of the broker.
@@ -204,6 +205,7 @@ OWNERS: Mapping[str, frozenset[str]] = {
                 "sealed_case.submitted",
                 "sealed_case.replaced",
                 "sealed_note.submitted",
+                "transit_key.closed",
             ),
         ),
         (
@@ -244,6 +246,8 @@ OWNERS: Mapping[str, frozenset[str]] = {
                 "case.paused",
                 "sealed_case.released",
                 "sealed_note.released",
+                "transit_key.published",
+                "transit_key.destroyed",
             ),
         ),
         (("delivery",), ("delivery.delivered", "delivery.acknowledged", "note.delivered", "case.fetched")),
@@ -299,6 +303,7 @@ RECEIPT_QUEUES: Mapping[str, str] = {service: f"{service}.receipts" for service 
 # The routing keys that each queue receives from `kopuro.events`.
 EVENT_QUEUES: Mapping[str, tuple[str, ...]] = {
     "intake.offers": ("offer.opened",),
+    "intake.transit_keys": ("transit_key.published",),
     "delivery.events": DELIVERY_KEYS,
     "vault.events": VAULT_KEYS,
     LOG_QUEUE: ("#",),

@@ -19,6 +19,7 @@ TWO_PERSON = "two-person"
 ONE_PERSON = "one-person"
 KEY_PAUSE = timedelta(days=1)
 RECEIPT_TIME = timedelta(minutes=15)
+TRANSIT_KEY_PERIOD = timedelta(hours=1)
 
 _ADDRESS = re.compile(r"(?P<host>[^:\s/]+):(?P<port>\d{1,5})")
 _MANAGEMENT_URI = re.compile(r"https?://[^:/@\s]+:[^:/@\s]+@[^:/@\s\[\]]+(:\d{1,5})?(/[^?#\s]*)?")
@@ -60,6 +61,10 @@ class Settings:
     # KOPURO_BROKER_MANAGEMENT_URI, optional: the broker's management API, to compare the bindings
     broker_management_uri: str | None = field(default=None, repr=False)
     custody_key: Path | None = None  # KOPURO_CUSTODY_KEY, vault only
+    # KOPURO_VAULT_KEYS, vault only: a SQLite file for its own keys, created by the first start
+    vault_keys: Path | None = None
+    # KOPURO_TRANSIT_KEY_SECONDS, vault only: how often it makes a new transit key
+    transit_key_period: timedelta = TRANSIT_KEY_PERIOD
     # KOPURO_KEY_PAUSE_SECONDS, vault only: how long no case is released to a sealing key that replaced an
     # earlier one without proof of that key
     key_pause: timedelta = KEY_PAUSE
@@ -164,6 +169,8 @@ class Settings:
             key_pause=seconds("KOPURO_KEY_PAUSE_SECONDS", KEY_PAUSE),
             receipt_time=seconds("KOPURO_RECEIPT_SECONDS", RECEIPT_TIME),
             custody_key=file("KOPURO_CUSTODY_KEY"),
+            vault_keys=Path(text) if (text := environ.get("KOPURO_VAULT_KEYS", "").strip()) else None,
+            transit_key_period=seconds("KOPURO_TRANSIT_KEY_SECONDS", TRANSIT_KEY_PERIOD),
             token_signing_key=file("KOPURO_TOKEN_SIGNING_KEY"),
             log_signing_key=file("KOPURO_LOG_SIGNING_KEY"),
             policy=file("KOPURO_POLICY"),

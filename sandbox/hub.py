@@ -218,6 +218,9 @@ class Hub:
         match service:
             case "vault":
                 environment["KOPURO_CUSTODY_KEY"] = str(self.files.key("custody"))
+                environment["KOPURO_VAULT_KEYS"] = str(self.files.vault_keys)
+                if period := self._environment.get("KOPURO_TRANSIT_KEY_SECONDS"):
+                    environment["KOPURO_TRANSIT_KEY_SECONDS"] = period
             case "directory":
                 environment["KOPURO_TOKEN_SIGNING_KEY"] = str(self.files.key("token"))
                 environment["KOPURO_APPROVALS"] = self._approvals

@@ -4,6 +4,7 @@ DIR/hub.json            ports of every service; a restart keeps them
 DIR/credentials.json    client credentials of organisations and staff (0600)
 DIR/discovery.json      served at /.well-known/kopuro
 DIR/keys/               the root key, each service's keys (0600) and the signed manifest
+DIR/keys/vault.sqlite   the vault's own keys, which its database needs; created by the vault
 DIR/data/               one database per service    DIR/logs/    one log per process
 DIR/log/                the published audit log: checkpoint and tiles
 DIR/broker/             the private broker
@@ -66,6 +67,7 @@ class HubFiles:
         self.published_log = self.directory / "log"
         self.manifest = self.directory / "keys" / MANIFEST
         self.hub_key = self.directory / "keys" / HUB_KEY
+        self.vault_keys = self.directory / "keys" / "vault.sqlite"
         self._hub = self.directory / "hub.json"
 
     def settle(self, organizations: Iterable[Organization]) -> None:

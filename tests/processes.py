@@ -75,6 +75,7 @@ class RunningService:
                 "KOPURO_HUB": HUB,
                 "KOPURO_DISCOVERY": str(directory / "discovery.json"),
                 "KOPURO_APPROVALS": "one-person",
+                "KOPURO_VAULT_KEYS": str(directory / "vault-keys.sqlite"),  # for the vault alone
                 **service_environment(
                     directory,
                     service or self.name,

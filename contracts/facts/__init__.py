@@ -45,7 +45,15 @@ from contracts.facts.decided import (
     ReferralWithdrawn,
     SubmissionRefused,
 )
-from contracts.facts.custody import CaseErased, CasePaused, CaseRefused, CaseReleased
+from contracts.facts.custody import (
+    CaseErased,
+    CasePaused,
+    CaseRefused,
+    CaseReleased,
+    TransitKeyClosed,
+    TransitKeyDestroyed,
+    TransitKeyPublished,
+)
 from contracts.facts.delivered import DeliveryAcknowledged, DeliveryDelivered, NoteDelivered
 from contracts.facts.recorded import (
     ContentErased,
@@ -82,6 +90,7 @@ from contracts.facts.sealed import (
     SealedCaseSubmitted,
     SealedNoteReleased,
     SealedNoteSubmitted,
+    TransitSeal,
 )
 # isort: on
 
@@ -159,6 +168,10 @@ __all__ = [
     "SealingKeyReplaced",
     "SubmissionRefused",
     "TokenKeyChanged",
+    "TransitKeyClosed",
+    "TransitKeyDestroyed",
+    "TransitKeyPublished",
+    "TransitSeal",
     "UnreadableSubmitted",
     "WithdrawalSubmitted",
     "routing_key_of",

@@ -1,4 +1,4 @@
-"""The vault's facts about sealed cases."""
+"""The vault's facts about sealed cases, and the facts about the keys that seal messages to the vault."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from marshmallow.validate import OneOf
 
+from contracts.canonical import Count
 from contracts.facts.fact import Fact, fact
 from contracts.identifiers import OrganizationId, ReferralId
 
@@ -52,3 +53,38 @@ class CasePaused(Fact):
 class CaseErased(Fact):
     referral_id: ReferralId
     reason: Annotated[str, OneOf(["withdrawn", "consent_revoked", "completed", "failed"])]
+
+
+@fact("transit_key.published", classification="public")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TransitKeyPublished(Fact):
+    """The vault made a key for messages from intake, which uses it instead of the earlier ones.
+
+    kid: RFC 7638 thumbprint. x: the X25519 public key, base64url. published_at: later than that of every
+    earlier key of the vault.
+    """
+
+    kid: str
+    x: str
+    published_at: dt.datetime
+
+
+@fact("transit_key.closed", classification="public")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TransitKeyClosed(Fact):
+    """Intake seals nothing more to the key. messages: the number of messages that it has sealed to it."""
+
+    kid: str
+    messages: Count
+
+
+@fact("transit_key.destroyed", classification="public")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TransitKeyDestroyed(Fact):
+    """The vault destroyed the key: it has read every message that was sealed to it.
+
+    messages: the number of messages that it has read. Copies of them cannot be opened any more.
+    """
+
+    kid: str
+    messages: Count

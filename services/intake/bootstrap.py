@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from contracts.envelope import Envelope
+from contracts.envelope import Envelope, Event, decode
+from contracts.facts import Fact
 from contracts.topology import ROUTING
 from runtime.access.access_records import AccessRecords
 from runtime.application import Application
+from runtime.identifiers import new_id
 from runtime.messaging.batches import BatchProcessor
 from runtime.messaging.replica import ReplicaRecord
 from runtime.messaging.request_reply import RequestClient
@@ -20,8 +22,10 @@ from services.intake.adapters.members import MembersInMemory
 from services.intake.adapters.routing import RoutingByBroker
 from services.intake.adapters.store import SqlAdmissionStore
 from services.intake.adapters.tables import MESSAGING, REPLICA
+from services.intake.adapters.transit_keys import SqlTransitKeys
 from services.intake.api import ApiContext
 from services.intake.handlers import IntakeHandlers
+from services.intake.transit_key_changes import TransitKeyChanges
 
 # Each run deletes a bounded number of keys; this pace keeps up with a busy hub.
 _SECONDS_BETWEEN_CLEANINGS = 5.0
@@ -33,6 +37,7 @@ class IntakeParts:
 
     api: ApiContext
     offers: BatchProcessor[Envelope]
+    transit_keys: BatchProcessor[Event[Fact]]
     directory: BatchProcessor[Envelope]
 
 
@@ -49,6 +54,8 @@ def build(settings: Settings) -> Application[IntakeParts]:
     directory, directory_unready = platform.messenger.replica(REPLICA, "intake.directory", absorb)
     queries = RequestClient(platform.broker, "intake", answerers=platform.authors.users_of((ROUTING,)))
     custody_kid = AnnouncedCustodyKey(settings.discovery)
+    transit_keys = SqlTransitKeys(platform.database, process=new_id())
+    changes = TransitKeyChanges(source=platform.source, keys=transit_keys, new_id=new_id)
     handlers = IntakeHandlers(
         database=platform.database,
         store=SqlAdmissionStore(),
@@ -56,6 +63,7 @@ def build(settings: Settings) -> Application[IntakeParts]:
         referrals=RoutingByBroker(queries),
         members=members.get,
         custody_kid=custody_kid,
+        transit_keys=transit_keys,
         backlog=lambda: platform.messenger.backlog,
         after_commit=platform.messenger.wake,
     )
@@ -71,6 +79,7 @@ def build(settings: Settings) -> Application[IntakeParts]:
         handlers=IntakeParts(
             api=ApiContext(handlers, platform.source, platform.clock),
             offers=platform.messenger.consumer("intake.offers", handlers.note_offers, Envelope.decode),
+            transit_keys=platform.messenger.consumer("intake.transit_keys", changes.receive, decode),
             directory=directory,
         ),
         verifier=access.verifier(settings.hub, platform.clock),
@@ -81,6 +90,7 @@ def build(settings: Settings) -> Application[IntakeParts]:
             ("broker", platform.messenger.unready),
             ("directory", directory_unready),
             ("custody key", custody_kid.unready),
+            ("transit key", transit_keys.unready),
         ],
         warnings=platform.warnings(),
         background=[platform.messenger, queries, housekeeping, platform.wal_checkpointing()],

@@ -38,7 +38,7 @@ from services.intake.domain.command import (
 from services.intake.domain.members import Members, keys_of, receiver_key, require_good_standing
 from services.intake.domain.sealing import require_note_sealed_to, require_sealed, require_sealed_to
 from services.intake.domain.submission import referral_facts
-from services.intake.ports import AdmissionStore, Referrals
+from services.intake.ports import AdmissionStore, Referrals, TransitKeys
 
 # Above this many outbox messages, submissions are refused with a Retry-After.
 OUTBOX_BOUND = 100_000
@@ -75,6 +75,7 @@ class IntakeHandlers:
         referrals: Referrals,
         members: Members,
         custody_kid: Callable[[], str],
+        transit_keys: TransitKeys,
         backlog: Callable[[], int],
         after_commit: Callable[[], None],
         outbox_bound: int = OUTBOX_BOUND,
@@ -86,6 +87,7 @@ class IntakeHandlers:
         self._referrals = referrals
         self._members = members
         self._custody_kid = custody_kid
+        self._transit_keys = transit_keys
         self._backlog = backlog
         self._outbox_bound = outbox_bound
         self._commits = GroupCommit[Sequence[Admission], Sequence[Result]](
@@ -332,6 +334,8 @@ class IntakeHandlers:
                 answers.append(answer)
             results.append(answers)
         if fresh:
+            # In the transaction that stores them: intake's database has no other copy of a case.
+            fresh = self._transit_keys.seal(transaction, fresh)
             self._store.record(transaction, fresh, fresh[0].events[0].time)
             self._outbox.add(transaction, [outgoing(e) for admission in fresh for e in admission.events])
         return results

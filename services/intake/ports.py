@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from sqlalchemy import Connection
 
+from contracts.facts import TransitKeyPublished
 from contracts.queries import Query
 from services.intake.domain.admission import Admission, Claim, UsedKey
 
@@ -61,6 +62,27 @@ class AdmissionStore(Protocol):
 
     def forget_before(self, transaction: Connection, moment: dt.datetime, limit: int) -> int:
         """Delete at most `limit` Idempotency-Keys older than the moment; return how many."""
+        ...
+
+
+class TransitKeys(Protocol):
+    """The vault's transit key, and the number of messages that intake has sealed to it.
+
+    `seal` and `adopt` exclude each other across processes, so a count that `adopt` returns is final.
+    """
+
+    def seal(self, transaction: Connection, admissions: Sequence[Admission]) -> list[Admission]:
+        """Return the admissions with their sealed messages sealed to the transit key, and count these.
+
+        Raises Unavailable while no transit key is known.
+        """
+        ...
+
+    def adopt(self, transaction: Connection, keys: Collection[TransitKeyPublished]) -> list[tuple[str, int]]:
+        """Use the newest key from now on. Return (kid, messages sealed to it) for each key that it replaces.
+
+        Idempotent: an older key never replaces a newer one.
+        """
         ...
 
 

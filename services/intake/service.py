@@ -104,6 +104,10 @@ class IntakeService(WebService):
     def offers(self, deliveries: Sequence[Delivery]) -> None:
         self.handlers.offers.process(deliveries)
 
+    @batches("intake.transit_keys")
+    def transit_keys(self, deliveries: Sequence[Delivery]) -> None:
+        self.handlers.transit_keys.process(deliveries)
+
     @batches("intake.directory")
     def directory(self, deliveries: Sequence[Delivery]) -> None:
         self.handlers.directory.process(deliveries)

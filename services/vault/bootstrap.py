@@ -14,14 +14,19 @@ from runtime.messaging.batches import BatchProcessor
 from runtime.periodic import Periodic
 from runtime.service_platform import build_platform
 from runtime.settings import Settings, SettingsError
+from runtime.storage.database import DatabaseUnavailable
 from services.vault.adapters.custody_key import CustodyKeyInMemory
 from services.vault.adapters.decline_notes import SqlDeclineNotes
+from services.vault.adapters.key_store import SqliteKeyStore
 from services.vault.adapters.metrics import VaultMetrics
 from services.vault.adapters.sealing_keys import SealingKeysInMemory
 from services.vault.adapters.store import SqlCustodyStore
 from services.vault.adapters.tables import MESSAGING, REPLICA
+from services.vault.adapters.transit_keys import SqlTransitKeyStore, TransitOpener
+from services.vault.adapters.waiting_messages import WaitingMessages
 from services.vault.domain.evidence import ProvenEvent, with_proof
 from services.vault.handlers import VaultHandlers
+from services.vault.key_keeping import KeyKeeping
 
 # Each run reads one small index. A new key wakes it; the interval covers acceptances committed at the same
 # moment or by another process.
@@ -38,7 +43,7 @@ class VaultParts:
 
 
 def build(settings: Settings) -> Application[VaultParts]:
-    """Build the vault process. Raises SettingsError without a usable custody key."""
+    """Build the vault process. Raises SettingsError without a usable custody key or key store."""
     if settings.custody_key is None:
         raise SettingsError(["KOPURO_CUSTODY_KEY is not set"])
     try:
@@ -46,9 +51,31 @@ def build(settings: Settings) -> Application[VaultParts]:
     except (OSError, ValueError):
         # Not chained: the cause may quote the contents of the key file.
         raise SettingsError(["KOPURO_CUSTODY_KEY does not name a private X25519 JWK"]) from None
+    if settings.vault_keys is None:
+        raise SettingsError(["KOPURO_VAULT_KEYS is not set"])
+    try:
+        own_keys = SqliteKeyStore(settings.vault_keys)
+    except (DatabaseUnavailable, ValueError):
+        raise SettingsError(["KOPURO_VAULT_KEYS does not name a file that the vault can write"]) from None
     platform = build_platform("vault", settings, MESSAGING)
     messenger = platform.messenger
-    store = SqlCustodyStore()
+    store = SqlCustodyStore(own_keys, platform.clock, new_id)
+    transit_keys = SqlTransitKeyStore()
+    waiting = WaitingMessages(platform.broker.queue_reader(), platform.database)
+    keeping = KeyKeeping(
+        source=platform.source,
+        database=platform.database,
+        outbox=messenger.outbox,
+        store=store,
+        transit_keys=transit_keys,
+        keys=own_keys,
+        clock=platform.clock,
+        new_id=new_id,
+        period=settings.transit_key_period,
+        waiting=waiting.count,
+        after_commit=messenger.wake,
+        is_new=own_keys.is_new,
+    )
 
     def release_waiting() -> None:
         # Read first: a run that finds nothing takes no lock and writes nothing.
@@ -67,6 +94,8 @@ def build(settings: Settings) -> Application[VaultParts]:
         source=platform.source,
         store=store,
         notes=SqlDeclineNotes(),
+        opener=TransitOpener(own_keys, transit_keys),
+        transit_keys=transit_keys,
         custody_key=custody_key,
         keys=keys,
         new_id=new_id,
@@ -96,8 +125,8 @@ def build(settings: Settings) -> Application[VaultParts]:
         is_excluded=lambda _: True,
         messenger=messenger,
         readiness=[("broker", messenger.unready), ("directory", unready)],
-        warnings=platform.warnings(),
-        background=[messenger, releases, platform.wal_checkpointing()],
+        warnings=[*platform.warnings(), ("transit keys", keeping.alarm)],
+        background=[messenger, keeping, releases, platform.wal_checkpointing()],
         registry=platform.registry,
         clock=platform.clock,
     )

@@ -28,6 +28,7 @@ from contracts.facts import (
     SealedCaseReplaced,
     SealedCaseSubmitted,
     SealedNoteSubmitted,
+    TransitKeyClosed,
 )
 from runtime.messaging.outbox.outbox import outgoing
 from runtime.messaging.ports import Outgoing
@@ -49,7 +50,15 @@ from services.vault.domain.custody import (
 from services.vault.domain.evidence import ProvenEvent
 from services.vault.domain.sealed import SealedCase, unreadable
 from services.vault.notes import answered, receive_decline_note, receive_note, refuse_held
-from services.vault.ports import CustodyKey, CustodyStore, DeclineNotes, SealingKeys, UnusableKey
+from services.vault.ports import (
+    CustodyKey,
+    CustodyStore,
+    DeclineNotes,
+    MessageOpener,
+    SealingKeys,
+    TransitKeyStore,
+    UnusableKey,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -68,6 +77,8 @@ class VaultHandlers:
         source: str,
         store: CustodyStore,
         notes: DeclineNotes,
+        opener: MessageOpener,
+        transit_keys: TransitKeyStore,
         custody_key: CustodyKey,
         keys: SealingKeys,
         new_id: Callable[[], str],
@@ -75,6 +86,8 @@ class VaultHandlers:
         self._source = source
         self._store = store
         self._notes = notes
+        self._opener = opener
+        self._transit_keys = transit_keys
         self._custody_key = custody_key
         self._keys = keys
         self._new_id = new_id
@@ -83,6 +96,7 @@ class VaultHandlers:
         self, transaction: Connection, messages: Sequence[Event[Fact]], now: dt.datetime
     ) -> Iterable[Outgoing]:
         """Take sealed cases into custody; forward sealed notes."""
+        messages = self._opener.opened(transaction, messages)
         batch = self._take(transaction, {message.partition_key for message in messages}, now)
         declined = {m.partition_key for m in messages if getattr(m.data, "offer_id", None) is not None}
         batch.answers = self._notes.answers(transaction, declined)
@@ -107,8 +121,13 @@ class VaultHandlers:
 
         The case of a completed referral is erased too: the acceptor has it, and the hub no longer needs it.
         A decline's note is forwarded when the decline has taken effect, and dropped when it was refused. The
-        facts about acceptances and closings are stored with their author's signature, as evidence.
+        facts about acceptances and closings are stored with their author's signature, as evidence. The end of
+        a transit key concerns no referral.
         """
+        for proven in messages:
+            if isinstance(ended := proven.event.data, TransitKeyClosed):
+                self._transit_keys.close(transaction, ended.kid, ended.messages, now)
+        messages = [proven for proven in messages if not isinstance(proven.event.data, TransitKeyClosed)]
         referrals = {proven.event.partition_key for proven in messages}
         batch = self._take(transaction, referrals, now)
         batch.held = self._notes.held(transaction, referrals)
@@ -157,7 +176,11 @@ class VaultHandlers:
             for acceptor in self.releasable(transaction, now)
             for referral_id in self._store.waiting_for(transaction, acceptor, _RELEASED_AT_ONCE)
         }
-        return self._finish(transaction, self._take(transaction, waiting, now))
+        batch = self._take(transaction, waiting, now)
+        # A case whose key is missing stays where it is, and does not hold up the others.
+        readable = self._store.sealed(transaction, waiting)
+        batch.custodies = {id_: one for id_, one in batch.custodies.items() if id_ in readable}
+        return self._finish(transaction, batch)
 
     # One method for each message type
 
@@ -280,10 +303,11 @@ class VaultHandlers:
         sealed = {**self._store.sealed(transaction, stored), **batch.arrived}
         for custody in releasable:
             assert custody.acceptance is not None
+            if (case := sealed.get(custody.referral_id)) is None:
+                # Not `case-unreadable`, which would end the referral: the operator may find the key store.
+                raise Defect("The key store does not have the key of this case.")
             try:
-                released = self._released_case(
-                    custody, custody.acceptance, sealed[custody.referral_id], batch.now
-                )
+                released = self._released_case(custody, custody.acceptance, case, batch.now)
             except Refused as refused:
                 assert custody.sender is not None
                 self._refuse(batch, custody, custody.sender, refused, cause=custody.acceptance)

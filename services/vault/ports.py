@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from enum import StrEnum
 from typing import Protocol
 
 from sqlalchemy import Connection
@@ -14,6 +15,7 @@ from contracts.organization import SealingKey
 from services.vault.domain.custody import Custody
 from services.vault.domain.evidence import ProvenEvent
 from services.vault.domain.sealed import SealedCase
+from services.vault.domain.transit import TransitKey
 
 
 class CustodyStore(Protocol):
@@ -48,7 +50,7 @@ class CustodyStore(Protocol):
         ...
 
     def sealed(self, transaction: Connection, referral_ids: Collection[str]) -> dict[str, SealedCase]:
-        """Return the stored sealed cases of these referrals."""
+        """Return the stored sealed cases of these referrals, without those whose keys are missing."""
         ...
 
     def witness(
@@ -58,7 +60,97 @@ class CustodyStore(Protocol):
         ...
 
     def destroy(self, transaction: Connection, referral_ids: Collection[str]) -> None:
-        """Delete sealed cases with their wrapped keys, irreversibly. Idempotent."""
+        """Delete sealed cases, and mark their keys, which `KeyKeeping` then destroys. Idempotent."""
+        ...
+
+    def doomed_keys(self, transaction: Connection, limit: int) -> list[str]:
+        """Return the ids of at most `limit` case keys to destroy."""
+        ...
+
+    def forget_doomed(self, transaction: Connection, key_ids: Collection[str]) -> None:
+        """Forget the marks of case keys that are destroyed."""
+        ...
+
+    def unused_keys(self, transaction: Connection, key_ids: Collection[str]) -> list[str]:
+        """Return those of the case keys that no stored case is sealed with."""
+        ...
+
+    def seal_earlier(self, transaction: Connection, limit: int) -> int:
+        """Seal at most `limit` cases that an earlier build stored without a case key; return how many."""
+        ...
+
+    def needs_keys(self, transaction: Connection) -> bool:
+        """Return whether any stored case is sealed with a case key."""
+        ...
+
+
+class KeyKind(StrEnum):
+    """case: seals one case in the vault's database. transit: the private half of a transit key."""
+
+    case = "case"
+    transit = "transit"
+
+
+class KeyStore(Protocol):
+    """The vault's secret keys, by id. Everything is durable when a method returns.
+
+    It has its own transactions: a key exists before anything that is sealed with it is committed, and is
+    destroyed after the commit that makes it useless. A crash between the two leaves a key too many.
+    """
+
+    def add(self, kind: KeyKind, keys: Mapping[str, bytes], now: dt.datetime) -> None:
+        """Store keys."""
+        ...
+
+    def get(self, kind: KeyKind, ids: Collection[str]) -> dict[str, bytes]:
+        """Return the stored ones of these keys."""
+        ...
+
+    def made_before(self, kind: KeyKind, moment: dt.datetime) -> list[str]:
+        """Return the ids of the keys that were made before the moment."""
+        ...
+
+    def destroy(self, kind: KeyKind, ids: Collection[str]) -> None:
+        """Overwrite and delete keys. Idempotent."""
+        ...
+
+    def truncate(self) -> bool:
+        """Remove destroyed keys from the store's journal; False while it is in use: call it again later."""
+        ...
+
+
+class TransitKeyStore(Protocol):
+    """What the vault knows of its transit keys. The private halves are in the key store."""
+
+    def add(self, transaction: Connection, key: TransitKey) -> None:
+        """Insert a key. Idempotent."""
+        ...
+
+    def all(self, transaction: Connection) -> list[TransitKey]:
+        """Return the keys that are not destroyed, oldest first."""
+        ...
+
+    def count_opened(self, transaction: Connection, opened: Mapping[str, int]) -> None:
+        """Add to the number of messages that were read, by kid."""
+        ...
+
+    def close(self, transaction: Connection, kid: str, messages: int, now: dt.datetime) -> None:
+        """Record how many messages intake has sealed to the key. The first call counts."""
+        ...
+
+    def remove(self, transaction: Connection, kid: str) -> None:
+        """Delete a key that is destroyed. Idempotent."""
+        ...
+
+
+class MessageOpener(Protocol):
+    """Opens messages that intake sealed to a transit key."""
+
+    def opened(self, transaction: Connection, messages: Sequence[Event[Fact]]) -> list[Event[Fact]]:
+        """Return the messages as their senders sealed them, and count those that were sealed in transit.
+
+        Raises Defect when a transit key is missing or a message was altered: the message is dead-lettered.
+        """
         ...
 
 

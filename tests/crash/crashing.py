@@ -206,6 +206,7 @@ class CrashHub(Neighbours):
             self.publish(
                 OrganizationChanged(revision=1, organization=member(name, key=key)), partition_key=name
             )
+        self.publish_transit_key()
         self._tell_token_key("intake.directory")
         crashing = Crashing("intake", self.directory, amqp_uri=amqp_uri or self.amqp_uri)
         custody = public_key(self.custody_key)

@@ -69,6 +69,7 @@ class IntakeHarness(Neighbours):
             self.publish(record, partition_key=name)
         key_changed = TokenKeyChanged(revision=1, key=self.signer.public_jwk())
         self.publish(key_changed, partition_key=self.signer.kid)
+        self.publish_transit_key()
         self._complete("intake.directory")
 
     def submit(self, narrative: str = "") -> httpx.Response:

@@ -63,6 +63,9 @@ RECEIVER = "ru.moscow-migrant-support"
 KID = "Zv3kYp1sQm7xT0cLr9eUoHbWnJ2dFgA5iKtV8yXqN4E"
 NOON = dt.datetime(2026, 3, 1, 12, 0, tzinfo=dt.UTC)
 # The form of a compact JWE, but not a real one: nothing here is secret.
+# What a transit seal leaves of it, and the rest of it, sealed.
+UNKEYED = "bm9uY2U.Y2lwaGVydGV4dA.dGFn"
+TRANSIT = facts.TransitSeal(kid="T" * 43, key="c2VhbGVk")
 SEALED = "eyJhbGciOiJFQ0RILUVTK0EyNTZLVyJ9.a2V5.bm9uY2U.Y2lwaGVydGV4dA.dGFn"
 
 SITUATION = Situation(
@@ -212,7 +215,7 @@ _FACTS: tuple[facts.Fact, ...] = (
     facts.NoteUnreadable(
         referral_id=REFERRAL, organization=RECEIVER, reader=SENDER, reason=UnreadableReason.key_lost
     ),
-    facts.SealedCaseReplaced(referral_id=REFERRAL, sender=SENDER, to=RECEIVER, case=SEALED),
+    facts.SealedCaseReplaced(referral_id=REFERRAL, sender=SENDER, to=RECEIVER, case=UNKEYED, transit=TRANSIT),
     facts.ProgressSubmitted(referral_id=REFERRAL, organization=RECEIVER, status=ProgressStatus.in_progress),
     facts.OutcomeSubmitted(referral_id=REFERRAL, organization=RECEIVER, outcome=Outcome.partly_resolved),
     facts.WithdrawalSubmitted(
@@ -443,9 +446,18 @@ _FACTS: tuple[facts.Fact, ...] = (
     ),
     facts.ReplicaRequested(queue="routing.directory"),
     facts.ReplicaCompleted(queue="routing.directory", records=153),
-    facts.SealedCaseSubmitted(referral_id=REFERRAL, sender=SENDER, to=RECEIVER, case=SEALED),
+    facts.TransitKeyPublished(
+        kid="T" * 43, x="X" * 43, published_at=dt.datetime(2026, 3, 1, 12, 0, tzinfo=dt.UTC)
+    ),
+    facts.TransitKeyClosed(kid="T" * 43, messages=812),
+    facts.TransitKeyDestroyed(kid="T" * 43, messages=812),
+    facts.SealedCaseSubmitted(
+        referral_id=REFERRAL, sender=SENDER, to=RECEIVER, case=UNKEYED, transit=TRANSIT
+    ),
     facts.SealedCaseReleased(referral_id=REFERRAL, organization=RECEIVER, kid=KID, case=SEALED),
-    facts.SealedNoteSubmitted(referral_id=REFERRAL, author=RECEIVER, note=SEALED, offer_id=OFFER),
+    facts.SealedNoteSubmitted(
+        referral_id=REFERRAL, author=RECEIVER, note=UNKEYED, offer_id=OFFER, transit=TRANSIT
+    ),
     facts.SealedNoteReleased(
         referral_id=REFERRAL, organization=SENDER, author=RECEIVER, note=SEALED, offer_id=OFFER
     ),
@@ -471,6 +483,8 @@ _EARLIER_FACTS: tuple[facts.Fact, ...] = (
         organization=SENDER,
     ),
     facts.SealedNoteSubmitted(referral_id=REFERRAL, author=SENDER, note=SEALED),
+    facts.SealedCaseSubmitted(referral_id=REFERRAL, sender=SENDER, to=RECEIVER, case=SEALED),
+    facts.SealedCaseReplaced(referral_id=REFERRAL, sender=SENDER, to=RECEIVER, case=SEALED),
     facts.SealedNoteReleased(referral_id=REFERRAL, organization=RECEIVER, author=SENDER, note=SEALED),
     facts.NoteDelivered(referral_id=REFERRAL, organization=RECEIVER, author=SENDER, note=SEALED),
     facts.HistoryRead(
@@ -501,6 +515,8 @@ _BEGINNINGS = (
     facts.LogExported,
     facts.ReceiptsIssued,
     facts.EventsLogged,
+    facts.TransitKeyPublished,
+    facts.TransitKeyDestroyed,
 )
 
 
@@ -519,4 +535,9 @@ def _event(fact: facts.Fact) -> Event[facts.Fact]:
 
 
 EXAMPLES: dict[str, Event[facts.Fact]] = {fact.type: _event(fact) for fact in _FACTS}
-EARLIER: dict[str, Event[facts.Fact]] = {fact.type: _event(fact) for fact in _EARLIER_FACTS}
+EARLIER: dict[str, Event[facts.Fact]] = {
+    **{fact.type: _event(fact) for fact in _EARLIER_FACTS},
+    "kopuro.sealed_note.submitted.v1.declined": _event(
+        facts.SealedNoteSubmitted(referral_id=REFERRAL, author=RECEIVER, note=SEALED, offer_id=OFFER)
+    ),
+}

@@ -37,6 +37,7 @@ from tests.processes import HUB, RunningService
 from tests.support.events import message_of
 from tests.support.hub_keys import signed_event
 from tests.support.partners import Partner, client_id_of, registered, signed_token
+from tests.support.transit_secrets import TransitSecrets
 from tests.unit.services.routing.samples import HOUR, NOW, facts
 
 SENDER, ACCEPTOR, STRANGER = "kg.osh-legal-aid", "kg.bishkek-union", "kg.batken-library"
@@ -62,6 +63,7 @@ class Neighbours:
         self._registered: set[tuple[str, str]] = set()
         self.keys = {name: generate_key() for name in (SENDER, ACCEPTOR, STRANGER)}
         self.custody_key = generate_key()
+        self.transit = TransitSecrets()
         key = OKPKey.generate_key("Ed25519", private=True)
         self.signer = TokenSigner(key.as_dict(private=True), issuer_of(HUB))
 
@@ -102,6 +104,11 @@ class Neighbours:
             database_url=database_url,
             environment=environment,
         )
+
+    def publish_transit_key(self) -> None:
+        """Publish a transit key to intake, as the vault does."""
+        key = self.transit.new()
+        self.publish(key, partition_key=key.kid)
 
     # Messages that the stand-ins publish
 

@@ -49,6 +49,7 @@ from tests.services.made_cursors import made_cursors
 from tests.support.events import message_of
 from tests.support.hub_keys import all_signed
 from tests.support.partners import Partner, client_id_of, registered, signed_token
+from tests.support.transit_secrets import TransitSecrets
 from tests.unit.services.intake.samples import (
     KEYLESS,
     MOSCOW,
@@ -124,6 +125,7 @@ class Hub:
         )
         self._partners: dict[tuple[str, str], Partner] = {}
         self.custody = generate_key()
+        self.transit = TransitSecrets()
         self.keys = {name: generate_key() for name in (OSH, MOSCOW)}
         announced = {"hub": HUB, "version": "1", "custody_key": public_key(self.custody)}
         (directory / "discovery.json").write_text(json.dumps(announced))
@@ -151,7 +153,9 @@ class Hub:
         ]
         facts.append((client_id_of(OSH, "partner"), registered(OSH)))
         facts.append((self.signer.kid, TokenKeyChanged(revision=1, key=self.signer.public_jwk())))
-        completed = outgoing(event(ReplicaCompleted(queue="intake.directory", records=len(facts)), "x"))
+        transit_key = self.transit.new()
+        facts.append((transit_key.kid, transit_key))
+        completed = outgoing(event(ReplicaCompleted(queue="intake.directory", records=len(facts) - 1), "x"))
         messages = [outgoing(event(fact, key)) for key, fact in facts]
         messages.append(
             Outgoing(
@@ -279,7 +283,9 @@ def test_referral_is_published_as_open_fact_and_sealed_case(hub: Hub) -> None:
         referral = admitted(hub.submit(hub.body(case=case)))
         events = {type(e.data): e for e in take(2)}
     fact, sealed_case = events[ReferralSubmitted], events[SealedCaseSubmitted]
-    assert sealed_case.data == SealedCaseSubmitted(referral_id=referral, sender=OSH, to=None, case=case)
+    assert hub.transit.opened(sealed_case).data == SealedCaseSubmitted(
+        referral_id=referral, sender=OSH, to=None, case=case
+    )
     assert isinstance(fact.data, ReferralSubmitted)
     assert (fact.data.referral_id, fact.data.sender) == (referral, OSH)
     assert case.encode() not in fact.encode()

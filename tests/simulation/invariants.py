@@ -24,6 +24,8 @@ from services.intake.adapters.tables import OFFERS as INTAKE_OFFERS
 from services.intake.adapters.tables import SUBMISSIONS
 from services.routing.adapters.tables import OBSERVATIONS, OFFERS, REFERRALS
 from services.vault.adapters.tables import ANSWERS, CUSTODIES, HELD_NOTES, SEALED_CASES
+from services.vault.adapters.transit_keys import SqlTransitKeyStore
+from services.vault.ports import KeyKind
 from tests.simulation.broker import UnreliableBroker
 from tests.simulation.databases import MemoryDatabase
 from tests.simulation.partners import Partners
@@ -36,7 +38,7 @@ from tests.simulation.referral_rules import (
     offers_follow_the_rules,
     referrals_match_facts,
 )
-from tests.simulation.services import Audit, Routing, Service
+from tests.simulation.services import Audit, Routing, Service, Vault
 
 # Each submission results in exactly one of these facts, or in its refusal.
 _CONSEQUENCES: Mapping[str, frozenset[str]] = {
@@ -70,6 +72,9 @@ def check(
     _no_unplaced_referral_has_a_candidate(services["routing"], now)
     _custody_follows_the_referral(databases, history, referrals)
     _mailboxes_hold_each_fact_once(databases["delivery"], history, referrals)
+    vault = services["vault"]
+    assert isinstance(vault, Vault)
+    _keys_are_those_in_use(vault)
     audit = services["audit"]
     assert isinstance(audit, Audit)
     _log_equals_the_facts(audit, history)
@@ -80,6 +85,18 @@ def check(
 
 def _no_message_is_left(broker: UnreliableBroker, history: Sequence[PublishedFact]) -> None:
     assert broker.ready() == {}, f"left in the broker: {broker.ready()}"
+
+
+def _keys_are_those_in_use(vault: Vault) -> None:
+    """Each stored case has its key, and every replaced transit key has been closed with the true count."""
+    cases = rows_of(vault.database, SEALED_CASES, key="referral_id").values()
+    stored = vault.own_keys.secrets
+    assert {case.key_id for case in cases} <= stored[KeyKind.case].keys(), "a case key was lost"
+    with vault.database.read() as transaction:
+        *replaced, newest = SqlTransitKeyStore().all(transaction)
+    assert newest.kid in stored[KeyKind.transit], "the key that intake uses was destroyed"
+    for key in replaced:
+        assert key.opened == key.sealed, f"transit key {key.kid}: {key.sealed} sealed, {key.opened} opened"
 
 
 def _everything_admitted_is_known(

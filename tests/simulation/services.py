@@ -31,7 +31,7 @@ from runtime.messaging.inbox import NoDeduplication
 from runtime.messaging.memory import MemoryConsumer
 from runtime.messaging.messenger import Messenger
 from runtime.messaging.tables import MessagingTables
-from runtime.settings import KEY_PAUSE
+from runtime.settings import KEY_PAUSE, TRANSIT_KEY_PERIOD
 from runtime.storage.exclusive_lock import ExclusiveLock
 from services.audit.adapters import tables as audit_tables
 from services.audit.log.adapters.sql_due_receipts import SqlDueReceipts
@@ -55,8 +55,10 @@ from services.delivery.handlers import MailboxHandlers
 from services.delivery.incoming import Incoming
 from services.intake.adapters import tables as intake_tables
 from services.intake.adapters.store import SqlAdmissionStore
+from services.intake.adapters.transit_keys import SqlTransitKeys
 from services.intake.domain.members import member_of
 from services.intake.handlers import IntakeHandlers as IntakeHandlers
+from services.intake.transit_key_changes import TransitKeyChanges
 from services.routing.adapters import tables as routing_tables
 from services.routing.adapters.placement_keys import SqlPlacementKeys
 from services.routing.adapters.store import SqlReferralStore
@@ -70,12 +72,15 @@ from services.vault.adapters.custody_key import CustodyKeyInMemory
 from services.vault.adapters.decline_notes import SqlDeclineNotes
 from services.vault.adapters.sealing_keys import SealingKeysInMemory
 from services.vault.adapters.store import SqlCustodyStore
+from services.vault.adapters.transit_keys import SqlTransitKeyStore, TransitOpener
 from services.vault.domain.evidence import ProvenEvent, with_proof
 from services.vault.handlers import VaultHandlers
+from services.vault.key_keeping import KeyKeeping
 from tests.simulation.broker import TOPOLOGY, ServiceConnections, UnreliableBroker
 from tests.simulation.databases import MemoryDatabase
 from tests.simulation.network import the_network
 from tests.support.hub_keys import identity
+from tests.support.memory_keys import MemoryKeys
 from tests.unit.services.audit.publications import MemoryPublication
 
 _PREFETCH = 500
@@ -193,10 +198,19 @@ class Intake(Service):
             referrals=_Asked(self),
             members=members.get,
             custody_kid=lambda: network.custody_kid,
+            transit_keys=SqlTransitKeys(self.database, process=new_id()),
             backlog=lambda: 0,
             after_commit=self.messenger.wake,
         )
-        return [self.messenger.consumer("intake.offers", self.handlers.note_offers, Envelope.decode)]
+        changes = TransitKeyChanges(
+            source=self.messenger.source,
+            keys=SqlTransitKeys(self.database, process=new_id()),
+            new_id=new_id,
+        )
+        return [
+            self.messenger.consumer("intake.offers", self.handlers.note_offers, Envelope.decode),
+            self.messenger.consumer("intake.transit_keys", changes.receive, decode),
+        ]
 
 
 class _Asked:
@@ -305,19 +319,42 @@ class Routing(Service):
 
 
 class Vault(Service):
-    """known: whose keys its copy of the directory has; it may lag behind routing's."""
+    """known: whose keys its copy of the directory has; it may lag behind routing's.
+
+    own_keys: its key store, which outlives the process.
+    """
 
     name = "vault"
+    keeps_time = True
     metadata, messaging = vault_tables.METADATA, vault_tables.MESSAGING
     known: set[str]
+    own_keys: MemoryKeys
 
     def build(self) -> Iterable[BatchProcessor[Any]]:
+        store = SqlCustodyStore(self.own_keys, self.clock, new_id)
+        transit_keys = SqlTransitKeyStore()
+        self.keeping = KeyKeeping(
+            source=self.messenger.source,
+            database=self.database,
+            outbox=self.messenger.outbox,
+            store=store,
+            transit_keys=transit_keys,
+            keys=self.own_keys,
+            clock=self.clock,
+            new_id=new_id,
+            period=TRANSIT_KEY_PERIOD,
+            # Looks are too rare here to tell that nothing has been waiting.
+            waiting=lambda: None,
+            after_commit=self.messenger.wake,
+        )
         self._keys = SealingKeysInMemory(changed=lambda: None, pause=KEY_PAUSE)
         self._keys.absorb([the_network().records[name] for name in sorted(self.known)])
         self.handlers = VaultHandlers(
             source=self.messenger.source,
-            store=SqlCustodyStore(),
+            store=store,
             notes=SqlDeclineNotes(),
+            opener=TransitOpener(self.own_keys, transit_keys),
+            transit_keys=transit_keys,
             custody_key=CustodyKeyInMemory(the_network().custody),
             keys=self._keys,
             new_id=new_id,
@@ -335,14 +372,15 @@ class Vault(Service):
         self._keys.absorb([the_network().records[organization.id]])
 
     def turn(self) -> int:
-        """Release the cases that waited for a key."""
+        """Release the cases that waited for a key; make and destroy keys."""
         try:
+            changes = self.keeping.run()
             with self.database.write() as transaction:
                 released = list(self.handlers.release_waiting(transaction, self.clock.now()))
                 self.messenger.outbox.add(transaction, released)
         except Unavailable:
             return 0
-        return len(released)
+        return len(released) + changes
 
 
 class Delivery(Service):

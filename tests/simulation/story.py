@@ -22,6 +22,7 @@ from tests.simulation.network import RECEIVERS, SENDERS, the_network
 from tests.simulation.partners import Partners
 from tests.simulation.services import Audit, Delivery, Intake, Routing, Service, Vault
 from tests.simulation.virtual_time import VirtualTime
+from tests.support.memory_keys import MemoryKeys
 from tests.unit.services.audit.publications import MemoryPublication
 
 _SCHEMAS = {
@@ -108,6 +109,7 @@ class Story:
         Routing.maxima = dict.fromkeys(RECEIVERS, 1) if self._is_scarce else {}
         if self._is_scarce:
             self._referrals += 4
+        Vault.own_keys = MemoryKeys()
         Audit.publication = MemoryPublication()
         parts = {
             kind.name: kind(self.databases[kind.name], self.broker, self.time)
@@ -128,6 +130,10 @@ class Story:
             for name, queues in service.consumers.items()
             for queue in queues
         }
+        # Intake admits no case before it has the vault's first transit key.
+        parts["vault"].turn()
+        parts["vault"].publish()
+        intake.consume("intake.transit_keys", 1)
         # These queues are read rarely, so that the others get far ahead.
         self._slow = {queue for queue in self._readers if self.random.random() < 0.15}
 

@@ -24,6 +24,8 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHub]:
     data = tmp_path_factory.mktemp("hub") / "data"
     environment = {name: value for name, value in os.environ.items() if name != "KOPURO_AMQP_URI"}
     environment["KOPURO_RECEIPT_SECONDS"] = str(RECEIPT_SECONDS)
+    # Short, so that a test can wait until the keys of a message are destroyed.
+    environment["KOPURO_TRANSIT_KEY_SECONDS"] = "10"
     running = Hub(data, environment=environment)
     try:
         running.start()

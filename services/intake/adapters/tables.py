@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Index, MetaData, String, Table
+from sqlalchemy import BigInteger, Column, Index, MetaData, String, Table
 
 from runtime.messaging.tables import messaging_tables, replica_table
 from runtime.storage.columns import Instant
@@ -37,6 +37,24 @@ SEALING_KEYS = Table(
     METADATA,
     Column("organization", String(100), primary_key=True),
     Column("kid", String(100), primary_key=True),
+)
+
+# The vault's transit key that intake seals to: one row, or none before the vault has published one.
+TRANSIT_KEYS = Table(
+    "transit_keys",
+    METADATA,
+    Column("kid", String(100), primary_key=True),
+    Column("x", String(100), nullable=False),
+    Column("published_at", Instant, nullable=False),
+)
+
+# How many messages each process has sealed to it.
+TRANSIT_COUNTS = Table(
+    "transit_counts",
+    METADATA,
+    Column("kid", String(100), primary_key=True),
+    Column("process", String(36), primary_key=True),
+    Column("messages", BigInteger, nullable=False),
 )
 
 OFFERS = Table(

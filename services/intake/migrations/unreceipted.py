@@ -3,7 +3,7 @@
 from runtime.messaging.migrations import add_unreceipted, drop_unreceipted
 
 revision = "8b3967178c85"
-down_revision = "d4f7b5c3ce64"
+down_revision = "a17c5e0b93d2"
 branch_labels = None
 depends_on = None
 

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Iterable, Mapping
+import logging
+from collections.abc import Callable, Collection, Iterable, Mapping
+from secrets import token_bytes
 from typing import Any
 
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import Connection
 
+from contracts.errors import Defect
+from contracts.jose import CONTENT_KEY, IV, decoded, encoded
+from runtime.clock import Clock
 from runtime.storage.columns import microseconds, moment_of
 from runtime.storage.sql_statement import SqlStatement
 from services.vault.domain.custody import Acceptance, Custody, CustodyState
 from services.vault.domain.evidence import ProvenEvent
 from services.vault.domain.sealed import SealedCase
+from services.vault.ports import KeyKind, KeyStore
+
+_log = logging.getLogger(__name__)
 
 _LOCKED = "FOR UPDATE"
 _CUSTODY = (
@@ -39,10 +49,24 @@ _PUT = SqlStatement(
     "UPDATE custodies SET state = ?, sender = ?, receiver = ?, kid = ?, acceptor = ?, acceptance_id = ?,"
     " correlation_id = ?, traceparent = ?, paused_until = ?, changed_at = ? WHERE referral_id = ?"
 )
-_KEEP = SqlStatement("INSERT INTO sealed_cases (referral_id, wrapped_key, ciphertext) VALUES (?, ?, ?)")
-_SEALED = SqlStatement(
-    "SELECT referral_id, wrapped_key, ciphertext FROM sealed_cases WHERE referral_id = ANY (?)"
+_KEEP = SqlStatement(
+    "INSERT INTO sealed_cases (referral_id, wrapped_key, ciphertext, key_id) VALUES (?, ?, ?, ?)"
 )
+_SEALED = SqlStatement(
+    "SELECT referral_id, wrapped_key, ciphertext, key_id FROM sealed_cases WHERE referral_id = ANY (?)"
+)
+_EARLIER = SqlStatement(
+    "SELECT referral_id, wrapped_key FROM sealed_cases WHERE key_id IS NULL LIMIT ?", postgresql="FOR UPDATE"
+)
+_SEAL_EARLIER = SqlStatement("UPDATE sealed_cases SET wrapped_key = ?, key_id = ? WHERE referral_id = ?")
+_WITH_KEY = SqlStatement("SELECT 1 FROM sealed_cases WHERE key_id IS NOT NULL LIMIT 1")
+_USED_KEYS = SqlStatement("SELECT key_id FROM sealed_cases WHERE key_id = ANY (?)")
+_DOOM = SqlStatement(
+    "INSERT INTO doomed_keys (key_id) SELECT key_id FROM sealed_cases"
+    " WHERE key_id IS NOT NULL AND referral_id = ANY (?) ON CONFLICT DO NOTHING"
+)
+_DOOMED = SqlStatement("SELECT key_id FROM doomed_keys LIMIT ?")
+_FORGET_DOOMED = SqlStatement("DELETE FROM doomed_keys WHERE key_id = ANY (?)")
 _WITNESS = SqlStatement(
     "INSERT INTO evidence (referral_id, message_id, type, body, signed, acted_at) VALUES (?, ?, ?, ?, ?, ?)"
     " ON CONFLICT DO NOTHING"
@@ -51,7 +75,17 @@ _DESTROY = SqlStatement("DELETE FROM sealed_cases WHERE referral_id = ANY (?)")
 
 
 class SqlCustodyStore:
-    """See `ports.CustodyStore`. PostgreSQL locks the rows; SQLite has only one writer."""
+    """See `ports.CustodyStore`. PostgreSQL locks the rows; SQLite has only one writer.
+
+    Each case has a key of its own in the key store, which seals `wrapped_key` (A256GCM, the referral's id as
+    associated data). When that key is destroyed, no copy of the row can be opened.
+    """
+
+    def __init__(self, keys: KeyStore, clock: Clock, new_id: Callable[[], str]) -> None:
+        """new_id: of case keys."""
+        self._keys = keys
+        self._clock = clock
+        self._new_id = new_id
 
     def take(self, transaction: Connection, referral_ids: Collection[str]) -> dict[str, Custody]:
         """See `ports.CustodyStore`."""
@@ -82,17 +116,30 @@ class SqlCustodyStore:
 
     def keep(self, transaction: Connection, cases: Mapping[str, SealedCase]) -> None:
         """See `ports.CustodyStore`."""
-        rows = [(referral_id, case.wrapped_key, case.ciphertext) for referral_id, case in cases.items()]
-        _KEEP.run_for_each(transaction, rows)
+        sealed = self._seal({referral_id: case.wrapped_key for referral_id, case in cases.items()})
+        _KEEP.run_for_each(
+            transaction,
+            [
+                (referral_id, wrapped_key, cases[referral_id].ciphertext, key_id)
+                for referral_id, (wrapped_key, key_id) in sealed.items()
+            ],
+        )
 
     def sealed(self, transaction: Connection, referral_ids: Collection[str]) -> dict[str, SealedCase]:
         """See `ports.CustodyStore`."""
         if not referral_ids:
             return {}
-        return {
-            referral_id: SealedCase(wrapped_key=wrapped_key, ciphertext=ciphertext)
-            for referral_id, wrapped_key, ciphertext in _SEALED.run(transaction, sorted(referral_ids))
-        }
+        rows = _SEALED.run(transaction, sorted(referral_ids)).all()
+        keys = self._keys.get(KeyKind.case, [row[3] for row in rows if row[3] is not None])
+        found = {}
+        for referral_id, wrapped_key, ciphertext, key_id in rows:
+            if key_id is not None:
+                if key_id not in keys:
+                    _log.error("key of a stored case missing", extra={"referral_id": referral_id})
+                    continue
+                wrapped_key = _opened(referral_id, wrapped_key, keys[key_id])
+            found[referral_id] = SealedCase(wrapped_key=wrapped_key, ciphertext=ciphertext)
+        return found
 
     def witness(
         self, transaction: Connection, evidence: Iterable[tuple[str, ProvenEvent]], now: dt.datetime
@@ -110,7 +157,57 @@ class SqlCustodyStore:
     def destroy(self, transaction: Connection, referral_ids: Collection[str]) -> None:
         """See `ports.CustodyStore`."""
         if referral_ids:
-            _DESTROY.run(transaction, sorted(referral_ids))
+            ids = sorted(referral_ids)
+            _DOOM.run(transaction, ids)
+            _DESTROY.run(transaction, ids)
+
+    def doomed_keys(self, transaction: Connection, limit: int) -> list[str]:
+        """See `ports.CustodyStore`."""
+        return [key_id for (key_id,) in _DOOMED.run(transaction, limit)]
+
+    def forget_doomed(self, transaction: Connection, key_ids: Collection[str]) -> None:
+        """See `ports.CustodyStore`."""
+        _FORGET_DOOMED.run(transaction, sorted(key_ids))
+
+    def unused_keys(self, transaction: Connection, key_ids: Collection[str]) -> list[str]:
+        """See `ports.CustodyStore`."""
+        used = {key_id for (key_id,) in _USED_KEYS.run(transaction, sorted(key_ids))}
+        return [key_id for key_id in key_ids if key_id not in used]
+
+    def seal_earlier(self, transaction: Connection, limit: int) -> int:
+        """See `ports.CustodyStore`."""
+        sealed = self._seal({row[0]: row[1] for row in _EARLIER.run(transaction, limit)})
+        _SEAL_EARLIER.run_for_each(
+            transaction, [(wrapped_key, key_id, id_) for id_, (wrapped_key, key_id) in sealed.items()]
+        )
+        return len(sealed)
+
+    def needs_keys(self, transaction: Connection) -> bool:
+        """See `ports.CustodyStore`."""
+        return _WITH_KEY.run(transaction).first() is not None
+
+    def _seal(self, wrapped_keys: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+        """Return referral id -> (sealed wrapped key, id of a new case key). The keys are stored first."""
+        secrets = {referral_id: (self._new_id(), token_bytes(CONTENT_KEY)) for referral_id in wrapped_keys}
+        if secrets:
+            self._keys.add(KeyKind.case, dict(secrets.values()), self._clock.now())
+        return {
+            referral_id: (_sealed(referral_id, wrapped_keys[referral_id], secret), key_id)
+            for referral_id, (key_id, secret) in secrets.items()
+        }
+
+
+def _sealed(referral_id: str, wrapped_key: str, secret: bytes) -> str:
+    iv = token_bytes(IV)
+    return encoded(iv + AESGCM(secret).encrypt(iv, wrapped_key.encode("ascii"), referral_id.encode()))
+
+
+def _opened(referral_id: str, wrapped_key: str, secret: bytes) -> str:
+    data = decoded(wrapped_key)
+    try:
+        return AESGCM(secret).decrypt(data[:IV], data[IV:], referral_id.encode()).decode("ascii")
+    except InvalidTag:
+        raise Defect("A stored case does not open with its key.") from None
 
 
 def _custody(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Column, Index, LargeBinary, MetaData, String, Table, Text, and_
+from sqlalchemy import BigInteger, Boolean, Column, Index, LargeBinary, MetaData, String, Table, Text, and_
 
 from runtime.messaging.tables import messaging_tables, replica_table
 from runtime.storage.columns import Instant
@@ -43,12 +43,29 @@ EVIDENCE = Table(
 )
 
 # Separate from custodies: erasure deletes a row, and reading custodies never loads ciphertext.
+# key_id: of the case key in the key store that seals `wrapped_key`; null: not sealed, by an earlier build.
 SEALED_CASES = Table(
     "sealed_cases",
     METADATA,
     Column("referral_id", String(36), primary_key=True),
     Column("wrapped_key", Text, nullable=False),
     Column("ciphertext", Text, nullable=False),
+    Column("key_id", String(36)),
+)
+
+# Case keys whose cases were erased or replaced, until they are destroyed.
+DOOMED_KEYS = Table("doomed_keys", METADATA, Column("key_id", String(36), primary_key=True))
+
+# The transit keys that are not destroyed. sealed: how many messages intake has sealed to the key, null while
+# it may seal more; opened: how many of them the vault has read.
+TRANSIT_KEYS = Table(
+    "transit_keys",
+    METADATA,
+    Column("kid", String(100), primary_key=True),
+    Column("published_at", Instant, nullable=False),
+    Column("opened", BigInteger, nullable=False),
+    Column("sealed", BigInteger),
+    Column("closed_at", Instant),
 )
 
 # Notes of declines whose answers routing has not decided yet. body: the encoded sealed message.

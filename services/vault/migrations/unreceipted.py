@@ -3,7 +3,7 @@
 from runtime.messaging.migrations import add_unreceipted, drop_unreceipted
 
 revision = "94933bdd3ad6"
-down_revision = "f6b9d7e5e086"
+down_revision = "c93d0f5a7e18"
 branch_labels = None
 depends_on = None
 

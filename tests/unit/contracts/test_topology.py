@@ -41,6 +41,7 @@ AUDIT_ONLY = {
     "note.submitted": "the note itself goes to the vault, sealed; this says that one was passed on",
     "case.released": "the case itself goes to delivery, sealed; this says that it was released",
     "case.erased": "nothing follows from it; the record must show that it was done",
+    "transit_key.destroyed": "nothing follows from it; the record must show that copies cannot be opened",
     "delivery.delivered": "routing counts from the deadline, not from the delivery",
     "delivery.acknowledged": "an acknowledgement is not an answer",
     "referral.read": "nothing follows from it; the record must show who looked",

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, event, func, select
 
 from contracts.envelope import Event, decode
 from contracts.errors import Refused
-from contracts.facts import Fact
+from contracts.facts import Fact, TransitKeyPublished
 from contracts.queries import Query
 from runtime.identifiers import new_id
 from runtime.messaging.outbox.event_batch import decode_batch
@@ -18,9 +18,11 @@ from runtime.storage.database import Database
 from runtime.storage.migrate import upgrade
 from services.intake.adapters.store import SqlAdmissionStore
 from services.intake.adapters.tables import IDEMPOTENCY_KEYS, MESSAGING, METADATA, SUBMISSIONS
+from services.intake.adapters.transit_keys import SqlTransitKeys
 from services.intake.domain.admission import Admission, Claim
 from services.intake.domain.members import Member
 from services.intake.handlers import IntakeHandlers
+from tests.support.transit_secrets import TransitSecrets
 from tests.unit.services.intake.samples import CUSTODY_KID, MEMBERS, OSH, caller, submission
 
 
@@ -50,6 +52,9 @@ class IntakeBench:
         self.custody_kid: Callable[[], str] = lambda: CUSTODY_KID
         self.backlog = 0
         self.woken = 0
+        self.transit_keys = SqlTransitKeys(self.database, process=new_id())
+        self.transit = TransitSecrets()
+        self.publish_transit_key(self.transit.new())
         self.handlers = self.new_handlers()
 
     def new_handlers(self) -> IntakeHandlers:
@@ -61,6 +66,7 @@ class IntakeBench:
             referrals=self.routing,
             members=lambda organization: self.members.get(organization),
             custody_kid=lambda: self.custody_kid(),
+            transit_keys=SqlTransitKeys(self.database, process=new_id()),
             backlog=lambda: self.backlog,
             after_commit=self._wake,
         )
@@ -74,7 +80,16 @@ class IntakeBench:
         assert isinstance(found, Admission)
         return found
 
+    def publish_transit_key(self, key: TransitKeyPublished) -> list[tuple[str, int]]:
+        """Adopt a transit key; return the closed ones with their counts."""
+        with self.database.write() as transaction:
+            return self.transit_keys.adopt(transaction, [key])
+
     def sent(self) -> list[Event[Fact]]:
+        """Return the events in the outbox, in order, as the vault opens them."""
+        return [self.transit.opened(event) for event in self.sealed_in_transit()]
+
+    def sealed_in_transit(self) -> list[Event[Fact]]:
         """Return the events in the outbox, in order."""
         return [decode(event) for row in self.outbox() for event in decode_batch(row["body"])]
 

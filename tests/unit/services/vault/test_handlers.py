@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
+from sqlalchemy import select
 
 from contracts.codes import DeclineReason
 from contracts.envelope import Event
@@ -36,7 +37,7 @@ from kopuro_client.errors import SealingError
 from kopuro_client.sealing import generate_key, open_sealed, public_key, seal
 from runtime.storage.database import DatabaseUnavailable
 from services.vault.adapters.metrics import VaultMetrics
-from services.vault.adapters.store import SqlCustodyStore
+from services.vault.adapters.tables import SEALED_CASES
 from services.vault.batch import PATIENCE
 from services.vault.domain.custody import CustodyState
 from services.vault.domain.evidence import ProvenEvent
@@ -92,7 +93,7 @@ CLOSING = CLOSINGS[0][0]
 def vault(database_url: str) -> Iterator[Workbench]:
     bench = Workbench(database_url)
     yield bench
-    bench.database.close()
+    bench.close()
 
 
 def sealed_to_hub(vault: Workbench, content: Any = CASE) -> str:
@@ -189,14 +190,14 @@ def test_release_run_and_batch_do_not_deadlock(postgres_database: str) -> None:
     vault.keys.publish(STRANGER)
     with ThreadPoolExecutor(1) as pool:
         with vault.database.write() as transaction:
-            SqlCustodyStore().take(transaction, [first])
+            vault.store.take(transaction, [first])
             turn = pool.submit(vault.release_waiting)
             until_a_lock_is_waited_for(vault)
-            SqlCustodyStore().take(transaction, [second])
+            vault.store.take(transaction, [second])
         turn.result(20)
     released = [e.data.referral_id for e in vault.sent() if isinstance(e.data, SealedCaseReleased)]
     assert sorted(released) == [first, second]
-    vault.database.close()
+    vault.close()
 
 
 def until_a_lock_is_waited_for(vault: Workbench) -> None:
@@ -214,10 +215,10 @@ def until_a_lock_is_waited_for(vault: Workbench) -> None:
 def test_taken_custody_is_locked(vault: Workbench, known: bool) -> None:
     if known:
         with vault.database.write() as transaction:
-            SqlCustodyStore().take(transaction, [REFERRAL])
+            vault.store.take(transaction, [REFERRAL])
     with ThreadPoolExecutor(1) as pool:
         with vault.database.write() as transaction:
-            SqlCustodyStore().take(transaction, [REFERRAL])
+            vault.store.take(transaction, [REFERRAL])
             arrival = pool.submit(vault.receive, sealed_case(sealed_to_hub(vault)))
             with pytest.raises(TimeoutError):
                 arrival.result(0.2)
@@ -384,7 +385,8 @@ def test_closing_erases_case(vault: Workbench, closing: Fact, reason: str, accep
     vault.receive(sealed_case(sealed))
     if accepted:
         vault.receive(acceptance())
-    assert halves.wrapped_key in vault.everything_stored()
+    assert halves.ciphertext in vault.everything_stored()
+    assert halves.wrapped_key not in vault.everything_stored()  # sealed with the case's own key
     vault.receive(event(closing))
     assert only(CaseErased, vault.sent()).reason == reason
     assert vault.state() is CustodyState.erased
@@ -402,13 +404,15 @@ def test_erasure_overwrites_case_in_database_file(sqlite_database: str) -> None:
         with open(str(vault.database.engine.url.database), "rb") as stored:
             return stored.read()
 
-    key, some_ciphertext = SealedCase.split(sealed).wrapped_key[-50:].encode(), sealed[-200:-100].encode()
+    some_ciphertext = sealed[-200:-100].encode()
+    with vault.database.read() as transaction:
+        key = str(transaction.execute(select(SEALED_CASES.c.wrapped_key)).scalar_one()).encode()
     assert key in file()
     assert some_ciphertext in file()
     vault.receive(event(CLOSING))
     assert key not in file()
     assert some_ciphertext not in file()
-    vault.database.close()
+    vault.close()
 
 
 def test_case_and_acceptance_after_erasure_are_dropped(vault: Workbench) -> None:
@@ -642,7 +646,7 @@ def test_replaced_case_is_released_to_acceptor_and_kept_until_closing(vault: Wor
     assert open_sealed(replaced.data.case, vault.keys.private[ACCEPTOR]) == CASE
     assert isinstance(released.data, CaseReleased)
     with vault.database.read() as transaction:
-        kept = SqlCustodyStore().sealed(transaction, [REFERRAL])
+        kept = vault.store.sealed(transaction, [REFERRAL])
     assert kept == {REFERRAL: SealedCase.split(message.data.case)}
     vault.receive(replacement(vault), replacement(vault))
     assert (vault.state(), vault.sealed_cases()) == (CustodyState.released, 1)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import tempfile
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from prometheus_client import CollectorRegistry
@@ -25,11 +27,14 @@ from runtime.storage.database import Database
 from runtime.storage.migrate import upgrade
 from services.vault.adapters.custody_key import CustodyKeyInMemory
 from services.vault.adapters.decline_notes import SqlDeclineNotes
+from services.vault.adapters.key_store import SqliteKeyStore
 from services.vault.adapters.store import SqlCustodyStore
 from services.vault.adapters.tables import CUSTODIES, EVIDENCE, MESSAGING, METADATA, SEALED_CASES
+from services.vault.adapters.transit_keys import SqlTransitKeyStore, TransitOpener
 from services.vault.domain.custody import CustodyState
 from services.vault.domain.evidence import ProvenEvent, with_proof
 from services.vault.handlers import VaultHandlers
+from services.vault.key_keeping import KeyKeeping
 from tests.support.events import message_of
 from tests.support.first_delivery import first_delivery
 from tests.support.hub_keys import verifier
@@ -45,6 +50,7 @@ CORRELATION = "01930f6e-5d2a-7c11-8a4f-0b6d2f9c1a00"
 NAME = "Айгерим Токтогулова"
 CASE = {"name": NAME, "phones": ["+996555123456"], "narrative": "Паспорт у работодателя."}
 NOW = dt.datetime(2026, 3, 1, 12, 0, tzinfo=dt.UTC)
+PERIOD = dt.timedelta(hours=1)  # of a transit key
 
 
 class Keys:
@@ -67,19 +73,31 @@ class Keys:
 
 
 class Workbench:
-    """A vault. sealed_messages, events: its consumers; keys: ACCEPTOR has published one."""
+    """A vault. sealed_messages, events: its consumers; keys: ACCEPTOR has published one.
+
+    key_file: of its own keys. waiting: the number of messages that wait for it, for `keeping`.
+    """
 
     def __init__(self, database_url: str) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="vault-keys-")
+        self.key_file = Path(self._folder.name) / "vault.sqlite"
+        self.own_keys = SqliteKeyStore(self.key_file)
+        self.waiting: int | None = 0
         self.clock = SettableClock(NOW)
         self.custody = generate_key()
         self.keys = Keys()
         self.keys.publish(ACCEPTOR)
         self.database = Database.open(database_url)
         upgrade("services.vault", self.database)
+        self.store = SqlCustodyStore(self.own_keys, self.clock, new_id)
+        self.transit_keys = SqlTransitKeyStore()
+        self.keeping = self.new_keeping()
         self.handlers = VaultHandlers(
             source="/kg/vault",
-            store=SqlCustodyStore(),
+            store=self.store,
             notes=SqlDeclineNotes(),
+            opener=TransitOpener(self.own_keys, self.transit_keys),
+            transit_keys=self.transit_keys,
             custody_key=CustodyKeyInMemory(dict(self.custody)),
             keys=self.keys,
             new_id=new_id,
@@ -105,6 +123,28 @@ class Workbench:
 
         self.sealed_messages = processor("vault.sealed", self.handlers.sealed_messages, decode)
         self.events = processor("vault.events", self.handlers.events, ProvenEvent.decode, with_proof)
+
+    def new_keeping(self, *, is_new: bool = False) -> KeyKeeping:
+        """Return the keeping of keys as after a restart of the process."""
+        return KeyKeeping(
+            source="/kg/vault",
+            database=self.database,
+            outbox=Outbox(MESSAGING.outbox),
+            store=self.store,
+            transit_keys=self.transit_keys,
+            keys=self.own_keys,
+            clock=self.clock,
+            new_id=new_id,
+            period=PERIOD,
+            waiting=lambda: self.waiting,
+            after_commit=lambda: None,
+            is_new=is_new,
+        )
+
+    def close(self) -> None:
+        self.database.close()
+        self.own_keys.close()
+        self._folder.cleanup()
 
     def receive(self, *messages: Event[Fact]) -> None:
         """Process the messages: one batch of sealed messages, one batch of events."""
@@ -159,7 +199,7 @@ class Workbench:
 
     def paused(self, now: dt.datetime) -> tuple[int, dt.datetime | None]:
         with self.database.read() as transaction:
-            return SqlCustodyStore().paused(transaction, now)
+            return self.store.paused(transaction, now)
 
     def sealed_cases(self) -> int:
         with self.database.read() as transaction:
