@@ -16,8 +16,6 @@ import re
 from typing import Any, Final
 from urllib.parse import urlencode
 
-import orjson
-
 from contracts import base64_text
 from contracts.errors import Refused
 from runtime.access.reads import Reader
@@ -25,6 +23,7 @@ from runtime.web.paging import encode_cursor, integer_of
 from runtime.web.request import Request
 from runtime.web.response import Response
 from services.audit.log.ports import OpenedLeaf, Search
+from services.audit.reports.bundle_file import head_document
 from services.audit.reports.handlers.export import Export, ExportPage
 from services.audit.reports.search_parameters import position_parameter, time_range
 
@@ -75,7 +74,13 @@ def export(handler: Export, request: Request) -> Response:
 
 def _line(leaf: OpenedLeaf) -> dict[str, Any]:
     salt = None if leaf.salt is None else base64_text.encoded(leaf.salt)
-    return {"index": leaf.index, "leaf": leaf.leaf.decode(), "salt": salt, "data": leaf.data}
+    return {
+        "index": leaf.index,
+        "leaf": leaf.leaf.decode(),
+        "head": head_document(leaf.head),
+        "salt": salt,
+        "data": leaf.data,
+    }
 
 
 def _last_line(page: ExportPage, cursor: str | None) -> dict[str, Any]:
@@ -89,5 +94,5 @@ def _csv(page: ExportPage, *, header: bool) -> str:
     if header:
         writer.writeheader()
     for leaf in page.leaves:
-        writer.writerow({"index": leaf.index, **orjson.loads(leaf.leaf)})
+        writer.writerow({"index": leaf.index, **leaf.fields})
     return text.getvalue()

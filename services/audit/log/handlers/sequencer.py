@@ -18,25 +18,36 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from sqlalchemy import Connection
 
 from contracts.canonical import canonical_json
-from contracts.commitment import SALT_BYTES, commitment_to
+from contracts.commitment import SALT_BYTES
 from contracts.envelope import Envelope
 from contracts.errors import Defect, Unavailable
 from runtime.messaging.ports import Outgoing
 from services.audit.log.domain.chronology import Chronology
 from services.audit.log.domain.entry import (
     entry_of,
-    leaf_bytes,
+    head_json,
     organizations_of,
 )
 from services.audit.log.domain.facets import facets_of
 from services.audit.log.domain.head import Head, LogKey
+from services.audit.log.domain.leaf import (
+    TAG_BYTES,
+    data_commitment,
+    key_commitment,
+    leaf_bytes,
+    referral_key,
+)
 from services.audit.log.domain.merkle import leaf_hash
 from services.audit.log.domain.retention import closing_of
 from services.audit.log.ports import Closures, Log, NewEntry
+
+# The salts of data and head, and the tag of an entry without a referral.
+_RANDOM_BYTES: Final = 2 * SALT_BYTES + TAG_BYTES
 
 
 class Sequencer:
@@ -63,7 +74,7 @@ class Sequencer:
         unknown = self._unknown(transaction, messages)
         if not unknown:
             return ()
-        entries, chronology = self._entries(head, unknown)
+        entries, chronology = self._entries(head, unknown, self._log.tag_secret(transaction), now)
         frontier, rows = head.frontier.grow([leaf_hash(new.leaf) for new in entries])
         grown = self._key.sign(frontier, chronology, now)
         # Before the entries: a process that loses here has written nothing that could violate a unique index.
@@ -92,13 +103,18 @@ class Sequencer:
                 unknown.append(message)
         return unknown
 
-    def _entries(self, head: Head, messages: Sequence[Envelope]) -> tuple[list[NewEntry], Chronology]:
-        salts = self._entropy(SALT_BYTES * len(messages))
+    def _entries(
+        self, head: Head, messages: Sequence[Envelope], secret: bytes, now: dt.datetime
+    ) -> tuple[list[NewEntry], Chronology]:
+        random = self._entropy(_RANDOM_BYTES * len(messages))
+        appended_at = now.astimezone(dt.UTC)
+        keys: dict[str, tuple[bytes, str]] = {}
         chronology = head.chronology
         entries = []
         for n, message in enumerate(messages):
             chronology = chronology.after(message.time)
-            salt = salts[SALT_BYTES * n : SALT_BYTES * (n + 1)]
+            own = random[_RANDOM_BYTES * n : _RANDOM_BYTES * (n + 1)]
+            salt = own[:SALT_BYTES]
             content = canonical_json(message.data)
             entry = entry_of(
                 message_id=message.id,
@@ -107,13 +123,26 @@ class Sequencer:
                 source=message.source,
                 partition_key=message.partition_key,
                 data=message.data,
-                committed=commitment_to(content, salt),
             )
+            key, committed_key = None, None
+            if entry.referral_id is not None:
+                if entry.referral_id not in keys:
+                    made = referral_key(secret, entry.referral_id)
+                    keys[entry.referral_id] = made, key_commitment(made)
+                key, committed_key = keys[entry.referral_id]
+            said = own[SALT_BYTES : 2 * SALT_BYTES] + head_json(entry, committed_key)
             entries.append(
                 NewEntry(
                     index=head.size + n,
                     entry=entry,
-                    leaf=leaf_bytes(entry),
+                    leaf=leaf_bytes(
+                        head=said,
+                        data_commitment=data_commitment(content, salt),
+                        time=appended_at,
+                        key=key,
+                        filler=own[2 * SALT_BYTES :],
+                    ),
+                    head=said,
                     latest=chronology.latest or message.time,
                     organizations=organizations_of(message.data),
                     facets=facets_of(message.type, message.source, message.data),
