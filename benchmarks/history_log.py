@@ -40,6 +40,7 @@ from services.audit.log.domain.leaf import (
     fields_of,
     key_commitment,
     leaf_bytes,
+    minute_of,
     referral_key,
 )
 from services.audit.log.domain.merkle import Frontier, leaf_hash
@@ -107,7 +108,7 @@ class LogWriter:
             leaf = leaf_bytes(
                 head=head,
                 data_commitment=data_commitment(values[entry.canonical], salt),
-                time=_EPOCH + values[entry.time] * _MICROSECOND,
+                minute=minute_of(_EPOCH + values[entry.time] * _MICROSECOND),
                 key=key,
                 filler=b"",
             )
@@ -198,7 +199,7 @@ class LogWriter:
                     leaf=leaf_bytes(
                         head=head,
                         data_commitment=committed,
-                        time=entry.time.astimezone(dt.UTC),
+                        minute=minute_of(entry.time),
                         key=key,
                         filler=os.urandom(TAG_BYTES),
                     ),

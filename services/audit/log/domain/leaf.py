@@ -50,21 +50,24 @@ _LEAF: Final = re.compile(
 _EARLIER_COMMITMENT: Final = re.compile(rb'[{,]"commitment":"(' + _DIGEST + rb')"')
 
 
-def leaf_bytes(
-    *, head: bytes, data_commitment: str, time: dt.datetime, key: bytes | None, filler: bytes
-) -> bytes:
+def leaf_bytes(*, head: bytes, data_commitment: str, minute: str, key: bytes | None, filler: bytes) -> bytes:
     """Return a leaf of format 3, the input of `merkle.leaf_hash`.
 
-    head: 32 bytes of salt and the head's canonical JSON; data_commitment: of `data_commitment`; time: of the
-    appending, in UTC; key: the referral's, None without a referral; filler: 16 random bytes, the tag of an
-    entry without a referral.
+    head: 32 bytes of salt and the head's canonical JSON; data_commitment: of `data_commitment`; minute: of the
+    appending, as `minute_of` writes it; key: the referral's, None without a referral; filler: 16 random bytes,
+    the tag of an entry without a referral.
     """
-    committed = head_commitment(head)
-    tag = filler.hex() if key is None else tag_of(key, committed)
-    minute = time.replace(second=0, microsecond=0, tzinfo=None).isoformat() + "Z"
+    digest = sha256(HEAD_DOMAIN + head).digest()
+    tag = filler if key is None else hmac.digest(key, digest, "sha256")[:TAG_BYTES]
     return (
-        f'{{"data":"{data_commitment}","format":3,"head":"{committed}","tag":"{tag}","time":"{minute}"}}'
-    ).encode()
+        f'{{"data":"{data_commitment}","format":3,"head":"sha256:{digest.hex()}",'
+        f'"tag":"{tag.hex()}","time":"{minute}"}}'
+    ).encode("ascii")
+
+
+def minute_of(time: dt.datetime) -> str:
+    """Return the minute of a time with a time zone, in UTC, such as `2026-03-01T09:30:00Z`."""
+    return time.astimezone(dt.UTC).replace(second=0, microsecond=0, tzinfo=None).isoformat() + "Z"
 
 
 def head_commitment(head: bytes) -> str:

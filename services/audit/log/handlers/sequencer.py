@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Final
 
 from sqlalchemy import Connection
@@ -40,6 +41,7 @@ from services.audit.log.domain.leaf import (
     data_commitment,
     key_commitment,
     leaf_bytes,
+    minute_of,
     referral_key,
 )
 from services.audit.log.domain.merkle import leaf_hash
@@ -48,6 +50,10 @@ from services.audit.log.ports import Closures, Log, NewEntry
 
 # The salts of data and head, and the tag of an entry without a referral.
 _RANDOM_BYTES: Final = 2 * SALT_BYTES + TAG_BYTES
+
+
+# The keys of referrals that are kept in memory.
+_KEYS: Final = 4_096
 
 
 class Sequencer:
@@ -59,6 +65,8 @@ class Sequencer:
         self._key = key
         self._entropy = entropy
         self._closures = closures
+        # A referral's entries follow each other within days, most of them within seconds.
+        self._keys = lru_cache(maxsize=_KEYS)(_key_of)
 
     def append(
         self, transaction: Connection, messages: Sequence[Envelope], now: dt.datetime
@@ -107,8 +115,7 @@ class Sequencer:
         self, head: Head, messages: Sequence[Envelope], secret: bytes, now: dt.datetime
     ) -> tuple[list[NewEntry], Chronology]:
         random = self._entropy(_RANDOM_BYTES * len(messages))
-        appended_at = now.astimezone(dt.UTC)
-        keys: dict[str, tuple[bytes, str]] = {}
+        minute = minute_of(now)
         chronology = head.chronology
         entries = []
         for n, message in enumerate(messages):
@@ -126,10 +133,7 @@ class Sequencer:
             )
             key, committed_key = None, None
             if entry.referral_id is not None:
-                if entry.referral_id not in keys:
-                    made = referral_key(secret, entry.referral_id)
-                    keys[entry.referral_id] = made, key_commitment(made)
-                key, committed_key = keys[entry.referral_id]
+                key, committed_key = self._keys(secret, entry.referral_id)
             said = own[SALT_BYTES : 2 * SALT_BYTES] + head_json(entry, committed_key)
             entries.append(
                 NewEntry(
@@ -138,7 +142,7 @@ class Sequencer:
                     leaf=leaf_bytes(
                         head=said,
                         data_commitment=data_commitment(content, salt),
-                        time=appended_at,
+                        minute=minute,
                         key=key,
                         filler=own[2 * SALT_BYTES :],
                     ),
@@ -151,3 +155,9 @@ class Sequencer:
                 )
             )
         return entries, chronology
+
+
+def _key_of(secret: bytes, referral_id: str) -> tuple[bytes, str]:
+    """Return the key of a referral and the commitment to it."""
+    key = referral_key(secret, referral_id)
+    return key, key_commitment(key)

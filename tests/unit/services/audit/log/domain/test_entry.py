@@ -23,7 +23,7 @@ from services.audit.log.domain.entry import (
     head_json,
     organizations_of,
 )
-from services.audit.log.domain.leaf import fields_of, key_commitment, leaf_bytes
+from services.audit.log.domain.leaf import fields_of, key_commitment, leaf_bytes, minute_of
 from services.audit.log.domain.merkle import Frontier, leaf_hash
 
 SALT = bytes(range(32))
@@ -58,7 +58,7 @@ def leaf_of(entry: Entry, *, data: dict[str, Any] = DECLINED, salt: bytes = SALT
     return leaf_bytes(
         head=head_of(entry),
         data_commitment=commitment(data, salt),
-        time=entry.time.astimezone(dt.UTC),
+        minute=minute_of(entry.time),
         key=KEY,
         filler=b"",
     )

@@ -16,6 +16,7 @@ from services.audit.log.domain.leaf import (
     fields_of,
     key_commitment,
     leaf_bytes,
+    minute_of,
     referral_key,
     referral_key_of,
     tag_of,
@@ -59,7 +60,7 @@ def test_leaf_has_the_documented_bytes(vector: dict[str, Any]) -> None:
     leaf = leaf_bytes(
         head=head,
         data_commitment=data_commitment(vector["data"].encode(), salt),
-        time=NINE,
+        minute=minute_of(NINE),
         key=None if vector["referral_key"] is None else bytes.fromhex(vector["referral_key"]),
         filler=bytes.fromhex(vector.get("tag", "")),
     )
@@ -87,7 +88,11 @@ def test_leaf_of_formats_1_and_2_is_read_and_opened(data: str) -> None:
 
 def leaf_with(head: bytes) -> bytes:
     return leaf_bytes(
-        head=head, data_commitment=data_commitment(b"{}", SALT), time=NINE, key=None, filler=bytes(16)
+        head=head,
+        data_commitment=data_commitment(b"{}", SALT),
+        minute=minute_of(NINE),
+        key=None,
+        filler=bytes(16),
     )
 
 

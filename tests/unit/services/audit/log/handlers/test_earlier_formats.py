@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from alembic import command
 
 from kopuro_client.tlog import Bundle, DirectorySource, TrustPolicy, VerifierKey, verify_log
 from runtime.clock import SystemClock
 from runtime.identifiers import new_id
+from runtime.storage import migrate
 from runtime.storage.database import Database
 from runtime.storage.migrate import upgrade
 from services.audit.log.adapters.directory_publication import DirectoryPublication
@@ -25,18 +27,22 @@ from tests.unit.services.audit.logs import LogOnDatabase, auditor, event, new_ke
 
 FIRST, SECOND = new_id(), new_id()
 OSH, MOSCOW = "kg.osh-legal-aid", "ru.moscow-union"
+# The newest migration of the builds that appended leaves of format 2.
+BEFORE_HEADS = "a1c4e2f09b31"
 SUBMITTED, OPENED = "kopuro.referral.submitted.v1", "kopuro.offer.opened.v1"
 ACCEPTED = "kopuro.offer.accepted.v1"
 
 
 @pytest.fixture
 def audit(database_url: str, tmp_path: Path) -> Iterator[LogOnDatabase]:
-    """Entries 0 and 1 are of format 1, 2 and 3 of format 2, 4 to 6 of format 3."""
+    """Entries 0 and 1 are of format 1, 2 and 3 of format 2, 4 to 6 of format 3, appended after an upgrade."""
     database = Database.open(database_url)
     upgrade("services.audit", database)
     publication = DirectoryPublication(tmp_path / "log")
     made = LogOnDatabase(database=database, key=new_key(), publication=publication)
     made.check()
+    with database.write() as connection:
+        command.downgrade(migrate._config("services.audit", connection), BEFORE_HEADS)
     sender = {"sender": OSH, "facts": {"region": "RU-MOW"}}
     append_as_earlier_build(
         made,
@@ -53,6 +59,7 @@ def audit(database_url: str, tmp_path: Path) -> Iterator[LogOnDatabase]:
             event("kopuro.token_key.changed.v1", partition_key="kid-1", data={"revision": 1}),
         ],
     )
+    upgrade("services.audit", database)
     made.publish(
         [
             event(ACCEPTED, partition_key=FIRST, data={"organization": MOSCOW, "sender": OSH}),
