@@ -162,7 +162,7 @@ def test_service_with_tampered_log_does_not_start(hub: AuditedHub) -> None:
         hub.until_logged(events)
     with hub.database.write() as transaction:
         row = transaction.execute(ENTRIES.select().where(ENTRIES.c.message_id == events[1].id)).one()
-        changed = row.leaf.replace(b":00Z\"}", b":01Z\"}")
+        changed = row.leaf.replace(b':00Z"}', b':01Z"}')
         assert changed != row.leaf
         transaction.execute(
             update(ENTRIES).where(ENTRIES.c.leaf_index == row.leaf_index).values(leaf=changed)

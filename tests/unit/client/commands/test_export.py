@@ -66,7 +66,8 @@ def test_export_files_are_bounded_and_manifest_lists_their_hashes(
 def test_export_of_leaf_that_names_nobody_takes_its_columns_from_the_head(
     hub: FakeHub, run: Run, tmp_path: Path
 ) -> None:
-    said: dict[str, Any] = {"actor": "/kg/routing", "hub": "kg", "message_id": "m", "organization": "kg.osh-legal-aid"}
+    said: dict[str, Any] = {"actor": "/kg/routing", "hub": "kg", "message_id": "m"}
+    said["organization"] = "kg.osh-legal-aid"
     said |= {"referral_id": None, "referral_key": None, "type": "kopuro.offer.opened.v1"}
     value = {**said, "time": "2026-03-01T12:00:00.000001Z"}
     leaf = {"data": "sha256:d", "format": 3, "head": "sha256:h", "tag": "t", "time": "2026-03-01T12:00:00Z"}
