@@ -77,7 +77,7 @@ def test_log_that_fails_verification_gives_no_figure(tmp_path: Path) -> None:
     entries = tmp_path / "published" / "tile" / "entries" / "000"
     content = entries.read_bytes()
     entries.chmod(0o600)
-    entries.write_bytes(content.replace(b'"hub":"kg"', b'"hub":"kz"', 1))
+    entries.write_bytes(content.replace(b'"format":3', b'"format":4', 1))
     with pytest.raises(CalledProcessError):
         run("benchmarks.audit_kopuro", "verify", told)
 
