@@ -7,19 +7,18 @@ history: a log whose entries jump back by a year would be slow to search by time
 from __future__ import annotations
 
 import datetime as dt
+import os
 import random
 import shutil
 from collections import defaultdict
 from collections.abc import Sequence
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
-import orjson
 from sqlalchemy import Table, delete, select
 
 from benchmarks.bulk import Bulk, Row
-from benchmarks.recording import COMMITMENT, EntryTemplate
+from benchmarks.recording import REFERRAL_KEY, EntryTemplate
 from contracts.canonical import canonical_json
 from contracts.commitment import SALT_BYTES
 from runtime.storage.database import Database
@@ -31,10 +30,19 @@ from services.audit.log.adapters.sql_publication import SqlPublicationRecord
 from services.audit.log.domain.chronology import Chronology
 from services.audit.log.domain.entry import (
     Entry,
-    leaf_bytes,
+    head_json,
     organizations_of,
 )
 from services.audit.log.domain.facets import facets_of
+from services.audit.log.domain.leaf import (
+    TAG_BYTES,
+    data_commitment,
+    fields_of,
+    key_commitment,
+    leaf_bytes,
+    minute_of,
+    referral_key,
+)
 from services.audit.log.domain.merkle import Frontier, leaf_hash
 from services.audit.log.domain.merkle import Row as Nodes
 from services.audit.log.domain.prefix import Prefix
@@ -69,9 +77,9 @@ class LogWriter:
         self._frontier = Frontier()
         self._chronology = Chronology()
         self._tiles = _Tiles(directory)
-        # (order, time, message id, referral id, leaf, salt, data, template)
-        self._waiting: list[tuple[int, int, str, str, bytes, bytes, str, EntryTemplate]] = []
-        self._leaves: list[bytes] = []
+        # (order, time, message id, referral id, leaf, head, salt, data, template)
+        self._waiting: list[tuple[int, int, str, str, bytes, bytes, bytes, str, EntryTemplate]] = []
+        self._secret = b""
 
     def initialize(self, begin: int) -> None:
         """Move the existing entries to before `begin`, and remove the published tiles to write them again."""
@@ -80,6 +88,7 @@ class LogWriter:
         database = Database.open(self._url)
         try:
             with database.write() as transaction:
+                self._secret = self._log.tag_secret(transaction)
                 rows = transaction.execute(_STANDING).all()
                 for table in (ENTRIES, OPENINGS, ORGANIZATIONS, FACETS, NODES):
                     transaction.execute(delete(table))
@@ -93,14 +102,24 @@ class LogWriter:
         """Add the entries of one instance of a loop."""
         for entry in entries:
             salt = chance.randbytes(SALT_BYTES)
-            commitment = sha256(salt + values[entry.canonical]).hexdigest()
+            key = referral_key(self._secret, values[entry.referral_id])
+            said = values[entry.head].replace(REFERRAL_KEY, key_commitment(key), 1).encode()
+            head = chance.randbytes(SALT_BYTES) + said
+            leaf = leaf_bytes(
+                head=head,
+                data_commitment=data_commitment(values[entry.canonical], salt),
+                minute=minute_of(_EPOCH + values[entry.time] * _MICROSECOND),
+                key=key,
+                filler=b"",
+            )
             self._waiting.append(
                 (
                     values[entry.order],
                     values[entry.time],
                     values[entry.message_id],
                     values[entry.referral_id],
-                    values[entry.leaf].replace(COMMITMENT, commitment, 1).encode(),
+                    leaf,
+                    head,
                     salt,
                     values[entry.data],
                     entry,
@@ -145,10 +164,12 @@ class LogWriter:
 
     def _append(self, rows: dict[Table, list[Row]], batch: Sequence[tuple[Any, ...]]) -> None:
         first = self._frontier.size
-        for index, (_, time, message_id, referral_id, leaf, salt, data, entry) in enumerate(batch, first):
+        for index, (_, time, message_id, referral_id, leaf, head, salt, data, entry) in enumerate(
+            batch, first
+        ):
             self._chronology = self._chronology.after(_EPOCH + time * _MICROSECOND)
             latest = (self._chronology.latest - _EPOCH) // _MICROSECOND  # type: ignore[operator]
-            rows[ENTRIES].append((index, leaf, message_id, entry.type, time, latest, referral_id))
+            rows[ENTRIES].append((index, leaf, message_id, entry.type, time, latest, referral_id, head))
             rows[OPENINGS].append((index, salt, data))
             rows[ORGANIZATIONS] += [(organization, index) for organization in entry.organizations]
             rows[FACETS] += [(facet, value, index) for facet, value in entry.facets]
@@ -163,18 +184,29 @@ class LogWriter:
     def _dated(self, rows: Sequence[Any], earlier: dt.timedelta) -> list[NewEntry]:
         entries = []
         for index, row in enumerate(rows):
-            leaf_members = orjson.loads(row.leaf)
+            said = fields_of(row.leaf, row.head)
+            committed = said.pop("commitment")
             # Only the time changes: content and commitment stay.
-            entry = Entry(**{**leaf_members, "time": row.time - earlier})
+            entry = Entry(**{**said, "time": row.time - earlier})
+            key = None if entry.referral_id is None else referral_key(self._secret, entry.referral_id)
+            committed_key = None if key is None else key_commitment(key)
+            head = os.urandom(SALT_BYTES) + head_json(entry, committed_key)
             self._chronology = self._chronology.after(entry.time)
             entries.append(
                 NewEntry(
                     index=index,
                     entry=entry,
-                    leaf=leaf_bytes(entry),
+                    leaf=leaf_bytes(
+                        head=head,
+                        data_commitment=committed,
+                        minute=minute_of(entry.time),
+                        key=key,
+                        filler=os.urandom(TAG_BYTES),
+                    ),
+                    head=head,
                     latest=self._chronology.latest or entry.time,
                     organizations=organizations_of(row.data),
-                    facets=facets_of(row.type, leaf_members["actor"], row.data),
+                    facets=facets_of(row.type, entry.actor, row.data),
                     salt=row.salt,
                     content=canonical_json(row.data),
                 )

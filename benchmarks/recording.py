@@ -18,12 +18,13 @@ from benchmarks.quiescence import wait_until_quiescent
 from benchmarks.shapes import SHAPES, Shape, tables
 from benchmarks.usage import commits
 from contracts.canonical import canonical_json
+from contracts.commitment import SALT_BYTES
 from runtime.storage.columns import Instant
 from services.audit.log.domain.entry import organizations_of
 from services.audit.log.domain.facets import facets_of
 
-# Placeholder in a leaf for the commitment, which differs with every salt.
-COMMITMENT: Final = "0" * 64
+# Placeholder in a head for the commitment to the referral's key, which differs with every referral.
+REFERRAL_KEY: Final = "sha256:" + "0" * 64
 _OF_THE_DIRECTORY: Final = ".directory"
 
 
@@ -43,7 +44,7 @@ class EntryTemplate:
 
     order: int
     time: int
-    leaf: int
+    head: int
     data: int
     canonical: int
     message_id: int
@@ -155,29 +156,27 @@ class _Look:
 
     def _entries(self, template: LoopTemplate) -> Iterator[EntryTemplate]:
         rows = self._databases["audit"].execute(
-            "SELECT type, time, leaf, message_id, data FROM entries JOIN openings USING (leaf_index)"
+            "SELECT type, time, head, message_id, data FROM entries JOIN openings USING (leaf_index)"
             " WHERE referral_id = ? ORDER BY leaf_index",
             (self._referral,),
         )
         reached = 0
-        for type_, time_, leaf, message_id, text in rows:
+        for type_, time_, head, message_id, text in rows:
             data = orjson.loads(text)
-            leaf_members = orjson.loads(leaf)
+            said = orjson.loads(head[SALT_BYTES:])
             # The history is written in order of time: a later entry has no earlier moment.
             reached = max(reached, time_)
             yield EntryTemplate(
                 order=template.moment(reached),
                 time=template.moment(time_),
-                leaf=template.take(
-                    canonical_json({**leaf_members, "commitment": f"sha256:{COMMITMENT}"}).decode()
-                ),
+                head=template.take(canonical_json({**said, "referral_key": REFERRAL_KEY}).decode()),
                 data=template.take(text),
                 canonical=template.take(canonical_json(data)),
                 message_id=template.take(message_id),
                 referral_id=template.take(self._referral),
                 type=type_,
                 organizations=organizations_of(data),
-                facets=facets_of(type_, leaf_members["actor"], data),
+                facets=facets_of(type_, said["actor"], data),
             )
 
 

@@ -15,11 +15,12 @@ SALT_BYTES: Final = 32
 Commitment = Annotated[str, Pattern(r"^sha256:[0-9a-f]{64}$", error="Not a commitment.")]
 
 
-def commitment_to(content: bytes, salt: bytes) -> str:
-    """Return `sha256:` and the hex SHA-256 of the salt followed by the content.
+def commitment_to(content: bytes, salt: bytes, *, domain: bytes = b"") -> str:
+    """Return `sha256:` and the hex SHA-256 of the domain, the salt and the content, concatenated.
 
-    salt: 32 random bytes, unique to this content. Raises ValueError for a salt of another length.
+    salt: 32 random bytes, unique to this content. domain: a fixed text of what is committed to, so that a
+    commitment of one kind never opens as another. Raises ValueError for a salt of another length.
     """
     if len(salt) != SALT_BYTES:
         raise ValueError("a salt has 32 bytes")
-    return "sha256:" + sha256(salt + content).hexdigest()
+    return "sha256:" + sha256(domain + salt + content).hexdigest()

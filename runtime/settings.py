@@ -77,6 +77,8 @@ class Settings:
     witness_policy: Path | None = None  # KOPURO_WITNESS_POLICY, audit only, optional
     # KOPURO_RETENTION_DAYS, audit only, optional: days to keep content after its referral; None: no limit
     retention: timedelta | None = None
+    # KOPURO_LOG_COVER_PER_MINUTE, audit only, optional: entries that the log gets in a minute at least
+    cover: int = 0
     # KOPURO_APPROVALS, directory only, optional: `two-person` or `one-person`
     approvals: str = TWO_PERSON
     # KOPURO_CONNECTIONS, KOPURO_CONNECTIONS_PER_ADDRESS, optional: the most open connections of the public
@@ -153,6 +155,13 @@ class Settings:
                 return None
             return text
 
+        def rate(name: str) -> int:
+            text = environ.get(name, "").strip() or "0"
+            if not (text.isascii() and text.isdigit() and len(text) <= 4):
+                problems.append(f"{name} is not a whole number up to 9999")
+                return 0
+            return int(text)
+
         nowhere = Address(host="", port=0)
         settings = cls(
             amqp_uri=required("KOPURO_AMQP_URI", _amqp_uri, ""),
@@ -178,6 +187,7 @@ class Settings:
             log_directory=Path(text) if (text := environ.get("KOPURO_LOG_DIRECTORY", "").strip()) else None,
             witness_policy=file("KOPURO_WITNESS_POLICY"),
             retention=days("KOPURO_RETENTION_DAYS"),
+            cover=rate("KOPURO_LOG_COVER_PER_MINUTE"),
             approvals=policy_of_approvals("KOPURO_APPROVALS"),
             connections=positive("KOPURO_CONNECTIONS"),
             connections_per_address=positive("KOPURO_CONNECTIONS_PER_ADDRESS"),

@@ -56,7 +56,8 @@ from runtime.storage.columns import Instant
 from services.audit.adapters.tables import ENTRIES
 from services.audit.log.adapters.sql_contents import SqlContents
 from services.audit.log.adapters.sql_log import SqlLog
-from services.audit.log.domain.opening import ContentMismatch
+from services.audit.log.domain.leaf import fields_of
+from services.audit.log.domain.opening import ContentMismatch, changed_head
 from services.audit.log.handlers.content_inspection import ContentInspection, ReasonMissing
 from services.audit.log.handlers.entry_verification import LogDamaged
 from services.audit.log.ports import OpenedLeaf
@@ -240,7 +241,7 @@ class ServiceStates:
             for opened in page:
                 if opened.data is None:
                     continue
-                leaf = orjson.loads(opened.leaf)
+                leaf = opened.fields
                 revision = _revision(leaf["type"], opened.data)
                 entry = LoggedRevision(
                     index=opened.index,
@@ -266,7 +267,7 @@ class ServiceStates:
             yield [
                 LoggedDecision(
                     index=opened.index,
-                    time=dt.datetime.fromisoformat(orjson.loads(opened.leaf)["time"]),
+                    time=dt.datetime.fromisoformat(opened.fields["time"]),
                     id=one["decision_id"],
                     commitment=one["commitment"],
                 )
@@ -365,26 +366,24 @@ class ServiceStates:
     def _entries(self, ids: Sequence[str]) -> dict[str, list[LoggedFact]]:
         with self._engines["audit"].connect() as connection:
             found: dict[str, list[LoggedFact]] = defaultdict(list)
-            for referral_id, entry in _read_entries(connection, ids):
-                found[referral_id].append(entry)
+            wanted = select(ENTRIES).where(ENTRIES.c.referral_id.in_(ids)).order_by(ENTRIES.c.leaf_index)
+            for row in connection.execute(wanted):
+                try:
+                    found[row.referral_id].append(_logged_fact(row))
+                except (ValueError, KeyError):
+                    self.mismatches[row.leaf_index] = changed_head(row.leaf_index)
             return found
 
 
-def _read_entries(connection: Connection, ids: Sequence[str]) -> list[tuple[str, LoggedFact]]:
-    wanted = select(ENTRIES).where(ENTRIES.c.referral_id.in_(ids)).order_by(ENTRIES.c.leaf_index)
-    return [
-        (
-            row.referral_id,
-            LoggedFact(
-                index=row.leaf_index,
-                fact=_fact(row.type),
-                message_id=row.message_id,
-                organization=orjson.loads(row.leaf)["organization"],
-                time=row.time,
-            ),
-        )
-        for row in connection.execute(wanted)
-    ]
+def _logged_fact(row: Any) -> LoggedFact:
+    """Return the entry of a row. Raises ValueError for a head that is not the leaf's."""
+    return LoggedFact(
+        index=row.leaf_index,
+        fact=_fact(row.type),
+        message_id=row.message_id,
+        organization=fields_of(row.leaf, row.head)["organization"],
+        time=row.time,
+    )
 
 
 def _stored_decision(row: Any) -> StoredDecision:

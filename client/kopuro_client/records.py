@@ -400,14 +400,23 @@ class StoryDocument(TypedDict):
     events: StoryEvents
 
 
+class ExportedHead(TypedDict):
+    """The head of an exported entry. salt: base64; value: its members."""
+
+    salt: str
+    value: dict[str, Any]
+
+
 class ExportedEntry(TypedDict):
     """An entry of an export.
 
-    leaf: canonical JSON; salt (base64) and data: they open the leaf's commitment; None once erased.
+    leaf: canonical JSON; head: what the entry says, and the salt that opens it, None for leaves of formats 1
+    and 2; salt (base64) and data: they open the leaf's commitment to the data; None once erased.
     """
 
     index: int
     leaf: str
+    head: ExportedHead | None
     salt: str | None
     data: dict[str, Any] | None
 

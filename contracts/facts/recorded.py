@@ -138,13 +138,17 @@ class ContentErased(Fact):
 class Receipt:
     """Proof that a message of the party is entry `index` of the log.
 
-    leaf: the entry's exact bytes (RFC 8785), which name message, type and referral. path: the audit path from
-    the leaf's sibling upwards, as indices into the `hashes` that all receipts of one message share.
+    leaf: the entry's exact bytes (RFC 8785). path: the audit path from the leaf's sibling upwards, as indices
+    into the `hashes` that all receipts of one message share. head: the canonical JSON that names message,
+    type and referral; head_salt: base64, with which the leaf commits to it. Both are null for leaves of
+    earlier formats, which hold the head themselves.
     """
 
     index: Count
     leaf: str
     path: tuple[Count, ...]
+    head: str | None = None
+    head_salt: str | None = None
 
 
 @fact("receipts.issued")

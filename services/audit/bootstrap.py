@@ -38,6 +38,7 @@ from services.audit.log.handlers import LogHandlers
 from services.audit.log.handlers.author_receipts import AuthorReceipts
 from services.audit.log.handlers.content_inspection import ContentInspection
 from services.audit.log.handlers.cosigner import Cosigner
+from services.audit.log.handlers.cover import Cover
 from services.audit.log.handlers.filing import Filing
 from services.audit.log.handlers.inspector import Inspector
 from services.audit.log.handlers.noticed_damage import NoticedDamage
@@ -65,6 +66,7 @@ RETENTION_SECONDS = 1.0
 # `handlers.inspector` says how much one turn reads.
 INSPECTION_SECONDS = 1.0
 FILING_SECONDS = 1.0
+COVER_SECONDS = 1.0
 # The id of the publishing lock in this database; the relay's lock has another id.
 _PUBLISHING = 0x6B6C6F67
 
@@ -161,6 +163,16 @@ def assemble(settings: Settings, publication: LogPublication) -> Application[Aud
         clock=clock,
     )
     reads = platform.read_recorder()
+    sequencer = Sequencer(log, key, os.urandom, closures, due)
+    cover = Cover(
+        database=database,
+        log=log,
+        sequencer=sequencer,
+        works=publisher.holds_lease,
+        per_minute=settings.cover,
+        source=platform.source,
+        clock=clock,
+    )
     history = _history(platform, log, published, reads)
     access = AccessRecords()
     directory, directory_ready = messenger.replica(REPLICA, "audit.directory", access.absorb)
@@ -171,7 +183,7 @@ def assemble(settings: Settings, publication: LogPublication) -> Application[Aud
         handlers=AuditParts(
             events=messenger.consumer(
                 "audit.log",
-                Sequencer(log, key, os.urandom, closures, due).append,
+                sequencer.append,
                 Envelope.decode,
                 # The log is append-only and itself recognises a message by its id.
                 deduplicator=NoDeduplication(),
@@ -207,6 +219,7 @@ def assemble(settings: Settings, publication: LogPublication) -> Application[Aud
             Periodic("author receipts", author_receipts.turn, seconds=PUBLISHING_SECONDS),
             Periodic("retention", retention.turn, seconds=RETENTION_SECONDS),
             Periodic("inspection", inspector.turn, seconds=INSPECTION_SECONDS),
+            Periodic("cover", cover.turn, seconds=COVER_SECONDS),
             Periodic("filing", Filing(database, SqlUnfiled(closures)).turn, seconds=FILING_SECONDS),
         ],
         registry=platform.registry,

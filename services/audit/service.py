@@ -15,7 +15,7 @@ from services.audit.log import api as log_api
 from services.audit.reports import export_api, history_api, statistics_api, story_api
 
 READERS = frozenset({"auditor", "coordinator", "operator"})
-# Parties read only the stories of their own referrals, limited to the steps that they may see.
+# Parties read only the stories and bundles of their own referrals, limited to the steps that they may see.
 PARTIES = frozenset({"partner"})
 
 
@@ -66,9 +66,9 @@ class AuditService(WebService):
     def timeline(self, request: Request) -> Response:
         return history_api.timeline(self.handlers.reports.history, request)
 
-    @resource("GET", "/v1/history/<referral_id>/bundle", roles=READERS, reads=Reads.by_handler)
+    @resource("GET", "/v1/history/<referral_id>/bundle", roles=READERS | PARTIES, reads=Reads.by_handler)
     def bundle(self, request: Request) -> Response:
-        return history_api.bundle(self.handlers.reports.history, request)
+        return history_api.bundle(self.handlers.reports.history, request, oversight=READERS)
 
     @resource(
         "GET",

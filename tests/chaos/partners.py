@@ -93,7 +93,7 @@ class Partner(threading.Thread):
         fact, data = message["type"].removeprefix("kopuro.").removesuffix(".v1"), message["data"]
         if fact == "receipts.issued":
             for receipt in data["receipts"]:
-                logged = orjson.loads(receipt["leaf"])["message_id"]
+                logged = orjson.loads(receipt["head"])["message_id"]
                 self._diary.messages[self.who, fact, logged].add(message["id"])
             return []
         referral = data["referral_id"]

@@ -85,9 +85,9 @@ class CrashingHub(AuditedHub):
                 for delivery in deliveries:
                     event = decode(delivery.body)
                     if isinstance(event.data, ReceiptsIssued):
-                        leaves = [orjson.loads(receipt.leaf) for receipt in event.data.receipts]
+                        heads = [orjson.loads(receipt.head or "") for receipt in event.data.receipts]
                         party = event.data.organization
-                        found[event.id] = [(leaf["message_id"], party) for leaf in leaves]
+                        found[event.id] = [(head["message_id"], party) for head in heads]
         finally:
             consumer.close()
         return sorted(chain.from_iterable(found.values()))

@@ -368,7 +368,15 @@ _FACTS: tuple[facts.Fact, ...] = (
         organization=RECEIVER,
         checkpoint="kopuro/kg\n2\nAAAA\n\n— kopuro/kg AAAA\n",
         hashes=("B" * 43 + "=",),
-        receipts=(facts.Receipt(index=0, leaf='{"message_id":"01938a6e"}', path=(0,)),),
+        receipts=(
+            facts.Receipt(
+                index=0,
+                leaf='{"data":"sha256:AA","format":3}',
+                path=(0,),
+                head='{"message_id":"01938a6e"}',
+                head_salt="A" * 43 + "=",
+            ),
+        ),
     ),
     facts.EventsLogged(service="routing", size=7, digests=("B" * 43 + "=",)),
     facts.ReceiptIssued(
@@ -487,6 +495,12 @@ _EARLIER_FACTS: tuple[facts.Fact, ...] = (
     facts.SealedCaseReplaced(referral_id=REFERRAL, sender=SENDER, to=RECEIVER, case=SEALED),
     facts.SealedNoteReleased(referral_id=REFERRAL, organization=RECEIVER, author=SENDER, note=SEALED),
     facts.NoteDelivered(referral_id=REFERRAL, organization=RECEIVER, author=SENDER, note=SEALED),
+    facts.ReceiptsIssued(
+        organization=RECEIVER,
+        checkpoint="kopuro/kg\n2\nAAAA\n\n— kopuro/kg AAAA\n",
+        hashes=("B" * 43 + "=",),
+        receipts=(facts.Receipt(index=0, leaf='{"message_id":"01938a6e"}', path=(0,)),),
+    ),
     facts.HistoryRead(
         reader="auditor", filter={"referral": REFERRAL, "type": "kopuro.offer.opened.v1"}, entries=3
     ),

@@ -89,7 +89,7 @@ def test_client_verifies_the_published_log(vhost: str, database_url: str, tmp_pa
         checkpoint, entries = Bundle.parse(answer.content).verify(policy)
         assert len(entries) == 600
         assert len(checkpoint.cosigned) == 2
-        assert hub.get(f"/v1/history/{REFERRAL}/bundle", role="partner").status_code == 403
+        assert hub.get(f"/v1/history/{REFERRAL}/bundle", role="partner").status_code == 404
 
         unwitnessed = TrustPolicy(logs=(log,))
         for receipt in receipts(hub, 1_200):

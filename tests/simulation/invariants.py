@@ -267,7 +267,7 @@ def _log_equals_the_facts(audit: Audit, history: Sequence[PublishedFact]) -> Non
     assert len(logged) == len(set(logged)), "an entry stands in the log twice"
     assert set(logged) == set(published), "the log is not the set of published facts"
     receipts = Counter(
-        (orjson.loads(receipt["leaf"])["message_id"], one.data["organization"])
+        (orjson.loads(receipt["head"])["message_id"], one.data["organization"])
         for one in history
         if one.fact == "receipts.issued"
         for receipt in one.data["receipts"]

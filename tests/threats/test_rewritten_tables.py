@@ -30,6 +30,7 @@ from services.audit.adapters.tables import (
     NODES,
     OPENINGS,
     ORGANIZATIONS,
+    TAG_SECRET,
 )
 from services.audit.log.adapters.sql_checks import SqlCheckRecord
 from services.audit.log.adapters.sql_contents import SqlContents
@@ -143,10 +144,26 @@ def test_rewritten_opening_is_never_shown(
 @pytest.mark.parametrize("read", SHOWN)
 def test_rewritten_leaf_is_never_shown(published: LogOnDatabase, read: Read) -> None:
     read(published)
-    attack(published, leaf(1, MOSCOW.encode(), b"ru.moscow-onion"))
+    attack(published, leaf(1, b"12:00:00Z", b"12:01:00Z"))
     with pytest.raises(Refused, match="Entry 1 differs from the logged entry"):
         read(published)
     assert published.noticed.description == "Entry 1 differs from the logged entry."
+
+
+@pytest.mark.parametrize("read", SHOWN)
+@pytest.mark.parametrize("change", [lambda head: head.replace(b"union", b"onion"), lambda _: None])
+def test_rewritten_head_is_never_shown(
+    published: LogOnDatabase, read: Read, change: Callable[[bytes], bytes | None]
+) -> None:
+    read(published)
+    with published.database.read() as transaction:
+        head = published.log.leaves(transaction, 1, 2)[0].head
+    assert head is not None
+    assert MOSCOW.encode() in head
+    attack(published, entry(1, head=change(head)))
+    with pytest.raises(Refused, match=r"of entry 1 (contradict|does not match)"):
+        read(published)
+    assert published.noticed.description is not None
 
 
 @pytest.mark.parametrize(
@@ -273,7 +290,16 @@ REWRITTEN: dict[str, tuple[Attack, str]] = {
     ),
     "entry's type rewritten": (entry(1, type="kopuro.offer.revoked.v1"), "search columns of entry 1"),
     "entry's referral rewritten": (entry(3, referral_id=FIRST), "search columns of entry 3"),
-    "leaf rewritten": (leaf(1, MOSCOW.encode(), b"ru.moscow-onion"), "Entry 1 differs"),
+    "leaf rewritten": (leaf(1, b"12:00:00Z", b"12:01:00Z"), "Entry 1 differs"),
+    "head deleted": (entry(1, head=None), "search columns of entry 1"),
+    "secret of the tags rewritten": (
+        lambda t: t.execute(update(TAG_SECRET).values(secret=bytes(32))),
+        "secret of the log's tags is not that of entry 0",
+    ),
+    "secret of the tags deleted": (
+        lambda t: t.execute(TAG_SECRET.delete()),
+        "secret of the log's tags is missing",
+    ),
     "node rewritten": (
         lambda t: t.execute(update(NODES).values(hashes=b"0" * 160)),
         "differs|extension|node",

@@ -1,8 +1,8 @@
 """The formats of an export's files. They are written page by page, so that no file is held in memory.
 
 ndjson: the entries as the hub sent them, leaves byte for byte. csv and parquet: one flat row per entry, with
-the leaf's fields and the content as JSON text. In parquet the index is an integer, the time a timestamp,
-and each page a row group. Every format raises DefectError for an invalid entry.
+what its leaf or head says and the content as JSON text. In parquet the index is an integer, the time a
+timestamp, and each page a row group. Every format raises DefectError for an invalid entry.
 """
 
 from __future__ import annotations
@@ -110,19 +110,30 @@ def _line(entry: ExportedEntry) -> bytes:
 @_as_contracted()
 def _row(entry: ExportedEntry) -> dict[str, Any]:
     """Return the entry's values by column: the index, and text or None. Raises DefectError."""
-    leaf, index, data = json.loads(entry["leaf"]), entry["index"], entry["data"]
+    said, index, data = _said(entry), entry["index"], entry["data"]
     if type(index) is not int or not 0 <= index < 2**63:
         raise ValueError("invalid index")
     opened = {
         "salt": entry["salt"],
         "data": None if data is None else json.dumps(data, ensure_ascii=False, sort_keys=True),
     }
-    texts = {name: opened.get(name, leaf.get(name)) for name in COLUMNS if name != "index"}
+    texts = {name: opened.get(name, said.get(name)) for name in COLUMNS if name != "index"}
     for text in texts.values():
         if text is not None:
             text.encode()  # raises for a lone surrogate, which UTF-8 cannot encode
-    _moment(texts["time"])
+    _moment(said["time"])
     return {"index": index, **texts}
+
+
+def _said(entry: ExportedEntry) -> Mapping[str, Any]:
+    """Return what the entry says: the leaf's members, or of format 3 those of its head."""
+    leaf: dict[str, Any] = json.loads(entry["leaf"])
+    if "format" not in leaf:
+        return leaf
+    head = entry["head"]
+    if head is None:
+        raise ValueError("no head")
+    return {**head["value"], "commitment": leaf["data"]}
 
 
 def _moment(text: str) -> dt.datetime:

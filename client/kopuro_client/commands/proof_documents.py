@@ -12,7 +12,7 @@ from typing import Any
 
 from kopuro_client.commands.input_file import read_bytes
 from kopuro_client.errors import InvalidArgumentError
-from kopuro_client.tlog.bundle import FORMAT, OLDER_FORMAT
+from kopuro_client.tlog.bundle import FORMATS
 from kopuro_client.tlog.checkpoint import Checkpoint
 from kopuro_client.tlog.errors import MalformedError
 from kopuro_client.tlog.note import SignedNote
@@ -21,8 +21,8 @@ from kopuro_client.tlog.note import SignedNote
 def read_bundle(file: Path) -> bytes:
     """Return the content of a bundle file, unverified. Raises InvalidArgumentError for any other file."""
     content, document = _object_in(file)
-    if document.get("format") not in (FORMAT, OLDER_FORMAT):
-        raise InvalidArgumentError(f"{file} is not a bundle in the format {FORMAT} or {OLDER_FORMAT}")
+    if document.get("format") not in FORMATS:
+        raise InvalidArgumentError(f"{file} is not a bundle in one of the formats {', '.join(FORMATS)}")
     return content
 
 

@@ -18,7 +18,7 @@ from kopuro_client.discovery import WELL_KNOWN, discover
 from kopuro_client.errors import InvalidArgumentError
 from kopuro_client.tlog.bundle import Bundle, BundledEntry
 from kopuro_client.tlog.checkpoint import Checkpoint
-from kopuro_client.tlog.entries import read_json
+from kopuro_client.tlog.entries import is_closed, read_json
 from kopuro_client.tlog.errors import ContentError, ForkError
 from kopuro_client.tlog.keys import VerifierKey
 from kopuro_client.tlog.log_check import CHECKPOINT, VerifiedLog, verify_log
@@ -89,10 +89,15 @@ def bundle(
         ]
         if opened:
             claims.append(f"the content of {opened} of them matches the log")
+        complete = None
         if against is not None:
             with open_source(against) as source:
-                _check_complete(read, entries, head, source, trust)
-            claims.append("the log has no other entry of that referral")
+                complete = _check_complete(read, entries, head, source, trust)
+            claims.append(
+                "the log has no other entry of that referral"
+                if complete
+                else "the log has no other entry of that referral in formats 1 and 2"
+            )
         verdict.show(
             out,
             claims,
@@ -101,7 +106,7 @@ def bundle(
             referral_id=read.referral_id,
             entries=len(entries),
             opened=opened,
-            complete=True if against is not None else None,
+            complete=complete,
         )
 
 
@@ -208,16 +213,26 @@ def _show_log(out: Output, verified: VerifiedLog, known: list[Checkpoint], trust
 
 def _check_complete(
     read: Bundle, entries: tuple[BundledEntry, ...], head: Checkpoint, source: Source, trust: Trust
-) -> None:
+) -> bool:
+    """Raises ContentError if the log has an entry of the referral that the bundle omits.
+
+    Returns False if entries of format 3 could be omitted: nothing in the bundle shows that its key is theirs.
+    """
     shown = {entry.index for entry in entries}
-    about = f'"referral_id":"{read.referral_id}"'.encode()
+    is_known = read.referral_key is not None and any(entry.closed for entry in entries)
+    closed = 0
 
     def visit(index: int, leaf: bytes) -> None:
-        if index < head.size and about in leaf and index not in shown:
+        nonlocal closed
+        if index >= head.size or index in shown:
+            return
+        closed += is_closed(leaf)
+        if read.is_about(leaf):
             raise ContentError(f"the bundle omits entry {index} of the same referral")
 
     with verdict.progress(head.size) as done:
         verify_log(source, trust.policy, known=[head], whole=True, visit=visit, progress=done)
+    return is_known or not closed
 
 
 def _claimed_head(source: Source) -> Checkpoint:

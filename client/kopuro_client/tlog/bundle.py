@@ -1,14 +1,18 @@
 """Bundles: a referral's history in one file that can be verified offline.
 
-    {"format": "kopuro-bundle/2", "origin", "log_key", "referral_id",
+    {"format": "kopuro-bundle/3", "origin", "log_key", "referral_id",
+     "referral_key": base64, which recognises every leaf of the referral, or null in the bundle of a party,
      "checkpoint": the signed note, cosignatures included,
      "entries": [{"index", "leaf": base64, "proof": [base64, ...],
+                  "head": {"salt": base64, "value": {...}} or null for leaves of formats 1 and 2,
                   "opening": {"salt": base64, "data": {...}} or null}, ...],
      "manifest": {"created_at", "entries": how many, "sha256"}}
 
 `manifest.sha256` is the hash of the canonical JSON of everything except itself. It detects accidental damage
-only, because a forger can recompute it; the proofs and signatures cannot be forged. In the older
-`kopuro-bundle/1`, which remains supported, the hash omits the whole manifest, including `created_at`.
+only, because a forger can recompute it; the proofs and signatures cannot be forged.
+
+The older formats remain supported. `kopuro-bundle/2` has neither `referral_key` nor heads. In
+`kopuro-bundle/1` the hash also omits the whole manifest, including `created_at`.
 """
 
 from __future__ import annotations
@@ -20,14 +24,24 @@ from hashlib import sha256
 from typing import Any, Final, TypeVar
 
 from kopuro_client.tlog import base64_text
-from kopuro_client.tlog.entries import canonical_json, check_opening, read_json, read_leaf
+from kopuro_client.tlog.entries import (
+    KEY_BYTES,
+    canonical_json,
+    check_opening,
+    is_closed,
+    key_commitment,
+    read_entry,
+    read_json,
+    recognizes,
+)
 from kopuro_client.tlog.errors import ContentError, MalformedError
 from kopuro_client.tlog.keys import VerifierKey
 from kopuro_client.tlog.policy import AcceptedCheckpoint, TrustPolicy
 from kopuro_client.tlog.tree import leaf_hash, verify_inclusion
 
-FORMAT: Final = "kopuro-bundle/2"
-OLDER_FORMAT: Final = "kopuro-bundle/1"
+FORMAT: Final = "kopuro-bundle/3"
+OLDER_FORMATS: Final = ("kopuro-bundle/1", "kopuro-bundle/2")
+FORMATS: Final = (FORMAT, *OLDER_FORMATS)
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)")
 
 T = TypeVar("T")
@@ -35,21 +49,29 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BundledEntry:
-    """A verified entry. leaf: its fields; opened: whether the bundle has its content; data: that content."""
+    """A verified entry. leaf: what it says, from the leaf or its opened head (`entries.read_entry`).
+
+    closed: whether the leaf is of format 3; opened: whether the bundle has its content; data: that content.
+    """
 
     index: int
     leaf: Mapping[str, Any]
+    closed: bool
     opened: bool
     data: Any
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Bundle:
-    """A parsed bundle. Its format and manifest are valid; proofs and signatures are not verified yet."""
+    """A parsed bundle. Its format and manifest are valid; proofs and signatures are not verified yet.
+
+    referral_key: recognises the referral's leaves of format 3; None in a party's bundle and in older formats.
+    """
 
     origin: str
     log_key: VerifierKey
     referral_id: str
+    referral_key: bytes | None
     note: str
     entries: tuple[Mapping[str, Any], ...]
 
@@ -57,18 +79,30 @@ class Bundle:
     def parse(cls, content: bytes) -> Bundle:
         """Parse a bundle file. Raises MalformedError, or ContentError if the manifest does not match."""
         document = read_json(content, what="the bundle")
-        if document.get("format") not in (FORMAT, OLDER_FORMAT):
-            raise MalformedError(f"the file is not a bundle in the format {FORMAT} or {OLDER_FORMAT}")
+        if document.get("format") not in FORMATS:
+            raise MalformedError(f"the file is not a bundle in one of the formats {', '.join(FORMATS)}")
         manifest = _field(document, "manifest", dict)
         entries = _field(document, "entries", list)
         bundle = cls(
             origin=_field(document, "origin", str),
             log_key=VerifierKey.parse(_field(document, "log_key", str)),
             referral_id=_field(document, "referral_id", str),
+            referral_key=_key(document),
             note=_field(document, "checkpoint", str),
             entries=tuple(entry if isinstance(entry, dict) else {} for entry in entries),
         )
-        _only(document, "format", "origin", "log_key", "referral_id", "checkpoint", "entries", "manifest")
+        added = ("referral_key",) if document["format"] == FORMAT else ()
+        _only(
+            document,
+            "format",
+            "origin",
+            "log_key",
+            "referral_id",
+            "checkpoint",
+            "entries",
+            "manifest",
+            *added,
+        )
         _only(manifest, "created_at", "entries", "sha256")
         if not _TIME.fullmatch(_field(manifest, "created_at", str)):
             raise MalformedError("the manifest's created_at is not an RFC 3339 time")
@@ -84,7 +118,7 @@ class Bundle:
         """Verify every proof and opening, and return the accepted checkpoint and the entries.
 
         Raises UntrustedError, ProofError, ContentError, MalformedError. Does not prove that the log has no
-        other entries of this referral; for that, see `replay`.
+        other entries of this referral; for that, see `replay` and `is_about`.
         """
         accepted = policy.accept(self.note)
         if accepted.checkpoint.origin != self.origin:
@@ -93,36 +127,79 @@ class Bundle:
         indices = [entry.index for entry in entries]
         if indices != sorted(set(indices)):
             raise ContentError("the bundle's entries are not in log order")
+        if len({entry.leaf["referral_key"] for entry in entries if entry.closed}) > 1:
+            raise ContentError("the bundle's entries name different keys of the referral")
         return accepted, entries
+
+    def is_about(self, leaf: bytes) -> bool:
+        """Return whether a leaf of the log is an entry of the referral, as far as the bundle tells.
+
+        Without `referral_key`, leaves of format 3 are not recognised.
+        """
+        if is_closed(leaf):
+            return self.referral_key is not None and recognizes(self.referral_key, leaf)
+        return f'"referral_id":"{self.referral_id}"'.encode() in leaf
 
     def _verify_entry(self, entry: Mapping[str, Any], accepted: AcceptedCheckpoint) -> BundledEntry:
         index = _field(entry, "index", int)
-        _only(entry, "index", "leaf", "proof", "opening")
+        _only(entry, "index", "leaf", "proof", "opening", *(("head",) if "head" in entry else ()))
         leaf = base64_text.decode(_field(entry, "leaf", str), what=f"entry {index}")
         proof = [_hash(digest, index) for digest in _field(entry, "proof", list)]
         head = accepted.checkpoint
         verify_inclusion(leaf_hash(leaf), index, head.size, proof, head.root)
-        fields = read_leaf(leaf, index=index)
+        salt, value = _head(entry, index)
+        fields = read_entry(leaf, index=index, salt=salt, head=value)
+        self._check_key(leaf, fields, index)
         if fields.get("referral_id") != self.referral_id:
             raise ContentError(f"entry {index} is not about the bundle's referral")
         opening = entry["opening"]
         if opening is None:
-            return BundledEntry(index=index, leaf=fields, opened=False, data=None)
+            return BundledEntry(index=index, leaf=fields, closed=is_closed(leaf), opened=False, data=None)
         if not isinstance(opening, dict):
             raise MalformedError(f"the opening of entry {index} is not an object")
         _only(opening, "salt", "data")
         salt = base64_text.decode(_field(opening, "salt", str), what=f"the salt of entry {index}")
-        check_opening(fields, index=index, salt=salt, data=opening["data"])
-        return BundledEntry(index=index, leaf=fields, opened=True, data=opening["data"])
+        check_opening(leaf, index=index, salt=salt, data=opening["data"])
+        return BundledEntry(
+            index=index, leaf=fields, closed=is_closed(leaf), opened=True, data=opening["data"]
+        )
+
+    def _check_key(self, leaf: bytes, fields: Mapping[str, Any], index: int) -> None:
+        if self.referral_key is None or not is_closed(leaf):
+            return
+        committed = fields["referral_key"] == key_commitment(self.referral_key)
+        if not committed or not recognizes(self.referral_key, leaf):
+            raise ContentError(f"the bundle's referral_key is not that of entry {index}")
 
 
 def _hashed(document: Mapping[str, Any]) -> dict[str, Any]:
     """Return the part of the document that the manifest's hash covers."""
     rest = {name: value for name, value in document.items() if name != "manifest"}
-    if document["format"] == OLDER_FORMAT:
+    if document["format"] == OLDER_FORMATS[0]:
         return rest
     manifest = {name: value for name, value in document["manifest"].items() if name != "sha256"}
     return {**rest, "manifest": manifest}
+
+
+def _key(document: Mapping[str, Any]) -> bytes | None:
+    if document.get("referral_key") is None:
+        return None
+    key = base64_text.decode(_field(document, "referral_key", str), what="the bundle's referral_key")
+    if len(key) != KEY_BYTES:
+        raise MalformedError(f"the bundle's referral_key does not have {KEY_BYTES} bytes")
+    return key
+
+
+def _head(entry: Mapping[str, Any], index: int) -> tuple[bytes | None, Any]:
+    """Return the salt and the value of an entry's head; None twice for an entry without one."""
+    head = entry.get("head")
+    if head is None:
+        return None, None
+    if not isinstance(head, dict):
+        raise MalformedError(f"the head of entry {index} is not an object")
+    _only(head, "salt", "value")
+    salt = base64_text.decode(_field(head, "salt", str), what=f"the salt of the head of entry {index}")
+    return salt, head["value"]
 
 
 def _field(document: Mapping[str, Any], name: str, kind: type[T]) -> T:

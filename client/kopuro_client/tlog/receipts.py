@@ -4,9 +4,11 @@ The data of `receipts.issued`:
 
     {"organization", "checkpoint": the signed note,
      "hashes": [base64, ...],
-     "receipts": [{"index", "leaf", "path": [index in `hashes`, from the leaf's sibling upwards, ...]}, ...]}
+     "receipts": [{"index", "leaf", "path": [index in `hashes`, from the leaf's sibling upwards, ...],
+                   "head": canonical JSON, "head_salt": base64}, ...]}
 
-The older `receipt.issued` has one leaf and its `proof` as text.
+head and head_salt open a leaf of format 3; they are null or missing for earlier leaves. The older
+`receipt.issued` has one leaf and its `proof` as text.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from kopuro_client.tlog import base64_text
-from kopuro_client.tlog.entries import read_leaf
+from kopuro_client.tlog.entries import read_entry, read_json
 from kopuro_client.tlog.errors import ContentError, MalformedError
 from kopuro_client.tlog.policy import AcceptedCheckpoint, TrustPolicy
 from kopuro_client.tlog.proof_file import LONGEST, ProofFile
@@ -27,21 +29,31 @@ _REPEATED: Final = (("message_id", "message_id"), ("message_type", "type"), ("re
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Receipt:
-    """A receipt. leaf: the entry's bytes; proof: `str(proof)` is a self-contained C2SP `tlog-proof`."""
+    """A receipt. leaf: the entry's bytes; proof: `str(proof)` is a self-contained C2SP `tlog-proof`.
+
+    head, head_salt: open a leaf of format 3, None for an earlier one.
+    """
 
     leaf: bytes
     proof: ProofFile
+    head: bytes | None = None
+    head_salt: bytes | None = None
 
     def fields(self) -> dict[str, Any]:
-        """Return the leaf's fields. Raises MalformedError."""
-        return read_leaf(self.leaf, index=self.proof.index)
+        """Return what the entry says (`entries.read_entry`). Raises MalformedError, and ContentError for a
+        head that the leaf does not commit to."""
+        index = self.proof.index
+        head = None if self.head is None else read_json(self.head, what=f"the head of entry {index}")
+        return read_entry(self.leaf, index=index, salt=self.head_salt, head=head)
 
     def verify(self, policy: TrustPolicy) -> AcceptedCheckpoint:
         """Return the accepted checkpoint if the log has the leaf.
 
-        Raises MalformedError, UntrustedError, ProofError.
+        Raises MalformedError, UntrustedError, ProofError, ContentError.
         """
-        return self.proof.verify(self.leaf, policy)
+        accepted = self.proof.verify(self.leaf, policy)
+        self.fields()
+        return accepted
 
 
 def receipts_in(data: Mapping[str, Any]) -> tuple[Receipt, ...]:
@@ -63,7 +75,8 @@ def receipts_in(data: Mapping[str, Any]) -> tuple[Receipt, ...]:
             raise MalformedError("a receipt's path refers to a missing hash")
         unused.difference_update(path)
         proof = ProofFile(index=index, hashes=tuple(digests[place] for place in path), note=note)
-        receipts.append(Receipt(leaf=leaf, proof=proof))
+        head, salt = _head(one, index)
+        receipts.append(Receipt(leaf=leaf, proof=proof, head=head, head_salt=salt))
     if unused:
         raise MalformedError("the data has a hash that no receipt uses")
     return tuple(receipts)
@@ -78,6 +91,15 @@ def _parts(one: object) -> tuple[int, bytes, list[Any]]:
     if not isinstance(leaf, str) or not isinstance(path, list) or len(path) > LONGEST:
         raise MalformedError("a receipt must have a leaf, and a path of at most 63 hashes")
     return index, _leaf(leaf), path
+
+
+def _head(one: Mapping[str, Any], index: int) -> tuple[bytes | None, bytes | None]:
+    head, salt = one.get("head"), one.get("head_salt")
+    if head is None and salt is None:
+        return None, None
+    if not isinstance(head, str) or not isinstance(salt, str):
+        raise MalformedError(f"the receipt of entry {index} must have a head and its salt, or neither")
+    return _leaf(head), base64_text.decode(salt, what=f"the salt of the head of entry {index}")
 
 
 def _older(data: Mapping[str, Any]) -> Receipt:

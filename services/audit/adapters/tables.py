@@ -28,7 +28,8 @@ HEAD = Table(
     Column("signed_at", Instant, nullable=False),
 )
 
-# The API shows an entry from its leaf, whose hash is in the tree. The other columns only serve to find it.
+# The API shows an entry from its head, or its leaf: the tree has the leaf's hash, and the leaf commits to the
+# head. The other columns only serve to find it.
 ENTRIES = Table(
     "entries",
     METADATA,
@@ -40,6 +41,8 @@ ENTRIES = Table(
     # The latest time up to this entry. It never decreases, so a time range maps to an index range.
     Column("latest", Instant, nullable=False),
     Column("referral_id", Text),
+    # The salt and the head that the leaf commits to. NULL for leaves of formats 1 and 2, which hold the head.
+    Column("head", LargeBinary),
     # Not unique: two services may use one id, and their events are two.
     Index("entries_message_id", "message_id"),
     Index("entries_type", "type", "leaf_index"),
@@ -87,6 +90,14 @@ CLOSURES = Table(
     Column("revoked", Boolean, nullable=False),
     Column("pending", Boolean, nullable=False),
     Index("closures_due", "pending", "revoked", "closed_at"),
+)
+
+# One row, number 1: the secret from which the keys of referrals are derived (`domain.leaf`).
+TAG_SECRET = Table(
+    "tag_secret",
+    METADATA,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("secret", LargeBinary, nullable=False),
 )
 
 # Adjacent tree nodes of one level (0 included) that one batch completed: 32 bytes each, concatenated.

@@ -17,6 +17,7 @@ from runtime.messaging.inbox import Identity
 from services.audit.log.domain.entry import Entry
 from services.audit.log.domain.facets import CONCERNED, RECORD, SEARCHED, Facet
 from services.audit.log.domain.head import Head
+from services.audit.log.domain.leaf import fields_of, opened_head, referral_key
 from services.audit.log.domain.merkle import HashReader, Proof, Row, leaf_hash
 from services.audit.log.domain.note import Signature
 from services.audit.log.domain.prefix import Prefix
@@ -53,20 +54,25 @@ __all__ = [
     "WitnessUnreachable",
     "Witnesses",
     "leaf_hash",
+    "opened_head",
+    "referral_key",
 ]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+# Not frozen: every append makes one, and a frozen one takes three times as long to make.
+@dataclass(kw_only=True, slots=True)
 class NewEntry:
     """An entry to append, with the data stored beside its leaf.
 
-    latest: the latest time up to this entry; organizations, facets: its search keys; salt, content: the
-    opening of the commitment, the data as the canonical JSON that was hashed.
+    head: the salt and the head that the leaf commits to; latest: the latest time up to this entry;
+    organizations, facets: its search keys; salt, content: the opening of the commitment to the data, as the
+    canonical JSON that was hashed.
     """
 
     index: int
     entry: Entry
     leaf: bytes
+    head: bytes | None
     latest: dt.datetime
     organizations: Sequence[str]
     facets: Sequence[Facet]
@@ -76,33 +82,46 @@ class NewEntry:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoredLeaf:
-    """A leaf as stored, with its search columns."""
+    """A leaf as stored, with its search columns. head: None for formats 1 and 2 (`domain.leaf`)."""
 
     index: int
     leaf: bytes
+    head: bytes | None
     message_id: str
     type: str
     time: dt.datetime
     latest: dt.datetime
     referral_id: str | None
 
+    @property
+    def fields(self) -> dict[str, Any]:
+        """What the entry says (`domain.leaf.fields_of`). Raises ValueError unless the head is the leaf's."""
+        return fields_of(self.leaf, self.head)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OpenedLeaf:
-    """A leaf with the opening of its commitment. salt, data: both None once erased."""
+    """A leaf with its openings. head: None for formats 1 and 2. salt, data: both None once erased."""
 
     index: int
     leaf: bytes
+    head: bytes | None
     salt: bytes | None
     data: Any
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """What the entry says (`domain.leaf.fields_of`). Raises ValueError unless the head is the leaf's."""
+        return fields_of(self.leaf, self.head)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PartyLeaf:
-    """A leaf with the parties that receive a receipt for it."""
+    """A leaf with the parties that receive a receipt for it. head: as in OpenedLeaf."""
 
     index: int
     leaf: bytes
+    head: bytes | None
     organizations: tuple[str, ...]
 
 
@@ -128,7 +147,7 @@ class Log(Protocol):
     """The log in the database. Every method works inside the caller's transaction.
 
     `search`, `search_some`, `opened_leaves` and `opened_at` return only leaves whose hash is in the stored
-    tree and content that its leaf commits to. They raise ContentMismatch for anything else.
+    tree, and heads and content that their leaves commit to. They raise ContentMismatch for anything else.
     """
 
     def head(self, transaction: Connection) -> Head | None:
@@ -143,6 +162,13 @@ class Log(Protocol):
         """Replace the head if it has `from_size` entries; otherwise change nothing and return False.
 
         At most one of two transactions that start from the same head gets True and commits.
+        """
+        ...
+
+    def tag_secret(self, transaction: Connection) -> bytes:
+        """Return the secret of the keys by which referrals' leaves are recognised.
+
+        Raises Defect if it is missing.
         """
         ...
 
@@ -227,6 +253,7 @@ class StoredContent:
 
     index: int
     leaf: bytes
+    head: bytes | None
     salt: bytes | None
     text: str | None
     facets: frozenset[Facet]

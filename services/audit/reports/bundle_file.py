@@ -1,13 +1,16 @@
-"""The case bundle: one JSON file in the format `kopuro-bundle/2`, which `kopuro verify bundle` reads.
+"""The case bundle: one JSON file in the format `kopuro-bundle/3`, which `kopuro verify bundle` reads.
 
-    {"format": "kopuro-bundle/2", "origin": str, "log_key": str, "referral_id": str,
+    {"format": "kopuro-bundle/3", "origin": str, "log_key": str, "referral_id": str,
+     "referral_key": base64 | null,          recognises the referral's leaves; null for a party
      "checkpoint": str,                      the signed note, with the cosignatures of witnesses
      "entries": [{"index": int, "leaf": base64, "proof": [base64, ...],
+                  "head": {"salt": base64, "value": {...}} | null,      null for leaves of formats 1 and 2
                   "opening": {"salt": base64, "data": {...}} | null}],
      "manifest": {"created_at": RFC 3339, "entries": int, "sha256": hex}}
 
 `manifest.sha256` is the SHA-256 of the canonical JSON (RFC 8785) of the object without that field. It detects
-accidental damage to the file; in `kopuro-bundle/1` it did not cover the manifest. Trust rests on the
+accidental damage to the file; in `kopuro-bundle/1` it did not cover the manifest. In `kopuro-bundle/2` all
+leaves are of the formats 1 and 2, and there are neither heads nor a `referral_key`. Trust rests on the
 checkpoint's signatures alone. `log_key` is a convenience: a verifier compares it with the key that it
 obtained by other means.
 """
@@ -20,9 +23,10 @@ from typing import Any, Final
 
 from contracts import base64_text
 from contracts.canonical import canonical_json
+from services.audit.log.ports import opened_head
 from services.audit.reports.handlers.history import Bundle, BundledEntry
 
-FORMAT: Final = "kopuro-bundle/2"
+FORMAT: Final = "kopuro-bundle/3"
 
 
 def bundle_file(bundle: Bundle) -> dict[str, Any]:
@@ -34,6 +38,7 @@ def bundle_file(bundle: Bundle) -> dict[str, Any]:
         "origin": bundle.published.checkpoint.origin,
         "log_key": bundle.log_key,
         "referral_id": bundle.referral_id,
+        "referral_key": None if bundle.referral_key is None else base64_text.encoded(bundle.referral_key),
         "checkpoint": bundle.published.note.decode(),
         "entries": [_entry(entry) for entry in bundle.entries],
     }
@@ -48,5 +53,14 @@ def _entry(entry: BundledEntry) -> dict[str, Any]:
         "index": leaf.index,
         "leaf": base64_text.encoded(leaf.leaf),
         "proof": [base64_text.encoded(digest) for digest in entry.proof],
+        "head": head_document(leaf.head),
         "opening": opening,
     }
+
+
+def head_document(head: bytes | None) -> dict[str, Any] | None:
+    """Return a head as documents show it, `{"salt": base64, "value": {...}}`. head: as stored."""
+    if head is None:
+        return None
+    salt, value = opened_head(head)
+    return {"salt": base64_text.encoded(salt), "value": value}

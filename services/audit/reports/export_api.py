@@ -14,8 +14,6 @@ import re
 from typing import Any, Final
 from urllib.parse import urlencode
 
-import orjson
-
 from contracts import base64_text
 from contracts.errors import Refused
 from runtime.access.reads import Reader
@@ -24,6 +22,7 @@ from runtime.web.request import Request
 from runtime.web.response import Response
 from runtime.web.spreadsheet import spreadsheet
 from services.audit.log.ports import OpenedLeaf, Search
+from services.audit.reports.bundle_file import head_document
 from services.audit.reports.handlers.export import Export, ExportPage
 from services.audit.reports.search_parameters import position_parameter, time_range
 
@@ -74,7 +73,13 @@ def export(handler: Export, request: Request) -> Response:
 
 def _line(leaf: OpenedLeaf) -> dict[str, Any]:
     salt = None if leaf.salt is None else base64_text.encoded(leaf.salt)
-    return {"index": leaf.index, "leaf": leaf.leaf.decode(), "salt": salt, "data": leaf.data}
+    return {
+        "index": leaf.index,
+        "leaf": leaf.leaf.decode(),
+        "head": head_document(leaf.head),
+        "salt": salt,
+        "data": leaf.data,
+    }
 
 
 def _last_line(page: ExportPage, cursor: str | None) -> dict[str, Any]:
@@ -83,6 +88,6 @@ def _last_line(page: ExportPage, cursor: str | None) -> dict[str, Any]:
 
 def _csv(page: ExportPage, *, header: bool) -> str:
     # Concatenated pages form one file, so only the first page has a header row.
-    entries = ({"index": leaf.index, **orjson.loads(leaf.leaf)} for leaf in page.leaves)
+    entries = ({"index": leaf.index, **leaf.fields} for leaf in page.leaves)
     rows = ([entry.get(name) for name in _COLUMNS] for entry in entries)
     return spreadsheet([_COLUMNS, *rows] if header else rows)

@@ -6,8 +6,6 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-import orjson
-
 from contracts import base64_text
 from contracts.errors import Refused
 from contracts.identifiers import ORGANIZATION_PATTERN, UUID_PATTERN
@@ -18,7 +16,7 @@ from runtime.web.response import Response
 from services.audit.log.ports import SEARCHED as FACETS
 from services.audit.log.ports import Head, Search, StoredLeaf, leaf_hash
 from services.audit.parameters import entry_number
-from services.audit.reports.bundle_file import bundle_file
+from services.audit.reports.bundle_file import bundle_file, head_document
 from services.audit.reports.handlers.history import History, HistoryPage
 from services.audit.reports.search_parameters import position_parameter, time_parameter
 
@@ -66,12 +64,20 @@ def timeline(history: History, request: Request) -> Response:
     return _page(history, request, {**request.query_params, "referral": referral})
 
 
-def bundle(history: History, request: Request) -> Response:
-    """Return a referral's history with its proofs as a file."""
+def bundle(history: History, request: Request, oversight: frozenset[str]) -> Response:
+    """Return a referral's history with its proofs as a file.
+
+    oversight: the roles that read everything; any other principal gets the entries that it may see as a party
+    to the referral. Raises Refused `invalid-parameter`, `not-found`, `bundle-too-large`.
+    """
     referral = request.path_params["referral_id"]
     if not _FORMS["referral"].fullmatch(referral):
         raise Refused("invalid-parameter", "`referral` must be a UUID.")
-    exported = history.export(Reader.of(request.principal), referral)
+    exported = history.export(
+        Reader.of(request.principal),
+        referral,
+        as_party=request.principal.roles.isdisjoint(oversight),
+    )
     name = f'attachment; filename="{referral}.kopuro-bundle.json"'
     return Response.json(bundle_file(exported), headers={"Content-Disposition": name})
 
@@ -98,7 +104,7 @@ def readers(history: History, request: Request, oversight: frozenset[str]) -> Re
 
 
 def entry(history: History, request: Request) -> Response:
-    """Return one leaf byte for byte, and its hash."""
+    """Return one leaf byte for byte, its hash, and the head that it commits to."""
     index = entry_number(request.path_params, "index")
     stored = history.entry(Reader.of(request.principal), index)
     return Response.json(
@@ -106,6 +112,7 @@ def entry(history: History, request: Request) -> Response:
             "index": stored.index,
             "leaf": stored.leaf.decode(),
             "leaf_hash": base64_text.encoded(leaf_hash(stored.leaf)),
+            "head": head_document(stored.head),
         }
     )
 
@@ -138,8 +145,8 @@ def _page_json(page: HistoryPage) -> dict[str, Any]:
 
 
 def _item(stored: StoredLeaf) -> dict[str, Any]:
-    # Read from the leaf, which the tree proves, and never from the search columns.
-    return {"index": stored.index, **orjson.loads(stored.leaf)}
+    # Read from leaf and head, which the tree proves, and never from the search columns.
+    return {"index": stored.index, **stored.fields}
 
 
 def _tree_head(head: Head) -> dict[str, Any]:

@@ -6,8 +6,6 @@ import datetime as dt
 import re
 from typing import Final
 
-import orjson
-
 from contracts.errors import Refused
 from contracts.identifiers import UUID_PATTERN
 from runtime.access.reads import Reader
@@ -57,7 +55,7 @@ def story(history: History, request: Request, oversight: frozenset[str]) -> Resp
 
 
 def _story_entry(leaf: OpenedLeaf) -> StoryEntry:
-    fields = orjson.loads(leaf.leaf)
+    fields = leaf.fields
     data = leaf.data if isinstance(leaf.data, dict) else None
     return StoryEntry(
         index=leaf.index, time=dt.datetime.fromisoformat(fields["time"]), type=fields["type"], data=data

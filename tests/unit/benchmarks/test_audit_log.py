@@ -16,8 +16,7 @@ from benchmarks.audit_log import OURS, PYMERKLE, LogPlan, table
 from benchmarks.child import run
 from benchmarks.proving import prove_some
 from benchmarks.stopwatch import Stopwatch
-from contracts.commitment import SALT_BYTES
-from services.audit.log.domain.entry import commitment, entry_of
+from services.audit.log.domain.entry import entry_of
 from services.audit.log.domain.facets import facets_of
 
 EFFORT = LogPlan(size=800, sample=200, batch=100, proofs=20, warm_up=0.0)
@@ -41,7 +40,6 @@ def test_generated_entries_have_the_search_keys_of_real_ones() -> None:
         source=first.source,
         partition_key=first.partition_key,
         data=first.data,
-        committed=commitment(first.data, bytes(SALT_BYTES)),
     )
     assert entry.referral_id == first.partition_key
     assert ("corridor", "KG-RU") in facets_of(first.type, first.source, first.data)
@@ -79,7 +77,7 @@ def test_log_that_fails_verification_gives_no_figure(tmp_path: Path) -> None:
     entries = tmp_path / "published" / "tile" / "entries" / "000"
     content = entries.read_bytes()
     entries.chmod(0o600)
-    entries.write_bytes(content.replace(b'"hub":"kg"', b'"hub":"kz"', 1))
+    entries.write_bytes(content.replace(b'"format":3', b'"format":4', 1))
     with pytest.raises(CalledProcessError):
         run("benchmarks.audit_kopuro", "verify", told)
 

@@ -21,7 +21,7 @@ from contracts.facts import CATALOGUE, Fact, OfferOpened, OrganizationChanged, R
 from contracts.publish import BODIES
 from contracts.records import load, plain, schema_of
 from contracts.referral import ReferralFacts
-from services.audit.log.domain.entry import commitment, entry_of, leaf_bytes, organizations_of
+from services.audit.log.domain.entry import commitment, entry_of, head_json, organizations_of
 from services.audit.log.domain.facets import facets_of
 from services.audit.log.domain.retention import closing_of
 from services.delivery.api import Acknowledgements
@@ -88,9 +88,9 @@ def as_entry(fact: Fact) -> None:
         source=message.source,
         partition_key=message.partition_key,
         data=message.data,
-        committed=commitment(message.data, b"s" * 32),
     )
-    assert leaf_bytes(entry)
+    assert head_json(entry, None)
+    assert commitment(message.data, b"s" * 32)
     organizations_of(message.data)
     facets_of(message.type, message.source, message.data)
     closing_of(message.type, entry.referral_id, message.time, message.data)

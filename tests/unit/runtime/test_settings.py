@@ -85,6 +85,15 @@ def test_retention_is_unlimited_by_default() -> None:
         ]
 
 
+def test_log_gets_no_cover_by_default() -> None:
+    assert Settings.from_environment(GOOD).cover == 0
+    assert Settings.from_environment({**GOOD, "KOPURO_LOG_COVER_PER_MINUTE": "60"}).cover == 60
+    for wrong in ("-1", "1.5", "many", "9" * 5):
+        assert faults({**GOOD, "KOPURO_LOG_COVER_PER_MINUTE": wrong}) == [
+            "KOPURO_LOG_COVER_PER_MINUTE is not a whole number up to 9999"
+        ]
+
+
 def test_approval_policy_is_two_person_unless_it_says_otherwise() -> None:
     assert Settings.from_environment(GOOD).approvals == "two-person"
     assert Settings.from_environment({**GOOD, "KOPURO_APPROVALS": "one-person"}).approvals == "one-person"

@@ -12,7 +12,7 @@ from services.audit.log.domain.facets import Facet
 from services.audit.log.ports import StoredContent
 
 _STORED = SqlStatement(
-    "SELECT entries.leaf_index, leaf, salt, data FROM entries"
+    "SELECT entries.leaf_index, leaf, head, salt, data FROM entries"
     " LEFT JOIN openings ON openings.leaf_index = entries.leaf_index"
     " WHERE entries.leaf_index >= ? AND entries.leaf_index < ? ORDER BY entries.leaf_index"
 )
@@ -46,11 +46,12 @@ class SqlContents:
             StoredContent(
                 index=index,
                 leaf=bytes(leaf),
+                head=None if head is None else bytes(head),
                 salt=None if salt is None else bytes(salt),
                 text=text,
                 facets=frozenset(facets[index]),
             )
-            for index, leaf, salt, text in _STORED.run(transaction, start, stop)
+            for index, leaf, head, salt, text in _STORED.run(transaction, start, stop)
         ]
 
     def found_by(

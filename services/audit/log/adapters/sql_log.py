@@ -15,20 +15,21 @@ from contracts.errors import Defect
 from runtime.messaging.inbox import Identity
 from runtime.storage.columns import microseconds
 from runtime.storage.sql_statement import SqlStatement
-from services.audit.adapters.tables import ENTRIES, HEAD, NODES
+from services.audit.adapters.tables import ENTRIES, HEAD, NODES, TAG_SECRET
 from services.audit.log.adapters.sql_search import page_of
 from services.audit.log.domain.chronology import Chronology
 from services.audit.log.domain.entry import organizations_of
 from services.audit.log.domain.head import Head
+from services.audit.log.domain.leaf import KEY_BYTES, fields_of
 from services.audit.log.domain.merkle import HASH_BYTES, Frontier, HashReader, Row, leaf_hash
 from services.audit.log.domain.opening import (
     ContentMismatch,
     changed_columns,
     changed_content,
+    changed_head,
     changed_leaf,
     is_opened_by,
     matches_columns,
-    referral_of,
 )
 from services.audit.log.domain.search import Search
 from services.audit.log.ports import NewEntry, OpenedLeaf, PartyLeaf, StoredLeaf
@@ -37,10 +38,10 @@ _THE_HEAD = 1
 _MICROSECOND = dt.timedelta(microseconds=1)
 
 # Statements that an append runs for every entry.
-_KNOWN = SqlStatement("SELECT message_id, leaf_index, leaf FROM entries WHERE message_id = ANY (?)")
+_KNOWN = SqlStatement("SELECT message_id, leaf_index, leaf, head FROM entries WHERE message_id = ANY (?)")
 _ADD_ENTRY = SqlStatement(
-    "INSERT INTO entries (leaf_index, leaf, message_id, type, time, latest, referral_id)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?)"
+    "INSERT INTO entries (leaf_index, leaf, message_id, type, time, latest, referral_id, head)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _ADD_OPENING = SqlStatement("INSERT INTO openings (leaf_index, salt, data) VALUES (?, ?, ?)")
 _ADD_ORGANIZATION = SqlStatement("INSERT INTO organizations (organization, leaf_index) VALUES (?, ?)")
@@ -48,6 +49,7 @@ _ADD_FACET = SqlStatement("INSERT INTO facets (facet, value, leaf_index) VALUES 
 _ADD_NODES = SqlStatement("INSERT INTO nodes (level, first, hashes) VALUES (?, ?, ?)")
 
 # Built once: building a statement takes longer than running it on SQLite.
+_TAG_SECRET = select(TAG_SECRET.c.secret).where(TAG_SECRET.c.number == 1)
 _READ_HEAD = select(HEAD).where(HEAD.c.number == _THE_HEAD)
 _ADVANCE = update(HEAD).where(HEAD.c.number == _THE_HEAD, HEAD.c.size == bindparam("from_size"))
 _LEAVES = (
@@ -58,7 +60,7 @@ _LEAVES = (
 _LEAF_BYTES = _LEAVES.with_only_columns(ENTRIES.c.leaf)
 # The drivers' values: the stored text of the data is what was hashed.
 _OPENED_COLUMNS = (
-    "SELECT entries.leaf_index, leaf, salt, data FROM entries"
+    "SELECT entries.leaf_index, leaf, head, salt, data FROM entries"
     " {} JOIN openings ON openings.leaf_index = entries.leaf_index"
 )
 _OPENED = SqlStatement(
@@ -133,10 +135,20 @@ class SqlLog:
         swapped = transaction.execute(_ADVANCE, {"from_size": from_size, **_head_columns(head)})
         return swapped.rowcount == 1
 
+    def tag_secret(self, transaction: Connection) -> bytes:
+        """See `ports.Log`."""
+        secret: bytes | None = transaction.execute(_TAG_SECRET).scalar_one_or_none()
+        if secret is None or len(secret) != KEY_BYTES:
+            raise Defect("The secret of the log's tags is missing.")
+        return secret
+
     def known(self, transaction: Connection, messages: Sequence[Identity]) -> dict[Identity, int]:
-        """See `ports.Log`. The source is in the leaf; only duplicates have one to read."""
+        """See `ports.Log`. The source is in the head; only duplicates have one to read."""
         found = _KNOWN.run(transaction, list({message.id for message in messages}))
-        return {Identity(orjson.loads(leaf)["actor"], id_): index for id_, index, leaf in found}
+        return {
+            Identity(fields_of(bytes(leaf), _bytes(head))["actor"], id_): index
+            for id_, index, leaf, head in found
+        }
 
     def add(self, transaction: Connection, entries: Sequence[NewEntry], rows: Sequence[Row]) -> None:
         """See `ports.Log`."""
@@ -151,6 +163,7 @@ class SqlLog:
                     microseconds(new.entry.time),
                     microseconds(new.latest),
                     new.entry.referral_id,
+                    new.head,
                 )
                 for new in entries
             ],
@@ -205,6 +218,7 @@ class SqlLog:
         for leaf in found:
             if not matches_columns(
                 leaf.leaf,
+                leaf.head,
                 message_id=leaf.message_id,
                 type=leaf.type,
                 referral_id=leaf.referral_id,
@@ -228,7 +242,7 @@ class SqlLog:
         found = self._checked(transaction, rows)
         for leaf in found:
             # Otherwise a changed column would show the entry to the parties of another referral.
-            if referral_of(leaf.leaf) != referral_id:
+            if leaf.fields["referral_id"] != referral_id:
                 self._refuse(changed_columns(leaf.index))
         return found
 
@@ -242,25 +256,34 @@ class SqlLog:
     ) -> list[PartyLeaf]:
         """See `ports.Log`."""
         found = []
-        for index, leaf, salt, text in _PARTY_LEAVES.run(transaction, start, stop, list(types)):
-            if not is_opened_by(bytes(leaf), bytes(salt), text):
+        for index, stored, stored_head, salt, text in _PARTY_LEAVES.run(
+            transaction, start, stop, list(types)
+        ):
+            leaf, head = bytes(stored), _bytes(stored_head)
+            if not is_opened_by(leaf, bytes(salt), text):
                 self._noticed(changed_content(index).detail)
                 continue
+            if not _is_head_of(leaf, head):
+                self._noticed(changed_head(index).detail)
+                continue
             parties = organizations_of(orjson.loads(text))
-            found.append(PartyLeaf(index=index, leaf=bytes(leaf), organizations=parties))
+            found.append(PartyLeaf(index=index, leaf=leaf, head=head, organizations=parties))
         return found
 
     def _checked(self, transaction: Connection, rows: Iterable[Sequence[Any]]) -> list[OpenedLeaf]:
         opened = []
-        for index, stored, salt, text in rows:
+        for index, stored, stored_head, salt, text in rows:
             leaf = bytes(stored)
-            if salt is None:
-                opened.append(OpenedLeaf(index=index, leaf=leaf, salt=None, data=None))
-                continue
-            if not is_opened_by(leaf, bytes(salt), text):
+            if salt is not None and not is_opened_by(leaf, bytes(salt), text):
                 self._refuse(changed_content(index))
-            opened.append(OpenedLeaf(index=index, leaf=leaf, salt=bytes(salt), data=orjson.loads(text)))
+            data = None if salt is None else orjson.loads(text)
+            opened.append(
+                OpenedLeaf(index=index, leaf=leaf, head=_bytes(stored_head), salt=_bytes(salt), data=data)
+            )
         self._require_logged(transaction, [(leaf.index, leaf.leaf) for leaf in opened])
+        for one in opened:
+            if not _is_head_of(one.leaf, one.head):
+                self._refuse(changed_head(one.index))
         return opened
 
     def _require_logged(self, transaction: Connection, leaves: Sequence[tuple[int, bytes]]) -> None:
@@ -323,10 +346,24 @@ def _frontier(size: int, data: bytes) -> Frontier:
     return frontier
 
 
+def _bytes(value: Any) -> bytes | None:
+    # PostgreSQL's driver returns a memoryview.
+    return None if value is None else bytes(value)
+
+
+def _is_head_of(leaf: bytes, head: bytes | None) -> bool:
+    try:
+        fields_of(leaf, head)
+    except (ValueError, KeyError):
+        return False
+    return True
+
+
 def _stored(row: SqlRow[tuple[object, ...]]) -> StoredLeaf:
     return StoredLeaf(
         index=row.leaf_index,
         leaf=row.leaf,
+        head=row.head,
         message_id=row.message_id,
         type=row.type,
         time=row.time,

@@ -8,6 +8,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from services.audit.adapters.tables import ENTRIES, FACETS, OPENINGS, UNFILED
 from services.audit.log.domain.facets import facets_of
+from services.audit.log.domain.leaf import fields_of
 from services.audit.log.domain.opening import is_opened_by
 from services.audit.log.domain.retention import closing_of
 from services.audit.log.ports import Closures
@@ -45,7 +46,7 @@ class SqlUnfiled:
         facets = [
             {"facet": facet, "value": value, "leaf_index": row.leaf_index}
             for row, data in rows
-            for facet, value in facets_of(row.type, orjson.loads(row.leaf)["actor"], data)
+            for facet, value in facets_of(row.type, fields_of(row.leaf, row.head)["actor"], data)
         ]
         if facets:
             dialect = postgresql if transaction.dialect.name == "postgresql" else sqlite

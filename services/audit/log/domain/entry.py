@@ -1,11 +1,9 @@
-"""Log entries and their leaves, the bytes that are hashed into the tree.
+"""Log entries: what the log says of an event, and the head in which it says it.
 
-A leaf names the source, type, time and referral of an event. Instead of the content it holds a
-commitment: a hash salted with 32 random bytes. Content and salt together prove that they belong to
-the leaf. Once both are erased, nobody can prove or guess the content, and every proof still holds
-because the leaf has not changed.
+The head names the source, type, time and referral of an event, and an organisation. A leaf commits to it, and
+separately to the event's data (`leaf.py`), so it stays with those who may read it.
 
-The bytes of a leaf must never change: golden bytes in the tests guard them.
+The bytes of a head must never change: golden bytes in the tests guard them.
 Source: canonical JSON is RFC 8785; the times are RFC 3339.
 """
 
@@ -20,12 +18,12 @@ from typing import Any
 import orjson
 
 from contracts.canonical import NotCanonical, canonical_json
-from contracts.commitment import commitment_to
 from contracts.errors import Defect
 from contracts.identifiers import UUID_PATTERN
+from services.audit.log.domain.leaf import data_commitment
 
-# A tlog-tiles entry bundle gives each entry's length in 16 bits (https://c2sp.org/tlog-tiles).
-MAX_LEAF_BYTES = 65_535
+# Leaves of earlier formats held the members of the head, and had this limit in a tlog-tiles entry bundle.
+MAX_HEAD_BYTES = 65_535
 
 _UUID = re.compile(UUID_PATTERN)
 _HUB = re.compile(r"/([a-z]{2})/.")
@@ -35,13 +33,14 @@ class EntryError(Defect):
     """The event can never become an entry. The text says why without repeating its content."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+# Not frozen: every append makes one, and a frozen one takes three times as long to make.
+@dataclass(kw_only=True, slots=True)
 class Entry:
     """An event as the log stores it. Raises EntryError for a naive time.
 
     message_id: the event's id, a UUIDv7; type: `kopuro.<subject>.<fact>.v<N>`; time: of the
     event; hub: its country code; actor: the event's source; referral_id, organization: the subject,
-    None if unknown; commitment: `sha256:` and 64 hex digits.
+    None if unknown.
     """
 
     message_id: str
@@ -51,49 +50,49 @@ class Entry:
     actor: str
     referral_id: str | None
     organization: str | None
-    commitment: str
 
     def __post_init__(self) -> None:
         if self.time.tzinfo is None:
             raise EntryError("an entry's time must have a time zone")
 
 
-def leaf_bytes(entry: Entry) -> bytes:
-    """Return the canonical JSON of the entry, at most 65,535 bytes: the input of `merkle.leaf_hash`.
+def head_json(entry: Entry, referral_key: str | None) -> bytes:
+    """Return the canonical JSON of the entry, at most 65,535 bytes.
 
     Every key is present, `null` without a value. The time is in UTC and always has six decimals, so
-    that times compare as text. Raises EntryError.
+    that times compare as text. referral_key: the commitment to the key of the referral, None without one.
+    Raises EntryError.
     """
     try:
         # Keys in the order of RFC 8785; strings and nulls have only one spelling.
         data = orjson.dumps(
             {
                 "actor": entry.actor,
-                "commitment": entry.commitment,
                 "hub": entry.hub,
                 "message_id": entry.message_id,
                 "organization": entry.organization,
                 "referral_id": entry.referral_id,
-                "time": _utc(entry.time),
+                "referral_key": referral_key,
+                "time": utc_text(entry.time),
                 "type": entry.type,
             }
         )
     except TypeError:
         raise EntryError("the entry has no canonical JSON") from None
-    if len(data) > MAX_LEAF_BYTES:
+    if len(data) > MAX_HEAD_BYTES:
         raise EntryError("the entry is too long for the log")
     return data
 
 
 def commitment(data: Mapping[str, Any], salt: bytes) -> str:
-    """Return `sha256:` and the hex SHA-256 of the salt followed by the canonical JSON of the data.
+    """Return the leaf's commitment to the data of an event.
 
     salt: 32 random bytes, unique to this event, stored and erased with the data. Raises EntryError
     for data that is not I-JSON (RFC 7493: an integer beyond 2**53, say, or a lone surrogate), and
     ValueError for a salt of another length.
     """
     try:
-        return commitment_to(canonical_json(data), salt)
+        return data_commitment(canonical_json(data), salt)
     except NotCanonical:
         raise EntryError("the event's data has no canonical JSON") from None
 
@@ -106,9 +105,8 @@ def entry_of(
     source: str,
     partition_key: str,
     data: Mapping[str, Any],
-    committed: str,
 ) -> Entry:
-    """Return the entry of an event. data: plain JSON values; committed: the `commitment` to them.
+    """Return the entry of an event. data: plain JSON values.
 
     source: `/<hub>/<service>`. A partition key that is a UUID is taken as the referral's id; the
     directory's events are partitioned by other ids. The organisation is
@@ -126,7 +124,6 @@ def entry_of(
         actor=source,
         referral_id=partition_key if _UUID.fullmatch(partition_key) else None,
         organization=_organization(data),
-        commitment=committed,
     )
 
 
@@ -135,11 +132,10 @@ def organizations_of(data: Mapping[str, Any]) -> tuple[str, ...]:
 
     Reads `organization`, `sender` and `to`, and `to` in the facts of a referral; without duplicates.
     """
-    facts = data.get("facts")
-    parties = [data.get("organization"), data.get("sender"), data.get("to")]
-    if facts is not None and isinstance(facts, Mapping):
+    parties = [data[member] for member in ("organization", "sender", "to") if member in data]
+    if "facts" in data and isinstance(facts := data["facts"], Mapping):
         parties.append(facts.get("to"))
-    return tuple(dict.fromkeys(found for party in parties if (found := _id(party)) is not None))
+    return tuple(dict.fromkeys([found for party in parties if (found := _id(party)) is not None]))
 
 
 def _organization(data: Mapping[str, Any]) -> str | None:
@@ -153,6 +149,7 @@ def _id(party: object) -> str | None:
     return party if isinstance(party, str) and party else None
 
 
-def _utc(time: dt.datetime) -> str:
+def utc_text(time: dt.datetime) -> str:
+    """Return a time with a time zone as heads have it: in UTC, always with six decimals."""
     moment = time if time.tzinfo is dt.UTC else time.astimezone(dt.UTC)
     return moment.isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"

@@ -7,17 +7,13 @@ published checkpoints sign.
 from __future__ import annotations
 
 import datetime as dt
-import re
-from typing import Final
 
 import orjson
 
 from contracts.canonical import NotCanonical, canonical_json
 from contracts.commitment import SALT_BYTES, commitment_to
 from contracts.errors import Refused
-
-# A leaf is canonical JSON, and no member before the commitment can contain an unescaped quote.
-_COMMITMENT: Final = re.compile(rb'[{,]"commitment":"(sha256:[0-9a-f]{64})"')
+from services.audit.log.domain.leaf import committed_data, fields_of
 
 
 class ContentMismatch(Refused):
@@ -41,6 +37,11 @@ def changed_columns(index: int) -> ContentMismatch:
     return ContentMismatch(index, f"The search columns of entry {index} contradict its leaf.")
 
 
+def changed_head(index: int) -> ContentMismatch:
+    """Return the error for a head that the leaf does not commit to."""
+    return ContentMismatch(index, f"The head of entry {index} does not match the log's commitment.")
+
+
 def changed_content(index: int) -> ContentMismatch:
     """Return the error for content that the leaf does not commit to."""
     return ContentMismatch(index, f"The content of entry {index} does not match the log's commitment.")
@@ -48,33 +49,36 @@ def changed_content(index: int) -> ContentMismatch:
 
 def is_opened_by(leaf: bytes, salt: bytes, text: str) -> bool:
     """Return whether salt and data open the commitment in the leaf. text: the data as stored JSON."""
-    found = _COMMITMENT.search(leaf)
+    found = committed_data(leaf)
     if found is None or len(salt) != SALT_BYTES:
         return False
-    committed = found[1].decode()
-    if commitment_to(text.encode("utf-8", "surrogatepass"), salt) == committed:
+    committed, domain = found
+    if commitment_to(text.encode("utf-8", "surrogatepass"), salt, domain=domain) == committed:
         return True
     # Earlier builds stored the data in another spelling than the one that they hashed.
     try:
-        return commitment_to(canonical_json(orjson.loads(text)), salt) == committed
+        return commitment_to(canonical_json(orjson.loads(text)), salt, domain=domain) == committed
     except (ValueError, NotCanonical):
         return False
 
 
 def matches_columns(
-    leaf: bytes, *, message_id: str, type: str, referral_id: str | None, time: dt.datetime
+    leaf: bytes,
+    head: bytes | None,
+    *,
+    message_id: str,
+    type: str,
+    referral_id: str | None,
+    time: dt.datetime,
 ) -> bool:
-    """Return whether search columns repeat what the leaf says. time: in UTC. Total."""
+    """Return whether search columns repeat what the entry says. time: in UTC. Total for bytes.
+
+    head: as stored beside the leaf; one that the leaf does not commit to matches nothing.
+    """
     try:
-        said = orjson.loads(leaf)
+        said = fields_of(leaf, head)
         expected = (said["message_id"], said["type"], said["referral_id"], said["time"])
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, KeyError):
         return False
     written = time.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
     return bool(expected == (message_id, type, referral_id, written))
-
-
-def referral_of(leaf: bytes) -> str | None:
-    """Return the referral that the leaf names."""
-    referral_id: str | None = orjson.loads(leaf)["referral_id"]
-    return referral_id

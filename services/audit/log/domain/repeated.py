@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import orjson
-
 from contracts.canonical import NotCanonical, canonical_json
-from contracts.commitment import commitment_to
 from contracts.envelope import Envelope
-from services.audit.log.domain.entry import EntryError, entry_of, leaf_bytes
+from services.audit.log.domain.entry import EntryError, entry_of, utc_text
+from services.audit.log.domain.leaf import fields_of
+from services.audit.log.domain.opening import is_opened_by
 
 
-def is_entry_of(message: Envelope, *, leaf: bytes, salt: bytes | None) -> bool:
-    """Return whether the event makes this leaf.
+def is_entry_of(message: Envelope, *, leaf: bytes, head: bytes | None, salt: bytes | None) -> bool:
+    """Return whether the event makes this entry.
 
-    salt: of the commitment to the event's data; None once the content is erased. Then the data cannot be
-    compared, and everything else must agree.
+    head: as in `leaf.fields_of`. salt: of the commitment to the data; None once the content is erased.
+    Then the data cannot be compared, and everything else must agree.
     """
     try:
-        if salt is None:
-            committed = orjson.loads(leaf)["commitment"]
-        else:
-            committed = commitment_to(canonical_json(message.data), salt)
+        said = fields_of(leaf, head)
         entry = entry_of(
             message_id=message.id,
             type=message.type,
@@ -28,8 +24,18 @@ def is_entry_of(message: Envelope, *, leaf: bytes, salt: bytes | None) -> bool:
             source=message.source,
             partition_key=message.partition_key,
             data=message.data,
-            committed=committed,
         )
-        return leaf_bytes(entry) == leaf
-    except (EntryError, NotCanonical):
+        content = canonical_json(message.data).decode()
+    except (EntryError, NotCanonical, ValueError, KeyError):
         return False
+    expected = {
+        "actor": entry.actor,
+        "hub": entry.hub,
+        "message_id": entry.message_id,
+        "organization": entry.organization,
+        "referral_id": entry.referral_id,
+        "time": utc_text(entry.time),
+        "type": entry.type,
+    }
+    agrees = all(said[name] == value for name, value in expected.items())
+    return agrees and (salt is None or is_opened_by(leaf, salt, content))

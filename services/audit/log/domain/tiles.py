@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from services.audit.log.domain.entry import MAX_LEAF_BYTES
+from services.audit.log.domain.leaf import MAX_LEAF_BYTES
 from services.audit.log.domain.merkle import HASH_BYTES, MAX_SIZE, node_hash
 
 WIDTH: Final = 256

@@ -38,12 +38,12 @@ TAKEN_AT_A_TIME: Final = 500
 def receipts_for(messages: Sequence[Envelope], size: int) -> list[DueReceipt]:
     """Return the receipts that the authors of these events get once the published log has `size` entries.
 
-    Operators' commands keep no copy and get no receipt.
+    Operators' commands keep no copy and get no receipt. Cover entries are no events and have no bytes.
     """
     digests: dict[str, list[bytes]] = {}
     for message in messages:
         author = message.source.rpartition("/")[2]
-        if author in RECEIPT_QUEUES:
+        if message.body and author in RECEIPT_QUEUES:
             digests.setdefault(author, []).append(digest(message.body))
     return [DueReceipt(size=size, author=author, digests=found) for author, found in digests.items()]
 

@@ -14,10 +14,17 @@ from typing import Any, Final
 import orjson
 from sqlalchemy import Connection
 
+from contracts.errors import Defect
 from contracts.facts import ContentErased
 from services.audit.log.domain.entry import organizations_of
 from services.audit.log.domain.facets import facets_of
-from services.audit.log.domain.opening import ContentMismatch, changed_content, is_opened_by
+from services.audit.log.domain.leaf import fields_of, key_commitment, referral_key, referral_key_of
+from services.audit.log.domain.opening import (
+    ContentMismatch,
+    changed_content,
+    changed_head,
+    is_opened_by,
+)
 from services.audit.log.domain.retention import CLOSING_TYPES, KEPT_TYPES, closing_of
 from services.audit.log.handlers.entry_verification import LogDamaged
 from services.audit.log.ports import Contents, Log, StoredContent
@@ -50,8 +57,10 @@ class ContentInspection:
         lost: dict[str, list[int]] = {}
         revoked: dict[str, bool] = {}
         unfiled = self._contents.unfiled(transaction)
+        secret = self._secret(transaction)
         for row in rows:
-            leaf = orjson.loads(row.leaf)
+            leaf = _fields(row)
+            self._check_key(row, leaf, secret)
             if row.text is None or row.salt is None:
                 self._check_erased(row, leaf, unfiled)
                 lost.setdefault(leaf["referral_id"], []).append(row.index)
@@ -89,6 +98,20 @@ class ContentInspection:
             if index < size and text is not None and organization not in organizations_of(orjson.loads(text)):
                 raise LogDamaged(f"A search by {organization} finds entry {index}, which does not name it.")
         return pairs[-1]
+
+    def _secret(self, transaction: Connection) -> bytes:
+        try:
+            return self._log.tag_secret(transaction)
+        except Defect as damage:
+            raise LogDamaged(str(damage)) from damage
+
+    def _check_key(self, row: StoredContent, leaf: Any, secret: bytes) -> None:
+        if row.head is None:
+            return
+        referral_id = leaf["referral_id"]
+        expected = None if referral_id is None else key_commitment(referral_key(secret, referral_id))
+        if referral_key_of(row.leaf, row.head) != expected:
+            raise LogDamaged(f"The secret of the log's tags is not that of entry {row.index}.")
 
     def _check_erased(self, row: StoredContent, leaf: Any, unfiled: range) -> None:
         if leaf["referral_id"] is None or leaf["type"] in KEPT_TYPES:
@@ -135,6 +158,13 @@ class ContentInspection:
         except ContentMismatch as mismatch:
             raise LogDamaged(mismatch.detail) from mismatch
         return [leaf.data for leaf in opened.values() if leaf.data is not None]
+
+
+def _fields(row: StoredContent) -> dict[str, Any]:
+    try:
+        return fields_of(row.leaf, row.head)
+    except (ValueError, KeyError):
+        raise LogDamaged(changed_head(row.index).detail) from None
 
 
 def _compare_facets(row: StoredContent, expected: Sequence[tuple[str, str]]) -> None:

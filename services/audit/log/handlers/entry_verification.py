@@ -1,7 +1,8 @@
 """Verification of stored entries: sequence, search columns and hashes.
 
-Reads `entries`. The leaves cannot verify the other tables: `openings` may be erased, and a row missing from
-`organizations` hides an entry from a search by that party, but not from a search by referral.
+Reads `entries`, whose leaves commit to their heads. The leaves cannot verify the other tables: `openings` may
+be erased, and a row missing from `organizations` hides an entry from a search by that party, but not from a
+search by referral.
 """
 
 from __future__ import annotations
@@ -80,6 +81,7 @@ def compare_nodes(log: Log, transaction: Connection, rows: tuple[Row, ...]) -> N
 def _columns_match_leaf(stored: StoredLeaf) -> bool:
     return matches_columns(
         stored.leaf,
+        stored.head,
         message_id=stored.message_id,
         type=stored.type,
         referral_id=stored.referral_id,

@@ -12,6 +12,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from contracts import base64_text
+from contracts.commitment import SALT_BYTES
 from contracts.envelope import Event
 from contracts.facts import CaseReleased, OfferAccepted, Receipt, ReceiptsIssued, ReferralCompleted
 from contracts.facts.recorded import MOST_RECEIPTS
@@ -26,7 +27,8 @@ from services.audit.log.handlers.published_log import PublishedLog
 from services.audit.log.ports import Log, PartyLeaf
 
 RECEIPTED: Final = (OfferAccepted.type, CaseReleased.type, ReferralCompleted.type)
-# The limit on leaves in one message, unless a single leaf is longer. A leaf usually has about 400 bytes.
+# The limit on leaves and heads in one message, unless a single one is longer. Both together usually have
+# about 650 bytes.
 MOST_BYTES: Final = 256 * 1024
 
 
@@ -72,6 +74,8 @@ class Receipts:
                     path=tuple(
                         [positions.setdefault(digest, len(positions)) for digest in proofs[leaf.index]]
                     ),
+                    head=None if leaf.head is None else leaf.head[SALT_BYTES:].decode(),
+                    head_salt=None if leaf.head is None else base64_text.encoded(leaf.head[:SALT_BYTES]),
                 )
                 for leaf in leaves
             ]
@@ -99,10 +103,11 @@ def _pieces(leaves: Iterable[PartyLeaf]) -> Iterator[list[PartyLeaf]]:
     piece: list[PartyLeaf] = []
     size = 0
     for leaf in leaves:
-        if piece and (len(piece) == MOST_RECEIPTS or size + len(leaf.leaf) > MOST_BYTES):
+        length = len(leaf.leaf) + len(leaf.head or b"")
+        if piece and (len(piece) == MOST_RECEIPTS or size + length > MOST_BYTES):
             yield piece
             piece, size = [], 0
         piece.append(leaf)
-        size += len(leaf.leaf)
+        size += length
     if piece:
         yield piece

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
-import orjson
 from sqlalchemy import Connection
 
 from contracts.envelope import Event
@@ -140,7 +139,7 @@ class Retention:
         found = set()
         first = self._contents.first_of_type(transaction, ContentErased.type)
         for opened in leaves:
-            leaf = orjson.loads(opened.leaf)
+            leaf = opened.fields
             time = dt.datetime.fromisoformat(leaf["time"])
             earlier = first is None or opened.index < first
             found.add(

@@ -19,11 +19,13 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Final
 
 from sqlalchemy import Connection
 
 from contracts.canonical import canonical_json
-from contracts.commitment import SALT_BYTES, commitment_to
+from contracts.commitment import SALT_BYTES
 from contracts.envelope import Envelope
 from contracts.errors import Defect, Unavailable
 from runtime.messaging.inbox import Identity
@@ -31,17 +33,32 @@ from runtime.messaging.ports import Outgoing
 from services.audit.log.domain.chronology import Chronology
 from services.audit.log.domain.entry import (
     entry_of,
-    leaf_bytes,
+    head_json,
     organizations_of,
 )
 from services.audit.log.domain.facets import facets_of
 from services.audit.log.domain.head import Head, LogKey
+from services.audit.log.domain.leaf import (
+    TAG_BYTES,
+    data_commitment,
+    key_commitment,
+    leaf_bytes,
+    minute_of,
+    referral_key,
+)
 from services.audit.log.domain.merkle import leaf_hash
 from services.audit.log.domain.opening import ContentMismatch
 from services.audit.log.domain.repeated import is_entry_of
 from services.audit.log.domain.retention import closing_of
 from services.audit.log.handlers.author_receipts import receipts_for
 from services.audit.log.ports import Closures, DueReceipts, Log, NewEntry
+
+# The salts of data and head, and the tag of an entry without a referral.
+_RANDOM_BYTES: Final = 2 * SALT_BYTES + TAG_BYTES
+
+
+# The keys of referrals that are kept in memory.
+_KEYS: Final = 4_096
 
 
 class Sequencer:
@@ -61,6 +78,8 @@ class Sequencer:
         self._entropy = entropy
         self._closures = closures
         self._receipts = receipts
+        # A referral's entries follow each other within days, most of them within seconds.
+        self._keys = lru_cache(maxsize=_KEYS)(_key_of)
 
     def append(
         self, transaction: Connection, messages: Sequence[Envelope], now: dt.datetime
@@ -85,7 +104,7 @@ class Sequencer:
     def _extend(
         self, transaction: Connection, head: Head, unknown: Sequence[Envelope], now: dt.datetime
     ) -> Head:
-        entries, chronology = self._entries(head, unknown)
+        entries, chronology = self._entries(head, unknown, self._log.tag_secret(transaction), now)
         frontier, rows = head.frontier.grow([leaf_hash(new.leaf) for new in entries])
         grown = self._key.sign(frontier, chronology, now)
         # Before the entries: a process that loses here has written nothing that could violate a key.
@@ -114,7 +133,7 @@ class Sequencer:
             message
             for message in again
             if (leaf := leaves.get(indices[Identity(message.source, message.id)])) is not None
-            and is_entry_of(message, leaf=leaf.leaf, salt=leaf.salt)
+            and is_entry_of(message, leaf=leaf.leaf, head=leaf.head, salt=leaf.salt)
         ]
 
     def _close(
@@ -137,13 +156,17 @@ class Sequencer:
                 unknown.append(message)
         return unknown
 
-    def _entries(self, head: Head, messages: Sequence[Envelope]) -> tuple[list[NewEntry], Chronology]:
-        salts = self._entropy(SALT_BYTES * len(messages))
+    def _entries(
+        self, head: Head, messages: Sequence[Envelope], secret: bytes, now: dt.datetime
+    ) -> tuple[list[NewEntry], Chronology]:
+        random = self._entropy(_RANDOM_BYTES * len(messages))
+        minute = minute_of(now)
         chronology = head.chronology
         entries = []
         for n, message in enumerate(messages):
             chronology = chronology.after(message.time)
-            salt = salts[SALT_BYTES * n : SALT_BYTES * (n + 1)]
+            own = random[_RANDOM_BYTES * n : _RANDOM_BYTES * (n + 1)]
+            salt = own[:SALT_BYTES]
             content = canonical_json(message.data)
             entry = entry_of(
                 message_id=message.id,
@@ -152,13 +175,23 @@ class Sequencer:
                 source=message.source,
                 partition_key=message.partition_key,
                 data=message.data,
-                committed=commitment_to(content, salt),
             )
+            key, committed_key = None, None
+            if entry.referral_id is not None:
+                key, committed_key = self._keys(secret, entry.referral_id)
+            said = own[SALT_BYTES : 2 * SALT_BYTES] + head_json(entry, committed_key)
             entries.append(
                 NewEntry(
                     index=head.size + n,
                     entry=entry,
-                    leaf=leaf_bytes(entry),
+                    leaf=leaf_bytes(
+                        head=said,
+                        data_commitment=data_commitment(content, salt),
+                        minute=minute,
+                        key=key,
+                        filler=own[2 * SALT_BYTES :],
+                    ),
+                    head=said,
                     latest=chronology.latest or message.time,
                     organizations=organizations_of(message.data),
                     facets=facets_of(message.type, message.source, message.data),
@@ -167,3 +200,9 @@ class Sequencer:
                 )
             )
         return entries, chronology
+
+
+def _key_of(secret: bytes, referral_id: str) -> tuple[bytes, str]:
+    """Return the key of a referral and the commitment to it."""
+    key = referral_key(secret, referral_id)
+    return key, key_commitment(key)

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-import orjson
 from sqlalchemy import Connection, bindparam, func, select
 
 from services.audit.adapters.tables import ENTRIES, FACETS
@@ -110,8 +109,8 @@ class SqlReferrals:
 
 
 def _later(opened: OpenedLeaf) -> _LaterEntry:
-    # From the leaf, which is in the tree, and not from the search columns.
-    leaf = orjson.loads(opened.leaf)
+    # From the leaf and its head, which the tree proves, and not from the search columns.
+    leaf = opened.fields
     time = dt.datetime.fromisoformat(leaf["time"])
     return _LaterEntry(index=opened.index, type=leaf["type"], time=time, data=opened.data)
 

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final
 
-import orjson
-
 from contracts.errors import Defect, Refused
 from contracts.facts import HistoryExported, HistoryRead
 from runtime.access.read_recorder import ReadRecorder
@@ -25,6 +23,7 @@ from services.audit.log.ports import (
     PublishedTree,
     Search,
     StoredLeaf,
+    referral_key,
 )
 from services.audit.reports.domain.party_view import LoggedStep, readable_by
 from services.audit.reports.domain.readers import READ_TYPES, Viewer
@@ -72,10 +71,12 @@ class BundledEntry:
 class Bundle:
     """All that an auditor needs to verify a referral's history offline.
 
-    log_key: the log's public key, as signed notes write it.
+    log_key: the log's public key, as signed notes write it. referral_key: recognises every leaf of the
+    referral in the log; None in the bundle of a party, which may not see them all.
     """
 
     referral_id: str
+    referral_key: bytes | None
     log_key: str
     published: Published
     entries: tuple[BundledEntry, ...]
@@ -128,23 +129,30 @@ class History:
         self.record(reader, leaves[0].referral_id, {"index": index}, 1, _referrals(leaves))
         return leaves[0]
 
-    def export(self, reader: Reader, referral_id: str) -> Bundle:
+    def export(self, reader: Reader, referral_id: str, *, as_party: bool = False) -> Bundle:
         """Return a referral's entries with their inclusion proofs in the published log.
 
         The proofs refer to the newest sufficiently cosigned checkpoint if it covers all entries, otherwise to
         the newest checkpoint. Entries of the last second may still be missing. Of a referral with more than
-        MOST_EXPORTED entries, the last ones about reads are left out. Raises Refused `not-found`, and
-        `bundle-too-large` for more than MOST_EXPORTED other entries.
+        MOST_EXPORTED entries, the last ones about reads are left out.
+
+        as_party: the reader is an organisation and gets the entries that it may see (`domain/party_view.py`),
+        without those about reads, and without the key that recognises the others. Raises Refused `not-found`,
+        also for an organisation that is no party, and `bundle-too-large` for more than MOST_EXPORTED other
+        entries.
         """
         size = self._published.size
-        steps = self._steps(referral_id, stop=size)
-        if not steps:
-            raise Refused("not-found", "The published log has no entries for this referral.")
-        with self._database.read() as transaction:
-            first = self._log.opened_leaves(transaction, referral_id, stop=size, limit=MOST_EXPORTED)
-        shown = {leaf.index for leaf in steps}
-        others = [leaf for leaf in first if leaf.index not in shown]
-        leaves = sorted([*steps, *others[: MOST_EXPORTED - len(steps)]], key=lambda leaf: leaf.index)
+        leaves = self._steps(referral_id, stop=size)
+        if as_party:
+            readable = readable_by(reader.id, [_step(leaf) for leaf in leaves]) or ()
+            leaves = [leaf for leaf in leaves if leaf.index in readable]
+        if not leaves:
+            raise Refused("not-found", "The published log has no entries of this referral that you may read.")
+        key = None
+        if not as_party:
+            leaves = self._with_others(referral_id, leaves, stop=size)
+            with self._database.read() as transaction:
+                key = referral_key(self._log.tag_secret(transaction), referral_id)
         published = self._published.covering(leaves[-1].index)
         assert published is not None
         entries = tuple(
@@ -162,6 +170,7 @@ class History:
         self._record.record(exported, referral_id)
         return Bundle(
             referral_id=referral_id,
+            referral_key=key,
             log_key=self._published.verifier_key,
             published=published,
             entries=entries,
@@ -242,6 +251,14 @@ class History:
             raise Refused("not-found", "The log has no entries about this referral that you may read.")
         return leaves, size
 
+    def _with_others(self, referral_id: str, steps: Sequence[OpenedLeaf], *, stop: int) -> list[OpenedLeaf]:
+        """Return the steps, and as many of the referral's other entries as fit, by index."""
+        with self._database.read() as transaction:
+            first = self._log.opened_leaves(transaction, referral_id, stop=stop, limit=MOST_EXPORTED)
+        shown = {leaf.index for leaf in steps}
+        others = [leaf for leaf in first if leaf.index not in shown]
+        return sorted([*steps, *others[: MOST_EXPORTED - len(steps)]], key=lambda leaf: leaf.index)
+
     def _steps(self, referral_id: str, *, stop: int) -> list[OpenedLeaf]:
         """Return the entries of a referral below `stop`, by index, without those about reads.
 
@@ -275,7 +292,7 @@ def _is_seen(viewer: Viewer, leaf: OpenedLeaf) -> bool:
 
 
 def _step(opened: OpenedLeaf) -> LoggedStep:
-    leaf = orjson.loads(opened.leaf)
+    leaf = opened.fields
     return LoggedStep(
         index=opened.index, type=leaf["type"], actor=leaf["actor"], organization=leaf["organization"]
     )

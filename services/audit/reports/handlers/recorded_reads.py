@@ -8,8 +8,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-import orjson
-
 from contracts.facts import LogExported
 from runtime.access.reads import Reader
 from runtime.storage.database import Database
@@ -80,7 +78,7 @@ class RecordedReads:
 
 def recorded_read(leaf: OpenedLeaf) -> RecordedRead | None:
     """Return the read that an entry is about; None for another entry, or one without content."""
-    fields = orjson.loads(leaf.leaf)
+    fields = leaf.fields
     if fields["type"] not in READ_TYPES or leaf.data is None:
         return None
     return RecordedRead(
@@ -95,7 +93,7 @@ def viewer(reader: Reader, leaves: Sequence[OpenedLeaf], *, as_party: bool) -> V
     """Return the viewer of the reads of a referral. leaves: the referral's steps."""
     steps: list[tuple[str, Any]] = []
     for leaf in leaves:
-        fields = orjson.loads(leaf.leaf)
+        fields = leaf.fields
         steps.append((fields["type"], fields["organization"]))
     return viewer_of(reader.id if as_party else None, steps)
 

@@ -63,6 +63,23 @@ def test_export_files_are_bounded_and_manifest_lists_their_hashes(
     assert [request.query["limit"] for request in hub.requests_to(PATH)] == ["3", "1", "3"]
 
 
+def test_export_of_leaf_that_names_nobody_takes_its_columns_from_the_head(
+    hub: FakeHub, run: Run, tmp_path: Path
+) -> None:
+    said: dict[str, Any] = {"actor": "/kg/routing", "hub": "kg", "message_id": "m"}
+    said["organization"] = "kg.osh-legal-aid"
+    said |= {"referral_id": None, "referral_key": None, "type": "kopuro.offer.opened.v1"}
+    value = {**said, "time": "2026-03-01T12:00:00.000001Z"}
+    leaf = {"data": "sha256:d", "format": 3, "head": "sha256:h", "tag": "t", "time": "2026-03-01T12:00:00Z"}
+    closed = {**entry(0), "leaf": json.dumps(leaf), "head": {"salt": "cw==", "value": value}}
+    hub.script("GET", PATH, page(closed, following=None))
+    assert run("export", str(tmp_path / "x"), "--format", "csv").code == 0
+    with (tmp_path / "x" / "entries-000001.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert row["organization"] == "kg.osh-legal-aid"
+    assert (row["time"], row["commitment"]) == ("2026-03-01T12:00:00.000001Z", "sha256:d")
+
+
 def test_interrupted_export_resumes_after_the_last_complete_file(
     hub: FakeHub, run: Run, tmp_path: Path
 ) -> None:

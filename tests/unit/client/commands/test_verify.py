@@ -21,6 +21,8 @@ from tests.unit.client.tlog.log_writer import (
     compact,
     content,
     entries,
+    mixed_bundle,
+    mixed_entries,
     path,
     policy_text,
     with_manifest,
@@ -211,6 +213,42 @@ def test_verify_bundle_against_log_finds_omitted_entry(run: Run, tmp_path: Path)
         9,
         "Verification failed: the bundle omits entry 21 of the same referral.\n",
     )
+
+
+def test_verify_bundle_with_key_finds_omitted_entry_among_leaves_that_name_nobody(
+    run: Run, tmp_path: Path
+) -> None:
+    log = Log(mixed_entries(300, 30))
+    root = log.write(tmp_path / "log")
+    document = mixed_bundle(log)
+    file = tmp_path / "case.json"
+    against = ("--log", str(root), "--log-key", LOG.vkey)
+    file.write_bytes(compact(document))
+    assert run("verify", "bundle", str(file), *against, "--json").json()["complete"] is True
+    assert document["entries"].pop(105)["index"] == 315
+    file.write_bytes(compact(with_manifest(document)))
+    ran = run("verify", "bundle", str(file), *against)
+    assert (ran.code, ran.out) == (
+        9,
+        "Verification failed: the bundle omits entry 315 of the same referral.\n",
+    )
+
+
+@pytest.mark.parametrize("known", ["no key", "no entry that names the key"])
+def test_verify_bundle_without_certain_key_claims_only_earlier_formats(
+    run: Run, tmp_path: Path, known: str
+) -> None:
+    log = Log(mixed_entries(300, 30))
+    document = mixed_bundle(log, key=None if known == "no key" else b"?" * 32)
+    if known != "no key":
+        del document["entries"][100:]
+    file = tmp_path / "case.json"
+    file.write_bytes(compact(with_manifest(document)))
+    against = ("--log", str(log.write(tmp_path / "log")), "--log-key", LOG.vkey)
+    ran = run("verify", "bundle", str(file), *against)
+    assert ran.code == 0
+    assert "the log has no other entry of that referral in formats 1 and 2" in ran.out
+    assert run("verify", "bundle", str(file), *against, "--json").json()["complete"] is False
 
 
 def test_verify_bundle_of_fork_is_refused_by_remembered_checkpoint(run: Run, tmp_path: Path) -> None:

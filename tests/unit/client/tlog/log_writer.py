@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import hmac
 import json
 import random
 import struct
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -163,6 +164,83 @@ class Log:
                 "entries": entries,
             }
         )
+
+
+KEY = hashlib.sha256(b"the referral's key").digest()
+
+
+def head_salt(index: int) -> bytes:
+    return hashlib.sha256(b"head salt %d" % index).digest()
+
+
+def head(index: int, *, referral: str = REFERRAL, key: bytes = KEY) -> dict[str, Any]:
+    """Return the head of `closed_entry`. Only every third entry is about the referral."""
+    about = index % 3 == 0
+    return {
+        "message_id": f"0199c0de-{index:04x}-7000-9000-000000000000",
+        "type": "kopuro.offer.opened.v1",
+        "time": f"2026-11-21T12:{index // 60 % 60:02}:{index % 60:02}.000000Z",
+        "hub": "kg",
+        "actor": "/kg/routing",
+        "referral_id": referral if about else None,
+        "referral_key": _digest(b"kopuro-entry/3 key\n" + key) if about else None,
+        "organization": "kg.osh-legal-aid",
+    }
+
+
+def closed_entry(index: int, *, referral: str = REFERRAL, key: bytes = KEY) -> bytes:
+    """Return a leaf of format 3."""
+    said = _digest(
+        b"kopuro-entry/3 head\n" + head_salt(index) + compact(head(index, referral=referral, key=key))
+    )
+    own = key if index % 3 == 0 else b"no referral %d" % index
+    tag = hmac.new(own, bytes.fromhex(said[7:]), "sha256").hexdigest()[:32]
+    return compact(
+        {
+            "data": _digest(b"kopuro-entry/3 data\n" + salt(index) + compact(content(index))),
+            "format": 3,
+            "head": said,
+            "tag": tag,
+            "time": "2026-11-21T12:00:00Z",
+        }
+    )
+
+
+def mixed_entries(earlier: int, closed: int) -> list[bytes]:
+    """Return leaves of formats 1 and 2, followed by leaves of format 3."""
+    return entries(earlier) + [closed_entry(index) for index in range(earlier, earlier + closed)]
+
+
+def mixed_bundle(log: Log, *, opened: Collection[int] = (), key: bytes | None = KEY) -> dict[str, Any]:
+    """Return a bundle of REFERRAL in a log of `mixed_entries`. opened: entries whose data to include."""
+    bundled = []
+    for index in range(0, len(log.leaves), 3):
+        leaf = log.leaves[index]
+        is_closed = b'"format":3' in leaf
+        bundled.append(
+            {
+                "index": index,
+                "leaf": b64(leaf),
+                "proof": [b64(digest) for digest in path(index, log.hashes)],
+                "head": {"salt": b64(head_salt(index)), "value": head(index)} if is_closed else None,
+                "opening": {"salt": b64(salt(index)), "data": content(index)} if index in opened else None,
+            }
+        )
+    return with_manifest(
+        {
+            "format": "kopuro-bundle/3",
+            "origin": ORIGIN,
+            "log_key": log.keys[0].vkey,
+            "referral_id": REFERRAL,
+            "referral_key": None if key is None else b64(key),
+            "checkpoint": log.note(),
+            "entries": bundled,
+        }
+    )
+
+
+def _digest(data: bytes) -> str:
+    return "sha256:" + hashlib.sha256(data).hexdigest()
 
 
 def write_files(root: Path, files: dict[str, bytes]) -> None:

@@ -64,8 +64,12 @@ def test_bundle_verifies() -> None:
 OLDER = (Path(__file__).parent / "kopuro-bundle-1.json").read_bytes()
 
 
+SECOND = (Path(__file__).parent / "kopuro-bundle-2.json").read_bytes()
+
+
 def test_bundle_of_older_format_verifies() -> None:
-    assert verify(OLDER) == verify(GOOD)
+    assert verify(OLDER) == verify(SECOND) == verify(GOOD)
+    assert compact(GOOD) == SECOND
     changed = OLDER.replace(b'"offer":3', b'"offer":4')
     assert changed != OLDER
     with pytest.raises(ContentError, match="manifest"):

@@ -1,4 +1,4 @@
-"""Leaves: their bytes never change, hold no content, and survive erasure of content."""
+"""Entries: the bytes of heads never change; leaves say nothing and survive erasure of content."""
 
 from __future__ import annotations
 
@@ -15,17 +15,20 @@ from hypothesis import strategies as st
 from contracts.errors import Defect
 from kopuro_client.tlog import verify_inclusion
 from services.audit.log.domain.entry import (
-    MAX_LEAF_BYTES,
+    MAX_HEAD_BYTES,
     Entry,
     EntryError,
     commitment,
     entry_of,
-    leaf_bytes,
+    head_json,
     organizations_of,
 )
+from services.audit.log.domain.leaf import fields_of, key_commitment, leaf_bytes, minute_of
 from services.audit.log.domain.merkle import Frontier, leaf_hash
 
 SALT = bytes(range(32))
+HEAD_SALT, KEY = bytes(range(32, 64)), bytes(range(64, 96))
+DOMAIN = b"kopuro-entry/3 data\n"
 REFERRAL = "01938a6e-5f4c-7d31-9b0a-3f2a7c1e8d55"
 DECLINED = {
     "referral_id": REFERRAL,
@@ -35,7 +38,7 @@ DECLINED = {
 }
 
 
-def declined(*, salt: bytes = SALT, **changes: Any) -> Entry:
+def declined(**changes: Any) -> Entry:
     fields: dict[str, Any] = {
         "message_id": "01938a6e-6000-7abc-8def-0123456789ab",
         "type": "kopuro.offer.declined.v1",
@@ -44,24 +47,38 @@ def declined(*, salt: bytes = SALT, **changes: Any) -> Entry:
         "partition_key": REFERRAL,
         "data": DECLINED,
     } | changes
-    return entry_of(**fields, committed=commitment(fields["data"], salt))
+    return entry_of(**fields)
 
 
-def test_leaf_has_golden_bytes() -> None:
+def head_of(entry: Entry, salt: bytes = HEAD_SALT) -> bytes:
+    return salt + head_json(entry, key_commitment(KEY))
+
+
+def leaf_of(entry: Entry, *, data: dict[str, Any] = DECLINED, salt: bytes = SALT) -> bytes:
+    return leaf_bytes(
+        head=head_of(entry),
+        data_commitment=commitment(data, salt),
+        minute=minute_of(entry.time),
+        key=KEY,
+        filler=b"",
+    )
+
+
+def test_head_has_golden_bytes() -> None:
     """A change here is a change of the log's format: every verifier would have to learn it."""
-    assert leaf_bytes(declined()) == (
+    assert head_json(declined(), key_commitment(KEY)) == (
         b'{"actor":"/kg/routing",'
-        b'"commitment":"sha256:ca6be3448ea3205b88d6408d9c8fa21533dbb89f8195f21e6202e90920079b30",'
         b'"hub":"kg",'
         b'"message_id":"01938a6e-6000-7abc-8def-0123456789ab",'
         b'"organization":"ru.moscow-union",'
         b'"referral_id":"01938a6e-5f4c-7d31-9b0a-3f2a7c1e8d55",'
+        b'"referral_key":"sha256:0ce0bf016d21e37c7786d624bddd8e2450438e6d728d99844929bf39d2097978",'
         b'"time":"2026-03-01T09:30:00.000000Z",'
         b'"type":"kopuro.offer.declined.v1"}'
     )
 
 
-def test_leaf_without_referral_has_golden_bytes() -> None:
+def test_head_without_referral_has_golden_bytes() -> None:
     entry = declined(
         type="kopuro.token_key.changed.v1",
         source="/uz/directory",
@@ -69,13 +86,13 @@ def test_leaf_without_referral_has_golden_bytes() -> None:
         data={"revision": 1, "key": {"kty": "OKP"}},
         time=dt.datetime(2026, 3, 1, 14, 30, 0, 120, tzinfo=dt.timezone(dt.timedelta(hours=5))),
     )
-    assert leaf_bytes(entry) == (
+    assert head_json(entry, None) == (
         b'{"actor":"/uz/directory",'
-        b'"commitment":"sha256:cf21056b861075200319b9dc485e4eb7235561a5bdd2427e6e379c956e024b01",'
         b'"hub":"uz",'
         b'"message_id":"01938a6e-6000-7abc-8def-0123456789ab",'
         b'"organization":null,'
         b'"referral_id":null,'
+        b'"referral_key":null,'
         b'"time":"2026-03-01T09:30:00.000120Z",'
         b'"type":"kopuro.token_key.changed.v1"}'
     )
@@ -84,7 +101,7 @@ def test_leaf_without_referral_has_golden_bytes() -> None:
 def test_commitment_is_the_salted_hash_of_canonical_data() -> None:
     written = '{"a":[1,2.5,null,true],"b":{"x":"ә","y":0.1},"z":1e+21}'.encode()
     data = {"z": 1e21, "b": {"y": 0.10, "x": "ә"}, "a": [1.0, 2.50, None, True]}
-    assert commitment(data, SALT) == "sha256:" + hashlib.sha256(SALT + written).hexdigest()
+    assert commitment(data, SALT) == "sha256:" + hashlib.sha256(DOMAIN + SALT + written).hexdigest()
 
 
 def test_commitment_ignores_only_key_order() -> None:
@@ -96,16 +113,15 @@ def test_commitment_ignores_only_key_order() -> None:
 
 
 def test_leaf_contains_no_content() -> None:
-    leaf = leaf_bytes(declined())
-    assert b"no_capacity" not in leaf
-    assert json.loads(leaf).keys() == {
-        "actor", "commitment", "hub", "message_id", "organization", "referral_id", "time", "type",
-    }  # fmt: skip
+    leaf = leaf_of(declined())
+    for secret in ("no_capacity", "moscow", "declined", "routing", REFERRAL, "01938a6e"):
+        assert secret.encode() not in leaf
+    assert json.loads(leaf).keys() == {"data", "format", "head", "tag", "time"}
 
 
 def test_commitment_without_salt_does_not_confirm_a_guess() -> None:
     """Decline reasons are few: an unsalted hash, or one salt for all, would be found by trying."""
-    kept = declined().commitment
+    kept = commitment(DECLINED, SALT)
     guesses = [DECLINED, DECLINED | {"reason": "language"}]
     unsalted = hashlib.sha256(json.dumps(DECLINED, sort_keys=True).encode()).hexdigest()
     assert not kept.endswith(unsalted)
@@ -117,7 +133,7 @@ def test_commitment_without_salt_does_not_confirm_a_guess() -> None:
 
 
 def test_proof_after_erasure_of_data_and_salt_is_valid() -> None:
-    first, second = leaf_bytes(declined()), leaf_bytes(declined(salt=bytes(32)))
+    first, second = leaf_of(declined()), leaf_of(declined(), salt=bytes(32))
     tree = Frontier().extend([leaf_hash(first), leaf_hash(second)])
     # Only the leaf is used from here on: what it commits to may be gone.
     verify_inclusion(leaf_hash(first), 0, 2, (leaf_hash(second),), tree.root())
@@ -192,12 +208,11 @@ def test_entry_organization_is_read_from_the_data(data: dict[str, Any], organiza
     assert declined(data=data).organization == organization
 
 
-def test_leaf_too_long_for_an_entry_bundle_is_refused() -> None:
-    """Its length is written there in 16 bits."""
-    room = MAX_LEAF_BYTES - len(leaf_bytes(declined(message_id="")))
-    assert len(leaf_bytes(declined(message_id="m" * room))) == MAX_LEAF_BYTES
+def test_head_too_long_for_the_log_is_refused() -> None:
+    room = MAX_HEAD_BYTES - len(head_json(declined(message_id=""), None))
+    assert len(head_json(declined(message_id="m" * room), None)) == MAX_HEAD_BYTES
     with pytest.raises(EntryError, match="too long"):
-        leaf_bytes(declined(message_id="m" * (room + 1)))
+        head_json(declined(message_id="m" * (room + 1)), None)
 
 
 @pytest.mark.parametrize(
@@ -214,7 +229,7 @@ def test_leaf_too_long_for_an_entry_bundle_is_refused() -> None:
         ({}, None, ()),
     ],
 )
-def test_leaf_names_one_organization_and_search_keys_name_all(
+def test_head_names_one_organization_and_search_keys_name_all(
     data: dict[str, Any], organization: str | None, parties: tuple[str, ...]
 ) -> None:
     assert declined(data=data).organization == organization
@@ -233,11 +248,37 @@ JSON = st.recursive(
 
 
 @given(st.dictionaries(st.text(max_size=5), JSON, max_size=5))
-def test_leaf_bytes_equal_rfc_8785_canonical_json(data: dict[str, Any]) -> None:
+def test_data_commitment_is_to_rfc_8785_canonical_json(data: dict[str, Any]) -> None:
     try:
         expected = rfc8785.dumps(data)
     except rfc8785.CanonicalizationError:
         with pytest.raises(EntryError):
             commitment(data, SALT)
     else:
-        assert commitment(data, SALT) == "sha256:" + hashlib.sha256(SALT + expected).hexdigest()
+        assert commitment(data, SALT) == "sha256:" + hashlib.sha256(DOMAIN + SALT + expected).hexdigest()
+
+
+@given(
+    message_id=st.text(st.characters(exclude_categories=["Cs"]), max_size=64),
+    actor=st.sampled_from(["/kg/routing", "/uz/directory"]),
+    organization=st.none() | st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40),
+    time=st.datetimes(timezones=st.just(dt.UTC)),
+)
+def test_entry_round_trips_through_head_and_leaf(
+    message_id: str, actor: str, organization: str | None, time: dt.datetime
+) -> None:
+    data = {"organization": organization}
+    entry = declined(message_id=message_id, source=actor, data=data, time=time)
+    head = head_of(entry)
+    assert rfc8785.dumps(json.loads(head[32:])) == head[32:]
+    leaf = leaf_of(entry, data=data)
+    assert rfc8785.dumps(json.loads(leaf)) == leaf
+    said = fields_of(leaf, head)
+    assert (
+        Entry(
+            **{name: value for name, value in said.items() if name not in ("commitment", "time")},
+            time=dt.datetime.fromisoformat(said["time"]),
+        )
+        == entry
+    )
+    assert said["commitment"] == commitment(data, SALT)

@@ -180,7 +180,7 @@ def test_damage_unseen_at_start_is_found_and_refused_at_the_next_start(
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        ("UPDATE entries SET leaf = 'text' WHERE leaf_index = 9", "columns of entry 9 contradict"),
+        ("UPDATE entries SET leaf = 'text' WHERE leaf_index = 9", "8 to 11 cannot be read"),
         ("UPDATE entries SET leaf = CAST(leaf AS TEXT) WHERE leaf_index = 9", "8 to 11 cannot be read"),
         ("UPDATE entries SET time = 'noon' WHERE leaf_index = 9", "8 to 11 cannot be read"),
         ("UPDATE entries SET type = CAST(x'ff' AS TEXT) WHERE leaf_index = 9", "8 to 11 cannot be read"),

@@ -50,7 +50,6 @@ def logged(events: list[Event[Fact]]) -> list[LoggedStep]:
             source=event_.source,
             partition_key=event_.partition_key,
             data=plain(event_.data),
-            committed="",
         )
         steps.append(
             LoggedStep(index=index, type=leaf.type, actor=leaf.actor, organization=leaf.organization)

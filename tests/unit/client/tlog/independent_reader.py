@@ -1,0 +1,128 @@
+"""A reader of logs and bundles, written only from docs/auditing.md ("The entry format") and RFC 6962.
+
+It shares no code with the hub or the client.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import struct
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+def canonical(value: Any) -> bytes:
+    """RFC 8785 for objects whose names are ASCII and whose numbers are small integers."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def committed(domain: str, salt: bytes, value: bytes) -> str:
+    return "sha256:" + hashlib.sha256(domain.encode() + salt + value).hexdigest()
+
+
+def leaf_hash(leaf: bytes) -> bytes:
+    return hashlib.sha256(b"\x00" + leaf).digest()
+
+
+def tag(key: bytes, leaf: Mapping[str, Any]) -> str:
+    return hmac.new(key, bytes.fromhex(leaf["head"][len("sha256:") :]), "sha256").digest()[:16].hex()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Read:
+    """An entry that was checked. said: the head's members; data: None once erased."""
+
+    index: int
+    format: int
+    said: Mapping[str, Any]
+    data: Any
+
+
+def read_entry(
+    index: int, leaf: bytes, head: Mapping[str, Any] | None, opening: Mapping[str, Any] | None
+) -> Read:
+    members = json.loads(leaf)
+    assert canonical(members) == leaf
+    data = None if opening is None else opening["data"]
+    if "format" not in members:
+        assert head is None
+        if opening is not None:
+            salt = base64.b64decode(opening["salt"])
+            assert members["commitment"] == committed("", salt, canonical(data))
+        return Read(index=index, format=2, said=members, data=data)
+    assert members["format"] == 3
+    assert len(leaf) == 245
+    assert head is not None
+    head_salt = base64.b64decode(head["salt"])
+    assert members["head"] == committed("kopuro-entry/3 head\n", head_salt, canonical(head["value"]))
+    if opening is not None:
+        salt = base64.b64decode(opening["salt"])
+        assert members["data"] == committed("kopuro-entry/3 data\n", salt, canonical(data))
+    return Read(index=index, format=3, said=head["value"], data=data)
+
+
+def climb(leaf: bytes, index: int, size: int, proof: list[bytes]) -> bytes:
+    """Return the root that an audit path leads to (RFC 9162 §2.1.3.2)."""
+    digest, last = leaf_hash(leaf), size - 1
+    for sibling in proof:
+        if index & 1 or index == last:
+            digest = hashlib.sha256(b"\x01" + sibling + digest).digest()
+            while not index & 1 and index:
+                index, last = index >> 1, last >> 1
+        else:
+            digest = hashlib.sha256(b"\x01" + digest + sibling).digest()
+        index, last = index >> 1, last >> 1
+    assert last == 0
+    return digest
+
+
+def read_bundle(bundle: Mapping[str, Any]) -> list[Read]:
+    """Check every entry of a bundle against the root in its checkpoint."""
+    _, size, root, *_ = bundle["checkpoint"].split("\n")
+    found = []
+    for entry in bundle["entries"]:
+        leaf = base64.b64decode(entry["leaf"])
+        proof = [base64.b64decode(one) for one in entry["proof"]]
+        assert climb(leaf, entry["index"], int(size), proof) == base64.b64decode(root)
+        read = read_entry(entry["index"], leaf, entry["head"], entry["opening"])
+        assert read.said["referral_id"] == bundle["referral_id"]
+        if read.format == 3 and bundle["referral_key"] is not None:
+            key = base64.b64decode(bundle["referral_key"])
+            assert read.said["referral_key"] == committed("kopuro-entry/3 key\n", b"", key)
+            assert json.loads(leaf)["tag"] == tag(key, json.loads(leaf))
+        found.append(read)
+    return found
+
+
+def leaves_in(log: Path) -> list[bytes]:
+    """Return every leaf of a published log, in order."""
+    size = int((log / "checkpoint").read_text().split("\n")[1])
+    return [leaf for number in range(-(-size // 256)) for leaf in _tile(log, number, size)]
+
+
+def of_referral(leaves: list[bytes], referral_id: str, key: bytes) -> list[int]:
+    """Return the indices of a referral's entries, found in the leaves alone."""
+    found = []
+    for index, leaf in enumerate(leaves):
+        members = json.loads(leaf)
+        if members.get("format") == 3:
+            if members["tag"] == tag(key, members):
+                found.append(index)
+        elif members["referral_id"] == referral_id:
+            found.append(index)
+    return found
+
+
+def _tile(log: Path, number: int, size: int) -> Iterator[bytes]:
+    width = min(256, size - number * 256)
+    name = f"{number:03}" + ("" if width == 256 else f".p/{width}")
+    content = (log / "tile" / "entries" / name).read_bytes()
+    while content:
+        (length,) = struct.unpack(">H", content[:2])
+        yield content[2 : 2 + length]
+        content = content[2 + length :]
