@@ -122,7 +122,7 @@ def test_refused_forgery_is_on_record_with_its_client_and_token_id(hub: RunningH
 def test_token_in_the_name_of_a_live_client_is_admitted_until_the_key_is_replaced(
     hub: RunningHub, thief: Thief
 ) -> None:
-    """What remains possible by nature: the key's holder is the issuer. `docs/security.md` says so."""
+    """What cannot be prevented: the key's holder is the issuer. `docs/security.md` says so."""
     token = thief.token(MEMBER, "partner", client_id=MEMBER)
     (door,) = [door for door in doors_of("partner") if door.url == "/v1/mailbox"]
     assert door.ask(hub, token).status_code == 200
@@ -135,10 +135,10 @@ def guarded(tmp_path_factory: pytest.TempPathFactory, broker: PrivateBroker) -> 
         yield running
 
 
-def test_two_forged_operators_replace_a_key_but_its_owner_is_told_and_releases_pause(
+def test_two_forged_operators_replace_a_key_but_owner_is_notified_and_releases_pause(
     guarded: RunningHub,
 ) -> None:
-    """What remains possible by nature, and what is on record then. `docs/security.md` says so."""
+    """What cannot be prevented, and what is on record then. `docs/security.md` says so."""
     thief = Thief(guarded)
     sender, referral_id = guarded.submit("wage-claim-osh-moscow", urgency="urgent")
     owner, offer_id = guarded.next_offer(sender, referral_id)
