@@ -1,4 +1,4 @@
-"""The record of an operator's look at the data of a dead letter: a fact that becomes an entry of the log."""
+"""Records that an operator read the data of a dead letter: a fact that becomes an entry of the log."""
 
 from __future__ import annotations
 

@@ -12,7 +12,9 @@ from contracts.identifiers import Pattern
 
 SALT_BYTES: Final = 32
 
-Commitment = Annotated[str, Pattern(r"^sha256:[0-9a-f]{64}$", error="Not a commitment.")]
+Commitment = Annotated[
+    str, Pattern(r"^sha256:[0-9a-f]{64}$", error="Must be `sha256:` and 64 lower-case hexadecimal digits.")
+]
 
 
 def commitment_to(content: bytes, salt: bytes, *, domain: bytes = b"") -> str:

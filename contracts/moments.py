@@ -21,8 +21,11 @@ _EASTERNMOST: Final = dt.timedelta(hours=14)
 _now: ContextVar[dt.datetime | None] = ContextVar("now", default=None)
 
 
+_IN_THE_FUTURE: Final = "Must not be in the future."
+
+
 class Within(Validator):
-    """Bounds a time, date or year by a first and last day. past: whether it must not be in the future."""
+    """Bounds a time or date by a first and last day. past: whether it must not be in the future."""
 
     def __init__(self, first: dt.date, last: dt.date = dt.date(2200, 12, 31), *, past: bool = False) -> None:
         self.first = first
@@ -31,16 +34,11 @@ class Within(Validator):
 
     def __call__(self, value: Any) -> Any:
         """Raises ValidationError for a value out of bounds, or in the future."""
-        if isinstance(value, int):
-            inside = self.first.year <= value <= self.last.year
-        else:
-            day = value.date() if isinstance(value, dt.datetime) else value
-            inside = self.first <= day <= self.last
-        if not inside:
+        day = value.date() if isinstance(value, dt.datetime) else value
+        if self.past:
+            _require_past(value, early=day < self.first, late=day > self.last, first=self.first)
+        elif not self.first <= day <= self.last:
             raise ValidationError(f"Must be from {self.first} to {self.last}.")
-        now = _now.get()
-        if self.past and now is not None and _is_future(value, now):
-            raise ValidationError("Must not be in the future.")
         return value
 
     @property
@@ -50,12 +48,26 @@ class Within(Validator):
         return f"Not before {self.first} {end}."
 
 
+class PastYears(Range):
+    """Bounds a year; it must not be in the future. `max` is its bound where the time is not known."""
+
+    def __call__(self, value: Any) -> Any:
+        """Raises ValidationError for a year out of bounds, or in the future."""
+        _require_past(value, early=value < self.min, late=value > self.max, first=self.min)
+        return value
+
+    @property
+    def description(self) -> str:
+        """Return the bounds as a sentence for the published schema."""
+        return f"Not before {self.min}-01-01 and not in the future."
+
+
 _EPOCH: Final = dt.date(2000, 1, 1)
 
 # Past events; none is older than the network.
 PastMoment = Annotated[dt.datetime, Within(_EPOCH, past=True)]
 PastDate = Annotated[dt.date, Within(_EPOCH, past=True)]
-PastYear = Annotated[int, Range(min=1800, max=2200), Within(dt.date(1800, 1, 1), past=True)]
+PastYear = Annotated[int, PastYears(min=1800, max=2200)]
 # A date that may be in the future.
 AnyDate = Annotated[dt.date, Within(dt.date(1900, 1, 1))]
 
@@ -73,6 +85,14 @@ class at:
 
     def __exit__(self, *_: object) -> None:
         _now.reset(self._token)
+
+
+def _require_past(value: Any, *, early: bool, late: bool, first: dt.date | int) -> None:
+    if early:
+        raise ValidationError(f"Must not be before {first}.")
+    now = _now.get()
+    if late or (now is not None and _is_future(value, now)):
+        raise ValidationError(_IN_THE_FUTURE)
 
 
 def _is_future(value: dt.datetime | dt.date | int, now: dt.datetime) -> bool:

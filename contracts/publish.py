@@ -25,7 +25,7 @@ from contracts.case import Case
 from contracts.envelope import LONGEST_ID
 from contracts.errors import PROBLEM_PREFIX, PROBLEMS, PointerError
 from contracts.facts import CATALOGUE, TYPE_PREFIX, Fact
-from contracts.moments import Within
+from contracts.moments import PastYears, Within
 from contracts.organization import Agreement, Organization
 from contracts.records import schema_of
 from contracts.referral import ReferralSubmission
@@ -172,7 +172,7 @@ def _definitions(record: type, *, closed: bool) -> Json:
     def narrowed(self: Any, field: Any, **kwargs: Any) -> Json:
         """Return the schema of the validators that apispec does not know."""
         for validator in field.validators:
-            if isinstance(validator, Within):
+            if isinstance(validator, Within | PastYears):
                 return {"description": validator.description}
             if isinstance(validator, Equal):
                 kwargs["ret"].pop("enum", None)  # apispec writes the constant as an enum

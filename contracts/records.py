@@ -34,6 +34,7 @@ from contracts import moments
 from contracts.canonical import EXACT_INTEGER, JsonObject, Text
 from contracts.checked_reader import Undecided, checked_reader
 from contracts.errors import PointerError, Refused, pointer
+from contracts.field_errors import RECORD, field_messages, with_sentences
 
 R = TypeVar("R")
 
@@ -194,7 +195,7 @@ def _checked_reader(cls: Hashable) -> Callable[[Any], Any]:
 def schema_of(cls: Any) -> type[Schema]:
     """Return the marshmallow schema class of a record; its `load` returns the record itself."""
     hints = typing.get_type_hints(cls, include_extras=True)
-    members: dict[str, Any] = {"record_class": cls}
+    members: dict[str, Any] = {"record_class": cls, "error_messages": RECORD}
     for item in dataclasses.fields(cls):
         options: dict[str, Any] = {"required": True}
         if item.default is not dataclasses.MISSING:
@@ -227,18 +228,22 @@ def _field(hint: Any, options: dict[str, Any]) -> fields.Field[Any]:
     hint, optional = _strip(hint, validators)
     if optional:
         options = {**options, "allow_none": True}
+    origin = typing.get_origin(hint)
+    validators = with_sentences(validators, "items" if origin is tuple else "characters")
     if validators:
         options = {**options, "validate": validators}
-    origin = typing.get_origin(hint)
+
+    def make(kind: type[fields.Field[Any]], *given: Any, **more: Any) -> fields.Field[Any]:
+        return kind(*given, **options, **more, error_messages=field_messages(kind))
+
     if origin is tuple:
-        inner = _field(typing.get_args(hint)[0], {})
-        return _TupleOf(inner, **options)
+        return make(_TupleOf, _field(typing.get_args(hint)[0], {}))
     if origin in (dict, Mapping) or hint is Mapping:
-        return JsonObject(**options)
+        return make(JsonObject)
     if dataclasses.is_dataclass(hint):
-        return fields.Nested(schema_of(hint), **options)  # type: ignore[arg-type]
+        return make(fields.Nested, schema_of(typing.cast(Hashable, hint)))
     if isinstance(hint, type) and issubclass(hint, StrEnum):
-        return fields.Enum(hint, by_value=True, **options)
+        return make(fields.Enum, hint, by_value=True)
     simple: dict[Any, type[fields.Field[Any]]] = {
         str: Text,
         bool: StrictBoolean,
@@ -250,9 +255,9 @@ def _field(hint: Any, options: dict[str, Any]) -> fields.Field[Any]:
         # Every integer is bounded, even when its field declares no bounds.
         ranges = [validator for validator in validators if isinstance(validator, Range)]
         if all(r.min is None for r in ranges) or all(r.max is None for r in ranges):
-            options = {**options, "validate": [EXACT_INTEGER, *validators]}
-        return fields.Integer(strict=True, **options)
-    return simple[hint](**options)
+            options = {**options, "validate": with_sentences([EXACT_INTEGER, *validators], "")}
+        return make(fields.Integer, strict=True)
+    return make(simple[hint])
 
 
 class _TupleOf(fields.List[Any]):

@@ -65,7 +65,7 @@ def _case_errors(case: Mapping[str, Any]) -> Iterator[FieldError]:
         yield from _text(case["safe_contact"], "/safe_contact", 0, 1000)
     for index, phone in enumerate(_entries(case, "phones")):
         if not isinstance(phone, str) or not E164.fullmatch(phone):
-            yield _wrong(f"/phones/{index}", "Not an E.164 number, such as +996700000000.")
+            yield _wrong(f"/phones/{index}", "Must be an E.164 number such as +996700000000.")
     yield from _list(case, "phones", 10)
     for index, document in enumerate(_entries(case, "documents")):
         yield from _document_errors(document, f"/documents/{index}")
@@ -74,7 +74,7 @@ def _case_errors(case: Mapping[str, Any]) -> Iterator[FieldError]:
 
 def _document_errors(document: object, at: str) -> Iterator[FieldError]:
     if not isinstance(document, Mapping):
-        yield _wrong(at, "Not an object.")
+        yield _wrong(at, "Must be an object.")
         return
     yield from _unknown(document, _DOCUMENT_FIELDS, at)
     yield from _text(document.get("name"), f"{at}/name", 1, 200)
@@ -82,14 +82,14 @@ def _document_errors(document: object, at: str) -> Iterator[FieldError]:
     try:
         base64.b64decode(document.get("content", ""), validate=True)
     except (ValueError, TypeError):
-        yield _wrong(f"{at}/content", "Not base64.")
+        yield _wrong(f"{at}/content", "Must be base64.")
 
 
 def _unknown(fields: Mapping[str, Any], known: tuple[str, ...], at: str) -> Iterator[FieldError]:
     for name in fields:
         if name not in known:
             pointer = str(name).replace("~", "~0").replace("/", "~1")
-            yield _wrong(f"{at}/{pointer}", "Unknown field.")
+            yield _wrong(f"{at}/{pointer}", "This field is not in the contract.")
 
 
 def _text(value: object, pointer: str, shortest: int, longest: int) -> Iterator[FieldError]:

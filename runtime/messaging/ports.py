@@ -123,7 +123,7 @@ class PrivateConsumer(Consumer, Protocol):
 
 
 class QueueReader(Protocol):
-    """A connection that looks at queues and exchanges, and consumes and declares none. For one thread."""
+    """A connection that inspects queues and exchanges; it consumes and declares none. For one thread."""
 
     def counts(self, queues: Sequence[str]) -> Mapping[str, int]:
         """Return the number of messages in each queue, including those that an operator browses.

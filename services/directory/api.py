@@ -79,7 +79,7 @@ def put_organization(handlers: DirectoryHandlers, request: Request) -> Response:
     document, precondition = conditional(request)
     wanted = admission.organization(document, handlers.clock.now())
     if wanted.id != request.path_params["id"]:
-        where = PointerError(pointer="/id", detail="Not the id in the URL.")
+        where = PointerError(pointer="/id", detail="Must be the id in the URL.")
         raise Refused(
             "invalid-submission", "The id in the record differs from the id in the URL.", errors=[where]
         )
@@ -98,7 +98,7 @@ def patch_organization(handlers: DirectoryHandlers, request: Request) -> Respons
         raise Refused("unsupported-media-type", f"The media type of a patch must be {MERGE_PATCH}.")
     patch, precondition = conditional(request)
     if not isinstance(patch, dict):
-        where = PointerError(pointer="", detail="Not an object.")
+        where = PointerError(pointer="", detail="Must be an object.")
         raise Refused("invalid-submission", "A patch must be a JSON object.", errors=[where])
     written = handlers.entries.patch_organization(
         _editor(request),

@@ -50,7 +50,7 @@ def conditional(request: Request) -> tuple[Any, Precondition | None]:
         or not 0 <= revision <= LARGEST_INTEGER
         or not _agrees(revision, precondition)
     ):
-        where = PointerError(pointer="/revision", detail="Not a revision, or it contradicts `If-Match`.")
+        where = PointerError(pointer="/revision", detail="Must be a revision number that matches `If-Match`.")
         raise Refused("invalid-submission", "The revision is invalid.", errors=[where])
     return document, at_revision(revision)
 

@@ -120,6 +120,6 @@ def answer_question(queries: RoutingQueries, wire: Mapping[str, Any]) -> Any:
 
 def _status(text: str | None) -> str | None:
     if text is not None and text not in ReferralStatus.__members__:
-        where = PointerError(pointer="/status", detail="Not a referral status.")
+        where = PointerError(pointer="/status", detail="Must be a referral status.")
         raise Refused("invalid-parameter", "`status` is not a referral status.", errors=(where,))
     return text

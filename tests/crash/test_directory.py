@@ -1,7 +1,7 @@
 """The directory killed at each crash point of a change: answered, published, deleted, replicated.
 
 Whatever happens, a change is made as a whole or not at all, no revision is given twice or left out, and every
-copy of the directory comes to say what the directory says.
+replica converges to the directory's state.
 """
 
 from __future__ import annotations

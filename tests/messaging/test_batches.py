@@ -117,13 +117,13 @@ def test_message_with_overlong_id_is_dead_lettered(postgres_database: str) -> No
 def test_events_of_one_batch_message_are_dead_lettered_separately(database_url: str) -> None:
     requested = [event("a", "key of a"), event("b", "key of b"), event("c\0c", "key of c"), event("d", "d")]
     unknown = requested[1].replace(b"kopuro.replica.requested.v1", b"kopuro.star.seen.v9")
-    (parcel,) = encode_batch(
+    (batch,) = encode_batch(
         Outgoing(exchange="", routing_key="letters.1", message_id="a", partition_key="key of a", body=body)
         for body in (requested[0], unknown, *requested[2:])
     )
     broker = MemoryBroker()
     broker.declare(Topology(exchanges=(), queues=(Queue(name="letters.1"),), bindings=()))
-    broker.publisher().publish([signed(parcel)])
+    broker.publisher().publish([signed(batch)])
     with opened(database_url) as database:
         harness = ConsumerHarness(database, decode=envelope.decode)
         harness.processor.process(broker.consumer(["letters.1"], 1).take(10, 1))

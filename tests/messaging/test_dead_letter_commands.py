@@ -226,7 +226,7 @@ def test_list_and_show_name_every_event_of_dead_lettered_batch(terminal: Termina
         event(SEALED_ID, SealedCaseSubmitted(referral_id="r", sender="kg.a", to=None, case=CIPHERTEXT)),
         b"{}",
     )
-    (parcel,) = encode_batch(
+    (batch,) = encode_batch(
         Outgoing(
             exchange=DIRECT,
             routing_key="vault.events.parked",
@@ -237,7 +237,7 @@ def test_list_and_show_name_every_event_of_dead_lettered_batch(terminal: Termina
         for body in bodies
     )
     with contextlib.closing(RabbitBroker(vhost).publisher()) as publisher:
-        publisher.publish([parcel])
+        publisher.publish([batch])
 
     _, out, _ = terminal.run("list", "--consumer", "vault.events")
     whole, *within = out.splitlines()[1:]

@@ -153,7 +153,7 @@ def test_events_of_one_transaction_leave_in_one_message(database: Database, hub:
         consumer.acknowledge(taken)
 
 
-def test_unroutable_message_makes_the_relay_ask_for_a_look_at_the_broker(database: Database) -> None:
+def test_unroutable_message_makes_relay_request_broker_inspection(database: Database) -> None:
     hub = MemoryBroker()  # without any queue
     fill_outbox(database, numbered(2))
     asked: list[None] = []

@@ -213,8 +213,8 @@ def event(number: int) -> Outgoing:
 
 def test_batch_message_arrives_as_its_events(hub: Broker) -> None:
     events = [event(number) for number in range(5)]
-    (parcel,) = encode_batch(events)
-    publish(hub, [parcel, event(5)])
+    (batch,) = encode_batch(events)
+    publish(hub, [batch, event(5)])
     with consuming(hub, "a") as consumer:
         taken = take(consumer, 6)
     assert [delivery.body for delivery in taken] == [*(e.body for e in events), event(5).body]

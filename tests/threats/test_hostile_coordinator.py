@@ -158,7 +158,7 @@ def asks(look: Mapping[str, Any], service: str, path: str) -> bool:
     return bool(look["type"] == kinds.get(last, "kopuro.history.read.v1"))
 
 
-def test_operators_look_at_a_dead_letter_names_the_operator(
+def test_dead_letter_read_names_the_operator(
     hub: HubWithStaff, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     event = message_of(

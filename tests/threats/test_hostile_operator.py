@@ -54,7 +54,7 @@ def token_status(hub: RunningHub, client_id: str, secret: str) -> int:
     return ask_for_token(hub.address("directory"), client_id, secret).status_code
 
 
-def test_second_client_of_a_partner_does_not_work_and_the_partner_is_told(hub: RunningHub) -> None:
+def test_second_client_of_a_partner_is_refused_and_partner_is_notified(hub: RunningHub) -> None:
     secret = secrets.token_urlsafe(32)
     wanted = credential(VICTIM, "partner", secret, "osh-shadow")
     request = requested(hub, ask(hub, "operator", "POST", "/v1/credentials", json=wanted), "credential")

@@ -69,7 +69,7 @@ def test_sealing_key_is_not_replaced_by_a_token_alone(hub: RunningHub, victim: s
     assert read_own(hub, victim) == before
 
 
-def test_request_for_approval_changes_nothing_and_its_owner_is_told(hub: RunningHub, victim: str) -> None:
+def test_request_for_approval_changes_nothing_and_owner_is_notified(hub: RunningHub, victim: str) -> None:
     before = read_own(hub, victim)
     foreign = public_key(generate_key())
     asked = ask(hub, victim, "POST", "/v1/keys", json={**foreign, "approval": True})

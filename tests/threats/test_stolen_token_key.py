@@ -125,7 +125,7 @@ def test_refused_forgery_is_on_record_with_its_client_and_token_id(hub: RunningH
 def test_token_in_the_name_of_a_live_client_is_admitted_until_the_key_is_replaced(
     hub: RunningHub, thief: Thief
 ) -> None:
-    """What remains possible by nature: the key's holder is the issuer. `docs/security.md` says so."""
+    """What cannot be prevented: the key's holder is the issuer. `docs/security.md` says so."""
     token = thief.token(MEMBER, "partner", client_id=MEMBER)
     (door,) = [door for door in doors_of("partner") if door.url == "/v1/mailbox"]
     assert door.ask(hub, token).status_code == 200

@@ -29,6 +29,7 @@ from kopuro_client.commands import (
 )
 from kopuro_client.commands.exit_codes import ExitCode, exit_code_of
 from kopuro_client.commands.export import export
+from kopuro_client.commands.help_paragraphs import unwrap_help
 from kopuro_client.commands.history import bundle, checkpoint, history, log_key
 from kopuro_client.commands.metavars import use_plain_metavars
 from kopuro_client.commands.plugins import GROUP, add_plugins
@@ -169,6 +170,7 @@ def _application() -> Any:
     add_placeholders(application, taken={*taken, *added})
     command = get_command(application)
     use_plain_metavars(command)
+    unwrap_help(command)
     return command
 
 

@@ -80,7 +80,7 @@ def _contents(documents: object) -> tuple[list[tuple[str, bytes]], list[FieldErr
         except ValueError:
             decoded = None
         if decoded is None:
-            errors.append(FieldError(pointer=f"/documents/{index}/content", detail="Not base64."))
+            errors.append(FieldError(pointer=f"/documents/{index}/content", detail="Must be base64."))
         else:
             name = file_name(index + 1, document.get("name"), document.get("media_type"))
             contents.append((name, decoded))

@@ -1,4 +1,4 @@
-"""A look at RabbitMQ's queues and exchanges, over a connection of its own.
+"""Inspects RabbitMQ's queues and exchanges, over a connection of its own.
 
 Every declaration is passive. RabbitMQ 3.10 and 4.0 ask for no right; later versions ask for any right on the
 name (4.2.6 and 4.3.0: for configure).

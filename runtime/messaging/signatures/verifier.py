@@ -1,4 +1,4 @@
-"""Verification of facts: who signed a message, and whether that service may say this.
+"""Verification of facts: who signed a message, and whether that service may publish this.
 
 An event is authentic when a key that the manifest lists for service S signed a statement with the digest of
 its body, its `source` is `/<hub>/S`, and S owns its type (`contracts.topology.OWNERS`). The broker's users
@@ -29,7 +29,7 @@ class NotAuthentic(Exception):
         self.check = check
 
 
-class Spoken(Protocol):
+class SignedMessage(Protocol):
     """A decoded message: its CloudEvents source and type."""
 
     @property
@@ -64,8 +64,8 @@ class FactVerifier:
             raise NotAuthentic("digest", f"the signature of {author} covers other bytes")
         return author
 
-    def check(self, author: str, message: Spoken) -> None:
-        """Check that the author may say this. Raises NotAuthentic."""
+    def check(self, author: str, message: SignedMessage) -> None:
+        """Check that the author may publish this. Raises NotAuthentic."""
         self._permitted(author, message.source, message.type)
 
     def _check(self, author: str, source: str, type_: str) -> None:

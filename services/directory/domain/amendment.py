@@ -67,7 +67,7 @@ def with_kept_members(
     if touched:
         raise Refused(
             "forbidden",
-            "A record cannot change these fields. A sealing key is replaced with POST /v1/keys.",
+            "These fields cannot be changed in a record. A sealing key is replaced with POST /v1/keys.",
             errors=[
                 PointerError(pointer=f"/{name}", detail="Only the directory writes this.") for name in touched
             ],

@@ -40,7 +40,7 @@ class State(StrEnum):
 
 
 class Step(StrEnum):
-    """What can happen to an approval. overtake: the record, or the requester's wish, has changed.
+    """What can happen to an approval. overtake: the record, or the requester's request, has changed.
 
     endorse: the first of two members of the staff approves.
     """

@@ -18,10 +18,22 @@ from contracts.identifiers import Pattern
 
 SECRET_BYTES: Final = 32
 
-ClientId = Annotated[str, Pattern(r"^[A-Za-z0-9][A-Za-z0-9._-]*$", error="Not a client id."), Length(max=100)]
+ClientId = Annotated[
+    str,
+    Pattern(
+        r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        error="Must be letters, digits, `.`, `_` or `-`, and begin with a letter or digit.",
+    ),
+    Length(max=100),
+]
 # An organisation's id, or the name of a person or a team.
 PrincipalId = Annotated[
-    str, Pattern(r"^[a-z0-9]+([._-][a-z0-9]+)*$", error="Not a principal id."), Length(max=100)
+    str,
+    Pattern(
+        r"^[a-z0-9]+([._-][a-z0-9]+)*$",
+        error="Must be lower-case letters and digits in parts separated by a single `.`, `_` or `-`.",
+    ),
+    Length(max=100),
 ]
 # Long enough to rule out chosen passwords; randomness cannot be checked here.
 ClientSecret = Annotated[str, Length(min=32, max=200)]

@@ -46,7 +46,7 @@ def check_references(present: DirectoryEntry | None, wanted: DirectoryEntry, loo
     if errors := list(wrong_references(wanted, lookup)):
         raise Refused(
             "unknown-organization",
-            "The record names one that the directory does not have, or itself as its parent.",
+            "The record refers to an unknown organisation, or to itself as its parent.",
             errors=errors,
         )
 

@@ -22,9 +22,13 @@ def check_sealing_key(key: SealingKey, pointer: str = "") -> None:
     """
     errors = []
     if not _can_be_sealed_to(key.x):
-        errors.append(PointerError(pointer=f"{pointer}/x", detail="Not a usable X25519 public key."))
+        errors.append(
+            PointerError(
+                pointer=f"{pointer}/x", detail="Must be an X25519 public key that is not of low order."
+            )
+        )
     elif key.kid != thumbprint(key.x):
-        errors.append(PointerError(pointer=f"{pointer}/kid", detail="Not the key's RFC 7638 thumbprint."))
+        errors.append(PointerError(pointer=f"{pointer}/kid", detail="Must be the key's RFC 7638 thumbprint."))
     if errors:
         raise Refused("invalid-submission", "The sealing key is invalid.", errors=errors)
 

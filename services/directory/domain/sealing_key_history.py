@@ -36,7 +36,7 @@ OBJECTION: Final = dt.timedelta(days=30)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Challenge:
-    """A secret answer, sealed to the present key: its holder proves that the new key is its own wish.
+    """A secret answer, sealed to the present key: its holder proves that it requested the new key.
 
     key: the new key; previous: the kid of the key that the answer is sealed to; answer_sha256: hexadecimal.
     """

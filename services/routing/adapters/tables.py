@@ -79,7 +79,7 @@ DECISIONS = Table(
     Column("decided_at", Instant, nullable=False),
     # Byte for byte what the log's commitment covers.
     Column("record", Json, nullable=False),
-    # Of the commitment; null in decisions of earlier builds, which the log does not know.
+    # The commitment's salt; null in decisions of earlier builds, which the log does not know.
     Column("salt", LargeBinary),
     Index("decisions_referral", "referral_id", "id"),
 )

@@ -164,7 +164,7 @@ def _answer(
     refuse_if_late(offer, admitted_at)
     if not referral.is_answerable:
         # The offer expired before this timely answer was read, and another organisation accepted meanwhile.
-        raise Refused("offer-closed", f"The offer cannot be answered: the referral is {referral.status}.")
+        raise Refused("offer-closed", f"The offer is closed because the referral is {referral.status}.")
     if event is OfferEvent.accept:
         return _accept(referral, closed, submission.organization, context)
     if not offer.is_open:
@@ -234,7 +234,9 @@ def _report_case(
     """Report an unreadable case. The sender has an offer's answer time to send the case again."""
     _require_acceptor(referral, submission.organization)
     if referral.is_closed:
-        raise Refused("not-in-this-state", f"The case cannot be replaced: the referral is {referral.status}.")
+        raise Refused(
+            "not-in-this-state", f"The case cannot be replaced while the referral is {referral.status}."
+        )
     replace_by = context.policy.answer_due(referral.facts.urgency, context.now)
     fact = CaseUnreadable(
         referral_id=referral.id,

@@ -75,7 +75,8 @@ def close(offer: Offer, event: OfferEvent, now: dt.datetime, reason: str | None 
     """Return the closed offer. Raises Refused `offer-closed` if the event is not allowed in its state."""
     state = OFFER_TRANSITIONS[offer.state].get(event)
     if state is None:
-        raise Refused("offer-closed", f"The offer cannot be answered: it is {offer.state}.")
+        ended = "expired" if offer.state is OfferState.expired else f"been {offer.state}"
+        raise Refused("offer-closed", f"The offer has already {ended}.")
     return replace(offer, state=state, closed_at=now, reason=reason)
 
 

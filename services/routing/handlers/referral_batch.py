@@ -84,7 +84,7 @@ class ReferralBatch:
                 id=number,
                 source=self._source,
                 time=self.now,
-                # Of no referral: the content of a referral may be erased.
+                # Not a referral's entry, because those may be erased.
                 partition_key=DECISIONS,
                 correlation_id=number,
                 causation_id=None,

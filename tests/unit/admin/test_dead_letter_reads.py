@@ -1,4 +1,4 @@
-"""The record of a look at a dead letter's data."""
+"""The record that an operator read a dead letter's data."""
 
 from __future__ import annotations
 

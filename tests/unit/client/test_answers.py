@@ -107,7 +107,7 @@ def test_batch_response_with_too_few_lines_raises_defect_error() -> None:
         json_lines(b'{"line":1}\n', expected=2)
 
 
-def test_refusal_says_each_thing_once() -> None:
+def test_refusal_message_omits_repeated_title_and_status() -> None:
     for slug, (title, status) in PROBLEMS.items():
         body = json.dumps(Refused(slug, "This says more.").problem()).encode()
         said = str(of(status, body))

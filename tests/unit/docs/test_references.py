@@ -94,7 +94,7 @@ def test_documented_command_parses(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.chdir(tmp_path)  # an option that lacks its value takes `--help` for one, and the command runs
+    monkeypatch.chdir(tmp_path)  # an option without a value would consume `--help` as its value
     assert main([*shlex.split(command)[1:], "--help"]) == ExitCode.OK
     assert "Usage: kopuro" in capsys.readouterr().out
 

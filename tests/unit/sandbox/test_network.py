@@ -393,7 +393,7 @@ def test_consulate_story_excludes_the_best_candidate(network: SampleNetwork) -> 
     ]
 
 
-def test_nobody_story_has_a_placement_without_candidate(network: SampleNetwork) -> None:
+def test_nobody_story_has_no_candidate_but_can_be_placed_by_hand(network: SampleNetwork) -> None:
     story = network.referral("nobody")
     assert not takers(network, story)
     # The organisation that the story names lacks nothing but the area.

@@ -200,7 +200,8 @@ class Cosigner:
     def _disputed(self) -> str | None:
         """Return the alarm when two witnesses, or the only one, contradict the log.
 
-        A single one of several may have lost its own record; independent witnesses do not err alike.
+        A single one of several may have lost its own record; independent witnesses rarely make the same
+        error.
         """
         names = [state.witness.name for state in self._states if state.disputes]
         if len(names) < min(2, max(1, len(self._states))):

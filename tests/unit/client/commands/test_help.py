@@ -49,3 +49,11 @@ def test_help_shows_kind_of_each_value(
         text = capsys.readouterr().out
         for pattern in patterns:
             assert re.search(pattern, text), (path, pattern)
+
+
+@pytest.mark.parametrize("path", list(_paths(APPLICATION)), ids=lambda path: " ".join(path) or "kopuro")
+def test_help_paragraph_is_one_line(path: tuple[str, ...]) -> None:
+    command = APPLICATION
+    for name in path:
+        command = command.commands[name]
+    assert [part for part in (command.help or "").split("\n\n") if "\n" in part] == []

@@ -57,8 +57,8 @@ def test_invalid_case_is_reported_once_with_pointer_into_the_file(seal: Any) -> 
     assert ran.code == ExitCode.SEALING
     assert ran.err.splitlines() == [
         "kopuro: the case does not follow the contract",
-        "  /case/age: Unknown field.",
-        "  /case/phones/0: Not an E.164 number, such as +996700000000.",
+        "  /case/age: This field is not in the contract.",
+        "  /case/phones/0: Must be an E.164 number such as +996700000000.",
     ]
 
 

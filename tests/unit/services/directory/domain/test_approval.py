@@ -41,7 +41,7 @@ APPROVAL = Approval(
 
 @pytest.mark.parametrize("state", list(State))
 @pytest.mark.parametrize("step", list(Step))
-def test_step_leads_where_the_table_says_and_nowhere_else(state: State, step: Step) -> None:
+def test_step_follows_transition_table(state: State, step: Step) -> None:
     approval = replace(APPROVAL, state=state)
     if step in TRANSITIONS[state]:
         taken = approval.step(step, by="kg.second", at=NOON)
