@@ -241,7 +241,7 @@ def test_service_finds_every_queue_and_consumes_its_own(hub: HubBroker, service:
 
 @pytest.mark.parametrize(("key", "owners"), OWNERS.items())
 def test_owner_publishes_its_facts(hub: HubBroker, key: str, owners: frozenset[str]) -> None:
-    published = {"note.delivered", "receipts.issued", "receipt.issued", "replica.completed"}
+    published = {"note.delivered", "receipts.issued", "receipt.issued", "events.logged", "replica.completed"}
     if key in published:
         return
     exchange = CASES if key.startswith("sealed") else EVENTS

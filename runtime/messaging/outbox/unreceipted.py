@@ -16,7 +16,7 @@ The crash points of a copy, in order:
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -40,6 +40,7 @@ _ADD = SqlStatement(
 )
 _FIND = SqlStatement(
     "SELECT number, partition_key, body, published_at, offers, due_at FROM unreceipted WHERE digest = ANY (?)"
+    " ORDER BY number"
 )
 _DELETE = SqlStatement("DELETE FROM unreceipted WHERE number = ANY (?)")
 _COUNT = SqlStatement("SELECT count(*), min(published_at) FROM unreceipted")
@@ -115,7 +116,7 @@ class Unreceipted:
 
     def drop(self, transaction: Connection, digests: Sequence[str], now: dt.datetime) -> None:
         """Delete the copies of receipted events. Repeatable."""
-        receipted = set(digests)
+        receipted = dict.fromkeys(digests, now)
         copies = _copies(_FIND.run(transaction, list(receipted)))
         if copies:
             _DELETE.run(transaction, [copy.number for copy in copies])
@@ -134,9 +135,9 @@ class Unreceipted:
                     for copy, left in rest
                 ],
             )
-            receipted.difference_update(
-                digest_text(event) for copy in copies for event in decode_batch(copy.body)
-            )
+            for copy in copies:
+                for event in decode_batch(copy.body):
+                    receipted.pop(digest_text(event), None)
         self._note_early(receipted, now)
 
     def backlog(self, transaction: Connection) -> Backlog:
@@ -158,8 +159,8 @@ class Unreceipted:
         _DELETE.run(transaction, [copy.number for copy in old])
         self._insert(transaction, new)
 
-    def _note_early(self, digests: Iterable[str], now: dt.datetime) -> None:
-        self._early.update(dict.fromkeys(digests, now))
+    def _note_early(self, digests: Mapping[str, dt.datetime], now: dt.datetime) -> None:
+        self._early.update(digests)
         while self._early:
             digest, since = next(iter(self._early.items()))
             if len(self._early) <= MOST_EARLY and since > now - EARLY_KEPT:
