@@ -19,6 +19,8 @@ from runtime.storage.sql_statement import SqlStatement
 
 # How long a message is remembered: longer than any broker or federation link delays a message.
 KEPT = dt.timedelta(days=30)
+# The length of the column.
+_LONGEST_KEY = 64
 
 # Rows of earlier builds have the bare id. The query can be removed when they have all been pruned.
 _EARLIER = SqlStatement("SELECT message_id FROM inbox WHERE consumer = ? AND message_id = ANY (?)")
@@ -39,9 +41,15 @@ class Identity(NamedTuple):
 
     @property
     def key(self) -> str:
-        """Return a text of 43 characters that stands for the pair in tables."""
-        # A source contains no NUL (`contracts.envelope`), so two pairs never join to the same bytes.
-        digest = hashlib.sha256(f"{self.source}\0{self.id}".encode("utf-8", "surrogatepass")).digest()
+        """Return a text of at most 64 characters that stands for the pair in tables: `<source> <id>`.
+
+        A long or unusual pair has a digest of 43 characters instead.
+        """
+        # A source that a service has proved is `/<hub>/<service>`, without a space.
+        text = f"{self.source} {self.id}"
+        if len(text) <= _LONGEST_KEY and text.isascii() and text.isprintable():
+            return text
+        digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
         return urlsafe_b64encode(digest).rstrip(b"=").decode()
 
 

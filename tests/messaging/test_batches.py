@@ -323,6 +323,15 @@ def test_inbox_knows_the_messages_of_each_source(harness: ConsumerHarness) -> No
     assert admit(database, "one", "a", "b", source="/kg/routing") == set()
 
 
+@pytest.mark.parametrize("id_", ["a", "x" * 60, "\ud800", "a\0", "ид"])
+def test_key_of_a_message_fits_its_column_and_is_storable(id_: str) -> None:
+    key = Identity("/kg/post", id_).key
+    assert len(key) <= 64
+    assert key.isascii()
+    assert key.isprintable()
+    assert key != Identity("/kg/test", id_).key
+
+
 def test_inbox_row_of_an_earlier_build_is_known(harness: ConsumerHarness) -> None:
     with harness.database.write() as transaction:
         transaction.execute(insert(TABLES.inbox).values(consumer="one", message_id="a", received_at=START))
