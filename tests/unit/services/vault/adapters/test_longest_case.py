@@ -37,7 +37,7 @@ class _Unlimited(jwe.JWERegistry):
 
 def sealed_by_sender(content: bytes, members: dict[str, str]) -> str:
     """Seal as any JOSE library may: with or without the optional members of the header."""
-    key = OKPKey.import_key({name: CUSTODY[name] for name in ("kty", "crv", "x")})  # type: ignore[literal-required]
+    key = OKPKey.import_key({name: CUSTODY[name] for name in ("kty", "crv", "x")})
     header = {"alg": KEY_MANAGEMENT, "enc": CONTENT_ENCRYPTION, "kid": key.thumbprint(), **members}
     registry = _Unlimited(algorithms=[KEY_MANAGEMENT, CONTENT_ENCRYPTION])
     return jwe.encrypt_compact(header, content, key, registry=registry)
