@@ -120,6 +120,13 @@ def place_refused(
 def _share_used(
     demand: DemandBySender, places: int | None, sender: str, urgency: Urgency, bounds: OffersPerSender
 ) -> ShareUsed | None:
+    if places is not None and bounds.most is None:
+        # Nearly always: more places than offers of any urgency, and nobody waits.
+        taken = 0
+        for one in demand.values():
+            taken += places if one.waiting > 0 else one.offers
+        if taken < places:
+            return None
     level = ORDER_OF_URGENCY[urgency]
     offers: dict[str, int] = {sender: 0}
     waiting: set[str] = set()
