@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -57,21 +58,20 @@ def announces_more_than(environ: dict[str, Any], size: int) -> bool:
 
 def _read_exactly(stream: Any, length: int) -> bytes:
     started = time.monotonic()
-    segments: list[bytes] = []
+    body = io.BytesIO()  # one buffer, of which `getvalue` makes no copy
     received = 0
     while received < length:
         with _deadline(started, received):
             segment: bytes = stream.read(min(_SEGMENT, length - received))
         if not segment:
             raise ConnectionError
-        segments.append(segment)
-        received += len(segment)
-    return b"".join(segments)
+        received += body.write(segment)
+    return body.getvalue()
 
 
 def _read_chunks(stream: Any, limit: int) -> bytes:
     started = time.monotonic()
-    pieces: list[bytes] = []
+    body = io.BytesIO()
     received = counted = 0
     while True:
         # A new deadline for each segment, not for each chunk: a chunk can be as short as one byte.
@@ -79,9 +79,8 @@ def _read_chunks(stream: Any, limit: int) -> bytes:
             while received - counted < _SEGMENT:
                 piece = stream.read(min(_SEGMENT, limit + 1 - received))
                 if not piece:
-                    return b"".join(pieces)
-                pieces.append(piece)
-                received += len(piece)
+                    return body.getvalue()
+                received += body.write(piece)
                 if received > limit:
                     raise _too_large(limit)
 
