@@ -15,6 +15,7 @@ from marshmallow.validate import Length, Range, Validator
 UNKNOWN_FIELD: Final = "This field is not in the contract."
 MISSING_FIELD: Final = "This field is required."
 NOT_AN_OBJECT: Final = "Must be an object."
+NOT_A_DATE: Final = "Must be a date such as 2026-05-01."
 NOT_A_TIME: Final = "Must be an RFC 3339 time with an offset, such as 2026-05-01T08:30:00Z."
 
 # For `Schema.error_messages`.
@@ -29,7 +30,7 @@ _ANY: Final = {
 _OF: Final[tuple[tuple[type[fields.Field[Any]], dict[str, str]], ...]] = (
     (fields.Boolean, {"invalid": "Must be `true` or `false`."}),
     (fields.DateTime, {"invalid": NOT_A_TIME, "invalid_awareness": NOT_A_TIME}),
-    (fields.Date, {"invalid": "Must be a date such as 2026-05-01."}),
+    (fields.Date, {"invalid": NOT_A_DATE, "invalid_awareness": NOT_A_DATE}),
     (fields.Integer, {"invalid": "Must be an integer.", "too_large": "Must be an integer of fewer digits."}),
     (
         fields.Number,
