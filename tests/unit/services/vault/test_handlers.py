@@ -666,7 +666,8 @@ def test_replaced_case_from_or_for_non_party_is_refused_to_author(
     assert (refusal.organization, refusal.submission_id) == (sender, "submission-1")
     assert refusal.problem["type"] == "urn:kopuro:problem:not-a-party"
     assert only(SealedCaseReleased, vault.sent()).organization == ACCEPTOR
-    assert SealedCase.split(sealed).wrapped_key in vault.everything_stored()
+    with vault.database.read() as transaction:
+        assert vault.store.sealed(transaction, [REFERRAL]) == {REFERRAL: SealedCase.split(sealed)}
 
 
 def test_replaced_case_sealed_to_another_key_is_refused(vault: Workbench) -> None:
