@@ -8,14 +8,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from sqlalchemy import select
-from sqlalchemy.exc import ArgumentError
 
 from admin.manifest_files import manifest_in
+from admin.service_database import service_database
 from contracts.envelope import Envelope
 from contracts.records import Malformed
-from kopuro_client.errors import InvalidArgumentError
 from runtime.messaging.signatures.verifier import FactVerifier, NotAuthentic
-from runtime.storage.database import Database, DatabaseUnavailable
+from runtime.storage.database import Database
 from services.vault.adapters.tables import EVIDENCE
 
 
@@ -46,16 +45,8 @@ def evidence_of(referral_id: str, database_url: str, keys: Path) -> list[Evidenc
     Raises InvalidArgumentError when the manifest or the database cannot be read.
     """
     verifier = FactVerifier(manifest_in(keys))
-    try:
-        database = Database.open(database_url)
-    except ArgumentError:
-        raise InvalidArgumentError("--database is not an SQLAlchemy URL") from None
-    try:
+    with service_database(database_url) as database:
         return list(_read(database, verifier, referral_id))
-    except DatabaseUnavailable as error:
-        raise InvalidArgumentError(f"the vault's database cannot be read: {error.reason()}") from None
-    finally:
-        database.close()
 
 
 def _read(database: Database, verifier: FactVerifier, referral_id: str) -> Iterator[Evidence]:

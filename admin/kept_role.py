@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from admin.service_database import service_database
 from runtime.clock import SystemClock
 from runtime.messaging.outbox.outbox import Outbox
-from runtime.storage.database import Database
 from services.directory.adapters.register import SqlRegister
 from services.directory.adapters.sealing_keys import SqlSealingKeyStore
 from services.directory.adapters.service_index import SqlServiceIndex
@@ -24,10 +24,9 @@ def keep_role_in(
     """Leave the principal one role; return its changed clients.
 
     The service may be running: its relay publishes the facts. Raises Refused as `keep_role` does, ValueError
-    for an unknown role, and DatabaseUnavailable.
+    for an unknown role, and InvalidArgumentError as `service_database`.
     """
-    database = Database.open(database_url)
-    try:
+    with service_database(database_url) as database:
         ledger = Ledger(
             database=database,
             register=SqlRegister(),
@@ -39,5 +38,3 @@ def keep_role_in(
             committed=lambda: None,  # the service's relay polls its outbox
         )
         return keep_role(ledger, principal, Role(role), client_id=client_id, by=AUTHOR)
-    finally:
-        database.close()

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from base64 import urlsafe_b64encode
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from sqlalchemy import Connection, Table, delete, select, tuple_
 
+from contracts.jose import encoded
 from runtime.storage.columns import microseconds
 from runtime.storage.sql_statement import SqlStatement
 
@@ -50,7 +50,7 @@ class Identity(NamedTuple):
         if len(text) <= _LONGEST_KEY and text.isascii() and text.isprintable():
             return text
         digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
-        return urlsafe_b64encode(digest).rstrip(b"=").decode()
+        return encoded(digest)
 
 
 class Deduplicator(Protocol):

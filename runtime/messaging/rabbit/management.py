@@ -7,13 +7,13 @@ any permission in the virtual host.
 from __future__ import annotations
 
 import http.client
-from base64 import b64encode
 from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import quote, unquote, urlsplit
 
 import orjson
 
+from contracts import base64_text
 from contracts.topology import Binding, Topology
 from runtime.messaging.ports import BrokerUnavailable
 
@@ -32,7 +32,7 @@ class ManagementApi:
         self._secure = parts.scheme == "https"
         self._host, self._port = parts.hostname, parts.port or (15671 if self._secure else 15672)
         pair = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}"
-        self._authorization = "Basic " + b64encode(pair.encode()).decode()
+        self._authorization = "Basic " + base64_text.encoded(pair.encode())
         self._path = f"{parts.path.rstrip('/')}/api/bindings/{quote(vhost, safe='')}"
 
     def missing(self, topology: Topology) -> tuple[str, ...]:

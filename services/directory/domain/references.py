@@ -46,7 +46,7 @@ def check_references(present: DirectoryEntry | None, wanted: DirectoryEntry, loo
     if errors := list(wrong_references(wanted, lookup)):
         raise Refused(
             "unknown-organization",
-            "The record refers to an unknown organisation, or to itself as its parent.",
+            "The directory lacks what the record refers to, or the record is its own parent.",
             errors=errors,
         )
 

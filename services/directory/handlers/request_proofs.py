@@ -65,8 +65,7 @@ class RequestProofs:
                 return
             raise Refused(
                 "proof-required",
-                "A token alone changes nothing in the directory: sign the request with your client's key and "
-                "send the proof in `Kopuro-Proof`.",
+                "A token alone changes nothing in the directory: send a signature in `Kopuro-Proof`.",
             )
         now = self._clock.now()
         with self._database.read() as transaction:

@@ -151,7 +151,7 @@ def numbers(schema: Any, seen: set[Any]) -> Iterator[fields.Integer]:
 def test_every_integer_of_a_record_is_bounded(cls: type) -> None:
     for field in numbers(schema_of(cls), set()):
         for value in (2**53, -(2**53), 2**63):
-            with pytest.raises(Exception, match="Must be"):
+            with pytest.raises(Exception, match=r"Must (not )?be"):
                 field.deserialize(value)
 
 

@@ -69,7 +69,7 @@ def test_numbers_are_bare_and_missing_values_empty(writer: ModuleType) -> None:
 
 
 def export_row(values: dict[str, str]) -> str:
-    leaf = SimpleNamespace(index=1, leaf=json.dumps(values).encode())
+    leaf = SimpleNamespace(index=1, fields=values)
     page: Any = SimpleNamespace(leaves=[leaf])
     return export_api._csv(page, header=True)
 

@@ -121,10 +121,20 @@ def test_event_with_the_id_of_another_entry_gets_no_receipt(database: Database, 
         [
             said(id=first.id, data={"organization": "ru.two"}),
             said(id=first.id, data=first.data, type="kopuro.offer.revoked.v1"),
-            said(id=first.id, data=first.data, source="/kg/vault"),
         ]
     )
     assert sent(database, audit) == []
+
+
+def test_event_with_the_id_of_another_author_is_an_entry_of_its_own(
+    database: Database, audit: LogOnDatabase
+) -> None:
+    first = said(data={"organization": "ru.one"})
+    other = said(id=first.id, data=first.data, source="/kg/vault")
+    audit.publish([first])
+    sent(database, audit)
+    audit.publish([other])
+    assert sent(database, audit) == [("vault", 2, names([other]))]
 
 
 def test_repeated_event_with_erased_content_gets_a_receipt(database: Database, audit: LogOnDatabase) -> None:
@@ -133,7 +143,7 @@ def test_repeated_event_with_erased_content_gets_a_receipt(database: Database, a
     sent(database, audit)
     with database.write() as transaction:
         transaction.execute(OPENINGS.delete())
-    audit.publish([said(id=first.id, data=first.data, source="/kg/vault")])
+    audit.publish([said(id=first.id, data=first.data, type="kopuro.offer.revoked.v1")])
     assert sent(database, audit) == []
     audit.publish([first])
     assert sent(database, audit) == [("routing", 1, names([first]))]
