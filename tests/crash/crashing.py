@@ -76,7 +76,11 @@ class Crashing:
                 directory / place,
                 amqp_uri=amqp_uri,
                 database_url=self._url,
-                environment={PLAN: str(directory / "plan"), **(environment or {})},
+                environment={
+                    PLAN: str(directory / "plan"),
+                    "KOPURO_VAULT_KEYS": str(directory / "vault-keys.sqlite"),
+                    **(environment or {}),
+                },
                 altered_by=altered_by,
             )
 

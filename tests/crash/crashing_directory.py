@@ -28,6 +28,7 @@ from runtime.storage.database import Database
 from services.directory import admission
 from services.directory.adapters.approvals import SqlApprovalStore
 from services.directory.adapters.register import SqlRegister
+from services.directory.adapters.request_proofs import SqlProofKeyStore
 from services.directory.adapters.sealing_keys import SqlSealingKeyStore
 from services.directory.adapters.service_index import SqlServiceIndex
 from services.directory.adapters.tables import MESSAGING, REVISIONS
@@ -35,6 +36,7 @@ from services.directory.domain.approval import Policy
 from services.directory.domain.client import Client
 from services.directory.domain.entry import Subject
 from services.directory.domain.full_state import full_state, subjects_for
+from services.directory.domain.request_proof import public_proof_key
 from services.directory.handlers.approvals import Approvals
 from services.directory.handlers.entries import Entries
 from services.directory.handlers.ledger import Ledger
@@ -83,7 +85,12 @@ class CrashingDirectory(Crashing):
         entries.enter(
             type(osh := admission.organization(organization_record(), SystemClock().now())), [osh], by="load"
         )
-        entries.enter(Client, [_client(OSH, "partner"), _client(OPERATOR, "operator")], by="load")
+        clients = [_client(OSH, "partner"), _client(OPERATOR, "operator")]
+        entries.enter(Client, clients, by="load")
+        # As after the clients' first tokens, so that a planned moment is one of the operator's request.
+        with self._database.write() as transaction:
+            for client in clients:
+                SqlProofKeyStore().register(transaction, client, public_proof_key(SECRET))
 
     def close(self) -> None:
         self._database.close()

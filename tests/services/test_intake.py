@@ -700,9 +700,9 @@ def test_invalid_path_or_parameter_is_refused(hub: Hub) -> None:
 
 
 def test_error_response_is_bounded_in_size(hub: Hub) -> None:
-    answer = hub.submit(hub.body(needs=["x"] * 180_000))
+    answer = hub.submit(hub.body(needs=["x"] * 9_000))
     problem(answer, 422, "invalid-submission", "/needs")
-    answer = hub.submit({**hub.body(), **{f"field-{number}": 1 for number in range(40_000)}})
+    answer = hub.submit({**hub.body(), **{f"field-{number}": 1 for number in range(4_000)}})
     assert answer.status_code == 422
     assert len(answer.json()["errors"]) == 50
     line = json.dumps({f"field-{number}": 1 for number in range(500)}).encode()
