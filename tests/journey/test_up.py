@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from contracts.records import plain
 from kopuro_client import Kopuro
 from sandbox import network
@@ -37,6 +39,8 @@ MOMENTS = (
 )
 
 
+# Three starts of a whole hub.
+@pytest.mark.timeout(300)
 def test_hub_keeps_its_data_after_stop_and_after_kill(tmp_path: Path) -> None:
     data = tmp_path / "data"
     with _up(data, tmp_path) as first:
@@ -74,6 +78,8 @@ def test_hub_keeps_its_data_after_stop_and_after_kill(tmp_path: Path) -> None:
     assert processes_of(data) == {}
 
 
+# Six interrupted starts and a whole one.
+@pytest.mark.timeout(300)
 def test_interrupted_start_leaves_nothing_running(tmp_path: Path) -> None:
     data = tmp_path / "data"
     chance = random.Random(20)
