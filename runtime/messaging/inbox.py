@@ -22,7 +22,10 @@ KEPT = dt.timedelta(days=30)
 # The length of the column.
 _LONGEST_KEY = 64
 
-# Rows of earlier builds have the bare id. The query can be removed when they have all been pruned.
+# Rows of earlier builds have the bare id. The queries can be removed when they have all been pruned.
+_HAS_EARLIER = SqlStatement(
+    "SELECT 1 FROM inbox WHERE consumer = ? AND replace(message_id, ' ', '') = message_id LIMIT 1"
+)
 _EARLIER = SqlStatement("SELECT message_id FROM inbox WHERE consumer = ? AND message_id = ANY (?)")
 _ENTER = SqlStatement(
     "INSERT INTO inbox (consumer, message_id, received_at) SELECT ?, value, ? FROM EACH (?) WHERE TRUE"
@@ -84,6 +87,8 @@ class Inbox:
 
     def __init__(self, table: Table) -> None:
         self._table = table
+        # The consumers without a row of an earlier build: only that build adds them, and it has ended.
+        self._all_current = set[str]()
 
     def admit(
         self, transaction: Connection, consumer: str, messages: Sequence[Identity], now: dt.datetime
@@ -92,11 +97,22 @@ class Inbox:
         keys = {message.key: message for message in messages}
         if not keys:
             return set()
-        ids = list({message.id for message in messages})
-        if earlier := set(_EARLIER.run(transaction, consumer, ids).scalars()):
+        if earlier := self._of_earlier_builds(transaction, consumer, messages):
             keys = {key: message for key, message in keys.items() if message.id not in earlier}
         entered = _ENTER.run(transaction, consumer, microseconds(now), list(keys))
         return {keys[key] for key in entered.scalars()}
+
+    def _of_earlier_builds(
+        self, transaction: Connection, consumer: str, messages: Sequence[Identity]
+    ) -> set[str]:
+        """Return the ids of those that an earlier build has processed."""
+        if consumer in self._all_current:
+            return set()
+        if _HAS_EARLIER.run(transaction, consumer).first() is None:
+            self._all_current.add(consumer)
+            return set()
+        ids = list({message.id for message in messages})
+        return set(_EARLIER.run(transaction, consumer, ids).scalars())
 
     def forget_before(self, transaction: Connection, moment: dt.datetime, limit: int) -> int:
         """Delete up to `limit` rows received before the moment; return how many."""
