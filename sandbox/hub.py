@@ -212,15 +212,14 @@ class Hub:
             "KOPURO_MANIFEST": str(self.files.manifest),
             "KOPURO_HUB_KEY": str(self.files.hub_key),
         }
-        if seconds := self._environment.get("KOPURO_RECEIPT_SECONDS"):
-            environment["KOPURO_RECEIPT_SECONDS"] = seconds
+        for name in ("KOPURO_RECEIPT_SECONDS", "KOPURO_TRANSIT_KEY_SECONDS"):
+            if value := self._environment.get(name):
+                environment[name] = value
         # Each secret goes only to the service that uses it.
         match service:
             case "vault":
                 environment["KOPURO_CUSTODY_KEY"] = str(self.files.key("custody"))
                 environment["KOPURO_VAULT_KEYS"] = str(self.files.vault_keys)
-                if period := self._environment.get("KOPURO_TRANSIT_KEY_SECONDS"):
-                    environment["KOPURO_TRANSIT_KEY_SECONDS"] = period
             case "directory":
                 environment["KOPURO_TOKEN_SIGNING_KEY"] = str(self.files.key("token"))
                 environment["KOPURO_APPROVALS"] = self._approvals

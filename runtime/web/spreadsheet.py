@@ -20,7 +20,8 @@ _SPACES = r"\x00-\x08\x0b\x0c\x0e-\x20\x7f-\xa0\u2000-\u200f\u2028-\u202f\u2060\
 # The last four are the full-width forms of `=`, `+`, `-` and `@`.
 _FORMULA = r"['=+\-@\uff1d\uff0b\uff0d\uff20]"
 _START = re.compile(
-    rf"\A(?=[\t\r\n\0]|[\t\r\n{_SPACES}]*{_FORMULA})|(?<=[;\t\r\n])(?=[{_SPACES}]*{_FORMULA})"
+    # A reader with another separator takes a quotation mark behind it for the start of a quoted cell.
+    rf'\A(?=[\t\r\n\0]|[\t\r\n{_SPACES}"]*{_FORMULA})|(?<=[;\t\r\n])(?=[{_SPACES}"]*{_FORMULA})'
 )
 
 Cell = str | int | float | None

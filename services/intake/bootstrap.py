@@ -22,7 +22,7 @@ from services.intake.adapters.members import MembersInMemory
 from services.intake.adapters.routing import RoutingByBroker
 from services.intake.adapters.store import SqlAdmissionStore
 from services.intake.adapters.tables import MESSAGING, REPLICA
-from services.intake.adapters.transit_keys import SqlTransitKeys
+from services.intake.adapters.transit_keys import SqlTransitKeys, trusted_age
 from services.intake.api import ApiContext
 from services.intake.handlers import IntakeHandlers
 from services.intake.transit_key_changes import TransitKeyChanges
@@ -54,7 +54,11 @@ def build(settings: Settings) -> Application[IntakeParts]:
     directory, directory_unready = platform.messenger.replica(REPLICA, "intake.directory", absorb)
     queries = RequestClient(platform.broker, "intake", answerers=platform.authors.users_of((ROUTING,)))
     custody_kid = AnnouncedCustodyKey(settings.discovery)
-    transit_keys = SqlTransitKeys(platform.database, process=new_id())
+    transit_keys = SqlTransitKeys(
+        platform.database,
+        process=new_id(),
+        trusted_since=platform.clock.now() - trusted_age(settings.transit_key_period),
+    )
     changes = TransitKeyChanges(source=platform.source, keys=transit_keys, new_id=new_id)
     handlers = IntakeHandlers(
         database=platform.database,

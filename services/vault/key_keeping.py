@@ -6,8 +6,8 @@ and is destroyed after everything that is sealed with it has been read or delete
 1. *key made, not published*: the next run publishes it (`_adopt`).
 2. *key published, not adopted by intake*: intake uses the earlier key, which is kept.
 3. *case stored, message not acknowledged*: the message comes again; the inbox recognises it.
-4. *case key made, case not stored*: the message comes again and gets another key; this one is deleted after
-   `ORPHANED`.
+4. *case key made, case not stored*: the message comes again and gets another key. This one opens nothing. It
+   is counted and kept: a database that was restored, or named by mistake, would make every key look so.
 5. *case erased, its key not destroyed*: the next run destroys it.
 6. *transit key destroyed, not recorded*: the next run records and announces it.
 """
@@ -81,6 +81,7 @@ class KeyKeeping:
         self._is_new = is_new
         self._earlier_are_sealed = False
         self._idle_since: dt.datetime | None = None
+        self._unused = 0
         self._swept_at: dt.datetime | None = None
         self._truncated = True
         self._changes = 0
@@ -122,7 +123,7 @@ class KeyKeeping:
                 self._earlier_are_sealed = self._store.seal_earlier(transaction, _MOST) < _MOST
         is_lost = False
         if self._swept_at is None or now - self._swept_at >= _BETWEEN_SWEEPS:
-            self._delete_unused(now)
+            self._count_unused(now)
             keys = self._adopt(keys, now)
             is_lost = bool(keys) and not self._keys.get(KeyKind.transit, [keys[-1].kid])
             self._swept_at = now
@@ -183,13 +184,14 @@ class KeyKeeping:
         self._changes += len(ids)
         self._truncated = False
 
-    def _delete_unused(self, now: dt.datetime) -> None:
-        """Delete case keys that a crash left without a case."""
+    def _count_unused(self, now: dt.datetime) -> None:
+        """Log the number of case keys without a case. They are kept: the database may be the wrong one."""
         old = self._keys.made_before(KeyKind.case, now - ORPHANED)
         with self._database.read() as transaction:
-            unused = self._store.unused_keys(transaction, old)
-        if unused:
-            self._destroy(KeyKind.case, unused)
+            unused = len(self._store.unused_keys(transaction, old))
+        if unused != self._unused:
+            self._unused = unused
+            _log.warning("case keys without a case in the database", extra={"keys": unused})
 
     def _adopt(self, keys: list[TransitKey], now: dt.datetime) -> list[TransitKey]:
         """Publish transit keys that the database does not know; return all keys, oldest first.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import time
 from collections.abc import Callable
@@ -107,7 +108,7 @@ class Neighbours:
 
     def publish_transit_key(self) -> None:
         """Publish a transit key to intake, as the vault does."""
-        key = self.transit.new()
+        key = self.transit.new(dt.datetime.now(dt.UTC))
         self.publish(key, partition_key=key.kid)
 
     # Messages that the stand-ins publish

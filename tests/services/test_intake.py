@@ -153,7 +153,7 @@ class Hub:
         ]
         facts.append((client_id_of(OSH, "partner"), registered(OSH)))
         facts.append((self.signer.kid, TokenKeyChanged(revision=1, key=self.signer.public_jwk())))
-        transit_key = self.transit.new()
+        transit_key = self.transit.new(dt.datetime.now(dt.UTC))
         facts.append((transit_key.kid, transit_key))
         completed = outgoing(event(ReplicaCompleted(queue="intake.directory", records=len(facts) - 1), "x"))
         messages = [outgoing(event(fact, key)) for key, fact in facts]

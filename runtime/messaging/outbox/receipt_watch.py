@@ -35,6 +35,7 @@ from runtime.storage.database import Database
 _log = logging.getLogger(__name__)
 
 WINDOW: Final = 200
+BETWEEN_WINDOWS: Final = dt.timedelta(minutes=1)  # after as many as a window holds
 LONGEST_PAUSE: Final = dt.timedelta(hours=4)
 # A copy is given up at the age at which the other stores of messages forget theirs.
 GIVEN_UP_AFTER: Final = KEPT
@@ -69,6 +70,7 @@ class ReceiptWatch:
         self._overdue = 0
         self._oldest: dt.datetime | None = None
         self._offered = 0
+        self._next_offer_at = dt.datetime.min.replace(tzinfo=dt.UTC)
         self._offered_at: dt.datetime | None = None
 
     def confirmed(self, transaction: Connection, messages: Sequence[Outgoing]) -> None:
@@ -102,7 +104,7 @@ class ReceiptWatch:
         self._metrics.unreceipted.set(backlog.messages)
         age = 0.0 if backlog.oldest is None else (now - backlog.oldest).total_seconds()
         self._metrics.unreceipted_seconds.set(max(age, 0.0))
-        if is_overdue and self._offer_again(now):
+        if is_overdue and now >= self._next_offer_at and self._offer_again(now):
             self._wake()
 
     def alarm(self) -> str | None:
@@ -124,18 +126,21 @@ class ReceiptWatch:
 
     def _offer_again(self, now: dt.datetime) -> int:
         with self._database.write() as transaction:
-            oldest = self._copies.oldest(transaction, now - self._receipt_time, WINDOW)
-            due = [copy for copy in oldest if copy.due_at <= now]
-            given_up = [copy for copy in due if copy.published_at <= now - GIVEN_UP_AFTER]
+            due = self._copies.due(transaction, now - self._receipt_time, now, WINDOW)
+            # After an offer and its pause: a hub that was off, or a wrong clock, gives up nothing unasked.
+            given_up = [copy for copy in due if copy.offers and copy.published_at <= now - GIVEN_UP_AFTER]
             # One by one: audit may have had only some events of a batch, and receipts name each.
             offered = [
                 replace(event, offers=copy.offers + 1, due_at=now + self._pause_after(copy.offers + 1))
                 for copy in due
-                if copy.published_at > now - GIVEN_UP_AFTER
+                if copy not in given_up
                 for event in copy.events()
             ]
             if not due:
                 return 0
+            if len(due) == WINDOW:
+                # If the log is behind, its queue needs no flood of what it has.
+                self._next_offer_at = now + BETWEEN_WINDOWS
             self._copies.replace(transaction, due, offered)
             messages = [_offer(copy) for copy in offered]
             self._outbox.add(transaction, [message for message, _ in messages])

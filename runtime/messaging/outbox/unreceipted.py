@@ -45,9 +45,10 @@ _FIND = SqlStatement(
 _DELETE = SqlStatement("DELETE FROM unreceipted WHERE number = ANY (?)")
 _COUNT = SqlStatement("SELECT count(*), min(published_at) FROM unreceipted")
 _COUNT_BEFORE = SqlStatement("SELECT count(*) FROM unreceipted WHERE published_at <= ?")
-_OLDEST = SqlStatement(
+# Those never offered come first, so that no number of hopeless copies keeps a healthy one from its offer.
+_DUE = SqlStatement(
     "SELECT number, partition_key, body, published_at, offers, due_at FROM unreceipted"
-    " WHERE published_at <= ? ORDER BY published_at, number LIMIT ?",
+    " WHERE published_at <= ? AND due_at <= ? ORDER BY offers, published_at, number LIMIT ?",
     postgresql="FOR UPDATE SKIP LOCKED",
 )
 
@@ -150,9 +151,11 @@ class Unreceipted:
         count: int = _COUNT_BEFORE.run(transaction, microseconds(moment)).scalar_one()
         return count
 
-    def oldest(self, transaction: Connection, published_before: dt.datetime, limit: int) -> list[Copy]:
-        """Return the oldest copies, and lock them for this transaction."""
-        return _copies(_OLDEST.run(transaction, microseconds(published_before), limit))
+    def due(
+        self, transaction: Connection, published_before: dt.datetime, now: dt.datetime, limit: int
+    ) -> list[Copy]:
+        """Return copies that are due, those with the fewest offers first; lock them for this transaction."""
+        return _copies(_DUE.run(transaction, microseconds(published_before), microseconds(now), limit))
 
     def replace(self, transaction: Connection, old: Sequence[Copy], new: Sequence[Copy]) -> None:
         """Replace copies by others."""

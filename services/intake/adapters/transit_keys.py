@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
@@ -25,7 +26,8 @@ from services.intake.domain.admission import Admission
 # Shared with other processes that seal, and exclusive of the replacement of the key: when a replacement has
 # committed, no transaction can add another message for the key that it removed.
 _CURRENT = SqlStatement(
-    "SELECT kid, x FROM transit_keys ORDER BY published_at DESC LIMIT 1", postgresql="FOR SHARE"
+    "SELECT kid, x FROM transit_keys WHERE published_at >= ? ORDER BY published_at DESC LIMIT 1",
+    postgresql="FOR SHARE",
 )
 _NEWEST = SqlStatement("SELECT max(published_at) FROM transit_keys")
 # The vault publishes a key again when it cannot tell whether it did.
@@ -42,16 +44,31 @@ _COUNT = SqlStatement(
 _COUNTED = SqlStatement("SELECT coalesce(sum(messages), 0) FROM transit_counts WHERE kid = ?")
 _FORGET_COUNTS = SqlStatement("DELETE FROM transit_counts WHERE kid = ?")
 
+_EVER = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+
 _Sealed = SealedCaseSubmitted | SealedCaseReplaced | SealedNoteSubmitted
+
+
+def trusted_age(period: dt.timedelta) -> dt.timedelta:
+    """Return how long after its publication the vault keeps a transit key at least.
+
+    period: of the vault's keys. It keeps each for a period and then for a twelfth of one.
+    """
+    return period * 13 / 12
 
 
 class SqlTransitKeys:
     """See `ports.TransitKeys`."""
 
-    def __init__(self, database: Database, process: str) -> None:
-        """process: an id of this process, for its own count."""
+    def __init__(self, database: Database, process: str, *, trusted_since: dt.datetime = _EVER) -> None:
+        """process: an id of this process, for its own count.
+
+        trusted_since: a key that was published earlier is not used. The database may be a restored one, and
+        the vault may have destroyed the key since; it keeps every key for `trusted_age` at least.
+        """
         self._database = database
         self._process = process
+        self._trusted_since = microseconds(trusted_since)
 
     def seal(self, transaction: Connection, admissions: Sequence[Admission]) -> list[Admission]:
         """See `ports.TransitKeys`."""
@@ -74,7 +91,7 @@ class SqlTransitKeys:
             closed |= {kid for (kid,) in _REMOVE_OLDER.run(transaction, published_at)}
         elif known > published_at:
             closed.add(newest.kid)
-        closed -= {kid for kid, _ in _CURRENT.run(transaction)}
+        closed -= {kid for kid, _ in _CURRENT.run(transaction, microseconds(_EVER))}
         counts = []
         for kid in sorted(closed):
             counts.append((kid, int(_COUNTED.run(transaction, kid).scalar_one())))
@@ -85,13 +102,17 @@ class SqlTransitKeys:
         """Readiness check: return None once a transit key is known, else the reason."""
         with self._database.read() as transaction:
             known = _NEWEST.run(transaction).scalar_one()
-        return "the vault has not published a transit key yet" if known is None else None
+        if known is None:
+            return "the vault has not published a transit key yet"
+        if known < self._trusted_since:
+            return "the vault has published no transit key lately: it may have destroyed the last one"
+        return None
 
     def _current(self, transaction: Connection) -> tuple[str, str]:
         # The first attempt finds nothing when it waited for the replacement of the key; the second one finds
         # the new key.
         for _ in range(2):
-            for kid, x in _CURRENT.run(transaction):
+            for kid, x in _CURRENT.run(transaction, self._trusted_since):
                 return kid, x
         raise Unavailable("The vault has not published a key for sealed messages yet. Try again later.")
 

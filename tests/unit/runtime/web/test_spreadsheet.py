@@ -23,6 +23,7 @@ from services.audit.reports import export_api, statistics_api
 # What a spreadsheet takes for a formula, or trims before it looks; and what separates or quotes cells.
 FIRSTS = ["=", "+", "-", "@", "\t", "\r", "\n", "'", " =", "\t=", "\u00a0+", "\ufeff-"]
 FIRSTS += ["\uff1d", "\uff0b", "\uff0d", "\uff20", '"=', ",=", ";=", "a;=1", "a\t=1", "a\n=1", 'a","=1']
+FIRSTS += ['x;"=', 'x\t"=', 'x\n"=', 'x; "=']
 FORMULAS = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
 both = pytest.mark.parametrize("writer", [of_hub, of_client], ids=["hub", "client"])
 

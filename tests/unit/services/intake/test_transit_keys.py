@@ -101,6 +101,19 @@ def test_submission_without_a_known_key_is_refused_for_now(database_url: str) ->
     database.close()
 
 
+def test_key_older_than_a_start_can_trust_is_not_used(bench: IntakeBench) -> None:
+    """A restored database may name a key that the vault has destroyed."""
+    bench.publish_transit_key(bench.transit.new(LATER))
+    restored = SqlTransitKeys(bench.database, process="two", trusted_since=LATER + dt.timedelta(seconds=1))
+    assert "may have destroyed" in str(restored.unready())
+    with pytest.raises(Unavailable), bench.database.write() as transaction:
+        restored._current(transaction)
+    bench.publish_transit_key(bench.transit.new(LATER + dt.timedelta(hours=1)))
+    assert restored.unready() is None
+    with bench.database.write() as transaction:
+        assert restored._current(transaction)
+
+
 def test_closed_fact_names_key_and_count(bench: IntakeBench) -> None:
     bench.submit()
     (first,) = {case.transit.kid for case in cases(bench) if case.transit}

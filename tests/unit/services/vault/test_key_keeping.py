@@ -326,8 +326,8 @@ def test_redelivered_case_after_a_lost_acknowledgement_is_stored_once(vault: Wor
     assert (vault.sealed_cases(), vault.dead_letters(), len(secrets(vault, KeyKind.case))) == (1, 0, 1)
 
 
-def test_case_key_without_a_case_is_deleted_after_a_day(
-    vault: Workbench, monkeypatch: pytest.MonkeyPatch
+def test_case_key_without_a_case_is_counted_and_kept(
+    vault: Workbench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     (key,) = published(vault)
     message = in_transit(vault, key)
@@ -343,7 +343,20 @@ def test_case_key_without_a_case_is_deleted_after_a_day(
     vault.new_keeping().run()
     with vault.database.read() as transaction:
         (used,) = transaction.execute(select(SEALED_CASES.c.key_id)).scalars()
-    assert secrets(vault, KeyKind.case) == [used]
+    assert set(secrets(vault, KeyKind.case)) == {*orphans, used}
+    (warning,) = [r for r in caplog.records if r.message == "case keys without a case in the database"]
+    assert warning.__dict__["keys"] == len(orphans)
+
+
+def test_vault_on_an_empty_database_destroys_no_case_key(vault: Workbench) -> None:
+    (key,) = published(vault)
+    vault.receive(in_transit(vault, key))
+    (stored,) = secrets(vault, KeyKind.case)
+    with vault.database.write() as transaction:  # as an older database, or another one, has it
+        transaction.execute(SEALED_CASES.delete())
+    vault.clock.time += ORPHANED + HOUR
+    vault.new_keeping().run()
+    assert secrets(vault, KeyKind.case) == [stored]
 
 
 def test_key_of_an_erased_case_is_destroyed_after_a_crash(vault: Workbench) -> None:
