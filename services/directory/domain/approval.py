@@ -10,7 +10,7 @@ it changes is still as it was at the request. Everything else ends it without ef
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Final
@@ -139,20 +139,27 @@ class Decider:
 
 
 def granted(
-    approval: Approval, by: Decider, *, basis: str, at: dt.datetime, policy: Policy = Policy.two_person
+    approval: Approval,
+    by: Decider,
+    *,
+    basis: str,
+    at: dt.datetime,
+    policy: Policy = Policy.two_person,
+    revoked: Collection[str] = (),
 ) -> Approval:
     """Return the approval as granted or endorsed, or as expired or stale if it is too late.
 
-    basis: the record's state now. Raises Refused `forbidden` for a principal that may not approve it, and
-    `conflict` if the request was decided before.
+    basis: the record's state now. revoked: those of the requester and the endorser whose clients have been
+    revoked since: a request of one is stale, and an endorsement by one does not count. Raises Refused
+    `forbidden` for a principal that may not approve it, and `conflict` if the request was decided before.
     """
     _check_approver(approval, by)
     if approval.shown_at(at) is State.expired:
         return approval.step(Step.expire, by=by.id, at=at)
-    if basis != approval.basis:
+    if basis != approval.basis or approval.requested_by in revoked:
         return approval.step(Step.overtake, by=by.id, at=at)
     if approval.needs_endorsement(policy):
-        if approval.endorsed_by is None:
+        if approval.endorsed_by is None or approval.endorsed_by in revoked:
             return approval.step(Step.endorse, by=by.id, at=at)
         if approval.state is State.requested and approval.endorsed_by == by.id:
             raise Refused("forbidden", "Another member of the staff must approve the request too.")

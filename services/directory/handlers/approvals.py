@@ -113,7 +113,12 @@ class Approvals:
             open_request = self._one(writing, approval_id)
             change = restored(open_request.kind, open_request.change)
             approval = granted(
-                open_request, by, basis=basis_of(writing, change), at=writing.now, policy=self._policy
+                open_request,
+                by,
+                basis=basis_of(writing, change),
+                at=writing.now,
+                policy=self._policy,
+                revoked=_revoked(writing, open_request),
             )
             self._settle(writing, approval)
             if approval.state is State.granted:
@@ -122,7 +127,11 @@ class Approvals:
         if approval.state is State.expired:
             raise Refused("conflict", "The request has expired.")
         if approval.state is State.stale:
-            raise Refused("conflict", "The record has changed since the request. It must be requested again.")
+            raise Refused(
+                "conflict",
+                "The record has changed since the request, or the requester's client was revoked. It must be "
+                "requested again.",
+            )
         return approval
 
     def refuse(self, approval_id: str, by: Decider) -> Approval:
@@ -219,3 +228,10 @@ class Approvals:
             writing.tell(ApprovalEndorsed(**endorsed), key=approval.subject)
         else:
             writing.tell(ApprovalRefused(**decided, reason=REFUSALS[approval.state]), key=approval.subject)
+
+
+def _revoked(writing: Writing, approval: Approval) -> set[str]:
+    """Return those of the requester and the endorser that had clients and have no live one any more."""
+    principals = [one for one in (approval.requested_by, approval.endorsed_by) if one is not None]
+    clients = writing.ledger.register.clients_of(writing.transaction, principals)
+    return {one.principal for one in clients} - {one.principal for one in clients if one.live}

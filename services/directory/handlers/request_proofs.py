@@ -45,14 +45,16 @@ class RequestProofs:
     def register_key(self, client: Client, secret: str) -> None:
         """Register the public key of a client that has just shown its secret. Writes once for each secret.
 
-        Raises DatabaseUnavailable.
+        A secret that was replaced meanwhile registers nothing. Raises DatabaseUnavailable.
         """
         with self._database.read() as transaction:
             if self._store.key(transaction, client) is not None:
                 return
         key = public_proof_key(secret)
         with self._database.write() as transaction:
-            self._store.register(transaction, client, key)
+            now = self._register.standing(transaction, Client, [client.id]).get(client.id)
+            if now is not None and now.entry.secret_sha256 == client.secret_sha256:
+                self._store.register(transaction, client, key)
 
     def check(self, caller: Principal, request: ProvableRequest, proof: str | None) -> None:
         """Check that the caller's client signed the request, and that it is not a repetition.

@@ -117,6 +117,16 @@ def test_credential_takes_effect_only_after_the_second_person_approves(guarded: 
     )
 
 
+def test_request_of_a_revoked_operator_is_stale(guarded: Directory) -> None:
+    loader = Directory(guarded.database)
+    issue(loader, OPERATOR.id, "operator", SECRET, Role.operator)
+    waiting = requested(issue(guarded, OSH, "desk", SECRET))
+    loader.credentials.revoke("operator", by=SECOND.id, operator=True)
+    assert refusal_of(lambda: guarded.approvals.approve(waiting.id, SECOND)) == "conflict"
+    assert refusal_of(lambda: guarded.tokens.issue("desk", SECRET)) == "invalid-client"
+    assert guarded.approvals.one(waiting.id, EVERYONE).state is State.stale
+
+
 def test_decided_request_cannot_be_decided_again(guarded: Directory) -> None:
     first, second = (requested(issue(guarded, OSH, name, SECRET)) for name in ("one", "two"))
     guarded.approvals.approve(first.id, SECOND)

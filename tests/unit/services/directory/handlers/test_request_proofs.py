@@ -13,13 +13,14 @@ from kopuro_client.request_proof import RequestSigner
 from runtime.access.tokens import Principal
 from runtime.storage import migrate
 from runtime.storage.database import Database
+from services.directory.adapters.register import SqlRegister
 from services.directory.domain.approval import Policy
-from services.directory.domain.client import Role
+from services.directory.domain.client import Client, Role
 from services.directory.domain.precondition import ANY_REVISION
 from services.directory.domain.request_proof import ProvableRequest
 from tests.unit.services.directory.samples import Directory, issue
 
-SECRET, OTHER = "a" * 43, "b" * 43
+SECRET, OTHER, NEW = "a" * 43, "b" * 43, "n" * 43
 ROOT = "https://hub.example"
 PATH = "/v1/approvals/01930f6f-0a00-7000-8000-00000000a003/approve"
 REQUEST = ProvableRequest(method="POST", path=PATH, token="the.bearer.token", body=b"{}")
@@ -51,6 +52,15 @@ def refusal(directory: Directory, text: str | None, caller: Principal = CALLER) 
         directory.proofs.check(caller, REQUEST, text)
     assert refused.value.status == 403
     return refused.value.slug
+
+
+def test_late_registration_of_a_replaced_secret_changes_no_key(guarded: Directory) -> None:
+    with guarded.database.read() as transaction:
+        before = SqlRegister().standing(transaction, Client, ["aigul"])["aigul"].entry
+    issue(Directory(guarded.database), CALLER.id, "aigul", NEW, Role.operator, precondition=ANY_REVISION)
+    guarded.tokens.issue("aigul", NEW)
+    guarded.proofs.register_key(before, SECRET)
+    guarded.proofs.check(CALLER, REQUEST, proof(NEW))
 
 
 def test_request_signed_by_its_client_is_accepted_once(guarded: Directory) -> None:

@@ -16,6 +16,7 @@ from contracts.errors import Refused
 from contracts.facts import ApprovalEndorsed, ApprovalGranted, SealingKeyReplaced
 from contracts.organization import SealingKey, SealingKeyChange
 from services.directory.domain.approval import Approval, Decider, Policy, State
+from services.directory.domain.client import Role
 from services.directory.domain.precondition import at_revision
 from services.directory.domain.sealing_key_history import CHALLENGE_VALID_FOR, MOST_CHALLENGES
 from services.directory.handlers.sealing_keys import Challenged
@@ -25,12 +26,14 @@ from tests.unit.services.directory.samples import (
     OSH,
     OSH_ITSELF,
     Directory,
+    issue,
     new_sealing_key,
     organization,
 )
 
 SECOND = Decider(id="kg.second", roles=frozenset({"operator"}))
 FIRST = Decider(id=OPERATOR.id, roles=frozenset({"operator"}))
+THIRD = Decider(id="kg.third", roles=frozenset({"operator"}))
 REGISTRY = jwe.JWERegistry(algorithms=["ECDH-ES+A256KW", "A256GCM"])
 
 
@@ -199,6 +202,21 @@ def test_lost_key_takes_two_operators_where_two_persons_decide(keyed: Directory,
     told = [event.data for event in guarded.events()]
     assert ApprovalEndorsed(**about, by=FIRST.id) in told
     assert ApprovalGranted(**about, by=SECOND.id, endorsed_by=FIRST.id) in told
+
+
+def test_endorsement_by_a_revoked_operator_does_not_count(keyed: Directory, old: Pair) -> None:
+    issue(keyed, FIRST.id, "first", "f" * 43, Role.operator)
+    guarded = Directory(keyed.database, policy=Policy.two_person)
+    new = new_sealing_key()
+    asked = guarded.keys.publish(OSH, new, by=OSH, without_proof=True)
+    assert isinstance(asked, Approval)
+    guarded.approvals.approve(asked.id, FIRST)
+    guarded.credentials.revoke("first", by=SECOND.id, operator=True)
+    again = guarded.approvals.approve(asked.id, SECOND)
+    assert (again.state, again.endorsed_by) == (State.requested, SECOND.id)
+    assert present(guarded) == old.public
+    assert guarded.approvals.approve(asked.id, THIRD).state is State.granted
+    assert present(guarded) == new
 
 
 def test_first_key_of_a_partner_takes_two_operators_where_two_persons_decide(directory: Directory) -> None:
