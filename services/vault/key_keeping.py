@@ -81,6 +81,7 @@ class KeyKeeping:
         self._is_new = is_new
         self._earlier_are_sealed = False
         self._idle_since: dt.datetime | None = None
+        self._made_at: dt.datetime | None = None
         self._unused = 0
         self._swept_at: dt.datetime | None = None
         self._truncated = True
@@ -127,8 +128,9 @@ class KeyKeeping:
             keys = self._adopt(keys, now)
             is_lost = bool(keys) and not self._keys.get(KeyKind.transit, [keys[-1].kid])
             self._swept_at = now
-        if is_lost or is_next_due(keys, now, self._period):
+        if is_lost or is_next_due(keys, now, self._period, self._made_at):
             self._publish_next(keys, now)
+            self._made_at = now
         if len(keys) > 1:
             self._destroy_spent(keys, now)
         if not self._truncated:
@@ -141,7 +143,8 @@ class KeyKeeping:
             return None
         return (
             f"the transit key of {self._oldest:%Y-%m-%d %H:%M} UTC cannot be destroyed: messages sealed to it"
-            " are in intake's outbox, at the broker or among the dead letters of vault.sealed"
+            " are in intake's outbox, at the broker or among the dead letters of vault.sealed, or one was"
+            " discarded"
         )
 
     def _publish_next(self, keys: list[TransitKey], now: dt.datetime) -> None:
@@ -164,13 +167,19 @@ class KeyKeeping:
             self._idle_since = None  # nobody knows what happened meanwhile
         self._looked_at = now
         self._idle_since = (self._idle_since or now) if waiting == 0 else None
-        for key in spent(keys, now, settle=self._period / 12, idle_since=self._idle_since):
+        republished = [key.kid for key in keys if self._is_republished(key)]
+        for key in spent(
+            keys, now, settle=self._period / 12, idle_since=self._idle_since, republished=republished
+        ):
             self._destroy(KeyKind.transit, [key.kid])
             destroyed = TransitKeyDestroyed(kid=key.kid, messages=key.opened)
             with self._database.write() as transaction:
                 self._transit_keys.remove(transaction, key.kid)
                 self._outbox.add(transaction, [outgoing(self._event(destroyed, key.kid, now))])
             self._after_commit()
+
+    def _is_republished(self, key: TransitKey) -> bool:
+        return key.kid in self._keys.made_before(KeyKind.transit, key.published_at - _BETWEEN_SWEEPS / 2)
 
     def _destroy_case_keys(self, doomed: list[str]) -> None:
         self._destroy(KeyKind.case, doomed)

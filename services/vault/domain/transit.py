@@ -1,25 +1,28 @@
 """The life of a transit key, to which intake seals the messages for the vault.
 
-The vault makes a key, publishes it, and makes the next one when its period is over. Intake uses the newest
-key that it knows, whatever its age, so an absent vault stops no admission. When it learns of a newer key, it
-says how many messages it has sealed to the earlier one. The vault counts the messages that it has read, each
-once (its inbox recognises repetitions). When both counts are equal, no message is left anywhere: not in
-intake's outbox, at the broker, among the retries or the dead letters. Then the key is destroyed.
+The vault makes a key, publishes it, and makes the next one when its period is over. A running intake uses the
+newest key that it knows, whatever its age, so an absent vault stops no admission. An intake that starts uses
+no key that the vault may have destroyed. When intake learns of a newer key, it says how many messages it has
+sealed to the earlier one. The vault counts the messages that it has read, each once (its inbox recognises
+repetitions). When both counts are equal, no message is left anywhere: not in intake's outbox, at the broker,
+among the retries or the dead letters. Then the key is destroyed.
 
-The counts never become equal after an operator discarded a dead letter, or restored a database. Such a key is
-destroyed when a newer one has been in use for `QUIET`, and for all of the last `WATCHED` nothing was waiting.
+The counts say nothing of a key that a restored database did not know, and never become equal after an
+operator discarded a dead letter. Such a key is destroyed when a newer one has been in use for `QUIET`, and
+for all of the last `WATCHED` nothing was waiting.
 
-Only the vault's clock orders its keys, so the clocks of the services need not agree.
+Only the vault's clock orders its keys. If it was ahead once, the next key is made on time all the same.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 QUIET = dt.timedelta(days=1)
 WATCHED = dt.timedelta(hours=1)
+AHEAD = dt.timedelta(minutes=5)  # more than several keys published at one moment are apart
 _LEAST_STEP = dt.timedelta(microseconds=1)
 
 
@@ -34,9 +37,22 @@ class TransitKey:
     closed_at: dt.datetime | None = None
 
 
-def is_next_due(keys: Sequence[TransitKey], now: dt.datetime, period: dt.timedelta) -> bool:
-    """Return whether a new key is needed. keys: oldest first."""
-    return not keys or now - keys[-1].published_at >= period
+def is_next_due(
+    keys: Sequence[TransitKey], now: dt.datetime, period: dt.timedelta, made_at: dt.datetime | None = None
+) -> bool:
+    """Return whether a new key is needed.
+
+    keys: oldest first. made_at: when this process made the last one, None before its first. It counts only if
+    the newest key is of the future, because the clock was ahead when it was published.
+    """
+    if not keys:
+        return True
+    newest = keys[-1].published_at
+    if newest > now + AHEAD:
+        if made_at is None or made_at > now:
+            return True
+        newest = made_at
+    return now - newest >= period
 
 
 def next_published_at(keys: Sequence[TransitKey], now: dt.datetime) -> dt.datetime:
@@ -45,17 +61,24 @@ def next_published_at(keys: Sequence[TransitKey], now: dt.datetime) -> dt.dateti
 
 
 def spent(
-    keys: Sequence[TransitKey], now: dt.datetime, *, settle: dt.timedelta, idle_since: dt.datetime | None
+    keys: Sequence[TransitKey],
+    now: dt.datetime,
+    *,
+    settle: dt.timedelta,
+    idle_since: dt.datetime | None,
+    republished: Collection[str] = (),
 ) -> list[TransitKey]:
     """Return the keys to destroy. The newest key is never one of them.
 
     keys: oldest first. settle: how long a closed key is kept in any case. idle_since: since when nothing has
-    been waiting for the vault; None: something is.
+    been waiting for the vault; None: something is. republished: ids of keys that were published again: their
+    counts are not those of all their messages.
     """
     idle = idle_since is not None and now - idle_since >= WATCHED
     found = []
     for number, key in enumerate(keys[:-1]):
-        counted = key.closed_at is not None and key.opened == key.sealed and now - key.closed_at >= settle
+        settled = key.closed_at is not None and now - key.closed_at >= settle
+        counted = settled and key.opened == key.sealed and key.kid not in republished
         later = [one for one in keys[number + 1 :] if one.opened or one.closed_at is not None]
         superseded = any(now - one.published_at >= QUIET for one in later)
         if counted or (superseded and idle):

@@ -348,6 +348,25 @@ def test_case_key_without_a_case_is_counted_and_kept(
     assert warning.__dict__["keys"] == len(orphans)
 
 
+def test_key_of_a_dead_letter_outlives_a_restore_of_the_database(vault: Workbench) -> None:
+    first, _ = rotate(vault)
+    late = in_transit(vault, first)  # a dead letter, which is replayed in the end
+    with vault.database.write() as transaction:  # a database from before the first key
+        for key in published(vault):
+            vault.transit_keys.remove(transaction, key.kid)
+    vault.clock.time += HOUR
+    restored = vault.new_keeping()
+    restored.run()
+    # Intake has forgotten its count of the first key, or never knew it.
+    vault.receive(closed(first, 0))
+    for _ in range(2):  # the first run makes a key, so that the one in question is not the newest
+        vault.clock.time += HOUR
+        restored.run()
+    assert first.kid in secrets(vault, KeyKind.transit)
+    vault.receive(late, acceptance())
+    assert only(SealedCaseReleased, vault.sent()).referral_id == REFERRAL
+
+
 def test_vault_on_an_empty_database_destroys_no_case_key(vault: Workbench) -> None:
     (key,) = published(vault)
     vault.receive(in_transit(vault, key))

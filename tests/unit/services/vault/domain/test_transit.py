@@ -23,6 +23,15 @@ def test_key_is_due_without_one_and_after_its_period() -> None:
     assert is_next_due([NEWEST], NOW + PERIOD, PERIOD)
 
 
+def test_key_of_the_future_does_not_stop_the_next_ones() -> None:
+    """The clock was a month ahead when the newest key was published."""
+    ahead = [TransitKey(kid="ahead", published_at=NOW + dt.timedelta(days=30))]
+    assert is_next_due(ahead, NOW, PERIOD)
+    assert is_next_due(ahead, NOW, PERIOD, made_at=NOW + dt.timedelta(days=30))
+    assert not is_next_due(ahead, NOW + PERIOD - SETTLE, PERIOD, made_at=NOW)
+    assert is_next_due(ahead, NOW + PERIOD, PERIOD, made_at=NOW)
+
+
 def test_next_key_is_later_than_every_earlier_one_when_the_clock_goes_back() -> None:
     assert next_published_at([NEWEST], NOW - PERIOD) > NEWEST.published_at
     assert next_published_at([NEWEST], NOW + PERIOD) == NOW + PERIOD
@@ -30,6 +39,15 @@ def test_next_key_is_later_than_every_earlier_one_when_the_clock_goes_back() -> 
 
 def test_key_whose_messages_were_all_read_is_spent() -> None:
     assert spent([key(), NEWEST], NOW, settle=SETTLE, idle_since=None) == [key()]
+
+
+def test_key_that_was_published_again_is_not_spent_by_its_counts() -> None:
+    again = key(opened=0, sealed=0, age=3 * QUIET)
+    used = TransitKey(kid="used", published_at=NOW - QUIET, opened=1)
+    keys, older = [again, used, NEWEST], [again.kid]
+    assert spent(keys, NOW, settle=SETTLE, idle_since=None) == [again]
+    assert spent(keys, NOW, settle=SETTLE, idle_since=None, republished=older) == []
+    assert spent(keys, NOW, settle=SETTLE, idle_since=NOW - WATCHED, republished=older) == [again]
 
 
 @pytest.mark.parametrize(
