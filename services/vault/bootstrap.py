@@ -55,7 +55,7 @@ def build(settings: Settings) -> Application[VaultParts]:
         raise SettingsError(["KOPURO_VAULT_KEYS is not set"])
     try:
         own_keys = SqliteKeyStore(settings.vault_keys)
-    except (DatabaseUnavailable, ValueError):
+    except (DatabaseUnavailable, OSError, ValueError):
         raise SettingsError(["KOPURO_VAULT_KEYS does not name a file that the vault can write"]) from None
     platform = build_platform("vault", settings, MESSAGING)
     messenger = platform.messenger

@@ -4,10 +4,10 @@ An event is overdue when no receipt has come within the receipt time after the b
 dropped or changed on its way to the log, it lies in the log's dead-letter queue, or audit is not working.
 Offering it again is safe: it goes to the log's queue and to no other consumer, with the same id and bytes,
 and the log appends an id once. So it needs no operator's decision. The warning stays for a day all the same,
-because somebody may have dropped the event on purpose.
+because an attacker may have dropped the event.
 
-During an outage of audit its queue still holds the events. So only the oldest WINDOW messages are offered,
-each time after a longer pause.
+During an outage of audit its queue still holds the events. So at most WINDOW messages are offered a minute,
+those that were never offered first, and each again after a longer pause.
 """
 
 from __future__ import annotations
@@ -127,13 +127,12 @@ class ReceiptWatch:
     def _offer_again(self, now: dt.datetime) -> int:
         with self._database.write() as transaction:
             due = self._copies.due(transaction, now - self._receipt_time, now, WINDOW)
-            # After an offer and its pause: a hub that was off, or a wrong clock, gives up nothing unasked.
-            given_up = [copy for copy in due if copy.offers and copy.published_at <= now - GIVEN_UP_AFTER]
+            given_up = [copy for copy in due if _is_given_up(copy, now)]
             # One by one: audit may have had only some events of a batch, and receipts name each.
             offered = [
                 replace(event, offers=copy.offers + 1, due_at=now + self._pause_after(copy.offers + 1))
                 for copy in due
-                if copy not in given_up
+                if not _is_given_up(copy, now)
                 for event in copy.events()
             ]
             if not due:
@@ -159,6 +158,11 @@ class ReceiptWatch:
     def _pause_after(self, offers: int) -> dt.timedelta:
         pause: dt.timedelta = self._receipt_time * 2 ** min(offers - 1, 20)
         return min(pause, max(LONGEST_PAUSE, self._receipt_time))
+
+
+def _is_given_up(copy: Copy, now: dt.datetime) -> bool:
+    # After an offer and its pause: a hub that was off, or a wrong clock, gives up nothing unasked.
+    return copy.offers > 0 and copy.published_at <= now - GIVEN_UP_AFTER
 
 
 def _offer(copy: Copy) -> tuple[Outgoing, Envelope]:

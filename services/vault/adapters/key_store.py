@@ -47,8 +47,10 @@ class SqliteKeyStore:
     """See `ports.KeyStore`."""
 
     def __init__(self, file: Path) -> None:
-        """file: created with mode 0600 if it does not exist. Raises DatabaseUnavailable."""
+        """file: gets the mode 0600, also if it exists. Raises DatabaseUnavailable and OSError."""
         self.is_new = not file.exists()
+        if not self.is_new:
+            file.chmod(0o600)
         self._database = Database.open(sqlite_url(file.absolute()), pool_size=2)
         with self._database.write() as transaction:
             _METADATA.create_all(transaction)

@@ -1,5 +1,6 @@
 import datetime as dt
 import json
+import tracemalloc
 
 import pytest
 
@@ -12,7 +13,7 @@ from kopuro_client import (
     RefusedError,
     UnavailableError,
 )
-from kopuro_client.answers import error_of, json_lines, json_page, seconds_until
+from kopuro_client.answers import MOST_SEPARATORS, error_of, json_lines, json_page, seconds_until
 
 NOW = dt.datetime(2026, 5, 1, 12, 0, 0, tzinfo=dt.UTC)
 
@@ -120,3 +121,18 @@ def test_refusal_message_omits_repeated_title_and_status() -> None:
     foreign["detail"] = "Bad gateway: the peer is away."
     assert str(of(404, json.dumps(foreign).encode())) == "Bad gateway: the peer is away."
     assert str(of(404, json.dumps({"title": "Not here"}).encode())) == "Not here"
+
+
+@pytest.mark.parametrize("values", [b"[]", b"{}", b"0"])
+def test_response_of_millions_of_values_is_refused_before_it_takes_memory(values: bytes) -> None:
+    body = b'{"items": [' + b",".join([values] * (MOST_SEPARATORS + 1)) + b'], "next": null}'
+    tracemalloc.start()
+    try:
+        with pytest.raises(DefectError):
+            json_page(body)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 1_000_000
+    failed = error_of(status=422, reason="No", body=body, retry_after=None, now=dt.datetime.now(dt.UTC))
+    assert isinstance(failed, RefusedError)
