@@ -5,15 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from admin.service_database import service_database
-from runtime.clock import SystemClock
-from runtime.messaging.outbox.outbox import Outbox
-from services.directory.adapters.register import SqlRegister
-from services.directory.adapters.sealing_keys import SqlSealingKeyStore
-from services.directory.adapters.service_index import SqlServiceIndex
-from services.directory.adapters.tables import MESSAGING
 from services.directory.domain.client import Client, Role
 from services.directory.handlers.kept_role import keep_role
-from services.directory.handlers.ledger import Ledger
+from services.directory.offline import offline_ledger
 
 AUTHOR = "admin"  # `changed_by` in the revisions, `by` in the facts
 
@@ -27,14 +21,5 @@ def keep_role_in(
     for an unknown role, and InvalidArgumentError as `service_database`.
     """
     with service_database(database_url) as database:
-        ledger = Ledger(
-            database=database,
-            register=SqlRegister(),
-            index=SqlServiceIndex(),
-            keys=SqlSealingKeyStore(),
-            outbox=Outbox(MESSAGING.outbox),
-            source=f"/{hub}/directory",
-            clock=SystemClock(),
-            committed=lambda: None,  # the service's relay polls its outbox
-        )
+        ledger = offline_ledger(database, hub)
         return keep_role(ledger, principal, Role(role), client_id=client_id, by=AUTHOR)

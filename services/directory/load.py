@@ -27,15 +27,11 @@ from sqlalchemy.exc import ProgrammingError
 from contracts.errors import Refused
 from contracts.organization import Organization
 from runtime.clock import SystemClock
-from runtime.messaging.outbox.outbox import Outbox
 from runtime.storage.database import Database, DatabaseUnavailable
 from runtime.web.request import parse_json
 from services.directory import admission
 from services.directory.adapters.approvals import SqlApprovalStore
 from services.directory.adapters.register import SqlRegister
-from services.directory.adapters.sealing_keys import SqlSealingKeyStore
-from services.directory.adapters.service_index import SqlServiceIndex
-from services.directory.adapters.tables import MESSAGING
 from services.directory.domain.approval import Policy
 from services.directory.domain.client import Client
 from services.directory.domain.entry import DirectoryEntry, Subject
@@ -43,7 +39,7 @@ from services.directory.domain.references import wrong_references
 from services.directory.domain.separation import is_staff, wrong_new_organization, wrong_separation
 from services.directory.handlers.approvals import Approvals
 from services.directory.handlers.entries import Entries
-from services.directory.handlers.ledger import Ledger
+from services.directory.offline import offline_ledger
 
 LOADER = "load"  # `changed_by` in the revisions
 
@@ -164,16 +160,7 @@ def load(database: Database, hub: str, files: Mapping[str, Path], out: TextIO, e
         err.writelines(f"{fault}\n" for fault in faults)
         err.write("Nothing was loaded.\n")
         return 1
-    ledger = Ledger(
-        database=database,
-        register=SqlRegister(),
-        index=SqlServiceIndex(),
-        keys=SqlSealingKeyStore(),
-        outbox=Outbox(MESSAGING.outbox),
-        source=f"/{hub}/directory",
-        clock=SystemClock(),
-        committed=lambda: None,  # the service's relay polls its outbox
-    )
+    ledger = offline_ledger(database, hub)
     # Whoever can write to the database needs no approval; the facts say that the loader did it.
     target = Entries(ledger, Approvals(ledger, SqlApprovalStore(), Policy.one_person))
     for name, entries in read:

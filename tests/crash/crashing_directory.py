@@ -21,7 +21,6 @@ from runtime.access.tokens import issuer_of
 from runtime.clock import SystemClock
 from runtime.messaging.batches import BatchProcessor
 from runtime.messaging.metrics import MessagingMetrics
-from runtime.messaging.outbox.outbox import Outbox
 from runtime.messaging.rabbit.broker import RabbitBroker
 from runtime.messaging.replica import Replica
 from runtime.storage.database import Database
@@ -29,9 +28,7 @@ from services.directory import admission
 from services.directory.adapters.approvals import SqlApprovalStore
 from services.directory.adapters.register import SqlRegister
 from services.directory.adapters.request_proofs import SqlProofKeyStore
-from services.directory.adapters.sealing_keys import SqlSealingKeyStore
-from services.directory.adapters.service_index import SqlServiceIndex
-from services.directory.adapters.tables import MESSAGING, REVISIONS
+from services.directory.adapters.tables import REVISIONS
 from services.directory.domain.approval import Policy
 from services.directory.domain.client import Client
 from services.directory.domain.entry import Subject
@@ -39,7 +36,7 @@ from services.directory.domain.full_state import full_state, subjects_for
 from services.directory.domain.request_proof import public_proof_key
 from services.directory.handlers.approvals import Approvals
 from services.directory.handlers.entries import Entries
-from services.directory.handlers.ledger import Ledger
+from services.directory.offline import offline_ledger
 from tests.crash.crashing import Crashing, until
 from tests.messaging.consumer_harness import METADATA, REPLICA, TABLES
 from tests.processes import HUB
@@ -71,16 +68,7 @@ class CrashingDirectory(Crashing):
             environment={"KOPURO_TOKEN_SIGNING_KEY": str(self._key_file), "KOPURO_APPROVALS": "one-person"},
         )
         self._database = Database.open(f"sqlite:///{directory / 'directory.sqlite'}")
-        ledger = Ledger(
-            database=self._database,
-            register=SqlRegister(),
-            index=SqlServiceIndex(),
-            keys=SqlSealingKeyStore(),
-            outbox=Outbox(MESSAGING.outbox),
-            source="/kg/directory",
-            clock=SystemClock(),
-            committed=lambda: None,
-        )
+        ledger = offline_ledger(self._database, HUB)
         entries = Entries(ledger, Approvals(ledger, SqlApprovalStore(), Policy.one_person))
         entries.enter(
             type(osh := admission.organization(organization_record(), SystemClock().now())), [osh], by="load"

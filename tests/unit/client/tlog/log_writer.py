@@ -6,6 +6,7 @@ It computes roots by the recursive definition of RFC 6962 §2.1, and every tile 
 from __future__ import annotations
 
 import base64
+import copy
 import hashlib
 import hmac
 import json
@@ -255,6 +256,16 @@ def with_manifest(document: dict[str, Any]) -> dict[str, Any]:
     manifest = {"created_at": "2026-11-21T12:00:00.000000Z", "entries": len(body["entries"])}
     hashed = body if document["format"] == "kopuro-bundle/1" else {**body, "manifest": manifest}
     return {**body, "manifest": {**manifest, "sha256": hashlib.sha256(compact(hashed)).hexdigest()}}
+
+
+def changed_bundle(good: dict[str, Any], *steps: Any, value: Any) -> dict[str, Any]:
+    """Return the bundle with one value replaced and a matching manifest, as a forger would write it."""
+    document: Any = copy.deepcopy(good)
+    inner = document
+    for step in steps[:-1]:
+        inner = inner[step]
+    inner[steps[-1]] = value
+    return with_manifest(document)
 
 
 def compact(value: Any) -> bytes:

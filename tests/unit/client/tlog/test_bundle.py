@@ -3,6 +3,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from tests.unit.client.tlog.log_writer import (
     Key,
     Log,
     b64,
+    changed_bundle,
     compact,
     content,
     entries,
@@ -37,20 +39,11 @@ from tests.unit.client.tlog.log_writer import (
 POLICY = TrustPolicy.parse(policy_text())
 LOG_OF_TEN = Log(entries(10))
 GOOD = LOG_OF_TEN.bundle(opened={0: content(0), 3: content(3)})
+changed = partial(changed_bundle, GOOD)
 
 
 def verify(document: Any) -> Any:
     return Bundle.parse(document if isinstance(document, bytes) else compact(document)).verify(POLICY)
-
-
-def changed(*steps: Any, value: Any) -> dict[str, Any]:
-    """Return GOOD with one value replaced and a matching manifest, as a forger would write it."""
-    document: Any = copy.deepcopy(GOOD)
-    inner = document
-    for step in steps[:-1]:
-        inner = inner[step]
-    inner[steps[-1]] = value
-    return with_manifest(document)
 
 
 def test_bundle_verifies() -> None:

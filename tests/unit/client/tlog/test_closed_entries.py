@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import copy
+from functools import partial
 from typing import Any
 
 import pytest
@@ -22,6 +22,7 @@ from tests.unit.client.tlog.log_writer import (
     REFERRAL,
     Log,
     b64,
+    changed_bundle,
     closed_entry,
     compact,
     content,
@@ -38,19 +39,11 @@ from tests.unit.client.tlog.log_writer import (
 POLICY = TrustPolicy.parse(policy_text())
 MIXED = Log(mixed_entries(4, 6))
 GOOD = mixed_bundle(MIXED, opened=(0, 6))
+changed = partial(changed_bundle, GOOD)
 
 
 def verify(document: Any) -> Any:
     return Bundle.parse(compact(document)).verify(POLICY)
-
-
-def changed(*steps: Any, value: Any) -> dict[str, Any]:
-    document: Any = copy.deepcopy(GOOD)
-    inner = document
-    for step in steps[:-1]:
-        inner = inner[step]
-    inner[steps[-1]] = value
-    return with_manifest(document)
 
 
 def test_bundle_of_leaves_of_every_format_verifies() -> None:
