@@ -1,7 +1,4 @@
-"""The ports of the log: its storage, its publication, its witnesses.
-
-The reports use the log through this module only, so it also exports the values that the ports exchange.
-"""
+"""Entries and what is stored beside them."""
 
 from __future__ import annotations
 
@@ -12,51 +9,14 @@ from typing import Any, Protocol
 
 from sqlalchemy import Connection
 
-from contracts.errors import Unavailable
 from runtime.messaging.inbox import Identity
 from services.audit.log.domain.entry import Entry
-from services.audit.log.domain.facets import CONCERNED, RECORD, SEARCHED, Facet
+from services.audit.log.domain.facets import Facet
 from services.audit.log.domain.head import Head
-from services.audit.log.domain.leaf import fields_of, opened_head, referral_key
-from services.audit.log.domain.merkle import HashReader, Proof, Row, leaf_hash
-from services.audit.log.domain.note import Signature
-from services.audit.log.domain.prefix import Prefix
-from services.audit.log.domain.published import Published
+from services.audit.log.domain.leaf import fields_of
+from services.audit.log.domain.merkle import HashReader, Row
 from services.audit.log.domain.retention import Closing
 from services.audit.log.domain.search import Search
-
-__all__ = [
-    "CONCERNED",
-    "RECORD",
-    "SEARCHED",
-    "CheckRecord",
-    "Closures",
-    "Contents",
-    "Cosignature",
-    "DueReceipt",
-    "DueReceipts",
-    "Head",
-    "Log",
-    "LogPublication",
-    "NewEntry",
-    "OpenedLeaf",
-    "PartyLeaf",
-    "Proof",
-    "PublicationRecord",
-    "PublicationUnavailable",
-    "Published",
-    "PublishedTree",
-    "Search",
-    "StoredContent",
-    "StoredLeaf",
-    "Unfiled",
-    "VerifiedPrefix",
-    "WitnessUnreachable",
-    "Witnesses",
-    "leaf_hash",
-    "opened_head",
-    "referral_key",
-]
 
 
 # Not frozen: every append makes one, and a frozen one takes three times as long to make.
@@ -123,24 +83,6 @@ class PartyLeaf:
     leaf: bytes
     head: bytes | None
     organizations: tuple[str, ...]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Cosignature:
-    """The last cosignature of one witness. size: of the tree; time: by the witness's clock."""
-
-    witness: str
-    size: int
-    signature: Signature
-    time: dt.datetime
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class VerifiedPrefix:
-    """A prefix that was verified. time: when the verification began, or when it was complete."""
-
-    prefix: Prefix
-    time: dt.datetime
 
 
 class Log(Protocol):
@@ -321,97 +263,6 @@ class Closures(Protocol):
         ...
 
 
-class PublicationRecord(Protocol):
-    """Progress of the publication, in the database. Every method works inside the caller's transaction."""
-
-    def begin(self, transaction: Connection, size: int) -> None:
-        """Record that the first `size` entries need no receipts. Does nothing when a record exists."""
-        ...
-
-    def processed_size(self, transaction: Connection) -> int:
-        """Return the number of published entries whose receipts have been written."""
-        ...
-
-    def advance(self, transaction: Connection, size: int, *, from_size: int) -> bool:
-        """Advance the processed size if it is `from_size`; otherwise change nothing and return False."""
-        ...
-
-    def cosignatures(self, transaction: Connection) -> list[Cosignature]:
-        """Return the last cosignature of each witness that gave one."""
-        ...
-
-    def keep_cosignatures(self, transaction: Connection, cosignatures: Sequence[Cosignature]) -> None:
-        """Replace the last cosignatures of these witnesses."""
-        ...
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DueReceipt:
-    """Events of one author that are entries of every log of at least `size` entries.
-
-    author: the service; digests: SHA-256 of each event's bytes, 32 bytes each.
-    """
-
-    size: int
-    author: str
-    digests: Sequence[bytes]
-
-
-class DueReceipts(Protocol):
-    """The receipts that authors will get. Every method works inside the caller's transaction."""
-
-    def note(self, transaction: Connection, due: Sequence[DueReceipt]) -> None:
-        """Add receipts, in the transaction that appends the entries."""
-        ...
-
-    def are_due(self, transaction: Connection, size: int) -> bool:
-        """Return whether a published log of this size makes some of them due."""
-        ...
-
-    def take(self, transaction: Connection, size: int, limit: int) -> list[DueReceipt]:
-        """Delete and return the oldest receipts that are due, up to `limit`.
-
-        Of two concurrent transactions that commit, only one gets a receipt.
-        """
-        ...
-
-
-class CheckRecord(Protocol):
-    """Results of earlier log checks. Every method works inside the caller's transaction.
-
-    The record proves nothing by itself: `handlers.self_check` says how far it is used. Readers raise
-    ValueError for a malformed record.
-    """
-
-    def checked(self, transaction: Connection) -> VerifiedPrefix | None:
-        """Return the prefix that a start need not read again. Its time: when it had all been read."""
-        ...
-
-    def keep_checked(self, transaction: Connection, remembered: VerifiedPrefix) -> None:
-        """Replace the checked prefix."""
-        ...
-
-    def extend_checked(self, transaction: Connection, remembered: VerifiedPrefix) -> None:
-        """Replace the checked prefix only if there is one: a deleted record stays deleted."""
-        ...
-
-    def forget_checked(self, transaction: Connection) -> None:
-        """Delete the checked prefix, so that the next start reads everything."""
-        ...
-
-    def round(self, transaction: Connection) -> VerifiedPrefix | None:
-        """Return the progress of the current inspection round, and when it began."""
-        ...
-
-    def keep_round(self, transaction: Connection, remembered: VerifiedPrefix) -> None:
-        """Replace the progress of the round."""
-        ...
-
-    def forget_round(self, transaction: Connection) -> None:
-        """Delete the progress, so that the next round begins at the first entry."""
-        ...
-
-
 class Unfiled(Protocol):
     """Entries appended before facets and closures existed. Works inside the caller's transaction."""
 
@@ -421,77 +272,3 @@ class Unfiled(Protocol):
         Existing rows stay. An entry whose content has been erased gets none.
         """
         ...
-
-
-class LogPublication(Protocol):
-    """The public storage of the log: named contents in the layout of C2SP tlog-tiles.
-
-    Durability: what `put` or `swap` wrote survives `kill -9` and loss of power once it has returned. When it
-    raises, it may or may not have taken effect: callers read again and retry. Readers see a content whole or
-    not at all, even during a write.
-
-    Concurrency: any number of readers, one writing process at a time; `swap` replaces without comparing.
-
-    Raises PublicationUnavailable for every error of the underlying storage.
-    """
-
-    def read(self, path: str) -> bytes | None:
-        """Return the content at a path; None when there is none."""
-        ...
-
-    def put(self, contents: Sequence[tuple[str, bytes]]) -> None:
-        """Write contents that never change. Existing paths are left as they are."""
-        ...
-
-    def swap(self, path: str, content: bytes) -> None:
-        """Replace one content atomically."""
-        ...
-
-    def drop(self, folder: str) -> None:
-        """Remove everything below a folder. Need not be durable: callers repeat it."""
-        ...
-
-
-class PublishedTree(Protocol):
-    """The published log, for the reports."""
-
-    @property
-    def size(self) -> int:
-        """The number of published entries; 0 before the first checkpoint."""
-        ...
-
-    @property
-    def verifier_key(self) -> str:
-        """The log's public key, as signed notes write it."""
-        ...
-
-    def newest(self) -> Published:
-        """Return the published checkpoint. Raises Unavailable until the first one is published."""
-        ...
-
-    def covering(self, index: int) -> Published | None:
-        """Return the newest cosigned checkpoint that covers the entry, else the published one, else None."""
-        ...
-
-    def inclusion(self, index: int, size: int) -> Proof:
-        """Return the inclusion proof of entry `index` in the tree of `size` entries. Raises Defect."""
-        ...
-
-
-class Witnesses(Protocol):
-    """Client of witnesses over the network."""
-
-    def add_checkpoint(self, url: str, body: bytes) -> tuple[int, bytes]:
-        """POST to `<url>/add-checkpoint`; return status and body. Raises WitnessUnreachable.
-
-        Bounded in time and response size. Follows no redirects. May be called from several threads.
-        """
-        ...
-
-
-class PublicationUnavailable(Unavailable):
-    """The publication's storage is temporarily unavailable (disk full, bucket unreachable)."""
-
-
-class WitnessUnreachable(Unavailable):
-    """The witness sent no HTTP response in time."""
