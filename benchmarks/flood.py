@@ -1,4 +1,4 @@
-"""What one partner's flood does to another's reads: p50 and p99 of the reads alone and during each flood.
+"""The p50 and p99 of one partner's reads, alone and during each flood of another partner.
 
 The attacker runs in a process of its own, so that it shares nothing with the reader but the machine.
 """

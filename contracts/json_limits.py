@@ -1,4 +1,4 @@
-"""Limits on JSON that somebody else wrote, cheap enough to check before anything else.
+"""Limits on untrusted JSON, cheap enough to check before it is parsed or validated.
 
 `orjson` parses a megabyte in milliseconds, but what follows (validation, error lists) costs microseconds and
 hundreds of bytes for each value. So the bytes bound what is parsed, and the values what is validated.

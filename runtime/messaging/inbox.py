@@ -34,7 +34,7 @@ _ENTER = SqlStatement(
 
 
 class Identity(NamedTuple):
-    """What identifies an event: its source and its id (CloudEvents 1.0, "id": unique for each source).
+    """The identity of an event: its source and its id (CloudEvents 1.0, "id": unique for each source).
 
     The id alone would let one author take another author's id and so keep its event from taking effect.
     """

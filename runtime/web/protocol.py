@@ -223,7 +223,7 @@ class _Output:
         except eventlet.Timeout as fault:
             if fault is not timeout:
                 raise
-            # What is left in the file's buffer cannot be sent later either.
+            # The rest of the file's buffer cannot be sent later either.
             greenio.shutdown_safe(self._connection)
             raise TimeoutError from None
         finally:

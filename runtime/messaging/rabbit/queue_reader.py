@@ -71,7 +71,7 @@ class RabbitQueueReader:
         try:
             self._unbound = self._management.missing(replace(topology, bindings=tuple(bindings)))
         except BrokerUnavailable as error:
-            # What is known stays known: nothing else depends on the management API.
+            # The last known bindings stay: nothing else depends on the management API.
             if self._answers:
                 _log.warning("bindings cannot be compared", extra={"reason": str(error)})
             self._answers = False

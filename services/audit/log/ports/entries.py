@@ -55,7 +55,7 @@ class StoredLeaf:
 
     @property
     def fields(self) -> dict[str, Any]:
-        """What the entry says (`domain.leaf.fields_of`). Raises ValueError unless the head is the leaf's."""
+        """The entry's fields (`domain.leaf.fields_of`). Raises ValueError unless the head is the leaf's."""
         return fields_of(self.leaf, self.head)
 
 
@@ -71,7 +71,7 @@ class OpenedLeaf:
 
     @property
     def fields(self) -> dict[str, Any]:
-        """What the entry says (`domain.leaf.fields_of`). Raises ValueError unless the head is the leaf's."""
+        """The entry's fields (`domain.leaf.fields_of`). Raises ValueError unless the head is the leaf's."""
         return fields_of(self.leaf, self.head)
 
 
