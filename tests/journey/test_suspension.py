@@ -13,6 +13,7 @@ from kopuro_client import RefusedError
 from sandbox.demo.participants import Participant
 from tests.journey.running_hub import RunningHub
 from tests.journey.waiting import until
+from tests.threats.readmission import readmitted_after
 
 # From the operator's change until the next offer and the notice to the coordinators.
 SECONDS = 5.0
@@ -34,11 +35,12 @@ def change_vetting(hub: RunningHub, organization: str, vetting: str) -> None:
 @contextmanager
 def suspended(hub: RunningHub, organization: str) -> Iterator[float]:
     """Suspend the organisation for the block; yield the monotonic time of the change."""
-    change_vetting(hub, organization, "suspended")
-    try:
-        yield time.monotonic()
-    finally:
-        change_vetting(hub, organization, "vetted")
+    with readmitted_after(hub, organization):
+        change_vetting(hub, organization, "suspended")
+        try:
+            yield time.monotonic()
+        finally:
+            change_vetting(hub, organization, "vetted")
 
 
 def told_to_coordinators(hub: RunningHub, fact: str, referral_id: str, within: float) -> Mapping[str, Any]:

@@ -17,6 +17,7 @@ from tests.journey.traces import traces
 from tests.journey.waiting import until
 from tests.support.partners import ask_for_token
 from tests.threats.guarded_hub import ask, guarded_hub, notice, on_record, read_own
+from tests.threats.readmission import readmitted_after
 
 VICTIM = "kg.osh-legal-aid"
 OPERATOR = "kg.operator"
@@ -138,16 +139,17 @@ def test_role_is_neither_granted_to_a_shadow_nor_added_to_the_own(hub: RunningHu
 
 
 def test_lone_suspension_and_revocation_carry_the_operators_name(hub: RunningHub) -> None:
-    path = f"/v1/organizations/{VICTIM}"
-    record = ask(hub, "operator", "GET", path).json()
-    suspended = ask(hub, "operator", "PUT", path, json={**record, "vetting": "suspended"})
-    assert suspended.status_code == 200
-    assert on_record(hub, "organization.changed", OPERATOR, VICTIM) >= 1
-    readmission = ask(hub, "operator", "PUT", path, json={**suspended.json(), "vetting": "vetted"})
-    request = requested(hub, readmission, "vetting")
-    granted = ask(hub, "second-operator", "POST", f"/v1/approvals/{request['id']}/approve")
-    assert granted.json()["state"] == "granted"
-    assert ask(hub, "operator", "GET", path).json()["vetting"] == "vetted"
+    with readmitted_after(hub, VICTIM):
+        path = f"/v1/organizations/{VICTIM}"
+        record = ask(hub, "operator", "GET", path).json()
+        suspended = ask(hub, "operator", "PUT", path, json={**record, "vetting": "suspended"})
+        assert suspended.status_code == 200
+        assert on_record(hub, "organization.changed", OPERATOR, VICTIM) >= 1
+        readmission = ask(hub, "operator", "PUT", path, json={**suspended.json(), "vetting": "vetted"})
+        request = requested(hub, readmission, "vetting")
+        granted = ask(hub, "second-operator", "POST", f"/v1/approvals/{request['id']}/approve")
+        assert granted.json()["state"] == "granted"
+        assert ask(hub, "operator", "GET", path).json()["vetting"] == "vetted"
 
 
 def test_two_operators_together_replace_a_key_but_its_owner_is_told_and_releases_pause(

@@ -15,10 +15,10 @@ from kopuro_client import RefusedError
 from tests.journey.running_hub import RunningHub
 from tests.journey.waiting import until
 from tests.support.partners import ask_for_token
-from tests.threats.doors import Door, doors_of
+from tests.threats.doors import doors_of
 from tests.threats.operator import changed_record
+from tests.threats.readmission import SECONDS, readmitted_after, refuses
 
-SECONDS = 5.0
 MEMBER = "kg.second-harvest"
 EXCLUSIONS: Mapping[str, Mapping[str, Any]] = {
     "suspended": {"vetting": "suspended"},
@@ -51,18 +51,11 @@ def end_of_mailbox(hub: RunningHub, token: str) -> str | None:
 @contextmanager
 def excluded(hub: RunningHub, organization: str, exclusion: str) -> Iterator[None]:
     """Exclude an organisation for the block, and return when every service admits it again."""
-    token = hub.token(organization)
-    admitted = [
-        door for door in doors_of("partner") if door.method == "GET" and not refuses(door, hub, token)
-    ]
-    assert {door.service for door in admitted} == {door.service for door in doors_of("partner")}
-    with changed_record(hub, organization, **EXCLUSIONS[exclusion]):
+    with (
+        readmitted_after(hub, organization),
+        changed_record(hub, organization, **EXCLUSIONS[exclusion]),
+    ):
         yield
-    until(lambda: not any(refuses(door, hub, token) for door in admitted), "the readmission", within=SECONDS)
-
-
-def refuses(door: Door, hub: RunningHub, token: str) -> bool:
-    return door.refusal(hub, token) == (403, "forbidden")
 
 
 @exclusions
