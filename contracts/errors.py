@@ -76,6 +76,15 @@ def _segment(part: str | int) -> str:
     return str(part)[:_LONGEST_SEGMENT].replace("~", "~0").replace("/", "~1")
 
 
+def drop_frames(error: BaseException) -> None:
+    """Drop the error's traceback, cause and context. Call it before an error is kept, or when it is answered.
+
+    A traceback holds the frames of its callers too, and with them whole request bodies. If one of them holds
+    the error, reference counting frees none of it, and the collector counts a body of 8 MiB as one object.
+    """
+    error.__traceback__ = error.__context__ = error.__cause__ = None
+
+
 class KopuroError(Exception):
     """The base class of every error that crosses a package boundary."""
 

@@ -33,7 +33,7 @@ from marshmallow.validate import Length, Range, Validator
 from contracts import moments
 from contracts.canonical import EXACT_INTEGER, JsonObject, Text
 from contracts.checked_reader import Undecided, checked_reader
-from contracts.errors import PointerError, Refused, pointer
+from contracts.errors import PointerError, Refused, drop_frames, pointer
 from contracts.field_errors import RECORD, field_messages, with_sentences
 
 R = TypeVar("R")
@@ -82,6 +82,7 @@ def load(
                 record = _schema(typing.cast(Hashable, cls)).load(data)  # type: ignore[arg-type]
     except ValidationError as error:
         errors = pointer_errors(error.normalized_messages())  # type: ignore[no-untyped-call]
+        drop_frames(error)  # marshmallow's frame has the error in a variable
         places = ", ".join(e.pointer or "the body" for e in errors[:3])
         more = f" and {len(errors) - 3} more" if len(errors) > 3 else ""
         raise Refused(slug, f"Correct {places}{more}.", errors=errors) from None
@@ -132,22 +133,22 @@ def aware(moment: dt.datetime) -> dt.datetime:
 def pointer_errors(messages: Mapping[Any, Any]) -> list[PointerError]:
     """Return marshmallow's nested messages with RFC 6901 pointers, sorted; at most MOST_ERRORS."""
     found: list[PointerError] = []
-
-    def walk(node: Any, path: tuple[str, ...]) -> None:
-        if len(found) == MOST_ERRORS:
-            return
-        if isinstance(node, Mapping):
-            for key, child in node.items():
-                # marshmallow's key for errors of the whole record is not a member of the partner's JSON
-                walk(child, path if key == "_schema" else (*path, str(key)))
-        elif isinstance(node, list):
-            for sentence in node:
-                walk(sentence, path)
-        else:
-            found.append(PointerError(pointer=pointer(path)[:200], detail=str(node)))
-
-    walk(messages, ())
+    _collect(messages, (), found)
     return sorted(found, key=lambda e: e.pointer)
+
+
+def _collect(node: Any, path: tuple[str, ...], found: list[PointerError]) -> None:
+    if len(found) == MOST_ERRORS:
+        return
+    if isinstance(node, Mapping):
+        for key, child in node.items():
+            # marshmallow's key for errors of the whole record is not a member of the partner's JSON
+            _collect(child, path if key == "_schema" else (*path, str(key)), found)
+    elif isinstance(node, list):
+        for sentence in node:
+            _collect(sentence, path, found)
+    else:
+        found.append(PointerError(pointer=pointer(path)[:200], detail=str(node)))
 
 
 _SIMPLE = frozenset({str, int, bool, float, type(None)})

@@ -10,7 +10,7 @@ import kombu.exceptions
 import orjson
 import sqlalchemy.exc
 
-from contracts.errors import Refused, Unavailable, problem
+from contracts.errors import Refused, Unavailable, drop_frames, problem
 from runtime.telemetry import trace
 from runtime.web.response import Response
 
@@ -40,7 +40,17 @@ _CHALLENGES: Final = {
 
 
 def response_for(exception: Exception) -> Response:
-    """Return the response to a request that raised `exception`. Logs server faults, never content."""
+    """Return the response to a request that raised `exception`. Logs server faults, never content.
+
+    The exception keeps neither its traceback nor its cause: a frame in it may hold the exception.
+    """
+    try:
+        return _response_for(exception)
+    finally:
+        drop_frames(exception)
+
+
+def _response_for(exception: Exception) -> Response:
     if isinstance(exception, Refused):
         return _refused(exception)
     if isinstance(exception, Unavailable):

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from contracts.codes import ReferralStatus
 from contracts.envelope import Envelope
-from contracts.errors import KopuroError, Refused, Unavailable
+from contracts.errors import KopuroError, Refused, Unavailable, drop_frames
 from contracts.facts import OfferOpened
 from contracts.idempotency_key import KEYS_KEPT
 from contracts.queries import OfferQuery, PartyQuery, ReferralListQuery, ReferralQuery
@@ -157,6 +157,7 @@ class IntakeHandlers:
             except Unavailable as error:
                 if not results:
                     raise
+                drop_frames(error)
                 results += [error] * (len(admissions) - len(results))
                 break
         return results

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from contracts.envelope import Event
-from contracts.errors import KopuroError
+from contracts.errors import KopuroError, drop_frames
 from contracts.facts import Fact
 from contracts.idempotency_key import MAXIMUM_KEY, require_well_formed
 from contracts.records import canonical
@@ -91,6 +91,9 @@ class Refusal:
 
     error: KopuroError
     claim: Claim | None
+
+    def __post_init__(self) -> None:
+        drop_frames(self.error)
 
 
 Prepared = Admission | Refusal

@@ -62,3 +62,13 @@ def test_other_exception_becomes_500_with_reference_only() -> None:
 
 def test_method_not_allowed_lists_allowed_methods() -> None:
     assert method_not_allowed(["PUT", "GET"]).headers["Allow"] == "GET, PUT"
+
+
+@pytest.mark.parametrize(
+    "error", [Refused("not-found", "Nothing."), Unavailable("Later."), RuntimeError(PERSON)], ids=repr
+)
+def test_answered_exception_keeps_no_frame(error: Exception) -> None:
+    with pytest.raises(type(error)) as raised:
+        raise error from ValueError()
+    response_for(raised.value)
+    assert (error.__traceback__, error.__cause__, error.__context__) == (None, None, None)
