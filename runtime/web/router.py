@@ -11,7 +11,7 @@ from http import HTTPStatus
 from typing import Any, Final, Protocol
 
 from werkzeug.exceptions import MethodNotAllowed, NotFound
-from werkzeug.routing import Map, RequestRedirect, Rule
+from werkzeug.routing import Map, RequestRedirect, Rule, UnicodeConverter
 
 from contracts.errors import Refused
 from runtime.access.caller_limits import CallerLimits, Share
@@ -21,7 +21,7 @@ from runtime.telemetry import trace
 from runtime.telemetry.metrics import HttpMetrics
 from runtime.web import problems
 from runtime.web.body import announces_more_than, read_body
-from runtime.web.path import decode_path
+from runtime.web.path import ID_FORMS, decode_path, id_forms_of, require_id_forms, template_of
 from runtime.web.protocol import close_after_response
 from runtime.web.request import Request, parse_parameters, require_known
 from runtime.web.response import Response
@@ -47,7 +47,7 @@ class Route:
     """
 
     method: str
-    url: str  # werkzeug's template: `/v1/referrals/<id>`
+    url: str  # with the form of each id: `/v1/referrals/<uuid:id>`
     roles: frozenset[str] | None
     limit: int
     handle_request: RequestHandler
@@ -55,6 +55,11 @@ class Route:
     takes_key: bool = False
     open_to_excluded: bool = False
     share: Share | None = None  # None: reads or changes, by the method
+
+    @property
+    def template(self) -> str:
+        """Return the URL as metrics and recorded reads name it: `/v1/referrals/<id>`."""
+        return template_of(self.url)
 
     @property
     def counted_in(self) -> Share:
@@ -71,10 +76,19 @@ class Router:
         gate: Gate,
         metrics: HttpMetrics,
     ) -> None:
-        # Each path has one spelling: slashes are not merged, and nothing redirects.
+        # Each path has one spelling: slashes are not merged, and nothing redirects. Any text
+        # matches an id here; its form is checked after the token: without one, every id gets a 401.
         url_map = Map(
-            (Rule(route.url, methods=[route.method], endpoint=route) for route in routes),
+            (
+                Rule(
+                    route.url,
+                    methods=[route.method],
+                    endpoint=(route, route.template, id_forms_of(route.url)),
+                )
+                for route in routes
+            ),
             merge_slashes=False,
+            converters=dict.fromkeys(ID_FORMS, UnicodeConverter),
         )
         self._adapter = url_map.bind("")
         self._gate = gate
@@ -103,9 +117,9 @@ class Router:
         body_read = reading = False
         try:
             path = decode_path(environ["RAW_PATH_INFO"])
-            route, values = self._adapter.match(path, environ["REQUEST_METHOD"])
-            template = route.url
+            (route, template, id_forms), values = self._adapter.match(path, environ["REQUEST_METHOD"])
             caller = self._caller(environ, route)
+            require_id_forms(values, id_forms)
             query = parse_parameters(environ.get("QUERY_STRING", ""))
             require_known(query, route.query)
             _refuse_unsupported_key(environ, route)
@@ -116,7 +130,7 @@ class Router:
                 body_read = True
                 request = Request(
                     method=route.method,
-                    route=route.url,
+                    route=template,
                     path_params=values,
                     query_params=query,
                     headers=_headers(environ),
