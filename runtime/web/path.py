@@ -55,7 +55,7 @@ def template_of(url: str) -> str:
 
 
 def id_forms_of(url: str) -> tuple[tuple[str, IdForm], ...]:
-    """Return the name and form of each id in a route's URL. Raises ValueError for an id without a known form."""
+    """Return the name and form of each id in a route's URL. Raises ValueError for an unknown form."""
     forms = []
     for variable in _VARIABLE.finditer(url):
         form = variable["form"]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
-from http import HTTPStatus
+from http import HTTPMethod, HTTPStatus
 from typing import Any, Final, Protocol
 
 from werkzeug.exceptions import MethodNotAllowed, NotFound
@@ -28,6 +28,7 @@ from runtime.web.response import Response
 
 _STATUS_LINES: Final = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 _NO_ROUTE: Final = "(none)"
+_METHODS: Final = frozenset(HTTPMethod)
 _UNREAD_TOLERATED: Final = 64 * 1024  # a refused body up to this size is read to keep the connection
 
 
@@ -116,6 +117,7 @@ class Router:
         template = _NO_ROUTE
         body_read = reading = False
         try:
+            _require_implemented(environ["REQUEST_METHOD"])
             path = decode_path(environ["RAW_PATH_INFO"])
             (route, template, id_forms), values = self._adapter.match(path, environ["REQUEST_METHOD"])
             caller = self._caller(environ, route)
@@ -146,7 +148,9 @@ class Router:
         except Exception as fault:  # noqa: BLE001 - every fault has a response
             response = problems.response_for(fault)
         # After a partly read body, the start of the next request is unknown.
-        if reading or (not body_read and announces_more_than(environ, _UNREAD_TOLERATED)):
+        # A client that waits for 100 (Continue) sends the body or the next request: which one is unknown too.
+        tolerated = 0 if "HTTP_EXPECT" in environ else _UNREAD_TOLERATED
+        if reading or (not body_read and announces_more_than(environ, tolerated)):
             close_after_response(environ)
         return template, response
 
@@ -159,6 +163,15 @@ class Router:
         return self._gate.admit(
             environ.get("HTTP_AUTHORIZATION"), route.roles, open_to_excluded=route.open_to_excluded
         )
+
+
+def _require_implemented(method: str) -> None:
+    """Raise Refused for a method that no resource can have.
+
+    RFC 9110 §9.1: methods are case-sensitive, so `get` is not GET; the router itself would accept it.
+    """
+    if method not in _METHODS:
+        raise Refused("method-not-implemented", "Use a registered method in upper case, such as GET.")
 
 
 def _refuse_unsupported_key(environ: dict[str, Any], route: Route) -> None:
