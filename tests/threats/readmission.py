@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from tests.journey.running_hub import RunningHub
 from tests.journey.waiting import until
-from tests.threats.doors import GuardedResource, resources_for
+from tests.threats.guarded_resources import GuardedResource, resources_for
 
 SECONDS = 5.0
 

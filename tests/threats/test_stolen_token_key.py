@@ -21,8 +21,8 @@ from tests.journey.running_hub import RunningHub
 from tests.journey.waiting import until
 from tests.support.resource_paths import path_of
 from tests.support.signed_requests import send
-from tests.threats.doors import GuardedResource, guarded_resources, resources_for
 from tests.threats.guarded_hub import ask, guarded_hub, read_own
+from tests.threats.guarded_resources import GuardedResource, guarded_resources, resources_for
 
 pytestmark = pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
 
@@ -127,7 +127,7 @@ def test_refused_forgery_is_on_record_with_its_client_and_token_id(hub: RunningH
 def test_token_in_the_name_of_a_live_client_is_admitted_until_the_key_is_replaced(
     hub: RunningHub, thief: Thief
 ) -> None:
-    """What cannot be prevented: the key's holder is the issuer. `docs/security.md` says so."""
+    """The holder of the token key issues valid tokens (docs/security.md); nothing prevents that."""
     token = thief.token(MEMBER, "partner", client_id=MEMBER)
     (resource,) = [resource for resource in resources_for("partner") if resource.url == "/v1/mailbox"]
     assert resource.ask(hub, token).status_code == 200

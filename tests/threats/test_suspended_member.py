@@ -15,7 +15,7 @@ from kopuro_client import RefusedError
 from tests.journey.running_hub import RunningHub
 from tests.journey.waiting import until
 from tests.support.partners import ask_for_token
-from tests.threats.doors import resources_for
+from tests.threats.guarded_resources import resources_for
 from tests.threats.operator import changed_record
 from tests.threats.readmission import SECONDS, readmitted_after, refuses
 

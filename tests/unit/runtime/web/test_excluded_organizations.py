@@ -22,7 +22,7 @@ from runtime.web.protocol import CONNECTION
 from runtime.web.request import Request
 from runtime.web.response import Response
 from runtime.web.router import Route, Router
-from tests.threats.doors import guarded_resources, routes
+from tests.threats.guarded_resources import guarded_resources, routes
 
 pytestmark = pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
 

@@ -25,7 +25,7 @@ from runtime.web.request import Request
 from runtime.web.response import Response
 from runtime.web.router import Route, Router
 from tests.support.resource_paths import SAMPLE_IDS, path_of
-from tests.threats.doors import routes
+from tests.threats.guarded_resources import routes
 
 PROBLEM: Final = "urn:kopuro:problem:"
 WITH_IDS: Final = [route for route in routes() if id_forms_of(route.url)]
