@@ -56,7 +56,7 @@ class Platform:
         return [
             ("topology", self.messenger.topology_alarm),
             ("messages", self.messenger.stalled_loops.alarm),
-            ("parked", self.messenger.parked.alarm),
+            ("parked", self.messenger.dead_letter_counts.alarm),
             ("receipts", self.messenger.unreceipted.alarm),
             ("database", self.database.alarm),
             ("clocks", self.messenger.clocks.alarm),

@@ -50,8 +50,9 @@ def resource(
     reads: Reads | None = None,
     share: Share | None = None,
 ) -> Callable[[Method[S]], Method[S]]:
-    """Make the decorated method handle `method` on `url` (a werkzeug template, `/v1/things/<id>`).
+    """Make the decorated method handle `method` on `url` (`/v1/things/<uuid:id>`).
 
+    url: states the form of each id (`runtime/web/path.py`); an id of another form is refused with 404.
     roles: the caller's token must have one of them; None makes the resource public.
     limit: the largest body in bytes; a larger one is refused with 413.
     query: the permitted query parameters; any other is refused with 400 and its name.

@@ -18,13 +18,13 @@ from runtime.clock import Clock
 from runtime.messaging.authors import Authors
 from runtime.messaging.batches import BatchHandler, BatchProcessor, Identified
 from runtime.messaging.clocks import Clocks
+from runtime.messaging.dead_letter_counts import DeadLetterCounts
 from runtime.messaging.inbox import KEPT, Deduplicator, Inbox, NoDeduplication
 from runtime.messaging.metrics import MessagingMetrics
 from runtime.messaging.outbox.outbox import Outbox
 from runtime.messaging.outbox.receipt_watch import ReceiptWatch
 from runtime.messaging.outbox.relay import Relay
 from runtime.messaging.outbox.wave_signer import WaveSigner
-from runtime.messaging.parked_counts import ParkedCounts
 from runtime.messaging.ports import Broker
 from runtime.messaging.replica import Replica, ReplicaRecord, ReplicaView
 from runtime.messaging.signatures.identity import HubIdentity
@@ -81,7 +81,7 @@ class Messenger:
         self.stalled_loops = StalledLoops()
         self._metrics.paused_seconds.set_function(self.stalled_loops.longest)
         reader = broker.queue_reader()  # the loop that watches the broker shares it with the counts
-        self.parked = ParkedCounts(reader, self._metrics.parked)
+        self.dead_letter_counts = DeadLetterCounts(reader, self._metrics.dead_letters)
         self._watch = TopologyWatch(reader, topology, lacking=self._metrics.lacking)
         self._authors = authors
         self.clocks = Clocks()
@@ -233,9 +233,9 @@ class Messenger:
         while not self._stopping.is_set():
             self._watch.look()
             if self._watch.is_complete:
-                self.parked.look(consumers)
+                self.dead_letter_counts.refresh(consumers)
             self._stopping.wait(PARKED_SECONDS if self._watch.is_complete else WAIT_SECONDS)
-        self.parked.close()
+        self.dead_letter_counts.close()
 
     def _forget(self, transaction: Connection, limit: int) -> int:
         return self._inbox.forget_before(transaction, self._clock.now() - KEPT, limit)

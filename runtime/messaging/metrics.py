@@ -22,7 +22,7 @@ class MessagingMetrics:
             buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500),
             registry=registry,
         )
-        self.parked = Gauge(
+        self.dead_letters = Gauge(
             "kopuro_messages_parked",
             "Messages in the consumer's dead-letter queue",
             ("consumer",),

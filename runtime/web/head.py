@@ -19,17 +19,21 @@ from contracts.errors import Refused
 LONGEST_LINE: Final = 8192  # bytes, including the request line
 LARGEST_HEAD: Final = 64 * 1024
 MOST_HEADERS: Final = 100
+_CONTINUE: Final = "100-continue"
 
 _TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+# A host and a port (RFC 3986 §3.2.2, §3.2.3); RFC 9110 §4.2.4 makes the user information before it an error.
+_AUTHORITY: Final = rb"(?:\[[0-9A-Fa-f:.]+\]|(?:[A-Za-z0-9\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2})+)(?::[0-9]*)?"
 _REQUEST_LINE: Final = re.compile(
     rb"(" + _TOKEN + rb") "
-    rb"(?:[Hh][Tt][Tt][Pp][Ss]?://[^/?#\x00-\x20\x7f-\xff]+(?=/))?"  # absolute-form, from a proxy (§3.2.2)
+    rb"(?:[Hh][Tt][Tt][Pp][Ss]?://" + _AUTHORITY + rb"(?=/))?"  # absolute-form, from a proxy (§3.2.2)
     rb"(/[!$-;=?-~]*|\*) "
     rb"HTTP/([0-9])\.([0-9])\r\n"
 )
 # White space around the value is stripped afterwards. A pattern that does it takes quadratic time.
 _HEADER_LINE: Final = re.compile(rb"(" + _TOKEN + rb"):([\t\x20-\x7e\x80-\xff]*)\r\n")
 _LENGTH: Final = re.compile(r"[0-9]{1,18}")
+_HOST: Final = re.compile(_AUTHORITY.decode("ascii"))
 
 # A repeated one makes the framing or the host ambiguous.
 _FRAMING: Final = frozenset({"host", "content-length", "transfer-encoding"})
@@ -44,10 +48,14 @@ _SINGLE: Final = frozenset(
         "if-match",
         "if-none-match",
         "if-range",
+        "kopuro-proof",
         "range",
         "traceparent",
     }
 )
+# The headers that a resource or the parser reads. Names with an underscore are dropped (see `environment`):
+# without a refusal, the sender of `Idempotency_Key` would rely on a header that has no effect.
+_READ: Final = _FRAMING | _SINGLE | {"accept-encoding"}
 
 
 class BadHead(Refused):
@@ -69,6 +77,14 @@ class Head:
     headers: Mapping[str, str]
     length: int | None
     http_1_1: bool
+
+    @property
+    def waits_to_continue(self) -> bool:
+        """Return whether the client may wait for 100 (Continue) before it sends the body.
+
+        RFC 9110 §10.1.1: the expectation of an HTTP/1.0 client is ignored.
+        """
+        return self.http_1_1 and self.length != 0 and self.headers.get("expect", "").lower() == _CONTINUE
 
     @property
     def keeps_alive(self) -> bool:
@@ -106,8 +122,9 @@ def read_head(readline: Callable[[int], bytes]) -> Head | None:
         if not line.endswith(b"\n"):
             return None
         _add(headers, line)
-    if http_1_1 and "host" not in headers:
-        raise _malformed("The request has no Host header.")
+    _check_host(headers.get("host"), http_1_1=http_1_1)
+    if http_1_1 and headers.get("expect", "").lower() not in ("", _CONTINUE):
+        raise BadHead("expectation-failed", f"The only supported expectation is {_CONTINUE}.")
     return Head(method, target, headers, _length(headers, http_1_1=http_1_1), http_1_1)
 
 
@@ -126,6 +143,8 @@ def _add(headers: dict[str, str], line: bytes) -> None:
     if match is None:
         raise _malformed("Each header line must be a name, a colon and a value, and end with CRLF.")
     name = match[1].decode("ascii").lower()
+    if "_" in name and (meant := name.replace("_", "-")) in _READ:
+        raise BadHead("misspelt-header", f"Spell the header {meant} with a hyphen.")
     value = match[2].strip(b" \t").decode("latin-1")
     if name not in headers:
         headers[name] = value
@@ -135,6 +154,15 @@ def _add(headers: dict[str, str], line: bytes) -> None:
         raise BadHead("duplicate-header", f"The header {name} appears more than once.")
     else:
         headers[name] += f", {value}"  # RFC 9110 §5.3
+
+
+def _check_host(host: str | None, *, http_1_1: bool) -> None:
+    """Raise BadHead for a missing or malformed host (RFC 9112 §3.2). An empty one is allowed there."""
+    if host is None:
+        if http_1_1:
+            raise _malformed("The request has no Host header.")
+    elif host and _HOST.fullmatch(host) is None:
+        raise _malformed("The Host header must be a host name or an address, with or without a port.")
 
 
 def _length(headers: Mapping[str, str], *, http_1_1: bool) -> int | None:
@@ -159,7 +187,8 @@ def _malformed(detail: str) -> BadHead:
 def environment(head: Head) -> dict[str, Any]:
     """Return the head as a WSGI environ (PEP 3333).
 
-    Omits header names with an underscore: WSGI cannot tell them from names with a hyphen.
+    Omits header names with an underscore: WSGI cannot tell them from names with a hyphen. HTTP_EXPECT is
+    present only if the client may wait for 100 (Continue).
     """
     path, _, query = head.target.partition("?")
     environ: dict[str, Any] = {
@@ -172,6 +201,8 @@ def environment(head: Head) -> dict[str, Any]:
         "CONTENT_LENGTH": "" if head.length is None else str(head.length),
     }
     for name, value in head.headers.items():
-        if "_" not in name and name not in ("content-type", "content-length"):
+        if "_" not in name and name not in ("content-type", "content-length", "expect"):
             environ["HTTP_" + name.replace("-", "_").upper()] = value
+    if head.waits_to_continue:
+        environ["HTTP_EXPECT"] = _CONTINUE
     return environ

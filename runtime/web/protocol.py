@@ -96,7 +96,7 @@ class Protocol(wsgi.HttpProtocol):  # type: ignore[misc]  # eventlet publishes n
             self.rfile,
             head.length,
             self.connection,
-            wfile=self.wfile if head.headers.get("expect", "").lower() == "100-continue" else None,
+            wfile=self.wfile if head.waits_to_continue else None,
             wfile_line=b"HTTP/1.1 100 Continue\r\n",
             chunked_input=head.length is None,
         )

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
-from http import HTTPStatus
+from http import HTTPMethod, HTTPStatus
 from typing import Any, Final, Protocol
 
 from werkzeug.exceptions import MethodNotAllowed, NotFound
-from werkzeug.routing import Map, RequestRedirect, Rule
+from werkzeug.routing import Map, RequestRedirect, Rule, UnicodeConverter
 
 from contracts.errors import Refused
 from runtime.access.caller_limits import CallerLimits, Share
@@ -21,13 +21,14 @@ from runtime.telemetry import trace
 from runtime.telemetry.metrics import HttpMetrics
 from runtime.web import problems
 from runtime.web.body import announces_more_than, read_body
-from runtime.web.path import decode_path
+from runtime.web.path import ID_FORMS, decode_path, id_forms_of, require_id_forms, template_of
 from runtime.web.protocol import close_after_response
 from runtime.web.request import Request, parse_parameters, require_known
 from runtime.web.response import Response
 
 _STATUS_LINES: Final = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 _NO_ROUTE: Final = "(none)"
+_METHODS: Final = frozenset(HTTPMethod)
 _UNREAD_TOLERATED: Final = 64 * 1024  # a refused body up to this size is read to keep the connection
 
 
@@ -47,7 +48,7 @@ class Route:
     """
 
     method: str
-    url: str  # werkzeug's template: `/v1/referrals/<id>`
+    url: str  # with the form of each id: `/v1/referrals/<uuid:id>`
     roles: frozenset[str] | None
     limit: int
     handle_request: RequestHandler
@@ -55,6 +56,11 @@ class Route:
     takes_key: bool = False
     open_to_excluded: bool = False
     share: Share | None = None  # None: reads or changes, by the method
+
+    @property
+    def template(self) -> str:
+        """Return the URL as metrics and recorded reads name it: `/v1/referrals/<id>`."""
+        return template_of(self.url)
 
     @property
     def counted_in(self) -> Share:
@@ -71,10 +77,19 @@ class Router:
         gate: Gate,
         metrics: HttpMetrics,
     ) -> None:
-        # Each path has one spelling: slashes are not merged, and nothing redirects.
+        # Each path has one spelling: slashes are not merged, and nothing redirects. Any text
+        # matches an id here; its form is checked after the token: without one, every id gets a 401.
         url_map = Map(
-            (Rule(route.url, methods=[route.method], endpoint=route) for route in routes),
+            (
+                Rule(
+                    route.url,
+                    methods=[route.method],
+                    endpoint=(route, route.template, id_forms_of(route.url)),
+                )
+                for route in routes
+            ),
             merge_slashes=False,
+            converters=dict.fromkeys(ID_FORMS, UnicodeConverter),
         )
         self._adapter = url_map.bind("")
         self._gate = gate
@@ -102,10 +117,11 @@ class Router:
         template = _NO_ROUTE
         body_read = reading = False
         try:
+            _require_implemented(environ["REQUEST_METHOD"])
             path = decode_path(environ["RAW_PATH_INFO"])
-            route, values = self._adapter.match(path, environ["REQUEST_METHOD"])
-            template = route.url
+            (route, template, id_forms), values = self._adapter.match(path, environ["REQUEST_METHOD"])
             caller = self._caller(environ, route)
+            require_id_forms(values, id_forms)
             query = parse_parameters(environ.get("QUERY_STRING", ""))
             require_known(query, route.query)
             _refuse_unsupported_key(environ, route)
@@ -116,7 +132,7 @@ class Router:
                 body_read = True
                 request = Request(
                     method=route.method,
-                    route=route.url,
+                    route=template,
                     path_params=values,
                     query_params=query,
                     headers=_headers(environ),
@@ -132,7 +148,9 @@ class Router:
         except Exception as fault:  # noqa: BLE001 - every fault has a response
             response = problems.response_for(fault)
         # After a partly read body, the start of the next request is unknown.
-        if reading or (not body_read and announces_more_than(environ, _UNREAD_TOLERATED)):
+        # A client that waits for 100 (Continue) sends the body or the next request: which one is unknown too.
+        tolerated = 0 if "HTTP_EXPECT" in environ else _UNREAD_TOLERATED
+        if reading or (not body_read and announces_more_than(environ, tolerated)):
             close_after_response(environ)
         return template, response
 
@@ -145,6 +163,15 @@ class Router:
         return self._gate.admit(
             environ.get("HTTP_AUTHORIZATION"), route.roles, open_to_excluded=route.open_to_excluded
         )
+
+
+def _require_implemented(method: str) -> None:
+    """Raise Refused for a method that no resource can have.
+
+    RFC 9110 §9.1: methods are case-sensitive, so `get` is not GET; the router itself would accept it.
+    """
+    if method not in _METHODS:
+        raise Refused("method-not-implemented", "Use a registered method in upper case, such as GET.")
 
 
 def _refuse_unsupported_key(environ: dict[str, Any], route: Route) -> None:

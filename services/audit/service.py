@@ -58,7 +58,7 @@ class AuditService(WebService):
 
     @resource(
         "GET",
-        "/v1/history/<referral_id>",
+        "/v1/history/<uuid:referral_id>",
         roles=READERS,
         query=history_api.TIMELINE_PARAMETERS,
         reads=Reads.by_handler,
@@ -66,13 +66,13 @@ class AuditService(WebService):
     def timeline(self, request: Request) -> Response:
         return history_api.timeline(self.handlers.reports.history, request)
 
-    @resource("GET", "/v1/history/<referral_id>/bundle", roles=READERS | PARTIES, reads=Reads.by_handler)
+    @resource("GET", "/v1/history/<uuid:referral_id>/bundle", roles=READERS | PARTIES, reads=Reads.by_handler)
     def bundle(self, request: Request) -> Response:
         return history_api.bundle(self.handlers.reports.history, request, oversight=READERS)
 
     @resource(
         "GET",
-        "/v1/history/<referral_id>/story",
+        "/v1/history/<uuid:referral_id>/story",
         roles=READERS | PARTIES,
         query=story_api.PARAMETERS,
         reads=Reads.by_handler,
@@ -82,7 +82,7 @@ class AuditService(WebService):
 
     @resource(
         "GET",
-        "/v1/history/<referral_id>/readers",
+        "/v1/history/<uuid:referral_id>/readers",
         roles=READERS | PARTIES,
         query=history_api.READERS_PARAMETERS,
         reads=Reads.by_handler,
@@ -114,7 +114,7 @@ class AuditService(WebService):
     def statistics_entries(self, request: Request) -> Response:
         return statistics_api.entries(self.handlers.reports.statistics, request)
 
-    @resource("GET", "/v1/entries/<index>", roles=READERS, reads=Reads.by_handler)
+    @resource("GET", "/v1/entries/<number:index>", roles=READERS, reads=Reads.by_handler)
     def entry(self, request: Request) -> Response:
         return history_api.entry(self.handlers.reports.history, request)
 

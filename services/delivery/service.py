@@ -35,7 +35,7 @@ class DeliveryService(WebService):
     def mailbox(self, request: Request) -> Response:
         return api.mailbox(self.handlers.mailbox, request)
 
-    @resource("POST", "/v1/mailbox/<message_id>/acknowledge", roles=OWNERS)
+    @resource("POST", "/v1/mailbox/<uuid:message_id>/acknowledge", roles=OWNERS)
     def acknowledge(self, request: Request) -> Response:
         return api.acknowledge(self.handlers.mailbox, request)
 
@@ -43,7 +43,7 @@ class DeliveryService(WebService):
     def acknowledge_batch(self, request: Request) -> Response:
         return api.acknowledge_batch(self.handlers.mailbox, request)
 
-    @resource("GET", "/v1/case/<referral_id>", roles=PARTNERS, reads=Reads.by_handler)
+    @resource("GET", "/v1/case/<uuid:referral_id>", roles=PARTNERS, reads=Reads.by_handler)
     def case(self, request: Request) -> Response:
         return api.case(self.handlers.mailbox, self.handlers.reads, request)
 

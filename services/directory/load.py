@@ -36,7 +36,12 @@ from services.directory.domain.approval import Policy
 from services.directory.domain.client import Client
 from services.directory.domain.entry import DirectoryEntry, Subject
 from services.directory.domain.references import wrong_references
-from services.directory.domain.separation import is_staff, wrong_new_organization, wrong_separation
+from services.directory.domain.separation import (
+    is_staff,
+    wrong_client_id,
+    wrong_new_organization,
+    wrong_separation,
+)
 from services.directory.handlers.approvals import Approvals
 from services.directory.handlers.entries import Entries
 from services.directory.offline import offline_ledger
@@ -89,7 +94,8 @@ def read_entries(file: Path, admit: Callable[[object], Any], faults: list[Fault]
 def wrong_entries_in(
     database: Database, files: Mapping[str, Path], read: Sequence[tuple[str, Sequence[DirectoryEntry]]]
 ) -> list[Fault]:
-    """Return references to unknown organisations, and clients that break the separation of roles.
+    """Return references to unknown organisations, and clients that break the separation of roles or have a
+    wrong id.
 
     An organisation is known if it is in the files or in the database.
     """
@@ -127,6 +133,7 @@ def wrong_entries_in(
             others: dict[str, list[Client]] = {}
             replaced = {client.id for client in clients}
             stored = register.clients_of(transaction, [client.principal for client in clients])
+            present = register.standing(transaction, Client, [client.id for client in clients])
             for client in (*clients, *(known for known in stored if known.id not in replaced)):
                 others.setdefault(client.principal, []).append(client)
             for index, client in enumerate(clients):
@@ -135,6 +142,10 @@ def wrong_entries_in(
                 )
                 if broken is not None:
                     faults.append(Fault(file=files[name], index=index, pointer="/roles", detail=broken))
+                known_client = present.get(client.id)
+                broken = wrong_client_id(client, None if known_client is None else known_client.entry)
+                if broken is not None:
+                    faults.append(Fault(file=files[name], index=index, pointer="/client_id", detail=broken))
         return faults
 
 

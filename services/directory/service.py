@@ -35,23 +35,31 @@ class DirectoryService(WebService):
     def organizations(self, request: Request) -> Response:
         return api.organizations(self.handlers, request)
 
-    @resource("GET", "/v1/organizations/<id>", roles=READERS, open_to_excluded=True, reads=Reads.no_person)
+    @resource(
+        "GET",
+        "/v1/organizations/<organization:id>",
+        roles=READERS,
+        open_to_excluded=True,
+        reads=Reads.no_person,
+    )
     def organization(self, request: Request) -> Response:
         return api.organization(self.handlers, request)
 
-    @resource("PUT", "/v1/organizations/<id>", roles=PARTNERS | OPERATORS)
+    @resource("PUT", "/v1/organizations/<organization:id>", roles=PARTNERS | OPERATORS)
     def put_organization(self, request: Request) -> Response:
         return api.put_organization(self.handlers, api.proved(self.handlers, request))
 
-    @resource("PATCH", "/v1/organizations/<id>", roles=PARTNERS | OPERATORS)
+    @resource("PATCH", "/v1/organizations/<organization:id>", roles=PARTNERS | OPERATORS)
     def patch_organization(self, request: Request) -> Response:
         return api.patch_organization(self.handlers, api.proved(self.handlers, request))
 
-    @resource("POST", "/v1/organizations/<id>/services/<service>/approval", roles=APPROVERS)
+    @resource("POST", "/v1/organizations/<organization:id>/services/<slug:service>/approval", roles=APPROVERS)
     def approve_service(self, request: Request) -> Response:
         return api.approve_service(self.handlers, api.proved(self.handlers, request))
 
-    @resource("DELETE", "/v1/organizations/<id>/services/<service>/approval", roles=APPROVERS)
+    @resource(
+        "DELETE", "/v1/organizations/<organization:id>/services/<slug:service>/approval", roles=APPROVERS
+    )
     def withdraw_service_approval(self, request: Request) -> Response:
         return api.withdraw_service_approval(self.handlers, api.proved(self.handlers, request))
 
@@ -89,7 +97,7 @@ class DirectoryService(WebService):
     def post_key(self, request: Request) -> Response:
         return api.post_key(self.handlers, api.proved(self.handlers, request))
 
-    @resource("POST", "/v1/keys/<challenge>/prove", roles=PARTNERS)
+    @resource("POST", "/v1/keys/<uuid:challenge>/prove", roles=PARTNERS)
     def prove_key(self, request: Request) -> Response:
         return api.prove_key(self.handlers, api.proved(self.handlers, request))
 
@@ -101,7 +109,7 @@ class DirectoryService(WebService):
     def post_credential(self, request: Request) -> Response:
         return api.post_credential(self.handlers, api.proved(self.handlers, request))
 
-    @resource("DELETE", "/v1/credentials/<client_id>", roles=PARTNERS | OPERATORS)
+    @resource("DELETE", "/v1/credentials/<client:client_id>", roles=PARTNERS | OPERATORS)
     def delete_credential(self, request: Request) -> Response:
         return api.delete_credential(self.handlers, api.proved(self.handlers, request))
 
@@ -109,15 +117,15 @@ class DirectoryService(WebService):
     def approvals(self, request: Request) -> Response:
         return api.approvals(self.handlers, request)
 
-    @resource("GET", "/v1/approvals/<id>", roles=READERS, reads=Reads.no_person)
+    @resource("GET", "/v1/approvals/<uuid:id>", roles=READERS, reads=Reads.no_person)
     def approval(self, request: Request) -> Response:
         return api.approval(self.handlers, request)
 
-    @resource("POST", "/v1/approvals/<id>/approve", roles=APPROVERS)
+    @resource("POST", "/v1/approvals/<uuid:id>/approve", roles=APPROVERS)
     def approve(self, request: Request) -> Response:
         return api.approve(self.handlers, api.proved(self.handlers, request))
 
-    @resource("POST", "/v1/approvals/<id>/refuse", roles=PARTNERS | APPROVERS)
+    @resource("POST", "/v1/approvals/<uuid:id>/refuse", roles=PARTNERS | APPROVERS)
     def refuse(self, request: Request) -> Response:
         return api.refuse(self.handlers, api.proved(self.handlers, request))
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
-import re
 
 from contracts.codes import ReferralStatus
 from contracts.errors import Refused
 from contracts.idempotency_key import HEADER
-from contracts.identifiers import UUID_PATTERN
 from contracts.jose import LONGEST_SEALED
 from contracts.queries import ReferralListQuery
 from contracts.records import load
@@ -76,7 +74,7 @@ def submit_referral_batch(context: ApiContext, request: Request) -> Response:
 
 def submit_command(context: ApiContext, request: Request, name: str) -> Response:
     """`POST /v1/offers/{id}/…` and `POST /v1/referrals/{id}/…`: one command (`domain/command.py`)."""
-    subject = _id(request)
+    subject = request.path_params["id"]
     # The key identifies the whole request: command, subject and body.
     whole = b"\n".join((name.encode(), subject.encode(), request.body))
     caller = context.caller(request)
@@ -100,14 +98,14 @@ def submit_command_batch(context: ApiContext, request: Request) -> Response:
 def show(context: ApiContext, request: Request) -> Response:
     """`GET /v1/referrals/{id}`."""
     oversight = bool(request.principal.roles & OVERSIGHT)
-    referral_id = _id(request)
+    referral_id = request.path_params["id"]
     found = context.handlers.referral(referral_id, request.principal.id, oversight=oversight)
     return Response.json(found).reading(Read.of_one(referral_id))
 
 
 def show_offer(context: ApiContext, request: Request) -> Response:
     """`GET /v1/offers/{id}`."""
-    return Response.json(context.handlers.offer(_id(request), request.principal.id))
+    return Response.json(context.handlers.offer(request.path_params["id"], request.principal.id))
 
 
 def listing(context: ApiContext, request: Request) -> Response:
@@ -129,13 +127,6 @@ def listing(context: ApiContext, request: Request) -> Response:
     following = paging.encode_cursor(_REFERRALS, (items[limit - 1]["id"],)) if len(items) > limit else None
     read = Read.of_list([item["id"] for item in items[:limit]], {} if status is None else {"status": status})
     return Response.json({"items": items[:limit], "next": following}).reading(read)
-
-
-def _id(request: Request) -> str:
-    found = request.path_params["id"]
-    if re.fullmatch(UUID_PATTERN, found) is None:
-        raise Refused("not-found", "The id must be a lower-case UUID.")
-    return found
 
 
 def _referral_response(referral_id: str) -> Response:

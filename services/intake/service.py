@@ -56,47 +56,47 @@ class IntakeService(WebService):
     def listing(self, request: Request) -> Response:
         return api.listing(self.handlers.api, request)
 
-    @resource("GET", "/v1/referrals/<id>", roles=READERS, reads=Reads.recorded)
+    @resource("GET", "/v1/referrals/<uuid:id>", roles=READERS, reads=Reads.recorded)
     def show(self, request: Request) -> Response:
         return api.show(self.handlers.api, request)
 
-    @submission("/v1/referrals/<id>/withdraw")
+    @submission("/v1/referrals/<uuid:id>/withdraw")
     def withdraw(self, request: Request) -> Response:
         return api.submit_command(self.handlers.api, request, "withdraw")
 
-    @submission("/v1/referrals/<id>/progress")
+    @submission("/v1/referrals/<uuid:id>/progress")
     def progress(self, request: Request) -> Response:
         return api.submit_command(self.handlers.api, request, "progress")
 
-    @submission("/v1/referrals/<id>/complete")
+    @submission("/v1/referrals/<uuid:id>/complete")
     def complete(self, request: Request) -> Response:
         return api.submit_command(self.handlers.api, request, "complete")
 
-    @submission("/v1/referrals/<id>/notes", limit=api.SEALED_LIMIT)
+    @submission("/v1/referrals/<uuid:id>/notes", limit=api.SEALED_LIMIT)
     def note(self, request: Request) -> Response:
         return api.submit_command(self.handlers.api, request, "note")
 
-    @submission("/v1/referrals/<id>/unreadable")
+    @submission("/v1/referrals/<uuid:id>/unreadable")
     def unreadable(self, request: Request) -> Response:
         return api.submit_command(self.handlers.api, request, "unreadable")
 
-    @submission("/v1/referrals/<id>/case", limit=api.SEALED_LIMIT)
+    @submission("/v1/referrals/<uuid:id>/case", limit=api.SEALED_LIMIT)
     def replace_case(self, request: Request) -> Response:
         return api.submit_command(self.handlers.api, request, "replace_case")
 
-    @submission("/v1/referrals/<id>/consent/revoke")
+    @submission("/v1/referrals/<uuid:id>/consent/revoke")
     def revoke_consent(self, request: Request) -> Response:
         return api.submit_command(self.handlers.api, request, "revoke_consent")
 
-    @resource("GET", "/v1/offers/<id>", roles=api.PARTNERS, reads=Reads.own)
+    @resource("GET", "/v1/offers/<uuid:id>", roles=api.PARTNERS, reads=Reads.own)
     def show_offer(self, request: Request) -> Response:
         return api.show_offer(self.handlers.api, request)
 
-    @submission("/v1/offers/<id>/accept")
+    @submission("/v1/offers/<uuid:id>/accept")
     def accept(self, request: Request) -> Response:
         return api.submit_command(self.handlers.api, request, "accept")
 
-    @submission("/v1/offers/<id>/decline", limit=api.SEALED_LIMIT)
+    @submission("/v1/offers/<uuid:id>/decline", limit=api.SEALED_LIMIT)
     def decline(self, request: Request) -> Response:
         return api.submit_command(self.handlers.api, request, "decline")
 

@@ -38,7 +38,7 @@ class RoutingService(WebService):
     def questions(self, deliveries: Sequence[Delivery]) -> None:
         self.handlers.questions.process(deliveries)
 
-    @resource("GET", "/v1/referrals/<id>/decision", roles=api.READERS, reads=Reads.recorded)
+    @resource("GET", "/v1/referrals/<uuid:id>/decision", roles=api.READERS, reads=Reads.recorded)
     def decisions(self, request: Request) -> Response:
         return api.decisions(self.handlers.queries, request, self.application.clock)
 
@@ -52,11 +52,11 @@ class RoutingService(WebService):
     def unplaced(self, request: Request) -> Response:
         return api.unplaced(self.handlers.queries, request)
 
-    @resource("POST", "/v1/coordination/<id>/offer", roles=api.COORDINATORS, takes_key=True)
+    @resource("POST", "/v1/coordination/<uuid:id>/offer", roles=api.COORDINATORS, takes_key=True)
     def place(self, request: Request) -> Response:
         return api.place(self.handlers.commands, request, self.application.clock)
 
-    @resource("POST", "/v1/coordination/<id>/withdraw", roles=api.COORDINATORS, takes_key=True)
+    @resource("POST", "/v1/coordination/<uuid:id>/withdraw", roles=api.COORDINATORS, takes_key=True)
     def withdraw(self, request: Request) -> Response:
         return api.withdraw(self.handlers.commands, request, self.application.clock)
 

@@ -36,8 +36,8 @@ ORPHANED = dt.timedelta(days=1)
 # Cases or keys in one transaction.
 _MOST = 200
 _SECONDS_BETWEEN_RUNS = 1.0
-# Two looks at what is waiting that are further apart say nothing about the time between them.
-_LOOK_GAP = dt.timedelta(minutes=5)
+# Two counts of the waiting messages that are further apart say nothing about the time between them.
+_CHECK_GAP = dt.timedelta(minutes=5)
 _BETWEEN_SWEEPS = dt.timedelta(minutes=10)
 # A transit key older than this is worth an operator's look.
 _UNUSUAL = dt.timedelta(days=2)
@@ -86,7 +86,7 @@ class KeyKeeping:
         self._swept_at: dt.datetime | None = None
         self._truncated = True
         self._changes = 0
-        self._looked_at: dt.datetime | None = None
+        self._checked_at: dt.datetime | None = None
         self._oldest: dt.datetime | None = None
         self._periodic = Periodic("key keeping", self.run, seconds=_SECONDS_BETWEEN_RUNS)
 
@@ -163,9 +163,9 @@ class KeyKeeping:
 
     def _destroy_spent(self, keys: list[TransitKey], now: dt.datetime) -> None:
         waiting = self._waiting()
-        if self._looked_at is None or now - self._looked_at > _LOOK_GAP:
+        if self._checked_at is None or now - self._checked_at > _CHECK_GAP:
             self._idle_since = None  # nobody knows what happened meanwhile
-        self._looked_at = now
+        self._checked_at = now
         self._idle_since = (self._idle_since or now) if waiting == 0 else None
         republished = [key.kid for key in keys if self._is_republished(key)]
         for key in spent(

@@ -144,7 +144,7 @@ class ConsumerHarness:
     def answers(self) -> list[str]:
         return sorted(m.body.decode() for m in self.outbox() if m.routing_key == "answers")
 
-    def parked(self) -> list[Outgoing]:
+    def dead_letters(self) -> list[Outgoing]:
         return [m for m in self.outbox() if m.routing_key == "letters.parked"]
 
     def count(self, table: Table) -> int:

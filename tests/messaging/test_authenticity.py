@@ -54,7 +54,7 @@ def test_forgeries_are_dead_lettered_with_the_failed_check_and_others_pass(harne
     stranger = replace(delivery("s"), headers=signed_body(b"s", "stranger"))
     harness.processor.process([*deliveries("a"), unsigned, changed, other, stranger, *deliveries("b")])
     assert harness.effects() == harness.answers() == ["a", "b"]
-    parked = {message.body: message for message in harness.parked()}
+    parked = {message.body: message for message in harness.dead_letters()}
     assert {body: message.headers[REASON] for body, message in parked.items()} == {
         b"u": "not authentic: the message is not signed",
         b"d": "not authentic: the signature of post covers other bytes",
@@ -79,7 +79,7 @@ def test_message_keeps_its_proof_through_retries_into_the_dead_letter(harness: C
     for _ in range(MOST_ATTEMPTS):
         harness.clock.advance(minutes=10)
         harness.processor.retry_due()
-    (parked,) = harness.parked()
+    (parked,) = harness.dead_letters()
     assert parked.headers[SIGNED] == delivery("a").headers[SIGNED]
     harness.faults.clear()
     harness.processor.process([replace(delivery("a"), headers=dict(parked.headers))])
@@ -95,7 +95,7 @@ def test_waiting_message_that_was_changed_in_the_database_has_no_effect(harness:
     harness.clock.advance(minutes=1)
     harness.processor.retry_due()
     assert harness.effects() == []
-    (parked,) = harness.parked()
+    (parked,) = harness.dead_letters()
     assert parked.body == b"z"
     assert harness.count(TABLES.retries) == 0
 
@@ -135,4 +135,4 @@ def test_relayed_wave_takes_effect_at_its_consumer(broker: Broker, database: Dat
             harness.processor.process(arrived)
             consumer.acknowledge(arrived)
     assert sorted(harness.effects()) == sorted(ids)
-    assert harness.parked() == []
+    assert harness.dead_letters() == []

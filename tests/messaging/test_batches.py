@@ -64,7 +64,7 @@ def test_poison_message_is_dead_lettered_and_others_pass(harness: ConsumerHarnes
     harness.processor.process(deliveries(*TEN))
     others = [id_ for id_ in TEN if id_ != "m4"]
     assert harness.effects() == harness.answers() == others
-    (parked,) = harness.parked()
+    (parked,) = harness.dead_letters()
     assert (parked.message_id, parked.body, parked.partition_key) == ("m4", b"m4", "key of m4")
     assert parked.headers["kopuro-queue"] == "letters.1"
     assert parked.headers["kopuro-routing-key"] == "letter.posted"
@@ -81,7 +81,7 @@ def test_poison_message_is_dead_lettered_and_others_pass(harness: ConsumerHarnes
 def test_reason_of_unexpected_error_names_source_line(harness: ConsumerHarness) -> None:
     harness.faults["a"] = ValueError(SECRET)
     harness.processor.process(deliveries("a"))
-    (parked,) = harness.parked()
+    (parked,) = harness.dead_letters()
     assert parked.headers["kopuro-reason"].startswith("ValueError at tests/messaging/consumer_harness.py:")
 
 
@@ -90,11 +90,11 @@ def test_malformed_bytes_are_parked_as_they_are(harness: ConsumerHarness) -> Non
     nameless = delivery("", body=b"\xff")
     harness.processor.process([*deliveries("a"), broken, nameless, *deliveries("b")])
     assert harness.effects() == ["a", "b"]
-    assert [(m.message_id, m.body) for m in harness.parked()] == [
+    assert [(m.message_id, m.body) for m in harness.dead_letters()] == [
         ("x", b"\xff\x00\xfe"),
         ("unknown", b"\xff"),
     ]
-    assert harness.parked()[0].headers["kopuro-reason"] == "Malformed: not a letter"
+    assert harness.dead_letters()[0].headers["kopuro-reason"] == "Malformed: not a letter"
 
 
 @pytest.mark.parametrize("name", ["n" * 200, "nul\0nul", "half \ud83d a pair"])
@@ -103,7 +103,7 @@ def test_any_delivery_can_be_dead_lettered(harness: ConsumerHarness, name: str) 
     odd = replace(odd, headers={**odd.headers, "partitionkey": name * 2})
     harness.processor.process([odd, *deliveries("a")])
     assert harness.effects() == ["a"]
-    assert [m.body for m in harness.parked()] == [b"\xff"]
+    assert [m.body for m in harness.dead_letters()] == [b"\xff"]
 
 
 def test_message_with_overlong_id_is_dead_lettered(postgres_database: str) -> None:
@@ -111,7 +111,7 @@ def test_message_with_overlong_id_is_dead_lettered(postgres_database: str) -> No
         harness = ConsumerHarness(database)
         harness.processor.process(deliveries("a", "x" * 100, "b"))
         assert harness.effects() == ["a", "b"]
-        assert [m.body for m in harness.parked()] == [b"x" * 100]
+        assert [m.body for m in harness.dead_letters()] == [b"x" * 100]
 
 
 def test_events_of_one_batch_message_are_dead_lettered_separately(database_url: str) -> None:
@@ -128,7 +128,7 @@ def test_events_of_one_batch_message_are_dead_lettered_separately(database_url: 
         harness = ConsumerHarness(database, decode=envelope.decode)
         harness.processor.process(broker.consumer(["letters.1"], 1).take(10, 1))
         assert harness.effects() == ["a", "d"]
-        parked = {m.body: (m.message_id, m.partition_key) for m in harness.parked()}
+        parked = {m.body: (m.message_id, m.partition_key) for m in harness.dead_letters()}
     # what names itself in no way that can be used has the name that its message came with
     assert parked == {unknown: ("b", "key of b"), requested[2]: ("a", "key of a")}
 
@@ -150,7 +150,7 @@ def test_unusual_message_id_is_accepted(harness: ConsumerHarness, name: str) -> 
     for _ in range(2):
         harness.processor.process(deliveries(name))
     assert harness.effects() == [name]
-    assert harness.parked() == []
+    assert harness.dead_letters() == []
 
 
 def test_deferred_message_is_retried_when_due(harness: ConsumerHarness) -> None:
@@ -171,7 +171,7 @@ def test_deferred_message_is_retried_when_due(harness: ConsumerHarness) -> None:
     assert harness.processor.retry_due() == 1
     assert harness.effects() == harness.answers() == ["a", "b", "c"]
     assert harness.count(TABLES.retries) == 0
-    assert harness.parked() == []
+    assert harness.dead_letters() == []
 
 
 def test_message_of_another_author_is_parked_and_its_neighbours_take_effect(database_url: str) -> None:
@@ -188,7 +188,7 @@ def test_message_of_another_author_is_parked_and_its_neighbours_take_effect(data
             ]
         )
         assert harness.effects() == ["a", "d"]
-        assert [(m.message_id, m.headers["kopuro-reason"]) for m in harness.parked()] == [
+        assert [(m.message_id, m.headers["kopuro-reason"]) for m in harness.dead_letters()] == [
             ("b", "not authentic: sent by somebody else"),
             ("c", "not authentic: sent by somebody else"),
         ]
@@ -204,7 +204,7 @@ def test_deferred_message_keeps_the_result_of_its_first_check(database_url: str)
         harness.faults.clear()
         harness.clock.advance(seconds=2)
         assert harness.processor.retry_due() == 1
-        assert (harness.effects(), harness.parked()) == (["a"], [])
+        assert (harness.effects(), harness.dead_letters()) == (["a"], [])
 
 
 def test_message_redelivered_while_waiting_for_retry_takes_effect_once(harness: ConsumerHarness) -> None:
@@ -237,7 +237,7 @@ def test_message_is_dead_lettered_after_too_many_attempts(harness: ConsumerHarne
         harness.clock.advance(minutes=10)
         attempts += harness.processor.retry_due()
     assert attempts == MOST_ATTEMPTS
-    (parked,) = harness.parked()
+    (parked,) = harness.dead_letters()
     assert parked.body == b"a"
     assert parked.headers["kopuro-reason"] == "Unavailable: Never."
     assert parked.headers["kopuro-first-seen"] == START.isoformat()
@@ -250,7 +250,7 @@ def test_retry_that_fails_permanently_is_dead_lettered(harness: ConsumerHarness)
     harness.faults["a"] = ValueError("never")
     harness.clock.advance(seconds=1)
     harness.processor.retry_due()
-    assert len(harness.parked()) == 1
+    assert len(harness.dead_letters()) == 1
     assert harness.count(TABLES.retries) == 0
 
 
@@ -403,7 +403,7 @@ def test_message_with_undecodable_properties_is_dead_lettered_at_once(harness: C
     lost = replace(delivery("b"), message_id="", headers={UNDECODABLE_PROPERTIES: "true"})
     harness.processor.process([delivery("a"), lost, delivery("c")])
     assert harness.effects() == ["a", "c"]
-    (parked,) = harness.parked()
+    (parked,) = harness.dead_letters()
     assert parked.body == b"b"
     assert parked.headers["kopuro-reason"] == "its AMQP properties cannot be decoded"
 

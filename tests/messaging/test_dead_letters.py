@@ -254,9 +254,9 @@ def processed(
     letters_broker: DeadLetterBroker, harness: ConsumerHarness, count: int
 ) -> BatchProcessor[Identified]:
     """Consume this many messages, and publish the dead letters as the relay would."""
-    before = len(harness.parked())
+    before = len(harness.dead_letters())
     harness.processor.process(letters_broker.take("letters.1", count))
-    letters_broker.publish(*harness.parked()[before:])
+    letters_broker.publish(*harness.dead_letters()[before:])
     return harness.processor
 
 

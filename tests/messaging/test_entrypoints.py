@@ -165,15 +165,15 @@ container = ServiceContainer(Letters, config=config)
 container.start()
 until(lambda: len(given) >= 5)
 assert "consumer of letters.1 paused for" in stalled_loops.alarm(), stalled_loops.alarm()
-assert harness.parked() == []
+assert harness.dead_letters() == []
 end()
-until(lambda: harness.effects() == ids and harness.parked())
+until(lambda: harness.effects() == ids and harness.dead_letters())
 until(lambda: stalled_loops.alarm() is None)
 container.stop()
 with closing(broker.consumer(["letters.parked", "letters.1"], 1000)) as consumer:
     left = consumer.take(1000, 0.5)
 assert left == [], f"{len(left)} given up by the broker, or not acknowledged"
-assert {message.body for message in harness.parked()} == {b"\\xff"}
+assert {message.body for message in harness.dead_letters()} == {b"\\xff"}
 print("as promised", flush=True)
 """
 

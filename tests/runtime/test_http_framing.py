@@ -192,8 +192,85 @@ def test_request_line_is_never_echoed(sample: SampleProcess) -> None:
     assert_refused(sample, MARKER + b" " + MARKER + b"\r\n\r\n", 400, "malformed-request")
 
 
-def test_request_without_host_is_refused(sample: SampleProcess) -> None:
-    assert_refused(sample, b"GET /v1/ping HTTP/1.1\r\n\r\n", 400, "malformed-request")
+HOSTS = {
+    "no host": (b"",),
+    "space": (b"Host: kopuro.example a",),
+    "tab": (b"Host: kopuro\t.example",),
+    "path": (b"Host: kopuro.example/v1",),
+    "user": (b"Host: " + MARKER + b"@kopuro.example",),
+    "scheme": (b"Host: http://kopuro.example",),
+    "port that is no number": (b"Host: kopuro.example:http",),
+    "two ports": (b"Host: kopuro.example:80:80",),
+    "port alone": (b"Host: :80",),
+    "open bracket": (b"Host: [::1",),
+    "incomplete escape": (b"Host: kopuro%2.example",),
+    "byte beyond ASCII": ("Host: Ош".encode(),),
+    "two hosts": (b"Host: kopuro.example", b"Host: other.example"),
+    "two equal hosts": (b"Host: kopuro.example", b"host: kopuro.example"),
+}
+
+
+@pytest.mark.parametrize("lines", HOSTS.values(), ids=HOSTS.keys())
+@pytest.mark.parametrize("version", [b"1.1", b"1.0"])
+def test_missing_or_malformed_host_is_refused(
+    sample: SampleProcess, lines: tuple[bytes, ...], version: bytes
+) -> None:
+    if (lines, version) == ((b"",), b"1.0"):
+        lines = (b"Host",)  # HTTP/1.0 needs no host
+    head = b"".join(line + b"\r\n" for line in (b"GET /v1/ping HTTP/" + version, *lines) if line)
+    assert_refused(sample, head + b"\r\n", 400, "malformed-request")
+
+
+def test_absolute_target_with_user_information_is_refused(sample: SampleProcess) -> None:
+    request = b"GET http://" + MARKER + b"@kopuro.example/v1/ping HTTP/1.1\r\nHost: kopuro.example\r\n\r\n"
+    assert_refused(sample, request, 400, "malformed-request")
+
+
+@pytest.mark.parametrize("method", [b"get", b"Get", b"head", b"HEAd", b"BREW", b"get" + MARKER])
+def test_unknown_method_is_not_implemented(sample: SampleProcess, method: bytes) -> None:
+    request = method + b" /v1/ping HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    assert_refused(sample, request, 501, "method-not-implemented")
+
+
+@pytest.mark.parametrize("expectation", [b"200-ok", b"100-continue, 200-ok", b"100-continue;a=b", MARKER])
+def test_unknown_expectation_is_refused(sample: SampleProcess, expectation: bytes) -> None:
+    request = echo(sample, b"Expect: " + expectation, b"Content-Length: 2")
+    assert_refused(sample, request, 417, "expectation-failed")
+
+
+def test_expectation_of_http_1_0_is_ignored(sample: SampleProcess) -> None:
+    for expectation in (b"100-continue", b"200-ok"):
+        request = echo(sample, b"Expect: " + expectation, b"Content-Length: 2")
+        answer = exchange(sample, request.replace(b"HTTP/1.1", b"HTTP/1.0"))
+        assert (answer.status, orjson.loads(answer.body)["document"]) == (202, {})
+
+
+def test_refusal_before_the_body_of_a_waiting_client_closes_the_connection(sample: SampleProcess) -> None:
+    """Such a client sends no body after the refusal: the service must not wait for it and read a request."""
+    request = (
+        b"POST /v1/echo HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer x\r\n"
+        b"Expect: 100-Continue\r\nContent-Length: 40\r\n\r\n"
+    )
+    assert_refused(sample, request, 401, "invalid-token")
+
+
+MISSPELT = {
+    "Idempotency_Key": b"idempotency-key",
+    "IDEMPOTENCY_KEY": b"idempotency-key",
+    "If_Match": b"if-match",
+    "If_None-Match": b"if-none-match",
+    "Kopuro_Proof": b"kopuro-proof",
+    "Content_Type": b"content-type",
+    "Content_Length": b"content-length",
+    "Transfer_Encoding": b"transfer-encoding",
+}
+
+
+@pytest.mark.parametrize("name", MISSPELT)
+def test_header_spelt_with_an_underscore_is_refused_by_name(sample: SampleProcess, name: str) -> None:
+    request = echo(sample, name.encode() + b": " + MARKER, b"Content-Length: 2")
+    assert_refused(sample, request, 400, "misspelt-header")
+    assert MISSPELT[name] in exchange(sample, request).body
 
 
 def test_chunks_in_http_1_0_are_refused(sample: SampleProcess) -> None:
@@ -221,6 +298,7 @@ REPEATED_HEADERS = {
     "equal Idempotency-Keys": (b"Idempotency-Key: a", b"idempotency-key: a"),
     "Authorization": (b"Authorization: Bearer " + MARKER,),
     "Content-Type": (b"Content-Type: application/json", b"Content-Type: text/plain"),
+    "Kopuro-Proof": (b"Kopuro-Proof: a", b"Kopuro-Proof: b"),
     "If-Match": (b'If-Match: "1"', b'If-Match: "2"'),
 }
 
@@ -291,6 +369,11 @@ GOOD = {
     "no space behind the colon": b"GET /v1/ping HTTP/1.1\r\nHost:x\r\n",
     "spaces around the value": b"GET /v1/ping HTTP/1.1\r\nHost: \t x \t\r\n",
     "empty value": b"GET /v1/ping HTTP/1.1\r\nHost:\r\nX-Empty:\r\n",
+    "host with a port": b"GET /v1/ping HTTP/1.1\r\nHost: kopuro.example:8080\r\n",
+    "host with an underscore": b"GET /v1/ping HTTP/1.1\r\nHost: my_kopuro:\r\n",
+    "IPv6 host": b"GET /v1/ping HTTP/1.1\r\nHost: [2001:db8::1]:8080\r\n",
+    "header of a proxy with an underscore": b"GET /v1/ping HTTP/1.1\r\nHost: x\r\nX_Real_Ip: 192.0.2.1\r\n",
+    "expectation without a body": b"GET /v1/ping HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n",
     "bytes beyond ASCII in a value": b"GET /v1/ping HTTP/1.1\r\nHost: x\r\nX-Name: \xd0\x90\r\n",
     "a list over two lines": b"GET /v1/ping HTTP/1.1\r\nHost: x\r\nAccept: a/b\r\nAccept: c/d\r\n",
 }

@@ -52,14 +52,12 @@ NOWHERE = "amqp://nobody:nothing@127.0.0.1:1//"
 MERGE_PATCH = "application/merge-patch+json"
 SECRET = "an-invented-secret-of-at-least-32-characters"
 CREDENTIALS = [
-    {"client_id": name, "client_secret": SECRET, "principal": name, "roles": [role]}
-    for name, role in (
-        (OSH, "partner"),
-        ("kg.other", "partner"),
-        ("kg.operator", "operator"),
-        ("kg.second", "operator"),
-    )
-] + [{"client_id": "auditor", "client_secret": SECRET, "principal": "auditor", "roles": ["auditor"]}]
+    {"client_id": name, "client_secret": SECRET, "principal": name, "roles": ["partner"]}
+    for name in (OSH, "kg.other")
+] + [
+    {"client_id": name, "client_secret": SECRET, "principal": f"kg.{name}", "roles": [role]}
+    for name, role in (("operator", "operator"), ("second", "operator"), ("auditor", "auditor"))
+]
 ORGANIZATIONS = [organization_record(), organization_record("kg.other", services=[])]
 
 
@@ -282,12 +280,12 @@ def test_partner_cannot_change_operator_fields_or_other_records(hub: Hub) -> Non
 
 def test_operator_creates_and_vets_an_organization(hub: Hub) -> None:
     path = "/v1/organizations/uz.new"
-    problem(hub.ask("kg.operator", "GET", path), 404, "not-found")
+    problem(hub.ask("operator", "GET", path), 404, "not-found")
     record = organization_record("uz.new", country="UZ", vetting="applied")
-    entered = hub.ask("kg.operator", "PUT", path, json=record)
+    entered = hub.ask("operator", "PUT", path, json=record)
     assert (entered.status_code, entered.json()["revision"]) == (201, 1)
     vetted = hub.ask(
-        "kg.operator", "PUT", path, json={**record, "vetting": "vetted"}, headers={"If-Match": '"1"'}
+        "operator", "PUT", path, json={**record, "vetting": "vetted"}, headers={"If-Match": '"1"'}
     )
     assert (vetted.status_code, vetted.json()["revision"]) == (200, 2)
 
@@ -350,7 +348,7 @@ def test_keys_are_those_of_the_caller_and_operators_read_every_history(hub: Hub)
     assert hub.ask(OSH, "GET", "/v1/organizations/kg.other").json()["sealing_key"] == first
     proof = asked.headers["Location"]
     problem(hub.ask("kg.other", "POST", proof, json={"answer": "guess"}), 403, "forbidden")
-    problem(hub.ask("kg.operator", "POST", proof, json={"answer": "guess"}), 403, "forbidden")
+    problem(hub.ask("operator", "POST", proof, json={"answer": "guess"}), 403, "forbidden")
     answer = open_sealed(asked.json()["sealed"], pair.as_dict(private=True))["answer"]
     proved = hub.ask("kg.other", "POST", proof, json={"answer": answer})
     assert (proved.status_code, proved.json()) == (201, second)
@@ -360,7 +358,7 @@ def test_keys_are_those_of_the_caller_and_operators_read_every_history(hub: Hub)
         (first, "first", False),
     ]
     history = {"organization": "kg.other"}
-    assert hub.ask("kg.operator", "GET", "/v1/keys", params=history).json()["items"] == items
+    assert hub.ask("operator", "GET", "/v1/keys", params=history).json()["items"] == items
     problem(hub.ask(OSH, "GET", "/v1/keys", params=history), 403, "forbidden")
     problem(hub.ask("auditor", "GET", "/v1/keys", params=history), 403, "forbidden")
     for wrong in (
@@ -370,10 +368,10 @@ def test_keys_are_those_of_the_caller_and_operators_read_every_history(hub: Hub)
         [second],
     ):
         problem(hub.ask("kg.other", "POST", "/v1/keys", json=wrong), 422, "invalid-submission")
-    problem(hub.ask("kg.operator", "POST", "/v1/keys", json=second), 422, "invalid-submission")
+    problem(hub.ask("operator", "POST", "/v1/keys", json=second), 422, "invalid-submission")
     lost = hub.ask("kg.other", "POST", "/v1/keys", json={**plain(new_sealing_key()), "approval": True})
     assert (lost.status_code, lost.json()["kind"]) == (202, "sealing_key")
-    granted = hub.ask("kg.operator", "POST", lost.headers["Location"] + "/approve")
+    granted = hub.ask("operator", "POST", lost.headers["Location"] + "/approve")
     assert granted.json()["state"] == "granted"
 
 
@@ -387,14 +385,14 @@ def test_agreements_are_written_by_operators_and_read_by_all(hub: Hub) -> None:
         "effective_from": "2024-01-01",
     }
     problem(hub.ask(OSH, "POST", "/v1/agreements", json=record), 403, "forbidden")
-    posted = hub.ask("kg.operator", "POST", "/v1/agreements", json=record)
+    posted = hub.ask("operator", "POST", "/v1/agreements", json=record)
     assert (posted.status_code, posted.json()["revision"]) == (201, 1)
-    problem(hub.ask("kg.operator", "POST", "/v1/agreements", json=record), 428, "precondition-required")
-    again = hub.ask("kg.operator", "POST", "/v1/agreements", json=posted.json())
+    problem(hub.ask("operator", "POST", "/v1/agreements", json=record), 428, "precondition-required")
+    again = hub.ask("operator", "POST", "/v1/agreements", json=posted.json())
     assert (again.status_code, again.json()) == (200, posted.json())
     stranger = {**posted.json(), "parties": [OSH, "kg.nobody"]}
     refused = problem(
-        hub.ask("kg.operator", "POST", "/v1/agreements", json=stranger), 422, "unknown-organization"
+        hub.ask("operator", "POST", "/v1/agreements", json=stranger), 422, "unknown-organization"
     )
     assert [error["pointer"] for error in refused["errors"]] == ["/parties/1"]
     assert hub.ask(OSH, "GET", "/v1/agreements").json() == {"items": [posted.json()], "next": None}
@@ -402,15 +400,15 @@ def test_agreements_are_written_by_operators_and_read_by_all(hub: Hub) -> None:
 
 def test_new_secret_is_shown_once_and_replaces_the_old_one(hub: Hub) -> None:
     wanted = {"principal": "kg.new-desk", "roles": ["partner"]}
-    unknown = hub.ask("kg.operator", "POST", "/v1/credentials", json=wanted)
+    unknown = hub.ask("operator", "POST", "/v1/credentials", json=wanted)
     assert problem(unknown, 422, "unknown-organization")["errors"][0]["pointer"] == "/principal"
     record = organization_record("kg.new-desk", services=[])
-    hub.ask("kg.operator", "PUT", "/v1/organizations/kg.new-desk", json=record).raise_for_status()
+    hub.ask("operator", "PUT", "/v1/organizations/kg.new-desk", json=record).raise_for_status()
     problem(hub.ask(OSH, "POST", "/v1/credentials", json=wanted), 403, "forbidden")
-    first = hub.ask("kg.operator", "POST", "/v1/credentials", json=wanted)
-    problem(hub.ask("kg.operator", "POST", "/v1/credentials", json=wanted), 428, "precondition-required")
+    first = hub.ask("operator", "POST", "/v1/credentials", json=wanted)
+    problem(hub.ask("operator", "POST", "/v1/credentials", json=wanted), 428, "precondition-required")
     rotate = {"If-Match": first.headers["ETag"]}
-    second = hub.ask("kg.operator", "POST", "/v1/credentials", json=wanted, headers=rotate)
+    second = hub.ask("operator", "POST", "/v1/credentials", json=wanted, headers=rotate)
     assert (first.status_code, second.status_code) == (201, 200)
     assert first.json()["client_id"] == second.json()["client_id"] == "kg.new-desk"
     assert hub.token_of("kg.new-desk", second.json()["client_secret"])
@@ -420,13 +418,13 @@ def test_new_secret_is_shown_once_and_replaces_the_old_one(hub: Hub) -> None:
 
 def test_revoked_client_gets_no_token(hub: Hub) -> None:
     record = organization_record("kg.leaver", services=[])
-    hub.ask("kg.operator", "PUT", "/v1/organizations/kg.leaver", json=record).raise_for_status()
+    hub.ask("operator", "PUT", "/v1/organizations/kg.leaver", json=record).raise_for_status()
     wanted = {"principal": "kg.leaver", "roles": ["partner"]}
-    issued = hub.ask("kg.operator", "POST", "/v1/credentials", json=wanted).json()
+    issued = hub.ask("operator", "POST", "/v1/credentials", json=wanted).json()
     assert hub.token_of("kg.leaver", issued["client_secret"])
     problem(hub.ask(OSH, "DELETE", "/v1/credentials/kg.leaver"), 404, "not-found")
     problem(hub.ask("auditor", "DELETE", "/v1/credentials/kg.leaver"), 403, "forbidden")
-    revoked = hub.ask("kg.operator", "DELETE", "/v1/credentials/kg.leaver")
+    revoked = hub.ask("operator", "DELETE", "/v1/credentials/kg.leaver")
     assert (revoked.status_code, revoked.json()["live"]) == (200, False)
     with pytest.raises(httpx.HTTPStatusError, match="401"):
         hub.token_of("kg.leaver", issued["client_secret"])
@@ -444,7 +442,7 @@ def test_revoked_client_gets_no_token(hub: Hub) -> None:
     ],
 )
 def test_credential_with_two_roles_or_a_malformed_digest_is_refused(hub: Hub, wanted: Any) -> None:
-    refused = hub.ask("kg.operator", "POST", "/v1/credentials", json=wanted)
+    refused = hub.ask("operator", "POST", "/v1/credentials", json=wanted)
     problem(refused, 422, "invalid-submission")
 
 
@@ -466,22 +464,22 @@ def test_two_persons_approve_a_service_and_its_organization_does_not(tmp_path: P
             problem(hub.ask(cannot, "DELETE", place), 403, "forbidden")
         bodies: list[Any] = [{"needs": []}, {"needs": ["money"]}, {}, {**wanted, "by": "kg.second"}]
         for wrong in bodies:
-            problem(hub.ask("kg.operator", "POST", place, json=wrong), 422, "invalid-submission")
-        stale = hub.ask("kg.operator", "POST", place, json=wanted, headers={"If-Match": '"1"'})
+            problem(hub.ask("operator", "POST", place, json=wrong), 422, "invalid-submission")
+        stale = hub.ask("operator", "POST", place, json=wanted, headers={"If-Match": '"1"'})
         problem(stale, 412, "precondition-failed")
 
-        asked = hub.ask("kg.operator", "POST", place, json=wanted)
+        asked = hub.ask("operator", "POST", place, json=wanted)
         assert (asked.status_code, asked.json()["kind"]) == (202, "service")
         decision = f"{asked.headers['Location']}/approve"
-        problem(hub.ask("kg.operator", "POST", decision), 403, "forbidden")
-        assert hub.ask("kg.second", "POST", decision).status_code == 200
+        problem(hub.ask("operator", "POST", decision), 403, "forbidden")
+        assert hub.ask("second", "POST", decision).status_code == 200
         (approved,) = hub.ask(OSH, "GET", f"/v1/organizations/{OSH}").json()["approved_services"]
         assert (approved["service"], approved["needs"], approved["by"]) == (
             "legal",
             ["protection.trafficking"],
             "kg.second",
         )
-        assert hub.ask("kg.operator", "DELETE", place).json()["approved_services"] == []
+        assert hub.ask("operator", "DELETE", place).json()["approved_services"] == []
 
 
 def test_second_operator_approves_and_everybody_concerned_can_read_it(tmp_path: Path) -> None:
@@ -494,32 +492,32 @@ def test_second_operator_approves_and_everybody_concerned_can_read_it(tmp_path: 
             "secret_sha256": sha256(secret.encode()).hexdigest(),
         }
         without = {name: value for name, value in wanted.items() if name != "secret_sha256"}
-        problem(hub.ask("kg.operator", "POST", "/v1/credentials", json=without), 422, "invalid-submission")
-        asked = hub.ask("kg.operator", "POST", "/v1/credentials", json=wanted)
+        problem(hub.ask("operator", "POST", "/v1/credentials", json=without), 422, "invalid-submission")
+        asked = hub.ask("operator", "POST", "/v1/credentials", json=wanted)
         address = asked.headers["Location"]
         assert (asked.status_code, asked.json()["state"]) == (202, "requested")
         assert address == f"/v1/approvals/{asked.json()['id']}"
-        assert hub.ask("kg.operator", "POST", "/v1/credentials", json=wanted).json() == asked.json()
-        for reader in (OSH, "auditor", "kg.second", "kg.operator"):
+        assert hub.ask("operator", "POST", "/v1/credentials", json=wanted).json() == asked.json()
+        for reader in (OSH, "auditor", "second", "operator"):
             assert hub.ask(reader, "GET", address).json() == asked.json()
             waiting = hub.ask(reader, "GET", "/v1/approvals", params={"state": "requested"}).json()
             assert waiting == {"items": [asked.json()], "next": None}
         problem(hub.ask("kg.other", "GET", address), 404, "not-found")
         assert hub.ask("kg.other", "GET", "/v1/approvals").json()["items"] == []
         problem(hub.ask("kg.other", "GET", "/v1/approvals", params={"state": "x"}), 400, "invalid-parameter")
-        for cannot in (OSH, "auditor", "kg.operator"):
+        for cannot in (OSH, "auditor", "operator"):
             problem(hub.ask(cannot, "POST", f"{address}/approve"), 403, "forbidden")
-        problem(hub.ask("kg.second", "POST", "/v1/approvals/none/approve"), 404, "not-found")
-        granted = hub.ask("kg.second", "POST", f"{address}/approve").json()
+        problem(hub.ask("second", "POST", "/v1/approvals/none/approve"), 404, "not-found")
+        granted = hub.ask("second", "POST", f"{address}/approve").json()
         assert (granted["state"], granted["decided_by"]) == ("granted", "kg.second")
         assert hub.token_of("osh-laptop", secret)
-        problem(hub.ask("kg.second", "POST", f"{address}/refuse"), 409, "conflict")
+        problem(hub.ask("second", "POST", f"{address}/refuse"), 409, "conflict")
 
         record = organization_record("uz.new", country="UZ")
-        vetting = hub.ask("kg.operator", "PUT", "/v1/organizations/uz.new", json=record)
+        vetting = hub.ask("operator", "PUT", "/v1/organizations/uz.new", json=record)
         assert (vetting.status_code, vetting.json()["kind"]) == (202, "vetting")
-        problem(hub.ask("kg.operator", "GET", "/v1/organizations/uz.new"), 404, "not-found")
-        withdrawn = hub.ask("kg.operator", "POST", vetting.headers["Location"] + "/refuse").json()
+        problem(hub.ask("operator", "GET", "/v1/organizations/uz.new"), 404, "not-found")
+        withdrawn = hub.ask("operator", "POST", vetting.headers["Location"] + "/refuse").json()
         assert withdrawn["state"] == "refused"
 
 

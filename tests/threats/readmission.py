@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from tests.journey.running_hub import RunningHub
 from tests.journey.waiting import until
-from tests.threats.doors import Door, doors_of
+from tests.threats.guarded_resources import GuardedResource, resources_for
 
 SECONDS = 5.0
 
@@ -16,13 +16,19 @@ SECONDS = 5.0
 def readmitted_after(hub: RunningHub, organization: str) -> Iterator[None]:
     """After a block that excludes an organisation and readmits it, wait until every service admits it."""
     token = hub.token(organization)
-    reads = [door for door in doors_of("partner") if door.method == "GET"]
-    admitted = [door for door in reads if not refuses(door, hub, token)]
-    assert {door.service for door in admitted} == {door.service for door in doors_of("partner")}
+    reads = [resource for resource in resources_for("partner") if resource.method == "GET"]
+    admitted = [resource for resource in reads if not refuses(resource, hub, token)]
+    assert {resource.service for resource in admitted} == {
+        resource.service for resource in resources_for("partner")
+    }
     yield
-    until(lambda: not any(refuses(door, hub, token) for door in admitted), "the readmission", within=SECONDS)
+    until(
+        lambda: not any(refuses(resource, hub, token) for resource in admitted),
+        "the readmission",
+        within=SECONDS,
+    )
 
 
-def refuses(door: Door, hub: RunningHub, token: str) -> bool:
-    """Return whether the door refuses the token's organisation as excluded."""
-    return door.refusal(hub, token) == (403, "forbidden")
+def refuses(resource: GuardedResource, hub: RunningHub, token: str) -> bool:
+    """Return whether the resource refuses the token's organisation as excluded."""
+    return resource.refusal(hub, token) == (403, "forbidden")

@@ -1,6 +1,6 @@
-"""Staff who look at a person's facts without a reason: whatever the way, the log says who asked what.
+"""Staff who read a person's facts without a reason: the log names the reader and the query of every read.
 
-Staff cannot be kept from looking, since looking is their work. Each look is on record before the answer
+Staff cannot be kept from reading, which is their work. Each read is on record before the response
 leaves, and the parties to the referral see it.
 """
 
@@ -35,17 +35,17 @@ from tests.messaging.consumer_harness import START
 from tests.support.events import message_of
 
 # Every way in which staff read facts of persons: who, at which service, and the path. `{id}` is a referral.
-LOOKS = [
+READS = [
     (role, "intake", path)
     for role in ("coordinator", "auditor", "operator")
     for path in ("/v1/referrals/{id}", "/v1/referrals?status=unplaced&limit=200")
 ]
-LOOKS += [(role, "routing", "/v1/referrals/{id}/decision") for role in ("coordinator", "auditor", "operator")]
-LOOKS += [
+READS += [(role, "routing", "/v1/referrals/{id}/decision") for role in ("coordinator", "auditor", "operator")]
+READS += [
     ("coordinator", "routing", "/v1/coordination/unplaced?limit=200"),
     ("coordinator", "delivery", "/v1/mailbox?limit=200"),
 ]
-LOOKS += [
+READS += [
     (role, "audit", path)
     for role in ("coordinator", "auditor", "operator")
     for path in (
@@ -59,7 +59,7 @@ LOOKS += [
         "/v1/export?limit=5000",
     )
 ]
-LOOKS.append(("auditor", "audit", "/v1/statistics/entries?region={region}"))
+READS.append(("auditor", "audit", "/v1/statistics/entries?region={region}"))
 
 
 class HubWithStaff(RunningHub):
@@ -112,8 +112,8 @@ def claims_of(token: str) -> Mapping[str, Any]:
     return claims
 
 
-@pytest.mark.parametrize(("role", "service", "path"), LOOKS)
-def test_look_of_staff_names_reader_and_question_to_the_party(
+@pytest.mark.parametrize(("role", "service", "path"), READS)
+def test_staff_read_names_reader_and_query_to_the_party(
     hub: HubWithStaff, role: str, service: str, path: str
 ) -> None:
     known = {read["index"] for read in seen_by_sender(hub)}
@@ -134,17 +134,17 @@ def test_look_of_staff_names_reader_and_question_to_the_party(
         wanted = [read for read in new if asks(read, service, filled)]
         return wanted[0] if wanted else None
 
-    look = until(recorded, f"{role} read {filled}, as its party sees it")
-    assert look["client_id"] == claims_of(token).get("client_id")
-    assert look["roles"] == [role]
-    if look["type"] != "kopuro.log.exported.v1":  # an export is no part of a single referral's history
+    read = until(recorded, f"{role} read {filled}, as its party sees it")
+    assert read["client_id"] == claims_of(token).get("client_id")
+    assert read["roles"] == [role]
+    if read["type"] != "kopuro.log.exported.v1":  # an export is no part of a single referral's history
         assert who in hub.sender.hub.story(hub.referral_id)
 
 
-def asks(look: Mapping[str, Any], service: str, path: str) -> bool:
-    """Return whether the recorded look states the question of this request."""
+def asks(read: Mapping[str, Any], service: str, path: str) -> bool:
+    """Return whether the recorded read states the query of this request."""
     if service != "audit":
-        route = look["resource"] or ""
+        route = read["resource"] or ""
         query = dict(pair.split("=") for pair in path.partition("?")[2].split("&") if pair)
         query.pop("limit", None)
         pieces = path.partition("?")[0].split("/")
@@ -152,10 +152,10 @@ def asks(look: Mapping[str, Any], service: str, path: str) -> bool:
         same = len(pieces) == len(template) and all(
             there == here or there.startswith("<") for here, there in zip(pieces, template, strict=True)
         )
-        return bool(same and look["filter"] == query)
+        return bool(same and read["filter"] == query)
     kinds = {"bundle": "kopuro.history.exported.v1", "export": "kopuro.log.exported.v1"}
     last = path.partition("?")[0].rpartition("/")[2]
-    return bool(look["type"] == kinds.get(last, "kopuro.history.read.v1"))
+    return bool(read["type"] == kinds.get(last, "kopuro.history.read.v1"))
 
 
 def test_dead_letter_read_names_the_operator(
@@ -196,7 +196,7 @@ def test_dead_letter_read_names_the_operator(
         found = [one for one in seen_by_sender(hub) if one["type"] == "kopuro.dead_letter.read.v1"]
         return found[0] if found else None
 
-    assert until(recorded, "the operator's look")["reader"] == getpass.getuser()
+    assert until(recorded, "the operator's read")["reader"] == getpass.getuser()
 
 
 def test_acceptors_fetch_of_the_case_is_on_record_for_the_sender(hub: HubWithStaff) -> None:

@@ -152,10 +152,10 @@ def test_lone_suspension_and_revocation_carry_the_operators_name(hub: RunningHub
         assert ask(hub, "operator", "GET", path).json()["vetting"] == "vetted"
 
 
-def test_two_operators_together_replace_a_key_but_its_owner_is_told_and_releases_pause(
+def test_key_replacement_by_two_operators_notifies_its_owner_and_pauses_releases(
     hub: RunningHub,
 ) -> None:
-    """What remains possible by nature, and what is on record then. `docs/security.md` says so."""
+    """Two operators can replace a key (docs/security.md). The owner is notified, and it is on record."""
     sender, referral_id = hub.submit("wage-claim-osh-moscow", urgency="urgent")
     owner, offer_id = hub.next_offer(sender, referral_id)
     foreign = public_key(generate_key())

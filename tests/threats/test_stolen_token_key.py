@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import re
 import secrets
 import time
 from collections.abc import Callable, Iterator
@@ -20,9 +19,10 @@ from kopuro_client.request_proof import RequestSigner
 from sandbox.broker import PrivateBroker
 from tests.journey.running_hub import RunningHub
 from tests.journey.waiting import until
+from tests.support.resource_paths import path_of
 from tests.support.signed_requests import send
-from tests.threats.doors import Door, doors, doors_of
 from tests.threats.guarded_hub import ask, guarded_hub, read_own
+from tests.threats.guarded_resources import GuardedResource, guarded_resources, resources_for
 
 pytestmark = pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
 
@@ -83,7 +83,7 @@ def test_token_that_no_client_was_issued_is_refused_at_every_resource(
     hub: RunningHub, thief: Thief, forgery: str
 ) -> None:
     token = FORGERIES[forgery](thief)
-    answers = {str(door): door.refusal(hub, token) for door in doors()}
+    answers = {str(resource): resource.refusal(hub, token) for resource in guarded_resources()}
     assert answers == dict.fromkeys(answers, (401, "invalid-token"))
 
 
@@ -95,26 +95,28 @@ def test_token_of_revoked_client_is_refused_at_every_service(hub: RunningHub, th
     issued = httpx.post(credentials, json=wanted, headers=operator)
     assert issued.status_code == 201, issued.text
     token = thief.token(MEMBER, "partner", client_id=client_id)
-    by_service = {door.service: door for door in doors_of("partner") if door.method == "GET"}
+    by_service = {
+        resource.service: resource for resource in resources_for("partner") if resource.method == "GET"
+    }
     assert set(by_service) == {"audit", "delivery", "directory", "intake", "routing"}
-    for door in by_service.values():
-        assert door.ask(hub, token).status_code in (200, 404), str(door)
+    for resource in by_service.values():
+        assert resource.ask(hub, token).status_code in (200, 404), str(resource)
 
     revoked = httpx.delete(f"{credentials}/{client_id}", headers=operator)
     assert revoked.status_code == 200, revoked.text
-    for door in by_service.values():
-        until(refused(door, hub, token), f"the refusal by {door}", within=SECONDS)
+    for resource in by_service.values():
+        until(refused(resource, hub, token), f"the refusal by {resource}", within=SECONDS)
 
 
-def refused(door: Door, hub: RunningHub, token: str) -> Callable[[], bool]:
-    return lambda: door.refusal(hub, token) == (401, "invalid-token")
+def refused(resource: GuardedResource, hub: RunningHub, token: str) -> Callable[[], bool]:
+    return lambda: resource.refusal(hub, token) == (401, "invalid-token")
 
 
 def test_refused_forgery_is_on_record_with_its_client_and_token_id(hub: RunningHub, thief: Thief) -> None:
     token_id = secrets.token_urlsafe(16)
     token = thief.token("kg.eve", "auditor", client_id="eve-of-record", jti=token_id)
-    (door,) = [door for door in doors() if door.url == "/v1/history"]
-    assert door.refusal(hub, token) == (401, "invalid-token")
+    (resource,) = [resource for resource in guarded_resources() if resource.url == "/v1/history"]
+    assert resource.refusal(hub, token) == (401, "invalid-token")
     lines = [json.loads(line) for line in hub.files.log("audit").read_text().splitlines() if token_id in line]
     assert [(line["message"], line["client"], line["jti"]) for line in lines] == [
         ("token refused", "eve-of-record", token_id)
@@ -125,10 +127,10 @@ def test_refused_forgery_is_on_record_with_its_client_and_token_id(hub: RunningH
 def test_token_in_the_name_of_a_live_client_is_admitted_until_the_key_is_replaced(
     hub: RunningHub, thief: Thief
 ) -> None:
-    """What cannot be prevented: the key's holder is the issuer. `docs/security.md` says so."""
+    """The holder of the token key issues valid tokens (docs/security.md); nothing prevents that."""
     token = thief.token(MEMBER, "partner", client_id=MEMBER)
-    (door,) = [door for door in doors_of("partner") if door.url == "/v1/mailbox"]
-    assert door.ask(hub, token).status_code == 200
+    (resource,) = [resource for resource in resources_for("partner") if resource.url == "/v1/mailbox"]
+    assert resource.ask(hub, token).status_code == 200
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +140,11 @@ def guarded(tmp_path_factory: pytest.TempPathFactory, broker: PrivateBroker) -> 
         yield running
 
 
-CHANGES = [door for door in doors() if door.service == "directory" and door.method != "GET"]
+CHANGES = [
+    resource
+    for resource in guarded_resources()
+    if resource.service == "directory" and resource.method != "GET"
+]
 
 
 def forged(thief: Thief, hub: RunningHub, who: str, role: str) -> str:
@@ -148,14 +154,14 @@ def forged(thief: Thief, hub: RunningHub, who: str, role: str) -> str:
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=str)
-def test_forged_token_changes_nothing_in_the_directory(guarded: RunningHub, change: Door) -> None:
+def test_forged_token_changes_nothing_in_the_directory(guarded: RunningHub, change: GuardedResource) -> None:
     thief, foreign = Thief(guarded), secrets.token_urlsafe(32)
     for who, role in ((MEMBER, "partner"), ("operator", "operator"), ("coordinator", "coordinator")):
         if role not in change.roles:
             continue
         token = forged(thief, guarded, who, role)
         assert change.refusal(guarded, token) == (403, "proof-required"), role
-        path = re.sub(r"<(?:\w+:)?(\w+)>", MEMBER, change.url)
+        path = path_of(change.url)
         for secret in (foreign, guarded.people["auditor"]["client_secret"]):
             answer = send(
                 guarded.address("directory"), change.method, path, token=token, secret=secret, json={}

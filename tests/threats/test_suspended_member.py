@@ -15,7 +15,7 @@ from kopuro_client import RefusedError
 from tests.journey.running_hub import RunningHub
 from tests.journey.waiting import until
 from tests.support.partners import ask_for_token
-from tests.threats.doors import doors_of
+from tests.threats.guarded_resources import resources_for
 from tests.threats.operator import changed_record
 from tests.threats.readmission import SECONDS, readmitted_after, refuses
 
@@ -61,20 +61,21 @@ def excluded(hub: RunningHub, organization: str, exclusion: str) -> Iterator[Non
 @exclusions
 def test_every_resource_refuses_the_member_within_five_seconds(hub: RunningHub, exclusion: str) -> None:
     token = hub.token(MEMBER)
-    doors = doors_of("partner")
-    assert len({door.service for door in doors}) == 5
+    resources = resources_for("partner")
+    assert len({resource.service for resource in resources}) == 5
     with excluded(hub, MEMBER, exclusion):
         changed = time.monotonic()
-        waiting = {str(door): door for door in doors}
+        waiting = {str(resource): resource for resource in resources}
         while waiting:
-            refused = [name for name, door in waiting.items() if refuses(door, hub, token)]
+            refused = [name for name, resource in waiting.items() if refuses(resource, hub, token)]
             for name in refused:
                 del waiting[name]
             assert time.monotonic() < changed + SECONDS, sorted(waiting)
         # Refused once is refused for good; the member's own record is all that it can read.
         own = {"id": MEMBER}
         answers = {
-            str(door): door.refusal(hub, token, **(own if str(door) == OWN_RECORD else {})) for door in doors
+            str(resource): resource.refusal(hub, token, **(own if str(resource) == OWN_RECORD else {}))
+            for resource in resources
         }
         assert answers.pop(OWN_RECORD) == (200, "")
         assert answers == dict.fromkeys(answers, (403, "forbidden"))

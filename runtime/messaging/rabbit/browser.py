@@ -131,7 +131,7 @@ class RabbitBrowser:
             raise Refused("not-found", f"The queue {self._queue} does not exist.") from None
 
 
-def looked_at(queue: str) -> str:
+def browse_lock(queue: str) -> str:
     """Return the name of the exclusive queue that exists while `queue` is browsed."""
     return queue + BROWSING_SUFFIX
 
@@ -141,7 +141,7 @@ def _locked_channel(link: amqp.Connection, queue: str) -> Any:
     while True:
         channel = link.channel()
         try:
-            channel.queue_declare(looked_at(queue), durable=False, exclusive=True, auto_delete=True)
+            channel.queue_declare(browse_lock(queue), durable=False, exclusive=True, auto_delete=True)
         except ResourceLocked:
             if time.monotonic() >= deadline:
                 raise Unavailable(f"Another process is browsing {queue}. Try again.") from None

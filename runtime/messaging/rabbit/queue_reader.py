@@ -18,7 +18,7 @@ from amqp.exceptions import AccessRefused, NotFound, ResourceLocked
 
 from contracts.topology import Topology
 from runtime.messaging.ports import BrokerUnavailable
-from runtime.messaging.rabbit.browser import looked_at
+from runtime.messaging.rabbit.browser import browse_lock
 from runtime.messaging.rabbit.connection import BROKEN, ConnectionFactory, abandon, close
 from runtime.messaging.rabbit.management import ManagementApi
 
@@ -118,7 +118,7 @@ class RabbitQueueReader:
         if count >= known:
             return count
         # Fewer than before: perhaps an operator browses the queue, which makes its messages unacknowledged.
-        if _is_looked_at(link, queue):
+        if _is_browse_lock(link, queue):
             return known
         return self._ready(queue)
 
@@ -131,10 +131,10 @@ class RabbitQueueReader:
         self._link = self._channel = None
 
 
-def _is_looked_at(link: amqp.Connection, queue: str) -> bool:
+def _is_browse_lock(link: amqp.Connection, queue: str) -> bool:
     channel = link.channel()
     try:
-        channel.queue_declare(looked_at(queue), passive=True)
+        channel.queue_declare(browse_lock(queue), passive=True)
     except ResourceLocked:
         return True
     except (NotFound, AccessRefused):

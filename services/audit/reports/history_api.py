@@ -71,8 +71,6 @@ def bundle(history: History, request: Request, oversight: frozenset[str]) -> Res
     to the referral. Raises Refused `invalid-parameter`, `not-found`, `bundle-too-large`.
     """
     referral = request.path_params["referral_id"]
-    if not _FORMS["referral"].fullmatch(referral):
-        raise Refused("invalid-parameter", "`referral` must be a UUID.")
     exported = history.export(
         Reader.of(request.principal),
         referral,
@@ -89,8 +87,6 @@ def readers(history: History, request: Request, oversight: frozenset[str]) -> Re
     Refused `invalid-parameter`, `not-found`, `bundle-too-large`.
     """
     referral = request.path_params["referral_id"]
-    if not _FORMS["referral"].fullmatch(referral):
-        raise Refused("invalid-parameter", "`referral` must be a UUID.")
     position = position_of(request.query_params, _READERS, (NUMBER,))
     items, following = history.readers(
         Reader.of(request.principal),

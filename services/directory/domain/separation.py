@@ -1,19 +1,44 @@
-"""Separation of roles: one role for each principal, and one client for each member of the hub's staff."""
+"""Separation of roles: one role for each principal, and one client for each member of the hub's staff.
+
+The log names the client of every read. So the client of a member of the staff has no id that could be an
+organisation's.
+"""
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from contracts.errors import PointerError, Refused
+from contracts.identifiers import ORGANIZATION_PATTERN
 from services.directory.domain.client import Client, Role
 
 STAFF_ROLES = frozenset(Role) - {Role.partner}
+_ORGANIZATION = re.compile(ORGANIZATION_PATTERN)
 
 
 def is_staff(client: Client) -> bool:
     """Return whether the client belongs to a member of the hub's staff."""
     return bool(STAFF_ROLES & set(client.roles))
+
+
+def wrong_client_id(client: Client, present: Client | None = None) -> str | None:
+    """Return the rule that the client's id breaks, as a sentence; None if it breaks none.
+
+    present: the client of the same id, if there is one. A live client of an earlier build keeps its id, so
+    that its secret can be replaced; `ambiguous_clients` reports it.
+    """
+    if present is not None and present.live:
+        return None
+    if is_staff(client) and _ORGANIZATION.fullmatch(client.id):
+        return "A client of the hub's staff cannot have an id of the form of an organisation's, as `kg.name`."
+    return None
+
+
+def ambiguous_clients(clients: Iterable[Client]) -> list[str]:
+    """Return the ids of live clients of the staff that could be ids of organisations, sorted."""
+    return sorted(client.id for client in clients if client.live and wrong_client_id(client) is not None)
 
 
 def wrong_new_organization(clients: Iterable[Client]) -> str | None:
@@ -82,6 +107,8 @@ def check_separation(
 
     Raises Refused `conflict`.
     """
+    if (wrong := wrong_client_id(wanted, present)) is not None:
+        raise Refused("conflict", wrong, errors=[PointerError(pointer="/client_id", detail=wrong)])
     broken = wrong_separation(wanted, others, is_organization)
     if broken is None and present is not None and present.live and present.roles != wanted.roles:
         broken = "The role of a client cannot be changed. Revoke the client first."

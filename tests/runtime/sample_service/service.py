@@ -18,7 +18,7 @@ class SampleService(WebService):
     def ping(self, _request: Request) -> Response:
         return Response.json({"pong": True})
 
-    @resource("GET", "/v1/things/<id>", roles=PARTNERS, query={"a", "b"})
+    @resource("GET", "/v1/things/<string:id>", roles=PARTNERS, query={"a", "b"})
     def show(self, request: Request) -> Response:
         return api.show(request)
 
@@ -30,7 +30,7 @@ class SampleService(WebService):
     def refuse(self, _request: Request) -> Response:
         return api.refuse(self.handlers)
 
-    @resource("POST", "/v1/fail/<kind>", roles=None)
+    @resource("POST", "/v1/fail/<slug:kind>", roles=None)
     def fail(self, request: Request) -> Response:
         return api.fail(self.handlers, request)
 

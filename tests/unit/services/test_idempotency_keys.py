@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from types import SimpleNamespace
@@ -26,6 +25,7 @@ from runtime.web.request import Request
 from runtime.web.response import Response
 from runtime.web.router import Route, Router
 from services.intake.api import ApiContext
+from tests.support.resource_paths import path_of
 from tests.unit.services.intake.intake_fixture import IntakeBench
 from tests.unit.services.intake.samples import (
     MOSCOW,
@@ -56,7 +56,7 @@ def _changing_routes() -> dict[str, tuple[Route, Handler]]:
             for entrypoint in getattr(member, "nameko_entrypoints", ()):
                 if isinstance(entrypoint, Resource) and entrypoint.route().method != "GET":
                     route = entrypoint.route()
-                    found[f"{route.method} {route.url}"] = (route, member)
+                    found[f"{route.method} {route.template}"] = (route, member)
     return found
 
 
@@ -99,7 +99,7 @@ def ask(route: Route, headers: Mapping[str, str]) -> tuple[int, Any]:
     statuses: list[str] = []
     environ = {
         "REQUEST_METHOD": route.method,
-        "RAW_PATH_INFO": re.sub("<[^>]*>", "x", route.url),
+        "RAW_PATH_INFO": path_of(route.url),
         "CONTENT_LENGTH": "0",
         CONNECTION: None,
         **headers,
@@ -111,7 +111,7 @@ def ask(route: Route, headers: Mapping[str, str]) -> tuple[int, Any]:
 def request(route: Route, subject: str, role: str, caller: str, body: Any) -> Request:
     return Request(
         method=route.method,
-        route=route.url,
+        route=route.template,
         path_params={"id": subject},
         headers={"idempotency-key": KEY},
         body=json.dumps(body).encode(),

@@ -37,7 +37,7 @@ def _resources() -> Iterator[Resource]:
                     yield entrypoint
 
 
-RESOURCES = {entrypoint.route().url: entrypoint for entrypoint in _resources()}
+RESOURCES = {entrypoint.route().template: entrypoint for entrypoint in _resources()}
 # The resources whose answers contain facts of persons, with how their reads are recorded.
 OF_PERSONS = {
     "/v1/referrals": Reads.recorded,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -22,6 +21,7 @@ from runtime.web.protocol import CONNECTION
 from runtime.web.request import Request
 from runtime.web.response import Response
 from runtime.web.router import Route, Router
+from tests.support.resource_paths import path_of
 
 SERVICES = ("audit", "delivery", "directory", "intake", "routing", "vault")
 
@@ -58,7 +58,7 @@ def ask(route: Route, query: str) -> tuple[int, Mapping[str, Any]]:
     statuses: list[str] = []
     environ = {
         "REQUEST_METHOD": route.method,
-        "RAW_PATH_INFO": re.sub("<[^>]*>", "x", route.url),
+        "RAW_PATH_INFO": path_of(route.url),
         "QUERY_STRING": query,
         "CONTENT_LENGTH": "0",
         CONNECTION: None,

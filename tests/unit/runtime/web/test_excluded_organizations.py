@@ -22,7 +22,7 @@ from runtime.web.protocol import CONNECTION
 from runtime.web.request import Request
 from runtime.web.response import Response
 from runtime.web.router import Route, Router
-from tests.threats.doors import doors, routes
+from tests.threats.guarded_resources import guarded_resources, routes
 
 pytestmark = pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
 
@@ -99,17 +99,17 @@ PARTNERS = [route for route in routes() if route.roles is not None and "partner"
 
 
 def test_open_resources_are_those_of_the_list() -> None:
-    assert len(doors()) > 35
-    assert {f"{route.method} {route.url}" for route in routes() if route.open_to_excluded} == OPEN
+    assert len(guarded_resources()) > 35
+    assert {f"{route.method} {route.template}" for route in routes() if route.open_to_excluded} == OPEN
 
 
-@pytest.mark.parametrize("route", PARTNERS, ids=lambda route: f"{route.method} {route.url}")
+@pytest.mark.parametrize("route", PARTNERS, ids=lambda route: f"{route.method} {route.template}")
 def test_resource_refuses_excluded_organization_unless_it_is_open(route: Route) -> None:
     standing = Standing()
     assert standing.ask(route, _excluded_of) == (200, {"excluded": False})
     standing.excluded = True
     status, body = standing.ask(route, _excluded_of)
-    if f"{route.method} {route.url}" in OPEN:
+    if f"{route.method} {route.template}" in OPEN:
         assert (status, body) == (200, {"excluded": True})
     else:
         assert (status, body["type"]) == (403, "urn:kopuro:problem:forbidden")

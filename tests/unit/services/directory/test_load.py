@@ -189,6 +189,16 @@ def test_loaded_principal_with_two_roles_or_shared_by_two_clients_loads_nothing(
     assert directory.tokens.issue("ann", SECRET)
 
 
+def test_loaded_staff_client_with_an_organization_id_loads_nothing(
+    directory: Directory, tmp_path: Path
+) -> None:
+    auditor = {**CREDENTIAL, "client_id": "kg.ann", "principal": "kg.ann", "roles": ["auditor"]}
+    status, out, err = run(directory, credentials=written(tmp_path, "c", [auditor]))
+    assert (status, out) == (1, [])
+    assert any("/client_id" in line and "organisation's" in line for line in err)
+    assert run(directory, credentials=written(tmp_path, "c", [{**auditor, "client_id": "ann"}]))[0] == 0
+
+
 def test_loading_again_keeps_revoked_clients_and_replaced_secrets(
     directory: Directory, tmp_path: Path
 ) -> None:

@@ -6,8 +6,15 @@ from dataclasses import replace
 
 import pytest
 
+from contracts.errors import Refused
 from services.directory.domain.client import Client, Role, client
-from services.directory.domain.separation import broken_principals, separate_roles, wrong_separation
+from services.directory.domain.separation import (
+    ambiguous_clients,
+    broken_principals,
+    check_separation,
+    separate_roles,
+    wrong_separation,
+)
 from tests.unit.services.directory.samples import OSH
 
 
@@ -41,6 +48,30 @@ def test_principal_cannot_have_two_roles_or_share_a_staff_role(first: Role, seco
 @pytest.mark.parametrize("role", [Role.coordinator, Role.auditor, Role.operator])
 def test_organization_cannot_be_staff(role: Role) -> None:
     assert wrong(of(role, principal=OSH)) == "An organisation cannot have a role of the hub's staff."
+
+
+@pytest.mark.parametrize("role", [Role.coordinator, Role.auditor, Role.operator])
+def test_staff_client_with_an_id_of_an_organization_form_is_refused(role: Role) -> None:
+    for client_id in (OSH, "kg.ann", "zz.nobody-yet"):
+        with pytest.raises(Refused) as refusal:
+            check_separation(of(role, client_id), None, [], lambda _: False)
+        assert refusal.value.slug == "conflict"
+        assert [error.pointer for error in refusal.value.errors] == ["/client_id"]
+    for client_id in ("ann", "Ann", "ann.laptop", "kg.ann_2", "kg-ann", "KG.ann"):
+        check_separation(of(role, client_id), None, [], lambda _: False)
+
+
+def test_partner_client_may_have_the_id_of_its_organization() -> None:
+    check_separation(of(Role.partner, OSH, OSH), None, [], lambda principal: principal == OSH)
+
+
+def test_live_staff_client_of_an_earlier_build_keeps_its_id_and_is_reported() -> None:
+    earlier = of(Role.auditor, "kg.ann", "kg.ann")
+    check_separation(earlier, earlier, [earlier], lambda _: False)
+    revoked = replace(earlier, live=False)
+    with pytest.raises(Refused):
+        check_separation(earlier, revoked, [], lambda _: False)
+    assert ambiguous_clients([earlier, revoked, of(Role.partner, OSH, OSH), of(Role.auditor)]) == ["kg.ann"]
 
 
 def test_revoked_client_leaves_its_principal_free_for_another_role() -> None:

@@ -18,6 +18,7 @@ from runtime.storage import migrate
 from runtime.storage.database import Database
 from services.directory.adapters.register import SqlRegister
 from services.directory.domain.client import Client, Role, client
+from services.directory.domain.precondition import ANY_REVISION
 from services.directory.handlers.role_report import RoleReport
 from services.directory.migrations import approvals, staff
 from tests.unit.services.directory.samples import OPERATOR, OSH, Directory, issue, organization
@@ -95,6 +96,27 @@ def test_mixed_principals_are_logged_counted_and_a_warning(
     assert reported.alarm() is None
     assert counts[0] == 3
     assert counts[-1] == 0
+
+
+def test_staff_client_with_an_organization_id_is_logged_and_a_warning_until_revoked(
+    earlier: Directory, keep: Keep, caplog: pytest.LogCaptureFixture
+) -> None:
+    for principal, role in (("kg.ann", "auditor"), ("kg.bek", "operator"), (OSH, "partner")):
+        keep(principal, role)
+    stored = client(client_id="kg.old", principal="kg.old", roles=(Role.auditor,), secret=SECRET)
+    earlier.entries.enter(Client, [stored], by="an earlier build")
+    counts: list[int] = []
+    reported = report(earlier, counts)
+    with caplog.at_level(logging.WARNING):
+        reported.start(lambda function: function())
+    assert [r.client for r in caplog.records if "organisation's id" in r.getMessage()] == ["kg.old"]  # type: ignore[attr-defined]
+    assert "kg.old" in str(reported.alarm())
+    assert counts[-1] == 0
+    assert roles(earlier, "kg.old") == {"auditor"}
+    issue(earlier, "kg.old", "kg.old", "b" * 43, Role.auditor, precondition=ANY_REVISION)
+    assert "kg.old" in str(reported.alarm())
+    earlier.credentials.revoke("kg.old", by="kg.fine", operator=True)
+    assert reported.alarm() is None
 
 
 @pytest.mark.parametrize("client_id", ["ann", "bek-1", "bek-2"])

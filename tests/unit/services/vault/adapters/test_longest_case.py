@@ -87,7 +87,7 @@ def test_resealing_lengthens_the_shortest_header_by_less_than_the_headroom() -> 
     assert 0 < grown <= RESEALING
 
 
-def test_case_one_character_too_long_is_refused_at_the_door() -> None:
+def test_case_one_character_too_long_is_refused_by_intake() -> None:
     _, sealed = case_of(LONGEST_SEALED + 4, {})
     with pytest.raises(Refused):
         load(ReferralSubmission, {**BODY, "case": sealed})

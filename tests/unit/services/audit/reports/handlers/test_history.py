@@ -265,7 +265,7 @@ def readers_of(audit: LogOnDatabase, organization: str | None, referral: str = F
     return items
 
 
-def looked_at(*referral_ids: str, reader: str = "coord", **filter: str) -> Envelope:
+def read_by_staff(*referral_ids: str, reader: str = "coord", **filter: str) -> Envelope:
     data = {
         "reader": reader,
         "client_id": f"{reader}-client",
@@ -279,7 +279,7 @@ def looked_at(*referral_ids: str, reader: str = "coord", **filter: str) -> Envel
 
 
 def test_sender_sees_who_read_its_referral_alone_and_in_lists(audit_log: LogOnDatabase) -> None:
-    audit_log.append([looked_at(FIRST, SECOND, status="unplaced"), looked_at(SECOND)])
+    audit_log.append([read_by_staff(FIRST, SECOND, status="unplaced"), read_by_staff(SECOND)])
     audit_log.history.page(auditor("ann"), Search(organization=MOSCOW), None, 50)
     audit_log.history.entry(auditor("bek"), 1)
     audit_log.publisher.turn()
@@ -302,7 +302,7 @@ def test_sender_sees_who_read_its_referral_alone_and_in_lists(audit_log: LogOnDa
 
 
 def test_candidate_sees_staff_but_no_other_party_nor_the_values_of_a_filter(audit_log: LogOnDatabase) -> None:
-    audit_log.append([looked_at(FIRST, organization=ALMATY)])
+    audit_log.append([read_by_staff(FIRST, organization=ALMATY)])
     audit_log.append([event("kopuro.offer.opened.v1", partition_key=FIRST, data={"organization": ALMATY})])
     read_as(audit_log, OSH)
     read_as(audit_log, ALMATY)
@@ -337,8 +337,8 @@ def test_export_that_contained_the_referral_is_among_its_readers(audit_log: LogO
     assert [item["reader"] for item in readers_of(audit_log, OSH)] == ["all", "offers", "since"]
 
 
-def test_story_of_a_party_names_the_staff_that_looked(audit_log: LogOnDatabase) -> None:
-    audit_log.append([looked_at(FIRST, SECOND)])
+def test_story_for_a_party_names_the_staff_that_read_it(audit_log: LogOnDatabase) -> None:
+    audit_log.append([read_by_staff(FIRST, SECOND)])
     assert read_as(audit_log, OSH) == [0, 1, 5]
     assert read_as(audit_log, MOSCOW) == [1, 5]
 
@@ -350,7 +350,7 @@ def test_organization_that_is_no_party_gets_no_readers(audit_log: LogOnDatabase)
 
 
 def test_readers_come_in_pages(audit_log: LogOnDatabase) -> None:
-    audit_log.append([looked_at(FIRST, reader=name) for name in ("a", "b", "c")])
+    audit_log.append([read_by_staff(FIRST, reader=name) for name in ("a", "b", "c")])
     first, following = audit_log.history.readers(auditor("z"), FIRST, start=0, limit=2, as_party=False)
     assert [item["reader"] for item in first] == ["a", "b"]
     assert following == 7
@@ -370,7 +370,12 @@ def test_flood_of_reads_hides_neither_story_nor_bundle_nor_readers(
     ]
     names = [f"r{number}" for number in range(6)]
     audit_log.publish(
-        [*fetched, *(looked_at(FIRST, reader=name) for name in names), looked_at(SECOND), looked_at(SECOND)]
+        [
+            *fetched,
+            *(read_by_staff(FIRST, reader=name) for name in names),
+            read_by_staff(SECOND),
+            read_by_staff(SECOND),
+        ]
     )
     told = audit_log.history.opened(auditor("ann"), FIRST, {"story": "en"})
     assert [leaf.index for leaf in told] == [0, 1, 5, 6, 7, 8]

@@ -16,7 +16,7 @@ from runtime.messaging.ports import BrokerUnavailable, QueueReader
 _log = logging.getLogger(__name__)
 
 
-class ParkedCounts:
+class DeadLetterCounts:
     """The dead-letter counts of one process's consumers; kept while the broker is unreachable."""
 
     def __init__(self, reader: QueueReader, gauge: Gauge) -> None:
@@ -25,7 +25,7 @@ class ParkedCounts:
         self._gauge = gauge
         self._counts: dict[str, int] = {}
 
-    def look(self, consumers: Sequence[str]) -> None:
+    def refresh(self, consumers: Sequence[str]) -> None:
         """Read the counts once; log an error for each consumer with more dead letters than before."""
         try:
             found = self._reader.counts([dead_letter_queue_name(consumer) for consumer in consumers])

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import importlib
 import json
-import re
 from dataclasses import dataclass
 
 import httpx
 
 from runtime.entrypoints.resource import Resource
+from runtime.web.path import template_of
 from runtime.web.router import Route
 from tests.journey.running_hub import RunningHub
+from tests.support.resource_paths import SAMPLE_IDS, path_of
 
 SERVICES = ("audit", "delivery", "directory", "intake", "routing")
-_ID = "018f0000-0000-7000-8000-000000000001"
 # One line of each batch resource; their results have a status for each line.
 _LINES = {
     "/v1/referrals:batch": {},
-    "/v1/submissions:batch": {"submit": "withdraw", "referral_id": _ID, "reason": "other"},
+    "/v1/submissions:batch": {"submit": "withdraw", "referral_id": SAMPLE_IDS["uuid"], "reason": "other"},
 }
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Door:
+class GuardedResource:
     """A resource that takes tokens."""
 
     service: str
@@ -32,11 +32,11 @@ class Door:
     roles: frozenset[str]
 
     def __str__(self) -> str:
-        return f"{self.service} {self.method} {self.url}"
+        return f"{self.service} {self.method} {template_of(self.url)}"
 
     def ask(self, hub: RunningHub, token: str, **values: str) -> httpx.Response:
-        """Send a plausible request with the token. values: of the path's variables; others get a UUID."""
-        path = re.sub(r"<(?:\w+:)?(\w+)>", lambda found: values.get(found[1], _ID), self.url)
+        """Send a plausible request with the token. values: of the path's ids; others get samples."""
+        path = path_of(self.url, **values)
         body = None if self.method in ("GET", "DELETE") else json.dumps(_LINES.get(self.url, {}))
         return httpx.request(
             self.method,
@@ -59,10 +59,10 @@ class Door:
         return answer.status_code, str(problem.get("type", "")).rpartition(":")[2]
 
 
-def doors() -> list[Door]:
+def guarded_resources() -> list[GuardedResource]:
     """Return all resources that take tokens, of all services."""
     return [
-        Door(service=name, method=route.method, url=route.url, roles=route.roles)
+        GuardedResource(service=name, method=route.method, url=route.url, roles=route.roles)
         for name in SERVICES
         for route in routes(name)
         if route.roles is not None
@@ -82,9 +82,9 @@ def routes(*services: str) -> list[Route]:
     return [found[key] for key in sorted(found)]
 
 
-def doors_of(role: str) -> list[Door]:
+def resources_for(role: str) -> list[GuardedResource]:
     """Return the resources that callers with this role may call."""
-    return [door for door in doors() if role in door.roles]
+    return [resource for resource in guarded_resources() if role in resource.roles]
 
 
 def _content_type(method: str) -> str:

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 import pytest
 from prometheus_client import CollectorRegistry
 
+from runtime.messaging.dead_letter_counts import DeadLetterCounts
 from runtime.messaging.metrics import MessagingMetrics
-from runtime.messaging.parked_counts import ParkedCounts
 from runtime.messaging.rabbit.broker import RabbitBroker
 from sandbox.broker import PrivateBroker
 from tests.messaging.test_dead_letters import LONG, DeadLetterBroker
@@ -23,10 +23,10 @@ class Watched:
 
     def __init__(self, broker: RabbitBroker) -> None:
         self.registry = CollectorRegistry()
-        self.counts = ParkedCounts(broker.queue_reader(), MessagingMetrics(self.registry).parked)
+        self.counts = DeadLetterCounts(broker.queue_reader(), MessagingMetrics(self.registry).dead_letters)
 
     def alarm(self) -> str | None:
-        self.counts.look(CONSUMERS)
+        self.counts.refresh(CONSUMERS)
         return self.counts.alarm()
 
     def figure(self) -> float | None:
@@ -52,7 +52,7 @@ def watched(letters_broker: DeadLetterBroker) -> Iterator[Watched]:
     watched.counts.close()
 
 
-def test_parked_messages_raise_the_alarm_until_they_are_replayed_or_discarded(
+def test_dead_letters_raise_the_alarm_until_they_are_replayed_or_discarded(
     letters_broker: DeadLetterBroker, watched: Watched, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert watched.alarm() is None
