@@ -191,13 +191,18 @@ class Contribution(TypedDict):
 class Candidate(TypedDict):
     """An organisation's service that was considered, and why it was or was not eligible.
 
-    capacity: the directory's value at the time of the decision.
+    capacity: the directory's value at the time of the decision. last_asked: when the organisation had got its
+    latest offer. judged: how many offers it had answered or let expire. equal: whether its score is among the
+    best (see `Turn`). All are missing in decisions of earlier builds.
     """
 
     organization: str
     service: str
     eligible: bool
     capacity: NotRequired[str | None]
+    last_asked: NotRequired[str | None]
+    judged: NotRequired[int | None]
+    equal: NotRequired[bool]
     score: float | None
     rank: int | None
     rules: list[Rule]
@@ -218,6 +223,24 @@ class NobodyConsidered(TypedDict):
     elsewhere: int
 
 
+class Turn(TypedDict):
+    """Why the first-ranked organisation comes first.
+
+    band: how far a score may lie below the best to count as equal. explore: the share of the attempts that
+    give an organisation a chance out of turn. few: an organisation that was judged by fewer offers is hardly
+    known. attempt: how many organisations had been asked. draw: below `explore` if the attempt explored; None
+    for an emergency. equals: how many organisations are equal. explored: the one that got a chance.
+    """
+
+    band: float
+    explore: float
+    few: int
+    attempt: int
+    draw: float | None
+    equals: int
+    explored: str | None
+
+
 class Decision(TypedDict):
     """One routing decision with its evidence. overridden: rules that a coordinator overrode."""
 
@@ -229,6 +252,7 @@ class Decision(TypedDict):
     candidates: list[Candidate]
     overridden: NotRequired[list[str]]
     nobody: NotRequired[NobodyConsidered | None]
+    turn: NotRequired[Turn | None]
 
 
 class Pause(TypedDict):

@@ -67,6 +67,7 @@ def build(settings: Settings) -> Application[IntakeParts]:
         referrals=RoutingByBroker(queries),
         members=members.get,
         custody_kid=custody_kid,
+        hub_country=settings.hub.upper(),
         transit_keys=transit_keys,
         backlog=lambda: platform.messenger.backlog,
         after_commit=platform.messenger.wake,

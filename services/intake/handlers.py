@@ -75,18 +75,20 @@ class IntakeHandlers:
         referrals: Referrals,
         members: Members,
         custody_kid: Callable[[], str],
+        hub_country: str,
         transit_keys: TransitKeys,
         backlog: Callable[[], int],
         after_commit: Callable[[], None],
         outbox_bound: int = OUTBOX_BOUND,
     ) -> None:
-        """backlog: the latest count of messages waiting in the outbox."""
+        """hub_country: the ISO 3166-1 code. backlog: the latest count of messages waiting in the outbox."""
         self._database = database
         self._store = store
         self._outbox = outbox
         self._referrals = referrals
         self._members = members
         self._custody_kid = custody_kid
+        self._hub_country = hub_country
         self._transit_keys = transit_keys
         self._backlog = backlog
         self._outbox_bound = outbox_bound
@@ -117,6 +119,7 @@ class IntakeHandlers:
             referral_id=referral_id,
             sender=caller.organization,
             custody_kid=self._custody_kid(),
+            hub_country=self._hub_country,
             members=self._members,
         )
         return caller.admission(

@@ -22,7 +22,8 @@ from services.delivery.adapters.tables import CASE_LETTERS, MESSAGES
 from services.delivery.domain.recipients import RECIPIENTS, recipients_of
 from services.intake.adapters.tables import OFFERS as INTAKE_OFFERS
 from services.intake.adapters.tables import SUBMISSIONS
-from services.routing.adapters.tables import OBSERVATIONS, OFFERS, REFERRALS
+from services.routing.adapters.store import SqlReferralStore
+from services.routing.adapters.tables import OFFERS, REFERRALS
 from services.vault.adapters.tables import ANSWERS, CUSTODIES, HELD_NOTES, SEALED_CASES
 from services.vault.adapters.transit_keys import SqlTransitKeyStore
 from services.vault.ports import KeyKind
@@ -34,6 +35,7 @@ from tests.simulation.referral_rules import (
     CLOSED,
     HELD,
     demand_adds_up,
+    held_adds_up,
     observations_add_up,
     offers_follow_the_rules,
     referrals_match_facts,
@@ -68,6 +70,7 @@ def check(
     offers_follow_the_rules(history)
     observations_add_up(databases["routing"], history)
     demand_adds_up(databases["routing"], referrals)
+    held_adds_up(databases["routing"], referrals)
     _routing_remembers_what_is_written(services["routing"])
     _no_unplaced_referral_has_a_candidate(services["routing"], now)
     _custody_follows_the_referral(databases, history, referrals)
@@ -158,9 +161,11 @@ def _decline_notes_follow_their_answers(vault: MemoryDatabase, history: Sequence
 
 def _routing_remembers_what_is_written(routing: Service) -> None:
     assert isinstance(routing, Routing)
-    for organization, row in rows_of(routing.database, OBSERVATIONS, key="organization").items():
+    with routing.database.read() as transaction:
+        written = SqlReferralStore().observations(transaction)
+    for organization, seen in written.items():
         remembered = routing.network.observed(organization)
-        assert remembered.load == max(0, row.held + row.asked), f"{organization} seems to hold {remembered}"
+        assert remembered == seen, f"{organization}: {seen} is written, {remembered} remembered"
 
 
 def _no_unplaced_referral_has_a_candidate(routing: Service, now: dt.datetime) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import select
 
 from contracts.codes import OPT_IN_KINDS
-from services.routing.adapters.tables import DEMAND, OBSERVATIONS, OFFERS, TIMELINE, WAITING
+from services.routing.adapters.tables import DEMAND, HELD_BY_SERVICE, OBSERVATIONS, OFFERS, TIMELINE, WAITING
 from services.routing.consumer_lag import ANSWERS_UNDER_WAY
 from services.routing.domain.lifecycle import ACCEPTOR_BARRED
 from tests.simulation.databases import MemoryDatabase
@@ -173,7 +173,6 @@ def observations_add_up(routing: MemoryDatabase, history: Sequence[PublishedFact
     expected: dict[str, Counter[str]] = defaultdict(Counter)
     messages = {one.message.id: one for one in history}
     opened = {o.data["offer_id"]: o for o in history if o.fact == "offer.opened"}
-    acceptors: dict[str, str] = {}
     silent: set[str] = set()
     for one in history:
         match one.fact:
@@ -185,44 +184,56 @@ def observations_add_up(routing: MemoryDatabase, history: Sequence[PublishedFact
                 if one.data["offer_id"] in silent:
                     counts["expired"] -= 1
                 counts["answer_seconds"] += max(0, round((answered - began).total_seconds()))
-                if one.fact == "offer.accepted":
-                    acceptors[one.message.partition_key] = one.data["organization"]
-                    counts["held"] += 1
             case "offer.expired":
                 expected[one.data["organization"]]["expired"] += 1
                 silent.add(one.data["offer_id"])
-            case "acceptance.revoked":
-                expected[acceptors.pop(one.message.partition_key)]["held"] -= 1
-            case "referral.completed" | "referral.withdrawn" | "referral.failed":
-                if acceptor := acceptors.get(one.message.partition_key):
-                    expected[acceptor]["held"] -= 1
-    names = ("answered", "expired", "answer_seconds", "held")
+    names = ("answered", "expired", "answer_seconds")
+    asked: dict[str, dt.datetime] = {}
+    for offer in rows_of(routing, OFFERS).values():
+        asked[offer.organization] = max(asked.get(offer.organization, offer.opened_at), offer.opened_at)
     for organization, row in rows_of(routing, OBSERVATIONS, key="organization").items():
         found = {name: getattr(row, name) for name in names}
         assert found == {name: expected[organization][name] for name in names}, f"observed of {organization}"
+        assert row.last_asked == asked.get(organization), f"{organization} was last asked at another time"
         del expected[organization]
     assert not any(any(counts.values()) for counts in expected.values()), f"not observed: {expected}"
 
 
 def demand_adds_up(routing: MemoryDatabase, referrals: Mapping[str, Any]) -> None:
-    """The demand at each organisation equals the open offers and the waiting referrals in the tables."""
-    expected: dict[tuple[str, str, str], Counter[str]] = defaultdict(Counter)
+    """The demand at each service equals the open offers and the waiting referrals in the tables."""
+    expected: dict[tuple[str, str, str, str], Counter[str]] = defaultdict(Counter)
     for offer in rows_of(routing, OFFERS).values():
         if offer.state == "open":
             referral = referrals[offer.referral_id]
-            expected[offer.organization, referral.sender, referral.facts["urgency"]]["offers"] += 1
+            key = (offer.organization, offer.service, referral.sender, referral.facts["urgency"])
+            expected[key]["offers"] += 1
     with routing.read() as transaction:
         waiting = {
-            (row.organization, row.sender, row.urgency, row.referral_id)
+            (row.organization, row.service, row.sender, row.urgency, row.referral_id)
             for row in transaction.execute(select(WAITING))
         }
         found = {
-            (row.organization, row.sender, row.urgency): {"offers": row.offers, "waiting": row.waiting}
+            (row.organization, row.service, row.sender, row.urgency): {
+                "offers": row.offers,
+                "waiting": row.waiting,
+            }
             for row in transaction.execute(select(DEMAND))
         }
-    for organization, sender, urgency, referral_id in waiting:
+    for organization, service, sender, urgency, referral_id in waiting:
         assert referrals[referral_id].status == "unplaced", f"{referral_id} waits although it is not unplaced"
-        expected[organization, sender, urgency]["waiting"] += 1
+        expected[organization, service, sender, urgency]["waiting"] += 1
     assert found == {
         key: {"offers": counts["offers"], "waiting": counts["waiting"]} for key, counts in expected.items()
     }
+
+
+def held_adds_up(routing: MemoryDatabase, referrals: Mapping[str, Any]) -> None:
+    """The accepted referrals counted at each service are those of its accepted offers."""
+    expected = Counter(
+        (offer.organization, offer.service)
+        for offer in rows_of(routing, OFFERS).values()
+        if offer.state == "accepted" and referrals[offer.referral_id].status in HELD
+    )
+    with routing.read() as transaction:
+        rows = transaction.execute(select(HELD_BY_SERVICE)).all()
+    assert {(row.organization, row.service): row.referrals for row in rows} == dict(expected)

@@ -198,6 +198,7 @@ class Intake(Service):
             referrals=_Asked(self),
             members=members.get,
             custody_kid=lambda: network.custody_kid,
+            hub_country="KG",
             transit_keys=SqlTransitKeys(self.database, process=new_id()),
             backlog=lambda: 0,
             after_commit=self.messenger.wake,

@@ -62,6 +62,9 @@ def _show(out: Output, decision: Decision) -> None:
                 for c in eligible
             ),
         )
+    if (why := _why_first(decision, eligible)) is not None:
+        out.blank()
+        out.text(why)
     overridden = [c for c in eligible if _failed(c)]
     if overridden:
         out.blank()
@@ -82,6 +85,22 @@ def _nobody(nobody: NobodyConsidered | None) -> str:
     if nobody is None or sentence is None:
         return "no candidates"
     return "no candidates: " + sentence.format_map({k: one_line(v) for k, v in nobody.items()})
+
+
+def _why_first(decision: Decision, eligible: list[Candidate]) -> str | None:
+    """Return why the first-ranked organisation was asked before others; None if its score says it all."""
+    turn = decision.get("turn")
+    first = next((one for one in eligible if one["rank"] == 1), None)
+    if turn is None or first is None:
+        return None
+    name = one_line(first["organization"])
+    if turn["explored"] is not None:
+        return f"{name} was asked to give it a chance"
+    if turn["equals"] < 2:
+        return None
+    asked = first.get("last_asked")
+    when = "never asked before" if asked is None else f"last asked {moment(asked)}"
+    return f"{name} was asked because it was asked least recently among {turn['equals']} equals ({when})"
 
 
 def _score(candidate: Candidate) -> str:

@@ -2,23 +2,49 @@
 
 from __future__ import annotations
 
+from contracts.errors import PointerError, Refused
 from contracts.facts import Fact, ReferralSubmitted, SealedCaseSubmitted
-from contracts.referral import ReferralSubmission, facts_of
+from contracts.referral import Consent, ReferralSubmission, facts_of
 from services.intake.domain.members import Members, receiver_key
 from services.intake.domain.sealing import require_sealed_to
 
 
 def referral_facts(
-    submission: ReferralSubmission, *, referral_id: str, sender: str, custody_kid: str, members: Members
+    submission: ReferralSubmission,
+    *,
+    referral_id: str,
+    sender: str,
+    custody_kid: str,
+    hub_country: str,
+    members: Members,
 ) -> tuple[Fact, Fact]:
     """Return an admitted referral's two facts: the open one, and the one that carries the sealed case.
 
     The case of a referral to a named organisation must be sealed to that organisation, any other case to
-    the hub's custody key. Raises Refused, with pointers.
+    the hub's custody key; the person must then allow storage in the hub's country. hub_country: an ISO 3166-1
+    code. Raises Refused, with pointers.
     """
+    if submission.to is None:
+        _require_storage_allowed(submission.consent, hub_country)
     kid = custody_kid if submission.to is None else receiver_key(members, submission.to)
     require_sealed_to(submission.case, kid, "/case")
     return (
         ReferralSubmitted(referral_id=referral_id, sender=sender, facts=facts_of(submission)),
         SealedCaseSubmitted(referral_id=referral_id, sender=sender, to=submission.to, case=submission.case),
+    )
+
+
+def _require_storage_allowed(consent: Consent, hub_country: str) -> None:
+    """Refuse a case that the hub would take into custody although the person excludes its country."""
+    allowed = consent.storage_countries
+    if not allowed or hub_country in allowed:
+        return
+    where = PointerError(
+        pointer="/consent/storage_countries",
+        detail=f"The list lacks {hub_country}, the country of this hub, which would store the case.",
+    )
+    raise Refused(
+        "invalid-submission",
+        "This hub may not store the case. Name a receiver in `to`, and seal the case to that receiver.",
+        errors=(where,),
     )

@@ -1,4 +1,4 @@
-"""The tables `demand` and `waiting`: open offers and waiting referrals, by candidate and sender."""
+"""The tables `held`, `demand` and `waiting`: the load of each service, and the referrals that wait."""
 
 from __future__ import annotations
 
@@ -10,34 +10,50 @@ from sqlalchemy import Connection
 from contracts.codes import Urgency
 from runtime.storage.columns import microseconds, moment_of
 from services.routing.adapters import statements
-from services.routing.domain.observation import Observation
+from services.routing.domain.observation import NO_LOAD, Observation, ServiceLoad
 from services.routing.domain.places import Demand
 from services.routing.domain.waiting import Queue, WaitingReferral
 from services.routing.ports import Changes
 
 
-def demand_at(
-    transaction: Connection, organizations: Collection[str]
-) -> dict[str, dict[tuple[str, Urgency], Demand]]:
-    """Return the demand at each of the organisations that has any."""
-    found: dict[str, dict[tuple[str, Urgency], Demand]] = defaultdict(dict)
-    if organizations:
-        for row in statements.DEMAND_AT.run(transaction, sorted(organizations)):
-            found[row[0]][row[1], Urgency(row[2])] = Demand(offers=row[3], waiting=row[4])
+def loads_at(transaction: Connection, organizations: Collection[str]) -> dict[str, dict[str, ServiceLoad]]:
+    """Return the load of each service of the organisations that has any."""
+    found: dict[str, dict[str, ServiceLoad]] = defaultdict(dict)
+    if not organizations:
+        return found
+    demand: dict[tuple[str, str], dict[tuple[str, Urgency], Demand]] = defaultdict(dict)
+    for row in statements.DEMAND_AT.run(transaction, sorted(organizations)):
+        demand[row[0], row[1]][row[2], Urgency(row[3])] = Demand(offers=row[4], waiting=row[5])
+    for (organization, service), by_sender in demand.items():
+        found[organization][service] = ServiceLoad(demand=by_sender)
+    for organization, service, held in statements.HELD_AT.run(transaction, sorted(organizations)):
+        load = found[organization].get(service, NO_LOAD)
+        found[organization][service] = load.plus(ServiceLoad(accepted=held))
     return found
 
 
 def add(transaction: Connection, observed: Mapping[str, Observation]) -> None:
-    """Add the changes of the demand; rows that reach zero are deleted."""
+    """Add the changes of the services' loads; rows that reach zero are deleted."""
     # Sorted, so that two processes cannot deadlock.
-    changes = sorted(
-        (organization, sender, urgency.value, change.offers, change.waiting)
-        for organization, seen in observed.items()
-        for (sender, urgency), change in seen.demand.items()
+    loads = sorted(
+        (
+            (organization, service, load)
+            for organization, seen in observed.items()
+            for service, load in seen.services.items()
+        ),
+        key=lambda change: change[:2],
     )
-    statements.DEMAND_CHANGE.run_for_each(transaction, changes)
+    held = [(organization, service, load.accepted) for organization, service, load in loads if load.accepted]
+    statements.HELD_CHANGE.run_for_each(transaction, held)
+    statements.NOTHING_HELD.run_for_each(transaction, [change[:2] for change in held if change[2] < 0])
+    demand = sorted(
+        (organization, service, sender, urgency.value, change.offers, change.waiting)
+        for organization, service, load in loads
+        for (sender, urgency), change in load.demand.items()
+    )
+    statements.DEMAND_CHANGE.run_for_each(transaction, demand)
     statements.NO_DEMAND_LEFT.run_for_each(
-        transaction, [change[:3] for change in changes if change[3] < 0 or change[4] < 0]
+        transaction, [change[:4] for change in demand if change[4] < 0 or change[5] < 0]
     )
 
 

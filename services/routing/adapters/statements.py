@@ -35,27 +35,37 @@ NEW_ENTRY = SqlStatement(
     "INSERT INTO timeline (referral_id, time, fact, organization, detail) VALUES (?, ?, ?, ?, ?)"
 )
 OBSERVE = SqlStatement(
-    "INSERT INTO observations (organization, answered, expired, answer_seconds, held, asked)"
-    " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (organization) DO UPDATE SET"
+    "INSERT INTO observations (organization, answered, expired, answer_seconds, last_asked)"
+    " VALUES (?, ?, ?, ?, ?) ON CONFLICT (organization) DO UPDATE SET"
     " answered = observations.answered + excluded.answered,"
     " expired = observations.expired + excluded.expired,"
     " answer_seconds = observations.answer_seconds + excluded.answer_seconds,"
-    " held = observations.held + excluded.held, asked = observations.asked + excluded.asked"
+    # Another process may have asked later. Not `max`, because the databases disagree about nulls.
+    " last_asked = CASE WHEN observations.last_asked IS NULL"
+    " OR excluded.last_asked > observations.last_asked"
+    " THEN excluded.last_asked ELSE observations.last_asked END"
 )
 OBSERVED = SqlStatement(
-    "SELECT organization, answered, expired, answer_seconds, held, asked FROM observations"
+    "SELECT organization, answered, expired, answer_seconds, last_asked FROM observations"
     " WHERE organization = ANY (?)"
 )
+HELD_CHANGE = SqlStatement(
+    "INSERT INTO held (organization, service, referrals) VALUES (?, ?, ?)"
+    " ON CONFLICT (organization, service) DO UPDATE SET referrals = held.referrals + excluded.referrals"
+)
+NOTHING_HELD = SqlStatement("DELETE FROM held WHERE organization = ? AND service = ? AND referrals = 0")
+HELD_AT = SqlStatement("SELECT organization, service, referrals FROM held WHERE organization = ANY (?)")
 DEMAND_CHANGE = SqlStatement(
-    "INSERT INTO demand (organization, sender, urgency, offers, waiting) VALUES (?, ?, ?, ?, ?)"
-    " ON CONFLICT (organization, sender, urgency) DO UPDATE SET"
+    "INSERT INTO demand (organization, service, sender, urgency, offers, waiting) VALUES (?, ?, ?, ?, ?, ?)"
+    " ON CONFLICT (organization, service, sender, urgency) DO UPDATE SET"
     " offers = demand.offers + excluded.offers, waiting = demand.waiting + excluded.waiting"
 )
 NO_DEMAND_LEFT = SqlStatement(
-    "DELETE FROM demand WHERE organization = ? AND sender = ? AND urgency = ? AND offers = 0 AND waiting = 0"
+    "DELETE FROM demand WHERE organization = ? AND service = ? AND sender = ? AND urgency = ?"
+    " AND offers = 0 AND waiting = 0"
 )
 DEMAND_AT = SqlStatement(
-    "SELECT organization, sender, urgency, offers, waiting FROM demand WHERE organization = ANY (?)"
+    "SELECT organization, service, sender, urgency, offers, waiting FROM demand WHERE organization = ANY (?)"
 )
 NEW_WAITING = SqlStatement(
     "INSERT INTO waiting (referral_id, organization, service, sender, urgency, since)"

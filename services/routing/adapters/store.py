@@ -144,15 +144,15 @@ class SqlReferralStore:
 
     def observations(self, transaction: Connection) -> dict[str, Observation]:
         """See `ports.ReferralStore`."""
-        rows = transaction.execute(select(OBSERVATIONS)).all()
-        return _with_demand(transaction, {row[0]: _observation(*row[1:]) for row in rows})
+        organizations = list(transaction.execute(select(OBSERVATIONS.c.organization)).scalars())
+        return self.observations_of(transaction, organizations)
 
     def observations_of(
         self, transaction: Connection, organizations: Collection[str]
     ) -> dict[str, Observation]:
         """See `ports.ReferralStore`."""
         rows = statements.OBSERVED.run(transaction, sorted(organizations))
-        return _with_demand(transaction, {row[0]: _observation(*row[1:]) for row in rows})
+        return _with_loads(transaction, {row[0]: _observation(*row[1:]) for row in rows})
 
     def queues_at(self, transaction: Connection, organizations: Collection[str]) -> list[Queue]:
         """See `ports.ReferralStore`."""
@@ -234,23 +234,26 @@ def _add_observations(transaction: Connection, observed: Mapping[str, Observatio
     statements.OBSERVE.run_for_each(
         transaction,
         [
-            (organization, seen.answered, seen.expired, seen.answer_seconds, seen.accepted, seen.pending)
-            for organization, seen in sorted(observed.items())
+            (organization, seen.answered, seen.expired, seen.answer_seconds, _moment(seen.last_asked))
+            for organization, seen in sorted(observed.items(), key=lambda item: item[0])
         ],
     )
 
 
-def _with_demand(transaction: Connection, observed: Mapping[str, Observation]) -> dict[str, Observation]:
-    found = demand.demand_at(transaction, observed)
+def _with_loads(transaction: Connection, observed: Mapping[str, Observation]) -> dict[str, Observation]:
+    found = demand.loads_at(transaction, observed)
     return {
-        organization: replace(seen, demand=found[organization]) if organization in found else seen
+        organization: replace(seen, services=found[organization]) if organization in found else seen
         for organization, seen in observed.items()
     }
 
 
-def _observation(answered: int, expired: int, answer_seconds: int, held: int, asked: int) -> Observation:
+def _observation(answered: int, expired: int, answer_seconds: int, last_asked: int | None) -> Observation:
     return Observation(
-        answered=answered, expired=expired, answer_seconds=answer_seconds, accepted=held, pending=asked
+        answered=answered,
+        expired=expired,
+        answer_seconds=answer_seconds,
+        last_asked=_read_moment(last_asked),
     )
 
 

@@ -103,15 +103,25 @@ OBSERVATIONS = Table(
     Column("answered", Integer, nullable=False),
     Column("expired", Integer, nullable=False),
     Column("answer_seconds", RowNumber, nullable=False),
-    Column("held", Integer, nullable=False),
-    Column("asked", Integer, nullable=False),
+    # When the latest offer was opened, null if none was.
+    Column("last_asked", Instant),
 )
 
-# Open offers and waiting referrals, by candidate, sender and urgency. Pairs without either have no row.
+# How many open referrals each service's organisation has accepted for it. Services without any have no row.
+HELD_BY_SERVICE = Table(
+    "held",
+    METADATA,
+    Column("organization", String(100), primary_key=True),
+    Column("service", String(60), primary_key=True),
+    Column("referrals", Integer, nullable=False),
+)
+
+# Open offers and waiting referrals, by service, sender and urgency. Without either there is no row.
 DEMAND = Table(
     "demand",
     METADATA,
     Column("organization", String(100), primary_key=True),
+    Column("service", String(60), primary_key=True),
     Column("sender", String(100), primary_key=True),
     Column("urgency", String(20), primary_key=True),
     Column("offers", Integer, nullable=False),

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from contracts.codes import CapacityStatus
+from contracts.codes import CapacityStatus, Urgency
 from services.routing.domain import rules
+from services.routing.domain.fairness import Fairness, Turn, draw_of
 from services.routing.domain.offered_service import OfferedService
 from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.rules import Circumstances, Failure
@@ -65,7 +66,9 @@ class Candidate:
     """One service that was considered.
 
     rank: from 1, in the order of asking; None for an ineligible service, and for a service whose
-    organisation has a better one. capacity: as the directory stated it.
+    organisation has a better one. capacity: as the directory stated it. last_asked: when the organisation
+    got its latest offer, None if it never got one. judged: how many offers it has answered or let expire.
+    equal: whether it is in the band of equals (`fairness.py`). The last three are for eligible services only.
     """
 
     organization: str
@@ -75,6 +78,9 @@ class Candidate:
     score: float | None = None
     contributions: Mapping[str, float] = field(default_factory=dict)
     rank: int | None = None
+    last_asked: dt.datetime | None = None
+    judged: int | None = None
+    equal: bool = False
 
     @property
     def is_eligible(self) -> bool:
@@ -100,6 +106,8 @@ class Decision:
     nobody: NobodyConsidered | None = None
     # The weight of each contribution to a score.
     weights: Mapping[str, float] = field(default_factory=dict)
+    # Why the first-ranked organisation comes first; None if nobody is ranked.
+    turn: Turn | None = None
 
     @property
     def ranked(self) -> list[Candidate]:
@@ -143,7 +151,10 @@ def decide(
     )
     weights = policy.weights.by_name()
     considered = [_consider(offered, given, weights, overridable) for offered in offered_services]
-    ranked = _ranked(considered, given.referral_id)
+    explores = given.facts.urgency is not Urgency.emergency
+    ranked, turn = rank(
+        considered, given.referral_id, policy.fairness, attempt=len(given.asked), explores=explores
+    )
     overridden = {failure.rule for c in ranked if c.rank is not None for failure in c.failures}
     return Decision(
         id=decision_id,
@@ -157,6 +168,7 @@ def decide(
         overridden=tuple(sorted(overridden)),
         nobody=None if ranked else _nobody(given, named),
         weights=weights,
+        turn=turn,
     )
 
 
@@ -181,6 +193,7 @@ def _consider(
     if failures and not (overridable and all(failure.rule in overridable for failure in failures)):
         return Candidate(organization=organization, service=service, capacity=capacity, failures=failures)
     values = contributions(offered, given)
+    seen = given.observed(organization)
     return Candidate(
         organization=organization,
         service=service,
@@ -188,36 +201,85 @@ def _consider(
         failures=failures,
         score=score(values, weights),
         contributions=values,
+        last_asked=seen.last_asked,
+        judged=seen.judged,
     )
 
 
-def _ranked(considered: Iterable[Candidate], referral_id: str) -> tuple[Candidate, ...]:
-    """Return the candidates with their ranks, one rank for each organisation.
+_NEVER = dt.datetime.min.replace(tzinfo=dt.UTC)
 
-    The order is: fewest overridden rules (placements only), capacity (`ORDER_OF_CAPACITY`), score. A hash
-    of referral and organisation breaks ties: reproducible for one referral, even over many.
+
+def rank(
+    considered: Iterable[Candidate], referral_id: str, fairness: Fairness, *, attempt: int, explores: bool
+) -> tuple[tuple[Candidate, ...], Turn | None]:
+    """Return the candidates with their ranks, one rank for each organisation, and why the first is first.
+
+    The order is: fewest overridden rules (placements only), capacity (`ORDER_OF_CAPACITY`), score; then the
+    equals are reordered, and one organisation may be moved to the front (`fairness.py`). A hash of referral
+    and organisation breaks ties: reproducible for one referral, even over many. The result depends on the
+    arguments only, and a recorded decision holds them all.
+
+    attempt: how many organisations were asked before. explores: whether exploring is allowed at all.
     """
-
-    def order(candidate: Candidate) -> tuple[int, int, float, bytes, str]:
-        tie = hashlib.sha256(f"{referral_id} {candidate.organization}".encode()).digest()
-        return (
-            len(candidate.failures),
-            ORDER_OF_CAPACITY[candidate.capacity],
-            -(candidate.score or 0.0),
-            tie,
-            candidate.service,
-        )
-
     eligible: list[Candidate] = []
     others: list[Candidate] = []
     for candidate in considered:
         (eligible if candidate.is_eligible else others).append(candidate)
-    placed: set[str] = set()
-    ranked: list[Candidate] = []
-    for candidate in sorted(eligible, key=order):
-        if candidate.organization in placed:
-            ranked.append(candidate)
-        else:
-            placed.add(candidate.organization)
-            ranked.append(replace(candidate, rank=len(placed)))
-    return (*ranked, *others)
+    if not eligible:
+        return tuple(others), None
+    ties = {candidate.organization: _tie(referral_id, candidate.organization) for candidate in eligible}
+
+    def by_score(candidate: Candidate) -> tuple[int, int, float, bytes, str]:
+        score = -(candidate.score or 0.0)
+        return (*_precedence(candidate), score, ties[candidate.organization], candidate.service)
+
+    def by_turn(candidate: Candidate) -> tuple[dt.datetime, float, bytes]:
+        score = -(candidate.score or 0.0)
+        return (candidate.last_asked or _NEVER, score, ties[candidate.organization])
+
+    best: dict[str, Candidate] = {}
+    second: list[Candidate] = []
+    for candidate in sorted(eligible, key=by_score):
+        if best.setdefault(candidate.organization, candidate) is not candidate:
+            second.append(candidate)
+    first, *_ = best.values()
+    # Organisations that differ in capacity or in overridden rules are never equal, nor worth a try.
+    peers = [one for one in best.values() if _precedence(one) == _precedence(first)]
+    top = first.score or 0.0
+    equals = {one.organization for one in peers if round(top - (one.score or 0.0), 6) <= fairness.band}
+    order = sorted((one for one in peers if one.organization in equals), key=by_turn)
+    order += [one for one in best.values() if one.organization not in equals]
+    draw = draw_of(referral_id, attempt) if explores else None
+    explored: Candidate | None = None
+    if draw is not None and draw < fairness.explore:
+        untried = [
+            one
+            for one in peers
+            if one is not order[0] and (one.organization not in equals or (one.judged or 0) < fairness.few)
+        ]
+        explored = min(untried, key=by_turn, default=None)
+        if explored is not None:
+            order.remove(explored)
+            order.insert(0, explored)
+    ranked = [
+        replace(one, rank=number, equal=one.organization in equals)
+        for number, one in enumerate(order, start=1)
+    ]
+    turn = Turn(
+        band=fairness.band,
+        explore=fairness.explore,
+        few=fairness.few,
+        attempt=attempt,
+        draw=draw,
+        equals=len(equals),
+        explored=explored.organization if explored is not None else None,
+    )
+    return (*ranked, *second, *others), turn
+
+
+def _precedence(candidate: Candidate) -> tuple[int, int]:
+    return len(candidate.failures), ORDER_OF_CAPACITY[candidate.capacity]
+
+
+def _tie(referral_id: str, organization: str) -> bytes:
+    return hashlib.sha256(f"{referral_id} {organization}".encode()).digest()

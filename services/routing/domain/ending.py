@@ -7,7 +7,6 @@ from dataclasses import replace
 from contracts.codes import CONSENT_REVOKED, WithdrawalReason
 from contracts.errors import Refused
 from contracts.facts import CoordinatorWithdrawalSubmitted, Fact, ReferralFailed, ReferralWithdrawn
-from services.routing.domain.observation import Observation
 from services.routing.domain.open_offers import revoke_open
 from services.routing.domain.referral import Referral, ReferralEvent, next_status
 from services.routing.domain.transition import Transition, TransitionContext
@@ -73,5 +72,4 @@ def _leave(
     status = next_status(referral.status, event)
     after, revoked = revoke_open(referral, revoked_because, context.now)
     after = replace(after, status=status, due_at=None, updated_at=context.now)
-    observed = {referral.acceptor: Observation(accepted=-1)} if referral.acceptor else {}
-    return Transition(referral=after, facts=(*revoked, fact), observed=observed)
+    return Transition(referral=after, facts=(*revoked, fact))

@@ -38,7 +38,6 @@ from contracts.facts import (
 )
 from services.routing.domain.decision import Trigger
 from services.routing.domain.ending import fail, withdraw, withdraw_for
-from services.routing.domain.observation import Observation
 from services.routing.domain.offer import OfferEvent, refuse_if_late
 from services.routing.domain.offer_closing import NO_ANSWER, ClosedOffer, close_offer
 from services.routing.domain.open_offers import ask_next, place, revoke_open
@@ -223,9 +222,7 @@ def _complete(referral: Referral, submission: OutcomeSubmitted, context: Transit
         organization=submission.organization,
         outcome=submission.outcome,
     )
-    return Transition(
-        referral=after, facts=(fact,), observed={submission.organization: Observation(accepted=-1)}
-    )
+    return Transition(referral=after, facts=(fact,))
 
 
 def _report_case(

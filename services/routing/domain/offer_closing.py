@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from contracts.codes import DeclineReason, OfferState
+from contracts.codes import DeclineReason
 from contracts.facts import (
     AcceptanceRevoked,
     Fact,
@@ -121,7 +121,7 @@ def _placement_answered(closed: Offer) -> tuple[Fact, ...]:
 
 def _observed(offer: Offer, event: OfferEvent, answered_at: dt.datetime | None) -> Mapping[str, Observation]:
     if event is OfferEvent.revoke:
-        return {offer.organization: Observation(accepted=-1)} if offer.state is OfferState.accepted else {}
+        return {}
     if event is OfferEvent.expire:
         return {offer.organization: Observation(expired=1)}
     assert answered_at is not None
@@ -131,6 +131,5 @@ def _observed(offer: Offer, event: OfferEvent, answered_at: dt.datetime | None) 
         answer_seconds=max(0, round((answered_at - offer.opened_at).total_seconds())),
         # An answer in time to an offer that had expired takes the expiry back.
         expired=0 if offer.is_open else -1,
-        accepted=1 if event is OfferEvent.accept else 0,
     )
     return {offer.organization: observation}

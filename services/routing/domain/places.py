@@ -1,6 +1,7 @@
 """The places at a candidate, and which sender may take the next one.
 
-A candidate that states a maximum has as many places as that maximum leaves beside its accepted referrals. An
+A candidate is one service of an organisation, and its load is that of this service only. A candidate that
+states a maximum has as many places as that maximum leaves beside its accepted referrals. An
 open offer takes a place, but only until it is answered, and it is a question: it does not keep the candidate
 from being asked about a more urgent referral, nor about one of a sender that holds less than its share. So
 

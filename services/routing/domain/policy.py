@@ -11,6 +11,7 @@ from marshmallow.validate import Range
 
 from contracts.codes import Urgency
 from contracts.identifiers import ShortText
+from services.routing.domain.fairness import Fairness
 from services.routing.domain.places import OffersPerSender
 
 _HOUR, _DAY = 3600, 86400
@@ -47,7 +48,7 @@ class Weights:
     nearness: Weight = 2.0
     language: Weight = 2.0
     responsiveness: Weight = 2.0
-    load: Weight = 1.0
+    load: Weight = 2.0
     freshness: Weight = 1.0
     cost: Weight = 1.0
 
@@ -69,6 +70,7 @@ class RoutingPolicy:
     # Bounds on one sender's open offers at one candidate.
     offers_per_sender: OffersPerSender = field(default_factory=OffersPerSender)
     weights: Weights = field(default_factory=Weights)
+    fairness: Fairness = field(default_factory=Fairness)
     # The longest time that an offer stays open past its deadline while older messages are being read.
     backlog: Seconds = 900
 

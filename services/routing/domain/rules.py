@@ -275,7 +275,7 @@ def place_left(offered: OfferedService, given: Circumstances) -> Failure | None:
     maximum, bounds = offered.service.capacity.maximum, given.offers_per_sender
     if maximum is None and bounds.most is None:
         return None
-    seen = given.observed(offered.organization.id)
+    seen = given.observed(offered.organization.id).at(offered.service.id)
     refused = place_refused(
         seen.demand,
         maximum=maximum,

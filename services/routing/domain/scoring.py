@@ -76,7 +76,7 @@ def _responsiveness(offered: OfferedService, given: Circumstances) -> float:
 
 
 def _load(offered: OfferedService, given: Circumstances) -> float:
-    load = given.observed(offered.organization.id).load
+    load = given.observed(offered.organization.id).at(offered.service.id).load
     maximum = offered.service.capacity.maximum
     if maximum is None:
         return TYPICAL_LOAD / (TYPICAL_LOAD + load)

@@ -40,7 +40,8 @@ class TransitionContext:
 class Transition:
     """The referral after an event, with the resulting facts, decisions and observation changes.
 
-    noted: the event enters the referral's timeline although nothing else changes.
+    observed: the changes apart from the load, which follows from the referral (`load_between`). noted: the
+    event enters the referral's timeline although nothing else changes.
     """
 
     referral: Referral | None

@@ -88,7 +88,9 @@ def decision_view(stored: Mapping[str, Any]) -> dict[str, Any]:
     """
     evaluated = stored["rules"]
     return {
-        "nobody": None,  # missing in decisions of earlier builds
+        # Both are missing in decisions of earlier builds.
+        "nobody": None,
+        "turn": None,
         **{name: value for name, value in stored.items() if name not in ("rules", "weights")},
         "candidates": [
             {
@@ -97,8 +99,11 @@ def decision_view(stored: Mapping[str, Any]) -> dict[str, Any]:
                 "eligible": candidate["score"] is not None,
                 "score": candidate["score"],
                 "rank": candidate["rank"],
-                # Missing in decisions of earlier builds.
+                # These are missing in decisions of earlier builds.
                 "capacity": candidate.get("capacity"),
+                "last_asked": candidate.get("last_asked"),
+                "judged": candidate.get("judged"),
+                "equal": candidate.get("equal", False),
                 "rules": _rules(evaluated, candidate["failures"], eligible=candidate["score"] is not None),
                 "contributions": [
                     {"name": name, "weight": stored["weights"][name], "value": value}

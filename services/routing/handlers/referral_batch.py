@@ -11,7 +11,7 @@ from contracts.commitment import SALT_BYTES
 from contracts.envelope import Event
 from contracts.facts import DecisionsRecorded, Fact
 from runtime.identifiers import new_id
-from services.routing.domain.observation import Observation, demand_between
+from services.routing.domain.observation import Observation, load_between
 from services.routing.domain.recorded_decision import RecordedDecision, recorded
 from services.routing.domain.referral import Referral
 from services.routing.domain.timeline import TimelineEntry, entry_of
@@ -51,7 +51,7 @@ class ReferralBatch:
         before = self.referral(referral.id)
         for changes in (
             transition.observed,
-            demand_between(before, referral),
+            load_between(before, referral),
         ):
             for organization, change in changes.items():
                 self.observed[organization] = self.observed[organization].plus(change)

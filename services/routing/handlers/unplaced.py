@@ -107,7 +107,8 @@ class UnplacedReferrals:
 
     def _has_place(self, queue: Queue, context: TransitionContext) -> bool:
         """Whether the queue's first referral may take a place. A vanished service has none."""
-        seen, bounds = self._network.observed(queue.organization), context.policy.offers_per_sender
+        seen = self._network.observed(queue.organization).at(queue.service)
+        bounds = context.policy.offers_per_sender
         return any(
             place_refused(
                 seen.demand,
@@ -126,7 +127,9 @@ class UnplacedReferrals:
         level = ORDER_OF_URGENCY[queue.urgency]
         return sum(
             one.offers
-            for (sender, urgency), one in self._network.observed(queue.organization).demand.items()
+            for (sender, urgency), one in self._network.observed(queue.organization)
+            .at(queue.service)
+            .demand.items()
             if sender == queue.sender and ORDER_OF_URGENCY[urgency] <= level
         )
 

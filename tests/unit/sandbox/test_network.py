@@ -23,6 +23,7 @@ from contracts.organization import EVERY_VETTED_ORGANIZATION, Agreement, Organiz
 from contracts.referral import ReferralFacts
 from contracts.vocabularies import codes as vocabulary
 from contracts.vocabularies import country_of, need_group
+from sandbox.hub_files import HUB
 from sandbox.network import FOLDER, SampleNetwork, SampleReferral, load
 
 STORIES = ("second-candidate", "expires", "consulate-forbidden", "nobody", "emergency")
@@ -288,6 +289,12 @@ def test_sample_consents_differ(network: SampleNetwork) -> None:
     assert any(not c.opt_in_kinds for c in consents)
     assert any(c.excluded_organizations for c in consents)
     assert any(c.storage_countries for c in consents)
+
+
+def test_sample_hub_may_store_the_cases_that_it_takes_into_custody(network: SampleNetwork) -> None:
+    for referral in network.referrals:
+        allowed = referral.facts.consent.storage_countries
+        assert referral.facts.to is not None or not allowed or HUB.upper() in allowed, referral.key
 
 
 def test_guardian_consents_only_for_children(network: SampleNetwork) -> None:

@@ -206,6 +206,37 @@ def test_explain_reports_decision_without_candidates_and_reason(hub: FakeHub, ru
     assert "no candidates\n" in explained(hub, run, candidates=[])
 
 
+TURN = {"band": 0.03, "explore": 0.1, "few": 5, "attempt": 0, "draw": 0.5, "equals": 3, "explored": None}
+
+
+@pytest.mark.parametrize(
+    ("turn", "last_asked", "sentence"),
+    [
+        (
+            TURN,
+            "2026-04-30T09:00:00Z",
+            "ru.moscow-union was asked because it was asked least recently among 3 equals "
+            "(last asked 2026-04-30 09:00:00Z)",
+        ),
+        (
+            TURN,
+            None,
+            "ru.moscow-union was asked because it was asked least recently among 3 equals "
+            "(never asked before)",
+        ),
+        ({**TURN, "explored": "ru.moscow-union"}, None, "ru.moscow-union was asked to give it a chance"),
+        ({**TURN, "equals": 1}, None, None),
+        (None, None, None),
+    ],
+)
+def test_explain_says_why_the_first_was_asked(
+    hub: FakeHub, run: Run, turn: dict[str, Any] | None, last_asked: str | None, sentence: str | None
+) -> None:
+    first = {**DECISIONS["decisions"][0]["candidates"][1], "last_asked": last_asked}
+    lines = explained(hub, run, candidates=[first], turn=turn).splitlines()
+    assert [line for line in lines if "was asked" in line] == ([] if sentence is None else [sentence])
+
+
 def test_explain_shows_overridden_rules(hub: FakeHub, run: Run) -> None:
     placed = {
         **DECISIONS["decisions"][0]["candidates"][1],

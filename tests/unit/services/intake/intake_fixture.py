@@ -66,6 +66,7 @@ class IntakeBench:
             referrals=self.routing,
             members=lambda organization: self.members.get(organization),
             custody_kid=lambda: self.custody_kid(),
+            hub_country="KG",
             transit_keys=SqlTransitKeys(self.database, process=new_id()),
             backlog=lambda: self.backlog,
             after_commit=self._wake,

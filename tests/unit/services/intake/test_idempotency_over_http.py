@@ -106,6 +106,15 @@ def moscow(bench: IntakeBench) -> ApiClient:
 REFERRALS = [document(sex="female"), document(sex="male"), document(sex="unknown")]
 
 
+def test_line_whose_case_this_hub_may_not_store_is_refused_alone(bench: IntakeBench, osh: ApiClient) -> None:
+    elsewhere = document()
+    elsewhere["consent"] = {**elsewhere["consent"], "storage_countries": ["KZ"]}
+    first, second, third = osh.refer_many(batch(REFERRALS[0], elsewhere, REFERRALS[1]))
+    assert [first["status"], second["status"], third["status"]] == [202, 422, 202]
+    assert [error["pointer"] for error in second["problem"]["errors"]] == ["/consent/storage_countries"]
+    assert len(bench.sent()) == 4, "two facts of each admitted line, and no case of the refused one"
+
+
 # --- The header of a batch -----------------------------------------------------------------------
 
 

@@ -29,7 +29,7 @@ from services.routing.domain.decision import Decision, Trigger, decide
 from services.routing.domain.directory import Directory
 from services.routing.domain.disclosure import disclosure_class
 from services.routing.domain.lifecycle import apply
-from services.routing.domain.observation import NOTHING_OBSERVED, Observation
+from services.routing.domain.observation import NOTHING_OBSERVED, Observation, ServiceLoad, load_between
 from services.routing.domain.offered_service import OfferedService
 from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.referral import Referral
@@ -148,6 +148,11 @@ def circumstances(
     )
 
 
+def load(name: str = "legal", **counts: Any) -> Observation:
+    """The observation of an organisation with these counts at one service."""
+    return Observation(services={name: ServiceLoad(**counts)})
+
+
 def offered_service(directory: Directory, name: str) -> OfferedService:
     """The one service of an organisation."""
     (found,) = directory.offered_services_of(name)
@@ -173,6 +178,8 @@ class ReferralDriver:
         self.without_client: set[str] = set()
         self.facts: list[Fact] = []
         self.decisions: list[Decision] = []
+        # The sum of the load's changes so far.
+        self.loads: dict[str, Observation] = {}
         self._ids = count(1)
 
     def new_id(self) -> str:
@@ -197,6 +204,9 @@ class ReferralDriver:
         return self.take(apply(self.referral, event, self.context()))
 
     def take(self, step: Transition) -> tuple[Fact, ...]:
+        if step.referral is not None:
+            for name, change in load_between(self.referral, step.referral).items():
+                self.loads[name] = self.loads.get(name, NOTHING_OBSERVED).plus(change)
         self.referral = step.referral
         self.facts += step.facts
         self.decisions += step.decisions

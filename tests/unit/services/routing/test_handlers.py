@@ -60,7 +60,7 @@ from runtime.storage.migrate import differences, upgrade
 from services.routing.adapters.tables import DECISIONS, MESSAGING, OFFERS, REFERRALS
 from services.routing.api import answer_question
 from services.routing.consumer_lag import ANSWERS_UNDER_WAY, QUIET
-from services.routing.domain.observation import Observation
+from services.routing.domain.observation import Observation, ServiceLoad
 from services.routing.domain.places import Demand
 from services.routing.domain.policy import RoutingPolicy
 from services.routing.ports import Changes
@@ -703,9 +703,10 @@ def test_fault_in_apply_is_not_treated_as_unknown_referral(
 # --- observations -----------------------------------------------------------------------------------
 
 
-def pending(offers: int) -> Observation:
+def pending(offers: int, *, accepted: int = 0, waiting: int = 0) -> Observation:
     """The observation of routine offers of one sender that all await their answer."""
-    return Observation(pending=offers, demand={(SENDER, Urgency.routine): Demand(offers=offers)})
+    demand = {(SENDER, Urgency.routine): Demand(offers=offers, waiting=waiting)}
+    return Observation(last_asked=NOW, services={"legal": ServiceLoad(accepted=accepted, demand=demand)})
 
 
 def test_observations_are_summed(bench: Workbench) -> None:
@@ -721,7 +722,13 @@ def test_observations_are_summed(bench: Workbench) -> None:
     for one in seen.values():
         total = total.plus(one)
     # Each expired referral was offered to the next organisation.
-    assert total == replace(pending(10), answered=20, expired=10, answer_seconds=20 * 3600, accepted=15)
+    assert total == replace(
+        pending(10, accepted=15),
+        answered=20,
+        expired=10,
+        answer_seconds=20 * 3600,
+        last_asked=NOW + 4 * DAY,
+    )
     assert {name: bench.network.observed(name) for name in seen} == seen
 
 
@@ -796,7 +803,7 @@ def test_observations_of_an_open_batch_survive_the_timer(small: Workbench) -> No
         # The end of the timer's own transaction must not settle the open batch, whose outcome is unknown.
         assert small.network.observed("ru.small").pending == 1
     assert opened(small.take(submitted(new_id()))) == []
-    waiting = Observation(pending=1, demand={(SENDER, Urgency.routine): Demand(offers=1, waiting=1)})
+    waiting = pending(1, waiting=1)
     assert small.network.observed("ru.small") == small.observations()["ru.small"] == waiting
 
 

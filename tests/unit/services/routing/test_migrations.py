@@ -6,14 +6,15 @@ import pytest
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
 
-from contracts.codes import CapacityStatus
+from contracts.codes import Answer, CapacityStatus, Outcome
+from contracts.envelope import Event
+from contracts.facts import AnswerSubmitted, Fact, OfferOpened, OutcomeSubmitted
 from contracts.organization import Capacity
 from runtime.identifiers import new_id
 from runtime.storage.migrate import differences
-from services.routing.adapters.tables import OBSERVATIONS
-from services.routing.migrations import asked
-from tests.unit.services.routing.samples import HOUR, NOW, organization, service
-from tests.unit.services.routing.workbench import Workbench, opened, submitted, workbench
+from services.routing.migrations import asked, service_loads
+from tests.unit.services.routing.samples import HOUR, NOW, SENDER, organization, service
+from tests.unit.services.routing.workbench import Workbench, event, opened, submitted, workbench
 
 
 @pytest.fixture
@@ -33,17 +34,71 @@ def test_migration_counts_pending_offers(busy: Workbench) -> None:
     before = busy.observations()
     assert sorted((seen.expired, seen.pending) for seen in before.values()) == [(0, 3), (1, 2)]
     with busy.database.write() as connection, Operations.context(MigrationContext.configure(connection)):
+        service_loads.downgrade()
         asked.downgrade()
         # As an earlier build left it: no row for an organisation that has pending offers only.
         connection.exec_driver_sql("DELETE FROM observations WHERE answered + expired + held = 0")
         asked.upgrade()
+        service_loads.upgrade()
     assert busy.observations() == before
     assert differences("services.routing", busy.database) == []
 
 
 def test_migration_with_existing_column_changes_nothing(busy: Workbench) -> None:
-    with busy.database.write() as connection:
-        connection.execute(OBSERVATIONS.update().values(asked=7))
-        with Operations.context(MigrationContext.configure(connection)):
-            asked.upgrade()
-    assert {seen.pending for seen in busy.observations().values()} == {7}
+    with busy.database.write() as connection, Operations.context(MigrationContext.configure(connection)):
+        service_loads.downgrade()
+        connection.exec_driver_sql("UPDATE observations SET asked = 7")
+        asked.upgrade()
+        found = connection.exec_driver_sql("SELECT DISTINCT asked FROM observations").scalars().all()
+    assert found == [7]
+
+
+def accepted_by(offer: OfferOpened) -> Event[Fact]:
+    answer = AnswerSubmitted(
+        referral_id=offer.referral_id,
+        offer_id=offer.offer_id,
+        organization=offer.organization,
+        answer=Answer.accept,
+    )
+    return event(answer, offer.referral_id)
+
+
+def completed(offer: OfferOpened) -> Event[Fact]:
+    outcome = OutcomeSubmitted(
+        referral_id=offer.referral_id, organization=offer.organization, outcome=Outcome.resolved
+    )
+    return event(outcome, offer.referral_id)
+
+
+TWO_SERVICES = (service(id="near"), service(id="shelter", needs=("shelter",)))
+
+
+@pytest.fixture
+def divided(database_url: str) -> Iterator[Workbench]:
+    """A database with accepted referrals and open offers at both services of one organisation."""
+    bench = workbench(database_url, organization("ru.house", *TWO_SERVICES))
+    for needs, accepted, closed in (("legal.wage_claim", 3, 1), ("shelter", 2, 0)):
+        offers = opened(bench.take(*(submitted(new_id(), needs=(needs,)) for _ in range(5))))
+        bench.take(*(accepted_by(offer) for offer in offers[:accepted]))
+        bench.take(*(completed(offer) for offer in offers[:closed]))
+    yield bench
+    bench.close()
+
+
+def test_migration_divides_rows_of_the_old_shape_by_service(divided: Workbench) -> None:
+    before = divided.observations()
+    loads = before["ru.house"].services
+    assert {name: (load.accepted, load.pending) for name, load in loads.items()} == {
+        "near": (2, 2),
+        "shelter": (2, 3),
+    }
+    with divided.database.write() as connection, Operations.context(MigrationContext.configure(connection)):
+        service_loads.downgrade()
+        old = connection.exec_driver_sql("SELECT held, asked FROM observations").all()
+        demand = connection.exec_driver_sql("SELECT sender, urgency, offers, waiting FROM demand").all()
+        service_loads.upgrade()
+    assert [tuple(row) for row in old] == [(4, 5)]
+    assert [tuple(row) for row in demand] == [(SENDER, "routine", 5, 0)]
+    assert divided.observations() == before
+    assert before["ru.house"].last_asked == NOW
+    assert differences("services.routing", divided.database) == []

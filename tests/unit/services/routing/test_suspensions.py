@@ -132,7 +132,7 @@ def test_coordinator_moves_referral_of_suspended_acceptor(bench: Workbench) -> N
     assert isinstance(moved, OfferOpened)
     assert (revoked.organization, moved.organization) == (offer.organization, "ru.three")
     accept(bench, moved)
-    assert bench.network.observed(offer.organization).load == 0
+    assert bench.network.observed(offer.organization).services == {}
     assert sweep(bench) == []
 
 

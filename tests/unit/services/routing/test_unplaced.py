@@ -27,6 +27,7 @@ from runtime.identifiers import new_id
 from runtime.storage.migrate import differences
 from services.routing.adapters.tables import DECISIONS, DEMAND, WAITING
 from services.routing.handlers import unplaced
+from services.routing.migrations import service_loads
 from services.routing.migrations import waiting as waiting_migration
 from tests.unit.services.routing.samples import DAY, HOUR, NOW, SENDER, organization, service
 from tests.unit.services.routing.workbench import Workbench, event, opened, sender, submitted, workbench
@@ -284,7 +285,7 @@ def test_referrals_that_end_leave_no_demand(bench: Workbench) -> None:
         )
         bench.take(event(fact, referral_id))
     assert (rows(bench, WAITING), rows(bench, DEMAND)) == (0, 0)
-    assert bench.network.observed("ru.one").demand == {}
+    assert bench.network.observed("ru.one").services == {}
 
 
 def test_failed_transaction_keeps_the_place_for_the_next_attempt(
@@ -301,12 +302,37 @@ def test_failed_transaction_keeps_the_place_for_the_next_attempt(
     assert waiting in {offer.referral_id for offer in opened(again(bench))}
 
 
+def test_free_place_at_one_service_is_given_to_its_own_queue(database_url: str) -> None:
+    stated = Capacity(status=CapacityStatus.capacity, updated_at=NOW, maximum=1)
+    house = organization(
+        "ru.house",
+        service(capacity=stated),
+        service(id="shelter", needs=("shelter",), capacity=stated),
+    )
+    bench = workbench(database_url, house)
+    legal, shelter = flood(bench, 1), flood(bench, 1, needs=("shelter",))
+    assert (len(legal), len(shelter)) == (1, 1), "one service takes no place of the other"
+    bench.take(answer(legal[0], Answer.accept), answer(shelter[0], Answer.accept))
+    waiting = new_id()
+    assert opened(bench.take(submitted(waiting), submitted(new_id(), needs=("shelter",)))) == []
+    bench.take(outcome(legal[0]))
+    assert [offer.referral_id for offer in opened(again(bench))] == [waiting]
+    loads = bench.observations()["ru.house"].services
+    assert {name: (load.accepted, load.pending) for name, load in loads.items()} == {
+        "legal": (0, 1),
+        "shelter": (1, 0),
+    }
+    bench.close()
+
+
 def test_migration_counts_the_demand_of_open_offers(bench: Workbench) -> None:
     flood(bench, 3)
     flood(bench, 1, urgency=Urgency.emergency)
     before = bench.observations()
     with bench.database.write() as connection, Operations.context(MigrationContext.configure(connection)):
+        service_loads.downgrade()
         waiting_migration.downgrade()
         waiting_migration.upgrade()
+        service_loads.upgrade()
     assert bench.observations() == before
     assert differences("services.routing", bench.database) == []

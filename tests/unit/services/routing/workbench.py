@@ -32,6 +32,7 @@ from runtime.storage.migrate import upgrade
 from services.routing.adapters.placement_keys import SqlPlacementKeys
 from services.routing.adapters.store import SqlReferralStore
 from services.routing.adapters.tables import MESSAGING
+from services.routing.domain.fairness import Fairness
 from services.routing.domain.observation import Observation
 from services.routing.domain.policy import RoutingPolicy
 from services.routing.handlers.commands import RoutingCommands
@@ -64,7 +65,8 @@ class Workbench:
             outbox=self.outbox,
             network=self.network,
             has_live_client=lambda organization: organization not in self.without_client,
-            policy=RoutingPolicy(),
+            # Random referral ids must not decide who is asked.
+            policy=RoutingPolicy(fairness=Fairness(explore=0.0)),
             source="/kg/routing",
             after_commit=self._wake,
         )

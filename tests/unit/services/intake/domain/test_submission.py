@@ -8,6 +8,7 @@ from contracts.records import dump
 from services.intake.domain.submission import referral_facts
 from tests.unit.services.intake.samples import (
     CUSTODY_KID,
+    FACTS,
     MEMBERS,
     MOSCOW,
     MOSCOW_KID,
@@ -24,6 +25,7 @@ def facts(**changes: object) -> tuple[object, object]:
         referral_id=REFERRAL,
         sender=OSH,
         custody_kid=CUSTODY_KID,
+        hub_country="KG",
         members=MEMBERS.get,
     )
 
@@ -46,3 +48,29 @@ def test_case_for_named_receiver_must_be_sealed_to_receiver() -> None:
         with pytest.raises(Refused) as caught:
             facts(**changes)
         assert caught.value.slug == "case-not-sealed"
+
+
+def stored_in(*countries: str) -> dict[str, object]:
+    return {**FACTS["consent"], "storage_countries": list(countries)}
+
+
+def test_case_that_this_hub_may_not_store_is_refused_before_custody() -> None:
+    with pytest.raises(Refused) as caught:
+        facts(consent=stored_in("KZ", "RU"))
+    assert (caught.value.slug, caught.value.status) == ("invalid-submission", 422)
+    (error,) = caught.value.errors
+    assert error.pointer == "/consent/storage_countries"
+    assert "lacks KG, the country of this hub" in error.detail
+
+
+@pytest.mark.parametrize("countries", [(), ("KG",), ("KZ", "KG")])
+def test_case_that_this_hub_may_store_is_admitted(countries: tuple[str, ...]) -> None:
+    fact, _ = facts(consent=stored_in(*countries))
+    assert isinstance(fact, ReferralSubmitted)
+    assert fact.facts.consent.storage_countries == countries
+
+
+def test_case_sealed_to_a_named_receiver_is_admitted_whatever_the_country_of_the_hub() -> None:
+    _, sealed_case = facts(to=MOSCOW, case=sealed(MOSCOW_KID), consent=stored_in("RU"))
+    assert isinstance(sealed_case, SealedCaseSubmitted)
+    assert sealed_case.to == MOSCOW

@@ -56,8 +56,9 @@ from contracts.facts import (
 from contracts.referral import ReferralFacts, Situation
 from services.routing.domain.decision import Trigger
 from services.routing.domain.lifecycle import apply, expire, remind
-from services.routing.domain.observation import Observation
+from services.routing.domain.observation import Observation, load_between
 from services.routing.domain.offer import Offer
+from services.routing.domain.places import Demand
 from services.routing.domain.policy import Deadlines, RoutingPolicy
 from services.routing.domain.transition import Transition
 from tests.support.events import message_of
@@ -70,6 +71,7 @@ from tests.unit.services.routing.samples import (
     ReferralDriver,
     consent,
     facts,
+    load,
     network,
     organization,
     service,
@@ -376,7 +378,7 @@ def test_timely_answer_to_a_closed_referral_is_refused(end: Any) -> None:
 @pytest.mark.parametrize(
     ("choice", "seen"),
     [
-        (Answer.accept, Observation(expired=-1, answered=1, answer_seconds=86400, accepted=1)),
+        (Answer.accept, Observation(expired=-1, answered=1, answer_seconds=86400)),
         (Answer.decline, Observation(expired=-1, answered=1, answer_seconds=86400)),
     ],
 )
@@ -811,11 +813,20 @@ def test_answers_and_accepted_referrals_are_observed() -> None:
     admitted = NOW + 10 * MINUTE
     driver.now = NOW + HOUR
     event_step = _step(driver, answer(offer), admitted)
-    assert event_step.observed == {"ru.one": Observation(answered=1, answer_seconds=600, accepted=1)}
+    assert event_step.observed == {"ru.one": Observation(answered=1, answer_seconds=600)}
+    key = (SENDER, Urgency.routine)
+    answered = load(accepted=1, demand={key: Demand(offers=-1)})
+    assert _load_change(driver, event_step) == {"ru.one": answered}
     driver.take(event_step)
-    assert _step(driver, outcome("ru.one"), driver.now).observed == {"ru.one": Observation(accepted=-1)}
-    assert _step(driver, withdrawal(), driver.now).observed == {"ru.one": Observation(accepted=-1)}
-    assert _step(driver, progress("ru.one"), driver.now).observed == {}
+    for ended in (outcome("ru.one"), withdrawal()):
+        assert _load_change(driver, _step(driver, ended, driver.now)) == {"ru.one": load(accepted=-1)}
+    reported = _step(driver, progress("ru.one"), driver.now)
+    assert (reported.observed, _load_change(driver, reported)) == ({}, {})
+
+
+def _load_change(driver: ReferralDriver, step: Transition) -> dict[str, Observation]:
+    assert step.referral is not None
+    return load_between(driver.known, step.referral)
 
 
 def test_decline_is_observed_and_refused_answer_is_not() -> None:

@@ -42,6 +42,7 @@ from tests.unit.services.routing.samples import (
     circumstances,
     consent,
     facts,
+    load,
     network,
     offered_service,
     organization,
@@ -144,16 +145,16 @@ CASES: dict[str, list[Callable[[], set[str]]]] = {
     "place_left": [
         lambda: broken(
             with_service(capacity=capacity(CapacityStatus.capacity, 3)),
-            observed=lambda _: Observation(accepted=3),
+            observed=lambda _: load(accepted=3),
         ),
         lambda: broken(with_service(capacity=capacity(CapacityStatus.capacity, 0))),
         lambda: broken(
             with_service(capacity=capacity(CapacityStatus.capacity, 3)),
-            observed=lambda _: Observation(pending=3, demand={(SENDER, Urgency.routine): Demand(offers=3)}),
+            observed=lambda _: load(demand={(SENDER, Urgency.routine): Demand(offers=3)}),
         ),
         lambda: broken(
             offers_per_sender=OffersPerSender(most=2),
-            observed=lambda _: Observation(pending=2, demand={(SENDER, Urgency.routine): Demand(offers=2)}),
+            observed=lambda _: load(demand={(SENDER, Urgency.routine): Demand(offers=2)}),
         ),
     ],
     "open_now": [lambda: broken(with_service(always_open=False), with_urgency(Urgency.emergency))],
@@ -188,7 +189,7 @@ def test_every_rule_has_a_case() -> None:
         lambda: broken(with_service(capacity=capacity(CapacityStatus.assessment_required))),
         lambda: broken(
             with_service(capacity=capacity(CapacityStatus.capacity, 3)),
-            observed=lambda _: Observation(accepted=2),
+            observed=lambda _: load(accepted=2),
         ),
         lambda: broken(with_service(always_open=False), with_urgency(Urgency.urgent)),
         lambda: broken(referral_facts=facts(consent=consent(storage_countries=("RU",)))),
@@ -518,3 +519,19 @@ def test_unapproved_sensitive_need_does_not_raise_the_score() -> None:
         given = circumstances(directory, facts(needs=needs))
         covered.append(contributions(offered_service(directory, NAME), given)["needs_covered"])
     assert covered == [0.5, 0.5, 1.0]
+
+
+def test_capacity_of_a_service_is_compared_with_its_own_load_only() -> None:
+    legal = service(capacity=capacity(CapacityStatus.capacity, 25))
+    shelter = service(id="shelter", needs=("shelter",), capacity=capacity(CapacityStatus.capacity, 500))
+    house = organization(NAME, legal, shelter)
+    queue = {(SENDER, Urgency.routine): Demand(offers=30)}
+    assert find_broken(house, "legal", load("shelter", accepted=30, demand=queue)) == set()
+    assert find_broken(house, "legal", load("legal", accepted=25)) == {"place_left"}
+
+
+def find_broken(house: Organization, name: str, seen: Observation) -> set[str]:
+    """The rules that one service of the organisation fails."""
+    directory = network(house)
+    (offered,) = [one for one in directory.offered_services_of(NAME) if one.service.id == name]
+    return {failure.rule for failure in failures(offered, circumstances(directory, observed=lambda _: seen))}

@@ -23,6 +23,7 @@ from tests.unit.services.routing.samples import (
     NOW,
     circumstances,
     facts,
+    load,
     network,
     offered_service,
     organization,
@@ -101,9 +102,12 @@ def test_responsiveness_of_unknown_organization_is_neutral() -> None:
 @pytest.mark.parametrize("maximum", [None, 100])
 def test_load_score_falls_with_accepted_referrals(maximum: int | None) -> None:
     receiver = organization(NAME, service(capacity=capacity(maximum=maximum)))
-    assert is_falling(
-        [values(receiver, seen=Observation(accepted=held))["load"] for held in (0, 1, 10, 50, 90)]
-    )
+    assert is_falling([values(receiver, seen=load(accepted=held))["load"] for held in (0, 1, 10, 50, 90)])
+
+
+def test_load_score_counts_the_service_itself_only() -> None:
+    idle, busy = values()["load"], values(seen=load("shelter", accepted=5000))["load"]
+    assert idle == busy
 
 
 def test_freshness_falls_with_the_age_of_the_capacity() -> None:
@@ -139,7 +143,7 @@ def test_contributions_and_score_are_between_zero_and_one(
     weights: list[float],
 ) -> None:
     receiver = organization(NAME, service(capacity=capacity(days=days, maximum=maximum)))
-    seen = Observation(answered=answered, expired=expired, answer_seconds=seconds, accepted=accepted)
+    seen = replace(load(accepted=accepted), answered=answered, expired=expired, answer_seconds=seconds)
     found = values(receiver, seen=seen)
     assert all(0.0 <= value <= 1.0 for value in found.values())
     assert set(found) == set(Weights().by_name())

@@ -33,12 +33,12 @@ from contracts.facts import (
 )
 from services.routing.domain.decision import Trigger
 from services.routing.domain.lifecycle import expire
-from services.routing.domain.observation import Observation
+from services.routing.domain.observation import load_between
 from services.routing.domain.offer import Offer
 from services.routing.domain.offer_closing import ORGANIZATION_SUSPENDED
 from services.routing.domain.open_offers import place
 from services.routing.domain.standing import revoke_suspended, suspended_acceptor
-from tests.unit.services.routing.samples import DAY, REFERRAL, ReferralDriver, network, organization
+from tests.unit.services.routing.samples import DAY, REFERRAL, ReferralDriver, load, network, organization
 
 
 def make_driver(*receivers: str, **changes: object) -> ReferralDriver:
@@ -235,5 +235,7 @@ def test_placement_that_no_rule_allows_keeps_the_acceptance() -> None:
 def test_revoked_acceptance_no_longer_counts_as_load() -> None:
     driver = held_referral()
     suspend(driver, "ru.one")
-    changes = place(driver.known, placement(), driver.context()).observed
-    assert changes == {"ru.one": Observation(accepted=-1)}
+    before = driver.known
+    step = place(before, placement(), driver.context())
+    assert step.referral is not None
+    assert load_between(before, step.referral)["ru.one"] == load(accepted=-1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections import Counter
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -47,7 +48,7 @@ from tests.unit.services.routing.samples import (
 
 RECEIVERS = (
     organization("ru.one"),
-    organization("ru.two"),
+    organization("ru.two", service(), service(id="near", areas=("RU-MOW", "RU-SPE"))),
     organization("ru.three"),
     organization("ru.slow", service(always_open=False)),
     organization("ru.far", service(areas=("RU-SPE",))),
@@ -56,6 +57,7 @@ RECEIVERS = (
 )
 NAMES = [*(receiver.id for receiver in RECEIVERS), SENDER, "kz.stranger"]
 organizations = st.sampled_from(NAMES)
+HELD_STATUSES = {ReferralStatus.accepted, ReferralStatus.in_progress, ReferralStatus.on_hold}
 ACCEPTED_STATUSES = {
     ReferralStatus.accepted,
     ReferralStatus.in_progress,
@@ -144,6 +146,25 @@ class Walk(RuleBasedStateMachine):
     @rule(organization=organizations)
     def place(self, organization: str) -> None:
         self.apply(PlacementSubmitted(referral_id=REFERRAL, organization=organization, coordinator="kg.desk"))
+
+    @invariant()
+    def loads_equal_the_counts_from_the_referral_itself(self) -> None:
+        known = self.driver.referral
+        if known is None:
+            return
+        open_offers = Counter((o.organization, o.service) for o in known.offers if o.state is OfferState.open)
+        held = Counter(
+            (offer.organization, offer.service)
+            for offer in known.offers
+            if known.status in HELD_STATUSES and offer.state is OfferState.accepted
+        )
+        counted = {
+            (name, service): (load.accepted, load.pending)
+            for name, seen in self.driver.loads.items()
+            for service, load in seen.services.items()
+            if load.accepted or load.pending
+        }
+        assert counted == {place: (held[place], open_offers[place]) for place in {**held, **open_offers}}
 
     @invariant()
     def at_most_one_offer_is_accepted_for_good(self) -> None:

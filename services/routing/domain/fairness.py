@@ -1,0 +1,59 @@
+"""Fairness between organisations that are about equally suitable, and towards those that nobody knows yet.
+
+The best organisations form a band of equals: their scores differ from the best by at most `Fairness.band`.
+Among equals the least recently asked comes first. In a share of the referrals, `Fairness.explore`, an
+organisation that is outside the band or hardly known comes first: without being asked it could never show
+that it answers.
+
+A hash of the referral's id and the attempt decides whether to explore. The decision can therefore be
+repeated from its record, and nobody can predict or steer it through a random generator's state.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Annotated
+
+from marshmallow.validate import Range
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fairness:
+    """The policy's part about fairness.
+
+    band: the width of the band of equals. With the default weights the default is wide enough for moderate
+    differences of answer time, load and freshness, and too narrow for a difference that the person notices:
+    of nearness, of language or of cost. explore: the share of referrals, never emergencies, in which an
+    organisation outside the band or hardly known is asked first. few: an organisation that has answered or
+    let expire fewer offers is hardly known.
+    """
+
+    band: Annotated[float, Range(min=0.0, max=1.0)] = 0.03
+    explore: Annotated[float, Range(min=0.0, max=0.5)] = 0.1
+    few: Annotated[int, Range(min=0, max=1000)] = 5
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Turn:
+    """Why the first organisation of a decision comes first.
+
+    band, explore, few: the policy's values. attempt: how many organisations had been asked before. draw: from
+    0 to 1, below `explore` if the decision explores; None for an emergency. equals: the organisations in the
+    band. explored: the organisation that comes first to be given a chance, if any.
+    """
+
+    band: float
+    explore: float
+    few: int
+    attempt: int
+    draw: float | None
+    equals: int
+    explored: str | None = None
+
+
+def draw_of(referral_id: str, attempt: int) -> float:
+    """Return a number from 0 to below 1, always the same for one attempt of one referral."""
+    digest = hashlib.sha256(f"explore {referral_id} {attempt}".encode()).digest()
+    # 53 bits: as many as a float holds exactly.
+    return (int.from_bytes(digest[:8]) >> 11) / 2**53

@@ -1,0 +1,347 @@
+"""Turns among equals, and chances for organisations that are hardly known."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contracts.codes import CapacityStatus, Urgency
+from contracts.errors import Refused
+from contracts.organization import Capacity, Organization
+from contracts.records import load as read_policy
+from contracts.records import plain, read
+from services.routing.domain.decision import Candidate, Decision, Trigger, decide, rank
+from services.routing.domain.fairness import Fairness, Turn, draw_of
+from services.routing.domain.observation import NOTHING_OBSERVED, Observation
+from services.routing.domain.policy import RoutingPolicy
+from services.routing.domain.view import decision_view
+from tests.unit.services.routing.samples import (
+    HOUR,
+    NOW,
+    circumstances,
+    facts,
+    load,
+    network,
+    organization,
+    service,
+)
+
+MINUTE = dt.timedelta(minutes=1)
+NO_EXPLORATION = RoutingPolicy(fairness=Fairness(explore=0.0))
+
+
+def referral_id(number: int) -> str:
+    return f"018f0000-0000-7000-8000-{number:012d}"
+
+
+def decided(
+    number: int,
+    *receivers: Organization | str,
+    seen: Mapping[str, Observation] | None = None,
+    policy: RoutingPolicy = NO_EXPLORATION,
+    now: dt.datetime = NOW,
+    asked: frozenset[str] = frozenset(),
+    **changes: Any,
+) -> Decision:
+    given_now = replace(
+        circumstances(
+            network(*receivers),
+            facts(**changes),
+            observed=lambda name: (seen or {}).get(name, NOTHING_OBSERVED),
+            now=now,
+            asked=asked,
+        ),
+        referral_id=referral_id(number),
+    )
+    return decide("d", given_now, policy, Trigger.submitted)
+
+
+def prompt(held: int = 0, *, answers: int = 10, after: dt.timedelta = 10 * MINUTE) -> Observation:
+    """An organisation that has answered every offer after this time."""
+    return replace(
+        load(accepted=held),
+        answered=answers,
+        answer_seconds=answers * round(after.total_seconds()),
+        last_asked=NOW - HOUR,
+    )
+
+
+# --- turns ------------------------------------------------------------------------------------------
+
+
+def test_least_recently_asked_of_equals_comes_first() -> None:
+    seen = {
+        "ru.one": replace(prompt(), last_asked=NOW - HOUR),
+        "ru.two": replace(prompt(), last_asked=NOW - 3 * HOUR),
+        "ru.three": replace(prompt(), last_asked=NOW - 2 * HOUR),
+    }
+    for number in range(20):
+        made = decided(number, *seen, seen=seen)
+        assert [one.organization for one in made.ranked] == ["ru.two", "ru.three", "ru.one"]
+        assert made.turn is not None
+        assert (made.turn.equals, made.turn.explored) == (3, None)
+
+
+def test_organization_that_was_never_asked_comes_before_its_equals() -> None:
+    policy = RoutingPolicy(fairness=Fairness(explore=0.0, band=0.1))
+    made = decided(1, "ru.old", "ru.new", seen={"ru.old": prompt()}, policy=policy)
+    assert [one.organization for one in made.ranked] == ["ru.new", "ru.old"]
+    assert made.ranked[0].last_asked is None
+
+
+def test_organization_outside_the_band_comes_after_the_equals_whenever_it_was_asked() -> None:
+    far = organization("ru.far", service(areas=("RU",)))
+    made = decided(1, "ru.near", far, seen={"ru.near": prompt()})
+    assert [(one.organization, one.equal) for one in made.ranked] == [("ru.near", True), ("ru.far", False)]
+
+
+def test_waiting_list_is_never_equal_to_free_capacity() -> None:
+    stated = Capacity(status=CapacityStatus.waitlist, updated_at=NOW)
+    waitlist = organization("ru.waitlist", service(capacity=stated))
+    always = RoutingPolicy(fairness=Fairness(explore=0.5, band=1.0))
+    for number in range(20):
+        made = decided(number, "ru.room", waitlist, seen={"ru.room": prompt()}, policy=always)
+        assert made.ranked[0].organization == "ru.room"
+
+
+@pytest.mark.parametrize("after", [10 * MINUTE, 12 * HOUR])
+def test_organization_without_maximum_loses_to_an_unknown_equal_at_5000_held(after: dt.timedelta) -> None:
+    made = decided(1, "ru.full", "ru.new", seen={"ru.full": prompt(5000, after=after)})
+    assert [(one.organization, one.equal) for one in made.ranked] == [("ru.new", True), ("ru.full", False)]
+
+
+# --- exploration ------------------------------------------------------------------------------------
+
+DIFFERENT = organization("ru.far", service(areas=("RU",)))
+KNOWN = {"ru.near": prompt(), "ru.far": prompt()}
+
+
+def explored(numbers: range, **changes: Any) -> list[Decision]:
+    made = [
+        decided(number, "ru.near", DIFFERENT, seen=KNOWN, policy=RoutingPolicy(), **changes)
+        for number in numbers
+    ]
+    return [one for one in made if one.turn is not None and one.turn.explored is not None]
+
+
+def test_policy_share_of_referrals_explores() -> None:
+    chances = explored(range(2000))
+    assert 160 <= len(chances) <= 240
+    for one in chances:
+        assert one.turn is not None
+        assert one.turn.draw is not None
+        assert one.turn.draw < one.turn.explore
+        assert [ranked.organization for ranked in one.ranked] == ["ru.far", "ru.near"]
+
+
+def test_emergency_never_explores() -> None:
+    assert explored(range(500), urgency=Urgency.emergency) == []
+
+
+def test_referral_to_a_named_organization_explores_nobody() -> None:
+    assert explored(range(500), to="ru.near") == []
+
+
+def test_exploration_differs_between_attempts_of_one_referral() -> None:
+    draws = {draw_of(referral_id(1), attempt) for attempt in range(20)}
+    assert len(draws) == 20
+    assert all(0.0 <= draw < 1.0 for draw in draws)
+
+
+def test_hardly_known_equal_is_explored_before_its_turn() -> None:
+    always = RoutingPolicy(fairness=Fairness(explore=0.5))
+    seen = {
+        "ru.one": replace(prompt(), last_asked=NOW - 3 * HOUR),
+        "ru.two": replace(prompt(answers=4), last_asked=NOW - 2 * HOUR),
+        "ru.three": replace(prompt(), last_asked=NOW - 4 * HOUR),
+    }
+    firsts = {decided(number, *seen, seen=seen, policy=always).ranked[0].organization for number in range(40)}
+    assert firsts == {"ru.three", "ru.two"}
+
+
+def test_excluded_organization_is_never_explored() -> None:
+    barred = organization("ru.barred", active=False)
+    always = RoutingPolicy(fairness=Fairness(explore=0.5))
+    for number in range(50):
+        made = decided(number, "ru.near", barred, seen=KNOWN, policy=always)
+        assert [one.organization for one in made.ranked] == ["ru.near"]
+
+
+@pytest.mark.parametrize(
+    ("written", "pointer"),
+    [
+        ({"explore": 0.6}, "/fairness/explore"),
+        ({"explore": -0.1}, "/fairness/explore"),
+        ({"band": 1.1}, "/fairness/band"),
+        ({"few": -1}, "/fairness/few"),
+    ],
+)
+def test_policy_with_absurd_fairness_is_refused(written: dict[str, object], pointer: str) -> None:
+    with pytest.raises(Refused) as refused:
+        read_policy(RoutingPolicy, {"fairness": written})
+    assert [error.pointer for error in refused.value.errors] == [pointer]
+
+
+# --- the record -------------------------------------------------------------------------------------
+
+
+def candidate_of(record: Mapping[str, Any]) -> Candidate:
+    """A candidate as recorded, without what the ranking decides."""
+    return read(Candidate, {**record, "rank": None, "equal": False})
+
+
+@given(
+    number=st.integers(0, 10_000),
+    moments=st.lists(st.none() | st.integers(0, 50), min_size=4, max_size=4),
+    answers=st.lists(st.integers(0, 8), min_size=4, max_size=4),
+    held=st.lists(st.integers(0, 200), min_size=4, max_size=4),
+    fairness=st.builds(Fairness, band=st.floats(0, 0.2), explore=st.floats(0, 0.5), few=st.integers(0, 8)),
+    urgency=st.sampled_from(Urgency),
+    asked=st.frozensets(st.sampled_from(["ru.0", "ru.1"])),
+)
+def test_ranking_is_repeated_from_the_record_alone(
+    number: int,
+    moments: list[int | None],
+    answers: list[int],
+    held: list[int],
+    fairness: Fairness,
+    urgency: Urgency,
+    asked: frozenset[str],
+) -> None:
+    names = [f"ru.{n}" for n in range(4)]
+    seen = {
+        name: replace(
+            prompt(held[n], answers=answers[n]),
+            last_asked=None if (ago := moments[n]) is None else NOW - ago * HOUR,
+        )
+        for n, name in enumerate(names)
+    }
+    two = organization("ru.3", service(), service(id="wide", areas=("RU",)))
+    made = decided(
+        number,
+        *names[:3],
+        two,
+        seen=seen,
+        policy=RoutingPolicy(fairness=fairness),
+        urgency=urgency,
+        asked=asked,
+    )
+    record = json.loads(json.dumps(plain(made)))
+    turn = read(Turn, record["turn"])
+    again, turn_again = rank(
+        [candidate_of(one) for one in reversed(record["candidates"])],
+        record["referral_id"],
+        Fairness(band=turn.band, explore=turn.explore, few=turn.few),
+        attempt=turn.attempt,
+        explores=turn.draw is not None,
+    )
+    assert turn_again == turn
+    places = {
+        (one["organization"], one["service"]): (one["rank"], one["equal"]) for one in record["candidates"]
+    }
+    assert {(one.organization, one.service): (one.rank, one.equal) for one in again} == places
+
+
+def test_view_shows_the_turn_and_when_each_candidate_was_asked() -> None:
+    view = decision_view(plain(decided(1, "ru.one", "ru.two", seen={"ru.one": prompt()})))
+    assert view["turn"] == {
+        "band": 0.03,
+        "explore": 0.0,
+        "few": 5,
+        "attempt": 0,
+        "draw": draw_of(referral_id(1), 0),
+        "equals": 1,
+        "explored": None,
+    }
+    assert {one["organization"]: (one["last_asked"], one["judged"]) for one in view["candidates"]} == {
+        "ru.one": ("2026-03-02T08:00:00Z", 10),
+        "ru.two": (None, 0),
+    }
+
+
+def test_decision_without_a_turn_is_still_shown() -> None:
+    stored = plain(decided(1, "ru.one"))
+    del stored["turn"]
+    for candidate in stored["candidates"]:
+        for name in ("last_asked", "judged", "equal"):
+            del candidate[name]
+    view = decision_view(stored)
+    assert view["turn"] is None
+    assert [(one["last_asked"], one["judged"], one["equal"]) for one in view["candidates"]] == [
+        (None, None, False)
+    ]
+
+
+# --- over many referrals ----------------------------------------------------------------------------
+
+
+@dataclass
+class Season:
+    """A thousand referrals, one each half hour. Each organisation answers after its time and accepts."""
+
+    answers_after: Mapping[str, dt.timedelta]
+    held_for: dt.timedelta
+    policy: RoutingPolicy = field(default_factory=RoutingPolicy)
+    seen: dict[str, Observation] = field(default_factory=dict)
+    asked: Counter[str] = field(default_factory=Counter)
+
+    def run(self, count: int, *, pick: Callable[[int], Urgency] = lambda _: Urgency.routine) -> Counter[str]:
+        """Return how often each organisation was asked first."""
+        receivers = [organization(name) for name in self.answers_after]
+        later: list[tuple[dt.datetime, str, Observation]] = []
+        for number in range(count):
+            now = NOW + number * 30 * MINUTE
+            for due in [one for one in later if one[0] <= now]:
+                later.remove(due)
+                self._add(due[1], due[2])
+            made = decided(
+                number, *receivers, seen=self.seen, policy=self.policy, now=now, urgency=pick(number)
+            )
+            name = made.ranked[0].organization
+            self.asked[name] += 1
+            after = self.answers_after[name]
+            self._add(name, replace(load(accepted=1), last_asked=now))
+            answered = Observation(answered=1, answer_seconds=round(after.total_seconds()))
+            later += [(now + after, name, answered), (now + after + self.held_for, name, load(accepted=-1))]
+        return self.asked
+
+    def _add(self, name: str, change: Observation) -> None:
+        self.seen[name] = self.seen.get(name, NOTHING_OBSERVED).plus(change)
+
+
+def jain(counts: Counter[str], names: Mapping[str, object]) -> float:
+    """Jain's fairness index, from 1/n to 1."""
+    values = [counts[name] for name in names]
+    return sum(values) ** 2 / (len(values) * sum(value**2 for value in values))
+
+
+@pytest.mark.parametrize("held_for", [dt.timedelta(days=2), dt.timedelta(days=400)])
+def test_equals_share_a_thousand_referrals_evenly(held_for: dt.timedelta) -> None:
+    answers_after = {f"ru.equal-{n}": (5 + 6 * n) * MINUTE for n in range(8)}
+    asked = Season(answers_after=answers_after, held_for=held_for).run(1000)
+    assert jain(asked, answers_after) >= 0.9
+
+
+def test_newcomer_gets_a_fair_part_beside_an_organization_that_answers_at_once() -> None:
+    answers_after = {"ru.old": 10 * MINUTE, "ru.new": 10 * MINUTE}
+    season = Season(answers_after=answers_after, held_for=dt.timedelta(days=2), seen={"ru.old": prompt()})
+    asked = season.run(500)
+    assert 150 <= asked["ru.new"] <= 350
+
+
+def test_newcomer_gets_emergencies_only_by_score_and_turn() -> None:
+    season = Season(
+        answers_after={"ru.old": 10 * MINUTE, "ru.new": 10 * MINUTE},
+        held_for=HOUR,
+        seen={"ru.old": prompt()},
+    )
+    asked = season.run(200, pick=lambda _: Urgency.emergency)
+    assert asked["ru.new"] == 0
