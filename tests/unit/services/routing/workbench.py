@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from prometheus_client import CollectorRegistry
@@ -17,6 +17,7 @@ from contracts.facts import (
     OfferOpened,
     OrganizationChanged,
     ReferralSubmitted,
+    RoutingPolicyApplied,
 )
 from contracts.organization import Organization
 from contracts.records import plain
@@ -53,6 +54,7 @@ class Workbench:
         self.clock = SettableClock(NOW)
         self.network = LiveDirectory()
         self.woken = 0
+        self.policy: Callable[[], RoutingPolicy] = RoutingPolicy
         # Organisations without a live client.
         self.without_client: set[str] = set()
         self.outbox = Outbox(MESSAGING.outbox)
@@ -64,7 +66,7 @@ class Workbench:
             outbox=self.outbox,
             network=self.network,
             has_live_client=lambda organization: organization not in self.without_client,
-            policy=RoutingPolicy(),
+            policy=lambda: self.policy(),
             source="/kg/routing",
             after_commit=self._wake,
         )
@@ -117,11 +119,12 @@ class Workbench:
 
     def published(self) -> list[Event[Fact]]:
         """Return the events about referrals in the outbox."""
-        return [event for event in self._outbox_events() if not isinstance(event.data, DecisionsRecorded)]
+        about_no_referral = (DecisionsRecorded, RoutingPolicyApplied)
+        return [event for event in self.outbox_events() if not isinstance(event.data, about_no_referral)]
 
     def committed(self) -> dict[str, str]:
         """Return the published commitments to decisions, by decision id."""
-        recorded = [event.data for event in self._outbox_events()]
+        recorded = [event.data for event in self.outbox_events()]
         commitments = [one.decisions for one in recorded if isinstance(one, DecisionsRecorded)]
         return {one.decision_id: one.commitment for decisions in commitments for one in decisions}
 
@@ -132,7 +135,8 @@ class Workbench:
             bodies = transaction.execute(select(table.c.body).order_by(table.c.number)).scalars().all()
         return [event for body in bodies for event in decode_batch(body)]
 
-    def _outbox_events(self) -> list[Event[Fact]]:
+    def outbox_events(self) -> list[Event[Fact]]:
+        """Return all events in the outbox."""
         return [decode(body) for body in self.bodies()]
 
     def observations(self) -> dict[str, Observation]:
