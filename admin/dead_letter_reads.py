@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
-import getpass
-import os
 import re
 
+from admin.operator_name import login_name
 from contracts.envelope import Event
 from contracts.errors import Refused
 from contracts.facts import DeadLetterRead, Fact
@@ -47,17 +46,10 @@ def read_of(consumer: str, opened: Opened, *, now: dt.datetime) -> Event[Fact] |
         correlation_id=number,
         causation_id=None,
         data=DeadLetterRead(
-            reader=_login_name(),
+            reader=login_name(),
             consumer=consumer,
             message_id=opened.letter.message_id,
             referral_ids=referral_ids,
             entries=len(shown),
         ),
     )
-
-
-def _login_name() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container may run under a number that has no name
-        return f"uid {os.getuid()}"

@@ -89,7 +89,9 @@ EMPTY: Final = frozenset(
     | {"answers", "demand", "doomed_keys", "held", "held_notes", "placement_keys", "waiting"}
 )
 # Tables that do not grow with the referrals.
-STANDING: Final = frozenset({"replica", "manifests", "sealing_keys", "transit_keys", "transit_counts"})
+STANDING: Final = frozenset(
+    {"replica", "manifests", "policies", "sealing_keys", "transit_keys", "transit_counts"}
+)
 
 
 def metadata(service: str) -> MetaData:

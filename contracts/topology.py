@@ -233,6 +233,7 @@ OWNERS: Mapping[str, frozenset[str]] = {
                 "case.unreadable",
                 "note.unreadable",
                 "decisions.recorded",
+                "routing_policy.applied",
             ),
         ),
         # Routing refuses submissions that its rules do not allow; the vault refuses sealed replacements.

@@ -82,6 +82,7 @@ PUBLISHERS: Mapping[type[Fact], str] = {
     facts.CaseUnreadable: "routing",
     facts.NoteUnreadable: "routing",
     facts.DecisionsRecorded: "routing",
+    facts.RoutingPolicyApplied: "routing",
     facts.CaseReleased: "vault",
     facts.CaseRefused: "vault",
     facts.CaseErased: "vault",

@@ -13,7 +13,15 @@ from contracts.canonical import Count
 from contracts.codes import DeclineReason, Outcome, ProgressStatus, UnreadableReason, Urgency
 from contracts.commitment import Commitment
 from contracts.facts.fact import Fact, OpenNote, fact
-from contracts.identifiers import MessageId, NeedCode, OfferId, OrganizationId, ReferralId, Region
+from contracts.identifiers import (
+    MessageId,
+    NeedCode,
+    OfferId,
+    OrganizationId,
+    ReferralId,
+    Region,
+    ShortText,
+)
 from contracts.referral import Situation
 
 
@@ -171,6 +179,24 @@ class DecisionsRecorded(Fact):
     """
 
     decisions: Annotated[tuple[CommittedDecision, ...], Length(min=1)]
+
+
+@fact("routing_policy.applied", classification="public")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RoutingPolicyApplied(Fact):
+    """A routing policy took effect. Later decisions name its version.
+
+    number: 1 for a hub's first policy, one more for each later one. digest: hexadecimal SHA-256 of the
+    policy's canonical JSON (RFC 8785). previous: the version that it replaces, None for the first. by: the
+    login name at the operator's machine, or `routing` for the first policy, which the service stores itself.
+    """
+
+    number: Count
+    version: ShortText
+    digest: str
+    policy: Mapping[str, Any]
+    by: str
+    previous: ShortText | None = None
 
 
 @fact("referral.unplaced")

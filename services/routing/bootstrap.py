@@ -7,11 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import orjson
-
 from contracts.envelope import Envelope, decode
-from contracts.errors import Refused
-from contracts.records import load
 from contracts.topology import REQUESTERS, ROUTING, ROUTING_PARTITIONS
 from runtime.access.access_records import AccessRecords
 from runtime.application import Application
@@ -21,12 +17,15 @@ from runtime.messaging.request_reply import RequestServer
 from runtime.service_platform import build_platform
 from runtime.settings import Settings
 from services.routing.adapters.placement_keys import SqlPlacementKeys
+from services.routing.adapters.policies import SqlPolicyStore
 from services.routing.adapters.store import SqlReferralStore
 from services.routing.adapters.tables import MESSAGING, REPLICA
 from services.routing.api import answer_question
 from services.routing.deadlines import DeadlineTimer
 from services.routing.domain.policy import RoutingPolicy
+from services.routing.domain.policy_document import PolicyDocument, document_of, parse_policy
 from services.routing.handlers.commands import RoutingCommands
+from services.routing.handlers.policies import LivePolicy, Policies
 from services.routing.handlers.queries import RoutingQueries
 from services.routing.live_directory import LiveDirectory
 from services.routing.metrics import RoutingMetrics
@@ -53,6 +52,17 @@ def build(settings: Settings) -> Application[RoutingParts]:
         network.absorb(records)
         access.absorb(records)
 
+    policy = LivePolicy(
+        Policies(
+            database=platform.database,
+            store=SqlPolicyStore(),
+            outbox=platform.messenger.outbox,
+            source=platform.source,
+        ),
+        read_policy(settings.policy),
+        platform.clock,
+        platform.messenger.wake,
+    )
     store = SqlReferralStore()
     queries = RoutingQueries(database=platform.database, store=store)
     commands = RoutingCommands(
@@ -62,7 +72,7 @@ def build(settings: Settings) -> Application[RoutingParts]:
         outbox=platform.messenger.outbox,
         network=network,
         has_live_client=access.has_live_client,
-        policy=read_policy(settings.policy),
+        policy=policy.current,
         source=platform.source,
         after_commit=platform.messenger.wake,
     )
@@ -89,19 +99,13 @@ def build(settings: Settings) -> Application[RoutingParts]:
         messenger=platform.messenger,
         reads=platform.read_recorder(),
         readiness=[("broker", platform.messenger.unready), ("directory", directory_unready)],
-        warnings=platform.warnings(),
-        background=[platform.messenger, DeadlineTimer(commands, platform.clock)],
+        warnings=[*platform.warnings(), ("policy", policy.alarm)],
+        background=[platform.messenger, policy, DeadlineTimer(commands, platform.clock)],
         registry=platform.registry,
         clock=platform.clock,
     )
 
 
-def read_policy(path: Path | None) -> RoutingPolicy:
-    """Return the policy of a JSON file, or the default policy. Raises Refused with pointers."""
-    if path is None:
-        return RoutingPolicy()
-    try:
-        written = orjson.loads(path.read_bytes())
-    except orjson.JSONDecodeError:
-        raise Refused("malformed-json", "Correct the policy file.") from None
-    return load(RoutingPolicy, written)
+def read_policy(path: Path | None) -> PolicyDocument:
+    """Return the policy of a JSON file, or the default policy. Raises Refused as `parse_policy` does."""
+    return document_of(RoutingPolicy()) if path is None else parse_policy(path.read_bytes())

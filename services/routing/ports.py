@@ -1,4 +1,4 @@
-"""Routing's ports: the referral store, and the Idempotency-Keys of placements."""
+"""Routing's ports: the referral store, the policies, and the Idempotency-Keys of placements."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from sqlalchemy import Connection
 
+from services.routing.domain.applied_policy import AppliedPolicy
 from services.routing.domain.observation import Observation
 from services.routing.domain.recorded_decision import RecordedDecision
 from services.routing.domain.referral import Referral
@@ -122,6 +123,26 @@ class ReferralStore(Protocol):
 
     def counts(self, transaction: Connection) -> Iterable[tuple[str, int]]:
         """Return (status, count) of the open referrals."""
+        ...
+
+
+class PolicyStore(Protocol):
+    """The append-only record of policies. The reads raise Defect if a stored policy was changed."""
+
+    def hold(self, transaction: Connection) -> None:
+        """Exclude other writers until the transaction ends."""
+        ...
+
+    def newest(self, transaction: Connection, after: int = 0) -> AppliedPolicy | None:
+        """Return the policy with the highest number if that is above `after`, else None."""
+        ...
+
+    def every(self, transaction: Connection) -> Sequence[AppliedPolicy]:
+        """Return all policies by number."""
+        ...
+
+    def add(self, transaction: Connection, applied: AppliedPolicy) -> None:
+        """Write a policy under its number. Call it within `hold`."""
         ...
 
 

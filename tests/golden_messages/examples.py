@@ -319,6 +319,14 @@ _FACTS: tuple[facts.Fact, ...] = (
     facts.DecisionsRecorded(
         decisions=(facts.CommittedDecision(decision_id=MESSAGE, commitment="sha256:" + "0a" * 32),)
     ),
+    facts.RoutingPolicyApplied(
+        number=2,
+        version="2026-2",
+        digest="0b" * 32,
+        policy={"version": "2026-2", "emergency_offers": 4, "weights": {"nearness": 2.5}},
+        by="operator",
+        previous="2026-1",
+    ),
     facts.ReferralRead(
         reader="kg.coordinator",
         client_id="kg.coordinator-1",
@@ -519,6 +527,7 @@ _EARLIER_FACTS: tuple[facts.Fact, ...] = (
 # The first messages of an exchange have no cause, and may have no trace.
 _BEGINNINGS = (
     facts.ReferralSubmitted,
+    facts.RoutingPolicyApplied,
     facts.OrganizationChanged,
     facts.ReplicaRequested,
     facts.ReferralRead,

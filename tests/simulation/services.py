@@ -251,7 +251,7 @@ class Routing(Service):
             outbox=self.messenger.outbox,
             network=self.network,
             has_live_client=lambda _: True,
-            policy=RoutingPolicy(),
+            policy=RoutingPolicy,
             source=self.messenger.source,
             after_commit=self.messenger.wake,
         )

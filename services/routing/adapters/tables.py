@@ -161,3 +161,15 @@ SUSPENDED_ACCEPTORS = Table(
     Column("organization", String(100), primary_key=True),
     Index("suspended_acceptors_organization", "organization"),
 )
+
+# Append-only. The highest number is in force. digest: of the content, see `policy_document.py`.
+POLICIES = Table(
+    "policies",
+    METADATA,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("version", String(200), nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("content", Json, nullable=False),
+    Column("applied_by", String(200), nullable=False),
+    Column("applied_at", Instant, nullable=False),
+)

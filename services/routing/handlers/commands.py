@@ -48,10 +48,11 @@ class RoutingCommands:
         outbox: Outbox,
         network: LiveDirectory,
         has_live_client: Callable[[str], bool],
-        policy: RoutingPolicy,
+        policy: Callable[[], RoutingPolicy],
         source: str,
         after_commit: Callable[[], None],
     ) -> None:
+        """policy: returns the policy in force; each transaction asks once."""
         self._database = database
         self._store = store
         self._outbox = outbox
@@ -100,7 +101,7 @@ class RoutingCommands:
 
         Raises DatabaseUnavailable. Crash point *due, not committed*: they are due again after the restart.
         """
-        expiring = self._lag.expiring(now, self._policy.wait_for_backlog())
+        expiring = self._lag.expiring(now, self._policy().wait_for_backlog())
         with self._database.read() as transaction:
             offers = self._store.due_offers(transaction, expiring, DUE_AT_ONCE)
             overdue = self._store.due_referrals(transaction, now, DUE_AT_ONCE)
@@ -225,6 +226,7 @@ class RoutingCommands:
 
     def _context(self, now: dt.datetime, so_far: Mapping[str, Observation]) -> TransitionContext:
         """so_far: the observations of this transaction, so that later referrals see those of earlier ones."""
+        policy = self._policy()
 
         def decide_now(referral: Referral, trigger: Trigger, placed_with: str | None = None) -> Decision:
             # Several rules and scores ask for each candidate's; it cannot change during a decision.
@@ -247,14 +249,14 @@ class RoutingCommands:
                 directory=self._network.directory,
                 observed=observed,
                 now=now,
-                offers_per_sender=self._policy.offers_per_sender,
+                offers_per_sender=policy.offers_per_sender,
             )
-            return decide(new_id(), given, self._policy, trigger, placed_with=placed_with)
+            return decide(new_id(), given, policy, trigger, placed_with=placed_with)
 
         return TransitionContext(
             now=now,
             new_id=new_id,
-            policy=self._policy,
+            policy=policy,
             decide=decide_now,
             in_good_standing=self._network.directory.in_good_standing,
             can_submit=self._can_submit,

@@ -51,6 +51,7 @@ AUDIT_ONLY = {
     "history.exported": "nothing follows from it; the record must show who took it away",
     "content.erased": "nothing follows from it; the record must show why content is missing",
     "decisions.recorded": "it exists only to commit to decisions in the log",
+    "routing_policy.applied": "routing reads its own table; the record must show who applied which policy",
     "role.granted": "client.changed carries the effect; the record must show who decided",
     "log.exported": "nothing follows from it; the record must show who took how much away",
 }

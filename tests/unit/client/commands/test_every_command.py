@@ -255,7 +255,7 @@ def test_closed_stdin_and_stderr_end_without_traceback(
 
 def test_sweep_covers_every_server_command() -> None:
     assert {path[0] for path in COMMANDS} >= {
-        *("up", "demo", "dead-letters", "audit", "admin"),
+        *("up", "demo", "dead-letters", "audit", "admin", "routing"),
         *("referral", "verify"),
     }
     assert len(connected) > 20

@@ -194,10 +194,10 @@ def test_pause_is_in_the_timeline_and_explanation_until_it_ends(bench: Workbench
 
 
 def test_policy_without_a_file_is_the_default(tmp_path: Path) -> None:
-    assert read_policy(None) == RoutingPolicy()
+    assert read_policy(None).policy == RoutingPolicy()
     file = tmp_path / "policy.json"
     file.write_text('{"version": "2027-1", "emergency_offers": 5}')
-    assert read_policy(file) == RoutingPolicy(version="2027-1", emergency_offers=5)
+    assert read_policy(file).policy == RoutingPolicy(version="2027-1", emergency_offers=5)
 
 
 def test_invalid_policy_file_is_refused(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from prometheus_client import CollectorRegistry
@@ -17,6 +17,7 @@ from contracts.facts import (
     OfferOpened,
     OrganizationChanged,
     ReferralSubmitted,
+    RoutingPolicyApplied,
 )
 from contracts.organization import Organization
 from contracts.records import plain
@@ -54,6 +55,8 @@ class Workbench:
         self.clock = SettableClock(NOW)
         self.network = LiveDirectory()
         self.woken = 0
+        # Random referral ids must not decide who is asked.
+        self.policy: Callable[[], RoutingPolicy] = lambda: RoutingPolicy(fairness=Fairness(explore=0.0))
         # Organisations without a live client.
         self.without_client: set[str] = set()
         self.outbox = Outbox(MESSAGING.outbox)
@@ -65,8 +68,7 @@ class Workbench:
             outbox=self.outbox,
             network=self.network,
             has_live_client=lambda organization: organization not in self.without_client,
-            # Random referral ids must not decide who is asked.
-            policy=RoutingPolicy(fairness=Fairness(explore=0.0)),
+            policy=lambda: self.policy(),
             source="/kg/routing",
             after_commit=self._wake,
         )
@@ -119,11 +121,12 @@ class Workbench:
 
     def published(self) -> list[Event[Fact]]:
         """Return the events about referrals in the outbox."""
-        return [event for event in self._outbox_events() if not isinstance(event.data, DecisionsRecorded)]
+        about_no_referral = (DecisionsRecorded, RoutingPolicyApplied)
+        return [event for event in self.outbox_events() if not isinstance(event.data, about_no_referral)]
 
     def committed(self) -> dict[str, str]:
         """Return the published commitments to decisions, by decision id."""
-        recorded = [event.data for event in self._outbox_events()]
+        recorded = [event.data for event in self.outbox_events()]
         commitments = [one.decisions for one in recorded if isinstance(one, DecisionsRecorded)]
         return {one.decision_id: one.commitment for decisions in commitments for one in decisions}
 
@@ -134,7 +137,8 @@ class Workbench:
             bodies = transaction.execute(select(table.c.body).order_by(table.c.number)).scalars().all()
         return [event for body in bodies for event in decode_batch(body)]
 
-    def _outbox_events(self) -> list[Event[Fact]]:
+    def outbox_events(self) -> list[Event[Fact]]:
+        """Return all events in the outbox."""
         return [decode(body) for body in self.bodies()]
 
     def observations(self) -> dict[str, Observation]:

@@ -1,0 +1,1 @@
+"""Operators' work on routing: its policies, and its decisions computed again."""

@@ -1,0 +1,131 @@
+"""Operators' commands: `kopuro routing policy` and `kopuro routing recompute`.
+
+Every start of `kopuro` loads this module, so each command imports its implementation only when it runs.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from services.routing.domain.applied_policy import AppliedPolicy
+
+routing = typer.Typer(
+    no_args_is_help=True, help="Operators: routing's policy, and its decisions computed again."
+)
+
+
+@routing.callback()
+def _group() -> None:
+    """Operators: routing's policy, and its decisions computed again."""
+
+
+policy = typer.Typer(
+    no_args_is_help=True,
+    help="Operators: show, check or apply the policy by which routing decides.",
+    epilog="A policy is a JSON file. `show` prints the one in force: change it, give it another version, "
+    "check it and apply it.",
+)
+routing.add_typer(policy, name="policy")
+
+PolicyFile = Annotated[Path, typer.Argument(metavar="FILE", help="The policy (JSON).", dir_okay=False)]
+RoutingDatabase = Annotated[str, typer.Option(envvar="KOPURO_DATABASE_URL", help="Routing's database.")]
+Documents = Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")]
+
+
+@policy.command("show")
+def show_policy(
+    database: RoutingDatabase,
+    version: Annotated[str | None, typer.Option(help="Show this version, not the one in force.")] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="List all policies: when applied, and by whom.")
+    ] = False,
+    as_json: Documents = False,
+) -> None:
+    """Print the policy in force as JSON, with all defaults."""
+    from admin.routing.policies import applied_policies
+    from admin.service_database import service_database
+    from kopuro_client.commands.output import Output
+    from kopuro_client.errors import InvalidArgumentError
+
+    if every and version is not None:
+        raise typer.BadParameter("Give either --version or --all.")
+    with service_database(database) as opened:
+        applied = applied_policies(opened)
+    out = Output(as_json=as_json)
+    if every:
+        if as_json:
+            out.document({"policies": [_applied(one) for one in applied]})
+        else:
+            columns = ("number", "version", "applied at", "by", "digest")
+            out.table(
+                columns,
+                [
+                    (one.number, one.document.version, one.at.isoformat(), one.by, one.document.digest)
+                    for one in applied
+                ],
+            )
+        return
+    found = [one for one in applied if version in (None, one.document.version)]
+    if not found:
+        which = "no policy yet" if version is None else f"no policy with the version {version}"
+        raise InvalidArgumentError(f"the database has {which}")
+    out.document(_applied(found[-1]) if as_json else found[-1].document.content)
+
+
+@policy.command("check")
+def check_policy(file: PolicyFile, as_json: Documents = False) -> None:
+    """Check a policy and change nothing. Errors name the place in the file and the reason."""
+    from admin.routing.policies import policy_in
+    from kopuro_client.commands.output import Output
+
+    document = policy_in(file)
+    out = Output(as_json=as_json)
+    if as_json:
+        out.document({"version": document.version, "digest": document.digest})
+    else:
+        out.text(f"{document.version}: the policy can be applied (digest {document.digest})")
+
+
+@policy.command("apply")
+def apply_policy_file(
+    file: PolicyFile,
+    database: RoutingDatabase,
+    hub: Annotated[str, typer.Option(envvar="KOPURO_HUB", help="The hub's country code.")] = "kg",
+    as_json: Documents = False,
+) -> None:
+    """Put a policy in force in all of routing's processes, without a restart.
+
+    The log records who applied it, and its content. Open offers keep their deadlines, and earlier decisions
+    keep their version. To return to an earlier policy, apply its file again.
+    """
+    from admin.routing.policies import apply_policy, policy_in
+    from admin.service_database import service_database
+    from kopuro_client.commands.output import Output
+
+    document = policy_in(file)
+    with service_database(database) as opened:
+        applied = apply_policy(opened, hub, document)
+    out = Output(as_json=as_json)
+    if as_json:
+        out.document(
+            {"version": document.version, "digest": document.digest, "number": applied and applied.number}
+        )
+    elif applied is None:
+        out.text(f"{document.version} is in force already")
+    else:
+        out.text(f"{document.version} is in force (number {applied.number}, digest {document.digest})")
+
+
+def _applied(one: AppliedPolicy) -> dict[str, object]:
+    return {
+        "number": one.number,
+        "version": one.document.version,
+        "digest": one.document.digest,
+        "applied_by": one.by,
+        "applied_at": one.at.isoformat(),
+        "policy": one.document.content,
+    }

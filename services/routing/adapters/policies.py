@@ -1,0 +1,60 @@
+"""The append-only table of policies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, insert, select, text
+
+from contracts.errors import Defect
+from contracts.records import Malformed, read
+from services.routing.adapters.tables import POLICIES
+from services.routing.domain.applied_policy import AppliedPolicy
+from services.routing.domain.policy import RoutingPolicy
+from services.routing.domain.policy_document import PolicyDocument, digest_of
+
+
+class SqlPolicyStore:
+    """See `ports.PolicyStore`."""
+
+    def hold(self, transaction: Connection) -> None:
+        """See `ports.PolicyStore`."""
+        if transaction.dialect.name == "postgresql":
+            transaction.execute(text("LOCK TABLE policies IN EXCLUSIVE MODE"))
+
+    def newest(self, transaction: Connection, after: int = 0) -> AppliedPolicy | None:
+        """See `ports.PolicyStore`."""
+        table = POLICIES.c
+        wanted = select(POLICIES).where(table.number > after).order_by(table.number.desc()).limit(1)
+        row = transaction.execute(wanted).first()
+        return None if row is None else _applied(row)
+
+    def every(self, transaction: Connection) -> Sequence[AppliedPolicy]:
+        """See `ports.PolicyStore`."""
+        return [_applied(row) for row in transaction.execute(select(POLICIES).order_by(POLICIES.c.number))]
+
+    def add(self, transaction: Connection, applied: AppliedPolicy) -> None:
+        """See `ports.PolicyStore`."""
+        document = applied.document
+        transaction.execute(
+            insert(POLICIES).values(
+                number=applied.number,
+                version=document.version,
+                digest=document.digest,
+                content=document.content,
+                applied_by=applied.by,
+                applied_at=applied.at,
+            )
+        )
+
+
+def _applied(row: Row[Any]) -> AppliedPolicy:
+    if digest_of(row.content) != row.digest:
+        raise Defect(f"The content of policy {row.number} does not match its digest: the table was changed.")
+    try:
+        policy = read(RoutingPolicy, row.content)
+    except Malformed as error:
+        raise Defect(f"Policy {row.number} cannot be read: {error}") from None
+    document = PolicyDocument(policy=policy, content=row.content, digest=row.digest)
+    return AppliedPolicy(number=row.number, document=document, by=row.applied_by, at=row.applied_at)

@@ -1,0 +1,31 @@
+"""A policy as it was applied: one row of the append-only record of policies."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+
+from contracts.facts import RoutingPolicyApplied
+from services.routing.domain.policy_document import PolicyDocument
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AppliedPolicy:
+    """number: from 1, without gaps; the highest one is in force. by: the login name of the operator."""
+
+    number: int
+    document: PolicyDocument
+    by: str
+    at: dt.datetime
+
+
+def applied_fact(applied: AppliedPolicy, previous: AppliedPolicy | None) -> RoutingPolicyApplied:
+    """Return the fact that the policy took effect in place of the previous one."""
+    return RoutingPolicyApplied(
+        number=applied.number,
+        version=applied.document.version,
+        digest=applied.document.digest,
+        policy=applied.document.content,
+        by=applied.by,
+        previous=None if previous is None else previous.document.version,
+    )

@@ -1,0 +1,105 @@
+"""A policy's document: JSON in a file, in the database and in the log. Every door reads it here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any, Final
+
+import orjson
+
+from contracts.canonical import canonical_json
+from contracts.codes import Urgency
+from contracts.errors import PointerError, Refused, pointer
+from contracts.json_names import repeated_name
+from contracts.records import load, plain
+from services.routing.domain.policy import RoutingPolicy
+
+_HOUR: Final = 3600
+_DAY: Final = 24 * _HOUR
+
+# The longest answer deadlines: a silent organisation keeps a person waiting for this long.
+LONGEST_ANSWER: Final[Mapping[Urgency, int]] = {
+    Urgency.emergency: _DAY,
+    Urgency.urgent: 14 * _DAY,
+    Urgency.routine: 60 * _DAY,
+}
+# The longest time that a backlog may keep a silent organisation's offer open.
+LONGEST_BACKLOG: Final = _DAY
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PolicyDocument:
+    """A policy with its content as JSON values, defaults included, and the content's digest.
+
+    digest: hexadecimal SHA-256 of the content's canonical JSON (RFC 8785).
+    """
+
+    policy: RoutingPolicy
+    content: Mapping[str, Any]
+    digest: str
+
+    @property
+    def version(self) -> str:
+        """The name that decisions record."""
+        return self.policy.version
+
+
+def document_of(policy: RoutingPolicy) -> PolicyDocument:
+    """Return the policy's document."""
+    content = plain(policy)
+    return PolicyDocument(policy=policy, content=content, digest=digest_of(content))
+
+
+def digest_of(content: Mapping[str, Any]) -> str:
+    """Return the hexadecimal SHA-256 of the content's canonical JSON."""
+    return sha256(canonical_json(content)).hexdigest()
+
+
+def parse_policy(text: bytes) -> PolicyDocument:
+    """Return the policy of a JSON document.
+
+    Raises Refused with a pointer for each error: JSON that is not well formed, repeated names, members that
+    the contract refuses, a missing version, and rules that would leave referrals without offers
+    (`starving`).
+    """
+    try:
+        written = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise _malformed(error) from None
+    if (path := repeated_name(text, written)) is not None:
+        where = PointerError(pointer=pointer(path), detail="The name appears twice in its object.")
+        raise Refused("duplicate-name", "Remove the repeated name.", errors=(where,))
+    policy = load(RoutingPolicy, written)
+    errors = list(starving(policy))
+    if "version" not in written:
+        detail = "Name the policy's version: decisions record it."
+        errors.insert(0, PointerError(pointer="/version", detail=detail))
+    if errors:
+        places = ", ".join(error.pointer for error in errors)
+        raise Refused("invalid-submission", f"Correct {places}.", errors=errors)
+    return document_of(policy)
+
+
+def starving(policy: RoutingPolicy) -> Iterator[PointerError]:
+    """Yield what is well formed but would leave people without offers, or without an order of candidates."""
+    if not any(policy.weights.by_name().values()):
+        detail = "All weights are 0: nothing but chance would order the candidates. Give one a weight."
+        yield PointerError(pointer="/weights", detail=detail)
+    for urgency, longest in LONGEST_ANSWER.items():
+        if policy.deadlines(urgency).answer > longest:
+            detail = f"At most {longest} seconds: a silent organisation would keep the person waiting."
+            yield PointerError(pointer=f"/{urgency}/answer", detail=detail)
+    bounds = policy.offers_per_sender
+    if bounds.most is not None and bounds.most < bounds.least:
+        detail = f"Must not be less than `least` ({bounds.least})."
+        yield PointerError(pointer="/offers_per_sender/most", detail=detail)
+    if policy.backlog > LONGEST_BACKLOG:
+        detail = f"At most {LONGEST_BACKLOG} seconds: offers would not expire while messages are late."
+        yield PointerError(pointer="/backlog", detail=detail)
+
+
+def _malformed(error: orjson.JSONDecodeError) -> Refused:
+    place = f"line {error.lineno}, column {error.colno}"
+    return Refused("malformed-json", f"The policy is not valid JSON at {place}: {error.msg}.")

@@ -1,0 +1,64 @@
+"""`kopuro routing policy` on routing's database and on files."""
+
+from __future__ import annotations
+
+import getpass
+import json
+from pathlib import Path
+
+import pytest
+
+from kopuro_client.commands import main
+from runtime.storage import migrate
+from runtime.storage.database import Database
+
+
+@pytest.fixture
+def url(sqlite_database: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    database = Database.open(sqlite_database)
+    migrate.upgrade("services.routing", database)
+    database.close()
+    monkeypatch.setenv("KOPURO_DATABASE_URL", sqlite_database)
+    return sqlite_database
+
+
+def written(folder: Path, **policy: object) -> str:
+    file = folder / "policy.json"
+    file.write_text(json.dumps(policy), encoding="utf-8")
+    return str(file)
+
+
+def test_applied_policy_is_shown_with_its_operator(
+    url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["routing", "policy", "show"]) == 2
+    assert "no policy yet" in capsys.readouterr().err
+    file = written(tmp_path, version="v1", emergency_offers=4)
+    assert main(["routing", "policy", "check", file]) == 0
+    assert main(["routing", "policy", "apply", file]) == 0
+    assert main(["routing", "policy", "apply", file]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "v1 is in force already"
+    assert main(["routing", "policy", "show"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["version"], shown["emergency_offers"], shown["backlog"]) == ("v1", 4, 900)
+    assert main(["routing", "policy", "show", "--all", "--json"]) == 0
+    [row] = json.loads(capsys.readouterr().out)["policies"]
+    assert (row["number"], row["applied_by"], row["policy"]) == (1, getpass.getuser(), shown)
+    # What `show` prints can be changed and applied.
+    assert main(["routing", "policy", "apply", written(tmp_path, **{**shown, "version": "v2"})]) == 0
+    capsys.readouterr()
+    assert main(["routing", "policy", "show", "--version", "v1"]) == 0
+    assert json.loads(capsys.readouterr().out) == shown
+
+
+def test_refused_policy_names_every_place_and_changes_nothing(
+    url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = written(tmp_path, version="v1", emergency_offers=0, weights={"beauty": 1})
+    for command in ("check", "apply"):
+        assert main(["routing", "policy", command, file]) == 3
+        said = capsys.readouterr().err
+        assert "/emergency_offers" in said
+        assert "/weights/beauty" in said
+    assert main(["routing", "policy", "show"]) == 2
+    assert main(["routing", "policy", "check", str(tmp_path / "missing.json")]) == 2

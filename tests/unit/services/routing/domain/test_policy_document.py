@@ -1,0 +1,71 @@
+"""Reading a policy's document: what is refused, where and why."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from contracts.errors import Refused
+from services.routing.domain.policy import RoutingPolicy, Weights
+from services.routing.domain.policy_document import digest_of, document_of, parse_policy
+
+ZERO = dict.fromkeys(RoutingPolicy().weights.by_name(), 0)
+
+
+def test_document_with_defaults_is_complete_and_reads_back_equal() -> None:
+    document = parse_policy(b'{"version": "v2", "emergency_offers": 5, "weights": {"cost": 0}}')
+    assert document.policy == RoutingPolicy(version="v2", emergency_offers=5, weights=Weights(cost=0.0))
+    assert document.content["routine"] == {"answer": 259200, "progress": 1209600, "on_hold": None}
+    again = parse_policy(json.dumps(document.content, indent=3, sort_keys=True).encode())
+    assert again == document
+    assert document == document_of(document.policy)
+    assert document.digest == digest_of(document.content)
+
+
+@pytest.mark.parametrize(
+    ("changes", "pointers"),
+    [
+        ({"emergency_offers": 0}, ["/emergency_offers"]),
+        ({"weights": ZERO}, ["/weights"]),
+        ({"weights": {"cost": -1}}, ["/weights/cost"]),
+        ({"weights": {"beauty": 1}}, ["/weights/beauty"]),
+        ({"emergency": {"answer": 0, "progress": 1}}, ["/emergency/answer"]),
+        ({"emergency": {"answer": 86401, "progress": 1}}, ["/emergency/answer"]),
+        ({"urgent": {"answer": 15 * 86400, "progress": 1}}, ["/urgent/answer"]),
+        ({"routine": {"answer": 61 * 86400, "progress": 1}}, ["/routine/answer"]),
+        ({"offers_per_sender": {"least": 3, "most": 2}}, ["/offers_per_sender/most"]),
+        ({"backlog": 86401}, ["/backlog"]),
+        ({"weights": ZERO, "backlog": 86401}, ["/weights", "/backlog"]),
+    ],
+)
+def test_starving_or_malformed_policy_is_refused_with_its_places(
+    changes: dict[str, object], pointers: list[str]
+) -> None:
+    with pytest.raises(Refused) as refused:
+        parse_policy(json.dumps({"version": "bad", **changes}).encode())
+    assert [error.pointer for error in refused.value.errors] == pointers
+    assert all(error.detail for error in refused.value.errors)
+
+
+@pytest.mark.parametrize("text", [b"{}", b'{"emergency_offers": 4}'])
+def test_policy_without_a_version_is_refused(text: bytes) -> None:
+    with pytest.raises(Refused) as refused:
+        parse_policy(text)
+    assert [error.pointer for error in refused.value.errors] == ["/version"]
+
+
+def test_malformed_json_is_refused_with_line_and_column() -> None:
+    with pytest.raises(Refused, match="line 2, column 14") as refused:
+        parse_policy(b'{"version": "x",\n "backlog": 9,}')
+    assert refused.value.slug == "malformed-json"
+
+
+def test_repeated_name_is_refused() -> None:
+    with pytest.raises(Refused) as refused:
+        parse_policy(b'{"version": "x", "backlog": 1, "backlog": 2}')
+    assert [error.pointer for error in refused.value.errors] == ["/backlog"]
+
+
+def test_default_policy_can_be_applied() -> None:
+    assert parse_policy(json.dumps(document_of(RoutingPolicy()).content).encode()).policy == RoutingPolicy()
