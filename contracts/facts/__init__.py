@@ -54,7 +54,7 @@ from contracts.facts.custody import (
     TransitKeyDestroyed,
     TransitKeyPublished,
 )
-from contracts.facts.delivered import DeliveryAcknowledged, DeliveryDelivered, NoteDelivered
+from contracts.facts.delivered import DeliveryAcknowledged, DeliveryDelivered, MessageClosed, NoteDelivered
 from contracts.facts.recorded import (
     ContentErased,
     CaseFetched,
@@ -128,6 +128,7 @@ __all__ = [
     "HistoryExported",
     "HistoryRead",
     "LogExported",
+    "MessageClosed",
     "NoteDelivered",
     "NoteSubmitted",
     "NoteUnreadable",
