@@ -58,6 +58,7 @@ SHAPES: Final[Mapping[str, tuple[Shape, ...]]] = {
         # Receipts name no referral of their own.
         Shape(table="mailbox_messages", moment="queued_at", numbered=True, forgotten="acknowledged_at"),
         Shape(table="case_letters", referral="referral_id", forgotten="closed_at"),
+        Shape(table="ended_offers", moment="ended_at", forgotten="ended_at"),
         _INBOX,
     ),
     "audit": (Shape(table="closures", referral="referral_id"), _INBOX),

@@ -251,7 +251,16 @@ OWNERS: Mapping[str, frozenset[str]] = {
                 "transit_key.destroyed",
             ),
         ),
-        (("delivery",), ("delivery.delivered", "delivery.acknowledged", "note.delivered", "case.fetched")),
+        (
+            ("delivery",),
+            (
+                "delivery.delivered",
+                "delivery.acknowledged",
+                "note.delivered",
+                "message.closed",
+                "case.fetched",
+            ),
+        ),
         # Each service that shows staff the facts of a person.
         (("intake", "routing", "delivery"), ("referral.read",)),
         ((OPERATIONS,), ("dead_letter.read",)),

@@ -122,6 +122,7 @@ PUBLISHERS: Mapping[type[Fact], str] = {
     facts.SealedNoteSubmitted: "intake",
     facts.SealedNoteReleased: "vault",
     facts.NoteDelivered: "delivery",
+    facts.MessageClosed: "delivery",
 }
 
 # These facts use no exchange: they are published directly to a queue, or not at all.
@@ -131,6 +132,7 @@ DIRECT: Mapping[type[Fact], str] = {
     facts.ReceiptIssued: "`delivery.events`, directly to the queue",
     facts.ReplicaCompleted: "the requesting queue, directly",
     facts.NoteDelivered: "none: delivery writes it into the mailbox",
+    facts.MessageClosed: "none: delivery returns it instead of an erased message",
 }
 
 
@@ -197,6 +199,7 @@ def mailbox_table() -> str:
         rows.append((f"`{CATALOGUE[kind].routing_key}`", ", ".join(recipients)))
     rows.append((f"`{facts.CaseReleased.routing_key}`", "the acceptor"))
     rows.append((f"`{facts.NoteDelivered.routing_key}`", "the other party; the sender for a decline's note"))
+    rows.append((f"`{facts.MessageClosed.routing_key}`", "whoever had received the erased message"))
     return _table(("message", "recipient"), rows)
 
 

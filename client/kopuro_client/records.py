@@ -127,21 +127,28 @@ class TimelineEntry(TypedDict):
 
 
 class ReferralSummary(TypedDict):
-    """A referral in a list."""
+    """A referral in a list.
+
+    urgency, region, needs: None for a candidate whose offer has ended, and for the acceptor after the referral
+    has ended.
+    """
 
     id: str
     sender: str
     status: str
     acceptor: str | None
-    urgency: str
-    region: str
-    needs: list[str]
+    urgency: str | None
+    region: str | None
+    needs: list[str] | None
     submitted_at: str
     updated_at: str
 
 
 class Referral(TypedDict):
-    """A referral as its parties see it: facts, offers and timeline, without data about the person."""
+    """A referral as its parties see it: facts, offers and timeline, without data about the person.
+
+    facts: None for a candidate whose offer has ended, and for the acceptor after the referral has ended.
+    """
 
     id: str
     sender: str
@@ -150,7 +157,7 @@ class Referral(TypedDict):
     outcome: str | None
     submitted_at: str
     updated_at: str
-    facts: dict[str, Any]
+    facts: dict[str, Any] | None
     offers: list[Offer]
     timeline: list[TimelineEntry]
 

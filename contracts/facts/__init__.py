@@ -55,7 +55,7 @@ from contracts.facts.custody import (
     TransitKeyDestroyed,
     TransitKeyPublished,
 )
-from contracts.facts.delivered import DeliveryAcknowledged, DeliveryDelivered, NoteDelivered
+from contracts.facts.delivered import DeliveryAcknowledged, DeliveryDelivered, MessageClosed, NoteDelivered
 from contracts.facts.recorded import (
     ContentErased,
     CaseFetched,
@@ -129,6 +129,7 @@ __all__ = [
     "HistoryExported",
     "HistoryRead",
     "LogExported",
+    "MessageClosed",
     "NoteDelivered",
     "NoteSubmitted",
     "NoteUnreadable",

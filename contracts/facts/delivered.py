@@ -1,8 +1,12 @@
-"""Delivery's facts: which organisation received which message."""
+"""Delivery's facts: which organisation received which message, and what replaces a closed message."""
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass
+from typing import Annotated
+
+from marshmallow.validate import OneOf
 
 from contracts.facts.fact import Fact, fact
 from contracts.identifiers import MessageId, OfferId, OrganizationId, ReferralId
@@ -43,3 +47,33 @@ class NoteDelivered(Fact):
     author: OrganizationId
     note: SealedText
     offer_id: OfferId | None = None
+
+
+@fact("message.closed")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MessageClosed(Fact):
+    """Replaces a message in a mailbox after its offer or referral ended. Only read from the mailbox.
+
+    The event has the id of the message, whose content the hub has erased. message_type: the type that it had.
+    reason: how the offer or the referral ended.
+    """
+
+    referral_id: ReferralId
+    message_type: str
+    reason: Annotated[
+        str,
+        OneOf(
+            [
+                "declined",
+                "expired",
+                "revoked",
+                "acceptance_revoked",
+                "completed",
+                "withdrawn",
+                "consent_revoked",
+                "entered_in_error",
+                "failed",
+            ]
+        ),
+    ]
+    closed_at: dt.datetime

@@ -16,6 +16,7 @@ from runtime.messaging.replica import ReplicaRecord
 from runtime.periodic import Periodic
 from runtime.service_platform import build_platform
 from runtime.settings import Settings
+from services.delivery.adapters.closings import SqlClosings
 from services.delivery.adapters.mailbox_notifier import MailboxNotifier
 from services.delivery.adapters.mailboxes import SqlMailboxes
 from services.delivery.adapters.released_cases import SqlReleasedCases
@@ -46,7 +47,7 @@ def build(settings: Settings) -> Application[DeliveryParts]:
     """Build the delivery process."""
     platform = build_platform("delivery", settings, MESSAGING)
     database, messenger = platform.database, platform.messenger
-    mailboxes, cases = SqlMailboxes(), SqlReleasedCases()
+    mailboxes, cases, closings = SqlMailboxes(), SqlReleasedCases(), SqlClosings()
     notifier = MailboxNotifier(database, mailboxes)
     access, standings = AccessRecords(narrowed=notifier.wake), StandingsInMemory()
 
@@ -63,9 +64,11 @@ def build(settings: Settings) -> Application[DeliveryParts]:
         new_id=new_id,
     )
     mailbox = MailboxHandlers(
+        source=platform.source,
         database=database,
         mailboxes=mailboxes,
         cases=cases,
+        closings=closings,
         records=records,
         notifier=notifier,
         clock=platform.clock,
@@ -74,7 +77,7 @@ def build(settings: Settings) -> Application[DeliveryParts]:
     )
     cleaning = Periodic("mailbox cleaning", mailbox.forget_old, seconds=_SECONDS_BETWEEN_CLEANINGS)
     reads = platform.read_recorder()
-    incoming = Incoming(mailboxes=mailboxes, cases=cases)
+    incoming = Incoming(mailboxes=mailboxes, cases=cases, closings=closings)
     directory, unready = messenger.replica(REPLICA, "delivery.directory", absorb)
     return Application(
         name="delivery",

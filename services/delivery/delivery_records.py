@@ -13,13 +13,13 @@ from contracts.errors import KopuroError, Refused
 from contracts.facts import DeliveryAcknowledged, DeliveryDelivered, Fact
 from runtime.clock import Clock
 from runtime.messaging.outbox.outbox import Outbox, outgoing
-from services.delivery.domain.delivery import RECORDED, DeliveryEvent, DeliveryState, step
+from services.delivery.domain.delivery import DeliveryEvent, DeliveryState, is_recorded, step
 from services.delivery.ports import MailboxEntry, Mailboxes
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MarkDelivered:
-    """Marks messages as delivered, before they are sent in a response."""
+    """Marks messages as delivered, before they are sent in a response with their content."""
 
     sequences: Sequence[int]
 
@@ -43,7 +43,7 @@ Results = Sequence[bool | KopuroError]
 
 
 class DeliveryRecords:
-    """Moves messages through their states and publishes the recorded facts (`domain.delivery.RECORDED`)."""
+    """Moves messages through their states and publishes the recorded facts (`domain/delivery.py`)."""
 
     def __init__(
         self,
@@ -82,7 +82,8 @@ class DeliveryRecords:
             transaction, sequences=delivered, organizations=acknowledging, message_ids=named
         )
         found = {(entry.organization, entry.message_id): entry for entry in entries}
-        new = [entry for entry in entries if entry.sequence in delivered]
+        # A message that was closed since the poll read it is delivered with its content all the same.
+        new = [replace(entry, is_closed=False) for entry in entries if entry.sequence in delivered]
         events = self._advance(transaction, new, DeliveryEvent.deliver, now)
         for entry in new:
             state = step(entry.type, entry.state, DeliveryEvent.deliver)
@@ -96,7 +97,7 @@ class DeliveryRecords:
                 return Refused("not-found", "Your mailbox does not contain this message.")
             try:
                 for entry in copies:
-                    step(entry.type, entry.state, DeliveryEvent.acknowledge)
+                    step(entry.type, entry.state, DeliveryEvent.acknowledge, is_closed=entry.is_closed)
             except Refused as refused:
                 return refused
             acknowledged.update((entry.sequence, entry) for entry in copies)
@@ -122,11 +123,11 @@ class DeliveryRecords:
         events: list[Event[Fact]] = []
         kind = DeliveryDelivered if event is DeliveryEvent.deliver else DeliveryAcknowledged
         for entry in entries:
-            state = step(entry.type, entry.state, event)
+            state = step(entry.type, entry.state, event, is_closed=entry.is_closed)
             if state is entry.state:
                 continue
             changed.setdefault(state, []).append(entry.sequence)
-            if entry.type in RECORDED:
+            if is_recorded(entry.type, entry.state, is_closed=entry.is_closed):
                 fact = kind(
                     referral_id=entry.referral_id,
                     organization=entry.organization,

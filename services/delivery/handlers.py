@@ -16,7 +16,7 @@ from runtime.storage.group_commit import GroupCommit
 from runtime.storage.pruning import prune
 from services.delivery.delivery_records import Acknowledgement, DeliveryRecords, MarkDelivered, Results
 from services.delivery.domain.delivery import DeliveryEvent, step
-from services.delivery.ports import Mailboxes, Notifier, ReleasedCases, Waiting
+from services.delivery.ports import Closings, Mailboxes, Notifier, ReleasedCases, Waiting
 
 # Bytes of messages in one page; a single note may have a mebibyte.
 PAGE_SIZE = 4 * 1024 * 1024
@@ -27,8 +27,8 @@ KEPT = dt.timedelta(days=30)
 class MailboxPage:
     """A page of a mailbox.
 
-    bodies: CloudEvents as stored, oldest first. last: the sequence after which the next page starts. more:
-    whether messages after `last` are already waiting.
+    bodies: CloudEvents as stored, or what replaces a closed message, oldest first. last: the sequence after
+    which the next page starts. more: whether messages after `last` are already waiting.
     """
 
     bodies: list[bytes]
@@ -42,22 +42,28 @@ class MailboxHandlers:
     def __init__(
         self,
         *,
+        source: str,
         database: Database,
         mailboxes: Mailboxes,
         cases: ReleasedCases,
+        closings: Closings,
         records: DeliveryRecords,
         notifier: Notifier,
         clock: Clock,
         after_commit: Callable[[], None],
         is_barred: Callable[[str], bool],
     ) -> None:
-        """after_commit: called when the outbox may have something to publish.
+        """source: of the events that replace closed messages, such as `/kg/delivery`.
+
+        after_commit: called when the outbox may have something to publish.
 
         is_barred: whether an organisation may no longer read cases released to it.
         """
+        self._source = source
         self._database = database
         self._mailboxes = mailboxes
         self._cases = cases
+        self._closings = closings
         self._notifier = notifier
         self._clock = clock
         self._is_barred = is_barred
@@ -86,14 +92,18 @@ class MailboxHandlers:
         messages, more = self._waiting(
             mailboxes, after=after, limit=limit, wait=wait, reauthorize=reauthorize
         )
-        new = [m.sequence for m in messages if step(m.type, m.state, DeliveryEvent.deliver) is not m.state]
+        new = [
+            m.sequence
+            for m in messages
+            if m.closed is None and step(m.type, m.state, DeliveryEvent.deliver) is not m.state
+        ]
         if new:
             # Committed before the response is sent: if the response is lost, the message stays
             # unacknowledged and is delivered again. The recorded time is the earliest the organisation
             # could know of the message.
             self._steps.submit(MarkDelivered(sequences=new))
         return MailboxPage(
-            bodies=[message.body for message in messages],
+            bodies=[m.body if m.closed is None else m.closed.body(self._source) for m in messages],
             last=messages[-1].sequence if messages else after,
             more=more,
         )
@@ -133,8 +143,11 @@ class MailboxHandlers:
         return case
 
     def forget_old(self) -> bool:
-        """Delete some expired messages and closed referrals; return whether none is left."""
-        before = self._clock.now() - KEPT
+        """Delete some expired messages and closed referrals, and close due messages; return whether none is
+        left.
+        """
+        now = self._clock.now()
+        before = now - KEPT
 
         def messages(transaction: Connection, limit: int) -> int:
             return self._mailboxes.forget(transaction, before, limit)
@@ -142,9 +155,15 @@ class MailboxHandlers:
         def cases(transaction: Connection, limit: int) -> int:
             return self._cases.forget(transaction, before, limit)
 
-        # Prune both in every run, however many messages remain.
-        no_message_left = prune(self._database, messages)
-        return prune(self._database, cases) and no_message_left
+        def due(transaction: Connection, limit: int) -> int:
+            return self._closings.close_due(transaction, now, limit)
+
+        def offers(transaction: Connection, limit: int) -> int:
+            return self._closings.forget(transaction, before, limit)
+
+        # Each of them in every run, however many of the others remain.
+        finished = [prune(self._database, each) for each in (due, messages, cases, offers)]
+        return all(finished)
 
     def _waiting(
         self,

@@ -15,20 +15,23 @@ from contracts.facts import (
     CaseReleased,
     Fact,
     NoteDelivered,
+    OfferOpened,
     SealedCaseReleased,
     SealedNoteReleased,
 )
 from runtime.messaging.ports import Outgoing
-from services.delivery.domain.recipients import CLOSINGS, recipients_of
-from services.delivery.ports import Arrival, Mailboxes, ReleasedCase, ReleasedCases
+from services.delivery.domain.closing import CARRIERS, End, Ends, kept_until
+from services.delivery.domain.recipients import recipients_of
+from services.delivery.ports import Arrival, Closings, Mailboxes, ReleasedCase, ReleasedCases
 
 
 class Incoming:
     """Batch handlers: they write in the caller's transaction and publish nothing."""
 
-    def __init__(self, *, mailboxes: Mailboxes, cases: ReleasedCases) -> None:
+    def __init__(self, *, mailboxes: Mailboxes, cases: ReleasedCases, closings: Closings) -> None:
         self._mailboxes = mailboxes
         self._cases = cases
+        self._closings = closings
 
     def events(
         self, transaction: Connection, messages: Sequence[Envelope], now: dt.datetime
@@ -36,8 +39,12 @@ class Incoming:
         """Append facts, byte for byte, to their recipients' mailboxes; delete the cases of closed referrals.
 
         The case of a revoked acceptance is deleted too; the vault releases it again to the next acceptor.
+        What mailboxes hold about a person is erased when its offer or referral ends (`domain/closing.py`).
         """
         self._mailboxes.serialise(transaction)
+        ends = Ends()
+        for message in messages:
+            ends.add(message.type, message.data, now)
         arrivals = [
             Arrival(
                 organization=organization,
@@ -47,6 +54,8 @@ class Incoming:
                 referral_id=message.data.get("referral_id", ""),
                 correlation_id=message.correlation_id,
                 body=message.body,
+                offer_id=message.data["offer_id"] if message.type == OfferOpened.type else None,
+                carries=message.type in CARRIERS,
             )
             for message in messages
             for organization in recipients_of(message.type, message.data)
@@ -57,9 +66,10 @@ class Incoming:
             if m.type == AcceptanceRevoked.type
         ]
         self._cases.take_back(transaction, revoked)
-        closed = [m.data["referral_id"] for m in messages if m.type in CLOSINGS]
-        self._cases.close(transaction, closed, now)
-        self._mailboxes.append(transaction, arrivals, now)
+        self._cases.close(transaction, ends.referrals)
+        self._closings.remember_ended(transaction, ends.offers)
+        self._append(transaction, arrivals, now)
+        self._close(transaction, ends)
         return ()
 
     def sealed_messages(
@@ -101,8 +111,41 @@ class Incoming:
                     raise Defect(f"delivery.sealed does not handle {message.type}.")
             arrivals.append(_arrival(message, fact.organization, fact.referral_id, notice))
         self._cases.keep(transaction, cases)
-        self._mailboxes.append(transaction, arrivals, now)
+        self._append(transaction, arrivals, now)
         return ()
+
+    def _append(self, transaction: Connection, arrivals: Sequence[Arrival], now: dt.datetime) -> None:
+        """Append messages; those that arrive after the end of their offer or referral without content."""
+        carriers = [arrival for arrival in arrivals if arrival.carries]
+        offers = self._closings.ended_offers(transaction, {a.offer_id for a in carriers if a.offer_id})
+        referrals = self._cases.closed(transaction, {a.referral_id for a in carriers})
+
+        def as_kept(arrival: Arrival) -> Arrival:
+            if not arrival.carries:
+                return arrival
+            end = offers.get(arrival.offer_id or "") or referrals.get(arrival.referral_id)
+            if end is None:
+                return arrival
+            until = kept_until(arrival.type, end)
+            return replace(arrival, closes_at=until, closed=end if until is None else None)
+
+        self._mailboxes.append(transaction, [as_kept(arrival) for arrival in arrivals], now)
+
+    def _close(self, transaction: Connection, ends: Ends) -> None:
+        """Erase what the mailboxes hold about persons whose offers or referrals have ended."""
+        closed: dict[int, End] = {}
+        due: dict[int, dt.datetime] = {}
+        for message in self._closings.open_messages(transaction, ends.referral_ids):
+            end = ends.of(message)
+            if end is None:
+                continue
+            until = kept_until(message.type, end, is_acknowledged=message.is_acknowledged)
+            if until is None:
+                closed[message.sequence] = end
+            else:
+                due[message.sequence] = until
+        self._closings.close(transaction, closed)
+        self._closings.close_later(transaction, due)
 
 
 def _arrival(message: Event[Fact], organization: str, referral_id: str, notice: Fact) -> Arrival:
@@ -114,4 +157,5 @@ def _arrival(message: Event[Fact], organization: str, referral_id: str, notice: 
         referral_id=referral_id,
         correlation_id=message.correlation_id,
         body=replace(message, data=notice).encode(),
+        carries=notice.type in CARRIERS,
     )

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
 from sqlalchemy import Connection
 
+from services.delivery.domain.closing import ClosedMessage, End, OpenMessage
 from services.delivery.domain.delivery import DeliveryState
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Arrival:
-    """A message to append to a mailbox. body: the CloudEvent's bytes as the organisation receives them."""
+    """A message to append to a mailbox. body: the CloudEvent's bytes as the organisation receives them.
+
+    offer_id: of `offer.opened`. carries: whether the body says something about a person; then closed: the end
+    that it arrives after, so that its body is not stored; closes_at: when its body is to be erased.
+    """
 
     organization: str
     message_id: str
@@ -23,11 +28,18 @@ class Arrival:
     referral_id: str
     correlation_id: str
     body: bytes
+    offer_id: str | None = None
+    carries: bool = False
+    closed: End | None = None
+    closes_at: dt.datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MailboxEntry:
-    """A message in a mailbox, without its body. sequence: rises in arrival order."""
+    """A message in a mailbox, without its body. sequence: rises in arrival order.
+
+    is_closed: whether the body has been erased.
+    """
 
     sequence: int
     organization: str
@@ -36,16 +48,18 @@ class MailboxEntry:
     referral_id: str
     correlation_id: str
     state: DeliveryState
+    is_closed: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Waiting:
-    """An unacknowledged message, as a poll reads it."""
+    """An unacknowledged message, as a poll reads it. closed: set if its body has been erased."""
 
     sequence: int
     type: str
     state: DeliveryState
     body: bytes
+    closed: ClosedMessage | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,7 +113,10 @@ class Mailboxes(Protocol):
     def put(
         self, transaction: Connection, state: DeliveryState, sequences: Collection[int], now: dt.datetime
     ) -> None:
-        """Write the new state, delivered or acknowledged, of messages that were taken, and its time."""
+        """Write the new state, delivered or acknowledged, of messages that were taken, and its time.
+
+        An acknowledged message whose referral has ended is due to be closed.
+        """
         ...
 
     def newer_than(self, transaction: Connection, sequence: int | None) -> tuple[int, list[str]]:
@@ -114,11 +131,49 @@ class Mailboxes(Protocol):
         ...
 
 
+class Closings(Protocol):
+    """The closing of messages that say something about a person: erases their bodies.
+
+    A closed message keeps its sequence, id, type and state. Durable with the caller's transaction.
+    """
+
+    def ended_offers(self, transaction: Connection, offer_ids: Collection[str]) -> Mapping[str, End]:
+        """Return those of the offers that are known to have ended without an acceptance."""
+        ...
+
+    def remember_ended(self, transaction: Connection, offers: Mapping[str, End]) -> None:
+        """Remember offers, by id, that ended without an acceptance. The first end counts."""
+        ...
+
+    def open_messages(self, transaction: Connection, referral_ids: Collection[str]) -> list[OpenMessage]:
+        """Return the referrals' messages whose bodies say something about a person and are not erased.
+
+        Oldest first, locked until the transaction ends.
+        """
+        ...
+
+    def close(self, transaction: Connection, ended: Mapping[int, End]) -> None:
+        """Erase the bodies of messages, by sequence, that `open_messages` returned."""
+        ...
+
+    def close_later(self, transaction: Connection, due: Mapping[int, dt.datetime]) -> None:
+        """Store when the bodies of messages of completed referrals, by sequence, are to be erased."""
+        ...
+
+    def close_due(self, transaction: Connection, now: dt.datetime, limit: int) -> int:
+        """Erase the bodies of at most `limit` messages that are due; return how many."""
+        ...
+
+    def forget(self, transaction: Connection, before: dt.datetime, limit: int) -> int:
+        """Delete the memory of at most `limit` offers that ended before the moment; return how many."""
+        ...
+
+
 class ReleasedCases(Protocol):
     """Released cases, each sealed to one organisation. Durable with the caller's transaction."""
 
-    def closed(self, transaction: Connection, referral_ids: Collection[str]) -> set[str]:
-        """Return which of the referrals are closed; no cases are kept for them."""
+    def closed(self, transaction: Connection, referral_ids: Collection[str]) -> Mapping[str, End]:
+        """Return which of the referrals are closed, and how; no cases are kept for them."""
         ...
 
     def keep(self, transaction: Connection, cases: Sequence[ReleasedCase]) -> None:
@@ -133,8 +188,8 @@ class ReleasedCases(Protocol):
         """Delete the cases released to the organisations of (referral id, organisation id) pairs."""
         ...
 
-    def close(self, transaction: Connection, referral_ids: Iterable[str], now: dt.datetime) -> None:
-        """Delete the cases and remember the referrals, so that a late case is not stored."""
+    def close(self, transaction: Connection, ended: Mapping[str, End]) -> None:
+        """Delete the cases and remember the referrals, by id, so that a late case is not stored."""
         ...
 
     def forget(self, transaction: Connection, before: dt.datetime, limit: int) -> int:

@@ -480,6 +480,9 @@ _FACTS: tuple[facts.Fact, ...] = (
     facts.NoteDelivered(
         referral_id=REFERRAL, organization=SENDER, author=RECEIVER, note=SEALED, offer_id=OFFER
     ),
+    facts.MessageClosed(
+        referral_id=REFERRAL, message_type="kopuro.offer.opened.v1", reason="declined", closed_at=NOON
+    ),
 )
 
 # As earlier builds without every field wrote them; `earlier/` has their bytes.

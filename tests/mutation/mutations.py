@@ -362,11 +362,23 @@ MUTATIONS = (
         edits=(
             Edit(
                 path="services/delivery/incoming.py",
-                old="for m in messages if m.type in CLOSINGS]",
-                new="for m in messages if not CLOSINGS]",
+                old="self._cases.close(transaction, ends.referrals)",
+                new="self._cases.close(transaction, {})",
             ),
         ),
         tests=(SIMULATION,),
         reason="delivery (keeps its case|does not know)",
+    ),
+    Mutation(
+        name="delivery keeps the content of messages after the end",
+        edits=(
+            Edit(
+                path="services/delivery/incoming.py",
+                old="self._closings.close(transaction, closed)",
+                new="self._closings.close(transaction, {})",
+            ),
+        ),
+        tests=(SIMULATION,),
+        reason="(has ended|is closed) and a mailbox keeps its content",
     ),
 )

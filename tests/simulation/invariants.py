@@ -14,11 +14,13 @@ from typing import Any
 import orjson
 from sqlalchemy import select
 
+from contracts.facts import NoteDelivered
 from contracts.topology import CASES, EVENTS, RECEIPTS
 from services.audit.adapters.tables import ENTRIES
 from services.audit.log.domain.entry import organizations_of
 from services.audit.log.handlers.receipts import RECEIPTED
 from services.delivery.adapters.tables import CASE_LETTERS, MESSAGES
+from services.delivery.domain.closing import CARRIERS
 from services.delivery.domain.recipients import RECIPIENTS, recipients_of
 from services.intake.adapters.tables import OFFERS as INTAKE_OFFERS
 from services.intake.adapters.tables import SUBMISSIONS
@@ -53,6 +55,8 @@ _CONSEQUENCES: Mapping[str, frozenset[str]] = {
     "coordinator_withdrawal.submitted": frozenset({"referral.withdrawn", "coordinator_withdrawal.refused"}),
     "note.submitted": frozenset({"sealed_note.released", "submission.refused"}),
 }
+
+_OFFER_ENDS = frozenset({"offer.declined", "offer.expired", "offer.revoked"})
 
 
 def check(
@@ -242,11 +246,29 @@ def _mailboxes_hold_each_fact_once(
     assert set(found) <= expected | possible, (
         f"delivered for no reason: {_named(set(found) - expected - possible, history)}"
     )
+    _nothing_outlasts_its_end(rows, history, referrals)
     _in_order_of_publication(found, history)
     handed = Counter(
         (o.fact, o.data["message_id"], o.data["organization"]) for o in history if o.service == "delivery"
     )
     assert all(times == 1 for times in handed.values()), "a message was handed out or acknowledged twice"
+
+
+def _nothing_outlasts_its_end(
+    rows: Sequence[Any], history: Sequence[PublishedFact], referrals: Mapping[str, Any]
+) -> None:
+    ended = {one.data["offer_id"]: one.fact for one in history if one.fact in _OFFER_ENDS}
+    for row in rows:
+        assert (row.content is None) == (row.type not in CARRIERS), f"a {row.type} is {row.content}"
+        assert (row.body == b"") == (row.closed_at is not None), f"{row.type} is {row.content}"
+        if row.content != "open":
+            continue
+        if row.offer_id is not None:
+            assert row.offer_id not in ended, f"{row.offer_id} has ended and a mailbox keeps its content"
+        if referrals[row.referral_id].status in CLOSED:
+            assert row.closes_at is not None, f"{row.referral_id} is closed and a mailbox keeps its content"
+            assert row.type == NoteDelivered.type, f"{row.referral_id} is closed and {row.type} is not"
+            assert referrals[row.referral_id].status == "completed", f"a note of {row.referral_id} is kept"
 
 
 def _in_order_of_publication(found: Iterable[tuple[str, str]], history: Sequence[PublishedFact]) -> None:

@@ -47,6 +47,7 @@ from services.audit.log.handlers.receipts import Receipts
 from services.audit.log.handlers.self_check import SelfCheck
 from services.audit.log.handlers.sequencer import Sequencer
 from services.delivery.adapters import tables as delivery_tables
+from services.delivery.adapters.closings import SqlClosings
 from services.delivery.adapters.mailbox_notifier import MailboxNotifier
 from services.delivery.adapters.mailboxes import SqlMailboxes
 from services.delivery.adapters.released_cases import SqlReleasedCases
@@ -389,7 +390,7 @@ class Delivery(Service):
     metadata, messaging = delivery_tables.METADATA, delivery_tables.MESSAGING
 
     def build(self) -> Iterable[BatchProcessor[Any]]:
-        mailboxes, cases = SqlMailboxes(), SqlReleasedCases()
+        mailboxes, cases, closings = SqlMailboxes(), SqlReleasedCases(), SqlClosings()
         records = DeliveryRecords(
             source=self.messenger.source,
             outbox=self.messenger.outbox,
@@ -398,16 +399,18 @@ class Delivery(Service):
             new_id=new_id,
         )
         self.handlers = MailboxHandlers(
+            source=self.messenger.source,
             database=self.database,
             mailboxes=mailboxes,
             cases=cases,
+            closings=closings,
             records=records,
             notifier=MailboxNotifier(self.database, mailboxes),
             clock=self.clock,
             after_commit=self.messenger.wake,
             is_barred=lambda _: False,
         )
-        incoming = Incoming(mailboxes=mailboxes, cases=cases)
+        incoming = Incoming(mailboxes=mailboxes, cases=cases, closings=closings)
         return [
             self.messenger.consumer("delivery.events", incoming.events, Envelope.decode),
             self.messenger.consumer("delivery.sealed", incoming.sealed_messages, decode),

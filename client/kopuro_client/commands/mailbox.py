@@ -147,6 +147,8 @@ def summary(message: Message, hub: Kopuro) -> dict[str, Any]:
     shown = {name: data[name] for name in _SUMMARY_FIELDS if data.get(name) is not None}
     if fact_of(message) == "offer.opened":
         shown.pop("organization", None)  # it is the reader
+    if fact_of(message) == "message.closed":
+        shown["closed"] = data["message_type"].removeprefix("kopuro.").rsplit(".v", 1)[0]
     for name in shown.keys() & {"deadline", "due_at", "replace_by"}:
         shown[name] = moment(shown[name])
     if isinstance(data.get("note"), str):

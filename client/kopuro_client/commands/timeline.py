@@ -8,7 +8,7 @@ from kopuro_client.records import Referral, TimelineEntry
 
 
 def show_referral(out: Output, referral: Referral) -> None:
-    facts = referral["facts"]
+    facts = referral["facts"] or {}
     out.heading("Referral", referral["id"])
     out.fields(
         [

@@ -11,9 +11,10 @@ from typing import Final
 
 from sqlalchemy import Connection, delete, func, select
 
-from runtime.storage.columns import microseconds
+from runtime.storage.columns import microseconds, moment_of
 from runtime.storage.sql_statement import SqlStatement
 from services.delivery.adapters.tables import MESSAGES
+from services.delivery.domain.closing import ClosedMessage, End
 from services.delivery.domain.delivery import DeliveryState
 from services.delivery.ports import Arrival, MailboxEntry, Waiting
 
@@ -24,18 +25,21 @@ _SERIALISE = SqlStatement("SELECT pg_advisory_xact_lock(?)")
 
 _APPEND = SqlStatement(
     "INSERT INTO mailbox_messages"
-    " (organization, message_id, type, referral_id, correlation_id, body, state, queued_at)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+    " (organization, message_id, type, referral_id, correlation_id, body, state, queued_at,"
+    " offer_id, content, closed_at, closes_at)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 )
 
 _WAITING = SqlStatement(
-    "SELECT sequence, type, state, body FROM mailbox_messages"
+    "SELECT sequence, type, state, body, message_id, referral_id, correlation_id, content, closed_at"
+    " FROM mailbox_messages"
     " WHERE organization = ? AND acknowledged_at IS NULL AND sequence > ? ORDER BY sequence LIMIT ?"
 )
 
 # Rows are always locked in this order, so transactions cannot deadlock.
 _TAKE = SqlStatement(
-    "SELECT sequence, organization, message_id, type, referral_id, correlation_id, state"
+    "SELECT sequence, organization, message_id, type, referral_id, correlation_id, state,"
+    " closed_at IS NOT NULL"
     " FROM mailbox_messages"
     " WHERE sequence = ANY (?) OR (message_id = ANY (?) AND organization = ANY (?)) ORDER BY sequence",
     postgresql="FOR UPDATE",
@@ -46,7 +50,9 @@ _DELIVERED = SqlStatement(
 )
 
 _ACKNOWLEDGED = SqlStatement(
-    "UPDATE mailbox_messages SET state = ?, acknowledged_at = ? WHERE sequence = ANY (?)",
+    "UPDATE mailbox_messages SET state = ?, acknowledged_at = ?,"
+    # A message of a completed referral is kept only until it is read.
+    " closes_at = CASE WHEN closes_at IS NULL THEN NULL ELSE queued_at END WHERE sequence = ANY (?)",
 )
 
 _NEWER = SqlStatement(
@@ -74,9 +80,11 @@ class SqlMailboxes:
                     arrival.type,
                     arrival.referral_id,
                     arrival.correlation_id,
-                    arrival.body,
+                    b"" if arrival.closed else arrival.body,
                     DeliveryState.queued.value,
                     queued_at,
+                    arrival.offer_id,
+                    *_content(arrival),
                 )
                 for arrival in arrivals
             ],
@@ -95,13 +103,18 @@ class SqlMailboxes:
                 streams.enter_context(_WAITING.run(transaction, mailbox, after, limit + 1, stream=True))
                 for mailbox in mailboxes
             ]
-            for sequence, message_type, state, body in merge(*each, key=itemgetter(0)):
+            for row in merge(*each, key=itemgetter(0)):
+                sequence, message_type, state, body = row[:4]
                 left -= len(body)
                 if len(found) == limit or (found and left < 0):
                     return found, True
                 found.append(
                     Waiting(
-                        sequence=sequence, type=message_type, state=DeliveryState(state), body=bytes(body)
+                        sequence=sequence,
+                        type=message_type,
+                        state=DeliveryState(state),
+                        body=bytes(body),
+                        closed=_closed(message_type, *row[4:]),
                     )
                 )
         return found, False
@@ -124,6 +137,7 @@ class SqlMailboxes:
                 referral_id=referral_id,
                 correlation_id=correlation_id,
                 state=DeliveryState(state),
+                is_closed=bool(is_closed),
             )
             for (
                 sequence,
@@ -133,6 +147,7 @@ class SqlMailboxes:
                 referral_id,
                 correlation_id,
                 state,
+                is_closed,
             ) in _TAKE.run(transaction, list(sequences), list(message_ids), list(organizations))
         ]
 
@@ -156,3 +171,31 @@ class SqlMailboxes:
         """See `ports.Mailboxes`."""
         oldest = select(MESSAGES.c.sequence).where(MESSAGES.c.acknowledged_at < before).limit(limit)
         return transaction.execute(delete(MESSAGES).where(MESSAGES.c.sequence.in_(oldest))).rowcount
+
+
+def _content(arrival: Arrival) -> tuple[str | None, int | None, int | None]:
+    """Return the columns content, closed_at and closes_at."""
+    if not arrival.carries:
+        return None, None, None
+    if arrival.closed is not None:
+        return arrival.closed.reason, microseconds(arrival.closed.at), None
+    return "open", None, None if arrival.closes_at is None else microseconds(arrival.closes_at)
+
+
+def _closed(
+    message_type: str,
+    message_id: str,
+    referral_id: str,
+    correlation_id: str,
+    content: str | None,
+    closed_at: int | None,
+) -> ClosedMessage | None:
+    if content is None or closed_at is None:
+        return None
+    return ClosedMessage(
+        message_id=message_id,
+        type=message_type,
+        referral_id=referral_id,
+        correlation_id=correlation_id,
+        end=End(reason=content, at=moment_of(closed_at)),
+    )

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from sqlalchemy import Connection, delete, select
 
-from runtime.storage.columns import microseconds
+from runtime.storage.columns import microseconds, moment_of
 from runtime.storage.sql_statement import SqlStatement
 from services.delivery.adapters.tables import CASE_LETTERS
+from services.delivery.domain.closing import End
 from services.delivery.ports import ReleasedCase
 
 _CLOSED = SqlStatement(
-    "SELECT referral_id FROM case_letters WHERE referral_id = ANY (?) AND closed_at IS NOT NULL"
+    "SELECT referral_id, closed_because, closed_at FROM case_letters"
+    " WHERE referral_id = ANY (?) AND closed_at IS NOT NULL"
 )
 
 _KEEP = SqlStatement(
@@ -30,18 +32,25 @@ _TAKE_BACK = SqlStatement(
 )
 
 _CLOSE = SqlStatement(
-    "INSERT INTO case_letters (referral_id, closed_at) VALUES (?, ?)"
+    "INSERT INTO case_letters (referral_id, closed_at, closed_because) VALUES (?, ?, ?)"
     " ON CONFLICT (referral_id) DO UPDATE"
-    " SET organization = NULL, sealed_case = NULL, closed_at = excluded.closed_at"
+    " SET organization = NULL, sealed_case = NULL,"
+    " closed_at = excluded.closed_at, closed_because = excluded.closed_because"
 )
 
 
 class SqlReleasedCases:
     """See `ports.ReleasedCases`."""
 
-    def closed(self, transaction: Connection, referral_ids: Collection[str]) -> set[str]:
+    def closed(self, transaction: Connection, referral_ids: Collection[str]) -> Mapping[str, End]:
         """See `ports.ReleasedCases`."""
-        return set(_CLOSED.run(transaction, list(referral_ids)).scalars()) if referral_ids else set()
+        if not referral_ids:
+            return {}
+        return {
+            # Earlier builds stored no reason. A withdrawal says the least.
+            referral_id: End(reason=reason or "withdrawn", at=moment_of(closed_at))
+            for referral_id, reason, closed_at in _CLOSED.run(transaction, list(referral_ids))
+        }
 
     def keep(self, transaction: Connection, cases: Sequence[ReleasedCase]) -> None:
         """See `ports.ReleasedCases`."""
@@ -59,10 +68,11 @@ class SqlReleasedCases:
         """See `ports.ReleasedCases`."""
         _TAKE_BACK.run_for_each(transaction, sorted(released))
 
-    def close(self, transaction: Connection, referral_ids: Iterable[str], now: dt.datetime) -> None:
+    def close(self, transaction: Connection, ended: Mapping[str, End]) -> None:
         """See `ports.ReleasedCases`."""
-        closed_at = microseconds(now)
-        _CLOSE.run_for_each(transaction, [(id_, closed_at) for id_ in sorted(set(referral_ids))])
+        _CLOSE.run_for_each(
+            transaction, [(id_, microseconds(end.at), end.reason) for id_, end in sorted(ended.items())]
+        )
 
     def forget(self, transaction: Connection, before: dt.datetime, limit: int) -> int:
         """See `ports.ReleasedCases`."""

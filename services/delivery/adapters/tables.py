@@ -13,6 +13,8 @@ REPLICA = replica_table(METADATA)
 
 _WAITING = text("acknowledged_at IS NULL")
 _ACKNOWLEDGED = text("acknowledged_at IS NOT NULL")
+_OPEN = text("content = 'open'")
+_CLOSING = text("closes_at IS NOT NULL")
 
 MESSAGES = Table(
     "mailbox_messages",
@@ -28,6 +30,14 @@ MESSAGES = Table(
     Column("queued_at", Instant, nullable=False),
     Column("delivered_at", Instant),
     Column("acknowledged_at", Instant),
+    # Of `offer.opened`.
+    Column("offer_id", String(36)),
+    # Whether the body says something about a person: null if not, `open` if it does, the reason of the
+    # closing if it did and was erased. closed_at: when. closes_at: when the body is erased, null before the
+    # referral's end.
+    Column("content", String(20)),
+    Column("closed_at", Instant),
+    Column("closes_at", Instant),
     UniqueConstraint("message_id", "organization", name="mailbox_messages_once"),
     # Partial, so that a poll never scans acknowledged rows. A row is in one of the two indexes.
     Index(
@@ -43,6 +53,9 @@ MESSAGES = Table(
         sqlite_where=_ACKNOWLEDGED,
         postgresql_where=_ACKNOWLEDGED,
     ),
+    # For the end of an offer or a referral.
+    Index("mailbox_messages_open", "referral_id", sqlite_where=_OPEN, postgresql_where=_OPEN),
+    Index("mailbox_messages_closing", "closes_at", sqlite_where=_CLOSING, postgresql_where=_CLOSING),
     # Numbers are never reused, so cursors stay valid when old rows are deleted.
     sqlite_autoincrement=True,
 )
@@ -55,5 +68,17 @@ CASE_LETTERS = Table(
     Column("organization", String(100)),
     Column("sealed_case", Text),
     Column("closed_at", Instant),
+    # The reason, as in `message.closed`; null in rows of earlier builds.
+    Column("closed_because", String(20)),
     Index("case_letters_closed", "closed_at"),
+)
+
+# Offers that ended without an acceptance, kept for a while, so that a late offer is stored without content.
+ENDED_OFFERS = Table(
+    "ended_offers",
+    METADATA,
+    Column("offer_id", String(36), primary_key=True),
+    Column("reason", String(20), nullable=False),
+    Column("ended_at", Instant, nullable=False),
+    Index("ended_offers_ended_at", "ended_at"),
 )

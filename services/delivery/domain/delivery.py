@@ -59,9 +59,20 @@ class IllegalDeliveryTransition(Refused):
         super().__init__("conflict", f"Cannot {event} a message in state {state}.")
 
 
-def step(message_type: str, state: DeliveryState, event: DeliveryEvent) -> DeliveryState:
+def is_recorded(message_type: str, state: DeliveryState, *, is_closed: bool = False) -> bool:
+    """Return whether audit records the message's steps. is_closed: its content has been erased.
+
+    A message that was closed before it was delivered is a notice: the organisation never had its content.
+    """
+    return message_type in RECORDED and not (is_closed and state is DeliveryState.queued)
+
+
+def step(
+    message_type: str, state: DeliveryState, event: DeliveryEvent, *, is_closed: bool = False
+) -> DeliveryState:
     """Return the state of a message of this type after an event. Raises IllegalDeliveryTransition."""
-    transitions = TRANSITIONS if message_type in RECORDED else NOTICE_TRANSITIONS
+    recorded = is_recorded(message_type, state, is_closed=is_closed)
+    transitions = TRANSITIONS if recorded else NOTICE_TRANSITIONS
     following = transitions[state].get(event)
     if following is None:
         raise IllegalDeliveryTransition(state, event)

@@ -62,9 +62,6 @@ COORDINATED: Mapping[str, str | None] = {
     facts.SealingKeyReplaced.type: None,
 }
 
-# The facts that close a referral; its case is deleted then.
-CLOSINGS = frozenset({facts.ReferralCompleted.type, facts.ReferralWithdrawn.type, facts.ReferralFailed.type})
-
 
 def recipients_of(fact_type: str, data: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the mailboxes that receive the message, each once: organisation ids or `COORDINATORS`.

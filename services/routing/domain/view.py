@@ -7,6 +7,7 @@ from typing import Any
 
 from contracts.codes import FHIR_TASK_STATUS
 from contracts.records import plain
+from services.routing.domain.fact_readers import may_read_facts
 from services.routing.domain.referral import Referral
 from services.routing.domain.timeline import TimelineEntry
 
@@ -24,8 +25,9 @@ def referral_view(
 ) -> dict[str, Any]:
     """Return the body of `GET /v1/referrals/{id}`.
 
-    An organisation that received an offer sees only its own offers and steps. Only the sender, oversight and
-    the acceptor see the outcome and the acceptor.
+    An organisation that received an offer sees only its own offers and steps, and the facts only while it may
+    still act on them (`domain/fact_readers.py`), else null. Only the sender, oversight and the acceptor see
+    the outcome and the acceptor.
     """
     whole = oversight or viewer == referral.sender
     facts = referral.facts if whole else referral.facts.situation()
@@ -33,7 +35,7 @@ def referral_view(
         **summary(referral, viewer=viewer, whole=whole),
         "status_fhir": FHIR_TASK_STATUS[referral.status],
         "outcome": referral.outcome if whole or viewer == referral.acceptor else None,
-        "facts": plain(facts),
+        "facts": plain(facts) if may_read_facts(referral, viewer, oversight=whole) else None,
         "offers": [
             {
                 "id": offer.id,
@@ -65,16 +67,18 @@ def referral_view(
 def summary(referral: Referral, *, viewer: str, whole: bool) -> dict[str, Any]:
     """Return one item of `GET /v1/referrals`.
 
-    Only the sender, oversight and the acceptor itself see the acceptor.
+    Only the sender, oversight and the acceptor itself see the acceptor. Urgency, region and needs are null
+    for a viewer that may no longer read the facts.
     """
+    shows_facts = may_read_facts(referral, viewer, oversight=whole)
     return {
         "id": referral.id,
         "sender": referral.sender,
         "status": referral.status,
         "acceptor": referral.acceptor if whole or viewer == referral.acceptor else None,
-        "urgency": referral.facts.urgency,
-        "region": referral.facts.region,
-        "needs": referral.facts.needs,
+        "urgency": referral.facts.urgency if shows_facts else None,
+        "region": referral.facts.region if shows_facts else None,
+        "needs": referral.facts.needs if shows_facts else None,
         "submitted_at": referral.submitted_at,
         "updated_at": referral.updated_at,
     }

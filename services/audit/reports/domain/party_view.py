@@ -1,7 +1,8 @@
 """The entries of a referral that its parties may read: those that `GET /v1/referrals/{id}` shows them.
 
 The sender reads every step of the referral. An organisation that received an offer reads its own steps, but
-not who else received one and not what an acceptor reported. Only oversight roles see deliveries.
+not who else received one and not what an acceptor reported. Of an offer that ended without an acceptance, or
+of a referral that ended, it no longer reads the facts. Only oversight roles see deliveries.
 `domain/readers.py` decides which reads a party sees.
 """
 
@@ -11,11 +12,30 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from contracts.facts import CATALOGUE, OfferOpened, ReferralSubmitted
+from contracts.facts import (
+    CATALOGUE,
+    AcceptanceRevoked,
+    OfferAccepted,
+    OfferDeclined,
+    OfferExpired,
+    OfferOpened,
+    OfferRevoked,
+    ReferralCompleted,
+    ReferralFailed,
+    ReferralSubmitted,
+    ReferralWithdrawn,
+)
 from contracts.topology import ROUTING_KEYS
 
 # The facts that routing consumes. Facts that routing publishes are steps too.
 _CONSUMED: Final = frozenset(fact.type for fact in CATALOGUE.values() if fact.routing_key in ROUTING_KEYS)
+
+
+# After one of these an organisation no longer reads the facts of its offer.
+_OFFER_ENDS: Final = frozenset(
+    {OfferDeclined.type, OfferExpired.type, OfferRevoked.type, AcceptanceRevoked.type}
+)
+_REFERRAL_ENDS: Final = frozenset({ReferralCompleted.type, ReferralFailed.type, ReferralWithdrawn.type})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,6 +59,29 @@ def readable_by(organization: str, steps: Sequence[LoggedStep]) -> frozenset[int
     if _is_named(organization, OfferOpened.type, shown):
         return frozenset(step.index for step in shown if step.organization == organization)
     return None
+
+
+def withheld_from(organization: str, steps: Sequence[LoggedStep]) -> frozenset[int]:
+    """Return the indices of the entries whose facts the organisation may no longer read.
+
+    steps: all entries of one referral, by index. The sender reads the facts, which are its own. Any other
+    organisation reads those of its last offer while that is open or accepted and the referral has not ended.
+    """
+    if _is_named(organization, ReferralSubmitted.type, steps):
+        return frozenset()
+    offers = [s.index for s in steps if s.type == OfferOpened.type and s.organization == organization]
+    if any(step.type in _REFERRAL_ENDS for step in steps):
+        return frozenset(offers)
+    last = _last_of(organization, steps)
+    # An answer in time may follow the expiry: then the offer is accepted after all.
+    return frozenset(offers if last in _OFFER_ENDS else offers[:-1])
+
+
+def _last_of(organization: str, steps: Sequence[LoggedStep]) -> str | None:
+    """Return the type of the organisation's last step that opens, closes or accepts an offer."""
+    decisive = _OFFER_ENDS | {OfferOpened.type, OfferAccepted.type}
+    own = (s.type for s in reversed(steps) if s.organization == organization and s.type in decisive)
+    return next(own, None)
 
 
 def _is_named(organization: str, type_: str, steps: Sequence[LoggedStep]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Final
 
@@ -25,7 +25,7 @@ from services.audit.log.ports import (
     StoredLeaf,
     referral_key,
 )
-from services.audit.reports.domain.party_view import LoggedStep, readable_by
+from services.audit.reports.domain.party_view import LoggedStep, readable_by, withheld_from
 from services.audit.reports.domain.readers import READ_TYPES, Viewer
 from services.audit.reports.handlers.paged_search import search_page
 from services.audit.reports.handlers.recorded_reads import RecordedReads, recorded_read, viewer
@@ -137,15 +137,19 @@ class History:
         MOST_EXPORTED entries, the last ones about reads are left out.
 
         as_party: the reader is an organisation and gets the entries that it may see (`domain/party_view.py`),
-        without those about reads, and without the key that recognises the others. Raises Refused `not-found`,
+        without those about reads, and without the key that recognises the others. An entry whose facts it may
+        no longer read has no opening. Raises Refused `not-found`,
         also for an organisation that is no party, and `bundle-too-large` for more than MOST_EXPORTED other
         entries.
         """
         size = self._published.size
         leaves = self._steps(referral_id, stop=size)
         if as_party:
-            readable = readable_by(reader.id, [_step(leaf) for leaf in leaves]) or ()
-            leaves = [leaf for leaf in leaves if leaf.index in readable]
+            # An opening proves whole content, so an entry without its facts has none.
+            leaves = [
+                replace(leaf, salt=None, data=None) if withheld else leaf
+                for leaf, withheld in _read_by(reader.id, leaves)
+            ]
         if not leaves:
             raise Refused("not-found", "The published log has no entries of this referral that you may read.")
         key = None
@@ -211,8 +215,9 @@ class History:
         steps, size = self._of_referral(reader, referral_id, as_party=as_party)
         seen_by = viewer(reader, steps, as_party=as_party)
         if as_party:
-            readable = readable_by(reader.id, [_step(leaf) for leaf in steps]) or ()
-            steps = [leaf for leaf in steps if leaf.index in readable]
+            steps = [
+                _without_facts(leaf) if withheld else leaf for leaf, withheld in _read_by(reader.id, steps)
+            ]
         told = self._reads.of_referral(referral_id, start=0, stop=size, exports=False)
         reads = islice((leaf for leaf in told if _is_seen(seen_by, leaf)), MOST_READS_TOLD)
         leaves = sorted([*steps, *reads], key=lambda leaf: leaf.index)
@@ -289,6 +294,22 @@ def _referrals(leaves: Sequence[StoredLeaf]) -> list[str]:
 def _is_seen(viewer: Viewer, leaf: OpenedLeaf) -> bool:
     read = recorded_read(leaf)
     return read is not None and viewer.sees(read)
+
+
+def _read_by(organization: str, leaves: Sequence[OpenedLeaf]) -> list[tuple[OpenedLeaf, bool]]:
+    """Return the leaves that a party may read, each with whether its facts are withheld from the party.
+
+    leaves: all of one referral, by index.
+    """
+    steps = [_step(leaf) for leaf in leaves]
+    readable, withheld = readable_by(organization, steps) or (), withheld_from(organization, steps)
+    return [(leaf, leaf.index in withheld) for leaf in leaves if leaf.index in readable]
+
+
+def _without_facts(leaf: OpenedLeaf) -> OpenedLeaf:
+    if not isinstance(leaf.data, dict):
+        return leaf
+    return replace(leaf, salt=None, data={name: v for name, v in leaf.data.items() if name != "facts"})
 
 
 def _step(opened: OpenedLeaf) -> LoggedStep:

@@ -29,6 +29,20 @@ def test_mailbox_list_shows_offer_details(hub: FakeHub, run: Run) -> None:
     assert run("mailbox", "list", "--json").json() == page
 
 
+def test_mailbox_list_shows_which_message_was_closed_and_why(hub: FakeHub, run: Run) -> None:
+    data = {
+        "referral_id": REFERRAL["id"],
+        "message_type": "kopuro.offer.opened.v1",
+        "reason": "consent_revoked",
+        "closed_at": "2026-05-01T12:00:00Z",
+    }
+    closed = {**OFFER_OPENED, "type": "kopuro.message.closed.v1", "data": data}
+    hub.script("GET", MAILBOX, json_response({"items": [closed], "next": None}))
+    [line] = run("mailbox", "list").out.splitlines()
+    for word in ("message.closed", "closed=offer.opened", "reason=consent_revoked", OFFER_OPENED["id"]):
+        assert word in line
+
+
 def test_watch_prints_one_line_per_message_until_silence(hub: FakeHub, run: Run) -> None:
     second = {**OFFER_OPENED, "id": "m2", "type": "kopuro.case.released.v1", "data": {"referral_id": "r2"}}
     hub.script(

@@ -82,6 +82,18 @@ def test_show_is_plain_text_when_piped(hub: FakeHub, run: Run) -> None:
     assert declined.split() == f"1 ru.moscow-centre declined {opened} {deadline} no_capacity {offer}".split()
 
 
+def test_referral_whose_facts_are_withheld_is_shown_and_listed(hub: FakeHub, run: Run) -> None:
+    hub.script("GET", ONE, json_response({**REFERRAL, "facts": None}))
+    shown = run("referral", "show", REFERRAL["id"])
+    assert shown.code == 0
+    assert "legal.wage_claim" not in shown.out
+    withheld = {**SUMMARY, "urgency": None, "region": None, "needs": None}
+    hub.script("GET", REFERRALS, json_response({"items": [withheld], "next": None}))
+    listed = run("referral", "list")
+    assert listed.code == 0
+    assert "None" not in listed.out
+
+
 def test_show_with_json_prints_the_apis_json(hub: FakeHub, run: Run) -> None:
     hub.script("GET", ONE, json_response({**REFERRAL, "new_member": {"from": "a later version"}}))
     ran = run("referral", "show", REFERRAL["id"], "--json")

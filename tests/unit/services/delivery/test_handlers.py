@@ -300,8 +300,9 @@ def test_poll_ends_at_its_timeout(bench: Workbench) -> None:
 def test_pruning_deletes_expired_rows_only(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pruning, "ROWS_AT_ONCE", 2)
     old = [opened() for _ in range(5)]
-    bench.receive(*old, opened(), withdrawn())
+    bench.receive(*old, opened())
     bench.mailbox(ACCEPTOR)
+    bench.receive(withdrawn())
     for offer in old:
         bench.partner.acknowledge(ACCEPTOR, offer.id)
     bench.clock.time += KEPT

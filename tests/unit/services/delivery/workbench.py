@@ -40,6 +40,7 @@ from runtime.messaging.outbox.outbox import Outbox
 from runtime.messaging.ports import Delivery
 from runtime.storage.database import Database
 from runtime.storage.migrate import upgrade
+from services.delivery.adapters.closings import SqlClosings
 from services.delivery.adapters.mailbox_notifier import MailboxNotifier
 from services.delivery.adapters.mailboxes import SqlMailboxes
 from services.delivery.adapters.released_cases import SqlReleasedCases
@@ -116,7 +117,7 @@ class Workbench:
         self.database = Database.open(database_url)
         upgrade("services.delivery", self.database)
         self.mailboxes = SqlMailboxes()
-        cases = SqlReleasedCases()
+        cases, closings = SqlReleasedCases(), SqlClosings()
         self.notifier = MailboxNotifier(self.database, self.mailboxes)
         observed = ObservedNotifier(self.notifier)
         self.waited_for = observed.waited_for
@@ -129,16 +130,18 @@ class Workbench:
         )
         self.barred: set[str] = set()
         self.partner = MailboxHandlers(
+            source="/kg/delivery",
             database=self.database,
             mailboxes=self.mailboxes,
             cases=cases,
+            closings=closings,
             records=self.records,
             notifier=observed,
             clock=self.clock,
             after_commit=lambda: None,
             is_barred=self.barred.__contains__,
         )
-        incoming = Incoming(mailboxes=self.mailboxes, cases=cases)
+        incoming = Incoming(mailboxes=self.mailboxes, cases=cases, closings=closings)
         self.events = self._processor("delivery.events", incoming.events, Envelope.decode)
         self.sealed_messages = self._processor("delivery.sealed", incoming.sealed_messages, decode)
 
@@ -207,11 +210,11 @@ def delivery(message: Event[Fact]) -> Delivery:
     return first_delivery(message, "delivery")
 
 
-def opened(to: str = ACCEPTOR) -> Event[Fact]:
+def opened(to: str = ACCEPTOR, offer_id: str = OFFER) -> Event[Fact]:
     return event(
         OfferOpened(
             referral_id=REFERRAL,
-            offer_id=OFFER,
+            offer_id=offer_id,
             organization=to,
             sender=SENDER,
             rank=1,

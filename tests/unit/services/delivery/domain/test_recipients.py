@@ -10,7 +10,6 @@ from contracts.facts import CATALOGUE
 from contracts.identifiers import ORGANIZATION_PATTERN
 from contracts.topology import EVENT_QUEUES
 from services.delivery.domain.recipients import (
-    CLOSINGS,
     COORDINATED,
     COORDINATORS,
     RECIPIENTS,
@@ -108,7 +107,3 @@ def test_fact_missing_in_table_raises() -> None:
 
 def test_coordinators_facts_arrive_at_delivery() -> None:
     assert set(RECIPIENTS) >= COORDINATED.keys()
-
-
-def test_closing_facts_have_recipients() -> None:
-    assert set(RECIPIENTS) >= CLOSINGS

@@ -17,6 +17,7 @@ from contracts.facts import (
     Fact,
     HistoryRead,
     NoteSubmitted,
+    OfferOpened,
     OutcomeSubmitted,
     ProgressSubmitted,
     WithdrawalSubmitted,
@@ -24,7 +25,7 @@ from contracts.facts import (
 from contracts.records import plain
 from runtime.identifiers import new_id
 from services.audit.log.domain.entry import entry_of
-from services.audit.reports.domain.party_view import LoggedStep, readable_by
+from services.audit.reports.domain.party_view import LoggedStep, readable_by, withheld_from
 from tests.unit.services.routing.samples import DAY, NOW, SENDER
 from tests.unit.services.routing.workbench import Workbench, event, opened, submitted, workbench
 
@@ -114,6 +115,10 @@ class Journey:
             assert readable is not None, f"{viewer} may see the referral"
             shown_facts = sorted(self.log[index].data.routing_key for index in readable)
             assert shown_facts == sorted(entry["fact"] for entry in view["timeline"]), viewer
+            opened_here = [index for index in readable if isinstance(self.log[index].data, OfferOpened)]
+            shows_facts = bool(set(opened_here) - withheld_from(viewer, steps))
+            assert shows_facts == (view["facts"] is not None), f"{viewer} reads the facts in one of the two"
+            assert (view["needs"] is None) == (view["facts"] is None)
 
 
 def test_receivers_read_their_own_steps_and_the_sender_all(routing: Workbench) -> None:
@@ -173,3 +178,61 @@ def test_placement_is_readable_as_routing_shows_it(routing: Workbench) -> None:
     )
     journey.take(event(withdrawn, REFERRAL))
     journey.check()
+
+
+def views(routing: Workbench, viewer: str) -> list[dict[str, Any]]:
+    """Return the viewer's view of the referral, and of the list in which it is the only one."""
+    queries = routing.queries
+    listed = queries.referrals(viewer, oversight=False, status=None, after=None, limit=10)
+    return [queries.referral(REFERRAL, viewer, oversight=False), *listed]
+
+
+def test_candidate_reads_facts_only_while_its_offer_is_open(routing: Workbench) -> None:
+    journey = Journey(routing)
+    first = opened(fact.data for fact in journey.log)[0].organization
+    second = ({ONE, TWO} - {first}).pop()
+    assert all(view["needs"] for view in views(routing, first))
+    journey.answer(Answer.decline)
+    past, summary = views(routing, first)
+    assert (past["facts"], past["needs"], past["region"], past["urgency"]) == (None, None, None, None)
+    assert (summary["needs"], summary["region"], summary["urgency"]) == (None, None, None)
+    assert [(offer["state"], offer["reason"]) for offer in past["offers"]] == [("declined", "no_capacity")]
+    journey.answer(Answer.accept)
+    journey.check()
+    assert all(view["needs"] for view in views(routing, second))
+    done = OutcomeSubmitted(referral_id=REFERRAL, organization=second, outcome=Outcome.resolved)
+    journey.take(event(done, REFERRAL))
+    journey.check()
+    assert views(routing, second)[0]["facts"] is None
+    assert views(routing, SENDER)[0]["facts"]
+
+
+def test_candidate_of_an_expired_offer_reads_no_facts(routing: Workbench) -> None:
+    journey = Journey(routing)
+    first = opened(fact.data for fact in journey.log)[0].organization
+    routing.fire(NOW + 4 * DAY)
+    journey.hear()
+    journey.check()
+    assert views(routing, first)[0]["facts"] is None
+
+
+def test_facts_of_an_offer_that_expired_and_was_accepted_after_all_are_readable() -> None:
+    steps = [
+        LoggedStep(index=index, type=f"kopuro.{fact}.v1", actor="/kg/routing", organization=organization)
+        for index, (fact, organization) in enumerate(
+            [
+                ("referral.submitted", SENDER),
+                ("offer.opened", ONE),
+                ("offer.expired", ONE),
+                ("offer.opened", ONE),
+                ("offer.expired", ONE),
+                ("offer.accepted", ONE),
+            ]
+        )
+    ]
+    assert withheld_from(ONE, steps[:2]) == frozenset()
+    assert withheld_from(ONE, steps[:3]) == {1}
+    assert withheld_from(ONE, steps) == {1}
+    assert withheld_from(SENDER, steps) == frozenset()
+    revoked = LoggedStep(index=6, type="kopuro.acceptance.revoked.v1", actor="/kg/routing", organization=ONE)
+    assert withheld_from(ONE, [*steps, revoked]) == {1, 3}

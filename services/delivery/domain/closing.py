@@ -1,0 +1,138 @@
+"""Closing of messages: which ones carry content about a person, when it is erased, and what replaces it.
+
+A closed message keeps its place and id in the mailbox, so that cursors and acknowledgements stay valid. Its
+content is gone; a poll returns a `message.closed` event with the id of the message instead.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from contracts import facts
+from contracts.codes import CONSENT_REVOKED, WithdrawalReason
+from contracts.envelope import Event
+from contracts.facts import MessageClosed
+
+# The messages with facts about a person, or with a sealed text about one.
+CARRIERS: Final = frozenset({facts.OfferOpened.type, facts.NoteDelivered.type, facts.ReferralUnplaced.type})
+
+# The facts that end an offer without an acceptance, with the reason of the closing. `offer.expired` is
+# provisional, but an organisation whose answer was in time has read the offer.
+OFFER_ENDS: Final[Mapping[str, str]] = {
+    facts.OfferDeclined.type: "declined",
+    facts.OfferExpired.type: "expired",
+    facts.OfferRevoked.type: "revoked",
+}
+
+# The facts after which an organisation no longer holds a referral that remains open.
+ACCEPTANCE_ENDS: Final[Mapping[str, str]] = {facts.AcceptanceRevoked.type: "acceptance_revoked"}
+
+COMPLETED: Final = "completed"
+# The acceptor may report the outcome and send its last note together: the sender must be able to read it.
+UNREAD_NOTES_KEPT: Final = dt.timedelta(days=14)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class End:
+    """The end of an offer or a referral. reason: as in `MessageClosed`."""
+
+    reason: str
+    at: dt.datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClosedMessage:
+    """What remains of a message whose content was erased."""
+
+    message_id: str
+    type: str
+    referral_id: str
+    correlation_id: str
+    end: End
+
+    def body(self, source: str) -> bytes:
+        """Return the event that stands for the message. source: delivery's own, such as `/kg/delivery`."""
+        closed = MessageClosed(
+            referral_id=self.referral_id,
+            message_type=self.type,
+            reason=self.end.reason,
+            closed_at=self.end.at,
+        )
+        return Event(
+            id=self.message_id,
+            source=source,
+            time=self.end.at,
+            partition_key=self.referral_id,
+            correlation_id=self.correlation_id,
+            causation_id=None,
+            data=closed,
+        ).encode()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OpenMessage:
+    """A message whose content has not been erased. offer_id: of `offer.opened`, else None."""
+
+    sequence: int
+    type: str
+    referral_id: str
+    organization: str
+    offer_id: str | None
+    is_acknowledged: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ends:
+    """The ends that a batch of facts states.
+
+    offers, referrals: by id. acceptances: by referral and organisation. referral_ids: every referral that an
+    end concerns.
+    """
+
+    offers: dict[str, End] = field(default_factory=dict)
+    acceptances: dict[tuple[str, str], End] = field(default_factory=dict)
+    referrals: dict[str, End] = field(default_factory=dict)
+    referral_ids: set[str] = field(default_factory=set)
+
+    def add(self, fact_type: str, data: Mapping[str, Any], now: dt.datetime) -> None:
+        """Add the end that a fact states, if it states one. data: of the CloudEvent."""
+        if (reason := OFFER_ENDS.get(fact_type)) is not None:
+            self.offers.setdefault(data["offer_id"], End(reason=reason, at=now))
+        elif (reason := ACCEPTANCE_ENDS.get(fact_type)) is not None:
+            end = End(reason=reason, at=now)
+            self.acceptances[data["referral_id"], data["organization"]] = end
+        elif (reason := referral_end(fact_type, data)) is not None:
+            self.referrals.setdefault(data["referral_id"], End(reason=reason, at=now))
+        else:
+            return
+        self.referral_ids.add(data["referral_id"])
+
+    def of(self, message: OpenMessage) -> End | None:
+        """Return the end that closes the message; that of the referral last, because it says the least."""
+        return (
+            self.offers.get(message.offer_id or "")
+            or self.acceptances.get((message.referral_id, message.organization))
+            or self.referrals.get(message.referral_id)
+        )
+
+
+def referral_end(fact_type: str, data: Mapping[str, Any]) -> str | None:
+    """Return the reason why the fact ends its referral, None if it does not. data: of the CloudEvent."""
+    if fact_type == facts.ReferralCompleted.type:
+        return COMPLETED
+    if fact_type == facts.ReferralFailed.type:
+        return "failed"
+    if fact_type != facts.ReferralWithdrawn.type:
+        return None
+    reason = data["reason"]
+    return reason if reason in (CONSENT_REVOKED, WithdrawalReason.entered_in_error) else "withdrawn"
+
+
+def kept_until(message_type: str, end: End, *, is_acknowledged: bool = False) -> dt.datetime | None:
+    """Return until when a message outlasts the end; None if it is closed at once."""
+    if message_type == facts.NoteDelivered.type and end.reason == COMPLETED and not is_acknowledged:
+        return end.at + UNREAD_NOTES_KEPT
+    return None

@@ -1,0 +1,252 @@
+"""Closing: what mailboxes hold about a person is erased when the offer or the referral ends."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select, update
+
+from contracts.codes import Outcome
+from contracts.envelope import Event, decode
+from contracts.facts import (
+    AcceptanceRevoked,
+    DeliveryAcknowledged,
+    DeliveryDelivered,
+    Fact,
+    MessageClosed,
+    OfferExpired,
+    OfferRevoked,
+    ReferralCompleted,
+    ReferralFailed,
+    ReferralWithdrawn,
+)
+from runtime.identifiers import new_id
+from services.delivery.adapters.tables import MESSAGES
+from services.delivery.delivery_records import MarkDelivered
+from services.delivery.domain.closing import UNREAD_NOTES_KEPT
+from services.delivery.domain.recipients import COORDINATORS
+from services.delivery.handlers import KEPT
+from tests.unit.services.delivery.workbench import (
+    ACCEPTOR,
+    NOW,
+    OFFER,
+    REFERRAL,
+    SEALED,
+    SENDER,
+    STRANGER,
+    Workbench,
+    declined,
+    event,
+    opened,
+    released_note,
+    unplaced,
+    withdrawn,
+)
+
+PARTIES: dict[str, Any] = {"referral_id": REFERRAL, "sender": SENDER, "organization": ACCEPTOR}
+COMPLETED = ReferralCompleted(**PARTIES, outcome=Outcome.resolved)
+ENDS_AT_ONCE: list[tuple[Fact, str]] = [
+    (ReferralWithdrawn(**PARTIES, reason="consent_revoked"), "consent_revoked"),
+    (ReferralWithdrawn(**PARTIES, reason="entered_in_error"), "entered_in_error"),
+    (ReferralWithdrawn(**PARTIES, reason="placed_elsewhere"), "withdrawn"),
+    (ReferralFailed(**PARTIES, reason="case_unreadable"), "failed"),
+]
+OFFER_ENDS: list[tuple[Fact, str]] = [
+    (declined().data, "declined"),
+    (OfferExpired(**PARTIES, offer_id=OFFER), "expired"),
+    (OfferRevoked(**PARTIES, offer_id=OFFER, reason="accepted_elsewhere"), "revoked"),
+]
+# Each is in a body: the situation of an offer, the needs of an unplaced referral, a sealed note.
+CANARIES = ("origin_country", "legal.wage_claim", SEALED)
+
+
+def of_type(bench: Workbench, organization: str, fact: str, **options: Any) -> list[dict[str, Any]]:
+    return [m for m in bench.mailbox(organization, **options) if m["type"] == f"kopuro.{fact}.v1"]
+
+
+def canaries(bench: Workbench) -> list[str]:
+    stored = bench.everything_stored()
+    return [canary for canary in CANARIES if canary in stored]
+
+
+@pytest.mark.parametrize(("end", "reason"), ENDS_AT_ONCE)
+def test_ended_referral_leaves_no_content_in_any_mailbox(bench: Workbench, end: Fact, reason: str) -> None:
+    messages = [opened(), opened(STRANGER, new_id()), unplaced(), released_note(), released_note(ACCEPTOR)]
+    bench.receive(*messages)
+    assert canaries(bench) == [*CANARIES]
+    bench.receive(event(end))
+    assert canaries(bench) == []
+    for organization in (ACCEPTOR, STRANGER, SENDER, COORDINATORS):
+        (first, *_) = of_type(bench, organization, "message.closed")
+        assert first["data"]["reason"] == reason
+
+
+@pytest.mark.parametrize(("end", "reason"), OFFER_ENDS)
+def test_ended_offer_is_closed_for_its_candidate_only(bench: Workbench, end: Fact, reason: str) -> None:
+    ended, other, later = opened(), opened(STRANGER, new_id()), opened(offer_id=new_id())
+    bench.receive(ended, other, later)
+    bench.receive(event(end))
+    (closed,) = of_type(bench, ACCEPTOR, "message.closed")
+    assert (closed["id"], closed["data"]) == (
+        ended.id,
+        {
+            "referral_id": REFERRAL,
+            "message_type": "kopuro.offer.opened.v1",
+            "reason": reason,
+            "closed_at": "2026-03-01T12:00:00Z",
+        },
+    )
+    assert [m["id"] for m in of_type(bench, ACCEPTOR, "offer.opened")] == [later.id]
+    assert [m["id"] for m in of_type(bench, STRANGER, "offer.opened")] == [other.id]
+
+
+@pytest.mark.parametrize("in_one_batch", [True, False])
+@pytest.mark.parametrize("message", [opened(), unplaced(), released_note()], ids=lambda m: m.type)
+def test_message_after_withdrawal_is_stored_without_content(
+    bench: Workbench, message: Event[Fact], in_one_batch: bool
+) -> None:
+    if in_one_batch:
+        bench.receive(withdrawn(), message)
+    else:
+        bench.receive(withdrawn())
+        bench.receive(message)
+    assert canaries(bench) == []
+    recipient = ACCEPTOR if message.type == opened().type else SENDER
+    assert [m["id"] for m in of_type(bench, recipient, "message.closed")] == [message.id]
+
+
+def test_offer_that_arrives_after_its_end_is_stored_without_content(bench: Workbench) -> None:
+    bench.receive(declined())
+    bench.receive(opened(), later := opened(offer_id=new_id()))
+    assert [m["type"] for m in bench.mailbox(ACCEPTOR)] == [
+        "kopuro.message.closed.v1",
+        "kopuro.offer.opened.v1",
+    ]
+    assert bench.mailbox(ACCEPTOR)[1]["id"] == later.id
+
+
+def test_acknowledged_message_is_closed_too(bench: Workbench) -> None:
+    offer, note = opened(), released_note()
+    bench.receive(offer, note)
+    for organization, message in ((ACCEPTOR, offer), (SENDER, note)):
+        bench.mailbox(organization)
+        bench.partner.acknowledge(organization, message.id)
+    bench.receive(withdrawn())
+    assert canaries(bench) == []
+    assert bench.states()[:2] == ["acknowledged", "acknowledged"]
+
+
+def test_closed_message_keeps_place_cursor_and_acknowledgement(bench: Workbench) -> None:
+    notice, offer = event(OfferRevoked(**PARTIES, offer_id=new_id(), reason="withdrawn")), opened()
+    bench.receive(notice, offer)
+    after = bench.partner.page(ACCEPTOR, after=0, limit=1, wait=0).last
+    bench.receive(declined())
+    (closed,) = bench.mailbox(ACCEPTOR, after=after)
+    assert closed["id"] == offer.id
+    bench.partner.acknowledge(ACCEPTOR, offer.id)
+    bench.partner.acknowledge(ACCEPTOR, offer.id)
+    assert bench.mailbox(ACCEPTOR, after=after) == []
+
+
+def test_closed_message_that_was_never_delivered_is_not_recorded_as_delivered(bench: Workbench) -> None:
+    offer = opened()
+    bench.receive(offer)
+    bench.receive(declined())
+    bench.mailbox(ACCEPTOR)
+    bench.partner.acknowledge(ACCEPTOR, offer.id)
+    assert bench.sent() == []
+
+
+def test_acknowledgement_of_message_closed_after_delivery_is_recorded(bench: Workbench) -> None:
+    offer = opened()
+    bench.receive(offer)
+    bench.mailbox(ACCEPTOR)
+    bench.receive(declined())
+    bench.partner.acknowledge(ACCEPTOR, offer.id)
+    assert [type(one.data) for one in bench.sent()] == [DeliveryDelivered, DeliveryAcknowledged]
+
+
+def test_message_closed_while_a_poll_returns_it_is_recorded_as_delivered(bench: Workbench) -> None:
+    bench.receive(opened())
+    bench.receive(declined())
+    # The poll had read the message before it was closed, and returns its content.
+    with bench.database.write() as transaction:
+        bench.records.write(transaction, [MarkDelivered(sequences=[1])])
+    assert [type(one.data) for one in bench.sent()] == [DeliveryDelivered]
+
+
+def test_revoked_acceptance_closes_what_the_former_acceptor_has(bench: Workbench) -> None:
+    bench.receive(opened(), released_note(ACCEPTOR), to_sender := released_note(SENDER))
+    bench.receive(event(AcceptanceRevoked(**PARTIES, offer_id=OFFER, coordinator="kg.aigul")))
+    closed = of_type(bench, ACCEPTOR, "message.closed")
+    assert [m["data"]["reason"] for m in closed] == ["acceptance_revoked"] * 2
+    assert [m["id"] for m in of_type(bench, SENDER, "note.delivered")] == [to_sender.id]
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_unread_note_outlasts_completion_until_it_is_acknowledged(bench: Workbench, late: bool) -> None:
+    bench.receive(opened(), unplaced())
+    note = released_note()
+    for message in (event(COMPLETED), note) if late else (note, event(COMPLETED)):
+        bench.receive(message)
+    assert canaries(bench) == [SEALED]
+    bench.partner.forget_old()
+    assert [m["data"]["note"] for m in of_type(bench, SENDER, "note.delivered")] == [SEALED]
+    bench.partner.acknowledge(SENDER, note.id)
+    assert bench.partner.forget_old()
+    assert canaries(bench) == []
+
+
+def test_unread_note_of_completed_referral_is_closed_when_its_time_is_over(bench: Workbench) -> None:
+    bench.receive(released_note(), event(COMPLETED))
+    bench.clock.time += UNREAD_NOTES_KEPT - dt.timedelta(seconds=1)
+    bench.partner.forget_old()
+    assert of_type(bench, SENDER, "note.delivered")
+    bench.clock.time += dt.timedelta(seconds=1)
+    bench.partner.forget_old()
+    (closed,) = of_type(bench, SENDER, "message.closed")
+    assert closed["data"]["reason"] == "completed"
+
+
+def test_content_of_other_referrals_stays(bench: Workbench) -> None:
+    bench.receive(opened())
+    with bench.database.write() as transaction:
+        transaction.execute(update(MESSAGES).values(referral_id=new_id()))
+    bench.receive(withdrawn())
+    assert of_type(bench, ACCEPTOR, "offer.opened")
+
+
+def test_closed_message_follows_the_published_schema(bench: Workbench) -> None:
+    bench.receive(opened(), declined())
+    (body,) = bench.partner.page(ACCEPTOR, after=0, limit=1, wait=0).bodies
+    closed = decode(body)
+    assert closed.data == MessageClosed(
+        referral_id=REFERRAL, message_type="kopuro.offer.opened.v1", reason="declined", closed_at=NOW
+    )
+    assert closed.source == "/kg/delivery"
+
+
+def test_ended_offers_are_forgotten(bench: Workbench) -> None:
+    bench.receive(declined())
+    bench.clock.time += KEPT + dt.timedelta(seconds=1)
+    assert bench.partner.forget_old()
+    with bench.database.read() as transaction:
+        assert not transaction.exec_driver_sql("SELECT * FROM ended_offers").all()
+
+
+def test_erased_content_is_in_no_file_of_the_database(tmp_path: Path) -> None:
+    bench = Workbench(f"sqlite:///{tmp_path / 'delivery.sqlite'}")
+    notes = [released_note(note=SEALED.replace("Y2lwaGVydGV4dA", "Q" * 20_000)) for _ in range(5)]
+    bench.receive(opened(), unplaced(), *notes)
+    bench.receive(withdrawn())
+    with bench.database.read() as transaction:
+        assert set(transaction.execute(select(MESSAGES.c.content)).scalars()) == {None, "consent_revoked"}
+    assert bench.database.checkpoint_wal()
+    bench.database.close()
+    files = b"".join(file.read_bytes() for file in tmp_path.iterdir())
+    assert REFERRAL.encode() in files
+    for canary in (*CANARIES, "Q" * 100):
+        assert canary.encode() not in files
