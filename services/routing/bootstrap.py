@@ -27,6 +27,7 @@ from services.routing.api import answer_question
 from services.routing.deadlines import DeadlineTimer
 from services.routing.domain.policy import RoutingPolicy
 from services.routing.handlers.commands import RoutingCommands
+from services.routing.handlers.coordination_queries import CoordinationQueries
 from services.routing.handlers.queries import RoutingQueries
 from services.routing.live_directory import LiveDirectory
 from services.routing.metrics import RoutingMetrics
@@ -39,6 +40,7 @@ class RoutingParts:
 
     commands: RoutingCommands
     queries: RoutingQueries
+    coordination: CoordinationQueries
     facts: ReadinessGate
     directory: BatchProcessor[Envelope]
     questions: RequestServer
@@ -76,6 +78,7 @@ def build(settings: Settings) -> Application[RoutingParts]:
         handlers=RoutingParts(
             commands=commands,
             queries=queries,
+            coordination=CoordinationQueries(database=platform.database, store=store),
             facts=ReadinessGate(facts, directory_unready),
             directory=directory,
             questions=RequestServer(

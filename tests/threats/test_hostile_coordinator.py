@@ -43,6 +43,7 @@ LOOKS = [
 LOOKS += [(role, "routing", "/v1/referrals/{id}/decision") for role in ("coordinator", "auditor", "operator")]
 LOOKS += [
     ("coordinator", "routing", "/v1/coordination/unplaced?limit=200"),
+    ("coordinator", "routing", "/v1/coordination/queue?kind=unplaced&limit=200"),
     ("coordinator", "delivery", "/v1/mailbox?limit=200"),
 ]
 LOOKS += [

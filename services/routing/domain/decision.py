@@ -24,6 +24,7 @@ class Trigger(StrEnum):
     expired = "expired"
     organization_suspended = "organization_suspended"
     placed_by_coordinator = "placed_by_coordinator"
+    moved_on_by_coordinator = "moved_on_by_coordinator"
     place_may_be_free = "place_may_be_free"
 
 

@@ -72,6 +72,6 @@ def _leave(
 ) -> Transition:
     status = next_status(referral.status, event)
     after, revoked = revoke_open(referral, revoked_because, context.now)
-    after = replace(after, status=status, due_at=None, updated_at=context.now)
+    after = replace(after, status=status, due_at=None, overdue_since=None, updated_at=context.now)
     observed = {referral.acceptor: Observation(accepted=-1)} if referral.acceptor else {}
     return Transition(referral=after, facts=(*revoked, fact), observed=observed)

@@ -7,9 +7,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from sqlalchemy import Connection
 
+from contracts.codes import InterventionReason
 from contracts.envelope import Event
 from contracts.errors import Refused
-from contracts.facts import CoordinatorWithdrawalSubmitted, Fact, PlacementSubmitted
+from contracts.facts import (
+    CoordinatorWithdrawalSubmitted,
+    Fact,
+    InterventionSubmitted,
+    PlacementSubmitted,
+)
 from runtime.identifiers import new_id
 from runtime.messaging.outbox.outbox import Outbox, outgoing
 from runtime.messaging.ports import Outgoing
@@ -19,6 +25,7 @@ from services.routing.domain import lifecycle
 from services.routing.domain.decision import Decision, Trigger, decide
 from services.routing.domain.disclosure import disclosure_class
 from services.routing.domain.ending import withdraw_for
+from services.routing.domain.intervention import intervene
 from services.routing.domain.observation import Observation
 from services.routing.domain.open_offers import place
 from services.routing.domain.policy import RoutingPolicy
@@ -177,11 +184,12 @@ class RoutingCommands:
         coordinator: str,
         now: dt.datetime,
         *,
+        reason: InterventionReason | None = None,
         key: str | None = None,
     ) -> str:
         """Submit a coordinator's placement; return its id. See `CoordinatorSubmissions.submit`."""
         placement = PlacementSubmitted(
-            referral_id=referral_id, organization=organization, coordinator=coordinator
+            referral_id=referral_id, organization=organization, coordinator=coordinator, reason=reason
         )
 
         def attempt(referral: Referral) -> None:
@@ -190,6 +198,14 @@ class RoutingCommands:
             place(referral, placement, self._context(now, {}))
 
         return self._coordinators.submit(placement, now, key, attempt)
+
+    def submit_intervention(
+        self, intervention: InterventionSubmitted, now: dt.datetime, *, key: str | None = None
+    ) -> str:
+        """Submit a coordinator's act; return its id. See `CoordinatorSubmissions.submit`."""
+        return self._coordinators.submit(
+            intervention, now, key, lambda referral: intervene(referral, intervention, self._context(now, {}))
+        )
 
     def submit_withdrawal(
         self,

@@ -5,13 +5,14 @@ from collections.abc import Iterator
 import pytest
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
+from sqlalchemy import select
 
-from contracts.codes import CapacityStatus
+from contracts.codes import CapacityStatus, Urgency
 from contracts.organization import Capacity
 from runtime.identifiers import new_id
 from runtime.storage.migrate import differences
-from services.routing.adapters.tables import OBSERVATIONS
-from services.routing.migrations import asked
+from services.routing.adapters.tables import OBSERVATIONS, REFERRALS
+from services.routing.migrations import asked, coordination
 from tests.unit.services.routing.samples import HOUR, NOW, organization, service
 from tests.unit.services.routing.workbench import Workbench, opened, submitted, workbench
 
@@ -47,3 +48,20 @@ def test_migration_with_existing_column_changes_nothing(busy: Workbench) -> None
         with Operations.context(MigrationContext.configure(connection)):
             asked.upgrade()
     assert {seen.pending for seen in busy.observations().values()} == {7}
+
+
+def test_migration_ranks_open_referrals_by_urgency(busy: Workbench) -> None:
+    busy.take(submitted(new_id(), urgency=Urgency.emergency), submitted(new_id(), urgency=Urgency.urgent))
+    withdrawn = new_id()
+    busy.take(submitted(withdrawn))
+    with busy.database.write() as connection:
+        closed = REFERRALS.update().where(REFERRALS.c.id == withdrawn)
+        connection.execute(closed.values(status="withdrawn", priority=None))
+        before = connection.execute(select(REFERRALS.c.id, REFERRALS.c.priority)).all()
+        with Operations.context(MigrationContext.configure(connection)):
+            coordination.downgrade()
+            coordination.upgrade()
+        after = connection.execute(select(REFERRALS.c.id, REFERRALS.c.priority)).all()
+    assert {one.priority for one in before} == {0, 1, 2, None}
+    assert sorted(after) == sorted(before)
+    assert differences("services.routing", busy.database) == []

@@ -35,6 +35,7 @@ from services.routing.adapters.tables import MESSAGING
 from services.routing.domain.observation import Observation
 from services.routing.domain.policy import RoutingPolicy
 from services.routing.handlers.commands import RoutingCommands
+from services.routing.handlers.coordination_queries import CoordinationQueries
 from services.routing.handlers.queries import RoutingQueries
 from services.routing.live_directory import LiveDirectory
 from tests.support.events import message_of
@@ -57,6 +58,7 @@ class Workbench:
         self.without_client: set[str] = set()
         self.outbox = Outbox(MESSAGING.outbox)
         self.queries = RoutingQueries(database=self.database, store=self.store)
+        self.coordination = CoordinationQueries(database=self.database, store=self.store)
         self.commands = RoutingCommands(
             database=self.database,
             store=self.store,
