@@ -29,6 +29,8 @@ from services.routing.handlers.queries import RoutingQueries
 
 READERS = frozenset({"partner"}) | OVERSIGHT_ROLES
 COORDINATORS = frozenset({"coordinator"})
+# Those who may ask why an organisation was not a candidate.
+EXAMINERS = frozenset({"coordinator", "auditor"})
 
 _UNPLACED = "unplaced"
 QUEUE_PARAMETERS = frozenset({"kind", "region", "need", "organization", "after", "limit"})
@@ -127,6 +129,14 @@ def queue(queries: CoordinationQueries, request: Request, clock: Clock) -> Respo
     filters = {name: query[name] for name in ("kind", "region", "need", "organization") if name in query}
     read = Read.of_list([item["id"] for item in items], filters)
     return Response.json({"items": items, "next": following}).reading(read)
+
+
+def candidates(queries: CoordinationQueries, request: Request, clock: Clock) -> Response:
+    """`GET /v1/coordination/{referral_id}/candidates`."""
+    referral_id = request.path_params["id"]
+    organization = _organization(request.query_params, "organization")
+    found = queries.candidates(referral_id, organization, clock.now())
+    return Response.json(found).reading(Read.of_one(referral_id))
 
 
 def place(commands: RoutingCommands, request: Request, clock: Clock) -> Response:

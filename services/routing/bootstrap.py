@@ -78,7 +78,9 @@ def build(settings: Settings) -> Application[RoutingParts]:
         handlers=RoutingParts(
             commands=commands,
             queries=queries,
-            coordination=CoordinationQueries(database=platform.database, store=store),
+            coordination=CoordinationQueries(
+                database=platform.database, store=store, consider=commands.consider
+            ),
             facts=ReadinessGate(facts, directory_unready),
             directory=directory,
             questions=RequestServer(

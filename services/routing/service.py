@@ -63,6 +63,16 @@ class RoutingService(WebService):
     def queue(self, request: Request) -> Response:
         return api.queue(self.handlers.coordination, request, self.application.clock)
 
+    @resource(
+        "GET",
+        "/v1/coordination/<id>/candidates",
+        roles=api.EXAMINERS,
+        query={"organization"},
+        reads=Reads.recorded,
+    )
+    def candidates(self, request: Request) -> Response:
+        return api.candidates(self.handlers.coordination, request, self.application.clock)
+
     @resource("POST", "/v1/coordination/<id>/offer", roles=api.COORDINATORS, takes_key=True)
     def place(self, request: Request) -> Response:
         return api.place(self.handlers.commands, request, self.application.clock)

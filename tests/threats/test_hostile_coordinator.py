@@ -41,6 +41,7 @@ LOOKS = [
     for path in ("/v1/referrals/{id}", "/v1/referrals?status=unplaced&limit=200")
 ]
 LOOKS += [(role, "routing", "/v1/referrals/{id}/decision") for role in ("coordinator", "auditor", "operator")]
+LOOKS += [(role, "routing", "/v1/coordination/{id}/candidates") for role in ("coordinator", "auditor")]
 LOOKS += [
     ("coordinator", "routing", "/v1/coordination/unplaced?limit=200"),
     ("coordinator", "routing", "/v1/coordination/queue?kind=unplaced&limit=200"),

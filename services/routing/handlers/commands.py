@@ -228,6 +228,11 @@ class RoutingCommands:
             withdrawal, now, key, lambda referral: withdraw_for(referral, withdrawal, self._context(now, {}))
         )
 
+    def consider(self, referral: Referral, now: dt.datetime, organization: str | None) -> Decision:
+        """Return the decision that a search would make now, or that about one organisation; store nothing."""
+        given = self._circumstances(referral, now, {})
+        return decide(new_id(), given, self._policy, Trigger.submitted, only=organization)
+
     def _finish(self, transaction: Connection, batch: ReferralBatch) -> list[Outgoing]:
         # Before the write: the timer or a retry may decide while it is under way.
         self._network.observe(transaction, batch.observed)
@@ -243,28 +248,7 @@ class RoutingCommands:
         """so_far: the observations of this transaction, so that later referrals see those of earlier ones."""
 
         def decide_now(referral: Referral, trigger: Trigger, placed_with: str | None = None) -> Decision:
-            # Several rules and scores ask for each candidate's; it cannot change during a decision.
-            known: dict[str, Observation] = {}
-
-            def observed(organization: str) -> Observation:
-                if (seen := known.get(organization)) is None:
-                    seen = self._network.observed(organization)
-                    if (change := so_far.get(organization)) is not None:
-                        seen = seen.plus(change)
-                    known[organization] = seen
-                return seen
-
-            given = Circumstances(
-                referral_id=referral.id,
-                sender=referral.sender,
-                facts=referral.facts,
-                disclosure=disclosure_class(referral.facts),
-                asked=frozenset(offer.organization for offer in referral.offers),
-                directory=self._network.directory,
-                observed=observed,
-                now=now,
-                offers_per_sender=self._policy.offers_per_sender,
-            )
+            given = self._circumstances(referral, now, so_far)
             return decide(new_id(), given, self._policy, trigger, placed_with=placed_with)
 
         return TransitionContext(
@@ -274,6 +258,32 @@ class RoutingCommands:
             decide=decide_now,
             in_good_standing=self._network.directory.in_good_standing,
             can_submit=self._can_submit,
+        )
+
+    def _circumstances(
+        self, referral: Referral, now: dt.datetime, so_far: Mapping[str, Observation]
+    ) -> Circumstances:
+        # Several rules and scores ask for each candidate's; it cannot change during a decision.
+        known: dict[str, Observation] = {}
+
+        def observed(organization: str) -> Observation:
+            if (seen := known.get(organization)) is None:
+                seen = self._network.observed(organization)
+                if (change := so_far.get(organization)) is not None:
+                    seen = seen.plus(change)
+                known[organization] = seen
+            return seen
+
+        return Circumstances(
+            referral_id=referral.id,
+            sender=referral.sender,
+            facts=referral.facts,
+            disclosure=disclosure_class(referral.facts),
+            asked=frozenset(offer.organization for offer in referral.offers),
+            directory=self._network.directory,
+            observed=observed,
+            now=now,
+            offers_per_sender=self._policy.offers_per_sender,
         )
 
     def _can_submit(self, organization: str) -> bool:

@@ -58,7 +58,6 @@ class Workbench:
         self.without_client: set[str] = set()
         self.outbox = Outbox(MESSAGING.outbox)
         self.queries = RoutingQueries(database=self.database, store=self.store)
-        self.coordination = CoordinationQueries(database=self.database, store=self.store)
         self.commands = RoutingCommands(
             database=self.database,
             store=self.store,
@@ -69,6 +68,9 @@ class Workbench:
             policy=RoutingPolicy(),
             source="/kg/routing",
             after_commit=self._wake,
+        )
+        self.coordination = CoordinationQueries(
+            database=self.database, store=self.store, consider=self.commands.consider
         )
         self.processor = BatchProcessor(
             ROUTING,
