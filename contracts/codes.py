@@ -192,6 +192,27 @@ class WithdrawalReason(StrEnum):
     other = "other"
 
 
+class CoordinatorAct(StrEnum):
+    """What a coordinator does about a referral that waits for an organisation.
+
+    nudge: remind the organisation. extend: give it more time. move_on: ask other organisations instead.
+    """
+
+    nudge = "nudge"
+    extend = "extend"
+    move_on = "move_on"
+
+
+class InterventionReason(StrEnum):
+    """Why a coordinator acts on a referral that waits for an organisation."""
+
+    no_answer = "no_answer"
+    agreed_with_organization = "agreed_with_organization"
+    asked_by_sender = "asked_by_sender"
+    person_at_risk = "person_at_risk"
+    other = "other"
+
+
 class ProgressStatus(StrEnum):
     in_progress = "in_progress"
     on_hold = "on_hold"

@@ -352,6 +352,38 @@ class Unplaced(TypedDict):
     reason: str
 
 
+class QueueItem(TypedDict):
+    """A referral in a coordinators' queue.
+
+    since: when the cause of waiting began; reason: a code for it; waits_for: the organisations that could end
+    it; deadline: when the next step follows without anybody's action, null if nothing follows.
+    """
+
+    id: str
+    status: str
+    urgency: str
+    needs: list[str]
+    region: str
+    sender: str
+    submitted_at: str
+    since: str
+    reason: str
+    waits_for: list[str]
+    deadline: str | None
+
+
+class CandidatesNow(TypedDict):
+    """The candidates of a search at `checked_at`, or those of one organisation, with every rule."""
+
+    referral_id: str
+    organization: str | None
+    checked_at: str
+    policy_version: str
+    directory_version: int
+    candidates: list[Candidate]
+    nobody: NobodyConsidered | None
+
+
 class HistoryEntry(TypedDict):
     """An entry of the audit log. index: its leaf index; commitment: salted hash of the event's data."""
 

@@ -10,7 +10,15 @@ from typing import Annotated, Any
 from marshmallow.validate import Length, OneOf
 
 from contracts.canonical import Count
-from contracts.codes import DeclineReason, Outcome, ProgressStatus, UnreadableReason, Urgency
+from contracts.codes import (
+    CoordinatorAct,
+    DeclineReason,
+    InterventionReason,
+    Outcome,
+    ProgressStatus,
+    UnreadableReason,
+    Urgency,
+)
 from contracts.commitment import Commitment
 from contracts.facts.fact import Fact, OpenNote, fact
 from contracts.identifiers import (
@@ -82,7 +90,16 @@ class OfferRevoked(Fact):
     sender: OrganizationId
     reason: Annotated[
         str,
-        OneOf(["accepted_elsewhere", "withdrawn", "consent_revoked", "failed", "organization_suspended"]),
+        OneOf(
+            [
+                "accepted_elsewhere",
+                "withdrawn",
+                "consent_revoked",
+                "failed",
+                "organization_suspended",
+                "moved_on",
+            ]
+        ),
     ]
 
 
@@ -159,6 +176,41 @@ class PlacementAnswered(Fact):
     coordinator: str
     result: Annotated[str, OneOf(["accepted", "declined", "expired", "revoked"])]
     reason: str | None = None
+
+
+@fact("intervention.refused")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InterventionRefused(Fact):
+    """A coordinator's intervention that cannot take effect. Sent to the coordinators.
+
+    Routing publishes it for a request refused at its API as well; `intervention.submitted` then does not
+    exist. problem: RFC 9457.
+    """
+
+    referral_id: ReferralId
+    organization: OrganizationId | None
+    coordinator: str
+    act: CoordinatorAct
+    submission_id: MessageId
+    problem: Mapping[str, Any]
+
+
+@fact("intervention.applied")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InterventionApplied(Fact):
+    """A coordinator's intervention took effect, for one organisation that the referral waited for.
+
+    Sent to the sender, the organisation and the coordinators. deadline: the time by which the organisation
+    must answer or report; None for `move_on`, which revokes its offer or its acceptance.
+    """
+
+    referral_id: ReferralId
+    sender: OrganizationId
+    organization: OrganizationId
+    coordinator: str
+    act: CoordinatorAct
+    reason: InterventionReason
+    deadline: dt.datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -283,10 +335,11 @@ class ReferralAcceptorSuspended(Fact):
 @fact("acceptance.revoked")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AcceptanceRevoked(Fact):
-    """A coordinator revoked the acceptance of a suspended acceptor, to place the referral elsewhere.
+    """A coordinator revoked the acceptance of a suspended or overdue acceptor, to ask another organisation.
 
-    organization: the suspended acceptor. offer_id: the offer that it had accepted. The referral is offered to
-    the organisation of the coordinator's placement (`offer.opened` with the same cause).
+    organization: the former acceptor. offer_id: the offer that it had accepted. The referral is offered to
+    the organisation of the coordinator's placement, or to the next candidate (`offer.opened` with the same
+    cause). reason: `report_overdue` if the acceptor missed a report.
     """
 
     referral_id: ReferralId
@@ -294,6 +347,7 @@ class AcceptanceRevoked(Fact):
     organization: OrganizationId
     sender: OrganizationId
     coordinator: str
+    reason: Annotated[str, OneOf(["organization_suspended", "report_overdue"])] = "organization_suspended"
 
 
 @fact("case.unreadable")

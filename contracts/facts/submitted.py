@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -10,7 +11,9 @@ from marshmallow.validate import OneOf
 from contracts.codes import (
     CONSENT_REVOKED,
     Answer,
+    CoordinatorAct,
     DeclineReason,
+    InterventionReason,
     Outcome,
     ProgressStatus,
     SealedContent,
@@ -130,9 +133,28 @@ class ReplacementSubmitted(Fact):
 class PlacementSubmitted(Fact):
     """A coordinator requests an offer of a referral to an organisation.
 
-    The referral must be unplaced, or its acceptor suspended.
+    The referral must be unplaced or have an open offer, or its acceptor must be suspended or overdue. reason:
+    why an open offer or an acceptance is revoked for it; None for an unplaced referral.
     """
 
     referral_id: ReferralId
     organization: OrganizationId
     coordinator: str
+    reason: InterventionReason | None = None
+
+
+@fact("intervention.submitted")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InterventionSubmitted(Fact):
+    """A coordinator acts on a referral that waits for an organisation.
+
+    organization: the holder of an open offer, or the acceptor; None for all that the referral waits for.
+    until: the new deadline; only for `extend`.
+    """
+
+    referral_id: ReferralId
+    organization: OrganizationId | None
+    coordinator: str
+    act: CoordinatorAct
+    reason: InterventionReason
+    until: dt.datetime | None = None

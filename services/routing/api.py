@@ -2,37 +2,71 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from contracts.codes import ReferralStatus
+from contracts.codes import CoordinatorAct, InterventionReason, ReferralStatus
 from contracts.errors import PointerError, Refused
-from contracts.facts import CoordinatorReason
+from contracts.facts import CoordinatorReason, InterventionSubmitted
 from contracts.idempotency_key import HEADER, require_well_formed
 from contracts.identifiers import OrganizationId
 from contracts.queries import OfferQuery, PartyQuery, ReferralListQuery, ReferralQuery, parse_query
 from contracts.records import load
+from contracts.vocabularies import rows
 from runtime.access.reads import Read
 from runtime.clock import Clock
+from runtime.storage.columns import microseconds, moment_of
 from runtime.web import paging
 from runtime.web.request import Request
 from runtime.web.response import Response
+from services.routing.domain.coordination_queue import QueueFilter, QueueKind, QueuePosition
 from services.routing.domain.view import OVERSIGHT_ROLES
 from services.routing.handlers.commands import RoutingCommands
+from services.routing.handlers.coordination_queries import CoordinationQueries
 from services.routing.handlers.queries import RoutingQueries
 
 READERS = frozenset({"partner"}) | OVERSIGHT_ROLES
 COORDINATORS = frozenset({"coordinator"})
+# Those who may ask why an organisation was not a candidate.
+EXAMINERS = frozenset({"coordinator", "auditor"})
 
 _UNPLACED = "unplaced"
+QUEUE_PARAMETERS = frozenset({"kind", "region", "need", "organization", "after", "limit"})
+# The priority, the time of submission in microseconds, and the id.
+_QUEUE_POSITION = (paging.NUMBER, paging.NUMBER, paging.UUID)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlacementRequest:
-    """The body of `POST /v1/coordination/{referral_id}/offer`."""
+    """The body of `POST /v1/coordination/{referral_id}/offer`.
+
+    reason: required if an open offer or an overdue acceptance is revoked for the placement.
+    """
 
     organization: OrganizationId
+    reason: InterventionReason | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InterventionRequest:
+    """The body of `POST /v1/coordination/{referral_id}/nudge` and `.../move-on`.
+
+    organization: the holder of an open offer or the acceptor; None for all that the referral waits for.
+    """
+
+    reason: InterventionReason
+    organization: OrganizationId | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExtensionRequest:
+    """The body of `POST /v1/coordination/{referral_id}/extend`. until: the new deadline."""
+
+    reason: InterventionReason
+    until: dt.datetime
+    organization: OrganizationId | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,23 +103,76 @@ def unplaced(queries: RoutingQueries, request: Request) -> Response:
     return Response.json({"items": items[:limit], "next": following}).reading(read)
 
 
+def queue(queries: CoordinationQueries, request: Request, clock: Clock) -> Response:
+    """`GET /v1/coordination/queue`."""
+    query = request.query_params
+    kind = _queue_kind(query.get("kind"))
+    wanted = QueueFilter(
+        region=_code(query, "region", "regions"),
+        need=_code(query, "need", "needs"),
+        organization=_organization(query, "organization"),
+    )
+    scope = f"q-{kind}"
+    limit = paging.limit_of(query)
+    cursor = paging.position_of(query, scope, _QUEUE_POSITION)
+    after = None
+    if cursor is not None:
+        priority, submitted_at, referral_id = cursor
+        after = QueuePosition(
+            priority=priority, submitted_at=moment_of(submitted_at), referral_id=referral_id
+        )
+    items, last = queries.queue(kind, clock.now(), wanted, after=after, limit=limit)
+    following = None
+    if last is not None:
+        position = last.priority, microseconds(last.submitted_at), last.referral_id
+        following = paging.encode_cursor(scope, position)
+    filters = {name: query[name] for name in ("kind", "region", "need", "organization") if name in query}
+    read = Read.of_list([item["id"] for item in items], filters)
+    return Response.json({"items": items, "next": following}).reading(read)
+
+
+def candidates(queries: CoordinationQueries, request: Request, clock: Clock) -> Response:
+    """`GET /v1/coordination/{referral_id}/candidates`."""
+    referral_id = request.path_params["id"]
+    organization = _organization(request.query_params, "organization")
+    found = queries.candidates(referral_id, organization, clock.now())
+    return Response.json(found).reading(Read.of_one(referral_id))
+
+
 def place(commands: RoutingCommands, request: Request, clock: Clock) -> Response:
     """`POST /v1/coordination/{referral_id}/offer`."""
-    key = request.headers.get(HEADER)
-    if key is not None:
-        require_well_formed(key)
+    key = _key(request)
     wanted = load(PlacementRequest, request.json())
     submission_id = commands.submit_placement(
-        request.path_params["id"], wanted.organization, request.principal.id, clock.now(), key=key
+        request.path_params["id"],
+        wanted.organization,
+        request.principal.id,
+        clock.now(),
+        reason=wanted.reason,
+        key=key,
     )
-    return Response.json({"id": submission_id, "status": "submitted"}, status=202)
+    return _submitted(submission_id)
+
+
+def intervene(commands: RoutingCommands, request: Request, clock: Clock, act: CoordinatorAct) -> Response:
+    """`POST /v1/coordination/{referral_id}/nudge`, `.../extend` and `.../move-on`."""
+    key = _key(request)
+    kind = ExtensionRequest if act is CoordinatorAct.extend else InterventionRequest
+    wanted: ExtensionRequest | InterventionRequest = load(kind, request.json())
+    intervention = InterventionSubmitted(
+        referral_id=request.path_params["id"],
+        organization=wanted.organization,
+        coordinator=request.principal.id,
+        act=act,
+        reason=wanted.reason,
+        until=wanted.until if isinstance(wanted, ExtensionRequest) else None,
+    )
+    return _submitted(commands.submit_intervention(intervention, clock.now(), key=key))
 
 
 def withdraw(commands: RoutingCommands, request: Request, clock: Clock) -> Response:
     """`POST /v1/coordination/{referral_id}/withdraw`."""
-    key = request.headers.get(HEADER)
-    if key is not None:
-        require_well_formed(key)
+    key = _key(request)
     wanted = load(WithdrawalRequest, request.json())
     submission_id = commands.submit_withdrawal(
         request.path_params["id"],
@@ -95,7 +182,7 @@ def withdraw(commands: RoutingCommands, request: Request, clock: Clock) -> Respo
         clock.now(),
         key=key,
     )
-    return Response.json({"id": submission_id, "status": "submitted"}, status=202)
+    return _submitted(submission_id)
 
 
 def answer_question(queries: RoutingQueries, wire: Mapping[str, Any]) -> Any:
@@ -116,6 +203,37 @@ def answer_question(queries: RoutingQueries, wire: Mapping[str, Any]) -> Any:
         case PartyQuery() as asked:
             return queries.is_party(asked.id, asked.organization)
     raise Refused("invalid-parameter", "Routing does not support this query.")
+
+
+def _key(request: Request) -> str | None:
+    key = request.headers.get(HEADER)
+    if key is not None:
+        require_well_formed(key)
+    return key
+
+
+def _submitted(submission_id: str) -> Response:
+    return Response.json({"id": submission_id, "status": "submitted"}, status=202)
+
+
+def _queue_kind(text: str | None) -> QueueKind:
+    if text not in QueueKind.__members__:
+        raise Refused("invalid-parameter", f"`kind` must be one of {', '.join(QueueKind)}.")
+    return QueueKind(text)
+
+
+def _code(query: Mapping[str, str], name: str, vocabulary: str) -> str | None:
+    code = query.get(name)
+    if code is not None and code not in rows(vocabulary):
+        raise Refused("invalid-parameter", f"`{name}` must be a code of the vocabulary '{vocabulary}'.")
+    return code
+
+
+def _organization(query: Mapping[str, str], name: str) -> str | None:
+    organization = query.get(name)
+    if organization is not None and not paging.NAME.fits(organization):
+        raise Refused("invalid-parameter", f"`{name}` must be the id of an organisation.")
+    return organization
 
 
 def _status(text: str | None) -> str | None:

@@ -25,6 +25,7 @@ from services.routing.deadlines import DeadlineTimer
 from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.policy_document import PolicyDocument, document_of, parse_policy
 from services.routing.handlers.commands import RoutingCommands
+from services.routing.handlers.coordination_queries import CoordinationQueries
 from services.routing.handlers.policies import LivePolicy, Policies
 from services.routing.handlers.queries import RoutingQueries
 from services.routing.live_directory import LiveDirectory
@@ -38,6 +39,7 @@ class RoutingParts:
 
     commands: RoutingCommands
     queries: RoutingQueries
+    coordination: CoordinationQueries
     facts: ReadinessGate
     directory: BatchProcessor[Envelope]
     questions: RequestServer
@@ -86,6 +88,9 @@ def build(settings: Settings) -> Application[RoutingParts]:
         handlers=RoutingParts(
             commands=commands,
             queries=queries,
+            coordination=CoordinationQueries(
+                database=platform.database, store=store, consider=commands.consider
+            ),
             facts=ReadinessGate(facts, directory_unready),
             directory=directory,
             questions=RequestServer(

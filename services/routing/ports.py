@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from sqlalchemy import Connection
 
 from services.routing.domain.applied_policy import AppliedPolicy
+from services.routing.domain.coordination_queue import QueueFilter, QueueKind, QueuePosition
 from services.routing.domain.observation import Observation
 from services.routing.domain.recorded_decision import RecordedDecision
 from services.routing.domain.referral import Referral
@@ -97,6 +98,19 @@ class ReferralStore(Protocol):
         limit: int,
     ) -> list[Referral]:
         """Return referrals with ids above `after`, ordered by id. party: None lists all parties'."""
+        ...
+
+    def coordination_page(
+        self,
+        transaction: Connection,
+        kind: QueueKind,
+        now: dt.datetime,
+        wanted: QueueFilter,
+        *,
+        after: QueuePosition | None,
+        limit: int,
+    ) -> list[Referral]:
+        """Return up to `limit` referrals of a coordinators' queue behind a position, in its order."""
         ...
 
     def offer_parties(self, transaction: Connection, offer_id: str) -> tuple[str, str] | None:

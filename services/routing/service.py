@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from contracts.codes import CoordinatorAct
 from contracts.topology import ROUTING_PARTITIONS, ROUTING_QUERIES
 from runtime.access.reads import Reads
 from runtime.entrypoints.batches import batches
@@ -52,9 +53,44 @@ class RoutingService(WebService):
     def unplaced(self, request: Request) -> Response:
         return api.unplaced(self.handlers.queries, request)
 
+    @resource(
+        "GET",
+        "/v1/coordination/queue",
+        roles=api.COORDINATORS,
+        query=api.QUEUE_PARAMETERS,
+        reads=Reads.recorded,
+    )
+    def queue(self, request: Request) -> Response:
+        return api.queue(self.handlers.coordination, request, self.application.clock)
+
+    @resource(
+        "GET",
+        "/v1/coordination/<uuid:id>/candidates",
+        roles=api.EXAMINERS,
+        query={"organization"},
+        reads=Reads.recorded,
+    )
+    def candidates(self, request: Request) -> Response:
+        return api.candidates(self.handlers.coordination, request, self.application.clock)
+
     @resource("POST", "/v1/coordination/<uuid:id>/offer", roles=api.COORDINATORS, takes_key=True)
     def place(self, request: Request) -> Response:
         return api.place(self.handlers.commands, request, self.application.clock)
+
+    @resource("POST", "/v1/coordination/<uuid:id>/nudge", roles=api.COORDINATORS, takes_key=True)
+    def nudge(self, request: Request) -> Response:
+        return self._intervene(request, CoordinatorAct.nudge)
+
+    @resource("POST", "/v1/coordination/<uuid:id>/extend", roles=api.COORDINATORS, takes_key=True)
+    def extend(self, request: Request) -> Response:
+        return self._intervene(request, CoordinatorAct.extend)
+
+    @resource("POST", "/v1/coordination/<uuid:id>/move-on", roles=api.COORDINATORS, takes_key=True)
+    def move_on(self, request: Request) -> Response:
+        return self._intervene(request, CoordinatorAct.move_on)
+
+    def _intervene(self, request: Request, act: CoordinatorAct) -> Response:
+        return api.intervene(self.handlers.commands, request, self.application.clock, act)
 
     @resource("POST", "/v1/coordination/<uuid:id>/withdraw", roles=api.COORDINATORS, takes_key=True)
     def withdraw(self, request: Request) -> Response:

@@ -18,9 +18,11 @@ from contracts.codes import (
     ApprovalRefusal,
     CapacityStatus,
     ConsentMethod,
+    CoordinatorAct,
     DeclineReason,
     DisclosureClass,
     Funding,
+    InterventionReason,
     KeyManner,
     OrganizationKind,
     Outcome,
@@ -223,7 +225,20 @@ _FACTS: tuple[facts.Fact, ...] = (
     ),
     facts.RevocationSubmitted(referral_id=REFERRAL, organization=SENDER),
     facts.NoteSubmitted(referral_id=REFERRAL, organization=SENDER),
-    facts.PlacementSubmitted(referral_id=REFERRAL, organization=RECEIVER, coordinator="coordinator"),
+    facts.PlacementSubmitted(
+        referral_id=REFERRAL,
+        organization=RECEIVER,
+        coordinator="coordinator",
+        reason=InterventionReason.person_at_risk,
+    ),
+    facts.InterventionSubmitted(
+        referral_id=REFERRAL,
+        organization=RECEIVER,
+        coordinator="kg.coordinator",
+        act=CoordinatorAct.extend,
+        reason=InterventionReason.agreed_with_organization,
+        until=NOON,
+    ),
     facts.CoordinatorWithdrawalSubmitted(
         referral_id=REFERRAL, organization=SENDER, coordinator="kg.coordinator", reason="consent_revoked"
     ),
@@ -254,6 +269,23 @@ _FACTS: tuple[facts.Fact, ...] = (
         coordinator="kg.coordinator",
         submission_id=SUBMISSION,
         problem=PROBLEM,
+    ),
+    facts.InterventionRefused(
+        referral_id=REFERRAL,
+        organization=RECEIVER,
+        coordinator="kg.coordinator",
+        act=CoordinatorAct.move_on,
+        submission_id=SUBMISSION,
+        problem=PROBLEM,
+    ),
+    facts.InterventionApplied(
+        referral_id=REFERRAL,
+        sender=SENDER,
+        organization=RECEIVER,
+        coordinator="kg.coordinator",
+        act=CoordinatorAct.nudge,
+        reason=InterventionReason.no_answer,
+        deadline=NOON,
     ),
     facts.CoordinatorWithdrawalRefused(
         referral_id=REFERRAL,
@@ -299,7 +331,7 @@ _FACTS: tuple[facts.Fact, ...] = (
         referral_id=REFERRAL, sender=SENDER, organization=RECEIVER, due_at=NOON + dt.timedelta(days=14)
     ),
     facts.ReferralAcceptorSuspended(referral_id=REFERRAL, sender=SENDER, organization=RECEIVER),
-    facts.AcceptanceRevoked(**_parties(), coordinator="kg.coordinator"),
+    facts.AcceptanceRevoked(**_parties(), coordinator="kg.coordinator", reason="report_overdue"),
     facts.CaseReleased(referral_id=REFERRAL, organization=RECEIVER, kid=KID),
     facts.CaseRefused(referral_id=REFERRAL, organization=SENDER, problem=PROBLEM),
     facts.CasePaused(referral_id=REFERRAL, organization=RECEIVER, sender=SENDER, until=NOON),
@@ -489,6 +521,8 @@ _FACTS: tuple[facts.Fact, ...] = (
 _EARLIER_FACTS: tuple[facts.Fact, ...] = (
     facts.OrganizationChanged(revision=7, organization=EARLIER_ORGANIZATION),
     facts.AgreementChanged(revision=2, agreement=AGREEMENT),
+    facts.PlacementSubmitted(referral_id=REFERRAL, organization=RECEIVER, coordinator="coordinator"),
+    facts.AcceptanceRevoked(**_parties(), coordinator="kg.coordinator"),
     facts.ReferralWithdrawn(
         referral_id=REFERRAL, sender=SENDER, organization=RECEIVER, reason="consent_revoked"
     ),

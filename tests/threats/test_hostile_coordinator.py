@@ -41,8 +41,10 @@ READS = [
     for path in ("/v1/referrals/{id}", "/v1/referrals?status=unplaced&limit=200")
 ]
 READS += [(role, "routing", "/v1/referrals/{id}/decision") for role in ("coordinator", "auditor", "operator")]
+READS += [(role, "routing", "/v1/coordination/{id}/candidates") for role in ("coordinator", "auditor")]
 READS += [
     ("coordinator", "routing", "/v1/coordination/unplaced?limit=200"),
+    ("coordinator", "routing", "/v1/coordination/queue?kind=unplaced&limit=200"),
     ("coordinator", "delivery", "/v1/mailbox?limit=200"),
 ]
 READS += [

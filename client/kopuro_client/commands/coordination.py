@@ -1,29 +1,82 @@
-"""`kopuro coordination`: place referrals, and withdraw them for organisations that cannot."""
+"""`kopuro coordination`: find referrals that need a person, act on them, withdraw them for others."""
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Annotated
 
 import typer
 
-from kopuro_client.commands.lists import AFTER, LIMIT, show_page
+from kopuro_client.commands.candidates import LANGUAGE, failed_rules, show_candidates
+from kopuro_client.commands.confirmation import YES, confirm, require_terminal
+from kopuro_client.commands.coordination_queue import KINDS, show_queue
+from kopuro_client.commands.lists import AFTER, LIMIT, show_items, show_page
 from kopuro_client.commands.printable import moment
 from kopuro_client.commands.referral import REFERRAL
 from kopuro_client.commands.session import Session, connected
 from kopuro_client.commands.submitted import IDEMPOTENCY_KEY, show_submitted
+from kopuro_client.commands.timeline import show_referral
+from kopuro_client.errors import InvalidArgumentError
+from kopuro_client.records import Referral
 
 
 def group() -> typer.Typer:
     """Return the commands under `kopuro coordination`."""
     commands = typer.Typer(
         no_args_is_help=True,
-        help="For coordinators: place referrals, and withdraw them for organisations that cannot.",
+        help="For coordinators: find the referrals that need a person, act on them, and withdraw them for "
+        "organisations that cannot.",
     )
-    commands.command("unplaced")(connected(unplaced))
-    commands.command("place")(connected(place))
-    commands.command("withdraw")(connected(withdraw))
-    commands.command("revoke-consent")(connected(revoke_consent))
+    for command in (
+        queue,
+        unplaced,
+        show,
+        candidates,
+        nudge,
+        extend,
+        move_on,
+        place,
+        withdraw,
+        revoke_consent,
+    ):
+        commands.command(command.__name__.replace("_", "-"))(connected(command))
     return commands
+
+
+def queue(
+    session: Session,
+    kind: Annotated[
+        str | None,
+        typer.Option(help="emergency, overdue, silent or unplaced; by default the start of each."),
+    ] = None,
+    region: Annotated[str | None, typer.Option(help="Only this region, or this country.")] = None,
+    need: Annotated[str | None, typer.Option(help="Only this need, or this group of needs.")] = None,
+    organization: Annotated[
+        str | None, typer.Option(help="Only referrals that this organisation sent, holds or is asked about.")
+    ] = None,
+    after: AFTER = None,
+    limit: LIMIT = None,
+) -> None:
+    """List the referrals that need a person: most urgent first, then the oldest."""
+    if kind is None and after is not None:
+        raise InvalidArgumentError("--after requires --kind: each queue has its own cursors")
+    now, out = dt.datetime.now(dt.UTC), session.out
+    pages = {
+        one: session.hub.queue_page(
+            one, region=region, need=need, organization=organization, after=after, limit=limit
+        )
+        for one in (KINDS if kind is None else (kind,))
+    }
+    if kind is None and out.as_json:
+        out.document(pages)
+        return
+    for number, (one, page) in enumerate(pages.items()):
+        if kind is None:
+            if number:
+                out.blank()
+            out.heading(f"{one}: {len(page['items'])}" + ("" if page["next"] is None else " or more"))
+        if kind is not None or page["items"]:
+            show_items(out, page, lambda items: show_queue(out, items, now), more=f"more {one}")
 
 
 def unplaced(session: Session, after: AFTER = None, limit: LIMIT = None) -> None:
@@ -43,15 +96,143 @@ def unplaced(session: Session, after: AFTER = None, limit: LIMIT = None) -> None
     )
 
 
+def show(session: Session, referral: REFERRAL) -> None:
+    """Show a referral, and whom it waits for."""
+    found = session.hub.referral(referral)
+    if session.out.as_json:
+        session.out.document(found)
+        return
+    show_referral(session.out, found)
+    session.out.blank()
+    waits = _waits_for(found, None)
+    session.out.text("Waits for: " + ("; ".join(waits) if waits else "nobody"))
+
+
+def candidates(
+    session: Session,
+    referral: REFERRAL,
+    organization: Annotated[
+        str | None, typer.Option(help="Only this organisation, even if it is no candidate.")
+    ] = None,
+    language: LANGUAGE = "en",
+) -> None:
+    """Show who could be asked now, and which rules exclude the others."""
+    show_candidates(session.out, session.hub.candidates(referral, organization=organization), language)
+
+
+REASON = Annotated[
+    str,
+    typer.Option(
+        help="no_answer, agreed_with_organization, asked_by_sender, person_at_risk or other; it is recorded."
+    ),
+]
+ONLY = Annotated[
+    str | None, typer.Option(help="Only this organisation; by default all that the referral waits for.")
+]
+
+
+def nudge(
+    session: Session,
+    referral: REFERRAL,
+    reason: REASON,
+    organization: ONLY = None,
+    yes: YES = False,
+    idempotency_key: IDEMPOTENCY_KEY = None,
+) -> None:
+    """Remind the organisations that a referral waits for."""
+    _confirm(session, referral, organization, "reminded", "send this reminder?", yes=yes)
+    submitted = session.hub.nudge(
+        referral, reason, organization=organization, idempotency_key=idempotency_key
+    )
+    show_submitted(session.out, submitted, "reminder recorded")
+
+
+def extend(
+    session: Session,
+    referral: REFERRAL,
+    until: Annotated[str, typer.Option(help="The new deadline (RFC 3339).")],
+    reason: REASON,
+    organization: ONLY = None,
+    yes: YES = False,
+    idempotency_key: IDEMPOTENCY_KEY = None,
+) -> None:
+    """Give the organisations that a referral waits for more time."""
+    effect = f"given time until {until}"
+    _confirm(session, referral, organization, effect, "extend this deadline?", yes=yes)
+    submitted = session.hub.extend(
+        referral, until, reason, organization=organization, idempotency_key=idempotency_key
+    )
+    show_submitted(session.out, submitted, "extension recorded")
+
+
+def move_on(
+    session: Session,
+    referral: REFERRAL,
+    reason: REASON,
+    organization: ONLY = None,
+    yes: YES = False,
+    idempotency_key: IDEMPOTENCY_KEY = None,
+) -> None:
+    """Revoke the open offer, or an overdue acceptance, and ask the next candidate."""
+    _confirm(session, referral, organization, "asked no longer", "move on to the next candidate?", yes=yes)
+    submitted = session.hub.move_on(
+        referral, reason, organization=organization, idempotency_key=idempotency_key
+    )
+    show_submitted(session.out, submitted, "move recorded")
+
+
 def place(
     session: Session,
     referral: REFERRAL,
     organization: Annotated[str, typer.Argument(help="The organisation to offer the referral to.")],
+    reason: Annotated[
+        str | None,
+        typer.Option(
+            help="Required if an open offer or an overdue acceptance is revoked: no_answer, "
+            "agreed_with_organization, asked_by_sender, person_at_risk or other."
+        ),
+    ] = None,
+    yes: YES = False,
     idempotency_key: IDEMPOTENCY_KEY = None,
 ) -> None:
-    """Offer an unplaced referral to an organisation."""
-    placed = session.hub.place(referral, organization, idempotency_key=idempotency_key)
+    """Offer a referral to an organisation, and revoke its open offers."""
+    if not yes:
+        require_terminal()
+        effects = _effects(session.hub.referral(referral), None, "asked no longer")
+        effects.append(f"{organization}: asked")
+        services = session.hub.candidates(referral, organization=organization)["candidates"]
+        for candidate in services:
+            effects += [f"  {candidate['service']}: {one}" for one in failed_rules(candidate, "en")]
+        confirm(session.out, effects, "place the referral?")
+    placed = session.hub.place(referral, organization, reason=reason, idempotency_key=idempotency_key)
     show_submitted(session.out, placed, "placement recorded")
+
+
+def _confirm(
+    session: Session, referral_id: str, organization: str | None, effect: str, question: str, *, yes: bool
+) -> None:
+    if yes:
+        return
+    require_terminal()
+    confirm(session.out, _effects(session.hub.referral(referral_id), organization, effect), question)
+
+
+def _effects(referral: Referral, organization: str | None, effect: str) -> list[str]:
+    facts = referral["facts"]
+    about = f"{referral['id']} ({referral['status']}, {facts.get('urgency')}, {facts.get('region')})"
+    return [about, *(f"{one}: {effect}" for one in _waits_for(referral, organization))]
+
+
+def _waits_for(referral: Referral, organization: str | None) -> list[str]:
+    """Return the organisations that the referral waits for, with the time of their offers."""
+    if referral["acceptor"] is not None:
+        held = f"{referral['acceptor']} ({referral['status']})"
+        return [held] if organization in (None, referral["acceptor"]) else []
+    return [
+        f"{offer['organization']} (until {moment(offer['deadline'])})"
+        for offer in referral["offers"]
+        if offer["state"] == "open" and organization in (None, offer["organization"])
+    ]
 
 
 ACTS_FOR = Annotated[

@@ -43,7 +43,7 @@ def _show(out: Output, decision: Decision) -> None:
     )
     if not decision["candidates"]:
         out.blank()
-        out.text(_nobody(decision.get("nobody")))
+        out.text(nobody_considered(decision.get("nobody")))
     eligible = sorted((c for c in decision["candidates"] if c["eligible"]), key=lambda c: c["rank"] or 0)
     excluded = [c for c in decision["candidates"] if not c["eligible"]]
     if eligible:
@@ -80,7 +80,7 @@ def _show(out: Output, decision: Decision) -> None:
         )
 
 
-def _nobody(nobody: NobodyConsidered | None) -> str:
+def nobody_considered(nobody: NobodyConsidered | None) -> str:
     sentence = _NOBODY.get(nobody["reason"]) if nobody else None
     if nobody is None or sentence is None:
         return "no candidates"

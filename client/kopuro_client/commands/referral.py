@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from kopuro_client.commands.candidates import LANGUAGE, show_candidates
 from kopuro_client.commands.explanation import show_decisions
 from kopuro_client.commands.input_file import read_json_or_stdin
 from kopuro_client.commands.lists import AFTER, LIMIT, show_page
@@ -168,8 +169,23 @@ def revoke_consent(session: Session, referral: REFERRAL, idempotency_key: IDEMPO
     show_submitted(session.out, revoked, "revocation recorded")
 
 
-def explain(session: Session, referral: REFERRAL) -> None:
+def explain(
+    session: Session,
+    referral: REFERRAL,
+    why_not: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ORGANISATION",
+            help="Say which rules exclude this organisation now, even if it was no candidate. For "
+            "coordinators and auditors.",
+        ),
+    ] = None,
+    language: LANGUAGE = "en",
+) -> None:
     """Explain the routing decisions: candidates, scores and exclusions."""
+    if why_not is not None:
+        show_candidates(session.out, session.hub.candidates(referral, organization=why_not), language)
+        return
     decisions = session.hub.decision(referral)
     if session.out.as_json:
         session.out.document(decisions)

@@ -1,17 +1,17 @@
-"""Unplaced referrals, and withdrawals for organisations that cannot submit them, as a coordinator."""
+"""A coordinator's queues and acts, and withdrawals for organisations that cannot submit them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import cast
+from collections.abc import Iterator, Mapping
+from typing import Any, cast
 
 from kopuro_client.paging import following
-from kopuro_client.records import Accepted, Page, Unplaced
+from kopuro_client.records import Accepted, CandidatesNow, Page, QueueItem, Unplaced
 from kopuro_client.resources.connected import Connected
 
 
 class Coordination(Connected):
-    """Lists unplaced referrals, places them, and withdraws referrals for others."""
+    """Lists the referrals that need a person, acts on them, and withdraws referrals for others."""
 
     def unplaced_page(self, *, after: str | None = None, limit: int | None = None) -> Page[Unplaced]:
         page = self._connection.page(
@@ -23,18 +23,92 @@ class Coordination(Connected):
         """Iterate over all referrals that wait for a coordinator. limit: page size."""
         return following(lambda after: self.unplaced_page(after=after, limit=limit))
 
-    def place(
-        self, referral_id: str, organization_id: str, *, idempotency_key: str | None = None
-    ) -> Accepted:
-        """Offer an unplaced referral to an organisation, as a coordinator."""
-        return self._submit(
-            "coordination",
-            referral_id,
-            "offer",
-            service="routing",
-            body={"organization": organization_id},
-            key=idempotency_key,
+    def queue_page(
+        self,
+        kind: str,
+        *,
+        region: str | None = None,
+        need: str | None = None,
+        organization: str | None = None,
+        after: str | None = None,
+        limit: int | None = None,
+    ) -> Page[QueueItem]:
+        """Return a page of a queue, ordered by urgency, then age.
+
+        kind: unplaced, silent, overdue or emergency. region: a region or a country. need: a need or a group.
+        organization: a party to the referral now.
+        """
+        wanted = {"region": region, "need": need, "organization": organization}
+        page = self._connection.page(
+            self._at("routing", "coordination", "queue"),
+            {"kind": kind, **wanted, "after": after, "limit": limit},
         )
+        return cast("Page[QueueItem]", page)
+
+    def queue(self, kind: str, *, limit: int | None = None) -> Iterator[QueueItem]:
+        """Iterate over a whole queue. limit: page size."""
+        return following(lambda after: self.queue_page(kind, after=after, limit=limit))
+
+    def candidates(self, referral_id: str, *, organization: str | None = None) -> CandidatesNow:
+        """Return the candidates of a search now, or those of one organisation, with every rule."""
+        url = self._at("routing", "coordination", referral_id, "candidates")
+        return cast(CandidatesNow, self._connection.get(url, {"organization": organization}))
+
+    def place(
+        self,
+        referral_id: str,
+        organization_id: str,
+        *,
+        reason: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> Accepted:
+        """Offer a referral to an organisation, as a coordinator.
+
+        reason: required if open offers or an overdue acceptance are revoked for it: no_answer,
+        agreed_with_organization, asked_by_sender, person_at_risk or other.
+        """
+        body = {"organization": organization_id, **({} if reason is None else {"reason": reason})}
+        return self._act(referral_id, "offer", body, idempotency_key)
+
+    # organization, below: the holder of an open offer or the acceptor; by default all that are waited for.
+
+    def nudge(
+        self,
+        referral_id: str,
+        reason: str,
+        *,
+        organization: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> Accepted:
+        """Remind the organisation that an answer or a report is awaited. reason: see `place`."""
+        return self._act(referral_id, "nudge", _act(reason, organization), idempotency_key)
+
+    def extend(
+        self,
+        referral_id: str,
+        until: str,
+        reason: str,
+        *,
+        organization: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> Accepted:
+        """Give the organisation more time. until: the new deadline, RFC 3339. reason: see `place`."""
+        body = {**_act(reason, organization), "until": until}
+        return self._act(referral_id, "extend", body, idempotency_key)
+
+    def move_on(
+        self,
+        referral_id: str,
+        reason: str,
+        *,
+        organization: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> Accepted:
+        """Revoke the open offer, or an overdue acceptance, and ask the next candidate.
+
+        reason: see `place`.
+        """
+        return self._act(referral_id, "move-on", _act(reason, organization), idempotency_key)
 
     def withdraw_for(self, referral_id: str, organization_id: str, reason: str) -> Accepted:
         """Withdraw a referral for an organisation that cannot do it itself, as a coordinator.
@@ -46,3 +120,10 @@ class Coordination(Connected):
         url = self._at("routing", "coordination", referral_id, "withdraw")
         wanted = {"organization": organization_id, "reason": reason}
         return cast(Accepted, self._connection.post(url, wanted))
+
+    def _act(self, referral_id: str, act: str, body: Mapping[str, Any], key: str | None) -> Accepted:
+        return self._submit("coordination", referral_id, act, service="routing", body=body, key=key)
+
+
+def _act(reason: str, organization: str | None) -> dict[str, Any]:
+    return {"reason": reason, **({} if organization is None else {"organization": organization})}

@@ -24,6 +24,8 @@ RECIPIENTS: Mapping[str, tuple[str, ...]] = {
     facts.CasePaused.type: _BOTH,  # so that an acceptor whose key a thief replaced learns of it
     facts.PlacementRefused.type: (),
     facts.PlacementAnswered.type: (),
+    facts.InterventionRefused.type: (),
+    facts.InterventionApplied.type: _BOTH,
     facts.CoordinatorWithdrawalRefused.type: (),
     facts.CaseUnreadable.type: _SENDER,
     facts.NoteUnreadable.type: _CANDIDATE,  # `organization` is the note's author
@@ -53,6 +55,8 @@ COORDINATORS: Final = "coordinators"
 COORDINATED: Mapping[str, str | None] = {
     facts.PlacementRefused.type: None,
     facts.PlacementAnswered.type: None,
+    facts.InterventionRefused.type: None,
+    facts.InterventionApplied.type: None,
     facts.CoordinatorWithdrawalRefused.type: None,
     facts.ReferralUnplaced.type: None,
     facts.ReferralOverdue.type: None,

@@ -5,26 +5,31 @@ from __future__ import annotations
 from runtime.storage.sql_statement import SqlStatement
 
 _VIEWED = (
-    "SELECT id, sender, status, acceptor, outcome, facts, correlation_id, submitted_at, updated_at, due_at"
-    " FROM referrals WHERE id = ANY (?) ORDER BY id"
+    "SELECT id, sender, status, acceptor, outcome, facts, correlation_id, submitted_at, updated_at, due_at,"
+    " overdue_since FROM referrals WHERE id = ANY (?) ORDER BY id"
 )
 VIEW = SqlStatement(_VIEWED)
 LOAD = SqlStatement(_VIEWED, postgresql="FOR UPDATE")
 OFFERS_OF = SqlStatement(
     "SELECT id, referral_id, organization, service, rank, state, opened_at, deadline, closed_at, reason,"
-    " placed_by FROM offers WHERE referral_id = ANY (?) ORDER BY id"
+    " placed_by, nudged_at FROM offers WHERE referral_id = ANY (?) ORDER BY id"
 )
 NEW_REFERRAL = SqlStatement(
     "INSERT INTO referrals (id, sender, facts, correlation_id, submitted_at,"
-    " status, acceptor, outcome, updated_at, due_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " status, acceptor, outcome, updated_at, due_at, overdue_since, priority)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 CHANGED_REFERRAL = SqlStatement(
-    "UPDATE referrals SET status = ?, acceptor = ?, outcome = ?, updated_at = ?, due_at = ? WHERE id = ?"
+    "UPDATE referrals SET status = ?, acceptor = ?, outcome = ?, updated_at = ?, due_at = ?,"
+    " overdue_since = ?, priority = ? WHERE id = ?"
 )
 NEW_OFFER = SqlStatement(
     "INSERT INTO offers (id, referral_id, organization, service, rank, state,"
-    " opened_at, deadline, closed_at, reason, placed_by) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " opened_at, deadline, closed_at, reason, placed_by, nudged_at)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
+# A coordinator's act on an offer that stays in its state.
+CHANGED_OFFER = SqlStatement("UPDATE offers SET deadline = ?, nudged_at = ? WHERE id = ? AND state = ?")
 CLOSE_OFFERS = SqlStatement(
     "UPDATE offers SET state = ?, closed_at = ?, reason = ? WHERE id = ANY (?) AND state = ?"
 )

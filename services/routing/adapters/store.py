@@ -18,6 +18,7 @@ from contracts.referral import ReferralFacts
 from runtime.storage.columns import microseconds, moment_of
 from services.routing.adapters import demand, statements
 from services.routing.adapters.pages import UNDER_WAY, page_of
+from services.routing.adapters.queues import queue_page
 from services.routing.adapters.tables import (
     DECISIONS,
     OBSERVATIONS,
@@ -25,6 +26,12 @@ from services.routing.adapters.tables import (
     REFERRALS,
     SUSPENDED_ACCEPTORS,
     TIMELINE,
+)
+from services.routing.domain.coordination_queue import (
+    QueueFilter,
+    QueueKind,
+    QueuePosition,
+    priority_of,
 )
 from services.routing.domain.observation import Observation
 from services.routing.domain.offer import Offer
@@ -136,6 +143,21 @@ class SqlReferralStore:
         found = self.view(transaction, ids)
         return [found[referral_id] for referral_id in ids]
 
+    def coordination_page(
+        self,
+        transaction: Connection,
+        kind: QueueKind,
+        now: dt.datetime,
+        wanted: QueueFilter,
+        *,
+        after: QueuePosition | None,
+        limit: int,
+    ) -> list[Referral]:
+        """See `ports.ReferralStore`."""
+        ids = list(transaction.execute(queue_page(kind, now, wanted, after=after, limit=limit)).scalars())
+        found = self.view(transaction, ids)
+        return [found[referral_id] for referral_id in ids]
+
     def offer_parties(self, transaction: Connection, offer_id: str) -> tuple[str, str] | None:
         """See `ports.ReferralStore`."""
         wanted = select(OFFERS.c.referral_id, OFFERS.c.organization).where(OFFERS.c.id == offer_id)
@@ -217,7 +239,19 @@ def _save_offers(transaction: Connection, changes: Changes) -> None:
     )
     closed: dict[tuple[OfferState, OfferState, dt.datetime | None, str | None], list[str]] = defaultdict(list)
     for offer in offers:
-        if offer.id in known and offer is not (before := known[offer.id]):
+        if offer.id not in known or offer is (before := known[offer.id]):
+            continue
+        if offer.state is before.state:
+            changed = statements.CHANGED_OFFER.run(
+                transaction,
+                microseconds(offer.deadline),
+                _moment(offer.nudged_at),
+                offer.id,
+                before.state.value,
+            )
+            if changed.rowcount != 1:
+                raise Unavailable("Another process closed the offer at the same time.")
+        else:
             closed[before.state, offer.state, offer.closed_at, offer.reason].append(offer.id)
     # Compare and swap: an offer leaves a state once, even under concurrency. One statement for each kind of
     # closing (few per batch), because no driver counts the rows of an executemany.
@@ -264,6 +298,8 @@ def _mutable(referral: Referral) -> tuple[Any, ...]:
         referral.outcome.value if referral.outcome else None,
         microseconds(referral.updated_at),
         _moment(referral.due_at),
+        _moment(referral.overdue_since),
+        priority_of(referral),
     )
 
 
@@ -280,6 +316,7 @@ def _offer_values(offer: Offer) -> tuple[Any, ...]:
         _moment(offer.closed_at),
         offer.reason,
         offer.placed_by,
+        _moment(offer.nudged_at),
     )
 
 
@@ -311,6 +348,7 @@ def _referral(
     submitted_at: int,
     updated_at: int,
     due_at: int | None,
+    overdue_since: int | None,
     *,
     offers: tuple[Offer, ...],
     waits_for: frozenset[tuple[str, str]],
@@ -326,6 +364,7 @@ def _referral(
         acceptor=acceptor,
         outcome=Outcome(outcome) if outcome else None,
         due_at=_read_moment(due_at),
+        overdue_since=_read_moment(overdue_since),
         offers=offers,
         waits_for=waits_for,
     )
@@ -343,6 +382,7 @@ def _offer(
     closed_at: int | None,
     reason: str | None,
     placed_by: str | None,
+    nudged_at: int | None,
 ) -> Offer:
     return Offer(
         id=id_,
@@ -356,4 +396,5 @@ def _offer(
         closed_at=_read_moment(closed_at),
         reason=reason,
         placed_by=placed_by,
+        nudged_at=_read_moment(nudged_at),
     )

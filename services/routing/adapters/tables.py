@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Index, Integer, LargeBinary, MetaData, String, Table, text
+from sqlalchemy import Column, Index, Integer, LargeBinary, MetaData, SmallInteger, String, Table, text
 
 from runtime.messaging.tables import messaging_tables, replica_table
 from runtime.storage.columns import Instant, Json, RowNumber
@@ -11,6 +11,7 @@ METADATA = MetaData()
 MESSAGING = messaging_tables(METADATA)
 REPLICA = replica_table(METADATA)
 
+_QUEUE_ORDER = ("priority", "submitted_at", "id")
 _HELD = text("status IN ('accepted', 'in_progress', 'on_hold')")
 
 REFERRALS = Table(
@@ -26,6 +27,10 @@ REFERRALS = Table(
     Column("submitted_at", Instant, nullable=False),
     Column("updated_at", Instant, nullable=False),
     Column("due_at", Instant),
+    # Since when the acceptor's report has been overdue.
+    Column("overdue_since", Instant),
+    # The rank of the urgency, 0 for an emergency; null for a closed referral.
+    Column("priority", SmallInteger),
     Index("referrals_sender", "sender", "id"),
     Index("referrals_status", "status", "id"),
     # A partial index of referrals with a deadline stays small as the table grows.
@@ -37,6 +42,26 @@ REFERRALS = Table(
     ),
     # For the accepted referrals of a suspended organisation.
     Index("referrals_held", "acceptor", sqlite_where=_HELD, postgresql_where=_HELD),
+    # The coordinators' queues: `queues.py`.
+    Index(
+        "referrals_queue",
+        "status",
+        *_QUEUE_ORDER,
+        sqlite_where=text("priority IS NOT NULL"),
+        postgresql_where=text("priority IS NOT NULL"),
+    ),
+    Index(
+        "referrals_overdue",
+        *_QUEUE_ORDER,
+        sqlite_where=text("overdue_since IS NOT NULL"),
+        postgresql_where=text("overdue_since IS NOT NULL"),
+    ),
+    Index(
+        "referrals_emergencies",
+        *_QUEUE_ORDER,
+        sqlite_where=text("priority = 0"),
+        postgresql_where=text("priority = 0"),
+    ),
 )
 
 OFFERS = Table(
@@ -54,6 +79,8 @@ OFFERS = Table(
     Column("reason", String(50)),
     # The coordinator who placed the referral, if one did.
     Column("placed_by", String(100)),
+    # When a coordinator last reminded the organisation.
+    Column("nudged_at", Instant),
     Index("offers_referral", "referral_id", "id"),
     Index("offers_organization", "organization", "referral_id"),
     Index(

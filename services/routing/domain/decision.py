@@ -25,6 +25,7 @@ class Trigger(StrEnum):
     expired = "expired"
     organization_suspended = "organization_suspended"
     placed_by_coordinator = "placed_by_coordinator"
+    moved_on_by_coordinator = "moved_on_by_coordinator"
     place_may_be_free = "place_may_be_free"
 
 
@@ -136,14 +137,16 @@ def decide(
     trigger: Trigger,
     *,
     placed_with: str | None = None,
+    only: str | None = None,
 ) -> Decision:
     """Rank all candidates for a referral.
 
     The candidates are the services that meet the principal need in the region. For a referral to a named
-    organisation and for a placement they are all services of that organisation.
+    organisation and for a placement they are all services of that organisation. only: consider this
+    organisation's services instead, under the rules of a search.
     """
     overridable = rules.COORDINATOR_MAY_OVERRIDE if placed_with else frozenset()
-    named = placed_with or given.facts.to
+    named = placed_with or only or given.facts.to
     offered_services = (
         given.directory.offered_services_of(named)
         if named

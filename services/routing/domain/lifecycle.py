@@ -21,6 +21,8 @@ from contracts.facts import (
     CoordinatorWithdrawalRefused,
     CoordinatorWithdrawalSubmitted,
     Fact,
+    InterventionRefused,
+    InterventionSubmitted,
     NoteUnreadable,
     OutcomeSubmitted,
     PlacementRefused,
@@ -38,6 +40,7 @@ from contracts.facts import (
 )
 from services.routing.domain.decision import Trigger
 from services.routing.domain.ending import fail, withdraw, withdraw_for
+from services.routing.domain.intervention import intervene
 from services.routing.domain.offer import OfferEvent, refuse_if_late
 from services.routing.domain.offer_closing import NO_ANSWER, ClosedOffer, close_offer
 from services.routing.domain.open_offers import ask_next, place, revoke_open
@@ -87,6 +90,8 @@ def apply(referral: Referral | None, event: Event[Fact], context: TransitionCont
                 return withdraw(referral, CONSENT_REVOKED, context)
             case PlacementSubmitted():
                 return place(referral, submission, context)
+            case InterventionSubmitted():
+                return intervene(referral, submission, context)
             case CoordinatorWithdrawalSubmitted():
                 return withdraw_for(referral, submission, context)
             case UnreadableSubmitted(content=SealedContent.case):
@@ -127,7 +132,9 @@ def remind(referral: Referral, context: TransitionContext) -> Transition:
     )
     on_hold = referral.status is ReferralStatus.on_hold
     due_at = context.policy.progress_due(referral.facts.urgency, context.now, on_hold=on_hold)
-    return Transition(referral=replace(referral, due_at=due_at, updated_at=context.now), facts=(fact,))
+    since = referral.due_at if referral.overdue_since is None else referral.overdue_since
+    after = replace(referral, due_at=due_at, overdue_since=since, updated_at=context.now)
+    return Transition(referral=after, facts=(fact,))
 
 
 def _submit(
@@ -189,6 +196,7 @@ def _accept(referral: Referral, closed: ClosedOffer, acceptor: str, context: Tra
         status=status,
         acceptor=acceptor,
         due_at=context.policy.progress_due(referral.facts.urgency, context.now),
+        overdue_since=None,
     )
     return Transition(referral=after, facts=(*closed.facts, *revoked), observed=closed.observed)
 
@@ -201,6 +209,7 @@ def _progress(referral: Referral, submission: ProgressSubmitted, context: Transi
         referral,
         status=status,
         due_at=context.policy.progress_due(referral.facts.urgency, context.now, on_hold=on_hold),
+        overdue_since=None,
         updated_at=context.now,
     )
     fact = ReferralProgressed(
@@ -215,7 +224,8 @@ def _progress(referral: Referral, submission: ProgressSubmitted, context: Transi
 def _complete(referral: Referral, submission: OutcomeSubmitted, context: TransitionContext) -> Transition:
     _require_acceptor(referral, submission.organization)
     status = next_status(referral.status, ReferralEvent.complete)
-    after = replace(referral, status=status, outcome=submission.outcome, due_at=None, updated_at=context.now)
+    after = replace(referral, status=status, outcome=submission.outcome, updated_at=context.now)
+    after = replace(after, due_at=None, overdue_since=None)
     fact = ReferralCompleted(
         referral_id=referral.id,
         sender=referral.sender,
@@ -242,7 +252,7 @@ def _report_case(
         reason=submission.reason,
         replace_by=replace_by,
     )
-    after = replace(referral, due_at=replace_by, updated_at=context.now)
+    after = replace(referral, due_at=replace_by, overdue_since=None, updated_at=context.now)
     return Transition(referral=after, facts=(fact,))
 
 
@@ -275,7 +285,7 @@ def _replace_case(
     if referral.is_closed or (submission.organization, submission.to) != parties:
         return Transition(referral=referral)
     due_at = context.policy.progress_due(referral.facts.urgency, context.now)
-    return Transition(referral=replace(referral, due_at=due_at, updated_at=context.now))
+    return Transition(referral=replace(referral, due_at=due_at, overdue_since=None, updated_at=context.now))
 
 
 def _require(holds: bool, detail: str) -> None:
@@ -312,6 +322,15 @@ def _refusal(submission: Fact, submission_id: str, refused: Refused) -> Fact:
                 referral_id=submission.referral_id,
                 organization=submission.organization,
                 coordinator=submission.coordinator,
+                submission_id=submission_id,
+                problem=refused.problem(),
+            )
+        case InterventionSubmitted():
+            return InterventionRefused(
+                referral_id=submission.referral_id,
+                organization=submission.organization,
+                coordinator=submission.coordinator,
+                act=submission.act,
                 submission_id=submission_id,
                 problem=refused.problem(),
             )

@@ -50,7 +50,8 @@ class Offer:
     """One organisation's offer for a referral.
 
     rank: the candidate's rank in its decision, from 1. reason: why the offer was not accepted. placed_by: the
-    coordinator who placed the referral, None if routing opened the offer.
+    coordinator who placed the referral, None if routing opened the offer. nudged_at: when a coordinator last
+    reminded the organisation.
     """
 
     id: str
@@ -64,6 +65,11 @@ class Offer:
     closed_at: dt.datetime | None = None
     reason: str | None = None
     placed_by: str | None = None
+    nudged_at: dt.datetime | None = None
+
+    def is_half_over(self, now: dt.datetime) -> bool:
+        """Whether half of the answer time has passed."""
+        return now - self.opened_at >= self.deadline - now
 
     @property
     def is_open(self) -> bool:

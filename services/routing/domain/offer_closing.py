@@ -22,6 +22,9 @@ from services.routing.domain.referral import Referral
 
 NO_ANSWER = "no_answer"
 ORGANIZATION_SUSPENDED = "organization_suspended"
+# A coordinator asks other organisations.
+MOVED_ON = "moved_on"
+REPORT_OVERDUE = "report_overdue"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,12 +67,14 @@ def _with_offer(referral: Referral, closed: Offer, now: dt.datetime) -> Referral
 
 def _fact(referral: Referral, closed: Offer, event: OfferEvent, coordinator: str | None) -> Fact:
     if coordinator is not None:
+        assert closed.reason is not None
         return AcceptanceRevoked(
             referral_id=referral.id,
             offer_id=closed.id,
             organization=closed.organization,
             sender=referral.sender,
             coordinator=coordinator,
+            reason=closed.reason,
         )
     if event is OfferEvent.accept:
         return OfferAccepted(

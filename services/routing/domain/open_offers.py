@@ -17,7 +17,13 @@ from contracts.facts import (
 from services.routing.domain.decision import Decision, Trigger
 from services.routing.domain.observation import Observation
 from services.routing.domain.offer import Offer, OfferEvent
-from services.routing.domain.offer_closing import ORGANIZATION_SUSPENDED, ClosedOffer, close_offer
+from services.routing.domain.offer_closing import (
+    MOVED_ON,
+    ORGANIZATION_SUSPENDED,
+    REPORT_OVERDUE,
+    ClosedOffer,
+    close_offer,
+)
 from services.routing.domain.referral import Referral, ReferralEvent, next_status
 from services.routing.domain.rules import COORDINATOR_MAY_OVERRIDE
 from services.routing.domain.transition import Transition, TransitionContext
@@ -26,11 +32,12 @@ from services.routing.domain.transition import Transition, TransitionContext
 def place(referral: Referral, placement: PlacementSubmitted, context: TransitionContext) -> Transition:
     """Offer a referral to the organisation that a coordinator chose. Raises Refused.
 
-    The referral is unplaced, or its acceptor is suspended: then the acceptance is revoked.
+    The referral is unplaced, or has open offers, or its acceptor is suspended or overdue. The open offers or
+    the acceptance are revoked.
     """
     revoked = ClosedOffer(referral=referral, facts=())
     if referral.status is not ReferralStatus.unplaced:
-        revoked = _revoke_acceptance(referral, placement.coordinator, context)
+        revoked = _revoked_for(referral, placement, context)
     decision = context.decide(revoked.referral, Trigger.placed_by_coordinator, placement.organization)
     if not decision.ranked:
         raise Refused("conflict", _why_not(decision))
@@ -40,12 +47,34 @@ def place(referral: Referral, placement: PlacementSubmitted, context: Transition
     )
 
 
-def _revoke_acceptance(referral: Referral, coordinator: str, context: TransitionContext) -> ClosedOffer:
+def _revoked_for(
+    referral: Referral, placement: PlacementSubmitted, context: TransitionContext
+) -> ClosedOffer:
+    if not referral.open_offers:
+        revoked = revoke_acceptance(referral, placement.coordinator, context)
+        if placement.reason is None and context.in_good_standing(referral.acceptor or ""):
+            raise Refused("invalid-submission", "A reason is required: the acceptance is revoked.")
+        return revoked
+    if any(offer.organization == placement.organization for offer in referral.open_offers):
+        raise Refused("conflict", "The organisation already has an open offer of this referral.")
+    if placement.reason is None:
+        raise Refused("invalid-submission", "A reason is required: the referral's open offers are revoked.")
+    after, facts = revoke_open(referral, MOVED_ON, context.now)
+    return ClosedOffer(referral=after, facts=facts)
+
+
+def revoke_acceptance(referral: Referral, coordinator: str, context: TransitionContext) -> ClosedOffer:
+    """Revoke the acceptance of a suspended or overdue acceptor; the referral is unplaced then.
+
+    Raises Refused `not-in-this-state` for any other referral.
+    """
     acceptor = referral.acceptor
-    if acceptor is None or referral.is_closed or context.in_good_standing(acceptor):
+    is_suspended = acceptor is not None and not context.in_good_standing(acceptor)
+    if acceptor is None or referral.is_closed or not (is_suspended or referral.overdue_since is not None):
         raise Refused(
             "not-in-this-state",
-            "A coordinator can place only an unplaced referral, or one whose acceptor is suspended.",
+            "A coordinator can move a referral only if it is unplaced or has an open offer, or if its "
+            "acceptor is suspended or has missed a report.",
         )
     (accepted,) = [offer for offer in referral.offers if offer.state is OfferState.accepted]
     revoked = close_offer(
@@ -53,7 +82,7 @@ def _revoke_acceptance(referral: Referral, coordinator: str, context: Transition
         accepted,
         OfferEvent.revoke,
         context.now,
-        reason=ORGANIZATION_SUSPENDED,
+        reason=ORGANIZATION_SUSPENDED if is_suspended else REPORT_OVERDUE,
         coordinator=coordinator,
     )
     after = replace(
@@ -61,6 +90,7 @@ def _revoke_acceptance(referral: Referral, coordinator: str, context: Transition
         status=next_status(referral.status, ReferralEvent.revoke),
         acceptor=None,
         due_at=None,
+        overdue_since=None,
     )
     return replace(revoked, referral=after)
 
@@ -90,8 +120,9 @@ def ask_next(
     decision = context.decide(referral, trigger)
     after, opened = _open_offers(referral, decision, wanted, context)
     if not after.open_offers:
-        status = next_status(after.status, ReferralEvent.exhaust)
-        after = replace(after, status=status, updated_at=context.now, waits_for=decision.lack_only_a_place)
+        if after.status is not ReferralStatus.unplaced:  # as after a revoked acceptance
+            after = replace(after, status=next_status(after.status, ReferralEvent.exhaust))
+        after = replace(after, updated_at=context.now, waits_for=decision.lack_only_a_place)
         opened = (
             ReferralUnplaced(
                 referral_id=referral.id,

@@ -71,6 +71,11 @@ class RoutingPolicy:
     offers_per_sender: OffersPerSender = field(default_factory=OffersPerSender)
     weights: Weights = field(default_factory=Weights)
     fairness: Fairness = field(default_factory=Fairness)
+    # The most reminders by coordinators to one organisation about one referral in an answer time.
+    reminders: Annotated[int, Range(min=1, max=1000)] = 4
+    # The most that a coordinator may extend: an offer to this many answer times since it opened, a report to
+    # this many progress times from now.
+    extension: Annotated[int, Range(min=1, max=100)] = 2
     # The longest time that an offer stays open past its deadline while older messages are being read.
     backlog: Seconds = 900
 
@@ -90,6 +95,18 @@ class RoutingPolicy:
     def progress_due(self, urgency: Urgency, now: dt.datetime, *, on_hold: bool = False) -> dt.datetime:
         """Return when the acceptor's next report becomes overdue."""
         return now + dt.timedelta(seconds=self.deadlines(urgency).next_report(on_hold=on_hold))
+
+    def reminder_interval(self, urgency: Urgency) -> dt.timedelta:
+        """Return the shortest time between two reminders of an organisation about one referral."""
+        return dt.timedelta(seconds=self.deadlines(urgency).answer) / self.reminders
+
+    def longest_answer(self, urgency: Urgency) -> dt.timedelta:
+        """Return the longest time from an offer's opening to an extended deadline."""
+        return self.extension * dt.timedelta(seconds=self.deadlines(urgency).answer)
+
+    def longest_report(self, urgency: Urgency, *, on_hold: bool) -> dt.timedelta:
+        """Return the longest time from now to an extended report."""
+        return self.extension * dt.timedelta(seconds=self.deadlines(urgency).next_report(on_hold=on_hold))
 
     def wait_for_backlog(self) -> dt.timedelta:
         """Return how long a backlog may delay the expiry of an offer."""

@@ -86,8 +86,9 @@ REFERRAL_TRANSITIONS: Mapping[ReferralStatus, Mapping[ReferralEvent, ReferralSta
 class Referral:
     """A referral as routing stores it. It holds no personal data.
 
-    due_at: when a missing progress report becomes overdue, None without an acceptor. correlation_id: the id
-    of the message that submitted the referral. waits_for: (organisation, service) of the candidates that
+    due_at: when a missing progress report becomes overdue, None without an acceptor. overdue_since: when the
+    report became overdue, None if it is not. correlation_id: the id of the message that submitted the
+    referral. waits_for: (organisation, service) of the candidates that
     lacked only a place when the referral became unplaced.
     """
 
@@ -101,6 +102,7 @@ class Referral:
     acceptor: str | None = None
     outcome: Outcome | None = None
     due_at: dt.datetime | None = None
+    overdue_since: dt.datetime | None = None
     offers: tuple[Offer, ...] = ()
     waits_for: frozenset[tuple[str, str]] = frozenset()
 

@@ -7,9 +7,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from sqlalchemy import Connection
 
+from contracts.codes import InterventionReason
 from contracts.envelope import Event
 from contracts.errors import Refused
-from contracts.facts import CoordinatorWithdrawalSubmitted, Fact, PlacementSubmitted
+from contracts.facts import (
+    CoordinatorWithdrawalSubmitted,
+    Fact,
+    InterventionSubmitted,
+    PlacementSubmitted,
+)
 from runtime.identifiers import new_id
 from runtime.messaging.outbox.outbox import Outbox, outgoing
 from runtime.messaging.ports import Outgoing
@@ -19,6 +25,7 @@ from services.routing.domain import lifecycle
 from services.routing.domain.decision import Decision, Trigger, decide
 from services.routing.domain.disclosure import disclosure_class
 from services.routing.domain.ending import withdraw_for
+from services.routing.domain.intervention import intervene
 from services.routing.domain.observation import Observation
 from services.routing.domain.open_offers import place
 from services.routing.domain.policy import RoutingPolicy
@@ -178,11 +185,12 @@ class RoutingCommands:
         coordinator: str,
         now: dt.datetime,
         *,
+        reason: InterventionReason | None = None,
         key: str | None = None,
     ) -> str:
         """Submit a coordinator's placement; return its id. See `CoordinatorSubmissions.submit`."""
         placement = PlacementSubmitted(
-            referral_id=referral_id, organization=organization, coordinator=coordinator
+            referral_id=referral_id, organization=organization, coordinator=coordinator, reason=reason
         )
 
         def attempt(referral: Referral) -> None:
@@ -191,6 +199,14 @@ class RoutingCommands:
             place(referral, placement, self._context(now, {}))
 
         return self._coordinators.submit(placement, now, key, attempt)
+
+    def submit_intervention(
+        self, intervention: InterventionSubmitted, now: dt.datetime, *, key: str | None = None
+    ) -> str:
+        """Submit a coordinator's act; return its id. See `CoordinatorSubmissions.submit`."""
+        return self._coordinators.submit(
+            intervention, now, key, lambda referral: intervene(referral, intervention, self._context(now, {}))
+        )
 
     def submit_withdrawal(
         self,
@@ -213,6 +229,12 @@ class RoutingCommands:
             withdrawal, now, key, lambda referral: withdraw_for(referral, withdrawal, self._context(now, {}))
         )
 
+    def consider(self, referral: Referral, now: dt.datetime, organization: str | None) -> Decision:
+        """Return the decision that a search would make now, or that about one organisation; store nothing."""
+        policy = self._policy()
+        given = self._circumstances(referral, now, {}, policy)
+        return decide(new_id(), given, policy, Trigger.submitted, only=organization)
+
     def _finish(self, transaction: Connection, batch: ReferralBatch) -> list[Outgoing]:
         # Before the write: the timer or a retry may decide while it is under way.
         self._network.observe(transaction, batch.observed)
@@ -229,28 +251,7 @@ class RoutingCommands:
         policy = self._policy()
 
         def decide_now(referral: Referral, trigger: Trigger, placed_with: str | None = None) -> Decision:
-            # Several rules and scores ask for each candidate's; it cannot change during a decision.
-            known: dict[str, Observation] = {}
-
-            def observed(organization: str) -> Observation:
-                if (seen := known.get(organization)) is None:
-                    seen = self._network.observed(organization)
-                    if (change := so_far.get(organization)) is not None:
-                        seen = seen.plus(change)
-                    known[organization] = seen
-                return seen
-
-            given = Circumstances(
-                referral_id=referral.id,
-                sender=referral.sender,
-                facts=referral.facts,
-                disclosure=disclosure_class(referral.facts),
-                asked=frozenset(offer.organization for offer in referral.offers),
-                directory=self._network.directory,
-                observed=observed,
-                now=now,
-                offers_per_sender=policy.offers_per_sender,
-            )
+            given = self._circumstances(referral, now, so_far, policy)
             return decide(new_id(), given, policy, trigger, placed_with=placed_with)
 
         return TransitionContext(
@@ -260,6 +261,36 @@ class RoutingCommands:
             decide=decide_now,
             in_good_standing=self._network.directory.in_good_standing,
             can_submit=self._can_submit,
+        )
+
+    def _circumstances(
+        self,
+        referral: Referral,
+        now: dt.datetime,
+        so_far: Mapping[str, Observation],
+        policy: RoutingPolicy,
+    ) -> Circumstances:
+        # Several rules and scores ask for each candidate's; it cannot change during a decision.
+        known: dict[str, Observation] = {}
+
+        def observed(organization: str) -> Observation:
+            if (seen := known.get(organization)) is None:
+                seen = self._network.observed(organization)
+                if (change := so_far.get(organization)) is not None:
+                    seen = seen.plus(change)
+                known[organization] = seen
+            return seen
+
+        return Circumstances(
+            referral_id=referral.id,
+            sender=referral.sender,
+            facts=referral.facts,
+            disclosure=disclosure_class(referral.facts),
+            asked=frozenset(offer.organization for offer in referral.offers),
+            directory=self._network.directory,
+            observed=observed,
+            now=now,
+            offers_per_sender=policy.offers_per_sender,
         )
 
     def _can_submit(self, organization: str) -> bool:

@@ -15,6 +15,8 @@ from contracts.facts import (
     CoordinatorWithdrawalRefused,
     CoordinatorWithdrawalSubmitted,
     Fact,
+    InterventionRefused,
+    InterventionSubmitted,
     PlacementRefused,
     PlacementSubmitted,
 )
@@ -26,7 +28,7 @@ from services.routing.domain.referral import Referral
 from services.routing.domain.timeline import entry_of
 from services.routing.ports import Changes, PlacementKeys, ReferralStore
 
-Submission = PlacementSubmitted | CoordinatorWithdrawalSubmitted
+Submission = PlacementSubmitted | CoordinatorWithdrawalSubmitted | InterventionSubmitted
 
 
 class CoordinatorSubmissions:
@@ -121,6 +123,15 @@ class CoordinatorSubmissions:
 
 
 def _refused(submission: Submission, submission_id: str, refused: Refused) -> Fact:
+    if isinstance(submission, InterventionSubmitted):
+        return InterventionRefused(
+            referral_id=submission.referral_id,
+            organization=submission.organization,
+            coordinator=submission.coordinator,
+            act=submission.act,
+            submission_id=submission_id,
+            problem=refused.problem(),
+        )
     kind = PlacementRefused if isinstance(submission, PlacementSubmitted) else CoordinatorWithdrawalRefused
     return kind(
         referral_id=submission.referral_id,

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "b7d2c95e1f46"
-down_revision = "f903f2843a6c"
+down_revision = "b7d20c58e4a1"
 branch_labels = None
 depends_on = None
 

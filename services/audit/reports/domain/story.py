@@ -138,8 +138,9 @@ def _sentence(entry: StoryEntry, words: Words, *, number: str) -> str:
     fact = entry.type.removeprefix("kopuro.").rpartition(".")[0] or entry.type
     if entry.data is None:
         return words.phrases["erased"].format_map({"fact": clean(fact)})
-    answer = entry.data.get("answer")
-    phrase = words.phrases.get(f"{fact}.{answer}") or words.phrases.get(fact) or words.phrases["unknown"]
+    variants = (entry.data.get(name) for name in ("answer", "act", "reason"))
+    found = (words.phrases.get(f"{fact}.{variant}") for variant in variants if isinstance(variant, str))
+    phrase = next(filter(None, found), None) or words.phrases.get(fact) or words.phrases["unknown"]
     values = {name: _value(name, value, words, inside=True) for name, value in entry.data.items()}
     message = clean(str(entry.data.get("message_type", ""))).removeprefix("kopuro.").rpartition(".")[0]
     known = {**values, "fact": clean(fact), "message": message or NOTHING, "number": number}

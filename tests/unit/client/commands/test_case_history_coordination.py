@@ -115,8 +115,10 @@ def test_coordinator_lists_and_places_unplaced_referrals(hub: FakeHub, run: Run)
         "09:00:00Z",
         "no_candidate",
     ]
-    assert run("coordination", "place", "r1", "kz.almaty-shelter", "--as", "coordinator").out == "s1\n"
-    keyed = ("--idempotency-key", "k1", "--as", "coordinator")
+    assert (
+        run("coordination", "place", "r1", "kz.almaty-shelter", "--yes", "--as", "coordinator").out == "s1\n"
+    )
+    keyed = ("--idempotency-key", "k1", "--yes", "--as", "coordinator")
     assert run("coordination", "place", "r1", "kz.almaty-shelter", *keyed).out == "s1\n"
     first, second = hub.requests_to("/routing/v1/coordination/r1/offer")
     assert first.headers["idempotency-key"] != second.headers["idempotency-key"] == "k1"

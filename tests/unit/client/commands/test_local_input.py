@@ -94,7 +94,7 @@ def test_credential_that_is_no_unicode_is_exit_2_with_its_source(
         ("mailbox", "ack", "m1", NOT_UTF_8),
         ("mailbox", "list", "--after", NOT_UTF_8),
         ("organization", "show", NOT_UTF_8),
-        ("coordination", "place", ID, NOT_UTF_8),
+        ("coordination", "place", ID, NOT_UTF_8, "--yes"),
         ("offer", "decline", ID, "--reason", "other", "--note", NOT_UTF_8),
     ],
     ids=lambda line: " ".join(line[:2]),

@@ -25,7 +25,9 @@ SAID = {
     ("offer", "decline", "o1", "--reason", "language"): "the mailbox gets a message only if it is refused",
     ("case", "unreadable", "r1"): "its sender is asked to send it again",
     ("case", "replace", "r1", "FILE"): "the mailbox gets a message only if it is refused",
-    ("coordination", "place", "r1", "kg.other"): RESULT,
+    ("coordination", "place", "r1", "kg.other", "--yes"): RESULT,
+    ("coordination", "nudge", "r1", "--reason", "no_answer", "--yes"): RESULT,
+    ("coordination", "move-on", "r1", "--reason", "no_answer", "--yes"): RESULT,
 }
 
 

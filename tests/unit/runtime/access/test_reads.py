@@ -44,6 +44,8 @@ OF_PERSONS = {
     "/v1/referrals/<id>": Reads.recorded,
     "/v1/referrals/<id>/decision": Reads.recorded,
     "/v1/coordination/unplaced": Reads.recorded,
+    "/v1/coordination/queue": Reads.recorded,
+    "/v1/coordination/<id>/candidates": Reads.recorded,
     "/v1/mailbox": Reads.recorded,
     "/v1/case/<referral_id>": Reads.by_handler,
     "/v1/history": Reads.by_handler,

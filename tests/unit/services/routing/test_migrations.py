@@ -5,14 +5,16 @@ from collections.abc import Iterator
 import pytest
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
+from sqlalchemy import select
 
-from contracts.codes import Answer, CapacityStatus, Outcome
+from contracts.codes import Answer, CapacityStatus, Outcome, Urgency
 from contracts.envelope import Event
 from contracts.facts import AnswerSubmitted, Fact, OfferOpened, OutcomeSubmitted
 from contracts.organization import Capacity
 from runtime.identifiers import new_id
 from runtime.storage.migrate import differences
-from services.routing.migrations import asked, service_loads
+from services.routing.adapters.tables import REFERRALS
+from services.routing.migrations import asked, coordination, service_loads
 from tests.unit.services.routing.samples import HOUR, NOW, SENDER, organization, service
 from tests.unit.services.routing.workbench import Workbench, event, opened, submitted, workbench
 
@@ -102,3 +104,20 @@ def test_migration_divides_rows_of_the_old_shape_by_service(divided: Workbench) 
     assert divided.observations() == before
     assert before["ru.house"].last_asked == NOW
     assert differences("services.routing", divided.database) == []
+
+
+def test_migration_ranks_open_referrals_by_urgency(busy: Workbench) -> None:
+    busy.take(submitted(new_id(), urgency=Urgency.emergency), submitted(new_id(), urgency=Urgency.urgent))
+    withdrawn = new_id()
+    busy.take(submitted(withdrawn))
+    with busy.database.write() as connection:
+        closed = REFERRALS.update().where(REFERRALS.c.id == withdrawn)
+        connection.execute(closed.values(status="withdrawn", priority=None))
+        before = connection.execute(select(REFERRALS.c.id, REFERRALS.c.priority)).all()
+        with Operations.context(MigrationContext.configure(connection)):
+            coordination.downgrade()
+            coordination.upgrade()
+        after = connection.execute(select(REFERRALS.c.id, REFERRALS.c.priority)).all()
+    assert {one.priority for one in before} == {0, 1, 2, None}
+    assert sorted(after) == sorted(before)
+    assert differences("services.routing", busy.database) == []

@@ -37,6 +37,7 @@ from services.routing.domain.fairness import Fairness
 from services.routing.domain.observation import Observation
 from services.routing.domain.policy import RoutingPolicy
 from services.routing.handlers.commands import RoutingCommands
+from services.routing.handlers.coordination_queries import CoordinationQueries
 from services.routing.handlers.queries import RoutingQueries
 from services.routing.live_directory import LiveDirectory
 from tests.support.events import message_of
@@ -71,6 +72,9 @@ class Workbench:
             policy=lambda: self.policy(),
             source="/kg/routing",
             after_commit=self._wake,
+        )
+        self.coordination = CoordinationQueries(
+            database=self.database, store=self.store, consider=self.commands.consider
         )
         self.processor = BatchProcessor(
             ROUTING,

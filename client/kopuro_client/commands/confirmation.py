@@ -1,0 +1,30 @@
+"""The question before a command that affects other organisations."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from kopuro_client.commands.output import Output
+from kopuro_client.errors import InvalidArgumentError
+
+YES = Annotated[bool, typer.Option("--yes", help="Do not show what would be affected, and do not ask.")]
+
+
+def require_terminal() -> None:
+    """Raise InvalidArgumentError if nobody can be asked."""
+    if not sys.stdin.isatty():
+        raise InvalidArgumentError("cannot ask for confirmation without a terminal: add --yes")
+
+
+def confirm(out: Output, effects: list[str], question: str) -> None:
+    """Show the effects on stderr and ask. Ends the command if the answer is no."""
+    for effect in effects:
+        out.note(effect)
+    # Not `typer.confirm`: it writes a space to stdout, which belongs to the data.
+    print(f"kopuro: {question} [y/N]: ", end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        out.note("nothing was done")
+        raise typer.Exit(0)

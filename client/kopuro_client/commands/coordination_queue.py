@@ -1,0 +1,53 @@
+"""Queues of referrals that need a coordinator, as text that fits 80 columns."""
+
+from __future__ import annotations
+
+import datetime as dt
+import textwrap
+from collections.abc import Iterable
+from typing import Final
+
+from kopuro_client.commands.output import Output
+from kopuro_client.commands.printable import moment, one_line
+from kopuro_client.records import QueueItem
+
+KINDS: Final = ("emergency", "overdue", "silent", "unplaced")
+WIDTH: Final = 80
+
+# The hub's reason codes, as sentences.
+_REASONS: Final = {
+    "no_candidate": "no organisation could be asked",
+    "candidates_exhausted": "every candidate was asked",
+    "half_of_answer_time_passed": "no answer after half of the time",
+    "report_overdue": "the report is overdue",
+    "report_awaited": "a report is awaited",
+    "answer_awaited": "an answer is awaited",
+}
+
+
+def show_queue(out: Output, items: Iterable[QueueItem], now: dt.datetime) -> None:
+    """Print two or more lines for each item: the referral with its age, and why it is in the queue."""
+    for item in items:
+        age = waiting(item["since"], now)
+        out.text(f"{one_line(item['id'])}  {item['urgency']:<9}  {item['region']:<6}  waiting {age}")
+        for line in textwrap.wrap(_cause(item), WIDTH - 4):
+            out.text("    " + line)
+
+
+def waiting(since: str, now: dt.datetime) -> str:
+    """Return the time since a moment in its two largest units: `3 d 4 h`, `2 h 5 min`, `7 min`."""
+    minutes = max(0, int((now - dt.datetime.fromisoformat(since)).total_seconds() // 60))
+    days, hours = divmod(minutes // 60, 24)
+    if days:
+        return f"{days} d {hours} h"
+    return f"{hours} h {minutes % 60} min" if hours else f"{minutes} min"
+
+
+def _cause(item: QueueItem) -> str:
+    reason = _REASONS.get(item["reason"], item["reason"])
+    text = f"{', '.join(item['needs'])} from {item['sender']}: {reason}"
+    if item["waits_for"]:
+        text += f"; waits for {', '.join(item['waits_for'])}"
+    if item["deadline"] is not None:
+        text += f" until {moment(item['deadline'])}"
+    return one_line(text)

@@ -1,0 +1,137 @@
+"""The failed rules of a routing decision as sentences, in English, Russian and Kyrgyz."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from kopuro_client.commands.printable import printable
+from kopuro_client.records import Rule
+
+LANGUAGES: Final = ("en", "ru", "ky")
+
+# The hub's reason code of a failed rule -> its sentence in each of LANGUAGES.
+SENTENCES: Final[Mapping[str, tuple[str, str, str]]] = {
+    "inactive": (
+        "It is not active in the network.",
+        "Она не действует в сети.",
+        "Ал тармакта иштебейт.",
+    ),
+    "not_vetted": (
+        "The network has not vetted it, or has suspended it.",
+        "Сеть её не проверила или приостановила её участие.",
+        "Тармак аны текшере элек же катышуусун токтоткон.",
+    ),
+    "is_the_sender": (
+        "It sent the referral itself.",
+        "Она сама отправила направление.",
+        "Жолдомону ал өзү жөнөткөн.",
+    ),
+    "no_consent": (
+        "The person has not consented to a referral.",
+        "Человек не дал согласия на направление.",
+        "Адам жолдомого макулдук берген эмес.",
+    ),
+    "excluded_by_the_person": (
+        "The person excluded it, or its parent organisation.",
+        "Человек исключил её или её головную организацию.",
+        "Адам аны же анын башкы уюмун четтеткен.",
+    ),
+    "kind_not_opted_in": (
+        "The person has not agreed to organisations of its kind ({kind}).",
+        "Человек не дал согласия на организации такого вида ({kind}).",
+        "Адам мындай түрдөгү уюмдарга ({kind}) макулдук берген эмес.",
+    ),
+    "no_agreement": (
+        "No agreement lets the sender disclose this need to it: {needs}.",
+        "Нет соглашения, по которому отправитель может сообщить ей об этой потребности: {needs}.",
+        "Жөнөтүүчүгө бул муктаждыкты ага билдирүүгө уруксат берген макулдашуу жок: {needs}.",
+    ),
+    "no_sealing_key": (
+        "It has no sealing key, so no case can be sent to it.",
+        "У неё нет ключа запечатывания, поэтому дело ей отправить нельзя.",
+        "Анын мөөрлөө ачкычы жок, ошондуктан ага иш жөнөтүүгө болбойт.",
+    ),
+    "sealed_for_another": (
+        "The case is sealed for another organisation ({to}).",
+        "Дело запечатано для другой организации ({to}).",
+        "Иш башка уюм үчүн мөөрлөнгөн ({to}).",
+    ),
+    "need_not_offered": (
+        "Its service does not meet the need {need}.",
+        "Её услуга не отвечает потребности {need}.",
+        "Анын кызматы {need} муктаждыгына ылайык келбейт.",
+    ),
+    "service_not_approved": (
+        "The network has not approved its service for this sensitive need: {needs}.",
+        "Сеть не одобрила её услугу для этой деликатной потребности: {needs}.",
+        "Тармак анын кызматын бул купуя муктаждык үчүн бекиткен эмес: {needs}.",
+    ),
+    "out_of_area": (
+        "Its service does not cover the region {region}.",
+        "Её услуга не охватывает регион {region}.",
+        "Анын кызматы {region} аймагын камтыбайт.",
+    ),
+    "settlement_not_served": (
+        "Its service does not cover this kind of settlement ({settlement}).",
+        "Её услуга не охватывает такие населённые пункты ({settlement}).",
+        "Анын кызматы мындай калктуу конушту ({settlement}) камтыбайт.",
+    ),
+    "not_eligible": (
+        "The person does not meet the conditions of its service: {unmet}.",
+        "Человек не соответствует условиям её услуги: {unmet}.",
+        "Адам анын кызматынын шарттарына ылайык келбейт: {unmet}.",
+    ),
+    "no_common_language": (
+        "It speaks none of the person's languages and has no interpreter; it speaks {spoken}.",
+        "Она не говорит ни на одном из языков человека, переводчика нет; её языки: {spoken}.",
+        "Ал адамдын бир да тилинде сүйлөбөйт, котормочусу жок; анын тилдери: {spoken}.",
+    ),
+    "not_free": (
+        "Its service costs money ({cost}), which the person cannot pay.",
+        "Её услуга платная ({cost}), человек платить не может.",
+        "Анын кызматы акылуу ({cost}), адам төлөй албайт.",
+    ),
+    "no_capacity": (
+        "Its service has no capacity for this referral ({status}).",
+        "У её услуги нет возможности принять это направление ({status}).",
+        "Анын кызматынын бул жолдомону кабыл алууга мүмкүнчүлүгү жок ({status}).",
+    ),
+    "no_place": (
+        "All its places are taken: {accepted} of {maximum}.",
+        "Все её места заняты: {accepted} из {maximum}.",
+        "Анын бардык орундары ээленген: {maximum} ичинен {accepted}.",
+    ),
+    "share_used": (
+        "The sender has used its share of the places there: {offers} of {share}.",
+        "Отправитель исчерпал свою долю мест там: {offers} из {share}.",
+        "Жөнөтүүчү ал жердеги орундардын өз үлүшүн түгөткөн: {share} ичинен {offers}.",
+    ),
+    "not_always_open": (
+        "It is not open at all hours, as an emergency requires.",
+        "Она не работает круглосуточно, как того требует экстренный случай.",
+        "Ал күнү-түнү иштебейт, ал эми шашылыш учур муну талап кылат.",
+    ),
+    "storage_not_allowed": (
+        "The person does not allow the case to be stored in its country ({country}).",
+        "Человек не разрешил хранить дело в её стране ({country}).",
+        "Адам ишти анын өлкөсүндө ({country}) сактоого уруксат берген эмес.",
+    ),
+    "already_asked": (
+        "It has already been asked about this referral.",
+        "Ей уже предлагали это направление.",
+        "Ага бул жолдомо мурда сунушталган.",
+    ),
+}
+
+
+def sentence_of(rule: Rule, language: str = "en") -> str:
+    """Return why the rule failed; the rule and its code if the hub's reason is unknown here."""
+    detail = {name: printable(value) for name, value in rule["detail"].items()}
+    texts = SENTENCES.get(rule["reason"] or "")
+    if texts is not None:
+        try:
+            return texts[LANGUAGES.index(language)].format_map(detail)
+        except (KeyError, ValueError, IndexError, AttributeError):
+            pass  # another version's detail: the code still says it
+    return f"{rule['rule']}: {rule['reason']}" + (f" ({printable(rule['detail'])})" if detail else "")

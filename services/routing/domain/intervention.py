@@ -1,0 +1,147 @@
+"""Coordinators' acts on a referral that waits for an organisation: remind it, extend, ask others instead.
+
+The referral waits for the holders of its open offers, or for its acceptor.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import replace
+
+from contracts.codes import CoordinatorAct, OfferState, ReferralStatus
+from contracts.errors import Refused
+from contracts.facts import InterventionApplied, InterventionSubmitted
+from services.routing.domain.decision import Trigger
+from services.routing.domain.offer import Offer
+from services.routing.domain.offer_closing import MOVED_ON
+from services.routing.domain.open_offers import ask_next, revoke_acceptance, revoke_open
+from services.routing.domain.referral import Referral
+from services.routing.domain.transition import Transition, TransitionContext
+
+
+def intervene(
+    referral: Referral, submission: InterventionSubmitted, context: TransitionContext
+) -> Transition:
+    """Apply a coordinator's act. Raises Refused."""
+    offers = _awaited(referral, submission.organization)
+    match submission.act:
+        case CoordinatorAct.nudge:
+            return _nudge(referral, offers, submission, context)
+        case CoordinatorAct.extend:
+            return _extend(referral, offers, submission, context)
+        case CoordinatorAct.move_on:
+            return _move_on(referral, offers, submission, context)
+
+
+def _awaited(referral: Referral, organization: str | None) -> tuple[Offer, ...]:
+    """Return the open offers, or the accepted one, of the organisation; of all with None."""
+    if referral.is_closed:
+        raise Refused("not-in-this-state", f"The referral is {referral.status}.")
+    state = OfferState.open if referral.acceptor is None else OfferState.accepted
+    offers = tuple(offer for offer in referral.offers if offer.state is state)
+    if not offers:
+        raise Refused("not-in-this-state", "The referral waits for no organisation: place it.")
+    wanted = tuple(offer for offer in offers if organization in (None, offer.organization))
+    if not wanted:
+        raise Refused("conflict", "The referral does not wait for this organisation.")
+    return wanted
+
+
+def _nudge(
+    referral: Referral,
+    offers: tuple[Offer, ...],
+    submission: InterventionSubmitted,
+    context: TransitionContext,
+) -> Transition:
+    if referral.acceptor is not None and referral.overdue_since is None:
+        raise Refused("not-in-this-state", "The acceptor's report is not overdue.")
+    interval = context.policy.reminder_interval(referral.facts.urgency)
+    due = [offer for offer in offers if offer.nudged_at is None or context.now - offer.nudged_at >= interval]
+    if not due:
+        again = min(offer.nudged_at + interval for offer in offers if offer.nudged_at is not None)
+        raise Refused(
+            "conflict", f"A coordinator has just reminded the organisation. Next time: {_moment(again)}."
+        )
+    after = _with_offers(referral, [replace(offer, nudged_at=context.now) for offer in due], context)
+    return Transition(
+        referral=after,
+        facts=tuple(_applied(after, offer, submission, _deadline(after, offer)) for offer in due),
+    )
+
+
+def _extend(
+    referral: Referral,
+    offers: tuple[Offer, ...],
+    submission: InterventionSubmitted,
+    context: TransitionContext,
+) -> Transition:
+    until = submission.until
+    if until is None:
+        raise Refused("invalid-submission", "An extension requires the new deadline.")
+    policy, urgency = context.policy, referral.facts.urgency
+    if referral.acceptor is not None:
+        on_hold = referral.status is ReferralStatus.on_hold
+        latest = context.now + policy.longest_report(urgency, on_hold=on_hold)
+    else:
+        latest = min(offer.opened_at for offer in offers) + policy.longest_answer(urgency)
+    earliest = max(context.now, *(_deadline(referral, offer) or context.now for offer in offers))
+    # A report that is overdue has a new deadline already, at which the overdue report is repeated.
+    if referral.overdue_since is not None:
+        earliest = context.now
+    if not earliest < until <= latest:
+        raise Refused(
+            "invalid-submission",
+            f"The new deadline must be after {_moment(earliest)} and at the latest {_moment(latest)}.",
+        )
+    if referral.acceptor is not None:
+        after = replace(referral, due_at=until, overdue_since=None, updated_at=context.now)
+    else:
+        after = _with_offers(referral, [replace(offer, deadline=until) for offer in offers], context)
+    return Transition(
+        referral=after, facts=tuple(_applied(after, offer, submission, until) for offer in offers)
+    )
+
+
+def _move_on(
+    referral: Referral,
+    offers: tuple[Offer, ...],
+    submission: InterventionSubmitted,
+    context: TransitionContext,
+) -> Transition:
+    applied = tuple(_applied(referral, offer, submission, None) for offer in offers)
+    trigger = Trigger.moved_on_by_coordinator
+    if referral.acceptor is not None:
+        revoked = revoke_acceptance(referral, submission.coordinator, context)
+        return ask_next(
+            revoked.referral, trigger, context, (*applied, *revoked.facts), observed=revoked.observed
+        )
+    after, facts = revoke_open(referral, MOVED_ON, context.now, offers)
+    return ask_next(after, trigger, context, (*applied, *facts))
+
+
+def _with_offers(referral: Referral, changed: list[Offer], context: TransitionContext) -> Referral:
+    by_id = {offer.id: offer for offer in changed}
+    offers = tuple(by_id.get(offer.id, offer) for offer in referral.offers)
+    return replace(referral, offers=offers, updated_at=context.now)
+
+
+def _deadline(referral: Referral, offer: Offer) -> dt.datetime | None:
+    return offer.deadline if offer.is_open else referral.due_at
+
+
+def _applied(
+    referral: Referral, offer: Offer, submission: InterventionSubmitted, deadline: dt.datetime | None
+) -> InterventionApplied:
+    return InterventionApplied(
+        referral_id=referral.id,
+        sender=referral.sender,
+        organization=offer.organization,
+        coordinator=submission.coordinator,
+        act=submission.act,
+        reason=submission.reason,
+        deadline=deadline,
+    )
+
+
+def _moment(moment: dt.datetime) -> str:
+    return moment.astimezone(dt.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -1,0 +1,77 @@
+"""The coordinators' queries: their queues, and which organisations could take a referral now."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from typing import Any
+
+from contracts.errors import Refused
+from contracts.records import plain
+from runtime.storage.database import Database
+from services.routing.domain.coordination_queue import (
+    QueueFilter,
+    QueueKind,
+    QueuePosition,
+    position_in_queue,
+    queue_item,
+)
+from services.routing.domain.decision import Decision
+from services.routing.domain.referral import Referral
+from services.routing.domain.view import decision_view
+from services.routing.ports import ReferralStore
+
+
+class CoordinationQueries:
+    """Reads only. Every method raises DatabaseUnavailable."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        store: ReferralStore,
+        consider: Callable[[Referral, dt.datetime, str | None], Decision],
+    ) -> None:
+        """consider: the decision that a search, or one about an organisation, would make at a time."""
+        self._database = database
+        self._store = store
+        self._consider = consider
+
+    def queue(
+        self,
+        kind: QueueKind,
+        now: dt.datetime,
+        wanted: QueueFilter,
+        *,
+        after: QueuePosition | None,
+        limit: int,
+    ) -> tuple[list[dict[str, Any]], QueuePosition | None]:
+        """Return up to `limit` items of a queue, and the last one's position if more follow."""
+        with self._database.read() as transaction:
+            found = self._store.coordination_page(
+                transaction, kind, now, wanted, after=after, limit=limit + 1
+            )
+        page = found[:limit]
+        last = position_in_queue(page[-1]) if len(found) > limit else None
+        return [queue_item(referral, kind, now) for referral in page], last
+
+    def candidates(self, referral_id: str, organization: str | None, now: dt.datetime) -> dict[str, Any]:
+        """Return each candidate that a search would consider now, with the result of every rule.
+
+        organization: consider this organisation's services instead, also if no search would. Nothing is
+        stored. Raises Refused `not-found`.
+        """
+        with self._database.read() as transaction:
+            referral = self._store.view(transaction, [referral_id]).get(referral_id)
+        if referral is None:
+            raise Refused("not-found", "This referral does not exist.")
+        considered = decision_view(plain(self._consider(referral, now, organization)))
+        return {
+            "referral_id": referral_id,
+            "organization": organization,
+            "checked_at": now,
+            "policy_version": considered["policy_version"],
+            "directory_version": considered["directory_version"],
+            "candidates": considered["candidates"],
+            "nobody": considered["nobody"],
+        }

@@ -1,0 +1,237 @@
+"""`kopuro coordination` and `kopuro referral explain --why-not`: queues, candidates and acts."""
+
+from __future__ import annotations
+
+import datetime as dt
+import io
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kopuro_client.commands.coordination_queue import waiting
+from kopuro_client.commands.rule_sentences import LANGUAGES, SENTENCES, sentence_of
+from tests.unit.client.commands.conftest import Run
+from tests.unit.client.fake_hub import FakeHub, json_response
+
+ID = "0199a0de-0000-7000-8000-000000000001"
+RULES = Path(__file__).parents[4] / "services" / "routing" / "domain" / "rules.py"
+ITEM: dict[str, Any] = {
+    "id": ID,
+    "status": "offered",
+    "urgency": "emergency",
+    "needs": ["legal.wage_claim", "basic_needs.transport_home", "health.primary_care"],
+    "region": "RU-MOW",
+    "sender": "kg.osh-legal-aid",
+    "submitted_at": "2026-05-01T09:00:00Z",
+    "since": "2026-05-01T09:00:00Z",
+    "reason": "half_of_answer_time_passed",
+    "waits_for": ["ru.moscow-migrant-union", "ru.moscow-centre-for-migrants"],
+    "deadline": "2026-05-01T10:00:00Z",
+}
+REFERRAL: dict[str, Any] = {
+    "id": ID,
+    "sender": "kg.osh-legal-aid",
+    "status": "offered",
+    "acceptor": None,
+    "outcome": None,
+    "submitted_at": "2026-05-01T09:00:00Z",
+    "updated_at": "2026-05-01T09:00:00Z",
+    "facts": {"needs": ["legal.wage_claim"], "urgency": "urgent", "region": "RU-MOW"},
+    "offers": [
+        {
+            "id": "0199a0de-0000-7000-8000-00000000000a",
+            "organization": "ru.moscow-centre",
+            "state": "open",
+            "opened_at": "2026-05-01T09:00:01Z",
+            "deadline": "2026-05-02T09:00:01Z",
+            "rank": 1,
+            "reason": None,
+        }
+    ],
+    "timeline": [],
+}
+
+
+def rule(name: str, reason: str | None = None, **detail: Any) -> dict[str, Any]:
+    return {"rule": name, "passed": reason is None, "reason": reason, "detail": detail}
+
+
+CANDIDATES: dict[str, Any] = {
+    "referral_id": ID,
+    "organization": "ru.far",
+    "checked_at": "2026-05-01T09:30:00Z",
+    "policy_version": "2026-1",
+    "directory_version": 12,
+    "candidates": [
+        {
+            "organization": "ru.far",
+            "service": "legal",
+            "eligible": False,
+            "capacity": "capacity",
+            "score": None,
+            "rank": None,
+            "rules": [
+                rule("organization_active"),
+                rule("area_served", "out_of_area", region="RU-MOW"),
+                rule("language_shared", "no_common_language", spoken=["uz"]),
+            ],
+            "contributions": [],
+        }
+    ],
+    "nobody": None,
+}
+ADDRESS = f"/routing/v1/coordination/{ID}"
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
+    """Standard input as a terminal; write the answer to it."""
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    stdin = Terminal()
+    monkeypatch.setattr(sys, "stdin", stdin)
+    return stdin
+
+
+def answering(terminal: io.StringIO, answer: str) -> None:
+    terminal.write(answer + "\n")
+    terminal.seek(0)
+
+
+def test_queue_lists_each_kind_within_80_columns(hub: FakeHub, run: Run) -> None:
+    hub.script(
+        "GET",
+        "/routing/v1/coordination/queue",
+        json_response({"items": [ITEM], "next": "c"}),
+        json_response({"items": [], "next": None}),
+    )
+    ran = run("coordination", "queue", "--as", "coordinator")
+    assert ran.code == 0
+    assert [line for line in ran.out.splitlines() if line and line.split(":")[0].isalpha()] == [
+        "emergency: 1 or more",
+        "overdue: 0",
+        "silent: 0",
+        "unplaced: 0",
+    ]
+    assert max(map(len, ran.out.splitlines())) <= 80
+    assert "no answer after half of the time" in " ".join(ran.out.split())
+    assert ran.err == "more emergency: --after c\n"
+
+
+def test_queue_of_one_kind_sends_its_filters(hub: FakeHub, run: Run) -> None:
+    hub.script("GET", "/routing/v1/coordination/queue", json_response({"items": [], "next": None}))
+    filters = ("--region", "RU", "--need", "legal", "--organization", "ru.one", "--limit", "5")
+    assert run("coordination", "queue", "--kind", "silent", *filters, "--as", "coordinator").code == 0
+    (request,) = hub.requests_to("/routing/v1/coordination/queue")
+    assert request.query == {
+        "kind": "silent",
+        "region": "RU",
+        "need": "legal",
+        "organization": "ru.one",
+        "limit": "5",
+    }
+
+
+def test_cursor_without_a_kind_is_refused_before_anything_is_sent(hub: FakeHub, run: Run) -> None:
+    ran = run("coordination", "queue", "--after", "c", "--as", "coordinator")
+    assert (ran.code, hub.requests_to("/routing/v1/coordination/queue")) == (2, [])
+
+
+@pytest.mark.parametrize(
+    ("minutes", "text"), [(0, "0 min"), (-5, "0 min"), (59, "59 min"), (125, "2 h 5 min"), (4565, "3 d 4 h")]
+)
+def test_waiting_time_has_its_two_largest_units(minutes: int, text: str) -> None:
+    since = dt.datetime(2026, 5, 1, 9, tzinfo=dt.UTC)
+    assert waiting("2026-05-01T09:00:00Z", since + dt.timedelta(minutes=minutes)) == text
+
+
+@pytest.mark.parametrize(
+    ("act", "options", "body"),
+    [
+        ("nudge", (), {}),
+        ("extend", ("--until", "2026-05-03T09:00:00Z"), {"until": "2026-05-03T09:00:00Z"}),
+        ("move-on", ("--organization", "ru.moscow-centre"), {"organization": "ru.moscow-centre"}),
+    ],
+)
+def test_act_shows_whom_it_affects_and_asks(
+    hub: FakeHub, run: Run, terminal: io.StringIO, act: str, options: tuple[str, ...], body: dict[str, str]
+) -> None:
+    hub.script("GET", f"/intake/v1/referrals/{ID}", json_response(REFERRAL))
+    hub.script("POST", f"{ADDRESS}/{act}", json_response({"id": "s1", "status": "submitted"}, status=202))
+    answering(terminal, "n")
+    line = ("coordination", act, ID, "--reason", "no_answer", *options, "--as", "coordinator")
+    ran = run(*line)
+    assert (ran.code, ran.out, hub.requests_to(f"{ADDRESS}/{act}")) == (0, "", [])
+    assert "ru.moscow-centre (until 2026-05-02 09:00:01Z): " in ran.err
+    terminal.seek(0)
+    terminal.truncate()
+    answering(terminal, "y")
+    assert run(*line).out == "s1\n"
+    (request,) = hub.requests_to(f"{ADDRESS}/{act}")
+    assert request.json() == {"reason": "no_answer", **body}
+    assert request.headers["idempotency-key"]
+
+
+def test_act_without_a_terminal_requires_yes(hub: FakeHub, run: Run) -> None:
+    hub.script("POST", f"{ADDRESS}/nudge", json_response({"id": "s1", "status": "submitted"}, status=202))
+    line = ("coordination", "nudge", ID, "--reason", "no_answer", "--as", "coordinator")
+    ran = run(*line)
+    assert ran.code == 2
+    assert "add --yes" in ran.err
+    assert hub.requests_to(f"{ADDRESS}/nudge") == []
+    assert run(*line, "--yes").out == "s1\n"
+
+
+def test_place_shows_what_it_revokes_and_overrides(hub: FakeHub, run: Run, terminal: io.StringIO) -> None:
+    hub.script("GET", f"/intake/v1/referrals/{ID}", json_response(REFERRAL))
+    hub.script("GET", f"{ADDRESS}/candidates", json_response(CANDIDATES))
+    hub.script("POST", f"{ADDRESS}/offer", json_response({"id": "s1", "status": "submitted"}, status=202))
+    answering(terminal, "y")
+    ran = run("coordination", "place", ID, "ru.far", "--reason", "no_answer", "--as", "coordinator")
+    assert ran.out == "s1\n"
+    assert "ru.moscow-centre (until 2026-05-02 09:00:01Z): asked no longer" in ran.err
+    assert "Its service does not cover the region RU-MOW." in ran.err
+    (request,) = hub.requests_to(f"{ADDRESS}/offer")
+    assert request.json() == {"organization": "ru.far", "reason": "no_answer"}
+
+
+def test_show_names_whom_the_referral_waits_for(hub: FakeHub, run: Run) -> None:
+    hub.script("GET", f"/intake/v1/referrals/{ID}", json_response(REFERRAL))
+    ran = run("coordination", "show", ID, "--as", "coordinator")
+    assert ran.out.splitlines()[-1] == "Waits for: ru.moscow-centre (until 2026-05-02 09:00:01Z)"
+
+
+@pytest.mark.parametrize(
+    "line", [("referral", "explain", ID, "--why-not", "ru.far"), ("coordination", "candidates", ID)]
+)
+def test_excluded_organization_has_a_sentence_for_each_failed_rule(
+    hub: FakeHub, run: Run, line: tuple[str, ...]
+) -> None:
+    hub.script("GET", f"{ADDRESS}/candidates", json_response(CANDIDATES))
+    assert run(*line, "--as", "coordinator").out.splitlines()[1:] == [
+        "",
+        "ru.far, service legal: excluded",
+        "  - Its service does not cover the region RU-MOW.",
+        "  - It speaks none of the person's languages and has no interpreter; it speaks uz.",
+    ]
+    assert "аймагын камтыбайт" in run(*line, "--language", "ky", "--as", "coordinator").out
+    assert run(*line, "--json", "--as", "coordinator").json() == CANDIDATES
+    assert run(*line, "--language", "fr", "--as", "coordinator").code == 2
+
+
+def test_every_reason_of_a_rule_has_sentences() -> None:
+    text = RULES.read_text(encoding="utf-8")
+    reasons = set(re.findall(r'reason="([a-z_]+)"', text)) | {"no_place", "share_used"}
+    assert reasons == SENTENCES.keys()
+    assert all(len(set(sentences)) == len(LANGUAGES) for sentences in SENTENCES.values())
+
+
+def test_sentence_of_an_unknown_reason_is_its_code() -> None:
+    assert sentence_of({**rule("tone", "too_loud", level=11)}, "ky") == "tone: too_loud (level=11)"
+    assert sentence_of({**rule("area_served", "out_of_area")}, "en") == "area_served: out_of_area"

@@ -1,0 +1,319 @@
+"""Coordinators' acts on offered and overdue referrals."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pytest
+
+from contracts.codes import (
+    Answer,
+    CoordinatorAct,
+    InterventionReason,
+    OfferState,
+    ProgressStatus,
+    ReferralStatus,
+    Urgency,
+)
+from contracts.facts import (
+    AcceptanceRevoked,
+    AnswerSubmitted,
+    Fact,
+    InterventionApplied,
+    InterventionRefused,
+    InterventionSubmitted,
+    OfferOpened,
+    OfferRevoked,
+    PlacementAnswered,
+    PlacementRefused,
+    PlacementSubmitted,
+    ProgressSubmitted,
+    ReferralUnplaced,
+)
+from services.routing.domain.decision import Trigger
+from services.routing.domain.lifecycle import expire, remind
+from tests.unit.services.routing.samples import (
+    DAY,
+    HOUR,
+    NOW,
+    REFERRAL,
+    SENDER,
+    ReferralDriver,
+    network,
+    organization,
+    service,
+)
+
+COORDINATOR = "kg.coordinator"
+SECOND = dt.timedelta(seconds=1)
+
+
+@pytest.fixture
+def driver() -> ReferralDriver:
+    return ReferralDriver(network("ru.one", "ru.two"))
+
+
+def act(
+    driver: ReferralDriver,
+    what: CoordinatorAct,
+    organization: str | None = None,
+    *,
+    until: dt.datetime | None = None,
+) -> tuple[Fact, ...]:
+    return driver.apply(
+        InterventionSubmitted(
+            referral_id=REFERRAL,
+            organization=organization,
+            coordinator=COORDINATOR,
+            act=what,
+            reason=InterventionReason.no_answer,
+            until=until,
+        )
+    )
+
+
+def place(
+    driver: ReferralDriver,
+    organization: str,
+    reason: InterventionReason | None = InterventionReason.person_at_risk,
+) -> tuple[Fact, ...]:
+    return driver.apply(
+        PlacementSubmitted(
+            referral_id=REFERRAL, organization=organization, coordinator=COORDINATOR, reason=reason
+        )
+    )
+
+
+def accept(driver: ReferralDriver) -> str:
+    (offer, *_) = driver.known.open_offers
+    driver.apply(
+        AnswerSubmitted(
+            referral_id=REFERRAL,
+            offer_id=offer.id,
+            organization=offer.organization,
+            answer=Answer.accept,
+        )
+    )
+    return offer.organization
+
+
+def overdue(driver: ReferralDriver) -> str:
+    """Have the first candidate accept and miss its report; return it."""
+    driver.submit()
+    acceptor = accept(driver)
+    driver.now += 14 * DAY
+    driver.take(remind(driver.known, driver.context()))
+    return acceptor
+
+
+def refused(published: tuple[Fact, ...]) -> str:
+    (fact,) = published
+    assert isinstance(fact, InterventionRefused | PlacementRefused)
+    return str(fact.problem["type"]).rpartition(":")[2]
+
+
+# --- reminders --------------------------------------------------------------------------------------
+
+
+def test_reminder_goes_to_the_holder_of_the_open_offer(driver: ReferralDriver) -> None:
+    driver.submit()
+    (offer,) = driver.known.open_offers
+    assert act(driver, CoordinatorAct.nudge) == (
+        InterventionApplied(
+            referral_id=REFERRAL,
+            sender=SENDER,
+            organization=offer.organization,
+            coordinator=COORDINATOR,
+            act=CoordinatorAct.nudge,
+            reason=InterventionReason.no_answer,
+            deadline=offer.deadline,
+        ),
+    )
+    assert driver.known.status is ReferralStatus.offered
+
+
+def test_second_reminder_within_the_interval_is_refused(driver: ReferralDriver) -> None:
+    driver.submit()
+    act(driver, CoordinatorAct.nudge)
+    interval = driver.policy.reminder_interval(Urgency.routine)
+    driver.now += interval - SECOND
+    assert refused(act(driver, CoordinatorAct.nudge)) == "conflict"
+    driver.now += SECOND
+    (fact,) = act(driver, CoordinatorAct.nudge)
+    assert isinstance(fact, InterventionApplied)
+
+
+def test_reminder_of_an_emergency_goes_to_each_holder_that_is_due(driver: ReferralDriver) -> None:
+    driver.submit(urgency=Urgency.emergency)
+    act(driver, CoordinatorAct.nudge, "ru.one")
+    (second,) = act(driver, CoordinatorAct.nudge)
+    assert isinstance(second, InterventionApplied)
+    assert second.organization == "ru.two"
+
+
+def test_reminder_of_an_acceptor_requires_an_overdue_report(driver: ReferralDriver) -> None:
+    driver.submit()
+    acceptor = accept(driver)
+    assert refused(act(driver, CoordinatorAct.nudge)) == "not-in-this-state"
+    driver.now += 14 * DAY
+    driver.take(remind(driver.known, driver.context()))
+    (fact,) = act(driver, CoordinatorAct.nudge)
+    assert isinstance(fact, InterventionApplied)
+    assert (fact.organization, fact.deadline) == (acceptor, NOW + 28 * DAY)
+
+
+@pytest.mark.parametrize("what", CoordinatorAct)
+def test_act_on_a_stranger_is_refused(driver: ReferralDriver, what: CoordinatorAct) -> None:
+    driver.submit()
+    published = act(driver, what, "ru.nobody", until=NOW + 4 * DAY)
+    assert refused(published) == "conflict"
+    assert len(driver.known.open_offers) == 1
+
+
+@pytest.mark.parametrize("what", CoordinatorAct)
+def test_act_on_an_unplaced_referral_is_refused(what: CoordinatorAct) -> None:
+    driver = ReferralDriver(network())
+    driver.submit()
+    assert refused(act(driver, what, until=NOW + DAY)) == "not-in-this-state"
+
+
+# --- extensions -------------------------------------------------------------------------------------
+
+
+def test_extended_offer_expires_at_its_new_deadline(driver: ReferralDriver) -> None:
+    driver.submit()
+    (offer,) = driver.known.open_offers
+    (fact,) = act(driver, CoordinatorAct.extend, until=NOW + 6 * DAY)
+    assert isinstance(fact, InterventionApplied)
+    assert fact.deadline == NOW + 6 * DAY
+    driver.now = offer.deadline
+    assert driver.take(expire(driver.known, offer.id, driver.context())) == ()
+    driver.now = NOW + 5 * DAY
+    accept(driver)
+    assert driver.known.status is ReferralStatus.accepted
+
+
+@pytest.mark.parametrize("until", [None, NOW + 3 * DAY, NOW + 6 * DAY + SECOND, NOW - DAY])
+def test_extension_outside_the_bounds_is_refused(driver: ReferralDriver, until: dt.datetime | None) -> None:
+    driver.submit()
+    assert refused(act(driver, CoordinatorAct.extend, until=until)) == "invalid-submission"
+    assert driver.known.open_offers[0].deadline == NOW + 3 * DAY
+
+
+def test_extended_report_is_overdue_no_more(driver: ReferralDriver) -> None:
+    acceptor = overdue(driver)
+    until = driver.now + 2 * DAY
+    (fact,) = act(driver, CoordinatorAct.extend, until=until)
+    assert isinstance(fact, InterventionApplied)
+    assert (fact.organization, fact.deadline) == (acceptor, until)
+    assert (driver.known.due_at, driver.known.overdue_since) == (until, None)
+    latest = driver.now + 28 * DAY
+    assert refused(act(driver, CoordinatorAct.extend, until=latest + SECOND)) == "invalid-submission"
+
+
+# --- moving on --------------------------------------------------------------------------------------
+
+
+def test_moving_on_revokes_the_offer_and_asks_the_next(driver: ReferralDriver) -> None:
+    driver.submit()
+    (offer,) = driver.known.open_offers
+    applied, revoked, opened = act(driver, CoordinatorAct.move_on)
+    assert isinstance(applied, InterventionApplied)
+    assert isinstance(revoked, OfferRevoked)
+    assert (revoked.organization, revoked.reason) == (offer.organization, "moved_on")
+    assert isinstance(opened, OfferOpened)
+    assert opened.organization != offer.organization
+    assert driver.decisions[-1].trigger is Trigger.moved_on_by_coordinator
+
+
+def test_moving_on_from_the_last_candidate_leaves_the_referral_unplaced(driver: ReferralDriver) -> None:
+    driver.submit()
+    act(driver, CoordinatorAct.move_on)
+    *_, last = act(driver, CoordinatorAct.move_on)
+    assert isinstance(last, ReferralUnplaced)
+    assert driver.known.status is ReferralStatus.unplaced
+
+
+def test_moving_on_from_an_overdue_acceptor_revokes_its_acceptance(driver: ReferralDriver) -> None:
+    acceptor = overdue(driver)
+    _, revoked, opened = act(driver, CoordinatorAct.move_on)
+    assert isinstance(revoked, AcceptanceRevoked)
+    assert (revoked.organization, revoked.reason) == (acceptor, "report_overdue")
+    assert isinstance(opened, OfferOpened)
+    assert opened.organization != acceptor
+    referral = driver.known
+    assert (referral.acceptor, referral.due_at, referral.overdue_since) == (None, None, None)
+    assert referral.status is ReferralStatus.offered
+
+
+def test_moving_on_from_the_only_candidate_that_is_overdue_leaves_the_referral_unplaced() -> None:
+    driver = ReferralDriver(network("ru.one"))
+    overdue(driver)
+    *_, last = act(driver, CoordinatorAct.move_on)
+    assert isinstance(last, ReferralUnplaced)
+    assert driver.known.status is ReferralStatus.unplaced
+    assert not driver.known.open_offers
+
+
+def test_moving_on_from_an_acceptor_in_time_is_refused(driver: ReferralDriver) -> None:
+    driver.submit()
+    acceptor = accept(driver)
+    assert refused(act(driver, CoordinatorAct.move_on)) == "not-in-this-state"
+    driver.apply(
+        ProgressSubmitted(referral_id=REFERRAL, organization=acceptor, status=ProgressStatus.in_progress)
+    )
+    assert driver.known.acceptor == acceptor
+
+
+# --- placements -------------------------------------------------------------------------------------
+
+
+def test_placement_of_an_offered_referral_revokes_its_open_offers(driver: ReferralDriver) -> None:
+    driver.directory.put_organization(organization("ru.far", service(areas=("RU-SPE",))))
+    driver.submit(urgency=Urgency.emergency)
+    first, second, opened = place(driver, "ru.far")
+    assert [one.reason for one in (first, second) if isinstance(one, OfferRevoked)] == ["moved_on"] * 2
+    assert isinstance(opened, OfferOpened)
+    assert [offer.organization for offer in driver.known.open_offers] == ["ru.far"]
+
+
+def test_placement_of_an_offered_referral_requires_a_reason(driver: ReferralDriver) -> None:
+    driver.directory.put_organization(organization("ru.far", service(areas=("RU-SPE",))))
+    driver.submit()
+    assert refused(place(driver, "ru.far", reason=None)) == "invalid-submission"
+    assert len(driver.known.open_offers) == 1
+
+
+def test_placement_with_the_holder_of_the_open_offer_is_refused(driver: ReferralDriver) -> None:
+    driver.submit()
+    (offer,) = driver.known.open_offers
+    assert refused(place(driver, offer.organization)) == "conflict"
+    assert driver.known.open_offers == (offer,)
+
+
+def test_placement_that_no_rule_allows_keeps_the_open_offer(driver: ReferralDriver) -> None:
+    driver.submit()
+    (offer,) = driver.known.open_offers
+    assert refused(place(driver, SENDER)) == "conflict"
+    assert driver.known.open_offers == (offer,)
+
+
+def test_placement_of_an_overdue_referral_requires_a_reason(driver: ReferralDriver) -> None:
+    acceptor = overdue(driver)
+    other = ({"ru.one", "ru.two"} - {acceptor}).pop()
+    assert refused(place(driver, other, reason=None)) == "invalid-submission"
+    revoked, opened = place(driver, other)
+    assert isinstance(revoked, AcceptanceRevoked)
+    assert isinstance(opened, OfferOpened)
+    assert [offer.state for offer in driver.known.offers] == [OfferState.revoked, OfferState.open]
+
+
+def test_moving_on_from_a_placement_reports_its_end(driver: ReferralDriver) -> None:
+    driver.submit()
+    (offer,) = driver.known.open_offers
+    other = ({"ru.one", "ru.two"} - {offer.organization}).pop()
+    place(driver, other)
+    driver.now += HOUR
+    published = act(driver, CoordinatorAct.move_on)
+    (answered,) = [fact for fact in published if isinstance(fact, PlacementAnswered)]
+    assert (answered.organization, answered.result, answered.reason) == (other, "revoked", "moved_on")

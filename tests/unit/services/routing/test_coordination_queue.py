@@ -1,0 +1,200 @@
+"""The coordinators' queues through the API, on both databases."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from contracts.codes import Answer, Outcome, ProgressStatus, Urgency
+from contracts.envelope import Event
+from contracts.errors import Refused
+from contracts.facts import AnswerSubmitted, Fact, OfferOpened, OutcomeSubmitted, ProgressSubmitted
+from runtime.access.tokens import Principal
+from runtime.identifiers import new_id
+from runtime.web.request import Request
+from services.routing import api
+from services.routing.domain.coordination_queue import QueueKind
+from tests.services.made_cursors import made_cursors
+from tests.unit.services.routing.samples import HOUR, NOW, SENDER, organization, service
+from tests.unit.services.routing.workbench import Workbench, event, opened, sender, submitted, workbench
+
+
+@pytest.fixture
+def bench(database_url: str) -> Iterator[Workbench]:
+    bench = workbench(database_url, "ru.one", "ru.two", "ru.three", sender("kz.other"))
+    yield bench
+    bench.close()
+
+
+def page(bench: Workbench, kind: str, **query: str) -> dict[str, Any]:
+    asked = Request(
+        method="GET",
+        route="/",
+        path_params={},
+        query_params={"kind": kind, **query},
+        body=b"",
+        caller=Principal(id="kg.coordinator", roles=frozenset({"coordinator"})),
+    )
+    found: dict[str, Any] = json.loads(api.queue(bench.coordination, asked, bench.clock).body)
+    return found
+
+
+def queued(bench: Workbench, kind: str, **query: str) -> list[str]:
+    return [item["id"] for item in page(bench, kind, **query)["items"]]
+
+
+def at(bench: Workbench, moment: dt.datetime) -> None:
+    bench.clock.time = moment
+
+
+def accepted(offer: OfferOpened) -> Event[Fact]:
+    answer = AnswerSubmitted(
+        referral_id=offer.referral_id,
+        offer_id=offer.offer_id,
+        organization=offer.organization,
+        answer=Answer.accept,
+    )
+    return event(answer, offer.referral_id)
+
+
+def test_unplaced_queue_orders_by_urgency_then_age(bench: Workbench) -> None:
+    ids = [new_id() for _ in range(4)]
+    urgencies = (Urgency.routine, Urgency.urgent, Urgency.emergency, Urgency.urgent)
+    for one, urgency in zip(ids, urgencies, strict=True):
+        bench.take(submitted(one, needs=("consular.passport",), urgency=urgency))
+    ordered = [ids[2], ids[1], ids[3], ids[0]]
+    assert queued(bench, "unplaced") == ordered
+    first = page(bench, "unplaced", limit="3")
+    second = page(bench, "unplaced", limit="3", after=first["next"])
+    assert [item["id"] for item in (*first["items"], *second["items"])] == ordered
+    assert second["next"] is None
+    assert first["items"][0] == {
+        "id": ids[2],
+        "status": "unplaced",
+        "urgency": "emergency",
+        "needs": ["consular.passport"],
+        "region": "RU-MOW",
+        "sender": SENDER,
+        "submitted_at": "2026-03-02T09:00:00Z",
+        "since": "2026-03-02T09:00:00Z",
+        "reason": "no_candidate",
+        "waits_for": [],
+        "deadline": None,
+    }
+
+
+def test_silent_queue_holds_offers_past_half_of_their_answer_time(bench: Workbench) -> None:
+    urgent, routine = new_id(), new_id()
+    (offer,) = opened(bench.take(submitted(urgent, urgency=Urgency.urgent)))
+    bench.take(submitted(routine))
+    at(bench, NOW + 12 * HOUR - dt.timedelta(microseconds=1))
+    assert queued(bench, "silent") == []
+    at(bench, NOW + 12 * HOUR)
+    (item,) = page(bench, "silent")["items"]
+    assert (item["id"], item["reason"]) == (urgent, "half_of_answer_time_passed")
+    assert item["waits_for"] == [offer.organization]
+    assert (item["since"], item["deadline"]) == ("2026-03-02T09:00:00Z", "2026-03-03T09:00:00Z")
+    at(bench, NOW + 36 * HOUR)
+    assert queued(bench, "silent") == [urgent, routine]
+    bench.take(accepted(offer))
+    assert queued(bench, "silent") == [routine]
+
+
+def test_overdue_queue_keeps_a_referral_until_the_acceptor_reports(bench: Workbench) -> None:
+    referral = new_id()
+    (offer,) = opened(bench.take(submitted(referral, urgency=Urgency.urgent)))
+    bench.take(accepted(offer))
+    due = NOW + 72 * HOUR
+    assert queued(bench, "overdue") == []
+    bench.fire(due)
+    bench.fire(due + 72 * HOUR)
+    (item,) = page(bench, "overdue")["items"]
+    assert (item["id"], item["reason"], item["waits_for"]) == (
+        referral,
+        "report_overdue",
+        [offer.organization],
+    )
+    # Since the first missed report, not since the last reminder.
+    assert (item["since"], item["deadline"]) == ("2026-03-05T09:00:00Z", "2026-03-11T09:00:00Z")
+    report = ProgressSubmitted(
+        referral_id=referral, organization=offer.organization, status=ProgressStatus.in_progress
+    )
+    bench.take(event(report, referral, due + 73 * HOUR))
+    assert queued(bench, "overdue") == []
+
+
+def test_emergency_queue_holds_open_emergencies_only(bench: Workbench) -> None:
+    emergency, closed = new_id(), new_id()
+    bench.take(submitted(emergency, urgency=Urgency.emergency), submitted(new_id(), urgency=Urgency.urgent))
+    offers = opened(bench.take(submitted(closed, urgency=Urgency.emergency)))
+    assert queued(bench, "emergency") == [emergency, closed]
+    bench.take(accepted(offers[0]))
+    (_, held) = page(bench, "emergency")["items"]
+    assert (held["status"], held["reason"]) == ("accepted", "report_awaited")
+    assert held["waits_for"] == [offers[0].organization]
+    outcome = OutcomeSubmitted(
+        referral_id=closed, organization=offers[0].organization, outcome=Outcome.resolved
+    )
+    bench.take(event(outcome, closed))
+    (item,) = page(bench, "emergency")["items"]
+    assert (item["id"], item["reason"]) == (emergency, "answer_awaited")
+    assert item["waits_for"] == ["ru.one", "ru.three", "ru.two"]
+
+
+def test_queue_is_filtered_by_region_need_and_organization(bench: Workbench) -> None:
+    bench.absorb([organization("ru.far", service(areas=("RU-SPE",), needs=("legal.contract",)))])
+    moscow, far, other = new_id(), new_id(), new_id()
+    bench.take(submitted(moscow, urgency=Urgency.emergency))
+    bench.take(submitted(far, urgency=Urgency.emergency, region="RU-SPE", needs=("legal.contract",)))
+    bench.take(
+        submitted(
+            other,
+            sender="kz.other",
+            urgency=Urgency.emergency,
+            region="KZ-ALA",
+            needs=("health.primary_care",),
+        )
+    )
+    for query, expected in (
+        ({"region": "RU-SPE"}, [far]),
+        ({"region": "RU"}, [moscow, far]),
+        ({"region": "KZ"}, [other]),
+        ({"need": "legal"}, [moscow, far]),
+        ({"need": "legal.wage_claim"}, [moscow]),
+        ({"organization": "kz.other"}, [other]),
+        ({"organization": "ru.far"}, [far]),
+        ({"organization": "ru.one"}, [moscow]),
+        ({"organization": SENDER, "region": "RU-MOW"}, [moscow]),
+    ):
+        assert queued(bench, "emergency", **query) == expected, query
+
+
+@pytest.mark.parametrize(
+    "query",
+    [{"kind": "lost"}, {"region": "RU%"}, {"need": "legal.wage_cl"}, {"organization": "a b"}, {"limit": "0"}],
+)
+def test_queue_with_an_invalid_parameter_is_refused(bench: Workbench, query: dict[str, str]) -> None:
+    with pytest.raises(Refused) as refused:
+        page(bench, **{"kind": "unplaced", **query})
+    assert refused.value.slug == "invalid-parameter"
+
+
+@pytest.mark.parametrize("kind", QueueKind)
+def test_queue_with_a_forged_cursor_is_refused(bench: Workbench, kind: QueueKind) -> None:
+    for cursor in made_cursors(f"q-{kind}"):
+        with pytest.raises(Refused) as refused:
+            page(bench, kind, after=cursor)
+        assert refused.value.slug == "invalid-cursor"
+
+
+def test_queue_with_a_cursor_of_another_queue_is_refused(bench: Workbench) -> None:
+    for _ in range(2):
+        bench.take(submitted(new_id(), needs=("consular.passport",)))
+    cursor = page(bench, "unplaced", limit="1")["next"]
+    with pytest.raises(Refused) as refused:
+        page(bench, "emergency", after=cursor)
+    assert refused.value.slug == "invalid-cursor"

@@ -1,0 +1,197 @@
+"""Coordinators' acts from the API to the database, and the candidates of the present moment."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from contracts.codes import CoordinatorAct, InterventionReason
+from contracts.errors import Refused
+from contracts.facts import InterventionApplied, InterventionRefused, InterventionSubmitted, OfferExpired
+from contracts.idempotency_key import HEADER
+from runtime.access.tokens import Principal
+from runtime.identifiers import new_id
+from runtime.web.request import Request
+from services.routing import api
+from tests.unit.services.routing.samples import DAY, HOUR, NOW, SENDER, organization, service
+from tests.unit.services.routing.workbench import Workbench, opened, sender, submitted, workbench
+
+
+@pytest.fixture
+def bench(database_url: str) -> Iterator[Workbench]:
+    bench = workbench(database_url, "ru.one", "ru.two")
+    yield bench
+    bench.close()
+
+
+@pytest.fixture
+def small(sqlite_database: str) -> Iterator[Workbench]:
+    """A bench on SQLite only, for what no database changes."""
+    bench = workbench(
+        sqlite_database,
+        "ru.one",
+        organization("ru.far", service(areas=("RU-SPE",), languages=("uz",))),
+        sender("kz.empty"),
+    )
+    yield bench
+    bench.close()
+
+
+def request(referral: str, body: Any = None, *, key: str | None = None, **query: str) -> Request:
+    return Request(
+        method="POST",
+        route="/",
+        path_params={"id": referral},
+        query_params=query,
+        headers={} if key is None else {HEADER: key},
+        body=json.dumps(body).encode(),
+        caller=Principal(id="kg.coordinator", roles=frozenset({"coordinator"})),
+    )
+
+
+def intervene(bench: Workbench, act: CoordinatorAct, asked: Request) -> str:
+    answer = api.intervene(bench.commands, asked, bench.clock, act)
+    assert answer.status == 202
+    number: str = json.loads(answer.body)["id"]
+    return number
+
+
+def test_extension_takes_effect_from_the_queue_and_is_stored(bench: Workbench) -> None:
+    referral = new_id()
+    (offer,) = opened(bench.take(submitted(referral)))
+    until = NOW + 5 * DAY
+    asked = request(referral, {"reason": "agreed_with_organization", "until": "2026-03-07T09:00:00Z"})
+    number = intervene(bench, CoordinatorAct.extend, asked)
+    submission = bench.published()[-1]
+    assert submission.id == number
+    assert submission.data == InterventionSubmitted(
+        referral_id=referral,
+        organization=None,
+        coordinator="kg.coordinator",
+        act=CoordinatorAct.extend,
+        reason=InterventionReason.agreed_with_organization,
+        until=until,
+    )
+    (applied,) = bench.take(submission)
+    assert isinstance(applied, InterventionApplied)
+    assert (applied.organization, applied.deadline) == (offer.organization, until)
+    assert bench.fire(offer.deadline + HOUR) == []
+    (expired, *_) = bench.fire(until + HOUR)
+    assert isinstance(expired, OfferExpired)
+    view = bench.queries.referral(referral, SENDER, oversight=False)
+    facts = [entry["fact"] for entry in view["timeline"]]
+    assert facts[2:4] == ["intervention.submitted", "intervention.applied"]
+
+
+def test_second_reminder_is_refused_and_published_as_refused(bench: Workbench) -> None:
+    referral = new_id()
+    bench.take(submitted(referral))
+    intervene(bench, CoordinatorAct.nudge, request(referral, {"reason": "no_answer"}))
+    bench.take(bench.published()[-1])
+    bench.clock.time = NOW + HOUR
+    with pytest.raises(Refused) as refused:
+        intervene(bench, CoordinatorAct.nudge, request(referral, {"reason": "no_answer"}))
+    assert refused.value.slug == "conflict"
+    fact = bench.published()[-1].data
+    assert isinstance(fact, InterventionRefused)
+    assert (fact.coordinator, fact.act) == ("kg.coordinator", CoordinatorAct.nudge)
+    assert fact.problem == refused.value.problem()
+
+
+def test_repeated_move_on_with_a_key_has_one_effect(bench: Workbench) -> None:
+    referral = new_id()
+    (offer,) = opened(bench.take(submitted(referral)))
+    asked = request(referral, {"reason": "no_answer"}, key="k")
+    first = intervene(bench, CoordinatorAct.move_on, asked)
+    before = len(bench.published())
+    assert intervene(bench, CoordinatorAct.move_on, asked) == first
+    assert len(bench.published()) == before
+    (following,) = opened(bench.take(bench.published()[-1]))
+    assert following.organization != offer.organization
+    assert intervene(bench, CoordinatorAct.move_on, asked) == first
+    with pytest.raises(Refused) as refused:
+        intervene(bench, CoordinatorAct.move_on, request(referral, {"reason": "other"}, key="k"))
+    assert refused.value.slug == "idempotency-conflict"
+
+
+@pytest.mark.parametrize(
+    ("act", "body", "pointer"),
+    [
+        (CoordinatorAct.nudge, {}, "/reason"),
+        (CoordinatorAct.nudge, {"reason": "impatience"}, "/reason"),
+        (CoordinatorAct.nudge, {"reason": "other", "until": "2026-03-07T09:00:00Z"}, "/until"),
+        (CoordinatorAct.extend, {"reason": "other"}, "/until"),
+        (CoordinatorAct.extend, {"reason": "other", "until": "tomorrow"}, "/until"),
+        (CoordinatorAct.move_on, {"reason": "other", "organization": "RU One"}, "/organization"),
+    ],
+)
+def test_act_that_breaks_the_contract_is_refused(
+    small: Workbench, act: CoordinatorAct, body: Any, pointer: str
+) -> None:
+    with pytest.raises(Refused) as refused:
+        intervene(small, act, request(new_id(), body))
+    assert [error.pointer for error in refused.value.errors] == [pointer]
+
+
+# --- candidates now ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def candidates(small: Workbench) -> Callable[..., dict[str, Any]]:
+    def ask(referral: str, **query: str) -> dict[str, Any]:
+        body = api.candidates(small.coordination, request(referral, **query), small.clock).body
+        found: dict[str, Any] = json.loads(body)
+        return found
+
+    return ask
+
+
+def failed(candidate: dict[str, Any]) -> list[str]:
+    return [rule["rule"] for rule in candidate["rules"] if not rule["passed"]]
+
+
+def test_candidates_of_a_referral_are_those_of_a_search_now(
+    small: Workbench, candidates: Callable[..., dict[str, Any]]
+) -> None:
+    referral = new_id()
+    small.take(submitted(referral))
+    (one,) = candidates(referral)["candidates"]
+    assert (one["organization"], failed(one)) == ("ru.one", ["not_asked_before"])
+    small.absorb(["ru.new"])
+    found = candidates(referral)["candidates"]
+    assert [(one["organization"], one["eligible"]) for one in found] == [("ru.new", True), ("ru.one", False)]
+    assert len(small.queries.decisions(referral, SENDER, oversight=False)) == 1
+
+
+def test_why_not_answers_for_an_organization_that_no_search_finds(
+    small: Workbench, candidates: Callable[..., dict[str, Any]]
+) -> None:
+    referral = new_id()
+    small.take(submitted(referral))
+    found = candidates(referral, organization="ru.far")
+    (far,) = found["candidates"]
+    # No rule is overridden: it is a question, not a placement.
+    assert (far["eligible"], failed(far)) == (False, ["area_served", "language_shared"])
+    assert found["directory_version"] == small.network.directory.version
+
+
+@pytest.mark.parametrize(
+    ("organization", "reason"),
+    [("kz.empty", "organization_without_services"), ("kz.nobody", "unknown_organization")],
+)
+def test_why_not_names_what_the_directory_lacks(
+    small: Workbench, candidates: Callable[..., dict[str, Any]], organization: str, reason: str
+) -> None:
+    referral = new_id()
+    small.take(submitted(referral))
+    found = candidates(referral, organization=organization)
+    assert (found["candidates"], found["nobody"]["reason"]) == ([], reason)
+
+
+def test_candidates_of_an_unknown_referral_are_refused(candidates: Callable[..., dict[str, Any]]) -> None:
+    with pytest.raises(Refused) as refused:
+        candidates(new_id())
+    assert refused.value.slug == "not-found"
