@@ -86,7 +86,7 @@ EMPTY: Final = frozenset(
         "witnesses",
         "unfiled",
     }
-    | {"answers", "demand", "doomed_keys", "held_notes", "placement_keys", "waiting"}
+    | {"answers", "demand", "doomed_keys", "ended_acceptances", "held_notes", "placement_keys", "waiting"}
 )
 # Tables that do not grow with the referrals.
 STANDING: Final = frozenset({"replica", "manifests", "sealing_keys", "transit_keys", "transit_counts"})

@@ -10,10 +10,25 @@ from typing import Annotated, Any
 from marshmallow.validate import Length, OneOf
 
 from contracts.canonical import Count
-from contracts.codes import DeclineReason, Outcome, ProgressStatus, UnreadableReason, Urgency
+from contracts.codes import (
+    DeclineReason,
+    HandBackReason,
+    Outcome,
+    ProgressStatus,
+    UnreadableReason,
+    Urgency,
+)
 from contracts.commitment import Commitment
 from contracts.facts.fact import Fact, OpenNote, fact
-from contracts.identifiers import MessageId, NeedCode, OfferId, OrganizationId, ReferralId, Region
+from contracts.identifiers import (
+    MessageId,
+    NeedCode,
+    OfferId,
+    OrganizationId,
+    ReferralId,
+    Region,
+    Slug,
+)
 from contracts.referral import Situation
 
 
@@ -141,16 +156,31 @@ class CoordinatorWithdrawalRefused(Fact):
 class PlacementAnswered(Fact):
     """The result of an offer that a coordinator placed by hand. Sent to the coordinators.
 
-    result: the offer's state. reason: why it was declined or revoked. After `expired`, a second result
-    follows when the network processes an answer that it received before the deadline.
+    result: the offer's state. reason: why it was declined, revoked or returned. After `expired`, a second
+    result follows when the network processes an answer that it received before the deadline; after
+    `accepted`, when the acceptor hands the referral back or is suspended and replaced.
     """
 
     referral_id: ReferralId
     offer_id: OfferId
     organization: OrganizationId
     coordinator: str
-    result: Annotated[str, OneOf(["accepted", "declined", "expired", "revoked"])]
+    result: Annotated[str, OneOf(["accepted", "declined", "expired", "revoked", "returned"])]
     reason: str | None = None
+
+
+@fact("hand_back.refused")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HandBackRefused(Fact):
+    """An accepted hand-back that cannot take effect. Sent to the organisation that submitted it.
+
+    problem: RFC 9457.
+    """
+
+    referral_id: ReferralId
+    organization: OrganizationId
+    submission_id: MessageId
+    problem: Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -268,6 +298,40 @@ class AcceptanceRevoked(Fact):
     organization: OrganizationId
     sender: OrganizationId
     coordinator: str
+
+
+@fact("referral.handed_back")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReferralHandedBack(Fact):
+    """The acceptor handed the referral back. It may no longer read the case; the next candidates are asked.
+
+    organization: the former acceptor. offer_id: the offer that it had accepted.
+    """
+
+    referral_id: ReferralId
+    offer_id: OfferId
+    organization: OrganizationId
+    sender: OrganizationId
+    reason: HandBackReason
+
+
+@fact("directory_correction.suggested")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DirectoryCorrectionSuggested(Fact):
+    """A decline or a hand-back contradicts the directory, so the organisation should correct its service.
+
+    Sent to the organisation and the coordinators. reason: of the decline or hand-back. part: the part of the
+    service's record that allowed the offer. need, region: those of the referral.
+    """
+
+    referral_id: ReferralId
+    offer_id: OfferId
+    organization: OrganizationId
+    service: Slug
+    reason: Annotated[str, OneOf(["not_eligible", "out_of_area", "language"])]
+    part: Annotated[str, OneOf(["eligibility", "areas", "languages"])]
+    need: NeedCode
+    region: Region
 
 
 @fact("case.unreadable")

@@ -11,6 +11,7 @@ from contracts.codes import (
     CONSENT_REVOKED,
     Answer,
     DeclineReason,
+    HandBackReason,
     Outcome,
     ProgressStatus,
     SealedContent,
@@ -60,6 +61,16 @@ class OutcomeSubmitted(Fact):
     referral_id: ReferralId
     organization: OrganizationId
     outcome: Outcome
+
+
+@fact("hand_back.submitted")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HandBackSubmitted(Fact):
+    """The acceptor hands the referral back."""
+
+    referral_id: ReferralId
+    organization: OrganizationId
+    reason: HandBackReason
 
 
 @fact("withdrawal.submitted")

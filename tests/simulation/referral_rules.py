@@ -22,6 +22,8 @@ CLOSED = frozenset({"completed", "withdrawn", "failed", "entered_in_error"})
 HELD = frozenset({"accepted", "in_progress", "on_hold"})
 _ANSWERS = frozenset({"offer.accepted", "offer.declined"})
 _CLOSINGS = frozenset({"referral.completed", "referral.withdrawn", "referral.failed"})
+# The facts that end an acceptance while the referral goes on.
+ACCEPTANCE_ENDS = frozenset({"acceptance.revoked", "referral.handed_back"})
 _OFFER_ENDS = _ANSWERS | {"offer.expired", "offer.revoked"}
 
 
@@ -60,6 +62,10 @@ class _Replayed:
                 assert self.status in HELD, f"its acceptance was revoked while {self.status}"
                 assert self.acceptor == one.data["organization"], "another acceptance was revoked"
                 self.status, self.acceptor = "unplaced", None
+            case "referral.handed_back":
+                assert self.status in HELD, f"handed back while {self.status}"
+                assert self.acceptor == one.data["organization"], "handed back by another organisation"
+                self.status, self.acceptor = "requested", None
             case "referral.progressed":
                 self.status = one.data["status"]
             case "referral.withdrawn" if one.data["reason"] == "entered_in_error":
@@ -135,7 +141,7 @@ def offers_follow_the_rules(history: Sequence[PublishedFact]) -> None:
             by_hand = cause is not None and cause.fact == "placement.submitted"
             assert by_hand or place not in asked, f"asked twice: {place}"
             asked.add(place)
-        elif one.fact == "acceptance.revoked":
+        elif one.fact in ACCEPTANCE_ENDS:
             taken.discard(one.message.partition_key)
         elif one.fact in _OFFER_ENDS:
             offer = opened[one.data["offer_id"]].data
@@ -191,7 +197,7 @@ def observations_add_up(routing: MemoryDatabase, history: Sequence[PublishedFact
             case "offer.expired":
                 expected[one.data["organization"]]["expired"] += 1
                 silent.add(one.data["offer_id"])
-            case "acceptance.revoked":
+            case "acceptance.revoked" | "referral.handed_back":
                 expected[acceptors.pop(one.message.partition_key)]["held"] -= 1
             case "referral.completed" | "referral.withdrawn" | "referral.failed":
                 if acceptor := acceptors.get(one.message.partition_key):

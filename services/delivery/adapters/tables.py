@@ -54,6 +54,18 @@ CASE_LETTERS = Table(
     Column("referral_id", String(36), primary_key=True),
     Column("organization", String(100)),
     Column("sealed_case", Text),
+    # The accepted offer; null for cases that an earlier build released.
+    Column("offer_id", String(36)),
     Column("closed_at", Instant),
     Index("case_letters_closed", "closed_at"),
+)
+
+# The offers whose acceptances were handed back or revoked. A case that is released for one of them arrives
+# late and is not kept.
+ENDED_ACCEPTANCES = Table(
+    "ended_acceptances",
+    METADATA,
+    Column("offer_id", String(36), primary_key=True),
+    Column("ended_at", Instant, nullable=False),
+    Index("ended_acceptances_ended_at", "ended_at"),
 )

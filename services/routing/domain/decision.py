@@ -22,6 +22,7 @@ class Trigger(StrEnum):
     submitted = "submitted"
     declined = "declined"
     expired = "expired"
+    handed_back = "handed_back"
     organization_suspended = "organization_suspended"
     placed_by_coordinator = "placed_by_coordinator"
     place_may_be_free = "place_may_be_free"

@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from contracts.codes import DeclineReason, OfferState
+from contracts.codes import DeclineReason, HandBackReason, OfferState
 from contracts.facts import (
     AcceptanceRevoked,
     Fact,
@@ -15,6 +15,7 @@ from contracts.facts import (
     OfferExpired,
     OfferRevoked,
     PlacementAnswered,
+    ReferralHandedBack,
 )
 from services.routing.domain.observation import Observation
 from services.routing.domain.offer import Offer, OfferEvent, close
@@ -45,9 +46,9 @@ def close_offer(
 ) -> ClosedOffer:
     """Close one offer of a referral. This is the only place where an offer ends.
 
-    reason: why the offer was not accepted; a decline and a revocation need one. answered_at: when the API
-    received the answer; an acceptance and a decline need it. coordinator: who revokes an accepted offer.
-    Raises Refused `offer-closed`.
+    reason: why the offer was not accepted, or no longer is; a decline, a revocation and a hand-back need one.
+    answered_at: when the API received the answer; an acceptance and a decline need it. coordinator: who
+    revokes an accepted offer. Raises Refused `offer-closed`.
     """
     closed = close(offer, event, now, reason)
     return ClosedOffer(
@@ -94,6 +95,14 @@ def _fact(referral: Referral, closed: Offer, event: OfferEvent, coordinator: str
             sender=referral.sender,
             reason=DeclineReason(closed.reason),
         )
+    if event is OfferEvent.hand_back:
+        return ReferralHandedBack(
+            referral_id=referral.id,
+            offer_id=closed.id,
+            organization=closed.organization,
+            sender=referral.sender,
+            reason=HandBackReason(closed.reason),
+        )
     return OfferRevoked(
         referral_id=referral.id,
         offer_id=closed.id,
@@ -120,7 +129,7 @@ def _placement_answered(closed: Offer) -> tuple[Fact, ...]:
 
 
 def _observed(offer: Offer, event: OfferEvent, answered_at: dt.datetime | None) -> Mapping[str, Observation]:
-    if event is OfferEvent.revoke:
+    if event in (OfferEvent.revoke, OfferEvent.hand_back):
         return {offer.organization: Observation(accepted=-1)} if offer.state is OfferState.accepted else {}
     if event is OfferEvent.expire:
         return {offer.organization: Observation(expired=1)}

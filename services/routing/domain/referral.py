@@ -6,6 +6,9 @@
                        | '-- by hand --'          out to have been entered in error
                        '--- an answer in time, read late ---> accepted
 
+An acceptor may hand the referral back, which asks the next candidates in the same transition: accepted, in
+progress or on hold ---> requested ---> offered or unplaced.
+
 A coordinator may revoke the acceptance of a suspended acceptor and place the referral elsewhere in one
 transition: accepted, in progress or on hold ---> unplaced ---> offered.
 
@@ -31,6 +34,7 @@ class ReferralEvent(StrEnum):
     exhaust = "exhaust"
     accept = "accept"
     revoke = "revoke"  # the acceptance of a suspended acceptor
+    hand_back = "hand_back"  # by the acceptor
     progress = "progress"
     hold = "hold"
     complete = "complete"
@@ -59,6 +63,7 @@ REFERRAL_TRANSITIONS: Mapping[ReferralStatus, Mapping[ReferralEvent, ReferralSta
         _E.hold: _S.on_hold,
         _E.complete: _S.completed,
         _E.revoke: _S.unplaced,
+        _E.hand_back: _S.requested,
         **_LEAVE,
     },
     _S.in_progress: {
@@ -66,6 +71,7 @@ REFERRAL_TRANSITIONS: Mapping[ReferralStatus, Mapping[ReferralEvent, ReferralSta
         _E.hold: _S.on_hold,
         _E.complete: _S.completed,
         _E.revoke: _S.unplaced,
+        _E.hand_back: _S.requested,
         **_LEAVE,
     },
     _S.on_hold: {
@@ -73,6 +79,7 @@ REFERRAL_TRANSITIONS: Mapping[ReferralStatus, Mapping[ReferralEvent, ReferralSta
         _E.hold: _S.on_hold,
         _E.complete: _S.completed,
         _E.revoke: _S.unplaced,
+        _E.hand_back: _S.requested,
         **_LEAVE,
     },
     _S.completed: {},

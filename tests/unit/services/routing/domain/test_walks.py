@@ -11,6 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from contracts.codes import (
     Answer,
     DeclineReason,
+    HandBackReason,
     OfferState,
     OrganizationKind,
     Outcome,
@@ -25,6 +26,8 @@ from contracts.facts import (
     AnswerSubmitted,
     CaseRefused,
     Fact,
+    HandBackRefused,
+    HandBackSubmitted,
     OfferOpened,
     OutcomeSubmitted,
     PlacementRefused,
@@ -81,7 +84,8 @@ class Walk(RuleBasedStateMachine):
     def apply(self, fact: Fact, admitted_at: dt.datetime | None = None) -> None:
         before = self.driver.known
         published = self.driver.apply(fact, admitted_at=admitted_at)
-        if any(isinstance(one, AnswerRefused | SubmissionRefused | PlacementRefused) for one in published):
+        refusals = AnswerRefused | SubmissionRefused | PlacementRefused | HandBackRefused
+        if any(isinstance(one, refusals) for one in published):
             assert len(published) == 1
             assert self.driver.referral is before
 
@@ -125,6 +129,13 @@ class Walk(RuleBasedStateMachine):
         self.apply(
             OutcomeSubmitted(referral_id=REFERRAL, organization=organization, outcome=Outcome.resolved)
         )
+
+    @rule(organization=organizations, reason=st.sampled_from(HandBackReason))
+    def hand_back(self, organization: str, reason: HandBackReason) -> None:
+        before = self.driver.known.acceptor
+        self.apply(HandBackSubmitted(referral_id=REFERRAL, organization=organization, reason=reason))
+        if before == organization and self.driver.known.acceptor is None:
+            self.accepted_offer = None
 
     @precondition(lambda self: len(self.driver.known.offers) > 1)
     @rule(organization=organizations, reason=st.sampled_from(WithdrawalReason))
