@@ -86,10 +86,13 @@ EMPTY: Final = frozenset(
         "witnesses",
         "unfiled",
     }
-    | {"answers", "demand", "doomed_keys", "ended_acceptances", "held_notes", "placement_keys", "waiting"}
+    | {"answers", "demand", "doomed_keys", "ended_acceptances", "held_notes", "placement_keys"}
+    | {"seeking", "waiting"}
 )
 # Tables that do not grow with the referrals.
-STANDING: Final = frozenset({"replica", "manifests", "sealing_keys", "transit_keys", "transit_counts"})
+STANDING: Final = frozenset(
+    {"full_services", "replica", "manifests", "sealing_keys", "transit_keys", "transit_counts"}
+)
 
 
 def metadata(service: str) -> MetaData:

@@ -127,7 +127,7 @@ def test_referral_declined_by_all_goes_to_coordinator(hub: RunningHub) -> None:
     while (current := _open_offer(sender, referral_id, after=asked)) is not None:
         player = hub.organization(current)
         offer = player.await_message("offer.opened", referral_id)
-        player.hub.decline(offer["offer_id"], "no_capacity")
+        player.hub.decline(offer["offer_id"], "conflict_of_interest")
         asked.append(current)
 
     sender.await_message("referral.unplaced", referral_id)
@@ -157,7 +157,7 @@ def test_coordinators_receive_outcome_of_placements(hub: RunningHub) -> None:
 
     house = hub.participants.organization("ru.primorye-seafarers-house")
     coordinator.place(referral_id, house.id)
-    house.hub.decline(house.await_message("offer.opened", referral_id)["offer_id"], "no_capacity")
+    house.hub.decline(house.await_message("offer.opened", referral_id)["offer_id"], "conflict_of_interest")
     answered = _told_to_coordinators(hub, "placement.answered", referral_id)
     assert (answered["organization"], answered["result"]) == (house.id, "declined")
     placed = sender.hub.decision(referral_id)["decisions"][1]
@@ -165,7 +165,7 @@ def test_coordinators_receive_outcome_of_placements(hub: RunningHub) -> None:
     hub.history(referral_id, last="placement.answered")
     story = sender.hub.story(referral_id)
     assert f"The offer to {house.id} that a coordinator (" in story
-    assert f"{house.id} declined: no capacity." in house.hub.story(referral_id)
+    assert f"{house.id} declined: conflict of interest." in house.hub.story(referral_id)
 
 
 def _told_to_coordinators(hub: RunningHub, fact: str, referral_id: str) -> dict[str, Any]:

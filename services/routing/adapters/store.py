@@ -16,7 +16,7 @@ from contracts.errors import Unavailable
 from contracts.records import dump, read
 from contracts.referral import ReferralFacts
 from runtime.storage.columns import microseconds, moment_of
-from services.routing.adapters import demand, statements
+from services.routing.adapters import demand, full_services, seeking, statements
 from services.routing.adapters.pages import UNDER_WAY, page_of
 from services.routing.adapters.tables import (
     DECISIONS,
@@ -26,6 +26,7 @@ from services.routing.adapters.tables import (
     SUSPENDED_ACCEPTORS,
     TIMELINE,
 )
+from services.routing.domain.directory import Reach
 from services.routing.domain.observation import Observation
 from services.routing.domain.offer import Offer
 from services.routing.domain.recorded_decision import RecordedDecision
@@ -55,8 +56,10 @@ class SqlReferralStore:
         )
         statements.NEW_ENTRY.run_for_each(transaction, [_timeline_values(one) for one in changes.timeline])
         demand.save_waiting(transaction, changes)
+        seeking.save(transaction, changes)
         _add_observations(transaction, changes.observed)
         demand.add(transaction, changes.observed)
+        full_services.save(transaction, changes.observed)
 
     def due_offers(self, transaction: Connection, now: dt.datetime, limit: int) -> list[tuple[str, str]]:
         """See `ports.ReferralStore`."""
@@ -145,14 +148,14 @@ class SqlReferralStore:
     def observations(self, transaction: Connection) -> dict[str, Observation]:
         """See `ports.ReferralStore`."""
         rows = transaction.execute(select(OBSERVATIONS)).all()
-        return _with_demand(transaction, {row[0]: _observation(*row[1:]) for row in rows})
+        return _complete(transaction, {row[0]: _observation(*row[1:]) for row in rows})
 
     def observations_of(
         self, transaction: Connection, organizations: Collection[str]
     ) -> dict[str, Observation]:
         """See `ports.ReferralStore`."""
         rows = statements.OBSERVED.run(transaction, sorted(organizations))
-        return _with_demand(transaction, {row[0]: _observation(*row[1:]) for row in rows})
+        return _complete(transaction, {row[0]: _observation(*row[1:]) for row in rows})
 
     def queues_at(self, transaction: Connection, organizations: Collection[str]) -> list[Queue]:
         """See `ports.ReferralStore`."""
@@ -161,6 +164,16 @@ class SqlReferralStore:
     def first_in(self, transaction: Connection, queue: Queue, limit: int) -> list[WaitingReferral]:
         """See `ports.ReferralStore`."""
         return demand.first_in(transaction, queue, limit)
+
+    def seeking(self, transaction: Connection, after: str | None, limit: int) -> list[str]:
+        """See `ports.ReferralStore`."""
+        return seeking.page(transaction, after, limit)
+
+    def concerned(
+        self, transaction: Connection, organization: str, reach: Reach, after: str | None, limit: int
+    ) -> list[str]:
+        """See `ports.ReferralStore`."""
+        return seeking.concerned(transaction, organization, reach, after, limit)
 
     def counts(self, transaction: Connection) -> Iterable[tuple[str, int]]:
         """See `ports.ReferralStore`."""
@@ -240,10 +253,17 @@ def _add_observations(transaction: Connection, observed: Mapping[str, Observatio
     )
 
 
-def _with_demand(transaction: Connection, observed: Mapping[str, Observation]) -> dict[str, Observation]:
+def _complete(transaction: Connection, observed: Mapping[str, Observation]) -> dict[str, Observation]:
     found = demand.demand_at(transaction, observed)
+    full = full_services.full_since_at(transaction, observed)
     return {
-        organization: replace(seen, demand=found[organization]) if organization in found else seen
+        organization: replace(
+            seen,
+            demand=found.get(organization, seen.demand),
+            full_since=full.get(organization, seen.full_since),
+        )
+        if organization in found or organization in full
+        else seen
         for organization, seen in observed.items()
     }
 

@@ -44,7 +44,7 @@ from services.routing.domain.hand_back import hand_back
 from services.routing.domain.observation import Observation
 from services.routing.domain.offer import OfferEvent, refuse_if_late
 from services.routing.domain.offer_closing import NO_ANSWER, ClosedOffer, close_offer
-from services.routing.domain.open_offers import ask_next, place, revoke_open
+from services.routing.domain.open_offers import ask_again, ask_next, place, revoke_open
 from services.routing.domain.parties import require_acceptor, require_party
 from services.routing.domain.referral import Referral, ReferralEvent, next_status
 from services.routing.domain.standing import revoke_suspended
@@ -123,9 +123,14 @@ def expire(referral: Referral, offer_id: str, context: TransitionContext) -> Tra
 
 
 def remind(referral: Referral, context: TransitionContext) -> Transition:
-    """Report an acceptor whose progress report is overdue. The report repeats while the silence lasts."""
-    if referral.due_at is None or context.now < referral.due_at or referral.acceptor is None:
+    """Report an acceptor whose progress report is overdue. The report repeats while the silence lasts.
+
+    A referral without an acceptor is decided again: time may have made a candidate available.
+    """
+    if referral.due_at is None or context.now < referral.due_at:
         return Transition(referral=referral)
+    if referral.acceptor is None:
+        return ask_again(referral, context, Trigger.time_passed)
     fact = ReferralOverdue(
         referral_id=referral.id,
         sender=referral.sender,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from services.routing.domain.places import NO_DEMAND, Demand, DemandBySender, added
@@ -23,6 +25,8 @@ class Observation:
     accepted: int = 0
     pending: int = 0
     demand: DemandBySender = field(default_factory=lambda: NO_DEMAND)
+    # When each service last declined or handed back for lack of capacity.
+    full_since: Mapping[str, dt.datetime] = field(default_factory=lambda: _NEVER_FULL)
 
     @property
     def load(self) -> int:
@@ -38,7 +42,17 @@ class Observation:
             accepted=self.accepted + other.accepted,
             pending=self.pending + other.pending,
             demand=added(self.demand, other.demand),
+            full_since=_latest(self.full_since, other.full_since),
         )
+
+
+_NEVER_FULL: Mapping[str, dt.datetime] = {}
+
+
+def _latest(one: Mapping[str, dt.datetime], other: Mapping[str, dt.datetime]) -> Mapping[str, dt.datetime]:
+    if not other:
+        return one
+    return {**one, **{service: max(at, one.get(service, at)) for service, at in other.items()}}
 
 
 NOTHING_OBSERVED = Observation()

@@ -17,6 +17,7 @@ from contracts.facts import (
     PlacementAnswered,
     ReferralHandedBack,
 )
+from services.routing.domain.consequences import consequence_of, suggested_correction
 from services.routing.domain.observation import Observation
 from services.routing.domain.offer import Offer, OfferEvent, close
 from services.routing.domain.referral import Referral
@@ -53,8 +54,12 @@ def close_offer(
     closed = close(offer, event, now, reason)
     return ClosedOffer(
         referral=_with_offer(referral, closed, now),
-        facts=(_fact(referral, closed, event, coordinator), *_placement_answered(closed)),
-        observed=_observed(offer, event, answered_at),
+        facts=(
+            _fact(referral, closed, event, coordinator),
+            *_placement_answered(closed),
+            *suggested_correction(referral, closed),
+        ),
+        observed=_observed(offer, closed, event, answered_at),
     )
 
 
@@ -128,9 +133,16 @@ def _placement_answered(closed: Offer) -> tuple[Fact, ...]:
     )
 
 
-def _observed(offer: Offer, event: OfferEvent, answered_at: dt.datetime | None) -> Mapping[str, Observation]:
+def _observed(
+    offer: Offer, closed: Offer, event: OfferEvent, answered_at: dt.datetime | None
+) -> Mapping[str, Observation]:
+    full_since: Mapping[str, dt.datetime] = {}
+    if consequence_of(closed).is_full and (since := answered_at or closed.closed_at) is not None:
+        full_since = {offer.service: since}
     if event in (OfferEvent.revoke, OfferEvent.hand_back):
-        return {offer.organization: Observation(accepted=-1)} if offer.state is OfferState.accepted else {}
+        if offer.state is not OfferState.accepted:
+            return {}
+        return {offer.organization: Observation(accepted=-1, full_since=full_since)}
     if event is OfferEvent.expire:
         return {offer.organization: Observation(expired=1)}
     assert answered_at is not None
@@ -141,5 +153,6 @@ def _observed(offer: Offer, event: OfferEvent, answered_at: dt.datetime | None) 
         # An answer in time to an offer that had expired takes the expiry back.
         expired=0 if offer.is_open else -1,
         accepted=1 if event is OfferEvent.accept else 0,
+        full_since=full_since,
     )
     return {offer.organization: observation}

@@ -57,6 +57,18 @@ class Weights:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class FullFor:
+    """How long a service counts as full after it declined for lack of capacity, in seconds.
+
+    By the urgency of the referral that would be offered. A statement of capacity after the decline ends it.
+    """
+
+    emergency: Seconds = _HOUR
+    urgent: Seconds = 8 * _HOUR
+    routine: Seconds = _DAY
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RoutingPolicy:
     """A versioned policy. Every decision records the version it used."""
 
@@ -68,6 +80,7 @@ class RoutingPolicy:
     emergency_offers: Annotated[int, Range(min=1, max=20)] = 3
     # Bounds on one sender's open offers at one candidate.
     offers_per_sender: OffersPerSender = field(default_factory=OffersPerSender)
+    full_for: FullFor = field(default_factory=FullFor)
     weights: Weights = field(default_factory=Weights)
     # The longest time that an offer stays open past its deadline while older messages are being read.
     backlog: Seconds = 900
@@ -88,6 +101,15 @@ class RoutingPolicy:
     def progress_due(self, urgency: Urgency, now: dt.datetime, *, on_hold: bool = False) -> dt.datetime:
         """Return when the acceptor's next report becomes overdue."""
         return now + dt.timedelta(seconds=self.deadlines(urgency).next_report(on_hold=on_hold))
+
+    def counts_as_full(self, urgency: Urgency) -> dt.timedelta:
+        """Return how long a decline for lack of capacity counts, for a referral of this urgency."""
+        by_urgency: Mapping[Urgency, int] = {
+            Urgency.emergency: self.full_for.emergency,
+            Urgency.urgent: self.full_for.urgent,
+            Urgency.routine: self.full_for.routine,
+        }
+        return dt.timedelta(seconds=by_urgency[urgency])
 
     def wait_for_backlog(self) -> dt.timedelta:
         """Return how long a backlog may delay the expiry of an offer."""

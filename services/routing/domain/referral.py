@@ -23,7 +23,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from contracts.codes import Outcome, ReferralStatus
+from contracts.codes import Outcome, ReferralStatus, Urgency
 from contracts.errors import Refused
 from contracts.referral import ReferralFacts
 from services.routing.domain.offer import Offer
@@ -93,8 +93,9 @@ REFERRAL_TRANSITIONS: Mapping[ReferralStatus, Mapping[ReferralEvent, ReferralSta
 class Referral:
     """A referral as routing stores it. It holds no personal data.
 
-    due_at: when a missing progress report becomes overdue, None without an acceptor. correlation_id: the id
-    of the message that submitted the referral. waits_for: (organisation, service) of the candidates that
+    due_at: with an acceptor, when its missing progress report becomes overdue; otherwise when time alone may
+    make a candidate available, None if it cannot. correlation_id: the id of the message that submitted the
+    referral. waits_for: (organisation, service) of the candidates that
     lacked only a place when the referral became unplaced.
     """
 
@@ -125,6 +126,16 @@ class Referral:
     def open_offers(self) -> tuple[Offer, ...]:
         """The offers that await an answer."""
         return tuple(offer for offer in self.offers if offer.is_open)
+
+    @property
+    def is_seeking(self) -> bool:
+        """Whether another offer may be opened when a candidate becomes available.
+
+        An emergency with open offers may have fewer than the policy wants.
+        """
+        if self.status is ReferralStatus.offered:
+            return self.facts.urgency is Urgency.emergency
+        return self.status is ReferralStatus.unplaced
 
     @property
     def waiting(self) -> frozenset[tuple[str, str]]:

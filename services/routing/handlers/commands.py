@@ -16,6 +16,7 @@ from runtime.messaging.ports import Outgoing
 from runtime.storage.database import Database
 from services.routing.consumer_lag import ConsumerLag
 from services.routing.domain import lifecycle
+from services.routing.domain.consequences import declined_as_full
 from services.routing.domain.decision import Decision, Trigger, decide
 from services.routing.domain.disclosure import disclosure_class
 from services.routing.domain.ending import withdraw_for
@@ -248,6 +249,8 @@ class RoutingCommands:
                 observed=observed,
                 now=now,
                 offers_per_sender=self._policy.offers_per_sender,
+                declined_as_full=declined_as_full(referral),
+                full_for=self._policy.counts_as_full(referral.facts.urgency),
             )
             return decide(new_id(), given, self._policy, trigger, placed_with=placed_with)
 

@@ -607,7 +607,7 @@ def refused_hand_back(submission: str = "submission-1") -> Event[Fact]:
     )
 
 
-def hand_back_note() -> Event[Fact]:
+def hand_back_note() -> Any:
     sealed = seal({"text": "Она переехала."}, public_key(generate_key()))
     fact = SealedNoteSubmitted(referral_id=REFERRAL, author=ACCEPTOR, note=sealed, hand_back=True)
     return event(fact, causation_id="submission-1")
