@@ -87,11 +87,12 @@ EMPTY: Final = frozenset(
         "witnesses",
         "unfiled",
     }
-    | {"answers", "demand", "doomed_keys", "held", "held_notes", "placement_keys", "waiting"}
+    | {"answers", "demand", "doomed_keys", "ended_acceptances", "held", "held_notes", "placement_keys"}
+    | {"seeking", "waiting"}
 )
 # Tables that do not grow with the referrals.
 STANDING: Final = frozenset(
-    {"replica", "manifests", "policies", "sealing_keys", "transit_keys", "transit_counts"}
+    {"full_services", "replica", "manifests", "policies", "sealing_keys", "transit_keys", "transit_counts"}
 )
 
 

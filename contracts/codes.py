@@ -170,6 +170,23 @@ class DeclineReason(StrEnum):
     other = "other"
 
 
+class HandBackReason(StrEnum):
+    """Why an acceptor hands a referral back.
+
+    A person who cannot be reached is an outcome (`could_not_reach`), not a reason to disclose the case to
+    another organisation.
+    """
+
+    no_capacity = "no_capacity"
+    not_eligible = "not_eligible"
+    out_of_area = "out_of_area"
+    language = "language"
+    conflict_of_interest = "conflict_of_interest"
+    needs_reassessment = "needs_reassessment"
+    person_prefers_another = "person_prefers_another"
+    other = "other"
+
+
 class Outcome(StrEnum):
     resolved = "resolved"
     partly_resolved = "partly_resolved"
@@ -269,6 +286,7 @@ class OfferState(StrEnum):
     declined = "declined"
     expired = "expired"
     revoked = "revoked"
+    returned = "returned"  # the acceptor handed the referral back
 
 
 class Answer(StrEnum):

@@ -21,6 +21,8 @@ _CLOSINGS: Final = {
     "entered_in_error": "referral.withdrawn",
     "failed": "referral.failed",
 }
+# The acceptance has ended, and the referral goes on without an acceptor.
+_UNHELD: Final = ("acceptance.revoked", "referral.handed_back")
 
 
 class _DifferenceFactory(Protocol):
@@ -224,7 +226,7 @@ def _routing(
         yield different("routing", f"{routed.sender} is not the sender in the log", "referral.submitted")
     acceptors = [entry.organization for entry in state.entries if entry.fact == "offer.accepted"]
     for entry in state.entries:
-        if entry.fact == "acceptance.revoked" and entry.organization in acceptors:
+        if entry.fact in _UNHELD and entry.organization in acceptors:
             acceptors.remove(entry.organization)
     if routed.acceptor is not None and routed.acceptor not in acceptors:
         yield different("routing", f"accepted by {routed.acceptor}, but the log has no such offer.accepted")
@@ -258,9 +260,9 @@ def _vault(state: ReferralState, facts: Counter[str], different: _DifferenceFact
     held = "none" if custody is None else custody.state
     if held == "released" and not facts["case.released"]:
         yield different("vault", "case released, but the log has no case.released")
-    # After a revocation the vault holds the case again, for the next acceptor.
-    revoked = facts["acceptance.revoked"] >= facts["case.released"]
-    if facts["case.released"] and held not in ("released", "erased") and not (revoked and held == "held"):
+    # After the end of an acceptance the vault holds the case again, for the next acceptor.
+    unheld = sum(facts[fact] for fact in _UNHELD) >= facts["case.released"]
+    if facts["case.released"] and held not in ("released", "erased") and not (unheld and held == "held"):
         yield different(
             "vault", f"the log has case.released, but the custody state is {held}", "case.released"
         )

@@ -101,7 +101,8 @@ class BatchResult(TypedDict):
 
 
 class Offer(TypedDict):
-    """An offer of a referral to one candidate. state: open, accepted, declined, expired or revoked.
+    """An offer of a referral to one candidate. state: open, accepted, declined, expired, revoked or
+    returned.
 
     referral_id, sender: only if the offer is not part of a referral.
     """

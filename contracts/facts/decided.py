@@ -13,6 +13,7 @@ from contracts.canonical import Count
 from contracts.codes import (
     CoordinatorAct,
     DeclineReason,
+    HandBackReason,
     InterventionReason,
     Outcome,
     ProgressStatus,
@@ -29,6 +30,7 @@ from contracts.identifiers import (
     ReferralId,
     Region,
     ShortText,
+    Slug,
 )
 from contracts.referral import Situation
 
@@ -166,15 +168,16 @@ class CoordinatorWithdrawalRefused(Fact):
 class PlacementAnswered(Fact):
     """The result of an offer that a coordinator placed by hand. Sent to the coordinators.
 
-    result: the offer's state. reason: why it was declined or revoked. After `expired`, a second result
-    follows when the network processes an answer that it received before the deadline.
+    result: the offer's state. reason: why it was declined, revoked or returned. After `expired`, a second
+    result follows when the network processes an answer that it received before the deadline; after
+    `accepted`, when the acceptor hands the referral back or is suspended and replaced.
     """
 
     referral_id: ReferralId
     offer_id: OfferId
     organization: OrganizationId
     coordinator: str
-    result: Annotated[str, OneOf(["accepted", "declined", "expired", "revoked"])]
+    result: Annotated[str, OneOf(["accepted", "declined", "expired", "revoked", "returned"])]
     reason: str | None = None
 
 
@@ -191,6 +194,20 @@ class InterventionRefused(Fact):
     organization: OrganizationId | None
     coordinator: str
     act: CoordinatorAct
+    submission_id: MessageId
+    problem: Mapping[str, Any]
+
+
+@fact("hand_back.refused")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HandBackRefused(Fact):
+    """An accepted hand-back that cannot take effect. Sent to the organisation that submitted it.
+
+    problem: RFC 9457.
+    """
+
+    referral_id: ReferralId
+    organization: OrganizationId
     submission_id: MessageId
     problem: Mapping[str, Any]
 
@@ -348,6 +365,40 @@ class AcceptanceRevoked(Fact):
     sender: OrganizationId
     coordinator: str
     reason: Annotated[str, OneOf(["organization_suspended", "report_overdue"])] = "organization_suspended"
+
+
+@fact("referral.handed_back")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReferralHandedBack(Fact):
+    """The acceptor handed the referral back. It may no longer read the case; the next candidates are asked.
+
+    organization: the former acceptor. offer_id: the offer that it had accepted.
+    """
+
+    referral_id: ReferralId
+    offer_id: OfferId
+    organization: OrganizationId
+    sender: OrganizationId
+    reason: HandBackReason
+
+
+@fact("directory_correction.suggested")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DirectoryCorrectionSuggested(Fact):
+    """A decline or a hand-back contradicts the directory, so the organisation should correct its service.
+
+    Sent to the organisation and the coordinators. reason: of the decline or hand-back. part: the part of the
+    service's record that allowed the offer. need, region: those of the referral.
+    """
+
+    referral_id: ReferralId
+    offer_id: OfferId
+    organization: OrganizationId
+    service: Slug
+    reason: Annotated[str, OneOf(["not_eligible", "out_of_area", "language"])]
+    part: Annotated[str, OneOf(["eligibility", "areas", "languages"])]
+    need: NeedCode
+    region: Region
 
 
 @fact("case.unreadable")

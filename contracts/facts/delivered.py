@@ -68,6 +68,7 @@ class MessageClosed(Fact):
                 "expired",
                 "revoked",
                 "acceptance_revoked",
+                "handed_back",
                 "completed",
                 "withdrawn",
                 "consent_revoked",

@@ -73,12 +73,17 @@ class SealedCaseReplaced(Fact):
 @fact("sealed_case.released", exchange=CASES, classification="sealed")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SealedCaseReleased(Fact):
-    """vault -> delivery: the case, sealed to the acceptor."""
+    """vault -> delivery: the case, sealed to the acceptor.
+
+    offer_id: the accepted offer. A case that arrives after the end of that acceptance is not kept. None in
+    messages of earlier builds.
+    """
 
     referral_id: ReferralId
     organization: OrganizationId
     kid: str
     case: ResealedText
+    offer_id: OfferId | None = None
 
 
 @fact("sealed_note.submitted", exchange=CASES, classification="sealed")
@@ -87,6 +92,7 @@ class SealedNoteSubmitted(Fact):
     """intake -> vault: a note that its author sealed to the other party.
 
     offer_id: the offer that the author declines with this note; the note is then for the referral's sender.
+    hand_back: whether the author hands the referral back with this note, which is for the sender too.
     transit: None in messages of earlier builds, whose `note` is the whole JWE.
     """
 
@@ -95,6 +101,12 @@ class SealedNoteSubmitted(Fact):
     note: TransitText
     offer_id: OfferId | None = None
     transit: TransitSeal | None = None
+    hand_back: bool = False
+
+    @property
+    def explains(self) -> bool:
+        """Whether the note explains a decline or a hand-back, and is forwarded once that takes effect."""
+        return self.hand_back or self.offer_id is not None
 
 
 @fact("sealed_note.released", exchange=CASES, classification="sealed")

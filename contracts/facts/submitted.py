@@ -13,6 +13,7 @@ from contracts.codes import (
     Answer,
     CoordinatorAct,
     DeclineReason,
+    HandBackReason,
     InterventionReason,
     Outcome,
     ProgressStatus,
@@ -63,6 +64,16 @@ class OutcomeSubmitted(Fact):
     referral_id: ReferralId
     organization: OrganizationId
     outcome: Outcome
+
+
+@fact("hand_back.submitted")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HandBackSubmitted(Fact):
+    """The acceptor hands the referral back."""
+
+    referral_id: ReferralId
+    organization: OrganizationId
+    reason: HandBackReason
 
 
 @fact("withdrawal.submitted")

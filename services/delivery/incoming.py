@@ -11,7 +11,6 @@ from sqlalchemy import Connection
 from contracts.envelope import Envelope, Event
 from contracts.errors import Defect
 from contracts.facts import (
-    AcceptanceRevoked,
     CaseReleased,
     Fact,
     NoteDelivered,
@@ -21,8 +20,15 @@ from contracts.facts import (
 )
 from runtime.messaging.ports import Outgoing
 from services.delivery.domain.closing import CARRIERS, End, Ends, kept_until
-from services.delivery.domain.recipients import recipients_of
-from services.delivery.ports import Arrival, Closings, Mailboxes, ReleasedCase, ReleasedCases
+from services.delivery.domain.recipients import ENDED, recipients_of
+from services.delivery.ports import (
+    Arrival,
+    Closings,
+    EndedAcceptance,
+    Mailboxes,
+    ReleasedCase,
+    ReleasedCases,
+)
 
 
 class Incoming:
@@ -38,8 +44,9 @@ class Incoming:
     ) -> Iterable[Outgoing]:
         """Append facts, byte for byte, to their recipients' mailboxes; delete the cases of closed referrals.
 
-        The case of a revoked acceptance is deleted too; the vault releases it again to the next acceptor.
-        What mailboxes hold about a person is erased when its offer or referral ends (`domain/closing.py`).
+        The case of an acceptance that was handed back or revoked is deleted too; the vault releases it again
+        to the next acceptor. What mailboxes hold about a person is erased when its offer or referral ends
+        (`domain/closing.py`).
         """
         self._mailboxes.serialise(transaction)
         ends = Ends()
@@ -60,12 +67,16 @@ class Incoming:
             for message in messages
             for organization in recipients_of(message.type, message.data)
         ]
-        revoked = [
-            (m.data["referral_id"], m.data["organization"])
+        ended = [
+            EndedAcceptance(
+                referral_id=m.data["referral_id"],
+                organization=m.data["organization"],
+                offer_id=m.data["offer_id"],
+            )
             for m in messages
-            if m.type == AcceptanceRevoked.type
+            if m.type in ENDED
         ]
-        self._cases.take_back(transaction, revoked)
+        self._cases.end(transaction, ended, now)
         self._cases.close(transaction, ends.referrals)
         self._closings.remember_ended(transaction, ends.offers)
         self._append(transaction, arrivals, now)
@@ -84,16 +95,27 @@ class Incoming:
         closed = self._cases.closed(
             transaction, {m.data.referral_id for m in messages if isinstance(m.data, SealedCaseReleased)}
         )
+        ended = self._cases.ended(
+            transaction,
+            {
+                m.data.offer_id
+                for m in messages
+                if isinstance(m.data, SealedCaseReleased) and m.data.offer_id is not None
+            },
+        )
         cases: list[ReleasedCase] = []
         arrivals: list[Arrival] = []
         for message in messages:
             match message.data:
                 case SealedCaseReleased() as fact:
-                    if fact.referral_id in closed:
-                        continue  # the referral ended while the case was in transit
+                    if fact.referral_id in closed or fact.offer_id in ended:
+                        continue  # the referral or the acceptance ended while the case was in transit
                     cases.append(
                         ReleasedCase(
-                            referral_id=fact.referral_id, organization=fact.organization, case=fact.case
+                            referral_id=fact.referral_id,
+                            organization=fact.organization,
+                            case=fact.case,
+                            offer_id=fact.offer_id,
                         )
                     )
                     notice: Fact = CaseReleased(

@@ -64,11 +64,24 @@ class Waiting:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReleasedCase:
-    """A released case. case: compact JWE, sealed to the organisation."""
+    """A released case. case: compact JWE, sealed to the organisation.
+
+    offer_id: the offer that the organisation accepted, None for cases that an earlier build released.
+    """
 
     referral_id: str
     organization: str
     case: str
+    offer_id: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EndedAcceptance:
+    """An acceptance that was handed back or revoked."""
+
+    referral_id: str
+    organization: str
+    offer_id: str
 
 
 class Mailboxes(Protocol):
@@ -184,8 +197,15 @@ class ReleasedCases(Protocol):
         """Return the case if it was released to the organisation and the referral is open, else None."""
         ...
 
-    def take_back(self, transaction: Connection, released: Sequence[tuple[str, str]]) -> None:
-        """Delete the cases released to the organisations of (referral id, organisation id) pairs."""
+    def end(self, transaction: Connection, ended: Sequence[EndedAcceptance], now: dt.datetime) -> None:
+        """Delete the cases that were released for these acceptances, and remember the acceptances.
+
+        A case released for a later acceptance stays, also one of the same organisation.
+        """
+        ...
+
+    def ended(self, transaction: Connection, offer_ids: Collection[str]) -> set[str]:
+        """Return which of the accepted offers `end` has been called for."""
         ...
 
     def close(self, transaction: Connection, ended: Mapping[str, End]) -> None:
@@ -193,7 +213,10 @@ class ReleasedCases(Protocol):
         ...
 
     def forget(self, transaction: Connection, before: dt.datetime, limit: int) -> int:
-        """Delete at most `limit` referrals closed before the moment; return how many."""
+        """Delete at most `limit` referrals closed, and acceptances ended, before the moment.
+
+        Returns how many were deleted.
+        """
         ...
 
 

@@ -30,6 +30,7 @@ from services.intake.domain.command import (
     CommandBody,
     CompleteReferral,
     DeclineOffer,
+    HandBack,
     Replacement,
     ReportProgress,
     facts_of_command,
@@ -265,14 +266,14 @@ class IntakeHandlers:
             # An organisation suspended since the offer must not accept, which would release the case to it,
             # nor end a referral that a coordinator has to place elsewhere.
             require_good_standing(self._members, caller.organization)
-        if isinstance(command.body, AddNote | DeclineOffer) and command.body.note is not None:
+        if isinstance(command.body, AddNote | DeclineOffer | HandBack) and command.body.note is not None:
             require_sealed(command.body.note, "/note")
         if isinstance(command.body, Replacement):
             kid = receiver_key(self._members, command.body.to)
             require_sealed_to(command.body.case, kid, "/case")
         # The organisation may have learned of the subject before intake did; routing then knows it.
         referral_id = known.get(command.subject) or self._ask_routing(command, caller.organization)
-        if isinstance(command.body, AddNote | DeclineOffer) and command.body.note is not None:
+        if isinstance(command.body, AddNote | DeclineOffer | HandBack) and command.body.note is not None:
             self._require_receivers_key(command.body.note, referral_id, caller.organization)
         facts = facts_of_command(
             command.body,

@@ -72,6 +72,10 @@ class IntakeService(WebService):
     def complete(self, request: Request) -> Response:
         return api.submit_command(self.handlers.api, request, "complete")
 
+    @submission("/v1/referrals/<uuid:id>/hand-back", limit=api.SEALED_LIMIT)
+    def hand_back(self, request: Request) -> Response:
+        return api.submit_command(self.handlers.api, request, "hand_back")
+
     @submission("/v1/referrals/<uuid:id>/notes", limit=api.SEALED_LIMIT)
     def note(self, request: Request) -> Response:
         return api.submit_command(self.handlers.api, request, "note")

@@ -31,15 +31,25 @@ class LiveDirectory:
         self._settling = threading.Lock()
         # Organisations where a place may have become free since the last `take_changed`.
         self._changed: set[str] = set()
+        # Organisations whose records or agreements changed since the last `take_amended`.
+        self._amending = threading.Lock()
+        self._amended: set[str] = set()
 
     def absorb(self, records: Sequence[ReplicaRecord]) -> None:
         """Apply new and changed directory records."""
+        amended: set[str] = set()
         for record in records:
             if record.type == OrganizationChanged.type:
-                self.directory.put_organization(read(Organization, record.data["organization"]))
+                organization = read(Organization, record.data["organization"])
+                self.directory.put_organization(organization)
+                amended.add(organization.id)
             elif record.type == AgreementChanged.type:
-                self.directory.put_agreement(read(Agreement, record.data["agreement"]))
+                agreement = read(Agreement, record.data["agreement"])
+                self.directory.put_agreement(agreement)
+                amended.update(agreement.parties)
             self.directory.version = record.change
+        with self._amending:
+            self._amended |= amended
 
     def observed(self, organization: str) -> Observation:
         """Return an organisation's observation, including changes that are not committed yet."""
@@ -76,6 +86,15 @@ class LiveDirectory:
         """Undo `take_changed` for these organisations."""
         with self._settling:
             self._changed |= set(changed)
+
+    def take_amended(self) -> set[str]:
+        """Return and forget the organisations whose records or agreements have changed.
+
+        EVERY_VETTED_ORGANIZATION stands for all, when an agreement of all has changed.
+        """
+        with self._amending:
+            amended, self._amended = self._amended, set()
+        return amended
 
     @contextmanager
     def settling(self) -> Iterator[set[str]]:

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from services.routing.domain.applied_policy import AppliedPolicy
 from services.routing.domain.coordination_queue import QueueFilter, QueueKind, QueuePosition
+from services.routing.domain.directory import Reach
 from services.routing.domain.observation import Observation
 from services.routing.domain.recorded_decision import RecordedDecision
 from services.routing.domain.referral import Referral
@@ -50,7 +51,20 @@ class ReferralStore(Protocol):
         ...
 
     def due_referrals(self, transaction: Connection, now: dt.datetime, limit: int) -> list[str]:
-        """Return the ids of accepted referrals whose report is overdue."""
+        """Return the ids of referrals whose `due_at` has passed."""
+        ...
+
+    def seeking(self, transaction: Connection, after: str | None, limit: int) -> list[str]:
+        """Return ids above `after` of referrals that may get another offer (`is_seeking`), in order."""
+        ...
+
+    def concerned(
+        self, transaction: Connection, organization: str, reach: Reach, after: str | None, limit: int
+    ) -> list[str]:
+        """Return those of `seeking` that a change of the organisation may concern.
+
+        They are within its reach, name it, or were sent by it.
+        """
         ...
 
     def offered_to(self, transaction: Connection, organizations: Collection[str], limit: int) -> list[str]:

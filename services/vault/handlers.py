@@ -19,10 +19,12 @@ from contracts.facts import (
     CaseRefused,
     CaseReleased,
     Fact,
+    HandBackRefused,
     OfferAccepted,
     OfferDeclined,
     ReferralCompleted,
     ReferralFailed,
+    ReferralHandedBack,
     ReferralWithdrawn,
     SealedCaseReleased,
     SealedCaseReplaced,
@@ -49,7 +51,7 @@ from services.vault.domain.custody import (
 )
 from services.vault.domain.evidence import ProvenEvent
 from services.vault.domain.sealed import SealedCase, unreadable
-from services.vault.notes import answered, receive_decline_note, receive_note, refuse_held
+from services.vault.notes import answered, receive_explanation, receive_note, refuse_held
 from services.vault.ports import (
     CustodyKey,
     CustodyStore,
@@ -98,18 +100,18 @@ class VaultHandlers:
         """Take sealed cases into custody; forward sealed notes."""
         messages = self._opener.opened(transaction, messages)
         batch = self._take(transaction, {message.partition_key for message in messages}, now)
-        declined = {m.partition_key for m in messages if getattr(m.data, "offer_id", None) is not None}
-        batch.answers = self._notes.answers(transaction, declined)
+        explained = {m.partition_key for m in messages if getattr(m.data, "explains", False)}
+        batch.answers = self._notes.answers(transaction, explained)
         for message in messages:
             match message.data:
                 case SealedCaseSubmitted() as fact:
                     self._receive_case(batch, message, fact)
                 case SealedCaseReplaced() as fact:
                     self._receive_replacement(batch, message, fact)
-                case SealedNoteSubmitted(offer_id=None) as fact:
+                case SealedNoteSubmitted(explains=False) as fact:
                     receive_note(batch, message, fact)
                 case SealedNoteSubmitted() as fact:
-                    receive_decline_note(batch, message, fact)
+                    receive_explanation(batch, message, fact)
                 case _:
                     raise Defect(f"vault.sealed does not handle {message.type}.")
         return self._finish(transaction, batch)
@@ -120,7 +122,8 @@ class VaultHandlers:
         """Record acceptances, which name a case's receiver; erase the cases of closed referrals.
 
         The case of a completed referral is erased too: the acceptor has it, and the hub no longer needs it.
-        A decline's note is forwarded when the decline has taken effect, and dropped when it was refused. The
+        The note of a decline or a hand-back is forwarded when it has taken effect, and dropped when it was
+        refused. The
         facts about acceptances and closings are stored with their author's signature, as evidence. The end of
         a transit key concerns no referral.
         """
@@ -133,7 +136,7 @@ class VaultHandlers:
         batch.held = self._notes.held(transaction, referrals)
         for proven in messages:
             message = proven.event
-            if not isinstance(message.data, OfferDeclined | AnswerRefused):
+            if not isinstance(message.data, OfferDeclined | AnswerRefused | HandBackRefused):
                 batch.evidence.append((message.partition_key, proven))
             match message.data:
                 case OfferAccepted() as fact:
@@ -141,10 +144,14 @@ class VaultHandlers:
                 case AcceptanceRevoked() as fact:
                     custody = batch.custodies[fact.referral_id]
                     batch.custodies[fact.referral_id] = revoke(custody, fact.organization)
+                case ReferralHandedBack() as fact:
+                    custody = batch.custodies[fact.referral_id]
+                    batch.custodies[fact.referral_id] = revoke(custody, fact.organization)
+                    answered(batch, message.causation_id, fact.referral_id, sender=fact.sender)
                 case OfferDeclined() as fact:
                     # Routing sets the answer's submission as the cause of its decision.
                     answered(batch, message.causation_id, fact.referral_id, sender=fact.sender)
-                case AnswerRefused() as fact:
+                case AnswerRefused() | HandBackRefused() as fact:
                     answered(batch, fact.submission_id, fact.referral_id, sender=None)
                 case ReferralWithdrawn(reason="consent_revoked") as fact:
                     self._closed(batch, message, fact.referral_id, "consent_revoked")
@@ -221,7 +228,11 @@ class VaultHandlers:
         batch.destroyed.add(fact.referral_id)
         batch.arrived[fact.referral_id] = case
         released = SealedCaseReleased(
-            referral_id=fact.referral_id, organization=fact.to, kid=kid, case=fact.case
+            referral_id=fact.referral_id,
+            organization=fact.to,
+            kid=kid,
+            case=fact.case,
+            offer_id=custody.acceptance.offer_id if custody.acceptance is not None else None,
         )
         self._publish_release(batch, released, cause=message)
 
@@ -241,6 +252,7 @@ class VaultHandlers:
             message_id=message.id,
             correlation_id=message.correlation_id,
             traceparent=message.traceparent,
+            offer_id=fact.offer_id,
         )
         custody = batch.custodies[fact.referral_id]
         batch.custodies[fact.referral_id] = accept(custody, fact.sender, acceptance)
@@ -373,4 +385,5 @@ class VaultHandlers:
             organization=acceptor,
             kid=SealedCase.split(compact).kid(),
             case=compact,
+            offer_id=acceptance.offer_id,
         )

@@ -1,4 +1,5 @@
-"""Sealed notes between the parties to a referral, and notes of declines, which wait for their decision."""
+"""Sealed notes between the parties to a referral, and notes of declines and hand-backs, which wait
+for their decision."""
 
 from __future__ import annotations
 
@@ -26,8 +27,11 @@ def receive_note(batch: Batch, message: Event[Fact], fact: SealedNoteSubmitted) 
         _forward(batch, message, fact, receiver)
 
 
-def receive_decline_note(batch: Batch, message: Event[Fact], fact: SealedNoteSubmitted) -> None:
-    """Forward the note if its decline took effect, drop it if it was refused, hold it until then."""
+def receive_explanation(batch: Batch, message: Event[Fact], fact: SealedNoteSubmitted) -> None:
+    """Forward the note of a decline or a hand-back if that took effect, drop it if that was refused.
+
+    Holds the note until the decision is known.
+    """
     custody = batch.custodies[fact.referral_id]
     submission = submission_of(message)
     try:
@@ -44,7 +48,10 @@ def receive_decline_note(batch: Batch, message: Event[Fact], fact: SealedNoteSub
 
 
 def answered(batch: Batch, submission: str | None, referral_id: str, *, sender: str | None) -> None:
-    """Record the decision on an answer; forward or drop its note. sender: None for a refused answer."""
+    """Record the decision on an answer or a hand-back; forward or drop its note.
+
+    sender: None if it was refused.
+    """
     custody = batch.custodies[referral_id]
     if sender is not None and custody.sender is None:
         batch.custodies[referral_id] = replace(custody, sender=sender)

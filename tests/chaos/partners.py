@@ -123,7 +123,7 @@ class Partner(threading.Thread):
             return []
         if chance < 0.12:
             self._diary.answers[offer] = "decline"
-            return [{"submit": "decline", "offer_id": offer, "reason": "no_capacity"}]
+            return [{"submit": "decline", "offer_id": offer, "reason": "conflict_of_interest"}]
         self._diary.answers[offer] = "accept"
         return [accept, dict(accept)] if chance < 0.16 else [accept]
 

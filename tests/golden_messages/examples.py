@@ -22,6 +22,7 @@ from contracts.codes import (
     DeclineReason,
     DisclosureClass,
     Funding,
+    HandBackReason,
     InterventionReason,
     KeyManner,
     OrganizationKind,
@@ -224,6 +225,9 @@ _FACTS: tuple[facts.Fact, ...] = (
         referral_id=REFERRAL, organization=SENDER, reason=WithdrawalReason.placed_elsewhere
     ),
     facts.RevocationSubmitted(referral_id=REFERRAL, organization=SENDER),
+    facts.HandBackSubmitted(
+        referral_id=REFERRAL, organization=RECEIVER, reason=HandBackReason.person_prefers_another
+    ),
     facts.NoteSubmitted(referral_id=REFERRAL, organization=SENDER),
     facts.PlacementSubmitted(
         referral_id=REFERRAL,
@@ -332,6 +336,20 @@ _FACTS: tuple[facts.Fact, ...] = (
     ),
     facts.ReferralAcceptorSuspended(referral_id=REFERRAL, sender=SENDER, organization=RECEIVER),
     facts.AcceptanceRevoked(**_parties(), coordinator="kg.coordinator", reason="report_overdue"),
+    facts.ReferralHandedBack(**_parties(), reason=HandBackReason.out_of_area),
+    facts.HandBackRefused(
+        referral_id=REFERRAL, organization=RECEIVER, submission_id=SUBMISSION, problem=PROBLEM
+    ),
+    facts.DirectoryCorrectionSuggested(
+        referral_id=REFERRAL,
+        offer_id=OFFER,
+        organization=RECEIVER,
+        service="legal",
+        reason="out_of_area",
+        part="areas",
+        need="legal.wage_claim",
+        region="RU-MOW",
+    ),
     facts.CaseReleased(referral_id=REFERRAL, organization=RECEIVER, kid=KID),
     facts.CaseRefused(referral_id=REFERRAL, organization=SENDER, problem=PROBLEM),
     facts.CasePaused(referral_id=REFERRAL, organization=RECEIVER, sender=SENDER, until=NOON),
@@ -502,9 +520,16 @@ _FACTS: tuple[facts.Fact, ...] = (
     facts.SealedCaseSubmitted(
         referral_id=REFERRAL, sender=SENDER, to=RECEIVER, case=UNKEYED, transit=TRANSIT
     ),
-    facts.SealedCaseReleased(referral_id=REFERRAL, organization=RECEIVER, kid=KID, case=SEALED),
+    facts.SealedCaseReleased(
+        referral_id=REFERRAL, organization=RECEIVER, kid=KID, case=SEALED, offer_id=OFFER
+    ),
     facts.SealedNoteSubmitted(
-        referral_id=REFERRAL, author=RECEIVER, note=UNKEYED, offer_id=OFFER, transit=TRANSIT
+        referral_id=REFERRAL,
+        author=RECEIVER,
+        note=UNKEYED,
+        offer_id=OFFER,
+        transit=TRANSIT,
+        hand_back=True,
     ),
     facts.SealedNoteReleased(
         referral_id=REFERRAL, organization=SENDER, author=RECEIVER, note=SEALED, offer_id=OFFER
@@ -538,6 +563,7 @@ _EARLIER_FACTS: tuple[facts.Fact, ...] = (
     facts.SealedNoteSubmitted(referral_id=REFERRAL, author=SENDER, note=SEALED),
     facts.SealedCaseSubmitted(referral_id=REFERRAL, sender=SENDER, to=RECEIVER, case=SEALED),
     facts.SealedCaseReplaced(referral_id=REFERRAL, sender=SENDER, to=RECEIVER, case=SEALED),
+    facts.SealedCaseReleased(referral_id=REFERRAL, organization=RECEIVER, kid=KID, case=SEALED),
     facts.SealedNoteReleased(referral_id=REFERRAL, organization=RECEIVER, author=SENDER, note=SEALED),
     facts.NoteDelivered(referral_id=REFERRAL, organization=RECEIVER, author=SENDER, note=SEALED),
     facts.ReceiptsIssued(
@@ -599,5 +625,10 @@ EARLIER: dict[str, Event[facts.Fact]] = {
     **{fact.type: _event(fact) for fact in _EARLIER_FACTS},
     "kopuro.sealed_note.submitted.v1.declined": _event(
         facts.SealedNoteSubmitted(referral_id=REFERRAL, author=RECEIVER, note=SEALED, offer_id=OFFER)
+    ),
+    "kopuro.sealed_note.submitted.v1.transit": _event(
+        facts.SealedNoteSubmitted(
+            referral_id=REFERRAL, author=RECEIVER, note=UNKEYED, offer_id=OFFER, transit=TRANSIT
+        )
     ),
 }

@@ -257,7 +257,7 @@ def test_answer_to_expired_offer_is_refused_in_the_mailbox(hub: RunningHub) -> N
     silent, offer_id = hub.next_offer(sender, referral_id)
     sender.await_message("offer.expired", referral_id)
 
-    silent.hub.decline(offer_id, "no_capacity")
+    silent.hub.decline(offer_id, "conflict_of_interest")
 
     refused = silent.await_message("answer.refused", referral_id)
     assert (refused["problem"]["type"], refused["problem"]["status"]) == (PROBLEM + "offer-closed", 409)

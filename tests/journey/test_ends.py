@@ -45,6 +45,37 @@ def test_revoked_consent_closes_case_to_acceptor(hub: RunningHub) -> None:
     until(lambda: _is_refused_the_case(acceptor, referral_id), "the end of the released case")
 
 
+def test_former_acceptor_reads_nothing_after_hand_back_and_next_one_does(hub: RunningHub) -> None:
+    sender, former, referral_id = hub.accepted("wage-claim-osh-moscow")
+    assert former.hub.case(referral_id)["name"]
+
+    former.hub.hand_back(referral_id, "out_of_area", note="She moved to Omsk.")
+
+    handed_back = sender.await_message("referral.handed_back", referral_id)
+    assert (handed_back["organization"], handed_back["reason"]) == (former.id, "out_of_area")
+    explained = sender.await_message("note.delivered", referral_id)
+    assert sender.hub.open(explained["note"]) == {"text": "She moved to Omsk."}
+    assert former.await_message("referral.handed_back", referral_id) == handed_back
+    # Delivery has read the end of the acceptance, from which the notice comes.
+    _refuses_the_case(former, referral_id)
+    following, offer_id = hub.next_offer(sender, referral_id)
+    assert following.id != former.id
+    following.hub.accept(offer_id)
+    following.await_message("case.released", referral_id)
+    assert following.hub.case(referral_id)["name"]
+    _refuses_the_case(former, referral_id)
+    seen = former.hub.referral(referral_id)
+    assert (seen["acceptor"], {offer["state"] for offer in seen["offers"]}) == (None, {"returned"})
+    former.hub.complete(referral_id, "resolved")
+    refused = former.await_message("submission.refused", referral_id)
+    assert refused["problem"]["type"] == "urn:kopuro:problem:not-a-party"
+    decisions = sender.hub.decision(referral_id)["decisions"]
+    assert [one["trigger"] for one in decisions] == ["submitted", "handed_back"]
+    hub.history(referral_id, last="hand_back.submitted")
+    assert f"{former.id} handed the referral back: outside the area served." in sender.hub.story(referral_id)
+    following.hub.complete(referral_id, "resolved")
+
+
 def test_sender_receives_progress_in_order(hub: RunningHub) -> None:
     sender, acceptor, referral_id = hub.accepted("wage-claim-osh-moscow")
 
@@ -96,7 +127,7 @@ def test_referral_declined_by_all_goes_to_coordinator(hub: RunningHub) -> None:
     while (current := _open_offer(sender, referral_id, after=asked)) is not None:
         player = hub.organization(current)
         offer = player.await_message("offer.opened", referral_id)
-        player.hub.decline(offer["offer_id"], "no_capacity")
+        player.hub.decline(offer["offer_id"], "conflict_of_interest")
         asked.append(current)
 
     sender.await_message("referral.unplaced", referral_id)
@@ -126,7 +157,7 @@ def test_coordinators_receive_outcome_of_placements(hub: RunningHub) -> None:
 
     house = hub.participants.organization("ru.primorye-seafarers-house")
     coordinator.place(referral_id, house.id)
-    house.hub.decline(house.await_message("offer.opened", referral_id)["offer_id"], "no_capacity")
+    house.hub.decline(house.await_message("offer.opened", referral_id)["offer_id"], "conflict_of_interest")
     answered = _told_to_coordinators(hub, "placement.answered", referral_id)
     assert (answered["organization"], answered["result"]) == (house.id, "declined")
     placed = sender.hub.decision(referral_id)["decisions"][1]
@@ -134,7 +165,7 @@ def test_coordinators_receive_outcome_of_placements(hub: RunningHub) -> None:
     hub.history(referral_id, last="placement.answered")
     story = sender.hub.story(referral_id)
     assert f"The offer to {house.id} that a coordinator (" in story
-    assert f"{house.id} declined: no capacity." in house.hub.story(referral_id)
+    assert f"{house.id} declined: conflict of interest." in house.hub.story(referral_id)
 
 
 def _told_to_coordinators(hub: RunningHub, fact: str, referral_id: str) -> dict[str, Any]:

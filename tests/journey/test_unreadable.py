@@ -36,7 +36,7 @@ def named_receiver(hub: RunningHub) -> Participant:
     """Return an organisation that can accept the sample referral."""
     sender, referral_id = hub.submit(KEY)
     receiver, offer_id = hub.next_offer(sender, referral_id)
-    receiver.hub.decline(offer_id, "no_capacity")
+    receiver.hub.decline(offer_id, "conflict_of_interest")
     sender.hub.withdraw(referral_id, "entered_in_error")
     return receiver
 

@@ -85,7 +85,7 @@ def answer(offer: OfferOpened, what: Answer = Answer.accept) -> AnswerSubmitted:
         offer_id=offer.offer_id,
         organization=offer.organization,
         answer=what,
-        reason=DeclineReason.no_capacity if what is Answer.decline else None,
+        reason=DeclineReason.conflict_of_interest if what is Answer.decline else None,
     )
 
 

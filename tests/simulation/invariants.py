@@ -34,6 +34,7 @@ from tests.simulation.databases import MemoryDatabase
 from tests.simulation.partners import Partners
 from tests.simulation.published_facts import PublishedFact, all_published_facts, rows_of
 from tests.simulation.referral_rules import (
+    ACCEPTANCE_ENDS,
     CLOSED,
     HELD,
     demand_adds_up,
@@ -51,6 +52,7 @@ _CONSEQUENCES: Mapping[str, frozenset[str]] = {
     "outcome.submitted": frozenset({"referral.completed", "submission.refused"}),
     "withdrawal.submitted": frozenset({"referral.withdrawn", "submission.refused"}),
     "revocation.submitted": frozenset({"referral.withdrawn", "submission.refused"}),
+    "hand_back.submitted": frozenset({"referral.handed_back", "hand_back.refused"}),
     "placement.submitted": frozenset({"offer.opened", "placement.refused"}),
     "coordinator_withdrawal.submitted": frozenset({"referral.withdrawn", "coordinator_withdrawal.refused"}),
     "note.submitted": frozenset({"sealed_note.released", "submission.refused"}),
@@ -67,7 +69,7 @@ def check(
     history = all_published_facts(databases)
     _no_message_is_left(broker, history)
     _every_submission_has_one_consequence(history)
-    _decline_notes_follow_their_answers(databases["vault"], history)
+    _explanations_follow_their_decisions(databases["vault"], history)
     referrals = rows_of(databases["routing"], REFERRALS)
     _everything_admitted_is_known(databases, partners, referrals)
     referrals_match_facts(databases["routing"], history, referrals, now)
@@ -135,24 +137,28 @@ def _every_submission_has_one_consequence(history: Sequence[PublishedFact]) -> N
             assert len(found) == 1, f"{one.fact} {one.message.id} came to {found}"
 
 
-def _decline_notes_follow_their_answers(vault: MemoryDatabase, history: Sequence[PublishedFact]) -> None:
-    """A decline's note is forwarded once, or refused to its author; never when the decline was refused."""
+def _explanations_follow_their_decisions(vault: MemoryDatabase, history: Sequence[PublishedFact]) -> None:
+    """The note of a decline or hand-back is forwarded once, or refused to its author.
+
+    It is never forwarded when the decline or the hand-back was refused.
+    """
     by_cause: dict[str, Counter[str]] = defaultdict(Counter)
     for one in history:
         by_cause[one.message.causation_id or ""][one.fact] += 1
     for one in history:
-        if one.fact != "sealed_note.submitted" or one.data["offer_id"] is None:
+        if one.fact != "sealed_note.submitted" or (
+            one.data["offer_id"] is None and not one.data["hand_back"]
+        ):
             continue
         decision = by_cause[one.message.causation_id or ""]
         found = by_cause[one.message.id]
-        if decision["answer.refused"]:
-            assert not found["sealed_note.released"], (
-                f"the note of refused answer {one.message.id} was forwarded"
-            )
+        if decision["answer.refused"] or decision["hand_back.refused"]:
+            assert not found["sealed_note.released"], f"the refused note {one.message.id} was forwarded"
         else:
-            assert decision["offer.declined"] == 1, f"the answer of note {one.message.id} was not decided"
+            effects = decision["offer.declined"] + decision["referral.handed_back"]
+            assert effects == 1, f"the submission of note {one.message.id} was not decided"
             ends = found["sealed_note.released"] + found["submission.refused"]
-            assert ends == 1, f"decline note {one.message.id} had {ends} results"
+            assert ends == 1, f"note {one.message.id} had {ends} results"
     open_referrals = {
         c.referral_id
         for c in rows_of(vault, CUSTODIES, key="referral_id").values()
@@ -195,10 +201,10 @@ def _custody_follows_the_referral(
             erased.add(referral)
         if one.fact == "offer.accepted":
             accepted[referral].add(one.data["organization"])
-        if one.fact == "acceptance.revoked":
+        if one.fact in ACCEPTANCE_ENDS:
             revoked[referral].append(one.data["organization"])
         if one.fact == "sealed_case.released":
-            # Each revocation permits one more release. Routing's facts precede the vault's in the history.
+            # Each end of an acceptance permits one more release. Routing's facts precede the vault's here.
             assert released[referral] <= len(revoked[referral]), (
                 f"the case of {referral} left the vault twice"
             )
@@ -217,10 +223,7 @@ def _custody_follows_the_referral(
             expected = "held" if referral.acceptor is None else "released"
             assert state == expected, f"{referral.id} is {referral.status}, its case {state}"
             assert referral.id in sealed, f"the case of {referral.id} is lost"
-            # Delivery may read a revocation before the release that it revokes; the suspended organisation
-            # is barred from its case meanwhile.
-            late = revoked[referral.id] if referral.acceptor is None else ()
-            assert (letter and letter.organization) in (referral.acceptor, *late), (
+            assert (letter and letter.organization) == referral.acceptor, (
                 f"the case of {referral.id} lies elsewhere"
             )
 
@@ -228,6 +231,7 @@ def _custody_follows_the_referral(
 def _mailboxes_hold_each_fact_once(
     delivery: MemoryDatabase, history: Sequence[PublishedFact], referrals: Mapping[str, Any]
 ) -> None:
+    ended = {one.data["offer_id"] for one in history if one.fact in ACCEPTANCE_ENDS}
     expected: set[tuple[str, str]] = set()
     possible: set[tuple[str, str]] = set()
     for one in history:
@@ -236,7 +240,7 @@ def _mailboxes_hold_each_fact_once(
         elif one.fact == "sealed_note.released" or one.fact == "receipts.issued":
             expected.add((one.message.id, one.data["organization"]))
         elif one.fact == "sealed_case.released":
-            closed = referrals[one.message.partition_key].status in CLOSED
+            closed = referrals[one.message.partition_key].status in CLOSED or one.data["offer_id"] in ended
             (possible if closed else expected).add((one.message.id, one.data["organization"]))
     with delivery.read() as transaction:
         rows = transaction.execute(select(MESSAGES).order_by(MESSAGES.c.sequence)).all()

@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from contracts.codes import DeclineReason, Outcome, ProgressStatus, Urgency, WithdrawalReason
+from contracts.codes import DeclineReason, HandBackReason, Outcome, ProgressStatus, Urgency, WithdrawalReason
 from contracts.errors import Refused, Unavailable
 from contracts.referral import ReferralSubmission
 from services.intake.domain.admission import Caller, Claim
@@ -23,6 +23,7 @@ from services.intake.domain.command import (
     CommandBody,
     CompleteReferral,
     DeclineOffer,
+    HandBack,
     ReportProgress,
     RevokeConsent,
     WithdrawReferral,
@@ -132,6 +133,12 @@ class Partners:
                     )
                 if chance < 0.5:
                     self._want(organization, CompleteReferral(outcome=random.choice(list(Outcome))), referral)
+                if 0.45 < chance < 0.7:  # sometimes beside an outcome, in whichever order
+                    hand_back = HandBack(
+                        reason=random.choice([HandBackReason.no_capacity, HandBackReason.out_of_area]),
+                        note=the_network().notes[self._senders[referral]] if chance < 0.6 else None,
+                    )
+                    self._want(organization, hand_back, referral)
                 if chance > 0.85:
                     self._want(
                         organization, AddNote(note=the_network().notes[self._senders[referral]]), referral

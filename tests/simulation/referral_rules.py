@@ -22,6 +22,8 @@ CLOSED = frozenset({"completed", "withdrawn", "failed", "entered_in_error"})
 HELD = frozenset({"accepted", "in_progress", "on_hold"})
 _ANSWERS = frozenset({"offer.accepted", "offer.declined"})
 _CLOSINGS = frozenset({"referral.completed", "referral.withdrawn", "referral.failed"})
+# The facts that end an acceptance while the referral goes on.
+ACCEPTANCE_ENDS = frozenset({"acceptance.revoked", "referral.handed_back"})
 _OFFER_ENDS = _ANSWERS | {"offer.expired", "offer.revoked"}
 
 
@@ -60,6 +62,10 @@ class _Replayed:
                 assert self.status in HELD, f"its acceptance was revoked while {self.status}"
                 assert self.acceptor == one.data["organization"], "another acceptance was revoked"
                 self.status, self.acceptor = "unplaced", None
+            case "referral.handed_back":
+                assert self.status in HELD, f"handed back while {self.status}"
+                assert self.acceptor == one.data["organization"], "handed back by another organisation"
+                self.status, self.acceptor = "requested", None
             case "referral.progressed":
                 self.status = one.data["status"]
             case "referral.withdrawn" if one.data["reason"] == "entered_in_error":
@@ -101,7 +107,8 @@ def referrals_match_facts(
             )
             for offer in offers[referral.id].values():
                 assert offer.deadline > now - ANSWERS_UNDER_WAY, "an offer does not expire"
-            assert (referral.due_at is not None) == (referral.status in HELD), f"due {referral.due_at}"
+            assert referral.due_at is not None or referral.status not in HELD, "held without a due time"
+            assert referral.due_at is None or referral.status not in CLOSED, f"due {referral.due_at}"
             assert referral.due_at is None or referral.due_at > now, "overdue without a published fact"
             assert timelines[referral.id] == [one.fact for one in facts[referral.id]], "another timeline"
         except (AssertionError, KeyError) as error:
@@ -135,7 +142,7 @@ def offers_follow_the_rules(history: Sequence[PublishedFact]) -> None:
             by_hand = cause is not None and cause.fact == "placement.submitted"
             assert by_hand or place not in asked, f"asked twice: {place}"
             asked.add(place)
-        elif one.fact == "acceptance.revoked":
+        elif one.fact in ACCEPTANCE_ENDS:
             taken.discard(one.message.partition_key)
         elif one.fact in _OFFER_ENDS:
             offer = opened[one.data["offer_id"]].data

@@ -65,7 +65,7 @@ def test_declined_offer_of_a_flood_makes_room_for_a_waiting_referral(hub: Runnin
     waiting = min(one for one in flood.referrals if states[one] == "unplaced")
     offered = next(one for one in flood.referrals if states[one] == "offered")
     candidate, offer_id = hub.next_offer(flood.sender, offered)
-    candidate.hub.decline(offer_id, "no_capacity")
+    candidate.hub.decline(offer_id, "conflict_of_interest")
     until(
         lambda: flood.sender.hub.referral(waiting)["status"] == "offered",
         "an offer for the referral that waited longest",

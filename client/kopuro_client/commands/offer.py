@@ -7,8 +7,7 @@ from typing import Annotated
 import typer
 
 from kopuro_client.commands.session import Session, connected
-from kopuro_client.commands.submitted import IDEMPOTENCY_KEY, show_submitted
-from kopuro_client.errors import InvalidArgumentError
+from kopuro_client.commands.submitted import IDEMPOTENCY_KEY, refuse_key_with_note, show_submitted
 
 OFFER = Annotated[str, typer.Argument(metavar="OFFER", help="The offer's id, from the mailbox's message.")]
 
@@ -44,11 +43,7 @@ def decline(
     idempotency_key: IDEMPOTENCY_KEY = None,
 ) -> None:
     """Decline an offer with a reason. The hub offers the referral to the next candidate at once."""
-    if note is not None and idempotency_key is not None:
-        raise InvalidArgumentError(
-            "--idempotency-key cannot be given with --note, because each sealing yields another request: to "
-            "repeat such an answer safely, use the library's seal_note and submit_statements"
-        )
+    refuse_key_with_note(note, idempotency_key)
     declined = session.hub.decline(offer, reason, note=note, idempotency_key=idempotency_key)
     show_submitted(
         session.out, declined, "answer recorded", then="the mailbox gets a message only if it is refused"

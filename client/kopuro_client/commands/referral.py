@@ -14,7 +14,12 @@ from kopuro_client.commands.input_file import read_json_or_stdin
 from kopuro_client.commands.lists import AFTER, LIMIT, show_page
 from kopuro_client.commands.printable import moment
 from kopuro_client.commands.session import Session, connected
-from kopuro_client.commands.submitted import IDEMPOTENCY_KEY, checked_key, show_submitted
+from kopuro_client.commands.submitted import (
+    IDEMPOTENCY_KEY,
+    checked_key,
+    refuse_key_with_note,
+    show_submitted,
+)
 from kopuro_client.commands.timeline import show_referral
 from kopuro_client.errors import CaseError, InvalidArgumentError
 
@@ -31,6 +36,7 @@ def group() -> typer.Typer:
         withdraw,
         progress,
         complete,
+        hand_back,
         note,
         revoke_consent,
         explain,
@@ -142,6 +148,33 @@ def complete(
     """Report the outcome of a referral you accepted."""
     completed = session.hub.complete(referral, outcome, idempotency_key=idempotency_key)
     show_submitted(session.out, completed, "outcome recorded")
+
+
+def hand_back(
+    session: Session,
+    referral: REFERRAL,
+    reason: Annotated[
+        str,
+        typer.Option(
+            help="no_capacity, not_eligible, out_of_area, language, conflict_of_interest, "
+            "needs_reassessment, person_prefers_another or other (requires --note)."
+        ),
+    ],
+    note: Annotated[
+        str | None,
+        typer.Option(help="A note that only the referral's sender can read; it is sealed here."),
+    ] = None,
+    idempotency_key: IDEMPOTENCY_KEY = None,
+) -> None:
+    """Hand back a referral you accepted. The hub asks the next candidates; you lose access to the case."""
+    refuse_key_with_note(note, idempotency_key)
+    handed_back = session.hub.hand_back(referral, reason, note=note, idempotency_key=idempotency_key)
+    show_submitted(
+        session.out,
+        handed_back,
+        "hand-back recorded",
+        then="the mailbox confirms or refuses it",
+    )
 
 
 def note(

@@ -32,6 +32,15 @@ IDEMPOTENCY_KEY = Annotated[
 ]
 
 
+def refuse_key_with_note(note: str | None, key: str | None) -> None:
+    """Raise InvalidArgumentError if both are given: the note is sealed anew, so a repetition would differ."""
+    if note is not None and key is not None:
+        raise InvalidArgumentError(
+            "--idempotency-key cannot be given with --note, because each sealing yields another request: to "
+            "repeat such an answer safely, use the library's seal_note and submit_statements"
+        )
+
+
 RESULT: Final = "the result will arrive in the mailbox"
 
 

@@ -115,6 +115,28 @@ class Referrals(SealedContent):
             "referrals", referral_id, "progress", body={"status": status}, key=idempotency_key
         )
 
+    def hand_back(
+        self,
+        referral_id: str,
+        reason: str,
+        *,
+        note: str | None = None,
+        sender: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> Accepted:
+        """Hand an accepted referral back. The hub asks the next candidates; the case can no longer be read.
+
+        reason: no_capacity, not_eligible, out_of_area, language, conflict_of_interest, needs_reassessment,
+        person_prefers_another or other; `other` requires a note. note: sealed here, so that only the
+        referral's sender can read it. sender: by default requested from the hub.
+
+        Raises SealingError if there is a note and the sender has published no sealing key.
+        """
+        body = {"reason": reason}
+        if note is not None:
+            body["note"] = self.seal_note(note, to=sender or answered(self.referral(referral_id), "sender"))
+        return self._submit("referrals", referral_id, "hand-back", body=body, key=idempotency_key)
+
     def complete(self, referral_id: str, outcome: str, *, idempotency_key: str | None = None) -> Accepted:
         """Report the outcome, as the acceptor.
 

@@ -23,10 +23,11 @@ class Statements(Connected):
         """Submit a batch of statements. Returns one result for each, in order.
 
         A statement is `{"submit": name, "offer_id" or "referral_id": subject, ...}`. Its names and members
-        are accept, decline (reason, note), withdraw (reason), progress (status), complete (outcome), note
-        (note), unreadable (reason, content, author), replace_case (to, case) and revoke_consent. Notes and
-        cases must be sealed (`seal_note`, `seal`). A refused statement does not affect the others. A batch
-        has at most 1,000 statements and 8 MiB; a larger one is refused as a whole (RefusedError).
+        are accept, decline (reason, note), withdraw (reason), progress (status), complete (outcome),
+        hand_back (reason, note), note (note), unreadable (reason, content, author), replace_case (to, case)
+        and revoke_consent. Notes and cases must be sealed (`seal_note`, `seal`). A refused statement does not
+        affect the others. A batch has at most 1,000 statements and 8 MiB; a larger one is refused as a whole
+        (RefusedError).
 
         A statement may have a member `idempotency_key`. idempotency_key: the batch's key; together with its
         position it identifies each statement without a key. To repeat a batch after a crash, send the same

@@ -24,7 +24,7 @@ _VOCABULARIES: Final = {
     "special_categories": ("special_categories",),
     "outcome": ("outcomes",),
     "status": ("referral_statuses",),
-    "reason": ("decline_reasons", "withdrawal_reasons"),
+    "reason": ("decline_reasons", "hand_back_reasons", "withdrawal_reasons"),
 }
 _NAMES: Final = frozenset({"region", "origin_country"})
 

@@ -9,9 +9,9 @@ from sqlalchemy import Connection, delete, select
 
 from runtime.storage.columns import microseconds, moment_of
 from runtime.storage.sql_statement import SqlStatement
-from services.delivery.adapters.tables import CASE_LETTERS
+from services.delivery.adapters.tables import CASE_LETTERS, ENDED_ACCEPTANCES
 from services.delivery.domain.closing import End
-from services.delivery.ports import ReleasedCase
+from services.delivery.ports import EndedAcceptance, ReleasedCase
 
 _CLOSED = SqlStatement(
     "SELECT referral_id, closed_because, closed_at FROM case_letters"
@@ -19,22 +19,26 @@ _CLOSED = SqlStatement(
 )
 
 _KEEP = SqlStatement(
-    "INSERT INTO case_letters (referral_id, organization, sealed_case) VALUES (?, ?, ?)"
-    " ON CONFLICT (referral_id) DO UPDATE"
-    " SET organization = excluded.organization, sealed_case = excluded.sealed_case"
+    "INSERT INTO case_letters (referral_id, organization, sealed_case, offer_id) VALUES (?, ?, ?, ?)"
+    " ON CONFLICT (referral_id) DO UPDATE SET organization = excluded.organization,"
+    " sealed_case = excluded.sealed_case, offer_id = excluded.offer_id"
     " WHERE case_letters.closed_at IS NULL"
 )
 
-# The case may already be released to the next acceptor.
+# The case may already be released for the next acceptance. Earlier builds released cases without an offer.
 _TAKE_BACK = SqlStatement(
-    "UPDATE case_letters SET organization = NULL, sealed_case = NULL"
-    " WHERE referral_id = ? AND organization = ?"
+    "UPDATE case_letters SET organization = NULL, sealed_case = NULL, offer_id = NULL"
+    " WHERE referral_id = ? AND organization = ? AND (offer_id = ? OR offer_id IS NULL)"
 )
+
+_END = SqlStatement("INSERT INTO ended_acceptances (offer_id, ended_at) VALUES (?, ?) ON CONFLICT DO NOTHING")
+
+_ENDED = SqlStatement("SELECT offer_id FROM ended_acceptances WHERE offer_id = ANY (?)")
 
 _CLOSE = SqlStatement(
     "INSERT INTO case_letters (referral_id, closed_at, closed_because) VALUES (?, ?, ?)"
     " ON CONFLICT (referral_id) DO UPDATE"
-    " SET organization = NULL, sealed_case = NULL,"
+    " SET organization = NULL, sealed_case = NULL, offer_id = NULL,"
     " closed_at = excluded.closed_at, closed_because = excluded.closed_because"
 )
 
@@ -54,7 +58,9 @@ class SqlReleasedCases:
 
     def keep(self, transaction: Connection, cases: Sequence[ReleasedCase]) -> None:
         """See `ports.ReleasedCases`."""
-        _KEEP.run_for_each(transaction, [(case.referral_id, case.organization, case.case) for case in cases])
+        _KEEP.run_for_each(
+            transaction, [(one.referral_id, one.organization, one.case, one.offer_id) for one in cases]
+        )
 
     def case_for(self, transaction: Connection, referral_id: str, organization: str) -> str | None:
         """See `ports.ReleasedCases`."""
@@ -64,9 +70,16 @@ class SqlReleasedCases:
             )
         ).scalar()
 
-    def take_back(self, transaction: Connection, released: Sequence[tuple[str, str]]) -> None:
+    def end(self, transaction: Connection, ended: Sequence[EndedAcceptance], now: dt.datetime) -> None:
         """See `ports.ReleasedCases`."""
-        _TAKE_BACK.run_for_each(transaction, sorted(released))
+        rows = sorted((one.referral_id, one.organization, one.offer_id) for one in ended)
+        _TAKE_BACK.run_for_each(transaction, rows)
+        ended_at = microseconds(now)
+        _END.run_for_each(transaction, [(offer_id, ended_at) for _, _, offer_id in rows])
+
+    def ended(self, transaction: Connection, offer_ids: Collection[str]) -> set[str]:
+        """See `ports.ReleasedCases`."""
+        return set(_ENDED.run(transaction, sorted(offer_ids)).scalars()) if offer_ids else set()
 
     def close(self, transaction: Connection, ended: Mapping[str, End]) -> None:
         """See `ports.ReleasedCases`."""
@@ -78,4 +91,7 @@ class SqlReleasedCases:
         """See `ports.ReleasedCases`."""
         table = CASE_LETTERS
         oldest = select(table.c.referral_id).where(table.c.closed_at < before).limit(limit)
-        return transaction.execute(delete(table).where(table.c.referral_id.in_(oldest))).rowcount
+        deleted = transaction.execute(delete(table).where(table.c.referral_id.in_(oldest))).rowcount
+        past = ENDED_ACCEPTANCES
+        earliest = select(past.c.offer_id).where(past.c.ended_at < before).limit(limit)
+        return deleted + transaction.execute(delete(past).where(past.c.offer_id.in_(earliest))).rowcount

@@ -67,6 +67,8 @@ CASE_LETTERS = Table(
     Column("referral_id", String(36), primary_key=True),
     Column("organization", String(100)),
     Column("sealed_case", Text),
+    # The accepted offer; null for cases that an earlier build released.
+    Column("offer_id", String(36)),
     Column("closed_at", Instant),
     # The reason, as in `message.closed`; null in rows of earlier builds.
     Column("closed_because", String(20)),
@@ -81,4 +83,14 @@ ENDED_OFFERS = Table(
     Column("reason", String(20), nullable=False),
     Column("ended_at", Instant, nullable=False),
     Index("ended_offers_ended_at", "ended_at"),
+)
+
+# The offers whose acceptances were handed back or revoked. A case that is released for one of them arrives
+# late and is not kept.
+ENDED_ACCEPTANCES = Table(
+    "ended_acceptances",
+    METADATA,
+    Column("offer_id", String(36), primary_key=True),
+    Column("ended_at", Instant, nullable=False),
+    Index("ended_acceptances_ended_at", "ended_at"),
 )

@@ -28,7 +28,10 @@ OFFER_ENDS: Final[Mapping[str, str]] = {
 }
 
 # The facts after which an organisation no longer holds a referral that remains open.
-ACCEPTANCE_ENDS: Final[Mapping[str, str]] = {facts.AcceptanceRevoked.type: "acceptance_revoked"}
+ACCEPTANCE_ENDS: Final[Mapping[str, str]] = {
+    facts.AcceptanceRevoked.type: "acceptance_revoked",
+    facts.ReferralHandedBack.type: "handed_back",
+}
 
 COMPLETED: Final = "completed"
 # The acceptor may report the outcome and send its last note together: the sender must be able to read it.

@@ -37,6 +37,9 @@ RECIPIENTS: Mapping[str, tuple[str, ...]] = {
     facts.ReferralOverdue.type: _BOTH,
     facts.ReferralAcceptorSuspended.type: _SENDER,
     facts.AcceptanceRevoked.type: _BOTH,
+    facts.ReferralHandedBack.type: _BOTH,  # also to the former acceptor: confirms the end of its access
+    facts.HandBackRefused.type: _CANDIDATE,
+    facts.DirectoryCorrectionSuggested.type: _CANDIDATE,
     # None of these for a member of the hub's staff: `organization` is None.
     facts.CredentialIssued.type: _CANDIDATE,
     facts.CredentialRevoked.type: _CANDIDATE,
@@ -63,8 +66,12 @@ COORDINATED: Mapping[str, str | None] = {
     facts.OfferRevoked.type: "organization_suspended",
     facts.ReferralAcceptorSuspended.type: None,
     facts.AcceptanceRevoked.type: None,
+    facts.DirectoryCorrectionSuggested.type: None,
     facts.SealingKeyReplaced.type: None,
 }
+
+# The facts that end an acceptance while the referral goes on; its case is deleted then.
+ENDED = frozenset({facts.AcceptanceRevoked.type, facts.ReferralHandedBack.type})
 
 
 def recipients_of(fact_type: str, data: Mapping[str, Any]) -> tuple[str, ...]:

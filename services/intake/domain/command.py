@@ -15,6 +15,7 @@ from marshmallow import ValidationError
 from contracts.codes import (
     Answer,
     DeclineReason,
+    HandBackReason,
     Outcome,
     ProgressStatus,
     SealedContent,
@@ -24,6 +25,7 @@ from contracts.codes import (
 from contracts.facts import (
     AnswerSubmitted,
     Fact,
+    HandBackSubmitted,
     NoteSubmitted,
     OutcomeSubmitted,
     ProgressSubmitted,
@@ -65,6 +67,20 @@ class DeclineOffer(CommandBody):
     def rules(data: Mapping[str, Any]) -> None:
         """Require a note with the reason `other`. The hub cannot read it, so only presence is checked."""
         if data["reason"] is DeclineReason.other and data.get("note") is None:
+            raise ValidationError({"note": ["The reason 'other' requires a note sealed to the sender."]})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HandBack(CommandBody):
+    """The body of `POST /v1/referrals/{id}/hand-back`. note: sealed to the sender's key."""
+
+    reason: HandBackReason
+    note: SealedText | None = None
+
+    @staticmethod
+    def rules(data: Mapping[str, Any]) -> None:
+        """Require a note with the reason `other`, as a decline does."""
+        if data["reason"] is HandBackReason.other and data.get("note") is None:
             raise ValidationError({"note": ["The reason 'other' requires a note sealed to the sender."]})
 
 
@@ -133,6 +149,7 @@ class RevokeConsent(CommandBody):
 COMMANDS: Mapping[str, type[CommandBody]] = {
     "accept": AcceptOffer,
     "decline": DeclineOffer,
+    "hand_back": HandBack,
     "withdraw": WithdrawReferral,
     "progress": ReportProgress,
     "complete": CompleteReferral,
@@ -170,6 +187,14 @@ def facts_of_command(
                 referral_id=referral_id, author=organization, note=declined.note, offer_id=offer_id
             )
             return (answer, sealed_note)
+        case HandBack(reason=reason, note=note):
+            handed_back = HandBackSubmitted(referral_id=referral_id, organization=organization, reason=reason)
+            if note is None:
+                return (handed_back,)
+            explanation = SealedNoteSubmitted(
+                referral_id=referral_id, author=organization, note=note, hand_back=True
+            )
+            return (handed_back, explanation)
         case WithdrawReferral(reason=reason):
             return (WithdrawalSubmitted(referral_id=referral_id, organization=organization, reason=reason),)
         case ReportProgress(status=status):

@@ -72,6 +72,16 @@ NO_DEMAND_LEFT = SqlStatement(
 DEMAND_AT = SqlStatement(
     "SELECT organization, service, sender, urgency, offers, waiting FROM demand WHERE organization = ANY (?)"
 )
+NEW_SEEKING = SqlStatement(
+    "INSERT INTO seeking (referral_id, need, region, country, sender, receiver) VALUES (?, ?, ?, ?, ?, ?)"
+)
+SEEKS_NO_MORE = SqlStatement("DELETE FROM seeking WHERE referral_id = ANY (?)")
+FULL = SqlStatement(
+    "INSERT INTO full_services (organization, service, since) VALUES (?, ?, ?)"
+    " ON CONFLICT (organization, service) DO UPDATE SET since = excluded.since"
+    " WHERE full_services.since < excluded.since"
+)
+FULL_AT = SqlStatement("SELECT organization, service, since FROM full_services WHERE organization = ANY (?)")
 NEW_WAITING = SqlStatement(
     "INSERT INTO waiting (referral_id, organization, service, sender, urgency, since)"
     " VALUES (?, ?, ?, ?, ?, ?)"

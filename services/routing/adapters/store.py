@@ -16,7 +16,7 @@ from contracts.errors import Unavailable
 from contracts.records import dump, read
 from contracts.referral import ReferralFacts
 from runtime.storage.columns import microseconds, moment_of
-from services.routing.adapters import demand, statements
+from services.routing.adapters import demand, full_services, seeking, statements
 from services.routing.adapters.pages import UNDER_WAY, page_of
 from services.routing.adapters.queues import queue_page
 from services.routing.adapters.tables import (
@@ -33,6 +33,7 @@ from services.routing.domain.coordination_queue import (
     QueuePosition,
     priority_of,
 )
+from services.routing.domain.directory import Reach
 from services.routing.domain.observation import Observation
 from services.routing.domain.offer import Offer
 from services.routing.domain.recorded_decision import RecordedDecision
@@ -62,8 +63,10 @@ class SqlReferralStore:
         )
         statements.NEW_ENTRY.run_for_each(transaction, [_timeline_values(one) for one in changes.timeline])
         demand.save_waiting(transaction, changes)
+        seeking.save(transaction, changes)
         _add_observations(transaction, changes.observed)
         demand.add(transaction, changes.observed)
+        full_services.save(transaction, changes.observed)
 
     def due_offers(self, transaction: Connection, now: dt.datetime, limit: int) -> list[tuple[str, str]]:
         """See `ports.ReferralStore`."""
@@ -174,7 +177,7 @@ class SqlReferralStore:
     ) -> dict[str, Observation]:
         """See `ports.ReferralStore`."""
         rows = statements.OBSERVED.run(transaction, sorted(organizations))
-        return _with_loads(transaction, {row[0]: _observation(*row[1:]) for row in rows})
+        return _complete(transaction, {row[0]: _observation(*row[1:]) for row in rows})
 
     def queues_at(self, transaction: Connection, organizations: Collection[str]) -> list[Queue]:
         """See `ports.ReferralStore`."""
@@ -183,6 +186,16 @@ class SqlReferralStore:
     def first_in(self, transaction: Connection, queue: Queue, limit: int) -> list[WaitingReferral]:
         """See `ports.ReferralStore`."""
         return demand.first_in(transaction, queue, limit)
+
+    def seeking(self, transaction: Connection, after: str | None, limit: int) -> list[str]:
+        """See `ports.ReferralStore`."""
+        return seeking.page(transaction, after, limit)
+
+    def concerned(
+        self, transaction: Connection, organization: str, reach: Reach, after: str | None, limit: int
+    ) -> list[str]:
+        """See `ports.ReferralStore`."""
+        return seeking.concerned(transaction, organization, reach, after, limit)
 
     def counts(self, transaction: Connection) -> Iterable[tuple[str, int]]:
         """See `ports.ReferralStore`."""
@@ -274,10 +287,17 @@ def _add_observations(transaction: Connection, observed: Mapping[str, Observatio
     )
 
 
-def _with_loads(transaction: Connection, observed: Mapping[str, Observation]) -> dict[str, Observation]:
-    found = demand.loads_at(transaction, observed)
+def _complete(transaction: Connection, observed: Mapping[str, Observation]) -> dict[str, Observation]:
+    loads = demand.loads_at(transaction, observed)
+    full = full_services.full_since_at(transaction, observed)
     return {
-        organization: replace(seen, services=found[organization]) if organization in found else seen
+        organization: replace(
+            seen,
+            services=loads.get(organization, seen.services),
+            full_since=full.get(organization, seen.full_since),
+        )
+        if organization in loads or organization in full
+        else seen
         for organization, seen in observed.items()
     }
 

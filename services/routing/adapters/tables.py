@@ -200,3 +200,29 @@ POLICIES = Table(
     Column("applied_by", String(200), nullable=False),
     Column("applied_at", Instant, nullable=False),
 )
+
+# The referrals that may get another offer: unplaced ones, and emergencies with open offers. receiver: the
+# organisation that a referral names, if any. Each column is an index of one reason to decide them again.
+SEEKING = Table(
+    "seeking",
+    METADATA,
+    Column("referral_id", String(36), primary_key=True),
+    Column("need", String(60), nullable=False),
+    Column("region", String(10), nullable=False),
+    Column("country", String(2), nullable=False),
+    Column("sender", String(100), nullable=False),
+    Column("receiver", String(100)),
+    Index("seeking_region", "need", "region", "referral_id"),
+    Index("seeking_country", "need", "country", "referral_id"),
+    Index("seeking_sender", "sender", "referral_id"),
+    Index("seeking_receiver", "receiver", "referral_id"),
+)
+
+# When each service last declined or handed back for lack of capacity.
+FULL_SERVICES = Table(
+    "full_services",
+    METADATA,
+    Column("organization", String(100), primary_key=True),
+    Column("service", String(60), primary_key=True),
+    Column("since", Instant, nullable=False),
+)

@@ -23,10 +23,15 @@ class Trigger(StrEnum):
     submitted = "submitted"
     declined = "declined"
     expired = "expired"
+    handed_back = "handed_back"
     organization_suspended = "organization_suspended"
     placed_by_coordinator = "placed_by_coordinator"
     moved_on_by_coordinator = "moved_on_by_coordinator"
     place_may_be_free = "place_may_be_free"
+    directory_changed = "directory_changed"
+    time_passed = "time_passed"
+    # All referrals that could get an offer are decided again, at the start of a day and of a process.
+    review = "review"
 
 
 class Lack(StrEnum):
@@ -128,6 +133,20 @@ class Decision:
             and not candidate.is_eligible
             and all(failure.rule == rules.PLACE_LEFT for failure in candidate.failures)
         )
+
+    @property
+    def retry_at(self) -> dt.datetime | None:
+        """The earliest time at which a candidate fails no rule any more, or only lacks a place."""
+        times: list[dt.datetime] = []
+        for candidate in self.candidates:
+            if candidate.is_eligible:
+                continue
+            untils = [failure.detail.get(rules.UNTIL) for failure in candidate.failures]
+            known = [until for until in untils if isinstance(until, dt.datetime)]
+            places = sum(failure.rule == rules.PLACE_LEFT for failure in candidate.failures)
+            if known and len(known) + places == len(untils):
+                times.append(max(known))
+        return min(times, default=None)
 
 
 def decide(

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from contracts.codes import DisclosureClass, Vetting
 from contracts.organization import EVERY_VETTED_ORGANIZATION, Agreement, Organization, Service
-from contracts.vocabularies import country_of, need_group
+from contracts.vocabularies import codes, country_of, need_group
 from services.routing.domain.offered_service import OfferedService
 
 # Index prefix: matches any need of a group, for referrals that name the whole group.
 _ANY_OF = "any "
 _NONE: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reach:
+    """The principal needs, and the regions or countries, that an organisation's services cover."""
+
+    needs: frozenset[str]
+    areas: frozenset[str]
 
 
 class Directory:
@@ -100,6 +109,18 @@ class Directory:
             for place in {region, country_of(region)}:
                 found.update(self._index.get((code, place), {}))
         return [found[place] for place in sorted(found)]
+
+    def reach_of(self, organization_id: str) -> Reach:
+        """Return what a referral must need, and where, to have the organisation as a candidate."""
+        services = [offered.service for offered in self._offered.get(organization_id, ())]
+        stated = {need for service in services for need in service.needs}
+        groups = {need_group(need) for need in stated}
+        # A service for a whole group covers each need of it; a referral may name the group.
+        covered = {code for code in codes("needs") if need_group(code) in stated}
+        return Reach(
+            needs=frozenset(stated | groups | covered),
+            areas=frozenset(area for service in services for area in service.areas),
+        )
 
     def serves_elsewhere(self, need: str) -> int:
         """Count the organisations that meet the need in any region."""

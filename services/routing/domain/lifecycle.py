@@ -21,6 +21,8 @@ from contracts.facts import (
     CoordinatorWithdrawalRefused,
     CoordinatorWithdrawalSubmitted,
     Fact,
+    HandBackRefused,
+    HandBackSubmitted,
     InterventionRefused,
     InterventionSubmitted,
     NoteUnreadable,
@@ -40,10 +42,12 @@ from contracts.facts import (
 )
 from services.routing.domain.decision import Trigger
 from services.routing.domain.ending import fail, withdraw, withdraw_for
+from services.routing.domain.hand_back import hand_back
 from services.routing.domain.intervention import intervene
 from services.routing.domain.offer import OfferEvent, refuse_if_late
 from services.routing.domain.offer_closing import NO_ANSWER, ClosedOffer, close_offer
-from services.routing.domain.open_offers import ask_next, place, revoke_open
+from services.routing.domain.open_offers import ask_again, ask_next, place, revoke_open
+from services.routing.domain.parties import require_acceptor, require_party
 from services.routing.domain.referral import Referral, ReferralEvent, next_status
 from services.routing.domain.standing import revoke_suspended
 from services.routing.domain.transition import Transition, TransitionContext
@@ -80,13 +84,15 @@ def apply(referral: Referral | None, event: Event[Fact], context: TransitionCont
                 return _progress(referral, submission, context)
             case OutcomeSubmitted():
                 return _complete(referral, submission, context)
+            case HandBackSubmitted():
+                return hand_back(referral, submission, context)
             case WithdrawalSubmitted():
                 is_sender = submission.organization == referral.sender
-                _require(is_sender, "Only the sender may withdraw a referral.")
+                require_party(is_sender, "Only the sender may withdraw a referral.")
                 return withdraw(referral, submission.reason, context)
             case RevocationSubmitted():
                 party = submission.organization in (referral.sender, referral.acceptor)
-                _require(party, "Only the sender or the acceptor may report a withdrawal of consent.")
+                require_party(party, "Only the sender or the acceptor may report a withdrawal of consent.")
                 return withdraw(referral, CONSENT_REVOKED, context)
             case PlacementSubmitted():
                 return place(referral, submission, context)
@@ -121,9 +127,14 @@ def expire(referral: Referral, offer_id: str, context: TransitionContext) -> Tra
 
 
 def remind(referral: Referral, context: TransitionContext) -> Transition:
-    """Report an acceptor whose progress report is overdue. The report repeats while the silence lasts."""
-    if referral.due_at is None or context.now < referral.due_at or referral.acceptor is None:
+    """Report an acceptor whose progress report is overdue. The report repeats while the silence lasts.
+
+    A referral without an acceptor is decided again: time may have made a candidate available.
+    """
+    if referral.due_at is None or context.now < referral.due_at:
         return Transition(referral=referral)
+    if referral.acceptor is None:
+        return ask_again(referral, context, Trigger.time_passed)
     fact = ReferralOverdue(
         referral_id=referral.id,
         sender=referral.sender,
@@ -202,7 +213,7 @@ def _accept(referral: Referral, closed: ClosedOffer, acceptor: str, context: Tra
 
 
 def _progress(referral: Referral, submission: ProgressSubmitted, context: TransitionContext) -> Transition:
-    _require_acceptor(referral, submission.organization)
+    require_acceptor(referral, submission.organization)
     on_hold = submission.status is ProgressStatus.on_hold
     status = next_status(referral.status, ReferralEvent.hold if on_hold else ReferralEvent.progress)
     after = replace(
@@ -222,7 +233,7 @@ def _progress(referral: Referral, submission: ProgressSubmitted, context: Transi
 
 
 def _complete(referral: Referral, submission: OutcomeSubmitted, context: TransitionContext) -> Transition:
-    _require_acceptor(referral, submission.organization)
+    require_acceptor(referral, submission.organization)
     status = next_status(referral.status, ReferralEvent.complete)
     after = replace(referral, status=status, outcome=submission.outcome, updated_at=context.now)
     after = replace(after, due_at=None, overdue_since=None)
@@ -239,7 +250,7 @@ def _report_case(
     referral: Referral, submission: UnreadableSubmitted, context: TransitionContext
 ) -> Transition:
     """Report an unreadable case. The sender has an offer's answer time to send the case again."""
-    _require_acceptor(referral, submission.organization)
+    require_acceptor(referral, submission.organization)
     if referral.is_closed:
         raise Refused(
             "not-in-this-state", f"The case cannot be replaced while the referral is {referral.status}."
@@ -259,7 +270,7 @@ def _report_case(
 def _report_note(referral: Referral, submission: UnreadableSubmitted) -> Transition:
     """Report an unreadable note to its author, even if the referral has ended."""
     parties = {referral.sender, *(offer.organization for offer in referral.offers)}
-    _require(
+    require_party(
         submission.organization in parties, "Only a party to the referral may report an unreadable note."
     )
     if (
@@ -286,17 +297,6 @@ def _replace_case(
         return Transition(referral=referral)
     due_at = context.policy.progress_due(referral.facts.urgency, context.now)
     return Transition(referral=replace(referral, due_at=due_at, overdue_since=None, updated_at=context.now))
-
-
-def _require(holds: bool, detail: str) -> None:
-    if not holds:
-        raise Refused("not-a-party", detail)
-
-
-def _require_acceptor(referral: Referral, organization: str) -> None:
-    if referral.acceptor is None:
-        raise Refused("not-in-this-state", "No organisation has accepted the referral.")
-    _require(organization == referral.acceptor, "Another organisation holds the referral.")
 
 
 def _refusal(submission: Fact, submission_id: str, refused: Refused) -> Fact:
@@ -331,6 +331,13 @@ def _refusal(submission: Fact, submission_id: str, refused: Refused) -> Fact:
                 organization=submission.organization,
                 coordinator=submission.coordinator,
                 act=submission.act,
+                submission_id=submission_id,
+                problem=refused.problem(),
+            )
+        case HandBackSubmitted():
+            return HandBackRefused(
+                referral_id=submission.referral_id,
+                organization=submission.organization,
                 submission_id=submission_id,
                 problem=refused.problem(),
             )

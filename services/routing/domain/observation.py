@@ -56,6 +56,8 @@ class Observation:
     answer_seconds: int = 0
     last_asked: dt.datetime | None = None
     services: Mapping[str, ServiceLoad] = field(default_factory=dict)
+    # When each service last declined or handed back for lack of capacity.
+    full_since: Mapping[str, dt.datetime] = field(default_factory=lambda: _NEVER_FULL)
 
     def at(self, service: str) -> ServiceLoad:
         """Return the load of one service."""
@@ -84,7 +86,17 @@ class Observation:
             answer_seconds=self.answer_seconds + other.answer_seconds,
             last_asked=_later(self.last_asked, other.last_asked),
             services=_added(self.services, other.services),
+            full_since=_latest(self.full_since, other.full_since),
         )
+
+
+_NEVER_FULL: Mapping[str, dt.datetime] = {}
+
+
+def _latest(one: Mapping[str, dt.datetime], other: Mapping[str, dt.datetime]) -> Mapping[str, dt.datetime]:
+    if not other:
+        return one
+    return {**one, **{service: max(at, one.get(service, at)) for service, at in other.items()}}
 
 
 NOTHING_OBSERVED = Observation()

@@ -24,10 +24,11 @@ class OfferEvent(StrEnum):
     decline = "decline"
     expire = "expire"
     revoke = "revoke"
+    hand_back = "hand_back"
 
 
-# state -> {event: state}. A state without events is final. Only an answer in time leaves `expired`, and only
-# the revocation of a suspended acceptor's acceptance leaves `accepted`.
+# state -> {event: state}. A state without events is final. Only an answer in time leaves `expired`. Only a
+# hand-back, or the revocation of a suspended acceptor's acceptance, leaves `accepted`.
 OFFER_TRANSITIONS: Mapping[OfferState, Mapping[OfferEvent, OfferState]] = {
     OfferState.open: {
         OfferEvent.accept: OfferState.accepted,
@@ -35,13 +36,17 @@ OFFER_TRANSITIONS: Mapping[OfferState, Mapping[OfferEvent, OfferState]] = {
         OfferEvent.expire: OfferState.expired,
         OfferEvent.revoke: OfferState.revoked,
     },
-    OfferState.accepted: {OfferEvent.revoke: OfferState.revoked},
+    OfferState.accepted: {
+        OfferEvent.revoke: OfferState.revoked,
+        OfferEvent.hand_back: OfferState.returned,
+    },
     OfferState.declined: {},
     OfferState.expired: {
         OfferEvent.accept: OfferState.accepted,
         OfferEvent.decline: OfferState.declined,
     },
     OfferState.revoked: {},
+    OfferState.returned: {},
 }
 
 

@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from contracts.codes import DeclineReason
+from contracts.codes import DeclineReason, HandBackReason
 from contracts.facts import (
     AcceptanceRevoked,
     Fact,
@@ -15,7 +15,9 @@ from contracts.facts import (
     OfferExpired,
     OfferRevoked,
     PlacementAnswered,
+    ReferralHandedBack,
 )
+from services.routing.domain.consequences import consequence_of, suggested_correction
 from services.routing.domain.observation import Observation
 from services.routing.domain.offer import Offer, OfferEvent, close
 from services.routing.domain.referral import Referral
@@ -48,15 +50,19 @@ def close_offer(
 ) -> ClosedOffer:
     """Close one offer of a referral. This is the only place where an offer ends.
 
-    reason: why the offer was not accepted; a decline and a revocation need one. answered_at: when the API
-    received the answer; an acceptance and a decline need it. coordinator: who revokes an accepted offer.
-    Raises Refused `offer-closed`.
+    reason: why the offer was not accepted, or no longer is; a decline, a revocation and a hand-back need one.
+    answered_at: when the API received the answer; an acceptance and a decline need it. coordinator: who
+    revokes an accepted offer. Raises Refused `offer-closed`.
     """
     closed = close(offer, event, now, reason)
     return ClosedOffer(
         referral=_with_offer(referral, closed, now),
-        facts=(_fact(referral, closed, event, coordinator), *_placement_answered(closed)),
-        observed=_observed(offer, event, answered_at),
+        facts=(
+            _fact(referral, closed, event, coordinator),
+            *_placement_answered(closed),
+            *suggested_correction(referral, closed),
+        ),
+        observed=_observed(offer, closed, event, answered_at),
     )
 
 
@@ -99,6 +105,14 @@ def _fact(referral: Referral, closed: Offer, event: OfferEvent, coordinator: str
             sender=referral.sender,
             reason=DeclineReason(closed.reason),
         )
+    if event is OfferEvent.hand_back:
+        return ReferralHandedBack(
+            referral_id=referral.id,
+            offer_id=closed.id,
+            organization=closed.organization,
+            sender=referral.sender,
+            reason=HandBackReason(closed.reason),
+        )
     return OfferRevoked(
         referral_id=referral.id,
         offer_id=closed.id,
@@ -124,9 +138,14 @@ def _placement_answered(closed: Offer) -> tuple[Fact, ...]:
     )
 
 
-def _observed(offer: Offer, event: OfferEvent, answered_at: dt.datetime | None) -> Mapping[str, Observation]:
-    if event is OfferEvent.revoke:
-        return {}
+def _observed(
+    offer: Offer, closed: Offer, event: OfferEvent, answered_at: dt.datetime | None
+) -> Mapping[str, Observation]:
+    full_since: Mapping[str, dt.datetime] = {}
+    if consequence_of(closed).is_full and (since := answered_at or closed.closed_at) is not None:
+        full_since = {offer.service: since}
+    if event in (OfferEvent.revoke, OfferEvent.hand_back):
+        return {offer.organization: Observation(full_since=full_since)} if full_since else {}
     if event is OfferEvent.expire:
         return {offer.organization: Observation(expired=1)}
     assert answered_at is not None
@@ -136,5 +155,6 @@ def _observed(offer: Offer, event: OfferEvent, answered_at: dt.datetime | None) 
         answer_seconds=max(0, round((answered_at - offer.opened_at).total_seconds())),
         # An answer in time to an offer that had expired takes the expiry back.
         expired=0 if offer.is_open else -1,
+        full_since=full_since,
     )
     return {offer.organization: observation}

@@ -28,6 +28,9 @@ from services.routing.domain.referral import Referral, ReferralEvent, next_statu
 from services.routing.domain.rules import COORDINATOR_MAY_OVERRIDE
 from services.routing.domain.transition import Transition, TransitionContext
 
+# How often an emergency with fewer open offers than the policy wants is decided again.
+TOP_UP_EVERY = dt.timedelta(minutes=1)
+
 
 def place(referral: Referral, placement: PlacementSubmitted, context: TransitionContext) -> Transition:
     """Offer a referral to the organisation that a coordinator chose. Raises Refused.
@@ -122,7 +125,12 @@ def ask_next(
     if not after.open_offers:
         if after.status is not ReferralStatus.unplaced:  # as after a revoked acceptance
             after = replace(after, status=next_status(after.status, ReferralEvent.exhaust))
-        after = replace(after, updated_at=context.now, waits_for=decision.lack_only_a_place)
+        after = replace(
+            after,
+            updated_at=context.now,
+            waits_for=decision.lack_only_a_place,
+            due_at=decision.retry_at,
+        )
         opened = (
             ReferralUnplaced(
                 referral_id=referral.id,
@@ -137,19 +145,37 @@ def ask_next(
     return Transition(referral=after, facts=(*facts, *opened), decisions=(decision,), observed=observed or {})
 
 
-def ask_again(referral: Referral, context: TransitionContext) -> Transition:
-    """Open offers for an unplaced referral if a candidate can be asked now.
+def ask_again(
+    referral: Referral, context: TransitionContext, trigger: Trigger = Trigger.place_may_be_free
+) -> Transition:
+    """Open offers for an unplaced referral, or further ones for an emergency, if there is a candidate now.
 
-    Otherwise no decision is recorded, and at most the candidates that the referral waits for change.
+    Otherwise no decision is recorded, and at most the candidates that the referral waits for and the time of
+    the next decision change.
     """
-    if referral.status is not ReferralStatus.unplaced:
+    wanted = context.policy.offers_at_once(referral.facts.urgency) - len(referral.open_offers)
+    if referral.acceptor is not None:
         return Transition(referral=referral)
-    decision = context.decide(referral, Trigger.place_may_be_free)
-    if not decision.ranked:
-        return Transition(referral=replace(referral, waits_for=decision.lack_only_a_place))
-    most = context.policy.offers_at_once(referral.facts.urgency)
-    after, opened = _open_offers(referral, decision, most, context)
-    return Transition(referral=after, facts=opened, decisions=(decision,))
+    if not referral.is_seeking or wanted <= 0:
+        # Nothing is due any more, for instance because the policy wants fewer offers now.
+        return Transition(referral=replace(referral, due_at=None))
+    decision = context.decide(referral, trigger)
+    if decision.ranked:
+        after, opened = _open_offers(referral, decision, wanted, context)
+        return Transition(referral=after, facts=opened, decisions=(decision,))
+    if referral.open_offers:
+        return Transition(referral=replace(referral, due_at=_top_up_at(decision, context)))
+    after = replace(referral, waits_for=decision.lack_only_a_place, due_at=decision.retry_at)
+    return Transition(referral=after)
+
+
+def _top_up_at(decision: Decision, context: TransitionContext) -> dt.datetime:
+    """Return when an emergency with fewer offers than wanted is decided again.
+
+    Places change at any time, and few emergencies are open, so they are decided again regularly.
+    """
+    regular = context.now + TOP_UP_EVERY
+    return min(regular, decision.retry_at or regular)
 
 
 def _open_offers(
@@ -161,6 +187,7 @@ def _open_offers(
     placed_by: str | None = None,
 ) -> tuple[Referral, tuple[Fact, ...]]:
     facts: list[Fact] = []
+    wanted = context.policy.offers_at_once(referral.facts.urgency)
     for candidate in decision.ranked[:most]:
         assert candidate.rank is not None
         offer = Offer(
@@ -191,6 +218,9 @@ def _open_offers(
                 facts=referral.facts.situation(),
             )
         )
+    if referral.open_offers:
+        is_short = len(referral.open_offers) < wanted
+        referral = replace(referral, due_at=_top_up_at(decision, context) if is_short else None)
     return referral, tuple(facts)
 
 

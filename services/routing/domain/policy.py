@@ -58,6 +58,18 @@ class Weights:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class FullFor:
+    """How long a service counts as full after it declined for lack of capacity, in seconds.
+
+    By the urgency of the referral that would be offered. A statement of capacity after the decline ends it.
+    """
+
+    emergency: Seconds = _HOUR
+    urgent: Seconds = 8 * _HOUR
+    routine: Seconds = _DAY
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RoutingPolicy:
     """A versioned policy. Every decision records the version it used."""
 
@@ -69,6 +81,7 @@ class RoutingPolicy:
     emergency_offers: Annotated[int, Range(min=1, max=20)] = 3
     # Bounds on one sender's open offers at one candidate.
     offers_per_sender: OffersPerSender = field(default_factory=OffersPerSender)
+    full_for: FullFor = field(default_factory=FullFor)
     weights: Weights = field(default_factory=Weights)
     fairness: Fairness = field(default_factory=Fairness)
     # The most reminders by coordinators to one organisation about one referral in an answer time.
@@ -107,6 +120,14 @@ class RoutingPolicy:
     def longest_report(self, urgency: Urgency, *, on_hold: bool) -> dt.timedelta:
         """Return the longest time from now to an extended report."""
         return self.extension * dt.timedelta(seconds=self.deadlines(urgency).next_report(on_hold=on_hold))
+    def counts_as_full(self, urgency: Urgency) -> dt.timedelta:
+        """Return how long a decline for lack of capacity counts, for a referral of this urgency."""
+        by_urgency: Mapping[Urgency, int] = {
+            Urgency.emergency: self.full_for.emergency,
+            Urgency.urgent: self.full_for.urgent,
+            Urgency.routine: self.full_for.routine,
+        }
+        return dt.timedelta(seconds=by_urgency[urgency])
 
     def wait_for_backlog(self) -> dt.timedelta:
         """Return how long a backlog may delay the expiry of an offer."""

@@ -6,6 +6,9 @@
                        | '-- by hand --'          out to have been entered in error
                        '--- an answer in time, read late ---> accepted
 
+An acceptor may hand the referral back, which asks the next candidates in the same transition: accepted, in
+progress or on hold ---> requested ---> offered or unplaced.
+
 A coordinator may revoke the acceptance of a suspended acceptor and place the referral elsewhere in one
 transition: accepted, in progress or on hold ---> unplaced ---> offered.
 
@@ -20,7 +23,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from contracts.codes import Outcome, ReferralStatus
+from contracts.codes import Outcome, ReferralStatus, Urgency
 from contracts.errors import Refused
 from contracts.referral import ReferralFacts
 from services.routing.domain.offer import Offer
@@ -31,6 +34,7 @@ class ReferralEvent(StrEnum):
     exhaust = "exhaust"
     accept = "accept"
     revoke = "revoke"  # the acceptance of a suspended acceptor
+    hand_back = "hand_back"  # by the acceptor
     progress = "progress"
     hold = "hold"
     complete = "complete"
@@ -59,6 +63,7 @@ REFERRAL_TRANSITIONS: Mapping[ReferralStatus, Mapping[ReferralEvent, ReferralSta
         _E.hold: _S.on_hold,
         _E.complete: _S.completed,
         _E.revoke: _S.unplaced,
+        _E.hand_back: _S.requested,
         **_LEAVE,
     },
     _S.in_progress: {
@@ -66,6 +71,7 @@ REFERRAL_TRANSITIONS: Mapping[ReferralStatus, Mapping[ReferralEvent, ReferralSta
         _E.hold: _S.on_hold,
         _E.complete: _S.completed,
         _E.revoke: _S.unplaced,
+        _E.hand_back: _S.requested,
         **_LEAVE,
     },
     _S.on_hold: {
@@ -73,6 +79,7 @@ REFERRAL_TRANSITIONS: Mapping[ReferralStatus, Mapping[ReferralEvent, ReferralSta
         _E.hold: _S.on_hold,
         _E.complete: _S.completed,
         _E.revoke: _S.unplaced,
+        _E.hand_back: _S.requested,
         **_LEAVE,
     },
     _S.completed: {},
@@ -86,8 +93,9 @@ REFERRAL_TRANSITIONS: Mapping[ReferralStatus, Mapping[ReferralEvent, ReferralSta
 class Referral:
     """A referral as routing stores it. It holds no personal data.
 
-    due_at: when a missing progress report becomes overdue, None without an acceptor. overdue_since: when the
-    report became overdue, None if it is not. correlation_id: the id of the message that submitted the
+    due_at: with an acceptor, when its missing progress report becomes overdue; otherwise when time alone may
+    make a candidate available, None if it cannot. overdue_since: when the report became overdue, None if it
+    is not. correlation_id: the id of the message that submitted the
     referral. waits_for: (organisation, service) of the candidates that
     lacked only a place when the referral became unplaced.
     """
@@ -120,6 +128,16 @@ class Referral:
     def open_offers(self) -> tuple[Offer, ...]:
         """The offers that await an answer."""
         return tuple(offer for offer in self.offers if offer.is_open)
+
+    @property
+    def is_seeking(self) -> bool:
+        """Whether another offer may be opened when a candidate becomes available.
+
+        An emergency with open offers may have fewer than the policy wants.
+        """
+        if self.status is ReferralStatus.offered:
+            return self.facts.urgency is Urgency.emergency
+        return self.status is ReferralStatus.unplaced
 
     @property
     def waiting(self) -> frozenset[tuple[str, str]]:

@@ -44,6 +44,10 @@ class Circumstances:
     now: dt.datetime
     # The policy's bounds on the sender's open offers at one candidate.
     offers_per_sender: OffersPerSender = field(default_factory=OffersPerSender)
+    # When each organisation declined this referral for lack of capacity, if that was its last offer.
+    declined_as_full: Mapping[str, dt.datetime] = field(default_factory=dict)
+    # How long a decline for lack of capacity counts, for a referral of this urgency.
+    full_for: dt.timedelta = dt.timedelta()
     # The following fields are the same for every candidate and are computed once.
     # The first need must be met; further needs count in the score.
     principal_need: str = field(init=False, repr=False)
@@ -267,6 +271,25 @@ def capacity_left(offered: OfferedService, given: Circumstances) -> Failure | No
     return None
 
 
+# The member of a failure's detail that states when time alone lets the rule hold again.
+UNTIL = "until"
+
+
+def capacity_not_declined(offered: OfferedService, given: Circumstances) -> Failure | None:
+    """The organisation has not lately declined an offer of this service for lack of capacity.
+
+    A statement of capacity after the decline counts more.
+    """
+    declined_at = given.observed(offered.organization.id).full_since.get(offered.service.id)
+    if declined_at is None or offered.service.capacity.updated_at > declined_at:
+        return None
+    until = declined_at + given.full_for
+    if given.now >= until:
+        return None
+    detail = {"service": offered.service.id, "declined_at": declined_at, UNTIL: until}
+    return Failure(rule="capacity_not_declined", reason="declined_no_capacity", detail=detail)
+
+
 PLACE_LEFT = "place_left"
 
 
@@ -310,10 +333,24 @@ def storage_allowed(offered: OfferedService, given: Circumstances) -> Failure | 
 
 
 def not_asked_before(offered: OfferedService, given: Circumstances) -> Failure | None:
-    """The organisation has not received an offer for this referral before."""
+    """The organisation has not received an offer for this referral before.
+
+    After a decline for lack of capacity it is asked again, once it has stated its capacity anew and the
+    policy's time has passed.
+    """
     if offered.organization.id not in given.asked:
         return None
-    return Failure(rule="not_asked_before", reason="already_asked")
+    declined_at = given.declined_as_full.get(offered.organization.id)
+    if declined_at is None:
+        return Failure(rule="not_asked_before", reason="already_asked")
+    if offered.service.capacity.updated_at <= declined_at:
+        detail = {"declined_at": declined_at}
+        return Failure(rule="not_asked_before", reason="no_room_reported", detail=detail)
+    until = declined_at + given.full_for
+    if given.now >= until:
+        return None
+    detail = {"declined_at": declined_at, UNTIL: until}
+    return Failure(rule="not_asked_before", reason="asked_lately", detail=detail)
 
 
 RULES: Mapping[str, Rule] = {
@@ -336,6 +373,7 @@ RULES: Mapping[str, Rule] = {
         language_shared,
         cost_accepted,
         capacity_left,
+        capacity_not_declined,
         place_left,
         open_now,
         storage_allowed,
@@ -355,6 +393,7 @@ COORDINATOR_MAY_OVERRIDE = frozenset(
         "person_eligible",
         "language_shared",
         "capacity_left",
+        "capacity_not_declined",
         PLACE_LEFT,
         "open_now",
         "not_asked_before",

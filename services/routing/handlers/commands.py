@@ -22,6 +22,7 @@ from runtime.messaging.ports import Outgoing
 from runtime.storage.database import Database
 from services.routing.consumer_lag import ConsumerLag
 from services.routing.domain import lifecycle
+from services.routing.domain.consequences import declined_as_full
 from services.routing.domain.decision import Decision, Trigger, decide
 from services.routing.domain.disclosure import disclosure_class
 from services.routing.domain.ending import withdraw_for
@@ -291,6 +292,8 @@ class RoutingCommands:
             observed=observed,
             now=now,
             offers_per_sender=policy.offers_per_sender,
+            declined_as_full=declined_as_full(referral),
+            full_for=policy.counts_as_full(referral.facts.urgency),
         )
 
     def _can_submit(self, organization: str) -> bool:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from sqlalchemy import Connection
 
+from contracts.organization import EVERY_VETTED_ORGANIZATION
 from runtime.messaging.outbox.outbox import Outbox
 from runtime.messaging.ports import Outgoing
 from runtime.storage.database import Database
+from services.routing.domain.decision import Trigger
 from services.routing.domain.observation import Observation
 from services.routing.domain.open_offers import ask_again
 from services.routing.domain.places import ORDER_OF_URGENCY, place_refused
@@ -22,21 +24,26 @@ from services.routing.ports import ReferralStore
 
 # The most referrals of one queue, and of all, that one transaction decides.
 QUEUE_AT_ONCE, AT_ONCE = 20, 100
-# The most unplaced referrals that one call looks at after a change of the directory; each costs a decision.
+# The most seeking referrals that one call looks at, once for a review and once for changes of the directory;
+# each costs a decision.
 PAGE = 50
+# Above this many changed organisations, one review of all seeking referrals costs less than their look-ups.
+AMENDED_AT_MOST = 200
 
 
 class UnplacedReferrals:
-    """Finds the unplaced referrals that can be offered now. Not safe for concurrent calls.
+    """Finds the referrals that can be offered now. Not safe for concurrent calls.
 
-    Two causes are distinguished, because one is frequent and the other may concern any referral:
+    Three causes are distinguished:
 
     - A candidate's places changed (an offer closed, an acceptance ended): only the referrals that wait there
       are read, through an index, in the order of `waiting.in_turn`.
-    - The directory changed, a day began or the process started: all unplaced referrals are read, a page at
-      a time. A decision that opens no offer is not recorded.
+    - An organisation's record or agreement changed: only the referrals that it may concern are read, through
+      indexes of need and region, sender and named receiver, a page at a time.
+    - A day began or the process started: all seeking referrals are reviewed, a page at a time.
 
-    Nothing of this is stored: after a crash the start looks at all unplaced referrals again.
+    A decision that opens no offer is not recorded. Nothing of this is stored: after a crash the start reviews
+    all of them again. Each process acts on the changes of its own copy of the directory.
     """
 
     def __init__(
@@ -62,10 +69,12 @@ class UnplacedReferrals:
         self._context = context
         self._finish = finish
         self._after_commit = after_commit
-        # What the current round, or else the last one, has taken into account; and its position.
-        self._round: tuple[int, dt.date] | None = None
+        # The day of the last review, and the position of the current one.
+        self._reviewed: dt.date | None = None
         self._after: str | None = None
-        self._is_in_round = False
+        self._is_reviewing = False
+        # Changed organisations, with the position of their look-ups.
+        self._amended: dict[str, str | None] = {}
 
     def decide_again(self, now: dt.datetime) -> int:
         """Offer unplaced referrals for which there is a candidate now; return how many changed.
@@ -74,22 +83,60 @@ class UnplacedReferrals:
         """
         with self._database.read() as transaction:
             self._settle(transaction)
+        self._note_amended(now)
         changed = self._network.take_changed()
         try:
             with self._database.read() as transaction:
                 context = self._context(now, {})
                 waiting = self._first_waiting(transaction, changed, context)
-                page = self._page(transaction, now)
-            ids = [one.referral_id for one in waiting[:AT_ONCE]]
-            ids += self._offerable(page, context, set(ids))
-            if ids:
-                self._decide(ids, now)
+                reviewed = self._reviewed_page(transaction)
+                concerned, positions = self._concerned(transaction)
+                wanted = dict.fromkeys(concerned, Trigger.directory_changed)
+                wanted |= dict.fromkeys(reviewed, Trigger.review)
+                seeking = self._store.view(transaction, wanted)
+            triggers = {one.referral_id: Trigger.place_may_be_free for one in waiting[:AT_ONCE]}
+            for referral in self._offerable(seeking.values(), context, triggers):
+                triggers[referral.id] = wanted[referral.id]
+            if triggers:
+                self._decide(triggers, now)
         except Exception:
             self._network.give_back(changed)
             raise
         self._network.give_back({one.queue.organization for one in waiting[AT_ONCE:]})
-        self._advance(page)
-        return len(ids)
+        self._advance(reviewed)
+        self._amended = positions
+        return len(triggers)
+
+    def _note_amended(self, now: dt.datetime) -> None:
+        """Note changed organisations for their look-ups, or begin a review."""
+        amended = self._network.take_amended()
+        everyone = EVERY_VETTED_ORGANIZATION in amended
+        for organization in amended:
+            # From the beginning, also if earlier pages were read for an earlier change.
+            self._amended[organization] = None
+        if everyone or len(self._amended) > AMENDED_AT_MOST or now.date() != self._reviewed:
+            self._amended = {}
+            self._reviewed, self._after, self._is_reviewing = now.date(), None, True
+
+    def _reviewed_page(self, transaction: Connection) -> list[str]:
+        return self._store.seeking(transaction, self._after, PAGE) if self._is_reviewing else []
+
+    def _concerned(self, transaction: Connection) -> tuple[list[str], dict[str, str | None]]:
+        """Return a page of referrals that changed organisations may concern, and the next positions."""
+        found: list[str] = []
+        positions = dict(self._amended)
+        for organization, after in self._amended.items():
+            left = PAGE - len(found)
+            if left <= 0:
+                break
+            reach = self._network.directory.reach_of(organization)
+            ids = self._store.concerned(transaction, organization, reach, after, left)
+            found += ids
+            if len(ids) < left:
+                del positions[organization]
+            else:
+                positions[organization] = ids[-1]
+        return found, positions
 
     def _first_waiting(
         self, transaction: Connection, changed: set[str], context: TransitionContext
@@ -133,37 +180,37 @@ class UnplacedReferrals:
             if sender == queue.sender and ORDER_OF_URGENCY[urgency] <= level
         )
 
-    def _page(self, transaction: Connection, now: dt.datetime) -> list[Referral]:
-        current = self._network.directory.version, now.date()
-        if not self._is_in_round:
-            if current == self._round:
-                return []
-            self._round, self._after, self._is_in_round = current, None, True
-        return self._store.page(transaction, party=None, status="unplaced", after=self._after, limit=PAGE)
-
-    def _advance(self, page: list[Referral]) -> None:
-        if len(page) < PAGE:
-            self._is_in_round = False
+    def _advance(self, reviewed: list[str]) -> None:
+        if len(reviewed) < PAGE:
+            self._is_reviewing = False
         else:
-            self._after = page[-1].id
+            self._after = reviewed[-1]
 
-    def _offerable(self, page: list[Referral], context: TransitionContext, known: set[str]) -> list[str]:
-        """Return the page's referrals that a decision would change, in the order of urgency and age."""
+    def _offerable(
+        self, seeking: Iterable[Referral], context: TransitionContext, known: Collection[str]
+    ) -> list[Referral]:
+        """Return the referrals that a decision would change, in the order of urgency and age."""
         found = [
             referral
-            for referral in page
-            if referral.id not in known and ask_again(referral, context).referral != referral
+            for referral in seeking
+            if referral.id not in known and _changes(ask_again(referral, context).referral, referral)
         ]
-        found.sort(key=lambda one: (ORDER_OF_URGENCY[one.facts.urgency], one.submitted_at, one.id))
-        return [referral.id for referral in found]
+        return sorted(found, key=lambda one: (ORDER_OF_URGENCY[one.facts.urgency], one.submitted_at, one.id))
 
-    def _decide(self, ids: list[str], now: dt.datetime) -> None:
+    def _decide(self, triggers: Mapping[str, Trigger], now: dt.datetime) -> None:
         with self._database.write() as transaction:
-            batch = ReferralBatch(self._store.load(transaction, ids), self._source, now)
+            batch = ReferralBatch(self._store.load(transaction, triggers.keys()), self._source, now)
             self._settle(transaction)
             context = self._context(now, batch.observed)
-            for referral_id in ids:
+            for referral_id, trigger in triggers.items():
                 if (referral := batch.referral(referral_id)) is not None:
-                    batch.take(ask_again(referral, context), cause=None)
+                    batch.take(ask_again(referral, context, trigger), cause=None)
             self._outbox.add(transaction, self._finish(transaction, batch))
         self._after_commit()
+
+
+def _changes(after: Referral | None, before: Referral) -> bool:
+    """Whether a decision changes more than the time at which an emergency with offers is decided again."""
+    if after is not None and before.open_offers:
+        return len(after.offers) > len(before.offers)
+    return after != before

@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 _LOCKED = "FOR UPDATE"
 _CUSTODY = (
     "SELECT referral_id, state, sender, receiver, kid,"
-    " acceptor, acceptance_id, correlation_id, traceparent, paused_until FROM custodies"
+    " acceptor, acceptance_id, correlation_id, traceparent, paused_until, offer_id FROM custodies"
 )
 # changed_at 0: the row has not been changed since it was created.
 _BEGIN = SqlStatement(
@@ -47,7 +47,8 @@ _PAUSED = SqlStatement(
 )
 _PUT = SqlStatement(
     "UPDATE custodies SET state = ?, sender = ?, receiver = ?, kid = ?, acceptor = ?, acceptance_id = ?,"
-    " correlation_id = ?, traceparent = ?, paused_until = ?, changed_at = ? WHERE referral_id = ?"
+    " correlation_id = ?, traceparent = ?, offer_id = ?, paused_until = ?, changed_at = ?"
+    " WHERE referral_id = ?"
 )
 _KEEP = SqlStatement(
     "INSERT INTO sealed_cases (referral_id, wrapped_key, ciphertext, key_id) VALUES (?, ?, ?, ?)"
@@ -221,6 +222,7 @@ def _custody(
     correlation_id: str,
     traceparent: str | None,
     paused_until: int | None,
+    offer_id: str | None,
 ) -> Custody:
     acceptance = None
     if acceptor is not None:
@@ -229,6 +231,7 @@ def _custody(
             message_id=acceptance_id,
             correlation_id=correlation_id,
             traceparent=traceparent,
+            offer_id=offer_id,
         )
     return Custody(
         referral_id=referral_id,
@@ -243,13 +246,14 @@ def _custody(
 
 def _values(custody: Custody, changed_at: int) -> tuple[Any, ...]:
     acceptance = custody.acceptance
-    accepted: tuple[str | None, ...] = (None, None, None, None)
+    accepted: tuple[str | None, ...] = (None, None, None, None, None)
     if acceptance is not None:
         accepted = (
             acceptance.organization,
             acceptance.message_id,
             acceptance.correlation_id,
             acceptance.traceparent,
+            acceptance.offer_id,
         )
     return (
         custody.state.value,

@@ -21,6 +21,8 @@ CUSTODIES = Table(
     Column("kid", String(100)),
     Column("acceptor", String(100)),
     Column("acceptance_id", String(64)),
+    # The accepted offer; null for acceptances of earlier builds.
+    Column("offer_id", String(36)),
     Column("correlation_id", String(64)),
     Column("traceparent", String(100)),
     Column("changed_at", Instant, nullable=False),

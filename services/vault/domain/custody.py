@@ -26,7 +26,7 @@ class CustodyEvent(StrEnum):
     arrival = "arrival"  # a valid case has arrived
     refusal = "refusal"  # the case cannot be opened, is invalid, or cannot be given to its acceptor
     acceptance = "acceptance"
-    revocation = "revocation"  # of the acceptance: another organisation may accept
+    revocation = "revocation"  # the acceptance ended, also by a hand-back: another organisation may accept
     release = "release"
     replacement = "replacement"  # the sender sent the released case again
     closing = "closing"  # the referral is completed, withdrawn or failed
@@ -73,12 +73,16 @@ class IllegalCustodyTransition(Defect):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Acceptance:
-    """The acceptor that routing named, and the message that named it, which causes the release."""
+    """The acceptor that routing named, and the message that named it, which causes the release.
+
+    offer_id: the accepted offer, None for acceptances that an earlier build stored.
+    """
 
     organization: str
     message_id: str
     correlation_id: str
     traceparent: str | None
+    offer_id: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

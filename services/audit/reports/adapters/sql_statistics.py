@@ -23,10 +23,11 @@ from services.audit.reports.domain.statistics_counts import (
 
 _ACCEPTED: Final = "kopuro.offer.accepted.v1"
 _ANSWERED: Final = (_ACCEPTED, "kopuro.offer.declined.v1")
-_REVOKED: Final = "kopuro.acceptance.revoked.v1"
+# The acceptance has ended, and the referral goes on without an acceptor.
+_UNHELD: Final = ("kopuro.acceptance.revoked.v1", "kopuro.referral.handed_back.v1")
 _COMPLETED: Final = "kopuro.referral.completed.v1"
 _ENDED: Final = {"kopuro.referral.withdrawn.v1": "withdrawn", "kopuro.referral.failed.v1": "failed"}
-_LATER_TYPES: Final = frozenset({*_ANSWERED, _REVOKED, _COMPLETED, *_ENDED})
+_LATER_TYPES: Final = frozenset({*_ANSWERED, *_UNHELD, _COMPLETED, *_ENDED})
 # Facts use other names for two of the dimensions.
 _STATED: Final = {"origin": "origin_country", "need": "needs"}
 
@@ -154,7 +155,7 @@ def _outcome(later: Sequence[_LaterEntry]) -> str:
 
 def _acceptor(later: Sequence[_LaterEntry]) -> str | None:
     for row in reversed(later):
-        if row.type == _REVOKED:
+        if row.type in _UNHELD:
             return None
         if row.type == _ACCEPTED and row.data is not None:
             organization = row.data.get("organization")

@@ -155,6 +155,25 @@ def test_offer_accept_and_decline_send_answers(hub: FakeHub, run: Run) -> None:
     assert run("offer", "decline", "o1").code == 2  # a decline has a reason
 
 
+def test_hand_back_sends_reason_and_note_sealed_to_sender(hub: FakeHub, run: Run) -> None:
+    key = generate_key()
+    path = "/intake/v1/referrals/r1/hand-back"
+    hub.script("GET", "/intake/v1/referrals/r1", json_response({"id": "r1", "sender": "kg.osh-legal-aid"}))
+    hub.script(
+        "GET",
+        "/directory/v1/organizations/kg.osh-legal-aid",
+        json_response({"sealing_key": public_key(key)}),
+    )
+    hub.script("POST", path, SUBMITTED)
+    assert run("referral", "hand-back", "r1", "--reason", "other", "--note", "Ремонт").out == "s1\n"
+    (sent,) = [request.json() for request in hub.requests_to(path)]
+    assert (sent["reason"], open_sealed(sent["note"], key)) == ("other", {"text": "Ремонт"})
+    assert run("referral", "hand-back", "r1").code == 2  # a hand-back has a reason
+    given = ("--reason", "other", "--note", "moving", "--idempotency-key", "k1")
+    assert run("referral", "hand-back", "r1", *given).code == 2
+    assert len(hub.requests_to(path)) == 1
+
+
 def test_note_with_idempotency_key_is_refused_before_any_request(hub: FakeHub, run: Run) -> None:
     given = ("--reason", "other", "--note", "moving", "--idempotency-key", "k1")
     ran = run("offer", "decline", "o1", *given)

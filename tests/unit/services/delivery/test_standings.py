@@ -2,33 +2,39 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator
 
 import pytest
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
+from sqlalchemy import select
 
-from contracts.codes import OrganizationKind, Vetting
+from contracts.codes import HandBackReason, OrganizationKind, Vetting
 from contracts.errors import Refused
 from contracts.facts import (
     AcceptanceRevoked,
+    Fact,
     OfferRevoked,
     OrganizationChanged,
     ReferralAcceptorSuspended,
+    ReferralHandedBack,
     TokenKeyChanged,
 )
 from contracts.organization import Organization
 from contracts.records import plain
 from runtime.messaging.replica import ReplicaRecord
 from services.delivery.adapters.standings import StandingsInMemory
-from services.delivery.adapters.tables import REPLICA
+from services.delivery.adapters.tables import ENDED_ACCEPTANCES, REPLICA
 from services.delivery.domain.recipients import COORDINATORS
+from services.delivery.handlers import KEPT
 from services.delivery.migrations import standings
 from tests.unit.services.delivery.workbench import (
     ACCEPTOR,
     OFFER,
     REFERRAL,
     SEALED,
+    SECOND_OFFER,
     SENDER,
     Workbench,
     event,
@@ -91,21 +97,76 @@ def test_case_of_barred_organization_is_refused_until_readmitted(bench: Workbenc
     assert bench.partner.case(ACCEPTOR, REFERRAL) == SEALED
 
 
-def test_case_of_revoked_acceptance_is_deleted_and_next_one_kept(bench: Workbench) -> None:
-    bench.receive(released_case())
-    taken_back = AcceptanceRevoked(
+def ended_acceptances(bench: Workbench) -> list[str]:
+    with bench.database.read() as transaction:
+        return list(transaction.execute(select(ENDED_ACCEPTANCES.c.offer_id)).scalars())
+
+
+ENDS = [
+    AcceptanceRevoked(
         referral_id=REFERRAL,
         offer_id=OFFER,
         organization=ACCEPTOR,
         sender=SENDER,
         coordinator="kg.coordinator",
-    )
+    ),
+    ReferralHandedBack(
+        referral_id=REFERRAL,
+        offer_id=OFFER,
+        organization=ACCEPTOR,
+        sender=SENDER,
+        reason=HandBackReason.no_capacity,
+    ),
+]
+
+
+@pytest.mark.parametrize("end", ENDS, ids=lambda end: end.type)
+def test_case_that_arrives_after_the_end_of_its_acceptance_is_not_kept(bench: Workbench, end: Fact) -> None:
+    bench.receive(event(end))
+    bench.receive(released_case())
+    with pytest.raises(Refused) as refused:
+        bench.partner.case(ACCEPTOR, REFERRAL)
+    assert refused.value.slug == "not-found"
+    assert SEALED not in bench.everything_stored()
+    assert [m["type"] for m in bench.mailbox(ACCEPTOR)] == [end.type]
+
+
+@pytest.mark.parametrize("end", ENDS, ids=lambda end: end.type)
+def test_case_of_later_acceptance_of_same_organization_is_kept(bench: Workbench, end: Fact) -> None:
+    again = released_case(offer_id=SECOND_OFFER)
+    bench.receive(released_case(), again)
+    # The end of the first acceptance is read after the case of the second.
+    bench.receive(event(end))
+    assert bench.partner.case(ACCEPTOR, REFERRAL) == SEALED
+
+
+def test_case_released_by_earlier_build_is_deleted_with_its_acceptance(bench: Workbench) -> None:
+    bench.receive(released_case(offer_id=None))
+    bench.receive(event(ENDS[1]))
+    assert SEALED not in bench.everything_stored()
+
+
+def test_ended_acceptances_are_forgotten_after_a_month(bench: Workbench) -> None:
+    bench.receive(event(ENDS[1]))
+    assert ended_acceptances(bench) == [OFFER]
+    bench.clock.time += KEPT
+    bench.partner.forget_old()
+    assert ended_acceptances(bench) == [OFFER]
+    bench.clock.time += dt.timedelta(seconds=1)
+    assert bench.partner.forget_old()
+    assert ended_acceptances(bench) == []
+
+
+@pytest.mark.parametrize("end", ENDS, ids=lambda end: end.type)
+def test_case_of_ended_acceptance_is_deleted_and_next_one_kept(bench: Workbench, end: Fact) -> None:
+    taken_back = end
+    bench.receive(released_case())
     bench.receive(event(taken_back))
     with pytest.raises(Refused) as refused:
         bench.partner.case(ACCEPTOR, REFERRAL)
     assert refused.value.slug == "not-found"
     assert SEALED not in bench.everything_stored()
-    bench.receive(released_case(to=NEXT))
+    bench.receive(released_case(to=NEXT, offer_id=SECOND_OFFER))
     # The revocation may be read after the second release.
     bench.receive(event(taken_back))
     assert bench.partner.case(NEXT, REFERRAL) == SEALED

@@ -60,6 +60,7 @@ ACCEPTOR = "ru.moscow-migrant-support"
 STRANGER = "uz.tashkent-union"
 REFERRAL = "01930f6e-5d2a-7c11-8a4f-0b6d2f9c1a01"
 OFFER = "01930f6e-61b4-7f52-9d03-5c7e8a1b2c02"
+SECOND_OFFER = "01930f6e-61b4-7f52-9d03-5c7e8a1b2c03"
 CORRELATION = "01930f6e-5d2a-7c11-8a4f-0b6d2f9c1a00"
 SEALED = "eyJhbGciOiJFQ0RILUVTK0EyNTZLVyJ9.a2V5.bm9uY2U.Y2lwaGVydGV4dA.dGFn"
 NOW = dt.datetime(2026, 3, 1, 12, 0, tzinfo=dt.UTC)
@@ -259,8 +260,11 @@ def withdrawn() -> Event[Fact]:
     )
 
 
-def released_case(to: str = ACCEPTOR, case: str = SEALED) -> Event[Fact]:
-    return event(SealedCaseReleased(referral_id=REFERRAL, organization=to, kid="kid-1", case=case))
+def released_case(to: str = ACCEPTOR, case: str = SEALED, offer_id: str | None = OFFER) -> Event[Fact]:
+    released = SealedCaseReleased(
+        referral_id=REFERRAL, organization=to, kid="kid-1", case=case, offer_id=offer_id
+    )
+    return event(released)
 
 
 def released_note(to: str = SENDER, note: str = SEALED, offer_id: str | None = None) -> Event[Fact]:

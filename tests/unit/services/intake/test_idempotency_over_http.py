@@ -321,6 +321,7 @@ _COMMANDS: dict[str, tuple[str, Json]] = {
     "withdraw": (REFERRAL, {"reason": "other"}),
     "progress": (REFERRAL, {"status": "on_hold"}),
     "complete": (REFERRAL, {"outcome": "resolved"}),
+    "hand_back": (REFERRAL, {"reason": "language"}),
     "note": (REFERRAL, {"note": sealed(OSH_KID)}),
     "revoke_consent": (REFERRAL, {}),
 }

@@ -25,6 +25,7 @@ from contracts.codes import (
 from contracts.facts import Fact, ReferralSubmitted
 from contracts.organization import Agreement, Capacity, Organization, SealingKey, Service
 from contracts.referral import Consent, ReferralFacts
+from services.routing.domain.consequences import declined_as_full
 from services.routing.domain.decision import Decision, Trigger, decide
 from services.routing.domain.directory import Directory
 from services.routing.domain.disclosure import disclosure_class
@@ -228,5 +229,7 @@ class ReferralDriver:
             asked=frozenset(offer.organization for offer in referral.offers),
             observed=self.observed,
             now=self.now,
+            declined_as_full=declined_as_full(referral),
+            full_for=self.policy.counts_as_full(referral.facts.urgency),
         )
         return decide(self.new_id(), given, self.policy, trigger, placed_with=placed_with)

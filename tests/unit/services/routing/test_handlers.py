@@ -95,7 +95,7 @@ def answer(
         offer_id=offer.offer_id,
         organization=by or offer.organization,
         answer=what,
-        reason=DeclineReason.no_capacity if what is Answer.decline else None,
+        reason=DeclineReason.conflict_of_interest if what is Answer.decline else None,
     )
     return event(submission, offer.referral_id, at)
 

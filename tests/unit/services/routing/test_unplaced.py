@@ -18,15 +18,21 @@ from contracts.facts import (
     AnswerSubmitted,
     Fact,
     OfferOpened,
+    OrganizationChanged,
     OutcomeSubmitted,
     ReferralUnplaced,
     WithdrawalSubmitted,
 )
 from contracts.organization import Capacity, Organization
+from contracts.records import plain
 from runtime.identifiers import new_id
+from runtime.messaging.replica import ReplicaRecord
 from runtime.storage.migrate import differences
-from services.routing.adapters.tables import DECISIONS, DEMAND, WAITING
+from services.routing.adapters.tables import DECISIONS, DEMAND, SEEKING, WAITING
+from services.routing.domain.open_offers import TOP_UP_EVERY
 from services.routing.handlers import unplaced
+from services.routing.migrations import full_services as full_services_migration
+from services.routing.migrations import seeking as seeking_migration
 from services.routing.migrations import service_loads
 from services.routing.migrations import waiting as waiting_migration
 from tests.unit.services.routing.samples import DAY, HOUR, NOW, SENDER, organization, service
@@ -48,6 +54,15 @@ def bench(database_url: str) -> Iterator[Workbench]:
     bench.close()
 
 
+def changed_record(changed: Organization) -> list[ReplicaRecord]:
+    """The change of one organisation, as the replica delivers it."""
+    return [
+        ReplicaRecord(
+            type=OrganizationChanged.type, key=changed.id, change=999, data={"organization": plain(changed)}
+        )
+    ]
+
+
 def again(bench: Workbench, at: dt.datetime = NOW) -> list[Fact]:
     """Let the timer decide again until nothing changes; return the published facts."""
     known = {event.id for event in bench.published()}
@@ -67,7 +82,7 @@ def answer(offer: OfferOpened, what: Answer) -> Any:
         offer_id=offer.offer_id,
         organization=offer.organization,
         answer=what,
-        reason=DeclineReason.no_capacity if what is Answer.decline else None,
+        reason=DeclineReason.conflict_of_interest if what is Answer.decline else None,
     )
     return event(fact, offer.referral_id)
 
@@ -214,18 +229,18 @@ def test_agreement_that_begins_today_opens_offers(bench: Workbench) -> None:
     """A new day may bring an agreement into force, without any message."""
     flood(bench, 5)
     again(bench)
-    rounds: list[str | None] = []
-    page = bench.store.page
+    reviews: list[str | None] = []
+    seeking = bench.store.seeking
 
-    def noted(*arguments: Any, **named: Any) -> Any:
-        rounds.append(named["status"])
-        return page(*arguments, **named)
+    def noted(transaction: Any, after: str | None, limit: int) -> Any:
+        reviews.append(after)
+        return seeking(transaction, after, limit)
 
-    bench.store.page = noted  # type: ignore[method-assign]
+    bench.store.seeking = noted  # type: ignore[method-assign]
     again(bench, NOW + HOUR)
-    assert rounds == []
+    assert reviews == []
     again(bench, NOW + DAY)
-    assert rounds == ["unplaced"]
+    assert reviews == [None]
 
 
 def test_unplaced_referrals_are_all_read_after_a_start(database_url: str, bench: Workbench) -> None:
@@ -265,6 +280,196 @@ def test_pages_reach_every_unplaced_referral(bench: Workbench, monkeypatch: pyte
     for _ in range(4):
         found += again(bench)
     assert {offer.referral_id for offer in opened(found)} == set(nowhere)
+
+
+def test_change_of_one_organization_is_looked_up_by_its_needs_and_regions(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Referrals that the change cannot concern are not read, however many there are."""
+    elsewhere = [new_id() for _ in range(5)]
+    bench.take(*(submitted(one, region="RU-SPE") for one in elsewhere))
+    other_need = [new_id() for _ in range(5)]
+    bench.take(*(submitted(one, needs=("work.job_search",), region="RU-OMS") for one in other_need))
+    waiting = new_id()
+    bench.take(submitted(waiting, region="RU-OMS"))
+    again(bench)
+    viewed: list[str] = []
+    view = bench.store.view
+
+    def noted(transaction: Any, ids: Any) -> Any:
+        viewed.extend(ids)
+        return view(transaction, ids)
+
+    monkeypatch.setattr(bench.store, "view", noted)
+    bench.absorb([organization("ru.omsk", service(areas=("RU-OMS",)))])
+    bench.network.take_amended()  # the workbench also sends the agreement of all, which begins a review
+    bench.network.absorb(changed_record(organization("ru.omsk", service(areas=("RU-OMS",)))))
+    assert [offer.referral_id for offer in opened(again(bench))] == [waiting]
+    assert set(viewed) == {waiting}
+    assert [one["trigger"] for one in decisions(bench, waiting)] == ["submitted", "directory_changed"]
+
+
+@pytest.mark.parametrize(
+    ("stated", "areas", "need"),
+    [
+        ("legal.wage_claim", ("RU",), "legal.wage_claim"),
+        ("legal", ("RU-OMS",), "legal.wage_claim"),
+        ("legal.wage_claim", ("RU-OMS",), "legal"),
+    ],
+    ids=["whole country", "whole group stated", "whole group needed"],
+)
+def test_referral_is_found_by_group_and_country(
+    bench: Workbench, stated: str, areas: tuple[str, ...], need: str
+) -> None:
+    waiting = new_id()
+    bench.take(submitted(waiting, needs=(need,), region="RU-OMS"))
+    again(bench)
+    bench.network.absorb(changed_record(organization("ru.omsk", service(needs=(stated,), areas=areas))))
+    assert [offer.referral_id for offer in opened(again(bench))] == [waiting]
+
+
+def test_referrals_are_found_by_named_receiver_and_by_sender(bench: Workbench) -> None:
+    bench.absorb(
+        [small("ru.one", vetting=Vetting.suspended), replace(sender("kz.new"), vetting=Vetting.applied)]
+    )
+    named, sent = new_id(), new_id()
+    bench.take(submitted(named, to="ru.one"))
+    bench.take(submitted(sent, "kz.new"))
+    again(bench)
+    bench.network.absorb(changed_record(small("ru.one")))
+    assert named in {offer.referral_id for offer in opened(again(bench))}
+    bench.network.absorb(changed_record(sender("kz.new")))
+    assert sent in {offer.referral_id for offer in opened(again(bench))}
+
+
+def test_every_page_of_concerned_referrals_is_read(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unplaced, "PAGE", 3)
+    waiting = [new_id() for _ in range(7)]
+    bench.take(*(submitted(one, region="RU-OMS") for one in waiting))
+    for _ in range(4):
+        again(bench)
+    bench.network.absorb(changed_record(organization("ru.omsk", service(areas=("RU-OMS",)))))
+    bench.network.absorb(changed_record(organization("ru.tomsk", service(areas=("RU-TOM",)))))
+    found: list[Fact] = []
+    for _ in range(4):
+        found += again(bench)
+    assert {offer.referral_id for offer in opened(found)} == set(waiting)
+
+
+def test_many_changed_organizations_begin_a_review(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unplaced, "AMENDED_AT_MOST", 2)
+    waiting = new_id()
+    bench.take(submitted(waiting, region="RU-OMS"))
+    again(bench)
+    for name in ("ru.a", "ru.b", "ru.omsk"):
+        bench.network.absorb(changed_record(organization(name, service(areas=("RU-OMS",)))))
+    assert [offer.referral_id for offer in opened(again(bench))] == [waiting]
+    assert [one["trigger"] for one in decisions(bench, waiting)] == ["submitted", "review"]
+
+
+def test_emergency_with_too_few_offers_gets_more_when_a_candidate_is_admitted(bench: Workbench) -> None:
+    first = opened(bench.take(submitted(new_id(), urgency=Urgency.emergency)))
+    assert len(first) == 2
+    again(bench)
+    bench.network.absorb(changed_record(organization("ru.three")))
+    (third,) = opened(again(bench))
+    assert (third.organization, third.referral_id) == ("ru.three", first[0].referral_id)
+    assert rows(bench, SEEKING) == 1
+    bench.take(answer(third, Answer.accept))
+    assert rows(bench, SEEKING) == 0
+
+
+def test_emergency_with_too_few_offers_gets_more_within_a_minute_of_a_free_place(bench: Workbench) -> None:
+    held = flood(bench, 4)
+    bench.take(*(answer(offer, Answer.accept) for offer in held if offer.organization == "ru.two"))
+    (only,) = opened(bench.take(submitted(new_id(), VICTIM, urgency=Urgency.emergency)))
+    again(bench)
+    bench.take(outcome(next(offer for offer in held if offer.organization == "ru.two")))
+    (second,) = opened(bench.fire(NOW + TOP_UP_EVERY))
+    assert (second.referral_id, second.organization) == (only.referral_id, "ru.two")
+    assert [one["trigger"] for one in decisions(bench, only.referral_id)] == ["submitted", "time_passed"]
+
+
+def decline(offer: OfferOpened, reason: DeclineReason = DeclineReason.no_capacity) -> Any:
+    fact = AnswerSubmitted(
+        referral_id=offer.referral_id,
+        offer_id=offer.offer_id,
+        organization=offer.organization,
+        answer=Answer.decline,
+        reason=reason,
+    )
+    return event(fact, offer.referral_id)
+
+
+def test_decline_for_lack_of_capacity_counts_in_every_process_and_after_a_restart(
+    database_url: str, bench: Workbench
+) -> None:
+    (offer,) = flood(bench, 1)
+    bench.take(decline(offer))
+    restarted = Workbench(database_url, [small("ru.one"), small("ru.two"), sender(VICTIM)])
+    restarted.commands.recall()
+    (other,) = opened(restarted.take(submitted(new_id(), VICTIM)))
+    assert other.organization != offer.organization
+    (full,) = [one for one in decisions(bench)[-1]["candidates"] if one["organization"] == offer.organization]
+    assert [failure["rule"] for failure in full["failures"]] == ["capacity_not_declined"]
+    restarted.close()
+
+
+def test_unplaced_referral_is_offered_when_the_decline_no_longer_counts(bench: Workbench) -> None:
+    (first,) = flood(bench, 1)
+    (second,) = opened(bench.take(decline(first)))
+    bench.take(decline(second))
+    waiting = new_id()
+    assert opened(bench.take(submitted(waiting, VICTIM))) == []
+    assert again(bench, NOW + 23 * HOUR) == []
+    assert opened(bench.fire(NOW + 23 * HOUR)) == []
+    found = opened(bench.fire(NOW + 24 * HOUR))
+    assert [offer.referral_id for offer in found] == [waiting]
+    assert [one["trigger"] for one in decisions(bench, waiting)] == ["submitted", "time_passed"]
+
+
+def test_declined_referral_asks_again_once_room_is_reported_and_the_time_has_passed(
+    database_url: str,
+) -> None:
+    bench = workbench(database_url, small("ru.one"))
+    (offer,) = flood(bench, 1)
+    bench.take(decline(offer))
+    assert opened(bench.fire(NOW + 2 * DAY)) == []  # no room reported
+    reported = Capacity(status=CapacityStatus.capacity, updated_at=NOW + HOUR, maximum=2)
+    early = workbench(database_url, organization("ru.one", service(capacity=reported)))
+    assert opened(again(early, NOW + 2 * HOUR)) == []
+    (second,) = opened(early.fire(NOW + DAY))
+    assert (second.organization, second.referral_id) == ("ru.one", offer.referral_id)
+    early.close()
+    bench.close()
+
+
+def test_migration_finds_the_services_that_declined_as_full(bench: Workbench) -> None:
+    (offer,) = flood(bench, 1)
+    bench.take(decline(offer))
+    before = bench.observations()
+    assert before[offer.organization].full_since == {"legal": NOW}
+    with bench.database.write() as connection, Operations.context(MigrationContext.configure(connection)):
+        full_services_migration.downgrade()
+        full_services_migration.upgrade()
+    assert bench.observations() == before
+
+
+def test_migration_finds_the_referrals_that_seek(bench: Workbench) -> None:
+    bench.take(submitted(new_id(), region="RU-OMS", to="ru.one"))
+    bench.take(submitted(new_id(), urgency=Urgency.emergency))
+    flood(bench, 1)
+
+    def stored() -> list[Any]:
+        with bench.database.read() as transaction:
+            return list(transaction.execute(select(SEEKING).order_by(SEEKING.c.referral_id)).all())
+
+    before = stored()
+    assert len(before) == 2
+    with bench.database.write() as connection, Operations.context(MigrationContext.configure(connection)):
+        seeking_migration.downgrade()
+        seeking_migration.upgrade()
+    assert stored() == before
 
 
 def test_decision_that_changes_nothing_is_not_recorded(bench: Workbench) -> None:

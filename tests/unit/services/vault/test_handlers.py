@@ -11,7 +11,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from sqlalchemy import select
 
-from contracts.codes import DeclineReason
+from contracts.codes import DeclineReason, HandBackReason
 from contracts.envelope import Event
 from contracts.errors import Refused
 from contracts.facts import (
@@ -22,9 +22,11 @@ from contracts.facts import (
     CaseRefused,
     CaseReleased,
     Fact,
+    HandBackRefused,
     OfferDeclined,
     ReferralCompleted,
     ReferralFailed,
+    ReferralHandedBack,
     ReferralWithdrawn,
     SealedCaseReleased,
     SealedCaseReplaced,
@@ -586,6 +588,81 @@ def test_case_of_revoked_acceptance_is_released_to_next_acceptor(vault: Workbenc
     released = [e.data for e in vault.sent() if isinstance(e.data, SealedCaseReleased)]
     assert [one.organization for one in released] == [ACCEPTOR, STRANGER]
     assert open_sealed(released[1].case, vault.keys.private[STRANGER]) == CASE
+
+
+def hand_back(by: str = ACCEPTOR, submission: str = "submission-1") -> Event[Fact]:
+    """Routing's decision that the hand-back of this submission takes effect."""
+    fact = ReferralHandedBack(
+        referral_id=REFERRAL, offer_id=OFFER, organization=by, sender=SENDER, reason=HandBackReason.other
+    )
+    return event(fact, causation_id=submission)
+
+
+def refused_hand_back(submission: str = "submission-1") -> Event[Fact]:
+    problem = Refused("not-in-this-state", "The referral is completed.").problem()
+    return event(
+        HandBackRefused(
+            referral_id=REFERRAL, organization=ACCEPTOR, submission_id=submission, problem=problem
+        )
+    )
+
+
+def hand_back_note() -> Any:
+    sealed = seal({"text": "Она переехала."}, public_key(generate_key()))
+    fact = SealedNoteSubmitted(referral_id=REFERRAL, author=ACCEPTOR, note=sealed, hand_back=True)
+    return event(fact, causation_id="submission-1")
+
+
+def test_handed_back_case_is_released_to_next_acceptor(vault: Workbench) -> None:
+    vault.keys.publish(STRANGER)
+    vault.receive(sealed_case(sealed_to_hub(vault)))
+    vault.receive(acceptance())
+    vault.receive(hand_back())
+    assert (vault.state(), vault.sealed_cases()) == (CustodyState.held, 1)
+    vault.receive(acceptance(STRANGER))
+    released = [e.data for e in vault.sent() if isinstance(e.data, SealedCaseReleased)]
+    assert [one.organization for one in released] == [ACCEPTOR, STRANGER]
+    assert open_sealed(released[1].case, vault.keys.private[STRANGER]) == CASE
+    assert [one.offer_id for one in released] == [OFFER, OFFER]
+
+
+def test_hand_back_before_the_release_releases_nothing(vault: Workbench) -> None:
+    vault.receive(sealed_case(sealed_to_hub(vault)))
+    vault.receive(acceptance(), hand_back())
+    assert [e for e in vault.sent() if isinstance(e.data, SealedCaseReleased)] == []
+    assert vault.state() is CustodyState.held
+
+
+@pytest.mark.parametrize("note_first", [True, False])
+def test_note_of_hand_back_that_took_effect_goes_to_sender_once(vault: Workbench, note_first: bool) -> None:
+    vault.receive(acceptance())
+    message = hand_back_note()
+    for one in (message, hand_back()) if note_first else (hand_back(), message):
+        assert [e for e in vault.sent() if isinstance(e.data, SealedNoteReleased)] == []
+        vault.receive(one)
+    vault.receive(message, hand_back())  # delivered again
+    forwarded = only(SealedNoteReleased, vault.sent())
+    assert (forwarded.organization, forwarded.author) == (SENDER, ACCEPTOR)
+    assert forwarded.note == message.data.note
+    assert vault.stored("held_notes") == ""
+
+
+@pytest.mark.parametrize("note_first", [True, False])
+def test_note_of_refused_hand_back_is_dropped(vault: Workbench, note_first: bool) -> None:
+    vault.receive(acceptance())
+    message = hand_back_note()
+    for one in (message, refused_hand_back()) if note_first else (refused_hand_back(), message):
+        vault.receive(one)
+    assert [e for e in vault.sent() if isinstance(e.data, SealedNoteReleased | SubmissionRefused)] == []
+    assert vault.stored("held_notes") == ""
+
+
+def test_notes_between_sender_and_former_acceptor_are_refused(vault: Workbench) -> None:
+    vault.keys.publish(STRANGER)
+    vault.receive(sealed_case(sealed_to_hub(vault)), acceptance(), hand_back(), acceptance(STRANGER))
+    vault.receive(note(ACCEPTOR))
+    refusal = only(SubmissionRefused, vault.sent())
+    assert (refusal.organization, refusal.problem["type"]) == (ACCEPTOR, "urn:kopuro:problem:not-a-party")
 
 
 def test_case_waiting_for_key_is_not_released_after_revocation(vault: Workbench) -> None:

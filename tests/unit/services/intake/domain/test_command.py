@@ -8,9 +8,9 @@ import pytest
 from marshmallow.validate import OneOf
 
 from contracts.case import Case
-from contracts.codes import DeclineReason
+from contracts.codes import DeclineReason, HandBackReason
 from contracts.errors import Refused
-from contracts.facts import AnswerSubmitted, SealedNoteSubmitted
+from contracts.facts import AnswerSubmitted, HandBackSubmitted, SealedNoteSubmitted
 from contracts.identifiers import Pattern
 from contracts.records import load
 from contracts.referral import ReferralSubmission
@@ -22,6 +22,7 @@ from services.intake.domain.command import (
     CommandBody,
     CompleteReferral,
     DeclineOffer,
+    HandBack,
     Replacement,
     ReportProgress,
     RevokeConsent,
@@ -66,9 +67,26 @@ def test_decline_for_other_reason_needs_note() -> None:
     assert load(DeclineOffer, {"reason": "language"}).note is None
 
 
+def test_hand_back_for_other_reason_needs_note() -> None:
+    assert pointers(HandBack, {"reason": "other"}) == ["/note"]
+    assert load(HandBack, {"reason": "other", "note": sealed()}).note == sealed()
+    assert load(HandBack, {"reason": "person_prefers_another"}).note is None
+
+
+def test_hand_back_note_is_sealed_message_beside_coded_reason() -> None:
+    body = HandBack(reason=HandBackReason.out_of_area, note=sealed())
+    assert facts_of_command(body, organization=MOSCOW, referral_id=REFERRAL, offer_id=None) == (
+        HandBackSubmitted(referral_id=REFERRAL, organization=MOSCOW, reason=HandBackReason.out_of_area),
+        SealedNoteSubmitted(referral_id=REFERRAL, author=MOSCOW, note=sealed(), hand_back=True),
+    )
+
+
 @pytest.mark.parametrize(
     ("kind", "body", "expected"),
     [
+        (HandBack, {}, ["/reason"]),
+        (HandBack, {"reason": "could_not_reach"}, ["/reason"]),
+        (HandBack, {"reason": "language", "note": "Open text."}, ["/note"]),
         (AcceptOffer, {"anything": 1}, ["/anything"]),
         (RevokeConsent, [], [""]),
         (DeclineOffer, {}, ["/reason"]),

@@ -379,7 +379,10 @@ def test_timely_answer_to_a_closed_referral_is_refused(end: Any) -> None:
     ("choice", "seen"),
     [
         (Answer.accept, Observation(expired=-1, answered=1, answer_seconds=86400)),
-        (Answer.decline, Observation(expired=-1, answered=1, answer_seconds=86400)),
+        (
+            Answer.decline,
+            Observation(expired=-1, answered=1, answer_seconds=86400, full_since={"legal": NOW + DAY}),
+        ),
     ],
 )
 def test_timely_answer_takes_the_observed_expiry_back(choice: Answer, seen: Observation) -> None:
@@ -835,7 +838,8 @@ def test_decline_is_observed_and_refused_answer_is_not() -> None:
     offer = open_offer(driver)
     driver.now += HOUR
     declined = _step(driver, answer(offer, Answer.decline), driver.now)
-    assert declined.observed == {"ru.one": Observation(answered=1, answer_seconds=3600)}
+    seen = Observation(answered=1, answer_seconds=3600, full_since={"legal": NOW + HOUR})
+    assert declined.observed == {"ru.one": seen}
     assert _step(driver, answer(offer, organization="ru.two"), driver.now).observed == {}
 
 

@@ -36,6 +36,8 @@ from services.routing.domain.places import Demand, OffersPerSender
 from services.routing.domain.rules import COORDINATOR_MAY_OVERRIDE, RULES, failures
 from services.routing.domain.scoring import contributions
 from tests.unit.services.routing.samples import (
+    DAY,
+    HOUR,
     NOW,
     SENDER,
     agreement,
@@ -142,6 +144,11 @@ CASES: dict[str, list[Callable[[], set[str]]]] = {
             with_service(capacity=capacity(CapacityStatus.waitlist)), with_urgency(Urgency.emergency)
         ),
     ],
+    "capacity_not_declined": [
+        lambda: broken(
+            observed=lambda _: Observation(full_since={"legal": NOW}), full_for=HOUR, now=NOW + HOUR / 2
+        )
+    ],
     "place_left": [
         lambda: broken(
             with_service(capacity=capacity(CapacityStatus.capacity, 3)),
@@ -161,8 +168,33 @@ CASES: dict[str, list[Callable[[], set[str]]]] = {
     "storage_allowed": [
         lambda: broken(referral_facts=facts(consent=consent(storage_countries=("KG", "KZ"))))
     ],
-    "not_asked_before": [lambda: broken(asked=frozenset({NAME}))],
+    "not_asked_before": [
+        lambda: broken(asked=frozenset({NAME})),
+        # no room reported since the decline
+        lambda: broken(asked=frozenset({NAME}), declined_as_full={NAME: NOW}, now=NOW + DAY),
+        # room reported, but too soon
+        lambda: broken(
+            asked=frozenset({NAME}), declined_as_full={NAME: NOW - HOUR}, full_for=DAY, now=NOW + HOUR
+        ),
+    ],
 }
+
+
+def test_decline_for_lack_of_capacity_counts_for_its_time_and_service_only() -> None:
+    def full(service: str) -> Callable[[str], Observation]:
+        return lambda _: Observation(full_since={service: NOW})
+
+    assert broken(observed=full("legal"), full_for=HOUR, now=NOW + HOUR) == set()
+    assert broken(observed=full("shelter"), full_for=HOUR, now=NOW) == set()
+
+
+def test_capacity_stated_after_the_decline_counts_more() -> None:
+    stated = Capacity(status=CapacityStatus.capacity, updated_at=NOW + HOUR)
+    given: dict[str, Any] = {"full_for": DAY, "now": NOW + 2 * HOUR}
+    full: dict[str, Any] = {"observed": lambda _: Observation(full_since={"legal": NOW})}
+    assert broken(with_service(capacity=stated), **full, **given) == set()
+    again: dict[str, Any] = {"asked": frozenset({NAME}), "declined_as_full": {NAME: NOW}, "full_for": DAY}
+    assert broken(with_service(capacity=stated), **again, now=NOW + DAY) == set()
 
 
 @pytest.mark.parametrize(("rule", "case"), [(rule, case) for rule, cases in CASES.items() for case in cases])

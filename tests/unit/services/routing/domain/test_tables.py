@@ -14,7 +14,7 @@ from tests.unit.services.routing.samples import DAY, NOW, REFERRAL
 
 LEGAL_OFFER = {
     OfferState.open: {"accept": "accepted", "decline": "declined", "expire": "expired", "revoke": "revoked"},
-    OfferState.accepted: {"revoke": "revoked"},
+    OfferState.accepted: {"revoke": "revoked", "hand_back": "returned"},
     OfferState.expired: {"accept": "accepted", "decline": "declined"},
 }
 ENDS = {
@@ -33,18 +33,21 @@ LEGAL_REFERRAL = {
         "hold": "on_hold",
         "complete": "completed",
         "revoke": "unplaced",
+        "hand_back": "requested",
     },
     "in_progress": {
         "progress": "in_progress",
         "hold": "on_hold",
         "complete": "completed",
         "revoke": "unplaced",
+        "hand_back": "requested",
     },
     "on_hold": {
         "progress": "in_progress",
         "hold": "on_hold",
         "complete": "completed",
         "revoke": "unplaced",
+        "hand_back": "requested",
     },
 }
 LEAVING = {"withdraw": "withdrawn", "fail": "failed", "void": "entered_in_error"}

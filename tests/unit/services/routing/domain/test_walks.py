@@ -12,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from contracts.codes import (
     Answer,
     DeclineReason,
+    HandBackReason,
     OfferState,
     OrganizationKind,
     Outcome,
@@ -26,6 +27,8 @@ from contracts.facts import (
     AnswerSubmitted,
     CaseRefused,
     Fact,
+    HandBackRefused,
+    HandBackSubmitted,
     OfferOpened,
     OutcomeSubmitted,
     PlacementRefused,
@@ -83,7 +86,8 @@ class Walk(RuleBasedStateMachine):
     def apply(self, fact: Fact, admitted_at: dt.datetime | None = None) -> None:
         before = self.driver.known
         published = self.driver.apply(fact, admitted_at=admitted_at)
-        if any(isinstance(one, AnswerRefused | SubmissionRefused | PlacementRefused) for one in published):
+        refusals = AnswerRefused | SubmissionRefused | PlacementRefused | HandBackRefused
+        if any(isinstance(one, refusals) for one in published):
             assert len(published) == 1
             assert self.driver.referral is before
 
@@ -127,6 +131,13 @@ class Walk(RuleBasedStateMachine):
         self.apply(
             OutcomeSubmitted(referral_id=REFERRAL, organization=organization, outcome=Outcome.resolved)
         )
+
+    @rule(organization=organizations, reason=st.sampled_from(HandBackReason))
+    def hand_back(self, organization: str, reason: HandBackReason) -> None:
+        before = self.driver.known.acceptor
+        self.apply(HandBackSubmitted(referral_id=REFERRAL, organization=organization, reason=reason))
+        if before == organization and self.driver.known.acceptor is None:
+            self.accepted_offer = None
 
     @precondition(lambda self: len(self.driver.known.offers) > 1)
     @rule(organization=organizations, reason=st.sampled_from(WithdrawalReason))
@@ -190,8 +201,10 @@ class Walk(RuleBasedStateMachine):
         if known.status in ACCEPTED_STATUSES:
             assert known.acceptor is not None
         # an accepted referral always has a deadline
-        held_and_open = known.status in ACCEPTED_STATUSES and not known.is_closed
-        assert (known.due_at is not None) == held_and_open
+        if known.status in ACCEPTED_STATUSES and not known.is_closed:
+            assert known.due_at is not None
+        if known.is_closed:
+            assert known.due_at is None
 
     @invariant()
     def closed_referral_never_changes(self) -> None:

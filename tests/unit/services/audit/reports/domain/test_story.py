@@ -78,6 +78,7 @@ def test_story_numbers_offers_in_order(language: str, numbered: str) -> None:
 REFUSALS = [
     ("answer.refused", {"organization": MOSCOW}),
     ("submission.refused", {"organization": MOSCOW}),
+    ("hand_back.refused", {"organization": MOSCOW}),
     ("placement.refused", {"organization": MOSCOW, "coordinator": "kg.desk"}),
     ("coordinator_withdrawal.refused", {"organization": MOSCOW, "coordinator": "kg.desk"}),
 ]
@@ -231,7 +232,7 @@ def _texts(story: Story) -> list[str]:
 def test_story_has_no_untranslated_label_or_phrase(language: str) -> None:
     """Every label and phrase there is, with identifiers and notes that have no letters."""
     entries = [story_entry("referral.submitted", sender="1", facts=EVERY_LABEL)]
-    for reason in [*rows("decline_reasons"), *rows("withdrawal_reasons")]:
+    for reason in [*rows("decline_reasons"), *rows("hand_back_reasons"), *rows("withdrawal_reasons")]:
         entries.append(story_entry("offer.declined", organization="1", reason=reason, note="1"))
     entries += [
         story_entry("referral.completed", organization="1", outcome=code) for code in rows("outcomes")

@@ -1,0 +1,85 @@
+"""What follows from each reason of a decline or a hand-back, beside asking the next candidate.
+
+The table is shown in `docs/journey.md`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from contracts.codes import OfferState
+from contracts.facts import DirectoryCorrectionSuggested
+from services.routing.domain.offer import Offer
+from services.routing.domain.referral import Referral
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Consequence:
+    """is_full: the service counts as without capacity for a time (`policy.FullFor`).
+
+    may_be_asked_again: after a decline the same referral may ask the organisation again, once it has reported
+    room and that time has passed. corrects: the part of the service's record in the directory that the
+    organisation should correct.
+    """
+
+    is_full: bool = False
+    may_be_asked_again: bool = False
+    corrects: str | None = None
+
+
+# By the code of the reason. A reason with no consequence concerns this referral only: the organisation is
+# not asked again for it.
+CONSEQUENCES: Mapping[str, Consequence] = {
+    "no_capacity": Consequence(is_full=True, may_be_asked_again=True),
+    "not_eligible": Consequence(corrects="eligibility"),
+    "out_of_area": Consequence(corrects="areas"),
+    "language": Consequence(corrects="languages"),
+    "conflict_of_interest": Consequence(),
+    "needs_reassessment": Consequence(),
+    "person_prefers_another": Consequence(),
+    "other": Consequence(),
+}
+_NONE = Consequence()
+# The states of an offer whose reason the organisation itself gave.
+_GIVEN = frozenset({OfferState.declined, OfferState.returned})
+
+
+def consequence_of(offer: Offer) -> Consequence:
+    """Return the consequence of the offer's end; an empty one unless its organisation gave a reason."""
+    return CONSEQUENCES[offer.reason] if offer.state in _GIVEN and offer.reason is not None else _NONE
+
+
+def suggested_correction(referral: Referral, closed: Offer) -> tuple[DirectoryCorrectionSuggested, ...]:
+    """Return the suggestion that follows from the end of an offer; empty if there is none."""
+    part = consequence_of(closed).corrects
+    if part is None or closed.reason is None:
+        return ()
+    return (
+        DirectoryCorrectionSuggested(
+            referral_id=referral.id,
+            offer_id=closed.id,
+            organization=closed.organization,
+            service=closed.service,
+            reason=closed.reason,
+            part=part,
+            need=referral.facts.needs[0],
+            region=referral.facts.region,
+        ),
+    )
+
+
+def declined_as_full(referral: Referral) -> dict[str, dt.datetime]:
+    """Return when each organisation declined that may be asked again for this referral.
+
+    The latest offer to an organisation counts. After a hand-back it is not asked again.
+    """
+    latest = {offer.organization: offer for offer in referral.offers}
+    return {
+        organization: offer.closed_at
+        for organization, offer in latest.items()
+        if offer.state is OfferState.declined
+        and offer.closed_at is not None
+        and consequence_of(offer).may_be_asked_again
+    }

@@ -1,0 +1,326 @@
+"""State machine: several referrals in a network that changes, with places, consequences and policies.
+
+A small store in memory takes the part of routing's database. After every step each offer that was opened is
+checked against all hard rules as of that moment, and each open referral has a next step.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import count
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from contracts.codes import (
+    Answer,
+    CapacityStatus,
+    DeclineReason,
+    HandBackReason,
+    OfferState,
+    Outcome,
+    ProgressStatus,
+    ReferralStatus,
+    Urgency,
+    Vetting,
+    WithdrawalReason,
+)
+from contracts.facts import (
+    AcceptanceRevoked,
+    AnswerSubmitted,
+    Fact,
+    HandBackSubmitted,
+    OfferAccepted,
+    OfferOpened,
+    OutcomeSubmitted,
+    PlacementSubmitted,
+    ProgressSubmitted,
+    ReferralHandedBack,
+    ReferralSubmitted,
+    ReferralUnplaced,
+    RevocationSubmitted,
+    WithdrawalSubmitted,
+)
+from contracts.organization import Capacity
+from services.routing.domain import rules
+from services.routing.domain.consequences import declined_as_full
+from services.routing.domain.decision import Decision, Trigger, decide
+from services.routing.domain.lifecycle import apply, expire, remind
+from services.routing.domain.observation import NOTHING_OBSERVED, Observation, load_between
+from services.routing.domain.offer import Offer
+from services.routing.domain.open_offers import ask_again
+from services.routing.domain.policy import FullFor, RoutingPolicy
+from services.routing.domain.referral import Referral
+from services.routing.domain.rules import Circumstances
+from services.routing.domain.standing import revoke_suspended
+from services.routing.domain.transition import Transition, TransitionContext
+from tests.support.events import message_of
+from tests.unit.services.routing.samples import (
+    NOW,
+    SENDER,
+    circumstances,
+    facts,
+    network,
+    organization,
+    service,
+)
+
+NAMES = ("ru.one", "ru.two", "ru.three", "ru.four")
+HELD = {ReferralStatus.accepted, ReferralStatus.in_progress, ReferralStatus.on_hold}
+POLICIES = (
+    RoutingPolicy(),
+    RoutingPolicy(version="one at once", emergency_offers=1),
+    RoutingPolicy(
+        version="patient", emergency_offers=4, full_for=FullFor(emergency=60, urgent=60, routine=60)
+    ),
+)
+moments = st.integers(min_value=0, max_value=30)
+receivers = st.sampled_from(NAMES)
+indexes = st.integers(min_value=0, max_value=100)
+
+
+class NetworkWalk(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.directory = network(*NAMES)
+        self.vetting = dict.fromkeys(NAMES, Vetting.vetted)
+        self.policy = POLICIES[0]
+        self.now = NOW
+        self.referrals: dict[str, Referral] = {}
+        self.observed: dict[str, Observation] = {}
+        self.held = Counter[str]()
+        self.unplaced: set[str] = set()
+        self._ids = count(1)
+
+    # The store and the transitions
+
+    def new_id(self) -> str:
+        return f"018f0000-0000-7000-9000-{next(self._ids):012d}"
+
+    def observation(self, name: str) -> Observation:
+        return self.observed.get(name, NOTHING_OBSERVED)
+
+    def given(self, referral: Referral) -> Circumstances:
+        return circumstances(
+            self.directory,
+            referral.facts,
+            referral_id=referral.id,
+            asked=frozenset(offer.organization for offer in referral.offers),
+            observed=self.observation,
+            now=self.now,
+            offers_per_sender=self.policy.offers_per_sender,
+            declined_as_full=declined_as_full(referral),
+            full_for=self.policy.counts_as_full(referral.facts.urgency),
+        )
+
+    def context(self) -> TransitionContext:
+        def decide_now(referral: Referral, trigger: Trigger, placed_with: str | None = None) -> Decision:
+            return decide(self.new_id(), self.given(referral), self.policy, trigger, placed_with=placed_with)
+
+        return TransitionContext(
+            now=self.now,
+            new_id=self.new_id,
+            policy=self.policy,
+            decide=decide_now,
+            in_good_standing=self.directory.in_good_standing,
+            can_submit=self.directory.in_good_standing,
+        )
+
+    def apply(self, fact: Fact, referral_id: str, admitted_at: dt.datetime | None = None) -> None:
+        event = message_of(fact, referral_id, time=admitted_at or self.now, id_=self.new_id())
+        self.take(apply(self.referrals.get(referral_id), event, self.context()))
+
+    def take(self, step: Transition) -> None:
+        after = step.referral
+        assert after is not None
+        before = self.referrals.get(after.id)
+        self._offers_keep_the_rules(before, step)
+        for fact in step.facts:
+            match fact:
+                case OfferAccepted():
+                    assert self.held[after.id] == 0, "accepted twice"
+                    self.held[after.id] += 1
+                case ReferralHandedBack() | AcceptanceRevoked():
+                    self.held[after.id] -= 1
+                case ReferralUnplaced():
+                    self.unplaced.add(after.id)
+        for changes in (step.observed, load_between(before, after)):
+            for name, change in changes.items():
+                self.observed[name] = self.observation(name).plus(change)
+        self.referrals[after.id] = after
+
+    def _offers_keep_the_rules(self, before: Referral | None, step: Transition) -> None:
+        """Each new offer breaks no rule at this moment, except what a coordinator may override."""
+        after = step.referral
+        assert after is not None
+        known = {offer.id for offer in before.offers} if before is not None else set()
+        earlier = replace(after, offers=tuple(offer for offer in after.offers if offer.id in known))
+        for offer in after.offers:
+            if offer.id in known:
+                continue
+            assert any(isinstance(fact, OfferOpened) and fact.offer_id == offer.id for fact in step.facts)
+            offered = next(
+                one
+                for one in self.directory.offered_services_of(offer.organization)
+                if one.service.id == offer.service
+            )
+            broken = {failure.rule for failure in rules.failures(offered, self.given(earlier))}
+            allowed = rules.COORDINATOR_MAY_OVERRIDE if offer.placed_by else frozenset()
+            assert broken <= allowed, f"offered to {offer.organization} against {broken - allowed}"
+
+    def some(self, index: int, wanted: Callable[[Referral], bool]) -> Referral | None:
+        found = [one for one in self.referrals.values() if wanted(one)]
+        return found[index % len(found)] if found else None
+
+    def an_offer(self, index: int) -> Offer | None:
+        offers = [offer for one in self.referrals.values() for offer in one.offers]
+        return offers[index % len(offers)] if offers else None
+
+    # What partners, coordinators and time do
+
+    @initialize(urgency=st.sampled_from(Urgency), to=st.sampled_from([None, None, *NAMES]))
+    def first(self, urgency: Urgency, to: str | None) -> None:
+        self.submit(urgency, to)
+
+    @rule(urgency=st.sampled_from(Urgency), to=st.sampled_from([None, None, None, *NAMES]))
+    def submit(self, urgency: Urgency, to: str | None) -> None:
+        referral_id = self.new_id()
+        stated = facts(urgency=urgency, to=to)
+        self.apply(ReferralSubmitted(referral_id=referral_id, sender=SENDER, facts=stated), referral_id)
+
+    @rule(index=indexes, reason=st.sampled_from([None, None, *DeclineReason]), in_time=st.booleans())
+    def answer(self, index: int, reason: DeclineReason | None, in_time: bool) -> None:
+        if (offer := self.an_offer(index)) is None:
+            return
+        submission = AnswerSubmitted(
+            referral_id=offer.referral_id,
+            offer_id=offer.id,
+            organization=offer.organization,
+            answer=Answer.accept if reason is None else Answer.decline,
+            reason=reason,
+        )
+        self.apply(submission, offer.referral_id, offer.opened_at if in_time else None)
+
+    @rule(index=indexes, reason=st.sampled_from(HandBackReason))
+    def hand_back(self, index: int, reason: HandBackReason) -> None:
+        if (one := self.some(index, lambda one: one.acceptor is not None)) is not None:
+            assert one.acceptor is not None
+            self.apply(
+                HandBackSubmitted(referral_id=one.id, organization=one.acceptor, reason=reason), one.id
+            )
+            after = self.referrals[one.id]
+            assert one.is_closed or after.acceptor is None
+
+    @rule(index=indexes, status=st.sampled_from([*ProgressStatus, None]))
+    def report(self, index: int, status: ProgressStatus | None) -> None:
+        if (one := self.some(index, lambda one: one.status in HELD)) is None:
+            return
+        assert one.acceptor is not None
+        if status is None:
+            done = OutcomeSubmitted(referral_id=one.id, organization=one.acceptor, outcome=Outcome.resolved)
+            self.apply(done, one.id)
+        else:
+            self.apply(
+                ProgressSubmitted(referral_id=one.id, organization=one.acceptor, status=status), one.id
+            )
+
+    @rule(index=indexes, consent=st.booleans())
+    def end(self, index: int, consent: bool) -> None:
+        if (one := self.some(index, lambda one: len(one.offers) > 1)) is None:
+            return
+        reason = WithdrawalReason.placed_elsewhere
+        self.apply(
+            RevocationSubmitted(referral_id=one.id, organization=SENDER)
+            if consent
+            else WithdrawalSubmitted(referral_id=one.id, organization=SENDER, reason=reason),
+            one.id,
+        )
+
+    @rule(index=indexes, name=receivers)
+    def place(self, index: int, name: str) -> None:
+        if (one := self.some(index, lambda one: not one.is_closed)) is not None:
+            placed = PlacementSubmitted(referral_id=one.id, organization=name, coordinator="kg.desk")
+            self.apply(placed, one.id)
+
+    # What the directory and the policy do
+
+    @rule(name=receivers, vetting=st.sampled_from([Vetting.vetted, Vetting.vetted, Vetting.suspended]))
+    def vet(self, name: str, vetting: Vetting) -> None:
+        (offered,) = self.directory.offered_services_of(name)
+        self.vetting[name] = vetting
+        self.directory.put_organization(organization(name, offered.service, vetting=vetting))
+        self.tick()
+
+    @rule(
+        name=receivers,
+        status=st.sampled_from([CapacityStatus.capacity, CapacityStatus.capacity, *CapacityStatus]),
+        maximum=st.sampled_from([None, 0, 1, 2]),
+    )
+    def state_capacity(self, name: str, status: CapacityStatus, maximum: int | None) -> None:
+        capacity = Capacity(status=status, updated_at=self.now, maximum=maximum)
+        known = organization(name, service(capacity=capacity), vetting=self.vetting[name])
+        self.directory.put_organization(known)
+        self.tick()
+
+    @rule(policy=st.sampled_from(POLICIES))
+    def change_policy(self, policy: RoutingPolicy) -> None:
+        self.policy = policy
+
+    @rule(hours=moments)
+    def time_passes(self, hours: int) -> None:
+        self.now += dt.timedelta(hours=hours, seconds=1)
+        self.tick()
+
+    def tick(self) -> None:
+        """Do what routing's timer does: deadlines, suspensions, and a review of the seeking referrals."""
+        for referral_id in list(self.referrals):
+            for offer in self.referrals[referral_id].offers:
+                self.take(expire(self.referrals[referral_id], offer.id, self.context()))
+            self.take(remind(self.referrals[referral_id], self.context()))
+            self.take(revoke_suspended(self.referrals[referral_id], self.context()))
+        for referral_id in list(self.referrals):
+            self.take(ask_again(self.referrals[referral_id], self.context(), Trigger.review))
+
+    # What always holds
+
+    @invariant()
+    def open_referral_has_a_next_step(self) -> None:
+        for one in self.referrals.values():
+            assert bool(one.open_offers) == (one.status is ReferralStatus.offered)
+            match one.status:
+                case ReferralStatus.offered:
+                    assert one.acceptor is None
+                case ReferralStatus.unplaced:
+                    assert one.id in self.unplaced, "not in the coordinators' queue"
+                case status if status in HELD:
+                    assert one.acceptor is not None
+                    assert one.due_at is not None
+                case _:
+                    assert one.is_closed
+                    assert one.due_at is None
+            accepted = [offer for offer in one.offers if offer.state is OfferState.accepted]
+            assert [offer.organization for offer in accepted] == ([one.acceptor] if one.acceptor else [])
+
+    @invariant()
+    def due_time_of_a_seeking_referral_is_in_the_future(self) -> None:
+        for one in self.referrals.values():
+            if one.is_seeking and one.due_at is not None:
+                assert one.due_at > self.now
+
+    @invariant()
+    def observations_equal_the_referrals(self) -> None:
+        held = Counter(one.acceptor for one in self.referrals.values() if one.status in HELD)
+        pending = Counter(o.organization for one in self.referrals.values() for o in one.open_offers)
+        for name in NAMES:
+            seen = self.observation(name)
+            assert (seen.accepted, seen.pending) == (held[name], pending[name])
+
+
+NetworkWalk.TestCase.settings = settings(
+    max_examples=120, stateful_step_count=40, deadline=None, derandomize=True
+)
+TestNetworkWalk = NetworkWalk.TestCase
