@@ -172,5 +172,6 @@ def test_former_acceptor_can_report_nothing_more() -> None:
 def test_handed_back_referral_no_longer_counts_as_load() -> None:
     driver = held("ru.one")
     step = hand_back(driver.known, submission("ru.one"), driver.context())
+    assert step.referral is not None
     change = load_between(driver.known, step.referral)["ru.one"]
     assert {name: load.accepted for name, load in change.services.items()} == {"legal": -1}
