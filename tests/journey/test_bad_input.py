@@ -195,6 +195,7 @@ def test_partner_cannot_use_coordinator_resources(hub: RunningHub) -> None:
         ("referrals/{referral}/withdraw", {"reason": "other"}),
         ("referrals/{referral}/complete", {"outcome": "resolved"}),
         ("referrals/{referral}/progress", {"status": "on_hold"}),
+        ("referrals/{referral}/hand-back", {"reason": "language"}),
         ("referrals/{referral}/consent/revoke", {}),
         ("referrals/{referral}/unreadable", {"reason": "cannot_decrypt"}),
         ("offers/not-a-uuid/accept", {}),

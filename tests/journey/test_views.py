@@ -81,6 +81,7 @@ def _is_nothing_to(hub: Kopuro, referral_id: str) -> None:
         lambda: hub.withdraw(referral_id, "other"),
         lambda: hub.revoke_consent(referral_id),
         lambda: hub.complete(referral_id, "resolved"),
+        lambda: hub.hand_back(referral_id, "language"),
     ):
         with pytest.raises(RefusedError) as refused:
             ask()

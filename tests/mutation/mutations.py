@@ -309,6 +309,19 @@ MUTATIONS = (
         reason="the note of refused answer",
     ),
     Mutation(
+        name="a case that arrives after its hand-back is kept",
+        edits=(
+            Edit(
+                path="services/delivery/incoming.py",
+                old=" or fact.offer_id in ended:\n",
+                new=":\n",
+            ),
+        ),
+        tests=("tests/unit/services/delivery/test_standings.py",),
+        reason="test_case_that_arrives_after_the_end_of_its_acceptance_is_not_kept",
+        slow=True,
+    ),
+    Mutation(
         name="an expired offer takes no answer",
         edits=(
             Edit(

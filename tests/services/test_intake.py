@@ -654,6 +654,7 @@ def test_referral_or_offer_of_others_is_not_found(hub: Hub, routing: FakeRouting
         ("withdraw", {"reason": "other"}),
         ("progress", {"status": "on_hold"}),
         ("complete", {"outcome": "resolved"}),
+        ("hand-back", {"reason": "language"}),
         ("notes", {"note": hub.sealed(OSH)}),
         ("consent/revoke", {}),
     ):
@@ -672,6 +673,7 @@ def test_invalid_command_body_is_refused(hub: Hub) -> None:
         (f"referrals/{REFERRAL}/withdraw", {}, "/reason"),
         (f"referrals/{REFERRAL}/progress", {"status": MARKER}, "/status"),
         (f"referrals/{REFERRAL}/complete", {"outcome": MARKER}, "/outcome"),
+        (f"referrals/{REFERRAL}/hand-back", {"reason": MARKER}, "/reason"),
         (f"referrals/{REFERRAL}/notes", {"note": MARKER}, "/note"),
         (f"referrals/{REFERRAL}/consent/revoke", {"why": MARKER}, "/why"),
     ):

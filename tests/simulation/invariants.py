@@ -153,7 +153,9 @@ def _explanations_follow_their_decisions(vault: MemoryDatabase, history: Sequenc
         decision = by_cause[one.message.causation_id or ""]
         found = by_cause[one.message.id]
         if decision["answer.refused"] or decision["hand_back.refused"]:
-            assert not found["sealed_note.released"], f"the refused note {one.message.id} was forwarded"
+            assert not found["sealed_note.released"], (
+                f"the note of refused answer or hand-back {one.message.id} was forwarded"
+            )
         else:
             effects = decision["offer.declined"] + decision["referral.handed_back"]
             assert effects == 1, f"the submission of note {one.message.id} was not decided"

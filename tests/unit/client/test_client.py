@@ -158,6 +158,7 @@ Doing = Callable[[Kopuro], object]
         (lambda c: c.withdraw("r1", "placed_elsewhere"), "/withdraw", {"reason": "placed_elsewhere"}),
         (lambda c: c.progress("r1", "on_hold"), "/progress", {"status": "on_hold"}),
         (lambda c: c.complete("r1", "resolved"), "/complete", {"outcome": "resolved"}),
+        (lambda c: c.hand_back("r1", "language"), "/hand-back", {"reason": "language"}),
         (lambda c: c.revoke_consent("r1"), "/consent/revoke", {}),
     ],
 )
@@ -253,6 +254,7 @@ KEYED: dict[str, Doing] = {
     "referrals/r1/withdraw": lambda c: c.withdraw("r1", "other", idempotency_key="mine"),
     "referrals/r1/progress": lambda c: c.progress("r1", "on_hold", idempotency_key="mine"),
     "referrals/r1/complete": lambda c: c.complete("r1", "resolved", idempotency_key="mine"),
+    "referrals/r1/hand-back": lambda c: c.hand_back("r1", "language", idempotency_key="mine"),
     "referrals/r1/consent/revoke": lambda c: c.revoke_consent("r1", idempotency_key="mine"),
 }
 

@@ -71,6 +71,7 @@ BODIES: Mapping[str, Any] = {
     "POST /v1/referrals/<id>/withdraw": {"reason": "other"},
     "POST /v1/referrals/<id>/progress": {"status": "on_hold"},
     "POST /v1/referrals/<id>/complete": {"outcome": "resolved"},
+    "POST /v1/referrals/<id>/hand-back": {"reason": "language"},
     "POST /v1/referrals/<id>/notes": {"note": sealed(OSH_KID)},
     "POST /v1/referrals/<id>/unreadable": {"reason": "cannot_decrypt"},
     "POST /v1/referrals/<id>/case": {"to": MOSCOW, "case": sealed(MOSCOW_KID)},

@@ -39,6 +39,7 @@ OPEN = {
     "POST /v1/referrals/<id>/case",
     "POST /v1/referrals/<id>/complete",
     "POST /v1/referrals/<id>/consent/revoke",
+    "POST /v1/referrals/<id>/hand-back",
     "POST /v1/referrals/<id>/notes",
     "POST /v1/referrals/<id>/progress",
     "POST /v1/referrals/<id>/unreadable",

@@ -321,6 +321,6 @@ class NetworkWalk(RuleBasedStateMachine):
 
 
 NetworkWalk.TestCase.settings = settings(
-    max_examples=120, stateful_step_count=40, deadline=None, derandomize=True
+    max_examples=250, stateful_step_count=25, deadline=None, derandomize=True
 )
 TestNetworkWalk = NetworkWalk.TestCase
