@@ -33,7 +33,7 @@ def test_each_party_sees_only_its_own_part(hub: RunningHub) -> None:
     assert [o["organization"] for o in theirs["offers"]] == [declined.id]
     assert {step["organization"] for step in theirs["timeline"]} == {declined.id}
     assert acceptor.id not in str(theirs)
-    assert "consent" not in theirs["facts"]
+    assert (theirs["facts"], theirs["needs"]) == (None, None)
     listed = [item for item in declined.hub.referrals() if item["id"] == referral_id]
     assert [item["acceptor"] for item in listed] == [None]
 

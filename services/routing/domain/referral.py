@@ -88,7 +88,8 @@ class Referral:
 
     due_at: when a missing progress report becomes overdue, None without an acceptor. correlation_id: the id
     of the message that submitted the referral. waits_for: (organisation, service) of the candidates that
-    lacked only a place when the referral became unplaced.
+    lacked only a place when the referral became unplaced. has_facts: False once the facts have been reduced;
+    then only needs (groups), urgency and region (country) are true.
     """
 
     id: str
@@ -103,6 +104,7 @@ class Referral:
     due_at: dt.datetime | None = None
     offers: tuple[Offer, ...] = ()
     waits_for: frozenset[tuple[str, str]] = frozenset()
+    has_facts: bool = True
 
     @property
     def is_closed(self) -> bool:
