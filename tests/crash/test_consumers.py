@@ -79,7 +79,9 @@ def test_message_is_closed_when_delivery_is_killed_at_the_end_of_its_offer(
     with crashing.whole:
         crashing.whole.until_ready()
         until(lambda: crashing.rows("ended_offers") == 1, "the end of the offer")
-        (item,) = crash_hub.mailbox(crashing.whole) or ()
+        items = crash_hub.mailbox(crashing.whole)
+        assert items is not None
+        (item,) = items
         assert (item["type"], item["data"]["reason"]) == ("kopuro.message.closed.v1", "declined")
 
 

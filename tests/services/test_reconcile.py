@@ -152,7 +152,12 @@ class HubOnDisk:
             found = select(DECISIONS.c.record, DECISIONS.c.salt).where(DECISIONS.c.id == decision_id)
             record, salt = transaction.execute(found).one()
             own = commitment_to(orjson.dumps(record), salt)
-            kept = {"record": {}, "salt": None, "erased_at": THEN, "commitment": commitment or own}
+            kept: dict[str, Any] = {
+                "record": {},
+                "salt": None,
+                "erased_at": THEN,
+                "commitment": commitment or own,
+            }
             transaction.execute(update(DECISIONS).where(DECISIONS.c.id == decision_id).values(kept))
 
     def deliver(self, referral_id: str, message_id: str, type: str, moved: dt.datetime = THEN) -> None:
