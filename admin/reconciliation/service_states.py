@@ -403,7 +403,8 @@ def _logged_fact(row: Any) -> LoggedFact:
 def _stored_decision(row: Any, *, early: bool) -> StoredDecision:
     salt = row.salt
     committed = salt is not None and len(salt) == SALT_BYTES
-    kept = row.commitment if row.erased_at is not None else None
+    # A record that only claims to be erased is a rewritten one.
+    kept = row.commitment if row.erased_at is not None and row.record == "{}" else None
     return StoredDecision(
         id=row.id,
         referral_id=row.referral_id,
