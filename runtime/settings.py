@@ -20,6 +20,7 @@ ONE_PERSON = "one-person"
 KEY_PAUSE = timedelta(days=1)
 RECEIPT_TIME = timedelta(minutes=15)
 TRANSIT_KEY_PERIOD = timedelta(hours=1)
+FACTS_KEPT = timedelta(days=90)
 
 _ADDRESS = re.compile(r"(?P<host>[^:\s/]+):(?P<port>\d{1,5})")
 _MANAGEMENT_URI = re.compile(r"https?://[^:/@\s]+:[^:/@\s]+@[^:/@\s\[\]]+(:\d{1,5})?(/[^?#\s]*)?")
@@ -77,6 +78,8 @@ class Settings:
     witness_policy: Path | None = None  # KOPURO_WITNESS_POLICY, audit only, optional
     # KOPURO_RETENTION_DAYS, audit only, optional: days to keep content after its referral; None: no limit
     retention: timedelta | None = None
+    # KOPURO_FACTS_DAYS, routing only, optional: days to keep a referral's facts and decisions after its end
+    facts_kept: timedelta = FACTS_KEPT
     # KOPURO_LOG_COVER_PER_MINUTE, audit only, optional: entries that the log gets in a minute at least
     cover: int = 0
     # KOPURO_APPROVALS, directory only, optional: `two-person` or `one-person`
@@ -187,6 +190,7 @@ class Settings:
             log_directory=Path(text) if (text := environ.get("KOPURO_LOG_DIRECTORY", "").strip()) else None,
             witness_policy=file("KOPURO_WITNESS_POLICY"),
             retention=days("KOPURO_RETENTION_DAYS"),
+            facts_kept=kept if (kept := days("KOPURO_FACTS_DAYS")) is not None else FACTS_KEPT,
             cover=rate("KOPURO_LOG_COVER_PER_MINUTE"),
             approvals=policy_of_approvals("KOPURO_APPROVALS"),
             connections=positive("KOPURO_CONNECTIONS"),

@@ -11,12 +11,17 @@ from admin.reconciliation.differences import Difference
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoredDecision:
-    """A decision in routing's database. commitment: that its record and salt open; None without a salt."""
+    """A decision in routing's database.
+
+    commitment: that its record and salt open, or what an erased decision keeps; None without a salt.
+    is_erased_early: whether its record was erased although its referral has not ended.
+    """
 
     id: str
     referral_id: str
     decided_at: dt.datetime
     commitment: str | None
+    is_erased_early: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,7 +40,13 @@ def rewritten_decisions(
     """Yield logged decisions that routing no longer has, or has with another record or salt."""
     for one in logged:
         found = stored.get(one.id)
-        if one.time > settled or (found is not None and found.commitment == one.commitment):
+        if one.time > settled:
+            continue
+        if found is not None and found.is_erased_early:
+            what = "was erased although its referral has not ended"
+            yield _of_decision(one.id, found.referral_id, what, one.index)
+            continue
+        if found is not None and found.commitment == one.commitment:
             continue
         what = "is missing" if found is None else "differs from the logged commitment: it was rewritten"
         yield _of_decision(one.id, None if found is None else found.referral_id, what, one.index)

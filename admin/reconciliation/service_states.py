@@ -88,7 +88,11 @@ _DECISIONS = table(
     column("decided_at", Instant),
     column("record", Text),
     column("salt", LargeBinary),
+    column("erased_at", Instant),
+    column("commitment"),
 )
+# Routing erases the records of decisions about these, and of no other referrals.
+_ENDED = frozenset({"completed", "withdrawn", "failed", "entered_in_error"})
 _CUSTODIES = table(
     "custodies",
     column("referral_id"),
@@ -255,11 +259,21 @@ class ServiceStates:
         """Return routing's next decisions after an id, in the order of their ids."""
         wanted = select(_DECISIONS).where(_DECISIONS.c.id > after).order_by(_DECISIONS.c.id).limit(limit)
         with self._engines["routing"].connect() as connection:
-            return [_stored_decision(row) for row in connection.execute(wanted)]
+            rows = connection.execute(wanted).all()
+        return self._stored_decisions(rows)
 
     def decisions_of(self, ids: Sequence[str]) -> dict[str, StoredDecision]:
         """Return the existing ones of these decisions."""
-        return {row.id: _stored_decision(row) for row in self._rows("routing", _DECISIONS, "id", ids)}
+        found = self._stored_decisions(self._rows("routing", _DECISIONS, "id", ids))
+        return {decision.id: decision for decision in found}
+
+    def _stored_decisions(self, rows: Sequence[Any]) -> list[StoredDecision]:
+        erased = sorted({row.referral_id for row in rows if row.erased_at is not None})
+        ended = {row.id for row in self._rows("routing", _REFERRALS, "id", erased) if row.status in _ENDED}
+        return [
+            _stored_decision(row, early=row.erased_at is not None and row.referral_id not in ended)
+            for row in rows
+        ]
 
     def logged_decisions(self, limit: int) -> Iterator[list[LoggedDecision]]:
         """Yield the log's commitments to decisions, in pages. limit: entries per query."""
@@ -386,14 +400,17 @@ def _logged_fact(row: Any) -> LoggedFact:
     )
 
 
-def _stored_decision(row: Any) -> StoredDecision:
+def _stored_decision(row: Any, *, early: bool) -> StoredDecision:
     salt = row.salt
     committed = salt is not None and len(salt) == SALT_BYTES
+    # A record that only claims to be erased is a rewritten one.
+    kept = row.commitment if row.erased_at is not None and row.record == "{}" else None
     return StoredDecision(
         id=row.id,
         referral_id=row.referral_id,
         decided_at=row.decided_at,
-        commitment=commitment_to(row.record.encode(), bytes(salt)) if committed else None,
+        commitment=commitment_to(row.record.encode(), bytes(salt)) if committed else kept,
+        is_erased_early=early,
     )
 
 

@@ -130,8 +130,8 @@ class TimelineEntry(TypedDict):
 class ReferralSummary(TypedDict):
     """A referral in a list.
 
-    urgency, region, needs: None for a candidate whose offer has ended, and for the acceptor after the referral
-    has ended.
+    urgency, region, needs: None for a candidate whose offer has ended, and for the acceptor of an ended
+    referral.
     """
 
     id: str
@@ -148,7 +148,8 @@ class ReferralSummary(TypedDict):
 class Referral(TypedDict):
     """A referral as its parties see it: facts, offers and timeline, without data about the person.
 
-    facts: None for a candidate whose offer has ended, and for the acceptor after the referral has ended.
+    facts: None for a candidate whose offer has ended, for the acceptor of a referral that has ended, and for
+    everybody once the hub has reduced them.
     """
 
     id: str

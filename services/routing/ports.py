@@ -99,7 +99,7 @@ class ReferralStore(Protocol):
         ...
 
     def decisions(self, transaction: Connection, referral_id: str) -> list[Mapping[str, Any]]:
-        """Return a referral's stored decisions, oldest first."""
+        """Return a referral's stored decisions, oldest first, without those whose records were erased."""
         ...
 
     def page(
@@ -192,4 +192,16 @@ class PlacementKeys(Protocol):
         now: dt.datetime,
     ) -> bool:
         """Store a key, and delete expired ones; return False if another process has used the key."""
+        ...
+
+
+class FactReduction(Protocol):
+    """Reduction of what is stored about persons whose referrals have ended. Durable with the transaction."""
+
+    def reduce(self, transaction: Connection, ended_by: dt.datetime, now: dt.datetime, limit: int) -> int:
+        """Reduce at most `limit` referrals: those whose consent was withdrawn, and those that ended by then.
+
+        Their facts become coarse (`domain/reduced_facts.py`); their decisions keep only their commitments.
+        Returns how many were reduced.
+        """
         ...

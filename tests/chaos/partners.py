@@ -96,6 +96,8 @@ class Partner(threading.Thread):
                 logged = orjson.loads(receipt["head"])["message_id"]
                 self._diary.messages[self.who, fact, logged].add(message["id"])
             return []
+        if fact == "message.closed":
+            return []  # several messages about one referral may have been closed
         referral = data["referral_id"]
         subject = next((data[name] for name in _SUBJECTS if name in data), referral)
         self._diary.messages[self.who, fact, f"{referral} {subject}"].add(message["id"])

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import pytest
 
-from contracts.facts import CaseReleased, EventsLogged, OfferOpened, ReferralSubmitted
+from contracts.codes import DeclineReason
+from contracts.facts import CaseReleased, EventsLogged, OfferDeclined, OfferOpened, ReferralSubmitted
 from runtime.identifiers import new_id
 from runtime.messaging.outbox.unreceipted import digest_text
 from tests.crash.crashing import CrashHub, Listener, consumed, until
 from tests.crash.faults import Moment, named
-from tests.services.neighbours import ACCEPTOR, SENDER, accepted, revoked
+from tests.services.neighbours import ACCEPTOR, SENDER, accepted, opened, revoked
 from tests.unit.services.routing.samples import facts
 
 pytestmark = pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
@@ -52,6 +53,36 @@ def test_mailbox_has_fact_once_when_delivery_is_killed(
         assert items is not None
         assert [item["data"]["offer_id"] for item in items] == [fact.offer_id, next_fact.offer_id]
     assert crashing.rows("mailbox_messages") == 2
+
+
+@pytest.mark.parametrize("moment", [Moment.before_commit, Moment.before_acknowledgement], ids=named)
+def test_message_is_closed_when_delivery_is_killed_at_the_end_of_its_offer(
+    crash_hub: CrashHub, moment: Moment
+) -> None:
+    crashing = crash_hub.crashing_delivery()
+    offer = opened()
+    with crashing.dying:
+        crashing.dying.until_ready()
+        crash_hub.publish(offer)
+        until(lambda: consumed(crashing.dying, "delivery.events", "applied") == 1, "the offer is there")
+        crashing.plan(moment)
+        crash_hub.publish(
+            OfferDeclined(
+                referral_id=offer.referral_id,
+                offer_id=offer.offer_id,
+                organization=ACCEPTOR,
+                sender=SENDER,
+                reason=DeclineReason.language,
+            )
+        )
+        crashing.until_dead()
+    with crashing.whole:
+        crashing.whole.until_ready()
+        until(lambda: crashing.rows("ended_offers") == 1, "the end of the offer")
+        items = crash_hub.mailbox(crashing.whole)
+        assert items is not None
+        (item,) = items
+        assert (item["type"], item["data"]["reason"]) == ("kopuro.message.closed.v1", "declined")
 
 
 @pytest.mark.parametrize(

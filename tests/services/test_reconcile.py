@@ -11,12 +11,14 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 from sqlalchemy.exc import DBAPIError
 
 from admin.reconciliation import reconcile
 from admin.reconciliation.service_states import SERVICES, open_read_only
+from contracts.commitment import commitment_to
 from contracts.envelope import Envelope, Event
 from contracts.facts import DecisionsRecorded, HistoryRead
 from contracts.records import plain
@@ -127,6 +129,36 @@ class HubOnDisk:
             data = plain(DecisionsRecorded(decisions=(kept.committed,)))
             self.log.append([event(DecisionsRecorded.type, data=data, partition_key="decisions", time=moved)])
         return kept.id
+
+    def routed(self, status: str) -> str:
+        """Add a referral to routing alone, which is a difference too; return its id."""
+        number = new_id()
+        self.write(
+            "routing",
+            REFERRALS,
+            id=number,
+            sender=OSH,
+            status=status,
+            facts={},
+            correlation_id=number,
+            submitted_at=THEN,
+            updated_at=THEN,
+        )
+        return number
+
+    def erase(self, decision_id: str, *, commitment: str | None = None) -> None:
+        """Erase a decision's record as routing does. commitment: to keep another one than the record's."""
+        with self.databases["routing"].write() as transaction:
+            found = select(DECISIONS.c.record, DECISIONS.c.salt).where(DECISIONS.c.id == decision_id)
+            record, salt = transaction.execute(found).one()
+            own = commitment_to(orjson.dumps(record), salt)
+            kept: dict[str, Any] = {
+                "record": {},
+                "salt": None,
+                "erased_at": THEN,
+                "commitment": commitment or own,
+            }
+            transaction.execute(update(DECISIONS).where(DECISIONS.c.id == decision_id).values(kept))
 
     def deliver(self, referral_id: str, message_id: str, type: str, moved: dt.datetime = THEN) -> None:
         self.write(
@@ -315,6 +347,22 @@ def test_decision_of_an_earlier_build_is_not_compared(
         transaction.execute(update(DECISIONS).where(DECISIONS.c.id == odd).values(salt=None))
     hub.refer()
     assert run(hub, capsys) == (0, [])
+
+
+def test_erased_decision_is_reported_unless_its_referral_ended_and_its_commitment_is_the_logs(
+    hub: HubOnDisk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hub.refer()
+    ended, unended = hub.routed("completed"), hub.routed("accepted")
+    erased, rewritten, early = hub.decide(ended), hub.decide(ended), hub.decide(unended)
+    hub.erase(erased)
+    hub.erase(rewritten, commitment="sha256:" + "0" * 64)
+    hub.erase(early)
+    _, found = run(hub, capsys)
+    assert {one["what"] for one in found if "the decision" in one["what"]} == {
+        f"the decision {rewritten} differs from the logged commitment: it was rewritten",
+        f"the decision {early} was erased although its referral has not ended",
+    }
 
 
 @pytest.mark.parametrize(

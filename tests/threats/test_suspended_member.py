@@ -1,4 +1,7 @@
-"""A member that was suspended, has left, or is inactive uses what it still holds: tokens, secrets, offers."""
+"""A member that was suspended, has left, or is inactive uses what it still holds: tokens, secrets, offers.
+
+A past candidate and a past acceptor look for the facts of a referral that is no longer theirs.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,9 @@ import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -25,6 +30,8 @@ EXCLUSIONS: Mapping[str, Mapping[str, Any]] = {
     "left": {"vetting": "left"},
     "inactive": {"active": False},
 }
+# A language that no sample organisation speaks and no other referral names, and its label in a story.
+CANARY, CANARY_LABEL = "dng", "Dungan"
 OWN_RECORD = "directory GET /v1/organizations/<id>"
 exclusions = pytest.mark.parametrize("exclusion", EXCLUSIONS)
 
@@ -166,3 +173,53 @@ def test_coordinator_revokes_consent_for_the_suspended_sender(hub: RunningHub) -
     token = hub.token(sender.id)
     until(lambda: poll(hub, token, wait=0).status_code == 200, "the readmission", within=SECONDS)
     assert sender.await_message("referral.withdrawn", referral_id)["coordinator"] == "kg.coordinator"
+
+
+def test_past_candidate_and_past_acceptor_find_no_facts_at_any_door(hub: RunningHub) -> None:
+    languages = [*hub.facts("wage-claim-osh-moscow")["languages"], CANARY]
+    sender, referral_id = hub.submit("wage-claim-osh-moscow", urgency="urgent", languages=languages)
+    candidate, offer_id = hub.next_offer(sender, referral_id)
+    assert "intake GET /v1/referrals/<id>" in doors_with_facts(hub, candidate.id, referral_id)
+
+    candidate.hub.decline(offer_id, "language")
+    sender.await_message("offer.declined", referral_id)
+    acceptor, offer_id = hub.next_offer(sender, referral_id)
+    acceptor.hub.accept(offer_id)
+    acceptor.await_message("case.released", referral_id)
+    sender.hub.note(referral_id, "The bus leaves at six.", to=acceptor.id)
+    note = acceptor.await_message("note.delivered", referral_id)["note"]
+    hub.history(referral_id, last="offer.accepted")
+    assert doors_with_facts(hub, candidate.id, referral_id) == []
+    assert len(doors_with_facts(hub, acceptor.id, referral_id)) > 1
+    assert delivery_holds(f'"{CANARY}"', hub)
+    assert delivery_holds(note[-40:], hub)
+
+    sender.hub.revoke_consent(referral_id)
+    acceptor.await_message("referral.withdrawn", referral_id)
+    hub.history(referral_id, last="referral.withdrawn")
+    for organization in (candidate, acceptor):
+        assert doors_with_facts(hub, organization.id, referral_id) == []
+    # Not at once: SQLite's write-ahead log has old pages for some seconds.
+    until(
+        lambda: not delivery_holds(f'"{CANARY}"', hub) and not delivery_holds(note[-40:], hub),
+        "the end of every trace in delivery's database",
+    )
+
+
+def doors_with_facts(hub: RunningHub, organization: str, referral_id: str) -> list[str]:
+    """Return the resources that show the organisation the canary."""
+    token = hub.token(organization)
+    asked = [door for door in doors_of("partner") if door.method == "GET"]
+    assert len(asked) > 5
+    answers = {
+        str(door): door.ask(hub, token, id=referral_id, referral_id=referral_id).text for door in asked
+    }
+    return [name for name, text in answers.items() if f'"{CANARY}"' in text or CANARY_LABEL in text]
+
+
+def delivery_holds(text: str, hub: RunningHub) -> bool:
+    """Return whether a file of delivery's database contains the text."""
+    database = Path(urlsplit(hub.databases["delivery"]).path)
+    files = [file.read_bytes() for file in database.parent.glob(f"{database.name}*")]
+    assert files
+    return any(text.encode() in file for file in files)

@@ -13,10 +13,10 @@ from sqlalchemy import Connection, delete, func, select
 
 from contracts.codes import OfferState, Outcome, ReferralStatus
 from contracts.errors import Unavailable
-from contracts.records import dump, read
-from contracts.referral import ReferralFacts
+from contracts.records import dump
 from runtime.storage.columns import microseconds, moment_of
 from services.routing.adapters import demand, full_services, seeking, statements
+from services.routing.adapters.fact_reduction import mark_revoked
 from services.routing.adapters.pages import UNDER_WAY, page_of
 from services.routing.adapters.queues import queue_page
 from services.routing.adapters.tables import (
@@ -37,6 +37,7 @@ from services.routing.domain.directory import Reach
 from services.routing.domain.observation import Observation
 from services.routing.domain.offer import Offer
 from services.routing.domain.recorded_decision import RecordedDecision
+from services.routing.domain.reduced_facts import facts_of, is_reduced
 from services.routing.domain.referral import Referral
 from services.routing.domain.timeline import TimelineEntry
 from services.routing.domain.waiting import Queue, WaitingReferral
@@ -62,6 +63,7 @@ class SqlReferralStore:
             transaction, [_decision_values(one) for one in changes.decisions]
         )
         statements.NEW_ENTRY.run_for_each(transaction, [_timeline_values(one) for one in changes.timeline])
+        mark_revoked(transaction, changes.timeline)
         demand.save_waiting(transaction, changes)
         seeking.save(transaction, changes)
         _add_observations(transaction, changes.observed)
@@ -128,7 +130,9 @@ class SqlReferralStore:
 
     def decisions(self, transaction: Connection, referral_id: str) -> list[Mapping[str, Any]]:
         """See `ports.ReferralStore`."""
-        wanted = select(DECISIONS.c.record).where(DECISIONS.c.referral_id == referral_id)
+        wanted = select(DECISIONS.c.record).where(
+            DECISIONS.c.referral_id == referral_id, DECISIONS.c.erased_at.is_(None)
+        )
         return list(transaction.execute(wanted.order_by(DECISIONS.c.id)).scalars())
 
     def page(
@@ -373,10 +377,12 @@ def _referral(
     offers: tuple[Offer, ...],
     waits_for: frozenset[tuple[str, str]],
 ) -> Referral:
+    stored = orjson.loads(facts)
     return Referral(
         id=id_,
         sender=sender,
-        facts=read(ReferralFacts, orjson.loads(facts)),
+        facts=facts_of(stored),
+        has_facts=not is_reduced(stored),
         status=ReferralStatus(status),
         submitted_at=moment_of(submitted_at),
         updated_at=moment_of(updated_at),

@@ -13,6 +13,9 @@ REPLICA = replica_table(METADATA)
 
 _QUEUE_ORDER = ("priority", "submitted_at", "id")
 _HELD = text("status IN ('accepted', 'in_progress', 'on_hold')")
+# Ended, and their facts not yet reduced.
+_ENDED = text("facts_state IS NULL AND status IN ('completed', 'withdrawn', 'failed', 'entered_in_error')")
+_REVOKED = text("facts_state = 'revoked'")
 
 REFERRALS = Table(
     "referrals",
@@ -23,6 +26,8 @@ REFERRALS = Table(
     Column("acceptor", String(100)),
     Column("outcome", String(30)),
     Column("facts", Json, nullable=False),
+    # Null: as submitted. `revoked`: to be reduced at once. `reduced`: coarse (`domain/reduced_facts.py`).
+    Column("facts_state", String(10)),
     Column("correlation_id", String(64), nullable=False),
     Column("submitted_at", Instant, nullable=False),
     Column("updated_at", Instant, nullable=False),
@@ -62,6 +67,8 @@ REFERRALS = Table(
         sqlite_where=text("priority = 0"),
         postgresql_where=text("priority = 0"),
     ),
+    Index("referrals_ended", "updated_at", sqlite_where=_ENDED, postgresql_where=_ENDED),
+    Index("referrals_revoked", "id", sqlite_where=_REVOKED, postgresql_where=_REVOKED),
 )
 
 OFFERS = Table(
@@ -108,6 +115,9 @@ DECISIONS = Table(
     Column("record", Json, nullable=False),
     # The commitment's salt; null in decisions of earlier builds, which the log does not know.
     Column("salt", LargeBinary),
+    # When the record was erased; it is `{}` then, and the commitment says what the log's one was.
+    Column("erased_at", Instant),
+    Column("commitment", String(80)),
     Index("decisions_referral", "referral_id", "id"),
 )
 

@@ -95,9 +95,9 @@ class Referral:
 
     due_at: with an acceptor, when its missing progress report becomes overdue; otherwise when time alone may
     make a candidate available, None if it cannot. overdue_since: when the report became overdue, None if it
-    is not. correlation_id: the id of the message that submitted the
-    referral. waits_for: (organisation, service) of the candidates that
-    lacked only a place when the referral became unplaced.
+    is not. correlation_id: the id of the message that submitted the referral. waits_for: (organisation,
+    service) of the candidates that lacked only a place when the referral became unplaced. has_facts: False
+    once the facts have been reduced; then only needs (groups), urgency and region (country) are true.
     """
 
     id: str
@@ -113,6 +113,7 @@ class Referral:
     overdue_since: dt.datetime | None = None
     offers: tuple[Offer, ...] = ()
     waits_for: frozenset[tuple[str, str]] = frozenset()
+    has_facts: bool = True
 
     @property
     def is_closed(self) -> bool:

@@ -26,16 +26,17 @@ def referral_view(
     """Return the body of `GET /v1/referrals/{id}`.
 
     An organisation that received an offer sees only its own offers and steps, and the facts only while it may
-    still act on them (`domain/fact_readers.py`), else null. Only the sender, oversight and the acceptor see
-    the outcome and the acceptor.
+    still act on them (`domain/fact_readers.py`), else null. Facts that have been reduced are null too. Only
+    the sender, oversight and the acceptor see the outcome and the acceptor.
     """
     whole = oversight or viewer == referral.sender
     facts = referral.facts if whole else referral.facts.situation()
+    shows_facts = referral.has_facts and may_read_facts(referral, viewer, oversight=whole)
     return {
         **summary(referral, viewer=viewer, whole=whole),
         "status_fhir": FHIR_TASK_STATUS[referral.status],
         "outcome": referral.outcome if whole or viewer == referral.acceptor else None,
-        "facts": plain(facts) if may_read_facts(referral, viewer, oversight=whole) else None,
+        "facts": plain(facts) if shows_facts else None,
         "offers": [
             {
                 "id": offer.id,

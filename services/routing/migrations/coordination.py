@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "b7d20c58e4a1"
-down_revision = "f903f2843a6c"
+down_revision = "c5e08d72b1f4"
 branch_labels = None
 depends_on = None
 

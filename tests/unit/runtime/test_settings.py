@@ -109,3 +109,9 @@ def test_connection_limits_are_optional_positive_numbers(name: str) -> None:
     assert getattr(Settings.from_environment({**GOOD, name: "300"}), field) == 300
     for wrong in ("0", "-1", "many", "3.5"):
         assert faults({**GOOD, name: wrong}) == [f"{name} is not a positive whole number"]
+
+
+def test_facts_are_kept_for_ninety_days_by_default() -> None:
+    assert Settings.from_environment(GOOD).facts_kept == timedelta(days=90)
+    assert Settings.from_environment({**GOOD, "KOPURO_FACTS_DAYS": "0"}).facts_kept == timedelta(0)
+    assert faults({**GOOD, "KOPURO_FACTS_DAYS": "-1"}) == ["KOPURO_FACTS_DAYS is not a whole number of days"]

@@ -25,9 +25,10 @@ from services.audit.log.ports import (
     StoredLeaf,
     referral_key,
 )
-from services.audit.reports.domain.party_view import LoggedStep, readable_by, withheld_from
+from services.audit.reports.domain.party_view import readable_by
 from services.audit.reports.domain.readers import READ_TYPES, Viewer
 from services.audit.reports.handlers.paged_search import search_page
+from services.audit.reports.handlers.party_leaves import leaves_for, step_of, without_facts
 from services.audit.reports.handlers.recorded_reads import RecordedReads, recorded_read, viewer
 
 # A referral has some tens of entries besides those about reads of it.
@@ -148,7 +149,7 @@ class History:
             # An opening proves whole content, so an entry without its facts has none.
             leaves = [
                 replace(leaf, salt=None, data=None) if withheld else leaf
-                for leaf, withheld in _read_by(reader.id, leaves)
+                for leaf, withheld in leaves_for(reader.id, leaves)
             ]
         if not leaves:
             raise Refused("not-found", "The published log has no entries of this referral that you may read.")
@@ -216,7 +217,7 @@ class History:
         seen_by = viewer(reader, steps, as_party=as_party)
         if as_party:
             steps = [
-                _without_facts(leaf) if withheld else leaf for leaf, withheld in _read_by(reader.id, steps)
+                without_facts(leaf) if withheld else leaf for leaf, withheld in leaves_for(reader.id, steps)
             ]
         told = self._reads.of_referral(referral_id, start=0, stop=size, exports=False)
         reads = islice((leaf for leaf in told if _is_seen(seen_by, leaf)), MOST_READS_TOLD)
@@ -251,7 +252,7 @@ class History:
         with self._database.read() as transaction:
             size = self._head(self._log.head(transaction)).size
         leaves = self._steps(referral_id, stop=size)
-        readable = readable_by(reader.id, [_step(leaf) for leaf in leaves]) if as_party else None
+        readable = readable_by(reader.id, [step_of(leaf) for leaf in leaves]) if as_party else None
         if not leaves or (as_party and readable is None):
             raise Refused("not-found", "The log has no entries about this referral that you may read.")
         return leaves, size
@@ -294,26 +295,3 @@ def _referrals(leaves: Sequence[StoredLeaf]) -> list[str]:
 def _is_seen(viewer: Viewer, leaf: OpenedLeaf) -> bool:
     read = recorded_read(leaf)
     return read is not None and viewer.sees(read)
-
-
-def _read_by(organization: str, leaves: Sequence[OpenedLeaf]) -> list[tuple[OpenedLeaf, bool]]:
-    """Return the leaves that a party may read, each with whether its facts are withheld from the party.
-
-    leaves: all of one referral, by index.
-    """
-    steps = [_step(leaf) for leaf in leaves]
-    readable, withheld = readable_by(organization, steps) or (), withheld_from(organization, steps)
-    return [(leaf, leaf.index in withheld) for leaf in leaves if leaf.index in readable]
-
-
-def _without_facts(leaf: OpenedLeaf) -> OpenedLeaf:
-    if not isinstance(leaf.data, dict):
-        return leaf
-    return replace(leaf, salt=None, data={name: v for name, v in leaf.data.items() if name != "facts"})
-
-
-def _step(opened: OpenedLeaf) -> LoggedStep:
-    leaf = opened.fields
-    return LoggedStep(
-        index=opened.index, type=leaf["type"], actor=leaf["actor"], organization=leaf["organization"]
-    )

@@ -464,8 +464,7 @@ def test_declining_organization_sees_only_its_own_offer_and_steps(
     shown = view(bench, referral, first.organization)
     assert [offer["organization"] for offer in shown["offers"]] == [first.organization]
     assert {entry["organization"] for entry in shown["timeline"]} == {first.organization}
-    assert "consent" not in shown["facts"]
-    assert "to" not in shown["facts"]
+    assert shown["facts"] is None
     assert shown["acceptor"] is None
     assert shown["outcome"] is None
     assert second.organization not in json.dumps(shown)
@@ -478,8 +477,17 @@ def test_acceptor_sees_its_own_part_without_consent(
     shown = view(bench, referral, second.organization)
     assert shown["acceptor"] == second.organization
     assert shown["outcome"] == "resolved"
-    assert "consent" not in shown["facts"]
+    assert shown["facts"] is None
     assert first.organization not in json.dumps(shown)
+
+
+def test_candidate_with_open_offer_sees_facts_without_consent(bench: Workbench) -> None:
+    referral = new_id()
+    (offer,) = opened(bench.take(submitted(referral)))
+    facts = view(bench, referral, offer.organization)["facts"]
+    assert facts["needs"]
+    assert "consent" not in facts
+    assert "to" not in facts
 
 
 def test_referral_of_other_parties_is_not_found(

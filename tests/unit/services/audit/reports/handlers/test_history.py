@@ -246,6 +246,31 @@ def test_party_reads_its_own_part_and_its_read_is_recorded(audit_log: LogOnDatab
     assert [read.data["reader"] for read in audit_log.recorded_reads()] == [OSH, MOSCOW]
 
 
+@pytest.mark.parametrize("end", ["offer.declined", "referral.withdrawn"])
+def test_story_and_bundle_of_a_past_candidate_lack_the_facts(audit: LogOnDatabase, end: str) -> None:
+    referral, offer = new_id(), {"organization": MOSCOW, "sender": OSH, "rank": 1}
+    facts = {"needs": ["legal"]}
+
+    def at_routing(fact: str, data: dict[str, Any]) -> Envelope:
+        return event(f"kopuro.{fact}.v1", partition_key=referral, data=data, time=NOON)
+
+    def read_by_candidate() -> list[Any]:
+        reader = Reader(id=MOSCOW, roles=("partner",))
+        story = audit.history.opened(reader, referral, {"story": "ru"}, as_party=True)
+        bundle = audit.history.export(reader, referral, as_party=True)
+        return [story[0].data, bundle.entries[0].leaf.data, bundle.entries[0].leaf.salt is None]
+
+    audit.publish(
+        [
+            at_routing("referral.submitted", {"sender": OSH, "facts": facts}),
+            at_routing("offer.opened", {**offer, "facts": facts}),
+        ]
+    )
+    assert read_by_candidate() == [{**offer, "facts": facts}, {**offer, "facts": facts}, False]
+    audit.publish([at_routing(end, {"organization": MOSCOW, "sender": OSH, "reason": "other"})])
+    assert read_by_candidate() == [offer, None, True]
+
+
 @pytest.mark.parametrize("referral", [FIRST, new_id()], ids=["another's", "unknown"])
 def test_organization_that_is_no_party_gets_not_found(audit_log: LogOnDatabase, referral: str) -> None:
     with pytest.raises(Refused) as refused:

@@ -1,0 +1,113 @@
+"""Reduction of the facts of ended referrals in routing's database. SQLite overwrites what is dropped."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import orjson
+from sqlalchemy import Connection
+
+from contracts.codes import CONSENT_REVOKED
+from contracts.commitment import SALT_BYTES, commitment_to
+from contracts.facts import ReferralWithdrawn
+from contracts.records import dump
+from runtime.storage.columns import microseconds
+from runtime.storage.sql_statement import SqlStatement
+from services.routing.domain.reduced_facts import DROPPED_DETAILS, is_reduced, reduced
+from services.routing.domain.timeline import TimelineEntry
+
+_LOCK: Final = "FOR UPDATE SKIP LOCKED"
+
+_REVOKED = SqlStatement("UPDATE referrals SET facts_state = 'revoked' WHERE id = ? AND facts_state IS NULL")
+
+_DUE_AT_ONCE = SqlStatement(
+    "SELECT id, facts FROM referrals WHERE facts_state = 'revoked' ORDER BY id LIMIT ?", postgresql=_LOCK
+)
+
+_DUE = SqlStatement(
+    "SELECT id, facts FROM referrals WHERE facts_state IS NULL"
+    " AND status IN ('completed', 'withdrawn', 'failed', 'entered_in_error')"
+    " AND updated_at <= ? ORDER BY updated_at LIMIT ?",
+    postgresql=_LOCK,
+)
+
+_REDUCE = SqlStatement("UPDATE referrals SET facts = ?, facts_state = 'reduced' WHERE id = ?")
+
+_DECISIONS = SqlStatement(
+    "SELECT id, record, salt FROM decisions WHERE referral_id = ANY (?) AND erased_at IS NULL ORDER BY id"
+)
+
+_ERASE = SqlStatement(
+    "UPDATE decisions SET record = '{}', salt = NULL, commitment = ?, erased_at = ? WHERE id = ?"
+)
+
+_ENTRIES = SqlStatement(
+    "SELECT number, detail FROM timeline WHERE referral_id = ANY (?) ORDER BY referral_id, number"
+)
+
+_SHORTEN = SqlStatement("UPDATE timeline SET detail = ? WHERE number = ?")
+
+
+def mark_revoked(transaction: Connection, timeline: Iterable[TimelineEntry]) -> None:
+    """Mark the referrals whose consent was withdrawn, so that their facts are reduced at once."""
+    _REVOKED.run_for_each(
+        transaction,
+        [
+            (entry.referral_id,)
+            for entry in timeline
+            if entry.fact == ReferralWithdrawn.routing_key and entry.detail.get("reason") == CONSENT_REVOKED
+        ],
+    )
+
+
+class SqlFactReduction:
+    """See `ports.FactReduction`."""
+
+    def reduce(self, transaction: Connection, ended_by: dt.datetime, now: dt.datetime, limit: int) -> int:
+        """See `ports.FactReduction`."""
+        due = list(_DUE_AT_ONCE.run(transaction, limit))
+        if len(due) < limit:
+            due += _DUE.run(transaction, microseconds(ended_by), limit - len(due))
+        stored = [(referral_id, orjson.loads(facts)) for referral_id, facts in due]
+        _REDUCE.run_for_each(
+            transaction,
+            [
+                (dump(facts if is_reduced(facts) else reduced(facts)).decode(), referral_id)
+                for referral_id, facts in stored
+            ],
+        )
+        ids = [referral_id for referral_id, _ in stored]
+        if ids:
+            _erase_decisions(transaction, ids, now)
+            _shorten_timeline(transaction, ids)
+        return len(ids)
+
+
+def _erase_decisions(transaction: Connection, referral_ids: Sequence[str], now: dt.datetime) -> None:
+    _ERASE.run_for_each(
+        transaction,
+        [
+            (_commitment(record, salt), microseconds(now), decision_id)
+            for decision_id, record, salt in _DECISIONS.run(transaction, referral_ids).all()
+        ],
+    )
+
+
+def _commitment(record: str, salt: bytes | None) -> str | None:
+    """Return what the log committed to; None for a decision without a salt, of an earlier build."""
+    # Routing writes no salt of another length: somebody rewrote it, and the log contradicts either way.
+    if salt is None or len(salt) != SALT_BYTES:
+        return None
+    return commitment_to(record.encode(), bytes(salt))
+
+
+def _shorten_timeline(transaction: Connection, referral_ids: Sequence[str]) -> None:
+    shorter: list[tuple[str, int]] = []
+    for number, written in _ENTRIES.run(transaction, referral_ids).all():
+        detail = orjson.loads(written)
+        kept = {name: value for name, value in detail.items() if name not in DROPPED_DETAILS}
+        if len(kept) < len(detail):
+            shorter.append((dump(kept).decode(), number))
+    _SHORTEN.run_for_each(transaction, shorter)
