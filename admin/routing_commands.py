@@ -33,6 +33,9 @@ routing.add_typer(policy, name="policy")
 
 PolicyFile = Annotated[Path, typer.Argument(metavar="FILE", help="The policy (JSON).", dir_okay=False)]
 RoutingDatabase = Annotated[str, typer.Option(envvar="KOPURO_DATABASE_URL", help="Routing's database.")]
+HubDir = Annotated[
+    Path | None, typer.Option("--data-dir", help="Data directory of an embedded hub.", file_okay=False)
+]
 Documents = Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")]
 
 
@@ -118,6 +121,34 @@ def apply_policy_file(
         out.text(f"{document.version} is in force already")
     else:
         out.text(f"{document.version} is in force (number {applied.number}, digest {document.digest})")
+
+
+@routing.command("recompute")
+def recompute_decisions(
+    referral: Annotated[
+        str | None, typer.Option(metavar="ID", help="Recompute the decisions about this referral.")
+    ] = None,
+    last: Annotated[int, typer.Option(min=1, help="Recompute the last decisions.")] = 1000,
+    data_dir: HubDir = None,
+    as_json: Documents = False,
+) -> None:
+    """Make stored decisions again from what they record, and name each one that differs.
+
+    Reads the databases of routing and of the directory, or copies of them: --data-dir, or else
+    KOPURO_DATABASE_TEMPLATE. A changed policy, revision or referral is named too. The exit status is 1 if
+    anything differs. `kopuro audit reconcile` compares the decisions with the log.
+    """
+    from admin.routing.databases import database_urls
+    from admin.routing.recompute import recompute, report
+    from admin.routing.stored import stored_by
+    from kopuro_client.commands.output import Output
+
+    with stored_by(database_urls(data_dir)) as stored:
+        chosen = stored.decisions(last=last) if referral is None else stored.decisions(referral=referral)
+        result = recompute(stored, chosen)
+    report(result, Output(as_json=as_json))
+    if result.mismatches:
+        raise typer.Exit(1)
 
 
 def _applied(one: AppliedPolicy) -> dict[str, object]:

@@ -90,7 +90,7 @@ EMPTY: Final = frozenset(
 )
 # Tables that do not grow with the referrals.
 STANDING: Final = frozenset(
-    {"replica", "manifests", "policies", "sealing_keys", "transit_keys", "transit_counts"}
+    {"replica", "replica_changes", "manifests", "policies", "sealing_keys", "transit_keys", "transit_counts"}
 )
 
 

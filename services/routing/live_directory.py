@@ -8,12 +8,22 @@ from contextlib import contextmanager
 
 from sqlalchemy import Connection
 
-from contracts.facts import AgreementChanged, OrganizationChanged
+from contracts.facts import AgreementChanged, Fact, OrganizationChanged
 from contracts.organization import Agreement, Organization
 from contracts.records import read
 from runtime.messaging.replica import ReplicaRecord
 from services.routing.domain.directory import Directory
 from services.routing.domain.observation import NOTHING_OBSERVED, Observation
+
+
+def directory_entry(fact: Fact) -> Organization | Agreement | None:
+    """Return the entry that decisions depend on; None for any other fact."""
+    match fact:
+        case OrganizationChanged(organization=organization):
+            return organization
+        case AgreementChanged(agreement=agreement):
+            return agreement
+    return None
 
 
 class LiveDirectory:
@@ -36,7 +46,8 @@ class LiveDirectory:
         """Apply new and changed directory records."""
         for record in records:
             if record.type == OrganizationChanged.type:
-                self.directory.put_organization(read(Organization, record.data["organization"]))
+                organization = read(Organization, record.data["organization"])
+                self.directory.put_organization(organization, record.data["revision"])
             elif record.type == AgreementChanged.type:
                 self.directory.put_agreement(read(Agreement, record.data["agreement"]))
             self.directory.version = record.change

@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from contracts.codes import CapacityStatus
 from services.routing.domain import rules
+from services.routing.domain.observed_record import ObservedRecord, observed_record
 from services.routing.domain.offered_service import OfferedService
 from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.rules import Circumstances, Failure
@@ -71,6 +72,8 @@ class Candidate:
     organization: str
     service: str
     capacity: CapacityStatus
+    # The revision of the organisation's record in the directory service.
+    revision: int = 0
     failures: tuple[Failure, ...] = ()
     score: float | None = None
     contributions: Mapping[str, float] = field(default_factory=dict)
@@ -83,8 +86,26 @@ class Candidate:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class DecisionInputs:
+    """What the decision read besides the referral's facts, the policy and the directory.
+
+    asked: the organisations that had received an offer. placed_with: the one that a coordinator chose.
+    observed: of each candidate's organisation, as `observed_record`; organisations without any are missing.
+    With them, `recomputation.py` makes the same decision again.
+    """
+
+    asked: tuple[str, ...] = ()
+    placed_with: str | None = None
+    observed: Mapping[str, ObservedRecord] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Decision:
-    """One routing decision with its evidence. directory_version: the replica's change number."""
+    """One routing decision with its evidence.
+
+    directory_version: the number of the last change of the directory that routing had read. All processes of
+    a hub's routing share these numbers.
+    """
 
     id: str
     referral_id: str
@@ -100,6 +121,7 @@ class Decision:
     nobody: NobodyConsidered | None = None
     # The weight of each contribution to a score.
     weights: Mapping[str, float] = field(default_factory=dict)
+    inputs: DecisionInputs = field(default_factory=DecisionInputs)
 
     @property
     def ranked(self) -> list[Candidate]:
@@ -157,7 +179,19 @@ def decide(
         overridden=tuple(sorted(overridden)),
         nobody=None if ranked else _nobody(given, named),
         weights=weights,
+        inputs=_inputs(given, offered_services, placed_with),
     )
+
+
+def _inputs(
+    given: Circumstances, offered_services: Iterable[OfferedService], placed_with: str | None
+) -> DecisionInputs:
+    observed: dict[str, ObservedRecord] = {}
+    for offered in offered_services:
+        organization = offered.organization.id
+        if organization not in observed and (record := observed_record(given.observed(organization))):
+            observed[organization] = record
+    return DecisionInputs(asked=tuple(sorted(given.asked)), placed_with=placed_with, observed=observed)
 
 
 def _nobody(given: Circumstances, named: str | None) -> NobodyConsidered:
@@ -179,12 +213,19 @@ def _consider(
     capacity = offered.service.capacity.status
     failures = rules.failures(offered, given)
     if failures and not (overridable and all(failure.rule in overridable for failure in failures)):
-        return Candidate(organization=organization, service=service, capacity=capacity, failures=failures)
+        return Candidate(
+            organization=organization,
+            service=service,
+            capacity=capacity,
+            revision=offered.revision,
+            failures=failures,
+        )
     values = contributions(offered, given)
     return Candidate(
         organization=organization,
         service=service,
         capacity=capacity,
+        revision=offered.revision,
         failures=failures,
         score=score(values, weights),
         contributions=values,
