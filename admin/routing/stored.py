@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Text, column, select, table
 from sqlalchemy.exc import SQLAlchemyError
 
 from admin.reconciliation.service_states import open_read_only
+from contracts.codes import Urgency
 from contracts.errors import Defect
 from contracts.facts import AgreementChanged, OrganizationChanged
 from contracts.organization import Agreement, Organization
@@ -89,21 +90,32 @@ class Stored:
 
         Raises NotReproducible.
         """
+        policy = policy or self.policy_of(decision)
+        sender, facts = self._referral(decision)
+        directory = self._states().at(decision.version)
+        return made_again(decision.values, sender=sender, facts=facts, policy=policy, directory=directory)
+
+    def policy_of(self, decision: StoredDecision) -> RoutingPolicy:
+        """Return the policy that the decision names. Raises NotReproducible."""
+        version = str(decision.values.get("policy_version"))
+        policy = self._policies().get(version)
         if policy is None:
-            version = decision.values.get("policy_version")
-            policy = self._policies().get(str(version))
-            if policy is None:
-                raise NotReproducible(f"the database has no usable policy {version}")
+            raise NotReproducible(f"the database has no usable policy {version}")
+        return policy
+
+    def urgency_of(self, decision: StoredDecision) -> Urgency:
+        """Return the urgency of the decision's referral. Raises NotReproducible."""
+        return self._referral(decision)[1].urgency
+
+    def _referral(self, decision: StoredDecision) -> tuple[str, ReferralFacts]:
         referral = str(decision.values.get("referral_id"))
         row = self.routing.execute(select(_REFERRALS).where(_REFERRALS.c.id == referral)).first()
         if row is None:
             raise NotReproducible(f"the database has no referral {referral}")
         try:
-            facts = read(ReferralFacts, orjson.loads(row.facts))
+            return row.sender, read(ReferralFacts, orjson.loads(row.facts))
         except (Malformed, ValueError):
             raise NotReproducible(f"the facts of the referral {referral} are damaged") from None
-        directory = self._states().at(decision.version)
-        return made_again(decision.values, sender=row.sender, facts=facts, policy=policy, directory=directory)
 
     def _parsed(self, wanted: Any) -> list[StoredDecision]:
         found = []
