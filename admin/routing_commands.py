@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from kopuro_client.commands.output import Output
     from services.routing.domain.applied_policy import AppliedPolicy
+    from services.routing.domain.policy import RoutingPolicy
 
 routing = typer.Typer(
     no_args_is_help=True, help="Operators: routing's policy, and its decisions computed again."
@@ -33,7 +35,21 @@ routing.add_typer(policy, name="policy")
 
 PolicyFile = Annotated[Path, typer.Argument(metavar="FILE", help="The policy (JSON).", dir_okay=False)]
 RoutingDatabase = Annotated[str, typer.Option(envvar="KOPURO_DATABASE_URL", help="Routing's database.")]
+HubDir = Annotated[
+    Path | None, typer.Option("--data-dir", help="Data directory of an embedded hub.", file_okay=False)
+]
 Documents = Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")]
+
+
+Simulated = Annotated[
+    int | None,
+    typer.Option(
+        "--simulate",
+        min=1,
+        metavar="N",
+        help="Decide the last N referrals again; reads the databases of routing and the directory.",
+    ),
+]
 
 
 @policy.command("show")
@@ -77,15 +93,21 @@ def show_policy(
 
 
 @policy.command("check")
-def check_policy(file: PolicyFile, as_json: Documents = False) -> None:
-    """Check a policy and change nothing. Errors name the place in the file and the reason."""
+def check_policy(
+    file: PolicyFile, simulated: Simulated = None, data_dir: HubDir = None, as_json: Documents = False
+) -> None:
+    """Check a policy and change nothing. Errors name the place in the file and the reason.
+
+    --simulate decides the last referrals again under the policy, and shows which would have gone elsewhere.
+    """
     from admin.routing.policies import policy_in
     from kopuro_client.commands.output import Output
 
     document = policy_in(file)
     out = Output(as_json=as_json)
+    simulation = _simulated(document.policy, simulated, data_dir, out)
     if as_json:
-        out.document({"version": document.version, "digest": document.digest})
+        out.document({"version": document.version, "digest": document.digest, **simulation})
     else:
         out.text(f"{document.version}: the policy can be applied (digest {document.digest})")
 
@@ -95,29 +117,78 @@ def apply_policy_file(
     file: PolicyFile,
     database: RoutingDatabase,
     hub: Annotated[str, typer.Option(envvar="KOPURO_HUB", help="The hub's country code.")] = "kg",
+    simulated: Simulated = None,
+    data_dir: HubDir = None,
     as_json: Documents = False,
 ) -> None:
     """Put a policy in force in all of routing's processes, without a restart.
 
     The log records who applied it, and its content. Open offers keep their deadlines, and earlier decisions
-    keep their version. To return to an earlier policy, apply its file again.
+    keep their version. To return to an earlier policy, apply its file again. --simulate first shows which of
+    the last referrals would have gone elsewhere.
     """
     from admin.routing.policies import apply_policy, policy_in
     from admin.service_database import service_database
     from kopuro_client.commands.output import Output
 
     document = policy_in(file)
+    out = Output(as_json=as_json)
+    simulation = _simulated(document.policy, simulated, data_dir, out)
     with service_database(database) as opened:
         applied = apply_policy(opened, hub, document)
-    out = Output(as_json=as_json)
     if as_json:
-        out.document(
-            {"version": document.version, "digest": document.digest, "number": applied and applied.number}
-        )
+        number = None if applied is None else applied.number
+        out.document({"version": document.version, "digest": document.digest, "number": number, **simulation})
     elif applied is None:
         out.text(f"{document.version} is in force already")
     else:
         out.text(f"{document.version} is in force (number {applied.number}, digest {document.digest})")
+
+
+@routing.command("recompute")
+def recompute_decisions(
+    referral: Annotated[
+        str | None, typer.Option(metavar="ID", help="Recompute the decisions about this referral.")
+    ] = None,
+    last: Annotated[int, typer.Option(min=1, help="Recompute the last decisions.")] = 1000,
+    data_dir: HubDir = None,
+    as_json: Documents = False,
+) -> None:
+    """Make stored decisions again from what they record, and name each one that differs.
+
+    Reads the databases of routing and of the directory, or copies of them: --data-dir, or else
+    KOPURO_DATABASE_TEMPLATE. A changed policy, revision or referral is named too. The exit status is 1 if
+    anything differs. `kopuro audit reconcile` compares the decisions with the log.
+    """
+    from admin.routing.databases import database_urls
+    from admin.routing.recompute import recompute, report
+    from admin.routing.stored import stored_by
+    from kopuro_client.commands.output import Output
+
+    with stored_by(database_urls(data_dir)) as stored:
+        chosen = stored.decisions(last=last) if referral is None else stored.decisions(referral=referral)
+        result = recompute(stored, chosen)
+    report(result, Output(as_json=as_json))
+    if result.mismatches:
+        raise typer.Exit(1)
+
+
+def _simulated(
+    policy: RoutingPolicy, last: int | None, data_dir: Path | None, out: Output
+) -> dict[str, object]:
+    """Print the simulation as text, or return it for a JSON document; nothing without `last`."""
+    if last is None:
+        return {}
+    from admin.routing.databases import database_urls
+    from admin.routing.simulation import as_document, report, simulate
+    from admin.routing.stored import stored_by
+
+    with stored_by(database_urls(data_dir)) as stored:
+        result = simulate(stored, policy, last)
+    if out.as_json:
+        return {"simulation": as_document(result)}
+    report(result, out)
+    return {}
 
 
 def _applied(one: AppliedPolicy) -> dict[str, object]:

@@ -92,7 +92,8 @@ EMPTY: Final = frozenset(
 )
 # Tables that do not grow with the referrals.
 STANDING: Final = frozenset(
-    {"full_services", "replica", "manifests", "policies", "sealing_keys", "transit_keys", "transit_counts"}
+    {"full_services", "replica", "replica_changes", "manifests", "policies", "sealing_keys"}
+    | {"transit_keys", "transit_counts"}
 )
 
 

@@ -26,7 +26,7 @@ from runtime.messaging.outbox.receipt_watch import ReceiptWatch
 from runtime.messaging.outbox.relay import Relay
 from runtime.messaging.outbox.wave_signer import WaveSigner
 from runtime.messaging.ports import Broker
-from runtime.messaging.replica import Replica, ReplicaRecord, ReplicaView
+from runtime.messaging.replica import Replica, ReplicaHistory, ReplicaRecord, ReplicaView
 from runtime.messaging.signatures.identity import HubIdentity
 from runtime.messaging.signatures.verifier import FactVerifier
 from runtime.messaging.stalled_loops import StalledLoops
@@ -167,11 +167,16 @@ class Messenger:
         return processor
 
     def replica(
-        self, table: Table, queue: str, absorb: Callable[[Sequence[ReplicaRecord]], None]
+        self,
+        table: Table,
+        queue: str,
+        absorb: Callable[[Sequence[ReplicaRecord]], None],
+        *,
+        history: ReplicaHistory | None = None,
     ) -> tuple[BatchProcessor[Envelope], Callable[[], str | None]]:
         """Return the processor and the readiness check of a replica that `queue` feeds."""
         kinds = [binding.key for binding in self._topology.bindings if binding.destination == queue]
-        replica = Replica(table, queue=queue, source=self.source, kinds=kinds)
+        replica = Replica(table, queue=queue, source=self.source, kinds=kinds, history=history)
         view = ReplicaView(self._database, replica, absorb)
         processor = self.consumer(queue, replica.apply, Envelope.decode, after_commit=view.refresh)
         self._replicas.append((replica, view))

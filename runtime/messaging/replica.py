@@ -11,13 +11,15 @@ import datetime as dt
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import Connection, Table, func, select, text
+from sqlalchemy import Connection, Table, func, insert, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 
 from contracts.envelope import Envelope, Event
-from contracts.facts import ReplicaCompleted, ReplicaRequested
+from contracts.facts import Fact, ReplicaCompleted, ReplicaRequested
+from contracts.records import canonical
 from runtime.identifiers import new_id
 from runtime.messaging.outbox.outbox import Outbox, outgoing
 from runtime.messaging.ports import Outgoing
@@ -36,11 +38,50 @@ class ReplicaRecord:
     data: Mapping[str, Any]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReplicaHistory:
+    """An append-only table of a replica's changes, for a service that must name earlier states.
+
+    table: see `replica_changes_table`. entry_of: returns the whole entry that a fact carries, or None for a
+    fact that the history leaves out.
+    """
+
+    table: Table
+    entry_of: Callable[[Fact], object | None]
+
+    def add(self, transaction: Connection, change: int, message: Envelope, fact: Fact) -> None:
+        """Record that the replica took this message."""
+        entry = self.entry_of(fact)
+        if entry is not None:
+            row = {
+                "change": change,
+                "type": message.type,
+                "key": message.partition_key,
+                "revision": message.data["revision"],
+                "digest": entry_digest(entry),
+            }
+            transaction.execute(insert(self.table), row)
+
+
+def entry_digest(entry: object) -> str:
+    """Return the hexadecimal SHA-256 of a record, the same in later versions (`records.canonical`)."""
+    return sha256(canonical(entry)).hexdigest()
+
+
 class Replica:
     """A replica in the database, written by the consumer of `queue`."""
 
-    def __init__(self, table: Table, *, queue: str, source: str, kinds: Collection[str] = ()) -> None:
-        """kinds: the routing keys that the queue is bound to."""
+    def __init__(
+        self,
+        table: Table,
+        *,
+        queue: str,
+        source: str,
+        kinds: Collection[str] = (),
+        history: ReplicaHistory | None = None,
+    ) -> None:
+        """kinds: the routing keys that the queue is bound to. history: where to record the changes."""
+        self._history = history
         self._table = table
         self._queue = queue
         self._source = source
@@ -58,13 +99,15 @@ class Replica:
             # commit out of order: a reader that has seen a higher number never reads lower ones.
             transaction.execute(text(f"LOCK TABLE {self._table.name} IN SHARE ROW EXCLUSIVE MODE"))
         change = self._latest_change(transaction)
-        rows = []
+        rows: list[dict[str, Any]] = []
+        facts: list[tuple[Envelope, Fact]] = []
         for message in messages:
             change += 1
             # Raises Malformed, which dead-letters the message: an unreadable record in the replica would fail
             # the process now and at every later start.
-            message.event()
+            fact = message.event().data
             completed = message.type == ReplicaCompleted.type
+            facts.append((message, fact))
             rows.append(
                 {
                     "type": _STATE if completed else message.type,
@@ -74,16 +117,18 @@ class Replica:
                     "data": message.data,
                 }
             )
-        insert = postgresql.insert if transaction.dialect.name == "postgresql" else sqlite.insert
-        statement = insert(self._table)
+        upsert = postgresql.insert if transaction.dialect.name == "postgresql" else sqlite.insert
+        statement = upsert(self._table)
         newer = statement.on_conflict_do_update(
             index_elements=[self._table.c.type, self._table.c.key],
             set_={name: statement.excluded[name] for name in ("revision", "change", "data")},
             where=statement.excluded.revision > self._table.c.revision,
         )
         # one by one: a batch may contain the same record twice
-        for row in rows:
-            transaction.execute(newer, row)
+        for row, (message, fact) in zip(rows, facts, strict=True):
+            is_newer = transaction.execute(newer, row).rowcount == 1
+            if is_newer and self._history is not None:
+                self._history.add(transaction, row["change"], message, fact)
         return ()
 
     def ensure_requested(self, database: Database, outbox: Outbox, now: dt.datetime) -> None:

@@ -99,3 +99,20 @@ def replica_table(metadata: MetaData) -> Table:
         Column("data", Json, nullable=False),
         Index("replica_change", "change"),
     )
+
+
+def replica_changes_table(metadata: MetaData) -> Table:
+    """Declare the table of a replica's history (`replica.ReplicaHistory`). Append-only.
+
+    change: the replica's change number. digest: of the entry, see `replica.entry_digest`; null for changes
+    before the table existed.
+    """
+    return Table(
+        "replica_changes",
+        metadata,
+        Column("change", RowNumber, primary_key=True, autoincrement=False),
+        Column("type", String(100), nullable=False),
+        Column("key", String(200), nullable=False),
+        Column("revision", RowNumber, nullable=False),
+        Column("digest", String(64)),
+    )

@@ -12,7 +12,7 @@ from contracts.topology import REQUESTERS, ROUTING, ROUTING_PARTITIONS
 from runtime.access.access_records import AccessRecords
 from runtime.application import Application
 from runtime.messaging.batches import BatchProcessor
-from runtime.messaging.replica import ReplicaRecord
+from runtime.messaging.replica import ReplicaHistory, ReplicaRecord
 from runtime.messaging.request_reply import RequestServer
 from runtime.periodic import Periodic
 from runtime.service_platform import build_platform
@@ -21,7 +21,7 @@ from services.routing.adapters.fact_reduction import SqlFactReduction
 from services.routing.adapters.placement_keys import SqlPlacementKeys
 from services.routing.adapters.policies import SqlPolicyStore
 from services.routing.adapters.store import SqlReferralStore
-from services.routing.adapters.tables import MESSAGING, REPLICA
+from services.routing.adapters.tables import DIRECTORY_CHANGES, MESSAGING, REPLICA
 from services.routing.api import answer_question
 from services.routing.deadlines import DeadlineTimer
 from services.routing.domain.policy import RoutingPolicy
@@ -31,7 +31,7 @@ from services.routing.handlers.coordination_queries import CoordinationQueries
 from services.routing.handlers.fact_reduction import ReduceFacts
 from services.routing.handlers.policies import LivePolicy, Policies
 from services.routing.handlers.queries import RoutingQueries
-from services.routing.live_directory import LiveDirectory
+from services.routing.live_directory import LiveDirectory, directory_entry
 from services.routing.metrics import RoutingMetrics
 from services.routing.readiness_gate import ReadinessGate
 
@@ -91,7 +91,12 @@ def build(settings: Settings) -> Application[RoutingParts]:
         kept=settings.facts_kept,
     )
     facts = platform.messenger.consumer(ROUTING, commands.take_facts, decode, queues=ROUTING_PARTITIONS)
-    directory, directory_unready = platform.messenger.replica(REPLICA, "routing.directory", absorb)
+    directory, directory_unready = platform.messenger.replica(
+        REPLICA,
+        "routing.directory",
+        absorb,
+        history=ReplicaHistory(table=DIRECTORY_CHANGES, entry_of=directory_entry),
+    )
     RoutingMetrics(platform.registry, queries.status_counts)
     return Application(
         name="routing",

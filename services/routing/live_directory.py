@@ -8,12 +8,22 @@ from contextlib import contextmanager
 
 from sqlalchemy import Connection
 
-from contracts.facts import AgreementChanged, OrganizationChanged
+from contracts.facts import AgreementChanged, Fact, OrganizationChanged
 from contracts.organization import Agreement, Organization
 from contracts.records import read
 from runtime.messaging.replica import ReplicaRecord
 from services.routing.domain.directory import Directory
 from services.routing.domain.observation import NOTHING_OBSERVED, Observation
+
+
+def directory_entry(fact: Fact) -> Organization | Agreement | None:
+    """Return the entry that decisions depend on; None for any other fact."""
+    match fact:
+        case OrganizationChanged(organization=organization):
+            return organization
+        case AgreementChanged(agreement=agreement):
+            return agreement
+    return None
 
 
 class LiveDirectory:
@@ -41,7 +51,7 @@ class LiveDirectory:
         for record in records:
             if record.type == OrganizationChanged.type:
                 organization = read(Organization, record.data["organization"])
-                self.directory.put_organization(organization)
+                self.directory.put_organization(organization, record.data["revision"])
                 amended.add(organization.id)
             elif record.type == AgreementChanged.type:
                 agreement = read(Agreement, record.data["agreement"])

@@ -17,13 +17,14 @@ from runtime.messaging.metrics import MessagingMetrics
 from runtime.messaging.outbox.outbox import Outbox
 from runtime.messaging.ports import Delivery, Outgoing
 from runtime.messaging.signatures.verifier import FactVerifier
-from runtime.messaging.tables import messaging_tables, replica_table
+from runtime.messaging.tables import messaging_tables, replica_changes_table, replica_table
 from runtime.storage.database import Database
 from tests.support.hub_keys import HUB, SERVICES, manifest, signed_body
 
 METADATA = MetaData()
 TABLES = messaging_tables(METADATA)
 REPLICA = replica_table(METADATA)
+CHANGES = replica_changes_table(METADATA)
 # No primary key, so that a duplicate effect shows as two rows.
 EFFECTS = Table("effects", METADATA, Column("message_id", String(64), nullable=False))
 

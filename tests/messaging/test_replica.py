@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
-from sqlalchemy import delete
+from sqlalchemy import delete, select
 
 from contracts.envelope import Envelope
 from contracts.facts import Fact, ReplicaCompleted, ReplicaRequested, TokenKeyChanged
@@ -19,9 +19,9 @@ from runtime.messaging.memory import MemoryBroker
 from runtime.messaging.messenger import Messenger
 from runtime.messaging.outbox.outbox import Outbox
 from runtime.messaging.ports import Delivery
-from runtime.messaging.replica import Replica, ReplicaRecord, ReplicaView
+from runtime.messaging.replica import Replica, ReplicaHistory, ReplicaRecord, ReplicaView, entry_digest
 from runtime.storage.database import Database
-from tests.messaging.consumer_harness import METADATA, REPLICA, START, TABLES, HandClock, opened
+from tests.messaging.consumer_harness import CHANGES, METADATA, REPLICA, START, TABLES, HandClock, opened
 from tests.support.events import message_of
 from tests.support.hub_keys import identity, signed_body
 
@@ -62,6 +62,19 @@ def test_older_revision_never_overwrites_a_newer_one(database: Database) -> None
     assert copy(database, replica) == {"a": 2, "b": 2}
     apply(database, replica, [changed("a", 10), changed("a", 9)])
     assert copy(database, replica) == {"a": 10, "b": 2}
+
+
+def test_history_has_each_newer_revision_under_its_change_number(database: Database) -> None:
+    history = ReplicaHistory(table=CHANGES, entry_of=lambda fact: getattr(fact, "key", None))
+    replica = Replica(REPLICA, queue=QUEUE, source="/kg/test", history=history)
+    apply(database, replica, [changed("a", 2), changed("b", 1), changed("a", 1), changed("a", 2)])
+    apply(database, replica, [completed(), changed("a", 3), changed("b", 1)])
+    with database.read() as transaction:
+        rows = transaction.execute(select(CHANGES).order_by(CHANGES.c.change)).all()
+        current = {record.key: record.change for record in replica.newer_than(transaction, 0)}
+    assert [(row.key, row.revision) for row in rows] == [("a", 2), ("b", 1), ("a", 3)]
+    assert [row.digest for row in rows] == [entry_digest({"kid": f"{r.key} {r.revision}"}) for r in rows]
+    assert current == {"a": rows[2].change, "b": rows[1].change}
 
 
 HISTORY = [changed(key, revision) for key in "abc" for revision in (1, 2, 3)] + [completed()]

@@ -56,7 +56,10 @@ def the_network() -> Network:
         organizations[name] = replace(known, services=()) if name in SENDERS else known
     records = {
         name: ReplicaRecord(
-            type=OrganizationChanged.type, key=name, change=n, data={"organization": plain(known)}
+            type=OrganizationChanged.type,
+            key=name,
+            change=n,
+            data={"revision": 1, "organization": plain(known)},
         )
         for n, (name, known) in enumerate(organizations.items(), 1)
     }

@@ -317,7 +317,8 @@ class Routing(Service):
             known = replace(known, services=services)
         record = the_network().records[organization]
         change = self.network.directory.version + 1
-        self.network.absorb([replace(record, change=change, data={"organization": plain(known)})])
+        data = {"revision": change, "organization": plain(known)}
+        self.network.absorb([replace(record, change=change, data=data)])
 
 
 class Vault(Service):

@@ -28,11 +28,13 @@ class SqlPolicyStore:
         table = POLICIES.c
         wanted = select(POLICIES).where(table.number > after).order_by(table.number.desc()).limit(1)
         row = transaction.execute(wanted).first()
-        return None if row is None else _applied(row)
+        return None if row is None else applied_policy(row)
 
     def every(self, transaction: Connection) -> Sequence[AppliedPolicy]:
         """See `ports.PolicyStore`."""
-        return [_applied(row) for row in transaction.execute(select(POLICIES).order_by(POLICIES.c.number))]
+        return [
+            applied_policy(row) for row in transaction.execute(select(POLICIES).order_by(POLICIES.c.number))
+        ]
 
     def add(self, transaction: Connection, applied: AppliedPolicy) -> None:
         """See `ports.PolicyStore`."""
@@ -49,7 +51,8 @@ class SqlPolicyStore:
         )
 
 
-def _applied(row: Row[Any]) -> AppliedPolicy:
+def applied_policy(row: Row[Any]) -> AppliedPolicy:
+    """Return the policy of a row of the table. Raises Defect if its content does not match its digest."""
     if digest_of(row.content) != row.digest:
         raise Defect(f"The content of policy {row.number} does not match its digest: the table was changed.")
     try:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from sqlalchemy import Column, Index, Integer, LargeBinary, MetaData, SmallInteger, String, Table, text
 
-from runtime.messaging.tables import messaging_tables, replica_table
+from runtime.messaging.tables import messaging_tables, replica_changes_table, replica_table
 from runtime.storage.columns import Instant, Json, RowNumber
 
 METADATA = MetaData()
 MESSAGING = messaging_tables(METADATA)
 REPLICA = replica_table(METADATA)
+# Each change of the directory as routing read it, for `recomputation.py`.
+DIRECTORY_CHANGES = replica_changes_table(METADATA)
 
 _QUEUE_ORDER = ("priority", "submitted_at", "id")
 _HELD = text("status IN ('accepted', 'in_progress', 'on_hold')")

@@ -11,6 +11,7 @@ from enum import StrEnum
 from contracts.codes import CapacityStatus, Urgency
 from services.routing.domain import rules
 from services.routing.domain.fairness import Fairness, Turn, draw_of
+from services.routing.domain.observed_record import ObservedRecord, observed_record
 from services.routing.domain.offered_service import OfferedService
 from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.rules import Circumstances, Failure
@@ -80,6 +81,8 @@ class Candidate:
     organization: str
     service: str
     capacity: CapacityStatus
+    # The revision of the organisation's record in the directory service.
+    revision: int = 0
     failures: tuple[Failure, ...] = ()
     score: float | None = None
     contributions: Mapping[str, float] = field(default_factory=dict)
@@ -95,8 +98,27 @@ class Candidate:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class DecisionInputs:
+    """What the decision read besides the referral's facts, the policy and the directory.
+
+    asked: the organisations that had received an offer. declined_as_full: when some of them declined for
+    lack of capacity. placed_with: the one that a coordinator chose. observed: of each candidate's organisation, as `observed_record`; organisations without any are missing.
+    With them, `recomputation.py` makes the same decision again.
+    """
+
+    asked: tuple[str, ...] = ()
+    declined_as_full: Mapping[str, dt.datetime] = field(default_factory=dict)
+    placed_with: str | None = None
+    observed: Mapping[str, ObservedRecord] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Decision:
-    """One routing decision with its evidence. directory_version: the replica's change number."""
+    """One routing decision with its evidence.
+
+    directory_version: the number of the last change of the directory that routing had read. All processes of
+    a hub's routing share these numbers.
+    """
 
     id: str
     referral_id: str
@@ -114,6 +136,7 @@ class Decision:
     weights: Mapping[str, float] = field(default_factory=dict)
     # Why the first-ranked organisation comes first; None if nobody is ranked.
     turn: Turn | None = None
+    inputs: DecisionInputs = field(default_factory=DecisionInputs)
 
     @property
     def ranked(self) -> list[Candidate]:
@@ -191,6 +214,23 @@ def decide(
         nobody=None if ranked else _nobody(given, named),
         weights=weights,
         turn=turn,
+        inputs=_inputs(given, offered_services, placed_with),
+    )
+
+
+def _inputs(
+    given: Circumstances, offered_services: Iterable[OfferedService], placed_with: str | None
+) -> DecisionInputs:
+    observed: dict[str, ObservedRecord] = {}
+    for offered in offered_services:
+        organization = offered.organization.id
+        if organization not in observed and (record := observed_record(given.observed(organization))):
+            observed[organization] = record
+    return DecisionInputs(
+        asked=tuple(sorted(given.asked)),
+        declined_as_full=given.declined_as_full,
+        placed_with=placed_with,
+        observed=observed,
     )
 
 
@@ -213,13 +253,20 @@ def _consider(
     capacity = offered.service.capacity.status
     failures = rules.failures(offered, given)
     if failures and not (overridable and all(failure.rule in overridable for failure in failures)):
-        return Candidate(organization=organization, service=service, capacity=capacity, failures=failures)
+        return Candidate(
+            organization=organization,
+            service=service,
+            capacity=capacity,
+            revision=offered.revision,
+            failures=failures,
+        )
     values = contributions(offered, given)
     seen = given.observed(organization)
     return Candidate(
         organization=organization,
         service=service,
         capacity=capacity,
+        revision=offered.revision,
         failures=failures,
         score=score(values, weights),
         contributions=values,

@@ -39,8 +39,8 @@ class Directory:
         self._agreements: dict[str, Agreement] = {}
         self._agreements_of: dict[str, frozenset[str]] = {}
 
-    def put_organization(self, organization: Organization) -> None:
-        """Add an organisation, or replace its record."""
+    def put_organization(self, organization: Organization, revision: int = 0) -> None:
+        """Add an organisation, or replace its record. revision: its number in the directory service."""
         for number, offered in enumerate(self.offered_services_of(organization.id)):
             for key in _index_keys(offered.service):
                 entries = self._index[key]
@@ -48,7 +48,8 @@ class Directory:
                 if not entries:
                     del self._index[key]
         offered_services = tuple(
-            OfferedService(organization=organization, service=service) for service in organization.services
+            OfferedService(organization=organization, service=service, revision=revision)
+            for service in organization.services
         )
         self._organizations[organization.id] = organization
         if organization.vetting is Vetting.vetted:

@@ -25,13 +25,14 @@ class Needs:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OfferedService:
-    """A service and the organisation that offers it.
+    """A service and the organisation that offers it. revision: of the organisation's record.
 
     The derived sets are what each decision compares. They are computed once, when the record changes.
     """
 
     organization: Organization
     service: Service
+    revision: int = 0
     areas: frozenset[str] = field(init=False, repr=False, compare=False)
     languages: frozenset[str] = field(init=False, repr=False, compare=False)
     # The service's own languages and those it has interpreters for.

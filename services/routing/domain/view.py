@@ -89,14 +89,14 @@ def decision_view(stored: Mapping[str, Any]) -> dict[str, Any]:
     """Return a stored decision with the result of every rule for every candidate.
 
     The store keeps failed rules only; the other evaluated rules held. nobody: why there are no candidates,
-    else null.
+    else null. The inputs are left out: they count other senders' offers.
     """
     evaluated = stored["rules"]
     return {
         # Both are missing in decisions of earlier builds.
         "nobody": None,
         "turn": None,
-        **{name: value for name, value in stored.items() if name not in ("rules", "weights")},
+        **{name: value for name, value in stored.items() if name not in ("rules", "weights", "inputs")},
         "candidates": [
             {
                 "organization": candidate["organization"],

@@ -1,0 +1,35 @@
+"""The databases that an operator's command about routing reads."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from kopuro_client.errors import InvalidArgumentError
+from runtime.storage.database import sqlite_url
+
+_SERVICES = ("routing", "directory")
+
+
+def database_urls(data_dir: Path | None) -> Mapping[str, str]:
+    """Return the URLs of routing's and the directory's database.
+
+    data_dir: of an embedded hub; None: KOPURO_DATABASE_TEMPLATE names the databases. Raises
+    InvalidArgumentError when neither or both name them, and when a file is missing.
+    """
+    template = os.environ.get("KOPURO_DATABASE_TEMPLATE")
+    if data_dir is None:
+        if not template or "{service}" not in template:
+            raise InvalidArgumentError(
+                "give --data-dir, or set KOPURO_DATABASE_TEMPLATE to a URL that contains {service}"
+            )
+        return {service: template.replace("{service}", service) for service in _SERVICES}
+    if template:
+        raise InvalidArgumentError(
+            "KOPURO_DATABASE_TEMPLATE names other databases: unset it, or omit --data-dir"
+        )
+    files = {service: data_dir.resolve() / "data" / f"{service}.sqlite" for service in _SERVICES}
+    if missing := [service for service, file in files.items() if not file.is_file()]:
+        raise InvalidArgumentError(f"{data_dir} has no database of {', '.join(missing)}")
+    return {service: sqlite_url(file) for service, file in files.items()}

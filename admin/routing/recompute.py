@@ -1,0 +1,84 @@
+"""`kopuro routing recompute`: stored decisions made again and compared."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import islice
+
+from admin.routing.stored import Stored, StoredDecision
+from contracts.records import dump, plain
+from kopuro_client.commands.output import Output
+from services.routing.domain.recomputation import (
+    MOST_DIFFERENCES,
+    NotReproducible,
+    OfAnotherBuild,
+    differences,
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Mismatch:
+    """A decision or a table that is not as it was. where: which one; what: a sentence."""
+
+    where: str
+    what: str
+    pointers: Sequence[str] = ()
+
+
+@dataclass(kw_only=True, slots=True)
+class Recomputed:
+    """equal: decisions made again with the same bytes. skipped: reasons by decision, of other builds."""
+
+    equal: int = 0
+    mismatches: list[Mismatch] = field(default_factory=list)
+    skipped: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def decisions(self) -> int:
+        """The number of decisions that could be made again."""
+        return self.equal + sum(one.where.startswith("decision ") for one in self.mismatches)
+
+
+def recompute(stored: Stored, decisions: Sequence[StoredDecision]) -> Recomputed:
+    """Make the decisions again. decisions: by ascending version of the directory."""
+    result = Recomputed()
+    for decision in decisions:
+        where = f"decision {decision.id}"
+        try:
+            again = stored.again(decision)
+        except OfAnotherBuild as reason:
+            result.skipped[decision.id] = str(reason)
+            continue
+        except NotReproducible as reason:
+            result.mismatches.append(Mismatch(where=where, what=str(reason)))
+            continue
+        if dump(again) == decision.record and decision.values["id"] == decision.id:
+            result.equal += 1
+            continue
+        found = tuple(islice(differences(decision.values, plain(again)), MOST_DIFFERENCES))
+        what = "the stored record is not what the recorded inputs lead to"
+        result.mismatches.append(Mismatch(where=where, what=what, pointers=found))
+    result.mismatches += [Mismatch(where=where, what=what) for where, what in stored.faults.items()]
+    return result
+
+
+def report(result: Recomputed, out: Output) -> None:
+    """Print the result: what differs, and how many decisions are equal."""
+    if out.as_json:
+        out.document(
+            {
+                "decisions": result.decisions,
+                "equal": result.equal,
+                "mismatches": [asdict(one) for one in result.mismatches],
+                "skipped": result.skipped,
+            }
+        )
+        return
+    for one in result.mismatches:
+        places = f": {', '.join(one.pointers)}" if one.pointers else ""
+        out.text(f"{one.where}: {one.what}{places}")
+    out.text(f"{result.equal} of {result.decisions} decisions are equal")
+    for reason, count in Counter(result.skipped.values()).items():
+        out.note(f"{count} decisions left out: {reason}")

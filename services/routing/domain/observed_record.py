@@ -1,0 +1,59 @@
+"""An observation as a decision's record keeps it: JSON values, without what is zero."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from typing import Any, Final
+
+from contracts.codes import Urgency
+from services.routing.domain.observation import Observation, ServiceLoad
+from services.routing.domain.places import Demand
+
+# Each count by name; `last_asked` as ISO 8601; by service: `services` with `accepted` and `demand`, which is
+# [sender, urgency, offers, waiting], sorted, and `full_since` as ISO 8601.
+ObservedRecord = Mapping[str, Any]
+
+_COUNTS: Final = ("answered", "expired", "answer_seconds")
+
+
+def observed_record(seen: Observation) -> ObservedRecord:
+    """Return the observation's record; empty if nothing was observed."""
+    record: dict[str, Any] = {name: count for name in _COUNTS if (count := getattr(seen, name))}
+    if seen.last_asked is not None:
+        record["last_asked"] = seen.last_asked.isoformat()
+    if seen.services:
+        record["services"] = {service: _load_record(load) for service, load in seen.services.items()}
+    if seen.full_since:
+        record["full_since"] = {service: at.isoformat() for service, at in seen.full_since.items()}
+    return record
+
+
+def observation_of(record: ObservedRecord) -> Observation:
+    """Return the observation of a record. Raises KeyError, TypeError or ValueError for any other value."""
+    asked = record.get("last_asked")
+    return Observation(
+        **{name: record[name] for name in _COUNTS if name in record},
+        last_asked=None if asked is None else dt.datetime.fromisoformat(asked),
+        services={service: _load_of(load) for service, load in record.get("services", {}).items()},
+        full_since={
+            service: dt.datetime.fromisoformat(at) for service, at in record.get("full_since", {}).items()
+        },
+    )
+
+
+def _load_record(load: ServiceLoad) -> Mapping[str, Any]:
+    record: dict[str, Any] = {"accepted": load.accepted} if load.accepted else {}
+    if load.demand:
+        record["demand"] = sorted(
+            [sender, urgency, one.offers, one.waiting] for (sender, urgency), one in load.demand.items()
+        )
+    return record
+
+
+def _load_of(record: Mapping[str, Any]) -> ServiceLoad:
+    demand = {
+        (sender, Urgency(urgency)): Demand(offers=offers, waiting=waiting)
+        for sender, urgency, offers, waiting in record.get("demand", ())
+    }
+    return ServiceLoad(accepted=record.get("accepted", 0), demand=demand)

@@ -1,0 +1,96 @@
+"""The effect of another policy on a decision: who would have been asked, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from contracts.codes import Urgency
+from services.routing.domain.decision import Candidate, Decision
+from services.routing.domain.policy import RoutingPolicy
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Standing:
+    """A candidate under both policies. ranks and scores: before and after, None where it may not be asked.
+
+    shares: by contribution, what it adds to the score (value times weight, by the sum of the weights) before
+    and after; only those that changed. failures: the rules that exclude it after, but not before.
+    """
+
+    organization: str
+    service: str
+    ranks: tuple[int | None, int | None]
+    scores: tuple[float | None, float | None]
+    shares: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    failures: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PolicyEffect:
+    """A decision that would ask others. before, after: the organisations asked, in order.
+
+    standings: of every organisation that only one of the two policies asks.
+    """
+
+    referral_id: str
+    before: Sequence[str]
+    after: Sequence[str]
+    standings: Sequence[Standing]
+
+
+def asked_by(decision: Decision, policy: RoutingPolicy, urgency: Urgency) -> tuple[str, ...]:
+    """Return the organisations that the decision asks at once, in order."""
+    return tuple(one.organization for one in decision.ranked[: policy.offers_at_once(urgency)])
+
+
+def effect_of(
+    before: Decision, after: Decision, *, policies: tuple[RoutingPolicy, RoutingPolicy], urgency: Urgency
+) -> PolicyEffect | None:
+    """Return the effect; None if the same organisations are asked in the same order."""
+    asked = [asked_by(d, p, urgency) for d, p in zip((before, after), policies, strict=True)]
+    if asked[0] == asked[1]:
+        return None
+    concerned = dict.fromkeys((*asked[0], *asked[1]))
+    if set(asked[0]) != set(asked[1]):
+        concerned = {name: None for name in concerned if (name in asked[0]) != (name in asked[1])}
+    standings = [_standing(name, before, after) for name in concerned]
+    return PolicyEffect(
+        referral_id=before.referral_id, before=asked[0], after=asked[1], standings=tuple(standings)
+    )
+
+
+def _standing(organization: str, before: Decision, after: Decision) -> Standing:
+    best = next(one for one in (*after.ranked, *before.ranked) if one.organization == organization)
+    then, now = (_of(decision, best) for decision in (before, after))
+    shares = {}
+    if then.is_eligible and now.is_eligible:
+        old, new = _shares(then, before.weights), _shares(now, after.weights)
+        shares = {name: (old[name], new[name]) for name in old if old[name] != new.get(name)}
+    known = {failure.rule for failure in then.failures}
+    return Standing(
+        organization=organization,
+        service=best.service,
+        ranks=(_rank(before, organization), _rank(after, organization)),
+        scores=(then.score, now.score),
+        shares=shares,
+        failures=tuple(failure.rule for failure in now.failures if failure.rule not in known),
+    )
+
+
+def _of(decision: Decision, wanted: Candidate) -> Candidate:
+    # Both decisions are about the same directory, so they considered the same services.
+    return next(
+        one
+        for one in decision.candidates
+        if (one.organization, one.service) == (wanted.organization, wanted.service)
+    )
+
+
+def _rank(decision: Decision, organization: str) -> int | None:
+    return next((one.rank for one in decision.ranked if one.organization == organization), None)
+
+
+def _shares(candidate: Candidate, weights: Mapping[str, float]) -> dict[str, float]:
+    total = sum(weights.values()) or 1.0
+    return {name: round(weights[name] * value / total, 6) for name, value in candidate.contributions.items()}

@@ -1,0 +1,126 @@
+"""Stored decisions, computed again from what they record: elsewhere, later, or under another policy."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from contracts.organization import Agreement, Organization
+from contracts.referral import ReferralFacts
+from services.routing.domain.decision import Decision, Trigger, decide
+from services.routing.domain.directory import Directory
+from services.routing.domain.disclosure import disclosure_class
+from services.routing.domain.observation import NOTHING_OBSERVED
+from services.routing.domain.observed_record import observation_of
+from services.routing.domain.policy import RoutingPolicy
+from services.routing.domain.rules import RULES, Circumstances
+
+# The most differences of one decision that are named.
+MOST_DIFFERENCES = 10
+
+
+class NotReproducible(ValueError):
+    """The stored decision lacks what is needed to make it again. The message says what."""
+
+
+class OfAnotherBuild(NotReproducible):
+    """Another build made the decision, without recording its inputs or by other rules."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DirectoryChange:
+    """One change of the directory as routing read it. change: its number; digest: None if unknown."""
+
+    change: int
+    type: str
+    key: str
+    revision: int
+    digest: str | None
+
+
+class DirectoryStates:
+    """The directory as of each change, made by applying the changes one after the other."""
+
+    def __init__(
+        self,
+        changes: Sequence[DirectoryChange],
+        entry_of: Callable[[DirectoryChange], Organization | Agreement | None],
+    ) -> None:
+        """changes: by number. entry_of: returns the entry of that revision; None leaves the change out."""
+        self._changes = changes
+        self._entry_of = entry_of
+        self._next = 0
+        self._directory = Directory()
+
+    def at(self, version: int) -> Directory:
+        """Return the directory after the change `version`. Versions must not decrease between calls."""
+        if version < self._directory.version:
+            raise ValueError("the directory has moved on")
+        while self._next < len(self._changes) and self._changes[self._next].change <= version:
+            change = self._changes[self._next]
+            self._next += 1
+            match self._entry_of(change):
+                case Organization() as organization:
+                    self._directory.put_organization(organization, change.revision)
+                case Agreement() as agreement:
+                    self._directory.put_agreement(agreement)
+        self._directory.version = version
+        return self._directory
+
+
+def made_again(
+    stored: Mapping[str, Any],
+    *,
+    sender: str,
+    facts: ReferralFacts,
+    policy: RoutingPolicy,
+    directory: Directory,
+) -> Decision:
+    """Make a stored decision again. stored: its record as JSON values; directory: as of its version.
+
+    Raises OfAnotherBuild, and NotReproducible for a damaged record.
+    """
+    if "inputs" not in stored:
+        raise OfAnotherBuild("an earlier build recorded it without its inputs")
+    if list(stored.get("rules", ())) != list(RULES):
+        raise OfAnotherBuild("another build decided it by other rules")
+    try:
+        inputs = stored["inputs"]
+        observed = {name: observation_of(record) for name, record in inputs["observed"].items()}
+        given = Circumstances(
+            referral_id=stored["referral_id"],
+            sender=sender,
+            facts=facts,
+            disclosure=disclosure_class(facts),
+            asked=frozenset(inputs["asked"]),
+            directory=directory,
+            observed=lambda organization: observed.get(organization, NOTHING_OBSERVED),
+            now=dt.datetime.fromisoformat(stored["decided_at"]),
+            offers_per_sender=policy.offers_per_sender,
+            declined_as_full={
+                organization: dt.datetime.fromisoformat(at)
+                for organization, at in inputs["declined_as_full"].items()
+            },
+            full_for=policy.counts_as_full(facts.urgency),
+        )
+        trigger = Trigger(stored["trigger"])
+        return decide(stored["id"], given, policy, trigger, placed_with=inputs["placed_with"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise NotReproducible(f"its record is damaged ({type(error).__name__})") from None
+
+
+def differences(stored: Any, again: Any, pointer: str = "") -> Iterator[str]:
+    """Yield the JSON pointers at which two documents differ."""
+    if isinstance(stored, dict) and isinstance(again, dict):
+        for name in sorted(stored.keys() | again.keys()):
+            if name not in stored or name not in again:
+                yield f"{pointer}/{name}"
+            else:
+                yield from differences(stored[name], again[name], f"{pointer}/{name}")
+    elif isinstance(stored, list) and isinstance(again, list) and len(stored) == len(again):
+        for index, (one, other) in enumerate(zip(stored, again, strict=True)):
+            yield from differences(one, other, f"{pointer}/{index}")
+    elif stored != again:
+        yield pointer

@@ -1,0 +1,191 @@
+"""`kopuro routing recompute`: 1,000 drawn decisions made again, and what was changed is named."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from admin.routing.recompute import Recomputed, recompute
+from admin.routing.stored import stored_by
+from contracts.codes import Urgency
+from kopuro_client.commands import main
+from runtime.storage.database import sqlite_url
+from services.routing.domain.decision import DecisionInputs
+from services.routing.domain.observation import Observation
+from services.routing.domain.observed_record import observation_of, observed_record
+from services.routing.domain.places import Demand
+from services.routing.domain.rules import Circumstances
+from tests.unit.admin.routed_network import RoutedNetwork
+
+DECISIONS = 1_000
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The databases of a network that made its decisions while its directory and policies changed."""
+    folder = tmp_path_factory.mktemp("recorded")
+    network = RoutedNetwork(folder, seed=20_26)
+    made = 0
+    while made < DECISIONS:
+        network.change_something()
+        network.decide(25)
+        with network.bench.database.read() as transaction:
+            made = transaction.execute(text("SELECT count(*) FROM decisions")).scalar_one()
+    network.close()
+    return folder
+
+
+@pytest.fixture
+def copied(recorded: Path, tmp_path: Path) -> Path:
+    """The databases elsewhere: copies that a test may change."""
+    shutil.copytree(recorded, tmp_path / "elsewhere")
+    return tmp_path / "elsewhere"
+
+
+def urls(folder: Path) -> dict[str, str]:
+    return {name: sqlite_url(folder / f"{name}.sqlite") for name in ("routing", "directory")}
+
+
+def again(folder: Path, last: int = 100) -> Recomputed:
+    with stored_by(urls(folder)) as stored:
+        return recompute(stored, stored.decisions(last=last))
+
+
+def change(folder: Path, service: str, statement: str) -> None:
+    engine = create_engine(urls(folder)[service])
+    with engine.begin() as connection:
+        assert connection.exec_driver_sql(statement).rowcount == 1
+    engine.dispose()
+
+
+def test_thousand_decisions_are_equal_elsewhere(copied: Path) -> None:
+    found = again(copied, last=DECISIONS)
+    assert (found.equal, found.mismatches, found.skipped) == (DECISIONS, [], {})
+    engine = create_engine(urls(copied)["routing"])
+    with engine.connect() as connection:
+        records = [json.loads(row[0]) for row in connection.execute(text("SELECT record FROM decisions"))]
+    engine.dispose()
+    # The decisions cover what they can depend on.
+    assert len({one["directory_version"] for one in records}) > 10
+    assert len({one["policy_version"] for one in records}) > 5
+    assert len({one["trigger"] for one in records}) >= 3
+    assert any(one["inputs"]["asked"] for one in records)
+    assert any("demand" in seen for one in records for seen in one["inputs"]["observed"].values())
+    assert max(c["revision"] for one in records for c in one["candidates"]) > 3
+    failed = {f["rule"] for one in records for c in one["candidates"] for f in c["failures"]}
+    assert failed >= {"place_left", "agreement_in_force", "kind_consented", "organization_vetted"}
+
+
+RANK_CHANGED = (
+    "UPDATE decisions SET record = replace(record, '\"rank\":2', '\"rank\":9') WHERE id ="
+    " (SELECT id FROM decisions WHERE record LIKE '%\"rank\":2%' ORDER BY id DESC LIMIT 1)"
+)
+
+
+@pytest.mark.parametrize(
+    ("service", "statement", "named"),
+    [
+        (
+            "routing",
+            RANK_CHANGED,
+            "/rank",
+        ),
+        (
+            "routing",
+            'UPDATE decisions SET record = replace(record, \'"asked":[]\', \'"asked":["ru.receiver-1"]\')'
+            " WHERE id = (SELECT id FROM decisions"
+            " WHERE record LIKE '%\"asked\":[]%ru.receiver-1%' ORDER BY id DESC LIMIT 1)",
+            "decision ",
+        ),
+        (
+            "routing",
+            "UPDATE decisions SET record = 'nothing' WHERE id = (SELECT max(id) FROM decisions)",
+            "is not JSON",
+        ),
+        (
+            "routing",
+            "UPDATE policies SET content = replace(content, '\"backlog\":900', '\"backlog\":901')"
+            " WHERE number = 1",
+            "policy 2026-1",
+        ),
+        (
+            "routing",
+            "DELETE FROM referrals WHERE id = (SELECT referral_id FROM decisions ORDER BY id DESC LIMIT 1)",
+            "no referral",
+        ),
+        (
+            "directory",
+            "UPDATE revisions SET record = replace(record, 'RU-', 'KZ-') WHERE id = 'ru.receiver-1'"
+            " AND number = 2",
+            "revision 2 of the organization ru.receiver-1",
+        ),
+        (
+            "directory",
+            "DELETE FROM revisions WHERE id = 'network' AND number = 1",
+            "revision 1 of the agreement network",
+        ),
+        (
+            "routing",
+            "UPDATE replica_changes SET revision = 1 WHERE key = 'ru.receiver-1' AND revision = 2",
+            "revision 1 of the organization ru.receiver-1",
+        ),
+    ],
+)
+def test_changed_row_is_named(copied: Path, service: str, statement: str, named: str) -> None:
+    change(copied, service, statement)
+    found = again(copied)
+    assert found.mismatches
+    assert any(named in f"{one.where}: {one.what} {one.pointers}" for one in found.mismatches)
+
+
+def test_decision_of_an_earlier_build_is_skipped_and_counted(copied: Path) -> None:
+    change(
+        copied,
+        "routing",
+        "UPDATE decisions SET record = json_remove(record, '$.inputs')"
+        " WHERE id = (SELECT max(id) FROM decisions)",
+    )
+    found = again(copied)
+    assert (found.equal, found.mismatches, len(found.skipped)) == (99, [], 1)
+
+
+def test_command_names_what_differs_and_exits_with_1(
+    copied: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("KOPURO_DATABASE_TEMPLATE", f"sqlite:///{copied}/{{service}}.sqlite")
+    assert main(["routing", "recompute", "--last", "60"]) == 0
+    assert capsys.readouterr().out == "60 of 60 decisions are equal\n"
+    change(copied, "routing", RANK_CHANGED)
+    assert main(["routing", "recompute", "--last", "60", "--json"]) == 1
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["decisions"], shown["equal"]) == (60, 59)
+    [mismatch] = shown["mismatches"]
+    assert mismatch["where"].startswith("decision ")
+    assert mismatch["pointers"][0].endswith("/rank")
+    assert main(["routing", "recompute", "--referral", "018f0000-0000-7000-8000-000000000001"]) == 0
+
+
+def test_every_observed_count_survives_its_record() -> None:
+    seen = Observation(
+        **{item.name: number for number, item in enumerate(fields(Observation), 1) if item.name != "demand"},
+        demand={
+            ("kg.two", Urgency.urgent): Demand(offers=2, waiting=1),
+            ("kg.one", Urgency.routine): Demand(offers=1),
+        },
+    )
+    assert observation_of(json.loads(json.dumps(observed_record(seen)))) == seen
+    assert observed_record(Observation()) == {}
+
+
+def test_every_input_of_a_decision_is_recorded() -> None:
+    """A new input must be recorded (`DecisionInputs`) and given back (`recomputation.made_again`)."""
+    of_the_referral = {"referral_id", "sender", "facts", "disclosure"}
+    of_the_decision = {"now", "directory", "offers_per_sender"}
+    recorded = {item.name for item in fields(DecisionInputs)} - {"placed_with"}
+    needed = {item.name for item in fields(Circumstances) if item.init}
+    assert needed == of_the_referral | of_the_decision | recorded

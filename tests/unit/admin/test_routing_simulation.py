@@ -1,0 +1,89 @@
+"""`--simulate`: the effect of a policy on the last referrals, before it is applied."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from contracts.codes import Urgency
+from kopuro_client.commands import main
+from runtime.identifiers import new_id
+from services.routing.domain.policy import Weights
+from tests.unit.admin.routed_network import CITIES, SENDERS, RoutedNetwork
+from tests.unit.services.routing.samples import organization, service
+from tests.unit.services.routing.workbench import submitted
+
+# Equal but for what two weights count: the whole country against the city, and an interpreter's language.
+NEAR = organization("ru.near", service(areas=(CITIES[0],), languages=("ru",), interpretation=("ky",)))
+FLUENT = organization("ru.fluent", service(areas=("RU",), languages=("ky",)))
+
+
+@pytest.fixture
+def network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RoutedNetwork:
+    """Four referrals: two in the city, which prefer the near service, and two elsewhere."""
+    network = RoutedNetwork(tmp_path, seed=1)
+    network.put(*(replace(organization(f"ru.receiver-{n}"), active=False) for n in range(8)))
+    network.put(NEAR, FLUENT)
+    network.apply(weights=Weights(nearness=9.0, language=1.0))
+    for region in (CITIES[0], CITIES[0], CITIES[1], CITIES[1]):
+        network.bench.take(submitted(new_id(), SENDERS[0], region=region))
+    network.bench.take(submitted(new_id(), SENDERS[0], region=CITIES[0], urgency=Urgency.emergency))
+    network.close()
+    monkeypatch.setenv("KOPURO_DATABASE_TEMPLATE", f"sqlite:///{tmp_path}/{{service}}.sqlite")
+    monkeypatch.setenv("KOPURO_DATABASE_URL", network.urls["routing"])
+    return network
+
+
+def written(folder: Path, **policy: object) -> str:
+    file = folder / "policy.json"
+    file.write_text(json.dumps(policy), encoding="utf-8")
+    return str(file)
+
+
+def test_simulation_shows_who_goes_elsewhere_and_the_changed_scores(
+    network: RoutedNetwork, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = written(tmp_path, version="fluent", weights={"nearness": 1, "language": 9})
+    assert main(["routing", "policy", "check", file, "--simulate", "4", "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)["simulation"]
+    # The last four of five. The emergency asks both either way, but in another order.
+    assert (shown["referrals"], len(shown["elsewhere"]), shown["left_out"]) == (4, 2, {})
+    routine, emergency = shown["elsewhere"]
+    assert (routine["before"], routine["after"]) == (["ru.near"], ["ru.fluent"])
+    assert emergency["before"] == emergency["after"][::-1] == ["ru.near", "ru.fluent"]
+    fluent = next(one for one in routine["standings"] if one["organization"] == "ru.fluent")
+    assert fluent["ranks"] == [2, 1]
+    assert set(fluent["shares"]) >= {"nearness", "language"}
+    for one in routine["standings"]:
+        for position in (0, 1):
+            changed = sum(values[position] for values in one["shares"].values())
+            assert changed <= one["scores"][position] + 1e-5
+        moved = sum(new - old for old, new in one["shares"].values())
+        assert moved == pytest.approx(one["scores"][1] - one["scores"][0], abs=1e-5)
+
+
+def test_simulation_of_the_policy_in_force_changes_nothing(
+    network: RoutedNetwork, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["routing", "policy", "show"]) == 0
+    file = tmp_path / "same.json"
+    file.write_text(capsys.readouterr().out)
+    assert main(["routing", "policy", "check", str(file), "--simulate", "100"]) == 0
+    assert "0 of 5 referrals would have gone elsewhere\n" in capsys.readouterr().out
+
+
+def test_applied_policy_is_simulated_first_and_then_in_force(
+    network: RoutedNetwork, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # One bound per sender excludes whoever holds the sender's offers already.
+    file = written(
+        tmp_path, version="one", offers_per_sender={"most": 1}, weights={"nearness": 9, "language": 1}
+    )
+    assert main(["routing", "policy", "apply", file, "--simulate", "5"]) == 0
+    out = capsys.readouterr().out
+    assert "now excluded by place_left" in out
+    assert out.splitlines()[-1].startswith("one is in force")
+    assert main(["routing", "policy", "show", "--version", "one"]) == 0
