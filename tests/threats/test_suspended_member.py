@@ -179,7 +179,7 @@ def test_past_candidate_and_past_acceptor_find_no_facts_at_any_door(hub: Running
     languages = [*hub.facts("wage-claim-osh-moscow")["languages"], CANARY]
     sender, referral_id = hub.submit("wage-claim-osh-moscow", urgency="urgent", languages=languages)
     candidate, offer_id = hub.next_offer(sender, referral_id)
-    assert "intake GET /v1/referrals/<id>" in doors_with_facts(hub, candidate.id, referral_id)
+    assert "intake GET /v1/referrals/<id>" in resources_with_facts(hub, candidate.id, referral_id)
 
     candidate.hub.decline(offer_id, "language")
     sender.await_message("offer.declined", referral_id)
@@ -189,8 +189,8 @@ def test_past_candidate_and_past_acceptor_find_no_facts_at_any_door(hub: Running
     sender.hub.note(referral_id, "The bus leaves at six.", to=acceptor.id)
     note = acceptor.await_message("note.delivered", referral_id)["note"]
     hub.history(referral_id, last="offer.accepted")
-    assert doors_with_facts(hub, candidate.id, referral_id) == []
-    assert len(doors_with_facts(hub, acceptor.id, referral_id)) > 1
+    assert resources_with_facts(hub, candidate.id, referral_id) == []
+    assert len(resources_with_facts(hub, acceptor.id, referral_id)) > 1
     assert delivery_holds(f'"{CANARY}"', hub)
     assert delivery_holds(note[-40:], hub)
 
@@ -198,7 +198,7 @@ def test_past_candidate_and_past_acceptor_find_no_facts_at_any_door(hub: Running
     acceptor.await_message("referral.withdrawn", referral_id)
     hub.history(referral_id, last="referral.withdrawn")
     for organization in (candidate, acceptor):
-        assert doors_with_facts(hub, organization.id, referral_id) == []
+        assert resources_with_facts(hub, organization.id, referral_id) == []
     # Not at once: SQLite's write-ahead log has old pages for some seconds.
     until(
         lambda: not delivery_holds(f'"{CANARY}"', hub) and not delivery_holds(note[-40:], hub),
@@ -206,13 +206,14 @@ def test_past_candidate_and_past_acceptor_find_no_facts_at_any_door(hub: Running
     )
 
 
-def doors_with_facts(hub: RunningHub, organization: str, referral_id: str) -> list[str]:
+def resources_with_facts(hub: RunningHub, organization: str, referral_id: str) -> list[str]:
     """Return the resources that show the organisation the canary."""
     token = hub.token(organization)
-    asked = [door for door in doors_of("partner") if door.method == "GET"]
+    asked = [resource for resource in resources_for("partner") if resource.method == "GET"]
     assert len(asked) > 5
     answers = {
-        str(door): door.ask(hub, token, id=referral_id, referral_id=referral_id).text for door in asked
+        str(resource): resource.ask(hub, token, id=referral_id, referral_id=referral_id).text
+        for resource in asked
     }
     return [name for name, text in answers.items() if f'"{CANARY}"' in text or CANARY_LABEL in text]
 

@@ -101,9 +101,10 @@ class Candidate:
 class DecisionInputs:
     """What the decision read besides the referral's facts, the policy and the directory.
 
-    asked: the organisations that had received an offer. declined_as_full: when some of them declined for
-    lack of capacity. placed_with: the one that a coordinator chose. observed: of each candidate's organisation, as `observed_record`; organisations without any are missing.
-    With them, `recomputation.py` makes the same decision again.
+    asked: the organisations that had received an offer. declined_as_full: when some of them declined for lack
+    of capacity. placed_with: the one that a coordinator chose. observed: of each candidate's organisation, as
+    `observed_record`; organisations without any are missing. With them, `recomputation.py` makes the same
+    decision again.
     """
 
     asked: tuple[str, ...] = ()

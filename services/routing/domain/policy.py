@@ -120,6 +120,7 @@ class RoutingPolicy:
     def longest_report(self, urgency: Urgency, *, on_hold: bool) -> dt.timedelta:
         """Return the longest time from now to an extended report."""
         return self.extension * dt.timedelta(seconds=self.deadlines(urgency).next_report(on_hold=on_hold))
+
     def counts_as_full(self, urgency: Urgency) -> dt.timedelta:
         """Return how long a decline for lack of capacity counts, for a referral of this urgency."""
         by_urgency: Mapping[Urgency, int] = {

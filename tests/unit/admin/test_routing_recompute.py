@@ -16,11 +16,12 @@ from contracts.codes import Urgency
 from kopuro_client.commands import main
 from runtime.storage.database import sqlite_url
 from services.routing.domain.decision import DecisionInputs
-from services.routing.domain.observation import Observation
+from services.routing.domain.observation import Observation, ServiceLoad
 from services.routing.domain.observed_record import observation_of, observed_record
 from services.routing.domain.places import Demand
 from services.routing.domain.rules import Circumstances
 from tests.unit.admin.routed_network import RoutedNetwork
+from tests.unit.services.routing.samples import NOW
 
 DECISIONS = 1_000
 
@@ -171,13 +172,20 @@ def test_command_names_what_differs_and_exits_with_1(
 
 
 def test_every_observed_count_survives_its_record() -> None:
+    demand = {
+        ("kg.two", Urgency.urgent): Demand(offers=2, waiting=1),
+        ("kg.one", Urgency.routine): Demand(offers=1),
+    }
     seen = Observation(
-        **{item.name: number for number, item in enumerate(fields(Observation), 1) if item.name != "demand"},
-        demand={
-            ("kg.two", Urgency.urgent): Demand(offers=2, waiting=1),
-            ("kg.one", Urgency.routine): Demand(offers=1),
-        },
+        answered=1,
+        expired=2,
+        answer_seconds=3,
+        last_asked=NOW,
+        services={"legal": ServiceLoad(accepted=4, demand=demand), "shelter": ServiceLoad(accepted=5)},
+        full_since={"legal": NOW},
     )
+    assert all(getattr(seen, item.name) for item in fields(Observation))
+    assert all(getattr(seen.at("legal"), item.name) for item in fields(ServiceLoad))
     assert observation_of(json.loads(json.dumps(observed_record(seen)))) == seen
     assert observed_record(Observation()) == {}
 
@@ -185,7 +193,7 @@ def test_every_observed_count_survives_its_record() -> None:
 def test_every_input_of_a_decision_is_recorded() -> None:
     """A new input must be recorded (`DecisionInputs`) and given back (`recomputation.made_again`)."""
     of_the_referral = {"referral_id", "sender", "facts", "disclosure"}
-    of_the_decision = {"now", "directory", "offers_per_sender"}
+    of_the_decision = {"now", "directory", "offers_per_sender", "full_for"}
     recorded = {item.name for item in fields(DecisionInputs)} - {"placed_with"}
     needed = {item.name for item in fields(Circumstances) if item.init}
     assert needed == of_the_referral | of_the_decision | recorded
