@@ -28,6 +28,7 @@ from services.routing.deadlines import DeadlineTimer
 from services.routing.domain.policy import RoutingPolicy
 from services.routing.handlers.commands import RoutingCommands
 from services.routing.handlers.coordination_queries import CoordinationQueries
+from services.routing.handlers.network_queries import NetworkQueries
 from services.routing.handlers.queries import RoutingQueries
 from services.routing.live_directory import LiveDirectory
 from services.routing.metrics import RoutingMetrics
@@ -41,6 +42,7 @@ class RoutingParts:
     commands: RoutingCommands
     queries: RoutingQueries
     coordination: CoordinationQueries
+    whole_network: NetworkQueries
     facts: ReadinessGate
     directory: BatchProcessor[Envelope]
     questions: RequestServer
@@ -80,6 +82,9 @@ def build(settings: Settings) -> Application[RoutingParts]:
             queries=queries,
             coordination=CoordinationQueries(
                 database=platform.database, store=store, consider=commands.consider
+            ),
+            whole_network=NetworkQueries(
+                database=platform.database, store=store, network=network, consider=commands.consider
             ),
             facts=ReadinessGate(facts, directory_unready),
             directory=directory,
