@@ -1,8 +1,8 @@
 """The smallest changes that would place the unplaced referrals, counted over the network.
 
 A candidate that fails exactly one rule needs one change; a candidate that fails several needs them all. Only
-changes that the network can make count: a person's consent, exclusions and choices are never a wish. A wish has
-no facts of a person beyond the need, the region and the language that are missing.
+changes that the network can make count: a person's consent, exclusions and choices are never a wish. Wishes
+hold no facts of a person beyond the need, the region and the language that are missing.
 """
 
 from __future__ import annotations
