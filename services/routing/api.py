@@ -199,8 +199,11 @@ def place(commands: RoutingCommands, request: Request, clock: Clock) -> Response
 def intervene(commands: RoutingCommands, request: Request, clock: Clock, act: CoordinatorAct) -> Response:
     """`POST /v1/coordination/{referral_id}/nudge`, `.../extend` and `.../move-on`."""
     key = _key(request)
-    kind = ExtensionRequest if act is CoordinatorAct.extend else InterventionRequest
-    wanted: ExtensionRequest | InterventionRequest = load(kind, request.json())
+    wanted: ExtensionRequest | InterventionRequest
+    if act is CoordinatorAct.extend:
+        wanted = load(ExtensionRequest, request.json())
+    else:
+        wanted = load(InterventionRequest, request.json())
     intervention = InterventionSubmitted(
         referral_id=request.path_params["id"],
         organization=wanted.organization,
@@ -259,7 +262,7 @@ def _submitted(submission_id: str) -> Response:
 
 
 def _queue_kind(text: str | None) -> QueueKind:
-    if text not in QueueKind.__members__:
+    if text is None or text not in QueueKind.__members__:
         raise Refused("invalid-parameter", f"`kind` must be one of {', '.join(QueueKind)}.")
     return QueueKind(text)
 

@@ -48,6 +48,7 @@ _CONSEQUENCES: Mapping[str, frozenset[str]] = {
     "withdrawal.submitted": frozenset({"referral.withdrawn", "submission.refused"}),
     "revocation.submitted": frozenset({"referral.withdrawn", "submission.refused"}),
     "placement.submitted": frozenset({"offer.opened", "placement.refused"}),
+    "intervention.submitted": frozenset({"intervention.applied", "intervention.refused"}),
     "coordinator_withdrawal.submitted": frozenset({"referral.withdrawn", "coordinator_withdrawal.refused"}),
     "note.submitted": frozenset({"sealed_note.released", "submission.refused"}),
 }

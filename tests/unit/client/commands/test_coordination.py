@@ -13,6 +13,7 @@ import pytest
 
 from kopuro_client.commands.coordination_queue import waiting
 from kopuro_client.commands.rule_sentences import LANGUAGES, SENTENCES, sentence_of
+from kopuro_client.records import Rule
 from tests.unit.client.commands.conftest import Run
 from tests.unit.client.fake_hub import FakeHub, json_response
 
@@ -55,7 +56,7 @@ REFERRAL: dict[str, Any] = {
 }
 
 
-def rule(name: str, reason: str | None = None, **detail: Any) -> dict[str, Any]:
+def rule(name: str, reason: str | None = None, **detail: Any) -> Rule:
     return {"rule": name, "passed": reason is None, "reason": reason, "detail": detail}
 
 
@@ -233,8 +234,8 @@ def test_every_reason_of_a_rule_has_sentences() -> None:
 
 
 def test_sentence_of_an_unknown_reason_is_its_code() -> None:
-    assert sentence_of({**rule("tone", "too_loud", level=11)}, "ky") == "tone: too_loud (level=11)"
-    assert sentence_of({**rule("area_served", "out_of_area")}, "en") == "area_served: out_of_area"
+    assert sentence_of(rule("tone", "too_loud", level=11), "ky") == "tone: too_loud (level=11)"
+    assert sentence_of(rule("area_served", "out_of_area"), "en") == "area_served: out_of_area"
 
 
 CELL: dict[str, Any] = {

@@ -10,7 +10,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from contracts.codes import (
     Answer,
+    CoordinatorAct,
     DeclineReason,
+    InterventionReason,
     OfferState,
     OrganizationKind,
     Outcome,
@@ -21,10 +23,13 @@ from contracts.codes import (
     WithdrawalReason,
 )
 from contracts.facts import (
+    AcceptanceRevoked,
     AnswerRefused,
     AnswerSubmitted,
     CaseRefused,
     Fact,
+    InterventionRefused,
+    InterventionSubmitted,
     OfferOpened,
     OutcomeSubmitted,
     PlacementRefused,
@@ -81,7 +86,11 @@ class Walk(RuleBasedStateMachine):
     def apply(self, fact: Fact, admitted_at: dt.datetime | None = None) -> None:
         before = self.driver.known
         published = self.driver.apply(fact, admitted_at=admitted_at)
-        if any(isinstance(one, AnswerRefused | SubmissionRefused | PlacementRefused) for one in published):
+        refusals = AnswerRefused | SubmissionRefused | PlacementRefused | InterventionRefused
+        if any(isinstance(one, AcceptanceRevoked) for one in published):
+            assert before.overdue_since is not None, "an acceptor in time lost the referral"
+            self.accepted_offer = None
+        if any(isinstance(one, refusals) for one in published):
             assert len(published) == 1
             assert self.driver.referral is before
 
@@ -141,9 +150,33 @@ class Walk(RuleBasedStateMachine):
     def refuse_the_case(self) -> None:
         self.apply(CaseRefused(referral_id=REFERRAL, organization=SENDER, problem={}))
 
-    @rule(organization=organizations)
-    def place(self, organization: str) -> None:
-        self.apply(PlacementSubmitted(referral_id=REFERRAL, organization=organization, coordinator="kg.desk"))
+    @rule(organization=organizations, reason=st.sampled_from([None, *InterventionReason]))
+    def place(self, organization: str, reason: InterventionReason | None) -> None:
+        before = self.driver.known
+        self.apply(
+            PlacementSubmitted(
+                referral_id=REFERRAL, organization=organization, coordinator="kg.desk", reason=reason
+            )
+        )
+        if before.status is not ReferralStatus.unplaced and reason is None:
+            assert self.driver.known is before
+
+    @rule(
+        organization=st.sampled_from([None] * 5 + NAMES),
+        act=st.sampled_from(CoordinatorAct),
+        hours=st.integers(min_value=-100, max_value=1000),
+    )
+    def intervene(self, organization: str | None, act: CoordinatorAct, hours: int) -> None:
+        self.apply(
+            InterventionSubmitted(
+                referral_id=REFERRAL,
+                organization=organization,
+                coordinator="kg.desk",
+                act=act,
+                reason=InterventionReason.other,
+                until=self.driver.now + dt.timedelta(hours=hours) if act is CoordinatorAct.extend else None,
+            )
+        )
 
     @invariant()
     def at_most_one_offer_is_accepted_for_good(self) -> None:
@@ -171,6 +204,22 @@ class Walk(RuleBasedStateMachine):
         # an accepted referral always has a deadline
         held_and_open = known.status in ACCEPTED_STATUSES and not known.is_closed
         assert (known.due_at is not None) == held_and_open
+
+    @invariant()
+    def deadlines_stay_within_the_policy(self) -> None:
+        if self.driver.referral is None:
+            return
+        known, policy = self.driver.known, self.driver.policy
+        longest = policy.longest_answer(known.facts.urgency)
+        assert all(offer.deadline <= offer.opened_at + longest for offer in known.offers)
+        if known.overdue_since is not None:
+            assert known.acceptor is not None
+            assert not known.is_closed
+            assert known.overdue_since <= self.driver.now
+        if known.due_at is not None:
+            on_hold = known.status is ReferralStatus.on_hold
+            longest = policy.longest_report(known.facts.urgency, on_hold=on_hold)
+            assert known.due_at <= self.driver.now + longest
 
     @invariant()
     def closed_referral_never_changes(self) -> None:

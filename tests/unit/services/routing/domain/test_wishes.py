@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -161,17 +160,15 @@ def test_wishes_are_ranked_by_referrals_then_emergencies() -> None:
     ]
 
 
+def receiver(name: str, languages: tuple[str, ...], full: bool, keyed: bool, active: bool) -> Organization:
+    offered = service(languages=languages, **({"capacity": FULL} if full else {}))
+    return organization(f"ru.{name}", offered, active=active, **({} if keyed else {"sealing_key": None}))
+
+
 @given(
     st.lists(
         st.builds(
-            lambda name, languages, full, keyed, active: replace(
-                organization(
-                    f"ru.{name}",
-                    service(languages=languages, **({"capacity": FULL} if full else {})),
-                    active=active,
-                ),
-                **({} if keyed else {"sealing_key": None}),
-            ),
+            receiver,
             st.sampled_from(["one", "two", "three", "four"]),
             st.sampled_from([("ru",), ("uz",), ("ky", "ru")]),
             st.booleans(),
