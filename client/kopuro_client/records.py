@@ -374,6 +374,37 @@ class QueueItem(TypedDict):
     deadline: str | None
 
 
+class Change(TypedDict):
+    """What would have to be different. Members that do not matter for the kind are null."""
+
+    kind: str
+    organization: str | None
+    region: str | None
+    need: str | None
+    language: str | None
+
+
+class Wish(TypedDict):
+    """Changes that together would place `referrals` unplaced referrals, `emergencies` of these urgent."""
+
+    changes: list[Change]
+    referrals: int
+    emergencies: int
+
+
+class CoverageCell(TypedDict):
+    """Who could help with a need in a region and a language, and how many referrals found nobody."""
+
+    region: str
+    need: str
+    language: str
+    services: int
+    fresh: int
+    answered: int
+    expired: int
+    unplaced: int
+
+
 class CandidatesNow(TypedDict):
     """The candidates of a search at `checked_at`, or those of one organisation, with every rule."""
 

@@ -22,9 +22,11 @@ from runtime.web import paging
 from runtime.web.request import Request
 from runtime.web.response import Response
 from services.routing.domain.coordination_queue import QueueFilter, QueueKind, QueuePosition
+from services.routing.domain.coverage import Coverage, CoverageFilter
 from services.routing.domain.view import OVERSIGHT_ROLES
 from services.routing.handlers.commands import RoutingCommands
 from services.routing.handlers.coordination_queries import CoordinationQueries
+from services.routing.handlers.network_queries import NetworkQueries
 from services.routing.handlers.queries import RoutingQueries
 
 READERS = frozenset({"partner"}) | OVERSIGHT_ROLES
@@ -34,6 +36,9 @@ EXAMINERS = frozenset({"coordinator", "auditor"})
 
 _UNPLACED = "unplaced"
 QUEUE_PARAMETERS = frozenset({"kind", "region", "need", "organization", "after", "limit"})
+WISHES_PARAMETERS = frozenset({"region", "need", "organization", "limit"})
+_COVERAGE = "coverage"
+COVERAGE_PARAMETERS = frozenset({"region", "need", "language", "lacking", "after", "limit"})
 # The priority, the time of submission in microseconds, and the id.
 _QUEUE_POSITION = (paging.NUMBER, paging.NUMBER, paging.UUID)
 
@@ -131,6 +136,43 @@ def queue(queries: CoordinationQueries, request: Request, clock: Clock) -> Respo
     return Response.json({"items": items, "next": following}).reading(read)
 
 
+def wishes(queries: NetworkQueries, request: Request, clock: Clock) -> Response:
+    """`GET /v1/coordination/wishes`. considered: how many unplaced referrals; items: those counted most."""
+    query = request.query_params
+    wanted = QueueFilter(
+        region=_code(query, "region", "regions"),
+        need=_code(query, "need", "needs"),
+        organization=_organization(query, "organization"),
+    )
+    limit = paging.limit_of(query)
+    found, considered = queries.wishes(clock.now(), wanted)
+    return Response.json({"considered": considered, "items": found[:limit], "next": None})
+
+
+def coverage(queries: NetworkQueries, request: Request, clock: Clock) -> Response:
+    """`GET /v1/coordination/coverage`."""
+    query = request.query_params
+    lacking = query.get("lacking", "false")
+    if lacking not in ("true", "false"):
+        raise Refused("invalid-parameter", "`lacking` must be true or false.")
+    wanted = CoverageFilter(
+        region=_code(query, "region", "regions"),
+        need=_code(query, "need", "needs"),
+        language=_code(query, "language", "languages"),
+        lacking=lacking == "true",
+    )
+    limit = paging.limit_of(query)
+    after = paging.position_of(query, _COVERAGE, (paging.NAME,) * 3)
+    cells = queries.coverage(clock.now(), wanted)
+    left = [one for one in cells if after is None or _cell(one) > after]
+    following = paging.encode_cursor(_COVERAGE, _cell(left[limit - 1])) if len(left) > limit else None
+    return Response.json({"items": left[:limit], "next": following})
+
+
+def _cell(one: Coverage) -> tuple[str, str, str]:
+    return one.region, one.need, one.language
+
+
 def candidates(queries: CoordinationQueries, request: Request, clock: Clock) -> Response:
     """`GET /v1/coordination/{referral_id}/candidates`."""
     referral_id = request.path_params["id"]
@@ -157,8 +199,11 @@ def place(commands: RoutingCommands, request: Request, clock: Clock) -> Response
 def intervene(commands: RoutingCommands, request: Request, clock: Clock, act: CoordinatorAct) -> Response:
     """`POST /v1/coordination/{referral_id}/nudge`, `.../extend` and `.../move-on`."""
     key = _key(request)
-    kind = ExtensionRequest if act is CoordinatorAct.extend else InterventionRequest
-    wanted: ExtensionRequest | InterventionRequest = load(kind, request.json())
+    wanted: ExtensionRequest | InterventionRequest
+    if act is CoordinatorAct.extend:
+        wanted = load(ExtensionRequest, request.json())
+    else:
+        wanted = load(InterventionRequest, request.json())
     intervention = InterventionSubmitted(
         referral_id=request.path_params["id"],
         organization=wanted.organization,
@@ -217,7 +262,7 @@ def _submitted(submission_id: str) -> Response:
 
 
 def _queue_kind(text: str | None) -> QueueKind:
-    if text not in QueueKind.__members__:
+    if text is None or text not in QueueKind.__members__:
         raise Refused("invalid-parameter", f"`kind` must be one of {', '.join(QueueKind)}.")
     return QueueKind(text)
 

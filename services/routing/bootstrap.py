@@ -29,6 +29,7 @@ from services.routing.domain.policy_document import PolicyDocument, document_of,
 from services.routing.handlers.commands import RoutingCommands
 from services.routing.handlers.coordination_queries import CoordinationQueries
 from services.routing.handlers.fact_reduction import ReduceFacts
+from services.routing.handlers.network_queries import NetworkQueries
 from services.routing.handlers.policies import LivePolicy, Policies
 from services.routing.handlers.queries import RoutingQueries
 from services.routing.live_directory import LiveDirectory, directory_entry
@@ -46,6 +47,7 @@ class RoutingParts:
     commands: RoutingCommands
     queries: RoutingQueries
     coordination: CoordinationQueries
+    whole_network: NetworkQueries
     facts: ReadinessGate
     directory: BatchProcessor[Envelope]
     questions: RequestServer
@@ -107,6 +109,9 @@ def build(settings: Settings) -> Application[RoutingParts]:
             queries=queries,
             coordination=CoordinationQueries(
                 database=platform.database, store=store, consider=commands.consider
+            ),
+            whole_network=NetworkQueries(
+                database=platform.database, store=store, network=network, consider=commands.consider
             ),
             facts=ReadinessGate(facts, directory_unready),
             directory=directory,

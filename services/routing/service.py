@@ -73,6 +73,26 @@ class RoutingService(WebService):
     def candidates(self, request: Request) -> Response:
         return api.candidates(self.handlers.coordination, request, self.application.clock)
 
+    @resource(
+        "GET",
+        "/v1/coordination/wishes",
+        roles=api.COORDINATORS,
+        query=api.WISHES_PARAMETERS,
+        reads=Reads.no_person,
+    )
+    def wishes(self, request: Request) -> Response:
+        return api.wishes(self.handlers.whole_network, request, self.application.clock)
+
+    @resource(
+        "GET",
+        "/v1/coordination/coverage",
+        roles=api.COORDINATORS,
+        query=api.COVERAGE_PARAMETERS,
+        reads=Reads.no_person,
+    )
+    def coverage(self, request: Request) -> Response:
+        return api.coverage(self.handlers.whole_network, request, self.application.clock)
+
     @resource("POST", "/v1/coordination/<uuid:id>/offer", roles=api.COORDINATORS, takes_key=True)
     def place(self, request: Request) -> Response:
         return api.place(self.handlers.commands, request, self.application.clock)

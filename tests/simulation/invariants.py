@@ -54,6 +54,7 @@ _CONSEQUENCES: Mapping[str, frozenset[str]] = {
     "revocation.submitted": frozenset({"referral.withdrawn", "submission.refused"}),
     "hand_back.submitted": frozenset({"referral.handed_back", "hand_back.refused"}),
     "placement.submitted": frozenset({"offer.opened", "placement.refused"}),
+    "intervention.submitted": frozenset({"intervention.applied", "intervention.refused"}),
     "coordinator_withdrawal.submitted": frozenset({"referral.withdrawn", "coordinator_withdrawal.refused"}),
     "note.submitted": frozenset({"sealed_note.released", "submission.refused"}),
 }

@@ -13,8 +13,18 @@ from typing import Any
 
 import orjson
 
-from contracts.codes import DeclineReason, HandBackReason, Outcome, ProgressStatus, Urgency, WithdrawalReason
+from contracts.codes import (
+    CoordinatorAct,
+    DeclineReason,
+    HandBackReason,
+    InterventionReason,
+    Outcome,
+    ProgressStatus,
+    Urgency,
+    WithdrawalReason,
+)
 from contracts.errors import Refused, Unavailable
+from contracts.facts import InterventionSubmitted
 from contracts.referral import ReferralSubmission
 from services.intake.domain.admission import Caller, Claim
 from services.intake.domain.command import (
@@ -217,6 +227,23 @@ class Partners:
         """The coordinator places a referral that a suspended organisation holds with another one."""
         if held := self.routing.held_by_suspended():
             self._place(self.random.choice(held))
+
+    def intervene_by_hand(self) -> None:
+        """The coordinator reminds an organisation that a referral waits for, or asks others instead."""
+        if not (awaited := self.routing.awaited()):
+            return
+        referral, organization = self.random.choice(awaited)
+        intervention = InterventionSubmitted(
+            referral_id=referral,
+            organization=organization,
+            coordinator=COORDINATOR,
+            act=self.random.choice([CoordinatorAct.nudge, CoordinatorAct.move_on]),
+            reason=self.random.choice(list(InterventionReason)),
+        )
+        try:
+            self.routing.commands.submit_intervention(intervention, self.time.now())
+        except (Refused, Unavailable):
+            return
 
     def _place(self, referral: str) -> None:
         try:

@@ -297,6 +297,15 @@ class Routing(Service):
             found.setdefault(organization, []).append(referral)
         return found
 
+    def awaited(self) -> list[tuple[str, str]]:
+        """Return (referral, organisation) of the open offers and of the acceptors."""
+        offers = self.database.values(
+            "SELECT referral_id || ' ' || organization FROM offers WHERE state = 'open'"
+        )
+        open_offers = [(referral, organization) for referral, organization in map(str.split, offers)]
+        held = [(one, acceptor) for acceptor, referrals in self.acceptors().items() for one in referrals]
+        return sorted(open_offers + held)
+
     def turn(self) -> int:
         """Run the due timers."""
         try:

@@ -155,6 +155,7 @@ class Story:
             (20 if self.partners.intents else 0, self.partners.act),
             (0.6, self.partners.change_mind),
             (1, self.partners.place_by_hand),
+            (1, self.partners.intervene_by_hand),
             (3, lambda: random.choice(anybody).turn()),
             (2, lambda: random.choice(anybody).retry()),
             (3, self._time_passes),

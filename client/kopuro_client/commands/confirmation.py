@@ -24,7 +24,7 @@ def confirm(out: Output, effects: list[str], question: str) -> None:
     for effect in effects:
         out.note(effect)
     # Not `typer.confirm`: it writes a space to stdout, which belongs to the data.
-    print(f"kopuro: {question} [y/N]: ", end="", file=sys.stderr, flush=True)
+    typer.echo(f"kopuro: {question} [y/N]: ", nl=False, err=True)
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         out.note("nothing was done")
         raise typer.Exit(0)

@@ -9,6 +9,7 @@ import typer
 
 from kopuro_client.commands.candidates import LANGUAGE, failed_rules, show_candidates
 from kopuro_client.commands.confirmation import YES, confirm, require_terminal
+from kopuro_client.commands.coordination_network import coverage, wishes
 from kopuro_client.commands.coordination_queue import KINDS, show_queue
 from kopuro_client.commands.lists import AFTER, LIMIT, show_items, show_page
 from kopuro_client.commands.printable import moment
@@ -36,6 +37,8 @@ def group() -> typer.Typer:
         extend,
         move_on,
         place,
+        coverage,
+        wishes,
         withdraw,
         revoke_consent,
     ):

@@ -6,7 +6,15 @@ from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 from kopuro_client.paging import following
-from kopuro_client.records import Accepted, CandidatesNow, Page, QueueItem, Unplaced
+from kopuro_client.records import (
+    Accepted,
+    CandidatesNow,
+    CoverageCell,
+    Page,
+    QueueItem,
+    Unplaced,
+    Wish,
+)
 from kopuro_client.resources.connected import Connected
 
 
@@ -48,6 +56,35 @@ class Coordination(Connected):
     def queue(self, kind: str, *, limit: int | None = None) -> Iterator[QueueItem]:
         """Iterate over a whole queue. limit: page size."""
         return following(lambda after: self.queue_page(kind, after=after, limit=limit))
+
+    def wishes(
+        self, *, region: str | None = None, need: str | None = None, limit: int | None = None
+    ) -> Page[Wish]:
+        """Return the changes that would place most unplaced referrals, best first."""
+        wanted = {"region": region, "need": need, "limit": limit}
+        page = self._connection.page(self._at("routing", "coordination", "wishes"), wanted)
+        return cast("Page[Wish]", page)
+
+    def coverage_page(
+        self,
+        *,
+        region: str | None = None,
+        need: str | None = None,
+        language: str | None = None,
+        lacking: bool = False,
+        after: str | None = None,
+        limit: int | None = None,
+    ) -> Page[CoverageCell]:
+        """Return a page of the coverage by region, need and language.
+
+        lacking: only cells in which referrals found nobody.
+        """
+        wanted = {"region": region, "need": need, "language": language, "after": after, "limit": limit}
+        page = self._connection.page(
+            self._at("routing", "coordination", "coverage"),
+            {**wanted, "lacking": "true" if lacking else None},
+        )
+        return cast("Page[CoverageCell]", page)
 
     def candidates(self, referral_id: str, *, organization: str | None = None) -> CandidatesNow:
         """Return the candidates of a search now, or those of one organisation, with every rule."""

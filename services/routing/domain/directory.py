@@ -101,6 +101,11 @@ class Directory:
         """Return every service of an organisation."""
         return self._offered.get(organization_id, ())
 
+    def all_offered_services(self) -> Iterator[OfferedService]:
+        """Yield every service of every organisation."""
+        for offered_services in self._offered.values():
+            yield from offered_services
+
     def offered_services_for(self, need: str, region: str) -> list[OfferedService]:
         """Return every service that meets the need in the region, ordered by organisation."""
         group = need_group(need)

@@ -13,6 +13,7 @@ import pytest
 
 from kopuro_client.commands.coordination_queue import waiting
 from kopuro_client.commands.rule_sentences import LANGUAGES, SENTENCES, sentence_of
+from kopuro_client.records import Rule
 from tests.unit.client.commands.conftest import Run
 from tests.unit.client.fake_hub import FakeHub, json_response
 
@@ -55,7 +56,7 @@ REFERRAL: dict[str, Any] = {
 }
 
 
-def rule(name: str, reason: str | None = None, **detail: Any) -> dict[str, Any]:
+def rule(name: str, reason: str | None = None, **detail: Any) -> Rule:
     return {"rule": name, "passed": reason is None, "reason": reason, "detail": detail}
 
 
@@ -233,5 +234,62 @@ def test_every_reason_of_a_rule_has_sentences() -> None:
 
 
 def test_sentence_of_an_unknown_reason_is_its_code() -> None:
-    assert sentence_of({**rule("tone", "too_loud", level=11)}, "ky") == "tone: too_loud (level=11)"
-    assert sentence_of({**rule("area_served", "out_of_area")}, "en") == "area_served: out_of_area"
+    assert sentence_of(rule("tone", "too_loud", level=11), "ky") == "tone: too_loud (level=11)"
+    assert sentence_of(rule("area_served", "out_of_area"), "en") == "area_served: out_of_area"
+
+
+CELL: dict[str, Any] = {
+    "region": "RU-MOW",
+    "need": "legal.wage_claim",
+    "language": "ky",
+    "services": 3,
+    "fresh": 2,
+    "answered": 40,
+    "expired": 1,
+    "unplaced": 7,
+}
+
+
+def change(kind: str, **fields: str) -> dict[str, Any]:
+    return {"kind": kind, "organization": None, "region": None, "need": None, "language": None, **fields}
+
+
+def test_wishes_say_what_would_place_most_referrals(hub: FakeHub, run: Run) -> None:
+    agreement = {
+        "changes": [change("agreement", organization="ru.moscow-centre")],
+        "referrals": 31,
+        "emergencies": 2,
+    }
+    both = [
+        change("interpreter", language="tg", region="RU-TYU"),
+        change("places", need="legal", region="RU-TYU"),
+    ]
+    combined = {"changes": both, "referrals": 4, "emergencies": 0}
+    page = {"considered": 40, "items": [agreement, combined], "next": None}
+    hub.script("GET", "/routing/v1/coordination/wishes", json_response(page))
+    lines = run("coordination", "wishes", "--as", "coordinator").out.splitlines()
+    assert lines[1].split(maxsplit=2) == ["31", "2", "an agreement of the sender with ru.moscow-centre"]
+    assert lines[2].split(maxsplit=2)[2] == "an interpreter for tg in RU-TYU and places for legal in RU-TYU"
+    assert run("coordination", "wishes", "--json", "--as", "coordinator").json() == page
+
+
+def test_coverage_is_a_table_csv_or_json_of_all_pages(hub: FakeHub, run: Run) -> None:
+    formula = {**CELL, "need": "=HYPERLINK(1)"}
+    address = "/routing/v1/coordination/coverage"
+    for _ in range(3):
+        hub.script(
+            "GET",
+            address,
+            json_response({"items": [CELL], "next": "c"}),
+            json_response({"items": [formula], "next": None}),
+        )
+    line = ("coordination", "coverage", "--region", "RU-MOW", "--as", "coordinator")
+    table = run(*line).out.splitlines()
+    assert table[1].split() == ["RU-MOW", "legal.wage_claim", "ky", "3", "2", "40", "1", "7"]
+    assert max(map(len, table)) <= 80
+    assert run(*line, "--json").json() == {"items": [CELL, formula]}
+    assert run(*line, "--csv").out.splitlines()[::2] == [
+        '"region","need","language","services","fresh","answered","expired","unplaced"',
+        '"RU-MOW","\'=HYPERLINK(1)","ky",3,2,40,1,7',
+    ]
+    assert {request.query.get("region") for request in hub.requests_to(address)} == {"RU-MOW"}

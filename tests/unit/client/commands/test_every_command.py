@@ -32,6 +32,10 @@ MORE: dict[tuple[str, ...], tuple[str, ...]] = {
     ("referral", "note"): ("--to", "ru.moscow-union"),
     ("dead-letters", "replay"): ("--all",),
     ("key", "replace"): ("--lost",),
+    ("coordination", "nudge"): ("--yes",),
+    ("coordination", "extend"): ("--yes",),
+    ("coordination", "move-on"): ("--yes",),
+    ("coordination", "place"): ("--yes",),
 }
 # Values of required parameters for which an arbitrary text would end the command too early.
 VALUES = {

@@ -198,3 +198,70 @@ def test_queue_with_a_cursor_of_another_queue_is_refused(bench: Workbench) -> No
     with pytest.raises(Refused) as refused:
         page(bench, "emergency", after=cursor)
     assert refused.value.slug == "invalid-cursor"
+
+
+# --- the network as a whole -------------------------------------------------------------------------
+
+
+def asked(**query: str) -> Request:
+    return Request(
+        method="GET",
+        route="/",
+        path_params={},
+        query_params=query,
+        body=b"",
+        caller=Principal(id="kg.coordinator", roles=frozenset({"coordinator"})),
+    )
+
+
+def test_wishes_count_unplaced_referrals_only(bench: Workbench) -> None:
+    for _ in range(2):
+        bench.take(submitted(new_id(), needs=("consular.passport",)))
+    bench.take(submitted(new_id(), languages=("tg",)), submitted(new_id()))
+    found = json.loads(api.wishes(bench.whole_network, asked(), bench.clock).body)
+    assert found["considered"] == 3
+    assert [(one["changes"][0]["kind"], one["referrals"]) for one in found["items"]] == [
+        ("service", 2),
+        ("interpreter", 1),
+    ]
+    assert found["items"][1]["changes"] == [
+        {"kind": "interpreter", "organization": None, "region": "RU-MOW", "need": None, "language": "tg"}
+    ]
+    few = json.loads(api.wishes(bench.whole_network, asked(limit="1", need="legal"), bench.clock).body)
+    assert (few["considered"], len(few["items"])) == (1, 1)
+
+
+def test_coverage_is_paged_and_filtered(bench: Workbench) -> None:
+    bench.take(submitted(new_id(), languages=("tg",)))
+    whole = json.loads(api.coverage(bench.whole_network, asked(), bench.clock).body)
+    assert whole["next"] is None
+    assert [(one["language"], one["services"], one["unplaced"]) for one in whole["items"]] == [
+        ("ky", 3, 0),
+        ("ru", 3, 0),
+        ("tg", 0, 1),
+    ]
+    items, after = [], ""
+    while True:
+        part = json.loads(api.coverage(bench.whole_network, asked(limit="2", after=after), bench.clock).body)
+        items += part["items"]
+        if (after := part["next"]) is None:
+            break
+    assert items == whole["items"]
+    lacking = json.loads(api.coverage(bench.whole_network, asked(lacking="true"), bench.clock).body)
+    assert lacking["items"] == whole["items"][2:]
+
+
+@pytest.mark.parametrize(
+    "query", [{"lacking": "yes"}, {"language": "xx"}, {"region": "RU%"}, {"after": "bm90LW91cnM"}]
+)
+def test_coverage_with_an_invalid_parameter_is_refused(bench: Workbench, query: dict[str, str]) -> None:
+    with pytest.raises(Refused) as refused:
+        api.coverage(bench.whole_network, asked(**query), bench.clock)
+    assert refused.value.slug in ("invalid-parameter", "invalid-cursor")
+
+
+def test_coverage_with_a_forged_cursor_is_refused(bench: Workbench) -> None:
+    for cursor in made_cursors("coverage"):
+        with pytest.raises(Refused) as refused:
+            api.coverage(bench.whole_network, asked(after=cursor), bench.clock)
+        assert refused.value.slug == "invalid-cursor"

@@ -38,6 +38,7 @@ from services.routing.domain.observation import Observation
 from services.routing.domain.policy import RoutingPolicy
 from services.routing.handlers.commands import RoutingCommands
 from services.routing.handlers.coordination_queries import CoordinationQueries
+from services.routing.handlers.network_queries import NetworkQueries
 from services.routing.handlers.queries import RoutingQueries
 from services.routing.live_directory import LiveDirectory
 from tests.support.events import message_of
@@ -75,6 +76,12 @@ class Workbench:
         )
         self.coordination = CoordinationQueries(
             database=self.database, store=self.store, consider=self.commands.consider
+        )
+        self.whole_network = NetworkQueries(
+            database=self.database,
+            store=self.store,
+            network=self.network,
+            consider=self.commands.consider,
         )
         self.processor = BatchProcessor(
             ROUTING,

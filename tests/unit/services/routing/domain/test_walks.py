@@ -11,8 +11,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from contracts.codes import (
     Answer,
+    CoordinatorAct,
     DeclineReason,
     HandBackReason,
+    InterventionReason,
     OfferState,
     OrganizationKind,
     Outcome,
@@ -23,12 +25,15 @@ from contracts.codes import (
     WithdrawalReason,
 )
 from contracts.facts import (
+    AcceptanceRevoked,
     AnswerRefused,
     AnswerSubmitted,
     CaseRefused,
     Fact,
     HandBackRefused,
     HandBackSubmitted,
+    InterventionRefused,
+    InterventionSubmitted,
     OfferOpened,
     OutcomeSubmitted,
     PlacementRefused,
@@ -86,7 +91,12 @@ class Walk(RuleBasedStateMachine):
     def apply(self, fact: Fact, admitted_at: dt.datetime | None = None) -> None:
         before = self.driver.known
         published = self.driver.apply(fact, admitted_at=admitted_at)
-        refusals = AnswerRefused | SubmissionRefused | PlacementRefused | HandBackRefused
+        refusals = (
+            AnswerRefused | SubmissionRefused | PlacementRefused | HandBackRefused | InterventionRefused
+        )
+        if any(isinstance(one, AcceptanceRevoked) for one in published):
+            assert before.overdue_since is not None, "an acceptor in time lost the referral"
+            self.accepted_offer = None
         if any(isinstance(one, refusals) for one in published):
             assert len(published) == 1
             assert self.driver.referral is before
@@ -154,9 +164,33 @@ class Walk(RuleBasedStateMachine):
     def refuse_the_case(self) -> None:
         self.apply(CaseRefused(referral_id=REFERRAL, organization=SENDER, problem={}))
 
-    @rule(organization=organizations)
-    def place(self, organization: str) -> None:
-        self.apply(PlacementSubmitted(referral_id=REFERRAL, organization=organization, coordinator="kg.desk"))
+    @rule(organization=organizations, reason=st.sampled_from([None, *InterventionReason]))
+    def place(self, organization: str, reason: InterventionReason | None) -> None:
+        before = self.driver.known
+        self.apply(
+            PlacementSubmitted(
+                referral_id=REFERRAL, organization=organization, coordinator="kg.desk", reason=reason
+            )
+        )
+        if before.status is not ReferralStatus.unplaced and reason is None:
+            assert self.driver.known is before
+
+    @rule(
+        organization=st.sampled_from([None] * 5 + NAMES),
+        act=st.sampled_from(CoordinatorAct),
+        hours=st.integers(min_value=-100, max_value=1000),
+    )
+    def intervene(self, organization: str | None, act: CoordinatorAct, hours: int) -> None:
+        self.apply(
+            InterventionSubmitted(
+                referral_id=REFERRAL,
+                organization=organization,
+                coordinator="kg.desk",
+                act=act,
+                reason=InterventionReason.other,
+                until=self.driver.now + dt.timedelta(hours=hours) if act is CoordinatorAct.extend else None,
+            )
+        )
 
     @invariant()
     def loads_equal_the_counts_from_the_referral_itself(self) -> None:
@@ -205,6 +239,22 @@ class Walk(RuleBasedStateMachine):
             assert known.due_at is not None
         if known.is_closed:
             assert known.due_at is None
+
+    @invariant()
+    def deadlines_stay_within_the_policy(self) -> None:
+        if self.driver.referral is None:
+            return
+        known, policy = self.driver.known, self.driver.policy
+        longest = policy.longest_answer(known.facts.urgency)
+        assert all(offer.deadline <= offer.opened_at + longest for offer in known.offers)
+        if known.overdue_since is not None:
+            assert known.acceptor is not None
+            assert not known.is_closed
+            assert known.overdue_since <= self.driver.now
+        if known.due_at is not None:
+            on_hold = known.status is ReferralStatus.on_hold
+            longest = policy.longest_report(known.facts.urgency, on_hold=on_hold)
+            assert known.due_at <= self.driver.now + longest
 
     @invariant()
     def closed_referral_never_changes(self) -> None:

@@ -1,0 +1,108 @@
+"""`kopuro coordination wishes` and `coverage`: what the network lacks, and where."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+import typer
+
+from kopuro_client.commands.lists import LIMIT, show_items
+from kopuro_client.commands.output import Output
+from kopuro_client.commands.printable import one_line
+from kopuro_client.commands.session import Session
+from kopuro_client.paging import following
+from kopuro_client.records import Change, CoverageCell, Wish
+from kopuro_client.spreadsheet import spreadsheet
+
+REGION = Annotated[str | None, typer.Option(help="Only this region, or this country.")]
+NEED = Annotated[str | None, typer.Option(help="Only this need, or this group of needs.")]
+PAGE: Final = 200
+
+# The hub's kinds of changes, as phrases.
+_PHRASES: Final = {
+    "agreement": "an agreement of the sender with {organization}",
+    "vetting": "vetting of {organization}",
+    "activity": "{organization} active again",
+    "sealing_key": "a sealing key of {organization}",
+    "approval": "approval of a service of {organization} for a sensitive need",
+    "settlement": "{organization} serves this kind of settlement",
+    "eligibility": "{organization} lifts a condition of its service",
+    "funding": "a free service of {organization}",
+    "opening_hours": "{organization} open at all hours",
+    "area": "{organization} serves the region",
+    "interpreter": "an interpreter for {language} in {region}",
+    "places": "places for {need} in {region}",
+    "service": "another service for {need} in {region}",
+}
+_COLUMNS: Final = ("region", "need", "language", "services", "fresh", "answered", "expired", "unplaced")
+
+
+def wishes(session: Session, region: REGION = None, need: NEED = None, limit: LIMIT = None) -> None:
+    """List the smallest changes that would place the most unplaced referrals."""
+    page = session.hub.wishes(region=region, need=need, limit=limit)
+    show_items(session.out, page, lambda items: _show_wishes(session.out, items))
+
+
+def _show_wishes(out: Output, items: list[Wish]) -> None:
+    out.table(
+        ("referrals", "emergencies", "would be placed by"),
+        ((one["referrals"], one["emergencies"], wish_phrase(one)) for one in items),
+    )
+
+
+def wish_phrase(wish: Wish) -> str:
+    """Return a wish's changes as one phrase."""
+    return " and ".join(_phrase(change) for change in wish["changes"])
+
+
+def _phrase(change: Change) -> str:
+    phrase = _PHRASES.get(change["kind"], "{kind} {organization} {region} {need} {language}")
+    return one_line(phrase.format_map({name: value or "" for name, value in change.items()}))
+
+
+def coverage(
+    session: Session,
+    region: REGION = None,
+    need: NEED = None,
+    language: Annotated[str | None, typer.Option(help="Only this language.")] = None,
+    lacking: Annotated[
+        bool, typer.Option("--lacking", help="Only where referrals wait that found nobody.")
+    ] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+) -> None:
+    """Show who could help, by region, need and language, and how many referrals found nobody.
+
+    fresh: services whose capacity was confirmed lately. answered, expired: these organisations' offers.
+    """
+    cells = list(
+        following(
+            lambda after: session.hub.coverage_page(
+                region=region, need=need, language=language, lacking=lacking, after=after, limit=PAGE
+            )
+        )
+    )
+    out = session.out
+    if as_csv:
+        rows = (_COLUMNS, *map(_row, cells))
+        out.text(spreadsheet(rows).replace("\r\n", "\n").rstrip("\n"))
+    elif out.as_json:
+        out.document({"items": cells})
+    elif cells:
+        out.table(
+            ("region", "need", "lang.", "serv.", "fresh", "answ.", "exp.", "unplaced"), map(_row, cells)
+        )
+    else:
+        out.note("no items")
+
+
+def _row(cell: CoverageCell) -> tuple[str | int, ...]:
+    return (
+        cell["region"],
+        cell["need"],
+        cell["language"],
+        cell["services"],
+        cell["fresh"],
+        cell["answered"],
+        cell["expired"],
+        cell["unplaced"],
+    )

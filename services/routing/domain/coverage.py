@@ -1,0 +1,138 @@
+"""Coverage: for each region, need and language, who could help, and how many found nobody."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from contracts.referral import ReferralFacts
+from contracts.vocabularies import country_of, need_group
+from services.routing.domain.observation import Observation
+from services.routing.domain.offered_service import OfferedService
+from services.routing.domain.scoring import FRESHNESS_HALF_LIFE_DAYS
+
+# A statement of capacity is fresh for as long as it keeps half of its weight in the score.
+FRESH = dt.timedelta(days=FRESHNESS_HALF_LIFE_DAYS)
+
+# Region or country, need or group, language.
+CellKey = tuple[str, str, str]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CoverageFilter:
+    """Only these cells; None: all. lacking: only cells in which referrals found nobody."""
+
+    region: str | None = None
+    need: str | None = None
+    language: str | None = None
+    lacking: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Coverage:
+    """One cell. services: of organisations in good standing; fresh: of these, with a fresh capacity.
+
+    answered, expired: offers that these organisations answered in time or not, since their first offer.
+    unplaced: referrals that wait for a coordinator now. A service for a whole country or group counts in the
+    cells of its regions or needs too.
+    """
+
+    region: str
+    need: str
+    language: str
+    services: int = 0
+    fresh: int = 0
+    answered: int = 0
+    expired: int = 0
+    unplaced: int = 0
+
+
+@dataclass(slots=True)
+class _Cell:
+    services: int = 0
+    fresh: int = 0
+    organizations: set[str] = field(default_factory=set)
+
+
+def coverage(
+    offered: Iterable[OfferedService],
+    unplaced: Iterable[ReferralFacts],
+    observed: Callable[[str], Observation],
+    now: dt.datetime,
+    wanted: CoverageFilter,
+) -> list[Coverage]:
+    """Return the cells that have a service or an unplaced referral, by region, need and language."""
+    services = [one for one in offered if one.organization.in_good_standing]
+    missing: Counter[CellKey] = Counter(
+        (facts.region, facts.needs[0], language) for facts in unplaced for language in facts.languages
+    )
+    within = _Parts(
+        {area for one in services for area in one.areas} | {region for region, _, _ in missing}, country_of
+    )
+    needs = _Parts(
+        {need for one in services for need in one.service.needs} | {need for _, need, _ in missing},
+        need_group,
+    )
+    cells: dict[CellKey, _Cell] = defaultdict(_Cell)
+    for one in services:
+        regions = within.covered_by(one.areas)
+        met = needs.covered_by(one.service.needs)
+        for key in (
+            (region, need, language)
+            for region in regions
+            for need in met
+            for language in one.spoken
+            if _is_wanted((region, need, language), wanted)
+        ):
+            cell = cells[key]
+            cell.services += 1
+            cell.fresh += now - one.service.capacity.updated_at <= FRESH
+            cell.organizations.add(one.organization.id)
+    keys = cells.keys() | {key for key in missing if _is_wanted(key, wanted)}
+    return [
+        _counted(key, cells.get(key, _Cell()), missing[key], observed)
+        for key in sorted(keys)
+        if missing[key] or not wanted.lacking
+    ]
+
+
+class _Parts:
+    """The codes that occur, by the country or group that holds them."""
+
+    def __init__(self, codes: set[str], whole_of: Callable[[str], str]) -> None:
+        self._of: dict[str, set[str]] = defaultdict(set)
+        for code in codes:
+            self._of[whole_of(code)].add(code)
+
+    def covered_by(self, codes: Iterable[str]) -> set[str]:
+        """Return the codes themselves, and every code in those that are a country or a group."""
+        found: set[str] = set()
+        for code in codes:
+            found |= {code} | self._of.get(code, set())
+        return found
+
+
+def _is_wanted(key: CellKey, wanted: CoverageFilter) -> bool:
+    region, need, language = key
+    return (
+        (wanted.region is None or wanted.region in (region, country_of(region)))
+        and (wanted.need is None or wanted.need in (need, need_group(need)))
+        and (wanted.language is None or wanted.language == language)
+    )
+
+
+def _counted(key: CellKey, cell: _Cell, unplaced: int, observed: Callable[[str], Observation]) -> Coverage:
+    region, need, language = key
+    seen = [observed(organization) for organization in cell.organizations]
+    return Coverage(
+        region=region,
+        need=need,
+        language=language,
+        services=cell.services,
+        fresh=cell.fresh,
+        answered=sum(one.answered for one in seen),
+        expired=sum(one.expired for one in seen),
+        unplaced=unplaced,
+    )

@@ -1,0 +1,131 @@
+"""The smallest changes that would place the unplaced referrals, counted over the network.
+
+A candidate that fails exactly one rule needs one change; a candidate that fails several needs them all. Only
+changes that the network can make count: a person's consent, exclusions and choices are never a wish. Wishes
+hold no facts of a person beyond the need, the region and the language that are missing.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from contracts.codes import Urgency
+from contracts.referral import ReferralFacts
+from services.routing.domain.decision import Candidate, Decision
+
+
+class ChangeKind(StrEnum):
+    """What would have to be different."""
+
+    agreement = "agreement"  # of the sender with the organisation
+    vetting = "vetting"
+    activity = "activity"
+    sealing_key = "sealing_key"
+    approval = "approval"  # of its service for a sensitive need
+    settlement = "settlement"
+    eligibility = "eligibility"
+    funding = "funding"
+    opening_hours = "opening_hours"
+    area = "area"
+    interpreter = "interpreter"  # anybody's, in the region
+    places = "places"  # anybody's, in the region
+    service = "service"  # nobody in the region meets the need, or everybody was asked
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Change:
+    """One change; the fields that do not matter for its kind are None."""
+
+    kind: ChangeKind
+    organization: str | None = None
+    region: str | None = None
+    need: str | None = None
+    language: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wish:
+    """Changes that together would place referrals. referrals: how many; emergencies: of these."""
+
+    changes: tuple[Change, ...]
+    referrals: int
+    emergencies: int
+
+
+# The rules that the network can satisfy by a change of one organisation.
+OF_ORGANIZATION: Mapping[str, ChangeKind] = {
+    "organization_active": ChangeKind.activity,
+    "organization_vetted": ChangeKind.vetting,
+    "agreement_in_force": ChangeKind.agreement,
+    "can_receive": ChangeKind.sealing_key,
+    "service_approved": ChangeKind.approval,
+    "area_served": ChangeKind.area,
+    "settlement_served": ChangeKind.settlement,
+    "person_eligible": ChangeKind.eligibility,
+    "cost_accepted": ChangeKind.funding,
+    "open_now": ChangeKind.opening_hours,
+}
+
+
+def smallest_changes(facts: ReferralFacts, decision: Decision) -> frozenset[tuple[Change, ...]]:
+    """Return the alternatives that need the fewest changes; each would place the referral.
+
+    decision: of a search that found nobody. A referral that no change of a candidate would place needs
+    another service.
+    """
+    found = {changes for one in decision.candidates if (changes := _changes(facts, one)) is not None}
+    if not found:
+        return frozenset({(Change(kind=ChangeKind.service, region=facts.region, need=facts.needs[0]),)})
+    fewest = min(map(len, found))
+    return frozenset(changes for changes in found if len(changes) == fewest)
+
+
+def ranked_wishes(unplaced: Iterable[tuple[ReferralFacts, Decision]]) -> list[Wish]:
+    """Count the smallest changes over these referrals: those that would place most come first.
+
+    A referral with alternatives counts for each. A referral that could be asked about now counts for none.
+    """
+    referrals: Counter[tuple[Change, ...]] = Counter()
+    emergencies: Counter[tuple[Change, ...]] = Counter()
+    for facts, decision in unplaced:
+        if decision.ranked:
+            continue
+        for changes in smallest_changes(facts, decision):
+            referrals[changes] += 1
+            emergencies[changes] += facts.urgency is Urgency.emergency
+    wishes = [
+        Wish(changes=changes, referrals=count, emergencies=emergencies[changes])
+        for changes, count in referrals.items()
+    ]
+    return sorted(
+        wishes, key=lambda one: (-one.referrals, -one.emergencies, len(one.changes), _order(one.changes))
+    )
+
+
+def _changes(facts: ReferralFacts, candidate: Candidate) -> tuple[Change, ...] | None:
+    """Return the changes that would make the candidate eligible; None if the network cannot make them."""
+    changes: set[Change] = set()
+    for failure in candidate.failures:
+        if failure.rule in OF_ORGANIZATION:
+            changes.add(Change(kind=OF_ORGANIZATION[failure.rule], organization=candidate.organization))
+        elif failure.rule == "language_shared":
+            changes.add(Change(kind=ChangeKind.interpreter, region=facts.region, language=facts.languages[0]))
+        elif failure.rule in ("capacity_left", "place_left"):
+            changes.add(Change(kind=ChangeKind.places, region=facts.region, need=facts.needs[0]))
+        else:
+            return None
+    return tuple(sorted(changes, key=_key)) if changes else None
+
+
+def _key(change: Change) -> tuple[str, ...]:
+    return tuple(
+        value or ""
+        for value in (change.kind, change.organization, change.region, change.need, change.language)
+    )
+
+
+def _order(changes: tuple[Change, ...]) -> list[tuple[str, ...]]:
+    return [_key(change) for change in changes]

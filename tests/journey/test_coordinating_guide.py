@@ -1,0 +1,74 @@
+"""docs/coordinating.md: every command runs as printed against a hub, and the acts take effect."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.journey.command_process import KOPURO
+from tests.journey.running_hub import STRANGER, RunningHub
+from tests.journey.waiting import until
+from tests.threats.readmission import readmitted_after
+
+GUIDE = (Path(__file__).parents[2] / "docs" / "coordinating.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```sh\n(.*?)```", GUIDE, flags=re.DOTALL)
+
+
+@pytest.mark.parametrize("hub", ["sqlite"], indirect=True)
+def test_guide_runs_as_printed_from_top_to_bottom(hub: RunningHub, tmp_path: Path) -> None:
+    sender, unplaced = hub.submit("nobody")
+    sender.await_message("referral.unplaced", unplaced)
+    # Urgent: the journey's policy gives routine offers three seconds.
+    waiting, offered = hub.submit("wage-claim-osh-moscow", urgency="urgent")
+    first, _ = hub.next_offer(waiting, offered)
+    commands = [line for block in BLOCKS for line in block.splitlines()]
+    assert len(commands) > 15
+    with readmitted_after(hub, STRANGER):
+        for line in commands:
+            ran = _shell(hub, tmp_path, line, UNPLACED=unplaced, OFFERED=offered)
+            assert ran.returncode == 0, f"{line}\n{ran.stderr}"
+            if " move-on " in line:
+                # The next command acts on the referral as it is then.
+                first.await_message("offer.revoked", offered)
+        restored = 'printf \'{"vetting": "vetted"}\' > changes.json && kopuro organization update '
+        ran = _shell(hub, tmp_path, f"{restored} {STRANGER} changes.json --as operator")
+        assert ran.returncode == 0, ran.stderr
+    for referral in (unplaced, offered):
+        house = hub.organization("ru.primorye-seafarers-house")
+        assert house.await_message("offer.opened", referral)["rank"] == 1
+    nudged = first.await_message("intervention.applied", offered)
+    assert (nudged["act"], nudged["reason"]) == ("nudge", "no_answer")
+    history = [entry["type"] for entry in hub.history(offered, last="offer.opened")]
+    assert history.count("kopuro.intervention.submitted.v1") == 3
+    story = until(lambda: _told(waiting.hub.story(offered)), "the placement in the story")
+    assert "decided to remind the organisation (the organisation does not answer)." in story
+    for participant, referral in ((sender, unplaced), (waiting, offered)):
+        participant.hub.withdraw(referral, "placed_elsewhere")
+
+
+def _told(story: str) -> str | None:
+    return story if "asked for an offer to ru.primorye-seafarers-house" in story else None
+
+
+def _shell(hub: RunningHub, directory: Path, line: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["bash", "-c", line],
+        cwd=directory,
+        env={
+            **os.environ,
+            **variables,
+            "PATH": f"{Path(KOPURO).parent}:{os.environ['PATH']}",
+            "KOPURO_DISCOVERY_URL": hub.files.discovery_address(),
+            "KOPURO_CREDENTIALS": str(hub.files.credentials),
+            "KOPURO_AS": "coordinator",
+        },
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )

@@ -1,0 +1,99 @@
+"""Coverage by region, need and language."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import pytest
+
+from contracts.codes import CapacityStatus, Vetting
+from contracts.organization import Capacity, Organization
+from contracts.referral import ReferralFacts
+from services.routing.domain.coverage import FRESH, Coverage, CoverageFilter, coverage
+from services.routing.domain.observation import NOTHING_OBSERVED, Observation
+from tests.unit.services.routing.samples import NOW, facts, network, organization, service
+
+SEEN = {"ru.one": Observation(answered=3, expired=1), "ru.two": Observation(answered=1)}
+
+
+def covered(
+    *receivers: Organization, unplaced: tuple[ReferralFacts, ...] = (), **wanted: Any
+) -> list[Coverage]:
+    return coverage(
+        network(*receivers).all_offered_services(),
+        unplaced,
+        lambda name: SEEN.get(name, NOTHING_OBSERVED),
+        NOW,
+        CoverageFilter(**wanted),
+    )
+
+
+def cell(found: list[Coverage], region: str, need: str, language: str) -> Coverage:
+    (one,) = [one for one in found if (one.region, one.need, one.language) == (region, need, language)]
+    return one
+
+
+def stated(at: dt.datetime) -> Capacity:
+    return Capacity(status=CapacityStatus.capacity, updated_at=at)
+
+
+def test_cell_counts_services_fresh_ones_and_answers() -> None:
+    old = service(capacity=stated(NOW - FRESH - dt.timedelta(seconds=1)))
+    found = covered(organization("ru.one", service(), service(id="second")), organization("ru.two", old))
+    assert cell(found, "RU-MOW", "legal.wage_claim", "ky") == Coverage(
+        region="RU-MOW",
+        need="legal.wage_claim",
+        language="ky",
+        services=3,
+        fresh=2,
+        # Each organisation's offers count once, not once for each service.
+        answered=4,
+        expired=1,
+    )
+
+
+def test_country_and_group_count_in_their_regions_and_needs() -> None:
+    wide = service(areas=("RU",), needs=("legal",), languages=("ru",), interpretation=("uz",))
+    waiting = facts(region="RU-TYU", needs=("legal.contract", "work"), languages=("uz", "tg"))
+    found = covered(organization("ru.one", wide), unplaced=(waiting,))
+    assert cell(found, "RU-TYU", "legal.contract", "uz") == Coverage(
+        region="RU-TYU",
+        need="legal.contract",
+        language="uz",
+        services=1,
+        fresh=1,
+        answered=3,
+        expired=1,
+        unplaced=1,
+    )
+    alone = cell(found, "RU-TYU", "legal.contract", "tg")
+    assert (alone.services, alone.unplaced) == (0, 1)
+    assert cell(found, "RU", "legal", "ru").services == 1
+
+
+def test_organization_out_of_good_standing_covers_nothing() -> None:
+    assert covered(organization("ru.one", vetting=Vetting.suspended)) == []
+
+
+@pytest.mark.parametrize(
+    ("wanted", "count"),
+    [
+        ({}, 6),
+        ({"region": "RU-MOW"}, 2),
+        ({"region": "RU"}, 4),
+        ({"need": "health"}, 2),
+        ({"language": "ky"}, 3),
+        ({"lacking": True}, 1),
+    ],
+)
+def test_cells_are_filtered_and_sorted(wanted: dict[str, Any], count: int) -> None:
+    receivers = (
+        organization("ru.one"),
+        organization("ru.two", service(areas=("RU-SPE",))),
+        organization("kz.one", service(areas=("KZ-ALA",), needs=("health.primary_care",))),
+    )
+    found = covered(*receivers, unplaced=(facts(region="RU-SPE"),), **wanted)
+    keys = [(one.region, one.need, one.language) for one in found]
+    assert len(keys) == count
+    assert keys == sorted(keys)
