@@ -221,7 +221,7 @@ def _confirm(
 
 
 def _effects(referral: Referral, organization: str | None, effect: str) -> list[str]:
-    facts = referral["facts"]
+    facts = referral["facts"] or {}  # none in an old referral
     about = f"{referral['id']} ({referral['status']}, {facts.get('urgency')}, {facts.get('region')})"
     return [about, *(f"{one}: {effect}" for one in _waits_for(referral, organization))]
 
