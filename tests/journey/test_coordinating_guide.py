@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import re
 import subprocess
@@ -25,11 +26,13 @@ def test_guide_runs_as_printed_from_top_to_bottom(hub: RunningHub, tmp_path: Pat
     # Urgent: the journey's policy gives routine offers three seconds.
     waiting, offered = hub.submit("wage-claim-osh-moscow", urgency="urgent")
     first, _ = hub.next_offer(waiting, offered)
+    later = dt.datetime.now(dt.UTC) + dt.timedelta(hours=36)
+    values = {"UNPLACED": unplaced, "OFFERED": offered, "UNTIL": f"{later:%Y-%m-%dT%H:%M:%SZ}"}
     commands = [line for block in BLOCKS for line in block.splitlines()]
     assert len(commands) > 15
     with readmitted_after(hub, STRANGER):
         for line in commands:
-            ran = _shell(hub, tmp_path, line, UNPLACED=unplaced, OFFERED=offered)
+            ran = _shell(hub, tmp_path, line, **values)
             assert ran.returncode == 0, f"{line}\n{ran.stderr}"
             if " move-on " in line:
                 # The next command acts on the referral as it is then.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from contracts.referral import ReferralFacts
@@ -62,8 +62,12 @@ def coverage(
     observed: Callable[[str], Observation],
     now: dt.datetime,
     wanted: CoverageFilter,
+    in_turns: Callable[[Sequence[OfferedService]], Iterable[OfferedService]] = iter,
 ) -> list[Coverage]:
-    """Return the cells that have a service or an unplaced referral, by region, need and language."""
+    """Return the cells that have a service or an unplaced referral, by region, need and language.
+
+    in_turns: iterates over the services; it may let other work run between two of them.
+    """
     services = [one for one in offered if one.organization.in_good_standing]
     missing: Counter[CellKey] = Counter(
         (facts.region, facts.needs[0], language) for facts in unplaced for language in facts.languages
@@ -76,7 +80,7 @@ def coverage(
         need_group,
     )
     cells: dict[CellKey, _Cell] = defaultdict(_Cell)
-    for one in services:
+    for one in in_turns(services):
         regions = within.covered_by(one.areas)
         met = needs.covered_by(one.service.needs)
         for key in (

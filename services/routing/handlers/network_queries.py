@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
 from runtime.storage.database import Database
+from runtime.turn import Turn
 from services.routing.domain.coordination_queue import QueueFilter, QueueKind, position_in_queue
 from services.routing.domain.coverage import Coverage, CoverageFilter, coverage
 from services.routing.domain.decision import Decision
@@ -18,6 +20,8 @@ from services.routing.ports import ReferralStore
 # the wishes, and a read for the coverage.
 WISHES_CONSIDER, COVERAGE_CONSIDERS = 500, 5_000
 _PAGE = 200
+
+T = TypeVar("T")
 
 
 class NetworkQueries:
@@ -40,7 +44,7 @@ class NetworkQueries:
     def wishes(self, now: dt.datetime, wanted: QueueFilter) -> tuple[list[Wish], int]:
         """Return the ranked wishes, and how many unplaced referrals were considered."""
         referrals = list(self._unplaced(now, wanted, WISHES_CONSIDER))
-        decided = ((one.facts, self._consider(one, now, None)) for one in referrals)
+        decided = ((one.facts, self._consider(one, now, None)) for one in _in_turns(referrals))
         return ranked_wishes(decided), len(referrals)
 
     def coverage(self, now: dt.datetime, wanted: CoverageFilter) -> list[Coverage]:
@@ -52,6 +56,7 @@ class NetworkQueries:
             self._network.observed,
             now,
             wanted,
+            _in_turns,
         )
 
     def _unplaced(self, now: dt.datetime, wanted: QueueFilter, most: int) -> Iterator[Referral]:
@@ -66,3 +71,11 @@ class NetworkQueries:
                 if len(page) < limit:
                     return
                 after, most = position_in_queue(page[-1]), most - limit
+
+
+def _in_turns(items: Sequence[T]) -> Iterator[T]:
+    """Yield the items, and let messages and other requests be processed between them."""
+    turn = Turn()
+    for item in items:
+        yield item
+        turn.end_if_over()

@@ -800,10 +800,12 @@ def test_placement_without_a_service_is_refused() -> None:
     assert refused(driver, placement("ru.nobody")) == ("kg.coordinator", "conflict")
 
 
-def test_placement_of_an_offered_referral_is_refused() -> None:
+def test_placement_of_an_offered_referral_without_a_reason_is_refused() -> None:
     driver = make_driver("ru.one", "ru.two")
     driver.submit()
-    assert refused(driver, placement("ru.two")) == ("kg.coordinator", "not-in-this-state")
+    (offer,) = driver.known.open_offers
+    (other,) = {"ru.one", "ru.two"} - {offer.organization}
+    assert refused(driver, placement(other)) == ("kg.coordinator", "invalid-submission")
 
 
 # --- observations -----------------------------------------------------------------------------------
