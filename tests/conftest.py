@@ -3,6 +3,7 @@
 import os
 import secrets
 import signal
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,7 +33,12 @@ def pytest_configure(config: pytest.Config) -> None:
     Reading the machine's certificates takes 20 ms for each request without a shared client, and loading the
     resolver 0.2 s for each process. Ctrl-C ends the processes even if the run was started in the background
     of a shell that ignores SIGINT.
+
+    Keep bytecode even if the shell sets PYTHONDONTWRITEBYTECODE: each worker would compile and rewrite all
+    test modules again (8 s), and each process of a hub its modules (1 s).
     """
+    sys.dont_write_bytecode = False
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     no_certificates = tempfile.TemporaryDirectory(prefix="kopuro-no-certificates-")
     config.add_cleanup(no_certificates.cleanup)

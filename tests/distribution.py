@@ -1,7 +1,7 @@
 """The distribution of tests among workers, and their order (`pytest -n`).
 
-A worker takes the tests of one file at a time. Tests that start processes and wait for them come first: the
-thousands of quick tests then fill the last minute evenly on all workers.
+A worker takes the tests of one file at a time, or those that share a hub. Tests that start processes and
+wait for them come first: the thousands of quick tests then fill the last minute evenly on all workers.
 """
 
 from __future__ import annotations
@@ -14,6 +14,14 @@ from xdist.scheduler import LoadScopeScheduling
 _SLOW = (
     *("journey", "threats", "crash", "mutation", "sandbox", "services", "faults", "chaos", "messaging"),
     *("port_contracts", "simulation", "runtime", "storage"),
+)
+# The files whose tests attack the one hub of tests/threats/conftest.py. Its start takes 10 s of CPU time.
+SHARED_THREATS = frozenset(
+    f"tests/threats/test_{name}.py"
+    for name in (
+        *("dropped_events", "hostile_coordinator", "published_log", "starvation", "stolen_broker_disk"),
+        *("stolen_broker_password", "stolen_token_key", "suspended_member", "unapproved_service"),
+    )
 )
 _DATABASE = re.compile(r"\[(?:.*-)?(sqlite|postgresql)\b")
 
@@ -29,6 +37,8 @@ def together(nodeid: str) -> str:
     file = nodeid.partition("::")[0]
     if file.startswith("tests/journey/") and (found := _DATABASE.search(nodeid)):
         return f"tests/journey on {found[1]}"
+    if file in SHARED_THREATS:
+        return "tests/threats on one hub"
     return file
 
 

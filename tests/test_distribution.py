@@ -1,8 +1,11 @@
 """Slow groups start first, and tests that share a hub run on one worker."""
 
+import re
+from pathlib import Path
+
 import pytest
 
-from tests.distribution import together, turn
+from tests.distribution import SHARED_THREATS, together, turn
 
 
 @pytest.mark.parametrize(
@@ -15,6 +18,8 @@ from tests.distribution import together, turn
             "tests/journey on postgresql",
         ),
         ("tests/journey/test_demo.py::test_d[pipe]", "tests/journey/test_demo.py"),
+        ("tests/threats/test_starvation.py::test_f", "tests/threats on one hub"),
+        ("tests/threats/test_hostile_operator.py::test_g", "tests/threats/test_hostile_operator.py"),
         ("tests/storage/test_migrate.py::test_e[sqlite]", "tests/storage/test_migrate.py"),
     ],
 )
@@ -29,3 +34,12 @@ def test_slow_groups_are_distributed_first() -> None:
         "tests/journey/test_x.py::t",
     )
     assert sorted([quick, waiting, hub], key=turn) == [hub, waiting, quick]
+
+
+def test_every_attack_on_the_shared_hub_is_in_its_group() -> None:
+    """A file left out would start another hub on another worker."""
+    files = sorted((Path(__file__).parent / "threats").glob("test_*.py"))
+    sources = {f"tests/threats/{file.name}": file.read_text(encoding="utf-8") for file in files}
+    uses_hub = {name for name, source in sources.items() if re.search(r"\bhub: \w+", source)}
+    starts_hub = {name for name, source in sources.items() if re.search(r"^def hub\((?!hub:)", source, re.M)}
+    assert uses_hub - starts_hub == SHARED_THREATS

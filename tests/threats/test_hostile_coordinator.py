@@ -9,26 +9,23 @@ from __future__ import annotations
 import contextlib
 import getpass
 import json
-import os
-import secrets
 from base64 import urlsafe_b64decode
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import httpx
 import pytest
 
+from admin.embedded_broker import BrokerFiles, BrokerIdentity
 from contracts.facts import ReferralSubmitted
 from contracts.records import read
 from contracts.referral import ReferralFacts
+from contracts.topology import OPERATIONS
 from kopuro_client.commands import ExitCode, main
 from runtime.messaging.dead_letters.dead_letter import dead_letter_of
 from runtime.messaging.ports import Delivery
 from runtime.messaging.rabbit.broker import RabbitBroker
-from sandbox.broker import PrivateBroker
-from sandbox.hub import Hub
-from sandbox.hub_files import SERVICES
+from sandbox.hub_files import HUB
 from tests.journey.running_hub import RunningHub
 from tests.journey.waiting import until
 from tests.messaging.consumer_harness import START
@@ -67,33 +64,24 @@ READS.append(("auditor", "audit", "/v1/statistics/entries?region={region}"))
 class HubWithStaff(RunningHub):
     """A hub with a referral that nobody could take.
 
-    amqp_uri, operations_key: of its broker and of `operations`, which an operator has.
+    operator_uri, routing_uri: the broker's address as an operator and as routing.
+    operations_key: the key of `operations`, which an operator has.
     """
 
-    amqp_uri = ""
-    operations_key = Path()
-    referral_id = ""
-    sender: Any = None
+    def __init__(self, hub: RunningHub) -> None:
+        super().__init__(hub.hub, databases=hub.databases)
+        identity = BrokerFiles(root=self.files.directory / "broker").identity
+        addresses = BrokerIdentity.from_json(identity.read_text(encoding="utf-8"))
+        self.operator_uri = addresses.uri_of(HUB, OPERATIONS)
+        self.routing_uri = addresses.uri_of(HUB, "routing")
+        self.operations_key = self.files.key("service-operations")
+        self.sender, self.referral_id = self.submit("nobody")
+        self.history(self.referral_id, last="referral.unplaced")
 
 
 @pytest.fixture(scope="module")
-def hub(tmp_path_factory: pytest.TempPathFactory, broker: PrivateBroker) -> Iterator[HubWithStaff]:
-    data = tmp_path_factory.mktemp("hub") / "data"
-    vhost = f"threats-{secrets.token_hex(6)}"
-    uri = broker.add_vhost(vhost)
-    running = Hub(data, environment={**os.environ, "KOPURO_AMQP_URI": uri})
-    try:
-        running.start()
-        template = f"sqlite:///{data}/data/{{service}}.sqlite"
-        found = HubWithStaff(running, databases={name: template.format(service=name) for name in SERVICES})
-        found.amqp_uri = uri
-        found.operations_key = running.files.key("service-operations")
-        found.sender, found.referral_id = found.submit("nobody")
-        found.history(found.referral_id, last="referral.unplaced")
-        yield found
-    finally:
-        running.stop()
-        broker.remove_vhost(vhost)
+def hub(hub: RunningHub) -> HubWithStaff:
+    return HubWithStaff(hub)
 
 
 def seen_by_sender(hub: HubWithStaff) -> list[Mapping[str, Any]]:
@@ -180,9 +168,9 @@ def test_dead_letter_read_names_the_operator(
         headers={"partitionkey": hub.referral_id},
         redelivered=False,
     )
-    with contextlib.closing(RabbitBroker(hub.amqp_uri).publisher()) as publisher:
+    with contextlib.closing(RabbitBroker(hub.routing_uri).publisher()) as publisher:
         publisher.publish([dead_letter_of(delivery, consumer="routing", reason="Defect", now=START)])
-    monkeypatch.setenv("KOPURO_AMQP_URI", hub.amqp_uri)
+    monkeypatch.setenv("KOPURO_AMQP_URI", hub.operator_uri)
     show = ["dead-letters", "show", "routing", event.id, "--data", "--json"]
     assert main(show) == ExitCode.USAGE
     unrecorded = capsys.readouterr()
