@@ -260,8 +260,10 @@ def _vault(state: ReferralState, facts: Counter[str], different: _DifferenceFact
     held = "none" if custody is None else custody.state
     if held == "released" and not facts["case.released"]:
         yield different("vault", "case released, but the log has no case.released")
-    # After the end of an acceptance the vault holds the case again, for the next acceptor.
-    unheld = sum(facts[fact] for fact in _UNHELD) >= facts["case.released"]
+    # After the end of an acceptance the vault holds the case again, for the next acceptor. A case that the
+    # sender sent again was released again to the same acceptor.
+    releases = facts["case.released"] - facts["replacement.submitted"]
+    unheld = sum(facts[fact] for fact in _UNHELD) >= max(1, releases)
     if facts["case.released"] and held not in ("released", "erased") and not (unheld and held == "held"):
         yield different(
             "vault", f"the log has case.released, but the custody state is {held}", "case.released"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from contracts.codes import DisclosureClass, Vetting
@@ -34,6 +34,7 @@ class Directory:
         self._vetted: set[str] = set()
         self._barred: set[str] = set()
         self._offered: dict[str, tuple[OfferedService, ...]] = {}
+        self._branches: dict[str, set[str]] = {}
         # (need or group, region or country) -> (organisation, position of the service) -> offered service
         self._index: dict[tuple[str, str], dict[tuple[str, int], OfferedService]] = {}
         self._agreements: dict[str, Agreement] = {}
@@ -51,6 +52,11 @@ class Directory:
             OfferedService(organization=organization, service=service, revision=revision)
             for service in organization.services
         )
+        previous = self._organizations.get(organization.id)
+        if previous is not None and previous.parent is not None:
+            self._branches[previous.parent].discard(organization.id)
+        if organization.parent is not None:
+            self._branches.setdefault(organization.parent, set()).add(organization.id)
         self._organizations[organization.id] = organization
         if organization.vetting is Vetting.vetted:
             self._vetted.add(organization.id)
@@ -96,6 +102,16 @@ class Directory:
             yield current
             seen.add(current.id)
             current = self._organizations.get(current.parent) if current.parent else None
+
+    def with_branches(self, organizations: Iterable[str]) -> set[str]:
+        """Return the organisations and all their branches, for which rules read the parents' records."""
+        found: set[str] = set()
+        left = list(organizations)
+        while left:
+            if (one := left.pop()) not in found:
+                found.add(one)
+                left += self._branches.get(one, ())
+        return found
 
     def offered_services_of(self, organization_id: str) -> Sequence[OfferedService]:
         """Return every service of an organisation."""

@@ -111,7 +111,7 @@ class UnplacedReferrals:
         """Note changed organisations for their look-ups, or begin a review."""
         amended = self._network.take_amended()
         everyone = EVERY_VETTED_ORGANIZATION in amended
-        for organization in amended:
+        for organization in self._network.directory.with_branches(amended):
             # From the beginning, also if earlier pages were read for an earlier change.
             self._amended[organization] = None
         if everyone or len(self._amended) > AMENDED_AT_MOST or now.date() != self._reviewed:

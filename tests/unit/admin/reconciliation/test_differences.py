@@ -54,6 +54,22 @@ def test_matching_records_have_no_differences() -> None:
     assert list(differences(beginning)) == []
 
 
+@pytest.mark.parametrize("end", ["referral.handed_back", "acceptance.revoked"])
+@pytest.mark.parametrize("replaced", [False, True], ids=["released once", "released again"])
+def test_case_of_ended_acceptance_is_held_again(end: str, replaced: bool) -> None:
+    again = (entry(6, "replacement.submitted", OSH), entry(7, "case.released", MOSCOW)) if replaced else ()
+    handed_back = ReferralState(
+        referral_id="r",
+        entries=(*STORY[:6], *again, entry(8, end, MOSCOW)),
+        submitted_at=NOON,
+        routed=replace(ROUTED, status="unplaced", acceptor=None),
+        custody=HeldCase(state="held", has_case=True, changed_at=NOON),
+    )
+    assert list(differences(handed_back)) == []
+    unended = replace(handed_back, entries=(*STORY[:6], *again))
+    assert {one.where for one in differences(unended)} == {"routing", "vault"}
+
+
 @pytest.mark.parametrize(
     ("state", "expected"),
     [

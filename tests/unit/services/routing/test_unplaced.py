@@ -13,7 +13,16 @@ from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from sqlalchemy import func, select
 
-from contracts.codes import Answer, CapacityStatus, DeclineReason, Outcome, Urgency, Vetting, WithdrawalReason
+from contracts.codes import (
+    Answer,
+    CapacityStatus,
+    DeclineReason,
+    OrganizationKind,
+    Outcome,
+    Urgency,
+    Vetting,
+    WithdrawalReason,
+)
 from contracts.facts import (
     AnswerSubmitted,
     Fact,
@@ -340,6 +349,19 @@ def test_referrals_are_found_by_named_receiver_and_by_sender(bench: Workbench) -
     assert named in {offer.referral_id for offer in opened(again(bench))}
     bench.network.absorb(changed_record(sender("kz.new")))
     assert sent in {offer.referral_id for offer in opened(again(bench))}
+
+
+def test_change_of_a_parent_concerns_the_referrals_of_its_branches(bench: Workbench) -> None:
+    """A branch of a consulate is asked only with consent; the parent's record says that it is one."""
+    parent = sender("ru.parent")
+    branch = organization("ru.branch", service(areas=("RU-OMS",)), parent="ru.middle")
+    consular = replace(parent, kind=OrganizationKind.consular_representative)
+    bench.absorb([consular, replace(sender("ru.middle"), parent="ru.parent"), branch])
+    waiting = new_id()
+    assert opened(bench.take(submitted(waiting, region="RU-OMS"))) == []
+    again(bench)
+    bench.network.absorb(changed_record(parent))
+    assert [offer.referral_id for offer in opened(again(bench))] == [waiting]
 
 
 def test_every_page_of_concerned_referrals_is_read(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:

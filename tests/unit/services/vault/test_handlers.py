@@ -711,6 +711,18 @@ def replacement(
     return event(fact, time=NOW - age, causation_id="submission-1")
 
 
+def test_replaced_case_cannot_go_to_next_acceptor_after_hand_back(vault: Workbench) -> None:
+    """The sender sealed it again to the former acceptor; the sender learns that it must refer anew."""
+    vault.keys.publish(STRANGER)
+    vault.receive(sealed_case(sealed_to_hub(vault)), acceptance())
+    vault.receive(replacement(vault))
+    vault.receive(hand_back(), acceptance(STRANGER))
+    refused = only(CaseRefused, vault.sent())
+    assert refused.organization == SENDER
+    assert f"sealed to {ACCEPTOR}" in refused.problem["detail"]
+    assert vault.sealed_cases() == 0
+
+
 def test_replaced_case_is_released_to_acceptor_and_kept_until_closing(vault: Workbench) -> None:
     bad = seal({"hello": 1}, public_key(vault.keys.private[ACCEPTOR]))
     vault.receive(sealed_case(bad, to=ACCEPTOR))

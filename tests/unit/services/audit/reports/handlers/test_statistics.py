@@ -74,6 +74,19 @@ def test_referrals_are_counted_by_situation_and_outcome(audit: LogOnDatabase) ->
     assert next(f for f in counted.figures if f.values == {"sex": "male"}).median is None
 
 
+@pytest.mark.parametrize("end", ["referral.handed_back", "acceptance.revoked"])
+def test_referral_whose_acceptance_ended_has_no_acceptor(audit: LogOnDatabase, end: str) -> None:
+    audit.append([record("union")])
+    for _ in range(7):
+        accepted = referral("female", minutes=5)
+        number = accepted[0].partition_key
+        content = {"referral_id": number, "organization": MOSCOW}
+        audit.append(
+            [*accepted, event(f"kopuro.{end}.v1", data=content, partition_key=number, time=NOON + 9 * MINUTE)]
+        )
+    assert figures(audit, "organization_kind") == {("none",): 7, ("",): 7}
+
+
 def test_referral_with_two_needs_counts_twice_with_unit_need(audit: LogOnDatabase) -> None:
     for _ in range(6):
         audit.append(referral("female", needs=("shelter", "legal.wage_claim")))
