@@ -24,7 +24,7 @@ from contracts.organization import Organization
 from contracts.referral import ReferralFacts
 from contracts.vocabularies import country_of, sensitive_needs
 from services.routing.domain.directory import Directory
-from services.routing.domain.observation import Observation
+from services.routing.domain.observation import NO_LOAD, Observation
 from services.routing.domain.offered_service import OfferedService
 from services.routing.domain.places import NoPlace, OffersPerSender, place_refused
 
@@ -275,7 +275,7 @@ def place_left(offered: OfferedService, given: Circumstances) -> Failure | None:
     maximum, bounds = offered.service.capacity.maximum, given.offers_per_sender
     if maximum is None and bounds.most is None:
         return None
-    seen = given.observed(offered.organization.id).at(offered.service.id)
+    seen = given.observed(offered.organization.id).services.get(offered.service.id, NO_LOAD)
     refused = place_refused(
         seen.demand,
         maximum=maximum,
