@@ -283,13 +283,19 @@ class Decisions(TypedDict):
 
 
 class Capacity(TypedDict):
+    """maximum: units held at once. unit: missing in records of earlier builds, which counted referrals."""
+
     status: str
     maximum: int | None
     updated_at: str
+    unit: NotRequired[str]
 
 
 class Service(TypedDict):
-    """A service. organization: only if the service is not part of an organisation's record."""
+    """A service. organization: only if the service is not part of an organisation's record.
+
+    further_capacities: in other units; a referral takes one of each unit.
+    """
 
     id: str
     name: str
@@ -302,6 +308,7 @@ class Service(TypedDict):
     cost: str
     capacity: Capacity
     always_open: bool
+    further_capacities: NotRequired[list[Capacity]]
     organization: NotRequired[str]
 
 

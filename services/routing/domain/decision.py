@@ -11,6 +11,7 @@ from itertools import takewhile
 
 from contracts.codes import CapacityStatus, Urgency
 from services.routing.domain import rules
+from services.routing.domain.capacity import ORDER_OF_CAPACITY
 from services.routing.domain.fairness import Fairness, Standing, Turn, draw_of
 from services.routing.domain.offered_service import OfferedService
 from services.routing.domain.policy import RoutingPolicy
@@ -51,15 +52,6 @@ class NobodyConsidered:
     region: str
     organization: str | None = None
     elsewhere: int = 0
-
-
-# Services with capacity come first, then those that assess the person first, then waiting lists.
-ORDER_OF_CAPACITY: Mapping[CapacityStatus, int] = {
-    CapacityStatus.capacity: 0,
-    CapacityStatus.assessment_required: 1,
-    CapacityStatus.waitlist: 2,
-    CapacityStatus.no_capacity: 3,
-}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -189,7 +181,7 @@ def _consider(
     offered: OfferedService, given: Circumstances, weights: Mapping[str, float], overridable: frozenset[str]
 ) -> Candidate:
     organization, service = offered.organization.id, offered.service.id
-    capacity = offered.service.capacity.status
+    capacity = offered.capacity.status
     failures = rules.failures(offered, given)
     if failures and not (overridable and all(failure.rule in overridable for failure in failures)):
         return Candidate(organization=organization, service=service, capacity=capacity, failures=failures)

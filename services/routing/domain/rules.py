@@ -258,13 +258,19 @@ def cost_accepted(offered: OfferedService, given: Circumstances) -> Failure | No
 
 def capacity_left(offered: OfferedService, given: Circumstances) -> Failure | None:
     """The service states that it has capacity. A waiting list does not suffice for an emergency."""
-    capacity = offered.service.capacity
+    capacity = offered.capacity
     full = capacity.status is CapacityStatus.no_capacity or (
         capacity.status is CapacityStatus.waitlist and given.facts.urgency is Urgency.emergency
     )
     if full:
-        return Failure(rule="capacity_left", reason="no_capacity", detail={"status": capacity.status})
+        detail = {"status": capacity.status, **_unit(offered)}
+        return Failure(rule="capacity_left", reason="no_capacity", detail=detail)
     return None
+
+
+def _unit(offered: OfferedService) -> dict[str, str]:
+    """The unit that binds, for services that state several."""
+    return {"unit": offered.capacity.unit} if offered.service.further_capacities else {}
 
 
 PLACE_LEFT = "place_left"
@@ -272,7 +278,7 @@ PLACE_LEFT = "place_left"
 
 def place_left(offered: OfferedService, given: Circumstances) -> Failure | None:
     """The sender may take a place: see `places.py` for how many there are, and for its share."""
-    maximum, bounds = offered.service.capacity.maximum, given.offers_per_sender
+    maximum, bounds = offered.capacity.maximum, given.offers_per_sender
     if maximum is None and bounds.most is None:
         return None
     seen = given.observed(offered.organization.id).services.get(offered.service.id, NO_LOAD)
@@ -287,7 +293,7 @@ def place_left(offered: OfferedService, given: Circumstances) -> Failure | None:
     if refused is None:
         return None
     reason = "no_place" if isinstance(refused, NoPlace) else "share_used"
-    return Failure(rule=PLACE_LEFT, reason=reason, detail=asdict(refused))
+    return Failure(rule=PLACE_LEFT, reason=reason, detail={**asdict(refused), **_unit(offered)})
 
 
 def open_now(offered: OfferedService, given: Circumstances) -> Failure | None:
