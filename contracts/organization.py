@@ -84,18 +84,30 @@ class Eligibility:
     special_categories: tuple[SpecialCategory, ...] = ()
 
 
+# The unit of a capacity that is counted in referrals.
+REFERRAL_UNIT = "referral"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Capacity:
-    """Capacity for referrals. maximum: referrals held at once; None when not counted."""
+    """Capacity for referrals, in one unit (HSDS `service_capacity`).
+
+    maximum: units held at once; None when not counted. unit: such as `bed`; a referral takes one until it
+    ends.
+    """
 
     status: CapacityStatus
     updated_at: PastMoment
     maximum: Annotated[int, Range(min=0, max=1_000_000)] | None = None
+    unit: Slug = REFERRAL_UNIT
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Service:
-    """A service of an organisation. id: a slug, unique within the organisation."""
+    """A service of an organisation. id: a slug, unique within the organisation.
+
+    further_capacities: in other units than `capacity`. A referral takes one of each unit.
+    """
 
     id: Slug
     name: ShortText
@@ -109,6 +121,17 @@ class Service:
     interpretation: tuple[Language, ...] = ()
     eligibility: Eligibility = field(default_factory=Eligibility)
     always_open: bool = False
+    further_capacities: Annotated[tuple[Capacity, ...], Length(max=10)] = ()
+
+    @staticmethod
+    def rules(data: Mapping[str, Any]) -> None:
+        """Refuse two capacities in the same unit."""
+        units = [data["capacity"].unit]
+        for index, further in enumerate(data.get("further_capacities", ())):
+            if further.unit in units:
+                detail = "Must differ from the units of the service's other capacities."
+                raise ValidationError({"further_capacities": {index: {"unit": [detail]}}})
+            units.append(further.unit)
 
 
 Headcount = Annotated[int, Range(min=0, max=1_000_000)]

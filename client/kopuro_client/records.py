@@ -200,18 +200,13 @@ class Contribution(TypedDict):
 class Candidate(TypedDict):
     """An organisation's service that was considered, and why it was or was not eligible.
 
-    capacity: the directory's value at the time of the decision. last_asked: when the organisation had got its
-    latest offer. judged: how many offers it had answered or let expire. equal: whether its score is among the
-    best (see `Turn`). All are missing in decisions of earlier builds.
+    capacity: the directory's value at the time of the decision. Missing in decisions of earlier builds.
     """
 
     organization: str
     service: str
     eligible: bool
     capacity: NotRequired[str | None]
-    last_asked: NotRequired[str | None]
-    judged: NotRequired[int | None]
-    equal: NotRequired[bool]
     score: float | None
     rank: int | None
     rules: list[Rule]
@@ -232,6 +227,18 @@ class NobodyConsidered(TypedDict):
     elsewhere: int
 
 
+class Standing(TypedDict):
+    """An organisation that might be asked, at the time of the decision.
+
+    last_asked: when it had got its latest offer. judged: how many offers it had answered or let expire.
+    equal: whether its score was among the best (see `Turn`).
+    """
+
+    last_asked: str | None
+    judged: int
+    equal: bool
+
+
 class Turn(TypedDict):
     """Why the first-ranked organisation comes first.
 
@@ -239,6 +246,7 @@ class Turn(TypedDict):
     give an organisation a chance out of turn. few: an organisation that was judged by fewer offers is hardly
     known. attempt: how many organisations had been asked. draw: below `explore` if the attempt explored; None
     for an emergency. equals: how many organisations are equal. explored: the one that got a chance.
+    organizations: by id.
     """
 
     band: float
@@ -248,6 +256,7 @@ class Turn(TypedDict):
     draw: float | None
     equals: int
     explored: str | None
+    organizations: dict[str, Standing]
 
 
 class Decision(TypedDict):
@@ -283,13 +292,19 @@ class Decisions(TypedDict):
 
 
 class Capacity(TypedDict):
+    """maximum: units held at once. unit: missing in records of earlier builds, which counted referrals."""
+
     status: str
     maximum: int | None
     updated_at: str
+    unit: NotRequired[str]
 
 
 class Service(TypedDict):
-    """A service. organization: only if the service is not part of an organisation's record."""
+    """A service. organization: only if the service is not part of an organisation's record.
+
+    further_capacities: in other units; a referral takes one of each unit.
+    """
 
     id: str
     name: str
@@ -302,6 +317,7 @@ class Service(TypedDict):
     cost: str
     capacity: Capacity
     always_open: bool
+    further_capacities: NotRequired[list[Capacity]]
     organization: NotRequired[str]
 
 

@@ -161,10 +161,22 @@ EARLIER_ORGANIZATION = Organization(
         ),
     ),
 )
-ORGANIZATION = replace(
+ONE_CAPACITY_ORGANIZATION = replace(
     EARLIER_ORGANIZATION,
     sealing_key_change=SealingKeyChange(at=NOON, manner=KeyManner.approved),
     approved_services=(ApprovedService(service="hotline", needs=("legal.wage_claim",), by="aigul", at=NOON),),
+)
+ORGANIZATION = replace(
+    ONE_CAPACITY_ORGANIZATION,
+    services=(
+        replace(
+            ONE_CAPACITY_ORGANIZATION.services[0],
+            further_capacities=(
+                Capacity(status=CapacityStatus.waitlist, updated_at=NOON, maximum=4, unit="bed"),
+            ),
+        ),
+        *ONE_CAPACITY_ORGANIZATION.services[1:],
+    ),
 )
 AGREEMENT = Agreement(
     id="osh-moscow",
@@ -623,6 +635,9 @@ def _event(fact: facts.Fact) -> Event[facts.Fact]:
 EXAMPLES: dict[str, Event[facts.Fact]] = {fact.type: _event(fact) for fact in _FACTS}
 EARLIER: dict[str, Event[facts.Fact]] = {
     **{fact.type: _event(fact) for fact in _EARLIER_FACTS},
+    "kopuro.organization.changed.v1.one_capacity": _event(
+        facts.OrganizationChanged(revision=7, organization=ONE_CAPACITY_ORGANIZATION, by="aigul")
+    ),
     "kopuro.sealed_note.submitted.v1.declined": _event(
         facts.SealedNoteSubmitted(referral_id=REFERRAL, author=RECEIVER, note=SEALED, offer_id=OFFER)
     ),

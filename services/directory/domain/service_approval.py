@@ -55,13 +55,14 @@ def without_approval(present: Organization, service_id: str) -> Organization:
 
 
 def service_basis(present: Organization, service_id: str) -> str:
-    """Return the digest of the service as an approver sees it, without its capacity, which changes often.
+    """Return the digest of the service as an approver sees it, without its capacities, which change often.
 
     A request for approval is stale once it differs.
     """
     found = next((one for one in present.services if one.id == service_id), None)
     seen: dict[str, Any] = {} if found is None else plain(found)
     seen.pop("capacity", None)
+    seen.pop("further_capacities", None)
     return f"service {sha256(canonical_json(seen)).hexdigest()}"
 
 

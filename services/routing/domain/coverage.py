@@ -92,7 +92,7 @@ def coverage(
         ):
             cell = cells[key]
             cell.services += 1
-            cell.fresh += now - one.service.capacity.updated_at <= FRESH
+            cell.fresh += now - one.capacity.updated_at <= FRESH
             cell.organizations.add(one.organization.id)
     keys = cells.keys() | {key for key in missing if _is_wanted(key, wanted)}
     return [

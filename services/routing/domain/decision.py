@@ -7,10 +7,12 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from itertools import takewhile
 
 from contracts.codes import CapacityStatus, Urgency
 from services.routing.domain import rules
-from services.routing.domain.fairness import Fairness, Turn, draw_of
+from services.routing.domain.capacity import ORDER_OF_CAPACITY
+from services.routing.domain.fairness import Fairness, Standing, Turn, draw_of
 from services.routing.domain.observed_record import ObservedRecord, observed_record
 from services.routing.domain.offered_service import OfferedService
 from services.routing.domain.policy import RoutingPolicy
@@ -59,23 +61,12 @@ class NobodyConsidered:
     elsewhere: int = 0
 
 
-# Services with capacity come first, then those that assess the person first, then waiting lists.
-ORDER_OF_CAPACITY: Mapping[CapacityStatus, int] = {
-    CapacityStatus.capacity: 0,
-    CapacityStatus.assessment_required: 1,
-    CapacityStatus.waitlist: 2,
-    CapacityStatus.no_capacity: 3,
-}
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Candidate:
     """One service that was considered.
 
     rank: from 1, in the order of asking; None for an ineligible service, and for a service whose
-    organisation has a better one. capacity: as the directory stated it. last_asked: when the organisation
-    got its latest offer, None if it never got one. judged: how many offers it has answered or let expire.
-    equal: whether it is in the band of equals (`fairness.py`). The last three are for eligible services only.
+    organisation has a better one. capacity: as the directory stated it.
     """
 
     organization: str
@@ -87,9 +78,6 @@ class Candidate:
     score: float | None = None
     contributions: Mapping[str, float] = field(default_factory=dict)
     rank: int | None = None
-    last_asked: dt.datetime | None = None
-    judged: int | None = None
-    equal: bool = False
 
     @property
     def is_eligible(self) -> bool:
@@ -199,7 +187,12 @@ def decide(
     considered = [_consider(offered, given, weights, overridable) for offered in offered_services]
     explores = given.facts.urgency is not Urgency.emergency
     ranked, turn = rank(
-        considered, given.referral_id, policy.fairness, attempt=len(given.asked), explores=explores
+        considered,
+        given.referral_id,
+        policy.fairness,
+        {one.organization: _standing(one.organization, given) for one in considered if one.is_eligible},
+        attempt=len(given.asked),
+        explores=explores,
     )
     overridden = {failure.rule for c in ranked if c.rank is not None for failure in c.failures}
     return Decision(
@@ -251,7 +244,7 @@ def _consider(
     offered: OfferedService, given: Circumstances, weights: Mapping[str, float], overridable: frozenset[str]
 ) -> Candidate:
     organization, service = offered.organization.id, offered.service.id
-    capacity = offered.service.capacity.status
+    capacity = offered.capacity.status
     failures = rules.failures(offered, given)
     if failures and not (overridable and all(failure.rule in overridable for failure in failures)):
         return Candidate(
@@ -262,7 +255,6 @@ def _consider(
             failures=failures,
         )
     values = contributions(offered, given)
-    seen = given.observed(organization)
     return Candidate(
         organization=organization,
         service=service,
@@ -271,16 +263,25 @@ def _consider(
         failures=failures,
         score=score(values, weights),
         contributions=values,
-        last_asked=seen.last_asked,
-        judged=seen.judged,
     )
 
 
 _NEVER = dt.datetime.min.replace(tzinfo=dt.UTC)
 
 
+def _standing(organization: str, given: Circumstances) -> Standing:
+    seen = given.observed(organization)
+    return Standing(last_asked=seen.last_asked, judged=seen.judged)
+
+
 def rank(
-    considered: Iterable[Candidate], referral_id: str, fairness: Fairness, *, attempt: int, explores: bool
+    considered: Iterable[Candidate],
+    referral_id: str,
+    fairness: Fairness,
+    standings: Mapping[str, Standing],
+    *,
+    attempt: int,
+    explores: bool,
 ) -> tuple[tuple[Candidate, ...], Turn | None]:
     """Return the candidates with their ranks, one rank for each organisation, and why the first is first.
 
@@ -289,7 +290,8 @@ def rank(
     and organisation breaks ties: reproducible for one referral, even over many. The result depends on the
     arguments only, and a recorded decision holds them all.
 
-    attempt: how many organisations were asked before. explores: whether exploring is allowed at all.
+    standings: of each organisation with an eligible service. attempt: how many organisations were asked
+    before. explores: whether exploring is allowed at all.
     """
     eligible: list[Candidate] = []
     others: list[Candidate] = []
@@ -305,36 +307,35 @@ def rank(
 
     def by_turn(candidate: Candidate) -> tuple[dt.datetime, float, bytes]:
         score = -(candidate.score or 0.0)
-        return (candidate.last_asked or _NEVER, score, ties[candidate.organization])
+        asked = standings[candidate.organization].last_asked
+        return (asked or _NEVER, score, ties[candidate.organization])
 
     best: dict[str, Candidate] = {}
     second: list[Candidate] = []
     for candidate in sorted(eligible, key=by_score):
         if best.setdefault(candidate.organization, candidate) is not candidate:
             second.append(candidate)
-    first, *_ = best.values()
+    by_rank = list(best.values())
+    precedence, top = _precedence(by_rank[0]), by_rank[0].score or 0.0
     # Organisations that differ in capacity or in overridden rules are never equal, nor worth a try.
-    peers = [one for one in best.values() if _precedence(one) == _precedence(first)]
-    top = first.score or 0.0
-    equals = {one.organization for one in peers if round(top - (one.score or 0.0), 6) <= fairness.band}
-    order = sorted((one for one in peers if one.organization in equals), key=by_turn)
-    order += [one for one in best.values() if one.organization not in equals]
+    peers = list(takewhile(lambda one: _precedence(one) == precedence, by_rank))
+    band = list(takewhile(lambda one: round(top - (one.score or 0.0), 6) <= fairness.band, peers))
+    equals = {one.organization for one in band}
+    order = sorted(band, key=by_turn) + by_rank[len(band) :]
     draw = draw_of(referral_id, attempt) if explores else None
     explored: Candidate | None = None
     if draw is not None and draw < fairness.explore:
         untried = [
             one
             for one in peers
-            if one is not order[0] and (one.organization not in equals or (one.judged or 0) < fairness.few)
+            if one is not order[0]
+            and (one.organization not in equals or standings[one.organization].judged < fairness.few)
         ]
         explored = min(untried, key=by_turn, default=None)
         if explored is not None:
             order.remove(explored)
             order.insert(0, explored)
-    ranked = [
-        replace(one, rank=number, equal=one.organization in equals)
-        for number, one in enumerate(order, start=1)
-    ]
+    ranked = [replace(one, rank=number) for number, one in enumerate(order, start=1)]
     turn = Turn(
         band=fairness.band,
         explore=fairness.explore,
@@ -343,6 +344,7 @@ def rank(
         draw=draw,
         equals=len(equals),
         explored=explored.organization if explored is not None else None,
+        organizations={name: replace(standing, equal=name in equals) for name, standing in standings.items()},
     )
     return (*ranked, *second, *others), turn
 

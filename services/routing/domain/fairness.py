@@ -11,8 +11,10 @@ repeated from its record, and nobody can predict or steer it through a random ge
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from marshmallow.validate import Range
@@ -35,12 +37,26 @@ class Fairness:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Standing:
+    """An organisation that may be asked, as far as turns depend on it.
+
+    last_asked: when it got its latest offer, None if it never got one. judged: how many offers it has
+    answered or let expire. equal: whether it is in the band of equals.
+    """
+
+    last_asked: dt.datetime | None = None
+    judged: int = 0
+    equal: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Turn:
     """Why the first organisation of a decision comes first.
 
     band, explore, few: the policy's values. attempt: how many organisations had been asked before. draw: from
-    0 to 1, below `explore` if the decision explores; None for an emergency. equals: the organisations in the
-    band. explored: the organisation that comes first to be given a chance, if any.
+    0 to 1, below `explore` if the decision explores; None for an emergency. equals: how many organisations
+    are in the band. explored: the organisation that comes first to be given a chance, if any. organizations:
+    the standing of each organisation that may be asked.
     """
 
     band: float
@@ -50,6 +66,7 @@ class Turn:
     draw: float | None
     equals: int
     explored: str | None = None
+    organizations: Mapping[str, Standing] = field(default_factory=dict)
 
 
 def draw_of(referral_id: str, attempt: int) -> float:

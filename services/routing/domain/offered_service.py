@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from contracts.organization import Eligibility, Organization, Service
+from contracts.organization import Capacity, Eligibility, Organization, Service
 from contracts.vocabularies import need_group, sensitive_needs
+from services.routing.domain.capacity import tightest_capacity
 
 
 class Needs:
@@ -33,6 +34,8 @@ class OfferedService:
     organization: Organization
     service: Service
     revision: int = 0
+    # The tightest of the service's capacities.
+    capacity: Capacity = field(init=False, repr=False, compare=False)
     areas: frozenset[str] = field(init=False, repr=False, compare=False)
     languages: frozenset[str] = field(init=False, repr=False, compare=False)
     # The service's own languages and those it has interpreters for.
@@ -50,7 +53,8 @@ class OfferedService:
     def __post_init__(self) -> None:
         service = self.service
         approved = {one.service: frozenset(one.needs) for one in self.organization.approved_services}
-        derived = {
+        derived: dict[str, object] = {
+            "capacity": tightest_capacity(service),
             "areas": frozenset(service.areas),
             "languages": frozenset(service.languages),
             "spoken": frozenset((*service.languages, *service.interpretation)),

@@ -23,8 +23,9 @@ from contracts.codes import (
 from contracts.organization import Organization
 from contracts.referral import ReferralFacts
 from contracts.vocabularies import country_of, sensitive_needs
+from services.routing.domain.capacity import latest_statement
 from services.routing.domain.directory import Directory
-from services.routing.domain.observation import Observation
+from services.routing.domain.observation import NO_LOAD, Observation
 from services.routing.domain.offered_service import OfferedService
 from services.routing.domain.places import NoPlace, OffersPerSender, place_refused
 
@@ -262,13 +263,19 @@ def cost_accepted(offered: OfferedService, given: Circumstances) -> Failure | No
 
 def capacity_left(offered: OfferedService, given: Circumstances) -> Failure | None:
     """The service states that it has capacity. A waiting list does not suffice for an emergency."""
-    capacity = offered.service.capacity
+    capacity = offered.capacity
     full = capacity.status is CapacityStatus.no_capacity or (
         capacity.status is CapacityStatus.waitlist and given.facts.urgency is Urgency.emergency
     )
     if full:
-        return Failure(rule="capacity_left", reason="no_capacity", detail={"status": capacity.status})
+        detail = {"status": capacity.status, **_unit(offered)}
+        return Failure(rule="capacity_left", reason="no_capacity", detail=detail)
     return None
+
+
+def _unit(offered: OfferedService) -> dict[str, str]:
+    """The unit that binds, for services that state several."""
+    return {"unit": offered.capacity.unit} if offered.service.further_capacities else {}
 
 
 # The member of a failure's detail that states when time alone lets the rule hold again.
@@ -281,7 +288,7 @@ def capacity_not_declined(offered: OfferedService, given: Circumstances) -> Fail
     A statement of capacity after the decline counts more.
     """
     declined_at = given.observed(offered.organization.id).full_since.get(offered.service.id)
-    if declined_at is None or offered.service.capacity.updated_at > declined_at:
+    if declined_at is None or latest_statement(offered.service) > declined_at:
         return None
     until = declined_at + given.full_for
     if given.now >= until:
@@ -295,10 +302,10 @@ PLACE_LEFT = "place_left"
 
 def place_left(offered: OfferedService, given: Circumstances) -> Failure | None:
     """The sender may take a place: see `places.py` for how many there are, and for its share."""
-    maximum, bounds = offered.service.capacity.maximum, given.offers_per_sender
+    maximum, bounds = offered.capacity.maximum, given.offers_per_sender
     if maximum is None and bounds.most is None:
         return None
-    seen = given.observed(offered.organization.id).at(offered.service.id)
+    seen = given.observed(offered.organization.id).services.get(offered.service.id, NO_LOAD)
     refused = place_refused(
         seen.demand,
         maximum=maximum,
@@ -310,7 +317,7 @@ def place_left(offered: OfferedService, given: Circumstances) -> Failure | None:
     if refused is None:
         return None
     reason = "no_place" if isinstance(refused, NoPlace) else "share_used"
-    return Failure(rule=PLACE_LEFT, reason=reason, detail=asdict(refused))
+    return Failure(rule=PLACE_LEFT, reason=reason, detail={**asdict(refused), **_unit(offered)})
 
 
 def open_now(offered: OfferedService, given: Circumstances) -> Failure | None:
@@ -343,7 +350,7 @@ def not_asked_before(offered: OfferedService, given: Circumstances) -> Failure |
     declined_at = given.declined_as_full.get(offered.organization.id)
     if declined_at is None:
         return Failure(rule="not_asked_before", reason="already_asked")
-    if offered.service.capacity.updated_at <= declined_at:
+    if latest_statement(offered.service) <= declined_at:
         detail = {"declined_at": declined_at}
         return Failure(rule="not_asked_before", reason="no_room_reported", detail=detail)
     until = declined_at + given.full_for

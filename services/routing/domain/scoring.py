@@ -77,12 +77,12 @@ def _responsiveness(offered: OfferedService, given: Circumstances) -> float:
 
 def _load(offered: OfferedService, given: Circumstances) -> float:
     load = given.observed(offered.organization.id).at(offered.service.id).load
-    maximum = offered.service.capacity.maximum
+    maximum = offered.capacity.maximum
     if maximum is None:
         return TYPICAL_LOAD / (TYPICAL_LOAD + load)
     return max(0.0, 1.0 - load / maximum) if maximum else 0.0
 
 
 def _freshness(offered: OfferedService, given: Circumstances) -> float:
-    age = (given.now - offered.service.capacity.updated_at).total_seconds() / 86400
+    age = (given.now - offered.capacity.updated_at).total_seconds() / 86400
     return float(0.5 ** (max(0.0, age) / FRESHNESS_HALF_LIFE_DAYS))

@@ -104,11 +104,8 @@ def decision_view(stored: Mapping[str, Any]) -> dict[str, Any]:
                 "eligible": candidate["score"] is not None,
                 "score": candidate["score"],
                 "rank": candidate["rank"],
-                # These are missing in decisions of earlier builds.
+                # Missing in decisions of earlier builds.
                 "capacity": candidate.get("capacity"),
-                "last_asked": candidate.get("last_asked"),
-                "judged": candidate.get("judged"),
-                "equal": candidate.get("equal", False),
                 "rules": _rules(evaluated, candidate["failures"], eligible=candidate["score"] is not None),
                 "contributions": [
                     {"name": name, "weight": stored["weights"][name], "value": value}

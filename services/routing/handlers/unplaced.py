@@ -159,7 +159,7 @@ class UnplacedReferrals:
         return any(
             place_refused(
                 seen.demand,
-                maximum=offered.service.capacity.maximum,
+                maximum=offered.capacity.maximum,
                 accepted=seen.accepted,
                 sender=queue.sender,
                 urgency=queue.urgency,

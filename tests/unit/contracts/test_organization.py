@@ -40,6 +40,27 @@ def test_organisation_with_repeated_service_id_is_refused() -> None:
     assert errors(Organization, twice) == {"/services/2/id": "Must be unique within the organisation."}
 
 
+@pytest.mark.parametrize("units", [["referral"], ["bed", "bed"]])
+def test_service_with_two_capacities_in_one_unit_is_refused(units: list[str]) -> None:
+    first, second = RECORD["services"]
+    stated = [{"status": "capacity", "updated_at": "2026-03-01T12:00:00Z", "unit": unit} for unit in units]
+    record = {**RECORD, "services": [{**first, "further_capacities": stated}, second]}
+    last = len(units) - 1
+    assert errors(Organization, record) == {
+        f"/services/0/further_capacities/{last}/unit": (
+            "Must differ from the units of the service's other capacities."
+        )
+    }
+
+
+def test_capacity_without_unit_counts_referrals() -> None:
+    record = plain(load(Organization, RECORD))
+    del record["services"][0]["capacity"]["unit"]
+    del record["services"][0]["further_capacities"]
+    service = load(Organization, record).services[0]
+    assert (service.capacity.unit, service.further_capacities) == ("referral", ())
+
+
 def test_service_without_eligibility_accepts_everyone() -> None:
     hotline = load(Organization, RECORD).services[1]
     assert hotline.eligibility == Eligibility()

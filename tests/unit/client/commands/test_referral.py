@@ -244,7 +244,10 @@ TURN = {"band": 0.03, "explore": 0.1, "few": 5, "attempt": 0, "draw": 0.5, "equa
 def test_explain_says_why_the_first_was_asked(
     hub: FakeHub, run: Run, turn: dict[str, Any] | None, last_asked: str | None, sentence: str | None
 ) -> None:
-    first = {**DECISIONS["decisions"][0]["candidates"][1], "last_asked": last_asked}
+    first = DECISIONS["decisions"][0]["candidates"][1]
+    if turn is not None:
+        standing = {"last_asked": last_asked, "judged": 7, "equal": True}
+        turn = {**turn, "organizations": {first["organization"]: standing}}
     lines = explained(hub, run, candidates=[first], turn=turn).splitlines()
     assert [line for line in lines if "was asked" in line] == ([] if sentence is None else [sentence])
 

@@ -21,6 +21,8 @@ from tests.unit.services.directory.samples import (
 
 CAPACITY = {"status": "capacity"}
 AT = "/services/0/capacity/updated_at"
+LATE_BEDS = {**CAPACITY, "unit": "bed", "updated_at": "2099-01-01T00:00:00Z"}
+FURTHER_AT = "/services/0/further_capacities/0/updated_at"
 CREDENTIAL = {
     "client_id": "kg.osh-legal-aid",
     "client_secret": "s" * 43,
@@ -88,6 +90,7 @@ def test_record_that_is_not_an_object_is_refused(data: object) -> None:
         ({"services": [service_record(capacity={**CAPACITY, "updated_at": "2099-01-01T00:00:00Z"})]}, AT),
         ({"services": [service_record(capacity={**CAPACITY, "updated_at": "2026-03-01T12:05:01Z"})]}, AT),
         ({"services": [service_record(capacity={**CAPACITY, "updated_at": "0001-01-01T00:00:00Z"})]}, AT),
+        ({"services": [service_record(further_capacities=[LATE_BEDS])]}, FURTHER_AT),
     ],
 )
 def test_organization_with_future_or_absurd_time_is_refused(change: dict[str, Any], pointer: str) -> None:

@@ -211,7 +211,8 @@ def test_request_is_stale_once_the_service_has_changed(guarded: Directory) -> No
 def test_request_survives_a_new_statement_of_capacity(guarded: Directory) -> None:
     approval = requested(guarded)
     full = {"status": "no_capacity", "updated_at": "2026-03-01T10:00:00Z"}
-    busy = {"services": [service_record(needs=NEEDS, capacity=full)]}
+    beds = [{**full, "unit": "bed"}]
+    busy = {"services": [service_record(needs=NEEDS, capacity=full, further_capacities=beds)]}
     guarded.entries.patch_organization(OSH_ITSELF, OSH, busy, precondition=at_revision(1), admit=_admit)
     guarded.approvals.approve(approval.id, SECOND)
     assert len(record(guarded).approved_services) == 1

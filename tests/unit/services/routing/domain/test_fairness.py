@@ -19,7 +19,7 @@ from contracts.organization import Capacity, Organization
 from contracts.records import load as read_policy
 from contracts.records import plain, read
 from services.routing.domain.decision import Candidate, Decision, Trigger, decide, rank
-from services.routing.domain.fairness import Fairness, Turn, draw_of
+from services.routing.domain.fairness import Fairness, Standing, Turn, draw_of
 from services.routing.domain.observation import NOTHING_OBSERVED, Observation
 from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.view import decision_view
@@ -74,6 +74,12 @@ def prompt(held: int = 0, *, answers: int = 10, after: dt.timedelta = 10 * MINUT
     )
 
 
+def with_band(made: Decision) -> list[tuple[str, bool]]:
+    """Each ranked organisation, and whether it is in the band of equals."""
+    assert made.turn is not None
+    return [(one.organization, made.turn.organizations[one.organization].equal) for one in made.ranked]
+
+
 # --- turns ------------------------------------------------------------------------------------------
 
 
@@ -94,13 +100,14 @@ def test_organization_that_was_never_asked_comes_before_its_equals() -> None:
     policy = RoutingPolicy(fairness=Fairness(explore=0.0, band=0.1))
     made = decided(1, "ru.old", "ru.new", seen={"ru.old": prompt()}, policy=policy)
     assert [one.organization for one in made.ranked] == ["ru.new", "ru.old"]
-    assert made.ranked[0].last_asked is None
+    assert made.turn is not None
+    assert made.turn.organizations["ru.new"] == Standing(last_asked=None, judged=0, equal=True)
 
 
 def test_organization_outside_the_band_comes_after_the_equals_whenever_it_was_asked() -> None:
     far = organization("ru.far", service(areas=("RU",)))
     made = decided(1, "ru.near", far, seen={"ru.near": prompt()})
-    assert [(one.organization, one.equal) for one in made.ranked] == [("ru.near", True), ("ru.far", False)]
+    assert with_band(made) == [("ru.near", True), ("ru.far", False)]
 
 
 def test_waiting_list_is_never_equal_to_free_capacity() -> None:
@@ -115,7 +122,7 @@ def test_waiting_list_is_never_equal_to_free_capacity() -> None:
 @pytest.mark.parametrize("after", [10 * MINUTE, 12 * HOUR])
 def test_organization_without_maximum_loses_to_an_unknown_equal_at_5000_held(after: dt.timedelta) -> None:
     made = decided(1, "ru.full", "ru.new", seen={"ru.full": prompt(5000, after=after)})
-    assert [(one.organization, one.equal) for one in made.ranked] == [("ru.new", True), ("ru.full", False)]
+    assert with_band(made) == [("ru.new", True), ("ru.full", False)]
 
 
 # --- exploration ------------------------------------------------------------------------------------
@@ -195,7 +202,7 @@ def test_policy_with_absurd_fairness_is_refused(written: dict[str, object], poin
 
 def candidate_of(record: Mapping[str, Any]) -> Candidate:
     """A candidate as recorded, without what the ranking decides."""
-    return read(Candidate, {**record, "rank": None, "equal": False})
+    return read(Candidate, {**record, "rank": None})
 
 
 @given(
@@ -235,22 +242,22 @@ def test_ranking_is_repeated_from_the_record_alone(
         asked=asked,
     )
     record = json.loads(json.dumps(plain(made)))
-    turn = read(Turn, record["turn"])
+    standings = {name: read(Standing, one) for name, one in record["turn"]["organizations"].items()}
+    turn = replace(read(Turn, record["turn"]), organizations=standings)
     again, turn_again = rank(
         [candidate_of(one) for one in reversed(record["candidates"])],
         record["referral_id"],
         Fairness(band=turn.band, explore=turn.explore, few=turn.few),
+        standings,
         attempt=turn.attempt,
         explores=turn.draw is not None,
     )
     assert turn_again == turn
-    places = {
-        (one["organization"], one["service"]): (one["rank"], one["equal"]) for one in record["candidates"]
-    }
-    assert {(one.organization, one.service): (one.rank, one.equal) for one in again} == places
+    ranks = {(one["organization"], one["service"]): one["rank"] for one in record["candidates"]}
+    assert {(one.organization, one.service): one.rank for one in again} == ranks
 
 
-def test_view_shows_the_turn_and_when_each_candidate_was_asked() -> None:
+def test_view_shows_the_turn_and_when_each_organization_was_asked() -> None:
     view = decision_view(plain(decided(1, "ru.one", "ru.two", seen={"ru.one": prompt()})))
     assert view["turn"] == {
         "band": 0.03,
@@ -260,24 +267,17 @@ def test_view_shows_the_turn_and_when_each_candidate_was_asked() -> None:
         "draw": draw_of(referral_id(1), 0),
         "equals": 1,
         "explored": None,
-    }
-    assert {one["organization"]: (one["last_asked"], one["judged"]) for one in view["candidates"]} == {
-        "ru.one": ("2026-03-02T08:00:00Z", 10),
-        "ru.two": (None, 0),
+        "organizations": {
+            "ru.one": {"last_asked": "2026-03-02T08:00:00Z", "judged": 10, "equal": True},
+            "ru.two": {"last_asked": None, "judged": 0, "equal": False},
+        },
     }
 
 
-def test_decision_without_a_turn_is_still_shown() -> None:
+def test_decision_of_an_earlier_build_is_shown_without_a_turn() -> None:
     stored = plain(decided(1, "ru.one"))
     del stored["turn"]
-    for candidate in stored["candidates"]:
-        for name in ("last_asked", "judged", "equal"):
-            del candidate[name]
-    view = decision_view(stored)
-    assert view["turn"] is None
-    assert [(one["last_asked"], one["judged"], one["equal"]) for one in view["candidates"]] == [
-        (None, None, False)
-    ]
+    assert decision_view(stored)["turn"] is None
 
 
 # --- over many referrals ----------------------------------------------------------------------------

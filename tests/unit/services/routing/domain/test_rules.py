@@ -567,3 +567,37 @@ def find_broken(house: Organization, name: str, seen: Observation) -> set[str]:
     directory = network(house)
     (offered,) = [one for one in directory.offered_services_of(NAME) if one.service.id == name]
     return {failure.rule for failure in failures(offered, circumstances(directory, observed=lambda _: seen))}
+
+
+def in_unit(unit: str, maximum: int | None, status: CapacityStatus = CapacityStatus.capacity) -> Capacity:
+    return Capacity(status=status, updated_at=NOW, maximum=maximum, unit=unit)
+
+
+def test_tightest_of_several_capacities_binds() -> None:
+    shelter = with_service(
+        capacity=in_unit("referral", 500),
+        further_capacities=(in_unit("bed", 4), in_unit("consultation", None)),
+    )
+    assert find_broken(shelter, "legal", load(accepted=3)) == set()
+    assert find_broken(shelter, "legal", load(accepted=4)) == {"place_left"}
+    directory = network(shelter)
+    full = circumstances(directory, observed=lambda _: load(accepted=4))
+    (failure,) = failures(offered_service(directory, NAME), full)
+    assert failure.detail == {"accepted": 4, "maximum": 4, "unit": "bed"}
+
+
+def test_least_favourable_status_of_several_capacities_binds() -> None:
+    none_left = in_unit("bed", 4, CapacityStatus.no_capacity)
+    shelter = with_service(capacity=in_unit("referral", 2), further_capacities=(none_left,))
+    directory = network(shelter)
+    offered = offered_service(directory, NAME)
+    (failure,) = failures(offered, circumstances(directory))
+    assert (failure.rule, failure.detail) == ("capacity_left", {"status": "no_capacity", "unit": "bed"})
+    assert offered.capacity.maximum == 2
+
+
+def test_oldest_date_of_several_capacities_counts() -> None:
+    old = Capacity(status=CapacityStatus.capacity, updated_at=NOW - 90 * DAY, unit="bed")
+    directory = network(with_service(further_capacities=(old,)))
+    values = contributions(offered_service(directory, NAME), circumstances(directory))
+    assert values["freshness"] == 0.5
