@@ -205,7 +205,12 @@ def mailbox_table() -> str:
             )
         rows.append((f"`{CATALOGUE[kind].routing_key}`", ", ".join(recipients)))
     rows.append((f"`{facts.CaseReleased.routing_key}`", "the acceptor"))
-    rows.append((f"`{facts.NoteDelivered.routing_key}`", "the other party; the sender for a decline's note"))
+    rows.append(
+        (
+            f"`{facts.NoteDelivered.routing_key}`",
+            "the other party; the sender for the note of a decline or hand-back",
+        )
+    )
     rows.append((f"`{facts.MessageClosed.routing_key}`", "whoever had received the erased message"))
     return _table(("message", "recipient"), rows)
 
