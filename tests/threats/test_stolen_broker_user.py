@@ -321,7 +321,7 @@ def send(uri: str, message: Outgoing, service: str | None = None) -> None:
 
 
 def reasons(harness: ConsumerHarness) -> list[str]:
-    return [message.headers[REASON] for message in harness.parked()]
+    return [message.headers[REASON] for message in harness.dead_letters()]
 
 
 def test_acceptance_by_routing_takes_effect(hub: HubBroker, tmp_path: Path) -> None:
@@ -403,7 +403,7 @@ def test_replayed_message_takes_effect_only_with_proof_of_its_author(
             letters.replay("vault.events", event.id)
         harness = process()
     assert harness.effects() == ([event.id] if has_proof else [])
-    assert len(harness.parked()) == (0 if has_proof else 1)
+    assert len(harness.dead_letters()) == (0 if has_proof else 1)
 
 
 def test_reply_or_request_of_another_user_is_ignored(hub: HubBroker) -> None:
