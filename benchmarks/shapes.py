@@ -79,6 +79,7 @@ EMPTY: Final = frozenset(
     {
         "outbox",
         "unreceipted",
+        "log_offers",
         "due_receipts",
         "retries",
         "sealed_cases",
