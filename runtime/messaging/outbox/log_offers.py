@@ -1,4 +1,4 @@
-"""How many events were offered to the log again: kept in the database, so that a restart does not forget it.
+"""The number of events that were offered to the log again. It is in the database, so it outlasts a restart.
 
 One row: the number of events since the last day without an offer, and the time of the last offer.
 """

@@ -24,7 +24,7 @@ class WaitingMessages:
         self._database = database
 
     def count(self) -> WaitingForVault | None:
-        """Return what waits; None while the broker is away or the outbox is long.
+        """Return the waiting messages; None while the broker is away or the outbox is long.
 
         Raises DatabaseUnavailable.
         """

@@ -1,4 +1,4 @@
-"""Since when no message of an earlier time can be waiting for the vault.
+"""The window before whose beginning no message that is still waiting for the vault was sent.
 
 A busy hub always has new messages in the queue or among the retries, so the counts need not be zero at once.
 A message that was waiting when the window began is in the queue, among the retries or among the dead letters.
@@ -19,8 +19,10 @@ IN_PROGRESS = dt.timedelta(minutes=5)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WaitingForVault:
-    """What waits for the vault now: messages in its queue and dead letters (also those on their way to the
-    dead-letter queue), and when the oldest retry was first seen, None without retries.
+    """The messages that wait for the vault now.
+
+    dead_letters: also those on their way to the dead-letter queue. oldest_retry: when the oldest retry was
+    first seen, None without retries.
     """
 
     queued: int

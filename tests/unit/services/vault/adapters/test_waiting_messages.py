@@ -1,4 +1,4 @@
-"""What waits for the vault: at the broker, among the retries, and on its way to the dead letters."""
+"""The messages that wait for the vault: at the broker, as retries, and on their way to the dead letters."""
 
 from __future__ import annotations
 

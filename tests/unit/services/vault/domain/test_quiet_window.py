@@ -54,7 +54,7 @@ def test_long_pause_or_clock_set_back_begins_another_window(pause: dt.timedelta)
     assert observed(window, again + 6 * MINUTE, 1) == again
 
 
-# What happens in a minute; messages are taken in the order of their arrival.
+# The event of each minute. Messages are taken in the order of their arrival.
 _STEPS = st.lists(
     st.sampled_from(["arrive", "take", "finish", "postpone", "retry", "fail", "replay", "discard"]),
     max_size=40,
