@@ -328,7 +328,7 @@ def remove_manifest_key(
 def set_manifest_user(
     directory: ManifestDir,
     service: Annotated[str, typer.Argument(help="A service, or `operations` for operators' commands.")],
-    user: Annotated[str, typer.Argument(help="Its broker user.")],
+    user: Annotated[str, typer.Argument(help="The broker user of the service.")],
 ) -> None:
     """Sign a manifest with another broker user for a service."""
     from admin.manifest_files import set_users

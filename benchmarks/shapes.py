@@ -80,6 +80,7 @@ EMPTY: Final = frozenset(
     {
         "outbox",
         "unreceipted",
+        "log_offers",
         "due_receipts",
         "retries",
         "sealed_cases",

@@ -61,7 +61,7 @@ class SpecialCategory(StrEnum):
 
 
 class ConsentMethod(StrEnum):
-    """How the person consented."""
+    """The ways in which a person gives consent."""
 
     signed = "signed"
     oral = "oral"
@@ -154,7 +154,7 @@ class AgreementKind(StrEnum):
 
 
 class DisclosureClass(StrEnum):
-    """How much one party may disclose to another under an agreement; `sensitive` includes `standard`."""
+    """The data that an agreement lets parties disclose to each other; `sensitive` includes `standard`."""
 
     standard = "standard"
     sensitive = "sensitive"

@@ -322,7 +322,7 @@ class Service(TypedDict):
 
 
 class SealingKeyChange(TypedDict):
-    """How a record got its present key. manner: first, proved or approved."""
+    """The replacement that gave a record its present key. manner: first, proved or approved."""
 
     at: str
     manner: str

@@ -1,4 +1,4 @@
-"""How many requests of one caller a service handles at a time, so that nobody's flood starves the others.
+"""Limits on the concurrent requests of one caller, so that a flood of one does not starve the others.
 
 Every request that a process handles gets its turn in each round of the event loop. So what one caller waits
 for grows with the number of requests of all callers in progress, and that number is bounded for each of them.

@@ -249,6 +249,10 @@ class MemoryQueueReader:
                 raise BrokerUnavailable(f"The queue {min(missing)} does not exist.")
             return {name: len(self._broker.queues[name].ready) for name in queues}
 
+    def uncompared(self) -> str | None:
+        """See `ports.QueueReader`."""
+        return None
+
     def missing(self, topology: Topology) -> tuple[str, ...]:
         """See `ports.QueueReader`."""
         with self._broker.changed:

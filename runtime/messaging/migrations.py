@@ -38,6 +38,22 @@ def add_unreceipted() -> None:
     op.create_index("unreceipted_published_at", "unreceipted", ["published_at"])
 
 
+def add_log_offers() -> None:
+    """Add the record of events that were offered to the log again."""
+    op.create_table(
+        "log_offers",
+        sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("events", sa.BigInteger(), nullable=False),
+        sa.Column("last_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("number"),
+    )
+
+
+def drop_log_offers() -> None:
+    """Undo `add_log_offers`."""
+    op.drop_table("log_offers")
+
+
 def drop_unreceipted() -> None:
     """Undo `add_unreceipted`."""
     op.drop_table("unreceipted")

@@ -135,8 +135,13 @@ class QueueReader(Protocol):
     def missing(self, topology: Topology) -> tuple[str, ...]:
         """Return what the broker lacks: names of exchanges and queues, and bindings where it can read them.
 
-        Raises BrokerUnavailable, as `counts`.
+        Raises BrokerUnavailable, as `counts`. While the bindings cannot be compared, those that were missing
+        at the last comparison count as missing.
         """
+        ...
+
+    def uncompared(self) -> str | None:
+        """Return why the last `missing` could not compare the bindings; None if it could, or need not."""
         ...
 
     def close(self) -> None:

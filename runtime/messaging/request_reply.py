@@ -142,11 +142,7 @@ class RequestClient:
                 pause.wait(_IDLE_SECONDS)
                 continue
             for delivery in deliveries:
-                if not _is_from(delivery, self._answerers):
-                    _log.error(
-                        "reply of another user ignored",
-                        extra={"reason": f"sent by {delivery.user_id or 'no user'}"},
-                    )
+                if not _is_from(delivery, self._answerers, "reply"):
                     continue
                 self._settle(delivery.headers.get(QUESTION, ""), _reply_in(delivery.body))
         self._replies.close()
@@ -193,11 +189,7 @@ class RequestServer:
         """Reply to each request. Raises BrokerUnavailable."""
         replies = []
         for delivery in deliveries:
-            if not _is_from(delivery, self._askers):
-                _log.error(
-                    "request of another user ignored",
-                    extra={"reason": f"sent by {delivery.user_id or 'no user'}"},
-                )
+            if not _is_from(delivery, self._askers, "request"):
                 continue
             reply_to, number = delivery.headers.get(REPLY_TO), delivery.headers.get(QUESTION)
             if reply_to and number:
@@ -231,5 +223,10 @@ class RequestServer:
         return b"{}"
 
 
-def _is_from(delivery: Delivery, users: Collection[str] | None) -> bool:
-    return users is None or delivery.user_id in users
+def _is_from(delivery: Delivery, users: Collection[str] | None, kind: str) -> bool:
+    """Return whether one of the users sent the message; log an error if not. kind: `request` or `reply`."""
+    if users is None or delivery.user_id in users:
+        return True
+    reason = f"sent by {delivery.user_id or 'no user'}"
+    _log.error(f"{kind} of another user ignored", extra={"reason": reason})
+    return False

@@ -13,7 +13,8 @@ from runtime.storage.columns import Instant, Json, RowNumber
 class MessagingTables:
     """outbox: messages to publish; inbox: keys of processed messages (`inbox.Identity`); retries: messages to
     process again; manifests: the newest version of each hub's manifest that was used; unreceipted:
-    copies of published events until audit's receipt (`outbox/unreceipted.py`).
+    copies of published events until audit's receipt (`outbox/unreceipted.py`); log_offers: how many events
+    were offered to the log again (`outbox/log_offers.py`).
     """
 
     outbox: Table
@@ -21,6 +22,7 @@ class MessagingTables:
     retries: Table
     manifests: Table
     unreceipted: Table
+    log_offers: Table
 
 
 def messaging_tables(metadata: MetaData) -> MessagingTables:
@@ -81,8 +83,20 @@ def messaging_tables(metadata: MetaData) -> MessagingTables:
         Index("unreceipted_digest", "digest", unique=True),
         Index("unreceipted_published_at", "published_at"),
     )
+    log_offers = Table(
+        "log_offers",
+        metadata,
+        Column("number", Integer, primary_key=True, autoincrement=False),
+        Column("events", BigInteger, nullable=False),
+        Column("last_at", Instant, nullable=False),
+    )
     return MessagingTables(
-        outbox=outbox, inbox=inbox, retries=retries, manifests=manifests, unreceipted=unreceipted
+        outbox=outbox,
+        inbox=inbox,
+        retries=retries,
+        manifests=manifests,
+        unreceipted=unreceipted,
+        log_offers=log_offers,
     )
 
 

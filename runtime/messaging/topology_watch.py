@@ -3,7 +3,9 @@
 Bindings are compared where `KOPURO_BROKER_MANAGEMENT_URI` is set: AMQP cannot list them.
 
 A fact published while a queue or its binding is missing would be lost for that queue's service: the broker
-reports only a message that reaches no queue at all. So nothing is published until everything exists.
+reports only a message that reaches no queue at all. So nothing is published until everything exists. This
+also holds while the management API is silent after it had named a missing binding: what waits in the outbox
+is not lost. A service that starts then publishes, because it knows of no missing binding.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ _log = logging.getLogger(__name__)
 # Between two checks while everything exists.
 CHECK_SECONDS = 20.0
 _NAMES_SHOWN = 5
+_UNNOTICED = "So a repair of bindings is not noticed: after it, restore the API or restart the service."
 
 
 class TopologyWatch:
@@ -43,6 +46,7 @@ class TopologyWatch:
         self._now = now
         self._seen = threading.Event()
         self._missing: tuple[str, ...] = ()
+        self._uncompared: str | None = None
         self._checked_at: float | None = None
 
     @property
@@ -63,6 +67,7 @@ class TopologyWatch:
             _log.error("the broker lacks exchanges, queues or bindings", extra={"reason": ", ".join(missing)})
         self._count(missing)
         self._missing = missing
+        self._uncompared = self._reader.uncompared()
         self._checked_at = None if missing else self._now()
         if not missing:
             self._seen.set()
@@ -89,7 +94,8 @@ class TopologyWatch:
             shown = ", ".join(self._missing[:_NAMES_SHOWN])
             more = len(self._missing) - _NAMES_SHOWN
             shown += f" and {more} more" if more > 0 else ""
-            return f"The broker lacks {shown}: import the hub's definitions (`kopuro admin broker`)."
+            lacks = f"The broker lacks {shown}: import the hub's definitions (`kopuro admin broker`)."
+            return lacks if self._uncompared is None else f"{lacks} {self._uncompared} {_UNNOTICED}"
         return None
 
     def unready(self) -> str | None:

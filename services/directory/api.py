@@ -230,8 +230,9 @@ def post_key(handlers: DirectoryHandlers, request: Request) -> Response:
     key, wanted = admission.key_request(request.json())
     operator = request.principal.has(Role.operator)
     if operator == (wanted.organization is None):
-        where = PointerError(pointer="/organization", detail="Operators name the owner; nobody else does.")
-        raise Refused("invalid-submission", "The owner of the key is not clear.", errors=[where])
+        where = PointerError(pointer="/organization", detail="Only an operator can name the owner, and must.")
+        detail = "The owner of the key is missing, or the caller cannot name it."
+        raise Refused("invalid-submission", detail, errors=[where])
     published = handlers.keys.publish(
         wanted.organization or request.principal.id,
         key,

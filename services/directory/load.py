@@ -172,7 +172,7 @@ def load(database: Database, hub: str, files: Mapping[str, Path], out: TextIO, e
         err.write("Nothing was loaded.\n")
         return 1
     ledger = offline_ledger(database, hub)
-    # Whoever can write to the database needs no approval; the facts say that the loader did it.
+    # A person who can write to the database needs no approval. The facts name the loader as their author.
     target = Entries(ledger, Approvals(ledger, SqlApprovalStore(), Policy.one_person))
     for name, entries in read:
         changed = target.enter(type(entries[0]), entries, by=LOADER) if entries else 0

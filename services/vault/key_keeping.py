@@ -27,6 +27,7 @@ from runtime.messaging.outbox.outbox import Outbox, outgoing
 from runtime.periodic import Periodic
 from runtime.settings import SettingsError
 from runtime.storage.database import Database
+from services.vault.domain.quiet_window import QuietWindow, WaitingForVault
 from services.vault.domain.transit import TransitKey, is_next_due, next_published_at, spent
 from services.vault.ports import CustodyStore, KeyKind, KeyStore, TransitKeyStore
 
@@ -36,8 +37,6 @@ ORPHANED = dt.timedelta(days=1)
 # Cases or keys in one transaction.
 _MOST = 200
 _SECONDS_BETWEEN_RUNS = 1.0
-# Two counts of the waiting messages that are further apart say nothing about the time between them.
-_CHECK_GAP = dt.timedelta(minutes=5)
 _BETWEEN_SWEEPS = dt.timedelta(minutes=10)
 # A transit key older than this is worth an operator's look.
 _UNUSUAL = dt.timedelta(days=2)
@@ -58,14 +57,13 @@ class KeyKeeping:
         clock: Clock,
         new_id: Callable[[], str],
         period: dt.timedelta,
-        waiting: Callable[[], int | None],
+        waiting: Callable[[], WaitingForVault | None],
         after_commit: Callable[[], None],
         is_new: bool = False,
     ) -> None:
         """period: of a transit key. is_new: whether the key store was created at this start.
 
-        waiting: returns the number of messages that wait for the vault, with dead letters and retries; None
-        while the broker is away.
+        waiting: returns what waits for the vault, None while the broker is away.
         """
         self._source = source
         self._database = database
@@ -80,13 +78,12 @@ class KeyKeeping:
         self._after_commit = after_commit
         self._is_new = is_new
         self._earlier_are_sealed = False
-        self._idle_since: dt.datetime | None = None
+        self._quiet = QuietWindow()
         self._made_at: dt.datetime | None = None
         self._unused = 0
         self._swept_at: dt.datetime | None = None
         self._truncated = True
         self._changes = 0
-        self._checked_at: dt.datetime | None = None
         self._oldest: dt.datetime | None = None
         self._periodic = Periodic("key keeping", self.run, seconds=_SECONDS_BETWEEN_RUNS)
 
@@ -162,14 +159,10 @@ class KeyKeeping:
         self._after_commit()
 
     def _destroy_spent(self, keys: list[TransitKey], now: dt.datetime) -> None:
-        waiting = self._waiting()
-        if self._checked_at is None or now - self._checked_at > _CHECK_GAP:
-            self._idle_since = None  # nobody knows what happened meanwhile
-        self._checked_at = now
-        self._idle_since = (self._idle_since or now) if waiting == 0 else None
+        quiet_since = self._quiet.observe(self._waiting(), now)
         republished = [key.kid for key in keys if self._is_republished(key)]
         for key in spent(
-            keys, now, settle=self._period / 12, idle_since=self._idle_since, republished=republished
+            keys, now, settle=self._period / 12, quiet_since=quiet_since, republished=republished
         ):
             self._destroy(KeyKind.transit, [key.kid])
             destroyed = TransitKeyDestroyed(kid=key.kid, messages=key.opened)

@@ -120,7 +120,7 @@ class KeyStore(Protocol):
 
 
 class TransitKeyStore(Protocol):
-    """What the vault knows of its transit keys. The private halves are in the key store."""
+    """The public facts of the vault's transit keys. The private halves are in the key store."""
 
     def add(self, transaction: Connection, key: TransitKey) -> None:
         """Insert a key. Idempotent."""

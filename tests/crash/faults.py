@@ -54,7 +54,7 @@ class Moment(StrEnum):
 
 
 class Effect(Enum):
-    """What happens at a planned moment."""
+    """The action at a planned moment."""
 
     kill = auto()  # SIGKILL: nothing is flushed, closed or sent
     halt = auto()  # this thread waits for good, the rest of the process goes on

@@ -66,7 +66,7 @@ RECEIVER = "ru.moscow-migrant-support"
 KID = "Zv3kYp1sQm7xT0cLr9eUoHbWnJ2dFgA5iKtV8yXqN4E"
 NOON = dt.datetime(2026, 3, 1, 12, 0, tzinfo=dt.UTC)
 # The form of a compact JWE, but not a real one: nothing here is secret.
-# What a transit seal leaves of it, and the rest of it, sealed.
+# The part that a transit seal leaves readable, and the rest, sealed.
 UNKEYED = "bm9uY2U.Y2lwaGVydGV4dA.dGFn"
 TRANSIT = facts.TransitSeal(kid="T" * 43, key="c2VhbGVk")
 SEALED = "eyJhbGciOiJFQ0RILUVTK0EyNTZLVyJ9.a2V5.bm9uY2U.Y2lwaGVydGV4dA.dGFn"

@@ -56,7 +56,7 @@ class Trial:
 
 
 def result(ended: Ended) -> str:
-    """How a command ended, in a few words: with pytest's figures where there are some."""
+    """Return the result of a command in a few words, with pytest's figures if there are any."""
     if ended.status is None:
         return "took too long"
     counted = _PYTEST_SUMMARY.findall(ended.output)

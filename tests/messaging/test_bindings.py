@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 from urllib.parse import quote
 
 import pytest
@@ -14,7 +17,7 @@ from contracts.topology import EVENTS, hub_topology
 from runtime.messaging.metrics import MessagingMetrics
 from runtime.messaging.ports import BrokerUnavailable
 from runtime.messaging.rabbit.broker import RabbitBroker
-from runtime.messaging.rabbit.management import ManagementApi
+from runtime.messaging.rabbit.management import ANSWER_SECONDS, ManagementApi
 from runtime.messaging.topology_watch import CHECK_SECONDS, TopologyWatch
 from sandbox.broker import PrivateBroker
 from sandbox.ports import free_ports
@@ -98,6 +101,57 @@ def test_silent_management_api_stops_nothing(vhost: str, caplog: pytest.LogCaptu
         assert reader.missing(TOPOLOGY) == reader.missing(TOPOLOGY) == ()
     (warning,) = [record for record in caplog.records if record.message == "bindings cannot be compared"]
     assert secret not in str(warning.__dict__)
+
+
+class ListedBindings(BaseHTTPRequestHandler):
+    """A management API whose list of bindings lacks one."""
+
+    def do_GET(self) -> None:
+        listed = [
+            {
+                "source": one.source,
+                "destination": one.destination,
+                "destination_type": "exchange" if one.to_exchange else "queue",
+                "routing_key": one.key,
+                "arguments": dict(one.arguments),
+            }
+            for one in TOPOLOGY.bindings
+            if (one.source, one.destination) != (f"{EVENTS}.vault", "audit.log")
+        ]
+        body = json.dumps(listed).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_arguments: object) -> None:
+        """Print nothing."""
+
+
+def test_missing_binding_blocks_while_the_management_api_is_silent_until_a_restart(vhost: str) -> None:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), ListedBindings)
+    broker = RabbitBroker(vhost, management_uri=f"http://watch:x@127.0.0.1:{server.server_port}")
+    broker.declare(TOPOLOGY)
+    with contextlib.closing(broker.queue_reader()) as reader:
+        watch = TopologyWatch(reader, TOPOLOGY)
+        serving = Thread(target=server.serve_forever)
+        serving.start()
+        watch.look()
+        server.shutdown()
+        serving.join()
+        server.server_close()
+        assert "API" not in str(watch.obstacle())
+        for _ in range(3):
+            started = time.monotonic()
+            watch.look()
+            assert LOST in str(watch.obstacle())
+            assert "management API does not answer" in str(watch.obstacle())
+            assert "restore the API or restart the service" in str(watch.obstacle())
+        assert time.monotonic() - started < ANSWER_SECONDS, "the API is not asked each time"
+    with contextlib.closing(broker.queue_reader()) as reader:
+        restarted = TopologyWatch(reader, TOPOLOGY)
+        restarted.look()
+        assert restarted.is_complete
 
 
 def test_management_api_that_refuses_the_user_is_unavailable(vhost: str, management_uri: str) -> None:

@@ -352,6 +352,9 @@ class LateBroker(FailingBroker):
         self.up = threading.Event()
         self.attempts = 0
 
+    def uncompared(self) -> str | None:
+        return None
+
     def missing(self, topology: Topology) -> tuple[str, ...]:
         if not self.up.is_set():
             self.attempts += 1

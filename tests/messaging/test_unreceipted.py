@@ -6,9 +6,11 @@ import datetime as dt
 import itertools
 import logging
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
+from sqlalchemy.event import listen, remove
 
 from contracts.envelope import Envelope, Event
 from contracts.errors import Defect
@@ -18,8 +20,9 @@ from runtime.identifiers import new_id
 from runtime.messaging.inbox import KEPT
 from runtime.messaging.metrics import MessagingMetrics
 from runtime.messaging.outbox.event_batch import decode_batch, encode_batch
+from runtime.messaging.outbox.log_offers import REMEMBERED
 from runtime.messaging.outbox.outbox import Outbox, outgoing
-from runtime.messaging.outbox.receipt_watch import WARNING_KEPT, WINDOW, ReceiptWatch
+from runtime.messaging.outbox.receipt_watch import MOST_COUNTED, WINDOW, ReceiptWatch
 from runtime.messaging.outbox.unreceipted import Unreceipted, digest_text
 from runtime.messaging.ports import Outgoing
 from runtime.settings import RECEIPT_TIME
@@ -232,7 +235,7 @@ def test_alarm_stays_a_day_after_the_receipt(author: Author) -> None:
     alarm = author.watch.alarm()
     assert alarm is not None
     assert alarm.startswith("2 events were offered to the log again")
-    author.look(seconds=WARNING_KEPT.total_seconds())
+    author.look(seconds=REMEMBERED.total_seconds())
     assert author.watch.alarm() is None
 
 
@@ -284,3 +287,62 @@ def test_restarted_service_still_knows_its_overdue_events(author: Author) -> Non
     author.watch = author.started()
     assert author.look(minutes=15) == bodies
     assert author.watch.alarm() is not None
+
+
+def test_restarted_service_still_warns_of_events_that_were_offered_again(author: Author) -> None:
+    message, bodies = batch(2)
+    author.confirm(message)
+    author.look(minutes=15)
+    author.receive(*names(bodies))
+    author.watch = author.started()
+    assert author.look(minutes=1) == []
+    said = "2 events were offered to the log again, the last one at 2026-03-01T00:15:00Z"
+    assert author.watch.alarm() == said
+    author.look(seconds=REMEMBERED.total_seconds())
+    assert author.watch.alarm() is None
+
+
+def test_offers_of_more_than_a_day_ago_are_not_counted(author: Author) -> None:
+    for _ in range(2):
+        message, bodies = batch(1)
+        author.confirm(message)
+        author.look(minutes=15)
+        author.receive(*names(bodies))
+        author.look(seconds=REMEMBERED.total_seconds())
+    message, _ = batch(3)
+    author.confirm(message)
+    author.look(minutes=15)
+    assert "3 events were offered to the log again" in str(author.watch.alarm())
+
+
+def test_many_copies_are_counted_and_searched_once_a_minute(author: Author) -> None:
+    """Audit has been away for a day: a count of millions of rows each second would slow the service down."""
+    with author.database.write() as transaction:
+        rows = [
+            {
+                "digest": f"{number:044}",
+                "partition_key": "p",
+                "body": b"",
+                "published_at": START,
+                "offers": 9,
+                "due_at": START + dt.timedelta(days=3),
+            }
+            for number in range(MOST_COUNTED + 1)
+        ]
+        transaction.execute(TABLES.unreceipted.insert(), rows)
+    author.clock.advance(hours=24)
+    statements: list[str] = []
+    engine = author.database._engine
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_more: Any) -> None:
+        if "unreceipted" in statement and "min(published_at)" not in statement:
+            statements.append(statement)
+
+    listen(engine, "before_cursor_execute", note)
+    try:
+        for _ in range(60):
+            author.look(seconds=1)
+    finally:
+        remove(engine, "before_cursor_execute", note)
+    assert len(statements) == 3, statements  # both counts, and the search for those that are due
+    assert f"{MOST_COUNTED + 1} published messages have no receipt" in str(author.watch.alarm())

@@ -51,7 +51,7 @@ class UnreliableBroker(MemoryBroker):
         return _ROUTES[place]
 
     def ready(self) -> dict[str, int]:
-        """How many messages wait in each queue that is not empty."""
+        """Return the number of waiting messages of each queue that is not empty."""
         return {name: len(queue.ready) for name, queue in self.queues.items() if queue.ready}
 
 

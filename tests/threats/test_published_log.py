@@ -137,7 +137,7 @@ def test_declined_candidate_opens_its_own_entries_only(log: LogOnDatabase, publi
     assert bundle["referral_key"] is None
     assert [read.index for read in independent_reader.read_bundle(bundle)] == [1, 2]
     assert ACCEPTED not in json.dumps(bundle)
-    # What it holds recognises no other leaf: not even the commitment to the key that its heads name.
+    # Its contents recognise no other leaf: not even the commitment to the key that its heads name.
     leaves = independent_reader.leaves_in(published)
     named = bytes.fromhex(bundle["entries"][0]["head"]["value"]["referral_key"][7:])
     assert independent_reader.of_referral(leaves, FIRST, named) == []

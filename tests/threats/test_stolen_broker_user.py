@@ -1,4 +1,4 @@
-"""Whoever has one service's broker password can do at the broker what the service does, and nothing else."""
+"""A thief of one service's broker password can do at the broker only what the service does."""
 
 from __future__ import annotations
 

@@ -7,7 +7,8 @@ and the log appends an id once. So it needs no operator's decision. The warning 
 because an attacker may have dropped the event.
 
 During an outage of audit its queue still holds the events. So at most WINDOW messages are offered a minute,
-those that were never offered first, and each again after a longer pause.
+those that were never offered first, and each again after a longer pause. After a day there can be millions of
+copies: when there are more than MOST_COUNTED, they are counted and searched once a minute only.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from contracts.topology import LOG, LOG_QUEUE
 from runtime.clock import Clock
 from runtime.messaging.inbox import KEPT
 from runtime.messaging.metrics import MessagingMetrics
+from runtime.messaging.outbox.log_offers import REMEMBERED, LogOffers, add_offers, last_offers
 from runtime.messaging.outbox.outbox import Outbox
 from runtime.messaging.outbox.unreceipted import Copy, Unreceipted
 from runtime.messaging.ports import Outgoing
@@ -39,8 +41,9 @@ BETWEEN_WINDOWS: Final = dt.timedelta(minutes=1)  # after as many as a window ho
 LONGEST_PAUSE: Final = dt.timedelta(hours=4)
 # A copy is given up at the age at which the other stores of messages forget theirs.
 GIVEN_UP_AFTER: Final = KEPT
-WARNING_KEPT: Final = dt.timedelta(days=1)
-# Log lines for one look; the metric counts the rest.
+MOST_COUNTED: Final = 10_000
+BETWEEN_COUNTS: Final = dt.timedelta(minutes=1)
+# Log lines for one call of `look`; the metric counts the rest.
 _MOST_LINES = 20
 
 
@@ -67,11 +70,12 @@ class ReceiptWatch:
         self._receipt_time = receipt_time
         self._wake = wake
         self._copies = Unreceipted()
+        self._messages = 0
         self._overdue = 0
+        self._counted_at: dt.datetime | None = None
         self._oldest: dt.datetime | None = None
-        self._offered = 0
+        self._offers: LogOffers | None = None
         self._next_offer_at = dt.datetime.min.replace(tzinfo=dt.UTC)
-        self._offered_at: dt.datetime | None = None
 
     def confirmed(self, transaction: Connection, messages: Sequence[Outgoing]) -> None:
         """Keep copies of confirmed messages, in the transaction that deletes them from the outbox."""
@@ -95,14 +99,20 @@ class ReceiptWatch:
         """
         now = self._clock.now()
         with self._database.read() as transaction:
-            backlog = self._copies.backlog(transaction)
-            is_overdue = backlog.oldest is not None and backlog.oldest <= now - self._receipt_time
-            self._overdue = (
-                self._copies.count_before(transaction, now - self._receipt_time) if is_overdue else 0
-            )
-        self._oldest = backlog.oldest
-        self._metrics.unreceipted.set(backlog.messages)
-        age = 0.0 if backlog.oldest is None else (now - backlog.oldest).total_seconds()
+            self._offers = last_offers(transaction, now)
+            oldest = self._copies.oldest(transaction)
+            is_overdue = oldest is not None and oldest <= now - self._receipt_time
+            if oldest is None:
+                self._messages = self._overdue = 0
+            elif self._is_count_due(now) or is_overdue != (self._overdue > 0):
+                self._messages = self._copies.count(transaction)
+                self._overdue = (
+                    self._copies.count_before(transaction, now - self._receipt_time) if is_overdue else 0
+                )
+                self._counted_at = now
+        self._oldest = oldest
+        self._metrics.unreceipted.set(self._messages)
+        age = 0.0 if oldest is None else (now - oldest).total_seconds()
         self._metrics.unreceipted_seconds.set(max(age, 0.0))
         if is_overdue and now >= self._next_offer_at and self._offer_again(now):
             self._wake()
@@ -117,12 +127,17 @@ class ReceiptWatch:
                 f"{self._overdue} published messages have no receipt from the log, "
                 f"the oldest for {minutes:.0f} min"
             )
-        if self._offered_at is not None and now - self._offered_at < WARNING_KEPT:
+        if self._offers is not None and now - self._offers.last_at < REMEMBERED:
             texts.append(
-                f"{self._offered} events were offered to the log again, "
-                f"the last one at {self._offered_at:%Y-%m-%dT%H:%M:%SZ}"
+                f"{self._offers.events} events were offered to the log again, "
+                f"the last one at {self._offers.last_at:%Y-%m-%dT%H:%M:%SZ}"
             )
         return "; ".join(texts) or None
+
+    def _is_count_due(self, now: dt.datetime) -> bool:
+        if self._messages <= MOST_COUNTED or self._counted_at is None:
+            return True
+        return not self._counted_at <= now < self._counted_at + BETWEEN_COUNTS
 
     def _offer_again(self, now: dt.datetime) -> int:
         with self._database.write() as transaction:
@@ -135,14 +150,17 @@ class ReceiptWatch:
                 if not _is_given_up(copy, now)
                 for event in copy.events()
             ]
+            if len(due) == WINDOW or self._messages > MOST_COUNTED:
+                # If the log is behind, its queue needs no flood of what it has. The search reads every copy.
+                self._next_offer_at = now + BETWEEN_WINDOWS
             if not due:
                 return 0
-            if len(due) == WINDOW:
-                # If the log is behind, its queue needs no flood of what it has.
-                self._next_offer_at = now + BETWEEN_WINDOWS
             self._copies.replace(transaction, due, offered)
             messages = [_offer(copy) for copy in offered]
             self._outbox.add(transaction, [message for message, _ in messages])
+            if offered:
+                add_offers(transaction, len(offered), now)
+                self._offers = last_offers(transaction, now)
         _report("event without a receipt, offered to the log again", [event for _, event in messages])
         _report(
             "event given up: the log does not have it",
@@ -150,9 +168,6 @@ class ReceiptWatch:
         )
         self._metrics.offered_again.inc(len(offered))
         self._metrics.given_up.inc(sum(len(copy.events()) for copy in given_up))
-        if offered:
-            self._offered += len(offered)
-            self._offered_at = now
         return len(offered)
 
     def _pause_after(self, offers: int) -> dt.timedelta:

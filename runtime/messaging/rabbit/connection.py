@@ -95,7 +95,7 @@ def drain(link: amqp.Connection, seconds: float) -> bool:
             raise  # not our timeout: the kernel gave up the connection
         return False
     except UNDECODABLE as error:
-        # What `tolerant` does not replace must not end the process either. The broker dead-letters the
+        # Errors that `tolerant` does not replace must not end the process either. The broker dead-letters the
         # message after its delivery limit.
         raise AMQPError(f"a frame cannot be decoded ({type(error).__name__})") from error
     return True

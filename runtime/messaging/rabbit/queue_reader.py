@@ -7,6 +7,7 @@ name (4.2.6 and 4.3.0: for configure).
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -26,6 +27,8 @@ _log = logging.getLogger(__name__)
 
 # A broker that does not reply by then counts as unavailable.
 ANSWER_SECONDS = 5.0
+# Between two requests to a management API that does not answer: each takes up to five seconds.
+_BETWEEN_ATTEMPTS = 20.0
 
 
 class RabbitQueueReader:
@@ -37,9 +40,10 @@ class RabbitQueueReader:
         """management: reads the bindings; None: they are not compared."""
         self._connection_factory = connection_factory
         self._management = management
-        # The missing bindings at the last answer of the management API, and whether it answered last time.
+        # The missing bindings at the last answer of the management API, and why it did not answer last time.
         self._unbound: tuple[str, ...] = ()
-        self._answers = True
+        self._silence: str | None = None
+        self._asked_at = 0.0
         self._link: amqp.Connection | None = None
         self._channel: Any = None
         self._known: dict[str, int] = {}
@@ -66,18 +70,25 @@ class RabbitQueueReader:
     def _missing_bindings(self, topology: Topology, absent: set[str]) -> tuple[str, ...]:
         if self._management is None:
             return ()
+        if self._silence is not None and time.monotonic() < self._asked_at + _BETWEEN_ATTEMPTS:
+            return self._unbound
+        self._asked_at = time.monotonic()
         # A binding of something that does not exist is missing with it.
         bindings = [one for one in topology.bindings if absent.isdisjoint((one.source, one.destination))]
         try:
             self._unbound = self._management.missing(replace(topology, bindings=tuple(bindings)))
         except BrokerUnavailable as error:
-            # The last known bindings stay: nothing else depends on the management API.
-            if self._answers:
+            # The last result counts: an event for a missing binding would be lost, and one that waits is not.
+            if self._silence is None:
                 _log.warning("bindings cannot be compared", extra={"reason": str(error)})
-            self._answers = False
+            self._silence = str(error)
         else:
-            self._answers = True
+            self._silence = None
         return self._unbound
+
+    def uncompared(self) -> str | None:
+        """See `ports.QueueReader`."""
+        return self._silence
 
     def close(self) -> None:
         """See `ports.QueueReader`."""

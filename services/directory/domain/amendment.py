@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, fields, replace
 from typing import Final
 
@@ -38,13 +38,8 @@ def permit_amendment(editor: Editor, present: Standing[Organization] | None, wan
         field for field in KEPT_BY_OPERATORS if getattr(present.entry, field) != getattr(wanted, field)
     ]
     if touched:
-        raise Refused(
-            "forbidden",
-            "Only an operator may change these fields.",
-            errors=[
-                PointerError(pointer=f"/{field}", detail="Only operators may change this.")
-                for field in touched
-            ],
+        raise _forbidden(
+            "Only an operator may change these fields.", touched, "Only operators may change this."
         )
 
 
@@ -65,14 +60,17 @@ def with_kept_members(
             name for name in KEPT_BY_DIRECTORY if getattr(present.entry, name) != getattr(wanted, name)
         ]
     if touched:
-        raise Refused(
-            "forbidden",
+        raise _forbidden(
             "These fields cannot be changed in a record. A sealing key is replaced with POST /v1/keys.",
-            errors=[
-                PointerError(pointer=f"/{name}", detail="Only the directory writes this.") for name in touched
-            ],
+            touched,
+            "Only the directory writes this.",
         )
     return wanted
+
+
+def _forbidden(sentence: str, fields: Iterable[str], detail: str) -> Refused:
+    errors = [PointerError(pointer=f"/{field}", detail=detail) for field in fields]
+    return Refused("forbidden", sentence, errors=errors)
 
 
 def needs_second_person(present: Organization | None, wanted: Organization, *, by_operator: bool) -> bool:

@@ -23,7 +23,7 @@ VALID_FOR: Final = dt.timedelta(days=7)
 
 
 class Policy(StrEnum):
-    """How many persons decide: KOPURO_APPROVALS."""
+    """The number of persons who must decide (KOPURO_APPROVALS)."""
 
     one_person = "one-person"
     two_person = "two-person"
@@ -40,7 +40,7 @@ class State(StrEnum):
 
 
 class Step(StrEnum):
-    """What can happen to an approval. overtake: the record, or the requester's request, has changed.
+    """The events of an approval. overtake: the record, or the requester's request, has changed.
 
     endorse: the first of two members of the staff approves.
     """

@@ -28,7 +28,10 @@ _PURPOSE: Final = b"kopuro request proof"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ProvableRequest:
-    """What a proof covers. path: from `/v1` on, decoded. token, body: as sent; the preconditions likewise."""
+    """The parts of a request that a proof covers.
+
+    path: from `/v1` on, decoded. token, body and preconditions: as sent.
+    """
 
     method: str
     path: str

@@ -50,7 +50,7 @@ class Challenge:
 
 
 def with_key(present: Organization, key: SealingKey, *, manner: KeyManner, at: dt.datetime) -> Organization:
-    """Return the record with the new key, and how it got there. The first key has the manner `first`.
+    """Return the record with the new key and its manner. The first key has the manner `first`.
 
     A proof by a key that was approved less than OBJECTION ago proves nothing: the replacement counts as
     approved, at the time of that approval, so that the vault's pause does not end with it.

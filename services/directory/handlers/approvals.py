@@ -40,7 +40,7 @@ class Reader:
 
 
 class Approvals:
-    """Where a change needs a second person, it is a request first."""
+    """Turns changes into requests where a second person must approve them."""
 
     def __init__(self, ledger: Ledger, store: ApprovalStore, policy: Policy) -> None:
         self._ledger = ledger

@@ -22,7 +22,7 @@ from services.directory.ports import ProofKeyStore, Register
 
 
 class RequestProofs:
-    """Where two persons decide, no change is made on the word of a token alone."""
+    """Refuses changes that only a token vouches for, where two persons decide."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""The number of messages that wait for the vault and may be sealed to a transit key."""
+"""The messages that wait for the vault and may be sealed to a transit key."""
 
 from __future__ import annotations
 
@@ -8,8 +8,12 @@ from contracts.topology import dead_letter_queue_name
 from runtime.messaging.ports import BrokerUnavailable, QueueReader
 from runtime.storage.database import Database
 from services.vault.adapters.tables import MESSAGING
+from services.vault.domain.quiet_window import WaitingForVault
 
 _QUEUE = "vault.sealed"
+_DEAD_LETTERS = dead_letter_queue_name(_QUEUE)
+# With a longer outbox, dead letters on their way to the broker are not counted every second.
+_LONGEST_OUTBOX = 1000
 
 
 class WaitingMessages:
@@ -19,18 +23,30 @@ class WaitingMessages:
         self._reader = reader
         self._database = database
 
-    def count(self) -> int | None:
-        """Return their number; None while the broker is away. Raises DatabaseUnavailable."""
+    def count(self) -> WaitingForVault | None:
+        """Return the waiting messages; None while the broker is away or the outbox is long.
+
+        Raises DatabaseUnavailable.
+        """
+        # The database first: a retry that fails moves on to the outbox, and from there to the broker.
+        retries, outbox = MESSAGING.retries, MESSAGING.outbox
+        unsent = select(outbox.c.routing_key).order_by(outbox.c.number).limit(_LONGEST_OUTBOX)
+        with self._database.read() as transaction:
+            oldest = transaction.execute(
+                select(func.min(retries.c.first_seen)).where(retries.c.consumer == _QUEUE)
+            ).scalar_one()
+            keys = transaction.execute(unsent).scalars().all()
+        if len(keys) == _LONGEST_OUTBOX:
+            return None
         try:
-            at_the_broker = sum(self._reader.counts([_QUEUE, dead_letter_queue_name(_QUEUE)]).values())
+            counts = self._reader.counts([_QUEUE, _DEAD_LETTERS])
         except BrokerUnavailable:
             return None
-        retries = select(func.count()).select_from(MESSAGING.retries)
-        with self._database.read() as transaction:
-            postponed: int = transaction.execute(
-                retries.where(MESSAGING.retries.c.consumer == _QUEUE)
-            ).scalar_one()
-        return at_the_broker + postponed
+        return WaitingForVault(
+            queued=counts[_QUEUE],
+            dead_letters=counts[_DEAD_LETTERS] + keys.count(_DEAD_LETTERS),
+            oldest_retry=oldest,
+        )
 
     def close(self) -> None:
         """Close the connection to the broker."""

@@ -104,7 +104,7 @@ class Custody:
 
 
 class Disposition(StrEnum):
-    """How a case leaves the vault, or that it does not."""
+    """The outcome for a case: the way in which it leaves the vault, or that it stays."""
 
     stay = "stay"
     reseal = "reseal"

@@ -8,8 +8,9 @@ repetitions). When both counts are equal, no message is left anywhere: not in in
 among the retries or the dead letters. Then the key is destroyed.
 
 The counts say nothing of a key that a restored database did not know, and never become equal after an
-operator discarded a dead letter. Such a key is destroyed when a newer one has been in use for `QUIET`, and
-for all of the last `WATCHED` nothing was waiting.
+operator discarded a dead letter. Such a key is destroyed when a newer one has been in use for `QUIET`, and no
+message from before the last `WATCHED` is waiting (`quiet_window.py`). Messages are delivered in order, so
+those sealed to the earlier key have all been delivered once.
 
 Only the vault's clock orders its keys. If it was ahead once, the next key is made on time all the same.
 """
@@ -65,22 +66,22 @@ def spent(
     now: dt.datetime,
     *,
     settle: dt.timedelta,
-    idle_since: dt.datetime | None,
+    quiet_since: dt.datetime | None,
     republished: Collection[str] = (),
 ) -> list[TransitKey]:
     """Return the keys to destroy. The newest key is never one of them.
 
-    keys: oldest first. settle: how long a closed key is kept in any case. idle_since: since when nothing has
-    been waiting for the vault; None: something is. republished: ids of keys that were published again: their
-    counts are not those of all their messages.
+    keys: oldest first. settle: how long a closed key is kept in any case. quiet_since: since when no message
+    of an earlier time has been waiting for the vault (`QuietWindow`); None: one may be. republished: ids of
+    keys that were published again: their counts are not those of all their messages.
     """
-    idle = idle_since is not None and now - idle_since >= WATCHED
+    is_quiet = quiet_since is not None and now - quiet_since >= WATCHED
     found = []
     for number, key in enumerate(keys[:-1]):
         settled = key.closed_at is not None and now - key.closed_at >= settle
         counted = settled and key.opened == key.sealed and key.kid not in republished
         later = [one for one in keys[number + 1 :] if one.opened or one.closed_at is not None]
         superseded = any(now - one.published_at >= QUIET for one in later)
-        if counted or (superseded and idle):
+        if counted or (superseded and is_quiet):
             found.append(key)
     return found

@@ -18,6 +18,7 @@ from typing import Any
 import orjson
 
 from contracts.canonical import NotCanonical, canonical_json
+from contracts.envelope import Envelope
 from contracts.errors import Defect
 from contracts.identifiers import UUID_PATTERN
 from services.audit.log.domain.leaf import data_commitment
@@ -124,6 +125,18 @@ def entry_of(
         actor=source,
         referral_id=partition_key if _UUID.fullmatch(partition_key) else None,
         organization=_organization(data),
+    )
+
+
+def entry_of_message(message: Envelope) -> Entry:
+    """Return the entry of a received event. Raises EntryError as `entry_of`."""
+    return entry_of(
+        message_id=message.id,
+        type=message.type,
+        time=message.time,
+        source=message.source,
+        partition_key=message.partition_key,
+        data=message.data,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contracts.canonical import NotCanonical, canonical_json
 from contracts.envelope import Envelope
-from services.audit.log.domain.entry import EntryError, entry_of, utc_text
+from services.audit.log.domain.entry import EntryError, entry_of_message, utc_text
 from services.audit.log.domain.leaf import fields_of
 from services.audit.log.domain.opening import is_opened_by
 
@@ -17,14 +17,7 @@ def is_entry_of(message: Envelope, *, leaf: bytes, head: bytes | None, salt: byt
     """
     try:
         said = fields_of(leaf, head)
-        entry = entry_of(
-            message_id=message.id,
-            type=message.type,
-            time=message.time,
-            source=message.source,
-            partition_key=message.partition_key,
-            data=message.data,
-        )
+        entry = entry_of_message(message)
         content = canonical_json(message.data).decode()
     except (EntryError, NotCanonical, ValueError, KeyError):
         return False

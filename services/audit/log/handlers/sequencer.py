@@ -32,7 +32,7 @@ from runtime.messaging.inbox import Identity
 from runtime.messaging.ports import Outgoing
 from services.audit.log.domain.chronology import Chronology
 from services.audit.log.domain.entry import (
-    entry_of,
+    entry_of_message,
     head_json,
     organizations_of,
 )
@@ -168,14 +168,7 @@ class Sequencer:
             own = random[_RANDOM_BYTES * n : _RANDOM_BYTES * (n + 1)]
             salt = own[:SALT_BYTES]
             content = canonical_json(message.data)
-            entry = entry_of(
-                message_id=message.id,
-                type=message.type,
-                time=message.time,
-                source=message.source,
-                partition_key=message.partition_key,
-                data=message.data,
-            )
+            entry = entry_of_message(message)
             key, committed_key = None, None
             if entry.referral_id is not None:
                 key, committed_key = self._keys(secret, entry.referral_id)

@@ -191,7 +191,7 @@ class Log(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoredContent:
-    """What is stored beside a leaf, unchecked. salt, text: both None without an opening."""
+    """The stored data of a leaf, unchecked. salt, text: both None without an opening."""
 
     index: int
     leaf: bytes
@@ -202,7 +202,7 @@ class StoredContent:
 
 
 class Contents(Protocol):
-    """What is stored beside the log, unchecked, for the inspection. Inside the caller's transaction."""
+    """Reads the data beside the log, unchecked, for the inspection. Inside the caller's transaction."""
 
     def stored(self, transaction: Connection, start: int, stop: int) -> list[StoredContent]:
         """Return what is stored beside the entries of `[start, stop)`, by index."""

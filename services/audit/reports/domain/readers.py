@@ -1,4 +1,4 @@
-"""Who read the facts of a referral. Pure.
+"""The recorded reads of a referral's facts. Pure.
 
 Staff and operators are always named. An organisation that was offered a referral must not learn from the
 reads which other organisations are parties to it: it gets only the names of a filter, and of the

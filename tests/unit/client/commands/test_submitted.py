@@ -1,4 +1,4 @@
-"""What a command says after a 202: only what will come is announced."""
+"""Commands announce after a 202 only what will come."""
 
 from __future__ import annotations
 

@@ -143,13 +143,13 @@ def an_entry_changed(chance: random.Random) -> Files:
 
 
 def an_entry_inserted(chance: random.Random) -> Files:
-    """Never at the end, because a log may write files ahead of its checkpoint."""
+    """Do not cut at the end, because a log may write files ahead of its checkpoint."""
     at = chance.randrange(SIZE)
     return rewritten([*LEAVES[:at], entry(at, tree="inserted"), *LEAVES[at:]], chance)
 
 
 def an_entry_deleted(chance: random.Random) -> Files:
-    """Never the last, because a log may keep the partial tile of a smaller size."""
+    """Do not take the last, because a log may keep the partial tile of a smaller size."""
     at = chance.randrange(SIZE - 1)
     return rewritten([*LEAVES[:at], *LEAVES[at + 1 :]], chance)
 

@@ -1,4 +1,4 @@
-"""Which resources are open to organisations that may not use the hub: a list that grows on purpose only."""
+"""The resources that are open to excluded organisations: a list that grows only on purpose."""
 
 from __future__ import annotations
 

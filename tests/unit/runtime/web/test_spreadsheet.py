@@ -20,7 +20,7 @@ from kopuro_client.commands.export_formats import COLUMNS, flat_csv
 from runtime.web import spreadsheet as of_hub
 from services.audit.reports import export_api, statistics_api
 
-# What a spreadsheet takes for a formula, or trims before it looks; and what separates or quotes cells.
+# Characters that begin a formula, that spreadsheets trim first, and that separate or quote cells.
 FIRSTS = ["=", "+", "-", "@", "\t", "\r", "\n", "'", " =", "\t=", "\u00a0+", "\ufeff-"]
 FIRSTS += ["\uff1d", "\uff0b", "\uff0d", "\uff20", '"=', ",=", ";=", "a;=1", "a\t=1", "a\n=1", 'a","=1']
 FIRSTS += ['x;"=', 'x\t"=', 'x\n"=', 'x; "=']

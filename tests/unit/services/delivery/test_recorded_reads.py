@@ -1,4 +1,4 @@
-"""What delivery records of reads: the acceptor's fetch of a case, and what a coordinator's page contains."""
+"""The reads that delivery records: the acceptor's fetch of a case, and what a coordinator's page contains."""
 
 from __future__ import annotations
 

@@ -29,12 +29,14 @@ from kopuro_client.sealing import public_key, seal
 from runtime import transit_seal
 from runtime.settings import SettingsError
 from services.vault.adapters.tables import SEALED_CASES
+from services.vault.domain.quiet_window import WaitingForVault
 from services.vault.key_keeping import ORPHANED
 from services.vault.ports import KeyKind
 from tests.unit.services.vault.test_handlers import CLOSING
 from tests.unit.services.vault.workbench import (
     ACCEPTOR,
     CASE,
+    NOTHING_WAITS,
     NOW,
     PERIOD,
     REFERRAL,
@@ -143,7 +145,7 @@ def test_dead_letter_keeps_its_key_and_takes_effect_when_it_is_replayed(vault: W
     assert vault.dead_letters() == 1
     vault.own_keys.add(KeyKind.transit, secret, NOW)
     vault.receive(closed(first, 1))
-    vault.waiting = 1
+    vault.waiting = replace(NOTHING_WAITS, dead_letters=1)
     vault.clock.time += PERIOD
     vault.keeping.run()
     assert first.kid in secrets(vault, KeyKind.transit)
@@ -177,7 +179,7 @@ def test_key_of_a_discarded_message_is_destroyed_after_a_day_in_which_nothing_wa
     first, second = rotate(vault)
     vault.receive(closed(first, 1), in_transit(vault, second))
     vault.clock.time += dt.timedelta(hours=22)
-    # The vault looks every second; here every four minutes.
+    # The vault counts every second; here every four minutes.
     for _ in range(16):
         vault.clock.time += dt.timedelta(minutes=4)
         vault.keeping.run()
@@ -188,9 +190,30 @@ def test_key_of_a_discarded_message_is_destroyed_after_a_day_in_which_nothing_wa
     assert first.kid not in secrets(vault, KeyKind.transit)
 
 
-@pytest.mark.parametrize("waiting", [1, None])
-def test_key_is_kept_while_something_waits_or_the_broker_is_away(
-    vault: Workbench, waiting: int | None
+def test_key_of_a_discarded_message_is_destroyed_on_a_hub_that_is_never_quiet(vault: Workbench) -> None:
+    """In every second some message is in the queue or among the retries, but never the same one."""
+    first, second = rotate(vault)
+    vault.receive(closed(first, 1), in_transit(vault, second))
+    vault.clock.time += dt.timedelta(hours=24)
+    for number in range(32):
+        vault.clock.time += dt.timedelta(minutes=4)
+        busy = replace(NOTHING_WAITS, oldest_retry=vault.clock.time - dt.timedelta(minutes=10))
+        vault.waiting = busy if number == 5 else replace(busy, queued=7)
+        vault.keeping.run()
+    assert first.kid not in secrets(vault, KeyKind.transit)
+
+
+@pytest.mark.parametrize(
+    "waiting",
+    [
+        replace(NOTHING_WAITS, queued=1),
+        replace(NOTHING_WAITS, dead_letters=1),
+        replace(NOTHING_WAITS, oldest_retry=NOW),
+        None,
+    ],
+)
+def test_key_is_kept_while_an_earlier_message_waits_or_the_broker_is_away(
+    vault: Workbench, waiting: WaitingForVault | None
 ) -> None:
     first, second = rotate(vault)
     vault.receive(closed(first, 1), in_transit(vault, second))

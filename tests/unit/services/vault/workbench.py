@@ -33,6 +33,7 @@ from services.vault.adapters.tables import CUSTODIES, EVIDENCE, MESSAGING, METAD
 from services.vault.adapters.transit_keys import SqlTransitKeyStore, TransitOpener
 from services.vault.domain.custody import CustodyState
 from services.vault.domain.evidence import ProvenEvent, with_proof
+from services.vault.domain.quiet_window import WaitingForVault
 from services.vault.handlers import VaultHandlers
 from services.vault.key_keeping import KeyKeeping
 from tests.support.events import message_of
@@ -72,17 +73,20 @@ class Keys:
         return self.pauses.get(organization)
 
 
+NOTHING_WAITS = WaitingForVault(queued=0, dead_letters=0, oldest_retry=None)
+
+
 class Workbench:
     """A vault. sealed_messages, events: its consumers; keys: ACCEPTOR has published one.
 
-    key_file: of its own keys. waiting: the number of messages that wait for it, for `keeping`.
+    key_file: of its own keys. waiting: what waits for it, for `keeping`.
     """
 
     def __init__(self, database_url: str) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="vault-keys-")
         self.key_file = Path(self._folder.name) / "vault.sqlite"
         self.own_keys = SqliteKeyStore(self.key_file)
-        self.waiting: int | None = 0
+        self.waiting: WaitingForVault | None = NOTHING_WAITS
         self.clock = SettableClock(NOW)
         self.custody = generate_key()
         self.keys = Keys()

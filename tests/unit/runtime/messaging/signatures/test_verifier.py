@@ -1,4 +1,4 @@
-"""Who signed an event, and whether that service may say it."""
+"""Verification of an event's signer, and of that service's right to publish it."""
 
 from __future__ import annotations
 

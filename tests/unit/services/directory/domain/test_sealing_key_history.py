@@ -1,4 +1,4 @@
-"""How a record's sealing key changes, and what a proof is worth."""
+"""Changes of a record's sealing key, and the effect of a proof."""
 
 from __future__ import annotations
 

@@ -38,16 +38,16 @@ def test_next_key_is_later_than_every_earlier_one_when_the_clock_goes_back() -> 
 
 
 def test_key_whose_messages_were_all_read_is_spent() -> None:
-    assert spent([key(), NEWEST], NOW, settle=SETTLE, idle_since=None) == [key()]
+    assert spent([key(), NEWEST], NOW, settle=SETTLE, quiet_since=None) == [key()]
 
 
 def test_key_that_was_published_again_is_not_spent_by_its_counts() -> None:
     again = key(opened=0, sealed=0, age=3 * QUIET)
     used = TransitKey(kid="used", published_at=NOW - QUIET, opened=1)
     keys, older = [again, used, NEWEST], [again.kid]
-    assert spent(keys, NOW, settle=SETTLE, idle_since=None) == [again]
-    assert spent(keys, NOW, settle=SETTLE, idle_since=None, republished=older) == []
-    assert spent(keys, NOW, settle=SETTLE, idle_since=NOW - WATCHED, republished=older) == [again]
+    assert spent(keys, NOW, settle=SETTLE, quiet_since=None) == [again]
+    assert spent(keys, NOW, settle=SETTLE, quiet_since=None, republished=older) == []
+    assert spent(keys, NOW, settle=SETTLE, quiet_since=NOW - WATCHED, republished=older) == [again]
 
 
 @pytest.mark.parametrize(
@@ -60,27 +60,27 @@ def test_key_that_was_published_again_is_not_spent_by_its_counts() -> None:
     ],
 )
 def test_key_with_a_message_that_may_come_is_kept(kept: TransitKey) -> None:
-    assert spent([kept, NEWEST], NOW, settle=SETTLE, idle_since=None) == []
-    assert spent([kept, NEWEST], NOW, settle=SETTLE, idle_since=NOW - WATCHED) == []
+    assert spent([kept, NEWEST], NOW, settle=SETTLE, quiet_since=None) == []
+    assert spent([kept, NEWEST], NOW, settle=SETTLE, quiet_since=NOW - WATCHED) == []
 
 
 def test_closed_key_is_kept_while_it_settles() -> None:
-    assert spent([key(), NEWEST], NOW - SETTLE / 2, settle=SETTLE, idle_since=None) == []
+    assert spent([key(), NEWEST], NOW - SETTLE / 2, settle=SETTLE, quiet_since=None) == []
 
 
 def test_newest_key_is_never_spent() -> None:
     newest = TransitKey(kid="newest", published_at=NOW - 9 * QUIET, opened=3, sealed=3, closed_at=NOW - QUIET)
-    assert spent([newest], NOW, settle=SETTLE, idle_since=NOW - QUIET) == []
+    assert spent([newest], NOW, settle=SETTLE, quiet_since=NOW - QUIET) == []
 
 
-def test_key_of_a_discarded_message_is_spent_when_a_newer_one_was_used_and_nothing_waits() -> None:
+def test_key_of_a_discarded_message_is_spent_when_a_newer_one_was_used_and_no_earlier_message_waits() -> None:
     lost = key(opened=2, age=3 * QUIET)
     used = TransitKey(kid="used", published_at=NOW - QUIET, opened=1)
     unused = TransitKey(kid="unused", published_at=NOW - QUIET)
-    idle = NOW - WATCHED
-    assert spent([lost, used, NEWEST], NOW, settle=SETTLE, idle_since=idle) == [lost]
-    assert spent([lost, unused, NEWEST], NOW, settle=SETTLE, idle_since=idle) == []
-    assert spent([lost, used, NEWEST], NOW, settle=SETTLE, idle_since=None) == []
-    assert spent([lost, used, NEWEST], NOW, settle=SETTLE, idle_since=NOW - WATCHED / 2) == []
+    quiet = NOW - WATCHED
+    assert spent([lost, used, NEWEST], NOW, settle=SETTLE, quiet_since=quiet) == [lost]
+    assert spent([lost, unused, NEWEST], NOW, settle=SETTLE, quiet_since=quiet) == []
+    assert spent([lost, used, NEWEST], NOW, settle=SETTLE, quiet_since=None) == []
+    assert spent([lost, used, NEWEST], NOW, settle=SETTLE, quiet_since=NOW - WATCHED / 2) == []
     early = TransitKey(kid="used", published_at=NOW - QUIET / 2, opened=1)
-    assert spent([lost, early, NEWEST], NOW, settle=SETTLE, idle_since=idle) == []
+    assert spent([lost, early, NEWEST], NOW, settle=SETTLE, quiet_since=quiet) == []

@@ -122,7 +122,7 @@ def test_search_page_uses_an_index_without_sorting(filled: LogOnDatabase) -> Non
 
 
 def test_search_page_starts_at_its_index_position(filled: LogOnDatabase) -> None:
-    """Not at the first entry that matches: a deep page would read all before it."""
+    """A page that began at the first matching entry would read all entries before it."""
     for name, search in ALONE.items():
         text = " ".join(plan(filled, search, 200))
         if filled.database.engine.dialect.name == "sqlite":
