@@ -17,21 +17,23 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
+from sqlalchemy import Connection
 from sqlalchemy.exc import ProgrammingError
 
 from contracts.errors import Refused
-from contracts.organization import Organization
+from contracts.organization import Agreement, Organization
 from runtime.clock import SystemClock
 from runtime.storage.database import Database, DatabaseUnavailable
 from runtime.web.request import parse_json
 from services.directory import admission
 from services.directory.adapters.approvals import SqlApprovalStore
 from services.directory.adapters.register import SqlRegister
+from services.directory.domain.agreement_overlap import overlap_fault
 from services.directory.domain.approval import Policy
 from services.directory.domain.client import Client
 from services.directory.domain.entry import DirectoryEntry, Subject
@@ -94,8 +96,9 @@ def read_entries(file: Path, admit: Callable[[object], Any], faults: list[Fault]
 def wrong_entries_in(
     database: Database, files: Mapping[str, Path], read: Sequence[tuple[str, Sequence[DirectoryEntry]]]
 ) -> list[Fault]:
-    """Return references to unknown organisations, and clients that break the separation of roles or have a
-    wrong id.
+    """Return references to unknown organisations, cycles of parents, overlapping agreements, and wrong clients.
+
+    A client is wrong if it breaks the separation of roles, or if its id has the form of another kind's.
 
     An organisation is known if it is in the files or in the database.
     """
@@ -115,6 +118,7 @@ def wrong_entries_in(
             for index, entry in enumerate(entries)
             for error in wrong_references(entry, lookup)
         ]
+        faults += _overlaps(register, transaction, files, read)
         registered = (standing.entry for standing in register.every(transaction, Subject.client))
         staff = {c.principal: c for c in registered if isinstance(c, Client) and c.live and is_staff(c)}
         for name, entries in read:
@@ -147,6 +151,26 @@ def wrong_entries_in(
                 if broken is not None:
                     faults.append(Fault(file=files[name], index=index, pointer="/client_id", detail=broken))
         return faults
+
+
+def _overlaps(
+    register: SqlRegister,
+    transaction: Connection,
+    files: Mapping[str, Path],
+    read: Sequence[tuple[str, Sequence[DirectoryEntry]]],
+) -> Iterator[Fault]:
+    loaded = {entry.id: entry for _, entries in read for entry in entries if isinstance(entry, Agreement)}
+    if not loaded:
+        return
+    every = register.every(transaction, Subject.agreement)
+    stored = {s.entry.id: s.entry for s in every if isinstance(s.entry, Agreement)}
+    known = {**stored, **loaded}
+    for name, entries in read:
+        for index, entry in enumerate(entries):
+            if isinstance(entry, Agreement):
+                detail = overlap_fault(stored.get(entry.id), entry, known.values())
+                if detail is not None:
+                    yield Fault(file=files[name], index=index, pointer="/parties", detail=detail)
 
 
 def _client(record: object) -> Client:

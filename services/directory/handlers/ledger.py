@@ -13,14 +13,15 @@ from sqlalchemy import Connection
 from contracts.codes import KeyManner
 from contracts.envelope import Event
 from contracts.facts import Fact
-from contracts.organization import Organization
+from contracts.organization import Agreement, Organization
 from runtime.clock import Clock
 from runtime.identifiers import new_id
 from runtime.messaging.outbox.outbox import Outbox, outgoing
 from runtime.messaging.ports import Outgoing
 from runtime.storage.database import Database
+from services.directory.domain.agreement_overlap import check_overlap
 from services.directory.domain.client import Client
-from services.directory.domain.entry import DirectoryEntry, E, Revision, Standing, revise
+from services.directory.domain.entry import DirectoryEntry, E, Revision, Standing, Subject, revise
 from services.directory.domain.full_state import full_state
 from services.directory.domain.notices import notices
 from services.directory.domain.references import check_references
@@ -80,10 +81,19 @@ class Writing:
         return None if found is None else found.entry
 
     def check(self, present: Standing[E] | None, wanted: E) -> None:
-        """Check the references of a changed entry. Raises Refused `unknown-organization`."""
-        before = None if present is None else present.entry
-        if before != wanted:
-            check_references(before, wanted, self.organization)
+        """Check a changed entry against the others. Raises Refused `unknown-organization` and `conflict`.
+
+        conflict: an agreement that overlaps another one.
+        """
+        before: DirectoryEntry | None = None if present is None else present.entry
+        if before == wanted:
+            return
+        check_references(before, wanted, self.organization)
+        if isinstance(wanted, Agreement):
+            assert before is None or isinstance(before, Agreement)
+            stored = self.ledger.register.every(self.transaction, Subject.agreement)
+            others = (standing.entry for standing in stored if isinstance(standing.entry, Agreement))
+            check_overlap(before, wanted, others)
 
     def put(self, wanted: E, *, by: str, approved_by: str | None = None) -> Standing[E]:
         """Write one entry with its facts; return its state. An unchanged entry makes no revision."""

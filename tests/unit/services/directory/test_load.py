@@ -223,3 +223,21 @@ def test_new_organization_with_the_id_of_a_member_of_the_staff_loads_nothing(
     assert any(str(file) in line and "staff has this id" in line for line in err)
     directory.credentials.revoke("c", by="operator", operator=True)
     assert run(directory, organizations=file)[0] == 0
+
+
+def test_overlapping_agreements_are_named_and_nothing_is_loaded(directory: Directory, tmp_path: Path) -> None:
+    assert run(directory, agreements=written(tmp_path, "a", [AGREEMENT]))[0] == 0
+    files = {
+        "organizations": written(tmp_path, "o", [organization_record()]),
+        "agreements": written(
+            tmp_path,
+            "a",
+            [{**AGREEMENT, "title": "New"}, {**AGREEMENT, "id": "copy", "needs": ["legal"]}],
+        ),
+    }
+    status, out, err = run(directory, **files)
+    assert (status, out, err[-1]) == (1, [], "Nothing was loaded.")
+    named = [line for line in err[:-1] if line.startswith(f"{files['agreements']}[1] /parties")]
+    assert "agreement memorandum" in named[0]
+    # Either one may be loaded alone, and what is loaded already may be loaded again.
+    assert run(directory, agreements=written(tmp_path, "a", [AGREEMENT]))[0] == 0

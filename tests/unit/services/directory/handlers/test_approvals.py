@@ -358,3 +358,11 @@ def test_expired_requests_end_on_record_when_the_next_one_is_made(guarded: Direc
     ended = [event.data for event in guarded.events() if isinstance(event.data, ApprovalRefused)]
     assert len(ended) == MOST_OPEN_BY_REQUESTER
     assert {(fact.reason, fact.by) for fact in ended} == {(ApprovalRefusal.expired, OPERATOR.id)}
+
+
+def test_overlapping_agreement_is_refused_before_and_after_the_request(guarded: Directory) -> None:
+    copy = requested(guarded.entries.put_agreement(OPERATOR, agreement("copy", needs=["legal"])))
+    guarded.approvals.approve(requested(guarded.entries.put_agreement(OPERATOR, agreement())).id, SECOND)
+    assert refusal_of(lambda: guarded.entries.put_agreement(OPERATOR, agreement("third"))) == "conflict"
+    assert refusal_of(lambda: guarded.approvals.approve(copy.id, SECOND)) == "conflict"
+    assert [one.entry.id for one in guarded.listings.agreements("", 10)] == ["network-memorandum"]
