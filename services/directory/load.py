@@ -96,7 +96,7 @@ def read_entries(file: Path, admit: Callable[[object], Any], faults: list[Fault]
 def wrong_entries_in(
     database: Database, files: Mapping[str, Path], read: Sequence[tuple[str, Sequence[DirectoryEntry]]]
 ) -> list[Fault]:
-    """Return references to unknown organisations, cycles of parents, overlapping agreements, and wrong clients.
+    """Return unknown references, cycles of parents, overlapping agreements, and wrong clients.
 
     A client is wrong if it breaks the separation of roles, or if its id has the form of another kind's.
 
