@@ -227,7 +227,7 @@ class NobodyConsidered(TypedDict):
     elsewhere: int
 
 
-class Standing(TypedDict):
+class Contender(TypedDict):
     """An organisation that might be asked, at the time of the decision.
 
     last_asked: when it had got its latest offer. judged: how many offers it had answered or let expire.
@@ -256,7 +256,7 @@ class Turn(TypedDict):
     draw: float | None
     equals: int
     explored: str | None
-    organizations: dict[str, Standing]
+    organizations: dict[str, Contender]
 
 
 class Decision(TypedDict):

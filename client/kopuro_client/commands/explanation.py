@@ -98,8 +98,8 @@ def _why_first(decision: Decision, eligible: list[Candidate]) -> str | None:
         return f"{name} was asked to give it a chance"
     if turn["equals"] < 2:
         return None
-    standing = turn["organizations"].get(first["organization"])
-    asked = standing["last_asked"] if standing else None
+    contender = turn["organizations"].get(first["organization"])
+    asked = contender["last_asked"] if contender else None
     when = "never asked before" if asked is None else f"last asked {moment(asked)}"
     return f"{name} was asked because it was asked least recently among {turn['equals']} equals ({when})"
 

@@ -12,7 +12,7 @@ from itertools import takewhile
 from contracts.codes import CapacityStatus, Urgency
 from services.routing.domain import rules
 from services.routing.domain.capacity import ORDER_OF_CAPACITY
-from services.routing.domain.fairness import Fairness, Standing, Turn, draw_of
+from services.routing.domain.fairness import Contender, Fairness, Turn, draw_of
 from services.routing.domain.observed_record import ObservedRecord, observed_record
 from services.routing.domain.offered_service import OfferedService
 from services.routing.domain.policy import RoutingPolicy
@@ -190,7 +190,7 @@ def decide(
         considered,
         given.referral_id,
         policy.fairness,
-        {one.organization: _standing(one.organization, given) for one in considered if one.is_eligible},
+        {one.organization: _contender(one.organization, given) for one in considered if one.is_eligible},
         attempt=len(given.asked),
         explores=explores,
     )
@@ -269,16 +269,16 @@ def _consider(
 _NEVER = dt.datetime.min.replace(tzinfo=dt.UTC)
 
 
-def _standing(organization: str, given: Circumstances) -> Standing:
+def _contender(organization: str, given: Circumstances) -> Contender:
     seen = given.observed(organization)
-    return Standing(last_asked=seen.last_asked, judged=seen.judged)
+    return Contender(last_asked=seen.last_asked, judged=seen.judged)
 
 
 def rank(
     considered: Iterable[Candidate],
     referral_id: str,
     fairness: Fairness,
-    standings: Mapping[str, Standing],
+    contenders: Mapping[str, Contender],
     *,
     attempt: int,
     explores: bool,
@@ -290,7 +290,7 @@ def rank(
     and organisation breaks ties: reproducible for one referral, even over many. The result depends on the
     arguments only, and a recorded decision holds them all.
 
-    standings: of each organisation with an eligible service. attempt: how many organisations were asked
+    contenders: of each organisation with an eligible service. attempt: how many organisations were asked
     before. explores: whether exploring is allowed at all.
     """
     eligible: list[Candidate] = []
@@ -307,7 +307,7 @@ def rank(
 
     def by_turn(candidate: Candidate) -> tuple[dt.datetime, float, bytes]:
         score = -(candidate.score or 0.0)
-        asked = standings[candidate.organization].last_asked
+        asked = contenders[candidate.organization].last_asked
         return (asked or _NEVER, score, ties[candidate.organization])
 
     best: dict[str, Candidate] = {}
@@ -329,7 +329,7 @@ def rank(
             one
             for one in peers
             if one is not order[0]
-            and (one.organization not in equals or standings[one.organization].judged < fairness.few)
+            and (one.organization not in equals or contenders[one.organization].judged < fairness.few)
         ]
         explored = min(untried, key=by_turn, default=None)
         if explored is not None:
@@ -344,7 +344,9 @@ def rank(
         draw=draw,
         equals=len(equals),
         explored=explored.organization if explored is not None else None,
-        organizations={name: replace(standing, equal=name in equals) for name, standing in standings.items()},
+        organizations={
+            name: replace(contender, equal=name in equals) for name, contender in contenders.items()
+        },
     )
     return (*ranked, *second, *others), turn
 

@@ -37,7 +37,7 @@ class Fairness:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Standing:
+class Contender:
     """An organisation that may be asked, as far as turns depend on it.
 
     last_asked: when it got its latest offer, None if it never got one. judged: how many offers it has
@@ -56,7 +56,7 @@ class Turn:
     band, explore, few: the policy's values. attempt: how many organisations had been asked before. draw: from
     0 to 1, below `explore` if the decision explores; None for an emergency. equals: how many organisations
     are in the band. explored: the organisation that comes first to be given a chance, if any. organizations:
-    the standing of each organisation that may be asked.
+    the contenders by id.
     """
 
     band: float
@@ -66,7 +66,7 @@ class Turn:
     draw: float | None
     equals: int
     explored: str | None = None
-    organizations: Mapping[str, Standing] = field(default_factory=dict)
+    organizations: Mapping[str, Contender] = field(default_factory=dict)
 
 
 def draw_of(referral_id: str, attempt: int) -> float:

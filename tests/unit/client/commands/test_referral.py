@@ -246,8 +246,8 @@ def test_explain_says_why_the_first_was_asked(
 ) -> None:
     first = DECISIONS["decisions"][0]["candidates"][1]
     if turn is not None:
-        standing = {"last_asked": last_asked, "judged": 7, "equal": True}
-        turn = {**turn, "organizations": {first["organization"]: standing}}
+        contender = {"last_asked": last_asked, "judged": 7, "equal": True}
+        turn = {**turn, "organizations": {first["organization"]: contender}}
     lines = explained(hub, run, candidates=[first], turn=turn).splitlines()
     assert [line for line in lines if "was asked" in line] == ([] if sentence is None else [sentence])
 

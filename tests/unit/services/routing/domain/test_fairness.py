@@ -19,7 +19,7 @@ from contracts.organization import Capacity, Organization
 from contracts.records import load as read_policy
 from contracts.records import plain, read
 from services.routing.domain.decision import Candidate, Decision, Trigger, decide, rank
-from services.routing.domain.fairness import Fairness, Standing, Turn, draw_of
+from services.routing.domain.fairness import Contender, Fairness, Turn, draw_of
 from services.routing.domain.observation import NOTHING_OBSERVED, Observation
 from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.view import decision_view
@@ -101,7 +101,7 @@ def test_organization_that_was_never_asked_comes_before_its_equals() -> None:
     made = decided(1, "ru.old", "ru.new", seen={"ru.old": prompt()}, policy=policy)
     assert [one.organization for one in made.ranked] == ["ru.new", "ru.old"]
     assert made.turn is not None
-    assert made.turn.organizations["ru.new"] == Standing(last_asked=None, judged=0, equal=True)
+    assert made.turn.organizations["ru.new"] == Contender(last_asked=None, judged=0, equal=True)
 
 
 def test_organization_outside_the_band_comes_after_the_equals_whenever_it_was_asked() -> None:
@@ -242,13 +242,13 @@ def test_ranking_is_repeated_from_the_record_alone(
         asked=asked,
     )
     record = json.loads(json.dumps(plain(made)))
-    standings = {name: read(Standing, one) for name, one in record["turn"]["organizations"].items()}
-    turn = replace(read(Turn, record["turn"]), organizations=standings)
+    contenders = {name: read(Contender, one) for name, one in record["turn"]["organizations"].items()}
+    turn = replace(read(Turn, record["turn"]), organizations=contenders)
     again, turn_again = rank(
         [candidate_of(one) for one in reversed(record["candidates"])],
         record["referral_id"],
         Fairness(band=turn.band, explore=turn.explore, few=turn.few),
-        standings,
+        contenders,
         attempt=turn.attempt,
         explores=turn.draw is not None,
     )
