@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from contracts.codes import (
     Answer,
     DeclineReason,
+    HandBackReason,
     Outcome,
     ProgressStatus,
     UnreadableReason,
@@ -45,6 +46,7 @@ from services.intake.domain.command import (
     CommandBody,
     CompleteReferral,
     DeclineOffer,
+    HandBack,
     Replacement,
     ReportProgress,
     RevokeConsent,
@@ -355,6 +357,7 @@ def test_note_not_sealed_to_senders_key_is_refused(bench: IntakeBench, kid: str)
     for subject, body in (
         (referral, AddNote(note=sealed(kid))),
         (OFFER, DeclineOffer(reason=DeclineReason.other, note=sealed(kid))),
+        (referral, HandBack(reason=HandBackReason.other, note=sealed(kid))),
     ):
         with pytest.raises(Refused) as caught:
             submit_command(bench, caller(MOSCOW), subject, body)
