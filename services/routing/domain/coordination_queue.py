@@ -71,7 +71,7 @@ def is_in_queue(referral: Referral, kind: QueueKind, now: dt.datetime) -> bool:
         case QueueKind.silent:
             return bool(silent_offers(referral, now))
         case QueueKind.overdue:
-            return referral.overdue_since is not None
+            return referral.acceptor is not None and referral.overdue_since is not None
         case QueueKind.emergency:
             return not referral.is_closed and referral.facts.urgency is Urgency.emergency
 

@@ -17,7 +17,7 @@ from runtime.access.tokens import Principal
 from runtime.identifiers import new_id
 from runtime.web.request import Request
 from services.routing import api
-from services.routing.domain.coordination_queue import QueueKind
+from services.routing.domain.coordination_queue import QueueKind, is_in_queue, priority_of
 from tests.services.made_cursors import made_cursors
 from tests.unit.services.routing.samples import HOUR, NOW, SENDER, organization, service
 from tests.unit.services.routing.workbench import Workbench, event, opened, sender, submitted, workbench
@@ -143,6 +143,27 @@ def test_emergency_queue_holds_open_emergencies_only(bench: Workbench) -> None:
     (item,) = page(bench, "emergency")["items"]
     assert (item["id"], item["reason"]) == (emergency, "answer_awaited")
     assert item["waits_for"] == ["ru.one", "ru.three", "ru.two"]
+
+
+def test_queues_hold_exactly_the_referrals_that_the_domain_names(bench: Workbench) -> None:
+    ids = [new_id() for _ in range(12)]
+    for number, one in enumerate(ids):
+        urgency = list(Urgency)[number % 3]
+        needs = ("consular.passport",) if number % 4 == 3 else ("legal.wage_claim",)
+        published = bench.take(submitted(one, urgency=urgency, needs=needs))
+        if offers := opened(published)[: number % 2]:
+            bench.take(accepted(offers[0]))
+    for hours in (0, 1, 20, 40, 80, 800):
+        moment = NOW + hours * HOUR
+        bench.fire(moment)
+        with bench.database.read() as transaction:
+            known = bench.store.view(transaction, ids).values()
+        for kind in QueueKind:
+            expected = sorted(
+                (one for one in known if is_in_queue(one, kind, moment)),
+                key=lambda one: (priority_of(one), one.submitted_at, one.id),
+            )
+            assert queued(bench, kind) == [one.id for one in expected], (kind, hours)
 
 
 def test_queue_is_filtered_by_region_need_and_organization(bench: Workbench) -> None:

@@ -40,6 +40,7 @@ def fill(database: Database, count: int) -> None:
                 "correlation_id": "c",
                 "submitted_at": NOW,
                 "updated_at": NOW,
+                "acceptor": "ru.one" if status == "accepted" else None,
                 "overdue_since": NOW if status == "accepted" else None,
                 "priority": number % 2 if is_open else None,
             }
