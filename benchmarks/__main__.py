@@ -152,15 +152,25 @@ class Run:
         )
 
     def matching(self) -> None:
-        """Measure `decide()` over 50,000 services."""
-        from benchmarks.matching import measure_matching
+        """Measure `decide()` over up to 50,000 services, beside the same question in SQL."""
+        from benchmarks.matching import SIZES, measure_sizes
 
-        found = measure_matching(5_000 if self.quick else 50_000)
+        found = measure_sizes(SIZES[:1] if self.quick else SIZES, 100 if self.quick else 500)
         self.document["matching"] = found
-        _say(
-            f"matching over {found.services:,} services, {found.candidates:.0f} candidates a decision:"
-            f" p50 {found.p50:.2f} ms, p99 {found.p99:.2f} ms"
-        )
+        rows = [
+            [
+                f"{one.services:,}",
+                f"{one.candidates:.0f}",
+                f"{one.p50:.2f} / {one.p99:.2f}",
+                *(
+                    f"{p50:.2f} / {p99:.2f} ({p50 / one.p50:.0f} times)"
+                    for p50, p99 in (one.sql["SQLite"], one.sql["PostgreSQL"])
+                ),
+            ]
+            for one in found
+        ]
+        columns = ["services", "candidates", "decide() p50 / p99 ms", "SQLite", "PostgreSQL"]
+        _say(report.table(columns, rows))
 
     def audit(self) -> None:
         """Measure the audit log alone: appends, proofs, verification, restart."""

@@ -1,55 +1,135 @@
-"""Benchmark of `decide()` over a directory of generated services."""
+"""Benchmark of `decide()` over directories of generated services, beside the same question in SQL."""
 
 from __future__ import annotations
 
 import datetime as dt
 import random
+import tempfile
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 
+from sqlalchemy import Connection, create_engine
+
+from benchmarks import matching_sql
 from benchmarks.figures import percentile
-from benchmarks.story import rank, sample_directory
-from contracts.organization import ApprovedService, Organization
+from benchmarks.story import rank, sample_network
+from contracts.codes import Vetting
+from contracts.organization import Agreement, ApprovedService, Organization
 from contracts.referral import ReferralFacts
 from contracts.vocabularies import codes
 from runtime.identifiers import new_id
 from sandbox import network
+from services.routing.domain.decision import Decision
+from services.routing.domain.directory import Directory
+from tests.servers import PostgresServer
+
+# The sizes of the directories, in services.
+SIZES = (1_000, 10_000, 50_000)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Matching:
-    """services: in the directory; candidates: considered per decision (median); milliseconds: each."""
+    """services: in the directory; candidates: considered per decision (median). Times in milliseconds.
+
+    sql: (p50, p99) of the same questions by database.
+    """
 
     services: int
     decisions: int
     candidates: float
     p50: float
     p99: float
+    sql: dict[str, tuple[float, float]] = field(default_factory=dict)
 
 
-def measure_matching(services: int = 50_000, decisions: int = 500, seed: int = 7) -> Matching:
-    """Generate a directory: needs and regions are random, the rest is from the sample network."""
+class OtherAnswer(AssertionError):
+    """SQL and `decide()` gave different answers, so that their times cannot be compared."""
+
+
+def measure_matching(
+    services: int = 50_000, decisions: int = 500, seed: int = 7, *, postgresql: str | None = None
+) -> Matching:
+    """Generate a directory: needs and regions are random, the rest is from the sample network.
+
+    Each referral is decided, and asked on SQLite and, given its URL, on PostgreSQL, one after the other.
+    Raises OtherAnswer unless the eligible services and their scores are equal.
+    """
     drawn = random.Random(seed)  # noqa: S311 - reproducible benchmark data
-    directory, made = sample_directory(), 0
-    for organization in _organizations(services, drawn):
-        directory.put_organization(organization)
-        made += len(organization.services)
+    organizations, agreements = sample_network()
+    organizations = [*organizations, *_organizations(services, drawn)]
+    directory = Directory()
+    for number, organization in enumerate(organizations, 1):
+        directory.put_organization(organization, number)
+    for agreement in agreements:
+        directory.put_agreement(agreement)
     now = dt.datetime.now(dt.UTC)
     milliseconds, considered = [], []
-    for facts in _referrals(decisions, drawn):
-        sender, referral_id = drawn.choice(_SENDERS), new_id()
-        begun = time.perf_counter()
-        decision = rank(directory, referral_id, referral_id, sender, facts, now)
-        milliseconds.append(1000 * (time.perf_counter() - begun))
-        considered.append(float(len(decision.candidates)))
+    asked: dict[str, list[float]] = {}
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="kopuro-matching-"))
+        urls = {"SQLite": f"sqlite:///{folder}/matching.sqlite"}
+        if postgresql is not None:
+            urls["PostgreSQL"] = postgresql
+        connections = {
+            name: stack.enter_context(_filled(url, organizations, agreements)) for name, url in urls.items()
+        }
+        for facts in _referrals(decisions, drawn):
+            sender, referral_id = drawn.choice(_SENDERS), new_id()
+            begun = time.perf_counter()
+            decision = rank(directory, referral_id, referral_id, sender, facts, now)
+            milliseconds.append(1000 * (time.perf_counter() - begun))
+            considered.append(float(len(decision.candidates)))
+            known = directory.organization(sender)
+            vetted = known is not None and known.vetting is Vetting.vetted
+            values = matching_sql.parameters(sender, facts, now, sender_vetted=vetted)
+            for name, connection in connections.items():
+                begun = time.perf_counter()
+                rows = connection.execute(matching_sql.QUESTION, values).all()
+                asked.setdefault(name, []).append(1000 * (time.perf_counter() - begun))
+                _compare(name, decision, {(row[0], row[1]): float(row[2]) for row in rows})
     return Matching(
-        services=made,
+        services=sum(len(organization.services) for organization in organizations),
         decisions=decisions,
         candidates=percentile(considered, 0.5),
         p50=percentile(milliseconds, 0.5),
         p99=percentile(milliseconds, 0.99),
+        sql={name: (percentile(times, 0.5), percentile(times, 0.99)) for name, times in asked.items()},
     )
+
+
+def measure_sizes(sizes: Sequence[int], decisions: int = 500) -> list[Matching]:
+    """Measure each size, with a PostgreSQL server for all of them."""
+    with PostgresServer(settings={"jit": "off"}) as server:
+        found = []
+        for size in sizes:
+            with server.lent_database() as url:
+                found.append(measure_matching(size, decisions, postgresql=url))
+        return found
+
+
+def _compare(name: str, decision: Decision, answer: dict[tuple[str, str], float]) -> None:
+    eligible = {(c.organization, c.service): c.score for c in decision.candidates if c.score is not None}
+    if answer.keys() != eligible.keys():
+        raise OtherAnswer(f"{name} and decide() differ about {answer.keys() ^ eligible.keys()}")
+    for key, score in eligible.items():
+        if abs(answer[key] - score) > 1e-5:
+            raise OtherAnswer(f"{name} scores {key} {answer[key]}, decide() {score}")
+
+
+@contextmanager
+def _filled(
+    url: str, organizations: Sequence[Organization], agreements: Sequence[Agreement]
+) -> Iterator[Connection]:
+    engine = create_engine(url)
+    try:
+        with engine.connect() as connection:
+            matching_sql.fill(connection, organizations, agreements)
+            connection.commit()
+            yield connection
+    finally:
+        engine.dispose()
 
 
 _APPROVED = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)

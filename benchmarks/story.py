@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import orjson
 
 from admin.keys import public_half, sealing_key
-from contracts.organization import SealingKey
+from contracts.organization import Agreement, Organization, SealingKey
 from contracts.records import plain, read
 from contracts.referral import ReferralFacts
 from kopuro_client import seal
@@ -34,15 +34,21 @@ class SampleReferral:
     body: bytes
 
 
-def sample_directory() -> Directory:
-    """Return the directory of the sample network's organisations and agreements."""
-    directory = Directory()
+def sample_network() -> tuple[list[Organization], list[Agreement]]:
+    """Return the sample network's organisations, each with a sealing key, and its agreements."""
     sample = network.load()
     # Organisations without a sealing key get no offers; a hub gives each its own key.
     key = read(SealingKey, public_half(sealing_key()))
-    for organization in sample.organizations:
-        directory.put_organization(replace(organization, sealing_key=key))
-    for agreement in sample.agreements:
+    return [replace(one, sealing_key=key) for one in sample.organizations], list(sample.agreements)
+
+
+def sample_directory() -> Directory:
+    """Return the directory of the sample network's organisations and agreements."""
+    directory = Directory()
+    organizations, agreements = sample_network()
+    for organization in organizations:
+        directory.put_organization(organization)
+    for agreement in agreements:
         directory.put_agreement(agreement)
     return directory
 
