@@ -3,7 +3,7 @@
 from runtime.messaging.migrations import add_log_offers, drop_log_offers
 
 revision = "7b2e15d9c3f2"
-down_revision = "dd4f2db15b80"
+down_revision = "a4c81e6f0d37"
 branch_labels = None
 depends_on = None
 

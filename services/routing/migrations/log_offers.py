@@ -3,7 +3,7 @@
 from runtime.messaging.migrations import add_log_offers, drop_log_offers
 
 revision = "ae5b48acb6c5"
-down_revision = "f903f2843a6c"
+down_revision = "d17a4be3c560"
 branch_labels = None
 depends_on = None
 

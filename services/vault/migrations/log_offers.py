@@ -3,7 +3,7 @@
 from runtime.messaging.migrations import add_log_offers, drop_log_offers
 
 revision = "bf6a59bdc7d6"
-down_revision = "94933bdd3ad6"
+down_revision = "3ab7d15c60e2"
 branch_labels = None
 depends_on = None
 
