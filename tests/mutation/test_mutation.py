@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.mutation.mutations import MUTATIONS, SIMULATION, Mutation
@@ -33,3 +35,11 @@ def test_mutation_fails_its_tests(copy: Copy, mutation: Mutation) -> None:
 def test_every_mutation_matches_its_source_line(copy: Copy, mutation: Mutation) -> None:
     with copy.mutated(mutation):
         pass
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: str(mutation.name))
+def test_mutation_leaves_test_modules_unchanged(mutation: Mutation) -> None:
+    """pytest would take the bytecode of a test module that was written in the second before."""
+    assert not [
+        edit.path for edit in mutation.edits if Path(edit.path).name.startswith(("test_", "conftest"))
+    ]
