@@ -94,8 +94,6 @@ def hub_url(hub: FakeHub, credentials: Path, tmp_path: Path, monkeypatch: pytest
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "xdg"))
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("KOPURO_DATABASE_TEMPLATE", raising=False)
-    # Built once, because building it takes longer than running most of these commands.
-    monkeypatch.setattr("kopuro_client.commands._application", lambda: APPLICATION)
     # One attempt each; other tests cover retries.
     once = RetryPolicy(attempts=1)
     monkeypatch.setattr("kopuro_client.transport.RetryPolicy", lambda: once)

@@ -24,7 +24,6 @@ def _paths(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]
 def test_help_names_values_plainly(
     path: tuple[str, ...], columns: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("kopuro_client.commands._application", lambda: APPLICATION)
     monkeypatch.setenv("COLUMNS", columns)
     assert main([*path, "--help"]) == 0
     text = capsys.readouterr().out
