@@ -6,6 +6,7 @@ watchdog; 2 when an environment variable is missing or invalid.
 
 from __future__ import annotations
 
+import gc
 import importlib
 import logging
 import os
@@ -70,8 +71,10 @@ def run(package: str) -> int:
 
 
 def _start(package: str, settings: Settings) -> tuple[Application[Any], Any]:
-    application: Application[Any] = importlib.import_module(f"{package}.bootstrap").build(settings)
+    bootstrap = importlib.import_module(f"{package}.bootstrap")
     service_class = importlib.import_module(f"{package}.service").SERVICE
+    gc.enable()  # `runtime.__main__` disables it for the imports
+    application: Application[Any] = bootstrap.build(settings)
     runner = ServiceRunner(
         {
             APPLICATION: application,

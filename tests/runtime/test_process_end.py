@@ -26,6 +26,11 @@ def until_in_flight(sample: SampleProcess) -> None:
     raise AssertionError("the request never arrived")
 
 
+def test_garbage_collector_is_enabled_before_the_service_is_built(sample: SampleProcess) -> None:
+    """It is disabled during the imports alone."""
+    assert (sample.log.parent / "collector").read_text() == "enabled"
+
+
 def test_idle_process_with_open_connections_ends_orderly(tmp_path: Path) -> None:
     with SampleProcess(tmp_path) as sample, httpx.Client(base_url=sample.url) as client:
         client.get("/v1/ping")

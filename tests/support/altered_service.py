@@ -5,6 +5,7 @@ MODULE has a context manager `altered(package)` that replaces them, for example 
 
 from __future__ import annotations
 
+import gc
 import importlib
 import sys
 import warnings
@@ -12,11 +13,12 @@ import warnings
 
 def run_altered(module: str, package: str) -> int:
     """Run the service in `package` with the parts of `module`; return the exit status."""
+    # As in `runtime.__main__`, and so is the order of the imports below.
+    gc.disable()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r"\s*Eventlet is deprecated")
         import eventlet
 
-    # Before any other import, as in `runtime.__main__`.
     eventlet.monkey_patch()
     from runtime.process import run
 

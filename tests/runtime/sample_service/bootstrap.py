@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from pathlib import Path
 from time import sleep
@@ -29,6 +30,7 @@ class NoDatabase:
 def build(settings: Settings) -> Application[Any]:
     """The token keys and a file that makes the service ready lie beside the discovery document."""
     directory = settings.discovery.parent
+    (directory / "collector").write_text("enabled" if gc.isenabled() else "disabled")
     jwks = json.loads((directory / "jwks.json").read_text())
     return Application(
         name="sample",
