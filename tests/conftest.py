@@ -1,11 +1,12 @@
 """Fixtures with real servers. Each server starts at its first use, once in a run."""
 
+import gc
 import os
 import secrets
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from runtime.messaging.memory import MemoryBroker
 from runtime.messaging.ports import Broker
 from runtime.messaging.rabbit.broker import RabbitBroker
 from sandbox.broker import PrivateBroker
+from tests.bytecode import compile_ahead
 from tests.distribution import Distribution, turn
 from tests.faults.tcp_proxy import TcpProxy
 from tests.servers import PostgresServer
@@ -39,11 +41,24 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     sys.dont_write_bytecode = False
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    if config.getoption("numprocesses", None):
+        compile_ahead(config)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     no_certificates = tempfile.TemporaryDirectory(prefix="kopuro-no-certificates-")
     config.add_cleanup(no_certificates.cleanup)
     os.environ.pop("SSL_CERT_FILE", None)
     os.environ |= {"SSL_CERT_DIR": no_certificates.name, "EVENTLET_NO_GREENDNS": "yes"}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Exclude the test modules and the thousands of tests from garbage collection: they live to the end."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -29,7 +30,12 @@ from kopuro_client.tlog import (
 from tests.unit.client.tlog.log_writer import LOG, WITNESSES, Log, entries, policy_text, proof, write_files
 
 POLICY = TrustPolicy.parse(policy_text())
-BIG = entries(66_100)  # a full tile of level 1, and a partial second one
+
+
+@functools.cache
+def big() -> list[bytes]:
+    """Return leaves for a full tile of level 1 and a partial second one. Made at first use: 1 s."""
+    return entries(66_100)
 
 
 def checkpoint(log: Log, size: int | None = None) -> Checkpoint:
@@ -38,7 +44,7 @@ def checkpoint(log: Log, size: int | None = None) -> Checkpoint:
 
 @pytest.mark.parametrize("size", [0, 1, 2, 255, 256, 257, 511, 512, 700])
 def test_replay_from_any_known_size_verifies(tmp_path: Path, size: int) -> None:
-    log = Log(BIG[:size])
+    log = Log(big()[:size])
     source = DirectorySource(log.write(tmp_path))
     done: list[int] = []
     for before in sorted({0, min(1, size), size // 2, max(size - 1, 0), size // 256 * 256, size}):
@@ -52,10 +58,10 @@ def test_replay_from_any_known_size_verifies(tmp_path: Path, size: int) -> None:
 
 
 def test_replay_of_log_with_three_levels_verifies(tmp_path: Path) -> None:
-    log = Log(BIG)
+    log = Log(big())
     source = DirectorySource(log.write(tmp_path))
     head = checkpoint(log)
-    assert verify_log(source, POLICY).replayed.entries == len(BIG)
+    assert verify_log(source, POLICY).replayed.entries == len(big())
     for before in (65_535, 65_536, 66_000):
         result = replay(source, head, known=[checkpoint(log, before)])
         assert result.first == before // 256 * 256
@@ -69,14 +75,14 @@ def test_replay_of_log_with_three_levels_verifies(tmp_path: Path) -> None:
 
 
 def test_visitor_gets_every_leaf_with_its_index(tmp_path: Path) -> None:
-    log = Log(BIG[:300])
+    log = Log(big()[:300])
     seen: dict[int, bytes] = {}
     replay(DirectorySource(log.write(tmp_path)), checkpoint(log), visit=seen.__setitem__)
     assert seen == dict(enumerate(log.leaves))
 
 
 def test_missing_partial_tiles_are_read_from_full_tiles(tmp_path: Path) -> None:
-    log = Log(BIG[:512])
+    log = Log(big()[:512])
     log.write(tmp_path)
     (tmp_path / "checkpoint").write_text(log.note(300))
     source = DirectorySource(tmp_path)
@@ -85,7 +91,7 @@ def test_missing_partial_tiles_are_read_from_full_tiles(tmp_path: Path) -> None:
 
 
 def test_changed_spare_partial_tile_is_refused(tmp_path: Path) -> None:
-    log = Log(BIG[:600])
+    log = Log(big()[:600])
     for size in (5, 300, 600):
         log.write(tmp_path, size)
     log.write(tmp_path, 610)  # written ahead of the checkpoint
@@ -101,8 +107,8 @@ def test_changed_spare_partial_tile_is_refused(tmp_path: Path) -> None:
 
 
 def test_newest_cosigned_checkpoint_counts_until_newer_one_is_cosigned(tmp_path: Path) -> None:
-    log = Log(BIG[:300], keys=(LOG,))
-    witnessed = Log(BIG[:300])
+    log = Log(big()[:300], keys=(LOG,))
+    witnessed = Log(big()[:300])
     source = DirectorySource(log.write(tmp_path))
     with pytest.raises(UntrustedError, match="too few witnesses"):
         verify_log(source, POLICY)
@@ -114,13 +120,13 @@ def test_newest_cosigned_checkpoint_counts_until_newer_one_is_cosigned(tmp_path:
     (tmp_path / "cosigned-checkpoint").write_text(Log(entries(200, tree="other")).note())
     with pytest.raises(ForkError):
         verify_log(source, POLICY)
-    (tmp_path / "cosigned-checkpoint").write_text(Log(BIG[:301]).note())
+    (tmp_path / "cosigned-checkpoint").write_text(Log(big()[:301]).note())
     with pytest.raises(RollbackError):
         verify_log(source, POLICY)
 
 
 def test_fork_error_has_both_notes_as_evidence(tmp_path: Path) -> None:
-    log, other = Log(BIG[:300]), Log(entries(300, tree="other", common=100))
+    log, other = Log(big()[:300]), Log(entries(300, tree="other", common=100))
     source = DirectorySource(log.write(tmp_path))
     with pytest.raises(ForkError) as caught:
         verify_log(source, POLICY, known=[checkpoint(other, 200)])
@@ -144,7 +150,7 @@ def served(tmp_path: Path) -> Iterator[str]:
 
 
 def test_replay_over_http_verifies(tmp_path: Path, served: str) -> None:
-    log = Log(BIG[:5_000])
+    log = Log(big()[:5_000])
     log.write(tmp_path)
     transport = Transport()
     source = HttpSource(served + "/", transport)
@@ -162,5 +168,5 @@ def test_replay_over_http_verifies(tmp_path: Path, served: str) -> None:
 
 
 def test_policy_counts_only_its_own_witnesses() -> None:
-    accepted = POLICY.accept(Log(BIG[:3]).note())
+    accepted = POLICY.accept(Log(big()[:3]).note())
     assert [signed.key.name for signed in accepted.cosigned] == [key.name for key in WITNESSES]
