@@ -8,6 +8,7 @@ permissions would not do, because RabbitMQ 3.10 does not check the keys in a mes
 
 from __future__ import annotations
 
+import functools
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -370,8 +371,9 @@ def merged(*parts: Topology) -> Topology:
     )
 
 
+@functools.cache
 def hub_topology() -> Topology:
-    """Return the topology of one hub."""
+    """Return the topology of one hub: always the same object, since matching every fact takes some ms."""
     consumers = (ROUTING, *EVENT_QUEUES, *CASE_QUEUES, *RECEIPT_QUEUES.values())
     work_queues = [work_queue(partition, ROUTING) for partition in ROUTING_PARTITIONS]
     work_queues += [work_queue(name, name) for name in consumers[1:]]
