@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
@@ -72,6 +72,7 @@ class PostgresServer:
         self._port = free_ports(1)[0]
         self._password = secrets.token_urlsafe(16)
         self._idle: list[str] = []
+        self._idle_templates: dict[tuple[str, ...], list[str]] = {}
         self._initdb = programs / "initdb"
         self._process = ServiceProcess(
             "postgres",
@@ -174,10 +175,28 @@ class PostgresServer:
         """
         url = self._idle.pop() if self._idle else self.create_database()
         yield url
+        self._empty(url)
+        self._idle.append(url)
+
+    @contextmanager
+    def lent_databases(self, names: Sequence[str]) -> Iterator[str]:
+        """Provide a database for each name as a URL template with `{service}`, as `lent_database` does."""
+        idle = self._idle_templates.setdefault(tuple(names), [])
+        if idle:
+            template = idle.pop()
+        else:
+            prefix = f"test_{secrets.token_hex(6)}"
+            urls = [self.create_database(f"{prefix}_{name}") for name in names]
+            template = f"{urls[0].rpartition('/')[0]}/{prefix}_{{service}}"
+        yield template
+        for name in names:
+            self._empty(template.format(service=name))
+        idle.append(template)
+
+    def _empty(self, url: str) -> None:
         name = url.rpartition("/")[2]
         self._execute(_DISCONNECT, database=name)
         self._execute(_EMPTY, database=name)
-        self._idle.append(url)
 
     def _execute(self, statement: str, *, database: str = "postgres") -> None:
         connection = psycopg2.connect(

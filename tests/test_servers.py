@@ -173,3 +173,15 @@ def command_of(pid: int) -> str:
         return Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8")
     except (FileNotFoundError, ProcessLookupError):
         return ""
+
+
+def test_lent_databases_are_empty_for_the_next_user(postgres: PostgresServer) -> None:
+    names = ("one", "two")
+    with postgres.lent_databases(names) as template:
+        for name in names:
+            make_table(template.format(service=name))
+    with postgres.lent_databases(names) as again:
+        assert again == template
+        assert [tables(again.format(service=name)) for name in names] == [[], []]
+        with postgres.lent_databases(names) as other:
+            assert other != again

@@ -726,10 +726,10 @@ def test_unreadable_directory_record_is_dead_lettered_and_next_one_applied(hub: 
 # --- Outages -----------------------------------------------------------------
 
 
-@pytest.fixture
-def own_broker(tmp_path: Path) -> Iterator[PrivateBroker]:
-    """A broker that this test may kill."""
-    with PrivateBroker(tmp_path / "broker") as running:
+@pytest.fixture(scope="module")
+def own_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateBroker]:
+    """A broker that these tests may kill. Every test leaves it running, and has its own virtual host."""
+    with PrivateBroker(tmp_path_factory.mktemp("broker")) as running:
         yield running
 
 
@@ -746,7 +746,7 @@ def assert_unavailable_in_time(made: Hub, referral: str) -> None:
 def test_without_broker_referrals_are_admitted_and_reads_fail_in_time(
     own_broker: PrivateBroker, tmp_path: Path
 ) -> None:
-    made = Hub(tmp_path, own_broker.uri)
+    made = Hub(tmp_path, own_broker.add_vhost("killed"))
     with made.service:
         made.publish_directory()
         made.service.until_ready()
@@ -765,7 +765,7 @@ def test_without_broker_referrals_are_admitted_and_reads_fail_in_time(
 def test_process_started_without_broker_serves_after_broker_starts(
     own_broker: PrivateBroker, tmp_path: Path
 ) -> None:
-    made = Hub(tmp_path, own_broker.uri)
+    made = Hub(tmp_path, own_broker.add_vhost("stopped"))
     own_broker.stop()
     with made.service:
         ready = httpx.get(made.service.operations_url + "/readyz")

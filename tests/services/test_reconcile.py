@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -183,11 +182,7 @@ def hub(
         template = f"sqlite:///{tmp_path}/{{service}}.sqlite"
         if request.param == "postgresql":
             server: PostgresServer = request.getfixturevalue("postgres")
-            base = f"reconciled_{secrets.token_hex(6)}"
-            for name in SERVICES:
-                url = server.create_database(f"{base}_{name}")
-                cleaning.callback(server.drop_database, url)
-            template = f"{url.rpartition('/')[0]}/{base}_{{service}}"
+            template = cleaning.enter_context(server.lent_databases(SERVICES))
         monkeypatch.setenv("KOPURO_DATABASE_TEMPLATE", template)
         made = HubOnDisk(template)
         cleaning.callback(made.close)
