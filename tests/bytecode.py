@@ -14,8 +14,15 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from _pytest.assertion.rewrite import PYC_TAIL, _read_pyc, _rewrite_test, _write_pyc, get_cache_dir
-from _pytest.assertion.rewrite import assertstate_key as state_key
+from _pytest.assertion.rewrite import (
+    PYC_TAIL,
+    _read_pyc,
+    _rewrite_test,
+    _write_pyc,
+    assertstate_key,
+    get_cache_dir,
+    try_makedirs,
+)
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 _PACKAGES: Final = (
@@ -63,6 +70,10 @@ def cache_of(module: Path) -> Path:
 def _rewrite(config: pytest.Config, modules: Sequence[Path]) -> None:
     for module in modules:
         cache = cache_of(module)
-        cache.parent.mkdir(exist_ok=True)
-        stat, code = _rewrite_test(module, config)
-        _write_pyc(config.stash[state_key], code, stat, cache)
+        if not try_makedirs(cache.parent):
+            return  # the tree is read-only
+        try:
+            stat, code = _rewrite_test(module, config)
+        except SyntaxError:
+            continue  # pytest reports it when it collects the module
+        _write_pyc(config.stash[assertstate_key], code, stat, cache)

@@ -97,6 +97,11 @@ SENTENCES: Final[Mapping[str, tuple[str, str, str]]] = {
         "У её услуги нет возможности принять это направление ({status}).",
         "Анын кызматынын бул жолдомону кабыл алууга мүмкүнчүлүгү жок ({status}).",
     ),
+    "declined_no_capacity": (
+        "It declined an offer for lack of capacity at {declined_at}, so its service counts as full until {until}.",
+        "Она отклонила предложение из-за нехватки мест ({declined_at}), её услуга считается занятой до {until}.",
+        "Ал орун жоктугунан сунуштан баш тарткан ({declined_at}), кызматы {until} чейин бош эмес деп эсептелет.",
+    ),
     "no_place": (
         "All its places are taken: {accepted} of {maximum}.",
         "Все её места заняты: {accepted} из {maximum}.",
@@ -121,6 +126,16 @@ SENTENCES: Final[Mapping[str, tuple[str, str, str]]] = {
         "It has already been asked about this referral.",
         "Ей уже предлагали это направление.",
         "Ага бул жолдомо мурда сунушталган.",
+    ),
+    "no_room_reported": (
+        "It declined this referral for lack of capacity at {declined_at} and has not reported room since.",
+        "Она отклонила это направление из-за нехватки мест ({declined_at}) и с тех пор о местах не сообщала.",
+        "Ал бул жолдомодон орун жоктугунан баш тарткан ({declined_at}), ошондон бери орун бар деп билдирген жок.",
+    ),
+    "asked_lately": (
+        "It declined this referral for lack of capacity at {declined_at} and can be asked again from {until}.",
+        "Она отклонила это направление из-за нехватки мест ({declined_at}); снова предложить можно с {until}.",
+        "Ал бул жолдомодон орун жоктугунан баш тарткан ({declined_at}); {until} тартып кайра сунуштоого болот.",
     ),
 }
 

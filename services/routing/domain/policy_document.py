@@ -102,4 +102,4 @@ def starving(policy: RoutingPolicy) -> Iterator[PointerError]:
 
 def _malformed(error: orjson.JSONDecodeError) -> Refused:
     place = f"line {error.lineno}, column {error.colno}"
-    return Refused("malformed-json", f"The policy is not valid JSON at {place}: {error.msg}.")
+    return Refused("malformed-json", f"The policy has an error at {place}: {error.msg}.")

@@ -113,7 +113,7 @@ def _changes(facts: ReferralFacts, candidate: Candidate) -> tuple[Change, ...] |
             changes.add(Change(kind=OF_ORGANIZATION[failure.rule], organization=candidate.organization))
         elif failure.rule == "language_shared":
             changes.add(Change(kind=ChangeKind.interpreter, region=facts.region, language=facts.languages[0]))
-        elif failure.rule in ("capacity_left", "place_left"):
+        elif failure.rule in ("capacity_left", "capacity_not_declined", "place_left"):
             changes.add(Change(kind=ChangeKind.places, region=facts.region, need=facts.needs[0]))
         else:
             return None

@@ -76,7 +76,12 @@ def test_thousand_decisions_are_equal_elsewhere(copied: Path) -> None:
     assert len({one["policy_version"] for one in records}) > 5
     assert len({one["trigger"] for one in records}) >= 3
     assert any(one["inputs"]["asked"] for one in records)
-    assert any("demand" in seen for one in records for seen in one["inputs"]["observed"].values())
+    assert any(
+        "demand" in load
+        for one in records
+        for seen in one["inputs"]["observed"].values()
+        for load in seen.get("services", {}).values()
+    )
     assert max(c["revision"] for one in records for c in one["candidates"]) > 3
     failed = {f["rule"] for one in records for c in one["candidates"] for f in c["failures"]}
     assert failed >= {"place_left", "agreement_in_force", "kind_consented", "organization_vetted"}

@@ -18,7 +18,7 @@ from contracts import vocabularies
 from contracts.canonical import EXACT_INTEGER
 from contracts.identifiers import Pattern
 from contracts.moments import Within
-from contracts.organization import Agreement, Organization
+from contracts.organization import Agreement, Organization, Service
 
 R = TypeVar("R")
 
@@ -30,7 +30,13 @@ MOST_CHARACTERS = 40
 _RULES: dict[tuple[type, str], Callable[[st.SearchStrategy[Any]], st.SearchStrategy[Any]]] = {
     (Agreement, "effective_until"): lambda _: st.none(),
     (Agreement, "parties"): lambda some: some.filter(lambda parties: len(parties) == 1 or "*" not in parties),
+    (Service, "further_capacities"): lambda some: some.filter(lambda more: len({c.unit for c in more}) == len(more)),
     (Organization, "services"): lambda some: some.filter(lambda s: len({x.id for x in s}) == len(s)),
+}
+
+# Rules between the fields of a record.
+_WHOLE: dict[type, Callable[[Any], bool]] = {
+    Service: lambda one: all(more.unit != one.capacity.unit for more in one.further_capacities),
 }
 
 
@@ -50,7 +56,7 @@ def _records_of(cls: type) -> st.SearchStrategy[Any]:
         value = _value(hints[name])
         rule = _RULES.get((cls, name))
         arguments[name] = rule(value) if rule else value
-    return st.builds(cls, **arguments)
+    return st.builds(cls, **arguments).filter(_WHOLE.get(cls, lambda _: True))
 
 
 def _value(hint: Any, limits: tuple[Any, ...] = ()) -> st.SearchStrategy[Any]:

@@ -223,6 +223,7 @@ def test_past_times_are_refused_when_in_the_future() -> None:
         "/approved_services/0/at",
         "/sealing_key_change/at",
         "/services/0/capacity/updated_at",
+        "/services/0/further_capacities/0/updated_at",
         "/services/1/capacity/updated_at",
         "/vetted_on",
     }

@@ -79,6 +79,9 @@ BODIES: Mapping[str, Any] = {
     "POST /v1/offers/<id>/accept": {},
     "POST /v1/offers/<id>/decline": {"reason": "language"},
     "POST /v1/coordination/<id>/offer": {"organization": "ru.far"},
+    "POST /v1/coordination/<id>/nudge": {"reason": "other"},
+    "POST /v1/coordination/<id>/extend": {"reason": "other", "until": "…"},
+    "POST /v1/coordination/<id>/move-on": {"reason": "other"},
     "POST /v1/coordination/<id>/withdraw": {"organization": SENDER, "reason": "consent_revoked"},
 }
 

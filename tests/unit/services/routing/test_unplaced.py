@@ -67,7 +67,10 @@ def changed_record(changed: Organization) -> list[ReplicaRecord]:
     """The change of one organisation, as the replica delivers it."""
     return [
         ReplicaRecord(
-            type=OrganizationChanged.type, key=changed.id, change=999, data={"organization": plain(changed)}
+            type=OrganizationChanged.type,
+            key=changed.id,
+            change=999,
+            data={"revision": 999, "organization": plain(changed)},
         )
     ]
 

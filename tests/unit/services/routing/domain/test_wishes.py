@@ -131,7 +131,7 @@ def test_every_rule_is_a_wish_or_deliberately_none() -> None:
         "storage_allowed",
         "not_asked_before",
     }
-    elsewhere = {"language_shared", "capacity_left", "place_left"}
+    elsewhere = {"language_shared", "capacity_left", "capacity_not_declined", "place_left"}
     assert never | elsewhere | OF_ORGANIZATION.keys() == RULES.keys()
 
 
