@@ -12,6 +12,7 @@ from contracts.records import dump, plain
 from kopuro_client.commands.output import Output
 from services.routing.domain.recomputation import (
     MOST_DIFFERENCES,
+    Erased,
     NotReproducible,
     OfAnotherBuild,
     differences,
@@ -29,7 +30,7 @@ class Mismatch:
 
 @dataclass(kw_only=True, slots=True)
 class Recomputed:
-    """equal: decisions made again with the same bytes. skipped: reasons by decision, of other builds."""
+    """equal: decisions made again with the same bytes. skipped: reasons by decision, if it cannot be made."""
 
     equal: int = 0
     mismatches: list[Mismatch] = field(default_factory=list)
@@ -48,7 +49,7 @@ def recompute(stored: Stored, decisions: Sequence[StoredDecision]) -> Recomputed
         where = f"decision {decision.id}"
         try:
             again = stored.again(decision)
-        except OfAnotherBuild as reason:
+        except (OfAnotherBuild, Erased) as reason:
             result.skipped[decision.id] = str(reason)
             continue
         except NotReproducible as reason:

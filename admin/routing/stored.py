@@ -28,11 +28,14 @@ from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.recomputation import (
     DirectoryChange,
     DirectoryStates,
+    Erased,
     NotReproducible,
     made_again,
 )
 
-_DECISIONS = table("decisions", column("id"), column("referral_id"), column("record", Text))
+_DECISIONS = table(
+    "decisions", column("id"), column("referral_id"), column("record", Text), column("erased_at")
+)
 _REFERRALS = table("referrals", column("id"), column("sender"), column("facts", Text))
 _SUBJECTS: Final[Mapping[str, type[Organization] | type[Agreement]]] = {
     OrganizationChanged.type: Organization,
@@ -49,6 +52,7 @@ class StoredDecision:
     id: str
     record: bytes
     values: Mapping[str, Any]
+    is_erased: bool = False
 
     @property
     def version(self) -> int:
@@ -90,6 +94,8 @@ class Stored:
 
         Raises NotReproducible.
         """
+        if decision.is_erased:
+            raise Erased("erased after the referral had ended")
         policy = policy or self.policy_of(decision)
         sender, facts = self._referral(decision)
         directory = self._states().at(decision.version)
@@ -125,7 +131,10 @@ class Stored:
             except ValueError:
                 values = None
             if isinstance(values, dict):
-                found.append(StoredDecision(id=row.id, record=row.record.encode(), values=values))
+                erased = row.erased_at is not None
+                found.append(
+                    StoredDecision(id=row.id, record=row.record.encode(), values=values, is_erased=erased)
+                )
             else:
                 self.faults[f"decision {row.id}"] = "its record is not JSON"
         return sorted(found, key=lambda one: (one.version, one.id))

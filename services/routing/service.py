@@ -99,18 +99,15 @@ class RoutingService(WebService):
 
     @resource("POST", "/v1/coordination/<uuid:id>/nudge", roles=api.COORDINATORS, takes_key=True)
     def nudge(self, request: Request) -> Response:
-        return self._intervene(request, CoordinatorAct.nudge)
+        return api.intervene(self.handlers.commands, request, self.application.clock, CoordinatorAct.nudge)
 
     @resource("POST", "/v1/coordination/<uuid:id>/extend", roles=api.COORDINATORS, takes_key=True)
     def extend(self, request: Request) -> Response:
-        return self._intervene(request, CoordinatorAct.extend)
+        return api.intervene(self.handlers.commands, request, self.application.clock, CoordinatorAct.extend)
 
     @resource("POST", "/v1/coordination/<uuid:id>/move-on", roles=api.COORDINATORS, takes_key=True)
     def move_on(self, request: Request) -> Response:
-        return self._intervene(request, CoordinatorAct.move_on)
-
-    def _intervene(self, request: Request, act: CoordinatorAct) -> Response:
-        return api.intervene(self.handlers.commands, request, self.application.clock, act)
+        return api.intervene(self.handlers.commands, request, self.application.clock, CoordinatorAct.move_on)
 
     @resource("POST", "/v1/coordination/<uuid:id>/withdraw", roles=api.COORDINATORS, takes_key=True)
     def withdraw(self, request: Request) -> Response:

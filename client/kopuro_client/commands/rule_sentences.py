@@ -98,9 +98,9 @@ SENTENCES: Final[Mapping[str, tuple[str, str, str]]] = {
         "Анын кызматынын бул жолдомону кабыл алууга мүмкүнчүлүгү жок ({status}).",
     ),
     "declined_no_capacity": (
-        "It declined an offer for lack of capacity at {declined_at}, so its service counts as full until {until}.",
-        "Она отклонила предложение из-за нехватки мест ({declined_at}), её услуга считается занятой до {until}.",
-        "Ал орун жоктугунан сунуштан баш тарткан ({declined_at}), кызматы {until} чейин бош эмес деп эсептелет.",
+        "It declined for lack of capacity at {declined_at}, so its service counts as full until {until}.",
+        "Она отказала из-за нехватки мест ({declined_at}), её услуга считается занятой до {until}.",
+        "Ал орун жоктугунан баш тарткан ({declined_at}), кызматы {until} чейин толук деп эсептелет.",
     ),
     "no_place": (
         "All its places are taken: {accepted} of {maximum}.",
@@ -128,14 +128,14 @@ SENTENCES: Final[Mapping[str, tuple[str, str, str]]] = {
         "Ага бул жолдомо мурда сунушталган.",
     ),
     "no_room_reported": (
-        "It declined this referral for lack of capacity at {declined_at} and has not reported room since.",
-        "Она отклонила это направление из-за нехватки мест ({declined_at}) и с тех пор о местах не сообщала.",
-        "Ал бул жолдомодон орун жоктугунан баш тарткан ({declined_at}), ошондон бери орун бар деп билдирген жок.",
+        "It declined for lack of capacity at {declined_at} and has not reported room since.",
+        "Она отказала из-за нехватки мест ({declined_at}) и с тех пор о местах не сообщала.",
+        "Ал орун жоктугунан баш тарткан ({declined_at}), андан бери орун бар деп билдирген жок.",
     ),
     "asked_lately": (
-        "It declined this referral for lack of capacity at {declined_at} and can be asked again from {until}.",
-        "Она отклонила это направление из-за нехватки мест ({declined_at}); снова предложить можно с {until}.",
-        "Ал бул жолдомодон орун жоктугунан баш тарткан ({declined_at}); {until} тартып кайра сунуштоого болот.",
+        "It declined for lack of capacity at {declined_at} and can be asked again from {until}.",
+        "Она отказала из-за нехватки мест ({declined_at}); снова предложить можно с {until}.",
+        "Ал орун жоктугунан баш тарткан ({declined_at}); {until} тартып кайра сунуштоого болот.",
     ),
 }
 

@@ -29,6 +29,10 @@ class OfAnotherBuild(NotReproducible):
     """Another build made the decision, without recording its inputs or by other rules."""
 
 
+class Erased(NotReproducible):
+    """Routing erased the decision's content after its referral had ended; only its commitment is left."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DirectoryChange:
     """One change of the directory as routing read it. change: its number; digest: None if unknown."""

@@ -157,20 +157,20 @@ class RoutedNetwork:
             offer_id=offer.offer_id,
             organization=offer.organization,
             answer=what,
-            reason=DeclineReason.no_capacity if what is Answer.decline else None,
+            reason=self.drawn.choice(list(DeclineReason)) if what is Answer.decline else None,
         )
         return event(fact, offer.referral_id, self.bench.clock.time)
 
     def _drawn_organization(self, name: str) -> Organization:
         drawn = self.drawn
         stated = Capacity(
-            status=drawn.choice(list(CapacityStatus)),
+            status=drawn.choice([CapacityStatus.capacity] * 3 + list(CapacityStatus)),
             maximum=drawn.choice([None, 2, 30]),
             updated_at=NOW - drawn.randrange(200) * DAY,
         )
         offered = service(
             areas=tuple(drawn.sample(CITIES, 2)),
-            languages=tuple(drawn.sample(("ru", "ky", "tg", "uz"), 2)),
+            languages=tuple(drawn.sample(("ru", "ky", "tg", "uz"), 3)),
             needs=tuple(drawn.sample(("legal.wage_claim", "health.hiv", "health.primary_care"), 2)),
             cost=drawn.choice(list(Funding)),
             capacity=stated,
@@ -178,7 +178,7 @@ class RoutedNetwork:
         return organization(
             name,
             offered,
-            kind=drawn.choice([OrganizationKind.ngo, OrganizationKind.consular_representative]),
+            kind=drawn.choice([OrganizationKind.ngo] * 3 + [OrganizationKind.consular_representative]),
             vetting=drawn.choice([Vetting.vetted, Vetting.vetted, Vetting.suspended]),
             parent=drawn.choice([None, "kg.one"]),
         )

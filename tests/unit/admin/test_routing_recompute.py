@@ -160,6 +160,18 @@ def test_decision_of_an_earlier_build_is_skipped_and_counted(copied: Path) -> No
     assert (found.equal, found.mismatches, len(found.skipped)) == (99, [], 1)
 
 
+def test_erased_decision_is_left_out(copied: Path) -> None:
+    change(
+        copied,
+        "routing",
+        "UPDATE decisions SET record = '{}', salt = NULL, erased_at = 1"
+        " WHERE id = (SELECT max(id) FROM decisions)",
+    )
+    found = again(copied)
+    assert (found.equal, found.mismatches) == (99, [])
+    assert list(found.skipped.values()) == ["erased after the referral had ended"]
+
+
 def test_command_names_what_differs_and_exits_with_1(
     copied: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -167,9 +179,9 @@ def test_command_names_what_differs_and_exits_with_1(
     assert main(["routing", "recompute", "--last", "60"]) == 0
     assert capsys.readouterr().out == "60 of 60 decisions are equal\n"
     change(copied, "routing", RANK_CHANGED)
-    assert main(["routing", "recompute", "--last", "60", "--json"]) == 1
+    assert main(["routing", "recompute", "--last", "1000", "--json"]) == 1
     shown = json.loads(capsys.readouterr().out)
-    assert (shown["decisions"], shown["equal"]) == (60, 59)
+    assert (shown["decisions"], shown["equal"]) == (1000, 999)
     [mismatch] = shown["mismatches"]
     assert mismatch["where"].startswith("decision ")
     assert mismatch["pointers"][0].endswith("/rank")

@@ -30,7 +30,9 @@ MOST_CHARACTERS = 40
 _RULES: dict[tuple[type, str], Callable[[st.SearchStrategy[Any]], st.SearchStrategy[Any]]] = {
     (Agreement, "effective_until"): lambda _: st.none(),
     (Agreement, "parties"): lambda some: some.filter(lambda parties: len(parties) == 1 or "*" not in parties),
-    (Service, "further_capacities"): lambda some: some.filter(lambda more: len({c.unit for c in more}) == len(more)),
+    (Service, "further_capacities"): lambda some: some.filter(
+        lambda more: len({c.unit for c in more}) == len(more)
+    ),
     (Organization, "services"): lambda some: some.filter(lambda s: len({x.id for x in s}) == len(s)),
 }
 

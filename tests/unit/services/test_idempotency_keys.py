@@ -37,7 +37,7 @@ from tests.unit.services.intake.samples import (
     document,
     sealed,
 )
-from tests.unit.services.routing.samples import SENDER, organization, service
+from tests.unit.services.routing.samples import DAY, NOW, SENDER, organization, service
 from tests.unit.services.routing.workbench import submitted, workbench
 
 SERVICES = ("audit", "delivery", "directory", "intake", "routing", "vault")
@@ -80,7 +80,7 @@ BODIES: Mapping[str, Any] = {
     "POST /v1/offers/<id>/decline": {"reason": "language"},
     "POST /v1/coordination/<id>/offer": {"organization": "ru.far"},
     "POST /v1/coordination/<id>/nudge": {"reason": "other"},
-    "POST /v1/coordination/<id>/extend": {"reason": "other", "until": "…"},
+    "POST /v1/coordination/<id>/extend": {"reason": "other", "until": (NOW + 5 * DAY).isoformat()},
     "POST /v1/coordination/<id>/move-on": {"reason": "other"},
     "POST /v1/coordination/<id>/withdraw": {"organization": SENDER, "reason": "consent_revoked"},
 }
@@ -172,7 +172,12 @@ def test_repeated_submission_has_one_effect(bench: IntakeBench, name: str) -> No
 
 @pytest.mark.parametrize("name", [name for name in HONOURING if "coordination" in name])
 def test_repeated_submission_of_a_coordinator_has_one_effect(sqlite_database: str, name: str) -> None:
-    bench = workbench(sqlite_database, organization("ru.far", service(areas=("RU-SPE",))))
+    waits_for_an_answer = name.endswith(("/nudge", "/extend", "/move-on"))
+    bench = workbench(
+        sqlite_database,
+        organization("ru.far", service(areas=("RU-SPE",))),
+        *(["ru.one"] if waits_for_an_answer else []),
+    )
     referral = new_id()
     bench.take(submitted(referral))
     bench.without_client.add(SENDER)

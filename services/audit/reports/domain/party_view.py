@@ -22,6 +22,7 @@ from contracts.facts import (
     OfferRevoked,
     ReferralCompleted,
     ReferralFailed,
+    ReferralHandedBack,
     ReferralSubmitted,
     ReferralWithdrawn,
 )
@@ -33,7 +34,13 @@ _CONSUMED: Final = frozenset(fact.type for fact in CATALOGUE.values() if fact.ro
 
 # After one of these an organisation no longer reads the facts of its offer.
 _OFFER_ENDS: Final = frozenset(
-    {OfferDeclined.type, OfferExpired.type, OfferRevoked.type, AcceptanceRevoked.type}
+    {
+        OfferDeclined.type,
+        OfferExpired.type,
+        OfferRevoked.type,
+        AcceptanceRevoked.type,
+        ReferralHandedBack.type,
+    }
 )
 _REFERRAL_ENDS: Final = frozenset({ReferralCompleted.type, ReferralFailed.type, ReferralWithdrawn.type})
 
