@@ -91,7 +91,12 @@ class Workbench:
         """Load the directory as the replica delivers it, as JSON values."""
         known = [organization(r) if isinstance(r, str) else r for r in receivers]
         records = [
-            ReplicaRecord(type=OrganizationChanged.type, key=o.id, change=n, data={"revision": n, "organization": plain(o)})
+            ReplicaRecord(
+                type=OrganizationChanged.type,
+                key=o.id,
+                change=n,
+                data={"revision": n, "organization": plain(o)},
+            )
             for n, o in enumerate(known, self.network.directory.version + 1)
         ]
         memorandum = {"agreement": plain(agreement())}
