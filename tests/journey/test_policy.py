@@ -47,7 +47,9 @@ def test_applied_policy_is_in_force_without_a_restart_and_decisions_are_equal_ag
     assert main(["routing", "recompute", "--last", "1000", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["equal"] == found["decisions"] >= 3
-    assert (found["mismatches"], found["skipped"]) == ([], {})
+    assert found["mismatches"] == []
+    # Other tests on this hub have referrals whose consent was withdrawn.
+    assert set(found["skipped"].values()) <= {"erased after the referral had ended"}
 
 
 def _decided_by(hub: RunningHub, version: str) -> dt.timedelta | None:

@@ -166,7 +166,7 @@ def test_coordinator_lists_and_places_unplaced_referral(hub: Hub, sqlite_databas
         (offer,) = hear(hub, OfferOpened)
         assert offer.organization == "ru.two"
         refused = coordinator.ask("POST", "routing", place, json={"organization": "ru.one"})
-        assert refused.status_code == 409
+        assert refused.status_code == 422  # a reason is required while another organisation is asked
         (recorded,) = hear(hub, PlacementRefused)
         assert recorded.organization == "ru.one"
         assert recorded.problem == refused.json()

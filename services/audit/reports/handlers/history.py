@@ -139,18 +139,20 @@ class History:
 
         as_party: the reader is an organisation and gets the entries that it may see (`domain/party_view.py`),
         without those about reads, and without the key that recognises the others. An entry whose facts it may
-        no longer read has no opening. Raises Refused `not-found`,
-        also for an organisation that is no party, and `bundle-too-large` for more than MOST_EXPORTED other
-        entries.
+        no longer read has no opening. Raises Refused `not-found`, also for an organisation that is no party,
+        and `bundle-too-large` for more than MOST_EXPORTED other entries.
         """
         size = self._published.size
-        leaves = self._steps(referral_id, stop=size)
         if as_party:
-            # An opening proves whole content, so an entry without its facts has none.
+            # Entries that are not published yet may end what the party may read. An opening proves whole
+            # content, so an entry without its facts has none.
             leaves = [
                 replace(leaf, salt=None, data=None) if withheld else leaf
-                for leaf, withheld in leaves_for(reader.id, leaves)
+                for leaf, withheld in leaves_for(reader.id, self._steps(referral_id, stop=self._size()))
+                if leaf.index < size
             ]
+        else:
+            leaves = self._steps(referral_id, stop=size)
         if not leaves:
             raise Refused("not-found", "The published log has no entries of this referral that you may read.")
         key = None
@@ -249,9 +251,7 @@ class History:
         self, reader: Reader, referral_id: str, *, as_party: bool
     ) -> tuple[list[OpenedLeaf], int]:
         """Return the steps of a referral that the reader may ask about, and the size of the log."""
-        with self._database.read() as transaction:
-            size = self._head(self._log.head(transaction)).size
-        leaves = self._steps(referral_id, stop=size)
+        leaves = self._steps(referral_id, stop=(size := self._size()))
         readable = readable_by(reader.id, [step_of(leaf) for leaf in leaves]) if as_party else None
         if not leaves or (as_party and readable is None):
             raise Refused("not-found", "The log has no entries about this referral that you may read.")
@@ -279,6 +279,11 @@ class History:
                 "bundle-too-large", f"The history has more than {MOST_EXPORTED} entries besides its reads."
             )
         return steps
+
+    def _size(self) -> int:
+        """Return the number of entries, published or not."""
+        with self._database.read() as transaction:
+            return self._head(self._log.head(transaction)).size
 
     @staticmethod
     def _head(head: Head | None) -> Head:

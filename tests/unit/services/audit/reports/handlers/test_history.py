@@ -267,7 +267,10 @@ def test_story_and_bundle_of_a_past_candidate_lack_the_facts(audit: LogOnDatabas
         ]
     )
     assert read_by_candidate() == [{**offer, "facts": facts}, {**offer, "facts": facts}, False]
-    audit.publish([at_routing(end, {"organization": MOSCOW, "sender": OSH, "reason": "other"})])
+    # In the log, but not published yet.
+    audit.append([at_routing(end, {"organization": MOSCOW, "sender": OSH, "reason": "other"})])
+    assert read_by_candidate() == [offer, None, True]
+    audit.publish([])
     assert read_by_candidate() == [offer, None, True]
 
 
