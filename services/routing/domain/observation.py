@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 from contracts.codes import OfferState
 from services.routing.domain.places import NO_DEMAND, Demand, DemandBySender, added
@@ -127,18 +125,16 @@ def load_between(before: Referral | None, after: Referral) -> dict[str, Observat
     new referral.
     """
     key = (after.sender, after.facts.urgency)
-    counts = _counts(after)
+    counts: dict[tuple[str, str], list[int]] = {}
+    _count(after, 1, counts)
     if before is not None:
-        counts.subtract(_counts(before))
-    loads: dict[str, dict[str, ServiceLoad]] = defaultdict(dict)
-    for (organization, service, kind), count in counts.items():
-        if count:
-            change = (
-                ServiceLoad(accepted=count)
-                if kind is _Kind.accepted
-                else ServiceLoad(demand={key: Demand(**{kind: count})})
-            )
-            loads[organization][service] = loads[organization].get(service, NO_LOAD).plus(change)
+        _count(before, -1, counts)
+    loads: dict[str, dict[str, ServiceLoad]] = {}
+    for (organization, service), (accepted, offers, waiting) in counts.items():
+        if accepted or offers or waiting:
+            demand = {key: Demand(offers=offers, waiting=waiting)} if offers or waiting else NO_DEMAND
+            change = ServiceLoad(accepted=accepted, demand=demand)
+            loads.setdefault(organization, {})[service] = change
     asked = _newly_asked(before, after)
     return {
         organization: Observation(last_asked=asked.get(organization), services=loads.get(organization, {}))
@@ -146,26 +142,19 @@ def load_between(before: Referral | None, after: Referral) -> dict[str, Observat
     }
 
 
-class _Kind(StrEnum):
-    """What a referral may hold at a service. `offers` and `waiting` are the counts of a `Demand`."""
-
-    accepted = "accepted"
-    offers = "offers"
-    waiting = "waiting"
+_ACCEPTED, _OFFERS, _WAITING = range(3)
 
 
-def _counts(referral: Referral) -> Counter[tuple[str, str, _Kind]]:
-    counts = Counter((organization, service, _Kind.waiting) for organization, service in referral.waiting)
+def _count(referral: Referral, sign: int, counts: dict[tuple[str, str], list[int]]) -> None:
+    """Add what the referral holds at each service, times `sign`: accepted, open offers, waiting."""
+    for place in referral.waiting:
+        counts.setdefault(place, [0, 0, 0])[_WAITING] += sign
+    acceptor = None if referral.is_closed else referral.acceptor
     for offer in referral.offers:
         if offer.is_open:
-            counts[offer.organization, offer.service, _Kind.offers] += 1
-        elif (
-            offer.state is OfferState.accepted
-            and offer.organization == referral.acceptor
-            and not referral.is_closed
-        ):
-            counts[offer.organization, offer.service, _Kind.accepted] += 1
-    return counts
+            counts.setdefault((offer.organization, offer.service), [0, 0, 0])[_OFFERS] += sign
+        elif offer.state is OfferState.accepted and offer.organization == acceptor:
+            counts.setdefault((offer.organization, offer.service), [0, 0, 0])[_ACCEPTED] += sign
 
 
 def _newly_asked(before: Referral | None, after: Referral) -> dict[str, dt.datetime]:
