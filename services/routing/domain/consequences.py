@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from contracts.codes import OfferState
 from contracts.facts import DirectoryCorrectionSuggested
-from services.routing.domain.offer import Offer
+from services.routing.domain.offer import ACCEPTED_ELSEWHERE, Offer
 from services.routing.domain.referral import Referral
 
 
@@ -67,6 +67,20 @@ def suggested_correction(referral: Referral, closed: Offer) -> tuple[DirectoryCo
             need=referral.facts.needs[0],
             region=referral.facts.region,
         ),
+    )
+
+
+def asked_before(referral: Referral) -> frozenset[str]:
+    """Return the organisations that received an offer and had their turn to answer it.
+
+    The latest offer to an organisation counts. One that was revoked because another organisation accepted
+    first says nothing about its holder: when the acceptor hands the referral back, the holder is asked again.
+    """
+    latest = {offer.organization: offer for offer in referral.offers}
+    return frozenset(
+        organization
+        for organization, offer in latest.items()
+        if (offer.state, offer.reason) != (OfferState.revoked, ACCEPTED_ELSEWHERE)
     )
 
 
