@@ -64,8 +64,6 @@ def suggested_correction(referral: Referral, closed: Offer) -> tuple[DirectoryCo
             service=closed.service,
             reason=closed.reason,
             part=part,
-            need=referral.facts.needs[0],
-            region=referral.facts.region,
         ),
     )
 
