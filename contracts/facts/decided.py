@@ -388,8 +388,8 @@ class DirectoryCorrectionSuggested(Fact):
     """A decline or a hand-back contradicts the directory, so the organisation should correct its service.
 
     Sent to the organisation and the coordinators. reason: of the decline or hand-back. part: the part of the
-    service's record that allowed the offer. It says nothing about the person: the organisation no longer reads
-    the referral's facts, and the coordinators do.
+    service's record that allowed the offer. The fact says nothing about the person, because the organisation
+    no longer reads the referral's facts.
     """
 
     referral_id: ReferralId
