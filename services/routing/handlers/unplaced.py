@@ -41,11 +41,12 @@ class UnplacedReferrals:
       are read, through an index, in the order of `waiting.in_turn`.
     - An organisation's record or agreement changed: only the referrals that it may concern are read, through
       indexes of need and region, sender and named receiver, a page at a time.
-    - A day began, the process started or another policy is in force: all seeking referrals are reviewed, a page
-      at a time.
+    - A day began, the process started or another policy is in force: all seeking referrals are reviewed, a
+      page at a time.
 
-    A look-up or review whose cause repeats goes on, and begins anew when it has ended. If it began anew at once,
-    an organisation that changes its record again and again would keep the later referrals from their turn.
+    A look-up or review whose cause repeats goes on, and begins anew when it has ended. If it began anew at
+    once, an organisation that changes its record again and again would keep the later referrals from their
+    turn.
 
     A decision that opens no offer is not recorded. Nothing of this is stored: after a crash the start reviews
     all of them again. Each process acts on the changes of its own copy of the directory.
