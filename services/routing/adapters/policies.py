@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, insert, select, text
 from contracts.errors import Defect
 from contracts.records import Malformed, read
 from services.routing.adapters.tables import POLICIES
-from services.routing.domain.applied_policy import AppliedPolicy
+from services.routing.domain.applied_policy import AppliedPolicy, StoredVersion
 from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.policy_document import PolicyDocument, digest_of
 
@@ -35,6 +35,12 @@ class SqlPolicyStore:
         return [
             applied_policy(row) for row in transaction.execute(select(POLICIES).order_by(POLICIES.c.number))
         ]
+
+    def versions(self, transaction: Connection) -> Sequence[StoredVersion]:
+        """See `ports.PolicyStore`."""
+        table = POLICIES.c
+        rows = transaction.execute(select(table.number, table.version, table.digest).order_by(table.number))
+        return [StoredVersion(number=row[0], version=row[1], digest=row[2]) for row in rows]
 
     def add(self, transaction: Connection, applied: AppliedPolicy) -> None:
         """See `ports.PolicyStore`."""
