@@ -71,13 +71,12 @@ def suggested_correction(referral: Referral, closed: Offer) -> tuple[DirectoryCo
 def asked_before(referral: Referral) -> frozenset[str]:
     """Return the organisations that received an offer and had their turn to answer it.
 
-    The latest offer to an organisation counts. One that was revoked because another organisation accepted
-    first says nothing about its holder: when the acceptor hands the referral back, the holder is asked again.
+    An offer that was revoked because another organisation accepted first says nothing about its holder: when
+    the acceptor hands the referral back, the holder is asked again.
     """
-    latest = {offer.organization: offer for offer in referral.offers}
     return frozenset(
-        organization
-        for organization, offer in latest.items()
+        offer.organization
+        for offer in referral.offers
         if (offer.state, offer.reason) != (OfferState.revoked, ACCEPTED_ELSEWHERE)
     )
 
