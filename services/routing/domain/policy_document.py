@@ -83,6 +83,10 @@ def parse_policy(text: bytes) -> PolicyDocument:
     if "version" not in written:
         detail = "Name the policy's version: decisions record it."
         errors.insert(0, PointerError(pointer="/version", detail=detail))
+    elif not policy.version.isprintable():
+        # PostgreSQL cannot store NUL, and terminals act on others.
+        detail = "Must not contain control characters."
+        errors.insert(0, PointerError(pointer="/version", detail=detail))
     if errors:
         places = ", ".join(error.pointer for error in errors)
         raise Refused("invalid-submission", f"Correct {places}.", errors=errors)

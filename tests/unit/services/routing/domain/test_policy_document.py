@@ -60,6 +60,13 @@ def test_policy_without_a_version_is_refused(text: bytes) -> None:
     assert [error.pointer for error in refused.value.errors] == ["/version"]
 
 
+@pytest.mark.parametrize("version", ["v\0", "v\n2", "\x1b[31mv2"])
+def test_version_with_control_characters_is_refused(version: str) -> None:
+    with pytest.raises(Refused) as refused:
+        parse_policy(json.dumps({"version": version}).encode())
+    assert [error.pointer for error in refused.value.errors] == ["/version"]
+
+
 def test_malformed_json_is_refused_with_line_and_column() -> None:
     with pytest.raises(Refused, match="line 2, column 14") as refused:
         parse_policy(b'{"version": "x",\n "backlog": 9,}')
