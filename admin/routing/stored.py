@@ -56,9 +56,9 @@ class StoredDecision:
 
     @property
     def version(self) -> int:
-        """The number of the last change of the directory that it took into account."""
+        """The number of the last change of the directory that it took into account; 0 in a damaged record."""
         version = self.values.get("directory_version")
-        return version if isinstance(version, int) else 0
+        return version if type(version) is int and version > 0 else 0
 
 
 @dataclass(kw_only=True)
