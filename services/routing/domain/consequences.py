@@ -52,9 +52,13 @@ def consequence_of(offer: Offer) -> Consequence:
 
 
 def suggested_correction(referral: Referral, closed: Offer) -> tuple[DirectoryCorrectionSuggested, ...]:
-    """Return the suggestion that follows from the end of an offer; empty if there is none."""
+    """Return the suggestion that follows from the end of an offer; empty if there is none.
+
+    A coordinator may place a referral although the record says that the service does not serve it. Then the
+    record may be right.
+    """
     part = consequence_of(closed).corrects
-    if part is None or closed.reason is None:
+    if part is None or closed.reason is None or closed.placed_by is not None:
         return ()
     return (
         DirectoryCorrectionSuggested(

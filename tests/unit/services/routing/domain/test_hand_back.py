@@ -21,6 +21,7 @@ from contracts.facts import (
     AnswerSubmitted,
     CoordinatorWithdrawalRefused,
     CoordinatorWithdrawalSubmitted,
+    DirectoryCorrectionSuggested,
     HandBackRefused,
     HandBackSubmitted,
     OfferOpened,
@@ -148,6 +149,8 @@ def test_hand_back_of_placed_offer_is_reported_to_coordinators() -> None:
     published = driver.apply(submission("ru.one", HandBackReason.out_of_area))
     (answered,) = [fact for fact in published if isinstance(fact, PlacementAnswered)]
     assert (answered.result, answered.reason) == ("returned", "out_of_area")
+    # The record says that it does not serve the region: there is nothing to correct.
+    assert not any(isinstance(fact, DirectoryCorrectionSuggested) for fact in published)
 
 
 @pytest.mark.parametrize("organization", [SENDER, "ru.two", "kz.stranger"])
