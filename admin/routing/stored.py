@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import Connection, Text, column, select, table
+from sqlalchemy import Connection, Row, Text, column, select, table
 from sqlalchemy.exc import SQLAlchemyError
 
 from admin.reconciliation.service_states import open_read_only
@@ -56,9 +56,9 @@ class StoredDecision:
 
     @property
     def version(self) -> int:
-        """The number of the last change of the directory that it took into account."""
+        """The number of the last change of the directory that it took into account; 0 in a damaged record."""
         version = self.values.get("directory_version")
-        return version if isinstance(version, int) else 0
+        return version if type(version) is int and version > 0 else 0
 
 
 @dataclass(kw_only=True)
@@ -142,12 +142,19 @@ class Stored:
     def _policies(self) -> Mapping[str, RoutingPolicy]:
         if self._known_policies is None:
             self._known_policies = {}
-            for row in self.routing.execute(select(POLICIES).order_by(POLICIES.c.number)):
+            for row in self._policy_rows():
                 try:
                     self._known_policies[row.version] = applied_policy(row).document.policy
                 except Defect as defect:
                     self.faults[f"policy {row.version}"] = defect.detail
         return self._known_policies
+
+    def _policy_rows(self) -> Sequence[Row[Any]]:
+        try:
+            return self.routing.execute(select(POLICIES).order_by(POLICIES.c.number)).all()
+        except ValueError:
+            self.faults["policies"] = "the content of a policy is not JSON"
+            return ()
 
     def _states(self) -> DirectoryStates:
         if self._known_states is None:
@@ -171,13 +178,13 @@ class Stored:
         wanted = select(table.record).where(
             table.subject == subject, table.id == change.key, table.number == change.revision
         )
-        record = self.directory.execute(wanted).scalar_one_or_none()
-        if record is None:
-            self.faults[name] = "the directory does not have it"
-            return None
         try:
+            record = self.directory.execute(wanted).scalar_one_or_none()
+            if record is None:
+                self.faults[name] = "the directory does not have it"
+                return None
             entry = read(kind, record)
-        except Malformed:
+        except (Malformed, ValueError):
             self.faults[name] = "the directory's record is damaged"
             return None
         if change.digest is not None and entry_digest(entry) != change.digest:

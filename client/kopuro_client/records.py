@@ -230,8 +230,9 @@ class NobodyConsidered(TypedDict):
 class Contender(TypedDict):
     """An organisation that might be asked, at the time of the decision.
 
-    last_asked: when it had got its latest offer. judged: how many offers it had answered or let expire.
-    equal: whether its score was among the best (see `Turn`).
+    last_asked: when it had got its latest offer; the sender of the referral sees the day only. judged: how
+    many offers it had answered or let expire; the sender sees at most `few`. equal: whether its score was
+    among the best (see `Turn`).
     """
 
     last_asked: str | None

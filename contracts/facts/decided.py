@@ -388,7 +388,8 @@ class DirectoryCorrectionSuggested(Fact):
     """A decline or a hand-back contradicts the directory, so the organisation should correct its service.
 
     Sent to the organisation and the coordinators. reason: of the decline or hand-back. part: the part of the
-    service's record that allowed the offer. need, region: those of the referral.
+    service's record that allowed the offer. The fact says nothing about the person, because the organisation
+    no longer reads the referral's facts.
     """
 
     referral_id: ReferralId
@@ -397,8 +398,6 @@ class DirectoryCorrectionSuggested(Fact):
     service: Slug
     reason: Annotated[str, OneOf(["not_eligible", "out_of_area", "language"])]
     part: Annotated[str, OneOf(["eligibility", "areas", "languages"])]
-    need: NeedCode
-    region: Region
 
 
 @fact("case.unreadable")

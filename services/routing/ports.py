@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from sqlalchemy import Connection
 
-from services.routing.domain.applied_policy import AppliedPolicy
+from services.routing.domain.applied_policy import AppliedPolicy, StoredVersion
 from services.routing.domain.coordination_queue import QueueFilter, QueueKind, QueuePosition
 from services.routing.domain.directory import Reach
 from services.routing.domain.observation import Observation
@@ -155,7 +155,7 @@ class ReferralStore(Protocol):
 
 
 class PolicyStore(Protocol):
-    """The append-only record of policies. The reads raise Defect if a stored policy was changed."""
+    """The append-only record of policies. `newest` and `every` raise Defect if one was changed."""
 
     def hold(self, transaction: Connection) -> None:
         """Exclude other writers until the transaction ends."""
@@ -167,6 +167,10 @@ class PolicyStore(Protocol):
 
     def every(self, transaction: Connection) -> Sequence[AppliedPolicy]:
         """Return all policies by number."""
+        ...
+
+    def versions(self, transaction: Connection) -> Sequence[StoredVersion]:
+        """Return the version and digest of all policies by number, also of those that were changed."""
         ...
 
     def add(self, transaction: Connection, applied: AppliedPolicy) -> None:

@@ -359,8 +359,6 @@ _FACTS: tuple[facts.Fact, ...] = (
         service="legal",
         reason="out_of_area",
         part="areas",
-        need="legal.wage_claim",
-        region="RU-MOW",
     ),
     facts.CaseReleased(referral_id=REFERRAL, organization=RECEIVER, kid=KID),
     facts.CaseRefused(referral_id=REFERRAL, organization=SENDER, problem=PROBLEM),
@@ -560,6 +558,8 @@ _EARLIER_FACTS: tuple[facts.Fact, ...] = (
     facts.AgreementChanged(revision=2, agreement=AGREEMENT),
     facts.PlacementSubmitted(referral_id=REFERRAL, organization=RECEIVER, coordinator="coordinator"),
     facts.AcceptanceRevoked(**_parties(), coordinator="kg.coordinator"),
+    # Its earlier bytes have the need and the region too.
+    next(fact for fact in _FACTS if isinstance(fact, facts.DirectoryCorrectionSuggested)),
     facts.ReferralWithdrawn(
         referral_id=REFERRAL, sender=SENDER, organization=RECEIVER, reason="consent_revoked"
     ),

@@ -14,6 +14,7 @@ from contracts.codes import OPT_IN_KINDS
 from services.routing.adapters.tables import DEMAND, HELD_BY_SERVICE, OBSERVATIONS, OFFERS, TIMELINE, WAITING
 from services.routing.consumer_lag import ANSWERS_UNDER_WAY
 from services.routing.domain.lifecycle import ACCEPTOR_BARRED
+from services.routing.domain.offer import ACCEPTED_ELSEWHERE
 from tests.simulation.databases import MemoryDatabase
 from tests.simulation.network import KINDS
 from tests.simulation.published_facts import PublishedFact, rows_of
@@ -150,6 +151,9 @@ def offers_follow_the_rules(history: Sequence[PublishedFact]) -> None:
                 ended.add(offer["offer_id"])
             if one.fact == "offer.accepted":
                 taken.add(one.message.partition_key)
+            if one.data.get("reason") == ACCEPTED_ELSEWHERE:
+                # It never had its turn: after a hand-back it is asked again.
+                asked.discard((one.message.partition_key, offer["organization"]))
             deadline = dt.datetime.fromisoformat(offer["deadline"])
             if one.fact == "offer.expired":
                 assert one.message.time >= deadline, "an offer expired before its deadline"

@@ -91,8 +91,8 @@ class OpenMessage:
 class Ends:
     """The ends that a batch of facts states.
 
-    offers, referrals: by id. acceptances: by referral and organisation. referral_ids: every referral that an
-    end concerns.
+    offers, referrals: by id; offers also holds those whose acceptance ended. acceptances: by referral and
+    organisation. referral_ids: every referral that an end concerns.
     """
 
     offers: dict[str, End] = field(default_factory=dict)
@@ -106,6 +106,7 @@ class Ends:
             self.offers.setdefault(data["offer_id"], End(reason=reason, at=now))
         elif (reason := ACCEPTANCE_ENDS.get(fact_type)) is not None:
             end = End(reason=reason, at=now)
+            self.offers.setdefault(data["offer_id"], end)
             self.acceptances[data["referral_id"], data["organization"]] = end
         elif (reason := referral_end(fact_type, data)) is not None:
             self.referrals.setdefault(data["referral_id"], End(reason=reason, at=now))
@@ -114,12 +115,16 @@ class Ends:
         self.referral_ids.add(data["referral_id"])
 
     def of(self, message: OpenMessage) -> End | None:
-        """Return the end that closes the message; that of the referral last, because it says the least."""
-        return (
-            self.offers.get(message.offer_id or "")
-            or self.acceptances.get((message.referral_id, message.organization))
-            or self.referrals.get(message.referral_id)
-        )
+        """Return the end that closes the message; that of the referral last, because it says the least.
+
+        The end of an acceptance does not close another offer to the same organisation: a coordinator may have
+        placed the referral there again, and delivery may read both facts at once.
+        """
+        if message.offer_id is not None:
+            own = self.offers.get(message.offer_id)
+        else:
+            own = self.acceptances.get((message.referral_id, message.organization))
+        return own or self.referrals.get(message.referral_id)
 
 
 def referral_end(fact_type: str, data: Mapping[str, Any]) -> str | None:

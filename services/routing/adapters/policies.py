@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, text
+from sqlalchemy import Connection, Row, Select, insert, select, text
 
 from contracts.errors import Defect
 from contracts.records import Malformed, read
 from services.routing.adapters.tables import POLICIES
-from services.routing.domain.applied_policy import AppliedPolicy
+from services.routing.domain.applied_policy import AppliedPolicy, StoredVersion
 from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.policy_document import PolicyDocument, digest_of
 
@@ -27,14 +27,18 @@ class SqlPolicyStore:
         """See `ports.PolicyStore`."""
         table = POLICIES.c
         wanted = select(POLICIES).where(table.number > after).order_by(table.number.desc()).limit(1)
-        row = transaction.execute(wanted).first()
-        return None if row is None else applied_policy(row)
+        found = _policies(transaction, wanted)
+        return found[0] if found else None
 
     def every(self, transaction: Connection) -> Sequence[AppliedPolicy]:
         """See `ports.PolicyStore`."""
-        return [
-            applied_policy(row) for row in transaction.execute(select(POLICIES).order_by(POLICIES.c.number))
-        ]
+        return _policies(transaction, select(POLICIES).order_by(POLICIES.c.number))
+
+    def versions(self, transaction: Connection) -> Sequence[StoredVersion]:
+        """See `ports.PolicyStore`."""
+        table = POLICIES.c
+        rows = transaction.execute(select(table.number, table.version, table.digest).order_by(table.number))
+        return [StoredVersion(number=row[0], version=row[1], digest=row[2]) for row in rows]
 
     def add(self, transaction: Connection, applied: AppliedPolicy) -> None:
         """See `ports.PolicyStore`."""
@@ -49,6 +53,14 @@ class SqlPolicyStore:
                 applied_at=applied.at,
             )
         )
+
+
+def _policies(transaction: Connection, wanted: Select[Any]) -> list[AppliedPolicy]:
+    try:
+        rows = transaction.execute(wanted).all()
+    except ValueError:
+        raise Defect("The content of a policy is not JSON: the table was changed.") from None
+    return [applied_policy(row) for row in rows]
 
 
 def applied_policy(row: Row[Any]) -> AppliedPolicy:

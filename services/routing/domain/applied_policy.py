@@ -19,13 +19,22 @@ class AppliedPolicy:
     at: dt.datetime
 
 
-def applied_fact(applied: AppliedPolicy, previous: AppliedPolicy | None) -> RoutingPolicyApplied:
-    """Return the fact that the policy took effect in place of the previous one."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoredVersion:
+    """What the record says of a policy, without its content, which may be damaged."""
+
+    number: int
+    version: str
+    digest: str
+
+
+def applied_fact(applied: AppliedPolicy, previous: str | None) -> RoutingPolicyApplied:
+    """Return the fact that the policy took effect. previous: the version that it replaces."""
     return RoutingPolicyApplied(
         number=applied.number,
         version=applied.document.version,
         digest=applied.document.digest,
         policy=applied.document.content,
         by=applied.by,
-        previous=None if previous is None else previous.document.version,
+        previous=previous,
     )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from contracts.codes import OfferState
 from contracts.facts import DirectoryCorrectionSuggested
-from services.routing.domain.offer import Offer
+from services.routing.domain.offer import ACCEPTED_ELSEWHERE, Offer
 from services.routing.domain.referral import Referral
 
 
@@ -52,9 +52,13 @@ def consequence_of(offer: Offer) -> Consequence:
 
 
 def suggested_correction(referral: Referral, closed: Offer) -> tuple[DirectoryCorrectionSuggested, ...]:
-    """Return the suggestion that follows from the end of an offer; empty if there is none."""
+    """Return the suggestion that follows from the end of an offer; empty if there is none.
+
+    A coordinator may place a referral although the record says that the service does not serve it. Then the
+    record may be right.
+    """
     part = consequence_of(closed).corrects
-    if part is None or closed.reason is None:
+    if part is None or closed.reason is None or closed.placed_by is not None:
         return ()
     return (
         DirectoryCorrectionSuggested(
@@ -64,9 +68,20 @@ def suggested_correction(referral: Referral, closed: Offer) -> tuple[DirectoryCo
             service=closed.service,
             reason=closed.reason,
             part=part,
-            need=referral.facts.needs[0],
-            region=referral.facts.region,
         ),
+    )
+
+
+def asked_before(referral: Referral) -> frozenset[str]:
+    """Return the organisations that received an offer and had their turn to answer it.
+
+    An offer that was revoked because another organisation accepted first says nothing about its holder: when
+    the acceptor hands the referral back, the holder is asked again.
+    """
+    return frozenset(
+        offer.organization
+        for offer in referral.offers
+        if (offer.state, offer.reason) != (OfferState.revoked, ACCEPTED_ELSEWHERE)
     )
 
 

@@ -114,7 +114,7 @@ def _waiting(referral: Referral, kind: QueueKind, now: dt.datetime) -> dict[str,
             "since": referral.updated_at,
             "reason": "candidates_exhausted" if referral.offers else "no_candidate",
             "waits_for": sorted({organization for organization, _ in referral.waiting}),
-            "deadline": None,
+            "deadline": referral.due_at,
         }
     if referral.acceptor is not None:
         overdue = referral.overdue_since

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import product
+from typing import Protocol, TypeVar
 
 from contracts.referral import ReferralFacts
 from contracts.vocabularies import country_of, need_group
@@ -16,6 +18,7 @@ from services.routing.domain.scoring import FRESHNESS_HALF_LIFE_DAYS
 # A statement of capacity is fresh for as long as it keeps half of its weight in the score.
 FRESH = dt.timedelta(days=FRESHNESS_HALF_LIFE_DAYS)
 
+T = TypeVar("T")
 # Region or country, need or group, language.
 CellKey = tuple[str, str, str]
 
@@ -56,17 +59,27 @@ class _Cell:
     organizations: set[str] = field(default_factory=set)
 
 
+class InTurns(Protocol):
+    """Iterates over the items; it may let other work run between two of them."""
+
+    def __call__(self, items: Iterable[T], /) -> Iterable[T]: ...
+
+
+def _at_once(items: Iterable[T], /) -> Iterable[T]:
+    return items
+
+
 def coverage(
     offered: Iterable[OfferedService],
     unplaced: Iterable[ReferralFacts],
     observed: Callable[[str], Observation],
     now: dt.datetime,
     wanted: CoverageFilter,
-    in_turns: Callable[[Sequence[OfferedService]], Iterable[OfferedService]] = iter,
+    in_turns: InTurns = _at_once,
 ) -> list[Coverage]:
     """Return the cells that have a service or an unplaced referral, by region, need and language.
 
-    in_turns: iterates over the services; it may let other work run between two of them.
+    One service for everything has as many cells as there are, so each cell of each service ends a turn.
     """
     services = [one for one in offered if one.organization.in_good_standing]
     missing: Counter[CellKey] = Counter(
@@ -83,13 +96,9 @@ def coverage(
     for one in in_turns(services):
         regions = within.covered_by(one.areas)
         met = needs.covered_by(one.service.needs)
-        for key in (
-            (region, need, language)
-            for region in regions
-            for need in met
-            for language in one.spoken
-            if _is_wanted((region, need, language), wanted)
-        ):
+        for key in in_turns(product(regions, met, one.spoken)):
+            if not _is_wanted(key, wanted):
+                continue
             cell = cells[key]
             cell.services += 1
             cell.fresh += now - one.capacity.updated_at <= FRESH
@@ -97,7 +106,7 @@ def coverage(
     keys = cells.keys() | {key for key in missing if _is_wanted(key, wanted)}
     return [
         _counted(key, cells.get(key, _Cell()), missing[key], observed)
-        for key in sorted(keys)
+        for key in in_turns(sorted(keys))
         if missing[key] or not wanted.lacking
     ]
 

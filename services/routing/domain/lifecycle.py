@@ -44,7 +44,7 @@ from services.routing.domain.decision import Trigger
 from services.routing.domain.ending import fail, withdraw, withdraw_for
 from services.routing.domain.hand_back import hand_back
 from services.routing.domain.intervention import intervene
-from services.routing.domain.offer import OfferEvent, refuse_if_late
+from services.routing.domain.offer import ACCEPTED_ELSEWHERE, OfferEvent, refuse_if_late
 from services.routing.domain.offer_closing import NO_ANSWER, ClosedOffer, close_offer
 from services.routing.domain.open_offers import ask_again, ask_next, place, revoke_open
 from services.routing.domain.parties import require_acceptor, require_party
@@ -201,7 +201,7 @@ def _refuse_suspended(
 
 def _accept(referral: Referral, closed: ClosedOffer, acceptor: str, context: TransitionContext) -> Transition:
     status = next_status(referral.status, ReferralEvent.accept)
-    after, revoked = revoke_open(closed.referral, "accepted_elsewhere", context.now)
+    after, revoked = revoke_open(closed.referral, ACCEPTED_ELSEWHERE, context.now)
     after = replace(
         after,
         status=status,

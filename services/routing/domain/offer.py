@@ -18,6 +18,9 @@ from enum import StrEnum
 from contracts.codes import OfferState
 from contracts.errors import Refused
 
+# The reason of a revocation: another organisation accepted first.
+ACCEPTED_ELSEWHERE = "accepted_elsewhere"
+
 
 class OfferEvent(StrEnum):
     accept = "accept"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -14,7 +15,7 @@ from contracts.codes import Urgency
 from contracts.errors import PointerError, Refused, pointer
 from contracts.json_names import repeated_name
 from contracts.records import load, plain
-from services.routing.domain.policy import RoutingPolicy
+from services.routing.domain.policy import HOLDS_FOR, RoutingPolicy
 
 _HOUR: Final = 3600
 _DAY: Final = 24 * _HOUR
@@ -24,6 +25,12 @@ LONGEST_ANSWER: Final[Mapping[Urgency, int]] = {
     Urgency.emergency: _DAY,
     Urgency.urgent: 14 * _DAY,
     Urgency.routine: 60 * _DAY,
+}
+# The longest times until an acceptor must report: nobody notices a silent acceptor earlier.
+LONGEST_REPORT: Final[Mapping[Urgency, int]] = {
+    Urgency.emergency: 14 * _DAY,
+    Urgency.urgent: 60 * _DAY,
+    Urgency.routine: 366 * _DAY,
 }
 # The longest time that a backlog may keep a silent organisation's offer open.
 LONGEST_BACKLOG: Final = _DAY
@@ -76,6 +83,10 @@ def parse_policy(text: bytes) -> PolicyDocument:
     if "version" not in written:
         detail = "Name the policy's version: decisions record it."
         errors.insert(0, PointerError(pointer="/version", detail=detail))
+    elif not policy.version.isprintable():
+        # PostgreSQL cannot store NUL, and terminals act on others.
+        detail = "Must not contain control characters."
+        errors.insert(0, PointerError(pointer="/version", detail=detail))
     if errors:
         places = ", ".join(error.pointer for error in errors)
         raise Refused("invalid-submission", f"Correct {places}.", errors=errors)
@@ -91,6 +102,13 @@ def starving(policy: RoutingPolicy) -> Iterator[PointerError]:
         if policy.deadlines(urgency).answer > longest:
             detail = f"At most {longest} seconds: a silent organisation would keep the person waiting."
             yield PointerError(pointer=f"/{urgency}/answer", detail=detail)
+    yield from _unnoticed(policy)
+    for urgency, longest in LONGEST_ANSWER.items():
+        if policy.counts_as_full(urgency) > dt.timedelta(seconds=longest):
+            detail = (
+                f"At most {longest} seconds: one decline would keep the service from this urgency for longer."
+            )
+            yield PointerError(pointer=f"/full_for/{urgency}", detail=detail)
     bounds = policy.offers_per_sender
     if bounds.most is not None and bounds.most < bounds.least:
         detail = f"Must not be less than `least` ({bounds.least})."
@@ -98,6 +116,22 @@ def starving(policy: RoutingPolicy) -> Iterator[PointerError]:
     if policy.backlog > LONGEST_BACKLOG:
         detail = f"At most {LONGEST_BACKLOG} seconds: offers would not expire while messages are late."
         yield PointerError(pointer="/backlog", detail=detail)
+
+
+def _unnoticed(policy: RoutingPolicy) -> Iterator[PointerError]:
+    """Yield the deadlines that would leave a silent acceptor unnoticed."""
+    for urgency, longest in LONGEST_REPORT.items():
+        deadlines = policy.deadlines(urgency)
+        detail = f"At most {longest} seconds: a silent acceptor would keep the person waiting."
+        if deadlines.progress > longest:
+            yield PointerError(pointer=f"/{urgency}/progress", detail=detail)
+        elif deadlines.next_report(on_hold=True) > longest:
+            place = "on_hold" if deadlines.on_hold is not None else "progress"
+            if place == "progress":
+                detail = (
+                    f"{detail} Without `on_hold` a referral may be on hold for {HOLDS_FOR} times as long."
+                )
+            yield PointerError(pointer=f"/{urgency}/{place}", detail=detail)
 
 
 def _malformed(error: orjson.JSONDecodeError) -> Refused:

@@ -88,7 +88,7 @@ def made_again(
     """
     if "inputs" not in stored:
         raise OfAnotherBuild("an earlier build recorded it without its inputs")
-    if list(stored.get("rules", ())) != list(RULES):
+    if stored.get("rules") != list(RULES):
         raise OfAnotherBuild("another build decided it by other rules")
     try:
         inputs = stored["inputs"]
@@ -111,7 +111,7 @@ def made_again(
         )
         trigger = Trigger(stored["trigger"])
         return decide(stored["id"], given, policy, trigger, placed_with=inputs["placed_with"])
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise NotReproducible(f"its record is damaged ({type(error).__name__})") from None
 
 

@@ -38,7 +38,7 @@ class Circumstances:
     sender: str
     facts: ReferralFacts
     disclosure: DisclosureClass
-    # Organisations that already received an offer for this referral.
+    # Organisations that already received an offer for this referral (`consequences.asked_before`).
     asked: frozenset[str]
     directory: Directory
     observed: Callable[[str], Observation]

@@ -85,18 +85,19 @@ def summary(referral: Referral, *, viewer: str, whole: bool) -> dict[str, Any]:
     }
 
 
-def decision_view(stored: Mapping[str, Any]) -> dict[str, Any]:
+def decision_view(stored: Mapping[str, Any], *, oversight: bool = True) -> dict[str, Any]:
     """Return a stored decision with the result of every rule for every candidate.
 
     The store keeps failed rules only; the other evaluated rules held. nobody: why there are no candidates,
-    else null. The inputs are left out: they count other senders' offers.
+    else null. The inputs are left out: they count other senders' offers. oversight: False for the sender, who
+    sees a coarse `turn` for the same reason.
     """
     evaluated = stored["rules"]
+    turn = stored.get("turn")  # missing in decisions of earlier builds
     return {
-        # Both are missing in decisions of earlier builds.
-        "nobody": None,
-        "turn": None,
+        "nobody": None,  # also missing there
         **{name: value for name, value in stored.items() if name not in ("rules", "weights", "inputs")},
+        "turn": turn if oversight or turn is None else _coarse(turn),
         "candidates": [
             {
                 "organization": candidate["organization"],
@@ -115,6 +116,22 @@ def decision_view(stored: Mapping[str, Any]) -> dict[str, Any]:
             for candidate in stored["candidates"]
         ],
     }
+
+
+def _coarse(turn: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the turn with the day instead of the time of each latest offer, and no more than `few` answers.
+
+    The times and counts follow from the referrals of other senders.
+    """
+    organizations = {
+        name: {
+            **contender,
+            "last_asked": None if (at := contender["last_asked"]) is None else f"{at[:10]}T00:00:00Z",
+            "judged": min(contender["judged"], turn["few"]),
+        }
+        for name, contender in turn["organizations"].items()
+    }
+    return {**turn, "organizations": organizations}
 
 
 def _rules(

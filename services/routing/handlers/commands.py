@@ -22,7 +22,7 @@ from runtime.messaging.ports import Outgoing
 from runtime.storage.database import Database
 from services.routing.consumer_lag import ConsumerLag
 from services.routing.domain import lifecycle
-from services.routing.domain.consequences import declined_as_full
+from services.routing.domain.consequences import asked_before, declined_as_full
 from services.routing.domain.decision import Decision, Trigger, decide
 from services.routing.domain.disclosure import disclosure_class
 from services.routing.domain.ending import withdraw_for
@@ -287,7 +287,7 @@ class RoutingCommands:
             sender=referral.sender,
             facts=referral.facts,
             disclosure=disclosure_class(referral.facts),
-            asked=frozenset(offer.organization for offer in referral.offers),
+            asked=asked_before(referral),
             directory=self._network.directory,
             observed=observed,
             now=now,

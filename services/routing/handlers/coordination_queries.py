@@ -59,12 +59,15 @@ class CoordinationQueries:
         """Return each candidate that a search would consider now, with the result of every rule.
 
         organization: consider this organisation's services instead, also if no search would. Nothing is
-        stored. Raises Refused `not-found`.
+        stored. Raises Refused: `not-found`, and `not-in-this-state` once the facts have been reduced, because
+        any answer would be about facts that nobody stated.
         """
         with self._database.read() as transaction:
             referral = self._store.view(transaction, [referral_id]).get(referral_id)
         if referral is None:
             raise Refused("not-found", "This referral does not exist.")
+        if not referral.has_facts:
+            raise Refused("not-in-this-state", "The referral has ended, and its facts have been reduced.")
         considered = decision_view(plain(self._consider(referral, now, organization)))
         return {
             "referral_id": referral_id,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 from runtime.storage.database import Database
@@ -73,7 +73,7 @@ class NetworkQueries:
                 after, most = position_in_queue(page[-1]), most - limit
 
 
-def _in_turns(items: Sequence[T]) -> Iterator[T]:
+def _in_turns(items: Iterable[T]) -> Iterator[T]:
     """Yield the items, and let messages and other requests be processed between them."""
     turn = Turn()
     for item in items:

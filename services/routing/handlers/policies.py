@@ -16,7 +16,7 @@ from runtime.identifiers import new_id
 from runtime.messaging.outbox.outbox import Outbox, outgoing
 from runtime.periodic import Periodic
 from runtime.storage.database import Database
-from services.routing.domain.applied_policy import AppliedPolicy, applied_fact
+from services.routing.domain.applied_policy import AppliedPolicy, StoredVersion, applied_fact
 from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.policy_document import PolicyDocument
 from services.routing.ports import PolicyStore
@@ -47,17 +47,14 @@ class Policies:
         """Put a policy in force and return it; None if it is in force already.
 
         An earlier policy may be applied again. Raises Refused `conflict` if its version names another
-        content, DatabaseUnavailable, and Defect if the table was changed.
+        content, and DatabaseUnavailable. A policy whose stored content was changed does not prevent the next.
         """
         with self._database.write() as transaction:
             self._store.hold(transaction)
-            known = self._store.every(transaction)
-            if known and known[-1].document.digest == document.digest:
+            known = self._store.versions(transaction)
+            if known and known[-1].digest == document.digest:
                 return None
-            if any(
-                one.document.version == document.version and one.document.digest != document.digest
-                for one in known
-            ):
+            if any(one.version == document.version and one.digest != document.digest for one in known):
                 where = PointerError(pointer="/version", detail="Give the changed policy another version.")
                 raise Refused(
                     "conflict", f"Version {document.version} names another policy already.", errors=(where,)
@@ -89,7 +86,7 @@ class Policies:
     def _add(
         self,
         transaction: Connection,
-        previous: AppliedPolicy | None,
+        previous: StoredVersion | None,
         document: PolicyDocument,
         by: str,
         now: dt.datetime,
@@ -105,7 +102,7 @@ class Policies:
             partition_key=POLICY,
             correlation_id=event_id,
             causation_id=None,
-            data=applied_fact(applied, previous),
+            data=applied_fact(applied, None if previous is None else previous.version),
         )
         self._outbox.add(transaction, [outgoing(event)])
         return applied

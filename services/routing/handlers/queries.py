@@ -62,7 +62,7 @@ class RoutingQueries:
                 # A candidate must not learn which other organisations were considered, and why they failed.
                 raise Refused("forbidden", "Only the sender may read how its referral was routed.")
             stored = self._store.decisions(transaction, referral_id)
-        return [decision_view(record) for record in stored]
+        return [decision_view(record, oversight=oversight) for record in stored]
 
     def pause(self, referral_id: str, now: dt.datetime) -> dict[str, Any] | None:
         """Return the pause in force of the case's release: the acceptor, and the time when it ends."""

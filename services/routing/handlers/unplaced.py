@@ -15,6 +15,7 @@ from services.routing.domain.decision import Trigger
 from services.routing.domain.observation import Observation
 from services.routing.domain.open_offers import ask_again
 from services.routing.domain.places import ORDER_OF_URGENCY, place_refused
+from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.referral import Referral
 from services.routing.domain.transition import TransitionContext
 from services.routing.domain.waiting import Queue, WaitingReferral, in_turn
@@ -40,7 +41,12 @@ class UnplacedReferrals:
       are read, through an index, in the order of `waiting.in_turn`.
     - An organisation's record or agreement changed: only the referrals that it may concern are read, through
       indexes of need and region, sender and named receiver, a page at a time.
-    - A day began or the process started: all seeking referrals are reviewed, a page at a time.
+    - A day began, the process started or another policy is in force: all seeking referrals are reviewed, a
+      page at a time.
+
+    A look-up or review whose cause repeats goes on, and begins anew when it has ended. If it began anew at
+    once, an organisation that changes its record again and again would keep the later referrals from their
+    turn.
 
     A decision that opens no offer is not recorded. Nothing of this is stored: after a crash the start reviews
     all of them again. Each process acts on the changes of its own copy of the directory.
@@ -73,8 +79,14 @@ class UnplacedReferrals:
         self._reviewed: dt.date | None = None
         self._after: str | None = None
         self._is_reviewing = False
-        # Changed organisations, with the position of their look-ups.
+        # Whether to review all once more after the current review.
+        self._review_again = False
+        # The policy of the last decisions.
+        self._policy: RoutingPolicy | None = None
+        # Changed organisations, with the position of their look-ups; the first is looked up next.
         self._amended: dict[str, str | None] = {}
+        # Those of them that changed again during their look-up.
+        self._amended_again: set[str] = set()
 
     def decide_again(self, now: dt.datetime) -> int:
         """Offer unplaced referrals for which there is a candidate now; return how many changed.
@@ -83,11 +95,11 @@ class UnplacedReferrals:
         """
         with self._database.read() as transaction:
             self._settle(transaction)
-        self._note_amended(now)
+        context = self._context(now, {})
+        self._note_amended(now, context.policy)
         changed = self._network.take_changed()
         try:
             with self._database.read() as transaction:
-                context = self._context(now, {})
                 waiting = self._first_waiting(transaction, changed, context)
                 reviewed = self._reviewed_page(transaction)
                 concerned, positions = self._concerned(transaction)
@@ -105,24 +117,35 @@ class UnplacedReferrals:
         self._network.give_back({one.queue.organization for one in waiting[AT_ONCE:]})
         self._advance(reviewed)
         self._amended = positions
+        self._amended_again = {one for one in self._amended_again if positions.get(one) is not None}
         return len(triggers)
 
-    def _note_amended(self, now: dt.datetime) -> None:
+    def _note_amended(self, now: dt.datetime, policy: RoutingPolicy) -> None:
         """Note changed organisations for their look-ups, or begin a review."""
         amended = self._network.take_amended()
         everyone = EVERY_VETTED_ORGANIZATION in amended
         for organization in self._network.directory.with_branches(amended):
-            # From the beginning, also if earlier pages were read for an earlier change.
-            self._amended[organization] = None
-        if everyone or len(self._amended) > AMENDED_AT_MOST or now.date() != self._reviewed:
-            self._amended = {}
-            self._reviewed, self._after, self._is_reviewing = now.date(), None, True
+            if self._amended.setdefault(organization, None) is not None:
+                self._amended_again.add(organization)
+        if (
+            everyone
+            or len(self._amended) > AMENDED_AT_MOST
+            or now.date() != self._reviewed
+            or policy != self._policy
+        ):
+            self._amended, self._amended_again = {}, set()
+            self._reviewed, self._policy = now.date(), policy
+            self._review_again = self._is_reviewing and self._after is not None
+            self._is_reviewing = True
 
     def _reviewed_page(self, transaction: Connection) -> list[str]:
         return self._store.seeking(transaction, self._after, PAGE) if self._is_reviewing else []
 
     def _concerned(self, transaction: Connection) -> tuple[list[str], dict[str, str | None]]:
-        """Return a page of referrals that changed organisations may concern, and the next positions."""
+        """Return a page of referrals that changed organisations may concern, and the next positions.
+
+        An organisation with more referrals than the page holds goes on behind the others.
+        """
         found: list[str] = []
         positions = dict(self._amended)
         for organization, after in self._amended.items():
@@ -132,10 +155,11 @@ class UnplacedReferrals:
             reach = self._network.directory.reach_of(organization)
             ids = self._store.concerned(transaction, organization, reach, after, left)
             found += ids
-            if len(ids) < left:
-                del positions[organization]
-            else:
+            del positions[organization]
+            if len(ids) == left:
                 positions[organization] = ids[-1]
+            elif organization in self._amended_again:
+                positions[organization] = None
         return found, positions
 
     def _first_waiting(
@@ -181,10 +205,10 @@ class UnplacedReferrals:
         )
 
     def _advance(self, reviewed: list[str]) -> None:
-        if len(reviewed) < PAGE:
-            self._is_reviewing = False
-        else:
+        if len(reviewed) == PAGE:
             self._after = reviewed[-1]
+        else:
+            self._is_reviewing, self._review_again, self._after = self._review_again, False, None
 
     def _offerable(
         self, seeking: Iterable[Referral], context: TransitionContext, known: Collection[str]

@@ -121,6 +121,23 @@ RANK_CHANGED = (
         ),
         (
             "routing",
+            "UPDATE policies SET content = 'no JSON' WHERE number = 1",
+            "the content of a policy is not JSON",
+        ),
+        (
+            "directory",
+            "UPDATE revisions SET record = 'no JSON' WHERE id = 'ru.receiver-1' AND number = 2",
+            "the directory's record is damaged",
+        ),
+        (
+            "routing",
+            "UPDATE decisions SET record = replace(record, '\"directory_version\":',"
+            " '\"directory_version\":-')"
+            " WHERE id = (SELECT max(id) FROM decisions)",
+            "/directory_version",
+        ),
+        (
+            "routing",
             "DELETE FROM referrals WHERE id = (SELECT referral_id FROM decisions ORDER BY id DESC LIMIT 1)",
             "no referral",
         ),

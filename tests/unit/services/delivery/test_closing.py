@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from contracts.codes import Outcome
+from contracts.codes import HandBackReason, Outcome
 from contracts.envelope import Event, decode
 from contracts.facts import (
     AcceptanceRevoked,
@@ -21,6 +21,7 @@ from contracts.facts import (
     OfferRevoked,
     ReferralCompleted,
     ReferralFailed,
+    ReferralHandedBack,
     ReferralWithdrawn,
 )
 from runtime.identifiers import new_id
@@ -35,6 +36,7 @@ from tests.unit.services.delivery.workbench import (
     OFFER,
     REFERRAL,
     SEALED,
+    SECOND_OFFER,
     SENDER,
     STRANGER,
     Workbench,
@@ -126,6 +128,26 @@ def test_offer_that_arrives_after_its_end_is_stored_without_content(bench: Workb
         "kopuro.offer.opened.v1",
     ]
     assert bench.mailbox(ACCEPTOR)[1]["id"] == later.id
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        ReferralHandedBack(**PARTIES, offer_id=OFFER, reason=HandBackReason.other),
+        AcceptanceRevoked(**PARTIES, offer_id=OFFER, coordinator="kg.desk", reason="report_overdue"),
+    ],
+    ids=lambda end: end.type,
+)
+def test_end_of_acceptance_leaves_the_next_offer_to_the_same_organization_open(
+    bench: Workbench, end: Fact
+) -> None:
+    former, note = opened(), released_note(ACCEPTOR)
+    bench.receive(former, note)
+    # Delivery reads both at once, after an interruption.
+    bench.receive(event(end), again := opened(offer_id=SECOND_OFFER))
+    assert [m["id"] for m in of_type(bench, ACCEPTOR, "offer.opened")] == [again.id]
+    closed = [m["id"] for m in of_type(bench, ACCEPTOR, "message.closed")]
+    assert closed == [former.id, note.id]
 
 
 def test_acknowledged_message_is_closed_too(bench: Workbench) -> None:

@@ -25,7 +25,7 @@ from contracts.codes import (
 from contracts.facts import Fact, ReferralSubmitted
 from contracts.organization import Agreement, Capacity, Organization, SealingKey, Service
 from contracts.referral import Consent, ReferralFacts
-from services.routing.domain.consequences import declined_as_full
+from services.routing.domain.consequences import asked_before, declined_as_full
 from services.routing.domain.decision import Decision, Trigger, decide
 from services.routing.domain.directory import Directory
 from services.routing.domain.disclosure import disclosure_class
@@ -226,7 +226,7 @@ class ReferralDriver:
             self.directory,
             referral.facts,
             sender=referral.sender,
-            asked=frozenset(offer.organization for offer in referral.offers),
+            asked=asked_before(referral),
             observed=self.observed,
             now=self.now,
             declined_as_full=declined_as_full(referral),

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from contracts.codes import Answer, Outcome, ProgressStatus, Urgency
+from contracts.codes import Answer, DeclineReason, Outcome, ProgressStatus, Urgency
 from contracts.envelope import Event
 from contracts.errors import Refused
 from contracts.facts import AnswerSubmitted, Fact, OfferOpened, OutcomeSubmitted, ProgressSubmitted
@@ -85,6 +85,23 @@ def test_unplaced_queue_orders_by_urgency_then_age(bench: Workbench) -> None:
         "waits_for": [],
         "deadline": None,
     }
+
+
+def test_unplaced_queue_shows_when_a_full_service_can_be_asked(database_url: str) -> None:
+    bench = workbench(database_url, "ru.one")
+    (offer,) = opened(bench.take(submitted(new_id())))
+    full = AnswerSubmitted(
+        referral_id=offer.referral_id,
+        offer_id=offer.offer_id,
+        organization=offer.organization,
+        answer=Answer.decline,
+        reason=DeclineReason.no_capacity,
+    )
+    bench.take(event(full, offer.referral_id))
+    bench.take(submitted(waiting := new_id()))
+    by_id = {item["id"]: item["deadline"] for item in page(bench, "unplaced")["items"]}
+    assert by_id == {offer.referral_id: None, waiting: "2026-03-03T09:00:00Z"}
+    bench.close()
 
 
 def test_silent_queue_holds_offers_past_half_of_their_answer_time(bench: Workbench) -> None:

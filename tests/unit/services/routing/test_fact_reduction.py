@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import select
 
 from contracts.codes import Answer, Outcome, WithdrawalReason
+from contracts.errors import Refused
 from contracts.facts import (
     AnswerSubmitted,
     OfferOpened,
@@ -105,6 +106,16 @@ def test_reduced_referral_is_shown_without_facts_and_decisions(bench: Workbench)
         assert (shown["needs"], shown["urgency"], shown["region"]) == (("legal",), "routine", "RU")
         assert [offer["state"] for offer in shown["offers"]] == ["declined", "accepted"]
         assert bench.queries.decisions(referral, viewer, oversight=oversight) == []
+
+
+def test_candidates_of_a_reduced_referral_are_refused(bench: Workbench) -> None:
+    referral = completed(bench)
+    assert bench.coordination.candidates(referral, None, NOW)["candidates"]
+    turn(bench, after=KEPT)
+    for organization in (None, "ru.one"):
+        with pytest.raises(Refused) as refused:
+            bench.coordination.candidates(referral, organization, NOW + KEPT)
+        assert refused.value.slug == "not-in-this-state"
 
 
 def test_timeline_of_a_reduced_referral_keeps_no_facts(bench: Workbench) -> None:

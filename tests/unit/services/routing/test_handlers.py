@@ -522,6 +522,15 @@ def test_decisions_are_readable_by_sender_and_oversight_only(
     assert refused.value.slug == "forbidden"
 
 
+def test_only_staff_see_the_time_of_another_senders_offer(bench: Workbench) -> None:
+    (offer,) = opened(bench.take(submitted(new_id())))
+    bench.take(submitted(later := new_id()))
+    for viewer, oversight, time in ((SENDER, False, "T00:00:00Z"), ("kg.auditor", True, "T09:00:00Z")):
+        (decision,) = bench.queries.decisions(later, viewer, oversight=oversight)
+        asked = decision["turn"]["organizations"][offer.organization]["last_asked"]
+        assert asked == f"{NOW:%Y-%m-%d}{time}"
+
+
 def test_queries_of_other_services_are_answered(
     bench: Workbench, declined_once: tuple[str, OfferOpened, OfferOpened]
 ) -> None:

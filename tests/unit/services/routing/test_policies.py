@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select, text, update
 
 from contracts.errors import Defect, Refused
 from contracts.facts import RoutingPolicyApplied
@@ -148,3 +148,34 @@ def test_rewritten_policy_is_not_used_and_raises_an_alarm(bench: Workbench) -> N
     assert "policy 2 does not match its digest" in (live.alarm() or "")
     with pytest.raises(Defect):
         policies(bench).every()
+
+
+def test_policy_that_is_no_json_is_not_used_and_raises_an_alarm(bench: Workbench) -> None:
+    live = started(bench)
+    policies(bench).apply(SECOND, by="ann", now=NOW)
+    with bench.database.write() as transaction:
+        transaction.execute(text("UPDATE policies SET content = 'no JSON' WHERE number = 2"))
+    live.refresh()
+    assert live.current() == FIRST.policy
+    assert "not JSON" in (live.alarm() or "")
+    third = document_of(replace(SECOND.policy, version="v3"))
+    assert policies(bench).apply(third, by="ann", now=NOW) is not None
+    live.refresh()
+    assert (live.current(), live.alarm()) == (third.policy, None)
+
+
+def test_policy_is_applied_in_place_of_a_rewritten_one(bench: Workbench) -> None:
+    live = started(bench)
+    policies(bench).apply(SECOND, by="ann", now=NOW)
+    with bench.database.write() as transaction:
+        forged = {**SECOND.content, "emergency_offers": 1}
+        transaction.execute(update(POLICIES).where(POLICIES.c.number == 2).values(content=forged))
+    live.refresh()
+    third = document_of(replace(SECOND.policy, version="v3"))
+    applied = policies(bench).apply(third, by="ann", now=NOW)
+    assert applied is not None
+    assert applied.number == 3
+    live.refresh()
+    assert (live.current(), live.alarm()) == (third.policy, None)
+    assert applied_facts(bench)[-1].previous == "v2"
+    assert started(bench).current() == third.policy

@@ -38,7 +38,10 @@ from runtime.identifiers import new_id
 from runtime.messaging.replica import ReplicaRecord
 from runtime.storage.migrate import differences
 from services.routing.adapters.tables import DECISIONS, DEMAND, SEEKING, WAITING
+from services.routing.domain.fairness import Fairness
 from services.routing.domain.open_offers import TOP_UP_EVERY
+from services.routing.domain.places import OffersPerSender
+from services.routing.domain.policy import RoutingPolicy
 from services.routing.handlers import unplaced
 from services.routing.migrations import full_services as full_services_migration
 from services.routing.migrations import seeking as seeking_migration
@@ -390,6 +393,71 @@ def test_many_changed_organizations_begin_a_review(bench: Workbench, monkeypatch
         bench.network.absorb(changed_record(organization(name, service(areas=("RU-OMS",)))))
     assert [offer.referral_id for offer in opened(again(bench))] == [waiting]
     assert [one["trigger"] for one in decisions(bench, waiting)] == ["submitted", "review"]
+
+
+def test_organization_that_changes_again_and_again_does_not_delay_the_look_up_of_another(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unplaced, "PAGE", 3)
+    full = Capacity(status=CapacityStatus.no_capacity, updated_at=NOW)
+    restless = organization("ru.restless", service(areas=("RU-SPE",), capacity=full))
+    bench.take(*(submitted(new_id(), region="RU-SPE") for _ in range(7)))
+    bench.take(submitted(waiting := new_id(), region="RU-OMS"))
+    for _ in range(5):
+        again(bench)
+    bench.network.absorb(changed_record(restless))
+    again(bench)
+    bench.network.absorb(changed_record(organization("ru.omsk", service(areas=("RU-OMS",)))))
+    found: list[Fact] = []
+    for _ in range(3):
+        bench.network.absorb(changed_record(restless))
+        found += again(bench)
+    assert [offer.referral_id for offer in opened(found)] == [waiting]
+
+
+def test_organization_that_changes_during_its_look_up_is_looked_up_once_more(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unplaced, "PAGE", 3)
+    full = Capacity(status=CapacityStatus.no_capacity, updated_at=NOW)
+    waiting = [new_id() for _ in range(7)]
+    bench.take(*(submitted(one, region="RU-OMS") for one in waiting))
+    for _ in range(5):
+        again(bench)
+    bench.network.absorb(changed_record(organization("ru.omsk", service(areas=("RU-OMS",), capacity=full))))
+    again(bench)
+    bench.network.absorb(changed_record(organization("ru.omsk", service(areas=("RU-OMS",)))))
+    found: list[Fact] = []
+    for _ in range(8):
+        found += again(bench)
+    assert {offer.referral_id for offer in opened(found)} == set(waiting)
+
+
+def test_repeated_changes_of_all_do_not_keep_a_review_from_the_later_referrals(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unplaced, "PAGE", 3)
+    bench.take(*(submitted(new_id(), region="RU-SPE") for _ in range(7)))
+    bench.take(submitted(waiting := new_id(), region="RU-OMS"))
+    for _ in range(5):
+        again(bench)
+    found: list[Fact] = []
+    for _ in range(4):
+        # The workbench also sends the agreement of all.
+        bench.absorb([organization("ru.omsk", service(areas=("RU-OMS",)))])
+        bench.network.take_amended()
+        bench.absorb([])
+        found += again(bench)
+    assert [offer.referral_id for offer in opened(found)] == [waiting]
+
+
+def test_referrals_that_another_policy_can_place_are_offered_when_it_is_in_force(bench: Workbench) -> None:
+    strict = RoutingPolicy(fairness=Fairness(explore=0.0), offers_per_sender=OffersPerSender(most=1))
+    bench.policy = lambda: strict
+    assert len(flood(bench, 4)) == 2
+    assert opened(again(bench)) == []
+    bench.policy = lambda: replace(strict, version="2026-2", offers_per_sender=OffersPerSender())
+    assert len(opened(again(bench))) == 2
 
 
 def test_emergency_with_too_few_offers_gets_more_when_a_candidate_is_admitted(bench: Workbench) -> None:

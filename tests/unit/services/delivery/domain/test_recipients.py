@@ -9,6 +9,7 @@ from contracts.errors import Defect
 from contracts.facts import CATALOGUE
 from contracts.identifiers import ORGANIZATION_PATTERN
 from contracts.topology import EVENT_QUEUES
+from services.delivery.domain.closing import CARRIERS
 from services.delivery.domain.recipients import (
     COORDINATED,
     COORDINATORS,
@@ -37,6 +38,16 @@ def test_exactly_arriving_facts_have_recipients() -> None:
 def test_recipient_fields_exist_in_fact(name: str) -> None:
     fields = {field.name for field in dataclasses.fields(CATALOGUE[name])}  # type: ignore[arg-type]
     assert fields >= set(RECIPIENTS[name])
+
+
+# The names of fields that say something about a person. Notes arrive from the vault, by another queue.
+ABOUT_A_PERSON = {"facts", "need", "needs", "region", "urgency"}
+
+
+@pytest.mark.parametrize("name", RECIPIENTS)
+def test_message_about_a_person_is_closed_at_the_end(name: str) -> None:
+    fields = {field.name for field in dataclasses.fields(CATALOGUE[name])}  # type: ignore[arg-type]
+    assert bool(fields & ABOUT_A_PERSON) == (name in CARRIERS)
 
 
 @pytest.mark.parametrize(

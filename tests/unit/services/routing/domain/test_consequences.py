@@ -73,8 +73,6 @@ def test_decline_suggests_a_correction_for_reasons_that_contradict_the_directory
             service="legal",
             reason=reason,
             part=PARTS[reason],
-            need="legal.wage_claim",
-            region="RU-MOW",
         )
 
 

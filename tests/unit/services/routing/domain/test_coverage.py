@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from contracts.codes import CapacityStatus, Vetting
 from contracts.organization import Capacity, Organization
 from contracts.referral import ReferralFacts
+from contracts.vocabularies import codes
 from services.routing.domain.coverage import FRESH, Coverage, CoverageFilter, coverage
 from services.routing.domain.observation import NOTHING_OBSERVED, Observation
 from tests.unit.services.routing.samples import NOW, facts, network, organization, service
@@ -97,3 +99,28 @@ def test_cells_are_filtered_and_sorted(wanted: dict[str, Any], count: int) -> No
     keys = [(one.region, one.need, one.language) for one in found]
     assert len(keys) == count
     assert keys == sorted(keys)
+
+
+def test_one_service_for_everything_ends_a_turn_at_each_of_its_cells() -> None:
+    """Otherwise one organisation's record would hold a process of routing for seconds."""
+    wide = service(
+        needs=tuple(codes("needs")), areas=("RU-MOW", "RU-SPE", "RU-OMS"), languages=("ky", "ru", "uz")
+    )
+    turns = 0
+
+    def counted(items: Iterable[Any], /) -> Iterator[Any]:
+        nonlocal turns
+        for item in items:
+            yield item
+            turns += 1
+
+    found = coverage(
+        network(organization("ru.wide", wide)).all_offered_services(),
+        (),
+        lambda _: NOTHING_OBSERVED,
+        NOW,
+        CoverageFilter(),
+        counted,
+    )
+    # The service, its cells, and the cells of the answer.
+    assert turns == 1 + 2 * len(found)

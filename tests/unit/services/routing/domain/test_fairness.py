@@ -274,10 +274,19 @@ def test_view_shows_the_turn_and_when_each_organization_was_asked() -> None:
     }
 
 
-def test_decision_of_an_earlier_build_is_shown_without_a_turn() -> None:
+def test_sender_does_not_see_how_often_and_when_others_referrals_were_offered() -> None:
+    stored = plain(decided(1, "ru.one", "ru.two", seen={"ru.one": prompt()}))
+    assert decision_view(stored, oversight=False)["turn"]["organizations"] == {
+        "ru.one": {"last_asked": "2026-03-02T00:00:00Z", "judged": 5, "equal": True},
+        "ru.two": {"last_asked": None, "judged": 0, "equal": False},
+    }
+
+
+@pytest.mark.parametrize("oversight", [True, False])
+def test_decision_of_an_earlier_build_is_shown_without_a_turn(oversight: bool) -> None:
     stored = plain(decided(1, "ru.one"))
     del stored["turn"]
-    assert decision_view(stored)["turn"] is None
+    assert decision_view(stored, oversight=oversight)["turn"] is None
 
 
 # --- over many referrals ----------------------------------------------------------------------------

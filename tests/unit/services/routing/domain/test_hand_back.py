@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from contracts.codes import (
     Answer,
+    DeclineReason,
     HandBackReason,
     OfferState,
     Outcome,
@@ -19,6 +21,7 @@ from contracts.facts import (
     AnswerSubmitted,
     CoordinatorWithdrawalRefused,
     CoordinatorWithdrawalSubmitted,
+    DirectoryCorrectionSuggested,
     HandBackRefused,
     HandBackSubmitted,
     OfferOpened,
@@ -32,6 +35,7 @@ from contracts.facts import (
 )
 from services.routing.domain.decision import Trigger
 from services.routing.domain.hand_back import hand_back
+from services.routing.domain.lifecycle import expire
 from services.routing.domain.observation import load_between
 from services.routing.domain.offer import Offer
 from tests.unit.services.routing.samples import REFERRAL, SENDER, ReferralDriver, network
@@ -101,6 +105,28 @@ def test_handed_back_emergency_asks_several_candidates_at_once() -> None:
     assert len(driver.known.open_offers) == driver.policy.emergency_offers
 
 
+def test_handed_back_emergency_asks_those_again_who_had_lost_to_the_acceptor() -> None:
+    driver = held("ru.one", "ru.two", "ru.three", urgency=Urgency.emergency)
+    former = str(driver.known.acceptor)
+    driver.apply(submission(former))
+    again = {offer.organization for offer in driver.known.open_offers}
+    assert again == {"ru.one", "ru.two", "ru.three"} - {former}
+    assert driver.known.status is ReferralStatus.offered
+
+
+def test_hand_back_does_not_ask_those_again_who_declined_or_let_their_offer_expire() -> None:
+    driver = ReferralDriver(network("ru.one", "ru.two", "ru.three"))
+    driver.submit(urgency=Urgency.emergency)
+    silent, unwilling, acceptor = driver.known.open_offers
+    driver.apply(replace(answer(unwilling, Answer.decline), reason=DeclineReason.conflict_of_interest))
+    admitted = driver.now
+    driver.now = silent.deadline
+    driver.take(expire(driver.known, silent.id, driver.context()))
+    driver.apply(answer(acceptor), admitted_at=admitted)
+    driver.apply(submission(acceptor.organization))
+    assert driver.known.status is ReferralStatus.unplaced
+
+
 def test_referral_to_named_organization_is_unplaced_after_hand_back() -> None:
     driver = held("ru.one", "ru.two", to="ru.one")
     handed_back, unplaced = driver.apply(submission("ru.one"))
@@ -123,6 +149,8 @@ def test_hand_back_of_placed_offer_is_reported_to_coordinators() -> None:
     published = driver.apply(submission("ru.one", HandBackReason.out_of_area))
     (answered,) = [fact for fact in published if isinstance(fact, PlacementAnswered)]
     assert (answered.result, answered.reason) == ("returned", "out_of_area")
+    # The record says that it does not serve the region: there is nothing to correct.
+    assert not any(isinstance(fact, DirectoryCorrectionSuggested) for fact in published)
 
 
 @pytest.mark.parametrize("organization", [SENDER, "ru.two", "kz.stranger"])

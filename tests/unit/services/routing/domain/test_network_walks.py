@@ -47,7 +47,7 @@ from contracts.facts import (
 )
 from contracts.organization import Capacity
 from services.routing.domain import rules
-from services.routing.domain.consequences import declined_as_full
+from services.routing.domain.consequences import asked_before, declined_as_full
 from services.routing.domain.decision import Decision, Trigger, decide
 from services.routing.domain.lifecycle import apply, expire, remind
 from services.routing.domain.observation import NOTHING_OBSERVED, Observation, load_between
@@ -109,7 +109,7 @@ class NetworkWalk(RuleBasedStateMachine):
             self.directory,
             referral.facts,
             referral_id=referral.id,
-            asked=frozenset(offer.organization for offer in referral.offers),
+            asked=asked_before(referral),
             observed=self.observation,
             now=self.now,
             offers_per_sender=self.policy.offers_per_sender,

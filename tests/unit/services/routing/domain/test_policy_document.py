@@ -34,6 +34,11 @@ def test_document_with_defaults_is_complete_and_reads_back_equal() -> None:
         ({"emergency": {"answer": 86401, "progress": 1}}, ["/emergency/answer"]),
         ({"urgent": {"answer": 15 * 86400, "progress": 1}}, ["/urgent/answer"]),
         ({"routine": {"answer": 61 * 86400, "progress": 1}}, ["/routine/answer"]),
+        ({"emergency": {"answer": 1, "progress": 15 * 86400}}, ["/emergency/progress"]),
+        ({"emergency": {"answer": 1, "progress": 5 * 86400}}, ["/emergency/progress"]),
+        ({"urgent": {"answer": 1, "progress": 1, "on_hold": 61 * 86400}}, ["/urgent/on_hold"]),
+        ({"full_for": {"emergency": 86401}}, ["/full_for/emergency"]),
+        ({"full_for": {"routine": 61 * 86400}}, ["/full_for/routine"]),
         ({"offers_per_sender": {"least": 3, "most": 2}}, ["/offers_per_sender/most"]),
         ({"backlog": 86401}, ["/backlog"]),
         ({"weights": ZERO, "backlog": 86401}, ["/weights", "/backlog"]),
@@ -52,6 +57,13 @@ def test_starving_or_malformed_policy_is_refused_with_its_places(
 def test_policy_without_a_version_is_refused(text: bytes) -> None:
     with pytest.raises(Refused) as refused:
         parse_policy(text)
+    assert [error.pointer for error in refused.value.errors] == ["/version"]
+
+
+@pytest.mark.parametrize("version", ["v\0", "v\n2", "\x1b[31mv2"])
+def test_version_with_control_characters_is_refused(version: str) -> None:
+    with pytest.raises(Refused) as refused:
+        parse_policy(json.dumps({"version": version}).encode())
     assert [error.pointer for error in refused.value.errors] == ["/version"]
 
 

@@ -1,0 +1,62 @@
+"""Damaged records: a stored decision that cannot be made again is named, whatever is wrong with it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from admin.routing.stored import StoredDecision
+from contracts.records import plain
+from services.routing.domain.decision import Trigger, decide
+from services.routing.domain.policy import RoutingPolicy
+from services.routing.domain.recomputation import DirectoryStates, NotReproducible, made_again
+from tests.unit.services.routing.samples import SENDER, circumstances, facts, network
+
+DIRECTORY = network("ru.one", "ru.two")
+POLICY = RoutingPolicy()
+LAST_MOMENT = "9999-12-31T23:59:59+00:00"
+
+
+def stored() -> dict[str, Any]:
+    given = circumstances(DIRECTORY, facts(), sender=SENDER)
+    record: dict[str, Any] = plain(
+        decide("018f0000-0000-7000-9000-000000000001", given, POLICY, Trigger.submitted)
+    )
+    return record
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"rules": 5},
+        {"inputs": None},
+        {"inputs": []},
+        {"decided_at": "2026-03-02T09:00:00"},
+        {"decided_at": 7},
+        {"trigger": "whim"},
+        {"observed": {"ru.one": {"full_since": {"legal": LAST_MOMENT}}}},
+        {"observed": {"ru.one": {"services": {"legal": {"demand": [["kg.a", "whenever", 1, 0]]}}}}},
+        {"observed": {"ru.one": []}},
+        {"asked": [{}]},
+    ],
+    ids=str,
+)
+def test_damaged_record_is_not_reproducible(damage: dict[str, Any]) -> None:
+    record = stored()
+    for name, value in damage.items():
+        (record if name in record else record["inputs"])[name] = value
+    with pytest.raises(NotReproducible):
+        made_again(record, sender=SENDER, facts=facts(), policy=POLICY, directory=DIRECTORY)
+
+
+def test_undamaged_record_is_made_again() -> None:
+    record = stored()
+    again = made_again(record, sender=SENDER, facts=facts(), policy=POLICY, directory=DIRECTORY)
+    assert plain(again) == record
+
+
+@pytest.mark.parametrize("version", [-5, None, "7", True, 1.5])
+def test_impossible_version_of_the_directory_counts_as_0(version: object) -> None:
+    damaged = StoredDecision(id="one", record=b"{}", values={"directory_version": version})
+    assert DirectoryStates((), lambda _: None).at(damaged.version).version == 0
