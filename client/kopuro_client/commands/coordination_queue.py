@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
-import textwrap
 from collections.abc import Iterable
 from typing import Final
 
 from kopuro_client.commands.output import Output
 from kopuro_client.commands.printable import moment, one_line
+from kopuro_client.commands.sentence_lines import show_wrapped
 from kopuro_client.records import QueueItem
 
 KINDS: Final = ("emergency", "overdue", "silent", "unplaced")
-WIDTH: Final = 80
 
 # The hub's reason codes, as sentences.
 _REASONS: Final = {
@@ -30,8 +29,7 @@ def show_queue(out: Output, items: Iterable[QueueItem], now: dt.datetime) -> Non
     for item in items:
         age = waiting(item["since"], now)
         out.text(f"{one_line(item['id'])}  {item['urgency']:<9}  {item['region']:<6}  waiting {age}")
-        for line in textwrap.wrap(_cause(item), WIDTH - 4):
-            out.text("    " + line)
+        show_wrapped(out, _cause(item), first="    ")
 
 
 def waiting(since: str, now: dt.datetime) -> str:

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
+from kopuro_client.commands.code_words import LANGUAGES
 from kopuro_client.commands.coordination_queue import waiting
-from kopuro_client.commands.rule_sentences import LANGUAGES, SENTENCES, sentence_of
+from kopuro_client.commands.rule_sentences import SENTENCES, sentence_of
 from kopuro_client.records import Rule
 from tests.unit.client.commands.conftest import Run
 from tests.unit.client.fake_hub import FakeHub, json_response
@@ -217,11 +218,15 @@ def test_excluded_organization_has_a_sentence_for_each_failed_rule(
     hub.script("GET", f"{ADDRESS}/candidates", json_response(CANDIDATES))
     assert run(*line, "--as", "coordinator").out.splitlines()[1:] == [
         "",
-        "ru.far, service legal: excluded",
-        "  - Its service does not cover the region RU-MOW.",
-        "  - It speaks none of the person's languages and has no interpreter; it speaks uz.",
+        "Excluded:",
+        "- ru.far, service legal",
+        "    Its service does not cover the region RU-MOW.",
+        "    It speaks none of the person's languages and has no interpreter; it speaks",
+        "    uz.",
     ]
-    assert "аймагын камтыбайт" in run(*line, "--language", "ky", "--as", "coordinator").out
+    kyrgyz = run(*line, "--language", "ky", "--as", "coordinator").out
+    assert "аймагын камтыбайт" in kyrgyz
+    assert "Excluded" not in kyrgyz
     assert run(*line, "--json", "--as", "coordinator").json() == CANDIDATES
     assert run(*line, "--language", "fr", "--as", "coordinator").code == 2
 
