@@ -42,4 +42,4 @@ def show_candidates(out: Output, found: CandidatesNow, language: str) -> None:
     for one in eligible:
         parts = (named(one, language), capacity_of(one, language))
         show_wrapped(out, "; ".join(filter(None, parts)), first="- ")
-    show_excluded(out, found["candidates"], language)
+    show_excluded(out, found["candidates"], language, for_placement=True)

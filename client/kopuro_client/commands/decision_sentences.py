@@ -12,6 +12,7 @@ from kopuro_client.records import Candidate, Decision, NobodyConsidered
 PHRASES: Final[Mapping[str, Texts]] = {
     "decision": ("Decision at {time}", "Решение от {time}", "{time} чыккан чечим"),
     "candidates": ("Candidates at {time}", "Кандидаты на {time}", "{time} учурундагы талапкерлер"),
+    "cause": ("cause", "причина", "себеби"),
     "policy": ("policy", "правила", "эрежелер"),
     "directory": ("directory", "справочник", "маалымдама"),
     "order": ("Order of asking:", "Порядок обращения:", "Сунуштоо тартиби:"),
@@ -33,6 +34,11 @@ PHRASES: Final[Mapping[str, Texts]] = {
         "Баа - маанилердин (0дөн 1ге чейин) салмактуу орточосу: салмак×маани.",
     ),
     "excluded": ("Excluded:", "Исключены:", "Четтетилгендер:"),
+    "may_be_placed": (
+        "a coordinator may place it there",
+        "координатор может направить туда",
+        "координатор ал жакка жөнөтө алат",
+    ),
     "overridden": (
         "A coordinator decided to ask although:",
         "Координатор решил предложить, хотя:",

@@ -14,8 +14,8 @@ from kopuro_client.commands.decision_sentences import (
 )
 from kopuro_client.commands.output import Output
 from kopuro_client.commands.printable import moment
-from kopuro_client.commands.rule_sentences import failed_rules
-from kopuro_client.commands.sentence_lines import show_wrapped
+from kopuro_client.commands.rule_sentences import failed_rules, may_be_placed
+from kopuro_client.commands.sentence_lines import NO_BREAK, show_wrapped
 from kopuro_client.records import Candidate, Contribution, Decision, Decisions
 
 
@@ -34,10 +34,10 @@ def show_decisions(out: Output, decisions: Decisions, language: str) -> None:
 
 
 def _show(out: Output, decision: Decision, language: str) -> None:
-    head = phrase("decision", language, time=moment(decision["decided_at"]))
-    out.heading(f"{head}: {trigger_of(decision, language)}")
+    out.heading(phrase("decision", language, time=moment(decision["decided_at"])))
     out.fields(
         [
+            (phrase("cause", language), trigger_of(decision, language)),
             (phrase("policy", language), decision["policy_version"]),
             (phrase("directory", language), decision["directory_version"]),
         ]
@@ -73,17 +73,27 @@ def _show_order(out: Output, decision: Decision, eligible: list[Candidate], lang
         _show_rules(out, phrase("overridden", language), overridden, language)
 
 
-def show_excluded(out: Output, candidates: Iterable[Candidate], language: str) -> None:
-    """Print each excluded candidate with a sentence for each rule that excludes it."""
+def show_excluded(
+    out: Output, candidates: Iterable[Candidate], language: str, *, for_placement: bool = False
+) -> None:
+    """Print each excluded candidate with a sentence for each rule that excludes it.
+
+    for_placement: say which candidates a coordinator may ask nevertheless.
+    """
     if excluded := [one for one in candidates if not one["eligible"]]:
         out.blank()
-        _show_rules(out, phrase("excluded", language), excluded, language)
+        _show_rules(out, phrase("excluded", language), excluded, language, for_placement=for_placement)
 
 
-def _show_rules(out: Output, heading: str, candidates: Iterable[Candidate], language: str) -> None:
+def _show_rules(
+    out: Output, heading: str, candidates: Iterable[Candidate], language: str, *, for_placement: bool = False
+) -> None:
     out.text(heading)
     for candidate in candidates:
-        show_wrapped(out, named(candidate, language), first="- ")
+        parts = [named(candidate, language)]
+        if for_placement and may_be_placed(candidate):
+            parts.append(phrase("may_be_placed", language))
+        show_wrapped(out, "; ".join(parts), first="- ")
         for sentence in failed_rules(candidate, language):
             show_wrapped(out, sentence, first="    ")
 
@@ -102,7 +112,7 @@ def _by_rank(candidate: Candidate) -> tuple[bool, int]:
 def _part(part: Contribution, language: str) -> str:
     weight = part.get("weight")
     share = (f"{_number(weight)}×" if weight is not None else "") + _number(part["value"])
-    return f"{criterion(part['name'], language)} {share}"
+    return f"{criterion(part['name'], language)} {share}".replace(" ", NO_BREAK)
 
 
 def _number(value: float | None) -> str:

@@ -92,9 +92,9 @@ SENTENCES: Final[Mapping[str, tuple[str, str, str]]] = {
         "Анын кызматы акылуу ({cost}), адам төлөй албайт.",
     ),
     "no_capacity": (
-        "Its service has no capacity for this referral ({status}).",
-        "У её услуги нет возможности принять это направление ({status}).",
-        "Анын кызматынын бул жолдомону кабыл алууга мүмкүнчүлүгү жок ({status}).",
+        "Its service cannot take this referral: {status}.",
+        "Её услуга не может принять это направление: {status}.",
+        "Анын кызматы бул жолдомону кабыл ала албайт: {status}.",
     ),
     "declined_no_capacity": (
         "It declined for lack of capacity at {declined_at}, so its service counts as full until {until}.",
@@ -137,6 +137,28 @@ SENTENCES: Final[Mapping[str, tuple[str, str, str]]] = {
         "Ал орун жоктугунан баш тарткан ({declined_at}); {until} тартып кайра сунуштоого болот.",
     ),
 }
+
+
+# The rules that a coordinator may override. The hub decides; this only tells before.
+OVERRIDABLE: Final = frozenset(
+    {
+        "need_met",
+        "area_served",
+        "settlement_served",
+        "person_eligible",
+        "language_shared",
+        "capacity_left",
+        "capacity_not_declined",
+        "place_left",
+        "open_now",
+        "not_asked_before",
+    }
+)
+
+
+def may_be_placed(candidate: Candidate) -> bool:
+    """Return whether a coordinator may override every rule that excludes the candidate."""
+    return all(rule["passed"] or rule["rule"] in OVERRIDABLE for rule in candidate["rules"])
 
 
 def failed_rules(candidate: Candidate, language: str = "en") -> list[str]:

@@ -8,10 +8,13 @@ from typing import Final
 from kopuro_client.commands.output import Output
 
 WIDTH: Final = 80
+NO_BREAK: Final = "\u00a0"
 
 
 def show_wrapped(out: Output, text: str, *, first: str = "", following: str | None = None) -> None:
     """Print the text in lines of at most 80 columns. Ids are never broken, so that they can be copied.
+
+    A no-break space in the text is printed as a space at which no line ends.
 
     first: the indent of the first line, such as a bullet. following: that of the others; by default spaces.
     """
@@ -25,4 +28,4 @@ def show_wrapped(out: Output, text: str, *, first: str = "", following: str | No
         break_on_hyphens=False,
     )
     for line in lines:
-        out.text(line)
+        out.text(line.replace(NO_BREAK, " "))

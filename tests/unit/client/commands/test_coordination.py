@@ -13,8 +13,9 @@ import pytest
 
 from kopuro_client.commands.code_words import LANGUAGES
 from kopuro_client.commands.coordination_queue import waiting
-from kopuro_client.commands.rule_sentences import SENTENCES, sentence_of
+from kopuro_client.commands.rule_sentences import OVERRIDABLE, SENTENCES, sentence_of
 from kopuro_client.records import Rule
+from services.routing.domain.rules import COORDINATOR_MAY_OVERRIDE
 from tests.unit.client.commands.conftest import Run
 from tests.unit.client.fake_hub import FakeHub, json_response
 
@@ -219,7 +220,7 @@ def test_excluded_organization_has_a_sentence_for_each_failed_rule(
     assert run(*line, "--as", "coordinator").out.splitlines()[1:] == [
         "",
         "Excluded:",
-        "- ru.far, service legal",
+        "- ru.far, service legal; a coordinator may place it there",
         "    Its service does not cover the region RU-MOW.",
         "    It speaks none of the person's languages and has no interpreter; it speaks",
         "    uz.",
@@ -229,6 +230,31 @@ def test_excluded_organization_has_a_sentence_for_each_failed_rule(
     assert "Excluded" not in kyrgyz
     assert run(*line, "--json", "--as", "coordinator").json() == CANDIDATES
     assert run(*line, "--language", "fr", "--as", "coordinator").code == 2
+
+
+def test_candidate_with_a_rule_that_nobody_overrides_is_not_offered_for_placement(
+    hub: FakeHub, run: Run, terminal: io.StringIO
+) -> None:
+    [candidate] = CANDIDATES["candidates"]
+    unvetted = rule("organization_vetted", "not_vetted", vetting="applied")
+    found = {**CANDIDATES, "candidates": [{**candidate, "rules": [*candidate["rules"], unvetted]}]}
+    hub.script("GET", f"{ADDRESS}/candidates", json_response(found))
+    hub.script("GET", f"/intake/v1/referrals/{ID}", json_response(REFERRAL))
+    assert "may place" not in run("coordination", "candidates", ID, "--as", "coordinator").out
+    answering(terminal, "n")
+    err = run("coordination", "place", ID, "ru.far", "--as", "coordinator").err
+    assert "the hub will refuse: nobody may override all of these rules:" in err
+    assert OVERRIDABLE == COORDINATOR_MAY_OVERRIDE
+
+
+def test_timeline_shows_times_to_the_second_and_the_sentence_of_a_problem(hub: FakeHub, run: Run) -> None:
+    problem = {"type": "urn:kopuro:problem:conflict", "title": "Conflict", "status": 409, "detail": "Later."}
+    detail = {"deadline": "2026-05-02T09:00:01.123456Z", "problem": problem}
+    entry = {"time": "2026-05-01T09:00:01Z", "fact": "intervention.refused", "organization": None}
+    timeline = {**REFERRAL, "timeline": [{**entry, "detail": detail}]}
+    hub.script("GET", f"/intake/v1/referrals/{ID}", json_response(timeline))
+    out = run("coordination", "show", ID, "--as", "coordinator").out
+    assert "intervention.refused    deadline=2026-05-02 09:00:01Z, refused=Later.\n" in out
 
 
 def test_every_reason_of_a_rule_has_sentences() -> None:

@@ -58,7 +58,8 @@ def turn(last_asked: str | None = None, **changes: Any) -> dict[str, Any]:
 
 def test_decision_is_explained_in_sentences(hub: FakeHub, run: Run) -> None:
     assert explained(hub, run, candidates=[CONSULATE, CENTRE, UNION], turn=turn()).splitlines() == [
-        "Decision at 2026-05-01 09:00:01Z: the referral was submitted",
+        "Decision at 2026-05-01 09:00:01Z",
+        "cause      the referral was submitted",
         "policy     2026-01",
         "directory  417",
         "",
@@ -101,14 +102,19 @@ def test_explanation_in_another_language_has_no_english_words(hub: FakeHub, run:
     assert CYRILLIC.search(text)
 
 
+@pytest.mark.parametrize("trigger", Trigger)
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_explanation_fits_80_columns_and_breaks_no_id(hub: FakeHub, run: Run, language: str) -> None:
+def test_explanation_fits_80_columns_and_breaks_no_id(
+    hub: FakeHub, run: Run, language: str, trigger: str
+) -> None:
     name = "ru.association-of-the-seasonal-workers-of-the-far-east"
     contributions = [{"name": one, "weight": 2.0, "value": 0.123} for one in CRITERIA]
     first = {**UNION, "organization": name, "contributions": contributions}
-    text = explained(hub, run, "--language", language, candidates=[first, CENTRE, CONSULATE], turn=turn())
+    candidates = [first, CENTRE, CONSULATE]
+    text = explained(hub, run, "--language", language, candidates=candidates, turn=turn(), trigger=trigger)
     assert max(map(len, text.splitlines())) <= 80
-    assert text.count(name) == 2
+    assert text.count(name) == (1 if trigger == "placed_by_coordinator" else 2)
+    assert "\u00a0" not in text
 
 
 @pytest.mark.parametrize(
@@ -201,7 +207,10 @@ def test_explanation_names_overridden_rules(hub: FakeHub, run: Run) -> None:
     placed = {**UNION, "capacity": "waitlist", "rules": [{**failed, "detail": {"region": "RU-SPE"}}]}
     changes = {"candidates": [placed], "overridden": ["area_served"], "trigger": "placed_by_coordinator"}
     lines = explained(hub, run, **changes).splitlines()
-    assert lines[0] == "Decision at 2026-05-01 09:00:01Z: a coordinator chose the organisation"
+    assert lines[:2] == [
+        "Decision at 2026-05-01 09:00:01Z",
+        "cause      a coordinator chose the organisation",
+    ]
     assert "1. ru.moscow-union, service wages; has a waiting list; score 0.812" in lines
     assert lines[-3:] == [
         "A coordinator decided to ask although:",
@@ -239,8 +248,8 @@ def test_details_of_a_rule_are_in_words() -> None:
         "ru", "kind_not_opted_in", kind="consular_representative"
     )
     assert "жынысы, жашы" in sentence("ky", "not_eligible", unmet=["sex", "age_band"])
-    assert "(has a waiting list)" in sentence("en", "no_capacity", status="waitlist")
-    assert "(by_appointment)" in sentence("ru", "no_capacity", status="by_appointment")
+    assert "referral: has a waiting list." in sentence("en", "no_capacity", status="waitlist")
+    assert "направление: by_appointment." in sentence("ru", "no_capacity", status="by_appointment")
 
 
 def test_every_code_of_the_hub_has_texts_in_every_language() -> None:
