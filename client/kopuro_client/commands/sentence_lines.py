@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from typing import Final
 
@@ -9,18 +10,19 @@ from kopuro_client.commands.output import Output
 
 WIDTH: Final = 80
 NO_BREAK: Final = "\u00a0"
+_TIME: Final = re.compile(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d)")
 
 
 def show_wrapped(out: Output, text: str, *, first: str = "", following: str | None = None) -> None:
     """Print the text in lines of at most 80 columns. Ids are never broken, so that they can be copied.
 
-    A no-break space in the text is printed as a space at which no line ends.
+    No time is broken either. A no-break space in the text is printed as a space at which no line ends.
 
     first: the indent of the first line, such as a bullet. following: that of the others; by default spaces.
     """
     indent = " " * len(first) if following is None else following
     lines = textwrap.wrap(
-        text,
+        _TIME.sub(rf"\1{NO_BREAK}\2", text),
         WIDTH,
         initial_indent=first,
         subsequent_indent=indent,

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from kopuro_client.commands.code_words import LANGUAGES
-from kopuro_client.commands.coordination_queue import waiting
+from kopuro_client.commands.coordination_queue import show_queue, waiting
+from kopuro_client.commands.output import Output
 from kopuro_client.commands.rule_sentences import OVERRIDABLE, SENTENCES, sentence_of
 from kopuro_client.records import Rule
 from services.routing.domain.rules import COORDINATOR_MAY_OVERRIDE
@@ -125,6 +126,21 @@ def test_queue_lists_each_kind_within_80_columns(hub: FakeHub, run: Run) -> None
     assert max(map(len, ran.out.splitlines())) <= 80
     assert "no answer after half of the time" in " ".join(ran.out.split())
     assert ran.err == "more emergency: --after c\n"
+
+
+def test_queue_says_how_long_the_person_and_the_cause_have_waited() -> None:
+    out, now = io.StringIO(), dt.datetime(2026, 5, 1, 9, 40, tzinfo=dt.UTC)
+    item: Any = {**ITEM, "since": "2026-05-01T09:31:00Z", "waits_for": ["ru.a-long-name-of-an-asked-one"]}
+    show_queue(Output(as_json=False, stdout=out), [item, {**item, "reason": "of_tomorrow"}], now)
+    lines = out.getvalue().splitlines()
+    assert lines[:4] == [
+        f"{ID}  emergency  RU-MOW  waiting 40 min",
+        "    legal.wage_claim, basic_needs.transport_home, health.primary_care from",
+        "    kg.osh-legal-aid: asked 9 min ago, no answer after half of the time; waits",
+        "    for ru.a-long-name-of-an-asked-one until 2026-05-01 10:00:00Z",
+    ]
+    assert "of_tomorrow, for 9 min" in " ".join(" ".join(lines[4:]).split())
+    assert "2026-05-01 10:00:00Z" in out.getvalue().split("of_tomorrow")[1]
 
 
 def test_queue_of_one_kind_sends_its_filters(hub: FakeHub, run: Run) -> None:
