@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 
 from admin.routing.stored import Stored
 from kopuro_client.commands.output import Output
+from kopuro_client.commands.sentence_lines import show_wrapped
 from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.policy_effect import PolicyEffect, effect_of
 from services.routing.domain.recomputation import NotReproducible
@@ -50,15 +51,17 @@ def simulate(stored: Stored, policy: RoutingPolicy, last: int) -> Simulation:
 def report(result: Simulation, out: Output) -> None:
     """Print which referrals would have gone elsewhere, and why."""
     for effect in result.effects:
-        out.text(f"{effect.referral_id}: {_names(effect.before)} -> {_names(effect.after)}")
+        moved = f"{effect.referral_id}: {_names(effect.before)} -> {_names(effect.after)}"
+        show_wrapped(out, moved, following="    ")
         for one in effect.standings:
             changed = sorted(one.shares.items(), key=lambda item: -abs(item[1][1] - item[1][0]))
             why = [f"{name} {old:.3f} -> {new:.3f}" for name, (old, new) in changed]
             why += [f"now excluded by {rule}" for rule in one.failures]
-            out.text(
-                f"  {one.organization}/{one.service}: rank {_change(one.ranks)}, score {_change(one.scores)}"
-                + (f" ({', '.join(why)})" if why else "")
+            standing = (
+                f"{one.organization}, service {one.service}: rank {_change(one.ranks)}, "
+                f"score {_change(one.scores)}" + (f" ({', '.join(why)})" if why else "")
             )
+            show_wrapped(out, standing, first="  ", following="      ")
     out.text(f"{len(result.effects)} of {result.referrals} referrals would have gone elsewhere")
     for reason, count in result.left_out.items():
         out.note(f"{count} referrals left out: {reason}")

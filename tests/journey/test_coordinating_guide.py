@@ -34,6 +34,8 @@ def test_guide_runs_as_printed_from_top_to_bottom(hub: RunningHub, tmp_path: Pat
         for line in commands:
             ran = _shell(hub, tmp_path, line, **values)
             assert ran.returncode == 0, f"{line}\n{ran.stderr}"
+            if line.startswith("kopuro mailbox list"):
+                (values["MESSAGE"],) = re.findall(r"message=(\S+)", ran.stdout)[-1:]
             if " move-on " in line:
                 # The next command acts on the referral as it is then.
                 first.await_message("offer.revoked", offered)

@@ -6,11 +6,13 @@ from typing import Annotated
 
 import typer
 
-from kopuro_client.commands.explanation import nobody_considered
+from kopuro_client.commands.code_words import LANGUAGES
+from kopuro_client.commands.decision_sentences import capacity_of, nobody_considered, phrase
+from kopuro_client.commands.explanation import named, show_excluded
 from kopuro_client.commands.output import Output
 from kopuro_client.commands.printable import moment
-from kopuro_client.commands.rule_sentences import LANGUAGES, sentence_of
-from kopuro_client.records import Candidate, CandidatesNow
+from kopuro_client.commands.sentence_lines import show_wrapped
+from kopuro_client.records import CandidatesNow
 
 
 def checked_language(language: str) -> str:
@@ -21,32 +23,23 @@ def checked_language(language: str) -> str:
 
 
 LANGUAGE = Annotated[
-    str, typer.Option(callback=checked_language, help="Language of the rules' sentences: en, ru or ky.")
+    str, typer.Option(callback=checked_language, help="Language of the explanation: en, ru or ky.")
 ]
 
 
 def show_candidates(out: Output, found: CandidatesNow, language: str) -> None:
-    """Print the eligible candidates as a table, then each excluded one with a sentence for each rule."""
+    """Print the candidates that may be asked, then each excluded one with a sentence for each rule."""
     if out.as_json:
         out.document(found)
         return
-    out.heading("Candidates at", moment(found["checked_at"]))
+    out.heading(phrase("candidates", language, time=moment(found["checked_at"])))
     if not found["candidates"]:
-        out.text(nobody_considered(found["nobody"]))
+        show_wrapped(out, nobody_considered(found["nobody"], language))
     eligible = [candidate for candidate in found["candidates"] if candidate["eligible"]]
     if eligible:
-        out.table(
-            ("may be asked", "service", "capacity"),
-            ((one["organization"], one["service"], one.get("capacity")) for one in eligible),
-        )
-    for candidate in found["candidates"]:
-        if not candidate["eligible"]:
-            out.blank()
-            out.text(f"{candidate['organization']}, service {candidate['service']}: excluded")
-            for sentence in failed_rules(candidate, language):
-                out.text(f"  - {sentence}")
-
-
-def failed_rules(candidate: Candidate, language: str) -> list[str]:
-    """Return a sentence for each failed rule."""
-    return [sentence_of(rule, language) for rule in candidate["rules"] if not rule["passed"]]
+        out.blank()
+        out.text(phrase("may_be_asked", language))
+    for one in eligible:
+        parts = (named(one, language), capacity_of(one, language))
+        show_wrapped(out, "; ".join(filter(None, parts)), first="- ")
+    show_excluded(out, found["candidates"], language, for_placement=True)

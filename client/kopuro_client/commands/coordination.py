@@ -7,13 +7,14 @@ from typing import Annotated
 
 import typer
 
-from kopuro_client.commands.candidates import LANGUAGE, failed_rules, show_candidates
+from kopuro_client.commands.candidates import LANGUAGE, show_candidates
 from kopuro_client.commands.confirmation import YES, confirm, require_terminal
 from kopuro_client.commands.coordination_network import coverage, wishes
 from kopuro_client.commands.coordination_queue import KINDS, show_queue
 from kopuro_client.commands.lists import AFTER, LIMIT, show_items, show_page
 from kopuro_client.commands.printable import moment
 from kopuro_client.commands.referral import REFERRAL
+from kopuro_client.commands.rule_sentences import failed_rules, may_be_placed
 from kopuro_client.commands.session import Session, connected
 from kopuro_client.commands.submitted import IDEMPOTENCY_KEY, show_submitted
 from kopuro_client.commands.timeline import show_referral
@@ -204,8 +205,10 @@ def place(
         effects = _effects(session.hub.referral(referral), None, "asked no longer")
         effects.append(f"{organization}: asked")
         services = session.hub.candidates(referral, organization=organization)["candidates"]
+        if services and not any(map(may_be_placed, services)):
+            effects.append("the hub will refuse: nobody may override all of these rules:")
         for candidate in services:
-            effects += [f"  {candidate['service']}: {one}" for one in failed_rules(candidate, "en")]
+            effects += [f"  {candidate['service']}: {one}" for one in failed_rules(candidate)]
         confirm(session.out, effects, "place the referral?")
     placed = session.hub.place(referral, organization, reason=reason, idempotency_key=idempotency_key)
     show_submitted(session.out, placed, "placement recorded")

@@ -9,6 +9,7 @@ import typer
 from kopuro_client.commands.lists import LIMIT, show_items
 from kopuro_client.commands.output import Output
 from kopuro_client.commands.printable import one_line
+from kopuro_client.commands.sentence_lines import show_wrapped
 from kopuro_client.commands.session import Session
 from kopuro_client.paging import following
 from kopuro_client.records import Change, CoverageCell, Wish
@@ -17,6 +18,7 @@ from kopuro_client.spreadsheet import spreadsheet
 REGION = Annotated[str | None, typer.Option(help="Only this region, or this country.")]
 NEED = Annotated[str | None, typer.Option(help="Only this need, or this group of needs.")]
 PAGE: Final = 200
+_COUNTS: Final = "{:<11}{:<13}"
 
 # The hub's kinds of changes, as phrases.
 _PHRASES: Final = {
@@ -44,10 +46,9 @@ def wishes(session: Session, region: REGION = None, need: NEED = None, limit: LI
 
 
 def _show_wishes(out: Output, items: list[Wish]) -> None:
-    out.table(
-        ("referrals", "emergencies", "would be placed by"),
-        ((one["referrals"], one["emergencies"], wish_phrase(one)) for one in items),
-    )
+    out.text(_COUNTS.format("referrals", "emergencies") + "would be placed by")
+    for one in items:
+        show_wrapped(out, wish_phrase(one), first=_COUNTS.format(one["referrals"], one["emergencies"]))
 
 
 def wish_phrase(wish: Wish) -> str:
@@ -72,7 +73,8 @@ def coverage(
 ) -> None:
     """Show who could help, by region, need and language, and how many referrals found nobody.
 
-    fresh: services whose capacity was confirmed lately. answered, expired: these organisations' offers.
+    serv: services. fresh: those whose capacity was confirmed lately. answ, exp: the offers that their
+    organisations answered or let expire. wait: referrals that found nobody. --csv has the full names.
     """
     cells = list(
         following(
@@ -88,9 +90,7 @@ def coverage(
     elif out.as_json:
         out.document({"items": cells})
     elif cells:
-        out.table(
-            ("region", "need", "lang.", "serv.", "fresh", "answ.", "exp.", "unplaced"), map(_row, cells)
-        )
+        out.table(("region", "need", "lang", "serv", "fresh", "answ", "exp", "wait"), map(_row, cells))
     else:
         out.note("no items")
 

@@ -3,35 +3,33 @@
 from __future__ import annotations
 
 import datetime as dt
-import textwrap
 from collections.abc import Iterable
 from typing import Final
 
 from kopuro_client.commands.output import Output
 from kopuro_client.commands.printable import moment, one_line
+from kopuro_client.commands.sentence_lines import show_wrapped
 from kopuro_client.records import QueueItem
 
 KINDS: Final = ("emergency", "overdue", "silent", "unplaced")
-WIDTH: Final = 80
 
-# The hub's reason codes, as sentences.
+# The hub's reason codes, as phrases. age: the time since the cause began.
 _REASONS: Final = {
-    "no_candidate": "no organisation could be asked",
-    "candidates_exhausted": "every candidate was asked",
-    "half_of_answer_time_passed": "no answer after half of the time",
-    "report_overdue": "the report is overdue",
-    "report_awaited": "a report is awaited",
-    "answer_awaited": "an answer is awaited",
+    "no_candidate": "no organisation can be asked, for {age}",
+    "candidates_exhausted": "nobody else can be asked, for {age}",
+    "half_of_answer_time_passed": "asked {age} ago, no answer after half of the time",
+    "report_overdue": "the report is overdue, for {age}",
+    "report_awaited": "a report is awaited, for {age}",
+    "answer_awaited": "asked {age} ago, an answer is awaited",
 }
 
 
 def show_queue(out: Output, items: Iterable[QueueItem], now: dt.datetime) -> None:
-    """Print two or more lines for each item: the referral with its age, and why it is in the queue."""
+    """Print two or more lines for each item: the referral, how long the person has waited, and why."""
     for item in items:
-        age = waiting(item["since"], now)
+        age = waiting(item["submitted_at"], now)
         out.text(f"{one_line(item['id'])}  {item['urgency']:<9}  {item['region']:<6}  waiting {age}")
-        for line in textwrap.wrap(_cause(item), WIDTH - 4):
-            out.text("    " + line)
+        show_wrapped(out, _cause(item, now), first="    ")
 
 
 def waiting(since: str, now: dt.datetime) -> str:
@@ -43,8 +41,9 @@ def waiting(since: str, now: dt.datetime) -> str:
     return f"{hours} h {minutes % 60} min" if hours else f"{minutes} min"
 
 
-def _cause(item: QueueItem) -> str:
-    reason = _REASONS.get(item["reason"], item["reason"])
+def _cause(item: QueueItem, now: dt.datetime) -> str:
+    age = waiting(item["since"], now)
+    reason = _REASONS.get(item["reason"], item["reason"] + ", for {age}").format(age=age)
     text = f"{', '.join(item['needs'])} from {item['sender']}: {reason}"
     if item["waits_for"]:
         text += f"; waits for {', '.join(item['waits_for'])}"

@@ -1,125 +1,118 @@
-"""Routing decisions as tables: ranked candidates, excluded candidates with the rule, and scores."""
+"""Routing decisions as sentences: who may be asked in which order and why, and why others are excluded."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from kopuro_client.commands.decision_sentences import (
+    capacity_of,
+    criterion,
+    nobody_considered,
+    phrase,
+    trigger_of,
+    why_first,
+)
 from kopuro_client.commands.output import Output
-from kopuro_client.commands.printable import moment, one_line, printable
-from kopuro_client.records import Candidate, Contribution, Decision, Decisions, NobodyConsidered, Rule
-
-# The hub's reason codes for a decision without candidates, as sentences.
-_NOBODY = {
-    "unknown_organization": "{organization} is not in the directory",
-    "organization_without_services": "{organization} offers no service",
-    "need_not_offered": "no organisation in the directory offers {need}",
-    "need_not_offered_in_region": (
-        "no organisation offers {need} in {region}; organisations offering it elsewhere: {elsewhere}"
-    ),
-}
+from kopuro_client.commands.printable import moment
+from kopuro_client.commands.rule_sentences import failed_rules, may_be_placed
+from kopuro_client.commands.sentence_lines import NO_BREAK, show_wrapped
+from kopuro_client.records import Candidate, Contribution, Decision, Decisions
 
 
-def show_decisions(out: Output, decisions: Decisions) -> None:
+def show_decisions(out: Output, decisions: Decisions, language: str) -> None:
+    """Print each decision, oldest first, and a pause in force."""
     if not decisions["decisions"]:
-        out.note("no decision has been made yet")
+        out.note(phrase("no_decision", language))
     for number, decision in enumerate(decisions["decisions"]):
         if number:
             out.blank()
-        _show(out, decision)
+        _show(out, decision, language)
     if (pause := decisions.get("paused")) is not None:
         out.blank()
-        out.text(
-            f"the case waits until {moment(pause['until'])}: "
-            f"{one_line(pause['organization'])} replaced its sealing key without proof of the earlier one"
-        )
+        until = moment(pause["until"])
+        show_wrapped(out, phrase("pause", language, time=until, organization=pause["organization"]))
 
 
-def _show(out: Output, decision: Decision) -> None:
-    out.heading("Decision at", moment(decision["decided_at"]))
+def _show(out: Output, decision: Decision, language: str) -> None:
+    out.heading(phrase("decision", language, time=moment(decision["decided_at"])))
     out.fields(
         [
-            ("trigger", decision["trigger"]),
-            ("policy", decision["policy_version"]),
-            ("directory", decision["directory_version"]),
+            (phrase("cause", language), trigger_of(decision, language)),
+            (phrase("policy", language), decision["policy_version"]),
+            (phrase("directory", language), decision["directory_version"]),
         ]
     )
+    eligible = sorted((c for c in decision["candidates"] if c["eligible"]), key=_by_rank)
+    out.blank()
     if not decision["candidates"]:
+        show_wrapped(out, nobody_considered(decision.get("nobody"), language))
+    elif not eligible:
+        show_wrapped(out, phrase("all_excluded", language))
+    else:
+        _show_order(out, decision, eligible, language)
+    show_excluded(out, decision["candidates"], language)
+
+
+def _show_order(out: Output, decision: Decision, eligible: list[Candidate], language: str) -> None:
+    out.text(phrase("order", language))
+    for candidate in eligible:
+        rank = candidate["rank"]
+        parts = [named(candidate, language), capacity_of(candidate, language)]
+        parts.append(phrase("score", language, score=_number(candidate["score"])))
+        if rank is None:
+            parts.append(phrase("second", language))
+        show_wrapped(out, "; ".join(filter(None, parts)), first="   " if rank is None else f"{rank}. ")
+        show_wrapped(out, " + ".join(_part(one, language) for one in candidate["contributions"]), first="   ")
+    if any(candidate["contributions"] for candidate in eligible):
+        show_wrapped(out, phrase("score_legend", language))
+    if (why := why_first(decision, eligible, language)) is not None:
         out.blank()
-        out.text(nobody_considered(decision.get("nobody")))
-    eligible = sorted((c for c in decision["candidates"] if c["eligible"]), key=lambda c: c["rank"] or 0)
-    excluded = [c for c in decision["candidates"] if not c["eligible"]]
-    if eligible:
+        show_wrapped(out, why)
+    if overridden := [one for one in eligible if failed_rules(one, language)]:
         out.blank()
-        out.table(
-            ("rank", "organisation", "service", "capacity", "score", "contributions"),
-            (
-                (
-                    c["rank"],
-                    c["organization"],
-                    c["service"],
-                    c.get("capacity"),
-                    _number(c["score"]),
-                    _score(c),
-                )
-                for c in eligible
-            ),
-        )
-    if (why := _why_first(decision, eligible)) is not None:
+        _show_rules(out, phrase("overridden", language), overridden, language)
+
+
+def show_excluded(
+    out: Output, candidates: Iterable[Candidate], language: str, *, for_placement: bool = False
+) -> None:
+    """Print each excluded candidate with a sentence for each rule that excludes it.
+
+    for_placement: say which candidates a coordinator may ask nevertheless.
+    """
+    if excluded := [one for one in candidates if not one["eligible"]]:
         out.blank()
-        out.text(why)
-    overridden = [c for c in eligible if _failed(c)]
-    if overridden:
-        out.blank()
-        out.table(
-            ("organisation", "service", "rule overridden"),
-            ((c["organization"], c["service"], _failed(c)) for c in overridden),
-        )
-    if excluded:
-        out.blank()
-        out.table(
-            ("excluded", "service", "failed rules"),
-            ((c["organization"], c["service"], _failed(c)) for c in excluded),
-        )
+        _show_rules(out, phrase("excluded", language), excluded, language, for_placement=for_placement)
 
 
-def nobody_considered(nobody: NobodyConsidered | None) -> str:
-    sentence = _NOBODY.get(nobody["reason"]) if nobody else None
-    if nobody is None or sentence is None:
-        return "no candidates"
-    return "no candidates: " + sentence.format_map({k: one_line(v) for k, v in nobody.items()})
+def _show_rules(
+    out: Output, heading: str, candidates: Iterable[Candidate], language: str, *, for_placement: bool = False
+) -> None:
+    out.text(heading)
+    for candidate in candidates:
+        parts = [named(candidate, language)]
+        if for_placement and may_be_placed(candidate):
+            parts.append(phrase("may_be_placed", language))
+        show_wrapped(out, "; ".join(parts), first="- ")
+        for sentence in failed_rules(candidate, language):
+            show_wrapped(out, sentence, first="    ")
 
 
-def _why_first(decision: Decision, eligible: list[Candidate]) -> str | None:
-    """Return why the first-ranked organisation was asked before others; None if its score says it all."""
-    turn = decision.get("turn")
-    first = next((one for one in eligible if one["rank"] == 1), None)
-    if turn is None or first is None:
-        return None
-    name = one_line(first["organization"])
-    if turn["explored"] is not None:
-        return f"{name} was asked to give it a chance"
-    if turn["equals"] < 2:
-        return None
-    contender = turn["organizations"].get(first["organization"])
-    asked = contender["last_asked"] if contender else None
-    when = "never asked before" if asked is None else f"last asked {moment(asked)}"
-    return f"{name} was asked because it was asked least recently among {turn['equals']} equals ({when})"
+def named(candidate: Candidate, language: str) -> str:
+    """Return the candidate's organisation and service."""
+    return phrase("service", language, organization=candidate["organization"], service=candidate["service"])
 
 
-def _score(candidate: Candidate) -> str:
-    return " + ".join(_part(part) for part in candidate["contributions"])
+def _by_rank(candidate: Candidate) -> tuple[bool, int]:
+    # A service without a rank is another service of a ranked organisation.
+    rank = candidate["rank"]
+    return rank is None, rank or 0
 
 
-def _part(part: Contribution) -> str:
+def _part(part: Contribution, language: str) -> str:
     weight = part.get("weight")
-    return f"{part['name']} " + (f"{_number(weight)}×" if weight is not None else "") + _number(part["value"])
-
-
-def _failed(candidate: Candidate) -> str:
-    return "; ".join(_because(rule) for rule in candidate["rules"] if not rule["passed"])
-
-
-def _because(rule: Rule) -> str:
-    detail = f" ({printable(rule['detail'])})" if rule["detail"] else ""
-    return f"{rule['rule']}: {rule['reason']}{detail}"
+    share = (f"{_number(weight)}×" if weight is not None else "") + _number(part["value"])
+    return f"{criterion(part['name'], language)} {share}".replace(" ", NO_BREAK)
 
 
 def _number(value: float | None) -> str:

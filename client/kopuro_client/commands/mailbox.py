@@ -26,10 +26,16 @@ _SUMMARY_FIELDS = (
     "status",
     "outcome",
     "result",
+    "act",
     "reason",
+    "service",
+    "part",
+    "need",
     "deadline",
     "due_at",
     "replace_by",
+    "until",
+    "expires_at",
     "offer_id",
     "kind",
     "subject",
@@ -40,6 +46,7 @@ _SUMMARY_FIELDS = (
     "by",
     "approved_by",
 )
+_TIMES = frozenset({"deadline", "due_at", "replace_by", "until", "expires_at"})
 
 
 def group() -> typer.Typer:
@@ -149,7 +156,9 @@ def summary(message: Message, hub: Kopuro) -> dict[str, Any]:
         shown.pop("organization", None)  # it is the reader
     if fact_of(message) == "message.closed":
         shown["closed"] = data["message_type"].removeprefix("kopuro.").rsplit(".v", 1)[0]
-    for name in shown.keys() & {"deadline", "due_at", "replace_by"}:
+    if fact_of(message).startswith("approval."):
+        shown["approval"] = data.get("id")  # what `kopuro approvals` takes
+    for name in shown.keys() & _TIMES:
         shown[name] = moment(shown[name])
     if isinstance(data.get("note"), str):
         shown["note"] = _note_text(data["note"], hub)

@@ -83,25 +83,25 @@ class Output:
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         """Print aligned columns under a heading, framed on a terminal. Cells are made safe to print.
 
-        On a terminal that is too narrow, each row becomes a paragraph, so that nothing is cut.
+        On a terminal that is too narrow for the frame, the columns are as close as in a pipe. If they do not
+        fit then either, each row becomes a paragraph, so that nothing is cut.
         """
         kept = [tuple(row) for row in rows]
-        table = Table(
-            box=box.SIMPLE_HEAD if self._terminal else None,
-            show_edge=False,
-            pad_edge=False,
-            padding=(0, 1) if self._terminal else (0, 2, 0, 0),
-        )
-        for column in columns:
-            table.add_column(Text(column), no_wrap=True)
-        for row in kept:
-            table.add_row(*(self._cell(value) for value in row))
-        if (
-            self._console.measure(table, options=self._console.options.update(width=WIDE)).maximum
-            <= self._console.width
-        ):
-            self._render(table)
-            return
+        for is_framed in (True, False) if self._terminal else (False,):
+            table = Table(
+                box=box.SIMPLE_HEAD if is_framed else None,
+                show_edge=False,
+                pad_edge=False,
+                padding=(0, 1) if is_framed else (0, 2, 0, 0),
+            )
+            for column in columns:
+                table.add_column(Text(column), no_wrap=True)
+            for row in kept:
+                table.add_row(*(self._cell(value) for value in row))
+            needed = self._console.measure(table, options=self._console.options.update(width=WIDE)).maximum
+            if needed <= self._console.width:
+                self._render(table)
+                return
         for number, row in enumerate(kept):
             if number:
                 self.blank()

@@ -215,7 +215,10 @@ def explain(
     ] = None,
     language: LANGUAGE = "en",
 ) -> None:
-    """Explain the routing decisions: candidates, scores and exclusions."""
+    """Explain the routing decisions: who was asked in which order and why, and why others were not.
+
+    --json prints the result of every rule for every candidate.
+    """
     if why_not is not None:
         show_candidates(session.out, session.hub.candidates(referral, organization=why_not), language)
         return
@@ -223,7 +226,7 @@ def explain(
     if session.out.as_json:
         session.out.document(decisions)
     else:
-        show_decisions(session.out, decisions)
+        show_decisions(session.out, decisions, language)
 
 
 def read_submission(file: str) -> tuple[dict[str, Any], dict[str, Any] | None, str | None]:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from kopuro_client.commands.code_words import LANGUAGES, in_words
 from kopuro_client.commands.printable import printable
-from kopuro_client.records import Rule
-
-LANGUAGES: Final = ("en", "ru", "ky")
+from kopuro_client.records import Candidate, Rule
 
 # The hub's reason code of a failed rule -> its sentence in each of LANGUAGES.
 SENTENCES: Final[Mapping[str, tuple[str, str, str]]] = {
@@ -93,9 +92,9 @@ SENTENCES: Final[Mapping[str, tuple[str, str, str]]] = {
         "Анын кызматы акылуу ({cost}), адам төлөй албайт.",
     ),
     "no_capacity": (
-        "Its service has no capacity for this referral ({status}).",
-        "У её услуги нет возможности принять это направление ({status}).",
-        "Анын кызматынын бул жолдомону кабыл алууга мүмкүнчүлүгү жок ({status}).",
+        "Its service cannot take this referral: {status}.",
+        "Её услуга не может принять это направление: {status}.",
+        "Анын кызматы бул жолдомону кабыл ала албайт: {status}.",
     ),
     "declined_no_capacity": (
         "It declined for lack of capacity at {declined_at}, so its service counts as full until {until}.",
@@ -140,13 +139,40 @@ SENTENCES: Final[Mapping[str, tuple[str, str, str]]] = {
 }
 
 
+# The rules that a coordinator may override. The hub decides; this only tells before.
+OVERRIDABLE: Final = frozenset(
+    {
+        "need_met",
+        "area_served",
+        "settlement_served",
+        "person_eligible",
+        "language_shared",
+        "capacity_left",
+        "capacity_not_declined",
+        "place_left",
+        "open_now",
+        "not_asked_before",
+    }
+)
+
+
+def may_be_placed(candidate: Candidate) -> bool:
+    """Return whether a coordinator may override every rule that excludes the candidate."""
+    return all(rule["passed"] or rule["rule"] in OVERRIDABLE for rule in candidate["rules"])
+
+
+def failed_rules(candidate: Candidate, language: str = "en") -> list[str]:
+    """Return a sentence for each failed rule."""
+    return [sentence_of(rule, language) for rule in candidate["rules"] if not rule["passed"]]
+
+
 def sentence_of(rule: Rule, language: str = "en") -> str:
     """Return why the rule failed; the rule and its code if the hub's reason is unknown here."""
-    detail = {name: printable(value) for name, value in rule["detail"].items()}
     texts = SENTENCES.get(rule["reason"] or "")
     if texts is not None:
         try:
+            detail = {name: in_words(name, value, language) for name, value in rule["detail"].items()}
             return texts[LANGUAGES.index(language)].format_map(detail)
         except (KeyError, ValueError, IndexError, AttributeError):
             pass  # another version's detail: the code still says it
-    return f"{rule['rule']}: {rule['reason']}" + (f" ({printable(rule['detail'])})" if detail else "")
+    return f"{rule['rule']}: {rule['reason']}" + (f" ({printable(rule['detail'])})" if rule["detail"] else "")

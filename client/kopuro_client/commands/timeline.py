@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from kopuro_client.commands.output import Output
 from kopuro_client.commands.printable import moment
 from kopuro_client.records import Referral, TimelineEntry
@@ -52,4 +54,13 @@ def show_referral(out: Output, referral: Referral) -> None:
 
 
 def show_entry(out: Output, entry: TimelineEntry) -> None:
-    out.entry(moment(entry["time"]), entry["fact"], entry["organization"], entry["detail"])
+    out.entry(moment(entry["time"]), entry["fact"], entry["organization"], _detail(entry["detail"] or {}))
+
+
+def _detail(detail: dict[str, Any]) -> dict[str, Any]:
+    """Return the detail with times to the second, and of a problem only the sentence."""
+    shown = {name: moment(one) if isinstance(one, str) else one for name, one in detail.items()}
+    problem = shown.pop("problem", None)
+    if isinstance(problem, dict):
+        shown["refused"] = problem.get("detail") or problem.get("title")
+    return shown

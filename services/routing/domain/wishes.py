@@ -74,9 +74,12 @@ def smallest_changes(facts: ReferralFacts, decision: Decision) -> frozenset[tupl
     """Return the alternatives that need the fewest changes; each would place the referral.
 
     decision: of a search that found nobody. A referral that no change of a candidate would place needs
-    another service.
+    another service. One to a named organisation has no alternative then: its case is sealed for that
+    organisation.
     """
     found = {changes for one in decision.candidates if (changes := _changes(facts, one)) is not None}
+    if not found and facts.to is not None:
+        return frozenset()
     if not found:
         return frozenset({(Change(kind=ChangeKind.service, region=facts.region, need=facts.needs[0]),)})
     fewest = min(map(len, found))

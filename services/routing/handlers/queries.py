@@ -105,6 +105,9 @@ class RoutingQueries:
         referral = self._store.view(transaction, [referral_id]).get(referral_id)
         if referral is None or not (oversight or is_party(referral, viewer)):
             raise Refused(
-                "not-found", "No referral with this id was sent by your organisation or offered to it."
+                "not-found",
+                "No referral has this id."
+                if oversight
+                else "No referral with this id was sent by your organisation or offered to it.",
             )
         return referral

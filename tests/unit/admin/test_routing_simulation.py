@@ -84,6 +84,7 @@ def test_applied_policy_is_simulated_first_and_then_in_force(
     )
     assert main(["routing", "policy", "apply", file, "--simulate", "5"]) == 0
     out = capsys.readouterr().out
-    assert "now excluded by place_left" in out
+    assert "now excluded by place_left" in " ".join(out.split())
+    assert max(map(len, out.splitlines()[:-1])) <= 80
     assert out.splitlines()[-1].startswith("one is in force")
     assert main(["routing", "policy", "show", "--version", "one"]) == 0

@@ -92,7 +92,7 @@ DECISIONS: dict[str, Any] = {
         {
             "id": "0199a0de-0000-7000-8000-0000000000d1",
             "decided_at": "2026-05-01T09:00:01Z",
-            "trigger": "referral.submitted",
+            "trigger": "submitted",
             "policy_version": "2026-01",
             "directory_version": "417",
             "candidates": [
@@ -104,12 +104,12 @@ DECISIONS: dict[str, Any] = {
                     "rank": None,
                     "rules": [
                         {
-                            "rule": "kind",
+                            "rule": "kind_consented",
                             "passed": False,
                             "reason": "kind_not_opted_in",
                             "detail": {"kind": "consular_representative"},
                         },
-                        {"rule": "vetting", "passed": True, "reason": "vetted", "detail": {}},
+                        {"rule": "organization_vetted", "passed": True, "reason": None, "detail": {}},
                     ],
                     "contributions": [],
                 },
@@ -119,7 +119,7 @@ DECISIONS: dict[str, Any] = {
                     "eligible": True,
                     "score": 0.8125,
                     "rank": 1,
-                    "rules": [{"rule": "vetting", "passed": True, "reason": "vetted", "detail": {}}],
+                    "rules": [{"rule": "organization_vetted", "passed": True, "reason": None, "detail": {}}],
                     "contributions": [
                         {"name": "nearness", "weight": 0.3, "value": 1.0},
                         {"name": "language", "value": 0.25},

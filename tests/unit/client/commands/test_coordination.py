@@ -11,9 +11,12 @@ from typing import Any
 
 import pytest
 
-from kopuro_client.commands.coordination_queue import waiting
-from kopuro_client.commands.rule_sentences import LANGUAGES, SENTENCES, sentence_of
+from kopuro_client.commands.code_words import LANGUAGES
+from kopuro_client.commands.coordination_queue import show_queue, waiting
+from kopuro_client.commands.output import Output
+from kopuro_client.commands.rule_sentences import OVERRIDABLE, SENTENCES, sentence_of
 from kopuro_client.records import Rule
+from services.routing.domain.rules import COORDINATOR_MAY_OVERRIDE
 from tests.unit.client.commands.conftest import Run
 from tests.unit.client.fake_hub import FakeHub, json_response
 
@@ -125,6 +128,21 @@ def test_queue_lists_each_kind_within_80_columns(hub: FakeHub, run: Run) -> None
     assert ran.err == "more emergency: --after c\n"
 
 
+def test_queue_says_how_long_the_person_and_the_cause_have_waited() -> None:
+    out, now = io.StringIO(), dt.datetime(2026, 5, 1, 9, 40, tzinfo=dt.UTC)
+    item: Any = {**ITEM, "since": "2026-05-01T09:31:00Z", "waits_for": ["ru.a-long-name-of-an-asked-one"]}
+    show_queue(Output(as_json=False, stdout=out), [item, {**item, "reason": "of_tomorrow"}], now)
+    lines = out.getvalue().splitlines()
+    assert lines[:4] == [
+        f"{ID}  emergency  RU-MOW  waiting 40 min",
+        "    legal.wage_claim, basic_needs.transport_home, health.primary_care from",
+        "    kg.osh-legal-aid: asked 9 min ago, no answer after half of the time; waits",
+        "    for ru.a-long-name-of-an-asked-one until 2026-05-01 10:00:00Z",
+    ]
+    assert "of_tomorrow, for 9 min" in " ".join(" ".join(lines[4:]).split())
+    assert "2026-05-01 10:00:00Z" in out.getvalue().split("of_tomorrow")[1]
+
+
 def test_queue_of_one_kind_sends_its_filters(hub: FakeHub, run: Run) -> None:
     hub.script("GET", "/routing/v1/coordination/queue", json_response({"items": [], "next": None}))
     filters = ("--region", "RU", "--need", "legal", "--organization", "ru.one", "--limit", "5")
@@ -217,13 +235,42 @@ def test_excluded_organization_has_a_sentence_for_each_failed_rule(
     hub.script("GET", f"{ADDRESS}/candidates", json_response(CANDIDATES))
     assert run(*line, "--as", "coordinator").out.splitlines()[1:] == [
         "",
-        "ru.far, service legal: excluded",
-        "  - Its service does not cover the region RU-MOW.",
-        "  - It speaks none of the person's languages and has no interpreter; it speaks uz.",
+        "Excluded:",
+        "- ru.far, service legal; a coordinator may place it there",
+        "    Its service does not cover the region RU-MOW.",
+        "    It speaks none of the person's languages and has no interpreter; it speaks",
+        "    uz.",
     ]
-    assert "аймагын камтыбайт" in run(*line, "--language", "ky", "--as", "coordinator").out
+    kyrgyz = run(*line, "--language", "ky", "--as", "coordinator").out
+    assert "аймагын камтыбайт" in kyrgyz
+    assert "Excluded" not in kyrgyz
     assert run(*line, "--json", "--as", "coordinator").json() == CANDIDATES
     assert run(*line, "--language", "fr", "--as", "coordinator").code == 2
+
+
+def test_candidate_with_a_rule_that_nobody_overrides_is_not_offered_for_placement(
+    hub: FakeHub, run: Run, terminal: io.StringIO
+) -> None:
+    [candidate] = CANDIDATES["candidates"]
+    unvetted = rule("organization_vetted", "not_vetted", vetting="applied")
+    found = {**CANDIDATES, "candidates": [{**candidate, "rules": [*candidate["rules"], unvetted]}]}
+    hub.script("GET", f"{ADDRESS}/candidates", json_response(found))
+    hub.script("GET", f"/intake/v1/referrals/{ID}", json_response(REFERRAL))
+    assert "may place" not in run("coordination", "candidates", ID, "--as", "coordinator").out
+    answering(terminal, "n")
+    err = run("coordination", "place", ID, "ru.far", "--as", "coordinator").err
+    assert "the hub will refuse: nobody may override all of these rules:" in err
+    assert OVERRIDABLE == COORDINATOR_MAY_OVERRIDE
+
+
+def test_timeline_shows_times_to_the_second_and_the_sentence_of_a_problem(hub: FakeHub, run: Run) -> None:
+    problem = {"type": "urn:kopuro:problem:conflict", "title": "Conflict", "status": 409, "detail": "Later."}
+    detail = {"deadline": "2026-05-02T09:00:01.123456Z", "problem": problem}
+    entry = {"time": "2026-05-01T09:00:01Z", "fact": "intervention.refused", "organization": None}
+    timeline = {**REFERRAL, "timeline": [{**entry, "detail": detail}]}
+    hub.script("GET", f"/intake/v1/referrals/{ID}", json_response(timeline))
+    out = run("coordination", "show", ID, "--as", "coordinator").out
+    assert "intervention.refused    deadline=2026-05-02 09:00:01Z, refused=Later.\n" in out
 
 
 def test_every_reason_of_a_rule_has_sentences() -> None:
@@ -269,23 +316,26 @@ def test_wishes_say_what_would_place_most_referrals(hub: FakeHub, run: Run) -> N
     hub.script("GET", "/routing/v1/coordination/wishes", json_response(page))
     lines = run("coordination", "wishes", "--as", "coordinator").out.splitlines()
     assert lines[1].split(maxsplit=2) == ["31", "2", "an agreement of the sender with ru.moscow-centre"]
-    assert lines[2].split(maxsplit=2)[2] == "an interpreter for tg in RU-TYU and places for legal in RU-TYU"
+    rest = "4 0 an interpreter for tg in RU-TYU and places for legal in RU-TYU"
+    assert " ".join(" ".join(lines[2:]).split()) == rest
+    assert max(map(len, lines)) <= 80
     assert run("coordination", "wishes", "--json", "--as", "coordinator").json() == page
 
 
 def test_coverage_is_a_table_csv_or_json_of_all_pages(hub: FakeHub, run: Run) -> None:
     formula = {**CELL, "need": "=HYPERLINK(1)"}
+    longest = {**CELL, "need": "protection.repatriation_of_body", "language": "uz-Cyrl"}
     address = "/routing/v1/coordination/coverage"
-    for _ in range(3):
+    for first in (longest, CELL, CELL):
         hub.script(
             "GET",
             address,
-            json_response({"items": [CELL], "next": "c"}),
+            json_response({"items": [first], "next": "c"}),
             json_response({"items": [formula], "next": None}),
         )
     line = ("coordination", "coverage", "--region", "RU-MOW", "--as", "coordinator")
     table = run(*line).out.splitlines()
-    assert table[1].split() == ["RU-MOW", "legal.wage_claim", "ky", "3", "2", "40", "1", "7"]
+    assert table[1].split() == ["RU-MOW", longest["need"], "uz-Cyrl", "3", "2", "40", "1", "7"]
     assert max(map(len, table)) <= 80
     assert run(*line, "--json").json() == {"items": [CELL, formula]}
     assert run(*line, "--csv").out.splitlines()[::2] == [

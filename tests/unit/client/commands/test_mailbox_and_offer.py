@@ -3,7 +3,11 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from kopuro_client import generate_key, open_sealed, public_key, seal
+from kopuro_client.commands.printable import moment, one_line
+from services.delivery.domain.recipients import RECIPIENTS
 from tests.unit.client.commands.conftest import Run
 from tests.unit.client.commands.samples import OFFER_OPENED, REFERRAL
 from tests.unit.client.fake_hub import FakeHub, Response, json_response, problem
@@ -190,6 +194,34 @@ def test_answer_with_idempotency_key_sends_it(hub: FakeHub, run: Run) -> None:
         assert hub.requests_to(path)[0].headers["idempotency-key"] == "k1"
 
 
+GOLDEN = Path(__file__).parents[3] / "golden_messages"
+# Members that the line of a message leaves out or shows under another name.
+NOT_IN_A_LINE = {
+    "referral_id",
+    "id",  # of an approval: `approval=`
+    "facts",  # urgency, needs and region
+    "problem",  # `refused=`
+    "note",
+    "rank",
+    "opened_at",
+    "decision_id",
+    "submission_id",
+    "digest",
+    "principal",
+    "roles",
+    "replaced",
+    "previous",
+    "endorsed_by",
+    "message_id",
+    "message_type",
+    "leaf",
+    "proof",
+    "checkpoint",
+    "hashes",
+    "receipts",
+}
+
+
 def slow_silence() -> Response:
     """Return an empty page after one second, as a hub that holds a long poll."""
     threading.Event().wait(1.0)
@@ -248,3 +280,16 @@ def test_unreadable_case_is_reported_and_replaced_by_command(hub: FakeHub, run: 
     assert run("case", "replace", REFERRAL["id"], str(tmp_path / "referral.json")).code == 0
     sent = hub.requests_to(f"{where}/case")[0].json()
     assert (sent["to"], open_sealed(sent["case"], key)) == ("ru.one", {"name": "Азамат"})
+
+
+@pytest.mark.parametrize("type_", RECIPIENTS)
+def test_line_of_a_message_shows_what_its_reader_acts_on(hub: FakeHub, run: Run, type_: str) -> None:
+    message = json.loads((GOLDEN / f"{type_}.json").read_text(encoding="utf-8"))
+    hub.script("GET", MAILBOX, json_response({"items": [message], "next": None, "resume": "1"}))
+    line = run("mailbox", "list").out
+    hidden = {*NOT_IN_A_LINE, *({"organization"} if type_ == "kopuro.offer.opened.v1" else ())}
+    for name, value in message["data"].items():
+        if name not in hidden and value is not None:
+            assert f"{name}={moment(one_line(value))}" in line, name
+    if ".approval." in type_:
+        assert f"approval={message['data']['id']}" in line

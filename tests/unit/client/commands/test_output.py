@@ -34,6 +34,13 @@ def test_table_that_fits_is_printed_as_table(monkeypatch: pytest.MonkeyPatch) ->
     assert all(cell in first for cell in ROW)
 
 
+def test_table_that_fits_only_without_frame_is_printed_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    width = sum(map(len, ROW)) + 2 * (len(ROW) - 1)
+    heading, first, second = shown(monkeypatch, width)
+    assert heading.split() == list(COLUMNS)
+    assert first == second == "  ".join(ROW)
+
+
 def test_table_that_does_not_fit_is_printed_as_paragraphs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

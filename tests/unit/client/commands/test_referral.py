@@ -1,12 +1,11 @@
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from kopuro_client import generate_key, open_sealed, public_key
 from tests.unit.client.commands.conftest import ORGANIZATION, Run
-from tests.unit.client.commands.samples import DECISIONS, REFERRAL, SUMMARY
+from tests.unit.client.commands.samples import REFERRAL, SUMMARY
 from tests.unit.client.fake_hub import FakeHub, json_response, problem
 
 REFERRALS = "/intake/v1/referrals"
@@ -158,119 +157,6 @@ def test_note_on_unaccepted_referral_is_usage_error(hub: FakeHub, run: Run) -> N
     ran = run("referral", "note", REFERRAL["id"], "x")
     assert ran.code == 2
     assert "no other party" in ran.err
-
-
-def test_explain_names_the_rule_that_excluded_a_candidate(hub: FakeHub, run: Run) -> None:
-    hub.script("GET", f"/routing/v1/referrals/{REFERRAL['id']}/decision", json_response(DECISIONS))
-    ran = run("referral", "explain", REFERRAL["id"])
-    assert "kind: kind_not_opted_in (kind=consular_representative)" in ran.out
-    assert "vetting" not in ran.out  # passed rules are not listed
-    assert "0.812" in ran.out
-    assert "nearness 0.3×1 + language 0.25" in ran.out
-    assert run("referral", "explain", REFERRAL["id"], "--json").json() == DECISIONS
-
-
-def decisions(**changes: Any) -> dict[str, Any]:
-    [decision] = DECISIONS["decisions"]
-    return {**DECISIONS, "decisions": [{**decision, **changes}]}
-
-
-def explained(hub: FakeHub, run: Run, **changes: Any) -> str:
-    hub.script("GET", f"/routing/v1/referrals/{REFERRAL['id']}/decision", json_response(decisions(**changes)))
-    return run("referral", "explain", REFERRAL["id"]).out
-
-
-def test_explain_reports_a_paused_case(hub: FakeHub, run: Run) -> None:
-    pause = {"organization": "ru.union", "until": "2026-05-02T09:00:00Z"}
-    address = f"/routing/v1/referrals/{REFERRAL['id']}/decision"
-    hub.script("GET", address, json_response({**DECISIONS, "paused": pause}))
-    out = run("referral", "explain", REFERRAL["id"]).out
-    assert "the case waits until 2026-05-02 09:00:00Z: ru.union replaced its sealing key" in out
-
-
-@pytest.mark.parametrize(
-    ("reason", "sentence"),
-    [
-        ("need_not_offered", "no organisation in the directory offers legal.wage_claim"),
-        (
-            "need_not_offered_in_region",
-            "no organisation offers legal.wage_claim in RU-KAM; organisations offering it elsewhere: 3",
-        ),
-        ("unknown_organization", "ru.union is not in the directory"),
-        ("organization_without_services", "ru.union offers no service"),
-    ],
-)
-def test_explain_gives_the_reason_for_no_candidates(
-    hub: FakeHub, run: Run, reason: str, sentence: str
-) -> None:
-    nobody = {
-        "reason": reason,
-        "need": "legal.wage_claim",
-        "region": "RU-KAM",
-        "organization": "ru.union",
-        "elsewhere": 3,
-    }
-    out = explained(hub, run, candidates=[], nobody=nobody)
-    assert f"no candidates: {sentence}\n" in out
-
-
-def test_explain_reports_decision_without_candidates_and_reason(hub: FakeHub, run: Run) -> None:
-    assert "no candidates\n" in explained(hub, run, candidates=[])
-
-
-TURN = {"band": 0.03, "explore": 0.1, "few": 5, "attempt": 0, "draw": 0.5, "equals": 3, "explored": None}
-
-
-@pytest.mark.parametrize(
-    ("turn", "last_asked", "sentence"),
-    [
-        (
-            TURN,
-            "2026-04-30T09:00:00Z",
-            "ru.moscow-union was asked because it was asked least recently among 3 equals "
-            "(last asked 2026-04-30 09:00:00Z)",
-        ),
-        (
-            TURN,
-            None,
-            "ru.moscow-union was asked because it was asked least recently among 3 equals "
-            "(never asked before)",
-        ),
-        ({**TURN, "explored": "ru.moscow-union"}, None, "ru.moscow-union was asked to give it a chance"),
-        ({**TURN, "equals": 1}, None, None),
-        (None, None, None),
-    ],
-)
-def test_explain_says_why_the_first_was_asked(
-    hub: FakeHub, run: Run, turn: dict[str, Any] | None, last_asked: str | None, sentence: str | None
-) -> None:
-    first = DECISIONS["decisions"][0]["candidates"][1]
-    if turn is not None:
-        contender = {"last_asked": last_asked, "judged": 7, "equal": True}
-        turn = {**turn, "organizations": {first["organization"]: contender}}
-    lines = explained(hub, run, candidates=[first], turn=turn).splitlines()
-    assert [line for line in lines if "was asked" in line] == ([] if sentence is None else [sentence])
-
-
-def test_explain_shows_overridden_rules(hub: FakeHub, run: Run) -> None:
-    placed = {
-        **DECISIONS["decisions"][0]["candidates"][1],
-        "capacity": "waitlist",
-        "rules": [
-            {
-                "rule": "area_served",
-                "passed": False,
-                "overridden": True,
-                "reason": "out_of_area",
-                "detail": {"areas": ["RU-SPE"]},
-            }
-        ],
-    }
-    out = explained(hub, run, candidates=[placed], overridden=["area_served"])
-    heading, row = out.splitlines()[-2:]
-    assert heading.split() == ["organisation", "service", "rule", "overridden"]
-    assert row.split(maxsplit=2) == ["ru.moscow-union", "wages", "area_served: out_of_area (areas=RU-SPE)"]
-    assert "waitlist" in out
 
 
 def test_organization_name_cannot_control_the_terminal(hub: FakeHub, run: Run) -> None:

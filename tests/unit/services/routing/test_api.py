@@ -190,6 +190,21 @@ def test_pause_is_in_the_timeline_and_explanation_until_it_ends(bench: Workbench
     assert json.loads(api.decisions(bench.queries, asked, bench.clock).body)["paused"] is None
 
 
+@pytest.mark.parametrize(
+    ("oversight", "detail"),
+    [
+        (True, "No referral has this id."),
+        (False, "No referral with this id was sent by your organisation or offered to it."),
+    ],
+)
+def test_unknown_referral_is_refused_in_the_words_of_the_reader(
+    bench: Workbench, oversight: bool, detail: str
+) -> None:
+    with pytest.raises(Refused) as refused:
+        bench.queries.referral(new_id(), "kg.coordinator", oversight=oversight)
+    assert refused.value.detail == detail
+
+
 # --- the policy file ------------------------------------------------------------------------------
 
 

@@ -120,6 +120,17 @@ def test_nobody_in_the_region_or_everybody_asked_is_another_service() -> None:
     assert smallest(organization("ru.one"), asked=frozenset({"ru.one"})) == expected
 
 
+def test_another_service_is_no_wish_of_a_referral_to_a_named_organization() -> None:
+    asked = frozenset({"ru.one"})
+    named = facts(to="ru.one")
+    assert smallest(organization("ru.one"), about=named, asked=asked) == frozenset()
+    assert smallest(organization("ru.one", active=False), about=named) == only(
+        ChangeKind.activity, organization="ru.one"
+    )
+    decision = searched(organization("ru.one"), about=named, asked=asked)
+    assert ranked_wishes([(named, decision)]) == []
+
+
 def test_every_rule_is_a_wish_or_deliberately_none() -> None:
     never = {
         "not_the_sender",

@@ -1,0 +1,247 @@
+"""What explanations of routing decisions say besides failed rules, in English, Russian and Kyrgyz."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from kopuro_client.commands.code_words import CAPACITIES, LANGUAGES, Texts
+from kopuro_client.commands.printable import moment, one_line
+from kopuro_client.records import Candidate, Decision, NobodyConsidered
+
+PHRASES: Final[Mapping[str, Texts]] = {
+    "decision": ("Decision at {time}", "Решение от {time}", "{time} чыккан чечим"),
+    "candidates": ("Candidates at {time}", "Кандидаты на {time}", "{time} учурундагы талапкерлер"),
+    "cause": ("cause", "причина", "себеби"),
+    "policy": ("policy", "правила", "эрежелер"),
+    "directory": ("directory", "справочник", "маалымдама"),
+    "order": ("Order of asking:", "Порядок обращения:", "Сунуштоо тартиби:"),
+    "may_be_asked": ("May be asked:", "Можно предложить:", "Сунуштоого болот:"),
+    "service": (
+        "{organization}, service {service}",
+        "{organization}, услуга {service}",
+        "{organization}, {service} кызматы",
+    ),
+    "score": ("score {score}", "оценка {score}", "баасы {score}"),
+    "second": (
+        "not asked: another service of this organisation ranks higher",
+        "не предлагается: другая услуга этой организации выше в списке",
+        "сунушталбайт: бул уюмдун башка кызматы тизмеде жогору",
+    ),
+    "score_legend": (
+        "A score is the mean of the values (0 to 1), each weighted: weight×value.",
+        "Оценка - среднее значений (от 0 до 1) с весами: вес×значение.",
+        "Баа - маанилердин (0дөн 1ге чейин) салмактуу орточосу: салмак×маани.",
+    ),
+    "excluded": ("Excluded:", "Исключены:", "Четтетилгендер:"),
+    "may_be_placed": (
+        "a coordinator may place it there",
+        "координатор может направить туда",
+        "координатор ал жакка жөнөтө алат",
+    ),
+    "overridden": (
+        "A coordinator decided to ask although:",
+        "Координатор решил предложить, хотя:",
+        "Координатор төмөнкүлөргө карабай сунуштоону чечти:",
+    ),
+    "nobody": ("no candidates", "кандидатов нет", "талапкерлер жок"),
+    "nobody_because": ("no candidates: {reason}", "кандидатов нет: {reason}", "талапкерлер жок: {reason}"),
+    "all_excluded": (
+        "Nobody could be asked: every candidate is excluded.",
+        "Предложить некому: все кандидаты исключены.",
+        "Сунуштай турган уюм жок: бардык талапкерлер четтетилген.",
+    ),
+    "only_one": (
+        "{organization} was asked because no other organisation may be asked.",
+        "Выбор пал на {organization}: другим организациям предложить нельзя.",
+        "{organization} тандалды: башка уюмдарга сунуштоого болбойт.",
+    ),
+    "best": (
+        "{organization} was asked because its capacity and its score come first.",
+        "Выбор пал на {organization}: по наличию мест и по оценке эта организация первая.",
+        "{organization} тандалды: орундары жана баасы боюнча ал биринчи.",
+    ),
+    "turn": (
+        "{organization} was asked because it was asked least recently among {equals} equals "
+        "(last asked {time}).",
+        "Выбор пал на {organization}: среди равных (всего {equals}) этой организации дольше всех ничего не "
+        "предлагали (последний раз {time}).",
+        "{organization} тандалды: тең келген {equals} уюмдун ичинен ага эң көптөн бери сунуш болгон эмес "
+        "(акыркы жолу {time}).",
+    ),
+    "turn_never": (
+        "{organization} was asked because it was asked least recently among {equals} equals "
+        "(never asked before).",
+        "Выбор пал на {organization}: среди равных (всего {equals}) этой организации дольше всех ничего не "
+        "предлагали (до этого - ни разу).",
+        "{organization} тандалды: тең келген {equals} уюмдун ичинен ага эң көптөн бери сунуш болгон эмес "
+        "(буга чейин бир да жолу).",
+    ),
+    "chance": (
+        "{organization} was asked to give it a chance: it is hardly known, or others score higher.",
+        "Выбор пал на {organization}, чтобы дать ей шанс: её мало знают, или оценка других выше.",
+        "{organization} тандалды, ага мүмкүнчүлүк берүү үчүн: ал аз белгилүү же башкалардын баасы жогору.",
+    ),
+    "pause": (
+        "the case waits until {time}: {organization} replaced its sealing key "
+        "without proof of the earlier one",
+        "дело ждёт до {time}: {organization} сменила ключ запечатывания без подтверждения прежним ключом",
+        "иш {time} чейин күтөт: {organization} мөөрлөө ачкычын мурункусу менен ырастабай алмаштырган",
+    ),
+    "no_decision": (
+        "no decision: none has been made yet, or they were erased some time after the referral's end",
+        "решений нет: их ещё не было, или они стёрты спустя время после завершения направления",
+        "чечим жок: азырынча чыга элек же жолдомо аяктагандан кийин бир топ убакыт өтүп өчүрүлгөн",
+    ),
+}
+
+# The hub's codes of the event that caused a decision.
+TRIGGERS: Final[Mapping[str, Texts]] = {
+    "submitted": ("the referral was submitted", "направление отправлено", "жолдомо жөнөтүлдү"),
+    "declined": (
+        "the organisation that was asked declined",
+        "организация, которой предлагали, отказалась",
+        "сунуш алган уюм баш тартты",
+    ),
+    "expired": (
+        "the organisation that was asked did not answer in time",
+        "организация, которой предлагали, не ответила в срок",
+        "сунуш алган уюм өз убагында жооп берген жок",
+    ),
+    "handed_back": (
+        "the acceptor handed the referral back",
+        "принявшая организация вернула направление",
+        "кабыл алган уюм жолдомону кайтарып берди",
+    ),
+    "organization_suspended": (
+        "the organisation that was asked was suspended or left the network",
+        "участие организации в сети приостановлено или прекращено",
+        "уюмдун тармакка катышуусу токтотулду",
+    ),
+    "placed_by_coordinator": (
+        "a coordinator chose the organisation",
+        "организацию выбрал координатор",
+        "уюмду координатор тандады",
+    ),
+    "moved_on_by_coordinator": (
+        "a coordinator moved the referral on",
+        "координатор передал направление дальше",
+        "координатор жолдомону андан ары өткөрдү",
+    ),
+    "place_may_be_free": (
+        "a place may have become free",
+        "возможно, освободилось место",
+        "орун бошогон болушу мүмкүн",
+    ),
+    "directory_changed": (
+        "the directory changed",
+        "изменился справочник организаций",
+        "уюмдардын маалымдамасы өзгөрдү",
+    ),
+    "time_passed": (
+        "a reason for an exclusion expired with time",
+        "срок одной из причин исключения истёк",
+        "четтетүүнүн бир себебинин мөөнөтү өттү",
+    ),
+    "review": (
+        "waiting referrals were decided again",
+        "ожидающие направления рассмотрены заново",
+        "күтүп турган жолдомолор кайра каралды",
+    ),
+}
+
+# The hub's codes of the reason for a decision without candidates.
+LACKS: Final[Mapping[str, Texts]] = {
+    "unknown_organization": (
+        "{organization} is not in the directory",
+        "организации {organization} нет в справочнике",
+        "{organization} маалымдамада жок",
+    ),
+    "organization_without_services": (
+        "{organization} offers no service",
+        "у организации {organization} нет услуг",
+        "{organization} кызмат көрсөтпөйт",
+    ),
+    "need_not_offered": (
+        "no organisation in the directory offers {need}",
+        "ни одна организация справочника не предлагает {need}",
+        "маалымдамадагы бир да уюм {need} сунуштабайт",
+    ),
+    "need_not_offered_in_region": (
+        "no organisation offers {need} in {region}; organisations offering it elsewhere: {elsewhere}",
+        "ни одна организация не предлагает {need} в {region}; в других местах таких организаций: {elsewhere}",
+        "{region} аймагында бир да уюм {need} сунуштабайт; башка жерлерде сунуштаган уюмдар: {elsewhere}",
+    ),
+}
+
+# The names of a score's values: the higher the value, the better, also for load and cost.
+CRITERIA: Final[Mapping[str, Texts]] = {
+    "needs_covered": ("needs covered", "охват потребностей", "муктаждыктарды камтуу"),
+    "nearness": ("nearness", "близость", "жакындык"),
+    "language": ("language", "язык", "тил"),
+    "responsiveness": ("prompt answers", "быстрота ответов", "тез жооп берүү"),
+    "load": ("low load", "малая загрузка", "жүктүн аздыгы"),
+    "freshness": ("fresh capacity", "свежесть данных о местах", "орундар тууралуу маалыматтын жаңылыгы"),
+    "cost": ("low cost", "низкая стоимость", "арзандык"),
+}
+
+
+def phrase(name: str, language: str, **values: object) -> str:
+    """Return the phrase with the values filled in, on one line."""
+    return _filled(PHRASES[name], language, values)
+
+
+def trigger_of(decision: Decision, language: str) -> str:
+    """Return what caused the decision, or the hub's code if it is unknown here."""
+    texts = TRIGGERS.get(decision["trigger"])
+    return one_line(decision["trigger"]) if texts is None else _filled(texts, language, {})
+
+
+def capacity_of(candidate: Candidate, language: str) -> str:
+    """Return the stated capacity in words: "" if unknown, the hub's code if it is unknown here."""
+    code = candidate.get("capacity")
+    texts = CAPACITIES.get(code or "")
+    return one_line(code) if texts is None else _filled(texts, language, {})
+
+
+def criterion(name: str, language: str) -> str:
+    """Return the name of a value of the score, or the hub's code if it is unknown here."""
+    texts = CRITERIA.get(name)
+    return one_line(name) if texts is None else _filled(texts, language, {})
+
+
+def nobody_considered(nobody: NobodyConsidered | None, language: str = "en") -> str:
+    """Return why a decision has no candidates."""
+    texts = LACKS.get(nobody["reason"]) if nobody else None
+    if nobody is None or texts is None:
+        return phrase("nobody", language)
+    return phrase("nobody_because", language, reason=_filled(texts, language, nobody))
+
+
+def why_first(decision: Decision, eligible: list[Candidate], language: str) -> str | None:
+    """Return why the first organisation was asked before others.
+
+    None if the trigger says it (a placement), and for decisions of earlier builds, which do not record it.
+    """
+    turn = decision.get("turn")
+    first = next((one for one in eligible if one["rank"] == 1), None)
+    if turn is None or first is None or decision["trigger"] == "placed_by_coordinator":
+        return None
+    name = first["organization"]
+    if turn["explored"] is not None:
+        return phrase("chance", language, organization=name)
+    if len({one["organization"] for one in eligible}) < 2:
+        return phrase("only_one", language, organization=name)
+    if turn["equals"] < 2:
+        return phrase("best", language, organization=name)
+    contender = turn["organizations"].get(name)
+    asked = contender["last_asked"] if contender else None
+    values = {"organization": name, "equals": turn["equals"]}
+    if asked is None:
+        return phrase("turn_never", language, **values)
+    return phrase("turn", language, **values, time=moment(asked))
+
+
+def _filled(texts: Texts, language: str, values: Mapping[str, Any]) -> str:
+    text = texts[LANGUAGES.index(language)]
+    return one_line(text.format_map({name: one_line(value) for name, value in values.items()}))

@@ -1,0 +1,271 @@
+"""`kopuro referral explain`: decisions as sentences in every language, and every rule as JSON."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kopuro_client.commands.code_words import LANGUAGES, WORDS, Texts
+from kopuro_client.commands.decision_sentences import CRITERIA, LACKS, PHRASES, TRIGGERS
+from kopuro_client.commands.rule_sentences import sentence_of
+from kopuro_client.records import Rule
+from services.routing.domain.decision import Lack, Trigger
+from services.routing.domain.policy import Weights
+from tests.unit.client.commands.conftest import Run
+from tests.unit.client.commands.samples import DECISIONS, REFERRAL
+from tests.unit.client.fake_hub import FakeHub, json_response
+
+VOCABULARIES = Path(__file__).parents[4] / "contracts" / "vocabularies"
+ADDRESS = f"/routing/v1/referrals/{REFERRAL['id']}/decision"
+CONSULATE, UNION = DECISIONS["decisions"][0]["candidates"]
+CENTRE = {**UNION, "organization": "ru.moscow-centre", "score": 0.5, "rank": 2, "capacity": "waitlist"}
+CYRILLIC = re.compile("[а-яёөүң]", re.IGNORECASE)
+
+
+def explained(hub: FakeHub, run: Run, *options: str, **changes: Any) -> str:
+    """Return what the command prints of one decision, the sample with these changes."""
+    [decision] = DECISIONS["decisions"]
+    hub.script("GET", ADDRESS, json_response({**DECISIONS, "decisions": [{**decision, **changes}]}))
+    ran = run("referral", "explain", REFERRAL["id"], *options)
+    assert (ran.code, ran.err) == (0, "")
+    return ran.out
+
+
+def on_one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def turn(last_asked: str | None = None, **changes: Any) -> dict[str, Any]:
+    """Return why UNION comes first: by default its turn among three."""
+    contender = {"last_asked": last_asked, "judged": 7, "equal": True}
+    return {
+        "band": 0.03,
+        "explore": 0.1,
+        "few": 5,
+        "attempt": 0,
+        "draw": 0.5,
+        "equals": 3,
+        "explored": None,
+        "organizations": {UNION["organization"]: contender},
+        **changes,
+    }
+
+
+def test_decision_is_explained_in_sentences(hub: FakeHub, run: Run) -> None:
+    assert explained(hub, run, candidates=[CONSULATE, CENTRE, UNION], turn=turn()).splitlines() == [
+        "Decision at 2026-05-01 09:00:01Z",
+        "cause      the referral was submitted",
+        "policy     2026-01",
+        "directory  417",
+        "",
+        "Order of asking:",
+        "1. ru.moscow-union, service wages; score 0.812",
+        "   nearness 0.3×1 + language 0.25",
+        "2. ru.moscow-centre, service wages; has a waiting list; score 0.5",
+        "   nearness 0.3×1 + language 0.25",
+        "A score is the mean of the values (0 to 1), each weighted: weight×value.",
+        "",
+        "ru.moscow-union was asked because it was asked least recently among 3 equals",
+        "(never asked before).",
+        "",
+        "Excluded:",
+        "- ru.consulate, service consular",
+        "    The person has not agreed to organisations of its kind (consular",
+        "    representative).",
+    ]
+
+
+def test_explanation_as_json_holds_every_rule(hub: FakeHub, run: Run) -> None:
+    hub.script("GET", ADDRESS, json_response(DECISIONS))
+    assert run("referral", "explain", REFERRAL["id"], "--json", "--language", "ru").json() == DECISIONS
+
+
+@pytest.mark.parametrize("language", ["ru", "ky"])
+def test_explanation_in_another_language_has_no_english_words(hub: FakeHub, run: Run, language: str) -> None:
+    text = explained(
+        hub,
+        run,
+        "--language",
+        language,
+        candidates=[CONSULATE, CENTRE, UNION],
+        turn=turn("2026-04-30T09:00:00.123Z"),
+    )
+    for name in ("ru.moscow-union", "ru.moscow-centre", "ru.consulate", "wages", "consular"):
+        text = re.sub(rf"(?<![\w.-]){re.escape(name)}(?![\w.-])", "", text)
+    text = re.sub(r"\d{4}-\d\d-\d\d( \d\d:\d\d:\d\dZ)?", "", text)
+    assert re.findall("[a-zA-Z]+", text) == []
+    assert CYRILLIC.search(text)
+
+
+@pytest.mark.parametrize("trigger", Trigger)
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_explanation_fits_80_columns_and_breaks_no_id(
+    hub: FakeHub, run: Run, language: str, trigger: str
+) -> None:
+    name = "ru.association-of-the-seasonal-workers-of-the-far-east"
+    contributions = [{"name": one, "weight": 2.0, "value": 0.123} for one in CRITERIA]
+    first = {**UNION, "organization": name, "contributions": contributions}
+    candidates = [first, CENTRE, CONSULATE]
+    text = explained(hub, run, "--language", language, candidates=candidates, turn=turn(), trigger=trigger)
+    assert max(map(len, text.splitlines())) <= 80
+    assert text.count(name) == (1 if trigger == "placed_by_coordinator" else 2)
+    assert "\u00a0" not in text
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        (
+            {"turn": turn("2026-04-30T09:00:00Z")},
+            "ru.moscow-union was asked because it was asked least recently among 3 equals "
+            "(last asked 2026-04-30 09:00:00Z).",
+        ),
+        (
+            {"turn": turn()},
+            "ru.moscow-union was asked because it was asked least recently among 3 equals "
+            "(never asked before).",
+        ),
+        (
+            {"turn": turn(explored="ru.moscow-union")},
+            "ru.moscow-union was asked to give it a chance: it is hardly known, or others score higher.",
+        ),
+        (
+            {"turn": turn(equals=1)},
+            "ru.moscow-union was asked because its capacity and its score come first.",
+        ),
+        (
+            {"turn": turn(equals=1), "candidates": [UNION, {**UNION, "service": "other", "rank": None}]},
+            "ru.moscow-union was asked because no other organisation may be asked.",
+        ),
+        ({"turn": turn(), "trigger": "placed_by_coordinator"}, None),
+        ({"turn": None}, None),
+    ],
+)
+def test_explanation_says_why_the_first_was_asked(
+    hub: FakeHub, run: Run, changes: dict[str, Any], sentence: str | None
+) -> None:
+    text = on_one_line(explained(hub, run, **{"candidates": [UNION, CENTRE], **changes}))
+    assert text.count("was asked") == (0 if sentence is None else sentence.count("was asked"))
+    assert sentence is None or sentence in text
+
+
+def test_second_service_of_an_organization_is_listed_last(hub: FakeHub, run: Run) -> None:
+    second = {**UNION, "service": "other", "rank": None}
+    lines = explained(hub, run, candidates=[second, UNION, CENTRE]).splitlines()
+    assert [line.split(";")[0] for line in lines if ", service" in line] == [
+        "1. ru.moscow-union, service wages",
+        "2. ru.moscow-centre, service wages",
+        "   ru.moscow-union, service other",
+    ]
+    assert "another service of this organisation ranks higher" in on_one_line("\n".join(lines))
+
+
+def test_explanation_says_that_every_candidate_is_excluded(hub: FakeHub, run: Run) -> None:
+    assert "Nobody could be asked: every candidate is excluded.\n" in explained(
+        hub, run, candidates=[CONSULATE]
+    )
+
+
+@pytest.mark.parametrize(
+    ("reason", "sentence"),
+    [
+        ("need_not_offered", "no organisation in the directory offers legal.wage_claim"),
+        (
+            "need_not_offered_in_region",
+            "no organisation offers legal.wage_claim in RU-KAM; organisations offering it elsewhere: 3",
+        ),
+        ("unknown_organization", "ru.union is not in the directory"),
+        ("organization_without_services", "ru.union offers no service"),
+    ],
+)
+def test_explanation_gives_the_reason_for_no_candidates(
+    hub: FakeHub, run: Run, reason: str, sentence: str
+) -> None:
+    nobody = {
+        "reason": reason,
+        "need": "legal.wage_claim",
+        "region": "RU-KAM",
+        "organization": "ru.union",
+        "elsewhere": 3,
+    }
+    text = on_one_line(explained(hub, run, candidates=[], nobody=nobody))
+    assert text.endswith(f"no candidates: {sentence}")
+    assert "кандидатов нет: " in explained(hub, run, "--language", "ru", candidates=[], nobody=nobody)
+
+
+def test_explanation_without_candidates_or_reason_says_no_candidates(hub: FakeHub, run: Run) -> None:
+    assert explained(hub, run, candidates=[]).endswith("no candidates\n")
+
+
+def test_explanation_names_overridden_rules(hub: FakeHub, run: Run) -> None:
+    failed = {"rule": "area_served", "passed": False, "overridden": True, "reason": "out_of_area"}
+    placed = {**UNION, "capacity": "waitlist", "rules": [{**failed, "detail": {"region": "RU-SPE"}}]}
+    changes = {"candidates": [placed], "overridden": ["area_served"], "trigger": "placed_by_coordinator"}
+    lines = explained(hub, run, **changes).splitlines()
+    assert lines[:2] == [
+        "Decision at 2026-05-01 09:00:01Z",
+        "cause      a coordinator chose the organisation",
+    ]
+    assert "1. ru.moscow-union, service wages; has a waiting list; score 0.812" in lines
+    assert lines[-3:] == [
+        "A coordinator decided to ask although:",
+        "- ru.moscow-union, service wages",
+        "    Its service does not cover the region RU-SPE.",
+    ]
+
+
+def test_explanation_reports_a_paused_case(hub: FakeHub, run: Run) -> None:
+    pause = {"organization": "ru.union", "until": "2026-05-02T09:00:00Z"}
+    hub.script("GET", ADDRESS, json_response({**DECISIONS, "paused": pause}))
+    out = on_one_line(run("referral", "explain", REFERRAL["id"]).out)
+    assert "the case waits until 2026-05-02 09:00:00Z: ru.union replaced its sealing key" in out
+
+
+def test_unknown_codes_are_printed_as_they_are(hub: FakeHub, run: Run) -> None:
+    later = {**UNION, "capacity": "by_appointment", "contributions": [{"name": "warmth", "value": 1.0}]}
+    text = explained(hub, run, "--language", "ky", candidates=[later], trigger="moon_rose")
+    assert "moon_rose\n" in text
+    assert "by_appointment" in text
+    assert "warmth 1\n" in text
+
+
+def test_details_of_a_rule_are_in_words() -> None:
+    def sentence(language: str, reason: str, **detail: Any) -> str:
+        rule: Rule = {"rule": "any", "passed": False, "reason": reason, "detail": detail}
+        return sentence_of(rule, language)
+
+    full = {"declined_at": "2026-05-01T09:00:00.123456Z", "until": "2026-05-01T17:00:00.123456Z"}
+    assert sentence("en", "asked_lately", **full) == (
+        "It declined for lack of capacity at 2026-05-01 09:00:00Z and can be asked again from "
+        "2026-05-01 17:00:00Z."
+    )
+    assert "(консульский представитель)" in sentence(
+        "ru", "kind_not_opted_in", kind="consular_representative"
+    )
+    assert "жынысы, жашы" in sentence("ky", "not_eligible", unmet=["sex", "age_band"])
+    assert "referral: has a waiting list." in sentence("en", "no_capacity", status="waitlist")
+    assert "направление: by_appointment." in sentence("ru", "no_capacity", status="by_appointment")
+
+
+def test_every_code_of_the_hub_has_texts_in_every_language() -> None:
+    assert TRIGGERS.keys() == set(Trigger)
+    assert LACKS.keys() == set(Lack)
+    assert CRITERIA.keys() == Weights().by_name().keys()
+    tables: list[Mapping[str, Texts]] = [TRIGGERS, LACKS, CRITERIA, PHRASES, *WORDS.values()]
+    for texts in (one for table in tables for one in table.values()):
+        assert len(set(texts)) == len(LANGUAGES)
+        assert not CYRILLIC.search(texts[0])
+        assert all(CYRILLIC.search(text) for text in texts[1:])
+        fields = [sorted(re.findall(r"\{(\w+)\}", text)) for text in texts]
+        assert fields == [fields[0]] * len(LANGUAGES)
+
+
+def test_kinds_are_named_as_in_the_vocabulary() -> None:
+    with (VOCABULARIES / "organization_kinds.csv").open(encoding="utf-8", newline="") as file:
+        labels = {row["code"]: tuple(row[one].lower() for one in LANGUAGES) for row in csv.DictReader(file)}
+    assert all(labels[code] == texts for code, texts in WORDS["kind"].items())
