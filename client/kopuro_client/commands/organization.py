@@ -1,4 +1,4 @@
-"""`kopuro organization`: read and change records, vet and suspend organisations, approve services."""
+"""`kopuro organization`: records of the directory, membership of the network, approvals of services."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def group() -> typer.Typer:
     """Return the commands under `kopuro organization`."""
     commands = typer.Typer(
         no_args_is_help=True,
-        help="Read the directory's records; change your own; vet and suspend organisations; approve services.",
+        help="Read records; change your own; vet and suspend organisations; approve services.",
     )
     commands.command("show")(connected(show))
     commands.command("update")(connected(update))
