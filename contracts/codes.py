@@ -98,6 +98,18 @@ class Vetting(StrEnum):
     left = "left"
 
 
+class SuspensionReason(StrEnum):
+    """Why the network suspends an organisation."""
+
+    person_at_risk = "person_at_risk"
+    agreement_breached = "agreement_breached"
+    data_misused = "data_misused"
+    credentials_stolen = "credentials_stolen"
+    no_answer = "no_answer"
+    asked_by_organization = "asked_by_organization"
+    other = "other"
+
+
 class KeyManner(StrEnum):
     """The authority behind a sealing key: an approval, proof of the key before it, or no key before it."""
 

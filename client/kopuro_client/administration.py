@@ -66,6 +66,17 @@ class Administration:
         url = self._service_approval(organization_id, service_id)
         return cast(Organization, self._connection.delete(url))
 
+    def suspend(self, organization_id: str, reason: str, *, revision: int | None = None) -> Organization:
+        """Suspend an organisation at once, as a coordinator or an operator; return its record.
+
+        reason: person_at_risk, agreement_breached, data_misused, credentials_stolen, no_answer,
+        asked_by_organization or other; the log keeps it. revision: the record's that you read; the suspension
+        is refused if it has a later one. A repetition changes nothing.
+        """
+        url = self._at("organizations", text(organization_id, "an organisation"), "suspend")
+        body = {"reason": text(reason, "a reason")}
+        return cast(Organization, self._connection.post(url, body, revision=revision, repeatable=True))
+
     def clients_page(self, *, after: str | None = None, limit: int | None = None) -> Page[RegisteredClient]:
         """Return the registered clients: every one for an operator, its own for a partner."""
         params = {"after": after, "limit": limit}

@@ -422,6 +422,14 @@ class CoverageCell(TypedDict):
     unplaced: int
 
 
+class Engagements(TypedDict):
+    """How many referrals an organisation is asked about or has accepted and not ended, by urgency."""
+
+    organization: str
+    open_offers: dict[str, int]
+    accepted: dict[str, int]
+
+
 class CandidatesNow(TypedDict):
     """The candidates of a search at `checked_at`, or those of one organisation, with every rule."""
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from contracts.canonical import Count
-from contracts.codes import ApprovalKind, ApprovalRefusal, KeyManner
+from contracts.codes import ApprovalKind, ApprovalRefusal, KeyManner, SuspensionReason
 from contracts.facts.fact import Fact, fact
 from contracts.identifiers import OrganizationId, Uuid
 from contracts.organization import Agreement, Organization
@@ -19,12 +19,14 @@ from contracts.organization import Agreement, Organization
 class OrganizationChanged(Fact):
     """The whole current record. A lower revision never overwrites a higher one.
 
-    by: the principal that changed it; None in a snapshot.
+    by: the principal that changed it; None in a snapshot. reason: why the change suspends it, if the
+    principal stated it; None for every other change.
     """
 
     revision: Count
     organization: Organization
     by: str | None = None
+    reason: SuspensionReason | None = None
 
 
 @fact("agreement.changed", classification="public")

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from marshmallow import ValidationError
 from marshmallow.validate import Length
 
+from contracts.codes import SuspensionReason
 from contracts.identifiers import ORGANIZATION_PATTERN, NeedCode, OrganizationId, Pattern
 from contracts.organization import Agreement, Organization, SealingKey
 from contracts.records import load
@@ -79,6 +80,13 @@ class ServiceApprovalRequest:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class SuspensionRequest:
+    """The body of `POST /v1/organizations/{id}/suspend`."""
+
+    reason: SuspensionReason
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class KeyRequest:
     """The body of `POST /v1/keys`: a public key, and how it is to replace the present one.
 
@@ -127,6 +135,11 @@ def sealing_key(data: object) -> SealingKey:
 def service_approval_request(data: object) -> ServiceApprovalRequest:
     """Return a valid record; see `organization`."""
     return load(ServiceApprovalRequest, data)
+
+
+def suspension_request(data: object) -> SuspensionRequest:
+    """Return a valid record; see `organization`."""
+    return load(SuspensionRequest, data)
 
 
 def key_request(data: object) -> tuple[SealingKey, KeyRequest]:

@@ -112,6 +112,18 @@ def patch_organization(handlers: DirectoryHandlers, request: Request) -> Respons
     return _single(written.standing)
 
 
+def suspend(handlers: DirectoryHandlers, request: Request) -> Response:
+    """Suspend an organisation with a coded reason, at once. A repetition changes nothing."""
+    wanted = admission.suspension_request(request.json())
+    standing = handlers.suspensions.suspend(
+        request.path_params["id"],
+        wanted.reason,
+        by=request.principal.id,
+        precondition=precondition_of(request),
+    )
+    return _single(standing)
+
+
 def approve_service(handlers: DirectoryHandlers, request: Request) -> Response:
     """Approve a service for the sensitive needs in the body, in place of an earlier approval.
 

@@ -35,6 +35,7 @@ from services.directory.handlers.role_report import RoleReport
 from services.directory.handlers.sealing_keys import SealingKeys
 from services.directory.handlers.service_approvals import ServiceApprovals
 from services.directory.handlers.snapshots import Snapshots
+from services.directory.handlers.suspensions import Suspensions
 from services.directory.handlers.tokens import TokenIssuer
 
 
@@ -100,6 +101,7 @@ def build(settings: Settings) -> Application[DirectoryHandlers]:
         credentials=Credentials(ledger, approvals),
         keys=SealingKeys(ledger, keys, approvals, sealed_answer),
         service_approvals=ServiceApprovals(ledger, approvals),
+        suspensions=Suspensions(ledger),
         requests=messenger.consumer("directory.requests", snapshots.answer, decode),
         clock=platform.clock,
     )

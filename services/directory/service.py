@@ -17,6 +17,8 @@ READERS = frozenset({"partner", "coordinator", "auditor", "operator"})
 PARTNERS = frozenset({"partner"})
 OPERATORS = frozenset({"operator"})
 APPROVERS = frozenset({"operator", "coordinator"})
+# One of them suffices: suspension protects. Vetting and readmission are an operator's, with a second one.
+SUSPENDERS = frozenset({"operator", "coordinator"})
 PAGED = frozenset({"after", "limit"})
 
 
@@ -52,6 +54,10 @@ class DirectoryService(WebService):
     @resource("PATCH", "/v1/organizations/<organization:id>", roles=PARTNERS | OPERATORS)
     def patch_organization(self, request: Request) -> Response:
         return api.patch_organization(self.handlers, api.proved(self.handlers, request))
+
+    @resource("POST", "/v1/organizations/<organization:id>/suspend", roles=SUSPENDERS)
+    def suspend(self, request: Request) -> Response:
+        return api.suspend(self.handlers, api.proved(self.handlers, request))
 
     @resource("POST", "/v1/organizations/<organization:id>/services/<slug:service>/approval", roles=APPROVERS)
     def approve_service(self, request: Request) -> Response:

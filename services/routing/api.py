@@ -33,6 +33,8 @@ READERS = frozenset({"partner"}) | OVERSIGHT_ROLES
 COORDINATORS = frozenset({"coordinator"})
 # Those who may ask why an organisation was not a candidate.
 EXAMINERS = frozenset({"coordinator", "auditor"})
+# Those who may suspend an organisation, and see first what that concerns.
+SUSPENDERS = frozenset({"coordinator", "operator"})
 
 _UNPLACED = "unplaced"
 QUEUE_PARAMETERS = frozenset({"kind", "region", "need", "organization", "after", "limit"})
@@ -179,6 +181,11 @@ def candidates(queries: CoordinationQueries, request: Request, clock: Clock) -> 
     organization = _organization(request.query_params, "organization")
     found = queries.candidates(referral_id, organization, clock.now())
     return Response.json(found).reading(Read.of_one(referral_id))
+
+
+def engagements(queries: CoordinationQueries, request: Request) -> Response:
+    """`GET /v1/coordination/organizations/{id}/engagements`: numbers only, of referrals by urgency."""
+    return Response.json(queries.engagements(request.path_params["id"]))
 
 
 def place(commands: RoutingCommands, request: Request, clock: Clock) -> Response:

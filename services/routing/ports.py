@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from services.routing.domain.applied_policy import AppliedPolicy, StoredVersion
 from services.routing.domain.coordination_queue import QueueFilter, QueueKind, QueuePosition
 from services.routing.domain.directory import Reach
+from services.routing.domain.engagements import Engagements
 from services.routing.domain.observation import Observation
 from services.routing.domain.recorded_decision import RecordedDecision
 from services.routing.domain.referral import Referral
@@ -125,6 +126,10 @@ class ReferralStore(Protocol):
         limit: int,
     ) -> list[Referral]:
         """Return up to `limit` referrals of a coordinators' queue behind a position, in its order."""
+        ...
+
+    def engagements(self, transaction: Connection, organization: str) -> Engagements:
+        """Return how many open referrals the organisation is asked about or has accepted."""
         ...
 
     def offer_parties(self, transaction: Connection, offer_id: str) -> tuple[str, str] | None:

@@ -93,6 +93,15 @@ class RoutingService(WebService):
     def coverage(self, request: Request) -> Response:
         return api.coverage(self.handlers.whole_network, request, self.application.clock)
 
+    @resource(
+        "GET",
+        "/v1/coordination/organizations/<organization:id>/engagements",
+        roles=api.SUSPENDERS,
+        reads=Reads.no_person,
+    )
+    def engagements(self, request: Request) -> Response:
+        return api.engagements(self.handlers.coordination, request)
+
     @resource("POST", "/v1/coordination/<uuid:id>/offer", roles=api.COORDINATORS, takes_key=True)
     def place(self, request: Request) -> Response:
         return api.place(self.handlers.commands, request, self.application.clock)

@@ -34,6 +34,7 @@ from contracts.codes import (
     Sex,
     SpecialCategory,
     Stage,
+    SuspensionReason,
     UnreadableReason,
     Urgency,
     Vetting,
@@ -455,7 +456,9 @@ _FACTS: tuple[facts.Fact, ...] = (
         leaf='{"message_id":"01938a6e"}',
         proof="c2sp.org/tlog-proof@v1\nindex 0\n\nkopuro/kg\n1\nAAAA\n\n— kopuro/kg AAAA\n",
     ),
-    facts.OrganizationChanged(revision=7, organization=ORGANIZATION, by="aigul"),
+    facts.OrganizationChanged(
+        revision=7, organization=ORGANIZATION, by="aigul", reason=SuspensionReason.person_at_risk
+    ),
     facts.AgreementChanged(revision=2, agreement=AGREEMENT, by="aigul"),
     facts.TokenKeyChanged(
         revision=1,
@@ -637,6 +640,9 @@ EARLIER: dict[str, Event[facts.Fact]] = {
     **{fact.type: _event(fact) for fact in _EARLIER_FACTS},
     "kopuro.organization.changed.v1.one_capacity": _event(
         facts.OrganizationChanged(revision=7, organization=ONE_CAPACITY_ORGANIZATION, by="aigul")
+    ),
+    "kopuro.organization.changed.v1.without_reason": _event(
+        facts.OrganizationChanged(revision=7, organization=ORGANIZATION, by="aigul")
     ),
     "kopuro.sealed_note.submitted.v1.declined": _event(
         facts.SealedNoteSubmitted(referral_id=REFERRAL, author=RECEIVER, note=SEALED, offer_id=OFFER)

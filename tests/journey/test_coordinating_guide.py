@@ -6,7 +6,9 @@ import datetime as dt
 import os
 import re
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,9 +41,8 @@ def test_guide_runs_as_printed_from_top_to_bottom(hub: RunningHub, tmp_path: Pat
             if " move-on " in line:
                 # The next command acts on the referral as it is then.
                 first.await_message("offer.revoked", offered)
-        restored = 'printf \'{"vetting": "vetted"}\' > changes.json && kopuro organization update '
-        ran = _shell(hub, tmp_path, f"{restored} {STRANGER} changes.json --as operator")
-        assert ran.returncode == 0, ran.stderr
+    by_coordinator = until(lambda: _changes_by(hub, "kg.coordinator"), "the suspension in the log")
+    assert [change["organization"] for change in by_coordinator] == [STRANGER]
     for referral in (unplaced, offered):
         house = hub.organization("ru.primorye-seafarers-house")
         assert house.await_message("offer.opened", referral)["rank"] == 1
@@ -57,6 +58,12 @@ def test_guide_runs_as_printed_from_top_to_bottom(hub: RunningHub, tmp_path: Pat
 
 def _told(story: str) -> str | None:
     return story if "asked for an offer to ru.primorye-seafarers-house" in story else None
+
+
+def _changes_by(hub: RunningHub, actor: str) -> list[Mapping[str, Any]]:
+    auditor = hub.participants.staff("auditor")
+    page = auditor.history(event_type="kopuro.organization.changed.v1", actor=actor, organization=STRANGER)
+    return [dict(entry) for entry in page["items"]]
 
 
 def _shell(hub: RunningHub, directory: Path, line: str, **variables: str) -> subprocess.CompletedProcess[str]:

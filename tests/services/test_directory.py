@@ -56,7 +56,12 @@ CREDENTIALS = [
     for name in (OSH, "kg.other")
 ] + [
     {"client_id": name, "client_secret": SECRET, "principal": f"kg.{name}", "roles": [role]}
-    for name, role in (("operator", "operator"), ("second", "operator"), ("auditor", "auditor"))
+    for name, role in (
+        ("operator", "operator"),
+        ("second", "operator"),
+        ("auditor", "auditor"),
+        ("coordinator", "coordinator"),
+    )
 ]
 ORGANIZATIONS = [organization_record(), organization_record("kg.other", services=[])]
 
@@ -480,6 +485,49 @@ def test_two_persons_approve_a_service_and_its_organization_does_not(tmp_path: P
             "kg.second",
         )
         assert hub.ask("operator", "DELETE", place).json()["approved_services"] == []
+
+
+def test_coordinator_suspends_and_does_nothing_else_to_a_record(tmp_path: Path) -> None:
+    with running(tmp_path, NOWHERE, filled=True, approvals="two-person") as hub:
+        record = f"/v1/organizations/{OSH}"
+        wanted = {"reason": "data_misused"}
+        for cannot in (OSH, "kg.other", "auditor"):
+            problem(hub.ask(cannot, "POST", f"{record}/suspend", json=wanted), 403, "forbidden")
+        bodies: list[Any] = [{}, {"reason": "bored"}, {**wanted, "note": "Aigul B., passport AN1"}]
+        for wrong in bodies:
+            answer = hub.ask("coordinator", "POST", f"{record}/suspend", json=wrong)
+            problem(answer, 422, "invalid-submission")
+            assert "Aigul" not in answer.text
+        unproved = httpx.post(
+            f"{hub.service.url}{record}/suspend",
+            json=wanted,
+            headers={"Authorization": f"Bearer {hub.token_of('coordinator')}"},
+        )
+        problem(unproved, 403, "proof-required")
+        stale = hub.ask("coordinator", "POST", f"{record}/suspend", json=wanted, headers={"If-Match": '"7"'})
+        problem(stale, 412, "precondition-failed")
+        unknown = hub.ask("coordinator", "POST", "/v1/organizations/kg.nobody/suspend", json=wanted)
+        problem(unknown, 404, "not-found")
+        assert hub.ask("operator", "GET", record).json()["vetting"] == "vetted"
+
+        done = hub.ask("coordinator", "POST", f"{record}/suspend", json=wanted)
+        assert (done.status_code, done.json()["vetting"], done.headers["ETag"]) == (200, "suspended", '"2"')
+        again = hub.ask("coordinator", "POST", f"{record}/suspend", json={"reason": "other"})
+        assert (again.status_code, again.json()) == (200, done.json())
+        assert ask_for_token(hub.service.url, OSH, SECRET).status_code == 403
+
+        merge = {"Content-Type": MERGE_PATCH, "If-Match": "*"}
+        back = {"json": {"vetting": "vetted"}, "headers": merge}
+        problem(hub.ask("coordinator", "PATCH", record, **back), 403, "forbidden")
+        replaced = organization_record()
+        put = hub.ask("coordinator", "PUT", record, json=replaced, headers={"If-Match": "*"})
+        problem(put, 403, "forbidden")
+        asked = hub.ask("operator", "PATCH", record, **back)
+        assert (asked.status_code, asked.json()["kind"]) == (202, "vetting")
+        approve = f"{asked.headers['Location']}/approve"
+        problem(hub.ask("coordinator", "POST", approve), 403, "forbidden")
+        assert hub.ask("second", "POST", approve).status_code == 200
+        assert hub.ask("operator", "GET", record).json()["vetting"] == "vetted"
 
 
 def test_second_operator_approves_and_everybody_concerned_can_read_it(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""`kopuro organization`: read the directory's records, change your own, approve services."""
+"""`kopuro organization`: records of the directory, membership of the network, approvals of services."""
 
 from __future__ import annotations
 
@@ -9,32 +9,36 @@ from typing import Annotated, Any
 import typer
 
 from kopuro_client.commands.input_file import read_json
+from kopuro_client.commands.membership import ORGANIZATION, readmit, suspend, vet
 from kopuro_client.commands.session import Session, connected
 
-_ORGANIZATION = Annotated[str, typer.Argument(help="The organisation's id, such as kg.osh-legal-aid.")]
 _SERVICE = Annotated[str, typer.Argument(help="The id of its service.")]
 
 
 def group() -> typer.Typer:
     """Return the commands under `kopuro organization`."""
     commands = typer.Typer(
-        no_args_is_help=True, help="Read the directory's records; change your own; approve services."
+        no_args_is_help=True,
+        help="Read records; change your own; vet and suspend organisations; approve services.",
     )
     commands.command("show")(connected(show))
     commands.command("update")(connected(update))
+    commands.command("vet")(connected(vet))
+    commands.command("suspend")(connected(suspend))
+    commands.command("readmit")(connected(readmit))
     commands.command("approve-service")(connected(approve_service))
     commands.command("withdraw-approval")(connected(withdraw_approval))
     return commands
 
 
-def show(session: Session, organization: _ORGANIZATION) -> None:
+def show(session: Session, organization: ORGANIZATION) -> None:
     """Show an organisation's record as JSON, with its revision."""
     session.out.document(session.hub.organization(organization))
 
 
 def update(
     session: Session,
-    organization: _ORGANIZATION,
+    organization: ORGANIZATION,
     file: Annotated[
         Path,
         typer.Argument(help="JSON merge patch file: the members to change; null removes a member."),
@@ -67,7 +71,7 @@ def update(
 
 def approve_service(
     session: Session,
-    organization: _ORGANIZATION,
+    organization: ORGANIZATION,
     service: _SERVICE,
     needs: Annotated[
         list[str], typer.Argument(metavar="NEED...", help="Sensitive needs, such as protection.trafficking.")
@@ -89,7 +93,7 @@ def approve_service(
         session.out.note("approved; the service may be asked for these needs from now on")
 
 
-def withdraw_approval(session: Session, organization: _ORGANIZATION, service: _SERVICE) -> None:
+def withdraw_approval(session: Session, organization: ORGANIZATION, service: _SERVICE) -> None:
     """Withdraw a service's approval: it is no longer asked for sensitive needs."""
     changed = session.hub.administration.withdraw_service_approval(organization, service)
     if session.out.as_json:

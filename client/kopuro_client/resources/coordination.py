@@ -10,6 +10,7 @@ from kopuro_client.records import (
     Accepted,
     CandidatesNow,
     CoverageCell,
+    Engagements,
     Page,
     QueueItem,
     Unplaced,
@@ -85,6 +86,11 @@ class Coordination(Connected):
             {**wanted, "lacking": "true" if lacking else None},
         )
         return cast("Page[CoverageCell]", page)
+
+    def engagements(self, organization_id: str) -> Engagements:
+        """Return how many referrals an organisation is asked about or has accepted, by urgency."""
+        url = self._at("routing", "coordination", "organizations", organization_id, "engagements")
+        return cast(Engagements, self._connection.get(url))
 
     def candidates(self, referral_id: str, *, organization: str | None = None) -> CandidatesNow:
         """Return the candidates of a search now, or those of one organisation, with every rule."""

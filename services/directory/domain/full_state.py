@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+from contracts.codes import SuspensionReason
 from contracts.facts import AgreementChanged, ClientChanged, Fact, OrganizationChanged, TokenKeyChanged
 from contracts.organization import Agreement, Organization
 from contracts.topology import EVENT_QUEUES
@@ -21,15 +22,18 @@ SUBJECT_OF_FACT: Final[Mapping[type[Fact], Subject]] = {
 _REPLICA_SUFFIX: Final = ".directory"
 
 
-def full_state(standing: Standing[DirectoryEntry], *, by: str | None = None) -> Fact:
+def full_state(
+    standing: Standing[DirectoryEntry], *, by: str | None = None, reason: SuspensionReason | None = None
+) -> Fact:
     """Return the fact with an entry's current state. by: the principal that changed it; None in a snapshot.
 
+    reason: why the change suspends the organisation.
     A client's fact has no secret and no digest: only the directory checks secrets.
     """
     entry, revision = standing.entry, standing.revision
     match entry:
         case Organization():
-            return OrganizationChanged(revision=revision, organization=entry, by=by)
+            return OrganizationChanged(revision=revision, organization=entry, by=by, reason=reason)
         case Agreement():
             return AgreementChanged(revision=revision, agreement=entry, by=by)
         case TokenKey():

@@ -15,6 +15,7 @@ from services.directory.handlers.listings import Listings
 from services.directory.handlers.request_proofs import RequestProofs
 from services.directory.handlers.sealing_keys import SealingKeys
 from services.directory.handlers.service_approvals import ServiceApprovals
+from services.directory.handlers.suspensions import Suspensions
 from services.directory.handlers.tokens import TokenIssuer
 
 
@@ -30,5 +31,6 @@ class DirectoryHandlers:
     credentials: Credentials
     keys: SealingKeys
     service_approvals: ServiceApprovals
+    suspensions: Suspensions
     requests: BatchProcessor[Event[Fact]]
     clock: Clock

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from contracts.codes import KeyManner
+from contracts.codes import KeyManner, SuspensionReason
 from contracts.envelope import Event
 from contracts.facts import Fact
 from contracts.organization import Agreement, Organization
@@ -95,12 +95,22 @@ class Writing:
             others = (standing.entry for standing in stored if isinstance(standing.entry, Agreement))
             check_overlap(before, wanted, others)
 
-    def put(self, wanted: E, *, by: str, approved_by: str | None = None) -> Standing[E]:
-        """Write one entry with its facts; return its state. An unchanged entry makes no revision."""
+    def put(
+        self,
+        wanted: E,
+        *,
+        by: str,
+        approved_by: str | None = None,
+        reason: SuspensionReason | None = None,
+    ) -> Standing[E]:
+        """Write one entry with its facts; return its state. An unchanged entry makes no revision.
+
+        reason: why the change suspends the organisation.
+        """
         present = self.standing(type(wanted), wanted.id)
         self.check(present, wanted)
         known = {} if present is None else {wanted.id: present}
-        revisions = self.put_all(known, [wanted], by=by, approved_by=approved_by)
+        revisions = self.put_all(known, [wanted], by=by, approved_by=approved_by, reason=reason)
         if not revisions:
             assert present is not None
             return present
@@ -113,8 +123,12 @@ class Writing:
         *,
         by: str,
         approved_by: str | None = None,
+        reason: SuspensionReason | None = None,
     ) -> Sequence[Revision[E]]:
-        """Write entries of one kind whose references are checked. standing: their current states, by id."""
+        """Write entries of one kind whose references are checked. standing: their current states, by id.
+
+        reason: see `put`.
+        """
         revisions = revise(standing, wanted, by=by, at=self.now)
         if not revisions:
             return ()
@@ -131,7 +145,8 @@ class Writing:
             present = before.get(entry.id)
             if isinstance(entry, Organization):
                 self._keep_key(present, entry, revision.number, by, approved_by)
-            facts.append((full_state(Standing(revision=revision.number, entry=entry), by=by), entry.id))
+            state = Standing(revision=revision.number, entry=entry)
+            facts.append((full_state(state, by=by, reason=reason), entry.id))
             first = entry.id in first_clients
             for fact in notices(present, entry, by=by, approved_by=approved_by, first_client=first):
                 facts.append((fact, entry.id))

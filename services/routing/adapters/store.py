@@ -15,7 +15,7 @@ from contracts.codes import OfferState, Outcome, ReferralStatus
 from contracts.errors import Unavailable
 from contracts.records import dump
 from runtime.storage.columns import microseconds, moment_of
-from services.routing.adapters import demand, full_services, seeking, statements
+from services.routing.adapters import demand, engagements, full_services, seeking, statements
 from services.routing.adapters.fact_reduction import mark_revoked
 from services.routing.adapters.pages import UNDER_WAY, page_of
 from services.routing.adapters.queues import queue_page
@@ -34,6 +34,7 @@ from services.routing.domain.coordination_queue import (
     priority_of,
 )
 from services.routing.domain.directory import Reach
+from services.routing.domain.engagements import Engagements
 from services.routing.domain.observation import Observation
 from services.routing.domain.offer import Offer
 from services.routing.domain.recorded_decision import RecordedDecision
@@ -164,6 +165,14 @@ class SqlReferralStore:
         ids = list(transaction.execute(queue_page(kind, now, wanted, after=after, limit=limit)).scalars())
         found = self.view(transaction, ids)
         return [found[referral_id] for referral_id in ids]
+
+    def engagements(self, transaction: Connection, organization: str) -> Engagements:
+        """See `ports.ReferralStore`."""
+        asked, held = (
+            dict(transaction.execute(query(organization)).all())
+            for query in (engagements.open_offers, engagements.accepted)
+        )
+        return Engagements(open_offers=asked, accepted=held)
 
     def offer_parties(self, transaction: Connection, offer_id: str) -> tuple[str, str] | None:
         """See `ports.ReferralStore`."""

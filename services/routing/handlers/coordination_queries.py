@@ -55,6 +55,15 @@ class CoordinationQueries:
         last = position_in_queue(page[-1]) if len(found) > limit else None
         return [queue_item(referral, kind, now) for referral in page], last
 
+    def engagements(self, organization: str) -> dict[str, Any]:
+        """Return how many open referrals an organisation is asked about or has accepted, by urgency.
+
+        Zeros for an organisation that is unknown: the directory has the members.
+        """
+        with self._database.read() as transaction:
+            found = self._store.engagements(transaction, organization)
+        return {"organization": organization, **found.shown()}
+
     def candidates(self, referral_id: str, organization: str | None, now: dt.datetime) -> dict[str, Any]:
         """Return each candidate that a search would consider now, with the result of every rule.
 

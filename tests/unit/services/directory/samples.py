@@ -37,6 +37,7 @@ from services.directory.handlers.request_proofs import RequestProofs
 from services.directory.handlers.sealing_keys import SealingKeys
 from services.directory.handlers.service_approvals import ServiceApprovals
 from services.directory.handlers.snapshots import Snapshots
+from services.directory.handlers.suspensions import Suspensions
 from services.directory.handlers.tokens import TokenIssuer
 from tests.support.settable_clock import SettableClock
 
@@ -156,6 +157,7 @@ class Directory:
         self.credentials = Credentials(ledger, self.approvals)
         self.keys = SealingKeys(ledger, keys, self.approvals, sealed_answer)
         self.service_approvals = ServiceApprovals(ledger, self.approvals)
+        self.suspensions = Suspensions(ledger)
         self.listings = Listings(database=self.database, register=register, index=index)
         self.proofs = RequestProofs(
             database=self.database,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -250,6 +251,37 @@ def asked(**query: str) -> Request:
         body=b"",
         caller=Principal(id="kg.coordinator", roles=frozenset({"coordinator"})),
     )
+
+
+def engaged(bench: Workbench, organization_id: str) -> dict[str, Any]:
+    request = replace(asked(), path_params={"id": organization_id})
+    found: dict[str, Any] = json.loads(api.engagements(bench.coordination, request).body)
+    return found
+
+
+def test_engagements_count_open_offers_and_accepted_referrals_by_urgency(database_url: str) -> None:
+    bench = workbench(database_url, "ru.one")
+    urgencies = (Urgency.emergency, Urgency.urgent, Urgency.urgent, Urgency.routine)
+    offers = [opened(bench.take(submitted(new_id(), urgency=one)))[0] for one in urgencies]
+    for offer in offers[:2]:
+        bench.take(accepted(offer))
+    none = {"emergency": 0, "urgent": 0, "routine": 0}
+    assert engaged(bench, "ru.one") == {
+        "organization": "ru.one",
+        "open_offers": {"emergency": 0, "urgent": 1, "routine": 1},
+        "accepted": {"emergency": 1, "urgent": 1, "routine": 0},
+    }
+    assert engaged(bench, "kg.unknown") == {
+        "organization": "kg.unknown",
+        "open_offers": none,
+        "accepted": none,
+    }
+    completed = OutcomeSubmitted(
+        referral_id=offers[0].referral_id, organization="ru.one", outcome=Outcome.resolved
+    )
+    bench.take(event(completed, offers[0].referral_id))
+    assert engaged(bench, "ru.one")["accepted"] == {"emergency": 0, "urgent": 1, "routine": 0}
+    bench.close()
 
 
 def test_wishes_count_unplaced_referrals_only(bench: Workbench) -> None:

@@ -13,6 +13,7 @@ from sqlalchemy.dialects import sqlite
 
 from runtime.clock import SystemClock
 from runtime.storage.database import Database
+from services.routing.adapters import engagements
 from services.routing.adapters.queues import queue_page
 from services.routing.adapters.tables import METADATA, OFFERS, REFERRALS
 from services.routing.domain.coordination_queue import QueueFilter, QueueKind, QueuePosition
@@ -76,13 +77,20 @@ def query(kind: QueueKind, wanted: QueueFilter) -> Any:
 @pytest.mark.parametrize("wanted", FILTERS)
 @pytest.mark.parametrize("kind", QueueKind)
 def test_sqlite_page_cost_is_independent_of_closed_referrals(kind: QueueKind, wanted: QueueFilter) -> None:
-    few, many = (_steps(count, kind, wanted) for count in (100, 10_000))
+    few, many = (_steps(count, query(kind, wanted)) for count in (100, 10_000))
     assert few > 0
     assert many < 1.5 * few
 
 
-def _steps(count: int, kind: QueueKind, wanted: QueueFilter) -> int:
-    """Count SQLite's virtual machine instructions for one page, in tens."""
+@pytest.mark.parametrize("statement", [engagements.open_offers("ru.one"), engagements.accepted("ru.one")])
+def test_sqlite_count_of_engagements_is_independent_of_closed_referrals(statement: Any) -> None:
+    few, many = (_steps(count, statement) for count in (100, 10_000))
+    assert few > 0
+    assert many < 1.5 * few
+
+
+def _steps(count: int, statement: Any) -> int:
+    """Count SQLite's virtual machine instructions for one statement, in tens."""
     connection = sqlite3.connect(":memory:", check_same_thread=False)
     fill(Database(create_engine("sqlite://", creator=lambda: connection)), count)
     steps = 0
@@ -92,7 +100,7 @@ def _steps(count: int, kind: QueueKind, wanted: QueueFilter) -> int:
         steps += 1
         return 0
 
-    text = query(kind, wanted).compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True})
+    text = statement.compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True})
     connection.set_progress_handler(step, 10)
     assert connection.execute(str(text)).fetchall()
     connection.close()
