@@ -82,7 +82,7 @@ class ForkServer:
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.support.service_forks"], stdin=theirs, cwd=ROOT
+                [sys.executable, "-m", "tests.support.service_forks"], stdin=theirs.fileno(), cwd=ROOT
             )
 
 

@@ -94,7 +94,7 @@ def _run(order: dict[str, Any]) -> int:
     if altered_by:
         from tests.support.altered_service import run_altered
 
-        return run_altered(*altered_by, package)
+        return run_altered(altered_by[0], package)
     from runtime.process import run
 
     return run(package)
