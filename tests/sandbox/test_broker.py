@@ -153,10 +153,10 @@ def test_second_broker_in_same_directory_is_refused(broker: PrivateBroker) -> No
 
 @pytest.fixture(scope="module")
 def stopped(tmp_path_factory: pytest.TempPathFactory) -> PrivateBroker:
-    """A broker that has stopped in order, with one message in its queue. Start copies of it."""
+    """A broker that has stopped in order. Start copies of it."""
     broker = PrivateBroker(tmp_path_factory.mktemp("stopped") / "broker")
     with broker:
-        publish(broker.uri, "from before")
+        pass
     return broker
 
 
@@ -186,12 +186,10 @@ print(child.pid)
 """
 
 
-def test_orphaned_broker_is_ended_and_its_data_reused(data: Path, tmp_path: Path) -> None:
-    broker = PrivateBroker(data)
-    # Writes what the node reads, and ends it before it has come up.
-    broker.spawn()
-    broker.kill()
-    broker.stop()
+def test_orphaned_broker_is_ended_and_its_data_reused(tmp_path: Path) -> None:
+    broker = PrivateBroker(tmp_path / "broker")
+    with broker:
+        publish(broker.uri, "from before")
     # A node that the kernel did not end with its owner: we start it untied, and its owner goes.
     settings = environment(broker.files, broker.identity, path=os.environ["PATH"], schedulers=2)
     owner = python_process(
@@ -206,7 +204,7 @@ def test_orphaned_broker_is_ended_and_its_data_reused(data: Path, tmp_path: Path
         time.sleep(0.1)
     publish(broker.uri, "to the orphan")
     broker.flush_declarations()
-    with PrivateBroker(data) as successor:
+    with PrivateBroker(tmp_path / "broker") as successor:
         assert orphan not in own_processes(successor)
         assert [take(successor.uri), take(successor.uri)] == ["from before", "to the orphan"]
 
