@@ -1,5 +1,7 @@
 """Child processes that end with their parent."""
 
+from __future__ import annotations
+
 import contextlib
 import ctypes
 import os
@@ -9,8 +11,19 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 _PR_SET_PDEATHSIG = 1
+
+
+class Child(Protocol):
+    """A started child, as `subprocess.Popen` describes it."""
+
+    @property
+    def pid(self) -> int: ...
+    def poll(self) -> int | None: ...
+    def wait(self, timeout: float | None = None) -> int: ...
+    def send_signal(self, number: int, /) -> None: ...
 
 
 class ServiceProcess:
@@ -39,12 +52,12 @@ class ServiceProcess:
     ) -> None:
         self.name = name
         self.log = log
-        self._command = list(command)
-        self._environment = dict(environment)
-        self._directory = directory
+        self.command = list(command)
+        self.environment = dict(environment)
+        self.directory = directory
         self._user = user
         self._stop_signal = stop_signal
-        self._child: subprocess.Popen[bytes] | None = None
+        self._child: Child | None = None
 
     @property
     def pid(self) -> int | None:
@@ -60,19 +73,23 @@ class ServiceProcess:
             return
         descriptor = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
-            self._child = subprocess.Popen(
-                self._command,
-                env=self._environment,
-                cwd=self._directory,
-                stdin=subprocess.DEVNULL,
-                stdout=descriptor,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                user=self._user,
-                preexec_fn=_dies_with_parent(),
-            )
+            self._child = self.launch(descriptor)
         finally:
             os.close(descriptor)
+
+    def launch(self, log: int) -> Child:
+        """Start a child with its output in the descriptor `log`. Raises OSError as `spawn`."""
+        return subprocess.Popen(
+            self.command,
+            env=self.environment,
+            cwd=self.directory,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            user=self._user,
+            preexec_fn=_dies_with_parent(),
+        )
 
     def exit_code(self) -> int | None:
         """The exit code of the last child (negative: the signal); None while it runs, or before."""

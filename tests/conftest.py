@@ -22,6 +22,7 @@ from sandbox.broker import PrivateBroker
 from tests.bytecode import compile_ahead
 from tests.distribution import Distribution, turn
 from tests.faults.tcp_proxy import TcpProxy
+from tests.fork_server import ForkServer
 from tests.servers import PostgresServer
 
 # The time of an example depends on the machine, not on the code.
@@ -70,6 +71,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling:
     """Distribute the groups to the workers in that order."""
     return Distribution(config, log)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def fork_server() -> Iterator[ForkServer]:
+    """Start the hubs' services as forks (0.6 s of CPU time less each); those of `kopuro up` start as ever."""
+    with ForkServer() as server, server.starting_services():
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -27,12 +27,12 @@ from runtime.messaging.outbox.event_batch import decode_batch
 from runtime.messaging.ports import Outgoing
 from runtime.messaging.rabbit.broker import RabbitBroker
 from runtime.storage.database import Database
-from runtime.storage.migrate import upgrade
 from tests.crash.faults import PLAN, Moment, Plan
 from tests.messaging.consumer_harness import EFFECTS, METADATA, TABLES, HandClock
 from tests.processes import HUB, RunningService
 from tests.services.neighbours import ACCEPTOR, SENDER, Neighbours, event_of
 from tests.support.hub_keys import signed_event, verifier
+from tests.support.migrated import upgrade
 from tests.support.partners import answered
 from tests.unit.services.intake.samples import document
 from tests.unit.services.intake.samples import organization as member

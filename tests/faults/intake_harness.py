@@ -22,11 +22,11 @@ from runtime.messaging.ports import BrokerUnavailable
 from runtime.messaging.rabbit.broker import RabbitBroker
 from runtime.messaging.request_reply import DEADLINE_SECONDS, RequestServer
 from runtime.storage.database import Database
-from runtime.storage.migrate import upgrade
 from tests.crash.crashing import consumed, figure
 from tests.processes import HUB, RunningService
 from tests.services.neighbours import ACCEPTOR, SENDER, Neighbours, event_of, opened
 from tests.support.hub_keys import signed_event
+from tests.support.migrated import upgrade
 from tests.unit.services.intake.samples import document
 from tests.unit.services.intake.samples import organization as member
 

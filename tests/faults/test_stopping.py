@@ -20,12 +20,12 @@ from runtime.messaging.outbox.relay import IDLE_SECONDS
 from runtime.messaging.ports import Outgoing
 from runtime.messaging.rabbit.broker import RabbitBroker
 from runtime.storage.database import Database
-from runtime.storage.migrate import upgrade
 from sandbox.broker import PrivateBroker
 from tests.faults.alarms import alarmed
 from tests.faults.network import FAULTS
 from tests.faults.tcp_proxy import TcpProxy
 from tests.processes import HUB, RunningService
+from tests.support.migrated import upgrade
 
 pytestmark = pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
 

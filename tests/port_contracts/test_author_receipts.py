@@ -27,12 +27,12 @@ from runtime.messaging.ports import Broker
 from runtime.messaging.stalled_loops import StalledLoops
 from runtime.settings import RECEIPT_TIME
 from runtime.storage.database import Database
-from runtime.storage.migrate import upgrade
 from services.audit.adapters.tables import MESSAGING
 from services.audit.log.adapters.sql_due_receipts import SqlDueReceipts
 from services.audit.log.handlers.author_receipts import AuthorReceipts
 from tests.messaging.consumer_harness import START, HandClock
 from tests.support.hub_keys import signer, verifier
+from tests.support.migrated import upgrade
 from tests.unit.services.audit.logs import LogOnDatabase, new_key
 
 QUEUES = (LOG_QUEUE, RECEIPT_QUEUES["audit"])

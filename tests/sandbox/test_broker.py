@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import stat
@@ -150,33 +151,29 @@ def test_second_broker_in_same_directory_is_refused(broker: PrivateBroker) -> No
     assert broker.running()
 
 
-def test_confirmed_messages_survive_a_crash_and_a_restart_and_nothing_is_left_running(tmp_path: Path) -> None:
-    broker = PrivateBroker(tmp_path / "broker")
-    broker.start()
-    try:
-        before = broker.identity
-        publish(broker.uri, "durable")
-        broker.flush_declarations()
-        publish(broker.uri, "just before the crash")
-        broker.kill()
-        broker.restart()
-        assert broker.identity == before
-        assert [take(broker.uri), take(broker.uri)] == ["durable", "just before the crash"]
-        assert f"'{before.node}'" == broker.evaluate("node()")
-    finally:
-        broker.stop()
-    assert own_processes(broker) == []
-
-
-def test_broker_uses_another_port_when_its_own_is_taken(tmp_path: Path) -> None:
-    broker = PrivateBroker(tmp_path / "broker")
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory: pytest.TempPathFactory) -> PrivateBroker:
+    """A broker that has stopped in order. Start copies of it."""
+    broker = PrivateBroker(tmp_path_factory.mktemp("stopped") / "broker")
     with broker:
-        first = broker.identity
+        pass
+    return broker
+
+
+@pytest.fixture
+def data(stopped: PrivateBroker, tmp_path: Path) -> Path:
+    """A copy of its directory: the start of a node takes 3 s of CPU time."""
+    shutil.copytree(stopped.files.root, tmp_path / "broker")
+    return tmp_path / "broker"
+
+
+def test_broker_uses_another_port_when_its_own_is_taken(data: Path, stopped: PrivateBroker) -> None:
+    first = stopped.identity
     with socket.socket() as squatter:
         squatter.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         squatter.bind(("127.0.0.1", first.amqp_port))
         squatter.listen()
-        with broker:
+        with PrivateBroker(data) as broker:
             assert broker.identity.amqp_port != first.amqp_port
             assert broker.identity.node == first.node
 
@@ -244,27 +241,31 @@ def test_broker_ends_after_any_signal_to_its_owner(number: int, moment: str, tmp
         time.sleep(0.02)
 
 
-def test_supervised_broker_restarts_with_its_data(tmp_path: Path) -> None:
+def test_confirmed_messages_survive_a_crash_and_a_supervised_restart_and_nothing_is_left_running(
+    tmp_path: Path,
+) -> None:
     broker = PrivateBroker(tmp_path / "broker")
     broker.start()
     with Supervisor([[broker]], policy=RestartPolicy(first_delay=0.01)) as supervisor:
-        publish(broker.uri, "supervised")
+        before = broker.identity
+        publish(broker.uri, "durable")
         broker.flush_declarations()
+        publish(broker.uri, "just before the crash")
         broker.kill()
         deadline = time.monotonic() + 30
         while supervisor.status()[0].restarts == 0:
             assert time.monotonic() < deadline
             time.sleep(0.02)
         broker.wait_until_ready()
-        assert take(broker.uri) == "supervised"
+        assert broker.identity == before
+        assert [take(broker.uri), take(broker.uri)] == ["durable", "just before the crash"]
+        assert f"'{before.node}'" == broker.evaluate("node()")
     assert own_processes(broker) == []
 
 
-def test_broker_that_cannot_start_reports_why(tmp_path: Path) -> None:
-    broker = PrivateBroker(tmp_path / "broker")
-    with broker:
-        node = broker.identity.node
-    (broker.files.mnesia / f"{node}-feature_flags").write_text("damaged", encoding="ascii")
+def test_broker_that_cannot_start_reports_why(data: Path, stopped: PrivateBroker) -> None:
+    broker = PrivateBroker(data)
+    (broker.files.mnesia / f"{stopped.identity.node}-feature_flags").write_text("damaged", encoding="ascii")
     with pytest.raises(BrokerError, match="feature_flags_file_read_error"):
         broker.start()
     assert own_processes(broker) == []

@@ -22,7 +22,6 @@ from runtime.identifiers import new_id
 from runtime.messaging.ports import Outgoing
 from runtime.messaging.rabbit.broker import RabbitBroker
 from runtime.storage.database import Database
-from runtime.storage.migrate import upgrade
 from services.audit.adapters.tables import ENTRIES
 from services.audit.log.adapters.signing_key import load_log_key
 from services.audit.log.domain.checkpoint import Checkpoint
@@ -33,6 +32,7 @@ from services.audit.log.domain.tiles import Tile, tiles_between
 from tests.processes import HUB, RunningService
 from tests.support.events import message_of
 from tests.support.hub_keys import signed_event, source_of
+from tests.support.migrated import upgrade
 from tests.support.partners import Partner, client_id_of, registered, signed_token
 
 REFERRAL = new_id()

@@ -33,10 +33,10 @@ from runtime.access.tokens import issuer_of
 from runtime.identifiers import new_id
 from runtime.messaging.rabbit.broker import RabbitBroker
 from runtime.storage.database import Database
-from runtime.storage.migrate import upgrade
 from tests.processes import HUB, RunningService
 from tests.support.events import message_of
 from tests.support.hub_keys import signed_event
+from tests.support.migrated import upgrade
 from tests.support.partners import Partner, client_id_of, registered, signed_token
 from tests.support.transit_secrets import TransitSecrets
 from tests.unit.services.routing.samples import HOUR, NOW, facts

@@ -31,10 +31,10 @@ from contracts.records import plain
 from contracts.topology import hub_topology
 from kopuro_client.sealing import open_sealed
 from runtime.messaging.rabbit.broker import RabbitBroker
-from runtime.storage import migrate
 from runtime.storage.database import Database
 from tests.processes import ROOT, RunningService
 from tests.services.made_cursors import made_cursors
+from tests.support import migrated
 from tests.support.events import message_of
 from tests.support.hub_keys import signed_event
 from tests.support.partners import ask_for_token
@@ -103,7 +103,7 @@ class Hub:
 def running(directory: Path, amqp_uri: str, *, filled: bool, approvals: str = "one-person") -> Iterator[Hub]:
     url = f"sqlite:///{directory / 'directory.sqlite'}"
     database = Database.open(url)
-    migrate.upgrade("services.directory", database)
+    migrated.upgrade("services.directory", database)
     database.close()
     if filled:
         loaded = load(

@@ -41,11 +41,11 @@ from runtime.messaging.outbox.outbox import outgoing
 from runtime.messaging.ports import BrokerUnavailable, Outgoing
 from runtime.messaging.rabbit.broker import RabbitBroker
 from runtime.messaging.request_reply import DEADLINE_SECONDS, RequestServer
-from runtime.storage import migrate
 from runtime.storage.database import Database
 from sandbox.broker import PrivateBroker
 from tests.processes import HUB, RunningService
 from tests.services.made_cursors import made_cursors
+from tests.support import migrated
 from tests.support.events import message_of
 from tests.support.hub_keys import all_signed
 from tests.support.partners import Partner, client_id_of, registered, signed_token
@@ -118,7 +118,7 @@ class Hub:
         RabbitBroker(amqp_uri).declare(hub_topology())
         self.database_url = f"sqlite:///{directory / 'intake.sqlite'}"
         database = Database.open(self.database_url)
-        migrate.upgrade("services.intake", database)
+        migrated.upgrade("services.intake", database)
         database.close()
         self.service = RunningService(
             "services.intake", directory, amqp_uri=amqp_uri, database_url=self.database_url

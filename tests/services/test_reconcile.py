@@ -28,7 +28,6 @@ from runtime.messaging.outbox.outbox import outgoing
 from runtime.messaging.outbox.unreceipted import Unreceipted
 from runtime.messaging.ports import Outgoing
 from runtime.storage.database import Database
-from runtime.storage.migrate import upgrade
 from sandbox.hub_files import HubFiles
 from services.audit.adapters.tables import FACETS, OPENINGS
 from services.audit.adapters.tables import ORGANIZATIONS as ORGANIZATION_ENTRIES
@@ -42,6 +41,7 @@ from services.routing.domain.recorded_decision import RecordedDecision
 from services.routing.ports import Changes
 from services.vault.adapters.tables import CUSTODIES, SEALED_CASES
 from tests.servers import PostgresServer
+from tests.support.migrated import upgrade
 from tests.unit.services.audit.logs import LogOnDatabase, event, new_key
 
 OSH, MOSCOW = "kg.osh-legal-aid", "ru.moscow-union"

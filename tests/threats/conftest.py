@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import pytest
 
 from runtime.storage.database import Database
-from runtime.storage.migrate import upgrade
 from sandbox.hub import Hub
 from sandbox.hub_files import SERVICES
 from tests.journey.running_hub import RunningHub
+from tests.support.migrated import upgrade
 from tests.unit.services.audit.logs import LogOnDatabase, new_key
 
 # How long the hub's services wait for audit's receipts.

@@ -20,7 +20,6 @@ from contracts.errors import Refused
 from runtime.identifiers import new_id
 from runtime.messaging.outbox.outbox import Outbox
 from runtime.storage.database import Database
-from runtime.storage.migrate import upgrade
 from services.audit.adapters.tables import (
     CLOSURES,
     ENTRIES,
@@ -44,6 +43,7 @@ from services.audit.reports.adapters.sql_statistics import SqlReferrals
 from services.audit.reports.handlers.export import Export
 from services.audit.reports.handlers.statistics import StatisticsHandler
 from services.routing.adapters.tables import DECISIONS
+from tests.support.migrated import upgrade
 from tests.unit.services.audit.logs import NOON, LogOnDatabase, auditor, event, new_key
 from tests.unit.services.routing.workbench import submitted, workbench
 

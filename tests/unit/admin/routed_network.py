@@ -24,7 +24,6 @@ from contracts.organization import Agreement, Capacity, Organization
 from runtime.messaging.outbox.event_batch import decode_batch
 from runtime.messaging.replica import Replica, ReplicaHistory, ReplicaView
 from runtime.storage.database import Database, sqlite_url
-from runtime.storage.migrate import upgrade
 from services.directory.adapters.tables import MESSAGING
 from services.directory.offline import offline_ledger
 from services.routing.adapters.policies import SqlPolicyStore
@@ -35,6 +34,7 @@ from services.routing.domain.policy import RoutingPolicy, Weights
 from services.routing.domain.policy_document import document_of
 from services.routing.handlers.policies import LivePolicy, Policies
 from services.routing.live_directory import directory_entry
+from tests.support.migrated import upgrade
 from tests.unit.services.routing.samples import DAY, HOUR, NOW, agreement, organization, service
 from tests.unit.services.routing.workbench import Workbench, event, submitted
 

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from kopuro_client.commands import main
-from runtime.storage import migrate
 from runtime.storage.database import Database
+from tests.support import migrated
 
 
 @pytest.fixture
 def url(sqlite_database: str, monkeypatch: pytest.MonkeyPatch) -> str:
     database = Database.open(sqlite_database)
-    migrate.upgrade("services.routing", database)
+    migrated.upgrade("services.routing", database)
     database.close()
     monkeypatch.setenv("KOPURO_DATABASE_URL", sqlite_database)
     return sqlite_database

@@ -19,10 +19,10 @@ from runtime.identifiers import new_id
 from runtime.messaging.outbox.event_batch import decode_batch
 from runtime.messaging.outbox.outbox import Outbox
 from runtime.storage.database import Database
-from runtime.storage.migrate import upgrade
 from runtime.web.request import Request
 from runtime.web.response import Response
 from services.intake.adapters.tables import MESSAGING
+from tests.support.migrated import upgrade
 
 SERVICES = ("audit", "delivery", "directory", "intake", "routing", "vault")
 FIRST, SECOND = new_id(), new_id()

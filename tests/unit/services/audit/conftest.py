@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from runtime.storage.database import Database
-from runtime.storage.migrate import upgrade
+from tests.support.migrated import upgrade
 from tests.unit.services.audit.logs import LogOnDatabase, new_key
 
 

@@ -39,7 +39,6 @@ from runtime.messaging.outbox.event_batch import decode_batch
 from runtime.messaging.outbox.outbox import Outbox
 from runtime.messaging.ports import Delivery
 from runtime.storage.database import Database
-from runtime.storage.migrate import upgrade
 from services.delivery.adapters.closings import SqlClosings
 from services.delivery.adapters.mailbox_notifier import MailboxNotifier
 from services.delivery.adapters.mailboxes import SqlMailboxes
@@ -52,6 +51,7 @@ from services.delivery.ports import Subscription
 from tests.support.events import message_of
 from tests.support.first_delivery import first_delivery
 from tests.support.hub_keys import verifier
+from tests.support.migrated import upgrade
 from tests.support.settable_clock import SettableClock
 from tests.support.stored_values import stored_values
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from runtime.storage import migrate
 from runtime.storage.database import Database
+from tests.support import migrated
 from tests.unit.services.directory.samples import Directory
 
 
@@ -15,6 +15,6 @@ from tests.unit.services.directory.samples import Directory
 def directory(database_url: str) -> Iterator[Directory]:
     """A migrated, empty directory."""
     database = Database.open(database_url)
-    migrate.upgrade("services.directory", database)
+    migrated.upgrade("services.directory", database)
     yield Directory(database)
     database.close()

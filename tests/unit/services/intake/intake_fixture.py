@@ -15,13 +15,13 @@ from runtime.identifiers import new_id
 from runtime.messaging.outbox.event_batch import decode_batch
 from runtime.messaging.outbox.outbox import Outbox
 from runtime.storage.database import Database
-from runtime.storage.migrate import upgrade
 from services.intake.adapters.store import SqlAdmissionStore
 from services.intake.adapters.tables import IDEMPOTENCY_KEYS, MESSAGING, METADATA, SUBMISSIONS
 from services.intake.adapters.transit_keys import SqlTransitKeys
 from services.intake.domain.admission import Admission, Claim
 from services.intake.domain.members import Member
 from services.intake.handlers import IntakeHandlers
+from tests.support.migrated import upgrade
 from tests.support.transit_secrets import TransitSecrets
 from tests.unit.services.intake.samples import CUSTODY_KID, MEMBERS, OSH, caller, submission
 

@@ -14,11 +14,11 @@ from contracts.facts import SealedCaseSubmitted, TransitKeyClosed, TransitKeyPub
 from runtime.identifiers import new_id
 from runtime.messaging.outbox.event_batch import decode_batch
 from runtime.storage.database import Database
-from runtime.storage.migrate import upgrade
 from services.intake.adapters.transit_keys import SqlTransitKeys
 from services.intake.domain.admission import Claim
 from services.intake.transit_key_changes import TransitKeyChanges
 from tests.support.events import message_of
+from tests.support.migrated import upgrade
 from tests.support.transit_secrets import FIRST
 from tests.unit.services.intake.intake_fixture import IntakeBench
 from tests.unit.services.intake.samples import OSH, submission

@@ -29,7 +29,6 @@ from runtime.messaging.outbox.outbox import Outbox
 from runtime.messaging.ports import Delivery
 from runtime.messaging.replica import ReplicaRecord
 from runtime.storage.database import Database
-from runtime.storage.migrate import upgrade
 from services.routing.adapters.placement_keys import SqlPlacementKeys
 from services.routing.adapters.store import SqlReferralStore
 from services.routing.adapters.tables import MESSAGING
@@ -44,6 +43,7 @@ from services.routing.live_directory import LiveDirectory
 from tests.support.events import message_of
 from tests.support.first_delivery import first_delivery
 from tests.support.hub_keys import verifier
+from tests.support.migrated import upgrade
 from tests.support.settable_clock import SettableClock
 from tests.unit.services.routing.samples import NOW, SENDER, agreement, facts, organization
 

@@ -24,7 +24,6 @@ from runtime.messaging.outbox.event_batch import decode_batch
 from runtime.messaging.outbox.outbox import Outbox
 from runtime.messaging.ports import Delivery
 from runtime.storage.database import Database
-from runtime.storage.migrate import upgrade
 from services.vault.adapters.custody_key import CustodyKeyInMemory
 from services.vault.adapters.decline_notes import SqlDeclineNotes
 from services.vault.adapters.key_store import SqliteKeyStore
@@ -39,6 +38,7 @@ from services.vault.key_keeping import KeyKeeping
 from tests.support.events import message_of
 from tests.support.first_delivery import first_delivery
 from tests.support.hub_keys import verifier
+from tests.support.migrated import upgrade
 from tests.support.settable_clock import SettableClock
 from tests.support.stored_values import stored_values
 

@@ -21,7 +21,6 @@ from contracts.facts import (
     RoleGranted,
 )
 from contracts.records import plain
-from runtime.storage import migrate
 from runtime.storage.database import Database
 from services.directory.domain.amendment import Editor
 from services.directory.domain.approval import (
@@ -37,6 +36,7 @@ from services.directory.domain.client import Role
 from services.directory.domain.precondition import ANY_REVISION, at_revision
 from services.directory.handlers.approvals import Reader
 from services.directory.handlers.entries import Written
+from tests.support import migrated
 from tests.unit.services.directory.samples import (
     NOON,
     OPERATOR,
@@ -60,7 +60,7 @@ EVERYONE = Reader(organization=None)
 def guarded(database_url: str) -> Iterator[Directory]:
     """A directory with one vetted organisation, where two persons decide."""
     database = Database.open(database_url)
-    migrate.upgrade("services.directory", database)
+    migrated.upgrade("services.directory", database)
     loader = Directory(database)
     loader.entries.put_organization(OPERATOR, organization())
     with database.write() as transaction:

@@ -14,13 +14,13 @@ from admin.kept_role import keep_role_in
 from contracts.errors import Refused
 from contracts.facts import ClientChanged, CredentialRevoked
 from runtime.access.tokens import Principal, TokenVerifier
-from runtime.storage import migrate
 from runtime.storage.database import Database
 from services.directory.adapters.register import SqlRegister
 from services.directory.domain.client import Client, Role, client
 from services.directory.domain.precondition import ANY_REVISION
 from services.directory.handlers.role_report import RoleReport
 from services.directory.migrations import approvals, staff
+from tests.support import migrated
 from tests.unit.services.directory.samples import OPERATOR, OSH, Directory, issue, organization
 
 SECRET = "a" * 43
@@ -31,7 +31,7 @@ Keep = Callable[..., dict[str, object]]
 def earlier(database_url: str) -> Iterator[Directory]:
     """A directory of the build before the separation of roles, upgraded to this one."""
     database = Database.open(database_url)
-    migrate.upgrade("services.directory", database)
+    migrated.upgrade("services.directory", database)
     directory = Directory(database)
     directory.entries.put_organization(OPERATOR, organization())
     stored = [

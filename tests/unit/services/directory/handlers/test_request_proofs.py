@@ -11,13 +11,13 @@ import pytest
 from contracts.errors import Refused
 from kopuro_client.request_proof import RequestSigner
 from runtime.access.tokens import Principal
-from runtime.storage import migrate
 from runtime.storage.database import Database
 from services.directory.adapters.register import SqlRegister
 from services.directory.domain.approval import Policy
 from services.directory.domain.client import Client, Role
 from services.directory.domain.precondition import ANY_REVISION
 from services.directory.domain.request_proof import ProvableRequest
+from tests.support import migrated
 from tests.unit.services.directory.samples import Directory, issue
 
 SECRET, OTHER, NEW = "a" * 43, "b" * 43, "n" * 43
@@ -31,7 +31,7 @@ CALLER = Principal(id="kg.aigul", roles=frozenset({"operator"}), client_id="aigu
 def guarded(database_url: str) -> Iterator[Directory]:
     """A directory where two persons decide, with two operators; one has used its secret."""
     database = Database.open(database_url)
-    migrate.upgrade("services.directory", database)
+    migrated.upgrade("services.directory", database)
     loader = Directory(database)
     issue(loader, "kg.aigul", "aigul", SECRET, Role.operator)
     issue(loader, "kg.bakyt", "bakyt", OTHER, Role.operator)

@@ -7,9 +7,9 @@ from contracts.organization import SealingKey
 from contracts.records import plain
 from runtime.messaging.replica import ReplicaRecord
 from runtime.storage.database import Database
-from runtime.storage.migrate import upgrade
 from services.intake.adapters.members import MembersInMemory
 from services.intake.domain.members import Member
+from tests.support.migrated import upgrade
 from tests.unit.services.intake.samples import OSH, organization
 
 

@@ -12,10 +12,10 @@ from runtime.messaging.outbox.outbox import Outbox
 from runtime.messaging.ports import Delivery, Outgoing
 from runtime.messaging.retries import Retries
 from runtime.storage.database import Database
-from runtime.storage.migrate import upgrade
 from services.vault.adapters.tables import MESSAGING
 from services.vault.adapters.waiting_messages import WaitingMessages
 from services.vault.domain.quiet_window import WaitingForVault
+from tests.support.migrated import upgrade
 
 NOW = dt.datetime(2026, 3, 1, 12, 0, tzinfo=dt.UTC)
 QUEUE, DEAD_LETTERS = "vault.sealed", "vault.sealed.parked"

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import pytest
 
 from runtime.storage.database import Database
-from runtime.storage.migrate import upgrade
 from services.audit.log.domain.leaf import FORMAT
 from services.audit.log.handlers.cover import COVER, Cover
 from services.audit.log.ports import Search
+from tests.support.migrated import upgrade
 from tests.unit.services.audit.logs import NOON, LogOnDatabase, auditor, event, new_key
 
 

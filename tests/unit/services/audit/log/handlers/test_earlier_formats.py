@@ -14,13 +14,13 @@ from runtime.clock import SystemClock
 from runtime.identifiers import new_id
 from runtime.storage import migrate
 from runtime.storage.database import Database
-from runtime.storage.migrate import upgrade
 from services.audit.log.adapters.directory_publication import DirectoryPublication
 from services.audit.log.adapters.sql_contents import SqlContents
 from services.audit.log.handlers.content_inspection import ContentInspection
 from services.audit.log.handlers.self_check import SelfCheck
 from services.audit.log.ports import Search
 from services.audit.reports.bundle_file import bundle_file
+from tests.support.migrated import upgrade
 from tests.unit.client.tlog import independent_reader
 from tests.unit.services.audit.earlier_leaves import append_as_earlier_build
 from tests.unit.services.audit.logs import LogOnDatabase, auditor, event, new_key

@@ -1,0 +1,153 @@
+"""Services as forks of a process that has imported the runtime (see `tests.support.service_forks`)."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import select
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+
+from sandbox.process import ServiceProcess
+
+ROOT = Path(__file__).resolve().parent.parent
+_PR_SET_CHILD_SUBREAPER = 36
+# `-m` and these start a service. The packages of tests start as in production.
+_PROGRAMS = ("runtime", "tests.support.altered_service")
+
+
+class ForkServer:
+    """Starts at its first fork. Forks are children of this process, like those of `subprocess`."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process is not None:
+            self._socket.close()
+            self._process.wait()
+
+    @contextmanager
+    def starting_services(self) -> Iterator[None]:
+        """Start services by forks, wherever a ServiceProcess starts one; on Linux only."""
+        launch = ServiceProcess.launch
+
+        def launch_or_fork(process: ServiceProcess, log: int) -> Any:
+            if sys.platform == "linux" and starts_service(process.command):
+                return self.fork(
+                    process.command[2:], process.environment, log=log, directory=process.directory
+                )
+            return launch(process, log)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(ServiceProcess, "launch", launch_or_fork)
+            yield
+
+    def fork(
+        self, arguments: Sequence[str], environment: Mapping[str, str], *, log: int, directory: Path | None
+    ) -> Fork:
+        """Run `python -m` with these arguments in a fork. log: the descriptor of its output."""
+        order = {
+            "client": os.getpid(),
+            "arguments": list(arguments),
+            "environment": dict(environment),
+            "directory": str(directory or Path.cwd()),
+            "umask": _umask(),
+        }
+        with self._lock:
+            if self._process is None:
+                self._start()
+            with _adopting_orphans():
+                socket.send_fds(self._socket, [json.dumps(order).encode()], [log])
+                pid, forked = self._socket.recv(64), self._socket.recv(64)
+        if not (pid and forked):
+            raise OSError("the fork server has ended")
+        return Fork(int(pid))
+
+    def _start(self) -> None:
+        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "tests.support.service_forks"], stdin=theirs.fileno(), cwd=ROOT
+            )
+
+
+class Fork:
+    """The part of `subprocess.Popen` that ServiceProcess uses."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.returncode: int | None = None
+        self._lock = threading.Lock()
+
+    def poll(self) -> int | None:
+        with self._lock:
+            if self.returncode is None:
+                pid, status = os.waitpid(self.pid, os.WNOHANG)
+                if pid:
+                    self.returncode = os.waitstatus_to_exitcode(status)
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Raises subprocess.TimeoutExpired."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while (code := self.poll()) is None:
+            left = None if deadline is None else deadline - time.monotonic()
+            if left is not None and left <= 0:
+                raise subprocess.TimeoutExpired(f"fork {self.pid}", timeout or 0)
+            self._until_ended(left)
+        return code
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def _until_ended(self, seconds: float | None) -> None:
+        try:
+            descriptor = os.pidfd_open(self.pid)
+        except ProcessLookupError:
+            return  # another thread has waited for it
+        try:
+            select.select([descriptor], [], [], seconds)
+        finally:
+            os.close(descriptor)
+
+
+def starts_service(command: Sequence[str]) -> bool:
+    """Return whether a command starts one of the hub's services with this interpreter."""
+    return (
+        list(command[:2]) == [sys.executable, "-m"]
+        and command[2] in _PROGRAMS
+        and command[-1].startswith("services.")
+    )
+
+
+@contextmanager
+def _adopting_orphans() -> Iterator[None]:
+    """Become the parent of descendants whose parent ends, within the block."""
+    prctl = ctypes.CDLL(None, use_errno=True).prctl
+    assert prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
+    try:
+        yield
+    finally:
+        prctl(_PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,104 @@
+"""`python -m tests.support.service_forks`: a process that has imported the runtime, and forks into services.
+
+The imports take 0.6 s of CPU time, most of a service's start, and the runs start hundreds of services. A fork
+continues where `runtime.__main__` is after its own imports: eventlet's patches are applied, `runtime.process`
+is imported, and neither a hub nor a thread exists. Its package is imported after the fork, as are the
+parts that replace some of its own, so that one service never has the modules of another.
+
+Orders come on stdin (a socket), each with the log's file descriptor. `tests.fork_server` sends them.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import sys
+import warnings
+from typing import Any
+
+
+def main() -> int:
+    """Fork for each order until the client closes its end; return an exit status, a service's in a fork."""
+    gc.disable()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"\s*Eventlet is deprecated")
+        import eventlet
+
+    eventlet.monkey_patch()
+    import runtime.process  # noqa: F401 - what every service imports, before it imports its own package
+
+    # The patching makes a hub, whose epoll descriptor all forks would share.
+    eventlet.hubs.use_hub()
+    gc.collect()  # closes it
+    gc.freeze()  # so that collections in the forks do not copy these pages
+    order = _next_order()
+    return 0 if order is None else _run(order)
+
+
+def _next_order() -> dict[str, Any] | None:
+    """Return the order that this fork must carry out; None in the server, at its end."""
+    import eventlet
+
+    # The patched functions would make a hub, in order to wait in it.
+    os, socket = (eventlet.patcher.original(name) for name in ("os", "socket"))
+    server = socket.socket(fileno=os.dup(0))
+    while True:
+        message, descriptors, _, _ = socket.recv_fds(server, 1 << 20, 1)
+        if not message:
+            return None
+        between = os.fork()
+        if between == 0:
+            service = os.fork()
+            if service == 0:
+                server.close()
+                order: dict[str, Any] = json.loads(message)
+                _leave(order, descriptors[0])
+                return order
+            server.send(str(service).encode())
+            # The service becomes a child of the client, which has asked for orphans.
+            os._exit(0)
+        os.waitpid(between, 0)
+        os.close(descriptors[0])
+        server.send(b"forked")
+
+
+def _leave(order: dict[str, Any], log: int) -> None:
+    """Make this fork what `sandbox.process.ServiceProcess` makes of a child."""
+    import ctypes
+
+    import eventlet
+
+    os, time = (eventlet.patcher.original(name) for name in ("os", "time"))
+    os.setsid()
+    while (parent := os.getppid()) != order["client"]:
+        if parent == 1:
+            os._exit(126)
+        time.sleep(0.0005)
+    ctypes.CDLL(None).prctl(1, 9, 0, 0, 0)  # PR_SET_PDEATHSIG, SIGKILL
+    if os.getppid() != order["client"]:
+        os._exit(126)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for source, target in ((nothing, 0), (log, 1), (log, 2)):
+        os.dup2(source, target)
+    os.close(nothing)
+    os.close(log)
+    os.umask(order["umask"])
+    os.chdir(order["directory"])
+    os.environ.clear()
+    os.environ.update(order["environment"])
+
+
+def _run(order: dict[str, Any]) -> int:
+    sys.argv = order["arguments"]
+    *altered_by, package = order["arguments"][1:]
+    if altered_by:
+        from tests.support.altered_service import run_altered
+
+        return run_altered(altered_by[0], package)
+    from runtime.process import run
+
+    return run(package)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
