@@ -169,7 +169,7 @@ class SqlReferralStore:
     def engagements(self, transaction: Connection, organization: str) -> Engagements:
         """See `ports.ReferralStore`."""
         asked, held = (
-            dict(transaction.execute(query(organization)).all())
+            {row[0]: row[1] for row in transaction.execute(query(organization))}
             for query in (engagements.open_offers, engagements.accepted)
         )
         return Engagements(open_offers=asked, accepted=held)
