@@ -131,8 +131,8 @@ def test_queue_lists_each_kind_within_80_columns(hub: FakeHub, run: Run) -> None
 def test_queue_says_how_long_the_person_and_the_cause_have_waited() -> None:
     out, now = io.StringIO(), dt.datetime(2026, 5, 1, 9, 40, tzinfo=dt.UTC)
     item: Any = {**ITEM, "since": "2026-05-01T09:31:00Z", "waits_for": ["ru.a-long-name-of-an-asked-one"]}
-    of_tomorrow: Any = {**item, "reason": "of_tomorrow"}
-    show_queue(Output(as_json=False, stdout=out), [item, of_tomorrow], now)
+    later: Any = {**item, "reason": "of_tomorrow"}
+    show_queue(Output(as_json=False, stdout=out), [item, later], now)
     lines = out.getvalue().splitlines()
     assert lines[:4] == [
         f"{ID}  emergency  RU-MOW  waiting 40 min",
