@@ -38,6 +38,7 @@ class SqlPastReferrals:
                 PastReferral(
                     need_group=need_group(stored["needs"][0]),
                     country=country_of(stored["region"]),
+                    opt_in_kinds=frozenset(stored["consent"]["opt_in_kinds"]),
                     answered_after=None
                     if answered_at is None
                     else moment_of(answered_at) - moment_of(submitted_at),

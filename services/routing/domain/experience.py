@@ -7,9 +7,12 @@ one referral went.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Final
+
+from contracts.referral import ReferralFacts
+from contracts.vocabularies import country_of, need_group
 
 FEWEST: Final = 5
 # Younger referrals may still be waiting for their first answer.
@@ -23,12 +26,14 @@ _SECONDS_STEP: Final = 900
 class PastReferral:
     """A referral that counts as experience.
 
-    need_group: of the principal need. country: of the person's region. answered_after: from its submission to
+    need_group: of the principal need. country: of the person's region. opt_in_kinds: those that the consent
+    opts in to. answered_after: from its submission to
     its first acceptance or decline; None without one. found_nobody: whether it was ever unplaced.
     """
 
     need_group: str
     country: str
+    opt_in_kinds: frozenset[str]
     answered_after: dt.timedelta | None
     found_nobody: bool
 
@@ -48,7 +53,7 @@ NO_EXPERIENCE = Experience()
 
 
 def experience_of(past: Collection[PastReferral]) -> Experience:
-    """Return the experience of these referrals, all of one need group and country."""
+    """Return the experience of these referrals; see `comparable` for which."""
     if len(past) < FEWEST:
         return NO_EXPERIENCE
     times = sorted(one.answered_after for one in past if one.answered_after is not None)
@@ -57,6 +62,18 @@ def experience_of(past: Collection[PastReferral]) -> Experience:
         half_answered_seconds=_rounded_up(times[half - 1]) if len(times) >= half else None,
         found_nobody=round(sum(one.found_nobody for one in past) / len(past), 1),
     )
+
+
+def comparable(past: Iterable[PastReferral], facts: ReferralFacts) -> list[PastReferral]:
+    """Return the referrals of the same need group and country whose consent opted in to no further kind.
+
+    Further kinds may have answered those, about which a preview of these facts must say nothing.
+    """
+    group, country = need_group(facts.needs[0]), country_of(facts.region)
+    kinds = frozenset(facts.consent.opt_in_kinds)
+    return [
+        one for one in past if (one.need_group, one.country) == (group, country) and one.opt_in_kinds <= kinds
+    ]
 
 
 def _rounded_up(time: dt.timedelta) -> int:

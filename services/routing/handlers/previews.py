@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from contracts.errors import Unavailable
 from contracts.referral import ReferralFacts
-from contracts.vocabularies import country_of, need_group
 from runtime.clock import Clock
 from runtime.storage.database import Database
 from runtime.turn import Turn
 from services.routing.domain.disclosure import disclosure_class
 from services.routing.domain.experience import (
     COUNTED_FOR,
-    NO_EXPERIENCE,
     SETTLED_AFTER,
-    Experience,
     PastReferral,
+    comparable,
     experience_of,
 )
 from services.routing.domain.offered_service import OfferedService
@@ -31,7 +28,7 @@ from services.routing.ports import PastReferrals
 
 # The most referrals that count as experience.
 REFERRALS_COUNTED: Final = 2_000
-# The experience is read at most this often.
+# Earlier referrals are read at most this often.
 EXPERIENCE_KEPT: Final = dt.timedelta(minutes=10)
 
 
@@ -55,7 +52,7 @@ class Previews:
         self._policy = policy
         self._unready = unready
         self._clock = clock
-        self._experience: Mapping[tuple[str, str], Experience] = {}
+        self._earlier: Sequence[PastReferral] = ()
         self._read_at: dt.datetime | None = None
 
     def preview(self, sender: str, facts: ReferralFacts) -> Preview:
@@ -79,22 +76,17 @@ class Previews:
             offers_per_sender=policy.offers_per_sender,
             full_for=policy.counts_as_full(facts.urgency),
         )
-        place = need_group(facts.needs[0]), country_of(facts.region)
-        experience = self._experience_at(now).get(place, NO_EXPERIENCE)
+        experience = experience_of(comparable(self._earlier_at(now), facts))
         return preview(given, experience, _in_turns)
 
-    def _experience_at(self, now: dt.datetime) -> Mapping[tuple[str, str], Experience]:
+    def _earlier_at(self, now: dt.datetime) -> Sequence[PastReferral]:
         if self._read_at is None or not self._read_at <= now < self._read_at + EXPERIENCE_KEPT:
             with self._database.read() as transaction:
-                past = self._past.newest(
+                self._earlier = self._past.newest(
                     transaction, now - COUNTED_FOR, now - SETTLED_AFTER, REFERRALS_COUNTED
                 )
-            grouped: dict[tuple[str, str], list[PastReferral]] = defaultdict(list)
-            for one in past:
-                grouped[one.need_group, one.country].append(one)
-            self._experience = {place: experience_of(found) for place, found in grouped.items()}
             self._read_at = now
-        return self._experience
+        return self._earlier
 
 
 def _in_turns(services: Services) -> Iterator[OfferedService]:
