@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from contracts.errors import Refused
 from contracts.identifiers import OfferId, OrganizationId, ReferralId
 from contracts.records import Malformed, plain, read
+from contracts.referral import ReferralFacts
 
 
 class Query:
@@ -61,8 +62,17 @@ class PartyQuery(Query):
     organization: OrganizationId
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PreviewQuery(Query):
+    """`POST /v1/referrals:preview`. Nobody stores or logs the facts."""
+
+    ask = "preview"
+    sender: OrganizationId
+    facts: ReferralFacts
+
+
 _QUERIES: Mapping[str, type[Query]] = {
-    query.ask: query for query in (ReferralQuery, ReferralListQuery, OfferQuery, PartyQuery)
+    query.ask: query for query in (ReferralQuery, ReferralListQuery, OfferQuery, PartyQuery, PreviewQuery)
 }
 
 

@@ -281,6 +281,23 @@ class Pause(TypedDict):
     until: str
 
 
+class Preview(TypedDict):
+    """What a referral would meet now. Organisations are counted in bands: 0, 1-4, 5-19 or 20+.
+
+    half_answered_seconds, found_nobody: of earlier referrals of the same group of needs and country, None if
+    too few are known (for the former also if less than half were answered). more_by_language, more_by_region:
+    how many more could be asked with that language, or in that region of the same country. only_by_kind: by
+    each kind that the consent opts in to, how many could be asked only because of it.
+    """
+
+    candidates: str
+    half_answered_seconds: int | None
+    found_nobody: float | None
+    more_by_language: dict[str, str]
+    more_by_region: dict[str, str]
+    only_by_kind: dict[str, str]
+
+
 class Decisions(TypedDict):
     """All routing decisions about a referral, oldest first.
 

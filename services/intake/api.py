@@ -10,7 +10,7 @@ from contracts.idempotency_key import HEADER
 from contracts.jose import LONGEST_SEALED
 from contracts.queries import ReferralListQuery
 from contracts.records import load
-from contracts.referral import ReferralSubmission
+from contracts.referral import ReferralFacts, ReferralSubmission
 from runtime.access.reads import Read
 from runtime.clock import Clock
 from runtime.identifiers import new_id
@@ -70,6 +70,12 @@ def submit_referral_batch(context: ApiContext, request: Request) -> Response:
     """`POST /v1/referrals:batch`."""
     batch = ndjson.Batch.of(request.body, request.headers.get(HEADER))
     return ndjson.submit_referrals(context.handlers, context.caller(request), batch)
+
+
+def preview_referral(context: ApiContext, request: Request) -> Response:
+    """`POST /v1/referrals:preview`: the facts of a referral, without a case."""
+    facts = load(ReferralFacts, request.json(), now=context.now())
+    return Response.json(context.handlers.preview(request.principal.id, facts))
 
 
 def submit_command(context: ApiContext, request: Request, name: str) -> Response:

@@ -14,8 +14,8 @@ from contracts.envelope import Envelope
 from contracts.errors import KopuroError, Refused, Unavailable, drop_frames
 from contracts.facts import OfferOpened
 from contracts.idempotency_key import KEYS_KEPT
-from contracts.queries import OfferQuery, PartyQuery, ReferralListQuery, ReferralQuery
-from contracts.referral import ReferralSubmission
+from contracts.queries import OfferQuery, PartyQuery, PreviewQuery, ReferralListQuery, ReferralQuery
+from contracts.referral import ReferralFacts, ReferralSubmission
 from runtime.access.standing import excluded_refusal
 from runtime.messaging.outbox.outbox import Outbox, outgoing
 from runtime.messaging.ports import Outgoing
@@ -38,7 +38,7 @@ from services.intake.domain.command import (
 )
 from services.intake.domain.members import Members, keys_of, receiver_key, require_good_standing
 from services.intake.domain.sealing import require_note_sealed_to, require_sealed, require_sealed_to
-from services.intake.domain.submission import referral_facts
+from services.intake.domain.submission import referral_facts, require_receiver
 from services.intake.ports import AdmissionStore, Referrals, TransitKeys
 
 # Above this many outbox messages, submissions are refused with a Retry-After.
@@ -229,6 +229,15 @@ class IntakeHandlers:
     def referral_list(self, query: ReferralListQuery) -> Any:
         """Return routing's list of referrals. Raises Refused and Unavailable."""
         return self._referrals.ask(query)
+
+    def preview(self, sender: str, facts: ReferralFacts) -> Any:
+        """Return what a referral of these facts would meet now. Nothing is stored.
+
+        Raises Refused where the submission would be refused whatever its case, and Unavailable.
+        """
+        require_good_standing(self._members, sender)
+        require_receiver(facts, hub_country=self._hub_country, members=self._members)
+        return self._referrals.ask(PreviewQuery(sender=sender, facts=facts))
 
     def note_offers(
         self, transaction: Connection, events: Sequence[Envelope], now: dt.datetime

@@ -48,6 +48,11 @@ class IntakeService(WebService):
     def submit_batch(self, request: Request) -> Response:
         return api.submit_referral_batch(self.handlers.api, request)
 
+    # Without a key and in the share of the reads: it has no effect.
+    @resource("POST", "/v1/referrals:preview", roles=api.PARTNERS, share=Share.read)
+    def preview(self, request: Request) -> Response:
+        return api.preview_referral(self.handlers.api, request)
+
     @submission("/v1/submissions:batch", limit=ndjson.BODY_LIMIT, share=Share.batch)
     def submit_command_batch(self, request: Request) -> Response:
         return api.submit_command_batch(self.handlers.api, request)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +12,16 @@ from contracts.errors import PointerError, Refused
 from contracts.facts import CoordinatorReason, InterventionSubmitted
 from contracts.idempotency_key import HEADER, require_well_formed
 from contracts.identifiers import OrganizationId
-from contracts.queries import OfferQuery, PartyQuery, ReferralListQuery, ReferralQuery, parse_query
+from contracts.queries import (
+    OfferQuery,
+    PartyQuery,
+    PreviewQuery,
+    ReferralListQuery,
+    ReferralQuery,
+    parse_query,
+)
 from contracts.records import load
+from contracts.referral import ReferralFacts
 from contracts.vocabularies import rows
 from runtime.access.reads import Read
 from runtime.clock import Clock
@@ -23,6 +31,7 @@ from runtime.web.request import Request
 from runtime.web.response import Response
 from services.routing.domain.coordination_queue import QueueFilter, QueueKind, QueuePosition
 from services.routing.domain.coverage import Coverage, CoverageFilter
+from services.routing.domain.preview import Preview
 from services.routing.domain.view import OVERSIGHT_ROLES
 from services.routing.handlers.commands import RoutingCommands
 from services.routing.handlers.coordination_queries import CoordinationQueries
@@ -237,8 +246,13 @@ def withdraw(commands: RoutingCommands, request: Request, clock: Clock) -> Respo
     return _submitted(submission_id)
 
 
-def answer_question(queries: RoutingQueries, wire: Mapping[str, Any]) -> Any:
-    """Return the reply to a query of another service. Raises Refused."""
+def answer_question(
+    queries: RoutingQueries,
+    wire: Mapping[str, Any],
+    *,
+    preview: Callable[[str, ReferralFacts], Preview] | None = None,
+) -> Any:
+    """Return the reply to a query of another service. Raises Refused; preview: and what it raises."""
     match parse_query(wire):
         case ReferralQuery() as asked:
             return queries.referral(asked.id, asked.viewer, oversight=asked.oversight)
@@ -254,6 +268,8 @@ def answer_question(queries: RoutingQueries, wire: Mapping[str, Any]) -> Any:
             return queries.offer_parties(asked.id)
         case PartyQuery() as asked:
             return queries.is_party(asked.id, asked.organization)
+        case PreviewQuery() as asked if preview is not None:
+            return preview(asked.sender, asked.facts)
     raise Refused("invalid-parameter", "Routing does not support this query.")
 
 

@@ -18,6 +18,7 @@ from runtime.periodic import Periodic
 from runtime.service_platform import build_platform
 from runtime.settings import Settings
 from services.routing.adapters.fact_reduction import SqlFactReduction
+from services.routing.adapters.past_referrals import SqlPastReferrals
 from services.routing.adapters.placement_keys import SqlPlacementKeys
 from services.routing.adapters.policies import SqlPolicyStore
 from services.routing.adapters.store import SqlReferralStore
@@ -31,6 +32,7 @@ from services.routing.handlers.coordination_queries import CoordinationQueries
 from services.routing.handlers.fact_reduction import ReduceFacts
 from services.routing.handlers.network_queries import NetworkQueries
 from services.routing.handlers.policies import LivePolicy, Policies
+from services.routing.handlers.previews import Previews
 from services.routing.handlers.queries import RoutingQueries
 from services.routing.live_directory import LiveDirectory, directory_entry
 from services.routing.metrics import RoutingMetrics
@@ -99,6 +101,14 @@ def build(settings: Settings) -> Application[RoutingParts]:
         absorb,
         history=ReplicaHistory(table=DIRECTORY_CHANGES, entry_of=directory_entry),
     )
+    previews = Previews(
+        database=platform.database,
+        past=SqlPastReferrals(),
+        network=network,
+        policy=policy.current,
+        unready=directory_unready,
+        clock=platform.clock,
+    )
     RoutingMetrics(platform.registry, queries.status_counts)
     return Application(
         name="routing",
@@ -117,7 +127,7 @@ def build(settings: Settings) -> Application[RoutingParts]:
             directory=directory,
             questions=RequestServer(
                 platform.broker,
-                partial(answer_question, queries),
+                partial(answer_question, queries, preview=previews.preview),
                 askers=platform.authors.users_of(REQUESTERS),
             ),
         ),

@@ -13,6 +13,7 @@ from services.routing.domain.applied_policy import AppliedPolicy, StoredVersion
 from services.routing.domain.coordination_queue import QueueFilter, QueueKind, QueuePosition
 from services.routing.domain.directory import Reach
 from services.routing.domain.engagements import Engagements
+from services.routing.domain.experience import PastReferral
 from services.routing.domain.observation import Observation
 from services.routing.domain.recorded_decision import RecordedDecision
 from services.routing.domain.referral import Referral
@@ -212,5 +213,18 @@ class FactReduction(Protocol):
 
         Their facts become coarse (`domain/reduced_facts.py`); their decisions keep only their commitments.
         Returns how many were reduced.
+        """
+        ...
+
+
+class PastReferrals(Protocol):
+    """Earlier referrals, as experience for previews."""
+
+    def newest(
+        self, transaction: Connection, since: dt.datetime, until: dt.datetime, limit: int
+    ) -> list[PastReferral]:
+        """Return those submitted between the times, of at most `limit` referrals that were submitted last.
+
+        Left out are referrals whose facts have been reduced, and those withdrawn before anything happened.
         """
         ...

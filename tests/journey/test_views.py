@@ -64,6 +64,15 @@ def test_candidate_does_not_see_other_candidates(hub: RunningHub) -> None:
     sender.await_message("referral.withdrawn", referral_id)
 
 
+def test_preview_counts_candidates_and_submits_nothing(hub: RunningHub) -> None:
+    sender = hub.organization(hub.network.referral("wage-claim-osh-moscow").sender)
+    facts, before = hub.facts("wage-claim-osh-moscow"), [one["id"] for one in sender.hub.referrals()]
+    found = sender.hub.preview(facts)
+    assert found["candidates"] in ("1-4", "5-19")
+    assert found["only_by_kind"].keys() == set(facts["consent"]["opt_in_kinds"])
+    assert [one["id"] for one in sender.hub.referrals()] == before
+
+
 @pytest.mark.parametrize("service", SERVICES)
 def test_every_service_is_ready_and_serves_metrics(hub: RunningHub, service: str) -> None:
     assert hub.operations(service, "/healthz").status_code == 200

@@ -602,6 +602,18 @@ def test_referral_of_suspended_or_unknown_sender_is_refused(hub: Hub) -> None:
     problem(hub.submit(by="kg.nobody"), 403, "forbidden")
 
 
+def test_preview_over_http_leaves_no_trace(hub: Hub, routing: FakeRouting) -> None:
+    path, facts = "/v1/referrals:preview", {k: v for k, v in document().items() if k != "case"}
+    routing.answers["preview"] = found = {"candidates": "1-4", "more_by_language": {"uz": "1-4"}}
+    answer = hub.ask("POST", path, json=facts)
+    assert (answer.status_code, answer.json()) == (200, found)
+    problem(hub.ask("POST", path, json=facts, key="one"), 400, "idempotency-key-unsupported")
+    problem(hub.ask("POST", path, json={**facts, "case": MARKER}), 422, "invalid-submission", "/case")
+    problem(hub.ask("POST", path, json={**facts, "region": MARKER}), 422, "invalid-submission", "/region")
+    problem(hub.ask("POST", path, json=facts, role="coordinator"), 403, "forbidden")
+    assert_no_leak(hub)
+
+
 def test_large_body_is_refused_without_being_read(hub: Hub) -> None:
     content = MARKER.encode() * (10_485_760 // len(MARKER))
     for path in ("/v1/referrals", "/v1/referrals:batch", f"/v1/offers/{OFFER}/accept"):

@@ -12,6 +12,7 @@ from kopuro_client.commands.candidates import LANGUAGE, show_candidates
 from kopuro_client.commands.explanation import show_decisions
 from kopuro_client.commands.input_file import read_json_or_stdin
 from kopuro_client.commands.lists import AFTER, LIMIT, show_page
+from kopuro_client.commands.preview import show_preview
 from kopuro_client.commands.printable import moment
 from kopuro_client.commands.session import Session, connected
 from kopuro_client.commands.submitted import (
@@ -31,6 +32,7 @@ def group() -> typer.Typer:
     commands = typer.Typer(no_args_is_help=True, help="Submit, follow and close referrals.")
     for command in (
         submit,
+        preview,
         show,
         list_,
         withdraw,
@@ -74,6 +76,18 @@ def submit(
     show_submitted(
         session.out, accepted, "referral submitted", then="the answers to it will arrive in the mailbox"
     )
+
+
+def preview(
+    session: Session,
+    file: Annotated[str, typer.Argument(help="JSON file with a referral; - for stdin.")],
+) -> None:
+    """Show what a referral would meet if it were submitted now. Nothing is stored, and no case is sent.
+
+    Organisations are counted in bands (0, 1-4, 5-19, 20+). To learn what one more opt-in would change, ask
+    the person and add the kind to "opt_in_kinds": the preview says nothing about kinds that are not there.
+    """
+    show_preview(session.out, session.hub.preview(read_json_or_stdin(file)))
 
 
 def show(session: Session, referral: REFERRAL) -> None:

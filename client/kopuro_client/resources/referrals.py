@@ -15,6 +15,7 @@ from kopuro_client.records import (
     Decisions,
     Jwk,
     Page,
+    Preview,
     Referral,
     ReferralSummary,
 )
@@ -76,6 +77,20 @@ class Referrals(SealedContent):
             return []
         response = self._connection.post_lines(self._at("intake", "referrals:batch"), lines)
         return cast(list[BatchResult], json_lines(response, expected=len(lines)))
+
+    def preview(self, facts: Mapping[str, Any]) -> Preview:
+        """Return what a referral of these facts would meet now. The hub stores nothing.
+
+        A member `case` is not sent. Retried like a read.
+        """
+        return cast(
+            Preview,
+            self._connection.post(
+                self._at("intake", "referrals:preview"),
+                {name: value for name, value in facts.items() if name != "case"},
+                repeatable=True,
+            ),
+        )
 
     def referral(self, referral_id: str) -> Referral:
         return cast(Referral, self._connection.get(self._at("intake", "referrals", referral_id)))

@@ -112,6 +112,16 @@ HELD_BY = SqlStatement(
 DUE_OFFERS = SqlStatement(
     "SELECT referral_id, id FROM offers WHERE state = 'open' AND deadline <= ? ORDER BY deadline LIMIT ?"
 )
+# The newest referrals that were submitted by a time. The ids ascend with time, so that the index of the ids
+# ends the search; only the newest referrals are passed over.
+PAST_REFERRALS = SqlStatement(
+    "SELECT facts, submitted_at, status,"
+    " (SELECT MIN(time) FROM timeline WHERE referral_id = newest.id"
+    " AND fact IN ('offer.accepted', 'offer.declined')),"
+    " EXISTS (SELECT 1 FROM timeline WHERE referral_id = newest.id AND fact = 'referral.unplaced')"
+    " FROM (SELECT id, facts, submitted_at, status FROM referrals WHERE submitted_at <= ?"
+    " ORDER BY id DESC LIMIT ?) AS newest"
+)
 DUE_REFERRALS = SqlStatement(
     "SELECT id FROM referrals WHERE due_at IS NOT NULL AND due_at <= ? ORDER BY due_at LIMIT ?"
 )

@@ -132,6 +132,16 @@ class Directory:
                 found.update(self._index.get((code, place), {}))
         return [found[place] for place in sorted(found)]
 
+    def offered_services_within(self, need: str, country: str) -> list[OfferedService]:
+        """Return every service that meets the need anywhere in the country, ordered by organisation."""
+        group = need_group(need)
+        wanted = (_ANY_OF + group,) if need == group else (need, group)
+        found: dict[tuple[str, int], OfferedService] = {}
+        for (code, area), entries in self._index.items():
+            if code in wanted and country_of(area) == country:
+                found.update(entries)
+        return [found[place] for place in sorted(found)]
+
     def reach_of(self, organization_id: str) -> Reach:
         """Return what a referral must need, and where, to have the organisation as a candidate."""
         services = [offered.service for offered in self._offered.get(organization_id, ())]

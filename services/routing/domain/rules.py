@@ -132,13 +132,13 @@ def kind_consented(offered: OfferedService, given: Circumstances) -> Failure | N
     Fails closed: a consulate must never find a person because a field was left empty, nor through a branch
     that is of another kind.
     """
-    kind = _kind_to_opt_in(offered.organization, given.directory)
+    kind = kind_to_opt_in(offered.organization, given.directory)
     if kind is None or kind in given.facts.consent.opt_in_kinds:
         return None
     return Failure(rule="kind_consented", reason="kind_not_opted_in", detail={"kind": kind})
 
 
-def _kind_to_opt_in(organization: Organization, directory: Directory) -> OrganizationKind | None:
+def kind_to_opt_in(organization: Organization, directory: Directory) -> OrganizationKind | None:
     """Return the kind that requires an opt-in: its own, otherwise the nearest parent's, otherwise None."""
     if organization.kind in OPT_IN_KINDS:
         return organization.kind

@@ -13,6 +13,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from contracts.queries import ReferralQuery
+from runtime.access.caller_limits import Share
 from runtime.access.gate import Gate
 from runtime.access.tokens import Principal, TokenVerifier
 from runtime.clock import SystemClock
@@ -194,3 +195,9 @@ def test_repeated_submission_of_a_coordinator_has_one_effect(sqlite_database: st
     malformed = handler(routing, replace(asked, headers={"idempotency-key": "x" * 256}))
     assert malformed.status == 400
     bench.close()
+
+
+def test_preview_of_a_referral_counts_as_a_read() -> None:
+    """It takes no key, and does not keep the caller's submissions waiting."""
+    route, _ = ROUTES["POST /v1/referrals:preview"]
+    assert (route.takes_key, route.open_to_excluded, route.share) == (False, False, Share.read)

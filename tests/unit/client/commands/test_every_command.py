@@ -50,6 +50,7 @@ VALUES = {
 }
 FILES: dict[tuple[str, ...], str] = {
     ("referral", "submit"): "referral.json",
+    ("referral", "preview"): "referral.json",
     ("case", "seal"): "referral.json",
     ("case", "replace"): "referral.json",
     ("organization", "update"): "key.json",

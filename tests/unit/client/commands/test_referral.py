@@ -56,6 +56,41 @@ def test_idempotency_key_with_unsealed_case_is_usage_error(
     assert hub.requests_to(REFERRALS) == []
 
 
+PREVIEW = {
+    "candidates": "5-19",
+    "half_answered_seconds": 5_400,
+    "found_nobody": 0.3,
+    "more_by_language": {"uz": "1-4"},
+    "more_by_region": {"RU-SPE": "5-19"},
+    "only_by_kind": {"state_body": "0"},
+}
+
+
+def test_preview_prints_counts_and_sends_no_case(hub: FakeHub, run: Run, referral_file: Path) -> None:
+    path = f"{REFERRALS}:preview"
+    hub.script("POST", path, *[json_response(PREVIEW)] * 2)
+    ran = run("referral", "preview", str(referral_file))
+    assert ran.code == 0
+    words = [line.split() for line in ran.out.splitlines() if line]
+    assert [line[-1] for line in words[:3]] == ["5-19", "min", "30%"]
+    assert "1 h 30 min" in ran.out
+    assert [line for line in words if line[0] in ("uz", "RU-SPE", "state_body")] == [
+        ["uz", "1-4"],
+        ["RU-SPE", "5-19"],
+        ["state_body", "0"],
+    ]
+    assert "case" not in hub.requests_to(path)[0].json()
+    assert run("referral", "preview", str(referral_file), "--json").json() == PREVIEW
+
+
+def test_preview_says_what_is_unknown(hub: FakeHub, run: Run, referral_file: Path) -> None:
+    unknown = {**PREVIEW, "half_answered_seconds": None, "found_nobody": None, "more_by_language": {}}
+    hub.script("POST", f"{REFERRALS}:preview", json_response(unknown))
+    out = run("referral", "preview", str(referral_file)).out
+    assert out.count("unknown") == 2
+    assert "language" not in out
+
+
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"case": 7}'])
 def test_submit_with_invalid_file_is_usage_error(run: Run, tmp_path: Path, content: str) -> None:
     file = tmp_path / "bad.json"

@@ -1,0 +1,81 @@
+"""What earlier referrals met: how soon they were answered, and how many found nobody.
+
+Figures of fewer than FEWEST referrals are withheld, and the others are rounded, so that no figure says how
+one referral went.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from contracts.referral import ReferralFacts
+from contracts.vocabularies import country_of, need_group
+
+FEWEST: Final = 5
+# Younger referrals may still be waiting for their first answer.
+SETTLED_AFTER: Final = dt.timedelta(days=1)
+# Older referrals say little about the network of today.
+COUNTED_FOR: Final = dt.timedelta(days=90)
+_SECONDS_STEP: Final = 900
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PastReferral:
+    """A referral that counts as experience.
+
+    need_group: of the principal need. country: of the person's region. opt_in_kinds: those that the consent
+    opts in to. answered_after: from its submission to
+    its first acceptance or decline; None without one. found_nobody: whether it was ever unplaced.
+    """
+
+    need_group: str
+    country: str
+    opt_in_kinds: frozenset[str]
+    answered_after: dt.timedelta | None
+    found_nobody: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Experience:
+    """half_answered_seconds: within how many seconds half of the referrals got their first answer, rounded up
+    to a quarter of an hour; None if less than half got one. found_nobody: the share that was ever unplaced,
+    rounded to tenths. Both are None for too few referrals.
+    """
+
+    half_answered_seconds: int | None = None
+    found_nobody: float | None = None
+
+
+NO_EXPERIENCE = Experience()
+
+
+def experience_of(past: Collection[PastReferral]) -> Experience:
+    """Return the experience of these referrals; see `comparable` for which."""
+    if len(past) < FEWEST:
+        return NO_EXPERIENCE
+    times = sorted(one.answered_after for one in past if one.answered_after is not None)
+    half = (len(past) + 1) // 2
+    return Experience(
+        half_answered_seconds=_rounded_up(times[half - 1]) if len(times) >= half else None,
+        found_nobody=round(sum(one.found_nobody for one in past) / len(past), 1),
+    )
+
+
+def comparable(past: Iterable[PastReferral], facts: ReferralFacts) -> list[PastReferral]:
+    """Return the referrals of the same need group and country whose consent opted in to no further kind.
+
+    Further kinds may have answered those, about which a preview of these facts must say nothing.
+    """
+    group, country = need_group(facts.needs[0]), country_of(facts.region)
+    kinds = frozenset(facts.consent.opt_in_kinds)
+    return [
+        one for one in past if (one.need_group, one.country) == (group, country) and one.opt_in_kinds <= kinds
+    ]
+
+
+def _rounded_up(time: dt.timedelta) -> int:
+    steps = -(-time // dt.timedelta(seconds=_SECONDS_STEP))
+    return max(1, steps) * _SECONDS_STEP
