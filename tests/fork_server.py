@@ -82,7 +82,10 @@ class ForkServer:
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.support.service_forks"], stdin=theirs.fileno(), cwd=ROOT
+                [sys.executable, "-m", "tests.support.service_forks"],
+                stdin=theirs.fileno(),
+                cwd=ROOT,
+                start_new_session=True,  # Ctrl-C is for the test run, which then closes the socket
             )
 
 

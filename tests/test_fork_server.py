@@ -10,8 +10,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
+
 from sandbox.process import ServiceProcess
 from tests.fork_server import Fork, ForkServer, starts_service
+from tests.runtime.sample_process import SampleProcess
 from tests.servers import python_process
 
 SERVICE = (sys.executable, "-m", "runtime", "services.intake")
@@ -94,6 +97,25 @@ def test_exit_code_of_fork_is_its_status(fork_server: ForkServer, tmp_path: Path
     assert process.wait(30)
     assert process.exit_code() == 2
     assert "KOPURO_AMQP_URI is not set" in process.log.read_text()
+
+
+def test_fork_serves_and_stops_in_order(fork_server: ForkServer, tmp_path: Path) -> None:
+    sample = SampleProcess(tmp_path)
+    process = sample.process
+    with sample.log.open("ab") as log:
+        fork = fork_server.fork(
+            process.command[2:], process.environment, log=log.fileno(), directory=process.directory
+        )
+    try:
+        until(lambda: any(line["message"] == "started" for line in sample.log_lines()))
+        assert httpx.get(sample.url + "/v1/ping").status_code == 200
+        fork.send_signal(signal.SIGTERM)
+        assert fork.wait(30) == 0
+    finally:
+        if fork.poll() is None:
+            os.kill(fork.pid, signal.SIGKILL)
+            fork.wait(30)
+    assert sample.log_lines()[-1]["message"] == "stopped"
 
 
 def test_killed_fork_has_ended_at_once(fork_server: ForkServer, tmp_path: Path) -> None:
