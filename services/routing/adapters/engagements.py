@@ -6,14 +6,12 @@ not recognise them as parameters. So the cost depends on what the organisation h
 
 from __future__ import annotations
 
-from typing import Any
-
 from sqlalchemy import Select, func, literal_column, select, text
 
 from services.routing.adapters.tables import OFFERS, REFERRALS
 
 
-def open_offers(organization: str) -> Select[Any]:
+def open_offers(organization: str) -> Select[int, int]:
     """Select (rank of the urgency, number of referrals with an open offer to the organisation)."""
     return (
         select(REFERRALS.c.priority, func.count(REFERRALS.c.id.distinct()))
@@ -27,7 +25,7 @@ def open_offers(organization: str) -> Select[Any]:
     )
 
 
-def accepted(organization: str) -> Select[Any]:
+def accepted(organization: str) -> Select[int, int]:
     """Select (rank of the urgency, number of referrals that the organisation holds)."""
     return (
         select(REFERRALS.c.priority, func.count())

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, delete, func, select
+from sqlalchemy import Connection, Select, delete, func, select
 
 from contracts.codes import OfferState, Outcome, ReferralStatus
 from contracts.errors import Unavailable
@@ -168,11 +168,10 @@ class SqlReferralStore:
 
     def engagements(self, transaction: Connection, organization: str) -> Engagements:
         """See `ports.ReferralStore`."""
-        asked, held = (
-            {row[0]: row[1] for row in transaction.execute(query(organization))}
-            for query in (engagements.open_offers, engagements.accepted)
+        return Engagements(
+            open_offers=_numbers(transaction, engagements.open_offers(organization)),
+            accepted=_numbers(transaction, engagements.accepted(organization)),
         )
-        return Engagements(open_offers=asked, accepted=held)
 
     def offer_parties(self, transaction: Connection, offer_id: str) -> tuple[str, str] | None:
         """See `ports.ReferralStore`."""
@@ -235,6 +234,10 @@ class SqlReferralStore:
             row[0]: _referral(*row, offers=tuple(offers[row[0]]), waits_for=waiting.get(row[0], frozenset()))
             for row in rows
         }
+
+
+def _numbers(transaction: Connection, query: Select[int, int]) -> dict[int, int]:
+    return {row[0]: row[1] for row in transaction.execute(query)}
 
 
 def _save_referrals(transaction: Connection, changes: Changes) -> None:
