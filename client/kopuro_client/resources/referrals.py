@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, cast
 
 from kopuro_client.answers import answered, json_lines
-from kopuro_client.arguments import entries
+from kopuro_client.arguments import entries, mapping
 from kopuro_client.errors import CaseError, InvalidArgumentError
 from kopuro_client.paging import following
 from kopuro_client.records import (
@@ -81,13 +81,13 @@ class Referrals(SealedContent):
     def preview(self, facts: Mapping[str, Any]) -> Preview:
         """Return what a referral of these facts would meet now. The hub stores nothing.
 
-        A member `case` is not sent. Retried like a read.
+        A member `case` is not sent. Retried like a read. Raises InvalidArgumentError if they are no mapping.
         """
         return cast(
             Preview,
             self._connection.post(
                 self._at("intake", "referrals:preview"),
-                {name: value for name, value in facts.items() if name != "case"},
+                {name: value for name, value in mapping(facts, "facts").items() if name != "case"},
                 repeatable=True,
             ),
         )

@@ -7,7 +7,6 @@ import http.client
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,49 +34,38 @@ REFERRALS = 200
 SENDER = "kg.osh-legal-aid"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Recorded:
-    """A stopped hub on SQLite, and the loop that was recorded on it."""
-
-    hub: KopuroHub
-    recording: Recording
-
-
 @pytest.fixture(scope="module")
-def recorded(broker: PrivateBroker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recorded]:
+def recording(broker: PrivateBroker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recording]:
     hub = KopuroHub(tmp_path_factory.mktemp("recorded") / "hub", broker.add_vhost("history-recorded"))
+    hub.start()
     try:
-        hub.start()
-        recording = record_loops(hub, 1)
+        yield record_loops(hub, 1)
     finally:
         hub.stop()
-    yield Recorded(hub=hub, recording=recording)
-    broker.remove_vhost("history-recorded")
+        broker.remove_vhost("history-recorded")
 
 
 # Two starts of a whole hub each.
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
 def test_hub_continues_from_generated_history(
-    database: str, recorded: Recorded, vhost: str, tmp_path: Path, request: pytest.FixtureRequest
+    database: str, recording: Recording, vhost: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    # On SQLite the history is added to the recorded loops, on PostgreSQL to empty databases.
-    hub = recorded.hub
+    template = None
     if database == "postgresql":
         server: PostgresServer = request.getfixturevalue("postgres")
         urls = {service: server.create_database(f"history_{service}") for service in SERVICES}
         template = urls["intake"].replace("history_intake", "history_{service}")
-        hub = KopuroHub(tmp_path / "hub", vhost, database_template=template)
-        try:
-            hub.start()
-        finally:
-            hub.stop()
+    hub = KopuroHub(tmp_path / "hub", vhost, database_template=template)
     history = SyntheticHistory(referrals=REFERRALS, now=time.time_ns() // 1000)
-    write_history(history, recorded.recording, places(hub), lambda text: None)
     try:
+        hub.start()
+        hub.stop()
+        write_history(history, recording, places(hub), lambda text: None)
+
         # Audit computes its whole log again before it is ready.
         hub.start()
-        old = history.referral_ids(recorded.recording, 20)
+        old = history.referral_ids(recording, 20)
         assert len(set(old)) == 20
         for referral in (old[0], old[-1]):
             shown = _get(hub, "intake", SENDER, f"/v1/referrals/{referral}")

@@ -36,6 +36,7 @@ MORE: dict[tuple[str, ...], tuple[str, ...]] = {
     ("coordination", "extend"): ("--yes",),
     ("coordination", "move-on"): ("--yes",),
     ("coordination", "place"): ("--yes",),
+    ("organization", "suspend"): ("--yes",),
 }
 # Values of required parameters for which an arbitrary text would end the command too early.
 VALUES = {
