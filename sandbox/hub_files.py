@@ -26,7 +26,7 @@ from admin.manifest_files import SERVICES as SIGNERS
 from admin.private_files import make_private, write_private
 from contracts.organization import Organization
 from contracts.records import plain
-from sandbox.ports import settled_ports
+from sandbox.ports import keep, settled_ports
 
 HUB = "kg"
 # In the order of starting: services that others depend on come first.
@@ -122,6 +122,8 @@ class HubFiles:
             settled_ports([known.get(service, {}).get(kind) for service in SERVICES for kind in _PORT_KINDS])
         )
         ports = {service: {kind: next(settled) for kind in _PORT_KINDS} for service in SERVICES}
+        for port in (port for kinds in ports.values() for port in kinds.values()):
+            keep(self, port)  # the services start some time after the choice
         write_private(self._hub, json.dumps({"hub": HUB, "ports": ports}, indent=1))
         custody = public_half(json.loads(self.key("custody").read_text(encoding="utf-8")))
         document = {

@@ -2,6 +2,7 @@
 
 import secrets
 import socket
+import weakref
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
@@ -44,6 +45,22 @@ def settled_ports(known: Sequence[int | None], *, reserved: Collection[int] = ()
     besides = {*reserved, *(port for port in kept if port is not None)}
     others = iter(free_ports(kept.count(None), besides=besides))
     return [next(others) if port is None else port for port in kept]
+
+
+def keep(owner: object, port: int) -> None:
+    """Keep others from choosing a port for as long as the owner lives, also while no server listens.
+
+    A server with SO_REUSEADDR can listen on it: the socket is bound and does not listen. Does nothing if a
+    server listens already.
+    """
+    place = socket.socket()
+    place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        place.bind((LOOPBACK, port))
+    except OSError:
+        place.close()
+    else:
+        weakref.finalize(owner, place.close)
 
 
 def is_free(port: int) -> bool:

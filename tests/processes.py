@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import sys
 import time
-import weakref
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -15,24 +13,12 @@ from typing import Any, Self
 import httpx
 
 from admin.embedded_broker import LOOPBACK
-from sandbox.ports import free_ports
+from sandbox.ports import free_ports, keep
 from sandbox.process import ServiceProcess
 from tests.support.hub_keys import service_environment
 
 ROOT = Path(__file__).resolve().parent.parent
 HUB = "kg"
-
-
-def _kept(owner: object, port: int) -> int:
-    """Reserve a free port for the owner's lifetime, so that no other test gets it while no server listens.
-
-    A socket that is bound but does not listen only keeps others from choosing the port.
-    """
-    place = socket.socket()
-    place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    place.bind((LOOPBACK, port))
-    weakref.finalize(owner, place.close)
-    return port
 
 
 class RunningService:
@@ -56,7 +42,9 @@ class RunningService:
         service: str | None = None,
     ) -> None:
         program = ["tests.support.altered_service", altered_by] if altered_by else ["runtime"]
-        http_port, operations_port = (_kept(self, number) for number in free_ports(2))
+        http_port, operations_port = free_ports(2)
+        for chosen in (http_port, operations_port):
+            keep(self, chosen)
         self.name = package.rpartition(".")[2]
         self.port = port or http_port
         self.url = f"http://{LOOPBACK}:{self.port}"

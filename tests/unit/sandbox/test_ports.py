@@ -7,7 +7,7 @@ import pytest
 
 from admin.embedded_broker import LOOPBACK
 from sandbox import ports
-from sandbox.ports import free_ports, is_free, settled_ports
+from sandbox.ports import free_ports, is_free, keep, settled_ports
 
 
 def test_ports_are_different_and_free() -> None:
@@ -59,3 +59,20 @@ def test_settled_ports_of_servers_that_have_not_started_differ(three_ports: rang
         assert settled_ports([known, None], reserved={reserved}) == [known, other]
         assert settled_ports([known, known], reserved={reserved}) == [known, other]
         assert settled_ports([reserved, known], reserved={reserved}) == [other, known]
+
+
+def test_kept_port_is_chosen_by_nobody_and_a_server_can_listen_on_it() -> None:
+    class Owner:
+        pass
+
+    owner = Owner()
+    (port,) = free_ports(1)
+    keep(owner, port)
+    with socket.socket() as other, pytest.raises(OSError, match="in use"):
+        other.bind((LOOPBACK, port))
+    with socket.create_server((LOOPBACK, port)) as server:
+        assert server.getsockname()[1] == port
+        keep(owner, port)  # has no effect, and does no harm
+    del owner
+    with socket.socket() as other:
+        other.bind((LOOPBACK, port))
