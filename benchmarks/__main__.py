@@ -25,7 +25,7 @@ from benchmarks.journey import Measured, Plan, count_fsyncs
 from benchmarks.kopuro_hub import KopuroHub
 from benchmarks.systems import System
 from sandbox.broker import PrivateBroker
-from sandbox.supervisor import ending_signals_raise
+from sandbox.ending_signals import ending_signals_raise
 
 Number = TypeVar("Number", int, float)
 

@@ -17,9 +17,9 @@ from admin.embedded_broker import DEFAULT_VHOST, LOOPBACK, BrokerFiles, BrokerId
 from admin.private_files import LivingOwner, make_private, write_private
 from contracts.broker_rights import USERS
 from sandbox.broker_configuration import MARKER, contents, control_environment, environment
+from sandbox.ending_signals import signals_held
 from sandbox.ports import settled_ports
 from sandbox.process import ServiceProcess, end_processes, processes_with
-from sandbox.supervisor import signals_held
 
 _ERLANG_SCHEDULERS = 4
 _LOG_TAIL_LINES = 25

@@ -33,8 +33,8 @@ def up(
     """Start a complete hub on this machine and run it until Ctrl-C or SIGTERM."""
     from runtime.settings import ONE_PERSON, TWO_PERSON
     from sandbox.broker import BrokerError
+    from sandbox.ending_signals import ending_signals_raise
     from sandbox.hub import Hub, HubError
-    from sandbox.supervisor import ending_signals_raise
 
     def report(text: str) -> None:
         print(f"kopuro: {text}", file=sys.stderr, flush=True)  # noqa: T201 - progress is for stderr

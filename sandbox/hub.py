@@ -29,9 +29,10 @@ from runtime.storage.database import Database, DatabaseUnavailable, sqlite_url
 from runtime.storage.migrate import upgrade
 from sandbox import network
 from sandbox.broker import PrivateBroker
+from sandbox.ending_signals import signals_held
 from sandbox.hub_files import HUB, SECOND_OPERATOR, SERVICES, HubFiles
 from sandbox.process import ServiceProcess
-from sandbox.supervisor import Supervised, Supervisor, signals_held
+from sandbox.supervisor import Supervised, Supervisor
 
 READY_WITHIN_SECONDS = 60.0
 STOP_WITHIN_SECONDS = 14.0

@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from sandbox.ending_signals import signals_held
+
 _PR_SET_PDEATHSIG = 1
 
 
@@ -73,7 +75,8 @@ class ServiceProcess:
             return
         descriptor = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
-            self._child = self.launch(descriptor)
+            with signals_held():  # Python runs hooks around the fork
+                self._child = self.launch(descriptor)
         finally:
             os.close(descriptor)
 

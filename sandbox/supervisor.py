@@ -1,6 +1,5 @@
 """Supervision of a set of processes: restarts, and a stop in order."""
 
-import contextlib
 import logging
 import signal
 import threading
@@ -9,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from types import FrameType
 from typing import Protocol, Self
+
+from sandbox.ending_signals import ENDING
 
 logger = logging.getLogger(__name__)
 
@@ -183,7 +184,7 @@ class Supervisor:
             received.append(signal.Signals(number))
             arrived.set()
 
-        previous = {number: signal.signal(number, note) for number in _ENDING}
+        previous = {number: signal.signal(number, note) for number in ENDING}
         try:
             arrived.wait()
             self.stop(within)
@@ -243,43 +244,3 @@ class Supervisor:
                 logger.warning("cannot start %s: %s", watch.process.name, error.strerror or error)
             except Exception:  # a failed spawn counts as an exit and must not end the supervisor
                 logger.exception("cannot start %s", watch.process.name)
-
-
-_ENDING = (signal.SIGTERM, signal.SIGINT)
-
-
-@contextlib.contextmanager
-def ending_signals_raise() -> Iterator[None]:
-    """Make SIGTERM raise SystemExit, and SIGINT KeyboardInterrupt, so that `with` blocks unwind.
-
-    Main thread only. For use before `Supervisor.run_until_signalled`, for example while a broker starts.
-
-    Python leaves SIGINT ignored in a process that inherited it so, as shells start background commands:
-    without this block a Ctrl-C during the start would be lost, and one after it would stop the hub.
-    """
-
-    def leave(number: int, frame: FrameType | None) -> None:
-        raise SystemExit(128 + number)
-
-    previous = {
-        signal.SIGTERM: signal.signal(signal.SIGTERM, leave),
-        signal.SIGINT: signal.signal(signal.SIGINT, signal.default_int_handler),
-    }
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-
-
-@contextlib.contextmanager
-def signals_held() -> Iterator[None]:
-    """Delay SIGTERM and Ctrl-C until the end of the block, for short work that must not be interrupted.
-
-    An exception that a signal raises inside a library's clean-up is logged there with a traceback, or lost.
-    """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

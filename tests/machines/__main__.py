@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from sandbox.supervisor import ending_signals_raise
+from sandbox.ending_signals import ending_signals_raise
 from tests.machines.hosting import HostError, Mirrors, mirrors
 from tests.machines.machine import HOMES, ROOT, Ended, Machine, build, remove
 

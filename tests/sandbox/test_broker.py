@@ -213,7 +213,7 @@ OWNER = """
 import sys, time
 from pathlib import Path
 from sandbox.broker import PrivateBroker
-from sandbox.supervisor import ending_signals_raise
+from sandbox.ending_signals import ending_signals_raise
 with ending_signals_raise():
     print("starting")
     with PrivateBroker(Path(sys.argv[1])):

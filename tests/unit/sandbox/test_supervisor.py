@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.process import ServiceProcess, processes_with
-from sandbox.supervisor import RestartPolicy, Supervisor, decide_restart, ending_signals_raise
+from sandbox.supervisor import RestartPolicy, Supervisor, decide_restart
 from tests.servers import python_process
 
 SLEEP = "import time; time.sleep(600)"
@@ -157,19 +157,3 @@ def test_child_ends_with_its_killed_parent(tmp_path: Path) -> None:
     finally:
         parent.kill()
     wait_for(lambda: processes_with("MARKER", str(tmp_path)) == [])
-
-
-@pytest.mark.parametrize("inherited", [signal.SIG_IGN, signal.SIG_DFL])
-@pytest.mark.parametrize(
-    ("number", "raised"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)]
-)
-def test_signal_during_start_raises_whatever_was_inherited(
-    inherited: signal.Handlers, number: signal.Signals, raised: type[BaseException]
-) -> None:
-    before = signal.signal(number, inherited)
-    try:
-        with pytest.raises(raised), ending_signals_raise():
-            signal.raise_signal(number)
-        assert signal.getsignal(number) is inherited
-    finally:
-        signal.signal(number, before)
