@@ -46,7 +46,7 @@ SCHEMA: Final = (
     "CREATE TABLE covers (id TEXT, code TEXT, PRIMARY KEY (id, code))",
 )
 
-# Of the referral's needs: the principal one, and each sensitive one.
+# The referral's principal need, and each of its sensitive needs.
 _DISCLOSED: Final = """NOT EXISTS (
   SELECT 1 FROM need_list n WHERE NOT EXISTS (
     SELECT 1 FROM agreement a WHERE a.since <= :today AND (a.until IS NULL OR a.until >= :today)

@@ -222,7 +222,7 @@ class WithdrawalReason(StrEnum):
 
 
 class CoordinatorAct(StrEnum):
-    """What a coordinator does about a referral that waits for an organisation.
+    """A coordinator's act on a referral that waits for an organisation.
 
     nudge: remind the organisation. extend: give it more time. move_on: ask other organisations instead.
     """

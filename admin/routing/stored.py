@@ -1,4 +1,4 @@
-"""What routing and the directory stored, read to make decisions again. Read-only."""
+"""Reads the rows of routing and the directory from which decisions are made again. Read-only."""
 
 from __future__ import annotations
 

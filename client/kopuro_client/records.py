@@ -282,7 +282,7 @@ class Pause(TypedDict):
 
 
 class Preview(TypedDict):
-    """What a referral would meet now. Organisations are counted in bands: 0, 1-4, 5-19 or 20+.
+    """The prospects of a referral now. Organisations are counted in bands: 0, 1-4, 5-19 or 20+.
 
     half_answered_seconds, found_nobody: of earlier referrals of the same group of needs and country, None if
     too few are known (for the former also if less than half were answered). more_by_language, more_by_region:
@@ -409,7 +409,7 @@ class QueueItem(TypedDict):
 
 
 class Change(TypedDict):
-    """What would have to be different. Members that do not matter for the kind are null."""
+    """A change that would place a referral. Members that do not matter for the kind are null."""
 
     kind: str
     organization: str | None
@@ -427,7 +427,7 @@ class Wish(TypedDict):
 
 
 class CoverageCell(TypedDict):
-    """Who could help with a need in a region and a language, and how many referrals found nobody."""
+    """The help for a need in a region and a language, and how many referrals found nobody."""
 
     region: str
     need: str

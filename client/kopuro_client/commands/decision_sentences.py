@@ -1,4 +1,4 @@
-"""What explanations of routing decisions say besides failed rules, in English, Russian and Kyrgyz."""
+"""The sentences of a decision's explanation besides its failed rules, in English, Russian and Kyrgyz."""
 
 from __future__ import annotations
 

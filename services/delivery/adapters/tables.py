@@ -30,7 +30,7 @@ MESSAGES = Table(
     Column("queued_at", Instant, nullable=False),
     Column("delivered_at", Instant),
     Column("acknowledged_at", Instant),
-    # Of `offer.opened`.
+    # The offer of an `offer.opened`.
     Column("offer_id", String(36)),
     # Whether the body says something about a person: null if not, `open` if it does, the reason of the
     # closing if it did and was erased. closed_at: when. closes_at: when the body is erased, null before the

@@ -48,7 +48,7 @@ class End:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClosedMessage:
-    """What remains of a message whose content was erased."""
+    """The remainder of a message whose content was erased."""
 
     message_id: str
     type: str

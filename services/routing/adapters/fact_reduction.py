@@ -97,7 +97,7 @@ def _erase_decisions(transaction: Connection, referral_ids: Sequence[str], now: 
 
 def _commitment(record: str, salt: bytes | None) -> str | None:
     """Return what the log committed to; None for a decision without a salt, of an earlier build."""
-    # Routing writes no salt of another length: somebody rewrote it, and the log contradicts either way.
+    # Routing writes salts of one length only, so another length was written by somebody else.
     if salt is None or len(salt) != SALT_BYTES:
         return None
     return commitment_to(record.encode(), bytes(salt))

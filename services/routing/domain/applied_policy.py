@@ -21,7 +21,7 @@ class AppliedPolicy:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoredVersion:
-    """What the record says of a policy, without its content, which may be damaged."""
+    """A policy's record without its content, which may be damaged."""
 
     number: int
     version: str

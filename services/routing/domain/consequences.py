@@ -1,4 +1,4 @@
-"""What follows from each reason of a decline or a hand-back, beside asking the next candidate.
+"""The consequences of each reason of a decline or a hand-back, besides asking the next candidate.
 
 The table is shown in `docs/journey.md`.
 """

@@ -87,7 +87,7 @@ class Candidate:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DecisionInputs:
-    """What the decision read besides the referral's facts, the policy and the directory.
+    """The inputs of a decision besides the referral's facts, the policy and the directory.
 
     asked: the organisations that had received an offer. declined_as_full: when some of them declined for lack
     of capacity. placed_with: the one that a coordinator chose. observed: of each candidate's organisation, as

@@ -1,4 +1,4 @@
-"""What earlier referrals met: how soon they were answered, and how many found nobody.
+"""Figures about earlier referrals: how soon they were answered, and how many found nobody.
 
 Figures of fewer than FEWEST referrals are withheld, and the others are rounded, so that no figure says how
 one referral went.

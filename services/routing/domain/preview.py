@@ -36,7 +36,7 @@ class Band(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Preview:
-    """What a submission would meet now.
+    """The prospects of a submission now.
 
     candidates: the organisations that could be asked. half_answered_seconds, found_nobody: see `Experience`.
     more_by_language: the further organisations that could be asked if the person also spoke the language.

@@ -1,4 +1,4 @@
-"""What remains of the facts of a referral that ended long ago: coarse, for counting."""
+"""The coarse facts that are kept of a referral that ended long ago, for counting."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from services.routing.domain.decision import Candidate, Decision
 
 
 class ChangeKind(StrEnum):
-    """What would have to be different."""
+    """The kind of change that would place a referral."""
 
     agreement = "agreement"  # of the sender with the organisation
     vetting = "vetting"

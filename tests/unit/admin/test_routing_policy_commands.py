@@ -44,7 +44,7 @@ def test_applied_policy_is_shown_with_its_operator(
     assert main(["routing", "policy", "show", "--all", "--json"]) == 0
     [row] = json.loads(capsys.readouterr().out)["policies"]
     assert (row["number"], row["applied_by"], row["policy"]) == (1, getpass.getuser(), shown)
-    # What `show` prints can be changed and applied.
+    # The output of `show` can be changed and applied.
     assert main(["routing", "policy", "apply", written(tmp_path, **{**shown, "version": "v2"})]) == 0
     capsys.readouterr()
     assert main(["routing", "policy", "show", "--version", "v1"]) == 0

@@ -28,7 +28,7 @@ from tests.unit.services.directory.samples import (
     organization_record,
 )
 
-# What an organisation may change in its own record.
+# The members that an organisation may change in its own record.
 OWN = {"name", "description", "active", "profile", "languages", "services"}
 PRESENT = {**organization_record(), "parent": "kg.parent"}
 # Other values of every member that it may not change, null included.

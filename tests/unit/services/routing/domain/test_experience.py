@@ -1,4 +1,4 @@
-"""What earlier referrals say about the next one."""
+"""The figures that earlier referrals give for the next one."""
 
 from __future__ import annotations
 

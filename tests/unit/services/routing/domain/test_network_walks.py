@@ -180,7 +180,7 @@ class NetworkWalk(RuleBasedStateMachine):
         offers = [offer for one in self.referrals.values() for offer in one.offers]
         return offers[index % len(offers)] if offers else None
 
-    # What partners, coordinators and time do
+    # Steps of partners, coordinators and time
 
     @initialize(urgency=st.sampled_from(Urgency), to=st.sampled_from([None, None, *NAMES]))
     def first(self, urgency: Urgency, to: str | None) -> None:
@@ -246,7 +246,7 @@ class NetworkWalk(RuleBasedStateMachine):
             placed = PlacementSubmitted(referral_id=one.id, organization=name, coordinator="kg.desk")
             self.apply(placed, one.id)
 
-    # What the directory and the policy do
+    # Changes of the directory and the policy
 
     @rule(name=receivers, vetting=st.sampled_from([Vetting.vetted, Vetting.vetted, Vetting.suspended]))
     def vet(self, name: str, vetting: Vetting) -> None:
@@ -285,7 +285,7 @@ class NetworkWalk(RuleBasedStateMachine):
         for referral_id in list(self.referrals):
             self.take(ask_again(self.referrals[referral_id], self.context(), Trigger.review))
 
-    # What always holds
+    # Invariants
 
     @invariant()
     def open_referral_has_a_next_step(self) -> None:
