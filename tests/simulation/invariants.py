@@ -183,18 +183,16 @@ def _routing_remembers_what_is_written(routing: Service) -> None:
 
 
 def _no_unplaced_referral_has_a_candidate(routing: Service, now: dt.datetime) -> None:
-    """After a restart routing looks at every unplaced referral, and finds nothing that it had missed.
+    """After a restart routing looks at every unplaced referral, and opens no offer that it had missed.
 
     An emergency with fewer offers than wanted is topped up at its time, at most `TOP_UP_EVERY` later.
     """
     assert isinstance(routing, Routing)
     routing.start()
-    before = rows_of(routing.database, REFERRALS)
+    seeking, offers = rows_of(routing.database, REFERRALS), rows_of(routing.database, OFFERS)
     routing.commands.decide_unplaced_again(now)
-    after = rows_of(routing.database, REFERRALS)
-    missed = {
-        id_: row for id_, row in before.items() if row != after[id_] and not _is_topped_up_soon(row, now)
-    }
+    opened = [offer for id_, offer in rows_of(routing.database, OFFERS).items() if id_ not in offers]
+    missed = [offer for offer in opened if not _is_topped_up_soon(seeking[offer.referral_id], now)]
     assert not missed, f"a free place was left to nobody: {missed}"
 
 
