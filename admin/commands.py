@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 dead_letters = typer.Typer(
     no_args_is_help=True,
     help="Operators: inspect, replay or discard messages that a service could not process.",
-    epilog="The commands use the broker of --data-dir, or else the one that KOPURO_AMQP_URI names. "
+    epilog="The commands use the broker of --data-dir, or else the one that KOPURO_AMQP_URI names "
+    "(with KOPURO_BROKER_CA for a private CA). "
     "A queue is open to one operator at a time; a second operator waits for a few seconds.",
 )
 

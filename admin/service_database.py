@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -9,18 +10,21 @@ from sqlalchemy.exc import ArgumentError
 
 from kopuro_client.errors import InvalidArgumentError
 from runtime.storage.database import Database, DatabaseUnavailable
+from runtime.tls import DATABASE, UnusableTlsFiles, tls_files
 
 
 @contextmanager
 def service_database(url: str) -> Iterator[Database]:
-    """Open the database for the block.
+    """Open the database for the block, with the files for TLS that KOPURO_DATABASE_CA and so on name.
 
     Raises InvalidArgumentError for a text that is no URL, and when the database cannot be used in the block.
     """
     try:
-        database = Database.open(url)
+        database = Database.open(url, tls=tls_files(DATABASE, os.environ))
     except ArgumentError:
         raise InvalidArgumentError("--database is not an SQLAlchemy URL") from None
+    except UnusableTlsFiles as error:
+        raise InvalidArgumentError(str(error)) from None
     try:
         yield database
     except DatabaseUnavailable as error:

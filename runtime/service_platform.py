@@ -78,8 +78,13 @@ def build_platform(name: str, settings: Settings, tables: MessagingTables) -> Pl
     """
     clock = SystemClock()
     registry = process_registry()
-    database = Database.open(settings.database_url)
-    broker = RabbitBroker(settings.amqp_uri, service=name, management_uri=settings.broker_management_uri)
+    database = Database.open(settings.database_url, tls=settings.database_tls)
+    broker = RabbitBroker(
+        settings.amqp_uri,
+        service=name,
+        management_uri=settings.broker_management_uri,
+        tls=settings.broker_tls,
+    )
     identity = load_identity(settings, name)
     listed = identity.manifest.services[name].user
     if broker.user != listed:

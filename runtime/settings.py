@@ -12,6 +12,8 @@ from typing import TypeVar
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from runtime.tls import BROKER, DATABASE, TlsFiles, UnusableTlsFiles, tls_files, variables
+
 T = TypeVar("T")
 
 # The policies of approval: a second person must confirm a decision, or one person decides alone.
@@ -61,6 +63,10 @@ class Settings:
     hub_key: Path  # KOPURO_HUB_KEY, the public key that signed the manifest
     # KOPURO_BROKER_MANAGEMENT_URI, optional: the broker's management API, to compare the bindings
     broker_management_uri: str | None = field(default=None, repr=False)
+    # KOPURO_BROKER_CA, KOPURO_BROKER_CERTIFICATE, KOPURO_BROKER_CERTIFICATE_KEY, optional: for amqps://
+    broker_tls: TlsFiles | None = None
+    # KOPURO_DATABASE_CA and so on, optional: for TLS to PostgreSQL with a verified certificate
+    database_tls: TlsFiles | None = None
     custody_key: Path | None = None  # KOPURO_CUSTODY_KEY, vault only
     # KOPURO_VAULT_KEYS, vault only: a SQLite file for its own keys, created by the first start
     vault_keys: Path | None = None
@@ -165,6 +171,18 @@ class Settings:
                 return 0
             return int(text)
 
+        def tls(server: str, address: str, schemes: tuple[str, ...]) -> TlsFiles | None:
+            try:
+                files = tls_files(server, environ)
+            except UnusableTlsFiles as fault:
+                problems.extend(fault.problems)
+                return None
+            text = environ.get(address, "").strip()
+            if files is not None and text and not text.startswith(schemes):
+                given = " and ".join(name for name in variables(server).values() if environ.get(name))
+                problems.append(f"{given} is set, but {address} does not use TLS")
+            return files
+
         nowhere = Address(host="", port=0)
         settings = cls(
             amqp_uri=required("KOPURO_AMQP_URI", _amqp_uri, ""),
@@ -178,6 +196,8 @@ class Settings:
             manifest=required("KOPURO_MANIFEST", _file, Path()),
             hub_key=required("KOPURO_HUB_KEY", _file, Path()),
             broker_management_uri=management_uri("KOPURO_BROKER_MANAGEMENT_URI"),
+            broker_tls=tls(BROKER, "KOPURO_AMQP_URI", ("amqps://",)),
+            database_tls=tls(DATABASE, "KOPURO_DATABASE_URL", ("postgresql",)),
             key_pause=seconds("KOPURO_KEY_PAUSE_SECONDS", KEY_PAUSE),
             receipt_time=seconds("KOPURO_RECEIPT_SECONDS", RECEIPT_TIME),
             custody_key=file("KOPURO_CUSTODY_KEY"),
@@ -223,6 +243,8 @@ def _hub(text: str) -> str:
 def _amqp_uri(text: str) -> str:
     if not text.startswith(("amqp://", "amqps://")):
         raise ValueError("is not an amqp:// or amqps:// URI")
+    if "ssl" in text.partition("?")[2]:
+        raise ValueError("has parameters for TLS: set KOPURO_BROKER_CA and KOPURO_BROKER_CERTIFICATE instead")
     return text
 
 

@@ -32,6 +32,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from contracts.errors import Unavailable
 from runtime.storage.space import low_space
+from runtime.tls import TlsFiles
 
 _WRITING = "kopuro_writing"
 _DURABLE = "kopuro_durable"
@@ -52,6 +53,8 @@ _UNREADABLE_SQLITE = frozenset(
 )
 # The one error without a code, which the driver itself raises.
 _NO_TEXT = "Could not decode to UTF-8"
+# libpq does not say which.
+_UNVERIFIED = "the server's certificate has expired, or no CA of KOPURO_DATABASE_CA signed it"
 
 
 class DatabaseUnavailable(Unavailable):
@@ -61,7 +64,8 @@ class DatabaseUnavailable(Unavailable):
         """Return the driver's message, such as "database or disk is full": one line without the statement."""
         cause = self.__cause__
         fault = cause.orig if isinstance(cause, DBAPIError) else cause
-        return (str(fault or "").strip() or self.detail).splitlines()[0]
+        line = (str(fault or "").strip() or self.detail).splitlines()[0]
+        return f"{line} ({_UNVERIFIED})" if "certificate verify failed" in line else line
 
 
 class DatabaseDamaged(DatabaseUnavailable):
@@ -91,10 +95,11 @@ class Database:
         self._failing: tuple[float, str] | None = None
 
     @classmethod
-    def open(cls, url: str, *, pool_size: int = 10) -> Database:
+    def open(cls, url: str, *, pool_size: int = 10, tls: TlsFiles | None = None) -> Database:
         """Return a database; it connects on first use.
 
-        url: `sqlite:////absolute/path` or `postgresql+psycopg2://…`.
+        url: `sqlite:////absolute/path` or `postgresql+psycopg2://…`. tls: the files for TLS to PostgreSQL;
+        the server's certificate is then verified whatever the URL says. None: as the URL says.
         """
         options: dict[str, Any] = {
             # An error's text must not carry a statement's values into the log.
@@ -113,6 +118,7 @@ class Database:
                 "connect_timeout": 5,
                 "keepalives_idle": 30,
                 "tcp_user_timeout": 15_000,
+                **({} if tls is None else tls.libpq_options()),
             }
             options["executemany_mode"] = "values_plus_batch"
         engine = create_engine(parsed, **options)

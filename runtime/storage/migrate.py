@@ -21,6 +21,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, MetaData
 
 from runtime.storage.database import Database
+from runtime.tls import DATABASE, UnusableTlsFiles, tls_files
 
 _ENVIRONMENT = Path(__file__).parent / "alembic"
 
@@ -71,7 +72,10 @@ def main(arguments: list[str] | None = None) -> int:
     url = os.environ.get("KOPURO_DATABASE_URL")
     if not url:
         parser.error("KOPURO_DATABASE_URL is not set")
-    database = Database.open(url)
+    try:
+        database = Database.open(url, tls=tls_files(DATABASE, os.environ))
+    except UnusableTlsFiles as error:
+        parser.error(str(error))
     try:
         for package in options.packages:
             if options.write:

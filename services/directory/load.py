@@ -29,6 +29,7 @@ from contracts.errors import Refused
 from contracts.organization import Agreement, Organization
 from runtime.clock import SystemClock
 from runtime.storage.database import Database, DatabaseUnavailable
+from runtime.tls import DATABASE, UnusableTlsFiles, tls_files
 from runtime.web.request import parse_json
 from services.directory import admission
 from services.directory.adapters.approvals import SqlApprovalStore
@@ -221,7 +222,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     url = os.environ.get("KOPURO_DATABASE_URL")
     if not url:
         parser.error("KOPURO_DATABASE_URL is not set")
-    database = Database.open(url)
+    try:
+        database = Database.open(url, tls=tls_files(DATABASE, os.environ))
+    except UnusableTlsFiles as error:
+        parser.error(str(error))
     try:
         return load(database, options.hub, files, sys.stdout, sys.stderr)
     except (DatabaseUnavailable, ProgrammingError):

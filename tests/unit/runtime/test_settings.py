@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from runtime.settings import Address, Settings, SettingsError
+from runtime.tls import TlsFiles
+from tests.support.certificates import PrivateCa
 
 GOOD = {
     "KOPURO_AMQP_URI": "amqp://intake:hunter2@127.0.0.1:5672//",
@@ -115,3 +117,52 @@ def test_facts_are_kept_for_ninety_days_by_default() -> None:
     assert Settings.from_environment(GOOD).facts_kept == timedelta(days=90)
     assert Settings.from_environment({**GOOD, "KOPURO_FACTS_DAYS": "0"}).facts_kept == timedelta(0)
     assert faults({**GOOD, "KOPURO_FACTS_DAYS": "-1"}) == ["KOPURO_FACTS_DAYS is not a whole number of days"]
+
+
+def test_tls_files_are_read_for_each_server(tmp_path: Path) -> None:
+    ca = PrivateCa(tmp_path)
+    client = ca.issue("client", host="kg.intake")
+    settings = Settings.from_environment(
+        {
+            **GOOD,
+            "KOPURO_AMQP_URI": "amqps://intake:hunter2@broker.example//",
+            "KOPURO_BROKER_CA": str(ca.file),
+            "KOPURO_BROKER_CERTIFICATE": str(client.certificate),
+            "KOPURO_BROKER_CERTIFICATE_KEY": str(client.key),
+            "KOPURO_DATABASE_CA": str(ca.file),
+        }
+    )
+    assert settings.broker_tls == TlsFiles(ca=ca.file, certificate=client.certificate, key=client.key)
+    assert settings.database_tls == TlsFiles(ca=ca.file)
+
+
+def test_unusable_tls_files_are_named(tmp_path: Path) -> None:
+    ca = PrivateCa(tmp_path)
+    one, other = ca.issue("one"), ca.issue("other")
+    amqps = {**GOOD, "KOPURO_AMQP_URI": "amqps://intake:hunter2@broker.example//"}
+    assert faults({**amqps, "KOPURO_BROKER_CA": str(tmp_path)}) == ["KOPURO_BROKER_CA does not name a file"]
+    assert faults({**amqps, "KOPURO_BROKER_CA": str(one.key)}) == [
+        "KOPURO_BROKER_CA does not name a file with certificates in PEM"
+    ]
+    assert faults({**amqps, "KOPURO_BROKER_CERTIFICATE": str(one.certificate)}) == [
+        "KOPURO_BROKER_CERTIFICATE is set, but KOPURO_BROKER_CERTIFICATE_KEY is not"
+    ]
+    mixed = {"KOPURO_DATABASE_CERTIFICATE": one.certificate, "KOPURO_DATABASE_CERTIFICATE_KEY": other.key}
+    assert faults({**GOOD, **{name: str(file) for name, file in mixed.items()}}) == [
+        "KOPURO_DATABASE_CERTIFICATE and KOPURO_DATABASE_CERTIFICATE_KEY do not name a certificate in PEM "
+        "and its unencrypted private key"
+    ]
+
+
+def test_tls_files_without_tls_in_the_address_are_refused(tmp_path: Path) -> None:
+    ca = str(PrivateCa(tmp_path).file)
+    assert faults({**GOOD, "KOPURO_BROKER_CA": ca}) == [
+        "KOPURO_BROKER_CA is set, but KOPURO_AMQP_URI does not use TLS"
+    ]
+    sqlite = {**GOOD, "KOPURO_DATABASE_URL": "sqlite:////srv/x.sqlite", "KOPURO_DATABASE_CA": ca}
+    assert faults(sqlite) == ["KOPURO_DATABASE_CA is set, but KOPURO_DATABASE_URL does not use TLS"]
+
+
+def test_tls_parameters_in_the_amqp_uri_are_refused() -> None:
+    (fault,) = faults({**GOOD, "KOPURO_AMQP_URI": "amqps://broker.example//?ssl_cert_reqs=none"})
+    assert fault.startswith("KOPURO_AMQP_URI has parameters for TLS: set KOPURO_BROKER_CA")
