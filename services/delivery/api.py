@@ -8,6 +8,12 @@ from typing import Annotated, Any, Final
 import orjson
 from marshmallow.validate import Length
 
+from contracts.answers.mailbox import (
+    Acknowledgement,
+    AcknowledgementResults,
+    ReleasedCase,
+)
+from contracts.answers.mailbox import MailboxPage as MailboxAnswer
 from contracts.errors import KopuroError, Refused
 from contracts.facts import CaseFetched
 from contracts.identifiers import MessageId
@@ -48,14 +54,9 @@ def mailbox(handlers: MailboxHandlers, request: Request) -> Response:
         reauthorize=request.reauthorize,
     )
     last = encode_cursor(_MAILBOX, [page.last]) if page.bodies else query.get("after") or None
-    response = Response.json(
-        {
-            # the stored bytes, not parsed again
-            "items": [orjson.Fragment(body) for body in page.bodies],
-            "next": last if page.more else None,
-            "resume": last,
-        }
-    )
+    # the stored bytes, not parsed again
+    items: tuple[Any, ...] = tuple(orjson.Fragment(body) for body in page.bodies)
+    response = Response.of(MailboxAnswer(items=items, next=last if page.more else None, resume=last))
     # Partners read their own mailbox; only the messages of staff are looked into.
     return response if request.principal.roles.isdisjoint(STAFF) else response.reading(_read(page))
 
@@ -76,9 +77,8 @@ def acknowledge_batch(handlers: MailboxHandlers, request: Request) -> Response:
     results = handlers.acknowledge_all(
         request.principal.id, ids, shared=shared_mailboxes(request.principal.roles)
     )
-    return Response.json(
-        {"items": [_result(message_id, result) for message_id, result in zip(ids, results, strict=True)]}
-    )
+    items = (_result(message_id, result) for message_id, result in zip(ids, results, strict=True))
+    return Response.of(AcknowledgementResults(items=tuple(items)))
 
 
 def case(handlers: MailboxHandlers, reads: ReadRecorder, request: Request) -> Response:
@@ -91,7 +91,7 @@ def case(handlers: MailboxHandlers, reads: ReadRecorder, request: Request) -> Re
     sealed = handlers.case(reader.id, referral_id)
     fetched = CaseFetched(referral_id=referral_id, organization=reader.id, client_id=reader.client_id)
     reads.record(fetched, referral_id)
-    return Response.json({"referral_id": referral_id, "case": sealed})
+    return Response.of(ReleasedCase(referral_id=referral_id, case=sealed))
 
 
 def _read(page: MailboxPage) -> Read:
@@ -101,7 +101,7 @@ def _read(page: MailboxPage) -> Read:
     return Read.of_list(referral_ids, {}) if referral_ids else NOTHING_READ
 
 
-def _result(message_id: str, result: bool | KopuroError) -> dict[str, Any]:
+def _result(message_id: str, result: bool | KopuroError) -> Acknowledgement:
     if isinstance(result, Refused):
-        return {"id": message_id, "status": result.status, "problem": result.problem()}
-    return {"id": message_id, "status": 204}
+        return Acknowledgement(id=message_id, status=result.status, problem=result.problem())
+    return Acknowledgement(id=message_id, status=204)

@@ -10,9 +10,10 @@ from runtime.entrypoints.batches import batches
 from runtime.entrypoints.resource import resource
 from runtime.entrypoints.service import WebService
 from runtime.messaging.ports import Delivery
+from runtime.web.parameters import LIMIT
 from runtime.web.request import Request
 from runtime.web.response import Response
-from services.delivery import api
+from services.delivery import api, operations
 from services.delivery.bootstrap import DeliveryParts
 
 PARTNERS = frozenset({"partner"})
@@ -28,22 +29,31 @@ class DeliveryService(WebService):
         "GET",
         "/v1/mailbox",
         roles=OWNERS,
-        query={"after", "limit", "wait"},
+        query=(operations.AFTER_MESSAGE, LIMIT, operations.WAIT),
         reads=Reads.recorded,
         share=Share.long_poll,
+        operation=operations.READ_MAILBOX,
     )
     def mailbox(self, request: Request) -> Response:
         return api.mailbox(self.handlers.mailbox, request)
 
-    @resource("POST", "/v1/mailbox/<uuid:message_id>/acknowledge", roles=OWNERS)
+    @resource(
+        "POST", "/v1/mailbox/<uuid:message_id>/acknowledge", roles=OWNERS, operation=operations.ACKNOWLEDGE
+    )
     def acknowledge(self, request: Request) -> Response:
         return api.acknowledge(self.handlers.mailbox, request)
 
-    @resource("POST", "/v1/mailbox:acknowledge", roles=OWNERS)
+    @resource("POST", "/v1/mailbox:acknowledge", roles=OWNERS, operation=operations.ACKNOWLEDGE_BATCH)
     def acknowledge_batch(self, request: Request) -> Response:
         return api.acknowledge_batch(self.handlers.mailbox, request)
 
-    @resource("GET", "/v1/case/<uuid:referral_id>", roles=PARTNERS, reads=Reads.by_handler)
+    @resource(
+        "GET",
+        "/v1/case/<uuid:referral_id>",
+        roles=PARTNERS,
+        reads=Reads.by_handler,
+        operation=operations.READ_CASE,
+    )
     def case(self, request: Request) -> Response:
         return api.case(self.handlers.mailbox, self.handlers.reads, request)
 

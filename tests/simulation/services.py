@@ -260,7 +260,7 @@ class Routing(Service):
         return [self.messenger.consumer(ROUTING, self.commands.take_facts, decode, queues=ROUTING_PARTITIONS)]
 
     def answer(self, question: Query) -> Any:
-        return answer_question(self.queries, question.wire())
+        return plain(answer_question(self.queries, question.wire()))
 
     def suspend(self, organization: str) -> None:
         """The directory's record of a suspended organisation arrives."""
