@@ -89,12 +89,12 @@ EMPTY: Final = frozenset(
         "unfiled",
     }
     | {"answers", "demand", "doomed_keys", "ended_acceptances", "held", "held_notes", "placement_keys"}
-    | {"seeking", "waiting"}
+    | {"seeking", "waiting", "webhook_attempts", "webhook_notices"}
 )
 # Tables that do not grow with the referrals.
 STANDING: Final = frozenset(
     {"full_services", "replica", "replica_changes", "manifests", "policies", "sealing_keys"}
-    | {"transit_keys", "transit_counts"}
+    | {"transit_keys", "transit_counts", "webhook_endpoints", "webhook_secrets"}
 )
 
 

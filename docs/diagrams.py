@@ -130,6 +130,8 @@ PUBLISHERS: Mapping[type[Fact], str] = {
     facts.SealedNoteReleased: "vault",
     facts.NoteDelivered: "delivery",
     facts.MessageClosed: "delivery",
+    facts.WebhookChanged: "delivery",
+    facts.WebhookFailing: "delivery",
 }
 
 # These facts use no exchange: they are published directly to a queue, or not at all.

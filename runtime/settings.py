@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import TypeVar
 
@@ -90,6 +91,14 @@ class Settings:
     cover: int = 0
     # KOPURO_APPROVALS, directory only, optional: `two-person` or `one-person`
     approvals: str = TWO_PERSON
+    # KOPURO_WEBHOOK_KEY, delivery only, optional: the file of the key that seals webhook secrets, created by
+    # the first start; None: the hub sends no webhooks
+    webhook_key: Path | None = None
+    # KOPURO_WEBHOOK_NETWORKS, delivery only, optional: networks that are not public and that webhooks may
+    # reach, without TLS too
+    webhook_networks: tuple[IPv4Network | IPv6Network, ...] = ()
+    # KOPURO_WEBHOOK_REFUSED, delivery only, optional: more addresses of the hub, which webhooks never reach
+    webhook_refused: tuple[Address, ...] = ()
     # KOPURO_CONNECTIONS, KOPURO_CONNECTIONS_PER_ADDRESS, optional: the most open connections of the public
     # port, in all and of one address; None: `runtime/web/connections.py` derives them from the file limit
     connections: int | None = None
@@ -164,6 +173,14 @@ class Settings:
                 return None
             return text
 
+        def each(name: str, read: Callable[[str], T], what: str) -> tuple[T, ...]:
+            texts = [text.strip() for text in environ.get(name, "").split(",")]
+            try:
+                return tuple(read(text) for text in texts if text)
+            except ValueError:
+                problems.append(f"{name} is not a comma-separated list of {what}")
+                return ()
+
         def rate(name: str) -> int:
             text = environ.get(name, "").strip() or "0"
             if not (text.isascii() and text.isdigit() and len(text) <= 4):
@@ -213,6 +230,9 @@ class Settings:
             facts_kept=kept if (kept := days("KOPURO_FACTS_DAYS")) is not None else FACTS_KEPT,
             cover=rate("KOPURO_LOG_COVER_PER_MINUTE"),
             approvals=policy_of_approvals("KOPURO_APPROVALS"),
+            webhook_key=Path(text) if (text := environ.get("KOPURO_WEBHOOK_KEY", "").strip()) else None,
+            webhook_networks=each("KOPURO_WEBHOOK_NETWORKS", ip_network, "networks"),
+            webhook_refused=each("KOPURO_WEBHOOK_REFUSED", _address, "host:port"),
             connections=positive("KOPURO_CONNECTIONS"),
             connections_per_address=positive("KOPURO_CONNECTIONS_PER_ADDRESS"),
         )

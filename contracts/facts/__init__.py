@@ -62,7 +62,14 @@ from contracts.facts.custody import (
     TransitKeyDestroyed,
     TransitKeyPublished,
 )
-from contracts.facts.delivered import DeliveryAcknowledged, DeliveryDelivered, MessageClosed, NoteDelivered
+from contracts.facts.delivered import (
+    DeliveryAcknowledged,
+    DeliveryDelivered,
+    MessageClosed,
+    NoteDelivered,
+    WebhookChanged,
+    WebhookFailing,
+)
 from contracts.facts.recorded import (
     ContentErased,
     CaseFetched,
@@ -190,6 +197,8 @@ __all__ = [
     "TransitKeyPublished",
     "TransitSeal",
     "UnreadableSubmitted",
+    "WebhookChanged",
+    "WebhookFailing",
     "WithdrawalSubmitted",
     "routing_key_of",
 ]

@@ -24,10 +24,9 @@ from runtime.web.paging import NUMBER, encode_cursor, integer_of, limit_of, posi
 from runtime.web.request import Request
 from runtime.web.response import Response
 from services.delivery.domain.recipients import shared_mailboxes
-from services.delivery.handlers import MailboxHandlers, MailboxPage
+from services.delivery.handlers import MAILBOX, MailboxHandlers, MailboxPage
 
 LONGEST_WAIT: Final = 30  # seconds
-_MAILBOX: Final = "mailbox"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,7 +43,7 @@ def mailbox(handlers: MailboxHandlers, request: Request) -> Response:
     the cursor for a later poll; the given `after` when the page is empty.
     """
     query = request.query_params
-    position = position_of(query, _MAILBOX, (NUMBER,))
+    position = position_of(query, MAILBOX, (NUMBER,))
     page = handlers.page(
         request.principal.id,
         shared=shared_mailboxes(request.principal.roles),
@@ -53,7 +52,7 @@ def mailbox(handlers: MailboxHandlers, request: Request) -> Response:
         wait=integer_of(query, "wait", default=0, minimum=0, maximum=LONGEST_WAIT),
         reauthorize=request.reauthorize,
     )
-    last = encode_cursor(_MAILBOX, [page.last]) if page.bodies else query.get("after") or None
+    last = encode_cursor(MAILBOX, [page.last]) if page.bodies else query.get("after") or None
     # the stored bytes, not parsed again
     items: tuple[Any, ...] = tuple(orjson.Fragment(body) for body in page.bodies)
     response = Response.of(MailboxAnswer(items=items, next=last if page.more else None, resume=last))

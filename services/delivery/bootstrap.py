@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from contracts.envelope import Envelope, Event, decode
+from contracts.errors import Refused
 from contracts.facts import Fact
 from runtime.access.access_records import AccessRecords
 from runtime.access.read_recorder import ReadRecorder
 from runtime.application import Application
+from runtime.background import Background
 from runtime.identifiers import new_id
 from runtime.messaging.batches import BatchProcessor
 from runtime.messaging.replica import ReplicaRecord
@@ -25,6 +27,8 @@ from services.delivery.adapters.tables import MESSAGING, REPLICA
 from services.delivery.delivery_records import DeliveryRecords
 from services.delivery.handlers import MailboxHandlers
 from services.delivery.incoming import Incoming
+from services.delivery.webhooks.adapters.assembly import Webhooks, build_webhooks
+from services.delivery.webhooks.owners import EndpointOwners
 
 # Commits of this process wake the notifier; polling covers commits of other processes.
 _SECONDS_BETWEEN_POLLS = 1.0
@@ -38,9 +42,17 @@ class DeliveryParts:
 
     mailbox: MailboxHandlers
     reads: ReadRecorder
+    owners: EndpointOwners | None
     events: BatchProcessor[Envelope]
     sealed_messages: BatchProcessor[Event[Fact]]
     directory: BatchProcessor[Envelope]
+
+    @property
+    def webhooks(self) -> EndpointOwners:
+        """Return the use cases of webhooks. Raises Refused `forbidden` if the hub sends none."""
+        if self.owners is None:
+            raise Refused("forbidden", "This hub sends no webhooks.")
+        return self.owners
 
 
 def build(settings: Settings) -> Application[DeliveryParts]:
@@ -75,6 +87,13 @@ def build(settings: Settings) -> Application[DeliveryParts]:
         after_commit=messenger.wake,
         is_barred=standings.is_barred,
     )
+    webhooks = build_webhooks(platform, is_excluded=access.is_excluded)
+
+    def arrived() -> None:
+        polling.wake()
+        if webhooks is not None:
+            webhooks.dispatcher.wake()
+
     cleaning = Periodic("mailbox cleaning", mailbox.forget_old, seconds=_SECONDS_BETWEEN_CLEANINGS)
     reads = platform.read_recorder()
     incoming = Incoming(mailboxes=mailboxes, cases=cases, closings=closings)
@@ -86,11 +105,12 @@ def build(settings: Settings) -> Application[DeliveryParts]:
         handlers=DeliveryParts(
             mailbox=mailbox,
             reads=reads,
+            owners=None if webhooks is None else webhooks.owners,
             events=messenger.consumer(
-                "delivery.events", incoming.events, Envelope.decode, after_commit=polling.wake
+                "delivery.events", incoming.events, Envelope.decode, after_commit=arrived
             ),
             sealed_messages=messenger.consumer(
-                "delivery.sealed", incoming.sealed_messages, decode, after_commit=polling.wake
+                "delivery.sealed", incoming.sealed_messages, decode, after_commit=arrived
             ),
             directory=directory,
         ),
@@ -100,8 +120,12 @@ def build(settings: Settings) -> Application[DeliveryParts]:
         reads=reads,
         readiness=[("broker", messenger.unready), ("directory", unready)],
         warnings=platform.warnings(),
-        background=[messenger, polling, cleaning, platform.wal_checkpointing()],
+        background=[messenger, polling, cleaning, platform.wal_checkpointing(), *_background(webhooks)],
         releases=[notifier.stop],
         registry=platform.registry,
         clock=platform.clock,
     )
+
+
+def _background(webhooks: Webhooks | None) -> list[Background]:
+    return [] if webhooks is None else [webhooks.dispatcher, webhooks.cleaning]

@@ -20,6 +20,8 @@ from services.delivery.ports import Closings, Mailboxes, Notifier, ReleasedCases
 
 # Bytes of messages in one page; a single note may have a mebibyte.
 PAGE_SIZE = 4 * 1024 * 1024
+# The scope of the cursors that a mailbox's pages have.
+MAILBOX = "mailbox"
 KEPT = dt.timedelta(days=30)
 
 

@@ -15,6 +15,7 @@ from runtime.web.request import Request
 from runtime.web.response import Response
 from services.delivery import api, operations
 from services.delivery.bootstrap import DeliveryParts
+from services.delivery.webhooks import api as webhook_api
 
 PARTNERS = frozenset({"partner"})
 # Coordinators share a mailbox.
@@ -56,6 +57,62 @@ class DeliveryService(WebService):
     )
     def case(self, request: Request) -> Response:
         return api.case(self.handlers.mailbox, self.handlers.reads, request)
+
+    @resource("POST", "/v1/webhooks", roles=PARTNERS)
+    def register_webhook(self, request: Request) -> Response:
+        return webhook_api.register(self.handlers.webhooks, request)
+
+    @resource("GET", "/v1/webhooks", roles=PARTNERS, reads=Reads.no_person)
+    def webhooks(self, request: Request) -> Response:
+        return webhook_api.listing(self.handlers.webhooks, request)
+
+    @resource("GET", "/v1/webhooks/<uuid:endpoint_id>", roles=PARTNERS, reads=Reads.no_person)
+    def webhook(self, request: Request) -> Response:
+        return webhook_api.show(self.handlers.webhooks, request)
+
+    @resource("PATCH", "/v1/webhooks/<uuid:endpoint_id>", roles=PARTNERS)
+    def change_webhook(self, request: Request) -> Response:
+        return webhook_api.change(self.handlers.webhooks, request)
+
+    @resource("DELETE", "/v1/webhooks/<uuid:endpoint_id>", roles=PARTNERS)
+    def delete_webhook(self, request: Request) -> Response:
+        return webhook_api.delete(self.handlers.webhooks, request)
+
+    @resource("POST", "/v1/webhooks/<uuid:endpoint_id>/secrets", roles=PARTNERS)
+    def rotate_webhook_secret(self, request: Request) -> Response:
+        return webhook_api.rotate(self.handlers.webhooks, request)
+
+    @resource("POST", "/v1/webhooks/<uuid:endpoint_id>/test", roles=PARTNERS)
+    def test_webhook(self, request: Request) -> Response:
+        return webhook_api.test(self.handlers.webhooks, request)
+
+    @resource(
+        "GET",
+        "/v1/webhooks/<uuid:endpoint_id>/notices",
+        roles=PARTNERS,
+        query={"after", "limit"},
+        reads=Reads.own,
+    )
+    def webhook_notices(self, request: Request) -> Response:
+        return webhook_api.notices(self.handlers.webhooks, request)
+
+    @resource(
+        "GET",
+        "/v1/webhooks/<uuid:endpoint_id>/attempts",
+        roles=PARTNERS,
+        query={"after", "limit"},
+        reads=Reads.own,
+    )
+    def webhook_attempts(self, request: Request) -> Response:
+        return webhook_api.attempts(self.handlers.webhooks, request)
+
+    @resource("POST", "/v1/webhooks/<uuid:endpoint_id>/notices/<uuid:message_id>/resend", roles=PARTNERS)
+    def resend_webhook(self, request: Request) -> Response:
+        return webhook_api.resend(self.handlers.webhooks, request)
+
+    @resource("POST", "/v1/webhooks/<uuid:endpoint_id>/notices/<uuid:message_id>/cancel", roles=PARTNERS)
+    def cancel_webhook(self, request: Request) -> Response:
+        return webhook_api.cancel(self.handlers.webhooks, request)
 
     @batches("delivery.events")
     def events(self, deliveries: Sequence[Delivery]) -> None:

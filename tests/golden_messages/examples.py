@@ -553,6 +553,21 @@ _FACTS: tuple[facts.Fact, ...] = (
     facts.MessageClosed(
         referral_id=REFERRAL, message_type="kopuro.offer.opened.v1", reason="declined", closed_at=NOON
     ),
+    facts.WebhookChanged(
+        organization=RECEIVER,
+        endpoint_id="01930f6e-5d2a-7c11-8a4f-0b6d2f9c1a55",
+        host="cases.example.org",
+        change="registered",
+        client_id=RECEIVER,
+    ),
+    facts.WebhookFailing(
+        organization=RECEIVER,
+        endpoint_id="01930f6e-5d2a-7c11-8a4f-0b6d2f9c1a55",
+        host="cases.example.org",
+        percent=50,
+        failing_since=NOON,
+        disabled_at=NOON + dt.timedelta(days=5),
+    ),
 )
 
 # As earlier builds without every field wrote them; `earlier/` has their bytes.

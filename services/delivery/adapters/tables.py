@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Index, LargeBinary, MetaData, String, Table, Text, UniqueConstraint, text
+from sqlalchemy import (
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
 
 from runtime.messaging.tables import messaging_tables, replica_table
-from runtime.storage.columns import Instant, RowNumber
+from runtime.storage.columns import Instant, Json, RowNumber
 
 METADATA = MetaData()
 MESSAGING = messaging_tables(METADATA)
@@ -93,4 +104,101 @@ ENDED_ACCEPTANCES = Table(
     Column("offer_id", String(36), primary_key=True),
     Column("ended_at", Instant, nullable=False),
     Index("ended_acceptances_ended_at", "ended_at"),
+)
+
+# A partner's endpoints. position: the sequence up to which its mailbox has been turned into notices.
+WEBHOOK_ENDPOINTS = Table(
+    "webhook_endpoints",
+    METADATA,
+    Column("id", String(36), primary_key=True),
+    Column("organization", String(100), nullable=False),
+    Column("url", Text, nullable=False),
+    Column("types", Json, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("state", String(20), nullable=False),
+    # Why it is disabled.
+    Column("reason", String(20)),
+    Column("position", RowNumber, nullable=False),
+    Column("challenge", String(64), nullable=False),
+    Column("failing_since", Instant),
+    Column("last_failure", Instant),
+    # The highest share of the failing time, in percent, that its owner was told.
+    Column("noticed", Integer, nullable=False),
+    Index("webhook_endpoints_organization", "organization"),
+)
+
+# sealed: with a key that is not in this database.
+WEBHOOK_SECRETS = Table(
+    "webhook_secrets",
+    METADATA,
+    Column("number", RowNumber, primary_key=True, autoincrement=True),
+    Column("endpoint_id", String(36), nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    # Null for the newest.
+    Column("expires_at", Instant),
+    Index("webhook_secrets_endpoint", "endpoint_id"),
+    sqlite_autoincrement=True,
+)
+
+_NOTICE_WAITING = text("due_at IS NOT NULL")
+_NOTICE_ENDED = text("ended_at IS NOT NULL")
+
+# due_at: null if the notice does not wait. While an attempt is under way it says when another one may start.
+WEBHOOK_NOTICES = Table(
+    "webhook_notices",
+    METADATA,
+    Column("number", RowNumber, primary_key=True, autoincrement=True),
+    Column("endpoint_id", String(36), nullable=False),
+    Column("message_id", String(64), nullable=False),
+    Column("type", String(100), nullable=False),
+    Column("referral_id", String(36), nullable=False),
+    Column("sequence", RowNumber, nullable=False),
+    Column("queued_at", Instant, nullable=False),
+    Column("haste", String(20), nullable=False),
+    Column("until", Instant, nullable=False),
+    Column("state", String(20), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("due_at", Instant),
+    Column("ended_at", Instant),
+    UniqueConstraint("endpoint_id", "message_id", name="webhook_notices_once"),
+    Index(
+        "webhook_notices_due",
+        "endpoint_id",
+        "due_at",
+        sqlite_where=_NOTICE_WAITING,
+        postgresql_where=_NOTICE_WAITING,
+    ),
+    Index(
+        "webhook_notices_waiting",
+        "endpoint_id",
+        "referral_id",
+        "sequence",
+        sqlite_where=_NOTICE_WAITING,
+        postgresql_where=_NOTICE_WAITING,
+    ),
+    Index("webhook_notices_ended", "ended_at", sqlite_where=_NOTICE_ENDED, postgresql_where=_NOTICE_ENDED),
+    sqlite_autoincrement=True,
+)
+
+WEBHOOK_ATTEMPTS = Table(
+    "webhook_attempts",
+    METADATA,
+    Column("position", RowNumber, primary_key=True, autoincrement=True),
+    Column("endpoint_id", String(36), nullable=False),
+    Column("message_id", String(64), nullable=False),
+    Column("type", String(100), nullable=False),
+    # 1 for the first attempt of a notice.
+    Column("number", Integer, nullable=False),
+    Column("started_at", Instant, nullable=False),
+    Column("milliseconds", Integer, nullable=False),
+    Column("url", Text, nullable=False),
+    Column("status", Integer),
+    Column("answer_type", String(100)),
+    Column("answer_size", Integer, nullable=False),
+    Column("fault", String(40)),
+    Column("next_at", Instant),
+    Index("webhook_attempts_endpoint", "endpoint_id", "position"),
+    Index("webhook_attempts_started_at", "started_at"),
+    sqlite_autoincrement=True,
 )

@@ -48,6 +48,8 @@ RECIPIENTS: Mapping[str, tuple[str, ...]] = {
     facts.ApprovalGranted.type: _CANDIDATE,
     facts.ApprovalRefused.type: _CANDIDATE,
     facts.SealingKeyReplaced.type: _CANDIDATE,
+    facts.WebhookChanged.type: _CANDIDATE,  # so that an owner learns of an endpoint that a thief registered
+    facts.WebhookFailing.type: _CANDIDATE,
     facts.ReceiptsIssued.type: _CANDIDATE,  # one message for each party
     facts.ReceiptIssued.type: _CANDIDATE,  # published by an earlier version
 }
