@@ -78,7 +78,7 @@ def build_platform(name: str, settings: Settings, tables: MessagingTables) -> Pl
     """
     clock = SystemClock()
     registry = process_registry()
-<<<<<<< HEAD
+    build_info(registry, name)
     database = Database.open(settings.database_url, tls=settings.database_tls)
     broker = RabbitBroker(
         settings.amqp_uri,
@@ -86,11 +86,6 @@ def build_platform(name: str, settings: Settings, tables: MessagingTables) -> Pl
         management_uri=settings.broker_management_uri,
         tls=settings.broker_tls,
     )
-=======
-    build_info(registry, name)
-    database = Database.open(settings.database_url)
-    broker = RabbitBroker(settings.amqp_uri, service=name, management_uri=settings.broker_management_uri)
->>>>>>> w/h1
     identity = load_identity(settings, name)
     listed = identity.manifest.services[name].user
     if broker.user != listed:

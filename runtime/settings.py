@@ -13,6 +13,7 @@ from typing import TypeVar
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from runtime.secret_files import with_secrets
 from runtime.tls import BROKER, DATABASE, TlsFiles, UnusableTlsFiles, tls_files, variables
 
 T = TypeVar("T")
@@ -107,7 +108,7 @@ class Settings:
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Settings:
         """Read the settings. Raises SettingsError with every fault at once, never with a value."""
-        problems: list[str] = []
+        environ, problems = with_secrets(environ)
 
         def required(name: str, read: Callable[[str], T], fallback: T) -> T:
             text = environ.get(name, "").strip()

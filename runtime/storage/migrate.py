@@ -21,6 +21,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData
 
+from runtime.secret_files import with_secrets
 from runtime.storage.database import Database
 from runtime.tls import DATABASE, UnusableTlsFiles, tls_files
 
@@ -87,7 +88,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("packages", nargs="+", help="package of a service, for example services.intake")
     parser.add_argument("--write", metavar="MESSAGE", help="write a new version from the schema difference")
     options = parser.parse_args(arguments)
-    url = os.environ.get("KOPURO_DATABASE_URL")
+    environ, problems = with_secrets(os.environ)
+    if problems:
+        parser.error("; ".join(problems))
+    url = environ.get("KOPURO_DATABASE_URL")
     if not url:
         parser.error("KOPURO_DATABASE_URL is not set")
     try:

@@ -166,3 +166,34 @@ def test_tls_files_without_tls_in_the_address_are_refused(tmp_path: Path) -> Non
 def test_tls_parameters_in_the_amqp_uri_are_refused() -> None:
     (fault,) = faults({**GOOD, "KOPURO_AMQP_URI": "amqps://broker.example//?ssl_cert_reqs=none"})
     assert fault.startswith("KOPURO_AMQP_URI has parameters for TLS: set KOPURO_BROKER_CA")
+
+
+def test_settings_with_passwords_are_read_from_files(tmp_path: Path) -> None:
+    uri, url = tmp_path / "uri", tmp_path / "url"
+    uri.write_text("amqp://intake:hunter3@broker:5672/kopuro\n", encoding="utf-8")
+    url.write_text("postgresql+psycopg2://intake:hunter4@database/intake\n", encoding="utf-8")
+    named = {"KOPURO_AMQP_URI_FILE": str(uri), "KOPURO_DATABASE_URL_FILE": str(url)}
+    others = {name: value for name, value in GOOD.items() if f"{name}_FILE" not in named}
+
+    settings = Settings.from_environment({**others, **named})
+
+    assert settings.amqp_uri == "amqp://intake:hunter3@broker:5672/kopuro"
+    assert settings.database_url == "postgresql+psycopg2://intake:hunter4@database/intake"
+
+
+def test_unusable_secret_files_are_named_without_their_content(tmp_path: Path) -> None:
+    url = tmp_path / "url"
+    url.write_bytes(b"hunter\xff")
+    others = {name: value for name, value in GOOD.items() if name != "KOPURO_DATABASE_URL"}
+
+    problems = faults(
+        {**others, "KOPURO_AMQP_URI_FILE": str(url), "KOPURO_DATABASE_URL_FILE": str(url)}
+        | {"KOPURO_BROKER_MANAGEMENT_URI_FILE": str(tmp_path / "none")}
+    )
+
+    assert problems == [
+        "KOPURO_AMQP_URI and KOPURO_AMQP_URI_FILE are both set",
+        "KOPURO_DATABASE_URL_FILE cannot be read (UnicodeDecodeError)",
+        "KOPURO_BROKER_MANAGEMENT_URI_FILE cannot be read (FileNotFoundError)",
+        "KOPURO_DATABASE_URL is not set",
+    ]
