@@ -10,13 +10,8 @@ from typing import Final
 from contracts.codes import CONSENT_REVOKED, DeclineReason, HandBackReason, OfferState, Urgency
 from contracts.facts import ReferralUnplaced
 from services.routing.domain.ending import FAILED, WITHDRAWN
-from services.routing.domain.offer import ACCEPTED_ELSEWHERE
-from services.routing.domain.offer_closing import (
-    MOVED_ON,
-    NO_ANSWER,
-    ORGANIZATION_SUSPENDED,
-    REPORT_OVERDUE,
-)
+from services.routing.domain.offer import ACCEPTED_ELSEWHERE, ORGANIZATION_SUSPENDED
+from services.routing.domain.offer_closing import MOVED_ON, NO_ANSWER, REPORT_OVERDUE
 from services.routing.domain.referral import Referral
 from services.routing.domain.transition import Transition
 
