@@ -85,25 +85,27 @@ class Connection:
         """Delete what is at a URL and return the JSON object in the response."""
         return json_object(self._send(HttpRequest(method="DELETE", url=url, repeatable=True)))
 
-    def patch(self, url: str, changes: object, *, revision: int) -> dict[str, Any]:
+    def remove(self, url: str) -> None:
+        """Delete what is at a URL; the hub responds 204."""
+        self._send(HttpRequest(method="DELETE", url=url, repeatable=True))
+
+    def patch(self, url: str, changes: object, *, revision: int | None = None) -> dict[str, Any]:
         """Send a merge patch (RFC 7396) of the record at that revision and return the changed record.
+
+        revision: None for a record that has none.
 
         Retried like a read: the hub applies the change once and refuses it for a later revision.
         """
-        return json_object(
-            self._send(
-                HttpRequest(
-                    method="PATCH",
-                    url=url,
-                    headers={
-                        "Content-Type": "application/merge-patch+json",
-                        "If-Match": f'"{revision}"',
-                    },
-                    content=json_body(changes),
-                    repeatable=True,
-                )
-            )
+        request = HttpRequest(
+            method="PATCH",
+            url=url,
+            headers={"Content-Type": "application/merge-patch+json"},
+            content=json_body(changes),
+            repeatable=True,
         )
+        if revision is not None:
+            request = request.having(If_Match=f'"{revision}"')
+        return json_object(self._send(request))
 
     def post_lines(self, url: str, lines: list[bytes], *, idempotency_key: str | None = None) -> bytes:
         """Post NDJSON lines and return the NDJSON in the response.

@@ -26,6 +26,7 @@ from kopuro_client.commands import (
     organization,
     referral,
     verify,
+    webhook,
     witness,
 )
 from kopuro_client.commands.exit_codes import ExitCode, exit_code_of
@@ -150,6 +151,7 @@ def _built(plugins: tuple[EntryPoint, ...]) -> Any:
         "approvals": approvals.group(),
         "credential": credential.group(),
         "verify": verify.group(),
+        "webhook": webhook.group(),
         "witness": witness.group(),
     }
     for name, group in groups.items():

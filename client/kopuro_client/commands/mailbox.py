@@ -45,8 +45,16 @@ _SUMMARY_FIELDS = (
     "requested_by",
     "by",
     "approved_by",
+    "endpoint_id",
+    "host",
+    "change",
+    "percent",
+    "failing_since",
+    "disabled_at",
 )
-_TIMES = frozenset({"deadline", "due_at", "replace_by", "until", "expires_at"})
+_TIMES = frozenset(
+    {"deadline", "due_at", "replace_by", "until", "expires_at", "failing_since", "disabled_at"}
+)
 
 
 def group() -> typer.Typer:

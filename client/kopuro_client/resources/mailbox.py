@@ -11,6 +11,7 @@ from kopuro_client.errors import InvalidArgumentError
 from kopuro_client.paging import LONGEST_WAIT, watching
 from kopuro_client.records import Message, Page
 from kopuro_client.resources.connected import Connected
+from kopuro_client.webhooks import Webhooks
 
 
 class Mailbox(Connected):
@@ -52,6 +53,11 @@ class Mailbox(Connected):
             give_up_after=give_up_after,
             clock=self._connection.clock,
         )
+
+    @property
+    def webhooks(self) -> Webhooks:
+        """The endpoints that are told about each message of the mailbox."""
+        return Webhooks(self._connection, lambda *path: self._at("delivery", "webhooks", *path))
 
     def acknowledge(self, message_id: str) -> None:
         self._connection.command(self._at("delivery", "mailbox", message_id, "acknowledge"))
