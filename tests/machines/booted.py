@@ -19,6 +19,7 @@ _READY: Final = ("running", "degraded")
 _WITHIN_SECONDS: Final = 60.0
 
 # /sys is read-only and /dev has only what every program needs: systemd then starts nothing for hardware.
+# Mounts are shared, as systemd expects: it mounts the credentials of a service in a namespace of its own.
 _BOOT: Final = """
 root=$1
 mount --bind "$root" "$root"
@@ -40,6 +41,7 @@ echo machine >/proc/sys/kernel/hostname
 cd "$root"
 pivot_root . mnt
 umount -l /mnt
+mount --make-rshared /
 exec env -i container=kopuro PATH=/usr/sbin:/usr/bin:/sbin:/bin /lib/systemd/systemd --log-target=console
 """
 
