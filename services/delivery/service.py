@@ -28,20 +28,32 @@ class DeliveryService(WebService):
         "GET",
         "/v1/mailbox",
         roles=OWNERS,
-        query={"after", "limit", "wait"},
+        query={"after", "consumer", "from", "limit", "type", "wait"},
         reads=Reads.recorded,
         share=Share.long_poll,
     )
     def mailbox(self, request: Request) -> Response:
         return api.mailbox(self.handlers.mailbox, request)
 
-    @resource("POST", "/v1/mailbox/<uuid:message_id>/acknowledge", roles=OWNERS)
+    @resource("POST", "/v1/mailbox/<uuid:message_id>/acknowledge", roles=OWNERS, query={"consumer"})
     def acknowledge(self, request: Request) -> Response:
-        return api.acknowledge(self.handlers.mailbox, request)
+        return api.acknowledge(self.handlers.mailbox, self.handlers.consumers, request)
 
-    @resource("POST", "/v1/mailbox:acknowledge", roles=OWNERS)
+    @resource("POST", "/v1/mailbox:acknowledge", roles=OWNERS, query={"consumer"})
     def acknowledge_batch(self, request: Request) -> Response:
-        return api.acknowledge_batch(self.handlers.mailbox, request)
+        return api.acknowledge_batch(self.handlers.mailbox, self.handlers.consumers, request)
+
+    @resource("GET", "/v1/mailbox/consumers", roles=PARTNERS, reads=Reads.no_person)
+    def consumers(self, request: Request) -> Response:
+        return api.consumers(self.handlers.consumers, request)
+
+    @resource("PUT", "/v1/mailbox/consumers/<slug:name>", roles=PARTNERS)
+    def put_consumer(self, request: Request) -> Response:
+        return api.put_consumer(self.handlers.consumers, request)
+
+    @resource("DELETE", "/v1/mailbox/consumers/<slug:name>", roles=PARTNERS)
+    def delete_consumer(self, request: Request) -> Response:
+        return api.delete_consumer(self.handlers.consumers, request)
 
     @resource("GET", "/v1/case/<uuid:referral_id>", roles=PARTNERS, reads=Reads.by_handler)
     def case(self, request: Request) -> Response:
