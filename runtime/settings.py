@@ -25,6 +25,7 @@ KEY_PAUSE = timedelta(days=1)
 RECEIPT_TIME = timedelta(minutes=15)
 TRANSIT_KEY_PERIOD = timedelta(hours=1)
 FACTS_KEPT = timedelta(days=90)
+MESSAGES_KEPT = timedelta(days=30)
 
 _ADDRESS = re.compile(r"(?P<host>[^:\s/]+):(?P<port>\d{1,5})")
 _MANAGEMENT_URI = re.compile(r"https?://[^:/@\s]+:[^:/@\s]+@[^:/@\s\[\]]+(:\d{1,5})?(/[^?#\s]*)?")
@@ -88,6 +89,8 @@ class Settings:
     retention: timedelta | None = None
     # KOPURO_FACTS_DAYS, routing only, optional: days to keep a referral's facts and decisions after its end
     facts_kept: timedelta = FACTS_KEPT
+    # KOPURO_MAILBOX_DAYS, delivery only, optional: days to keep a message after its acknowledgement
+    messages_kept: timedelta = MESSAGES_KEPT
     # KOPURO_LOG_COVER_PER_MINUTE, audit only, optional: entries that the log gets in a minute at least
     cover: int = 0
     # KOPURO_APPROVALS, directory only, optional: `two-person` or `one-person`
@@ -136,6 +139,15 @@ class Settings:
             if not (text.isascii() and text.isdigit() and 0 < len(text) <= 5):
                 problems.append(f"{name} is not a whole number of days")
                 return None
+            return timedelta(days=int(text))
+
+        def mailbox_days(name: str) -> timedelta:
+            text = environ.get(name, "").strip()
+            if not text:
+                return MESSAGES_KEPT
+            if not (text.isascii() and text.isdigit() and len(text) <= 4 and 1 <= int(text) <= 3650):
+                problems.append(f"{name} is not a whole number of days from 1 to 3650")
+                return MESSAGES_KEPT
             return timedelta(days=int(text))
 
         def positive(name: str) -> int | None:
@@ -229,6 +241,7 @@ class Settings:
             witness_policy=file("KOPURO_WITNESS_POLICY"),
             retention=days("KOPURO_RETENTION_DAYS"),
             facts_kept=kept if (kept := days("KOPURO_FACTS_DAYS")) is not None else FACTS_KEPT,
+            messages_kept=mailbox_days("KOPURO_MAILBOX_DAYS"),
             cover=rate("KOPURO_LOG_COVER_PER_MINUTE"),
             approvals=policy_of_approvals("KOPURO_APPROVALS"),
             webhook_key=Path(text) if (text := environ.get("KOPURO_WEBHOOK_KEY", "").strip()) else None,

@@ -62,6 +62,7 @@ class Connection:
         idempotency_key: str | None = None,
         repeatable: bool = False,
         revision: int | None = None,
+        params: Params | None = None,
     ) -> dict[str, Any]:
         """Post a JSON body and return the JSON object in the response.
 
@@ -71,6 +72,7 @@ class Connection:
         request = HttpRequest(
             method="POST",
             url=url,
+            params=params or {},
             headers={"Content-Type": "application/json"},
             content=json_body(body),
             repeatable=repeatable or idempotency_key is not None,
@@ -79,6 +81,17 @@ class Connection:
             request = request.having(Idempotency_Key=idempotency_key)
         if revision is not None:
             request = request.having(If_Match=f'"{revision}"')
+        return json_object(self._send(request))
+
+    def put(self, url: str, body: object) -> dict[str, Any]:
+        """Put a JSON body and return the JSON object in the response."""
+        request = HttpRequest(
+            method="PUT",
+            url=url,
+            headers={"Content-Type": "application/json"},
+            content=json_body(body),
+            repeatable=True,
+        )
         return json_object(self._send(request))
 
     def delete(self, url: str) -> dict[str, Any]:
@@ -123,9 +136,9 @@ class Connection:
             request = request.having(Idempotency_Key=idempotency_key)
         return self._send(request)
 
-    def command(self, url: str) -> None:
-        """Send an idempotent POST without a body, to which the hub responds 204."""
-        self._send(HttpRequest(method="POST", url=url, repeatable=True))
+    def command(self, url: str, params: Params | None = None, *, method: str = "POST") -> None:
+        """Send an idempotent request without a body, to which the hub responds 204."""
+        self._send(HttpRequest(method=method, url=url, params=params or {}, repeatable=True))
 
     def _reading(self, url: str, params: Params | None, *, wait: float = 0.0) -> HttpRequest:
         return HttpRequest(method="GET", url=url, params=params or {}, repeatable=True, wait=wait)

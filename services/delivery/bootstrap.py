@@ -19,13 +19,14 @@ from runtime.periodic import Periodic
 from runtime.service_platform import build_platform
 from runtime.settings import Settings
 from services.delivery.adapters.closings import SqlClosings
+from services.delivery.adapters.consumers import SqlConsumers
 from services.delivery.adapters.mailbox_notifier import MailboxNotifier
 from services.delivery.adapters.mailboxes import SqlMailboxes
 from services.delivery.adapters.released_cases import SqlReleasedCases
 from services.delivery.adapters.standings import StandingsInMemory
 from services.delivery.adapters.tables import MESSAGING, REPLICA
 from services.delivery.delivery_records import DeliveryRecords
-from services.delivery.handlers import MailboxHandlers
+from services.delivery.handlers import ConsumerHandlers, MailboxHandlers
 from services.delivery.incoming import Incoming
 from services.delivery.webhooks.adapters.assembly import Webhooks, build_webhooks
 from services.delivery.webhooks.owners import EndpointOwners
@@ -41,6 +42,7 @@ class DeliveryParts:
     """The objects that the service's entrypoints call."""
 
     mailbox: MailboxHandlers
+    consumers: ConsumerHandlers
     reads: ReadRecorder
     owners: EndpointOwners | None
     events: BatchProcessor[Envelope]
@@ -60,6 +62,7 @@ def build(settings: Settings) -> Application[DeliveryParts]:
     platform = build_platform("delivery", settings, MESSAGING)
     database, messenger = platform.database, platform.messenger
     mailboxes, cases, closings = SqlMailboxes(), SqlReleasedCases(), SqlClosings()
+    consumers = SqlConsumers()
     notifier = MailboxNotifier(database, mailboxes)
     access, standings = AccessRecords(narrowed=notifier.wake), StandingsInMemory()
 
@@ -79,6 +82,7 @@ def build(settings: Settings) -> Application[DeliveryParts]:
         source=platform.source,
         database=database,
         mailboxes=mailboxes,
+        consumers=consumers,
         cases=cases,
         closings=closings,
         records=records,
@@ -86,6 +90,7 @@ def build(settings: Settings) -> Application[DeliveryParts]:
         clock=platform.clock,
         after_commit=messenger.wake,
         is_barred=standings.is_barred,
+        messages_kept=settings.messages_kept,
     )
     webhooks = build_webhooks(platform, is_excluded=access.is_excluded)
 
@@ -104,6 +109,9 @@ def build(settings: Settings) -> Application[DeliveryParts]:
         database=database,
         handlers=DeliveryParts(
             mailbox=mailbox,
+            consumers=ConsumerHandlers(
+                database=database, mailboxes=mailboxes, consumers=consumers, clock=platform.clock
+            ),
             reads=reads,
             owners=None if webhooks is None else webhooks.owners,
             events=messenger.consumer(

@@ -10,7 +10,7 @@ from runtime.entrypoints.batches import batches
 from runtime.entrypoints.resource import resource
 from runtime.entrypoints.service import WebService
 from runtime.messaging.ports import Delivery
-from runtime.web.parameters import LIMIT, PAGED
+from runtime.web.parameters import PAGED
 from runtime.web.request import Request
 from runtime.web.response import Response
 from services.delivery import api, operations
@@ -31,7 +31,7 @@ class DeliveryService(WebService):
         "GET",
         "/v1/mailbox",
         roles=OWNERS,
-        query=(operations.AFTER_MESSAGE, LIMIT, operations.WAIT),
+        query=operations.OF_MAILBOX,
         reads=Reads.recorded,
         share=Share.long_poll,
         operation=operations.READ_MAILBOX,
@@ -40,14 +40,44 @@ class DeliveryService(WebService):
         return api.mailbox(self.handlers.mailbox, request)
 
     @resource(
-        "POST", "/v1/mailbox/<uuid:message_id>/acknowledge", roles=OWNERS, operation=operations.ACKNOWLEDGE
+        "POST",
+        "/v1/mailbox/<uuid:message_id>/acknowledge",
+        roles=OWNERS,
+        query=(operations.CONSUMER,),
+        operation=operations.ACKNOWLEDGE,
     )
     def acknowledge(self, request: Request) -> Response:
-        return api.acknowledge(self.handlers.mailbox, request)
+        return api.acknowledge(self.handlers.mailbox, self.handlers.consumers, request)
 
-    @resource("POST", "/v1/mailbox:acknowledge", roles=OWNERS, operation=operations.ACKNOWLEDGE_BATCH)
+    @resource(
+        "POST",
+        "/v1/mailbox:acknowledge",
+        roles=OWNERS,
+        query=(operations.CONSUMER,),
+        operation=operations.ACKNOWLEDGE_BATCH,
+    )
     def acknowledge_batch(self, request: Request) -> Response:
-        return api.acknowledge_batch(self.handlers.mailbox, request)
+        return api.acknowledge_batch(self.handlers.mailbox, self.handlers.consumers, request)
+
+    @resource(
+        "GET",
+        "/v1/mailbox/consumers",
+        roles=PARTNERS,
+        reads=Reads.no_person,
+        operation=operations.LIST_CONSUMERS,
+    )
+    def consumers(self, request: Request) -> Response:
+        return api.consumers(self.handlers.consumers, request)
+
+    @resource("PUT", "/v1/mailbox/consumers/<slug:name>", roles=PARTNERS, operation=operations.PUT_CONSUMER)
+    def put_consumer(self, request: Request) -> Response:
+        return api.put_consumer(self.handlers.consumers, request)
+
+    @resource(
+        "DELETE", "/v1/mailbox/consumers/<slug:name>", roles=PARTNERS, operation=operations.DELETE_CONSUMER
+    )
+    def delete_consumer(self, request: Request) -> Response:
+        return api.delete_consumer(self.handlers.consumers, request)
 
     @resource(
         "GET",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sqlalchemy import (
+    BigInteger,
     Column,
     Index,
     Integer,
@@ -23,7 +24,7 @@ MESSAGING = messaging_tables(METADATA)
 REPLICA = replica_table(METADATA)
 
 _WAITING = text("acknowledged_at IS NULL")
-_ACKNOWLEDGED = text("acknowledged_at IS NOT NULL")
+_FORGOTTEN = text("forget_after IS NOT NULL")
 _OPEN = text("content = 'open'")
 _CLOSING = text("closes_at IS NOT NULL")
 
@@ -41,6 +42,9 @@ MESSAGES = Table(
     Column("queued_at", Instant, nullable=False),
     Column("delivered_at", Instant),
     Column("acknowledged_at", Instant),
+    # When the time for which an acknowledged message is kept began: at its acknowledgement, or later while a
+    # named consumer still needs it.
+    Column("forget_after", Instant),
     # The offer of an `offer.opened`.
     Column("offer_id", String(36)),
     # Whether the body says something about a person: null if not, `open` if it does, the reason of the
@@ -50,7 +54,7 @@ MESSAGES = Table(
     Column("closed_at", Instant),
     Column("closes_at", Instant),
     UniqueConstraint("message_id", "organization", name="mailbox_messages_once"),
-    # Partial, so that a poll never scans acknowledged rows. A row is in one of the two indexes.
+    # Partial, so that a poll never scans acknowledged rows. A row is in one of the two partial indexes.
     Index(
         "mailbox_messages_waiting",
         "organization",
@@ -59,16 +63,40 @@ MESSAGES = Table(
         postgresql_where=_WAITING,
     ),
     Index(
-        "mailbox_messages_acknowledged",
-        "acknowledged_at",
-        sqlite_where=_ACKNOWLEDGED,
-        postgresql_where=_ACKNOWLEDGED,
+        "mailbox_messages_forgotten",
+        "forget_after",
+        sqlite_where=_FORGOTTEN,
+        postgresql_where=_FORGOTTEN,
     ),
+    # For named consumers and for reading again.
+    Index("mailbox_messages_all", "organization", "sequence"),
     # For the end of an offer or a referral.
     Index("mailbox_messages_open", "referral_id", sqlite_where=_OPEN, postgresql_where=_OPEN),
     Index("mailbox_messages_closing", "closes_at", sqlite_where=_CLOSING, postgresql_where=_CLOSING),
     # Numbers are never reused, so cursors stay valid when old rows are deleted.
     sqlite_autoincrement=True,
+)
+
+# Named consumers. position: the sequence up to which the consumer needs no message; types: a JSON array.
+CONSUMERS = Table(
+    "mailbox_consumers",
+    METADATA,
+    Column("organization", String(100), primary_key=True),
+    Column("name", String(100), primary_key=True),
+    Column("position", BigInteger, nullable=False),
+    Column("types", Text, nullable=False),
+    Column("contract", String(20), nullable=False),
+    Column("created_at", Instant, nullable=False),
+)
+
+# What a named consumer has acknowledged above its position.
+CONSUMER_ACKNOWLEDGEMENTS = Table(
+    "consumer_acknowledgements",
+    METADATA,
+    Column("organization", String(100), primary_key=True),
+    Column("consumer", String(100), primary_key=True),
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    Index("consumer_acknowledgements_sequence", "sequence"),
 )
 
 # The row of a closed referral is kept for a while, without the case.
