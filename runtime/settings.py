@@ -24,6 +24,8 @@ FACTS_KEPT = timedelta(days=90)
 
 _ADDRESS = re.compile(r"(?P<host>[^:\s/]+):(?P<port>\d{1,5})")
 _MANAGEMENT_URI = re.compile(r"https?://[^:/@\s]+:[^:/@\s]+@[^:/@\s\[\]]+(:\d{1,5})?(/[^?#\s]*)?")
+# RFC 8414 §2: https, without query and fragment. http is for one machine, such as the sandbox.
+_ISSUER = re.compile(r"https?://[^/?#@\s]+(/[^/?#\s]+)*")
 _HUB = re.compile(r"[a-z]{2}")
 
 
@@ -84,6 +86,8 @@ class Settings:
     cover: int = 0
     # KOPURO_APPROVALS, directory only, optional: `two-person` or `one-person`
     approvals: str = TWO_PERSON
+    # KOPURO_ISSUER, optional: the `iss` of tokens, a URL (RFC 8414 §2); None: `kopuro:<hub>`
+    issuer: str | None = None
     # KOPURO_CONNECTIONS, KOPURO_CONNECTIONS_PER_ADDRESS, optional: the most open connections of the public
     # port, in all and of one address; None: `runtime/web/connections.py` derives them from the file limit
     connections: int | None = None
@@ -158,6 +162,15 @@ class Settings:
                 return None
             return text
 
+        def issuer_url(name: str) -> str | None:
+            text = environ.get(name, "").strip()
+            if not text:
+                return None
+            if _ISSUER.fullmatch(text) is None:
+                problems.append(f"{name} is not a URL without query, fragment and trailing slash")
+                return None
+            return text
+
         def rate(name: str) -> int:
             text = environ.get(name, "").strip() or "0"
             if not (text.isascii() and text.isdigit() and len(text) <= 4):
@@ -193,6 +206,7 @@ class Settings:
             facts_kept=kept if (kept := days("KOPURO_FACTS_DAYS")) is not None else FACTS_KEPT,
             cover=rate("KOPURO_LOG_COVER_PER_MINUTE"),
             approvals=policy_of_approvals("KOPURO_APPROVALS"),
+            issuer=issuer_url("KOPURO_ISSUER"),
             connections=positive("KOPURO_CONNECTIONS"),
             connections_per_address=positive("KOPURO_CONNECTIONS_PER_ADDRESS"),
         )

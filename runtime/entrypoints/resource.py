@@ -32,7 +32,7 @@ from runtime.web.connections import open_file_limit, public_limits
 from runtime.web.listener import Listener
 from runtime.web.request import Request
 from runtime.web.response import Response
-from runtime.web.router import Route, Router
+from runtime.web.router import FaultAnswer, Route, Router
 
 S = TypeVar("S")
 Method = Callable[[S, Request], Response]
@@ -49,6 +49,7 @@ def resource(
     open_to_excluded: bool = False,
     reads: Reads | None = None,
     share: Share | None = None,
+    answer_fault: FaultAnswer = problems.response_for,
 ) -> Callable[[Method[S]], Method[S]]:
     """Make the decorated method handle `method` on `url` (`/v1/things/<uuid:id>`).
 
@@ -64,6 +65,7 @@ def resource(
     fails, the caller gets the error instead.
     share: what the requests of one caller are counted in (`runtime/access/caller_limits.py`); by default
     reads or changes, by the method.
+    answer_fault: returns the response to an exception; by default an RFC 9457 problem.
     """
 
     def register(function: Method[S]) -> Method[S]:
@@ -78,11 +80,22 @@ def resource(
                         _record(service, request, response)
                     return response
                 except Exception as fault:  # noqa: BLE001 - every fault has a response
-                    return problems.response_for(fault)
+                    return answer_fault(fault)
 
         register_entrypoint(
             handle_request,
-            Resource(method, url, roles, limit, frozenset(query), takes_key, open_to_excluded, reads, share),
+            Resource(
+                method,
+                url,
+                roles,
+                limit,
+                frozenset(query),
+                takes_key,
+                open_to_excluded,
+                reads,
+                share,
+                answer_fault,
+            ),
         )
         return handle_request
 
@@ -151,6 +164,7 @@ class Resource(Entrypoint):  # type: ignore[misc]  # nameko has no types
         open_to_excluded: bool,
         reads: Reads | None,
         share: Share | None,
+        answer_fault: FaultAnswer,
     ) -> None:
         super().__init__()
         self.reads = reads
@@ -162,6 +176,7 @@ class Resource(Entrypoint):  # type: ignore[misc]  # nameko has no types
         self._takes_key = takes_key
         self._open_to_excluded = open_to_excluded
         self._share = share
+        self._answer_fault = answer_fault
 
     def setup(self) -> None:
         self.server.register_provider(self)
@@ -182,6 +197,7 @@ class Resource(Entrypoint):  # type: ignore[misc]  # nameko has no types
             takes_key=self._takes_key,
             open_to_excluded=self._open_to_excluded,
             share=self._share,
+            answer_fault=self._answer_fault,
             handle_request=self._respond,
         )
 

@@ -9,9 +9,11 @@ from runtime.entrypoints.batches import batches
 from runtime.entrypoints.resource import resource
 from runtime.entrypoints.service import WebService
 from runtime.messaging.ports import Delivery
+from runtime.web import oauth_errors
 from runtime.web.request import Request
 from runtime.web.response import Response
 from services.directory import api
+from services.directory.domain.authorization_server import JWKS_PATH, TOKEN_PATH
 
 READERS = frozenset({"partner", "coordinator", "auditor", "operator"})
 PARTNERS = frozenset({"partner"})
@@ -27,9 +29,17 @@ class DirectoryService(WebService):
 
     name = "directory"
 
-    @resource("POST", "/oauth/token", roles=None, limit=16 * 1024)
+    @resource("POST", TOKEN_PATH, roles=None, limit=16 * 1024, answer_fault=oauth_errors.response_for)
     def token(self, request: Request) -> Response:
         return api.token(self.handlers, request)
+
+    @resource("GET", "/.well-known/oauth-authorization-server", roles=None, reads=Reads.no_person)
+    def server_metadata(self, _request: Request) -> Response:
+        return Response.json(self.handlers.server.metadata())
+
+    @resource("GET", JWKS_PATH, roles=None, reads=Reads.no_person)
+    def token_keys(self, _request: Request) -> Response:
+        return api.token_keys(self.handlers)
 
     @resource(
         "GET", "/v1/organizations", roles=READERS, query={"kind", "country", *PAGED}, reads=Reads.no_person
@@ -118,6 +128,22 @@ class DirectoryService(WebService):
     @resource("DELETE", "/v1/credentials/<client:client_id>", roles=PARTNERS | OPERATORS)
     def delete_credential(self, request: Request) -> Response:
         return api.delete_credential(self.handlers, api.proved(self.handlers, request))
+
+    @resource("POST", "/v1/credentials/<client:client_id>/rotate", roles=READERS)
+    def rotate_credential(self, request: Request) -> Response:
+        return api.rotate_credential(self.handlers, api.proved(self.handlers, request))
+
+    @resource("PUT", "/v1/credentials/<client:client_id>/keys", roles=READERS)
+    def put_client_keys(self, request: Request) -> Response:
+        return api.put_client_keys(self.handlers, api.proved(self.handlers, request))
+
+    @resource("POST", "/v1/credentials/<client:client_id>/revoke-tokens", roles=READERS)
+    def revoke_tokens(self, request: Request) -> Response:
+        return api.revoke_tokens(self.handlers, api.proved(self.handlers, request))
+
+    @resource("POST", "/v1/organizations/<organization:id>/revoke-tokens", roles=SUSPENDERS)
+    def revoke_tokens_of_organization(self, request: Request) -> Response:
+        return api.revoke_tokens_of_organization(self.handlers, api.proved(self.handlers, request))
 
     @resource("GET", "/v1/approvals", roles=READERS, query={"state", *PAGED}, reads=Reads.no_person)
     def approvals(self, request: Request) -> Response:
