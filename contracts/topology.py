@@ -293,6 +293,8 @@ OWNERS: Mapping[str, frozenset[str]] = {
                 "client.changed",
                 "credential.issued",
                 "credential.revoked",
+                "credential.tokens_revoked",
+                "credential.expiring",
                 "role.granted",
                 "sealing_key.replaced",
                 "approval.requested",

@@ -116,6 +116,8 @@ PUBLISHERS: Mapping[type[Fact], str] = {
     facts.ClientChanged: "directory",
     facts.CredentialIssued: "directory",
     facts.CredentialRevoked: "directory",
+    facts.CredentialTokensRevoked: "directory",
+    facts.CredentialExpiring: "directory",
     facts.RoleGranted: "directory",
     facts.ApprovalRequested: "directory",
     facts.ApprovalEndorsed: "directory",

@@ -29,6 +29,8 @@ MESSAGES_KEPT = timedelta(days=30)
 
 _ADDRESS = re.compile(r"(?P<host>[^:\s/]+):(?P<port>\d{1,5})")
 _MANAGEMENT_URI = re.compile(r"https?://[^:/@\s]+:[^:/@\s]+@[^:/@\s\[\]]+(:\d{1,5})?(/[^?#\s]*)?")
+# RFC 8414 §2: https, without query and fragment. http is for one machine, such as the sandbox.
+_ISSUER = re.compile(r"https?://[^/?#@\s]+(/[^/?#\s]+)*")
 _HUB = re.compile(r"[a-z]{2}")
 
 
@@ -103,6 +105,8 @@ class Settings:
     webhook_networks: tuple[IPv4Network | IPv6Network, ...] = ()
     # KOPURO_WEBHOOK_REFUSED, delivery only, optional: more addresses of the hub, which webhooks never reach
     webhook_refused: tuple[Address, ...] = ()
+    # KOPURO_ISSUER, optional: the `iss` of tokens, a URL (RFC 8414 §2); None: `kopuro:<hub>`
+    issuer: str | None = None
     # KOPURO_CONNECTIONS, KOPURO_CONNECTIONS_PER_ADDRESS, optional: the most open connections of the public
     # port, in all and of one address; None: `runtime/web/connections.py` derives them from the file limit
     connections: int | None = None
@@ -194,6 +198,15 @@ class Settings:
                 problems.append(f"{name} is not a comma-separated list of {what}")
                 return ()
 
+        def issuer_url(name: str) -> str | None:
+            text = environ.get(name, "").strip()
+            if not text:
+                return None
+            if _ISSUER.fullmatch(text) is None:
+                problems.append(f"{name} is not a URL without query, fragment and trailing slash")
+                return None
+            return text
+
         def rate(name: str) -> int:
             text = environ.get(name, "").strip() or "0"
             if not (text.isascii() and text.isdigit() and len(text) <= 4):
@@ -247,6 +260,7 @@ class Settings:
             webhook_key=Path(text) if (text := environ.get("KOPURO_WEBHOOK_KEY", "").strip()) else None,
             webhook_networks=each("KOPURO_WEBHOOK_NETWORKS", ip_network, "networks"),
             webhook_refused=each("KOPURO_WEBHOOK_REFUSED", _address, "host:port"),
+            issuer=issuer_url("KOPURO_ISSUER"),
             connections=positive("KOPURO_CONNECTIONS"),
             connections_per_address=positive("KOPURO_CONNECTIONS_PER_ADDRESS"),
         )

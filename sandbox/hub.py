@@ -210,6 +210,7 @@ class Hub:
             "KOPURO_OPERATIONS_ADDRESS": f"{LOOPBACK}:{ports.operations}",
             "KOPURO_HUB": HUB,
             "KOPURO_DISCOVERY": str(self.files.discovery),
+            "KOPURO_ISSUER": f"http://{LOOPBACK}:{self.files.ports('directory').http}",
             "KOPURO_SERVICE_KEY": str(self._service_key(service)),
             "KOPURO_MANIFEST": str(self.files.manifest),
             "KOPURO_HUB_KEY": str(self.files.hub_key),

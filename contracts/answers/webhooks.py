@@ -12,7 +12,7 @@ from contracts.identifiers import MessageId
 class WebhookEndpoint:
     """An endpoint. types: of the messages that it is told about; empty: all.
 
-    reason: why it is disabled. failing_since: the first of the failures that are not interrupted by a success.
+    reason: why it is disabled. failing_since: the first failure since the last success.
     """
 
     id: str
@@ -29,7 +29,7 @@ class WebhookEndpoint:
 class WebhookSecret:
     """A new secret; only this answer shows it.
 
-    public_key: verifies the Ed25519 signature (`v1a`). previous_until: until when the former secret signs too.
+    public_key: verifies the Ed25519 signature (`v1a`). previous_until: when the former secret stops signing.
     """
 
     endpoint: WebhookEndpoint

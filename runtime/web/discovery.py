@@ -36,6 +36,15 @@ DISCOVERY = Operation(
 )
 
 
+def service_address(file: Path, service: str) -> str | None:
+    """Return the public base URL of a service, without a trailing slash; None while it is not listed."""
+    try:
+        address = orjson.loads(file.read_bytes())["services"][service]
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+    return address.rstrip("/") if isinstance(address, str) else None
+
+
 def discovery(file: Path) -> Response:
     """Return the discovery document in `file`. Reads it each time, because it may be replaced.
 

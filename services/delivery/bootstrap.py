@@ -122,7 +122,7 @@ def build(settings: Settings) -> Application[DeliveryParts]:
             ),
             directory=directory,
         ),
-        verifier=access.verifier(settings.hub, platform.clock),
+        verifier=access.verifier(settings.hub, platform.clock, issuer=settings.issuer),
         is_excluded=access.is_excluded,
         messenger=messenger,
         reads=reads,

@@ -138,7 +138,7 @@ def build(settings: Settings) -> Application[RoutingParts]:
                 askers=platform.authors.users_of(REQUESTERS),
             ),
         ),
-        verifier=access.verifier(settings.hub, platform.clock),
+        verifier=access.verifier(settings.hub, platform.clock, issuer=settings.issuer),
         is_excluded=access.is_excluded,
         messenger=platform.messenger,
         reads=platform.read_recorder(),

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 import httpx
 
 from contracts.facts import TYPE_PREFIX
+from kopuro_client.webhooks import Webhooks
 from tests.journey.running_hub import STRANGER, RunningHub
 from tests.journey.waiting import until
 from tests.support.webhook_receiver import Received, WebhookReceiver
@@ -74,11 +78,13 @@ def test_webhook_reaches_no_port_of_the_hub(hub: RunningHub) -> None:
     ):
         endpoint = webhooks.register(f"{url}?{number}")["endpoint"]["id"]
         webhooks.test(endpoint)
-        (attempt,) = until(
-            lambda endpoint=endpoint: webhooks.attempts_page(endpoint)["items"] or None, "an attempt"
-        )
+        (attempt,) = until(partial(_attempts, webhooks, endpoint), "an attempt")
         assert (attempt["fault"], attempt["response"]) == ("address-refused", None)
         webhooks.delete(endpoint)
+
+
+def _attempts(webhooks: Webhooks, endpoint: str) -> list[dict[str, Any]] | None:
+    return webhooks.attempts_page(endpoint)["items"] or None
 
 
 def _of(requests: list[Received], name: str) -> list[Received]:

@@ -43,6 +43,8 @@ RECIPIENTS: Mapping[str, tuple[str, ...]] = {
     # None of these for a member of the hub's staff: `organization` is None.
     facts.CredentialIssued.type: _CANDIDATE,
     facts.CredentialRevoked.type: _CANDIDATE,
+    facts.CredentialTokensRevoked.type: _CANDIDATE,
+    facts.CredentialExpiring.type: _CANDIDATE,
     facts.ApprovalRequested.type: _CANDIDATE,
     facts.ApprovalEndorsed.type: _CANDIDATE,
     facts.ApprovalGranted.type: _CANDIDATE,

@@ -6,7 +6,7 @@ from alembic import op
 from runtime.storage import columns
 
 revision = "c61e0f7b24d8"
-down_revision = "7b2e15d9c3f2"
+down_revision = "c90d3e57a1b8"
 branch_labels = None
 depends_on = None
 
