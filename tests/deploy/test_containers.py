@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -37,21 +35,6 @@ def _document(name: str = "compose.yaml") -> dict[str, Any]:
 
 DOCUMENT = _document()
 CONTAINERS: Mapping[str, Any] = DOCUMENT["services"]
-
-
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What `prepare` writes for the hub `kg`, by its second run."""
-    directory = tmp_path_factory.mktemp("compose")
-    kopuro = Path(sys.executable).with_name("kopuro")
-    for _ in range(2):
-        subprocess.run(
-            [COMPOSE / "prepare", "kg", "hub.example", directory],
-            env={**os.environ, "KOPURO": str(kopuro)},
-            check=True,
-            capture_output=True,
-        )
-    return directory
 
 
 @pytest.mark.parametrize("name", ["compose.yaml", "compose.rabbitmq-3.13.yaml"])
