@@ -63,7 +63,7 @@ def _bare(part: Any) -> Any:
 
 
 def main() -> None:
-    import kubernetes_validate
+    import kubernetes_validate  # type: ignore[import-not-found]  # installed for this only
 
     folder = Path(kubernetes_validate.__file__).parent / "kubernetes-json-schema" / f"v{VERSION}-local-strict"
     definitions = json.loads((folder / "_definitions.json").read_text(encoding="utf-8"))["$defs"]

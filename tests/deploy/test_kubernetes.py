@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from runtime.shutdown import BOUND_SECONDS
 from tests.deploy.kubernetes_schema import RESOURCES, schema_of
