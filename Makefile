@@ -57,6 +57,8 @@ check: setup ## check style, types, import contracts, published schemas and gene
 	$(BIN)/lint-imports
 	$(BIN)/python -m contracts.publish --check
 	$(BIN)/python -m docs.diagrams --check
+	$(BIN)/python -m docs.openapi --check
+	$(BIN)/openapi-spec-validator contracts/openapi.json
 
 format: setup ## format the code with ruff
 	$(BIN)/ruff check --fix .
@@ -81,8 +83,9 @@ lock-bench: setup
 	$(BIN)/uv pip compile pyproject.toml --extra dev --extra bench --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-header --no-emit-package kopuro-client -c requirements.lock --quiet -o requirements-bench.lock
 
-schemas: setup ## regenerate the published JSON Schemas
+schemas: setup ## regenerate the published JSON Schemas and the OpenAPI document
 	$(BIN)/python -m contracts.publish
+	$(BIN)/python -m docs.openapi
 
 clean: ## remove installed and built files (.venv, var, build)
 	rm -rf $(VENV) var build

@@ -10,17 +10,19 @@ from sqlalchemy.exc import ArgumentError
 
 from kopuro_client.errors import InvalidArgumentError
 from runtime.storage.database import Database, DatabaseUnavailable
-from runtime.tls import DATABASE, UnusableTlsFiles, tls_files
+from runtime.tls import DATABASE, TlsFiles, UnusableTlsFiles, tls_files
 
 
 @contextmanager
-def service_database(url: str) -> Iterator[Database]:
-    """Open the database for the block, with the files for TLS that KOPURO_DATABASE_CA and so on name.
+def service_database(url: str, tls: TlsFiles | None = None) -> Iterator[Database]:
+    """Open the database for the block.
+
+    tls: the files for TLS; None: those that KOPURO_DATABASE_CA and so on name.
 
     Raises InvalidArgumentError for a text that is no URL, and when the database cannot be used in the block.
     """
     try:
-        database = Database.open(url, tls=tls_files(DATABASE, os.environ))
+        database = Database.open(url, tls=tls or tls_files(DATABASE, os.environ))
     except ArgumentError:
         raise InvalidArgumentError("--database is not an SQLAlchemy URL") from None
     except UnusableTlsFiles as error:

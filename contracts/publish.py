@@ -55,12 +55,12 @@ def published() -> dict[str, bytes]:
     schemas["problem.json"] = problem_schema()
     for fact in CATALOGUE.values():
         schemas[f"events/{fact.type.removeprefix(TYPE_PREFIX)}.json"] = event_schema(fact)
-    return {path: _encode(schema) for path, schema in sorted(schemas.items())}
+    return {path: encode_json(schema) for path, schema in sorted(schemas.items())}
 
 
 def body_schema(name: str, record: type) -> Json:
     """Return the schema of a partner's input: closed records, all codes listed."""
-    definitions = _definitions(record, closed=True)
+    definitions = record_definitions(record, closed=True)
     return _document(name, record, definitions.pop(record.__name__), definitions)
 
 
@@ -69,7 +69,7 @@ def event_schema(fact: type[Fact]) -> Json:
     own = {"type": {"const": fact.type}, "dataclassification": {"const": fact.classification}}
     schema = _envelope({**own, "data": {"$ref": _DEFS + fact.__name__}})
     name = "events:" + fact.type.removeprefix(TYPE_PREFIX)
-    return _document(name, fact, schema, _definitions(fact, closed=False), title=fact.type)
+    return _document(name, fact, schema, record_definitions(fact, closed=False), title=fact.type)
 
 
 def envelope_schema() -> Json:
@@ -87,7 +87,7 @@ def envelope_schema() -> Json:
 
 def problem_schema() -> Json:
     """Return the schema of an RFC 9457 problem; open, because later versions may add members and types."""
-    definitions = _definitions(PointerError, closed=False)
+    definitions = record_definitions(PointerError, closed=False)
     schema: Json = {
         "type": "object",
         "properties": {
@@ -154,7 +154,7 @@ def _docstring(record: type) -> str:
     return "" if text.startswith(f"{record.__name__}(") else text
 
 
-def _definitions(record: type, *, closed: bool) -> Json:
+def record_definitions(record: type, *, closed: bool) -> Json:
     """Return the JSON Schemas of a record and of every record in it, by class name."""
     plugin = MarshmallowPlugin(schema_name_resolver=_name)
     spec = APISpec(title="", version="", openapi_version="3.1.0", plugins=[plugin])
@@ -212,7 +212,8 @@ def _in_place(node: Any, *, closed: bool) -> Any:
     return node
 
 
-def _encode(schema: Json) -> bytes:
+def encode_json(schema: Json) -> bytes:
+    """Return a document as the published files have it."""
     return (json.dumps(schema, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
 
 

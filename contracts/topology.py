@@ -179,6 +179,7 @@ DELIVERY_KEYS = (
     "credential.*",
     "approval.*",
     "sealing_key.replaced",
+    "webhook.*",
 )
 VAULT_KEYS = (
     "offer.accepted",
@@ -276,6 +277,8 @@ OWNERS: Mapping[str, frozenset[str]] = {
                 "note.delivered",
                 "message.closed",
                 "case.fetched",
+                "webhook.changed",
+                "webhook.failing",
             ),
         ),
         # Each service that shows staff the facts of a person.
@@ -290,6 +293,8 @@ OWNERS: Mapping[str, frozenset[str]] = {
                 "client.changed",
                 "credential.issued",
                 "credential.revoked",
+                "credential.tokens_revoked",
+                "credential.expiring",
                 "role.granted",
                 "sealing_key.replaced",
                 "approval.requested",

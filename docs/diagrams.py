@@ -32,6 +32,7 @@ from contracts.topology import (
 )
 from services.delivery.domain import delivery
 from services.delivery.domain.recipients import COORDINATED, RECIPIENTS
+from services.delivery.webhooks.domain import endpoint, notice
 from services.directory.domain import approval
 from services.routing.domain.offer import OFFER_TRANSITIONS
 from services.routing.domain.referral import REFERRAL_TRANSITIONS
@@ -115,6 +116,8 @@ PUBLISHERS: Mapping[type[Fact], str] = {
     facts.ClientChanged: "directory",
     facts.CredentialIssued: "directory",
     facts.CredentialRevoked: "directory",
+    facts.CredentialTokensRevoked: "directory",
+    facts.CredentialExpiring: "directory",
     facts.RoleGranted: "directory",
     facts.ApprovalRequested: "directory",
     facts.ApprovalEndorsed: "directory",
@@ -130,6 +133,8 @@ PUBLISHERS: Mapping[type[Fact], str] = {
     facts.SealedNoteReleased: "vault",
     facts.NoteDelivered: "delivery",
     facts.MessageClosed: "delivery",
+    facts.WebhookChanged: "delivery",
+    facts.WebhookFailing: "delivery",
 }
 
 # These facts use no exchange: they are published directly to a queue, or not at all.
@@ -221,6 +226,8 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "referral": lambda: diagram(next(iter(REFERRAL_TRANSITIONS)), REFERRAL_TRANSITIONS),
     "offer": lambda: diagram(next(iter(OFFER_TRANSITIONS)), OFFER_TRANSITIONS),
     "delivery": lambda: diagram(delivery.DeliveryState.queued, delivery.TRANSITIONS),
+    "endpoint": lambda: diagram(endpoint.EndpointState.unverified, endpoint.TRANSITIONS),
+    "notice": lambda: diagram(notice.NoticeState.waiting, notice.TRANSITIONS),
     "custody": lambda: diagram(custody.CustodyState.awaited, custody.TRANSITIONS),
     "approval": lambda: diagram(approval.State.requested, approval.TRANSITIONS),
 }

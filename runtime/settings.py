@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,9 +25,12 @@ KEY_PAUSE = timedelta(days=1)
 RECEIPT_TIME = timedelta(minutes=15)
 TRANSIT_KEY_PERIOD = timedelta(hours=1)
 FACTS_KEPT = timedelta(days=90)
+MESSAGES_KEPT = timedelta(days=30)
 
 _ADDRESS = re.compile(r"(?P<host>[^:\s/]+):(?P<port>\d{1,5})")
 _MANAGEMENT_URI = re.compile(r"https?://[^:/@\s]+:[^:/@\s]+@[^:/@\s\[\]]+(:\d{1,5})?(/[^?#\s]*)?")
+# RFC 8414 §2: https, without query and fragment. http is for one machine, such as the sandbox.
+_ISSUER = re.compile(r"https?://[^/?#@\s]+(/[^/?#\s]+)*")
 _HUB = re.compile(r"[a-z]{2}")
 
 
@@ -87,10 +91,22 @@ class Settings:
     retention: timedelta | None = None
     # KOPURO_FACTS_DAYS, routing only, optional: days to keep a referral's facts and decisions after its end
     facts_kept: timedelta = FACTS_KEPT
+    # KOPURO_MAILBOX_DAYS, delivery only, optional: days to keep a message after its acknowledgement
+    messages_kept: timedelta = MESSAGES_KEPT
     # KOPURO_LOG_COVER_PER_MINUTE, audit only, optional: entries that the log gets in a minute at least
     cover: int = 0
     # KOPURO_APPROVALS, directory only, optional: `two-person` or `one-person`
     approvals: str = TWO_PERSON
+    # KOPURO_WEBHOOK_KEY, delivery only, optional: the file of the key that seals webhook secrets, created by
+    # the first start; None: the hub sends no webhooks
+    webhook_key: Path | None = None
+    # KOPURO_WEBHOOK_NETWORKS, delivery only, optional: networks that are not public and that webhooks may
+    # reach, without TLS too
+    webhook_networks: tuple[IPv4Network | IPv6Network, ...] = ()
+    # KOPURO_WEBHOOK_REFUSED, delivery only, optional: more addresses of the hub, which webhooks never reach
+    webhook_refused: tuple[Address, ...] = ()
+    # KOPURO_ISSUER, optional: the `iss` of tokens, a URL (RFC 8414 §2); None: `kopuro:<hub>`
+    issuer: str | None = None
     # KOPURO_CONNECTIONS, KOPURO_CONNECTIONS_PER_ADDRESS, optional: the most open connections of the public
     # port, in all and of one address; None: `runtime/web/connections.py` derives them from the file limit
     connections: int | None = None
@@ -129,6 +145,15 @@ class Settings:
                 return None
             return timedelta(days=int(text))
 
+        def mailbox_days(name: str) -> timedelta:
+            text = environ.get(name, "").strip()
+            if not text:
+                return MESSAGES_KEPT
+            if not (text.isascii() and text.isdigit() and len(text) <= 4 and 1 <= int(text) <= 3650):
+                problems.append(f"{name} is not a whole number of days from 1 to 3650")
+                return MESSAGES_KEPT
+            return timedelta(days=int(text))
+
         def positive(name: str) -> int | None:
             text = environ.get(name, "").strip()
             if not text:
@@ -162,6 +187,23 @@ class Settings:
                 problems.append(
                     f"{name} is not an http:// or https:// URI with a user, a password and a host"
                 )
+                return None
+            return text
+
+        def each(name: str, read: Callable[[str], T], what: str) -> tuple[T, ...]:
+            texts = [text.strip() for text in environ.get(name, "").split(",")]
+            try:
+                return tuple(read(text) for text in texts if text)
+            except ValueError:
+                problems.append(f"{name} is not a comma-separated list of {what}")
+                return ()
+
+        def issuer_url(name: str) -> str | None:
+            text = environ.get(name, "").strip()
+            if not text:
+                return None
+            if _ISSUER.fullmatch(text) is None:
+                problems.append(f"{name} is not a URL without query, fragment and trailing slash")
                 return None
             return text
 
@@ -212,8 +254,13 @@ class Settings:
             witness_policy=file("KOPURO_WITNESS_POLICY"),
             retention=days("KOPURO_RETENTION_DAYS"),
             facts_kept=kept if (kept := days("KOPURO_FACTS_DAYS")) is not None else FACTS_KEPT,
+            messages_kept=mailbox_days("KOPURO_MAILBOX_DAYS"),
             cover=rate("KOPURO_LOG_COVER_PER_MINUTE"),
             approvals=policy_of_approvals("KOPURO_APPROVALS"),
+            webhook_key=Path(text) if (text := environ.get("KOPURO_WEBHOOK_KEY", "").strip()) else None,
+            webhook_networks=each("KOPURO_WEBHOOK_NETWORKS", ip_network, "networks"),
+            webhook_refused=each("KOPURO_WEBHOOK_REFUSED", _address, "host:port"),
+            issuer=issuer_url("KOPURO_ISSUER"),
             connections=positive("KOPURO_CONNECTIONS"),
             connections_per_address=positive("KOPURO_CONNECTIONS_PER_ADDRESS"),
         )

@@ -210,6 +210,7 @@ class Hub:
             "KOPURO_OPERATIONS_ADDRESS": f"{LOOPBACK}:{ports.operations}",
             "KOPURO_HUB": HUB,
             "KOPURO_DISCOVERY": str(self.files.discovery),
+            "KOPURO_ISSUER": f"http://{LOOPBACK}:{self.files.ports('directory').http}",
             "KOPURO_SERVICE_KEY": str(self._service_key(service)),
             "KOPURO_MANIFEST": str(self.files.manifest),
             "KOPURO_HUB_KEY": str(self.files.hub_key),
@@ -222,6 +223,16 @@ class Hub:
             case "vault":
                 environment["KOPURO_CUSTODY_KEY"] = str(self.files.key("custody"))
                 environment["KOPURO_VAULT_KEYS"] = str(self.files.vault_keys)
+            case "delivery":
+                environment["KOPURO_WEBHOOK_KEY"] = str(self.files.webhook_key)
+                # A partner that tries the sandbox receives webhooks on the same machine.
+                environment["KOPURO_WEBHOOK_NETWORKS"] = f"{LOOPBACK}/32"
+                own_ports = set(self.files.reserved_ports())
+                if self._broker is not None:
+                    own_ports.add(self._broker.identity.distribution_port)
+                environment["KOPURO_WEBHOOK_REFUSED"] = ",".join(
+                    f"{LOOPBACK}:{port}" for port in sorted(own_ports)
+                )
             case "directory":
                 environment["KOPURO_TOKEN_SIGNING_KEY"] = str(self.files.key("token"))
                 environment["KOPURO_APPROVALS"] = self._approvals

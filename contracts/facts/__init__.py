@@ -62,7 +62,14 @@ from contracts.facts.custody import (
     TransitKeyDestroyed,
     TransitKeyPublished,
 )
-from contracts.facts.delivered import DeliveryAcknowledged, DeliveryDelivered, MessageClosed, NoteDelivered
+from contracts.facts.delivered import (
+    DeliveryAcknowledged,
+    DeliveryDelivered,
+    MessageClosed,
+    NoteDelivered,
+    WebhookChanged,
+    WebhookFailing,
+)
 from contracts.facts.recorded import (
     ContentErased,
     CaseFetched,
@@ -83,8 +90,10 @@ from contracts.facts.directory import (
     ApprovalRefused,
     ApprovalRequested,
     ClientChanged,
+    CredentialExpiring,
     CredentialIssued,
     CredentialRevoked,
+    CredentialTokensRevoked,
     OrganizationChanged,
     ReplicaCompleted,
     ReplicaRequested,
@@ -125,8 +134,10 @@ __all__ = [
     "CoordinatorReason",
     "CoordinatorWithdrawalRefused",
     "CoordinatorWithdrawalSubmitted",
+    "CredentialExpiring",
     "CredentialIssued",
     "CredentialRevoked",
+    "CredentialTokensRevoked",
     "DeadLetterRead",
     "DecisionsRecorded",
     "DeliveryAcknowledged",
@@ -190,6 +201,8 @@ __all__ = [
     "TransitKeyPublished",
     "TransitSeal",
     "UnreadableSubmitted",
+    "WebhookChanged",
+    "WebhookFailing",
     "WithdrawalSubmitted",
     "routing_key_of",
 ]

@@ -30,9 +30,10 @@ from runtime.web import problems
 from runtime.web.body import DEFAULT_LIMIT
 from runtime.web.connections import open_file_limit, public_limits
 from runtime.web.listener import Listener
+from runtime.web.operation import Operation, Parameter
 from runtime.web.request import Request
 from runtime.web.response import Response
-from runtime.web.router import Route, Router
+from runtime.web.router import FaultAnswer, Route, Router
 
 S = TypeVar("S")
 Method = Callable[[S, Request], Response]
@@ -44,18 +45,21 @@ def resource(
     *,
     roles: frozenset[str] | None,
     limit: int = DEFAULT_LIMIT,
-    query: Collection[str] = (),
+    query: Collection[Parameter | str] = (),
     takes_key: bool = False,
     open_to_excluded: bool = False,
     reads: Reads | None = None,
     share: Share | None = None,
+    operation: Operation | None = None,
+    answer_fault: FaultAnswer = problems.response_for,
 ) -> Callable[[Method[S]], Method[S]]:
     """Make the decorated method handle `method` on `url` (`/v1/things/<uuid:id>`).
 
     url: states the form of each id (`runtime/web/path.py`); an id of another form is refused with 404.
     roles: the caller's token must have one of them; None makes the resource public.
     limit: the largest body in bytes; a larger one is refused with 413.
-    query: the permitted query parameters; any other is refused with 400 and its name.
+    query: the permitted query parameters; any other is refused with 400 and its name. A bare name is not
+    published, and a test names the resource.
     takes_key: whether the method honours the Idempotency-Key; otherwise a request with one is refused.
     open_to_excluded: organisations that are suspended, inactive or have left may call it too, and the method
     decides what they get; every other resource refuses them.
@@ -64,7 +68,11 @@ def resource(
     fails, the caller gets the error instead.
     share: what the requests of one caller are counted in (`runtime/access/caller_limits.py`); by default
     reads or changes, by the method.
+    operation: the body, answers and refusals, as the OpenAPI document publishes them. An answer that it does
+    not declare becomes a 500, as a defect of ours.
+    answer_fault: returns the response to an exception; by default an RFC 9457 problem.
     """
+    parameters = tuple(query)
 
     def register(function: Method[S]) -> Method[S]:
         @wraps(function)
@@ -74,15 +82,29 @@ def resource(
             with trace.attached(at or trace.continued(None), caller=caller):
                 try:
                     response = function(service, request)
+                    if operation is not None:
+                        response.require_declared_by(operation)
                     if reads is Reads.recorded:
                         _record(service, request, response)
-                    return response
                 except Exception as fault:  # noqa: BLE001 - every fault has a response
-                    return problems.response_for(fault)
+                    response = answer_fault(fault)
+                return response if operation is None else response.with_notices_of(operation)
 
         register_entrypoint(
             handle_request,
-            Resource(method, url, roles, limit, frozenset(query), takes_key, open_to_excluded, reads, share),
+            Resource(
+                method,
+                url,
+                roles,
+                limit,
+                parameters,
+                takes_key,
+                open_to_excluded,
+                reads,
+                share,
+                operation,
+                answer_fault,
+            ),
         )
         return handle_request
 
@@ -146,22 +168,26 @@ class Resource(Entrypoint):  # type: ignore[misc]  # nameko has no types
         url: str,
         roles: frozenset[str] | None,
         limit: int,
-        query: frozenset[str],
+        parameters: tuple[Parameter | str, ...],
         takes_key: bool,
         open_to_excluded: bool,
         reads: Reads | None,
         share: Share | None,
+        operation: Operation | None,
+        answer_fault: FaultAnswer,
     ) -> None:
         super().__init__()
         self.reads = reads
+        self.parameters = parameters
+        self.operation = operation
         self._method = method
         self._url = url
         self._roles = roles
         self._limit = limit
-        self._query = query
         self._takes_key = takes_key
         self._open_to_excluded = open_to_excluded
         self._share = share
+        self._answer_fault = answer_fault
 
     def setup(self) -> None:
         self.server.register_provider(self)
@@ -178,10 +204,11 @@ class Resource(Entrypoint):  # type: ignore[misc]  # nameko has no types
             url=self._url,
             roles=self._roles,
             limit=self._limit,
-            query=self._query,
+            query=frozenset(one if isinstance(one, str) else one.name for one in self.parameters),
             takes_key=self._takes_key,
             open_to_excluded=self._open_to_excluded,
             share=self._share,
+            answer_fault=self._answer_fault,
             handle_request=self._respond,
         )
 

@@ -19,7 +19,7 @@ from runtime.access.reads import Reads
 from runtime.application import APPLICATION, Application
 from runtime.entrypoints.operations import Operations
 from runtime.entrypoints.resource import resource
-from runtime.web.discovery import PATH, discovery
+from runtime.web.discovery import DISCOVERY, PATH, discovery
 from runtime.web.request import Request
 from runtime.web.response import Response
 
@@ -55,6 +55,6 @@ class WebService:
     handlers: Any = HandlersProvider()
     operations = Operations()
 
-    @resource("GET", PATH, roles=None, reads=Reads.no_person)
+    @resource("GET", PATH, roles=None, reads=Reads.no_person, operation=DISCOVERY)
     def discovery(self, _request: Request) -> Response:
         return discovery(self.application.settings.discovery)

@@ -20,7 +20,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
@@ -36,6 +36,8 @@ from runtime.tls import TlsFiles
 
 _WRITING = "kopuro_writing"
 _DURABLE = "kopuro_durable"
+# An option of a write transaction: the list that `after_commit` adds to.
+AFTER_COMMIT = "kopuro_after_commit"
 # How long SQLite waits for a lock that another process (a migration, a backup) holds.
 _BUSY_TIMEOUT_MS = 5_000
 # SQLSTATEs that PostgreSQL does not report as operational errors although no message is at fault: the server
@@ -141,9 +143,12 @@ class Database:
         the commit then does not wait for the disk. It is still atomic, and the next durable commit makes it
         durable too. Raises DatabaseUnavailable; every other error is the block's own.
         """
+        afterwards: list[Callable[[], None]] = []
         try:
             with self._writer, translated(), self._engine.connect() as connection:
-                connection = connection.execution_options(**{_WRITING: True, _DURABLE: durable})
+                connection = connection.execution_options(
+                    **{_WRITING: True, _DURABLE: durable, AFTER_COMMIT: afterwards}
+                )
                 with connection.begin():
                     if not durable and not self._is_sqlite:
                         connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
@@ -153,6 +158,8 @@ class Database:
             self._failing = (since, error.reason())
             raise
         self._failing = None
+        for work in afterwards:
+            work()
 
     def alarm(self) -> str | None:
         """Return the `/readyz` warning: why writes fail, or that disk space is low; None otherwise."""
@@ -201,6 +208,15 @@ class Database:
     def close(self) -> None:
         """Close every connection."""
         self._engine.dispose()
+
+
+def after_commit(transaction: Connection, work: Callable[[], None]) -> None:
+    """Call `work` when the transaction of `Database.write` has committed; never when it is rolled back.
+
+    `work` must not raise. It is not called when the process dies between the two, or when the commit is
+    reported as failed although it took effect: it is for what lives in the process only, such as counters.
+    """
+    transaction.get_execution_options()[AFTER_COMMIT].append(work)
 
 
 @contextmanager

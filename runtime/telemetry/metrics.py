@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import platform
+from importlib.metadata import version
+
 from prometheus_client import (
     CollectorRegistry,
     Counter,
     Gauge,
     GCCollector,
     Histogram,
+    Info,
     PlatformCollector,
     ProcessCollector,
 )
@@ -23,6 +27,13 @@ def process_registry() -> CollectorRegistry:
     PlatformCollector(registry=registry)
     GCCollector(registry=registry)
     return registry
+
+
+def build_info(registry: CollectorRegistry, service: str) -> None:
+    """Add `kopuro_build_info`: 1, with the service and the versions of Kopuro and Python as labels."""
+    Info("kopuro_build", "The service and the versions of Kopuro and Python", registry=registry).info(
+        {"service": service, "version": version("kopuro"), "python": platform.python_version()}
+    )
 
 
 class HttpMetrics:

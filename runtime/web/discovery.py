@@ -7,9 +7,42 @@ from pathlib import Path
 import orjson
 
 from contracts.errors import Unavailable
+from runtime.web.operation import Answer, Operation
 from runtime.web.response import Response
 
 PATH = "/.well-known/kopuro"
+
+DISCOVERY = Operation(
+    summary="Find the addresses of the hub's services, its country and its custody key",
+    answers={
+        200: Answer(
+            description="The discovery document.",
+            schema={
+                "type": "object",
+                "properties": {
+                    "hub": {"type": "string", "description": "The hub's ISO 3166-1 alpha-2 code."},
+                    "services": {
+                        "type": "object",
+                        "description": "The base address of each service, by its name.",
+                        "additionalProperties": {"type": "string"},
+                    },
+                    "custody_key": {"type": "object", "description": "The public key of the vault (JWK)."},
+                },
+                "required": ["services"],
+            },
+        )
+    },
+    refusals=frozenset({"unavailable"}),
+)
+
+
+def service_address(file: Path, service: str) -> str | None:
+    """Return the public base URL of a service, without a trailing slash; None while it is not listed."""
+    try:
+        address = orjson.loads(file.read_bytes())["services"][service]
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+    return address.rstrip("/") if isinstance(address, str) else None
 
 
 def discovery(file: Path) -> Response:

@@ -16,9 +16,10 @@ from typing import Any, Final
 import orjson
 
 from contracts.canonical import LARGEST_INTEGER
-from contracts.errors import Refused
+from contracts.errors import PointerError, Refused
 from contracts.identifiers import UUID_PATTERN
 from contracts.jose import decoded, encoded
+from runtime.web.parameters import invalid_parameter
 
 Scalar = str | int
 DEFAULT_LIMIT: Final = 50
@@ -80,7 +81,11 @@ def decode_cursor(scope: str, cursor: str, parts: Sequence[Part]) -> tuple[Any, 
 
 def invalid_cursor() -> Refused:
     """Return the refusal of a cursor that no page of the list returned."""
-    return Refused("invalid-cursor", "`after` must be the `next` of an earlier page of the same list.")
+    detail = "Must be the `next` of an earlier page of the same list."
+    where = PointerError(pointer="/after", detail=detail)
+    return Refused(
+        "invalid-cursor", "`after` must be the `next` of an earlier page of the same list.", errors=(where,)
+    )
 
 
 def limit_of(query: Mapping[str, str], *, default: int = DEFAULT_LIMIT, maximum: int = MAXIMUM_LIMIT) -> int:
@@ -95,7 +100,7 @@ def integer_of(query: Mapping[str, str], name: str, *, default: int, minimum: in
         return default
     # isdigit() and int() also accept the digits of other scripts
     if not (text.isascii() and text.isdigit() and len(text) <= 12 and minimum <= int(text) <= maximum):
-        raise Refused("invalid-parameter", f"`{name}` must be a whole number from {minimum} to {maximum}.")
+        raise invalid_parameter(name, f"must be a whole number from {minimum} to {maximum}.")
     return int(text)
 
 

@@ -114,7 +114,8 @@ def parse_parameters(query: str) -> dict[str, str]:
     if len(parameters) != len(pairs):
         names = [name for name, _ in pairs]
         repeated = next(name for name in names if names.count(name) > 1)
-        raise Refused("invalid-parameter", f"{_named(repeated)} appears more than once.")
+        where = PointerError(pointer=pointer((repeated,)), detail="Appears more than once.")
+        raise Refused("invalid-parameter", f"{_named(repeated)} appears more than once.", errors=(where,))
     if "\0" in query or "%00" in query:
         raise Refused("invalid-parameter", "A parameter contains a NUL character.")
     return parameters
@@ -125,9 +126,9 @@ def require_known(parameters: Mapping[str, str], known: Collection[str]) -> None
     for name in parameters:
         if name not in known:
             takes = ", ".join(f"`{one}`" for one in sorted(known)) or "no parameters"
-            raise Refused(
-                "invalid-parameter", f"{_named(name)} is not a parameter of this resource. It takes {takes}."
-            )
+            detail = f"{_named(name)} is not a parameter of this resource. It takes {takes}."
+            where = PointerError(pointer=pointer((name,)), detail="Is not a parameter of this resource.")
+            raise Refused("invalid-parameter", detail, errors=(where,))
 
 
 def _named(name: str) -> str:

@@ -8,7 +8,9 @@ from typing import Any
 
 import orjson
 
+from contracts.answers.form import answer_json
 from runtime.access.reads import Read
+from runtime.web.operation import Content, Operation
 
 _OPTIONS = orjson.OPT_UTC_Z  # RFC 3339 with Z, as contracts say
 
@@ -18,16 +20,42 @@ class Response:
     """An HTTP response: status, body bytes, and headers with names as they are sent.
 
     read: the referrals whose facts the body contains; needed where `@resource` says `Reads.recorded`.
+    content: the kinds of record that the body was made from.
     """
 
     status: int
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
     read: Read | None = None
+    content: Content | None = None
 
     def reading(self, read: Read) -> Response:
         """Return the same response with a statement of what it contains."""
         return replace(self, read=read)
+
+    def require_declared_by(self, operation: Operation) -> None:
+        """Raises Defect if the operation does not declare this response."""
+        operation.require_declared(self.status, self.headers, self.content, empty=not self.body)
+
+    def with_notices_of(self, operation: Operation) -> Response:
+        """Return the same response with the headers of a deprecated operation."""
+        if operation.deprecated is None:
+            return self
+        return replace(self, headers={**self.headers, **operation.deprecated.headers})
+
+    @classmethod
+    def of(cls, record: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+        """Return the JSON of a record or a page of records (`contracts/answers/form.py`)."""
+        all_headers = {"Content-Type": "application/json", **(headers or {})}
+        return cls(status, answer_json(record), all_headers, content=Content.of(record))
+
+    @classmethod
+    def lines(cls, records: Iterable[Any]) -> Response:
+        """Return newline-delimited JSON, one record a line."""
+        listed = list(records)
+        body = b"".join(answer_json(record) + b"\n" for record in listed)
+        kinds = frozenset(map(type, listed))
+        return cls(200, body, {"Content-Type": "application/x-ndjson"}, content=Content(kinds))
 
     @classmethod
     def json(cls, value: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

@@ -26,6 +26,9 @@ from runtime.web.protocol import close_after_response
 from runtime.web.request import Request, parse_parameters, require_known
 from runtime.web.response import Response
 
+# Returns the response to a request that raised the exception. Never raises.
+FaultAnswer = Callable[[Exception], Response]
+
 _STATUS_LINES: Final = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 _NO_ROUTE: Final = "(none)"
 _METHODS: Final = frozenset(HTTPMethod)
@@ -44,7 +47,8 @@ class Route:
 
     limit: the largest body in bytes. query: the permitted query parameters. takes_key: whether a repetition
     with the same Idempotency-Key has no second effect. open_to_excluded: excluded organisations may call it;
-    the handler decides what they get. share: what the requests of one caller are counted in.
+    the handler decides what they get. share: what the requests of one caller are counted in. answer_fault:
+    returns the response to a request of the route that raised an exception.
     """
 
     method: str
@@ -56,6 +60,7 @@ class Route:
     takes_key: bool = False
     open_to_excluded: bool = False
     share: Share | None = None  # None: reads or changes, by the method
+    answer_fault: FaultAnswer = problems.response_for
 
     @property
     def template(self) -> str:
@@ -115,11 +120,13 @@ class Router:
 
     def _respond(self, environ: dict[str, Any], at: trace.Trace) -> tuple[str, Response]:
         template = _NO_ROUTE
+        answer_fault: FaultAnswer = problems.response_for
         body_read = reading = False
         try:
             _require_implemented(environ["REQUEST_METHOD"])
             path = decode_path(environ["RAW_PATH_INFO"])
             (route, template, id_forms), values = self._adapter.match(path, environ["REQUEST_METHOD"])
+            answer_fault = route.answer_fault
             caller = self._caller(environ, route)
             require_id_forms(values, id_forms)
             query = parse_parameters(environ.get("QUERY_STRING", ""))
@@ -146,7 +153,7 @@ class Router:
         except (NotFound, RequestRedirect):
             response = problems.not_found()
         except Exception as fault:  # noqa: BLE001 - every fault has a response
-            response = problems.response_for(fault)
+            response = answer_fault(fault)
         # After a partly read body, the start of the next request is unknown.
         # A client that waits for 100 (Continue) sends the body or the next request: which one is unknown too.
         tolerated = 0 if "HTTP_EXPECT" in environ else _UNREAD_TOLERATED

@@ -11,6 +11,7 @@ from runtime.entrypoints.service import WebService
 from runtime.messaging.ports import Delivery
 from runtime.web.request import Request
 from runtime.web.response import Response
+from services.audit import operations
 from services.audit.log import api as log_api
 from services.audit.reports import export_api, history_api, statistics_api, story_api
 
@@ -34,24 +35,35 @@ class AuditService(WebService):
     def receipts(self, deliveries: Sequence[Delivery]) -> None:
         self.application.process_receipts(deliveries)
 
-    @resource("GET", "/checkpoint", roles=None, reads=Reads.no_person)
+    @resource("GET", "/checkpoint", roles=None, reads=Reads.no_person, operation=operations.CHECKPOINT)
     def checkpoint(self, _request: Request) -> Response:
         return log_api.checkpoint(self.handlers.log)
 
-    @resource("GET", "/cosigned-checkpoint", roles=None, reads=Reads.no_person)
+    @resource(
+        "GET",
+        "/cosigned-checkpoint",
+        roles=None,
+        reads=Reads.no_person,
+        operation=operations.COSIGNED_CHECKPOINT,
+    )
     def cosigned_checkpoint(self, _request: Request) -> Response:
         return log_api.cosigned_checkpoint(self.handlers.log)
 
-    @resource("GET", "/tile/<path:path>", roles=None, reads=Reads.no_person)
+    @resource("GET", "/tile/<path:path>", roles=None, reads=Reads.no_person, operation=operations.TILE)
     def tile(self, request: Request) -> Response:
         return log_api.tile(self.handlers.log, request)
 
-    @resource("GET", "/v1/log-key", roles=None, reads=Reads.no_person)
+    @resource("GET", "/v1/log-key", roles=None, reads=Reads.no_person, operation=operations.LOG_KEY)
     def log_key(self, _request: Request) -> Response:
         return log_api.log_key(self.handlers.log)
 
     @resource(
-        "GET", "/v1/history", roles=READERS, query=history_api.SEARCH_PARAMETERS, reads=Reads.by_handler
+        "GET",
+        "/v1/history",
+        roles=READERS,
+        query=operations.SEARCHED,
+        reads=Reads.by_handler,
+        operation=operations.HISTORY,
     )
     def history(self, request: Request) -> Response:
         return history_api.search(self.handlers.reports.history, request)
@@ -60,13 +72,20 @@ class AuditService(WebService):
         "GET",
         "/v1/history/<uuid:referral_id>",
         roles=READERS,
-        query=history_api.TIMELINE_PARAMETERS,
+        query=operations.TIMELINE_SEARCHED,
         reads=Reads.by_handler,
+        operation=operations.TIMELINE,
     )
     def timeline(self, request: Request) -> Response:
         return history_api.timeline(self.handlers.reports.history, request)
 
-    @resource("GET", "/v1/history/<uuid:referral_id>/bundle", roles=READERS | PARTIES, reads=Reads.by_handler)
+    @resource(
+        "GET",
+        "/v1/history/<uuid:referral_id>/bundle",
+        roles=READERS | PARTIES,
+        reads=Reads.by_handler,
+        operation=operations.BUNDLE,
+    )
     def bundle(self, request: Request) -> Response:
         return history_api.bundle(self.handlers.reports.history, request, oversight=READERS)
 
@@ -74,8 +93,9 @@ class AuditService(WebService):
         "GET",
         "/v1/history/<uuid:referral_id>/story",
         roles=READERS | PARTIES,
-        query=story_api.PARAMETERS,
+        query=operations.TOLD,
         reads=Reads.by_handler,
+        operation=operations.STORY,
     )
     def story(self, request: Request) -> Response:
         return story_api.story(self.handlers.reports.history, request, oversight=READERS)
@@ -84,13 +104,21 @@ class AuditService(WebService):
         "GET",
         "/v1/history/<uuid:referral_id>/readers",
         roles=READERS | PARTIES,
-        query=history_api.READERS_PARAMETERS,
+        query=operations.READ_BY,
         reads=Reads.by_handler,
+        operation=operations.READERS,
     )
     def readers(self, request: Request) -> Response:
         return history_api.readers(self.handlers.reports.history, request, oversight=READERS)
 
-    @resource("GET", "/v1/export", roles=READERS, query=export_api.PARAMETERS, reads=Reads.by_handler)
+    @resource(
+        "GET",
+        "/v1/export",
+        roles=READERS,
+        query=operations.EXPORTED,
+        reads=Reads.by_handler,
+        operation=operations.EXPORT,
+    )
     def export(self, request: Request) -> Response:
         return export_api.export(self.handlers.reports.export, request)
 
@@ -98,8 +126,9 @@ class AuditService(WebService):
         "GET",
         "/v1/statistics",
         roles=READERS,
-        query=statistics_api.STATISTICS_PARAMETERS,
+        query=operations.COUNTED,
         reads=Reads.by_handler,
+        operation=operations.STATISTICS,
     )
     def statistics(self, request: Request) -> Response:
         return statistics_api.statistics(self.handlers.reports.statistics, request)
@@ -108,21 +137,38 @@ class AuditService(WebService):
         "GET",
         "/v1/statistics/entries",
         roles=frozenset({"auditor"}),
-        query=statistics_api.ENTRIES_PARAMETERS,
+        query=operations.BEHIND,
         reads=Reads.by_handler,
+        operation=operations.STATISTICS_ENTRIES,
     )
     def statistics_entries(self, request: Request) -> Response:
         return statistics_api.entries(self.handlers.reports.statistics, request)
 
-    @resource("GET", "/v1/entries/<number:index>", roles=READERS, reads=Reads.by_handler)
+    @resource(
+        "GET", "/v1/entries/<number:index>", roles=READERS, reads=Reads.by_handler, operation=operations.ENTRY
+    )
     def entry(self, request: Request) -> Response:
         return history_api.entry(self.handlers.reports.history, request)
 
-    @resource("GET", "/v1/proof", roles=READERS, query={"index", "size"}, reads=Reads.no_person)
+    @resource(
+        "GET",
+        "/v1/proof",
+        roles=READERS,
+        query=operations.PROVEN,
+        reads=Reads.no_person,
+        operation=operations.PROOF,
+    )
     def proof(self, request: Request) -> Response:
         return log_api.proof(self.handlers.log, request)
 
-    @resource("GET", "/v1/consistency", roles=READERS, query={"from", "to"}, reads=Reads.no_person)
+    @resource(
+        "GET",
+        "/v1/consistency",
+        roles=READERS,
+        query=operations.COMPARED,
+        reads=Reads.no_person,
+        operation=operations.CONSISTENCY,
+    )
     def consistency(self, request: Request) -> Response:
         return log_api.consistency(self.handlers.log, request)
 

@@ -7,20 +7,37 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
 from contracts import vocabularies
+from contracts.answers.directory import (
+    AccessToken,
+    AgreementRecord,
+    ClientRecord,
+    IssuedClient,
+    KeyChallenge,
+    KeyPeriod,
+    OfferedService,
+    OrganizationRecord,
+)
+from contracts.answers.form import Page, extended
 from contracts.codes import OrganizationKind
 from contracts.errors import PointerError, Refused
-from contracts.records import plain
+from contracts.organization import Agreement, Organization
 from runtime.access.signer import LIFETIME_SECONDS
 from runtime.access.standing import excluded_refusal
 from runtime.web.paging import NAME, NUMBER, Part, Scalar, encode_cursor, limit_of, position_of
+from runtime.web.parameters import invalid_parameter
 from runtime.web.request import Request
 from runtime.web.response import Response
 from services.directory import admission, hsds
-from services.directory.client_authentication import PROOF_HEADER, client_of, provable
+from services.directory.client_authentication import (
+    PROOF_HEADER,
+    SignedAssertion,
+    credentials_of,
+    provable,
+)
 from services.directory.domain.amendment import Editor
 from services.directory.domain.approval import Approval, Decider, State
 from services.directory.domain.client import Client, Role
-from services.directory.domain.entry import DirectoryEntry, Standing
+from services.directory.domain.entry import Standing
 from services.directory.handlers import DirectoryHandlers
 from services.directory.handlers.approvals import Reader
 from services.directory.handlers.sealing_keys import Challenged
@@ -32,15 +49,31 @@ MERGE_PATCH: Final = "application/merge-patch+json"
 
 
 def token(handlers: DirectoryHandlers, request: Request) -> Response:
-    """Issue a token. Source: RFC 6749 §4.4.3."""
-    issued = handlers.tokens.issue(*client_of(request))
-    return Response.json({"access_token": issued, "token_type": "Bearer", "expires_in": LIFETIME_SECONDS})
+    """Issue a token. Source: RFC 6749 §5.1."""
+    credentials = credentials_of(request)
+    if isinstance(credentials, SignedAssertion):
+        issued = handlers.tokens.issue_for(credentials.assertion)
+    else:
+        issued = handlers.tokens.issue(credentials.client_id, credentials.secret)
+    return Response.of(
+        AccessToken(
+            access_token=issued,
+            token_type="Bearer",  # noqa: S106 - the name of a kind of token
+            expires_in=LIFETIME_SECONDS,
+        ),
+        headers={"Pragma": "no-cache"},
+    )
+
+
+def token_keys(handlers: DirectoryHandlers) -> Response:
+    """Return the public keys that verify tokens. Source: RFC 7517 §8.5.1."""
+    return Response.json(handlers.server.keys(), headers={"Content-Type": "application/jwk-set+json"})
 
 
 def proved(handlers: DirectoryHandlers, request: Request) -> Request:
     """Return the request once its proof is checked. Every change of the directory passes here.
 
-    Raises Refused `proof-required` and `invalid-proof`.
+    Raises Refused `proof-required`, `invalid-proof` and `clock-skew`.
     """
     handlers.proofs.check(request.principal, provable(request), request.headers.get(PROOF_HEADER))
     return request
@@ -50,16 +83,16 @@ def organizations(handlers: DirectoryHandlers, request: Request) -> Response:
     """List organisations by `kind` and `country`, ordered by id."""
     where = {name: request.query_params[name] for name in ("kind", "country") if name in request.query_params}
     if where.get("kind", OrganizationKind.ngo) not in set(OrganizationKind):
-        raise Refused("invalid-parameter", "`kind` is not a kind of organisation.")
+        raise invalid_parameter("kind", "is not a kind of organisation.")
     if not re.fullmatch("[A-Z]{2}", where.get("country", "KG")):
-        raise Refused("invalid-parameter", "`country` must be an ISO 3166-1 alpha-2 code.")
+        raise invalid_parameter("country", "must be an ISO 3166-1 alpha-2 code.")
     return _page(
         request,
         "organizations",
         (NAME,),
         lambda after, limit: handlers.listings.organizations(where, after[0], limit),
         lambda standing: (standing.entry.id,),
-        _rendered,
+        _organization,
     )
 
 
@@ -68,7 +101,7 @@ def organization(handlers: DirectoryHandlers, request: Request) -> Response:
     organization_id = request.path_params["id"]
     if request.principal.excluded and request.principal.id != organization_id:
         raise excluded_refusal()
-    return _single(handlers.listings.organization(organization_id))
+    return _single(_organization(handlers.listings.organization(organization_id)))
 
 
 def put_organization(handlers: DirectoryHandlers, request: Request) -> Response:
@@ -88,7 +121,7 @@ def put_organization(handlers: DirectoryHandlers, request: Request) -> Response:
     )
     if isinstance(written, Approval):
         return _requested(handlers, written)
-    return _single(written.standing, created=written.created)
+    return _single(_organization(written.standing), created=written.created)
 
 
 def patch_organization(handlers: DirectoryHandlers, request: Request) -> Response:
@@ -109,7 +142,7 @@ def patch_organization(handlers: DirectoryHandlers, request: Request) -> Respons
     )
     if isinstance(written, Approval):
         return _requested(handlers, written)
-    return _single(written.standing)
+    return _single(_organization(written.standing))
 
 
 def suspend(handlers: DirectoryHandlers, request: Request) -> Response:
@@ -121,7 +154,7 @@ def suspend(handlers: DirectoryHandlers, request: Request) -> Response:
         by=request.principal.id,
         precondition=precondition_of(request),
     )
-    return _single(standing)
+    return _single(_organization(standing))
 
 
 def approve_service(handlers: DirectoryHandlers, request: Request) -> Response:
@@ -139,7 +172,7 @@ def approve_service(handlers: DirectoryHandlers, request: Request) -> Response:
     )
     if isinstance(approved, Approval):
         return _requested(handlers, approved)
-    return _single(approved)
+    return _single(_organization(approved))
 
 
 def withdraw_service_approval(handlers: DirectoryHandlers, request: Request) -> Response:
@@ -150,7 +183,7 @@ def withdraw_service_approval(handlers: DirectoryHandlers, request: Request) -> 
         request.path_params["service"],
         precondition=precondition_of(request),
     )
-    return _single(standing)
+    return _single(_organization(standing))
 
 
 def services(handlers: DirectoryHandlers, request: Request) -> Response:
@@ -162,7 +195,7 @@ def services(handlers: DirectoryHandlers, request: Request) -> Response:
         (NAME, NAME),
         lambda after, limit: handlers.listings.services(need, region, after, limit),
         lambda offered: (offered.organization, offered.service.id),
-        lambda offered: {**plain(offered.service), "organization": offered.organization},
+        lambda offered: extended(OfferedService, offered.service, organization=offered.organization),
     )
 
 
@@ -199,7 +232,7 @@ def agreements(handlers: DirectoryHandlers, request: Request) -> Response:
         (NAME,),
         lambda after, limit: handlers.listings.agreements(after[0], limit),
         lambda standing: (standing.entry.id,),
-        _rendered,
+        _agreement,
     )
 
 
@@ -212,7 +245,7 @@ def post_agreement(handlers: DirectoryHandlers, request: Request) -> Response:
     )
     if isinstance(written, Approval):
         return _requested(handlers, written)
-    return _single(written.standing, created=written.created)
+    return _single(_agreement(written.standing), created=written.created)
 
 
 def keys(handlers: DirectoryHandlers, request: Request) -> Response:
@@ -220,18 +253,18 @@ def keys(handlers: DirectoryHandlers, request: Request) -> Response:
     organization = request.query_params.get("organization", request.principal.id)
     if organization != request.principal.id and not request.principal.has(Role.operator):
         raise Refused("forbidden", "An organisation may read only the history of its own keys.")
-    items = [
-        {
-            "key": kept.key,
-            "from": kept.since,
-            "until": kept.until,
-            "manner": kept.manner,
-            "by": kept.by,
-            "approved_by": kept.approved_by,
-        }
+    periods = [
+        KeyPeriod(
+            key=kept.key,
+            since=kept.since,
+            until=kept.until,
+            manner=kept.manner,
+            by=kept.by,
+            approved_by=kept.approved_by,
+        )
         for kept in handlers.keys.history(organization)
     ]
-    return Response.json({"items": items, "next": None})
+    return Response.of(Page(items=periods, next=None))
 
 
 def post_key(handlers: DirectoryHandlers, request: Request) -> Response:
@@ -257,24 +290,24 @@ def post_key(handlers: DirectoryHandlers, request: Request) -> Response:
         return _requested(handlers, published)
     if isinstance(published, Challenged):
         challenge = published.challenge
-        return Response.json(
-            {
-                "challenge": challenge.id,
-                "sealed": published.sealed,
-                "kid": challenge.key.kid,
-                "expires_at": challenge.expires_at,
-            },
+        return Response.of(
+            KeyChallenge(
+                challenge=challenge.id,
+                sealed=published.sealed,
+                kid=challenge.key.kid,
+                expires_at=challenge.expires_at,
+            ),
             status=202,
             headers={"Location": f"/v1/keys/{challenge.id}/prove"},
         )
-    return Response.json(published, status=201)
+    return Response.of(published, status=201)
 
 
 def prove_key(handlers: DirectoryHandlers, request: Request) -> Response:
     """Replace the caller's sealing key by the answer to its challenge."""
     answer = admission.proof(request.json()).answer
     key = handlers.keys.prove(request.principal.id, request.path_params["challenge"], answer)
-    return Response.json(key, status=201)
+    return Response.of(key, status=201)
 
 
 def credentials(handlers: DirectoryHandlers, request: Request) -> Response:
@@ -295,22 +328,22 @@ def post_credential(handlers: DirectoryHandlers, request: Request) -> Response:
 
     A secret made here is shown only in this response. 202: a second person must approve the request.
     """
-    wanted = admission.credential_request(request.json())
+    wanted = admission.credential_request(request.json(), handlers.clock.now())
     issued = handlers.credentials.issue(
         request.principal.id,
         client_id=wanted.client_id or wanted.principal,
         principal=wanted.principal,
         roles=wanted.roles,
         secret_sha256=wanted.secret_sha256,
+        jwks=wanted.jwks,
+        expires_at=wanted.expires_at,
         precondition=precondition_of(request),
     )
     if isinstance(issued, Approval):
         return _requested(handlers, issued)
-    body = _client(issued.standing)
-    if issued.secret is not None:
-        body["client_secret"] = issued.secret
+    body = extended(IssuedClient, _client(issued.standing), client_secret=issued.secret)
     etag = {"ETag": f'"{issued.standing.revision}"'}
-    return Response.json(body, status=201 if issued.created else 200, headers=etag)
+    return Response.of(body, status=201 if issued.created else 200, headers=etag)
 
 
 def delete_credential(handlers: DirectoryHandlers, request: Request) -> Response:
@@ -320,14 +353,50 @@ def delete_credential(handlers: DirectoryHandlers, request: Request) -> Response
         by=request.principal.id,
         operator=request.principal.has(Role.operator),
     )
-    return Response.json(_client(revoked))
+    return Response.of(_client(revoked))
+
+
+def rotate_credential(handlers: DirectoryHandlers, request: Request) -> Response:
+    """Replace the secret of the caller's own client; the present one is accepted for another day."""
+    wanted = admission.rotation_request(request.json(), handlers.clock.now())
+    rotated = handlers.own_credentials.rotate(
+        request.path_params["client_id"],
+        wanted.secret_sha256,
+        by=request.principal.id,
+        expires_at=wanted.expires_at,
+    )
+    return Response.of(_client(rotated))
+
+
+def put_client_keys(handlers: DirectoryHandlers, request: Request) -> Response:
+    """Replace the public keys of the caller's own client by a JWK set."""
+    changed = handlers.own_credentials.replace_keys(
+        request.path_params["client_id"], admission.key_set(request.json()), by=request.principal.id
+    )
+    return Response.of(_client(changed))
+
+
+def revoke_tokens(handlers: DirectoryHandlers, request: Request) -> Response:
+    """Refuse all tokens of a client from now on: of any for an operator, of its own for others."""
+    revoked = handlers.own_credentials.revoke_tokens(
+        request.path_params["client_id"],
+        by=request.principal.id,
+        operator=request.principal.has(Role.operator),
+    )
+    return Response.of(_client(revoked))
+
+
+def revoke_tokens_of_organization(handlers: DirectoryHandlers, request: Request) -> Response:
+    """Refuse all tokens of an organisation's clients from now on."""
+    revoked = handlers.own_credentials.revoke_tokens_of(request.path_params["id"], by=request.principal.id)
+    return Response.of(Page(items=[_client(standing) for standing in revoked], next=None))
 
 
 def approvals(handlers: DirectoryHandlers, request: Request) -> Response:
     """List approvals by `state`, oldest first: every one for staff, those about itself for a partner."""
     state = request.query_params.get("state")
     if state is not None and state not in set(State):
-        raise Refused("invalid-parameter", "`state` is not a state of an approval.")
+        raise invalid_parameter("state", "is not a state of an approval.")
     return _page(
         request,
         "approvals",
@@ -343,23 +412,23 @@ def approvals(handlers: DirectoryHandlers, request: Request) -> Response:
 def approval(handlers: DirectoryHandlers, request: Request) -> Response:
     """Return one approval with exactly what was requested."""
     found = handlers.approvals.one(request.path_params["id"], _reader(request))
-    return Response.json(handlers.approvals.shown(found))
+    return Response.of(handlers.approvals.shown(found))
 
 
 def approve(handlers: DirectoryHandlers, request: Request) -> Response:
     """Let a request take effect, as its second person."""
     decided = handlers.approvals.approve(request.path_params["id"], _decider(request))
-    return Response.json(handlers.approvals.shown(decided))
+    return Response.of(handlers.approvals.shown(decided))
 
 
 def refuse(handlers: DirectoryHandlers, request: Request) -> Response:
     """End a request without effect; its requester withdraws it in this way."""
     decided = handlers.approvals.refuse(request.path_params["id"], _decider(request))
-    return Response.json(handlers.approvals.shown(decided))
+    return Response.of(handlers.approvals.shown(decided))
 
 
 def _requested(handlers: DirectoryHandlers, approval: Approval) -> Response:
-    return Response.json(
+    return Response.of(
         handlers.approvals.shown(approval),
         status=202,
         headers={"Location": f"/v1/approvals/{approval.id}"},
@@ -375,31 +444,36 @@ def _decider(request: Request) -> Decider:
     return Decider(id=request.principal.id, roles=request.principal.roles)
 
 
-def _client(standing: Standing[Client]) -> dict[str, Any]:
+def _client(standing: Standing[Client]) -> ClientRecord:
     client = standing.entry
-    return {
-        "client_id": client.id,
-        "principal": client.principal,
-        "roles": client.roles,
-        "live": client.live,
-        "revision": standing.revision,
-    }
+    retiring = client.retiring
+    return ClientRecord(
+        client_id=client.id,
+        principal=client.principal,
+        roles=client.roles,
+        live=client.live,
+        keys=tuple({**key.jwk(), "alg": key.alg, "expires_at": key.expires_at} for key in client.keys),
+        has_secret=client.secret_sha256 != "",
+        secret_expires_at=client.secret_expires_at,
+        previous_secret_until=None if retiring is None else retiring.until,
+        revision=standing.revision,
+    )
 
 
 def _editor(request: Request) -> Editor:
     return Editor(id=request.principal.id, operator=request.principal.has(Role.operator))
 
 
-def _rendered(standing: Standing[DirectoryEntry]) -> dict[str, Any]:
-    return {**plain(standing.entry), "revision": standing.revision}
+def _organization(standing: Standing[Organization]) -> OrganizationRecord:
+    return extended(OrganizationRecord, standing.entry, revision=standing.revision)
 
 
-def _single(standing: Standing[DirectoryEntry], *, created: bool = False) -> Response:
-    return Response.json(
-        _rendered(standing),
-        status=201 if created else 200,
-        headers={"ETag": f'"{standing.revision}"'},
-    )
+def _agreement(standing: Standing[Agreement]) -> AgreementRecord:
+    return extended(AgreementRecord, standing.entry, revision=standing.revision)
+
+
+def _single(record: OrganizationRecord | AgreementRecord, *, created: bool = False) -> Response:
+    return Response.of(record, status=201 if created else 200, headers={"ETag": f'"{record.revision}"'})
 
 
 def _page(
@@ -417,11 +491,11 @@ def _page(
     found = fetch(after, limit + 1)
     shown = found[:limit]
     following = encode_cursor(scope, position(shown[-1])) if len(found) > limit else None
-    return Response.json({"items": [render(item) for item in shown], "next": following})
+    return Response.of(Page(items=[render(item) for item in shown], next=following))
 
 
 def _code(request: Request, name: str, vocabulary: str) -> str | None:
     code = request.query_params.get(name)
     if code is not None and code not in vocabularies.codes(vocabulary):
-        raise Refused("invalid-parameter", f"`{name}` is not a code of the vocabulary `{vocabulary}`.")
+        raise invalid_parameter(name, f"is not a code of the vocabulary `{vocabulary}`.")
     return code

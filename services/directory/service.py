@@ -9,9 +9,12 @@ from runtime.entrypoints.batches import batches
 from runtime.entrypoints.resource import resource
 from runtime.entrypoints.service import WebService
 from runtime.messaging.ports import Delivery
+from runtime.web import oauth_errors
+from runtime.web.parameters import PAGED
 from runtime.web.request import Request
 from runtime.web.response import Response
-from services.directory import api
+from services.directory import api, operations
+from services.directory.domain.authorization_server import JWKS_PATH, TOKEN_PATH
 
 READERS = frozenset({"partner", "coordinator", "auditor", "operator"})
 PARTNERS = frozenset({"partner"})
@@ -19,7 +22,6 @@ OPERATORS = frozenset({"operator"})
 APPROVERS = frozenset({"operator", "coordinator"})
 # One of them suffices: suspension protects. Vetting and readmission are an operator's, with a second one.
 SUSPENDERS = frozenset({"operator", "coordinator"})
-PAGED = frozenset({"after", "limit"})
 
 
 class DirectoryService(WebService):
@@ -27,12 +29,38 @@ class DirectoryService(WebService):
 
     name = "directory"
 
-    @resource("POST", "/oauth/token", roles=None, limit=16 * 1024)
+    @resource(
+        "POST",
+        TOKEN_PATH,
+        roles=None,
+        limit=16 * 1024,
+        answer_fault=oauth_errors.response_for,
+        operation=operations.TOKEN,
+    )
     def token(self, request: Request) -> Response:
         return api.token(self.handlers, request)
 
     @resource(
-        "GET", "/v1/organizations", roles=READERS, query={"kind", "country", *PAGED}, reads=Reads.no_person
+        "GET",
+        "/.well-known/oauth-authorization-server",
+        roles=None,
+        reads=Reads.no_person,
+        operation=operations.SERVER_METADATA,
+    )
+    def server_metadata(self, _request: Request) -> Response:
+        return Response.json(self.handlers.server.metadata())
+
+    @resource("GET", JWKS_PATH, roles=None, reads=Reads.no_person, operation=operations.TOKEN_KEYS)
+    def token_keys(self, _request: Request) -> Response:
+        return api.token_keys(self.handlers)
+
+    @resource(
+        "GET",
+        "/v1/organizations",
+        roles=READERS,
+        query=operations.LISTED_ORGANIZATIONS,
+        reads=Reads.no_person,
+        operation=operations.ORGANIZATIONS,
     )
     def organizations(self, request: Request) -> Response:
         return api.organizations(self.handlers, request)
@@ -43,49 +71,98 @@ class DirectoryService(WebService):
         roles=READERS,
         open_to_excluded=True,
         reads=Reads.no_person,
+        operation=operations.SHOW_ORGANIZATION,
     )
     def organization(self, request: Request) -> Response:
         return api.organization(self.handlers, request)
 
-    @resource("PUT", "/v1/organizations/<organization:id>", roles=PARTNERS | OPERATORS)
+    @resource(
+        "PUT",
+        "/v1/organizations/<organization:id>",
+        roles=PARTNERS | OPERATORS,
+        operation=operations.PUT_ORGANIZATION,
+    )
     def put_organization(self, request: Request) -> Response:
         return api.put_organization(self.handlers, api.proved(self.handlers, request))
 
-    @resource("PATCH", "/v1/organizations/<organization:id>", roles=PARTNERS | OPERATORS)
+    @resource(
+        "PATCH",
+        "/v1/organizations/<organization:id>",
+        roles=PARTNERS | OPERATORS,
+        operation=operations.PATCH_ORGANIZATION,
+    )
     def patch_organization(self, request: Request) -> Response:
         return api.patch_organization(self.handlers, api.proved(self.handlers, request))
 
-    @resource("POST", "/v1/organizations/<organization:id>/suspend", roles=SUSPENDERS)
+    @resource(
+        "POST", "/v1/organizations/<organization:id>/suspend", roles=SUSPENDERS, operation=operations.SUSPEND
+    )
     def suspend(self, request: Request) -> Response:
         return api.suspend(self.handlers, api.proved(self.handlers, request))
 
-    @resource("POST", "/v1/organizations/<organization:id>/services/<slug:service>/approval", roles=APPROVERS)
+    @resource(
+        "POST",
+        "/v1/organizations/<organization:id>/services/<slug:service>/approval",
+        roles=APPROVERS,
+        operation=operations.APPROVE_SERVICE,
+    )
     def approve_service(self, request: Request) -> Response:
         return api.approve_service(self.handlers, api.proved(self.handlers, request))
 
     @resource(
-        "DELETE", "/v1/organizations/<organization:id>/services/<slug:service>/approval", roles=APPROVERS
+        "DELETE",
+        "/v1/organizations/<organization:id>/services/<slug:service>/approval",
+        roles=APPROVERS,
+        operation=operations.WITHDRAW_APPROVAL,
     )
     def withdraw_service_approval(self, request: Request) -> Response:
         return api.withdraw_service_approval(self.handlers, api.proved(self.handlers, request))
 
-    @resource("GET", "/v1/services", roles=READERS, query={"need", "region", *PAGED}, reads=Reads.no_person)
+    @resource(
+        "GET",
+        "/v1/services",
+        roles=READERS,
+        query=operations.LISTED_SERVICES,
+        reads=Reads.no_person,
+        operation=operations.SERVICES,
+    )
     def services(self, request: Request) -> Response:
         return api.services(self.handlers, request)
 
-    @resource("GET", "/v1/service_at_locations", roles=READERS, query=PAGED, reads=Reads.no_person)
+    @resource(
+        "GET",
+        "/v1/service_at_locations",
+        roles=READERS,
+        query=PAGED,
+        reads=Reads.no_person,
+        operation=operations.SERVICE_AT_LOCATIONS,
+    )
     def service_at_locations(self, request: Request) -> Response:
         return api.service_at_locations(self.handlers, request)
 
-    @resource("GET", "/v1/taxonomy_terms", roles=READERS, query=PAGED, reads=Reads.no_person)
+    @resource(
+        "GET",
+        "/v1/taxonomy_terms",
+        roles=READERS,
+        query=PAGED,
+        reads=Reads.no_person,
+        operation=operations.TAXONOMY_TERMS,
+    )
     def taxonomy_terms(self, request: Request) -> Response:
         return api.taxonomy_terms(request)
 
-    @resource("GET", "/v1/agreements", roles=READERS, query=PAGED, reads=Reads.no_person)
+    @resource(
+        "GET",
+        "/v1/agreements",
+        roles=READERS,
+        query=PAGED,
+        reads=Reads.no_person,
+        operation=operations.AGREEMENTS,
+    )
     def agreements(self, request: Request) -> Response:
         return api.agreements(self.handlers, request)
 
-    @resource("POST", "/v1/agreements", roles=OPERATORS)
+    @resource("POST", "/v1/agreements", roles=OPERATORS, operation=operations.POST_AGREEMENT)
     def post_agreement(self, request: Request) -> Response:
         return api.post_agreement(self.handlers, api.proved(self.handlers, request))
 
@@ -93,45 +170,105 @@ class DirectoryService(WebService):
         "GET",
         "/v1/keys",
         roles=PARTNERS | OPERATORS,
-        query={"organization"},
+        query=operations.LISTED_KEYS,
         reads=Reads.no_person,
+        operation=operations.KEYS,
     )
     def keys(self, request: Request) -> Response:
         return api.keys(self.handlers, request)
 
-    @resource("POST", "/v1/keys", roles=PARTNERS | OPERATORS)
+    @resource("POST", "/v1/keys", roles=PARTNERS | OPERATORS, operation=operations.POST_KEY)
     def post_key(self, request: Request) -> Response:
         return api.post_key(self.handlers, api.proved(self.handlers, request))
 
-    @resource("POST", "/v1/keys/<uuid:challenge>/prove", roles=PARTNERS)
+    @resource("POST", "/v1/keys/<uuid:challenge>/prove", roles=PARTNERS, operation=operations.PROVE_KEY)
     def prove_key(self, request: Request) -> Response:
         return api.prove_key(self.handlers, api.proved(self.handlers, request))
 
-    @resource("GET", "/v1/credentials", roles=PARTNERS | OPERATORS, query=PAGED, reads=Reads.no_person)
+    @resource(
+        "GET",
+        "/v1/credentials",
+        roles=PARTNERS | OPERATORS,
+        query=PAGED,
+        reads=Reads.no_person,
+        operation=operations.CREDENTIALS,
+    )
     def credentials(self, request: Request) -> Response:
         return api.credentials(self.handlers, request)
 
-    @resource("POST", "/v1/credentials", roles=OPERATORS)
+    @resource("POST", "/v1/credentials", roles=OPERATORS, operation=operations.POST_CREDENTIAL)
     def post_credential(self, request: Request) -> Response:
         return api.post_credential(self.handlers, api.proved(self.handlers, request))
 
-    @resource("DELETE", "/v1/credentials/<client:client_id>", roles=PARTNERS | OPERATORS)
+    @resource(
+        "DELETE",
+        "/v1/credentials/<client:client_id>",
+        roles=PARTNERS | OPERATORS,
+        operation=operations.DELETE_CREDENTIAL,
+    )
     def delete_credential(self, request: Request) -> Response:
         return api.delete_credential(self.handlers, api.proved(self.handlers, request))
 
-    @resource("GET", "/v1/approvals", roles=READERS, query={"state", *PAGED}, reads=Reads.no_person)
+    @resource(
+        "POST",
+        "/v1/credentials/<client:client_id>/rotate",
+        roles=READERS,
+        operation=operations.ROTATE_CREDENTIAL,
+    )
+    def rotate_credential(self, request: Request) -> Response:
+        return api.rotate_credential(self.handlers, api.proved(self.handlers, request))
+
+    @resource(
+        "PUT",
+        "/v1/credentials/<client:client_id>/keys",
+        roles=READERS,
+        operation=operations.PUT_CLIENT_KEYS,
+    )
+    def put_client_keys(self, request: Request) -> Response:
+        return api.put_client_keys(self.handlers, api.proved(self.handlers, request))
+
+    @resource(
+        "POST",
+        "/v1/credentials/<client:client_id>/revoke-tokens",
+        roles=READERS,
+        operation=operations.REVOKE_TOKENS,
+    )
+    def revoke_tokens(self, request: Request) -> Response:
+        return api.revoke_tokens(self.handlers, api.proved(self.handlers, request))
+
+    @resource(
+        "POST",
+        "/v1/organizations/<organization:id>/revoke-tokens",
+        roles=SUSPENDERS,
+        operation=operations.REVOKE_TOKENS_OF_ORGANIZATION,
+    )
+    def revoke_tokens_of_organization(self, request: Request) -> Response:
+        return api.revoke_tokens_of_organization(self.handlers, api.proved(self.handlers, request))
+
+    @resource(
+        "GET",
+        "/v1/approvals",
+        roles=READERS,
+        query=operations.LISTED_APPROVALS,
+        reads=Reads.no_person,
+        operation=operations.APPROVALS,
+    )
     def approvals(self, request: Request) -> Response:
         return api.approvals(self.handlers, request)
 
-    @resource("GET", "/v1/approvals/<uuid:id>", roles=READERS, reads=Reads.no_person)
+    @resource(
+        "GET", "/v1/approvals/<uuid:id>", roles=READERS, reads=Reads.no_person, operation=operations.APPROVAL
+    )
     def approval(self, request: Request) -> Response:
         return api.approval(self.handlers, request)
 
-    @resource("POST", "/v1/approvals/<uuid:id>/approve", roles=APPROVERS)
+    @resource("POST", "/v1/approvals/<uuid:id>/approve", roles=APPROVERS, operation=operations.APPROVE)
     def approve(self, request: Request) -> Response:
         return api.approve(self.handlers, api.proved(self.handlers, request))
 
-    @resource("POST", "/v1/approvals/<uuid:id>/refuse", roles=PARTNERS | APPROVERS)
+    @resource(
+        "POST", "/v1/approvals/<uuid:id>/refuse", roles=PARTNERS | APPROVERS, operation=operations.REFUSE
+    )
     def refuse(self, request: Request) -> Response:
         return api.refuse(self.handlers, api.proved(self.handlers, request))
 

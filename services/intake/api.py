@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 
+from contracts.answers.form import Page
+from contracts.answers.referrals import Submitted
 from contracts.codes import ReferralStatus
 from contracts.errors import Refused
 from contracts.idempotency_key import HEADER
@@ -16,6 +18,7 @@ from runtime.clock import Clock
 from runtime.identifiers import new_id
 from runtime.telemetry import trace
 from runtime.web import paging
+from runtime.web.parameters import invalid_parameter
 from runtime.web.request import Request
 from runtime.web.response import Response
 from services.intake import ndjson
@@ -75,7 +78,7 @@ def submit_referral_batch(context: ApiContext, request: Request) -> Response:
 def preview_referral(context: ApiContext, request: Request) -> Response:
     """`POST /v1/referrals:preview`: the facts of a referral, without a case."""
     facts = load(ReferralFacts, request.json(), now=context.now())
-    return Response.json(context.handlers.preview(request.principal.id, facts))
+    return Response.of(context.handlers.preview(request.principal.id, facts))
 
 
 def submit_command(context: ApiContext, request: Request, name: str) -> Response:
@@ -92,7 +95,7 @@ def submit_command(context: ApiContext, request: Request, name: str) -> Response
     else:
         command = Command(body=body, subject=subject, claim=claim)
         submission_id = context.handlers.submit_command(caller, command)
-    return Response.json({"id": submission_id, "status": "submitted"}, status=202)
+    return Response.of(Submitted(id=submission_id, status="submitted"), status=202)
 
 
 def submit_command_batch(context: ApiContext, request: Request) -> Response:
@@ -106,12 +109,12 @@ def show(context: ApiContext, request: Request) -> Response:
     oversight = bool(request.principal.roles & OVERSIGHT)
     referral_id = request.path_params["id"]
     found = context.handlers.referral(referral_id, request.principal.id, oversight=oversight)
-    return Response.json(found).reading(Read.of_one(referral_id))
+    return Response.of(found).reading(Read.of_one(referral_id))
 
 
 def show_offer(context: ApiContext, request: Request) -> Response:
     """`GET /v1/offers/{id}`."""
-    return Response.json(context.handlers.offer(request.path_params["id"], request.principal.id))
+    return Response.of(context.handlers.offer(request.path_params["id"], request.principal.id))
 
 
 def listing(context: ApiContext, request: Request) -> Response:
@@ -119,7 +122,7 @@ def listing(context: ApiContext, request: Request) -> Response:
     limit = paging.limit_of(request.query_params)
     status = request.query_params.get("status")
     if status is not None and status not in set(ReferralStatus):
-        raise Refused("invalid-parameter", f"`status` must be one of {', '.join(ReferralStatus)}.")
+        raise invalid_parameter("status", f"must be one of {', '.join(ReferralStatus)}.")
     position = paging.position_of(request.query_params, _REFERRALS, (paging.UUID,))
     items = context.handlers.referral_list(
         ReferralListQuery(
@@ -130,14 +133,14 @@ def listing(context: ApiContext, request: Request) -> Response:
             after=position[0] if position else None,
         )
     )
-    following = paging.encode_cursor(_REFERRALS, (items[limit - 1]["id"],)) if len(items) > limit else None
-    read = Read.of_list([item["id"] for item in items[:limit]], {} if status is None else {"status": status})
-    return Response.json({"items": items[:limit], "next": following}).reading(read)
+    following = paging.encode_cursor(_REFERRALS, (items[limit - 1].id,)) if len(items) > limit else None
+    read = Read.of_list([item.id for item in items[:limit]], {} if status is None else {"status": status})
+    return Response.of(Page(items=items[:limit], next=following)).reading(read)
 
 
 def _referral_response(referral_id: str) -> Response:
-    return Response.json(
-        {"id": referral_id, "status": "requested"},
+    return Response.of(
+        Submitted(id=referral_id, status="requested"),
         status=202,
         headers={"Location": f"/v1/referrals/{referral_id}"},
     )

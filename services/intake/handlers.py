@@ -5,16 +5,18 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import Connection
 
-from contracts.codes import ReferralStatus
+from contracts.answers.form import extended
+from contracts.answers.referrals import OwnOffer, Prospects, ReferralSummary, ReferralView
+from contracts.codes import FHIR_TASK_STATUS, ReferralStatus
 from contracts.envelope import Envelope
 from contracts.errors import KopuroError, Refused, Unavailable, drop_frames
 from contracts.facts import OfferOpened
 from contracts.idempotency_key import KEYS_KEPT
 from contracts.queries import OfferQuery, PartyQuery, PreviewQuery, ReferralListQuery, ReferralQuery
+from contracts.records import read
 from contracts.referral import ReferralFacts, ReferralSubmission
 from runtime.access.standing import excluded_refusal
 from runtime.messaging.outbox.outbox import Outbox, outgoing
@@ -188,10 +190,11 @@ class IntakeHandlers:
                 prepared.append(Refusal(error=error, claim=claim))
         return prepared
 
-    def referral(self, referral_id: str, viewer: str, *, oversight: bool) -> Any:
+    def referral(self, referral_id: str, viewer: str, *, oversight: bool) -> ReferralView:
         """Return routing's view of a referral. Raises Refused `not-found` and Unavailable."""
         try:
-            return self._referrals.ask(ReferralQuery(id=referral_id, viewer=viewer, oversight=oversight))
+            found = self._referrals.ask(ReferralQuery(id=referral_id, viewer=viewer, oversight=oversight))
+            return read(ReferralView, found)
         except Refused as refused:
             if refused.slug != "not-found":
                 raise
@@ -200,21 +203,21 @@ class IntakeHandlers:
             if submitted is None or not (oversight or submitted.sender == viewer):
                 raise
         # Admitted here, but not yet processed by routing.
-        return {
-            "id": submitted.id,
-            "sender": submitted.sender,
-            "status": ReferralStatus.requested,
-            "status_fhir": "requested",
-            "acceptor": None,
-            "outcome": None,
-            "submitted_at": submitted.submitted_at,
-            "updated_at": submitted.submitted_at,
-            "facts": None,
-            "offers": [],
-            "timeline": [],
-        }
+        return ReferralView(
+            id=submitted.id,
+            sender=submitted.sender,
+            status=ReferralStatus.requested,
+            status_fhir=FHIR_TASK_STATUS[ReferralStatus.requested],
+            acceptor=None,
+            outcome=None,
+            submitted_at=submitted.submitted_at,
+            updated_at=submitted.submitted_at,
+            facts=None,
+            offers=(),
+            timeline=(),
+        )
 
-    def offer(self, offer_id: str, organization: str) -> Any:
+    def offer(self, offer_id: str, organization: str) -> OwnOffer:
         """Return routing's view of an offer for its organisation, with `referral_id` and `sender`.
 
         Raises Refused `not-found` and Unavailable.
@@ -222,22 +225,23 @@ class IntakeHandlers:
         parties = self._referrals.ask(OfferQuery(id=offer_id))
         if parties is None or parties[1] != organization:
             raise Refused("not-found", _NO_SUCH_OFFER)
-        found = self._referrals.ask(ReferralQuery(id=parties[0], viewer=organization, oversight=False))
-        (offer,) = [one for one in found["offers"] if one["id"] == offer_id]
-        return {**offer, "referral_id": found["id"], "sender": found["sender"]}
+        query = ReferralQuery(id=parties[0], viewer=organization, oversight=False)
+        found = read(ReferralView, self._referrals.ask(query))
+        (offer,) = [one for one in found.offers if one.id == offer_id]
+        return extended(OwnOffer, offer, referral_id=found.id, sender=found.sender)
 
-    def referral_list(self, query: ReferralListQuery) -> Any:
+    def referral_list(self, query: ReferralListQuery) -> list[ReferralSummary]:
         """Return routing's list of referrals. Raises Refused and Unavailable."""
-        return self._referrals.ask(query)
+        return [read(ReferralSummary, item) for item in self._referrals.ask(query)]
 
-    def preview(self, sender: str, facts: ReferralFacts) -> Any:
+    def preview(self, sender: str, facts: ReferralFacts) -> Prospects:
         """Return what a referral of these facts would meet now. Nothing is stored.
 
         Raises Refused where the submission would be refused whatever its case, and Unavailable.
         """
         require_good_standing(self._members, sender)
         require_receiver(facts, hub_country=self._hub_country, members=self._members)
-        return self._referrals.ask(PreviewQuery(sender=sender, facts=facts))
+        return read(Prospects, self._referrals.ask(PreviewQuery(sender=sender, facts=facts)))
 
     def note_offers(
         self, transaction: Connection, events: Sequence[Envelope], now: dt.datetime

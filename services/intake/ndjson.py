@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from contracts.answers.referrals import LineResult
 from contracts.errors import PointerError, Refused, Unavailable
 from contracts.identifiers import UUID_PATTERN
 from contracts.jose import LONGEST_SEALED
@@ -124,14 +125,15 @@ def _each(caller: Caller, batch: Batch, parse: Callable[[Any, Claim | None], T])
 
 def _respond(handlers: IntakeHandlers, prepared: Mapping[int, Prepared]) -> Response:
     results = handlers.answer_all(list(prepared.values()))
-    return Response.ndjson(_result(number, result) for number, result in zip(prepared, results, strict=True))
+    return Response.lines(_result(number, result) for number, result in zip(prepared, results, strict=True))
 
 
-def _result(number: int, result: Result) -> dict[str, Any]:
+def _result(number: int, result: Result) -> LineResult:
     if isinstance(result, Refused | Unavailable):
         problem = result.problem()
-        return {"line": number, "status": problem["status"], "problem": problem}
-    return {"line": number, "status": 202, "id": result}
+        return LineResult(line=number, status=problem["status"], problem=problem)
+    assert isinstance(result, str)  # every other error was raised
+    return LineResult(line=number, status=202, id=result)
 
 
 def _command(document: Any, claim: Claim | None, now: dt.datetime) -> Command:

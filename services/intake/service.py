@@ -12,9 +12,10 @@ from runtime.entrypoints.resource import resource
 from runtime.entrypoints.service import WebService
 from runtime.messaging.ports import Delivery
 from runtime.web.body import DEFAULT_LIMIT
+from runtime.web.operation import Operation
 from runtime.web.request import Request
 from runtime.web.response import Response
-from services.intake import api, ndjson
+from services.intake import api, ndjson, operations
 from services.intake.bootstrap import IntakeParts
 
 READERS = api.PARTNERS | api.OVERSIGHT
@@ -22,7 +23,7 @@ Method = Callable[[Any, Request], Response]
 
 
 def submission(
-    url: str, *, limit: int = DEFAULT_LIMIT, share: Share | None = None
+    url: str, *, operation: Operation, limit: int = DEFAULT_LIMIT, share: Share | None = None
 ) -> Callable[[Method], Method]:
     """Make the decorated method handle submissions of partners.
 
@@ -30,7 +31,14 @@ def submission(
     `IntakeHandlers.answer_all`.
     """
     return resource(
-        "POST", url, roles=api.PARTNERS, limit=limit, takes_key=True, open_to_excluded=True, share=share
+        "POST",
+        url,
+        roles=api.PARTNERS,
+        limit=limit,
+        takes_key=True,
+        open_to_excluded=True,
+        share=share,
+        operation=operation,
     )
 
 
@@ -40,72 +48,92 @@ class IntakeService(WebService):
     name = "intake"
     handlers: IntakeParts
 
-    @submission("/v1/referrals", limit=api.SEALED_LIMIT)
+    @submission("/v1/referrals", limit=api.SEALED_LIMIT, operation=operations.SUBMIT)
     def submit(self, request: Request) -> Response:
         return api.submit_referral(self.handlers.api, request)
 
-    @submission("/v1/referrals:batch", limit=ndjson.BODY_LIMIT, share=Share.batch)
+    @submission(
+        "/v1/referrals:batch", limit=ndjson.BODY_LIMIT, share=Share.batch, operation=operations.SUBMIT_BATCH
+    )
     def submit_batch(self, request: Request) -> Response:
         return api.submit_referral_batch(self.handlers.api, request)
 
     # Without a key and in the share of the reads: it has no effect.
-    @resource("POST", "/v1/referrals:preview", roles=api.PARTNERS, share=Share.read)
+    @resource(
+        "POST", "/v1/referrals:preview", roles=api.PARTNERS, share=Share.read, operation=operations.PREVIEW
+    )
     def preview(self, request: Request) -> Response:
         return api.preview_referral(self.handlers.api, request)
 
-    @submission("/v1/submissions:batch", limit=ndjson.BODY_LIMIT, share=Share.batch)
+    @submission(
+        "/v1/submissions:batch",
+        limit=ndjson.BODY_LIMIT,
+        share=Share.batch,
+        operation=operations.SUBMIT_COMMANDS,
+    )
     def submit_command_batch(self, request: Request) -> Response:
         return api.submit_command_batch(self.handlers.api, request)
 
-    @resource("GET", "/v1/referrals", roles=READERS, query={"status", "after", "limit"}, reads=Reads.recorded)
+    @resource(
+        "GET",
+        "/v1/referrals",
+        roles=READERS,
+        query=operations.LISTED,
+        reads=Reads.recorded,
+        operation=operations.LIST,
+    )
     def listing(self, request: Request) -> Response:
         return api.listing(self.handlers.api, request)
 
-    @resource("GET", "/v1/referrals/<uuid:id>", roles=READERS, reads=Reads.recorded)
+    @resource(
+        "GET", "/v1/referrals/<uuid:id>", roles=READERS, reads=Reads.recorded, operation=operations.SHOW
+    )
     def show(self, request: Request) -> Response:
         return api.show(self.handlers.api, request)
 
-    @submission("/v1/referrals/<uuid:id>/withdraw")
+    @submission("/v1/referrals/<uuid:id>/withdraw", operation=operations.WITHDRAW)
     def withdraw(self, request: Request) -> Response:
         return api.submit_command(self.handlers.api, request, "withdraw")
 
-    @submission("/v1/referrals/<uuid:id>/progress")
+    @submission("/v1/referrals/<uuid:id>/progress", operation=operations.PROGRESS)
     def progress(self, request: Request) -> Response:
         return api.submit_command(self.handlers.api, request, "progress")
 
-    @submission("/v1/referrals/<uuid:id>/complete")
+    @submission("/v1/referrals/<uuid:id>/complete", operation=operations.COMPLETE)
     def complete(self, request: Request) -> Response:
         return api.submit_command(self.handlers.api, request, "complete")
 
-    @submission("/v1/referrals/<uuid:id>/hand-back", limit=api.SEALED_LIMIT)
+    @submission("/v1/referrals/<uuid:id>/hand-back", limit=api.SEALED_LIMIT, operation=operations.HAND_BACK)
     def hand_back(self, request: Request) -> Response:
         return api.submit_command(self.handlers.api, request, "hand_back")
 
-    @submission("/v1/referrals/<uuid:id>/notes", limit=api.SEALED_LIMIT)
+    @submission("/v1/referrals/<uuid:id>/notes", limit=api.SEALED_LIMIT, operation=operations.NOTE)
     def note(self, request: Request) -> Response:
         return api.submit_command(self.handlers.api, request, "note")
 
-    @submission("/v1/referrals/<uuid:id>/unreadable")
+    @submission("/v1/referrals/<uuid:id>/unreadable", operation=operations.UNREADABLE)
     def unreadable(self, request: Request) -> Response:
         return api.submit_command(self.handlers.api, request, "unreadable")
 
-    @submission("/v1/referrals/<uuid:id>/case", limit=api.SEALED_LIMIT)
+    @submission("/v1/referrals/<uuid:id>/case", limit=api.SEALED_LIMIT, operation=operations.REPLACE_CASE)
     def replace_case(self, request: Request) -> Response:
         return api.submit_command(self.handlers.api, request, "replace_case")
 
-    @submission("/v1/referrals/<uuid:id>/consent/revoke")
+    @submission("/v1/referrals/<uuid:id>/consent/revoke", operation=operations.REVOKE_CONSENT)
     def revoke_consent(self, request: Request) -> Response:
         return api.submit_command(self.handlers.api, request, "revoke_consent")
 
-    @resource("GET", "/v1/offers/<uuid:id>", roles=api.PARTNERS, reads=Reads.own)
+    @resource(
+        "GET", "/v1/offers/<uuid:id>", roles=api.PARTNERS, reads=Reads.own, operation=operations.SHOW_OFFER
+    )
     def show_offer(self, request: Request) -> Response:
         return api.show_offer(self.handlers.api, request)
 
-    @submission("/v1/offers/<uuid:id>/accept")
+    @submission("/v1/offers/<uuid:id>/accept", operation=operations.ACCEPT)
     def accept(self, request: Request) -> Response:
         return api.submit_command(self.handlers.api, request, "accept")
 
-    @submission("/v1/offers/<uuid:id>/decline", limit=api.SEALED_LIMIT)
+    @submission("/v1/offers/<uuid:id>/decline", limit=api.SEALED_LIMIT, operation=operations.DECLINE)
     def decline(self, request: Request) -> Response:
         return api.submit_command(self.handlers.api, request, "decline")
 

@@ -7,8 +7,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from contracts.answers.coordination import (
+    CoverageCell,
+    Decisions,
+    NetworkChange,
+    NetworkWish,
+    WishList,
+)
+from contracts.answers.form import Page, extended
+from contracts.answers.referrals import Submitted
 from contracts.codes import CoordinatorAct, InterventionReason, ReferralStatus
-from contracts.errors import PointerError, Refused
+from contracts.errors import Refused
 from contracts.facts import CoordinatorReason, InterventionSubmitted
 from contracts.idempotency_key import HEADER, require_well_formed
 from contracts.identifiers import OrganizationId
@@ -27,6 +36,7 @@ from runtime.access.reads import Read
 from runtime.clock import Clock
 from runtime.storage.columns import microseconds, moment_of
 from runtime.web import paging
+from runtime.web.parameters import invalid_parameter
 from runtime.web.request import Request
 from runtime.web.response import Response
 from services.routing.domain.coordination_queue import QueueFilter, QueueKind, QueuePosition
@@ -46,10 +56,7 @@ EXAMINERS = frozenset({"coordinator", "auditor"})
 SUSPENDERS = frozenset({"coordinator", "operator"})
 
 _UNPLACED = "unplaced"
-QUEUE_PARAMETERS = frozenset({"kind", "region", "need", "organization", "after", "limit"})
-WISHES_PARAMETERS = frozenset({"region", "need", "organization", "limit"})
 _COVERAGE = "coverage"
-COVERAGE_PARAMETERS = frozenset({"region", "need", "language", "lacking", "after", "limit"})
 # The priority, the time of submission in microseconds, and the id.
 _QUEUE_POSITION = (paging.NUMBER, paging.NUMBER, paging.UUID)
 
@@ -101,12 +108,12 @@ def decisions(queries: RoutingQueries, request: Request, clock: Clock) -> Respon
     referral_id = request.path_params["id"]
     oversight = bool(request.principal.roles & OVERSIGHT_ROLES)
     found = queries.decisions(referral_id, request.principal.id, oversight=oversight)
-    shown = {
-        "referral_id": referral_id,
-        "decisions": found,
-        "paused": queries.pause(referral_id, clock.now()),
-    }
-    return Response.json(shown).reading(Read.of_one(referral_id))
+    shown = Decisions(
+        referral_id=referral_id,
+        decisions=tuple(found),
+        paused=queries.pause(referral_id, clock.now()),
+    )
+    return Response.of(shown).reading(Read.of_one(referral_id))
 
 
 def unplaced(queries: RoutingQueries, request: Request) -> Response:
@@ -114,9 +121,9 @@ def unplaced(queries: RoutingQueries, request: Request) -> Response:
     limit = paging.limit_of(request.query_params)
     position = paging.position_of(request.query_params, _UNPLACED, (paging.UUID,))
     items = queries.unplaced(after=position[0] if position else None, limit=limit + 1)
-    following = paging.encode_cursor(_UNPLACED, (items[limit - 1]["id"],)) if len(items) > limit else None
-    read = Read.of_list([item["id"] for item in items[:limit]], {})
-    return Response.json({"items": items[:limit], "next": following}).reading(read)
+    following = paging.encode_cursor(_UNPLACED, (items[limit - 1].id,)) if len(items) > limit else None
+    read = Read.of_list([item.id for item in items[:limit]], {})
+    return Response.of(Page(items=items[:limit], next=following)).reading(read)
 
 
 def queue(queries: CoordinationQueries, request: Request, clock: Clock) -> Response:
@@ -143,8 +150,8 @@ def queue(queries: CoordinationQueries, request: Request, clock: Clock) -> Respo
         position = last.priority, microseconds(last.submitted_at), last.referral_id
         following = paging.encode_cursor(scope, position)
     filters = {name: query[name] for name in ("kind", "region", "need", "organization") if name in query}
-    read = Read.of_list([item["id"] for item in items], filters)
-    return Response.json({"items": items, "next": following}).reading(read)
+    read = Read.of_list([item.id for item in items], filters)
+    return Response.of(Page(items=items, next=following)).reading(read)
 
 
 def wishes(queries: NetworkQueries, request: Request, clock: Clock) -> Response:
@@ -157,7 +164,15 @@ def wishes(queries: NetworkQueries, request: Request, clock: Clock) -> Response:
     )
     limit = paging.limit_of(query)
     found, considered = queries.wishes(clock.now(), wanted)
-    return Response.json({"considered": considered, "items": found[:limit], "next": None})
+    items = tuple(
+        NetworkWish(
+            changes=tuple(extended(NetworkChange, change) for change in wish.changes),
+            referrals=wish.referrals,
+            emergencies=wish.emergencies,
+        )
+        for wish in found[:limit]
+    )
+    return Response.of(WishList(considered=considered, items=items, next=None))
 
 
 def coverage(queries: NetworkQueries, request: Request, clock: Clock) -> Response:
@@ -165,7 +180,7 @@ def coverage(queries: NetworkQueries, request: Request, clock: Clock) -> Respons
     query = request.query_params
     lacking = query.get("lacking", "false")
     if lacking not in ("true", "false"):
-        raise Refused("invalid-parameter", "`lacking` must be true or false.")
+        raise invalid_parameter("lacking", "must be true or false.")
     wanted = CoverageFilter(
         region=_code(query, "region", "regions"),
         need=_code(query, "need", "needs"),
@@ -177,7 +192,8 @@ def coverage(queries: NetworkQueries, request: Request, clock: Clock) -> Respons
     cells = queries.coverage(clock.now(), wanted)
     left = [one for one in cells if after is None or _cell(one) > after]
     following = paging.encode_cursor(_COVERAGE, _cell(left[limit - 1])) if len(left) > limit else None
-    return Response.json({"items": left[:limit], "next": following})
+    cells_shown = [extended(CoverageCell, one) for one in left[:limit]]
+    return Response.of(Page(items=cells_shown, next=following))
 
 
 def _cell(one: Coverage) -> tuple[str, str, str]:
@@ -189,12 +205,12 @@ def candidates(queries: CoordinationQueries, request: Request, clock: Clock) -> 
     referral_id = request.path_params["id"]
     organization = _organization(request.query_params, "organization")
     found = queries.candidates(referral_id, organization, clock.now())
-    return Response.json(found).reading(Read.of_one(referral_id))
+    return Response.of(found).reading(Read.of_one(referral_id))
 
 
 def engagements(queries: CoordinationQueries, request: Request) -> Response:
     """`GET /v1/coordination/organizations/{id}/engagements`: numbers only, of referrals by urgency."""
-    return Response.json(queries.engagements(request.path_params["id"]))
+    return Response.of(queries.engagements(request.path_params["id"]))
 
 
 def place(commands: RoutingCommands, request: Request, clock: Clock) -> Response:
@@ -281,31 +297,30 @@ def _key(request: Request) -> str | None:
 
 
 def _submitted(submission_id: str) -> Response:
-    return Response.json({"id": submission_id, "status": "submitted"}, status=202)
+    return Response.of(Submitted(id=submission_id, status="submitted"), status=202)
 
 
 def _queue_kind(text: str | None) -> QueueKind:
     if text is None or text not in QueueKind.__members__:
-        raise Refused("invalid-parameter", f"`kind` must be one of {', '.join(QueueKind)}.")
+        raise invalid_parameter("kind", f"must be one of {', '.join(QueueKind)}.")
     return QueueKind(text)
 
 
 def _code(query: Mapping[str, str], name: str, vocabulary: str) -> str | None:
     code = query.get(name)
     if code is not None and code not in rows(vocabulary):
-        raise Refused("invalid-parameter", f"`{name}` must be a code of the vocabulary '{vocabulary}'.")
+        raise invalid_parameter(name, f"must be a code of the vocabulary '{vocabulary}'.")
     return code
 
 
 def _organization(query: Mapping[str, str], name: str) -> str | None:
     organization = query.get(name)
     if organization is not None and not paging.NAME.fits(organization):
-        raise Refused("invalid-parameter", f"`{name}` must be the id of an organisation.")
+        raise invalid_parameter(name, "must be the id of an organisation.")
     return organization
 
 
 def _status(text: str | None) -> str | None:
     if text is not None and text not in ReferralStatus.__members__:
-        where = PointerError(pointer="/status", detail="Must be a referral status.")
-        raise Refused("invalid-parameter", "`status` is not a referral status.", errors=(where,))
+        raise invalid_parameter("status", "is not a referral status.")
     return text

@@ -25,6 +25,7 @@ from services.routing.adapters.store import SqlReferralStore
 from services.routing.adapters.tables import DIRECTORY_CHANGES, MESSAGING, REPLICA
 from services.routing.api import answer_question
 from services.routing.deadlines import DeadlineTimer
+from services.routing.domain.coverage import stale_services
 from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.policy_document import PolicyDocument, document_of, parse_policy
 from services.routing.handlers.commands import RoutingCommands
@@ -35,7 +36,7 @@ from services.routing.handlers.policies import LivePolicy, Policies
 from services.routing.handlers.previews import Previews
 from services.routing.handlers.queries import RoutingQueries
 from services.routing.live_directory import LiveDirectory, directory_entry
-from services.routing.metrics import RoutingMetrics
+from services.routing.metrics import RoutingCounters, RoutingMetrics
 from services.routing.readiness_gate import ReadinessGate
 
 # A turn reduces at most 200 referrals: some 1.7 million a day.
@@ -87,6 +88,7 @@ def build(settings: Settings) -> Application[RoutingParts]:
         policy=policy.current,
         source=platform.source,
         after_commit=platform.messenger.wake,
+        count=RoutingCounters(platform.registry).count,
     )
     reducing = ReduceFacts(
         database=platform.database,
@@ -109,7 +111,12 @@ def build(settings: Settings) -> Application[RoutingParts]:
         unready=directory_unready,
         clock=platform.clock,
     )
-    RoutingMetrics(platform.registry, queries.status_counts)
+    RoutingMetrics(
+        platform.registry,
+        figures=queries.figures,
+        stale_services=lambda now: stale_services(network.directory.all_offered_services(), now),
+        clock=platform.clock,
+    )
     return Application(
         name="routing",
         settings=settings,
@@ -131,7 +138,7 @@ def build(settings: Settings) -> Application[RoutingParts]:
                 askers=platform.authors.users_of(REQUESTERS),
             ),
         ),
-        verifier=access.verifier(settings.hub, platform.clock),
+        verifier=access.verifier(settings.hub, platform.clock, issuer=settings.issuer),
         is_excluded=access.is_excluded,
         messenger=platform.messenger,
         reads=platform.read_recorder(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -14,6 +14,7 @@ from services.routing.domain.coordination_queue import QueueFilter, QueueKind, Q
 from services.routing.domain.directory import Reach
 from services.routing.domain.engagements import Engagements
 from services.routing.domain.experience import PastReferral
+from services.routing.domain.network_figures import NetworkFigures
 from services.routing.domain.observation import Observation
 from services.routing.domain.recorded_decision import RecordedDecision
 from services.routing.domain.referral import Referral
@@ -155,8 +156,8 @@ class ReferralStore(Protocol):
         """Return up to `limit` referrals of a queue, oldest first."""
         ...
 
-    def counts(self, transaction: Connection) -> Iterable[tuple[str, int]]:
-        """Return (status, count) of the open referrals."""
+    def figures(self, transaction: Connection) -> NetworkFigures:
+        """Return the state of the network in numbers."""
         ...
 
 

@@ -11,9 +11,10 @@ from runtime.entrypoints.batches import batches
 from runtime.entrypoints.resource import resource
 from runtime.entrypoints.service import WebService
 from runtime.messaging.ports import Delivery
+from runtime.web.parameters import PAGED
 from runtime.web.request import Request
 from runtime.web.response import Response
-from services.routing import api
+from services.routing import api, operations
 from services.routing.bootstrap import RoutingParts
 
 
@@ -39,7 +40,13 @@ class RoutingService(WebService):
     def questions(self, deliveries: Sequence[Delivery]) -> None:
         self.handlers.questions.process(deliveries)
 
-    @resource("GET", "/v1/referrals/<uuid:id>/decision", roles=api.READERS, reads=Reads.recorded)
+    @resource(
+        "GET",
+        "/v1/referrals/<uuid:id>/decision",
+        roles=api.READERS,
+        reads=Reads.recorded,
+        operation=operations.DECISIONS,
+    )
     def decisions(self, request: Request) -> Response:
         return api.decisions(self.handlers.queries, request, self.application.clock)
 
@@ -47,8 +54,9 @@ class RoutingService(WebService):
         "GET",
         "/v1/coordination/unplaced",
         roles=api.COORDINATORS,
-        query={"after", "limit"},
+        query=PAGED,
         reads=Reads.recorded,
+        operation=operations.UNPLACED,
     )
     def unplaced(self, request: Request) -> Response:
         return api.unplaced(self.handlers.queries, request)
@@ -57,8 +65,9 @@ class RoutingService(WebService):
         "GET",
         "/v1/coordination/queue",
         roles=api.COORDINATORS,
-        query=api.QUEUE_PARAMETERS,
+        query=operations.QUEUED,
         reads=Reads.recorded,
+        operation=operations.QUEUE,
     )
     def queue(self, request: Request) -> Response:
         return api.queue(self.handlers.coordination, request, self.application.clock)
@@ -67,8 +76,9 @@ class RoutingService(WebService):
         "GET",
         "/v1/coordination/<uuid:id>/candidates",
         roles=api.EXAMINERS,
-        query={"organization"},
+        query=operations.CONSIDERED,
         reads=Reads.recorded,
+        operation=operations.CANDIDATES,
     )
     def candidates(self, request: Request) -> Response:
         return api.candidates(self.handlers.coordination, request, self.application.clock)
@@ -77,8 +87,9 @@ class RoutingService(WebService):
         "GET",
         "/v1/coordination/wishes",
         roles=api.COORDINATORS,
-        query=api.WISHES_PARAMETERS,
+        query=operations.WISHED,
         reads=Reads.no_person,
+        operation=operations.WISHES,
     )
     def wishes(self, request: Request) -> Response:
         return api.wishes(self.handlers.whole_network, request, self.application.clock)
@@ -87,8 +98,9 @@ class RoutingService(WebService):
         "GET",
         "/v1/coordination/coverage",
         roles=api.COORDINATORS,
-        query=api.COVERAGE_PARAMETERS,
+        query=operations.COVERED,
         reads=Reads.no_person,
+        operation=operations.COVERAGE,
     )
     def coverage(self, request: Request) -> Response:
         return api.coverage(self.handlers.whole_network, request, self.application.clock)
@@ -98,27 +110,58 @@ class RoutingService(WebService):
         "/v1/coordination/organizations/<organization:id>/engagements",
         roles=api.SUSPENDERS,
         reads=Reads.no_person,
+        operation=operations.ENGAGEMENTS,
     )
     def engagements(self, request: Request) -> Response:
         return api.engagements(self.handlers.coordination, request)
 
-    @resource("POST", "/v1/coordination/<uuid:id>/offer", roles=api.COORDINATORS, takes_key=True)
+    @resource(
+        "POST",
+        "/v1/coordination/<uuid:id>/offer",
+        roles=api.COORDINATORS,
+        takes_key=True,
+        operation=operations.PLACE,
+    )
     def place(self, request: Request) -> Response:
         return api.place(self.handlers.commands, request, self.application.clock)
 
-    @resource("POST", "/v1/coordination/<uuid:id>/nudge", roles=api.COORDINATORS, takes_key=True)
+    @resource(
+        "POST",
+        "/v1/coordination/<uuid:id>/nudge",
+        roles=api.COORDINATORS,
+        takes_key=True,
+        operation=operations.NUDGE,
+    )
     def nudge(self, request: Request) -> Response:
         return api.intervene(self.handlers.commands, request, self.application.clock, CoordinatorAct.nudge)
 
-    @resource("POST", "/v1/coordination/<uuid:id>/extend", roles=api.COORDINATORS, takes_key=True)
+    @resource(
+        "POST",
+        "/v1/coordination/<uuid:id>/extend",
+        roles=api.COORDINATORS,
+        takes_key=True,
+        operation=operations.EXTEND,
+    )
     def extend(self, request: Request) -> Response:
         return api.intervene(self.handlers.commands, request, self.application.clock, CoordinatorAct.extend)
 
-    @resource("POST", "/v1/coordination/<uuid:id>/move-on", roles=api.COORDINATORS, takes_key=True)
+    @resource(
+        "POST",
+        "/v1/coordination/<uuid:id>/move-on",
+        roles=api.COORDINATORS,
+        takes_key=True,
+        operation=operations.MOVE_ON,
+    )
     def move_on(self, request: Request) -> Response:
         return api.intervene(self.handlers.commands, request, self.application.clock, CoordinatorAct.move_on)
 
-    @resource("POST", "/v1/coordination/<uuid:id>/withdraw", roles=api.COORDINATORS, takes_key=True)
+    @resource(
+        "POST",
+        "/v1/coordination/<uuid:id>/withdraw",
+        roles=api.COORDINATORS,
+        takes_key=True,
+        operation=operations.WITHDRAW,
+    )
     def withdraw(self, request: Request) -> Response:
         return api.withdraw(self.handlers.commands, request, self.application.clock)
 

@@ -221,7 +221,7 @@ class Partners:
         """The coordinator places an unplaced referral with an organisation."""
         unplaced = self.routing.queries.unplaced(after=None, limit=10)
         if unplaced:
-            self._place(self.random.choice(unplaced)["id"])
+            self._place(self.random.choice(unplaced).id)
 
     def move_by_hand(self) -> None:
         """The coordinator places a referral that a suspended organisation holds with another one."""

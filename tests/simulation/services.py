@@ -48,11 +48,12 @@ from services.audit.log.handlers.self_check import SelfCheck
 from services.audit.log.handlers.sequencer import Sequencer
 from services.delivery.adapters import tables as delivery_tables
 from services.delivery.adapters.closings import SqlClosings
+from services.delivery.adapters.consumers import SqlConsumers
 from services.delivery.adapters.mailbox_notifier import MailboxNotifier
 from services.delivery.adapters.mailboxes import SqlMailboxes
 from services.delivery.adapters.released_cases import SqlReleasedCases
 from services.delivery.delivery_records import DeliveryRecords
-from services.delivery.handlers import MailboxHandlers
+from services.delivery.handlers import KEPT, MailboxHandlers
 from services.delivery.incoming import Incoming
 from services.intake.adapters import tables as intake_tables
 from services.intake.adapters.store import SqlAdmissionStore
@@ -260,7 +261,7 @@ class Routing(Service):
         return [self.messenger.consumer(ROUTING, self.commands.take_facts, decode, queues=ROUTING_PARTITIONS)]
 
     def answer(self, question: Query) -> Any:
-        return answer_question(self.queries, question.wire())
+        return plain(answer_question(self.queries, question.wire()))
 
     def suspend(self, organization: str) -> None:
         """The directory's record of a suspended organisation arrives."""
@@ -412,6 +413,7 @@ class Delivery(Service):
             source=self.messenger.source,
             database=self.database,
             mailboxes=mailboxes,
+            consumers=SqlConsumers(),
             cases=cases,
             closings=closings,
             records=records,
@@ -419,6 +421,7 @@ class Delivery(Service):
             clock=self.clock,
             after_commit=self.messenger.wake,
             is_barred=lambda _: False,
+            messages_kept=KEPT,
         )
         incoming = Incoming(mailboxes=mailboxes, cases=cases, closings=closings)
         return [

@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from contracts.errors import Refused
+from contracts.records import plain
 from runtime.access.reads import Reader
 from runtime.identifiers import new_id
 from runtime.storage.database import Database
@@ -105,7 +106,7 @@ def test_leaves_of_one_referral_have_no_value_in_common(published: Path) -> None
 
 def test_guessed_head_is_not_confirmed_without_its_salt(log: LogOnDatabase, published: Path) -> None:
     """The guess is right in every byte: only the salt is missing."""
-    bundle = bundle_file(log.history.export(auditor("ann"), FIRST))
+    bundle = plain(bundle_file(log.history.export(auditor("ann"), FIRST)))
     leaf = independent_reader.leaves_in(published)[1]
     head = bundle["entries"][1]["head"]
     committed = json.loads(leaf)["head"]
@@ -129,7 +130,9 @@ def organization(name: str) -> Reader:
 
 
 def bundle_of(log: LogOnDatabase, name: str) -> Mapping[str, Any]:
-    return bundle_file(log.history.export(organization(name), FIRST, as_party=True))
+    exported = log.history.export(organization(name), FIRST, as_party=True)
+    found: Mapping[str, Any] = plain(bundle_file(exported))
+    return found
 
 
 def test_declined_candidate_opens_its_own_entries_only(log: LogOnDatabase, published: Path) -> None:

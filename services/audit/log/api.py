@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from contracts import base64_text
+from contracts.answers.history import ConsistencyProof, InclusionProof
 from runtime.web.request import Request
 from runtime.web.response import Response
 from services.audit.log import tile_api
@@ -38,13 +39,13 @@ def proof(handlers: LogHandlers, request: Request) -> Response:
     """Return an inclusion proof. Source: RFC 9162 §2.1.3."""
     index = entry_number(request.query_params, "index")
     inclusion = handlers.proofs.inclusion(index, _size(request.query_params, "size"))
-    return Response.json(
-        {
-            "index": inclusion.index,
-            "size": inclusion.size,
-            "leaf_hash": base64_text.encoded(inclusion.leaf_hash),
-            "hashes": _texts(inclusion.hashes),
-        }
+    return Response.of(
+        InclusionProof(
+            index=inclusion.index,
+            size=inclusion.size,
+            leaf_hash=base64_text.encoded(inclusion.leaf_hash),
+            hashes=_texts(inclusion.hashes),
+        )
     )
 
 
@@ -52,7 +53,9 @@ def consistency(handlers: LogHandlers, request: Request) -> Response:
     """Return a consistency proof. Source: RFC 9162 §2.1.4."""
     from_size = entry_number(request.query_params, "from")
     found = handlers.proofs.consistency(from_size, _size(request.query_params, "to"))
-    return Response.json({"from": found.from_size, "to": found.to_size, "hashes": _texts(found.hashes)})
+    return Response.of(
+        ConsistencyProof(from_size=found.from_size, to_size=found.to_size, hashes=_texts(found.hashes))
+    )
 
 
 def _note(published: Published) -> Response:
@@ -64,5 +67,5 @@ def _size(query: Mapping[str, str], name: str) -> int | None:
     return entry_number(query, name) if name in query else None
 
 
-def _texts(hashes: Iterable[bytes]) -> list[str]:
-    return [base64_text.encoded(digest) for digest in hashes]
+def _texts(hashes: Iterable[bytes]) -> tuple[str, ...]:
+    return tuple(base64_text.encoded(digest) for digest in hashes)

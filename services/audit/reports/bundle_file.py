@@ -22,6 +22,7 @@ from hashlib import sha256
 from typing import Any, Final
 
 from contracts import base64_text
+from contracts.answers.history import Bundle as BundleDocument
 from contracts.canonical import canonical_json
 from services.audit.log.ports import opened_head
 from services.audit.reports.handlers.history import Bundle, BundledEntry
@@ -29,11 +30,11 @@ from services.audit.reports.handlers.history import Bundle, BundledEntry
 FORMAT: Final = "kopuro-bundle/3"
 
 
-def bundle_file(bundle: Bundle) -> dict[str, Any]:
-    """Return the file's content as a JSON object."""
+def bundle_file(bundle: Bundle) -> BundleDocument:
+    """Return the file's content."""
     created_at = bundle.created_at.astimezone(dt.UTC).replace(tzinfo=None).isoformat(timespec="seconds")
     manifest = {"created_at": f"{created_at}Z", "entries": len(bundle.entries)}
-    content = {
+    content: dict[str, Any] = {
         "format": FORMAT,
         "origin": bundle.published.checkpoint.origin,
         "log_key": bundle.log_key,
@@ -43,7 +44,7 @@ def bundle_file(bundle: Bundle) -> dict[str, Any]:
         "entries": [_entry(entry) for entry in bundle.entries],
     }
     digest = sha256(canonical_json({**content, "manifest": manifest})).hexdigest()
-    return {**content, "manifest": {**manifest, "sha256": digest}}
+    return BundleDocument(**content, manifest={**manifest, "sha256": digest})
 
 
 def _entry(entry: BundledEntry) -> dict[str, Any]:

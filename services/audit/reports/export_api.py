@@ -15,9 +15,9 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 from contracts import base64_text
-from contracts.errors import Refused
 from runtime.access.reads import Reader
 from runtime.web.paging import encode_cursor, integer_of
+from runtime.web.parameters import invalid_parameter
 from runtime.web.request import Request
 from runtime.web.response import Response
 from runtime.web.spreadsheet import spreadsheet
@@ -27,9 +27,8 @@ from services.audit.reports.handlers.export import Export, ExportPage
 from services.audit.reports.search_parameters import position_parameter, time_range
 
 _SCOPE: Final = "export"
-PARAMETERS: Final = frozenset({"from", "to", "type", "format", "after", "limit"})
-_USUAL: Final = 1_000
-_MOST: Final = 5_000
+USUAL: Final = 1_000
+MOST: Final = 5_000
 _TYPE: Final = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+){1,9}")
 _COLUMNS: Final = (
     "index",
@@ -49,16 +48,16 @@ def export(handler: Export, request: Request) -> Response:
     query = request.query_params
     form, type = query.get("format", "ndjson"), query.get("type")
     if form not in ("ndjson", "csv"):
-        raise Refused("invalid-parameter", "`format` must be `ndjson` or `csv`.")
+        raise invalid_parameter("format", "must be `ndjson` or `csv`.")
     if type is not None and (len(type) > 200 or not _TYPE.fullmatch(type)):
-        raise Refused("invalid-parameter", "`type` must be a fact type such as `kopuro.offer.opened.v1`.")
+        raise invalid_parameter("type", "must be a fact type such as `kopuro.offer.opened.v1`.")
     span = time_range(query)
     position = position_parameter(query, _SCOPE)
     page = handler.page(
         Reader.of(request.principal),
         Search(type=type, since=span.since, until=span.until),
         position,
-        integer_of(query, "limit", default=_USUAL, minimum=1, maximum=_MOST),
+        integer_of(query, "limit", default=USUAL, minimum=1, maximum=MOST),
         form=form,
     )
     following = page.following

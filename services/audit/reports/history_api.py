@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from contracts import base64_text
-from contracts.errors import Refused
+from contracts.answers.history import Entry, ReadersPage, TreeHead
+from contracts.answers.history import HistoryPage as HistoryAnswer
 from contracts.identifiers import ORGANIZATION_PATTERN, UUID_PATTERN
 from runtime.access.reads import Reader
 from runtime.web.paging import NUMBER, encode_cursor, limit_of, position_of
+from runtime.web.parameters import invalid_parameter
 from runtime.web.request import Request
 from runtime.web.response import Response
 from services.audit.log.ports import SEARCHED as FACETS
 from services.audit.log.ports import Head, Search, StoredLeaf, leaf_hash
 from services.audit.parameters import entry_number
 from services.audit.reports.bundle_file import bundle_file, head_document
-from services.audit.reports.handlers.history import History, HistoryPage
+from services.audit.reports.handlers.history import History
 from services.audit.reports.search_parameters import position_parameter, time_parameter
 
 _SCOPE: Final = "history"
 _READERS: Final = "readers"
-READERS_PARAMETERS: Final = frozenset({"after", "limit"})
-SEARCH_PARAMETERS: Final = frozenset(
-    {"referral", "organization", "type", "from", "to", "after", "limit", *FACETS}
-)
-TIMELINE_PARAMETERS: Final = SEARCH_PARAMETERS - {"referral"}
 # Search parameters are recorded in the log, so their patterns admit codes and ids but no person's name.
 _FORMS: Final = {
     "referral": re.compile(UUID_PATTERN),
@@ -53,6 +50,12 @@ _EXPECTED: Final = {
 _LONGEST: Final = 200
 
 
+def described_forms() -> Iterator[tuple[str, re.Pattern[str], str]]:
+    """Return each search parameter but the times, with its form and what it must be."""
+    for name in sorted(_FORMS):
+        yield name, _FORMS[name], _EXPECTED[name]
+
+
 def search(history: History, request: Request) -> Response:
     """Return one page of the entries that match the query."""
     return _page(history, request, request.query_params)
@@ -77,7 +80,7 @@ def bundle(history: History, request: Request, oversight: frozenset[str]) -> Res
         as_party=request.principal.roles.isdisjoint(oversight),
     )
     name = f'attachment; filename="{referral}.kopuro-bundle.json"'
-    return Response.json(bundle_file(exported), headers={"Content-Disposition": name})
+    return Response.of(bundle_file(exported), headers={"Content-Disposition": name})
 
 
 def readers(history: History, request: Request, oversight: frozenset[str]) -> Response:
@@ -96,27 +99,27 @@ def readers(history: History, request: Request, oversight: frozenset[str]) -> Re
         as_party=request.principal.roles.isdisjoint(oversight),
     )
     cursor = None if following is None else encode_cursor(_READERS, (following,))
-    return Response.json({"referral_id": referral, "items": items, "next": cursor})
+    return Response.of(ReadersPage(referral_id=referral, items=tuple(items), next=cursor))
 
 
 def entry(history: History, request: Request) -> Response:
     """Return one leaf byte for byte, its hash, and the head that it commits to."""
     index = entry_number(request.path_params, "index")
     stored = history.entry(Reader.of(request.principal), index)
-    return Response.json(
-        {
-            "index": stored.index,
-            "leaf": stored.leaf.decode(),
-            "leaf_hash": base64_text.encoded(leaf_hash(stored.leaf)),
-            "head": head_document(stored.head),
-        }
+    return Response.of(
+        Entry(
+            index=stored.index,
+            leaf=stored.leaf.decode(),
+            leaf_hash=base64_text.encoded(leaf_hash(stored.leaf)),
+            head=head_document(stored.head),
+        )
     )
 
 
 def _page(history: History, request: Request, query: Mapping[str, str]) -> Response:
     for name, form in _FORMS.items():
         if name in query and (len(query[name]) > _LONGEST or not form.fullmatch(query[name])):
-            raise Refused("invalid-parameter", f"`{name}` must be {_EXPECTED[name]}.")
+            raise invalid_parameter(name, f"must be {_EXPECTED[name]}.")
     search = Search(
         referral_id=query.get("referral"),
         organization=query.get("organization"),
@@ -128,16 +131,14 @@ def _page(history: History, request: Request, query: Mapping[str, str]) -> Respo
     page = history.page(
         Reader.of(request.principal), search, position_parameter(query, _SCOPE), limit_of(query)
     )
-    return Response.json(_page_json(page))
-
-
-def _page_json(page: HistoryPage) -> dict[str, Any]:
     following = page.following
-    return {
-        "items": [_item(stored) for stored in page.leaves],
-        "next": None if following is None else encode_cursor(_SCOPE, (following.start, following.size)),
-        "checkpoint": _tree_head(page.head),
-    }
+    return Response.of(
+        HistoryAnswer(
+            items=tuple(_item(stored) for stored in page.leaves),
+            next=None if following is None else encode_cursor(_SCOPE, (following.start, following.size)),
+            checkpoint=_tree_head(page.head),
+        )
+    )
 
 
 def _item(stored: StoredLeaf) -> dict[str, Any]:
@@ -145,6 +146,6 @@ def _item(stored: StoredLeaf) -> dict[str, Any]:
     return {"index": stored.index, **stored.fields}
 
 
-def _tree_head(head: Head) -> dict[str, Any]:
+def _tree_head(head: Head) -> TreeHead:
     origin = head.checkpoint.decode().partition("\n")[0]
-    return {"origin": origin, "size": head.size, "root": base64_text.encoded(head.frontier.root())}
+    return TreeHead(origin=origin, size=head.size, root=base64_text.encoded(head.frontier.root()))

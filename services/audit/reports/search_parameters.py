@@ -5,8 +5,8 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 
-from contracts.errors import Refused
 from runtime.web.paging import NUMBER, invalid_cursor, position_of
+from runtime.web.parameters import invalid_parameter
 from services.audit.log.ports import Search
 from services.audit.reports.handlers.history import Position
 
@@ -32,7 +32,7 @@ def time_parameter(query: Mapping[str, str], name: str) -> dt.datetime | None:
             return moment.astimezone(dt.UTC)
     except (ValueError, OverflowError):
         pass
-    raise Refused("invalid-parameter", f"`{name}` must be an RFC 3339 time with an offset.")
+    raise invalid_parameter(name, "must be an RFC 3339 time with an offset.")
 
 
 def time_range(query: Mapping[str, str]) -> Search:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
+from contracts.answers.form import Page
+from contracts.answers.history import CountedReferral, StatisticsTable
+from contracts.answers.history import Figure as FigureAnswer
 from contracts.errors import Refused
 from runtime.access.reads import Reader
 from runtime.web.paging import NUMBER, encode_cursor, limit_of, position_of
+from runtime.web.parameters import invalid_parameter
 from runtime.web.request import Request
 from runtime.web.response import Response
 from runtime.web.spreadsheet import Cell, spreadsheet
@@ -22,8 +25,6 @@ _SCOPE: Final = "statistics"
 # These roles work with single referrals, so a small figure tells them nothing new.
 EXACT: Final = frozenset({"auditor", "coordinator"})
 WITHHELD: Final = "withheld"
-STATISTICS_PARAMETERS: Final = frozenset({"by", "from", "to", "format", "exact"})
-ENTRIES_PARAMETERS: Final = frozenset({*DIMENSIONS, "from", "to", "after", "limit"})
 _VALUE: Final = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 
 
@@ -35,13 +36,11 @@ def statistics(handler: StatisticsHandler, request: Request) -> Response:
     query = request.query_params
     by = query.get("by", "").split(",")
     if not set(by) <= set(DIMENSIONS) or not 1 <= len(set(by)) == len(by) <= MOST_DIMENSIONS:
-        raise Refused(
-            "invalid-parameter", f"`by` must be one or two of {', '.join(DIMENSIONS)}, separated by a comma."
-        )
+        raise invalid_parameter("by", f"must be one or two of {', '.join(DIMENSIONS)}, separated by a comma.")
     if query.get("format", "json") not in ("json", "csv"):
-        raise Refused("invalid-parameter", "`format` must be `json` or `csv`.")
+        raise invalid_parameter("format", "must be `json` or `csv`.")
     if query.get("exact", "false") not in ("true", "false"):
-        raise Refused("invalid-parameter", "`exact` must be `true` or `false`.")
+        raise invalid_parameter("exact", "must be `true` or `false`.")
     exact = query.get("exact") == "true"
     if exact and not request.principal.roles & EXACT:
         raise Refused("forbidden", "Only auditors and coordinators may read exact figures.")
@@ -49,7 +48,7 @@ def statistics(handler: StatisticsHandler, request: Request) -> Response:
     counted = handler.count(Reader.of(request.principal), by, span, exact=exact)
     if query.get("format") == "csv":
         return Response(200, _csv(counted).encode(), {"Content-Type": "text/csv; charset=utf-8"})
-    return Response.json(_json(counted, span))
+    return Response.of(_table(counted, span))
 
 
 def entries(handler: StatisticsHandler, request: Request) -> Response:
@@ -70,40 +69,38 @@ def entries(handler: StatisticsHandler, request: Request) -> Response:
         start=position[0] if position else 0,
         limit=limit_of(query),
     )
-    return Response.json(
-        {
-            "items": [
-                {"referral_id": referral.referral_id, "entries": referral.entries} for referral in referrals
-            ],
-            "next": None if following is None else encode_cursor(_SCOPE, (following,)),
-        }
+    items = [
+        CountedReferral(referral_id=referral.referral_id, entries=tuple(referral.entries))
+        for referral in referrals
+    ]
+    cursor = None if following is None else encode_cursor(_SCOPE, (following,))
+    return Response.of(Page(items=items, next=cursor))
+
+
+def _table(counted: Counted, span: Search) -> StatisticsTable:
+    table = counted.statistics
+    return StatisticsTable(
+        by=table.by,
+        since=span.since,
+        until=span.until,
+        unit=table.unit,
+        figures=tuple(map(_figure, table.figures)),
+        combined=combined_of(table),
+        exact=table.exact,
+        withheld=table.withheld,
+        log_size=counted.size,
     )
 
 
-def _json(counted: Counted, span: Search) -> dict[str, Any]:
-    table = counted.statistics
-    return {
-        "by": table.by,
-        "from": span.since,
-        "to": span.until,
-        "unit": table.unit,
-        "figures": [_figure(figure) for figure in table.figures],
-        "combined": combined_of(table),
-        "exact": table.exact,
-        "withheld": table.withheld,
-        "log_size": counted.size,
-    }
-
-
-def _figure(figure: Figure) -> Mapping[str, Any]:
-    return {
-        "values": figure.values,
-        "count": figure.count,
-        "withheld": figure.count is None,
-        "times_withheld": figure.times_withheld,
-        "answered_median_seconds": figure.median,
-        "answered_p90_seconds": figure.ninetieth,
-    }
+def _figure(figure: Figure) -> FigureAnswer:
+    return FigureAnswer(
+        values=figure.values,
+        count=figure.count,
+        withheld=figure.count is None,
+        times_withheld=figure.times_withheld,
+        answered_median_seconds=figure.median,
+        answered_p90_seconds=figure.ninetieth,
+    )
 
 
 def _csv(counted: Counted) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import datetime as dt
 from typing import Final
 
-from contracts.errors import Refused
 from runtime.access.reads import Reader
+from runtime.web.parameters import invalid_parameter
 from runtime.web.request import Request
 from runtime.web.response import Response
 from services.audit.log.ports import OpenedLeaf
@@ -15,7 +15,6 @@ from services.audit.reports.handlers.history import History
 from services.audit.reports.story_text import RENDERERS
 from services.audit.reports.story_words import LANGUAGES, words_of
 
-PARAMETERS: Final = frozenset({"language", "format"})
 # People save and open the HTML page: it must not run scripts or fetch anything.
 _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'"
 
@@ -29,9 +28,9 @@ def story(history: History, request: Request, oversight: frozenset[str]) -> Resp
     query = request.query_params
     language, form = query.get("language", "en"), query.get("format", "text")
     if language not in LANGUAGES:
-        raise Refused("invalid-parameter", f"`language` must be one of {', '.join(LANGUAGES)}.")
+        raise invalid_parameter("language", f"must be one of {', '.join(LANGUAGES)}.")
     if form not in RENDERERS:
-        raise Refused("invalid-parameter", f"`format` must be one of {', '.join(RENDERERS)}.")
+        raise invalid_parameter("format", f"must be one of {', '.join(RENDERERS)}.")
     referral_id = request.path_params["referral_id"]
     leaves = history.opened(
         Reader.of(request.principal),

@@ -43,11 +43,15 @@ RECIPIENTS: Mapping[str, tuple[str, ...]] = {
     # None of these for a member of the hub's staff: `organization` is None.
     facts.CredentialIssued.type: _CANDIDATE,
     facts.CredentialRevoked.type: _CANDIDATE,
+    facts.CredentialTokensRevoked.type: _CANDIDATE,
+    facts.CredentialExpiring.type: _CANDIDATE,
     facts.ApprovalRequested.type: _CANDIDATE,
     facts.ApprovalEndorsed.type: _CANDIDATE,
     facts.ApprovalGranted.type: _CANDIDATE,
     facts.ApprovalRefused.type: _CANDIDATE,
     facts.SealingKeyReplaced.type: _CANDIDATE,
+    facts.WebhookChanged.type: _CANDIDATE,  # so that an owner learns of an endpoint that a thief registered
+    facts.WebhookFailing.type: _CANDIDATE,
     facts.ReceiptsIssued.type: _CANDIDATE,  # one message for each party
     facts.ReceiptIssued.type: _CANDIDATE,  # published by an earlier version
 }

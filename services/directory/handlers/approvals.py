@@ -5,10 +5,10 @@ What is approved is exactly what was requested: the stored change, whose digest 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from contracts.answers.directory import ApprovalRecord
 from contracts.errors import Refused
 from contracts.facts import ApprovalEndorsed, ApprovalGranted, ApprovalRefused, ApprovalRequested
 from runtime.identifiers import new_id
@@ -161,25 +161,25 @@ class Approvals:
                 limit=limit,
             )
 
-    def shown(self, approval: Approval) -> Mapping[str, Any]:
-        """Return the approval as JSON, with the state that it has now."""
-        return {
-            "id": approval.id,
-            "kind": approval.kind,
-            "subject": approval.subject,
-            "organization": approval.organization,
-            "state": approval.shown_at(self._ledger.clock.now()),
-            "requested_by": approval.requested_by,
-            "requested_at": approval.requested_at,
-            "expires_at": approval.expires_at,
-            "endorsed_by": approval.endorsed_by,
-            "endorsed_at": approval.endorsed_at,
-            "decided_by": approval.decided_by,
-            "decided_at": approval.decided_at,
-            "basis": approval.basis,
-            "digest": approval.digest,
-            "change": approval.change,
-        }
+    def shown(self, approval: Approval) -> ApprovalRecord:
+        """Return the approval as its readers see it, with the state that it has now."""
+        return ApprovalRecord(
+            id=approval.id,
+            kind=approval.kind,
+            subject=approval.subject,
+            organization=approval.organization,
+            state=approval.shown_at(self._ledger.clock.now()),
+            requested_by=approval.requested_by,
+            requested_at=approval.requested_at,
+            expires_at=approval.expires_at,
+            endorsed_by=approval.endorsed_by,
+            endorsed_at=approval.endorsed_at,
+            decided_by=approval.decided_by,
+            decided_at=approval.decided_at,
+            basis=approval.basis,
+            digest=approval.digest,
+            change=approval.change,
+        )
 
     def _one(self, writing: Writing, approval_id: str) -> Approval:
         found = self._store.one(writing.transaction, approval_id)

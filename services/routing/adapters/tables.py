@@ -38,6 +38,9 @@ REFERRALS = Table(
     Column("overdue_since", Instant),
     # The rank of the urgency, 0 for an emergency; null for a closed referral.
     Column("priority", SmallInteger),
+    # The group of the first need and the country of the region: what the figures count by.
+    Column("need_group", String(60)),
+    Column("country", String(2)),
     Index("referrals_sender", "sender", "id"),
     Index("referrals_status", "status", "id"),
     # A partial index of referrals with a deadline stays small as the table grows.
@@ -54,6 +57,17 @@ REFERRALS = Table(
         "referrals_queue",
         "status",
         *_QUEUE_ORDER,
+        sqlite_where=text("priority IS NOT NULL"),
+        postgresql_where=text("priority IS NOT NULL"),
+    ),
+    # The counts of the open referrals and the oldest of each kind: `network_figures.py`.
+    Index(
+        "referrals_figures",
+        "status",
+        "priority",
+        "need_group",
+        "country",
+        "submitted_at",
         sqlite_where=text("priority IS NOT NULL"),
         postgresql_where=text("priority IS NOT NULL"),
     ),

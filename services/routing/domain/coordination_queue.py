@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from contracts.answers.coordination import QueueItem
 from contracts.codes import ReferralStatus, Urgency
 from services.routing.domain.offer import Offer
 from services.routing.domain.places import ORDER_OF_URGENCY
@@ -81,23 +82,18 @@ def silent_offers(referral: Referral, now: dt.datetime) -> tuple[Offer, ...]:
     return tuple(offer for offer in referral.open_offers if offer.is_half_over(now))
 
 
-def queue_item(referral: Referral, kind: QueueKind, now: dt.datetime) -> dict[str, Any]:
-    """Return one item of a queue.
-
-    since: when the cause of waiting began. reason: a code for that cause. waits_for: the organisations that
-    could end it; for an unplaced referral those that lack only a place. deadline: when the next step follows
-    without anybody's action, None if nothing follows. referral: one for which `is_in_queue` holds.
-    """
-    return {
-        "id": referral.id,
-        "status": referral.status,
-        "urgency": referral.facts.urgency,
-        "needs": referral.facts.needs,
-        "region": referral.facts.region,
-        "sender": referral.sender,
-        "submitted_at": referral.submitted_at,
+def queue_item(referral: Referral, kind: QueueKind, now: dt.datetime) -> QueueItem:
+    """Return one item of a queue. referral: one for which `is_in_queue` holds."""
+    return QueueItem(
+        id=referral.id,
+        status=referral.status,
+        urgency=referral.facts.urgency,
+        needs=referral.facts.needs,
+        region=referral.facts.region,
+        sender=referral.sender,
+        submitted_at=referral.submitted_at,
         **_waiting(referral, kind, now),
-    }
+    )
 
 
 def _waiting(referral: Referral, kind: QueueKind, now: dt.datetime) -> dict[str, Any]:
@@ -113,7 +109,7 @@ def _waiting(referral: Referral, kind: QueueKind, now: dt.datetime) -> dict[str,
         return {
             "since": referral.updated_at,
             "reason": "candidates_exhausted" if referral.offers else "no_candidate",
-            "waits_for": sorted({organization for organization, _ in referral.waiting}),
+            "waits_for": tuple(sorted({organization for organization, _ in referral.waiting})),
             "deadline": referral.due_at,
         }
     if referral.acceptor is not None:
@@ -121,7 +117,7 @@ def _waiting(referral: Referral, kind: QueueKind, now: dt.datetime) -> dict[str,
         return {
             "since": referral.updated_at if overdue is None else overdue,
             "reason": "report_awaited" if overdue is None else "report_overdue",
-            "waits_for": [referral.acceptor],
+            "waits_for": (referral.acceptor,),
             "deadline": referral.due_at,
         }
     offers = referral.open_offers
@@ -133,5 +129,5 @@ def _waiting(referral: Referral, kind: QueueKind, now: dt.datetime) -> dict[str,
     }
 
 
-def _organizations(offers: Iterable[Offer]) -> list[str]:
-    return sorted({offer.organization for offer in offers})
+def _organizations(offers: Iterable[Offer]) -> tuple[str, ...]:
+    return tuple(sorted({offer.organization for offer in offers}))

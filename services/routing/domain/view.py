@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from contracts.answers.form import extended
+from contracts.answers.referrals import OfferView, ReferralSummary, ReferralView, Step
 from contracts.codes import FHIR_TASK_STATUS
 from contracts.records import plain
 from services.routing.domain.fact_readers import may_read_facts
@@ -22,7 +24,7 @@ def is_party(referral: Referral, organization: str) -> bool:
 
 def referral_view(
     referral: Referral, timeline: Iterable[TimelineEntry], *, viewer: str, oversight: bool
-) -> dict[str, Any]:
+) -> ReferralView:
     """Return the body of `GET /v1/referrals/{id}`.
 
     An organisation that received an offer sees only its own offers and steps, and the facts only while it may
@@ -32,57 +34,53 @@ def referral_view(
     whole = oversight or viewer == referral.sender
     facts = referral.facts if whole else referral.facts.situation()
     shows_facts = referral.has_facts and may_read_facts(referral, viewer, oversight=whole)
-    return {
-        **summary(referral, viewer=viewer, whole=whole),
-        "status_fhir": FHIR_TASK_STATUS[referral.status],
-        "outcome": referral.outcome if whole or viewer == referral.acceptor else None,
-        "facts": plain(facts) if shows_facts else None,
-        "offers": [
-            {
-                "id": offer.id,
-                "organization": offer.organization,
-                "service": offer.service,
-                "state": offer.state,
-                "rank": offer.rank,
-                "opened_at": offer.opened_at,
-                "deadline": offer.deadline,
-                "closed_at": offer.closed_at,
-                "reason": offer.reason,
-            }
+    return extended(
+        ReferralView,
+        summary(referral, viewer=viewer, whole=whole),
+        status_fhir=FHIR_TASK_STATUS[referral.status],
+        outcome=referral.outcome if whole or viewer == referral.acceptor else None,
+        facts=plain(facts) if shows_facts else None,
+        offers=tuple(
+            OfferView(
+                id=offer.id,
+                organization=offer.organization,
+                service=offer.service,
+                state=offer.state,
+                rank=offer.rank,
+                opened_at=offer.opened_at,
+                deadline=offer.deadline,
+                closed_at=offer.closed_at,
+                reason=offer.reason,
+            )
             for offer in referral.offers
             if whole or offer.organization == viewer
-        ],
-        "timeline": [
-            {
-                "time": entry.time,
-                "fact": entry.fact,
-                "organization": entry.organization,
-                "detail": entry.detail,
-            }
+        ),
+        timeline=tuple(
+            Step(time=entry.time, fact=entry.fact, organization=entry.organization, detail=entry.detail)
             for entry in timeline
             if whole or entry.organization == viewer
-        ],
-    }
+        ),
+    )
 
 
-def summary(referral: Referral, *, viewer: str, whole: bool) -> dict[str, Any]:
+def summary(referral: Referral, *, viewer: str, whole: bool) -> ReferralSummary:
     """Return one item of `GET /v1/referrals`.
 
     Only the sender, oversight and the acceptor itself see the acceptor. Urgency, region and needs are null
     for a viewer that may no longer read the facts.
     """
     shows_facts = may_read_facts(referral, viewer, oversight=whole)
-    return {
-        "id": referral.id,
-        "sender": referral.sender,
-        "status": referral.status,
-        "acceptor": referral.acceptor if whole or viewer == referral.acceptor else None,
-        "urgency": referral.facts.urgency if shows_facts else None,
-        "region": referral.facts.region if shows_facts else None,
-        "needs": referral.facts.needs if shows_facts else None,
-        "submitted_at": referral.submitted_at,
-        "updated_at": referral.updated_at,
-    }
+    return ReferralSummary(
+        id=referral.id,
+        sender=referral.sender,
+        status=referral.status,
+        acceptor=referral.acceptor if whole or viewer == referral.acceptor else None,
+        urgency=referral.facts.urgency if shows_facts else None,
+        region=referral.facts.region if shows_facts else None,
+        needs=referral.facts.needs if shows_facts else None,
+        submitted_at=referral.submitted_at,
+        updated_at=referral.updated_at,
+    )
 
 
 def decision_view(stored: Mapping[str, Any], *, oversight: bool = True) -> dict[str, Any]:

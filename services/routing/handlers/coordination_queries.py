@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
-from typing import Any
 
+from contracts.answers.coordination import Considered, EngagementCounts, QueueItem
 from contracts.errors import Refused
 from contracts.records import plain
 from runtime.storage.database import Database
@@ -45,7 +45,7 @@ class CoordinationQueries:
         *,
         after: QueuePosition | None,
         limit: int,
-    ) -> tuple[list[dict[str, Any]], QueuePosition | None]:
+    ) -> tuple[list[QueueItem], QueuePosition | None]:
         """Return up to `limit` items of a queue, and the last one's position if more follow."""
         with self._database.read() as transaction:
             found = self._store.coordination_page(
@@ -55,16 +55,16 @@ class CoordinationQueries:
         last = position_in_queue(page[-1]) if len(found) > limit else None
         return [queue_item(referral, kind, now) for referral in page], last
 
-    def engagements(self, organization: str) -> dict[str, Any]:
+    def engagements(self, organization: str) -> EngagementCounts:
         """Return how many open referrals an organisation is asked about or has accepted, by urgency.
 
         Zeros for an organisation that is unknown: the directory has the members.
         """
         with self._database.read() as transaction:
             found = self._store.engagements(transaction, organization)
-        return {"organization": organization, **found.shown()}
+        return EngagementCounts(organization=organization, **found.shown())
 
-    def candidates(self, referral_id: str, organization: str | None, now: dt.datetime) -> dict[str, Any]:
+    def candidates(self, referral_id: str, organization: str | None, now: dt.datetime) -> Considered:
         """Return each candidate that a search would consider now, with the result of every rule.
 
         organization: consider this organisation's services instead, also if no search would. Nothing is
@@ -78,12 +78,12 @@ class CoordinationQueries:
         if not referral.has_facts:
             raise Refused("not-in-this-state", "The referral has ended, and its facts have been reduced.")
         considered = decision_view(plain(self._consider(referral, now, organization)))
-        return {
-            "referral_id": referral_id,
-            "organization": organization,
-            "checked_at": now,
-            "policy_version": considered["policy_version"],
-            "directory_version": considered["directory_version"],
-            "candidates": considered["candidates"],
-            "nobody": considered["nobody"],
-        }
+        return Considered(
+            referral_id=referral_id,
+            organization=organization,
+            checked_at=now,
+            policy_version=considered["policy_version"],
+            directory_version=considered["directory_version"],
+            candidates=tuple(considered["candidates"]),
+            nobody=considered["nobody"],
+        )

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import Connection
 
+from contracts.answers.coordination import Pause, UnplacedReferral
+from contracts.answers.referrals import ReferralSummary, ReferralView
 from contracts.errors import Refused
 from runtime.storage.database import Database
+from services.routing.domain.network_figures import NetworkFigures
 from services.routing.domain.referral import Referral
 from services.routing.domain.view import decision_view, is_party, referral_view, summary
 from services.routing.ports import ReferralStore
@@ -22,7 +24,7 @@ class RoutingQueries:
         self._database = database
         self._store = store
 
-    def referral(self, referral_id: str, viewer: str, *, oversight: bool) -> dict[str, Any]:
+    def referral(self, referral_id: str, viewer: str, *, oversight: bool) -> ReferralView:
         """Return the viewer's view of a referral. Raises Refused `not-found`, also for another's referral."""
         with self._database.read() as transaction:
             referral = self._visible(transaction, referral_id, viewer, oversight)
@@ -31,7 +33,7 @@ class RoutingQueries:
 
     def referrals(
         self, viewer: str, *, oversight: bool, status: str | None, after: str | None, limit: int
-    ) -> list[dict[str, Any]]:
+    ) -> list[ReferralSummary]:
         """Return the referrals that the viewer sent or was offered; all referrals for oversight."""
         with self._database.read() as transaction:
             page = self._store.page(
@@ -64,7 +66,7 @@ class RoutingQueries:
             stored = self._store.decisions(transaction, referral_id)
         return [decision_view(record, oversight=oversight) for record in stored]
 
-    def pause(self, referral_id: str, now: dt.datetime) -> dict[str, Any] | None:
+    def pause(self, referral_id: str, now: dt.datetime) -> Pause | None:
         """Return the pause in force of the case's release: the acceptor, and the time when it ends."""
         with self._database.read() as transaction:
             referral = self._store.view(transaction, [referral_id]).get(referral_id)
@@ -78,28 +80,28 @@ class RoutingQueries:
         ]
         if not untils or untils[-1] <= now:
             return None
-        return {"organization": referral.acceptor, "until": untils[-1]}
+        return Pause(organization=referral.acceptor, until=untils[-1])
 
-    def unplaced(self, *, after: str | None, limit: int) -> list[dict[str, Any]]:
+    def unplaced(self, *, after: str | None, limit: int) -> list[UnplacedReferral]:
         """Return referrals that await placement by a coordinator."""
         with self._database.read() as transaction:
             page = self._store.page(transaction, party=None, status="unplaced", after=after, limit=limit)
         return [
-            {
-                "id": referral.id,
-                "urgency": referral.facts.urgency,
-                "needs": referral.facts.needs,
-                "region": referral.facts.region,
-                "since": referral.updated_at,
-                "reason": "candidates_exhausted" if referral.offers else "no_candidate",
-            }
+            UnplacedReferral(
+                id=referral.id,
+                urgency=referral.facts.urgency,
+                needs=referral.facts.needs,
+                region=referral.facts.region,
+                since=referral.updated_at,
+                reason="candidates_exhausted" if referral.offers else "no_candidate",
+            )
             for referral in page
         ]
 
-    def status_counts(self) -> Mapping[str, int]:
-        """Count the open referrals by status."""
+    def figures(self) -> NetworkFigures:
+        """Return the state of the network in numbers."""
         with self._database.read() as transaction:
-            return dict(self._store.counts(transaction))
+            return self._store.figures(transaction)
 
     def _visible(self, transaction: Connection, referral_id: str, viewer: str, oversight: bool) -> Referral:
         referral = self._store.view(transaction, [referral_id]).get(referral_id)

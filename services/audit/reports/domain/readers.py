@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from contracts.answers.history import RecordedRead as ShownRead
 from contracts.facts import (
     CaseFetched,
     DeadLetterRead,
@@ -63,24 +64,24 @@ class Viewer:
         """Return whether the viewer learns of the read."""
         return self.sees_everything or read.reader == self.organization or read.reader not in self.parties
 
-    def shown(self, read: RecordedRead) -> dict[str, Any]:
+    def shown(self, read: RecordedRead) -> ShownRead:
         """Return the read as the viewer sees it. Never the ids of other referrals in the same answer.
 
         filter: values are null for a viewer that must not learn them.
         """
         data = read.data
         asked = {**(data.get("filter") or {})}
-        return {
-            "index": read.index,
-            "time": read.time,
-            "type": read.type,
-            "reader": read.reader,
-            "client_id": data.get("client_id"),
-            "roles": list(data.get("roles") or ()),
-            "resource": data.get("resource"),
-            "filter": asked if self.sees_everything else dict.fromkeys(asked),
-            "entries": data.get("entries"),
-        }
+        return ShownRead(
+            index=read.index,
+            time=read.time,
+            type=read.type,
+            reader=read.reader,
+            client_id=data.get("client_id"),
+            roles=tuple(data.get("roles") or ()),
+            resource=data.get("resource"),
+            filter=asked if self.sees_everything else dict.fromkeys(asked),
+            entries=data.get("entries"),
+        )
 
 
 def viewer_of(organization: str | None, steps: Sequence[tuple[str, str | None]]) -> Viewer:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Final
 
+from contracts.answers.history import RecordedRead as ShownRead
 from contracts.errors import Defect, Refused
 from contracts.facts import HistoryExported, HistoryRead
 from runtime.access.read_recorder import ReadRecorder
@@ -229,7 +230,7 @@ class History:
 
     def readers(
         self, reader: Reader, referral_id: str, *, start: int, limit: int, as_party: bool
-    ) -> tuple[list[dict[str, Any]], int | None]:
+    ) -> tuple[list[ShownRead], int | None]:
         """Return up to `limit` recorded reads of a referral from entry `start` on, and the next start.
 
         Reads of the referral alone, of lists that contained it, and exports of the log that contained an

@@ -23,6 +23,7 @@ WITNESS = SigningKey.generate("union.example/witness")
 # Options that end a command that would run on or start a hub. `blocked` is a file, not a directory.
 MORE: dict[tuple[str, ...], tuple[str, ...]] = {
     ("mailbox", "watch"): ("--for", "1"),
+    ("listen",): ("--for", "1"),
     ("witness", "serve"): ("--listen", "nowhere"),
     ("witness", "run"): ("--once",),
     ("statistics",): ("--by", "sex"),
@@ -48,6 +49,7 @@ VALUES = {
     "name": "union.example/witness",
     "directory": "export-files",
     "new": "key.json",
+    "url": "http://127.0.0.1:1/",
 }
 FILES: dict[tuple[str, ...], str] = {
     ("referral", "submit"): "referral.json",

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from importlib.metadata import version
+
 from prometheus_client import CollectorRegistry
 
-from runtime.telemetry.metrics import HttpMetrics, process_registry
+from runtime.telemetry.metrics import HttpMetrics, build_info, process_registry
 
 
 def test_requests_are_counted_by_method_route_and_status() -> None:
@@ -20,3 +22,12 @@ def test_requests_are_counted_by_method_route_and_status() -> None:
 def test_process_registries_are_separate() -> None:
     HttpMetrics(process_registry())
     HttpMetrics(process_registry())
+
+
+def test_build_info_names_the_service_and_the_version() -> None:
+    registry = CollectorRegistry()
+    build_info(registry, "routing")
+    (family,) = registry.collect()
+    (sample,) = family.samples
+    assert (sample.name, sample.value) == ("kopuro_build_info", 1)
+    assert (sample.labels["service"], sample.labels["version"]) == ("routing", version("kopuro"))

@@ -7,12 +7,14 @@ from functools import partial
 import pytest
 from sqlalchemy import Connection
 
+from contracts.answers.referrals import OfferView, ReferralSummary, ReferralView, Step
 from contracts.codes import (
     Answer,
     DeclineReason,
     HandBackReason,
     Outcome,
     ProgressStatus,
+    ReferralStatus,
     UnreadableReason,
     WithdrawalReason,
 )
@@ -35,6 +37,7 @@ from contracts.facts import (
     WithdrawalSubmitted,
 )
 from contracts.queries import OfferQuery, PartyQuery, ReferralListQuery, ReferralQuery
+from contracts.records import plain
 from runtime.identifiers import new_id
 from runtime.messaging.outbox.outbox import Outbox
 from runtime.storage.database import Database
@@ -465,25 +468,54 @@ def test_repeated_command_publishes_its_fact_once(bench: IntakeBench) -> None:
     assert sum(isinstance(event.data, AnswerSubmitted) for event in bench.sent()) == 1
 
 
+def offer_view(offer_id: str) -> OfferView:
+    return OfferView(
+        id=offer_id,
+        organization=MOSCOW,
+        service="legal",
+        state="open",
+        rank=1,
+        opened_at=NOON,
+        deadline=NOON,
+        closed_at=None,
+        reason=None,
+    )
+
+
+def referral_view(referral_id: str, *offers: OfferView) -> ReferralView:
+    return ReferralView(
+        id=referral_id,
+        sender=OSH,
+        status=ReferralStatus.offered,
+        status_fhir="requested",
+        acceptor=None,
+        outcome=None,
+        submitted_at=NOON,
+        updated_at=NOON,
+        facts={"needs": ["legal"]},
+        offers=offers,
+        timeline=(Step(time=NOON, fact="offer.opened", organization=MOSCOW, detail={"rank": 1}),),
+    )
+
+
 # --- Reading -------------------------------------------------------------------------------------
 
 
 def test_referral_is_shown_as_routing_replies(bench: IntakeBench) -> None:
-    reply = {"id": OFFER, "status": "offered"}
+    reply = plain(referral_view(OFFER))
     bench.routing.answers[ReferralQuery(id=OFFER, viewer=MOSCOW, oversight=False)] = reply
-    assert bench.handlers.referral(OFFER, MOSCOW, oversight=False) == reply
+    assert bench.handlers.referral(OFFER, MOSCOW, oversight=False) == referral_view(OFFER)
 
 
 def test_offer_is_shown_with_sender_to_its_organization_only(bench: IntakeBench) -> None:
     referral = new_id()
-    offers = [{"id": referral, "state": "declined"}, {"id": OFFER, "state": "open"}]
-    reply = {"id": referral, "sender": OSH, "offers": offers}
+    reply = plain(referral_view(referral, offer_view(referral), offer_view(OFFER)))
     bench.routing.answers = {
         OfferQuery(id=OFFER): [referral, MOSCOW],
         ReferralQuery(id=referral, viewer=MOSCOW, oversight=False): reply,
     }
-    expected = {"id": OFFER, "state": "open", "referral_id": referral, "sender": OSH}
-    assert bench.handlers.offer(OFFER, MOSCOW) == expected
+    expected = {**plain(offer_view(OFFER)), "referral_id": referral, "sender": OSH}
+    assert plain(bench.handlers.offer(OFFER, MOSCOW)) == expected
     not_found_detail(lambda: bench.handlers.offer(OFFER, STRANGER))
 
 
@@ -491,8 +523,8 @@ def test_referral_not_yet_processed_by_routing_is_shown_to_sender(bench: IntakeB
     referral = bench.submit()
     for viewer, oversight in ((OSH, False), ("auditor", True)):
         shown = bench.handlers.referral(referral, viewer, oversight=oversight)
-        assert (shown["id"], shown["sender"], shown["status"]) == (referral, OSH, "requested")
-        assert shown["submitted_at"] == NOON
+        assert (shown.id, shown.sender, shown.status) == (referral, OSH, "requested")
+        assert shown.submitted_at == NOON
     not_found_detail(lambda: bench.handlers.referral(referral, STRANGER, oversight=False))
     not_found_detail(lambda: bench.handlers.referral(OFFER, OSH, oversight=False))
     not_found_detail(lambda: bench.handlers.referral(OFFER, "auditor", oversight=True))
@@ -510,5 +542,16 @@ def test_other_error_of_routing_is_raised(bench: IntakeBench, fault: Exception) 
 
 def test_referral_list_is_routings_reply(bench: IntakeBench) -> None:
     query = ReferralListQuery(viewer=OSH, oversight=False, limit=3)
-    bench.routing.answers[query] = [{"id": OFFER}]
-    assert bench.handlers.referral_list(query) == [{"id": OFFER}]
+    listed = ReferralSummary(
+        id=OFFER,
+        sender=OSH,
+        status=ReferralStatus.offered,
+        acceptor=None,
+        urgency=None,
+        region=None,
+        needs=("legal",),
+        submitted_at=NOON,
+        updated_at=NOON,
+    )
+    bench.routing.answers[query] = [plain(listed)]
+    assert bench.handlers.referral_list(query) == [listed]

@@ -20,7 +20,14 @@ from services.intake.adapters.tables import METADATA
 from tests.unit.services.intake.intake_fixture import IntakeBench
 from tests.unit.services.intake.samples import FACTS, KEYLESS, MOSCOW, OSH, SUSPENDED, document
 
-FOUND = {"candidates": "1-4", "only_by_kind": {"consular_representative": "0"}}
+FOUND = {
+    "candidates": "1-4",
+    "half_answered_seconds": None,
+    "found_nobody": 0.25,
+    "more_by_language": {"ru": "5-19"},
+    "more_by_region": {},
+    "only_by_kind": {"consular_representative": "0"},
+}
 
 
 def facts(**changes: Any) -> ReferralFacts:

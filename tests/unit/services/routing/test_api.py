@@ -180,7 +180,7 @@ def test_pause_is_in_the_timeline_and_explanation_until_it_ends(bench: Workbench
     assert bench.take(message_of(paused, referral)) == []
     for viewer in (SENDER, opened.organization):
         view = bench.queries.referral(referral, viewer, oversight=False)
-        assert view["timeline"][-1]["fact"] == "case.paused"
+        assert view.timeline[-1].fact == "case.paused"
     asked = request(SENDER, "partner", path={"id": referral})
     assert json.loads(api.decisions(bench.queries, asked, bench.clock).body)["paused"] == {
         "organization": opened.organization,

@@ -18,6 +18,7 @@ from contracts.facts import (
     RevocationSubmitted,
     WithdrawalSubmitted,
 )
+from contracts.records import plain
 from runtime.identifiers import new_id
 from services.routing.adapters.fact_reduction import SqlFactReduction
 from services.routing.adapters.tables import DECISIONS, REFERRALS, TIMELINE
@@ -101,16 +102,16 @@ def test_reduced_referral_is_shown_without_facts_and_decisions(bench: Workbench)
     referral = completed(bench)
     turn(bench, after=KEPT)
     for viewer, oversight in ((SENDER, False), ("kg.auditor", True)):
-        shown = bench.queries.referral(referral, viewer, oversight=oversight)
+        shown = plain(bench.queries.referral(referral, viewer, oversight=oversight))
         assert (shown["facts"], shown["status"], shown["outcome"]) == (None, "completed", "resolved")
-        assert (shown["needs"], shown["urgency"], shown["region"]) == (("legal",), "routine", "RU")
+        assert (shown["needs"], shown["urgency"], shown["region"]) == (["legal"], "routine", "RU")
         assert [offer["state"] for offer in shown["offers"]] == ["declined", "accepted"]
         assert bench.queries.decisions(referral, viewer, oversight=oversight) == []
 
 
 def test_candidates_of_a_reduced_referral_are_refused(bench: Workbench) -> None:
     referral = completed(bench)
-    assert bench.coordination.candidates(referral, None, NOW)["candidates"]
+    assert bench.coordination.candidates(referral, None, NOW).candidates
     turn(bench, after=KEPT)
     for organization in (None, "ru.one"):
         with pytest.raises(Refused) as refused:
@@ -137,7 +138,7 @@ def test_facts_are_reduced_at_once_when_consent_is_withdrawn(bench: Workbench) -
     row, decisions, _ = stored(bench, referral)
     assert "consent" not in row.facts
     assert all(decision.record == {} for decision in decisions)
-    assert bench.queries.referral(referral, SENDER, oversight=False)["facts"] is None
+    assert bench.queries.referral(referral, SENDER, oversight=False).facts is None
 
 
 def test_open_referral_is_never_reduced(bench: Workbench) -> None:

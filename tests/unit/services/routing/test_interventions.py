@@ -82,7 +82,7 @@ def test_extension_takes_effect_from_the_queue_and_is_stored(bench: Workbench) -
     (expired, *_) = bench.fire(until + HOUR)
     assert isinstance(expired, OfferExpired)
     view = bench.queries.referral(referral, SENDER, oversight=False)
-    facts = [entry["fact"] for entry in view["timeline"]]
+    facts = [entry.fact for entry in view.timeline]
     assert facts[2:4] == ["intervention.submitted", "intervention.applied"]
 
 

@@ -62,7 +62,7 @@ def test_policy_takes_effect_in_every_process_without_a_restart(bench: Workbench
     assert [one["policy_version"] for one in decided] == ["2026-1", "v2", "v2"]
     assert before.deadline == NOW + 72 * HOUR
     view = bench.queries.referral(IDS[0], "kg.sender", oversight=True)
-    assert view["offers"][0]["deadline"] == before.deadline
+    assert view.offers[0].deadline == before.deadline
     second.close()
 
 

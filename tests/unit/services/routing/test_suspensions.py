@@ -20,6 +20,7 @@ from contracts.facts import (
     ReferralAcceptorSuspended,
     ReferralUnplaced,
 )
+from contracts.records import plain
 from runtime.identifiers import new_id
 from services.routing.handlers import commands
 from tests.unit.services.routing.samples import NOW, organization
@@ -80,7 +81,7 @@ def test_timeline_and_offer_show_the_suspension(bench: Workbench) -> None:
     (offer,) = opened(bench.take(submitted(referral := new_id())))
     suspend(bench, offer.organization)
     sweep(bench)
-    seen = bench.queries.referral(referral, COORDINATOR, oversight=True)
+    seen = plain(bench.queries.referral(referral, COORDINATOR, oversight=True))
     (closed, _) = seen["offers"]
     assert (closed["state"], closed["reason"]) == ("revoked", "organization_suspended")
     assert [entry["fact"] for entry in seen["timeline"]][-2:] == ["offer.revoked", "offer.opened"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 from hashlib import sha256
 from typing import Any
 
@@ -11,6 +10,7 @@ import pytest
 import rfc8785
 
 from contracts.errors import Refused
+from contracts.records import plain
 from kopuro_client.tlog import verify_inclusion
 from runtime.identifiers import new_id
 from services.audit.adapters.tables import OPENINGS
@@ -30,7 +30,7 @@ STORY = [
 
 def exported(audit: LogOnDatabase, referral_id: str = REFERRAL) -> dict[str, Any]:
     made = bundle_file(audit.history.export(auditor("ann"), referral_id))
-    read: dict[str, Any] = json.loads(json.dumps(made))
+    read: dict[str, Any] = plain(made)
     return read
 
 

@@ -74,6 +74,8 @@ def test_message_about_a_person_is_closed_at_the_end(name: str) -> None:
         ("acceptance.revoked", {SENDER, ORG, COORDINATORS}),
         ("credential.issued", {ORG}),
         ("credential.revoked", {ORG}),
+        ("credential.tokens_revoked", {ORG}),
+        ("credential.expiring", {ORG}),
         ("approval.requested", {ORG}),
         ("approval.endorsed", {ORG}),
         ("approval.granted", {ORG}),

@@ -227,7 +227,7 @@ def test_request_on_a_record_that_changed_since_is_stale_and_on_record(guarded: 
 def test_expired_request_has_no_effect(guarded: Directory) -> None:
     waiting = requested(issue(guarded, OSH, "desk", SECRET))
     guarded.clock.time = waiting.expires_at
-    assert guarded.approvals.shown(waiting)["state"] == "expired"
+    assert guarded.approvals.shown(waiting).state == "expired"
     assert refusal_of(lambda: guarded.approvals.approve(waiting.id, SECOND)) == "conflict"
     assert guarded.approvals.one(waiting.id, EVERYONE).state is State.expired
     assert refusal_of(lambda: guarded.tokens.issue("desk", SECRET)) == "invalid-client"

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from alembic import command
 
+from contracts.records import dump, plain
 from kopuro_client.tlog import Bundle, DirectorySource, TrustPolicy, VerifierKey, verify_log
 from runtime.clock import SystemClock
 from runtime.identifiers import new_id
@@ -94,7 +95,7 @@ def test_log_of_every_format_verifies_with_client_and_independent_reader(
 ) -> None:
     verified = verify_log(DirectorySource(tmp_path / "log"), policy(audit))
     assert verified.replayed.entries == 7
-    bundle = bundle_file(audit.history.export(auditor("ann"), FIRST))
+    bundle = plain(bundle_file(audit.history.export(auditor("ann"), FIRST)))
     content = json.dumps(bundle).encode()
     parsed = Bundle.parse(content)
     accepted, entries = parsed.verify(policy(audit))
@@ -110,5 +111,5 @@ def test_key_of_the_bundle_finds_every_entry_of_the_referral(audit: LogOnDatabas
     assert exported.referral_key is not None
     leaves = independent_reader.leaves_in(tmp_path / "log")
     assert independent_reader.of_referral(leaves, FIRST, exported.referral_key) == [0, 2, 4, 6]
-    parsed = Bundle.parse(json.dumps(bundle_file(exported)).encode())
+    parsed = Bundle.parse(dump(bundle_file(exported)))
     assert [index for index, leaf in enumerate(leaves) if parsed.is_about(leaf)] == [0, 2, 4, 6]

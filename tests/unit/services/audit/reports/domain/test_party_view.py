@@ -108,7 +108,7 @@ class Journey:
         for viewer in (SENDER, ONE, TWO, STRANGER):
             readable = readable_by(viewer, steps)
             try:
-                view: dict[str, Any] = self.routing.queries.referral(REFERRAL, viewer, oversight=False)
+                view: dict[str, Any] = plain(self.routing.queries.referral(REFERRAL, viewer, oversight=False))
             except Refused:
                 assert readable is None, f"{viewer} may not see the referral"
                 continue
@@ -184,7 +184,7 @@ def views(routing: Workbench, viewer: str) -> list[dict[str, Any]]:
     """Return the viewer's view of the referral, and of the list in which it is the only one."""
     queries = routing.queries
     listed = queries.referrals(viewer, oversight=False, status=None, after=None, limit=10)
-    return [queries.referral(REFERRAL, viewer, oversight=False), *listed]
+    return [plain(one) for one in (queries.referral(REFERRAL, viewer, oversight=False), *listed)]
 
 
 def test_candidate_reads_facts_only_while_its_offer_is_open(routing: Workbench) -> None:

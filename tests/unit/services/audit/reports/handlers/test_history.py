@@ -10,6 +10,7 @@ import pytest
 
 from contracts.envelope import Envelope
 from contracts.errors import Refused
+from contracts.records import plain
 from runtime.access.reads import Reader
 from runtime.identifiers import new_id
 from services.audit.log.domain.search import Search
@@ -290,7 +291,7 @@ def readers_of(audit: LogOnDatabase, organization: str | None, referral: str = F
     audit.append(audit.recorded_reads())  # the log recognises those that it has
     reader = auditor("zoe") if organization is None else Reader(id=organization, roles=("partner",))
     items, _ = audit.history.readers(reader, referral, start=0, limit=50, as_party=organization is not None)
-    return items
+    return [plain(item) for item in items]
 
 
 def read_by_staff(*referral_ids: str, reader: str = "coord", **filter: str) -> Envelope:
@@ -380,10 +381,10 @@ def test_organization_that_is_no_party_gets_no_readers(audit_log: LogOnDatabase)
 def test_readers_come_in_pages(audit_log: LogOnDatabase) -> None:
     audit_log.append([read_by_staff(FIRST, reader=name) for name in ("a", "b", "c")])
     first, following = audit_log.history.readers(auditor("z"), FIRST, start=0, limit=2, as_party=False)
-    assert [item["reader"] for item in first] == ["a", "b"]
+    assert [item.reader for item in first] == ["a", "b"]
     assert following == 7
     rest, following = audit_log.history.readers(auditor("z"), FIRST, start=7, limit=2, as_party=False)
-    assert [item["reader"] for item in rest] == ["c"]
+    assert [item.reader for item in rest] == ["c"]
     assert following is None
 
 
@@ -413,5 +414,5 @@ def test_flood_of_reads_hides_neither_story_nor_bundle_nor_readers(
     start: int | None = 0
     while start is not None:
         items, start = audit_log.history.readers(auditor("z"), FIRST, start=start, limit=2, as_party=False)
-        seen += [item["reader"] for item in items]
+        seen += [item.reader for item in items]
     assert seen == [MOSCOW, MOSCOW, MOSCOW, *names]

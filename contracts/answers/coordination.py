@@ -1,0 +1,141 @@
+"""What routing's resources answer with: decisions, the coordinators' queues and the state of the network."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from contracts.answers.form import Shape
+from contracts.codes import ReferralStatus, Urgency
+from contracts.identifiers import OrganizationId, ReferralId
+
+_COUNTS = Shape({"type": "object", "additionalProperties": {"type": "integer", "minimum": 0}})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pause:
+    """A pause of the case's release to its acceptor, and when it ends."""
+
+    organization: OrganizationId
+    until: dt.datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Decisions:
+    """Every decision about a referral, oldest first, with the result of every rule for every candidate.
+
+    paused: the pause in force, or null.
+    """
+
+    referral_id: ReferralId
+    decisions: tuple[Mapping[str, Any], ...]
+    paused: Pause | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UnplacedReferral:
+    """A referral that awaits placement. since: when its last search found nobody; reason: why."""
+
+    id: ReferralId
+    urgency: Urgency
+    needs: tuple[str, ...]
+    region: str
+    since: dt.datetime
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class QueueItem:
+    """A referral that needs a coordinator.
+
+    since: when the cause of waiting began. reason: a code for that cause. waits_for: the organisations that
+    could end it; for an unplaced referral those that lack only a place. deadline: when the next step follows
+    without anybody's action, null if nothing follows.
+    """
+
+    id: ReferralId
+    status: ReferralStatus
+    urgency: Urgency
+    needs: tuple[str, ...]
+    region: str
+    sender: OrganizationId
+    submitted_at: dt.datetime
+    since: dt.datetime
+    reason: str
+    waits_for: tuple[str, ...]
+    deadline: dt.datetime | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NetworkChange:
+    """One change of the network; the members that do not matter for its kind are null."""
+
+    kind: str
+    organization: OrganizationId | None
+    region: str | None
+    need: str | None
+    language: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NetworkWish:
+    """Changes that together would place referrals. referrals: how many; emergencies: of these."""
+
+    changes: tuple[NetworkChange, ...]
+    referrals: int
+    emergencies: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WishList:
+    """The changes that would place most. considered: how many unplaced referrals. next: always null."""
+
+    considered: int
+    items: tuple[NetworkWish, ...]
+    next: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CoverageCell:
+    """One region, need and language. services: of organisations in good standing; fresh: of these, with a
+    fresh capacity.
+
+    answered, expired: offers that these organisations answered in time or not, since their first offer.
+    unplaced: referrals that wait for a coordinator now.
+    """
+
+    region: str
+    need: str
+    language: str
+    services: int
+    fresh: int
+    answered: int
+    expired: int
+    unplaced: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Considered:
+    """The candidates of a search now, with the result of every rule. nobody: why there are none, or null.
+
+    organization: the organisation that was asked about, null for a search.
+    """
+
+    referral_id: ReferralId
+    organization: OrganizationId | None
+    checked_at: dt.datetime
+    policy_version: str
+    directory_version: int
+    candidates: tuple[Mapping[str, Any], ...]
+    nobody: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EngagementCounts:
+    """How many open referrals an organisation is asked about or has accepted, by urgency."""
+
+    organization: OrganizationId
+    open_offers: Annotated[Mapping[str, int], _COUNTS]
+    accepted: Annotated[Mapping[str, int], _COUNTS]

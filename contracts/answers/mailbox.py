@@ -1,0 +1,70 @@
+"""What delivery's resources answer with."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+from contracts.answers.form import OMITTED, Shape
+from contracts.identifiers import MessageId, ReferralId
+
+# References in the published OpenAPI document.
+ENVELOPE = Shape({"$ref": "#/components/schemas/Envelope"})
+PROBLEM = Shape({"$ref": "#/components/schemas/Problem"})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MailboxPage:
+    """One page of a mailbox, in the order of arrival.
+
+    next: the cursor of the next page, null when no more messages are waiting. resume: the cursor for a later
+    poll; the given `after` when the page is empty.
+    """
+
+    items: Annotated[
+        tuple[Mapping[str, Any], ...], Shape({"type": "array", "items": dict(ENVELOPE.keywords)})
+    ]
+    next: str | None
+    resume: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Acknowledgement:
+    """The result for one message. status: 204, or that of the problem."""
+
+    id: MessageId
+    status: int
+    problem: Annotated[Mapping[str, Any] | None, PROBLEM] = field(default=None, metadata=OMITTED)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AcknowledgementResults:
+    """One result for each id of the request, in the same order."""
+
+    items: tuple[Acknowledgement, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MailboxConsumer:
+    """A named consumer of a mailbox. types: of the messages that it reads; empty: all.
+
+    position: the cursor before which it has acknowledged everything. waiting_since: the arrival of the oldest
+    message that it still needs, null if there is none.
+    """
+
+    name: str
+    types: tuple[str, ...]
+    contract: str
+    position: str
+    created_at: dt.datetime
+    waiting_since: dt.datetime | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReleasedCase:
+    """A case, sealed to the organisation that reads it (a compact JWE)."""
+
+    referral_id: ReferralId
+    case: str

@@ -1,0 +1,127 @@
+"""What intake's resources answer with. Routing makes the views of referrals; intake passes them on."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+from marshmallow.validate import OneOf
+
+from contracts.answers.form import OMITTED, Shape
+from contracts.answers.mailbox import PROBLEM
+from contracts.codes import Outcome, ReferralStatus, Urgency
+from contracts.identifiers import OfferId, OrganizationId, ReferralId
+
+_BANDS = Shape({"type": "object", "additionalProperties": {"enum": ["0", "1-4", "5-19", "20+"]}})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Submitted:
+    """A submission that is recorded durably and not yet decided. id: of the referral or the submission."""
+
+    id: str
+    status: Annotated[str, OneOf(("requested", "submitted"))]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LineResult:
+    """The result of one line of a batch. id: of what was admitted (202), else there is a `problem`."""
+
+    line: int
+    status: int
+    id: str | None = field(default=None, metadata=OMITTED)
+    problem: Annotated[Mapping[str, Any] | None, PROBLEM] = field(default=None, metadata=OMITTED)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReferralSummary:
+    """A referral in a list.
+
+    acceptor: null also for a viewer that may not know it. urgency, region, needs: null for one that may no
+    longer read the facts.
+    """
+
+    id: ReferralId
+    sender: OrganizationId
+    status: ReferralStatus
+    acceptor: OrganizationId | None
+    urgency: Urgency | None
+    region: str | None
+    needs: tuple[str, ...] | None
+    submitted_at: dt.datetime
+    updated_at: dt.datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OfferView:
+    """An offer of a referral to an organisation. reason: why it was not accepted."""
+
+    id: OfferId
+    organization: OrganizationId
+    service: str
+    state: str
+    rank: int
+    opened_at: dt.datetime
+    deadline: dt.datetime
+    closed_at: dt.datetime | None
+    reason: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OwnOffer(OfferView):
+    """An offer with its referral."""
+
+    referral_id: ReferralId
+    sender: OrganizationId
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Step:
+    """One entry of a referral's timeline. fact: the type without prefix and version; detail: its data."""
+
+    time: dt.datetime
+    fact: str
+    organization: str | None
+    detail: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReferralView:
+    """A referral as the viewer may see it.
+
+    facts: null for a viewer that may not read them, once they are reduced, and until routing has the
+    referral; then urgency, region and needs are absent or null too. offers, timeline: to a candidate, its
+    own only.
+    """
+
+    id: ReferralId
+    sender: OrganizationId
+    status: ReferralStatus
+    status_fhir: str
+    acceptor: OrganizationId | None
+    outcome: Outcome | None
+    submitted_at: dt.datetime
+    updated_at: dt.datetime
+    facts: Mapping[str, Any] | None
+    offers: tuple[OfferView, ...]
+    timeline: tuple[Step, ...]
+    urgency: Urgency | None = None
+    region: str | None = None
+    needs: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prospects:
+    """What a referral would meet now: coarse counts of organisations, and the experience with earlier ones.
+
+    half_answered_seconds, found_nobody: null for fewer than five earlier referrals.
+    """
+
+    candidates: Annotated[str, OneOf(("0", "1-4", "5-19", "20+"))]
+    half_answered_seconds: int | None
+    found_nobody: float | None
+    more_by_language: Annotated[Mapping[str, str], _BANDS]
+    more_by_region: Annotated[Mapping[str, str], _BANDS]
+    only_by_kind: Annotated[Mapping[str, str], _BANDS]

@@ -1,0 +1,366 @@
+"""Generator of the OpenAPI 3.1 document: `python -m docs.openapi [--check]`.
+
+It describes every resource of every service as `@resource` declares it (`runtime/web/operation.py`), in one
+document: `contracts/openapi.json`. Each path has the server of its service, whose address is in the hub's
+discovery document. Exit status: 0 written, or nothing differs; 1 with --check where the file differs.
+
+The schemas of requests are closed and list every code; those of answers are open, so that a later hub may
+add members. A record that occurs in both has the suffix `Input` in requests.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final
+
+import contracts
+from contracts import vocabularies
+from contracts.errors import PROBLEM_PREFIX, PROBLEMS
+from contracts.problem_advice import ADVICE
+from contracts.publish import encode_json, envelope_schema, problem_schema
+from docs.generated_file import run
+from docs.record_schemas import Json, answer_schemas, request_schemas
+from runtime.entrypoints.resource import Resource
+from runtime.web.discovery import PATH
+from runtime.web.operation import JSON, NDJSON, Answer, Body, Operation, Parameter
+from runtime.web.parameters import IDEMPOTENCY_KEY
+from runtime.web.path import ID_FORMS
+from runtime.web.problems import MEDIA_TYPE
+from runtime.web.refusals import refusals_of, statuses_of
+
+FILE: Final = Path(contracts.__file__).parent / "openapi.json"
+SERVICES: Final = ("audit", "delivery", "directory", "intake", "routing")
+VERSION: Final = "1.0.0"
+
+_SCHEMAS: Final = "#/components/schemas/"
+_RESPONSES: Final = "#/components/responses/"
+_VARIABLE: Final = re.compile(r"<(?:(?P<form>\w+):)?(?P<name>\w+)>")
+_WORDS: Final = {
+    "audit": "The log, its proofs, the history of referrals, statistics",
+    "delivery": "Mailboxes and released cases",
+    "directory": "Organisations, services, agreements, keys, clients, approvals and tokens",
+    "intake": "Referrals, answers to offers, reports and notes",
+    "routing": "Decisions, and the work of coordinators",
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Published:
+    """One operation of the document, with what its service declares."""
+
+    service: str
+    name: str
+    resource: Resource
+    operation: Operation
+
+    @property
+    def method(self) -> str:
+        """The HTTP method."""
+        return self.resource.route().method
+
+    @property
+    def url(self) -> str:
+        """The path with the form of each id."""
+        return self.resource.route().url
+
+    @property
+    def path(self) -> str:
+        """The path as OpenAPI writes it."""
+        return published_path(self.url)
+
+    @property
+    def refusals(self) -> frozenset[str]:
+        """The slugs of every problem that the operation can answer with."""
+        route = self.resource.route()
+        body = self.operation.body
+        return refusals_of(
+            method=route.method,
+            url=route.url,
+            public=route.roles is None,
+            takes_key=route.takes_key,
+            has_json=body is not None and body.media_type.endswith("json"),
+            own=self.operation.refusals,
+        )
+
+
+def published_path(url: str) -> str:
+    """Return a resource's path as OpenAPI writes it."""
+    return _VARIABLE.sub(r"{\g<name>}", url)
+
+
+def operations() -> list[Published]:
+    """Return every declared operation of every service, by path and method. The discovery document once."""
+    found: dict[tuple[str, str], Published] = {}
+    for service in SERVICES:
+        module = importlib.import_module(f"services.{service}.service")
+        for name, resource in _resources(module.SERVICE):
+            if resource.operation is not None:
+                published = Published(
+                    service=service, name=name, resource=resource, operation=resource.operation
+                )
+                found.setdefault((published.path, published.method), published)
+    return [found[key] for key in sorted(found)]
+
+
+def document() -> Json:
+    """Return the OpenAPI document."""
+    published = operations()
+    bodies = [body.record for one in published if (body := one.operation.body) and body.record]
+    records = {
+        record for one in published for answer in one.operation.answers.values() for record in answer.records
+    }
+    paths: Json = {}
+    for one in published:
+        item = paths.setdefault(one.path, _path_item(one))
+        item[one.method.lower()] = _operation(one)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Kopuro",
+            "version": VERSION,
+            "summary": "A referral network broker for organisations that help labour migrants",
+            "description": _description(),
+            "license": {"name": "See the repository", "identifier": "LicenseRef-Kopuro"},
+        },
+        "servers": [_server("intake")],
+        "tags": [{"name": service, "description": _WORDS[service]} for service in SERVICES],
+        "security": [{"token": []}],
+        "paths": paths,
+        "components": {
+            "securitySchemes": _security_schemes(),
+            "responses": _refusals(published),
+            "schemas": {
+                **request_schemas(bodies),
+                **answer_schemas(records),
+                "Envelope": _component(envelope_schema()),
+                "Problem": _component(problem_schema()),
+                "PointerError": problem_schema()["$defs"]["PointerError"],
+            },
+        },
+    }
+
+
+def _resources(service: type) -> Iterator[tuple[str, Resource]]:
+    for name in sorted(dir(service)):
+        for entrypoint in getattr(inspect.getattr_static(service, name), "nameko_entrypoints", ()):
+            if isinstance(entrypoint, Resource):
+                yield name, entrypoint
+
+
+def _path_item(one: Published) -> Json:
+    item: Json = {"servers": [_server(one.service)]}
+    parameters = []
+    for variable in _VARIABLE.finditer(one.url):
+        form = ID_FORMS.get(variable["form"] or "")
+        schema = (
+            {"type": "string", "pattern": _anchored(form.pattern.pattern)} if form else {"type": "string"}
+        )
+        parameters.append({"name": variable["name"], "in": "path", "required": True, "schema": schema})
+    return item | ({"parameters": parameters} if parameters else {})
+
+
+def _anchored(pattern: str) -> str:
+    return "^(" + pattern.removeprefix("^").removesuffix("$") + ")$"
+
+
+def _operation(one: Published) -> Json:
+    operation, route = one.operation, one.resource.route()
+    described: Json = {
+        "operationId": f"{one.service}_{one.name}",
+        "tags": [one.service],
+        "summary": operation.summary,
+        "responses": _responses(one),
+    }
+    taken = [_parameter(p, "query") for p in one.resource.parameters if isinstance(p, Parameter)]
+    headers = (*operation.headers, *((IDEMPOTENCY_KEY,) if route.takes_key else ()))
+    taken += [_parameter(header, "header") for header in headers]
+    if taken:
+        described["parameters"] = taken
+    if operation.body is not None:
+        described["requestBody"] = _request_body(operation.body)
+    if route.roles is None:
+        described["security"] = [{"client": []}] if one.path == "/oauth/token" else []
+    else:
+        described["x-roles"] = sorted(route.roles)
+        described["description"] = f"For: {', '.join(sorted(route.roles))}."
+    if operation.deprecated is not None:
+        described["deprecated"] = True
+    return described
+
+
+def _parameter(parameter: Parameter, place: str) -> Json:
+    return {
+        "name": parameter.name,
+        "in": place,
+        "required": parameter.required,
+        "description": parameter.description,
+        "schema": _parameter_schema(parameter),
+    }
+
+
+def _parameter_schema(parameter: Parameter) -> Json:
+    """Return the schema of a parameter; a reference for a vocabulary, whose codes are many."""
+    for name in ("languages", "needs", "regions"):
+        if parameter.schema.get("enum") == sorted(vocabularies.codes(name)):
+            return {"$ref": _SCHEMAS + name}
+    return dict(parameter.schema)
+
+
+def _request_body(body: Body) -> Json:
+    schema = {"$ref": f"{_SCHEMAS}{body.record.__name__}Input"} if body.record else dict(body.schema or {})
+    media: Json = {"schema": schema}
+    if body.examples:
+        media["examples"] = {_key(name): {"value": value} for name, value in body.examples.items()}
+    return {"required": body.required, "content": {body.media_type: media}}
+
+
+def _key(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name)
+
+
+def _responses(one: Published) -> Json:
+    responses = {str(status): _answer(answer) for status, answer in one.operation.answers.items()}
+    for status, slugs in refusals_by_status(one.refusals).items():
+        responses.setdefault(str(status), {"$ref": _RESPONSES + _refusal_name(status, slugs)})
+    return dict(sorted(responses.items()))
+
+
+def refusals_by_status(refusals: Iterable[str]) -> dict[int, tuple[str, ...]]:
+    """Return the slugs of problems by each status that they can have."""
+    found: dict[int, tuple[str, ...]] = {}
+    for slug in sorted(refusals):
+        for status in statuses_of(slug):
+            found[status] = (*found.get(status, ()), slug)
+    return found
+
+
+def _refusal_name(status: int, slugs: Sequence[str]) -> str:
+    """Return the name of the response with these problems: readable, and the same for the same problems."""
+    if len(slugs) == 1:
+        return f"{status}-{slugs[0]}"
+    return f"{status}-{sha256(' '.join(slugs).encode()).hexdigest()[:8]}"
+
+
+def _refusals(published: Iterable[Published]) -> Json:
+    """Return each response with problems once, by name."""
+    found = {}
+    for one in published:
+        for status, slugs in refusals_by_status(one.refusals).items():
+            types = [PROBLEM_PREFIX + slug for slug in slugs]
+            schema = {"$ref": f"{_SCHEMAS}Problem", "properties": {"type": {"enum": types}}}
+            found[_refusal_name(status, slugs)] = {
+                "description": "; ".join(f"`{slug}`: {PROBLEMS[slug][0]}" for slug in slugs) + ".",
+                "content": {MEDIA_TYPE: {"schema": schema}},
+            }
+    return found
+
+
+def _answer(answer: Answer) -> Json:
+    described: Json = {"description": answer.description}
+    if answer.headers:
+        described["headers"] = {
+            name: {"description": words, "schema": {"type": "string"}}
+            for name, words in sorted(answer.headers.items())
+        }
+    if not answer.media_types:
+        return described
+    described["content"] = {media: {"schema": _answer_schema(answer, media)} for media in answer.media_types}
+    return described
+
+
+def _answer_schema(answer: Answer, media_type: str) -> Json:
+    references = [{"$ref": _SCHEMAS + record.__name__} for record in sorted(answer.records, key=_name)]
+    if media_type == NDJSON and references:
+        return {
+            "type": "string",
+            "description": f"NDJSON: on each line a {references[0]['$ref'].rpartition('/')[2]}.",
+        }
+    if not references or media_type != JSON:
+        return dict(answer.schema or ({"type": "string"} if media_type != JSON else {}))
+    schema: Json = references[0] if len(references) == 1 else {"anyOf": references}
+    if not answer.paged:
+        return schema
+    return {
+        "type": "object",
+        "properties": {
+            "items": {"type": "array", "items": schema},
+            "next": {"type": ["string", "null"], "description": "The cursor of the next page, or null."},
+        },
+        "required": ["items", "next"],
+    }
+
+
+def _name(record: type) -> str:
+    return record.__name__
+
+
+def _component(schema: Json) -> Json:
+    """Return a published schema as a component: without its own id, with references into the document."""
+    kept = {name: value for name, value in schema.items() if name not in ("$schema", "$id", "$defs")}
+    component: Json = _referring(kept)
+    return component
+
+
+def _referring(node: Any) -> Any:
+    if isinstance(node, Mapping):
+        return {
+            name: value.replace("#/$defs/", _SCHEMAS) if name == "$ref" else _referring(value)
+            for name, value in node.items()
+        }
+    return [_referring(item) for item in node] if isinstance(node, list) else node
+
+
+def _server(service: str) -> Json:
+    return {
+        "url": "{" + service + "}",
+        "description": f"The address of `{service}` in the discovery document, {PATH}.",
+        "variables": {service: {"default": f"https://{service}.hub.example"}},
+    }
+
+
+def _security_schemes() -> Json:
+    return {
+        "token": {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "An access token from `/oauth/token`, valid for 15 minutes.",
+        },
+        "client": {"type": "http", "scheme": "basic", "description": "The client's id and secret."},
+    }
+
+
+def _description() -> str:
+    rows = [
+        f"| `{PROBLEM_PREFIX}{slug}` | {', '.join(map(str, statuses_of(slug)))} | {title} | {ADVICE[slug]} |"
+        for slug, (title, _) in sorted(PROBLEMS.items())
+    ]
+    return "\n".join(
+        [
+            "Every refusal is a problem document (RFC 9457). Decide by its `type`:",
+            "",
+            "| type | status | meaning | what to do |",
+            "|---|---|---|---|",
+            *rows,
+        ]
+    )
+
+
+def content() -> bytes:
+    """Return the file's content."""
+    return encode_json(document())
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status."""
+    return run("docs.openapi", {FILE: content}, arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

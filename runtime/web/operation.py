@@ -1,0 +1,171 @@
+"""The declaration of a resource: what it takes, answers and refuses.
+
+`@resource` carries it; `docs.openapi` publishes it; and an answer that it does not declare does not leave
+the service, so that the published document stays true.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from contracts.answers.form import Page
+from contracts.errors import PROBLEMS, Defect
+
+JSON: Final = "application/json"
+NDJSON: Final = "application/x-ndjson"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Parameter:
+    """A query parameter or a header. schema: JSON Schema keywords of its text.
+
+    required: the request is refused without it.
+    """
+
+    name: str
+    schema: Mapping[str, Any]
+    description: str
+    required: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Body:
+    """A request body: a record, or a schema where no record describes the document.
+
+    required: an empty body is refused. examples: documents that a resource accepts, by name.
+    """
+
+    record: type | None = None
+    schema: Mapping[str, Any] | None = None
+    media_type: str = JSON
+    required: bool = True
+    examples: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """One successful response.
+
+    records: the kinds of record that may be its body; none for a body without a record (`schema` describes
+    it, if JSON), and none for no body (`media_types` is empty then). paged: the body is a page of records.
+    headers: of the response, by name with their descriptions.
+    """
+
+    description: str
+    records: frozenset[type] = frozenset()
+    paged: bool = False
+    media_types: tuple[str, ...] = (JSON,)
+    schema: Mapping[str, Any] | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a response was made from: the kinds of record, and whether they are items of a page."""
+
+    records: frozenset[type]
+    paged: bool = False
+
+    @classmethod
+    def of(cls, value: Any) -> Content:
+        """Return the content of a record or a page of records."""
+        if isinstance(value, Page):
+            return cls(frozenset(map(type, value.items)), paged=True)
+        return cls(frozenset({type(value)}))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Operation:
+    """One method of a path. summary: one line for a reader. refusals: the slugs of problems of its own.
+
+    Problems that every resource of its kind can have are not repeated (`runtime/web/refusals.py`).
+    """
+
+    summary: str
+    answers: Mapping[int, Answer]
+    body: Body | None = None
+    headers: tuple[Parameter, ...] = ()
+    refusals: frozenset[str] = frozenset()
+    deprecated: Deprecation | None = None
+
+    def __post_init__(self) -> None:
+        if not self.answers or not self.summary:
+            raise ValueError("an operation has a summary and at least one answer")
+        if unknown := self.refusals - PROBLEMS.keys():
+            raise ValueError(f"these are no problems: {sorted(unknown)}")
+
+    def require_declared(
+        self, status: int, headers: Mapping[str, str], content: Content | None, *, empty: bool
+    ) -> None:
+        """Raises Defect for a response that the operation does not declare."""
+        answer = self.answers.get(status)
+        if answer is None:
+            raise Defect(f"The response {status} is not declared.")
+        media_type = headers.get("Content-Type", "").partition(";")[0]
+        if not (empty and not answer.media_types) and media_type not in answer.media_types:
+            raise Defect(f"The media type {media_type} of response {status} is not declared.")
+        found = Content(frozenset()) if content is None else content
+        if answer.records and media_type in (JSON, NDJSON):
+            if content is None or not found.records <= answer.records or found.paged is not answer.paged:
+                raise Defect(f"The body of response {status} is not of a declared record.")
+        elif found.records:
+            raise Defect(f"The record of response {status} is not declared.")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Deprecation:
+    """The end of an operation. since, sunset: HTTP dates; link: the page that says what to use instead.
+
+    Source: RFC 9745 (`Deprecation`), RFC 8594 (`Sunset`).
+    """
+
+    since: int  # seconds since 1970, as RFC 9745 writes it
+    sunset: str
+    link: str
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers of every response of the operation."""
+        return {
+            "Deprecation": f"@{self.since}",
+            "Sunset": self.sunset,
+            "Link": f'<{self.link}>; rel="deprecation"',
+        }
+
+
+def answer(record: type, *, description: str = "", headers: Mapping[str, str] | None = None) -> Answer:
+    """Return the declaration of a response whose body is this record."""
+    return one_of([record], description=description, headers=headers)
+
+
+def one_of(
+    records: Iterable[type], *, description: str = "", headers: Mapping[str, str] | None = None
+) -> Answer:
+    """Return the declaration of a response whose body is one of these records."""
+    kinds = frozenset(records)
+    names = " or ".join(sorted(kind.__name__ for kind in kinds))
+    return Answer(description=description or names, records=kinds, headers=headers or {})
+
+
+def page_of(record: type, *, description: str = "") -> Answer:
+    """Return the declaration of a page of these records."""
+    return Answer(
+        description=description or f"A page: {record.__name__}", records=frozenset({record}), paged=True
+    )
+
+
+def lines_of(record: type, *, description: str) -> Answer:
+    """Return the declaration of NDJSON with one record a line."""
+    return Answer(description=description, records=frozenset({record}), media_types=(NDJSON,))
+
+
+def text(description: str, *media_types: str) -> Answer:
+    """Return the declaration of a body without records."""
+    return Answer(description=description, media_types=media_types or ("text/plain",))
+
+
+def nothing(description: str) -> Answer:
+    """Return the declaration of a response without a body."""
+    return Answer(description=description, media_types=())

@@ -1,0 +1,55 @@
+"""The refusals that a resource can meet because of what it is, before its handler runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from contracts.errors import PROBLEMS
+
+# Of any request: its head, its path, its parameters, and faults of ours.
+_ANY: Final = frozenset(
+    {
+        "malformed-request",
+        "head-too-large",
+        "duplicate-header",
+        "misspelt-header",
+        "invalid-path",
+        "invalid-parameter",
+        "expectation-failed",
+        "unavailable",
+        "internal",
+    }
+)
+_TOKEN: Final = frozenset({"missing-token", "invalid-token", "expired-token", "forbidden"})
+# The router reads the body of every request, also where the handler needs none.
+_BODY: Final = frozenset({"body-too-large", "unsupported-content-encoding"})
+_JSON_BODY: Final = frozenset({"malformed-json", "duplicate-name", "invalid-submission"})
+# Statuses of a problem besides its usual one.
+_MORE_STATUSES: Final[Mapping[str, tuple[int, ...]]] = {
+    "malformed-request": (408,),
+    "head-too-large": (414,),
+}
+
+
+def refusals_of(
+    *, method: str, url: str, public: bool, takes_key: bool, has_json: bool, own: frozenset[str]
+) -> frozenset[str]:
+    """Return the slugs of every problem that a resource can answer with. own: those of its handler."""
+    found = _ANY | own | _BODY
+    if not public:
+        found |= _TOKEN
+    if "<" in url:
+        found |= {"not-found"}
+    if has_json:
+        found |= _JSON_BODY
+    if takes_key:
+        found |= {"idempotency-conflict"}
+    elif method != "GET":
+        found |= {"idempotency-key-unsupported"}
+    return found
+
+
+def statuses_of(slug: str) -> tuple[int, ...]:
+    """Return the statuses that a problem can have, its usual one first."""
+    return (PROBLEMS[slug][1], *_MORE_STATUSES.get(slug, ()))

@@ -1,0 +1,152 @@
+"""What audit's resources take and answer, as the OpenAPI document publishes it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from contracts.answers.history import (
+    Bundle,
+    ConsistencyProof,
+    CountedReferral,
+    Entry,
+    HistoryPage,
+    InclusionProof,
+    ReadersPage,
+    StatisticsTable,
+)
+from runtime.web.operation import JSON, NDJSON, Answer, Operation, Parameter, answer, page_of, text
+from runtime.web.parameters import AFTER, PAGED, SINCE, UNTIL, coded, flag, limit, matching
+from services.audit.reports import export_api, history_api
+from services.audit.reports.domain.statistics_counts import DIMENSIONS
+from services.audit.reports.story_text import RENDERERS
+from services.audit.reports.story_words import LANGUAGES
+
+_NUMBER: Final = {"type": "integer", "minimum": 0, "maximum": 10**12 - 1}
+_CURSOR: Final = frozenset({"invalid-cursor"})
+_HISTORY: Final = frozenset({"not-found", "bundle-too-large"})
+
+_BY: Final = "^({0})(,({0}))?$".format("|".join(DIMENSIONS))
+
+SEARCHED: Final = (
+    *(
+        matching(name, f"^({form.pattern.strip('^$')})$", f"Only entries about {said}.", maxLength=200)
+        for name, form, said in history_api.described_forms()
+    ),
+    SINCE,
+    UNTIL,
+    *PAGED,
+)
+TIMELINE_SEARCHED: Final = tuple(one for one in SEARCHED if one.name != "referral")
+READ_BY: Final = PAGED
+TOLD: Final = (
+    coded("language", LANGUAGES, "The language of the document; `en` by default."),
+    coded("format", RENDERERS, "The form of the document; `text` by default."),
+)
+EXPORTED: Final = (
+    SINCE,
+    UNTIL,
+    matching("type", r"^[a-z0-9_]+(\.[a-z0-9_]+){1,9}$", "Only entries of this type.", maxLength=200),
+    coded("format", ("ndjson", "csv"), "`ndjson` by default."),
+    AFTER,
+    limit(default=export_api.USUAL, maximum=export_api.MOST),
+)
+COUNTED: Final = (
+    Parameter(
+        name="by",
+        schema={"type": "string", "pattern": _BY},
+        description="One or two dimensions, separated by a comma.",
+        required=True,
+    ),
+    SINCE,
+    UNTIL,
+    coded("format", ("csv", "json"), "`json` by default."),
+    flag("exact", "Exact figures, for auditors and coordinators; `false` by default."),
+)
+BEHIND: Final = (
+    *(matching(name, "^[A-Za-z0-9_.-]{1,100}$", f"The figure's value of `{name}`.") for name in DIMENSIONS),
+    SINCE,
+    UNTIL,
+    *PAGED,
+)
+PROVEN: Final = (
+    Parameter(name="index", schema=_NUMBER, description="The entry's index.", required=True),
+    Parameter(name="size", schema=_NUMBER, description="The tree's size; by default the newest tree."),
+)
+COMPARED: Final = (
+    Parameter(name="from", schema=_NUMBER, description="The earlier tree's size.", required=True),
+    Parameter(name="to", schema=_NUMBER, description="The later tree's size; by default the newest."),
+)
+
+CHECKPOINT: Final = Operation(
+    summary="Read the newest published checkpoint of the log (C2SP tlog-checkpoint)",
+    answers={200: text("A signed note.")},
+    refusals=frozenset({"not-found", "unavailable"}),
+)
+COSIGNED_CHECKPOINT: Final = Operation(
+    summary="Read the newest checkpoint with the cosignatures that the policy requires",
+    answers={200: text("A signed note.")},
+    refusals=frozenset({"not-found", "unavailable"}),
+)
+_TILE: Final = ("application/octet-stream",)
+TILE: Final = Operation(
+    summary="Read a tile or an entry bundle of the log (C2SP tlog-tiles)",
+    answers={
+        200: text("The whole tile.", *_TILE),
+        206: text("The part that a Range header asked for.", *_TILE),
+        304: Answer(description="The tile that the caller has.", media_types=_TILE),
+        416: Answer(description="The tile has no such part.", media_types=_TILE),
+    },
+    refusals=frozenset({"content-mismatch"}),
+)
+LOG_KEY: Final = Operation(
+    summary="Read the key that verifies the log's checkpoints (C2SP signed-note)",
+    answers={200: text("A verifier key on one line.")},
+)
+HISTORY: Final = Operation(
+    summary="Search the entries of the log", answers={200: answer(HistoryPage)}, refusals=_CURSOR
+)
+TIMELINE: Final = Operation(
+    summary="List the entries about a referral", answers={200: answer(HistoryPage)}, refusals=_CURSOR
+)
+BUNDLE: Final = Operation(
+    summary="Get a referral's history with its proofs, to be verified offline",
+    answers={
+        200: answer(Bundle, headers={"Content-Disposition": "The name of the file to save."}),
+    },
+    refusals=_HISTORY,
+)
+STORY: Final = Operation(
+    summary="Get a referral's history as a document for people",
+    answers={200: text("The document.", "text/plain", "text/markdown", "text/html", JSON)},
+    refusals=_HISTORY,
+)
+READERS: Final = Operation(
+    summary="List who read a referral", answers={200: answer(ReadersPage)}, refusals=_HISTORY | _CURSOR
+)
+EXPORT: Final = Operation(
+    summary="Export entries in bulk",
+    answers={200: text("One line for each entry; the last line of NDJSON has `next`.", NDJSON, "text/csv")},
+    refusals=_CURSOR,
+)
+STATISTICS: Final = Operation(
+    summary="Count referrals by one or two dimensions; small figures are withheld",
+    answers={
+        200: Answer(
+            description="A table.",
+            records=frozenset({StatisticsTable}),
+            media_types=(JSON, "text/csv"),
+        )
+    },
+)
+STATISTICS_ENTRIES: Final = Operation(
+    summary="List the referrals behind a figure",
+    answers={200: page_of(CountedReferral)},
+    refusals=_CURSOR,
+)
+ENTRY: Final = Operation(summary="Read one entry of the log", answers={200: answer(Entry)})
+PROOF: Final = Operation(
+    summary="Get a proof that an entry is in the log", answers={200: answer(InclusionProof)}
+)
+CONSISTENCY: Final = Operation(
+    summary="Get a proof that the log only grew", answers={200: answer(ConsistencyProof)}
+)

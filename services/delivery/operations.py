@@ -1,0 +1,73 @@
+"""What delivery's resources take and answer, as the OpenAPI document publishes it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from contracts.answers.mailbox import AcknowledgementResults, MailboxConsumer, MailboxPage, ReleasedCase
+from contracts.identifiers import SLUG_PATTERN
+from runtime.web.operation import Body, Operation, Parameter, answer, nothing, page_of
+from runtime.web.parameters import AFTER, LIMIT
+from services.delivery.api import LONGEST_WAIT, Acknowledgements, ConsumerSettings
+
+_SAMPLE_ID: Final = "0199a0de-0000-7000-8000-0000000000f1"
+
+WAIT: Final = Parameter(
+    name="wait",
+    schema={"type": "integer", "minimum": 0, "maximum": LONGEST_WAIT, "default": 0},
+    description="The most seconds to wait for a message when there is none.",
+)
+# The mailbox has a cursor of its own: `resume` continues a poll.
+AFTER_MESSAGE: Final = Parameter(
+    name="after", schema=AFTER.schema, description="The `next` or `resume` of an earlier page."
+)
+READ_AGAIN: Final = Parameter(
+    name="from",
+    schema={"type": "string"},
+    description="Read again, acknowledged messages too: an RFC 3339 time with an offset, or a cursor.",
+)
+TYPES: Final = Parameter(
+    name="type",
+    schema={"type": "string"},
+    description="Only messages with these names, separated by commas, such as `offer.opened,case.released`.",
+)
+CONSUMER: Final = Parameter(
+    name="consumer",
+    schema={"type": "string", "pattern": SLUG_PATTERN, "maxLength": 60},
+    description="The named consumer that acts; absent for the default one.",
+)
+OF_MAILBOX: Final = (AFTER_MESSAGE, CONSUMER, READ_AGAIN, LIMIT, TYPES, WAIT)
+
+READ_MAILBOX: Final = Operation(
+    summary="Read the messages that wait for the caller, oldest first; `wait` makes it a long poll",
+    answers={200: answer(MailboxPage)},
+    refusals=frozenset({"invalid-cursor"}),
+)
+ACKNOWLEDGE: Final = Operation(
+    summary="Acknowledge one message; a repetition succeeds",
+    answers={204: nothing("The message is acknowledged.")},
+)
+ACKNOWLEDGE_BATCH: Final = Operation(
+    summary="Acknowledge up to a thousand messages, with a result for each",
+    body=Body(record=Acknowledgements, examples={"one message": {"ids": [_SAMPLE_ID]}}),
+    answers={200: answer(AcknowledgementResults)},
+)
+READ_CASE: Final = Operation(
+    summary="Read a case that was released to the caller, sealed to the caller's key",
+    answers={200: answer(ReleasedCase)},
+)
+LIST_CONSUMERS: Final = Operation(
+    summary="List the caller's named consumers, by name", answers={200: page_of(MailboxConsumer)}
+)
+PUT_CONSUMER: Final = Operation(
+    summary="Create a named consumer, or change its settings and position",
+    body=Body(
+        record=ConsumerSettings, examples={"offers only": {"types": ["offer.opened"], "contract": "1"}}
+    ),
+    answers={200: answer(MailboxConsumer)},
+    refusals=frozenset({"conflict"}),
+)
+DELETE_CONSUMER: Final = Operation(
+    summary="Delete a named consumer",
+    answers={204: nothing("The consumer is deleted.")},
+)

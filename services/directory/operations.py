@@ -1,0 +1,266 @@
+"""What the directory's resources take and answer, as the OpenAPI document publishes it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from contracts import vocabularies
+from contracts.answers.directory import (
+    AccessToken,
+    AgreementRecord,
+    ApprovalRecord,
+    ClientRecord,
+    IssuedClient,
+    KeyChallenge,
+    KeyPeriod,
+    OfferedService,
+    OrganizationRecord,
+    ServiceAtLocation,
+    TaxonomyTerm,
+)
+from contracts.codes import OrganizationKind
+from contracts.organization import Agreement, Organization, SealingKey
+from runtime.web.operation import Answer, Body, Operation, Parameter, answer, one_of, page_of, text
+from runtime.web.parameters import IF_MATCH, IF_NONE_MATCH, ORGANIZATION, PAGED, coded, matching
+from services.directory import admission
+from services.directory.api import MERGE_PATCH
+from services.directory.domain.approval import State
+from services.directory.domain.client_key import KeySet
+
+LISTED_ORGANIZATIONS: Final = (
+    coded("kind", OrganizationKind, "Only organisations of this kind."),
+    matching("country", "^[A-Z]{2}$", "Only organisations of this country (ISO 3166-1 alpha-2)."),
+    *PAGED,
+)
+LISTED_SERVICES: Final = (
+    coded("need", vocabularies.codes("needs"), "Only services for this need, or a need of this group."),
+    coded("region", vocabularies.codes("regions"), "Only services in this region or country."),
+    *PAGED,
+)
+LISTED_KEYS: Final = (ORGANIZATION,)
+LISTED_APPROVALS: Final = (coded("state", State, "Only approvals in this state."), *PAGED)
+
+PROOF: Final = Parameter(
+    name="Kopuro-Proof",
+    schema={"type": "string"},
+    description="A proof by the client's key, as a compact JWS; required on a hub of real people.",
+)
+# Every change of the directory can meet these.
+_CHANGING: Final = frozenset({"proof-required", "invalid-proof", "forbidden", "invalid-parameter"})
+_CONDITIONAL: Final = frozenset(
+    {"precondition-required", "precondition-failed", "conflict", "too-many-open-requests", "not-found"}
+)
+_ETAG: Final = {"ETag": "The revision of the record, in quotes."}
+_HEADERS: Final = (PROOF, IF_MATCH, IF_NONE_MATCH)
+_CURSOR: Final = frozenset({"invalid-cursor"})
+
+_WAITS: Final = answer(
+    ApprovalRecord,
+    description="A second person must approve the request.",
+    headers={"Location": "The address of the approval."},
+)
+_SAMPLE_KEY: Final = {
+    "kty": "OKP",
+    "crv": "X25519",
+    "x": "hSDwCYkwp1R0i33ctD73Wg2_Og0mOBr066SpjqqbTmo",
+    "kid": "xxtMOLsofLAkaKDYcOLfAIbhl2Yy5L8bE6NyTqMKZtg",
+}
+_ORGANIZATION: Final[Mapping[str, Any]] = {
+    "id": "kg.osh-legal-aid",
+    "name": "Osh Legal Aid (invented)",
+    "kind": "ngo",
+    "country": "KG",
+    "vetting": "applied",
+}
+_AGREEMENT: Final[Mapping[str, Any]] = {
+    "id": "wages-2026",
+    "title": "Wage claims, 2026 (invented)",
+    "kind": "network_memorandum",
+    "parties": ["*"],
+    "disclosure": "standard",
+    "effective_from": "2026-01-01",
+}
+
+
+def _change(summary: str, answers: Mapping[int, Answer], body: Body | None = None, *more: str) -> Operation:
+    return Operation(
+        summary=summary,
+        body=body,
+        headers=_HEADERS,
+        answers=answers,
+        refusals=_CHANGING | _CONDITIONAL | frozenset(more),
+    )
+
+
+TOKEN: Final = Operation(
+    summary="Get an access token with the client's secret or a JWT signed by its key (RFC 6749 §4.4)",
+    body=Body(
+        schema={
+            "type": "object",
+            "properties": {
+                "grant_type": {"const": "client_credentials"},
+                "client_id": {"type": "string"},
+                "client_secret": {"type": "string"},
+                "client_assertion_type": {"type": "string"},
+                "client_assertion": {"type": "string"},
+            },
+            "required": ["grant_type"],
+        },
+        media_type="application/x-www-form-urlencoded",
+        examples={"with HTTP Basic": {"grant_type": "client_credentials"}},
+    ),
+    answers={200: answer(AccessToken, headers={"Pragma": "`no-cache` (RFC 6749 §5.1)."})},
+    refusals=frozenset(
+        {
+            "invalid-client",
+            "clock-skew",
+            "invalid-token-request",
+            "unsupported-grant-type",
+            "invalid-scope",
+            "forbidden",
+        }
+    ),
+)
+SERVER_METADATA: Final = Operation(
+    summary="Read the metadata of the authorization server (RFC 8414); 404 if the hub has no issuer",
+    answers={200: Answer(description="The metadata.", schema={"type": "object"})},
+    refusals=frozenset({"not-found"}),
+)
+TOKEN_KEYS: Final = Operation(
+    summary="Read the public keys that verify access tokens (RFC 7517)",
+    answers={200: text("A JWK set.", "application/jwk-set+json")},
+)
+ORGANIZATIONS: Final = Operation(
+    summary="List the organisations", answers={200: page_of(OrganizationRecord)}, refusals=_CURSOR
+)
+SHOW_ORGANIZATION: Final = Operation(
+    summary="Read one organisation with its services",
+    answers={200: answer(OrganizationRecord, headers=_ETAG)},
+)
+PUT_ORGANIZATION: Final = _change(
+    "Create or replace an organisation's record",
+    {
+        200: answer(OrganizationRecord, description="Replaced.", headers=_ETAG),
+        201: answer(OrganizationRecord, description="Created.", headers=_ETAG),
+        202: _WAITS,
+    },
+    Body(record=Organization, examples={"an applicant": _ORGANIZATION}),
+)
+PATCH_ORGANIZATION: Final = _change(
+    "Change members of an organisation's record by a JSON merge patch (RFC 7396)",
+    {200: answer(OrganizationRecord, headers=_ETAG), 202: _WAITS},
+    Body(
+        schema={"type": "object", "description": "Members of an Organization, null to clear one."},
+        media_type=MERGE_PATCH,
+        examples={"another description": {"description": "Legal help for labour migrants (invented)"}},
+    ),
+    "unsupported-media-type",
+)
+SUSPEND: Final = _change(
+    "Suspend an organisation at once; a repetition changes nothing",
+    {200: answer(OrganizationRecord, headers=_ETAG)},
+    Body(record=admission.SuspensionRequest, examples={"a reason": {"reason": "credentials_stolen"}}),
+)
+APPROVE_SERVICE: Final = _change(
+    "Approve a service for sensitive needs, in place of an earlier approval",
+    {200: answer(OrganizationRecord, headers=_ETAG), 202: _WAITS},
+    Body(record=admission.ServiceApprovalRequest, examples={"one need": {"needs": ["legal.detention"]}}),
+)
+WITHDRAW_APPROVAL: Final = _change(
+    "Withdraw the approval of a service", {200: answer(OrganizationRecord, headers=_ETAG)}
+)
+SERVICES: Final = Operation(
+    summary="List the services on offer", answers={200: page_of(OfferedService)}, refusals=_CURSOR
+)
+SERVICE_AT_LOCATIONS: Final = Operation(
+    summary="List the services on offer once for each area, as HSDS 3 objects",
+    answers={200: page_of(ServiceAtLocation)},
+    refusals=_CURSOR,
+)
+TAXONOMY_TERMS: Final = Operation(
+    summary="List the needs with their labels, as HSDS 3 objects",
+    answers={200: page_of(TaxonomyTerm)},
+    refusals=_CURSOR,
+)
+AGREEMENTS: Final = Operation(
+    summary="List the agreements", answers={200: page_of(AgreementRecord)}, refusals=_CURSOR
+)
+POST_AGREEMENT: Final = _change(
+    "Create or replace an agreement",
+    {
+        200: answer(AgreementRecord, description="Replaced.", headers=_ETAG),
+        201: answer(AgreementRecord, description="Created.", headers=_ETAG),
+        202: _WAITS,
+    },
+    Body(record=Agreement, examples={"for every vetted organisation": _AGREEMENT}),
+)
+KEYS: Final = Operation(
+    summary="List an organisation's sealing keys, the present one first",
+    answers={200: page_of(KeyPeriod)},
+)
+POST_KEY: Final = _change(
+    "Publish a sealing key",
+    {
+        201: answer(SealingKey, description="The key is in force."),
+        202: one_of(
+            [KeyChallenge, ApprovalRecord],
+            description="A challenge to answer, or a request that operators must approve.",
+            headers={"Location": "The address to answer at, or that of the approval."},
+        ),
+    },
+    Body(record=admission.KeyRequest, examples={"a public key": _SAMPLE_KEY}),
+)
+PROVE_KEY: Final = _change(
+    "Replace the caller's sealing key by the answer to its challenge",
+    {201: answer(SealingKey, description="The key is in force.")},
+    Body(record=admission.Proof, examples={"an answer": {"answer": "an-invented-answer"}}),
+)
+CREDENTIALS: Final = Operation(
+    summary="List the OAuth clients: for a partner, its own",
+    answers={200: page_of(ClientRecord)},
+    refusals=_CURSOR,
+)
+POST_CREDENTIAL: Final = _change(
+    "Create an OAuth client, or replace its secret",
+    {
+        200: answer(IssuedClient, description="The secret is replaced.", headers=_ETAG),
+        201: answer(IssuedClient, description="Created.", headers=_ETAG),
+        202: _WAITS,
+    },
+    Body(
+        record=admission.CredentialRequest,
+        examples={"a partner's": {"principal": "kg.osh-legal-aid", "roles": ["partner"]}},
+    ),
+    "unknown-organization",
+)
+DELETE_CREDENTIAL: Final = _change("Revoke a client; a repetition succeeds", {200: answer(ClientRecord)})
+_SAMPLE_DIGEST: Final = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+ROTATE_CREDENTIAL: Final = _change(
+    "Replace the secret of the caller's own client; the present one is accepted for another day",
+    {200: answer(ClientRecord)},
+    Body(record=admission.RotationRequest, examples={"a digest": {"secret_sha256": _SAMPLE_DIGEST}}),
+)
+PUT_CLIENT_KEYS: Final = _change(
+    "Replace the public keys of the caller's own client by a JWK set",
+    {200: answer(ClientRecord)},
+    Body(record=KeySet, examples={"no key": {"keys": []}}),
+)
+REVOKE_TOKENS: Final = _change(
+    "Refuse all tokens of a client from now on; it can get new ones", {200: answer(ClientRecord)}
+)
+REVOKE_TOKENS_OF_ORGANIZATION: Final = _change(
+    "Refuse all tokens of an organisation's clients from now on", {200: page_of(ClientRecord)}
+)
+APPROVALS: Final = Operation(
+    summary="List the approvals, oldest first: for a partner, those about itself",
+    answers={200: page_of(ApprovalRecord)},
+    refusals=_CURSOR,
+)
+APPROVAL: Final = Operation(
+    summary="Read one approval with exactly what was requested", answers={200: answer(ApprovalRecord)}
+)
+APPROVE: Final = _change("Approve a request, as its second person", {200: answer(ApprovalRecord)})
+REFUSE: Final = _change(
+    "End a request without effect; its requester withdraws it in this way", {200: answer(ApprovalRecord)}
+)

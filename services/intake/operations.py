@@ -1,0 +1,148 @@
+"""What intake's resources take and answer, as the OpenAPI document publishes it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from contracts.answers.referrals import (
+    LineResult,
+    OwnOffer,
+    Prospects,
+    ReferralSummary,
+    ReferralView,
+    Submitted,
+)
+from contracts.codes import ReferralStatus
+from contracts.referral import ReferralFacts, ReferralSubmission
+from runtime.web.operation import NDJSON, Body, Operation, answer, lines_of, page_of
+from runtime.web.parameters import PAGED, coded
+from services.intake.domain.command import COMMANDS, CommandBody
+
+LISTED: Final = (coded("status", ReferralStatus, "Only referrals in this state."), *PAGED)
+
+_REFERRAL: Final = "0199a0de-0000-7000-8000-000000000001"
+_OFFER: Final = "0199a0de-0000-7000-8000-00000000000a"
+_SEALED: Final = "eyJhbGciOiJFQ0RILUVTK0EyNTZLVyJ9.a2V5.aXY.Y2lwaGVydGV4dA.dGFn"
+FACTS: Final[Mapping[str, Any]] = {
+    "needs": ["legal.wage_claim"],
+    "urgency": "urgent",
+    "region": "RU-MOW",
+    "settlement": "urban",
+    "languages": ["ky", "ru"],
+    "stage": "in_destination",
+    "origin_country": "KG",
+    "age_band": "25_59",
+    "sex": "male",
+    "special_categories": [],
+    "to": None,
+    "accepts_cost": False,
+    "consent": {
+        "given": True,
+        "given_at": "2026-05-01T08:30:00Z",
+        "method": "oral",
+        "opt_in_kinds": [],
+        "excluded_organizations": [],
+        "storage_countries": [],
+    },
+}
+_SUBMISSION: Final = {**FACTS, "case": _SEALED}
+# Every submission can meet these.
+_SUBMITTING: Final = frozenset({"invalid-submission", "invalid-parameter", "forbidden", "unavailable"})
+_OF_REFERRALS: Final = frozenset(
+    {"case-not-sealed", "unknown-organization", "receiver-has-no-key", "not-found"}
+)
+
+_BATCH: Final = {
+    200: lines_of(LineResult, description="One result for each line that is not empty, in the same order.")
+}
+
+SUBMIT: Final = Operation(
+    summary="Submit a referral with its sealed case",
+    body=Body(record=ReferralSubmission, examples={"a wage claim": _SUBMISSION}),
+    answers={
+        202: answer(
+            Submitted,
+            description="Recorded durably, not yet decided.",
+            headers={"Location": "The address of the referral."},
+        )
+    },
+    refusals=_SUBMITTING | _OF_REFERRALS,
+)
+SUBMIT_BATCH: Final = Operation(
+    summary="Submit up to a thousand referrals, one a line",
+    body=Body(
+        schema={
+            "type": "string",
+            "description": "NDJSON: on each line a ReferralSubmission, optionally with `idempotency_key`.",
+        },
+        media_type=NDJSON,
+        required=False,
+    ),
+    answers=_BATCH,
+    refusals=_SUBMITTING,
+)
+SUBMIT_COMMANDS: Final = Operation(
+    summary="Submit up to a thousand answers, reports and notes, one a line",
+    body=Body(
+        schema={
+            "type": "string",
+            "description": (
+                "NDJSON: on each line an object with `submit` (the command), `offer_id` or `referral_id`,"
+                " the members of the command's own body, and optionally `idempotency_key`. The commands: "
+                + ", ".join(f"`{name}`" for name in COMMANDS)
+                + "."
+            ),
+        },
+        media_type=NDJSON,
+        required=False,
+    ),
+    answers=_BATCH,
+    refusals=_SUBMITTING,
+)
+PREVIEW: Final = Operation(
+    summary="Learn what a referral would meet now, without sending or storing anything",
+    body=Body(record=ReferralFacts, examples={"a wage claim": FACTS}),
+    answers={200: answer(Prospects)},
+    refusals=frozenset({"unknown-organization", "receiver-has-no-key"}),
+)
+LIST: Final = Operation(
+    summary="List the referrals to which the caller is a party; for staff, all",
+    answers={200: page_of(ReferralSummary)},
+    refusals=frozenset({"invalid-cursor"}),
+)
+SHOW: Final = Operation(
+    summary="Read a referral as the caller may see it",
+    answers={200: answer(ReferralView)},
+)
+SHOW_OFFER: Final = Operation(
+    summary="Read an offer that was made to the caller",
+    answers={200: answer(OwnOffer)},
+)
+
+
+def command(name: str, summary: str, example: Mapping[str, Any]) -> Operation:
+    """Return the operation of a command about an offer or a referral."""
+    kind: type[CommandBody] = COMMANDS[name]
+    return Operation(
+        summary=summary,
+        body=Body(record=kind, required=bool(example), examples={name: dict(example)}),
+        answers={202: answer(Submitted, description="Recorded durably; the result comes to the mailbox.")},
+        refusals=_SUBMITTING | _OF_REFERRALS,
+    )
+
+
+ACCEPT: Final = command("accept", "Accept an offer", {})
+DECLINE: Final = command("decline", "Decline an offer", {"reason": "no_capacity"})
+WITHDRAW: Final = command("withdraw", "Withdraw a referral", {"reason": "placed_elsewhere"})
+PROGRESS: Final = command("progress", "Report the progress of a referral", {"status": "in_progress"})
+COMPLETE: Final = command("complete", "Report the outcome of a referral", {"outcome": "resolved"})
+HAND_BACK: Final = command("hand_back", "Hand an accepted referral back", {"reason": "out_of_area"})
+NOTE: Final = command("note", "Send the other party a sealed note", {"note": _SEALED})
+UNREADABLE: Final = command(
+    "unreadable", "Report a case or a note that cannot be read", {"reason": "cannot_decrypt"}
+)
+REPLACE_CASE: Final = command(
+    "replace_case", "Send a case again, sealed to its acceptor", {"to": "kg.osh-legal-aid", "case": _SEALED}
+)
+REVOKE_CONSENT: Final = command("revoke_consent", "Report that the person has withdrawn the consent", {})

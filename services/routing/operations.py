@@ -1,0 +1,116 @@
+"""What routing's resources take and answer, as the OpenAPI document publishes it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from contracts import vocabularies
+from contracts.answers.coordination import (
+    Considered,
+    CoverageCell,
+    Decisions,
+    EngagementCounts,
+    QueueItem,
+    UnplacedReferral,
+    WishList,
+)
+from contracts.answers.referrals import Submitted
+from runtime.web.operation import Body, Operation, answer, page_of
+from runtime.web.parameters import LIMIT, PAGED, coded, flag, matching
+from services.routing.api import ExtensionRequest, InterventionRequest, PlacementRequest, WithdrawalRequest
+from services.routing.domain.coordination_queue import QueueKind
+
+_REGION: Final = coded(
+    "region", vocabularies.codes("regions"), "Only this region, or the regions of a country."
+)
+_NEED: Final = coded("need", vocabularies.codes("needs"), "Only this need, or the needs of a group.")
+# Cursors of queues and ids of former organisations have this form too.
+_PARTY: Final = matching("organization", r"^[A-Za-z0-9._-]{1,100}$", "Only what concerns this organisation.")
+
+QUEUED: Final = (
+    coded("kind", QueueKind, "Which queue.", required=True),
+    _REGION,
+    _NEED,
+    _PARTY,
+    *PAGED,
+)
+WISHED: Final = (_REGION, _NEED, _PARTY, LIMIT)
+COVERED: Final = (
+    _REGION,
+    _NEED,
+    coded("language", vocabularies.codes("languages"), "Only this language."),
+    flag("lacking", "Only cells in which referrals found nobody."),
+    *PAGED,
+)
+CONSIDERED: Final = (_PARTY,)
+
+DECISIONS: Final = Operation(
+    summary="Read why a referral was offered to these organisations, in this order",
+    answers={200: answer(Decisions)},
+)
+UNPLACED: Final = Operation(
+    summary="List the referrals that await placement",
+    answers={200: page_of(UnplacedReferral)},
+    refusals=frozenset({"invalid-cursor"}),
+)
+QUEUE: Final = Operation(
+    summary="List a queue of the coordinators, the most urgent first",
+    answers={200: page_of(QueueItem)},
+    refusals=frozenset({"invalid-cursor"}),
+)
+CANDIDATES: Final = Operation(
+    summary="Read which organisations a search would consider now, with the result of every rule",
+    answers={200: answer(Considered)},
+    refusals=frozenset({"not-in-this-state"}),
+)
+WISHES: Final = Operation(
+    summary="List the changes of the network that would place the most referrals",
+    answers={200: answer(WishList)},
+)
+COVERAGE: Final = Operation(
+    summary="List who could help, by region, need and language",
+    answers={200: page_of(CoverageCell)},
+    refusals=frozenset({"invalid-cursor"}),
+)
+ENGAGEMENTS: Final = Operation(
+    summary="Count the open referrals of an organisation, by urgency",
+    answers={200: answer(EngagementCounts)},
+)
+
+
+def _act(summary: str, body: type, example: Mapping[str, Any]) -> Operation:
+    return Operation(
+        summary=summary,
+        body=Body(record=body, examples={"example": dict(example)}),
+        answers={202: answer(Submitted, description="Recorded durably, not yet applied.")},
+        refusals=frozenset(
+            {
+                "invalid-submission",
+                "invalid-parameter",
+                "conflict",
+                "not-in-this-state",
+                "not-a-party",
+                "unknown-organization",
+                "receiver-has-no-key",
+                "forbidden",
+                "not-found",
+            }
+        ),
+    )
+
+
+_WAITING: Final = "kg.osh-legal-aid"
+PLACE: Final = _act("Offer a referral to an organisation", PlacementRequest, {"organization": _WAITING})
+NUDGE: Final = _act("Remind the organisations that must act", InterventionRequest, {"reason": "no_answer"})
+EXTEND: Final = _act(
+    "Set a later deadline",
+    ExtensionRequest,
+    {"reason": "agreed_with_organization", "until": "2026-12-01T12:00:00Z"},
+)
+MOVE_ON: Final = _act("Ask the next organisation at once", InterventionRequest, {"reason": "no_answer"})
+WITHDRAW: Final = _act(
+    "Withdraw a referral for a party",
+    WithdrawalRequest,
+    {"organization": _WAITING, "reason": "placed_elsewhere"},
+)
