@@ -92,6 +92,8 @@ def test_only_proxy_and_loopback_are_reached_from_outside() -> None:
 
     assert ports == {"proxy": ["443:8443"], "grafana": ["127.0.0.1:3000:3000"]}
     assert DOCUMENT["networks"]["internal"] == {"internal": True}
+    outside = {name for name, container in CONTAINERS.items() if "outside" in container["networks"]}
+    assert outside == {"proxy", "grafana", "delivery"}
 
 
 def test_services_get_time_to_stop() -> None:
@@ -121,7 +123,7 @@ def test_every_secret_and_mounted_file_exists(prepared: Path) -> None:
     }
 
     assert used == set(secrets)
-    assert {name for name, file in secrets.items() if not file.read_text(encoding="utf-8").strip()} == set()
+    assert {name for name, file in secrets.items() if not file.read_bytes().strip()} == set()
     # The dashboards are written beside this folder.
     assert {source for source, place in places.items() if not place.exists()} <= {"../grafana"}
 
