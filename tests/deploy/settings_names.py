@@ -20,6 +20,7 @@ OF_ONE_SERVICE = {
     "KOPURO_TOKEN_SIGNING_KEY": "directory",
     "KOPURO_LOG_SIGNING_KEY": "audit",
     "KOPURO_LOG_DIRECTORY": "audit",
+    "KOPURO_WEBHOOK_KEY": "delivery",
 }
 
 

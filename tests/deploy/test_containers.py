@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -37,21 +35,6 @@ def _document(name: str = "compose.yaml") -> dict[str, Any]:
 
 DOCUMENT = _document()
 CONTAINERS: Mapping[str, Any] = DOCUMENT["services"]
-
-
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What `prepare` writes for the hub `kg`, by its second run."""
-    directory = tmp_path_factory.mktemp("compose")
-    kopuro = Path(sys.executable).with_name("kopuro")
-    for _ in range(2):
-        subprocess.run(
-            [COMPOSE / "prepare", "kg", "hub.example", directory],
-            env={**os.environ, "KOPURO": str(kopuro)},
-            check=True,
-            capture_output=True,
-        )
-    return directory
 
 
 @pytest.mark.parametrize("name", ["compose.yaml", "compose.rabbitmq-3.13.yaml"])
@@ -109,6 +92,8 @@ def test_only_proxy_and_loopback_are_reached_from_outside() -> None:
 
     assert ports == {"proxy": ["443:8443"], "grafana": ["127.0.0.1:3000:3000"]}
     assert DOCUMENT["networks"]["internal"] == {"internal": True}
+    outside = {name for name, container in CONTAINERS.items() if "outside" in container["networks"]}
+    assert outside == {"proxy", "grafana", "delivery"}
 
 
 def test_services_get_time_to_stop() -> None:
@@ -138,7 +123,7 @@ def test_every_secret_and_mounted_file_exists(prepared: Path) -> None:
     }
 
     assert used == set(secrets)
-    assert {name for name, file in secrets.items() if not file.read_text(encoding="utf-8").strip()} == set()
+    assert {name for name, file in secrets.items() if not file.read_bytes().strip()} == set()
     # The dashboards are written beside this folder.
     assert {source for source, place in places.items() if not place.exists()} <= {"../grafana"}
 

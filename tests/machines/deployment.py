@@ -24,7 +24,7 @@ from tests.machines.machine import HOMES, ROOT, Ended, build, remove
 
 RELEASES: Final = {"bookworm": "Debian 12", "trixie": "Debian 13"}
 PAGE: Final = ROOT / "deploy" / "README.md"
-LIMIT_SECONDS: Final = 900.0
+CHECK_SECONDS: Final = 600.0
 WHERE: Final = ROOT / "build" / "machines"
 
 _BLOCK: Final = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -53,6 +53,9 @@ def main(arguments: Sequence[str]) -> int:
         "--directory", type=Path, default=WHERE, help="directory of the machines (%(default)s)"
     )
     parser.add_argument("--keep", action="store_true", help="keep the machine's directory")
+    parser.add_argument(
+        "--minutes", type=float, default=15, help="time limit of the page's commands (%(default)s)"
+    )
     chosen = parser.parse_args(arguments)
     chosen.directory.mkdir(parents=True, exist_ok=True)
     lent = Mirrors(archive=chosen.mirror) if chosen.mirror else mirrors()
@@ -62,7 +65,7 @@ def main(arguments: Sequence[str]) -> int:
         machine = base.copy(chosen.directory / f"{release}-deployed")
         log = chosen.directory / f"{release}-deployed.log"
         try:
-            ended = _set_up(BootedMachine(machine), log)
+            ended = _set_up(BootedMachine(machine), log, timeout=chosen.minutes * 60)
         finally:
             if not chosen.keep:
                 remove(machine.root)
@@ -75,7 +78,7 @@ def main(arguments: Sequence[str]) -> int:
     return int(failed)
 
 
-def _set_up(booted: BootedMachine, log: Path) -> Ended:
+def _set_up(booted: BootedMachine, log: Path, *, timeout: float) -> Ended:
     """Follow the page on the machine, then check the hub. The time is that of the page's commands."""
     booted.machine.clone("root")
     with booted:
@@ -83,14 +86,14 @@ def _set_up(booted: BootedMachine, log: Path) -> Ended:
         (booted.machine.root / home.lstrip("/") / "set-up").write_text(
             script(PAGE.read_text(encoding="utf-8"))
         )
-        ended = booted.run(f"cd {home}/kopuro && sh {home}/set-up", log=log, timeout=LIMIT_SECONDS)
+        ended = booted.run(f"cd {home}/kopuro && sh {home}/set-up", log=log, timeout=timeout)
         if ended.status != 0:
             return ended
         check = log.with_suffix(".check.log")
         checked = booted.run(
             f"set -e; {_VERSIONS}; cd {home}/kopuro; /opt/kopuro/bin/python tests/machines/deployed_hub.py",
             log=check,
-            timeout=LIMIT_SECONDS,
+            timeout=CHECK_SECONDS,
         )
         return Ended(status=checked.status, seconds=ended.seconds, output=checked.output)
 
