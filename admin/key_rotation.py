@@ -84,8 +84,8 @@ def rotate_custody(directory: Path) -> Rotated:
     waiting = queue_counts(environments["vault"], _QUEUES)
     if found := ", ".join(f"{count} in {queue}" for queue, count in waiting.items() if count):
         raise RotationRefused(
-            f"the broker still has what is sealed to the present custody key ({found}): let the vault process "
-            "it, replay or discard the dead letters, and try again"
+            f"the broker still has what is sealed to the present custody key ({found}): let the vault "
+            "process it, replay or discard the dead letters, and try again"
         )
     discovery = Path(environments["intake"].get("KOPURO_DISCOVERY", ""))
     document = _json(discovery)

@@ -22,6 +22,7 @@ from runtime import service_platform
 from runtime.messaging.ports import Consumer, Delivery, Outgoing, Publisher
 from runtime.messaging.rabbit.broker import RabbitBroker
 from runtime.storage.database import Database, DatabaseUnavailable
+from runtime.tls import TlsFiles
 from services.audit.log.adapters.directory_publication import DirectoryPublication
 from services.audit.log.handlers.published_log import CHECKPOINT
 from services.audit.log.ports import PublicationUnavailable
@@ -150,8 +151,8 @@ class FaultyDatabase(Database):
     """A service's database. The relay's deletions are the only non-durable transactions with moments."""
 
     @classmethod
-    def open(cls, url: str, *, pool_size: int = 10) -> Database:
-        database = super().open(url, pool_size=pool_size)
+    def open(cls, url: str, *, pool_size: int = 10, tls: TlsFiles | None = None) -> Database:
+        database = super().open(url, pool_size=pool_size, tls=tls)
         event.listen(database.engine, "before_cursor_execute", _note_forgetting)
         return database
 
