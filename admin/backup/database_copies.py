@@ -10,6 +10,8 @@ import contextlib
 import os
 import sqlite3
 import subprocess
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +20,7 @@ from sqlalchemy import inspect, make_url
 from admin.hub_databases import ServiceDatabase
 from admin.schema_revisions import opened_database
 from kopuro_client.errors import InvalidArgumentError
+from runtime.storage.database import sqlite_url
 
 _PROGRAM_SECONDS: Final = 3600
 
@@ -43,8 +46,13 @@ def copy_database(place: ServiceDatabase, directory: Path) -> Path:
     return target
 
 
-def restore_database(place: ServiceDatabase, copy: Path) -> None:
-    """Write a copy into a database that is empty or does not exist. Raises InvalidArgumentError."""
+def restore_database(
+    place: ServiceDatabase, copy: Path, *, before: Callable[[ServiceDatabase], None] | None = None
+) -> None:
+    """Write a copy into a database that is empty or does not exist. Raises InvalidArgumentError.
+
+    before: changes a SQLite file before it gets its name, and a PostgreSQL database at once afterwards.
+    """
     if not _is_sqlite(place):
         _run(
             place,
@@ -58,11 +66,15 @@ def restore_database(place: ServiceDatabase, copy: Path) -> None:
                 str(copy),
             ],
         )
+        if before is not None:
+            before(place)
         return
     target = _sqlite_file(place)
     draft = target.with_name(target.name + ".restoring")
     draft.unlink(missing_ok=True)
     _copy_sqlite(copy, draft)
+    if before is not None:
+        before(replace(place, url=sqlite_url(draft)))
     draft.replace(target)
 
 

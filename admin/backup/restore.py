@@ -10,13 +10,14 @@ import datetime as dt
 import os
 import shutil
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from admin.backup.backup_record import DATABASES, LOG, BackupRecord, read_record
 from admin.backup.database_copies import copy_name, is_empty, restore_database
@@ -76,18 +77,31 @@ def restore_backup(
     filled = [name for name, place in places.databases.items() if not is_empty(place)]
     if filled:
         raise RestoreRefused(
-            f"the databases of {', '.join(filled)} are not empty: stop the services and move these away"
+            f"the databases of {', '.join(filled)} are not empty: stop the services, and move these away or "
+            "drop them, also after an interrupted restore"
         )
-    _check_log(places, source, record, checkpoints)
-    _check_vault_keys(places, source, record, without_vault_keys=without_vault_keys)
-    for place in places.databases.values():
-        restore_database(place, source / DATABASES / copy_name(place))
+    published = _published(places, source, checkpoints)
+    _check_sizes(published, record)
+    copies = {name: source / DATABASES / copy_name(place) for name, place in places.databases.items()}
+    if copies["audit"].suffix == ".sqlite":
+        with closing(open_read_only(sqlite_url(copies["audit"].absolute())).connect()) as connection:
+            _check_roots(published, connection)
+    _check_vault_keys(places, record, without_vault_keys=without_vault_keys)
+    restore_database(places.databases["audit"], copies["audit"])
+    if copies["audit"].suffix != ".sqlite":
+        # A dump has no tree to compare before it is restored.
+        with opened_database(places.databases["audit"]) as database, database.read() as connection:
+            _check_roots(published, connection)
+    for name in ("vault", "directory", "routing", "intake"):
+        restore_database(places.databases[name], copies[name])
     _restore_log(places.log, source / LOG)
     if without_vault_keys and not places.vault_keys.exists():
         os.close(os.open(places.vault_keys, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     erased = closed_referrals(places)
-    if erased:
-        _erase_again(places.databases["delivery"], erased, now)
+    # Last, so that an interrupted restore leaves no hub that could start with erased cases.
+    restore_database(
+        places.databases["delivery"], copies["delivery"], before=partial(_erase_again, erased, now)
+    )
     return Restored(record=record, erased=erased)
 
 
@@ -103,7 +117,9 @@ def closed_referrals(places: HubPlaces) -> tuple[str, ...]:
     return tuple(sorted(referral_id for referral_id, key_id in stored if key_id not in present))
 
 
-def _erase_again(place: ServiceDatabase, referrals: Sequence[str], now: dt.datetime) -> None:
+def _erase_again(referrals: Sequence[str], now: dt.datetime, place: ServiceDatabase) -> None:
+    if not referrals:
+        return
     end, closings = End(reason=_REASON, at=now), SqlClosings()
     with opened_database(place) as database:
         with database.write() as transaction:
@@ -113,39 +129,41 @@ def _erase_again(place: ServiceDatabase, referrals: Sequence[str], now: dt.datet
         database.checkpoint_wal()
 
 
-def _check_log(places: HubPlaces, source: Path, record: BackupRecord, checkpoints: Sequence[Path]) -> None:
+def _published(places: HubPlaces, source: Path, checkpoints: Sequence[Path]) -> dict[Path, Checkpoint]:
+    """Return the known checkpoints by file: those given, of the log that survived, and of the backup."""
     try:
         key = load_log_key(places.log_key, places.hub)
     except Defect:
         raise InvalidArgumentError(f"{places.log_key} is not the log's private key") from None
-    known = [*checkpoints]
-    known += [
+    files = [
         directory / name
         for directory in (places.log, source / LOG)
         for name in (CHECKPOINT, COSIGNED)
         if (directory / name).is_file()
     ]
-    copy = source / DATABASES / copy_name(places.databases["audit"])
-    for file in known:
-        published = _checkpoint(file, key)
-        if published.size > record.log_size:
+    return {file: _checkpoint(file, key) for file in (*checkpoints, *files)}
+
+
+def _check_sizes(published: Mapping[Path, Checkpoint], record: BackupRecord) -> None:
+    for file, checkpoint in published.items():
+        if checkpoint.size > record.log_size:
             raise RestoreRefused(
                 f"the backup has {record.log_size} entries of the log, but {file} proves that "
-                f"{published.size} were published: to continue from the backup would fork the log. "
+                f"{checkpoint.size} were published: to continue from the backup would fork the log. "
                 "Restore a newer backup"
             )
-        if copy.suffix == ".sqlite" and _root_in(copy, published.size) != published.root:
+
+
+def _check_roots(published: Mapping[Path, Checkpoint], audit: Connection) -> None:
+    """Check that each checkpoint is of the tree in audit's database, or in a copy of it."""
+    nodes = SqlLog().nodes(audit)
+    for file, checkpoint in published.items():
+        try:
+            continues = root_at(checkpoint.size, nodes) == checkpoint.root
+        except Defect:  # a node is missing
+            continues = False
+        if not continues:
             raise RestoreRefused(f"{file} is of another history than the log in the backup")
-
-
-def _root_in(copy: Path, size: int) -> bytes:
-    """Return the root of the tree of the first `size` entries in a copy of audit's database."""
-    engine = open_read_only(sqlite_url(copy.absolute()))
-    try:
-        with engine.connect() as connection:
-            return root_at(size, SqlLog().nodes(connection))
-    finally:
-        engine.dispose()
 
 
 def _checkpoint(file: Path, key: LogKey) -> Checkpoint:
@@ -157,9 +175,7 @@ def _checkpoint(file: Path, key: LogKey) -> Checkpoint:
         raise InvalidArgumentError(f"{file} is not a checkpoint that this log's key signed") from None
 
 
-def _check_vault_keys(
-    places: HubPlaces, source: Path, record: BackupRecord, *, without_vault_keys: bool
-) -> None:
+def _check_vault_keys(places: HubPlaces, record: BackupRecord, *, without_vault_keys: bool) -> None:
     if without_vault_keys:
         if places.vault_keys.exists() and places.vault_keys.stat().st_size:
             raise RestoreRefused(

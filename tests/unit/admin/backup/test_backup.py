@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import insert, select
 
+from admin.backup import restore
 from admin.backup.backup_record import RECORD
 from admin.backup.hub_places import HubPlaces
 from admin.backup.quiet import HubMark, ServiceMark
@@ -219,6 +220,37 @@ def test_backup_older_than_a_published_checkpoint_is_refused(hub: HubPlaces, tmp
     shutil.rmtree(hub.log)
     with pytest.raises(InvalidArgumentError, match="is not a checkpoint that this log's key signed"):
         _restore(hub, tmp_path / "backup", seen)
+
+
+def test_checkpoint_of_another_history_is_refused(hub: HubPlaces, tmp_path: Path) -> None:
+    take_backup(hub, tmp_path / "backup", wait=0, look=quiet, sleep=still)
+    record = json.loads((tmp_path / "backup" / RECORD).read_text())
+    (tmp_path / "backup" / RECORD).write_text(json.dumps({**record, "log_size": 1}))
+    signing = load_log_key(hub.log_key, "kg")
+    other = signing.sign(Frontier().append(leaf_hash(b"another entry")), Chronology(), NOW)
+    (tmp_path / "seen").write_bytes(other.checkpoint)
+    _destroy(hub)
+    with pytest.raises(RestoreRefused, match="seen is of another history than the log in the backup"):
+        _restore(hub, tmp_path / "backup", tmp_path / "seen")
+    assert not (tmp_path / "data").exists()
+
+
+def test_interrupted_restore_leaves_no_delivery_with_erased_cases(
+    hub: HubPlaces, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take_backup(hub, tmp_path / "backup", wait=0, look=quiet, sleep=still)
+    _erase(hub, ERASED)
+    _destroy(hub)
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(restore, "_erase_again", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        _restore(hub, tmp_path / "backup")
+    assert not (tmp_path / "data" / "delivery.sqlite").exists()
+    with pytest.raises(RestoreRefused, match="also after an interrupted restore"):
+        _restore(hub, tmp_path / "backup")
 
 
 def test_damaged_or_incomplete_backup_is_refused(hub: HubPlaces, tmp_path: Path) -> None:
