@@ -39,9 +39,20 @@ class PrometheusServer:
 
     def query(self, expression: str) -> dict[str, float]:
         """Return the values of an instant query by the series' labels, without those that are no number."""
-        found = self._get("query", query=expression)["result"]
+        found = self.results(expression)
         values = {json.dumps(one["metric"], sort_keys=True): float(one["value"][1]) for one in found}
         return {labels: value for labels, value in values.items() if not math.isnan(value)}
+
+    def results(self, expression: str) -> list[dict[str, Any]]:
+        """Return the result of an instant query as the API has it: `metric` and `value`."""
+        found: list[dict[str, Any]] = self._get("query", query=expression)["result"]
+        return found
+
+    def range(self, expression: str, start: float, end: float, step: float) -> list[dict[str, Any]]:
+        """Return the result of a range query as the API has it: `metric` and `values`."""
+        times = {"start": str(start), "end": str(end), "step": str(step)}
+        found: list[dict[str, Any]] = self._get("query_range", query=expression, **times)["result"]
+        return found
 
     def firing(self) -> set[str]:
         """Return the names of the alerts that fire."""
