@@ -94,7 +94,7 @@ EMPTY: Final = frozenset(
 # Tables that do not grow with the referrals.
 STANDING: Final = frozenset(
     {"full_services", "replica", "replica_changes", "manifests", "policies", "sealing_keys"}
-    | {"transit_keys", "transit_counts"}
+    | {"transit_keys", "transit_counts", "weekly_reports"}
 )
 
 

@@ -29,6 +29,7 @@ from runtime.storage.columns import microseconds, moment_of
 from runtime.web import paging
 from runtime.web.request import Request
 from runtime.web.response import Response
+from services.routing.domain.calendar_week import CalendarWeek, Span
 from services.routing.domain.coordination_queue import QueueFilter, QueueKind, QueuePosition
 from services.routing.domain.coverage import Coverage, CoverageFilter
 from services.routing.domain.preview import Preview
@@ -37,6 +38,7 @@ from services.routing.handlers.commands import RoutingCommands
 from services.routing.handlers.coordination_queries import CoordinationQueries
 from services.routing.handlers.network_queries import NetworkQueries
 from services.routing.handlers.queries import RoutingQueries
+from services.routing.handlers.weekly_reports import ReportQueries
 
 READERS = frozenset({"partner"}) | OVERSIGHT_ROLES
 COORDINATORS = frozenset({"coordinator"})
@@ -50,6 +52,11 @@ QUEUE_PARAMETERS = frozenset({"kind", "region", "need", "organization", "after",
 WISHES_PARAMETERS = frozenset({"region", "need", "organization", "limit"})
 _COVERAGE = "coverage"
 COVERAGE_PARAMETERS = frozenset({"region", "need", "language", "lacking", "after", "limit"})
+# Members read their own statement only. Coordinators read the report, in which small figures are withheld.
+MEMBERS = frozenset({"partner"})
+REPORT_PARAMETERS = frozenset({"week", "language"})
+SERIES_PARAMETERS = frozenset({"every", "limit"})
+STATEMENT_PARAMETERS = frozenset({"week"})
 # The priority, the time of submission in microseconds, and the id.
 _QUEUE_POSITION = (paging.NUMBER, paging.NUMBER, paging.UUID)
 
@@ -184,6 +191,26 @@ def _cell(one: Coverage) -> tuple[str, str, str]:
     return one.region, one.need, one.language
 
 
+def report(queries: ReportQueries, request: Request) -> Response:
+    """`GET /v1/coordination/report?week=2026-W07&language=ru`. By default the latest week, in English."""
+    language = _code(request.query_params, "language", "languages")
+    return Response.json(queries.report(_week(request.query_params), language or "en"))
+
+
+def series(queries: ReportQueries, request: Request) -> Response:
+    """`GET /v1/coordination/statistics?every=week|month&limit=`: the totals of the latest spans."""
+    every = request.query_params.get("every", "week")
+    if every not in (*Span,):
+        raise Refused("invalid-parameter", "`every` must be week or month.")
+    items = queries.series(Span(every), paging.limit_of(request.query_params))
+    return Response.json({"every": every, "items": items})
+
+
+def statement(queries: ReportQueries, request: Request) -> Response:
+    """`GET /v1/statement?week=2026-W07`: the exact figures of the caller's own week."""
+    return Response.json(queries.statement(request.principal.id, _week(request.query_params)))
+
+
 def candidates(queries: CoordinationQueries, request: Request, clock: Clock) -> Response:
     """`GET /v1/coordination/{referral_id}/candidates`."""
     referral_id = request.path_params["id"]
@@ -295,6 +322,16 @@ def _code(query: Mapping[str, str], name: str, vocabulary: str) -> str | None:
     if code is not None and code not in rows(vocabulary):
         raise Refused("invalid-parameter", f"`{name}` must be a code of the vocabulary '{vocabulary}'.")
     return code
+
+
+def _week(query: Mapping[str, str]) -> CalendarWeek | None:
+    text = query.get("week")
+    if text is None:
+        return None
+    try:
+        return CalendarWeek.parse(text)
+    except ValueError:
+        raise Refused("invalid-parameter", "`week` must be a week such as 2026-W07.") from None
 
 
 def _organization(query: Mapping[str, str], name: str) -> str | None:

@@ -95,6 +95,36 @@ class RoutingService(WebService):
 
     @resource(
         "GET",
+        "/v1/coordination/report",
+        roles=api.COORDINATORS,
+        query=api.REPORT_PARAMETERS,
+        reads=Reads.no_person,
+    )
+    def report(self, request: Request) -> Response:
+        return api.report(self.handlers.reports, request)
+
+    @resource(
+        "GET",
+        "/v1/coordination/statistics",
+        roles=api.COORDINATORS,
+        query=api.SERIES_PARAMETERS,
+        reads=Reads.no_person,
+    )
+    def statistics(self, request: Request) -> Response:
+        return api.series(self.handlers.reports, request)
+
+    @resource(
+        "GET",
+        "/v1/statement",
+        roles=api.MEMBERS,
+        query=api.STATEMENT_PARAMETERS,
+        reads=Reads.no_person,
+    )
+    def statement(self, request: Request) -> Response:
+        return api.statement(self.handlers.reports, request)
+
+    @resource(
+        "GET",
         "/v1/coordination/organizations/<organization:id>/engagements",
         roles=api.SUSPENDERS,
         reads=Reads.no_person,
