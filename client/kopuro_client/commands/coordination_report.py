@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Annotated, Final, cast
+from typing import Annotated, Final
 
 import typer
 
@@ -178,7 +178,7 @@ def _duration(figure: Figure, language: str) -> str:
 
 
 def _counts(one: SpanTotals) -> tuple[SpanCount, ...]:
-    return tuple(cast(SpanCount, one[name]) for name in TOTALS)  # type: ignore[literal-required]
+    return tuple(one[name] for name in TOTALS)
 
 
 def _counted(count: SpanCount) -> str:

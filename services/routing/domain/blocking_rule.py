@@ -24,7 +24,7 @@ def blocking_rule(record: Mapping[str, Any]) -> str:
     """
     if not record:
         return ERASED
-    failed = [
+    failed: list[list[str]] = [
         [failure["rule"] for failure in candidate["failures"]]
         for candidate in record["candidates"]
         if candidate["failures"]

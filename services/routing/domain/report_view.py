@@ -152,7 +152,8 @@ def _organization(
     """Return an organisation's row, or the one of all that share a row (None)."""
     path = () if organization is None else (organization,)
     shown = 0 if organization is None else shown_answers(report.answers, organization)
-    median, median_before = _median(report, organization), before and _median(before, organization)
+    median = _median(report, organization)
+    median_before = None if before is None else _median(before, organization)
     return {
         "organization": organization,
         "asked": _compared(report, before, "asked", path),

@@ -260,7 +260,9 @@ def test_only_coordinators_may_ask_for_reports_and_only_members_for_statements()
     entrypoints = chain.from_iterable(
         getattr(member, "nameko_entrypoints", ()) for member in vars(SERVICE).values()
     )
-    roles = {one.route().template: one.route().roles for one in entrypoints if isinstance(one, Resource)}
+    roles = {
+        one.route().template: set(one.route().roles or ()) for one in entrypoints if isinstance(one, Resource)
+    }
     assert roles["/v1/coordination/report"] == {"coordinator"}
     assert roles["/v1/coordination/statistics"] == {"coordinator"}
     assert roles["/v1/statement"] == {"partner"}
