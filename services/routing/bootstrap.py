@@ -23,6 +23,8 @@ from services.routing.adapters.placement_keys import SqlPlacementKeys
 from services.routing.adapters.policies import SqlPolicyStore
 from services.routing.adapters.store import SqlReferralStore
 from services.routing.adapters.tables import DIRECTORY_CHANGES, MESSAGING, REPLICA
+from services.routing.adapters.week_events import SqlWeekEvents
+from services.routing.adapters.weekly_reports import SqlWeeklyReports
 from services.routing.api import answer_question
 from services.routing.deadlines import DeadlineTimer
 from services.routing.domain.coverage import stale_services
@@ -35,12 +37,15 @@ from services.routing.handlers.network_queries import NetworkQueries
 from services.routing.handlers.policies import LivePolicy, Policies
 from services.routing.handlers.previews import Previews
 from services.routing.handlers.queries import RoutingQueries
+from services.routing.handlers.weekly_reports import ReportQueries, ReportWeeks
 from services.routing.live_directory import LiveDirectory, directory_entry
 from services.routing.metrics import RoutingCounters, RoutingMetrics
 from services.routing.readiness_gate import ReadinessGate
 
 # A turn reduces at most 200 referrals: some 1.7 million a day.
 _SECONDS_BETWEEN_REDUCTIONS = 10.0
+# A turn without a due report is one read of a small table.
+_SECONDS_BETWEEN_REPORTS = 10.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,6 +56,7 @@ class RoutingParts:
     queries: RoutingQueries
     coordination: CoordinationQueries
     whole_network: NetworkQueries
+    reports: ReportQueries
     facts: ReadinessGate
     directory: BatchProcessor[Envelope]
     questions: RequestServer
@@ -111,6 +117,15 @@ def build(settings: Settings) -> Application[RoutingParts]:
         unready=directory_unready,
         clock=platform.clock,
     )
+    reports = SqlWeeklyReports()
+    reporting = ReportWeeks(
+        database=platform.database,
+        reports=reports,
+        events=SqlWeekEvents(),
+        network=network,
+        unready=directory_unready,
+        clock=platform.clock,
+    )
     RoutingMetrics(
         platform.registry,
         figures=queries.figures,
@@ -130,6 +145,7 @@ def build(settings: Settings) -> Application[RoutingParts]:
             whole_network=NetworkQueries(
                 database=platform.database, store=store, network=network, consider=commands.consider
             ),
+            reports=ReportQueries(database=platform.database, reports=reports),
             facts=ReadinessGate(facts, directory_unready),
             directory=directory,
             questions=RequestServer(
@@ -149,6 +165,7 @@ def build(settings: Settings) -> Application[RoutingParts]:
             policy,
             DeadlineTimer(commands, platform.clock),
             Periodic("reduction of facts", reducing.turn, seconds=_SECONDS_BETWEEN_REDUCTIONS),
+            Periodic("reports of weeks", reporting.turn, seconds=_SECONDS_BETWEEN_REPORTS),
         ],
         registry=platform.registry,
         clock=platform.clock,

@@ -1,4 +1,4 @@
-"""Routing's ports: the referral store, the policies, and the Idempotency-Keys of placements."""
+"""Routing's ports: the stores of referrals, policies, reports and Idempotency-Keys of placements."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from sqlalchemy import Connection
 
 from services.routing.domain.applied_policy import AppliedPolicy, StoredVersion
+from services.routing.domain.calendar_week import CalendarWeek
 from services.routing.domain.coordination_queue import QueueFilter, QueueKind, QueuePosition
 from services.routing.domain.directory import Reach
 from services.routing.domain.engagements import Engagements
@@ -20,6 +21,7 @@ from services.routing.domain.recorded_decision import RecordedDecision
 from services.routing.domain.referral import Referral
 from services.routing.domain.timeline import TimelineEntry
 from services.routing.domain.waiting import Queue, WaitingReferral
+from services.routing.domain.weekly_report import Statement, WeekEvents, WeeklyReport
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -228,4 +230,52 @@ class PastReferrals(Protocol):
 
         Left out are referrals whose facts have been reduced, and those withdrawn before anything happened.
         """
+        ...
+
+
+class WeekEventReader(Protocol):
+    """The events of a week, from the timeline."""
+
+    def began(self, transaction: Connection) -> dt.datetime | None:
+        """Return the time of the first step of any referral, None without one."""
+        ...
+
+    def read(self, transaction: Connection, week: CalendarWeek, after: int) -> tuple[WeekEvents, int]:
+        """Return a week's events, and the number behind which the next week's steps are.
+
+        after: such a number of the week before, 0 to read from the start.
+        """
+        ...
+
+
+class WeeklyReports(Protocol):
+    """The reports of weeks, each written once. Durable with the transaction."""
+
+    def newest(self, transaction: Connection) -> tuple[CalendarWeek, int] | None:
+        """Return the latest week that has a report, and its `timeline_to`."""
+        ...
+
+    def add(
+        self,
+        transaction: Connection,
+        report: WeeklyReport,
+        statements: Mapping[str, Statement],
+        timeline_to: int,
+    ) -> bool:
+        """Write a report; return False and change nothing if its week has one.
+
+        timeline_to: the number behind which the next week's steps are (`WeekEventReader.read`).
+        """
+        ...
+
+    def report(self, transaction: Connection, week: CalendarWeek) -> WeeklyReport | None:
+        """Return the report of a week, None if there is none."""
+        ...
+
+    def latest(self, transaction: Connection, limit: int) -> list[WeeklyReport]:
+        """Return the latest reports, the latest first."""
+        ...
+
+    def statement(self, transaction: Connection, week: CalendarWeek, organization: str) -> Statement | None:
+        """Return an organisation's statement, of zeros if nothing happened; None if the week has none."""
         ...

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Index, Integer, LargeBinary, MetaData, SmallInteger, String, Table, text
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    text,
+)
 
 from runtime.messaging.tables import messaging_tables, replica_changes_table, replica_table
 from runtime.storage.columns import Instant, Json, RowNumber
@@ -251,4 +262,16 @@ FULL_SERVICES = Table(
     Column("organization", String(100), primary_key=True),
     Column("service", String(60), primary_key=True),
     Column("since", Instant, nullable=False),
+)
+
+# What may be shown of each week, and each organisation's own figures. timeline_to: the number in the timeline
+# behind which the next week begins.
+WEEKLY_REPORTS = Table(
+    "weekly_reports",
+    METADATA,
+    Column("week", String(8), primary_key=True),
+    Column("made_at", Instant, nullable=False),
+    Column("timeline_to", BigInteger, nullable=False),
+    Column("report", Json, nullable=False),
+    Column("statements", Json, nullable=False),
 )
