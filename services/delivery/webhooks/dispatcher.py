@@ -43,9 +43,10 @@ PLACES: Final = 256
 PLACES_PER_ENDPOINT: Final = 4
 # Notices of one endpoint that wait at most; the rest of its messages wait in the mailbox.
 WINDOW: Final = 200
-# Longer than a request may take.
-_LEASE: Final = dt.timedelta(seconds=30)
+# Longer than a request may take, with the resolution of its name.
+_LEASE: Final = dt.timedelta(seconds=45)
 _SECONDS_BETWEEN_ROUNDS: Final = 0.5
+_SECONDS_BETWEEN_BUSY_ROUNDS: Final = 0.02
 _SECONDS_BETWEEN_COUNTS: Final = 5.0
 _SECONDS_TO_FINISH: Final = 2.0
 
@@ -87,9 +88,10 @@ class Dispatcher:
         self._is_excluded = is_excluded
         self._mailbox_url = mailbox_url
         self._metrics = metrics
-        self._periodic = Periodic("webhooks", self.round, seconds=_SECONDS_BETWEEN_ROUNDS)
+        self._periodic = Periodic("webhooks", self._paced_round, seconds=_SECONDS_BETWEEN_ROUNDS)
         self._spawn: Spawn | None = None
         self._next_count = 0.0
+        self._next_round = 0.0
         self._busy: Counter[str] = Counter()
         self._lock = threading.Lock()
         self._idle = threading.Event()
@@ -114,6 +116,12 @@ class Dispatcher:
         self._feed()
         for claim in self._claimed():
             self._launch(claim)
+
+    def _paced_round(self) -> None:
+        """Run a round, but not at once after another: many requests that end soon share the next one."""
+        time.sleep(max(0.0, self._next_round - time.monotonic()))
+        self.round()
+        self._next_round = time.monotonic() + _SECONDS_BETWEEN_BUSY_ROUNDS
 
     def _feed(self) -> None:
         with self._database.read() as transaction:

@@ -212,7 +212,7 @@ def test_process_that_ends_during_a_request_sends_it_again(hub: WebhookHub) -> N
     hub.restart()
     hub.settle()
     assert len(hub.sender.requests) == 1
-    hub.later(seconds=31)
+    hub.later(seconds=46)
     assert [request.id for _, request in hub.sender.requests] == [message.id] * 2
 
 
