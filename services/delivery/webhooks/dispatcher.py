@@ -33,7 +33,7 @@ from services.delivery.webhooks.domain.payload import MEDIA_TYPE, body_of
 from services.delivery.webhooks.domain.retries import SENT_FOR, Haste, haste_of
 from services.delivery.webhooks.domain.signature import SigningSecret, signed_headers
 from services.delivery.webhooks.metrics import WebhookMetrics
-from services.delivery.webhooks.outcomes import Outcome
+from services.delivery.webhooks.outcomes import LEASE, Outcome
 from services.delivery.webhooks.ports import Answer, Endpoints, Notices, NotSent, SecretSeal, Sender
 
 _log = logging.getLogger(__name__)
@@ -43,8 +43,6 @@ PLACES: Final = 256
 PLACES_PER_ENDPOINT: Final = 4
 # Notices of one endpoint that wait at most; the rest of its messages wait in the mailbox.
 WINDOW: Final = 200
-# Longer than a request may take, with the resolution of its name.
-_LEASE: Final = dt.timedelta(seconds=45)
 _SECONDS_BETWEEN_ROUNDS: Final = 0.5
 _SECONDS_BETWEEN_BUSY_ROUNDS: Final = 0.02
 _SECONDS_BETWEEN_COUNTS: Final = 5.0
@@ -209,7 +207,7 @@ class Dispatcher:
                 self._notices.put(
                     transaction, replace(notice, state=following_state(notice.state, event)), now
                 )
-        self._notices.claim(transaction, sendable, now + _LEASE)
+        self._notices.claim(transaction, sendable, now + LEASE)
         try:
             secrets = tuple(
                 self._seal.open(endpoint.id, sealed)

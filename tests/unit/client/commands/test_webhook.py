@@ -1,11 +1,12 @@
 import stat
 from pathlib import Path
+from typing import Any
 
 from tests.unit.client.commands.conftest import Run
 from tests.unit.client.fake_hub import FakeHub, Response, json_response, problem
 
 WEBHOOKS = "/delivery/v1/webhooks"
-ENDPOINT = {
+ENDPOINT: dict[str, Any] = {
     "id": "e-1",
     "url": "https://cases.example.org/kopuro",
     "types": [],
