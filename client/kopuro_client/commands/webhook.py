@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from kopuro_client.commands.lists import AFTER, LIMIT, show_page
-from kopuro_client.commands.new_file import write_secret
+from kopuro_client.commands.new_file import new_file
 from kopuro_client.commands.printable import moment
 from kopuro_client.commands.session import Session, connected
 from kopuro_client.records import WebhookNotice, WebhookSecret
@@ -51,7 +52,7 @@ def add(
     secret: _SECRET = None,
 ) -> None:
     """Register an endpoint. The hub challenges it after five seconds; its secret is shown only now."""
-    _show_secret(session, session.hub.webhooks.register(url, types=types or ()), secret)
+    _with_secret(session, secret, lambda: session.hub.webhooks.register(url, types=types or ()))
 
 
 def list_(session: Session) -> None:
@@ -103,8 +104,7 @@ def delete(session: Session, endpoint: _ENDPOINT) -> None:
 
 def rotate(session: Session, endpoint: _ENDPOINT, secret: _SECRET = None) -> None:
     """Make a new secret, shown only now. The previous one signs beside it for a day."""
-    new = session.hub.webhooks.rotate_secret(endpoint)
-    _show_secret(session, new, secret)
+    new = _with_secret(session, secret, lambda: session.hub.webhooks.rotate_secret(endpoint))
     if new["previous_until"] is not None:
         session.out.note(f"the previous secret signs too until {moment(new['previous_until'])}")
 
@@ -167,13 +167,27 @@ def _show_notice(session: Session, notice: WebhookNotice) -> None:
         session.out.note(notice["state"])
 
 
-def _show_secret(session: Session, new: WebhookSecret, file: Path | None) -> None:
-    if file is not None:
-        write_secret(file, new["secret"].encode(), public=new["endpoint"]["id"])
-    elif session.out.as_json:
-        session.out.document(new)
+def _with_secret(session: Session, file: Path | None, ask: Callable[[], WebhookSecret]) -> WebhookSecret:
+    """Ask the hub for a secret; print it, or write it to a file that is created before the hub is asked."""
+    if file is None:
+        new = ask()
+        _show_secret(session, new)
+        return new
+    with new_file(file) as write:
+        new = ask()
+        write(new["secret"].encode())
+    if session.out.as_json:
+        session.out.document({name: value for name, value in new.items() if name != "secret"})
     else:
         session.out.text(new["endpoint"]["id"])
-        session.out.text(new["secret"])
-        session.out.note("the secret is shown only now")
-        session.out.note(f"public key of the v1a signatures: {new['public_key']}")
+    return new
+
+
+def _show_secret(session: Session, new: WebhookSecret) -> None:
+    if session.out.as_json:
+        session.out.document(new)
+        return
+    session.out.text(new["endpoint"]["id"])
+    session.out.text(new["secret"])
+    session.out.note("the secret is shown only now")
+    session.out.note(f"public key of the v1a signatures: {new['public_key']}")

@@ -33,7 +33,7 @@ from services.delivery.webhooks.domain.payload import MEDIA_TYPE, body_of
 from services.delivery.webhooks.domain.retries import SENT_FOR, Haste, haste_of
 from services.delivery.webhooks.domain.signature import SigningSecret, signed_headers
 from services.delivery.webhooks.metrics import WebhookMetrics
-from services.delivery.webhooks.outcomes import Outcome
+from services.delivery.webhooks.outcomes import LEASE, Outcome
 from services.delivery.webhooks.ports import Answer, Endpoints, Notices, NotSent, SecretSeal, Sender
 
 _log = logging.getLogger(__name__)
@@ -43,9 +43,8 @@ PLACES: Final = 256
 PLACES_PER_ENDPOINT: Final = 4
 # Notices of one endpoint that wait at most; the rest of its messages wait in the mailbox.
 WINDOW: Final = 200
-# Longer than a request may take.
-_LEASE: Final = dt.timedelta(seconds=30)
 _SECONDS_BETWEEN_ROUNDS: Final = 0.5
+_SECONDS_BETWEEN_BUSY_ROUNDS: Final = 0.02
 _SECONDS_BETWEEN_COUNTS: Final = 5.0
 _SECONDS_TO_FINISH: Final = 2.0
 
@@ -87,9 +86,10 @@ class Dispatcher:
         self._is_excluded = is_excluded
         self._mailbox_url = mailbox_url
         self._metrics = metrics
-        self._periodic = Periodic("webhooks", self.round, seconds=_SECONDS_BETWEEN_ROUNDS)
+        self._periodic = Periodic("webhooks", self._paced_round, seconds=_SECONDS_BETWEEN_ROUNDS)
         self._spawn: Spawn | None = None
         self._next_count = 0.0
+        self._next_round = 0.0
         self._busy: Counter[str] = Counter()
         self._lock = threading.Lock()
         self._idle = threading.Event()
@@ -114,6 +114,12 @@ class Dispatcher:
         self._feed()
         for claim in self._claimed():
             self._launch(claim)
+
+    def _paced_round(self) -> None:
+        """Run a round, but not at once after another: many requests that end soon share the next one."""
+        time.sleep(max(0.0, self._next_round - time.monotonic()))
+        self.round()
+        self._next_round = time.monotonic() + _SECONDS_BETWEEN_BUSY_ROUNDS
 
     def _feed(self) -> None:
         with self._database.read() as transaction:
@@ -201,7 +207,7 @@ class Dispatcher:
                 self._notices.put(
                     transaction, replace(notice, state=following_state(notice.state, event)), now
                 )
-        self._notices.claim(transaction, sendable, now + _LEASE)
+        self._notices.claim(transaction, sendable, now + LEASE)
         try:
             secrets = tuple(
                 self._seal.open(endpoint.id, sealed)

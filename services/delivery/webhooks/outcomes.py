@@ -33,6 +33,8 @@ from services.delivery.webhooks.domain.retries import Haste, next_attempt
 from services.delivery.webhooks.ports import Answer, Endpoints, Notices
 from services.delivery.webhooks.webhook_facts import WebhookFacts
 
+# How long a notice is claimed for: longer than a request may take, with the resolution of its name.
+LEASE: Final = dt.timedelta(seconds=45)
 _GONE: Final = 410
 UNANSWERED_CHALLENGE: Final = "challenge-not-answered"
 
@@ -94,6 +96,15 @@ class Outcomes:
             self._notices.record(transaction, _attempt(outcome, notice))
             # A result of an earlier URL or secret of the endpoint says nothing about the present one.
             if endpoint.url == outcome.endpoint.url and endpoint.state is not EndpointState.disabled:
+                if outcome.failure is None and endpoint.health.was_away(outcome.ended_at):
+                    # Its other notices need not wait for their next attempts. Those that are claimed have no
+                    # later time than the lease.
+                    self._notices.hasten(
+                        transaction,
+                        endpoint.id,
+                        later_than=outcome.ended_at + LEASE,
+                        now=outcome.ended_at,
+                    )
                 judged, facts = self._judged(outcome, endpoint)
                 events += facts
                 if judged != endpoint:

@@ -103,7 +103,11 @@ class Notices(Protocol):
         *,
         only_challenge: bool = False,
     ) -> list[Notice]:
-        """Return due notices, longest due first: of each referral only the first that waits."""
+        """Return due notices: emergencies first, then other offers, each longest due first.
+
+        Of each referral only the first that waits, except that an offer overtakes notices that have failed
+        three times: it would be useless after its deadline.
+        """
         ...
 
     def acknowledged(self, transaction: Connection, notices: Sequence[Notice]) -> set[int]:
@@ -129,6 +133,12 @@ class Notices(Protocol):
 
         until: the new limit of those that are no offers.
         """
+        ...
+
+    def hasten(
+        self, transaction: Connection, endpoint_id: str, *, later_than: dt.datetime, now: dt.datetime
+    ) -> None:
+        """Make the waiting notices of an endpoint that are due later than `later_than` due now."""
         ...
 
     def cancel_challenges(self, transaction: Connection, endpoint_id: str, now: dt.datetime) -> None:

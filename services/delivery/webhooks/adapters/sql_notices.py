@@ -49,8 +49,9 @@ _DUE = SqlStatement(
     " WHERE n.endpoint_id = ? AND n.due_at IS NOT NULL AND n.due_at <= ? AND n.type LIKE ?"
     " AND (n.referral_id = '' OR NOT EXISTS"
     " (SELECT 1 FROM webhook_notices p WHERE p.endpoint_id = n.endpoint_id AND p.referral_id = n.referral_id"
-    " AND p.due_at IS NOT NULL AND p.sequence < n.sequence))"
-    " ORDER BY n.due_at, n.number LIMIT ?",
+    " AND p.due_at IS NOT NULL AND p.sequence < n.sequence AND (n.haste = 'other' OR p.attempts < 3)))"
+    " ORDER BY CASE n.haste WHEN 'emergency' THEN 0 WHEN 'offer' THEN 1 ELSE 2 END, n.due_at, n.number"
+    " LIMIT ?",
     postgresql="FOR UPDATE OF n SKIP LOCKED",
 )
 
@@ -211,6 +212,16 @@ class SqlNotices:
         transaction.execute(update(WEBHOOK_NOTICES).where(*waiting).values(due_at=now, attempts=0))
         transaction.execute(
             update(WEBHOOK_NOTICES).where(*waiting, _NOTICES.haste == Haste.other.value).values(until=until)
+        )
+
+    def hasten(
+        self, transaction: Connection, endpoint_id: str, *, later_than: dt.datetime, now: dt.datetime
+    ) -> None:
+        """See `ports.Notices`."""
+        transaction.execute(
+            update(WEBHOOK_NOTICES)
+            .where(_NOTICES.endpoint_id == endpoint_id, _NOTICES.due_at > later_than)
+            .values(due_at=now)
         )
 
     def cancel_challenges(self, transaction: Connection, endpoint_id: str, now: dt.datetime) -> None:

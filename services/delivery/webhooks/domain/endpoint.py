@@ -77,6 +77,7 @@ def following_state(state: EndpointState, event: EndpointEvent) -> EndpointState
 FAILING_FOR: Final = dt.timedelta(days=5)
 DISABLED: Final = 100
 NOTICES: Final = (50, 70, 90, DISABLED)
+_OUTAGE: Final = dt.timedelta(minutes=2)
 # After so long without an attempt nobody knows whether it would still fail. Longer than any pause of retries.
 _FORGOTTEN_AFTER: Final = dt.timedelta(days=1)
 
@@ -98,6 +99,13 @@ class Health:
         reached = max((percent for percent in NOTICES if passed >= percent), default=0)
         notice = reached if reached > self.noticed else None
         return Health(failing_since=since, last_failure=now, noticed=max(reached, self.noticed)), notice
+
+    def was_away(self, now: dt.datetime) -> bool:
+        """Return whether every attempt failed for so long that the endpoint itself was at fault.
+
+        After a shorter time one message may be, which must not be sent again with each success of others.
+        """
+        return self.failing_since is not None and now - self.failing_since > _OUTAGE
 
     @property
     def disabled_at(self) -> dt.datetime | None:

@@ -11,7 +11,7 @@ import pytest
 from contracts.codes import Urgency
 from contracts.envelope import Event
 from contracts.errors import Refused
-from contracts.facts import Fact, OfferOpened, ReferralFailed
+from contracts.facts import Fact, OfferAccepted, OfferOpened, ReferralFailed
 from runtime.identifiers import new_id
 from services.delivery.webhooks.dispatcher import PLACES_PER_ENDPOINT, Dispatcher
 from services.delivery.webhooks.domain.endpoint import EndpointState
@@ -23,6 +23,7 @@ from tests.unit.services.delivery.webhooks.hub import URL, WebhookHub
 from tests.unit.services.delivery.workbench import (
     ACCEPTOR,
     NOW,
+    OFFER,
     REFERRAL,
     SENDER,
     STRANGER,
@@ -42,6 +43,12 @@ def overdue(referral_id: str, to: str = ACCEPTOR) -> Event[Fact]:
     """Return a message for both parties of a referral of its own."""
     fact = ReferralFailed(referral_id=referral_id, sender=SENDER, organization=to, reason="other")
     return message_of(fact, referral_id, time=NOW, correlation_id=new_id())
+
+
+def accepted() -> Event[Fact]:
+    """Return a message about the referral of `opened`, which stays open."""
+    fact = OfferAccepted(referral_id=REFERRAL, offer_id=OFFER, organization=ACCEPTOR, sender=SENDER)
+    return message_of(fact, REFERRAL, time=NOW, correlation_id=new_id())
 
 
 def _emergency() -> Event[Fact]:
@@ -130,6 +137,46 @@ def test_order_is_kept_within_a_referral_only(hub: WebhookHub) -> None:
     assert [request.id for _, request in hub.sender.requests[2:]] == [first.id, second.id]
 
 
+def test_offer_overtakes_notices_of_its_referral_that_keep_failing(hub: WebhookHub) -> None:
+    hub.verified()
+    stuck, later = accepted(), accepted()
+    hub.sender.answer = lambda request: (500, b"") if request.id == stuck.id else (204, b"")
+    hub.bench.receive(stuck)
+    hub.settle()
+    hub.bench.receive(offer := opened(), later)
+    hub.settle()
+    assert {request.id for _, request in hub.sender.requests} == {stuck.id}
+    hub.later(seconds=5)
+    hub.later(seconds=55)
+    sent = [request.id for _, request in hub.sender.requests]
+    assert sent == [stuck.id, stuck.id, stuck.id, offer.id]
+    assert later.id not in sent
+
+
+def test_emergency_is_sent_before_everything_else_that_is_due(hub: WebhookHub) -> None:
+    hub.verified()
+    hub.sender.answer = lambda _: (500, b"")
+    emergency = _emergency()
+    hub.bench.receive(*[overdue(new_id()) for _ in range(5)], emergency)
+    hub.dispatcher.round()
+    assert hub.sender.requests[0][1].id == emergency.id
+
+
+def test_endpoint_that_answers_again_gets_everything_at_once(hub: WebhookHub) -> None:
+    hub.verified()
+    hub.sender.answer = lambda _: NotSent("no-connection")
+    messages = [overdue(new_id()) for _ in range(3)]
+    hub.bench.receive(*messages)
+    hub.settle()
+    for hours in (1, 5, 9):
+        hub.later(hours=hours)
+    hub.sender.requests.clear()
+    hub.sender.answer = lambda _: (204, b"")
+    hub.bench.receive(new := overdue(new_id()))
+    hub.settle()
+    assert {request.id for _, request in hub.sender.requests} == {new.id, *(each.id for each in messages)}
+
+
 def test_acknowledged_message_is_not_sent_again(hub: WebhookHub) -> None:
     new = hub.verified()
     hub.sender.answer = lambda _: NotSent("timeout")
@@ -212,7 +259,7 @@ def test_process_that_ends_during_a_request_sends_it_again(hub: WebhookHub) -> N
     hub.restart()
     hub.settle()
     assert len(hub.sender.requests) == 1
-    hub.later(seconds=31)
+    hub.later(seconds=46)
     assert [request.id for _, request in hub.sender.requests] == [message.id] * 2
 
 
