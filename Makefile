@@ -58,6 +58,8 @@ check: setup ## check style, types, import contracts, published schemas and gene
 	$(BIN)/python -m contracts.publish --check
 	$(BIN)/python -m docs.diagrams --check
 	$(BIN)/python -m docs.openapi --check
+	$(BIN)/python -m docs.asyncapi --check
+	$(BIN)/python -m docs.reference --check
 	$(BIN)/openapi-spec-validator contracts/openapi.json
 
 format: setup ## format the code with ruff
@@ -83,9 +85,11 @@ lock-bench: setup
 	$(BIN)/uv pip compile pyproject.toml --extra dev --extra bench --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-header --no-emit-package kopuro-client -c requirements.lock --quiet -o requirements-bench.lock
 
-schemas: setup ## regenerate the published JSON Schemas and the OpenAPI document
+schemas: setup ## regenerate the published contracts: JSON Schemas, OpenAPI, AsyncAPI and the reference
 	$(BIN)/python -m contracts.publish
 	$(BIN)/python -m docs.openapi
+	$(BIN)/python -m docs.asyncapi
+	$(BIN)/python -m docs.reference
 
 clean: ## remove installed and built files (.venv, var, build)
 	rm -rf $(VENV) var build
