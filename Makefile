@@ -2,7 +2,7 @@
 #   make demo   installs missing dependencies, starts a private hub, runs five referrals, stops
 #   make test   sets up and runs the tests
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test crash mutation chaos simulate machines check format bench lock lock-bench schemas clean
+.PHONY: help setup demo up test crash mutation chaos simulate machines check lint requests format bench lock lock-bench schemas clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -58,7 +58,16 @@ check: setup ## check style, types, import contracts, published schemas and gene
 	$(BIN)/python -m contracts.publish --check
 	$(BIN)/python -m docs.diagrams --check
 	$(BIN)/python -m docs.openapi --check
+	$(BIN)/python -m docs.asyncapi --check
+	$(BIN)/python -m docs.reference --check
+	$(BIN)/python -m docs.compatibility
 	$(BIN)/openapi-spec-validator contracts/openapi.json
+
+lint: setup ## lint the published OpenAPI and AsyncAPI documents with the official tools, which run on Node
+	$(BIN)/python -m tests.openapi.lint
+
+requests: setup ## send many generated requests to a running hub and compare the answers with the OpenAPI document; EXAMPLES=200
+	KOPURO_OPENAPI_EXAMPLES=$(or $(EXAMPLES),200) $(BIN)/python -m pytest -q tests/openapi --timeout 3600
 
 format: setup ## format the code with ruff
 	$(BIN)/ruff check --fix .
@@ -83,9 +92,11 @@ lock-bench: setup
 	$(BIN)/uv pip compile pyproject.toml --extra dev --extra bench --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-header --no-emit-package kopuro-client -c requirements.lock --quiet -o requirements-bench.lock
 
-schemas: setup ## regenerate the published JSON Schemas and the OpenAPI document
+schemas: setup ## regenerate the published contracts: JSON Schemas, OpenAPI, AsyncAPI and the reference
 	$(BIN)/python -m contracts.publish
 	$(BIN)/python -m docs.openapi
+	$(BIN)/python -m docs.asyncapi
+	$(BIN)/python -m docs.reference
 
 clean: ## remove installed and built files (.venv, var, build)
 	rm -rf $(VENV) var build

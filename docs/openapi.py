@@ -42,7 +42,7 @@ VERSION: Final = "1.0.0"
 _SCHEMAS: Final = "#/components/schemas/"
 _RESPONSES: Final = "#/components/responses/"
 _VARIABLE: Final = re.compile(r"<(?:(?P<form>\w+):)?(?P<name>\w+)>")
-_WORDS: Final = {
+WORDS: Final = {
     "audit": "The log, its proofs, the history of referrals, statistics",
     "delivery": "Mailboxes and released cases",
     "directory": "Organisations, services, agreements, keys, clients, approvals and tokens",
@@ -130,7 +130,7 @@ def document() -> Json:
             "license": {"name": "See the repository", "identifier": "LicenseRef-Kopuro"},
         },
         "servers": [_server("intake")],
-        "tags": [{"name": service, "description": _WORDS[service]} for service in SERVICES],
+        "tags": [{"name": service, "description": WORDS[service]} for service in SERVICES],
         "security": [{"token": []}],
         "paths": paths,
         "components": {

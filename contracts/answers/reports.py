@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Final
 
@@ -36,9 +36,9 @@ class NetworkReport:
     threshold: int
     totals: Annotated[Mapping[str, Any], FIGURES]
     median_answer: Annotated[Mapping[str, Any], FIGURE]
-    gaps: Annotated[Sequence[Mapping[str, Any]], ROWS]
-    rules: Annotated[Sequence[Mapping[str, Any]], ROWS]
-    organizations: Annotated[Sequence[Mapping[str, Any]], ROWS]
+    gaps: Annotated[tuple[Mapping[str, Any], ...], ROWS]
+    rules: Annotated[tuple[Mapping[str, Any], ...], ROWS]
+    organizations: Annotated[tuple[Mapping[str, Any], ...], ROWS]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,7 +46,7 @@ class NetworkSeries:
     """The totals of the latest weeks or months, the oldest first."""
 
     every: str
-    items: Annotated[Sequence[Mapping[str, Any]], ROWS]
+    items: Annotated[tuple[Mapping[str, Any], ...], ROWS]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -19,7 +19,16 @@ from runtime.access.reads import Reads
 from runtime.application import APPLICATION, Application
 from runtime.entrypoints.operations import Operations
 from runtime.entrypoints.resource import resource
+from runtime.web import published_contracts
 from runtime.web.discovery import DISCOVERY, PATH, discovery
+from runtime.web.published_contracts import (
+    ASYNCAPI,
+    ASYNCAPI_PATH,
+    OPENAPI,
+    OPENAPI_PATH,
+    REFERENCE,
+    REFERENCE_PATH,
+)
 from runtime.web.request import Request
 from runtime.web.response import Response
 
@@ -58,3 +67,15 @@ class WebService:
     @resource("GET", PATH, roles=None, reads=Reads.no_person, operation=DISCOVERY)
     def discovery(self, _request: Request) -> Response:
         return discovery(self.application.settings.discovery)
+
+    @resource("GET", OPENAPI_PATH, roles=None, reads=Reads.no_person, operation=OPENAPI)
+    def openapi(self, _request: Request) -> Response:
+        return published_contracts.openapi()
+
+    @resource("GET", ASYNCAPI_PATH, roles=None, reads=Reads.no_person, operation=ASYNCAPI)
+    def asyncapi(self, _request: Request) -> Response:
+        return published_contracts.asyncapi()
+
+    @resource("GET", REFERENCE_PATH, roles=None, reads=Reads.no_person, operation=REFERENCE)
+    def reference(self, _request: Request) -> Response:
+        return published_contracts.reference()

@@ -8,6 +8,7 @@ import orjson
 
 from contracts.errors import Unavailable
 from runtime.web.operation import Answer, Operation
+from runtime.web.published_contracts import LINKS
 from runtime.web.response import Response
 
 PATH = "/.well-known/kopuro"
@@ -26,9 +27,14 @@ DISCOVERY = Operation(
                         "description": "The base address of each service, by its name.",
                         "additionalProperties": {"type": "string"},
                     },
+                    "documents": {
+                        "type": "object",
+                        "description": "The published contracts, as paths of every service.",
+                        "properties": {name: {"const": path} for name, path in LINKS.items()},
+                    },
                     "custody_key": {"type": "object", "description": "The public key of the vault (JWK)."},
                 },
-                "required": ["services"],
+                "required": ["documents", "services"],
             },
         )
     },
@@ -46,13 +52,14 @@ def service_address(file: Path, service: str) -> str | None:
 
 
 def discovery(file: Path) -> Response:
-    """Return the discovery document in `file`. Reads it each time, because it may be replaced.
+    """Return the discovery document in `file`, with links to the published contracts.
 
-    Raises Unavailable while the file is missing or not JSON.
+    Reads it each time, because it may be replaced. Raises Unavailable while the file is missing or not JSON.
     """
     try:
-        document = file.read_bytes()
-        orjson.loads(document)
+        document = orjson.loads(file.read_bytes())
     except (OSError, ValueError):
-        raise Unavailable("The discovery document has not been written yet.") from None
-    return Response(200, document, {"Content-Type": "application/json"})
+        document = None
+    if not isinstance(document, dict):
+        raise Unavailable("The discovery document has not been written yet.")
+    return Response(200, orjson.dumps({**document, "documents": LINKS}), {"Content-Type": "application/json"})

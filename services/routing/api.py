@@ -219,7 +219,7 @@ def series(queries: ReportQueries, request: Request) -> Response:
     if every not in (*Span,):
         raise Refused("invalid-parameter", "`every` must be week or month.")
     items = queries.series(Span(every), paging.limit_of(request.query_params))
-    return Response.of(NetworkSeries(every=every, items=items))
+    return Response.of(NetworkSeries(every=every, items=tuple(items)))
 
 
 def statement(queries: ReportQueries, request: Request) -> Response:

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "3e9a51c07d28"
-down_revision = "ae5b48acb6c5"
+down_revision = "3e9a51c7d0b2"
 branch_labels = None
 depends_on = None
 

@@ -14,6 +14,7 @@ from contracts.errors import PROBLEMS
 from contracts.problem_advice import ADVICE
 from docs import openapi
 from runtime.web.discovery import PATH
+from runtime.web.published_contracts import LINKS
 from tests.support.resources import resources
 
 DOCUMENT: Mapping[str, Any] = json.loads(openapi.FILE.read_bytes())
@@ -42,8 +43,8 @@ def test_every_resource_is_in_the_document_with_its_roles() -> None:
     published = {(one.service, one.method, one.url) for one in openapi.operations()}
     for name, declared in resources().items():
         service, route = name.split()[0], declared.route()
-        if declared.operation is None or route.url == PATH:
-            continue
+        if declared.operation is None or route.url in {PATH, *LINKS.values()}:
+            continue  # the same at every service
         assert (service, route.method, route.url) in published
         described = DOCUMENT["paths"][openapi.published_path(route.url)][route.method.lower()]
         assert described.get("x-roles") == (None if route.roles is None else sorted(route.roles))

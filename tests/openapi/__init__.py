@@ -1,0 +1,1 @@
+"""A running hub against its published OpenAPI document."""

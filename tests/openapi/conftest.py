@@ -1,0 +1,24 @@
+"""One hub on which two persons approve, shared by the tests of the published document."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from runtime.settings import TWO_PERSON
+from sandbox.hub import Hub
+from tests.journey.running_hub import RunningHub
+from tests.openapi.documented import DocumentedHub
+
+
+@pytest.fixture(scope="package")
+def documented(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DocumentedHub]:
+    environment = {name: value for name, value in os.environ.items() if name != "KOPURO_AMQP_URI"}
+    running = Hub(tmp_path_factory.mktemp("hub") / "data", approvals=TWO_PERSON, environment=environment)
+    try:
+        running.start()
+        yield DocumentedHub(RunningHub(running, databases={}))
+    finally:
+        running.stop()

@@ -1,0 +1,52 @@
+"""Generated requests to a running hub: no fault of ours, and no answer that is not documented.
+
+KOPURO_OPENAPI_EXAMPLES: requests for each operation and kind (`make requests` sends many).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from schemathesis import GenerationMode
+
+from docs import openapi
+from tests.openapi.documented import DocumentedHub
+
+EXAMPLES = int(os.environ.get("KOPURO_OPENAPI_EXAMPLES", "3"))
+PARTNER = "ru.moscow-common-table"
+NAMES = sorted(
+    operation["operationId"]
+    for item in json.loads(openapi.FILE.read_bytes())["paths"].values()
+    for operation in item.values()
+    if isinstance(operation, dict) and "operationId" in operation
+)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_generated_request_gets_a_documented_answer(documented: DocumentedHub, name: str) -> None:
+    operation = documented.operations[name]
+    who = documented.someone(name, PARTNER)
+
+    @settings(
+        max_examples=EXAMPLES * 2,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(data=st.data())
+    def send(data: Any) -> None:
+        modes = [GenerationMode.POSITIVE, GenerationMode.NEGATIVE]
+        mode = data.draw(st.sampled_from(modes), label="mode")
+        case = data.draw(operation.as_strategy(generation_mode=mode))
+        if case.query and "wait" in case.query:
+            case.query = {**case.query, "wait": "0"}
+        documented.call(name, case, who)
+
+    send()
