@@ -24,7 +24,7 @@ ROWS: Final = Shape({"type": "array", "items": {"type": "object"}})
 class NetworkReport:
     """A week of the network beside the week before. threshold: smaller figures are withheld.
 
-    gaps: by region, need and language. rules: the referrals that each rule left without a candidate.
+    gaps: by region, need and language. blocking: the referrals that each rule left without a candidate.
     organizations: how each answered its offers; null stands for all that share a row.
     """
 
@@ -37,7 +37,7 @@ class NetworkReport:
     totals: Annotated[Mapping[str, Any], FIGURES]
     median_answer: Annotated[Mapping[str, Any], FIGURE]
     gaps: Annotated[tuple[Mapping[str, Any], ...], ROWS]
-    rules: Annotated[tuple[Mapping[str, Any], ...], ROWS]
+    blocking: Annotated[tuple[Mapping[str, Any], ...], ROWS] = field(metadata=named("rules"))
     organizations: Annotated[tuple[Mapping[str, Any], ...], ROWS]
 
 

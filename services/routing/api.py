@@ -210,7 +210,7 @@ def _cell(one: Coverage) -> tuple[str, str, str]:
 def report(queries: ReportQueries, request: Request) -> Response:
     """`GET /v1/coordination/report?week=2026-W07&language=ru`. By default the latest week, in English."""
     language = _code(request.query_params, "language", "languages")
-    return Response.of(_spanned(NetworkReport, queries.report(_week(request.query_params), language or "en")))
+    return Response.of(_record(NetworkReport, queries.report(_week(request.query_params), language or "en")))
 
 
 def series(queries: ReportQueries, request: Request) -> Response:
@@ -225,13 +225,15 @@ def series(queries: ReportQueries, request: Request) -> Response:
 def statement(queries: ReportQueries, request: Request) -> Response:
     """`GET /v1/statement?week=2026-W07`: the exact figures of the caller's own week."""
     found = queries.statement(request.principal.id, _week(request.query_params))
-    return Response.of(_spanned(OrganizationStatement, found))
+    return Response.of(_record(OrganizationStatement, found))
 
 
-def _spanned(kind: Callable[..., R], view: Mapping[str, Any]) -> R:
-    """Return the record of a view whose span is `from` and `to`."""
-    members = {name: value for name, value in view.items() if name not in ("from", "to")}
-    return kind(start=view["from"], end=view["to"], **members)
+def _record(kind: Callable[..., R], view: Mapping[str, Any]) -> R:
+    """Return the record of a view; Python reserves some of its names."""
+    return kind(**{_MEMBERS.get(name, name): value for name, value in view.items()})
+
+
+_MEMBERS: Mapping[str, str] = {"from": "start", "to": "end", "rules": "blocking"}
 
 
 def candidates(queries: CoordinationQueries, request: Request, clock: Clock) -> Response:
