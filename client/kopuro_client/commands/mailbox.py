@@ -45,6 +45,9 @@ _SUMMARY_FIELDS = (
     "requested_by",
     "by",
     "approved_by",
+    "credential",
+    "keys",
+    "not_before",
     "endpoint_id",
     "host",
     "change",
@@ -53,7 +56,7 @@ _SUMMARY_FIELDS = (
     "disabled_at",
 )
 _TIMES = frozenset(
-    {"deadline", "due_at", "replace_by", "until", "expires_at", "failing_since", "disabled_at"}
+    {"deadline", "due_at", "replace_by", "until", "expires_at", "not_before", "failing_since", "disabled_at"}
 )
 # Options that several commands share.
 TYPES = Annotated[
@@ -62,8 +65,6 @@ TYPES = Annotated[
 ]
 CONSUMER = Annotated[str | None, typer.Option(help="Act for this named consumer instead of the default one.")]
 CONTRACT = Annotated[str, typer.Option(help="Version of the contract in which messages are read.")]
-
-_TIMES = frozenset({"deadline", "due_at", "replace_by", "until", "expires_at"})
 
 
 def group() -> typer.Typer:
