@@ -115,7 +115,8 @@ class Router:
         start_response(_STATUS_LINES[response.status], list(headers.items()))
         # The method and path as sent are caller input, so only declared routes become labels.
         label = method if template != _NO_ROUTE else _NO_ROUTE
-        self._metrics.observe(label, template, response.status, time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        self._metrics.observe(label, template, response.status, seconds, trace_id=at.trace_id)
         return body
 
     def _respond(self, environ: dict[str, Any], at: trace.Trace) -> tuple[str, Response]:

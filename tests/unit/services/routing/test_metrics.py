@@ -159,6 +159,21 @@ def test_transaction_that_is_rolled_back_is_not_counted(scraped: Scraped) -> Non
     assert scraped.closed("accepted", "none") == 1
 
 
+def test_two_processes_show_the_same_figures_and_count_what_each_did(
+    scraped: Scraped, database_url: str
+) -> None:
+    other = Scraped(Workbench(database_url, ["ru.one", "ru.two"]))
+    (offer,) = opened(scraped.bench.take(submitted(new_id())))
+    other.bench.take(event(answered(offer, Answer.accept), offer.referral_id))
+    other.bench.take(submitted(new_id()))
+    both = (scraped, other)
+    kind = {"urgency": "routine", "need_group": "legal", "country": "RU"}
+    for status in ("accepted", "offered"):
+        assert [one.value("kopuro_referrals_open", status=status, **kind) for one in both] == [1, 1]
+    assert [one.closed("accepted", "none") for one in both] == [0, 1]
+    other.bench.close()
+
+
 def test_service_without_fresh_capacity_is_counted_as_stale(scraped: Scraped) -> None:
     bench = scraped.bench
     old = replace(service(), capacity=Capacity(status=service().capacity.status, updated_at=NOW - FRESH))
