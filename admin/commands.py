@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from admin.backup_commands import register as register_backup
+from admin.client_commands import register as register_client
+from admin.doctor_command import register as register_doctor
 from admin.setup_commands import register as register_setup
 
 if TYPE_CHECKING:
@@ -132,6 +135,9 @@ def _admin_group() -> None:
 
 
 register_setup(admin)
+register_doctor(admin)
+register_backup(admin)
+register_client(admin)
 
 broker = typer.Typer(no_args_is_help=True, help="Operators: set up a hub's RabbitMQ broker.")
 admin.add_typer(broker, name="broker")

@@ -52,7 +52,7 @@ class MigrationRefused(Exception):
 
 def revision_of(place: ServiceDatabase) -> SchemaRevision:
     """Return the revision of a service's database. Raises InvalidArgumentError if it cannot be used."""
-    with _opened(place) as database:
+    with opened_database(place) as database:
         return SchemaRevision(
             service=place.service,
             current=migrate.current_revision(database),
@@ -84,13 +84,13 @@ def migrated(place: ServiceDatabase, to: str | None) -> Sequence[str]:
     else:
         raise MigrationRefused(f"{place.service} has no revision {to}; it has {', '.join(before.known)}")
     if wanted:
-        with _opened(place) as database:
+        with opened_database(place) as database:
             migrate.upgrade(place.package, database, wanted[-1])
     return wanted
 
 
 @contextmanager
-def _opened(place: ServiceDatabase) -> Iterator[Database]:
+def opened_database(place: ServiceDatabase) -> Iterator[Database]:
     try:
         database = Database.open(place.url, tls=place.tls)
     except ArgumentError:

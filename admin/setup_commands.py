@@ -326,4 +326,6 @@ def rotate(
     out.text(f"wrote {rotated.key}")
     for file in rotated.changed:
         out.text(f"changed {file}")
-    out.note(f"restart {', '.join(rotated.restart)}; then delete the earlier key file")
+    out.note(
+        f"restart {', '.join(rotated.restart)} before partners send again; then delete the earlier key file"
+    )

@@ -1,7 +1,8 @@
-"""Generator of parts of docs/journey.md: `python -m docs.diagrams [--check]`.
+"""Generator of parts of docs/journey.md and of the dashboards: `python -m docs.diagrams [--check]`.
 
 State diagrams (Mermaid) come from the services' literal transition tables; the tables of facts come from
-the catalogue, the topology and delivery's list of recipients. A generated block stands between two marks:
+the catalogue, the topology and delivery's list of recipients. The Grafana dashboards in deploy/grafana come
+from `docs/dashboards`. A generated block stands between two marks:
 
     <!-- generated: referral -->
     <!-- /generated -->
@@ -30,6 +31,7 @@ from contracts.topology import (
     published_to,
     topic_matches,
 )
+from docs.dashboards import files
 from services.delivery.domain import delivery
 from services.delivery.domain.recipients import COORDINATED, RECIPIENTS
 from services.delivery.webhooks.domain import endpoint, notice
@@ -250,6 +252,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     page = PAGE.read_text(encoding="utf-8")
     wanted = rendered(page)
+    differing = files.differing()
+    if options.check and differing:
+        names = ", ".join(path.name for path in differing)
+        sys.stderr.write(f"dashboards differ from the code ({names}): run `python -m docs.diagrams`.\n")
+        return 1
+    files.write()
     if page == wanted:
         return 0
     if options.check:

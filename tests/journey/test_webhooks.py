@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
 import httpx
 
 from contracts.facts import TYPE_PREFIX
+from kopuro_client.records import WebhookAttempt
 from kopuro_client.webhooks import Webhooks
 from tests.journey.running_hub import STRANGER, RunningHub
 from tests.journey.waiting import until
@@ -83,7 +83,7 @@ def test_webhook_reaches_no_port_of_the_hub(hub: RunningHub) -> None:
         webhooks.delete(endpoint)
 
 
-def _attempts(webhooks: Webhooks, endpoint: str) -> list[dict[str, Any]] | None:
+def _attempts(webhooks: Webhooks, endpoint: str) -> list[WebhookAttempt] | None:
     return webhooks.attempts_page(endpoint)["items"] or None
 
 

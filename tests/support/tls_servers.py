@@ -33,9 +33,13 @@ class TlsBroker:
         self._port = port
         self._files = files
 
-    def uri(self, host: str = LOOPBACK) -> str:
-        """Return the `amqps://` URI of the node's administrator."""
-        parts = urlsplit(self.node.uri)
+    @property
+    def port(self) -> int:
+        return self._port
+
+    def uri(self, host: str = LOOPBACK, user: str | None = None) -> str:
+        """Return the `amqps://` URI of the node's administrator, or of a user of its hub."""
+        parts = urlsplit(self.node.uri if user is None else self.node.uri_of(user))
         return f"amqps://{parts.username}:{parts.password}@{host}:{self._port}{parts.path}"
 
     def present(self, issued: Issued) -> None:
@@ -46,8 +50,11 @@ class TlsBroker:
 
 
 @contextmanager
-def tls_broker(directory: Path, ca: PrivateCa) -> Iterator[TlsBroker]:
-    """Run a node whose certificate the CA signs, and which trusts clients of the same CA."""
+def tls_broker(directory: Path, ca: PrivateCa, *, hub: str | None = None) -> Iterator[TlsBroker]:
+    """Run a node whose certificate the CA signs, and which trusts clients of the same CA.
+
+    hub: the hub whose users and queues the node has, if any.
+    """
     files = ca.issue("broker-shown")
     (port,) = free_ports(1)
     settings = directory / "node" / "conf.d"
@@ -61,7 +68,7 @@ def tls_broker(directory: Path, ca: PrivateCa) -> Iterator[TlsBroker]:
         "ssl_options.verify = verify_peer\n"
         "ssl_options.fail_if_no_peer_cert = true\n"
     )
-    with PrivateBroker(directory / "node") as node:
+    with PrivateBroker(directory / "node", hub=hub) as node:
         yield TlsBroker(node, port, files)
 
 

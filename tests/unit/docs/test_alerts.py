@@ -92,7 +92,7 @@ def test_alert_takes_the_maximum_of_gauges_and_the_sum_of_counters(name: str) ->
     for metric in re.findall(r"kopuro_[a-z_]+", expression):
         is_counter = metric.endswith(("_total", "_bucket"))
         around = (
-            r"sum( by \([a-z, ]+\))? ?\((increase|rate)\(" if is_counter else r"max( by \([a-z, ]+\))? ?\("
+            r"sum( by \([a-z_, ]+\))? ?\((increase|rate)\(" if is_counter else r"max( by \([a-z_, ]+\))? ?\("
         )
         assert re.search(around + metric, expression), (metric, expression)
 

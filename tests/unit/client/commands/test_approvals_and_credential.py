@@ -3,7 +3,7 @@ import stat
 from pathlib import Path
 
 from tests.unit.client.commands.conftest import ORGANIZATION, Run
-from tests.unit.client.fake_hub import FakeHub, json_response
+from tests.unit.client.fake_hub import FakeHub, json_response, problem
 
 APPROVALS = "/directory/v1/approvals"
 CREDENTIALS = "/directory/v1/credentials"
@@ -65,6 +65,35 @@ def test_issue_prints_the_client_or_the_request(hub: FakeHub, run: Run) -> None:
     }
     assert sent.headers["if-match"] == '"3"'
     assert run("credential", "issue", ORGANIZATION, "partner").out == "osh-laptop\nmade\n"
+
+
+def test_admin_client_writes_the_secret_to_a_file_and_sends_its_digest(
+    hub: FakeHub, run: Run, tmp_path: Path
+) -> None:
+    refused = problem(409, "conflict", "No")
+    hub.script("POST", CREDENTIALS, json_response(CLIENT, status=201), refused)
+    file = tmp_path / "osh.env"
+    line = ("admin", "client", "create", ORGANIZATION, "partner", str(file), "--client-id", "osh-laptop")
+    ran = run(*line)
+    assert ran.out == "osh-laptop\n"
+    written = dict(row.split("=", 1) for row in file.read_text().splitlines())
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert written["KOPURO_CLIENT_ID"] == "osh-laptop"
+    secret = written["KOPURO_CLIENT_SECRET"]
+    assert secret not in ran.out + ran.err
+    sent = hub.requests_to(CREDENTIALS)[0].json()
+    assert sent["secret_sha256"] == hashlib.sha256(secret.encode()).hexdigest()
+    # Nothing is sent when the file exists, and nothing stays when the hub refuses.
+    assert run(*line).code == 2
+    assert len(hub.requests_to(CREDENTIALS)) == 1
+    other = tmp_path / "other.env"
+    assert run("admin", "client", "create", ORGANIZATION, "partner", str(other)).code == 3
+    assert not other.exists()
+
+
+def test_admin_client_revoke_is_the_same_as_credential_revoke(hub: FakeHub, run: Run) -> None:
+    hub.script("DELETE", f"{CREDENTIALS}/osh-laptop", json_response({**CLIENT, "live": False}))
+    assert run("admin", "client", "revoke", "osh-laptop").out == "osh-laptop\n"
 
 
 def test_revoke_and_list_show_whether_a_client_is_live(hub: FakeHub, run: Run) -> None:
