@@ -25,6 +25,7 @@ MESSAGES_KEPT = timedelta(days=30)
 
 _ADDRESS = re.compile(r"(?P<host>[^:\s/]+):(?P<port>\d{1,5})")
 _MANAGEMENT_URI = re.compile(r"https?://[^:/@\s]+:[^:/@\s]+@[^:/@\s\[\]]+(:\d{1,5})?(/[^?#\s]*)?")
+_LOOPBACK = frozenset({"127.0.0.1", "localhost"})
 _HUB = re.compile(r"[a-z]{2}")
 
 
@@ -83,6 +84,9 @@ class Settings:
     facts_kept: timedelta = FACTS_KEPT
     # KOPURO_MAILBOX_DAYS, delivery only, optional: days to keep a message after its acknowledgement
     messages_kept: timedelta = MESSAGES_KEPT
+    # KOPURO_SANDBOX, delivery only, optional: `true` lets organisations put messages of their own into their
+    # mailboxes (`kopuro trigger`). Only a service on loopback accepts it
+    sandbox: bool = False
     # KOPURO_LOG_COVER_PER_MINUTE, audit only, optional: entries that the log gets in a minute at least
     cover: int = 0
     # KOPURO_APPROVALS, directory only, optional: `two-person` or `one-person`
@@ -133,6 +137,15 @@ class Settings:
                 problems.append(f"{name} is not a whole number of days from 1 to 3650")
                 return MESSAGES_KEPT
             return timedelta(days=int(text))
+
+        def sandbox(name: str) -> bool:
+            text = environ.get(name, "").strip()
+            if text not in ("", "true", "false"):
+                problems.append(f"{name} is neither true nor false")
+            host = environ.get("KOPURO_HTTP_ADDRESS", "").strip().rpartition(":")[0]
+            if text == "true" and host not in _LOOPBACK:
+                problems.append(f"{name} is true, but KOPURO_HTTP_ADDRESS is not on loopback")
+            return text == "true"
 
         def positive(name: str) -> int | None:
             text = environ.get(name, "").strip()
@@ -203,6 +216,7 @@ class Settings:
             witness_policy=file("KOPURO_WITNESS_POLICY"),
             retention=days("KOPURO_RETENTION_DAYS"),
             facts_kept=kept if (kept := days("KOPURO_FACTS_DAYS")) is not None else FACTS_KEPT,
+            sandbox=sandbox("KOPURO_SANDBOX"),
             messages_kept=mailbox_days("KOPURO_MAILBOX_DAYS"),
             cover=rate("KOPURO_LOG_COVER_PER_MINUTE"),
             approvals=policy_of_approvals("KOPURO_APPROVALS"),

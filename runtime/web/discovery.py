@@ -12,6 +12,15 @@ from runtime.web.response import Response
 PATH = "/.well-known/kopuro"
 
 
+def names_sandbox(file: Path) -> bool:
+    """Return whether the discovery document in `file` says that the hub is a sandbox."""
+    try:
+        document = orjson.loads(file.read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(document, dict) and document.get("sandbox") is True
+
+
 def discovery(file: Path) -> Response:
     """Return the discovery document in `file`. Reads it each time, because it may be replaced.
 

@@ -16,6 +16,7 @@ from runtime.messaging.replica import ReplicaRecord
 from runtime.periodic import Periodic
 from runtime.service_platform import build_platform
 from runtime.settings import Settings
+from runtime.web.discovery import names_sandbox
 from services.delivery.adapters.closings import SqlClosings
 from services.delivery.adapters.consumers import SqlConsumers
 from services.delivery.adapters.mailbox_notifier import MailboxNotifier
@@ -25,7 +26,7 @@ from services.delivery.adapters.standings import StandingsInMemory
 from services.delivery.adapters.tables import MESSAGING, REPLICA
 from services.delivery.delivery_records import DeliveryRecords
 from services.delivery.handlers import ConsumerHandlers, MailboxHandlers
-from services.delivery.incoming import Incoming
+from services.delivery.incoming import Incoming, Triggers
 
 # Commits of this process wake the notifier; polling covers commits of other processes.
 _SECONDS_BETWEEN_POLLS = 1.0
@@ -39,6 +40,7 @@ class DeliveryParts:
 
     mailbox: MailboxHandlers
     consumers: ConsumerHandlers
+    triggers: Triggers
     reads: ReadRecorder
     events: BatchProcessor[Envelope]
     sealed_messages: BatchProcessor[Event[Fact]]
@@ -92,6 +94,15 @@ def build(settings: Settings) -> Application[DeliveryParts]:
             mailbox=mailbox,
             consumers=ConsumerHandlers(
                 database=database, mailboxes=mailboxes, consumers=consumers, clock=platform.clock
+            ),
+            triggers=Triggers(
+                database=database,
+                incoming=incoming,
+                hub=settings.hub,
+                clock=platform.clock,
+                new_id=new_id,
+                after_commit=polling.wake,
+                is_sandbox=lambda: settings.sandbox and names_sandbox(settings.discovery),
             ),
             reads=reads,
             events=messenger.consumer(

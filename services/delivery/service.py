@@ -55,6 +55,10 @@ class DeliveryService(WebService):
     def delete_consumer(self, request: Request) -> Response:
         return api.delete_consumer(self.handlers.consumers, request)
 
+    @resource("POST", "/v1/sandbox/messages", roles=PARTNERS)
+    def trigger(self, request: Request) -> Response:
+        return api.trigger(self.handlers.triggers, request)
+
     @resource("GET", "/v1/case/<uuid:referral_id>", roles=PARTNERS, reads=Reads.by_handler)
     def case(self, request: Request) -> Response:
         return api.case(self.handlers.mailbox, self.handlers.reads, request)
