@@ -133,8 +133,10 @@ class Settings:
             text = environ.get(name, "").strip()
             if not text:
                 return MESSAGES_KEPT
-            if not (text.isascii() and text.isdigit() and len(text) <= 4 and 1 <= int(text) <= 3650):
-                problems.append(f"{name} is not a whole number of days from 1 to 3650")
+            # No fewer than partners rely on, and than `kopuro audit reconcile` looks back.
+            least = MESSAGES_KEPT.days
+            if not (text.isascii() and text.isdigit() and len(text) <= 4 and least <= int(text) <= 3650):
+                problems.append(f"{name} is not a whole number of days from {least} to 3650")
                 return MESSAGES_KEPT
             return timedelta(days=int(text))
 
