@@ -31,6 +31,7 @@ _ADDRESS = re.compile(r"(?P<host>[^:\s/]+):(?P<port>\d{1,5})")
 _MANAGEMENT_URI = re.compile(r"https?://[^:/@\s]+:[^:/@\s]+@[^:/@\s\[\]]+(:\d{1,5})?(/[^?#\s]*)?")
 # RFC 8414 §2: https, without query and fragment. http is for one machine, such as the sandbox.
 _ISSUER = re.compile(r"https?://[^/?#@\s]+(/[^/?#\s]+)*")
+_LOOPBACK = frozenset({"127.0.0.1", "localhost"})
 _HUB = re.compile(r"[a-z]{2}")
 
 
@@ -93,6 +94,9 @@ class Settings:
     facts_kept: timedelta = FACTS_KEPT
     # KOPURO_MAILBOX_DAYS, delivery only, optional: days to keep a message after its acknowledgement
     messages_kept: timedelta = MESSAGES_KEPT
+    # KOPURO_SANDBOX, delivery only, optional: `true` lets organisations put messages of their own into their
+    # mailboxes (`kopuro trigger`). Only a service on loopback accepts it
+    sandbox: bool = False
     # KOPURO_LOG_COVER_PER_MINUTE, audit only, optional: entries that the log gets in a minute at least
     cover: int = 0
     # KOPURO_APPROVALS, directory only, optional: `two-person` or `one-person`
@@ -149,10 +153,21 @@ class Settings:
             text = environ.get(name, "").strip()
             if not text:
                 return MESSAGES_KEPT
-            if not (text.isascii() and text.isdigit() and len(text) <= 4 and 1 <= int(text) <= 3650):
-                problems.append(f"{name} is not a whole number of days from 1 to 3650")
+            # No fewer than partners rely on, and than `kopuro audit reconcile` looks back.
+            least = MESSAGES_KEPT.days
+            if not (text.isascii() and text.isdigit() and len(text) <= 4 and least <= int(text) <= 3650):
+                problems.append(f"{name} is not a whole number of days from {least} to 3650")
                 return MESSAGES_KEPT
             return timedelta(days=int(text))
+
+        def sandbox(name: str) -> bool:
+            text = environ.get(name, "").strip()
+            if text not in ("", "true", "false"):
+                problems.append(f"{name} is neither true nor false")
+            host = environ.get("KOPURO_HTTP_ADDRESS", "").strip().rpartition(":")[0]
+            if text == "true" and host not in _LOOPBACK:
+                problems.append(f"{name} is true, but KOPURO_HTTP_ADDRESS is not on loopback")
+            return text == "true"
 
         def positive(name: str) -> int | None:
             text = environ.get(name, "").strip()
@@ -254,6 +269,7 @@ class Settings:
             witness_policy=file("KOPURO_WITNESS_POLICY"),
             retention=days("KOPURO_RETENTION_DAYS"),
             facts_kept=kept if (kept := days("KOPURO_FACTS_DAYS")) is not None else FACTS_KEPT,
+            sandbox=sandbox("KOPURO_SANDBOX"),
             messages_kept=mailbox_days("KOPURO_MAILBOX_DAYS"),
             cover=rate("KOPURO_LOG_COVER_PER_MINUTE"),
             approvals=policy_of_approvals("KOPURO_APPROVALS"),

@@ -241,6 +241,8 @@ class Hub:
                 environment["KOPURO_LOG_DIRECTORY"] = str(self.files.published_log)
                 if witnesses := self._environment.get("KOPURO_WITNESS_POLICY"):
                     environment["KOPURO_WITNESS_POLICY"] = witnesses
+            case "delivery" if self._broker is not None:
+                environment["KOPURO_SANDBOX"] = "true"
             case "routing" if self._policy is not None:
                 environment["KOPURO_POLICY"] = str(self._policy)
         return ServiceProcess(

@@ -132,6 +132,7 @@ class HubFiles:
             "version": "1",
             "services": {service: self._address(service) for service in PUBLIC_SERVICES},
             "custody_key": custody,
+            "sandbox": True,
         }
         write_private(self.discovery, json.dumps(document, indent=1))
 

@@ -63,6 +63,13 @@ class MailboxConsumer:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class TriggeredMessageId:
+    """The message that an organisation of a sandbox put into its own mailbox."""
+
+    id: MessageId
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ReleasedCase:
     """A case, sealed to the organisation that reads it (a compact JWE)."""
 

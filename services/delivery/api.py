@@ -15,6 +15,7 @@ from contracts.answers.mailbox import (
     AcknowledgementResults,
     MailboxConsumer,
     ReleasedCase,
+    TriggeredMessageId,
 )
 from contracts.answers.mailbox import MailboxPage as MailboxAnswer
 from contracts.errors import KopuroError, Refused
@@ -31,6 +32,7 @@ from services.delivery.domain.consumer import CONTRACTS, Consumer, require_contr
 from services.delivery.domain.recipients import shared_mailboxes
 from services.delivery.domain.selection import Selection, types_of
 from services.delivery.handlers import MAILBOX, ConsumerHandlers, MailboxHandlers, MailboxPage
+from services.delivery.incoming import Triggers
 
 LONGEST_WAIT: Final = 30  # seconds
 _MOST_TYPES: Final = 50
@@ -55,6 +57,17 @@ class ConsumerSettings:
     types: Annotated[tuple[str, ...], Length(max=_MOST_TYPES)] = ()
     contract: str = CONTRACTS[-1]
     start: Annotated[str, Length(max=200)] | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TriggeredMessage:
+    """The body of `POST /v1/sandbox/messages`.
+
+    type: a name such as `offer.opened`. data: of the CloudEvent.
+    """
+
+    type: Annotated[str, Length(max=100)]
+    data: Mapping[str, Any]
 
 
 def mailbox(handlers: MailboxHandlers, request: Request) -> Response:
@@ -151,6 +164,13 @@ def delete_consumer(handlers: ConsumerHandlers, request: Request) -> Response:
     """`DELETE /v1/mailbox/consumers/{name}`."""
     handlers.remove(request.principal.id, request.path_params["name"])
     return Response.empty()
+
+
+def trigger(triggers: Triggers, request: Request) -> Response:
+    """`POST /v1/sandbox/messages`, only in a sandbox: put a message into one's own mailbox."""
+    asked = load(TriggeredMessage, request.json())
+    message_id = triggers.make(request.principal.id, asked.type, asked.data)
+    return Response.of(TriggeredMessageId(id=message_id), status=201)
 
 
 def case(handlers: MailboxHandlers, reads: ReadRecorder, request: Request) -> Response:

@@ -18,6 +18,7 @@ from runtime.messaging.replica import ReplicaRecord
 from runtime.periodic import Periodic
 from runtime.service_platform import build_platform
 from runtime.settings import Settings
+from runtime.web.discovery import names_sandbox
 from services.delivery.adapters.closings import SqlClosings
 from services.delivery.adapters.consumers import SqlConsumers
 from services.delivery.adapters.mailbox_notifier import MailboxNotifier
@@ -27,7 +28,7 @@ from services.delivery.adapters.standings import StandingsInMemory
 from services.delivery.adapters.tables import MESSAGING, REPLICA
 from services.delivery.delivery_records import DeliveryRecords
 from services.delivery.handlers import ConsumerHandlers, MailboxHandlers
-from services.delivery.incoming import Incoming
+from services.delivery.incoming import Incoming, Triggers
 from services.delivery.webhooks.adapters.assembly import Webhooks, build_webhooks
 from services.delivery.webhooks.owners import EndpointOwners
 
@@ -43,6 +44,7 @@ class DeliveryParts:
 
     mailbox: MailboxHandlers
     consumers: ConsumerHandlers
+    triggers: Triggers
     reads: ReadRecorder
     owners: EndpointOwners | None
     events: BatchProcessor[Envelope]
@@ -111,6 +113,15 @@ def build(settings: Settings) -> Application[DeliveryParts]:
             mailbox=mailbox,
             consumers=ConsumerHandlers(
                 database=database, mailboxes=mailboxes, consumers=consumers, clock=platform.clock
+            ),
+            triggers=Triggers(
+                database=database,
+                incoming=incoming,
+                hub=settings.hub,
+                clock=platform.clock,
+                new_id=new_id,
+                after_commit=polling.wake,
+                is_sandbox=lambda: settings.sandbox and names_sandbox(settings.discovery),
             ),
             reads=reads,
             owners=None if webhooks is None else webhooks.owners,

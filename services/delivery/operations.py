@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from typing import Final
 
-from contracts.answers.mailbox import AcknowledgementResults, MailboxConsumer, MailboxPage, ReleasedCase
+from contracts.answers.mailbox import (
+    AcknowledgementResults,
+    MailboxConsumer,
+    MailboxPage,
+    ReleasedCase,
+    TriggeredMessageId,
+)
 from contracts.identifiers import SLUG_PATTERN
 from runtime.web.operation import Body, Operation, Parameter, answer, nothing, page_of
 from runtime.web.parameters import AFTER, LIMIT
-from services.delivery.api import LONGEST_WAIT, Acknowledgements, ConsumerSettings
+from services.delivery.api import LONGEST_WAIT, Acknowledgements, ConsumerSettings, TriggeredMessage
 
 _SAMPLE_ID: Final = "0199a0de-0000-7000-8000-0000000000f1"
 
@@ -55,6 +61,15 @@ ACKNOWLEDGE_BATCH: Final = Operation(
 READ_CASE: Final = Operation(
     summary="Read a case that was released to the caller, sealed to the caller's key",
     answers={200: answer(ReleasedCase)},
+)
+TRIGGER: Final = Operation(
+    summary="Put a message into one's own mailbox, only in a sandbox",
+    body=Body(
+        record=TriggeredMessage,
+        examples={"a withdrawal": {"type": "referral.withdrawn", "data": {"referral_id": _SAMPLE_ID}}},
+    ),
+    answers={201: answer(TriggeredMessageId)},
+    refusals=frozenset({"not-found"}),
 )
 LIST_CONSUMERS: Final = Operation(
     summary="List the caller's named consumers, by name", answers={200: page_of(MailboxConsumer)}

@@ -79,6 +79,10 @@ class DeliveryService(WebService):
     def delete_consumer(self, request: Request) -> Response:
         return api.delete_consumer(self.handlers.consumers, request)
 
+    @resource("POST", "/v1/sandbox/messages", roles=PARTNERS, operation=operations.TRIGGER)
+    def trigger(self, request: Request) -> Response:
+        return api.trigger(self.handlers.triggers, request)
+
     @resource(
         "GET",
         "/v1/case/<uuid:referral_id>",

@@ -45,6 +45,7 @@ from kopuro_client.commands.session import connected
 from kopuro_client.commands.statistics import statistics
 from kopuro_client.commands.story import story
 from kopuro_client.commands.streams import abandon_unwritable_streams, require_stdout, standard_streams
+from kopuro_client.commands.trigger import trigger
 from kopuro_client.errors import ClientError, InvalidArgumentError
 
 __all__ = ["ExitCode", "main"]
@@ -160,6 +161,7 @@ def _built(plugins: tuple[EntryPoint, ...]) -> Any:
         application.add_typer(group, name=name)
     application.command("recover")(connected(recover))
     application.command("listen")(connected(listen, lasting=True, stoppable=True))
+    application.command("trigger")(connected(trigger))
     application.command("history")(connected(history))
     application.command("bundle")(connected(bundle))
     application.command("story")(connected(story))
@@ -172,6 +174,7 @@ def _built(plugins: tuple[EntryPoint, ...]) -> Any:
         *groups,
         "recover",
         "listen",
+        "trigger",
         "history",
         "story",
         "readers",

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, cast
 
-from kopuro_client.arguments import number, texts
+from kopuro_client.arguments import mapping, number, text, texts
 from kopuro_client.errors import InvalidArgumentError
 from kopuro_client.paging import LONGEST_WAIT, following, watching
 from kopuro_client.records import MailboxConsumer, Message, Page
@@ -111,6 +111,17 @@ class Mailbox(Connected):
                 repeatable=True,
                 params={"consumer": consumer},
             )
+
+    def trigger(self, name: str, data: Mapping[str, object]) -> str:
+        """Put a message of your own into your mailbox and return its id. Only in a sandbox.
+
+        name: of a mailbox message, such as `offer.opened`. data: of the CloudEvent, as its schema says.
+        Raises InvalidArgumentError if the hub is no sandbox.
+        """
+        if not self.discovery.sandbox:
+            raise InvalidArgumentError("the hub is no sandbox: messages can be made only in one")
+        body = {"type": text(name, "the type"), "data": dict(mapping(data, "the data"))}
+        return str(self._connection.post(self._at("delivery", "sandbox", "messages"), body)["id"])
 
     def consumers(self) -> list[MailboxConsumer]:
         """Return the organisation's named consumers, by name."""

@@ -138,6 +138,7 @@ class FakeHub:
             "version": "1",
             "services": {service: f"{self.base}/{service}" for service in SERVICES},
             "custody_key": public_key(self.custody_key),
+            "sandbox": True,
         }
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
         self._thread.start()

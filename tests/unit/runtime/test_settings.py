@@ -39,6 +39,28 @@ def test_full_environment_is_read(tmp_path: Path) -> None:
     assert settings.custody_key is None
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_sandbox_is_possible_on_loopback(host: str) -> None:
+    assert not Settings.from_environment(GOOD).sandbox
+    made = {**GOOD, "KOPURO_SANDBOX": "true", "KOPURO_HTTP_ADDRESS": f"{host}:8001"}
+    assert Settings.from_environment(made).sandbox
+    assert not Settings.from_environment({**made, "KOPURO_SANDBOX": "false"}).sandbox
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0:8001", "10.0.0.7:8001", "kopuro.example:8001", "127.0.0.1.x:1"])
+def test_service_that_others_can_reach_does_not_start_as_a_sandbox(address: str) -> None:
+    found = faults({**GOOD, "KOPURO_SANDBOX": "true", "KOPURO_HTTP_ADDRESS": address})
+    assert found == ["KOPURO_SANDBOX is true, but KOPURO_HTTP_ADDRESS is not on loopback"]
+
+
+@pytest.mark.parametrize("days", ["0", "29", "3651", "-1", "30.5", "many", "00031"])
+def test_days_of_the_mailbox_are_limited(days: str) -> None:
+    assert Settings.from_environment(GOOD).messages_kept == timedelta(days=30)
+    assert Settings.from_environment({**GOOD, "KOPURO_MAILBOX_DAYS": "3650"}).messages_kept.days == 3650
+    found = faults({**GOOD, "KOPURO_MAILBOX_DAYS": days})
+    assert found == ["KOPURO_MAILBOX_DAYS is not a whole number of days from 30 to 3650"]
+
+
 def test_missing_variables_are_listed_at_once() -> None:
     assert faults({}) == [f"{name} is not set" for name in GOOD]
 

@@ -55,6 +55,7 @@ FILES: dict[tuple[str, ...], str] = {
     ("referral", "submit"): "referral.json",
     ("referral", "preview"): "referral.json",
     ("case", "seal"): "referral.json",
+    ("trigger",): "referral.json",
     ("case", "replace"): "referral.json",
     ("organization", "update"): "key.json",
     ("key", "publish"): "key.json",

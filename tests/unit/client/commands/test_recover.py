@@ -50,3 +50,19 @@ def test_time_that_the_hub_refuses_ends_with_its_problem(hub: FakeHub, run: Run)
     )
     ran = run("recover", "--since", "yesterday")
     assert (ran.code, ran.out) == (3, "")
+
+
+def test_trigger_needs_a_sandbox_and_sends_the_given_data(hub: FakeHub, run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "data.json"
+    file.write_text('{"referral_id": "r1"}')
+    messages = "/delivery/v1/sandbox/messages"
+    hub.script("POST", messages, json_response({"id": "m1"}, status=201))
+    assert run("trigger", "offer.opened", str(file), "--json").json() == {"id": "m1"}
+    (sent,) = hub.requests_to(messages)
+    assert sent.json() == {"type": "offer.opened", "data": {"referral_id": "r1"}}
+    for flag in ("true", False, None):
+        hub.script("GET", "/.well-known/kopuro", json_response({**hub.discovery, "sandbox": flag}))
+    for _ in range(3):
+        ran = run("trigger", "offer.opened", str(file))
+        assert (ran.code, len(hub.requests_to(messages))) == (2, 1)
+        assert "no sandbox" in ran.err

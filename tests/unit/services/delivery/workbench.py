@@ -48,7 +48,7 @@ from services.delivery.adapters.tables import MESSAGES, MESSAGING, METADATA
 from services.delivery.delivery_records import DeliveryRecords
 from services.delivery.domain.selection import WAITING, Selection
 from services.delivery.handlers import KEPT, ConsumerHandlers, MailboxHandlers
-from services.delivery.incoming import Incoming
+from services.delivery.incoming import Incoming, Triggers
 from services.delivery.ports import Subscription
 from tests.support.events import message_of
 from tests.support.first_delivery import first_delivery
@@ -156,6 +156,16 @@ class Workbench:
             clock=self.clock,
         )
         incoming = Incoming(mailboxes=self.mailboxes, cases=cases, closings=closings)
+        self.is_sandbox = True
+        self.triggers = Triggers(
+            database=self.database,
+            incoming=incoming,
+            hub="kg",
+            clock=self.clock,
+            new_id=new_id,
+            after_commit=self.notifier.poll,
+            is_sandbox=lambda: self.is_sandbox,
+        )
         self.events = self._processor("delivery.events", incoming.events, Envelope.decode)
         self.sealed_messages = self._processor("delivery.sealed", incoming.sealed_messages, decode)
 
