@@ -1,4 +1,4 @@
-"""Turns mailboxes into notices, and sends the notices that are due.
+"""Sends the notices that are due.
 
 Every endpoint has a few places of its own, so that a slow one delays no other; one that fails has a single
 place. A claimed notice is due again after a while: if the process ends before the result is stored, the
@@ -12,15 +12,13 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-import orjson
 from sqlalchemy import Connection
 
 from contracts.errors import Unavailable
-from contracts.facts import OfferOpened
 from runtime.access.standing import IsExcluded
 from runtime.background import Spawn
 from runtime.clock import Clock
@@ -30,8 +28,9 @@ from runtime.storage.group_commit import GroupCommit
 from services.delivery.webhooks.domain.endpoint import Endpoint, EndpointState
 from services.delivery.webhooks.domain.notice import CHALLENGE, TEST, Notice, NoticeEvent, following_state
 from services.delivery.webhooks.domain.payload import MEDIA_TYPE, body_of
-from services.delivery.webhooks.domain.retries import SENT_FOR, Haste, haste_of
+from services.delivery.webhooks.domain.retries import Haste
 from services.delivery.webhooks.domain.signature import SigningSecret, signed_headers
+from services.delivery.webhooks.feeder import Feeder
 from services.delivery.webhooks.metrics import WebhookMetrics
 from services.delivery.webhooks.outcomes import LEASE, Outcome
 from services.delivery.webhooks.ports import Answer, Endpoints, Notices, NotSent, SecretSeal, Sender
@@ -41,8 +40,8 @@ _log = logging.getLogger(__name__)
 # Requests under way: in all, and to one endpoint. One that fails has a single place.
 PLACES: Final = 256
 PLACES_PER_ENDPOINT: Final = 4
-# Notices of one endpoint that wait at most; the rest of its messages wait in the mailbox.
-WINDOW: Final = 200
+# Endpoints in one transaction, which lets nothing else run on SQLite.
+_AT_ONCE: Final = 8
 _SECONDS_BETWEEN_ROUNDS: Final = 0.5
 _SECONDS_BETWEEN_BUSY_ROUNDS: Final = 0.02
 _SECONDS_BETWEEN_COUNTS: Final = 5.0
@@ -76,6 +75,7 @@ class Dispatcher:
         metrics: WebhookMetrics,
     ) -> None:
         """mailbox_url: returns the URL from which the message with a sequence can be read."""
+        self._feeder = Feeder(database=database, notices=notices, clock=clock)
         self._database = database
         self._endpoints = endpoints
         self._notices = notices
@@ -90,6 +90,7 @@ class Dispatcher:
         self._spawn: Spawn | None = None
         self._next_count = 0.0
         self._next_round = 0.0
+        self._last = ""
         self._busy: Counter[str] = Counter()
         self._lock = threading.Lock()
         self._idle = threading.Event()
@@ -111,9 +112,8 @@ class Dispatcher:
 
     def round(self) -> None:
         """Make notices of new messages, and start the requests that are due. Raises Unavailable."""
-        self._feed()
-        for claim in self._claimed():
-            self._launch(claim)
+        self._feeder.feed()
+        self._start_due()
 
     def _paced_round(self) -> None:
         """Run a round, but not at once after another: many requests that end soon share the next one."""
@@ -121,62 +121,32 @@ class Dispatcher:
         self.round()
         self._next_round = time.monotonic() + _SECONDS_BETWEEN_BUSY_ROUNDS
 
-    def _feed(self) -> None:
-        with self._database.read() as transaction:
-            behind = self._notices.behind(transaction)
-        if not behind:
-            return
-        now = self._clock.now()
-        with self._database.write() as transaction:
-            for endpoint in behind:
-                room = WINDOW - self._notices.waiting(transaction, endpoint.id)
-                if room > 0:
-                    self._feed_one(transaction, endpoint, room, now)
-
-    def _feed_one(self, transaction: Connection, endpoint: Endpoint, room: int, now: dt.datetime) -> None:
-        messages = self._notices.unnoticed(
-            transaction, endpoint.organization, after=endpoint.position, limit=room
-        )
-        if not messages:
-            return
-        made = []
-        for message in messages:
-            if not endpoint.wants(message.type):
-                continue
-            urgency, deadline = _offer(message.type, message.body)
-            made.append(
-                Notice(
-                    endpoint_id=endpoint.id,
-                    message_id=message.message_id,
-                    type=message.type,
-                    referral_id=message.referral_id,
-                    sequence=message.sequence,
-                    queued_at=message.queued_at,
-                    haste=haste_of(message.type, urgency) if deadline else Haste.other,
-                    until=deadline or now + SENT_FOR,
-                    due_at=now,
-                )
-            )
-        self._notices.add(transaction, made)
-        self._notices.advance(transaction, endpoint.id, messages[-1].sequence)
-
-    def _claimed(self) -> list[Claim]:
+    def _start_due(self) -> None:
         now = self._clock.now()
         with self._database.read() as transaction:
             owed = self._notices.owed(transaction, now)
             self._count(transaction)
-        places = {endpoint.id: self._places(endpoint) for endpoint in owed}
+        ready = [endpoint for endpoint in owed if self._places(endpoint) > 0]
+        # In turn, so that endpoints with much to send do not take the places of those behind them.
+        ready.sort(key=lambda endpoint: (endpoint.id <= self._last, endpoint.id))
+        for start in range(0, len(ready), _AT_ONCE):
+            for claim in self._claimed(ready[start : start + _AT_ONCE], now):
+                self._launch(claim)
+            time.sleep(0)
+
+    def _claimed(self, endpoints: Sequence[Endpoint], now: dt.datetime) -> list[Claim]:
+        """Claim due notices of these endpoints, as many as there are places."""
         left = PLACES - self._busy.total()
-        ready = [endpoint for endpoint in owed if places[endpoint.id] > 0]
-        if not ready or left <= 0:
+        if left <= 0:
             return []
         claims: list[Claim] = []
         # May be repeated after a loss of power: the receiver recognises what it has seen.
         with self._database.write(durable=False) as transaction:
-            for endpoint in ready:
-                most = min(places[endpoint.id], left - len(claims))
+            for endpoint in endpoints:
+                most = min(self._places(endpoint), left - len(claims))
                 if most > 0:
                     claims += self._claims_of(transaction, endpoint, now, most)
+                    self._last = endpoint.id
         return claims
 
     def _count(self, transaction: Connection) -> None:
@@ -290,11 +260,3 @@ def _end(notice: Notice, now: dt.datetime, *, is_read: bool) -> NoticeEvent | No
     if notice.until < now:
         return NoticeEvent.give_up if notice.haste is Haste.other else NoticeEvent.expire
     return None
-
-
-def _offer(message_type: str, body: bytes) -> tuple[str | None, dt.datetime | None]:
-    """Return the urgency and the deadline of an `offer.opened`, None of other and of erased messages."""
-    if message_type != OfferOpened.type or not body:
-        return None, None
-    data = orjson.loads(body)["data"]
-    return data["facts"]["urgency"], dt.datetime.fromisoformat(data["deadline"])

@@ -219,3 +219,22 @@ def test_unusable_secret_files_are_named_without_their_content(tmp_path: Path) -
         "KOPURO_BROKER_MANAGEMENT_URI_FILE cannot be read (FileNotFoundError)",
         "KOPURO_DATABASE_URL is not set",
     ]
+
+
+def test_webhooks_reach_public_networks_only_unless_others_are_listed() -> None:
+    settings = Settings.from_environment(GOOD)
+    assert (settings.webhook_key, settings.webhook_networks, settings.webhook_refused) == (None, (), ())
+    given = {
+        **GOOD,
+        "KOPURO_WEBHOOK_NETWORKS": "127.0.0.1/32, fd00::/8",
+        "KOPURO_WEBHOOK_REFUSED": "127.0.0.1:9001,10.0.0.1:15672",
+    }
+    settings = Settings.from_environment(given)
+    assert [str(network) for network in settings.webhook_networks] == ["127.0.0.1/32", "fd00::/8"]
+    assert [str(address) for address in settings.webhook_refused] == ["127.0.0.1:9001", "10.0.0.1:15672"]
+    assert faults({**GOOD, "KOPURO_WEBHOOK_NETWORKS": "everywhere"}) == [
+        "KOPURO_WEBHOOK_NETWORKS is not a comma-separated list of networks"
+    ]
+    assert faults({**GOOD, "KOPURO_WEBHOOK_REFUSED": "9001"}) == [
+        "KOPURO_WEBHOOK_REFUSED is not a comma-separated list of host:port"
+    ]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from runtime.storage.columns import microseconds, moment_of
 from runtime.storage.sql_statement import SqlStatement
 from services.delivery.adapters.tables import WEBHOOK_ATTEMPTS, WEBHOOK_ENDPOINTS, WEBHOOK_NOTICES
+from services.delivery.webhooks.adapters.notice_rows import attempt_of, notice_of
 from services.delivery.webhooks.adapters.sql_endpoints import endpoint_of
 from services.delivery.webhooks.domain.endpoint import Endpoint
 from services.delivery.webhooks.domain.notice import CHALLENGE, Attempt, Notice, NoticeState
@@ -187,7 +187,7 @@ class SqlNotices:
             .where(_NOTICES.endpoint_id == endpoint_id, _NOTICES.message_id == message_id)
             .with_for_update()
         ).one_or_none()
-        return None if row is None else _notice(row)
+        return None if row is None else notice_of(row)
 
     def put(self, transaction: Connection, notice: Notice, now: dt.datetime) -> None:
         """See `ports.Notices`."""
@@ -263,7 +263,7 @@ class SqlNotices:
         if before is not None:
             chosen = chosen.where(_ATTEMPTS.position < before)
         rows = transaction.execute(chosen.order_by(_ATTEMPTS.position.desc()).limit(limit))
-        return [(row.position, _attempt(row)) for row in rows]
+        return [(row.position, attempt_of(row)) for row in rows]
 
     def page(
         self, transaction: Connection, endpoint_id: str, *, before: int | None, limit: int
@@ -273,7 +273,7 @@ class SqlNotices:
         if before is not None:
             chosen = chosen.where(_NOTICES.number < before)
         rows = transaction.execute(chosen.order_by(_NOTICES.number.desc()).limit(limit))
-        return [_notice(row) for row in rows]
+        return [notice_of(row) for row in rows]
 
     def count_waiting(self, transaction: Connection) -> int:
         """See `ports.Notices`."""
@@ -293,37 +293,3 @@ def _endpoints(transaction: Connection, ids: list[str]) -> list[Endpoint]:
         return []
     chosen = select(WEBHOOK_ENDPOINTS).where(WEBHOOK_ENDPOINTS.c.id.in_(ids))
     return [endpoint_of(row) for row in transaction.execute(chosen)]
-
-
-def _notice(row: Row[Any]) -> Notice:
-    return Notice(
-        number=row.number,
-        endpoint_id=row.endpoint_id,
-        message_id=row.message_id,
-        type=row.type,
-        referral_id=row.referral_id,
-        sequence=row.sequence,
-        queued_at=row.queued_at,
-        haste=Haste(row.haste),
-        until=row.until,
-        state=NoticeState(row.state),
-        attempts=row.attempts,
-        due_at=row.due_at,
-    )
-
-
-def _attempt(row: Row[Any]) -> Attempt:
-    return Attempt(
-        endpoint_id=row.endpoint_id,
-        message_id=row.message_id,
-        type=row.type,
-        number=row.number,
-        started_at=row.started_at,
-        milliseconds=row.milliseconds,
-        url=row.url,
-        status=row.status,
-        answer_type=row.answer_type,
-        answer_size=row.answer_size,
-        fault=row.fault,
-        next_at=row.next_at,
-    )

@@ -15,6 +15,7 @@ from contracts.facts import Fact, OfferAccepted, OfferOpened, ReferralFailed
 from runtime.identifiers import new_id
 from services.delivery.webhooks.dispatcher import PLACES_PER_ENDPOINT, Dispatcher
 from services.delivery.webhooks.domain.endpoint import EndpointState
+from services.delivery.webhooks.feeder import Feeder
 from services.delivery.webhooks.owners import MOST_ENDPOINTS
 from services.delivery.webhooks.ports import NotSent
 from tests.support.events import message_of
@@ -302,10 +303,23 @@ def test_slow_or_failing_endpoint_takes_only_its_own_places(hub: WebhookHub) -> 
     assert len(hub.owners.notices(ACCEPTOR, new.endpoint.id, before=None, limit=50)[0]) == 11
 
 
+def test_endpoints_take_turns_when_all_places_are_taken(
+    hub: WebhookHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"{Dispatcher.__module__}.PLACES", 1)
+    hub.verified()
+    hub.verified(SENDER, "https://sender.example.org/")
+    hub.bench.receive(*[overdue(new_id()) for _ in range(2)])
+    hub.settle()
+    hosts = [url.host for url, _ in hub.sender.requests]
+    assert len(hosts) == 4
+    assert hosts[0] != hosts[1]
+
+
 def test_window_of_notices_is_bounded_and_the_rest_follows(
     hub: WebhookHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(f"{Dispatcher.__module__}.WINDOW", 10)
+    monkeypatch.setattr(f"{Feeder.__module__}.WINDOW", 10)
     new = hub.verified()
     hub.sender.answer = lambda _: (500, b"")
     hub.bench.receive(*[overdue(new_id()) for _ in range(15)])
