@@ -292,6 +292,7 @@ OWNERS: Mapping[str, frozenset[str]] = {
                 "credential.revoked",
                 "credential.tokens_revoked",
                 "credential.expiring",
+                "access.refused",
                 "role.granted",
                 "sealing_key.replaced",
                 "approval.requested",

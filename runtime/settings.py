@@ -20,6 +20,7 @@ ONE_PERSON = "one-person"
 KEY_PAUSE = timedelta(days=1)
 RECEIPT_TIME = timedelta(minutes=15)
 TRANSIT_KEY_PERIOD = timedelta(hours=1)
+REQUESTS_PER_MINUTE = 60_000
 FACTS_KEPT = timedelta(days=90)
 
 _ADDRESS = re.compile(r"(?P<host>[^:\s/]+):(?P<port>\d{1,5})")
@@ -86,6 +87,8 @@ class Settings:
     cover: int = 0
     # KOPURO_APPROVALS, directory only, optional: `two-person` or `one-person`
     approvals: str = TWO_PERSON
+    # KOPURO_REQUESTS_PER_MINUTE, optional: the most requests of one organisation to this process
+    requests_per_minute: int = REQUESTS_PER_MINUTE
     # KOPURO_ISSUER, optional: the `iss` of tokens, a URL (RFC 8414 §2); None: `kopuro:<hub>`
     issuer: str | None = None
     # KOPURO_CONNECTIONS, KOPURO_CONNECTIONS_PER_ADDRESS, optional: the most open connections of the public
@@ -206,6 +209,7 @@ class Settings:
             facts_kept=kept if (kept := days("KOPURO_FACTS_DAYS")) is not None else FACTS_KEPT,
             cover=rate("KOPURO_LOG_COVER_PER_MINUTE"),
             approvals=policy_of_approvals("KOPURO_APPROVALS"),
+            requests_per_minute=positive("KOPURO_REQUESTS_PER_MINUTE") or REQUESTS_PER_MINUTE,
             issuer=issuer_url("KOPURO_ISSUER"),
             connections=positive("KOPURO_CONNECTIONS"),
             connections_per_address=positive("KOPURO_CONNECTIONS_PER_ADDRESS"),

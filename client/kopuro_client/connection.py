@@ -85,6 +85,20 @@ class Connection:
         """Delete what is at a URL and return the JSON object in the response."""
         return json_object(self._send(HttpRequest(method="DELETE", url=url, repeatable=True)))
 
+    def put(self, url: str, body: object) -> dict[str, Any]:
+        """Put a JSON body in place of what is at a URL and return the JSON object in the response."""
+        return json_object(
+            self._send(
+                HttpRequest(
+                    method="PUT",
+                    url=url,
+                    headers={"Content-Type": "application/json"},
+                    content=json_body(body),
+                    repeatable=True,
+                )
+            )
+        )
+
     def patch(self, url: str, changes: object, *, revision: int) -> dict[str, Any]:
         """Send a merge patch (RFC 7396) of the record at that revision and return the changed record.
 

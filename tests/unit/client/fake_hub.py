@@ -96,6 +96,9 @@ class FakeHub:
             def do_PATCH(self) -> None:
                 self._respond()
 
+            def do_PUT(self) -> None:
+                self._respond()
+
             def do_DELETE(self) -> None:
                 self._respond()
 
