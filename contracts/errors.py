@@ -3,6 +3,7 @@
 KopuroError
 ├── Refused       the caller's fault: never retried; answered with an RFC 9457 problem
 ├── Unavailable   a temporary fault of ours: retried a bounded number of times; HTTP 503 with Retry-After
+│   └── RateLimited   the caller has used up its requests: retried later; HTTP 429 with Retry-After
 └── Defect        a permanent fault of ours: dead-lettered at once and alerted; a bare HTTP 500
 """
 
@@ -60,6 +61,7 @@ PROBLEMS: dict[str, tuple[str, int]] = {
     "precondition-required": ("A precondition is required (If-Match)", 428),
     "too-many-open-requests": ("Too many requests wait for a decision", 409),
     "content-mismatch": ("Stored content does not match the log", 500),
+    "too-many-requests": ("Too many requests in a minute", 429),
     "unavailable": ("The service is temporarily unavailable", 503),
     "internal": ("Internal server error", 500),
 }
@@ -132,6 +134,14 @@ class Unavailable(KopuroError):
     def problem(self) -> dict[str, Any]:
         """Return the RFC 9457 body."""
         return problem("unavailable", self.detail)
+
+
+class RateLimited(Unavailable):
+    """The caller has used up its requests; it may send more after `retry_after` seconds."""
+
+    def problem(self) -> dict[str, Any]:
+        """Return the RFC 9457 body."""
+        return problem("too-many-requests", self.detail)
 
 
 class Defect(KopuroError):

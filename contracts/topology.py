@@ -295,6 +295,7 @@ OWNERS: Mapping[str, frozenset[str]] = {
                 "credential.revoked",
                 "credential.tokens_revoked",
                 "credential.expiring",
+                "access.refused",
                 "role.granted",
                 "sealing_key.replaced",
                 "approval.requested",

@@ -120,6 +120,7 @@ PUBLISHERS: Mapping[type[Fact], str] = {
     facts.CredentialRevoked: "directory",
     facts.CredentialTokensRevoked: "directory",
     facts.CredentialExpiring: "directory",
+    facts.AccessRefused: "directory",
     facts.RoleGranted: "directory",
     facts.ApprovalRequested: "directory",
     facts.ApprovalEndorsed: "directory",

@@ -24,6 +24,7 @@ ONE_PERSON = "one-person"
 KEY_PAUSE = timedelta(days=1)
 RECEIPT_TIME = timedelta(minutes=15)
 TRANSIT_KEY_PERIOD = timedelta(hours=1)
+REQUESTS_PER_MINUTE = 60_000
 FACTS_KEPT = timedelta(days=90)
 MESSAGES_KEPT = timedelta(days=30)
 
@@ -109,6 +110,8 @@ class Settings:
     webhook_networks: tuple[IPv4Network | IPv6Network, ...] = ()
     # KOPURO_WEBHOOK_REFUSED, delivery only, optional: more addresses of the hub, which webhooks never reach
     webhook_refused: tuple[Address, ...] = ()
+    # KOPURO_REQUESTS_PER_MINUTE, optional: the most requests of one organisation to this process
+    requests_per_minute: int = REQUESTS_PER_MINUTE
     # KOPURO_ISSUER, optional: the `iss` of tokens, a URL (RFC 8414 §2); None: `kopuro:<hub>`
     issuer: str | None = None
     # KOPURO_CONNECTIONS, KOPURO_CONNECTIONS_PER_ADDRESS, optional: the most open connections of the public
@@ -276,6 +279,7 @@ class Settings:
             webhook_key=Path(text) if (text := environ.get("KOPURO_WEBHOOK_KEY", "").strip()) else None,
             webhook_networks=each("KOPURO_WEBHOOK_NETWORKS", ip_network, "networks"),
             webhook_refused=each("KOPURO_WEBHOOK_REFUSED", _address, "host:port"),
+            requests_per_minute=positive("KOPURO_REQUESTS_PER_MINUTE") or REQUESTS_PER_MINUTE,
             issuer=issuer_url("KOPURO_ISSUER"),
             connections=positive("KOPURO_CONNECTIONS"),
             connections_per_address=positive("KOPURO_CONNECTIONS_PER_ADDRESS"),

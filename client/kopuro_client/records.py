@@ -46,12 +46,20 @@ class Approval(TypedDict):
 
 
 class RegisteredClient(TypedDict):
-    """An OAuth client. live: it may get tokens; client_secret: only when the hub has just made it."""
+    """An OAuth client. live: it may get tokens; client_secret: only when the hub has just made it.
+
+    keys: its public keys, JWKs with `alg` and `expires_at`. previous_secret_until: until when the secret
+    before the present one is accepted too.
+    """
 
     client_id: str
     principal: str
     roles: list[str]
     live: bool
+    keys: list[dict[str, Any]]
+    has_secret: bool
+    secret_expires_at: str | None
+    previous_secret_until: str | None
     revision: int
     client_secret: NotRequired[str]
 

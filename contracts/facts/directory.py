@@ -131,6 +131,19 @@ class CredentialExpiring(Fact):
     organization: OrganizationId | None = None
 
 
+@fact("access.refused", classification="public")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AccessRefused(Fact):
+    """Attempts to get a token as a client failed. attempts: their number from `since` to `until`."""
+
+    client_id: str
+    principal: str
+    attempts: Count
+    since: dt.datetime
+    until: dt.datetime
+    organization: OrganizationId | None = None
+
+
 @fact("credential.revoked", classification="public")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CredentialRevoked(Fact):

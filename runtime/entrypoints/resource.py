@@ -22,6 +22,7 @@ from nameko.extensions import Entrypoint, ProviderCollector, SharedExtension, re
 from contracts.errors import Defect, Unavailable
 from runtime.access.caller_limits import Share
 from runtime.access.gate import Gate
+from runtime.access.rate_limits import RateLimits
 from runtime.access.reads import Reads
 from runtime.application import APPLICATION, Application
 from runtime.telemetry import trace
@@ -127,12 +128,13 @@ class WebServer(ProviderCollector, SharedExtension):  # type: ignore[misc]  # na
     def start(self) -> None:
         if self.listener is None:
             application: Application[Any] = self.container.config[APPLICATION]
+            settings = application.settings
             router = Router(
                 [resource.route() for resource in self._providers],
                 Gate(application.verifier, application.is_excluded),
                 HttpMetrics(application.registry),
+                RateLimits(settings.requests_per_minute),
             )
-            settings = application.settings
             self.listener = Listener(
                 settings.http_address,
                 router,

@@ -6,11 +6,12 @@ every other resource answers with. OAuth libraries look for `application/json` a
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 import orjson
 
-from contracts.errors import Refused, problem
+from contracts.errors import Refused, Unavailable, problem
 from runtime.web import problems
 from runtime.web.response import Response
 
@@ -22,14 +23,23 @@ _CODES: Final = {
     "invalid-scope": "invalid_scope",
     "forbidden": "unauthorized_client",
 }
+_HEADERS: Final = {"Content-Type": "application/json", "Pragma": "no-cache"}
 _MALFORMED: Final = "invalid_request"
 # RFC 6749 §5.2: the characters that `error_description` must not have, besides controls and non-ASCII.
 _REPLACED: Final = str.maketrans({'"': "'", "\\": "/"})
 
 
 def response_for(exception: Exception) -> Response:
-    """Return the response to a token request that raised `exception`. RFC 6749 §5.2 has no server faults."""
+    """Return the response to a token request that raised `exception`. A defect stays a bare problem."""
     response = problems.response_for(exception)
+    if isinstance(exception, Unavailable):
+        # Registered for the authorization endpoint; the token endpoint has no code of its own for it.
+        body = {
+            "error": "temporarily_unavailable",
+            "error_description": described(exception.detail),
+            **exception.problem(),
+        }
+        return replace(response, body=orjson.dumps(body), headers={**response.headers, **_HEADERS})
     if not isinstance(exception, Refused):
         return response
     # RFC 6749 §5.2: 400, also for a client that may not have a token.
@@ -39,8 +49,7 @@ def response_for(exception: Exception) -> Response:
         "error_description": described(exception.detail),
         **problem(exception.slug, exception.detail, status=status, errors=exception.errors),
     }
-    headers = {**response.headers, "Content-Type": "application/json", "Pragma": "no-cache"}
-    return Response(status, orjson.dumps(body), headers)
+    return Response(status, orjson.dumps(body), {**response.headers, **_HEADERS})
 
 
 def described(detail: str) -> str:

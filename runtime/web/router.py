@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from http import HTTPMethod, HTTPStatus
 from typing import Any, Final, Protocol
@@ -16,6 +16,7 @@ from werkzeug.routing import Map, RequestRedirect, Rule, UnicodeConverter
 from contracts.errors import Refused
 from runtime.access.caller_limits import CallerLimits, Share
 from runtime.access.gate import Gate
+from runtime.access.rate_limits import RateLimits, rate_limited
 from runtime.access.tokens import Principal
 from runtime.telemetry import trace
 from runtime.telemetry.metrics import HttpMetrics
@@ -81,7 +82,9 @@ class Router:
         routes: Iterable[Route],
         gate: Gate,
         metrics: HttpMetrics,
+        rates: RateLimits | None = None,
     ) -> None:
+        """rates: the limit of each caller's requests; None: no limit and no headers of it."""
         # Each path has one spelling: slashes are not merged, and nothing redirects. Any text
         # matches an id here; its form is checked after the token: without one, every id gets a 401.
         url_map = Map(
@@ -100,6 +103,7 @@ class Router:
         self._gate = gate
         self._metrics = metrics
         self._limits = CallerLimits()
+        self._rates = rates
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
         started = time.perf_counter()
@@ -122,6 +126,7 @@ class Router:
     def _respond(self, environ: dict[str, Any], at: trace.Trace) -> tuple[str, Response]:
         template = _NO_ROUTE
         answer_fault: FaultAnswer = problems.response_for
+        left: Mapping[str, str] = {}
         body_read = reading = False
         try:
             _require_implemented(environ["REQUEST_METHOD"])
@@ -129,6 +134,7 @@ class Router:
             (route, template, id_forms), values = self._adapter.match(path, environ["REQUEST_METHOD"])
             answer_fault = route.answer_fault
             caller = self._caller(environ, route)
+            left = self._take(caller)
             require_id_forms(values, id_forms)
             query = parse_parameters(environ.get("QUERY_STRING", ""))
             require_known(query, route.query)
@@ -160,7 +166,17 @@ class Router:
         tolerated = 0 if "HTTP_EXPECT" in environ else _UNREAD_TOLERATED
         if reading or (not body_read and announces_more_than(environ, tolerated)):
             close_after_response(environ)
-        return template, response
+        return template, replace(response, headers={**left, **response.headers}) if left else response
+
+    def _take(self, caller: Principal | None) -> Mapping[str, str]:
+        """Count the caller's request; return the headers that say what is left. Raises RateLimited."""
+        if caller is None or self._rates is None:
+            return {}
+        taken = self._rates.take(caller.id)
+        remaining = self._rates.remaining(caller.id)
+        if not taken:
+            raise rate_limited(remaining)
+        return remaining.headers()
 
     def _slot(self, caller: Principal | None, route: Route) -> AbstractContextManager[None]:
         return nullcontext() if caller is None else self._limits.slot(caller.id, route.counted_in)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 import orjson
-from prometheus_client import Gauge
+from prometheus_client import Counter, Gauge
 
 from contracts.envelope import decode
 from runtime.access.signer import TokenSigner
@@ -38,6 +38,7 @@ from services.directory.handlers.client_assertions import ClientAssertions
 from services.directory.handlers.credentials import Credentials
 from services.directory.handlers.entries import Entries
 from services.directory.handlers.expiry_notices import ExpiryNotices
+from services.directory.handlers.failed_attempts import FailedAttempts
 from services.directory.handlers.ledger import Ledger
 from services.directory.handlers.listings import Listings
 from services.directory.handlers.own_credentials import OwnCredentials
@@ -51,6 +52,8 @@ from services.directory.handlers.tokens import TokenIssuer
 
 # How often the directory looks for secrets and keys that expire.
 EXPIRY_SECONDS: Final = 3600.0
+# How often the failed attempts to get a token are put on record.
+ATTEMPTS_SECONDS: Final = 60.0
 
 
 class KeyAnnouncement:
@@ -109,12 +112,19 @@ def build(settings: Settings) -> Application[DirectoryHandlers]:
     entries = Entries(ledger, approvals)
     access = RegisteredAccess(database=platform.database, register=register)
     snapshots = Snapshots(register, platform.source)
+    failures = Counter(
+        "kopuro_directory_token_failures",
+        "Attempts to get a token that failed",
+        registry=platform.registry,
+    )
+    failed = FailedAttempts(ledger, failures.inc)
     handlers = DirectoryHandlers(
         tokens=TokenIssuer(
             database=platform.database,
             register=register,
             signer=signer,
             proofs=proofs,
+            failed=failed,
             assertions=ClientAssertions(
                 database=platform.database,
                 register=register,
@@ -172,6 +182,7 @@ def build(settings: Settings) -> Application[DirectoryHandlers]:
             KeyAnnouncement(entries, TokenKey(id=signer.kid, key=key), platform.source),
             roles,
             messenger,
+            Periodic("failed attempts", failed.publish, seconds=ATTEMPTS_SECONDS),
             Periodic("expiry notices", expiry.run, seconds=EXPIRY_SECONDS),
         ],
         registry=platform.registry,

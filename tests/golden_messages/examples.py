@@ -487,6 +487,14 @@ _FACTS: tuple[facts.Fact, ...] = (
     facts.CredentialTokensRevoked(
         client_id="osh-laptop", principal=SENDER, not_before=NOON, by="aigul", organization=SENDER
     ),
+    facts.AccessRefused(
+        client_id="osh-laptop",
+        principal=SENDER,
+        attempts=12,
+        since=NOON,
+        until=NOON,
+        organization=SENDER,
+    ),
     facts.CredentialExpiring(
         client_id="osh-laptop",
         principal=SENDER,

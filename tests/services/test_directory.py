@@ -41,7 +41,7 @@ from sandbox.ports import free_ports
 from tests.processes import ROOT, RunningService
 from tests.services.made_cursors import made_cursors
 from tests.support import migrated
-from tests.support.client_assertions import new_key, public_set
+from tests.support.client_assertions import Key, new_key, public_set
 from tests.support.events import message_of
 from tests.support.hub_keys import signed_event
 from tests.support.partners import ask_for_token
@@ -189,7 +189,7 @@ def test_client_receives_a_token(hub: Hub, in_form: bool) -> None:
     assert shown.json()["id"] == OSH
 
 
-def oauth_client(hub: Hub, client_id: str, secret: str, way: str) -> OAuth2Client:
+def oauth_client(hub: Hub, client_id: str, secret: str | Key, way: str) -> OAuth2Client:
     """An OAuth client that is not ours, as it configures itself from the hub's metadata."""
     found = httpx.get(f"{hub.service.url}/.well-known/oauth-authorization-server").raise_for_status().json()
     metadata = AuthorizationServerMetadata(found)
@@ -201,7 +201,9 @@ def oauth_client(hub: Hub, client_id: str, secret: str, way: str) -> OAuth2Clien
     metadata.validate_token_endpoint_auth_methods_supported()
     metadata.validate_token_endpoint_auth_signing_alg_values_supported()
     client = OAuth2Client(client_id, secret, way, token_endpoint=metadata["token_endpoint"])
-    client.register_client_auth_method(PrivateKeyJWT(metadata["token_endpoint"], alg="ES256"))
+    # Its own default is an hour.
+    short = {"exp": int(time.time()) + 300}
+    client.register_client_auth_method(PrivateKeyJWT(metadata["token_endpoint"], short, alg="ES256"))
     return client
 
 
@@ -229,8 +231,7 @@ def test_oauth_library_gets_a_token_by_private_key_and_the_keys_verify_it(hub: H
     path = "/v1/credentials/kg.other/keys"
     uploaded = hub.ask("kg.other", "PUT", path, json=public_set(key))
     assert [kept["kid"] for kept in uploaded.raise_for_status().json()["keys"]] == ["k-1"]
-    pem = key.as_pem(private=True).decode()
-    with oauth_client(hub, "kg.other", pem, "private_key_jwt") as client:
+    with oauth_client(hub, "kg.other", key, "private_key_jwt") as client:
         client.fetch_token(grant_type="client_credentials")
         token = client.fetch_token(grant_type="client_credentials")["access_token"]
         assert client.get(f"{hub.service.url}/v1/organizations/kg.other").json()["id"] == "kg.other"

@@ -75,7 +75,9 @@ def connected(
             discovery,
             identity.client_id,
             identity.client_secret,
+            client_key=identity.client_key,
             sealing_key=identity.sealing_key,
+            previous_keys=identity.previous_keys,
             transport=_lasting_transport(arguments.get("quiet_for"), out, stopping) if lasting else None,
         ) as hub:
             session = Session(hub=hub, out=out, organization=identity.organization, stopping=stopping)
@@ -147,7 +149,8 @@ def _shared_options(
         Path | None,
         typer.Option(
             envvar="KOPURO_SEALING_KEY",
-            help="File with the private sealing key (JWK). The option replaces the key in the credentials "
+            help="File with the private sealing key (JWK), or with several as a JWK set, the present one "
+            "first. The option replaces the key in the credentials "
             "file; KOPURO_SEALING_KEY is used only without a credentials file.",
             rich_help_panel=_CONNECTION,
         ),
@@ -185,7 +188,7 @@ def _identity(
     if identity is None:
         raise InvalidArgumentError(
             "no credentials given: use --as ORGANISATION --credentials FILE, "
-            "or set KOPURO_CLIENT_ID and KOPURO_CLIENT_SECRET"
+            "or set KOPURO_CLIENT_ID and KOPURO_CLIENT_SECRET (or KOPURO_CLIENT_KEY)"
         )
     return identity
 

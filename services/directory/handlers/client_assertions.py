@@ -36,31 +36,40 @@ class ClientAssertions:
         self._audiences = audiences
         self._clock = clock
 
-    def client(self, assertion: str) -> Client:
+    def client(self, assertion: str, failed: Callable[[str, Client | None], object]) -> Client:
         """Return the client that signed the assertion, which is good once.
 
-        Raises Refused `invalid-client`, identical for an unknown client, a revoked one and a wrong key, and
-        `clock-skew`; and DatabaseUnavailable.
+        failed: called with the client id and the client, if there is one, before a refusal. Raises Refused
+        `invalid-client`, identical for an unknown client, a revoked one and a wrong key, and `clock-skew`;
+        what `failed` raises; and DatabaseUnavailable.
         """
-        now = self._clock.now()
         client_id = self._reader.client_id(assertion)
         if client_id is None or "\0" in client_id:  # PostgreSQL text cannot contain NUL
             raise _unknown()
         with self._database.read() as transaction:
             found = self._register.standing(transaction, Client, [client_id]).get(client_id)
-        if found is None or not found.entry.live:
+        client = None if found is None else found.entry
+        try:
+            return self._signer(client, assertion)
+        except Refused:
+            failed(client_id, client)
+            raise
+
+    def _signer(self, client: Client | None, assertion: str) -> Client:
+        now = self._clock.now()
+        if client is None or not client.live:
             raise _unknown()
-        claims = self._reader.claims(assertion, valid_keys(found.entry.keys, now))
+        claims = self._reader.claims(assertion, valid_keys(client.keys, now))
         if claims is None:
             raise _unknown()
-        checked = check_assertion(claims, client_id, self._audiences(), now)
+        checked = check_assertion(claims, client.id, self._audiences(), now)
         # Apart from the ids of proofs, which are the client's choice too and share the table.
         kept = f"jwt:{encoded(sha256(checked.id.encode()).digest())}"
         with self._database.write() as transaction:
-            is_new = self._store.use(transaction, client_id, kept, now=now, until=checked.until)
+            is_new = self._store.use(transaction, client.id, kept, now=now, until=checked.until)
         if not is_new:
             raise Refused("invalid-client", "The client assertion was used before. Sign each one anew.")
-        return found.entry
+        return client
 
 
 def _unknown() -> Refused:

@@ -14,6 +14,7 @@ from runtime.storage.database import Database
 from services.directory.domain.client import NOBODY, Client
 from services.directory.domain.separation import separate_roles
 from services.directory.handlers.client_assertions import ClientAssertions
+from services.directory.handlers.failed_attempts import FailedAttempts
 from services.directory.handlers.request_proofs import RequestProofs
 from services.directory.ports import Register
 
@@ -34,11 +35,13 @@ class TokenIssuer:
         signer: TokenSigner,
         proofs: RequestProofs,
         assertions: ClientAssertions,
+        failed: FailedAttempts,
         clock: Clock,
     ) -> None:
         self._database = database
         self._proofs = proofs
         self._assertions = assertions
+        self._failed = failed
         self._register = register
         self._signer = signer
         self._clock = clock
@@ -48,13 +51,14 @@ class TokenIssuer:
 
         Raises Refused `invalid-client`, identical for an unknown client, a revoked one and a wrong secret,
         and `forbidden` for an excluded organisation and for staff whose roles are not separate, as an earlier
-        build admitted them.
+        build admitted them; and RateLimited after many failures for the client id.
         """
         with self._database.read() as transaction:
             found = self._register.standing(transaction, Client, [client_id]).get(client_id)
         client = NOBODY if found is None else found.entry
         known = client.secret_known(secret, self._clock.now())
         if known is None:
+            self._failed.add(client_id, None if found is None else client)
             raise Refused("invalid-client", "No client has this id and secret.")
         principal = self._principal(client)
         self._proofs.register_key(client, secret, known)
@@ -65,7 +69,7 @@ class TokenIssuer:
 
         Raises what `issue` and `ClientAssertions.client` raise.
         """
-        client = self._assertions.client(assertion)
+        client = self._assertions.client(assertion, self._failed.add)
         return self._token(self._principal(client), client)
 
     def _principal(self, client: Client) -> Principal:

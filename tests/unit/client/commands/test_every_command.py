@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from kopuro_client import RetryPolicy, generate_key
+from kopuro_client.client_key import generate_client_key
 from kopuro_client.commands import ExitCode, _application, main
 from kopuro_client.tlog.keys import SigningKey
 from tests.unit.client.commands.conftest import ORGANIZATION
@@ -59,6 +60,7 @@ FILES: dict[tuple[str, ...], str] = {
     ("case", "replace"): "referral.json",
     ("organization", "update"): "key.json",
     ("key", "publish"): "key.json",
+    ("credential", "keys"): "client-keys.json",
     ("verify", "bundle"): str(BUNDLE),
     ("verify", "receipt"): str(BUNDLE),
 }
@@ -109,6 +111,7 @@ def hub_url(hub: FakeHub, credentials: Path, tmp_path: Path, monkeypatch: pytest
     (tmp_path / "blocked").write_text("a file")
     (tmp_path / "referral.json").write_text(json.dumps({"needs": ["shelter"], "case": {"name": "A"}}))
     (tmp_path / "key.json").write_text(json.dumps(generate_key()))
+    (tmp_path / "client-keys.json").write_text(json.dumps({"keys": [generate_client_key("k-1")[1]]}))
     (tmp_path / "witness.key").write_text(WITNESS.secret_text())
     return hub.url
 

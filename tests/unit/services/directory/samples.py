@@ -37,6 +37,7 @@ from services.directory.handlers.client_assertions import ClientAssertions
 from services.directory.handlers.credentials import Credentials, Issued
 from services.directory.handlers.entries import Entries
 from services.directory.handlers.expiry_notices import ExpiryNotices
+from services.directory.handlers.failed_attempts import FailedAttempts
 from services.directory.handlers.ledger import Ledger
 from services.directory.handlers.listings import Listings
 from services.directory.handlers.own_credentials import OwnCredentials
@@ -179,11 +180,13 @@ class Directory:
             policy=self.policy,
             clock=clock,
         )
+        self.failed = FailedAttempts(ledger, lambda: None)
         self.tokens = TokenIssuer(
             database=self.database,
             register=register,
             signer=self.signer,
             proofs=self.proofs,
+            failed=self.failed,
             assertions=ClientAssertions(
                 database=self.database,
                 register=register,
