@@ -254,7 +254,10 @@ def _until_in_flight(sample: SampleProcess, count: int) -> None:
 
 
 def test_discovery_is_served_without_token(sample: SampleProcess) -> None:
-    assert httpx.get(sample.url + "/.well-known/kopuro").json() == {"hub": "kg", "version": "1"}
+    found = httpx.get(sample.url + "/.well-known/kopuro").json()
+    assert {name: found[name] for name in ("hub", "version")} == {"hub": "kg", "version": "1"}
+    for path in found["documents"].values():
+        assert httpx.get(sample.url + path).status_code == 200
 
 
 def test_readiness_gives_the_reason_while_not_ready(sample: SampleProcess) -> None:

@@ -321,8 +321,20 @@ def test_new_referral_is_shown_to_its_sender_only(hub: Hub, routing: FakeRouting
     assert of_others.json() == unknown.json()
 
 
+SUMMARY = {
+    "sender": OSH,
+    "status": "offered",
+    "acceptor": None,
+    "urgency": "routine",
+    "region": "RU-MOW",
+    "needs": ["legal.wage_claim"],
+    "submitted_at": "2026-03-02T09:00:00Z",
+    "updated_at": "2026-03-02T09:00:00Z",
+}
+
+
 def test_referral_list_is_paged(hub: Hub, routing: FakeRouting) -> None:
-    items = [{"id": new_id()} for _ in range(3)]
+    items = [{**SUMMARY, "id": new_id()} for _ in range(3)]
     routing.answers["referrals"] = items
     try:
         page = hub.ask("GET", "/v1/referrals?limit=2&status=offered").raise_for_status().json()
@@ -604,7 +616,14 @@ def test_referral_of_suspended_or_unknown_sender_is_refused(hub: Hub) -> None:
 
 def test_preview_over_http_leaves_no_trace(hub: Hub, routing: FakeRouting) -> None:
     path, facts = "/v1/referrals:preview", {k: v for k, v in document().items() if k != "case"}
-    routing.answers["preview"] = found = {"candidates": "1-4", "more_by_language": {"uz": "1-4"}}
+    routing.answers["preview"] = found = {
+        "candidates": "1-4",
+        "half_answered_seconds": None,
+        "found_nobody": None,
+        "more_by_language": {"uz": "1-4"},
+        "more_by_region": {},
+        "only_by_kind": {},
+    }
     answer = hub.ask("POST", path, json=facts)
     assert (answer.status_code, answer.json()) == (200, found)
     problem(hub.ask("POST", path, json=facts, key="one"), 400, "idempotency-key-unsupported")
