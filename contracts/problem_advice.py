@@ -51,6 +51,7 @@ ADVICE: Final[Mapping[str, str]] = {
     "precondition-required": "Read the record, and send its `ETag` as `If-Match`.",
     "too-many-open-requests": "Wait until some of the open requests are decided, or withdraw one.",
     "content-mismatch": "Tell the operators and the auditors: the hub's data was damaged.",
+    "too-many-requests": "Send fewer requests: `RateLimit` states what is left, `Retry-After` when to go on.",
     "unavailable": _REPEAT,
     "internal": "Report it to the operators with the `reference`. " + _REPEAT,
 }

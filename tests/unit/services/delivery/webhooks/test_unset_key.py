@@ -11,7 +11,14 @@ from services.delivery.bootstrap import DeliveryParts
 def test_hub_without_webhook_key_refuses_webhooks() -> None:
     unused = cast(Any, None)
     parts = DeliveryParts(
-        mailbox=unused, reads=unused, owners=None, events=unused, sealed_messages=unused, directory=unused
+        mailbox=unused,
+        consumers=unused,
+        triggers=unused,
+        reads=unused,
+        owners=None,
+        events=unused,
+        sealed_messages=unused,
+        directory=unused,
     )
     with pytest.raises(Refused, match="sends no webhooks") as refused:
         _ = parts.webhooks
