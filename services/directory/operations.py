@@ -119,6 +119,7 @@ TOKEN: Final = Operation(
             "unsupported-grant-type",
             "invalid-scope",
             "forbidden",
+            "too-many-requests",
         }
     ),
 )
