@@ -147,6 +147,7 @@ PUT_ORGANIZATION: Final = _change(
         202: _WAITS,
     },
     Body(record=Organization, examples={"an applicant": _ORGANIZATION}),
+    "unknown-organization",
 )
 PATCH_ORGANIZATION: Final = _change(
     "Change members of an organisation's record by a JSON merge patch (RFC 7396)",
@@ -157,6 +158,8 @@ PATCH_ORGANIZATION: Final = _change(
         examples={"another description": {"description": "Legal help for labour migrants (invented)"}},
     ),
     "unsupported-media-type",
+    "unknown-organization",
+    "invalid-submission",
 )
 SUSPEND: Final = _change(
     "Suspend an organisation at once; a repetition changes nothing",
@@ -195,6 +198,7 @@ POST_AGREEMENT: Final = _change(
         202: _WAITS,
     },
     Body(record=Agreement, examples={"for every vetted organisation": _AGREEMENT}),
+    "unknown-organization",
 )
 KEYS: Final = Operation(
     summary="List an organisation's sealing keys, the present one first",
@@ -211,6 +215,7 @@ POST_KEY: Final = _change(
         ),
     },
     Body(record=admission.KeyRequest, examples={"a public key": _SAMPLE_KEY}),
+    "unknown-organization",
 )
 PROVE_KEY: Final = _change(
     "Replace the caller's sealing key by the answer to its challenge",

@@ -1,4 +1,4 @@
-"""One hub on which two persons approve, shared by the tests of the published document."""
+"""A hub on which two persons approve, for the tests of the published document."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.journey.running_hub import RunningHub
 from tests.openapi.documented import DocumentedHub
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def documented(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DocumentedHub]:
     environment = {name: value for name, value in os.environ.items() if name != "KOPURO_AMQP_URI"}
     running = Hub(tmp_path_factory.mktemp("hub") / "data", approvals=TWO_PERSON, environment=environment)

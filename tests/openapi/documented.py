@@ -147,7 +147,7 @@ class DocumentedHub:
         headers: Mapping[str, str] | None = None,
         **path: str,
     ) -> Any:
-        """Send one request that must succeed; return its JSON, its text, or None."""
+        """Send one request that must succeed; return its JSON, its text or its bytes."""
         operation = self.operations[name]
         content = operation.definition.raw.get("requestBody", {}).get("content", {})
         given: dict[str, Any] = {} if body is None else {"body": body, "media_type": next(iter(content))}
@@ -155,9 +155,11 @@ class DocumentedHub:
             path_parameters=path, query=dict(query or {}), headers=dict(headers or {}), **given
         )
         response = self.call(name, case, who)
-        assert 200 <= response.status_code < 300, f"{name}: {response.status_code} {response.text[:500]}"
+        assert 200 <= response.status_code < 300, f"{name}: {response.status_code} {response.content[:500]!r}"
         (media_type,) = response.headers.get("content-type", [""])
-        return response.json() if media_type == "application/json" else response.text
+        if media_type == "application/json":
+            return response.json()
+        return response.text if media_type.startswith("text/") else response.content
 
 
 __all__ = ["CHECKS", "SECOND_OPERATOR", "DocumentedHub", "strict_document"]

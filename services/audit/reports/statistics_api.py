@@ -8,7 +8,7 @@ from typing import Final
 from contracts.answers.form import Page
 from contracts.answers.history import CountedReferral, StatisticsTable
 from contracts.answers.history import Figure as FigureAnswer
-from contracts.errors import Refused
+from contracts.errors import PointerError, Refused
 from runtime.access.reads import Reader
 from runtime.web.paging import NUMBER, encode_cursor, limit_of, position_of
 from runtime.web.parameters import invalid_parameter
@@ -55,12 +55,16 @@ def entries(handler: StatisticsHandler, request: Request) -> Response:
     """Answer `?sex=female&outcome=resolved&from=&to=&after=&limit=`: the entries behind a figure."""
     query = request.query_params
     values = {name: query[name] for name in DIMENSIONS if name in query}
-    if not values or not all(_VALUE.fullmatch(value) for value in values.values()):
-        raise Refused(
-            "invalid-parameter", f"Select a figure by a value of at least one of {', '.join(DIMENSIONS)}."
-        )
+    wrong = [name for name, value in values.items() if not _VALUE.fullmatch(value)]
+    if not values or wrong:
+        detail = f"Select a figure by a value of at least one of {', '.join(DIMENSIONS)}."
+        where = [PointerError(pointer=f"/{name}", detail="Is no value of a figure.") for name in wrong]
+        raise Refused("invalid-parameter", detail, errors=where)
     if COMBINED in values.values():
-        raise Refused("invalid-parameter", "`combined` stands for several classes; name one of them instead.")
+        combined = [name for name, value in values.items() if value == COMBINED]
+        where = [PointerError(pointer=f"/{name}", detail="Name one class.") for name in combined]
+        detail = "`combined` stands for several classes; name one of them instead."
+        raise Refused("invalid-parameter", detail, errors=where)
     position = position_of(query, _SCOPE, (NUMBER,))
     referrals, following = handler.entries(
         Reader.of(request.principal),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from contracts.errors import Defect, Refused
+from contracts.errors import Defect, PointerError, Refused
 from runtime.storage.database import Database
 from services.audit.log.domain.head import Head, LogKey
 from services.audit.log.domain.merkle import HashReader, Proof, ProofError, prove_consistency, prove_inclusion
@@ -77,7 +77,7 @@ class Proofs:
         if size is not None and size <= self._published.size:
             return _inclusion(index, size, self._published.node)
         with self._database.read() as transaction:
-            size = _within(size, self._log.head(transaction))
+            size = _within(size, self._log.head(transaction), "size")
             return _inclusion(index, size, self._log.nodes(transaction))
 
     def consistency(self, from_size: int, to_size: int | None) -> Consistency:
@@ -87,7 +87,7 @@ class Proofs:
         if to_size is not None and to_size <= self._published.size:
             return _consistency(from_size, to_size, self._published.node)
         with self._database.read() as transaction:
-            to_size = _within(to_size, self._log.head(transaction))
+            to_size = _within(to_size, self._log.head(transaction), "to")
             return _consistency(from_size, to_size, self._log.nodes(transaction))
 
 
@@ -95,7 +95,7 @@ def _inclusion(index: int, size: int, read: HashReader) -> Inclusion:
     try:
         hashes = prove_inclusion(index, size, read)
     except ProofError as error:
-        raise _refused(error) from None
+        raise _refused(error, "index") from None
     return Inclusion(index=index, size=size, leaf_hash=read(0, index), hashes=hashes)
 
 
@@ -103,19 +103,22 @@ def _consistency(from_size: int, to_size: int, read: HashReader) -> Consistency:
     try:
         hashes = prove_consistency(from_size, to_size, read)
     except ProofError as error:
-        raise _refused(error) from None
+        raise _refused(error, "from") from None
     return Consistency(from_size=from_size, to_size=to_size, hashes=hashes)
 
 
-def _within(size: int | None, head: Head | None) -> int:
+def _within(size: int | None, head: Head | None, name: str) -> int:
+    """Return the size of a tree in the log. name: the parameter that says it."""
     if head is None:
         raise Defect("The log is not initialized.")
     if size is None:
         return head.size
     if size > head.size:
-        raise Refused("invalid-parameter", f"The log has only {head.size} entries.")
+        detail = f"The log has only {head.size} entries."
+        raise Refused("invalid-parameter", detail, errors=(PointerError(pointer=f"/{name}", detail=detail),))
     return size
 
 
-def _refused(error: ProofError) -> Refused:
-    return Refused("invalid-parameter", f"This proof does not exist: {error}.")
+def _refused(error: ProofError, name: str) -> Refused:
+    detail = f"This proof does not exist: {error}."
+    return Refused("invalid-parameter", detail, errors=(PointerError(pointer=f"/{name}", detail=detail),))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 
 import pytest
 
@@ -10,6 +11,7 @@ from contracts.errors import Defect, Refused
 from kopuro_client.tlog import verify_consistency, verify_inclusion
 from services.audit.adapters.tables import NODES
 from services.audit.log.domain.merkle import leaf_hash
+from services.audit.log.handlers.proofs import Proofs
 from tests.unit.services.audit.logs import LogOnDatabase, events
 
 SIZES = 70
@@ -46,6 +48,24 @@ def test_proof_beyond_the_log_is_refused(audit: LogOnDatabase, index: int, size:
     audit.append(events(5))
     with pytest.raises(Refused):
         audit.proofs.inclusion(index, size)
+
+
+@pytest.mark.parametrize(
+    ("ask", "pointer"),
+    [
+        (lambda proofs: proofs.inclusion(3, 2), "/index"),
+        (lambda proofs: proofs.inclusion(0, 6), "/size"),
+        (lambda proofs: proofs.consistency(3, 2), "/from"),
+        (lambda proofs: proofs.consistency(0, 6), "/to"),
+    ],
+)
+def test_refused_proof_points_to_the_parameter(
+    audit: LogOnDatabase, ask: Callable[[Proofs], object], pointer: str
+) -> None:
+    audit.append(events(5))
+    with pytest.raises(Refused) as refused:
+        ask(audit.proofs)
+    assert [error.pointer for error in refused.value.errors] == [pointer]
 
 
 @pytest.mark.parametrize(("from_size", "to_size"), [(6, None), (3, 2), (0, 6)])

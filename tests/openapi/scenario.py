@@ -1,0 +1,253 @@
+"""A scenario in which every operation of the document succeeds: cases are sealed, changes signed."""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import json
+from hashlib import sha256
+from typing import Any
+
+import requests
+
+from contracts.records import plain
+from docs import openapi
+from kopuro_client import generate_key, public_key, seal
+from kopuro_client.key_replacement import answer_to
+from runtime.identifiers import new_id
+from tests.journey.running_hub import STRANGER
+from tests.journey.waiting import until
+from tests.openapi.documented import SECOND_OPERATOR, DocumentedHub
+
+OSH = "kg.osh-legal-aid"
+WAGES = "wage-claim-osh-moscow"
+
+
+def play(api: DocumentedHub) -> None:
+    """Call every operation so that it succeeds."""
+    anonymous(api)
+    referrals(api)
+    coordination(api)
+    directory(api)
+    history(api)
+    suspension(api)
+
+
+def anonymous(api: DocumentedHub) -> None:
+    person = api.hub.people["organizations"][OSH]
+    pair = base64.b64encode(f"{person['client_id']}:{person['client_secret']}".encode()).decode()
+    api.ask(
+        "directory_token",
+        None,
+        body={"grant_type": "client_credentials"},
+        headers={"Authorization": f"Basic {pair}"},
+    )
+    links = api.ask("audit_discovery", None)["documents"]
+    assert api.ask("audit_openapi", None) == json.loads(openapi.FILE.read_bytes())
+    api.ask("audit_asyncapi", None)
+    assert len(api.ask("audit_reference", None).encode()) <= 60_000
+    for service in ("delivery", "directory", "intake", "routing"):
+        for path in links.values():
+            assert requests.get(api.hub.address(service) + path, timeout=10).status_code == 200
+
+
+def submission(api: DocumentedHub) -> dict[str, Any]:
+    custody = api.ask("audit_discovery", None)["custody_key"]
+    return {**api.hub.facts(WAGES), "case": seal(plain(api.hub.network.referral(WAGES).case), custody)}
+
+
+def offered(api: DocumentedHub) -> tuple[str, str, str]:
+    """Submit a referral; return its id, and the offer's id and organisation."""
+    referral = api.ask("intake_submit", OSH, body=submission(api), headers={"Idempotency-Key": new_id()})[
+        "id"
+    ]
+
+    def offer() -> dict[str, Any] | None:
+        offers = api.ask("intake_show", OSH, id=referral)["offers"]
+        return next((one for one in offers if one["state"] == "open"), None)
+
+    found = until(offer, f"an offer of {referral}")
+    return referral, found["id"], found["organization"]
+
+
+def accepted(api: DocumentedHub) -> tuple[str, str]:
+    """Return a referral and the organisation that has accepted it and holds its case."""
+    referral, offer, organization = offered(api)
+    api.ask("intake_accept", organization, body={}, id=offer)
+
+    def released() -> dict[str, Any] | None:
+        items = api.ask("delivery_mailbox", organization, query={"limit": 200})["items"]
+        return next(
+            (
+                one
+                for one in items
+                if one["type"] == "kopuro.case.released.v1" and one["data"]["referral_id"] == referral
+            ),
+            None,
+        )
+
+    until(released, f"the case of {referral}")
+    return referral, organization
+
+
+def referrals(api: DocumentedHub) -> None:
+    api.ask("intake_preview", OSH, body=api.hub.facts(WAGES))
+    lines = json.dumps(submission(api)) + "\n" + json.dumps({"needs": 7}) + "\n"
+    api.ask("intake_submit_batch", OSH, body=lines)
+    referral, offer, organization = offered(api)
+    api.ask("intake_listing", OSH, query={"limit": 1})
+    api.ask("intake_show_offer", organization, id=offer)
+    api.ask("intake_decline", organization, body={"reason": "no_capacity"}, id=offer)
+    command = {"submit": "withdraw", "referral_id": referral, "reason": "other"}
+    api.ask("intake_submit_command_batch", OSH, body=json.dumps(command))
+    page = api.ask("delivery_mailbox", organization, query={"wait": 5})
+    message = page["items"][0]["id"]
+    api.ask("delivery_acknowledge_batch", organization, body={"ids": [message, new_id()]})
+    api.ask("delivery_acknowledge", organization, message_id=message)
+
+    referral, organization = accepted(api)
+    api.ask("delivery_case", organization, referral_id=referral)
+    api.ask("intake_progress", organization, body={"status": "in_progress"}, id=referral)
+    sender_key = api.ask("directory_organization", organization, id=OSH)["sealing_key"]
+    api.ask("intake_note", organization, body={"note": seal({"text": "invented"}, sender_key)}, id=referral)
+    api.ask("intake_unreadable", organization, body={"reason": "cannot_decrypt"}, id=referral)
+    acceptor_key = api.ask("directory_organization", OSH, id=organization)["sealing_key"]
+    case = seal(plain(api.hub.network.referral(WAGES).case), acceptor_key)
+    api.ask("intake_replace_case", OSH, body={"to": organization, "case": case}, id=referral)
+    api.ask("intake_complete", organization, body={"outcome": "resolved"}, id=referral)
+    referral, organization = accepted(api)
+    api.ask("intake_hand_back", organization, body={"reason": "out_of_area"}, id=referral)
+    api.ask("intake_withdraw", OSH, body={"reason": "placed_elsewhere"}, id=referral)
+    referral, _, _ = offered(api)
+    api.ask("intake_revoke_consent", OSH, body={}, id=referral)
+
+
+def coordination(api: DocumentedHub) -> None:
+    who = "coordinator"
+    for kind in ("unplaced", "silent", "overdue", "emergency"):
+        api.ask("routing_queue", who, query={"kind": kind})
+    api.ask("routing_unplaced", who)
+    api.ask("routing_wishes", who)
+    api.ask("routing_coverage", who, query={"limit": 3, "lacking": "false"})
+    referral, _, organization = offered(api)
+    api.ask("routing_decisions", OSH, id=referral)
+    api.ask("routing_candidates", who, id=referral)
+    api.ask("routing_engagements", who, id=organization)
+    api.ask("routing_nudge", who, body={"reason": "no_answer"}, id=referral)
+    deadline = next(
+        one["deadline"]
+        for one in api.ask("intake_show", OSH, id=referral)["offers"]
+        if one["state"] == "open"
+    )
+    api.ask(
+        "routing_extend",
+        who,
+        body={"reason": "agreed_with_organization", "until": later(deadline)},
+        id=referral,
+    )
+    api.ask("routing_move_on", who, body={"reason": "no_answer"}, id=referral)
+    referral, _, organization = offered(api)
+    found = api.ask("routing_candidates", who, id=referral)["candidates"]
+    other = next(
+        one["organization"] for one in found if one["eligible"] and one["organization"] != organization
+    )
+    api.ask("routing_place", who, body={"organization": other, "reason": "asked_by_sender"}, id=referral)
+
+
+def suspension(api: DocumentedHub) -> None:
+    """A coordinator withdraws a referral for an organisation that cannot do it itself any more."""
+    referral, _, _ = offered(api)
+    api.ask("directory_suspend", "coordinator", body={"reason": "other"}, id=OSH)
+    wanted: Any = {"organization": OSH, "reason": "placed_elsewhere"}
+    operation = api.operations["routing_withdraw"]
+
+    def withdrawn() -> bool:
+        case = operation.Case(path_parameters={"id": referral}, body=wanted, media_type="application/json")
+        return api.call("routing_withdraw", case, "coordinator").status_code == 202
+
+    until(withdrawn, "the suspension at routing")
+
+
+def later(moment: str) -> str:
+    return (dt.datetime.fromisoformat(moment) + dt.timedelta(hours=1)).isoformat()
+
+
+def directory(api: DocumentedHub) -> None:
+    for name in ("organizations", "services", "service_at_locations", "taxonomy_terms", "agreements"):
+        api.ask(f"directory_{name}", OSH, query={"limit": 2})
+    record = api.ask("directory_organization", OSH, id=OSH)
+    api.ask("directory_put_organization", OSH, body=record, id=OSH)
+    change = {"description": "Legal help (invented)"}
+    api.ask("directory_patch_organization", OSH, body=change, headers={"If-Match": "*"}, id=OSH)
+    old = api.hub.people["organizations"][OSH]["sealing_key"]
+    new = generate_key()
+    challenge = api.ask("directory_post_key", OSH, body=public_key(new))
+    answer = {"answer": answer_to(challenge, old, new)}
+    api.ask("directory_prove_key", OSH, body=answer, challenge=challenge["challenge"])
+    api.ask("directory_keys", OSH)
+
+    listed = api.ask("directory_organizations", "operator", query={"limit": 200})["items"]
+    approved = next(one for one in listed if one["approved_services"])
+    service = approved["approved_services"][0]
+    ids = {"id": approved["id"], "service": service["service"]}
+    api.ask("directory_withdraw_service_approval", "coordinator", **ids)
+    waiting = api.ask("directory_approve_service", "coordinator", body={"needs": service["needs"]}, **ids)
+    assert waiting["state"] == "requested"
+    api.ask("directory_approval", "coordinator", id=waiting["id"])
+    api.ask("directory_approve", "operator", id=waiting["id"])
+    agreement = {
+        "id": "invented-2026",
+        "title": "Invented",
+        "kind": "bilateral",
+        "parties": [OSH, STRANGER],
+        "disclosure": "standard",
+        "effective_from": "2026-01-01",
+    }
+    waiting = api.ask("directory_post_agreement", "operator", body=agreement, headers={"If-None-Match": "*"})
+    api.ask("directory_refuse", SECOND_OPERATOR, id=waiting["id"])
+    digest = sha256(b"an-invented-secret-of-at-least-32-characters").hexdigest()
+    wanted = {
+        "principal": OSH,
+        "roles": ["partner"],
+        "client_id": "osh-second",
+        "secret_sha256": digest,
+    }
+    waiting = api.ask("directory_post_credential", "operator", body=wanted)
+    api.ask("directory_approve", SECOND_OPERATOR, id=waiting["id"])
+    api.ask("directory_credentials", OSH)
+    api.ask("directory_approvals", OSH, query={"state": "granted"})
+    api.ask("directory_delete_credential", OSH, client_id="osh-second")
+
+
+def history(api: DocumentedHub) -> None:
+    referral, _, _ = offered(api)
+    auditor = "auditor"
+
+    def logged() -> dict[str, Any] | None:
+        page: dict[str, Any] = api.ask("audit_history", auditor, query={"referral": referral, "limit": 5})
+        return page if page["items"] else None
+
+    page = until(logged, f"the history of {referral}")
+    entry = page["items"][0]["index"]
+    api.ask("audit_timeline", auditor, referral_id=referral)
+    for form in ("text", "markdown", "html", "json"):
+        api.ask("audit_story", auditor, query={"language": "ky", "format": form}, referral_id=referral)
+    api.ask("audit_readers", auditor, referral_id=referral)
+    api.ask("audit_export", auditor, query={"limit": 3})
+    api.ask("audit_export", auditor, query={"format": "csv", "limit": 3})
+    api.ask("audit_statistics", auditor, query={"by": "sex,outcome", "exact": "true"})
+    api.ask("audit_statistics", auditor, query={"by": "need", "format": "csv"})
+    api.ask("audit_statistics_entries", auditor, query={"sex": "male"})
+    api.ask("audit_entry", auditor, index=str(entry))
+    api.ask("audit_proof", auditor, query={"index": entry})
+    api.ask("audit_consistency", auditor, query={"from": 1})
+    api.ask("audit_log_key", None)
+    published = until(lambda: signed(api), "a checkpoint with the entries")
+    size = int(published.splitlines()[1])
+    api.ask("audit_tile", None, path=f"0/000.p/{size}" if size < 256 else "0/000")
+    api.ask("audit_bundle", auditor, referral_id=referral)
+
+
+def signed(api: DocumentedHub) -> str | None:
+    note = str(api.ask("audit_checkpoint", None))
+    return note if int(note.splitlines()[1]) > 0 else None
