@@ -291,5 +291,7 @@ class SqlNotices:
 def _endpoints(transaction: Connection, ids: list[str]) -> list[Endpoint]:
     if not ids:
         return []
-    chosen = select(WEBHOOK_ENDPOINTS).where(WEBHOOK_ENDPOINTS.c.id.in_(ids))
+    # In one order, in which `advance` and the outcomes lock them, so that transactions cannot deadlock.
+    endpoints = WEBHOOK_ENDPOINTS.c
+    chosen = select(WEBHOOK_ENDPOINTS).where(endpoints.id.in_(ids)).order_by(endpoints.id)
     return [endpoint_of(row) for row in transaction.execute(chosen)]

@@ -34,6 +34,9 @@ from tests.unit.services.delivery.workbench import (
     unplaced,
 )
 
+# For tests of rules: what they show does not depend on the database.
+ON_ONE_DATABASE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
 
 @pytest.fixture
 def hub(bench: Workbench, tmp_path: Path) -> WebhookHub:
@@ -72,6 +75,7 @@ def test_endpoint_gets_signed_challenge_before_anything_else(hub: WebhookHub) ->
     assert hub.facts() == ["registered", "verified"]
 
 
+@ON_ONE_DATABASE
 def test_endpoint_that_does_not_repeat_challenge_gets_no_notice(hub: WebhookHub) -> None:
     hub.sender.answer = lambda _: (200, b'{"challenge": "guessed"}')
     new = hub.owners.register(ACCEPTOR, "client-1", URL, [])
@@ -104,6 +108,7 @@ def test_notice_is_thin_and_its_attempt_is_on_the_page(hub: WebhookHub) -> None:
     assert [each["id"] for each in hub.bench.mailbox(ACCEPTOR)] == [message.id]
 
 
+@ON_ONE_DATABASE
 def test_emergency_is_retried_at_5_30_and_120_seconds_and_to_its_deadline(hub: WebhookHub) -> None:
     hub.verified()
     hub.sender.answer = lambda _: (503, b"")
@@ -154,6 +159,7 @@ def test_offer_overtakes_notices_of_its_referral_that_keep_failing(hub: WebhookH
     assert later.id not in sent
 
 
+@ON_ONE_DATABASE
 def test_emergency_is_sent_before_everything_else_that_is_due(hub: WebhookHub) -> None:
     hub.verified()
     hub.sender.answer = lambda _: (500, b"")
@@ -210,6 +216,7 @@ def test_nothing_is_lost_while_endpoint_is_disabled(hub: WebhookHub) -> None:
     assert hub.facts()[-3:] == ["gone", "enabled", "verified"]
 
 
+@ON_ONE_DATABASE
 def test_five_days_of_failure_disable_with_notices_in_the_mailbox(hub: WebhookHub) -> None:
     new = hub.verified()
     hub.sender.answer = lambda _: NotSent("no-connection")
@@ -264,6 +271,18 @@ def test_process_that_ends_during_a_request_sends_it_again(hub: WebhookHub) -> N
     assert [request.id for _, request in hub.sender.requests] == [message.id] * 2
 
 
+def test_second_process_sends_nothing_that_the_first_has_claimed(hub: WebhookHub) -> None:
+    hub.verified()
+    hub.bench.receive(overdue(REFERRAL), overdue(new_id()))
+    claimed: list[object] = []
+    hub.dispatcher._spawn = claimed.append
+    hub.dispatcher.round()
+    assert len(claimed) == 2
+    hub.restart()
+    hub.settle()
+    assert hub.sender.requests == []
+
+
 def test_two_secrets_sign_for_a_day_after_rotation(hub: WebhookHub) -> None:
     new = hub.verified()
     rotated = hub.owners.rotate(ACCEPTOR, "client-1", new.endpoint.id)
@@ -292,6 +311,7 @@ def test_moved_endpoint_is_challenged_before_its_new_url_gets_a_notice(hub: Webh
     assert set(after) == {("other.example.org", "kopuro.webhook.challenge")}
 
 
+@ON_ONE_DATABASE
 def test_slow_or_failing_endpoint_takes_only_its_own_places(hub: WebhookHub) -> None:
     new = hub.verified()
     started: list[object] = []
@@ -303,6 +323,7 @@ def test_slow_or_failing_endpoint_takes_only_its_own_places(hub: WebhookHub) -> 
     assert len(hub.owners.notices(ACCEPTOR, new.endpoint.id, before=None, limit=50)[0]) == 11
 
 
+@ON_ONE_DATABASE
 def test_endpoints_take_turns_when_all_places_are_taken(
     hub: WebhookHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -316,6 +337,7 @@ def test_endpoints_take_turns_when_all_places_are_taken(
     assert hosts[0] != hosts[1]
 
 
+@ON_ONE_DATABASE
 def test_window_of_notices_is_bounded_and_the_rest_follows(
     hub: WebhookHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -331,6 +353,7 @@ def test_window_of_notices_is_bounded_and_the_rest_follows(
     assert len({request.id for _, request in hub.sender.requests}) == 15
 
 
+@ON_ONE_DATABASE
 def test_excluded_organization_gets_no_notice_until_it_is_readmitted(hub: WebhookHub) -> None:
     hub.verified()
     hub.excluded.add(ACCEPTOR)
@@ -352,6 +375,7 @@ def test_endpoint_is_told_about_its_types_and_its_own_mailbox_only(hub: WebhookH
     ]
 
 
+@ON_ONE_DATABASE
 def test_foreign_endpoint_is_not_found(hub: WebhookHub) -> None:
     new = hub.verified()
     id_ = new.endpoint.id
@@ -371,6 +395,7 @@ def test_foreign_endpoint_is_not_found(hub: WebhookHub) -> None:
     assert hub.state(new).state == "active"
 
 
+@ON_ONE_DATABASE
 def test_test_is_sent_to_active_endpoint_and_challenge_to_unverified_one(hub: WebhookHub) -> None:
     new = hub.verified()
     hub.owners.test(ACCEPTOR, new.endpoint.id)
@@ -381,6 +406,7 @@ def test_test_is_sent_to_active_endpoint_and_challenge_to_unverified_one(hub: We
         hub.owners.test(ACCEPTOR, new.endpoint.id)
 
 
+@ON_ONE_DATABASE
 def test_registration_is_refused_for_known_url_unknown_type_and_too_many(hub: WebhookHub) -> None:
     hub.owners.register(ACCEPTOR, "c", URL, [])
     with pytest.raises(Refused, match="already have an endpoint"):
