@@ -16,6 +16,9 @@ import amqp
 import pytest
 from sqlalchemy import text
 
+from admin.backup.hub_places import hub_places
+from admin.backup.quiet import in_transit
+from admin.backup.take import dead_letters, mark_of
 from admin.doctor.observe_servers import database_state
 from admin.environment_files import read_environment, write_environment
 from contracts.topology import SERVICES
@@ -158,6 +161,15 @@ def test_faults_of_the_broker_are_named(
     broker.present(ca.issue("doctor-renewed"))
     assert found["tls"] == ["broker"]
     assert len(found["broker"]) == len(SERVICES)
+
+
+def test_backup_of_a_hub_of_processes_sees_its_databases_and_queues(hub: Path) -> None:
+    places = hub_places(hub / "env", None, {})
+    mark = mark_of(places)
+    assert in_transit(mark) == []
+    assert set(mark.services) == set(SERVICES)
+    assert len(mark.queues) > len(SERVICES)
+    assert dead_letters(places) == 0
 
 
 def test_missing_queue_is_named(hub: Path, broker: TlsBroker, capsys: pytest.CaptureFixture[str]) -> None:

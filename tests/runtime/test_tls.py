@@ -195,6 +195,23 @@ def test_service_uses_tls_to_broker_and_database(
         assert readiness(service)["warnings"]["database"] == "ok"
 
 
+def test_service_says_why_it_refuses_the_broker(broker: TlsBroker, tmp_path: Path) -> None:
+    environment = {"KOPURO_BROKER_CA": str(PrivateCa(tmp_path, "other").file)}
+    database_url = f"sqlite:///{tmp_path}/intake.sqlite"
+    opened = Database.open(database_url)
+    upgrade("services.intake", opened)
+    opened.close()
+    with RunningService(
+        "services.intake",
+        tmp_path,
+        amqp_uri=broker.uri(),
+        database_url=database_url,
+        environment=environment,
+    ) as service:
+        refused = "its certificate is not signed by a CA that this process trusts"
+        service._await(lambda: refused in service.log.read_text(), "say why it refuses the broker")
+
+
 def readiness(service: RunningService) -> dict[str, dict[str, str]]:
     answer: dict[str, dict[str, str]] = httpx.get(service.operations_url + "/readyz").json()
     return answer
