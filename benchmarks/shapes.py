@@ -89,7 +89,7 @@ EMPTY: Final = frozenset(
         "unfiled",
     }
     | {"answers", "demand", "doomed_keys", "ended_acceptances", "held", "held_notes", "placement_keys"}
-    | {"seeking", "waiting"}
+    | {"seeking", "unanswered", "waiting"}
 )
 # Tables that do not grow with the referrals.
 STANDING: Final = frozenset(

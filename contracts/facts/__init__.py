@@ -25,6 +25,7 @@ from contracts.facts.submitted import (
 )
 from contracts.facts.decided import (
     AcceptanceRevoked,
+    AlertClosed,
     AnswerRefused,
     CaseUnreadable,
     CommittedDecision,
@@ -49,6 +50,7 @@ from contracts.facts.decided import (
     ReferralHandedBack,
     ReferralOverdue,
     ReferralProgressed,
+    ReferralUnanswered,
     ReferralUnplaced,
     ReferralWithdrawn,
     SubmissionRefused,
@@ -107,6 +109,7 @@ __all__ = [
     "TYPE_PREFIX",
     "AcceptanceRevoked",
     "AgreementChanged",
+    "AlertClosed",
     "AnswerRefused",
     "AnswerSubmitted",
     "ApprovalEndorsed",
@@ -169,6 +172,7 @@ __all__ = [
     "ReferralProgressed",
     "ReferralRead",
     "ReferralSubmitted",
+    "ReferralUnanswered",
     "ReferralUnplaced",
     "ReferralWithdrawn",
     "ReplacementSubmitted",
