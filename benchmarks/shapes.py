@@ -89,7 +89,14 @@ EMPTY: Final = frozenset(
         "unfiled",
     }
     | {"answers", "demand", "doomed_keys", "ended_acceptances", "held", "held_notes", "placement_keys"}
-    | {"seeking", "waiting", "webhook_attempts", "webhook_notices", "consumer_acknowledgements"}
+    | {
+        "seeking",
+        "unanswered",
+        "waiting",
+        "webhook_attempts",
+        "webhook_notices",
+        "consumer_acknowledgements",
+    }
 )
 # Tables that do not grow with the referrals.
 STANDING: Final = frozenset(

@@ -84,6 +84,8 @@ PUBLISHERS: Mapping[type[Fact], str] = {
     facts.ReferralWithdrawn: "routing",
     facts.ReferralFailed: "routing",
     facts.ReferralOverdue: "routing",
+    facts.ReferralUnanswered: "routing",
+    facts.AlertClosed: "routing",
     facts.ReferralAcceptorSuspended: "routing",
     facts.AcceptanceRevoked: "routing",
     facts.ReferralHandedBack: "routing",
@@ -211,7 +213,9 @@ def mailbox_table() -> str:
             recipients.append(
                 f"the coordinators if the reason is `{reason}`" if reason else "the coordinators"
             )
-        rows.append((f"`{CATALOGUE[kind].routing_key}`", ", ".join(recipients)))
+        rows.append(
+            (f"`{CATALOGUE[kind].routing_key}`", ", ".join(recipients) or "nobody: it closes a message")
+        )
     rows.append((f"`{facts.CaseReleased.routing_key}`", "the acceptor"))
     rows.append(
         (

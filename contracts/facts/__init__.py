@@ -25,6 +25,7 @@ from contracts.facts.submitted import (
 )
 from contracts.facts.decided import (
     AcceptanceRevoked,
+    AlertClosed,
     AnswerRefused,
     CaseUnreadable,
     CommittedDecision,
@@ -49,6 +50,7 @@ from contracts.facts.decided import (
     ReferralHandedBack,
     ReferralOverdue,
     ReferralProgressed,
+    ReferralUnanswered,
     ReferralUnplaced,
     ReferralWithdrawn,
     SubmissionRefused,
@@ -118,6 +120,7 @@ __all__ = [
     "AcceptanceRevoked",
     "AccessRefused",
     "AgreementChanged",
+    "AlertClosed",
     "AnswerRefused",
     "AnswerSubmitted",
     "ApprovalEndorsed",
@@ -182,6 +185,7 @@ __all__ = [
     "ReferralProgressed",
     "ReferralRead",
     "ReferralSubmitted",
+    "ReferralUnanswered",
     "ReferralUnplaced",
     "ReferralWithdrawn",
     "ReplacementSubmitted",

@@ -53,7 +53,9 @@ class NoteDelivered(Fact):
 @fact("message.closed")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MessageClosed(Fact):
-    """Replaces a message in a mailbox after its offer or referral ended. Only read from the mailbox.
+    """Replaces a message in a mailbox after its offer or referral ended, or after what it asked for was done.
+
+    Only read from the mailbox.
 
     The event has the id of the message, whose content the hub has erased. message_type: the type that it had.
     reason: how the offer or the referral ended.
@@ -75,6 +77,7 @@ class MessageClosed(Fact):
                 "consent_revoked",
                 "entered_in_error",
                 "failed",
+                "acted_on",
             ]
         ),
     ]

@@ -23,6 +23,7 @@ from services.routing.adapters.placement_keys import SqlPlacementKeys
 from services.routing.adapters.policies import SqlPolicyStore
 from services.routing.adapters.store import SqlReferralStore
 from services.routing.adapters.tables import DIRECTORY_CHANGES, MESSAGING, REPLICA
+from services.routing.adapters.unanswered import SqlUnansweredEmergencies
 from services.routing.adapters.week_events import SqlWeekEvents
 from services.routing.adapters.weekly_reports import SqlWeeklyReports
 from services.routing.api import answer_question
@@ -37,6 +38,7 @@ from services.routing.handlers.network_queries import NetworkQueries
 from services.routing.handlers.policies import LivePolicy, Policies
 from services.routing.handlers.previews import Previews
 from services.routing.handlers.queries import RoutingQueries
+from services.routing.handlers.unanswered import ReportUnanswered
 from services.routing.handlers.weekly_reports import ReportQueries, ReportWeeks
 from services.routing.live_directory import LiveDirectory, directory_entry
 from services.routing.metrics import RoutingCounters, RoutingMetrics
@@ -44,6 +46,8 @@ from services.routing.readiness_gate import ReadinessGate
 
 # A turn reduces at most 200 referrals: some 1.7 million a day.
 _SECONDS_BETWEEN_REDUCTIONS = 10.0
+# Two reads of the open emergencies, which are few.
+_SECONDS_BETWEEN_ALERTS = 5.0
 # A turn without a due report is one read of a small table.
 _SECONDS_BETWEEN_REPORTS = 10.0
 
@@ -117,6 +121,16 @@ def build(settings: Settings) -> Application[RoutingParts]:
         unready=directory_unready,
         clock=platform.clock,
     )
+    unanswered = ReportUnanswered(
+        database=platform.database,
+        store=store,
+        emergencies=SqlUnansweredEmergencies(),
+        outbox=platform.messenger.outbox,
+        policy=policy.current,
+        source=platform.source,
+        clock=platform.clock,
+        after_commit=platform.messenger.wake,
+    )
     reports = SqlWeeklyReports()
     reporting = ReportWeeks(
         database=platform.database,
@@ -165,6 +179,7 @@ def build(settings: Settings) -> Application[RoutingParts]:
             policy,
             DeadlineTimer(commands, platform.clock),
             Periodic("reduction of facts", reducing.turn, seconds=_SECONDS_BETWEEN_REDUCTIONS),
+            Periodic("unanswered emergencies", unanswered.turn, seconds=_SECONDS_BETWEEN_ALERTS),
             Periodic("reports of weeks", reporting.turn, seconds=_SECONDS_BETWEEN_REPORTS),
         ],
         registry=platform.registry,

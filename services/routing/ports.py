@@ -279,3 +279,23 @@ class WeeklyReports(Protocol):
     def statement(self, transaction: Connection, week: CalendarWeek, organization: str) -> Statement | None:
         """Return an organisation's statement, of zeros if nothing happened; None if the week has none."""
         ...
+
+
+class UnansweredEmergencies(Protocol):
+    """The emergencies that nobody answers, and which of them were reported. Durable with the transaction."""
+
+    def due(self, transaction: Connection, opened_by: dt.datetime, limit: int) -> list[str]:
+        """Return unreported emergencies that wait, and whose oldest open offer was opened by then."""
+        ...
+
+    def over(self, transaction: Connection, limit: int) -> list[str]:
+        """Return reported emergencies that no longer wait for an answer."""
+        ...
+
+    def note(self, transaction: Connection, referral_ids: Collection[str], now: dt.datetime) -> set[str]:
+        """Record referrals as reported; return those that were not yet."""
+        ...
+
+    def forget(self, transaction: Connection, referral_ids: Collection[str]) -> list[str]:
+        """Delete the records, so that another wait is reported; return the referrals that had one."""
+        ...

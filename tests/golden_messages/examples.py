@@ -347,6 +347,10 @@ _FACTS: tuple[facts.Fact, ...] = (
     facts.ReferralOverdue(
         referral_id=REFERRAL, sender=SENDER, organization=RECEIVER, due_at=NOON + dt.timedelta(days=14)
     ),
+    facts.AlertClosed(referral_id=REFERRAL, message_type=facts.ReferralUnanswered.type),
+    facts.ReferralUnanswered(
+        referral_id=REFERRAL, sender=SENDER, since=NOON - dt.timedelta(minutes=20), waits_for=(RECEIVER,)
+    ),
     facts.ReferralAcceptorSuspended(referral_id=REFERRAL, sender=SENDER, organization=RECEIVER),
     facts.AcceptanceRevoked(**_parties(), coordinator="kg.coordinator", reason="report_overdue"),
     facts.ReferralHandedBack(**_parties(), reason=HandBackReason.out_of_area),

@@ -76,6 +76,9 @@ class _Replayed:
             case "referral.overdue":
                 assert self.status in HELD, f"overdue while {self.status}"
                 assert dt.datetime.fromisoformat(one.data["due_at"]) <= one.message.time
+            case "referral.unanswered":
+                assert self.status == "offered", f"unanswered while {self.status}"
+                assert self.open_offers, "nobody is asked"
             case "referral.acceptor_suspended":
                 assert self.status in HELD, f"its acceptor is suspended while {self.status}"
 

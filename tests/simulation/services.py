@@ -64,10 +64,12 @@ from services.intake.transit_key_changes import TransitKeyChanges
 from services.routing.adapters import tables as routing_tables
 from services.routing.adapters.placement_keys import SqlPlacementKeys
 from services.routing.adapters.store import SqlReferralStore
+from services.routing.adapters.unanswered import SqlUnansweredEmergencies
 from services.routing.api import answer_question
 from services.routing.domain.policy import RoutingPolicy
 from services.routing.handlers.commands import RoutingCommands as RoutingCommands
 from services.routing.handlers.queries import RoutingQueries
+from services.routing.handlers.unanswered import ReportUnanswered
 from services.routing.live_directory import LiveDirectory as RoutingNetwork
 from services.vault.adapters import tables as vault_tables
 from services.vault.adapters.custody_key import CustodyKeyInMemory
@@ -257,6 +259,16 @@ class Routing(Service):
             source=self.messenger.source,
             after_commit=self.messenger.wake,
         )
+        self.unanswered = ReportUnanswered(
+            database=self.database,
+            store=store,
+            emergencies=SqlUnansweredEmergencies(),
+            outbox=self.messenger.outbox,
+            policy=RoutingPolicy,
+            source=self.messenger.source,
+            clock=self.clock,
+            after_commit=self.messenger.wake,
+        )
         self.commands.recall()
         return [self.messenger.consumer(ROUTING, self.commands.take_facts, decode, queues=ROUTING_PARTITIONS)]
 
@@ -312,7 +324,8 @@ class Routing(Service):
         try:
             acted = self.commands.act_on_suspensions(self.clock.now()) if self.suspended else 0
             fired = self.commands.fire_deadlines(self.clock.now())
-            return fired + acted + self.commands.decide_unplaced_again(self.clock.now())
+            told = self.unanswered.turn()
+            return fired + acted + told + self.commands.decide_unplaced_again(self.clock.now())
         except Unavailable:
             return 0
 

@@ -35,6 +35,8 @@ RECIPIENTS: Mapping[str, tuple[str, ...]] = {
     facts.ReferralWithdrawn.type: _BOTH,
     facts.ReferralFailed.type: _BOTH,
     facts.ReferralOverdue.type: _BOTH,
+    facts.ReferralUnanswered.type: (),
+    facts.AlertClosed.type: (),  # closes a message
     facts.ReferralAcceptorSuspended.type: _SENDER,
     facts.AcceptanceRevoked.type: _BOTH,
     facts.ReferralHandedBack.type: _BOTH,  # also to the former acceptor: confirms the end of its access
@@ -67,6 +69,7 @@ COORDINATED: Mapping[str, str | None] = {
     facts.CoordinatorWithdrawalRefused.type: None,
     facts.ReferralUnplaced.type: None,
     facts.ReferralOverdue.type: None,
+    facts.ReferralUnanswered.type: None,
     facts.OfferRevoked.type: "organization_suspended",
     facts.ReferralAcceptorSuspended.type: None,
     facts.AcceptanceRevoked.type: None,

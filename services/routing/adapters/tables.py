@@ -275,3 +275,11 @@ WEEKLY_REPORTS = Table(
     Column("report", Json, nullable=False),
     Column("statements", Json, nullable=False),
 )
+
+# The emergencies that were reported as unanswered and still wait for an acceptance.
+UNANSWERED = Table(
+    "unanswered",
+    METADATA,
+    Column("referral_id", String(36), primary_key=True),
+    Column("reported_at", Instant, nullable=False),
+)
