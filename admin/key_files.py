@@ -51,12 +51,14 @@ _KEYS: Final[tuple[tuple[str, str, str | None, Callable[[], dict[str, Any]]], ..
 
 
 def key_files_in(directory: Path) -> tuple[KeyFile, ...]:
-    """Return the key files of a hub in its directory; a first key of each kind.
+    """Return the key files of a hub's services in its directory: the first key of each kind.
 
-    Raises InvalidArgumentError if one is missing or is not a private JWK.
+    The root key may be elsewhere. Raises InvalidArgumentError if a file is missing or is not a private JWK.
     """
     found = []
     for name, service, variable, _ in _KEYS:
+        if name == ROOT:
+            continue
         path = directory / f"{name}.json"
         try:
             public = public_half(json.loads(path.read_text(encoding="utf-8")))
@@ -67,8 +69,8 @@ def key_files_in(directory: Path) -> tuple[KeyFile, ...]:
 
 
 def keys_in(directory: Path) -> bool:
-    """Return whether the directory has every key of a hub, and its manifest."""
-    names = [*(f"{name}.json" for name, *_ in _KEYS), HUB_KEY, MANIFEST]
+    """Return whether the directory has every service's keys and the manifest. The root key does not count."""
+    names = [*(f"{name}.json" for name, *_ in _KEYS if name != ROOT), HUB_KEY, MANIFEST]
     return all((directory / name).is_file() for name in names)
 
 

@@ -97,8 +97,9 @@ def init_hub(
         _print_keys(directory, write_key_files(directory, hub), out, is_quiet=plan is not None)
     if plan is not None:
         _write_files(directory, plan, out)
-    if not as_json or plan is not None:
-        out.note(f"move {directory.resolve() / 'hub.json'} to a place that no service can read")
+    root = directory.resolve() / "hub.json"
+    if root.exists() and (not as_json or plan is not None):
+        out.note(f"move {root} to a place that no service can read")
 
 
 def _check_hub(directory: Path, hub: str) -> None:

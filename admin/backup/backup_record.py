@@ -23,9 +23,9 @@ _CHUNK: Final = 1 << 20
 class BackupRecord:
     """One backup.
 
-    revisions: of each database's schema. log_size: entries in audit's database. newest_vault_key: when the
-    newest of the vault's keys was made, in microseconds of Unix time; None without keys. files: SHA-256 by
-    path.
+    revisions: of each database's schema. log_size: entries that the copy of audit's database has at least.
+    newest_vault_key: when the vault's newest transit key was made, in microseconds of Unix time; None without
+    one. files: SHA-256 by path.
     """
 
     hub: str

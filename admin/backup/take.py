@@ -59,7 +59,7 @@ def take_backup(
     make_private(target)
     try:
         while True:
-            reason = _attempt(places, target, look, sleep)
+            reason, log_size = _attempt(places, target, look, sleep)
             if reason is None:
                 break
             if time.monotonic() > deadline:
@@ -69,7 +69,7 @@ def take_backup(
             hub=places.hub,
             at=dt.datetime.now(dt.UTC),
             revisions={name: revision_of(place).current for name, place in places.databases.items()},
-            log_size=_log_size(places.databases["audit"]),
+            log_size=log_size,
             newest_vault_key=newest_key(places.vault_keys),
             files=digests(target),
         )
@@ -95,36 +95,34 @@ def dead_letters(places: HubPlaces) -> int:
 
 
 def newest_key(file: Path) -> int | None:
-    """Return when the newest key in the vault's file was made, in microseconds; None without a file or a key.
+    """Return when the newest transit key in the vault's file was made, in microseconds; None without one.
 
-    Raises InvalidArgumentError for a file that is no key store.
+    Case keys do not count: an erasure destroys them, newest or not. The newest transit key is never destroyed
+    before a newer one is in use. Raises InvalidArgumentError for a file that is no key store.
     """
     if not file.is_file() or not file.stat().st_size:
         return None
     try:
         with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as connection:
-            made = [
-                connection.execute(f"SELECT MAX(made_at) FROM {kind}_keys").fetchone()[0]  # noqa: S608
-                for kind in ("case", "transit")
-            ]
+            made: int | None = connection.execute("SELECT MAX(made_at) FROM transit_keys").fetchone()[0]
     except sqlite3.Error as error:
         raise InvalidArgumentError(f"{file} is not the vault's file of keys: {error}") from None
-    return max((moment for moment in made if moment is not None), default=None)
+    return made
 
 
 def _attempt(
     places: HubPlaces, target: Path, look: Callable[[HubPlaces], HubMark], sleep: Callable[[float], None]
-) -> str | None:
-    """Copy everything; return None if the copies are of one moment, else what was on its way."""
+) -> tuple[str | None, int]:
+    """Copy everything; return what was on its way, None if nothing was, and `_copy`'s size of the log."""
     first = look(places)
     if transit := in_transit(first):
-        return ", ".join(transit)
+        return ", ".join(transit), 0
     sleep(SETTLE_SECONDS)
     before = look(places)
     if reason := _motion(first, before):
-        return reason
-    _copy(places, target)
-    return _motion(before, look(places))
+        return reason, 0
+    log_size = _copy(places, target)
+    return _motion(before, look(places)), log_size
 
 
 def _motion(before: HubMark, after: HubMark) -> str | None:
@@ -135,7 +133,8 @@ def _motion(before: HubMark, after: HubMark) -> str | None:
     return None
 
 
-def _copy(places: HubPlaces, target: Path) -> None:
+def _copy(places: HubPlaces, target: Path) -> int:
+    """Copy the log and the databases; return the number of entries that audit's copy has at least."""
     shutil.rmtree(target / LOG, ignore_errors=True)
     if places.log.is_dir():
         # The checkpoint first: tiles that are published meanwhile are then more than it needs, never fewer.
@@ -144,9 +143,12 @@ def _copy(places: HubPlaces, target: Path) -> None:
         shutil.copytree(places.log, target / LOG, ignore=shutil.ignore_patterns(*names, ".incoming"))
         for name, content in kept.items():
             (target / LOG / name).write_bytes(content)
+    # After the published log, before audit's database: cover entries never rest.
+    log_size = _log_size(places.databases["audit"])
     make_private(target / DATABASES)
     for service in _ORDER:
         copy_database(places.databases[service], target / DATABASES)
+    return log_size
 
 
 def _service_mark(place: ServiceDatabase) -> ServiceMark:

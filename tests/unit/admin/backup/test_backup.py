@@ -77,7 +77,10 @@ def hub(tmp_path: Path, migrated_files: Path) -> HubPlaces:
         broker={},
     )
     keys = SqliteKeyStore(places.vault_keys)
-    keys.add(KeyKind.case, {f"key-{OPEN}": b"o" * 32, f"key-{ERASED}": b"e" * 32}, NOW)
+    keys.add(KeyKind.transit, {"transit": b"t" * 32}, NOW)
+    # Made last: its destruction must not make the file look old.
+    made_at = NOW + dt.timedelta(minutes=50)
+    keys.add(KeyKind.case, {f"key-{OPEN}": b"o" * 32, f"key-{ERASED}": b"e" * 32}, made_at)
     keys.truncate()
     keys.close()
     _write(
@@ -151,6 +154,7 @@ def _restore(
 def test_restored_hub_has_the_same_databases_and_log(hub: HubPlaces, tmp_path: Path) -> None:
     record = take_backup(hub, tmp_path / "backup", wait=0, look=quiet, sleep=still)
     assert record.log_size == 0
+    assert record.newest_vault_key is not None
     assert {stat.S_IMODE(file.stat().st_mode) for file in (tmp_path / "backup" / "databases").iterdir()} == {
         0o600
     }
@@ -180,11 +184,19 @@ def test_case_erased_after_the_backup_stays_erased_everywhere(hub: HubPlaces, tm
     assert f"letter of {ERASED}".encode() not in files
 
 
+def test_surviving_keys_are_accepted_when_every_case_was_erased(hub: HubPlaces, tmp_path: Path) -> None:
+    take_backup(hub, tmp_path / "backup", wait=0, look=quiet, sleep=still)
+    for referral_id in (OPEN, ERASED):
+        _erase(hub, referral_id)
+    _destroy(hub)
+    assert _restore(hub, tmp_path / "backup").erased == (OPEN, ERASED)
+
+
 def test_older_file_of_the_vaults_keys_is_refused(hub: HubPlaces, tmp_path: Path) -> None:
     old = tmp_path / "old-copy.sqlite"
     shutil.copy(hub.vault_keys, old)
     keys = SqliteKeyStore(hub.vault_keys)
-    keys.add(KeyKind.transit, {"transit": b"t" * 32}, NOW + dt.timedelta(hours=1))
+    keys.add(KeyKind.transit, {"next transit": b"n" * 32}, NOW + dt.timedelta(hours=1))
     keys.truncate()
     keys.close()
     take_backup(hub, tmp_path / "backup", wait=0, look=quiet, sleep=still)
