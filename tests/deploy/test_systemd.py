@@ -30,34 +30,55 @@ def _unit(service: str) -> list[tuple[str, str]]:
     return [(name, value.replace("%i", service)) for name, value in found]
 
 
-def _written_by_page() -> frozenset[str]:
-    """The settings that the set-up page writes into the environment files."""
+def _page_files(service: str) -> dict[str, str]:
+    """The settings that the set-up page writes into the service's environment file."""
     page = (DEPLOY / "README.md").read_text(encoding="utf-8")
-    return frozenset(re.findall(r"^(KOPURO_[A-Z_]+)=", page, re.MULTILINE))
+    (written,) = re.findall(r"cat >/etc/kopuro/env/\$service\.env <<END\n(.*?)\nEND\n", page, re.DOTALL)
+    (cases,) = re.findall(r"case \$service in\n(.*?)\n    esac", page, re.DOTALL)
+    own = dict(re.findall(r"(\w+)\) own=\"?([^\"; ]+)\"? ;;", cases)).get(service, "")
+    text = written.replace("$own", own).replace("$service", service)
+    return dict(re.findall(r"^(KOPURO_\w+)=(.+)$", text, re.MULTILINE))
+
+
+def _copied_keys(service: str) -> dict[str, str]:
+    """The variables that name the service's own copies of key files, each with the original's path."""
+    unit = _unit(service)
+    loaded = dict(value.split(":", 1) for name, value in unit if name == "LoadCredential")
+    named = " ".join(value for name, value in unit if "%d/" in value)
+    return {variable: loaded[key] for variable, key in re.findall(r"(KOPURO_\w+)=%d/(\S+)", named)}
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_unit_and_environment_files_give_service_its_settings_and_no_others(service: str) -> None:
-    own = frozenset(value.partition("=")[0] for name, value in _unit(service) if name == "Environment")
+def test_environment_files_give_service_its_settings_and_no_others(service: str) -> None:
+    assert missing(service, frozenset(_page_files(service))) == set()
 
-    assert missing(service, own | _written_by_page()) == set()
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_service_gets_copies_of_all_its_private_keys(service: str) -> None:
+    settings, copied = _page_files(service), _copied_keys(service)
+    private = {name: path for name, path in settings.items() if path.startswith("/etc/kopuro/keys/")}
+    loaded = [value for name, value in _unit(service) if name == "LoadCredential"]
+
+    assert copied == private
+    assert len(loaded) == len(private)
 
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_unit_runs_an_existing_service_as_an_account_of_its_own(service: str) -> None:
     unit = dict(_unit(service))
 
-    assert unit["ExecStart"].split()[1:] == ["-m", "runtime", f"services.{service}"]
+    assert unit["ExecStart"].split()[-3:] == ["-m", "runtime", f"services.{service}"]
+    assert "$OWN_KEYS" in unit["ExecStart"].split()
     assert importlib.util.find_spec(f"services.{service}.service") is not None
     assert f"u {unit['User']} " in (UNITS / "sysusers.conf").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("service", SERVICES)
-def test_credentials_in_environment_are_loaded(service: str) -> None:
-    loaded = {value.partition(":")[0] for name, value in _unit(service) if name == "LoadCredential"}
-    used = {value.rpartition("%d/")[2] for name, value in _unit(service) if "%d/" in value}
+@pytest.mark.parametrize("service", ["vault", "audit"])
+def test_state_directories_are_those_of_the_settings(service: str) -> None:
+    states = [value for name, value in _unit(service) if name == "StateDirectory"]
+    kept = [path for path in _page_files(service).values() if path.startswith("/var/lib/")]
 
-    assert used == loaded
+    assert [path.startswith(f"/var/lib/{state}/") for path in kept for state in states] == [True]
 
 
 def test_stop_timeout_lets_a_service_end_itself_first() -> None:

@@ -70,9 +70,8 @@ def _play_once_routing_knows_the_network(demo: DemoHub) -> None:
 
 def _load(files: HubFiles) -> None:
     agreements = Path(network.__file__).parent / "agreements.json"
-    settings = 'set -a; . /etc/kopuro/hub.env; . /etc/kopuro/directory.env; exec "$@"'
     command = [
-        *("sh", "-euc", settings, "load", sys.executable, "-m", "services.directory.load"),
+        *("/opt/kopuro/bin/kopuro", "admin", "load", "--env", "/etc/kopuro/env"),
         *("--organizations", str(files.organizations), "--agreements", str(agreements)),
         *("--credentials", str(files.clients)),
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 
-from tests.machines.deployment import PAGE, blocks, script
+from tests.machines.deployment import PAGE, blocks, only_clock_is_wrong, script
 
 TEXT = """\
 One:
@@ -39,3 +39,12 @@ def test_script_of_the_page_is_valid_and_stops_at_the_first_error() -> None:
     assert (parsed.returncode, parsed.stderr) == (0, "")
     assert blocks(page)[0].startswith("set -eu\n")
     assert len(blocks(page)) == page.count("```sh\n") > 10
+
+
+def test_unsynchronised_clock_is_the_only_fault_that_a_machine_may_have() -> None:
+    clock = "fault: this machine: the clock is not synchronised [clock]\n    run NTP\n"
+    broker = "fault: broker: nothing listens [broker-reachable]\n"
+
+    assert only_clock_is_wrong(f"+ kopuro admin doctor\n{clock}1 faults, 0 warnings\n")
+    assert not only_clock_is_wrong(clock + broker)
+    assert not only_clock_is_wrong("+ systemctl start kopuro.target\nfailed\n")
