@@ -90,8 +90,8 @@ async def _receive() -> None:
             answer = json.dumps(json.loads(body)["data"]).encode()
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(answer), answer))
             await writer.drain()
-        except (OSError, asyncio.IncompleteReadError):
-            pass  # the hub has given up
+        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass  # the hub has given up, or the run has ended
         finally:
             writer.close()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, func, insert, or_, select, update
 
 from services.delivery.adapters.tables import (
     MESSAGES,
@@ -19,6 +19,16 @@ from services.delivery.webhooks.domain.endpoint_url import EndpointUrl
 
 _ENDPOINTS = WEBHOOK_ENDPOINTS.c
 _SECRETS = WEBHOOK_SECRETS.c
+# Built once: every request takes its endpoint, and needs its secrets.
+_TAKE = select(WEBHOOK_ENDPOINTS).where(_ENDPOINTS.id == bindparam("endpoint")).with_for_update()
+_LIVE_SECRETS = (
+    select(_SECRETS.sealed)
+    .where(
+        _SECRETS.endpoint_id == bindparam("endpoint"),
+        or_(_SECRETS.expires_at.is_(None), _SECRETS.expires_at > bindparam("now")),
+    )
+    .order_by(_SECRETS.number.desc())
+)
 
 
 class SqlEndpoints:
@@ -48,9 +58,7 @@ class SqlEndpoints:
 
     def take(self, transaction: Connection, endpoint_id: str) -> Endpoint | None:
         """See `ports.Endpoints`."""
-        row = transaction.execute(
-            select(WEBHOOK_ENDPOINTS).where(_ENDPOINTS.id == endpoint_id).with_for_update()
-        ).one_or_none()
+        row = transaction.execute(_TAKE, {"endpoint": endpoint_id}).one_or_none()
         return None if row is None else endpoint_of(row)
 
     def put(self, transaction: Connection, endpoint: Endpoint) -> None:
@@ -86,14 +94,7 @@ class SqlEndpoints:
 
     def secrets(self, transaction: Connection, endpoint_id: str, now: dt.datetime) -> list[bytes]:
         """See `ports.Endpoints`."""
-        rows = transaction.execute(
-            select(_SECRETS.sealed)
-            .where(
-                _SECRETS.endpoint_id == endpoint_id,
-                or_(_SECRETS.expires_at.is_(None), _SECRETS.expires_at > now),
-            )
-            .order_by(_SECRETS.number.desc())
-        )
+        rows = transaction.execute(_LIVE_SECRETS, {"endpoint": endpoint_id, "now": now})
         return [bytes(sealed) for (sealed,) in rows]
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
+from dataclasses import fields
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from runtime.storage.columns import microseconds, moment_of
 from runtime.storage.sql_statement import SqlStatement
@@ -62,6 +63,16 @@ _ACKNOWLEDGED = SqlStatement(
 )
 
 _CLAIM = SqlStatement("UPDATE webhook_notices SET attempts = attempts + 1, due_at = ? WHERE number = ANY (?)")
+
+
+# Built once: the result of every request is stored by these.
+_TAKE = (
+    select(WEBHOOK_NOTICES)
+    .where(_NOTICES.endpoint_id == bindparam("endpoint"), _NOTICES.message_id == bindparam("message"))
+    .with_for_update()
+)
+_PUT = update(WEBHOOK_NOTICES).where(_NOTICES.number == bindparam("notice"))
+_RECORD = insert(WEBHOOK_ATTEMPTS)
 
 
 class SqlNotices:
@@ -182,26 +193,22 @@ class SqlNotices:
 
     def take(self, transaction: Connection, endpoint_id: str, message_id: str) -> Notice | None:
         """See `ports.Notices`."""
-        row = transaction.execute(
-            select(WEBHOOK_NOTICES)
-            .where(_NOTICES.endpoint_id == endpoint_id, _NOTICES.message_id == message_id)
-            .with_for_update()
-        ).one_or_none()
+        row = transaction.execute(_TAKE, {"endpoint": endpoint_id, "message": message_id}).one_or_none()
         return None if row is None else notice_of(row)
 
     def put(self, transaction: Connection, notice: Notice, now: dt.datetime) -> None:
         """See `ports.Notices`."""
         waits = notice.state is NoticeState.waiting
         transaction.execute(
-            update(WEBHOOK_NOTICES)
-            .where(_NOTICES.number == notice.number)
-            .values(
-                state=notice.state.value,
-                attempts=notice.attempts,
-                until=notice.until,
-                due_at=notice.due_at if waits else None,
-                ended_at=None if waits else now,
-            )
+            _PUT,
+            {
+                "notice": notice.number,
+                "state": notice.state.value,
+                "attempts": notice.attempts,
+                "until": notice.until,
+                "due_at": notice.due_at if waits else None,
+                "ended_at": None if waits else now,
+            },
         )
 
     def resume(
@@ -238,22 +245,8 @@ class SqlNotices:
 
     def record(self, transaction: Connection, attempt: Attempt) -> None:
         """See `ports.Notices`."""
-        transaction.execute(
-            insert(WEBHOOK_ATTEMPTS).values(
-                endpoint_id=attempt.endpoint_id,
-                message_id=attempt.message_id,
-                type=attempt.type,
-                number=attempt.number,
-                started_at=attempt.started_at,
-                milliseconds=attempt.milliseconds,
-                url=attempt.url,
-                status=attempt.status,
-                answer_type=attempt.answer_type,
-                answer_size=attempt.answer_size,
-                fault=attempt.fault,
-                next_at=attempt.next_at,
-            )
-        )
+        columns = {each.name: getattr(attempt, each.name) for each in fields(attempt)}
+        transaction.execute(_RECORD, columns)
 
     def attempts(
         self, transaction: Connection, endpoint_id: str, *, before: int | None, limit: int
