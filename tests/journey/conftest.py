@@ -34,7 +34,7 @@ def hub(
     policy.write_text(json.dumps(POLICY), encoding="utf-8")
     data = directory / "data"
     vhost = f"journey-{secrets.token_hex(6)}"
-    environment = {**os.environ, "KOPURO_AMQP_URI": broker.add_vhost(vhost)}
+    environment = {**os.environ, "KOPURO_AMQP_URI": broker.add_vhost(vhost), "KOPURO_SANDBOX": "true"}
     template = f"sqlite:///{data}/data/{{service}}.sqlite"
     if request.param == "postgresql":
         template = _postgres_databases(request.getfixturevalue("postgres"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
 import subprocess
@@ -13,6 +14,7 @@ import httpx
 import pytest
 
 from contracts.records import plain
+from runtime.identifiers import new_id
 from tests.journey.running_hub import STRANGER, RunningHub
 
 KEY = "consulate-forbidden"
@@ -75,6 +77,31 @@ def test_documented_curl_line_then_command_under_one_key_is_one_referral(
     recorded = [entry["type"] for entry in hub.history(first["id"], last="referral.completed")]
     for once in ("referral.submitted", "answer.submitted", "offer.accepted"):
         assert recorded.count(f"kopuro.{once}.v1") == 1
+
+
+@pytest.mark.parametrize("hub", ["sqlite"], indirect=True)
+def test_restored_partner_recovers_what_it_acknowledged_and_an_archive_reads_it_too(
+    hub: RunningHub, tmp_path: Path
+) -> None:
+    since = dt.datetime.now(dt.UTC).isoformat()
+    file = tmp_path / "data.json"
+    data = {"referral_id": new_id(), "organization": STRANGER, "kid": "a-key"}
+    file.write_text(json.dumps(data))
+    made = _run(hub, STRANGER, "trigger", "case.released", str(file), "--json")["id"]
+    _run(hub, STRANGER, "mailbox", "put-consumer", "archive", "--type", "case.released")
+    listed = _run(hub, STRANGER, "mailbox", "list", "--type", "case.released", "--json")["items"]
+    (message,) = [one for one in listed if one["id"] == made]
+    assert (message["data"], message["source"]) == (data, "/kg/sandbox")
+    _run(hub, STRANGER, "mailbox", "ack", made)
+
+    lines = _command(hub, STRANGER, "recover", "--since", since, "--json").stdout.splitlines()
+    assert [one for line in lines if (one := json.loads(line))["id"] == made] == [message]
+    archived = _run(hub, STRANGER, "mailbox", "list", "--consumer", "archive", "--json")["items"]
+    assert message in archived
+    _run(hub, STRANGER, "mailbox", "ack", "--consumer", "archive", *(one["id"] for one in archived))
+    (archive,) = _run(hub, STRANGER, "mailbox", "consumers", "--json")["items"]
+    assert (archive["name"], archive["waiting_since"]) == ("archive", None)
+    _run(hub, STRANGER, "mailbox", "delete-consumer", "archive")
 
 
 def _post(hub: RunningHub, who: str, path: str, body: str, *, key: str) -> Any:
