@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from marshmallow import ValidationError
 from marshmallow.validate import Length, OneOf, Range
@@ -38,6 +39,8 @@ from contracts.identifiers import (
 )
 from contracts.moments import AnyDate, PastDate, PastMoment, PastYear
 
+# How long what is sealed to the key before is accepted after its holder replaced it.
+KEY_OVERLAP: Final = dt.timedelta(hours=24)
 _BASE64URL_32 = Pattern(r"^[A-Za-z0-9_-]{43}$", error="Must be 32 bytes in base64url.")
 
 
@@ -53,10 +56,25 @@ class SealingKey:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SealingKeyChange:
-    """When, and by which authority, the record got its present sealing key."""
+    """When, and by which authority, the record got its present sealing key.
+
+    previous: the id of the key before, whose holder proved itself; None: of no further use.
+    """
 
     at: PastMoment
     manner: KeyManner
+    previous: Annotated[str, _BASE64URL_32] | None = None
+
+    @property
+    def previous_key(self) -> tuple[str, dt.datetime] | None:
+        """Return the id of the key before, and until when what is sealed to it is accepted; None without.
+
+        A sender may have read the record just before. A key that was replaced without its holder's proof is
+        lost or stolen, and is not accepted.
+        """
+        if self.previous is None or self.manner is not KeyManner.proved:
+            return None
+        return self.previous, self.at + KEY_OVERLAP
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -42,6 +42,8 @@ HOPELESS_AFTER_RESTARTS = 3
 
 # The only variables that services inherit: program search paths, locale, temporary directory.
 _INHERITED = ("PATH", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH")
+# Settings of services that the environment of `kopuro up` may change.
+_PASSED_ON = ("KOPURO_RECEIPT_SECONDS", "KOPURO_TRANSIT_KEY_SECONDS", "KOPURO_REQUESTS_PER_MINUTE")
 
 
 class HubError(Exception):
@@ -215,7 +217,7 @@ class Hub:
             "KOPURO_MANIFEST": str(self.files.manifest),
             "KOPURO_HUB_KEY": str(self.files.hub_key),
         }
-        for name in ("KOPURO_RECEIPT_SECONDS", "KOPURO_TRANSIT_KEY_SECONDS"):
+        for name in _PASSED_ON:
             if value := self._environment.get(name):
                 environment[name] = value
         # Each secret goes only to the service that uses it.

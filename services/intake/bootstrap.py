@@ -44,7 +44,7 @@ class IntakeParts:
 def build(settings: Settings) -> Application[IntakeParts]:
     """Build the intake process."""
     platform = build_platform("intake", settings, MESSAGING)
-    members = MembersInMemory(platform.database)
+    members = MembersInMemory(platform.database, platform.clock)
     access = AccessRecords()
 
     def absorb(records: Sequence[ReplicaRecord]) -> None:

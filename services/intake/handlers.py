@@ -38,7 +38,7 @@ from services.intake.domain.command import (
     facts_of_command,
     name_of,
 )
-from services.intake.domain.members import Members, keys_of, receiver_key, require_good_standing
+from services.intake.domain.members import Members, keys_of, receiver_keys, require_good_standing
 from services.intake.domain.sealing import require_note_sealed_to, require_sealed, require_sealed_to
 from services.intake.domain.submission import referral_facts, require_receiver
 from services.intake.ports import AdmissionStore, Referrals, TransitKeys
@@ -282,8 +282,8 @@ class IntakeHandlers:
         if isinstance(command.body, AddNote | DeclineOffer | HandBack) and command.body.note is not None:
             require_sealed(command.body.note, "/note")
         if isinstance(command.body, Replacement):
-            kid = receiver_key(self._members, command.body.to)
-            require_sealed_to(command.body.case, kid, "/case")
+            kids = receiver_keys(self._members, command.body.to)
+            require_sealed_to(command.body.case, kids, "/case")
         # The organisation may have learned of the subject before intake did; routing then knows it.
         referral_id = known.get(command.subject) or self._ask_routing(command, caller.organization)
         if isinstance(command.body, AddNote | DeclineOffer | HandBack) and command.body.note is not None:

@@ -202,7 +202,7 @@ class VaultHandlers:
             if fact.to is None:
                 check_content(self._custody_key.open(case))
             else:
-                self._check_receivers_key(fact.to, kid, waited=batch.now - message.time)
+                self._check_receivers_key(fact.to, kid, batch.now, waited=batch.now - message.time)
         except Refused as refused:
             self._refuse(batch, custody, fact.sender, refused, cause=message)
         else:
@@ -218,7 +218,7 @@ class VaultHandlers:
             case = SealedCase.split(fact.case)
             kid = case.kid()
             replaced = replace_released(custody, fact.sender, fact.to, kid)
-            self._check_receivers_key(fact.to, kid, waited=waited)
+            self._check_receivers_key(fact.to, kid, batch.now, waited=waited)
             if (until := self._pause_of(fact.to, batch.now)) is not None:
                 raise Refused("not-in-this-state", f"{_PAUSED} Replace the case after {until.isoformat()}.")
         except Refused as refused:
@@ -236,9 +236,11 @@ class VaultHandlers:
         )
         self._publish_release(batch, released, cause=message)
 
-    def _check_receivers_key(self, receiver: str, kid: str, *, waited: dt.timedelta) -> None:
+    def _check_receivers_key(
+        self, receiver: str, kid: str, now: dt.datetime, *, waited: dt.timedelta
+    ) -> None:
         key = self._keys.of(receiver)
-        if key is not None and key.kid == kid:
+        if self._keys.accepts(receiver, kid, now):
             return
         if waited < PATIENCE:
             raise Unavailable("The receiver's key may not have reached the vault yet.")

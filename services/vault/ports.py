@@ -218,6 +218,12 @@ class SealingKeys(Protocol):
         """Return the organisation's sealing key, or None if no published key is known."""
         ...
 
+    def accepts(self, organization: str, kid: str, now: dt.datetime) -> bool:
+        """Return whether a case may be sealed to this key: the organisation's present one, or for a while
+        the one before, if its holder replaced it.
+        """
+        ...
+
     def paused_until(self, organization: str) -> dt.datetime | None:
         """Return until when nothing may be sealed to the key, because it replaced an earlier one without
         proof of that key. None: it may; a moment in the past: it may again.

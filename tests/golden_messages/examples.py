@@ -461,7 +461,13 @@ _FACTS: tuple[facts.Fact, ...] = (
         proof="c2sp.org/tlog-proof@v1\nindex 0\n\nkopuro/kg\n1\nAAAA\n\n— kopuro/kg AAAA\n",
     ),
     facts.OrganizationChanged(
-        revision=7, organization=ORGANIZATION, by="aigul", reason=SuspensionReason.person_at_risk
+        revision=7,
+        organization=replace(
+            ORGANIZATION,
+            sealing_key_change=SealingKeyChange(at=NOON, manner=KeyManner.proved, previous=KID),
+        ),
+        by="aigul",
+        reason=SuspensionReason.person_at_risk,
     ),
     facts.AgreementChanged(revision=2, agreement=AGREEMENT, by="aigul"),
     facts.TokenKeyChanged(
@@ -697,6 +703,11 @@ EARLIER: dict[str, Event[facts.Fact]] = {
     **{fact.type: _event(fact) for fact in _EARLIER_FACTS},
     "kopuro.organization.changed.v1.one_capacity": _event(
         facts.OrganizationChanged(revision=7, organization=ONE_CAPACITY_ORGANIZATION, by="aigul")
+    ),
+    "kopuro.organization.changed.v1.without_previous": _event(
+        facts.OrganizationChanged(
+            revision=7, organization=ORGANIZATION, by="aigul", reason=SuspensionReason.person_at_risk
+        )
     ),
     "kopuro.organization.changed.v1.without_reason": _event(
         facts.OrganizationChanged(revision=7, organization=ORGANIZATION, by="aigul")

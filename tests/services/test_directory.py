@@ -232,7 +232,6 @@ def test_oauth_library_gets_a_token_by_private_key_and_the_keys_verify_it(hub: H
     uploaded = hub.ask("kg.other", "PUT", path, json=public_set(key))
     assert [kept["kid"] for kept in uploaded.raise_for_status().json()["keys"]] == ["k-1"]
     with oauth_client(hub, "kg.other", key, "private_key_jwt") as client:
-        client.fetch_token(grant_type="client_credentials")
         token = client.fetch_token(grant_type="client_credentials")["access_token"]
         assert client.get(f"{hub.service.url}/v1/organizations/kg.other").json()["id"] == "kg.other"
     keys = httpx.get(f"{hub.service.url}/oauth/jwks")

@@ -56,7 +56,12 @@ def with_key(present: Organization, key: SealingKey, *, manner: KeyManner, at: d
     approved, at the time of that approval, so that the vault's pause does not end with it.
     """
     before = present.sealing_key_change
-    change = SealingKeyChange(at=at, manner=KeyManner.first if present.sealing_key is None else manner)
+    key_before = present.sealing_key
+    change = SealingKeyChange(
+        at=at,
+        manner=KeyManner.first if key_before is None else manner,
+        previous=key_before.kid if key_before is not None and manner is KeyManner.proved else None,
+    )
     if (
         change.manner is KeyManner.proved
         and before is not None

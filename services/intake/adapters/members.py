@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 
 from sqlalchemy import select
 
 from contracts.facts import OrganizationChanged
 from contracts.organization import Organization
 from contracts.records import read
+from runtime.clock import Clock
 from runtime.messaging.replica import ReplicaRecord
 from runtime.storage.database import Database
 from runtime.storage.sql_statement import SqlStatement
@@ -26,14 +28,21 @@ class MembersInMemory:
     note that was sealed before a key was replaced is still admitted after a restart.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
+        self._clock = clock
         self._members: dict[str, Member] = {}
         self._kids: dict[str, frozenset[str]] | None = None
 
     def get(self, organization: str) -> Member | None:
-        """Return the organisation, or None if the replica has no such record."""
-        return self._members.get(organization)
+        """Return the organisation, or None if the replica has no such record.
+
+        With its previous key only while that is accepted.
+        """
+        member = self._members.get(organization)
+        if member is None or member.previous is None or self._clock.now() < member.previous[1]:
+            return member
+        return replace(member, previous=None)
 
     def absorb(self, records: Sequence[ReplicaRecord]) -> None:
         """Apply new and changed records. Raises DatabaseUnavailable; then nothing has changed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -14,12 +15,14 @@ class Member:
     """An organisation.
 
     kid: the id of its sealing key, None while it has published none. earlier_kids: of the keys before that.
+    previous: of the key just before, whose holder replaced it, and until when it is accepted for cases.
     """
 
     id: str
     in_good_standing: bool
     kid: str | None
     earlier_kids: frozenset[str] = frozenset()
+    previous: tuple[str, dt.datetime] | None = None
 
 
 Members = Callable[[str], Member | None]
@@ -27,11 +30,13 @@ Members = Callable[[str], Member | None]
 
 def member_of(organization: Organization, earlier_kids: frozenset[str] = frozenset()) -> Member:
     """Return the member for an organisation's record."""
+    change = organization.sealing_key_change
     return Member(
         id=organization.id,
         in_good_standing=organization.in_good_standing,
         kid=organization.sealing_key.kid if organization.sealing_key else None,
         earlier_kids=earlier_kids,
+        previous=None if change is None else change.previous_key,
     )
 
 
@@ -42,8 +47,11 @@ def require_good_standing(members: Members, organization: str) -> None:
         raise Refused("forbidden", "Only active and vetted organisations may send or accept referrals.")
 
 
-def receiver_key(members: Members, receiver: str) -> str:
-    """Return the key id that a case for this receiver must be sealed to. Raises Refused with pointer /to."""
+def receiver_keys(members: Members, receiver: str) -> frozenset[str]:
+    """Return the ids of the keys that a case for this receiver may be sealed to.
+
+    `Members` gives a previous key only while it is accepted. Raises Refused with pointer /to.
+    """
     member = members(receiver)
     if member is None:
         where = PointerError(pointer="/to", detail="The directory has no organisation with this id.")
@@ -51,7 +59,7 @@ def receiver_key(members: Members, receiver: str) -> str:
     if member.kid is None:
         where = PointerError(pointer="/to", detail="This organisation has published no sealing key.")
         raise Refused("receiver-has-no-key", "The receiver cannot receive cases yet.", errors=(where,))
-    return member.kid
+    return frozenset({member.kid} if member.previous is None else {member.kid, member.previous[0]})
 
 
 def keys_of(members: Members, organizations: Iterable[str]) -> frozenset[str]:

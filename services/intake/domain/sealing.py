@@ -27,9 +27,9 @@ from contracts.json_names import repeated_name
 _WRAPPED_KEY, _IV, _TAG = (len(encoded(bytes(size))) for size in (WRAPPED_KEY, IV, TAG))
 
 
-def require_sealed_to(jwe: str, kid: str, pointer: str) -> None:
-    """Raises Refused `case-not-sealed` with the pointer unless the JWE is sealed to the key `kid`."""
-    if require_sealed(jwe, pointer) != kid:
+def require_sealed_to(jwe: str, kids: Collection[str], pointer: str) -> None:
+    """Raises Refused `case-not-sealed` with the pointer unless the JWE is sealed to one of the keys."""
+    if require_sealed(jwe, pointer) not in kids:
         raise _refused(pointer, "The JWE is not sealed to the receiver's current key.")
 
 

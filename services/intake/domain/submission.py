@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from contracts.errors import PointerError, Refused
 from contracts.facts import Fact, ReferralSubmitted, SealedCaseSubmitted
 from contracts.referral import Consent, ReferralFacts, ReferralSubmission, facts_of
-from services.intake.domain.members import Members, receiver_key
+from services.intake.domain.members import Members, receiver_keys
 from services.intake.domain.sealing import require_sealed_to
 
 
@@ -24,22 +26,22 @@ def referral_facts(
     the hub's custody key; the person must then allow storage in the hub's country. hub_country: an ISO 3166-1
     code. Raises Refused, with pointers.
     """
-    kid = require_receiver(submission, hub_country=hub_country, members=members) or custody_kid
-    require_sealed_to(submission.case, kid, "/case")
+    kids = require_receiver(submission, hub_country=hub_country, members=members) or {custody_kid}
+    require_sealed_to(submission.case, kids, "/case")
     return (
         ReferralSubmitted(referral_id=referral_id, sender=sender, facts=facts_of(submission)),
         SealedCaseSubmitted(referral_id=referral_id, sender=sender, to=submission.to, case=submission.case),
     )
 
 
-def require_receiver(facts: ReferralFacts, *, hub_country: str, members: Members) -> str | None:
-    """Return the key id of the named receiver; None if the hub takes the case into custody.
+def require_receiver(facts: ReferralFacts, *, hub_country: str, members: Members) -> Collection[str] | None:
+    """Return the key ids of the named receiver; None if the hub takes the case into custody.
 
     Raises Refused, with pointers, if no case could be sent: the receiver is unknown or has no key, or the
     person does not allow storage in the hub's country.
     """
     if facts.to is not None:
-        return receiver_key(members, facts.to)
+        return receiver_keys(members, facts.to)
     _require_storage_allowed(facts.consent, hub_country)
     return None
 

@@ -21,10 +21,18 @@ class SealingKeysInMemory:
         self._paused_until: dict[str, dt.datetime] = {}
         self._changed = changed
         self._keys: dict[str, SealingKey] = {}
+        self._previous: dict[str, tuple[str, dt.datetime]] = {}
 
     def of(self, organization: str) -> SealingKey | None:
         """See `ports.SealingKeys`."""
         return self._keys.get(organization)
+
+    def accepts(self, organization: str, kid: str, now: dt.datetime) -> bool:
+        """See `ports.SealingKeys`."""
+        key, previous = self._keys.get(organization), self._previous.get(organization)
+        if key is not None and key.kid == kid:
+            return True
+        return key is not None and previous is not None and previous[0] == kid and now < previous[1]
 
     def paused_until(self, organization: str) -> dt.datetime | None:
         """See `ports.SealingKeys`."""
@@ -38,8 +46,11 @@ class SealingKeysInMemory:
             organization = record.data["organization"]
             key, change = organization.get("sealing_key"), organization.get("sealing_key_change")
             self._paused_until.pop(record.key, None)
+            self._previous.pop(record.key, None)
             if change is not None:
                 changed = read(SealingKeyChange, change)
+                if changed.previous_key is not None:
+                    self._previous[record.key] = changed.previous_key
                 if changed.manner is KeyManner.approved:
                     self._paused_until[record.key] = changed.at + self._pause
             if key is None:

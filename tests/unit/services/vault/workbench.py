@@ -69,6 +69,10 @@ class Keys:
     def of(self, organization: str) -> SealingKey | None:
         return self.published.get(organization)
 
+    def accepts(self, organization: str, kid: str, now: dt.datetime) -> bool:
+        key = self.published.get(organization)
+        return key is not None and key.kid == kid
+
     def paused_until(self, organization: str) -> dt.datetime | None:
         return self.pauses.get(organization)
 

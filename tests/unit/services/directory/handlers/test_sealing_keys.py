@@ -110,7 +110,9 @@ def test_holder_of_the_old_key_replaces_it_at_once(keyed: Directory, old: Pair) 
     assert keyed.keys.prove(OSH, asked.challenge.id, content["answer"]) == new
     record = keyed.listings.organization(OSH).entry
     assert record.sealing_key == new
-    assert record.sealing_key_change == SealingKeyChange(at=keyed.clock.time, manner=KeyManner.proved)
+    assert record.sealing_key_change == SealingKeyChange(
+        at=keyed.clock.time, manner=KeyManner.proved, previous=old.public.kid
+    )
     assert keyed.events()[-1].data == SealingKeyReplaced(
         organization=OSH, kid=new.kid, manner=KeyManner.proved, by=OSH, previous=old.public.kid
     )

@@ -5,7 +5,7 @@ import pytest
 from contracts.codes import Vetting
 from contracts.errors import Refused
 from contracts.organization import SealingKey
-from services.intake.domain.members import Member, member_of, receiver_key, require_good_standing
+from services.intake.domain.members import Member, member_of, receiver_keys, require_good_standing
 from tests.unit.services.intake.samples import (
     KEYLESS,
     MEMBERS,
@@ -44,8 +44,8 @@ def test_sender_out_of_standing_is_forbidden(sender: str) -> None:
     ("receiver", "slug"), [("kg.nobody", "unknown-organization"), (KEYLESS, "receiver-has-no-key")]
 )
 def test_receiver_unknown_or_without_key_is_refused(receiver: str, slug: str) -> None:
-    assert receiver_key(MEMBERS.get, MOSCOW) == MOSCOW_KID
+    assert receiver_keys(MEMBERS.get, MOSCOW) == {MOSCOW_KID}
     with pytest.raises(Refused) as caught:
-        receiver_key(MEMBERS.get, receiver)
+        receiver_keys(MEMBERS.get, receiver)
     assert caught.value.slug == slug
     assert [error.pointer for error in caught.value.errors] == ["/to"]

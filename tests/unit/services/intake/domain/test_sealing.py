@@ -18,7 +18,7 @@ ALPHABET = string.ascii_uppercase + string.ascii_lowercase + string.digits + "-_
 
 def refusal(jwe: str, kid: str = CUSTODY_KID) -> Refused:
     with pytest.raises(Refused) as caught:
-        require_sealed_to(jwe, kid, "/case")
+        require_sealed_to(jwe, {kid}, "/case")
     assert caught.value.slug == "case-not-sealed"
     assert [error.pointer for error in caught.value.errors] == ["/case"]
     return caught.value
@@ -27,7 +27,7 @@ def refusal(jwe: str, kid: str = CUSTODY_KID) -> Refused:
 def test_case_sealed_by_client_is_accepted() -> None:
     key = generate_key()
     for case in ({}, {"name": "x" * 50_000}):
-        require_sealed_to(seal(case, public_key(key)), key["kid"], "/case")
+        require_sealed_to(seal(case, public_key(key)), {key["kid"]}, "/case")
 
 
 def test_key_id_is_read_from_header() -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from contracts.organization import KEY_OVERLAP
 from kopuro_client.sealing import generate_key, public_key
 from runtime.messaging.replica import ReplicaRecord
 from services.vault.adapters.sealing_keys import SealingKeysInMemory
@@ -56,3 +57,21 @@ def test_only_a_replacement_without_proof_pauses_releases(manner: str, until: dt
     assert keys.paused_until(ORGANIZATION) == until
     keys.absorb([record(dict(public_key(generate_key())))])
     assert keys.paused_until(ORGANIZATION) is None
+
+
+@pytest.mark.parametrize(("manner", "accepted"), [("proved", True), ("approved", False)])
+def test_key_before_is_accepted_for_a_day_if_its_holder_replaced_it(manner: str, accepted: bool) -> None:
+    keys = SealingKeysInMemory(changed=lambda: None, pause=PAUSE)
+    old, new = public_key(generate_key()), public_key(generate_key())
+    changed = record(dict(new))
+    at = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
+    changed.data["organization"]["sealing_key_change"] = {
+        "at": at.isoformat(),
+        "manner": manner,
+        "previous": old["kid"],
+    }
+    keys.absorb([changed])
+    for moment, expected in ((at, accepted), (at + KEY_OVERLAP, False)):
+        assert keys.accepts(ORGANIZATION, new["kid"], moment)
+        assert keys.accepts(ORGANIZATION, old["kid"], moment) is expected
+        assert not keys.accepts(ORGANIZATION, public_key(generate_key())["kid"], moment)
