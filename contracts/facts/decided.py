@@ -353,7 +353,10 @@ class ReferralUnanswered(Fact):
 @fact("alert.closed")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AlertClosed(Fact):
-    """The coordinators need not act on a message any more. message_type: its type, of the same referral."""
+    """The coordinators need not act on a message any more. message_type: its type, of the same referral.
+
+    Not published when the referral ends: that closes all its messages.
+    """
 
     referral_id: ReferralId
     message_type: Annotated[str, OneOf(["kopuro.referral.unanswered.v1"])]

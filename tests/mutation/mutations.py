@@ -432,4 +432,17 @@ MUTATIONS = (
         tests=(SIMULATION,),
         reason="(has ended|is closed) and a mailbox keeps its content",
     ),
+    Mutation(
+        name="a report shows the row of all others however small it is",
+        edits=(
+            Edit(
+                path="services/routing/domain/withholding.py",
+                old="    while rows:\n",
+                new="    if rest:\n        return Published(total=total, rows={**rows, (): rest})\n"
+                "    while rows:\n",
+            ),
+        ),
+        tests=("tests/unit/services/routing/domain/test_withholding.py",),
+        reason="test_rows_are_disjoint_true_and_not_small",
+    ),
 )

@@ -5,12 +5,12 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Collection
 
-from sqlalchemy import Connection, delete, func, insert, literal_column, select
+from sqlalchemy import Connection, Select, delete, func, insert, literal_column, select
 
 from services.routing.adapters.tables import OFFERS, REFERRALS, UNANSWERED
 
-# The conditions of the partial index `referrals_emergencies`, which holds open emergencies only. The literal
-# is necessary: SQLite does not recognise a parameter.
+# The indexes `referrals_queue` and `referrals_emergencies` have them in this order, without closed referrals.
+# The literal is necessary: SQLite does not recognise a parameter.
 _WAITS = (REFERRALS.c.priority.op("=")(literal_column("0")), REFERRALS.c.status == "offered")
 _oldest_offer = (
     select(func.min(OFFERS.c.opened_at))
@@ -19,19 +19,23 @@ _oldest_offer = (
 )
 
 
+def due_emergencies(opened_by: dt.datetime, limit: int) -> Select[str]:
+    """Select the ids of unreported emergencies with an open offer that was opened by then."""
+    reported = select(UNANSWERED.c.referral_id).where(UNANSWERED.c.referral_id == REFERRALS.c.id)
+    return (
+        select(REFERRALS.c.id)
+        .where(*_WAITS, ~reported.exists(), _oldest_offer <= opened_by)
+        .order_by(REFERRALS.c.priority, REFERRALS.c.submitted_at, REFERRALS.c.id)
+        .limit(limit)
+    )
+
+
 class SqlUnansweredEmergencies:
     """See `ports.UnansweredEmergencies`."""
 
     def due(self, transaction: Connection, opened_by: dt.datetime, limit: int) -> list[str]:
         """See `ports.UnansweredEmergencies`."""
-        reported = select(UNANSWERED.c.referral_id).where(UNANSWERED.c.referral_id == REFERRALS.c.id)
-        wanted = (
-            select(REFERRALS.c.id)
-            .where(*_WAITS, ~reported.exists(), _oldest_offer <= opened_by)
-            .order_by(REFERRALS.c.priority, REFERRALS.c.submitted_at, REFERRALS.c.id)
-            .limit(limit)
-        )
-        return list(transaction.execute(wanted).scalars())
+        return list(transaction.execute(due_emergencies(opened_by, limit)).scalars())
 
     def over(self, transaction: Connection, limit: int) -> list[str]:
         """See `ports.UnansweredEmergencies`."""

@@ -59,10 +59,10 @@ class ReportUnanswered:
         with self._database.write() as transaction:
             batch = ReferralBatch(self._store.load(transaction, {*due, *over}), self._source, now)
             for referral_id in self._emergencies.forget(transaction, over):
-                batch.take(
-                    Transition(referral=batch.referral(referral_id), facts=(_closed(referral_id),)),
-                    cause=None,
-                )
+                referral = batch.referral(referral_id)
+                # The end of a referral closes all its messages, and is its last fact.
+                if referral is not None and not referral.is_closed:
+                    batch.take(Transition(referral=referral, facts=(_closed(referral_id),)), cause=None)
             reports = {
                 referral_id: fact
                 for referral_id in due

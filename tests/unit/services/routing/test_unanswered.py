@@ -9,8 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
+from sqlalchemy.dialects import sqlite
 
-from contracts.codes import Answer, HandBackReason, Urgency
+from contracts.codes import Answer, HandBackReason, Urgency, WithdrawalReason
 from contracts.errors import Unavailable
 from contracts.facts import (
     AlertClosed,
@@ -19,10 +20,11 @@ from contracts.facts import (
     HandBackSubmitted,
     OfferOpened,
     ReferralUnanswered,
+    WithdrawalSubmitted,
 )
 from runtime.identifiers import new_id
 from runtime.storage.migrate import differences
-from services.routing.adapters.unanswered import SqlUnansweredEmergencies
+from services.routing.adapters.unanswered import SqlUnansweredEmergencies, due_emergencies
 from services.routing.domain.policy import Deadlines, RoutingPolicy
 from services.routing.handlers.unanswered import ReportUnanswered
 from services.routing.migrations import unanswered as migration
@@ -117,6 +119,18 @@ def test_alert_is_closed_once_the_emergency_is_accepted(bench: Workbench) -> Non
     assert told(bench, NOW + ALERT + 2 * SECOND) == []
 
 
+def test_end_of_an_unanswered_emergency_is_its_last_fact(bench: Workbench) -> None:
+    first, _ = emergency(bench)
+    told(bench, NOW + ALERT)
+    withdrawal = WithdrawalSubmitted(
+        referral_id=first.referral_id, organization=SENDER, reason=WithdrawalReason.person_declined
+    )
+    bench.take(event(withdrawal, first.referral_id, NOW + ALERT))
+    assert told(bench, NOW + ALERT + SECOND) == []
+    with bench.database.read() as transaction:
+        assert SqlUnansweredEmergencies().over(transaction, 10) == []
+
+
 def test_another_wait_after_a_hand_back_is_reported_again(bench: Workbench) -> None:
     first, _ = emergency(bench)
     told(bench, NOW + ALERT)
@@ -161,6 +175,20 @@ def test_two_processes_report_one_wait_once(bench: Workbench, database_url: str)
         list(pool.map(turn, (bench, other)))
     other.close()
     assert sum(isinstance(one.data, ReferralUnanswered) for one in bench.published()) == 1
+
+
+def test_search_reads_open_emergencies_only(sqlite_database: str) -> None:
+    bench = workbench(sqlite_database)
+    wanted = due_emergencies(NOW, 10).compile(
+        dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True}
+    )
+    with bench.database.read() as transaction:
+        plan = " ".join(row[3] for row in transaction.exec_driver_sql(f"EXPLAIN QUERY PLAN {wanted}"))
+    bench.close()
+    # Of open referrals only, in the order of the queue.
+    assert "referrals USING COVERING INDEX referrals_queue (status=? AND priority=?)" in plan
+    assert "offers USING INDEX offers_referral" in plan
+    assert "TEMP B-TREE" not in plan
 
 
 def test_migration_adds_and_drops_the_table(bench: Workbench) -> None:
