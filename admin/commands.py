@@ -6,12 +6,16 @@ Every start of `kopuro` loads this module, so each command imports its implement
 from __future__ import annotations
 
 import os
-import re
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from admin.backup_commands import register as register_backup
+from admin.client_commands import register as register_client
+from admin.doctor_command import register as register_doctor
+from admin.setup_commands import register as register_setup
 
 if TYPE_CHECKING:
     from admin.dead_letters import DeadLetterCommands
@@ -20,7 +24,8 @@ if TYPE_CHECKING:
 dead_letters = typer.Typer(
     no_args_is_help=True,
     help="Operators: inspect, replay or discard messages that a service could not process.",
-    epilog="The commands use the broker of --data-dir, or else the one that KOPURO_AMQP_URI names. "
+    epilog="The commands use the broker of --data-dir, or else the one that KOPURO_AMQP_URI names "
+    "(with KOPURO_BROKER_CA for a private CA). "
     "A queue is open to one operator at a time; a second operator waits for a few seconds.",
 )
 
@@ -121,13 +126,18 @@ def _dead_letter_commands(data_dir: Path | None, *, as_json: bool) -> DeadLetter
     return DeadLetterCommands(Output(as_json=as_json), data_dir, os.environ)
 
 
-admin = typer.Typer(no_args_is_help=True, help="Operators: set up a hub of your own processes.")
+admin = typer.Typer(no_args_is_help=True, help="Operators: set up a hub, keep it in order.")
 
 
 @admin.callback()
 def _admin_group() -> None:
-    """Operators: set up a hub of your own processes."""
+    """Operators: set up a hub, keep it in order."""
 
+
+register_setup(admin)
+register_doctor(admin)
+register_backup(admin)
+register_client(admin)
 
 broker = typer.Typer(no_args_is_help=True, help="Operators: set up a hub's RabbitMQ broker.")
 admin.add_typer(broker, name="broker")
@@ -170,61 +180,6 @@ def write_broker_definitions(
         out.text(f"{user['user']}: {user['password_file']}")
     out.note(f"run: rabbitmqctl import_definitions {shlex.quote(str(directory.resolve()))}/definitions.json")
     out.note("each service's KOPURO_AMQP_URI names its own user; `operations` is for `kopuro dead-letters`")
-
-
-@admin.command("init")
-def init_hub(
-    directory: Annotated[
-        Path, typer.Argument(help="Directory for the key files; created with mode 0700.", file_okay=False)
-    ],
-    hub: Annotated[str, typer.Option(help="Country code of the hub, two lower-case letters.")],
-    as_json: Documents = False,
-) -> None:
-    """Create the keys of a new hub and the manifest that lists its services.
-
-    Writes one private JWK file per key (mode 0600) and never overwrites a file. `hub.json` is the root key
-    that signs manifests: store it offline. Prints the environment variables that name the files, and the
-    public half of each key.
-    """
-    from admin.key_files import write_key_files
-    from admin.manifest_files import HUB_KEY, MANIFEST
-    from kopuro_client.commands.output import Output
-    from kopuro_client.commands.printable import json_text
-
-    if re.fullmatch("[a-z]{2}", hub) is None:
-        raise typer.BadParameter("Give two lower-case letters, for example kg.", param_hint="--hub")
-    keys = write_key_files(directory, hub)
-    common = {
-        "KOPURO_MANIFEST": str(directory.resolve() / MANIFEST),
-        "KOPURO_HUB_KEY": str(directory.resolve() / HUB_KEY),
-    }
-    out = Output(as_json=as_json)
-    if as_json:
-        out.document(
-            {
-                "keys": [
-                    {
-                        "service": key.service,
-                        "variable": key.variable,
-                        "file": str(key.path),
-                        "public_key": key.public,
-                    }
-                    for key in keys
-                ],
-                "every_service": common,
-            }
-        )
-        return
-    out.text("# every service")
-    for variable, value in common.items():
-        out.text(f"{variable}={shlex.quote(value)}")
-    for key in keys:
-        out.text(f"# {key.service}; public key: {json_text(key.public)}")
-        if key.variable is not None:
-            out.text(f"{key.variable}={shlex.quote(str(key.path))}")
-    out.note("each service's user must be able to read its own key files, and no others")
-    out.note("copy the vault's public key into the discovery document as `custody_key`")
-    out.note(f"move {directory.resolve() / 'hub.json'} to a place that no service can read")
 
 
 @admin.command("evidence")

@@ -33,6 +33,7 @@ from runtime.messaging.ports import BrokerUnavailable
 from runtime.messaging.rabbit.broker import RabbitBroker
 from runtime.messaging.rabbit.browser import RabbitBrowsers
 from runtime.messaging.signatures.statement import STATEMENT_TYPE
+from runtime.tls import BROKER, TlsFiles, UnusableTlsFiles, tls_files
 
 _COLUMNS = ("number", "consumer", "message id", "type", "time", "first seen", "reason")
 
@@ -45,6 +46,7 @@ class DeadLetterCommands:
         self._out = out
         with self._reporting_errors():
             self._uri = _broker_uri(data_dir, environment)
+            self._tls = _broker_tls(environment)
         self._data_dir = data_dir
         self._environment = environment
 
@@ -124,7 +126,7 @@ class DeadLetterCommands:
         read = read_of(consumer, opened, now=SystemClock().now())
         if read is not None:
             signer = WaveSigner(_signing_key(_key_file(self._data_dir, self._environment)))
-            with contextlib.closing(RabbitBroker(self._uri).publisher()) as publisher:
+            with contextlib.closing(self._broker().publisher()) as publisher:
                 publisher.publish(signer.sign([outgoing(read)]))
 
     def _confirm(self, letter: DeadLetter) -> None:
@@ -150,8 +152,12 @@ class DeadLetterCommands:
 
     @contextlib.contextmanager
     def _at_broker(self) -> Iterator[DeadLetters]:
-        with contextlib.closing(RabbitBroker(self._uri).publisher()) as publisher:
-            yield DeadLetters(browse=RabbitBrowsers(self._uri), publisher=publisher, topology=hub_topology())
+        with contextlib.closing(self._broker().publisher()) as publisher:
+            browse = RabbitBrowsers(self._uri, self._tls)
+            yield DeadLetters(browse=browse, publisher=publisher, topology=hub_topology())
+
+    def _broker(self) -> RabbitBroker:
+        return RabbitBroker(self._uri, tls=self._tls)
 
     @contextlib.contextmanager
     def _reporting_errors(self) -> Iterator[None]:
@@ -197,6 +203,13 @@ def _broker_uri(data_dir: Path | None, environment: Mapping[str, str]) -> str:
         raise UsageError(f"{data_dir} was written by an earlier build: start its hub first") from None
     except (OSError, ValueError) as error:
         raise UsageError(f"{files.identity} cannot be read ({type(error).__name__})") from None
+
+
+def _broker_tls(environment: Mapping[str, str]) -> TlsFiles | None:
+    try:
+        return tls_files(BROKER, environment)
+    except UnusableTlsFiles as error:
+        raise UsageError(str(error)) from None
 
 
 def _key_file(data_dir: Path | None, environment: Mapping[str, str]) -> Path | None:

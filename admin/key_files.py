@@ -36,6 +36,10 @@ class KeyFile:
     path: Path
     public: Mapping[str, Any]
 
+    @property
+    def is_custody(self) -> bool:
+        return self.variable == "KOPURO_CUSTODY_KEY"
+
 
 _KEYS: Final[tuple[tuple[str, str, str | None, Callable[[], dict[str, Any]]], ...]] = (
     (ROOT, "hub", None, signing_key),
@@ -44,6 +48,28 @@ _KEYS: Final[tuple[tuple[str, str, str | None, Callable[[], dict[str, Any]]], ..
     ("log", "audit", "KOPURO_LOG_SIGNING_KEY", signing_key),
     *((service_key_name(name), name, "KOPURO_SERVICE_KEY", signing_key) for name in SERVICES),
 )
+
+
+def key_files_in(directory: Path) -> tuple[KeyFile, ...]:
+    """Return the key files of a hub in its directory; a first key of each kind.
+
+    Raises InvalidArgumentError if one is missing or is not a private JWK.
+    """
+    found = []
+    for name, service, variable, _ in _KEYS:
+        path = directory / f"{name}.json"
+        try:
+            public = public_half(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, AttributeError):
+            raise InvalidArgumentError(f"{path} is missing or is not a private JWK") from None
+        found.append(KeyFile(service=service, variable=variable, path=path, public=public))
+    return tuple(found)
+
+
+def keys_in(directory: Path) -> bool:
+    """Return whether the directory has every key of a hub, and its manifest."""
+    names = [*(f"{name}.json" for name, *_ in _KEYS), HUB_KEY, MANIFEST]
+    return all((directory / name).is_file() for name in names)
 
 
 def write_key_files(directory: Path, hub: str) -> tuple[KeyFile, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -9,18 +10,23 @@ from sqlalchemy.exc import ArgumentError
 
 from kopuro_client.errors import InvalidArgumentError
 from runtime.storage.database import Database, DatabaseUnavailable
+from runtime.tls import DATABASE, TlsFiles, UnusableTlsFiles, tls_files
 
 
 @contextmanager
-def service_database(url: str) -> Iterator[Database]:
+def service_database(url: str, tls: TlsFiles | None = None) -> Iterator[Database]:
     """Open the database for the block.
+
+    tls: the files for TLS; None: those that KOPURO_DATABASE_CA and so on name.
 
     Raises InvalidArgumentError for a text that is no URL, and when the database cannot be used in the block.
     """
     try:
-        database = Database.open(url)
+        database = Database.open(url, tls=tls or tls_files(DATABASE, os.environ))
     except ArgumentError:
         raise InvalidArgumentError("--database is not an SQLAlchemy URL") from None
+    except UnusableTlsFiles as error:
+        raise InvalidArgumentError(str(error)) from None
     try:
         yield database
     except DatabaseUnavailable as error:

@@ -56,7 +56,7 @@ SHAPES: Final[Mapping[str, tuple[Shape, ...]]] = {
     ),
     "delivery": (
         # Receipts name no referral of their own.
-        Shape(table="mailbox_messages", moment="queued_at", numbered=True, forgotten="acknowledged_at"),
+        Shape(table="mailbox_messages", moment="queued_at", numbered=True, forgotten="forget_after"),
         Shape(table="case_letters", referral="referral_id", forgotten="closed_at"),
         Shape(table="ended_offers", moment="ended_at", forgotten="ended_at"),
         _INBOX,
@@ -89,12 +89,20 @@ EMPTY: Final = frozenset(
         "unfiled",
     }
     | {"answers", "demand", "doomed_keys", "ended_acceptances", "held", "held_notes", "placement_keys"}
-    | {"seeking", "waiting"}
+    | {
+        "seeking",
+        "unanswered",
+        "waiting",
+        "webhook_attempts",
+        "webhook_notices",
+        "consumer_acknowledgements",
+    }
 )
 # Tables that do not grow with the referrals.
 STANDING: Final = frozenset(
     {"full_services", "replica", "replica_changes", "manifests", "policies", "sealing_keys"}
-    | {"transit_keys", "transit_counts"}
+    | {"mailbox_consumers"}
+    | {"transit_keys", "transit_counts", "webhook_endpoints", "webhook_secrets", "weekly_reports"}
 )
 
 

@@ -3,6 +3,7 @@
 KopuroError
 ├── Refused       the caller's fault: never retried; answered with an RFC 9457 problem
 ├── Unavailable   a temporary fault of ours: retried a bounded number of times; HTTP 503 with Retry-After
+│   └── RateLimited   the caller has used up its requests: retried later; HTTP 429 with Retry-After
 └── Defect        a permanent fault of ours: dead-lettered at once and alerted; a bare HTTP 500
 """
 
@@ -30,7 +31,8 @@ PROBLEMS: dict[str, tuple[str, int]] = {
     "missing-token": ("A bearer token is required", 401),
     "invalid-token": ("The bearer token is invalid", 401),
     "expired-token": ("The bearer token has expired", 401),
-    "invalid-client": ("The client is unknown or its secret is wrong", 401),
+    "invalid-client": ("The client is unknown or its credentials are wrong", 401),
+    "clock-skew": ("The clocks of the client and the hub differ too much", 401),
     "forbidden": ("The token does not permit this request", 403),
     "proof-required": ("The request needs a proof by the client's key", 403),
     "invalid-proof": ("The proof of the request is invalid", 403),
@@ -48,7 +50,9 @@ PROBLEMS: dict[str, tuple[str, int]] = {
     "unsupported-media-type": ("The media type of the body is not supported", 415),
     "expectation-failed": ("The service cannot meet the expectation", 417),
     "invalid-submission": ("The submission does not follow the contract", 422),
-    "invalid-grant": ("The token request does not follow OAuth 2.0", 400),
+    "invalid-token-request": ("The token request does not follow OAuth 2.0", 400),
+    "unsupported-grant-type": ("The hub does not support this grant type", 400),
+    "invalid-scope": ("The hub has no OAuth scopes", 400),
     "case-not-sealed": ("The content is not sealed as the contract requires", 422),
     "case-unreadable": ("The sealed case cannot be decrypted or parsed", 422),
     "unknown-organization": ("The organisation is unknown", 422),
@@ -57,6 +61,7 @@ PROBLEMS: dict[str, tuple[str, int]] = {
     "precondition-required": ("A precondition is required (If-Match)", 428),
     "too-many-open-requests": ("Too many requests wait for a decision", 409),
     "content-mismatch": ("Stored content does not match the log", 500),
+    "too-many-requests": ("Too many requests in a minute", 429),
     "unavailable": ("The service is temporarily unavailable", 503),
     "internal": ("Internal server error", 500),
 }
@@ -129,6 +134,14 @@ class Unavailable(KopuroError):
     def problem(self) -> dict[str, Any]:
         """Return the RFC 9457 body."""
         return problem("unavailable", self.detail)
+
+
+class RateLimited(Unavailable):
+    """The caller has used up its requests; it may send more after `retry_after` seconds."""
+
+    def problem(self) -> dict[str, Any]:
+        """Return the RFC 9457 body."""
+        return problem("too-many-requests", self.detail)
 
 
 class Defect(KopuroError):

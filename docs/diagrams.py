@@ -1,7 +1,8 @@
-"""Generator of parts of docs/journey.md: `python -m docs.diagrams [--check]`.
+"""Generator of parts of docs/journey.md and of the dashboards: `python -m docs.diagrams [--check]`.
 
 State diagrams (Mermaid) come from the services' literal transition tables; the tables of facts come from
-the catalogue, the topology and delivery's list of recipients. A generated block stands between two marks:
+the catalogue, the topology and delivery's list of recipients. The Grafana dashboards in deploy/grafana come
+from `docs/dashboards`. A generated block stands between two marks:
 
     <!-- generated: referral -->
     <!-- /generated -->
@@ -30,8 +31,10 @@ from contracts.topology import (
     published_to,
     topic_matches,
 )
+from docs.dashboards import files
 from services.delivery.domain import delivery
 from services.delivery.domain.recipients import COORDINATED, RECIPIENTS
+from services.delivery.webhooks.domain import endpoint, notice
 from services.directory.domain import approval
 from services.routing.domain.offer import OFFER_TRANSITIONS
 from services.routing.domain.referral import REFERRAL_TRANSITIONS
@@ -81,6 +84,8 @@ PUBLISHERS: Mapping[type[Fact], str] = {
     facts.ReferralWithdrawn: "routing",
     facts.ReferralFailed: "routing",
     facts.ReferralOverdue: "routing",
+    facts.ReferralUnanswered: "routing",
+    facts.AlertClosed: "routing",
     facts.ReferralAcceptorSuspended: "routing",
     facts.AcceptanceRevoked: "routing",
     facts.ReferralHandedBack: "routing",
@@ -115,6 +120,9 @@ PUBLISHERS: Mapping[type[Fact], str] = {
     facts.ClientChanged: "directory",
     facts.CredentialIssued: "directory",
     facts.CredentialRevoked: "directory",
+    facts.CredentialTokensRevoked: "directory",
+    facts.CredentialExpiring: "directory",
+    facts.AccessRefused: "directory",
     facts.RoleGranted: "directory",
     facts.ApprovalRequested: "directory",
     facts.ApprovalEndorsed: "directory",
@@ -130,6 +138,8 @@ PUBLISHERS: Mapping[type[Fact], str] = {
     facts.SealedNoteReleased: "vault",
     facts.NoteDelivered: "delivery",
     facts.MessageClosed: "delivery",
+    facts.WebhookChanged: "delivery",
+    facts.WebhookFailing: "delivery",
 }
 
 # These facts use no exchange: they are published directly to a queue, or not at all.
@@ -203,7 +213,9 @@ def mailbox_table() -> str:
             recipients.append(
                 f"the coordinators if the reason is `{reason}`" if reason else "the coordinators"
             )
-        rows.append((f"`{CATALOGUE[kind].routing_key}`", ", ".join(recipients)))
+        rows.append(
+            (f"`{CATALOGUE[kind].routing_key}`", ", ".join(recipients) or "nobody: it closes a message")
+        )
     rows.append((f"`{facts.CaseReleased.routing_key}`", "the acceptor"))
     rows.append(
         (
@@ -221,6 +233,8 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "referral": lambda: diagram(next(iter(REFERRAL_TRANSITIONS)), REFERRAL_TRANSITIONS),
     "offer": lambda: diagram(next(iter(OFFER_TRANSITIONS)), OFFER_TRANSITIONS),
     "delivery": lambda: diagram(delivery.DeliveryState.queued, delivery.TRANSITIONS),
+    "endpoint": lambda: diagram(endpoint.EndpointState.unverified, endpoint.TRANSITIONS),
+    "notice": lambda: diagram(notice.NoticeState.waiting, notice.TRANSITIONS),
     "custody": lambda: diagram(custody.CustodyState.awaited, custody.TRANSITIONS),
     "approval": lambda: diagram(approval.State.requested, approval.TRANSITIONS),
 }
@@ -243,6 +257,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     page = PAGE.read_text(encoding="utf-8")
     wanted = rendered(page)
+    differing = files.differing()
+    if options.check and differing:
+        names = ", ".join(path.name for path in differing)
+        sys.stderr.write(f"dashboards differ from the code ({names}): run `python -m docs.diagrams`.\n")
+        return 1
+    files.write()
     if page == wanted:
         return 0
     if options.check:

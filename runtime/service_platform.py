@@ -19,7 +19,7 @@ from runtime.messaging.tables import MessagingTables
 from runtime.periodic import Periodic
 from runtime.settings import Settings, SettingsError
 from runtime.storage.database import Database
-from runtime.telemetry.metrics import process_registry
+from runtime.telemetry.metrics import build_info, process_registry
 
 _FORGETTING_SECONDS = 10.0
 
@@ -78,8 +78,14 @@ def build_platform(name: str, settings: Settings, tables: MessagingTables) -> Pl
     """
     clock = SystemClock()
     registry = process_registry()
-    database = Database.open(settings.database_url)
-    broker = RabbitBroker(settings.amqp_uri, service=name, management_uri=settings.broker_management_uri)
+    build_info(registry, name)
+    database = Database.open(settings.database_url, tls=settings.database_tls)
+    broker = RabbitBroker(
+        settings.amqp_uri,
+        service=name,
+        management_uri=settings.broker_management_uri,
+        tls=settings.broker_tls,
+    )
     identity = load_identity(settings, name)
     listed = identity.manifest.services[name].user
     if broker.user != listed:

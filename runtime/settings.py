@@ -6,11 +6,15 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import TypeVar
 
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
+
+from runtime.secret_files import with_secrets
+from runtime.tls import BROKER, DATABASE, TlsFiles, UnusableTlsFiles, tls_files, variables
 
 T = TypeVar("T")
 
@@ -20,10 +24,15 @@ ONE_PERSON = "one-person"
 KEY_PAUSE = timedelta(days=1)
 RECEIPT_TIME = timedelta(minutes=15)
 TRANSIT_KEY_PERIOD = timedelta(hours=1)
+REQUESTS_PER_MINUTE = 60_000
 FACTS_KEPT = timedelta(days=90)
+MESSAGES_KEPT = timedelta(days=30)
 
 _ADDRESS = re.compile(r"(?P<host>[^:\s/]+):(?P<port>\d{1,5})")
 _MANAGEMENT_URI = re.compile(r"https?://[^:/@\s]+:[^:/@\s]+@[^:/@\s\[\]]+(:\d{1,5})?(/[^?#\s]*)?")
+# RFC 8414 §2: https, without query and fragment. http is for one machine, such as the sandbox.
+_ISSUER = re.compile(r"https?://[^/?#@\s]+(/[^/?#\s]+)*")
+_LOOPBACK = frozenset({"127.0.0.1", "localhost"})
 _HUB = re.compile(r"[a-z]{2}")
 
 
@@ -61,6 +70,10 @@ class Settings:
     hub_key: Path  # KOPURO_HUB_KEY, the public key that signed the manifest
     # KOPURO_BROKER_MANAGEMENT_URI, optional: the broker's management API, to compare the bindings
     broker_management_uri: str | None = field(default=None, repr=False)
+    # KOPURO_BROKER_CA, KOPURO_BROKER_CERTIFICATE, KOPURO_BROKER_CERTIFICATE_KEY, optional: for amqps://
+    broker_tls: TlsFiles | None = None
+    # KOPURO_DATABASE_CA and so on, optional: for TLS to PostgreSQL with a verified certificate
+    database_tls: TlsFiles | None = None
     custody_key: Path | None = None  # KOPURO_CUSTODY_KEY, vault only
     # KOPURO_VAULT_KEYS, vault only: a SQLite file for its own keys, created by the first start
     vault_keys: Path | None = None
@@ -80,10 +93,27 @@ class Settings:
     retention: timedelta | None = None
     # KOPURO_FACTS_DAYS, routing only, optional: days to keep a referral's facts and decisions after its end
     facts_kept: timedelta = FACTS_KEPT
+    # KOPURO_MAILBOX_DAYS, delivery only, optional: days to keep a message after its acknowledgement
+    messages_kept: timedelta = MESSAGES_KEPT
+    # KOPURO_SANDBOX, delivery only, optional: `true` lets organisations put messages of their own into their
+    # mailboxes (`kopuro trigger`). Only a service on loopback accepts it
+    sandbox: bool = False
     # KOPURO_LOG_COVER_PER_MINUTE, audit only, optional: entries that the log gets in a minute at least
     cover: int = 0
     # KOPURO_APPROVALS, directory only, optional: `two-person` or `one-person`
     approvals: str = TWO_PERSON
+    # KOPURO_WEBHOOK_KEY, delivery only, optional: the file of the key that seals webhook secrets, created by
+    # the first start; None: the hub sends no webhooks
+    webhook_key: Path | None = None
+    # KOPURO_WEBHOOK_NETWORKS, delivery only, optional: networks that are not public and that webhooks may
+    # reach, without TLS too
+    webhook_networks: tuple[IPv4Network | IPv6Network, ...] = ()
+    # KOPURO_WEBHOOK_REFUSED, delivery only, optional: more addresses of the hub, which webhooks never reach
+    webhook_refused: tuple[Address, ...] = ()
+    # KOPURO_REQUESTS_PER_MINUTE, optional: the most requests of one organisation to this process
+    requests_per_minute: int = REQUESTS_PER_MINUTE
+    # KOPURO_ISSUER, optional: the `iss` of tokens, a URL (RFC 8414 §2); None: `kopuro:<hub>`
+    issuer: str | None = None
     # KOPURO_CONNECTIONS, KOPURO_CONNECTIONS_PER_ADDRESS, optional: the most open connections of the public
     # port, in all and of one address; None: `runtime/web/connections.py` derives them from the file limit
     connections: int | None = None
@@ -92,7 +122,7 @@ class Settings:
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Settings:
         """Read the settings. Raises SettingsError with every fault at once, never with a value."""
-        problems: list[str] = []
+        environ, problems = with_secrets(environ)
 
         def required(name: str, read: Callable[[str], T], fallback: T) -> T:
             text = environ.get(name, "").strip()
@@ -121,6 +151,26 @@ class Settings:
                 problems.append(f"{name} is not a whole number of days")
                 return None
             return timedelta(days=int(text))
+
+        def mailbox_days(name: str) -> timedelta:
+            text = environ.get(name, "").strip()
+            if not text:
+                return MESSAGES_KEPT
+            # No fewer than partners rely on, and than `kopuro audit reconcile` looks back.
+            least = MESSAGES_KEPT.days
+            if not (text.isascii() and text.isdigit() and len(text) <= 4 and least <= int(text) <= 3650):
+                problems.append(f"{name} is not a whole number of days from {least} to 3650")
+                return MESSAGES_KEPT
+            return timedelta(days=int(text))
+
+        def sandbox(name: str) -> bool:
+            text = environ.get(name, "").strip()
+            if text not in ("", "true", "false"):
+                problems.append(f"{name} is neither true nor false")
+            host = environ.get("KOPURO_HTTP_ADDRESS", "").strip().rpartition(":")[0]
+            if text == "true" and host not in _LOOPBACK:
+                problems.append(f"{name} is true, but KOPURO_HTTP_ADDRESS is not on loopback")
+            return text == "true"
 
         def positive(name: str) -> int | None:
             text = environ.get(name, "").strip()
@@ -158,12 +208,41 @@ class Settings:
                 return None
             return text
 
+        def each(name: str, read: Callable[[str], T], what: str) -> tuple[T, ...]:
+            texts = [text.strip() for text in environ.get(name, "").split(",")]
+            try:
+                return tuple(read(text) for text in texts if text)
+            except ValueError:
+                problems.append(f"{name} is not a comma-separated list of {what}")
+                return ()
+
+        def issuer_url(name: str) -> str | None:
+            text = environ.get(name, "").strip()
+            if not text:
+                return None
+            if _ISSUER.fullmatch(text) is None:
+                problems.append(f"{name} is not a URL without query, fragment and trailing slash")
+                return None
+            return text
+
         def rate(name: str) -> int:
             text = environ.get(name, "").strip() or "0"
             if not (text.isascii() and text.isdigit() and len(text) <= 4):
                 problems.append(f"{name} is not a whole number up to 9999")
                 return 0
             return int(text)
+
+        def tls(server: str, address: str, schemes: tuple[str, ...]) -> TlsFiles | None:
+            try:
+                files = tls_files(server, environ)
+            except UnusableTlsFiles as fault:
+                problems.extend(fault.problems)
+                return None
+            text = environ.get(address, "").strip()
+            if files is not None and text and not text.startswith(schemes):
+                given = " and ".join(name for name in variables(server).values() if environ.get(name))
+                problems.append(f"{given} is set, but {address} does not use TLS")
+            return files
 
         nowhere = Address(host="", port=0)
         settings = cls(
@@ -178,6 +257,8 @@ class Settings:
             manifest=required("KOPURO_MANIFEST", _file, Path()),
             hub_key=required("KOPURO_HUB_KEY", _file, Path()),
             broker_management_uri=management_uri("KOPURO_BROKER_MANAGEMENT_URI"),
+            broker_tls=tls(BROKER, "KOPURO_AMQP_URI", ("amqps://",)),
+            database_tls=tls(DATABASE, "KOPURO_DATABASE_URL", ("postgresql",)),
             key_pause=seconds("KOPURO_KEY_PAUSE_SECONDS", KEY_PAUSE),
             receipt_time=seconds("KOPURO_RECEIPT_SECONDS", RECEIPT_TIME),
             custody_key=file("KOPURO_CUSTODY_KEY"),
@@ -191,8 +272,15 @@ class Settings:
             witness_policy=file("KOPURO_WITNESS_POLICY"),
             retention=days("KOPURO_RETENTION_DAYS"),
             facts_kept=kept if (kept := days("KOPURO_FACTS_DAYS")) is not None else FACTS_KEPT,
+            sandbox=sandbox("KOPURO_SANDBOX"),
+            messages_kept=mailbox_days("KOPURO_MAILBOX_DAYS"),
             cover=rate("KOPURO_LOG_COVER_PER_MINUTE"),
             approvals=policy_of_approvals("KOPURO_APPROVALS"),
+            webhook_key=Path(text) if (text := environ.get("KOPURO_WEBHOOK_KEY", "").strip()) else None,
+            webhook_networks=each("KOPURO_WEBHOOK_NETWORKS", ip_network, "networks"),
+            webhook_refused=each("KOPURO_WEBHOOK_REFUSED", _address, "host:port"),
+            requests_per_minute=positive("KOPURO_REQUESTS_PER_MINUTE") or REQUESTS_PER_MINUTE,
+            issuer=issuer_url("KOPURO_ISSUER"),
             connections=positive("KOPURO_CONNECTIONS"),
             connections_per_address=positive("KOPURO_CONNECTIONS_PER_ADDRESS"),
         )
@@ -223,6 +311,8 @@ def _hub(text: str) -> str:
 def _amqp_uri(text: str) -> str:
     if not text.startswith(("amqp://", "amqps://")):
         raise ValueError("is not an amqp:// or amqps:// URI")
+    if "ssl" in text.partition("?")[2]:
+        raise ValueError("has parameters for TLS: set KOPURO_BROKER_CA and KOPURO_BROKER_CERTIFICATE instead")
     return text
 
 

@@ -16,7 +16,7 @@ import amqp
 from admin.embedded_broker import DEFAULT_VHOST, LOOPBACK, BrokerFiles, BrokerIdentity
 from admin.private_files import LivingOwner, make_private, write_private
 from contracts.broker_rights import USERS
-from sandbox.broker_configuration import MARKER, contents, control_environment, environment
+from sandbox.broker_configuration import MARKER, START, contents, control_environment, environment
 from sandbox.ending_signals import signals_held
 from sandbox.ports import settled_ports
 from sandbox.process import ServiceProcess, end_processes, processes_with
@@ -67,6 +67,7 @@ class PrivateBroker:
         self.files = BrokerFiles(root=data_dir.resolve())
         self._identity: BrokerIdentity | None = None
         self._process: ServiceProcess | None = None
+        self._start = ""
         self._owner = LivingOwner(self.files.lock)
 
     def __enter__(self) -> Self:
@@ -137,6 +138,7 @@ class PrivateBroker:
             make_private(directory)
         for path, text in contents(self.files, self._identity, hub=self._hub).items():
             write_private(path, text)
+        self._start = secrets.token_hex(8)
         self._process = ServiceProcess(
             self.name,
             [str(server)],
@@ -145,7 +147,8 @@ class PrivateBroker:
                 self._identity,
                 path=os.environ.get("PATH", os.defpath),
                 schedulers=min(_ERLANG_SCHEDULERS, os.cpu_count() or 1),
-            ),
+            )
+            | {START: self._start},
             log=self.files.output,
             directory=self.files.root,
         )
@@ -198,12 +201,23 @@ class PrivateBroker:
         """Stop in order, kill after `timeout` seconds, and release the directory."""
         if self._process is not None:
             self._process.stop(timeout)
+            self._end_programs(self._start)
         self._owner.release()
 
     def kill(self) -> None:
         """SIGKILL the node, like a crash. Confirmed messages survive, and the directory stays locked."""
+        start = self._start
         if self._process is not None:
             self._process.kill()
+            self._end_programs(start)
+
+    def _end_programs(self, start: str) -> None:
+        """SIGKILL what is left of a start of the node. Raises TimeoutError when a process survives it.
+
+        The programs that a node starts have process groups of their own, and end a moment after the node.
+        """
+        while remaining := processes_with(START, start):
+            end_processes(remaining)
 
     def restart(self, timeout: float = 60.0) -> None:
         """Stop (if it runs) and start again from the same data, on the same port."""

@@ -12,6 +12,8 @@ from admin.embedded_broker import DEFAULT_VHOST, LOOPBACK, BrokerFiles, BrokerId
 
 MARKER = "KOPURO_PRIVATE_BROKER"
 """Environment variable of the node and its children. Its value is their data directory."""
+START = "KOPURO_PRIVATE_BROKER_START"
+"""Environment variable of the node and its children. Its value is unique to one start of the node."""
 
 # No line here names a wildcard address. The limits suit a personal computer: quorum queues keep up to
 # one write-ahead file in memory, so the limit of that file is an eighth of the default of 512 MB.

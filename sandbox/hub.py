@@ -27,6 +27,7 @@ from runtime.messaging.rabbit.broker import RabbitBroker
 from runtime.settings import ONE_PERSON, TWO_PERSON
 from runtime.storage.database import Database, DatabaseUnavailable, sqlite_url
 from runtime.storage.migrate import upgrade
+from runtime.tls import BROKER, DATABASE, TlsFiles, UnusableTlsFiles, tls_files, variables
 from sandbox import network
 from sandbox.broker import PrivateBroker
 from sandbox.ending_signals import signals_held
@@ -164,7 +165,7 @@ class Hub:
         self._wait_until_ready()
 
     def _migrate(self, service: str) -> None:
-        database = Database.open(self._database_url(service))
+        database = Database.open(self._database_url(service), tls=self._tls(DATABASE))
         try:
             upgrade(f"services.{service}", database)
         except DatabaseUnavailable as error:
@@ -192,7 +193,7 @@ class Hub:
 
     def _declare(self, amqp_uri: str) -> None:
         # The services share this user, which has every right, unlike at the private broker.
-        broker = RabbitBroker(amqp_uri)
+        broker = RabbitBroker(amqp_uri, tls=self._tls(BROKER))
         set_users(self.files.manifest.parent, dict.fromkeys(USERS, broker.user))
         try:
             broker.declare(hub_topology())
@@ -209,6 +210,7 @@ class Hub:
             "KOPURO_OPERATIONS_ADDRESS": f"{LOOPBACK}:{ports.operations}",
             "KOPURO_HUB": HUB,
             "KOPURO_DISCOVERY": str(self.files.discovery),
+            "KOPURO_ISSUER": f"http://{LOOPBACK}:{self.files.ports('directory').http}",
             "KOPURO_SERVICE_KEY": str(self._service_key(service)),
             "KOPURO_MANIFEST": str(self.files.manifest),
             "KOPURO_HUB_KEY": str(self.files.hub_key),
@@ -221,6 +223,16 @@ class Hub:
             case "vault":
                 environment["KOPURO_CUSTODY_KEY"] = str(self.files.key("custody"))
                 environment["KOPURO_VAULT_KEYS"] = str(self.files.vault_keys)
+            case "delivery":
+                environment["KOPURO_WEBHOOK_KEY"] = str(self.files.webhook_key)
+                # A partner that tries the sandbox receives webhooks on the same machine.
+                environment["KOPURO_WEBHOOK_NETWORKS"] = f"{LOOPBACK}/32"
+                own_ports = set(self.files.reserved_ports())
+                if self._broker is not None:
+                    own_ports.add(self._broker.identity.distribution_port)
+                environment["KOPURO_WEBHOOK_REFUSED"] = ",".join(
+                    f"{LOOPBACK}:{port}" for port in sorted(own_ports)
+                )
             case "directory":
                 environment["KOPURO_TOKEN_SIGNING_KEY"] = str(self.files.key("token"))
                 environment["KOPURO_APPROVALS"] = self._approvals
@@ -229,6 +241,8 @@ class Hub:
                 environment["KOPURO_LOG_DIRECTORY"] = str(self.files.published_log)
                 if witnesses := self._environment.get("KOPURO_WITNESS_POLICY"):
                     environment["KOPURO_WITNESS_POLICY"] = witnesses
+            case "delivery" if self._broker is not None:
+                environment["KOPURO_SANDBOX"] = "true"
             case "routing" if self._policy is not None:
                 environment["KOPURO_POLICY"] = str(self._policy)
         return ServiceProcess(
@@ -289,5 +303,16 @@ class Hub:
             template.replace("{service}", service) if template else sqlite_url(self.files.database(service))
         )
 
+    def _tls(self, server: str) -> TlsFiles | None:
+        try:
+            return tls_files(server, self._environment)
+        except UnusableTlsFiles as error:
+            raise HubError(str(error)) from None
+
     def _inherited(self) -> dict[str, str]:
-        return {name: self._environment[name] for name in _INHERITED if name in self._environment}
+        names = [*_INHERITED]
+        # A private broker and SQLite files use no TLS.
+        for server, address in ((BROKER, "KOPURO_AMQP_URI"), (DATABASE, "KOPURO_DATABASE_TEMPLATE")):
+            if self._environment.get(address):
+                names += variables(server).values()
+        return {name: self._environment[name] for name in names if name in self._environment}

@@ -68,6 +68,7 @@ class HubFiles:
         self.manifest = self.directory / "keys" / MANIFEST
         self.hub_key = self.directory / "keys" / HUB_KEY
         self.vault_keys = self.directory / "keys" / "vault.sqlite"
+        self.webhook_key = self.directory / "keys" / "webhooks.key"
         self._hub = self.directory / "hub.json"
 
     def settle(self, organizations: Iterable[Organization]) -> None:
@@ -131,6 +132,7 @@ class HubFiles:
             "version": "1",
             "services": {service: self._address(service) for service in PUBLIC_SERVICES},
             "custody_key": custody,
+            "sandbox": True,
         }
         write_private(self.discovery, json.dumps(document, indent=1))
 

@@ -22,6 +22,15 @@ def installed() -> Path:
     return Path(found.origin).parent / "pginstall" / "bin"
 
 
+def installed_with_tls() -> Path | None:
+    """The directory of Debian's newest server, which is built with TLS; None where there is none.
+
+    The wheel's server is built without.
+    """
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda path: int(path.parts[-3]))
+    return found[-1].parent if found else None
+
+
 def runs_as(user: int, programs: Path) -> bool:
     """Return whether the account `user` (a uid) can run the programs, by trying it."""
     try:

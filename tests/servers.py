@@ -50,8 +50,16 @@ class PostgresServer:
     either, as in an environment under root's home, the server runs from a copy of its programs.
     """
 
-    def __init__(self, *, settings: Mapping[str, str] | None = None, parent: Path | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        settings: Mapping[str, str] | None = None,
+        parent: Path | None = None,
+        programs: Path | None = None,
+    ) -> None:
         """settings: of the server. parent: of its directory, by default the one for temporary files.
+
+        programs: the directory of `postgres` and `initdb`; None: the wheel's.
 
         Raises PermissionError if tests run as root and `nobody` can enter no directory of temporary files.
 
@@ -61,7 +69,7 @@ class PostgresServer:
         settings = {"fsync": "off", **(settings or {})}
         self._user = pwd.getpwnam("nobody").pw_uid if os.geteuid() == 0 else None
         self._copy: Path | None = None
-        programs = postgres_programs.installed()
+        programs = programs or postgres_programs.installed()
         if self._user is not None:
             parent = parent or postgres_programs.open_place(self._user)
             if not postgres_programs.runs_as(self._user, programs):
@@ -156,6 +164,15 @@ class PostgresServer:
         shutil.rmtree(self.directory, ignore_errors=True)
         if self._copy is not None:
             shutil.rmtree(self._copy, ignore_errors=True)
+
+    @property
+    def port(self) -> int:
+        return self._port
+
+    def configure(self, statement: str) -> None:
+        """Execute `ALTER SYSTEM` and reload the configuration."""
+        self._execute(statement)
+        self._execute("SELECT pg_reload_conf()")
 
     def create_database(self, name: str | None = None) -> str:
         """Create an empty database and return its SQLAlchemy URL. name: a new one if not given."""

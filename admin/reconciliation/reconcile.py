@@ -40,11 +40,13 @@ from admin.reconciliation.service_states import SERVICES, ServiceStates, open_re
 from admin.reconciliation.unreceipted_events import unlogged_events
 from contracts.facts import CATALOGUE
 from contracts.topology import DELIVERY_KEYS, topic_matches
+from kopuro_client.errors import InvalidArgumentError
 from runtime.storage.database import sqlite_url
 
 PAGE: Final = 500
 # As the `kopuro` command's "cannot connect"; 3 would mean "refused" there.
 UNREADABLE: Final = 6
+WRONG_USAGE: Final = 2
 # A day less than delivery keeps acknowledged messages.
 MAILBOX_WINDOW: Final = dt.timedelta(days=29)
 # The facts that delivery puts into mailboxes unchanged. Notices of sealed messages and receipts have
@@ -170,6 +172,9 @@ def run(urls: Mapping[str, str], *, settled_seconds: float, as_json: bool) -> in
         for difference in reconcile(ServiceStates(engines(urls)), settled, compared):
             found += 1
             _write(_line(difference, as_json))
+    except InvalidArgumentError as error:
+        sys.stderr.write(f"reconcile: {error}\n")
+        return WRONG_USAGE
     except SQLAlchemyError as error:
         sys.stderr.write(unreadable(error, as_json=as_json) + "\n")
         return UNREADABLE

@@ -18,6 +18,7 @@ Times are microseconds since 1970 (`runtime.storage.columns.Instant`).
 from __future__ import annotations
 
 import datetime as dt
+import os
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -52,7 +53,9 @@ from admin.reconciliation.differences import (
 from admin.reconciliation.unreceipted_events import UnreceiptedEvent, unreceipted_events
 from contracts.commitment import SALT_BYTES, commitment_to
 from contracts.facts import DecisionsRecorded
+from kopuro_client.errors import InvalidArgumentError
 from runtime.storage.columns import Instant
+from runtime.tls import DATABASE, UnusableTlsFiles, tls_files
 from services.audit.adapters.tables import ENTRIES
 from services.audit.log.adapters.sql_contents import SqlContents
 from services.audit.log.adapters.sql_log import SqlLog
@@ -135,13 +138,23 @@ class MailboxMessage:
 
 
 def open_read_only(url: str) -> Engine:
-    """Return an engine that cannot write. url: in the form of KOPURO_DATABASE_URL."""
+    """Return an engine that cannot write. url: in the form of KOPURO_DATABASE_URL.
+
+    KOPURO_DATABASE_CA and so on name the files for TLS. Raises InvalidArgumentError if they are unusable.
+    """
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
         file = f"file:{quote(parsed.database or '')}"
         parsed = parsed.set(database=file, query={"mode": "ro", "uri": "true"})
         return create_engine(parsed, hide_parameters=True)
-    options = {"options": "-c default_transaction_read_only=on"}
+    try:
+        tls = tls_files(DATABASE, os.environ)
+    except UnusableTlsFiles as error:
+        raise InvalidArgumentError(str(error)) from None
+    options = {
+        "options": "-c default_transaction_read_only=on",
+        **({} if tls is None else tls.libpq_options()),
+    }
     return create_engine(parsed, connect_args=options, hide_parameters=True)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from kopuro_client.arguments import text, texts
@@ -105,6 +105,36 @@ class Administration:
         given = {name: value for name, value in body.items() if value is not None}
         answer = self._connection.post(self._at("credentials"), given, revision=revision)
         return cast("RegisteredClient | Approval", answer)
+
+    def rotate_secret(
+        self, client_id: str, secret_sha256: str, *, expires_at: str | None = None
+    ) -> RegisteredClient:
+        """Replace the secret of a client of your own; the present one is accepted for another 24 hours.
+
+        secret_sha256: hexadecimal digest of the new secret. expires_at: its end, RFC 3339.
+        """
+        url = self._at("credentials", text(client_id, "a client"), "rotate")
+        body = {"secret_sha256": text(secret_sha256, "a digest"), "expires_at": expires_at}
+        given = {name: value for name, value in body.items() if value is not None}
+        return cast(RegisteredClient, self._connection.post(url, given, repeatable=True))
+
+    def replace_client_keys(self, client_id: str, keys: Sequence[Mapping[str, Any]]) -> RegisteredClient:
+        """Replace the public keys of a client of your own. A key that is left out ends at once.
+
+        So do all tokens then. keys: public JWKs, each with its `kid`. Returns the client.
+        """
+        url = self._at("credentials", text(client_id, "a client"), "keys")
+        return cast(RegisteredClient, self._connection.put(url, {"keys": list(keys)}))
+
+    def revoke_tokens(self, client_id: str) -> RegisteredClient:
+        """End all tokens of a client: of any for an operator, of its own for others. Returns the client."""
+        url = self._at("credentials", text(client_id, "a client"), "revoke-tokens")
+        return cast(RegisteredClient, self._connection.post(url, {}, repeatable=True))
+
+    def revoke_tokens_of(self, organization_id: str) -> list[RegisteredClient]:
+        """End all tokens of an organisation's clients, as operator or coordinator; return the clients."""
+        url = self._at("organizations", text(organization_id, "an organisation"), "revoke-tokens")
+        return cast("list[RegisteredClient]", self._connection.post(url, {}, repeatable=True)["items"])
 
     def revoke_client(self, client_id: str) -> RegisteredClient:
         """Revoke a client at once: any for an operator, its own for a partner."""

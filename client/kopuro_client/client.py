@@ -5,8 +5,10 @@ The methods are in `kopuro_client.resources`, one module for each noun.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Self
 
+from kopuro_client.client_key import ClientKey
 from kopuro_client.connection import Connection
 from kopuro_client.discovery import discover
 from kopuro_client.errors import ClientError
@@ -18,12 +20,13 @@ from kopuro_client.resources.mailbox import Mailbox
 from kopuro_client.resources.offers import Offers
 from kopuro_client.resources.referrals import Referrals
 from kopuro_client.resources.released_cases import ReleasedCases
+from kopuro_client.resources.reports import Reports
 from kopuro_client.resources.statements import Statements
 from kopuro_client.tokens import ClientCredentials, TokenSource
 from kopuro_client.transport import Transport
 
 
-class Kopuro(Referrals, Offers, ReleasedCases, Statements, Mailbox, Coordination, Audit):
+class Kopuro(Referrals, Offers, ReleasedCases, Statements, Mailbox, Coordination, Reports, Audit):
     """A client of one hub, for one organisation, coordinator or auditor. Threads may share it.
 
     Methods return the API's JSON objects and raise only `ClientError`s (see `kopuro_client.errors`). While
@@ -37,14 +40,18 @@ class Kopuro(Referrals, Offers, ReleasedCases, Statements, Mailbox, Coordination
         cls,
         url: str,
         client_id: str,
-        client_secret: str,
+        client_secret: str = "",
         *,
+        client_key: ClientKey | None = None,
         sealing_key: Jwk | None = None,
+        previous_keys: Sequence[Jwk] = (),
         transport: Transport | None = None,
     ) -> Self:
         """Return a client of the hub at `url`, which is its discovery document's URL or its base URL.
 
-        sealing_key: the organisation's private key, for opening cases; it never leaves this process. The
+        client_key: the client's own key, in place of its secret. sealing_key: the organisation's private key,
+        for opening cases; previous_keys: earlier ones, which open what was sealed to them. No key leaves this
+        process. The
         credentials are first used by the first request that needs them. Raises InvalidArgumentError,
         DefectError, or what `Transport.send` raises.
         """
@@ -54,14 +61,21 @@ class Kopuro(Referrals, Offers, ReleasedCases, Statements, Mailbox, Coordination
         except ClientError:
             transport.close()
             raise
-        credentials = ClientCredentials(client_id=client_id, client_secret=client_secret)
+        credentials = ClientCredentials(
+            client_id=client_id, client_secret=client_secret, client_key=client_key
+        )
         tokens = TokenSource(
             transport,
             token_url=found.address("directory", "oauth", "token"),
             credentials=credentials,
         )
-        signer = RequestSigner(found.address("directory"), client_secret)
-        return cls(found, Connection(transport, tokens, signer=signer), sealing_key=sealing_key)
+        signer = RequestSigner(found.address("directory"), client_secret, client_key)
+        return cls(
+            found,
+            Connection(transport, tokens, signer=signer),
+            sealing_key=sealing_key,
+            previous_keys=previous_keys,
+        )
 
     def close(self) -> None:
         self._connection.close()

@@ -62,6 +62,7 @@ class Connection:
         idempotency_key: str | None = None,
         repeatable: bool = False,
         revision: int | None = None,
+        params: Params | None = None,
     ) -> dict[str, Any]:
         """Post a JSON body and return the JSON object in the response.
 
@@ -71,6 +72,7 @@ class Connection:
         request = HttpRequest(
             method="POST",
             url=url,
+            params=params or {},
             headers={"Content-Type": "application/json"},
             content=json_body(body),
             repeatable=repeatable or idempotency_key is not None,
@@ -81,29 +83,42 @@ class Connection:
             request = request.having(If_Match=f'"{revision}"')
         return json_object(self._send(request))
 
+    def put(self, url: str, body: object) -> dict[str, Any]:
+        """Put a JSON body and return the JSON object in the response."""
+        request = HttpRequest(
+            method="PUT",
+            url=url,
+            headers={"Content-Type": "application/json"},
+            content=json_body(body),
+            repeatable=True,
+        )
+        return json_object(self._send(request))
+
     def delete(self, url: str) -> dict[str, Any]:
         """Delete what is at a URL and return the JSON object in the response."""
         return json_object(self._send(HttpRequest(method="DELETE", url=url, repeatable=True)))
 
-    def patch(self, url: str, changes: object, *, revision: int) -> dict[str, Any]:
+    def remove(self, url: str) -> None:
+        """Delete what is at a URL; the hub responds 204."""
+        self._send(HttpRequest(method="DELETE", url=url, repeatable=True))
+
+    def patch(self, url: str, changes: object, *, revision: int | None = None) -> dict[str, Any]:
         """Send a merge patch (RFC 7396) of the record at that revision and return the changed record.
+
+        revision: None for a record that has none.
 
         Retried like a read: the hub applies the change once and refuses it for a later revision.
         """
-        return json_object(
-            self._send(
-                HttpRequest(
-                    method="PATCH",
-                    url=url,
-                    headers={
-                        "Content-Type": "application/merge-patch+json",
-                        "If-Match": f'"{revision}"',
-                    },
-                    content=json_body(changes),
-                    repeatable=True,
-                )
-            )
+        request = HttpRequest(
+            method="PATCH",
+            url=url,
+            headers={"Content-Type": "application/merge-patch+json"},
+            content=json_body(changes),
+            repeatable=True,
         )
+        if revision is not None:
+            request = request.having(If_Match=f'"{revision}"')
+        return json_object(self._send(request))
 
     def post_lines(self, url: str, lines: list[bytes], *, idempotency_key: str | None = None) -> bytes:
         """Post NDJSON lines and return the NDJSON in the response.
@@ -121,9 +136,9 @@ class Connection:
             request = request.having(Idempotency_Key=idempotency_key)
         return self._send(request)
 
-    def command(self, url: str) -> None:
-        """Send an idempotent POST without a body, to which the hub responds 204."""
-        self._send(HttpRequest(method="POST", url=url, repeatable=True))
+    def command(self, url: str, params: Params | None = None, *, method: str = "POST") -> None:
+        """Send an idempotent request without a body, to which the hub responds 204."""
+        self._send(HttpRequest(method=method, url=url, params=params or {}, repeatable=True))
 
     def _reading(self, url: str, params: Params | None, *, wait: float = 0.0) -> HttpRequest:
         return HttpRequest(method="GET", url=url, params=params or {}, repeatable=True, wait=wait)

@@ -19,12 +19,16 @@ VERSION: Final = "1"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Discovery:
-    """A hub. services: base URLs by name (intake, directory, routing, delivery, audit)."""
+    """A hub. services: base URLs by name (intake, directory, routing, delivery, audit).
+
+    sandbox: whether it is one for trying, in which programs may make messages (`kopuro trigger`).
+    """
 
     hub: str
     version: str
     services: Mapping[str, str]
     custody_key: Jwk  # public; `seal` validates it on use
+    sandbox: bool = False
 
     def address(self, service: str, *path: str) -> str:
         """Return a resource's URL. Escapes each part of the path.
@@ -77,4 +81,5 @@ def read_discovery(document: Mapping[str, Any], *, found_at: str) -> Discovery:
         version=VERSION,
         services=services,
         custody_key=cast(Jwk, key),
+        sandbox=document.get("sandbox") is True,
     )

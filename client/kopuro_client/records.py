@@ -46,12 +46,20 @@ class Approval(TypedDict):
 
 
 class RegisteredClient(TypedDict):
-    """An OAuth client. live: it may get tokens; client_secret: only when the hub has just made it."""
+    """An OAuth client. live: it may get tokens; client_secret: only when the hub has just made it.
+
+    keys: its public keys, JWKs with `alg` and `expires_at`. previous_secret_until: until when the secret
+    before the present one is accepted too.
+    """
 
     client_id: str
     principal: str
     roles: list[str]
     live: bool
+    keys: list[dict[str, Any]]
+    has_secret: bool
+    secret_expires_at: str | None
+    previous_secret_until: str | None
     revision: int
     client_secret: NotRequired[str]
 
@@ -162,6 +170,21 @@ class Referral(TypedDict):
     facts: dict[str, Any] | None
     offers: list[Offer]
     timeline: list[TimelineEntry]
+
+
+class MailboxConsumer(TypedDict):
+    """A named consumer of an organisation's mailbox.
+
+    position: the cursor up to which it has acknowledged everything; waiting_since: when the oldest message
+    that it needs arrived, None if it needs none.
+    """
+
+    name: str
+    types: list[str]
+    contract: str
+    position: str
+    created_at: str
+    waiting_since: str | None
 
 
 class Message(TypedDict):
@@ -608,3 +631,61 @@ class CountedReferral(TypedDict):
 
     referral_id: str
     entries: list[int]
+
+
+class WebhookEndpoint(TypedDict):
+    """An endpoint. state: unverified, active or disabled; reason: why it is disabled.
+
+    types: of the messages that it is told about; empty: all. disabled_at: when it will be disabled if it goes
+    on failing.
+    """
+
+    id: str
+    url: str
+    types: list[str]
+    state: str
+    reason: str | None
+    created_at: str
+    failing_since: str | None
+    disabled_at: str | None
+
+
+class WebhookSecret(TypedDict):
+    """A new secret of an endpoint. secret: `whsec_...`; public_key: `whpk_...`, verifies `v1a`.
+
+    previous_until: when the previous secret stops signing; None for the first one.
+    """
+
+    endpoint: WebhookEndpoint
+    secret: str
+    public_key: str
+    previous_until: str | None
+
+
+class WebhookNotice(TypedDict):
+    """A message told to an endpoint. state: waiting, sent, read, cancelled, expired or failed."""
+
+    message_id: str
+    type: str
+    referral_id: str | None
+    state: str
+    attempts: int
+    next_attempt_at: str | None
+    until: str
+
+
+class WebhookAttempt(TypedDict):
+    """A request to an endpoint. response: its status, media type and size; None without an answer.
+
+    fault: why there was no answer, or what the answer lacks.
+    """
+
+    message_id: str
+    type: str
+    attempt: int
+    started_at: str
+    milliseconds: int
+    request: dict[str, str]
+    response: dict[str, Any] | None
+    fault: str | None
+    next_attempt_at: str | None

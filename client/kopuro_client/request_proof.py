@@ -1,25 +1,26 @@
-"""Proofs that the holder of the client's secret makes a request: the directory demands one for each change.
+"""Proofs that the client itself makes a request: the directory demands one for each change.
 
-The secret is the seed of an Ed25519 key, so there is no other key to keep, and the secret does not travel.
-Source: HKDF RFC 5869, Ed25519 RFC 8032, compact JWS RFC 7515 §7.1, RFC 9864 §2.2.
+A client with a key of its own signs with it. Otherwise the secret is the seed of an Ed25519 key, so there is
+no other key to keep, and the secret does not travel. Source: HKDF RFC 5869, Ed25519 RFC 8032.
 """
 
 from __future__ import annotations
 
 import base64
 import datetime as dt
-import json
 import secrets
 from hashlib import sha256
-from typing import Any, Final
+from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from kopuro_client.client_key import ClientKey
+
 HEADER: Final = "Kopuro-Proof"
-_PROTECTED: Final = {"alg": "Ed25519", "typ": "kopuro-proof"}
+_TYPE: Final = "kopuro-proof"
 _PURPOSE: Final = b"kopuro request proof"
 _ID_BYTES: Final = 16
 
@@ -27,9 +28,10 @@ _ID_BYTES: Final = 16
 class RequestSigner:
     """Signs the requests of one client that change the directory. root: the directory's base URL."""
 
-    def __init__(self, root: str, client_secret: str) -> None:
+    def __init__(self, root: str, client_secret: str, client_key: ClientKey | None = None) -> None:
+        """client_key: the client's own key; it is used instead of the secret."""
         self._root = root.rstrip("/")
-        self._key = proof_key(client_secret)
+        self._key = client_key or ClientKey.derived(proof_key(client_secret))
 
     def signs(self, method: str, url: str) -> bool:
         """Return whether the directory may demand a proof of this request."""
@@ -59,18 +61,13 @@ class RequestSigner:
             "if_match": if_match,
             "if_none_match": if_none_match,
         }
-        signed = f"{_encoded(_json(_PROTECTED))}.{_encoded(_json(content))}"
-        return f"{signed}.{_encoded(self._key.sign(signed.encode()))}"
+        return self._key.signed(content, typ=_TYPE)
 
 
 def proof_key(client_secret: str) -> Ed25519PrivateKey:
     """Return the key that a client's secret yields: HKDF-SHA256 without salt, "kopuro request proof"."""
     seed = HKDF(algorithm=SHA256(), length=32, salt=None, info=_PURPOSE).derive(client_secret.encode())
     return Ed25519PrivateKey.from_private_bytes(seed)
-
-
-def _json(value: Any) -> bytes:
-    return json.dumps(value, separators=(",", ":")).encode()
 
 
 def _encoded(data: bytes) -> str:

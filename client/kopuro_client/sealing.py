@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from joserfc import jwe
@@ -109,6 +109,21 @@ def open_sealed(sealed: str, private_jwk: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(opened, dict):
         raise UnreadableError("the sealed content is not a JSON object", reason="not_understood")
     return opened
+
+
+def key_for(sealed: str, private_jwks: Sequence[Jwk]) -> Jwk:
+    """Return the key that the header of a sealed case names; the first one if it names none of them.
+
+    `open_sealed` then says what is wrong.
+    """
+    try:
+        kid = _header(sealed).get("kid")
+    except _MALFORMED:
+        kid = None
+    for jwk in private_jwks:
+        if kid is not None and thumbprint(jwk) == kid:
+            return jwk
+    return private_jwks[0]
 
 
 def _header(sealed: str) -> Mapping[str, Any]:

@@ -1,30 +1,43 @@
-"""Access tokens from OAuth 2.0 client credentials, cached until they expire. Source: RFC 6749 §4.4."""
+"""Access tokens from OAuth 2.0 client credentials, cached until they expire.
+
+Source: RFC 6749 §4.4, RFC 7523 §2.2.
+"""
 
 from __future__ import annotations
 
 import base64
 import re
+import secrets
 import threading
-from dataclasses import dataclass, field
-from typing import Final
-from urllib.parse import quote_plus
+import time
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+from urllib.parse import quote_plus, urlencode
 
 from kopuro_client.answers import json_object
 from kopuro_client.arguments import encodable
+from kopuro_client.client_key import ClientKey
 from kopuro_client.errors import AuthenticationError, DefectError, RefusedError
 from kopuro_client.transport import HttpRequest, Transport
 
 RENEWAL_MARGIN: Final = 60.0  # seconds before expiry; for short lifetimes, a tenth of the lifetime
 
+_GRANT: Final = b"grant_type=client_credentials"
+_ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+_ASSERTION_SECONDS: Final = 60
 _TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/-]+=*")  # RFC 6750 §2.1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClientCredentials:
-    """An organisation's credentials from the directory. The secret is never shown in a repr."""
+    """An organisation's credentials from the directory. The secret is never shown in a repr.
+
+    client_key: the client's own key, used instead of the secret.
+    """
 
     client_id: str
-    client_secret: str = field(repr=False)
+    client_secret: str = field(default="", repr=False)
+    client_key: ClientKey | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         """Raises InvalidArgumentError for a member that cannot be sent."""
@@ -66,18 +79,8 @@ class TokenSource:
 
     def _obtain(self) -> _Token:
         requested_at = self._transport.clock()
-        request = HttpRequest(
-            method="POST",
-            url=self._token_url,
-            headers={
-                "Authorization": self._basic(),
-                "Content-Type": "application/x-www-form-urlencoded",
-            },
-            content=b"grant_type=client_credentials",
-            repeatable=True,
-        )
         try:
-            response = json_object(self._transport.send(request))
+            response = self._request()
         except RefusedError as error:  # by RFC 6749 §5.2 an invalid client gets 400 or 401
             raise AuthenticationError(str(error)) from error
         value, lifetime = response.get("access_token"), response.get("expires_in")
@@ -87,6 +90,34 @@ class TokenSource:
             raise DefectError("the token response has an access_token that no header can carry")
         margin = min(RENEWAL_MARGIN, lifetime / 10)
         return _Token(value=value, renew_at=requested_at + lifetime - margin)
+
+    def _request(self) -> dict[str, Any]:
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        request = HttpRequest(
+            method="POST", url=self._token_url, headers=headers, content=_GRANT, repeatable=True
+        )
+        key = self._credentials.client_key
+        if key is None:
+            request = request.having(Authorization=self._basic())
+        else:
+            request = replace(request, compose=lambda: self._signed_form(key))
+        return json_object(self._transport.send(request))
+
+    def _signed_form(self, key: ClientKey) -> bytes:
+        body = {"client_assertion_type": _ASSERTION_TYPE, "client_assertion": self._assertion(key)}
+        return _GRANT + b"&" + urlencode(body).encode()
+
+    def _assertion(self, key: ClientKey) -> str:
+        now = int(time.time())
+        content = {
+            "iss": self._credentials.client_id,
+            "sub": self._credentials.client_id,
+            "aud": self._token_url,
+            "jti": secrets.token_urlsafe(16),
+            "iat": now,
+            "exp": now + _ASSERTION_SECONDS,
+        }
+        return key.signed(content, typ="JWT")
 
     def _basic(self) -> str:
         # RFC 6749 §2.3.1 requires form encoding before base64, unlike RFC 7617.

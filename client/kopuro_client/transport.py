@@ -40,7 +40,8 @@ _HEADER_VALUE: Final = re.compile(r"[!-~]([ -~\t]*[!-~])?")
 class HttpRequest:
     """An HTTP request. repeatable: whether it is idempotent.
 
-    prove: returns more headers for each attempt, because the hub accepts a proof once.
+    prove: returns more headers for each attempt, because the hub accepts a proof once; compose: returns the
+    content for each attempt, for the same reason.
     """
 
     method: str
@@ -51,6 +52,7 @@ class HttpRequest:
     repeatable: bool = False
     wait: float = 0.0  # seconds that the hub was asked to hold its response
     prove: Callable[[], Mapping[str, str]] | None = field(default=None, repr=False)
+    compose: Callable[[], bytes] | None = field(default=None, repr=False)
 
     def having(self, **headers: str) -> Self:
         """Return the request with more headers. Underscores in a name become hyphens."""
@@ -160,6 +162,8 @@ class Transport:
     def _attempt(self, request: HttpRequest) -> bytes:
         if request.prove is not None:
             request = replace(request, headers={**request.headers, **request.prove()})
+        if request.compose is not None:
+            request = replace(request, content=request.compose())
         for name, value in request.headers.items():
             if not _HEADER_VALUE.fullmatch(value):
                 raise InvalidArgumentError(

@@ -127,12 +127,20 @@ class KeyChallenge:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClientRecord:
-    """An OAuth client, without its secret. live: whether it may get tokens."""
+    """An OAuth client, without its secret. live: whether it may get tokens.
+
+    keys: its public keys (JWK), each with `alg` and `expires_at`. previous_secret_until: until when the
+    former secret is accepted too.
+    """
 
     client_id: str
     principal: str
     roles: tuple[Annotated[str, OneOf(_ROLES)], ...]
     live: bool
+    keys: Annotated[tuple[Mapping[str, Any], ...], Shape({"type": "array", "items": {"type": "object"}})] = ()
+    has_secret: bool = True
+    secret_expires_at: dt.datetime | None = None
+    previous_secret_until: dt.datetime | None = None
     revision: int
 
 

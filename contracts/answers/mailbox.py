@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
@@ -43,6 +44,29 @@ class AcknowledgementResults:
     """One result for each id of the request, in the same order."""
 
     items: tuple[Acknowledgement, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MailboxConsumer:
+    """A named consumer of a mailbox. types: of the messages that it reads; empty: all.
+
+    position: the cursor before which it has acknowledged everything. waiting_since: the arrival of the oldest
+    message that it still needs, null if there is none.
+    """
+
+    name: str
+    types: tuple[str, ...]
+    contract: str
+    position: str
+    created_at: dt.datetime
+    waiting_since: dt.datetime | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TriggeredMessageId:
+    """The message that an organisation of a sandbox put into its own mailbox."""
+
+    id: MessageId
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -25,6 +25,7 @@ from contracts.facts.submitted import (
 )
 from contracts.facts.decided import (
     AcceptanceRevoked,
+    AlertClosed,
     AnswerRefused,
     CaseUnreadable,
     CommittedDecision,
@@ -49,6 +50,7 @@ from contracts.facts.decided import (
     ReferralHandedBack,
     ReferralOverdue,
     ReferralProgressed,
+    ReferralUnanswered,
     ReferralUnplaced,
     ReferralWithdrawn,
     SubmissionRefused,
@@ -62,7 +64,14 @@ from contracts.facts.custody import (
     TransitKeyDestroyed,
     TransitKeyPublished,
 )
-from contracts.facts.delivered import DeliveryAcknowledged, DeliveryDelivered, MessageClosed, NoteDelivered
+from contracts.facts.delivered import (
+    DeliveryAcknowledged,
+    DeliveryDelivered,
+    MessageClosed,
+    NoteDelivered,
+    WebhookChanged,
+    WebhookFailing,
+)
 from contracts.facts.recorded import (
     ContentErased,
     CaseFetched,
@@ -83,8 +92,11 @@ from contracts.facts.directory import (
     ApprovalRefused,
     ApprovalRequested,
     ClientChanged,
+    AccessRefused,
+    CredentialExpiring,
     CredentialIssued,
     CredentialRevoked,
+    CredentialTokensRevoked,
     OrganizationChanged,
     ReplicaCompleted,
     ReplicaRequested,
@@ -106,7 +118,9 @@ __all__ = [
     "CATALOGUE",
     "TYPE_PREFIX",
     "AcceptanceRevoked",
+    "AccessRefused",
     "AgreementChanged",
+    "AlertClosed",
     "AnswerRefused",
     "AnswerSubmitted",
     "ApprovalEndorsed",
@@ -125,8 +139,10 @@ __all__ = [
     "CoordinatorReason",
     "CoordinatorWithdrawalRefused",
     "CoordinatorWithdrawalSubmitted",
+    "CredentialExpiring",
     "CredentialIssued",
     "CredentialRevoked",
+    "CredentialTokensRevoked",
     "DeadLetterRead",
     "DecisionsRecorded",
     "DeliveryAcknowledged",
@@ -169,6 +185,7 @@ __all__ = [
     "ReferralProgressed",
     "ReferralRead",
     "ReferralSubmitted",
+    "ReferralUnanswered",
     "ReferralUnplaced",
     "ReferralWithdrawn",
     "ReplacementSubmitted",
@@ -190,6 +207,8 @@ __all__ = [
     "TransitKeyPublished",
     "TransitSeal",
     "UnreadableSubmitted",
+    "WebhookChanged",
+    "WebhookFailing",
     "WithdrawalSubmitted",
     "routing_key_of",
 ]

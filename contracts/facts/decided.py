@@ -335,6 +335,30 @@ class ReferralOverdue(Fact):
     due_at: dt.datetime
 
 
+@fact("referral.unanswered")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReferralUnanswered(Fact):
+    """Nobody has accepted an emergency, and an offer of it has waited too long: a coordinator must act.
+
+    since: when that offer was opened. waits_for: the organisations with an open offer. Published once while
+    the emergency waits for an acceptance.
+    """
+
+    referral_id: ReferralId
+    sender: OrganizationId
+    since: dt.datetime
+    waits_for: Annotated[tuple[OrganizationId, ...], Length(max=100)]
+
+
+@fact("alert.closed")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AlertClosed(Fact):
+    """The coordinators need not act on a message any more. message_type: its type, of the same referral."""
+
+    referral_id: ReferralId
+    message_type: Annotated[str, OneOf(["kopuro.referral.unanswered.v1"])]
+
+
 @fact("referral.acceptor_suspended")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReferralAcceptorSuspended(Fact):

@@ -1,4 +1,4 @@
-"""Delivery's facts: which organisation received which message, and what replaces a closed message."""
+"""Delivery's facts: who received which message, what replaces a closed message, and webhooks."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Annotated
 
 from marshmallow.validate import OneOf
 
+from contracts.canonical import Count
 from contracts.facts.fact import Fact, fact
-from contracts.identifiers import MessageId, OfferId, OrganizationId, ReferralId
+from contracts.identifiers import MessageId, OfferId, OrganizationId, ReferralId, Uuid
 from contracts.referral import SealedText
 from contracts.topology import CASES
 
@@ -52,7 +53,9 @@ class NoteDelivered(Fact):
 @fact("message.closed")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MessageClosed(Fact):
-    """Replaces a message in a mailbox after its offer or referral ended. Only read from the mailbox.
+    """Replaces a message in a mailbox after its offer or referral ended, or after what it asked for was done.
+
+    Only read from the mailbox.
 
     The event has the id of the message, whose content the hub has erased. message_type: the type that it had.
     reason: how the offer or the referral ended.
@@ -74,7 +77,54 @@ class MessageClosed(Fact):
                 "consent_revoked",
                 "entered_in_error",
                 "failed",
+                "acted_on",
             ]
         ),
     ]
     closed_at: dt.datetime
+
+
+@fact("webhook.changed", classification="public")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WebhookChanged(Fact):
+    """An endpoint of an organisation changed. client_id: that asked for it, None for the hub itself.
+
+    host: of its URL, whose path and query may contain a secret. change: `gone` if the endpoint answered 410;
+    the hub then disabled it.
+    """
+
+    organization: OrganizationId
+    endpoint_id: Uuid
+    host: str
+    change: Annotated[
+        str,
+        OneOf(
+            [
+                "registered",
+                "verified",
+                "changed",
+                "enabled",
+                "disabled",
+                "gone",
+                "deleted",
+                "secret_rotated",
+            ]
+        ),
+    ]
+    client_id: str | None = None
+
+
+@fact("webhook.failing", classification="public")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WebhookFailing(Fact):
+    """Every request to an endpoint has failed for a share of the time after which the hub disables it.
+
+    percent: 50, 70, 90, or 100 when the hub has disabled it. disabled_at: when it will be, or was.
+    """
+
+    organization: OrganizationId
+    endpoint_id: Uuid
+    host: str
+    percent: Count
+    failing_since: dt.datetime
+    disabled_at: dt.datetime

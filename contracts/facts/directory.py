@@ -72,22 +72,27 @@ class ReplicaCompleted(Fact):
 @fact("client.changed", classification="public")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClientChanged(Fact):
-    """An OAuth client, without its secret or the secret's digest. live: tokens of the client are valid."""
+    """An OAuth client, without its secret or the secret's digest. live: tokens of the client are valid.
+
+    not_before: tokens issued before are refused, in whole seconds; None: none is.
+    """
 
     revision: Count
     client_id: str
     principal: str
     roles: tuple[str, ...]
     live: bool
+    not_before: dt.datetime | None = None
 
 
 @fact("credential.issued", classification="public")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CredentialIssued(Fact):
-    """A client was registered, or its secret replaced.
+    """A client was registered, or its secret or keys replaced.
 
     organization: the principal, if it is a partner. by: the requester; approved_by: the second person, None
-    where one person decides.
+    where one person decides. keys: the ids (`kid`) of the public keys. previous_until: until when the
+    secret before is accepted too; None: it is not.
     """
 
     client_id: str
@@ -97,6 +102,46 @@ class CredentialIssued(Fact):
     approved_by: str | None = None
     organization: OrganizationId | None = None
     replaced: bool = False
+    keys: tuple[str, ...] = ()
+    previous_until: dt.datetime | None = None
+
+
+@fact("credential.tokens_revoked", classification="public")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CredentialTokensRevoked(Fact):
+    """A client's tokens issued before `not_before` are refused; the client itself stays live."""
+
+    client_id: str
+    principal: str
+    not_before: dt.datetime
+    by: str
+    organization: OrganizationId | None = None
+
+
+@fact("credential.expiring", classification="public")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CredentialExpiring(Fact):
+    """A client's secret or public key expires. credential: `secret`, or the key's id. days: 30, 7 or 1."""
+
+    client_id: str
+    principal: str
+    credential: str
+    expires_at: dt.datetime
+    days: Count
+    organization: OrganizationId | None = None
+
+
+@fact("access.refused", classification="public")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AccessRefused(Fact):
+    """Attempts to get a token as a client failed. attempts: their number from `since` to `until`."""
+
+    client_id: str
+    principal: str
+    attempts: Count
+    since: dt.datetime
+    until: dt.datetime
+    organization: OrganizationId | None = None
 
 
 @fact("credential.revoked", classification="public")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from runtime.access.clients import PATIENCE_SECONDS, ReplicatedClients
 from runtime.access.standing import ExcludedOrganizations
 from runtime.access.token_keys import TokenKeys
-from runtime.access.tokens import TokenVerifier, issuer_of
+from runtime.access.tokens import TokenVerifier, audience_of, issuer_of
 from runtime.clock import Clock
 from runtime.messaging.replica import ReplicaRecord
 
@@ -45,6 +45,8 @@ class AccessRecords:
         """Return whether the principal has a client that can get a token."""
         return self._clients.has_live(principal)
 
-    def verifier(self, hub: str, clock: Clock) -> TokenVerifier:
-        """Return a verifier of the hub's tokens that follows these records."""
-        return TokenVerifier(self._keys, issuer_of(hub), clock, clients=self._clients)
+    def verifier(self, hub: str, clock: Clock, *, issuer: str | None = None) -> TokenVerifier:
+        """Return a verifier of the hub's tokens that follows these records. issuer: `Settings.issuer`."""
+        return TokenVerifier(
+            self._keys, issuer_of(hub, issuer), clock, clients=self._clients, audience=audience_of(hub)
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -18,11 +19,22 @@ _MOST_AWAITED: Final = 1000
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RegisteredClient:
-    """A client as the directory registered it. live: False once it is revoked."""
+    """A client as the directory registered it. live: False once it is revoked.
+
+    not_before: its tokens issued before are refused, in seconds since 1970.
+    """
 
     principal: str
     roles: frozenset[str]
     live: bool
+    not_before: float = 0.0
+
+
+def not_before_of(moment: dt.datetime | str | None) -> float:
+    """Return the `RegisteredClient.not_before` of a fact's or a record's member."""
+    if moment is None:
+        return 0.0
+    return (dt.datetime.fromisoformat(moment) if isinstance(moment, str) else moment).timestamp()
 
 
 def permitted_roles(roles: Iterable[str]) -> frozenset[str]:
@@ -70,14 +82,17 @@ class ReplicatedClients:
         return any(client.live and client.principal == principal for client in list(self._by_id.values()))
 
     def absorb(self, records: Sequence[ReplicaRecord]) -> bool:
-        """Apply new and changed clients; return whether one lost its life, its principal or a role."""
+        """Apply new and changed clients; return whether tokens that one has may be refused now."""
         narrowed = False
         for record in records:
             if record.type != ClientChanged.type:
                 continue
             data = record.data
             client = RegisteredClient(
-                principal=data["principal"], roles=permitted_roles(data["roles"]), live=data["live"]
+                principal=data["principal"],
+                roles=permitted_roles(data["roles"]),
+                live=data["live"],
+                not_before=not_before_of(data.get("not_before")),
             )
             before = self._by_id.get(data["client_id"])
             narrowed = narrowed or (before is not None and not _includes(client, before))
@@ -87,4 +102,9 @@ class ReplicatedClients:
 
 def _includes(after: RegisteredClient, before: RegisteredClient) -> bool:
     """Return whether every token of the client before the change is still valid after it."""
-    return after.live and after.principal == before.principal and before.roles <= after.roles
+    return (
+        after.live
+        and after.principal == before.principal
+        and before.roles <= after.roles
+        and after.not_before <= before.not_before
+    )

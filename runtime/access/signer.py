@@ -25,17 +25,26 @@ def new_token_id() -> str:
 class TokenSigner:
     """Signs tokens with a private Ed25519 JWK. kid: the key's RFC 7638 thumbprint."""
 
-    def __init__(self, private_jwk: Mapping[str, Any], issuer: str) -> None:
+    def __init__(self, private_jwk: Mapping[str, Any], issuer: str, audience: str | None = None) -> None:
+        """issuer, audience: the tokens' `iss` and `aud`. audience: by default the issuer."""
         if private_jwk.get("crv") != "Ed25519" or "d" not in private_jwk:
             raise ValueError("a private Ed25519 JWK is required")
         self._key = OKPKey.import_key(dict(private_jwk))
         self._issuer = issuer
+        self._audience = audience or issuer
         self.kid = self._key.thumbprint()
 
     def public_jwk(self) -> dict[str, Any]:
         """Return the verification key, for a JWK set."""
         public = self._key.as_dict(private=False)
-        return {"kty": "OKP", "crv": "Ed25519", "x": public["x"], "kid": self.kid, "use": "sig"}
+        return {
+            "kty": "OKP",
+            "crv": "Ed25519",
+            "x": public["x"],
+            "kid": self.kid,
+            "use": "sig",
+            "alg": ALGORITHM,
+        }
 
     def issue(
         self,
@@ -54,6 +63,7 @@ class TokenSigner:
         issued = int(now.timestamp())
         claims = {
             "iss": self._issuer,
+            "aud": self._audience,
             "sub": principal.id,
             "client_id": client_id or principal.client_id or principal.id,
             "jti": token_id or new_token_id(),

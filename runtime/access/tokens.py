@@ -1,6 +1,6 @@
 """Local verification of bearer tokens: no request to another service.
 
-EdDSA over Ed25519 only (RFC 8037), typ `at+jwt` (RFC 9068), issuer `kopuro:<hub>`. The service fixes the
+EdDSA over Ed25519 only (RFC 8037), typ `at+jwt` and its claims (RFC 9068 §2.2, §4). The service fixes the
 algorithm, never the token: any other one is refused before a key is used.
 """
 
@@ -11,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
+from math import isfinite
 from typing import Any, Final
 
 import orjson
@@ -37,7 +38,8 @@ JwkSet = Mapping[str, Any]  # RFC 7517 §5: {"keys": [public JWK, ...]}, each wi
 class Principal:
     """The holder of a token: the id of an organisation or a person, and its roles.
 
-    client_id, token_id: the OAuth client that got the token, and the token's `jti`. excluded: its
+    client_id, token_id: the OAuth client that got the token, and the token's `jti`. issued_at: the token's
+    `iat`. excluded: its
     organisation may not use the hub, and the resource admits it all the same (`access/gate.py`).
     """
 
@@ -45,6 +47,7 @@ class Principal:
     roles: frozenset[str]
     client_id: str = field(default="", compare=False)
     token_id: str = field(default="", compare=False)
+    issued_at: float = field(default=0.0, compare=False)
     excluded: bool = False
 
     def has(self, role: str) -> bool:
@@ -52,9 +55,14 @@ class Principal:
         return role in self.roles
 
 
-def issuer_of(hub: str) -> str:
-    """Return the `iss` of a hub's tokens."""
+def audience_of(hub: str) -> str:
+    """Return the `aud` of a hub's tokens: all of its services together are one audience."""
     return f"kopuro:{hub}"
+
+
+def issuer_of(hub: str, url: str | None = None) -> str:
+    """Return the `iss` of a hub's tokens. url: the operator's issuer, where one is set (RFC 8414 §2)."""
+    return url or f"kopuro:{hub}"
 
 
 class TokenVerifier:
@@ -65,10 +73,20 @@ class TokenVerifier:
     token of a client that was revoked or lost a role. Safe to share among greenlets.
     """
 
-    def __init__(self, keys: Callable[[], JwkSet], issuer: str, clock: Clock, *, clients: Clients) -> None:
+    def __init__(
+        self,
+        keys: Callable[[], JwkSet],
+        issuer: str,
+        clock: Clock,
+        *,
+        clients: Clients,
+        audience: str | None = None,
+    ) -> None:
+        """issuer, audience: the `iss` and `aud` that a token must have. audience: by default the issuer."""
         self._keys = keys
         self._clients = clients
         self._issuer = issuer
+        self._audience = audience or issuer
         self._clock = clock
         self._set: JwkSet | None = None
         self._by_kid: dict[str, OKPKey] = {}
@@ -138,24 +156,26 @@ class TokenVerifier:
     def _checked(self, claims: Any, now: float) -> tuple[Principal, float]:
         if not isinstance(claims, dict) or claims.get("iss") != self._issuer:
             raise _invalid("The token was issued for another hub.")
-        subject, roles, expires = claims.get("sub"), claims.get("roles"), claims.get("exp")
-        client_id, token_id = claims.get("client_id"), claims.get("jti")
-        not_before = claims.get("nbf", 0)
-        if (
-            not isinstance(subject, str)
-            or not isinstance(roles, list)
-            or not all(isinstance(role, str) for role in roles)
-            or not isinstance(client_id, str)
-            or not isinstance(token_id, str)
-            or not isinstance(expires, int | float)
-            or not isinstance(not_before, int | float)
-        ):
-            raise _invalid("The token lacks a required claim.")
+        audience = claims.get("aud")
+        if self._audience not in (audience if isinstance(audience, list) else [audience]):
+            raise _invalid("The token was issued for another audience.")
+        roles = claims.get("roles")
+        if not isinstance(roles, list) or not all(isinstance(role, str) for role in roles):
+            raise _lacking()
+        subject, client_id, token_id = (_text(claims, name) for name in ("sub", "client_id", "jti"))
+        issued, expires = _number(claims, "iat"), _number(claims, "exp")
+        not_before = _number(claims, "nbf") if "nbf" in claims else issued
         if now >= expires + LEEWAY_SECONDS:
             raise Refused("expired-token", "Request a new one from /oauth/token.")
-        if now < not_before - LEEWAY_SECONDS:
+        if now < max(issued, not_before) - LEEWAY_SECONDS:
             raise _invalid("The token is not valid yet.")
-        principal = Principal(id=subject, roles=frozenset(roles), client_id=client_id, token_id=token_id)
+        principal = Principal(
+            id=subject,
+            roles=frozenset(roles),
+            client_id=client_id,
+            token_id=token_id,
+            issued_at=issued,
+        )
         return principal, expires + LEEWAY_SECONDS
 
     def _require_live_client(self, principal: Principal) -> None:
@@ -166,6 +186,8 @@ class TokenVerifier:
             wrong = "The client's credentials are revoked."
         elif client.principal != principal.id or not principal.roles <= client.roles:
             wrong = "The client does not have the token's principal and roles."
+        elif principal.issued_at < client.not_before:
+            wrong = "The client's tokens were revoked."
         else:
             return
         # The signature is good. Either the client has just changed, or the signing key is in other hands.
@@ -180,6 +202,25 @@ def permit(principal: Principal, roles: frozenset[str]) -> None:
     """Raises Refused `forbidden` unless the principal has one of `roles`."""
     if not roles & principal.roles:
         raise Refused("forbidden", f"This request requires the {' or '.join(sorted(roles))} role.")
+
+
+def _text(claims: Mapping[str, Any], name: str) -> str:
+    value = claims.get(name)
+    if not isinstance(value, str) or not value:
+        raise _lacking()
+    return value
+
+
+def _number(claims: Mapping[str, Any], name: str) -> float:
+    value = claims.get(name)
+    # JSON's true and false are no numbers, but Python's are.
+    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+        raise _lacking()
+    return value
+
+
+def _lacking() -> Refused:
+    return _invalid("The token lacks a required claim.")
 
 
 def _invalid(detail: str) -> Refused:

@@ -22,6 +22,7 @@ from nameko.extensions import Entrypoint, ProviderCollector, SharedExtension, re
 from contracts.errors import Defect, Unavailable
 from runtime.access.caller_limits import Share
 from runtime.access.gate import Gate
+from runtime.access.rate_limits import RateLimits
 from runtime.access.reads import Reads
 from runtime.application import APPLICATION, Application
 from runtime.telemetry import trace
@@ -33,7 +34,7 @@ from runtime.web.listener import Listener
 from runtime.web.operation import Operation, Parameter
 from runtime.web.request import Request
 from runtime.web.response import Response
-from runtime.web.router import Route, Router
+from runtime.web.router import FaultAnswer, Route, Router
 
 S = TypeVar("S")
 Method = Callable[[S, Request], Response]
@@ -51,6 +52,7 @@ def resource(
     reads: Reads | None = None,
     share: Share | None = None,
     operation: Operation | None = None,
+    answer_fault: FaultAnswer = problems.response_for,
 ) -> Callable[[Method[S]], Method[S]]:
     """Make the decorated method handle `method` on `url` (`/v1/things/<uuid:id>`).
 
@@ -69,6 +71,7 @@ def resource(
     reads or changes, by the method.
     operation: the body, answers and refusals, as the OpenAPI document publishes them. An answer that it does
     not declare becomes a 500, as a defect of ours.
+    answer_fault: returns the response to an exception; by default an RFC 9457 problem.
     """
     parameters = tuple(query)
 
@@ -85,7 +88,7 @@ def resource(
                     if reads is Reads.recorded:
                         _record(service, request, response)
                 except Exception as fault:  # noqa: BLE001 - every fault has a response
-                    response = problems.response_for(fault)
+                    response = answer_fault(fault)
                 return response if operation is None else response.with_notices_of(operation)
 
         register_entrypoint(
@@ -101,6 +104,7 @@ def resource(
                 reads,
                 share,
                 operation,
+                answer_fault,
             ),
         )
         return handle_request
@@ -124,12 +128,13 @@ class WebServer(ProviderCollector, SharedExtension):  # type: ignore[misc]  # na
     def start(self) -> None:
         if self.listener is None:
             application: Application[Any] = self.container.config[APPLICATION]
+            settings = application.settings
             router = Router(
                 [resource.route() for resource in self._providers],
                 Gate(application.verifier, application.is_excluded),
                 HttpMetrics(application.registry),
+                RateLimits(settings.requests_per_minute),
             )
-            settings = application.settings
             self.listener = Listener(
                 settings.http_address,
                 router,
@@ -171,6 +176,7 @@ class Resource(Entrypoint):  # type: ignore[misc]  # nameko has no types
         reads: Reads | None,
         share: Share | None,
         operation: Operation | None,
+        answer_fault: FaultAnswer,
     ) -> None:
         super().__init__()
         self.reads = reads
@@ -183,6 +189,7 @@ class Resource(Entrypoint):  # type: ignore[misc]  # nameko has no types
         self._takes_key = takes_key
         self._open_to_excluded = open_to_excluded
         self._share = share
+        self._answer_fault = answer_fault
 
     def setup(self) -> None:
         self.server.register_provider(self)
@@ -203,6 +210,7 @@ class Resource(Entrypoint):  # type: ignore[misc]  # nameko has no types
             takes_key=self._takes_key,
             open_to_excluded=self._open_to_excluded,
             share=self._share,
+            answer_fault=self._answer_fault,
             handle_request=self._respond,
         )
 

@@ -19,6 +19,7 @@ from contracts.errors import Unavailable
 from contracts.records import Malformed
 from runtime.clock import Clock
 from runtime.messaging.clocks import Clocks
+from runtime.messaging.consumer_age import ConsumerAge
 from runtime.messaging.dead_letters.dead_letter import dead_letter_of, reason_of
 from runtime.messaging.headers import SIGNED, UNDECODABLE_PROPERTIES
 from runtime.messaging.inbox import Deduplicator, Identity, Inbox
@@ -120,6 +121,8 @@ class BatchProcessor(Generic[M]):
         self._after_commit = after_commit
         self._keep_proof = keep_proof
         self._clocks = clocks or Clocks()
+        self._age = ConsumerAge(clock)
+        metrics.add_consumer(consumer, self._age.seconds)
         self._fault = fault
         self._durable = durable
 
@@ -131,6 +134,7 @@ class BatchProcessor(Generic[M]):
         """
         decoded, hopeless = self._decoded(deliveries)
         self._clocks.note((one.message for one in decoded), self._clock.now())
+        self._age.taken(one.message for one in decoded)
         try:
             self._apply(decoded)
         except DatabaseUnavailable:
@@ -143,6 +147,7 @@ class BatchProcessor(Generic[M]):
             for one in decoded:
                 hopeless += self._apply_alone(one, attempts=0)
         self._park(hopeless)
+        self._age.finished()
         self._after_commit()
 
     def retry_due(self, limit: int = 100) -> int:

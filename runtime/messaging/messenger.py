@@ -22,6 +22,7 @@ from runtime.messaging.dead_letter_counts import DeadLetterCounts
 from runtime.messaging.inbox import KEPT, Deduplicator, Inbox, NoDeduplication
 from runtime.messaging.metrics import MessagingMetrics
 from runtime.messaging.outbox.outbox import Outbox
+from runtime.messaging.outbox.outbox_age import OutboxAge
 from runtime.messaging.outbox.receipt_watch import ReceiptWatch
 from runtime.messaging.outbox.relay import Relay
 from runtime.messaging.outbox.wave_signer import WaveSigner
@@ -78,6 +79,7 @@ class Messenger:
         self._clock = clock
         self._metrics = MessagingMetrics(registry)
         self._inbox = Inbox(tables.inbox)
+        self._outbox_age = OutboxAge(self.outbox, clock)
         self.stalled_loops = StalledLoops()
         self._metrics.paused_seconds.set_function(self.stalled_loops.longest)
         reader = broker.queue_reader()  # the loop that watches the broker shares it with the counts
@@ -252,5 +254,7 @@ class Messenger:
             view.refresh()
         with self._database.read() as transaction:
             self.backlog = self.outbox.depth(transaction)
+            age = self._outbox_age.look(transaction)
         self._metrics.outbox_depth.set(self.backlog)
+        self._metrics.outbox_oldest_seconds.set(age)
         self.unreceipted.look()

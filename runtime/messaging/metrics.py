@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+# How a message leaves its consumer, and the checks that an author may fail. Each is a label's value.
+RESULTS = ("applied", "known", "postponed", "parked")
+CHECKS = ("unsigned", "digest", "source", "owner", "key", "signature", "user")
 
 
 class MessagingMetrics:
@@ -55,6 +61,17 @@ class MessagingMetrics:
         self.outbox_depth = Gauge(
             "kopuro_outbox_messages", "Messages waiting in the outbox", registry=registry
         )
+        self.outbox_oldest_seconds = Gauge(
+            "kopuro_outbox_oldest_seconds",
+            "Age of the oldest event that waits in the outbox, in seconds; 0 when none waits",
+            registry=registry,
+        )
+        self._consumer_oldest_seconds = Gauge(
+            "kopuro_consumer_oldest_seconds",
+            "Age of the oldest event that the consumer is processing or has just processed, in seconds",
+            ("consumer",),
+            registry=registry,
+        )
         self.unreceipted = Gauge(
             "kopuro_unreceipted_messages",
             "Published messages whose events the log has not receipted yet; a batch counts as one",
@@ -85,3 +102,16 @@ class MessagingMetrics:
             "Largest lead of another service's clock over ours in the last ten minutes, in seconds",
             registry=registry,
         )
+
+    def add_consumer(self, consumer: str, oldest_seconds: Callable[[], float]) -> None:
+        """Show every series of a consumer from the start, so that its first dead letter is an increase.
+
+        oldest_seconds: returns the age of its oldest event.
+        """
+        for result in RESULTS:
+            self.consumed.labels(consumer, result)
+        for check in CHECKS:
+            self.not_authentic.labels(consumer, check)
+        self.batch_size.labels(consumer)
+        self.dead_letters.labels(consumer).set(0)
+        self._consumer_oldest_seconds.labels(consumer).set_function(oldest_seconds)

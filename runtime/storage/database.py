@@ -20,7 +20,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
@@ -32,9 +32,12 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from contracts.errors import Unavailable
 from runtime.storage.space import low_space
+from runtime.tls import TlsFiles
 
 _WRITING = "kopuro_writing"
 _DURABLE = "kopuro_durable"
+# An option of a write transaction: the list that `after_commit` adds to.
+AFTER_COMMIT = "kopuro_after_commit"
 # How long SQLite waits for a lock that another process (a migration, a backup) holds.
 _BUSY_TIMEOUT_MS = 5_000
 # SQLSTATEs that PostgreSQL does not report as operational errors although no message is at fault: the server
@@ -52,6 +55,8 @@ _UNREADABLE_SQLITE = frozenset(
 )
 # The one error without a code, which the driver itself raises.
 _NO_TEXT = "Could not decode to UTF-8"
+# libpq does not say which.
+_UNVERIFIED = "the server's certificate has expired, or no CA of KOPURO_DATABASE_CA signed it"
 
 
 class DatabaseUnavailable(Unavailable):
@@ -61,7 +66,8 @@ class DatabaseUnavailable(Unavailable):
         """Return the driver's message, such as "database or disk is full": one line without the statement."""
         cause = self.__cause__
         fault = cause.orig if isinstance(cause, DBAPIError) else cause
-        return (str(fault or "").strip() or self.detail).splitlines()[0]
+        line = (str(fault or "").strip() or self.detail).splitlines()[0]
+        return f"{line} ({_UNVERIFIED})" if "certificate verify failed" in line else line
 
 
 class DatabaseDamaged(DatabaseUnavailable):
@@ -91,10 +97,11 @@ class Database:
         self._failing: tuple[float, str] | None = None
 
     @classmethod
-    def open(cls, url: str, *, pool_size: int = 10) -> Database:
+    def open(cls, url: str, *, pool_size: int = 10, tls: TlsFiles | None = None) -> Database:
         """Return a database; it connects on first use.
 
-        url: `sqlite:////absolute/path` or `postgresql+psycopg2://…`.
+        url: `sqlite:////absolute/path` or `postgresql+psycopg2://…`. tls: the files for TLS to PostgreSQL;
+        the server's certificate is then verified whatever the URL says. None: as the URL says.
         """
         options: dict[str, Any] = {
             # An error's text must not carry a statement's values into the log.
@@ -113,6 +120,7 @@ class Database:
                 "connect_timeout": 5,
                 "keepalives_idle": 30,
                 "tcp_user_timeout": 15_000,
+                **({} if tls is None else tls.libpq_options()),
             }
             options["executemany_mode"] = "values_plus_batch"
         engine = create_engine(parsed, **options)
@@ -135,9 +143,12 @@ class Database:
         the commit then does not wait for the disk. It is still atomic, and the next durable commit makes it
         durable too. Raises DatabaseUnavailable; every other error is the block's own.
         """
+        afterwards: list[Callable[[], None]] = []
         try:
             with self._writer, translated(), self._engine.connect() as connection:
-                connection = connection.execution_options(**{_WRITING: True, _DURABLE: durable})
+                connection = connection.execution_options(
+                    **{_WRITING: True, _DURABLE: durable, AFTER_COMMIT: afterwards}
+                )
                 with connection.begin():
                     if not durable and not self._is_sqlite:
                         connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
@@ -147,6 +158,8 @@ class Database:
             self._failing = (since, error.reason())
             raise
         self._failing = None
+        for work in afterwards:
+            work()
 
     def alarm(self) -> str | None:
         """Return the `/readyz` warning: why writes fail, or that disk space is low; None otherwise."""
@@ -195,6 +208,15 @@ class Database:
     def close(self) -> None:
         """Close every connection."""
         self._engine.dispose()
+
+
+def after_commit(transaction: Connection, work: Callable[[], None]) -> None:
+    """Call `work` when the transaction of `Database.write` has committed; never when it is rolled back.
+
+    `work` must not raise. It is not called when the process dies between the two, or when the commit is
+    reported as failed although it took effect: it is for what lives in the process only, such as counters.
+    """
+    transaction.get_execution_options()[AFTER_COMMIT].append(work)
 
 
 @contextmanager

@@ -18,17 +18,32 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData
 
+from runtime.secret_files import with_secrets
 from runtime.storage.database import Database
+from runtime.tls import DATABASE, UnusableTlsFiles, tls_files
 
 _ENVIRONMENT = Path(__file__).parent / "alembic"
 
 
-def upgrade(package: str, database: Database) -> None:
-    """Upgrade the database to the newest version of the package's schema. Repeatable."""
+def upgrade(package: str, database: Database, revision: str = "head") -> None:
+    """Upgrade the database to a version of the package's schema, by default the newest. Repeatable."""
     with database.write() as connection:
-        command.upgrade(_config(package, connection), "head")
+        command.upgrade(_config(package, connection), revision)
+
+
+def current_revision(database: Database) -> str | None:
+    """Return the version of the database; None before the first migration. Raises DatabaseUnavailable."""
+    with database.read() as connection:
+        return MigrationContext.configure(connection).get_current_revision()
+
+
+def known_revisions(package: str) -> tuple[str, ...]:
+    """Return the versions of the package's schema in this build, oldest first."""
+    scripts = ScriptDirectory.from_config(_scripts(package))
+    return tuple(reversed([script.revision for script in scripts.walk_revisions()]))
 
 
 def differences(package: str, database: Database) -> list[Any]:
@@ -51,14 +66,19 @@ def _metadata(package: str) -> MetaData:
 
 
 def _config(package: str, connection: Connection) -> Config:
+    config = _scripts(package)
+    config.attributes["connection"] = connection
+    config.attributes["metadata"] = _metadata(package)
+    return config
+
+
+def _scripts(package: str) -> Config:
     folder = Path(importlib.import_module(package).__path__[0]) / "migrations"
     config = Config()
     config.set_main_option("script_location", str(_ENVIRONMENT))
     config.set_main_option("version_locations", str(folder))
     config.set_main_option("path_separator", "os")
     config.set_main_option("file_template", "%%(slug)s")
-    config.attributes["connection"] = connection
-    config.attributes["metadata"] = _metadata(package)
     return config
 
 
@@ -68,10 +88,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("packages", nargs="+", help="package of a service, for example services.intake")
     parser.add_argument("--write", metavar="MESSAGE", help="write a new version from the schema difference")
     options = parser.parse_args(arguments)
-    url = os.environ.get("KOPURO_DATABASE_URL")
+    environ, problems = with_secrets(os.environ)
+    if problems:
+        parser.error("; ".join(problems))
+    url = environ.get("KOPURO_DATABASE_URL")
     if not url:
         parser.error("KOPURO_DATABASE_URL is not set")
-    database = Database.open(url)
+    try:
+        database = Database.open(url, tls=tls_files(DATABASE, os.environ))
+    except UnusableTlsFiles as error:
+        parser.error(str(error))
     try:
         for package in options.packages:
             if options.write:

@@ -29,10 +29,11 @@ class SqlStatement:
     driver's: bytes may be a memoryview.
     """
 
-    __slots__ = ("_postgresql", "_sqlite")
+    __slots__ = ("_postgresql", "_sqlite", "text")
 
     def __init__(self, sql: str, *, postgresql: str = "") -> None:
         """postgresql: a suffix for PostgreSQL only, such as a row lock."""
+        self.text = sql
         self._sqlite = sql.replace(_LIST, _LIST_ON_SQLITE).replace(_EACH, _EACH_ON_SQLITE)
         self._postgresql = f"{sql} {postgresql}".replace(_EACH, _EACH_ON_POSTGRESQL).replace("?", "%s")
 

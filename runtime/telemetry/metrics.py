@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import platform
+from importlib.metadata import version
+
 from prometheus_client import (
     CollectorRegistry,
     Counter,
     Gauge,
     GCCollector,
     Histogram,
+    Info,
     PlatformCollector,
     ProcessCollector,
 )
@@ -23,6 +27,13 @@ def process_registry() -> CollectorRegistry:
     PlatformCollector(registry=registry)
     GCCollector(registry=registry)
     return registry
+
+
+def build_info(registry: CollectorRegistry, service: str) -> None:
+    """Add `kopuro_build_info`: 1, with the service and the versions of Kopuro and Python as labels."""
+    Info("kopuro_build", "The service and the versions of Kopuro and Python", registry=registry).info(
+        {"service": service, "version": version("kopuro"), "python": platform.python_version()}
+    )
 
 
 class HttpMetrics:
@@ -46,8 +57,13 @@ class HttpMetrics:
         # `labels()` costs more than the increment itself; the set of label values is small.
         self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
-    def observe(self, method: str, route: str, status: int, seconds: float) -> None:
-        """Count one answered request."""
+    def observe(
+        self, method: str, route: str, status: int, seconds: float, *, trace_id: str | None = None
+    ) -> None:
+        """Count one answered request. trace_id: the exemplar of its bucket, None for none.
+
+        Exemplars are part of the OpenMetrics format only. The log's lines have the same `trace_id`.
+        """
         key = (method, route, status)
         children = self._children.get(key)
         if children is None:
@@ -55,7 +71,7 @@ class HttpMetrics:
             children = (self._requests.labels(*labels), self._seconds.labels(*labels))
             self._children[key] = children
         children[0].inc()
-        children[1].observe(seconds)
+        children[1].observe(seconds, None if trace_id is None else {"trace_id": trace_id})
 
 
 _CONNECTIONS = {

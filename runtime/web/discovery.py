@@ -42,6 +42,24 @@ DISCOVERY = Operation(
 )
 
 
+def service_address(file: Path, service: str) -> str | None:
+    """Return the public base URL of a service, without a trailing slash; None while it is not listed."""
+    try:
+        address = orjson.loads(file.read_bytes())["services"][service]
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+    return address.rstrip("/") if isinstance(address, str) else None
+
+
+def names_sandbox(file: Path) -> bool:
+    """Return whether the discovery document in `file` says that the hub is a sandbox."""
+    try:
+        document = orjson.loads(file.read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(document, dict) and document.get("sandbox") is True
+
+
 def discovery(file: Path) -> Response:
     """Return the discovery document in `file`, with links to the published contracts.
 

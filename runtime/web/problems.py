@@ -36,6 +36,7 @@ _CHALLENGES: Final = {
     "invalid-token": 'Bearer realm="kopuro", error="invalid_token"',
     "expired-token": 'Bearer realm="kopuro", error="invalid_token", error_description="expired"',
     "invalid-client": 'Basic realm="kopuro"',
+    "clock-skew": 'Basic realm="kopuro"',
 }
 
 

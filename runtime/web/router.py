@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from http import HTTPMethod, HTTPStatus
 from typing import Any, Final, Protocol
@@ -16,6 +16,7 @@ from werkzeug.routing import Map, RequestRedirect, Rule, UnicodeConverter
 from contracts.errors import Refused
 from runtime.access.caller_limits import CallerLimits, Share
 from runtime.access.gate import Gate
+from runtime.access.rate_limits import RateLimits, rate_limited
 from runtime.access.tokens import Principal
 from runtime.telemetry import trace
 from runtime.telemetry.metrics import HttpMetrics
@@ -25,6 +26,9 @@ from runtime.web.path import ID_FORMS, decode_path, id_forms_of, require_id_form
 from runtime.web.protocol import close_after_response
 from runtime.web.request import Request, parse_parameters, require_known
 from runtime.web.response import Response
+
+# Returns the response to a request that raised the exception. Never raises.
+FaultAnswer = Callable[[Exception], Response]
 
 _STATUS_LINES: Final = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 _NO_ROUTE: Final = "(none)"
@@ -44,7 +48,8 @@ class Route:
 
     limit: the largest body in bytes. query: the permitted query parameters. takes_key: whether a repetition
     with the same Idempotency-Key has no second effect. open_to_excluded: excluded organisations may call it;
-    the handler decides what they get. share: what the requests of one caller are counted in.
+    the handler decides what they get. share: what the requests of one caller are counted in. answer_fault:
+    returns the response to a request of the route that raised an exception.
     """
 
     method: str
@@ -56,6 +61,7 @@ class Route:
     takes_key: bool = False
     open_to_excluded: bool = False
     share: Share | None = None  # None: reads or changes, by the method
+    answer_fault: FaultAnswer = problems.response_for
 
     @property
     def template(self) -> str:
@@ -76,7 +82,9 @@ class Router:
         routes: Iterable[Route],
         gate: Gate,
         metrics: HttpMetrics,
+        rates: RateLimits | None = None,
     ) -> None:
+        """rates: the limit of each caller's requests; None: no limit and no headers of it."""
         # Each path has one spelling: slashes are not merged, and nothing redirects. Any text
         # matches an id here; its form is checked after the token: without one, every id gets a 401.
         url_map = Map(
@@ -95,6 +103,7 @@ class Router:
         self._gate = gate
         self._metrics = metrics
         self._limits = CallerLimits()
+        self._rates = rates
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
         started = time.perf_counter()
@@ -110,17 +119,22 @@ class Router:
         start_response(_STATUS_LINES[response.status], list(headers.items()))
         # The method and path as sent are caller input, so only declared routes become labels.
         label = method if template != _NO_ROUTE else _NO_ROUTE
-        self._metrics.observe(label, template, response.status, time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        self._metrics.observe(label, template, response.status, seconds, trace_id=at.trace_id)
         return body
 
     def _respond(self, environ: dict[str, Any], at: trace.Trace) -> tuple[str, Response]:
         template = _NO_ROUTE
+        answer_fault: FaultAnswer = problems.response_for
+        left: Mapping[str, str] = {}
         body_read = reading = False
         try:
             _require_implemented(environ["REQUEST_METHOD"])
             path = decode_path(environ["RAW_PATH_INFO"])
             (route, template, id_forms), values = self._adapter.match(path, environ["REQUEST_METHOD"])
+            answer_fault = route.answer_fault
             caller = self._caller(environ, route)
+            left = self._take(caller)
             require_id_forms(values, id_forms)
             query = parse_parameters(environ.get("QUERY_STRING", ""))
             require_known(query, route.query)
@@ -146,13 +160,23 @@ class Router:
         except (NotFound, RequestRedirect):
             response = problems.not_found()
         except Exception as fault:  # noqa: BLE001 - every fault has a response
-            response = problems.response_for(fault)
+            response = answer_fault(fault)
         # After a partly read body, the start of the next request is unknown.
         # A client that waits for 100 (Continue) sends the body or the next request: which one is unknown too.
         tolerated = 0 if "HTTP_EXPECT" in environ else _UNREAD_TOLERATED
         if reading or (not body_read and announces_more_than(environ, tolerated)):
             close_after_response(environ)
-        return template, response
+        return template, replace(response, headers={**left, **response.headers}) if left else response
+
+    def _take(self, caller: Principal | None) -> Mapping[str, str]:
+        """Count the caller's request; return the headers that say what is left. Raises RateLimited."""
+        if caller is None or self._rates is None:
+            return {}
+        taken = self._rates.take(caller.id)
+        remaining = self._rates.remaining(caller.id)
+        if not taken:
+            raise rate_limited(remaining)
+        return remaining.headers()
 
     def _slot(self, caller: Principal | None, route: Route) -> AbstractContextManager[None]:
         return nullcontext() if caller is None else self._limits.slot(caller.id, route.counted_in)

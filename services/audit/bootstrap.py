@@ -198,7 +198,7 @@ def assemble(settings: Settings, publication: LogPublication) -> Application[Aud
                 export=Export(database=database, log=log, published=published, record=reads),
             ),
         ),
-        verifier=access.verifier(settings.hub, clock),
+        verifier=access.verifier(settings.hub, clock, issuer=settings.issuer),
         is_excluded=access.is_excluded,
         messenger=messenger,
         readiness=[

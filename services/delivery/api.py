@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import datetime as dt
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
 import orjson
 from marshmallow.validate import Length
 
+from contracts.answers.form import Page
 from contracts.answers.mailbox import (
     Acknowledgement,
     AcknowledgementResults,
+    MailboxConsumer,
     ReleasedCase,
+    TriggeredMessageId,
 )
 from contracts.answers.mailbox import MailboxPage as MailboxAnswer
 from contracts.errors import KopuroError, Refused
@@ -20,14 +25,18 @@ from contracts.identifiers import MessageId
 from contracts.records import load
 from runtime.access.read_recorder import ReadRecorder
 from runtime.access.reads import NOTHING_READ, STAFF, Read, Reader
-from runtime.web.paging import NUMBER, encode_cursor, integer_of, limit_of, position_of
+from runtime.web.paging import NUMBER, decode_cursor, encode_cursor, integer_of, limit_of, position_of
+from runtime.web.path import ID_FORMS
 from runtime.web.request import Request
 from runtime.web.response import Response
+from services.delivery.domain.consumer import CONTRACTS, Consumer, require_contract
 from services.delivery.domain.recipients import shared_mailboxes
-from services.delivery.handlers import MailboxHandlers, MailboxPage
+from services.delivery.domain.selection import Selection, types_of
+from services.delivery.handlers import MAILBOX, ConsumerHandlers, MailboxHandlers, MailboxPage
+from services.delivery.incoming import Triggers
 
 LONGEST_WAIT: Final = 30  # seconds
-_MAILBOX: Final = "mailbox"
+_MOST_TYPES: Final = 50
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,23 +46,61 @@ class Acknowledgements:
     ids: Annotated[tuple[MessageId, ...], Length(min=1, max=1000)]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ConsumerSettings:
+    """The body of `PUT /v1/mailbox/consumers/{name}`.
+
+    types: names such as `offer.opened`; none reads all. contract: the version in which it reads messages.
+    start: where it reads next, a cursor or an RFC 3339 time. Without one it goes on where it was, and a new
+    consumer begins with the oldest message.
+    """
+
+    types: Annotated[tuple[str, ...], Length(max=_MOST_TYPES)] = ()
+    contract: str = CONTRACTS[-1]
+    start: Annotated[str, Length(max=200)] | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TriggeredMessage:
+    """The body of `POST /v1/sandbox/messages`.
+
+    type: a name such as `offer.opened`. data: of the CloudEvent.
+    """
+
+    type: Annotated[str, Length(max=100)]
+    data: Mapping[str, Any]
+
+
 def mailbox(handlers: MailboxHandlers, request: Request) -> Response:
-    """`GET /v1/mailbox?after=&limit=&wait=`.
+    """`GET /v1/mailbox?from=&after=&limit=&wait=&type=&consumer=`.
 
     next: the cursor of the next page, null when no more messages are waiting, as in every list. resume:
-    the cursor for a later poll; the given `after` when the page is empty.
+    the cursor for a later poll; the given `after` when the page is empty. from: a time or a cursor after
+    which messages are read again, acknowledged ones too. type: names of messages, separated by commas.
     """
     query = request.query_params
-    position = position_of(query, _MAILBOX, (NUMBER,))
+    position = position_of(query, MAILBOX, (NUMBER,))
+    start = _start(query["from"], "`from`") if "from" in query else None
+    consumer = _consumer_of(request)
+    if start is not None and consumer is not None:
+        raise Refused("invalid-parameter", "`from` cannot be used with `consumer`: PUT its `start` instead.")
     page = handlers.page(
         request.principal.id,
-        shared=shared_mailboxes(request.principal.roles),
-        after=position[0] if position else 0,
+        shared=shared_mailboxes(request.principal.roles) if consumer is None else (),
+        after=max(position[0] if position else 0, start if isinstance(start, int) else 0),
         limit=limit_of(query),
         wait=integer_of(query, "wait", default=0, minimum=0, maximum=LONGEST_WAIT),
+        selection=Selection(
+            consumer=consumer,
+            again=start is not None,
+            types=types_of(query["type"].split(",", _MOST_TYPES)) if "type" in query else frozenset(),
+        ),
+        since=start if isinstance(start, dt.datetime) and position is None else None,
         reauthorize=request.reauthorize,
     )
-    last = encode_cursor(_MAILBOX, [page.last]) if page.bodies else query.get("after") or None
+    # Messages of other types are passed too, so that an empty page may move the cursor.
+    read = page.bodies or "type" in query or consumer is not None
+    last = encode_cursor(MAILBOX, [page.last]) if read and page.last else query.get("after") or None
     # the stored bytes, not parsed again
     items: tuple[Any, ...] = tuple(orjson.Fragment(body) for body in page.bodies)
     response = Response.of(MailboxAnswer(items=items, next=last if page.more else None, resume=last))
@@ -61,24 +108,70 @@ def mailbox(handlers: MailboxHandlers, request: Request) -> Response:
     return response if request.principal.roles.isdisjoint(STAFF) else response.reading(_read(page))
 
 
-def acknowledge(handlers: MailboxHandlers, request: Request) -> Response:
-    """`POST /v1/mailbox/{message_id}/acknowledge`."""
+def acknowledge(handlers: MailboxHandlers, consumers: ConsumerHandlers, request: Request) -> Response:
+    """`POST /v1/mailbox/{message_id}/acknowledge`, `?consumer=` for a named one."""
+    message_id = request.path_params["message_id"]
+    if (consumer := _consumer_of(request)) is not None:
+        (result,) = consumers.acknowledge_all(request.principal.id, consumer, [message_id])
+        if isinstance(result, KopuroError):
+            raise result
+        return Response.empty()
     handlers.acknowledge(
         request.principal.id,
-        request.path_params["message_id"],
+        message_id,
         shared=shared_mailboxes(request.principal.roles),
     )
     return Response.empty()
 
 
-def acknowledge_batch(handlers: MailboxHandlers, request: Request) -> Response:
-    """`POST /v1/mailbox:acknowledge`: one result for each id, in the same order."""
+def acknowledge_batch(handlers: MailboxHandlers, consumers: ConsumerHandlers, request: Request) -> Response:
+    """`POST /v1/mailbox:acknowledge`: one result for each id, in the same order.
+
+    With `?consumer=` for a named consumer.
+    """
     ids = load(Acknowledgements, request.json()).ids
-    results = handlers.acknowledge_all(
-        request.principal.id, ids, shared=shared_mailboxes(request.principal.roles)
-    )
+    consumer = _consumer_of(request)
+    if consumer is not None:
+        results = consumers.acknowledge_all(request.principal.id, consumer, ids)
+    else:
+        results = handlers.acknowledge_all(
+            request.principal.id, ids, shared=shared_mailboxes(request.principal.roles)
+        )
     items = (_result(message_id, result) for message_id, result in zip(ids, results, strict=True))
     return Response.of(AcknowledgementResults(items=tuple(items)))
+
+
+def consumers(handlers: ConsumerHandlers, request: Request) -> Response:
+    """`GET /v1/mailbox/consumers`: the organisation's named consumers, by name."""
+    found = handlers.all_of(request.principal.id)
+    return Response.of(Page(items=[_described(*one) for one in found], next=None))
+
+
+def put_consumer(handlers: ConsumerHandlers, request: Request) -> Response:
+    """`PUT /v1/mailbox/consumers/{name}`: create a named consumer, or change its settings and position."""
+    settings = load(ConsumerSettings, request.json())
+    types_of(settings.types)
+    found = handlers.put(
+        request.principal.id,
+        request.path_params["name"],
+        types=tuple(dict.fromkeys(settings.types)),
+        contract=require_contract(settings.contract),
+        start=None if settings.start is None else _start(settings.start, "`start`"),
+    )
+    return Response.of(_described(*found))
+
+
+def delete_consumer(handlers: ConsumerHandlers, request: Request) -> Response:
+    """`DELETE /v1/mailbox/consumers/{name}`."""
+    handlers.remove(request.principal.id, request.path_params["name"])
+    return Response.empty()
+
+
+def trigger(triggers: Triggers, request: Request) -> Response:
+    """`POST /v1/sandbox/messages`, only in a sandbox: put a message into one's own mailbox."""
+    asked = load(TriggeredMessage, request.json())
+    message_id = triggers.make(request.principal.id, asked.type, asked.data)
+    return Response.of(TriggeredMessageId(id=message_id), status=201)
 
 
 def case(handlers: MailboxHandlers, reads: ReadRecorder, request: Request) -> Response:
@@ -92,6 +185,49 @@ def case(handlers: MailboxHandlers, reads: ReadRecorder, request: Request) -> Re
     fetched = CaseFetched(referral_id=referral_id, organization=reader.id, client_id=reader.client_id)
     reads.record(fetched, referral_id)
     return Response.of(ReleasedCase(referral_id=referral_id, case=sealed))
+
+
+def _consumer_of(request: Request) -> str | None:
+    """Return the named consumer of a request, None for the default one.
+
+    Raises Refused `invalid-parameter` for a name that none can have, `forbidden` for callers without any.
+    """
+    name = request.query_params.get("consumer")
+    if name is None:
+        return None
+    if not ID_FORMS["slug"].fits(name):
+        raise Refused("invalid-parameter", "`consumer` must be a lower-case slug.")
+    if "partner" not in request.principal.roles:
+        raise Refused("forbidden", "Only organisations have named consumers; coordinators share a mailbox.")
+    return name
+
+
+def _start(text: str, name: str) -> int | dt.datetime:
+    """Return the sequence to read after, or the time to read from. Raises Refused `invalid-parameter`."""
+    try:
+        return int(decode_cursor(MAILBOX, text, (NUMBER,))[0])
+    except Refused:
+        pass
+    try:
+        moment = dt.datetime.fromisoformat(text)
+        if moment.tzinfo is not None:
+            return moment.astimezone(dt.UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise Refused(
+        "invalid-parameter", f"{name} must be an RFC 3339 time with an offset, or a cursor of the mailbox."
+    )
+
+
+def _described(consumer: Consumer, waiting_since: dt.datetime | None) -> MailboxConsumer:
+    return MailboxConsumer(
+        name=consumer.name,
+        types=tuple(consumer.types),
+        contract=consumer.contract,
+        position=encode_cursor(MAILBOX, [consumer.position]),
+        created_at=consumer.created_at,
+        waiting_since=waiting_since,
+    )
 
 
 def _read(page: MailboxPage) -> Read:

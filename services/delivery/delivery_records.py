@@ -42,6 +42,25 @@ class Acknowledgement:
 Results = Sequence[bool | KopuroError]
 
 
+def not_in_mailbox() -> Refused:
+    """Return the refusal of a message that the caller's mailbox does not contain."""
+    return Refused("not-found", "Your mailbox does not contain this message.")
+
+
+def consumer_acknowledgement(entry: MailboxEntry | None) -> bool | KopuroError:
+    """Return True if a named consumer may acknowledge the message, else the refusal. entry: None if missing.
+
+    It changes neither the state of the message nor the log: only the default consumer does.
+    """
+    if entry is None:
+        return not_in_mailbox()
+    try:
+        step(entry.type, entry.state, DeliveryEvent.acknowledge, is_closed=entry.is_closed)
+    except Refused as refused:
+        return refused
+    return True
+
+
 class DeliveryRecords:
     """Moves messages through their states and publishes the recorded facts (`domain/delivery.py`)."""
 
@@ -94,7 +113,7 @@ class DeliveryRecords:
             # A coordinator's own mailbox may contain the same message as the shared one.
             copies = [entry for mailbox in mailboxes if (entry := found.get((mailbox, message_id)))]
             if not copies:
-                return Refused("not-found", "Your mailbox does not contain this message.")
+                return not_in_mailbox()
             try:
                 for entry in copies:
                     step(entry.type, entry.state, DeliveryEvent.acknowledge, is_closed=entry.is_closed)

@@ -1,11 +1,11 @@
-"""Use cases of a mailbox: read, wait for messages, acknowledge, fetch a case."""
+"""Use cases of a mailbox: read, wait for messages, acknowledge, fetch a case, keep named consumers."""
 
 from __future__ import annotations
 
 import datetime as dt
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
 
@@ -14,13 +14,26 @@ from runtime.clock import Clock
 from runtime.storage.database import Database
 from runtime.storage.group_commit import GroupCommit
 from runtime.storage.pruning import prune
-from services.delivery.delivery_records import Acknowledgement, DeliveryRecords, MarkDelivered, Results
+from services.delivery.delivery_records import (
+    Acknowledgement,
+    DeliveryRecords,
+    MarkDelivered,
+    Results,
+    consumer_acknowledgement,
+)
+from services.delivery.domain.consumer import MOST_CONSUMERS, Consumer, still_needed, unknown_consumer
 from services.delivery.domain.delivery import DeliveryEvent, step
-from services.delivery.ports import Closings, Mailboxes, Notifier, ReleasedCases, Waiting
+from services.delivery.domain.selection import WAITING, Selection
+from services.delivery.ports import Closings, Consumers, Mailboxes, Notifier, ReleasedCases, Waiting
 
 # Bytes of messages in one page; a single note may have a mebibyte.
 PAGE_SIZE = 4 * 1024 * 1024
+# The scope of the cursors that a mailbox's pages have.
+MAILBOX = "mailbox"
+# How long ended offers, acceptances and referrals are remembered.
 KEPT = dt.timedelta(days=30)
+# How soon a message that a named consumer still needs is looked at again.
+_NEXT_LOOK = dt.timedelta(days=1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,6 +58,7 @@ class MailboxHandlers:
         source: str,
         database: Database,
         mailboxes: Mailboxes,
+        consumers: Consumers,
         cases: ReleasedCases,
         closings: Closings,
         records: DeliveryRecords,
@@ -52,16 +66,21 @@ class MailboxHandlers:
         clock: Clock,
         after_commit: Callable[[], None],
         is_barred: Callable[[str], bool],
+        messages_kept: dt.timedelta,
     ) -> None:
         """source: of the events that replace closed messages, such as `/kg/delivery`.
 
         after_commit: called when the outbox may have something to publish.
 
         is_barred: whether an organisation may no longer read cases released to it.
+
+        messages_kept: how long a message is kept after its acknowledgement.
         """
         self._source = source
         self._database = database
         self._mailboxes = mailboxes
+        self._consumers = consumers
+        self._messages_kept = messages_kept
         self._cases = cases
         self._closings = closings
         self._notifier = notifier
@@ -79,18 +98,23 @@ class MailboxHandlers:
         limit: int,
         wait: float,
         shared: tuple[str, ...] = (),
+        selection: Selection = WAITING,
+        since: dt.datetime | None = None,
         reauthorize: Callable[[], object] | None = None,
     ) -> MailboxPage:
-        """Return the organisation's unacknowledged messages with a sequence above `after`.
+        """Return the organisation's selected messages with a sequence above `after`.
 
-        shared: the mailboxes that it reads besides its own. wait: the longest time in seconds to wait for a
-        message while there is none; ends early when the process stops. reauthorize: called after each wait;
-        raises Refused if the caller may no longer read. The delivery of recorded messages is committed
-        before this returns. Raises Unavailable.
+        shared: the mailboxes that it reads besides its own. since: no message that was queued at this time or
+        later is skipped. wait: the longest time in seconds to wait for a message while there is none; ends
+        early when the process stops. reauthorize: called after each wait; raises Refused if the caller may no
+        longer read. The delivery of recorded messages is committed before this returns. Raises Refused
+        `not-found` for an unknown consumer, and Unavailable.
         """
         mailboxes = tuple(dict.fromkeys((organization, *shared)))
-        messages, more = self._waiting(
-            mailboxes, after=after, limit=limit, wait=wait, reauthorize=reauthorize
+        if since is not None or selection.consumer is not None:
+            after, selection = self._start(organization, after, selection, since)
+        messages, more, last = self._waiting(
+            mailboxes, after=after, limit=limit, wait=wait, selection=selection, reauthorize=reauthorize
         )
         new = [
             m.sequence
@@ -104,7 +128,7 @@ class MailboxHandlers:
             self._steps.submit(MarkDelivered(sequences=new))
         return MailboxPage(
             bodies=[m.body if m.closed is None else m.closed.body(self._source) for m in messages],
-            last=messages[-1].sequence if messages else after,
+            last=last,
             more=more,
         )
 
@@ -145,12 +169,25 @@ class MailboxHandlers:
     def forget_old(self) -> bool:
         """Delete some expired messages and closed referrals, and close due messages; return whether none is
         left.
+
+        A message expires `messages_kept` after its acknowledgement, unless a named consumer still needs it.
         """
         now = self._clock.now()
         before = now - KEPT
 
         def messages(transaction: Connection, limit: int) -> int:
-            return self._mailboxes.forget(transaction, before, limit)
+            expired = now - self._messages_kept
+            old = self._mailboxes.old(transaction, expired, limit)
+            consumers: dict[str, list[Consumer]] = {}
+            for consumer in self._consumers.all_of(transaction, {message.organization for message in old}):
+                consumers.setdefault(consumer.organization, []).append(consumer)
+            sequences = {message.sequence for message in old}
+            needed = still_needed(
+                old, consumers, self._consumers.acknowledged(transaction, sequences) if consumers else ()
+            )
+            self._mailboxes.keep(transaction, needed, expired + _NEXT_LOOK)
+            self._mailboxes.delete(transaction, sequences - needed)
+            return len(old)
 
         def cases(transaction: Connection, limit: int) -> int:
             return self._cases.forget(transaction, before, limit)
@@ -165,6 +202,20 @@ class MailboxHandlers:
         finished = [prune(self._database, each) for each in (due, messages, cases, offers)]
         return all(finished)
 
+    def _start(
+        self, organization: str, after: int, selection: Selection, since: dt.datetime | None
+    ) -> tuple[int, Selection]:
+        """Return the sequence to read after, and the selection with the consumer's own types."""
+        with self._database.read() as transaction:
+            if since is not None:
+                after = max(after, self._mailboxes.sequence_before(transaction, since))
+            if selection.consumer is None:
+                return after, selection
+            consumer = self._consumers.one(transaction, organization, selection.consumer)
+        if consumer is None:
+            raise unknown_consumer()
+        return max(after, consumer.position), replace(selection, types=consumer.selected(selection.types))
+
     def _waiting(
         self,
         mailboxes: tuple[str, ...],
@@ -172,21 +223,118 @@ class MailboxHandlers:
         after: int,
         limit: int,
         wait: float,
+        selection: Selection,
         reauthorize: Callable[[], object] | None,
-    ) -> tuple[list[Waiting], bool]:
+    ) -> tuple[list[Waiting], bool, int]:
+        """Return messages, whether more follow, and the sequence up to which the mailboxes were read."""
         deadline = time.monotonic() + wait
         with self._notifier.listening(*mailboxes) as subscription:
             while True:
                 # Cleared before reading: a message that arrives during the read sets it again.
                 subscription.clear()
                 with self._database.read() as transaction:
+                    # Messages of other types are passed only once. Read first: later messages are above it.
+                    newest = self._mailboxes.newest(transaction) if selection.types else after
                     messages, more = self._mailboxes.waiting(
-                        transaction, mailboxes, after=after, limit=limit, size=PAGE_SIZE
+                        transaction, mailboxes, after=after, limit=limit, size=PAGE_SIZE, selection=selection
                     )
                 left = deadline - time.monotonic()
+                after = messages[-1].sequence if messages else max(after, newest)
                 if messages or left <= 0 or self._notifier.stopped:
-                    return messages, more
+                    return messages, more, after
                 subscription.wait(left)
                 # The organisation may have been suspended meanwhile, or its credentials revoked.
                 if reauthorize is not None:
                     reauthorize()
+
+
+class ConsumerHandlers:
+    """The use cases of named consumers. Each is one transaction; all raise Unavailable."""
+
+    def __init__(
+        self, *, database: Database, mailboxes: Mailboxes, consumers: Consumers, clock: Clock
+    ) -> None:
+        self._database = database
+        self._mailboxes = mailboxes
+        self._consumers = consumers
+        self._clock = clock
+
+    def all_of(self, organization: str) -> list[tuple[Consumer, dt.datetime | None]]:
+        """Return the consumers by name, each with the time since when a message waits for it."""
+        with self._database.read() as transaction:
+            return [
+                (consumer, self._consumers.waiting_since(transaction, consumer))
+                for consumer in self._consumers.all_of(transaction, [organization])
+            ]
+
+    def put(
+        self,
+        organization: str,
+        name: str,
+        *,
+        types: Sequence[str],
+        contract: str,
+        start: int | dt.datetime | None,
+    ) -> tuple[Consumer, dt.datetime | None]:
+        """Create or change a consumer. start: where it reads next, a sequence to read after or a time.
+
+        Without a start a new consumer begins with the oldest message that is kept, and another one goes on.
+        Raises Refused `conflict` for one consumer too many.
+        """
+        with self._database.write() as transaction:
+            # One at a time, so that two requests do not both create the last consumer.
+            self._mailboxes.serialise(transaction)
+            existing = self._consumers.one(transaction, organization, name, lock=True)
+            if (
+                existing is None
+                and len(self._consumers.all_of(transaction, [organization])) >= MOST_CONSUMERS
+            ):
+                raise Refused("conflict", f"An organisation has at most {MOST_CONSUMERS} consumers.")
+            consumer = Consumer(
+                organization=organization,
+                name=name,
+                position=0 if existing is None else existing.position,
+                types=tuple(types),
+                contract=contract,
+                created_at=self._clock.now() if existing is None else existing.created_at,
+            )
+            if start is not None:
+                before = (
+                    self._mailboxes.sequence_before(transaction, start)
+                    if isinstance(start, dt.datetime)
+                    else start
+                )
+                # A later message would be skipped when it arrives, if the start were above the newest.
+                consumer = replace(consumer, position=min(before, self._mailboxes.newest(transaction)))
+                self._consumers.restart(transaction, consumer, consumer.position)
+            self._consumers.put(transaction, consumer)
+            return consumer, self._consumers.waiting_since(transaction, consumer)
+
+    def remove(self, organization: str, name: str) -> None:
+        """Delete a consumer. Raises Refused `not-found`."""
+        with self._database.write() as transaction:
+            if not self._consumers.remove(transaction, organization, name):
+                raise unknown_consumer()
+
+    def acknowledge_all(self, organization: str, name: str, message_ids: Sequence[str]) -> Results:
+        """Acknowledge messages for a consumer; return True or a refusal for each.
+
+        Neither the default consumer nor another one is affected, and audit records nothing. Raises Refused
+        `not-found` for an unknown consumer.
+        """
+        with self._database.write() as transaction:
+            consumer = self._consumers.one(transaction, organization, name, lock=True)
+            if consumer is None:
+                raise unknown_consumer()
+            entries = self._mailboxes.take(
+                transaction, sequences=[], organizations=[organization], message_ids=set(message_ids)
+            )
+            found = {entry.message_id: entry for entry in entries}
+            results = [consumer_acknowledgement(found.get(message_id)) for message_id in message_ids]
+            done = [
+                found[message_id].sequence
+                for message_id, result in zip(message_ids, results, strict=True)
+                if result is True
+            ]
+            self._consumers.acknowledge(transaction, consumer, done)
+        return results

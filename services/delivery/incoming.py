@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from sqlalchemy import Connection
 
 from contracts.envelope import Envelope, Event
-from contracts.errors import Defect
+from contracts.errors import Defect, Refused
 from contracts.facts import (
+    CATALOGUE,
     CaseReleased,
     Fact,
     NoteDelivered,
@@ -18,9 +19,13 @@ from contracts.facts import (
     SealedCaseReleased,
     SealedNoteReleased,
 )
+from contracts.records import load
+from runtime.clock import Clock
 from runtime.messaging.ports import Outgoing
+from runtime.storage.database import Database
 from services.delivery.domain.closing import CARRIERS, End, Ends, kept_until
 from services.delivery.domain.recipients import ENDED, recipients_of
+from services.delivery.domain.selection import types_of
 from services.delivery.ports import (
     Arrival,
     Closings,
@@ -136,6 +141,11 @@ class Incoming:
         self._append(transaction, arrivals, now)
         return ()
 
+    def append(self, transaction: Connection, arrivals: Sequence[Arrival], now: dt.datetime) -> None:
+        """Append messages that no queue delivered."""
+        self._mailboxes.serialise(transaction)
+        self._append(transaction, arrivals, now)
+
     def _append(self, transaction: Connection, arrivals: Sequence[Arrival], now: dt.datetime) -> None:
         """Append messages; those that arrive after the end of their offer or referral without content."""
         carriers = [arrival for arrival in arrivals if arrival.carries]
@@ -168,6 +178,70 @@ class Incoming:
                 due[message.sequence] = until
         self._closings.close(transaction, closed)
         self._closings.close_later(transaction, due)
+
+
+class Triggers:
+    """Messages that organisations of a sandbox put into their own mailboxes, to try their programs.
+
+    They pass no other service and are not in the log. Their source is `/<hub>/sandbox`.
+    """
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        incoming: Incoming,
+        hub: str,
+        clock: Clock,
+        new_id: Callable[[], str],
+        after_commit: Callable[[], None],
+        is_sandbox: Callable[[], bool],
+    ) -> None:
+        """is_sandbox: asked for each message. after_commit: called when a message may be waiting."""
+        self._database = database
+        self._incoming = incoming
+        self._source = f"/{hub}/sandbox"
+        self._clock = clock
+        self._new_id = new_id
+        self._after_commit = after_commit
+        self._is_sandbox = is_sandbox
+
+    def make(self, organization: str, name: str, data: object) -> str:
+        """Put a message into the organisation's mailbox and return its id.
+
+        name: such as `offer.opened`. data: of the CloudEvent. Raises Refused `not-found` if this hub is no
+        sandbox, `invalid-parameter` for an unknown name, `invalid-submission` for data that does not fit,
+        and Unavailable.
+        """
+        if not self._is_sandbox():
+            raise Refused("not-found", "This hub is no sandbox.")
+        fact = load(CATALOGUE[max(types_of([name]))], data)
+        now = self._clock.now()
+        message_id = self._new_id()
+        referral_id = getattr(fact, "referral_id", "")
+        event: Event[Fact] = Event(
+            id=message_id,
+            source=self._source,
+            time=now,
+            partition_key=referral_id or organization,
+            correlation_id=message_id,
+            causation_id=None,
+            data=fact,
+        )
+        arrival = Arrival(
+            organization=organization,
+            message_id=message_id,
+            type=fact.type,
+            referral_id=referral_id,
+            correlation_id=message_id,
+            body=event.encode(),
+            offer_id=fact.offer_id if isinstance(fact, OfferOpened) else None,
+            carries=fact.type in CARRIERS,
+        )
+        with self._database.write() as transaction:
+            self._incoming.append(transaction, [arrival], now)
+        self._after_commit()
+        return message_id
 
 
 def _arrival(message: Event[Fact], organization: str, referral_id: str, notice: Fact) -> Arrival:

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from typing import Final
 
-from contracts.answers.mailbox import AcknowledgementResults, MailboxPage, ReleasedCase
-from runtime.web.operation import Body, Operation, Parameter, answer, nothing
-from runtime.web.parameters import AFTER
-from services.delivery.api import LONGEST_WAIT, Acknowledgements
+from contracts.answers.mailbox import (
+    AcknowledgementResults,
+    MailboxConsumer,
+    MailboxPage,
+    ReleasedCase,
+    TriggeredMessageId,
+)
+from contracts.identifiers import SLUG_PATTERN
+from runtime.web.operation import Body, Operation, Parameter, answer, nothing, page_of
+from runtime.web.parameters import AFTER, LIMIT
+from services.delivery.api import LONGEST_WAIT, Acknowledgements, ConsumerSettings, TriggeredMessage
 
 _SAMPLE_ID: Final = "0199a0de-0000-7000-8000-0000000000f1"
 
@@ -20,6 +27,22 @@ WAIT: Final = Parameter(
 AFTER_MESSAGE: Final = Parameter(
     name="after", schema=AFTER.schema, description="The `next` or `resume` of an earlier page."
 )
+READ_AGAIN: Final = Parameter(
+    name="from",
+    schema={"type": "string"},
+    description="Read again, acknowledged messages too: an RFC 3339 time with an offset, or a cursor.",
+)
+TYPES: Final = Parameter(
+    name="type",
+    schema={"type": "string"},
+    description="Only messages with these names, separated by commas, such as `offer.opened,case.released`.",
+)
+CONSUMER: Final = Parameter(
+    name="consumer",
+    schema={"type": "string", "pattern": SLUG_PATTERN, "maxLength": 60},
+    description="The named consumer that acts; absent for the default one.",
+)
+OF_MAILBOX: Final = (AFTER_MESSAGE, CONSUMER, READ_AGAIN, LIMIT, TYPES, WAIT)
 
 READ_MAILBOX: Final = Operation(
     summary="Read the messages that wait for the caller, oldest first; `wait` makes it a long poll",
@@ -38,4 +61,28 @@ ACKNOWLEDGE_BATCH: Final = Operation(
 READ_CASE: Final = Operation(
     summary="Read a case that was released to the caller, sealed to the caller's key",
     answers={200: answer(ReleasedCase)},
+)
+TRIGGER: Final = Operation(
+    summary="Put a message into one's own mailbox, only in a sandbox",
+    body=Body(
+        record=TriggeredMessage,
+        examples={"a withdrawal": {"type": "referral.withdrawn", "data": {"referral_id": _SAMPLE_ID}}},
+    ),
+    answers={201: answer(TriggeredMessageId)},
+    refusals=frozenset({"not-found"}),
+)
+LIST_CONSUMERS: Final = Operation(
+    summary="List the caller's named consumers, by name", answers={200: page_of(MailboxConsumer)}
+)
+PUT_CONSUMER: Final = Operation(
+    summary="Create a named consumer, or change its settings and position",
+    body=Body(
+        record=ConsumerSettings, examples={"offers only": {"types": ["offer.opened"], "contract": "1"}}
+    ),
+    answers={200: answer(MailboxConsumer)},
+    refusals=frozenset({"conflict"}),
+)
+DELETE_CONSUMER: Final = Operation(
+    summary="Delete a named consumer",
+    answers={204: nothing("The consumer is deleted.")},
 )

@@ -11,7 +11,9 @@ from typing import Protocol
 from sqlalchemy import Connection
 
 from services.delivery.domain.closing import ClosedMessage, End, OpenMessage
+from services.delivery.domain.consumer import Consumer, OldMessage
 from services.delivery.domain.delivery import DeliveryState
+from services.delivery.domain.selection import WAITING, Selection
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,7 +55,7 @@ class MailboxEntry:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Waiting:
-    """An unacknowledged message, as a poll reads it. closed: set if its body has been erased."""
+    """A message as a poll reads it. closed: set if its body has been erased."""
 
     sequence: int
     type: str
@@ -101,11 +103,30 @@ class Mailboxes(Protocol):
         ...
 
     def waiting(
-        self, transaction: Connection, mailboxes: tuple[str, ...], *, after: int, limit: int, size: int
+        self,
+        transaction: Connection,
+        mailboxes: tuple[str, ...],
+        *,
+        after: int,
+        limit: int,
+        size: int,
+        selection: Selection = WAITING,
     ) -> tuple[list[Waiting], bool]:
-        """Return unacknowledged messages with a sequence above `after`, and whether more follow.
+        """Return the selected messages with a sequence above `after`, and whether more follow.
 
         Oldest first. At most `limit` messages with `size` bytes of bodies in total, but at least one message.
+        With a consumer in the selection: of a single mailbox, that of the consumer's organisation.
+        """
+        ...
+
+    def newest(self, transaction: Connection) -> int:
+        """Return the highest sequence of all mailboxes, 0 while they are empty."""
+        ...
+
+    def sequence_before(self, transaction: Connection, moment: dt.datetime) -> int:
+        """Return a sequence below every message that was queued at or after the moment.
+
+        It may be lower than necessary, see `domain/seeking.py`.
         """
         ...
 
@@ -139,8 +160,62 @@ class Mailboxes(Protocol):
         """
         ...
 
-    def forget(self, transaction: Connection, before: dt.datetime, limit: int) -> int:
-        """Delete at most `limit` messages acknowledged before the moment; return how many."""
+    def old(self, transaction: Connection, before: dt.datetime, limit: int) -> list[OldMessage]:
+        """Return at most `limit` messages whose time began before the moment, the oldest first.
+
+        The time of a message begins when it is acknowledged. Locked until the transaction ends.
+        """
+        ...
+
+    def keep(self, transaction: Connection, sequences: Collection[int], now: dt.datetime) -> None:
+        """Let the time of these messages begin again."""
+        ...
+
+    def delete(self, transaction: Connection, sequences: Collection[int]) -> None:
+        """Delete these messages."""
+        ...
+
+
+class Consumers(Protocol):
+    """The named consumers of organisations. Durable with the caller's transaction."""
+
+    def all_of(self, transaction: Connection, organizations: Collection[str]) -> list[Consumer]:
+        """Return the organisations' consumers, sorted by organisation and name."""
+        ...
+
+    def one(
+        self, transaction: Connection, organization: str, name: str, *, lock: bool = False
+    ) -> Consumer | None:
+        """Return a consumer, None if there is none. lock: until the transaction ends."""
+        ...
+
+    def put(self, transaction: Connection, consumer: Consumer) -> None:
+        """Store a consumer, in place of one with the same name. What it has acknowledged stays."""
+        ...
+
+    def remove(self, transaction: Connection, organization: str, name: str) -> bool:
+        """Delete a consumer and its acknowledgements; return whether there was one."""
+        ...
+
+    def restart(self, transaction: Connection, consumer: Consumer, position: int) -> None:
+        """Move a locked consumer to a position, forward or back, without its acknowledgements."""
+        ...
+
+    def acknowledge(self, transaction: Connection, consumer: Consumer, sequences: Collection[int]) -> None:
+        """Store that a locked consumer needs these messages no more, and move its position if it can."""
+        ...
+
+    def acknowledged(
+        self, transaction: Connection, sequences: Collection[int]
+    ) -> Collection[tuple[str, str, int]]:
+        """Return which of the messages consumers have acknowledged above their positions.
+
+        Each is an organisation, a consumer's name and a sequence.
+        """
+        ...
+
+    def waiting_since(self, transaction: Connection, consumer: Consumer) -> dt.datetime | None:
+        """Return when the oldest message that the consumer needs was queued; None if it needs none."""
         ...
 
 

@@ -11,7 +11,9 @@ from marshmallow import ValidationError
 from marshmallow.validate import Length
 
 from contracts.codes import SuspensionReason
+from contracts.errors import PointerError, Refused
 from contracts.identifiers import ORGANIZATION_PATTERN, NeedCode, OrganizationId, Pattern
+from contracts.moments import Within
 from contracts.organization import Agreement, Organization, SealingKey
 from contracts.records import load
 from services.directory.domain.client import (
@@ -24,8 +26,10 @@ from services.directory.domain.client import (
     SecretDigest,
     client,
 )
+from services.directory.domain.client_key import KeySet
 from services.directory.domain.sealing import check_sealing_key
 
+ExpiryMoment = Annotated[dt.datetime, Within(dt.date(2000, 1, 1))]
 _organization_id = Pattern(ORGANIZATION_PATTERN, error="A partner must be an organisation id.")
 
 
@@ -61,15 +65,26 @@ class Credential:
 class CredentialRequest:
     """The body of `POST /v1/credentials`. client_id: defaults to the principal's id.
 
-    secret_sha256: of a secret that the client's owner made, so that the hub never sees it.
+    secret_sha256: of a secret that the client's owner made, so that the hub never sees it. jwks: public keys
+    with which the client signs; a client with keys needs no secret. expires_at: the end of the secret.
     """
 
     principal: PrincipalId
     roles: Roles
     client_id: ClientId | None = None
     secret_sha256: SecretDigest | None = None
+    jwks: KeySet | None = None
+    expires_at: ExpiryMoment | None = None
 
     rules = staticmethod(_rules_of_a_client)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RotationRequest:
+    """The body of `POST /v1/credentials/{client_id}/rotate`. expires_at: the end of the new secret."""
+
+    secret_sha256: SecretDigest
+    expires_at: ExpiryMoment | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -162,6 +177,26 @@ def credential(data: object) -> Credential:
     return load(Credential, data)
 
 
-def credential_request(data: object) -> CredentialRequest:
+def key_set(data: object) -> KeySet:
+    """Return a valid record; see `organization`. `client_keys` checks the keys."""
+    return load(KeySet, data)
+
+
+def rotation_request(data: object, now: dt.datetime) -> RotationRequest:
+    """Return a valid record whose expiry is in the future; see `organization`."""
+    wanted = load(RotationRequest, data)
+    _require_future(wanted.expires_at, now)
+    return wanted
+
+
+def credential_request(data: object, now: dt.datetime) -> CredentialRequest:
     """Return a valid record; see `organization`."""
-    return load(CredentialRequest, data)
+    wanted = load(CredentialRequest, data)
+    _require_future(wanted.expires_at, now)
+    return wanted
+
+
+def _require_future(expires_at: dt.datetime | None, now: dt.datetime) -> None:
+    if expires_at is not None and expires_at <= now:
+        where = PointerError(pointer="/expires_at", detail="Must be in the future.")
+        raise Refused("invalid-submission", "The secret would have expired already.", errors=[where])

@@ -28,7 +28,12 @@ from runtime.web.parameters import invalid_parameter
 from runtime.web.request import Request
 from runtime.web.response import Response
 from services.directory import admission, hsds
-from services.directory.client_authentication import PROOF_HEADER, client_of, provable
+from services.directory.client_authentication import (
+    PROOF_HEADER,
+    SignedAssertion,
+    credentials_of,
+    provable,
+)
 from services.directory.domain.amendment import Editor
 from services.directory.domain.approval import Approval, Decider, State
 from services.directory.domain.client import Client, Role
@@ -44,21 +49,31 @@ MERGE_PATCH: Final = "application/merge-patch+json"
 
 
 def token(handlers: DirectoryHandlers, request: Request) -> Response:
-    """Issue a token. Source: RFC 6749 §4.4.3."""
-    issued = handlers.tokens.issue(*client_of(request))
+    """Issue a token. Source: RFC 6749 §5.1."""
+    credentials = credentials_of(request)
+    if isinstance(credentials, SignedAssertion):
+        issued = handlers.tokens.issue_for(credentials.assertion)
+    else:
+        issued = handlers.tokens.issue(credentials.client_id, credentials.secret)
     return Response.of(
         AccessToken(
             access_token=issued,
             token_type="Bearer",  # noqa: S106 - the name of a kind of token
             expires_in=LIFETIME_SECONDS,
-        )
+        ),
+        headers={"Pragma": "no-cache"},
     )
+
+
+def token_keys(handlers: DirectoryHandlers) -> Response:
+    """Return the public keys that verify tokens. Source: RFC 7517 §8.5.1."""
+    return Response.json(handlers.server.keys(), headers={"Content-Type": "application/jwk-set+json"})
 
 
 def proved(handlers: DirectoryHandlers, request: Request) -> Request:
     """Return the request once its proof is checked. Every change of the directory passes here.
 
-    Raises Refused `proof-required` and `invalid-proof`.
+    Raises Refused `proof-required`, `invalid-proof` and `clock-skew`.
     """
     handlers.proofs.check(request.principal, provable(request), request.headers.get(PROOF_HEADER))
     return request
@@ -313,13 +328,15 @@ def post_credential(handlers: DirectoryHandlers, request: Request) -> Response:
 
     A secret made here is shown only in this response. 202: a second person must approve the request.
     """
-    wanted = admission.credential_request(request.json())
+    wanted = admission.credential_request(request.json(), handlers.clock.now())
     issued = handlers.credentials.issue(
         request.principal.id,
         client_id=wanted.client_id or wanted.principal,
         principal=wanted.principal,
         roles=wanted.roles,
         secret_sha256=wanted.secret_sha256,
+        jwks=wanted.jwks,
+        expires_at=wanted.expires_at,
         precondition=precondition_of(request),
     )
     if isinstance(issued, Approval):
@@ -337,6 +354,42 @@ def delete_credential(handlers: DirectoryHandlers, request: Request) -> Response
         operator=request.principal.has(Role.operator),
     )
     return Response.of(_client(revoked))
+
+
+def rotate_credential(handlers: DirectoryHandlers, request: Request) -> Response:
+    """Replace the secret of the caller's own client; the present one is accepted for another day."""
+    wanted = admission.rotation_request(request.json(), handlers.clock.now())
+    rotated = handlers.own_credentials.rotate(
+        request.path_params["client_id"],
+        wanted.secret_sha256,
+        by=request.principal.id,
+        expires_at=wanted.expires_at,
+    )
+    return Response.of(_client(rotated))
+
+
+def put_client_keys(handlers: DirectoryHandlers, request: Request) -> Response:
+    """Replace the public keys of the caller's own client by a JWK set."""
+    changed = handlers.own_credentials.replace_keys(
+        request.path_params["client_id"], admission.key_set(request.json()), by=request.principal.id
+    )
+    return Response.of(_client(changed))
+
+
+def revoke_tokens(handlers: DirectoryHandlers, request: Request) -> Response:
+    """Refuse all tokens of a client from now on: of any for an operator, of its own for others."""
+    revoked = handlers.own_credentials.revoke_tokens(
+        request.path_params["client_id"],
+        by=request.principal.id,
+        operator=request.principal.has(Role.operator),
+    )
+    return Response.of(_client(revoked))
+
+
+def revoke_tokens_of_organization(handlers: DirectoryHandlers, request: Request) -> Response:
+    """Refuse all tokens of an organisation's clients from now on."""
+    revoked = handlers.own_credentials.revoke_tokens_of(request.path_params["id"], by=request.principal.id)
+    return Response.of(Page(items=[_client(standing) for standing in revoked], next=None))
 
 
 def approvals(handlers: DirectoryHandlers, request: Request) -> Response:
@@ -393,11 +446,16 @@ def _decider(request: Request) -> Decider:
 
 def _client(standing: Standing[Client]) -> ClientRecord:
     client = standing.entry
+    retiring = client.retiring
     return ClientRecord(
         client_id=client.id,
         principal=client.principal,
         roles=client.roles,
         live=client.live,
+        keys=tuple({**key.jwk(), "alg": key.alg, "expires_at": key.expires_at} for key in client.keys),
+        has_secret=client.secret_sha256 != "",
+        secret_expires_at=client.secret_expires_at,
+        previous_secret_until=None if retiring is None else retiring.until,
         revision=standing.revision,
     )
 

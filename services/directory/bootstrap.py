@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 import orjson
-from prometheus_client import Gauge
+from prometheus_client import Counter, Gauge
 
 from contracts.envelope import decode
 from runtime.access.signer import TokenSigner
-from runtime.access.tokens import TokenVerifier, issuer_of
+from runtime.access.tokens import TokenVerifier, audience_of, issuer_of
 from runtime.application import Application
 from runtime.background import Spawn
+from runtime.periodic import Periodic
 from runtime.service_platform import build_platform
 from runtime.settings import Settings, SettingsError
+from runtime.web.discovery import service_address
 from services.directory.adapters.approvals import SqlApprovalStore
 from services.directory.adapters.challenge_sealing import sealed_answer
+from services.directory.adapters.client_assertions import JwtAssertionReader
+from services.directory.adapters.client_signatures import check_points
+from services.directory.adapters.expiry_notices import SqlExpiryNoticeStore
 from services.directory.adapters.register import SqlRegister
 from services.directory.adapters.request_proofs import SqlProofKeyStore, read_proof
 from services.directory.adapters.sealing_keys import SqlSealingKeyStore
@@ -26,10 +33,15 @@ from services.directory.domain.entry import TokenKey
 from services.directory.handlers import DirectoryHandlers
 from services.directory.handlers.access import RegisteredAccess
 from services.directory.handlers.approvals import Approvals
+from services.directory.handlers.authorization_server import AuthorizationServer
+from services.directory.handlers.client_assertions import ClientAssertions
 from services.directory.handlers.credentials import Credentials
 from services.directory.handlers.entries import Entries
+from services.directory.handlers.expiry_notices import ExpiryNotices
+from services.directory.handlers.failed_attempts import FailedAttempts
 from services.directory.handlers.ledger import Ledger
 from services.directory.handlers.listings import Listings
+from services.directory.handlers.own_credentials import OwnCredentials
 from services.directory.handlers.request_proofs import RequestProofs
 from services.directory.handlers.role_report import RoleReport
 from services.directory.handlers.sealing_keys import SealingKeys
@@ -37,6 +49,11 @@ from services.directory.handlers.service_approvals import ServiceApprovals
 from services.directory.handlers.snapshots import Snapshots
 from services.directory.handlers.suspensions import Suspensions
 from services.directory.handlers.tokens import TokenIssuer
+
+# How often the directory looks for secrets and keys that expire.
+EXPIRY_SECONDS: Final = 3600.0
+# How often the failed attempts to get a token are put on record.
+ATTEMPTS_SECONDS: Final = 60.0
 
 
 class KeyAnnouncement:
@@ -57,7 +74,8 @@ class KeyAnnouncement:
 
 def build(settings: Settings) -> Application[DirectoryHandlers]:
     """Build the directory application. Raises SettingsError without a usable signing key."""
-    signer = TokenSigner(_private_jwk(settings.token_signing_key), issuer_of(settings.hub))
+    issuer, audience = issuer_of(settings.hub, settings.issuer), audience_of(settings.hub)
+    signer = TokenSigner(_private_jwk(settings.token_signing_key), issuer, audience)
     platform = build_platform("directory", settings, MESSAGING)
     messenger = platform.messenger
     register = SqlRegister()
@@ -74,10 +92,18 @@ def build(settings: Settings) -> Application[DirectoryHandlers]:
         committed=messenger.wake,
     )
     policy = Policy(settings.approvals)
+    own_keys = {"keys": [signer.public_jwk()]}
+    server = AuthorizationServer(
+        issuer=issuer,
+        is_url=settings.issuer is not None,
+        address=lambda: service_address(settings.discovery, "directory"),
+        keys=lambda: own_keys,
+    )
+    proof_keys = SqlProofKeyStore()
     proofs = RequestProofs(
         database=platform.database,
         register=register,
-        store=SqlProofKeyStore(),
+        store=proof_keys,
         read=read_proof,
         policy=policy,
         clock=platform.clock,
@@ -86,19 +112,36 @@ def build(settings: Settings) -> Application[DirectoryHandlers]:
     entries = Entries(ledger, approvals)
     access = RegisteredAccess(database=platform.database, register=register)
     snapshots = Snapshots(register, platform.source)
+    failures = Counter(
+        "kopuro_directory_token_failures",
+        "Attempts to get a token that failed",
+        registry=platform.registry,
+    )
+    failed = FailedAttempts(ledger, failures.inc)
     handlers = DirectoryHandlers(
         tokens=TokenIssuer(
             database=platform.database,
             register=register,
             signer=signer,
             proofs=proofs,
+            failed=failed,
+            assertions=ClientAssertions(
+                database=platform.database,
+                register=register,
+                store=proof_keys,
+                reader=JwtAssertionReader(),
+                audiences=server.audiences,
+                clock=platform.clock,
+            ),
             clock=platform.clock,
         ),
+        server=server,
         proofs=proofs,
         listings=Listings(database=platform.database, register=register, index=index),
         entries=entries,
         approvals=approvals,
-        credentials=Credentials(ledger, approvals),
+        credentials=Credentials(ledger, approvals, check_points),
+        own_credentials=OwnCredentials(ledger, check_points),
         keys=SealingKeys(ledger, keys, approvals, sealed_answer),
         service_approvals=ServiceApprovals(ledger, approvals),
         suspensions=Suspensions(ledger),
@@ -111,17 +154,26 @@ def build(settings: Settings) -> Application[DirectoryHandlers]:
         registry=platform.registry,
     )
     roles = RoleReport(database=platform.database, register=register, count=mixed.set)
+    expiring = Gauge(
+        "kopuro_directory_credentials_expiring",
+        "Secrets and keys of live clients that expire within so many days; 0: that have expired",
+        ["days"],
+        registry=platform.registry,
+    )
+
+    def count_expiring(counts: Mapping[int, int]) -> None:
+        for days, number in counts.items():
+            expiring.labels(days=str(days)).set(number)
+
+    expiry = ExpiryNotices(ledger, SqlExpiryNoticeStore(), count_expiring)
     key = signer.public_jwk()
-    own_keys = {"keys": [key]}
     return Application(
         name="directory",
         settings=settings,
         database=platform.database,
         handlers=handlers,
         # The directory signs the tokens, so it needs no replica of the keys.
-        verifier=TokenVerifier(
-            lambda: own_keys, issuer_of(settings.hub), platform.clock, clients=access.client
-        ),
+        verifier=TokenVerifier(server.keys, issuer, platform.clock, clients=access.client, audience=audience),
         is_excluded=access.is_excluded,
         messenger=messenger,
         readiness=[("broker", messenger.unready)],
@@ -130,6 +182,8 @@ def build(settings: Settings) -> Application[DirectoryHandlers]:
             KeyAnnouncement(entries, TokenKey(id=signer.kid, key=key), platform.source),
             roles,
             messenger,
+            Periodic("failed attempts", failed.publish, seconds=ATTEMPTS_SECONDS),
+            Periodic("expiry notices", expiry.run, seconds=EXPIRY_SECONDS),
         ],
         registry=platform.registry,
         clock=platform.clock,

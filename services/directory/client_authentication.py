@@ -1,6 +1,6 @@
-"""Client authentication: by the secret at the token endpoint, and by a proof of each change.
+"""Client authentication: by secret or assertion at the token endpoint, and by a proof of each change.
 
-Source: RFC 6749 §2.3.1, §4.4.2; RFC 7617.
+Source: RFC 6749 §2.3.1, §4.4.2; RFC 7617; RFC 7521 §4.2.
 """
 
 from __future__ import annotations
@@ -8,35 +8,58 @@ from __future__ import annotations
 import re
 from base64 import b64decode
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote_plus
 
 from contracts.errors import Refused
 from runtime.web.request import Request
+from services.directory.domain.client_assertion import ASSERTION_TYPE
 from services.directory.domain.request_proof import ProvableRequest
 
 PROOF_HEADER: Final = "kopuro-proof"
 _VARIABLE: Final = re.compile(r"<(?:\w+:)?(\w+)>")
 
 
-def client_of(request: Request) -> tuple[str, str]:
-    """Return the client id and secret of a token request, from HTTP Basic or the form.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SharedSecret:
+    """A client id and its secret, as `client_secret_basic` or `client_secret_post` sends them."""
 
-    Raises Refused: `invalid-grant` if the grant is not client credentials, `invalid-client` if the request
-    has no usable credentials.
+    client_id: str
+    secret: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SignedAssertion:
+    """A client assertion, as `private_key_jwt` sends it."""
+
+    assertion: str
+
+
+def credentials_of(request: Request) -> SharedSecret | SignedAssertion:
+    """Return the credentials of a token request: a client assertion, HTTP Basic, or the form's.
+
+    Raises Refused: `invalid-token-request`, `unsupported-grant-type`, `invalid-scope`, and `invalid-client`
+    if the request has no usable credentials.
     """
     try:
         form = request.form()
     except Refused as fault:
         raise _malformed(fault.detail) from None
-    if form.get("grant_type") != "client_credentials":
-        raise _malformed("Send a form with `grant_type=client_credentials`; no other grant is supported.")
+    grant = form.get("grant_type")
+    if not grant:
+        raise _malformed("Send a form with `grant_type=client_credentials`.")
+    if grant != "client_credentials":
+        raise Refused("unsupported-grant-type", "The only grant type is `client_credentials`.")
+    if form.get("scope"):
+        raise Refused("invalid-scope", "Leave `scope` out: a token has the roles of its client.")
     authorization = request.headers.get("authorization", "")
-    if not authorization:
-        return _from_form(form)
-    if "client_secret" in form:
-        raise _malformed("Send the client's secret either by HTTP Basic or in the form, not both.")
-    return _from_basic(authorization)
+    ways = ("client_assertion" in form, "client_secret" in form, bool(authorization))
+    if sum(ways) > 1:
+        raise _malformed("Send one of HTTP Basic, `client_secret` and `client_assertion`, not several.")
+    if "client_assertion" in form or "client_assertion_type" in form:
+        return _assertion(form)
+    return _from_basic(authorization) if authorization else _from_form(form)
 
 
 def provable(request: Request) -> ProvableRequest:
@@ -52,13 +75,21 @@ def provable(request: Request) -> ProvableRequest:
     )
 
 
-def _from_form(form: Mapping[str, str]) -> tuple[str, str]:
+def _assertion(form: Mapping[str, str]) -> SignedAssertion:
+    if form.get("client_assertion_type") != ASSERTION_TYPE:
+        raise _malformed(f"`client_assertion_type` must be `{ASSERTION_TYPE}`.")
+    if not form.get("client_assertion"):
+        raise _malformed("`client_assertion` is missing.")
+    return SignedAssertion(assertion=form["client_assertion"])
+
+
+def _from_form(form: Mapping[str, str]) -> SharedSecret:
     if not form.get("client_id") or not form.get("client_secret"):
-        raise _unknown("Send the client's id and secret by HTTP Basic or in the form.")
-    return form["client_id"], form["client_secret"]
+        raise _unknown("Send the client's id and secret by HTTP Basic or in the form, or a client assertion.")
+    return SharedSecret(client_id=form["client_id"], secret=form["client_secret"])
 
 
-def _from_basic(authorization: str) -> tuple[str, str]:
+def _from_basic(authorization: str) -> SharedSecret:
     scheme, _, encoded = authorization.partition(" ")
     try:
         pair = b64decode(encoded.strip(), validate=True).decode() if scheme.lower() == "basic" else ""
@@ -70,11 +101,11 @@ def _from_basic(authorization: str) -> tuple[str, str]:
     # PostgreSQL text cannot contain NUL, and no client id does.
     if not colon or "\0" in client_id:
         raise _unknown("The Authorization header is not HTTP Basic.")
-    return client_id, secret
+    return SharedSecret(client_id=client_id, secret=secret)
 
 
 def _malformed(detail: str) -> Refused:
-    return Refused("invalid-grant", detail)
+    return Refused("invalid-token-request", detail)
 
 
 def _unknown(detail: str) -> Refused:

@@ -21,11 +21,12 @@ from contracts.answers.directory import (
 )
 from contracts.codes import OrganizationKind
 from contracts.organization import Agreement, Organization, SealingKey
-from runtime.web.operation import Answer, Body, Operation, Parameter, answer, one_of, page_of
+from runtime.web.operation import Answer, Body, Operation, Parameter, answer, one_of, page_of, text
 from runtime.web.parameters import IF_MATCH, IF_NONE_MATCH, ORGANIZATION, PAGED, coded, matching
 from services.directory import admission
 from services.directory.api import MERGE_PATCH
 from services.directory.domain.approval import State
+from services.directory.domain.client_key import KeySet
 
 LISTED_ORGANIZATIONS: Final = (
     coded("kind", OrganizationKind, "Only organisations of this kind."),
@@ -93,7 +94,7 @@ def _change(summary: str, answers: Mapping[int, Answer], body: Body | None = Non
 
 
 TOKEN: Final = Operation(
-    summary="Get an access token with the client's id and secret (RFC 6749 §4.4)",
+    summary="Get an access token with the client's secret or a JWT signed by its key (RFC 6749 §4.4)",
     body=Body(
         schema={
             "type": "object",
@@ -101,14 +102,35 @@ TOKEN: Final = Operation(
                 "grant_type": {"const": "client_credentials"},
                 "client_id": {"type": "string"},
                 "client_secret": {"type": "string"},
+                "client_assertion_type": {"type": "string"},
+                "client_assertion": {"type": "string"},
             },
             "required": ["grant_type"],
         },
         media_type="application/x-www-form-urlencoded",
         examples={"with HTTP Basic": {"grant_type": "client_credentials"}},
     ),
-    answers={200: answer(AccessToken)},
-    refusals=frozenset({"invalid-client", "invalid-grant", "forbidden"}),
+    answers={200: answer(AccessToken, headers={"Pragma": "`no-cache` (RFC 6749 §5.1)."})},
+    refusals=frozenset(
+        {
+            "invalid-client",
+            "clock-skew",
+            "invalid-token-request",
+            "unsupported-grant-type",
+            "invalid-scope",
+            "forbidden",
+            "too-many-requests",
+        }
+    ),
+)
+SERVER_METADATA: Final = Operation(
+    summary="Read the metadata of the authorization server (RFC 8414); 404 if the hub has no issuer",
+    answers={200: Answer(description="The metadata.", schema={"type": "object"})},
+    refusals=frozenset({"not-found"}),
+)
+TOKEN_KEYS: Final = Operation(
+    summary="Read the public keys that verify access tokens (RFC 7517)",
+    answers={200: text("A JWK set.", "application/jwk-set+json")},
 )
 ORGANIZATIONS: Final = Operation(
     summary="List the organisations", answers={200: page_of(OrganizationRecord)}, refusals=_CURSOR
@@ -219,6 +241,23 @@ POST_CREDENTIAL: Final = _change(
     "unknown-organization",
 )
 DELETE_CREDENTIAL: Final = _change("Revoke a client; a repetition succeeds", {200: answer(ClientRecord)})
+_SAMPLE_DIGEST: Final = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+ROTATE_CREDENTIAL: Final = _change(
+    "Replace the secret of the caller's own client; the present one is accepted for another day",
+    {200: answer(ClientRecord)},
+    Body(record=admission.RotationRequest, examples={"a digest": {"secret_sha256": _SAMPLE_DIGEST}}),
+)
+PUT_CLIENT_KEYS: Final = _change(
+    "Replace the public keys of the caller's own client by a JWK set",
+    {200: answer(ClientRecord)},
+    Body(record=KeySet, examples={"no key": {"keys": []}}),
+)
+REVOKE_TOKENS: Final = _change(
+    "Refuse all tokens of a client from now on; it can get new ones", {200: answer(ClientRecord)}
+)
+REVOKE_TOKENS_OF_ORGANIZATION: Final = _change(
+    "Refuse all tokens of an organisation's clients from now on", {200: page_of(ClientRecord)}
+)
 APPROVALS: Final = Operation(
     summary="List the approvals, oldest first: for a partner, those about itself",
     answers={200: page_of(ApprovalRecord)},

@@ -13,6 +13,8 @@ from contracts.codes import ApprovalKind
 from contracts.organization import Organization, Service
 from services.directory.domain.approval import Approval, State
 from services.directory.domain.client import Client
+from services.directory.domain.client_key import ClientKey
+from services.directory.domain.credential_expiry import Expiry
 from services.directory.domain.entry import DirectoryEntry, E, Revision, Standing, Subject
 from services.directory.domain.sealing_key_history import Challenge, KeptKey
 
@@ -166,19 +168,45 @@ class SealingKeyStore(Protocol):
         ...
 
 
-class ProofKeyStore(Protocol):
-    """The public keys that verify request proofs, and the ids of proofs that were used lately."""
+class AssertionReader(Protocol):
+    """Reads client assertions."""
 
-    def key(self, transaction: Connection, client: Client) -> str | None:
-        """Return the key of the client's present secret, in base64url; None if it is not registered."""
+    def client_id(self, assertion: str) -> str | None:
+        """Return the client that an assertion claims to be of, not verified; None for no assertion."""
         ...
 
-    def register(self, transaction: Connection, client: Client, key: str) -> None:
-        """Store the key of the client's present secret in place of an earlier one."""
+    def claims(self, assertion: str, keys: Sequence[ClientKey]) -> Mapping[str, Any] | None:
+        """Return the claims that one of the keys signed; None if none did."""
+        ...
+
+
+class ProofKeyStore(Protocol):
+    """The public keys that secrets yield, and the ids of proofs and assertions that were used lately."""
+
+    def keys(self, transaction: Connection, client_id: str, secrets: Sequence[str]) -> list[str]:
+        """Return the registered keys of these secrets, in base64url. secrets: their digests."""
+        ...
+
+    def register(
+        self, transaction: Connection, client_id: str, secret_sha256: str, key: str, *, live: Sequence[str]
+    ) -> None:
+        """Store the key of a secret. live: the digests of the client's secrets; other keys are deleted."""
         ...
 
     def use(
         self, transaction: Connection, client_id: str, proof_id: str, *, now: dt.datetime, until: dt.datetime
     ) -> bool:
         """Remember a proof's id until that time; return False if it is known. Forgets ids before `now`."""
+        ...
+
+
+class ExpiryNoticeStore(Protocol):
+    """Which ends of secrets and keys were announced, until they have passed."""
+
+    def is_known(self, transaction: Connection, expiry: Expiry, days: int) -> bool:
+        """Return whether this end was announced at this stage or a later one."""
+        ...
+
+    def add(self, transaction: Connection, expiry: Expiry, days: int, *, now: dt.datetime) -> bool:
+        """Remember an announcement; return False if it is known. Forgets ends before `now`."""
         ...

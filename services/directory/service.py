@@ -9,10 +9,12 @@ from runtime.entrypoints.batches import batches
 from runtime.entrypoints.resource import resource
 from runtime.entrypoints.service import WebService
 from runtime.messaging.ports import Delivery
+from runtime.web import oauth_errors
 from runtime.web.parameters import PAGED
 from runtime.web.request import Request
 from runtime.web.response import Response
 from services.directory import api, operations
+from services.directory.domain.authorization_server import JWKS_PATH, TOKEN_PATH
 
 READERS = frozenset({"partner", "coordinator", "auditor", "operator"})
 PARTNERS = frozenset({"partner"})
@@ -27,9 +29,30 @@ class DirectoryService(WebService):
 
     name = "directory"
 
-    @resource("POST", "/oauth/token", roles=None, limit=16 * 1024, operation=operations.TOKEN)
+    @resource(
+        "POST",
+        TOKEN_PATH,
+        roles=None,
+        limit=16 * 1024,
+        answer_fault=oauth_errors.response_for,
+        operation=operations.TOKEN,
+    )
     def token(self, request: Request) -> Response:
         return api.token(self.handlers, request)
+
+    @resource(
+        "GET",
+        "/.well-known/oauth-authorization-server",
+        roles=None,
+        reads=Reads.no_person,
+        operation=operations.SERVER_METADATA,
+    )
+    def server_metadata(self, _request: Request) -> Response:
+        return Response.json(self.handlers.server.metadata())
+
+    @resource("GET", JWKS_PATH, roles=None, reads=Reads.no_person, operation=operations.TOKEN_KEYS)
+    def token_keys(self, _request: Request) -> Response:
+        return api.token_keys(self.handlers)
 
     @resource(
         "GET",
@@ -185,6 +208,42 @@ class DirectoryService(WebService):
     )
     def delete_credential(self, request: Request) -> Response:
         return api.delete_credential(self.handlers, api.proved(self.handlers, request))
+
+    @resource(
+        "POST",
+        "/v1/credentials/<client:client_id>/rotate",
+        roles=READERS,
+        operation=operations.ROTATE_CREDENTIAL,
+    )
+    def rotate_credential(self, request: Request) -> Response:
+        return api.rotate_credential(self.handlers, api.proved(self.handlers, request))
+
+    @resource(
+        "PUT",
+        "/v1/credentials/<client:client_id>/keys",
+        roles=READERS,
+        operation=operations.PUT_CLIENT_KEYS,
+    )
+    def put_client_keys(self, request: Request) -> Response:
+        return api.put_client_keys(self.handlers, api.proved(self.handlers, request))
+
+    @resource(
+        "POST",
+        "/v1/credentials/<client:client_id>/revoke-tokens",
+        roles=READERS,
+        operation=operations.REVOKE_TOKENS,
+    )
+    def revoke_tokens(self, request: Request) -> Response:
+        return api.revoke_tokens(self.handlers, api.proved(self.handlers, request))
+
+    @resource(
+        "POST",
+        "/v1/organizations/<organization:id>/revoke-tokens",
+        roles=SUSPENDERS,
+        operation=operations.REVOKE_TOKENS_OF_ORGANIZATION,
+    )
+    def revoke_tokens_of_organization(self, request: Request) -> Response:
+        return api.revoke_tokens_of_organization(self.handlers, api.proved(self.handlers, request))
 
     @resource(
         "GET",

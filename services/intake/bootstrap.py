@@ -87,7 +87,7 @@ def build(settings: Settings) -> Application[IntakeParts]:
             transit_keys=platform.messenger.consumer("intake.transit_keys", changes.receive, decode),
             directory=directory,
         ),
-        verifier=access.verifier(settings.hub, platform.clock),
+        verifier=access.verifier(settings.hub, platform.clock, issuer=settings.issuer),
         is_excluded=access.is_excluded,
         messenger=platform.messenger,
         reads=platform.read_recorder(),

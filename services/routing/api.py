@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from contracts.answers.coordination import (
     CoverageCell,
@@ -16,6 +16,7 @@ from contracts.answers.coordination import (
 )
 from contracts.answers.form import Page, extended
 from contracts.answers.referrals import Submitted
+from contracts.answers.reports import NetworkReport, NetworkSeries, OrganizationStatement
 from contracts.codes import CoordinatorAct, InterventionReason, ReferralStatus
 from contracts.errors import Refused
 from contracts.facts import CoordinatorReason, InterventionSubmitted
@@ -39,6 +40,7 @@ from runtime.web import paging
 from runtime.web.parameters import invalid_parameter
 from runtime.web.request import Request
 from runtime.web.response import Response
+from services.routing.domain.calendar_week import CalendarWeek, Span
 from services.routing.domain.coordination_queue import QueueFilter, QueueKind, QueuePosition
 from services.routing.domain.coverage import Coverage, CoverageFilter
 from services.routing.domain.preview import Preview
@@ -47,8 +49,13 @@ from services.routing.handlers.commands import RoutingCommands
 from services.routing.handlers.coordination_queries import CoordinationQueries
 from services.routing.handlers.network_queries import NetworkQueries
 from services.routing.handlers.queries import RoutingQueries
+from services.routing.handlers.weekly_reports import ReportQueries
+
+R = TypeVar("R")
 
 READERS = frozenset({"partner"}) | OVERSIGHT_ROLES
+# Members read their own statement only. Coordinators read the report, in which small figures are withheld.
+MEMBERS = frozenset({"partner"})
 COORDINATORS = frozenset({"coordinator"})
 # Those who may ask why an organisation was not a candidate.
 EXAMINERS = frozenset({"coordinator", "auditor"})
@@ -200,6 +207,35 @@ def _cell(one: Coverage) -> tuple[str, str, str]:
     return one.region, one.need, one.language
 
 
+def report(queries: ReportQueries, request: Request) -> Response:
+    """`GET /v1/coordination/report?week=2026-W07&language=ru`. By default the latest week, in English."""
+    language = _code(request.query_params, "language", "languages")
+    return Response.of(_record(NetworkReport, queries.report(_week(request.query_params), language or "en")))
+
+
+def series(queries: ReportQueries, request: Request) -> Response:
+    """`GET /v1/coordination/statistics?every=week|month&limit=`: the totals of the latest spans."""
+    every = request.query_params.get("every", "week")
+    if every not in (*Span,):
+        raise Refused("invalid-parameter", "`every` must be week or month.")
+    items = queries.series(Span(every), paging.limit_of(request.query_params))
+    return Response.of(NetworkSeries(every=every, items=tuple(items)))
+
+
+def statement(queries: ReportQueries, request: Request) -> Response:
+    """`GET /v1/statement?week=2026-W07`: the exact figures of the caller's own week."""
+    found = queries.statement(request.principal.id, _week(request.query_params))
+    return Response.of(_record(OrganizationStatement, found))
+
+
+def _record(kind: Callable[..., R], view: Mapping[str, Any]) -> R:
+    """Return the record of a view; Python reserves some of its names."""
+    return kind(**{_MEMBERS.get(name, name): value for name, value in view.items()})
+
+
+_MEMBERS: Mapping[str, str] = {"from": "start", "to": "end", "rules": "blocking"}
+
+
 def candidates(queries: CoordinationQueries, request: Request, clock: Clock) -> Response:
     """`GET /v1/coordination/{referral_id}/candidates`."""
     referral_id = request.path_params["id"]
@@ -311,6 +347,16 @@ def _code(query: Mapping[str, str], name: str, vocabulary: str) -> str | None:
     if code is not None and code not in rows(vocabulary):
         raise invalid_parameter(name, f"must be a code of the vocabulary '{vocabulary}'.")
     return code
+
+
+def _week(query: Mapping[str, str]) -> CalendarWeek | None:
+    text = query.get("week")
+    if text is None:
+        return None
+    try:
+        return CalendarWeek.parse(text)
+    except ValueError:
+        raise Refused("invalid-parameter", "`week` must be a week such as 2026-W07.") from None
 
 
 def _organization(query: Mapping[str, str], name: str) -> str | None:

@@ -23,8 +23,12 @@ from services.routing.adapters.placement_keys import SqlPlacementKeys
 from services.routing.adapters.policies import SqlPolicyStore
 from services.routing.adapters.store import SqlReferralStore
 from services.routing.adapters.tables import DIRECTORY_CHANGES, MESSAGING, REPLICA
+from services.routing.adapters.unanswered import SqlUnansweredEmergencies
+from services.routing.adapters.week_events import SqlWeekEvents
+from services.routing.adapters.weekly_reports import SqlWeeklyReports
 from services.routing.api import answer_question
 from services.routing.deadlines import DeadlineTimer
+from services.routing.domain.coverage import stale_services
 from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.policy_document import PolicyDocument, document_of, parse_policy
 from services.routing.handlers.commands import RoutingCommands
@@ -34,12 +38,18 @@ from services.routing.handlers.network_queries import NetworkQueries
 from services.routing.handlers.policies import LivePolicy, Policies
 from services.routing.handlers.previews import Previews
 from services.routing.handlers.queries import RoutingQueries
+from services.routing.handlers.unanswered import ReportUnanswered
+from services.routing.handlers.weekly_reports import ReportQueries, ReportWeeks
 from services.routing.live_directory import LiveDirectory, directory_entry
-from services.routing.metrics import RoutingMetrics
+from services.routing.metrics import RoutingCounters, RoutingMetrics
 from services.routing.readiness_gate import ReadinessGate
 
 # A turn reduces at most 200 referrals: some 1.7 million a day.
 _SECONDS_BETWEEN_REDUCTIONS = 10.0
+# Two reads of the open emergencies, which are few.
+_SECONDS_BETWEEN_ALERTS = 5.0
+# A turn without a due report is one read of a small table.
+_SECONDS_BETWEEN_REPORTS = 10.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,6 +60,7 @@ class RoutingParts:
     queries: RoutingQueries
     coordination: CoordinationQueries
     whole_network: NetworkQueries
+    reports: ReportQueries
     facts: ReadinessGate
     directory: BatchProcessor[Envelope]
     questions: RequestServer
@@ -87,6 +98,7 @@ def build(settings: Settings) -> Application[RoutingParts]:
         policy=policy.current,
         source=platform.source,
         after_commit=platform.messenger.wake,
+        count=RoutingCounters(platform.registry).count,
     )
     reducing = ReduceFacts(
         database=platform.database,
@@ -109,7 +121,31 @@ def build(settings: Settings) -> Application[RoutingParts]:
         unready=directory_unready,
         clock=platform.clock,
     )
-    RoutingMetrics(platform.registry, queries.status_counts)
+    unanswered = ReportUnanswered(
+        database=platform.database,
+        store=store,
+        emergencies=SqlUnansweredEmergencies(),
+        outbox=platform.messenger.outbox,
+        policy=policy.current,
+        source=platform.source,
+        clock=platform.clock,
+        after_commit=platform.messenger.wake,
+    )
+    reports = SqlWeeklyReports()
+    reporting = ReportWeeks(
+        database=platform.database,
+        reports=reports,
+        events=SqlWeekEvents(),
+        network=network,
+        unready=directory_unready,
+        clock=platform.clock,
+    )
+    RoutingMetrics(
+        platform.registry,
+        figures=queries.figures,
+        stale_services=lambda now: stale_services(network.directory.all_offered_services(), now),
+        clock=platform.clock,
+    )
     return Application(
         name="routing",
         settings=settings,
@@ -123,6 +159,7 @@ def build(settings: Settings) -> Application[RoutingParts]:
             whole_network=NetworkQueries(
                 database=platform.database, store=store, network=network, consider=commands.consider
             ),
+            reports=ReportQueries(database=platform.database, reports=reports),
             facts=ReadinessGate(facts, directory_unready),
             directory=directory,
             questions=RequestServer(
@@ -131,7 +168,7 @@ def build(settings: Settings) -> Application[RoutingParts]:
                 askers=platform.authors.users_of(REQUESTERS),
             ),
         ),
-        verifier=access.verifier(settings.hub, platform.clock),
+        verifier=access.verifier(settings.hub, platform.clock, issuer=settings.issuer),
         is_excluded=access.is_excluded,
         messenger=platform.messenger,
         reads=platform.read_recorder(),
@@ -142,6 +179,8 @@ def build(settings: Settings) -> Application[RoutingParts]:
             policy,
             DeadlineTimer(commands, platform.clock),
             Periodic("reduction of facts", reducing.turn, seconds=_SECONDS_BETWEEN_REDUCTIONS),
+            Periodic("unanswered emergencies", unanswered.turn, seconds=_SECONDS_BETWEEN_ALERTS),
+            Periodic("reports of weeks", reporting.turn, seconds=_SECONDS_BETWEEN_REPORTS),
         ],
         registry=platform.registry,
         clock=platform.clock,

@@ -16,9 +16,11 @@ from contracts.answers.coordination import (
     WishList,
 )
 from contracts.answers.referrals import Submitted
+from contracts.answers.reports import NetworkReport, NetworkSeries, OrganizationStatement
 from runtime.web.operation import Body, Operation, answer, page_of
 from runtime.web.parameters import LIMIT, PAGED, coded, flag, matching
 from services.routing.api import ExtensionRequest, InterventionRequest, PlacementRequest, WithdrawalRequest
+from services.routing.domain.calendar_week import Span
 from services.routing.domain.coordination_queue import QueueKind
 
 _REGION: Final = coded(
@@ -44,6 +46,28 @@ COVERED: Final = (
     *PAGED,
 )
 CONSIDERED: Final = (_PARTY,)
+WEEK: Final = matching(
+    "week", r"^\d{4}-W\d{2}$", "The week (ISO 8601), such as `2026-W07`; by default the latest with a report."
+)
+REPORTED: Final = (
+    WEEK,
+    coded("language", vocabularies.codes("languages"), "The language of the labels; by default English."),
+)
+SERIES_SPANS: Final = (coded("every", Span, "The length of a span; by default a week."), LIMIT)
+
+REPORT: Final = Operation(
+    summary="Read the report of a week; small figures are withheld",
+    answers={200: answer(NetworkReport)},
+    refusals=frozenset({"not-found"}),
+)
+SERIES: Final = Operation(
+    summary="Read the totals of the latest weeks or months", answers={200: answer(NetworkSeries)}
+)
+STATEMENT: Final = Operation(
+    summary="Read the exact figures of the caller's own week",
+    answers={200: answer(OrganizationStatement)},
+    refusals=frozenset({"not-found"}),
+)
 
 DECISIONS: Final = Operation(
     summary="Read why a referral was offered to these organisations, in this order",

@@ -1,24 +1,27 @@
-"""Routing's ports: the referral store, the policies, and the Idempotency-Keys of placements."""
+"""Routing's ports: the stores of referrals, policies, reports and Idempotency-Keys of placements."""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from sqlalchemy import Connection
 
 from services.routing.domain.applied_policy import AppliedPolicy, StoredVersion
+from services.routing.domain.calendar_week import CalendarWeek
 from services.routing.domain.coordination_queue import QueueFilter, QueueKind, QueuePosition
 from services.routing.domain.directory import Reach
 from services.routing.domain.engagements import Engagements
 from services.routing.domain.experience import PastReferral
+from services.routing.domain.network_figures import NetworkFigures
 from services.routing.domain.observation import Observation
 from services.routing.domain.recorded_decision import RecordedDecision
 from services.routing.domain.referral import Referral
 from services.routing.domain.timeline import TimelineEntry
 from services.routing.domain.waiting import Queue, WaitingReferral
+from services.routing.domain.weekly_report import Statement, WeekEvents, WeeklyReport
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -155,8 +158,8 @@ class ReferralStore(Protocol):
         """Return up to `limit` referrals of a queue, oldest first."""
         ...
 
-    def counts(self, transaction: Connection) -> Iterable[tuple[str, int]]:
-        """Return (status, count) of the open referrals."""
+    def figures(self, transaction: Connection) -> NetworkFigures:
+        """Return the state of the network in numbers."""
         ...
 
 
@@ -227,4 +230,72 @@ class PastReferrals(Protocol):
 
         Left out are referrals whose facts have been reduced, and those withdrawn before anything happened.
         """
+        ...
+
+
+class WeekEventReader(Protocol):
+    """The events of a week, from the timeline."""
+
+    def began(self, transaction: Connection) -> dt.datetime | None:
+        """Return the time of the first step of any referral, None without one."""
+        ...
+
+    def read(self, transaction: Connection, week: CalendarWeek, after: int) -> tuple[WeekEvents, int]:
+        """Return a week's events, and the number behind which the next week's steps are.
+
+        after: such a number of the week before, 0 to read from the start.
+        """
+        ...
+
+
+class WeeklyReports(Protocol):
+    """The reports of weeks, each written once. Durable with the transaction."""
+
+    def newest(self, transaction: Connection) -> tuple[CalendarWeek, int] | None:
+        """Return the latest week that has a report, and its `timeline_to`."""
+        ...
+
+    def add(
+        self,
+        transaction: Connection,
+        report: WeeklyReport,
+        statements: Mapping[str, Statement],
+        timeline_to: int,
+    ) -> bool:
+        """Write a report; return False and change nothing if its week has one.
+
+        timeline_to: the number behind which the next week's steps are (`WeekEventReader.read`).
+        """
+        ...
+
+    def report(self, transaction: Connection, week: CalendarWeek) -> WeeklyReport | None:
+        """Return the report of a week, None if there is none."""
+        ...
+
+    def latest(self, transaction: Connection, limit: int) -> list[WeeklyReport]:
+        """Return the latest reports, the latest first."""
+        ...
+
+    def statement(self, transaction: Connection, week: CalendarWeek, organization: str) -> Statement | None:
+        """Return an organisation's statement, of zeros if nothing happened; None if the week has none."""
+        ...
+
+
+class UnansweredEmergencies(Protocol):
+    """The emergencies that nobody answers, and which of them were reported. Durable with the transaction."""
+
+    def due(self, transaction: Connection, opened_by: dt.datetime, limit: int) -> list[str]:
+        """Return unreported emergencies that wait, and whose oldest open offer was opened by then."""
+        ...
+
+    def over(self, transaction: Connection, limit: int) -> list[str]:
+        """Return reported emergencies that no longer wait for an answer."""
+        ...
+
+    def note(self, transaction: Connection, referral_ids: Collection[str], now: dt.datetime) -> set[str]:
+        """Record referrals as reported; return those that were not yet."""
+        ...
+
+    def forget(self, transaction: Connection, referral_ids: Collection[str]) -> list[str]:
+        """Delete the records, so that another wait is reported; return the referrals that had one."""
         ...

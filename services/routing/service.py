@@ -107,6 +107,39 @@ class RoutingService(WebService):
 
     @resource(
         "GET",
+        "/v1/coordination/report",
+        roles=api.COORDINATORS,
+        query=operations.REPORTED,
+        reads=Reads.no_person,
+        operation=operations.REPORT,
+    )
+    def report(self, request: Request) -> Response:
+        return api.report(self.handlers.reports, request)
+
+    @resource(
+        "GET",
+        "/v1/coordination/statistics",
+        roles=api.COORDINATORS,
+        query=operations.SERIES_SPANS,
+        reads=Reads.no_person,
+        operation=operations.SERIES,
+    )
+    def statistics(self, request: Request) -> Response:
+        return api.series(self.handlers.reports, request)
+
+    @resource(
+        "GET",
+        "/v1/statement",
+        roles=api.MEMBERS,
+        query=(operations.WEEK,),
+        reads=Reads.no_person,
+        operation=operations.STATEMENT,
+    )
+    def statement(self, request: Request) -> Response:
+        return api.statement(self.handlers.reports, request)
+
+    @resource(
+        "GET",
         "/v1/coordination/organizations/<organization:id>/engagements",
         roles=api.SUSPENDERS,
         reads=Reads.no_person,

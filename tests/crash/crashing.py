@@ -97,6 +97,14 @@ class Crashing:
     def until_reached(self) -> None:
         until(self._plan.reached, "the process comes to the moment that was planned")
 
+    def until_settled(self) -> None:
+        """Return when the dying service is ready and has published its request for a snapshot.
+
+        A moment that is planned afterwards comes in the processing of what the test sends.
+        """
+        self.dying.until_ready()
+        self.until_published()
+
     def until_dead(self) -> None:
         assert self.dying.process.wait(WAIT_SECONDS), "the process did not come to its end"
         assert self.dying.process.exit_code() == -9

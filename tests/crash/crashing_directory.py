@@ -78,7 +78,10 @@ class CrashingDirectory(Crashing):
         # As after the clients' first tokens, so that a planned moment is one of the operator's request.
         with self._database.write() as transaction:
             for client in clients:
-                SqlProofKeyStore().register(transaction, client, public_proof_key(SECRET))
+                secret = client.secret_sha256
+                SqlProofKeyStore().register(
+                    transaction, client.id, secret, public_proof_key(SECRET), live=[secret]
+                )
 
     def close(self) -> None:
         self._database.close()

@@ -22,6 +22,7 @@ from runtime import service_platform
 from runtime.messaging.ports import Consumer, Delivery, Outgoing, Publisher
 from runtime.messaging.rabbit.broker import RabbitBroker
 from runtime.storage.database import Database, DatabaseUnavailable
+from runtime.tls import TlsFiles
 from services.audit.log.adapters.directory_publication import DirectoryPublication
 from services.audit.log.handlers.published_log import CHECKPOINT
 from services.audit.log.ports import PublicationUnavailable
@@ -142,6 +143,10 @@ def altered(package: str) -> Iterator[None]:
             yield
 
 
+def _is_planned(moment: Moment) -> bool:
+    return Plan(Path(os.environ[PLAN])).is_set(moment)
+
+
 def _come_to(moment: Moment) -> bool:
     return Plan(Path(os.environ[PLAN])).come_to(moment)
 
@@ -150,8 +155,8 @@ class FaultyDatabase(Database):
     """A service's database. The relay's deletions are the only non-durable transactions with moments."""
 
     @classmethod
-    def open(cls, url: str, *, pool_size: int = 10) -> Database:
-        database = super().open(url, pool_size=pool_size)
+    def open(cls, url: str, *, pool_size: int = 10, tls: TlsFiles | None = None) -> Database:
+        database = super().open(url, pool_size=pool_size, tls=tls)
         event.listen(database.engine, "before_cursor_execute", _note_forgetting)
         return database
 
@@ -161,12 +166,14 @@ class FaultyDatabase(Database):
             transaction.info.pop(_FORGETTING, None)
             yield transaction
             forgetting = _FORGETTING in transaction.info
+            # Decided before the commit: a test that sees the rows gone plans for the next wave.
+            is_planned = _is_planned(Moment.forgotten) or _is_planned(Moment.forgetting_reported_failed)
             if durable:
                 _come_to(Moment.before_commit)
         if durable:
             _come_to(Moment.committed)
             _report_failed(Moment.commit_reported_failed)
-        elif forgetting:
+        elif forgetting and is_planned:
             _come_to(Moment.forgotten)
             _report_failed(Moment.forgetting_reported_failed)
 
@@ -242,7 +249,7 @@ class FaultyPublication(DirectoryPublication):
 
     def put(self, contents: Sequence[tuple[str, bytes]]) -> None:
         _come_to(Moment.appended)
-        if Plan(Path(os.environ[PLAN])).is_set(Moment.half_of_the_tiles):
+        if _is_planned(Moment.half_of_the_tiles):
             super().put(contents[: len(contents) // 2])
             _come_to(Moment.half_of_the_tiles)
         super().put(contents)

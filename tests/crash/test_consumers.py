@@ -36,7 +36,7 @@ def test_mailbox_has_fact_once_when_delivery_is_killed(
     crashing = crash_hub.crashing_delivery()
     fact, next_fact = revoked(), revoked()
     with crashing.dying:
-        crashing.dying.until_ready()
+        crashing.until_settled()
         crashing.plan(moment)
         crash_hub.publish(fact)
         crashing.until_dead()
@@ -62,7 +62,7 @@ def test_message_is_closed_when_delivery_is_killed_at_the_end_of_its_offer(
     crashing = crash_hub.crashing_delivery()
     offer = opened()
     with crashing.dying:
-        crashing.dying.until_ready()
+        crashing.until_settled()
         crash_hub.publish(offer)
         until(lambda: consumed(crashing.dying, "delivery.events", "applied") == 1, "the offer is there")
         crashing.plan(moment)
@@ -91,7 +91,7 @@ def test_message_is_closed_when_delivery_is_killed_at_the_end_of_its_offer(
 def test_receipt_ends_the_copies_when_intake_is_killed(crash_hub: CrashHub, moment: Moment) -> None:
     crashing = crash_hub.crashing_intake()
     with crashing.dying:
-        crashing.dying.until_ready()
+        crashing.until_settled()
         until(lambda: bool(crashing.copies()), "a copy of the request for a snapshot")
         digests = tuple(digest_text(copy.body) for copy in crashing.copies())
         crashing.plan(moment)
@@ -110,7 +110,7 @@ def test_referral_is_offered_once_when_routing_is_killed(
 ) -> None:
     crashing = crash_hub.crashing_routing()
     with crashing.dying:
-        crashing.dying.until_ready()
+        crashing.until_settled()
         crashing.plan(moment)
         said = ReferralSubmitted(referral_id=new_id(), sender=SENDER, facts=facts())
         crash_hub.publish(said)
@@ -130,7 +130,7 @@ def test_case_is_released_once_when_vault_is_killed(
     crashing = crash_hub.crashing_vault()
     case = crash_hub.sealed_case(new_id())
     with crashing.dying:
-        crashing.dying.until_ready()
+        crashing.until_settled()
         crash_hub.publish(case)
         until(lambda: consumed(crashing.dying, "vault.sealed", "applied") == 1, "the case is there")
         crashing.plan(moment)
@@ -150,7 +150,7 @@ def test_batch_whose_commit_is_reported_failed_is_redelivered_and_deduplicated(c
     crashing = crash_hub.crashing_delivery()
     fact, next_fact = revoked(), revoked()
     with crashing.dying:
-        crashing.dying.until_ready()
+        crashing.until_settled()
         crashing.plan(Moment.commit_reported_failed)
         crash_hub.publish(fact)
         crashing.until_reached()

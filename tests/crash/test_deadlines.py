@@ -21,7 +21,7 @@ def test_offer_expires_once_when_routing_is_killed_at_its_deadline(
 ) -> None:
     crashing = crash_hub.crashing_routing()
     with crashing.dying:
-        crashing.dying.until_ready()
+        crashing.until_settled()
         said = facts(urgency=Urgency.urgent)
         crash_hub.publish(ReferralSubmitted(referral_id=new_id(), sender=SENDER, facts=said))
         first = listener.until_heard(OfferOpened)

@@ -19,7 +19,7 @@ def test_mailbox_message_is_recorded_once_when_delivery_is_killed_during_a_read(
     """moment None: killed after the response was sent."""
     crashing = crash_hub.crashing_delivery()
     with crashing.dying:
-        crashing.dying.until_ready()
+        crashing.until_settled()
         crash_hub.publish(opened())
         until(lambda: consumed(crashing.dying, "delivery.events", "applied") == 1, "it is in the mailbox")
         if moment is None:

@@ -52,7 +52,7 @@ def test_referral_is_admitted_once_when_relay_is_killed(
 ) -> None:
     crashing, body = crash_hub.crashing_intake(), crash_hub.referral_body()
     with crashing.dying:
-        crashing.dying.until_ready()
+        crashing.until_settled()
         crashing.plan(moment)
         answer = crash_hub.submit(crashing.dying, body)
         assert answered is None or (answer is not None) == answered
@@ -90,7 +90,7 @@ def test_commit_reported_failed_is_a_503_and_its_repetition_the_same_referral(
 ) -> None:
     crashing, body = crash_hub.crashing_intake(), crash_hub.referral_body()
     with crashing.dying:
-        crashing.dying.until_ready()
+        crashing.until_settled()
         crashing.plan(Moment.commit_reported_failed)
         answer = crash_hub.submit(crashing.dying, body)
         assert answer is not None
@@ -110,7 +110,7 @@ def test_outbox_rows_whose_deletion_failed_are_not_published_forever(
 ) -> None:
     crashing, body = crash_hub.crashing_intake(), crash_hub.referral_body()
     with crashing.dying:
-        crashing.dying.until_ready()
+        crashing.until_settled()
         crashing.plan(Moment.forgetting_reported_failed)
         crash_hub.submit(crashing.dying, body)
         crashing.until_reached()

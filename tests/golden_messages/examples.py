@@ -347,6 +347,10 @@ _FACTS: tuple[facts.Fact, ...] = (
     facts.ReferralOverdue(
         referral_id=REFERRAL, sender=SENDER, organization=RECEIVER, due_at=NOON + dt.timedelta(days=14)
     ),
+    facts.AlertClosed(referral_id=REFERRAL, message_type=facts.ReferralUnanswered.type),
+    facts.ReferralUnanswered(
+        referral_id=REFERRAL, sender=SENDER, since=NOON - dt.timedelta(minutes=20), waits_for=(RECEIVER,)
+    ),
     facts.ReferralAcceptorSuspended(referral_id=REFERRAL, sender=SENDER, organization=RECEIVER),
     facts.AcceptanceRevoked(**_parties(), coordinator="kg.coordinator", reason="report_overdue"),
     facts.ReferralHandedBack(**_parties(), reason=HandBackReason.out_of_area),
@@ -464,7 +468,14 @@ _FACTS: tuple[facts.Fact, ...] = (
         revision=1,
         key={"kty": "OKP", "crv": "Ed25519", "x": "B" * 43, "kid": KID, "use": "sig"},
     ),
-    facts.ClientChanged(revision=3, client_id="osh-laptop", principal=SENDER, roles=("partner",), live=True),
+    facts.ClientChanged(
+        revision=3,
+        client_id="osh-laptop",
+        principal=SENDER,
+        roles=("partner",),
+        live=True,
+        not_before=NOON,
+    ),
     facts.CredentialIssued(
         client_id="osh-laptop",
         principal=SENDER,
@@ -473,8 +484,29 @@ _FACTS: tuple[facts.Fact, ...] = (
         approved_by="bakyt",
         organization=SENDER,
         replaced=True,
+        keys=("key-1",),
+        previous_until=NOON,
     ),
     facts.CredentialRevoked(client_id="osh-laptop", principal=SENDER, by="aigul", organization=SENDER),
+    facts.CredentialTokensRevoked(
+        client_id="osh-laptop", principal=SENDER, not_before=NOON, by="aigul", organization=SENDER
+    ),
+    facts.AccessRefused(
+        client_id="osh-laptop",
+        principal=SENDER,
+        attempts=12,
+        since=NOON,
+        until=NOON,
+        organization=SENDER,
+    ),
+    facts.CredentialExpiring(
+        client_id="osh-laptop",
+        principal=SENDER,
+        credential="secret",
+        expires_at=NOON,
+        days=7,
+        organization=SENDER,
+    ),
     facts.RoleGranted(
         principal="cholpon", role="auditor", client_id="cholpon", by="aigul", approved_by="bakyt"
     ),
@@ -553,12 +585,37 @@ _FACTS: tuple[facts.Fact, ...] = (
     facts.MessageClosed(
         referral_id=REFERRAL, message_type="kopuro.offer.opened.v1", reason="declined", closed_at=NOON
     ),
+    facts.WebhookChanged(
+        organization=RECEIVER,
+        endpoint_id="01930f6e-5d2a-7c11-8a4f-0b6d2f9c1a55",
+        host="cases.example.org",
+        change="registered",
+        client_id=RECEIVER,
+    ),
+    facts.WebhookFailing(
+        organization=RECEIVER,
+        endpoint_id="01930f6e-5d2a-7c11-8a4f-0b6d2f9c1a55",
+        host="cases.example.org",
+        percent=50,
+        failing_since=NOON,
+        disabled_at=NOON + dt.timedelta(days=5),
+    ),
 )
 
 # As earlier builds without every field wrote them; `earlier/` has their bytes.
 _EARLIER_FACTS: tuple[facts.Fact, ...] = (
     facts.OrganizationChanged(revision=7, organization=EARLIER_ORGANIZATION),
     facts.AgreementChanged(revision=2, agreement=AGREEMENT),
+    facts.ClientChanged(revision=3, client_id="osh-laptop", principal=SENDER, roles=("partner",), live=True),
+    facts.CredentialIssued(
+        client_id="osh-laptop",
+        principal=SENDER,
+        roles=("partner",),
+        by="aigul",
+        approved_by="bakyt",
+        organization=SENDER,
+        replaced=True,
+    ),
     facts.PlacementSubmitted(referral_id=REFERRAL, organization=RECEIVER, coordinator="coordinator"),
     facts.AcceptanceRevoked(**_parties(), coordinator="kg.coordinator"),
     # Its earlier bytes have the need and the region too.

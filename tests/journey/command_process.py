@@ -21,12 +21,18 @@ class CommandProcess:
     """Runs inside its block and is killed at the end if necessary. Its output is kept in `directory`."""
 
     def __init__(
-        self, directory: Path, *arguments: str, environment: Mapping[str, str] | None = None
+        self,
+        directory: Path,
+        *arguments: str,
+        environment: Mapping[str, str] | None = None,
+        program: str = KOPURO,
     ) -> None:
+        """program: the `kopuro` to run, by default the checkout's. It runs in `directory`."""
         directory.mkdir(parents=True, exist_ok=True)
         number = len(list(directory.glob("*.out")))
         self._out, self._err = (directory / f"{number}.{kind}" for kind in ("out", "err"))
-        self._arguments = arguments
+        self._command = [program, *arguments]
+        self._directory = directory
         self._environment = {**os.environ, **(environment or {})}
         self.started = 0.0
 
@@ -34,7 +40,8 @@ class CommandProcess:
         self.started = time.monotonic()
         with self._out.open("wb") as out, self._err.open("wb") as err:
             self._child = subprocess.Popen(
-                [KOPURO, *self._arguments],
+                self._command,
+                cwd=self._directory,
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=out,

@@ -14,7 +14,7 @@ import pytest
 from contracts.records import plain
 from kopuro_client import generate_key, seal
 from runtime.access.signer import TokenSigner
-from runtime.access.tokens import Principal, issuer_of
+from runtime.access.tokens import Principal, audience_of, issuer_of
 from sandbox.hub_files import HUB
 from tests.journey.running_hub import STRANGER, RunningHub
 
@@ -130,7 +130,11 @@ def test_idempotency_key_with_another_body_is_a_conflict(hub: RunningHub) -> Non
 
 
 def _expired(hub: RunningHub) -> str:
-    signer = TokenSigner(json.loads(hub.files.key("token").read_text(encoding="utf-8")), issuer_of(HUB))
+    signer = TokenSigner(
+        json.loads(hub.files.key("token").read_text(encoding="utf-8")),
+        issuer_of(HUB, hub.address("directory")),
+        audience_of(HUB),
+    )
     yesterday = dt.datetime.now(dt.UTC) - dt.timedelta(days=1)
     return signer.issue(Principal(id=SENDER, roles=frozenset({"partner"})), now=yesterday)
 

@@ -1,4 +1,7 @@
-"""`kopuro demo` in a pipe and on a terminal: every story completes, and nothing is left behind."""
+"""`kopuro demo` in a pipe and on a terminal: every story completes, and nothing is left behind.
+
+The demo in the pipe is the one of our wheels, installed in an environment that does not see the checkout.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,7 @@ import pytest
 from sandbox.demo.stories import TITLES
 from tests.journey.command_process import KOPURO, CommandProcess, processes_of
 from tests.journey.waiting import until
+from tests.support import wheels
 
 ESCAPE = "\x1b"
 WITHIN = 60.0
@@ -94,12 +98,23 @@ os.execv(sys.argv[1], sys.argv[1:])
 
 
 @pytest.fixture(scope="module")
-def performances(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Performance]:
-    """Run the demo in a pipe and on a terminal at the same time."""
+def installed(tmp_path_factory: pytest.TempPathFactory) -> wheels.Environment:
+    """An environment with our two wheels (2 s of CPU time)."""
+    built = wheels.build(tmp_path_factory.mktemp("wheels"))
+    return wheels.install(built, tmp_path_factory.mktemp("installed") / "environment")
+
+
+@pytest.fixture(scope="module")
+def performances(
+    tmp_path_factory: pytest.TempPathFactory, installed: wheels.Environment
+) -> dict[str, Performance]:
+    """Run the wheels' demo in a pipe and the checkout's on a terminal at the same time."""
     homes = {place: tmp_path_factory.mktemp(place) for place in ("pipe", "terminal")}
     said = tmp_path_factory.mktemp("said")
     with (
-        CommandProcess(said, "demo", environment={"TMPDIR": str(homes["pipe"])}) as piped,
+        CommandProcess(
+            said, "demo", environment={"TMPDIR": str(homes["pipe"])}, program=installed.program("kopuro")
+        ) as piped,
         Terminal(homes["terminal"]) as terminal,
     ):
         codes = {"pipe": piped.end(within=WITHIN), "terminal": terminal.end(within=WITHIN)}
@@ -136,6 +151,43 @@ def test_demo_writes_plain_text_to_pipe_and_colour_to_terminal(performances: dic
     assert ESCAPE not in performances["pipe"].text
     assert "\r" not in performances["pipe"].text
     assert ESCAPE + "[" in performances["terminal"].text
+
+
+def test_wheels_hold_every_file_of_their_packages(installed: wheels.Environment) -> None:
+    """Migrations, vocabularies, schemas, phrases and the sample network: whatever git has."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", *wheels.PACKAGES],
+        cwd=wheels.ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    files = {name.removeprefix("client/") for name in listed.stdout.split("\0") if name}
+
+    assert {name for name in files if not (installed.packages / name).is_file()} == set()
+
+
+def test_installed_command_imports_nothing_of_the_checkout(installed: wheels.Environment) -> None:
+    ours = ("admin", "contracts", "kopuro_client", "runtime", "sandbox", "services")
+    told = subprocess.run(
+        [installed.program("python"), "-c", f"import {', '.join(ours)}, sys; print(*sys.path, sep='\\n')"],
+        cwd=installed.directory,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    helped = subprocess.run(
+        [installed.program("kopuro"), "--help"],
+        cwd=installed.directory,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert str(installed.packages) in told.stdout.splitlines()
+    assert not {str(wheels.ROOT), str(wheels.ROOT / "client")} & set(told.stdout.splitlines())
+    for command in ("referral", "mailbox", "dead-letters", "admin", "demo"):
+        assert command in helped.stdout
 
 
 def test_interrupted_demo_leaves_nothing(tmp_path: Path) -> None:

@@ -26,10 +26,11 @@ _PACKAGES: Final = ("ca-certificates", "git", "make", "python3", "sudo")
 
 # Mounts and processes are in namespaces of their own: the kernel ends both with the first process, whatever
 # happens to us. The shell is that process; it also reaps the orphans. The network is the host's.
-_NAMESPACES: Final = (
-    *("unshare", "--mount", "--pid", "--ipc", "--uts", "--kill-child=KILL", "--propagation", "private"),
-    *("--", "sh", "-euc"),
+NAMESPACES: Final = (
+    *("unshare", "--mount", "--pid", "--ipc", "--uts"),
+    *("--fork", "--kill-child=KILL", "--propagation", "private"),
 )
+SHELL: Final = ("--", "sh", "-euc")
 _ENTER: Final = """
 root=$1
 shift
@@ -63,7 +64,9 @@ class Machine:
     def run(self, account: str, command: str, *, log: Path, timeout: float) -> Ended:
         """Run a shell command in a login of an account ("root", "user"); its output replaces `log`."""
         login = ["su", "-", _LOGINS[account], "-c", command]
-        return _run([*_NAMESPACES, _ENTER, "machine", str(self.root), *login], log=log, timeout=timeout)
+        return run_command(
+            [*NAMESPACES, *SHELL, _ENTER, "machine", str(self.root), *login], log=log, timeout=timeout
+        )
 
     def tell(self, command: str) -> str:
         """Run a command as root and return its stripped output. Raises OSError if it fails."""
@@ -104,7 +107,12 @@ def build(release: str, root: Path, mirrors: Mirrors, *, log: Path, timeout: flo
     bootstrap = ["debootstrap", "--variant=minbase", packages, release, str(unfinished), mirrors.archive]
     proxies = {name: value for name, value in os.environ.items() if name.lower().endswith("_proxy")}
     _succeed(
-        _run([*_NAMESPACES, '"$@"', "machine", *bootstrap], log=log, timeout=timeout, environment=proxies),
+        run_command(
+            [*NAMESPACES, *SHELL, '"$@"', "machine", *bootstrap],
+            log=log,
+            timeout=timeout,
+            environment=proxies,
+        ),
         log,
     )
     lend(unfinished, release, mirrors)
@@ -136,7 +144,7 @@ def mounted_below(root: Path, mounts: str) -> list[str]:
     return [point for point in points if Path(point).is_relative_to(root)]
 
 
-def _run(
+def run_command(
     command: list[str], *, log: Path, timeout: float, environment: dict[str, str] | None = None
 ) -> Ended:
     """Run a command to its end or for `timeout` seconds; it is killed with this process."""

@@ -283,6 +283,14 @@ def test_metrics_count_by_route_template_and_never_by_path(sample: SampleProcess
     assert "BREW" not in metrics
 
 
+def test_metrics_name_the_trace_of_a_response_as_exemplar(sample: SampleProcess) -> None:
+    response = httpx.get(sample.url + "/v1/things/kg.a", headers=sample.token("partner"))
+    trace_id = response.headers["traceparent"].split("-")[1]
+    accepted = {"Accept": "application/openmetrics-text; version=1.0.0"}
+    exposed = httpx.get(sample.operations_url + "/metrics", headers=accepted).text
+    assert f'# {{trace_id="{trace_id}"}}' in exposed
+
+
 def test_operations_paths_are_not_on_the_public_port(sample: SampleProcess) -> None:
     problem(httpx.get(sample.url + "/metrics"), 404, "not-found")
 

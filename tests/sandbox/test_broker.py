@@ -8,7 +8,7 @@ import signal
 import socket
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -261,6 +261,24 @@ def test_confirmed_messages_survive_a_crash_and_a_supervised_restart_and_nothing
         assert [take(broker.uri), take(broker.uri)] == ["durable", "just before the crash"]
         assert f"'{before.node}'" == broker.evaluate("node()")
     assert own_processes(broker) == []
+
+
+@pytest.mark.parametrize("end", [PrivateBroker.kill, PrivateBroker.stop])
+def test_program_started_by_the_node_ends_with_it(data: Path, end: Callable[[PrivateBroker], None]) -> None:
+    broker = PrivateBroker(data)
+    broker.start()
+    broker.evaluate('spawn(fun() -> os:cmd("sleep 60") end)')
+    while not any("sleep" in command_of(pid) for pid in own_processes(broker)):
+        time.sleep(0.01)
+    end(broker)
+    assert own_processes(broker) == []
+    broker.stop()
+
+
+def command_of(pid: int) -> str:
+    with contextlib.suppress(FileNotFoundError):
+        return Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8")
+    return ""
 
 
 def test_broker_that_cannot_start_reports_why(data: Path, stopped: PrivateBroker) -> None:

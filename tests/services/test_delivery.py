@@ -217,6 +217,13 @@ def test_killed_delivery_loses_and_repeats_no_message(hub: Neighbours, database_
         ({"wait": "soon"}, "invalid-parameter"),
         ({"limit": 0}, "invalid-parameter"),
         ({"limit": 201}, "invalid-parameter"),
+        ({"from": "yesterday"}, "invalid-parameter"),
+        ({"from": "2026-03-01T12:00:00"}, "invalid-parameter"),
+        ({"from": ""}, "invalid-parameter"),
+        ({"type": "offers"}, "invalid-parameter"),
+        ({"type": "offer.opened,"}, "invalid-parameter"),
+        ({"consumer": "Not a slug"}, "invalid-parameter"),
+        ({"consumer": "archive", "from": "2026-03-01T12:00:00Z"}, "invalid-parameter"),
     ],
 )
 def test_invalid_poll_parameter_is_refused(
@@ -240,6 +247,10 @@ def test_mailboxes_and_cases_are_limited_to_their_roles(
     expected = {
         (mailbox, "coordinator"): 200,
         (mailbox, "auditor"): 403,
+        # Coordinators share a mailbox and have no consumers of their own.
+        (f"{mailbox}?consumer=archive", "coordinator"): 403,
+        (f"{mailbox}/consumers", "coordinator"): 403,
+        (f"{mailbox}/consumers", "auditor"): 403,
         (case, "coordinator"): 403,
         (case, "auditor"): 403,
     }

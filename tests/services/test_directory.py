@@ -16,7 +16,12 @@ from typing import Any
 
 import httpx
 import pytest
-from joserfc.jwk import OKPKey
+from authlib.integrations.base_client import OAuthError
+from authlib.integrations.httpx_client import OAuth2Client
+from authlib.oauth2.rfc7523 import PrivateKeyJWT
+from authlib.oauth2.rfc8414 import AuthorizationServerMetadata
+from joserfc import jwt
+from joserfc.jwk import KeySet, OKPKey
 
 from contracts.envelope import Event, decode
 from contracts.facts import (
@@ -32,9 +37,11 @@ from contracts.topology import hub_topology
 from kopuro_client.sealing import open_sealed
 from runtime.messaging.rabbit.broker import RabbitBroker
 from runtime.storage.database import Database
+from sandbox.ports import free_ports
 from tests.processes import ROOT, RunningService
 from tests.services.made_cursors import made_cursors
 from tests.support import migrated
+from tests.support.client_assertions import Key, new_key, public_set
 from tests.support.events import message_of
 from tests.support.hub_keys import signed_event
 from tests.support.partners import ask_for_token
@@ -113,12 +120,21 @@ def running(directory: Path, amqp_uri: str, *, filled: bool, approvals: str = "o
         )
         assert loaded.returncode == 0, loaded.stderr
     key = written(directory / "signing-key.json", new_signing_key())
+    (port,) = free_ports(1)
+    address = f"http://127.0.0.1:{port}"
+    discovery = {"hub": "kg", "version": "1", "services": {"directory": address}}
     service = RunningService(
         "services.directory",
         directory,
         amqp_uri=amqp_uri,
         database_url=url,
-        environment={"KOPURO_TOKEN_SIGNING_KEY": key, "KOPURO_APPROVALS": approvals},
+        port=port,
+        environment={
+            "KOPURO_TOKEN_SIGNING_KEY": key,
+            "KOPURO_APPROVALS": approvals,
+            "KOPURO_ISSUER": address,
+            "KOPURO_DISCOVERY": written(directory / "hub.json", discovery),
+        },
     )
     if amqp_uri != NOWHERE:
         RabbitBroker(amqp_uri).declare(hub_topology())
@@ -173,6 +189,82 @@ def test_client_receives_a_token(hub: Hub, in_form: bool) -> None:
     assert shown.json()["id"] == OSH
 
 
+def oauth_client(hub: Hub, client_id: str, secret: str | Key, way: str) -> OAuth2Client:
+    """An OAuth client that is not ours, as it configures itself from the hub's metadata."""
+    found = httpx.get(f"{hub.service.url}/.well-known/oauth-authorization-server").raise_for_status().json()
+    metadata = AuthorizationServerMetadata(found)
+    assert metadata["issuer"] == hub.service.url
+    for name in ("issuer", "token_endpoint", "jwks_uri"):
+        assert metadata[name].startswith(hub.service.url)
+    metadata.validate_response_types_supported()
+    metadata.validate_grant_types_supported()
+    metadata.validate_token_endpoint_auth_methods_supported()
+    metadata.validate_token_endpoint_auth_signing_alg_values_supported()
+    client = OAuth2Client(client_id, secret, way, token_endpoint=metadata["token_endpoint"])
+    # Its own default is an hour.
+    short = {"exp": int(time.time()) + 300}
+    client.register_client_auth_method(PrivateKeyJWT(metadata["token_endpoint"], short, alg="ES256"))
+    return client
+
+
+@pytest.mark.parametrize("way", ["client_secret_basic", "client_secret_post"])
+def test_oauth_library_gets_a_token_by_secret_and_reads_the_refusal(hub: Hub, way: str) -> None:
+    with oauth_client(hub, OSH, SECRET, way) as client:
+        token = client.fetch_token(grant_type="client_credentials")
+        assert (token["token_type"], token["expires_in"]) == ("Bearer", 900)
+        shown = client.get(f"{hub.service.url}/v1/organizations/{OSH}")
+        assert shown.json()["id"] == OSH
+        for wrong, error in (({"scope": "openid"}, "invalid_scope"), ({"grant_type": "password"}, "")):
+            with pytest.raises(OAuthError) as refused:
+                client.fetch_token(**{"grant_type": "client_credentials", **wrong})
+            assert refused.value.error == (error or "unsupported_grant_type")
+    with oauth_client(hub, OSH, "wrong", way) as client, pytest.raises(OAuthError) as refused:
+        client.fetch_token(grant_type="client_credentials")
+    assert (refused.value.error, refused.value.description) == (
+        "invalid_client",
+        "No client has this id and secret.",
+    )
+
+
+def test_oauth_library_gets_a_token_by_private_key_and_the_keys_verify_it(hub: Hub) -> None:
+    key = new_key("P-256")
+    path = "/v1/credentials/kg.other/keys"
+    uploaded = hub.ask("kg.other", "PUT", path, json=public_set(key))
+    assert [kept["kid"] for kept in uploaded.raise_for_status().json()["keys"]] == ["k-1"]
+    with oauth_client(hub, "kg.other", key, "private_key_jwt") as client:
+        client.fetch_token(grant_type="client_credentials")
+        token = client.fetch_token(grant_type="client_credentials")["access_token"]
+        assert client.get(f"{hub.service.url}/v1/organizations/kg.other").json()["id"] == "kg.other"
+    keys = httpx.get(f"{hub.service.url}/oauth/jwks")
+    assert keys.headers["content-type"] == "application/jwk-set+json"
+    verified = jwt.decode(token, KeySet.import_key_set(keys.json()), algorithms=["EdDSA"])
+    assert verified.header["typ"] == "at+jwt"
+    assert (verified.claims["aud"], verified.claims["client_id"]) == ("kopuro:kg", "kg.other")
+
+
+def test_errors_of_the_token_endpoint_are_those_of_rfc_6749(hub: Hub) -> None:
+    def ask(**request: Any) -> httpx.Response:
+        return httpx.post(hub.service.url + "/oauth/token", **request)
+
+    answers = {
+        "invalid_client": ask(data={"grant_type": "client_credentials"}, auth=(OSH, "wrong")),
+        "invalid_request": ask(data={"client_id": OSH}),
+        "unsupported_grant_type": ask(data={"grant_type": "implicit"}),
+        "invalid_scope": ask(data={"grant_type": "client_credentials", "scope": "a"}),
+    }
+    # Refused before the handler: the body, the query and a header.
+    early = [ask(content=b"x" * 20_000), ask(params={"a": "b"}), ask(headers={"Idempotency-Key": "1" * 16})]
+    for error, answer in [*answers.items(), *(("invalid_request", answer) for answer in early)]:
+        body = answer.json()
+        assert (body["error"], body["status"]) == (error, answer.status_code)
+        assert body["error_description"].isascii()
+        assert body["type"].startswith("urn:kopuro:problem:")
+        assert answer.headers["content-type"] == "application/json"
+        assert (answer.headers["cache-control"], answer.headers["pragma"]) == ("no-store", "no-cache")
+    assert answers["invalid_client"].headers["www-authenticate"].startswith("Basic")
+    assert {answer.status_code for error, answer in answers.items() if error != "invalid_client"} == {400}
+
+
 def test_invalid_client_response_reveals_nothing_more(hub: Hub) -> None:
     def ask(form: dict[str, str], auth: tuple[str, str] | None) -> httpx.Response:
         return httpx.post(hub.service.url + "/oauth/token", data=form, auth=auth)
@@ -182,7 +274,7 @@ def test_invalid_client_response_reveals_nothing_more(hub: Hub) -> None:
     assert problem(ask(grant, (OSH, "wrong")), 401, "invalid-client") == unknown
     assert ask(grant, (OSH, "wrong")).headers["www-authenticate"].startswith("Basic")
     problem(ask(grant, None), 401, "invalid-client")
-    problem(ask({"grant_type": "password"}, (OSH, SECRET)), 400, "invalid-grant")
+    problem(ask({"grant_type": "password"}, (OSH, SECRET)), 400, "unsupported-grant-type")
     assert SECRET not in hub.service.log.read_text()
 
 
@@ -435,7 +527,8 @@ def test_revoked_client_gets_no_token(hub: Hub) -> None:
         hub.token_of("kg.leaver", issued["client_secret"])
     own = hub.ask(OSH, "GET", "/v1/credentials").json()["items"]
     assert [client["client_id"] for client in own] == [OSH]
-    assert not any("secret" in name for client in own for name in client)
+    assert not any(name in ("client_secret", "secret_sha256") for client in own for name in client)
+    assert issued["client_secret"] not in str(own)
 
 
 @pytest.mark.parametrize(
@@ -514,7 +607,7 @@ def test_coordinator_suspends_and_does_nothing_else_to_a_record(tmp_path: Path) 
         assert (done.status_code, done.json()["vetting"], done.headers["ETag"]) == (200, "suspended", '"2"')
         again = hub.ask("coordinator", "POST", f"{record}/suspend", json={"reason": "other"})
         assert (again.status_code, again.json()) == (200, done.json())
-        assert ask_for_token(hub.service.url, OSH, SECRET).status_code == 403
+        assert ask_for_token(hub.service.url, OSH, SECRET).json()["error"] == "unauthorized_client"
 
         merge = {"Content-Type": MERGE_PATCH, "If-Match": "*"}
         back = {"json": {"vetting": "vetted"}, "headers": merge}

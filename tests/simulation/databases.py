@@ -14,7 +14,7 @@ from sqlalchemy.pool import StaticPool
 
 from contracts.envelope import Envelope
 from runtime.messaging.outbox.event_batch import decode_batch
-from runtime.storage.database import Database, DatabaseUnavailable, translated
+from runtime.storage.database import AFTER_COMMIT, Database, DatabaseUnavailable, translated
 
 # Everything that committed transactions wrote to the outbox, from which the relay deletes.
 _REMEMBER = (
@@ -90,8 +90,9 @@ class MemoryDatabase(Database):
         """See `Database.write`. durable: ignored, nothing here is durable."""
         fate = self.fate()
         # Closed when it has ended, which `services.routing.live_directory` goes by.
+        afterwards: list[Callable[[], None]] = []
         with self._engine.connect() as connection, self._transaction("BEGIN IMMEDIATE"):
-            yield connection
+            yield connection.execution_options(**{AFTER_COMMIT: afterwards})
             if fate is Fate.rolled_back:
                 raise DatabaseUnavailable("The commit failed.")
             if fate is Fate.killed_before:
@@ -100,6 +101,8 @@ class MemoryDatabase(Database):
             raise DatabaseUnavailable("Nobody knows whether it was committed.")
         if fate is Fate.killed_after:
             raise Killed(self.service)
+        for work in afterwards:
+            work()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:

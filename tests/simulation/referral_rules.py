@@ -14,7 +14,7 @@ from contracts.codes import OPT_IN_KINDS
 from services.routing.adapters.tables import DEMAND, HELD_BY_SERVICE, OBSERVATIONS, OFFERS, TIMELINE, WAITING
 from services.routing.consumer_lag import ANSWERS_UNDER_WAY
 from services.routing.domain.lifecycle import ACCEPTOR_BARRED
-from services.routing.domain.offer import ACCEPTED_ELSEWHERE
+from services.routing.domain.offer import ACCEPTED_ELSEWHERE, ORGANIZATION_SUSPENDED
 from tests.simulation.databases import MemoryDatabase
 from tests.simulation.network import KINDS
 from tests.simulation.published_facts import PublishedFact, rows_of
@@ -76,6 +76,9 @@ class _Replayed:
             case "referral.overdue":
                 assert self.status in HELD, f"overdue while {self.status}"
                 assert dt.datetime.fromisoformat(one.data["due_at"]) <= one.message.time
+            case "referral.unanswered":
+                assert self.status == "offered", f"unanswered while {self.status}"
+                assert self.open_offers, "nobody is asked"
             case "referral.acceptor_suspended":
                 assert self.status in HELD, f"its acceptor is suspended while {self.status}"
 
@@ -145,14 +148,16 @@ def offers_follow_the_rules(history: Sequence[PublishedFact]) -> None:
             asked.add(place)
         elif one.fact in ACCEPTANCE_ENDS:
             taken.discard(one.message.partition_key)
+            if one.data["reason"] == ORGANIZATION_SUSPENDED:
+                asked.discard((one.message.partition_key, one.data["organization"]))
         elif one.fact in _OFFER_ENDS:
             offer = opened[one.data["offer_id"]].data
             if one.fact != "offer.expired":
                 ended.add(offer["offer_id"])
             if one.fact == "offer.accepted":
                 taken.add(one.message.partition_key)
-            if one.data.get("reason") == ACCEPTED_ELSEWHERE:
-                # It never had its turn: after a hand-back it is asked again.
+            if one.data.get("reason") in {ACCEPTED_ELSEWHERE, ORGANIZATION_SUSPENDED}:
+                # It never had its turn: after a hand-back, or once it is readmitted, it is asked again.
                 asked.discard((one.message.partition_key, offer["organization"]))
             deadline = dt.datetime.fromisoformat(offer["deadline"])
             if one.fact == "offer.expired":

@@ -48,11 +48,12 @@ from services.audit.log.handlers.self_check import SelfCheck
 from services.audit.log.handlers.sequencer import Sequencer
 from services.delivery.adapters import tables as delivery_tables
 from services.delivery.adapters.closings import SqlClosings
+from services.delivery.adapters.consumers import SqlConsumers
 from services.delivery.adapters.mailbox_notifier import MailboxNotifier
 from services.delivery.adapters.mailboxes import SqlMailboxes
 from services.delivery.adapters.released_cases import SqlReleasedCases
 from services.delivery.delivery_records import DeliveryRecords
-from services.delivery.handlers import MailboxHandlers
+from services.delivery.handlers import KEPT, MailboxHandlers
 from services.delivery.incoming import Incoming
 from services.intake.adapters import tables as intake_tables
 from services.intake.adapters.store import SqlAdmissionStore
@@ -63,10 +64,12 @@ from services.intake.transit_key_changes import TransitKeyChanges
 from services.routing.adapters import tables as routing_tables
 from services.routing.adapters.placement_keys import SqlPlacementKeys
 from services.routing.adapters.store import SqlReferralStore
+from services.routing.adapters.unanswered import SqlUnansweredEmergencies
 from services.routing.api import answer_question
 from services.routing.domain.policy import RoutingPolicy
 from services.routing.handlers.commands import RoutingCommands as RoutingCommands
 from services.routing.handlers.queries import RoutingQueries
+from services.routing.handlers.unanswered import ReportUnanswered
 from services.routing.live_directory import LiveDirectory as RoutingNetwork
 from services.vault.adapters import tables as vault_tables
 from services.vault.adapters.custody_key import CustodyKeyInMemory
@@ -256,6 +259,16 @@ class Routing(Service):
             source=self.messenger.source,
             after_commit=self.messenger.wake,
         )
+        self.unanswered = ReportUnanswered(
+            database=self.database,
+            store=store,
+            emergencies=SqlUnansweredEmergencies(),
+            outbox=self.messenger.outbox,
+            policy=RoutingPolicy,
+            source=self.messenger.source,
+            clock=self.clock,
+            after_commit=self.messenger.wake,
+        )
         self.commands.recall()
         return [self.messenger.consumer(ROUTING, self.commands.take_facts, decode, queues=ROUTING_PARTITIONS)]
 
@@ -311,7 +324,8 @@ class Routing(Service):
         try:
             acted = self.commands.act_on_suspensions(self.clock.now()) if self.suspended else 0
             fired = self.commands.fire_deadlines(self.clock.now())
-            return fired + acted + self.commands.decide_unplaced_again(self.clock.now())
+            told = self.unanswered.turn()
+            return fired + acted + told + self.commands.decide_unplaced_again(self.clock.now())
         except Unavailable:
             return 0
 
@@ -412,6 +426,7 @@ class Delivery(Service):
             source=self.messenger.source,
             database=self.database,
             mailboxes=mailboxes,
+            consumers=SqlConsumers(),
             cases=cases,
             closings=closings,
             records=records,
@@ -419,6 +434,7 @@ class Delivery(Service):
             clock=self.clock,
             after_commit=self.messenger.wake,
             is_barred=lambda _: False,
+            messages_kept=KEPT,
         )
         incoming = Incoming(mailboxes=mailboxes, cases=cases, closings=closings)
         return [

@@ -16,7 +16,13 @@ import pytest
 from sqlalchemy import func, insert, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, StatementError
 
-from runtime.storage.database import Database, DatabaseDamaged, DatabaseUnavailable, translated
+from runtime.storage.database import (
+    Database,
+    DatabaseDamaged,
+    DatabaseUnavailable,
+    after_commit,
+    translated,
+)
 from tests.storage.ledger import ENTRIES, count, enter, opened, words_printed_by
 
 SECRET = "Aigerim-Toktogulova"
@@ -398,3 +404,17 @@ with opened(sys.argv[1]) as database:
 
 def test_greenlets_that_yield_inside_a_transaction_do_not_freeze(database_url: str, tmp_path: Path) -> None:
     assert words_printed_by(GREENLETS, database_url, tmp_path) == ["200", "True"]
+
+
+def test_work_after_commit_runs_once_and_never_after_a_rollback(database: Database) -> None:
+    done: list[str] = []
+    with pytest.raises(KeyError), database.write() as connection:
+        after_commit(connection, lambda: done.append("rolled back"))
+        raise KeyError
+    with database.write() as connection:
+        connection.execute(insert(ENTRIES), {"number": 1, "text": "kept"})
+        after_commit(connection, lambda: done.append("committed"))
+        assert done == []
+    with database.write():
+        pass
+    assert done == ["committed"]

@@ -34,15 +34,19 @@ class GuardedResource:
     def __str__(self) -> str:
         return f"{self.service} {self.method} {template_of(self.url)}"
 
+    def path(self, **values: str) -> str:
+        """Return a path of the resource. values: of its ids; others get samples."""
+        return path_of(self.url, **values)
+
     def ask(self, hub: RunningHub, token: str, **values: str) -> httpx.Response:
         """Send a plausible request with the token. values: of the path's ids; others get samples."""
-        path = path_of(self.url, **values)
+        path = self.path(**values)
         body = None if self.method in ("GET", "DELETE") else json.dumps(_LINES.get(self.url, {}))
         return httpx.request(
             self.method,
             hub.address(self.service) + path,
             content=body,
-            headers={"Authorization": f"Bearer {token}", "Content-Type": _content_type(self.method)},
+            headers={"Authorization": f"Bearer {token}", "Content-Type": content_type(self.method)},
             timeout=40,
         )
 
@@ -87,5 +91,5 @@ def resources_for(role: str) -> list[GuardedResource]:
     return [resource for resource in guarded_resources() if role in resource.roles]
 
 
-def _content_type(method: str) -> str:
+def content_type(method: str) -> str:
     return "application/merge-patch+json" if method == "PATCH" else "application/json"

@@ -19,7 +19,7 @@ from contracts.records import read
 from contracts.signatures import SigningKey
 from kopuro_client.sealing import generate_key, public_key
 from runtime.access.signer import TokenSigner
-from runtime.access.tokens import Principal, issuer_of
+from runtime.access.tokens import Principal, audience_of, issuer_of
 from runtime.identifiers import new_id
 from runtime.messaging.outbox.wave_signer import WaveSigner
 from runtime.messaging.ports import Outgoing
@@ -106,7 +106,7 @@ def test_forged_acceptance_releases_no_case(hub: RunningHub, thief: Thief) -> No
 
 def test_forged_token_key_makes_no_operator(hub: RunningHub, thief: Thief) -> None:
     key = OKPKey.generate_key("Ed25519", private=True).as_dict(private=True)
-    signer = TokenSigner(key, issuer_of("kg"))
+    signer = TokenSigner(key, issuer_of("kg", hub.address("directory")), audience_of("kg"))
     forged = TokenKeyChanged(revision=1_000_000, key=signer.public_jwk())
     number = thief.forge(forged, source="/kg/directory", about=signer.kid)
     for consumer in ("intake.directory", "delivery.directory", "audit.directory"):

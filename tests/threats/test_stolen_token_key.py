@@ -19,6 +19,7 @@ from kopuro_client.request_proof import RequestSigner
 from sandbox.broker import PrivateBroker
 from tests.journey.running_hub import RunningHub
 from tests.journey.waiting import until
+from tests.support.partners import ask_for_token
 from tests.support.resource_paths import path_of
 from tests.support.signed_requests import send
 from tests.threats.guarded_hub import ask, guarded_hub, read_own
@@ -34,13 +35,15 @@ class Thief:
     """Holds the signing key and knows every public record."""
 
     def __init__(self, hub: RunningHub) -> None:
+        self._issuer = hub.address("directory")
         self._key = OKPKey.import_key(json.loads(hub.files.key("token").read_text(encoding="utf-8")))
 
     def token(self, subject: str, *roles: str, **claims: Any) -> str:
         """Sign a token. claims: further ones, or other values."""
         now = int(time.time())
         content = {
-            "iss": "kopuro:kg",
+            "iss": self._issuer,
+            "aud": "kopuro:kg",
             "sub": subject,
             "roles": list(roles),
             "jti": secrets.token_urlsafe(16),
@@ -106,6 +109,31 @@ def test_token_of_revoked_client_is_refused_at_every_service(hub: RunningHub, th
     assert revoked.status_code == 200, revoked.text
     for resource in by_service.values():
         until(refused(resource, hub, token), f"the refusal by {resource}", within=SECONDS)
+
+
+def test_revoked_tokens_are_refused_at_every_service_and_new_ones_are_admitted(hub: RunningHub) -> None:
+    credentials = f"{hub.address('directory')}/v1/credentials"
+    operator = {"Authorization": f"Bearer {hub.token('operator')}"}
+    wanted = {"client_id": "kg.second-harvest.desk", "principal": MEMBER, "roles": ["partner"]}
+    issued = httpx.post(credentials, json=wanted, headers=operator).raise_for_status().json()
+    pair = (issued["client_id"], issued["client_secret"])
+
+    def new_token() -> str:
+        return str(ask_for_token(hub.address("directory"), *pair).raise_for_status().json()["access_token"])
+
+    token = new_token()
+    by_service = {
+        resource.service: resource for resource in resources_for("partner") if resource.method == "GET"
+    }
+    for resource in by_service.values():
+        assert resource.ask(hub, token).status_code in (200, 404), str(resource)
+    own = {"Authorization": f"Bearer {token}"}
+    revoked = httpx.post(f"{credentials}/{pair[0]}/revoke-tokens", headers=own)
+    assert revoked.status_code == 200, revoked.text
+    renewed = new_token()
+    for resource in by_service.values():
+        until(refused(resource, hub, token), f"the refusal by {resource}", within=SECONDS)
+        assert resource.ask(hub, renewed).status_code in (200, 404), str(resource)
 
 
 def refused(resource: GuardedResource, hub: RunningHub, token: str) -> Callable[[], bool]:

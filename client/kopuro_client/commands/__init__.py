@@ -26,22 +26,26 @@ from kopuro_client.commands import (
     organization,
     referral,
     verify,
+    webhook,
     witness,
 )
 from kopuro_client.commands.exit_codes import ExitCode, exit_code_of
 from kopuro_client.commands.export import export
 from kopuro_client.commands.help_paragraphs import unwrap_help
 from kopuro_client.commands.history import bundle, checkpoint, history, log_key
+from kopuro_client.commands.listen import listen
 from kopuro_client.commands.metavars import use_plain_metavars
 from kopuro_client.commands.plugins import GROUP, add_plugins
 from kopuro_client.commands.printable import printable
 from kopuro_client.commands.readers import readers
+from kopuro_client.commands.recover import recover
 from kopuro_client.commands.report import failure, report
 from kopuro_client.commands.server_commands import add_placeholders
 from kopuro_client.commands.session import connected
 from kopuro_client.commands.statistics import statistics
 from kopuro_client.commands.story import story
 from kopuro_client.commands.streams import abandon_unwritable_streams, require_stdout, standard_streams
+from kopuro_client.commands.trigger import trigger
 from kopuro_client.errors import ClientError, InvalidArgumentError
 
 __all__ = ["ExitCode", "main"]
@@ -150,10 +154,14 @@ def _built(plugins: tuple[EntryPoint, ...]) -> Any:
         "approvals": approvals.group(),
         "credential": credential.group(),
         "verify": verify.group(),
+        "webhook": webhook.group(),
         "witness": witness.group(),
     }
     for name, group in groups.items():
         application.add_typer(group, name=name)
+    application.command("recover")(connected(recover))
+    application.command("listen")(connected(listen, lasting=True, stoppable=True))
+    application.command("trigger")(connected(trigger))
     application.command("history")(connected(history))
     application.command("bundle")(connected(bundle))
     application.command("story")(connected(story))
@@ -164,6 +172,9 @@ def _built(plugins: tuple[EntryPoint, ...]) -> Any:
     application.command("log-key")(connected(log_key, anonymous=True))
     taken = {
         *groups,
+        "recover",
+        "listen",
+        "trigger",
         "history",
         "story",
         "readers",

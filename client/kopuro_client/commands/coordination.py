@@ -11,6 +11,7 @@ from kopuro_client.commands.candidates import LANGUAGE, show_candidates
 from kopuro_client.commands.confirmation import YES, confirm, require_terminal
 from kopuro_client.commands.coordination_network import coverage, wishes
 from kopuro_client.commands.coordination_queue import KINDS, show_queue
+from kopuro_client.commands.coordination_report import report, statistics
 from kopuro_client.commands.lists import AFTER, LIMIT, show_items, show_page
 from kopuro_client.commands.printable import moment
 from kopuro_client.commands.referral import REFERRAL
@@ -40,6 +41,8 @@ def group() -> typer.Typer:
         place,
         coverage,
         wishes,
+        report,
+        statistics,
         withdraw,
         revoke_consent,
     ):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import secrets
 from collections.abc import Mapping
 from hashlib import sha256
@@ -10,9 +11,13 @@ from typing import Annotated, Any
 
 import typer
 
+from kopuro_client.client_key import generate_client_key
+from kopuro_client.commands.input_file import read_json
 from kopuro_client.commands.lists import AFTER, LIMIT, show_page
 from kopuro_client.commands.new_file import write_secret
+from kopuro_client.commands.printable import json_text, moment
 from kopuro_client.commands.session import Session, connected
+from kopuro_client.errors import InvalidArgumentError
 
 _SECRET_BYTES = 32
 _CLIENT = Annotated[str, typer.Argument(metavar="CLIENT", help="The client's id.")]
@@ -22,8 +27,12 @@ def group() -> typer.Typer:
     """Return the commands under `kopuro credential`."""
     commands = typer.Typer(no_args_is_help=True, help="Make, issue, list and revoke client credentials.")
     commands.command("secret")(secret)
+    commands.command("key")(key)
     commands.command("issue")(connected(issue))
     commands.command("list")(connected(list_))
+    commands.command("rotate")(connected(rotate))
+    commands.command("keys")(connected(keys))
+    commands.command("revoke-tokens")(connected(revoke_tokens))
     commands.command("revoke")(connected(revoke))
     return commands
 
@@ -40,6 +49,23 @@ def secret(
     """
     made = secrets.token_urlsafe(_SECRET_BYTES)
     write_secret(file, made.encode(), public=sha256(made.encode()).hexdigest())
+
+
+def key(
+    file: Annotated[
+        Path, typer.Argument(help="New file for the private key; existing files are not overwritten.")
+    ],
+    kid: Annotated[
+        str | None, typer.Option(help="The key's id in the directory; by default the day, as 2026-11-27.")
+    ] = None,
+) -> None:
+    """Make a key with which a client signs instead of showing a secret.
+
+    Writes the private key to FILE, for KOPURO_CLIENT_KEY, and the public key as a JWK set to stdout, for
+    `kopuro credential keys`.
+    """
+    private, public = generate_client_key(kid or f"{dt.datetime.now(dt.UTC):%Y-%m-%d}")
+    write_secret(file, (json_text(private) + "\n").encode(), public=json_text({"keys": [public]}, indent=2))
 
 
 def issue(
@@ -86,6 +112,56 @@ def list_(session: Session, after: AFTER = None, limit: LIMIT = None) -> None:
             item["revision"],
         ),
     )
+
+
+def rotate(
+    session: Session,
+    client: _CLIENT,
+    secret_sha256: Annotated[
+        str, typer.Option(help="Digest of the new secret (`kopuro credential secret`).")
+    ],
+    expires_at: Annotated[
+        str | None, typer.Option(help="When the new secret ends, as 2027-11-27T00:00:00Z; by default never.")
+    ] = None,
+) -> None:
+    """Replace the secret of your own client without an interruption: both are accepted for 24 hours."""
+    rotated = session.hub.administration.rotate_secret(client, secret_sha256, expires_at=expires_at)
+    if session.out.as_json:
+        session.out.document(rotated)
+    else:
+        session.out.text(rotated["client_id"])
+        until = rotated["previous_secret_until"]
+        if until is not None:
+            session.out.note(f"the previous secret is accepted until {moment(until)}")
+
+
+def keys(
+    session: Session,
+    client: _CLIENT,
+    file: Annotated[Path, typer.Argument(help="JWK set of all public keys that the client is to have.")],
+) -> None:
+    """Replace the public keys of your own client. A key that is left out ends at once, with all tokens."""
+    document = read_json(file)
+    listed = document.get("keys")
+    if not isinstance(listed, list) or not all(isinstance(one, dict) for one in listed):
+        raise InvalidArgumentError(f'{file} is not a JWK set: {{"keys": [...]}}')
+    if any("d" in one for one in listed):
+        raise InvalidArgumentError(f"{file} has a private key; send the public keys only")
+    changed = session.hub.administration.replace_client_keys(client, listed)
+    if session.out.as_json:
+        session.out.document(changed)
+    else:
+        session.out.text("\n".join(str(one["kid"]) for one in changed["keys"]))
+
+
+def revoke_tokens(session: Session, client: _CLIENT) -> None:
+    """End all tokens of a client within seconds; it gets new ones with its credentials."""
+    ended = session.hub.administration.revoke_tokens(client)
+    if session.out.as_json:
+        session.out.document(ended)
+    else:
+        session.out.text(ended["client_id"])
+        session.out.note("all tokens are revoked")
 
 
 def revoke(session: Session, client: _CLIENT) -> None:

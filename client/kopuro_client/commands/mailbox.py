@@ -45,8 +45,26 @@ _SUMMARY_FIELDS = (
     "requested_by",
     "by",
     "approved_by",
+    "credential",
+    "keys",
+    "not_before",
+    "endpoint_id",
+    "host",
+    "change",
+    "percent",
+    "failing_since",
+    "disabled_at",
 )
-_TIMES = frozenset({"deadline", "due_at", "replace_by", "until", "expires_at"})
+_TIMES = frozenset(
+    {"deadline", "due_at", "replace_by", "until", "expires_at", "not_before", "failing_since", "disabled_at"}
+)
+# Options that several commands share.
+TYPES = Annotated[
+    list[str] | None,
+    typer.Option("--type", help="Only messages with this name, such as offer.opened. May be repeated."),
+]
+CONSUMER = Annotated[str | None, typer.Option(help="Act for this named consumer instead of the default one.")]
+CONTRACT = Annotated[str, typer.Option(help="Version of the contract in which messages are read.")]
 
 
 def group() -> typer.Typer:
@@ -55,12 +73,21 @@ def group() -> typer.Typer:
     commands.command("list")(connected(list_))
     commands.command("watch")(connected(watch, lasting=True))
     commands.command("ack")(connected(ack))
+    commands.command("consumers")(connected(consumers))
+    commands.command("put-consumer")(connected(put_consumer))
+    commands.command("delete-consumer")(connected(delete_consumer))
     return commands
 
 
-def list_(session: Session, after: AFTER = None, limit: LIMIT = None) -> None:
+def list_(
+    session: Session,
+    after: AFTER = None,
+    limit: LIMIT = None,
+    types: TYPES = None,
+    consumer: CONSUMER = None,
+) -> None:
     """List the unacknowledged messages, oldest first. Coordinators share one mailbox."""
-    page = session.hub.mailbox(after=after, limit=limit)
+    page = session.hub.mailbox(after=after, limit=limit, types=types or (), consumer=consumer)
     show_items(session.out, page, lambda messages: _show_all(session, messages), more="more messages")
 
 
@@ -97,11 +124,61 @@ def watch(
 def ack(
     session: Session,
     messages: Annotated[list[str], typer.Argument(metavar="MESSAGE...", help="The messages' ids.")],
+    consumer: CONSUMER = None,
 ) -> None:
-    """Acknowledge messages, so that no reader of the mailbox gets them again."""
+    """Acknowledge messages, so that they are not returned again, except by `kopuro recover`."""
     for message_id in messages:
-        session.hub.acknowledge(message_id)
+        session.hub.acknowledge(message_id, consumer=consumer)
         session.out.note(f"acknowledged {message_id}")
+
+
+def consumers(session: Session) -> None:
+    """List the organisation's named consumers, and since when a message waits for each."""
+    found = session.hub.consumers()
+    if session.out.as_json:
+        session.out.document({"items": found, "next": None})
+    else:
+        session.out.table(
+            ("name", "types", "contract", "waiting since"),
+            (
+                (
+                    consumer["name"],
+                    ", ".join(consumer["types"]) or "all",
+                    consumer["contract"],
+                    moment(consumer["waiting_since"]) if consumer["waiting_since"] else "",
+                )
+                for consumer in found
+            ),
+        )
+
+
+def put_consumer(
+    session: Session,
+    name: Annotated[str, typer.Argument(help="The consumer's name: a lower-case slug.")],
+    types: TYPES = None,
+    contract: CONTRACT = "1",
+    start: Annotated[
+        str | None,
+        typer.Option(
+            help="Read next from this RFC 3339 time or cursor. Without it a new consumer starts with the "
+            "oldest message, and an existing one goes on."
+        ),
+    ] = None,
+) -> None:
+    """Create a named consumer of the mailbox, or change its settings."""
+    consumer = session.hub.put_consumer(name, types=types or (), contract=contract, start=start)
+    if session.out.as_json:
+        session.out.document(consumer)
+    else:
+        session.out.note(f"consumer {name} is set")
+
+
+def delete_consumer(
+    session: Session, name: Annotated[str, typer.Argument(help="The consumer's name.")]
+) -> None:
+    """Delete a named consumer. Messages that only it needed are no longer kept."""
+    session.hub.delete_consumer(name)
+    session.out.note(f"consumer {name} is deleted")
 
 
 def _settle(session: Session, message: Message) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from kopuro_client.commands.coordination_report import statement
 from kopuro_client.commands.input_file import read_json
 from kopuro_client.commands.membership import ORGANIZATION, readmit, suspend, vet
 from kopuro_client.commands.session import Session, connected
@@ -23,6 +24,7 @@ def group() -> typer.Typer:
     )
     commands.command("show")(connected(show))
     commands.command("update")(connected(update))
+    commands.command("statement")(connected(statement))
     commands.command("vet")(connected(vet))
     commands.command("suspend")(connected(suspend))
     commands.command("readmit")(connected(readmit))

@@ -7,6 +7,7 @@ import inspect
 import math
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from kopuro_client.commands.credentials import ANYBODY, Identity, from_environme
 from kopuro_client.commands.output import Output
 from kopuro_client.commands.streams import OutputError
 from kopuro_client.errors import ClientError, DefectError, InvalidArgumentError
+from kopuro_client.listening.stopping import Stopping
 from kopuro_client.retrying import RetryPolicy
 from kopuro_client.transport import Transport
 
@@ -34,15 +36,20 @@ class Session:
     hub: Kopuro
     out: Output
     organization: str | None  # the organisation that the command acts for, if known
+    stopping: Stopping | None = None  # of a command that SIGTERM ends in an orderly way
 
 
 def connected(
-    command: Callable[Concatenate[Session, P], None], *, anonymous: bool = False, lasting: bool = False
+    command: Callable[Concatenate[Session, P], None],
+    *,
+    anonymous: bool = False,
+    lasting: bool = False,
+    stoppable: bool = False,
 ) -> Callable[..., None]:
     """Return the command with the connection options and --json added, to be called with a Session.
 
     anonymous: the command needs no credentials. lasting: the command retries through any outage of the hub
-    and reports it on stderr.
+    and reports it on stderr. stoppable: a lasting command that handles SIGTERM with the session's `stopping`.
     """
 
     @functools.wraps(command)
@@ -63,14 +70,17 @@ def connected(
             given = {name for name in ("acting_as", "credentials", "sealing_key") if _is_given(context, name)}
             identity = _identity(acting_as, credentials, sealing_key, given=given)
         out = Output(as_json=as_json)
+        stopping = Stopping() if stoppable else None
         with Kopuro.discover(
             discovery,
             identity.client_id,
             identity.client_secret,
+            client_key=identity.client_key,
             sealing_key=identity.sealing_key,
-            transport=_lasting_transport(arguments.get("quiet_for"), out) if lasting else None,
+            previous_keys=identity.previous_keys,
+            transport=_lasting_transport(arguments.get("quiet_for"), out, stopping) if lasting else None,
         ) as hub:
-            session = Session(hub=hub, out=out, organization=identity.organization)
+            session = Session(hub=hub, out=out, organization=identity.organization, stopping=stopping)
             with _contracted_responses(), _output_after_requests():
                 command(session, **arguments)  # type: ignore[call-arg]  # P is rebuilt from typer's keywords
 
@@ -139,7 +149,8 @@ def _shared_options(
         Path | None,
         typer.Option(
             envvar="KOPURO_SEALING_KEY",
-            help="File with the private sealing key (JWK). The option replaces the key in the credentials "
+            help="File with the private sealing key (JWK), or with several as a JWK set, the present one "
+            "first. The option replaces the key in the credentials "
             "file; KOPURO_SEALING_KEY is used only without a credentials file.",
             rich_help_panel=_CONNECTION,
         ),
@@ -177,12 +188,16 @@ def _identity(
     if identity is None:
         raise InvalidArgumentError(
             "no credentials given: use --as ORGANISATION --credentials FILE, "
-            "or set KOPURO_CLIENT_ID and KOPURO_CLIENT_SECRET"
+            "or set KOPURO_CLIENT_ID and KOPURO_CLIENT_SECRET (or KOPURO_CLIENT_KEY)"
         )
     return identity
 
 
-def _lasting_transport(quiet_for: float | None, out: Output) -> Transport:
+def _lasting_transport(quiet_for: float | None, out: Output, stopping: Stopping | None) -> Transport:
     """A transport that outlasts an outage: of any length, or of `quiet_for` seconds."""
     patience = math.inf if quiet_for is None else quiet_for
-    return Transport(retry=RetryPolicy.lasting(patience), notice=out.note)
+    return Transport(
+        retry=RetryPolicy.lasting(patience),
+        notice=out.note,
+        sleep=time.sleep if stopping is None else stopping.sleep,
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from kopuro_client.arguments import idempotency_key
@@ -13,14 +13,19 @@ from kopuro_client.submissions import new_idempotency_key
 
 
 class Connected:
-    """Holds the discovery document, the connection and the private sealing key of one client."""
+    """Holds the discovery document, the connection and the private sealing keys of one client."""
 
     def __init__(
-        self, discovery: Discovery, connection: Connection, *, sealing_key: Jwk | None = None
+        self,
+        discovery: Discovery,
+        connection: Connection,
+        *,
+        sealing_key: Jwk | None = None,
+        previous_keys: Sequence[Jwk] = (),
     ) -> None:
         self.discovery = discovery
         self._connection = connection
-        self._sealing_key = sealing_key
+        self._private_keys = (*(() if sealing_key is None else (sealing_key,)), *previous_keys)
 
     def _at(self, service: str, *path: str) -> str:
         return self.discovery.address(service, "v1", *path)

@@ -9,7 +9,7 @@ from kopuro_client.cases import check_case
 from kopuro_client.errors import SealingError, UnreadableError
 from kopuro_client.records import Jwk
 from kopuro_client.resources.directory import DirectoryResources
-from kopuro_client.sealing import open_sealed, seal
+from kopuro_client.sealing import key_for, open_sealed, seal
 
 
 class SealedContent(DirectoryResources):
@@ -31,11 +31,14 @@ class SealedContent(DirectoryResources):
         return seal({"text": text}, self._key_for(to))
 
     def open(self, sealed: str, private_key: Jwk | None = None) -> dict[str, Any]:
-        """Return the JSON object in a sealed case or note. Raises as `kopuro_client.open_sealed`."""
-        key = private_key or self._sealing_key
-        if key is None:
+        """Return the JSON object in a sealed case or note. Raises as `kopuro_client.open_sealed`.
+
+        private_key: by default the one of the client's keys that the `kid` in the header names.
+        """
+        keys = (private_key,) if private_key is not None else self._private_keys
+        if not keys:
             raise SealingError("cannot open a case without the private sealing key")
-        return open_sealed(sealed, key)
+        return open_sealed(sealed, key_for(sealed, keys))
 
     def open_note(self, sealed: str, private_key: Jwk | None = None) -> str:
         """Return the text of a note (`note.delivered`). Raises UnreadableError, WrongKeyError as `case`."""

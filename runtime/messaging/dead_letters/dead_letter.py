@@ -24,7 +24,9 @@ FIRST_SEEN = "kopuro-first-seen"
 QUEUE = "kopuro-queue"
 ROUTING_KEY = "kopuro-routing-key"
 
+# Our code's folder and the packages in it that a service runs. A wheel puts them beside others' packages.
 _ROOT = Path(__file__).parents[3]
+_OURS = frozenset({"contracts", "runtime", "services"})
 
 
 def dead_letter_of(delivery: Delivery, *, consumer: str, reason: str, now: dt.datetime) -> Outgoing:
@@ -69,6 +71,6 @@ def reason_of(error: BaseException) -> str:
         return f"{type(error).__name__}: {error}"
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         path = Path(frame.filename)
-        if path.is_relative_to(_ROOT) and ".venv" not in path.parts:
+        if path.is_relative_to(_ROOT) and path.relative_to(_ROOT).parts[0] in _OURS:
             return f"{type(error).__name__} at {path.relative_to(_ROOT)}:{frame.lineno}"
     return type(error).__name__

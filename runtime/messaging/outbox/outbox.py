@@ -41,6 +41,8 @@ _OLDEST = SqlStatement(
     "SELECT number, exchange, routing_key, message_id, partition_key, headers, body"
     " FROM outbox ORDER BY number LIMIT ?"
 )
+_FIRST = SqlStatement("SELECT number FROM outbox ORDER BY number LIMIT ?")
+_BODY = SqlStatement("SELECT body FROM outbox WHERE number = ?")
 _FORGET = SqlStatement("DELETE FROM outbox WHERE number = ANY (?)")
 
 
@@ -108,6 +110,14 @@ class Outbox:
                 if size >= most_bytes:
                     break
         return found
+
+    def first(self, transaction: Connection) -> int | None:
+        """Return the row number of the oldest message, None when none waits."""
+        return next((number for (number,) in _FIRST.run(transaction, 1)), None)
+
+    def body(self, transaction: Connection, number: int) -> bytes | None:
+        """Return the body of a message, None when its row is gone."""
+        return next((bytes(body) for (body,) in _BODY.run(transaction, number)), None)
 
     def forget(self, transaction: Connection, numbers: Sequence[int]) -> None:
         """Delete the rows of confirmed messages."""

@@ -11,6 +11,7 @@ from runtime.messaging.rabbit.consumer import RabbitConsumer, RabbitPrivateConsu
 from runtime.messaging.rabbit.management import ManagementApi
 from runtime.messaging.rabbit.publisher import RabbitPublisher
 from runtime.messaging.rabbit.queue_reader import RabbitQueueReader
+from runtime.tls import TlsFiles
 
 HEARTBEAT_SECONDS = 10
 CONNECT_TIMEOUT_SECONDS = 5
@@ -27,6 +28,7 @@ class RabbitBroker:
         *,
         service: str | None = None,
         management_uri: str | None = None,
+        tls: TlsFiles | None = None,
         connect_timeout: float = CONNECT_TIMEOUT_SECONDS,
         heartbeat: int = HEARTBEAT_SECONDS,
         confirm_timeout: float = CONFIRM_TIMEOUT_SECONDS,
@@ -35,10 +37,11 @@ class RabbitBroker:
 
         service: publishes to its own exchanges; None, for tools: to those of each fact's owner.
         management_uri: of the management API, which knows the bindings; None: they are not compared.
+        tls: the files for `amqps://` and for a management URI with https; None: the system's CAs.
         """
         self._service = service
         self._connection_factory = ConnectionFactory(
-            uri=uri, connect_timeout=connect_timeout, heartbeat=heartbeat
+            uri=uri, connect_timeout=connect_timeout, heartbeat=heartbeat, tls=tls
         )
         self._confirm_timeout = confirm_timeout
         self._management_uri = management_uri
@@ -87,7 +90,9 @@ class RabbitBroker:
         management = (
             None
             if self._management_uri is None
-            else ManagementApi(self._management_uri, self._connection_factory.vhost)
+            else ManagementApi(
+                self._management_uri, self._connection_factory.vhost, self._connection_factory.tls
+            )
         )
         return RabbitQueueReader(self._connection_factory, management)
 

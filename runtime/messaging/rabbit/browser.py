@@ -26,6 +26,7 @@ from contracts.errors import Refused, Unavailable
 from runtime.messaging.dead_letters.browsing import Browsed
 from runtime.messaging.ports import BrokerUnavailable
 from runtime.messaging.rabbit.connection import BROKEN, ConnectionFactory, Heartbeat, close, drain
+from runtime.tls import TlsFiles
 
 CONNECT_TIMEOUT_SECONDS = 5
 # Longer than the confirms of a wave take, because no heartbeats are sent meanwhile.
@@ -44,9 +45,10 @@ _PAUSE_SECONDS = 0.02
 class RabbitBrowsers:
     """Opens browsers of the queues at an AMQP URI: a `browsing.Browse`."""
 
-    def __init__(self, uri: str) -> None:
+    def __init__(self, uri: str, tls: TlsFiles | None = None) -> None:
+        """tls: the files for an `amqps://` URI; None: the system's CAs."""
         self._connection_factory = ConnectionFactory(
-            uri=uri, connect_timeout=CONNECT_TIMEOUT_SECONDS, heartbeat=HEARTBEAT_SECONDS
+            uri=uri, connect_timeout=CONNECT_TIMEOUT_SECONDS, heartbeat=HEARTBEAT_SECONDS, tls=tls
         )
 
     @contextmanager

@@ -20,6 +20,7 @@ from amqp.exceptions import AMQPError
 
 from runtime.messaging.ports import BrokerUnavailable
 from runtime.messaging.rabbit.tolerant_frames import UNDECODABLE, tolerant
+from runtime.tls import TlsFiles, handshake_fault
 
 CLOSE_TIMEOUT_SECONDS = 2.0
 # Bytes that the peer's kernel has not acknowledged by then break the connection. py-amqp's own limit is one
@@ -34,11 +35,15 @@ BROKEN = (AMQPError, OSError)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ConnectionFactory:
-    """Opens connections to the broker. Durations are in seconds."""
+    """Opens connections to the broker. Durations are in seconds.
+
+    tls: the files for an `amqps://` URI; None: the system's CAs. The server's certificate is always verified.
+    """
 
     uri: str = field(repr=False)
     connect_timeout: float
     heartbeat: int
+    tls: TlsFiles | None = None
 
     @property
     def user(self) -> str:
@@ -58,11 +63,16 @@ class ConnectionFactory:
             connect_timeout=self.connect_timeout,
             transport_options={"socket_settings": _socket_settings()},
         )
+        if self.uri.startswith("amqps://"):
+            # Beside the URI, whose own parameters could switch the verification off.
+            opened.transport_options["ssl"] = (self.tls or TlsFiles()).amqp_options(opened.hostname)
         try:
             # kombu would sleep two seconds and retry; our callers have their own delays
             opened.ensure_connection(errback=_give_up, reraise_as_library_errors=False)
         except BROKEN as error:
-            raise BrokerUnavailable(f"The broker cannot be reached ({type(error).__name__}).") from error
+            fault = handshake_fault(error)
+            reason = f" ({type(error).__name__})" if fault is None else f": {fault}"
+            raise BrokerUnavailable(f"The broker cannot be reached{reason}.") from error
         link = opened.connection
         # Otherwise py-amqp polls for `connection.blocked` before each publish: one system call per message,
         # which also spins on half a frame. Our own waits handle it as well.

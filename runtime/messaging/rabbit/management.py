@@ -16,6 +16,7 @@ import orjson
 from contracts import base64_text
 from contracts.topology import Binding, Topology
 from runtime.messaging.ports import BrokerUnavailable
+from runtime.tls import TlsFiles, handshake_fault
 
 # A management API that does not answer by then counts as unavailable.
 ANSWER_SECONDS: Final = 5.0
@@ -24,12 +25,16 @@ _MOST_BYTES: Final = 16 * 1024 * 1024
 
 
 class ManagementApi:
-    """Reads one virtual host. uri: `http[s]://user:password@host:port`; it stays out of every message."""
+    """Reads one virtual host. uri: `http[s]://user:password@host:port`; it stays out of every message.
 
-    def __init__(self, uri: str, vhost: str) -> None:
+    tls: the files for https; None: the system's CAs.
+    """
+
+    def __init__(self, uri: str, vhost: str, tls: TlsFiles | None = None) -> None:
         parts = urlsplit(uri)
         assert parts.hostname is not None
         self._secure = parts.scheme == "https"
+        self._tls = tls or TlsFiles()
         self._host, self._port = parts.hostname, parts.port or (15671 if self._secure else 15672)
         pair = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}"
         self._authorization = "Basic " + base64_text.encoded(pair.encode())
@@ -48,16 +53,15 @@ class ManagementApi:
         )
 
     def _bindings(self) -> list[Mapping[str, Any]]:
-        kind = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
-        connection = kind(self._host, self._port, timeout=ANSWER_SECONDS)
+        connection = self._connection()
         try:
             connection.request("GET", self._path, headers={"Authorization": self._authorization})
             response = connection.getresponse()
             body = response.read(_MOST_BYTES)
         except (OSError, http.client.HTTPException) as error:
-            raise BrokerUnavailable(
-                f"The broker's management API does not answer ({type(error).__name__})."
-            ) from error
+            fault = handshake_fault(error)
+            reason = f" ({type(error).__name__})" if fault is None else f": {fault}"
+            raise BrokerUnavailable(f"The broker's management API does not answer{reason}.") from error
         finally:
             connection.close()
         if response.status != 200:
@@ -69,6 +73,15 @@ class ManagementApi:
         if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
             raise BrokerUnavailable("The broker's management API does not answer with a list of bindings.")
         return found
+
+    def _connection(self) -> http.client.HTTPConnection:
+        if not self._secure:
+            return http.client.HTTPConnection(self._host, self._port, timeout=ANSWER_SECONDS)
+        try:
+            context = self._tls.context()
+        except OSError as error:
+            raise BrokerUnavailable("The files for TLS to the broker cannot be used.") from error
+        return http.client.HTTPSConnection(self._host, self._port, timeout=ANSWER_SECONDS, context=context)
 
 
 def _key(found: Mapping[str, Any]) -> tuple[object, ...]:

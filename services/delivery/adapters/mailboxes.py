@@ -9,13 +9,16 @@ from heapq import merge
 from operator import itemgetter
 from typing import Final
 
-from sqlalchemy import Connection, delete, func, select
+from sqlalchemy import Connection, func, select
 
 from runtime.storage.columns import microseconds, moment_of
 from runtime.storage.sql_statement import SqlStatement
 from services.delivery.adapters.tables import MESSAGES
 from services.delivery.domain.closing import ClosedMessage, End
+from services.delivery.domain.consumer import OldMessage
 from services.delivery.domain.delivery import DeliveryState
+from services.delivery.domain.seeking import sequence_before
+from services.delivery.domain.selection import WAITING, Selection, name_of
 from services.delivery.ports import Arrival, MailboxEntry, Waiting
 
 # The key of an advisory lock; nothing else in this database uses it.
@@ -30,11 +33,29 @@ _APPEND = SqlStatement(
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 )
 
-_WAITING = SqlStatement(
-    "SELECT sequence, type, state, body, message_id, referral_id, correlation_id, content, closed_at"
-    " FROM mailbox_messages"
-    " WHERE organization = ? AND acknowledged_at IS NULL AND sequence > ? ORDER BY sequence LIMIT ?"
+_UNACKNOWLEDGED: Final = "AND acknowledged_at IS NULL"
+# Named, because the condition of a consumer needs its name among the parameters.
+_BY_CONSUMER: Final = (
+    "AND NOT EXISTS (SELECT 1 FROM consumer_acknowledgements AS done WHERE done.consumer = ?"
+    " AND done.organization = mailbox_messages.organization AND done.sequence = mailbox_messages.sequence)"
 )
+
+
+_COLUMNS: Final = "sequence, type, state, body, message_id, referral_id, correlation_id, content, closed_at"
+
+
+def _selecting(which: str, types: bool) -> SqlStatement:
+    of_types = "AND type = ANY (?)" if types else ""
+    # Made of constants of this module.
+    conditions = f"organization = ? {which} AND sequence > ? {of_types} ORDER BY sequence LIMIT ?"
+    return SqlStatement(f"SELECT {_COLUMNS} FROM mailbox_messages WHERE {conditions}")  # noqa: S608
+
+
+_SELECT: Final = {
+    (which, types): _selecting(which, types)
+    for which in (_UNACKNOWLEDGED, _BY_CONSUMER, "")
+    for types in (False, True)
+}
 
 # Rows are always locked in this order, so transactions cannot deadlock.
 _TAKE = SqlStatement(
@@ -50,7 +71,7 @@ _DELIVERED = SqlStatement(
 )
 
 _ACKNOWLEDGED = SqlStatement(
-    "UPDATE mailbox_messages SET state = ?, acknowledged_at = ?,"
+    "UPDATE mailbox_messages SET state = ?, acknowledged_at = ?, forget_after = ?,"
     # A message of a completed referral is kept only until it is read.
     " closes_at = CASE WHEN closes_at IS NULL THEN NULL ELSE queued_at END WHERE sequence = ANY (?)",
 )
@@ -58,6 +79,22 @@ _ACKNOWLEDGED = SqlStatement(
 _NEWER = SqlStatement(
     "SELECT organization, max(sequence) FROM mailbox_messages WHERE sequence > ? GROUP BY organization"
 )
+
+_NEWEST = SqlStatement("SELECT sequence FROM mailbox_messages ORDER BY sequence DESC LIMIT 1")
+
+_PROBE = SqlStatement(
+    "SELECT sequence, queued_at FROM mailbox_messages WHERE sequence >= ? ORDER BY sequence LIMIT 1"
+)
+
+_OLD = SqlStatement(
+    "SELECT sequence, organization, type FROM mailbox_messages WHERE forget_after < ?"
+    " ORDER BY forget_after LIMIT ?",
+    postgresql="FOR UPDATE SKIP LOCKED",
+)
+
+_KEEP = SqlStatement("UPDATE mailbox_messages SET forget_after = ? WHERE sequence = ANY (?)")
+
+_DELETE = SqlStatement("DELETE FROM mailbox_messages WHERE sequence = ANY (?)")
 
 
 class SqlMailboxes:
@@ -91,16 +128,28 @@ class SqlMailboxes:
         )
 
     def waiting(
-        self, transaction: Connection, mailboxes: tuple[str, ...], *, after: int, limit: int, size: int
+        self,
+        transaction: Connection,
+        mailboxes: tuple[str, ...],
+        *,
+        after: int,
+        limit: int,
+        size: int,
+        selection: Selection = WAITING,
     ) -> tuple[list[Waiting], bool]:
         """See `ports.Mailboxes`."""
         found: list[Waiting] = []
+        consumer, types = selection.consumer, sorted(selection.types)
+        which = _BY_CONSUMER if consumer else "" if selection.again else _UNACKNOWLEDGED
+        statement = _SELECT[which, bool(types)]
+        reader = (consumer,) if consumer else ()
+        # One row more than the limit shows whether more follow.
+        rest = (after, *([types] if types else []), limit + 1)
         left = size
         with ExitStack() as streams:
-            # Streamed, so that a mailbox full of notes is not loaded before the page is full. One row more
-            # than the limit shows whether more follow.
+            # Streamed, so that a mailbox full of notes is not loaded before the page is full.
             each = [
-                streams.enter_context(_WAITING.run(transaction, mailbox, after, limit + 1, stream=True))
+                streams.enter_context(statement.run(transaction, mailbox, *reader, *rest, stream=True))
                 for mailbox in mailboxes
             ]
             for row in merge(*each, key=itemgetter(0)):
@@ -155,9 +204,13 @@ class SqlMailboxes:
         self, transaction: Connection, state: DeliveryState, sequences: Collection[int], now: dt.datetime
     ) -> None:
         """See `ports.Mailboxes`."""
-        write = {DeliveryState.delivered: _DELIVERED, DeliveryState.acknowledged: _ACKNOWLEDGED}[state]
-        if sequences:
-            write.run(transaction, state.value, microseconds(now), list(sequences))
+        at = microseconds(now)
+        if not sequences:
+            return
+        if state is DeliveryState.acknowledged:
+            _ACKNOWLEDGED.run(transaction, state.value, at, at, list(sequences))
+        else:
+            _DELIVERED.run(transaction, state.value, at, list(sequences))
 
     def newer_than(self, transaction: Connection, sequence: int | None) -> tuple[int, list[str]]:
         """See `ports.Mailboxes`."""
@@ -167,10 +220,36 @@ class SqlMailboxes:
         rows = _NEWER.run(transaction, sequence).all()
         return max((highest for _, highest in rows), default=sequence), [name for name, _ in rows]
 
-    def forget(self, transaction: Connection, before: dt.datetime, limit: int) -> int:
+    def newest(self, transaction: Connection) -> int:
         """See `ports.Mailboxes`."""
-        oldest = select(MESSAGES.c.sequence).where(MESSAGES.c.acknowledged_at < before).limit(limit)
-        return transaction.execute(delete(MESSAGES).where(MESSAGES.c.sequence.in_(oldest))).rowcount
+        row = _NEWEST.run(transaction).first()
+        return 0 if row is None else int(row[0])
+
+    def sequence_before(self, transaction: Connection, moment: dt.datetime) -> int:
+        """See `ports.Mailboxes`."""
+
+        def probe(sequence: int) -> tuple[int, dt.datetime] | None:
+            row = _PROBE.run(transaction, sequence).first()
+            return None if row is None else (row[0], moment_of(row[1]))
+
+        return sequence_before(moment, self.newest(transaction), probe)
+
+    def old(self, transaction: Connection, before: dt.datetime, limit: int) -> list[OldMessage]:
+        """See `ports.Mailboxes`."""
+        return [
+            OldMessage(sequence=sequence, organization=organization, name=name_of(message_type))
+            for sequence, organization, message_type in _OLD.run(transaction, microseconds(before), limit)
+        ]
+
+    def keep(self, transaction: Connection, sequences: Collection[int], now: dt.datetime) -> None:
+        """See `ports.Mailboxes`."""
+        if sequences:
+            _KEEP.run(transaction, microseconds(now), sorted(sequences))
+
+    def delete(self, transaction: Connection, sequences: Collection[int]) -> None:
+        """See `ports.Mailboxes`."""
+        if sequences:
+            _DELETE.run(transaction, sorted(sequences))
 
 
 def _content(arrival: Arrival) -> tuple[str | None, int | None, int | None]:

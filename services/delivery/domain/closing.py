@@ -16,8 +16,16 @@ from contracts.codes import CONSENT_REVOKED, WithdrawalReason
 from contracts.envelope import Event
 from contracts.facts import MessageClosed
 
-# The messages with facts about a person, or with a sealed text about one.
-CARRIERS: Final = frozenset({facts.OfferOpened.type, facts.NoteDelivered.type, facts.ReferralUnplaced.type})
+# The messages with facts about a person, or with a sealed text about one. `referral.unanswered` says that the
+# referral is an emergency.
+CARRIERS: Final = frozenset(
+    {
+        facts.OfferOpened.type,
+        facts.NoteDelivered.type,
+        facts.ReferralUnplaced.type,
+        facts.ReferralUnanswered.type,
+    }
+)
 
 # The facts that end an offer without an acceptance, with the reason of the closing. `offer.expired` is
 # provisional, but an organisation whose answer was in time has read the offer.
@@ -34,6 +42,8 @@ ACCEPTANCE_ENDS: Final[Mapping[str, str]] = {
 }
 
 COMPLETED: Final = "completed"
+# A message of the coordinators that asked for an act.
+ACTED_ON: Final = "acted_on"
 # The acceptor may report the outcome and send its last note together: the sender must be able to read it.
 UNREAD_NOTES_KEPT: Final = dt.timedelta(days=14)
 
@@ -92,17 +102,25 @@ class Ends:
     """The ends that a batch of facts states.
 
     offers, referrals: by id; offers also holds those whose acceptance ended. acceptances: by referral and
-    organisation. referral_ids: every referral that an end concerns.
+    organisation. alerts: by referral and type of the message. referral_ids: every referral that an end
+    concerns.
     """
 
     offers: dict[str, End] = field(default_factory=dict)
     acceptances: dict[tuple[str, str], End] = field(default_factory=dict)
+    alerts: dict[tuple[str, str], End] = field(default_factory=dict)
     referrals: dict[str, End] = field(default_factory=dict)
     referral_ids: set[str] = field(default_factory=set)
 
     def add(self, fact_type: str, data: Mapping[str, Any], now: dt.datetime) -> None:
         """Add the end that a fact states, if it states one. data: of the CloudEvent."""
-        if (reason := OFFER_ENDS.get(fact_type)) is not None:
+        if fact_type == facts.ReferralUnanswered.type:
+            # Reported again: what ended before does not close it.
+            self.alerts.pop((data["referral_id"], fact_type), None)
+            return
+        if fact_type == facts.AlertClosed.type:
+            self.alerts[data["referral_id"], data["message_type"]] = End(reason=ACTED_ON, at=now)
+        elif (reason := OFFER_ENDS.get(fact_type)) is not None:
             self.offers.setdefault(data["offer_id"], End(reason=reason, at=now))
         elif (reason := ACCEPTANCE_ENDS.get(fact_type)) is not None:
             end = End(reason=reason, at=now)
@@ -123,7 +141,9 @@ class Ends:
         if message.offer_id is not None:
             own = self.offers.get(message.offer_id)
         else:
-            own = self.acceptances.get((message.referral_id, message.organization))
+            own = self.alerts.get((message.referral_id, message.type)) or self.acceptances.get(
+                (message.referral_id, message.organization)
+            )
         return own or self.referrals.get(message.referral_id)
 
 

@@ -35,6 +35,8 @@ RECIPIENTS: Mapping[str, tuple[str, ...]] = {
     facts.ReferralWithdrawn.type: _BOTH,
     facts.ReferralFailed.type: _BOTH,
     facts.ReferralOverdue.type: _BOTH,
+    facts.ReferralUnanswered.type: (),
+    facts.AlertClosed.type: (),  # closes a message
     facts.ReferralAcceptorSuspended.type: _SENDER,
     facts.AcceptanceRevoked.type: _BOTH,
     facts.ReferralHandedBack.type: _BOTH,  # also to the former acceptor: confirms the end of its access
@@ -43,11 +45,15 @@ RECIPIENTS: Mapping[str, tuple[str, ...]] = {
     # None of these for a member of the hub's staff: `organization` is None.
     facts.CredentialIssued.type: _CANDIDATE,
     facts.CredentialRevoked.type: _CANDIDATE,
+    facts.CredentialTokensRevoked.type: _CANDIDATE,
+    facts.CredentialExpiring.type: _CANDIDATE,
     facts.ApprovalRequested.type: _CANDIDATE,
     facts.ApprovalEndorsed.type: _CANDIDATE,
     facts.ApprovalGranted.type: _CANDIDATE,
     facts.ApprovalRefused.type: _CANDIDATE,
     facts.SealingKeyReplaced.type: _CANDIDATE,
+    facts.WebhookChanged.type: _CANDIDATE,  # so that an owner learns of an endpoint that a thief registered
+    facts.WebhookFailing.type: _CANDIDATE,
     facts.ReceiptsIssued.type: _CANDIDATE,  # one message for each party
     facts.ReceiptIssued.type: _CANDIDATE,  # published by an earlier version
 }
@@ -63,6 +69,7 @@ COORDINATED: Mapping[str, str | None] = {
     facts.CoordinatorWithdrawalRefused.type: None,
     facts.ReferralUnplaced.type: None,
     facts.ReferralOverdue.type: None,
+    facts.ReferralUnanswered.type: None,
     facts.OfferRevoked.type: "organization_suspended",
     facts.ReferralAcceptorSuspended.type: None,
     facts.AcceptanceRevoked.type: None,

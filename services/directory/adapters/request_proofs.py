@@ -3,42 +3,39 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterable, Sequence
 from typing import Final
 
-from joserfc import jws
-from joserfc.errors import JoseError
-from joserfc.jwk import OKPKey
 from sqlalchemy import Connection, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from contracts.errors import Refused
 from contracts.records import load
-from runtime.web.request import parse_json
+from services.directory.adapters.client_signatures import LONGEST_SIGNED, BadSignature, signed_content
 from services.directory.adapters.tables import PROOF_KEYS, USED_PROOFS
-from services.directory.domain.client import Client
+from services.directory.domain.client_key import ClientKey
 from services.directory.domain.request_proof import RequestProof, invalid_proof
 
-ALGORITHM: Final = "Ed25519"
 TYPE: Final = "kopuro-proof"
-_LONGEST: Final = 4096  # characters
 
 
-def read_proof(text: str, key: str) -> RequestProof:
-    """Return the content of a proof. key: the client's public key, in base64url.
+def read_proof(text: str, keys: Iterable[ClientKey]) -> RequestProof:
+    """Return the content of a proof. keys: of the client.
 
-    Raises Refused `invalid-proof`; the algorithm is fixed, whatever the header says.
+    Raises Refused `invalid-proof`; the key fixes the algorithm, whatever the header says.
     """
-    if len(text) > _LONGEST:
+    if len(text) > LONGEST_SIGNED:
         raise invalid_proof("The proof is too long.")
-    public = OKPKey.import_key({"kty": "OKP", "crv": "Ed25519", "x": key})
     try:
-        read = jws.deserialize_compact(text, public, algorithms=[ALGORITHM])
-    except (JoseError, ValueError):
-        raise invalid_proof("The proof is damaged or another key signed it.") from None
-    if read.headers().get("typ") != TYPE:
-        raise invalid_proof("The signature is not a proof of a request.")
+        content = signed_content(text, keys, {TYPE})
+    except BadSignature:
+        raise invalid_proof(
+            "The proof is damaged, has another `typ`, or is not signed by a key of this client."
+        ) from None
+    except Refused as refused:
+        raise invalid_proof(refused.detail) from None
     try:
-        return load(RequestProof, parse_json(read.payload))
+        return load(RequestProof, content)
     except Refused as refused:
         raise Refused(
             "invalid-proof", "The proof does not follow the contract.", errors=refused.errors
@@ -48,22 +45,25 @@ def read_proof(text: str, key: str) -> RequestProof:
 class SqlProofKeyStore:
     """See `ports.ProofKeyStore`."""
 
-    def key(self, transaction: Connection, client: Client) -> str | None:
+    def keys(self, transaction: Connection, client_id: str, secrets: Sequence[str]) -> list[str]:
         """See `ports.ProofKeyStore`."""
         query = select(PROOF_KEYS.c.key).where(
-            PROOF_KEYS.c.client_id == client.id, PROOF_KEYS.c.secret_sha256 == client.secret_sha256
+            PROOF_KEYS.c.client_id == client_id, PROOF_KEYS.c.secret_sha256.in_(secrets)
         )
-        found: str | None = transaction.execute(query).scalar_one_or_none()
-        return found
+        return list(transaction.execute(query).scalars())
 
-    def register(self, transaction: Connection, client: Client, key: str) -> None:
+    def register(
+        self, transaction: Connection, client_id: str, secret_sha256: str, key: str, *, live: Sequence[str]
+    ) -> None:
         """See `ports.ProofKeyStore`."""
-        row = {"client_id": client.id, "secret_sha256": client.secret_sha256, "key": key}
-        dialect = postgresql if transaction.dialect.name == "postgresql" else sqlite
-        statement = dialect.insert(PROOF_KEYS).values(row)
         transaction.execute(
-            statement.on_conflict_do_update(index_elements=[PROOF_KEYS.c.client_id], set_=row)
+            delete(PROOF_KEYS).where(
+                PROOF_KEYS.c.client_id == client_id, PROOF_KEYS.c.secret_sha256.not_in(live)
+            )
         )
+        row = {"client_id": client_id, "secret_sha256": secret_sha256, "key": key}
+        dialect = postgresql if transaction.dialect.name == "postgresql" else sqlite
+        transaction.execute(dialect.insert(PROOF_KEYS).values(row).on_conflict_do_nothing())
 
     def use(
         self, transaction: Connection, client_id: str, proof_id: str, *, now: dt.datetime, until: dt.datetime

@@ -128,16 +128,16 @@ KEY_CHALLENGES = Table(
     Column("expires_at", Instant, nullable=False),
 )
 
-# The public half of the key that a client's secret yields: it verifies the client's request proofs.
+# The public half of the key that each secret of a client yields: it verifies the client's request proofs.
 PROOF_KEYS = Table(
     "proof_keys",
     METADATA,
     Column("client_id", String(100), primary_key=True),
-    Column("secret_sha256", String(64), nullable=False),
+    Column("secret_sha256", String(64), primary_key=True),
     Column("key", String(43), nullable=False),
 )
 
-# Proofs that were accepted lately: each is good for one request.
+# Proofs and client assertions that were accepted lately: each is good for one request.
 USED_PROOFS = Table(
     "used_proofs",
     METADATA,
@@ -145,4 +145,14 @@ USED_PROOFS = Table(
     Column("proof_id", String(100), primary_key=True),
     Column("until", Instant, nullable=False),
     Index("used_proofs_until", "until"),
+)
+
+# The notices about secrets and keys that expire. days: the stage; each is announced once.
+EXPIRY_NOTICES = Table(
+    "expiry_notices",
+    METADATA,
+    Column("client_id", String(100), primary_key=True),
+    Column("credential", String(100), primary_key=True),
+    Column("expires_at", Instant, primary_key=True),
+    Column("days", Integer, primary_key=True),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -12,16 +13,22 @@ from contracts.codes import ApprovalKind
 from contracts.organization import Agreement, Organization, SealingKey
 from contracts.records import plain, read
 from services.directory.domain.client import Role
+from services.directory.domain.client_key import ClientKey
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClientIssue:
-    """Register a client, or replace its secret. secret_sha256: hexadecimal."""
+    """Register a client, or replace its secret and keys. secret_sha256: hexadecimal; empty: keys only.
+
+    expires_at: the end of the secret; None: no end.
+    """
 
     client_id: str
     principal: str
     roles: tuple[Role, ...]
     secret_sha256: str
+    keys: tuple[ClientKey, ...] = ()
+    expires_at: dt.datetime | None = None
 
     @property
     def kind(self) -> ApprovalKind:

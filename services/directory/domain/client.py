@@ -6,8 +6,9 @@ enough; a slow, salted hash would only slow down the token endpoint.
 
 from __future__ import annotations
 
+import datetime as dt
 import hmac
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from hashlib import sha256
 from typing import Annotated, Final
@@ -15,8 +16,11 @@ from typing import Annotated, Final
 from marshmallow.validate import Length
 
 from contracts.identifiers import Pattern
+from services.directory.domain.client_key import ClientKey
 
 SECRET_BYTES: Final = 32
+# How long a rotated secret is still accepted: enough for a partner to change it everywhere.
+OVERLAP: Final = dt.timedelta(hours=24)
 
 ClientId = Annotated[
     str,
@@ -55,10 +59,21 @@ Roles = Annotated[tuple[Role, ...], Length(min=1, max=len(Role))]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class RetiringSecret:
+    """A secret that was replaced without an outage: it is accepted until that time."""
+
+    sha256: str
+    until: dt.datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Client:
     """An OAuth client. principal: the subject of its tokens; secret_sha256: hexadecimal.
 
-    live: it may get tokens; a revoked client is not live and keeps its entry.
+    secret_sha256 is empty for a client that has keys only. live: it may get tokens; a revoked client is not
+    live and keeps its entry. keys: with which the client signs instead of showing a secret.
+    secret_expires_at: None for no end. retiring: the secret before the present one, which is still accepted.
+    not_before: tokens issued before are refused, in whole seconds; None: none is.
     """
 
     id: str
@@ -66,10 +81,45 @@ class Client:
     roles: tuple[Role, ...]
     secret_sha256: str
     live: bool = True
+    keys: tuple[ClientKey, ...] = ()
+    secret_expires_at: dt.datetime | None = None
+    retiring: RetiringSecret | None = None
+    not_before: dt.datetime | None = None
 
-    def knows(self, secret: str) -> bool:
-        """Return whether the client is live and the secret is its own, in constant time."""
-        return hmac.compare_digest(digest(secret), self.secret_sha256) and self.live
+    def secret_known(self, secret: str, now: dt.datetime) -> str | None:
+        """Return the digest of the client's own secret that this is, in constant time; else None.
+
+        None also for a client that is not live, and for a secret that has expired.
+        """
+        shown = digest(secret)
+        retiring = self.retiring or RetiringSecret(sha256="", until=now)
+        is_present = hmac.compare_digest(shown, self.secret_sha256)
+        is_retiring = hmac.compare_digest(shown, retiring.sha256)
+        expired = self.secret_expires_at is not None and now >= self.secret_expires_at
+        valid = (is_present and not expired) or (is_retiring and now < retiring.until)
+        return shown if valid and self.live else None
+
+    def secrets(self, now: dt.datetime) -> tuple[str, ...]:
+        """Return the digests of the secrets that are accepted, the present one first."""
+        expired = self.secret_expires_at is not None and now >= self.secret_expires_at
+        present = (self.secret_sha256,) if self.secret_sha256 and not expired else ()
+        retiring = self.retiring
+        return present if retiring is None or now >= retiring.until else (*present, retiring.sha256)
+
+    def rotated(self, secret_sha256: str, now: dt.datetime, *, expires_at: dt.datetime | None) -> Client:
+        """Return the client with a new secret; the present one is accepted for OVERLAP. Ends an earlier one.
+
+        A repetition with the present secret changes nothing.
+        """
+        if secret_sha256 == self.secret_sha256:
+            return self
+        ends = [moment for moment in (self.secret_expires_at, now + OVERLAP) if moment is not None]
+        present = RetiringSecret(sha256=self.secret_sha256, until=min(ends)) if self.secret_sha256 else None
+        return replace(self, secret_sha256=secret_sha256, secret_expires_at=expires_at, retiring=present)
+
+    def without_tokens(self, now: dt.datetime) -> Client:
+        """Return the client whose tokens up to now are refused."""
+        return replace(self, not_before=next_second(now))
 
     @property
     def organization(self) -> str | None:
@@ -85,15 +135,29 @@ def client(*, client_id: str, principal: str, roles: tuple[Role, ...], secret: s
 
 
 def client_with_digest(
-    *, client_id: str, principal: str, roles: tuple[Role, ...], secret_sha256: str
+    *,
+    client_id: str,
+    principal: str,
+    roles: tuple[Role, ...],
+    secret_sha256: str,
+    keys: tuple[ClientKey, ...] = (),
+    secret_expires_at: dt.datetime | None = None,
 ) -> Client:
-    """Return a client with sorted roles whose secret only its owner knows."""
+    """Return a client with sorted roles whose secret and private keys only its owner knows."""
     return Client(
         id=client_id,
         principal=principal,
         roles=tuple(sorted(set(roles))),
         secret_sha256=secret_sha256,
+        keys=keys,
+        secret_expires_at=secret_expires_at,
     )
+
+
+def next_second(moment: dt.datetime) -> dt.datetime:
+    """Return the first whole second that is not before the moment."""
+    whole = moment.replace(microsecond=0)
+    return whole if whole == moment else whole + dt.timedelta(seconds=1)
 
 
 def digest(secret: str) -> str:

@@ -45,6 +45,7 @@ def full_state(
                 principal=entry.principal,
                 roles=tuple(role.value for role in entry.roles),
                 live=entry.live,
+                not_before=entry.not_before,
             )
 
 

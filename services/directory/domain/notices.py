@@ -6,9 +6,17 @@ They follow from the entry before and after a change, so no code can change a cl
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from contracts.codes import KeyManner
-from contracts.facts import CredentialIssued, CredentialRevoked, Fact, RoleGranted, SealingKeyReplaced
+from contracts.facts import (
+    CredentialIssued,
+    CredentialRevoked,
+    CredentialTokensRevoked,
+    Fact,
+    RoleGranted,
+    SealingKeyReplaced,
+)
 from contracts.organization import Organization
 from services.directory.domain.client import Client, Role
 from services.directory.domain.entry import DirectoryEntry
@@ -40,7 +48,15 @@ def _of_client(
                 client_id=after.id, principal=after.principal, by=by, organization=after.organization
             )
         return
-    if before == after:
+    if before is not None and before.live and replace(before, not_before=after.not_before) == after:
+        if after.not_before is not None and after.not_before != before.not_before:
+            yield CredentialTokensRevoked(
+                client_id=after.id,
+                principal=after.principal,
+                not_before=after.not_before,
+                by=by,
+                organization=after.organization,
+            )
         return
     yield CredentialIssued(
         client_id=after.id,
@@ -50,6 +66,8 @@ def _of_client(
         approved_by=approved_by,
         organization=told,
         replaced=before is not None,
+        keys=tuple(key.kid for key in after.keys),
+        previous_until=None if after.retiring is None else after.retiring.until,
     )
     had = set(before.roles) if before is not None and before.live else set()
     for role in after.roles:

@@ -1,7 +1,8 @@
-"""Proof that the holder of a client's secret made a request: a signature over the request itself.
+"""Proof that the client itself made a request: a signature over the request.
 
-A token alone changes nothing where proof is required, so the key that signs tokens is not enough. The secret
-is the seed of an Ed25519 key: the client signs with it, and the directory keeps only the public half.
+A token alone changes nothing where proof is required, so the key that signs tokens is not enough. A client
+with keys of its own signs with one of them. A client with a secret derives a key: the secret is the seed of
+an Ed25519 key, and the directory keeps only the public half.
 Source: HKDF RFC 5869, Ed25519 RFC 8032.
 """
 
@@ -19,6 +20,8 @@ from marshmallow.validate import Length
 
 from contracts.errors import Refused
 from contracts.jose import encoded
+from services.directory.domain.client_key import ClientKey, KeyAlgorithm
+from services.directory.domain.clock_skew import clock_skew
 
 # How far a client's clock may differ, and how long a proof's id must be remembered.
 VALID_FOR: Final = dt.timedelta(minutes=5)
@@ -64,10 +67,15 @@ def public_proof_key(secret: str) -> str:
     return encoded(Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw())
 
 
+def secret_key(public: str) -> ClientKey:
+    """Return the key of a secret. It has no `kid`, because a proof by it needs none."""
+    return ClientKey(kid="", alg=KeyAlgorithm.EdDSA, x=public)
+
+
 def check_proof(proof: RequestProof, request: ProvableRequest, now: dt.datetime) -> None:
-    """Check that the proof is of this request and recent. Raises Refused `invalid-proof`."""
+    """Check that the proof is of this request and recent. Raises Refused `invalid-proof` and `clock-skew`."""
     if abs(now - proof.issued_at) > VALID_FOR:
-        raise invalid_proof("The proof is older than five minutes, or the clocks differ by more.")
+        raise clock_skew(proof.issued_at, now, status=403)
     signed = (proof.method, proof.path, proof.token, proof.body, proof.if_match, proof.if_none_match)
     sent = (
         request.method,

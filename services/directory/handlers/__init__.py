@@ -9,9 +9,11 @@ from contracts.facts import Fact
 from runtime.clock import Clock
 from runtime.messaging.batches import BatchProcessor
 from services.directory.handlers.approvals import Approvals
+from services.directory.handlers.authorization_server import AuthorizationServer
 from services.directory.handlers.credentials import Credentials
 from services.directory.handlers.entries import Entries
 from services.directory.handlers.listings import Listings
+from services.directory.handlers.own_credentials import OwnCredentials
 from services.directory.handlers.request_proofs import RequestProofs
 from services.directory.handlers.sealing_keys import SealingKeys
 from services.directory.handlers.service_approvals import ServiceApprovals
@@ -24,11 +26,13 @@ class DirectoryHandlers:
     """The handlers that the API calls. clock: for rejecting dates in the future."""
 
     tokens: TokenIssuer
+    server: AuthorizationServer
     proofs: RequestProofs
     listings: Listings
     entries: Entries
     approvals: Approvals
     credentials: Credentials
+    own_credentials: OwnCredentials
     keys: SealingKeys
     service_approvals: ServiceApprovals
     suspensions: Suspensions

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import secrets
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from contracts.errors import PointerError, Refused
 from services.directory.domain.approval import Approval
 from services.directory.domain.change import ClientIssue
 from services.directory.domain.client import SECRET_BYTES, Client, Role, digest
+from services.directory.domain.client_key import ClientKey, KeySet, client_keys
 from services.directory.domain.entry import Standing
 from services.directory.domain.precondition import Precondition, check_precondition
 from services.directory.handlers.approvals import Approvals
@@ -28,9 +31,13 @@ class Issued:
 class Credentials:
     """Issues and revokes clients."""
 
-    def __init__(self, ledger: Ledger, approvals: Approvals) -> None:
+    def __init__(
+        self, ledger: Ledger, approvals: Approvals, check_points: Callable[[Sequence[ClientKey], str], None]
+    ) -> None:
+        """check_points: see `OwnCredentials`."""
         self._ledger = ledger
         self._approvals = approvals
+        self._check_points = check_points
 
     def issue(
         self,
@@ -40,15 +47,22 @@ class Credentials:
         principal: str,
         roles: tuple[Role, ...],
         secret_sha256: str | None = None,
+        jwks: KeySet | None = None,
+        expires_at: dt.datetime | None = None,
         precondition: Precondition | None = None,
     ) -> Issued | Approval:
-        """Register a client, or replace its secret; the old secret is invalid from the commit on.
+        """Register a client, or replace its secret and keys; the old ones are invalid from the commit on.
 
-        secret_sha256: of a secret that the client's owner made; None: make one here, which only one-person
-        approval permits, because nobody else may see it. Raises Refused: `conflict` if the client id belongs
+        So are the tokens that they got. secret_sha256: of a secret that the client's owner made; None without
+        jwks: make one here, which only one-person approval permits, because nobody else may see it.
+        expires_at: the end of the secret. Raises Refused: `conflict` if the client id belongs
         to another principal or the roles are not separate, `unknown-organization` if a partner is not in the
         directory, `precondition-required` if the client exists, `precondition-failed`, `invalid-submission`.
         """
+        keys = () if jwks is None else client_keys(jwks, self._ledger.clock.now(), at="/jwks")
+        self._check_points(keys, "/jwks")
+        if keys:
+            secret_sha256 = secret_sha256 or ""
         secret = None if secret_sha256 is not None else secrets.token_urlsafe(SECRET_BYTES)
         if secret is not None and self._approvals.two_persons:
             where = PointerError(pointer="/secret_sha256", detail="Required: the owner makes the secret.")
@@ -62,7 +76,9 @@ class Credentials:
             client_id=client_id,
             principal=principal,
             roles=tuple(sorted(set(roles))),
-            secret_sha256=secret_sha256 or digest(secret or ""),
+            secret_sha256=digest(secret) if secret is not None else secret_sha256 or "",
+            keys=keys,
+            expires_at=expires_at,
         )
         with self._ledger.writing() as writing:
             present = writing.standing(Client, client_id)

@@ -66,12 +66,19 @@ def _wanted(writing: Writing, change: Change, *, approver: str) -> Client | Orga
         case AgreementChange():
             return change.agreement
         case ClientIssue():
-            return client_with_digest(
+            issued = client_with_digest(
                 client_id=change.client_id,
                 principal=change.principal,
                 roles=change.roles,
                 secret_sha256=change.secret_sha256,
+                keys=change.keys,
+                secret_expires_at=change.expires_at,
             )
+            before = writing.standing(Client, change.client_id)
+            if before is None or replace(before.entry, not_before=None) == issued:
+                return issued if before is None else before.entry
+            # Whoever knew the secret before may have tokens.
+            return issued.without_tokens(writing.now)
         case KeyChange():
             present = _organization(writing, change.organization).entry
             return with_key(present, change.key, manner=KeyManner.approved, at=writing.now)

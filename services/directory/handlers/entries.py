@@ -187,7 +187,7 @@ def _as_loaded(writing: Writing, wanted: E, present: Standing[E] | None) -> E:
         # Loading again neither revives a revoked client nor brings back a secret that was replaced.
         known = present.entry
         assert isinstance(known, Client)
-        return replace(wanted, live=known.live, secret_sha256=known.secret_sha256)
+        return replace(known, principal=wanted.principal, roles=wanted.roles)
     if not isinstance(wanted, Organization):
         return wanted
     before = present.entry if present is not None else replace(wanted, sealing_key=None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from contracts.errors import Refused
 from runtime.access.tokens import Principal
@@ -10,6 +10,7 @@ from runtime.clock import Clock
 from runtime.storage.database import Database
 from services.directory.domain.approval import Policy
 from services.directory.domain.client import Client
+from services.directory.domain.client_key import ClientKey, valid_keys
 from services.directory.domain.request_proof import (
     VALID_FOR,
     ProvableRequest,
@@ -17,6 +18,7 @@ from services.directory.domain.request_proof import (
     check_proof,
     invalid_proof,
     public_proof_key,
+    secret_key,
 )
 from services.directory.ports import ProofKeyStore, Register
 
@@ -30,11 +32,11 @@ class RequestProofs:
         database: Database,
         register: Register,
         store: ProofKeyStore,
-        read: Callable[[str, str], RequestProof],
+        read: Callable[[str, Sequence[ClientKey]], RequestProof],
         policy: Policy,
         clock: Clock,
     ) -> None:
-        """read: returns a proof's content by its text and the public key (`adapters.request_proofs`)."""
+        """read: returns a proof's content by its text and the client's keys (`adapters.request_proofs`)."""
         self._database = database
         self._register = register
         self._store = store
@@ -42,19 +44,20 @@ class RequestProofs:
         self._policy = policy
         self._clock = clock
 
-    def register_key(self, client: Client, secret: str) -> None:
+    def register_key(self, client: Client, secret: str, secret_sha256: str) -> None:
         """Register the public key of a client that has just shown its secret. Writes once for each secret.
 
         A secret that was replaced meanwhile registers nothing. Raises DatabaseUnavailable.
         """
         with self._database.read() as transaction:
-            if self._store.key(transaction, client) is not None:
+            if self._store.keys(transaction, client.id, [secret_sha256]):
                 return
         key = public_proof_key(secret)
         with self._database.write() as transaction:
-            now = self._register.standing(transaction, Client, [client.id]).get(client.id)
-            if now is not None and now.entry.secret_sha256 == client.secret_sha256:
-                self._store.register(transaction, client, key)
+            present = self._register.standing(transaction, Client, [client.id]).get(client.id)
+            live = () if present is None else present.entry.secrets(self._clock.now())
+            if secret_sha256 in live:
+                self._store.register(transaction, client.id, secret_sha256, key, live=live)
 
     def check(self, caller: Principal, request: ProvableRequest, proof: str | None) -> None:
         """Check that the caller's client signed the request, and that it is not a repetition.
@@ -72,12 +75,15 @@ class RequestProofs:
         now = self._clock.now()
         with self._database.read() as transaction:
             found = self._register.standing(transaction, Client, [caller.client_id]).get(caller.client_id)
-            key = None if found is None else self._store.key(transaction, found.entry)
-        if key is None:
+            secrets = () if found is None else found.entry.secrets(now)
+            derived = self._store.keys(transaction, caller.client_id, secrets) if secrets else []
+            own = [] if found is None else valid_keys(found.entry.keys, now)
+        keys = [*map(secret_key, derived), *own]
+        if not keys:
             raise invalid_proof(
-                "The directory has no key of this client. It learns the key when you get a token."
+                "The directory has no key of this client. It learns the key of a secret when you get a token."
             )
-        content = self._read(proof, key)
+        content = self._read(proof, keys)
         check_proof(content, request, now)
         with self._database.write() as transaction:
             # Twice the time, because a client's clock may be ahead by as much.

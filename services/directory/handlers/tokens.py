@@ -1,4 +1,4 @@
-"""The OAuth client credentials grant. Source: RFC 6749 §4.4."""
+"""The OAuth client credentials grant. Source: RFC 6749 §4.4, RFC 7523 §2.2."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from runtime.clock import Clock
 from runtime.storage.database import Database
 from services.directory.domain.client import NOBODY, Client
 from services.directory.domain.separation import separate_roles
+from services.directory.handlers.client_assertions import ClientAssertions
+from services.directory.handlers.failed_attempts import FailedAttempts
 from services.directory.handlers.request_proofs import RequestProofs
 from services.directory.ports import Register
 
@@ -32,10 +34,14 @@ class TokenIssuer:
         register: Register,
         signer: TokenSigner,
         proofs: RequestProofs,
+        assertions: ClientAssertions,
+        failed: FailedAttempts,
         clock: Clock,
     ) -> None:
         self._database = database
         self._proofs = proofs
+        self._assertions = assertions
+        self._failed = failed
         self._register = register
         self._signer = signer
         self._clock = clock
@@ -45,15 +51,31 @@ class TokenIssuer:
 
         Raises Refused `invalid-client`, identical for an unknown client, a revoked one and a wrong secret,
         and `forbidden` for an excluded organisation and for staff whose roles are not separate, as an earlier
-        build admitted them.
+        build admitted them; and RateLimited after many failures for the client id.
         """
         with self._database.read() as transaction:
             found = self._register.standing(transaction, Client, [client_id]).get(client_id)
-            client = NOBODY if found is None else found.entry
+        client = NOBODY if found is None else found.entry
+        known = client.secret_known(secret, self._clock.now())
+        if known is None:
+            self._failed.add(client_id, None if found is None else client)
+            raise Refused("invalid-client", "No client has this id and secret.")
+        principal = self._principal(client)
+        self._proofs.register_key(client, secret, known)
+        return self._token(principal, client)
+
+    def issue_for(self, assertion: str) -> str:
+        """Return a token for the client that signed the assertion.
+
+        Raises what `issue` and `ClientAssertions.client` raise.
+        """
+        client = self._assertions.client(assertion, self._failed.add)
+        return self._token(self._principal(client), client)
+
+    def _principal(self, client: Client) -> Principal:
+        with self._database.read() as transaction:
             organization = self._register.standing(transaction, Organization, [client.principal])
             others = self._register.clients_of(transaction, [client.principal])
-        if not client.knows(secret):
-            raise Refused("invalid-client", "No client has this id and secret.")
         roles = separate_roles(client, others, lambda principal: principal in organization)
         if not roles:
             raise Refused(
@@ -64,8 +86,14 @@ class TokenIssuer:
         excluded = any(standing.entry.is_excluded for standing in organization.values())
         if excluded and not exempt_from_exclusion(principal.roles):
             raise excluded_refusal()
-        self._proofs.register_key(client, secret)
+        return principal
+
+    def _token(self, principal: Principal, client: Client) -> str:
         token_id = new_token_id()
-        token = self._signer.issue(principal, now=self._clock.now(), client_id=client.id, token_id=token_id)
+        now = self._clock.now()
+        # Times in tokens are whole seconds. A token of the second in which earlier ones were revoked is
+        # dated to the next, so that it is not refused with them.
+        issued = max(now, client.not_before or now)
+        token = self._signer.issue(principal, now=issued, client_id=client.id, token_id=token_id)
         _log.info("token issued", extra={"client": client.id, "jti": token_id})
         return token

@@ -15,9 +15,9 @@ OFFERS_OF = SqlStatement(
     " placed_by, nudged_at FROM offers WHERE referral_id = ANY (?) ORDER BY id"
 )
 NEW_REFERRAL = SqlStatement(
-    "INSERT INTO referrals (id, sender, facts, correlation_id, submitted_at,"
+    "INSERT INTO referrals (id, sender, facts, correlation_id, submitted_at, need_group, country,"
     " status, acceptor, outcome, updated_at, due_at, overdue_since, priority)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 CHANGED_REFERRAL = SqlStatement(
     "UPDATE referrals SET status = ?, acceptor = ?, outcome = ?, updated_at = ?, due_at = ?,"

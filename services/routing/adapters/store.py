@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, Select, delete, func, select
+from sqlalchemy import Connection, Select, delete, select
 
 from contracts.codes import OfferState, Outcome, ReferralStatus
 from contracts.errors import Unavailable
 from contracts.records import dump
+from contracts.vocabularies import country_of, need_group
 from runtime.storage.columns import microseconds, moment_of
 from services.routing.adapters import demand, engagements, full_services, seeking, statements
 from services.routing.adapters.fact_reduction import mark_revoked
-from services.routing.adapters.pages import UNDER_WAY, page_of
+from services.routing.adapters.network_figures import network_figures
+from services.routing.adapters.pages import page_of
 from services.routing.adapters.queues import queue_page
 from services.routing.adapters.tables import (
     DECISIONS,
     OBSERVATIONS,
     OFFERS,
-    REFERRALS,
     SUSPENDED_ACCEPTORS,
     TIMELINE,
 )
@@ -35,6 +36,7 @@ from services.routing.domain.coordination_queue import (
 )
 from services.routing.domain.directory import Reach
 from services.routing.domain.engagements import Engagements
+from services.routing.domain.network_figures import NetworkFigures
 from services.routing.domain.observation import Observation
 from services.routing.domain.offer import Offer
 from services.routing.domain.recorded_decision import RecordedDecision
@@ -209,14 +211,9 @@ class SqlReferralStore:
         """See `ports.ReferralStore`."""
         return seeking.concerned(transaction, organization, reach, after, limit)
 
-    def counts(self, transaction: Connection) -> Iterable[tuple[str, int]]:
+    def figures(self, transaction: Connection) -> NetworkFigures:
         """See `ports.ReferralStore`."""
-        rows = transaction.execute(
-            select(REFERRALS.c.status, func.count())
-            .where(REFERRALS.c.status.in_(sorted(UNDER_WAY)))
-            .group_by(REFERRALS.c.status)
-        )
-        return [(row[0], row[1]) for row in rows]
+        return network_figures(transaction)
 
     def _read(
         self, transaction: Connection, ids: Collection[str], *, for_change: bool
@@ -252,6 +249,8 @@ def _save_referrals(transaction: Connection, changes: Changes) -> None:
                 dump(r.facts).decode(),
                 r.correlation_id,
                 microseconds(r.submitted_at),
+                need_group(r.facts.needs[0]),
+                country_of(r.facts.region),
                 *_mutable(r),
             )
             for r in new

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Index, Integer, LargeBinary, MetaData, SmallInteger, String, Table, text
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    text,
+)
 
 from runtime.messaging.tables import messaging_tables, replica_changes_table, replica_table
 from runtime.storage.columns import Instant, Json, RowNumber
@@ -38,6 +49,9 @@ REFERRALS = Table(
     Column("overdue_since", Instant),
     # The rank of the urgency, 0 for an emergency; null for a closed referral.
     Column("priority", SmallInteger),
+    # The group of the first need and the country of the region: what the figures count by.
+    Column("need_group", String(60)),
+    Column("country", String(2)),
     Index("referrals_sender", "sender", "id"),
     Index("referrals_status", "status", "id"),
     # A partial index of referrals with a deadline stays small as the table grows.
@@ -54,6 +68,17 @@ REFERRALS = Table(
         "referrals_queue",
         "status",
         *_QUEUE_ORDER,
+        sqlite_where=text("priority IS NOT NULL"),
+        postgresql_where=text("priority IS NOT NULL"),
+    ),
+    # The counts of the open referrals and the oldest of each kind: `network_figures.py`.
+    Index(
+        "referrals_figures",
+        "status",
+        "priority",
+        "need_group",
+        "country",
+        "submitted_at",
         sqlite_where=text("priority IS NOT NULL"),
         postgresql_where=text("priority IS NOT NULL"),
     ),
@@ -237,4 +262,24 @@ FULL_SERVICES = Table(
     Column("organization", String(100), primary_key=True),
     Column("service", String(60), primary_key=True),
     Column("since", Instant, nullable=False),
+)
+
+# What may be shown of each week, and each organisation's own figures. timeline_to: the number in the timeline
+# behind which the next week begins.
+WEEKLY_REPORTS = Table(
+    "weekly_reports",
+    METADATA,
+    Column("week", String(8), primary_key=True),
+    Column("made_at", Instant, nullable=False),
+    Column("timeline_to", BigInteger, nullable=False),
+    Column("report", Json, nullable=False),
+    Column("statements", Json, nullable=False),
+)
+
+# The emergencies that were reported as unanswered and still wait for an acceptance.
+UNANSWERED = Table(
+    "unanswered",
+    METADATA,
+    Column("referral_id", String(36), primary_key=True),
+    Column("reported_at", Instant, nullable=False),
 )

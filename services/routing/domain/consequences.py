@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from contracts.codes import OfferState
 from contracts.facts import DirectoryCorrectionSuggested
-from services.routing.domain.offer import ACCEPTED_ELSEWHERE, Offer
+from services.routing.domain.offer import ACCEPTED_ELSEWHERE, ORGANIZATION_SUSPENDED, Offer
 from services.routing.domain.referral import Referral
 
 
@@ -42,6 +42,8 @@ CONSEQUENCES: Mapping[str, Consequence] = {
     "other": Consequence(),
 }
 _NONE = Consequence()
+# The reasons of a revocation that say nothing about the offer's holder.
+_SAY_NOTHING = frozenset({ACCEPTED_ELSEWHERE, ORGANIZATION_SUSPENDED})
 # The states of an offer whose reason the organisation itself gave.
 _GIVEN = frozenset({OfferState.declined, OfferState.returned})
 
@@ -76,12 +78,13 @@ def asked_before(referral: Referral) -> frozenset[str]:
     """Return the organisations that received an offer and had their turn to answer it.
 
     An offer that was revoked because another organisation accepted first says nothing about its holder: when
-    the acceptor hands the referral back, the holder is asked again.
+    the acceptor hands the referral back, the holder is asked again. So is an organisation that was suspended
+    meanwhile, once it is readmitted.
     """
     return frozenset(
         offer.organization
         for offer in referral.offers
-        if (offer.state, offer.reason) != (OfferState.revoked, ACCEPTED_ELSEWHERE)
+        if offer.state is not OfferState.revoked or offer.reason not in _SAY_NOTHING
     )
 
 

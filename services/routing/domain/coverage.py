@@ -101,7 +101,7 @@ def coverage(
                 continue
             cell = cells[key]
             cell.services += 1
-            cell.fresh += now - one.capacity.updated_at <= FRESH
+            cell.fresh += _is_fresh(one, now)
             cell.organizations.add(one.organization.id)
     keys = cells.keys() | {key for key in missing if _is_wanted(key, wanted)}
     return [
@@ -109,6 +109,15 @@ def coverage(
         for key in in_turns(sorted(keys))
         if missing[key] or not wanted.lacking
     ]
+
+
+def stale_services(offered: Iterable[OfferedService], now: dt.datetime) -> int:
+    """Return how many services of organisations in good standing have no fresh statement of capacity."""
+    return sum(one.organization.in_good_standing and not _is_fresh(one, now) for one in offered)
+
+
+def _is_fresh(one: OfferedService, now: dt.datetime) -> bool:
+    return now - one.capacity.updated_at <= FRESH
 
 
 class _Parts:

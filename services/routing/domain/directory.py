@@ -86,6 +86,10 @@ class Directory:
         """Return the organisation, or None if it is unknown."""
         return self._organizations.get(organization_id)
 
+    def organizations(self) -> frozenset[str]:
+        """Return the ids of all organisations."""
+        return frozenset(self._organizations)
+
     def barred(self) -> frozenset[str]:
         """Return the ids of organisations that are not in good standing: inactive or not vetted."""
         return frozenset(self._barred)

@@ -11,6 +11,10 @@ from services.routing.domain.open_offers import revoke_open
 from services.routing.domain.referral import Referral, ReferralEvent, next_status
 from services.routing.domain.transition import Transition, TransitionContext
 
+# Why the offers of a referral that ended are revoked.
+WITHDRAWN = "withdrawn"
+FAILED = "failed"
+
 
 def withdraw(
     referral: Referral, reason: str, context: TransitionContext, *, coordinator: str | None = None
@@ -27,7 +31,7 @@ def withdraw(
         reason=reason,
         coordinator=coordinator,
     )
-    why = CONSENT_REVOKED if reason == CONSENT_REVOKED else "withdrawn"
+    why = CONSENT_REVOKED if reason == CONSENT_REVOKED else WITHDRAWN
     return _leave(referral, ReferralEvent.void if void else ReferralEvent.withdraw, fact, why, context)
 
 
@@ -63,7 +67,7 @@ def fail(referral: Referral, context: TransitionContext) -> Transition:
         organization=referral.acceptor,
         reason="case_unreadable",
     )
-    return _leave(referral, ReferralEvent.fail, fact, "failed", context)
+    return _leave(referral, ReferralEvent.fail, fact, FAILED, context)
 
 
 def _leave(

@@ -18,8 +18,9 @@ from enum import StrEnum
 from contracts.codes import OfferState
 from contracts.errors import Refused
 
-# The reason of a revocation: another organisation accepted first.
+# Reasons of a revocation: another organisation accepted first; the offer's holder is not in good standing.
 ACCEPTED_ELSEWHERE = "accepted_elsewhere"
+ORGANIZATION_SUSPENDED = "organization_suspended"
 
 
 class OfferEvent(StrEnum):

@@ -23,7 +23,6 @@ from services.routing.domain.offer import Offer, OfferEvent, close
 from services.routing.domain.referral import Referral
 
 NO_ANSWER = "no_answer"
-ORGANIZATION_SUSPENDED = "organization_suspended"
 # A coordinator asks other organisations.
 MOVED_ON = "moved_on"
 REPORT_OVERDUE = "report_overdue"

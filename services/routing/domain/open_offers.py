@@ -16,10 +16,9 @@ from contracts.facts import (
 )
 from services.routing.domain.decision import Decision, Trigger
 from services.routing.domain.observation import Observation
-from services.routing.domain.offer import Offer, OfferEvent
+from services.routing.domain.offer import ORGANIZATION_SUSPENDED, Offer, OfferEvent
 from services.routing.domain.offer_closing import (
     MOVED_ON,
-    ORGANIZATION_SUSPENDED,
     REPORT_OVERDUE,
     ClosedOffer,
     close_offer,

@@ -84,6 +84,9 @@ class RoutingPolicy:
     full_for: FullFor = field(default_factory=FullFor)
     weights: Weights = field(default_factory=Weights)
     fairness: Fairness = field(default_factory=Fairness)
+    # Coordinators are told of an emergency whose offer nobody has answered for so long, or for half of the
+    # answer time if that is shorter.
+    emergency_alert: Seconds = 20 * 60
     # The most reminders by coordinators to one organisation about one referral in an answer time.
     reminders: Annotated[int, Range(min=1, max=1000)] = 4
     # The most that a coordinator may extend: an offer to this many answer times since it opened, a report to
@@ -129,6 +132,10 @@ class RoutingPolicy:
             Urgency.routine: self.full_for.routine,
         }
         return dt.timedelta(seconds=by_urgency[urgency])
+
+    def alert_after(self) -> dt.timedelta:
+        """Return how long an offer of an emergency may wait before coordinators are told."""
+        return dt.timedelta(seconds=min(self.emergency_alert, self.emergency.answer / 2))
 
     def wait_for_backlog(self) -> dt.timedelta:
         """Return how long a backlog may delay the expiry of an offer."""

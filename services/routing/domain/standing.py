@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from contracts.facts import ReferralAcceptorSuspended
 from services.routing.domain.decision import Trigger
-from services.routing.domain.offer_closing import ORGANIZATION_SUSPENDED
+from services.routing.domain.offer import ORGANIZATION_SUSPENDED
 from services.routing.domain.open_offers import ask_next, revoke_open
 from services.routing.domain.referral import Referral
 from services.routing.domain.transition import Transition, TransitionContext

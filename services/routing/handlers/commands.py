@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 
 from sqlalchemy import Connection
 
@@ -19,7 +20,7 @@ from contracts.facts import (
 from runtime.identifiers import new_id
 from runtime.messaging.outbox.outbox import Outbox, outgoing
 from runtime.messaging.ports import Outgoing
-from runtime.storage.database import Database
+from runtime.storage.database import Database, after_commit
 from services.routing.consumer_lag import ConsumerLag
 from services.routing.domain import lifecycle
 from services.routing.domain.consequences import asked_before, declined_as_full
@@ -33,6 +34,7 @@ from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.referral import Referral
 from services.routing.domain.rules import Circumstances
 from services.routing.domain.standing import revoke_suspended, suspended_acceptor
+from services.routing.domain.tally import Tally
 from services.routing.domain.transition import Transition, TransitionContext
 from services.routing.handlers.coordinator_submissions import CoordinatorSubmissions
 from services.routing.handlers.referral_batch import ReferralBatch
@@ -42,6 +44,10 @@ from services.routing.ports import PlacementKeys, ReferralStore
 
 # The most deadlines that one transaction handles.
 DUE_AT_ONCE = 200
+
+
+def _not_counted(tally: Tally) -> None:
+    """Count nothing: a hub without metrics."""
 
 
 class RoutingCommands:
@@ -59,8 +65,12 @@ class RoutingCommands:
         policy: Callable[[], RoutingPolicy],
         source: str,
         after_commit: Callable[[], None],
+        count: Callable[[Tally], None] = _not_counted,
     ) -> None:
-        """policy: returns the policy in force; each transaction asks once."""
+        """policy: returns the policy in force; each transaction asks once.
+
+        count: takes the sums of each transaction that has committed.
+        """
         self._database = database
         self._store = store
         self._outbox = outbox
@@ -69,6 +79,7 @@ class RoutingCommands:
         self._policy = policy
         self._source = source
         self._after_commit = after_commit
+        self._count = count
         self._lag = ConsumerLag()
         self._coordinators = CoordinatorSubmissions(
             database=database,
@@ -240,6 +251,7 @@ class RoutingCommands:
         # Before the write: the timer or a retry may decide while it is under way.
         self._network.observe(transaction, batch.observed)
         self._store.save(transaction, batch.changes())
+        after_commit(transaction, partial(self._count, batch.tally))
         return [outgoing(event) for event in (*batch.events, *batch.commitments())]
 
     def _settle(self, transaction: Connection) -> None:

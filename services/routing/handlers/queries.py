@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import Connection
@@ -12,6 +11,7 @@ from contracts.answers.coordination import Pause, UnplacedReferral
 from contracts.answers.referrals import ReferralSummary, ReferralView
 from contracts.errors import Refused
 from runtime.storage.database import Database
+from services.routing.domain.network_figures import NetworkFigures
 from services.routing.domain.referral import Referral
 from services.routing.domain.view import decision_view, is_party, referral_view, summary
 from services.routing.ports import ReferralStore
@@ -98,10 +98,10 @@ class RoutingQueries:
             for referral in page
         ]
 
-    def status_counts(self) -> Mapping[str, int]:
-        """Count the open referrals by status."""
+    def figures(self) -> NetworkFigures:
+        """Return the state of the network in numbers."""
         with self._database.read() as transaction:
-            return dict(self._store.counts(transaction))
+            return self._store.figures(transaction)
 
     def _visible(self, transaction: Connection, referral_id: str, viewer: str, oversight: bool) -> Referral:
         referral = self._store.view(transaction, [referral_id]).get(referral_id)

@@ -14,6 +14,7 @@ from runtime.identifiers import new_id
 from services.routing.domain.observation import Observation, load_between
 from services.routing.domain.recorded_decision import RecordedDecision, recorded
 from services.routing.domain.referral import Referral
+from services.routing.domain.tally import Tally
 from services.routing.domain.timeline import TimelineEntry, entry_of
 from services.routing.domain.transition import Transition
 from services.routing.ports import Changes
@@ -25,7 +26,8 @@ DECISIONS = "decisions"
 class ReferralBatch:
     """The referrals of one transaction, before and after, and everything that follows from their changes.
 
-    observed: the changes of the observations, by organisation. events: the facts to publish.
+    observed: the changes of the observations, by organisation. events: the facts to publish. tally: what the
+    counters add once the transaction has committed.
     """
 
     def __init__(self, referrals: Mapping[str, Referral], source: str, now: dt.datetime) -> None:
@@ -37,6 +39,7 @@ class ReferralBatch:
         self._timeline: list[TimelineEntry] = []
         self.observed: dict[str, Observation] = defaultdict(Observation)
         self.events: list[Event[Fact]] = []
+        self.tally = Tally()
 
     def referral(self, referral_id: str) -> Referral | None:
         """Return the referral as this transaction has changed it so far."""
@@ -49,6 +52,7 @@ class ReferralBatch:
         if referral == self.referral(referral.id) and not transition.facts and not transition.noted:
             return  # a repetition, or an event that changes nothing any more: no entry in the timeline
         before = self.referral(referral.id)
+        self.tally.add(before, transition, cause.time if cause is not None else None)
         for changes in (
             transition.observed,
             load_between(before, referral),

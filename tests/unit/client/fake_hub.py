@@ -96,6 +96,9 @@ class FakeHub:
             def do_PATCH(self) -> None:
                 self._respond()
 
+            def do_PUT(self) -> None:
+                self._respond()
+
             def do_DELETE(self) -> None:
                 self._respond()
 
@@ -135,6 +138,7 @@ class FakeHub:
             "version": "1",
             "services": {service: f"{self.base}/{service}" for service in SERVICES},
             "custody_key": public_key(self.custody_key),
+            "sandbox": True,
         }
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
         self._thread.start()

@@ -35,6 +35,7 @@ def test_guide_command_is_accepted(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "changes.json").write_text("{}")
+    (tmp_path / "offer.json").write_text("{}")
     for name in ("referral.json", "sealed.json"):
         (tmp_path / name).write_text('{"case": "sealed"}' if name == "sealed.json" else blocks("json")[0])
     for name in ("KOPURO_CLIENT_ID", "KOPURO_CLIENT_SECRET"):

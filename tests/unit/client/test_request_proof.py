@@ -7,7 +7,7 @@ from hashlib import sha256
 from contracts.jose import encoded
 from kopuro_client import Kopuro
 from services.directory.adapters.request_proofs import read_proof
-from services.directory.domain.request_proof import RequestProof, public_proof_key
+from services.directory.domain.request_proof import RequestProof, public_proof_key, secret_key
 from tests.unit.client.fake_hub import FakeHub, json_response, problem
 
 KEY = public_proof_key("a secret")
@@ -15,7 +15,9 @@ APPROVE = "/directory/v1/approvals/one/approve"
 
 
 def proofs(hub: FakeHub, path: str) -> list[RequestProof]:
-    return [read_proof(request.headers["kopuro-proof"], KEY) for request in hub.requests_to(path)]
+    return [
+        read_proof(request.headers["kopuro-proof"], [secret_key(KEY)]) for request in hub.requests_to(path)
+    ]
 
 
 def test_every_change_of_the_directory_is_signed(client: Kopuro, hub: FakeHub) -> None:
@@ -32,7 +34,7 @@ def test_every_change_of_the_directory_is_signed(client: Kopuro, hub: FakeHub) -
     changes = [r for r in hub.received if r.path.startswith("/directory/v1") and r.method != "GET"]
     assert len(changes) == 7
     for change in changes:
-        proof = read_proof(change.headers["kopuro-proof"], KEY)
+        proof = read_proof(change.headers["kopuro-proof"], [secret_key(KEY)])
         assert proof.method == change.method
         assert proof.body == encoded(sha256(change.body).digest())
         assert proof.if_match == change.headers.get("if-match")

@@ -21,7 +21,7 @@ from kopuro_client import (
     thumbprint,
 )
 from kopuro_client.records import Jwk
-from kopuro_client.sealing import CONTENT_ENCRYPTION, KEY_MANAGEMENT, MAX_SEALED
+from kopuro_client.sealing import CONTENT_ENCRYPTION, KEY_MANAGEMENT, MAX_SEALED, key_for
 
 CASE = {"name": "Айгуль Т.", "phones": ["+996700000000"], "narrative": "Паспорт у работодателя."}
 KEY = generate_key()
@@ -218,3 +218,17 @@ def test_case_sealed_to_other_key_than_its_kid_cannot_be_decrypted() -> None:
 def test_case_with_another_kid_raises_wrong_key_error() -> None:
     with pytest.raises(WrongKeyError):
         open_sealed(seal({}, public_key(generate_key())), generate_key())
+
+
+def test_key_is_chosen_by_the_id_in_the_header() -> None:
+    keys = [generate_key() for _ in range(3)]
+    for key in keys:
+        sealed = seal({"name": "A"}, public_key(key))
+        assert key_for(sealed, keys) == key
+        assert open_sealed(sealed, key_for(sealed, keys)) == {"name": "A"}
+    foreign = seal({"name": "A"}, public_key(generate_key()))
+    with pytest.raises(WrongKeyError):
+        open_sealed(foreign, key_for(foreign, keys))
+    for damaged in ("", "a.b.c", "bm9uc2Vuc2U.b.c.d.e"):
+        with pytest.raises(UnreadableError):
+            open_sealed(damaged, key_for(damaged, keys))

@@ -25,7 +25,8 @@ from services.audit.log.domain.entry import commitment, entry_of, head_json, org
 from services.audit.log.domain.facets import facets_of
 from services.audit.log.domain.retention import closing_of
 from services.delivery.api import Acknowledgements
-from services.directory.admission import Credential, CredentialRequest, KeyRequest, Proof
+from services.directory.admission import Credential, CredentialRequest, KeyRequest, Proof, RotationRequest
+from services.directory.domain.client_key import KeySet
 from services.intake.domain.command import COMMANDS
 from services.routing.api import PlacementRequest
 from tests.golden_messages.examples import EXAMPLES, ORGANIZATION
@@ -42,6 +43,8 @@ DOORS = (
     KeyRequest,
     PlacementRequest,
     Proof,
+    RotationRequest,
+    KeySet,
 )
 RECORDS = [*CATALOGUE.values(), *DOORS]
 

@@ -52,6 +52,7 @@ AUDIT_ONLY = {
     "content.erased": "nothing follows from it; the record must show why content is missing",
     "decisions.recorded": "it exists only to commit to decisions in the log",
     "routing_policy.applied": "routing reads its own table; the record must show who applied which policy",
+    "access.refused": "nothing follows from it; the record must show that somebody tries",
     "role.granted": "client.changed carries the effect; the record must show who decided",
     "log.exported": "nothing follows from it; the record must show who took how much away",
 }

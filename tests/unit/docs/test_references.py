@@ -142,7 +142,7 @@ def test_documented_metrics_exist() -> None:
         for room in ("runtime", "services")
         for source in sorted((ROOT / room).rglob("*.py"))
     )
-    named = {name.removesuffix("_total") for name in re.findall(r"`(kopuro_[a-z_]+)", operations)}
+    named = {re.sub("_(total|info)$", "", name) for name in re.findall(r"`(kopuro_[a-z_]+)", operations)}
     assert len(named) > 10
     assert [name for name in sorted(named) if f'"{name}"' not in sources] == []
 

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from runtime.settings import Address, Settings, SettingsError
+from runtime.tls import TlsFiles
+from tests.support.certificates import PrivateCa
 
 GOOD = {
     "KOPURO_AMQP_URI": "amqp://intake:hunter2@127.0.0.1:5672//",
@@ -35,6 +37,28 @@ def test_full_environment_is_read(tmp_path: Path) -> None:
     assert settings.discovery == Path("/run/kopuro/discovery.json")
     assert settings.policy == policy
     assert settings.custody_key is None
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_sandbox_is_possible_on_loopback(host: str) -> None:
+    assert not Settings.from_environment(GOOD).sandbox
+    made = {**GOOD, "KOPURO_SANDBOX": "true", "KOPURO_HTTP_ADDRESS": f"{host}:8001"}
+    assert Settings.from_environment(made).sandbox
+    assert not Settings.from_environment({**made, "KOPURO_SANDBOX": "false"}).sandbox
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0:8001", "10.0.0.7:8001", "kopuro.example:8001", "127.0.0.1.x:1"])
+def test_service_that_others_can_reach_does_not_start_as_a_sandbox(address: str) -> None:
+    found = faults({**GOOD, "KOPURO_SANDBOX": "true", "KOPURO_HTTP_ADDRESS": address})
+    assert found == ["KOPURO_SANDBOX is true, but KOPURO_HTTP_ADDRESS is not on loopback"]
+
+
+@pytest.mark.parametrize("days", ["0", "29", "3651", "-1", "30.5", "many", "00031"])
+def test_days_of_the_mailbox_are_limited(days: str) -> None:
+    assert Settings.from_environment(GOOD).messages_kept == timedelta(days=30)
+    assert Settings.from_environment({**GOOD, "KOPURO_MAILBOX_DAYS": "3650"}).messages_kept.days == 3650
+    found = faults({**GOOD, "KOPURO_MAILBOX_DAYS": days})
+    assert found == ["KOPURO_MAILBOX_DAYS is not a whole number of days from 30 to 3650"]
 
 
 def test_missing_variables_are_listed_at_once() -> None:
@@ -115,3 +139,102 @@ def test_facts_are_kept_for_ninety_days_by_default() -> None:
     assert Settings.from_environment(GOOD).facts_kept == timedelta(days=90)
     assert Settings.from_environment({**GOOD, "KOPURO_FACTS_DAYS": "0"}).facts_kept == timedelta(0)
     assert faults({**GOOD, "KOPURO_FACTS_DAYS": "-1"}) == ["KOPURO_FACTS_DAYS is not a whole number of days"]
+
+
+def test_tls_files_are_read_for_each_server(tmp_path: Path) -> None:
+    ca = PrivateCa(tmp_path)
+    client = ca.issue("client", host="kg.intake")
+    settings = Settings.from_environment(
+        {
+            **GOOD,
+            "KOPURO_AMQP_URI": "amqps://intake:hunter2@broker.example//",
+            "KOPURO_BROKER_CA": str(ca.file),
+            "KOPURO_BROKER_CERTIFICATE": str(client.certificate),
+            "KOPURO_BROKER_CERTIFICATE_KEY": str(client.key),
+            "KOPURO_DATABASE_CA": str(ca.file),
+        }
+    )
+    assert settings.broker_tls == TlsFiles(ca=ca.file, certificate=client.certificate, key=client.key)
+    assert settings.database_tls == TlsFiles(ca=ca.file)
+
+
+def test_unusable_tls_files_are_named(tmp_path: Path) -> None:
+    ca = PrivateCa(tmp_path)
+    one, other = ca.issue("one"), ca.issue("other")
+    amqps = {**GOOD, "KOPURO_AMQP_URI": "amqps://intake:hunter2@broker.example//"}
+    assert faults({**amqps, "KOPURO_BROKER_CA": str(tmp_path)}) == ["KOPURO_BROKER_CA does not name a file"]
+    assert faults({**amqps, "KOPURO_BROKER_CA": str(one.key)}) == [
+        "KOPURO_BROKER_CA does not name a file with certificates in PEM"
+    ]
+    assert faults({**amqps, "KOPURO_BROKER_CERTIFICATE": str(one.certificate)}) == [
+        "KOPURO_BROKER_CERTIFICATE is set, but KOPURO_BROKER_CERTIFICATE_KEY is not"
+    ]
+    mixed = {"KOPURO_DATABASE_CERTIFICATE": one.certificate, "KOPURO_DATABASE_CERTIFICATE_KEY": other.key}
+    assert faults({**GOOD, **{name: str(file) for name, file in mixed.items()}}) == [
+        "KOPURO_DATABASE_CERTIFICATE and KOPURO_DATABASE_CERTIFICATE_KEY do not name a certificate in PEM "
+        "and its unencrypted private key"
+    ]
+
+
+def test_tls_files_without_tls_in_the_address_are_refused(tmp_path: Path) -> None:
+    ca = str(PrivateCa(tmp_path).file)
+    assert faults({**GOOD, "KOPURO_BROKER_CA": ca}) == [
+        "KOPURO_BROKER_CA is set, but KOPURO_AMQP_URI does not use TLS"
+    ]
+    sqlite = {**GOOD, "KOPURO_DATABASE_URL": "sqlite:////srv/x.sqlite", "KOPURO_DATABASE_CA": ca}
+    assert faults(sqlite) == ["KOPURO_DATABASE_CA is set, but KOPURO_DATABASE_URL does not use TLS"]
+
+
+def test_tls_parameters_in_the_amqp_uri_are_refused() -> None:
+    (fault,) = faults({**GOOD, "KOPURO_AMQP_URI": "amqps://broker.example//?ssl_cert_reqs=none"})
+    assert fault.startswith("KOPURO_AMQP_URI has parameters for TLS: set KOPURO_BROKER_CA")
+
+
+def test_settings_with_passwords_are_read_from_files(tmp_path: Path) -> None:
+    uri, url = tmp_path / "uri", tmp_path / "url"
+    uri.write_text("amqp://intake:hunter3@broker:5672/kopuro\n", encoding="utf-8")
+    url.write_text("postgresql+psycopg2://intake:hunter4@database/intake\n", encoding="utf-8")
+    named = {"KOPURO_AMQP_URI_FILE": str(uri), "KOPURO_DATABASE_URL_FILE": str(url)}
+    others = {name: value for name, value in GOOD.items() if f"{name}_FILE" not in named}
+
+    settings = Settings.from_environment({**others, **named})
+
+    assert settings.amqp_uri == "amqp://intake:hunter3@broker:5672/kopuro"
+    assert settings.database_url == "postgresql+psycopg2://intake:hunter4@database/intake"
+
+
+def test_unusable_secret_files_are_named_without_their_content(tmp_path: Path) -> None:
+    url = tmp_path / "url"
+    url.write_bytes(b"hunter\xff")
+    others = {name: value for name, value in GOOD.items() if name != "KOPURO_DATABASE_URL"}
+
+    problems = faults(
+        {**others, "KOPURO_AMQP_URI_FILE": str(url), "KOPURO_DATABASE_URL_FILE": str(url)}
+        | {"KOPURO_BROKER_MANAGEMENT_URI_FILE": str(tmp_path / "none")}
+    )
+
+    assert problems == [
+        "KOPURO_AMQP_URI and KOPURO_AMQP_URI_FILE are both set",
+        "KOPURO_DATABASE_URL_FILE cannot be read (UnicodeDecodeError)",
+        "KOPURO_BROKER_MANAGEMENT_URI_FILE cannot be read (FileNotFoundError)",
+        "KOPURO_DATABASE_URL is not set",
+    ]
+
+
+def test_webhooks_reach_public_networks_only_unless_others_are_listed() -> None:
+    settings = Settings.from_environment(GOOD)
+    assert (settings.webhook_key, settings.webhook_networks, settings.webhook_refused) == (None, (), ())
+    given = {
+        **GOOD,
+        "KOPURO_WEBHOOK_NETWORKS": "127.0.0.1/32, fd00::/8",
+        "KOPURO_WEBHOOK_REFUSED": "127.0.0.1:9001,10.0.0.1:15672",
+    }
+    settings = Settings.from_environment(given)
+    assert [str(network) for network in settings.webhook_networks] == ["127.0.0.1/32", "fd00::/8"]
+    assert [str(address) for address in settings.webhook_refused] == ["127.0.0.1:9001", "10.0.0.1:15672"]
+    assert faults({**GOOD, "KOPURO_WEBHOOK_NETWORKS": "everywhere"}) == [
+        "KOPURO_WEBHOOK_NETWORKS is not a comma-separated list of networks"
+    ]
+    assert faults({**GOOD, "KOPURO_WEBHOOK_REFUSED": "9001"}) == [
+        "KOPURO_WEBHOOK_REFUSED is not a comma-separated list of host:port"
+    ]

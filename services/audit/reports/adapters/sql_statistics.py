@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, bindparam, func, select
+from sqlalchemy import Connection, Row, bindparam, func, select
 
 from services.audit.adapters.tables import ENTRIES, FACETS
 from services.audit.log.ports import RECORD, Log, OpenedLeaf, StoredLeaf
@@ -18,6 +18,7 @@ from services.audit.reports.domain.statistics_counts import (
     OPEN,
     SITUATION,
     UNKNOWN,
+    UNPLACED,
     CountedReferral,
 )
 
@@ -28,6 +29,9 @@ _UNHELD: Final = ("kopuro.acceptance.revoked.v1", "kopuro.referral.handed_back.v
 _COMPLETED: Final = "kopuro.referral.completed.v1"
 _ENDED: Final = {"kopuro.referral.withdrawn.v1": "withdrawn", "kopuro.referral.failed.v1": "failed"}
 _LATER_TYPES: Final = frozenset({*_ANSWERED, *_UNHELD, _COMPLETED, *_ENDED})
+# An organisation is asked again, and the referral is no longer unplaced.
+_UNPLACED: Final = "kopuro.referral.unplaced.v1"
+_OPENED: Final = "kopuro.offer.opened.v1"
 # Facts use other names for two of the dimensions.
 _STATED: Final = {"origin": "origin_country", "need": "needs"}
 
@@ -75,7 +79,7 @@ class SqlReferrals:
     ) -> list[CountedReferral]:
         """See `ports.ReferralReader`."""
         wanted = {"referral_ids": [leaf.referral_id for leaf in submitted], "stop": stop}
-        rows = [row for row in transaction.execute(_HISTORY, wanted) if row.type in _LATER_TYPES]
+        rows = _relevant(transaction.execute(_HISTORY, wanted).all())
         indices = [leaf.index for leaf in submitted]
         opened = self._log.opened_at(transaction, indices + [row.leaf_index for row in rows])
         stated = {index: opened[index].data for index in indices}
@@ -107,6 +111,21 @@ class SqlReferrals:
             for organization, record in records.items()
             if record.get("id") == organization
         }
+
+
+def _relevant(history: Sequence[Row[int, str, str]]) -> list[Row[int, str, str]]:
+    """Return the entries that a count depends on. Offers count only if the referral was unplaced before."""
+    unplaced = {row.referral_id: row.leaf_index for row in history if row.type == _UNPLACED}
+    return [
+        row
+        for row in history
+        if row.type in _LATER_TYPES
+        or (
+            row.type in (_UNPLACED, _OPENED)
+            and row.referral_id in unplaced
+            and row.leaf_index >= unplaced[row.referral_id]
+        )
+    ]
 
 
 def _later(opened: OpenedLeaf) -> _LaterEntry:
@@ -150,7 +169,8 @@ def _outcome(later: Sequence[_LaterEntry]) -> str:
             return str((row.data or {}).get("outcome", UNKNOWN))
         if row.type in _ENDED:
             return _ENDED[row.type]
-    return OPEN
+    last = next((row.type for row in reversed(later) if row.type not in _UNHELD), None)
+    return UNPLACED if last == _UNPLACED else OPEN
 
 
 def _acceptor(later: Sequence[_LaterEntry]) -> str | None:

@@ -43,18 +43,23 @@ MOST_CELLS: Final = 600
 # A referral whose content has been erased has this value in every dimension. It still counts.
 ERASED: Final = "erased"
 OPEN: Final = "open"
+# Open, and waiting for a coordinator.
+UNPLACED: Final = "unplaced"
 NOBODY: Final = "none"
 UNKNOWN: Final = "unknown"
 # Classes besides the codes of the vocabularies. ERASED is not listed: it occurs in every dimension.
-_MORE_CLASSES: Final = {"outcome": ("withdrawn", "failed", OPEN), "organization_kind": (NOBODY, UNKNOWN)}
+_MORE_CLASSES: Final = {
+    "outcome": ("withdrawn", "failed", OPEN, UNPLACED),
+    "organization_kind": (NOBODY, UNKNOWN),
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CountedReferral:
     """One referral. situation: values by dimension, several for needs; entries: its log entries.
 
-    outcome: a code, `withdrawn`, `failed` or `open`; organization_kind: the acceptor's; answered: the time
-    from the submission to the first answer to an offer.
+    outcome: a code, `withdrawn`, `failed`, `open` or `unplaced`. organization_kind: the acceptor's. answered:
+    the time from the submission to the first answer to an offer.
     """
 
     referral_id: str

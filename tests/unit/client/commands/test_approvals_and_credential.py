@@ -1,9 +1,10 @@
 import hashlib
+import json
 import stat
 from pathlib import Path
 
 from tests.unit.client.commands.conftest import ORGANIZATION, Run
-from tests.unit.client.fake_hub import FakeHub, json_response
+from tests.unit.client.fake_hub import FakeHub, json_response, problem
 
 APPROVALS = "/directory/v1/approvals"
 CREDENTIALS = "/directory/v1/credentials"
@@ -67,9 +68,73 @@ def test_issue_prints_the_client_or_the_request(hub: FakeHub, run: Run) -> None:
     assert run("credential", "issue", ORGANIZATION, "partner").out == "osh-laptop\nmade\n"
 
 
+def test_admin_client_writes_the_secret_to_a_file_and_sends_its_digest(
+    hub: FakeHub, run: Run, tmp_path: Path
+) -> None:
+    refused = problem(409, "conflict", "No")
+    hub.script("POST", CREDENTIALS, json_response(CLIENT, status=201), refused)
+    file = tmp_path / "osh.env"
+    line = ("admin", "client", "create", ORGANIZATION, "partner", str(file), "--client-id", "osh-laptop")
+    ran = run(*line)
+    assert ran.out == "osh-laptop\n"
+    written = dict(row.split("=", 1) for row in file.read_text().splitlines())
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert written["KOPURO_CLIENT_ID"] == "osh-laptop"
+    secret = written["KOPURO_CLIENT_SECRET"]
+    assert secret not in ran.out + ran.err
+    sent = hub.requests_to(CREDENTIALS)[0].json()
+    assert sent["secret_sha256"] == hashlib.sha256(secret.encode()).hexdigest()
+    # Nothing is sent when the file exists, and nothing stays when the hub refuses.
+    assert run(*line).code == 2
+    assert len(hub.requests_to(CREDENTIALS)) == 1
+    other = tmp_path / "other.env"
+    assert run("admin", "client", "create", ORGANIZATION, "partner", str(other)).code == 3
+    assert not other.exists()
+
+
+def test_admin_client_revoke_is_the_same_as_credential_revoke(hub: FakeHub, run: Run) -> None:
+    hub.script("DELETE", f"{CREDENTIALS}/osh-laptop", json_response({**CLIENT, "live": False}))
+    assert run("admin", "client", "revoke", "osh-laptop").out == "osh-laptop\n"
+
+
 def test_revoke_and_list_show_whether_a_client_is_live(hub: FakeHub, run: Run) -> None:
     revoked = {**CLIENT, "live": False}
     hub.script("DELETE", f"{CREDENTIALS}/osh-laptop", json_response(revoked))
     assert run("credential", "revoke", "osh-laptop").out == "osh-laptop\n"
     hub.script("GET", CREDENTIALS, json_response({"items": [revoked], "next": None}))
     assert "revoked" in run("credential", "list").out
+
+
+def test_rotate_sends_the_digest_and_says_until_when_both_are_accepted(hub: FakeHub, run: Run) -> None:
+    rotated = {**CLIENT, "previous_secret_until": "2026-03-02T12:00:00Z"}
+    hub.script("POST", f"{CREDENTIALS}/osh-laptop/rotate", json_response(rotated))
+    ran = run("credential", "rotate", "osh-laptop", "--secret-sha256", "0" * 64)
+    assert ran.out == "osh-laptop\n"
+    assert "2026-03-02" in ran.err
+    (sent,) = hub.requests_to(f"{CREDENTIALS}/osh-laptop/rotate")
+    assert sent.json() == {"secret_sha256": "0" * 64}
+
+
+def test_client_key_stays_in_a_private_file_and_its_public_half_is_uploaded(
+    hub: FakeHub, run: Run, tmp_path: Path
+) -> None:
+    private, public = tmp_path / "private.json", tmp_path / "public.json"
+    public.write_text(run("credential", "key", str(private), "--kid", "k-1").out)
+    assert stat.S_IMODE(private.stat().st_mode) == 0o600
+    (uploaded,) = json.loads(public.read_text())["keys"]
+    assert "d" not in uploaded
+    changed = {**CLIENT, "keys": [{**uploaded, "alg": "EdDSA", "expires_at": None}]}
+    hub.script("PUT", f"{CREDENTIALS}/osh-laptop/keys", json_response(changed))
+    sent_keys = run("credential", "keys", "osh-laptop", str(public))
+    assert (sent_keys.out, sent_keys.err) == ("k-1\n", "")
+    (sent,) = hub.requests_to(f"{CREDENTIALS}/osh-laptop/keys")
+    assert sent.json() == {"keys": [uploaded]}
+    private.write_text(json.dumps({"keys": [json.loads(private.read_text())]}))
+    refused = run("credential", "keys", "osh-laptop", str(private))
+    assert refused.code == 2
+    assert "private key" in refused.err
+
+
+def test_revoke_tokens_names_the_client(hub: FakeHub, run: Run) -> None:
+    hub.script("POST", f"{CREDENTIALS}/osh-laptop/revoke-tokens", json_response(CLIENT))
+    assert run("credential", "revoke-tokens", "osh-laptop").out == "osh-laptop\n"

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from kopuro_client import RetryPolicy, generate_key
+from kopuro_client.client_key import generate_client_key
 from kopuro_client.commands import ExitCode, _application, main
 from kopuro_client.tlog.keys import SigningKey
 from tests.unit.client.commands.conftest import ORGANIZATION
@@ -23,6 +24,7 @@ WITNESS = SigningKey.generate("union.example/witness")
 # Options that end a command that would run on or start a hub. `blocked` is a file, not a directory.
 MORE: dict[tuple[str, ...], tuple[str, ...]] = {
     ("mailbox", "watch"): ("--for", "1"),
+    ("listen",): ("--for", "1"),
     ("witness", "serve"): ("--listen", "nowhere"),
     ("witness", "run"): ("--once",),
     ("statistics",): ("--by", "sex"),
@@ -48,14 +50,17 @@ VALUES = {
     "name": "union.example/witness",
     "directory": "export-files",
     "new": "key.json",
+    "url": "http://127.0.0.1:1/",
 }
 FILES: dict[tuple[str, ...], str] = {
     ("referral", "submit"): "referral.json",
     ("referral", "preview"): "referral.json",
     ("case", "seal"): "referral.json",
+    ("trigger",): "referral.json",
     ("case", "replace"): "referral.json",
     ("organization", "update"): "key.json",
     ("key", "publish"): "key.json",
+    ("credential", "keys"): "client-keys.json",
     ("verify", "bundle"): str(BUNDLE),
     ("verify", "receipt"): str(BUNDLE),
 }
@@ -106,6 +111,7 @@ def hub_url(hub: FakeHub, credentials: Path, tmp_path: Path, monkeypatch: pytest
     (tmp_path / "blocked").write_text("a file")
     (tmp_path / "referral.json").write_text(json.dumps({"needs": ["shelter"], "case": {"name": "A"}}))
     (tmp_path / "key.json").write_text(json.dumps(generate_key()))
+    (tmp_path / "client-keys.json").write_text(json.dumps({"keys": [generate_client_key("k-1")[1]]}))
     (tmp_path / "witness.key").write_text(WITNESS.secret_text())
     return hub.url
 

@@ -153,8 +153,9 @@ def test_transport_refuses_header_value_that_http_does_not_allow(hub: FakeHub, v
 
 @pytest.mark.parametrize("name", ["client_id", "client_secret"])
 def test_library_refuses_credential_that_is_no_unicode(name: str) -> None:
+    given: dict[str, Any] = {"client_id": "a", "client_secret": "b", name: "\ud800"}
     with pytest.raises(InvalidArgumentError, match=name.replace("_", " ")):
-        ClientCredentials(**{"client_id": "a", "client_secret": "b", name: "\ud800"})
+        ClientCredentials(**given)
 
 
 def test_token_that_no_header_can_carry_is_a_defect_of_the_hub(hub: FakeHub, run: Run) -> None:

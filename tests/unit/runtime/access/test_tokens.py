@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from base64 import urlsafe_b64encode
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -57,11 +58,12 @@ def claims(**changes: Any) -> dict[str, Any]:
     now = NOON.timestamp()
     good = {
         "iss": "kopuro:kg",
+        "aud": "kopuro:kg",
         "sub": "kg.a",
         "client_id": "a",
         "jti": "t-1",
         "roles": ["partner"],
-        "nbf": now,
+        "iat": now,
         "exp": now + 900,
     }
     return {**good, **changes}
@@ -92,7 +94,7 @@ def test_refusal_of_forged_token_is_logged_with_its_client_and_id(
 
 
 def test_public_jwk_has_no_private_part() -> None:
-    assert set(SIGNER.public_jwk()) == {"kty", "crv", "x", "kid", "use"}
+    assert set(SIGNER.public_jwk()) == {"kty", "crv", "x", "kid", "use", "alg"}
     assert SIGNER.kid == KEY.thumbprint()
 
 
@@ -132,6 +134,38 @@ def test_token_of_another_hub_or_key_is_refused() -> None:
     assert slug(verifier(), other.issue(PARTNER, now=NOON)) == "invalid-token"
 
 
+def test_token_has_the_claims_of_rfc_9068() -> None:
+    signer = TokenSigner(KEY.as_dict(private=True), "https://hub.example", "kopuro:kg")
+    token = jws.extract_compact(signer.issue(PARTNER, now=NOON).encode())
+    content = orjson.loads(token.payload)
+    assert token.headers()["typ"] == "at+jwt"
+    assert {"iss", "aud", "sub", "client_id", "jti", "iat", "exp"} <= set(content)
+    assert (content["iss"], content["aud"]) == ("https://hub.example", "kopuro:kg")
+
+
+def test_token_for_another_audience_is_refused() -> None:
+    keys = {"keys": [SIGNER.public_jwk()]}
+    checked = TokenVerifier(
+        lambda: keys, "https://hub.example", SetClock(), clients=CLIENTS.get, audience="kopuro:kg"
+    )
+    good = claims(iss="https://hub.example")
+    assert checked.verify(signed(good)).id == "kg.a"
+    assert checked.verify(signed({**good, "aud": ["other", "kopuro:kg"]})).id == "kg.a"
+    assert slug(checked, signed({**good, "aud": "https://hub.example"})) == "invalid-token"
+    assert slug(checked, signed(claims())) == "invalid-token"
+
+
+def test_token_issued_before_the_revocation_of_tokens_is_refused() -> None:
+    clients = dict(CLIENTS)
+    keys = {"keys": [SIGNER.public_jwk()]}
+    checked = TokenVerifier(lambda: keys, "kopuro:kg", SetClock(), clients=clients.get)
+    token = SIGNER.issue(PARTNER, now=NOON)
+    assert checked.verify(token) == PARTNER
+    clients["osh"] = replace(CLIENTS["osh"], not_before=NOON.timestamp() + 1)
+    assert slug(checked, token) == "invalid-token"
+    assert checked.verify(SIGNER.issue(PARTNER, now=NOON + timedelta(seconds=1))) == PARTNER
+
+
 def test_token_with_another_algorithm_is_refused() -> None:
     # The classic key confusion: an HMAC keyed with the public key's bytes.
     shared = OctKey.import_key(SIGNER.public_jwk()["x"])
@@ -161,9 +195,20 @@ def test_token_with_another_typ_is_refused() -> None:
         claims(client_id=None),
         claims(client_id=["a"]),
         claims(jti=7),
+        claims(jti=""),
+        claims(iat=None),
+        claims(iat=True),
+        claims(exp=True),
+        claims(aud=None),
+        claims(aud=7),
+        claims(aud=[]),
+        claims(aud={"kopuro:kg": 1}),
+        claims(aud=["kopuro:ru"]),
         {k: v for k, v in claims().items() if k != "exp"},
         {k: v for k, v in claims().items() if k != "client_id"},
         {k: v for k, v in claims().items() if k != "jti"},
+        {k: v for k, v in claims().items() if k != "iat"},
+        {k: v for k, v in claims().items() if k != "aud"},
     ],
 )
 def test_token_with_wrong_claims_is_refused(bad: Any) -> None:

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry
+from importlib.metadata import version
 
-from runtime.telemetry.metrics import HttpMetrics, process_registry
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
+
+from runtime.telemetry.metrics import HttpMetrics, build_info, process_registry
 
 
 def test_requests_are_counted_by_method_route_and_status() -> None:
@@ -20,3 +23,25 @@ def test_requests_are_counted_by_method_route_and_status() -> None:
 def test_process_registries_are_separate() -> None:
     HttpMetrics(process_registry())
     HttpMetrics(process_registry())
+
+
+def test_build_info_names_the_service_and_the_version() -> None:
+    registry = CollectorRegistry()
+    build_info(registry, "routing")
+    (family,) = registry.collect()
+    (sample,) = family.samples
+    assert (sample.name, sample.value) == ("kopuro_build_info", 1)
+    assert (sample.labels["service"], sample.labels["version"]) == ("routing", version("kopuro"))
+
+
+def test_bucket_names_the_trace_of_its_latest_request() -> None:
+    registry = CollectorRegistry()
+    metrics = HttpMetrics(registry)
+    metrics.observe("POST", "/v1/referrals", 202, 0.2, trace_id="a" * 32)
+    metrics.observe("POST", "/v1/referrals", 202, 0.2)
+    encode, _ = choose_encoder("application/openmetrics-text; version=1.0.0")
+    (line,) = [line for line in encode(registry).decode().splitlines() if "trace_id" in line]
+    assert 'le="0.25"' in line
+    assert line.partition(" # ")[2].startswith(f'{{trace_id="{"a" * 32}"}} 0.2')
+    plain, _ = choose_encoder("text/plain")
+    assert b"trace_id" not in plain(registry)

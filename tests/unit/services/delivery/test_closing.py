@@ -13,6 +13,7 @@ from contracts.codes import HandBackReason, Outcome
 from contracts.envelope import Event, decode
 from contracts.facts import (
     AcceptanceRevoked,
+    AlertClosed,
     DeliveryAcknowledged,
     DeliveryDelivered,
     Fact,
@@ -22,6 +23,7 @@ from contracts.facts import (
     ReferralCompleted,
     ReferralFailed,
     ReferralHandedBack,
+    ReferralUnanswered,
     ReferralWithdrawn,
 )
 from runtime.identifiers import new_id
@@ -272,3 +274,31 @@ def test_erased_content_is_in_no_file_of_the_database(tmp_path: Path) -> None:
     assert REFERRAL.encode() in files
     for canary in (*CANARIES, "Q" * 100):
         assert canary.encode() not in files
+
+
+def unanswered() -> Event[Fact]:
+    return event(ReferralUnanswered(referral_id=REFERRAL, sender=SENDER, since=NOW, waits_for=(ACCEPTOR,)))
+
+
+def test_alert_is_closed_when_it_was_acted_on(bench: Workbench) -> None:
+    alert = unanswered()
+    bench.receive(alert, unplaced())
+    bench.receive(event(AlertClosed(referral_id=REFERRAL, message_type=ReferralUnanswered.type)))
+    (closed,) = of_type(bench, COORDINATORS, "message.closed")
+    assert (closed["id"], closed["data"]["reason"]) == (alert.id, "acted_on")
+    assert of_type(bench, COORDINATORS, "referral.unplaced")
+    assert bench.mailbox(SENDER)[0]["type"] == "kopuro.referral.unplaced.v1"
+
+
+def test_alert_that_was_reported_again_stays_open(bench: Workbench) -> None:
+    again = unanswered()
+    bench.receive(
+        unanswered(), event(AlertClosed(referral_id=REFERRAL, message_type=ReferralUnanswered.type)), again
+    )
+    assert again.id in [one["id"] for one in of_type(bench, COORDINATORS, "referral.unanswered")]
+
+
+def test_end_of_the_referral_closes_its_alert(bench: Workbench) -> None:
+    bench.receive(unanswered())
+    bench.receive(event(COMPLETED))
+    assert of_type(bench, COORDINATORS, "referral.unanswered") == []

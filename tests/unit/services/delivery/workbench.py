@@ -40,13 +40,15 @@ from runtime.messaging.outbox.outbox import Outbox
 from runtime.messaging.ports import Delivery
 from runtime.storage.database import Database
 from services.delivery.adapters.closings import SqlClosings
+from services.delivery.adapters.consumers import SqlConsumers
 from services.delivery.adapters.mailbox_notifier import MailboxNotifier
 from services.delivery.adapters.mailboxes import SqlMailboxes
 from services.delivery.adapters.released_cases import SqlReleasedCases
 from services.delivery.adapters.tables import MESSAGES, MESSAGING, METADATA
 from services.delivery.delivery_records import DeliveryRecords
-from services.delivery.handlers import MailboxHandlers
-from services.delivery.incoming import Incoming
+from services.delivery.domain.selection import WAITING, Selection
+from services.delivery.handlers import KEPT, ConsumerHandlers, MailboxHandlers
+from services.delivery.incoming import Incoming, Triggers
 from services.delivery.ports import Subscription
 from tests.support.events import message_of
 from tests.support.first_delivery import first_delivery
@@ -111,13 +113,16 @@ class ObservedNotifier:
 
 
 class Workbench:
-    """A delivery service. events, sealed_messages: its consumers; partner: the mailbox use cases."""
+    """A delivery service. events, sealed_messages: its consumers; partner: the mailbox use cases.
+
+    consumers: the use cases of named consumers.
+    """
 
     def __init__(self, database_url: str) -> None:
         self.clock = SettableClock(NOW)
         self.database = Database.open(database_url)
         upgrade("services.delivery", self.database)
-        self.mailboxes = SqlMailboxes()
+        self.mailboxes, self.consumers_stored = SqlMailboxes(), SqlConsumers()
         cases, closings = SqlReleasedCases(), SqlClosings()
         self.notifier = MailboxNotifier(self.database, self.mailboxes)
         observed = ObservedNotifier(self.notifier)
@@ -134,6 +139,7 @@ class Workbench:
             source="/kg/delivery",
             database=self.database,
             mailboxes=self.mailboxes,
+            consumers=self.consumers_stored,
             cases=cases,
             closings=closings,
             records=self.records,
@@ -141,8 +147,25 @@ class Workbench:
             clock=self.clock,
             after_commit=lambda: None,
             is_barred=self.barred.__contains__,
+            messages_kept=KEPT,
+        )
+        self.consumers = ConsumerHandlers(
+            database=self.database,
+            mailboxes=self.mailboxes,
+            consumers=self.consumers_stored,
+            clock=self.clock,
         )
         incoming = Incoming(mailboxes=self.mailboxes, cases=cases, closings=closings)
+        self.is_sandbox = True
+        self.triggers = Triggers(
+            database=self.database,
+            incoming=incoming,
+            hub="kg",
+            clock=self.clock,
+            new_id=new_id,
+            after_commit=self.notifier.poll,
+            is_sandbox=lambda: self.is_sandbox,
+        )
         self.events = self._processor("delivery.events", incoming.events, Envelope.decode)
         self.sealed_messages = self._processor("delivery.sealed", incoming.sealed_messages, decode)
 
@@ -176,8 +199,18 @@ class Workbench:
         limit: int = 50,
         wait: float = 0,
         shared: tuple[str, ...] = (),
+        selection: Selection = WAITING,
+        since: dt.datetime | None = None,
     ) -> list[Any]:
-        page = self.partner.page(organization, after=after, limit=limit, wait=wait, shared=shared)
+        page = self.partner.page(
+            organization,
+            after=after,
+            limit=limit,
+            wait=wait,
+            shared=shared,
+            selection=selection,
+            since=since,
+        )
         return [orjson.loads(body) for body in page.bodies]
 
     def sent(self) -> list[Event[Fact]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +20,9 @@ from runtime.storage.database import Database
 from services.directory import admission
 from services.directory.adapters.approvals import SqlApprovalStore
 from services.directory.adapters.challenge_sealing import sealed_answer
+from services.directory.adapters.client_assertions import JwtAssertionReader
+from services.directory.adapters.client_signatures import check_points
+from services.directory.adapters.expiry_notices import SqlExpiryNoticeStore
 from services.directory.adapters.register import SqlRegister
 from services.directory.adapters.request_proofs import SqlProofKeyStore, read_proof
 from services.directory.adapters.sealing_keys import SqlSealingKeyStore
@@ -29,10 +33,14 @@ from services.directory.domain.approval import Approval, Policy
 from services.directory.domain.client import Role, digest
 from services.directory.handlers.access import RegisteredAccess
 from services.directory.handlers.approvals import Approvals
+from services.directory.handlers.client_assertions import ClientAssertions
 from services.directory.handlers.credentials import Credentials, Issued
 from services.directory.handlers.entries import Entries
+from services.directory.handlers.expiry_notices import ExpiryNotices
+from services.directory.handlers.failed_attempts import FailedAttempts
 from services.directory.handlers.ledger import Ledger
 from services.directory.handlers.listings import Listings
+from services.directory.handlers.own_credentials import OwnCredentials
 from services.directory.handlers.request_proofs import RequestProofs
 from services.directory.handlers.sealing_keys import SealingKeys
 from services.directory.handlers.service_approvals import ServiceApprovals
@@ -46,6 +54,7 @@ OSH = "kg.osh-legal-aid"
 OPERATOR = Editor(id="kg.operator", operator=True)
 OSH_ITSELF = Editor(id=OSH, operator=False)
 SOURCE = "/kg/directory"
+ISSUER = "https://hub.example"
 
 
 def service_record(**changes: Any) -> dict[str, Any]:
@@ -154,21 +163,39 @@ class Directory:
         self.clock = clock
         self.approvals = Approvals(ledger, SqlApprovalStore(), self.policy)
         self.entries = Entries(ledger, self.approvals)
-        self.credentials = Credentials(ledger, self.approvals)
+        self.credentials = Credentials(ledger, self.approvals, check_points)
+        self.expiring: Mapping[int, int] = {}
+        self.expiry = ExpiryNotices(ledger, SqlExpiryNoticeStore(), self._count_expiring)
+        self.own_credentials = OwnCredentials(ledger, check_points)
         self.keys = SealingKeys(ledger, keys, self.approvals, sealed_answer)
         self.service_approvals = ServiceApprovals(ledger, self.approvals)
         self.suspensions = Suspensions(ledger)
         self.listings = Listings(database=self.database, register=register, index=index)
+        proof_keys = SqlProofKeyStore()
         self.proofs = RequestProofs(
             database=self.database,
             register=register,
-            store=SqlProofKeyStore(),
+            store=proof_keys,
             read=read_proof,
             policy=self.policy,
             clock=clock,
         )
+        self.failed = FailedAttempts(ledger, lambda: None)
         self.tokens = TokenIssuer(
-            database=self.database, register=register, signer=self.signer, proofs=self.proofs, clock=clock
+            database=self.database,
+            register=register,
+            signer=self.signer,
+            proofs=self.proofs,
+            failed=self.failed,
+            assertions=ClientAssertions(
+                database=self.database,
+                register=register,
+                store=proof_keys,
+                reader=JwtAssertionReader(),
+                audiences=lambda: {ISSUER, f"{ISSUER}/oauth/token"},
+                clock=clock,
+            ),
+            clock=clock,
         )
         self.access = RegisteredAccess(database=self.database, register=register)
         self.snapshots = Snapshots(register, SOURCE)
@@ -185,6 +212,9 @@ class Directory:
         query = select(*columns).where(REVISIONS.c.id == entry_id).order_by(REVISIONS.c.number)
         with self.database.read() as transaction:
             return [(row.number, row.previous, row.changed_by) for row in transaction.execute(query)]
+
+    def _count_expiring(self, counts: Mapping[int, int]) -> None:
+        self.expiring = counts
 
     def _committed(self) -> None:
         self.commits += 1

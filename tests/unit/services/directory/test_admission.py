@@ -78,7 +78,7 @@ def test_principal_without_partner_role_need_not_be_an_organization(roles: list[
 
 @pytest.mark.parametrize("data", [None, [], "text", 1])
 def test_record_that_is_not_an_object_is_refused(data: object) -> None:
-    assert pointers(admission.credential_request, data) == [""]
+    assert pointers(lambda wanted: admission.credential_request(wanted, NOON), data) == [""]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,12 @@ import pytest
 
 from contracts.errors import Refused
 from runtime.web.request import Request
-from services.directory.client_authentication import client_of
+from services.directory.client_authentication import (
+    SharedSecret,
+    SignedAssertion,
+    credentials_of,
+)
+from services.directory.domain.client_assertion import ASSERTION_TYPE
 
 GRANT = "grant_type=client_credentials"
 
@@ -25,34 +30,48 @@ def basic(pair: str) -> str:
 @pytest.mark.parametrize("scheme", ["Basic", "basic", "BASIC"])
 def test_basic_credentials_are_read(scheme: str) -> None:
     authorization = basic("desk:se-cret_").replace("Basic", scheme)
-    assert client_of(token_request(GRANT, authorization)) == ("desk", "se-cret_")
+    assert credentials_of(token_request(GRANT, authorization)) == SharedSecret(
+        client_id="desk", secret="se-cret_"
+    )
 
 
 def test_basic_credentials_are_form_decoded() -> None:
-    assert client_of(token_request(GRANT, basic("a%3Ab:c+d%25:e"))) == ("a:b", "c d%:e")
+    assert credentials_of(token_request(GRANT, basic("a%3Ab:c+d%25:e"))) == SharedSecret(
+        client_id="a:b", secret="c d%:e"
+    )
 
 
 def test_form_credentials_are_read() -> None:
-    assert client_of(token_request(GRANT + "&client_id=desk&client_secret=s%2B")) == ("desk", "s+")
+    form = GRANT + "&client_id=desk&client_secret=s%2B"
+    assert credentials_of(token_request(form)) == SharedSecret(client_id="desk", secret="s+")
+
+
+def test_client_assertion_is_read() -> None:
+    form = f"{GRANT}&client_assertion_type={ASSERTION_TYPE}&client_assertion=a.b.c"
+    assert credentials_of(token_request(form)) == SignedAssertion(assertion="a.b.c")
 
 
 @pytest.mark.parametrize(
     ("form", "authorization"),
     [
         ("", basic("a:b")),
-        ("grant_type=password", basic("a:b")),
-        ("grant_type=refresh_token", None),
+        ("grant_type=", basic("a:b")),
         (GRANT + "&" + GRANT, basic("a:b")),
         (GRANT + "&client_id=a&client_secret=b", basic("a:b")),
+        (f"{GRANT}&client_assertion_type={ASSERTION_TYPE}&client_assertion=a.b.c", basic("a:b")),
+        (f"{GRANT}&client_assertion_type={ASSERTION_TYPE}&client_assertion=a&client_secret=b", None),
+        (f"{GRANT}&client_assertion_type={ASSERTION_TYPE}", None),
+        (f"{GRANT}&client_assertion=a.b.c", None),
+        (f"{GRANT}&client_assertion_type=other&client_assertion=a.b.c", None),
         ('{"grant_type": "client_credentials"}', basic("a:b")),
         ("grant_type=%ff", basic("a:b")),
         ("grant_type=ё", basic("a:b")),
     ],
 )
-def test_request_with_another_grant_is_invalid_grant(form: str, authorization: str | None) -> None:
+def test_malformed_token_request_is_refused(form: str, authorization: str | None) -> None:
     with pytest.raises(Refused) as refusal:
-        client_of(token_request(form, authorization))
-    assert (refusal.value.slug, refusal.value.status) == ("invalid-grant", 400)
+        credentials_of(token_request(form, authorization))
+    assert (refusal.value.slug, refusal.value.status) == ("invalid-token-request", 400)
 
 
 @pytest.mark.parametrize(
@@ -74,5 +93,23 @@ def test_request_with_another_grant_is_invalid_grant(form: str, authorization: s
 )
 def test_request_without_credentials_is_invalid_client(form: str, authorization: str | None) -> None:
     with pytest.raises(Refused) as refusal:
-        client_of(token_request(form, authorization))
+        credentials_of(token_request(form, authorization))
     assert (refusal.value.slug, refusal.value.status) == ("invalid-client", 401)
+
+
+@pytest.mark.parametrize(
+    ("form", "slug"),
+    [
+        ("grant_type=password", "unsupported-grant-type"),
+        ("grant_type=refresh_token", "unsupported-grant-type"),
+        (f"{GRANT}&scope=openid", "invalid-scope"),
+    ],
+)
+def test_grant_and_scope_that_the_hub_does_not_have_are_refused(form: str, slug: str) -> None:
+    with pytest.raises(Refused) as refusal:
+        credentials_of(token_request(form, basic("a:b")))
+    assert (refusal.value.slug, refusal.value.status) == (slug, 400)
+
+
+def test_empty_scope_is_accepted() -> None:
+    assert credentials_of(token_request(f"{GRANT}&scope=", basic("a:b")))

@@ -35,6 +35,7 @@ from services.routing.domain.offered_service import OfferedService
 from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.referral import Referral
 from services.routing.domain.rules import Circumstances
+from services.routing.domain.tally import Tally
 from services.routing.domain.transition import Transition, TransitionContext
 from tests.support.events import message_of
 
@@ -181,6 +182,7 @@ class ReferralDriver:
         self.decisions: list[Decision] = []
         # The sum of the load's changes so far.
         self.loads: dict[str, Observation] = {}
+        self.tally = Tally()
         self._ids = count(1)
 
     def new_id(self) -> str:
@@ -208,6 +210,7 @@ class ReferralDriver:
         if step.referral is not None:
             for name, change in load_between(self.referral, step.referral).items():
                 self.loads[name] = self.loads.get(name, NOTHING_OBSERVED).plus(change)
+        self.tally.add(self.referral, step, self.now)
         self.referral = step.referral
         self.facts += step.facts
         self.decisions += step.decisions

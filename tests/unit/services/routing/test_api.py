@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +21,20 @@ from contracts.facts import (
     ReferralWithdrawn,
 )
 from runtime.access.tokens import Principal
+from runtime.entrypoints.resource import Resource
 from runtime.identifiers import new_id
 from runtime.web.request import Request
 from services.routing import api
+from services.routing.adapters.week_events import SqlWeekEvents
+from services.routing.adapters.weekly_reports import SqlWeeklyReports
 from services.routing.bootstrap import read_policy
 from services.routing.domain.policy import RoutingPolicy
+from services.routing.handlers.weekly_reports import ReportQueries, ReportWeeks
+from services.routing.service import SERVICE
 from tests.services.made_cursors import made_cursors
 from tests.support.events import message_of
 from tests.unit.services.routing.samples import NOW, SENDER, organization, service
-from tests.unit.services.routing.workbench import Workbench, submitted, workbench
+from tests.unit.services.routing.workbench import Workbench, opened, submitted, workbench
 
 
 @pytest.fixture
@@ -221,3 +227,60 @@ def test_invalid_policy_file_is_refused(tmp_path: Path) -> None:
         file.write_text(text)
         with pytest.raises(Refused):
             read_policy(file)
+
+
+def reports(bench: Workbench) -> ReportQueries:
+    """Three offers of last week, in a report and in statements."""
+    offered = [bench.take(submitted(new_id(), region="RU-SPE")) for _ in range(3)]
+    assert all(opened(published) for published in offered)
+    bench.clock.time = NOW + dt.timedelta(days=7)
+    stored = SqlWeeklyReports()
+    ReportWeeks(
+        database=bench.database,
+        reports=stored,
+        events=SqlWeekEvents(),
+        network=bench.network,
+        unready=lambda: None,
+        clock=bench.clock,
+    ).turn()
+    return ReportQueries(database=bench.database, reports=stored)
+
+
+def test_statement_is_of_the_caller_and_report_is_for_coordinators(bench: Workbench) -> None:
+    queries = reports(bench)
+    own = api.statement(queries, request("ru.far", "partner", week="2026-W10"))
+    other = api.statement(queries, request("ru.other", "partner"))
+    assert [json.loads(one.body)["asked"]["count"] for one in (own, other)] == [3, 0]
+    whole = json.loads(api.report(queries, coordinator(language="ky")).body)
+    row = next(one for one in whole["organizations"] if one["organization"] == "ru.far")
+    assert row["asked"] == {"count": None, "withheld": True, "change": None}
+
+
+def test_only_coordinators_may_ask_for_reports_and_only_members_for_statements() -> None:
+    entrypoints = chain.from_iterable(
+        getattr(member, "nameko_entrypoints", ()) for member in vars(SERVICE).values()
+    )
+    roles = {
+        one.route().template: set(one.route().roles or ()) for one in entrypoints if isinstance(one, Resource)
+    }
+    assert roles["/v1/coordination/report"] == {"coordinator"}
+    assert roles["/v1/coordination/statistics"] == {"coordinator"}
+    assert roles["/v1/statement"] == {"partner"}
+
+
+@pytest.mark.parametrize(
+    ("ask", "query"),
+    [
+        (api.report, {"week": "2026-W60"}),
+        (api.report, {"language": "xx"}),
+        (api.series, {"every": "day"}),
+        (api.series, {"limit": "0"}),
+        (api.statement, {"week": "last"}),
+    ],
+)
+def test_malformed_parameter_of_a_report_is_refused(
+    bench: Workbench, ask: Callable[[ReportQueries, Request], object], query: dict[str, str]
+) -> None:
+    with pytest.raises(Refused) as refused:
+        ask(reports(bench), coordinator(**query))
+    assert refused.value.slug in ("invalid-parameter", "invalid-limit")

@@ -14,7 +14,8 @@ from contracts.organization import Capacity
 from runtime.identifiers import new_id
 from runtime.storage.migrate import differences
 from services.routing.adapters.tables import REFERRALS
-from services.routing.migrations import asked, coordination, service_loads
+from services.routing.domain.network_figures import OpenReferrals
+from services.routing.migrations import asked, coordination, figures, service_loads
 from tests.unit.services.routing.samples import HOUR, NOW, SENDER, organization, service
 from tests.unit.services.routing.workbench import Workbench, event, opened, submitted, workbench
 
@@ -115,9 +116,26 @@ def test_migration_ranks_open_referrals_by_urgency(busy: Workbench) -> None:
         connection.execute(closed.values(status="withdrawn", priority=None))
         before = connection.execute(select(REFERRALS.c.id, REFERRALS.c.priority)).all()
         with Operations.context(MigrationContext.configure(connection)):
+            figures.downgrade()
             coordination.downgrade()
             coordination.upgrade()
+            figures.upgrade()
         after = connection.execute(select(REFERRALS.c.id, REFERRALS.c.priority)).all()
     assert {one.priority for one in before} == {0, 1, 2, None}
     assert sorted(after) == sorted(before)
+    assert differences("services.routing", busy.database) == []
+
+
+def test_migration_finds_kind_of_open_referrals_in_their_facts(busy: Workbench) -> None:
+    busy.take(submitted(new_id(), needs=("health", "legal.wage_claim"), region="KZ-75"))
+
+    def kinds() -> set[OpenReferrals]:
+        return set(busy.queries.figures().open)
+
+    before = kinds()
+    assert {(one.need_group, one.country) for one in before} == {("legal", "RU"), ("health", "KZ")}
+    with busy.database.write() as connection, Operations.context(MigrationContext.configure(connection)):
+        figures.downgrade()
+        figures.upgrade()
+    assert kinds() == before
     assert differences("services.routing", busy.database) == []

@@ -35,6 +35,7 @@ from services.routing.adapters.tables import MESSAGING
 from services.routing.domain.fairness import Fairness
 from services.routing.domain.observation import Observation
 from services.routing.domain.policy import RoutingPolicy
+from services.routing.domain.tally import Tally
 from services.routing.handlers.commands import RoutingCommands
 from services.routing.handlers.coordination_queries import CoordinationQueries
 from services.routing.handlers.network_queries import NetworkQueries
@@ -57,6 +58,7 @@ class Workbench:
         self.clock = SettableClock(NOW)
         self.network = LiveDirectory()
         self.woken = 0
+        self._count: Callable[[Tally], None] = lambda tally: None
         # Random referral ids must not decide who is asked.
         self.policy: Callable[[], RoutingPolicy] = lambda: RoutingPolicy(fairness=Fairness(explore=0.0))
         # Organisations without a live client.
@@ -73,6 +75,7 @@ class Workbench:
             policy=lambda: self.policy(),
             source="/kg/routing",
             after_commit=self._wake,
+            count=lambda tally: self._count(tally),
         )
         self.coordination = CoordinationQueries(
             database=self.database, store=self.store, consider=self.commands.consider
@@ -99,6 +102,10 @@ class Workbench:
 
     def _wake(self) -> None:
         self.woken += 1
+
+    def counted_by(self, count: Callable[[Tally], None]) -> None:
+        """Pass the sums of each committed transaction to `count`."""
+        self._count = count
 
     def absorb(self, receivers: Iterable[Organization | str]) -> None:
         """Load the directory as the replica delivers it, as JSON values."""

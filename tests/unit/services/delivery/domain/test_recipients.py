@@ -6,7 +6,7 @@ import re
 import pytest
 
 from contracts.errors import Defect
-from contracts.facts import CATALOGUE
+from contracts.facts import CATALOGUE, ReferralUnanswered
 from contracts.identifiers import ORGANIZATION_PATTERN
 from contracts.topology import EVENT_QUEUES
 from services.delivery.domain.closing import CARRIERS
@@ -42,12 +42,14 @@ def test_recipient_fields_exist_in_fact(name: str) -> None:
 
 # The names of fields that say something about a person. Notes arrive from the vault, by another queue.
 ABOUT_A_PERSON = {"facts", "need", "needs", "region", "urgency"}
+# Its type says that the referral is an emergency.
+BY_TYPE = {ReferralUnanswered.type}
 
 
 @pytest.mark.parametrize("name", RECIPIENTS)
 def test_message_about_a_person_is_closed_at_the_end(name: str) -> None:
     fields = {field.name for field in dataclasses.fields(CATALOGUE[name])}  # type: ignore[arg-type]
-    assert bool(fields & ABOUT_A_PERSON) == (name in CARRIERS)
+    assert (bool(fields & ABOUT_A_PERSON) or name in BY_TYPE) == (name in CARRIERS)
 
 
 @pytest.mark.parametrize(
@@ -67,6 +69,8 @@ def test_message_about_a_person_is_closed_at_the_end(name: str) -> None:
         ("referral.withdrawn", {ORG, SENDER}),
         ("referral.failed", {ORG, SENDER}),
         ("referral.overdue", {ORG, SENDER, COORDINATORS}),
+        ("referral.unanswered", {COORDINATORS}),
+        ("alert.closed", set()),
         ("placement.refused", {COORDINATORS}),
         ("placement.answered", {COORDINATORS}),
         ("coordinator_withdrawal.refused", {COORDINATORS}),
@@ -74,6 +78,8 @@ def test_message_about_a_person_is_closed_at_the_end(name: str) -> None:
         ("acceptance.revoked", {SENDER, ORG, COORDINATORS}),
         ("credential.issued", {ORG}),
         ("credential.revoked", {ORG}),
+        ("credential.tokens_revoked", {ORG}),
+        ("credential.expiring", {ORG}),
         ("approval.requested", {ORG}),
         ("approval.endorsed", {ORG}),
         ("approval.granted", {ORG}),

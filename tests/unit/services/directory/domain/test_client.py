@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+import datetime as dt
+from dataclasses import asdict, replace
 
-from services.directory.domain.client import NOBODY, Role, client, digest
+import pytest
 
-SECRET = "x" * 43
+from services.directory.domain.client import NOBODY, OVERLAP, Role, client, digest
+
+NOON = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
+SECRET, NEW = "x" * 43, "y" * 43
 
 
 def test_client_stores_no_secret() -> None:
@@ -16,15 +20,60 @@ def test_client_stores_no_secret() -> None:
 
 def test_client_recognises_only_its_secret() -> None:
     kept = client(client_id="a", principal="kg.a", roles=(Role.partner,), secret=SECRET)
-    assert kept.knows(SECRET)
-    assert not kept.knows(SECRET + "x")
-    assert not kept.knows("")
-    assert not kept.knows(kept.secret_sha256)
+    assert kept.secret_known(SECRET, NOON) == kept.secret_sha256
+    for other in (SECRET + "x", "", kept.secret_sha256):
+        assert kept.secret_known(other, NOON) is None
+    assert replace(kept, live=False).secret_known(SECRET, NOON) is None
 
 
-def test_placeholder_client_has_no_valid_secret() -> None:
-    assert not NOBODY.knows("")
-    assert not NOBODY.knows(NOBODY.secret_sha256)
+def test_placeholder_client_and_client_with_keys_only_have_no_valid_secret() -> None:
+    for nobody in (NOBODY, replace(NOBODY, secret_sha256="")):
+        assert nobody.secret_known("", NOON) is None
+        assert nobody.secret_known(nobody.secret_sha256, NOON) is None
+
+
+def test_both_secrets_are_accepted_for_a_day_after_a_rotation() -> None:
+    kept = client(client_id="a", principal="kg.a", roles=(Role.partner,), secret=SECRET)
+    rotated = kept.rotated(digest(NEW), NOON, expires_at=None)
+    last = NOON + OVERLAP - dt.timedelta(microseconds=1)
+    assert rotated.secret_known(SECRET, last) == digest(SECRET)
+    assert rotated.secret_known(NEW, last) == digest(NEW)
+    assert rotated.secret_known(SECRET, NOON + OVERLAP) is None
+    assert rotated.secrets(last) == (digest(NEW), digest(SECRET))
+    assert rotated.secrets(NOON + OVERLAP) == (digest(NEW),)
+
+
+def test_second_rotation_ends_the_secret_before_the_present_one() -> None:
+    kept = client(client_id="a", principal="kg.a", roles=(Role.partner,), secret=SECRET)
+    twice = kept.rotated(digest(NEW), NOON, expires_at=None).rotated(digest("z" * 43), NOON, expires_at=None)
+    assert [twice.secret_known(secret, NOON) is not None for secret in (SECRET, NEW, "z" * 43)] == [
+        False,
+        True,
+        True,
+    ]
+
+
+def test_repeated_rotation_changes_nothing() -> None:
+    kept = client(client_id="a", principal="kg.a", roles=(Role.partner,), secret=SECRET)
+    rotated = kept.rotated(digest(NEW), NOON, expires_at=None)
+    assert rotated.rotated(digest(NEW), NOON + OVERLAP, expires_at=None) == rotated
+
+
+def test_rotation_does_not_lengthen_the_life_of_a_secret_that_expires() -> None:
+    soon = NOON + dt.timedelta(hours=1)
+    kept = replace(
+        client(client_id="a", principal="kg.a", roles=(Role.partner,), secret=SECRET), secret_expires_at=soon
+    )
+    assert kept.secret_known(SECRET, soon) is None
+    rotated = kept.rotated(digest(NEW), NOON, expires_at=None)
+    assert rotated.secret_known(SECRET, soon) is None
+    assert rotated.secret_known(NEW, soon) is not None
+
+
+@pytest.mark.parametrize(("microsecond", "seconds"), [(0, 0), (1, 1), (999_999, 1)])
+def test_tokens_are_revoked_up_to_the_next_whole_second(microsecond: int, seconds: int) -> None:
+    moment = NOON.replace(microsecond=microsecond)
+    assert NOBODY.without_tokens(moment).not_before == NOON + dt.timedelta(seconds=seconds)
 
 
 def test_client_roles_are_sorted_and_unique() -> None:

@@ -16,6 +16,7 @@ from services.directory.domain.request_proof import (
     ProvableRequest,
     check_proof,
     public_proof_key,
+    secret_key,
 )
 
 SECRET = "an-invented-secret-of-at-least-32-characters"
@@ -47,13 +48,13 @@ def test_key_of_a_secret_never_changes() -> None:
 
 
 def test_proof_by_the_client_is_of_its_request() -> None:
-    proof = read_proof(signed(), KEY)
+    proof = read_proof(signed(), [secret_key(KEY)])
     check_proof(proof, REQUEST, proof.issued_at)
 
 
 def test_escaped_path_is_signed_as_the_directory_reads_it() -> None:
     url = f"{ROOT}/v1/approvals/a%20b%2Fc/approve"
-    proof = read_proof(RequestSigner(f"{ROOT}/", SECRET).proof("POST", url, token="t"), KEY)
+    proof = read_proof(RequestSigner(f"{ROOT}/", SECRET).proof("POST", url, token="t"), [secret_key(KEY)])
     assert proof.path == "/v1/approvals/a b/c/approve"
 
 
@@ -70,19 +71,19 @@ def test_escaped_path_is_signed_as_the_directory_reads_it() -> None:
     ],
 )
 def test_proof_of_another_request_is_refused(changed: dict[str, str | bytes | None]) -> None:
-    proof = read_proof(signed(), KEY)
+    proof = read_proof(signed(), [secret_key(KEY)])
     with pytest.raises(Refused) as refusal:
         check_proof(proof, replace(REQUEST, **changed), proof.issued_at)  # type: ignore[arg-type]
     assert refusal.value.slug == "invalid-proof"
 
 
 @pytest.mark.parametrize("sign", [1, -1])
-def test_proof_outside_its_time_is_refused(sign: int) -> None:
-    proof = read_proof(signed(), KEY)
+def test_proof_outside_its_time_is_refused_as_clock_skew(sign: int) -> None:
+    proof = read_proof(signed(), [secret_key(KEY)])
     check_proof(proof, REQUEST, proof.issued_at + sign * VALID_FOR)
     with pytest.raises(Refused) as refusal:
         check_proof(proof, REQUEST, proof.issued_at + sign * (VALID_FOR + dt.timedelta(microseconds=1)))
-    assert refusal.value.slug == "invalid-proof"
+    assert (refusal.value.slug, refusal.value.status) == ("clock-skew", 403)
 
 
 DAMAGED: dict[str, Callable[[], str]] = {
@@ -101,5 +102,5 @@ DAMAGED: dict[str, Callable[[], str]] = {
 @pytest.mark.parametrize("name", DAMAGED)
 def test_damaged_or_foreign_proof_is_refused(name: str) -> None:
     with pytest.raises(Refused) as refusal:
-        read_proof(DAMAGED[name](), KEY)
+        read_proof(DAMAGED[name](), [secret_key(KEY)])
     assert refusal.value.slug == "invalid-proof"

@@ -9,7 +9,7 @@ from contracts.facts import ClientChanged, CredentialIssued, CredentialRevoked, 
 from services.directory.domain.client import Role
 from services.directory.domain.precondition import ANY_REVISION
 from services.directory.handlers.credentials import Issued
-from tests.unit.services.directory.samples import OPERATOR, OSH, Directory, issue, organization
+from tests.unit.services.directory.samples import NOON, OPERATOR, OSH, Directory, issue, organization
 
 SECRET, OTHER = "a" * 43, "b" * 43
 
@@ -37,7 +37,9 @@ def test_new_secret_replaces_the_old_one_and_neither_is_published(filled: Direct
     assert facts == [
         ClientChanged(revision=1, client_id=OSH, principal=OSH, roles=("partner",), live=True),
         CredentialIssued(client_id=OSH, principal=OSH, roles=("partner",), by=OPERATOR.id),
-        ClientChanged(revision=2, client_id=OSH, principal=OSH, roles=("partner",), live=True),
+        ClientChanged(
+            revision=2, client_id=OSH, principal=OSH, roles=("partner",), live=True, not_before=NOON
+        ),
         CredentialIssued(
             client_id=OSH,
             principal=OSH,

@@ -59,7 +59,7 @@ def test_late_registration_of_a_replaced_secret_changes_no_key(guarded: Director
         before = SqlRegister().standing(transaction, Client, ["aigul"])["aigul"].entry
     issue(Directory(guarded.database), CALLER.id, "aigul", NEW, Role.operator, precondition=ANY_REVISION)
     guarded.tokens.issue("aigul", NEW)
-    guarded.proofs.register_key(before, SECRET)
+    guarded.proofs.register_key(before, SECRET, before.secret_sha256)
     guarded.proofs.check(CALLER, REQUEST, proof(NEW))
 
 

@@ -45,6 +45,8 @@ def fill(database: Database, count: int) -> None:
                 "acceptor": "ru.one" if status == "accepted" else None,
                 "overdue_since": NOW if status == "accepted" else None,
                 "priority": number % 2 if is_open else None,
+                "need_group": "legal",
+                "country": "RU",
             }
         )
     with database.write() as transaction:

@@ -34,9 +34,8 @@ from contracts.facts import (
 from services.routing.domain.decision import Trigger
 from services.routing.domain.lifecycle import expire
 from services.routing.domain.observation import load_between
-from services.routing.domain.offer import Offer
-from services.routing.domain.offer_closing import ORGANIZATION_SUSPENDED
-from services.routing.domain.open_offers import place
+from services.routing.domain.offer import ORGANIZATION_SUSPENDED, Offer
+from services.routing.domain.open_offers import ask_again, place
 from services.routing.domain.standing import revoke_suspended, suspended_acceptor
 from tests.unit.services.routing.samples import DAY, REFERRAL, ReferralDriver, load, network, organization
 
@@ -84,6 +83,17 @@ def test_open_offer_of_suspended_organization_goes_to_the_next(vetting: Vetting,
     assert driver.known.status is ReferralStatus.offered
     assert driver.decisions[-1].trigger is Trigger.organization_suspended
     assert driver.take(revoke_suspended(driver.known, driver.context())) == ()
+
+
+def test_readmitted_organization_is_asked_again() -> None:
+    driver = make_driver("ru.one")
+    suspend(driver, "ru.one")
+    driver.take(revoke_suspended(driver.known, driver.context()))
+    assert driver.known.status is ReferralStatus.unplaced
+    driver.directory.put_organization(organization("ru.one"))
+    (opened,) = driver.take(ask_again(driver.known, driver.context()))
+    assert isinstance(opened, OfferOpened)
+    assert opened.organization == "ru.one"
 
 
 def test_referral_without_another_candidate_is_unplaced_and_can_be_placed() -> None:

@@ -45,6 +45,7 @@ from contracts.facts import (
 )
 from services.routing.domain.lifecycle import expire, remind
 from services.routing.domain.referral import Referral
+from services.routing.domain.tally import REASONS, UNPLACED_REASONS
 from tests.unit.services.routing.samples import (
     REFERRAL,
     SENDER,
@@ -271,6 +272,14 @@ class Walk(RuleBasedStateMachine):
         asked = {fact.organization for fact in self.driver.facts if isinstance(fact, OfferOpened)}
         assert asked <= ranked
         assert asked.isdisjoint({"ru.consulate", "ru.applicant", SENDER, "kz.stranger"})
+
+    @invariant()
+    def every_end_of_an_offer_is_one_of_the_counted_kinds(self) -> None:
+        tally = self.driver.tally
+        assert [end for end in tally.ended if end.reason not in REASONS[end.result]] == []
+        assert set(tally.unplaced) <= set(UNPLACED_REASONS)
+        closed = [] if self.driver.referral is None else self.driver.known.offers
+        assert len(tally.ended) >= sum(not offer.is_open for offer in closed)
 
     @invariant()
     def no_organization_has_two_open_offers(self) -> None:

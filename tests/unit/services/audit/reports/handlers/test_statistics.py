@@ -87,6 +87,27 @@ def test_referral_whose_acceptance_ended_has_no_acceptor(audit: LogOnDatabase, e
     assert figures(audit, "organization_kind") == {("none",): 7, ("",): 7}
 
 
+def test_unplaced_referral_is_counted_as_such_until_an_organisation_is_asked_again(
+    audit: LogOnDatabase,
+) -> None:
+    def waiting(*steps: str) -> None:
+        found = referral("female")
+        number = found[0].partition_key
+        content = {"referral_id": number, "organization": MOSCOW}
+        later = [
+            event(f"kopuro.{step}.v1", data=content, partition_key=number, time=NOON + n * MINUTE)
+            for n, step in enumerate(steps, 1)
+        ]
+        audit.append([*found, *later])
+
+    for _ in range(5):
+        waiting("offer.opened", "offer.expired", "referral.unplaced")
+        waiting("referral.unplaced", "offer.opened")
+        waiting("referral.unplaced", "offer.opened", "offer.declined", "referral.unplaced")
+        waiting("referral.unplaced", "referral.withdrawn")
+    assert figures(audit, "outcome") == {("unplaced",): 10, ("open",): 5, ("withdrawn",): 5, ("",): 20}
+
+
 def test_referral_with_two_needs_counts_twice_with_unit_need(audit: LogOnDatabase) -> None:
     for _ in range(6):
         audit.append(referral("female", needs=("shelter", "legal.wage_claim")))

@@ -1,0 +1,48 @@
+"""Whether a hub is quiet: the condition under which copies of its databases are of one moment.
+
+A message is lost in a restore if its sender's copy no longer has it in the outbox and its receiver's copy
+does not know it yet: it was in a queue, or crossed while the databases were copied. So copies count only if
+the queues were empty before and after, and no message began or ended its way meanwhile. Then the order in
+which the databases were copied does not matter.
+
+AMQP does not count messages that a consumer holds. A consumer holds one for a moment only, unless its
+database is away, which a copy would notice. So the queues must be empty for `SETTLE_SECONDS` before copying.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+SETTLE_SECONDS: Final = 3.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ServiceMark:
+    """How far a service's messages have come.
+
+    sent: numbers of its outbox that were ever given out. waiting, received: rows of the outbox and the inbox.
+    """
+
+    sent: int
+    waiting: int
+    received: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HubMark:
+    """One look at a hub. queues: ready messages in each queue, without the dead letters."""
+
+    services: Mapping[str, ServiceMark]
+    queues: Mapping[str, int]
+
+
+def in_transit(mark: HubMark) -> list[str]:
+    """Return what is on its way, such as `3 in vault.sealed`; empty if nothing is."""
+    return [f"{count} in {queue}" for queue, count in sorted(mark.queues.items()) if count]
+
+
+def moved(before: HubMark, after: HubMark) -> list[str]:
+    """Return the services whose messages began or ended a way between two looks."""
+    return [name for name, mark in before.services.items() if after.services.get(name) != mark]

@@ -1,0 +1,59 @@
+"""The commands `kopuro admin client create` and `revoke`: clients over HTTP, as an operator.
+
+They use the same resources as `kopuro credential`, and the same rules: another operator may have to approve.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from kopuro_client.commands import credential
+from kopuro_client.commands.new_file import new_file
+from kopuro_client.commands.session import Session, connected
+
+_SECRET_BYTES = 32
+
+
+def register(admin: typer.Typer) -> None:
+    """Add the commands to `kopuro admin`."""
+    client = typer.Typer(no_args_is_help=True, help="Operators: create and revoke clients.")
+    client.command("create")(connected(create))
+    client.command("revoke")(connected(credential.revoke))
+    admin.add_typer(client, name="client")
+
+
+def create(
+    session: Session,
+    principal: Annotated[str, typer.Argument(help="The organisation, or the member of the staff.")],
+    role: Annotated[str, typer.Argument(help="partner, coordinator, auditor or operator.")],
+    file: Annotated[Path, typer.Argument(help="New file (mode 0600) for the client's id and secret.")],
+    client_id: Annotated[
+        str | None, typer.Option(help="The client's id; by default the principal's.")
+    ] = None,
+) -> None:
+    """Create a client with a new secret, for a system that you run yourself.
+
+    The id and secret go to FILE, in the form of an environment file; nothing secret is printed, and the hub
+    gets the secret's digest only. For a partner use `kopuro credential issue` with the digest that the
+    partner sends.
+    """
+    secret = secrets.token_urlsafe(_SECRET_BYTES)
+    with new_file(file) as write:
+        write(f"KOPURO_CLIENT_ID={client_id or principal}\nKOPURO_CLIENT_SECRET={secret}\n".encode())
+        # If the hub refuses, the file is removed.
+        issued: Mapping[str, Any] = session.hub.administration.issue_client(
+            principal, role, client_id=client_id, secret_sha256=sha256(secret.encode()).hexdigest()
+        )
+    if session.out.as_json:
+        session.out.document(issued)
+    elif "state" in issued:
+        session.out.text(issued["id"])
+        session.out.note("requested; another operator approves it with `kopuro approvals approve`")
+    else:
+        session.out.text(issued["client_id"])

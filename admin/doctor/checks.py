@@ -1,0 +1,292 @@
+"""The checks: pure functions from observations to findings. `examined` runs all of them."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final
+
+from admin.doctor.findings import Finding, Severity
+from admin.doctor.identity_checks import announced_findings, file_findings, key_findings
+from admin.doctor.observations import Certificate, Observations
+from runtime.storage.space import LOW
+
+# Time to order, sign and install another certificate.
+EXPIRY_WARNING: Final = dt.timedelta(days=21)
+# As services do (runtime/messaging/clocks.py).
+CLOCK_TOLERANCE: Final = dt.timedelta(seconds=2)
+OUTBOX_TOLERANCE: Final = dt.timedelta(minutes=5)
+OLDEST_PYTHON: Final = (3, 11)
+BROKER_VERSIONS: Final = ((3, 10), (4, 99))
+POSTGRESQL_VERSIONS: Final = (15, 18)
+_MIB: Final = 1024 * 1024
+
+
+def examined(seen: Observations) -> list[Finding]:
+    """Return everything that is wrong, faults first, each with what to do."""
+    checks: tuple[Callable[[Observations], Iterable[Finding]], ...] = (
+        file_findings,
+        key_findings,
+        announced_findings,
+        tls_findings,
+        broker_findings,
+        rights_findings,
+        database_findings,
+        log_findings,
+        space_findings,
+        machine_findings,
+        readiness_findings,
+    )
+    found = [finding for check in checks for finding in check(seen)]
+    return sorted(found, key=lambda finding: finding.severity is not Severity.fault)
+
+
+def tls_findings(seen: Observations) -> Iterator[Finding]:
+    for server in seen.servers:
+        if server.fault is not None:
+            yield Finding(
+                check="tls",
+                subject=server.subject,
+                what=f"TLS to {server.address} fails: {server.fault}",
+                remedy="install a certificate for this host name that the CA in KOPURO_BROKER_CA or "
+                "KOPURO_DATABASE_CA signed, or name the right CA there",
+            )
+        elif not server.encrypted and not server.is_local:
+            yield Finding(
+                check="tls-off",
+                subject=server.subject,
+                what=f"the connection to {server.address} is not encrypted and leaves this machine",
+                remedy="use amqps:// for the broker, and KOPURO_DATABASE_CA for PostgreSQL",
+            )
+    shown = [server.certificate for server in seen.servers if server.certificate is not None]
+    for certificate in dict.fromkeys((*shown, *seen.certificates)):
+        yield from _expiry(certificate, seen.now)
+
+
+def _expiry(certificate: Certificate, now: dt.datetime) -> Iterator[Finding]:
+    left = certificate.not_after - now
+    if left > EXPIRY_WARNING:
+        return
+    has_expired = left <= dt.timedelta(0)
+    when = "has expired" if has_expired else f"expires in {left.days} days"
+    yield Finding(
+        check="certificate-expiry",
+        subject=certificate.subject,
+        what=f"the certificate {when} ({certificate.not_after:%Y-%m-%d %H:%M} UTC)",
+        remedy="renew it; connections read the files again, so services need no restart",
+        severity=Severity.fault if has_expired else Severity.warning,
+    )
+
+
+def broker_findings(seen: Observations) -> Iterator[Finding]:
+    for login in seen.logins:
+        if login.fault is not None:
+            remedy = (
+                f"compare the password in KOPURO_AMQP_URI of {login.service} with DIR/broker/, and import "
+                "the definitions again (`kopuro admin broker definitions`)"
+                if login.refused
+                else "start the broker, and compare host and port in KOPURO_AMQP_URI with its listeners"
+            )
+            what = f"{login.user} cannot log in: {login.fault}" if login.refused else login.fault
+            yield Finding(
+                check="broker-login" if login.refused else "broker",
+                subject=login.service,
+                what=what,
+                remedy=remedy,
+            )
+            continue
+        if login.missing:
+            more = f" and {len(login.missing) - 5} more" if len(login.missing) > 5 else ""
+            yield Finding(
+                check="topology",
+                subject=login.service,
+                what=f"the broker lacks {', '.join(login.missing[:5])}{more}",
+                remedy="import the definitions of this build (`kopuro admin broker definitions`, then "
+                "`rabbitmqctl import_definitions`)",
+            )
+        if login.uncompared is not None:
+            yield Finding(
+                check="management-plugin",
+                subject=login.service,
+                what=f"bindings are not compared: {login.uncompared}",
+                remedy="enable the plugin rabbitmq_management, and compare KOPURO_BROKER_MANAGEMENT_URI "
+                "with its address and user",
+            )
+    if seen.logins and not any(login.compares_bindings for login in seen.logins):
+        yield Finding(
+            check="bindings",
+            subject="broker",
+            what="no service compares the broker's bindings",
+            remedy="set KOPURO_BROKER_MANAGEMENT_URI (docs/operations.md)",
+            severity=Severity.warning,
+        )
+    for version in sorted({login.version for login in seen.logins if login.version}):
+        numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
+        if not BROKER_VERSIONS[0] <= numbers <= BROKER_VERSIONS[1]:
+            yield _version("RabbitMQ", version, "3.10 to 4.x", is_older=numbers < BROKER_VERSIONS[0])
+
+
+def rights_findings(seen: Observations) -> Iterator[Finding]:
+    if seen.exported is None:
+        return
+    remedy = "import the definitions of this build: `rabbitmqctl import_definitions`"
+    for user, rights in seen.exported.expected.items():
+        present = seen.exported.present.get(user)
+        if present is None:
+            what = f"the broker has no user {user} with rights in the hub's virtual host"
+        elif present != rights:
+            names = ("configure", "write", "read")
+            wrong = [name for name, a, b in zip(names, present, rights, strict=True) if a != b]
+            what = f"the rights of {user} are others than it needs: {', '.join(wrong)}"
+        else:
+            continue
+        yield Finding(check="broker-rights", subject=user, what=what, remedy=remedy)
+    for user in seen.exported.administrators:
+        if user in seen.exported.expected:
+            yield Finding(
+                check="broker-rights",
+                subject=user,
+                what=f"{user} is an administrator of the broker",
+                remedy=f"take its tags away: `rabbitmqctl set_user_tags {user}`",
+            )
+    if "guest" in seen.exported.present:
+        yield Finding(
+            check="broker-guest",
+            subject="broker",
+            what="the user guest, whose password everybody knows, exists",
+            remedy="`rabbitmqctl delete_user guest`",
+        )
+
+
+def database_findings(seen: Observations) -> Iterator[Finding]:
+    for state in seen.databases:
+        if state.fault is not None:
+            yield Finding(
+                check="database",
+                subject=state.service,
+                what=state.fault,
+                remedy="start the server, and compare KOPURO_DATABASE_URL with its host, role and database",
+            )
+            continue
+        if state.version is not None and not (
+            POSTGRESQL_VERSIONS[0] <= state.version[0] <= POSTGRESQL_VERSIONS[1]
+        ):
+            version = f"{state.version[0]}.{state.version[1]}"
+            yield _version(
+                "PostgreSQL", version, "15 to 18", is_older=state.version[0] < POSTGRESQL_VERSIONS[0]
+            )
+        revision = state.revision
+        if revision is not None and revision.is_of_another_build:
+            yield Finding(
+                check="schema",
+                subject=state.service,
+                what=f"the schema is at revision {revision.current}, which this build does not know",
+                remedy="use the build that migrated it, or a newer one",
+            )
+        elif revision is not None and revision.pending:
+            yield Finding(
+                check="schema",
+                subject=state.service,
+                what=f"the schema is at {revision.current or 'no revision'}, not at {revision.newest}",
+                remedy=f"stop the service, then `kopuro admin migrate {state.service}`",
+            )
+        if abs(state.clock_ahead) > CLOCK_TOLERANCE:
+            seconds = state.clock_ahead.total_seconds()
+            direction = "ahead of" if seconds > 0 else "behind"
+            yield Finding(
+                check="clock",
+                subject=f"database of {state.service}",
+                what=f"its clock is {abs(seconds):.0f} s {direction} this machine's",
+                remedy="synchronise both hosts with NTP (chrony or systemd-timesyncd)",
+            )
+        if state.outbox_oldest is not None and seen.now - state.outbox_oldest > OUTBOX_TOLERANCE:
+            minutes = (seen.now - state.outbox_oldest).total_seconds() / 60
+            yield Finding(
+                check="outbox",
+                subject=state.service,
+                what=f"{state.outbox} messages wait for the broker, the oldest for {minutes:.0f} minutes",
+                remedy="is the service running? Otherwise look at its /readyz (`messages`, `topology`) and "
+                "at the broker's alarms (`rabbitmq-diagnostics alarms`); nothing is lost meanwhile",
+            )
+
+
+def log_findings(seen: Observations) -> Iterator[Finding]:
+    log = seen.log
+    if log is None:
+        return
+    if log.fault is not None:
+        yield Finding(
+            check="log",
+            subject="audit",
+            what=f"the log cannot be read: {log.fault}",
+            remedy="compare KOPURO_LOG_SIGNING_KEY and KOPURO_LOG_DIRECTORY with those that wrote the log",
+        )
+    elif log.published is not None and log.published > (log.stored or 0):
+        yield Finding(
+            check="log-fork",
+            subject="audit",
+            what=f"the published log has {log.published} entries, but the database has {log.stored or 0}",
+            remedy="do not start audit on this database: restore a backup that is not older than the "
+            "published log (`kopuro admin restore`)",
+        )
+    elif not log.is_prefix:
+        yield Finding(
+            check="log-fork",
+            subject="audit",
+            what="the published log is not a prefix of the log in the database",
+            remedy="one of them is of another hub or was changed: restore the database that published it",
+        )
+
+
+def space_findings(seen: Observations) -> Iterator[Finding]:
+    for space in seen.spaces:
+        if space.free is not None and space.free < LOW:
+            yield Finding(
+                check="disk",
+                subject=space.subject,
+                what=f"{space.free // _MIB} MiB are free at {space.path}, less than {LOW // _MIB}",
+                remedy="free or add space; writes fail when it is used up",
+            )
+
+
+def machine_findings(seen: Observations) -> Iterator[Finding]:
+    if seen.machine.python < OLDEST_PYTHON:
+        version = ".".join(map(str, seen.machine.python))
+        yield _version("Python", version, "3.11 or later", is_older=True)
+    if seen.machine.synchronized is False:
+        yield Finding(
+            check="clock",
+            subject="this machine",
+            what="the clock is not synchronised",
+            remedy="run NTP (chrony or systemd-timesyncd): hosts may differ by 2 s at most",
+        )
+
+
+def readiness_findings(seen: Observations) -> Iterator[Finding]:
+    for service in seen.readiness:
+        if service.fault is not None:
+            yield Finding(
+                check="service",
+                subject=service.service,
+                what=f"it does not answer at {service.address}: {service.fault}",
+                remedy="start it, and read the end of its log",
+            )
+        for severity, reasons in ((Severity.fault, service.reasons), (Severity.warning, service.warned)):
+            for name, reason in reasons.items():
+                yield Finding(
+                    check=f"ready-{name.replace(' ', '-')}",
+                    subject=service.service,
+                    what=reason,
+                    remedy=f"see `{name}` under Readiness in docs/operations.md",
+                    severity=severity,
+                )
+
+
+def _version(what: str, version: str, tried: str, *, is_older: bool) -> Finding:
+    return Finding(
+        check="version",
+        subject=what,
+        what=f"{what} {version} is {'too old' if is_older else 'newer than those tried'}",
+        remedy=f"Kopuro is tried with {tried}",
+        severity=Severity.fault if is_older else Severity.warning,
+    )

@@ -1,0 +1,24 @@
+"""What doctor found: one thing that is wrong, and what to do about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Severity(StrEnum):
+    """fault: the hub does not work, or not safely. warning: it will not for long, or cannot be checked."""
+
+    fault = "fault"
+    warning = "warning"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """check: a stable name, such as `key-file-mode`. subject: a service, a server or a file."""
+
+    check: str
+    subject: str
+    what: str
+    remedy: str
+    severity: Severity = Severity.fault

@@ -1,0 +1,135 @@
+"""Checks of files, keys, the manifest and the discovery document."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from admin.doctor.findings import Finding
+from admin.doctor.observations import FileKind, Observations, ServiceKeys
+
+_OTHERS_READ = 0o077
+_OTHERS_WRITE = 0o022
+_PUBLIC_SERVICES = frozenset({"intake", "directory", "routing", "delivery", "audit"})
+
+
+def file_findings(seen: Observations) -> Iterator[Finding]:
+    for file in seen.files:
+        subject = f"{file.service}: {file.path}"
+        if file.mode is None:
+            yield Finding(
+                check="file",
+                subject=subject,
+                what=f"{file.variable} names a file that does not exist or cannot be read",
+                remedy="restore it from its backup; `kopuro admin init` only makes the files of a new hub",
+            )
+        elif file.kind is FileKind.private and file.mode & _OTHERS_READ:
+            yield Finding(
+                check="key-file-mode",
+                subject=subject,
+                what=f"other users can access the private file (mode {file.mode:04o})",
+                remedy=f"chmod 600 {file.path}; if others used this machine, replace the key "
+                "(`kopuro admin rotate`, `kopuro admin manifest add-key`)",
+            )
+        elif file.kind is FileKind.public and file.mode & _OTHERS_WRITE:
+            yield Finding(
+                check="public-file-mode",
+                subject=subject,
+                what=f"other users can change the file (mode {file.mode:04o})",
+                remedy=f"chmod 644 {file.path}",
+            )
+
+
+def key_findings(seen: Observations) -> Iterator[Finding]:
+    for keys in seen.keys:
+        yield from _of_service(keys)
+
+
+def _of_service(keys: ServiceKeys) -> Iterator[Finding]:
+    if keys.manifest_fault is not None:
+        yield Finding(
+            check="manifest",
+            subject=keys.service,
+            what=keys.manifest_fault,
+            remedy="install manifest.jws and hub.public.json of this hub (`kopuro admin manifest show DIR`)",
+        )
+        return
+    if keys.manifest_hub != keys.hub:
+        yield Finding(
+            check="manifest",
+            subject=keys.service,
+            what=f"the manifest is of the hub {keys.manifest_hub}, but KOPURO_HUB is {keys.hub}",
+            remedy="correct KOPURO_HUB, or install this hub's manifest",
+        )
+    if keys.kid is None:
+        yield Finding(
+            check="service-key",
+            subject=keys.service,
+            what="KOPURO_SERVICE_KEY does not name a private Ed25519 JWK",
+            remedy="restore the key file, or make another one with `kopuro admin manifest add-key`",
+        )
+    elif keys.kid not in keys.listed_kids:
+        yield Finding(
+            check="service-key",
+            subject=keys.service,
+            what=f"the manifest does not list the key in KOPURO_SERVICE_KEY ({keys.kid})",
+            remedy="install the newest manifest, or name the key file that it lists",
+        )
+    if keys.listed_user != keys.user:
+        yield Finding(
+            check="broker-user",
+            subject=keys.service,
+            what=f"KOPURO_AMQP_URI names the user {keys.user}; the manifest lists {keys.listed_user}",
+            remedy="use the service's own user, or `kopuro admin manifest set-user`",
+        )
+
+
+def announced_findings(seen: Observations) -> Iterator[Finding]:
+    document = seen.announced
+    if document is None:
+        return
+    subject = str(document.path)
+    if document.fault is not None:
+        yield Finding(
+            check="discovery",
+            subject=subject,
+            what=f"the discovery document cannot be used: {document.fault}",
+            remedy="write it as docs/operations.md shows (`kopuro admin init` does)",
+        )
+        return
+    if document.hub != document.expected_hub:
+        yield Finding(
+            check="discovery",
+            subject=subject,
+            what=f"the document announces the hub {document.hub}, but KOPURO_HUB is {document.expected_hub}",
+            remedy="correct `hub`: it is the country where cases are stored",
+        )
+    if missing := sorted(_PUBLIC_SERVICES - document.addresses.keys()):
+        yield Finding(
+            check="discovery",
+            subject=subject,
+            what=f"the document has no address of {', '.join(missing)}",
+            remedy="add the public address of each under `services`",
+        )
+    if plain := sorted(
+        name
+        for name, url in document.addresses.items()
+        if url.startswith("http://") and not _is_loopback(url)
+    ):
+        yield Finding(
+            check="discovery-tls",
+            subject=subject,
+            what=f"the addresses of {', '.join(plain)} are not https",
+            remedy="put a TLS proxy in front of the services, and announce its https addresses",
+        )
+    if document.vault_kid is not None and document.custody_kid != document.vault_kid:
+        yield Finding(
+            check="custody-key",
+            subject=subject,
+            what=f"the announced custody key {document.custody_kid} is not the vault's "
+            f"({document.vault_kid}), so the vault cannot open what partners seal",
+            remedy="copy the public half of the vault's key to `custody_key`; services read the file again",
+        )
+
+
+def _is_loopback(url: str) -> bool:
+    return url.removeprefix("http://").startswith(("127.", "localhost", "[::1]"))

@@ -1,0 +1,172 @@
+"""The facts that doctor observes. Times are aware; a `fault` is why something could not be observed."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from admin.schema_revisions import SchemaRevision
+
+
+class FileKind(StrEnum):
+    """private: only its owner may read it. public: everybody may read it, only its owner may write it."""
+
+    private = "private"
+    public = "public"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FileState:
+    """A file that a variable names. mode: None when it does not exist."""
+
+    service: str
+    variable: str
+    path: Path
+    kind: FileKind
+    mode: int | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ServiceKeys:
+    """What a service's files say of its identity. None: the file cannot be read, or has another content."""
+
+    service: str
+    hub: str
+    manifest_fault: str | None
+    manifest_hub: str | None
+    kid: str | None
+    listed_kids: tuple[str, ...]
+    user: str
+    listed_user: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Announced:
+    """The discovery document. hub, custody_kid: None when absent. vault_kid: of the vault's own key file."""
+
+    path: Path
+    fault: str | None
+    hub: str | None
+    expected_hub: str
+    addresses: Mapping[str, str]
+    custody_kid: str | None
+    vault_kid: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Certificate:
+    """A certificate, shown by a server or in a file of ours."""
+
+    subject: str
+    not_after: dt.datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TlsServer:
+    """A server's address. encrypted: whether the address asks for TLS. fault: of the handshake."""
+
+    subject: str
+    address: str
+    is_local: bool
+    encrypted: bool
+    fault: str | None = None
+    certificate: Certificate | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BrokerLogin:
+    """What one service sees at the broker. missing: exchanges, queues and, where compared, bindings."""
+
+    service: str
+    user: str
+    fault: str | None
+    refused: bool = False
+    version: str | None = None
+    missing: tuple[str, ...] = ()
+    compares_bindings: bool = False
+    uncompared: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Exported:
+    """The broker's own definitions (`rabbitmqctl export_definitions`) beside those of this build.
+
+    users and permissions: by user's name, (configure, write, read). Only those of the hub's virtual host.
+    """
+
+    expected: Mapping[str, tuple[str, str, str]]
+    present: Mapping[str, tuple[str, str, str]]
+    administrators: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DatabaseState:
+    """One service's database. version: of PostgreSQL as (major, minor), None for SQLite."""
+
+    service: str
+    fault: str | None
+    version: tuple[int, int] | None = None
+    revision: SchemaRevision | None = None
+    clock_ahead: dt.timedelta = dt.timedelta(0)
+    outbox: int = 0
+    outbox_oldest: dt.datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Space:
+    """Free bytes of the file system of a path; None: unknown."""
+
+    subject: str
+    path: Path
+    free: int | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LogState:
+    """Audit's log: the sizes of the stored and the published tree; None: not there yet. fault: unreadable."""
+
+    fault: str | None
+    stored: int | None = None
+    published: int | None = None
+    is_prefix: bool = True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Readiness:
+    """A service's `/readyz`. fault: it does not answer. reasons: of checks, warned: of warnings, by name."""
+
+    service: str
+    address: str
+    fault: str | None
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    warned: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Machine:
+    """The machine on which doctor runs. synchronized: whether its clock is, None if unknown."""
+
+    python: tuple[int, int]
+    synchronized: bool | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Observations:
+    """Everything that was observed of a hub, at the moment `now`."""
+
+    now: dt.datetime
+    machine: Machine
+    files: tuple[FileState, ...] = ()
+    keys: tuple[ServiceKeys, ...] = ()
+    announced: Announced | None = None
+    servers: tuple[TlsServer, ...] = ()
+    certificates: tuple[Certificate, ...] = ()
+    logins: tuple[BrokerLogin, ...] = ()
+    exported: Exported | None = None
+    databases: tuple[DatabaseState, ...] = ()
+    spaces: tuple[Space, ...] = ()
+    log: LogState | None = None
+    readiness: tuple[Readiness, ...] = ()

@@ -1,0 +1,243 @@
+"""Observes a hub of processes from its environment files, for `kopuro admin doctor`.
+
+It only reads, logs in as each service, and asks each service's `/readyz`. What cannot be observed is a fact
+too.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from cryptography import x509
+
+from admin.doctor.observations import (
+    Announced,
+    Certificate,
+    Exported,
+    FileKind,
+    FileState,
+    Machine,
+    Observations,
+    ServiceKeys,
+    Space,
+)
+from admin.doctor.observe_servers import broker_login, database_state, log_state, readiness, tls_servers
+from admin.environment_files import read_environments
+from contracts.broker_rights import USERS, rights_of, user_name
+from contracts.manifest import read_manifest
+from contracts.records import Malformed
+from contracts.signatures import UnusableSigningKey, VerificationKey
+from kopuro_client.errors import InvalidArgumentError
+from runtime.storage.space import free_bytes
+
+_FILES: Final[Mapping[str, FileKind]] = {
+    "KOPURO_SERVICE_KEY": FileKind.private,
+    "KOPURO_CUSTODY_KEY": FileKind.private,
+    "KOPURO_TOKEN_SIGNING_KEY": FileKind.private,
+    "KOPURO_LOG_SIGNING_KEY": FileKind.private,
+    "KOPURO_VAULT_KEYS": FileKind.private,
+    "KOPURO_BROKER_CERTIFICATE_KEY": FileKind.private,
+    "KOPURO_DATABASE_CERTIFICATE_KEY": FileKind.private,
+    "KOPURO_MANIFEST": FileKind.public,
+    "KOPURO_HUB_KEY": FileKind.public,
+    "KOPURO_DISCOVERY": FileKind.public,
+    "KOPURO_BROKER_CA": FileKind.public,
+    "KOPURO_DATABASE_CA": FileKind.public,
+}
+# The vault makes it at its first start.
+_MADE_BY_SERVICE: Final = frozenset({"KOPURO_VAULT_KEYS"})
+_CERTIFICATES: Final = (
+    "KOPURO_BROKER_CA",
+    "KOPURO_BROKER_CERTIFICATE",
+    "KOPURO_DATABASE_CA",
+    "KOPURO_DATABASE_CERTIFICATE",
+)
+
+
+def observe(env_dir: Path, *, definitions: Path | None, now: dt.datetime) -> Observations:
+    """Return what is seen of the hub. definitions: of `rabbitmqctl export_definitions`, if exported.
+
+    Raises InvalidArgumentError when the environment files or the definitions cannot be read.
+    """
+    environments = read_environments(env_dir)
+    hub = environments["intake"].get("KOPURO_HUB", "")
+    databases = tuple(database_state(name, variables) for name, variables in environments.items())
+    return Observations(
+        now=now,
+        machine=Machine(python=sys.version_info[:2], synchronized=_is_synchronized()),
+        files=tuple(_files(env_dir, environments)),
+        keys=tuple(_keys(name, variables) for name, variables in environments.items()),
+        announced=_announced(hub, environments),
+        servers=tuple(tls_servers(environments)),
+        certificates=tuple(_certificates(environments)),
+        logins=tuple(broker_login(name, variables) for name, variables in environments.items()),
+        exported=None if definitions is None else _exported(definitions, hub, environments["intake"]),
+        databases=databases,
+        spaces=tuple(_spaces(environments)),
+        log=log_state(environments["audit"]),
+        readiness=tuple(readiness(name, variables) for name, variables in environments.items()),
+    )
+
+
+def _files(env_dir: Path, environments: Mapping[str, Mapping[str, str]]) -> Iterator[FileState]:
+    for service, variables in environments.items():
+        own = env_dir / f"{service}.env"
+        named = [("its environment", own, FileKind.private)]
+        named += [(name, Path(variables[name]), kind) for name, kind in _FILES.items() if variables.get(name)]
+        for variable, path, kind in named:
+            mode = _mode(path)
+            if mode is None and variable in _MADE_BY_SERVICE:
+                continue
+            yield FileState(service=service, variable=variable, path=path, kind=kind, mode=mode)
+
+
+def _mode(path: Path) -> int | None:
+    try:
+        return path.stat().st_mode & 0o777
+    except OSError:
+        return None
+
+
+def _keys(service: str, variables: Mapping[str, str]) -> ServiceKeys:
+    user = urlsplit(variables.get("KOPURO_AMQP_URI", "")).username or ""
+    hub = variables.get("KOPURO_HUB", "")
+    try:
+        root = VerificationKey(_json(variables.get("KOPURO_HUB_KEY", "")))
+        text = Path(variables.get("KOPURO_MANIFEST", "")).read_text(encoding="utf-8")
+        manifest = read_manifest(text, root)
+    except (OSError, ValueError, UnusableSigningKey, Malformed) as error:
+        reason = str(error) if isinstance(error, Malformed) else type(error).__name__
+        return ServiceKeys(
+            service=service,
+            hub=hub,
+            manifest_fault=f"the manifest cannot be used: {reason}",
+            manifest_hub=None,
+            kid=None,
+            listed_kids=(),
+            user=user,
+            listed_user=None,
+        )
+    listed = manifest.services.get(service)
+    return ServiceKeys(
+        service=service,
+        hub=hub,
+        manifest_fault=None,
+        manifest_hub=manifest.hub,
+        kid=_kid(variables.get("KOPURO_SERVICE_KEY", "")),
+        listed_kids=() if listed is None else tuple(key.kid for key in listed.keys),
+        user=user,
+        listed_user=None if listed is None else listed.user,
+    )
+
+
+def _kid(file: str) -> str | None:
+    try:
+        key = _json(file)
+        return VerificationKey({name: value for name, value in key.items() if name != "d"}).kid
+    except (OSError, ValueError, AttributeError, LookupError, TypeError, UnusableSigningKey):
+        return None
+
+
+def _announced(hub: str, environments: Mapping[str, Mapping[str, str]]) -> Announced | None:
+    named = environments["intake"].get("KOPURO_DISCOVERY")
+    if not named:
+        return None
+    fault, document = None, {}
+    try:
+        document = _json(named)
+        addresses = {str(name): str(url) for name, url in document.get("services", {}).items()}
+    except (OSError, ValueError, AttributeError) as error:
+        fault, addresses = type(error).__name__, {}
+    custody = document.get("custody_key") if fault is None else None
+    return Announced(
+        path=Path(named),
+        fault=fault,
+        hub=document.get("hub") if fault is None else None,
+        expected_hub=hub,
+        addresses=addresses,
+        custody_kid=custody.get("kid") if isinstance(custody, dict) else None,
+        vault_kid=_custody_kid(environments["vault"].get("KOPURO_CUSTODY_KEY", "")),
+    )
+
+
+def _custody_kid(file: str) -> str | None:
+    try:
+        kid = _json(file).get("kid")
+    except (OSError, ValueError, AttributeError):
+        return None
+    return kid if isinstance(kid, str) else None
+
+
+def _certificates(environments: Mapping[str, Mapping[str, str]]) -> Iterator[Certificate]:
+    files = {
+        variables[name]
+        for variables in environments.values()
+        for name in _CERTIFICATES
+        if variables.get(name)
+    }
+    for file in sorted(files):
+        try:
+            found = x509.load_pem_x509_certificates(Path(file).read_bytes())
+        except (OSError, ValueError):
+            continue  # `file` and `tls` say so
+        for certificate in found:
+            yield Certificate(subject=file, not_after=certificate.not_valid_after_utc)
+
+
+def _spaces(environments: Mapping[str, Mapping[str, str]]) -> Iterator[Space]:
+    for service, variables in environments.items():
+        places = [variables.get("KOPURO_VAULT_KEYS"), variables.get("KOPURO_LOG_DIRECTORY")]
+        url = variables.get("KOPURO_DATABASE_URL", "")
+        if url.startswith("sqlite:///"):
+            places.append(url.removeprefix("sqlite:///"))
+        for place in places:
+            if place:
+                yield Space(subject=service, path=Path(place), free=free_bytes(Path(place)))
+
+
+def _exported(file: Path, hub: str, variables: Mapping[str, str]) -> Exported:
+    vhost = urlsplit(variables.get("KOPURO_AMQP_URI", "")).path.removeprefix("/") or "/"
+    try:
+        document = _json(str(file))
+        present = {
+            one["user"]: (one["configure"], one["write"], one["read"])
+            for one in document["permissions"]
+            if one.get("vhost", vhost) == vhost
+        }
+        administrators = tuple(
+            one["name"] for one in document.get("users", []) if "administrator" in one.get("tags", [])
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        raise InvalidArgumentError(f"{file} is not a file of `rabbitmqctl export_definitions`") from None
+    expected = {
+        user_name(hub, user): (rights.configure, rights.write, rights.read)
+        for user in USERS
+        for rights in (rights_of(user),)
+    }
+    return Exported(expected=expected, present=present, administrators=administrators)
+
+
+def _is_synchronized() -> bool | None:
+    """Ask systemd; None where it does not run."""
+    try:
+        done = subprocess.run(
+            ["timedatectl", "show", "--property=NTPSynchronized", "--value"],
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return {"yes": True, "no": False}.get(done.stdout.strip())
+
+
+def _json(file: str) -> Any:
+    return json.loads(Path(file).read_text(encoding="utf-8"))

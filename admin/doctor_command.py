@@ -1,0 +1,68 @@
+"""The command `kopuro admin doctor`."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from admin.setup_commands import Documents
+
+
+def register(admin: typer.Typer) -> None:
+    """Add the command to `kopuro admin`."""
+    admin.command("doctor")(doctor)
+
+
+def doctor(
+    env_dir: Annotated[
+        Path, typer.Option("--env", help="Directory with the services' environment files.", file_okay=False)
+    ],
+    definitions: Annotated[
+        Path | None,
+        typer.Option(
+            help="File of `rabbitmqctl export_definitions`, to compare users and rights.", dir_okay=False
+        ),
+    ] = None,
+    as_json: Documents = False,
+) -> None:
+    """Find what is wrong with a hub, and say what to do about it.
+
+    Looks at files and their modes, keys, manifest, discovery document, TLS, broker, databases, schemas,
+    clocks, disk space, versions, outboxes, the log, and each service's /readyz. Changes nothing. The exit
+    status is 1 if there is a fault, 0 if there are only warnings.
+    """
+    from admin.doctor.checks import examined
+    from admin.doctor.findings import Severity
+    from admin.doctor.observe import observe
+    from kopuro_client.commands.output import Output
+
+    found = examined(observe(env_dir, definitions=definitions, now=dt.datetime.now(dt.UTC)))
+    out = Output(as_json=as_json)
+    if as_json:
+        out.document(
+            {
+                "items": [
+                    {
+                        "severity": one.severity.value,
+                        "check": one.check,
+                        "subject": one.subject,
+                        "what": one.what,
+                        "remedy": one.remedy,
+                    }
+                    for one in found
+                ]
+            }
+        )
+    else:
+        for one in found:
+            out.text(f"{one.severity.value}: {one.subject}: {one.what} [{one.check}]")
+            out.text(f"    {one.remedy}")
+        if definitions is None:
+            out.note("users' rights are not compared: give --definitions")
+        faults = sum(one.severity is Severity.fault for one in found)
+        out.note(f"{faults} faults, {len(found) - faults} warnings")
+    if any(one.severity is Severity.fault for one in found):
+        raise typer.Exit(1)

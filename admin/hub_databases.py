@@ -1,0 +1,65 @@
+"""The databases of a hub's services, wherever they are: environment files, an embedded hub, or a template."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from admin.environment_files import read_environments
+from admin.reconciliation.reconcile import database_urls
+from contracts.topology import SERVICES
+from kopuro_client.errors import InvalidArgumentError
+from runtime.tls import DATABASE, TlsFiles, UnusableTlsFiles, tls_files
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ServiceDatabase:
+    """One service's database. The URL may contain a password."""
+
+    service: str
+    url: str = field(repr=False)
+    tls: TlsFiles | None = None
+
+    @property
+    def package(self) -> str:
+        """Return the package with the service's schema."""
+        return f"services.{self.service}"
+
+
+def hub_databases(
+    env_dir: Path | None, data_dir: Path | None, environment: Mapping[str, str]
+) -> dict[str, ServiceDatabase]:
+    """Return the database of each service.
+
+    env_dir: with `<service>.env` files; data_dir: of an embedded hub; neither: KOPURO_DATABASE_TEMPLATE in
+    `environment`. Raises InvalidArgumentError when none or several of them name databases.
+    """
+    if env_dir is not None:
+        if data_dir is not None:
+            raise InvalidArgumentError("give --env or --data-dir, not both")
+        return {
+            service: service_database_in(service, variables)
+            for service, variables in read_environments(env_dir).items()
+        }
+    try:
+        urls = database_urls(data_dir, environment)
+    except ValueError as error:
+        raise InvalidArgumentError(str(error)) from None
+    tls = _tls(environment)
+    return {service: ServiceDatabase(service=service, url=urls[service], tls=tls) for service in SERVICES}
+
+
+def service_database_in(service: str, variables: Mapping[str, str]) -> ServiceDatabase:
+    """Return the database that a service's variables name. Raises InvalidArgumentError."""
+    url = variables.get("KOPURO_DATABASE_URL", "").strip()
+    if not url:
+        raise InvalidArgumentError(f"KOPURO_DATABASE_URL of {service} is not set")
+    return ServiceDatabase(service=service, url=url, tls=_tls(variables))
+
+
+def _tls(variables: Mapping[str, str]) -> TlsFiles | None:
+    try:
+        return tls_files(DATABASE, variables)
+    except UnusableTlsFiles as error:
+        raise InvalidArgumentError(str(error)) from None

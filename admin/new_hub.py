@@ -1,0 +1,239 @@
+"""The files of a new hub of processes, beside its keys: discovery, environments, broker, database, operators.
+
+    discovery.json           for every service (KOPURO_DISCOVERY)
+    env/<service>.env        the variables of each service, with passwords; env/operations.env for operators
+    broker/                  definitions.json and the passwords of the broker's users
+    databases/               roles.sql and the passwords of the roles, with PostgreSQL
+    operators/<name>.env     the client id and secret of each first operator, for that person alone
+    operators.json           the same clients for `kopuro admin load`; delete it afterwards
+    state/                   the vault's own keys and the published log, made by these services
+
+A file that exists is kept, so a repeated run completes an interrupted one and overwrites no edited file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote, urlsplit, urlunsplit
+
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from admin.broker_definitions import write_definitions
+from admin.database_roles import script
+from admin.environment_files import environment_text, read_environment
+from admin.key_files import key_files_in
+from admin.manifest_files import HUB_KEY, MANIFEST, current_key_file
+from admin.private_files import make_private, write_private
+from contracts.broker_rights import user_name
+from contracts.topology import OPERATIONS, SERVICES
+from kopuro_client.errors import InvalidArgumentError
+
+ENVIRONMENTS: Final = "env"
+DISCOVERY: Final = "discovery.json"
+OPERATORS: Final = "operators.json"
+PUBLIC_SERVICES: Final = tuple(service for service in SERVICES if service != "vault")
+_FIRST_HTTP_PORT: Final = 8001
+_FIRST_OPERATIONS_PORT: Final = 9101
+_OPERATOR: Final = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """What a hub's files say. Raises InvalidArgumentError for a part that cannot be right.
+
+    broker: an AMQP URI without user. database: an SQLAlchemy URL with `{service}`, without user: the role has
+    the database's name. url: of each public service, with `{service}`. operators: the first operators' names.
+    """
+
+    hub: str
+    broker: str
+    database: str
+    url: str
+    operators: Sequence[str] = ()
+    broker_ca: Path | None = None
+    database_ca: Path | None = None
+
+    def __post_init__(self) -> None:
+        broker = urlsplit(self.broker)
+        if broker.scheme not in ("amqp", "amqps") or not broker.hostname or "@" in broker.netloc:
+            raise InvalidArgumentError("--broker is an amqp:// or amqps:// address without a user")
+        if self.broker_ca is not None and broker.scheme != "amqps":
+            raise InvalidArgumentError("--broker-ca needs an amqps:// address")
+        try:
+            database = make_url(self.database.replace("{service}", "intake"))
+        except (ArgumentError, ValueError):
+            raise InvalidArgumentError("--database is not an SQLAlchemy URL") from None
+        if "{service}" not in self.database or database.get_backend_name() not in ("sqlite", "postgresql"):
+            raise InvalidArgumentError("--database is a PostgreSQL or SQLite URL that contains {service}")
+        if database.username or database.password:
+            raise InvalidArgumentError("--database names no user: init creates one for each service")
+        if self.database_ca is not None and not self.uses_postgresql:
+            raise InvalidArgumentError("--database-ca needs a PostgreSQL URL")
+        if "{service}" not in self.url or urlsplit(self.url).scheme not in ("http", "https"):
+            raise InvalidArgumentError("--url is an http:// or https:// address that contains {service}")
+        for name in self.operators:
+            if _OPERATOR.fullmatch(name) is None or name.startswith(f"{self.hub}."):
+                raise InvalidArgumentError(
+                    f"{name!r} is no operator's name: give lower-case letters and digits, not `{self.hub}.`"
+                )
+        for file in (self.broker_ca, self.database_ca):
+            if file is not None and not file.is_file():
+                raise InvalidArgumentError(f"{file} is not a file")
+
+    @property
+    def uses_postgresql(self) -> bool:
+        return self.database.startswith("postgresql")
+
+    @property
+    def vhost(self) -> str:
+        """Return the virtual host that the broker's address names."""
+        return urlsplit(self.broker).path.removeprefix("/") or "/"
+
+    def amqp_uri(self, user: str, password: str) -> str:
+        """Return the broker's address with a user."""
+        parts = urlsplit(self.broker)
+        return urlunsplit(parts._replace(netloc=f"{user}:{quote(password, safe='')}@{parts.netloc}"))
+
+    def database_url(self, service: str, password: str | None) -> str:
+        """Return a service's database with its role, which has the database's name; SQLite has neither."""
+        url = make_url(self.database.replace("{service}", service))
+        if password is not None:
+            url = url.set(username=url.database, password=password)
+        return url.render_as_string(hide_password=False)
+
+    def role(self, service: str) -> str:
+        """Return the name of a service's role and database."""
+        return str(make_url(self.database.replace("{service}", service)).database)
+
+
+@dataclass(kw_only=True)
+class Outcome:
+    """The files that a run wrote and kept. different: variables in which a kept one differs from the plan."""
+
+    written: list[Path] = field(default_factory=list)
+    kept: list[Path] = field(default_factory=list)
+    different: dict[Path, list[str]] = field(default_factory=dict)
+
+    def put(self, file: Path, text: Callable[[], str]) -> None:
+        """Write a private file unless it exists."""
+        if os.path.lexists(file):
+            self.kept.append(file)
+        else:
+            write_private(file, text())
+            self.written.append(file)
+
+
+def write_hub_files(directory: Path, plan: Plan) -> Outcome:
+    """Write the files beside the keys in `directory`. Raises InvalidArgumentError and OSError."""
+    directory = directory.resolve()
+    outcome = Outcome()
+    for name in (ENVIRONMENTS, "broker", "databases", "operators", "state"):
+        make_private(directory / name)
+    _write_discovery(directory, plan, outcome)
+    broker_passwords = _broker_passwords(directory / "broker", plan, outcome)
+    database_passwords = _database_passwords(directory / "databases", plan, outcome)
+    for number, service in enumerate(SERVICES):
+        variables = _environment(directory, plan, service, number)
+        variables["KOPURO_AMQP_URI"] = plan.amqp_uri(user_name(plan.hub, service), broker_passwords[service])
+        variables["KOPURO_DATABASE_URL"] = plan.database_url(service, database_passwords.get(service))
+        _put_environment(directory / ENVIRONMENTS / f"{service}.env", variables, outcome)
+    operations = {
+        "KOPURO_AMQP_URI": plan.amqp_uri(user_name(plan.hub, OPERATIONS), broker_passwords[OPERATIONS]),
+        "KOPURO_SERVICE_KEY": str(current_key_file(directory, OPERATIONS)),
+        **_tls(plan),
+    }
+    _put_environment(directory / ENVIRONMENTS / f"{OPERATIONS}.env", operations, outcome)
+    _write_operators(directory, plan, outcome)
+    return outcome
+
+
+def _write_discovery(directory: Path, plan: Plan, outcome: Outcome) -> None:
+    custody = next(key for key in key_files_in(directory) if key.service == "vault" and key.is_custody)
+    document = {
+        "hub": plan.hub,
+        "version": "1",
+        "services": {service: plan.url.replace("{service}", service) for service in PUBLIC_SERVICES},
+        "custody_key": dict(custody.public),
+    }
+    outcome.put(directory / DISCOVERY, lambda: json.dumps(document, indent=2) + "\n")
+
+
+def _broker_passwords(directory: Path, plan: Plan, outcome: Outcome) -> dict[str, str]:
+    before = set(directory.iterdir())
+    files = write_definitions(directory, hub=plan.hub, vhost=plan.vhost)
+    for file in (*files.values(), directory / "definitions.json"):
+        (outcome.kept if file in before else outcome.written).append(file)
+    return {user: file.read_text(encoding="utf-8").strip() for user, file in files.items()}
+
+
+def _database_passwords(directory: Path, plan: Plan, outcome: Outcome) -> dict[str, str]:
+    if not plan.uses_postgresql:
+        return {}
+    passwords = {}
+    for service in SERVICES:
+        file = directory / f"{service}.password"
+        outcome.put(file, lambda: secrets.token_urlsafe(24))
+        passwords[service] = file.read_text(encoding="utf-8").strip()
+    by_role = {plan.role(service): password for service, password in passwords.items()}
+    outcome.put(directory / "roles.sql", lambda: script(by_role))
+    return passwords
+
+
+def _environment(directory: Path, plan: Plan, service: str, number: int) -> dict[str, str]:
+    variables = {
+        "KOPURO_AMQP_URI": "",
+        "KOPURO_DATABASE_URL": "",
+        "KOPURO_HTTP_ADDRESS": f"127.0.0.1:{_FIRST_HTTP_PORT + number}",
+        "KOPURO_OPERATIONS_ADDRESS": f"127.0.0.1:{_FIRST_OPERATIONS_PORT + number}",
+        "KOPURO_HUB": plan.hub,
+        "KOPURO_DISCOVERY": str(directory / DISCOVERY),
+        "KOPURO_SERVICE_KEY": str(current_key_file(directory, service)),
+        "KOPURO_MANIFEST": str(directory / MANIFEST),
+        "KOPURO_HUB_KEY": str(directory / HUB_KEY),
+        **_tls(plan),
+    }
+    for key in key_files_in(directory):
+        if key.service == service and key.variable not in (None, "KOPURO_SERVICE_KEY"):
+            variables[str(key.variable)] = str(key.path)
+    state = directory / "state"
+    match service:
+        case "vault":
+            variables["KOPURO_VAULT_KEYS"] = str(state / "vault-keys.sqlite")
+        case "audit":
+            variables["KOPURO_LOG_DIRECTORY"] = str(state / "log")
+    return variables
+
+
+def _tls(plan: Plan) -> Mapping[str, str]:
+    files = (("KOPURO_BROKER_CA", plan.broker_ca), ("KOPURO_DATABASE_CA", plan.database_ca))
+    return {name: str(file.resolve()) for name, file in files if file is not None}
+
+
+def _put_environment(file: Path, variables: Mapping[str, str], outcome: Outcome) -> None:
+    outcome.put(file, lambda: environment_text(variables))
+    present = read_environment(file)
+    if different := sorted(name for name, value in variables.items() if present.get(name) != value):
+        outcome.different[file] = different
+
+
+def _write_operators(directory: Path, plan: Plan, outcome: Outcome) -> None:
+    clients = []
+    for name in plan.operators:
+        file = directory / "operators" / f"{name}.env"
+        new = {"KOPURO_CLIENT_ID": name, "KOPURO_CLIENT_SECRET": secrets.token_urlsafe(32)}
+        outcome.put(file, lambda: environment_text(new))  # noqa: B023 - called at once
+        secret = read_environment(file)["KOPURO_CLIENT_SECRET"]
+        principal = f"{plan.hub}.{name}"
+        clients.append(
+            {"client_id": name, "client_secret": secret, "principal": principal, "roles": ["operator"]}
+        )
+    if clients:
+        outcome.put(directory / OPERATORS, lambda: json.dumps(clients, indent=1) + "\n")

@@ -1,0 +1,123 @@
+"""Webhooks: sent a second, and what one slow endpoint among a hundred does to the others.
+
+`python -m benchmarks.webhooks [--seconds N] [--rounds N]`. A child process is delivery's webhook part as it
+runs in the service: greenlets, SQLite, real sockets. Another one receives and notes the times.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+ENDPOINTS: Final = 100
+MESSAGES_A_SECOND: Final = 100
+BACKLOG: Final = 2_000
+# The slow endpoint takes this long for each answer; the hub waits for fifteen.
+SLOW_SECONDS: Final = 10.0
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run rounds of alternating order and print the figures as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=10)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--role", choices=["receive", "send"], help=argparse.SUPPRESS)
+    parser.add_argument("--port", type=int, default=0, help=argparse.SUPPRESS)
+    parser.add_argument("--slow", type=int, default=0, help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    if options.role == "receive":
+        asyncio.run(_receive())
+    elif options.role == "send":
+        _send(options.port, options.slow, options.seconds)
+    else:
+        found = [
+            {"slow": slow, **_round(slow, options.seconds)}
+            for number in range(options.rounds)
+            for slow in ((0, 1) if number % 2 == 0 else (1, 0))
+        ]
+        sys.stdout.write(json.dumps(found, indent=1) + "\n")
+
+
+def _round(slow: int, seconds: float) -> Mapping[str, float]:
+    """Return p50 and p99 of the seconds from the mailbox to the other endpoints, and notices a second."""
+    program = [sys.executable, "-W", "ignore", "-m", "benchmarks.webhooks"]
+    receiver = subprocess.Popen(
+        [*program, "--role", "receive"], stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True
+    )
+    assert receiver.stdout is not None
+    port = receiver.stdout.readline().strip()
+    sender = subprocess.run(
+        [*program, "--role", "send", "--port", port, "--slow", str(slow), "--seconds", str(seconds)],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    output, _ = receiver.communicate("end\n")
+    sent: dict[str, Any] = json.loads(sender.stdout)
+    arrived: dict[str, float] = json.loads(output)
+    waits = sorted(arrived[message] - at for message, at in sent["steady"].items() if message in arrived)
+    last = max(arrived[message] for message in sent["backlog"] if message in arrived)
+    return {
+        "messages": len(waits),
+        "missing": len(sent["steady"]) - len(waits),
+        "p50": round(waits[len(waits) // 2], 4),
+        "p99": round(waits[int(len(waits) * 0.99)], 4),
+        "sent_a_second": round(len(sent["backlog"]) / (last - sent["started"])),
+    }
+
+
+async def _receive() -> None:
+    """Answer challenges and notices, those of /slow after a while; print when each message came first."""
+    arrived: dict[str, float] = {}
+    loop = asyncio.get_running_loop()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
+            length = int(head.partition("content-length: ")[2].partition("\r\n")[0])
+            body = await reader.readexactly(length)
+            identity = head.partition("webhook-id: ")[2].partition("\r\n")[0]
+            arrived.setdefault(identity, loop.time())
+            if head.startswith("post /slow") and b"webhook.challenge" not in body:
+                await asyncio.sleep(SLOW_SECONDS)
+            answer = json.dumps(json.loads(body)["data"]).encode()
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(answer), answer))
+            await writer.drain()
+        except (OSError, asyncio.IncompleteReadError):
+            pass  # the hub has given up
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, backlog=1024)
+    sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
+    sys.stdout.flush()
+    await loop.run_in_executor(None, sys.stdin.readline)
+    sys.stdout.write(json.dumps(arrived))
+
+
+def _send(port: int, slow: int, seconds: float) -> None:
+    """Run the webhooks of a hub: register, steady messages for a while, then a backlog."""
+    import eventlet
+
+    eventlet.monkey_patch()
+    from benchmarks.webhook_hub import SendingHub
+
+    with tempfile.TemporaryDirectory(prefix="kopuro-webhooks-") as directory:
+        hub = SendingHub(Path(directory))
+        urls = [f"http://127.0.0.1:{port}/{'slow' if n < slow else 'fast'}?{n}" for n in range(ENDPOINTS)]
+        hub.register(urls)
+        steady = hub.steadily(seconds, MESSAGES_A_SECOND, excluded=slow)
+        started, backlog = hub.at_once(BACKLOG, excluded=slow)
+        hub.stop()
+    sys.stdout.write(json.dumps({"steady": steady, "backlog": backlog, "started": started}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,228 @@
+"""`kopuro coordination report` and `statistics`, and `kopuro organization statement`: weeks in figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Annotated, Final
+
+import typer
+
+from kopuro_client.commands.candidates import checked_language
+from kopuro_client.commands.output import Output
+from kopuro_client.commands.report_words import rule_name, word
+from kopuro_client.commands.session import Session
+from kopuro_client.errors import InvalidArgumentError
+from kopuro_client.report_records import Figure, Gap, OrganizationWeek, SpanCount, SpanTotals, WeeklyReport
+from kopuro_client.spreadsheet import Cell, spreadsheet
+
+WEEK = Annotated[
+    str | None, typer.Option(help="ISO week in UTC, such as 2026-W07; by default the latest with a report.")
+]
+LANGUAGE = Annotated[
+    str, typer.Option(callback=checked_language, help="Language of the labels: en, ru or ky.")
+]
+AS_CSV = Annotated[bool, typer.Option("--csv", help="Print CSV.")]
+TOTALS: Final = ("submitted", "unplaced", "asked", "answered", "silent")
+SPANS: Final = ("week", "month")
+# The codes of a row, its label, and what is counted.
+CSV_COLUMNS: Final = (
+    "week",
+    "table",
+    "region",
+    "need",
+    "language",
+    "rule",
+    "organization",
+    "label",
+    "figure",
+    "count",
+    "at_least",
+    "change",
+)
+
+
+def report(session: Session, week: WEEK = None, language: LANGUAGE = "en", as_csv: AS_CSV = False) -> None:
+    """Show a week of the network: where and why referrals found nobody, and how each organisation answered.
+
+    Figures below 5 are withheld, as are those from which they could be computed, so the report may be passed
+    on. A week has a report once it has ended. Organisations see their own figures with `kopuro organization
+    statement`.
+    """
+    found = session.hub.weekly_report(week, language=language)
+    if as_csv:
+        _print_csv(session.out, (CSV_COLUMNS, *_csv_rows(found, language)))
+    elif session.out.as_json:
+        session.out.document(found)
+    else:
+        _show(session.out, found, language)
+
+
+def statistics(
+    session: Session,
+    every: Annotated[str, typer.Option(help="week or month. A month is the weeks whose Thursday is in it.")],
+    limit: Annotated[int, typer.Option(min=1, max=200, help="How many weeks or months.")] = 12,
+    as_csv: AS_CSV = False,
+) -> None:
+    """Show the totals of the latest weeks or months.
+
+    A month of which a week is withheld has the sum of the other weeks, marked with ≥.
+    """
+    if every not in SPANS:
+        raise InvalidArgumentError("--every must be week or month")
+    found = session.hub.network_statistics(every, limit=limit)
+    out = session.out
+    if as_csv:
+        header = (every, "weeks", *(part for name in TOTALS for part in (name, f"{name}_at_least")))
+        _print_csv(out, (header, *map(_span_cells, found)))
+    elif out.as_json:
+        out.document({"every": every, "items": found})
+    elif found:
+        rows = ((one["span"], one["weeks"], *map(_counted, _counts(one))) for one in found)
+        out.table((every, "weeks", *(word(name, "en") for name in TOTALS)), rows)
+    else:
+        out.note("no items")
+
+
+def statement(session: Session, week: WEEK = None, language: LANGUAGE = "en") -> None:
+    """Show your own organisation's week: offers received, answers, declines by reason, and silence."""
+    found = session.hub.statement(week)
+    out = session.out
+    if out.as_json:
+        out.document(found)
+        return
+    out.heading(found["organization"], word("week", language, week=found["week"]))
+    figures = {name: found[name] for name in ("asked", "answered", "accepted")}
+    rows = [(word(name, language), *_amount(figure, language)) for name, figure in figures.items()]
+    rows += [
+        (f"{word('declined', language)}: {reason}", *_amount(figure, language))
+        for reason, figure in found["declined"].items()
+        if figure["count"]
+    ]
+    rows.append((word("silent", language), *_amount(found["silent"], language)))
+    rows.append((word("median", language), _duration(found["median_answer"], language), ""))
+    out.table(("", word("count", language), word("change", language)), rows)
+
+
+def _show(out: Output, found: WeeklyReport, language: str) -> None:
+    def heading(name: str) -> None:
+        out.blank()
+        out.heading(word(name, language))
+
+    def columns(*names: str) -> tuple[str, ...]:
+        return tuple(word(name, language) for name in names)
+
+    out.heading(word("week", language, week=found["week"]))
+    if found["before"] is not None:
+        out.text(word("against", language, before=found["before"]))
+    totals = [(word(name, language), *_amount(found["totals"][name], language)) for name in TOTALS]
+    totals.append((word("median", language), _duration(found["median_answer"], language), ""))
+    out.table(("", *columns("count", "change")), totals)
+    heading("gaps")
+    out.table(
+        columns("region", "need", "language", "count", "change"),
+        ((*_place(gap, language), *_amount(gap, language)) for gap in found["gaps"]),
+    )
+    heading("rules")
+    out.table(
+        columns("rule", "count", "change"),
+        ((_rule(one["rule"], language), *_amount(one, language)) for one in found["rules"]),
+    )
+    heading("organizations")
+    out.table(
+        columns("organization", "asked", "answered", "accepted", "declined", "silent", "median"),
+        (_organization(one, language) for one in found["organizations"]),
+    )
+    out.note(word("legend", language, threshold=found["threshold"]))
+
+
+def _organization(one: OrganizationWeek, language: str) -> tuple[str, ...]:
+    declined = ", ".join(
+        f"{figure['count']} {reason}" for reason, figure in one["declined"].items() if not figure["withheld"]
+    )
+    return (
+        one["organization"] or word("others", language),
+        *(_amount(figure, language)[0] for figure in (one["asked"], one["answered"], one["accepted"])),
+        declined or word("withheld", language),
+        _amount(one["silent"], language)[0],
+        _duration(one["median_answer"], language),
+    )
+
+
+def _place(gap: Gap, language: str) -> tuple[str, str, str]:
+    """Return the labels of a gap; "all others" for the first part that is not one code."""
+    labels = gap["labels"]
+    names = [labels["region"], labels["need"], labels["language"]]
+    named = [name for name in names if name is not None]
+    rest = [word("others", language), "", ""][: 3 - len(named)]
+    first, second, third = (*named, *rest)
+    return first, second, third
+
+
+def _rule(rule: str | None, language: str) -> str:
+    return word("others", language) if rule is None else rule_name(rule, language)
+
+
+def _amount(figure: Figure, language: str) -> tuple[str, str]:
+    """Return a figure and its change as texts."""
+    if figure["count"] is None:
+        least = figure.get("at_least", 0)
+        return (f"≥ {least}" if least else word("withheld", language)), ""
+    return str(figure["count"]), "" if figure["change"] is None else f"{figure['change']:+d}"
+
+
+def _duration(figure: Figure, language: str) -> str:
+    seconds = figure["count"]
+    if seconds is None:
+        return word("withheld", language) if figure["withheld"] else "-"
+    return f"{seconds // 3600}:{seconds % 3600 // 60:02} h"
+
+
+def _counts(one: SpanTotals) -> tuple[SpanCount, ...]:
+    return tuple(one[name] for name in TOTALS)
+
+
+def _counted(count: SpanCount) -> str:
+    if count["count"] is not None:
+        return str(count["count"])
+    return f"≥ {count['at_least']}" if count["at_least"] else word("withheld", "en")
+
+
+def _span_cells(one: SpanTotals) -> tuple[Cell, ...]:
+    counts = _counts(one)
+    cells = [(_cell(count["count"], "en"), count["at_least"]) for count in counts]
+    return (one["span"], one["weeks"], *(cell for pair in cells for cell in pair))
+
+
+def _csv_rows(found: WeeklyReport, language: str) -> Iterator[Sequence[Cell]]:
+    """Yield one row for each figure, so that a spreadsheet can filter them."""
+
+    def row(
+        table: str, figure: str, one: Figure, label: str | None = None, **codes: str | None
+    ) -> list[Cell]:
+        names = (codes.get(name) for name in ("region", "need", "language", "rule", "organization"))
+        amount = (_cell(one["count"], language), one.get("at_least"), one["change"])
+        return [found["week"], table, *names, label, figure, *amount]
+
+    for name in TOTALS:
+        yield row("totals", name, found["totals"][name], word(name, language))
+    yield row("totals", "median_answer_seconds", found["median_answer"], word("median", language))
+    for gap in found["gaps"]:
+        codes = {"region": gap["region"], "need": gap["need"], "language": gap["language"]}
+        yield row("gaps", "unplaced", gap, " / ".join(filter(None, _place(gap, language))), **codes)
+    for rule in found["rules"]:
+        yield row("rules", "unplaced", rule, _rule(rule["rule"], language), rule=rule["rule"])
+    for one in found["organizations"]:
+        label = None if one["organization"] else word("others", language)
+        figures = {name: one[name] for name in ("asked", "answered", "accepted")}
+        figures |= {f"declined.{reason}": figure for reason, figure in one["declined"].items()}
+        figures |= {"silent": one["silent"], "median_answer_seconds": one["median_answer"]}
+        for name, figure in figures.items():
+            yield row("organizations", name, figure, label, organization=one["organization"])
+
+
+def _cell(count: int | None, language: str) -> Cell:
+    return word("withheld", language) if count is None else count
+
+
+def _print_csv(out: Output, rows: Iterable[Iterable[Cell]]) -> None:
+    out.text(spreadsheet(rows).replace("\r\n", "\n").rstrip("\n"))

@@ -1,0 +1,120 @@
+"""The loop that carries messages from a mailbox to a target."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from kopuro_client.errors import RefusedError
+from kopuro_client.listening.lanes import Lanes
+from kopuro_client.listening.stopping import Stopping
+from kopuro_client.listening.target import NotAcceptedError, Target
+from kopuro_client.paging import LONGEST_WAIT
+from kopuro_client.records import Message
+from kopuro_client.resources.mailbox import Mailbox
+
+_SHORTEST_SLEEP: Final = 0.05
+_LARGEST_PAGE: Final = 200
+
+
+class Listener:
+    """Reads a mailbox, delivers each message and acknowledges it after the target has accepted it.
+
+    At least once: if this process or a link fails between the two, the message is delivered again, with the
+    same id. A message that is not accepted stays in the mailbox, and a restart delivers it again. hub: a
+    client whose retries outlast any outage and whose sleep is `stopping.sleep`. note: called with a sentence
+    for people. clock: seconds, monotonic.
+    """
+
+    def __init__(
+        self,
+        hub: Mailbox,
+        target: Target,
+        *,
+        stopping: Stopping,
+        note: Callable[[str], None],
+        consumer: str | None = None,
+        types: Sequence[str] = (),
+        lanes: Lanes | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._hub = hub
+        self._target = target
+        self._stopping = stopping
+        self._note = note
+        self._consumer = consumer
+        self._types = types
+        self._lanes = Lanes() if lanes is None else lanes
+        self._clock = clock
+        self._after: str | None = None
+        self._quiet_since = clock()
+
+    @property
+    def held(self) -> int:
+        """How many messages were read and not accepted. They are still in the mailbox."""
+        return len(self._lanes)
+
+    def run(self, *, quiet_for: float = math.inf) -> None:
+        """Carry messages until none has come for `quiet_for` seconds and all that came are accepted.
+
+        Raises Stopped on SIGTERM, between two messages, and what the client raises.
+        """
+        self._quiet_since = self._clock()
+        while self.held or self._clock() - self._quiet_since < quiet_for:
+            if (message := self._lanes.due(self._clock())) is not None:
+                self._carry(message)
+            else:
+                self._read(quiet_for)
+
+    def _carry(self, message: Message) -> None:
+        """Deliver one message and acknowledge it; SIGTERM waits meanwhile."""
+        try:
+            self._target.deliver(message)
+        except NotAcceptedError as reason:
+            failures = self._lanes.failed(self._clock(), refused=reason.is_refusal)
+            # The first, second, fourth, eighth ... failure, so that a long one does not fill a log.
+            if failures & (failures - 1) == 0:
+                self._note(
+                    f"{_named(message)} is not accepted ({reason}), attempt {failures}; it stays in the "
+                    "mailbox and is tried again, later messages of its referral wait"
+                )
+        else:
+            try:
+                self._hub.acknowledge(message["id"], consumer=self._consumer)
+            except RefusedError as error:
+                # Such as a message that another program acknowledged and the hub deleted.
+                self._note(f"{_named(message)} was accepted, but its acknowledgement was refused: {error}")
+            if failures := self._lanes.accepted():
+                self._note(f"{_named(message)} is accepted after {failures} failed attempts")
+        if self._stopping.requested:
+            self._stopping.sleep(0)
+
+    def _read(self, quiet_for: float) -> None:
+        """Read more messages while nothing can be sent, for as long as nothing can be sent."""
+        now = self._clock()
+        longest = LONGEST_WAIT if self.held else min(LONGEST_WAIT, self._quiet_since + quiet_for - now)
+        wait = self._lanes.wait(now, max(0.0, longest))
+        hold = int(wait)
+        if self._lanes.room:
+            with self._stopping.interruptible():
+                page = self._hub.mailbox(
+                    after=self._after,
+                    limit=min(_LARGEST_PAGE, self._lanes.room),
+                    wait=hold,
+                    types=self._types,
+                    consumer=self._consumer,
+                )
+            self._after = page.get("resume") or self._after
+            for message in page["items"]:
+                self._lanes.add(message)
+            if page["items"]:
+                self._quiet_since = self._clock()
+            if page["items"] or hold:
+                return
+        self._stopping.sleep(max(_SHORTEST_SLEEP, min(1.0, wait)))
+
+
+def _named(message: Message) -> str:
+    return f"message {message['id']} ({message['type']})"

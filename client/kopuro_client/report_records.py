@@ -1,0 +1,108 @@
+"""The JSON of reports: a week of the network, a series of weeks or months, an organisation's own week."""
+
+from __future__ import annotations
+
+from typing import NotRequired, TypedDict
+
+
+class Figure(TypedDict):
+    """count: null if withheld. change: from the week before; null unless both counts are shown.
+
+    at_least: how many are shown in other rows, where the count itself may be withheld.
+    """
+
+    count: int | None
+    withheld: bool
+    change: int | None
+    at_least: NotRequired[int]
+
+
+class GapLabels(TypedDict):
+    region: str | None
+    need: str | None
+    language: str | None
+
+
+class Gap(Figure):
+    """Referrals that found nobody. A row with a null counts all others: see `WeeklyReport`."""
+
+    region: str | None
+    need: str | None
+    language: str | None
+    labels: GapLabels
+
+
+class RuleCount(Figure):
+    """Referrals that found nobody, by the rule that excluded the closest candidates; null: all others."""
+
+    rule: str | None
+
+
+class OrganizationWeek(TypedDict):
+    """An organisation's week; the one whose `organization` is null counts all that have no row."""
+
+    organization: str | None
+    asked: Figure
+    answered: Figure
+    accepted: Figure
+    declined: dict[str, Figure]
+    silent: Figure
+    median_answer: Figure
+
+
+class WeeklyReport(TypedDict):
+    """A week of the network. before: the week that changes refer to, null without a report of it.
+
+    totals: by `submitted`, `unplaced`, `asked`, `answered` and `silent`. In the gaps, a row without a
+    language counts the other cells of its need group and country, one without a need those of its country,
+    and one without a region everything else. median_answer: in seconds.
+    """
+
+    week: str
+    before: str | None
+    made_at: str
+    threshold: int
+    totals: dict[str, Figure]
+    median_answer: Figure
+    gaps: list[Gap]
+    rules: list[RuleCount]
+    organizations: list[OrganizationWeek]
+
+
+class SpanCount(TypedDict):
+    """count: null if that of a week is withheld; at_least: the sum of the others."""
+
+    count: int | None
+    withheld: bool
+    at_least: int
+
+
+# One line of a series: `span` (2026-W07 or 2026-02), `from`, `to`, `weeks`, and a SpanCount for each total.
+SpanTotals = TypedDict(
+    "SpanTotals",
+    {
+        "span": str,
+        "from": str,
+        "to": str,
+        "weeks": int,
+        "submitted": SpanCount,
+        "unplaced": SpanCount,
+        "asked": SpanCount,
+        "answered": SpanCount,
+        "silent": SpanCount,
+    },
+)
+
+
+class Statement(TypedDict):
+    """The exact figures of one's own organisation in a week."""
+
+    organization: str
+    week: str
+    before: str | None
+    asked: Figure
+    answered: Figure
+    accepted: Figure
+    declined: dict[str, Figure]
+    silent: Figure
+    median_answer: Figure

@@ -1,0 +1,27 @@
+"""Reports: what happened in the network in a week, and to one's own organisation."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from kopuro_client.report_records import SpanTotals, Statement, WeeklyReport
+from kopuro_client.resources.connected import Connected
+
+
+class Reports(Connected):
+    """Reads reports. Each is made once, after the end of its week (`2026-W07`, ISO 8601, UTC)."""
+
+    def weekly_report(self, week: str | None = None, *, language: str | None = None) -> WeeklyReport:
+        """Return a week of the network, as a coordinator; by default the latest. language: of the labels."""
+        url = self._at("routing", "coordination", "report")
+        return cast(WeeklyReport, self._connection.get(url, {"week": week, "language": language}))
+
+    def network_statistics(self, every: str = "week", *, limit: int | None = None) -> list[SpanTotals]:
+        """Return the totals of the latest weeks or months, the oldest first, as a coordinator."""
+        url = self._at("routing", "coordination", "statistics")
+        series = self._connection.get(url, {"every": every, "limit": limit})
+        return cast("list[SpanTotals]", series["items"])
+
+    def statement(self, week: str | None = None) -> Statement:
+        """Return the exact figures of one's own organisation in a week; by default the latest."""
+        return cast(Statement, self._connection.get(self._at("routing", "statement"), {"week": week}))

@@ -1,0 +1,83 @@
+"""What the resources of webhooks answer with."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+
+from contracts.identifiers import MessageId
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WebhookEndpoint:
+    """An endpoint. types: of the messages that it is told about; empty: all.
+
+    reason: why it is disabled. failing_since: the first failure since the last success.
+    """
+
+    id: str
+    url: str
+    types: tuple[str, ...]
+    state: str
+    reason: str | None
+    created_at: dt.datetime
+    failing_since: dt.datetime | None
+    disabled_at: dt.datetime | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WebhookSecret:
+    """A new secret; only this answer shows it.
+
+    public_key: verifies the Ed25519 signature (`v1a`). previous_until: when the former secret stops signing.
+    """
+
+    endpoint: WebhookEndpoint
+    secret: str
+    public_key: str
+    previous_until: dt.datetime | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WebhookNotice:
+    """The notice of one message to one endpoint. until: when the hub stops trying."""
+
+    message_id: MessageId
+    type: str
+    referral_id: str | None
+    state: str
+    attempts: int
+    next_attempt_at: dt.datetime | None
+    until: dt.datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WebhookRequest:
+    """The request of an attempt."""
+
+    method: str
+    url: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WebhookResponse:
+    """The response to an attempt. bytes: how many of its body were read; they are not kept."""
+
+    status: int
+    media_type: str | None
+    bytes: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WebhookAttempt:
+    """One attempt to notify an endpoint. response: null if there was none; fault: why not."""
+
+    message_id: MessageId
+    type: str
+    attempt: int
+    started_at: dt.datetime
+    milliseconds: int
+    request: WebhookRequest
+    response: WebhookResponse | None
+    fault: str | None
+    next_attempt_at: dt.datetime | None

@@ -1,0 +1,168 @@
+"""The operators' dashboard of any one service, chosen by `$service`."""
+
+from __future__ import annotations
+
+from docs.dashboards.panel import Dashboard, Kind, Panel, Query, Unit
+
+_OF = '{service="$service"}'
+_RATE = "[$__rate_interval]"
+
+
+def _quantile(share: float) -> str:
+    # Long polls wait on purpose.
+    chosen = '{service="$service", route!~".*mailbox.*"}'
+    return (
+        f"histogram_quantile({share}, sum by (le) (rate(kopuro_http_request_seconds_bucket{chosen}{_RATE})))"
+    )
+
+
+SERVICE = Dashboard(
+    name="service",
+    title="Kopuro: a service",
+    description="Requests, messages and resources of one service. For operators.",
+    by_service=True,
+    panels=[
+        Panel(
+            title="Processes",
+            description="The watched processes by version. None: see the alert KopuroServiceAbsent.",
+            unit=Unit.number,
+            kind=Kind.number,
+            width=6,
+            height=4,
+            queries=[
+                Query(expression=f"sum by (version) (kopuro_build_info{_OF})", legend="{{version}}"),
+            ],
+        ),
+        Panel(
+            title="Age of the outbox",
+            description="Time since the oldest event that is not published happened.",
+            unit=Unit.seconds,
+            kind=Kind.number,
+            width=6,
+            height=4,
+            queries=[Query(expression=f"max(kopuro_outbox_oldest_seconds{_OF})")],
+        ),
+        Panel(
+            title="Dead letters",
+            description="Messages without effect until they are replayed: `kopuro dead-letters list`.",
+            unit=Unit.number,
+            kind=Kind.number,
+            width=6,
+            height=4,
+            queries=[Query(expression=f"sum(max by (consumer) (kopuro_messages_parked{_OF}))")],
+        ),
+        Panel(
+            title="Longest stall",
+            description="How long a relay or consumer has been stalled. `/readyz` names it.",
+            unit=Unit.seconds,
+            kind=Kind.number,
+            width=6,
+            height=4,
+            queries=[Query(expression=f"max(kopuro_messaging_paused_seconds{_OF})")],
+        ),
+        Panel(
+            title="Requests",
+            description="By status. 429 and 503 ask the caller to come back later.",
+            unit=Unit.requests,
+            queries=[
+                Query(
+                    expression=f"sum by (status) (rate(kopuro_http_requests_total{_OF}{_RATE}))",
+                    legend="{{status}}",
+                )
+            ],
+        ),
+        Panel(
+            title="Duration of requests",
+            description="Half, and 99 in 100, took less. Long polls of mailboxes are left out.",
+            unit=Unit.seconds,
+            queries=[
+                Query(expression=_quantile(0.5), legend="half"),
+                Query(expression=_quantile(0.99), legend="99 in 100"),
+            ],
+        ),
+        Panel(
+            title="Requests and connections in progress",
+            description="Long polls count. Refused connections: see the alert KopuroConnectionsRefused.",
+            unit=Unit.number,
+            queries=[
+                Query(expression=f"sum(kopuro_http_requests_in_flight{_OF})", legend="requests"),
+                Query(expression=f"sum(kopuro_public_connections{_OF})", legend="connections"),
+            ],
+        ),
+        Panel(
+            title="Age of consumed events",
+            description="By the events' own times. It grows while a consumer is behind or stalled.",
+            unit=Unit.seconds,
+            queries=[
+                Query(
+                    expression=f"max by (consumer) (kopuro_consumer_oldest_seconds{_OF})",
+                    legend="{{consumer}}",
+                )
+            ],
+        ),
+        Panel(
+            title="Messages consumed",
+            description="By consumer, with duplicates and retries.",
+            unit=Unit.per_second,
+            queries=[
+                Query(
+                    expression=f"sum by (consumer) (rate(kopuro_messages_consumed_total{_OF}{_RATE}))",
+                    legend="{{consumer}}",
+                )
+            ],
+        ),
+        Panel(
+            title="Messages published, and waiting",
+            description="Confirmed by the broker in a second, and in the outbox now.",
+            unit=Unit.number,
+            queries=[
+                Query(
+                    expression=f"sum(rate(kopuro_messages_published_total{_OF}{_RATE}))",
+                    legend="published a second",
+                ),
+                Query(expression=f"max(kopuro_outbox_messages{_OF})", legend="waiting"),
+            ],
+        ),
+        Panel(
+            title="Time of a publish wave",
+            description="From its first message to the broker's last confirm: half, and 99 in 100.",
+            unit=Unit.seconds,
+            queries=[
+                Query(
+                    expression=f"histogram_quantile({share}, sum by (le) "
+                    f"(rate(kopuro_publish_wave_seconds_bucket{_OF}{_RATE})))",
+                    legend=name,
+                )
+                for share, name in ((0.5, "half"), (0.99, "99 in 100"))
+            ],
+        ),
+        Panel(
+            title="Age of events without a receipt",
+            description="Published events that the log has not confirmed. It alerts above 15 minutes.",
+            unit=Unit.seconds,
+            queries=[Query(expression=f"max(kopuro_unreceipted_oldest_seconds{_OF})")],
+        ),
+        Panel(
+            title="Memory",
+            description="Resident memory of each process.",
+            unit=Unit.bytes,
+            queries=[
+                Query(
+                    expression=f"max by (instance) (process_resident_memory_bytes{_OF})",
+                    legend="{{instance}}",
+                )
+            ],
+        ),
+        Panel(
+            title="Processor time",
+            description="Seconds of processor time in a second, of each process. 1 is a whole core.",
+            unit=Unit.share,
+            queries=[
+                Query(
+                    expression=f"sum by (instance) (rate(process_cpu_seconds_total{_OF}{_RATE}))",
+                    legend="{{instance}}",
+                )
+            ],
+        ),
+    ],
+)

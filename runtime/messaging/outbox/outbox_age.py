@@ -1,0 +1,47 @@
+"""The age of the oldest event in the outbox, by the event's own time.
+
+The depth of an outbox says little: ten thousand messages of a second ago are a busy hub, and one message of
+an hour ago is a referral that nobody is asked about.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import orjson
+from sqlalchemy import Connection
+
+from runtime.clock import Clock
+from runtime.messaging.outbox.event_batch import decode_batch
+from runtime.messaging.outbox.outbox import Outbox
+
+
+class OutboxAge:
+    """The age of one outbox. The body of a message is read once, not at every look."""
+
+    def __init__(self, outbox: Outbox, clock: Clock) -> None:
+        self._outbox = outbox
+        self._clock = clock
+        # The row number of the oldest message and the time of its first event.
+        self._oldest: tuple[int, dt.datetime] | None = None
+
+    def look(self, transaction: Connection) -> float:
+        """Return the age in seconds; 0 when no message waits. Raises DatabaseUnavailable."""
+        now = self._clock.now()
+        number = self._outbox.first(transaction)
+        if number is None:
+            self._oldest = None
+            return 0.0
+        if self._oldest is None or self._oldest[0] != number:
+            # A dead letter may be no event; it is as old as our first look at it.
+            self._oldest = (number, _time_of(self._outbox.body(transaction, number)) or now)
+        return max(0.0, (now - self._oldest[1]).total_seconds())
+
+
+def _time_of(body: bytes | None) -> dt.datetime | None:
+    """Return the time of a message's first event, None for a message that is no event."""
+    try:
+        moment = dt.datetime.fromisoformat(orjson.loads(next(iter(decode_batch(body or b""))))["time"])
+    except (ValueError, TypeError, KeyError, StopIteration):
+        return None
+    return moment if moment.tzinfo is not None else None

@@ -1,0 +1,57 @@
+"""Errors of the token endpoint: what an OAuth library reads and what a reader of problems reads, in one body.
+
+`error` and `error_description` are those of RFC 6749 §5.2; the other members are the problem of RFC 9457 that
+every other resource answers with. OAuth libraries look for `application/json` and ignore other members.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+import orjson
+
+from contracts.errors import Refused, Unavailable, problem
+from runtime.web import problems
+from runtime.web.response import Response
+
+# The codes of RFC 6749 §5.2; every other refusal is an `invalid_request`.
+_CODES: Final = {
+    "invalid-client": "invalid_client",
+    "clock-skew": "invalid_client",
+    "unsupported-grant-type": "unsupported_grant_type",
+    "invalid-scope": "invalid_scope",
+    "forbidden": "unauthorized_client",
+}
+_HEADERS: Final = {"Content-Type": "application/json", "Pragma": "no-cache"}
+_MALFORMED: Final = "invalid_request"
+# RFC 6749 §5.2: the characters that `error_description` must not have, besides controls and non-ASCII.
+_REPLACED: Final = str.maketrans({'"': "'", "\\": "/"})
+
+
+def response_for(exception: Exception) -> Response:
+    """Return the response to a token request that raised `exception`. A defect stays a bare problem."""
+    response = problems.response_for(exception)
+    if isinstance(exception, Unavailable):
+        # Registered for the authorization endpoint; the token endpoint has no code of its own for it.
+        body = {
+            "error": "temporarily_unavailable",
+            "error_description": described(exception.detail),
+            **exception.problem(),
+        }
+        return replace(response, body=orjson.dumps(body), headers={**response.headers, **_HEADERS})
+    if not isinstance(exception, Refused):
+        return response
+    # RFC 6749 §5.2: 400, also for a client that may not have a token.
+    status = 400 if exception.status == 403 else exception.status
+    body = {
+        "error": _CODES.get(exception.slug, _MALFORMED),
+        "error_description": described(exception.detail),
+        **problem(exception.slug, exception.detail, status=status, errors=exception.errors),
+    }
+    return Response(status, orjson.dumps(body), {**response.headers, **_HEADERS})
+
+
+def described(detail: str) -> str:
+    """Return a sentence with only the characters that `error_description` may have."""
+    return detail.translate(_REPLACED).encode("ascii", "replace").decode()

@@ -1,0 +1,65 @@
+"""Which messages of a mailbox a poll returns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from contracts import facts
+from contracts.errors import Refused
+from services.delivery.domain.recipients import RECIPIENTS
+
+_PREFIX: Final = "kopuro."
+
+
+def _types_by_name() -> Mapping[str, frozenset[str]]:
+    found: dict[str, set[str]] = {}
+    # Notices of sealed messages are made here, so they are not in the table of recipients.
+    for kind in (*RECIPIENTS, facts.CaseReleased.type, facts.NoteDelivered.type):
+        found.setdefault(name_of(kind), set()).add(kind)
+    return {name: frozenset(kinds) for name, kinds in sorted(found.items())}
+
+
+def name_of(message_type: str) -> str:
+    """Return a type without prefix and version: `offer.opened` for `kopuro.offer.opened.v1`."""
+    return message_type.removeprefix(_PREFIX).rsplit(".v", 1)[0]
+
+
+# Every message that a mailbox may hold: its types in all versions, by name.
+TYPES: Final = _types_by_name()
+
+
+def types_of(names: Iterable[str]) -> frozenset[str]:
+    """Return the types of all versions that have one of these names.
+
+    Raises Refused `invalid-parameter` for a name that no message of a mailbox has.
+    """
+    found: set[str] = set()
+    for name in names:
+        if name not in TYPES:
+            raise Refused(
+                "invalid-parameter",
+                "A `type` must be the name of a mailbox message without prefix and version, such as "
+                "`offer.opened`.",
+            )
+        found |= TYPES[name]
+    return frozenset(found)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Selection:
+    """The messages that a reader asks for.
+
+    consumer: the named consumer that reads; it gets what it has not acknowledged itself. again: also the
+    messages that were acknowledged; not with a consumer. types: as stored; none selects all.
+    A closed message has the type of the message that it replaces.
+    """
+
+    consumer: str | None = None
+    again: bool = False
+    types: frozenset[str] = field(default=frozenset())
+
+
+# The messages that the default consumer has not acknowledged.
+WAITING: Final = Selection()

@@ -1,0 +1,1 @@
+"""The webhooks' store, key file and HTTP sender."""

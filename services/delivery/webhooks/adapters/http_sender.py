@@ -1,0 +1,231 @@
+"""Sends webhook requests: one connection each, to an address that was checked, within one deadline.
+
+The name is resolved once, and the socket connects to the address that was checked, so that a name whose
+addresses change in between gains nothing. No redirect is followed. TLS runs over memory buffers, because a
+socket's own time limit is for each read: a receiver that sends a byte at a time would never reach it.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Final
+
+import h11
+
+from services.delivery.webhooks.domain.addresses import Network, is_permitted, may_connect
+from services.delivery.webhooks.domain.endpoint_url import EndpointUrl
+from services.delivery.webhooks.ports import Answer, NotSent
+
+TOTAL_SECONDS: Final = 15.0
+# A receiver's answer: its head and the part of its body that is read.
+HEAD_BYTES: Final = 16 * 1024
+BODY_BYTES: Final = 4 * 1024
+_CHUNK: Final = 4 * 1024
+# Attempts show no other text of an answer, because a receiver may put a person's data into any of them.
+_KNOWN_TYPES: Final = frozenset({"application/json", "application/problem+json", "text/html", "text/plain"})
+
+# An address and a port, as the resolver writes the address.
+Place = tuple[str, int]
+Resolve = Callable[[str, int], Sequence[Any]]
+
+
+def resolve(host: str, port: int) -> Sequence[Any]:
+    """Return the addresses of a host as `socket.getaddrinfo` does. Raises OSError."""
+    return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+
+
+class HttpSender:
+    """See `ports.Sender`."""
+
+    def __init__(
+        self,
+        *,
+        permitted: Sequence[Network] = (),
+        own_places: Callable[[], frozenset[Place]] = frozenset,
+        resolve: Resolve = resolve,
+        tls: ssl.SSLContext | None = None,
+        seconds: float = TOTAL_SECONDS,
+    ) -> None:
+        """permitted: networks that are not public and that may be reached, without TLS too.
+
+        own_places: returns the addresses and ports of the hub itself, which are never reached.
+        """
+        self._permitted = permitted
+        self._own_places = own_places
+        self._resolve = resolve
+        self._tls = tls or ssl.create_default_context()
+        self._seconds = seconds
+
+    def post(self, url: EndpointUrl, headers: Mapping[str, str], body: bytes) -> Answer:
+        """See `ports.Sender`. Faults: `unresolved`, `address-refused`, `no-connection`, `tls`, `timeout`,
+        `malformed-answer`.
+        """
+        deadline = time.monotonic() + self._seconds
+        family, where = self._checked_address(url)
+        connection = _Connection(family, where, deadline)
+        try:
+            if url.scheme == "https":
+                connection.start_tls(self._tls, url.host)
+            return _exchange(connection, url, headers, body)
+        except TimeoutError:
+            raise NotSent("timeout") from None
+        except ssl.SSLError:
+            raise NotSent("tls") from None
+        except OSError:
+            raise NotSent("no-connection") from None
+        except h11.RemoteProtocolError:
+            raise NotSent("malformed-answer") from None
+        finally:
+            connection.close()
+
+    def _checked_address(self, url: EndpointUrl) -> tuple[int, Any]:
+        """Return the family and the socket address to connect to. Raises NotSent.
+
+        One forbidden address among several refuses them all.
+        """
+        try:
+            found = self._resolve(url.host, url.port)
+        except (OSError, UnicodeError):
+            raise NotSent("unresolved") from None
+        own = self._own_places()
+        for _family, _type, _protocol, _name, where in found:
+            address = where[0]
+            may = may_connect(address, self._permitted) and (address, url.port) not in own
+            has_scope = len(where) == 4 and where[3] != 0
+            if not may or has_scope or (url.scheme != "https" and not is_permitted(address, self._permitted)):
+                raise NotSent("address-refused")
+        if not found:
+            raise NotSent("unresolved")
+        return found[0][0], found[0][4]
+
+
+class _Connection:
+    """A stream over a socket, with or without TLS, that ends at a deadline. Raises OSError and its kinds."""
+
+    def __init__(self, family: int, where: Any, deadline: float) -> None:
+        self._deadline = deadline
+        self._socket = socket.socket(family, socket.SOCK_STREAM)
+        self._tls: ssl.SSLObject | None = None
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        try:
+            self._limit()
+            self._socket.connect(where)
+        except OSError as error:
+            self._socket.close()
+            raise NotSent("timeout" if isinstance(error, TimeoutError) else "no-connection") from None
+        except NotSent:
+            self._socket.close()
+            raise
+
+    def start_tls(self, context: ssl.SSLContext, host: str) -> None:
+        """Do the handshake and check the certificate for the host."""
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
+        self._pump(self._tls.do_handshake)
+
+    def send(self, data: bytes) -> None:
+        if self._tls is None:
+            self._send_raw(data)
+        else:
+            self._tls.write(data)  # a memory buffer takes all of it
+            self._send_raw(self._outgoing.read())
+
+    def receive(self) -> bytes:
+        """Return the next bytes, empty at the end."""
+        if self._tls is None:
+            return self._receive_raw()
+        tls = self._tls
+        try:
+            return bytes(self._pump(lambda: tls.read(_CHUNK)))
+        except ssl.SSLZeroReturnError:
+            return b""
+
+    def close(self) -> None:
+        with suppress(OSError):
+            self._socket.close()
+
+    def _pump(self, action: Callable[[], Any]) -> Any:
+        """Repeat the TLS action, moving bytes between its buffers and the socket, until it has its result."""
+        while True:
+            try:
+                return action()
+            except ssl.SSLWantReadError:
+                self._send_raw(self._outgoing.read())
+                received = self._receive_raw()
+                if received:
+                    self._incoming.write(received)
+                else:
+                    self._incoming.write_eof()
+            finally:
+                if self._outgoing.pending:
+                    self._send_raw(self._outgoing.read())
+
+    def _send_raw(self, data: bytes) -> None:
+        while data:
+            self._limit()
+            data = data[self._socket.send(data) :]
+
+    def _receive_raw(self) -> bytes:
+        self._limit()
+        return self._socket.recv(_CHUNK)
+
+    def _limit(self) -> None:
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self._socket.settimeout(left)
+
+
+def _exchange(connection: _Connection, url: EndpointUrl, headers: Mapping[str, str], body: bytes) -> Answer:
+    protocol = h11.Connection(h11.CLIENT, max_incomplete_event_size=HEAD_BYTES)
+    head = [
+        ("Host", url.authority),
+        ("Content-Length", str(len(body))),
+        ("Connection", "close"),
+        *headers.items(),
+    ]
+    request = protocol.send(h11.Request(method="POST", target=url.target, headers=head)) or b""
+    content = protocol.send(h11.Data(data=body)) or b""
+    connection.send(request + content + (protocol.send(h11.EndOfMessage()) or b""))
+    answer = _head(connection, protocol)
+    return Answer(
+        status=answer.status_code,
+        media_type=_media_type(answer.headers),
+        body=_body(connection, protocol),
+    )
+
+
+def _head(connection: _Connection, protocol: h11.Connection) -> h11.Response:
+    while True:
+        event = protocol.next_event()
+        if event is h11.NEED_DATA:
+            protocol.receive_data(connection.receive())
+        elif isinstance(event, h11.Response):
+            return event
+
+
+def _body(connection: _Connection, protocol: h11.Connection) -> bytes:
+    """Return the first bytes of the body. The status counts, also if the body breaks off."""
+    body = b""
+    with suppress(OSError, h11.RemoteProtocolError):
+        while len(body) < BODY_BYTES:
+            event = protocol.next_event()
+            if event is h11.NEED_DATA:
+                protocol.receive_data(connection.receive())
+            elif isinstance(event, h11.Data):
+                body += bytes(event.data)
+            else:
+                break
+    return body[:BODY_BYTES]
+
+
+def _media_type(headers: Sequence[tuple[bytes, bytes]]) -> str | None:
+    """Return the media type without parameters, `other` for one that is not listed, None if there is none."""
+    given = next((value for name, value in headers if name == b"content-type"), None)
+    if given is None:
+        return None
+    text = given.partition(b";")[0].strip().decode("ascii", "replace").lower()
+    return text if text in _KNOWN_TYPES else "other"

@@ -1,0 +1,1 @@
+"""The webhooks' pure decisions: signatures, addresses, retries, and the states of endpoints and notices."""

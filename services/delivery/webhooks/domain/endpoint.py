@@ -1,0 +1,137 @@
+"""The state machine of an endpoint, and how long it may fail.
+
+An endpoint is `unverified` until it has answered a signed challenge, so that the hub tells nobody about
+referrals who did not ask for it. Only an `active` endpoint gets notices. While it is not active, its messages
+wait in the mailbox, and its notices continue where they stopped.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+from contracts.errors import Refused
+from services.delivery.webhooks.domain.endpoint_url import EndpointUrl
+
+
+class EndpointState(StrEnum):
+    unverified = "unverified"
+    active = "active"
+    disabled = "disabled"
+
+
+class EndpointEvent(StrEnum):
+    verify = "verify"  # it answered the challenge
+    move = "move"  # its owner changed its URL
+    enable = "enable"  # its owner enabled it
+    disable = "disable"  # its owner disabled it
+    gone = "gone"  # it answered 410
+    fail = "fail"  # it has failed for too long
+
+
+TRANSITIONS: Mapping[EndpointState, Mapping[EndpointEvent, EndpointState]] = {
+    EndpointState.unverified: {
+        EndpointEvent.verify: EndpointState.active,
+        EndpointEvent.move: EndpointState.unverified,
+        EndpointEvent.enable: EndpointState.unverified,
+        EndpointEvent.disable: EndpointState.disabled,
+        EndpointEvent.gone: EndpointState.disabled,
+        EndpointEvent.fail: EndpointState.disabled,
+    },
+    EndpointState.active: {
+        EndpointEvent.verify: EndpointState.active,
+        EndpointEvent.move: EndpointState.unverified,
+        EndpointEvent.enable: EndpointState.active,
+        EndpointEvent.disable: EndpointState.disabled,
+        EndpointEvent.gone: EndpointState.disabled,
+        EndpointEvent.fail: EndpointState.disabled,
+    },
+    # An answer to a request that was under way when it was disabled changes nothing: it is not applied.
+    EndpointState.disabled: {
+        EndpointEvent.move: EndpointState.disabled,
+        EndpointEvent.enable: EndpointState.unverified,
+        EndpointEvent.disable: EndpointState.disabled,
+    },
+}
+
+
+class IllegalEndpointTransition(Refused):
+    """The event is not allowed in this state. Nothing has changed."""
+
+    def __init__(self, state: EndpointState, event: EndpointEvent) -> None:
+        super().__init__("conflict", f"Cannot {event} an endpoint that is {state}.")
+
+
+def following_state(state: EndpointState, event: EndpointEvent) -> EndpointState:
+    """Return the state of an endpoint after an event. Raises IllegalEndpointTransition."""
+    following = TRANSITIONS[state].get(event)
+    if following is None:
+        raise IllegalEndpointTransition(state, event)
+    return following
+
+
+# Failing for this long disables an endpoint; its owner is told at these shares of it, in percent.
+FAILING_FOR: Final = dt.timedelta(days=5)
+DISABLED: Final = 100
+NOTICES: Final = (50, 70, 90, DISABLED)
+_OUTAGE: Final = dt.timedelta(minutes=2)
+# After so long without an attempt nobody knows whether it would still fail. Longer than any pause of retries.
+_FORGOTTEN_AFTER: Final = dt.timedelta(days=1)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Health:
+    """Since when every attempt has failed, and the highest of NOTICES that the owner was told (0: none)."""
+
+    failing_since: dt.datetime | None = None
+    last_failure: dt.datetime | None = None
+    noticed: int = 0
+
+    def after_failure(self, now: dt.datetime) -> tuple[Health, int | None]:
+        """Return the health after a failed attempt, and which of NOTICES is due now, None if none is."""
+        since = self.failing_since
+        if since is None or self.last_failure is None or now - self.last_failure > _FORGOTTEN_AFTER:
+            return Health(failing_since=now, last_failure=now), None
+        passed = (now - since) / FAILING_FOR * 100
+        reached = max((percent for percent in NOTICES if passed >= percent), default=0)
+        notice = reached if reached > self.noticed else None
+        return Health(failing_since=since, last_failure=now, noticed=max(reached, self.noticed)), notice
+
+    def was_away(self, now: dt.datetime) -> bool:
+        """Return whether every attempt failed for so long that the endpoint itself was at fault.
+
+        After a shorter time one message may be, which must not be sent again with each success of others.
+        """
+        return self.failing_since is not None and now - self.failing_since > _OUTAGE
+
+    @property
+    def disabled_at(self) -> dt.datetime | None:
+        """Return when the endpoint will be disabled if it goes on failing."""
+        return None if self.failing_since is None else self.failing_since + FAILING_FOR
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Endpoint:
+    """A partner's endpoint. types: of the messages it is told about, all if empty.
+
+    position: the mailbox sequence up to which it has notices. challenge: what it must answer to be verified.
+    reason: why it is disabled: `owner`, `gone` or `failing`; else None.
+    """
+
+    id: str
+    organization: str
+    url: EndpointUrl
+    types: frozenset[str]
+    created_at: dt.datetime
+    state: EndpointState = EndpointState.unverified
+    reason: str | None = None
+    position: int = 0
+    challenge: str = field(default="", repr=False)
+    health: Health = field(default_factory=Health)
+
+    def wants(self, message_type: str) -> bool:
+        """Return whether the endpoint is told about messages of this type."""
+        return not self.types or message_type in self.types

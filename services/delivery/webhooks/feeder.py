@@ -1,0 +1,85 @@
+"""Turns the messages of mailboxes into notices of the endpoints that are told about them."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from collections.abc import Sequence
+from typing import Final
+
+import orjson
+from sqlalchemy import Connection
+
+from contracts.facts import OfferOpened
+from runtime.clock import Clock
+from runtime.storage.database import Database
+from services.delivery.webhooks.domain.endpoint import Endpoint
+from services.delivery.webhooks.domain.notice import Notice
+from services.delivery.webhooks.domain.retries import SENT_FOR, Haste, haste_of
+from services.delivery.webhooks.ports import Notices, UnnoticedMessage
+
+# Notices of one endpoint that wait at most; the rest of its messages wait in the mailbox.
+WINDOW: Final = 200
+# Endpoints in one transaction, which lets nothing else run on SQLite.
+_AT_ONCE: Final = 8
+
+
+class Feeder:
+    """Moves endpoints forward in their mailboxes. May run in several processes: a notice is made once."""
+
+    def __init__(self, *, database: Database, notices: Notices, clock: Clock) -> None:
+        self._database = database
+        self._notices = notices
+        self._clock = clock
+
+    def feed(self) -> None:
+        """Make notices of the messages that active endpoints have not been told about. Raises Unavailable."""
+        with self._database.read() as transaction:
+            behind = self._notices.behind(transaction)
+        now = self._clock.now()
+        for start in range(0, len(behind), _AT_ONCE):
+            with self._database.write() as transaction:
+                for endpoint in behind[start : start + _AT_ONCE]:
+                    self._feed_one(transaction, endpoint, now)
+            time.sleep(0)
+
+    def _feed_one(self, transaction: Connection, endpoint: Endpoint, now: dt.datetime) -> None:
+        room = WINDOW - self._notices.waiting(transaction, endpoint.id)
+        if room <= 0:
+            return
+        messages = self._notices.unnoticed(
+            transaction, endpoint.organization, after=endpoint.position, limit=room
+        )
+        if messages:
+            self._notices.add(transaction, _notices(endpoint, messages, now))
+            self._notices.advance(transaction, endpoint.id, messages[-1].sequence)
+
+
+def _notices(endpoint: Endpoint, messages: Sequence[UnnoticedMessage], now: dt.datetime) -> list[Notice]:
+    made = []
+    for message in messages:
+        if not endpoint.wants(message.type):
+            continue
+        urgency, deadline = _offer(message)
+        made.append(
+            Notice(
+                endpoint_id=endpoint.id,
+                message_id=message.message_id,
+                type=message.type,
+                referral_id=message.referral_id,
+                sequence=message.sequence,
+                queued_at=message.queued_at,
+                haste=Haste.other if deadline is None else haste_of(message.type, urgency),
+                until=deadline or now + SENT_FOR,
+                due_at=now,
+            )
+        )
+    return made
+
+
+def _offer(message: UnnoticedMessage) -> tuple[str | None, dt.datetime | None]:
+    """Return the urgency and the deadline of an `offer.opened`, None of other and of erased messages."""
+    if message.type != OfferOpened.type or not message.body:
+        return None, None
+    data = orjson.loads(message.body)["data"]
+    return data["facts"]["urgency"], dt.datetime.fromisoformat(data["deadline"])

@@ -1,0 +1,76 @@
+"""Clients that authenticate by a signed assertion, each of which is good for one token."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from hashlib import sha256
+
+from contracts.errors import Refused
+from contracts.jose import encoded
+from runtime.clock import Clock
+from runtime.storage.database import Database
+from services.directory.domain.client import Client
+from services.directory.domain.client_assertion import check_assertion
+from services.directory.domain.client_key import valid_keys
+from services.directory.ports import AssertionReader, ProofKeyStore, Register
+
+
+class ClientAssertions:
+    """Checks assertions and remembers their ids."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        register: Register,
+        store: ProofKeyStore,
+        reader: AssertionReader,
+        audiences: Callable[[], Collection[str]],
+        clock: Clock,
+    ) -> None:
+        """audiences: the values of `aud` that mean this hub's token endpoint."""
+        self._database = database
+        self._register = register
+        self._store = store
+        self._reader = reader
+        self._audiences = audiences
+        self._clock = clock
+
+    def client(self, assertion: str, failed: Callable[[str, Client | None], object]) -> Client:
+        """Return the client that signed the assertion, which is good once.
+
+        failed: called with the client id and the client, if there is one, before a refusal. Raises Refused
+        `invalid-client`, identical for an unknown client, a revoked one and a wrong key, and `clock-skew`;
+        what `failed` raises; and DatabaseUnavailable.
+        """
+        client_id = self._reader.client_id(assertion)
+        if client_id is None or "\0" in client_id:  # PostgreSQL text cannot contain NUL
+            raise _unknown()
+        with self._database.read() as transaction:
+            found = self._register.standing(transaction, Client, [client_id]).get(client_id)
+        client = None if found is None else found.entry
+        try:
+            return self._signer(client, assertion)
+        except Refused:
+            failed(client_id, client)
+            raise
+
+    def _signer(self, client: Client | None, assertion: str) -> Client:
+        now = self._clock.now()
+        if client is None or not client.live:
+            raise _unknown()
+        claims = self._reader.claims(assertion, valid_keys(client.keys, now))
+        if claims is None:
+            raise _unknown()
+        checked = check_assertion(claims, client.id, self._audiences(), now)
+        # Apart from the ids of proofs, which are the client's choice too and share the table.
+        kept = f"jwt:{encoded(sha256(checked.id.encode()).digest())}"
+        with self._database.write() as transaction:
+            is_new = self._store.use(transaction, client.id, kept, now=now, until=checked.until)
+        if not is_new:
+            raise Refused("invalid-client", "The client assertion was used before. Sign each one anew.")
+        return client
+
+
+def _unknown() -> Refused:
+    return Refused("invalid-client", "No client has this id and key.")

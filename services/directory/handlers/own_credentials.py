@@ -1,0 +1,92 @@
+"""What the owner of a client does by itself: rotates the secret, replaces the keys, revokes the tokens."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from contracts.errors import Refused
+from services.directory.domain.client import Client
+from services.directory.domain.client_key import ClientKey, KeySet, client_keys
+from services.directory.domain.entry import Standing
+from services.directory.handlers.ledger import Ledger, Writing
+
+
+class OwnCredentials:
+    """Changes that take effect at once. The principal's mailbox gets a notice of each."""
+
+    def __init__(self, ledger: Ledger, check_points: Callable[[Sequence[ClientKey], str], None]) -> None:
+        """check_points: raises Refused for a key whose point is not on its curve; takes the set's pointer."""
+        self._ledger = ledger
+        self._check_points = check_points
+
+    def rotate(
+        self, client_id: str, secret_sha256: str, *, by: str, expires_at: dt.datetime | None = None
+    ) -> Standing[Client]:
+        """Make a secret the present one; the one before is accepted for `OVERLAP`, an earlier one no longer.
+
+        Tokens stay valid. A repetition changes nothing. Raises Refused `not-found` unless `by` owns the live
+        client, and `conflict` for the secret that is retiring.
+        """
+        with self._ledger.writing() as writing:
+            client = _own(writing, client_id, by)
+            if client.retiring is not None and client.retiring.sha256 == secret_sha256:
+                raise Refused("conflict", "This is the secret that is being replaced. Make a new one.")
+            return writing.put(client.rotated(secret_sha256, writing.now, expires_at=expires_at), by=by)
+
+    def replace_keys(self, client_id: str, submitted: KeySet, *, by: str) -> Standing[Client]:
+        """Replace the client's public keys; a key that the set leaves out is refused from then on.
+
+        The tokens that a removed key got are refused too. Raises Refused `not-found` unless `by` owns the
+        live client, `invalid-submission`, and `conflict` if the client would have neither key nor secret.
+        """
+        with self._ledger.writing() as writing:
+            client = _own(writing, client_id, by)
+            keys = client_keys(submitted, writing.now)
+            self._check_points(keys, "")
+            if not keys and not client.secret_sha256:
+                raise Refused("conflict", "The client has no secret, so it keeps at least one key.")
+            changed = replace(client, keys=keys)
+            if not set(client.keys) <= set(keys):
+                changed = changed.without_tokens(writing.now)
+            return writing.put(changed, by=by)
+
+    def revoke_tokens(self, client_id: str, *, by: str, operator: bool) -> Standing[Client]:
+        """Refuse all tokens that the client has; it can get new ones.
+
+        Raises Refused `not-found`, also for another principal's client unless `operator`.
+        """
+        with self._ledger.writing() as writing:
+            client = _live(writing, client_id)
+            if client.principal != by and not operator:
+                raise _not_found()
+            return writing.put(client.without_tokens(writing.now), by=by)
+
+    def revoke_tokens_of(self, organization: str, *, by: str) -> list[Standing[Client]]:
+        """Refuse all tokens of all clients of an organisation. Raises Refused `not-found`."""
+        with self._ledger.writing() as writing:
+            if writing.organization(organization) is None:
+                raise Refused("not-found", "The directory has no organisation with this id.")
+            clients = self._ledger.register.clients_of(writing.transaction, [organization])
+            return [
+                writing.put(client.without_tokens(writing.now), by=by) for client in clients if client.live
+            ]
+
+
+def _own(writing: Writing, client_id: str, by: str) -> Client:
+    client = _live(writing, client_id)
+    if client.principal != by:
+        raise _not_found()
+    return client
+
+
+def _live(writing: Writing, client_id: str) -> Client:
+    present = writing.standing(Client, client_id)
+    if present is None or not present.entry.live:
+        raise _not_found()
+    return present.entry
+
+
+def _not_found() -> Refused:
+    return Refused("not-found", "There is no client with this id.")

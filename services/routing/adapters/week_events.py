@@ -1,0 +1,160 @@
+"""The events of a week, read from the timeline in the order of its numbers.
+
+The timeline has no index by time, because every referral would pay for one. Its numbers ascend with time,
+except for entries that several processes wrote at the same moment, so each report reads on from where the one
+before ended: a week costs what was written since.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, Final
+
+import orjson
+from sqlalchemy import Connection
+
+from runtime.storage.columns import microseconds, moment_of
+from runtime.storage.sql_statement import SqlStatement
+from runtime.turn import Turn
+from services.routing.domain.blocking_rule import blocking_rule
+from services.routing.domain.calendar_week import CalendarWeek
+from services.routing.domain.reduced_facts import is_reduced
+from services.routing.domain.weekly_report import (
+    ACCEPTED,
+    UNKNOWN_LANGUAGE,
+    AnswerInWeek,
+    UnplacedInWeek,
+    WeekEvents,
+)
+
+# Clocks of processes differ less, and transactions take less.
+SKEW: Final = dt.timedelta(hours=1)
+_PAGE: Final = 500
+
+STEPS = SqlStatement(
+    "SELECT number, referral_id, time, fact, organization, detail FROM timeline WHERE number > ?"
+    " ORDER BY number LIMIT ?"
+)
+FIRST_STEP = SqlStatement("SELECT time FROM timeline ORDER BY number LIMIT 1")
+FACTS_OF = SqlStatement("SELECT id, facts FROM referrals WHERE id = ANY (?)")
+DECISIONS_OF = SqlStatement(
+    "SELECT referral_id, decided_at, record FROM decisions WHERE referral_id = ANY (?)"
+    " ORDER BY referral_id, id"
+)
+OPENED_AT = SqlStatement("SELECT id, opened_at FROM offers WHERE id = ANY (?)")
+
+
+class SqlWeekEvents:
+    """See `ports.WeekEventReader`."""
+
+    def began(self, transaction: Connection) -> dt.datetime | None:
+        """See `ports.WeekEventReader`."""
+        found = FIRST_STEP.run(transaction).scalar()
+        return None if found is None else moment_of(found)
+
+    def read(self, transaction: Connection, week: CalendarWeek, after: int) -> tuple[WeekEvents, int]:
+        """See `ports.WeekEventReader`."""
+        tally, turn = _Tally(), Turn()
+        start, end = microseconds(week.start), microseconds(week.end)
+        last = microseconds(week.end + SKEW)
+        following: int | None = None
+        while True:
+            page = STEPS.run(transaction, after, _PAGE).all()
+            for row in page:
+                if start <= row.time < end:
+                    tally.add(row)
+                elif row.time >= end and following is None:
+                    following = row.number - 1
+                turn.end_if_over()
+            if len(page) < _PAGE or page[-1].time >= last:
+                break
+            after = page[-1].number
+        if following is None:
+            following = page[-1].number if page else after
+        return tally.events(transaction, turn), following
+
+
+class _Tally:
+    """The steps of one week, as they are read."""
+
+    def __init__(self) -> None:
+        self._submitted = 0
+        self._asked: Counter[str] = Counter()
+        # Offer -> organisation, result and time of the answer; the organisations of expired offers.
+        self._answers: dict[str, tuple[str, str, int]] = {}
+        self._expired: dict[str, str] = {}
+        # Referral -> when it became unplaced for the first time in the week.
+        self._unplaced: dict[str, int] = {}
+
+    def add(self, row: Any) -> None:
+        match row.fact:
+            case "referral.submitted":
+                self._submitted += 1
+            case "referral.unplaced":
+                self._unplaced.setdefault(row.referral_id, row.time)
+            case "offer.opened":
+                self._asked[row.organization] += 1
+            case "offer.expired":
+                self._expired[_offer(row)] = row.organization
+            case "offer.accepted":
+                self._answers[_offer(row)] = row.organization, ACCEPTED, row.time
+            case "offer.declined":
+                reason = orjson.loads(row.detail)["reason"]
+                self._answers[_offer(row)] = row.organization, reason, row.time
+
+    def events(self, transaction: Connection, turn: Turn) -> WeekEvents:
+        opened = dict(_in_pages(transaction, OPENED_AT, list(self._answers), turn))
+        # An answer in time takes back an expiry that was noted before it was read.
+        silent = Counter(
+            organization for offer, organization in self._expired.items() if offer not in self._answers
+        )
+        return WeekEvents(
+            submitted=self._submitted,
+            unplaced=self._found_nobody(transaction, turn),
+            asked=self._asked,
+            answers=[
+                AnswerInWeek(
+                    organization=organization,
+                    result=result,
+                    seconds=max(0, at - opened.get(offer, at)) // 1_000_000,
+                )
+                for offer, (organization, result, at) in self._answers.items()
+            ],
+            silent=silent,
+        )
+
+    def _found_nobody(self, transaction: Connection, turn: Turn) -> list[UnplacedInWeek]:
+        ids = list(self._unplaced)
+        rules: dict[str, str] = {}
+        for referral_id, decided_at, record in _in_pages(transaction, DECISIONS_OF, ids, turn):
+            if decided_at <= self._unplaced[referral_id]:
+                rules[referral_id] = blocking_rule(orjson.loads(record))
+        return [
+            _unplaced(orjson.loads(facts), rules.get(referral_id, blocking_rule({})))
+            for referral_id, facts in _in_pages(transaction, FACTS_OF, ids, turn)
+        ]
+
+
+def _unplaced(facts: dict[str, Any], rule: str) -> UnplacedInWeek:
+    return UnplacedInWeek(
+        region=facts["region"],
+        need=facts["needs"][0],
+        language=UNKNOWN_LANGUAGE if is_reduced(facts) else facts["languages"][0],
+        rule=rule,
+    )
+
+
+def _offer(row: Any) -> str:
+    found: str = orjson.loads(row.detail)["offer_id"]
+    return found
+
+
+def _in_pages(transaction: Connection, wanted: SqlStatement, ids: Sequence[str], turn: Turn) -> list[Any]:
+    found: list[Any] = []
+    for start in range(0, len(ids), _PAGE):
+        for row in wanted.run(transaction, list(ids[start : start + _PAGE])):
+            found.append(tuple(row))
+            turn.end_if_over()
+    return found

@@ -1,0 +1,198 @@
+"""What happened in the network in one week: exactly, as published, and for each organisation.
+
+A report is made once, after its week, and keeps only the figures that may be shown (`withholding.py`). So
+everything that is computed from reports (changes, months, series) reveals no more than they do, and two
+readings of a week never differ by the few units that changed in between.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache, partial
+from statistics import median_low
+from typing import Final
+
+from contracts.codes import DeclineReason
+from contracts.vocabularies import codes, country_of, need_group
+from services.routing.domain.blocking_rule import BLOCKING_RULES
+from services.routing.domain.calendar_week import CalendarWeek
+from services.routing.domain.withholding import THRESHOLD, Path, Published, published
+
+ACCEPTED: Final = "accepted"
+RESULTS: Final = (ACCEPTED, *DeclineReason)
+# The language of a referral whose facts were reduced before the report was made.
+UNKNOWN_LANGUAGE: Final = "und"
+
+# Cells, need groups of a country, countries, everything.
+_GAP_LEVELS: Final = (5, 2, 1, 0)
+_ANSWER_LEVELS: Final = (2, 1, 0)
+_FLAT: Final = (1, 0)
+_MINUTE: Final = 60
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UnplacedInWeek:
+    """A referral that became unplaced. need: the principal one; language: the first; rule: why."""
+
+    region: str
+    need: str
+    language: str
+    rule: str
+
+    @property
+    def gap(self) -> Path:
+        """The cell that counts the referral."""
+        return country_of(self.region), need_group(self.need), self.region, self.need, self.language
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AnswerInWeek:
+    """An answer to an offer. result: `accepted`, or the reason of a decline. seconds: since the offer."""
+
+    organization: str
+    result: str
+    seconds: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WeekEvents:
+    """The events of one week. asked, silent: offers that were opened and that expired, by organisation."""
+
+    submitted: int = 0
+    unplaced: Sequence[UnplacedInWeek] = ()
+    asked: Mapping[str, int] = field(default_factory=dict)
+    answers: Sequence[AnswerInWeek] = ()
+    silent: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WeeklyReport:
+    """The published figures of a week.
+
+    organizations: all that the directory had. gaps: by country, need group, region, need and language. rules:
+    by rule (`blocking_rule.py`). asked, silent: by organisation. answers: by organisation and result.
+    median_seconds, medians: of the answers' times, of all and by organisation, to the minute; None or missing
+    where fewer than 5 answers are known to exist.
+    """
+
+    week: CalendarWeek
+    made_at: dt.datetime
+    organizations: Sequence[str]
+    submitted: int | None
+    gaps: Published
+    rules: Published
+    asked: Published
+    answers: Published
+    silent: Published
+    median_seconds: int | None
+    medians: Mapping[str, int]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Statement:
+    """The exact figures of one organisation's week, for itself. declined: by reason."""
+
+    asked: int = 0
+    accepted: int = 0
+    declined: Mapping[str, int] = field(default_factory=dict)
+    silent: int = 0
+    median_seconds: int | None = None
+
+
+def report_of(
+    week: CalendarWeek,
+    events: WeekEvents,
+    organizations: Collection[str],
+    now: dt.datetime,
+    lot: Callable[[Path], int],
+) -> WeeklyReport:
+    """Return the week's report. organizations: of the directory, whether or not anything happened.
+
+    lot: see `published`.
+    """
+    listed = sorted({*organizations, *events.asked, *events.silent, *_answering(events.answers)})
+    breadth = partial(_organization_breadth, len(listed))
+    answers = published(_answer_cells(events.answers), _ANSWER_LEVELS, breadth, lot)
+    times = _answer_times(events.answers)
+    return WeeklyReport(
+        week=week,
+        made_at=now,
+        organizations=listed,
+        submitted=events.submitted if events.submitted >= THRESHOLD else None,
+        gaps=published(Counter(one.gap for one in events.unplaced), _GAP_LEVELS, _gap_breadth, lot),
+        rules=published(
+            Counter((one.rule,) for one in events.unplaced), _FLAT, lambda _: len(BLOCKING_RULES), lot
+        ),
+        asked=published(_flat(events.asked), _FLAT, breadth, lot),
+        answers=answers,
+        silent=published(_flat(events.silent), _FLAT, breadth, lot),
+        median_seconds=None if answers.total is None else _median([one.seconds for one in events.answers]),
+        medians={
+            organization: _median(times[organization])
+            for organization in listed
+            if shown_answers(answers, organization)
+        },
+    )
+
+
+def statements_of(events: WeekEvents) -> dict[str, Statement]:
+    """Return the statement of each organisation that was asked, answered or was silent."""
+    cells, times = _answer_cells(events.answers), _answer_times(events.answers)
+    return {
+        organization: Statement(
+            asked=events.asked.get(organization, 0),
+            accepted=cells[organization, ACCEPTED],
+            declined={
+                reason.value: count for reason in DeclineReason if (count := cells[organization, reason])
+            },
+            silent=events.silent.get(organization, 0),
+            median_seconds=_median(times[organization]) if organization in times else None,
+        )
+        for organization in sorted({*events.asked, *events.silent, *times})
+    }
+
+
+def shown_answers(answers: Published, organization: str) -> int:
+    """Return how many answers of an organisation the rows show: at least so many exist."""
+    return sum(count for path, count in answers.rows.items() if path[:1] == (organization,))
+
+
+def _answering(answers: Iterable[AnswerInWeek]) -> set[str]:
+    return {one.organization for one in answers}
+
+
+def _answer_cells(answers: Iterable[AnswerInWeek]) -> Counter[Path]:
+    return Counter((one.organization, one.result) for one in answers)
+
+
+def _answer_times(answers: Iterable[AnswerInWeek]) -> dict[str, list[int]]:
+    times: dict[str, list[int]] = {}
+    for one in answers:
+        times.setdefault(one.organization, []).append(one.seconds)
+    return times
+
+
+def _median(seconds: Sequence[int]) -> int:
+    return round(median_low(seconds) / _MINUTE) * _MINUTE
+
+
+def _flat(counts: Mapping[str, int]) -> dict[Path, int]:
+    return {(name,): count for name, count in counts.items()}
+
+
+def _organization_breadth(organizations: int, branch: Path) -> int:
+    return len(RESULTS) if branch else organizations
+
+
+@cache
+def _gap_breadth(branch: Path) -> int:
+    countries = Counter(map(country_of, codes("regions")))
+    groups = Counter(map(need_group, codes("needs")))
+    if not branch:
+        return len(countries)
+    if len(branch) == 1:
+        return len(groups)
+    return countries[branch[0]] * groups[branch[1]] * len(codes("languages"))

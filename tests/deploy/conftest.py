@@ -1,0 +1,27 @@
+"""What `prepare` writes, once for the tests of containers and of Kubernetes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.deploy.settings_names import DEPLOY
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory that `prepare` has written for the hub `kg`, by its second run (3 s)."""
+    directory = tmp_path_factory.mktemp("prepared")
+    kopuro = Path(sys.executable).with_name("kopuro")
+    for _ in range(2):
+        subprocess.run(
+            [DEPLOY / "compose" / "prepare", "kg", "hub.example", directory],
+            env={**os.environ, "KOPURO": str(kopuro)},
+            check=True,
+            capture_output=True,
+        )
+    return directory

@@ -1,0 +1,98 @@
+"""The nginx example: every resource reaches its service, with its largest body and its longest wait."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from contracts.errors import Unavailable
+from runtime.entrypoints.resource import Resource
+from runtime.web.deadlines import KEEPALIVE_SECONDS
+from tests.deploy.nginx_locations import locations_in
+from tests.deploy.settings_names import DEPLOY, SERVICES
+from tests.support.certificates import PrivateCa
+from tests.support.resource_paths import path_of
+
+TEXT = (DEPLOY / "nginx" / "kopuro.conf").read_text(encoding="utf-8")
+LOCATIONS = locations_in(TEXT)
+LONGEST_POLL_SECONDS = 30
+_BYTES = {"k": 1024, "m": 1024 * 1024}
+
+
+def _resources(service: str) -> Iterator[Resource]:
+    cls = import_module(f"services.{service}.service").SERVICE
+    for name in dir(cls):
+        for entrypoint in getattr(getattr(cls, name), "nameko_entrypoints", ()):
+            if isinstance(entrypoint, Resource):
+                yield entrypoint
+
+
+@pytest.mark.parametrize("service", [name for name in SERVICES if name != "vault"])
+def test_every_resource_reaches_its_service(service: str) -> None:
+    shared = {resource.route().url for resource in _resources("vault")}  # /.well-known/kopuro: any may answer
+    urls = {resource.route().url for resource in _resources(service)} - shared
+    paths = {path_of(url) for url in urls}
+
+    assert len(paths) > 2
+    assert {path: found for path in paths if (found := LOCATIONS.service_for(path)) != service} == {}
+
+
+def test_upstreams_are_the_ports_of_the_set_up_page() -> None:
+    page = (DEPLOY / "README.md").read_text(encoding="utf-8")
+    (order,) = re.findall(r"number=0\nfor service in ([a-z ]+); do", page)
+    expected = {service: f"127.0.0.1:800{number}" for number, service in enumerate(order.split(), start=1)}
+    upstreams = dict(re.findall(r"^upstream kopuro_(\w+)\s+\{ server (\S+);", TEXT, re.MULTILINE))
+
+    assert set(expected) == set(SERVICES)
+    assert upstreams == {service: at for service, at in expected.items() if service != "vault"}
+
+
+def test_largest_body_of_any_resource_passes() -> None:
+    size, unit = re.findall(r"client_max_body_size (\d+)([km]);", TEXT)[0]
+    limits = [resource.route().limit for service in SERVICES for resource in _resources(service)]
+
+    assert max(limits) <= int(size) * _BYTES[unit]
+
+
+def test_long_polls_pass_and_idle_connections_are_closed_by_the_proxy_first() -> None:
+    (seconds,) = re.findall(r"proxy_read_timeout (\d+)s;", TEXT)
+
+    assert int(seconds) > LONGEST_POLL_SECONDS
+    # nginx closes a kept connection after 60 s; if the service did so first, a request could be lost with it.
+    assert KEEPALIVE_SECONDS > 60
+
+
+def test_service_that_is_away_gets_the_problem_of_an_unavailable_service() -> None:
+    (body,) = re.findall(r"return 503 '(.*)\\n';", TEXT)
+    problem = json.loads(body)
+
+    assert {**Unavailable("").problem(), "detail": problem["detail"]} == problem
+
+
+@pytest.mark.skipif(shutil.which("nginx") is None, reason="nginx is not installed")
+def test_nginx_accepts_the_configuration(tmp_path: Path) -> None:
+    ca = PrivateCa(tmp_path)
+    certificate = ca.issue("hub.example")
+    text = TEXT.replace("/etc/kopuro/tls/hub.pem", str(certificate.certificate))
+    text = text.replace("/etc/kopuro/tls/hub.key", str(certificate.key)).replace(
+        "/var/log/nginx", str(tmp_path)
+    )
+    (tmp_path / "kopuro.conf").write_text(text, encoding="utf-8")
+    whole = (
+        f"pid {tmp_path}/pid;\nerror_log stderr;\nevents {{}}\nhttp {{ include {tmp_path}/kopuro.conf; }}\n"
+    )
+    (tmp_path / "nginx.conf").write_text(whole, encoding="utf-8")
+
+    done = subprocess.run(
+        ["nginx", "-t", "-c", str(tmp_path / "nginx.conf")], capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "[warn]" not in done.stderr

@@ -1,0 +1,41 @@
+"""The commands of the set-up page, as a program reads them."""
+
+from __future__ import annotations
+
+import subprocess
+
+from tests.machines.deployment import PAGE, blocks, script
+
+TEXT = """\
+One:
+
+```sh
+echo one
+```
+
+Not for a program:
+
+```text
+rm -rf everything
+```
+
+```sh
+cat <<END
+two
+END
+```
+"""
+
+
+def test_blocks_of_shell_are_taken_in_their_order() -> None:
+    assert blocks(TEXT) == ["echo one\n", "cat <<END\ntwo\nEND\n"]
+
+
+def test_script_of_the_page_is_valid_and_stops_at_the_first_error() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    written = script(page)
+    parsed = subprocess.run(["sh", "-n"], input=written, capture_output=True, text=True, check=False)
+
+    assert (parsed.returncode, parsed.stderr) == (0, "")
+    assert blocks(page)[0].startswith("set -eu\n")
+    assert len(blocks(page)) == page.count("```sh\n") > 10

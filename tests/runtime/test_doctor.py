@@ -1,0 +1,243 @@
+"""`kopuro admin doctor` on real files, databases and a real broker with TLS: faults are made, and named."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import json
+import shutil
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import amqp
+import pytest
+from sqlalchemy import text
+
+from admin.backup.hub_places import hub_places
+from admin.backup.quiet import in_transit
+from admin.backup.take import dead_letters, mark_of
+from admin.doctor.observe_servers import database_state
+from admin.environment_files import read_environment, write_environment
+from contracts.topology import SERVICES
+from kopuro_client.commands import ExitCode, main
+from runtime.storage.database import Database
+from runtime.storage.migrate import upgrade
+from services.audit.log.adapters.signing_key import load_log_key
+from services.audit.log.domain.chronology import Chronology
+from services.audit.log.domain.merkle import Frontier, leaf_hash
+from tests.support.certificates import PrivateCa
+from tests.support.tls_servers import TlsBroker, tls_broker
+
+READY = {"ready": True, "checks": {"broker": "ok"}, "warnings": {"clocks": "ok"}}
+
+
+class Ready(BaseHTTPRequestHandler):
+    """Answers as a service that is ready."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(json.dumps(READY).encode())
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Write nothing."""
+
+
+@pytest.fixture(scope="module")
+def ca(tmp_path_factory: pytest.TempPathFactory) -> PrivateCa:
+    return PrivateCa(tmp_path_factory.mktemp("ca"))
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory, ca: PrivateCa) -> Iterator[TlsBroker]:
+    with tls_broker(tmp_path_factory.mktemp("doctor"), ca, hub="kg") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory, ca: PrivateCa, broker: TlsBroker) -> Iterator[Path]:
+    """A hub as `init` and `migrate` make it, whose services say that they are ready."""
+    place = tmp_path_factory.mktemp("hub")
+    server = HTTPServer(("127.0.0.1", 0), Ready)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    addresses = [
+        *("--hub", "kg", "--broker", f"amqps://127.0.0.1:{broker.port}/kopuro", "--broker-ca", str(ca.file)),
+        *("--database", f"sqlite:///{place}/{{service}}.sqlite", "--url", "https://{service}.example"),
+    ]
+    assert main(["admin", "init", str(place / "hub"), *addresses]) == ExitCode.OK
+    client = ca.issue("client", host="kg.intake")
+    for service in SERVICES:
+        file = place / "hub" / "env" / f"{service}.env"
+        changed = {
+            "KOPURO_AMQP_URI": broker.uri(user=service),
+            "KOPURO_OPERATIONS_ADDRESS": f"127.0.0.1:{server.server_port}",
+            "KOPURO_BROKER_CERTIFICATE": str(client.certificate),
+            "KOPURO_BROKER_CERTIFICATE_KEY": str(client.key),
+        }
+        write_environment(file, {**read_environment(file), **changed})
+    assert main(["admin", "migrate", "--all", "--env", str(place / "hub" / "env")]) == ExitCode.OK
+    yield place / "hub"
+    server.shutdown()
+    server.server_close()
+
+
+def findings(
+    hub: Path, capsys: pytest.CaptureFixture[str], *, definitions: Path | None = None
+) -> dict[str, list[str]]:
+    """Return the subjects of the faults by check, without the clock of the machine that runs the tests."""
+    capsys.readouterr()
+    line = ["admin", "doctor", "--env", str(hub / "env"), "--json"]
+    code = main(line if definitions is None else [*line, "--definitions", str(definitions)])
+    out, err = capsys.readouterr()
+    assert "Traceback" not in err
+    found: dict[str, list[str]] = {}
+    items: list[dict[str, Any]] = json.loads(out)["items"]
+    assert code == (1 if any(item["severity"] == "fault" for item in items) else 0)
+    for item in items:
+        if item["severity"] == "fault" and item["subject"] != "this machine":
+            found.setdefault(item["check"], []).append(item["subject"])
+    return found
+
+
+@contextlib.contextmanager
+def variables(hub: Path, service: str, **changed: str) -> Iterator[None]:
+    file = hub / "env" / f"{service}.env"
+    before = read_environment(file)
+    write_environment(file, {**before, **changed})
+    yield
+    write_environment(file, before)
+
+
+def test_new_hub_has_no_fault(hub: Path, broker: TlsBroker, capsys: pytest.CaptureFixture[str]) -> None:
+    definitions = broker.node.files.definitions
+    assert findings(hub, capsys, definitions=definitions) == {}
+
+
+def test_faults_of_files_are_named(hub: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    key = hub / "service-intake.json"
+    key.chmod(0o640)
+    assert list(findings(hub, capsys)) == ["key-file-mode"]
+    key.chmod(0o600)
+    discovery = hub / "discovery.json"
+    kept = discovery.read_text()
+    discovery.write_text(kept.replace('"kid": "', '"kid": "x'))
+    assert findings(hub, capsys) == {"custody-key": [str(discovery)]}
+    discovery.write_text("{")
+    assert findings(hub, capsys) == {"discovery": [str(discovery)]}
+    discovery.write_text(kept)
+    manifest = hub / "manifest.jws"
+    kept = manifest.read_text()
+    manifest.write_text(kept.replace(".", ".x", 1))
+    assert list(findings(hub, capsys)) == ["manifest"]
+    manifest.write_text(kept)
+    with variables(hub, "vault", KOPURO_SERVICE_KEY=str(key)):
+        assert findings(hub, capsys) == {"service-key": ["vault"]}
+
+
+def test_faults_of_the_broker_are_named(
+    hub: Path, broker: TlsBroker, ca: PrivateCa, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    with variables(hub, "vault", KOPURO_AMQP_URI=broker.uri(user="intake")):
+        assert findings(hub, capsys) == {"broker-user": ["vault"]}
+    good = broker.uri(user="vault")
+    wrong = good.replace(good.split(":")[2].split("@")[0], "another-password")
+    with variables(hub, "vault", KOPURO_AMQP_URI=wrong):
+        assert findings(hub, capsys) == {"broker-login": ["vault"]}
+    with variables(hub, "vault", KOPURO_BROKER_MANAGEMENT_URI="http://watch:pw@127.0.0.1:1"):
+        assert findings(hub, capsys) == {"management-plugin": ["vault"]}
+
+    document = json.loads(broker.node.files.definitions.read_text())
+    for permission in document["permissions"]:
+        if permission["user"] == "kg.vault":
+            permission["write"] = ".*"
+    (tmp_path / "exported.json").write_text(json.dumps(document))
+    assert findings(hub, capsys, definitions=tmp_path / "exported.json") == {"broker-rights": ["kg.vault"]}
+
+    broker.present(ca.issue("doctor-expired", days=-1))
+    found = findings(hub, capsys)
+    broker.present(ca.issue("doctor-renewed"))
+    assert found["tls"] == ["broker"]
+    assert len(found["broker"]) == len(SERVICES)
+
+
+def test_backup_of_a_hub_of_processes_sees_its_databases_and_queues(hub: Path) -> None:
+    places = hub_places(hub / "env", None, {})
+    mark = mark_of(places)
+    assert in_transit(mark) == []
+    assert set(mark.services) == set(SERVICES)
+    assert len(mark.queues) > len(SERVICES)
+    assert dead_letters(places) == 0
+
+
+def test_missing_queue_is_named(hub: Path, broker: TlsBroker, capsys: pytest.CaptureFixture[str]) -> None:
+    identity = broker.node.identity
+    with amqp.Connection(
+        f"127.0.0.1:{identity.amqp_port}",
+        userid=identity.user,
+        password=identity.password,
+        virtual_host="kopuro",
+    ) as connection:
+        connection.channel().queue_delete("audit.log")
+    assert set(findings(hub, capsys)) == {"topology"}
+
+
+def test_faults_of_databases_are_named(hub: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def found() -> dict[str, list[str]]:
+        return {check: who for check, who in findings(hub, capsys).items() if check != "topology"}
+
+    with variables(hub, "routing", KOPURO_DATABASE_URL=f"sqlite:///{tmp_path}/empty.sqlite"):
+        assert found() == {"schema": ["routing"]}
+    with variables(hub, "routing", KOPURO_DATABASE_URL=f"sqlite:///{tmp_path}/nowhere/x.sqlite"):
+        assert found() == {"database": ["routing"]}
+    database = Database.open(read_environment(hub / "env" / "intake.env")["KOPURO_DATABASE_URL"])
+    with database.write() as transaction:
+        transaction.execute(
+            text(
+                "INSERT INTO outbox (message_id, exchange, routing_key, partition_key, headers, body)"
+                " VALUES ('0190b8f5-0000-7000-8000-000000000000', 'x', 'x', 'x', '{}', '')"
+            )
+        )
+    assert found() == {"outbox": ["intake"]}
+    with database.write() as transaction:
+        transaction.execute(text("DELETE FROM outbox"))
+    database.close()
+
+
+def test_database_older_than_the_published_log_is_named(
+    hub: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    variables_of_audit = read_environment(hub / "env" / "audit.env")
+    key = load_log_key(Path(variables_of_audit["KOPURO_LOG_SIGNING_KEY"]), "kg")
+    frontier = Frontier().append(leaf_hash(b"an entry"))
+    head = key.sign(frontier, Chronology(), dt.datetime.now(dt.UTC))
+    directory = Path(variables_of_audit["KOPURO_LOG_DIRECTORY"])
+    directory.mkdir()
+    (directory / "checkpoint").write_bytes(head.checkpoint)
+    # A running audit writes here: doctor must not touch it.
+    half_written = directory / ".incoming" / "1-0"
+    half_written.parent.mkdir()
+    half_written.touch()
+    assert findings(hub, capsys)["log-fork"] == ["audit"]
+    with variables(hub, "audit", KOPURO_LOG_SIGNING_KEY=str(hub / "token.json")):
+        assert findings(hub, capsys)["log"] == ["audit"]
+    assert half_written.exists()
+    shutil.rmtree(directory)
+
+
+def test_silent_service_is_named(hub: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with variables(hub, "routing", KOPURO_OPERATIONS_ADDRESS="127.0.0.1:1"):
+        assert findings(hub, capsys)["service"] == ["routing"]
+
+
+def test_postgresql_tells_its_version_and_clock(postgres_database: str) -> None:
+    database = Database.open(postgres_database)
+    upgrade("services.intake", database)
+    database.close()
+    state = database_state("intake", {"KOPURO_DATABASE_URL": postgres_database})
+    assert state.fault is None
+    assert state.version is not None
+    assert state.version[0] >= 15
+    assert abs(state.clock_ahead) < dt.timedelta(seconds=2)

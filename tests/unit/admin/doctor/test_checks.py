@@ -1,0 +1,223 @@
+"""The checks of `kopuro admin doctor`: each fault is made, and named by one check."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from admin import doctor
+from admin.doctor.checks import examined
+from admin.doctor.findings import Severity
+from admin.doctor.observations import (
+    Announced,
+    BrokerLogin,
+    Certificate,
+    DatabaseState,
+    Exported,
+    FileKind,
+    FileState,
+    LogState,
+    Machine,
+    Observations,
+    Readiness,
+    ServiceKeys,
+    Space,
+    TlsServer,
+)
+from admin.schema_revisions import SchemaRevision
+
+NOW = dt.datetime(2026, 11, 27, 12, tzinfo=dt.UTC)
+FILE = Path("/srv/kopuro/service-intake.json")
+PUBLIC = {name: f"https://{name}.example" for name in ("intake", "directory", "routing", "delivery", "audit")}
+RIGHTS = {"kg.intake": ("^$", "^kopuro", "^intake")}
+CURRENT = SchemaRevision(service="intake", current="b", known=("a", "b"))
+
+KEY = FileState(service="intake", variable="KOPURO_SERVICE_KEY", path=FILE, kind=FileKind.private, mode=0o600)
+MANIFEST = replace(KEY, variable="KOPURO_MANIFEST", kind=FileKind.public, mode=0o644)
+KEYS = ServiceKeys(
+    service="intake",
+    hub="kg",
+    manifest_fault=None,
+    manifest_hub="kg",
+    kid="k1",
+    listed_kids=("k2", "k1"),
+    user="kg.intake",
+    listed_user="kg.intake",
+)
+ANNOUNCED = Announced(
+    path=Path("/srv/kopuro/discovery.json"),
+    fault=None,
+    hub="kg",
+    expected_hub="kg",
+    addresses=PUBLIC,
+    custody_kid="c1",
+    vault_kid="c1",
+)
+CERTIFICATE = Certificate(subject="broker", not_after=NOW + dt.timedelta(days=200))
+SERVER = TlsServer(
+    subject="broker", address="broker.example:5671", is_local=False, encrypted=True, certificate=CERTIFICATE
+)
+LOGIN = BrokerLogin(service="intake", user="kg.intake", fault=None, version="3.13.7", compares_bindings=True)
+DATABASE = DatabaseState(
+    service="intake",
+    fault=None,
+    version=(15, 18),
+    revision=CURRENT,
+    outbox=3,
+    outbox_oldest=NOW - dt.timedelta(seconds=2),
+)
+SPACE = Space(subject="audit", path=Path("/srv/kopuro/log"), free=2**34)
+LOG = LogState(fault=None, stored=10, published=9)
+READY = Readiness(service="intake", address="127.0.0.1:9101", fault=None)
+MACHINE = Machine(python=(3, 13), synchronized=True)
+EXPORTED = Exported(expected=RIGHTS, present=RIGHTS)
+
+HEALTHY = Observations(
+    now=NOW,
+    machine=MACHINE,
+    files=(KEY, MANIFEST),
+    keys=(KEYS,),
+    announced=ANNOUNCED,
+    servers=(SERVER,),
+    certificates=(CERTIFICATE,),
+    logins=(LOGIN,),
+    exported=EXPORTED,
+    databases=(DATABASE,),
+    spaces=(SPACE, replace(SPACE, free=None)),
+    log=LOG,
+    readiness=(READY,),
+)
+
+FAULTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "file is missing": ("file", {"files": (replace(KEY, mode=None),)}),
+    "private key is readable by a group": ("key-file-mode", {"files": (replace(KEY, mode=0o640),)}),
+    "manifest is writable by others": ("public-file-mode", {"files": (replace(MANIFEST, mode=0o666),)}),
+    "manifest has a wrong signature": ("manifest", {"keys": (replace(KEYS, manifest_fault="not signed"),)}),
+    "manifest is of another hub": ("manifest", {"keys": (replace(KEYS, manifest_hub="ru"),)}),
+    "service key is no key": ("service-key", {"keys": (replace(KEYS, kid=None),)}),
+    "service key is not listed": ("service-key", {"keys": (replace(KEYS, kid="k9"),)}),
+    "broker user is another service's": ("broker-user", {"keys": (replace(KEYS, user="kg.vault"),)}),
+    "discovery document is no JSON": (
+        "discovery",
+        {"announced": replace(ANNOUNCED, fault="JSONDecodeError")},
+    ),
+    "discovery document is of another hub": ("discovery", {"announced": replace(ANNOUNCED, hub="ru")}),
+    "discovery document lacks audit": (
+        "discovery",
+        {"announced": replace(ANNOUNCED, addresses={n: u for n, u in PUBLIC.items() if n != "audit"})},
+    ),
+    "public address is plain http": (
+        "discovery-tls",
+        {"announced": replace(ANNOUNCED, addresses={**PUBLIC, "audit": "http://audit.example"})},
+    ),
+    "announced custody key is not the vault's": (
+        "custody-key",
+        {"announced": replace(ANNOUNCED, custody_kid="c0")},
+    ),
+    "handshake fails": ("tls", {"servers": (replace(SERVER, fault="its certificate has expired"),)}),
+    "remote connection is not encrypted": ("tls-off", {"servers": (replace(SERVER, encrypted=False),)}),
+    "certificate has expired": (
+        "certificate-expiry",
+        {"certificates": (replace(CERTIFICATE, not_after=NOW - dt.timedelta(minutes=1)),)},
+    ),
+    "broker is away": ("broker", {"logins": (replace(LOGIN, fault="The broker cannot be reached."),)}),
+    "password is wrong": (
+        "broker-login",
+        {"logins": (replace(LOGIN, fault="(AccessRefused)", refused=True),)},
+    ),
+    "queue is missing": ("topology", {"logins": (replace(LOGIN, missing=("audit.log",)),)}),
+    "management API does not answer": (
+        "management-plugin",
+        {"logins": (replace(LOGIN, uncompared="The broker's management API does not answer."),)},
+    ),
+    "broker is too old": ("version", {"logins": (replace(LOGIN, version="3.9.13"),)}),
+    "user has wrong rights": (
+        "broker-rights",
+        {"exported": replace(EXPORTED, present={"kg.intake": ("^$", ".*", "^intake")})},
+    ),
+    "user is missing": ("broker-rights", {"exported": replace(EXPORTED, present={})}),
+    "service is an administrator": (
+        "broker-rights",
+        {"exported": replace(EXPORTED, administrators=("kg.intake",))},
+    ),
+    "guest exists": (
+        "broker-guest",
+        {"exported": replace(EXPORTED, present={**RIGHTS, "guest": (".*", ".*", ".*")})},
+    ),
+    "database is away": ("database", {"databases": (replace(DATABASE, fault="connection refused"),)}),
+    "database is too old": ("version", {"databases": (replace(DATABASE, version=(14, 2)),)}),
+    "schema is old": ("schema", {"databases": (replace(DATABASE, revision=replace(CURRENT, current="a")),)}),
+    "schema is of a newer build": (
+        "schema",
+        {"databases": (replace(DATABASE, revision=replace(CURRENT, current="z")),)},
+    ),
+    "clock of the database is behind": (
+        "clock",
+        {"databases": (replace(DATABASE, clock_ahead=dt.timedelta(seconds=-9)),)},
+    ),
+    "clock of this machine is not synchronised": ("clock", {"machine": replace(MACHINE, synchronized=False)}),
+    "outbox waits": (
+        "outbox",
+        {"databases": (replace(DATABASE, outbox_oldest=NOW - dt.timedelta(hours=1)),)},
+    ),
+    "disk is full": ("disk", {"spaces": (replace(SPACE, free=2**20),)}),
+    "log has another key": ("log", {"log": LogState(fault="not signed with this log's key")}),
+    "database is older than the log": ("log-fork", {"log": replace(LOG, published=11)}),
+    "database is of another log": ("log-fork", {"log": replace(LOG, is_prefix=False)}),
+    "Python is too old": ("version", {"machine": replace(MACHINE, python=(3, 10))}),
+    "service does not answer": ("service", {"readiness": (replace(READY, fault="ConnectionRefusedError"),)}),
+    "service is not ready": (
+        "ready-publication",
+        {"readiness": (replace(READY, reasons={"publication": "No checkpoint is published yet."}),)},
+    ),
+}
+WARNINGS: dict[str, tuple[str, dict[str, Any]]] = {
+    "certificate expires soon": (
+        "certificate-expiry",
+        {"certificates": (replace(CERTIFICATE, not_after=NOW + dt.timedelta(days=20)),)},
+    ),
+    "bindings are not compared": ("bindings", {"logins": (replace(LOGIN, compares_bindings=False),)}),
+    "broker is newer than tried": ("version", {"logins": (replace(LOGIN, version="5.0.0"),)}),
+    "PostgreSQL is newer than tried": ("version", {"databases": (replace(DATABASE, version=(19, 0)),)}),
+    "service warns": ("ready-parked", {"readiness": (replace(READY, warned={"parked": "1 dead letter"}),)}),
+}
+
+
+def test_healthy_hub_has_no_findings() -> None:
+    assert examined(HEALTHY) == []
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_fault_is_named_by_one_check_with_a_remedy(name: str) -> None:
+    check, changed = FAULTS[name]
+    (finding,) = examined(replace(HEALTHY, **changed))
+    assert (finding.check, finding.severity) == (check, Severity.fault)
+    assert finding.what
+    assert finding.remedy
+
+
+@pytest.mark.parametrize("name", WARNINGS)
+def test_warning_is_named_by_one_check(name: str) -> None:
+    check, changed = WARNINGS[name]
+    (finding,) = examined(replace(HEALTHY, **changed))
+    assert (finding.check, finding.severity) == (check, Severity.warning)
+
+
+def test_every_check_in_the_source_has_a_fault_here() -> None:
+    sources = Path(doctor.__file__).parent.glob("*checks.py")
+    names = {name for file in sources for name in re.findall(r'check="([a-z-]+)"', file.read_text())}
+    made: Mapping[str, tuple[str, dict[str, Any]]] = {**FAULTS, **WARNINGS}
+    assert names | {"broker", "broker-login"} == {
+        check for check, _ in made.values() if not check.startswith("ready-")
+    }
+
+
+def test_faults_come_before_warnings() -> None:
+    seen = replace(HEALTHY, logins=(replace(LOGIN, compares_bindings=False),), log=replace(LOG, published=11))
+    assert [finding.severity for finding in examined(seen)] == [Severity.fault, Severity.warning]

@@ -1,0 +1,88 @@
+"""A router counts each organisation's requests, says what is left, and refuses what is beyond."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from joserfc.jwk import OKPKey
+from prometheus_client import CollectorRegistry
+
+from runtime.access.clients import RegisteredClient
+from runtime.access.gate import Gate
+from runtime.access.rate_limits import RateLimits
+from runtime.access.signer import TokenSigner
+from runtime.access.tokens import Principal, TokenVerifier
+from runtime.telemetry.metrics import HttpMetrics
+from runtime.web.protocol import CONNECTION
+from runtime.web.response import Response
+from runtime.web.router import Route, Router
+
+pytestmark = pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
+
+NOON = datetime(2026, 3, 21, 12, tzinfo=UTC)
+SIGNER = TokenSigner(OKPKey.generate_key("Ed25519").as_dict(private=True), "kopuro:kg")
+PARTNERS = frozenset({"partner"})
+
+
+class Noon:
+    def now(self) -> datetime:
+        return NOON
+
+
+def client_of(client_id: str) -> RegisteredClient:
+    return RegisteredClient(principal=client_id.partition("#")[0], roles=PARTNERS, live=True)
+
+
+class Door:
+    """A router with one route for partners and a public one, and three requests a minute for each."""
+
+    def __init__(self) -> None:
+        keys = {"keys": [SIGNER.public_jwk()]}
+        verifier = TokenVerifier(lambda: keys, "kopuro:kg", Noon(), clients=client_of)
+        routes = [
+            Route(method="GET", url=url, roles=roles, limit=0, handle_request=lambda _r, _a: Response.empty())
+            for url, roles in (("/own", PARTNERS), ("/public", None))
+        ]
+        gate = Gate(verifier, lambda _: False)
+        self._router = Router(routes, gate, HttpMetrics(CollectorRegistry()), RateLimits(3))
+
+    def ask(self, organization: str, path: str = "/own", query: str = "") -> tuple[int, dict[str, str], Any]:
+        # Several clients of an organisation share its requests.
+        principal = Principal(id=organization, roles=PARTNERS, client_id=f"{organization}#{path}{query}")
+        answers: list[tuple[str, list[tuple[str, str]]]] = []
+        environ = {
+            "REQUEST_METHOD": "GET",
+            "RAW_PATH_INFO": path,
+            "QUERY_STRING": query,
+            "HTTP_AUTHORIZATION": f"Bearer {SIGNER.issue(principal, now=NOON)}",
+            "CONTENT_LENGTH": "0",
+            CONNECTION: None,
+        }
+        (body,) = self._router(environ, lambda status, headers: answers.append((status, headers)))
+        ((status, headers),) = answers
+        return int(status.split()[0]), dict(headers), json.loads(body) if body else None
+
+
+def test_organization_is_refused_beyond_its_requests_and_others_are_not() -> None:
+    door = Door()
+    left = [door.ask("kg.a")[1]["RateLimit"].partition(";t=")[0] for _ in range(3)]
+    assert left == ['"organization";r=2', '"organization";r=1', '"organization";r=0']
+    status, headers, problem = door.ask("kg.a")
+    assert (status, problem["type"]) == (429, "urn:kopuro:problem:too-many-requests")
+    assert 0 < int(headers["Retry-After"]) <= 60
+    status, headers, _ = door.ask("kg.b")
+    assert (status, headers["RateLimit-Policy"]) == (204, '"organization";q=3;w=60')
+    assert door.ask("kg.a")[0] == 429
+
+
+def test_refused_request_counts_and_public_resource_does_not() -> None:
+    door = Door()
+    status, headers, _ = door.ask("kg.a", query="unknown=1")
+    assert (status, headers["RateLimit"].partition(";t=")[0]) == (400, '"organization";r=2')
+    for _ in range(5):
+        status, headers, _ = door.ask("kg.a", path="/public")
+        assert status == 204
+        assert "RateLimit" not in headers

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import datetime as dt
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contracts.errors import Refused
+from services.delivery.domain.consumer import (
+    CONTRACTS,
+    Consumer,
+    OldMessage,
+    position_after,
+    require_contract,
+    still_needed,
+)
+from services.delivery.domain.selection import TYPES, types_of
+
+AT = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
+
+
+def consumer(name: str = "statistics", position: int = 0, types: tuple[str, ...] = ()) -> Consumer:
+    return Consumer(organization="kg.osh-legal-aid", name=name, position=position, created_at=AT, types=types)
+
+
+def message(sequence: int, name: str = "offer.opened") -> OldMessage:
+    return OldMessage(sequence=sequence, organization="kg.osh-legal-aid", name=name)
+
+
+@given(st.sets(st.integers(1, 30)), st.integers(0, 30))
+def test_position_passes_no_message_that_is_still_needed(acknowledged: set[int], position: int) -> None:
+    needed = [n for n in range(position + 1, 31) if n not in acknowledged]
+    moved = position_after(
+        position,
+        {n for n in acknowledged if n > position},
+        first_needed=needed[0] if needed else None,
+        newest=30,
+    )
+    assert moved >= position
+    assert not [n for n in needed if n <= moved]
+    assert all(n in acknowledged for n in range(position + 1, moved + 1))
+
+
+def test_message_is_kept_for_each_consumer_that_has_not_acknowledged_it() -> None:
+    old = [message(1), message(2), message(3, "case.released"), message(4)]
+    slow, picky = consumer("slow", 1), consumer("picky", 0, ("case.released",))
+    consumers = {"kg.osh-legal-aid": [slow, picky]}
+    done = {("kg.osh-legal-aid", "slow", 4)}
+    assert still_needed(old, consumers, done) == {2, 3}
+    assert still_needed(old, {}, ()) == frozenset()
+
+
+def test_consumers_filter_and_a_polls_filter_narrow_each_other() -> None:
+    offers, cases = types_of(["offer.opened"]), types_of(["case.released"])
+    assert consumer().selected(frozenset()) == frozenset()
+    assert consumer().selected(offers) == offers
+    both = consumer(types=("offer.opened", "case.released"))
+    assert both.selected(frozenset()) == offers | cases
+    assert both.selected(cases) == cases
+    with pytest.raises(Refused, match="reads no message of this"):
+        both.selected(types_of(["note.delivered"]))
+
+
+@pytest.mark.parametrize("name", ["", "offer", "kopuro.offer.opened.v1", "offer.opened ", "case.fetched"])
+def test_unknown_message_name_is_refused(name: str) -> None:
+    with pytest.raises(Refused) as refused:
+        types_of([name])
+    assert refused.value.slug == "invalid-parameter"
+
+
+def test_unknown_contract_is_refused() -> None:
+    assert require_contract("1") == "1"
+    with pytest.raises(Refused, match="must be one of 1"):
+        require_contract("2")
+
+
+def test_every_mailbox_message_has_only_versions_of_the_pinned_contract() -> None:
+    # A message of a later version needs a contract "2", and a conversion for the consumers that pin "1".
+    assert CONTRACTS == ("1",)
+    assert {kind.rsplit(".v", 1)[1] for kinds in TYPES.values() for kind in kinds} == {"1"}

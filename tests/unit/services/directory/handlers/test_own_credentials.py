@@ -1,0 +1,172 @@
+"""What the owner of a client does by itself: rotation, keys, and the end of all tokens."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+
+import pytest
+
+from contracts.errors import Refused
+from contracts.facts import ClientChanged, CredentialIssued, CredentialTokensRevoked
+from kopuro_client.request_proof import RequestSigner
+from runtime.access.tokens import Principal, TokenVerifier
+from services.directory import admission
+from services.directory.domain.client import OVERLAP, Role, digest
+from services.directory.domain.precondition import ANY_REVISION
+from services.directory.domain.request_proof import ProvableRequest
+from tests.support.client_assertions import assertion, new_key, public_set
+from tests.unit.services.directory.samples import (
+    ISSUER,
+    NOON,
+    OPERATOR,
+    OSH,
+    Directory,
+    issue,
+    organization,
+)
+
+SECRET, NEW, THIRD = "a" * 43, "n" * 43, "t" * 43
+CALLER = Principal(id=OSH, roles=frozenset({"partner"}), client_id="desk")
+REQUEST = ProvableRequest(method="POST", path="/v1/keys", token="a.token", body=b"{}")
+
+
+@pytest.fixture
+def filled(directory: Directory) -> Directory:
+    directory.entries.put_organization(OPERATOR, organization())
+    issue(directory, OSH, "desk", SECRET)
+    directory.clock.time = dt.datetime.now(dt.UTC)
+    return directory
+
+
+def verifier(directory: Directory) -> TokenVerifier:
+    keys = {"keys": [directory.signer.public_jwk()]}
+    return TokenVerifier(lambda: keys, "kopuro:kg", directory.clock, clients=directory.access.client)
+
+
+def slug(call: Callable[[], object]) -> str:
+    with pytest.raises(Refused) as refused:
+        call()
+    return refused.value.slug
+
+
+def proof(secret: str) -> str:
+    return RequestSigner(ISSUER, secret).proof("POST", f"{ISSUER}/v1/keys", token="a.token", body=b"{}")
+
+
+def test_rotation_refuses_neither_tokens_nor_secrets_nor_proofs_of_either_secret(filled: Directory) -> None:
+    token = filled.tokens.issue("desk", SECRET)
+    filled.own_credentials.rotate("desk", digest(NEW), by=OSH)
+    for secret in (SECRET, NEW, SECRET):
+        assert filled.tokens.issue("desk", secret)
+        filled.proofs.check(CALLER, REQUEST, proof(secret))
+    assert verifier(filled).verify(token).id == OSH
+    filled.clock.time += OVERLAP
+    assert slug(lambda: filled.tokens.issue("desk", SECRET)) == "invalid-client"
+    assert filled.tokens.issue("desk", NEW)
+
+
+def test_rotation_is_announced_with_the_end_of_the_secret_before(filled: Directory) -> None:
+    filled.own_credentials.rotate("desk", digest(NEW), by=OSH)
+    told = filled.events()[-1].data
+    assert isinstance(told, CredentialIssued)
+    assert (told.organization, told.by, told.replaced) == (OSH, OSH, True)
+    assert told.previous_until == filled.clock.time + OVERLAP
+
+
+def test_repeated_rotation_makes_no_revision_and_return_to_the_retiring_secret_is_refused(
+    filled: Directory,
+) -> None:
+    first = filled.own_credentials.rotate("desk", digest(NEW), by=OSH)
+    assert filled.own_credentials.rotate("desk", digest(NEW), by=OSH) == first
+    assert slug(lambda: filled.own_credentials.rotate("desk", digest(SECRET), by=OSH)) == "conflict"
+
+
+def test_foreign_and_revoked_clients_are_not_found(filled: Directory) -> None:
+    own, keys = filled.own_credentials, admission.key_set({"keys": []})
+    for change in (
+        lambda: own.rotate("desk", digest(NEW), by="kg.other"),
+        lambda: own.replace_keys("desk", keys, by="kg.other"),
+        lambda: own.revoke_tokens("desk", by="kg.other", operator=False),
+        lambda: own.rotate("nobody", digest(NEW), by=OSH),
+    ):
+        assert slug(change) == "not-found"
+    filled.credentials.revoke("desk", by=OSH, operator=False)
+    assert slug(lambda: own.rotate("desk", digest(NEW), by=OSH)) == "not-found"
+    assert slug(lambda: own.revoke_tokens("desk", by=OSH, operator=True)) == "not-found"
+
+
+def test_keys_live_beside_the_secret_and_the_last_credential_stays(filled: Directory) -> None:
+    key = new_key()
+    filled.own_credentials.replace_keys("desk", admission.key_set(public_set(key)), by=OSH)
+    assert filled.tokens.issue("desk", SECRET)
+    assert filled.tokens.issue_for(assertion(key, "desk", ISSUER, filled.clock.time))
+    told = filled.events()[-1].data
+    assert isinstance(told, CredentialIssued)
+    assert told.keys == ("k-1",)
+    issued = filled.credentials.issue(
+        OPERATOR.id,
+        client_id="desk",
+        principal=OSH,
+        roles=(Role.partner,),
+        jwks=admission.key_set(public_set(key)),
+        precondition=ANY_REVISION,
+    )
+    assert issued
+    empty = admission.key_set({"keys": []})
+    assert slug(lambda: filled.own_credentials.replace_keys("desk", empty, by=OSH)) == "conflict"
+
+
+def test_removal_of_a_key_ends_the_tokens_that_it_may_have_got(filled: Directory) -> None:
+    old, new = new_key(kid="old"), new_key(kid="new")
+    filled.own_credentials.replace_keys("desk", admission.key_set(public_set(old)), by=OSH)
+    token = filled.tokens.issue_for(assertion(old, "desk", ISSUER, filled.clock.time))
+    both = filled.own_credentials.replace_keys("desk", admission.key_set(public_set(old, new)), by=OSH)
+    assert both.entry.not_before is None
+    assert verifier(filled).verify(token).id == OSH
+    filled.clock.time += dt.timedelta(seconds=2)
+    filled.own_credentials.replace_keys("desk", admission.key_set(public_set(new)), by=OSH)
+    assert slug(lambda: verifier(filled).verify(token)) == "invalid-token"
+
+
+def test_replacement_by_an_operator_ends_secrets_keys_and_tokens_at_once(filled: Directory) -> None:
+    key = new_key()
+    filled.own_credentials.replace_keys("desk", admission.key_set(public_set(key)), by=OSH)
+    filled.own_credentials.rotate("desk", digest(NEW), by=OSH)
+    token = filled.tokens.issue("desk", NEW)
+    filled.clock.time += dt.timedelta(seconds=2)
+    issue(filled, OSH, "desk", THIRD, precondition=ANY_REVISION)
+    for secret in (SECRET, NEW):
+        assert slug(lambda secret=secret: filled.tokens.issue("desk", secret)) == "invalid-client"  # type: ignore[misc]
+    signed = assertion(key, "desk", ISSUER, filled.clock.time)
+    assert slug(lambda: filled.tokens.issue_for(signed)) == "invalid-client"
+    assert slug(lambda: verifier(filled).verify(token)) == "invalid-token"
+    assert verifier(filled).verify(filled.tokens.issue("desk", THIRD)).id == OSH
+
+
+def test_revocation_of_tokens_ends_those_before_and_spares_those_after(filled: Directory) -> None:
+    filled.clock.time = NOON.replace(microsecond=400_000)
+    before = filled.tokens.issue("desk", SECRET)
+    filled.own_credentials.revoke_tokens("desk", by=OSH, operator=False)
+    # In the same second: times in tokens are whole seconds.
+    after = filled.tokens.issue("desk", SECRET)
+    assert slug(lambda: verifier(filled).verify(before)) == "invalid-token"
+    assert verifier(filled).verify(after).id == OSH
+    changed, told = (event.data for event in filled.events()[-2:])
+    moment = NOON + dt.timedelta(seconds=1)
+    assert isinstance(changed, ClientChanged)
+    assert changed.not_before == moment
+    assert told == CredentialTokensRevoked(
+        client_id="desk", principal=OSH, not_before=moment, by=OSH, organization=OSH
+    )
+
+
+def test_revocation_of_an_organizations_tokens_ends_those_of_all_its_clients(filled: Directory) -> None:
+    issue(filled, OSH, "branch", NEW)
+    tokens = [filled.tokens.issue("desk", SECRET), filled.tokens.issue("branch", NEW)]
+    filled.clock.time += dt.timedelta(seconds=2)
+    revoked = filled.own_credentials.revoke_tokens_of(OSH, by=OPERATOR.id)
+    assert [standing.entry.id for standing in revoked] == ["branch", "desk"]
+    for token in tokens:
+        assert slug(lambda token=token: verifier(filled).verify(token)) == "invalid-token"  # type: ignore[misc]
+    assert slug(lambda: filled.own_credentials.revoke_tokens_of("kg.nobody", by=OPERATOR.id)) == "not-found"

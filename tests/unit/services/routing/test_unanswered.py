@@ -1,0 +1,170 @@
+"""Emergencies that nobody answers: the coordinators are told once for each wait, on both databases."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
+
+from contracts.codes import Answer, HandBackReason, Urgency
+from contracts.errors import Unavailable
+from contracts.facts import (
+    AlertClosed,
+    AnswerSubmitted,
+    Fact,
+    HandBackSubmitted,
+    OfferOpened,
+    ReferralUnanswered,
+)
+from runtime.identifiers import new_id
+from runtime.storage.migrate import differences
+from services.routing.adapters.unanswered import SqlUnansweredEmergencies
+from services.routing.domain.policy import Deadlines, RoutingPolicy
+from services.routing.handlers.unanswered import ReportUnanswered
+from services.routing.migrations import unanswered as migration
+from tests.unit.services.routing.samples import HOUR, NOW, SENDER
+from tests.unit.services.routing.workbench import Workbench, event, opened, submitted, workbench
+
+ALERT = dt.timedelta(minutes=20)
+SECOND = dt.timedelta(seconds=1)
+
+
+@pytest.fixture
+def bench(database_url: str) -> Iterator[Workbench]:
+    bench = workbench(database_url, "ru.one", "ru.two")
+    yield bench
+    bench.close()
+
+
+def reporting(bench: Workbench) -> ReportUnanswered:
+    return ReportUnanswered(
+        database=bench.database,
+        store=bench.store,
+        emergencies=SqlUnansweredEmergencies(),
+        outbox=bench.outbox,
+        policy=bench.policy,
+        source="/kg/routing",
+        clock=bench.clock,
+        after_commit=lambda: None,
+    )
+
+
+def told(bench: Workbench, at: dt.datetime) -> list[Fact]:
+    """Run one turn at a time; return what it published."""
+    known = {one.id for one in bench.published()}
+    bench.clock.time = at
+    reporting(bench).turn()
+    return [one.data for one in bench.published() if one.id not in known]
+
+
+def emergency(bench: Workbench) -> list[OfferOpened]:
+    return opened(bench.take(submitted(new_id(), urgency=Urgency.emergency)))
+
+
+def answered(bench: Workbench, offer: OfferOpened, what: Answer, at: dt.datetime) -> list[Fact]:
+    answer = AnswerSubmitted(
+        referral_id=offer.referral_id,
+        offer_id=offer.offer_id,
+        organization=offer.organization,
+        answer=what,
+        reason=None if what is Answer.accept else "other",  # type: ignore[arg-type]
+    )
+    return bench.take(event(answer, offer.referral_id, at))
+
+
+def test_coordinators_are_told_once_of_an_unanswered_emergency(bench: Workbench) -> None:
+    first, second = emergency(bench)
+    assert told(bench, NOW + ALERT - SECOND) == []
+    (report,) = told(bench, NOW + ALERT)
+    assert report == ReferralUnanswered(
+        referral_id=first.referral_id,
+        sender=SENDER,
+        since=NOW,
+        waits_for=tuple(sorted({first.organization, second.organization})),
+    )
+    assert told(bench, NOW + ALERT + HOUR / 2) == []
+
+
+def test_other_urgencies_are_not_reported(bench: Workbench) -> None:
+    bench.take(submitted(new_id(), urgency=Urgency.urgent))
+    assert told(bench, NOW + HOUR) == []
+
+
+def test_decline_by_one_does_not_start_the_time_again(bench: Workbench) -> None:
+    first, second = emergency(bench)
+    answered(bench, first, Answer.decline, NOW + ALERT / 2)
+    (report,) = told(bench, NOW + ALERT)
+    assert isinstance(report, ReferralUnanswered)
+    assert report.waits_for == (second.organization,)
+
+
+def test_accepted_emergency_is_not_reported(bench: Workbench) -> None:
+    first, _ = emergency(bench)
+    answered(bench, first, Answer.accept, NOW)
+    assert told(bench, NOW + ALERT) == []
+
+
+def test_alert_is_closed_once_the_emergency_is_accepted(bench: Workbench) -> None:
+    first, _ = emergency(bench)
+    told(bench, NOW + ALERT)
+    answered(bench, first, Answer.accept, NOW + ALERT)
+    closed = AlertClosed(referral_id=first.referral_id, message_type=ReferralUnanswered.type)
+    assert told(bench, NOW + ALERT + SECOND) == [closed]
+    assert told(bench, NOW + ALERT + 2 * SECOND) == []
+
+
+def test_another_wait_after_a_hand_back_is_reported_again(bench: Workbench) -> None:
+    first, _ = emergency(bench)
+    told(bench, NOW + ALERT)
+    answered(bench, first, Answer.accept, NOW + ALERT)
+    told(bench, NOW + ALERT + SECOND)
+    bench.absorb(["ru.three"])
+    bench.clock.time = NOW + HOUR
+    hand_back = HandBackSubmitted(
+        referral_id=first.referral_id, organization=first.organization, reason=HandBackReason.no_capacity
+    )
+    asked = opened(bench.take(event(hand_back, first.referral_id, NOW + HOUR)))
+    assert told(bench, NOW + HOUR + ALERT - SECOND) == []
+    (report,) = told(bench, NOW + HOUR + ALERT)
+    assert isinstance(report, ReferralUnanswered)
+    assert (report.since, report.waits_for) == (
+        NOW + HOUR,
+        tuple(sorted(offer.organization for offer in asked)),
+    )
+
+
+def test_policy_decides_the_time_and_half_of_the_answer_time_is_the_most(bench: Workbench) -> None:
+    bench.policy = lambda: RoutingPolicy(emergency_alert=60)
+    emergency(bench)
+    assert len(told(bench, NOW + dt.timedelta(seconds=60))) == 1
+    short = RoutingPolicy(emergency=Deadlines(answer=30, progress=60))
+    assert short.alert_after() == dt.timedelta(seconds=15)
+
+
+def test_two_processes_report_one_wait_once(bench: Workbench, database_url: str) -> None:
+    emergency(bench)
+    bench.clock.time = NOW + ALERT
+    other = Workbench(database_url, ("ru.one", "ru.two"))
+    other.clock.time = NOW + ALERT
+
+    def turn(one: Workbench) -> None:
+        try:
+            reporting(one).turn()
+        except Unavailable:
+            reporting(one).turn()  # the other one was faster
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(turn, (bench, other)))
+    other.close()
+    assert sum(isinstance(one.data, ReferralUnanswered) for one in bench.published()) == 1
+
+
+def test_migration_adds_and_drops_the_table(bench: Workbench) -> None:
+    with bench.database.write() as connection, Operations.context(MigrationContext.configure(connection)):
+        migration.downgrade()
+        migration.upgrade()
+    assert differences("services.routing", bench.database) == []
