@@ -10,12 +10,9 @@ add members. A record that occurs in both has the suffix `Input` in requests.
 
 from __future__ import annotations
 
-import importlib
-import inspect
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
@@ -26,87 +23,20 @@ from contracts.errors import PROBLEM_PREFIX, PROBLEMS
 from contracts.problem_advice import ADVICE
 from contracts.publish import encode_json, envelope_schema, problem_schema
 from docs.generated_file import run
+from docs.published_operations import SERVICES, VARIABLE, WORDS, Published, operations
 from docs.record_schemas import Json, answer_schemas, request_schemas
-from runtime.entrypoints.resource import Resource
 from runtime.web.discovery import PATH
-from runtime.web.operation import JSON, NDJSON, Answer, Body, Operation, Parameter
+from runtime.web.operation import JSON, NDJSON, Answer, Body, Parameter
 from runtime.web.parameters import IDEMPOTENCY_KEY
 from runtime.web.path import ID_FORMS
 from runtime.web.problems import MEDIA_TYPE
-from runtime.web.refusals import refusals_of, statuses_of
+from runtime.web.refusals import statuses_of
 
 FILE: Final = Path(contracts.__file__).parent / "openapi.json"
-SERVICES: Final = ("audit", "delivery", "directory", "intake", "routing")
 VERSION: Final = "1.0.0"
 
 _SCHEMAS: Final = "#/components/schemas/"
 _RESPONSES: Final = "#/components/responses/"
-_VARIABLE: Final = re.compile(r"<(?:(?P<form>\w+):)?(?P<name>\w+)>")
-WORDS: Final = {
-    "audit": "The log, its proofs, the history of referrals, statistics",
-    "delivery": "Mailboxes and released cases",
-    "directory": "Organisations, services, agreements, keys, clients, approvals and tokens",
-    "intake": "Referrals, answers to offers, reports and notes",
-    "routing": "Decisions, and the work of coordinators",
-}
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Published:
-    """One operation of the document, with what its service declares."""
-
-    service: str
-    name: str
-    resource: Resource
-    operation: Operation
-
-    @property
-    def method(self) -> str:
-        """The HTTP method."""
-        return self.resource.route().method
-
-    @property
-    def url(self) -> str:
-        """The path with the form of each id."""
-        return self.resource.route().url
-
-    @property
-    def path(self) -> str:
-        """The path as OpenAPI writes it."""
-        return published_path(self.url)
-
-    @property
-    def refusals(self) -> frozenset[str]:
-        """The slugs of every problem that the operation can answer with."""
-        route = self.resource.route()
-        body = self.operation.body
-        return refusals_of(
-            method=route.method,
-            url=route.url,
-            public=route.roles is None,
-            takes_key=route.takes_key,
-            has_json=body is not None and body.media_type.endswith("json"),
-            own=self.operation.refusals,
-        )
-
-
-def published_path(url: str) -> str:
-    """Return a resource's path as OpenAPI writes it."""
-    return _VARIABLE.sub(r"{\g<name>}", url)
-
-
-def operations() -> list[Published]:
-    """Return every declared operation of every service, by path and method. The discovery document once."""
-    found: dict[tuple[str, str], Published] = {}
-    for service in SERVICES:
-        module = importlib.import_module(f"services.{service}.service")
-        for name, resource in _resources(module.SERVICE):
-            if resource.operation is not None:
-                published = Published(
-                    service=service, name=name, resource=resource, operation=resource.operation
-                )
-                found.setdefault((published.path, published.method), published)
-    return [found[key] for key in sorted(found)]
 
 
 def document() -> Json:
@@ -127,7 +57,6 @@ def document() -> Json:
             "version": VERSION,
             "summary": "A referral network broker for organisations that help labour migrants",
             "description": _description(),
-            "license": {"name": "See the repository", "identifier": "LicenseRef-Kopuro"},
         },
         "servers": [_server("intake")],
         "tags": [{"name": service, "description": WORDS[service]} for service in SERVICES],
@@ -147,17 +76,10 @@ def document() -> Json:
     }
 
 
-def _resources(service: type) -> Iterator[tuple[str, Resource]]:
-    for name in sorted(dir(service)):
-        for entrypoint in getattr(inspect.getattr_static(service, name), "nameko_entrypoints", ()):
-            if isinstance(entrypoint, Resource):
-                yield name, entrypoint
-
-
 def _path_item(one: Published) -> Json:
     item: Json = {"servers": [_server(one.service)]}
     parameters = []
-    for variable in _VARIABLE.finditer(one.url):
+    for variable in VARIABLE.finditer(one.url):
         form = ID_FORMS.get(variable["form"] or "")
         schema = (
             {"type": "string", "pattern": _anchored(form.pattern.pattern)} if form else {"type": "string"}

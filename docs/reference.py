@@ -18,7 +18,8 @@ from contracts.errors import PROBLEM_PREFIX, PROBLEMS
 from contracts.problem_advice import ADVICE
 from docs.asyncapi import messages
 from docs.generated_file import run
-from docs.openapi import SERVICES, VERSION, WORDS, Published, operations
+from docs.openapi import VERSION
+from docs.published_operations import SERVICES, WORDS, Published, operations
 from runtime.web.discovery import PATH as DISCOVERY
 from runtime.web.operation import NDJSON, Answer, Body, Parameter
 from runtime.web.published_contracts import ASYNCAPI_PATH, OPENAPI_PATH

@@ -18,7 +18,7 @@ from docs import openapi
 from tests.openapi.documented import DocumentedHub
 from tests.openapi.scenario import play
 
-EXAMPLES = int(os.environ.get("KOPURO_OPENAPI_EXAMPLES", "3"))
+EXAMPLES = int(os.environ.get("KOPURO_OPENAPI_EXAMPLES", "2"))
 PARTNER = "ru.moscow-common-table"
 NAMES = sorted(
     operation["operationId"]

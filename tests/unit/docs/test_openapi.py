@@ -13,6 +13,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from contracts.errors import PROBLEMS
 from contracts.problem_advice import ADVICE
 from docs import openapi
+from docs.published_operations import operations, published_path
 from runtime.web.discovery import PATH
 from runtime.web.published_contracts import LINKS
 from tests.support.resources import resources
@@ -40,13 +41,13 @@ def test_document_is_valid_openapi_3_1() -> None:
 
 
 def test_every_resource_is_in_the_document_with_its_roles() -> None:
-    published = {(one.service, one.method, one.url) for one in openapi.operations()}
+    published = {(one.service, one.method, one.url) for one in operations()}
     for name, declared in resources().items():
         service, route = name.split()[0], declared.route()
         if declared.operation is None or route.url in {PATH, *LINKS.values()}:
             continue  # the same at every service
         assert (service, route.method, route.url) in published
-        described = DOCUMENT["paths"][openapi.published_path(route.url)][route.method.lower()]
+        described = DOCUMENT["paths"][published_path(route.url)][route.method.lower()]
         assert described.get("x-roles") == (None if route.roles is None else sorted(route.roles))
 
 

@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 
 from contracts.errors import PROBLEMS
 from docs import reference
-from docs.openapi import operations
+from docs.published_operations import operations
 
 PAGE = reference.PAGE.read_text(encoding="utf-8")
 TABLE = reference.TABLE.read_text(encoding="utf-8")
