@@ -124,7 +124,7 @@ MUTATIONS = (
     ),
     Mutation(
         name="no commit waits for the disk",
-        edits=(Edit(path=_DATABASE, old="_DURABLE: durable}", new="_DURABLE: False}"),),
+        edits=(Edit(path=_DATABASE, old="_DURABLE: durable,", new="_DURABLE: False,"),),
         tests=("tests/storage/test_database.py::test_commit_waits_for_disk_by_default",),
     ),
     Mutation(

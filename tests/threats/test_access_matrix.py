@@ -51,6 +51,7 @@ def victim(hub: RunningHub) -> Mapping[str, str]:
         "client": hub.people["organizations"][sender.id]["client_id"],
         "referral": referral_id,
         "offer": offer_id,
+        "endpoint": sender.hub.webhooks.register("https://cases.example.org/kopuro")["endpoint"]["id"],
         "message": until(lambda: message_id(hub, sender.id, referral_id), "an unread message"),
     }
 
@@ -75,6 +76,7 @@ def ids_of(resource: GuardedResource, victim: Mapping[str, str]) -> dict[str, st
         "referral_id": victim["referral"],
         "message_id": victim["message"],
         "client_id": victim["client"],
+        "endpoint_id": victim["endpoint"],
     }
 
 
@@ -99,6 +101,12 @@ def test_stranger_reads_nothing_of_a_referral_of_others_at_any_resource(
 
 CHANGES: Mapping[str, Mapping[str, Any]] = {
     "delivery POST /v1/mailbox/<message_id>/acknowledge": {},
+    "delivery PATCH /v1/webhooks/<endpoint_id>": {"url": "https://elsewhere.example.org/kopuro"},
+    "delivery DELETE /v1/webhooks/<endpoint_id>": {},
+    "delivery POST /v1/webhooks/<endpoint_id>/secrets": {},
+    "delivery POST /v1/webhooks/<endpoint_id>/test": {},
+    "delivery POST /v1/webhooks/<endpoint_id>/notices/<message_id>/resend": {},
+    "delivery POST /v1/webhooks/<endpoint_id>/notices/<message_id>/cancel": {},
     "directory PATCH /v1/organizations/<id>": {"name": "Taken over", "revision": 1},
     "directory DELETE /v1/credentials/<client_id>": {},
     "directory PUT /v1/credentials/<client_id>/keys": {"keys": []},
