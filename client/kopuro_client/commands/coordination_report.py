@@ -59,7 +59,9 @@ def report(session: Session, week: WEEK = None, language: LANGUAGE = "en", as_cs
 
 def statistics(
     session: Session,
-    every: Annotated[str, typer.Option(help="week or month. A month is the weeks whose Thursday is in it.")],
+    every: Annotated[
+        str, typer.Option(help="week or month. A month is the weeks whose Thursday is in it.")
+    ] = "week",
     limit: Annotated[int, typer.Option(min=1, max=200, help="How many weeks or months.")] = 12,
     as_csv: AS_CSV = False,
 ) -> None:
