@@ -179,7 +179,9 @@ def test_wrong_client_secret_gets_no_token(hub: RunningHub, service: str, path: 
         f"{hub.address('directory')}/oauth/token",
         data={"grant_type": "client_credentials", "client_id": SENDER, "client_secret": MARKER},
     )
-    _is_problem(hub, answer, status=401, kind="invalid-client")
+    # OAuth libraries look for the media type of RFC 6749 and for its `error`.
+    problem = _is_problem(hub, answer, status=401, kind="invalid-client", media_type="application/json")
+    assert problem["error"] == "invalid_client"
     assert httpx.get(f"{hub.address(service)}{path}").status_code == 401
 
 
@@ -314,11 +316,18 @@ def _refused(
     return _is_problem(hub, _post(hub, body, headers or {}), status=status, kind=kind)
 
 
-def _is_problem(hub: RunningHub, answer: httpx.Response, *, status: int, kind: str) -> Document:
+def _is_problem(
+    hub: RunningHub,
+    answer: httpx.Response,
+    *,
+    status: int,
+    kind: str,
+    media_type: str = "application/problem+json",
+) -> Document:
     """Check that the response is a problem (RFC 9457) and that neither it nor a log repeats the request."""
     problem: Document = answer.json()
     assert (answer.status_code, problem["type"]) == (status, PROBLEM + kind)
-    assert answer.headers["content-type"].startswith("application/problem+json")
+    assert answer.headers["content-type"].startswith(media_type)
     assert problem["status"] == status
     assert problem["title"]
     assert problem["detail"].endswith(".")
