@@ -205,7 +205,7 @@ def _answer_schema(answer: Answer, media_type: str) -> Json:
             "description": f"NDJSON: on each line a {references[0]['$ref'].rpartition('/')[2]}.",
         }
     if not references or media_type != JSON:
-        return dict(answer.schema or ({"type": "string"} if media_type != JSON else {}))
+        return dict(answer.schema or ({} if media_type.endswith("json") else {"type": "string"}))
     schema: Json = references[0] if len(references) == 1 else {"anyOf": references}
     if not answer.paged:
         return schema

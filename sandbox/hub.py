@@ -230,6 +230,7 @@ class Hub:
                 own_ports = set(self.files.reserved_ports())
                 if self._broker is not None:
                     own_ports.add(self._broker.identity.distribution_port)
+                    environment["KOPURO_SANDBOX"] = "true"
                 environment["KOPURO_WEBHOOK_REFUSED"] = ",".join(
                     f"{LOOPBACK}:{port}" for port in sorted(own_ports)
                 )
@@ -241,8 +242,6 @@ class Hub:
                 environment["KOPURO_LOG_DIRECTORY"] = str(self.files.published_log)
                 if witnesses := self._environment.get("KOPURO_WITNESS_POLICY"):
                     environment["KOPURO_WITNESS_POLICY"] = witnesses
-            case "delivery" if self._broker is not None:
-                environment["KOPURO_SANDBOX"] = "true"
             case "routing" if self._policy is not None:
                 environment["KOPURO_POLICY"] = str(self._policy)
         return ServiceProcess(
