@@ -12,7 +12,9 @@ REGISTER: Final = Operation(
     summary="Register an endpoint; a signed challenge follows, and only this answer shows the secret",
     body=Body(
         record=Registration,
-        examples={"offers only": {"url": "https://cases.example.org/kopuro", "types": ["offer.opened"]}},
+        examples={
+            "offers only": {"url": "https://cases.example.org/kopuro", "types": ["kopuro.offer.opened.v1"]}
+        },
     ),
     answers={201: answer(WebhookSecret)},
     refusals=frozenset({"conflict"}),
