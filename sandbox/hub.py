@@ -232,7 +232,9 @@ class Hub:
                 own_ports = set(self.files.reserved_ports())
                 if self._broker is not None:
                     own_ports.add(self._broker.identity.distribution_port)
-                    environment["KOPURO_SANDBOX"] = "true"
+                # With a broker of its own a hub may be more than a sandbox: then only on demand.
+                default = "false" if self._broker is None else "true"
+                environment["KOPURO_SANDBOX"] = self._environment.get("KOPURO_SANDBOX", default)
                 environment["KOPURO_WEBHOOK_REFUSED"] = ",".join(
                     f"{LOOPBACK}:{port}" for port in sorted(own_ports)
                 )
