@@ -89,6 +89,8 @@ class EndpointOwners:
         )
         secret, sealed = self._seal.make(endpoint.id)
         with self._database.write() as transaction:
+            # One at a time, so that two requests do not both add the last endpoint.
+            self._endpoints.serialise(transaction)
             others = self._endpoints.of(transaction, organization)
             if len(others) >= MOST_ENDPOINTS:
                 raise Refused("conflict", f"An organisation has at most {MOST_ENDPOINTS} endpoints.")
@@ -131,6 +133,7 @@ class EndpointOwners:
             if types is not None:
                 endpoint = replace(endpoint, types=self._types(types))
             if url is not None and (moved := self._url(url)) != endpoint.url:
+                self._endpoints.serialise(transaction)
                 if any(other.url == moved for other in self._endpoints.of(transaction, organization)):
                     raise Refused("conflict", "You already have an endpoint with this URL.")
                 endpoint = self._after(replace(endpoint, url=moved, health=Health()), EndpointEvent.move)
