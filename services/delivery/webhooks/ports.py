@@ -17,7 +17,10 @@ from services.delivery.webhooks.domain.signature import SigningSecret
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class UnnoticedMessage:
-    """A message of a mailbox that an endpoint has not been told about. body: of an offer; empty if it was erased."""
+    """A message of a mailbox that an endpoint has not been told about.
+
+    body: of an offer; empty for other messages, and if it was erased.
+    """
 
     sequence: int
     message_id: str
