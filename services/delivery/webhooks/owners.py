@@ -26,6 +26,7 @@ from services.delivery.webhooks.webhook_facts import WebhookFacts
 MOST_ENDPOINTS: Final = 10
 # How long the previous secret still signs too.
 OVERLAP: Final = dt.timedelta(hours=24)
+_UNKNOWN_TYPE: Final = "Must be the whole type of a mailbox message, such as `kopuro.offer.opened.v1`."
 # The owner installs the secret before the first challenge comes.
 _FIRST_CHALLENGE_AFTER: Final = dt.timedelta(seconds=5)
 
@@ -300,7 +301,7 @@ class EndpointOwners:
 
     def _types(self, types: Sequence[str]) -> frozenset[str]:
         faults = [
-            PointerError(pointer=f"/types/{place}", detail="Is no type of message of a mailbox.")
+            PointerError(pointer=f"/types/{place}", detail=_UNKNOWN_TYPE)
             for place, type_ in enumerate(types)
             if type_ not in self._message_types
         ]

@@ -16,6 +16,7 @@ from contracts.envelope import Event
 from contracts.errors import Refused
 from contracts.facts import Fact, OfferAccepted, OfferOpened, ReferralFailed
 from runtime.identifiers import new_id
+from services.delivery.webhooks import operations
 from services.delivery.webhooks.dispatcher import PLACES_PER_ENDPOINT, Dispatcher
 from services.delivery.webhooks.domain.endpoint import Endpoint, EndpointState
 from services.delivery.webhooks.feeder import Feeder
@@ -493,6 +494,16 @@ def test_simultaneous_registrations_do_not_exceed_the_limit(
         for thread in registering:
             thread.join()
     assert len(hub.owners.endpoints(ACCEPTOR)) == MOST_ENDPOINTS
+
+
+@ON_ONE_DATABASE
+def test_published_examples_can_be_registered_and_name_with_version_is_asked_for(hub: WebhookHub) -> None:
+    assert operations.REGISTER.body is not None
+    for example in operations.REGISTER.body.examples.values():
+        hub.owners.register(ACCEPTOR, "c", example["url"], example["types"])
+    with pytest.raises(Refused) as refused:
+        hub.owners.register(ACCEPTOR, "c", "https://b.example.org/", ["offer.opened"])
+    assert "`kopuro.offer.opened.v1`" in refused.value.errors[0].detail
 
 
 def test_database_and_outbox_hold_no_secret_and_no_answer(hub: WebhookHub) -> None:
