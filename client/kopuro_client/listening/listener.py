@@ -17,6 +17,8 @@ from kopuro_client.resources.mailbox import Mailbox
 
 _SHORTEST_SLEEP: Final = 0.05
 _LARGEST_PAGE: Final = 200
+# Seconds after which the mailbox is read although something can be sent: retries may take all the time there is.
+_LONGEST_UNREAD: Final = 1.0
 
 
 class Listener:
@@ -50,6 +52,7 @@ class Listener:
         self._clock = clock
         self._after: str | None = None
         self._quiet_since = clock()
+        self._read_at = -math.inf
 
     @property
     def held(self) -> int:
@@ -63,10 +66,12 @@ class Listener:
         """
         self._quiet_since = self._clock()
         while self.held or self._clock() - self._quiet_since < quiet_for:
-            if (message := self._lanes.due(self._clock())) is not None:
-                self._carry(message)
-            else:
+            now = self._clock()
+            message = self._lanes.due(now)
+            if message is None or (self._lanes.room and now - self._read_at > _LONGEST_UNREAD):
                 self._read(quiet_for)
+            else:
+                self._carry(message)
 
     def _carry(self, message: Message) -> None:
         """Deliver one message and acknowledge it; SIGTERM waits meanwhile."""
@@ -92,7 +97,7 @@ class Listener:
             self._stopping.sleep(0)
 
     def _read(self, quiet_for: float) -> None:
-        """Read more messages while nothing can be sent, for as long as nothing can be sent."""
+        """Read more messages; wait for them for as long as nothing can be sent."""
         now = self._clock()
         longest = LONGEST_WAIT if self.held else min(LONGEST_WAIT, self._quiet_since + quiet_for - now)
         wait = self._lanes.wait(now, max(0.0, longest))
@@ -106,12 +111,13 @@ class Listener:
                     types=self._types,
                     consumer=self._consumer,
                 )
+            self._read_at = self._clock()
             self._after = page.get("resume") or self._after
             for message in page["items"]:
                 self._lanes.add(message)
             if page["items"]:
                 self._quiet_since = self._clock()
-            if page["items"] or hold:
+            if page["items"] or hold or not wait:
                 return
         self._stopping.sleep(max(_SHORTEST_SLEEP, min(1.0, wait)))
 
