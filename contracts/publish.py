@@ -29,6 +29,7 @@ from contracts.moments import PastYears, Within
 from contracts.organization import Agreement, Organization
 from contracts.records import schema_of
 from contracts.referral import ReferralSubmission
+from contracts.webhook_request import webhook_schema
 
 FOLDER = Path(__file__).parent / "schemas"
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -53,6 +54,7 @@ def published() -> dict[str, bytes]:
     schemas = {f"{name}.json": body_schema(name, record) for name, record in BODIES.items()}
     schemas["envelope.json"] = envelope_schema()
     schemas["problem.json"] = problem_schema()
+    schemas["webhook.json"] = webhook_document()
     for fact in CATALOGUE.values():
         schemas[f"events/{fact.type.removeprefix(TYPE_PREFIX)}.json"] = event_schema(fact)
     return {path: encode_json(schema) for path, schema in sorted(schemas.items())}
@@ -105,6 +107,12 @@ def problem_schema() -> Json:
     }
     description = "A problem (RFC 9457), the same over HTTP and in a mailbox."
     return _head("problem", "Problem", description) | schema | {"$defs": definitions}
+
+
+def webhook_document() -> Json:
+    """Return the schema of a webhook request's body."""
+    description = "The body of a webhook request: a notice of a message, a challenge, or a test."
+    return _head("webhook", "Webhook", description) | webhook_schema()
 
 
 def _envelope(own: Json) -> Json:
