@@ -162,6 +162,28 @@ def test_program_from_the_documents_closes_a_loop_and_every_answer_follows_the_c
         receiver.send("DELETE", "delivery", "/v1/mailbox/consumers/archive", status=204)
 
 
+def test_faults_of_a_request_are_named_with_their_place(hub: RunningHub) -> None:
+    program = PartnerProgram(hub.files.discovery_address(), hub.people["organizations"][RECEIVER])
+    consumer, webhooks = "/v1/mailbox/consumers/archive", "/v1/webhooks"
+    for method, path, body, pointer in (
+        ("PUT", consumer, {"types": ["kopuro.offer.opened.v1"]}, "/types/0"),
+        ("PUT", consumer, {"contract": "2"}, "/contract"),
+        ("PUT", consumer, {"start": "yesterday"}, "/start"),
+        ("POST", webhooks, {"url": "http://127.0.0.1:9/", "types": ["offer.opened"]}, "/types/0"),
+    ):
+        refused = program.send(method, "delivery", path, body, status=422)
+        assert [one["pointer"] for one in refused["errors"]] == [pointer]
+    for query, pointer in (
+        ("from=2026-11-27T04:00:00+06:00", "/from"),  # `+` is a space in a URL
+        ("type=offer", "/type"),
+        ("consumer=My_Archive", "/consumer"),
+    ):
+        refused = program.send("GET", "delivery", f"/v1/mailbox?{query}", status=400)
+        assert [one["pointer"] for one in refused["errors"]] == [pointer]
+    wrong_service = httpx.get(f"{program.hub['services']['delivery']}/v1/referrals", timeout=10)
+    assert (wrong_service.status_code, "/reference" in wrong_service.text) == (404, True)
+
+
 def _notice(endpoint: WebhookReceiver, secret: dict[str, Any], name: str, referral: str) -> Any:
     """Return the body of the webhook request about a message of the referral, once it has come."""
 

@@ -27,6 +27,7 @@ MOST_ENDPOINTS: Final = 10
 # How long the previous secret still signs too.
 OVERLAP: Final = dt.timedelta(hours=24)
 # The owner installs the secret before the first challenge comes.
+_TYPE: Final = "Must be the type of a mailbox message, such as `kopuro.offer.opened.v1`."
 _FIRST_CHALLENGE_AFTER: Final = dt.timedelta(seconds=5)
 
 
@@ -297,12 +298,13 @@ class EndpointOwners:
 
     def _types(self, types: Sequence[str]) -> frozenset[str]:
         faults = [
-            PointerError(pointer=f"/types/{place}", detail="Is no type of message of a mailbox.")
+            PointerError(pointer=f"/types/{place}", detail=_TYPE)
             for place, type_ in enumerate(types)
             if type_ not in self._message_types
         ]
         if faults:
-            raise Refused("invalid-submission", "A type of message is unknown.", errors=faults)
+            detail = f"Correct {', '.join(fault.pointer for fault in faults)}."
+            raise Refused("invalid-submission", detail, errors=faults)
         return frozenset(types)
 
 
