@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -147,7 +148,7 @@ def _envelope(own: Json) -> Json:
 
 
 def _document(name: str, record: type, schema: Json, definitions: Json, title: str = "") -> Json:
-    head = _head(name, title or record.__name__, _docstring(record))
+    head = _head(name, title or record.__name__, description_of(record))
     return head | schema | ({"$defs": definitions} if definitions else {})
 
 
@@ -156,10 +157,11 @@ def _head(name: str, title: str, description: str) -> Json:
     return head | ({"description": description} if description else {})
 
 
-def _docstring(record: type) -> str:
+def description_of(record: type) -> str:
+    """Return what a record's docstring says, for readers of JSON: `null` where Python has None."""
     # A dataclass without a docstring gets its signature as one, which does not help a partner.
     text = inspect.cleandoc(record.__doc__ or "")
-    return "" if text.startswith(f"{record.__name__}(") else text
+    return "" if text.startswith(f"{record.__name__}(") else re.sub(r"\bNone\b", "null", text)
 
 
 def record_definitions(record: type, *, closed: bool) -> Json:

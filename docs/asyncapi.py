@@ -8,7 +8,6 @@ messages. Exit status: 0 written, or nothing differs; 1 with --check where the f
 
 from __future__ import annotations
 
-import inspect
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -20,7 +19,7 @@ import contracts
 from contracts import facts
 from contracts.envelope import CONTENT_TYPE
 from contracts.facts import CATALOGUE, Fact
-from contracts.publish import encode_json, event_schema
+from contracts.publish import description_of, encode_json, event_schema
 from docs import webhook_channel
 from docs.generated_file import run
 from docs.openapi import VERSION
@@ -149,8 +148,7 @@ def _operation(channel: Channel, kinds: Sequence[type[Fact]]) -> Json:
 
 
 def _message(kind: type[Fact]) -> Json:
-    words = inspect.cleandoc(kind.__doc__ or "")
-    described = {} if words.startswith(f"{kind.__name__}(") or not words else {"description": words}
+    described = {"description": words} if (words := description_of(kind)) else {}
     return {
         "name": kind.type,
         "title": kind.routing_key,

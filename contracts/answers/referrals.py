@@ -74,7 +74,10 @@ class OfferView:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OwnOffer(OfferView):
-    """An offer with its referral. state: open, accepted, declined, expired, revoked or returned (handed back)."""
+    """An offer with its referral.
+
+    state: open, accepted, declined, expired, revoked or returned (handed back).
+    """
 
     referral_id: ReferralId
     sender: OrganizationId
