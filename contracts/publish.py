@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -29,6 +30,7 @@ from contracts.moments import PastYears, Within
 from contracts.organization import Agreement, Organization
 from contracts.records import schema_of
 from contracts.referral import ReferralSubmission
+from contracts.webhook_request import webhook_schema
 
 FOLDER = Path(__file__).parent / "schemas"
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -53,6 +55,7 @@ def published() -> dict[str, bytes]:
     schemas = {f"{name}.json": body_schema(name, record) for name, record in BODIES.items()}
     schemas["envelope.json"] = envelope_schema()
     schemas["problem.json"] = problem_schema()
+    schemas["webhook.json"] = webhook_document()
     for fact in CATALOGUE.values():
         schemas[f"events/{fact.type.removeprefix(TYPE_PREFIX)}.json"] = event_schema(fact)
     return {path: encode_json(schema) for path, schema in sorted(schemas.items())}
@@ -107,6 +110,12 @@ def problem_schema() -> Json:
     return _head("problem", "Problem", description) | schema | {"$defs": definitions}
 
 
+def webhook_document() -> Json:
+    """Return the schema of a webhook request's body."""
+    description = "The body of a webhook request: a notice of a message, a challenge, or a test."
+    return _head("webhook", "Webhook", description) | webhook_schema()
+
+
 def _envelope(own: Json) -> Json:
     text = {"type": "string", "minLength": 1}
     optional = {"type": ["string", "null"], "minLength": 1}
@@ -139,7 +148,7 @@ def _envelope(own: Json) -> Json:
 
 
 def _document(name: str, record: type, schema: Json, definitions: Json, title: str = "") -> Json:
-    head = _head(name, title or record.__name__, _docstring(record))
+    head = _head(name, title or record.__name__, description_of(record))
     return head | schema | ({"$defs": definitions} if definitions else {})
 
 
@@ -148,10 +157,11 @@ def _head(name: str, title: str, description: str) -> Json:
     return head | ({"description": description} if description else {})
 
 
-def _docstring(record: type) -> str:
+def description_of(record: type) -> str:
+    """Return what a record's docstring says, for readers of JSON: `null` where Python has None."""
     # A dataclass without a docstring gets its signature as one, which does not help a partner.
     text = inspect.cleandoc(record.__doc__ or "")
-    return "" if text.startswith(f"{record.__name__}(") else text
+    return "" if text.startswith(f"{record.__name__}(") else re.sub(r"\bNone\b", "null", text)
 
 
 def record_definitions(record: type, *, closed: bool) -> Json:

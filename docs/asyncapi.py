@@ -2,13 +2,12 @@
 
 It describes the messages that the hub sends to partners, from the catalogue of facts and delivery's list of
 recipients: `contracts/asyncapi.json`. A way to get them is a channel (`CHANNELS`); all channels carry the
-same messages in the same order. Exit status: 0 written, or nothing differs; 1 with --check where the file
-differs.
+same messages in the same order. The channel of webhooks (`webhook_channel.py`) carries requests that name
+messages. Exit status: 0 written, or nothing differs; 1 with --check where the file differs.
 """
 
 from __future__ import annotations
 
-import inspect
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -20,7 +19,8 @@ import contracts
 from contracts import facts
 from contracts.envelope import CONTENT_TYPE
 from contracts.facts import CATALOGUE, Fact
-from contracts.publish import encode_json, event_schema
+from contracts.publish import description_of, encode_json, event_schema
+from docs import webhook_channel
 from docs.generated_file import run
 from docs.openapi import VERSION
 from runtime.web.discovery import PATH as DISCOVERY
@@ -45,7 +45,7 @@ class Channel:
     bindings: Mapping[str, Any]
 
 
-# A further way to get messages (a webhook, a queue of a partner) is a further entry.
+# A further way to get messages (a queue of a partner) is a further entry.
 CHANNELS: Final = (
     Channel(
         name="mailbox",
@@ -84,9 +84,18 @@ def document() -> Json:
             ),
         },
         "defaultContentType": CONTENT_TYPE,
-        "servers": {channel.name: _server(channel) for channel in CHANNELS},
-        "channels": {channel.name: _channel(channel, kinds) for channel in CHANNELS},
-        "operations": {f"deliver-{channel.name}": _operation(channel, kinds) for channel in CHANNELS},
+        "servers": {
+            **{channel.name: _server(channel) for channel in CHANNELS},
+            webhook_channel.NAME: webhook_channel.server(),
+        },
+        "channels": {
+            **{channel.name: _channel(channel, kinds) for channel in CHANNELS},
+            webhook_channel.NAME: webhook_channel.channel(),
+        },
+        "operations": {
+            **{f"deliver-{channel.name}": _operation(channel, kinds) for channel in CHANNELS},
+            "notify-webhook": webhook_channel.operation(),
+        },
         "components": {
             "messages": {kind.routing_key: _message(kind) for kind in kinds},
             "schemas": {kind.routing_key: _schema(kind) for kind in kinds},
@@ -139,8 +148,7 @@ def _operation(channel: Channel, kinds: Sequence[type[Fact]]) -> Json:
 
 
 def _message(kind: type[Fact]) -> Json:
-    words = inspect.cleandoc(kind.__doc__ or "")
-    described = {} if words.startswith(f"{kind.__name__}(") or not words else {"description": words}
+    described = {"description": words} if (words := description_of(kind)) else {}
     return {
         "name": kind.type,
         "title": kind.routing_key,

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import typing
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from contracts.answers.form import Shape, is_omitted, json_name, records_in
-from contracts.publish import record_definitions
+from contracts.publish import description_of, record_definitions
 
 Json = dict[str, Any]
 
@@ -81,8 +80,7 @@ def _shown(record: type, schema: Json) -> Json:
 
 
 def _describe(schema: Json, record: type) -> Json:
-    text = inspect.cleandoc(record.__doc__ or "")
-    if text and not text.startswith(f"{record.__name__}("):
+    if text := description_of(record):
         schema["description"] = text
     return schema
 

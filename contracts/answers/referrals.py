@@ -56,7 +56,10 @@ class ReferralSummary:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OfferView:
-    """An offer of a referral to an organisation. reason: why it was not accepted."""
+    """An offer of a referral to an organisation. reason: why it was not accepted.
+
+    state: open, accepted, declined, expired, revoked or returned (handed back).
+    """
 
     id: OfferId
     organization: OrganizationId
@@ -71,7 +74,10 @@ class OfferView:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OwnOffer(OfferView):
-    """An offer with its referral."""
+    """An offer with its referral.
+
+    state: open, accepted, declined, expired, revoked or returned (handed back).
+    """
 
     referral_id: ReferralId
     sender: OrganizationId

@@ -12,7 +12,9 @@ from contracts.identifiers import MessageId
 class WebhookEndpoint:
     """An endpoint. types: of the messages that it is told about; empty: all.
 
-    reason: why it is disabled. failing_since: the first failure since the last success.
+    state: unverified until it answers a challenge, then active; or disabled, with the reason: owner, gone (it
+    answered 410) or failing. failing_since: the first failure since the last success. disabled_at: when the
+    hub will disable it if it goes on failing.
     """
 
     id: str
@@ -40,7 +42,11 @@ class WebhookSecret:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WebhookNotice:
-    """The notice of one message to one endpoint. until: when the hub stops trying."""
+    """The notice of one message to one endpoint. until: when the hub stops trying.
+
+    state: waiting, sent (answered with 2xx), read (the message was acknowledged before), cancelled, expired
+    (the offer's deadline has passed) or failed.
+    """
 
     message_id: MessageId
     type: str
@@ -70,7 +76,11 @@ class WebhookResponse:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WebhookAttempt:
-    """One attempt to notify an endpoint. response: null if there was none; fault: why not."""
+    """One attempt to notify an endpoint. response: null if there was none.
+
+    fault: why it failed without a usable response: unresolved, address-refused (not a public address),
+    no-connection, tls, timeout, malformed-answer or challenge-not-answered; otherwise null.
+    """
 
     message_id: MessageId
     type: str

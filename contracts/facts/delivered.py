@@ -87,10 +87,11 @@ class MessageClosed(Fact):
 @fact("webhook.changed", classification="public")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WebhookChanged(Fact):
-    """An endpoint of an organisation changed. client_id: that asked for it, None for the hub itself.
+    """An endpoint of an organisation changed.
 
-    host: of its URL, whose path and query may contain a secret. change: `gone` if the endpoint answered 410;
-    the hub then disabled it.
+    client_id: of the client that asked for it, None if the hub did it itself. host: of its URL,
+    whose path and query may contain a secret. change: `gone` if the endpoint answered 410; the hub then
+    disabled it.
     """
 
     organization: OrganizationId

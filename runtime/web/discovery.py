@@ -33,6 +33,11 @@ DISCOVERY = Operation(
                         "properties": {name: {"const": path} for name, path in LINKS.items()},
                     },
                     "custody_key": {"type": "object", "description": "The public key of the vault (JWK)."},
+                    "version": {"type": "string", "description": "The version of this document's form."},
+                    "sandbox": {
+                        "type": "boolean",
+                        "description": "True if organisations may put messages into their own mailboxes.",
+                    },
                 },
                 "required": ["documents", "services"],
             },

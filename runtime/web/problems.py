@@ -69,7 +69,8 @@ def _response_for(exception: Exception) -> Response:
 
 def not_found() -> Response:
     """Return the response for a path that matches no route."""
-    return _answer(problem("not-found", "No resource has this path."))
+    detail = "This service has no resource at this path. `/reference` names the service of each path."
+    return _answer(problem("not-found", detail))
 
 
 def method_not_allowed(allowed: list[str]) -> Response:

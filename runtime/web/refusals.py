@@ -31,6 +31,7 @@ _JSON_BODY: Final = frozenset({"malformed-json", "duplicate-name", "invalid-subm
 _MORE_STATUSES: Final[Mapping[str, tuple[int, ...]]] = {
     "malformed-request": (408,),
     "head-too-large": (414,),
+    "clock-skew": (403,),  # of a proof; the client is known
 }
 
 

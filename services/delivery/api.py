@@ -19,24 +19,26 @@ from contracts.answers.mailbox import (
     TriggeredMessageId,
 )
 from contracts.answers.mailbox import MailboxPage as MailboxAnswer
-from contracts.errors import KopuroError, Refused
+from contracts.errors import KopuroError, PointerError, Refused
 from contracts.facts import CaseFetched
 from contracts.identifiers import MessageId
 from contracts.records import load
 from runtime.access.read_recorder import ReadRecorder
 from runtime.access.reads import NOTHING_READ, STAFF, Read, Reader
 from runtime.web.paging import NUMBER, decode_cursor, encode_cursor, integer_of, limit_of, position_of
+from runtime.web.parameters import invalid_parameter
 from runtime.web.path import ID_FORMS
 from runtime.web.request import Request
 from runtime.web.response import Response
 from services.delivery.domain.consumer import CONTRACTS, Consumer, require_contract
 from services.delivery.domain.recipients import shared_mailboxes
-from services.delivery.domain.selection import Selection, types_of
+from services.delivery.domain.selection import Selection, require_names, types_of
 from services.delivery.handlers import MAILBOX, ConsumerHandlers, MailboxHandlers, MailboxPage
 from services.delivery.incoming import Triggers
 
 LONGEST_WAIT: Final = 30  # seconds
 _MOST_TYPES: Final = 50
+_PLACE: Final = "an RFC 3339 time with an offset, or a cursor of the mailbox"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,10 +82,12 @@ def mailbox(handlers: MailboxHandlers, request: Request) -> Response:
     """
     query = request.query_params
     position = position_of(query, MAILBOX, (NUMBER,))
-    start = _start(query["from"], "`from`") if "from" in query else None
+    start = _place(query["from"]) if "from" in query else None
+    if "from" in query and start is None:
+        raise invalid_parameter("from", f"must be {_PLACE}. In a URL, `+` is written `%2B`.")
     consumer = _consumer_of(request)
     if start is not None and consumer is not None:
-        raise Refused("invalid-parameter", "`from` cannot be used with `consumer`: PUT its `start` instead.")
+        raise invalid_parameter("from", "cannot be used with `consumer`: PUT its `start` instead.")
     page = handlers.page(
         request.principal.id,
         shared=shared_mailboxes(request.principal.roles) if consumer is None else (),
@@ -150,13 +154,17 @@ def consumers(handlers: ConsumerHandlers, request: Request) -> Response:
 def put_consumer(handlers: ConsumerHandlers, request: Request) -> Response:
     """`PUT /v1/mailbox/consumers/{name}`: create a named consumer, or change its settings and position."""
     settings = load(ConsumerSettings, request.json())
-    types_of(settings.types)
+    require_names({f"/types/{place}": name for place, name in enumerate(settings.types)})
+    start = None if settings.start is None else _place(settings.start)
+    if settings.start is not None and start is None:
+        where = PointerError(pointer="/start", detail=f"Must be {_PLACE}.")
+        raise Refused("invalid-submission", "Correct /start.", errors=(where,))
     found = handlers.put(
         request.principal.id,
         request.path_params["name"],
         types=tuple(dict.fromkeys(settings.types)),
         contract=require_contract(settings.contract),
-        start=None if settings.start is None else _start(settings.start, "`start`"),
+        start=start,
     )
     return Response.of(_described(*found))
 
@@ -196,27 +204,23 @@ def _consumer_of(request: Request) -> str | None:
     if name is None:
         return None
     if not ID_FORMS["slug"].fits(name):
-        raise Refused("invalid-parameter", "`consumer` must be a lower-case slug.")
+        raise invalid_parameter("consumer", f"must be {ID_FORMS['slug'].expected}.")
     if "partner" not in request.principal.roles:
         raise Refused("forbidden", "Only organisations have named consumers; coordinators share a mailbox.")
     return name
 
 
-def _start(text: str, name: str) -> int | dt.datetime:
-    """Return the sequence to read after, or the time to read from. Raises Refused `invalid-parameter`."""
+def _place(text: str) -> int | dt.datetime | None:
+    """Return the sequence to read after, or the time to read from; None if the text is neither."""
     try:
         return int(decode_cursor(MAILBOX, text, (NUMBER,))[0])
     except Refused:
         pass
     try:
         moment = dt.datetime.fromisoformat(text)
-        if moment.tzinfo is not None:
-            return moment.astimezone(dt.UTC)
+        return None if moment.tzinfo is None else moment.astimezone(dt.UTC)
     except (ValueError, OverflowError):
-        pass
-    raise Refused(
-        "invalid-parameter", f"{name} must be an RFC 3339 time with an offset, or a cursor of the mailbox."
-    )
+        return None
 
 
 def _described(consumer: Consumer, waiting_since: dt.datetime | None) -> MailboxConsumer:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from sqlalchemy import Connection
 
 from contracts.envelope import Envelope, Event
-from contracts.errors import Defect, Refused
+from contracts.errors import Defect, PointerError, Refused
 from contracts.facts import (
     CATALOGUE,
     CaseReleased,
@@ -25,7 +25,7 @@ from runtime.messaging.ports import Outgoing
 from runtime.storage.database import Database
 from services.delivery.domain.closing import CARRIERS, End, Ends, kept_until
 from services.delivery.domain.recipients import ENDED, recipients_of
-from services.delivery.domain.selection import types_of
+from services.delivery.domain.selection import require_names, types_of
 from services.delivery.ports import (
     Arrival,
     Closings,
@@ -210,12 +210,18 @@ class Triggers:
         """Put a message into the organisation's mailbox and return its id.
 
         name: such as `offer.opened`. data: of the CloudEvent. Raises Refused `not-found` if this hub is no
-        sandbox, `invalid-parameter` for an unknown name, `invalid-submission` for data that does not fit,
-        and Unavailable.
+        sandbox, `invalid-submission` for an unknown name or data that does not fit, and Unavailable.
         """
         if not self._is_sandbox():
             raise Refused("not-found", "This hub is no sandbox.")
-        fact = load(CATALOGUE[max(types_of([name]))], data)
+        require_names({"/type": name})
+        try:
+            fact = load(CATALOGUE[max(types_of([name]))], data)
+        except Refused as refused:
+            faults = [
+                PointerError(pointer=f"/data{one.pointer}", detail=one.detail) for one in refused.errors
+            ]
+            raise Refused(refused.slug, "The data does not fit the type.", errors=faults) from None
         now = self._clock.now()
         message_id = self._new_id()
         referral_id = getattr(fact, "referral_id", "")

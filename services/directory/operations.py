@@ -47,7 +47,9 @@ PROOF: Final = Parameter(
     description="A proof by the client's key, as a compact JWS; required on a hub of real people.",
 )
 # Every change of the directory can meet these.
-_CHANGING: Final = frozenset({"proof-required", "invalid-proof", "forbidden", "invalid-parameter"})
+_CHANGING: Final = frozenset(
+    {"proof-required", "invalid-proof", "clock-skew", "forbidden", "invalid-parameter"}
+)
 _CONDITIONAL: Final = frozenset(
     {"precondition-required", "precondition-failed", "conflict", "too-many-open-requests", "not-found"}
 )

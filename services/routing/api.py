@@ -217,7 +217,7 @@ def series(queries: ReportQueries, request: Request) -> Response:
     """`GET /v1/coordination/statistics?every=week|month&limit=`: the totals of the latest spans."""
     every = request.query_params.get("every", "week")
     if every not in (*Span,):
-        raise Refused("invalid-parameter", "`every` must be week or month.")
+        raise invalid_parameter("every", "must be week or month.")
     items = queries.series(Span(every), paging.limit_of(request.query_params))
     return Response.of(NetworkSeries(every=every, items=tuple(items)))
 
@@ -356,7 +356,7 @@ def _week(query: Mapping[str, str]) -> CalendarWeek | None:
     try:
         return CalendarWeek.parse(text)
     except ValueError:
-        raise Refused("invalid-parameter", "`week` must be a week such as 2026-W07.") from None
+        raise invalid_parameter("week", "must be a week such as 2026-W07.") from None
 
 
 def _organization(query: Mapping[str, str], name: str) -> str | None:

@@ -27,8 +27,8 @@ def listen(
     consumer: Annotated[
         str | None,
         typer.Option(
-            help="Read as this named consumer, which is created if it does not exist, instead of as the "
-            "default one."
+            help="Read as this named consumer instead of as the default one. It is created with --type and "
+            "--contract if it does not exist; an existing one keeps its settings."
         ),
     ] = None,
     contract: CONTRACT = "1",
@@ -61,8 +61,14 @@ def listen(
         with contextlib.suppress(Stopped):
             if consumer is not None:
                 with stopping.interruptible():
-                    session.hub.put_consumer(consumer, types=wanted, contract=contract)
+                    _create_if_missing(session, consumer, types=wanted, contract=contract)
             session.out.note("listening; SIGTERM ends it after the message that is being delivered")
             listener.run(quiet_for=math.inf if quiet_for is None else quiet_for)
     held = listener.held
     session.out.note("stopped" + (f"; {held} messages wait in the mailbox" if held else ""))
+
+
+def _create_if_missing(session: Session, consumer: str, *, types: list[str], contract: str) -> None:
+    """Create the consumer. An existing one keeps its types: others may have set them, or rely on them."""
+    if all(one["name"] != consumer for one in session.hub.consumers()):
+        session.hub.put_consumer(consumer, types=types, contract=contract)

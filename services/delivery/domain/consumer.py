@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from contracts.errors import Refused
+from contracts.errors import PointerError, Refused
 from services.delivery.domain.selection import types_of
 
 # Of one organisation. Each keeps messages from being deleted until it has acknowledged them.
@@ -69,7 +69,8 @@ def unknown_consumer() -> Refused:
 def require_contract(contract: str) -> str:
     """Return the version of the contract. Raises Refused `invalid-submission` for an unknown one."""
     if contract not in CONTRACTS:
-        raise Refused("invalid-submission", f"`contract` must be one of {', '.join(CONTRACTS)}.")
+        where = PointerError(pointer="/contract", detail=f"Must be one of {', '.join(CONTRACTS)}.")
+        raise Refused("invalid-submission", "Correct /contract.", errors=(where,))
     return contract
 
 

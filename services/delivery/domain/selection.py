@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from contracts import facts
-from contracts.errors import Refused
+from contracts.errors import PointerError, Refused
 from services.delivery.domain.recipients import RECIPIENTS
 
 _PREFIX: Final = "kopuro."
+_NAME: Final = "the name of a mailbox message without prefix and version, such as `offer.opened`"
 
 
 def _types_by_name() -> Mapping[str, frozenset[str]]:
@@ -38,13 +39,25 @@ def types_of(names: Iterable[str]) -> frozenset[str]:
     found: set[str] = set()
     for name in names:
         if name not in TYPES:
-            raise Refused(
-                "invalid-parameter",
-                "A `type` must be the name of a mailbox message without prefix and version, such as "
-                "`offer.opened`.",
-            )
+            where = PointerError(pointer="/type", detail=f"Each must be {_NAME}.")
+            raise Refused("invalid-parameter", f"A `type` must be {_NAME}.", errors=(where,))
         found |= TYPES[name]
     return frozenset(found)
+
+
+def require_names(names: Mapping[str, str]) -> None:
+    """Check the names of messages in a body, by JSON pointer.
+
+    Raises Refused `invalid-submission` with the pointer of each name that no message of a mailbox has.
+    """
+    faults = [
+        PointerError(pointer=place, detail=f"Must be {_NAME}.")
+        for place, name in names.items()
+        if name not in TYPES
+    ]
+    if faults:
+        detail = f"Correct {', '.join(fault.pointer for fault in faults)}."
+        raise Refused("invalid-submission", detail, errors=faults)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -26,8 +26,8 @@ from services.delivery.webhooks.webhook_facts import WebhookFacts
 MOST_ENDPOINTS: Final = 10
 # How long the previous secret still signs too.
 OVERLAP: Final = dt.timedelta(hours=24)
-_UNKNOWN_TYPE: Final = "Must be the whole type of a mailbox message, such as `kopuro.offer.opened.v1`."
 # The owner installs the secret before the first challenge comes.
+_TYPE: Final = "Must be the type of a mailbox message, such as `kopuro.offer.opened.v1`."
 _FIRST_CHALLENGE_AFTER: Final = dt.timedelta(seconds=5)
 
 
@@ -301,12 +301,13 @@ class EndpointOwners:
 
     def _types(self, types: Sequence[str]) -> frozenset[str]:
         faults = [
-            PointerError(pointer=f"/types/{place}", detail=_UNKNOWN_TYPE)
+            PointerError(pointer=f"/types/{place}", detail=_TYPE)
             for place, type_ in enumerate(types)
             if type_ not in self._message_types
         ]
         if faults:
-            raise Refused("invalid-submission", "A type of message is unknown.", errors=faults)
+            detail = f"Correct {', '.join(fault.pointer for fault in faults)}."
+            raise Refused("invalid-submission", detail, errors=faults)
         return frozenset(types)
 
 

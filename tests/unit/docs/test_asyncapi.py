@@ -7,6 +7,7 @@ structure is checked that the document has: required members, references, operat
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from contracts.facts import CATALOGUE
-from docs import asyncapi
+from contracts.publish import FOLDER
+from docs import asyncapi, openapi
 from docs.diagrams import mailbox_table
 
 DOCUMENT: Mapping[str, Any] = json.loads(asyncapi.FILE.read_bytes())
@@ -54,6 +56,19 @@ def test_document_has_the_members_that_asyncapi_3_0_requires() -> None:
     for operation in DOCUMENT["operations"].values():
         assert operation["action"] in ("send", "receive")
         assert operation["channel"]["$ref"].startswith("#/channels/")
+
+
+def test_descriptions_have_the_words_of_json() -> None:
+    def descriptions(node: Any) -> Iterator[str]:
+        if isinstance(node, dict):
+            yield from (value for name, value in node.items() if name == "description" and type(value) is str)
+            node = list(node.values())
+        for child in node if isinstance(node, list) else ():
+            yield from descriptions(child)
+
+    for file in (asyncapi.FILE, openapi.FILE, *FOLDER.rglob("*.json")):
+        found = list(descriptions(json.loads(file.read_bytes())))
+        assert [text for text in found if re.search(r"\bNone\b", text)] == [], file.name
 
 
 def test_every_reference_resolves() -> None:

@@ -12,6 +12,7 @@ import pytest
 from contracts.answers.directory import ApprovalRecord, ClientRecord
 from contracts.answers.referrals import Prospects
 from contracts.errors import PROBLEMS
+from docs.openapi import refusals_by_status
 from docs.published_operations import SERVICES, operations
 from docs.record_schemas import answer_schemas
 from services.directory.domain.approval import State
@@ -48,6 +49,13 @@ def test_problem_of_elsewhere_is_raised_and_not_declared() -> None:
     for service, slugs in ELSEWHERE.items():
         declared = {slug for one in operations() if one.service == service for slug in one.refusals}
         assert slugs.keys() <= {slug for slug, _ in raised(service)} - declared
+
+
+def test_wrong_clock_of_a_proof_is_declared_where_a_proof_is_taken() -> None:
+    taking = [one for one in operations() if "invalid-proof" in one.refusals]
+    assert len(taking) > 10
+    for one in taking:
+        assert "clock-skew" in refusals_by_status(one.refusals)[403], one.path
 
 
 def test_sources_of_every_service_are_read() -> None:

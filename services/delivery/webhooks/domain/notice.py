@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from contracts import webhook_request
 from contracts.errors import Refused
 from services.delivery.webhooks.domain.retries import Haste
 
 # The types of notices that are about no message.
-CHALLENGE: Final = "kopuro.webhook.challenge"
-TEST: Final = "kopuro.webhook.test"
+CHALLENGE: Final = webhook_request.CHALLENGE
+TEST: Final = webhook_request.TEST
 
 
 class NoticeState(StrEnum):

@@ -97,6 +97,7 @@ def test_sigterm_ends_a_long_poll_at_once_and_a_delivery_after_its_acknowledgeme
 
 
 def test_consumer_is_created_with_its_types_and_contract(hub: FakeHub, credentials: Path) -> None:
+    hub.script("GET", f"{MAILBOX}/consumers", json_response({"items": [], "next": None}))
     hub.script("PUT", f"{MAILBOX}/consumers/archive", json_response({"name": "archive"}))
     hub.script("GET", MAILBOX, slow_silence)
     process = started(hub, credentials, "--consumer", "archive", "--type", "offer.opened", "--for", "1")
@@ -106,3 +107,14 @@ def test_consumer_is_created_with_its_types_and_contract(hub: FakeHub, credentia
     assert put.json() == {"types": ["offer.opened"], "contract": "1"}
     query = hub.requests_to(MAILBOX)[0].query
     assert (query["consumer"], query["type"]) == ("archive", "offer.opened")
+
+
+def test_listener_keeps_the_settings_of_a_consumer_that_exists(hub: FakeHub, credentials: Path) -> None:
+    archive = {"name": "archive", "types": ["offer.opened"], "contract": "1"}
+    hub.script("GET", f"{MAILBOX}/consumers", json_response({"items": [archive], "next": None}))
+    hub.script("GET", MAILBOX, slow_silence)
+    process = started(hub, credentials, "--consumer", "archive", "--for", "1")
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert hub.requests_to(f"{MAILBOX}/consumers/archive") == [], "a PUT would make it read all types"
+    assert hub.requests_to(MAILBOX)[0].query["consumer"] == "archive"

@@ -44,20 +44,21 @@ def test_triggered_offer_is_closed_with_its_referral(bench: Workbench) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "data", "slug"),
+    ("name", "data", "pointer"),
     [
-        ("offer", {}, "invalid-parameter"),
-        ("case.fetched", {}, "invalid-parameter"),
-        ("offer.opened", {}, "invalid-submission"),
-        ("case.released", {"referral_id": "x", "organization": ACCEPTOR, "kid": "k"}, "invalid-submission"),
+        ("offer", {}, "/type"),
+        ("case.fetched", {}, "/type"),
+        ("offer.opened", {}, "/data/deadline"),
+        ("case.released", {"referral_id": "x", "organization": ACCEPTOR, "kid": "k"}, "/data/referral_id"),
     ],
 )
 def test_unknown_type_or_data_that_does_not_fit_is_refused(
-    bench: Workbench, name: str, data: Any, slug: str
+    bench: Workbench, name: str, data: Any, pointer: str
 ) -> None:
     with pytest.raises(Refused) as refused:
         bench.triggers.make(ACCEPTOR, name, data)
-    assert refused.value.slug == slug
+    assert refused.value.slug == "invalid-submission"
+    assert refused.value.errors[0].pointer == pointer
     assert bench.states() == []
 
 

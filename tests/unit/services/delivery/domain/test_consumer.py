@@ -15,7 +15,7 @@ from services.delivery.domain.consumer import (
     require_contract,
     still_needed,
 )
-from services.delivery.domain.selection import TYPES, types_of
+from services.delivery.domain.selection import TYPES, require_names, types_of
 
 AT = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
 
@@ -67,12 +67,23 @@ def test_unknown_message_name_is_refused(name: str) -> None:
     with pytest.raises(Refused) as refused:
         types_of([name])
     assert refused.value.slug == "invalid-parameter"
+    assert [one.pointer for one in refused.value.errors] == ["/type"]
+
+
+def test_unknown_message_names_of_a_body_are_refused_with_their_pointers() -> None:
+    require_names({"/types/0": "offer.opened"})
+    with pytest.raises(Refused) as refused:
+        require_names({"/types/0": "offer.opened", "/types/1": "kopuro.offer.opened.v1", "/types/2": "offer"})
+    assert refused.value.slug == "invalid-submission"
+    assert [one.pointer for one in refused.value.errors] == ["/types/1", "/types/2"]
+    assert "`offer.opened`" in refused.value.errors[0].detail
 
 
 def test_unknown_contract_is_refused() -> None:
     assert require_contract("1") == "1"
-    with pytest.raises(Refused, match="must be one of 1"):
+    with pytest.raises(Refused) as refused:
         require_contract("2")
+    assert [(one.pointer, one.detail) for one in refused.value.errors] == [("/contract", "Must be one of 1.")]
 
 
 def test_every_mailbox_message_has_only_versions_of_the_pinned_contract() -> None:

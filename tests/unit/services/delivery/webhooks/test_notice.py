@@ -4,11 +4,14 @@ import datetime as dt
 
 import orjson
 import pytest
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
+from contracts.publish import webhook_document
 from services.delivery.webhooks.domain.endpoint import Endpoint
 from services.delivery.webhooks.domain.endpoint_url import EndpointUrl
 from services.delivery.webhooks.domain.notice import (
     CHALLENGE,
+    TEST,
     TRANSITIONS,
     IllegalNoticeTransition,
     Notice,
@@ -42,6 +45,25 @@ def _notice(type_: str = "kopuro.offer.opened.v1", referral_id: str = "r1") -> N
         until=NOW,
         due_at=NOW,
     )
+
+
+@pytest.mark.parametrize(
+    ("type_", "referral_id", "members"),
+    [
+        ("kopuro.offer.opened.v1", "r1", {"id", "mailbox", "referral_id"}),
+        ("kopuro.webhook.changed.v1", "", {"id", "mailbox"}),
+        (CHALLENGE, "", {"endpoint_id", "challenge"}),
+        (TEST, "", {"endpoint_id"}),
+    ],
+)
+def test_body_follows_the_published_schema(type_: str, referral_id: str, members: set[str]) -> None:
+    check = Draft202012Validator(webhook_document())
+    body = orjson.loads(body_of(_notice(type_, referral_id), ENDPOINT, "https://hub.example/v1/mailbox"))
+    assert body["data"].keys() == members
+    assert list(check.iter_errors(body)) == []
+    for name in members - {"referral_id"}:
+        data = {key: value for key, value in body["data"].items() if key != name}
+        assert list(check.iter_errors({**body, "data": data})), name
 
 
 def test_every_state_can_be_resent_and_only_waiting_ones_fail() -> None:
