@@ -290,13 +290,14 @@ class RotatedKey(StrEnum):
 
 def rotate(
     key: Annotated[RotatedKey, typer.Argument(help="The key to replace.")],
-    directory: Annotated[Path, typer.Argument(help="The hub's directory, of `kopuro admin init`.")],
+    directory: Annotated[Path, typer.Argument(help="The hub's directory: the one that contains `env/`.")],
     as_json: Documents = False,
 ) -> None:
     """Replace the key that signs tokens, or the key to which partners seal cases.
 
-    Writes a new key file and names it in the service's environment file; the earlier file stays. `custody`
-    is refused while a case is sealed to the present key, and `log` always: that key is the log's identity.
+    Writes a new key file beside the earlier one, which stays, and names it in the service's environment
+    file. A unit, container or pod that gets a copy of the key file needs the new one, too. `custody` is
+    refused while a case is sealed to the present key, and `log` always: that key is the log's identity.
     """
     from admin.key_rotation import LOG_KEY_IS_FOR_LIFE, RotationRefused, rotate_custody, rotate_token
     from kopuro_client.commands.exit_codes import ExitCode
@@ -329,4 +330,8 @@ def rotate(
         out.text(f"changed {file}")
     out.note(
         f"restart {', '.join(rotated.restart)} before partners send again; then delete the earlier key file"
+    )
+    out.note(
+        f"with the systemd units, first name {rotated.key} in LoadCredential={key.value}-key: of "
+        f"kopuro@{rotated.restart[0]} (`systemctl edit`), because the unit hands over the file that it names"
     )
