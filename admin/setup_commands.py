@@ -49,7 +49,10 @@ def init_hub(
         typer.Option(help="The databases, for example postgresql+psycopg2://HOST/kopuro_{service}."),
     ] = None,
     url: Annotated[
-        str | None, typer.Option(help="The public addresses, for example https://{service}.example.")
+        str | None,
+        typer.Option(
+            help="The public address, for example https://hub.example; with {service} in it, one for each."
+        ),
     ] = None,
     operator: Annotated[
         list[str] | None, typer.Option(help="Name of a first operator; repeat it for three of them.")
@@ -174,11 +177,13 @@ def _write_files(directory: Path, plan: Plan, out: object) -> None:
         out.note(f"{file} was kept; these options would give it another {', '.join(names)}")
     place = shlex.quote(str(directory.resolve()))
     out.note(f"next: rabbitmqctl import_definitions {place}/broker/definitions.json")
+    out.note("      rabbitmqctl delete_user guest")
     if plan.uses_postgresql:
         out.note(f"      psql -f {place}/databases/roles.sql")
     out.note(f"      kopuro admin migrate --all --env {place}/env")
     if plan.operators:
         out.note(f"      kopuro admin load --env {place}/env --credentials {place}/operators.json")
+        out.note(f"      rm {place}/operators.json")
 
 
 def migrate(
