@@ -5,6 +5,7 @@ They use the same resources as `kopuro credential`, and the same rules: another 
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Mapping
 from hashlib import sha256
@@ -34,7 +35,8 @@ def create(
     role: Annotated[str, typer.Argument(help="partner, coordinator, auditor or operator.")],
     file: Annotated[Path, typer.Argument(help="New file (mode 0600) for the client's id and secret.")],
     client_id: Annotated[
-        str | None, typer.Option(help="The client's id; by default the principal's.")
+        str | None,
+        typer.Option(help="The client's id; by default the principal, for the staff without `kg.`."),
     ] = None,
 ) -> None:
     """Create a client with a new secret, for a system that you run yourself.
@@ -44,8 +46,9 @@ def create(
     partner sends.
     """
     secret = secrets.token_urlsafe(_SECRET_BYTES)
+    client_id = client_id or default_client_id(principal, role)
     with new_file(file) as write:
-        write(f"KOPURO_CLIENT_ID={client_id or principal}\nKOPURO_CLIENT_SECRET={secret}\n".encode())
+        write(f"KOPURO_CLIENT_ID={client_id}\nKOPURO_CLIENT_SECRET={secret}\n".encode())
         # If the hub refuses, the file is removed.
         issued: Mapping[str, Any] = session.hub.administration.issue_client(
             principal, role, client_id=client_id, secret_sha256=sha256(secret.encode()).hexdigest()
@@ -57,3 +60,12 @@ def create(
         session.out.note("requested; another operator approves it with `kopuro approvals approve`")
     else:
         session.out.text(issued["client_id"])
+
+
+def default_client_id(principal: str, role: str) -> str:
+    """Return the id of a principal's client: `kg.aigul` for a partner, `aigul` for the staff.
+
+    The directory takes no id of an organisation's form for the staff (its domain/separation.py).
+    """
+    hub, _, name = principal.partition(".")
+    return name if name and role != "partner" and re.fullmatch("[a-z]{2}", hub) else principal

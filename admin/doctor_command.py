@@ -30,9 +30,9 @@ def doctor(
 ) -> None:
     """Find what is wrong with a hub, and say what to do about it.
 
-    Looks at files and their modes, keys, manifest, discovery document, TLS, broker, databases, schemas,
-    clocks, disk space, versions, outboxes, the log, and each service's /readyz. Changes nothing. The exit
-    status is 1 if there is a fault, 0 if there are only warnings.
+    Looks at settings, files and their modes, keys, manifest, discovery document, TLS, broker, databases,
+    schemas, clocks, disk space, versions, outboxes, the log, and each service's /readyz. Changes nothing.
+    The exit status is 1 if there is a fault, 0 if there are only warnings.
     """
     from admin.doctor.checks import examined
     from admin.doctor.findings import Severity
@@ -63,6 +63,10 @@ def doctor(
         if definitions is None:
             out.note("users' rights are not compared: give --definitions")
         faults = sum(one.severity is Severity.fault for one in found)
-        out.note(f"{faults} faults, {len(found) - faults} warnings")
+        out.note(f"{_counted(faults, 'fault')}, {_counted(len(found) - faults, 'warning')}")
     if any(one.severity is Severity.fault for one in found):
         raise typer.Exit(1)
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -14,6 +14,7 @@ from typing import Final
 from admin.private_files import write_private
 from contracts.topology import SERVICES
 from kopuro_client.errors import InvalidArgumentError
+from runtime.secret_files import SECRETS, SUFFIX, with_secrets
 
 _BARE: Final = re.compile(r"[A-Za-z0-9_@%+=:,./{}~?&-]*")
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -65,10 +66,26 @@ def read_environment(file: Path) -> dict[str, str]:
 
 
 def read_environments(directory: Path) -> dict[str, dict[str, str]]:
-    """Return the variables of each service, from `<service>.env`. Raises InvalidArgumentError."""
+    """Return the variables of each service, from `<service>.env`.
+
+    As for a service, `KOPURO_AMQP_URI_FILE` and its like stand for the variable with the file's content.
+    Raises InvalidArgumentError.
+    """
     files = {service: directory / f"{service}.env" for service in SERVICES}
     if missing := [file.name for file in files.values() if not file.is_file()]:
         raise InvalidArgumentError(
             f"{directory} lacks {', '.join(missing)} (`kopuro admin init` writes them)"
         )
-    return {service: read_environment(file) for service, file in files.items()}
+    return {service: read_resolved(file) for service, file in files.items()}
+
+
+def read_resolved(file: Path) -> dict[str, str]:
+    """Return the variables in a file with the secrets in the files that it names.
+
+    Raises InvalidArgumentError.
+    """
+    variables, problems = with_secrets(read_environment(file))
+    if problems:
+        raise InvalidArgumentError(f"{file}: {'; '.join(problems)}")
+    named = {secret + SUFFIX for secret in SECRETS}
+    return {name: value for name, value in variables.items() if name not in named}

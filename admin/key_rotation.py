@@ -1,7 +1,8 @@
 """Replacement of the keys of a hub of processes: the token key and the custody key.
 
-Each rotation writes a new key file beside the earlier one (`token-2.json`) and names it in the environment
-file of its service. The earlier file stays: a service that is not restarted yet still reads it.
+Each rotation writes a new key file beside the earlier one (`token-2.json`), with the same owner, and names
+it in the environment file of its service. The earlier file stays: a service that is not restarted yet still
+reads it. Files that are changed keep their modes and owners, so that the services can still read them.
 
 A repeated run after an interruption continues with the file that no environment names yet.
 """
@@ -18,10 +19,10 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import ArgumentError
 
 from admin.broker_queues import queue_counts
-from admin.environment_files import read_environment, write_environment
+from admin.environment_files import environment_text, read_environment
 from admin.hub_databases import ServiceDatabase, service_database_in
 from admin.keys import public_half, sealing_key, signing_key
-from admin.private_files import write_private
+from admin.private_files import give_to_owner_of, replace_content
 from contracts.topology import dead_letter_queue_name
 from kopuro_client.commands.new_file import write_new
 from kopuro_client.errors import InvalidArgumentError
@@ -90,7 +91,7 @@ def rotate_custody(directory: Path) -> Rotated:
     discovery = Path(environments["intake"].get("KOPURO_DISCOVERY", ""))
     document = _json(discovery)
     rotated = _rotate(directory, "custody", "vault", "KOPURO_CUSTODY_KEY", sealing_key)
-    write_private(discovery, json.dumps({**document, "custody_key": dict(rotated.public)}, indent=2) + "\n")
+    replace_content(discovery, json.dumps({**document, "custody_key": dict(rotated.public)}, indent=2) + "\n")
     return Rotated(
         key=rotated.key,
         changed=(*rotated.changed, discovery),
@@ -102,23 +103,24 @@ def rotate_custody(directory: Path) -> Rotated:
 def _rotate(
     directory: Path, name: str, service: str, variable: str, generate: Callable[[], dict[str, Any]]
 ) -> Rotated:
-    directory = directory.resolve()
-    file = directory / "env" / f"{service}.env"
+    file = directory.resolve() / "env" / f"{service}.env"
     variables = read_environment(file)
     present = Path(variables.get(variable, ""))
     if not present.is_file():
         raise InvalidArgumentError(f"{variable} in {file} does not name a file")
+    place = present.resolve().parent
     numbers = [
         int(part)
-        for part in (f.stem.rpartition("-")[2] for f in directory.glob(f"{name}-*.json"))
+        for part in (f.stem.rpartition("-")[2] for f in place.glob(f"{name}-*.json"))
         if part.isdigit()
     ]
-    latest = directory / f"{name}-{max(numbers)}.json" if numbers else None
+    latest = place / f"{name}-{max(numbers)}.json" if numbers else None
     if latest is None or latest.resolve() == present.resolve():
-        latest = directory / f"{name}-{max(numbers, default=1) + 1}.json"
+        latest = place / f"{name}-{max(numbers, default=1) + 1}.json"
         write_new(latest, (json.dumps(generate()) + "\n").encode())
+    give_to_owner_of(latest, present)
     public = public_half(_json(latest))
-    write_environment(file, {**variables, variable: str(latest)})
+    replace_content(file, environment_text({**variables, variable: str(latest)}))
     return Rotated(key=latest, changed=(file,), restart=(service,), public=public)
 
 

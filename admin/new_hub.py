@@ -1,6 +1,7 @@
 """The files of a new hub of processes, beside its keys: discovery, environments, broker, database, operators.
 
     discovery.json           for every service (KOPURO_DISCOVERY)
+    webhook.key              delivery seals the secrets of webhooks with it (KOPURO_WEBHOOK_KEY)
     env/<service>.env        the variables of each service, with passwords; env/operations.env for operators
     broker/                  definitions.json and the passwords of the broker's users
     databases/               roles.sql and the passwords of the roles, with PostgreSQL
@@ -34,12 +35,15 @@ from admin.manifest_files import HUB_KEY, MANIFEST, current_key_file
 from admin.private_files import make_private, write_private
 from contracts.broker_rights import user_name
 from contracts.topology import OPERATIONS, SERVICES
+from kopuro_client.commands.new_file import write_new
 from kopuro_client.errors import InvalidArgumentError
 
 ENVIRONMENTS: Final = "env"
 DISCOVERY: Final = "discovery.json"
 OPERATORS: Final = "operators.json"
+WEBHOOK_KEY: Final = "webhook.key"
 PUBLIC_SERVICES: Final = tuple(service for service in SERVICES if service != "vault")
+_WEBHOOK_KEY_BYTES: Final = 32  # services/delivery/webhooks/adapters/key_file_seal.py
 _FIRST_HTTP_PORT: Final = 8001
 _FIRST_OPERATIONS_PORT: Final = 9101
 _OPERATOR: Final = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")
@@ -50,7 +54,8 @@ class Plan:
     """What a hub's files say. Raises InvalidArgumentError for a part that cannot be right.
 
     broker: an AMQP URI without user. database: an SQLAlchemy URL with `{service}`, without user: the role has
-    the database's name. url: of each public service, with `{service}`. operators: the first operators' names.
+    the database's name. url: one address for the public services, or with `{service}` one for each.
+    operators: the first operators' names.
     """
 
     hub: str
@@ -77,8 +82,9 @@ class Plan:
             raise InvalidArgumentError("--database names no user: init creates one for each service")
         if self.database_ca is not None and not self.uses_postgresql:
             raise InvalidArgumentError("--database-ca needs a PostgreSQL URL")
-        if "{service}" not in self.url or urlsplit(self.url).scheme not in ("http", "https"):
-            raise InvalidArgumentError("--url is an http:// or https:// address that contains {service}")
+        url = urlsplit(self.url.replace("{service}", "intake"))
+        if url.scheme not in ("http", "https") or not url.hostname:
+            raise InvalidArgumentError("--url is an http:// or https:// address")
         for name in self.operators:
             if _OPERATOR.fullmatch(name) is None or name.startswith(f"{self.hub}."):
                 raise InvalidArgumentError(
@@ -138,6 +144,7 @@ def write_hub_files(directory: Path, plan: Plan) -> Outcome:
     for name in (ENVIRONMENTS, "broker", "databases", "operators", "state"):
         make_private(directory / name)
     _write_discovery(directory, plan, outcome)
+    _write_webhook_key(directory / WEBHOOK_KEY, outcome)
     broker_passwords = _broker_passwords(directory / "broker", plan, outcome)
     database_passwords = _database_passwords(directory / "databases", plan, outcome)
     for number, service in enumerate(SERVICES):
@@ -164,6 +171,15 @@ def _write_discovery(directory: Path, plan: Plan, outcome: Outcome) -> None:
         "custody_key": dict(custody.public),
     }
     outcome.put(directory / DISCOVERY, lambda: json.dumps(document, indent=2) + "\n")
+
+
+def _write_webhook_key(file: Path, outcome: Outcome) -> None:
+    # Not left to delivery, whose user may not be able to write here.
+    if os.path.lexists(file):
+        outcome.kept.append(file)
+    else:
+        write_new(file, secrets.token_bytes(_WEBHOOK_KEY_BYTES))
+        outcome.written.append(file)
 
 
 def _broker_passwords(directory: Path, plan: Plan, outcome: Outcome) -> dict[str, str]:
@@ -207,6 +223,8 @@ def _environment(directory: Path, plan: Plan, service: str, number: int) -> dict
     match service:
         case "vault":
             variables["KOPURO_VAULT_KEYS"] = str(state / "vault-keys.sqlite")
+        case "delivery":
+            variables["KOPURO_WEBHOOK_KEY"] = str(directory / WEBHOOK_KEY)
         case "audit":
             variables["KOPURO_LOG_DIRECTORY"] = str(state / "log")
     return variables

@@ -22,6 +22,35 @@ def write_private(path: Path, text: str) -> None:
     draft.replace(path)
 
 
+def replace_content(path: Path, text: str) -> None:
+    """Replace the content of a file atomically; mode and owner stay, and so do its readers.
+
+    Raises OSError without such a file, or when its owner is another user and this one is not root.
+    """
+    present = path.stat()
+    draft = path.with_name(path.name + ".new")
+    draft.unlink(missing_ok=True)
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        _give(draft, present)
+        os.fchmod(file.fileno(), present.st_mode & 0o777)
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+
+
+def give_to_owner_of(path: Path, model: Path) -> None:
+    """Give a file the owner and group of another one. Raises OSError where only root could."""
+    _give(path, model.stat())
+
+
+def _give(path: Path, model: os.stat_result) -> None:
+    own = path.stat()
+    if (own.st_uid, own.st_gid) != (model.st_uid, model.st_gid):
+        os.chown(path, model.st_uid, model.st_gid)
+
+
 class LivingOwner:
     """A lock on a file that is released when the process holding it ends, for whatever reason.
 

@@ -49,7 +49,10 @@ def init_hub(
         typer.Option(help="URL of the databases. In it, {service} stands for each service."),
     ] = None,
     url: Annotated[
-        str | None, typer.Option(help="Public address. In it, {service} stands for each service.")
+        str | None,
+        typer.Option(
+            help="The public address, for example https://hub.example; with {service} in it, one for each."
+        ),
     ] = None,
     operator: Annotated[
         list[str] | None, typer.Option(help="Name of a first operator; repeat it for three of them.")
@@ -174,11 +177,13 @@ def _write_files(directory: Path, plan: Plan, out: object) -> None:
         out.note(f"{file} was kept; these options would give it another {', '.join(names)}")
     place = shlex.quote(str(directory.resolve()))
     out.note(f"next: rabbitmqctl import_definitions {place}/broker/definitions.json")
+    out.note("      rabbitmqctl delete_user guest")
     if plan.uses_postgresql:
         out.note(f"      psql -f {place}/databases/roles.sql")
     out.note(f"      kopuro admin migrate --all --env {place}/env")
     if plan.operators:
         out.note(f"      kopuro admin load --env {place}/env --credentials {place}/operators.json")
+        out.note(f"      rm {place}/operators.json")
 
 
 def migrate(
@@ -290,13 +295,14 @@ class RotatedKey(StrEnum):
 
 def rotate(
     key: Annotated[RotatedKey, typer.Argument(help="The key to replace.")],
-    directory: Annotated[Path, typer.Argument(help="The hub's directory, of `kopuro admin init`.")],
+    directory: Annotated[Path, typer.Argument(help="The hub's directory: the one that contains `env/`.")],
     as_json: Documents = False,
 ) -> None:
     """Replace the key that signs tokens, or the key to which partners seal cases.
 
-    Writes a new key file and names it in the service's environment file; the earlier file stays. `custody`
-    is refused while a case is sealed to the present key, and `log` always: that key is the log's identity.
+    Writes a new key file beside the earlier one, which stays, and names it in the service's environment
+    file. A unit, container or pod that gets a copy of the key file needs the new one, too. `custody` is
+    refused while a case is sealed to the present key, and `log` always: that key is the log's identity.
     """
     from admin.key_rotation import LOG_KEY_IS_FOR_LIFE, RotationRefused, rotate_custody, rotate_token
     from kopuro_client.commands.exit_codes import ExitCode
@@ -329,4 +335,8 @@ def rotate(
         out.text(f"changed {file}")
     out.note(
         f"restart {', '.join(rotated.restart)} before partners send again; then delete the earlier key file"
+    )
+    out.note(
+        f"with the systemd units, first name {rotated.key} in LoadCredential={key.value}-key: of "
+        f"kopuro@{rotated.restart[0]} (`systemctl edit`), because the unit hands over the file that it names"
     )

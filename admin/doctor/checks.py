@@ -7,7 +7,12 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from admin.doctor.findings import Finding, Severity
-from admin.doctor.identity_checks import announced_findings, file_findings, key_findings
+from admin.doctor.identity_checks import (
+    announced_findings,
+    file_findings,
+    key_findings,
+    settings_findings,
+)
 from admin.doctor.observations import Certificate, Observations
 from runtime.storage.space import LOW
 
@@ -25,6 +30,7 @@ _MIB: Final = 1024 * 1024
 def examined(seen: Observations) -> list[Finding]:
     """Return everything that is wrong, faults first, each with what to do."""
     checks: tuple[Callable[[Observations], Iterable[Finding]], ...] = (
+        settings_findings,
         file_findings,
         key_findings,
         announced_findings,
@@ -188,7 +194,7 @@ def database_findings(seen: Observations) -> Iterator[Finding]:
                 check="schema",
                 subject=state.service,
                 what=f"the schema is at {revision.current or 'no revision'}, not at {revision.newest}",
-                remedy=f"stop the service, then `kopuro admin migrate {state.service}`",
+                remedy=f"stop the service, then `kopuro admin migrate {state.service} --env DIR/env`",
             )
         if abs(state.clock_ahead) > CLOCK_TOLERANCE:
             seconds = state.clock_ahead.total_seconds()

@@ -1,20 +1,37 @@
-"""Checks of files, keys, the manifest and the discovery document."""
+"""Checks of settings, files, keys, the manifest and the discovery document."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from admin.doctor.findings import Finding
-from admin.doctor.observations import FileKind, Observations, ServiceKeys
+from admin.doctor.observations import FileKind, FileState, Observations, ServiceKeys
 
 _OTHERS_READ = 0o077
 _OTHERS_WRITE = 0o022
 _PUBLIC_SERVICES = frozenset({"intake", "directory", "routing", "delivery", "audit"})
 
 
+def settings_findings(seen: Observations) -> Iterator[Finding]:
+    for settings in seen.settings:
+        for problem in settings.problems:
+            yield Finding(
+                check="settings",
+                subject=settings.service,
+                what=f"the service does not start: {problem}",
+                remedy=f"correct {settings.service}.env; the table in README.md lists every variable",
+            )
+
+
 def file_findings(seen: Observations) -> Iterator[Finding]:
+    # Services share public files: one fault is one finding.
+    services: dict[tuple[str, Path, FileKind], list[FileState]] = {}
     for file in seen.files:
-        subject = f"{file.service}: {file.path}"
+        services.setdefault((file.variable, file.path, file.kind), []).append(file)
+    for same in services.values():
+        file = same[0]
+        subject = f"{', '.join(one.service for one in same)}: {file.path}"
         if file.mode is None:
             yield Finding(
                 check="file",

@@ -135,6 +135,14 @@ class LogState:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ServiceSettings:
+    """What a service would say about its variables at a start; problems never quote a value."""
+
+    service: str
+    problems: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Readiness:
     """A service's `/readyz`. fault: it does not answer. reasons: of checks, warned: of warnings, by name."""
 
@@ -159,6 +167,7 @@ class Observations:
 
     now: dt.datetime
     machine: Machine
+    settings: tuple[ServiceSettings, ...] = ()
     files: tuple[FileState, ...] = ()
     keys: tuple[ServiceKeys, ...] = ()
     announced: Announced | None = None

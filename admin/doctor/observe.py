@@ -26,15 +26,18 @@ from admin.doctor.observations import (
     Machine,
     Observations,
     ServiceKeys,
+    ServiceSettings,
     Space,
 )
 from admin.doctor.observe_servers import broker_login, database_state, log_state, readiness, tls_servers
-from admin.environment_files import read_environments
+from admin.environment_files import read_environments, read_resolved
 from contracts.broker_rights import USERS, rights_of, user_name
 from contracts.manifest import read_manifest
 from contracts.records import Malformed
 from contracts.signatures import UnusableSigningKey, VerificationKey
+from contracts.topology import OPERATIONS
 from kopuro_client.errors import InvalidArgumentError
+from runtime.settings import Settings, SettingsError
 from runtime.storage.space import free_bytes
 
 _FILES: Final[Mapping[str, FileKind]] = {
@@ -43,6 +46,7 @@ _FILES: Final[Mapping[str, FileKind]] = {
     "KOPURO_TOKEN_SIGNING_KEY": FileKind.private,
     "KOPURO_LOG_SIGNING_KEY": FileKind.private,
     "KOPURO_VAULT_KEYS": FileKind.private,
+    "KOPURO_WEBHOOK_KEY": FileKind.private,
     "KOPURO_BROKER_CERTIFICATE_KEY": FileKind.private,
     "KOPURO_DATABASE_CERTIFICATE_KEY": FileKind.private,
     "KOPURO_MANIFEST": FileKind.public,
@@ -51,8 +55,14 @@ _FILES: Final[Mapping[str, FileKind]] = {
     "KOPURO_BROKER_CA": FileKind.public,
     "KOPURO_DATABASE_CA": FileKind.public,
 }
-# The vault makes it at its first start.
-_MADE_BY_SERVICE: Final = frozenset({"KOPURO_VAULT_KEYS"})
+# The vault and delivery make them at their first start.
+_MADE_BY_SERVICE: Final = frozenset({"KOPURO_VAULT_KEYS", "KOPURO_WEBHOOK_KEY"})
+# What the settings of a service alone require (its bootstrap.py).
+_OWN: Final[Mapping[str, tuple[str, ...]]] = {
+    "directory": ("KOPURO_TOKEN_SIGNING_KEY",),
+    "vault": ("KOPURO_CUSTODY_KEY", "KOPURO_VAULT_KEYS"),
+    "audit": ("KOPURO_LOG_SIGNING_KEY", "KOPURO_LOG_DIRECTORY"),
+}
 _CERTIFICATES: Final = (
     "KOPURO_BROKER_CA",
     "KOPURO_BROKER_CERTIFICATE",
@@ -69,21 +79,41 @@ def observe(env_dir: Path, *, definitions: Path | None, now: dt.datetime) -> Obs
     environments = read_environments(env_dir)
     hub = environments["intake"].get("KOPURO_HUB", "")
     databases = tuple(database_state(name, variables) for name, variables in environments.items())
+    everybody = {**environments, **_operations(env_dir)}
     return Observations(
         now=now,
         machine=Machine(python=sys.version_info[:2], synchronized=_is_synchronized()),
-        files=tuple(_files(env_dir, environments)),
+        settings=tuple(_settings(name, variables) for name, variables in environments.items()),
+        files=tuple(_files(env_dir, everybody)),
         keys=tuple(_keys(name, variables) for name, variables in environments.items()),
         announced=_announced(hub, environments),
         servers=tuple(tls_servers(environments)),
         certificates=tuple(_certificates(environments)),
-        logins=tuple(broker_login(name, variables) for name, variables in environments.items()),
+        logins=tuple(
+            broker_login(name, variables, compares_topology=name != OPERATIONS)
+            for name, variables in everybody.items()
+        ),
         exported=None if definitions is None else _exported(definitions, hub, environments["intake"]),
         databases=databases,
         spaces=tuple(_spaces(environments)),
         log=log_state(environments["audit"]),
         readiness=tuple(readiness(name, variables) for name, variables in environments.items()),
     )
+
+
+def _operations(env_dir: Path) -> dict[str, dict[str, str]]:
+    """Return the variables of `kopuro dead-letters`, where `init` has written them."""
+    file = env_dir / f"{OPERATIONS}.env"
+    return {OPERATIONS: read_resolved(file)} if file.is_file() else {}
+
+
+def _settings(service: str, variables: Mapping[str, str]) -> ServiceSettings:
+    problems = [f"{name} is not set" for name in _OWN.get(service, ()) if not variables.get(name, "").strip()]
+    try:
+        Settings.from_environment(variables)
+    except SettingsError as error:
+        problems = [*error.problems, *problems]
+    return ServiceSettings(service=service, problems=tuple(problems))
 
 
 def _files(env_dir: Path, environments: Mapping[str, Mapping[str, str]]) -> Iterator[FileState]:
@@ -150,11 +180,16 @@ def _announced(hub: str, environments: Mapping[str, Mapping[str, str]]) -> Annou
     if not named:
         return None
     fault, document = None, {}
+    addresses: dict[str, str] = {}
     try:
         document = _json(named)
         addresses = {str(name): str(url) for name, url in document.get("services", {}).items()}
-    except (OSError, ValueError, AttributeError) as error:
-        fault, addresses = type(error).__name__, {}
+    except OSError as error:
+        fault = f"it cannot be read ({error.strerror})"
+    except ValueError:
+        fault = "it is not JSON"
+    except AttributeError:
+        fault = "it is not a JSON object, or its `services` is none"
     custody = document.get("custody_key") if fault is None else None
     return Announced(
         path=Path(named),

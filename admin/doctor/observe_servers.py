@@ -119,8 +119,10 @@ def _is_local(host: str) -> bool:
         return host == "localhost"
 
 
-def broker_login(service: str, variables: Mapping[str, str]) -> BrokerLogin:
-    """Log in as the service and compare the topology."""
+def broker_login(
+    service: str, variables: Mapping[str, str], *, compares_topology: bool = True
+) -> BrokerLogin:
+    """Log in as the service and, unless its user may not look, compare the topology."""
     uri = variables.get("KOPURO_AMQP_URI", "")
     user = urlsplit(uri).username or ""
     management_uri = variables.get("KOPURO_BROKER_MANAGEMENT_URI")
@@ -134,6 +136,8 @@ def broker_login(service: str, variables: Mapping[str, str]) -> BrokerLogin:
         link = factory.connect()
         version = str(link.server_properties.get("version", ""))
         close(link)
+        if not compares_topology:
+            return BrokerLogin(service=service, user=user, fault=None, version=version or None)
         management = (
             None if management_uri is None else ManagementApi(management_uri, factory.vhost, factory.tls)
         )
@@ -141,9 +145,9 @@ def broker_login(service: str, variables: Mapping[str, str]) -> BrokerLogin:
             missing = reader.missing(hub_topology())
             uncompared = reader.uncompared()
     except (BrokerUnavailable, UnusableTlsFiles, ValueError) as error:
-        return BrokerLogin(
-            service=service, user=user, fault=str(error), refused=isinstance(error.__cause__, AccessRefused)
-        )
+        refused = isinstance(error.__cause__, AccessRefused)
+        fault = "the broker refuses the user or its password" if refused else str(error)
+        return BrokerLogin(service=service, user=user, fault=fault, refused=refused)
     return BrokerLogin(
         service=service,
         user=user,

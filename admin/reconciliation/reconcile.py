@@ -42,6 +42,7 @@ from contracts.facts import CATALOGUE
 from contracts.topology import DELIVERY_KEYS, topic_matches
 from kopuro_client.errors import InvalidArgumentError
 from runtime.storage.database import sqlite_url
+from runtime.tls import TlsFiles
 
 PAGE: Final = 500
 # As the `kopuro` command's "cannot connect"; 3 would mean "refused" there.
@@ -159,17 +160,25 @@ def _unlogged(states: ServiceStates, settled: dt.datetime, compared: Compared) -
             yield from unlogged_events(service, published, logged)
 
 
-def engines(urls: Mapping[str, str]) -> dict[str, Engine]:
-    """Return a read-only engine for each service."""
-    return {service: open_read_only(urls[service]) for service in SERVICES}
+def engines(urls: Mapping[str, str], tls: Mapping[str, TlsFiles | None] | None = None) -> dict[str, Engine]:
+    """Return a read-only engine for each service. tls: by service; None: as the environment says."""
+    if tls is None:
+        return {service: open_read_only(urls[service]) for service in SERVICES}
+    return {service: open_read_only(urls[service], tls[service]) for service in SERVICES}
 
 
-def run(urls: Mapping[str, str], *, settled_seconds: float, as_json: bool) -> int:
-    """Compare, write the differences to stdout and return the exit status."""
+def run(
+    urls: Mapping[str, str],
+    *,
+    settled_seconds: float,
+    as_json: bool,
+    tls: Mapping[str, TlsFiles | None] | None = None,
+) -> int:
+    """Compare, write the differences to stdout and return the exit status. tls: see `engines`."""
     settled = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=settled_seconds)
     compared, found = Compared(), 0
     try:
-        for difference in reconcile(ServiceStates(engines(urls)), settled, compared):
+        for difference in reconcile(ServiceStates(engines(urls, tls)), settled, compared):
             found += 1
             _write(_line(difference, as_json))
     except InvalidArgumentError as error:

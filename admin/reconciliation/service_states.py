@@ -55,7 +55,7 @@ from contracts.commitment import SALT_BYTES, commitment_to
 from contracts.facts import DecisionsRecorded
 from kopuro_client.errors import InvalidArgumentError
 from runtime.storage.columns import Instant
-from runtime.tls import DATABASE, UnusableTlsFiles, tls_files
+from runtime.tls import DATABASE, TlsFiles, UnusableTlsFiles, tls_files
 from services.audit.adapters.tables import ENTRIES
 from services.audit.log.adapters.sql_contents import SqlContents
 from services.audit.log.adapters.sql_log import SqlLog
@@ -137,10 +137,11 @@ class MailboxMessage:
     queued_at: dt.datetime
 
 
-def open_read_only(url: str) -> Engine:
+def open_read_only(url: str, tls: TlsFiles | None = None) -> Engine:
     """Return an engine that cannot write. url: in the form of KOPURO_DATABASE_URL.
 
-    KOPURO_DATABASE_CA and so on name the files for TLS. Raises InvalidArgumentError if they are unusable.
+    tls: the files for TLS; None: those that KOPURO_DATABASE_CA and so on name. Raises InvalidArgumentError if
+    these are unusable.
     """
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
@@ -148,7 +149,7 @@ def open_read_only(url: str) -> Engine:
         parsed = parsed.set(database=file, query={"mode": "ro", "uri": "true"})
         return create_engine(parsed, hide_parameters=True)
     try:
-        tls = tls_files(DATABASE, os.environ)
+        tls = tls or tls_files(DATABASE, os.environ)
     except UnusableTlsFiles as error:
         raise InvalidArgumentError(str(error)) from None
     options = {

@@ -8,6 +8,7 @@ SO_REUSEPORT, so that a second process on the same port silently takes half the 
 from __future__ import annotations
 
 import logging
+import os
 import socket
 import time
 from collections.abc import Callable
@@ -67,9 +68,17 @@ class Listener:
         self._all_closed = Event()
 
     def open(self) -> None:
-        """Start listening. Raises OSError when the address is not available."""
+        """Start listening. Logs the address and raises OSError when it is not available."""
         address = (self._address.host, self._address.port)
-        self._socket = eventlet.listen(address, backlog=_BACKLOG, reuse_port=False)
+        try:
+            self._socket = eventlet.listen(address, backlog=_BACKLOG, reuse_port=False)
+        except OSError as fault:
+            # The text of this error says nothing about a caller, and the operator needs both.
+            reason = os.strerror(fault.errno) if fault.errno else describe(fault)
+            _log.critical(
+                "address cannot be listened on", extra={"address": str(self._address), "reason": reason}
+            )
+            raise
         self._server = wsgi.Server(
             self._socket,
             address,

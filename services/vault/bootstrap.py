@@ -15,6 +15,7 @@ from runtime.periodic import Periodic
 from runtime.service_platform import build_platform
 from runtime.settings import Settings, SettingsError
 from runtime.storage.database import DatabaseUnavailable
+from services.vault.adapters.announced_key import AnnouncedKeyWatch
 from services.vault.adapters.custody_key import CustodyKeyInMemory
 from services.vault.adapters.decline_notes import SqlDeclineNotes
 from services.vault.adapters.key_store import SqliteKeyStore
@@ -125,7 +126,11 @@ def build(settings: Settings) -> Application[VaultParts]:
         is_excluded=lambda _: True,
         messenger=messenger,
         readiness=[("broker", messenger.unready), ("directory", unready)],
-        warnings=[*platform.warnings(), ("transit keys", keeping.alarm)],
+        warnings=[
+            *platform.warnings(),
+            ("transit keys", keeping.alarm),
+            ("custody key", AnnouncedKeyWatch(settings.discovery, custody_key.kid).alarm),
+        ],
         background=[messenger, keeping, releases, platform.wal_checkpointing()],
         registry=platform.registry,
         clock=platform.clock,

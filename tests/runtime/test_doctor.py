@@ -21,7 +21,7 @@ from admin.backup.quiet import in_transit
 from admin.backup.take import dead_letters, mark_of
 from admin.doctor.observe_servers import database_state
 from admin.environment_files import read_environment, write_environment
-from contracts.topology import SERVICES
+from contracts.topology import OPERATIONS, SERVICES
 from kopuro_client.commands import ExitCode, main
 from runtime.storage.database import Database
 from runtime.storage.migrate import upgrade
@@ -69,7 +69,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory, ca: PrivateCa, broker: TlsBrok
     ]
     assert main(["admin", "init", str(place / "hub"), *addresses]) == ExitCode.OK
     client = ca.issue("client", host="kg.intake")
-    for service in SERVICES:
+    for service in (*SERVICES, OPERATIONS):
         file = place / "hub" / "env" / f"{service}.env"
         changed = {
             "KOPURO_AMQP_URI": broker.uri(user=service),
@@ -137,6 +137,20 @@ def test_faults_of_files_are_named(hub: Path, capsys: pytest.CaptureFixture[str]
         assert findings(hub, capsys) == {"service-key": ["vault"]}
 
 
+def test_settings_that_no_service_starts_with_are_named(
+    hub: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with variables(hub, "vault", KOPURO_HTTP_ADDRESS="nonsense", KOPURO_CUSTODY_KEY=""):
+        assert findings(hub, capsys)["settings"] == ["vault", "vault"]
+
+
+def test_passwords_in_files_are_read(hub: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    uri = read_environment(hub / "env" / "vault.env")["KOPURO_AMQP_URI"]
+    (tmp_path / "amqp-uri").write_text(uri + "\n")
+    with variables(hub, "vault", KOPURO_AMQP_URI="", KOPURO_AMQP_URI_FILE=str(tmp_path / "amqp-uri")):
+        assert findings(hub, capsys) == {}
+
+
 def test_faults_of_the_broker_are_named(
     hub: Path, broker: TlsBroker, ca: PrivateCa, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -146,6 +160,9 @@ def test_faults_of_the_broker_are_named(
     wrong = good.replace(good.split(":")[2].split("@")[0], "another-password")
     with variables(hub, "vault", KOPURO_AMQP_URI=wrong):
         assert findings(hub, capsys) == {"broker-login": ["vault"]}
+    wrong_operations = good.replace("kg.vault", "kg.operations")
+    with variables(hub, "operations", KOPURO_AMQP_URI=wrong_operations):
+        assert findings(hub, capsys) == {"broker-login": ["operations"]}
     with variables(hub, "vault", KOPURO_BROKER_MANAGEMENT_URI="http://watch:pw@127.0.0.1:1"):
         assert findings(hub, capsys) == {"management-plugin": ["vault"]}
 
@@ -160,7 +177,7 @@ def test_faults_of_the_broker_are_named(
     found = findings(hub, capsys)
     broker.present(ca.issue("doctor-renewed"))
     assert found["tls"] == ["broker"]
-    assert len(found["broker"]) == len(SERVICES)
+    assert len(found["broker"]) == len((*SERVICES, OPERATIONS))
 
 
 def test_backup_of_a_hub_of_processes_sees_its_databases_and_queues(hub: Path) -> None:

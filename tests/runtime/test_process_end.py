@@ -79,6 +79,8 @@ def test_second_process_on_same_port_does_not_start(tmp_path: Path) -> None:
         assert second.process.wait(20)
         assert second.process.exit_code() == 1
         assert "could not start" in second.log.read_text()
+        named = [(line.get("address"), line.get("reason")) for line in second.log_lines()]
+        assert (f"127.0.0.1:{first.port}", "Address already in use") in named
 
 
 def test_process_with_invalid_environment_names_the_fault() -> None:

@@ -15,6 +15,7 @@ import pytest
 from sqlalchemy import select, update
 from sqlalchemy.exc import DBAPIError
 
+from admin.environment_files import write_environment
 from admin.reconciliation import reconcile
 from admin.reconciliation.service_states import SERVICES, open_read_only
 from contracts.commitment import commitment_to
@@ -237,6 +238,20 @@ def test_consistent_hub_has_no_differences(hub: HubOnDisk, capsys: pytest.Captur
         "agree: 3 referrals, 6 messages, 0 directory revisions and 3 decisions compared"
         in capsys.readouterr().out
     )
+
+
+def test_databases_of_environment_files_are_compared(
+    hub: HubOnDisk, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("KOPURO_DATABASE_TEMPLATE")
+    hub.refer()
+    for service in SERVICES:
+        variables = {"KOPURO_DATABASE_URL": hub.template.format(service=service)}
+        write_environment(tmp_path / f"{service}.env", variables)
+    assert main(["audit", "reconcile", "--env", str(tmp_path)]) == 0
+    assert "agree: 1 referrals" in capsys.readouterr().out
+    (tmp_path / "vault.env").unlink()
+    assert main(["audit", "reconcile", "--env", str(tmp_path)]) == 2
 
 
 def test_published_event_without_receipt_is_counted_and_reported_if_unlogged(

@@ -26,8 +26,8 @@ from services.delivery.webhooks.webhook_facts import WebhookFacts
 MOST_ENDPOINTS: Final = 10
 # How long the previous secret still signs too.
 OVERLAP: Final = dt.timedelta(hours=24)
-# The owner installs the secret before the first challenge comes.
 _TYPE: Final = "Must be the type of a mailbox message, such as `kopuro.offer.opened.v1`."
+# The owner installs the secret before the first challenge comes.
 _FIRST_CHALLENGE_AFTER: Final = dt.timedelta(seconds=5)
 
 

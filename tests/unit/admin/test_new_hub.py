@@ -12,6 +12,7 @@ from sqlalchemy.engine import make_url
 from admin.environment_files import read_environment, read_environments
 from kopuro_client.commands import ExitCode, main
 from runtime.settings import Settings
+from services.delivery.webhooks.adapters.key_file_seal import KeyFileSeal
 from tests.support.certificates import PrivateCa
 
 SERVICES = ("intake", "routing", "delivery", "directory", "vault", "audit")
@@ -52,6 +53,7 @@ def test_every_service_starts_with_the_written_environment(tmp_path: Path) -> No
         url = make_url(settings.database_url)
         assert (url.username, url.database) == (f"kopuro_{service}", f"kopuro_{service}")
         addresses |= {str(settings.http_address), str(settings.operations_address)}
+        assert (settings.webhook_key is not None) == (service == "delivery")
         assert (settings.vault_keys is not None) == (service == "vault")
         assert (settings.custody_key is not None) == (service == "vault")
         assert (settings.log_signing_key is not None) == (service == "audit")
@@ -62,6 +64,22 @@ def test_every_service_starts_with_the_written_environment(tmp_path: Path) -> No
         name: value for name, value in json.loads((hub / "custody.json").read_text()).items() if name != "d"
     }
     assert discovery["services"]["intake"] == "https://intake.example"
+
+
+def test_delivery_can_use_the_webhook_key_and_a_repeated_run_keeps_it(tmp_path: Path) -> None:
+    assert init(tmp_path / "hub") == ExitCode.OK
+    key = tmp_path / "hub" / "webhook.key"
+    written = key.read_bytes()
+    KeyFileSeal.from_file(key)
+    assert init(tmp_path / "hub") == ExitCode.OK
+    assert key.read_bytes() == written
+
+
+def test_one_public_address_is_announced_for_every_service(tmp_path: Path) -> None:
+    assert init(tmp_path / "hub", "--url", "https://hub.example") == ExitCode.OK
+    announced = json.loads((tmp_path / "hub" / "discovery.json").read_text())["services"]
+    assert set(announced) == set(SERVICES) - {"vault"}
+    assert set(announced.values()) == {"https://hub.example"}
 
 
 def test_secrets_are_in_private_files_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

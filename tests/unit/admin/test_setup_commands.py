@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import stat
 from pathlib import Path
 
 import psycopg2
@@ -126,6 +127,30 @@ def test_custody_key_is_not_replaced_while_a_case_is_sealed_to_it(
     announced = json.loads((hub / "discovery.json").read_text())["custody_key"]
     assert announced["kid"] == json.loads((hub / "custody-2.json").read_text())["kid"]
     assert "d" not in announced
+
+
+def test_rotated_key_lies_beside_the_earlier_one_and_files_keep_their_modes(
+    hub: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As in deploy/README.md: keys in a folder of their own, and a document that every service reads.
+    keys = hub / "keys"
+    keys.mkdir()
+    (hub / "custody.json").rename(keys / "custody.json")
+    environment = hub / "env" / "vault.env"
+    environment.write_text(environment.read_text().replace("/hub/custody.json", "/hub/keys/custody.json"))
+    environment.chmod(0o640)
+    (hub / "discovery.json").chmod(0o644)
+    assert admin(hub, "migrate", "--all") == ExitCode.OK
+    monkeypatch.setattr(key_rotation, "queue_counts", lambda _, queues: dict.fromkeys(queues, 0))
+    capsys.readouterr()
+
+    assert main(["admin", "rotate", "custody", str(hub)]) == ExitCode.OK
+
+    new = keys / "custody-2.json"
+    assert read_environment(environment)["KOPURO_CUSTODY_KEY"] == str(new)
+    modes = [stat.S_IMODE(file.stat().st_mode) for file in (new, environment, hub / "discovery.json")]
+    assert modes == [0o600, 0o640, 0o644]
+    assert f"name {new} in LoadCredential=custody-key: of kopuro@vault" in capsys.readouterr().err
 
 
 def test_log_key_is_never_replaced(hub: Path, capsys: pytest.CaptureFixture[str]) -> None:

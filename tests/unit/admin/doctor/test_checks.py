@@ -27,6 +27,7 @@ from admin.doctor.observations import (
     Observations,
     Readiness,
     ServiceKeys,
+    ServiceSettings,
     Space,
     TlsServer,
 )
@@ -95,6 +96,14 @@ HEALTHY = Observations(
 )
 
 FAULTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "variable is not set": (
+        "settings",
+        {"settings": (ServiceSettings(service="vault", problems=("KOPURO_CUSTODY_KEY is not set",)),)},
+    ),
+    "manifest that two services share is writable by others": (
+        "public-file-mode",
+        {"files": tuple(replace(MANIFEST, mode=0o666, service=name) for name in ("intake", "vault"))},
+    ),
     "file is missing": ("file", {"files": (replace(KEY, mode=None),)}),
     "private key is readable by a group": ("key-file-mode", {"files": (replace(KEY, mode=0o640),)}),
     "manifest is writable by others": ("public-file-mode", {"files": (replace(MANIFEST, mode=0o666),)}),
