@@ -6,6 +6,8 @@ import json
 import os
 import secrets
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import psycopg2
 import pytest
@@ -30,14 +32,24 @@ def hub(
 ) -> Iterator[RunningHub]:
     """A hub with the sample network on each kind of database in turn (some 4 s each)."""
     directory = tmp_path_factory.mktemp(f"hub-{request.param}")
+    template = None
+    if request.param == "postgresql":
+        template = _postgres_databases(request.getfixturevalue("postgres"))
+    with running_hub(directory, broker, template) as running:
+        yield running
+
+
+@contextmanager
+def running_hub(directory: Path, broker: PrivateBroker, template: str | None = None) -> Iterator[RunningHub]:
+    """Run a hub in a virtual host of its own. template: of the databases' URLs; None: SQLite files."""
     policy = directory / "policy.json"
     policy.write_text(json.dumps(POLICY), encoding="utf-8")
     data = directory / "data"
     vhost = f"journey-{secrets.token_hex(6)}"
     environment = {**os.environ, "KOPURO_AMQP_URI": broker.add_vhost(vhost), "KOPURO_SANDBOX": "true"}
-    template = f"sqlite:///{data}/data/{{service}}.sqlite"
-    if request.param == "postgresql":
-        template = _postgres_databases(request.getfixturevalue("postgres"))
+    if template is None:
+        template = f"sqlite:///{data}/data/{{service}}.sqlite"
+    else:
         environment["KOPURO_DATABASE_TEMPLATE"] = template
     running = Hub(data, policy=policy, environment=environment)
     try:

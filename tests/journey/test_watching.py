@@ -12,17 +12,16 @@ import yaml
 
 from admin.embedded_broker import LOOPBACK
 from docs.dashboards.files import DASHBOARDS
+from sandbox.broker import PrivateBroker
 from sandbox.demo.stories import STORIES
 from sandbox.hub_files import SERVICES
+from tests.journey.conftest import running_hub
 from tests.journey.running_hub import RunningHub
 from tests.journey.waiting import until
 from tests.support.metric_replay import Replay, changes_of, recorded, serving
 from tests.support.prometheus_server import PrometheusServer, Target, prometheus
 from tests.unit.docs.pages import ROOT
 from tests.unit.docs.test_alerts import RULES, promtool_tests
-
-# The figures are the same on both databases, which tests/unit/services/routing shows.
-pytestmark = pytest.mark.parametrize("hub", ["sqlite"], indirect=True)
 
 RULE_FILES = {file.name: file.read_text("utf-8") for file in (ROOT / "deploy/prometheus").glob("*.rules.yml")}
 # Alerts that no value of a series causes, but a service that is down or not watched.
@@ -38,6 +37,16 @@ def names_in(exposition: str) -> set[str]:
     """Return the names of our metrics, also of those without a series yet."""
     names = re.findall(r"^# TYPE (kopuro_\w+) ", exposition, flags=re.MULTILINE)
     return {name for name in names if not name.endswith("_created")}
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory, broker: PrivateBroker) -> Iterator[RunningHub]:
+    """A hub in which no other test has filled the services that the stories need.
+
+    The figures are the same on both databases, which tests/unit/services/routing shows.
+    """
+    with running_hub(tmp_path_factory.mktemp("watched"), broker) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")

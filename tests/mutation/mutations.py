@@ -183,7 +183,7 @@ MUTATIONS = (
             Edit(
                 path="services/vault/handlers.py",
                 old="if self._keys.accepts(receiver, kid, now):",
-                new="if key is not None:",
+                new="if self._keys.accepts(receiver, kid, now) or True:",
             ),
         ),
         tests=(
