@@ -46,10 +46,10 @@ def init_hub(
     ] = None,
     database: Annotated[
         str | None,
-        typer.Option(help="The databases, for example postgresql+psycopg2://HOST/kopuro_{service}."),
+        typer.Option(help="URL of the databases. In it, {service} stands for each service."),
     ] = None,
     url: Annotated[
-        str | None, typer.Option(help="The public addresses, for example https://{service}.example.")
+        str | None, typer.Option(help="Public address. In it, {service} stands for each service.")
     ] = None,
     operator: Annotated[
         list[str] | None, typer.Option(help="Name of a first operator; repeat it for three of them.")

@@ -26,7 +26,7 @@ from docs.generated_file import run
 from docs.published_operations import SERVICES, VARIABLE, WORDS, Published, operations
 from docs.record_schemas import Json, answer_schemas, request_schemas
 from runtime.web.discovery import PATH
-from runtime.web.operation import JSON, NDJSON, Answer, Body, Parameter
+from runtime.web.operation import JSON, NDJSON, Answer, Body, Operation, Parameter
 from runtime.web.parameters import IDEMPOTENCY_KEY
 from runtime.web.path import ID_FORMS
 from runtime.web.problems import MEDIA_TYPE
@@ -150,7 +150,7 @@ def _key(name: str) -> str:
 def _responses(one: Published) -> Json:
     responses = {str(status): _answer(answer) for status, answer in one.operation.answers.items()}
     for status, slugs in refusals_by_status(one.refusals).items():
-        responses.setdefault(str(status), {"$ref": _RESPONSES + _refusal_name(status, slugs)})
+        responses.setdefault(str(status), {"$ref": _RESPONSES + _refusal_name(status, slugs, one.operation)})
     return dict(sorted(responses.items()))
 
 
@@ -163,11 +163,12 @@ def refusals_by_status(refusals: Iterable[str]) -> dict[int, tuple[str, ...]]:
     return found
 
 
-def _refusal_name(status: int, slugs: Sequence[str]) -> str:
+def _refusal_name(status: int, slugs: Sequence[str], operation: Operation) -> str:
     """Return the name of the response with these problems: readable, and the same for the same problems."""
+    form = "-oauth" if operation.refuses_as_json else ""
     if len(slugs) == 1:
-        return f"{status}-{slugs[0]}"
-    return f"{status}-{sha256(' '.join(slugs).encode()).hexdigest()[:8]}"
+        return f"{status}-{slugs[0]}{form}"
+    return f"{status}-{sha256(' '.join(slugs).encode()).hexdigest()[:8]}{form}"
 
 
 def _refusals(published: Iterable[Published]) -> Json:
@@ -177,9 +178,10 @@ def _refusals(published: Iterable[Published]) -> Json:
         for status, slugs in refusals_by_status(one.refusals).items():
             types = [PROBLEM_PREFIX + slug for slug in slugs]
             schema = {"$ref": f"{_SCHEMAS}Problem", "properties": {"type": {"enum": types}}}
-            found[_refusal_name(status, slugs)] = {
+            media_types = (MEDIA_TYPE, JSON) if one.operation.refuses_as_json else (MEDIA_TYPE,)
+            found[_refusal_name(status, slugs, one.operation)] = {
                 "description": "; ".join(f"`{slug}`: {PROBLEMS[slug][0]}" for slug in slugs) + ".",
-                "content": {MEDIA_TYPE: {"schema": schema}},
+                "content": {media_type: {"schema": schema} for media_type in media_types},
             }
     return found
 
@@ -205,7 +207,7 @@ def _answer_schema(answer: Answer, media_type: str) -> Json:
             "description": f"NDJSON: on each line a {references[0]['$ref'].rpartition('/')[2]}.",
         }
     if not references or media_type != JSON:
-        return dict(answer.schema or ({"type": "string"} if media_type != JSON else {}))
+        return dict(answer.schema or ({} if media_type.endswith("json") else {"type": "string"}))
     schema: Json = references[0] if len(references) == 1 else {"anyOf": references}
     if not answer.paged:
         return schema

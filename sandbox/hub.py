@@ -232,6 +232,9 @@ class Hub:
                 own_ports = set(self.files.reserved_ports())
                 if self._broker is not None:
                     own_ports.add(self._broker.identity.distribution_port)
+                # With a broker of its own a hub may be more than a sandbox: then only on demand.
+                default = "false" if self._broker is None else "true"
+                environment["KOPURO_SANDBOX"] = self._environment.get("KOPURO_SANDBOX", default)
                 environment["KOPURO_WEBHOOK_REFUSED"] = ",".join(
                     f"{LOOPBACK}:{port}" for port in sorted(own_ports)
                 )
@@ -243,10 +246,6 @@ class Hub:
                 environment["KOPURO_LOG_DIRECTORY"] = str(self.files.published_log)
                 if witnesses := self._environment.get("KOPURO_WITNESS_POLICY"):
                     environment["KOPURO_WITNESS_POLICY"] = witnesses
-            case "delivery":
-                # With a broker of its own a hub may be more than a sandbox: then only on demand.
-                default = "false" if self._broker is None else "true"
-                environment["KOPURO_SANDBOX"] = self._environment.get("KOPURO_SANDBOX", default)
             case "routing" if self._policy is not None:
                 environment["KOPURO_POLICY"] = str(self._policy)
         return ServiceProcess(

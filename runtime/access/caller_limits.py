@@ -27,12 +27,17 @@ class _Limit:
 
 
 class Share(Enum):
-    """The requests of a caller that count together. Reads do not keep the caller's submissions waiting."""
+    """The requests of a caller that count together. Reads do not keep the caller's submissions waiting.
+
+    credentials: what ends a stolen token. The thief's own requests must not keep them waiting, so the rate of
+    requests (`rate_limits.py`) does not count them either.
+    """
 
     read = "read"
     change = "change"
     batch = "batch"
     long_poll = "long poll"
+    credentials = "credentials"
 
 
 _LIMITS: Final = {
@@ -40,6 +45,7 @@ _LIMITS: Final = {
     Share.change: _Limit(active=16, waiting=512),
     Share.batch: _Limit(active=2, waiting=32),  # each line costs as much as a request
     Share.long_poll: _Limit(active=256, waiting=0),  # waits in its handler, which costs nothing
+    Share.credentials: _Limit(active=4, waiting=32),
 }
 
 

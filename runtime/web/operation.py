@@ -80,6 +80,8 @@ class Content:
 class Operation:
     """One method of a path. summary: one line for a reader. refusals: the slugs of problems of its own.
 
+    refuses_as_json: its own refusals are `application/json`, with the members of OAuth too (RFC 6749 §5.2).
+
     Problems that every resource of its kind can have are not repeated (`runtime/web/refusals.py`).
     """
 
@@ -88,6 +90,7 @@ class Operation:
     body: Body | None = None
     headers: tuple[Parameter, ...] = ()
     refusals: frozenset[str] = frozenset()
+    refuses_as_json: bool = False
     deprecated: Deprecation | None = None
 
     def __post_init__(self) -> None:

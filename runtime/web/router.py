@@ -134,7 +134,7 @@ class Router:
             (route, template, id_forms), values = self._adapter.match(path, environ["REQUEST_METHOD"])
             answer_fault = route.answer_fault
             caller = self._caller(environ, route)
-            left = self._take(caller)
+            left = self._take(caller, route)
             require_id_forms(values, id_forms)
             query = parse_parameters(environ.get("QUERY_STRING", ""))
             require_known(query, route.query)
@@ -168,11 +168,11 @@ class Router:
             close_after_response(environ)
         return template, replace(response, headers={**left, **response.headers}) if left else response
 
-    def _take(self, caller: Principal | None) -> Mapping[str, str]:
+    def _take(self, caller: Principal | None, route: Route) -> Mapping[str, str]:
         """Count the caller's request; return the headers that say what is left. Raises RateLimited."""
         if caller is None or self._rates is None:
             return {}
-        taken = self._rates.take(caller.id)
+        taken = route.counted_in is Share.credentials or self._rates.take(caller.id)
         remaining = self._rates.remaining(caller.id)
         if not taken:
             raise rate_limited(remaining)

@@ -308,6 +308,8 @@ class ConsumerHandlers:
                 consumer = replace(consumer, position=min(before, self._mailboxes.newest(transaction)))
                 self._consumers.restart(transaction, consumer, consumer.position)
             self._consumers.put(transaction, consumer)
+        # Not while arriving messages wait for the lock: it may look at the whole mailbox.
+        with self._database.read() as transaction:
             return consumer, self._consumers.waiting_since(transaction, consumer)
 
     def remove(self, organization: str, name: str) -> None:

@@ -66,7 +66,17 @@ TRIGGER: Final = Operation(
     summary="Put a message into one's own mailbox, only in a sandbox",
     body=Body(
         record=TriggeredMessage,
-        examples={"a withdrawal": {"type": "referral.withdrawn", "data": {"referral_id": _SAMPLE_ID}}},
+        examples={
+            "a withdrawal": {
+                "type": "referral.withdrawn",
+                "data": {
+                    "referral_id": _SAMPLE_ID,
+                    "sender": "kg.osh-legal-aid",
+                    "organization": None,
+                    "reason": "person_declined",
+                },
+            }
+        },
     ),
     answers={201: answer(TriggeredMessageId)},
     refusals=frozenset({"not-found"}),

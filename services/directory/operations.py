@@ -124,6 +124,7 @@ TOKEN: Final = Operation(
             "too-many-requests",
         }
     ),
+    refuses_as_json=True,
 )
 SERVER_METADATA: Final = Operation(
     summary="Read the metadata of the authorization server (RFC 8414); 404 if the hub has no issuer",

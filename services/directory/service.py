@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from runtime.access.caller_limits import Share
 from runtime.access.reads import Reads
 from runtime.entrypoints.batches import batches
 from runtime.entrypoints.resource import resource
@@ -205,6 +206,7 @@ class DirectoryService(WebService):
         "/v1/credentials/<client:client_id>",
         roles=PARTNERS | OPERATORS,
         operation=operations.DELETE_CREDENTIAL,
+        share=Share.credentials,
     )
     def delete_credential(self, request: Request) -> Response:
         return api.delete_credential(self.handlers, api.proved(self.handlers, request))
@@ -214,6 +216,7 @@ class DirectoryService(WebService):
         "/v1/credentials/<client:client_id>/rotate",
         roles=READERS,
         operation=operations.ROTATE_CREDENTIAL,
+        share=Share.credentials,
     )
     def rotate_credential(self, request: Request) -> Response:
         return api.rotate_credential(self.handlers, api.proved(self.handlers, request))
@@ -223,6 +226,7 @@ class DirectoryService(WebService):
         "/v1/credentials/<client:client_id>/keys",
         roles=READERS,
         operation=operations.PUT_CLIENT_KEYS,
+        share=Share.credentials,
     )
     def put_client_keys(self, request: Request) -> Response:
         return api.put_client_keys(self.handlers, api.proved(self.handlers, request))
@@ -232,6 +236,7 @@ class DirectoryService(WebService):
         "/v1/credentials/<client:client_id>/revoke-tokens",
         roles=READERS,
         operation=operations.REVOKE_TOKENS,
+        share=Share.credentials,
     )
     def revoke_tokens(self, request: Request) -> Response:
         return api.revoke_tokens(self.handlers, api.proved(self.handlers, request))
@@ -241,6 +246,7 @@ class DirectoryService(WebService):
         "/v1/organizations/<organization:id>/revoke-tokens",
         roles=SUSPENDERS,
         operation=operations.REVOKE_TOKENS_OF_ORGANIZATION,
+        share=Share.credentials,
     )
     def revoke_tokens_of_organization(self, request: Request) -> Response:
         return api.revoke_tokens_of_organization(self.handlers, api.proved(self.handlers, request))

@@ -182,7 +182,7 @@ MUTATIONS = (
         edits=(
             Edit(
                 path="services/vault/handlers.py",
-                old="if key is not None and key.kid == kid:",
+                old="if self._keys.accepts(receiver, kid, now):",
                 new="if key is not None:",
             ),
         ),
@@ -196,7 +196,7 @@ MUTATIONS = (
         edits=(
             Edit(
                 path="services/intake/domain/sealing.py",
-                old="if require_sealed(jwe, pointer) != kid:",
+                old="if require_sealed(jwe, pointer) not in kids:",
                 new="if not require_sealed(jwe, pointer):",
             ),
         ),

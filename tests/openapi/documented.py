@@ -141,6 +141,7 @@ class DocumentedHub:
         self,
         name: str,
         who: str | None,
+        /,
         *,
         body: Any = None,
         query: Mapping[str, Any] | None = None,

@@ -30,6 +30,9 @@ def play(api: DocumentedHub) -> None:
     coordination(api)
     directory(api)
     history(api)
+    consumers(api)
+    webhooks(api)
+    credentials(api)
     suspension(api)
 
 
@@ -128,6 +131,7 @@ def coordination(api: DocumentedHub) -> None:
         api.ask("routing_queue", who, query={"kind": kind})
     api.ask("routing_unplaced", who)
     api.ask("routing_wishes", who)
+    api.ask("routing_statistics", who)
     api.ask("routing_coverage", who, query={"limit": 3, "lacking": "false"})
     referral, _, organization = offered(api)
     api.ask("routing_decisions", OSH, id=referral)
@@ -217,6 +221,43 @@ def directory(api: DocumentedHub) -> None:
     api.ask("directory_credentials", OSH)
     api.ask("directory_approvals", OSH, query={"state": "granted"})
     api.ask("directory_delete_credential", OSH, client_id="osh-second")
+
+
+def consumers(api: DocumentedHub) -> None:
+    api.ask("delivery_put_consumer", OSH, body={"types": ["offer.opened"]}, name="offers")
+    api.ask("delivery_consumers", OSH)
+    api.ask("delivery_delete_consumer", OSH, name="offers")
+    data = {"referral_id": new_id(), "organization": OSH, "sender": OSH, "reason": "person_declined"}
+    api.ask("delivery_trigger", OSH, body={"type": "referral.withdrawn", "data": data})
+
+
+def webhooks(api: DocumentedHub) -> None:
+    """An endpoint at which nobody listens: its challenge waits for the next attempt."""
+    wanted = {"url": "http://127.0.0.1:9/kopuro", "types": ["kopuro.offer.opened.v1"]}
+    endpoint = {"endpoint_id": api.ask("delivery_register_webhook", OSH, body=wanted)["endpoint"]["id"]}
+    api.ask("delivery_webhooks", OSH)
+    api.ask("delivery_webhook", OSH, **endpoint)
+    api.ask("delivery_webhook_attempts", OSH, **endpoint)
+    (notice,) = api.ask("delivery_webhook_notices", OSH, **endpoint)["items"]
+    named = {**endpoint, "message_id": notice["message_id"]}
+    api.ask("delivery_cancel_webhook", OSH, **named)
+    api.ask("delivery_resend_webhook", OSH, **named)
+    api.ask("delivery_test_webhook", OSH, **endpoint)
+    api.ask("delivery_rotate_webhook_secret", OSH, **endpoint)
+    api.ask("delivery_change_webhook", OSH, body={"enabled": False}, **endpoint)
+    api.ask("delivery_delete_webhook", OSH, **endpoint)
+
+
+def credentials(api: DocumentedHub) -> None:
+    """A client's keys, its secret and its tokens. STRANGER has no part in what follows."""
+    api.ask("directory_server_metadata", None)
+    api.ask("directory_token_keys", None)
+    client = {"client_id": api.hub.people["organizations"][STRANGER]["client_id"]}
+    api.ask("directory_put_client_keys", STRANGER, body={"keys": []}, **client)
+    digest = sha256(b"another-invented-secret-of-32-characters").hexdigest()
+    api.ask("directory_rotate_credential", STRANGER, body={"secret_sha256": digest}, **client)
+    api.ask("directory_revoke_tokens", STRANGER, **client)
+    api.ask("directory_revoke_tokens_of_organization", "coordinator", id=STRANGER)
 
 
 def history(api: DocumentedHub) -> None:

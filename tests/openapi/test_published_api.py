@@ -28,14 +28,14 @@ NAMES = sorted(
 )
 
 
-# No witness of this hub cosigns, so nothing is cosigned yet.
-WITHOUT_WITNESSES = {"audit_cosigned_checkpoint"}
+# A new hub has nothing to show here: no witness cosigns its log, and its first week has not ended.
+NOT_ON_A_NEW_HUB = {"audit_cosigned_checkpoint", "routing_report", "routing_statement"}
 
 
 def test_every_operation_succeeds_as_documented(documented: DocumentedHub) -> None:
     play(documented)
     succeeded = {name for name, statuses in documented.statuses.items() if min(statuses) < 300}
-    assert set(NAMES) - succeeded <= WITHOUT_WITNESSES
+    assert set(NAMES) - succeeded <= NOT_ON_A_NEW_HUB
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -723,12 +723,12 @@ def test_invalid_path_or_parameter_is_refused(hub: Hub) -> None:
     problem(hub.ask("POST", f"/v1/offers/{MARKER}/accept"), 404, "not-found")
     problem(hub.ask("GET", f"/v1/{MARKER}"), 404, "not-found")
     problem(hub.ask("DELETE", f"/v1/referrals/{REFERRAL}"), 405, "method-not-allowed")
-    problem(hub.ask("GET", f"/v1/referrals?status={MARKER}"), 400, "invalid-parameter")
-    problem(hub.ask("GET", f"/v1/referrals?limit={MARKER}"), 400, "invalid-parameter")
-    problem(hub.ask("GET", f"/v1/referrals?after={MARKER}"), 400, "invalid-cursor")
-    problem(hub.ask("GET", "/v1/referrals?limt=1"), 400, "invalid-parameter")
+    problem(hub.ask("GET", f"/v1/referrals?status={MARKER}"), 400, "invalid-parameter", "/status")
+    problem(hub.ask("GET", f"/v1/referrals?limit={MARKER}"), 400, "invalid-parameter", "/limit")
+    problem(hub.ask("GET", f"/v1/referrals?after={MARKER}"), 400, "invalid-cursor", "/after")
+    problem(hub.ask("GET", "/v1/referrals?limt=1"), 400, "invalid-parameter", "/limt")
     for cursor in made_cursors("referrals"):
-        problem(hub.ask("GET", f"/v1/referrals?after={cursor}"), 400, "invalid-cursor")
+        problem(hub.ask("GET", f"/v1/referrals?after={cursor}"), 400, "invalid-cursor", "/after")
     assert_no_leak(hub)
 
 

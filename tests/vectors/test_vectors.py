@@ -27,7 +27,7 @@ from kopuro_client.resources.mailbox import Mailbox
 from kopuro_client.tlog import TlogError, TrustPolicy, VerifierKey, receipts_in
 from kopuro_client.tlog.note import SignedNote
 from services.directory.adapters.request_proofs import read_proof
-from services.directory.domain.request_proof import ProvableRequest, check_proof, public_proof_key
+from services.directory.domain.request_proof import ProvableRequest, check_proof, public_proof_key, secret_key
 from tests.unit.client.tlog import independent_reader
 from tests.vectors.generate import FILES, FOLDER, content
 
@@ -79,7 +79,7 @@ def test_request_proofs_verify_at_the_directory_and_their_key_is_the_clients() -
     public = proof_key(file["client_secret"]).public_key().public_bytes_raw()
     assert base64.urlsafe_b64encode(public).rstrip(b"=").decode() == file["public_key"]
     for vector in file["vectors"]:
-        proof = read_proof(vector["proof"], file["public_key"])
+        proof = read_proof(vector["proof"], [secret_key(file["public_key"])])
         request = ProvableRequest(
             method=vector["method"],
             path=vector["path"],
@@ -90,7 +90,7 @@ def test_request_proofs_verify_at_the_directory_and_their_key_is_the_clients() -
         check_proof(proof, request, proof.issued_at + dt.timedelta(minutes=1))
     for vector in file["refused"]:
         with pytest.raises(Refused):
-            read_proof(vector["proof"], file["public_key"])
+            read_proof(vector["proof"], [secret_key(file["public_key"])])
 
 
 def test_signed_notes_are_accepted_as_stated() -> None:

@@ -48,6 +48,10 @@ _SUMMARY_FIELDS = (
     "credential",
     "keys",
     "not_before",
+    "previous_until",
+    "days",
+    "since",
+    "waits_for",
     "endpoint_id",
     "host",
     "change",
@@ -56,7 +60,10 @@ _SUMMARY_FIELDS = (
     "disabled_at",
 )
 _TIMES = frozenset(
-    {"deadline", "due_at", "replace_by", "until", "expires_at", "not_before", "failing_since", "disabled_at"}
+    {
+        *("deadline", "due_at", "replace_by", "since", "until", "expires_at", "not_before"),
+        *("previous_until", "failing_since", "disabled_at"),
+    }
 )
 # Options that several commands share.
 TYPES = Annotated[

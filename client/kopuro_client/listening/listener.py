@@ -17,6 +17,11 @@ from kopuro_client.resources.mailbox import Mailbox
 
 _SHORTEST_SLEEP: Final = 0.05
 _LARGEST_PAGE: Final = 200
+# Seconds after which the mailbox is read although something can be sent: retries may take all the time.
+_LONGEST_UNREAD: Final = 1.0
+# Read ahead of the others when there is no room for more, so many at most: useless after their deadline.
+_OFFERS: Final = "offer.opened"
+_MOST_AHEAD: Final = 1000
 
 
 class Listener:
@@ -50,6 +55,10 @@ class Listener:
         self._clock = clock
         self._after: str | None = None
         self._quiet_since = clock()
+        self._read_at = -math.inf
+        # Offers that were read ahead and are not accepted, and where they are read next.
+        self._ahead: set[str] = set()
+        self._ahead_after: str | None = None
 
     @property
     def held(self) -> int:
@@ -63,10 +72,12 @@ class Listener:
         """
         self._quiet_since = self._clock()
         while self.held or self._clock() - self._quiet_since < quiet_for:
-            if (message := self._lanes.due(self._clock())) is not None:
-                self._carry(message)
-            else:
+            now = self._clock()
+            message = self._lanes.due(now)
+            if message is None or now - self._read_at > _LONGEST_UNREAD:
                 self._read(quiet_for)
+            else:
+                self._carry(message)
 
     def _carry(self, message: Message) -> None:
         """Deliver one message and acknowledge it; SIGTERM waits meanwhile."""
@@ -86,13 +97,14 @@ class Listener:
             except RefusedError as error:
                 # Such as a message that another program acknowledged and the hub deleted.
                 self._note(f"{_named(message)} was accepted, but its acknowledgement was refused: {error}")
+            self._ahead.discard(message["id"])
             if failures := self._lanes.accepted():
                 self._note(f"{_named(message)} is accepted after {failures} failed attempts")
         if self._stopping.requested:
             self._stopping.sleep(0)
 
     def _read(self, quiet_for: float) -> None:
-        """Read more messages while nothing can be sent, for as long as nothing can be sent."""
+        """Read more messages; wait for them for as long as nothing can be sent."""
         now = self._clock()
         longest = LONGEST_WAIT if self.held else min(LONGEST_WAIT, self._quiet_since + quiet_for - now)
         wait = self._lanes.wait(now, max(0.0, longest))
@@ -106,14 +118,43 @@ class Listener:
                     types=self._types,
                     consumer=self._consumer,
                 )
+            self._read_at = self._clock()
             self._after = page.get("resume") or self._after
             for message in page["items"]:
-                self._lanes.add(message)
+                if message["id"] not in self._ahead:
+                    self._lanes.add(message)
             if page["items"]:
                 self._quiet_since = self._clock()
-            if page["items"] or hold:
+            if page["items"] or hold or not wait:
+                return
+        else:
+            self._read_ahead()
+            if not wait:
                 return
         self._stopping.sleep(max(_SHORTEST_SLEEP, min(1.0, wait)))
+
+    def _read_ahead(self) -> None:
+        """Read offers only, which other messages that are not accepted must not hold back."""
+        self._read_at = self._clock()
+        if len(self._ahead) >= _MOST_AHEAD or (self._types and _OFFERS not in self._types):
+            return
+        try:
+            with self._stopping.interruptible():
+                page = self._hub.mailbox(
+                    after=self._ahead_after or self._after,
+                    limit=_LARGEST_PAGE,
+                    wait=0,
+                    types=(_OFFERS,),
+                    consumer=self._consumer,
+                )
+        except RefusedError as error:
+            if error.status != 400:
+                raise
+            return  # the named consumer reads no offers
+        self._ahead_after = page.get("resume") or self._ahead_after
+        for message in page["items"]:
+            self._ahead.add(message["id"])
+            self._lanes.add(message)
 
 
 def _named(message: Message) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, cast
 
 from kopuro_client.arguments import mapping, number, text, texts
-from kopuro_client.errors import InvalidArgumentError
+from kopuro_client.errors import DefectError, InvalidArgumentError
 from kopuro_client.paging import LONGEST_WAIT, following, watching
 from kopuro_client.records import MailboxConsumer, Message, Page
 from kopuro_client.resources.connected import Connected
@@ -85,7 +85,7 @@ class Mailbox(Connected):
         differ. A message whose content was erased meanwhile is a `message.closed` with its id. Acknowledges
         nothing. Ends with the newest message.
         """
-        wanted = list(types)
+        wanted = texts(types, "the types of messages")
         seen: set[str] = set()
         pages = following(
             lambda after: self.mailbox(since=since, after=after, limit=_LARGEST_PAGE, types=wanted)
@@ -116,12 +116,15 @@ class Mailbox(Connected):
         """Put a message of your own into your mailbox and return its id. Only in a sandbox.
 
         name: of a mailbox message, such as `offer.opened`. data: of the CloudEvent, as its schema says.
-        Raises InvalidArgumentError if the hub is no sandbox.
+        Raises InvalidArgumentError if the hub is no sandbox, DefectError for a response without an id.
         """
         if not self.discovery.sandbox:
             raise InvalidArgumentError("the hub is no sandbox: messages can be made only in one")
         body = {"type": text(name, "the type"), "data": dict(mapping(data, "the data"))}
-        return str(self._connection.post(self._at("delivery", "sandbox", "messages"), body)["id"])
+        made = self._connection.post(self._at("delivery", "sandbox", "messages"), body)
+        if not isinstance(made.get("id"), str):
+            raise DefectError("the hub responded without the id of the message")
+        return str(made["id"])
 
     def consumers(self) -> list[MailboxConsumer]:
         """Return the organisation's named consumers, by name."""

@@ -75,7 +75,7 @@ class Dispatcher:
         metrics: WebhookMetrics,
     ) -> None:
         """mailbox_url: returns the URL from which the message with a sequence can be read."""
-        self._feeder = Feeder(database=database, notices=notices, clock=clock)
+        self._feeder = Feeder(database=database, endpoints=endpoints, notices=notices, clock=clock)
         self._database = database
         self._endpoints = endpoints
         self._notices = notices

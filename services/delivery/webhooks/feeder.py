@@ -13,12 +13,13 @@ from sqlalchemy import Connection
 from contracts.facts import OfferOpened
 from runtime.clock import Clock
 from runtime.storage.database import Database
-from services.delivery.webhooks.domain.endpoint import Endpoint
+from services.delivery.webhooks.domain.endpoint import Endpoint, EndpointState
 from services.delivery.webhooks.domain.notice import Notice
 from services.delivery.webhooks.domain.retries import SENT_FOR, Haste, haste_of
-from services.delivery.webhooks.ports import Notices, UnnoticedMessage
+from services.delivery.webhooks.ports import Endpoints, Notices, UnnoticedMessage
 
-# Notices of one endpoint that wait at most; the rest of its messages wait in the mailbox.
+# Notices of one endpoint that wait at most; the rest of its messages wait in the mailbox. Offers may take as
+# many places again: an offer is useless after its deadline, and notices that fail may wait for five days.
 WINDOW: Final = 200
 # Endpoints in one transaction, which lets nothing else run on SQLite.
 _AT_ONCE: Final = 8
@@ -27,32 +28,54 @@ _AT_ONCE: Final = 8
 class Feeder:
     """Moves endpoints forward in their mailboxes. May run in several processes: a notice is made once."""
 
-    def __init__(self, *, database: Database, notices: Notices, clock: Clock) -> None:
+    def __init__(self, *, database: Database, endpoints: Endpoints, notices: Notices, clock: Clock) -> None:
         self._database = database
+        self._endpoints = endpoints
         self._notices = notices
         self._clock = clock
+        # The sequences up to which the mailboxes of endpoints without room were searched for offers.
+        self._searched: dict[str, int] = {}
 
     def feed(self) -> None:
         """Make notices of the messages that active endpoints have not been told about. Raises Unavailable."""
         with self._database.read() as transaction:
-            behind = self._notices.behind(transaction)
+            behind = [endpoint.id for endpoint in self._notices.behind(transaction)]
         now = self._clock.now()
+        self._searched = {id_: self._searched[id_] for id_ in behind if id_ in self._searched}
         for start in range(0, len(behind), _AT_ONCE):
+            searched: dict[str, int] = {}
             with self._database.write() as transaction:
-                for endpoint in behind[start : start + _AT_ONCE]:
-                    self._feed_one(transaction, endpoint, now)
+                for endpoint_id in behind[start : start + _AT_ONCE]:
+                    # As its owner left it: it may have been deleted, disabled or changed meanwhile.
+                    endpoint = self._endpoints.take(transaction, endpoint_id)
+                    if endpoint is not None and endpoint.state is EndpointState.active:
+                        searched |= self._feed_one(transaction, endpoint, now)
+            self._searched |= searched
             time.sleep(0)
 
-    def _feed_one(self, transaction: Connection, endpoint: Endpoint, now: dt.datetime) -> None:
-        room = WINDOW - self._notices.waiting(transaction, endpoint.id)
-        if room <= 0:
-            return
+    def _feed_one(self, transaction: Connection, endpoint: Endpoint, now: dt.datetime) -> dict[str, int]:
+        """Make notices of an endpoint; return how far its mailbox was searched for offers, by endpoint."""
+        waiting = self._notices.waiting(transaction, endpoint.id)
+        if waiting >= WINDOW:
+            return self._feed_offers(transaction, endpoint, now) if waiting < 2 * WINDOW else {}
         messages = self._notices.unnoticed(
-            transaction, endpoint.organization, after=endpoint.position, limit=room
+            transaction, endpoint.organization, after=endpoint.position, limit=WINDOW - waiting
         )
         if messages:
             self._notices.add(transaction, _notices(endpoint, messages, now))
             self._notices.advance(transaction, endpoint.id, messages[-1].sequence)
+        return {}
+
+    def _feed_offers(self, transaction: Connection, endpoint: Endpoint, now: dt.datetime) -> dict[str, int]:
+        """Make notices of offers ahead of the endpoint's position, which stays."""
+        after = max(endpoint.position, self._searched.get(endpoint.id, 0))
+        messages = self._notices.unnoticed(transaction, endpoint.organization, after=after, limit=WINDOW)
+        if not messages:
+            return {}
+        offers = [message for message in messages if message.type == OfferOpened.type]
+        # The position passes these messages later; their notices are made once.
+        self._notices.add(transaction, _notices(endpoint, offers, now))
+        return {endpoint.id: messages[-1].sequence}
 
 
 def _notices(endpoint: Endpoint, messages: Sequence[UnnoticedMessage], now: dt.datetime) -> list[Notice]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from contracts.answers.webhooks import WebhookAttempt, WebhookEndpoint, WebhookNotice, WebhookSecret
+from contracts.facts import OfferOpened
 from runtime.web.operation import Body, Operation, answer, nothing, page_of
 from services.delivery.webhooks.api import Change, Registration
 
@@ -12,7 +13,7 @@ REGISTER: Final = Operation(
     summary="Register an endpoint; a signed challenge follows, and only this answer shows the secret",
     body=Body(
         record=Registration,
-        examples={"offers only": {"url": "https://cases.example.org/kopuro", "types": ["offer.opened"]}},
+        examples={"offers only": {"url": "https://cases.example.org/kopuro", "types": [OfferOpened.type]}},
     ),
     answers={201: answer(WebhookSecret)},
     refusals=frozenset({"conflict"}),

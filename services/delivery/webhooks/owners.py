@@ -26,6 +26,7 @@ from services.delivery.webhooks.webhook_facts import WebhookFacts
 MOST_ENDPOINTS: Final = 10
 # How long the previous secret still signs too.
 OVERLAP: Final = dt.timedelta(hours=24)
+_UNKNOWN_TYPE: Final = "Must be the whole type of a mailbox message, such as `kopuro.offer.opened.v1`."
 # The owner installs the secret before the first challenge comes.
 _TYPE: Final = "Must be the type of a mailbox message, such as `kopuro.offer.opened.v1`."
 _FIRST_CHALLENGE_AFTER: Final = dt.timedelta(seconds=5)
@@ -90,6 +91,8 @@ class EndpointOwners:
         )
         secret, sealed = self._seal.make(endpoint.id)
         with self._database.write() as transaction:
+            # One at a time, so that two requests do not both add the last endpoint.
+            self._endpoints.serialise(transaction)
             others = self._endpoints.of(transaction, organization)
             if len(others) >= MOST_ENDPOINTS:
                 raise Refused("conflict", f"An organisation has at most {MOST_ENDPOINTS} endpoints.")
@@ -132,6 +135,7 @@ class EndpointOwners:
             if types is not None:
                 endpoint = replace(endpoint, types=self._types(types))
             if url is not None and (moved := self._url(url)) != endpoint.url:
+                self._endpoints.serialise(transaction)
                 if any(other.url == moved for other in self._endpoints.of(transaction, organization)):
                     raise Refused("conflict", "You already have an endpoint with this URL.")
                 endpoint = self._after(replace(endpoint, url=moved, health=Health()), EndpointEvent.move)
@@ -298,7 +302,11 @@ class EndpointOwners:
 
     def _types(self, types: Sequence[str]) -> frozenset[str]:
         faults = [
+<<<<<<< HEAD
             PointerError(pointer=f"/types/{place}", detail=_TYPE)
+=======
+            PointerError(pointer=f"/types/{place}", detail=_UNKNOWN_TYPE)
+>>>>>>> main
             for place, type_ in enumerate(types)
             if type_ not in self._message_types
         ]

@@ -17,7 +17,10 @@ from services.delivery.webhooks.domain.signature import SigningSecret
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class UnnoticedMessage:
-    """A message of a mailbox that an endpoint has not been told about. body: empty if it was erased."""
+    """A message of a mailbox that an endpoint has not been told about.
+
+    body: of an offer; empty for other messages, and if it was erased.
+    """
 
     sequence: int
     message_id: str
@@ -29,6 +32,10 @@ class UnnoticedMessage:
 
 class Endpoints(Protocol):
     """Endpoints and their secrets. Durable with the caller's transaction."""
+
+    def serialise(self, transaction: Connection) -> None:
+        """Let no other transaction that calls this go on until the caller's ends."""
+        ...
 
     def add(self, transaction: Connection, endpoint: Endpoint) -> None:
         """Store a new endpoint. Its position is the last message of the mailbox."""

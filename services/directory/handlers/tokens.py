@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
 
 from contracts.errors import Refused
@@ -53,24 +54,27 @@ class TokenIssuer:
         and `forbidden` for an excluded organisation and for staff whose roles are not separate, as an earlier
         build admitted them; and RateLimited after many failures for the client id.
         """
+        # Taken before the client is read: what revokes its tokens meanwhile refuses this one, too.
+        now = self._clock.now()
         with self._database.read() as transaction:
             found = self._register.standing(transaction, Client, [client_id]).get(client_id)
         client = NOBODY if found is None else found.entry
-        known = client.secret_known(secret, self._clock.now())
+        known = client.secret_known(secret, now)
         if known is None:
             self._failed.add(client_id, None if found is None else client)
             raise Refused("invalid-client", "No client has this id and secret.")
         principal = self._principal(client)
         self._proofs.register_key(client, secret, known)
-        return self._token(principal, client)
+        return self._token(principal, client, now)
 
     def issue_for(self, assertion: str) -> str:
         """Return a token for the client that signed the assertion.
 
         Raises what `issue` and `ClientAssertions.client` raise.
         """
+        now = self._clock.now()
         client = self._assertions.client(assertion, self._failed.add)
-        return self._token(self._principal(client), client)
+        return self._token(self._principal(client), client, now)
 
     def _principal(self, client: Client) -> Principal:
         with self._database.read() as transaction:
@@ -88,9 +92,8 @@ class TokenIssuer:
             raise excluded_refusal()
         return principal
 
-    def _token(self, principal: Principal, client: Client) -> str:
+    def _token(self, principal: Principal, client: Client, now: dt.datetime) -> str:
         token_id = new_token_id()
-        now = self._clock.now()
         # Times in tokens are whole seconds. A token of the second in which earlier ones were revoked is
         # dated to the next, so that it is not refused with them.
         issued = max(now, client.not_before or now)

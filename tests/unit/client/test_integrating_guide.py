@@ -36,6 +36,7 @@ def test_guide_command_is_accepted(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "changes.json").write_text("{}")
     (tmp_path / "offer.json").write_text("{}")
+    (tmp_path / "public.json").write_text('{"keys": []}')
     for name in ("referral.json", "sealed.json"):
         (tmp_path / name).write_text('{"case": "sealed"}' if name == "sealed.json" else blocks("json")[0])
     for name in ("KOPURO_CLIENT_ID", "KOPURO_CLIENT_SECRET"):
@@ -47,7 +48,10 @@ def test_guide_command_is_accepted(
     if "publish" in arguments or "replace" in arguments:
         for name in ("sealing-key.json", "new-sealing-key.json"):
             (tmp_path / name).write_text(json.dumps(generate_key()))
+<<<<<<< HEAD
     (tmp_path / "public.json").write_text('{"keys": []}')
+=======
+>>>>>>> main
     if "generate" in arguments or "secret" in arguments or arguments[:2] == ["credential", "key"]:
         assert main(arguments) == ExitCode.OK
         return

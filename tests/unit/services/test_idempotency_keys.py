@@ -201,3 +201,15 @@ def test_preview_of_a_referral_counts_as_a_read() -> None:
     """It takes no key, and does not keep the caller's submissions waiting."""
     route, _ = ROUTES["POST /v1/referrals:preview"]
     assert (route.takes_key, route.open_to_excluded, route.share) == (False, False, Share.read)
+
+
+def test_resources_that_end_a_stolen_token_have_a_share_of_their_own() -> None:
+    """The thief's requests do not keep them waiting."""
+    found = {name for name, (route, _) in ROUTES.items() if route.share is Share.credentials}
+    assert found == {
+        "DELETE /v1/credentials/<client_id>",
+        "POST /v1/credentials/<client_id>/rotate",
+        "PUT /v1/credentials/<client_id>/keys",
+        "POST /v1/credentials/<client_id>/revoke-tokens",
+        "POST /v1/organizations/<id>/revoke-tokens",
+    }

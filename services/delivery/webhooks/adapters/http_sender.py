@@ -24,6 +24,10 @@ TOTAL_SECONDS: Final = 15.0
 # A receiver's answer: its head and the part of its body that is read.
 HEAD_BYTES: Final = 16 * 1024
 BODY_BYTES: Final = 4 * 1024
+# All that a receiver may send, with the handshake, its certificates and the framing of a body in small parts.
+ANSWER_BYTES: Final = 128 * 1024
+# Interim responses (1xx) before the final one.
+_MOST_INTERIM: Final = 10
 _CHUNK: Final = 4 * 1024
 # Attempts show no other text of an answer, because a receiver may put a person's data into any of them.
 _KNOWN_TYPES: Final = frozenset({"application/json", "application/problem+json", "text/html", "text/plain"})
@@ -75,6 +79,8 @@ class HttpSender:
             raise NotSent("timeout") from None
         except ssl.SSLError:
             raise NotSent("tls") from None
+        except AnswerTooLargeError:
+            raise NotSent("malformed-answer") from None
         except OSError:
             raise NotSent("no-connection") from None
         except h11.RemoteProtocolError:
@@ -103,11 +109,16 @@ class HttpSender:
         return found[0][0], found[0][4]
 
 
+class AnswerTooLargeError(OSError):
+    """The receiver sent more than an answer may have."""
+
+
 class _Connection:
     """A stream over a socket, with or without TLS, that ends at a deadline. Raises OSError and its kinds."""
 
     def __init__(self, family: int, where: Any, deadline: float) -> None:
         self._deadline = deadline
+        self._left = ANSWER_BYTES
         self._socket = socket.socket(family, socket.SOCK_STREAM)
         self._tls: ssl.SSLObject | None = None
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
@@ -169,8 +180,16 @@ class _Connection:
             data = data[self._socket.send(data) :]
 
     def _receive_raw(self) -> bytes:
+        """Return the next bytes, empty at the end. Raises AnswerTooLargeError."""
+        # A socket with bytes to read does not wait, so a receiver that sends without end would keep every
+        # other greenlet of the process from its turn.
+        time.sleep(0)
         self._limit()
-        return self._socket.recv(_CHUNK)
+        received = self._socket.recv(_CHUNK)
+        self._left -= len(received)
+        if self._left < 0:
+            raise AnswerTooLargeError
+        return received
 
     def _limit(self) -> None:
         left = self._deadline - time.monotonic()
@@ -199,12 +218,16 @@ def _exchange(connection: _Connection, url: EndpointUrl, headers: Mapping[str, s
 
 
 def _head(connection: _Connection, protocol: h11.Connection) -> h11.Response:
-    while True:
+    interim = 0
+    while interim <= _MOST_INTERIM:
         event = protocol.next_event()
         if event is h11.NEED_DATA:
             protocol.receive_data(connection.receive())
         elif isinstance(event, h11.Response):
             return event
+        else:
+            interim += 1
+    raise AnswerTooLargeError
 
 
 def _body(connection: _Connection, protocol: h11.Connection) -> bytes:

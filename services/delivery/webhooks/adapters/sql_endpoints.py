@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, Row, bindparam, delete, func, insert, or_, select, update
 
+from runtime.storage.sql_statement import SqlStatement
 from services.delivery.adapters.tables import (
     MESSAGES,
     WEBHOOK_ATTEMPTS,
@@ -17,6 +18,9 @@ from services.delivery.adapters.tables import (
 from services.delivery.webhooks.domain.endpoint import Endpoint, EndpointState, Health
 from services.delivery.webhooks.domain.endpoint_url import EndpointUrl
 
+# The key of an advisory lock; nothing else in this database uses it.
+_REGISTERING: Final = 7_203_116
+_SERIALISE = SqlStatement("SELECT pg_advisory_xact_lock(?)")
 _ENDPOINTS = WEBHOOK_ENDPOINTS.c
 _SECRETS = WEBHOOK_SECRETS.c
 # Built once: every request takes its endpoint, and needs its secrets.
@@ -33,6 +37,11 @@ _LIVE_SECRETS = (
 
 class SqlEndpoints:
     """See `ports.Endpoints`."""
+
+    def serialise(self, transaction: Connection) -> None:
+        """See `ports.Endpoints`. SQLite has only one writer at a time."""
+        if transaction.dialect.name == "postgresql":
+            _SERIALISE.run(transaction, _REGISTERING)
 
     def add(self, transaction: Connection, endpoint: Endpoint) -> None:
         """See `ports.Endpoints`. Sequences become visible in their order: none below the last is missing."""

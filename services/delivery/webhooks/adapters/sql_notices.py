@@ -8,6 +8,7 @@ from dataclasses import fields
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
+from contracts.facts import OfferOpened
 from runtime.storage.columns import microseconds, moment_of
 from runtime.storage.sql_statement import SqlStatement
 from services.delivery.adapters.tables import WEBHOOK_ATTEMPTS, WEBHOOK_ENDPOINTS, WEBHOOK_NOTICES
@@ -33,8 +34,10 @@ _OWED = SqlStatement(
     " AND n.due_at <= ?)"
 )
 
+# Only offers need their bodies: a note may have a mebibyte.
 _UNNOTICED = SqlStatement(
-    "SELECT sequence, message_id, type, referral_id, queued_at, body FROM mailbox_messages"
+    "SELECT sequence, message_id, type, referral_id, queued_at,"
+    " CASE WHEN type = ? THEN body END FROM mailbox_messages"
     " WHERE organization = ? AND acknowledged_at IS NULL AND sequence > ? ORDER BY sequence LIMIT ?"
 )
 
@@ -93,10 +96,10 @@ class SqlNotices:
                 type=message_type,
                 referral_id=referral_id,
                 queued_at=moment_of(queued_at),
-                body=bytes(body),
+                body=bytes(body or b""),
             )
             for sequence, message_id, message_type, referral_id, queued_at, body in _UNNOTICED.run(
-                transaction, organization, after, limit
+                transaction, OfferOpened.type, organization, after, limit
             )
         ]
 

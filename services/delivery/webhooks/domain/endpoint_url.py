@@ -51,12 +51,16 @@ class EndpointUrl:
         if not (_is_name(host) and (is_local or "." in host)) and not (is_local and _is_address(host)):
             raise InvalidUrlError("Must name a host by its domain name.")
         target = parts.path or "/"
-        return cls(
+        url = cls(
             scheme=parts.scheme,
             host=host,
             port=_PORTS[parts.scheme] if port is None else port,
             target=f"{target}?{parts.query}" if parts.query else target,
         )
+        # The canonical text is stored and parsed again; it may be longer by the path that was left out.
+        if len(url.text) > _LONGEST:
+            raise InvalidUrlError(f"Must be a URL of at most {_LONGEST} characters with its path.")
+        return url
 
     @property
     def authority(self) -> str:

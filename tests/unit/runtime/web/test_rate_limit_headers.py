@@ -10,6 +10,7 @@ import pytest
 from joserfc.jwk import OKPKey
 from prometheus_client import CollectorRegistry
 
+from runtime.access.caller_limits import Share
 from runtime.access.clients import RegisteredClient
 from runtime.access.gate import Gate
 from runtime.access.rate_limits import RateLimits
@@ -37,14 +38,25 @@ def client_of(client_id: str) -> RegisteredClient:
 
 
 class Door:
-    """A router with one route for partners and a public one, and three requests a minute for each."""
+    """A router with routes for partners and a public one, and three requests a minute for each caller."""
 
     def __init__(self) -> None:
         keys = {"keys": [SIGNER.public_jwk()]}
         verifier = TokenVerifier(lambda: keys, "kopuro:kg", Noon(), clients=client_of)
         routes = [
-            Route(method="GET", url=url, roles=roles, limit=0, handle_request=lambda _r, _a: Response.empty())
-            for url, roles in (("/own", PARTNERS), ("/public", None))
+            Route(
+                method="GET",
+                url=url,
+                roles=roles,
+                limit=0,
+                handle_request=lambda _r, _a: Response.empty(),
+                share=share,
+            )
+            for url, roles, share in (
+                ("/own", PARTNERS, None),
+                ("/public", None, None),
+                ("/revoke", PARTNERS, Share.credentials),
+            )
         ]
         gate = Gate(verifier, lambda _: False)
         self._router = Router(routes, gate, HttpMetrics(CollectorRegistry()), RateLimits(3))
@@ -86,3 +98,9 @@ def test_refused_request_counts_and_public_resource_does_not() -> None:
         status, headers, _ = door.ask("kg.a", path="/public")
         assert status == 204
         assert "RateLimit" not in headers
+
+
+def test_thief_of_a_token_cannot_use_up_the_requests_that_revoke_it() -> None:
+    door = Door()
+    assert [door.ask("kg.a")[0] for _ in range(4)] == [204, 204, 204, 429]
+    assert [door.ask("kg.a", path="/revoke")[0] for _ in range(4)] == [204] * 4

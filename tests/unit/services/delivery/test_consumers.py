@@ -7,14 +7,14 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import Connection, func, select
 
 from contracts.envelope import Event
 from contracts.errors import Refused
 from contracts.facts import Fact
 from services.delivery.adapters.mailboxes import _BY_CONSUMER, _SELECT
 from services.delivery.adapters.tables import CONSUMER_ACKNOWLEDGEMENTS, MESSAGES
-from services.delivery.domain.consumer import MOST_CONSUMERS
+from services.delivery.domain.consumer import MOST_CONSUMERS, Consumer
 from services.delivery.domain.selection import Selection, types_of
 from services.delivery.handlers import KEPT
 from tests.unit.services.delivery.workbench import (
@@ -331,3 +331,21 @@ def test_reading_again_and_for_a_consumer_goes_by_index(full: Workbench) -> None
         assert "SCAN mailbox_messages" not in plan
         assert "Seq Scan on mailbox_messages" not in plan
         assert "TEMP B-TREE" not in plan
+
+
+def test_message_arrives_while_the_first_one_that_waits_for_a_new_consumer_is_looked_for(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting_since = bench.consumers_stored.waiting_since
+    arrived: list[bool] = []
+
+    def after_arrival(transaction: Connection, consumer: Consumer) -> dt.datetime | None:
+        arriving = threading.Thread(target=lambda: bench.receive(opened()), daemon=True)
+        arriving.start()
+        arriving.join(3)
+        arrived.append(not arriving.is_alive())
+        return waiting_since(transaction, consumer)
+
+    monkeypatch.setattr(bench.consumers_stored, "waiting_since", after_arrival)
+    create(bench)
+    assert arrived == [True]

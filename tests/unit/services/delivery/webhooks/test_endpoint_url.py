@@ -18,6 +18,12 @@ def test_url_is_split_and_written_again() -> None:
     assert url.shown == "https://cases.example.org:8443/hooks/kopuro"
 
 
+def test_longest_accepted_url_without_path_can_be_read_back() -> None:
+    url = EndpointUrl.of("https://cases.example.org?" + "x" * 973)
+    assert len(url.text) == 1000
+    assert EndpointUrl.of(url.text) == url
+
+
 def test_default_port_and_path_are_left_out_of_authority() -> None:
     url = EndpointUrl.of("https://cases.example.org")
     assert (url.authority, url.text) == ("cases.example.org", "https://cases.example.org/")
@@ -55,6 +61,7 @@ def test_default_port_and_path_are_left_out_of_authority() -> None:
         "https://cases..example.org/",
         "https://-cases.example.org/",
         "https://cases.example.org/" + "x" * 1000,
+        "https://cases.example.org?" + "x" * 974,  # 1000 characters, and 1001 with its path
     ],
 )
 def test_url_that_names_no_public_https_host_is_refused(text: str) -> None:

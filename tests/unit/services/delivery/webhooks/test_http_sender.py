@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from services.delivery.webhooks.adapters.http_sender import BODY_BYTES, HEAD_BYTES, HttpSender
+from services.delivery.webhooks.adapters.http_sender import ANSWER_BYTES, BODY_BYTES, HEAD_BYTES, HttpSender
 from services.delivery.webhooks.domain.endpoint_url import EndpointUrl
 from services.delivery.webhooks.ports import NotSent
 from tests.support.webhook_receiver import WebhookReceiver
@@ -174,12 +174,21 @@ def test_receiver_that_drips_its_answer_ends_at_the_total_deadline() -> None:
         b"SSH-2.0-OpenSSH_9.2\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
         b"",
+        b"HTTP/1.1 100 Continue\r\n\r\n" * 11 + b"HTTP/1.1 204 No Content\r\n\r\n",
     ],
-    ids=["endless-head", "another-protocol", "two-lengths", "nothing"],
+    ids=["endless-head", "another-protocol", "two-lengths", "nothing", "interim-responses"],
 )
 def test_malformed_answer_is_a_fault(answer: bytes) -> None:
     with _raw_server(answer) as port, pytest.raises(NotSent, match="malformed-answer"):
         HttpSender(permitted=LOOPBACK, seconds=5).post(_url(f"http://127.0.0.1:{port}/"), {}, b"")
+
+
+def test_receiver_that_hides_its_body_in_framing_is_read_to_a_bound_only() -> None:
+    part = b"1;" + b"e" * 15_000 + b"\r\na\r\n"
+    with _raw_server(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", part * 20) as port:
+        answer = HttpSender(permitted=LOOPBACK, seconds=5).post(_url(f"http://127.0.0.1:{port}/"), {}, b"")
+    assert answer.status == 200
+    assert 0 < len(answer.body) <= ANSWER_BYTES // len(part)
 
 
 def test_media_type_that_is_not_usual_is_not_repeated() -> None:

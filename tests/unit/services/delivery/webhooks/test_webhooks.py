@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import datetime as dt
+import threading
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection
 
 from contracts.codes import Urgency
 from contracts.envelope import Event
 from contracts.errors import Refused
 from contracts.facts import Fact, OfferAccepted, OfferOpened, ReferralFailed
 from runtime.identifiers import new_id
+from services.delivery.webhooks import operations
 from services.delivery.webhooks.dispatcher import PLACES_PER_ENDPOINT, Dispatcher
-from services.delivery.webhooks.domain.endpoint import EndpointState
+from services.delivery.webhooks.domain.endpoint import Endpoint, EndpointState
 from services.delivery.webhooks.feeder import Feeder
 from services.delivery.webhooks.owners import MOST_ENDPOINTS
 from services.delivery.webhooks.ports import NotSent
@@ -354,6 +358,46 @@ def test_window_of_notices_is_bounded_and_the_rest_follows(
 
 
 @ON_ONE_DATABASE
+def test_offer_does_not_wait_for_a_window_full_of_failing_notices(
+    hub: WebhookHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"{Feeder.__module__}.WINDOW", 10)
+    hub.verified()
+    hub.sender.answer = lambda request: (204 if "offer.opened" in request.type else 500, b"")
+    hub.bench.receive(*[overdue(new_id()) for _ in range(25)])
+    hub.settle()
+    hub.bench.receive(_emergency())
+    hub.settle()
+    hub.settle()
+    assert hub.sender.types.count("offer.opened.v1") == 1
+    # The position did not pass the messages before the offer: they follow once the endpoint takes them.
+    hub.sender.answer = lambda _: (204, b"")
+    for _ in range(4):
+        hub.later(minutes=2)
+    assert len({request.id for _, request in hub.sender.requests}) == 26
+    assert hub.sender.types.count("offer.opened.v1") == 1
+
+
+def test_endpoint_deleted_while_it_is_fed_leaves_no_notice(
+    hub: WebhookHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new, behind = hub.verified(), hub.notices.behind
+
+    def deleted_meanwhile(transaction: Connection) -> list[Endpoint]:
+        found = behind(transaction)
+        deleting = threading.Thread(target=lambda: hub.owners.delete(ACCEPTOR, "c", new.endpoint.id))
+        deleting.start()
+        deleting.join()
+        return found
+
+    hub.bench.receive(overdue(REFERRAL))
+    monkeypatch.setattr(hub.notices, "behind", deleted_meanwhile)
+    hub.dispatcher.round()
+    with hub.bench.database.read() as transaction:
+        assert hub.notices.count_waiting(transaction) == 0
+
+
+@ON_ONE_DATABASE
 def test_excluded_organization_gets_no_notice_until_it_is_readmitted(hub: WebhookHub) -> None:
     hub.verified()
     hub.excluded.add(ACCEPTOR)
@@ -421,6 +465,45 @@ def test_registration_is_refused_for_known_url_unknown_type_and_too_many(hub: We
         hub.owners.register(ACCEPTOR, "c", f"https://n{number}.example.org/", [])
     with pytest.raises(Refused, match="at most 10"):
         hub.owners.register(ACCEPTOR, "c", "https://last.example.org/", [])
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_simultaneous_registrations_do_not_exceed_the_limit(
+    hub: WebhookHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(MOST_ENDPOINTS - 1):
+        hub.owners.register(ACCEPTOR, "c", f"https://n{number}.example.org/", [])
+    both_have_read, of = threading.Barrier(2), hub.endpoints.of
+
+    def slowly_of(transaction: Connection, organization: str) -> list[Endpoint]:
+        found = of(transaction, organization)
+        # It breaks when the other registration cannot read until this one has ended.
+        with suppress(threading.BrokenBarrierError):
+            both_have_read.wait(0.5)
+        return found
+
+    def register(name: str) -> None:
+        with suppress(Refused):
+            hub.owners.register(ACCEPTOR, "c", f"https://{name}.example.org/", [])
+
+    with monkeypatch.context() as patched:
+        patched.setattr(hub.endpoints, "of", slowly_of)
+        registering = [threading.Thread(target=register, args=(name,)) for name in ("x", "y")]
+        for thread in registering:
+            thread.start()
+        for thread in registering:
+            thread.join()
+    assert len(hub.owners.endpoints(ACCEPTOR)) == MOST_ENDPOINTS
+
+
+@ON_ONE_DATABASE
+def test_published_examples_can_be_registered_and_name_with_version_is_asked_for(hub: WebhookHub) -> None:
+    assert operations.REGISTER.body is not None
+    for example in operations.REGISTER.body.examples.values():
+        hub.owners.register(ACCEPTOR, "c", example["url"], example["types"])
+    with pytest.raises(Refused) as refused:
+        hub.owners.register(ACCEPTOR, "c", "https://b.example.org/", ["offer.opened"])
+    assert "`kopuro.offer.opened.v1`" in refused.value.errors[0].detail
 
 
 def test_database_and_outbox_hold_no_secret_and_no_answer(hub: WebhookHub) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 
@@ -77,3 +78,11 @@ def test_failures_are_recorded_once_for_each_client_and_unknown_ids_are_not(fill
             organization=OSH,
         )
     ]
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_invented_ids_make_a_bounded_number_of_counters(filled: Directory) -> None:
+    for number in range(5_000):
+        with suppress(RateLimited):
+            filled.failed.add(f"invented {number}", None)
+    assert len(filled.failed._limiter.storage.storage) <= 4096  # type: ignore[attr-defined]

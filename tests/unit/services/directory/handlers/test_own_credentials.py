@@ -12,7 +12,7 @@ from contracts.facts import ClientChanged, CredentialIssued, CredentialTokensRev
 from kopuro_client.request_proof import RequestSigner
 from runtime.access.tokens import Principal, TokenVerifier
 from services.directory import admission
-from services.directory.domain.client import OVERLAP, Role, digest
+from services.directory.domain.client import OVERLAP, Client, Role, digest
 from services.directory.domain.precondition import ANY_REVISION
 from services.directory.domain.request_proof import ProvableRequest
 from tests.support.client_assertions import assertion, new_key, public_set
@@ -170,3 +170,23 @@ def test_revocation_of_an_organizations_tokens_ends_those_of_all_its_clients(fil
     for token in tokens:
         assert slug(lambda token=token: verifier(filled).verify(token)) == "invalid-token"  # type: ignore[misc]
     assert slug(lambda: filled.own_credentials.revoke_tokens_of("kg.nobody", by=OPERATOR.id)) == "not-found"
+
+
+def test_token_of_request_that_revocation_overtakes_is_refused(
+    filled: Directory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = new_key()
+    filled.own_credentials.replace_keys("desk", admission.key_set(public_set(key)), by=OSH)
+    principal_of = filled.tokens._principal
+
+    def after_revocation(client: Client) -> Principal:
+        filled.clock.time += dt.timedelta(seconds=2)
+        filled.own_credentials.revoke_tokens("desk", by=OSH, operator=False)
+        filled.clock.time += dt.timedelta(seconds=2)
+        return principal_of(client)
+
+    monkeypatch.setattr(filled.tokens, "_principal", after_revocation)
+    shown = filled.tokens.issue("desk", SECRET)
+    signed = filled.tokens.issue_for(assertion(key, "desk", ISSUER, filled.clock.time))
+    assert slug(lambda: verifier(filled).verify(shown)) == "invalid-token"
+    assert slug(lambda: verifier(filled).verify(signed)) == "invalid-token"
