@@ -28,7 +28,6 @@ MOST_ENDPOINTS: Final = 10
 OVERLAP: Final = dt.timedelta(hours=24)
 _UNKNOWN_TYPE: Final = "Must be the whole type of a mailbox message, such as `kopuro.offer.opened.v1`."
 # The owner installs the secret before the first challenge comes.
-_TYPE: Final = "Must be the type of a mailbox message, such as `kopuro.offer.opened.v1`."
 _FIRST_CHALLENGE_AFTER: Final = dt.timedelta(seconds=5)
 
 
@@ -302,17 +301,12 @@ class EndpointOwners:
 
     def _types(self, types: Sequence[str]) -> frozenset[str]:
         faults = [
-<<<<<<< HEAD
-            PointerError(pointer=f"/types/{place}", detail=_TYPE)
-=======
             PointerError(pointer=f"/types/{place}", detail=_UNKNOWN_TYPE)
->>>>>>> main
             for place, type_ in enumerate(types)
             if type_ not in self._message_types
         ]
         if faults:
-            detail = f"Correct {', '.join(fault.pointer for fault in faults)}."
-            raise Refused("invalid-submission", detail, errors=faults)
+            raise Refused("invalid-submission", "A type of message is unknown.", errors=faults)
         return frozenset(types)
 
 

@@ -48,10 +48,6 @@ def test_guide_command_is_accepted(
     if "publish" in arguments or "replace" in arguments:
         for name in ("sealing-key.json", "new-sealing-key.json"):
             (tmp_path / name).write_text(json.dumps(generate_key()))
-<<<<<<< HEAD
-    (tmp_path / "public.json").write_text('{"keys": []}')
-=======
->>>>>>> main
     if "generate" in arguments or "secret" in arguments or arguments[:2] == ["credential", "key"]:
         assert main(arguments) == ExitCode.OK
         return
