@@ -306,8 +306,7 @@ class EndpointOwners:
             if type_ not in self._message_types
         ]
         if faults:
-            detail = f"Correct {', '.join(fault.pointer for fault in faults)}."
-            raise Refused("invalid-submission", detail, errors=faults)
+            raise Refused("invalid-submission", "A type of message is unknown.", errors=faults)
         return frozenset(types)
 
 
