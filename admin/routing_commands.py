@@ -38,6 +38,10 @@ RoutingDatabase = Annotated[str, typer.Option(envvar="KOPURO_DATABASE_URL", help
 HubDir = Annotated[
     Path | None, typer.Option("--data-dir", help="Data directory of an embedded hub.", file_okay=False)
 ]
+EnvironmentDir = Annotated[
+    Path | None,
+    typer.Option("--env", help="Directory with the services' environment files.", file_okay=False),
+]
 Documents = Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")]
 
 
@@ -94,7 +98,11 @@ def show_policy(
 
 @policy.command("check")
 def check_policy(
-    file: PolicyFile, simulated: Simulated = None, data_dir: HubDir = None, as_json: Documents = False
+    file: PolicyFile,
+    simulated: Simulated = None,
+    env_dir: EnvironmentDir = None,
+    data_dir: HubDir = None,
+    as_json: Documents = False,
 ) -> None:
     """Check a policy and change nothing. Errors name the place in the file and the reason.
 
@@ -105,7 +113,7 @@ def check_policy(
 
     document = policy_in(file)
     out = Output(as_json=as_json)
-    simulation = _simulated(document.policy, simulated, data_dir, out)
+    simulation = _simulated(document.policy, simulated, (env_dir, data_dir), out)
     if as_json:
         out.document({"version": document.version, "digest": document.digest, **simulation})
     else:
@@ -118,6 +126,7 @@ def apply_policy_file(
     database: RoutingDatabase,
     hub: Annotated[str, typer.Option(envvar="KOPURO_HUB", help="The hub's country code.")] = "kg",
     simulated: Simulated = None,
+    env_dir: EnvironmentDir = None,
     data_dir: HubDir = None,
     as_json: Documents = False,
 ) -> None:
@@ -133,7 +142,7 @@ def apply_policy_file(
 
     document = policy_in(file)
     out = Output(as_json=as_json)
-    simulation = _simulated(document.policy, simulated, data_dir, out)
+    simulation = _simulated(document.policy, simulated, (env_dir, data_dir), out)
     with service_database(database) as opened:
         applied = apply_policy(opened, hub, document)
     if as_json:
@@ -151,21 +160,22 @@ def recompute_decisions(
         str | None, typer.Option(metavar="ID", help="Recompute the decisions about this referral.")
     ] = None,
     last: Annotated[int, typer.Option(min=1, help="Recompute the last decisions.")] = 1000,
+    env_dir: EnvironmentDir = None,
     data_dir: HubDir = None,
     as_json: Documents = False,
 ) -> None:
     """Make stored decisions again from what they record, and name each one that differs.
 
-    Reads the databases of routing and of the directory, or copies of them: --data-dir, or else
+    Reads the databases of routing and of the directory, or copies of them: --env, --data-dir, or else
     KOPURO_DATABASE_TEMPLATE. A changed policy, revision or referral is named too. The exit status is 1 if
     anything differs. `kopuro audit reconcile` compares the decisions with the log.
     """
-    from admin.routing.databases import database_urls
+    from admin.routing.databases import decision_databases
     from admin.routing.recompute import recompute, report
     from admin.routing.stored import stored_by
     from kopuro_client.commands.output import Output
 
-    with stored_by(database_urls(data_dir)) as stored:
+    with stored_by(decision_databases(env_dir, data_dir)) as stored:
         chosen = stored.decisions(last=last) if referral is None else stored.decisions(referral=referral)
         result = recompute(stored, chosen)
     report(result, Output(as_json=as_json))
@@ -174,16 +184,19 @@ def recompute_decisions(
 
 
 def _simulated(
-    policy: RoutingPolicy, last: int | None, data_dir: Path | None, out: Output
+    policy: RoutingPolicy, last: int | None, folders: tuple[Path | None, Path | None], out: Output
 ) -> dict[str, object]:
-    """Print the simulation as text, or return it for a JSON document; nothing without `last`."""
+    """Print the simulation as text, or return it for a JSON document; nothing without `last`.
+
+    folders: --env and --data-dir.
+    """
     if last is None:
         return {}
-    from admin.routing.databases import database_urls
+    from admin.routing.databases import decision_databases
     from admin.routing.simulation import as_document, report, simulate
     from admin.routing.stored import stored_by
 
-    with stored_by(database_urls(data_dir)) as stored:
+    with stored_by(decision_databases(*folders)) as stored:
         result = simulate(stored, policy, last)
     if out.as_json:
         return {"simulation": as_document(result)}

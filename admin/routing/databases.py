@@ -6,10 +6,24 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from admin.hub_databases import ServiceDatabase, hub_databases
 from kopuro_client.errors import InvalidArgumentError
 from runtime.storage.database import sqlite_url
 
 _SERVICES = ("routing", "directory")
+
+
+def decision_databases(env_dir: Path | None, data_dir: Path | None) -> Mapping[str, ServiceDatabase]:
+    """Return routing's and the directory's database.
+
+    env_dir: with the services' environment files; None: as `database_urls`. Raises InvalidArgumentError.
+    """
+    if env_dir is not None:
+        found = hub_databases(env_dir, data_dir, os.environ)
+        return {service: found[service] for service in _SERVICES}
+    return {
+        service: ServiceDatabase(service=service, url=url) for service, url in database_urls(data_dir).items()
+    }
 
 
 def database_urls(data_dir: Path | None) -> Mapping[str, str]:
@@ -22,7 +36,7 @@ def database_urls(data_dir: Path | None) -> Mapping[str, str]:
     if data_dir is None:
         if not template or "{service}" not in template:
             raise InvalidArgumentError(
-                "give --data-dir, or set KOPURO_DATABASE_TEMPLATE to a URL that contains {service}"
+                "give --env or --data-dir, or set KOPURO_DATABASE_TEMPLATE to a URL that contains {service}"
             )
         return {service: template.replace("{service}", service) for service in _SERVICES}
     if template:

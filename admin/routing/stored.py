@@ -11,6 +11,7 @@ import orjson
 from sqlalchemy import Connection, Row, Text, column, select, table
 from sqlalchemy.exc import SQLAlchemyError
 
+from admin.hub_databases import ServiceDatabase
 from admin.reconciliation.service_states import open_read_only
 from contracts.codes import Urgency
 from contracts.errors import Defect
@@ -193,9 +194,10 @@ class Stored:
 
 
 @contextmanager
-def stored_by(urls: Mapping[str, str]) -> Iterator[Stored]:
+def stored_by(databases: Mapping[str, ServiceDatabase]) -> Iterator[Stored]:
     """Open both databases for the block. Raises InvalidArgumentError if one cannot be read."""
-    engines = [open_read_only(urls[service]) for service in ("routing", "directory")]
+    places = [databases[service] for service in ("routing", "directory")]
+    engines = [open_read_only(place.url, place.tls) for place in places]
     try:
         with engines[0].connect() as routing, engines[1].connect() as directory:
             yield Stored(routing=routing, directory=directory)

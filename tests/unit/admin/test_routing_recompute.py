@@ -10,9 +10,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, text
 
+from admin.environment_files import write_environment
+from admin.hub_databases import ServiceDatabase
 from admin.routing.recompute import Recomputed, recompute
 from admin.routing.stored import stored_by
 from contracts.codes import Urgency
+from contracts.topology import SERVICES
 from kopuro_client.commands import main
 from runtime.storage.database import sqlite_url
 from services.routing.domain.decision import DecisionInputs
@@ -48,17 +51,20 @@ def copied(recorded: Path, tmp_path: Path) -> Path:
     return tmp_path / "elsewhere"
 
 
-def urls(folder: Path) -> dict[str, str]:
-    return {name: sqlite_url(folder / f"{name}.sqlite") for name in ("routing", "directory")}
+def databases(folder: Path) -> dict[str, ServiceDatabase]:
+    return {
+        name: ServiceDatabase(service=name, url=sqlite_url(folder / f"{name}.sqlite"))
+        for name in ("routing", "directory")
+    }
 
 
 def again(folder: Path, last: int = 100) -> Recomputed:
-    with stored_by(urls(folder)) as stored:
+    with stored_by(databases(folder)) as stored:
         return recompute(stored, stored.decisions(last=last))
 
 
 def change(folder: Path, service: str, statement: str) -> None:
-    engine = create_engine(urls(folder)[service])
+    engine = create_engine(databases(folder)[service].url)
     with engine.begin() as connection:
         assert connection.exec_driver_sql(statement).rowcount == 1
     engine.dispose()
@@ -67,7 +73,7 @@ def change(folder: Path, service: str, statement: str) -> None:
 def test_thousand_decisions_are_equal_elsewhere(copied: Path) -> None:
     found = again(copied, last=DECISIONS)
     assert (found.equal, found.mismatches, found.skipped) == (DECISIONS, [], {})
-    engine = create_engine(urls(copied)["routing"])
+    engine = create_engine(databases(copied)["routing"].url)
     with engine.connect() as connection:
         records = [json.loads(row[0]) for row in connection.execute(text("SELECT record FROM decisions"))]
     engine.dispose()
@@ -203,6 +209,16 @@ def test_command_names_what_differs_and_exits_with_1(
     assert mismatch["where"].startswith("decision ")
     assert mismatch["pointers"][0].endswith("/rank")
     assert main(["routing", "recompute", "--referral", "018f0000-0000-7000-8000-000000000001"]) == 0
+
+
+def test_command_reads_the_databases_of_environment_files(
+    copied: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for service in SERVICES:
+        variables = {"KOPURO_DATABASE_URL": f"sqlite:///{copied}/{service}.sqlite"}
+        write_environment(tmp_path / f"{service}.env", variables)
+    assert main(["routing", "recompute", "--last", "5", "--env", str(tmp_path)]) == 0
+    assert capsys.readouterr().out == "5 of 5 decisions are equal\n"
 
 
 def test_every_observed_count_survives_its_record() -> None:

@@ -28,7 +28,7 @@ def test_help_names_values_plainly(
     assert main([*path, "--help"]) == 0
     text = capsys.readouterr().out
     assert "Usage: kopuro" in text
-    assert re.findall(r"<[a-z][^>]*>|\blist\[|\bbool\b|\{(?!service\})[A-Za-z]", text) == []
+    assert re.findall(r"<[a-z][^>]*>|\blist\[|\bbool\b|\{(?!service)[A-Za-z]", text) == []
 
 
 def test_help_shows_kind_of_each_value(
