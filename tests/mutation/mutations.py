@@ -442,7 +442,9 @@ MUTATIONS = (
                 "    while rows:\n",
             ),
         ),
-        tests=("tests/unit/services/routing/domain/test_withholding.py",),
+        tests=(
+            "tests/unit/services/routing/domain/test_withholding.py::test_rows_are_disjoint_true_and_not_small",
+        ),
         reason="test_rows_are_disjoint_true_and_not_small",
     ),
 )
