@@ -34,6 +34,8 @@ _ALERTS: Final[Mapping[str, str]] = {
     "SSLV3_ALERT_CERTIFICATE_EXPIRED": "our client certificate has expired",
     "SSLV3_ALERT_BAD_CERTIFICATE": "it refused our client certificate",
 }
+_ENDED: Final = "it ended the connection, perhaps because it requires a client certificate"
+_BROKEN_OFF: Final = (ConnectionResetError, BrokenPipeError)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -119,10 +121,16 @@ def tls_files(server: str, environ: Mapping[str, str]) -> TlsFiles | None:
     return files
 
 
-def handshake_fault(error: BaseException) -> str | None:
-    """Return what went wrong with TLS, as a clause about the server; None if the error is not about TLS."""
+def handshake_fault(error: BaseException, *, over_tls: bool = False) -> str | None:
+    """Return what went wrong with TLS, as a clause about the server; None if the error is not about TLS.
+
+    over_tls: whether the connection was one with TLS. In TLS 1.3 a server refuses our certificate after the
+    handshake; if it closes the connection then, its alert may be lost, and a broken connection is all we see.
+    """
     if isinstance(error, ssl.SSLCertVerificationError):
         return _VERIFICATION_FAULTS.get(error.verify_code, _UNTRUSTED)
+    if isinstance(error, ssl.SSLEOFError) or (over_tls and isinstance(error, _BROKEN_OFF)):
+        return _ENDED
     if isinstance(error, ssl.SSLError):
         reason = error.reason or ""
         return _ALERTS.get(reason, f"the TLS handshake failed ({reason or type(error).__name__})")

@@ -76,7 +76,8 @@ def test_broker_of_unknown_ca_is_refused(broker: TlsBroker, files: TlsFiles, tmp
 
 
 def test_broker_without_client_certificate_says_so(broker: TlsBroker, ca: PrivateCa) -> None:
-    assert "it requires a client certificate" in refusal(broker.uri(), TlsFiles(ca=ca.file))
+    # The broker's alert is lost if the connection has ended before it is read.
+    assert "requires a client certificate" in refusal(broker.uri(), TlsFiles(ca=ca.file))
 
 
 def test_broker_with_certificate_of_another_host_is_refused(broker: TlsBroker, files: TlsFiles) -> None:

@@ -70,7 +70,7 @@ class ConnectionFactory:
             # kombu would sleep two seconds and retry; our callers have their own delays
             opened.ensure_connection(errback=_give_up, reraise_as_library_errors=False)
         except BROKEN as error:
-            fault = handshake_fault(error)
+            fault = handshake_fault(error, over_tls=self.uri.startswith("amqps://"))
             reason = f" ({type(error).__name__})" if fault is None else f": {fault}"
             raise BrokerUnavailable(f"The broker cannot be reached{reason}.") from error
         link = opened.connection

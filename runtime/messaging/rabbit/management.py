@@ -59,7 +59,7 @@ class ManagementApi:
             response = connection.getresponse()
             body = response.read(_MOST_BYTES)
         except (OSError, http.client.HTTPException) as error:
-            fault = handshake_fault(error)
+            fault = handshake_fault(error, over_tls=self._secure)
             reason = f" ({type(error).__name__})" if fault is None else f": {fault}"
             raise BrokerUnavailable(f"The broker's management API does not answer{reason}.") from error
         finally:

@@ -57,6 +57,16 @@ def test_unknown_handshake_failure_keeps_its_reason() -> None:
     assert handshake_fault(unknown) == "the TLS handshake failed (NO_SHARED_CIPHER)"
 
 
+@pytest.mark.parametrize("error", [ssl.SSLEOFError(), ConnectionResetError(), BrokenPipeError()])
+def test_connection_that_ends_without_an_alert_hints_at_a_client_certificate(error: OSError) -> None:
+    fault = handshake_fault(error, over_tls=True)
+    assert fault == "it ended the connection, perhaps because it requires a client certificate"
+
+
+def test_connection_without_tls_that_ends_has_no_fault_of_tls() -> None:
+    assert handshake_fault(ConnectionResetError()) is None
+
+
 def test_migration_and_load_name_unusable_files(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
