@@ -35,7 +35,7 @@ LOG_KEY_IS_FOR_LIFE: Final = (
     "that another key signed. If it was stolen, stop audit, tell the auditors, and begin a new log with an "
     "empty audit database and another KOPURO_LOG_DIRECTORY; keep the old log readable"
 )
-# What must be empty before the custody key changes, by service: tables of messages or cases sealed to it.
+# Tables that must be empty before the custody key changes, by service: they hold what is sealed to it.
 _SEALED: Final[Mapping[str, tuple[str, ...]]] = {
     "intake": ("outbox", "retries"),
     "vault": ("sealed_cases", "held_notes", "retries"),

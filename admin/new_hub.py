@@ -51,7 +51,7 @@ _OPERATOR: Final = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
-    """What a hub's files say. Raises InvalidArgumentError for a part that cannot be right.
+    """The content of a hub's files. Raises InvalidArgumentError for a part that cannot be right.
 
     broker: an AMQP URI without user. database: an SQLAlchemy URL with `{service}`, without user: the role has
     the database's name. url: one address for the public services, or with `{service}` one for each.

@@ -1,4 +1,4 @@
-"""What the receiver of each problem does about it. Published with the list of problems."""
+"""Advice to the receiver of each problem. Published with the list of problems."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What doctor found: one thing that is wrong, and what to do about it."""
+"""A finding of doctor: one thing that is wrong, and the remedy."""
 
 from __future__ import annotations
 

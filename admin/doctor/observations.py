@@ -31,7 +31,7 @@ class FileState:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ServiceKeys:
-    """What a service's files say of its identity. None: the file cannot be read, or has another content."""
+    """The identity of a service in its files. None: the file cannot be read, or has another content."""
 
     service: str
     hub: str
@@ -78,7 +78,7 @@ class TlsServer:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BrokerLogin:
-    """What one service sees at the broker. missing: exchanges, queues and, where compared, bindings."""
+    """The broker as one service sees it. missing: exchanges, queues and, where compared, bindings."""
 
     service: str
     user: str
@@ -136,7 +136,7 @@ class LogState:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ServiceSettings:
-    """What a service would say about its variables at a start; problems never quote a value."""
+    """The faults of its variables that a service would report at a start, without the values."""
 
     service: str
     problems: tuple[str, ...]

@@ -57,7 +57,7 @@ _FILES: Final[Mapping[str, FileKind]] = {
 }
 # The vault and delivery make them at their first start.
 _MADE_BY_SERVICE: Final = frozenset({"KOPURO_VAULT_KEYS", "KOPURO_WEBHOOK_KEY"})
-# What the settings of a service alone require (its bootstrap.py).
+# Variables that only this service requires (its bootstrap.py).
 _OWN: Final[Mapping[str, tuple[str, ...]]] = {
     "directory": ("KOPURO_TOKEN_SIGNING_KEY",),
     "vault": ("KOPURO_CUSTODY_KEY", "KOPURO_VAULT_KEYS"),

@@ -1,4 +1,4 @@
-"""What routing's resources answer with: decisions, the coordinators' queues and the state of the network."""
+"""Answers of routing's resources: decisions, the coordinators' queues and the state of the network."""
 
 from __future__ import annotations
 

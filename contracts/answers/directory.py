@@ -1,4 +1,4 @@
-"""What the directory's resources answer with."""
+"""Answers of the directory's resources."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What audit's resources answer with. Hashes, salts and leaves of a bundle are base64."""
+"""Answers of audit's resources. Hashes, salts and leaves of a bundle are base64."""
 
 from __future__ import annotations
 

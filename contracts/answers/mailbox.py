@@ -1,4 +1,4 @@
-"""What delivery's resources answer with."""
+"""Answers of delivery's resources."""
 
 from __future__ import annotations
 

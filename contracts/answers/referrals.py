@@ -1,4 +1,4 @@
-"""What intake's resources answer with. Routing makes the views of referrals; intake passes them on."""
+"""Answers of intake's resources. Routing makes the views of referrals; intake passes them on."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ class ReferralView:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Prospects:
-    """What a referral would meet now: coarse counts of organisations, and the experience with earlier ones.
+    """A preview of routing: coarse counts of organisations, and the experience with earlier referrals.
 
     half_answered_seconds, found_nobody: null for fewer than five earlier referrals.
     """

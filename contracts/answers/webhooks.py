@@ -1,4 +1,4 @@
-"""What the resources of webhooks answer with."""
+"""Answers of the resources of webhooks."""
 
 from __future__ import annotations
 

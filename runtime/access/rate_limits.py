@@ -25,7 +25,7 @@ _POLICY: Final = '"organization"'
 
 @dataclass(frozen=True, slots=True)
 class Remaining:
-    """What is left of a caller's requests. reset: seconds until more are there."""
+    """The requests that a caller has left. reset: seconds until more are there."""
 
     limit: int
     requests: int

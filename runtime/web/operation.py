@@ -63,7 +63,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a response was made from: the kinds of record, and whether they are items of a page."""
+    """The source of a response: the kinds of record, and whether they are items of a page."""
 
     records: frozenset[type]
     paged: bool = False

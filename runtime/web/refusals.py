@@ -7,7 +7,7 @@ from typing import Final
 
 from contracts.errors import PROBLEMS
 
-# Of any request: its head, its path, its parameters, and faults of ours.
+# Refusals of any request: its head, its path, its parameters, and faults of ours.
 _ANY: Final = frozenset(
     {
         "malformed-request",

@@ -1,4 +1,4 @@
-"""What audit's resources take and answer, as the OpenAPI document publishes it."""
+"""Declarations of audit's resources, as the OpenAPI document publishes it."""
 
 from __future__ import annotations
 

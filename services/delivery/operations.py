@@ -1,4 +1,4 @@
-"""What delivery's resources take and answer, as the OpenAPI document publishes it."""
+"""Declarations of delivery's resources, as the OpenAPI document publishes it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the directory's resources take and answer, as the OpenAPI document publishes it."""
+"""Declarations of the directory's resources, as the OpenAPI document publishes it."""
 
 from __future__ import annotations
 

@@ -201,7 +201,7 @@ class ProofKeyStore(Protocol):
 
 
 class ExpiryNoticeStore(Protocol):
-    """Which ends of secrets and keys were announced, until they have passed."""
+    """The announced ends of secrets and keys, until they have passed."""
 
     def is_known(self, transaction: Connection, expiry: Expiry, days: int) -> bool:
         """Return whether this end was announced at this stage or a later one."""

@@ -43,7 +43,7 @@ ANSWER_BUCKETS: Final = (
 
 
 class RoutingCounters:
-    """What this process has done: offers that ended, answers, referrals left unplaced."""
+    """Counters of this process: offers that ended, answers, referrals left unplaced."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._closed = Counter(

@@ -25,7 +25,7 @@ from services.vault.ports import KeyKind
 from tests.journey.running_hub import RunningHub
 
 REFERRAL = "wage-claim-osh-moscow"
-# What an operator keeps apart from the backups: it changes only with a key or the ports.
+# Files that an operator keeps apart from the backups: they change only with a key or the ports.
 KEPT = ("hub.json", "credentials.json", "clients.json", "organizations.json", "discovery.json", "loaded")
 
 

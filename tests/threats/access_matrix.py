@@ -1,4 +1,4 @@
-"""Who may call each resource that takes a token, written down by hand and compared with the resources."""
+"""The roles that may call each resource with a token, written by hand and compared with the resources."""
 
 from __future__ import annotations
 

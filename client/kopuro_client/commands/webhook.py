@@ -18,7 +18,7 @@ _ENDPOINT = Annotated[str, typer.Argument(metavar="ENDPOINT", help="The endpoint
 _MESSAGE = Annotated[str, typer.Argument(metavar="MESSAGE", help="The id of the message.")]
 _TYPES = Annotated[
     list[str] | None,
-    typer.Option("--type", help="Type of the messages that it is told about; repeat it for several."),
+    typer.Option("--type", help="Type of messages to notify it of; repeat it for several."),
 ]
 _SECRET = Annotated[
     Path | None,
@@ -29,7 +29,7 @@ _SECRET = Annotated[
 def group() -> typer.Typer:
     """Return the commands under `kopuro webhook`."""
     commands = typer.Typer(
-        no_args_is_help=True, help="HTTP endpoints that are told about each message of your mailbox."
+        no_args_is_help=True, help="HTTP endpoints that the hub notifies of each message of your mailbox."
     )
     commands.command("add")(connected(add))
     commands.command("list")(connected(list_))

@@ -74,7 +74,7 @@ class Mailbox(Connected):
 
     @property
     def webhooks(self) -> Webhooks:
-        """The endpoints that are told about each message of the mailbox."""
+        """The endpoints that the hub notifies of each message of the mailbox."""
         return Webhooks(self._connection, lambda *path: self._at("delivery", "webhooks", *path))
 
     def recover(self, since: str, *, types: Iterable[str] = ()) -> Iterator[Message]:

@@ -89,7 +89,7 @@ CONSUMERS = Table(
     Column("created_at", Instant, nullable=False),
 )
 
-# What a named consumer has acknowledged above its position.
+# Messages that a named consumer has acknowledged above its position.
 CONSUMER_ACKNOWLEDGEMENTS = Table(
     "consumer_acknowledgements",
     METADATA,

@@ -15,7 +15,7 @@ from typing import Final
 from contracts.errors import PointerError, Refused
 from services.delivery.domain.selection import types_of
 
-# Of one organisation. Each keeps messages from being deleted until it has acknowledged them.
+# An organisation's named consumers. Each keeps messages from being deleted until it has acknowledged them.
 MOST_CONSUMERS: Final = 10
 # The versions of the contract that a consumer may pin, oldest first. The last is the default.
 CONTRACTS: Final = ("1",)

@@ -1,4 +1,4 @@
-"""Which messages of a mailbox a poll returns."""
+"""The messages of a mailbox that a poll returns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the resources of webhooks take and answer, as the OpenAPI document publishes it."""
+"""Declarations of the resources of webhooks, as the OpenAPI document publishes it."""
 
 from __future__ import annotations
 

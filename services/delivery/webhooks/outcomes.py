@@ -41,7 +41,7 @@ UNANSWERED_CHALLENGE: Final = "challenge-not-answered"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
-    """What came of one request. endpoint, notice: as they were claimed; fault: why there is no answer."""
+    """The result of one request. endpoint, notice: as they were claimed; fault: why there is no answer."""
 
     endpoint: Endpoint
     notice: Notice

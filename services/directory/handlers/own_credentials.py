@@ -1,4 +1,4 @@
-"""What the owner of a client does by itself: rotates the secret, replaces the keys, revokes the tokens."""
+"""Self-service of a client's owner: it rotates the secret, replaces the keys, revokes the tokens."""
 
 from __future__ import annotations
 

@@ -264,8 +264,8 @@ FULL_SERVICES = Table(
     Column("since", Instant, nullable=False),
 )
 
-# What may be shown of each week, and each organisation's own figures. timeline_to: the number in the timeline
-# behind which the next week begins.
+# The figures of each week that may be shown, and each organisation's own. timeline_to: the number in the
+# timeline behind which the next week begins.
 WEEKLY_REPORTS = Table(
     "weekly_reports",
     METADATA,

@@ -13,7 +13,7 @@ _WRITTEN: Final = re.compile(r"([0-9]{4})-W([0-9]{2})", re.ASCII)
 
 
 class Span(StrEnum):
-    """What one line of a series covers."""
+    """The time that one line of a series covers."""
 
     week = "week"
     month = "month"

@@ -1,4 +1,4 @@
-"""What one transaction adds to the network's counters: the offers that ended, the referrals left unplaced."""
+"""The additions of one transaction to the network's counters: ended offers, referrals left unplaced."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What happened in the network in one week: exactly, as published, and for each organisation.
+"""The events of one week in the network: exactly, as published, and for each organisation.
 
 A report is made once, after its week, and keeps only the figures that may be shown (`withholding.py`). So
 everything that is computed from reports (changes, months, series) reveals no more than they do, and two

@@ -1,4 +1,4 @@
-"""What the owner of a client does by itself: rotation, keys, and the end of all tokens."""
+"""Self-service of a client's owner: rotation, keys, and the end of all tokens."""
 
 from __future__ import annotations
 

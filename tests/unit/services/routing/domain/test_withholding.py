@@ -18,7 +18,7 @@ FLAT: list[Path] = [(str(cell),) for cell in range(7)]
 
 
 def first(path: Path) -> int:
-    """Of two equal rows, the first by name."""
+    """The first by name of two equal rows."""
     return 0
 
 
