@@ -234,6 +234,7 @@ OWNERS: Mapping[str, frozenset[str]] = {
                 "coordinator_withdrawal.submitted",
                 "coordinator_withdrawal.refused",
                 "offer.opened",
+                "offer.reminded",
                 "offer.accepted",
                 "offer.declined",
                 "offer.expired",

@@ -70,6 +70,7 @@ PUBLISHERS: Mapping[type[Fact], str] = {
     facts.OfferAccepted: "routing",
     facts.OfferDeclined: "routing",
     facts.OfferExpired: "routing",
+    facts.OfferReminded: "routing",
     facts.OfferRevoked: "routing",
     facts.AnswerRefused: "routing",
     facts.SubmissionRefused: "routing, vault",

@@ -50,6 +50,18 @@ class OfferOpened(Fact):
     facts: Situation
 
 
+@fact("offer.reminded")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OfferReminded(Fact):
+    """A reminder that the policy sends before the deadline of an offer without an answer."""
+
+    referral_id: ReferralId
+    offer_id: OfferId
+    organization: OrganizationId
+    sender: OrganizationId
+    deadline: dt.datetime
+
+
 @fact("offer.accepted")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OfferAccepted(Fact):

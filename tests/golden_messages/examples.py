@@ -266,6 +266,7 @@ _FACTS: tuple[facts.Fact, ...] = (
         deadline=NOON + dt.timedelta(hours=4),
         facts=SITUATION,
     ),
+    facts.OfferReminded(**_parties(), deadline=NOON + dt.timedelta(hours=4)),
     facts.OfferAccepted(**_parties()),
     facts.OfferDeclined(**_parties(), reason=DeclineReason.no_capacity, note="No room before May."),
     facts.OfferExpired(**_parties()),
