@@ -23,27 +23,21 @@ from contracts.facts.submitted import (
     UnreadableSubmitted,
     WithdrawalSubmitted,
 )
-from contracts.facts.decided import (
+from contracts.facts.offered import (
     AcceptanceRevoked,
-    AlertClosed,
-    AnswerRefused,
-    CaseUnreadable,
-    CommittedDecision,
-    CoordinatorWithdrawalRefused,
-    InterventionApplied,
-    InterventionRefused,
-    DecisionsRecorded,
-    DirectoryCorrectionSuggested,
-    HandBackRefused,
-    RoutingPolicyApplied,
-    NoteUnreadable,
     OfferAccepted,
     OfferDeclined,
     OfferExpired,
     OfferOpened,
     OfferRevoked,
     PlacementAnswered,
-    PlacementRefused,
+)
+from contracts.facts.decided import (
+    AlertClosed,
+    CaseUnreadable,
+    DirectoryCorrectionSuggested,
+    InterventionApplied,
+    NoteUnreadable,
     ReferralAcceptorSuspended,
     ReferralCompleted,
     ReferralFailed,
@@ -53,7 +47,19 @@ from contracts.facts.decided import (
     ReferralUnanswered,
     ReferralUnplaced,
     ReferralWithdrawn,
+)
+from contracts.facts.refused import (
+    AnswerRefused,
+    CoordinatorWithdrawalRefused,
+    HandBackRefused,
+    InterventionRefused,
+    PlacementRefused,
     SubmissionRefused,
+)
+from contracts.facts.decisions import (
+    CommittedDecision,
+    DecisionsRecorded,
+    RoutingPolicyApplied,
 )
 from contracts.facts.custody import (
     CaseErased,
