@@ -23,20 +23,8 @@ from contracts.facts.submitted import (
     UnreadableSubmitted,
     WithdrawalSubmitted,
 )
-from contracts.facts.decided import (
+from contracts.facts.offered import (
     AcceptanceRevoked,
-    AlertClosed,
-    AnswerRefused,
-    CaseUnreadable,
-    CommittedDecision,
-    CoordinatorWithdrawalRefused,
-    InterventionApplied,
-    InterventionRefused,
-    DecisionsRecorded,
-    DirectoryCorrectionSuggested,
-    HandBackRefused,
-    RoutingPolicyApplied,
-    NoteUnreadable,
     OfferAccepted,
     OfferDeclined,
     OfferExpired,
@@ -44,7 +32,13 @@ from contracts.facts.decided import (
     OfferReminded,
     OfferRevoked,
     PlacementAnswered,
-    PlacementRefused,
+)
+from contracts.facts.decided import (
+    AlertClosed,
+    CaseUnreadable,
+    DirectoryCorrectionSuggested,
+    InterventionApplied,
+    NoteUnreadable,
     ReferralAcceptorSuspended,
     ReferralCompleted,
     ReferralFailed,
@@ -54,7 +48,19 @@ from contracts.facts.decided import (
     ReferralUnanswered,
     ReferralUnplaced,
     ReferralWithdrawn,
+)
+from contracts.facts.refused import (
+    AnswerRefused,
+    CoordinatorWithdrawalRefused,
+    HandBackRefused,
+    InterventionRefused,
+    PlacementRefused,
     SubmissionRefused,
+)
+from contracts.facts.decisions import (
+    CommittedDecision,
+    DecisionsRecorded,
+    RoutingPolicyApplied,
 )
 from contracts.facts.custody import (
     CaseErased,
