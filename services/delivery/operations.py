@@ -35,7 +35,7 @@ READ_AGAIN: Final = Parameter(
 TYPES: Final = Parameter(
     name="type",
     schema={"type": "string"},
-    description="Only messages with these names, separated by commas, such as `offer.opened,case.released`.",
+    description="Only these messages, separated by commas: `offer.opened,kopuro.case.released.v1`.",
 )
 CONSUMER: Final = Parameter(
     name="consumer",
@@ -47,7 +47,7 @@ OF_MAILBOX: Final = (AFTER_MESSAGE, CONSUMER, READ_AGAIN, LIMIT, TYPES, WAIT)
 READ_MAILBOX: Final = Operation(
     summary="Read the messages that wait for the caller, oldest first; `wait` makes it a long poll",
     answers={200: answer(MailboxPage)},
-    refusals=frozenset({"invalid-cursor"}),
+    refusals=frozenset({"conflict", "invalid-cursor"}),
 )
 ACKNOWLEDGE: Final = Operation(
     summary="Acknowledge one message; a repetition succeeds",
