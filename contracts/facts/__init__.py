@@ -78,6 +78,7 @@ from contracts.facts.delivered import (
     NoteDelivered,
     WebhookChanged,
     WebhookFailing,
+    SubmissionAdmitted,
 )
 from contracts.facts.recorded import (
     ContentErased,
@@ -208,6 +209,7 @@ __all__ = [
     "SealedNoteReleased",
     "SealedNoteSubmitted",
     "SealingKeyReplaced",
+    "SubmissionAdmitted",
     "SubmissionRefused",
     "TokenKeyChanged",
     "TransitKeyClosed",

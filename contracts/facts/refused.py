@@ -8,7 +8,7 @@ from typing import Any
 
 from contracts.codes import CoordinatorAct
 from contracts.facts.fact import Fact, fact
-from contracts.identifiers import MessageId, OfferId, OrganizationId, ReferralId
+from contracts.identifiers import MessageId, OfferId, OrganizationId, ReferralId, SubmissionKey
 
 
 @fact("answer.refused")
@@ -29,12 +29,17 @@ class AnswerRefused(Fact):
 @fact("submission.refused")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SubmissionRefused(Fact):
-    """Any other accepted submission that cannot take effect. Sent to the organisation that submitted it."""
+    """Any other submission that cannot take effect. Sent to the organisation that submitted it.
 
-    referral_id: ReferralId
+    message_id: of a submission over AMQP that the hub did not accept, as the organisation chose it; then
+    referral_id and submission_id are null. Otherwise the submission had been accepted; message_id is null.
+    """
+
+    referral_id: ReferralId | None
     organization: OrganizationId
-    submission_id: MessageId
+    submission_id: MessageId | None
     problem: Mapping[str, Any]
+    message_id: SubmissionKey | None = None
 
 
 @fact("placement.refused")
