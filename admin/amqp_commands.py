@@ -41,10 +41,34 @@ _HASH = Annotated[
 def register(admin: typer.Typer) -> None:
     """Add the commands to `kopuro admin`."""
     amqp = typer.Typer(no_args_is_help=True, help="Operators: let organisations connect over AMQP.")
+    amqp.command("init")(init_gateway)
     amqp.command("connect")(connected(connect))
     amqp.command("password")(connected(password))
     amqp.command("disconnect")(connected(disconnect))
     admin.add_typer(amqp, name="amqp")
+
+
+def init_gateway(
+    directory: Annotated[
+        Path, typer.Argument(help="Directory for the files; created with mode 0700.", file_okay=False)
+    ],
+    hub: Annotated[str, typer.Option(help="Country code of the hub, two lower-case letters.")],
+    broker: Annotated[str, typer.Option(help="The partners' broker: amqps://HOST:5671, without a user.")],
+    management: Annotated[str, typer.Option(help="Its management API: https://HOST:15671, without a user.")],
+    discovery: Annotated[Path, typer.Option(help="The hub's discovery document.", dir_okay=False)],
+) -> None:
+    """Write the files of a gateway: its key, its environment file, and its broker's definitions.
+
+    Import partners-definitions.json at the partners' broker (`rabbitmqctl import_definitions`), then start
+    `python -m runtime services.gateway` with gateway.env. A file that exists is kept.
+    """
+    from admin.gateway_files import GatewayPlan, write_gateway_files
+    from kopuro_client.commands.output import Output
+
+    plan = GatewayPlan(hub=hub, broker=broker, management=management, discovery=discovery.resolve())
+    out = Output(as_json=False)
+    for file in write_gateway_files(directory, plan):
+        out.text(str(file))
 
 
 def connect(

@@ -315,8 +315,9 @@ class PrivateBroker:
             return invented.on_ports(*ports)
         except ValueError as error:
             raise BrokerError(f"{self.files.identity}: {error}") from None
-        present = [known.amqp_port, known.distribution_port]
-        ports = [*present, known.management_port] if self._partners else present
+        ports: list[int | None] = [known.amqp_port, known.distribution_port]
+        if self._partners:
+            ports.append(known.management_port)
         return known.on_ports(*settled_ports(ports, reserved=self._reserved_ports))
 
     def _log_size(self) -> int:

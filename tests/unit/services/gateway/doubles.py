@@ -17,6 +17,7 @@ from services.gateway.ports import (
     Page,
     Result,
     SessionEnded,
+    Standing,
     UserConflict,
 )
 
@@ -25,7 +26,9 @@ OSH = "kg.osh-legal-aid"
 
 def message(number: int, *, is_closed: bool = False) -> MailboxMessage:
     kind = "kopuro.message.closed.v1" if is_closed else "kopuro.offer.opened.v1"
-    return MailboxMessage(id=f"m{number}", type=kind, body=f'{{"id":"m{number}"}}'.encode(), is_closed=is_closed)
+    return MailboxMessage(
+        id=f"m{number}", type=kind, body=f'{{"id":"m{number}"}}'.encode(), is_closed=is_closed
+    )
 
 
 @dataclass
@@ -96,6 +99,7 @@ class BrokerInMemory:
     foreign: set[str] = field(default_factory=set)
     ready: list[MailboxMessage] = field(default_factory=list)
     held: list[MailboxMessage] = field(default_factory=list)
+    consumers: int = 0
     session: int = 1
     marks: int = 0
     counted: Count | None = None
@@ -109,9 +113,14 @@ class BrokerInMemory:
         self.ready.clear()
         return self.session
 
-    def waiting(self, session: int, organization: str) -> int:
+    def standing(self, session: int, organization: str) -> Standing:
         self._require(session)
-        return len(self.ready)
+        return Standing(waiting=len(self.ready), consumers=self.consumers)
+
+    def look(self, session: int, organization: str) -> list[str]:
+        self._require(session)
+        self.log.append("looked at")
+        return [one.id for one in self.ready]
 
     def copy(self, session: int, organization: str, messages: Sequence[MailboxMessage]) -> int:
         self._require(session)

@@ -97,7 +97,9 @@ def test_message_that_is_no_submission_is_refused_and_never_sent_to_the_hub(
 
 def test_unavailable_hub_keeps_the_submission_and_those_after_it(desk: Desk) -> None:
     waiting = submission("k2", body={"submit": "progress", "unavailable": True})
-    verdicts = desk.verdicts(submission("k1"), waiting, submission("k3"), submission("k4", organization=OTHER))
+    verdicts = desk.verdicts(
+        submission("k1"), waiting, submission("k3"), submission("k4", organization=OTHER)
+    )
     assert verdicts == [Verdict.answered, Verdict.retried, Verdict.retried, Verdict.answered]
     desk.hub.available = False
     assert desk.verdicts(submission("k5")) == [Verdict.retried]
