@@ -55,7 +55,10 @@ class Answer:
 
 
 class Hub(Protocol):
-    """The hub, as each organisation's own client. Every method raises NotAdmitted and Unavailable."""
+    """The hub, as each organisation's own client. Every method raises NotAdmitted, Unavailable and Defect.
+
+    Defect: the hub failed on this very request, or its answer violates its contract.
+    """
 
     def require_admitted(self, organization: str) -> None:
         """Raise NotAdmitted unless the hub admits the organisation now."""

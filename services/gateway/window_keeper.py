@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
-from contracts.errors import Unavailable
+from contracts.errors import Defect, Unavailable
 from services.gateway.domain.window import Window, rebuilt
 from services.gateway.gateway_metrics import GatewayMetrics
 from services.gateway.ports import BrokerUsers, Hub, NotAdmitted, Queues, SessionEnded, Standing, UserConflict
@@ -67,7 +67,7 @@ class WindowKeeper:
         return len(self._window.copied)
 
     def turn(self) -> float:
-        """Do what is due; return the seconds until the next turn. Raises nothing but defects."""
+        """Do what is due; return the seconds until the next turn. Raises none of the ports' errors."""
         try:
             return self._advance()
         except NotAdmitted:
@@ -83,6 +83,9 @@ class WindowKeeper:
         except Unavailable as error:
             _log.warning("window cannot go on", extra={"reason": str(error)})
             return FAILURE_PAUSE
+        except Defect as defect:
+            _log.error("window cannot go on", extra={"reason": str(defect)})
+            return NOT_ADMITTED_PAUSE
 
     def _advance(self) -> float:
         if self._session is None:

@@ -19,7 +19,7 @@ from services.gateway.adapters.rabbit_submissions import RabbitSubmissions
 from services.gateway.domain.partner import hashed, queue_of
 from services.gateway.domain.window import CAPACITY, Count
 from services.gateway.ports import BrokerUsers, Queues, SessionEnded, UserConflict
-from services.gateway.submission_desk import Verdict
+from services.gateway.submission_desk import Received, Verdict
 from tests.journey.waiting import until
 from tests.unit.services.gateway.doubles import OSH, BrokerInMemory, message
 
@@ -191,6 +191,17 @@ def test_count_includes_delivered_messages_and_changes_its_mark(node: PrivateBro
     queues.close()
 
 
+def take(submissions: RabbitSubmissions, number: int) -> list[tuple[int, Received]]:
+    taken: list[tuple[int, Received]] = []
+
+    def all_taken() -> bool:
+        taken.extend(submissions.take(0.2))
+        return len(taken) >= number
+
+    until(all_taken, f"{number} submissions")
+    return taken
+
+
 def test_submission_is_parked_or_delivered_again_by_its_verdict(node: PrivateBroker) -> None:
     submissions = RabbitSubmissions(factory_of(node))
     submissions.take(0.01)
@@ -198,15 +209,13 @@ def test_submission_is_parked_or_delivered_again_by_its_verdict(node: PrivateBro
     channel = link.channel()
     for key in ("a", "b", "c"):
         channel.basic_publish(amqp.Message(b'{"n": 1}', message_id=key), "submit", OSH)
-    taken: list[Any] = []
-    until(lambda: taken.extend(submissions.take(0.2)) or len(taken) == 3, "three submissions")
+    taken = take(submissions, 3)
     assert [one.message_id for _, one in taken] == ["a", "b", "c"]
     assert {one.organization for _, one in taken} == {OSH}
     assert taken[0][1].user_id is None
     verdicts = [Verdict.answered, Verdict.retried, Verdict.parked]
     submissions.settle([(tag, verdict) for (tag, _), verdict in zip(taken, verdicts, strict=True)])
-    again: list[Any] = []
-    until(lambda: again.extend(submissions.take(0.2)) or again, "the one to be retried")
+    again = take(submissions, 1)
     assert [one.message_id for _, one in again] == ["b"]
     submissions.settle([(again[0][0], Verdict.answered)])
     until(lambda: channel.queue_declare("submissions.parked", passive=True).message_count == 1, "parking")

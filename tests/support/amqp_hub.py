@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import secrets
+import subprocess
+import sys
 from typing import Any
 from urllib.parse import quote
 
 from admin.embedded_broker import LOOPBACK
 from kopuro_client import Kopuro
-from sandbox.hub import HUB, Hub
+from sandbox.hub import Hub
+from sandbox.hub_files import HUB
 from services.gateway.adapters.management_users import ManagementUsers
 from services.gateway.domain.partner import client_of, hashed
 from tests.journey.waiting import until
@@ -61,6 +65,27 @@ class AmqpHub:
         self.passwords[organization] = secrets.token_urlsafe(16)
         self.users.put(organization, hashed(self.passwords[organization], secrets.token_bytes(4)))
         until(lambda: organization in self.granted() or None, f"access of {organization}")
+
+    def connect_by_command(self, organization: str) -> dict[str, Any]:
+        """Connect an organisation with `kopuro admin amqp connect`; return what it prints."""
+        files = self.hub.files
+        done = subprocess.run(
+            [
+                sys.executable,
+                *("-m", "kopuro_client", "admin", "amqp", "connect", organization, "--json"),
+                *("--data-dir", str(files.directory), "--as", "operator"),
+                *("--credentials", str(files.credentials), "--discovery", files.discovery_address()),
+            ],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        shown: dict[str, Any] = json.loads(done.stdout)
+        self.passwords[organization] = shown["password"]
+        until(lambda: organization in self.granted() or None, f"access of {organization}")
+        return shown
 
     def granted(self) -> set[str]:
         """Return the organisations with permissions at the broker."""

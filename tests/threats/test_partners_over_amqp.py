@@ -44,8 +44,10 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AmqpHub]:
         running.start()
         made = AmqpHub(running)
         key = public_half(json.loads(running.files.key("gateway").read_text(encoding="utf-8")))
-        for organization in (OSH, MOSCOW, STRANGER):
+        for organization in (MOSCOW, STRANGER):
             made.connect(organization, key)
+        shown = made.connect_by_command(OSH)
+        assert (shown["user"], shown["vhost"], shown["queue"]) == (OSH, "partners", queue_of(OSH))
         yield made
     finally:
         running.stop()
@@ -53,9 +55,9 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AmqpHub]:
 
 def referral(hub: AmqpHub, **changes: Any) -> dict[str, Any]:
     sample = network.load().referral(WAGES)
-    with hub.partner(OSH) as osh:
-        case = seal(plain(sample.case), osh.discovery.custody_key)
-    return {"submit": "referral", **plain(sample.facts), "case": case, **changes}
+    key = hub.hub.files.people()["organizations"][MOSCOW]["sealing_key"]
+    case = seal(plain(sample.case), public_half(key))
+    return {"submit": "referral", **plain(sample.facts), "to": MOSCOW, "case": case, **changes}
 
 
 def test_two_plain_amqp_programs_close_a_loop(hub: AmqpHub) -> None:
@@ -93,23 +95,24 @@ def test_two_plain_amqp_programs_close_a_loop(hub: AmqpHub) -> None:
 
 def test_killed_gateway_repeats_messages_and_loses_none(hub: AmqpHub) -> None:
     with hub.program(OSH) as osh:
-        first = osh.answer_to(osh.submit({"submit": "accept", "offer_id": "before"}))
-    waiting: dict[str, Any]
-    with hub.partner(OSH) as over_http:
-        with hub.program(OSH) as osh:
-            key = osh.submit({"submit": "accept", "offer_id": "during"})
-            until(lambda: osh.take(0.2, acknowledge=False) or None, "the answer, not acknowledged")
+        key = osh.submit({"submit": "accept", "offer_id": "before"})
+
+        def answer() -> dict[str, Any] | None:
+            osh.take(0.2, acknowledge=False)
+            found = (one for one in osh.seen.values() if one["data"].get("message_id") == key)
+            return next(found, None)
+
+        first = until(answer, "the answer, which the program does not acknowledge")
         assert hub.hub.supervisor is not None
         (pid,) = [one.pid for one in hub.hub.supervisor.status() if one.name == "gateway"]
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
-        page = over_http.mailbox()["items"]
-        (waiting,) = [dict(one) for one in page if one["data"].get("message_id") == key]
     with hub.program(OSH) as osh:
-        again = osh.answer_to(key)
-        assert again == waiting["data"]
-        assert osh.seen[waiting["id"]] == waiting
-        assert first["message_id"] != key
+        # Published while no gateway runs.
+        later = osh.submit({"submit": "accept", "offer_id": "after"})
+        assert osh.answer_to(later)["problem"]["status"] == 422
+        osh.answer_to(key)
+        assert osh.seen[first["id"]] == first
 
 
 def connection(hub: AmqpHub, organization: str, vhost: str = "partners") -> amqp.Connection:
@@ -182,7 +185,7 @@ def test_organization_may_do_exactly_what_the_matrix_lists(hub: AmqpHub) -> None
     acts = {**READS, **WRITES, **OTHERS}
     found = {name for name, act in acts.items() if allowed(hub, act)}
     assert found == ALLOWED
-    assert len(acts) > 90
+    assert acts.keys() >= ALLOWED
 
 
 def test_organization_cannot_enter_the_hubs_virtual_host(hub: AmqpHub) -> None:

@@ -114,14 +114,11 @@ class RabbitQueues:
 
     def _seen(self, queue: str) -> list[str]:
         assert self._link is not None
-        # On a channel of its own: whatever happens, its end gives everything back.
+        # On a channel of its own, whose end gives everything back.
         channel = self._link.channel()
-        ids = []
+        ids: list[str] = []
         while len(ids) <= 2 * CAPACITY and (found := channel.basic_get(queue)) is not None:
             ids.append(str(found.properties["message_id"]))
-            last = found.delivery_tag
-        if ids:
-            channel.basic_nack(last, multiple=True, requeue=True)
         channel.close()
         return ids
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from contracts.errors import Refused, Unavailable
+from contracts.errors import Defect, Refused, Unavailable
 from services.gateway.domain.window import CAPACITY, Count
 from services.gateway.ports import (
     Access,
@@ -40,6 +40,7 @@ class HubInMemory:
     admitted: bool = True
     available: bool = True
     intake_available: bool = True
+    poison: str = "poison"
     taken: dict[str, str] = field(default_factory=dict)
     answers: list[Answer] = field(default_factory=list)
     waits: list[float] = field(default_factory=list)
@@ -73,7 +74,10 @@ class HubInMemory:
 
     def submit(self, organization: str, lines: Sequence[bytes], *, referrals: bool) -> list[Result]:
         self.require_admitted(organization)
-        return [self._submitted(json.loads(line), referrals=referrals) for line in lines]
+        documents = [json.loads(line) for line in lines]
+        if any(document.get("submit") == self.poison for document in documents):
+            raise Defect("fails")
+        return [self._submitted(document, referrals=referrals) for document in documents]
 
     def answer(self, organization: str, answers: Sequence[Answer]) -> None:
         self.require_admitted(organization)

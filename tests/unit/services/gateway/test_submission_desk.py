@@ -122,3 +122,10 @@ def test_submission_of_an_organization_that_is_not_admitted_is_parked(desk: Desk
     desk.hub.admitted = False
     assert desk.verdicts(submission(), submission("k2", body=b"")) == [Verdict.parked] * 2
     assert desk.hub.answers == []
+
+
+def test_submission_on_which_the_hub_fails_is_parked_alone(desk: Desk) -> None:
+    poison = submission("k2", body={"submit": "poison"})
+    verdicts = desk.verdicts(submission("k1"), poison, submission("k3"), submission("k4", organization=OTHER))
+    assert verdicts == [Verdict.answered, Verdict.parked, Verdict.answered, Verdict.answered]
+    assert set(desk.hub.taken) == {"k1", "k3", "k4"}
