@@ -16,8 +16,6 @@ from services.gateway.window_keeper import WindowKeeper
 from tests.journey.waiting import until
 from tests.unit.services.gateway.doubles import OSH, BrokerInMemory, HubInMemory, message
 
-NEW = "ru.moscow-common-table"
-
 
 class SubmissionsInMemory:
     """See `gateway.Submissions`. waiting: by tag; parked: the tags of parked ones."""
@@ -89,11 +87,10 @@ def test_windows_begin_and_end_with_the_users_at_the_broker() -> None:
     work = WindowWork(broker, keeper_of, lambda: None)
     assert work.unready() is not None
     work.start(spawned)
-    until(lambda: broker.ready or None, "the copy")
+    until(lambda: work.unproved() == 1, "the copy")
     assert work.unready() is None
     assert work.states() == (1, 0)
-    assert work.unproved() == 1
+    assert [one.id for one in broker.ready] == ["m0"]
     del broker.users[OSH]
-    work.look()
-    assert work.states() == (0, 0)
+    until(lambda: work.states() == (0, 0), "the end of the window")
     work.stop()
