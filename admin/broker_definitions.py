@@ -60,7 +60,7 @@ def definitions(
         "users": [
             {
                 "name": name,
-                "password_hash": _password_hash(password),
+                "password_hash": password_hash(password),
                 "hashing_algorithm": "rabbit_password_hashing_sha256",
                 "tags": tags[name],
             }
@@ -134,6 +134,7 @@ def write_definitions(directory: Path, *, hub: str, vhost: str, partners: bool =
     return files
 
 
-def _password_hash(password: str) -> str:
+def password_hash(password: str) -> str:
+    """Return a password as RabbitMQ stores it, with a random salt."""
     salt = secrets.token_bytes(_SALT_BYTES)
     return base64_text.encoded(salt + hashlib.sha256(salt + password.encode()).digest())

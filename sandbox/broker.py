@@ -310,13 +310,13 @@ class PrivateBroker:
         try:
             known = BrokerIdentity.from_json(self.files.identity.read_text(encoding="utf-8"))
         except FileNotFoundError:
-            ports = settled_ports([None] * (3 if self._partners else 2), reserved=self._reserved_ports)
-            invented = BrokerIdentity.invented(amqp_port=ports[0], distribution_port=ports[1])
-            return invented.on_ports(*ports)
+            new = settled_ports([None] * (3 if self._partners else 2), reserved=self._reserved_ports)
+            return BrokerIdentity.invented(amqp_port=new[0], distribution_port=new[1]).on_ports(*new)
         except ValueError as error:
             raise BrokerError(f"{self.files.identity}: {error}") from None
-        present = [known.amqp_port, known.distribution_port]
-        ports = [*present, known.management_port] if self._partners else present
+        ports: list[int | None] = [known.amqp_port, known.distribution_port]
+        if self._partners:
+            ports.append(known.management_port)
         return known.on_ports(*settled_ports(ports, reserved=self._reserved_ports))
 
     def _log_size(self) -> int:

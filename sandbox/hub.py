@@ -109,6 +109,11 @@ class Hub:
             self._owner.release()
             self._owner = None
 
+    @property
+    def broker(self) -> PrivateBroker | None:
+        """The private broker; None before the start, and with another broker."""
+        return self._broker
+
     def run(self) -> None:
         """Run until SIGTERM or SIGINT, then stop."""
         assert self.supervisor is not None

@@ -66,31 +66,33 @@ class SubmissionWork:
         self._ended.wait()
         self._submissions.close()
 
-    def turn(self) -> bool:
-        """Take and settle one batch; return whether nothing was left for later."""
+    def turn(self) -> frozenset[Verdict]:
+        """Take and settle one batch; return its verdicts."""
         taken = self._submissions.take(TAKE_SECONDS)
         self._fault = None
         if not taken:
-            return True
+            return frozenset()
         verdicts = self._desk.process([received for _, received in taken])
         self._submissions.settle([(tag, verdict) for (tag, _), verdict in zip(taken, verdicts, strict=True)])
-        return Verdict.retried not in verdicts
+        return frozenset(verdicts)
 
     def _run(self) -> None:
         pause = _FIRST_PAUSE
         try:
             while not self._stopping.is_set():
                 try:
-                    done = self.turn()
+                    verdicts = self.turn()
                 except Unavailable as error:
                     self._fault = str(error)
                     _log.warning("submissions cannot be taken", extra={"reason": str(error)})
-                    done = False
-                if done:
+                    verdicts = frozenset({Verdict.retried})
+                if Verdict.retried not in verdicts:
                     pause = _FIRST_PAUSE
-                else:
-                    self._stopping.wait(pause)
-                    pause = min(2 * pause, _LONGEST_PAUSE)
+                    continue
+                # What was requeued comes first again: one organisation must not slow the others down.
+                others_go_on = len(verdicts) > 1
+                self._stopping.wait(_FIRST_PAUSE if others_go_on else pause)
+                pause = _FIRST_PAUSE if others_go_on else min(2 * pause, _LONGEST_PAUSE)
         finally:
             self._ended.set()
 

@@ -55,7 +55,10 @@ class Answer:
 
 
 class Hub(Protocol):
-    """The hub, as each organisation's own client. Every method raises NotAdmitted and Unavailable."""
+    """The hub, as each organisation's own client. Every method raises NotAdmitted, Unavailable and Defect.
+
+    Defect: the hub failed on this very request, or its answer violates its contract.
+    """
 
     def require_admitted(self, organization: str) -> None:
         """Raise NotAdmitted unless the hub admits the organisation now."""
@@ -82,6 +85,14 @@ class Hub(Protocol):
         ...
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Standing:
+    """A queue now, exactly. waiting: messages that are not delivered. consumers: of all connections."""
+
+    waiting: int
+    consumers: int
+
+
 class Queues(Protocol):
     """The organisations' queues. Every method raises BrokerUnavailable.
 
@@ -93,8 +104,12 @@ class Queues(Protocol):
         """Create the queue if it is missing, remove the waiting messages, and return the session."""
         ...
 
-    def waiting(self, session: int, organization: str) -> int:
-        """Return how many messages wait to be delivered, exactly."""
+    def standing(self, session: int, organization: str) -> Standing:
+        """Return how many messages wait to be delivered, and how many consumers there are."""
+        ...
+
+    def look(self, session: int, organization: str) -> list[str]:
+        """Take the waiting messages, all at one time, give them back in their order, and return their ids."""
         ...
 
     def copy(self, session: int, organization: str, messages: Sequence[MailboxMessage]) -> int:

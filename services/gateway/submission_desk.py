@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import orjson
 
-from contracts.errors import PointerError, Refused, Unavailable
+from contracts.errors import Defect, PointerError, Refused, Unavailable
 from contracts.idempotency_key import require_well_formed
 from contracts.jose import LONGEST_SEALED
 from runtime.web.request import parse_json
@@ -48,7 +48,7 @@ class Verdict(StrEnum):
     """What the broker is told about a submission.
 
     answered: its answer is in the mailbox. retried: the hub was unavailable. parked: the hub does not admit
-    the organisation, which therefore cannot be answered.
+    the organisation, which therefore cannot be answered, or the hub fails on this very submission.
     """
 
     answered = "answered"
@@ -94,11 +94,9 @@ class SubmissionDesk:
         verdicts = {one.place: Verdict.retried for one in prepared}
         try:
             for group in _groups(prepared):
-                answers = self._answers(organization, group)
-                if answers:
-                    self._hub.answer(organization, list(answers.values()))
-                verdicts |= dict.fromkeys(answers, Verdict.answered)
-                if len(answers) < len(group):
+                done = self._done(organization, group)
+                verdicts |= done
+                if len(done) < len(group):
                     break  # the later ones wait, so that the order stays
         except Unavailable as error:
             _log.warning("submissions wait for the hub", extra={"reason": str(error)})
@@ -107,6 +105,26 @@ class SubmissionDesk:
             _log.warning("submissions parked", extra={"organization": organization, "count": len(left)})
             verdicts |= dict.fromkeys(left, Verdict.parked)
         return verdicts
+
+    def _done(self, organization: str, group: Sequence[_Prepared]) -> dict[int, Verdict]:
+        """Submit a group and store its answers; return what is done, by place, in order."""
+        try:
+            answers = self._answers(organization, group)
+            if answers:
+                self._hub.answer(organization, list(answers.values()))
+            return dict.fromkeys(answers, Verdict.answered)
+        except Defect as defect:
+            if len(group) == 1:
+                _log.error("submission parked", extra={"reason": str(defect)})
+                return {group[0].place: Verdict.parked}
+        # One by one, so that only the submission on which the hub fails is parked.
+        done: dict[int, Verdict] = {}
+        for one in group:
+            single = self._done(organization, [one])
+            if not single:
+                break
+            done |= single
+        return done
 
     def _answers(self, organization: str, group: Sequence[_Prepared]) -> dict[int, Answer]:
         """Return the answers of a group by place, without those for which the hub was unavailable."""

@@ -6,10 +6,10 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
-from contracts.errors import Unavailable
+from contracts.errors import Defect, Unavailable
 from services.gateway.domain.window import Window, rebuilt
 from services.gateway.gateway_metrics import GatewayMetrics
-from services.gateway.ports import BrokerUsers, Hub, NotAdmitted, Queues, SessionEnded, UserConflict
+from services.gateway.ports import BrokerUsers, Hub, NotAdmitted, Queues, SessionEnded, Standing, UserConflict
 
 _log = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ class WindowKeeper:
         return len(self._window.copied)
 
     def turn(self) -> float:
-        """Do what is due; return the seconds until the next turn. Raises nothing but defects."""
+        """Do what is due; return the seconds until the next turn. Raises none of the ports' errors."""
         try:
             return self._advance()
         except NotAdmitted:
@@ -83,14 +83,18 @@ class WindowKeeper:
         except Unavailable as error:
             _log.warning("window cannot go on", extra={"reason": str(error)})
             return FAILURE_PAUSE
+        except Defect as defect:
+            _log.error("window cannot go on", extra={"reason": str(defect)})
+            return NOT_ADMITTED_PAUSE
 
     def _advance(self) -> float:
         if self._session is None:
             self._open()
         assert self._session is not None
-        waiting = self._queues.waiting(self._session, self.organization)
+        standing = self._queues.standing(self._session, self.organization)
+        waiting = standing.waiting
         if self._window.copied:
-            self._prove(waiting)
+            self._prove(standing)
         if waiting and self._window.copied and self._lingers():
             # What the queue holds comes again, the closed messages without their content.
             self._rebuild()
@@ -114,15 +118,19 @@ class WindowKeeper:
         session = self._queues.begin(self.organization)
         self._window, self._session, self._looked_at = rebuilt(), session, self._clock()
 
-    def _prove(self, waiting: int) -> None:
+    def _prove(self, standing: Standing) -> None:
         count = self._users.count(self.organization)
-        left = (waiting, None if count is None else count.messages)
-        idle = waiting > 0 and left == self._last_left
+        left = (standing.waiting, None if count is None else count.messages)
+        idle = standing.waiting > 0 and left == self._last_left
         self._proof_wait = min(2 * self._proof_wait, LONGEST_PROOF_WAIT) if idle else PROOF_WAIT
         self._last_left = left
         if count is None:
             return
         window, proved = self._window.counted(count)
+        # A consumer would miss the messages meanwhile, and gets to all of them soon anyway.
+        if not standing.consumers and window.can_be_looked_at(count, standing.waiting):
+            assert self._session is not None
+            window, proved = window.looked_at(count, self._queues.look(self._session, self.organization))
         # In this order: a proof that the hub has not stored is found again.
         if proved:
             self._hub.acknowledge(self.organization, proved)

@@ -9,7 +9,7 @@ import json
 import logging
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +17,7 @@ from typing import Any, Final
 import httpx
 import orjson
 
-from contracts.errors import Unavailable
+from contracts.errors import Defect, Unavailable
 from contracts.facts import MessageClosed
 from kopuro_client.client_key import ClientKey
 from services.gateway.domain.partner import client_of
@@ -30,6 +30,8 @@ ANSWER_SECONDS: Final = 15.0
 CONNECT_SECONDS: Final = 5.0
 _ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _ASSERTION_SECONDS: Final = 60
+# Whether a service or a proxy sent them.
+_TRANSIENT: Final = frozenset({408, 425, 429, 502, 503, 504})
 # A token is renewed so long before its end.
 _MARGIN: Final = 60.0
 _LARGEST_PAGE: Final = 200
@@ -49,8 +51,19 @@ class _Caller:
 class HttpHub:
     """See `ports.Hub`. Safe for concurrent greenlets."""
 
-    def __init__(self, discovery: Path, key: ClientKey, *, wall_clock: Any = time.time) -> None:
-        """discovery: the file of the discovery document, read for each request. key: the gateway's."""
+    def __init__(
+        self,
+        discovery: Path,
+        key: ClientKey,
+        *,
+        wall_clock: Callable[[], float] = time.time,
+        connections: Callable[[], httpx.Client] = httpx.Client,
+    ) -> None:
+        """discovery: the file of the discovery document, read for each request. key: the gateway's.
+
+        wall_clock: seconds since 1970. connections: makes the connections of one organisation.
+        """
+        self._connections = connections
         self._discovery = discovery
         self._key = key
         self._now = wall_clock
@@ -123,7 +136,7 @@ class HttpHub:
     ) -> bytes:
         caller = self._callers.get(organization)
         if caller is None:
-            caller = self._callers.setdefault(organization, _Caller(http=httpx.Client()))
+            caller = self._callers.setdefault(organization, _Caller(http=self._connections()))
         url = self._address(service) + path
         for attempt in ("with the token that is known", "with a new token"):
             token = self._token(organization, caller)
@@ -137,8 +150,10 @@ class HttpHub:
                 caller.token = ""
         if response.status_code in (401, 403):
             raise NotAdmitted
-        if response.status_code >= 300:
+        if response.status_code in _TRANSIENT:
             raise Unavailable(f"{service} answers {path} with status {response.status_code}.")
+        if response.status_code >= 300:
+            raise Defect(f"{service} answers {path} with status {response.status_code}.")
         return response.content
 
     def _token(self, organization: str, caller: _Caller) -> str:
@@ -162,7 +177,7 @@ class HttpHub:
         response = _sent(caller.http, "POST", url, data=form)
         if response.status_code in (400, 401, 403):
             raise NotAdmitted
-        if response.status_code != 200:
+        if response.status_code != 200:  # 500 too: nothing is lost by asking again
             raise Unavailable(f"The token endpoint answers with status {response.status_code}.")
         granted = response.json()
         caller.token, lifetime = granted["access_token"], float(granted["expires_in"])

@@ -15,7 +15,8 @@ from runtime.messaging.ports import BrokerUnavailable
 from runtime.messaging.rabbit.connection import BROKEN, ConnectionFactory, abandon, close, drain
 from services.gateway.adapters.partners_topology import MAILBOX_ARGUMENTS
 from services.gateway.domain.partner import queue_of
-from services.gateway.ports import MailboxMessage, SessionEnded
+from services.gateway.domain.window import CAPACITY
+from services.gateway.ports import MailboxMessage, SessionEnded, Standing
 
 _PERSISTENT: Final = 2
 _CONFIRM_SECONDS: Final = 15.0
@@ -57,11 +58,17 @@ class RabbitQueues:
             self._guarded(lambda: self._emptied(queue_of(organization)))
             return self._session
 
-    def waiting(self, session: int, organization: str) -> int:
+    def standing(self, session: int, organization: str) -> Standing:
         """See `ports.Queues`."""
         with self._lock:
             self._require(session)
-            return self._guarded(lambda: self._waiting(queue_of(organization)))
+            return self._guarded(lambda: self._standing(queue_of(organization)))
+
+    def look(self, session: int, organization: str) -> list[str]:
+        """See `ports.Queues`."""
+        with self._lock:
+            self._require(session)
+            return self._guarded(lambda: self._seen(queue_of(organization)))
 
     def copy(self, session: int, organization: str, messages: Sequence[MailboxMessage]) -> int:
         """See `ports.Queues`."""
@@ -105,9 +112,20 @@ class RabbitQueues:
         self._channel.queue_declare(queue, durable=True, auto_delete=False, arguments=MAILBOX_ARGUMENTS)
         self._channel.queue_purge(queue)
 
-    def _waiting(self, queue: str) -> int:
+    def _seen(self, queue: str) -> list[str]:
+        assert self._link is not None
+        # On a channel of its own, whose end gives everything back.
+        channel = self._link.channel()
+        ids: list[str] = []
+        while len(ids) <= 2 * CAPACITY and (found := channel.basic_get(queue)) is not None:
+            ids.append(str(found.properties["message_id"]))
+        channel.close()
+        return ids
+
+    def _standing(self, queue: str) -> Standing:
         try:
-            return int(self._channel.queue_declare(queue, passive=True).message_count)
+            found = self._channel.queue_declare(queue, passive=True)
+            return Standing(waiting=found.message_count, consumers=found.consumer_count)
         except NotFound as error:
             # Deleted behind our back: the channel is closed, and what was copied is lost.
             self._open_channel()

@@ -3,7 +3,8 @@
 The mailbox in delivery's database is the truth. The gateway copies waiting messages into the queue, in the
 order of the mailbox, and acknowledges them there when the broker has shown that the organisation has
 acknowledged them. AMQP reports no single acknowledgement to anybody but the consumer, and a consumer may
-acknowledge in any order, so a count of the remaining messages says which ones are left only when it is zero.
+acknowledge in any order, so a count of the remaining messages says which ones are left only when it is zero,
+or when the gateway holds as many of them in its hands.
 """
 
 from __future__ import annotations
@@ -85,6 +86,27 @@ class Window:
             self, copied=(), closed=frozenset(), mark=count.mark, changes=changes, full_since=None
         )
         return proved, self.copied
+
+    def can_be_looked_at(self, count: Count, waiting: int) -> bool:
+        """Return whether a look at the waiting messages may prove something.
+
+        count: the last one that `counted` got. waiting: messages that the broker has not delivered, exactly.
+        """
+        is_fresh = count.mark == self.mark and self.changes >= CHANGES_NEEDED
+        return is_fresh and 0 < count.messages == waiting < len(self.copied)
+
+    def looked_at(self, count: Count, held: Sequence[str]) -> tuple[Window, tuple[str, ...]]:
+        """Return the window after a look, and the ids whose acknowledgement it proves.
+
+        held: the ids of the messages that the gateway took at one time and gave back. The number of messages
+        in the queue only falls until the next copy, so as many as were counted are all that are left.
+        """
+        if len(held) != count.messages:
+            return self, ()
+        left = frozenset(held)
+        proved = tuple(one for one in self.copied if one not in left)
+        copied = tuple(one for one in self.copied if one in left)
+        return replace(self, copied=copied, closed=self.closed & left, full_since=None), proved
 
     def room(self, waiting: int, now: float) -> tuple[Window, int]:
         """Return the window, and how many messages may be copied now.

@@ -40,7 +40,9 @@ def test_repeated_answer_is_one_message_also_after_its_acknowledgement(bench: Wo
 
 def test_other_content_under_the_same_message_id_has_an_answer_of_its_own(bench: Workbench) -> None:
     corrected = SubmissionAnswer(message_id="order-2", body="d3", submission_id=REFERRAL)
-    elsewhere = SubmissionAnswer(message_id="order-2", body="d2", problem=Refused("forbidden", "No.").problem())
+    elsewhere = SubmissionAnswer(
+        message_id="order-2", body="d2", problem=Refused("forbidden", "No.").problem()
+    )
     ids = bench.submission_answers.put(SENDER, [REFUSED, corrected, elsewhere])
     assert len(set(ids)) == 3
     assert REFUSED.message_to(SENDER) != REFUSED.message_to(ACCEPTOR)
@@ -50,7 +52,10 @@ def test_other_content_under_the_same_message_id_has_an_answer_of_its_own(bench:
     ("answer", "pointer"),
     [
         ({"message_id": "a", "body": ""}, "/answers/0/problem"),
-        ({"message_id": "a", "body": "", "submission_id": REFERRAL, "problem": PROBLEM}, "/answers/0/problem"),
+        (
+            {"message_id": "a", "body": "", "submission_id": REFERRAL, "problem": PROBLEM},
+            "/answers/0/problem",
+        ),
         ({"message_id": None, "body": "", "submission_id": REFERRAL}, "/answers/0/message_id"),
         ({"message_id": "a\nb", "body": "", "problem": PROBLEM}, "/answers/0/message_id"),
         ({"message_id": "", "body": "", "problem": PROBLEM}, "/answers/0/message_id"),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from contracts.errors import Refused, Unavailable
+from contracts.errors import Defect, Refused, Unavailable
 from services.gateway.domain.window import CAPACITY, Count
 from services.gateway.ports import (
     Access,
@@ -17,6 +17,7 @@ from services.gateway.ports import (
     Page,
     Result,
     SessionEnded,
+    Standing,
     UserConflict,
 )
 
@@ -25,7 +26,9 @@ OSH = "kg.osh-legal-aid"
 
 def message(number: int, *, is_closed: bool = False) -> MailboxMessage:
     kind = "kopuro.message.closed.v1" if is_closed else "kopuro.offer.opened.v1"
-    return MailboxMessage(id=f"m{number}", type=kind, body=f'{{"id":"m{number}"}}'.encode(), is_closed=is_closed)
+    return MailboxMessage(
+        id=f"m{number}", type=kind, body=f'{{"id":"m{number}"}}'.encode(), is_closed=is_closed
+    )
 
 
 @dataclass
@@ -37,6 +40,7 @@ class HubInMemory:
     admitted: bool = True
     available: bool = True
     intake_available: bool = True
+    poison: str = "poison"
     taken: dict[str, str] = field(default_factory=dict)
     answers: list[Answer] = field(default_factory=list)
     waits: list[float] = field(default_factory=list)
@@ -70,7 +74,10 @@ class HubInMemory:
 
     def submit(self, organization: str, lines: Sequence[bytes], *, referrals: bool) -> list[Result]:
         self.require_admitted(organization)
-        return [self._submitted(json.loads(line), referrals=referrals) for line in lines]
+        documents = [json.loads(line) for line in lines]
+        if any(document.get("submit") == self.poison for document in documents):
+            raise Defect("fails")
+        return [self._submitted(document, referrals=referrals) for document in documents]
 
     def answer(self, organization: str, answers: Sequence[Answer]) -> None:
         self.require_admitted(organization)
@@ -96,6 +103,7 @@ class BrokerInMemory:
     foreign: set[str] = field(default_factory=set)
     ready: list[MailboxMessage] = field(default_factory=list)
     held: list[MailboxMessage] = field(default_factory=list)
+    consumers: int = 0
     session: int = 1
     marks: int = 0
     counted: Count | None = None
@@ -109,9 +117,14 @@ class BrokerInMemory:
         self.ready.clear()
         return self.session
 
-    def waiting(self, session: int, organization: str) -> int:
+    def standing(self, session: int, organization: str) -> Standing:
         self._require(session)
-        return len(self.ready)
+        return Standing(waiting=len(self.ready), consumers=self.consumers)
+
+    def look(self, session: int, organization: str) -> list[str]:
+        self._require(session)
+        self.log.append("looked at")
+        return [one.id for one in self.ready]
 
     def copy(self, session: int, organization: str, messages: Sequence[MailboxMessage]) -> int:
         self._require(session)

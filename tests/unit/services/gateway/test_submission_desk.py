@@ -97,7 +97,9 @@ def test_message_that_is_no_submission_is_refused_and_never_sent_to_the_hub(
 
 def test_unavailable_hub_keeps_the_submission_and_those_after_it(desk: Desk) -> None:
     waiting = submission("k2", body={"submit": "progress", "unavailable": True})
-    verdicts = desk.verdicts(submission("k1"), waiting, submission("k3"), submission("k4", organization=OTHER))
+    verdicts = desk.verdicts(
+        submission("k1"), waiting, submission("k3"), submission("k4", organization=OTHER)
+    )
     assert verdicts == [Verdict.answered, Verdict.retried, Verdict.retried, Verdict.answered]
     desk.hub.available = False
     assert desk.verdicts(submission("k5")) == [Verdict.retried]
@@ -120,3 +122,10 @@ def test_submission_of_an_organization_that_is_not_admitted_is_parked(desk: Desk
     desk.hub.admitted = False
     assert desk.verdicts(submission(), submission("k2", body=b"")) == [Verdict.parked] * 2
     assert desk.hub.answers == []
+
+
+def test_submission_on_which_the_hub_fails_is_parked_alone(desk: Desk) -> None:
+    poison = submission("k2", body={"submit": "poison"})
+    verdicts = desk.verdicts(submission("k1"), poison, submission("k3"), submission("k4", organization=OTHER))
+    assert verdicts == [Verdict.answered, Verdict.parked, Verdict.answered, Verdict.answered]
+    assert set(desk.hub.taken) == {"k1", "k3", "k4"}

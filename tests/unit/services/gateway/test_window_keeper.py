@@ -113,6 +113,28 @@ def test_acknowledged_messages_are_acknowledged_in_the_mailbox_once_the_queue_is
     assert bench.hub.acknowledged == {"m0", "m1", "m2"}
 
 
+def test_consumer_that_has_gone_leaves_only_what_it_did_not_acknowledge(bench: Bench) -> None:
+    bench.arrive(4)
+    bench.turns(2)
+    delivered = bench.broker.deliver(3)
+    bench.broker.acknowledge(delivered[1])
+    bench.broker.ready = [*bench.broker.held, *bench.broker.ready]  # its connection ends
+    bench.broker.held = []
+    bench.prove()
+    assert bench.hub.acknowledged == {"m1"}
+    assert bench.broker.log.count("looked at") == 1
+    assert ids(bench.broker.ready) == ["m0", "m2", "m3"]
+
+
+def test_messages_are_not_taken_from_a_consumer(bench: Bench) -> None:
+    bench.broker.consumers = 1
+    bench.arrive(3)
+    bench.turns(2)
+    bench.consume(1)
+    bench.prove()
+    assert "looked at" not in bench.broker.log
+
+
 def test_message_acknowledged_over_http_is_not_copied(bench: Bench) -> None:
     bench.arrive(3)
     bench.hub.acknowledged.add("m1")

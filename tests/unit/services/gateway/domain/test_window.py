@@ -86,6 +86,26 @@ def test_closed_message_lingers_only_if_it_was_copied_with_its_content() -> None
     assert not window.lingering(frozenset({"never-copied"}))
 
 
+def test_look_at_as_many_messages_as_were_counted_proves_the_others() -> None:
+    window, _ = counted(Window().with_copies(["a", "b", "c"], "c1"), (2, 1), (2, 2), (2, 3))
+    count = Count(messages=2, mark=3)
+    assert window.can_be_looked_at(count, waiting=2)
+    window, proved = window.looked_at(count, ["a", "c"])
+    assert proved == ("b",)
+    assert window.copied == ("a", "c")
+
+
+def test_look_proves_nothing_if_a_counted_message_is_not_among_the_held_ones() -> None:
+    window, _ = counted(Window().with_copies(["a", "b", "c"], "c1"), (2, 1), (2, 2), (2, 3))
+    assert window.looked_at(Count(messages=2, mark=3), ["c"]) == (window, ())
+    assert not window.can_be_looked_at(Count(messages=2, mark=3), waiting=1)
+
+
+def test_look_needs_a_count_from_after_the_last_copy() -> None:
+    window, _ = counted(Window().with_copies(["a", "b"], "c1"), (1, 1), (1, 2))
+    assert not window.can_be_looked_at(Count(messages=1, mark=2), waiting=1)
+
+
 class Hub:
     """A mailbox, a queue with a consumer, the broker's counts, and a gateway that follows the window."""
 
@@ -143,6 +163,20 @@ class Hub:
         self.window, proved = self.window.counted(self.published)
         self.acknowledged.update(proved)
 
+    def look(self) -> None:
+        # Messages may be delivered between the count of the waiting ones and the look.
+        waiting = len(self.waiting)
+        if self.window.can_be_looked_at(self.published, waiting):
+            self.window, proved = self.window.looked_at(self.published, list(self.waiting))
+            self.acknowledged.update(proved)
+
+    def look_late(self) -> None:
+        if self.window.can_be_looked_at(self.published, len(self.waiting)):
+            self.deliver()
+            self.acknowledge(0)
+            self.window, proved = self.window.looked_at(self.published, list(self.waiting))
+            self.acknowledged.update(proved)
+
     def restart_gateway(self) -> None:
         self.waiting, self.window = [], rebuilt()
 
@@ -161,6 +195,7 @@ STEPS = {
     "count": (Hub.begin_count,),
     "publish count": (Hub.publish_count,),
     "read count": (Hub.read_count,),
+    "look": (Hub.look, Hub.look_late),
     "restart": (Hub.restart_gateway,),
     "lose": (Hub.lose_broker,),
 }

@@ -1,0 +1,96 @@
+"""The gateway's background work: batches of submissions, and windows that follow the users at the broker."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from runtime.messaging.ports import BrokerUnavailable
+from services.gateway.gateway import SubmissionWork, WindowWork
+from services.gateway.gateway_metrics import GatewayMetrics
+from services.gateway.submission_desk import Received, SubmissionDesk, Verdict
+from services.gateway.window_keeper import WindowKeeper
+from tests.journey.waiting import until
+from tests.unit.services.gateway.doubles import OSH, BrokerInMemory, HubInMemory, message
+
+
+class SubmissionsInMemory:
+    """See `gateway.Submissions`. waiting: by tag; parked: the tags of parked ones."""
+
+    def __init__(self, *received: Received) -> None:
+        self.waiting = dict(enumerate(received))
+        self.parked: list[int] = []
+        self.available = True
+
+    def take(self, seconds: float) -> list[tuple[int, Received]]:
+        if not self.available:
+            raise BrokerUnavailable("down")
+        return list(self.waiting.items())
+
+    def settle(self, verdicts: list[tuple[int, Verdict]]) -> None:
+        for tag, verdict in verdicts:
+            if verdict is not Verdict.retried:
+                del self.waiting[tag]
+            if verdict is Verdict.parked:
+                self.parked.append(tag)
+
+    def close(self) -> None:
+        self.waiting.clear()
+
+
+def spawned(work: Callable[[], None]) -> object:
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    return thread
+
+
+def submission(key: str) -> Received:
+    return Received(organization=OSH, body=b'{"submit":"accept","offer_id":"o"}', user_id=OSH, message_id=key)
+
+
+def test_batch_is_settled_by_its_verdicts() -> None:
+    hub, submissions = HubInMemory(), SubmissionsInMemory(submission("a"), submission("b"))
+    work = SubmissionWork(submissions, SubmissionDesk(hub, GatewayMetrics(CollectorRegistry())))
+    hub.available = False
+    assert work.turn() == {Verdict.retried}
+    assert len(submissions.waiting) == 2
+    hub.available = True
+    assert work.turn() == {Verdict.answered}
+    assert submissions.waiting == {}
+    assert work.turn() == frozenset()
+
+
+def test_broker_that_is_away_is_the_reason_why_the_gateway_is_not_ready() -> None:
+    submissions = SubmissionsInMemory()
+    submissions.available = False
+    work = SubmissionWork(submissions, SubmissionDesk(HubInMemory(), GatewayMetrics(CollectorRegistry())))
+    assert work.unready() is not None
+    with pytest.raises(BrokerUnavailable):
+        work.turn()
+    submissions.available = True
+    work.turn()
+    assert work.unready() is None
+
+
+def test_windows_begin_and_end_with_the_users_at_the_broker() -> None:
+    hub, broker = HubInMemory(mailbox=[message(0)]), BrokerInMemory()
+    metrics = GatewayMetrics(CollectorRegistry())
+
+    def keeper_of(organization: str) -> WindowKeeper:
+        return WindowKeeper(
+            organization, hub=hub, queues=broker, users=broker, metrics=metrics, clock=lambda: 0.0
+        )
+
+    work = WindowWork(broker, keeper_of, lambda: None)
+    assert work.unready() is not None
+    work.start(spawned)
+    until(lambda: work.unproved() == 1, "the copy")
+    assert work.unready() is None
+    assert work.states() == (1, 0)
+    assert [one.id for one in broker.ready] == ["m0"]
+    del broker.users[OSH]
+    until(lambda: work.states() == (0, 0), "the end of the window")
+    work.stop()

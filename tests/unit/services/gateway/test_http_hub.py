@@ -1,0 +1,137 @@
+"""The hub over HTTP: tokens by the gateway's key, and what each status means."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import parse_qs
+
+import httpx
+import pytest
+
+from contracts.errors import Defect, Unavailable
+from kopuro_client.client_key import ClientKey, generate_client_key
+from services.gateway.adapters.http_hub import HttpHub
+from services.gateway.domain.partner import client_of
+from services.gateway.ports import NotAdmitted
+from tests.unit.services.gateway.doubles import OSH
+
+SERVICES = {name: f"http://{name}.test" for name in ("directory", "delivery", "intake")}
+Answer = Callable[[httpx.Request], httpx.Response]
+
+
+class Door:
+    """A hub that answers as told. issued: the tokens that it has issued."""
+
+    def __init__(self, directory: Path) -> None:
+        discovery = directory / "discovery.json"
+        discovery.write_text(json.dumps({"services": SERVICES}), encoding="utf-8")
+        private, _ = generate_client_key("gateway-1")
+        self.time = 1_800_000_000.0
+        self.issued: list[str] = []
+        self.assertions: list[str] = []
+        self.token_status = 200
+        self.answer: Answer = lambda _: httpx.Response(200, json={"items": [], "resume": None})
+        self.hub = HttpHub(
+            discovery,
+            ClientKey.from_jwk(private),
+            wall_clock=lambda: self.time,
+            connections=lambda: httpx.Client(transport=httpx.MockTransport(self._handle)),
+        )
+
+    def _handle(self, request: httpx.Request) -> httpx.Response:
+        if request.url.path != "/oauth/token":
+            return self.answer(request)
+        self.assertions += parse_qs(request.content.decode())["client_assertion"]
+        if self.token_status != 200:
+            return httpx.Response(self.token_status, json={"error": "invalid_client"})
+        self.issued.append(f"t{len(self.issued)}")
+        return httpx.Response(200, json={"access_token": self.issued[-1], "expires_in": 600})
+
+
+@pytest.fixture
+def door(tmp_path: Path) -> Door:
+    return Door(tmp_path)
+
+
+def claims(assertion: str) -> dict[str, object]:
+    part = assertion.split(".")[1]
+    found: dict[str, object] = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+    return found
+
+
+def test_token_is_got_as_the_organizations_client_and_used_until_it_is_old(door: Door) -> None:
+    door.hub.require_admitted(OSH)
+    door.hub.require_admitted(OSH)
+    assert door.issued == ["t0"]
+    assert claims(door.assertions[0])["sub"] == client_of(OSH)
+    door.time += 560
+    door.hub.require_admitted(OSH)
+    assert door.issued == ["t0", "t1"]
+    assert claims(door.assertions[0])["jti"] != claims(door.assertions[1])["jti"]
+
+
+def test_rejected_token_is_renewed_once(door: Door) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        ended = request.headers["Authorization"] == "Bearer t0"
+        return httpx.Response(401 if ended else 200, json={"items": [], "resume": None})
+
+    door.answer = answer
+    door.hub.require_admitted(OSH)
+    assert door.issued == ["t0", "t1"]
+    door.answer = lambda _: httpx.Response(401)
+    with pytest.raises(NotAdmitted):
+        door.hub.require_admitted(OSH)
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (403, NotAdmitted),
+        (429, Unavailable),
+        (503, Unavailable),
+        (502, Unavailable),
+        (500, Defect),
+        (413, Defect),
+        (302, Defect),
+    ],
+)
+def test_status_of_a_service_is_one_kind_of_error(door: Door, status: int, error: type[Exception]) -> None:
+    door.answer = lambda _: httpx.Response(status)
+    with pytest.raises(error):
+        door.hub.submit(OSH, [b"{}"], referrals=True)
+
+
+@pytest.mark.parametrize(("status", "error"), [(400, NotAdmitted), (401, NotAdmitted), (503, Unavailable)])
+def test_refused_client_is_not_admitted(door: Door, status: int, error: type[Exception]) -> None:
+    door.token_status = status
+    with pytest.raises(error):
+        door.hub.require_admitted(OSH)
+
+
+def test_results_of_lines_are_ids_problems_or_unavailable(door: Door) -> None:
+    lines = [
+        {"line": 1, "status": 202, "id": "s1"},
+        {"line": 2, "status": 422, "problem": {"type": "urn:kopuro:problem:invalid-submission"}},
+        {"line": 3, "status": 503, "problem": {}},
+    ]
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    door.answer = lambda _: httpx.Response(200, text=text)
+    admitted, refused, waiting = door.hub.submit(OSH, [b"{}"] * 3, referrals=False)
+    assert admitted.submission_id == "s1"
+    assert refused.problem == lines[1]["problem"]
+    assert waiting.is_unavailable
+    with pytest.raises(Unavailable):
+        door.hub.submit(OSH, [b"{}"] * 2, referrals=False)
+
+
+def test_hub_that_does_not_answer_is_unavailable_and_no_url_is_repeated(door: Door) -> None:
+    def fail(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("refused", request=request)
+
+    door.answer = fail
+    with pytest.raises(Unavailable) as unavailable:
+        door.hub.page(OSH, after=None, limit=1, wait=0)
+    assert "delivery.test" not in str(unavailable.value)
