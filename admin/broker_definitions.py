@@ -16,7 +16,7 @@ from typing import Any
 
 from admin.private_files import make_private, write_private
 from contracts import base64_text
-from contracts.broker_rights import USERS, Rights, rights_of, user_name
+from contracts.broker_rights import GATEWAY, PARTNERS_VHOST, USERS, Rights, rights_of, user_name
 from contracts.topology import hub_topology
 from kopuro_client.errors import InvalidArgumentError
 
@@ -31,25 +31,36 @@ def new_password() -> str:
 
 
 def definitions(
-    *, vhost: str, hub: str, passwords: Mapping[str, str], administrators: Mapping[str, str] | None = None
+    *,
+    vhost: str,
+    hub: str,
+    passwords: Mapping[str, str],
+    administrators: Mapping[str, str] | None = None,
+    partners: bool = False,
 ) -> dict[str, Any]:
-    """Return the definitions for one virtual host, to be written as JSON. They contain password hashes.
+    """Return the definitions of a hub's broker, to be written as JSON. They contain password hashes.
 
-    passwords: of each of `broker_rights.USERS`. administrators: further users with every right, with their
-    passwords.
+    passwords: of each of `broker_rights.USERS`, and of GATEWAY with partners. administrators: further users
+    with every right, with their passwords. partners: whether the partners' virtual host is on this broker,
+    with the gateway's user, which makes the partners' users and therefore is an administrator.
     """
     rights = {user_name(hub, user): rights_of(user) for user in USERS}
     secrets_of = {user_name(hub, user): passwords[user] for user in USERS}
     tags = dict.fromkeys(rights, "")
     for name, password in (administrators or {}).items():
         rights[name], secrets_of[name], tags[name] = EVERYTHING, password, "administrator"
+    permissions = [(name, vhost, granted) for name, granted in rights.items()]
+    if partners:
+        gateway = user_name(hub, GATEWAY)
+        secrets_of[gateway], tags[gateway] = passwords[GATEWAY], "administrator"
+        permissions.append((gateway, PARTNERS_VHOST, EVERYTHING))
     topology = hub_topology()
     return {
-        "vhosts": [{"name": vhost}],
+        "vhosts": [{"name": name} for name in (vhost, *([PARTNERS_VHOST] if partners else []))],
         "users": [
             {
                 "name": name,
-                "password_hash": _password_hash(password),
+                "password_hash": password_hash(password),
                 "hashing_algorithm": "rabbit_password_hashing_sha256",
                 "tags": tags[name],
             }
@@ -58,12 +69,12 @@ def definitions(
         "permissions": [
             {
                 "user": name,
-                "vhost": vhost,
+                "vhost": place,
                 "configure": granted.configure,
                 "write": granted.write,
                 "read": granted.read,
             }
-            for name, granted in rights.items()
+            for name, place, granted in permissions
         ],
         "exchanges": [
             {
@@ -101,26 +112,29 @@ def definitions(
     }
 
 
-def write_definitions(directory: Path, *, hub: str, vhost: str) -> dict[str, Path]:
+def write_definitions(directory: Path, *, hub: str, vhost: str, partners: bool = False) -> dict[str, Path]:
     """Write definitions.json and one password file for each user (mode 0600); return the password files.
 
     The directory is created with mode 0700. Existing passwords stay, so that the command can be repeated
-    after an upgrade. Raises InvalidArgumentError if other users can access the directory, OSError.
+    after an upgrade. partners: see `definitions`. Raises InvalidArgumentError if other users
+    can access the directory, OSError.
     """
     directory = directory.resolve()
     make_private(directory)
     if stat.S_IMODE(directory.stat().st_mode) & 0o077:
         raise InvalidArgumentError(f"other users can access {directory}: run `chmod 700` on it first")
-    files = {user: directory / f"{user_name(hub, user)}.password" for user in USERS}
+    users = (*USERS, GATEWAY) if partners else USERS
+    files = {user: directory / f"{user_name(hub, user)}.password" for user in users}
     for path in files.values():
         if not os.path.lexists(path):
             write_private(path, new_password())
     passwords = {user: path.read_text(encoding="utf-8").strip() for user, path in files.items()}
-    document = definitions(vhost=vhost, hub=hub, passwords=passwords)
+    document = definitions(vhost=vhost, hub=hub, passwords=passwords, partners=partners)
     write_private(directory / _DEFINITIONS, json.dumps(document, indent=1) + "\n")
     return files
 
 
-def _password_hash(password: str) -> str:
+def password_hash(password: str) -> str:
+    """Return a password as RabbitMQ stores it, with a random salt."""
     salt = secrets.token_bytes(_SALT_BYTES)
     return base64_text.encoded(salt + hashlib.sha256(salt + password.encode()).digest())

@@ -280,6 +280,7 @@ OWNERS: Mapping[str, frozenset[str]] = {
                 "delivery.acknowledged",
                 "note.delivered",
                 "message.closed",
+                "submission.admitted",
                 "case.fetched",
                 "webhook.changed",
                 "webhook.failing",

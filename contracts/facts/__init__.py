@@ -71,6 +71,7 @@ from contracts.facts.delivered import (
     NoteDelivered,
     WebhookChanged,
     WebhookFailing,
+    SubmissionAdmitted,
 )
 from contracts.facts.recorded import (
     ContentErased,
@@ -200,6 +201,7 @@ __all__ = [
     "SealedNoteReleased",
     "SealedNoteSubmitted",
     "SealingKeyReplaced",
+    "SubmissionAdmitted",
     "SubmissionRefused",
     "TokenKeyChanged",
     "TransitKeyClosed",

@@ -31,6 +31,7 @@ from contracts.identifiers import (
     Region,
     ShortText,
     Slug,
+    SubmissionKey,
 )
 from contracts.referral import Situation
 
@@ -123,12 +124,17 @@ class AnswerRefused(Fact):
 @fact("submission.refused")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SubmissionRefused(Fact):
-    """Any other accepted submission that cannot take effect. Sent to the organisation that submitted it."""
+    """Any other submission that cannot take effect. Sent to the organisation that submitted it.
 
-    referral_id: ReferralId
+    message_id: of a submission over AMQP that the hub did not accept, as the organisation chose it; then
+    referral_id and submission_id are null. Otherwise the submission had been accepted; message_id is null.
+    """
+
+    referral_id: ReferralId | None
     organization: OrganizationId
-    submission_id: MessageId
+    submission_id: MessageId | None
     problem: Mapping[str, Any]
+    message_id: SubmissionKey | None = None
 
 
 @fact("placement.refused")

@@ -14,6 +14,7 @@ from contracts.answers.form import Page
 from contracts.answers.mailbox import (
     Acknowledgement,
     AcknowledgementResults,
+    AnswerIds,
     MailboxConsumer,
     ReleasedCase,
     TriggeredMessageId,
@@ -35,6 +36,7 @@ from services.delivery.domain.recipients import shared_mailboxes
 from services.delivery.domain.selection import Selection, name_of, require_kinds, types_of
 from services.delivery.handlers import MAILBOX, ConsumerHandlers, MailboxHandlers, MailboxPage
 from services.delivery.incoming import Triggers
+from services.delivery.submission_answers import MOST_ANSWERS, SubmissionAnswer, SubmissionAnswers
 
 LONGEST_WAIT: Final = 30  # seconds
 _MOST_TYPES: Final = 50
@@ -61,6 +63,13 @@ class ConsumerSettings:
     types: Annotated[tuple[str, ...], Length(max=_MOST_TYPES)] = ()
     contract: str = CONTRACTS[-1]
     start: Annotated[str, Length(max=200)] | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SubmissionAnswerList:
+    """The body of `POST /v1/mailbox:answer`."""
+
+    answers: Annotated[tuple[SubmissionAnswer, ...], Length(min=1, max=MOST_ANSWERS)]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -175,6 +184,12 @@ def delete_consumer(handlers: ConsumerHandlers, request: Request) -> Response:
     """`DELETE /v1/mailbox/consumers/{name}`."""
     handlers.remove(request.principal.id, request.path_params["name"])
     return Response.empty()
+
+
+def answer_submissions(answers: SubmissionAnswers, request: Request) -> Response:
+    """`POST /v1/mailbox:answer`: the gateway puts answers to submissions into the organisation's mailbox."""
+    given = load(SubmissionAnswerList, request.json()).answers
+    return Response.of(AnswerIds(ids=tuple(answers.put(request.principal.id, given))))
 
 
 def trigger(triggers: Triggers, request: Request) -> Response:

@@ -6,6 +6,7 @@ from typing import Final
 
 from contracts.answers.mailbox import (
     AcknowledgementResults,
+    AnswerIds,
     MailboxConsumer,
     MailboxPage,
     ReleasedCase,
@@ -14,7 +15,13 @@ from contracts.answers.mailbox import (
 from contracts.identifiers import SLUG_PATTERN
 from runtime.web.operation import Body, Operation, Parameter, answer, nothing, page_of
 from runtime.web.parameters import AFTER, LIMIT
-from services.delivery.api import LONGEST_WAIT, Acknowledgements, ConsumerSettings, TriggeredMessage
+from services.delivery.api import (
+    LONGEST_WAIT,
+    Acknowledgements,
+    ConsumerSettings,
+    SubmissionAnswerList,
+    TriggeredMessage,
+)
 
 _SAMPLE_ID: Final = "0199a0de-0000-7000-8000-0000000000f1"
 
@@ -80,6 +87,18 @@ TRIGGER: Final = Operation(
     ),
     answers={201: answer(TriggeredMessageId)},
     refusals=frozenset({"not-found"}),
+)
+ANSWER_SUBMISSIONS: Final = Operation(
+    summary="Put answers to submissions into one's own mailbox, as the gateway does for AMQP",
+    body=Body(
+        record=SubmissionAnswerList,
+        examples={
+            "an admission": {
+                "answers": [{"message_id": "order-2026-17", "body": "", "submission_id": _SAMPLE_ID}]
+            }
+        },
+    ),
+    answers={200: answer(AnswerIds)},
 )
 LIST_CONSUMERS: Final = Operation(
     summary="List the caller's named consumers, by name", answers={200: page_of(MailboxConsumer)}

@@ -13,10 +13,14 @@ from services.delivery.domain.recipients import RECIPIENTS
 _PREFIX: Final = "kopuro."
 
 
+# Notices of sealed messages, and answers to submissions over AMQP, are made here: they are not in the table
+# of recipients.
+_MADE_HERE: Final = (facts.CaseReleased.type, facts.NoteDelivered.type, facts.SubmissionAdmitted.type)
+
+
 def _types_by_name() -> Mapping[str, frozenset[str]]:
     found: dict[str, set[str]] = {}
-    # Notices of sealed messages are made here, so they are not in the table of recipients.
-    for kind in (*RECIPIENTS, facts.CaseReleased.type, facts.NoteDelivered.type):
+    for kind in (*RECIPIENTS, *_MADE_HERE):
         found.setdefault(name_of(kind), set()).add(kind)
     return {name: frozenset(kinds) for name, kinds in sorted(found.items())}
 

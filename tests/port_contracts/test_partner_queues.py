@@ -1,0 +1,214 @@
+"""The queues and users of partners: RabbitMQ and the doubles of the unit tests behave alike."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import amqp
+import pytest
+
+from contracts.broker_rights import PARTNERS_VHOST
+from runtime.messaging.rabbit.connection import ConnectionFactory
+from sandbox.broker import PrivateBroker
+from services.gateway.adapters.management_users import ManagementUsers
+from services.gateway.adapters.rabbit_queues import RabbitQueues
+from services.gateway.adapters.rabbit_submissions import RabbitSubmissions
+from services.gateway.domain.partner import hashed, queue_of
+from services.gateway.domain.window import CAPACITY, Count
+from services.gateway.ports import BrokerUsers, Queues, SessionEnded, UserConflict
+from services.gateway.submission_desk import Verdict
+from tests.journey.waiting import until
+from tests.unit.services.gateway.doubles import OSH, BrokerInMemory, message
+
+HUB = "kg"
+PASSWORD = secrets.token_urlsafe(12)
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateBroker]:
+    with PrivateBroker(tmp_path_factory.mktemp("node") / "broker", hub=HUB, partners=True) as broker:
+        yield broker
+
+
+def factory_of(node: PrivateBroker) -> ConnectionFactory:
+    return ConnectionFactory(uri=node.identity.partners_uri(HUB), connect_timeout=10, heartbeat=30)
+
+
+@dataclass
+class Place:
+    """An organisation's queue and user, and a consumer of the queue."""
+
+    queues: Queues
+    users: BrokerUsers
+    consumer: Any
+
+    def deliver(self, number: int) -> list[str]:
+        return list(self.consumer.deliver(number))
+
+    def acknowledge(self, *ids: str) -> None:
+        self.consumer.acknowledge(*ids)
+
+
+class Consumer:
+    """The organisation's program: takes messages one by one."""
+
+    def __init__(self, node: PrivateBroker) -> None:
+        self._link = amqp.Connection(
+            host=f"127.0.0.1:{node.identity.amqp_port}",
+            userid=OSH,
+            password=PASSWORD,
+            virtual_host=PARTNERS_VHOST,
+        )
+        self._link.connect()
+        self._channel = self._link.channel()
+        self._tags: dict[str, int] = {}
+
+    def deliver(self, number: int) -> list[str]:
+        ids = []
+        for _ in range(number):
+            found = self._channel.basic_get(queue_of(OSH))
+            if found is not None:
+                ids.append(found.properties["message_id"])
+                self._tags[ids[-1]] = found.delivery_tag
+        return ids
+
+    def acknowledge(self, *ids: str) -> None:
+        for one in ids:
+            self._channel.basic_ack(self._tags.pop(one))
+
+    def close(self) -> None:
+        self._link.collect()
+
+
+@pytest.fixture(params=["memory", "rabbit"])
+def place(request: pytest.FixtureRequest) -> Iterator[Place]:
+    if request.param == "memory":
+        broker = BrokerInMemory()
+        yield Place(queues=broker, users=broker, consumer=broker)
+        return
+    node: PrivateBroker = request.getfixturevalue("node")
+    queues, users = RabbitQueues(factory_of(node)), ManagementUsers(node.identity.management_uri(HUB))
+    with_submit = RabbitSubmissions(factory_of(node))
+    with_submit.take(0.01)
+    with_submit.close()
+    users.put(OSH, hashed(PASSWORD, secrets.token_bytes(4)))
+    users.grant(OSH)
+    queues.begin(OSH)
+    consumer = Consumer(node)
+    try:
+        yield Place(queues=queues, users=users, consumer=consumer)
+    finally:
+        consumer.close()
+        users.remove(OSH)
+        queues.close()
+
+
+def test_copies_are_delivered_in_order_and_counted_while_they_wait(place: Place) -> None:
+    session = place.queues.begin(OSH)
+    assert place.queues.copy(session, OSH, [message(n) for n in range(5)]) == 5
+    assert place.queues.standing(session, OSH).waiting == 5
+    assert place.deliver(3) == ["m0", "m1", "m2"]
+    assert place.queues.standing(session, OSH).waiting == 2
+
+
+def test_begin_removes_what_waits_and_nothing_that_is_delivered(place: Place) -> None:
+    session = place.queues.begin(OSH)
+    place.queues.copy(session, OSH, [message(n) for n in range(3)])
+    place.deliver(1)
+    again = place.queues.begin(OSH)
+    assert again == session
+    assert place.queues.standing(session, OSH).waiting == 0
+    assert place.deliver(1) == []
+
+
+def test_full_queue_takes_no_further_messages(place: Place) -> None:
+    session = place.queues.begin(OSH)
+    # RabbitMQ takes one more than the limit, and more while a page is on its way.
+    confirmed = place.queues.copy(session, OSH, [message(n) for n in range(CAPACITY + 1)])
+    assert confirmed >= CAPACITY
+    assert place.queues.copy(session, OSH, [message(1000 + n) for n in range(3)]) == 0
+    assert place.queues.standing(session, OSH).waiting == confirmed
+
+
+def test_look_returns_what_waits_and_changes_nothing(place: Place) -> None:
+    session = place.queues.begin(OSH)
+    place.queues.copy(session, OSH, [message(n) for n in range(5)])
+    place.deliver(1)
+    assert place.queues.look(session, OSH) == ["m1", "m2", "m3", "m4"]
+    until(lambda: place.queues.standing(session, OSH).waiting == 4, "the messages that were given back")
+    assert place.queues.look(session, OSH) == ["m1", "m2", "m3", "m4"]
+    assert place.deliver(4) == ["m1", "m2", "m3", "m4"]
+
+
+def test_session_of_another_connection_has_ended(place: Place) -> None:
+    session = place.queues.begin(OSH)
+    with pytest.raises(SessionEnded):
+        place.queues.standing(session + 1, OSH)
+    with pytest.raises(SessionEnded):
+        place.queues.copy(session - 1, OSH, [message(0)])
+
+
+def test_user_has_access_from_grant_to_withdrawal(place: Place) -> None:
+    place.users.grant(OSH)
+    assert [(one.organization, one.is_granted) for one in place.users.all()] == [(OSH, True)]
+    place.users.withdraw(OSH)
+    place.users.withdraw(OSH)
+    assert [(one.organization, one.is_granted) for one in place.users.all()] == [(OSH, False)]
+    with pytest.raises(UserConflict):
+        place.users.grant("kg.without-a-user")
+
+
+def test_count_includes_delivered_messages_and_changes_its_mark(node: PrivateBroker) -> None:
+    queues, users = RabbitQueues(factory_of(node)), ManagementUsers(node.identity.management_uri(HUB))
+    users.put(OSH, hashed(PASSWORD, secrets.token_bytes(4)))
+    with_submit = RabbitSubmissions(factory_of(node))
+    with_submit.take(0.01)
+    with_submit.close()
+    users.grant(OSH)
+    session = queues.begin(OSH)
+    queues.copy(session, OSH, [message(n) for n in range(3)])
+    consumer = Consumer(node)
+    consumer.deliver(2)
+    consumer.acknowledge("m0")
+    marks: set[int] = set()
+
+    def counted(messages: int) -> Count | None:
+        found = users.count(OSH)
+        if found is None:
+            return None
+        marks.add(found.mark)
+        return found if found.messages == messages else None
+
+    until(lambda: counted(2), "the count")
+    consumer.acknowledge("m1", *consumer.deliver(1))
+    until(lambda: counted(0), "the empty queue")
+    assert len(marks) >= 2
+    consumer.close()
+    users.remove(OSH)
+    queues.close()
+
+
+def test_submission_is_parked_or_delivered_again_by_its_verdict(node: PrivateBroker) -> None:
+    submissions = RabbitSubmissions(factory_of(node))
+    submissions.take(0.01)
+    link = factory_of(node).connect()
+    channel = link.channel()
+    for key in ("a", "b", "c"):
+        channel.basic_publish(amqp.Message(b'{"n": 1}', message_id=key), "submit", OSH)
+    taken: list[Any] = []
+    until(lambda: taken.extend(submissions.take(0.2)) or len(taken) == 3, "three submissions")
+    assert [one.message_id for _, one in taken] == ["a", "b", "c"]
+    assert {one.organization for _, one in taken} == {OSH}
+    assert taken[0][1].user_id is None
+    verdicts = [Verdict.answered, Verdict.retried, Verdict.parked]
+    submissions.settle([(tag, verdict) for (tag, _), verdict in zip(taken, verdicts, strict=True)])
+    again: list[Any] = []
+    until(lambda: again.extend(submissions.take(0.2)) or again, "the one to be retried")
+    assert [one.message_id for _, one in again] == ["b"]
+    submissions.settle([(again[0][0], Verdict.answered)])
+    until(lambda: channel.queue_declare("submissions.parked", passive=True).message_count == 1, "parking")
+    submissions.close()
+    link.collect()

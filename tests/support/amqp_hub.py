@@ -1,0 +1,67 @@
+"""A hub with a gateway, and organisations that are connected to it over AMQP."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+from urllib.parse import quote
+
+from admin.embedded_broker import LOOPBACK
+from kopuro_client import Kopuro
+from sandbox.hub import HUB, Hub
+from services.gateway.adapters.management_users import ManagementUsers
+from services.gateway.domain.partner import client_of, hashed
+from tests.journey.waiting import until
+from tests.support.amqp_partner import AmqpPartner
+
+
+class AmqpHub:
+    """A running hub. passwords: by organisation."""
+
+    def __init__(self, hub: Hub) -> None:
+        self.hub = hub
+        assert hub.broker is not None
+        self.broker = hub.broker
+        self.identity = hub.broker.identity
+        self.users = ManagementUsers(self.identity.management_uri(HUB))
+        self.passwords: dict[str, str] = {}
+
+    def staff(self, name: str) -> Kopuro:
+        """Return a client of a member of the staff."""
+        person = self.hub.files.people()[name]
+        return Kopuro.discover(
+            self.hub.files.discovery_address(), person["client_id"], person["client_secret"]
+        )
+
+    def partner(self, organization: str) -> Kopuro:
+        """Return the organisation's own client over HTTP."""
+        person = self.hub.files.people()["organizations"][organization]
+        return Kopuro.discover(
+            self.hub.files.discovery_address(),
+            person["client_id"],
+            person["client_secret"],
+            sealing_key=person["sealing_key"],
+        )
+
+    def url(self, organization: str, vhost: str = "partners") -> str:
+        """Return the organisation's AMQP URL."""
+        password = quote(self.passwords[organization], safe="")
+        return f"amqp://{organization}:{password}@{LOOPBACK}:{self.identity.amqp_port}/{vhost}"
+
+    def program(self, organization: str) -> AmqpPartner:
+        """Return the organisation's connected program."""
+        return AmqpPartner(organization, self.url(organization))
+
+    def connect(self, organization: str, key: dict[str, Any]) -> None:
+        """Connect an organisation as `kopuro admin amqp connect` does, and wait until it has access."""
+        with self.staff("operator") as operator:
+            operator.administration.issue_client(
+                organization, "partner", client_id=client_of(organization), keys=[key]
+            )
+        self.passwords[organization] = secrets.token_urlsafe(16)
+        self.users.put(organization, hashed(self.passwords[organization], secrets.token_bytes(4)))
+        until(lambda: organization in self.granted() or None, f"access of {organization}")
+
+    def granted(self) -> set[str]:
+        """Return the organisations with permissions at the broker."""
+        return {access.organization for access in self.users.all() if access.is_granted}

@@ -1,0 +1,247 @@
+"""Organisations over AMQP at a real hub: a loop by plain AMQP programs, and what an AMQP password allows."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import amqp
+import httpx
+import pytest
+from amqp.exceptions import AccessRefused, AMQPError, NotAllowed, PreconditionFailed
+
+from admin.embedded_broker import LOOPBACK
+from admin.keys import public_half
+from contracts.records import plain
+from contracts.topology import hub_topology
+from kopuro_client import Kopuro
+from kopuro_client.sealing import seal
+from sandbox import network
+from sandbox.hub import Hub
+from services.gateway.domain.partner import SUBMISSIONS, SUBMIT, client_of, queue_of
+from services.gateway.ports import UserConflict
+from tests.journey.waiting import until
+from tests.support.amqp_hub import AmqpHub
+from tests.support.amqp_partner import AmqpPartner
+
+OSH = "kg.osh-legal-aid"
+MOSCOW = "ru.moscow-common-table"
+STRANGER = "uz.silk-needle-union"
+WAGES = "wage-claim-osh-moscow"
+REVOKED_WITHIN = 5.0
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AmqpHub]:
+    data = tmp_path_factory.mktemp("amqp") / "data"
+    environment = {name: value for name, value in os.environ.items() if name != "KOPURO_AMQP_URI"}
+    running = Hub(data, environment=environment, amqp=True)
+    try:
+        running.start()
+        made = AmqpHub(running)
+        key = public_half(json.loads(running.files.key("gateway").read_text(encoding="utf-8")))
+        for organization in (OSH, MOSCOW, STRANGER):
+            made.connect(organization, key)
+        yield made
+    finally:
+        running.stop()
+
+
+def referral(hub: AmqpHub, **changes: Any) -> dict[str, Any]:
+    sample = network.load().referral(WAGES)
+    with hub.partner(OSH) as osh:
+        case = seal(plain(sample.case), osh.discovery.custody_key)
+    return {"submit": "referral", **plain(sample.facts), "case": case, **changes}
+
+
+def test_two_plain_amqp_programs_close_a_loop(hub: AmqpHub) -> None:
+    with hub.program(OSH) as osh, hub.program(MOSCOW) as moscow:
+        refused = osh.answer_to(osh.submit(referral(hub, urgency="whenever")))
+        assert refused["problem"]["errors"][0]["pointer"] == "/urgency"
+        sent = referral(hub)
+        key = osh.submit(sent)
+        referral_id = osh.answer_to(key)["submission_id"]
+        osh.submit(sent, message_id=key)  # again, as after a confirm that was lost
+        offer = moscow.await_message("offer.opened", referral_id=referral_id)["data"]
+        accepted = moscow.answer_to(moscow.submit({"submit": "accept", "offer_id": offer["offer_id"]}))
+        assert "problem" not in accepted
+        moscow.await_message("case.released", referral_id=referral_id)
+        with hub.partner(MOSCOW) as over_http:
+            opened = over_http.case(referral_id)
+        assert opened["name"] == plain(network.load().referral(WAGES).case)["name"]
+        moscow.submit({"submit": "progress", "referral_id": referral_id, "status": "in_progress"})
+        osh.await_message("referral.progressed", referral_id=referral_id)
+        moscow.submit({"submit": "complete", "referral_id": referral_id, "outcome": "resolved"})
+        osh.await_message("referral.completed", referral_id=referral_id)
+        moscow.await_message("referral.completed", referral_id=referral_id)
+        # One admission and one answer, whatever was repeated.
+        answers = [one for one in osh.seen.values() if one["data"].get("message_id") == key]
+        assert len(answers) == 1
+    # What both have acknowledged at the broker is acknowledged over HTTP, though later messages wait.
+    for program in (osh, moscow):
+        with hub.partner(program.organization) as over_http:
+
+            def acknowledged(program: AmqpPartner = program, over_http: Kopuro = over_http) -> bool:
+                return not program.seen.keys() & {one["id"] for one in over_http.mailbox()["items"]}
+
+            until(acknowledged, f"the acknowledgements of {program.organization}", within=60)
+
+
+def test_killed_gateway_repeats_messages_and_loses_none(hub: AmqpHub) -> None:
+    with hub.program(OSH) as osh:
+        first = osh.answer_to(osh.submit({"submit": "accept", "offer_id": "before"}))
+    waiting: dict[str, Any]
+    with hub.partner(OSH) as over_http:
+        with hub.program(OSH) as osh:
+            key = osh.submit({"submit": "accept", "offer_id": "during"})
+            until(lambda: osh.take(0.2, acknowledge=False) or None, "the answer, not acknowledged")
+        assert hub.hub.supervisor is not None
+        (pid,) = [one.pid for one in hub.hub.supervisor.status() if one.name == "gateway"]
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        page = over_http.mailbox()["items"]
+        (waiting,) = [dict(one) for one in page if one["data"].get("message_id") == key]
+    with hub.program(OSH) as osh:
+        again = osh.answer_to(key)
+        assert again == waiting["data"]
+        assert osh.seen[waiting["id"]] == waiting
+        assert first["message_id"] != key
+
+
+def connection(hub: AmqpHub, organization: str, vhost: str = "partners") -> amqp.Connection:
+    link = amqp.Connection(
+        host=f"{LOOPBACK}:{hub.identity.amqp_port}",
+        userid=organization,
+        password=hub.passwords[organization],
+        virtual_host=vhost,
+        confirm_publish=True,
+        read_timeout=10,
+    )
+    link.connect()
+    return link
+
+
+def allowed(hub: AmqpHub, act: Callable[[Any], object]) -> bool:
+    """Return whether the broker lets STRANGER do something on a channel."""
+    link = connection(hub, STRANGER)
+    try:
+        act(link.channel())
+    except (AccessRefused, PreconditionFailed):
+        return False
+    finally:
+        link.collect()
+    return True
+
+
+def published(exchange: str, key: str, **properties: str) -> Callable[[Any], object]:
+    def act(channel: Any) -> None:
+        content = amqp.Message(b"{}", **properties)
+        channel.basic_publish_confirm(content, exchange, key, confirm_timeout=10)
+
+    return act
+
+
+QUEUES = (SUBMISSIONS, "submissions.parked", *map(queue_of, (OSH, MOSCOW, STRANGER)))
+READS: dict[str, Callable[[Any], object]] = {
+    f"{verb} {queue}": act
+    for queue in QUEUES
+    for verb, act in (
+        ("get", lambda channel, queue=queue: channel.basic_get(queue, no_ack=False)),
+        ("consume", lambda channel, queue=queue: channel.basic_consume(queue)),
+        ("purge", lambda channel, queue=queue: channel.queue_purge(queue)),
+        ("bind", lambda channel, queue=queue: channel.queue_bind(queue, SUBMIT, "#")),
+        ("delete", lambda channel, queue=queue: channel.queue_delete(queue)),
+    )
+}
+WRITES: dict[str, Callable[[Any], object]] = {
+    f"publish {exchange or 'default'} {key}": published(exchange, key)
+    for exchange in (SUBMIT, "", "amq.topic", "amq.direct", "amq.fanout")
+    for key in (*QUEUES, OSH, MOSCOW, STRANGER, "#", "*", f"{STRANGER}.x", f"x.{STRANGER}")
+}
+OTHERS: dict[str, Callable[[Any], object]] = {
+    "declare a queue": lambda channel: channel.queue_declare("mine"),
+    "declare an exclusive queue": lambda channel: channel.queue_declare("", exclusive=True),
+    "declare an exchange": lambda channel: channel.exchange_declare("mine", "topic"),
+    "delete the exchange": lambda channel: channel.exchange_delete(SUBMIT),
+    "publish as another": published(SUBMIT, STRANGER, user_id=OSH),
+}
+# The whole access of an organisation over AMQP.
+ALLOWED = {
+    f"publish {SUBMIT} {STRANGER}",
+    f"get {queue_of(STRANGER)}",
+    f"consume {queue_of(STRANGER)}",
+    f"purge {queue_of(STRANGER)}",
+}
+
+
+def test_organization_may_do_exactly_what_the_matrix_lists(hub: AmqpHub) -> None:
+    acts = {**READS, **WRITES, **OTHERS}
+    found = {name for name, act in acts.items() if allowed(hub, act)}
+    assert found == ALLOWED
+    assert len(acts) > 90
+
+
+def test_organization_cannot_enter_the_hubs_virtual_host(hub: AmqpHub) -> None:
+    for vhost in ("kopuro", "/"):
+        with pytest.raises((NotAllowed, AMQPError)):
+            connection(hub, STRANGER, vhost)
+    assert hub_topology().queues
+    # Nor the management API, which only needs a password.
+    answer = httpx.get(
+        f"http://{LOOPBACK}:{hub.identity.management_port}/api/overview",
+        auth=(STRANGER, hub.passwords[STRANGER]),
+    )
+    assert answer.status_code == 401
+
+
+def test_organization_has_few_connections(hub: AmqpHub) -> None:
+    links = []
+    try:
+        with pytest.raises((NotAllowed, AMQPError)):
+            for _ in range(6):
+                links.append(connection(hub, STRANGER))
+    finally:
+        for link in links:
+            link.close()
+    assert len(links) == 5
+
+
+def test_user_of_a_service_is_never_taken_over(hub: AmqpHub) -> None:
+    for name in ("kg.intake", "kg.gateway"):
+        for act in (lambda n: hub.users.put(n, "x"), hub.users.grant, hub.users.withdraw, hub.users.remove):
+            with pytest.raises(UserConflict):
+                act(name)
+
+
+def test_revoked_client_loses_its_connections_and_its_rights(hub: AmqpHub) -> None:
+    link = connection(hub, STRANGER)
+    with hub.staff("operator") as operator:
+        operator.administration.revoke_client(client_of(STRANGER))
+        started = time.monotonic()
+        with pytest.raises((AMQPError, OSError)):
+            while True:
+                try:
+                    link.drain_events(timeout=0.2)
+                except TimeoutError:
+                    assert time.monotonic() - started < REVOKED_WITHIN
+        with pytest.raises((AMQPError, OSError)):
+            connection(hub, STRANGER)
+        until(lambda: STRANGER not in hub.granted() or None, "the end of the rights")
+
+
+def test_suspended_organization_loses_its_connections(hub: AmqpHub) -> None:
+    link = connection(hub, MOSCOW)
+    with hub.staff("coordinator") as coordinator:
+        coordinator.administration.suspend(MOSCOW, "other")
+    started = time.monotonic()
+    with pytest.raises((AMQPError, OSError)):
+        while True:
+            try:
+                link.drain_events(timeout=0.2)
+            except TimeoutError:
+                assert time.monotonic() - started < REVOKED_WITHIN
+    until(lambda: MOSCOW not in hub.granted() or None, "the end of the rights")
