@@ -200,6 +200,7 @@ class Message(TypedDict):
     partitionkey: NotRequired[str]
     correlationid: NotRequired[str]
     causationid: NotRequired[str]
+    traceparent: NotRequired[str]
 
 
 class Rule(TypedDict):
