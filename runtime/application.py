@@ -17,6 +17,7 @@ from runtime.messaging.messenger import Messenger
 from runtime.messaging.ports import Delivery
 from runtime.settings import Settings
 from runtime.telemetry.metrics import process_registry
+from runtime.telemetry.spans import Spans
 
 # The key of nameko's configuration under which the extensions find the application.
 APPLICATION: Final = "KOPURO_APPLICATION"
@@ -53,6 +54,7 @@ class Application(Generic[H]):
     verifier: TokenVerifier
     is_excluded: IsExcluded
     messenger: Messenger | None = None  # None: the service consumes and publishes nothing
+    spans: Spans | None = None  # None: tracing is off
     reads: ReadRecorder | None = None  # None: no resource of the service shows staff facts of persons
     readiness: list[ReadinessCheck] = field(default_factory=list)
     warnings: list[ReadinessCheck] = field(default_factory=list)

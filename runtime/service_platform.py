@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 from contracts.topology import hub_topology
 from runtime.access.read_recorder import ReadRecorder
 from runtime.application import ReadinessCheck
+from runtime.background import Background
 from runtime.clock import Clock, SystemClock
 from runtime.messaging.authors import Authors, authors_in
 from runtime.messaging.messenger import Messenger
@@ -20,6 +21,8 @@ from runtime.periodic import Periodic
 from runtime.settings import Settings, SettingsError
 from runtime.storage.database import Database
 from runtime.telemetry.metrics import build_info, process_registry
+from runtime.telemetry.otlp import otlp_exporter
+from runtime.telemetry.span_export import SpanExport, span_counter
 
 _FORGETTING_SECONDS = 10.0
 
@@ -35,6 +38,7 @@ class Platform:
     broker: Broker
     authors: Authors
     messenger: Messenger
+    spans: SpanExport | None  # None: tracing is off
 
     @property
     def source(self) -> str:
@@ -62,6 +66,10 @@ class Platform:
             ("clocks", self.messenger.clocks.alarm),
         ]
 
+    def span_export(self) -> list[Background]:
+        """Return the background work of tracing: none when it is off."""
+        return [] if self.spans is None else [self.spans]
+
     def wal_checkpointing(self) -> Periodic:
         """Return the periodic WAL checkpoint of a service that stores sealed cases.
 
@@ -74,7 +82,7 @@ def build_platform(name: str, settings: Settings, tables: MessagingTables) -> Pl
     """Build the platform of the service `name`, whose schema has the messaging `tables`.
 
     Raises SettingsError when the service's key, its broker user, the manifest and the hub's key do not fit
-    together.
+    together, or when tracing is on without its library.
     """
     clock = SystemClock()
     registry = process_registry()
@@ -93,6 +101,11 @@ def build_platform(name: str, settings: Settings, tables: MessagingTables) -> Pl
             [f"KOPURO_AMQP_URI names the broker user {broker.user}; the manifest lists {listed} for {name}"]
         )
     authors = authors_in(identity.manifest)
+    counter = span_counter(registry)
+    spans = None
+    if settings.traces_endpoint is not None:
+        exporter = otlp_exporter(settings.traces_endpoint, name)
+        spans = SpanExport(exporter, counter, ratio=settings.traces_ratio)
     messenger = Messenger(
         identity=identity,
         database=database,
@@ -103,6 +116,7 @@ def build_platform(name: str, settings: Settings, tables: MessagingTables) -> Pl
         registry=registry,
         authors=authors,
         receipt_time=settings.receipt_time,
+        spans=spans,
     )
     return Platform(
         settings=settings,
@@ -112,4 +126,5 @@ def build_platform(name: str, settings: Settings, tables: MessagingTables) -> Pl
         broker=broker,
         authors=authors,
         messenger=messenger,
+        spans=spans,
     )

@@ -32,6 +32,9 @@ _ADDRESS = re.compile(r"(?P<host>[^:\s/]+):(?P<port>\d{1,5})")
 _MANAGEMENT_URI = re.compile(r"https?://[^:/@\s]+:[^:/@\s]+@[^:/@\s\[\]]+(:\d{1,5})?(/[^?#\s]*)?")
 # RFC 8414 §2: https, without query and fragment. http is for one machine, such as the sandbox.
 _ISSUER = re.compile(r"https?://[^/?#@\s]+(/[^/?#\s]+)*")
+# The library posts to the URL as it is: without a path, a receiver answers 404.
+_TRACES_ENDPOINT = re.compile(r"https?://[^/?#@\s]+(/[^/?#\s]+)+")
+_RATIO = re.compile(r"[01](\.\d{1,9})?")
 _LOOPBACK = frozenset({"127.0.0.1", "localhost"})
 _HUB = re.compile(r"[a-z]{2}")
 
@@ -116,6 +119,10 @@ class Settings:
     requests_per_minute: int = REQUESTS_PER_MINUTE
     # KOPURO_ISSUER, optional: the `iss` of tokens, a URL (RFC 8414 §2); None: `kopuro:<hub>`
     issuer: str | None = None
+    # KOPURO_TRACES_ENDPOINT, optional: the URL of an OTLP/HTTP receiver of spans; None: no traces
+    traces_endpoint: str | None = None
+    # KOPURO_TRACES_RATIO, optional: the share of traces that are exported, above 0 and up to 1
+    traces_ratio: float = 1.0
     # KOPURO_CONNECTIONS, KOPURO_CONNECTIONS_PER_ADDRESS, optional: the most open connections of the public
     # port, in all and of one address; None: `runtime/web/connections.py` derives them from the file limit
     connections: int | None = None
@@ -139,6 +146,14 @@ class Settings:
             except ValueError as fault:
                 problems.append(f"{name} {fault}")
                 return fallback
+
+        def optional(name: str, read: Callable[[str], T]) -> T | None:
+            text = environ.get(name, "").strip()
+            try:
+                return read(text) if text else None
+            except ValueError as fault:
+                problems.append(f"{name} {fault}")
+                return None
 
         def file(name: str) -> Path | None:
             text = environ.get(name, "").strip()
@@ -287,6 +302,8 @@ class Settings:
             webhook_refused=each("KOPURO_WEBHOOK_REFUSED", _address, "host:port"),
             requests_per_minute=positive("KOPURO_REQUESTS_PER_MINUTE") or REQUESTS_PER_MINUTE,
             issuer=issuer_url("KOPURO_ISSUER"),
+            traces_endpoint=optional("KOPURO_TRACES_ENDPOINT", _traces_endpoint),
+            traces_ratio=optional("KOPURO_TRACES_RATIO", _ratio) or 1.0,
             connections=positive("KOPURO_CONNECTIONS"),
             connections_per_address=positive("KOPURO_CONNECTIONS_PER_ADDRESS"),
         )
@@ -300,6 +317,18 @@ def _address(text: str) -> Address:
     if match is None or not 0 < int(match["port"]) < 65536:
         raise ValueError("is not host:port")
     return Address(host=match["host"], port=int(match["port"]))
+
+
+def _traces_endpoint(text: str) -> str:
+    if _TRACES_ENDPOINT.fullmatch(text) is None:
+        raise ValueError("is not an http:// or https:// URL with a path and without user, query and fragment")
+    return text
+
+
+def _ratio(text: str) -> float:
+    if _RATIO.fullmatch(text) is None or not 0 < float(text) <= 1:
+        raise ValueError("is not a decimal number above 0 and up to 1")
+    return float(text)
 
 
 def _file(text: str) -> Path:

@@ -43,7 +43,13 @@ HOPELESS_AFTER_RESTARTS = 3
 # The only variables that services inherit: program search paths, locale, temporary directory.
 _INHERITED = ("PATH", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH")
 # Settings of services that the environment of `kopuro up` may change.
-_PASSED_ON = ("KOPURO_RECEIPT_SECONDS", "KOPURO_TRANSIT_KEY_SECONDS", "KOPURO_REQUESTS_PER_MINUTE")
+_PASSED_ON = (
+    "KOPURO_RECEIPT_SECONDS",
+    "KOPURO_TRANSIT_KEY_SECONDS",
+    "KOPURO_REQUESTS_PER_MINUTE",
+    "KOPURO_TRACES_ENDPOINT",
+    "KOPURO_TRACES_RATIO",
+)
 
 
 class HubError(Exception):

@@ -21,6 +21,7 @@ from kopuro_client.errors import (
 from kopuro_client.retrying import RetryPolicy
 from kopuro_client.sealing import generate_key, open_sealed, public_key, seal, thumbprint
 from kopuro_client.submissions import Submission
+from kopuro_client.trace_context import continuing_trace
 from kopuro_client.transport import Transport
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "UnreadableError",
     "WrongKeyError",
     "check_case",
+    "continuing_trace",
     "generate_key",
     "open_sealed",
     "public_key",

@@ -24,6 +24,7 @@ from kopuro_client.errors import (
     UnavailableError,
 )
 from kopuro_client.retrying import RetryPolicy
+from kopuro_client.trace_context import trace_headers
 
 CONNECT_LIMIT: Final = 5.0  # seconds to establish a connection
 TOTAL_LIMIT: Final = 120.0  # seconds for a whole attempt, not counting a long poll's wait
@@ -110,6 +111,8 @@ class Transport:
         Raises any ClientError except SealingError and TlogError.
         """
         _check_address(request.url)
+        # Here, because an attempt may run in a thread of its own.
+        request = replace(request, headers={**trace_headers(), **request.headers})
         started = self.clock()
         attempt = 1
         while True:

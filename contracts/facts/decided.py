@@ -111,8 +111,8 @@ class ReferralOverdue(Fact):
 class ReferralUnanswered(Fact):
     """Nobody has accepted an emergency, and an offer of it has waited too long: a coordinator must act.
 
-    since: when that offer was opened. waits_for: the organisations with an open offer. Published once while
-    the emergency waits for an acceptance.
+    since: when that offer was opened. waits_for: the organisations with an open offer. Published once for
+    the same offers, and again when all of them have ended and later ones wait as long.
     """
 
     referral_id: ReferralId
@@ -126,11 +126,16 @@ class ReferralUnanswered(Fact):
 class AlertClosed(Fact):
     """The coordinators need not act on a message any more. message_type: its type, of the same referral.
 
-    Not published when the referral ends: that closes all its messages.
+    by: the coordinator or the organisation that acted; None when the hub did, such as when it found another
+    candidate. Not published when the referral ends: that closes all its messages.
     """
 
     referral_id: ReferralId
-    message_type: Annotated[str, OneOf(["kopuro.referral.unanswered.v1"])]
+    message_type: Annotated[
+        str,
+        OneOf(["kopuro.referral.unanswered.v1", "kopuro.referral.unplaced.v1", "kopuro.referral.overdue.v1"]),
+    ]
+    by: str | None = None
 
 
 @fact("referral.acceptor_suspended")

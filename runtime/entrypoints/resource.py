@@ -134,6 +134,7 @@ class WebServer(ProviderCollector, SharedExtension):  # type: ignore[misc]  # na
                 Gate(application.verifier, application.is_excluded),
                 HttpMetrics(application.registry),
                 RateLimits(settings.requests_per_minute),
+                application.spans,
             )
             self.listener = Listener(
                 settings.http_address,

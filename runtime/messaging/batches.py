@@ -23,6 +23,7 @@ from runtime.messaging.consumer_age import ConsumerAge
 from runtime.messaging.dead_letters.dead_letter import dead_letter_of, reason_of
 from runtime.messaging.headers import SIGNED, UNDECODABLE_PROPERTIES
 from runtime.messaging.inbox import Deduplicator, Identity, Inbox
+from runtime.messaging.message_spans import MessageSpans
 from runtime.messaging.metrics import MessagingMetrics
 from runtime.messaging.outbox.outbox import Outbox
 from runtime.messaging.ports import Delivery, Outgoing
@@ -71,10 +72,11 @@ class _Decoded(Generic[M]):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Hopeless:
-    """A delivery to dead-letter, with the reason."""
+    """A delivery to dead-letter, with the reason. message: None when it is not decoded or not authentic."""
 
     delivery: Delivery
     reason: str
+    message: Any = None
 
 
 class BatchProcessor(Generic[M]):
@@ -98,6 +100,7 @@ class BatchProcessor(Generic[M]):
         clocks: Clocks | None = None,
         fault: Callable[[Delivery, M], str | None] = lambda _delivery, _message: None,
         durable: bool = True,
+        spans: MessageSpans | None = None,
     ) -> None:
         """consumer: its name in the inbox, the metrics and the dead-letter queue.
 
@@ -106,6 +109,7 @@ class BatchProcessor(Generic[M]):
         that stores it as evidence. clocks: receives the times of arriving messages.
         fault: returns why a message did not come from its author's broker user (`authors`); such a message is
         dead-lettered. durable: False if the effects may be lost with the power (`Database.write`).
+        spans: receives what took effect and what was dead-lettered, for traces.
         """
         self.consumer = consumer
         self.queues = queues
@@ -125,6 +129,7 @@ class BatchProcessor(Generic[M]):
         metrics.add_consumer(consumer, self._age.seconds)
         self._fault = fault
         self._durable = durable
+        self._spans = spans or MessageSpans("")
 
     def process(self, deliveries: Sequence[Delivery]) -> None:
         """Process deliveries; return when each one took effect, was known, is dead-lettered or will be
@@ -209,6 +214,7 @@ class BatchProcessor(Generic[M]):
         self._metrics.consumed.labels(self.consumer, "applied").inc(len(messages))
         self._metrics.consumed.labels(self.consumer, "known").inc(len(batch) - len(messages))
         self._metrics.batch_size.labels(self.consumer).observe(len(batch))
+        self._spans.handled(self.consumer, messages, result="applied", started=now, ended=self._clock.now())
 
     def _apply_alone(self, one: _Decoded[M], *, attempts: int) -> list[_Hopeless]:
         try:
@@ -217,7 +223,7 @@ class BatchProcessor(Generic[M]):
             raise
         except Unavailable as error:
             if attempts + 1 >= MOST_ATTEMPTS:
-                return [_Hopeless(delivery=one.delivery, reason=reason_of(error))]
+                return [_Hopeless(delivery=one.delivery, reason=reason_of(error), message=one.message)]
             with self._database.write() as transaction:
                 self._retries.postpone(
                     transaction,
@@ -228,7 +234,7 @@ class BatchProcessor(Generic[M]):
                 )
             self._metrics.consumed.labels(self.consumer, "postponed").inc()
         except Exception as error:  # noqa: BLE001 - dead-letters a poison message
-            return [_Hopeless(delivery=one.delivery, reason=reason_of(error))]
+            return [_Hopeless(delivery=one.delivery, reason=reason_of(error), message=one.message)]
         else:
             if attempts:
                 with self._database.write() as transaction:
@@ -246,6 +252,8 @@ class BatchProcessor(Generic[M]):
                 if retried:
                     self._retries.settle(transaction, one.delivery.message_id)
             self._metrics.consumed.labels(self.consumer, "parked").inc()
+            if one.message is not None:
+                self._spans.handled(self.consumer, [one.message], result="parked", started=now, ended=now)
             _log.error("message dead-lettered", extra={"consumer": self.consumer, "reason": one.reason})
 
 

@@ -20,6 +20,7 @@ from runtime.messaging.batches import BatchHandler, BatchProcessor, Identified
 from runtime.messaging.clocks import Clocks
 from runtime.messaging.dead_letter_counts import DeadLetterCounts
 from runtime.messaging.inbox import KEPT, Deduplicator, Inbox, NoDeduplication
+from runtime.messaging.message_spans import MessageSpans
 from runtime.messaging.metrics import MessagingMetrics
 from runtime.messaging.outbox.outbox import Outbox
 from runtime.messaging.outbox.outbox_age import OutboxAge
@@ -36,6 +37,7 @@ from runtime.messaging.topology_watch import TopologyWatch
 from runtime.settings import RECEIPT_TIME
 from runtime.storage.database import Database, DatabaseUnavailable
 from runtime.storage.pruning import prune
+from runtime.telemetry.spans import Spans
 
 _log = logging.getLogger(__name__)
 
@@ -62,13 +64,16 @@ class Messenger:
         registry: CollectorRegistry,
         authors: Authors,
         receipt_time: dt.timedelta = RECEIPT_TIME,
+        spans: Spans | None = None,
     ) -> None:
         """identity: the hub, this service's name in it and its signing key.
 
         authors: decides which messages come from an owner of their fact; the others are dead-lettered.
         receipt_time: how long audit's receipt for an event may take.
+        spans: receives the spans of messages; None when tracing is off.
         """
         self.source = identity.source
+        self._spans = MessageSpans(identity.source, spans)
         self._identity = identity
         self._verifier = FactVerifier(identity.manifest, owners=identity.owners)
         self.broker = broker
@@ -107,6 +112,8 @@ class Messenger:
             obstacle=self._watch.obstacle,
             on_unroutable=self._watch.look_again,
             on_confirmed=self.unreceipted.confirmed,
+            spans=self._spans,
+            clock=clock,
         )
         self._processors: list[BatchProcessor[Any]] = []
         self._replicas: list[tuple[Replica, ReplicaView]] = []
@@ -164,6 +171,7 @@ class Messenger:
             clocks=self.clocks,
             fault=self._authors.fault,
             durable=durable,
+            spans=self._spans,
         )
         self._processors.append(processor)
         return processor

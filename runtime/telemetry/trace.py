@@ -6,6 +6,7 @@ Each greenlet has its own context, so a `ContextVar` is local to the current req
 
 from __future__ import annotations
 
+import hashlib
 import re
 import secrets
 from collections.abc import Iterator
@@ -54,6 +55,36 @@ def continued(text: str | None) -> Trace:
     if parent is None:
         return Trace(trace_id=secrets.token_hex(16), span_id=span_id)
     return parent.child(span_id)
+
+
+def publishing(decided: Trace, source: str, message_id: str) -> Trace:
+    """Return the span in which `source` publishes a message. decided: the message's traceparent.
+
+    Like `handling`, it follows from the message's identity: each attempt is the same span.
+    """
+    return decided.child(_span_id("publish", source, message_id))
+
+
+def handling(decided: Trace, source: str, message_id: str, *, consumer: str = "") -> Trace:
+    """Return the span in which the service `source` handles a message. decided: the message's traceparent.
+
+    consumer: the name of a replica, which may take a message besides the service's consumer of events. Only
+    the latter publishes because of a message, so `caused_by` needs no name.
+    """
+    return decided.child(_span_id("handle", source, message_id, consumer))
+
+
+def caused_by(traceparent: str | None, source: str, message_id: str) -> str | None:
+    """Return the traceparent of the events that `source` publishes because of a message; None without one.
+
+    traceparent: the message's. The parent of the events is the span in which `source` handles the message.
+    """
+    decided = parse(traceparent)
+    return None if decided is None else str(handling(decided, source, message_id))
+
+
+def _span_id(*parts: str) -> str:
+    return hashlib.blake2b("\n".join(parts).encode("utf-8", "replace"), digest_size=8).hexdigest()
 
 
 _current: ContextVar[Trace | None] = ContextVar("kopuro_trace", default=None)

@@ -20,6 +20,7 @@ from runtime.access.rate_limits import RateLimits, rate_limited
 from runtime.access.tokens import Principal
 from runtime.telemetry import trace
 from runtime.telemetry.metrics import HttpMetrics
+from runtime.telemetry.spans import Spans, request_span
 from runtime.web import problems
 from runtime.web.body import announces_more_than, read_body
 from runtime.web.path import ID_FORMS, decode_path, id_forms_of, require_id_forms, template_of
@@ -83,8 +84,12 @@ class Router:
         gate: Gate,
         metrics: HttpMetrics,
         rates: RateLimits | None = None,
+        spans: Spans | None = None,
     ) -> None:
-        """rates: the limit of each caller's requests; None: no limit and no headers of it."""
+        """rates: the limit of each caller's requests; None: no limit and no headers of it.
+
+        spans: receives a span of each answered request; None when tracing is off.
+        """
         # Each path has one spelling: slashes are not merged, and nothing redirects. Any text
         # matches an id here; its form is checked after the token: without one, every id gets a 401.
         url_map = Map(
@@ -104,10 +109,12 @@ class Router:
         self._metrics = metrics
         self._limits = CallerLimits()
         self._rates = rates
+        self._spans = spans
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
-        started = time.perf_counter()
-        at = trace.continued(environ.get("HTTP_TRACEPARENT"))
+        started, started_at = time.perf_counter(), time.time_ns()
+        sent = environ.get("HTTP_TRACEPARENT")
+        at = trace.continued(sent)
         with trace.attached(at), self._metrics.in_flight.track_inprogress():
             template, response = self._respond(environ, at)
         headers = {"traceparent": str(at), "Cache-Control": "no-store", **response.headers}
@@ -121,6 +128,18 @@ class Router:
         label = method if template != _NO_ROUTE else _NO_ROUTE
         seconds = time.perf_counter() - started
         self._metrics.observe(label, template, response.status, seconds, trace_id=at.trace_id)
+        if self._spans is not None and self._spans.samples(at):
+            self._spans.add(
+                request_span(
+                    at,
+                    trace.parse(sent),
+                    method=label,
+                    route=template,
+                    status=response.status,
+                    started=started_at,
+                    ended=started_at + int(seconds * 1e9),
+                )
+            )
         return body
 
     def _respond(self, environ: dict[str, Any], at: trace.Trace) -> tuple[str, Response]:

@@ -213,6 +213,7 @@ def assemble(settings: Settings, publication: LogPublication) -> Application[Aud
             ("log", inspector.alarm),
         ],
         background=[
+            *platform.span_export(),
             messenger,
             Periodic("publication", publisher.turn, seconds=PUBLISHING_SECONDS),
             Periodic("witnesses", cosigner.turn, seconds=COSIGNING_SECONDS),
@@ -222,6 +223,7 @@ def assemble(settings: Settings, publication: LogPublication) -> Application[Aud
             Periodic("cover", cover.turn, seconds=COVER_SECONDS),
             Periodic("filing", Filing(database, SqlUnfiled(closures)).turn, seconds=FILING_SECONDS),
         ],
+        spans=platform.spans,
         registry=platform.registry,
         clock=clock,
     )

@@ -148,8 +148,16 @@ def build(settings: Settings) -> Application[DeliveryParts]:
         reads=reads,
         readiness=[("broker", messenger.unready), ("directory", unready)],
         warnings=platform.warnings(),
-        background=[messenger, polling, cleaning, platform.wal_checkpointing(), *_background(webhooks)],
+        background=[
+            *platform.span_export(),
+            messenger,
+            polling,
+            cleaning,
+            platform.wal_checkpointing(),
+            *_background(webhooks),
+        ],
         releases=[notifier.stop],
+        spans=platform.spans,
         registry=platform.registry,
         clock=platform.clock,
     )

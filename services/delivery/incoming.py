@@ -23,7 +23,7 @@ from contracts.records import load
 from runtime.clock import Clock
 from runtime.messaging.ports import Outgoing
 from runtime.storage.database import Database
-from services.delivery.domain.closing import CARRIERS, End, Ends, kept_until
+from services.delivery.domain.closing import CARRIERS, End, Ends, is_closed_later, kept_until
 from services.delivery.domain.recipients import ENDED, recipients_of
 from services.delivery.domain.selection import require_kinds, types_of
 from services.delivery.ports import (
@@ -67,7 +67,7 @@ class Incoming:
                 correlation_id=message.correlation_id,
                 body=message.body,
                 offer_id=message.data["offer_id"] if message.type == OfferOpened.type else None,
-                carries=message.type in CARRIERS,
+                carries=is_closed_later(message.type, organization),
             )
             for message in messages
             for organization in recipients_of(message.type, message.data)

@@ -176,9 +176,11 @@ def build(settings: Settings) -> Application[DirectoryHandlers]:
         verifier=TokenVerifier(server.keys, issuer, platform.clock, clients=access.client, audience=audience),
         is_excluded=access.is_excluded,
         messenger=messenger,
+        spans=platform.spans,
         readiness=[("broker", messenger.unready)],
         warnings=[*platform.warnings(), ("roles", roles.alarm)],
         background=[
+            *platform.span_export(),
             KeyAnnouncement(entries, TokenKey(id=signer.kid, key=key), platform.source),
             roles,
             messenger,

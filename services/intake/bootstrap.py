@@ -98,7 +98,14 @@ def build(settings: Settings) -> Application[IntakeParts]:
             ("transit key", transit_keys.unready),
         ],
         warnings=platform.warnings(),
-        background=[platform.messenger, queries, housekeeping, platform.wal_checkpointing()],
+        background=[
+            *platform.span_export(),
+            platform.messenger,
+            queries,
+            housekeeping,
+            platform.wal_checkpointing(),
+        ],
+        spans=platform.spans,
         registry=platform.registry,
         clock=platform.clock,
     )

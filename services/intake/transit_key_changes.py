@@ -11,6 +11,7 @@ from contracts.envelope import Event
 from contracts.facts import Fact, TransitKeyClosed, TransitKeyPublished
 from runtime.messaging.outbox.outbox import outgoing
 from runtime.messaging.ports import Outgoing
+from runtime.telemetry.trace import caused_by
 from services.intake.ports import TransitKeys
 
 
@@ -39,7 +40,7 @@ class TransitKeyChanges:
                     partition_key=kid,
                     correlation_id=cause.correlation_id,
                     causation_id=cause.id,
-                    traceparent=cause.traceparent,
+                    traceparent=caused_by(cause.traceparent, self._source, cause.id),
                     data=TransitKeyClosed(kid=kid, messages=count),
                 )
             )

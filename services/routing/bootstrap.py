@@ -175,6 +175,7 @@ def build(settings: Settings) -> Application[RoutingParts]:
         readiness=[("broker", platform.messenger.unready), ("directory", directory_unready)],
         warnings=[*platform.warnings(), ("policy", policy.alarm)],
         background=[
+            *platform.span_export(),
             platform.messenger,
             policy,
             DeadlineTimer(commands, platform.clock),
@@ -182,6 +183,7 @@ def build(settings: Settings) -> Application[RoutingParts]:
             Periodic("unanswered emergencies", unanswered.turn, seconds=_SECONDS_BETWEEN_ALERTS),
             Periodic("reports of weeks", reporting.turn, seconds=_SECONDS_BETWEEN_REPORTS),
         ],
+        spans=platform.spans,
         registry=platform.registry,
         clock=platform.clock,
     )

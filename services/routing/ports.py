@@ -285,15 +285,18 @@ class UnansweredEmergencies(Protocol):
     """The emergencies that nobody answers, and which of them were reported. Durable with the transaction."""
 
     def due(self, transaction: Connection, opened_by: dt.datetime, limit: int) -> list[str]:
-        """Return unreported emergencies that wait, and whose oldest open offer was opened by then."""
+        """Return emergencies whose oldest open offer was opened by then, and after their last report."""
         ...
 
     def over(self, transaction: Connection, limit: int) -> list[str]:
         """Return reported emergencies that no longer wait for an answer."""
         ...
 
-    def note(self, transaction: Connection, referral_ids: Collection[str], now: dt.datetime) -> set[str]:
-        """Record referrals as reported; return those that were not yet."""
+    def note(self, transaction: Connection, waiting: Mapping[str, dt.datetime], now: dt.datetime) -> set[str]:
+        """Record referrals as reported now; return those that were not yet.
+
+        waiting: since when each waits. A report before that was about offers that have ended.
+        """
         ...
 
     def forget(self, transaction: Connection, referral_ids: Collection[str]) -> list[str]:

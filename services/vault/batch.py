@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from contracts.envelope import Event
 from contracts.errors import Refused
 from contracts.facts import Fact, SubmissionRefused
+from runtime.telemetry.trace import caused_by
 from services.vault.domain.custody import Acceptance, Custody
 from services.vault.domain.evidence import ProvenEvent
 from services.vault.domain.sealed import SealedCase
@@ -46,6 +47,7 @@ class Batch:
 
     def publish(self, fact: Fact, referral_id: str, *, cause: Event[Fact] | Acceptance) -> None:
         """Publish a fact about a referral when the batch ends."""
+        causation_id = cause.message_id if isinstance(cause, Acceptance) else cause.id
         self.events.append(
             Event(
                 id=self.new_id(),
@@ -53,8 +55,8 @@ class Batch:
                 time=self.now,
                 partition_key=referral_id,
                 correlation_id=cause.correlation_id,
-                causation_id=cause.message_id if isinstance(cause, Acceptance) else cause.id,
-                traceparent=cause.traceparent,
+                causation_id=causation_id,
+                traceparent=caused_by(cause.traceparent, self.source, causation_id),
                 data=fact,
             )
         )

@@ -131,7 +131,8 @@ def build(settings: Settings) -> Application[VaultParts]:
             ("transit keys", keeping.alarm),
             ("custody key", AnnouncedKeyWatch(settings.discovery, custody_key.kid).alarm),
         ],
-        background=[messenger, keeping, releases, platform.wal_checkpointing()],
+        background=[*platform.span_export(), messenger, keeping, releases, platform.wal_checkpointing()],
+        spans=platform.spans,
         registry=platform.registry,
         clock=platform.clock,
     )

@@ -352,7 +352,7 @@ _FACTS: tuple[facts.Fact, ...] = (
     facts.ReferralOverdue(
         referral_id=REFERRAL, sender=SENDER, organization=RECEIVER, due_at=NOON + dt.timedelta(days=14)
     ),
-    facts.AlertClosed(referral_id=REFERRAL, message_type=facts.ReferralUnanswered.type),
+    facts.AlertClosed(referral_id=REFERRAL, message_type=facts.ReferralUnplaced.type, by="kg.coordinator"),
     facts.ReferralUnanswered(
         referral_id=REFERRAL, sender=SENDER, since=NOON - dt.timedelta(minutes=20), waits_for=(RECEIVER,)
     ),
@@ -629,6 +629,7 @@ _EARLIER_FACTS: tuple[facts.Fact, ...] = (
         replaced=True,
     ),
     facts.PlacementSubmitted(referral_id=REFERRAL, organization=RECEIVER, coordinator="coordinator"),
+    facts.AlertClosed(referral_id=REFERRAL, message_type=facts.ReferralUnanswered.type),
     facts.AcceptanceRevoked(**_parties(), coordinator="kg.coordinator"),
     # Its earlier bytes have the need and the region too.
     next(fact for fact in _FACTS if isinstance(fact, facts.DirectoryCorrectionSuggested)),

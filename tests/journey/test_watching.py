@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import yaml
 
 from admin.embedded_broker import LOOPBACK
 from docs.dashboards.files import DASHBOARDS
+from kopuro_client import continuing_trace
+from runtime.telemetry import trace
+from runtime.telemetry.spans import ATTRIBUTES
 from sandbox.broker import PrivateBroker
 from sandbox.demo.stories import STORIES
 from sandbox.hub_files import SERVICES
@@ -20,6 +25,7 @@ from tests.journey.running_hub import RunningHub
 from tests.journey.waiting import until
 from tests.support.metric_replay import Replay, changes_of, recorded, serving
 from tests.support.prometheus_server import PrometheusServer, Target, prometheus
+from tests.support.span_receiver import ReceivedSpan, SpanReceiver, span_receiver
 from tests.unit.docs.pages import ROOT
 from tests.unit.docs.test_alerts import RULES, promtool_tests
 
@@ -40,12 +46,22 @@ def names_in(exposition: str) -> set[str]:
 
 
 @pytest.fixture(scope="module")
-def hub(tmp_path_factory: pytest.TempPathFactory, broker: PrivateBroker) -> Iterator[RunningHub]:
+def receiver() -> Iterator[SpanReceiver]:
+    """A receiver of the hub's spans."""
+    with span_receiver() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def hub(
+    tmp_path_factory: pytest.TempPathFactory, broker: PrivateBroker, receiver: SpanReceiver
+) -> Iterator[RunningHub]:
     """A hub in which no other test has filled the services that the stories need.
 
     The figures are the same on both databases, which tests/unit/services/routing shows.
     """
-    with running_hub(tmp_path_factory.mktemp("watched"), broker) as running:
+    traced = {"KOPURO_TRACES_ENDPOINT": receiver.url}
+    with running_hub(tmp_path_factory.mktemp("watched"), broker, settings=traced) as running:
         yield running
 
 
@@ -129,6 +145,89 @@ def test_no_series_names_an_organization_or_a_person(hub: RunningHub) -> None:
     text = "\n".join(expositions(hub).values())
     assert sample.sender not in text
     assert [one.id for one in hub.network.organizations if one.id in text] == []
+
+
+def in_trace(receiver: SpanReceiver, trace_id: str) -> list[ReceivedSpan]:
+    return [span for span in receiver.spans() if span.trace_id == trace_id]
+
+
+def test_journey_of_a_referral_is_one_trace_without_a_word_about_the_person(
+    hub: RunningHub, receiver: SpanReceiver
+) -> None:
+    name = "Zarina Abdukhalil-Qizi"
+    journey = trace.continued(None)
+    with continuing_trace({"traceparent": str(journey)}):
+        sender, referral_id = hub.submit("wage-claim-osh-moscow", case={"name": name, "narrative": name})
+    acceptor, offer_id = hub.next_offer(sender, referral_id)
+    again = acceptor.hub.mailbox(since="2026-01-01T00:00:00Z", types=["offer.opened"], limit=200)["items"]
+    (offer,) = [one for one in again if one["data"]["offer_id"] == offer_id]
+    with continuing_trace(offer):
+        acceptor.hub.accept(offer_id)
+    acceptor.await_message("case.released", referral_id)
+
+    steps = [
+        ("intake", "POST /v1/referrals"),
+        ("intake", "publish kopuro.referral.submitted.v1"),
+        ("routing", "process kopuro.referral.submitted.v1"),
+        ("routing", "publish kopuro.offer.opened.v1"),
+        ("delivery", "process kopuro.offer.opened.v1"),
+        ("audit", "process kopuro.offer.opened.v1"),
+        ("intake", "POST /v1/offers/<id>/accept"),
+        ("routing", "process kopuro.answer.submitted.v1"),
+        ("vault", "process kopuro.offer.accepted.v1"),
+        ("vault", "publish kopuro.case.released.v1"),
+        ("audit", "process kopuro.case.released.v1"),
+    ]
+
+    def missing() -> set[tuple[str, str]]:
+        told = {(span.service, span.name) for span in in_trace(receiver, journey.trace_id)}
+        return set(steps) - told
+
+    until(lambda: not missing(), "every step in the trace", within=30)
+    spans = in_trace(receiver, journey.trace_id)
+    known = {span.span_id for span in spans}
+    assert len(known) == len(spans)
+    orphans = {span.name for span in spans if span.parent_id not in known | {journey.span_id}}
+    assert orphans == set()
+    assert {attribute for span in receiver.spans() for attribute in span.attributes} <= ATTRIBUTES
+
+    sent = b"".join(receiver.bodies)
+    told = [name, referral_id, offer_id, offer["id"], offer["correlationid"], sender.id, acceptor.id]
+    assert [one for one in told if one.encode() in sent] == []
+    assert [one.id for one in hub.network.organizations if one.id.encode() in sent] == []
+
+
+def test_exemplars_of_the_metrics_are_traces_that_were_exported(
+    hub: RunningHub, receiver: SpanReceiver
+) -> None:
+    hub.submit("wage-claim-osh-moscow")
+    port = hub.files.ports("intake").operations
+    text = httpx.get(
+        f"http://{LOOPBACK}:{port}/metrics", headers={"Accept": "application/openmetrics-text; version=1.0.0"}
+    ).text
+    (submission,) = re.findall(
+        r'kopuro_http_request_seconds_bucket.*route="/v1/referrals",status="202".*trace_id="(\w+)"', text
+    )[-1:]
+    until(lambda: in_trace(receiver, submission) or None, "the exemplar's trace", within=30)
+
+
+def test_receiver_that_does_not_answer_delays_no_message(hub: RunningHub, receiver: SpanReceiver) -> None:
+    receiver.answering.clear()
+    try:
+        started = time.monotonic()
+        for _ in range(5):
+            sender, referral_id = hub.submit("wage-claim-osh-moscow")
+            hub.next_offer(sender, referral_id)
+        assert time.monotonic() - started < 20
+
+        def failed() -> bool:
+            text = hub.operations("intake", "/metrics").text
+            return float(re.findall(r'kopuro_spans_total{result="failed"} (\S+)', text)[0]) > 0
+
+        until(failed, "the failure of an export in the metrics", within=30)
+        assert hub.operations("intake", "/readyz").status_code == 200
+    finally:
+        receiver.answering.set()
 
 
 @pytest.mark.timeout(300)

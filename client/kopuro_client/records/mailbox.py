@@ -33,3 +33,4 @@ class Message(TypedDict):
     partitionkey: NotRequired[str]
     correlationid: NotRequired[str]
     causationid: NotRequired[str]
+    traceparent: NotRequired[str]

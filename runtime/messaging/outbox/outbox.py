@@ -11,6 +11,7 @@ The crash points of publishing a message, in order:
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import orjson
 from sqlalchemy import Connection, Table, func, select
@@ -29,6 +30,7 @@ from contracts.topology import (
 from runtime.messaging.outbox.event_batch import encode_batch
 from runtime.messaging.ports import Outgoing
 from runtime.storage.sql_statement import SqlStatement
+from runtime.telemetry import trace
 
 # The size limit of a wave's message bodies; a single message may be larger.
 WAVE_BYTES = 16 * 1024 * 1024
@@ -54,7 +56,9 @@ def _exchange_for(queue: str) -> str:
 
 
 def outgoing(event: Event[Fact]) -> Outgoing:
-    """Return the message that carries an event."""
+    """Return the message that carries an event; one without a traceparent continues the current request's."""
+    if event.traceparent is None and (here := trace.current()) is not None:
+        event = replace(event, traceparent=str(here))
     return Outgoing(
         exchange=event.data.exchange,
         routing_key=event.data.routing_key,

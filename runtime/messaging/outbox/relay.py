@@ -9,7 +9,9 @@ from collections.abc import Callable, Sequence
 
 from sqlalchemy import Connection
 
+from runtime.clock import Clock, SystemClock
 from runtime.messaging.batch_throttle import BatchThrottle
+from runtime.messaging.message_spans import MessageSpans
 from runtime.messaging.metrics import MessagingMetrics
 from runtime.messaging.outbox import event_batch
 from runtime.messaging.outbox.outbox import Outbox
@@ -49,15 +51,20 @@ class Relay:
         obstacle: Callable[[], str | None] = lambda: None,
         on_unroutable: Callable[[], None] = lambda: None,
         on_confirmed: Callable[[Connection, Sequence[Outgoing]], None] = lambda _transaction, _messages: None,
+        spans: MessageSpans | None = None,
+        clock: Clock | None = None,
     ) -> None:
         """obstacle: returns why nothing may be published now; None when nothing is in the way.
 
         on_unroutable: called when a message is unroutable, because the broker may have lost its queues.
         on_confirmed: called with confirmed messages in the transaction that deletes them.
+        spans: receives confirmed messages, for traces; clock: when they were confirmed.
         """
         self._obstacle = obstacle
         self._on_unroutable = on_unroutable
         self._on_confirmed = on_confirmed
+        self._spans = spans or MessageSpans("")
+        self._clock = clock or SystemClock()
         self._signer = signer
         self._database = database
         self._outbox = outbox
@@ -152,6 +159,10 @@ class Relay:
                 self._on_confirmed(transaction, [message for _, message in confirmed])
             self._events_in_wave = sum(event_batch.event_count(message.body) for _, message in confirmed)
             self._metrics.published.inc(self._events_in_wave)
+            if self._spans.is_on:
+                now = self._clock.now()
+                for _, message in confirmed:
+                    self._spans.published(message.exchange, event_batch.decode_batch(message.body), now)
 
     def _pause(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds

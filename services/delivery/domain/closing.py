@@ -15,6 +15,7 @@ from contracts import facts
 from contracts.codes import CONSENT_REVOKED, WithdrawalReason
 from contracts.envelope import Event
 from contracts.facts import MessageClosed
+from services.delivery.domain.recipients import COORDINATORS
 
 # The messages with facts about a person, or with a sealed text about one. `referral.unanswered` says that the
 # referral is an emergency.
@@ -25,6 +26,11 @@ CARRIERS: Final = frozenset(
         facts.ReferralUnplaced.type,
         facts.ReferralUnanswered.type,
     }
+)
+
+# The coordinators' messages that ask them to act, until `alert.closed`. Other recipients keep theirs.
+ALERTS: Final = frozenset(
+    {facts.ReferralUnplaced.type, facts.ReferralUnanswered.type, facts.ReferralOverdue.type}
 )
 
 # The facts that end an offer without an acceptance, with the reason of the closing. `offer.expired` is
@@ -114,7 +120,7 @@ class Ends:
 
     def add(self, fact_type: str, data: Mapping[str, Any], now: dt.datetime) -> None:
         """Add the end that a fact states, if it states one. data: of the CloudEvent."""
-        if fact_type == facts.ReferralUnanswered.type:
+        if fact_type in ALERTS:
             # Reported again: what ended before does not close it.
             self.alerts.pop((data["referral_id"], fact_type), None)
             return
@@ -141,10 +147,15 @@ class Ends:
         if message.offer_id is not None:
             own = self.offers.get(message.offer_id)
         else:
-            own = self.alerts.get((message.referral_id, message.type)) or self.acceptances.get(
-                (message.referral_id, message.organization)
-            )
+            own = self.acceptances.get((message.referral_id, message.organization))
+            if message.organization == COORDINATORS:
+                own = self.alerts.get((message.referral_id, message.type))
         return own or self.referrals.get(message.referral_id)
+
+
+def is_closed_later(message_type: str, mailbox: str) -> bool:
+    """Return whether an end may close the message: it has content about a person, or asks for an act."""
+    return message_type in CARRIERS or (mailbox == COORDINATORS and message_type in ALERTS)
 
 
 def referral_end(fact_type: str, data: Mapping[str, Any]) -> str | None:

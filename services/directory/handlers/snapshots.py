@@ -13,6 +13,7 @@ from contracts.facts import Fact, ReplicaCompleted, ReplicaRequested
 from contracts.topology import SNAPSHOTS
 from runtime.identifiers import new_id
 from runtime.messaging.ports import Outgoing
+from runtime.telemetry.trace import caused_by
 from services.directory.domain.full_state import full_state, subjects_for
 from services.directory.ports import Register
 
@@ -61,7 +62,7 @@ class Snapshots:
             correlation_id=request.correlation_id,
             causation_id=request.id,
             data=fact,
-            traceparent=request.traceparent,
+            traceparent=caused_by(request.traceparent, self._source, request.id),
         )
         return Outgoing(
             exchange=SNAPSHOTS,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from sqlalchemy import Connection, Select, delete, func, insert, literal_column, select
 
@@ -20,8 +20,10 @@ _oldest_offer = (
 
 
 def due_emergencies(opened_by: dt.datetime, limit: int) -> Select[str]:
-    """Select the ids of unreported emergencies with an open offer that was opened by then."""
-    reported = select(UNANSWERED.c.referral_id).where(UNANSWERED.c.referral_id == REFERRALS.c.id)
+    """Select the ids of emergencies whose oldest open offer was opened by then, and after their report."""
+    reported = select(UNANSWERED.c.referral_id).where(
+        UNANSWERED.c.referral_id == REFERRALS.c.id, UNANSWERED.c.reported_at >= _oldest_offer
+    )
     return (
         select(REFERRALS.c.id)
         .where(*_WAITS, ~reported.exists(), _oldest_offer <= opened_by)
@@ -43,11 +45,15 @@ class SqlUnansweredEmergencies:
         wanted = select(UNANSWERED.c.referral_id).where(~waits.exists()).limit(limit)
         return list(transaction.execute(wanted).scalars())
 
-    def note(self, transaction: Connection, referral_ids: Collection[str], now: dt.datetime) -> set[str]:
+    def note(self, transaction: Connection, waiting: Mapping[str, dt.datetime], now: dt.datetime) -> set[str]:
         """See `ports.UnansweredEmergencies`."""
-        noted = select(UNANSWERED.c.referral_id).where(UNANSWERED.c.referral_id.in_(referral_ids))
-        new = set(referral_ids) - set(transaction.execute(noted).scalars())
+        noted = select(UNANSWERED.c.referral_id, UNANSWERED.c.reported_at).where(
+            UNANSWERED.c.referral_id.in_(waiting)
+        )
+        reported = dict(transaction.execute(noted).all())
+        new = {one for one, since in waiting.items() if one not in reported or reported[one] < since}
         if new:
+            transaction.execute(delete(UNANSWERED).where(UNANSWERED.c.referral_id.in_(new & set(reported))))
             rows = [{"referral_id": one, "reported_at": now} for one in sorted(new)]
             transaction.execute(insert(UNANSWERED), rows)
         return new

@@ -11,6 +11,8 @@ from contracts.commitment import SALT_BYTES
 from contracts.envelope import Event
 from contracts.facts import DecisionsRecorded, Fact
 from runtime.identifiers import new_id
+from runtime.telemetry.trace import caused_by
+from services.routing.domain.alerts import closed_alerts
 from services.routing.domain.observation import Observation, load_between
 from services.routing.domain.recorded_decision import RecordedDecision, recorded
 from services.routing.domain.referral import Referral
@@ -63,7 +65,8 @@ class ReferralBatch:
         self._decisions += [recorded(decision, os.urandom(SALT_BYTES)) for decision in transition.decisions]
         if cause is not None:
             self._timeline.append(entry_of(cause.data, referral.id, cause.time))
-        for fact in transition.facts:
+        answered = closed_alerts(before, referral, cause.data if cause is not None else None)
+        for fact in (*transition.facts, *answered):
             self._timeline.append(entry_of(fact, referral.id, self.now))
             self.events.append(
                 Event(
@@ -73,7 +76,7 @@ class ReferralBatch:
                     partition_key=referral.id,
                     correlation_id=cause.correlation_id if cause else referral.correlation_id,
                     causation_id=cause.id if cause else None,
-                    traceparent=cause.traceparent if cause else None,
+                    traceparent=caused_by(cause.traceparent, self._source, cause.id) if cause else None,
                     data=fact,
                 )
             )

@@ -10,6 +10,7 @@ from runtime.clock import Clock
 from runtime.messaging.outbox.outbox import Outbox, outgoing
 from runtime.storage.database import Database
 from services.routing.domain.policy import RoutingPolicy
+from services.routing.domain.referral import Referral
 from services.routing.domain.transition import Transition
 from services.routing.domain.unanswered import unanswered
 from services.routing.handlers.referral_batch import ReferralBatch
@@ -19,7 +20,7 @@ AT_ONCE: Final = 100
 
 
 class ReportUnanswered:
-    """The use case of a timer of each process. Each wait of an emergency is reported once."""
+    """The use case of a timer of each process. Each wait is reported once, and again for later offers."""
 
     def __init__(
         self,
@@ -62,14 +63,15 @@ class ReportUnanswered:
                 referral = batch.referral(referral_id)
                 # The end of a referral closes all its messages, and is its last fact.
                 if referral is not None and not referral.is_closed:
-                    batch.take(Transition(referral=referral, facts=(_closed(referral_id),)), cause=None)
+                    batch.take(Transition(referral=referral, facts=(_closed(referral),)), cause=None)
             reports = {
                 referral_id: fact
                 for referral_id in due
                 if (referral := batch.referral(referral_id)) is not None
                 and (fact := unanswered(referral, policy, now)) is not None
             }
-            reported = self._emergencies.note(transaction, reports, now) if reports else set()
+            waiting = {referral_id: report.since for referral_id, report in reports.items()}
+            reported = self._emergencies.note(transaction, waiting, now) if reports else set()
             for referral_id in sorted(reported):
                 step = Transition(referral=batch.referral(referral_id), facts=(reports[referral_id],))
                 batch.take(step, cause=None)
@@ -79,5 +81,5 @@ class ReportUnanswered:
         return len(reported)
 
 
-def _closed(referral_id: str) -> AlertClosed:
-    return AlertClosed(referral_id=referral_id, message_type=ReferralUnanswered.type)
+def _closed(referral: Referral) -> AlertClosed:
+    return AlertClosed(referral_id=referral.id, message_type=ReferralUnanswered.type, by=referral.acceptor)

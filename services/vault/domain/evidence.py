@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass, replace
 
 from contracts.envelope import Event, decode
@@ -27,6 +28,14 @@ class ProvenEvent:
     @property
     def type(self) -> str:
         return self.event.type
+
+    @property
+    def time(self) -> dt.datetime:
+        return self.event.time
+
+    @property
+    def traceparent(self) -> str | None:
+        return self.event.traceparent
 
     @classmethod
     def decode(cls, body: bytes) -> ProvenEvent:

@@ -26,6 +26,7 @@ def test_public_names_are_exactly_as_listed() -> None:
         "UnreadableError",
         "WrongKeyError",
         "check_case",
+        "continuing_trace",
         "generate_key",
         "open_sealed",
         "public_key",

@@ -135,6 +135,32 @@ def test_connection_limits_are_optional_positive_numbers(name: str) -> None:
         assert faults({**GOOD, name: wrong}) == [f"{name} is not a positive whole number"]
 
 
+def test_traces_are_off_unless_a_receiver_is_named() -> None:
+    off = Settings.from_environment(GOOD)
+    assert (off.traces_endpoint, off.traces_ratio) == (None, 1.0)
+    endpoint = "http://127.0.0.1:4318/v1/traces"
+    on = Settings.from_environment(
+        {**GOOD, "KOPURO_TRACES_ENDPOINT": endpoint, "KOPURO_TRACES_RATIO": "0.05"}
+    )
+    assert (on.traces_endpoint, on.traces_ratio) == (endpoint, 0.05)
+
+
+@pytest.mark.parametrize(
+    "wrong", ["127.0.0.1:4318", "http://127.0.0.1:4318", "http://user:secret@host/v1/traces", "ftp://h/x"]
+)
+def test_receiver_of_traces_is_a_url_with_a_path_and_no_secret(wrong: str) -> None:
+    (fault,) = faults({**GOOD, "KOPURO_TRACES_ENDPOINT": wrong})
+    assert fault.startswith("KOPURO_TRACES_ENDPOINT is not")
+    assert "secret" not in fault
+
+
+@pytest.mark.parametrize("wrong", ["0", "1.5", "-1", "half", "1e-3", "nan"])
+def test_ratio_of_traces_is_above_zero_and_up_to_one(wrong: str) -> None:
+    assert faults({**GOOD, "KOPURO_TRACES_RATIO": wrong}) == [
+        "KOPURO_TRACES_RATIO is not a decimal number above 0 and up to 1"
+    ]
+
+
 def test_facts_are_kept_for_ninety_days_by_default() -> None:
     assert Settings.from_environment(GOOD).facts_kept == timedelta(days=90)
     assert Settings.from_environment({**GOOD, "KOPURO_FACTS_DAYS": "0"}).facts_kept == timedelta(0)

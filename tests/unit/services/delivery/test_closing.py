@@ -23,6 +23,7 @@ from contracts.facts import (
     ReferralCompleted,
     ReferralFailed,
     ReferralHandedBack,
+    ReferralOverdue,
     ReferralUnanswered,
     ReferralWithdrawn,
 )
@@ -288,6 +289,31 @@ def test_alert_is_closed_when_it_was_acted_on(bench: Workbench) -> None:
     assert (closed["id"], closed["data"]["reason"]) == (alert.id, "acted_on")
     assert of_type(bench, COORDINATORS, "referral.unplaced")
     assert bench.mailbox(SENDER)[0]["type"] == "kopuro.referral.unplaced.v1"
+
+
+@pytest.mark.parametrize(
+    ("alert", "own"),
+    [
+        (unplaced(), SENDER),
+        (event(ReferralOverdue(**PARTIES, due_at=NOW)), ACCEPTOR),
+    ],
+    ids=["unplaced", "overdue"],
+)
+def test_coordinators_alert_is_closed_and_the_parties_keep_their_message(
+    bench: Workbench, alert: Event[Fact], own: str
+) -> None:
+    bench.receive(alert)
+    bench.receive(event(AlertClosed(referral_id=REFERRAL, message_type=alert.type, by="kg.aigul")))
+    (closed,) = of_type(bench, COORDINATORS, "message.closed")
+    assert (closed["id"], closed["data"]["reason"]) == (alert.id, "acted_on")
+    assert alert.id in [message["id"] for message in bench.mailbox(own) if message["type"] == alert.type]
+
+
+def test_end_of_the_referral_closes_the_coordinators_overdue_alert(bench: Workbench) -> None:
+    bench.receive(event(ReferralOverdue(**PARTIES, due_at=NOW)))
+    bench.receive(event(COMPLETED))
+    assert of_type(bench, COORDINATORS, "referral.overdue") == []
+    assert of_type(bench, ACCEPTOR, "referral.overdue")
 
 
 def test_alert_that_was_reported_again_stays_open(bench: Workbench) -> None:

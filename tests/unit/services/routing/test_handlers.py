@@ -58,6 +58,7 @@ from contracts.records import plain
 from runtime.identifiers import new_id
 from runtime.storage.database import Database
 from runtime.storage.migrate import differences, upgrade
+from runtime.telemetry.trace import caused_by
 from services.routing.adapters.tables import DECISIONS, MESSAGING, OFFERS, REFERRALS
 from services.routing.api import answer_question
 from services.routing.consumer_lag import ANSWERS_UNDER_WAY, QUIET
@@ -258,7 +259,7 @@ def test_published_facts_carry_their_causation(bench: Workbench) -> None:
     (effect,) = bench.published()
     assert effect.causation_id == cause.id
     assert effect.correlation_id == cause.correlation_id
-    assert effect.traceparent == cause.traceparent
+    assert effect.traceparent == caused_by(cause.traceparent, "/kg/routing", cause.id)
     assert effect.partition_key == cause.partition_key
     assert effect.source == "/kg/routing"
     bench.fire(NOW + 4 * DAY)

@@ -114,7 +114,9 @@ def test_alert_is_closed_once_the_emergency_is_accepted(bench: Workbench) -> Non
     first, _ = emergency(bench)
     told(bench, NOW + ALERT)
     answered(bench, first, Answer.accept, NOW + ALERT)
-    closed = AlertClosed(referral_id=first.referral_id, message_type=ReferralUnanswered.type)
+    closed = AlertClosed(
+        referral_id=first.referral_id, message_type=ReferralUnanswered.type, by=first.organization
+    )
     assert told(bench, NOW + ALERT + SECOND) == [closed]
     assert told(bench, NOW + ALERT + 2 * SECOND) == []
 
@@ -149,6 +151,33 @@ def test_another_wait_after_a_hand_back_is_reported_again(bench: Workbench) -> N
         NOW + HOUR,
         tuple(sorted(offer.organization for offer in asked)),
     )
+
+
+def test_later_offers_that_nobody_answers_either_are_reported_again(bench: Workbench) -> None:
+    first, second = emergency(bench)
+    told(bench, NOW + ALERT)
+    bench.absorb(["ru.three"])
+    later = NOW + HOUR / 2
+    bench.clock.time = later
+    asked = [
+        *opened(answered(bench, first, Answer.decline, later)),
+        *opened(answered(bench, second, Answer.decline, later)),
+    ]
+    assert {offer.organization for offer in asked} == {"ru.three"}
+    assert told(bench, later + ALERT - SECOND) == []
+    (report,) = told(bench, later + ALERT)
+    assert isinstance(report, ReferralUnanswered)
+    assert (report.since, report.waits_for) == (later, ("ru.three",))
+    assert told(bench, later + ALERT + 5 * SECOND) == []
+
+
+def test_offer_that_was_reported_is_not_reported_again_beside_a_later_one(bench: Workbench) -> None:
+    first, _second = emergency(bench)
+    told(bench, NOW + ALERT)
+    bench.absorb(["ru.three"])
+    bench.clock.time = NOW + ALERT + SECOND
+    assert opened(answered(bench, first, Answer.decline, NOW + ALERT + SECOND))
+    assert told(bench, NOW + 3 * ALERT) == []
 
 
 def test_policy_decides_the_time_and_half_of_the_answer_time_is_the_most(bench: Workbench) -> None:
