@@ -16,7 +16,7 @@ from typing import Any
 
 from admin.private_files import make_private, write_private
 from contracts import base64_text
-from contracts.broker_rights import USERS, Rights, rights_of, user_name
+from contracts.broker_rights import USERS, WATCH, Rights, rights_of, user_name
 from contracts.topology import hub_topology
 from kopuro_client.errors import InvalidArgumentError
 
@@ -31,16 +31,24 @@ def new_password() -> str:
 
 
 def definitions(
-    *, vhost: str, hub: str, passwords: Mapping[str, str], administrators: Mapping[str, str] | None = None
+    *,
+    vhost: str,
+    hub: str,
+    passwords: Mapping[str, str],
+    administrators: Mapping[str, str] | None = None,
+    watch_password: str | None = None,
 ) -> dict[str, Any]:
     """Return the definitions for one virtual host, to be written as JSON. They contain password hashes.
 
     passwords: of each of `broker_rights.USERS`. administrators: further users with every right, with their
-    passwords.
+    passwords. watch_password: of the user that reads the management API; None: there is no such user.
     """
     rights = {user_name(hub, user): rights_of(user) for user in USERS}
     secrets_of = {user_name(hub, user): passwords[user] for user in USERS}
     tags = dict.fromkeys(rights, "")
+    if watch_password is not None:
+        watch = user_name(hub, WATCH)
+        rights[watch], secrets_of[watch], tags[watch] = Rights(), watch_password, "management"
     for name, password in (administrators or {}).items():
         rights[name], secrets_of[name], tags[name] = EVERYTHING, password, "administrator"
     topology = hub_topology()
@@ -111,12 +119,17 @@ def write_definitions(directory: Path, *, hub: str, vhost: str) -> dict[str, Pat
     make_private(directory)
     if stat.S_IMODE(directory.stat().st_mode) & 0o077:
         raise InvalidArgumentError(f"other users can access {directory}: run `chmod 700` on it first")
-    files = {user: directory / f"{user_name(hub, user)}.password" for user in USERS}
+    files = {user: directory / f"{user_name(hub, user)}.password" for user in (*USERS, WATCH)}
     for path in files.values():
         if not os.path.lexists(path):
             write_private(path, new_password())
     passwords = {user: path.read_text(encoding="utf-8").strip() for user, path in files.items()}
-    document = definitions(vhost=vhost, hub=hub, passwords=passwords)
+    document = definitions(
+        vhost=vhost,
+        hub=hub,
+        passwords={user: passwords[user] for user in USERS},
+        watch_password=passwords[WATCH],
+    )
     write_private(directory / _DEFINITIONS, json.dumps(document, indent=1) + "\n")
     return files
 

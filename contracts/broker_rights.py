@@ -35,6 +35,8 @@ from contracts.topology import (
 )
 
 USERS = (*SERVICES, OPERATIONS)
+# The user with which services read the bindings from the management API. It can do nothing over AMQP.
+WATCH = "watch"
 NOTHING = "^$"
 # While an operator browses a queue, an exclusive queue with this ending is the lock.
 BROWSING_SUFFIX = ".looked-at"
