@@ -32,7 +32,8 @@ demo: setup ## run five sample referrals through a private hub
 up: setup ## run a hub on this machine until Ctrl-C; DATA=dir sets its directory
 	@$(BIN)/kopuro up --data-dir $(DATA)
 
-test: setup ## run all tests, with real RabbitMQ, SQLite and PostgreSQL
+test: setup ## run all tests, with real RabbitMQ, SQLite and PostgreSQL, and partners' scripts with curl and Node
+	@tests/partners/install-tools
 	$(BIN)/python -m pytest -n 4
 
 crash: setup ## kill audit at 200 random moments (`make test` does 15)

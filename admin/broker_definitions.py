@@ -16,7 +16,7 @@ from typing import Any
 
 from admin.private_files import make_private, write_private
 from contracts import base64_text
-from contracts.broker_rights import USERS, WATCH, Rights, rights_of, user_name
+from contracts.broker_rights import GATEWAY, PARTNERS_VHOST, USERS, WATCH, Rights, rights_of, user_name
 from contracts.topology import hub_topology
 from kopuro_client.errors import InvalidArgumentError
 
@@ -36,24 +36,31 @@ def definitions(
     hub: str,
     passwords: Mapping[str, str],
     administrators: Mapping[str, str] | None = None,
-    watch_password: str | None = None,
+    partners: bool = False,
 ) -> dict[str, Any]:
-    """Return the definitions for one virtual host, to be written as JSON. They contain password hashes.
+    """Return the definitions of a hub's broker, to be written as JSON. They contain password hashes.
 
-    passwords: of each of `broker_rights.USERS`. administrators: further users with every right, with their
-    passwords. watch_password: of the user that reads the management API; None: there is no such user.
+    passwords: of each of `broker_rights.USERS`, of GATEWAY with partners, and of WATCH where the broker has
+    that user. administrators: further users with every right, with their passwords. partners: whether the
+    partners' virtual host is on this broker, with the gateway's user, which makes the partners' users and
+    therefore is an administrator.
     """
     rights = {user_name(hub, user): rights_of(user) for user in USERS}
     secrets_of = {user_name(hub, user): passwords[user] for user in USERS}
     tags = dict.fromkeys(rights, "")
-    if watch_password is not None:
+    if WATCH in passwords:
         watch = user_name(hub, WATCH)
-        rights[watch], secrets_of[watch], tags[watch] = Rights(), watch_password, "management"
+        rights[watch], secrets_of[watch], tags[watch] = Rights(), passwords[WATCH], "management"
     for name, password in (administrators or {}).items():
         rights[name], secrets_of[name], tags[name] = EVERYTHING, password, "administrator"
+    permissions = [(name, vhost, granted) for name, granted in rights.items()]
+    if partners:
+        gateway = user_name(hub, GATEWAY)
+        secrets_of[gateway], tags[gateway] = passwords[GATEWAY], "administrator"
+        permissions.append((gateway, PARTNERS_VHOST, EVERYTHING))
     topology = hub_topology()
     return {
-        "vhosts": [{"name": vhost}],
+        "vhosts": [{"name": name} for name in (vhost, *([PARTNERS_VHOST] if partners else []))],
         "users": [
             {
                 "name": name,
@@ -66,12 +73,12 @@ def definitions(
         "permissions": [
             {
                 "user": name,
-                "vhost": vhost,
+                "vhost": place,
                 "configure": granted.configure,
                 "write": granted.write,
                 "read": granted.read,
             }
-            for name, granted in rights.items()
+            for name, place, granted in permissions
         ],
         "exchanges": [
             {
@@ -109,27 +116,24 @@ def definitions(
     }
 
 
-def write_definitions(directory: Path, *, hub: str, vhost: str) -> dict[str, Path]:
+def write_definitions(directory: Path, *, hub: str, vhost: str, partners: bool = False) -> dict[str, Path]:
     """Write definitions.json and one password file for each user (mode 0600); return the password files.
 
     The directory is created with mode 0700. Existing passwords stay, so that the command can be repeated
-    after an upgrade. Raises InvalidArgumentError if other users can access the directory, OSError.
+    after an upgrade. partners: see `definitions`. Raises InvalidArgumentError if other users
+    can access the directory, OSError.
     """
     directory = directory.resolve()
     make_private(directory)
     if stat.S_IMODE(directory.stat().st_mode) & 0o077:
         raise InvalidArgumentError(f"other users can access {directory}: run `chmod 700` on it first")
-    files = {user: directory / f"{user_name(hub, user)}.password" for user in (*USERS, WATCH)}
+    users = (*USERS, WATCH, GATEWAY) if partners else (*USERS, WATCH)
+    files = {user: directory / f"{user_name(hub, user)}.password" for user in users}
     for path in files.values():
         if not os.path.lexists(path):
             write_private(path, new_password())
     passwords = {user: path.read_text(encoding="utf-8").strip() for user, path in files.items()}
-    document = definitions(
-        vhost=vhost,
-        hub=hub,
-        passwords={user: passwords[user] for user in USERS},
-        watch_password=passwords[WATCH],
-    )
+    document = definitions(vhost=vhost, hub=hub, passwords=passwords, partners=partners)
     write_private(directory / _DEFINITIONS, json.dumps(document, indent=1) + "\n")
     return files
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from admin.amqp_commands import register as register_amqp
 from admin.backup_commands import register as register_backup
 from admin.client_commands import register as register_client
 from admin.doctor_command import register as register_doctor
@@ -138,6 +139,7 @@ register_setup(admin)
 register_doctor(admin)
 register_backup(admin)
 register_client(admin)
+register_amqp(admin)
 
 broker = typer.Typer(no_args_is_help=True, help="Operators: set up a hub's RabbitMQ broker.")
 admin.add_typer(broker, name="broker")

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from urllib.parse import quote
 
-from contracts.broker_rights import user_name
+from contracts.broker_rights import GATEWAY, PARTNERS_VHOST, user_name
 
 LOOPBACK = "127.0.0.1"
 DEFAULT_VHOST = "kopuro"
@@ -30,6 +30,8 @@ class BrokerIdentity:
     """Erlang's shared secret: it gives full control of the node."""
     passwords: Mapping[str, str] = field(default_factory=dict, repr=False)
     """The passwords of the hub's users (`contracts.broker_rights.USERS`); empty without a hub."""
+    management_port: int | None = None
+    """Of the management API; None: the node has none."""
 
     @classmethod
     def invented(cls, *, amqp_port: int, distribution_port: int) -> "BrokerIdentity":
@@ -55,8 +57,15 @@ class BrokerIdentity:
         """Return JSON that contains the secrets: store it with mode 0600."""
         return json.dumps(asdict(self), indent=1) + "\n"
 
-    def on_ports(self, amqp_port: int, distribution_port: int) -> "BrokerIdentity":
-        return replace(self, amqp_port=amqp_port, distribution_port=distribution_port)
+    def on_ports(
+        self, amqp_port: int, distribution_port: int, management_port: int | None = None
+    ) -> "BrokerIdentity":
+        return replace(
+            self,
+            amqp_port=amqp_port,
+            distribution_port=distribution_port,
+            management_port=management_port,
+        )
 
     def with_passwords(self, users: Iterable[str]) -> "BrokerIdentity":
         """Return the identity with a password for each user; known ones stay."""
@@ -71,6 +80,15 @@ class BrokerIdentity:
     def uri_of(self, hub: str, user: str) -> str:
         """Return the AMQP URI of one of `passwords`' users. Raises KeyError for another user."""
         return self._uri(user_name(hub, user), self.passwords[user], DEFAULT_VHOST)
+
+    def partners_uri(self, hub: str) -> str:
+        """Return the gateway's AMQP URI of the partners' virtual host."""
+        return self._uri(user_name(hub, GATEWAY), self.passwords[GATEWAY], PARTNERS_VHOST)
+
+    def management_uri(self, hub: str) -> str:
+        """Return the gateway's URI of the management API. The node must have one."""
+        user, password = (quote(text, safe="") for text in (user_name(hub, GATEWAY), self.passwords[GATEWAY]))
+        return f"http://{user}:{password}@{LOOPBACK}:{self.management_port}"
 
     def _uri(self, user: str, password: str, vhost: str) -> str:
         user, password, vhost = (quote(text, safe="") for text in (user, password, vhost))

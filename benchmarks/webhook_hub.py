@@ -65,7 +65,6 @@ class SendingHub:
             clock=self._clock,
             new_id=new_id,
             new_challenge=new_id,
-            message_types=(),
             is_local=True,
             after_commit=lambda: None,
         )

@@ -37,6 +37,9 @@ from contracts.topology import (
 USERS = (*SERVICES, OPERATIONS)
 # The user with which services read the bindings from the management API. It can do nothing over AMQP.
 WATCH = "watch"
+# The partners' virtual host, and the process that owns it. It has no user in the hub's virtual host.
+PARTNERS_VHOST = "partners"
+GATEWAY = "gateway"
 NOTHING = "^$"
 # While an operator browses a queue, an exclusive queue with this ending is the lock.
 BROWSING_SUFFIX = ".looked-at"

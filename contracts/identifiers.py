@@ -36,6 +36,13 @@ OrganizationId = Annotated[
 ]
 Slug = Annotated[str, Pattern(SLUG_PATTERN, error="Must be a lower-case slug."), Length(max=60)]
 
+# The `message_id` of a submission over AMQP, which is its idempotency key: printable ASCII.
+SubmissionKey = Annotated[
+    str,
+    Pattern(r"^[ -~]+$", error="Must be printable ASCII characters."),
+    Length(min=1, max=255),
+]
+
 NeedCode = Annotated[str, InVocabulary("needs")]
 Region = Annotated[str, InVocabulary("regions")]
 Language = Annotated[str, InVocabulary("languages")]

@@ -3,7 +3,8 @@
 It describes the messages that the hub sends to partners, from the catalogue of facts and delivery's list of
 recipients: `contracts/asyncapi.json`. A way to get them is a channel (`CHANNELS`); all channels carry the
 same messages in the same order. The channel of webhooks (`webhook_channel.py`) carries requests that name
-messages. Exit status: 0 written, or nothing differs; 1 with --check where the file differs.
+messages. The channels of the partners' virtual host are in `partners_channel.py`. Exit status: 0 written, or
+nothing differs; 1 with --check where the file differs.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from contracts import facts
 from contracts.envelope import CONTENT_TYPE
 from contracts.facts import CATALOGUE, Fact
 from contracts.publish import description_of, encode_json, event_schema
-from docs import webhook_channel
+from docs import partners_channel, webhook_channel
 from docs.generated_file import run
 from docs.openapi import VERSION
 from runtime.web.discovery import PATH as DISCOVERY
@@ -45,7 +46,6 @@ class Channel:
     bindings: Mapping[str, Any]
 
 
-# A further way to get messages (a queue of a partner) is a further entry.
 CHANNELS: Final = (
     Channel(
         name="mailbox",
@@ -66,7 +66,7 @@ CHANNELS: Final = (
 def messages() -> list[type[Fact]]:
     """Return every kind of message that a partner's mailbox can hold, by type."""
     found = {*(CATALOGUE[kind] for kind in RECIPIENTS)}
-    found |= {facts.CaseReleased, facts.NoteDelivered, facts.MessageClosed}
+    found |= {facts.CaseReleased, facts.NoteDelivered, facts.MessageClosed, facts.SubmissionAdmitted}
     return sorted(found, key=lambda kind: kind.type)
 
 
@@ -87,14 +87,17 @@ def document() -> Json:
         "servers": {
             **{channel.name: _server(channel) for channel in CHANNELS},
             webhook_channel.NAME: webhook_channel.server(),
+            partners_channel.SERVER: partners_channel.server(),
         },
         "channels": {
             **{channel.name: _channel(channel, kinds) for channel in CHANNELS},
             webhook_channel.NAME: webhook_channel.channel(),
+            **partners_channel.channels(kinds),
         },
         "operations": {
             **{f"deliver-{channel.name}": _operation(channel, kinds) for channel in CHANNELS},
             "notify-webhook": webhook_channel.operation(),
+            **partners_channel.operations(kinds),
         },
         "components": {
             "messages": {kind.routing_key: _message(kind) for kind in kinds},
@@ -104,7 +107,8 @@ def document() -> Json:
                     "type": "http",
                     "scheme": "bearer",
                     "description": "An access token from `/oauth/token`.",
-                }
+                },
+                "broker": partners_channel.security_scheme(),
             },
         },
     }

@@ -70,6 +70,7 @@ PUBLISHERS: Mapping[type[Fact], str] = {
     facts.OfferAccepted: "routing",
     facts.OfferDeclined: "routing",
     facts.OfferExpired: "routing",
+    facts.OfferReminded: "routing",
     facts.OfferRevoked: "routing",
     facts.AnswerRefused: "routing",
     facts.SubmissionRefused: "routing, vault",
@@ -137,6 +138,7 @@ PUBLISHERS: Mapping[type[Fact], str] = {
     facts.SealedNoteSubmitted: "intake",
     facts.SealedNoteReleased: "vault",
     facts.NoteDelivered: "delivery",
+    facts.SubmissionAdmitted: "delivery",
     facts.MessageClosed: "delivery",
     facts.WebhookChanged: "delivery",
     facts.WebhookFailing: "delivery",
@@ -149,6 +151,7 @@ DIRECT: Mapping[type[Fact], str] = {
     facts.ReceiptIssued: "`delivery.events`, directly to the queue",
     facts.ReplicaCompleted: "the requesting queue, directly",
     facts.NoteDelivered: "none: delivery writes it into the mailbox",
+    facts.SubmissionAdmitted: "none: delivery writes it into the mailbox",
     facts.MessageClosed: "none: delivery returns it instead of an erased message",
 }
 
@@ -223,6 +226,7 @@ def mailbox_table() -> str:
             "the other party; the sender for the note of a decline or hand-back",
         )
     )
+    rows.append((f"`{facts.SubmissionAdmitted.routing_key}`", "whoever submitted over AMQP"))
     rows.append((f"`{facts.MessageClosed.routing_key}`", "whoever had received the erased message"))
     return _table(("message", "recipient"), rows)
 

@@ -28,6 +28,8 @@ from runtime.telemetry import logs
 _log = logging.getLogger(__name__)
 
 GRACE_SECONDS: Final = 4.0  # for requests and batches in progress; the watchdog fires after 8
+# Processes that reach the hub as its clients, over HTTP.
+CLIENTS: Final = frozenset({"services.gateway"})
 MAXIMUM_WORKERS: Final = 10_000  # a long poll holds a worker for up to 30 s and costs a greenlet
 
 
@@ -37,7 +39,7 @@ def run(package: str) -> int:
     logs.configure(service, {"contracts", "runtime", package.partition(".")[0]})
     _silence()
     try:
-        settings = Settings.from_environment(os.environ)
+        settings = Settings.from_environment(os.environ, is_client=package in CLIENTS)
     except SettingsError as fault:
         sys.stderr.write(f"{service}: {fault}\n")
         return 2

@@ -84,6 +84,8 @@ class Settings:
     key_pause: timedelta = KEY_PAUSE
     # KOPURO_RECEIPT_SECONDS, optional: how long audit's receipt for a published event may take
     receipt_time: timedelta = RECEIPT_TIME
+    # KOPURO_GATEWAY_KEY, gateway only: the private key with which it acts for organisations (JWK)
+    gateway_key: Path | None = None
     token_signing_key: Path | None = None  # KOPURO_TOKEN_SIGNING_KEY, directory only
     log_signing_key: Path | None = None  # KOPURO_LOG_SIGNING_KEY, audit only
     policy: Path | None = None  # KOPURO_POLICY, routing only, optional
@@ -120,8 +122,11 @@ class Settings:
     connections_per_address: int | None = None
 
     @classmethod
-    def from_environment(cls, environ: Mapping[str, str]) -> Settings:
-        """Read the settings. Raises SettingsError with every fault at once, never with a value."""
+    def from_environment(cls, environ: Mapping[str, str], *, is_client: bool = False) -> Settings:
+        """Read the settings. Raises SettingsError with every fault at once, never with a value.
+
+        is_client: of a process that is a client of the hub and needs no database, service key or manifest.
+        """
         environ, problems = with_secrets(environ)
 
         def required(name: str, read: Callable[[str], T], fallback: T) -> T:
@@ -247,15 +252,15 @@ class Settings:
         nowhere = Address(host="", port=0)
         settings = cls(
             amqp_uri=required("KOPURO_AMQP_URI", _amqp_uri, ""),
-            database_url=required("KOPURO_DATABASE_URL", _database_url, ""),
+            database_url="" if is_client else required("KOPURO_DATABASE_URL", _database_url, ""),
             http_address=required("KOPURO_HTTP_ADDRESS", _address, nowhere),
             operations_address=required("KOPURO_OPERATIONS_ADDRESS", _address, nowhere),
             hub=required("KOPURO_HUB", _hub, ""),
             # The discovery file may be written after this process has started.
             discovery=required("KOPURO_DISCOVERY", Path, Path()),
-            service_key=required("KOPURO_SERVICE_KEY", _file, Path()),
-            manifest=required("KOPURO_MANIFEST", _file, Path()),
-            hub_key=required("KOPURO_HUB_KEY", _file, Path()),
+            service_key=Path() if is_client else required("KOPURO_SERVICE_KEY", _file, Path()),
+            manifest=Path() if is_client else required("KOPURO_MANIFEST", _file, Path()),
+            hub_key=Path() if is_client else required("KOPURO_HUB_KEY", _file, Path()),
             broker_management_uri=management_uri("KOPURO_BROKER_MANAGEMENT_URI"),
             broker_tls=tls(BROKER, "KOPURO_AMQP_URI", ("amqps://",)),
             database_tls=tls(DATABASE, "KOPURO_DATABASE_URL", ("postgresql",)),
@@ -264,6 +269,7 @@ class Settings:
             custody_key=file("KOPURO_CUSTODY_KEY"),
             vault_keys=Path(text) if (text := environ.get("KOPURO_VAULT_KEYS", "").strip()) else None,
             transit_key_period=seconds("KOPURO_TRANSIT_KEY_SECONDS", TRANSIT_KEY_PERIOD),
+            gateway_key=file("KOPURO_GATEWAY_KEY"),
             token_signing_key=file("KOPURO_TOKEN_SIGNING_KEY"),
             log_signing_key=file("KOPURO_LOG_SIGNING_KEY"),
             policy=file("KOPURO_POLICY"),

@@ -15,7 +15,7 @@ import amqp
 
 from admin.embedded_broker import DEFAULT_VHOST, LOOPBACK, BrokerFiles, BrokerIdentity
 from admin.private_files import LivingOwner, make_private, write_private
-from contracts.broker_rights import USERS
+from contracts.broker_rights import GATEWAY, USERS
 from sandbox.broker_configuration import MARKER, START, contents, control_environment, environment
 from sandbox.ending_signals import signals_held
 from sandbox.ports import settled_ports
@@ -56,14 +56,18 @@ class PrivateBroker:
         name: str = "broker",
         hub: str | None = None,
         reserved_ports: Collection[int] = (),
+        partners: bool = False,
     ) -> None:
         """hub: the hub whose exchanges, queues and users every start imports; None: an empty node.
+
+        partners: also the partners' virtual host, the gateway's user, and the management API that it needs.
 
         reserved_ports: of servers that start later. The node listens on others.
         """
         self.name = name
         self._reserved_ports = frozenset(reserved_ports)
         self._hub = hub
+        self._partners = partners
         self.files = BrokerFiles(root=data_dir.resolve())
         self._identity: BrokerIdentity | None = None
         self._process: ServiceProcess | None = None
@@ -133,7 +137,8 @@ class PrivateBroker:
             raise BrokerError(f"an earlier broker of {self.files.root} does not stop: {error}") from error
         self._identity = self._settle_identity()
         if self._hub is not None:
-            self._identity = self._identity.with_passwords(USERS)
+            users = (*USERS, GATEWAY) if self._partners else USERS
+            self._identity = self._identity.with_passwords(users)
         for directory in (self.files.home, self.files.mnesia, self.files.logs):
             make_private(directory)
         for path, text in contents(self.files, self._identity, hub=self._hub).items():
@@ -305,13 +310,14 @@ class PrivateBroker:
         try:
             known = BrokerIdentity.from_json(self.files.identity.read_text(encoding="utf-8"))
         except FileNotFoundError:
-            amqp_port, distribution_port = settled_ports([None, None], reserved=self._reserved_ports)
-            return BrokerIdentity.invented(amqp_port=amqp_port, distribution_port=distribution_port)
+            ports = settled_ports([None] * (3 if self._partners else 2), reserved=self._reserved_ports)
+            invented = BrokerIdentity.invented(amqp_port=ports[0], distribution_port=ports[1])
+            return invented.on_ports(*ports)
         except ValueError as error:
             raise BrokerError(f"{self.files.identity}: {error}") from None
-        return known.on_ports(
-            *settled_ports([known.amqp_port, known.distribution_port], reserved=self._reserved_ports)
-        )
+        present = [known.amqp_port, known.distribution_port]
+        ports = [*present, known.management_port] if self._partners else present
+        return known.on_ports(*settled_ports(ports, reserved=self._reserved_ports))
 
     def _log_size(self) -> int:
         return sum(path.stat().st_size for path in (self.files.output, self.files.log) if path.exists())

@@ -52,12 +52,23 @@ default_vhost = {vhost}
 """
 
 
+# The management API for the gateway, on loopback. Its counts are a second old at most, not five, so that an
+# acknowledgement over AMQP counts over HTTP soon.
+_MANAGEMENT = """\
+management.tcp.ip = {address}
+management.tcp.port = {port}
+collect_statistics_interval = 1000
+"""
+_MANAGEMENT_ADVANCED = "[{rabbit, [{quorum_tick_interval, 1000}]}].\n"
+
+
 def contents(files: BrokerFiles, identity: BrokerIdentity, *, hub: str | None = None) -> dict[Path, str]:
     """Return the text of every file the node reads. Some contain secrets: write all with mode 0600.
 
     hub: the hub whose definitions the node imports, if any.
     """
     imported = {}
+    with_partners = identity.management_port is not None
     if hub is None:
         users = _ONE_USER.format(user=identity.user, password=identity.password, vhost=DEFAULT_VHOST)
     else:
@@ -68,18 +79,21 @@ def contents(files: BrokerFiles, identity: BrokerIdentity, *, hub: str | None = 
             hub=hub,
             passwords=identity.passwords,
             administrators={identity.user: identity.password},
+            partners=with_partners,
         )
         imported[files.definitions] = json.dumps(document)
     configuration = _CONFIGURATION.format(
         address=LOOPBACK, port=identity.amqp_port, users=users, node=identity.node
     )
+    if with_partners:
+        configuration += _MANAGEMENT.format(address=LOOPBACK, port=identity.management_port)
     return {
         **imported,
         files.identity: identity.to_json(),
         files.configuration: configuration,
-        files.plugins: "[].\n",
+        files.plugins: "[rabbitmq_management].\n" if with_partners else "[].\n",
         # Present but empty, so that the node does not read the files of the system's broker instead.
-        files.advanced: "[].\n",
+        files.advanced: _MANAGEMENT_ADVANCED if with_partners else "[].\n",
         files.script_settings: "",
         files.cookie: identity.cookie,
         files.at_start: _NO_EPMD_WATCH,

@@ -29,6 +29,9 @@ def up(
         bool,
         typer.Option("--two-person", help="Let a second operator approve keys, clients, roles and vetting."),
     ] = False,
+    amqp: Annotated[
+        bool, typer.Option("--amqp", help="Also let organisations connect over AMQP (the gateway).")
+    ] = False,
 ) -> None:
     """Start a complete hub on this machine and run it until Ctrl-C or SIGTERM."""
     from runtime.settings import ONE_PERSON, TWO_PERSON
@@ -40,7 +43,7 @@ def up(
         print(f"kopuro: {text}", file=sys.stderr, flush=True)  # noqa: T201 - progress is for stderr
 
     approvals = TWO_PERSON if two_person else ONE_PERSON
-    hub = Hub(data_dir, empty=empty, policy=policy, approvals=approvals, progress=report)
+    hub = Hub(data_dir, empty=empty, policy=policy, approvals=approvals, amqp=amqp, progress=report)
     try:
         with ending_signals_raise():
             hub.start()

@@ -31,7 +31,7 @@ from runtime.tls import BROKER, DATABASE, TlsFiles, UnusableTlsFiles, tls_files,
 from sandbox import network
 from sandbox.broker import PrivateBroker
 from sandbox.ending_signals import signals_held
-from sandbox.hub_files import HUB, SECOND_OPERATOR, SERVICES, HubFiles
+from sandbox.hub_files import GATEWAY, HUB, SECOND_OPERATOR, SERVICES, HubFiles
 from sandbox.process import ServiceProcess
 from sandbox.supervisor import Supervised, Supervisor
 
@@ -63,13 +63,15 @@ class Hub:
         approvals: str = ONE_PERSON,
         environment: Mapping[str, str] | None = None,
         ready_within: float = READY_WITHIN_SECONDS,
+        amqp: bool = False,
         progress: Callable[[str], None] = lambda text: None,
     ) -> None:
         """empty: start without the sample network. members: organisations that replace the sample network.
 
         policy: routing's policy file; None: the default policy. approvals: `one-person` or `two-person`.
         ready_within: seconds; audit recomputes its
-        whole log before it is ready, which takes some seconds for a million entries.
+        whole log before it is ready, which takes some seconds for a million entries. amqp: also start the
+        gateway, with a virtual host for partners; only with a private broker.
         """
         self.files = HubFiles(directory)
         self._empty = empty
@@ -78,6 +80,7 @@ class Hub:
         self._approvals = approvals
         self._environment = dict(os.environ if environment is None else environment)
         self._ready_within = ready_within
+        self._amqp = amqp
         self._progress = progress
         self._owner: LivingOwner | None = None
         self._broker: PrivateBroker | None = None
@@ -135,10 +138,17 @@ class Hub:
             )
         stages: list[list[Supervised]] = []
         amqp_uri = self._environment.get("KOPURO_AMQP_URI", "")
+        if amqp_uri and self._amqp:
+            raise HubError(
+                "--amqp needs the private broker: unset KOPURO_AMQP_URI, or start a gateway yourself"
+            )
         if not amqp_uri:
             self._progress("starting a private RabbitMQ")
             self._broker = PrivateBroker(
-                directory / "broker", hub=HUB, reserved_ports=self.files.reserved_ports()
+                directory / "broker",
+                hub=HUB,
+                reserved_ports=self.files.reserved_ports(),
+                partners=self._amqp,
             )
             self._broker.spawn()
             stages.append([self._broker])
@@ -162,6 +172,8 @@ class Hub:
                 for service in SERVICES
             ]
         )
+        if self._amqp:
+            stages.append([self._gateway()])
         self.supervisor = Supervisor(stages)
         self.supervisor.start()
         self._wait_until_ready()
@@ -255,6 +267,27 @@ class Hub:
             log=self.files.log(service),
         )
 
+    def _gateway(self) -> ServiceProcess:
+        """Return the gateway's process. It has no service's key and no right in the hub's virtual host."""
+        assert self._broker is not None
+        ports = self.files.ports(GATEWAY)
+        environment = {
+            **self._inherited(),
+            "KOPURO_AMQP_URI": self._broker.identity.partners_uri(HUB),
+            "KOPURO_BROKER_MANAGEMENT_URI": self._broker.identity.management_uri(HUB),
+            "KOPURO_HTTP_ADDRESS": f"{LOOPBACK}:{ports.http}",
+            "KOPURO_OPERATIONS_ADDRESS": f"{LOOPBACK}:{ports.operations}",
+            "KOPURO_HUB": HUB,
+            "KOPURO_DISCOVERY": str(self.files.discovery),
+            "KOPURO_GATEWAY_KEY": str(self.files.key(GATEWAY)),
+        }
+        return ServiceProcess(
+            GATEWAY,
+            [sys.executable, "-m", "runtime", f"services.{GATEWAY}"],
+            environment=environment,
+            log=self.files.log(GATEWAY),
+        )
+
     def _service_key(self, service: str) -> Path:
         try:
             return current_key_file(self.files.manifest.parent, service)
@@ -263,7 +296,8 @@ class Hub:
 
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + self._ready_within
-        waiting = dict.fromkeys(SERVICES, "not started")
+        processes = (*SERVICES, GATEWAY) if self._amqp else SERVICES
+        waiting = dict.fromkeys(processes, "not started")
         while waiting:
             for service in list(waiting):
                 reason = self._unready(service)

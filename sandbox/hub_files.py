@@ -26,6 +26,7 @@ from admin.manifest_files import SERVICES as SIGNERS
 from admin.private_files import make_private, write_private
 from contracts.organization import Organization
 from contracts.records import plain
+from kopuro_client.client_key import generate_client_key
 from sandbox.ports import keep, settled_ports
 
 HUB = "kg"
@@ -34,6 +35,9 @@ SERVICES = ("directory", "vault", "routing", "delivery", "audit", "intake")
 # The vault has no public API: other services reach it through the broker.
 PUBLIC_SERVICES = ("intake", "directory", "routing", "delivery", "audit")
 
+# Started on demand, after the services: the partners' door over AMQP. It has no database.
+GATEWAY = "gateway"
+_PROCESSES = (*SERVICES, GATEWAY)
 _PORT_KINDS = ("http", "operations")
 
 SECOND_OPERATOR = "second-operator"
@@ -79,6 +83,9 @@ class HubFiles:
         for name, make in (("custody", sealing_key), *((name, signing_key) for name in signing)):
             if not self.key(name).exists():
                 write_private(self.key(name), json.dumps(make()))
+        if not self.key(GATEWAY).exists():
+            private, _ = generate_client_key("gateway-1")
+            write_private(self.key(GATEWAY), json.dumps(private))
         if not self.manifest.exists():
             write_first_manifest(self.manifest.parent, HUB)
         if not self.credentials.exists():
@@ -104,7 +111,7 @@ class HubFiles:
 
     def reserved_ports(self) -> frozenset[int]:
         """Return the ports of every service, also of those that do not run."""
-        ports = map(self.ports, SERVICES)
+        ports = map(self.ports, _PROCESSES)
         return frozenset(port for service in ports for port in (service.http, service.operations))
 
     def discovery_address(self) -> str:
@@ -120,9 +127,11 @@ class HubFiles:
         # A port that is taken now is replaced: clients look up addresses in the discovery document.
         known = json.loads(self._hub.read_text(encoding="utf-8"))["ports"] if self._hub.exists() else {}
         settled = iter(
-            settled_ports([known.get(service, {}).get(kind) for service in SERVICES for kind in _PORT_KINDS])
+            settled_ports(
+                [known.get(service, {}).get(kind) for service in _PROCESSES for kind in _PORT_KINDS]
+            )
         )
-        ports = {service: {kind: next(settled) for kind in _PORT_KINDS} for service in SERVICES}
+        ports = {service: {kind: next(settled) for kind in _PORT_KINDS} for service in _PROCESSES}
         for port in (port for kinds in ports.values() for port in kinds.values()):
             keep(self, port)  # the services start some time after the choice
         write_private(self._hub, json.dumps({"hub": HUB, "ports": ports}, indent=1))

@@ -89,18 +89,21 @@ class Administration:
         *,
         client_id: str | None = None,
         secret_sha256: str | None = None,
+        keys: Sequence[Mapping[str, Any]] | None = None,
         revision: int | None = None,
     ) -> RegisteredClient | Approval:
-        """Register a client, or replace its secret; return it, or the request for approval.
+        """Register a client, or replace its secret and keys; return it, or the request for approval.
 
         secret_sha256: hexadecimal digest of the secret that its owner made; required where a second person
-        approves. revision: of the client whose secret is replaced.
+        approves. keys: public JWKs with which the client signs instead. revision: of the client whose secret
+        is replaced.
         """
         body: dict[str, Any] = {
             "principal": text(principal, "a principal"),
             "roles": list(texts([role], "roles")),
             "client_id": client_id,
             "secret_sha256": secret_sha256,
+            "jwks": None if keys is None else {"keys": list(keys)},
         }
         given = {name: value for name, value in body.items() if value is not None}
         answer = self._connection.post(self._at("credentials"), given, revision=revision)

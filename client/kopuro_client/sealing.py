@@ -25,6 +25,7 @@ KEY_MANAGEMENT: Final = "ECDH-ES+A256KW"
 CONTENT_ENCRYPTION: Final = "A256GCM"
 CONTENT_TYPE: Final = "application/json"
 MAX_SEALED: Final = 1_048_576  # characters of a compact JWE; a hub refuses a longer one
+LONGEST_HEADER: Final = 1024  # characters of the protected header; a hub refuses a longer one
 # A hub seals a case again, to the acceptor, and its header may be longer than the sender's.
 MAX_OPENED: Final = MAX_SEALED + 1024
 
@@ -129,6 +130,8 @@ def key_for(sealed: str, private_jwks: Sequence[Jwk]) -> Jwk:
 def _header(sealed: str) -> Mapping[str, Any]:
     """Return the protected header, unverified, so that it can be checked before decryption."""
     segment = sealed.partition(".")[0]
+    if len(segment) > LONGEST_HEADER:
+        raise ValueError("the header is too long")
     header = json.loads(base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4)))
     if not isinstance(header, dict):
         raise TypeError("the header is not an object")

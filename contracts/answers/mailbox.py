@@ -47,6 +47,13 @@ class AcknowledgementResults:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class AnswerIds:
+    """The messages with the answers to submissions, in the order of the request."""
+
+    ids: tuple[MessageId, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class MailboxConsumer:
     """A named consumer of a mailbox. types: of the messages that it reads; empty: all.
 

@@ -23,27 +23,22 @@ from contracts.facts.submitted import (
     UnreadableSubmitted,
     WithdrawalSubmitted,
 )
-from contracts.facts.decided import (
+from contracts.facts.offered import (
     AcceptanceRevoked,
-    AlertClosed,
-    AnswerRefused,
-    CaseUnreadable,
-    CommittedDecision,
-    CoordinatorWithdrawalRefused,
-    InterventionApplied,
-    InterventionRefused,
-    DecisionsRecorded,
-    DirectoryCorrectionSuggested,
-    HandBackRefused,
-    RoutingPolicyApplied,
-    NoteUnreadable,
     OfferAccepted,
     OfferDeclined,
     OfferExpired,
     OfferOpened,
+    OfferReminded,
     OfferRevoked,
     PlacementAnswered,
-    PlacementRefused,
+)
+from contracts.facts.decided import (
+    AlertClosed,
+    CaseUnreadable,
+    DirectoryCorrectionSuggested,
+    InterventionApplied,
+    NoteUnreadable,
     ReferralAcceptorSuspended,
     ReferralCompleted,
     ReferralFailed,
@@ -53,7 +48,19 @@ from contracts.facts.decided import (
     ReferralUnanswered,
     ReferralUnplaced,
     ReferralWithdrawn,
+)
+from contracts.facts.refused import (
+    AnswerRefused,
+    CoordinatorWithdrawalRefused,
+    HandBackRefused,
+    InterventionRefused,
+    PlacementRefused,
     SubmissionRefused,
+)
+from contracts.facts.decisions import (
+    CommittedDecision,
+    DecisionsRecorded,
+    RoutingPolicyApplied,
 )
 from contracts.facts.custody import (
     CaseErased,
@@ -71,6 +78,7 @@ from contracts.facts.delivered import (
     NoteDelivered,
     WebhookChanged,
     WebhookFailing,
+    SubmissionAdmitted,
 )
 from contracts.facts.recorded import (
     ContentErased,
@@ -166,6 +174,7 @@ __all__ = [
     "OfferDeclined",
     "OfferExpired",
     "OfferOpened",
+    "OfferReminded",
     "OfferRevoked",
     "OpenNote",
     "OrganizationChanged",
@@ -200,6 +209,7 @@ __all__ = [
     "SealedNoteReleased",
     "SealedNoteSubmitted",
     "SealingKeyReplaced",
+    "SubmissionAdmitted",
     "SubmissionRefused",
     "TokenKeyChanged",
     "TransitKeyClosed",

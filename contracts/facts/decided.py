@@ -1,18 +1,15 @@
-"""Routing's decisions about referrals and offers."""
+"""Routing's decisions about referrals."""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 from marshmallow.validate import Length, OneOf
 
-from contracts.canonical import Count
 from contracts.codes import (
     CoordinatorAct,
-    DeclineReason,
     HandBackReason,
     InterventionReason,
     Outcome,
@@ -20,196 +17,8 @@ from contracts.codes import (
     UnreadableReason,
     Urgency,
 )
-from contracts.commitment import Commitment
-from contracts.facts.fact import Fact, OpenNote, fact
-from contracts.identifiers import (
-    MessageId,
-    NeedCode,
-    OfferId,
-    OrganizationId,
-    ReferralId,
-    Region,
-    ShortText,
-    Slug,
-)
-from contracts.referral import Situation
-
-
-@fact("offer.opened")
-@dataclass(frozen=True, kw_only=True, slots=True)
-class OfferOpened(Fact):
-    """rank: 1 for the best candidate. deadline: an offer without an answer by then expires."""
-
-    referral_id: ReferralId
-    offer_id: OfferId
-    organization: OrganizationId
-    sender: OrganizationId
-    rank: Count
-    opened_at: dt.datetime
-    deadline: dt.datetime
-    facts: Situation
-
-
-@fact("offer.accepted")
-@dataclass(frozen=True, kw_only=True, slots=True)
-class OfferAccepted(Fact):
-    referral_id: ReferralId
-    offer_id: OfferId
-    organization: OrganizationId
-    sender: OrganizationId
-
-
-@fact("offer.declined")
-@dataclass(frozen=True, kw_only=True, slots=True)
-class OfferDeclined(Fact):
-    """note: read in messages of earlier builds, never written."""
-
-    referral_id: ReferralId
-    offer_id: OfferId
-    organization: OrganizationId
-    sender: OrganizationId
-    reason: DeclineReason
-    note: OpenNote | None = None
-
-
-@fact("offer.expired")
-@dataclass(frozen=True, kw_only=True, slots=True)
-class OfferExpired(Fact):
-    referral_id: ReferralId
-    offer_id: OfferId
-    organization: OrganizationId
-    sender: OrganizationId
-
-
-@fact("offer.revoked")
-@dataclass(frozen=True, kw_only=True, slots=True)
-class OfferRevoked(Fact):
-    """reason: why the network revoked the offer."""
-
-    referral_id: ReferralId
-    offer_id: OfferId
-    organization: OrganizationId
-    sender: OrganizationId
-    reason: Annotated[
-        str,
-        OneOf(
-            [
-                "accepted_elsewhere",
-                "withdrawn",
-                "consent_revoked",
-                "failed",
-                "organization_suspended",
-                "moved_on",
-            ]
-        ),
-    ]
-
-
-@fact("answer.refused")
-@dataclass(frozen=True, kw_only=True, slots=True)
-class AnswerRefused(Fact):
-    """An accepted submission of an answer that cannot take effect (too late, not the offer's organisation).
-
-    Sent to the organisation that answered.
-    """
-
-    referral_id: ReferralId
-    offer_id: OfferId
-    organization: OrganizationId
-    submission_id: MessageId
-    problem: Mapping[str, Any]
-
-
-@fact("submission.refused")
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SubmissionRefused(Fact):
-    """Any other accepted submission that cannot take effect. Sent to the organisation that submitted it."""
-
-    referral_id: ReferralId
-    organization: OrganizationId
-    submission_id: MessageId
-    problem: Mapping[str, Any]
-
-
-@fact("placement.refused")
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PlacementRefused(Fact):
-    """A placement that cannot take effect. Sent to the coordinators.
-
-    Routing publishes it for a request refused at its API as well; `placement.submitted` then does not exist.
-    organization: the one the coordinator asked for. problem: RFC 9457.
-    """
-
-    referral_id: ReferralId
-    organization: OrganizationId
-    coordinator: str
-    submission_id: MessageId
-    problem: Mapping[str, Any]
-
-
-@fact("coordinator_withdrawal.refused")
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CoordinatorWithdrawalRefused(Fact):
-    """A withdrawal by a coordinator that cannot take effect. Sent to the coordinators.
-
-    Routing publishes it for a request refused at its API as well; `coordinator_withdrawal.submitted` then
-    does not exist. organization: the one the coordinator acted for. problem: RFC 9457.
-    """
-
-    referral_id: ReferralId
-    organization: OrganizationId
-    coordinator: str
-    submission_id: MessageId
-    problem: Mapping[str, Any]
-
-
-@fact("placement.answered")
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PlacementAnswered(Fact):
-    """The result of an offer that a coordinator placed by hand. Sent to the coordinators.
-
-    result: the offer's state. reason: why it was declined, revoked or returned. After `expired`, a second
-    result follows when the network processes an answer that it received before the deadline; after
-    `accepted`, when the acceptor hands the referral back or is suspended and replaced.
-    """
-
-    referral_id: ReferralId
-    offer_id: OfferId
-    organization: OrganizationId
-    coordinator: str
-    result: Annotated[str, OneOf(["accepted", "declined", "expired", "revoked", "returned"])]
-    reason: str | None = None
-
-
-@fact("intervention.refused")
-@dataclass(frozen=True, kw_only=True, slots=True)
-class InterventionRefused(Fact):
-    """A coordinator's intervention that cannot take effect. Sent to the coordinators.
-
-    Routing publishes it for a request refused at its API as well; `intervention.submitted` then does not
-    exist. problem: RFC 9457.
-    """
-
-    referral_id: ReferralId
-    organization: OrganizationId | None
-    coordinator: str
-    act: CoordinatorAct
-    submission_id: MessageId
-    problem: Mapping[str, Any]
-
-
-@fact("hand_back.refused")
-@dataclass(frozen=True, kw_only=True, slots=True)
-class HandBackRefused(Fact):
-    """An accepted hand-back that cannot take effect. Sent to the organisation that submitted it.
-
-    problem: RFC 9457.
-    """
-
-    referral_id: ReferralId
-    organization: OrganizationId
-    submission_id: MessageId
-    problem: Mapping[str, Any]
+from contracts.facts.fact import Fact, fact
+from contracts.identifiers import MessageId, NeedCode, OfferId, OrganizationId, ReferralId, Region, Slug
 
 
 @fact("intervention.applied")
@@ -228,44 +37,6 @@ class InterventionApplied(Fact):
     act: CoordinatorAct
     reason: InterventionReason
     deadline: dt.datetime | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CommittedDecision:
-    """One routing decision. commitment: to its stored record, which names the versions of its inputs."""
-
-    decision_id: MessageId
-    commitment: Commitment
-
-
-@fact("decisions.recorded", classification="public")
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DecisionsRecorded(Fact):
-    """The decisions that routing stored in one transaction. Only for the log.
-
-    A record rewritten later no longer opens its commitment. The fact says nothing about a person, so it
-    outlives the erasure of a referral's content.
-    """
-
-    decisions: Annotated[tuple[CommittedDecision, ...], Length(min=1)]
-
-
-@fact("routing_policy.applied", classification="public")
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RoutingPolicyApplied(Fact):
-    """A routing policy took effect. Later decisions name its version.
-
-    number: 1 for a hub's first policy, one more for each later one. digest: hexadecimal SHA-256 of the
-    policy's canonical JSON (RFC 8785). previous: the version that it replaces, None for the first. by: the
-    login name at the operator's machine, or `routing` for the first policy, which the service stores itself.
-    """
-
-    number: Count
-    version: ShortText
-    digest: str
-    policy: Mapping[str, Any]
-    by: str
-    previous: ShortText | None = None
 
 
 @fact("referral.unplaced")
@@ -374,24 +145,6 @@ class ReferralAcceptorSuspended(Fact):
     referral_id: ReferralId
     sender: OrganizationId
     organization: OrganizationId
-
-
-@fact("acceptance.revoked")
-@dataclass(frozen=True, kw_only=True, slots=True)
-class AcceptanceRevoked(Fact):
-    """A coordinator revoked the acceptance of a suspended or overdue acceptor, to ask another organisation.
-
-    organization: the former acceptor. offer_id: the offer that it had accepted. The referral is offered to
-    the organisation of the coordinator's placement, or to the next candidate (`offer.opened` with the same
-    cause). reason: `report_overdue` if the acceptor missed a report.
-    """
-
-    referral_id: ReferralId
-    offer_id: OfferId
-    organization: OrganizationId
-    sender: OrganizationId
-    coordinator: str
-    reason: Annotated[str, OneOf(["organization_suspended", "report_overdue"])] = "organization_suspended"
 
 
 @fact("referral.handed_back")

@@ -10,7 +10,7 @@ from marshmallow.validate import OneOf
 
 from contracts.canonical import Count
 from contracts.facts.fact import Fact, fact
-from contracts.identifiers import MessageId, OfferId, OrganizationId, ReferralId, Uuid
+from contracts.identifiers import MessageId, OfferId, OrganizationId, ReferralId, SubmissionKey, Uuid
 from contracts.referral import SealedText
 from contracts.topology import CASES
 
@@ -33,6 +33,20 @@ class DeliveryAcknowledged(Fact):
     organization: OrganizationId
     message_id: MessageId
     message_type: str
+
+
+@fact("submission.admitted")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SubmissionAdmitted(Fact):
+    """The answer to a submission over AMQP that the hub accepted. Only read from the mailbox.
+
+    message_id: as the organisation chose it. submission_id: as HTTP answers it with 202, for a referral the
+    referral's id.
+    """
+
+    organization: OrganizationId
+    message_id: SubmissionKey
+    submission_id: MessageId
 
 
 @fact("note.delivered", exchange=CASES, classification="sealed")

@@ -14,6 +14,7 @@ from contracts.answers.form import Page
 from contracts.answers.mailbox import (
     Acknowledgement,
     AcknowledgementResults,
+    AnswerIds,
     MailboxConsumer,
     ReleasedCase,
     TriggeredMessageId,
@@ -32,9 +33,10 @@ from runtime.web.request import Request
 from runtime.web.response import Response
 from services.delivery.domain.consumer import CONTRACTS, Consumer, require_contract
 from services.delivery.domain.recipients import shared_mailboxes
-from services.delivery.domain.selection import Selection, require_names, types_of
+from services.delivery.domain.selection import Selection, name_of, require_kinds, types_of
 from services.delivery.handlers import MAILBOX, ConsumerHandlers, MailboxHandlers, MailboxPage
 from services.delivery.incoming import Triggers
+from services.delivery.submission_answers import MOST_ANSWERS, SubmissionAnswer, SubmissionAnswers
 
 LONGEST_WAIT: Final = 30  # seconds
 _MOST_TYPES: Final = 50
@@ -52,9 +54,10 @@ class Acknowledgements:
 class ConsumerSettings:
     """The body of `PUT /v1/mailbox/consumers/{name}`.
 
-    types: names such as `offer.opened`; none reads all. contract: the version in which it reads messages.
-    start: where it reads next, a cursor or an RFC 3339 time. Without one it goes on where it was, and a new
-    consumer begins with the oldest message.
+    types: such as `offer.opened`, or with prefix and version, which `contract` decides; none reads all.
+    contract: the version in which it reads messages, one that the hub writes; today `1`. start: where it
+    reads next, a cursor or an RFC 3339 time. Without one it goes on where it was, and a new consumer begins
+    with the oldest message.
     """
 
     types: Annotated[tuple[str, ...], Length(max=_MOST_TYPES)] = ()
@@ -63,10 +66,17 @@ class ConsumerSettings:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class SubmissionAnswerList:
+    """The body of `POST /v1/mailbox:answer`."""
+
+    answers: Annotated[tuple[SubmissionAnswer, ...], Length(min=1, max=MOST_ANSWERS)]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class TriggeredMessage:
     """The body of `POST /v1/sandbox/messages`.
 
-    type: a name such as `offer.opened`. data: of the CloudEvent.
+    type: such as `offer.opened`, or with prefix and version. data: of the CloudEvent.
     """
 
     type: Annotated[str, Length(max=100)]
@@ -78,7 +88,8 @@ def mailbox(handlers: MailboxHandlers, request: Request) -> Response:
 
     next: the cursor of the next page, null when no more messages are waiting, as in every list. resume:
     the cursor for a later poll; the given `after` when the page is empty. from: a time or a cursor after
-    which messages are read again, acknowledged ones too. type: names of messages, separated by commas.
+    which messages are read again, acknowledged ones too. type: names or whole types of messages, separated
+    by commas.
     """
     query = request.query_params
     position = position_of(query, MAILBOX, (NUMBER,))
@@ -154,7 +165,7 @@ def consumers(handlers: ConsumerHandlers, request: Request) -> Response:
 def put_consumer(handlers: ConsumerHandlers, request: Request) -> Response:
     """`PUT /v1/mailbox/consumers/{name}`: create a named consumer, or change its settings and position."""
     settings = load(ConsumerSettings, request.json())
-    require_names({f"/types/{place}": name for place, name in enumerate(settings.types)})
+    require_kinds({f"/types/{place}": kind for place, kind in enumerate(settings.types)})
     start = None if settings.start is None else _place(settings.start)
     if settings.start is not None and start is None:
         where = PointerError(pointer="/start", detail=f"Must be {_PLACE}.")
@@ -162,7 +173,7 @@ def put_consumer(handlers: ConsumerHandlers, request: Request) -> Response:
     found = handlers.put(
         request.principal.id,
         request.path_params["name"],
-        types=tuple(dict.fromkeys(settings.types)),
+        types=tuple(dict.fromkeys(name_of(kind) for kind in settings.types)),
         contract=require_contract(settings.contract),
         start=start,
     )
@@ -173,6 +184,12 @@ def delete_consumer(handlers: ConsumerHandlers, request: Request) -> Response:
     """`DELETE /v1/mailbox/consumers/{name}`."""
     handlers.remove(request.principal.id, request.path_params["name"])
     return Response.empty()
+
+
+def answer_submissions(answers: SubmissionAnswers, request: Request) -> Response:
+    """`POST /v1/mailbox:answer`: the gateway puts answers to submissions into the organisation's mailbox."""
+    given = load(SubmissionAnswerList, request.json()).answers
+    return Response.of(AnswerIds(ids=tuple(answers.put(request.principal.id, given))))
 
 
 def trigger(triggers: Triggers, request: Request) -> Response:

@@ -29,6 +29,7 @@ from services.delivery.adapters.tables import MESSAGING, REPLICA
 from services.delivery.delivery_records import DeliveryRecords
 from services.delivery.handlers import ConsumerHandlers, MailboxHandlers
 from services.delivery.incoming import Incoming, Triggers
+from services.delivery.submission_answers import SubmissionAnswers
 from services.delivery.webhooks.adapters.assembly import Webhooks, build_webhooks
 from services.delivery.webhooks.owners import EndpointOwners
 
@@ -45,6 +46,7 @@ class DeliveryParts:
     mailbox: MailboxHandlers
     consumers: ConsumerHandlers
     triggers: Triggers
+    submission_answers: SubmissionAnswers
     reads: ReadRecorder
     owners: EndpointOwners | None
     events: BatchProcessor[Envelope]
@@ -122,6 +124,13 @@ def build(settings: Settings) -> Application[DeliveryParts]:
                 new_id=new_id,
                 after_commit=polling.wake,
                 is_sandbox=lambda: settings.sandbox and names_sandbox(settings.discovery),
+            ),
+            submission_answers=SubmissionAnswers(
+                database=database,
+                incoming=incoming,
+                hub=settings.hub,
+                clock=platform.clock,
+                after_commit=polling.wake,
             ),
             reads=reads,
             owners=None if webhooks is None else webhooks.owners,

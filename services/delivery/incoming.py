@@ -25,7 +25,7 @@ from runtime.messaging.ports import Outgoing
 from runtime.storage.database import Database
 from services.delivery.domain.closing import CARRIERS, End, Ends, kept_until
 from services.delivery.domain.recipients import ENDED, recipients_of
-from services.delivery.domain.selection import require_names, types_of
+from services.delivery.domain.selection import require_kinds, types_of
 from services.delivery.ports import (
     Arrival,
     Closings,
@@ -206,17 +206,18 @@ class Triggers:
         self._after_commit = after_commit
         self._is_sandbox = is_sandbox
 
-    def make(self, organization: str, name: str, data: object) -> str:
+    def make(self, organization: str, kind: str, data: object) -> str:
         """Put a message into the organisation's mailbox and return its id.
 
-        name: such as `offer.opened`. data: of the CloudEvent. Raises Refused `not-found` if this hub is no
-        sandbox, `invalid-submission` for an unknown name or data that does not fit, and Unavailable.
+        kind: such as `offer.opened` or `kopuro.offer.opened.v1`. data: of the CloudEvent. Raises Refused
+        `not-found` if this hub is no sandbox, `invalid-submission` for an unknown kind or data that does not
+        fit, and Unavailable.
         """
         if not self._is_sandbox():
             raise Refused("not-found", "This hub is no sandbox.")
-        require_names({"/type": name})
+        require_kinds({"/type": kind})
         try:
-            fact = load(CATALOGUE[max(types_of([name]))], data)
+            fact = load(CATALOGUE[max(types_of([kind]))], data)
         except Refused as refused:
             faults = [
                 PointerError(pointer=f"/data{one.pointer}", detail=one.detail) for one in refused.errors

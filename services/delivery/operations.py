@@ -6,6 +6,7 @@ from typing import Final
 
 from contracts.answers.mailbox import (
     AcknowledgementResults,
+    AnswerIds,
     MailboxConsumer,
     MailboxPage,
     ReleasedCase,
@@ -14,7 +15,13 @@ from contracts.answers.mailbox import (
 from contracts.identifiers import SLUG_PATTERN
 from runtime.web.operation import Body, Operation, Parameter, answer, nothing, page_of
 from runtime.web.parameters import AFTER, LIMIT
-from services.delivery.api import LONGEST_WAIT, Acknowledgements, ConsumerSettings, TriggeredMessage
+from services.delivery.api import (
+    LONGEST_WAIT,
+    Acknowledgements,
+    ConsumerSettings,
+    SubmissionAnswerList,
+    TriggeredMessage,
+)
 
 _SAMPLE_ID: Final = "0199a0de-0000-7000-8000-0000000000f1"
 
@@ -35,7 +42,7 @@ READ_AGAIN: Final = Parameter(
 TYPES: Final = Parameter(
     name="type",
     schema={"type": "string"},
-    description="Only messages with these names, separated by commas, such as `offer.opened,case.released`.",
+    description="Only these messages, separated by commas: `offer.opened,kopuro.case.released.v1`.",
 )
 CONSUMER: Final = Parameter(
     name="consumer",
@@ -47,7 +54,7 @@ OF_MAILBOX: Final = (AFTER_MESSAGE, CONSUMER, READ_AGAIN, LIMIT, TYPES, WAIT)
 READ_MAILBOX: Final = Operation(
     summary="Read the messages that wait for the caller, oldest first; `wait` makes it a long poll",
     answers={200: answer(MailboxPage)},
-    refusals=frozenset({"invalid-cursor"}),
+    refusals=frozenset({"conflict", "invalid-cursor"}),
 )
 ACKNOWLEDGE: Final = Operation(
     summary="Acknowledge one message; a repetition succeeds",
@@ -80,6 +87,18 @@ TRIGGER: Final = Operation(
     ),
     answers={201: answer(TriggeredMessageId)},
     refusals=frozenset({"not-found"}),
+)
+ANSWER_SUBMISSIONS: Final = Operation(
+    summary="Put answers to submissions into one's own mailbox, as the gateway does for AMQP",
+    body=Body(
+        record=SubmissionAnswerList,
+        examples={
+            "an admission": {
+                "answers": [{"message_id": "order-2026-17", "body": "", "submission_id": _SAMPLE_ID}]
+            }
+        },
+    ),
+    answers={200: answer(AnswerIds)},
 )
 LIST_CONSUMERS: Final = Operation(
     summary="List the caller's named consumers, by name", answers={200: page_of(MailboxConsumer)}

@@ -79,6 +79,10 @@ class DeliveryService(WebService):
     def delete_consumer(self, request: Request) -> Response:
         return api.delete_consumer(self.handlers.consumers, request)
 
+    @resource("POST", "/v1/mailbox:answer", roles=PARTNERS, operation=operations.ANSWER_SUBMISSIONS)
+    def answer_submissions(self, request: Request) -> Response:
+        return api.answer_submissions(self.handlers.submission_answers, request)
+
     @resource("POST", "/v1/sandbox/messages", roles=PARTNERS, operation=operations.TRIGGER)
     def trigger(self, request: Request) -> Response:
         return api.trigger(self.handlers.triggers, request)

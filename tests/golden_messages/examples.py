@@ -266,6 +266,7 @@ _FACTS: tuple[facts.Fact, ...] = (
         deadline=NOON + dt.timedelta(hours=4),
         facts=SITUATION,
     ),
+    facts.OfferReminded(**_parties(), deadline=NOON + dt.timedelta(hours=4)),
     facts.OfferAccepted(**_parties()),
     facts.OfferDeclined(**_parties(), reason=DeclineReason.no_capacity, note="No room before May."),
     facts.OfferExpired(**_parties()),
@@ -278,7 +279,11 @@ _FACTS: tuple[facts.Fact, ...] = (
         problem=PROBLEM,
     ),
     facts.SubmissionRefused(
-        referral_id=REFERRAL, organization=RECEIVER, submission_id=SUBMISSION, problem=PROBLEM
+        referral_id=REFERRAL,
+        organization=RECEIVER,
+        submission_id=SUBMISSION,
+        problem=PROBLEM,
+        message_id="order-2026-17",
     ),
     facts.PlacementRefused(
         referral_id=REFERRAL,
@@ -588,6 +593,7 @@ _FACTS: tuple[facts.Fact, ...] = (
     facts.NoteDelivered(
         referral_id=REFERRAL, organization=SENDER, author=RECEIVER, note=SEALED, offer_id=OFFER
     ),
+    facts.SubmissionAdmitted(organization=SENDER, message_id="order-2026-17", submission_id=SUBMISSION),
     facts.MessageClosed(
         referral_id=REFERRAL, message_type="kopuro.offer.opened.v1", reason="declined", closed_at=NOON
     ),
@@ -662,6 +668,9 @@ _EARLIER_FACTS: tuple[facts.Fact, ...] = (
         stop=10000,
         entries=812,
         size=1234567,
+    ),
+    facts.SubmissionRefused(
+        referral_id=REFERRAL, organization=RECEIVER, submission_id=SUBMISSION, problem=PROBLEM
     ),
 )
 

@@ -46,7 +46,8 @@ def running_hub(directory: Path, broker: PrivateBroker, template: str | None = N
     policy.write_text(json.dumps(POLICY), encoding="utf-8")
     data = directory / "data"
     vhost = f"journey-{secrets.token_hex(6)}"
-    environment = {**os.environ, "KOPURO_AMQP_URI": broker.add_vhost(vhost), "KOPURO_SANDBOX": "true"}
+    uri = broker.add_vhost(vhost)
+    environment = {**os.environ, "KOPURO_AMQP_URI": uri, "KOPURO_SANDBOX": "true"}
     if template is None:
         template = f"sqlite:///{data}/data/{{service}}.sqlite"
     else:
@@ -55,7 +56,9 @@ def running_hub(directory: Path, broker: PrivateBroker, template: str | None = N
     try:
         running.start()
         yield RunningHub(
-            running, databases={service: template.format(service=service) for service in SERVICES}
+            running,
+            databases={service: template.format(service=service) for service in SERVICES},
+            broker=uri,
         )
     finally:
         running.stop()

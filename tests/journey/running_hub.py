@@ -25,10 +25,14 @@ STRANGER = "uz.silk-needle-union"
 
 
 class RunningHub:
-    """One hub on one kind of database. databases: SQLAlchemy URL by service."""
+    """One hub on one kind of database.
 
-    def __init__(self, hub: Hub, *, databases: Mapping[str, str]) -> None:
+    databases: SQLAlchemy URL by service. broker: URI of a broker user with every right.
+    """
+
+    def __init__(self, hub: Hub, *, databases: Mapping[str, str], broker: str | None = None) -> None:
         self.hub = hub
+        self.broker = broker
         self.files = hub.files
         self.databases = databases
         self.network = network.load()

@@ -16,7 +16,9 @@ from kopuro_client import generate_key, seal
 from runtime.access.signer import TokenSigner
 from runtime.access.tokens import Principal, audience_of, issuer_of
 from sandbox.hub_files import HUB
+from services.directory.domain.client_assertion import ASSERTION_TYPE
 from tests.journey.running_hub import STRANGER, RunningHub
+from tests.support import hostile_tokens
 
 # Refusals do not depend on the database.
 on_sqlite = pytest.mark.parametrize("hub", ["sqlite"], indirect=True)
@@ -24,6 +26,7 @@ on_sqlite = pytest.mark.parametrize("hub", ["sqlite"], indirect=True)
 KEY = "wage-claim-osh-moscow"
 SENDER = "kg.osh-legal-aid"
 MARKER = "Zhyrgalbek-Unutulgus"
+JSON = {"Content-Type": "application/json"}
 PROBLEM = "urn:kopuro:problem:"
 
 Document = dict[str, Any]
@@ -183,6 +186,43 @@ def test_wrong_client_secret_gets_no_token(hub: RunningHub, service: str, path: 
     problem = _is_problem(hub, answer, status=401, kind="invalid-client", media_type="application/json")
     assert problem["error"] == "invalid_client"
     assert httpx.get(f"{hub.address(service)}{path}").status_code == 401
+
+
+@on_sqlite
+def test_hostile_tokens_cost_a_service_little_cpu_and_no_memory(hub: RunningHub) -> None:
+    submission, token = _document(hub), {"Authorization": f"Bearer {hub.token(SENDER)}"}
+    form = {"grant_type": "client_credentials", "client_assertion_type": ASSERTION_TYPE}
+
+    def send_all(http: httpx.Client) -> list[int]:
+        answers = []
+        for text in hostile_tokens.TOKENS.values():
+            case = json.dumps({**submission, "case": text}).encode()
+            answers += [
+                http.post(f"{hub.address('directory')}/oauth/token", data={**form, "client_assertion": text}),
+                http.post(f"{hub.address('intake')}/v1/referrals", content=case, headers={**JSON, **token}),
+            ]
+            if len(text) < 8_000 and text.isascii():  # a longer one is no header line of a request
+                bearer = {"Authorization": f"Bearer {text}"}
+                answers.append(http.get(f"{hub.address('intake')}/v1/referrals", headers=bearer))
+        return [answer.status_code for answer in answers]
+
+    with httpx.Client(timeout=40) as http:
+        send_all(http)
+        before = {service: _used(hub, service) for service in ("directory", "intake")}
+        statuses = send_all(http)
+    assert {status for status in statuses if status < 400 or status >= 500} == set()
+    for service, (cpu, memory) in before.items():
+        cpu_now, memory_now = _used(hub, service)
+        assert (cpu_now - cpu) / len(hostile_tokens.TOKENS) < 0.05, service
+        assert memory_now - memory < 40_000_000, service
+
+
+def _used(hub: RunningHub, service: str) -> tuple[float, float]:
+    """Return a service's CPU time in seconds and its resident memory in bytes."""
+    found = dict(
+        line.split(" ", 1) for line in hub.operations(service, "/metrics").text.splitlines() if " " in line
+    )
+    return float(found["process_cpu_seconds_total"]), float(found["process_resident_memory_bytes"])
 
 
 @on_sqlite

@@ -96,7 +96,9 @@ def test_program_from_the_documents_closes_a_loop_and_every_answer_follows_the_c
     receiver = PartnerProgram(discovery, credentials[RECEIVER])
 
     with WebhookReceiver() as endpoint:
-        receiver.send("PUT", "delivery", "/v1/mailbox/consumers/archive", {"types": ["offer.opened"]})
+        archive = {"types": ["kopuro.offer.opened.v1"]}
+        made = receiver.send("PUT", "delivery", "/v1/mailbox/consumers/archive", archive)
+        assert made["types"] == ["offer.opened"]  # the contract that it pins decides the version
         webhook = receiver.send("POST", "delivery", "/v1/webhooks", {"url": endpoint.url}, status=201)
         at = f"/v1/webhooks/{webhook['endpoint']['id']}"
         receiver.send("POST", "delivery", f"{at}/test", status=202)  # challenges it now, not in five seconds
@@ -166,10 +168,10 @@ def test_faults_of_a_request_are_named_with_their_place(hub: RunningHub) -> None
     program = PartnerProgram(hub.files.discovery_address(), hub.people["organizations"][RECEIVER])
     consumer, webhooks = "/v1/mailbox/consumers/archive", "/v1/webhooks"
     for method, path, body, pointer in (
-        ("PUT", consumer, {"types": ["kopuro.offer.opened.v1"]}, "/types/0"),
+        ("PUT", consumer, {"types": ["offer.opened", "kopuro.offer.opened.v2"]}, "/types/1"),
         ("PUT", consumer, {"contract": "2"}, "/contract"),
         ("PUT", consumer, {"start": "yesterday"}, "/start"),
-        ("POST", webhooks, {"url": "http://127.0.0.1:9/", "types": ["offer.opened"]}, "/types/0"),
+        ("POST", webhooks, {"url": "http://127.0.0.1:9/", "types": ["offer.open"]}, "/types/0"),
     ):
         refused = program.send(method, "delivery", path, body, status=422)
         assert [one["pointer"] for one in refused["errors"]] == [pointer]

@@ -5,14 +5,13 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import sqlalchemy as sa
 
 from sandbox.hub_files import SERVICES
 from tests.journey.running_hub import RunningHub
-
-_CHUNK = 4 * 1024 * 1024
 
 
 def traces(hub: RunningHub, markers: Sequence[str], *, further: Iterable[Path] = ()) -> list[str]:
@@ -21,20 +20,26 @@ def traces(hub: RunningHub, markers: Sequence[str], *, further: Iterable[Path] =
     further: directories besides the hub's own, such as the broker's.
     """
     forms = {form for marker in markers for form in _forms(marker)}
-    found = [
-        str(path)
-        for directory in (hub.files.directory, *further)
-        for path in sorted(directory.rglob("*"))
-        if path.is_file() and _holds(path, forms)
+    return [
+        place for place, content in contents(hub, further=further) if any(form in content for form in forms)
     ]
+
+
+def contents(hub: RunningHub, *, further: Iterable[Path] = ()) -> Iterator[tuple[str, bytes]]:
+    """Yield all that the hub keeps or says of itself: place and bytes of files, table cells and metrics.
+
+    further: directories besides the hub's own, such as the broker's.
+    """
+    for directory in (hub.files.directory, *further):
+        for path in sorted(directory.rglob("*")):
+            with suppress(FileNotFoundError):  # the servers remove files
+                if path.is_file():
+                    yield str(path), path.read_bytes()
     for service, url in hub.databases.items():
-        found += [
-            f"{service}: {place}" for place, content in _cells(url) if any(form in content for form in forms)
-        ]
+        for place, content in _cells(url):
+            yield f"{service}: {place}", content
     for service in SERVICES:
-        metrics = hub.operations(service, "/metrics").content
-        found += [f"{service}: /metrics" for form in forms if form in metrics]
-    return found
+        yield f"{service}: /metrics", hub.operations(service, "/metrics").content
 
 
 def _forms(marker: str) -> Iterator[bytes]:
@@ -48,18 +53,6 @@ def _forms(marker: str) -> Iterator[bytes]:
         assert len(encoded[4:-4]) >= 8, "the marker is too short"
         yield encoded[4:-4]
         yield encoded[4:-4].replace(b"+", b"-").replace(b"/", b"_")
-
-
-def _holds(path: Path, forms: set[bytes]) -> bool:
-    longest = max(map(len, forms))
-    tail = b""
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            window = tail + chunk
-            if any(form in window for form in forms):
-                return True
-            tail = window[-longest:]
-    return False
 
 
 def _cells(url: str) -> Iterator[tuple[str, bytes]]:

@@ -131,7 +131,7 @@ MUTATIONS = (
         name="several active consumers on a queue",
         edits=(
             Edit(
-                path="contracts/topology.py",
+                path="contracts/topology/queues.py",
                 old='"x-single-active-consumer": True',
                 new='"x-single-active-consumer": False',
             ),

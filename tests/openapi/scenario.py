@@ -103,6 +103,8 @@ def referrals(api: DocumentedHub) -> None:
     api.ask("intake_decline", organization, body={"reason": "no_capacity"}, id=offer)
     command = {"submit": "withdraw", "referral_id": referral, "reason": "other"}
     api.ask("intake_submit_command_batch", OSH, body=json.dumps(command))
+    answer = {"message_id": "order-1", "body": "", "submission_id": referral}
+    api.ask("delivery_answer_submissions", organization, body={"answers": [answer]})
     page = api.ask("delivery_mailbox", organization, query={"wait": 5})
     message = page["items"][0]["id"]
     api.ask("delivery_acknowledge_batch", organization, body={"ids": [message, new_id()]})

@@ -98,6 +98,7 @@ class HubOnDisk:
             state="accepted",
             opened_at=moved,
             deadline=moved,
+            acts_at=moved,
         )
         self.decide(number, moved)
         self.write("vault", CUSTODIES, referral_id=number, state="released", changed_at=moved)

@@ -57,6 +57,9 @@ class _Replayed:
             case "offer.expired":
                 self.open_offers.remove(one.data["offer_id"])
                 self.expired_offers.add(one.data["offer_id"])
+            case "offer.reminded":
+                assert one.data["offer_id"] in self.open_offers, "a closed offer was reminded"
+                assert one.message.time <= dt.datetime.fromisoformat(one.data["deadline"]), "reminded late"
             case "offer.revoked":
                 self.open_offers.remove(one.data["offer_id"])
             case "acceptance.revoked":

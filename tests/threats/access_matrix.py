@@ -29,6 +29,7 @@ ACCESS: Final[Mapping[str, str]] = {
     "delivery GET /v1/mailbox/consumers": "partner",
     "delivery DELETE /v1/mailbox/consumers/<name>": "partner",
     "delivery PUT /v1/mailbox/consumers/<name>": "partner",
+    "delivery POST /v1/mailbox:answer": "partner",
     "delivery POST /v1/sandbox/messages": "partner",
     "delivery GET /v1/webhooks": "partner",
     "delivery POST /v1/webhooks": "partner",

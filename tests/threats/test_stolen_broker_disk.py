@@ -116,8 +116,14 @@ def stolen(hub: RunningHub) -> Iterator[Stolen]:
     backup = hub.files.directory / "stolen-backup.sqlite"
     with closing(sqlite3.connect(database)) as vault, closing(sqlite3.connect(backup)) as copy:
         vault.backup(copy)
-    for referral in submitted:
-        sender.hub.revoke_consent(referral)
+    for number, referral in enumerate(submitted):
+        if number % 2 == 0:
+            sender.hub.revoke_consent(referral)
+            continue
+        acceptor, offer_id = hub.next_offer(sender, referral)
+        acceptor.hub.accept(offer_id)
+        acceptor.await_message("case.released", referral)
+        acceptor.hub.complete(referral, "resolved")
     destroyed = before.keys()
     until(lambda: not thief.secrets("transit").keys() & destroyed, "the end of the transit keys", within=60)
     until(lambda: not thief.secrets("case").keys() & case_keys.keys(), "the end of the case keys")

@@ -244,6 +244,7 @@ def test_owner_publishes_its_facts(hub: HubBroker, key: str, owners: frozenset[s
     unrouted = {
         "note.delivered",
         "message.closed",
+        "submission.admitted",
         "receipts.issued",
         "receipt.issued",
         "events.logged",

@@ -108,6 +108,11 @@ TRIGGERS: Final[Mapping[str, Texts]] = {
         "организация, которой предлагали, не ответила в срок",
         "сунуш алган уюм өз убагында жооп берген жок",
     ),
+    "no_answer_yet": (
+        "an organisation that was asked has not answered yet",
+        "запрошенная организация ещё не ответила",
+        "суралган уюм азырынча жооп бере элек",
+    ),
     "handed_back": (
         "the acceptor handed the referral back",
         "принявшая организация вернула направление",

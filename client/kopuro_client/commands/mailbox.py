@@ -68,10 +68,13 @@ _TIMES = frozenset(
 # Options that several commands share.
 TYPES = Annotated[
     list[str] | None,
-    typer.Option("--type", help="Only messages with this name, such as offer.opened. May be repeated."),
+    typer.Option("--type", help="Only these messages, such as offer.opened. May be repeated."),
 ]
 CONSUMER = Annotated[str | None, typer.Option(help="Act for this named consumer instead of the default one.")]
-CONTRACT = Annotated[str, typer.Option(help="Version of the contract in which messages are read.")]
+CONTRACT = Annotated[
+    str,
+    typer.Option(help="Version of the contract in which messages are read: 1."),
+]
 
 
 def group() -> typer.Typer:

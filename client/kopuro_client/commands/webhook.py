@@ -18,7 +18,7 @@ _ENDPOINT = Annotated[str, typer.Argument(metavar="ENDPOINT", help="The endpoint
 _MESSAGE = Annotated[str, typer.Argument(metavar="MESSAGE", help="The id of the message.")]
 _TYPES = Annotated[
     list[str] | None,
-    typer.Option("--type", help="Type of messages to notify it of; repeat it for several."),
+    typer.Option("--type", help="Messages to notify it of, such as offer.opened; repeat it for several."),
 ]
 _SECRET = Annotated[
     Path | None,

@@ -39,8 +39,16 @@ class Consumer:
     def selected(self, asked: frozenset[str]) -> frozenset[str]:
         """Return the types that a poll returns. asked: the poll's own filter, empty for none.
 
-        Raises Refused `invalid-parameter` if no message that the consumer reads fits the filter.
+        Raises Refused `invalid-parameter` if no message that the consumer reads fits the filter, and
+        `conflict` if this hub does not write the contract that the consumer pins: another version of the hub
+        had accepted it, and messages in another version would be misread.
         """
+        if self.contract not in CONTRACTS:
+            detail = (
+                "This hub does not write the version of the contract that the consumer pins. PUT the consumer"
+                f" with a `contract` that it writes: {', '.join(CONTRACTS)}."
+            )
+            raise Refused("conflict", detail)
         own = types_of(self.types)
         if not own or not asked:
             return own or asked
@@ -67,9 +75,10 @@ def unknown_consumer() -> Refused:
 
 
 def require_contract(contract: str) -> str:
-    """Return the version of the contract. Raises Refused `invalid-submission` for an unknown one."""
+    """Return the version of the contract. Raises Refused `invalid-submission` if the hub cannot write it."""
     if contract not in CONTRACTS:
-        where = PointerError(pointer="/contract", detail=f"Must be one of {', '.join(CONTRACTS)}.")
+        detail = f"Must be a version that this hub writes: {', '.join(CONTRACTS)}."
+        where = PointerError(pointer="/contract", detail=detail)
         raise Refused("invalid-submission", "Correct /contract.", errors=(where,))
     return contract
 

@@ -14,6 +14,7 @@ _BOTH = ("sender", "organization")
 
 RECIPIENTS: Mapping[str, tuple[str, ...]] = {
     facts.OfferOpened.type: _CANDIDATE,
+    facts.OfferReminded.type: _CANDIDATE,
     facts.OfferAccepted.type: _BOTH,  # also to the acceptor: confirms that its answer was in time
     facts.OfferDeclined.type: _SENDER,
     facts.OfferExpired.type: _BOTH,

@@ -11,13 +11,16 @@ from contracts.errors import PointerError, Refused
 from services.delivery.domain.recipients import RECIPIENTS
 
 _PREFIX: Final = "kopuro."
-_NAME: Final = "the name of a mailbox message without prefix and version, such as `offer.opened`"
+
+
+# Notices of sealed messages, and answers to submissions over AMQP, are made here: they are not in the table
+# of recipients.
+_MADE_HERE: Final = (facts.CaseReleased.type, facts.NoteDelivered.type, facts.SubmissionAdmitted.type)
 
 
 def _types_by_name() -> Mapping[str, frozenset[str]]:
     found: dict[str, set[str]] = {}
-    # Notices of sealed messages are made here, so they are not in the table of recipients.
-    for kind in (*RECIPIENTS, facts.CaseReleased.type, facts.NoteDelivered.type):
+    for kind in (*RECIPIENTS, *_MADE_HERE):
         found.setdefault(name_of(kind), set()).add(kind)
     return {name: frozenset(kinds) for name, kinds in sorted(found.items())}
 
@@ -29,31 +32,42 @@ def name_of(message_type: str) -> str:
 
 # Every message that a mailbox may hold: its types in all versions, by name.
 TYPES: Final = _types_by_name()
+_ALL: Final = frozenset().union(*TYPES.values())
+_KIND: Final = (
+    "a message of the mailbox, with prefix and version or without them, such as `offer.opened` or"
+    f" `kopuro.offer.opened.v1`. The messages are: {', '.join(TYPES)}"
+)
 
 
-def types_of(names: Iterable[str]) -> frozenset[str]:
-    """Return the types of all versions that have one of these names.
+def _types(kind: str) -> frozenset[str]:
+    """Return the types that a kind stands for: all versions of a name, or the whole type alone."""
+    return frozenset({kind}) if kind in _ALL else TYPES.get(kind, frozenset())
 
-    Raises Refused `invalid-parameter` for a name that no message of a mailbox has.
+
+def types_of(kinds: Iterable[str]) -> frozenset[str]:
+    """Return the types of messages that have one of these names or whole types.
+
+    Raises Refused `invalid-parameter` for a kind that a mailbox does not hold.
     """
     found: set[str] = set()
-    for name in names:
-        if name not in TYPES:
-            where = PointerError(pointer="/type", detail=f"Each must be {_NAME}.")
-            raise Refused("invalid-parameter", f"A `type` must be {_NAME}.", errors=(where,))
-        found |= TYPES[name]
+    for kind in kinds:
+        types = _types(kind)
+        if not types:
+            where = PointerError(pointer="/type", detail=f"Each must be {_KIND}.")
+            raise Refused("invalid-parameter", "`type` has an unknown message.", errors=(where,))
+        found |= types
     return frozenset(found)
 
 
-def require_names(names: Mapping[str, str]) -> None:
-    """Check the names of messages in a body, by JSON pointer.
+def require_kinds(kinds: Mapping[str, str]) -> None:
+    """Check the kinds of messages in a body, by JSON pointer: names or whole types.
 
-    Raises Refused `invalid-submission` with the pointer of each name that no message of a mailbox has.
+    Raises Refused `invalid-submission` with the pointer of each kind that a mailbox does not hold.
     """
     faults = [
-        PointerError(pointer=place, detail=f"Must be {_NAME}.")
-        for place, name in names.items()
-        if name not in TYPES
+        PointerError(pointer=place, detail=f"Must be {_KIND}.")
+        for place, kind in kinds.items()
+        if not _types(kind)
     ]
     if faults:
         detail = f"Correct {', '.join(fault.pointer for fault in faults)}."

@@ -33,7 +33,11 @@ Types = Annotated[tuple[str, ...], Length(max=50)]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Registration:
-    """The body of `POST /v1/webhooks`. types: of the messages that the endpoint is told about; empty: all."""
+    """The body of `POST /v1/webhooks`.
+
+    types: of the messages that the endpoint is told about; empty: all. `offer.opened` is the message in every
+    version, `kopuro.offer.opened.v1` in one.
+    """
 
     url: Url
     types: Types = ()

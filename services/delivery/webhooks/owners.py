@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -13,6 +13,7 @@ from contracts.errors import PointerError, Refused
 from runtime.clock import Clock
 from runtime.messaging.outbox.outbox import Outbox
 from runtime.storage.database import Database
+from services.delivery.domain.selection import require_kinds
 from services.delivery.webhooks.domain import endpoint as endpoints_domain
 from services.delivery.webhooks.domain import notice as notices_domain
 from services.delivery.webhooks.domain.endpoint import Endpoint, EndpointEvent, EndpointState, Health
@@ -26,7 +27,6 @@ from services.delivery.webhooks.webhook_facts import WebhookFacts
 MOST_ENDPOINTS: Final = 10
 # How long the previous secret still signs too.
 OVERLAP: Final = dt.timedelta(hours=24)
-_TYPE: Final = "Must be the type of a mailbox message, such as `kopuro.offer.opened.v1`."
 # The owner installs the secret before the first challenge comes.
 _FIRST_CHALLENGE_AFTER: Final = dt.timedelta(seconds=5)
 
@@ -55,11 +55,10 @@ class EndpointOwners:
         clock: Clock,
         new_id: Callable[[], str],
         new_challenge: Callable[[], str],
-        message_types: Collection[str],
         is_local: bool,
         after_commit: Callable[[], None],
     ) -> None:
-        """message_types: that a mailbox can contain. is_local: see `EndpointUrl.of`."""
+        """is_local: see `EndpointUrl.of`."""
         self._database = database
         self._endpoints = endpoints
         self._notices = notices
@@ -69,7 +68,6 @@ class EndpointOwners:
         self._clock = clock
         self._new_id = new_id
         self._new_challenge = new_challenge
-        self._message_types = frozenset(message_types)
         self._is_local = is_local
         self._after_commit = after_commit
 
@@ -84,7 +82,7 @@ class EndpointOwners:
             id=self._new_id(),
             organization=organization,
             url=self._url(url),
-            types=self._types(types),
+            types=_checked(types),
             created_at=now,
             challenge=self._new_challenge(),
         )
@@ -132,7 +130,7 @@ class EndpointOwners:
         with self._database.write() as transaction:
             before = endpoint = self._taken(transaction, organization, endpoint_id)
             if types is not None:
-                endpoint = replace(endpoint, types=self._types(types))
+                endpoint = replace(endpoint, types=_checked(types))
             if url is not None and (moved := self._url(url)) != endpoint.url:
                 self._endpoints.serialise(transaction)
                 if any(other.url == moved for other in self._endpoints.of(transaction, organization)):
@@ -299,15 +297,10 @@ class EndpointOwners:
             where = PointerError(pointer="/url", detail=str(fault))
             raise Refused("invalid-submission", "The URL cannot be used.", errors=(where,)) from None
 
-    def _types(self, types: Sequence[str]) -> frozenset[str]:
-        faults = [
-            PointerError(pointer=f"/types/{place}", detail=_TYPE)
-            for place, type_ in enumerate(types)
-            if type_ not in self._message_types
-        ]
-        if faults:
-            raise Refused("invalid-submission", "A type of message is unknown.", errors=faults)
-        return frozenset(types)
+
+def _checked(kinds: Sequence[str]) -> frozenset[str]:
+    require_kinds({f"/types/{place}": kind for place, kind in enumerate(kinds)})
+    return frozenset(kinds)
 
 
 def _is_of(endpoint: Endpoint | None, organization: str) -> bool:

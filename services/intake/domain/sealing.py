@@ -15,6 +15,7 @@ from contracts.jose import (
     HEADER_MEMBERS,
     IV,
     KEY_MANAGEMENT,
+    LONGEST_HEADER,
     TAG,
     WRAPPED_KEY,
     decoded,
@@ -23,6 +24,7 @@ from contracts.jose import (
 )
 from contracts.json_names import repeated_name
 
+_PARTS = 5  # of a compact JWE
 # Characters of base64url.
 _WRAPPED_KEY, _IV, _TAG = (len(encoded(bytes(size))) for size in (WRAPPED_KEY, IV, TAG))
 
@@ -45,7 +47,9 @@ def require_sealed(jwe: str, pointer: str) -> str:
     One key algorithm and one content algorithm are allowed. Compression is refused because the compressed
     length reveals content.
     """
-    protected, *parts = jwe.split(".")
+    protected, *parts = jwe.split(".", _PARTS)
+    if len(protected) > LONGEST_HEADER:
+        raise _refused(pointer, f"The JWE header is longer than {LONGEST_HEADER} characters.")
     header = _header(protected)
     if header is None:
         raise _refused(pointer, "The JWE header cannot be read.")

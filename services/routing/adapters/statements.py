@@ -12,7 +12,7 @@ VIEW = SqlStatement(_VIEWED)
 LOAD = SqlStatement(_VIEWED, postgresql="FOR UPDATE")
 OFFERS_OF = SqlStatement(
     "SELECT id, referral_id, organization, service, rank, state, opened_at, deadline, closed_at, reason,"
-    " placed_by, nudged_at FROM offers WHERE referral_id = ANY (?) ORDER BY id"
+    " placed_by, nudged_at, acts_at FROM offers WHERE referral_id = ANY (?) ORDER BY id"
 )
 NEW_REFERRAL = SqlStatement(
     "INSERT INTO referrals (id, sender, facts, correlation_id, submitted_at, need_group, country,"
@@ -25,11 +25,13 @@ CHANGED_REFERRAL = SqlStatement(
 )
 NEW_OFFER = SqlStatement(
     "INSERT INTO offers (id, referral_id, organization, service, rank, state,"
-    " opened_at, deadline, closed_at, reason, placed_by, nudged_at)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " opened_at, deadline, closed_at, reason, placed_by, nudged_at, acts_at)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
-# A coordinator's act on an offer that stays in its state.
-CHANGED_OFFER = SqlStatement("UPDATE offers SET deadline = ?, nudged_at = ? WHERE id = ? AND state = ?")
+# A step or a coordinator's act: the offer stays in its state.
+CHANGED_OFFER = SqlStatement(
+    "UPDATE offers SET deadline = ?, nudged_at = ?, acts_at = ? WHERE id = ? AND state = ?"
+)
 CLOSE_OFFERS = SqlStatement(
     "UPDATE offers SET state = ?, closed_at = ?, reason = ? WHERE id = ANY (?) AND state = ?"
 )
@@ -108,9 +110,9 @@ HELD_BY = SqlStatement(
     " AND NOT EXISTS (SELECT 1 FROM suspended_acceptors AS noted"
     " WHERE noted.referral_id = referrals.id AND noted.organization = referrals.acceptor) LIMIT ?"
 )
-# The condition is that of the index `offers_deadline`.
+# The condition is that of the index `offers_due`.
 DUE_OFFERS = SqlStatement(
-    "SELECT referral_id, id FROM offers WHERE state = 'open' AND deadline <= ? ORDER BY deadline LIMIT ?"
+    "SELECT referral_id, id FROM offers WHERE state = 'open' AND acts_at <= ? ORDER BY acts_at LIMIT ?"
 )
 # The newest referrals that were submitted by a time. The ids ascend with time, so that the index of the ids
 # ends the search; only the newest referrals are passed over.

@@ -274,6 +274,7 @@ def _save_offers(transaction: Connection, changes: Changes) -> None:
                 transaction,
                 microseconds(offer.deadline),
                 _moment(offer.nudged_at),
+                microseconds(offer.step_at or offer.deadline),
                 offer.id,
                 before.state.value,
             )
@@ -352,6 +353,7 @@ def _offer_values(offer: Offer) -> tuple[Any, ...]:
         offer.reason,
         offer.placed_by,
         _moment(offer.nudged_at),
+        microseconds(offer.step_at or offer.deadline),
     )
 
 
@@ -420,6 +422,7 @@ def _offer(
     reason: str | None,
     placed_by: str | None,
     nudged_at: int | None,
+    acts_at: int,
 ) -> Offer:
     return Offer(
         id=id_,
@@ -434,4 +437,5 @@ def _offer(
         reason=reason,
         placed_by=placed_by,
         nudged_at=_read_moment(nudged_at),
+        step_at=moment_of(acts_at) if acts_at != deadline else None,
     )

@@ -115,11 +115,13 @@ OFFERS = Table(
     Column("placed_by", String(100)),
     # When a coordinator last reminded the organisation.
     Column("nudged_at", Instant),
+    # When the timer next acts on the open offer: the policy's next step, or the deadline.
+    Column("acts_at", Instant, nullable=False),
     Index("offers_referral", "referral_id", "id"),
     Index("offers_organization", "organization", "referral_id"),
     Index(
-        "offers_deadline",
-        "deadline",
+        "offers_due",
+        "acts_at",
         sqlite_where=text("state = 'open'"),
         postgresql_where=text("state = 'open'"),
     ),

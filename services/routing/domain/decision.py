@@ -26,6 +26,7 @@ class Trigger(StrEnum):
     submitted = "submitted"
     declined = "declined"
     expired = "expired"
+    no_answer_yet = "no_answer_yet"
     handed_back = "handed_back"
     organization_suspended = "organization_suspended"
     placed_by_coordinator = "placed_by_coordinator"

@@ -62,7 +62,7 @@ def _nudge(
         raise Refused(
             "conflict", f"A coordinator has just reminded the organisation. Next time: {_moment(again)}."
         )
-    after = _with_offers(referral, [replace(offer, nudged_at=context.now) for offer in due], context)
+    after = referral.with_offers([replace(offer, nudged_at=context.now) for offer in due], context.now)
     return Transition(
         referral=after,
         facts=tuple(_applied(after, offer, submission, _deadline(after, offer)) for offer in due),
@@ -96,7 +96,17 @@ def _extend(
     if referral.acceptor is not None:
         after = replace(referral, due_at=until, overdue_since=None, updated_at=context.now)
     else:
-        after = _with_offers(referral, [replace(offer, deadline=until) for offer in offers], context)
+        after = referral.with_offers(
+            [
+                replace(
+                    offer,
+                    deadline=until,
+                    step_at=policy.escalation.next_at(urgency, offer.opened_at, until, context.now),
+                )
+                for offer in offers
+            ],
+            context.now,
+        )
     return Transition(
         referral=after, facts=tuple(_applied(after, offer, submission, until) for offer in offers)
     )
@@ -117,12 +127,6 @@ def _move_on(
         )
     after, facts = revoke_open(referral, MOVED_ON, context.now, offers)
     return ask_next(after, trigger, context, (*applied, *facts))
-
-
-def _with_offers(referral: Referral, changed: list[Offer], context: TransitionContext) -> Referral:
-    by_id = {offer.id: offer for offer in changed}
-    offers = tuple(by_id.get(offer.id, offer) for offer in referral.offers)
-    return replace(referral, offers=offers, updated_at=context.now)
 
 
 def _deadline(referral: Referral, offer: Offer) -> dt.datetime | None:

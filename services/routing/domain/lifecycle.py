@@ -42,6 +42,7 @@ from contracts.facts import (
 )
 from services.routing.domain.decision import Trigger
 from services.routing.domain.ending import fail, withdraw, withdraw_for
+from services.routing.domain.escalation import escalate
 from services.routing.domain.hand_back import hand_back
 from services.routing.domain.intervention import intervene
 from services.routing.domain.offer import ACCEPTED_ELSEWHERE, OfferEvent, refuse_if_late
@@ -117,11 +118,19 @@ def apply(referral: Referral | None, event: Event[Fact], context: TransitionCont
     raise Defect(f"Routing does not consume {submission.type}.")
 
 
-def expire(referral: Referral, offer_id: str, context: TransitionContext) -> Transition:
-    """Expire an offer whose deadline has passed. An offer that was closed meanwhile stays as it is."""
+def act_when_due(
+    referral: Referral, offer_id: str, read_until: dt.datetime, context: TransitionContext
+) -> Transition:
+    """Expire an offer whose deadline has passed; before it, take the policy's steps that are due.
+
+    read_until: the answers that were admitted by then have been read; a later deadline has not passed. An
+    offer that was closed meanwhile stays as it is.
+    """
     offer = referral.offer(offer_id)
-    if offer is None or not offer.is_open or context.now < offer.deadline:
+    if offer is None or not offer.is_open:
         return Transition(referral=referral)
+    if read_until < offer.deadline:
+        return escalate(referral, offer, context)
     closed = close_offer(referral, offer, OfferEvent.expire, context.now, reason=NO_ANSWER)
     return ask_next(closed.referral, Trigger.expired, context, closed.facts, closed.observed)
 

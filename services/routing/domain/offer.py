@@ -60,7 +60,8 @@ class Offer:
 
     rank: the candidate's rank in its decision, from 1. reason: why the offer was not accepted. placed_by: the
     coordinator who placed the referral, None if routing opened the offer. nudged_at: when a coordinator last
-    reminded the organisation.
+    reminded the organisation. step_at: when the policy's next step is due; None if no step is left before the
+    deadline.
     """
 
     id: str
@@ -75,6 +76,7 @@ class Offer:
     reason: str | None = None
     placed_by: str | None = None
     nudged_at: dt.datetime | None = None
+    step_at: dt.datetime | None = None
 
     def is_half_over(self, now: dt.datetime) -> bool:
         """Whether half of the answer time has passed."""

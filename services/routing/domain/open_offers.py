@@ -29,6 +29,8 @@ from services.routing.domain.transition import Transition, TransitionContext
 
 # How often an emergency with fewer open offers than the policy wants is decided again.
 TOP_UP_EVERY = dt.timedelta(minutes=1)
+# The most open offers of a referral, whatever steps the policy names.
+MOST_OPEN = 20
 
 
 def place(referral: Referral, placement: PlacementSubmitted, context: TransitionContext) -> Transition:
@@ -144,6 +146,17 @@ def ask_next(
     return Transition(referral=after, facts=(*facts, *opened), decisions=(decision,), observed=observed or {})
 
 
+def ask_another(referral: Referral, context: TransitionContext, facts: tuple[Fact, ...]) -> Transition:
+    """Open an offer to one more organisation beside the open ones, if there is a candidate."""
+    if len(referral.open_offers) >= MOST_OPEN:
+        return Transition(referral=referral, facts=facts)
+    decision = context.decide(referral, Trigger.no_answer_yet)
+    if not decision.ranked:
+        return Transition(referral=referral, facts=facts)
+    after, opened = _open_offers(referral, decision, 1, context)
+    return Transition(referral=after, facts=(*facts, *opened), decisions=(decision,))
+
+
 def ask_again(
     referral: Referral, context: TransitionContext, trigger: Trigger = Trigger.place_may_be_free
 ) -> Transition:
@@ -186,7 +199,10 @@ def _open_offers(
     placed_by: str | None = None,
 ) -> tuple[Referral, tuple[Fact, ...]]:
     facts: list[Fact] = []
-    wanted = context.policy.offers_at_once(referral.facts.urgency)
+    policy, urgency = context.policy, referral.facts.urgency
+    wanted = policy.offers_at_once(urgency)
+    deadline = policy.answer_due(urgency, context.now)
+    step_at = policy.escalation.next_at(urgency, context.now, deadline, context.now)
     for candidate in decision.ranked[:most]:
         assert candidate.rank is not None
         offer = Offer(
@@ -196,8 +212,9 @@ def _open_offers(
             service=candidate.service,
             rank=candidate.rank,
             opened_at=context.now,
-            deadline=context.policy.answer_due(referral.facts.urgency, context.now),
+            deadline=deadline,
             placed_by=placed_by,
+            step_at=step_at,
         )
         referral = replace(
             referral,

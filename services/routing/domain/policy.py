@@ -11,6 +11,7 @@ from marshmallow.validate import Range
 
 from contracts.codes import Urgency
 from contracts.identifiers import ShortText
+from services.routing.domain.escalation_steps import Escalation
 from services.routing.domain.fairness import Fairness
 from services.routing.domain.places import OffersPerSender
 
@@ -84,6 +85,8 @@ class RoutingPolicy:
     full_for: FullFor = field(default_factory=FullFor)
     weights: Weights = field(default_factory=Weights)
     fairness: Fairness = field(default_factory=Fairness)
+    # What happens while an offer has no answer.
+    escalation: Escalation = field(default_factory=Escalation)
     # Coordinators are told of an emergency whose offer nobody has answered for so long, or for half of the
     # answer time if that is shorter.
     emergency_alert: Seconds = 20 * 60

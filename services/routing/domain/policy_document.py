@@ -103,6 +103,9 @@ def starving(policy: RoutingPolicy) -> Iterator[PointerError]:
             detail = f"At most {longest} seconds: a silent organisation would keep the person waiting."
             yield PointerError(pointer=f"/{urgency}/answer", detail=detail)
     yield from _unnoticed(policy)
+    for urgency, index in policy.escalation.out_of_order():
+        detail = "Must be greater than the step before it."
+        yield PointerError(pointer=f"/escalation/{urgency}/{index}/at", detail=detail)
     for urgency, longest in LONGEST_ANSWER.items():
         if policy.counts_as_full(urgency) > dt.timedelta(seconds=longest):
             detail = (

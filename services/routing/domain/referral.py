@@ -19,8 +19,8 @@ Only routing changes a referral's status. The table below is the complete state 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from contracts.codes import Outcome, ReferralStatus, Urgency
@@ -148,6 +148,12 @@ class Referral:
     def offer(self, offer_id: str) -> Offer | None:
         """Return the offer, or None."""
         return next((offer for offer in self.offers if offer.id == offer_id), None)
+
+    def with_offers(self, changed: Iterable[Offer], now: dt.datetime) -> Referral:
+        """Return the referral with these offers in place of its own with the same ids."""
+        by_id = {offer.id: offer for offer in changed}
+        offers = tuple(by_id.get(offer.id, offer) for offer in self.offers)
+        return replace(self, offers=offers, updated_at=now)
 
 
 def next_status(status: ReferralStatus, event: ReferralEvent) -> ReferralStatus:

@@ -116,7 +116,7 @@ class RoutingCommands:
         return self._finish(transaction, batch)
 
     def fire_deadlines(self, now: dt.datetime) -> int:
-        """Expire offers and report overdue acceptors; return how many deadlines were due.
+        """Expire offers, take the steps before deadlines, report overdue acceptors; return how many were due.
 
         Raises DatabaseUnavailable. Crash point *due, not committed*: they are due again after the restart.
         """
@@ -133,7 +133,7 @@ class RoutingCommands:
             context = self._context(now, batch.observed)
             for referral_id, offer_id in offers:
                 if (referral := batch.referral(referral_id)) is not None:
-                    batch.take(lifecycle.expire(referral, offer_id, context), cause=None)
+                    batch.take(lifecycle.act_when_due(referral, offer_id, expiring, context), cause=None)
             for referral_id in overdue:
                 if (referral := batch.referral(referral_id)) is not None:
                     batch.take(lifecycle.remind(referral, context), cause=None)

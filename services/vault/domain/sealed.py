@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from contracts.errors import Refused
-from contracts.jose import CONTENT_ENCRYPTION, HEADER_MEMBERS, KEY_MANAGEMENT, decoded
+from contracts.jose import CONTENT_ENCRYPTION, HEADER_MEMBERS, KEY_MANAGEMENT, LONGEST_HEADER, decoded
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, repr=False)
@@ -30,7 +30,7 @@ class SealedCase:
     @classmethod
     def split(cls, compact: str) -> SealedCase:
         """Split a compact JWE. Raises Refused `case-unreadable` unless it has five parts."""
-        parts = compact.split(".")
+        parts = compact.split(".", 5)
         if len(parts) != 5 or not all(parts):
             raise unreadable("The case is not a JWE in compact serialisation with a wrapped key.")
         return cls(wrapped_key=".".join(parts[:2]), ciphertext=".".join(parts[2:]))
@@ -64,6 +64,8 @@ def unreadable(detail: str) -> Refused:
 
 
 def _header(segment: str) -> dict[str, Any]:
+    if len(segment) > LONGEST_HEADER:
+        raise unreadable(f"The header of the sealed case is longer than {LONGEST_HEADER} characters.")
     try:
         header = orjson.loads(decoded(segment))
     except ValueError:

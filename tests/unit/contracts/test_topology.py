@@ -66,6 +66,7 @@ SENT_DIRECTLY = {
 # Facts written to a mailbox and never published.
 PULLED = {
     "note.delivered": "delivery makes it in the receiver's mailbox, from the letter that the vault sent",
+    "submission.admitted": "delivery makes it in the mailbox, from what intake answered the gateway",
     "message.closed": "delivery returns it instead of a message whose content it has erased",
 }
 

@@ -10,7 +10,6 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from contracts.facts import CaseReleased, NoteDelivered
 from runtime.access.standing import IsExcluded
 from runtime.identifiers import new_id
 from runtime.periodic import Periodic
@@ -18,7 +17,6 @@ from runtime.service_platform import Platform
 from runtime.settings import SettingsError
 from runtime.storage.group_commit import GroupCommit
 from runtime.storage.pruning import prune
-from services.delivery.domain.recipients import RECIPIENTS
 from services.delivery.webhooks.adapters.http_sender import HttpSender
 from services.delivery.webhooks.adapters.hub_places import HubPlaces
 from services.delivery.webhooks.adapters.key_file_seal import InvalidKeyFileError, KeyFileSeal
@@ -30,7 +28,6 @@ from services.delivery.webhooks.outcomes import Outcome, Outcomes
 from services.delivery.webhooks.owners import EndpointOwners
 from services.delivery.webhooks.webhook_facts import WebhookFacts
 
-MESSAGE_TYPES: Final = frozenset({*RECIPIENTS, CaseReleased.type, NoteDelivered.type})
 # Ended notices and attempts are kept as long as acknowledged messages.
 KEPT: Final = dt.timedelta(days=30)
 _SECONDS_BETWEEN_CLEANINGS: Final = 10.0
@@ -89,7 +86,6 @@ def build_webhooks(platform: Platform, *, is_excluded: IsExcluded) -> Webhooks |
         clock=platform.clock,
         new_id=new_id,
         new_challenge=lambda: secrets.token_urlsafe(32),
-        message_types=MESSAGE_TYPES,
         is_local=bool(settings.webhook_networks),
         after_commit=after_commit,
     )

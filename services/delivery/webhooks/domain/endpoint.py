@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Final
 
 from contracts.errors import Refused
+from services.delivery.domain.selection import name_of
 from services.delivery.webhooks.domain.endpoint_url import EndpointUrl
 
 
@@ -115,7 +116,7 @@ class Health:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Endpoint:
-    """A partner's endpoint. types: of the messages it is told about, all if empty.
+    """A partner's endpoint. types: of the messages it is told about, all if empty; whole types or names.
 
     position: the mailbox sequence up to which it has notices. challenge: what it must answer to be verified.
     reason: why it is disabled: `owner`, `gone` or `failing`; else None.
@@ -134,4 +135,4 @@ class Endpoint:
 
     def wants(self, message_type: str) -> bool:
         """Return whether the endpoint is told about messages of this type."""
-        return not self.types or message_type in self.types
+        return not self.types or message_type in self.types or name_of(message_type) in self.types

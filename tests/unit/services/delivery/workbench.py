@@ -49,6 +49,7 @@ from services.delivery.delivery_records import DeliveryRecords
 from services.delivery.domain.selection import WAITING, Selection
 from services.delivery.handlers import KEPT, ConsumerHandlers, MailboxHandlers
 from services.delivery.incoming import Incoming, Triggers
+from services.delivery.submission_answers import SubmissionAnswers
 from services.delivery.ports import Subscription
 from tests.support.events import message_of
 from tests.support.first_delivery import first_delivery
@@ -157,6 +158,13 @@ class Workbench:
         )
         incoming = Incoming(mailboxes=self.mailboxes, cases=cases, closings=closings)
         self.is_sandbox = True
+        self.submission_answers = SubmissionAnswers(
+            database=self.database,
+            incoming=incoming,
+            hub="kg",
+            clock=self.clock,
+            after_commit=self.notifier.poll,
+        )
         self.triggers = Triggers(
             database=self.database,
             incoming=incoming,

@@ -10,7 +10,13 @@ import pytest
 
 from contracts.codes import CoordinatorAct, InterventionReason
 from contracts.errors import Refused
-from contracts.facts import InterventionApplied, InterventionRefused, InterventionSubmitted, OfferExpired
+from contracts.facts import (
+    InterventionApplied,
+    InterventionRefused,
+    InterventionSubmitted,
+    OfferExpired,
+    OfferReminded,
+)
 from contracts.idempotency_key import HEADER
 from runtime.access.tokens import Principal
 from runtime.identifiers import new_id
@@ -78,7 +84,7 @@ def test_extension_takes_effect_from_the_queue_and_is_stored(bench: Workbench) -
     (applied,) = bench.take(submission)
     assert isinstance(applied, InterventionApplied)
     assert (applied.organization, applied.deadline) == (offer.organization, until)
-    assert bench.fire(offer.deadline + HOUR) == []
+    assert [type(fact) for fact in bench.fire(offer.deadline + HOUR)] == [OfferReminded]
     (expired, *_) = bench.fire(until + HOUR)
     assert isinstance(expired, OfferExpired)
     view = bench.queries.referral(referral, SENDER, oversight=False)

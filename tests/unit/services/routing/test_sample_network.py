@@ -21,7 +21,7 @@ from contracts.facts import (
 )
 from sandbox.network import SampleNetwork, SampleReferral, load
 from services.routing.domain.directory import Directory
-from services.routing.domain.lifecycle import expire
+from services.routing.domain.lifecycle import act_when_due
 from services.routing.domain.offer import Offer
 from services.routing.domain.rules import RULES
 from tests.unit.services.routing.samples import KEY, REFERRAL, ReferralDriver
@@ -88,7 +88,7 @@ def test_silent_candidate_is_followed_by_the_next(sample: SampleNetwork, directo
     driver = begun(directory, sample.referral("expires"))
     (silent,) = driver.known.open_offers
     driver.now = silent.deadline
-    published = driver.take(expire(driver.known, silent.id, driver.context()))
+    published = driver.take(act_when_due(driver.known, silent.id, driver.now, driver.context()))
     assert [type(fact) for fact in published] == [OfferExpired, OfferOpened]
     (following,) = driver.known.open_offers
     assert following.organization != silent.organization

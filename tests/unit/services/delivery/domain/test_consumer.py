@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 
 import pytest
@@ -15,7 +16,7 @@ from services.delivery.domain.consumer import (
     require_contract,
     still_needed,
 )
-from services.delivery.domain.selection import TYPES, require_names, types_of
+from services.delivery.domain.selection import TYPES, require_kinds, types_of
 
 AT = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
 
@@ -62,18 +63,34 @@ def test_consumers_filter_and_a_polls_filter_narrow_each_other() -> None:
         both.selected(types_of(["note.delivered"]))
 
 
-@pytest.mark.parametrize("name", ["", "offer", "kopuro.offer.opened.v1", "offer.opened ", "case.fetched"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "offer",
+        "kopuro.offer.opened",
+        "offer.opened.v1",
+        "kopuro.offer.opened.v2",
+        "offer.opened ",
+        "case.fetched",
+    ],
+)
 def test_unknown_message_name_is_refused(name: str) -> None:
     with pytest.raises(Refused) as refused:
         types_of([name])
     assert refused.value.slug == "invalid-parameter"
     assert [one.pointer for one in refused.value.errors] == ["/type"]
+    assert "note.unreadable, offer.accepted" in refused.value.errors[0].detail
+
+
+def test_message_may_be_spelt_as_a_name_or_as_a_whole_type() -> None:
+    assert types_of(["offer.opened"]) == types_of(["kopuro.offer.opened.v1"]) == {"kopuro.offer.opened.v1"}
 
 
 def test_unknown_message_names_of_a_body_are_refused_with_their_pointers() -> None:
-    require_names({"/types/0": "offer.opened"})
+    require_kinds({"/types/0": "offer.opened", "/types/1": "kopuro.offer.opened.v1"})
     with pytest.raises(Refused) as refused:
-        require_names({"/types/0": "offer.opened", "/types/1": "kopuro.offer.opened.v1", "/types/2": "offer"})
+        require_kinds({"/types/0": "offer.opened", "/types/1": "kopuro.offer.opened.v2", "/types/2": "offer"})
     assert refused.value.slug == "invalid-submission"
     assert [one.pointer for one in refused.value.errors] == ["/types/1", "/types/2"]
     assert "`offer.opened`" in refused.value.errors[0].detail
@@ -83,7 +100,15 @@ def test_unknown_contract_is_refused() -> None:
     assert require_contract("1") == "1"
     with pytest.raises(Refused) as refused:
         require_contract("2")
-    assert [(one.pointer, one.detail) for one in refused.value.errors] == [("/contract", "Must be one of 1.")]
+    [fault] = refused.value.errors
+    assert (fault.pointer, fault.detail) == ("/contract", "Must be a version that this hub writes: 1.")
+
+
+def test_consumer_with_a_contract_that_this_hub_cannot_write_is_told_instead_of_given_another() -> None:
+    later = dataclasses.replace(consumer(), contract="2")
+    with pytest.raises(Refused, match="a `contract` that it writes: 1") as refused:
+        later.selected(frozenset())
+    assert refused.value.slug == "conflict"
 
 
 def test_every_mailbox_message_has_only_versions_of_the_pinned_contract() -> None:

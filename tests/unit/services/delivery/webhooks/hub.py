@@ -10,12 +10,11 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
-from contracts.facts import CaseReleased, Fact, WebhookChanged, WebhookFailing
+from contracts.facts import Fact, WebhookChanged, WebhookFailing
 from runtime.identifiers import new_id
 from runtime.messaging.outbox.outbox import Outbox
 from runtime.storage.group_commit import GroupCommit
 from services.delivery.adapters.tables import MESSAGING
-from services.delivery.domain.recipients import RECIPIENTS
 from services.delivery.webhooks.adapters.key_file_seal import KeyFileSeal
 from services.delivery.webhooks.adapters.sql_endpoints import SqlEndpoints
 from services.delivery.webhooks.adapters.sql_notices import SqlNotices
@@ -99,7 +98,6 @@ class WebhookHub:
             clock=self.clock,
             new_id=new_id,
             new_challenge=lambda: f"challenge-{next(self._challenges)}",
-            message_types={*RECIPIENTS, CaseReleased.type},
             is_local=False,
             after_commit=lambda: None,
         )

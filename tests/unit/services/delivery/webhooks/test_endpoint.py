@@ -11,12 +11,14 @@ from services.delivery.webhooks.domain.endpoint import (
     FAILING_FOR,
     NOTICES,
     TRANSITIONS,
+    Endpoint,
     EndpointEvent,
     EndpointState,
     Health,
     IllegalEndpointTransition,
     following_state,
 )
+from services.delivery.webhooks.domain.endpoint_url import EndpointUrl
 
 START = dt.datetime(2026, 3, 1, 12, 0, tzinfo=dt.UTC)
 
@@ -73,3 +75,13 @@ def test_long_silence_is_no_failure() -> None:
     health, percent = health.after_failure(later)
     assert percent is None
     assert health.failing_since == later
+
+
+@pytest.mark.parametrize("spelling", ["offer.opened", "kopuro.offer.opened.v1"])
+def test_endpoint_wants_the_messages_that_it_names_in_either_spelling(spelling: str) -> None:
+    url = EndpointUrl.of("https://cases.example.org/kopuro", is_local=False)
+    endpoint = Endpoint(
+        id="1", organization="kg.osh-aid", url=url, types=frozenset({spelling}), created_at=START
+    )
+    assert endpoint.wants("kopuro.offer.opened.v1")
+    assert not endpoint.wants("kopuro.offer.expired.v1")

@@ -497,13 +497,17 @@ def test_simultaneous_registrations_do_not_exceed_the_limit(
 
 
 @ON_ONE_DATABASE
-def test_published_examples_can_be_registered_and_name_with_version_is_asked_for(hub: WebhookHub) -> None:
+def test_published_examples_can_be_registered_and_unknown_type_is_told_the_known_ones(
+    hub: WebhookHub,
+) -> None:
     assert operations.REGISTER.body is not None
     for example in operations.REGISTER.body.examples.values():
         hub.owners.register(ACCEPTOR, "c", example["url"], example["types"])
     with pytest.raises(Refused) as refused:
-        hub.owners.register(ACCEPTOR, "c", "https://b.example.org/", ["offer.opened"])
-    assert "`kopuro.offer.opened.v1`" in refused.value.errors[0].detail
+        hub.owners.register(ACCEPTOR, "c", "https://b.example.org/", ["offer.opened", "offer.open"])
+    (fault,) = refused.value.errors
+    assert fault.pointer == "/types/1"
+    assert "offer.opened, offer.revoked" in fault.detail
 
 
 def test_database_and_outbox_hold_no_secret_and_no_answer(hub: WebhookHub) -> None:

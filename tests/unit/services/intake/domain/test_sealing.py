@@ -7,8 +7,12 @@ from base64 import b64decode, urlsafe_b64encode
 import pytest
 
 from contracts.errors import Refused
-from contracts.jose import decoded
+from contracts.facts import SealedCaseSubmitted
+from contracts.jose import LONGEST_HEADER, decoded
+from contracts.records import plain, read
 from kopuro_client.sealing import generate_key, public_key, seal
+from runtime import transit_seal
+from runtime.identifiers import new_id
 from services.intake.domain.sealing import require_sealed, require_sealed_to
 from tests.unit.services.intake.samples import CUSTODY_KID, sealed, segment
 
@@ -123,3 +127,26 @@ def test_part_with_spare_bits_is_refused(position: int) -> None:
 
 def test_ciphertext_of_impossible_length_is_refused() -> None:
     refusal(".".join([*PARTS[:3], "AAAAA", PARTS[4]]))
+
+
+def test_longest_header_is_admitted_and_fits_the_message_to_the_vault() -> None:
+    _, x, _ = transit_seal.generate()
+    case = sealed(apu="A" * _room_for("apu"))
+    assert len(case.partition(".")[0]) in range(LONGEST_HEADER - 3, LONGEST_HEADER + 1)
+    require_sealed_to(case, {CUSTODY_KID}, "/case")
+    referral = new_id()
+    transit, rest = transit_seal.seal(case, x, referral)
+    fact = SealedCaseSubmitted(
+        referral_id=referral, sender="kg.osh-legal-aid", to=None, case=rest, transit=transit
+    )
+    assert read(SealedCaseSubmitted, plain(fact)) == fact
+
+
+def test_header_that_would_not_fit_the_message_to_the_vault_is_refused() -> None:
+    assert "longer than 1024" in refusal(sealed(apu="A" * (_room_for("apu") + 4))).errors[0].detail
+
+
+def _room_for(member: str) -> int:
+    """Return how many characters the member may have."""
+    empty = len(b64decode(sealed(**{member: ""}).partition(".")[0] + "==", altchars=b"-_"))
+    return LONGEST_HEADER // 4 * 3 - empty

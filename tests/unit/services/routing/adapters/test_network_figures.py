@@ -22,7 +22,7 @@ from tests.unit.services.routing.adapters.test_queues import fill
     [
         (OPEN, "SCAN referrals USING COVERING INDEX referrals_figures"),
         (OVERDUE, "SCAN referrals USING INDEX referrals_overdue"),
-        (OLDEST_OFFERS, "SCAN offers USING INDEX offers_deadline"),
+        (OLDEST_OFFERS, "SCAN offers USING INDEX offers_due"),
     ],
 )
 def test_sqlite_reads_figures_by_indexes_without_closed_rows(

@@ -77,6 +77,7 @@ def fill(database: Database, known: list[Known]) -> None:
                     "state": "declined",
                     "opened_at": NOW,
                     "deadline": NOW,
+                    "acts_at": NOW,
                 }
                 for one in known
                 for number, organization in enumerate(one.asked)

@@ -64,6 +64,7 @@ def fill(database: Database, count: int) -> None:
                     "state": "open" if row["status"] == "offered" else "declined",
                     "opened_at": NOW - HOUR,
                     "deadline": NOW,
+                    "acts_at": NOW,
                 }
                 for row in rows
             ],

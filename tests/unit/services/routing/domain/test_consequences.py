@@ -16,7 +16,7 @@ from contracts.facts import (
     ReferralHandedBack,
 )
 from services.routing.domain.consequences import CONSEQUENCES, declined_as_full
-from services.routing.domain.lifecycle import apply, expire, remind
+from services.routing.domain.lifecycle import act_when_due, apply, remind
 from services.routing.domain.observation import NOTHING_OBSERVED, Observation
 from tests.support.events import message_of
 from tests.unit.services.routing.samples import (
@@ -128,7 +128,7 @@ def test_second_decline_is_final_unless_it_is_for_lack_of_capacity_too() -> None
     driver.take(remind(replace(driver.known, due_at=driver.now), driver.context()))
     (offer,) = driver.known.open_offers
     driver.now = offer.deadline
-    driver.take(expire(driver.known, offer.id, driver.context()))
+    driver.take(act_when_due(driver.known, offer.id, driver.now, driver.context()))
     assert declined_as_full(driver.known) == {}
 
 

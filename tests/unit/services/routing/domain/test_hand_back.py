@@ -35,7 +35,7 @@ from contracts.facts import (
 )
 from services.routing.domain.decision import Trigger
 from services.routing.domain.hand_back import hand_back
-from services.routing.domain.lifecycle import expire
+from services.routing.domain.lifecycle import act_when_due
 from services.routing.domain.observation import load_between
 from services.routing.domain.offer import Offer
 from tests.unit.services.routing.samples import REFERRAL, SENDER, ReferralDriver, network
@@ -121,7 +121,7 @@ def test_hand_back_does_not_ask_those_again_who_declined_or_let_their_offer_expi
     driver.apply(replace(answer(unwilling, Answer.decline), reason=DeclineReason.conflict_of_interest))
     admitted = driver.now
     driver.now = silent.deadline
-    driver.take(expire(driver.known, silent.id, driver.context()))
+    driver.take(act_when_due(driver.known, silent.id, driver.now, driver.context()))
     driver.apply(answer(acceptor), admitted_at=admitted)
     driver.apply(submission(acceptor.organization))
     assert driver.known.status is ReferralStatus.unplaced

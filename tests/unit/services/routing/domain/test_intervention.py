@@ -31,7 +31,7 @@ from contracts.facts import (
     ReferralUnplaced,
 )
 from services.routing.domain.decision import Trigger
-from services.routing.domain.lifecycle import expire, remind
+from services.routing.domain.lifecycle import act_when_due, remind
 from tests.unit.services.routing.samples import (
     DAY,
     HOUR,
@@ -187,7 +187,8 @@ def test_extended_offer_expires_at_its_new_deadline(driver: ReferralDriver) -> N
     assert isinstance(fact, InterventionApplied)
     assert fact.deadline == NOW + 6 * DAY
     driver.now = offer.deadline
-    assert driver.take(expire(driver.known, offer.id, driver.context())) == ()
+    driver.take(act_when_due(driver.known, offer.id, driver.now, driver.context()))
+    assert [one.id for one in driver.known.open_offers] == [offer.id]
     driver.now = NOW + 5 * DAY
     accept(driver)
     assert driver.known.status is ReferralStatus.accepted

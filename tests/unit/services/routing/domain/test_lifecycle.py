@@ -55,7 +55,7 @@ from contracts.facts import (
 )
 from contracts.referral import ReferralFacts, Situation
 from services.routing.domain.decision import Trigger
-from services.routing.domain.lifecycle import apply, expire, remind
+from services.routing.domain.lifecycle import act_when_due, apply, remind
 from services.routing.domain.observation import Observation, load_between
 from services.routing.domain.offer import Offer
 from services.routing.domain.places import Demand
@@ -353,7 +353,7 @@ def test_timely_acceptance_of_unplaced_referral_is_accepted() -> None:
     driver.submit()
     offer = open_offer(driver)
     driver.now = offer.deadline
-    driver.take(expire(driver.known, offer.id, driver.context()))
+    driver.take(act_when_due(driver.known, offer.id, driver.now, driver.context()))
     assert driver.known.status is ReferralStatus.unplaced
     assert kinds(driver.apply(answer(offer), admitted_at=NOW)) == [OfferAccepted]
     assert driver.known.acceptor == "ru.one"
@@ -396,7 +396,7 @@ def expired_unheard() -> tuple[ReferralDriver, Offer, Offer]:
     driver.submit(urgency=Urgency.urgent)
     first = open_offer(driver)
     driver.now = first.deadline + dt.timedelta(seconds=1)
-    driver.take(expire(driver.known, first.id, driver.context()))
+    driver.take(act_when_due(driver.known, first.id, driver.now, driver.context()))
     return driver, first, open_offer(driver)
 
 
@@ -415,7 +415,7 @@ def test_expired_offer_is_followed_by_the_next() -> None:
     driver.submit()
     first = open_offer(driver)
     driver.now = first.deadline
-    step = expire(driver.known, first.id, driver.context())
+    step = act_when_due(driver.known, first.id, driver.now, driver.context())
     expired, opened = driver.take(step)
     assert isinstance(expired, OfferExpired)
     assert (expired.organization, expired.sender) == (first.organization, SENDER)
@@ -429,12 +429,19 @@ def test_early_repeated_or_unknown_expiry_changes_nothing() -> None:
     driver = make_driver()
     driver.submit()
     offer = open_offer(driver)
-    driver.now = offer.deadline - dt.timedelta(microseconds=1)
-    assert expire(driver.known, offer.id, driver.context()) == Transition(referral=driver.known)
+    assert offer.step_at is not None
+    driver.now = offer.step_at - dt.timedelta(microseconds=1)
+    assert act_when_due(driver.known, offer.id, driver.now, driver.context()) == Transition(
+        referral=driver.known
+    )
     driver.now = offer.deadline
-    driver.take(expire(driver.known, offer.id, driver.context()))
-    assert expire(driver.known, offer.id, driver.context()) == Transition(referral=driver.known)
-    assert expire(driver.known, "unknown", driver.context()) == Transition(referral=driver.known)
+    driver.take(act_when_due(driver.known, offer.id, driver.now, driver.context()))
+    assert act_when_due(driver.known, offer.id, driver.now, driver.context()) == Transition(
+        referral=driver.known
+    )
+    assert act_when_due(driver.known, "unknown", driver.now, driver.context()) == Transition(
+        referral=driver.known
+    )
 
 
 def test_overdue_repeats_while_the_acceptor_is_silent() -> None:
@@ -733,7 +740,7 @@ def test_expired_placement_is_reported_again_after_a_timely_answer() -> None:
     driver.apply(placement("ru.one"))
     offer = open_offer(driver)
     driver.now = offer.deadline
-    published = driver.take(expire(driver.known, offer.id, driver.context()))
+    published = driver.take(act_when_due(driver.known, offer.id, driver.now, driver.context()))
     assert placement_answered(offer, "expired", "no_answer") in published
     late = driver.apply(answer(offer), admitted_at=offer.deadline - MINUTE)
     assert placement_answered(offer, "accepted") in late

@@ -49,7 +49,8 @@ from contracts.organization import Capacity
 from services.routing.domain import rules
 from services.routing.domain.consequences import asked_before, declined_as_full
 from services.routing.domain.decision import Decision, Trigger, decide
-from services.routing.domain.lifecycle import apply, expire, remind
+from services.routing.domain.escalation_steps import Escalation, Step, StepAct
+from services.routing.domain.lifecycle import act_when_due, apply, remind
 from services.routing.domain.observation import NOTHING_OBSERVED, Observation, load_between
 from services.routing.domain.offer import Offer
 from services.routing.domain.open_offers import ask_again
@@ -71,12 +72,14 @@ from tests.unit.services.routing.samples import (
 
 NAMES = ("ru.one", "ru.two", "ru.three", "ru.four")
 HELD = {ReferralStatus.accepted, ReferralStatus.in_progress, ReferralStatus.on_hold}
+ASK_TWICE = (Step(at=0.3, act=StepAct.ask_another), Step(at=0.6, act=StepAct.ask_another))
 POLICIES = (
     RoutingPolicy(),
     RoutingPolicy(version="one at once", emergency_offers=1),
     RoutingPolicy(
         version="patient", emergency_offers=4, full_for=FullFor(emergency=60, urgent=60, routine=60)
     ),
+    RoutingPolicy(version="impatient", escalation=Escalation(emergency=ASK_TWICE, urgent=ASK_TWICE)),
 )
 moments = st.integers(min_value=0, max_value=30)
 receivers = st.sampled_from(NAMES)
@@ -279,7 +282,7 @@ class NetworkWalk(RuleBasedStateMachine):
         """Do what routing's timer does: deadlines, suspensions, and a review of the seeking referrals."""
         for referral_id in list(self.referrals):
             for offer in self.referrals[referral_id].offers:
-                self.take(expire(self.referrals[referral_id], offer.id, self.context()))
+                self.take(act_when_due(self.referrals[referral_id], offer.id, self.now, self.context()))
             self.take(remind(self.referrals[referral_id], self.context()))
             self.take(revoke_suspended(self.referrals[referral_id], self.context()))
         for referral_id in list(self.referrals):

@@ -10,6 +10,7 @@ from contracts.errors import Refused
 from services.routing.domain.policy import RoutingPolicy, Weights
 from services.routing.domain.policy_document import digest_of, document_of, parse_policy
 
+REMIND = {"at": 0.5, "act": "remind"}
 ZERO = dict.fromkeys(RoutingPolicy().weights.by_name(), 0)
 
 
@@ -41,6 +42,9 @@ def test_document_with_defaults_is_complete_and_reads_back_equal() -> None:
         ({"full_for": {"routine": 61 * 86400}}, ["/full_for/routine"]),
         ({"offers_per_sender": {"least": 3, "most": 2}}, ["/offers_per_sender/most"]),
         ({"backlog": 86401}, ["/backlog"]),
+        ({"escalation": {"urgent": [REMIND, REMIND]}}, ["/escalation/urgent/1/at"]),
+        ({"escalation": {"routine": [{"at": 1, "act": "remind"}]}}, ["/escalation/routine/0/at"]),
+        ({"escalation": {"emergency": [{"at": 0.5, "act": "close"}]}}, ["/escalation/emergency/0/act"]),
         ({"weights": ZERO, "backlog": 86401}, ["/weights", "/backlog"]),
     ],
 )

@@ -32,7 +32,7 @@ from contracts.facts import (
     SubmissionRefused,
 )
 from services.routing.domain.decision import Trigger
-from services.routing.domain.lifecycle import expire
+from services.routing.domain.lifecycle import act_when_due
 from services.routing.domain.observation import load_between
 from services.routing.domain.offer import ORGANIZATION_SUSPENDED, Offer
 from services.routing.domain.open_offers import ask_again, place
@@ -138,7 +138,7 @@ def test_late_read_acceptance_of_suspended_organization_is_refused() -> None:
     (first,) = driver.known.open_offers
     admitted_at = driver.now
     driver.now = first.deadline + DAY
-    driver.take(expire(driver.known, first.id, driver.context()))
+    driver.take(act_when_due(driver.known, first.id, driver.now, driver.context()))
     suspend(driver, first.organization)
     (refused,) = driver.apply(answer(first), admitted_at=admitted_at)
     assert isinstance(refused, AnswerRefused)

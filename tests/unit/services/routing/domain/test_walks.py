@@ -43,7 +43,7 @@ from contracts.facts import (
     SubmissionRefused,
     WithdrawalSubmitted,
 )
-from services.routing.domain.lifecycle import expire, remind
+from services.routing.domain.lifecycle import act_when_due, remind
 from services.routing.domain.referral import Referral
 from services.routing.domain.tally import REASONS, UNPLACED_REASONS
 from tests.unit.services.routing.samples import (
@@ -130,7 +130,7 @@ class Walk(RuleBasedStateMachine):
         driver = self.driver
         driver.now += dt.timedelta(hours=hours)
         for offer in driver.known.offers:
-            driver.take(expire(driver.known, offer.id, driver.context()))
+            driver.take(act_when_due(driver.known, offer.id, driver.now, driver.context()))
         driver.take(remind(driver.known, driver.context()))
 
     @rule(organization=organizations, status=st.sampled_from(ProgressStatus))

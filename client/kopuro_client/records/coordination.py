@@ -1,0 +1,75 @@
+"""What a hub tells coordinators."""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+
+class Unplaced(TypedDict):
+    """A referral that waits for a coordinator."""
+
+    id: str
+    urgency: str
+    needs: list[str]
+    region: str
+    since: str
+    reason: str
+
+
+class QueueItem(TypedDict):
+    """A referral in a coordinators' queue.
+
+    since: when the cause of waiting began; reason: a code for it; waits_for: the organisations that could end
+    it; deadline: when the next step follows without anybody's action, null if nothing follows.
+    """
+
+    id: str
+    status: str
+    urgency: str
+    needs: list[str]
+    region: str
+    sender: str
+    submitted_at: str
+    since: str
+    reason: str
+    waits_for: list[str]
+    deadline: str | None
+
+
+class Change(TypedDict):
+    """A change that would place a referral. Members that do not matter for the kind are null."""
+
+    kind: str
+    organization: str | None
+    region: str | None
+    need: str | None
+    language: str | None
+
+
+class Wish(TypedDict):
+    """Changes that together would place `referrals` unplaced referrals, `emergencies` of these urgent."""
+
+    changes: list[Change]
+    referrals: int
+    emergencies: int
+
+
+class CoverageCell(TypedDict):
+    """The help for a need in a region and a language, and how many referrals found nobody."""
+
+    region: str
+    need: str
+    language: str
+    services: int
+    fresh: int
+    answered: int
+    expired: int
+    unplaced: int
+
+
+class Engagements(TypedDict):
+    """How many referrals an organisation is asked about or has accepted and not ended, by urgency."""
+
+    organization: str
+    open_offers: dict[str, int]
+    accepted: dict[str, int]

@@ -1,0 +1,130 @@
+"""Routing decisions in a hub's responses."""
+
+from __future__ import annotations
+
+from typing import Any, NotRequired, TypedDict
+
+
+class Rule(TypedDict):
+    """One hard rule applied to one candidate. reason: a code; overridden: by a coordinator."""
+
+    rule: str
+    passed: bool
+    reason: str | None
+    detail: dict[str, Any]
+    overridden: NotRequired[bool]
+
+
+class Contribution(TypedDict):
+    """One criterion's share of a candidate's score. weight: if the hub states it separately."""
+
+    name: str
+    value: float
+    weight: NotRequired[float]
+
+
+class Candidate(TypedDict):
+    """An organisation's service that was considered, and why it was or was not eligible.
+
+    capacity: the directory's value at the time of the decision. Missing in decisions of earlier builds.
+    """
+
+    organization: str
+    service: str
+    eligible: bool
+    capacity: NotRequired[str | None]
+    score: float | None
+    rank: int | None
+    rules: list[Rule]
+    contributions: list[Contribution]
+
+
+class NobodyConsidered(TypedDict):
+    """Why a decision has no candidates.
+
+    reason: unknown_organization, organization_without_services, need_not_offered or
+    need_not_offered_in_region. elsewhere: how many organisations offer the need in other regions.
+    """
+
+    reason: str
+    need: str
+    region: str
+    organization: str | None
+    elsewhere: int
+
+
+class Contender(TypedDict):
+    """An organisation that might be asked, at the time of the decision.
+
+    last_asked: when it had got its latest offer; the sender of the referral sees the day only. judged: how
+    many offers it had answered or let expire; the sender sees at most `few`. equal: whether its score was
+    among the best (see `Turn`).
+    """
+
+    last_asked: str | None
+    judged: int
+    equal: bool
+
+
+class Turn(TypedDict):
+    """Why the first-ranked organisation comes first.
+
+    band: how far a score may lie below the best to count as equal. explore: the share of the attempts that
+    give an organisation a chance out of turn. few: an organisation that was judged by fewer offers is hardly
+    known. attempt: how many organisations had been asked. draw: below `explore` if the attempt explored; None
+    for an emergency. equals: how many organisations are equal. explored: the one that got a chance.
+    organizations: by id.
+    """
+
+    band: float
+    explore: float
+    few: int
+    attempt: int
+    draw: float | None
+    equals: int
+    explored: str | None
+    organizations: dict[str, Contender]
+
+
+class Decision(TypedDict):
+    """One routing decision with its evidence. overridden: rules that a coordinator overrode."""
+
+    id: str
+    decided_at: str
+    trigger: str
+    policy_version: str
+    directory_version: str
+    candidates: list[Candidate]
+    overridden: NotRequired[list[str]]
+    nobody: NotRequired[NobodyConsidered | None]
+    turn: NotRequired[Turn | None]
+
+
+class Pause(TypedDict):
+    """A pause of a case's release to its acceptor, whose sealing key was replaced without proof."""
+
+    organization: str
+    until: str
+
+
+class Decisions(TypedDict):
+    """All routing decisions about a referral, oldest first.
+
+    paused: a pause in force, else None; missing in responses of earlier builds.
+    """
+
+    referral_id: str
+    decisions: list[Decision]
+    paused: NotRequired[Pause | None]
+
+
+class CandidatesNow(TypedDict):
+    """The candidates of a search at `checked_at`, or those of one organisation, with every rule."""
+
+    referral_id: str
+    organization: str | None
+    checked_at: str
+    policy_version: str
+    directory_version: int
+    candidates: list[Candidate]
+    nobody: NobodyConsidered | None

@@ -1,0 +1,75 @@
+"""The directory in a hub's responses."""
+
+from __future__ import annotations
+
+from typing import Any, NotRequired, TypedDict
+
+from kopuro_client.records.keys import Jwk
+
+
+class Capacity(TypedDict):
+    """maximum: units held at once. unit: missing in records of earlier builds, which counted referrals."""
+
+    status: str
+    maximum: int | None
+    updated_at: str
+    unit: NotRequired[str]
+
+
+class Service(TypedDict):
+    """A service. organization: only if the service is not part of an organisation's record.
+
+    further_capacities: in other units; a referral takes one of each unit.
+    """
+
+    id: str
+    name: str
+    needs: list[str]
+    areas: list[str]
+    settlements: list[str]
+    languages: list[str]
+    interpretation: list[str]
+    eligibility: dict[str, list[str]]
+    cost: str
+    capacity: Capacity
+    always_open: bool
+    further_capacities: NotRequired[list[Capacity]]
+    organization: NotRequired[str]
+
+
+class SealingKeyChange(TypedDict):
+    """The replacement that gave a record its present key. manner: first, proved or approved."""
+
+    at: str
+    manner: str
+
+
+class ApprovedService(TypedDict):
+    """The network's approval of one service for exactly these sensitive needs."""
+
+    service: str
+    needs: list[str]
+    by: str
+    at: str
+
+
+class Organization(TypedDict):
+    """An organisation's record in the directory. Only the directory writes the last two members."""
+
+    id: str
+    name: str
+    description: str
+    kind: str
+    country: str
+    parent: str | None
+    active: bool
+    vetting: str
+    vetted_by: str | None
+    vetted_on: str | None
+    profile: dict[str, Any]
+    languages: list[str]
+    sealing_key: Jwk | None
+    services: list[Service]
+    revision: int
+    sealing_key_change: SealingKeyChange | None
+    approved_services: list[ApprovedService]

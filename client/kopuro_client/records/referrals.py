@@ -1,0 +1,86 @@
+"""Referrals and their offers in a hub's responses."""
+
+from __future__ import annotations
+
+from typing import Any, NotRequired, TypedDict
+
+
+class Offer(TypedDict):
+    """An offer of a referral to one candidate. state: open, accepted, declined, expired, revoked or
+    returned.
+
+    referral_id, sender: only if the offer is not part of a referral.
+    """
+
+    id: str
+    organization: str
+    state: str
+    opened_at: str
+    deadline: str
+    rank: int
+    reason: str | None
+    referral_id: NotRequired[str]
+    sender: NotRequired[str]
+
+
+class TimelineEntry(TypedDict):
+    """One fact of a referral's history."""
+
+    time: str
+    fact: str
+    organization: str | None
+    detail: dict[str, Any]
+
+
+class ReferralSummary(TypedDict):
+    """A referral in a list.
+
+    urgency, region, needs: None for a candidate whose offer has ended, and for the acceptor of an ended
+    referral.
+    """
+
+    id: str
+    sender: str
+    status: str
+    acceptor: str | None
+    urgency: str | None
+    region: str | None
+    needs: list[str] | None
+    submitted_at: str
+    updated_at: str
+
+
+class Referral(TypedDict):
+    """A referral as its parties see it: facts, offers and timeline, without data about the person.
+
+    facts: None for a candidate whose offer has ended, for the acceptor of a referral that has ended, and for
+    everybody once the hub has reduced them.
+    """
+
+    id: str
+    sender: str
+    status: str
+    acceptor: str | None
+    outcome: str | None
+    submitted_at: str
+    updated_at: str
+    facts: dict[str, Any] | None
+    offers: list[Offer]
+    timeline: list[TimelineEntry]
+
+
+class Preview(TypedDict):
+    """The prospects of a referral now. Organisations are counted in bands: 0, 1-4, 5-19 or 20+.
+
+    half_answered_seconds, found_nobody: of earlier referrals of the same group of needs and country, None if
+    too few are known (for the former also if less than half were answered). more_by_language, more_by_region:
+    how many more could be asked with that language, or in that region of the same country. only_by_kind: by
+    each kind that the consent opts in to, how many could be asked only because of it.
+    """
+
+    candidates: str
+    half_answered_seconds: int | None
+    found_nobody: float | None
+    more_by_language: dict[str, str]
+    more_by_region: dict[str, str]
+    only_by_kind: dict[str, str]

@@ -1,0 +1,102 @@
+"""The queues of the consumers and the routing keys that each receives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from contracts.topology.owners import SERVICES
+
+ROUTING_KEYS = (
+    "referral.submitted",
+    "answer.submitted",
+    "progress.submitted",
+    "outcome.submitted",
+    "hand_back.submitted",
+    "withdrawal.submitted",
+    "revocation.submitted",
+    "unreadable.submitted",
+    "replacement.submitted",
+    "placement.submitted",
+    "intervention.submitted",
+    "coordinator_withdrawal.submitted",
+    "case.refused",
+    "case.paused",
+)
+# The records by which a service admits callers: `runtime/access/access_records.py`.
+ACCESS_KEYS = ("organization.changed", "token_key.changed", "client.changed")
+DELIVERY_KEYS = (
+    "offer.*",
+    "referral.unplaced",
+    "referral.progressed",
+    "referral.completed",
+    "referral.withdrawn",
+    "referral.failed",
+    "referral.overdue",
+    "referral.unanswered",
+    "alert.closed",
+    "referral.acceptor_suspended",
+    "acceptance.revoked",
+    "referral.handed_back",
+    "hand_back.refused",
+    "directory_correction.suggested",
+    "answer.refused",
+    "submission.refused",
+    "case.refused",
+    "case.paused",
+    "placement.refused",
+    "placement.answered",
+    "intervention.refused",
+    "intervention.applied",
+    "coordinator_withdrawal.refused",
+    "case.unreadable",
+    "note.unreadable",
+    # notices to the partner concerned
+    "credential.*",
+    "approval.*",
+    "sealing_key.replaced",
+    "webhook.*",
+)
+VAULT_KEYS = (
+    "offer.accepted",
+    "offer.declined",
+    "answer.refused",
+    "acceptance.revoked",
+    "referral.handed_back",
+    "hand_back.refused",
+    "referral.completed",
+    "referral.withdrawn",
+    "referral.failed",
+    "transit_key.closed",
+)
+LOG_QUEUE = "audit.log"
+# The queues in which services receive audit's receipts for the events that they published.
+RECEIPT_QUEUES: Mapping[str, str] = {service: f"{service}.receipts" for service in SERVICES}
+# The routing keys that each queue receives from `kopuro.events`.
+EVENT_QUEUES: Mapping[str, tuple[str, ...]] = {
+    "intake.offers": ("offer.opened",),
+    "intake.transit_keys": ("transit_key.published",),
+    "delivery.events": DELIVERY_KEYS,
+    "vault.events": VAULT_KEYS,
+    LOG_QUEUE: ("#",),
+    "directory.requests": ("replica.requested",),
+    "intake.directory": ACCESS_KEYS,
+    "routing.directory": (*ACCESS_KEYS, "agreement.changed"),
+    "delivery.directory": ACCESS_KEYS,
+    "vault.directory": ("organization.changed",),
+    "audit.directory": ACCESS_KEYS,
+}
+CASE_QUEUES: Mapping[str, tuple[str, ...]] = {
+    "vault.sealed": ("sealed_case.submitted", "sealed_case.replaced", "sealed_note.submitted"),
+    "delivery.sealed": ("sealed_case.released", "sealed_note.released"),
+}
+ROUTING_QUERIES = "routing.queries"
+QUERY_DEADLINE_MS = 3_000
+# The services that ask others over the broker.
+REQUESTERS = ("intake",)
+REPLICA_QUEUES = tuple(queue for queue in EVENT_QUEUES if queue.endswith(".directory"))
+MAILBOXES = "delivery.events"
+
+
+def reply_queue_prefix(service: str) -> str:
+    """Return the start of the names of the service's private reply queues."""
+    return f"{service}.replies."

@@ -1,0 +1,59 @@
+"""The directory's HTTP resources. Lists return {"items": [...], "next": cursor or null}."""
+
+from services.directory.api.agreement_records import agreements, post_agreement
+from services.directory.api.approval_requests import approval, approvals, approve, refuse
+from services.directory.api.clients import (
+    credentials,
+    delete_credential,
+    post_credential,
+    put_client_keys,
+    revoke_tokens,
+    revoke_tokens_of_organization,
+    rotate_credential,
+)
+from services.directory.api.organization_records import (
+    MERGE_PATCH,
+    approve_service,
+    organization,
+    organizations,
+    patch_organization,
+    put_organization,
+    suspend,
+    withdraw_service_approval,
+)
+from services.directory.api.sealing_keys import keys, post_key, prove_key
+from services.directory.api.service_lists import service_at_locations, services, taxonomy_terms
+from services.directory.api.tokens import proved, token, token_keys
+
+__all__ = [
+    "MERGE_PATCH",
+    "agreements",
+    "approval",
+    "approvals",
+    "approve",
+    "approve_service",
+    "credentials",
+    "delete_credential",
+    "keys",
+    "organization",
+    "organizations",
+    "patch_organization",
+    "post_agreement",
+    "post_credential",
+    "post_key",
+    "prove_key",
+    "proved",
+    "put_client_keys",
+    "put_organization",
+    "refuse",
+    "revoke_tokens",
+    "revoke_tokens_of_organization",
+    "rotate_credential",
+    "service_at_locations",
+    "services",
+    "suspend",
+    "taxonomy_terms",
+    "token",
+    "token_keys",
+    "withdraw_service_approval",
+]

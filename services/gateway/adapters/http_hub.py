@@ -1,0 +1,213 @@
+"""The hub over HTTP, as each organisation's client `<id>.amqp`, which authenticates with the gateway's key.
+
+Source: RFC 7523 §2.2 (`private_key_jwt`), RFC 6749 §4.4.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import secrets
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+import orjson
+
+from contracts.errors import Unavailable
+from contracts.facts import MessageClosed
+from kopuro_client.client_key import ClientKey
+from services.gateway.domain.partner import client_of
+from services.gateway.ports import Answer, MailboxMessage, NotAdmitted, Page, Result
+
+# It logs every request, with a level that is meant for operators.
+logging.getLogger("httpx").setLevel(logging.WARNING)
+
+ANSWER_SECONDS: Final = 15.0
+CONNECT_SECONDS: Final = 5.0
+_ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+_ASSERTION_SECONDS: Final = 60
+# A token is renewed so long before its end.
+_MARGIN: Final = 60.0
+_LARGEST_PAGE: Final = 200
+# Pages of a mailbox in which closed messages are looked for.
+_MOST_PAGES: Final = 10
+
+
+@dataclass(slots=True)
+class _Caller:
+    """The connections and the token of one organisation. No long poll of another one can use them up."""
+
+    http: httpx.Client
+    token: str = field(default="", repr=False)
+    renew_at: float = 0.0
+
+
+class HttpHub:
+    """See `ports.Hub`. Safe for concurrent greenlets."""
+
+    def __init__(self, discovery: Path, key: ClientKey, *, wall_clock: Any = time.time) -> None:
+        """discovery: the file of the discovery document, read for each request. key: the gateway's."""
+        self._discovery = discovery
+        self._key = key
+        self._now = wall_clock
+        self._callers: dict[str, _Caller] = {}
+
+    def close(self) -> None:
+        """Close all connections."""
+        for caller in self._callers.values():
+            caller.http.close()
+        self._callers.clear()
+
+    def require_admitted(self, organization: str) -> None:
+        """See `ports.Hub`."""
+        self._ask(organization, "GET", "delivery", "/v1/mailbox/consumers")
+
+    def page(self, organization: str, *, after: str | None, limit: int, wait: float) -> Page:
+        """See `ports.Hub`."""
+        params = {"limit": str(min(limit, _LARGEST_PAGE)), "wait": str(int(wait))}
+        if after is not None:
+            params["after"] = after
+        document = orjson.loads(
+            self._ask(organization, "GET", "delivery", "/v1/mailbox", params=params, wait=wait)
+        )
+        return Page(messages=tuple(map(_message, document["items"])), cursor=document["resume"])
+
+    def closed(self, organization: str, *, among: Sequence[str]) -> frozenset[str]:
+        """See `ports.Hub`."""
+        wanted, found, after = set(among), set(), None
+        for _ in range(_MOST_PAGES):
+            page = self.page(organization, after=after, limit=_LARGEST_PAGE, wait=0)
+            found |= {one.id for one in page.messages if one.is_closed and one.id in wanted}
+            if not any(one.id in wanted for one in page.messages):
+                break
+            after = page.cursor
+        return frozenset(found)
+
+    def acknowledge(self, organization: str, message_ids: Sequence[str]) -> None:
+        """See `ports.Hub`."""
+        for start in range(0, len(message_ids), 1000):
+            body = orjson.dumps({"ids": message_ids[start : start + 1000]})
+            self._ask(organization, "POST", "delivery", "/v1/mailbox:acknowledge", body=body)
+
+    def submit(self, organization: str, lines: Sequence[bytes], *, referrals: bool) -> list[Result]:
+        """See `ports.Hub`."""
+        path = "/v1/referrals:batch" if referrals else "/v1/submissions:batch"
+        body = b"".join(line + b"\n" for line in lines)
+        found = self._ask(organization, "POST", "intake", path, body=body, media="application/x-ndjson")
+        results = [_result(orjson.loads(line)) for line in found.splitlines() if line.strip()]
+        if len(results) != len(lines):
+            raise Unavailable("The hub answered another number of submissions than it was sent.")
+        return results
+
+    def answer(self, organization: str, answers: Sequence[Answer]) -> None:
+        """See `ports.Hub`."""
+        for start in range(0, len(answers), 200):
+            body = orjson.dumps({"answers": [_plain(one) for one in answers[start : start + 200]]})
+            self._ask(organization, "POST", "delivery", "/v1/mailbox:answer", body=body)
+
+    def _ask(
+        self,
+        organization: str,
+        method: str,
+        service: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        media: str = "application/json",
+        wait: float = 0.0,
+    ) -> bytes:
+        caller = self._callers.get(organization)
+        if caller is None:
+            caller = self._callers.setdefault(organization, _Caller(http=httpx.Client()))
+        url = self._address(service) + path
+        for attempt in ("with the token that is known", "with a new token"):
+            token = self._token(organization, caller)
+            headers = {"Authorization": f"Bearer {token}", "Content-Type": media}
+            response = _sent(
+                caller.http, method, url, params=params, content=body, headers=headers, wait=wait
+            )
+            if response.status_code != 401 or attempt == "with a new token":
+                break
+            if caller.token == token:
+                caller.token = ""
+        if response.status_code in (401, 403):
+            raise NotAdmitted
+        if response.status_code >= 300:
+            raise Unavailable(f"{service} answers {path} with status {response.status_code}.")
+        return response.content
+
+    def _token(self, organization: str, caller: _Caller) -> str:
+        if caller.token and self._now() < caller.renew_at:
+            return caller.token
+        url = f"{self._address('directory')}/oauth/token"
+        client_id, now = client_of(organization), int(self._now())
+        assertion = {
+            "iss": client_id,
+            "sub": client_id,
+            "aud": url,
+            "jti": secrets.token_urlsafe(16),
+            "iat": now,
+            "exp": now + _ASSERTION_SECONDS,
+        }
+        form = {
+            "grant_type": "client_credentials",
+            "client_assertion_type": _ASSERTION_TYPE,
+            "client_assertion": self._key.signed(assertion, typ="JWT"),
+        }
+        response = _sent(caller.http, "POST", url, data=form)
+        if response.status_code in (400, 401, 403):
+            raise NotAdmitted
+        if response.status_code != 200:
+            raise Unavailable(f"The token endpoint answers with status {response.status_code}.")
+        granted = response.json()
+        caller.token, lifetime = granted["access_token"], float(granted["expires_in"])
+        caller.renew_at = now + lifetime - min(_MARGIN, lifetime / 10)
+        return caller.token
+
+    def _address(self, service: str) -> str:
+        try:
+            return str(json.loads(self._discovery.read_text(encoding="utf-8"))["services"][service]).rstrip(
+                "/"
+            )
+        except (OSError, ValueError, KeyError) as error:
+            raise Unavailable(f"The discovery document does not name {service}.") from error
+
+
+def _sent(http: httpx.Client, method: str, url: str, *, wait: float = 0.0, **content: Any) -> httpx.Response:
+    timeout = httpx.Timeout(ANSWER_SECONDS + wait, connect=CONNECT_SECONDS)
+    try:
+        return http.request(method, url, timeout=timeout, **content)
+    except httpx.HTTPError as error:
+        # No URL in the text: it may name a referral.
+        raise Unavailable(f"The hub does not answer ({type(error).__name__}).") from error
+
+
+def _message(item: Mapping[str, Any]) -> MailboxMessage:
+    return MailboxMessage(
+        id=item["id"],
+        type=item["type"],
+        body=orjson.dumps(item),
+        is_closed=item["type"] == MessageClosed.type,
+    )
+
+
+def _result(line: Mapping[str, Any]) -> Result:
+    if line["status"] == 202:
+        return Result(submission_id=line["id"])
+    if line["status"] in (429, 503):
+        return Result(is_unavailable=True)
+    return Result(problem=line["problem"])
+
+
+def _plain(answer: Answer) -> dict[str, Any]:
+    return {
+        "message_id": answer.message_id,
+        "body": answer.body,
+        "submission_id": answer.submission_id,
+        "problem": answer.problem,
+    }

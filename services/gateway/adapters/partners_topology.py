@@ -1,0 +1,29 @@
+"""The exchange and the queues of the partners' virtual host, with their arguments."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from services.gateway.domain.partner import PARKED
+from services.gateway.domain.window import CAPACITY
+
+# RabbitMQ 4 drops a message after 20 deliveries by default; nothing may drop one here.
+_NO_LIMIT: Final = 1_000_000
+_MOST_SUBMISSIONS: Final = 10_000
+
+MAILBOX_ARGUMENTS: Final[dict[str, Any]] = {
+    "x-queue-type": "quorum",
+    "x-max-length": CAPACITY,
+    "x-overflow": "reject-publish",
+    "x-delivery-limit": _NO_LIMIT,
+}
+SUBMISSIONS_ARGUMENTS: Final[dict[str, Any]] = {
+    "x-queue-type": "quorum",
+    "x-max-length": _MOST_SUBMISSIONS,
+    "x-overflow": "reject-publish",
+    "x-delivery-limit": _NO_LIMIT,
+    "x-dead-letter-exchange": "",
+    "x-dead-letter-routing-key": PARKED,
+    "x-dead-letter-strategy": "at-least-once",
+}
+PARKED_ARGUMENTS: Final[dict[str, Any]] = {"x-queue-type": "quorum", "x-delivery-limit": _NO_LIMIT}

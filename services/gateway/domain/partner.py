@@ -1,0 +1,84 @@
+"""The names and rights of an organisation at the partners' broker.
+
+Source: RabbitMQ, "Access Control" (permissions, topic permissions), "Virtual Hosts" (limits of users),
+"Password Hashing".
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+SUBMIT: Final = "submit"
+SUBMISSIONS: Final = "submissions"
+PARKED: Final = "submissions.parked"
+# The tag of every user that the gateway has made. It gives no right at the management API.
+TAG: Final = "partner"
+MOST_CONNECTIONS: Final = 5
+MOST_CHANNELS: Final = 20
+NOTHING: Final = "^$"
+_MAILBOX: Final = "mailbox."
+_CLIENT_SUFFIX: Final = ".amqp"
+_SALT_BYTES: Final = 4
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PartnerRights:
+    """Regular expressions on names of exchanges and queues, and on the routing keys at `submit`."""
+
+    configure: str
+    write: str
+    read: str
+    routing_key: str
+
+
+def queue_of(organization: str) -> str:
+    """Return the name of the organisation's queue."""
+    return _MAILBOX + organization
+
+
+def client_of(organization: str) -> str:
+    """Return the id of the OAuth client as which the gateway acts for the organisation."""
+    return organization + _CLIENT_SUFFIX
+
+
+def rights_of(organization: str) -> PartnerRights:
+    """Return the rights of the organisation's user: write to `submit`, read its own queue."""
+    return PartnerRights(
+        configure=NOTHING,
+        write=_exactly(SUBMIT),
+        read=_exactly(queue_of(organization)),
+        routing_key=_exactly(organization),
+    )
+
+
+def hashed(password: str, salt: bytes) -> str:
+    """Return a password as RabbitMQ stores it (`rabbit_password_hashing_sha256`). salt: four random bytes."""
+    assert len(salt) == _SALT_BYTES
+    return base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
+
+
+def is_hash(text: str) -> bool:
+    """Return whether the text has the form that `hashed` returns."""
+    try:
+        return len(base64.b64decode(text, validate=True)) == _SALT_BYTES + hashlib.sha256().digest_size
+    except ValueError:
+        return False
+
+
+def is_ours(user: Mapping[str, Any]) -> bool:
+    """Return whether the gateway made a user, as the management API describes it.
+
+    The tags are a list since RabbitMQ 3.9, and were a text before.
+    """
+    tags = user.get("tags")
+    return (tags.split(",") if isinstance(tags, str) else tags) == [TAG]
+
+
+def _exactly(name: str) -> str:
+    # RabbitMQ matches anywhere in the name.
+    return rf"\A{re.escape(name)}\z"

@@ -1,0 +1,117 @@
+"""The window of an organisation: the part of its mailbox that lies in its queue at the broker.
+
+The mailbox in delivery's database is the truth. The gateway copies waiting messages into the queue, in the
+order of the mailbox, and acknowledges them there when the broker has shown that the organisation has
+acknowledged them. AMQP reports no single acknowledgement to anybody but the consumer, and a consumer may
+acknowledge in any order, so a count of the remaining messages says which ones are left only when it is zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+# The most messages that wait in an organisation's queue; the queue itself refuses more.
+CAPACITY: Final = 500
+# Refill when so many places are free: a page of the mailbox costs the same for one message as for many.
+LEAST_FREE: Final = 100
+# With so many copied messages whose acknowledgement is not proved, copying pauses until the queue is empty...
+MOST_UNPROVED: Final = 2 * CAPACITY
+# ...but no longer than this: an emergency must not wait for a message that a consumer never acknowledges.
+LONGEST_PAUSE: Final = 60.0
+# The broker publishes a count some time after it has counted. The first change of a count that is seen after
+# a copy may have been counted before it; the second one was not.
+CHANGES_NEEDED: Final = 2
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Count:
+    """What the broker last counted in a queue. messages: waiting, and delivered but not acknowledged.
+
+    mark: differs between two counts of the broker; equal for two readings of one count.
+    """
+
+    messages: int
+    mark: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Window:
+    """The copied messages that are not proved to be acknowledged, in the order of the mailbox.
+
+    cursor: of the mailbox, after the last copied message; None before the first. closed: those of the copied
+    ids that stand for an erased message. mark, changes: the last count's mark, and how often it has changed
+    since the last copy. full_since: since when copying pauses for a proof; seconds of a monotonic clock.
+    """
+
+    copied: tuple[str, ...] = ()
+    cursor: str | None = None
+    closed: frozenset[str] = frozenset()
+    mark: int | None = None
+    changes: int = 0
+    full_since: float | None = None
+
+    def with_copies(
+        self, message_ids: Sequence[str], cursor: str | None, *, closed: frozenset[str] = frozenset()
+    ) -> Window:
+        """Return the window after the broker has confirmed copies of these messages.
+
+        cursor: after the last of them. closed: those that stand for an erased message.
+        """
+        return replace(
+            self,
+            copied=(*self.copied, *message_ids),
+            cursor=self.cursor if cursor is None else cursor,
+            closed=self.closed | closed,
+            mark=None,
+            changes=0,
+        )
+
+    def counted(self, count: Count) -> tuple[Window, tuple[str, ...]]:
+        """Return the window after a count, and the ids whose acknowledgement it proves.
+
+        Zero messages, counted after the last copy, prove all copies: nothing else removes a message from the
+        queue (it has no limit of time or of deliveries), and only its reader and the gateway may.
+        """
+        if self.mark is None:
+            return replace(self, mark=count.mark), ()
+        if count.mark == self.mark:
+            return self, ()
+        changes = self.changes + 1
+        if count.messages > 0 or changes < CHANGES_NEEDED:
+            return replace(self, mark=count.mark, changes=changes), ()
+        proved = replace(
+            self, copied=(), closed=frozenset(), mark=count.mark, changes=changes, full_since=None
+        )
+        return proved, self.copied
+
+    def room(self, waiting: int, now: float) -> tuple[Window, int]:
+        """Return the window, and how many messages may be copied now.
+
+        waiting: messages that the broker has not delivered, exactly. now: seconds of a monotonic clock.
+        """
+        free = max(0, CAPACITY - waiting)
+        if free < LEAST_FREE:
+            return self, 0
+        if len(self.copied) < MOST_UNPROVED:
+            return replace(self, full_since=None), free
+        if self.full_since is None:
+            return replace(self, full_since=now), 0
+        return self, free if now - self.full_since >= LONGEST_PAUSE else 0
+
+    def lingering(self, closed: frozenset[str]) -> bool:
+        """Return whether a message that the hub has closed was copied with its content.
+
+        closed: the ids of closed messages that the mailbox still shows as waiting.
+        """
+        return not (closed & frozenset(self.copied)) <= self.closed
+
+
+def rebuilt() -> Window:
+    """Return the window of a queue that is empty because the gateway emptied it.
+
+    It begins with the oldest message that is not acknowledged. What was copied before comes again, with the
+    same id: after a new connection to the broker nobody knows whether the queue is still the same one.
+    """
+    return Window()

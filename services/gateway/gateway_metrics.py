@@ -1,0 +1,61 @@
+"""The gateway's metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+VERDICTS = ("answered", "retried", "parked")
+
+
+class GatewayMetrics:
+    """Counts of submissions, copies and acknowledgements, and the state of the windows."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._submissions = Counter(
+            "kopuro_gateway_submissions",
+            "Submissions taken from the partners' broker, by what became of them",
+            ("verdict",),
+            registry=registry,
+        )
+        for verdict in VERDICTS:
+            self._submissions.labels(verdict)
+        self._copied = Counter(
+            "kopuro_gateway_copied", "Messages copied to the queues of organisations", registry=registry
+        )
+        self._acknowledged = Counter(
+            "kopuro_gateway_acknowledged",
+            "Messages acknowledged in mailboxes because their queue was empty",
+            registry=registry,
+        )
+        self._windows = Gauge(
+            "kopuro_gateway_windows",
+            "Organisations with a user at the partners' broker, by whether they have access",
+            ("access",),
+            registry=registry,
+        )
+        self._unproved = Gauge(
+            "kopuro_gateway_unproved",
+            "Copied messages whose acknowledgement is not proved, in all queues",
+            registry=registry,
+        )
+        self.observe(lambda: (0, 0), lambda: 0)
+
+    def observe(self, windows: Callable[[], tuple[int, int]], unproved: Callable[[], int]) -> None:
+        """Read the gauges from these: the organisations with and without access, and the unproved copies."""
+        self._windows.labels("open").set_function(lambda: windows()[0])
+        self._windows.labels("ended").set_function(lambda: windows()[1])
+        self._unproved.set_function(unproved)
+
+    def submission(self, verdict: str) -> None:
+        """Count a submission."""
+        self._submissions.labels(verdict).inc()
+
+    def copied(self, number: int) -> None:
+        """Count copied messages."""
+        self._copied.inc(number)
+
+    def acknowledged(self, number: int) -> None:
+        """Count acknowledged messages."""
+        self._acknowledged.inc(number)

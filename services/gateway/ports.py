@@ -1,0 +1,148 @@
+"""Ports of the gateway's use cases."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from services.gateway.domain.window import Count
+
+
+class NotAdmitted(Exception):
+    """The hub does not admit the organisation: its client is missing or revoked, or it is suspended."""
+
+
+class SessionEnded(Exception):
+    """The queue may have changed since the session began: there is another connection to the broker."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MailboxMessage:
+    """A message as the hub returns it. body: the CloudEvent. is_closed: it stands for an erased message."""
+
+    id: str
+    type: str
+    body: bytes
+    is_closed: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Page:
+    """Waiting messages of a mailbox, oldest first. cursor: after the last one; None: nothing was read."""
+
+    messages: tuple[MailboxMessage, ...]
+    cursor: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Result:
+    """The hub's result for a submission: one of an id, a problem (RFC 9457) and `is_unavailable`."""
+
+    submission_id: str | None = None
+    problem: Mapping[str, Any] | None = None
+    is_unavailable: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """An answer for the mailbox. body: the digest of what was submitted."""
+
+    message_id: str | None
+    body: str
+    submission_id: str | None = None
+    problem: Mapping[str, Any] | None = None
+
+
+class Hub(Protocol):
+    """The hub, as each organisation's own client. Every method raises NotAdmitted and Unavailable."""
+
+    def require_admitted(self, organization: str) -> None:
+        """Raise NotAdmitted unless the hub admits the organisation now."""
+        ...
+
+    def page(self, organization: str, *, after: str | None, limit: int, wait: float) -> Page:
+        """Return waiting messages. wait: seconds to wait for one; ends early when access ends."""
+        ...
+
+    def closed(self, organization: str, *, among: Sequence[str]) -> frozenset[str]:
+        """Return which of these messages wait in the mailbox as closed ones."""
+        ...
+
+    def acknowledge(self, organization: str, message_ids: Sequence[str]) -> None:
+        """Acknowledge messages for the default consumer. Repeatable."""
+        ...
+
+    def submit(self, organization: str, lines: Sequence[bytes], *, referrals: bool) -> list[Result]:
+        """Submit lines, referrals or commands; return a result for each. Repeatable by the lines' keys."""
+        ...
+
+    def answer(self, organization: str, answers: Sequence[Answer]) -> None:
+        """Put answers into the mailbox. Repeatable: an answer that is there already stays."""
+        ...
+
+
+class Queues(Protocol):
+    """The organisations' queues. Every method raises BrokerUnavailable.
+
+    A session is one connection to the broker. Methods that take one raise SessionEnded when there is another
+    connection now.
+    """
+
+    def begin(self, organization: str) -> int:
+        """Create the queue if it is missing, remove the waiting messages, and return the session."""
+        ...
+
+    def waiting(self, session: int, organization: str) -> int:
+        """Return how many messages wait to be delivered, exactly."""
+        ...
+
+    def copy(self, session: int, organization: str, messages: Sequence[MailboxMessage]) -> int:
+        """Add messages in order; return how many of the first ones the broker has confirmed.
+
+        Fewer than given: the queue is full. Messages after the returned ones may be in the queue too.
+        """
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Access:
+    """A partner's user at the broker. is_granted: whether it has permissions."""
+
+    organization: str
+    is_granted: bool
+
+
+class UserConflict(Exception):
+    """The broker has a user of this name that the gateway has not made."""
+
+
+class BrokerUsers(Protocol):
+    """The partners' users and their permissions. Every method raises BrokerUnavailable."""
+
+    def all(self) -> list[Access]:
+        """Return the users of organisations, by id."""
+        ...
+
+    def put(self, organization: str, password_hash: str) -> None:
+        """Create the organisation's user without permissions, or replace its password. Raises UserConflict.
+
+        password_hash: as RabbitMQ stores it.
+        """
+        ...
+
+    def remove(self, organization: str) -> None:
+        """Delete the organisation's user and its queue. Raises UserConflict. Repeatable."""
+        ...
+
+    def grant(self, organization: str) -> None:
+        """Give the user its permissions and limits. Raises UserConflict. Repeatable."""
+        ...
+
+    def withdraw(self, organization: str) -> None:
+        """Take away the permissions and close the connections. Raises UserConflict. Repeatable."""
+        ...
+
+    def count(self, organization: str) -> Count | None:
+        """Return the broker's last count of the organisation's queue; None before the first."""
+        ...

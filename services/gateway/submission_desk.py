@@ -1,0 +1,174 @@
+"""Carries submissions from the broker to the hub, and the answers to the organisations' mailboxes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from hashlib import sha256
+from itertools import groupby
+from typing import Any, Final
+
+import orjson
+
+from contracts.errors import PointerError, Refused, Unavailable
+from contracts.idempotency_key import require_well_formed
+from contracts.jose import LONGEST_SEALED
+from runtime.web.request import parse_json
+from services.gateway.gateway_metrics import GatewayMetrics
+from services.gateway.ports import Answer, Hub, NotAdmitted, Result
+
+_log = logging.getLogger(__name__)
+
+# As much as a referral over HTTP.
+LONGEST_BODY: Final = LONGEST_SEALED + 64 * 1024
+MOST_VALUES: Final = 1000
+# Of one request to intake, below its limit of 8 MiB.
+MOST_BYTES: Final = 6 * 1024 * 1024
+REFERRAL: Final = "referral"
+_KEY: Final = "idempotency_key"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Received:
+    """A message on `submit`. organization: its routing key, which the broker has compared with the user.
+
+    user_id, message_id, content_encoding: its properties; None: absent.
+    """
+
+    organization: str
+    body: bytes
+    user_id: str | None
+    message_id: str | None
+    content_encoding: str | None = None
+
+
+class Verdict(StrEnum):
+    """What the broker is told about a submission.
+
+    answered: its answer is in the mailbox. retried: the hub was unavailable. parked: the hub does not admit
+    the organisation, which therefore cannot be answered.
+    """
+
+    answered = "answered"
+    retried = "retried"
+    parked = "parked"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Prepared:
+    place: int
+    message_id: str | None
+    digest: str
+    line: bytes = b""
+    is_referral: bool = False
+    problem: dict[str, Any] | None = None
+
+
+class SubmissionDesk:
+    """Submits what organisations publish. One instance; called by one greenlet."""
+
+    def __init__(self, hub: Hub, metrics: GatewayMetrics) -> None:
+        self._hub = hub
+        self._metrics = metrics
+
+    def process(self, received: Sequence[Received]) -> list[Verdict]:
+        """Return a verdict for each message, in order. One organisation's messages keep their order.
+
+        An answered message may be acknowledged: its result and its answer are durable. Any other one may be
+        processed again without taking effect twice.
+        """
+        verdicts = [Verdict.retried] * len(received)
+        by_organization: dict[str, list[_Prepared]] = {}
+        for place, message in enumerate(received):
+            by_organization.setdefault(message.organization, []).append(_prepared(place, message))
+        for organization, prepared in by_organization.items():
+            for place, verdict in self._process(organization, prepared).items():
+                verdicts[place] = verdict
+        for verdict in verdicts:
+            self._metrics.submission(verdict)
+        return verdicts
+
+    def _process(self, organization: str, prepared: Sequence[_Prepared]) -> dict[int, Verdict]:
+        verdicts = {one.place: Verdict.retried for one in prepared}
+        try:
+            for group in _groups(prepared):
+                answers = self._answers(organization, group)
+                if answers:
+                    self._hub.answer(organization, list(answers.values()))
+                verdicts |= dict.fromkeys(answers, Verdict.answered)
+                if len(answers) < len(group):
+                    break  # the later ones wait, so that the order stays
+        except Unavailable as error:
+            _log.warning("submissions wait for the hub", extra={"reason": str(error)})
+        except NotAdmitted:
+            left = [place for place, verdict in verdicts.items() if verdict is Verdict.retried]
+            _log.warning("submissions parked", extra={"organization": organization, "count": len(left)})
+            verdicts |= dict.fromkeys(left, Verdict.parked)
+        return verdicts
+
+    def _answers(self, organization: str, group: Sequence[_Prepared]) -> dict[int, Answer]:
+        """Return the answers of a group by place, without those for which the hub was unavailable."""
+        lines = [one.line for one in group if one.problem is None]
+        results = iter(self._hub.submit(organization, lines, referrals=group[0].is_referral) if lines else ())
+        answers: dict[int, Answer] = {}
+        for one in group:
+            result = Result(problem=one.problem) if one.problem is not None else next(results)
+            if result.is_unavailable:
+                break
+            answers[one.place] = Answer(
+                message_id=one.message_id,
+                body=one.digest,
+                submission_id=result.submission_id,
+                problem=result.problem,
+            )
+        return answers
+
+
+def _groups(prepared: Sequence[_Prepared]) -> Iterator[list[_Prepared]]:
+    """Split into runs that one request can carry: of one kind, and at most MOST_BYTES."""
+    for _, run in groupby(prepared, key=lambda one: (one.problem is None, one.is_referral)):
+        group: list[_Prepared] = []
+        size = 0
+        for one in run:
+            if group and size + len(one.line) > MOST_BYTES:
+                yield group
+                group, size = [], 0
+            group.append(one)
+            size += len(one.line)
+        yield group
+
+
+def _prepared(place: int, message: Received) -> _Prepared:
+    """Return the submission as a line for intake, or the refusal of what is no line."""
+    digest = sha256(message.body).hexdigest()
+    message_id = None
+    try:
+        message_id = _message_id(message)
+        if message.user_id != message.organization:
+            raise Refused("forbidden", "The property user_id must be the id of your organisation.")
+        if message.content_encoding not in (None, "", "identity", "utf-8"):
+            raise Refused("unsupported-content-encoding", "Send the body without a content encoding.")
+        if len(message.body) > LONGEST_BODY:
+            raise Refused("body-too-large", f"A submission has at most {LONGEST_BODY} bytes.")
+        document = parse_json(message.body, most_values=MOST_VALUES)
+        if not isinstance(document, dict):
+            raise Refused("invalid-submission", "A submission is a JSON object.")
+        if _KEY in document:
+            where = PointerError(pointer=f"/{_KEY}", detail="Over AMQP the property message_id is the key.")
+            raise Refused("invalid-submission", f"Correct /{_KEY}.", errors=(where,))
+    except Refused as refused:
+        return _Prepared(place=place, message_id=message_id, digest=digest, problem=refused.problem())
+    is_referral = document.get("submit") == REFERRAL
+    if is_referral:
+        del document["submit"]
+    line = orjson.dumps({**document, _KEY: message_id})
+    return _Prepared(place=place, message_id=message_id, digest=digest, line=line, is_referral=is_referral)
+
+
+def _message_id(message: Received) -> str:
+    if message.message_id is None:
+        raise Refused("invalid-parameter", "A submission needs the property message_id, its idempotency key.")
+    require_well_formed(message.message_id, where=" (the property message_id)")
+    return message.message_id

@@ -1,0 +1,177 @@
+"""Keeps the window of one organisation: copies, proofs, erasure, and its access to the broker."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from contracts.errors import Unavailable
+from services.gateway.domain.window import Window, rebuilt
+from services.gateway.gateway_metrics import GatewayMetrics
+from services.gateway.ports import BrokerUsers, Hub, NotAdmitted, Queues, SessionEnded, UserConflict
+
+_log = logging.getLogger(__name__)
+
+# Messages of one page of the mailbox.
+PAGE: Final = 200
+# Seconds to wait for a message when every copy is proved; the hub ends the wait when access ends.
+IDLE_WAIT: Final = 20.0
+# Seconds to wait while copies are unproved, which is how often the broker's count is read: doubled up to the
+# longest while the consumer does nothing.
+PROOF_WAIT: Final = 1.0
+LONGEST_PROOF_WAIT: Final = 8.0
+# Seconds between two looks for closed messages in a queue that is not empty.
+ERASURE_SECONDS: Final = 20.0
+# Seconds until an organisation that is not admitted is tried again.
+NOT_ADMITTED_PAUSE: Final = 10.0
+FULL_PAUSE: Final = 1.0
+FAILURE_PAUSE: Final = 2.0
+
+
+class WindowKeeper:
+    """The window of one organisation. `turn` is called again and again by one greenlet."""
+
+    def __init__(
+        self,
+        organization: str,
+        *,
+        hub: Hub,
+        queues: Queues,
+        users: BrokerUsers,
+        metrics: GatewayMetrics,
+        clock: Callable[[], float],
+    ) -> None:
+        """clock: seconds, monotonic."""
+        self.organization = organization
+        self._hub = hub
+        self._queues = queues
+        self._users = users
+        self._metrics = metrics
+        self._clock = clock
+        self._window = Window()
+        self._session: int | None = None
+        self._withdrawn = False
+        self._looked_at = 0.0
+        self._proof_wait = PROOF_WAIT
+        self._last_left: tuple[int, int | None] | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the organisation has access to its queue."""
+        return self._session is not None
+
+    @property
+    def unproved(self) -> int:
+        """Copies whose acknowledgement is not proved."""
+        return len(self._window.copied)
+
+    def turn(self) -> float:
+        """Do what is due; return the seconds until the next turn. Raises nothing but defects."""
+        try:
+            return self._advance()
+        except NotAdmitted:
+            return self._withdraw()
+        except UserConflict:
+            _log.error(
+                "the broker's user belongs to somebody else", extra={"organization": self.organization}
+            )
+            return NOT_ADMITTED_PAUSE
+        except SessionEnded:
+            self._session = None
+            return 0.0
+        except Unavailable as error:
+            _log.warning("window cannot go on", extra={"reason": str(error)})
+            return FAILURE_PAUSE
+
+    def _advance(self) -> float:
+        if self._session is None:
+            self._open()
+        assert self._session is not None
+        waiting = self._queues.waiting(self._session, self.organization)
+        if self._window.copied:
+            self._prove(waiting)
+        if waiting and self._window.copied and self._lingers():
+            # What the queue holds comes again, the closed messages without their content.
+            self._rebuild()
+            return 0.0
+        self._window, room = self._window.room(waiting, self._clock())
+        if not room:
+            self._hub.require_admitted(self.organization)
+            return FULL_PAUSE
+        self._copy(room)
+        return 0.0
+
+    def _open(self) -> None:
+        self._hub.require_admitted(self.organization)
+        # Before the permissions: what an earlier session left may have been closed meanwhile.
+        self._rebuild()
+        self._users.grant(self.organization)
+        self._withdrawn = False
+
+    def _rebuild(self) -> None:
+        self._session = None
+        session = self._queues.begin(self.organization)
+        self._window, self._session, self._looked_at = rebuilt(), session, self._clock()
+
+    def _prove(self, waiting: int) -> None:
+        count = self._users.count(self.organization)
+        left = (waiting, None if count is None else count.messages)
+        idle = waiting > 0 and left == self._last_left
+        self._proof_wait = min(2 * self._proof_wait, LONGEST_PROOF_WAIT) if idle else PROOF_WAIT
+        self._last_left = left
+        if count is None:
+            return
+        window, proved = self._window.counted(count)
+        # In this order: a proof that the hub has not stored is found again.
+        if proved:
+            self._hub.acknowledge(self.organization, proved)
+            self._metrics.acknowledged(len(proved))
+        self._window = window
+
+    def _lingers(self) -> bool:
+        if self._clock() - self._looked_at < ERASURE_SECONDS:
+            return False
+        closed = self._hub.closed(self.organization, among=self._window.copied)
+        self._looked_at = self._clock()
+        return self._window.lingering(closed)
+
+    def _copy(self, room: int) -> None:
+        page = self._hub.page(
+            self.organization,
+            after=self._window.cursor,
+            limit=min(room, PAGE),
+            wait=self._proof_wait if self._window.copied else IDLE_WAIT,
+        )
+        # After a page that the queue took in part, the same page is read again.
+        copied = frozenset(self._window.copied)
+        messages = [message for message in page.messages if message.id not in copied]
+        assert self._session is not None
+        confirmed = self._queues.copy(self._session, self.organization, messages) if messages else 0
+        self._window = (
+            self._window.with_copies(
+                [message.id for message in messages[:confirmed]],
+                page.cursor if confirmed == len(messages) else None,
+                closed=frozenset(message.id for message in messages[:confirmed] if message.is_closed),
+            )
+            if confirmed or page.cursor != self._window.cursor
+            else self._window
+        )
+        self._metrics.copied(confirmed)
+
+    def _withdraw(self) -> float:
+        try:
+            if not self._withdrawn:
+                self._users.withdraw(self.organization)
+                self._withdrawn = True
+                _log.warning(
+                    "access to the partners' broker ended", extra={"organization": self.organization}
+                )
+            if self._session is not None:
+                self._queues.begin(self.organization)
+        except Unavailable as error:
+            _log.warning("access could not be ended yet", extra={"reason": str(error)})
+            return FAILURE_PAUSE
+        self._session = None
+        self._window = rebuilt()
+        return NOT_ADMITTED_PAUSE

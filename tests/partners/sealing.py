@@ -1,0 +1,34 @@
+"""Seal and open for a shell, which has no JWE: `sealing.py seal KEY < CONTENT`, `sealing.py open KEY < JWE`.
+
+KEY is a file with a JWK: public to seal, private to open. Content and JWE go from stdin to stdout.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+from joserfc import jwe
+from joserfc.jwk import OKPKey
+
+ALGORITHMS = ["ECDH-ES+A256KW", "A256GCM"]
+
+
+def main(act: str, file: str) -> None:
+    """Seal or open stdin with the key in `file`."""
+    key = OKPKey.import_key(json.loads(Path(file).read_bytes()))
+    content = sys.stdin.buffer.read()
+    if act == "seal":
+        header = {
+            "alg": ALGORITHMS[0],
+            "enc": ALGORITHMS[1],
+            "cty": "application/json",
+            "kid": key.thumbprint(),
+        }
+        sys.stdout.write(jwe.encrypt_compact(header, content, key, algorithms=ALGORITHMS))
+    else:
+        opened = jwe.decrypt_compact(content.strip(), key, algorithms=ALGORITHMS).plaintext
+        sys.stdout.buffer.write(opened or b"")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,181 @@
+"""The gateway's ports in memory: a hub with mailboxes, and a broker with queues and users."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from contracts.errors import Refused, Unavailable
+from services.gateway.domain.window import CAPACITY, Count
+from services.gateway.ports import (
+    Access,
+    Answer,
+    MailboxMessage,
+    NotAdmitted,
+    Page,
+    Result,
+    SessionEnded,
+    UserConflict,
+)
+
+OSH = "kg.osh-legal-aid"
+
+
+def message(number: int, *, is_closed: bool = False) -> MailboxMessage:
+    kind = "kopuro.message.closed.v1" if is_closed else "kopuro.offer.opened.v1"
+    return MailboxMessage(id=f"m{number}", type=kind, body=f'{{"id":"m{number}"}}'.encode(), is_closed=is_closed)
+
+
+@dataclass
+class HubInMemory:
+    """See `ports.Hub`. One organisation's mailbox; an idempotent intake."""
+
+    mailbox: list[MailboxMessage] = field(default_factory=list)
+    acknowledged: set[str] = field(default_factory=set)
+    admitted: bool = True
+    available: bool = True
+    intake_available: bool = True
+    taken: dict[str, str] = field(default_factory=dict)
+    answers: list[Answer] = field(default_factory=list)
+    waits: list[float] = field(default_factory=list)
+
+    def require_admitted(self, organization: str) -> None:
+        if not self.available:
+            raise Unavailable("down")
+        if not self.admitted:
+            raise NotAdmitted
+
+    def page(self, organization: str, *, after: str | None, limit: int, wait: float) -> Page:
+        self.require_admitted(organization)
+        self.waits.append(wait)
+        start = 0 if after is None else int(after)
+        found = [
+            (place + 1, one)
+            for place, one in enumerate(self.mailbox)
+            if place >= start and one.id not in self.acknowledged
+        ][:limit]
+        cursor = str(found[-1][0]) if found else after
+        return Page(messages=tuple(one for _, one in found), cursor=cursor)
+
+    def closed(self, organization: str, *, among: Sequence[str]) -> frozenset[str]:
+        self.require_admitted(organization)
+        waiting = [one for one in self.mailbox if one.id not in self.acknowledged]
+        return frozenset(one.id for one in waiting if one.is_closed and one.id in among)
+
+    def acknowledge(self, organization: str, message_ids: Sequence[str]) -> None:
+        self.require_admitted(organization)
+        self.acknowledged |= set(message_ids)
+
+    def submit(self, organization: str, lines: Sequence[bytes], *, referrals: bool) -> list[Result]:
+        self.require_admitted(organization)
+        return [self._submitted(json.loads(line), referrals=referrals) for line in lines]
+
+    def answer(self, organization: str, answers: Sequence[Answer]) -> None:
+        self.require_admitted(organization)
+        self.answers += [one for one in answers if one not in self.answers]
+
+    def _submitted(self, document: dict[str, Any], *, referrals: bool) -> Result:
+        if not self.intake_available or document.get("unavailable"):
+            return Result(is_unavailable=True)
+        if not referrals and "submit" not in document:
+            return Result(problem=Refused("invalid-submission", "Correct /submit.").problem())
+        key = document["idempotency_key"]
+        return Result(submission_id=self.taken.setdefault(key, f"s{len(self.taken)}"))
+
+    def close_message(self, number: int) -> None:
+        self.mailbox[number] = replace(message(number, is_closed=True))
+
+
+@dataclass
+class BrokerInMemory:
+    """See `ports.Queues` and `ports.BrokerUsers`. One organisation's queue, with a consumer."""
+
+    users: dict[str, bool] = field(default_factory=lambda: {OSH: False})
+    foreign: set[str] = field(default_factory=set)
+    ready: list[MailboxMessage] = field(default_factory=list)
+    held: list[MailboxMessage] = field(default_factory=list)
+    session: int = 1
+    marks: int = 0
+    counted: Count | None = None
+    capacity: int = CAPACITY
+    available: bool = True
+    log: list[str] = field(default_factory=list)
+
+    def begin(self, organization: str) -> int:
+        self._require_available()
+        self.log.append("emptied")
+        self.ready.clear()
+        return self.session
+
+    def waiting(self, session: int, organization: str) -> int:
+        self._require(session)
+        return len(self.ready)
+
+    def copy(self, session: int, organization: str, messages: Sequence[MailboxMessage]) -> int:
+        self._require(session)
+        done = 0
+        for one in messages:
+            if len(self.ready) >= self.capacity:
+                break
+            self.ready.append(one)
+            done += 1
+        return done
+
+    def all(self) -> list[Access]:
+        self._require_available()
+        return [Access(organization=name, is_granted=granted) for name, granted in self.users.items()]
+
+    def put(self, organization: str, password_hash: str) -> None:
+        if organization in self.foreign:
+            raise UserConflict(organization)
+        self.users.setdefault(organization, False)
+
+    def remove(self, organization: str) -> None:
+        self.users.pop(organization, None)
+
+    def grant(self, organization: str) -> None:
+        self._require_available()
+        if organization not in self.users:
+            raise UserConflict(organization)
+        self.users[organization] = True
+        self.log.append("granted")
+
+    def withdraw(self, organization: str) -> None:
+        self._require_available()
+        self.users[organization] = False
+        self.log.append("withdrawn")
+        self.ready, self.held = [*self.held, *self.ready], []
+
+    def count(self, organization: str) -> Count | None:
+        self._require_available()
+        return self.counted
+
+    # The consumer, and what happens to the broker.
+
+    def deliver(self, number: int) -> list[str]:
+        taken, self.ready = self.ready[:number], self.ready[number:]
+        self.held += taken
+        return [one.id for one in taken]
+
+    def acknowledge(self, *ids: str) -> None:
+        self.held = [one for one in self.held if one.id not in ids]
+
+    def recount(self) -> None:
+        self.marks += 1
+        self.counted = Count(messages=len(self.ready) + len(self.held), mark=self.marks)
+
+    def reconnect(self, *, lost: bool = False) -> None:
+        self.session += 1
+        self.ready = [] if lost else [*self.held, *self.ready]
+        self.held = []
+
+    def _require_available(self) -> None:
+        if not self.available:
+            raise Unavailable("down")
+
+    def _require(self, session: int) -> None:
+        self._require_available()
+        if session != self.session:
+            raise SessionEnded

@@ -1,0 +1,122 @@
+"""Submissions over AMQP: carried once, answered once, in order, and never lost."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from contracts.errors import Unavailable
+from services.gateway.gateway_metrics import GatewayMetrics
+from services.gateway.ports import Answer
+from services.gateway.submission_desk import LONGEST_BODY, Received, SubmissionDesk, Verdict
+from tests.unit.services.gateway.doubles import OSH, HubInMemory
+
+OTHER = "ru.moscow-common-table"
+
+
+class Desk:
+    def __init__(self) -> None:
+        self.hub = HubInMemory()
+        self.desk = SubmissionDesk(self.hub, GatewayMetrics(CollectorRegistry()))
+
+    def verdicts(self, *received: Received) -> list[Verdict]:
+        return self.desk.process(received)
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+def submission(key: str | None = "k1", *, organization: str = OSH, **changes: Any) -> Received:
+    body = changes.pop("body", {"submit": "accept", "offer_id": "o"})
+    return Received(
+        organization=organization,
+        body=body if isinstance(body, bytes) else json.dumps(body, indent=1).encode(),
+        user_id=changes.pop("user_id", organization),
+        message_id=key,
+        **changes,
+    )
+
+
+def problem_of(answer: Answer) -> str:
+    assert answer.problem is not None
+    return str(answer.problem["type"]).removeprefix("urn:kopuro:problem:")
+
+
+def test_admitted_submission_is_answered_with_its_id(desk: Desk) -> None:
+    referral = submission("k2", body={"submit": "referral", "needs": ["legal"]})
+    assert desk.verdicts(submission("k1"), referral) == [Verdict.answered] * 2
+    assert [(one.message_id, one.submission_id) for one in desk.hub.answers] == [("k1", "s0"), ("k2", "s1")]
+
+
+def test_submission_that_is_delivered_again_is_admitted_and_answered_once(desk: Desk) -> None:
+    assert desk.verdicts(submission()) == desk.verdicts(submission()) == [Verdict.answered]
+    assert desk.hub.taken == {"k1": "s0"}
+    assert len(desk.hub.answers) == 1
+
+
+def test_refusal_of_the_hub_is_answered_with_its_problem(desk: Desk) -> None:
+    assert desk.verdicts(submission(body={"offer_id": "o"})) == [Verdict.answered]
+    (answer,) = desk.hub.answers
+    assert problem_of(answer) == "invalid-submission"
+    assert answer.submission_id is None
+
+
+@pytest.mark.parametrize(
+    ("received", "slug"),
+    [
+        (submission(None), "invalid-parameter"),
+        (submission(""), "invalid-parameter"),
+        (submission("x" * 256), "invalid-parameter"),
+        (submission("ключ"), "invalid-parameter"),
+        (submission(user_id=None), "forbidden"),
+        (submission(user_id=OTHER), "forbidden"),
+        (submission(content_encoding="gzip"), "unsupported-content-encoding"),
+        (submission(body=b"\x00\xff no JSON"), "malformed-json"),
+        (submission(body=b'{"a": 1, "a": 2}'), "duplicate-name"),
+        (submission(body=b""), "malformed-json"),
+        (submission(body=["accept"]), "invalid-submission"),
+        (submission(body={"submit": "accept", "idempotency_key": "other"}), "invalid-submission"),
+        (submission(body=b" " * (LONGEST_BODY + 1)), "body-too-large"),
+    ],
+)
+def test_message_that_is_no_submission_is_refused_and_never_sent_to_the_hub(
+    desk: Desk, received: Received, slug: str
+) -> None:
+    assert desk.verdicts(received) == [Verdict.answered]
+    (answer,) = desk.hub.answers
+    assert problem_of(answer) == slug
+    assert desk.hub.taken == {}
+    # What is no key cannot be repeated in the answer.
+    assert (answer.message_id is None) == (slug == "invalid-parameter")
+
+
+def test_unavailable_hub_keeps_the_submission_and_those_after_it(desk: Desk) -> None:
+    waiting = submission("k2", body={"submit": "progress", "unavailable": True})
+    verdicts = desk.verdicts(submission("k1"), waiting, submission("k3"), submission("k4", organization=OTHER))
+    assert verdicts == [Verdict.answered, Verdict.retried, Verdict.retried, Verdict.answered]
+    desk.hub.available = False
+    assert desk.verdicts(submission("k5")) == [Verdict.retried]
+
+
+def test_answer_that_could_not_be_stored_is_stored_at_the_next_delivery(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise Unavailable("down")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(desk.hub, "answer", refuse)
+        assert desk.verdicts(submission()) == [Verdict.retried]
+    assert desk.verdicts(submission()) == [Verdict.answered]
+    assert [one.submission_id for one in desk.hub.answers] == ["s0"]
+
+
+def test_submission_of_an_organization_that_is_not_admitted_is_parked(desk: Desk) -> None:
+    desk.hub.admitted = False
+    assert desk.verdicts(submission(), submission("k2", body=b"")) == [Verdict.parked] * 2
+    assert desk.hub.answers == []
