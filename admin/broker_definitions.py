@@ -16,7 +16,7 @@ from typing import Any
 
 from admin.private_files import make_private, write_private
 from contracts import base64_text
-from contracts.broker_rights import GATEWAY, PARTNERS_VHOST, USERS, Rights, rights_of, user_name
+from contracts.broker_rights import GATEWAY, PARTNERS_VHOST, USERS, WATCH, Rights, rights_of, user_name
 from contracts.topology import hub_topology
 from kopuro_client.errors import InvalidArgumentError
 
@@ -40,13 +40,17 @@ def definitions(
 ) -> dict[str, Any]:
     """Return the definitions of a hub's broker, to be written as JSON. They contain password hashes.
 
-    passwords: of each of `broker_rights.USERS`, and of GATEWAY with partners. administrators: further users
-    with every right, with their passwords. partners: whether the partners' virtual host is on this broker,
-    with the gateway's user, which makes the partners' users and therefore is an administrator.
+    passwords: of each of `broker_rights.USERS`, of GATEWAY with partners, and of WATCH where the broker has
+    that user. administrators: further users with every right, with their passwords. partners: whether the
+    partners' virtual host is on this broker, with the gateway's user, which makes the partners' users and
+    therefore is an administrator.
     """
     rights = {user_name(hub, user): rights_of(user) for user in USERS}
     secrets_of = {user_name(hub, user): passwords[user] for user in USERS}
     tags = dict.fromkeys(rights, "")
+    if WATCH in passwords:
+        watch = user_name(hub, WATCH)
+        rights[watch], secrets_of[watch], tags[watch] = Rights(), passwords[WATCH], "management"
     for name, password in (administrators or {}).items():
         rights[name], secrets_of[name], tags[name] = EVERYTHING, password, "administrator"
     permissions = [(name, vhost, granted) for name, granted in rights.items()]
@@ -123,7 +127,7 @@ def write_definitions(directory: Path, *, hub: str, vhost: str, partners: bool =
     make_private(directory)
     if stat.S_IMODE(directory.stat().st_mode) & 0o077:
         raise InvalidArgumentError(f"other users can access {directory}: run `chmod 700` on it first")
-    users = (*USERS, GATEWAY) if partners else USERS
+    users = (*USERS, WATCH, GATEWAY) if partners else (*USERS, WATCH)
     files = {user: directory / f"{user_name(hub, user)}.password" for user in users}
     for path in files.values():
         if not os.path.lexists(path):

@@ -181,7 +181,10 @@ def write_broker_definitions(
     for user in users:
         out.text(f"{user['user']}: {user['password_file']}")
     out.note(f"run: rabbitmqctl import_definitions {shlex.quote(str(directory.resolve()))}/definitions.json")
-    out.note("each service's KOPURO_AMQP_URI names its own user; `operations` is for `kopuro dead-letters`")
+    out.note(
+        "each service's KOPURO_AMQP_URI names its own user; `operations` is for `kopuro dead-letters`, "
+        "`watch` for KOPURO_BROKER_MANAGEMENT_URI"
+    )
 
 
 @admin.command("evidence")

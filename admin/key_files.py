@@ -23,6 +23,9 @@ from admin.private_files import make_private
 from kopuro_client.commands.new_file import write_new
 from kopuro_client.errors import InvalidArgumentError
 
+# Others may pass through the directory (0711) to the public files: each private file has mode 0600.
+_OTHERS_LIST_OR_WRITE: Final = 0o066
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class KeyFile:
@@ -78,15 +81,18 @@ def write_key_files(directory: Path, hub: str) -> tuple[KeyFile, ...]:
     """Write the keys of a new hub and its first manifest into `directory` (created with mode 0700).
 
     hub.json is the root key; custody.json, token.json, log.json and service-<name>.json are the services'
-    keys (all 0600); hub.public.json and manifest.jws are for every service.
+    keys (all 0600); hub.public.json and manifest.jws are for every service (0644).
 
-    Raises InvalidArgumentError, and leaves no new file, if one of them exists, if other users can access the
-    directory or if a file cannot be written; OSError if the directory cannot be created.
+    Raises InvalidArgumentError, and leaves no new file, if one of them exists, if other users can list or
+    change the directory or if a file cannot be written; OSError if the directory cannot be created.
     """
     directory = directory.resolve()
     make_private(directory)
-    if stat.S_IMODE(directory.stat().st_mode) & 0o077:
-        raise InvalidArgumentError(f"other users can access {directory}: run `chmod 700` on it first")
+    if stat.S_IMODE(directory.stat().st_mode) & _OTHERS_LIST_OR_WRITE:
+        raise InvalidArgumentError(
+            f"other users can list or change {directory}: run `chmod 700` on it first, or `chmod 711` if "
+            "each service has an account of its own"
+        )
     names = [*(f"{name}.json" for name, *_ in _KEYS), HUB_KEY, MANIFEST]
     existing = [name for name in names if os.path.lexists(directory / name)]
     if existing:

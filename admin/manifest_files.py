@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from admin.keys import public_half, signing_key
-from admin.private_files import write_private
+from admin.private_files import write_public
 from contracts.broker_rights import user_name
 from contracts.manifest import MOST_KEYS, Manifest, ServiceIdentity, read_manifest
 from contracts.records import Malformed
@@ -46,7 +46,7 @@ def write_first_manifest(directory: Path, hub: str) -> Manifest:
     }
     manifest = Manifest(hub=hub, version=1, services=services)
     root = _jwk(directory / f"{ROOT}.json")
-    write_private(directory / HUB_KEY, json.dumps(public_half(root)) + "\n")
+    write_public(directory / HUB_KEY, json.dumps(public_half(root)) + "\n")
     _write(directory, manifest)
     return manifest
 
@@ -135,7 +135,7 @@ def _write(directory: Path, manifest: Manifest) -> None:
         raise InvalidArgumentError(
             f"{directory / ROOT}.json is missing or is not the private half of {HUB_KEY}"
         ) from None
-    write_private(directory / MANIFEST, signed + "\n")
+    write_public(directory / MANIFEST, signed + "\n")
 
 
 def _identity(manifest: Manifest, service: str) -> ServiceIdentity:

@@ -9,7 +9,9 @@
     operators.json           the same clients for `kopuro admin load`; delete it afterwards
     state/                   the vault's own keys and the published log, made by these services
 
-A file that exists is kept, so a repeated run completes an interrupted one and overwrites no edited file.
+Files are private (0600), except what every service's account reads: discovery.json, manifest.jws and
+hub.public.json (0644). A file that exists is kept, so a repeated run completes an interrupted one and
+overwrites no edited file.
 """
 
 from __future__ import annotations
@@ -32,8 +34,8 @@ from admin.database_roles import script
 from admin.environment_files import environment_text, read_environment
 from admin.key_files import key_files_in
 from admin.manifest_files import HUB_KEY, MANIFEST, current_key_file
-from admin.private_files import make_private, write_private
-from contracts.broker_rights import user_name
+from admin.private_files import make_private, write_private, write_public
+from contracts.broker_rights import WATCH, user_name
 from contracts.topology import OPERATIONS, SERVICES
 from kopuro_client.commands.new_file import write_new
 from kopuro_client.errors import InvalidArgumentError
@@ -44,6 +46,11 @@ OPERATORS: Final = "operators.json"
 WEBHOOK_KEY: Final = "webhook.key"
 PUBLIC_SERVICES: Final = tuple(service for service in SERVICES if service != "vault")
 _WEBHOOK_KEY_BYTES: Final = 32  # services/delivery/webhooks/adapters/key_file_seal.py
+# A proxy on the same machine is the only client of a service that listens on loopback: it bounds the
+# connections of each partner itself (deploy/nginx).
+_PROXY_CONNECTIONS: Final = "10000"
+# As deploy/nginx and deploy/prometheus name the ports.
+_PORT_ORDER: Final = ("intake", "directory", "routing", "delivery", "vault", "audit")
 _FIRST_HTTP_PORT: Final = 8001
 _FIRST_OPERATIONS_PORT: Final = 9101
 _OPERATOR: Final = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")
@@ -55,7 +62,8 @@ class Plan:
 
     broker: an AMQP URI without user. database: an SQLAlchemy URL with `{service}`, without user: the role has
     the database's name. url: one address for the public services, or with `{service}` one for each.
-    operators: the first operators' names.
+    operators: the first operators' names. management: the broker's management API without a user, None: not
+    used. state: where vault and audit have a directory each; None: state/ beside the keys.
     """
 
     hub: str
@@ -65,6 +73,8 @@ class Plan:
     operators: Sequence[str] = ()
     broker_ca: Path | None = None
     database_ca: Path | None = None
+    management: str | None = None
+    state: Path | None = None
 
     def __post_init__(self) -> None:
         broker = urlsplit(self.broker)
@@ -72,6 +82,12 @@ class Plan:
             raise InvalidArgumentError("--broker is an amqp:// or amqps:// address without a user")
         if self.broker_ca is not None and broker.scheme != "amqps":
             raise InvalidArgumentError("--broker-ca needs an amqps:// address")
+        if self.management is not None:
+            management = urlsplit(self.management)
+            if management.scheme not in ("http", "https") or not management.hostname or management.username:
+                raise InvalidArgumentError("--management is an http:// or https:// address without a user")
+        if self.state is not None and not self.state.is_absolute():
+            raise InvalidArgumentError("--state is an absolute path")
         try:
             database = make_url(self.database.replace("{service}", "intake"))
         except (ArgumentError, ValueError):
@@ -105,8 +121,13 @@ class Plan:
 
     def amqp_uri(self, user: str, password: str) -> str:
         """Return the broker's address with a user."""
-        parts = urlsplit(self.broker)
-        return urlunsplit(parts._replace(netloc=f"{user}:{quote(password, safe='')}@{parts.netloc}"))
+        return _with_user(self.broker, user, password)
+
+    def management_uri(self, password: str) -> str | None:
+        """Return the management API's address with the user that reads it, if the API is used."""
+        if self.management is None:
+            return None
+        return _with_user(self.management, user_name(self.hub, WATCH), password)
 
     def database_url(self, service: str, password: str | None) -> str:
         """Return a service's database with its role, which has the database's name; SQLite has neither."""
@@ -120,6 +141,11 @@ class Plan:
         return str(make_url(self.database.replace("{service}", service)).database)
 
 
+def _with_user(uri: str, user: str, password: str) -> str:
+    parts = urlsplit(uri)
+    return urlunsplit(parts._replace(netloc=f"{user}:{quote(password, safe='')}@{parts.netloc}"))
+
+
 @dataclass(kw_only=True)
 class Outcome:
     """The files that a run wrote and kept. different: variables in which a kept one differs from the plan."""
@@ -128,12 +154,14 @@ class Outcome:
     kept: list[Path] = field(default_factory=list)
     different: dict[Path, list[str]] = field(default_factory=dict)
 
-    def put(self, file: Path, text: Callable[[], str]) -> None:
-        """Write a private file unless it exists."""
+    def put(
+        self, file: Path, text: Callable[[], str], write: Callable[[Path, str], None] = write_private
+    ) -> None:
+        """Write a file, private by default, unless it exists."""
         if os.path.lexists(file):
             self.kept.append(file)
         else:
-            write_private(file, text())
+            write(file, text())
             self.written.append(file)
 
 
@@ -141,16 +169,22 @@ def write_hub_files(directory: Path, plan: Plan) -> Outcome:
     """Write the files beside the keys in `directory`. Raises InvalidArgumentError and OSError."""
     directory = directory.resolve()
     outcome = Outcome()
-    for name in (ENVIRONMENTS, "broker", "databases", "operators", "state"):
+    for name in (ENVIRONMENTS, "broker", "databases", "operators"):
         make_private(directory / name)
+    if plan.state is None:
+        for name in ("state", "state/vault", "state/audit"):
+            make_private(directory / name)
     _write_discovery(directory, plan, outcome)
     _write_webhook_key(directory / WEBHOOK_KEY, outcome)
     broker_passwords = _broker_passwords(directory / "broker", plan, outcome)
     database_passwords = _database_passwords(directory / "databases", plan, outcome)
-    for number, service in enumerate(SERVICES):
+    management = plan.management_uri(broker_passwords[WATCH])
+    for number, service in enumerate(_PORT_ORDER):
         variables = _environment(directory, plan, service, number)
         variables["KOPURO_AMQP_URI"] = plan.amqp_uri(user_name(plan.hub, service), broker_passwords[service])
         variables["KOPURO_DATABASE_URL"] = plan.database_url(service, database_passwords.get(service))
+        if management is not None:
+            variables["KOPURO_BROKER_MANAGEMENT_URI"] = management
         _put_environment(directory / ENVIRONMENTS / f"{service}.env", variables, outcome)
     operations = {
         "KOPURO_AMQP_URI": plan.amqp_uri(user_name(plan.hub, OPERATIONS), broker_passwords[OPERATIONS]),
@@ -170,7 +204,7 @@ def _write_discovery(directory: Path, plan: Plan, outcome: Outcome) -> None:
         "services": {service: plan.url.replace("{service}", service) for service in PUBLIC_SERVICES},
         "custody_key": dict(custody.public),
     }
-    outcome.put(directory / DISCOVERY, lambda: json.dumps(document, indent=2) + "\n")
+    outcome.put(directory / DISCOVERY, lambda: json.dumps(document, indent=2) + "\n", write_public)
 
 
 def _write_webhook_key(file: Path, outcome: Outcome) -> None:
@@ -209,6 +243,7 @@ def _environment(directory: Path, plan: Plan, service: str, number: int) -> dict
         "KOPURO_DATABASE_URL": "",
         "KOPURO_HTTP_ADDRESS": f"127.0.0.1:{_FIRST_HTTP_PORT + number}",
         "KOPURO_OPERATIONS_ADDRESS": f"127.0.0.1:{_FIRST_OPERATIONS_PORT + number}",
+        "KOPURO_CONNECTIONS_PER_ADDRESS": _PROXY_CONNECTIONS,
         "KOPURO_HUB": plan.hub,
         "KOPURO_DISCOVERY": str(directory / DISCOVERY),
         "KOPURO_SERVICE_KEY": str(current_key_file(directory, service)),
@@ -219,14 +254,14 @@ def _environment(directory: Path, plan: Plan, service: str, number: int) -> dict
     for key in key_files_in(directory):
         if key.service == service and key.variable not in (None, "KOPURO_SERVICE_KEY"):
             variables[str(key.variable)] = str(key.path)
-    state = directory / "state"
+    state = plan.state or directory / "state"
     match service:
         case "vault":
-            variables["KOPURO_VAULT_KEYS"] = str(state / "vault-keys.sqlite")
+            variables["KOPURO_VAULT_KEYS"] = str(state / "vault" / "keys.sqlite")
         case "delivery":
             variables["KOPURO_WEBHOOK_KEY"] = str(directory / WEBHOOK_KEY)
         case "audit":
-            variables["KOPURO_LOG_DIRECTORY"] = str(state / "log")
+            variables["KOPURO_LOG_DIRECTORY"] = str(state / "audit" / "log")
     return variables
 
 

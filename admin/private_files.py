@@ -12,14 +12,12 @@ def make_private(directory: Path) -> None:
 
 def write_private(path: Path, text: str) -> None:
     """Replace a file atomically, with mode 0600: after a crash it has either the old or the new text."""
-    draft = path.with_name(path.name + ".new")
-    draft.unlink(missing_ok=True)
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
+    _write(path, text, mode=0o600)
+
+
+def write_public(path: Path, text: str) -> None:
+    """Replace a file atomically, with mode 0644: every service's account may read it."""
+    _write(path, text, mode=0o644)
 
 
 def replace_content(path: Path, text: str) -> None:
@@ -43,6 +41,18 @@ def replace_content(path: Path, text: str) -> None:
 def give_to_owner_of(path: Path, model: Path) -> None:
     """Give a file the owner and group of another one. Raises OSError where only root could."""
     _give(path, model.stat())
+
+
+def _write(path: Path, text: str, *, mode: int) -> None:
+    draft = path.with_name(path.name + ".new")
+    draft.unlink(missing_ok=True)
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        os.fchmod(file.fileno(), mode)  # whatever the umask
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
 
 
 def _give(path: Path, model: os.stat_result) -> None:

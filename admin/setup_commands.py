@@ -63,11 +63,22 @@ def init_hub(
     database_ca: Annotated[
         Path | None, typer.Option(help="PEM file of the private CA that signed PostgreSQL's certificate.")
     ] = None,
+    management: Annotated[
+        str | None,
+        typer.Option(help="The broker's management API, without a user; services then compare the bindings."),
+    ] = None,
+    state: Annotated[
+        Path | None,
+        typer.Option(
+            help="Directory in which vault and audit have one each, such as /var/lib/kopuro; else DIR/state."
+        ),
+    ] = None,
     as_json: Documents = False,
 ) -> None:
     """Create the keys of a new hub and its manifest; with --broker, --database and --url, all its files.
 
-    Writes one private JWK file per key (mode 0600) and never overwrites a file. `hub.json` is the root key
+    Writes one private JWK file per key (mode 0600) and never overwrites a file. What every service's account
+    reads has mode 0644: manifest, hub's public key, discovery document. `hub.json` is the root key
     that signs manifests: store it offline. Without the addresses, prints the environment variables that name
     the files. With them, also writes an environment file for each service, the broker's definitions with a
     user for each service, the roles of the databases, the discovery document and the first operators'
@@ -89,8 +100,10 @@ def init_hub(
             operators=tuple(operator or ()),
             broker_ca=broker_ca,
             database_ca=database_ca,
+            management=management,
+            state=state,
         )
-    elif broker or database or url or operator or broker_ca or database_ca:
+    elif any((broker, database, url, operator, broker_ca, database_ca, management, state)):
         raise typer.BadParameter("Give --broker, --database and --url together.")
     out = Output(as_json=as_json)
     if plan is not None and keys_in(directory):

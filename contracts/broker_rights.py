@@ -35,6 +35,8 @@ from contracts.topology import (
 )
 
 USERS = (*SERVICES, OPERATIONS)
+# The user with which services read the bindings from the management API. It can do nothing over AMQP.
+WATCH = "watch"
 # The partners' virtual host, and the process that owns it. It has no user in the hub's virtual host.
 PARTNERS_VHOST = "partners"
 GATEWAY = "gateway"

@@ -18,6 +18,7 @@ from typing import Final
 from sqlalchemy import inspect, make_url
 
 from admin.hub_databases import ServiceDatabase
+from admin.private_files import give_to_owner_of
 from admin.schema_revisions import opened_database
 from kopuro_client.errors import InvalidArgumentError
 from runtime.storage.database import sqlite_url
@@ -51,7 +52,8 @@ def restore_database(
 ) -> None:
     """Write a copy into a database that is empty or does not exist. Raises InvalidArgumentError.
 
-    before: changes a SQLite file before it gets its name, and a PostgreSQL database at once afterwards.
+    before: changes a SQLite file before it gets its name, and a PostgreSQL database at once afterwards. The
+    file belongs to the owner of its directory: root restores for the service's account.
     """
     if not _is_sqlite(place):
         _run(
@@ -75,6 +77,7 @@ def restore_database(
     _copy_sqlite(copy, draft)
     if before is not None:
         before(replace(place, url=sqlite_url(draft)))
+    give_to_owner_of(draft, draft.parent)
     draft.replace(target)
 
 

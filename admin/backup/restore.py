@@ -24,6 +24,7 @@ from admin.backup.database_copies import copy_name, is_empty, restore_database
 from admin.backup.hub_places import HubPlaces
 from admin.backup.take import newest_key
 from admin.hub_databases import ServiceDatabase
+from admin.private_files import give_to_owner_of
 from admin.reconciliation.service_states import open_read_only
 from admin.schema_revisions import opened_database
 from contracts.errors import Defect
@@ -97,6 +98,7 @@ def restore_backup(
     _restore_log(places.log, source / LOG)
     if without_vault_keys and not places.vault_keys.exists():
         os.close(os.open(places.vault_keys, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        give_to_owner_of(places.vault_keys, places.vault_keys.parent)
     erased = closed_referrals(places)
     # Last, so that an interrupted restore leaves no hub that could start with erased cases.
     restore_database(
@@ -205,6 +207,14 @@ def _key_ids(file: Path) -> set[str]:
 
 
 def _restore_log(directory: Path, copy: Path) -> None:
-    """Add the tiles and checkpoints of the copy to the published log; what survived is the same or less."""
-    if copy.is_dir():
-        shutil.copytree(copy, directory, dirs_exist_ok=True)
+    """Add the tiles and checkpoints of the copy to the published log; what survived is the same or less.
+
+    Its files belong to the owner of the log, or of the nearest directory above it that exists: root restores
+    for audit's account.
+    """
+    if not copy.is_dir():
+        return
+    owner = next(place for place in (directory, *directory.parents) if place.exists())
+    shutil.copytree(copy, directory, dirs_exist_ok=True)
+    for path in (directory, *directory.rglob("*")):
+        give_to_owner_of(path, owner)

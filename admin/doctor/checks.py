@@ -197,12 +197,10 @@ def database_findings(seen: Observations) -> Iterator[Finding]:
                 remedy=f"stop the service, then `kopuro admin migrate {state.service} --env DIR/env`",
             )
         if abs(state.clock_ahead) > CLOCK_TOLERANCE:
-            seconds = state.clock_ahead.total_seconds()
-            direction = "ahead of" if seconds > 0 else "behind"
             yield Finding(
                 check="clock",
                 subject=f"database of {state.service}",
-                what=f"its clock is {abs(seconds):.0f} s {direction} this machine's",
+                what=f"its clock is {_seconds(state.clock_ahead)} this machine's",
                 remedy="synchronise both hosts with NTP (chrony or systemd-timesyncd)",
             )
         if state.outbox_oldest is not None and seen.now - state.outbox_oldest > OUTBOX_TOLERANCE:
@@ -259,12 +257,21 @@ def machine_findings(seen: Observations) -> Iterator[Finding]:
     if seen.machine.python < OLDEST_PYTHON:
         version = ".".join(map(str, seen.machine.python))
         yield _version("Python", version, "3.11 or later", is_older=True)
-    if seen.machine.synchronized is False:
+    clock = seen.machine.clock
+    if clock.synchronized is False:
         yield Finding(
             check="clock",
             subject="this machine",
             what="the clock is not synchronised",
-            remedy="run NTP (chrony or systemd-timesyncd): hosts may differ by 2 s at most",
+            remedy="run NTP (chrony; in a container `chronyd -x`, and NTP on its host): hosts may differ by "
+            "2 s at most",
+        )
+    elif abs(clock.ahead) > CLOCK_TOLERANCE:
+        yield Finding(
+            check="clock",
+            subject="this machine",
+            what=f"the clock is {_seconds(clock.ahead)} its time servers",
+            remedy="`chronyc makestep`, or in a container on its host; then restart the services",
         )
 
 
@@ -286,6 +293,11 @@ def readiness_findings(seen: Observations) -> Iterator[Finding]:
                     remedy=f"see `{name}` under Readiness in docs/operations.md",
                     severity=severity,
                 )
+
+
+def _seconds(ahead: dt.timedelta) -> str:
+    direction = "ahead of" if ahead > dt.timedelta(0) else "behind"
+    return f"{abs(ahead.total_seconds()):.0f} s {direction}"
 
 
 def _version(what: str, version: str, tried: str, *, is_older: bool) -> Finding:

@@ -154,11 +154,23 @@ class Readiness:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Clock:
+    """The clock of the machine on which doctor runs.
+
+    synchronized: whether time servers are known to agree with it; None: nothing here says. ahead: how far it
+    is ahead of them, zero where only their agreement is known.
+    """
+
+    synchronized: bool | None
+    ahead: dt.timedelta = dt.timedelta(0)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Machine:
-    """The machine on which doctor runs. synchronized: whether its clock is, None if unknown."""
+    """The machine on which doctor runs."""
 
     python: tuple[int, int]
-    synchronized: bool | None
+    clock: Clock
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -29,9 +28,10 @@ from admin.doctor.observations import (
     ServiceSettings,
     Space,
 )
+from admin.doctor.observe_clock import observed_clock
 from admin.doctor.observe_servers import broker_login, database_state, log_state, readiness, tls_servers
 from admin.environment_files import read_environments, read_resolved
-from contracts.broker_rights import USERS, rights_of, user_name
+from contracts.broker_rights import USERS, WATCH, Rights, rights_of, user_name
 from contracts.manifest import read_manifest
 from contracts.records import Malformed
 from contracts.signatures import UnusableSigningKey, VerificationKey
@@ -82,7 +82,7 @@ def observe(env_dir: Path, *, definitions: Path | None, now: dt.datetime) -> Obs
     everybody = {**environments, **_operations(env_dir)}
     return Observations(
         now=now,
-        machine=Machine(python=sys.version_info[:2], synchronized=_is_synchronized()),
+        machine=Machine(python=sys.version_info[:2], clock=observed_clock()),
         settings=tuple(_settings(name, variables) for name, variables in environments.items()),
         files=tuple(_files(env_dir, everybody)),
         keys=tuple(_keys(name, variables) for name, variables in environments.items()),
@@ -251,27 +251,11 @@ def _exported(file: Path, hub: str, variables: Mapping[str, str]) -> Exported:
         )
     except (OSError, ValueError, KeyError, TypeError):
         raise InvalidArgumentError(f"{file} is not a file of `rabbitmqctl export_definitions`") from None
-    expected = {
-        user_name(hub, user): (rights.configure, rights.write, rights.read)
-        for user in USERS
-        for rights in (rights_of(user),)
-    }
+    needed = {user_name(hub, user): rights_of(user) for user in USERS}
+    if (watch := user_name(hub, WATCH)) in present:  # a hub may do without it
+        needed[watch] = Rights()
+    expected = {user: (one.configure, one.write, one.read) for user, one in needed.items()}
     return Exported(expected=expected, present=present, administrators=administrators)
-
-
-def _is_synchronized() -> bool | None:
-    """Ask systemd; None where it does not run."""
-    try:
-        done = subprocess.run(
-            ["timedatectl", "show", "--property=NTPSynchronized", "--value"],
-            capture_output=True,
-            text=True,
-            timeout=5,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return {"yes": True, "no": False}.get(done.stdout.strip())
 
 
 def _json(file: str) -> Any:

@@ -5,17 +5,26 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
+from admin.environment_files import read_environments
+from kopuro_client.commands import ExitCode, main
 from runtime.shutdown import BOUND_SECONDS
 from tests.deploy.settings_names import DEPLOY, SERVICES, missing
+from tests.support.certificates import PrivateCa
 
 UNITS = DEPLOY / "systemd"
+# Every service's account reads these files; all others that the settings name are private.
+PUBLIC = {"KOPURO_DISCOVERY", "KOPURO_MANIFEST", "KOPURO_HUB_KEY"}
+
+Environments = Mapping[str, Mapping[str, str]]
 
 
 def _directives(*files: Path) -> list[tuple[str, str]]:
@@ -30,14 +39,20 @@ def _unit(service: str) -> list[tuple[str, str]]:
     return [(name, value.replace("%i", service)) for name, value in found]
 
 
-def _page_files(service: str) -> dict[str, str]:
-    """The settings that the set-up page writes into the service's environment file."""
-    page = (DEPLOY / "README.md").read_text(encoding="utf-8")
-    (written,) = re.findall(r"cat >/etc/kopuro/env/\$service\.env <<END\n(.*?)\nEND\n", page, re.DOTALL)
-    (cases,) = re.findall(r"case \$service in\n(.*?)\n    esac", page, re.DOTALL)
-    own = dict(re.findall(r"(\w+)\) own=\"?([^\"; ]+)\"? ;;", cases)).get(service, "")
-    text = written.replace("$own", own).replace("$service", service)
-    return dict(re.findall(r"^(KOPURO_\w+)=(.+)$", text, re.MULTILINE))
+@pytest.fixture(scope="module")
+def environments(tmp_path_factory: pytest.TempPathFactory) -> Environments:
+    """The environment files that the set-up page's `kopuro admin init` writes, with their paths there."""
+    place = tmp_path_factory.mktemp("page")
+    PrivateCa(place)
+    page = (DEPLOY / "README.md").read_text(encoding="utf-8").replace("\\\n", "")
+    (line,) = re.findall(r"^kopuro (admin init .*)$", page, re.MULTILINE)
+    line = line.replace("$HUB", "kg").replace("$NAME", "hub.example")
+    words = shlex.split(line.replace("/etc/kopuro/tls", str(place)).replace("/etc/kopuro", f"{place}/hub"))
+    assert main(words) == ExitCode.OK
+    return {
+        service: {name: value.replace(f"{place}/hub", "/etc/kopuro") for name, value in variables.items()}
+        for service, variables in read_environments(place / "hub" / "env").items()
+    }
 
 
 def _copied_keys(service: str) -> dict[str, str]:
@@ -49,14 +64,20 @@ def _copied_keys(service: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_environment_files_give_service_its_settings_and_no_others(service: str) -> None:
-    assert missing(service, frozenset(_page_files(service))) == set()
+def test_environment_files_give_service_its_settings_and_no_others(
+    service: str, environments: Environments
+) -> None:
+    assert missing(service, frozenset(environments[service])) == set()
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_service_gets_copies_of_all_its_private_keys(service: str) -> None:
-    settings, copied = _page_files(service), _copied_keys(service)
-    private = {name: path for name, path in settings.items() if path.startswith("/etc/kopuro/keys/")}
+def test_service_gets_copies_of_all_its_private_keys(service: str, environments: Environments) -> None:
+    copied = _copied_keys(service)
+    private = {
+        name: value
+        for name, value in environments[service].items()
+        if value.startswith("/etc/kopuro/") and name not in PUBLIC
+    }
     loaded = [value for name, value in _unit(service) if name == "LoadCredential"]
 
     assert copied == private
@@ -74,9 +95,9 @@ def test_unit_runs_an_existing_service_as_an_account_of_its_own(service: str) ->
 
 
 @pytest.mark.parametrize("service", ["vault", "audit"])
-def test_state_directories_are_those_of_the_settings(service: str) -> None:
+def test_state_directories_are_those_of_the_settings(service: str, environments: Environments) -> None:
     states = [value for name, value in _unit(service) if name == "StateDirectory"]
-    kept = [path for path in _page_files(service).values() if path.startswith("/var/lib/")]
+    kept = [path for path in environments[service].values() if path.startswith("/var/lib/")]
 
     assert [path.startswith(f"/var/lib/{state}/") for path in kept for state in states] == [True]
 
@@ -94,14 +115,6 @@ def test_wrong_settings_are_not_tried_again() -> None:
     assert (unit["Restart"], unit["RestartPreventExitStatus"]) == ("on-failure", "2")
 
 
-def test_migration_has_the_hardening_of_the_service() -> None:
-    service = (UNITS / "kopuro@.service").read_text(encoding="utf-8")
-    migration = (UNITS / "kopuro-migrate@.service").read_text(encoding="utf-8")
-    hardening = service[service.index("NoNewPrivileges") : service.index("[Install]")]
-
-    assert migration.endswith(hardening.rstrip() + "\n")
-
-
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
 def test_systemd_accepts_the_units_and_finds_little_exposed(tmp_path: Path) -> None:
     shutil.copytree(UNITS, tmp_path, dirs_exist_ok=True)
@@ -109,7 +122,7 @@ def test_systemd_accepts_the_units_and_finds_little_exposed(tmp_path: Path) -> N
         text = unit.read_text(encoding="utf-8")
         unit.write_text(text.replace("/opt/kopuro/bin/python", sys.executable), encoding="utf-8")
     environment = {**os.environ, "SYSTEMD_UNIT_PATH": f"{tmp_path}:"}
-    names = [f"{unit}@{service}.service" for unit in ("kopuro", "kopuro-migrate") for service in SERVICES]
+    names = [f"kopuro@{service}.service" for service in SERVICES]
 
     verified = subprocess.run(
         ["systemd-analyze", "verify", "--man=no", *names, "kopuro.target"],

@@ -133,8 +133,18 @@ def test_faults_of_files_are_named(hub: Path, capsys: pytest.CaptureFixture[str]
     manifest.write_text(kept.replace(".", ".x", 1))
     assert list(findings(hub, capsys)) == ["manifest"]
     manifest.write_text(kept)
+    manifest.chmod(0o666)
+    assert list(findings(hub, capsys)) == ["public-file-mode"]
+    manifest.chmod(0o644)
     with variables(hub, "vault", KOPURO_SERVICE_KEY=str(key)):
         assert findings(hub, capsys) == {"service-key": ["vault"]}
+    with variables(hub, "vault", KOPURO_CUSTODY_KEY=str(hub / "lost.json")):
+        assert list(findings(hub, capsys)) == ["settings", "file"]
+    plain = discovery.read_text().replace("https://intake", "http://intake")
+    kept = discovery.read_text()
+    discovery.write_text(plain)
+    assert findings(hub, capsys) == {"discovery-tls": [str(discovery)]}
+    discovery.write_text(kept)
 
 
 def test_settings_that_no_service_starts_with_are_named(
@@ -170,8 +180,20 @@ def test_faults_of_the_broker_are_named(
     for permission in document["permissions"]:
         if permission["user"] == "kg.vault":
             permission["write"] = ".*"
+    document["permissions"].append({"user": "guest", "configure": ".*", "write": ".*", "read": ".*"})
     (tmp_path / "exported.json").write_text(json.dumps(document))
-    assert findings(hub, capsys, definitions=tmp_path / "exported.json") == {"broker-rights": ["kg.vault"]}
+    found = findings(hub, capsys, definitions=tmp_path / "exported.json")
+    assert found == {"broker-rights": ["kg.vault"], "broker-guest": ["broker"]}
+    expired = ca.issue("doctor-client-expired", host="kg.vault", days=-1)
+    with variables(
+        hub,
+        "vault",
+        KOPURO_BROKER_CERTIFICATE=str(expired.certificate),
+        KOPURO_BROKER_CERTIFICATE_KEY=str(expired.key),
+    ):
+        assert findings(hub, capsys)["certificate-expiry"] == [str(expired.certificate)]
+    with variables(hub, "intake", KOPURO_AMQP_URI="amqp://kg.intake:pw@broker.invalid"):
+        assert "tls-off" in findings(hub, capsys)
 
     broker.present(ca.issue("doctor-expired", days=-1))
     found = findings(hub, capsys)
@@ -244,7 +266,12 @@ def test_database_older_than_the_published_log_is_named(
     shutil.rmtree(directory)
 
 
-def test_silent_service_is_named(hub: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_silent_service_and_one_that_is_not_ready_are_named(
+    hub: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(READY, "checks", {"publication": "No checkpoint is published yet."})
+    assert findings(hub, capsys)["ready-publication"] == list(SERVICES)
+    monkeypatch.setitem(READY, "checks", {"broker": "ok"})
     with variables(hub, "routing", KOPURO_OPERATIONS_ADDRESS="127.0.0.1:1"):
         assert findings(hub, capsys)["service"] == ["routing"]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from admin.broker_definitions import definitions, write_definitions
-from contracts.broker_rights import USERS, rights_of, user_name
+from contracts.broker_rights import USERS, WATCH, rights_of, user_name
 from contracts.topology import hub_topology
 from kopuro_client.errors import InvalidArgumentError
 
@@ -51,12 +51,12 @@ def test_each_user_has_its_rights_and_a_hash_of_its_password() -> None:
 def test_written_files_are_private_and_passwords_stay_when_written_again(tmp_path: Path) -> None:
     directory = tmp_path / "broker"
     files = write_definitions(directory, hub="kg", vhost="kopuro")
-    assert files.keys() == set(USERS)
+    assert files.keys() == {*USERS, WATCH}
     assert stat.S_IMODE(directory.stat().st_mode) == 0o700
     for path in (*files.values(), directory / "definitions.json"):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
     before = {user: path.read_text() for user, path in files.items()}
-    assert len(set(before.values())) == len(USERS)
+    assert len(set(before.values())) == len(files)
     (directory / "definitions.json").unlink()
     again = write_definitions(directory, hub="kg", vhost="kopuro")
     assert {user: path.read_text() for user, path in again.items()} == before

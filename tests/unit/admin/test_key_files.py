@@ -88,8 +88,9 @@ def test_failed_manifest_leaves_no_file(tmp_path: Path, monkeypatch: pytest.Monk
     assert list(tmp_path.iterdir()) == []
 
 
-def test_directory_that_others_can_access_is_refused(tmp_path: Path) -> None:
-    tmp_path.chmod(0o750)
+@pytest.mark.parametrize("mode", [0o750, 0o704, 0o702, 0o755])
+def test_directory_that_others_can_list_or_change_is_refused(tmp_path: Path, mode: int) -> None:
+    tmp_path.chmod(mode)
     with pytest.raises(InvalidArgumentError, match="chmod 700"):
         write_key_files(tmp_path, "kg")
     assert list(tmp_path.iterdir()) == []

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
 import stat
 from pathlib import Path
 
 import pytest
+import yaml
 from sqlalchemy.engine import make_url
 
 from admin.environment_files import read_environment, read_environments
+from admin.new_hub import PUBLIC_SERVICES
 from kopuro_client.commands import ExitCode, main
 from runtime.settings import Settings
 from services.delivery.webhooks.adapters.key_file_seal import KeyFileSeal
 from tests.support.certificates import PrivateCa
 
+DEPLOY = Path(__file__).resolve().parents[3] / "deploy"
 SERVICES = ("intake", "routing", "delivery", "directory", "vault", "audit")
 ADDRESSES = [
     *("--hub", "kg", "--broker", "amqps://broker.example:5671/kopuro"),
@@ -75,6 +79,50 @@ def test_delivery_can_use_the_webhook_key_and_a_repeated_run_keeps_it(tmp_path: 
     assert key.read_bytes() == written
 
 
+def test_services_with_accounts_of_their_own_reach_the_public_files_only(tmp_path: Path) -> None:
+    hub = tmp_path / "hub"
+    hub.mkdir(mode=0o711)
+    assert init(hub, "--state", "/var/lib/kopuro") == ExitCode.OK
+    environments = read_environments(hub / "env")
+    assert environments["vault"]["KOPURO_VAULT_KEYS"] == "/var/lib/kopuro/vault/keys.sqlite"
+    assert environments["audit"]["KOPURO_LOG_DIRECTORY"] == "/var/lib/kopuro/audit/log"
+    assert not (hub / "state").exists()
+    assert stat.S_IMODE(hub.stat().st_mode) == 0o711
+
+
+def test_changed_manifest_stays_readable_for_the_services(tmp_path: Path) -> None:
+    assert init(tmp_path / "hub") == ExitCode.OK
+    assert main(["admin", "manifest", "add-key", str(tmp_path / "hub"), "intake"]) == ExitCode.OK
+    assert stat.S_IMODE((tmp_path / "hub" / "manifest.jws").stat().st_mode) == 0o644
+
+
+def test_services_compare_the_bindings_as_a_user_that_can_do_nothing_else(tmp_path: Path) -> None:
+    hub = tmp_path / "hub"
+    assert init(hub, "--management", "http://127.0.0.1:15672") == ExitCode.OK
+    password = (hub / "broker" / "kg.watch.password").read_text().strip()
+    for variables in read_environments(hub / "env").values():
+        settings = Settings.from_environment(variables)
+        assert settings.broker_management_uri == f"http://kg.watch:{password}@127.0.0.1:15672"
+    document = json.loads((hub / "broker" / "definitions.json").read_text())
+    assert [one["tags"] for one in document["users"] if one["name"] == "kg.watch"] == ["management"]
+    (rights,) = [one for one in document["permissions"] if one["user"] == "kg.watch"]
+    assert (rights["configure"], rights["write"], rights["read"]) == ("^$", "^$", "^$")
+
+
+def test_ports_are_those_that_the_proxy_and_prometheus_know(tmp_path: Path) -> None:
+    assert init(tmp_path / "hub") == ExitCode.OK
+    environments = read_environments(tmp_path / "hub" / "env")
+    proxy = (DEPLOY / "nginx" / "kopuro.conf").read_text()
+    upstreams = dict(re.findall(r"^upstream kopuro_(\w+) +\{ server ([\d.:]+);", proxy, re.MULTILINE))
+    prometheus = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text())
+    (job,) = [one for one in prometheus["scrape_configs"] if one["job_name"] == "kopuro"]
+    targets = {one["labels"]["service"]: one["targets"] for one in job["static_configs"]}
+    assert upstreams == {service: environments[service]["KOPURO_HTTP_ADDRESS"] for service in PUBLIC_SERVICES}
+    assert targets == {
+        service: [variables["KOPURO_OPERATIONS_ADDRESS"]] for service, variables in environments.items()
+    }
+
+
 def test_one_public_address_is_announced_for_every_service(tmp_path: Path) -> None:
     assert init(tmp_path / "hub", "--url", "https://hub.example") == ExitCode.OK
     announced = json.loads((tmp_path / "hub" / "discovery.json").read_text())["services"]
@@ -89,7 +137,10 @@ def test_secrets_are_in_private_files_only(tmp_path: Path, capsys: pytest.Captur
     found = secrets_in(hub)
     assert len(found) >= 7 + 6 + 2
     assert not [secret for secret in found if secret in printed]
-    assert {stat.S_IMODE(file.stat().st_mode) for file in hub.rglob("*") if file.is_file()} == {0o600}
+    modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in hub.rglob("*") if file.is_file()}
+    public = {"discovery.json", "manifest.jws", "hub.public.json"}
+    assert {name for name, mode in modes.items() if mode != 0o600} == public
+    assert {modes[name] for name in public} == {0o644}
     assert {stat.S_IMODE(file.stat().st_mode) for file in hub.rglob("*") if file.is_dir()} == {0o700}
     # The script for psql has verifiers, no passwords.
     script = (hub / "databases" / "roles.sql").read_text()
@@ -135,6 +186,8 @@ def test_keys_of_another_hub_are_not_reused(tmp_path: Path, capsys: pytest.Captu
         ("--database", "postgresql+psycopg2://me@db.example/{service}", "names no user"),
         ("--url", "ftp://{service}.example", "http:// or https://"),
         ("--operator", "kg.aigul", "is no operator's name"),
+        ("--management", "http://watch:pw@127.0.0.1:15672", "without a user"),
+        ("--state", "state", "absolute path"),
         ("--broker-ca", "nowhere.pem", "is not a file"),
     ],
 )

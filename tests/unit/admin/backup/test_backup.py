@@ -165,6 +165,19 @@ def test_restored_hub_has_the_same_databases_and_log(hub: HubPlaces, tmp_path: P
     assert (hub.log / "checkpoint").read_bytes() == checkpoint
 
 
+def test_restored_files_belong_to_the_accounts_of_the_services(hub: HubPlaces, tmp_path: Path) -> None:
+    take_backup(hub, tmp_path / "backup", wait=0, look=quiet, sleep=still)
+    _destroy(hub)
+    account = 12345 if os.geteuid() == 0 else os.getuid()
+    for directory in (tmp_path / "data", hub.log):
+        directory.mkdir()
+        os.chown(directory, account, -1)
+    _restore(hub, tmp_path / "backup")
+    restored = [*(tmp_path / "data").glob("*.sqlite"), *hub.log.rglob("*")]
+    assert len(restored) > len(SERVICES)
+    assert {file.stat().st_uid for file in restored} == {account}
+
+
 def test_backup_contains_no_key(hub: HubPlaces, tmp_path: Path) -> None:
     take_backup(hub, tmp_path / "backup", wait=0, look=quiet, sleep=still)
     names = {file.name for file in (tmp_path / "backup").rglob("*") if file.is_file()}

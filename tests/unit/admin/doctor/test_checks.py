@@ -18,6 +18,7 @@ from admin.doctor.observations import (
     Announced,
     BrokerLogin,
     Certificate,
+    Clock,
     DatabaseState,
     Exported,
     FileKind,
@@ -76,7 +77,7 @@ DATABASE = DatabaseState(
 SPACE = Space(subject="audit", path=Path("/srv/kopuro/log"), free=2**34)
 LOG = LogState(fault=None, stored=10, published=9)
 READY = Readiness(service="intake", address="127.0.0.1:9101", fault=None)
-MACHINE = Machine(python=(3, 13), synchronized=True)
+MACHINE = Machine(python=(3, 13), clock=Clock(synchronized=True, ahead=dt.timedelta(seconds=1)))
 EXPORTED = Exported(expected=RIGHTS, present=RIGHTS)
 
 HEALTHY = Observations(
@@ -170,7 +171,14 @@ FAULTS: dict[str, tuple[str, dict[str, Any]]] = {
         "clock",
         {"databases": (replace(DATABASE, clock_ahead=dt.timedelta(seconds=-9)),)},
     ),
-    "clock of this machine is not synchronised": ("clock", {"machine": replace(MACHINE, synchronized=False)}),
+    "clock of this machine is not synchronised": (
+        "clock",
+        {"machine": replace(MACHINE, clock=Clock(synchronized=False))},
+    ),
+    "clock of this machine is behind its time servers": (
+        "clock",
+        {"machine": replace(MACHINE, clock=Clock(synchronized=True, ahead=dt.timedelta(seconds=-5)))},
+    ),
     "outbox waits": (
         "outbox",
         {"databases": (replace(DATABASE, outbox_oldest=NOW - dt.timedelta(hours=1)),)},
