@@ -32,6 +32,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from contracts.errors import Unavailable
 from runtime.storage.space import low_space
+from runtime.storage.sqlite_driver import as_sqlalchemy
 from runtime.tls import TlsFiles
 
 _WRITING = "kopuro_writing"
@@ -113,6 +114,8 @@ class Database:
         parsed = make_url(url)
         if parsed.get_backend_name() == "sqlite":
             options["connect_args"] = {"check_same_thread": False, "isolation_level": None}
+            # The connection used last has the newest pages in its cache.
+            options["pool_use_lifo"] = True
         else:
             options["pool_pre_ping"] = True
             # a server that disappears silently is detected within these limits
@@ -230,11 +233,22 @@ def translated() -> Iterator[None]:
     except PoolTimeout as error:
         raise DatabaseUnavailable("All database connections are in use.") from error
     except DBAPIError as error:
-        if _is_damage(error):
-            raise DatabaseDamaged("The database is damaged.") from error
-        if _passes(error):
-            raise DatabaseUnavailable("The database is unavailable.") from error
-        raise
+        unavailable = _translation(error)
+        if unavailable is None:
+            raise
+        raise unavailable from error
+    except sqlite3.Error as fault:
+        # Rows that the driver itself reads (`sqlite_driver`).
+        wrapped = as_sqlalchemy(fault, "reading rows")
+        raise (_translation(wrapped) or wrapped) from fault
+
+
+def _translation(error: DBAPIError) -> DatabaseUnavailable | None:
+    if _is_damage(error):
+        return DatabaseDamaged("The database is damaged.")
+    if _passes(error):
+        return DatabaseUnavailable("The database is unavailable.")
+    return None
 
 
 def _passes(error: DBAPIError) -> bool:
@@ -281,12 +295,15 @@ def _begin_sqlite(connection: Connection) -> None:
     # IMMEDIATE takes the write lock at once: otherwise a transaction that reads first and writes later could
     # fail half-way.
     options = connection.get_execution_options()
-    if not options.get(_WRITING, False):
-        connection.exec_driver_sql("BEGIN")
-        return
-    # Set before every write, so that no transaction inherits another one's level.
-    level = "FULL" if options[_DURABLE] else "NORMAL"
-    cursor = connection.connection.cursor()
-    cursor.execute(f"PRAGMA synchronous={level}")
-    cursor.close()
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    # The driver's own calls: SQLAlchemy's take longer than SQLite.
+    driver: Any = connection.connection.dbapi_connection
+    try:
+        if not options.get(_WRITING, False):
+            driver.execute("BEGIN")
+            return
+        # Set before every write, so that no transaction inherits another one's level.
+        level = "FULL" if options[_DURABLE] else "NORMAL"
+        driver.execute(f"PRAGMA synchronous={level}")
+        driver.execute("BEGIN IMMEDIATE")
+    except sqlite3.Error as error:
+        raise as_sqlalchemy(error, "BEGIN") from error

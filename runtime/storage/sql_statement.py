@@ -6,13 +6,55 @@ several times the database's own work. Everywhere else its statements are the be
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, TypeAlias
+import sqlite3
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+from typing import Any, Protocol
 
 import orjson
-from sqlalchemy import Connection, CursorResult
+from sqlalchemy import Connection
 
-Rows: TypeAlias = CursorResult[*tuple[Any, ...]]
+from runtime.storage.sqlite_driver import Row, SqliteRows, as_sqlalchemy, driver_of
+
+
+class Scalars(Protocol):
+    """The first column of some rows."""
+
+    def __iter__(self) -> Iterator[Any]: ...
+
+    def all(self) -> Sequence[Any]: ...
+
+
+class Rows(Protocol):
+    """The rows of one statement: SQLAlchemy's `CursorResult`, or the equivalent `SqliteRows`."""
+
+    @property
+    def rowcount(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Row]: ...
+
+    def all(self) -> Sequence[Row]: ...
+
+    def first(self) -> Row | None: ...
+
+    def one(self) -> Row: ...
+
+    def one_or_none(self) -> Row | None: ...
+
+    def scalar(self) -> Any: ...
+
+    def scalar_one(self) -> Any: ...
+
+    def scalar_one_or_none(self) -> Any: ...
+
+    def scalars(self) -> Scalars: ...
+
+    def __enter__(self) -> Rows: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
 
 # Our notation for lists of parameters, and its translation for each database.
 _LIST, _LIST_ON_SQLITE = "= ANY (?)", "IN (SELECT value FROM json_each(?))"
@@ -26,7 +68,7 @@ class SqlStatement:
     same, so that the database need not parse it again. `FROM EACH (?)` turns such a non-empty list into rows
     with a column `value`. Literal `?` and `%` are not possible.
     Values go to the driver unconverted: times as `columns.microseconds`, codes as texts. Results are the
-    driver's: bytes may be a memoryview.
+    driver's: bytes may be a memoryview. Rows have no names.
     """
 
     __slots__ = ("_postgresql", "_sqlite", "text")
@@ -39,16 +81,32 @@ class SqlStatement:
 
     def run(self, transaction: Connection, *parameters: Any, stream: bool = False) -> Rows:
         """Execute the statement once. stream: fetch rows as they are read, not all at once."""
-        options = {"stream_results": True} if stream else None
         if transaction.dialect.name == "postgresql":
+            options = {"stream_results": True} if stream else None
             return transaction.exec_driver_sql(self._postgresql, parameters, execution_options=options)
         values = tuple(
-            orjson.dumps(value).decode() if isinstance(value, list) else value for value in parameters
+            [orjson.dumps(value).decode() if isinstance(value, list) else value for value in parameters]
         )
-        return transaction.exec_driver_sql(self._sqlite, values, execution_options=options)
+        driver = driver_of(transaction)
+        if driver is None:
+            return transaction.exec_driver_sql(self._sqlite, values)
+        try:
+            return SqliteRows(driver.execute(self._sqlite, values))
+        except sqlite3.Error as error:
+            raise as_sqlalchemy(error, self._sqlite) from error
 
     def run_for_each(self, transaction: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
         """Execute the statement once for each row of parameters, none of which may be a list."""
-        if rows:
-            on_postgresql = transaction.dialect.name == "postgresql"
-            transaction.exec_driver_sql(self._postgresql if on_postgresql else self._sqlite, list(rows))
+        if not rows:
+            return
+        if transaction.dialect.name == "postgresql":
+            transaction.exec_driver_sql(self._postgresql, list(rows))
+            return
+        driver = driver_of(transaction)
+        if driver is None:
+            transaction.exec_driver_sql(self._sqlite, list(rows))
+            return
+        try:
+            driver.executemany(self._sqlite, rows)
+        except sqlite3.Error as error:
+            raise as_sqlalchemy(error, self._sqlite) from error

@@ -40,6 +40,9 @@ def add_offers(transaction: Connection, events: int, now: dt.datetime) -> None:
 def last_offers(transaction: Connection, now: dt.datetime) -> LogOffers | None:
     """Return the offers of the last day, None if there were none."""
     row = _READ.run(transaction).one_or_none()
-    if row is None or moment_of(row.last_at) <= now - REMEMBERED:
+    if row is None:
         return None
-    return LogOffers(events=row.events, last_at=moment_of(row.last_at))
+    events, last_at = row
+    if moment_of(last_at) <= now - REMEMBERED:
+        return None
+    return LogOffers(events=events, last_at=moment_of(last_at))

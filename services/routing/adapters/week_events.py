@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 from sqlalchemy import Connection
@@ -61,7 +61,7 @@ class SqlWeekEvents:
         last = microseconds(week.end + SKEW)
         following: int | None = None
         while True:
-            page = STEPS.run(transaction, after, _PAGE).all()
+            page = [_Step(*row) for row in STEPS.run(transaction, after, _PAGE)]
             for row in page:
                 if start <= row.time < end:
                     tally.add(row)
@@ -76,6 +76,17 @@ class SqlWeekEvents:
         return tally.events(transaction, turn), following
 
 
+class _Step(NamedTuple):
+    """A row of STEPS. time: in microseconds; detail: JSON."""
+
+    number: int
+    referral_id: str
+    time: int
+    fact: str
+    organization: str
+    detail: str
+
+
 class _Tally:
     """The steps of one week, as they are read."""
 
@@ -88,7 +99,7 @@ class _Tally:
         # Referral -> when it became unplaced for the first time in the week.
         self._unplaced: dict[str, int] = {}
 
-    def add(self, row: Any) -> None:
+    def add(self, row: _Step) -> None:
         match row.fact:
             case "referral.submitted":
                 self._submitted += 1
@@ -146,7 +157,7 @@ def _unplaced(facts: dict[str, Any], rule: str) -> UnplacedInWeek:
     )
 
 
-def _offer(row: Any) -> str:
+def _offer(row: _Step) -> str:
     found: str = orjson.loads(row.detail)["offer_id"]
     return found
 
