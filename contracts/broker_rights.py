@@ -40,7 +40,8 @@ WATCH = "watch"
 # The partners' virtual host, and the process that owns it. It has no user in the hub's virtual host.
 PARTNERS_VHOST = "partners"
 GATEWAY = "gateway"
-NOTHING = "^$"
+# Not `^$`, which matches the name of a line feed too.
+NOTHING = r"\A\z"
 # While an operator browses a queue, an exclusive queue with this ending is the lock.
 BROWSING_SUFFIX = ".looked-at"
 

@@ -71,7 +71,7 @@ def build(settings: Settings) -> Application[None]:
         )
 
     windows = WindowWork(users, keeper_of, queues.beat)
-    metrics.observe(windows.states, windows.unproved)
+    metrics.observe(windows.states, windows.unproved, submissions.parked)
     return Application(
         name="gateway",
         settings=settings,
@@ -81,6 +81,7 @@ def build(settings: Settings) -> Application[None]:
         verifier=TokenVerifier(lambda: {"keys": []}, issuer_of(settings.hub), clock, clients=lambda _: None),
         is_excluded=lambda _: True,
         readiness=[("submissions", submissions.unready), ("windows", windows.unready)],
+        warnings=[("parked submissions", submissions.alarm)],
         background=[submissions, windows],
         registry=registry,
         clock=clock,

@@ -25,7 +25,12 @@ _LONGEST_PAUSE: Final = 10.0
 
 
 class Submissions(Protocol):
-    """The queue of submissions. Both methods raise BrokerUnavailable."""
+    """The queue of submissions. `take` and `settle` raise BrokerUnavailable.
+
+    parked: how many submissions were set aside, as last counted.
+    """
+
+    parked: int
 
     def take(self, seconds: float) -> list[tuple[int, Received]]:
         """Return submissions with their tags; none if none arrives in time."""
@@ -54,6 +59,15 @@ class SubmissionWork:
     def unready(self) -> str | None:
         """Return why no submissions are taken; None when they are."""
         return self._fault
+
+    def parked(self) -> int:
+        """Return how many submissions were set aside."""
+        return self._submissions.parked
+
+    def alarm(self) -> str | None:
+        """Return a warning while submissions are set aside."""
+        number = self._submissions.parked
+        return f"{number} submissions lie in submissions.parked, unanswered." if number else None
 
     def start(self, spawn: Spawn) -> None:
         """See `runtime.background.Background`."""

@@ -40,10 +40,22 @@ class GatewayMetrics:
             "Copied messages whose acknowledgement is not proved, in all queues",
             registry=registry,
         )
-        self.observe(lambda: (0, 0), lambda: 0)
+        self._parked = Gauge(
+            "kopuro_gateway_parked", "Submissions that were set aside, unanswered", registry=registry
+        )
+        self.observe(lambda: (0, 0), lambda: 0, lambda: 0)
 
-    def observe(self, windows: Callable[[], tuple[int, int]], unproved: Callable[[], int]) -> None:
-        """Read the gauges from these: the organisations with and without access, and the unproved copies."""
+    def observe(
+        self,
+        windows: Callable[[], tuple[int, int]],
+        unproved: Callable[[], int],
+        parked: Callable[[], int],
+    ) -> None:
+        """Read the gauges from these.
+
+        windows: the organisations with and without access; unproved: copies; parked: submissions.
+        """
+        self._parked.set_function(parked)
         self._windows.labels("open").set_function(lambda: windows()[0])
         self._windows.labels("ended").set_function(lambda: windows()[1])
         self._unproved.set_function(unproved)

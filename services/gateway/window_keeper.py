@@ -138,11 +138,17 @@ class WindowKeeper:
         self._window = window
 
     def _lingers(self) -> bool:
+        """Return whether the queue holds a message with content that the hub has erased."""
         if self._clock() - self._looked_at < ERASURE_SECONDS:
             return False
+        assert self._session is not None
         closed = self._hub.closed(self.organization, among=self._window.copied)
         self._looked_at = self._clock()
-        return self._window.lingering(closed)
+        lingering = self._window.lingering(closed)
+        # Not one that was acknowledged meanwhile: emptying the queue repeats messages.
+        return bool(lingering) and not lingering.isdisjoint(
+            self._queues.look(self._session, self.organization)
+        )
 
     def _copy(self, room: int) -> None:
         page = self._hub.page(

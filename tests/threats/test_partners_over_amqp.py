@@ -167,6 +167,7 @@ WRITES: dict[str, Callable[[Any], object]] = {
 }
 OTHERS: dict[str, Callable[[Any], object]] = {
     "declare a queue": lambda channel: channel.queue_declare("mine"),
+    "declare a queue named by a line feed": lambda channel: channel.queue_declare("\n"),
     "declare an exclusive queue": lambda channel: channel.queue_declare("", exclusive=True),
     "declare an exchange": lambda channel: channel.exchange_declare("mine", "topic"),
     "delete the exchange": lambda channel: channel.exchange_delete(SUBMIT),

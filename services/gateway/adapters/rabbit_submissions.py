@@ -23,6 +23,8 @@ from services.gateway.domain.partner import PARKED, SUBMISSIONS, SUBMIT
 from services.gateway.submission_desk import Received, Verdict
 
 PREFETCH: Final = 100
+# Seconds between two counts of the parked submissions.
+_COUNT_SECONDS: Final = 15.0
 
 
 class RabbitSubmissions:
@@ -33,11 +35,8 @@ class RabbitSubmissions:
         self._link: amqp.Connection | None = None
         self._channel: Any = None
         self._arrived: list[tuple[int, Received]] = []
-
-    @property
-    def is_connected(self) -> bool:
-        """Whether submissions are being consumed."""
-        return self._link is not None
+        self._count_at = 0.0
+        self.parked = 0
 
     def close(self) -> None:
         """Close the connection; what was taken and not settled is delivered again."""
@@ -56,6 +55,9 @@ class RabbitSubmissions:
                 self._connect()
             assert self._link is not None
             self._heartbeat.beat()
+            if time.monotonic() >= self._count_at:
+                self.parked = self._channel.queue_declare(PARKED, passive=True).message_count
+                self._count_at = time.monotonic() + _COUNT_SECONDS
             deadline = time.monotonic() + seconds
             while not self._arrived and (left := deadline - time.monotonic()) > 0:
                 drain(self._link, min(left, self._heartbeat.interval))

@@ -20,7 +20,8 @@ PARKED: Final = "submissions.parked"
 TAG: Final = "partner"
 MOST_CONNECTIONS: Final = 5
 MOST_CHANNELS: Final = 20
-NOTHING: Final = "^$"
+# Not `^$`, which matches a line feed too.
+NOTHING: Final = r"\A\z"
 _MAILBOX: Final = "mailbox."
 _CLIENT_SUFFIX: Final = ".amqp"
 _SALT_BYTES: Final = 4

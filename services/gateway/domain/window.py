@@ -122,12 +122,12 @@ class Window:
             return replace(self, full_since=now), 0
         return self, free if now - self.full_since >= LONGEST_PAUSE else 0
 
-    def lingering(self, closed: frozenset[str]) -> bool:
-        """Return whether a message that the hub has closed was copied with its content.
+    def lingering(self, closed: frozenset[str]) -> frozenset[str]:
+        """Return which messages that the hub has closed were copied with their content.
 
         closed: the ids of closed messages that the mailbox still shows as waiting.
         """
-        return not (closed & frozenset(self.copied)) <= self.closed
+        return (closed & frozenset(self.copied)) - self.closed
 
 
 def rebuilt() -> Window:

@@ -18,11 +18,11 @@ from tests.unit.services.gateway.doubles import OSH, BrokerInMemory, HubInMemory
 
 
 class SubmissionsInMemory:
-    """See `gateway.Submissions`. waiting: by tag; parked: the tags of parked ones."""
+    """See `gateway.Submissions`. waiting: by tag."""
 
     def __init__(self, *received: Received) -> None:
         self.waiting = dict(enumerate(received))
-        self.parked: list[int] = []
+        self.parked = 0
         self.available = True
 
     def take(self, seconds: float) -> list[tuple[int, Received]]:
@@ -35,7 +35,7 @@ class SubmissionsInMemory:
             if verdict is not Verdict.retried:
                 del self.waiting[tag]
             if verdict is Verdict.parked:
-                self.parked.append(tag)
+                self.parked += 1
 
     def close(self) -> None:
         self.waiting.clear()
@@ -61,6 +61,11 @@ def test_batch_is_settled_by_its_verdicts() -> None:
     assert work.turn() == {Verdict.answered}
     assert submissions.waiting == {}
     assert work.turn() == frozenset()
+    assert work.alarm() is None
+    hub.admitted = False
+    submissions.waiting[2] = submission("c")
+    assert work.turn() == {Verdict.parked}
+    assert work.alarm() == "1 submissions lie in submissions.parked, unanswered."
 
 
 def test_broker_that_is_away_is_the_reason_why_the_gateway_is_not_ready() -> None:

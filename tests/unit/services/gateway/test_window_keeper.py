@@ -201,6 +201,33 @@ def test_closed_message_leaves_the_queue_with_its_content(bench: Bench) -> None:
     assert bench.broker.log.count("emptied") == 2, "a closed copy lingers no more"
 
 
+def test_closed_message_that_was_acknowledged_repeats_nothing(bench: Bench) -> None:
+    bench.arrive(3)
+    bench.turns(2)
+    bench.consume(2)
+    bench.hub.close_message(1)
+    bench.time += ERASURE_SECONDS
+    bench.turns(3)
+    assert ids(bench.broker.ready) == ["m2"]
+    assert bench.broker.log.count("emptied") == 1
+
+
+def test_closed_message_that_its_consumer_gives_back_leaves_the_queue(bench: Bench) -> None:
+    bench.arrive(3)
+    bench.turns(2)
+    bench.broker.deliver(2)
+    bench.hub.close_message(1)
+    bench.time += ERASURE_SECONDS
+    bench.turns(2)
+    assert bench.broker.log.count("emptied") == 1
+    bench.broker.ready = [*bench.broker.held, *bench.broker.ready]
+    bench.broker.held = []
+    bench.time += ERASURE_SECONDS
+    bench.turns(3)
+    assert ids(bench.broker.ready) == ["m0", "m1", "m2"]
+    assert bench.broker.ready[1].is_closed
+
+
 def test_revoked_organization_loses_access_and_its_queue_is_emptied(bench: Bench) -> None:
     bench.arrive(2)
     bench.turns(2)

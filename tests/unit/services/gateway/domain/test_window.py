@@ -81,9 +81,7 @@ def test_copying_pauses_for_a_proof_and_goes_on_after_the_longest_pause() -> Non
 
 def test_closed_message_lingers_only_if_it_was_copied_with_its_content() -> None:
     window = Window().with_copies(["a", "b"], "c1", closed=frozenset({"b"}))
-    assert window.lingering(frozenset({"a"}))
-    assert not window.lingering(frozenset({"b"}))
-    assert not window.lingering(frozenset({"never-copied"}))
+    assert window.lingering(frozenset({"a", "b", "never-copied"})) == {"a"}
 
 
 def test_look_at_as_many_messages_as_were_counted_proves_the_others() -> None:
@@ -164,16 +162,15 @@ class Hub:
         self.acknowledged.update(proved)
 
     def look(self) -> None:
-        # Messages may be delivered between the count of the waiting ones and the look.
         waiting = len(self.waiting)
         if self.window.can_be_looked_at(self.published, waiting):
             self.window, proved = self.window.looked_at(self.published, list(self.waiting))
             self.acknowledged.update(proved)
 
     def look_late(self) -> None:
+        # A consumer comes between the gateway's decision and its look.
         if self.window.can_be_looked_at(self.published, len(self.waiting)):
             self.deliver()
-            self.acknowledge(0)
             self.window, proved = self.window.looked_at(self.published, list(self.waiting))
             self.acknowledged.update(proved)
 
@@ -199,11 +196,15 @@ STEPS = {
     "restart": (Hub.restart_gateway,),
     "lose": (Hub.lose_broker,),
 }
-STEP = st.sampled_from([(name, n) for name, steps in STEPS.items() for n in range(len(steps))])
+# Proofs take many steps, so what leads to one comes more often than what destroys it.
+OFTEN = {"count": 4, "publish count": 4, "read count": 8, "acknowledge": 2, "deliver": 4, "look": 2}
+STEP = st.sampled_from(
+    [(name, n) for name, steps in STEPS.items() for n in range(len(steps)) for _ in range(OFTEN.get(name, 1))]
+)
 
 
-@settings(max_examples=300, deadline=None)
-@given(st.lists(STEP, max_size=80))
+@settings(max_examples=150, deadline=None)
+@given(st.lists(STEP, min_size=60, max_size=120))
 def test_no_interleaving_acknowledges_a_message_that_its_reader_has_not(walk: list[tuple[str, int]]) -> None:
     hub = Hub()
     for name, number in walk:
@@ -215,7 +216,7 @@ def test_no_interleaving_acknowledges_a_message_that_its_reader_has_not(walk: li
         assert set(hub.mailbox) <= hub.done | coming
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.lists(STEP, max_size=60))
 def test_consumer_that_keeps_up_gets_everything_acknowledged_in_the_end(walk: list[tuple[str, int]]) -> None:
     hub = Hub()
