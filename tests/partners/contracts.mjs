@@ -53,6 +53,13 @@ export class Contracts {
     return message;
   }
 
+  /** Check a document that is submitted over AMQP: its members are those of the request that does the same. */
+  submission({ submit, offer_id, referral_id, ...body }) {
+    if (submit === "referral") this.request("POST", "/v1/referrals", body);
+    else if (offer_id) this.request("POST", `/v1/offers/${offer_id}/${submit}`, body);
+    else this.request("POST", `/v1/referrals/${referral_id}/${submit}`, body);
+  }
+
   /** Check the body of a webhook request. */
   webhook(body) {
     this.#checkFile("webhook", body);

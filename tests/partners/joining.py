@@ -16,10 +16,10 @@ _OF_THE_HUB = ("revision", "sealing_key", "sealing_key_change", "approved_servic
 
 
 @contextmanager
-def joined(hub: RunningHub, organization: str) -> Iterator[Mapping[str, str]]:
+def joined(hub: RunningHub, organization: str, *, has_services: bool = True) -> Iterator[Mapping[str, str]]:
     """Admit an organisation without a sealing key within the block; give its client_id and client_secret.
 
-    It offers what Moscow's Common Table offers. It is inactive afterwards, so that nobody asks it.
+    has_services: it offers what Moscow's Common Table offers. It is inactive afterwards, so that nobody asks it.
     """
     with httpx.Client(
         base_url=hub.address("directory"),
@@ -28,6 +28,8 @@ def joined(hub: RunningHub, organization: str) -> Iterator[Mapping[str, str]]:
     ) as operator:
         like = operator.get(f"/v1/organizations/{_LIKE}").json()
         record = {name: value for name, value in like.items() if name not in _OF_THE_HUB}
+        if not has_services:
+            record["services"] = []
         path = f"/v1/organizations/{organization}"
         _sent(operator, "PUT", path, {**record, "id": organization}, {"If-None-Match": "*"})
         issued = _sent(operator, "POST", "/v1/credentials", {"principal": organization, "roles": ["partner"]})

@@ -9,13 +9,17 @@ from pathlib import Path
 import pytest
 from joserfc import jwe
 from joserfc.jwk import OKPKey
+from jsonschema import Draft202012Validator, FormatChecker  # type: ignore[import-untyped]
 
 from kopuro_client import check_case, generate_key, public_key, seal
 from kopuro_client.commands import ExitCode, main
 from kopuro_client.records import Jwk
 from tests.unit.client.fake_hub import FakeHub, Response, json_response, problem
 
+CONTRACTS = Path(__file__).parents[3] / "contracts"
 GUIDE = (Path(__file__).parents[3] / "docs" / "integrating.md").read_text(encoding="utf-8")
+
+SAMPLE_ID = "0199a0de-0000-7000-8000-000000000001"
 
 
 def blocks(language: str) -> list[str]:
@@ -25,7 +29,9 @@ def blocks(language: str) -> list[str]:
 def commands() -> list[str]:
     lines = [line for block in blocks("sh") for line in block.splitlines()]
     inline = re.findall(r"`(kopuro [^`]+)`", GUIDE)
-    return sorted({line.split(" > ")[0] for line in [*lines, *inline] if line.startswith("kopuro ")})
+    within = [found for line in lines for found in re.findall(r"\$\((kopuro [^)|]+)", line)]
+    found = [line.split(" > ")[0] for line in [*lines, *inline, *within] if line.startswith("kopuro ")]
+    return sorted({re.sub(r"\$\w+", SAMPLE_ID, line).strip() for line in found})
 
 
 # `up` is a server command.
@@ -59,6 +65,12 @@ def test_guide_command_is_accepted(
 def test_guide_referral_has_a_valid_case() -> None:
     [text] = blocks("json")
     check_case(json.loads(text)["case"])
+
+
+def test_webhook_body_in_the_guide_follows_its_schema() -> None:
+    (body,) = [text for text in blocks("text") if '"timestamp"' in text]
+    schema = json.loads((CONTRACTS / "schemas" / "webhook.json").read_bytes())
+    Draft202012Validator(schema, format_checker=FormatChecker()).validate(json.loads(body))
 
 
 def test_guide_exit_codes_match_the_command() -> None:
