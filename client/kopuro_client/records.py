@@ -78,6 +78,53 @@ KeptKey = TypedDict(
 )
 
 
+class AdmittedSubmission(TypedDict):
+    """A submission that intake admitted.
+
+    id: the referral's for a new referral, else the submission's. fact: what it became, such as
+    `answer.submitted`. published: whether the hub's broker has it. own: whether the caller submitted it.
+    """
+
+    id: str
+    referral_id: str
+    organization: str
+    fact: str
+    admitted_at: str
+    published: bool
+    own: bool
+
+
+class ToldEndpoint(TypedDict):
+    """A webhook's notice of a message. state: waiting, sent, read, cancelled, expired or failed."""
+
+    endpoint_id: str
+    state: str
+    attempts: int
+    next_attempt_at: str | None
+    until: str
+
+
+class MessageState(TypedDict):
+    """Where a message is. organization: the mailbox's owner, None for the coordinators' mailbox.
+
+    state: queued, delivered or acknowledged. offer_id: of an `offer.opened`. closed_at: when its content was
+    erased. own: whether it is in the caller's mailbox.
+    """
+
+    message_id: str
+    type: str
+    referral_id: str | None
+    organization: str | None
+    offer_id: str | None
+    state: str
+    queued_at: str
+    delivered_at: str | None
+    acknowledged_at: str | None
+    closed_at: str | None
+    own: bool
+    webhooks: list[ToldEndpoint]
+
+
 class Page(TypedDict, Generic[Item]):
     """One page of a list. next: the cursor to pass as `after`, null on the last page.
 
@@ -120,6 +167,7 @@ class Offer(TypedDict):
     state: str
     opened_at: str
     deadline: str
+    closed_at: NotRequired[str | None]
     rank: int
     reason: str | None
     referral_id: NotRequired[str]
@@ -157,7 +205,8 @@ class Referral(TypedDict):
     """A referral as its parties see it: facts, offers and timeline, without data about the person.
 
     facts: None for a candidate whose offer has ended, for the acceptor of a referral that has ended, and for
-    everybody once the hub has reduced them.
+    everybody once the hub has reduced them. due_at: when the acceptor's next report is due; overdue_since:
+    when it became overdue; only for those who know the acceptor. Both are missing from older hubs.
     """
 
     id: str
@@ -170,6 +219,8 @@ class Referral(TypedDict):
     facts: dict[str, Any] | None
     offers: list[Offer]
     timeline: list[TimelineEntry]
+    due_at: NotRequired[str | None]
+    overdue_since: NotRequired[str | None]
 
 
 class MailboxConsumer(TypedDict):
@@ -532,10 +583,14 @@ class ReadersPage(Page[RecordedRead]):
 
 
 class StorySentence(TypedDict):
-    """A sentence of a story. index, time (RFC 3339): those of the log entry that it describes."""
+    """A sentence of a story. index, time (RFC 3339), type: those of the log entry that it describes.
+
+    type: missing in stories of older hubs.
+    """
 
     index: int
     time: str
+    type: NotRequired[str]
     text: str
 
 

@@ -26,9 +26,11 @@ from services.delivery.adapters.mailboxes import SqlMailboxes
 from services.delivery.adapters.released_cases import SqlReleasedCases
 from services.delivery.adapters.standings import StandingsInMemory
 from services.delivery.adapters.tables import MESSAGING, REPLICA
+from services.delivery.adapters.traced_messages import SqlTracedMessages
 from services.delivery.delivery_records import DeliveryRecords
 from services.delivery.handlers import ConsumerHandlers, MailboxHandlers
 from services.delivery.incoming import Incoming, Triggers
+from services.delivery.message_tracing import MessageTracing
 from services.delivery.webhooks.adapters.assembly import Webhooks, build_webhooks
 from services.delivery.webhooks.owners import EndpointOwners
 
@@ -45,6 +47,7 @@ class DeliveryParts:
     mailbox: MailboxHandlers
     consumers: ConsumerHandlers
     triggers: Triggers
+    tracing: MessageTracing
     reads: ReadRecorder
     owners: EndpointOwners | None
     events: BatchProcessor[Envelope]
@@ -123,6 +126,7 @@ def build(settings: Settings) -> Application[DeliveryParts]:
                 after_commit=polling.wake,
                 is_sandbox=lambda: settings.sandbox and names_sandbox(settings.discovery),
             ),
+            tracing=MessageTracing(database=database, messages=SqlTracedMessages()),
             reads=reads,
             owners=None if webhooks is None else webhooks.owners,
             events=messenger.consumer(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from runtime.access.caller_limits import Share
-from runtime.access.reads import Reads
+from runtime.access.reads import STAFF, Reads
 from runtime.entrypoints.batches import batches
 from runtime.entrypoints.resource import resource
 from runtime.entrypoints.service import WebService
@@ -78,6 +78,16 @@ class DeliveryService(WebService):
     )
     def delete_consumer(self, request: Request) -> Response:
         return api.delete_consumer(self.handlers.consumers, request)
+
+    @resource(
+        "GET",
+        "/v1/deliveries/<uuid:id>",
+        roles=PARTNERS | STAFF,
+        reads=Reads.recorded,
+        operation=operations.TRACE_MESSAGES,
+    )
+    def trace(self, request: Request) -> Response:
+        return api.trace(self.handlers.tracing, request)
 
     @resource("POST", "/v1/sandbox/messages", roles=PARTNERS, operation=operations.TRIGGER)
     def trigger(self, request: Request) -> Response:

@@ -14,6 +14,7 @@ def test_hub_without_webhook_key_refuses_webhooks() -> None:
         mailbox=unused,
         consumers=unused,
         triggers=unused,
+        tracing=unused,
         reads=unused,
         owners=None,
         events=unused,
