@@ -32,6 +32,7 @@ from sandbox import network
 from sandbox.broker import PrivateBroker
 from sandbox.ending_signals import signals_held
 from sandbox.hub_files import HUB, SECOND_OPERATOR, SERVICES, HubFiles
+from sandbox.partners.organizations import organizations as fixed_organizations
 from sandbox.process import ServiceProcess
 from sandbox.supervisor import Supervised, Supervisor
 
@@ -44,6 +45,10 @@ HOPELESS_AFTER_RESTARTS = 3
 _INHERITED = ("PATH", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH")
 # Settings of services that the environment of `kopuro up` may change.
 _PASSED_ON = ("KOPURO_RECEIPT_SECONDS", "KOPURO_TRANSIT_KEY_SECONDS", "KOPURO_REQUESTS_PER_MINUTE")
+
+
+# Deadlines of seconds, and no chance in the order of candidates.
+FAST_POLICY = Path(__file__).parent / "fast_policy.json"
 
 
 class HubError(Exception):
@@ -59,6 +64,7 @@ class Hub:
         *,
         empty: bool = False,
         members: Sequence[Organization] | None = None,
+        partners: bool = False,
         policy: Path | None = None,
         approvals: str = ONE_PERSON,
         environment: Mapping[str, str] | None = None,
@@ -67,6 +73,7 @@ class Hub:
     ) -> None:
         """empty: start without the sample network. members: organisations that replace the sample network.
 
+        partners: add the organisations with fixed behaviour, and play them (`sandbox/partners`).
         policy: routing's policy file; None: the default policy. approvals: `one-person` or `two-person`.
         ready_within: seconds; audit recomputes its
         whole log before it is ready, which takes some seconds for a million entries.
@@ -74,6 +81,7 @@ class Hub:
         self.files = HubFiles(directory)
         self._empty = empty
         self._members = members
+        self._partners = partners
         self._policy = policy
         self._approvals = approvals
         self._environment = dict(os.environ if environment is None else environment)
@@ -126,7 +134,9 @@ class Hub:
                 f"{directory} is in use by another hub: stop that one, or choose another directory"
             )
         self._owner = owner
-        members = network.load().organizations if self._members is None else self._members
+        members = [*(network.load().organizations if self._members is None else self._members)]
+        if self._partners:
+            members += fixed_organizations()
         self._progress("creating keys and credentials")
         self.files.settle(() if self._empty else members)
         if self._approvals == TWO_PERSON and SECOND_OPERATOR not in self.files.people():
@@ -162,6 +172,8 @@ class Hub:
                 for service in SERVICES
             ]
         )
+        if self._partners:
+            stages.append([self._players()])
         self.supervisor = Supervisor(stages)
         self.supervisor.start()
         self._wait_until_ready()
@@ -253,6 +265,20 @@ class Hub:
             [sys.executable, "-m", "runtime", f"services.{service}"],
             environment=environment,
             log=self.files.log(service),
+        )
+
+    def _players(self) -> ServiceProcess:
+        return ServiceProcess(
+            "partners",
+            [
+                sys.executable,
+                "-m",
+                "sandbox.partners",
+                self.files.discovery_address(),
+                str(self.files.credentials),
+            ],
+            environment=self._inherited(),
+            log=self.files.log("partners"),
         )
 
     def _service_key(self, service: str) -> Path:
