@@ -62,7 +62,8 @@ def show_turn(out: Output, found: Trace, language: str) -> None:
     """Print whose turn it is, why, and what to do next."""
     out.heading(whose_turn(found.next, language))
     show_wrapped(out, reason_of(found.next, language))
-    show_wrapped(out, to_do(found.next, language), first=word("next", language) + " ", following=_INDENT)
+    # On one line, so that the commands in it can be copied.
+    out.text(f"{word('next', language)} {to_do(found.next, language)}")
 
 
 def _show_hop(out: Output, found: Trace, hop: Hop, language: str) -> None:

@@ -104,6 +104,16 @@ REASONS: Final[Mapping[Action, Texts]] = {
         "Направление не удалось: хаб не смог использовать дело.",
         "Жолдомо ишке ашкан жок: хаб ишти колдоно алган жок.",
     ),
+    Action.read_message: (
+        "The message is about no referral; it waits in the mailbox.",
+        "Сообщение не о направлении; оно ждёт в почтовом ящике.",
+        "Билдирүү жолдомо жөнүндө эмес; ал почта кутусунда күтүүдө.",
+    ),
+    Action.message_read: (
+        "The message is about no referral, and was acknowledged.",
+        "Сообщение не о направлении и уже подтверждено.",
+        "Билдирүү жолдомо жөнүндө эмес жана ырасталган.",
+    ),
     Action.offer_ended: (
         "Your offer has ended. What followed is between others.",
         "Ваше предложение закончилось. Дальнейшее касается других.",
@@ -121,6 +131,11 @@ _WAIT: Final[Texts] = (
     "Wait a minute and trace again. If nothing has changed, tell the hub's operators this id: {subject}",
     "Подождите минуту и повторите. Если ничего не изменилось, сообщите операторам хаба: {subject}",
     "Бир мүнөт күтүп, кайталаңыз. Эч нерсе өзгөрбөсө, хабдын операторлоруна айтыңыз: {subject}",
+)
+_READ: Final[Texts] = (
+    "kopuro mailbox list, then kopuro mailbox ack {subject}",
+    "kopuro mailbox list, затем kopuro mailbox ack {subject}",
+    "kopuro mailbox list, андан кийин kopuro mailbox ack {subject}",
 )
 _NOTHING: Final[Texts] = (
     "You need not do anything.",
@@ -207,6 +222,10 @@ TO_DO: Final[Mapping[tuple[Owner, Action], Texts]] = {
         "Отправьте направление с делом заново, с новым ключом.",
         "Жолдомону иши менен кайрадан, жаңы ачкыч менен жөнөтүңүз.",
     ),
+    (Owner.you, Action.read_message): _READ,
+    (Owner.other, Action.read_message): _NOTHING,
+    (Owner.network, Action.read_message): _READ,
+    (Owner.nobody, Action.message_read): _NOTHING,
     (Owner.nobody, Action.offer_ended): _NOTHING,
     (Owner.nobody, Action.ended): _NOTHING,
     (Owner.nobody, Action.unknown_state): (

@@ -49,8 +49,13 @@ class Traces(Connected):
         found = _Found()
         if _UUID.fullmatch(asked.lower()):
             found = self._of_id(asking, asked.lower())
-        if found.referral is None:
+        if found.referral is None and not found.messages:
             found = self._of_key(asking, asked, organization) or found
+        if found.referral is None and found.messages:
+            # A message of the mailbox that is about no referral.
+            messages = list(found.messages)
+            known = asking.evidence(viewer=_viewer([], messages), messages=found.messages)
+            return Trace.of(asked, None, found.ids, known)
         if found.referral is None and asking.error is not None:
             raise asking.error
         if found.referral is None:
@@ -64,9 +69,9 @@ class Traces(Connected):
             ids = {one["id"] for one in submissions if one["id"] == id_ != one["referral_id"]}
             return _Found(submissions[0]["referral_id"], frozenset(ids))
         messages = self._messages(asking, id_)
-        if messages and messages[0]["referral_id"] is not None:
+        if messages:
             ids = {one["message_id"] for one in messages if one["message_id"] == id_}
-            return _Found(messages[0]["referral_id"], frozenset(ids))
+            return _Found(messages[0]["referral_id"], frozenset(ids), messages=tuple(messages))
         referral = self._referral(asking, id_)
         if referral is not None:
             return _Found(referral["id"], frozenset(), referral)
@@ -141,11 +146,15 @@ class Traces(Connected):
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """referral: its id, None if there is none. ids: of what was asked for. view: if it was read already."""
+    """referral: its id, None if there is none. ids: of what was asked for.
+
+    view, messages: what was read already.
+    """
 
     referral: str | None = None
     ids: frozenset[str] = frozenset()
     view: Referral | None = None
+    messages: tuple[MessageState, ...] = ()
 
 
 @dataclass(slots=True)

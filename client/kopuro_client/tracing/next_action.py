@@ -47,6 +47,8 @@ class Action(StrEnum):
     report = "report"
     report_overdue = "report_overdue"
     submit_again = "submit_again"
+    read_message = "read_message"  # it is about no referral, such as a credential that expires
+    message_read = "message_read"
     offer_ended = "offer_ended"
     ended = "ended"
     unknown_state = "unknown_state"  # of a newer hub
@@ -80,6 +82,8 @@ def next_action(evidence: Evidence) -> NextAction:
             owner=Owner.hub, action=action, since=undecided["admitted_at"], subject=undecided["id"]
         )
     if referral is None:
+        if evidence.messages and evidence.messages[0]["referral_id"] is None:
+            return _about_message(evidence, evidence.messages[0])
         if evidence.silent:
             return NextAction(owner=Owner.hub, action=Action.reach, services=tuple(sorted(evidence.silent)))
         return NextAction(owner=Owner.you, action=Action.submit)
@@ -87,6 +91,23 @@ def next_action(evidence: Evidence) -> NextAction:
     if rule is None:
         return NextAction(owner=Owner.nobody, action=Action.unknown_state, subject=referral["status"])
     return rule(evidence, referral)
+
+
+def _about_message(evidence: Evidence, message: MessageState) -> NextAction:
+    """Return the turn of a mailbox's owner to read a message that is about no referral."""
+    if message["acknowledged_at"] is not None:
+        return NextAction(owner=Owner.nobody, action=Action.message_read, since=message["acknowledged_at"])
+    owner = message["organization"]
+    if owner is None:
+        return NextAction(
+            owner=Owner.network,
+            action=Action.read_message,
+            since=message["queued_at"],
+            subject=message["message_id"],
+        )
+    return _of(
+        evidence, owner, Action.read_message, since=message["queued_at"], subject=message["message_id"]
+    )
 
 
 def _requested(evidence: Evidence, referral: Referral) -> NextAction:

@@ -97,6 +97,15 @@ def test_message_leads_to_its_referral_and_is_marked(hub: FakeHub, run: Run) -> 
     assert [hop["step"] for hop in document["hops"] if hop["asked"]] == ["queued", "delivered"]
 
 
+def test_message_about_no_referral_is_found(hub: FakeHub, run: Run) -> None:
+    hub.script("GET", SUBMISSIONS, page())
+    expiring = message("credential.expiring", referral_id=None, organization=ORGANIZATION)
+    hub.script("GET", f"/delivery/v1/deliveries/{MESSAGE}", page(expiring))
+    ran = run("trace", MESSAGE)
+    assert "credential.expiring: in the mailbox" in ran.out
+    assert ran.out.endswith(f"Next: kopuro mailbox list, then kopuro mailbox ack {MESSAGE}\n")
+
+
 def test_nothing_found_says_so(hub: FakeHub, run: Run) -> None:
     hub.script("GET", SUBMISSIONS, page())
     ran = run("trace", "monday")

@@ -80,7 +80,11 @@ def submission(
 
 
 def message(
-    fact: str, state: str = "queued", minutes: float = 2, organization: str = CANDIDATE, **members: Any
+    fact: str,
+    state: str = "queued",
+    minutes: float = 2,
+    organization: str | None = CANDIDATE,
+    **members: Any,
 ) -> MessageState:
     whole: Any = {
         "message_id": MESSAGE,

@@ -307,6 +307,19 @@ def test_nothing_known_is_said_as_such() -> None:
     )
 
 
+MESSAGES = {
+    (Owner.you, Action.read_message): message("credential.expiring", referral_id=None),
+    (Owner.other, Action.read_message): message("credential.expiring", referral_id=None, organization=OTHER),
+    (Owner.network, Action.read_message): message("alert.closed", referral_id=None, organization=None),
+    (Owner.nobody, Action.message_read): message("credential.expiring", "acknowledged", referral_id=None),
+}
+
+
+@pytest.mark.parametrize("expected", MESSAGES)
+def test_message_about_no_referral_waits_for_its_reader(expected: tuple[Owner, Action]) -> None:
+    assert decided(evidence(CANDIDATE, None, messages=[MESSAGES[expected]]))[:2] == expected
+
+
 def test_state_of_a_newer_hub_is_named() -> None:
     assert next_action(evidence(SENDER, referral("parked"))).action is Action.unknown_state
 
@@ -319,6 +332,7 @@ def test_sentences_of_every_turn_exist_in_every_language() -> None:
         (Owner.you, Action.submit),
         (Owner.nobody, Action.unknown_state),
         (Owner.other, Action.open_case),
+        *MESSAGES,
     }
     assert reached | beside == set(TO_DO)
     assert set(REASONS) == set(Action)
