@@ -38,6 +38,7 @@ SHAPES: Final[Mapping[str, tuple[Shape, ...]]] = {
     "directory": (),
     "intake": (
         Shape(table="submissions", referral="referral_id"),
+        Shape(table="commands", referral="referral_id", moment="submitted_at", forgotten="submitted_at"),
         Shape(table="offers", referral="referral_id"),
         _INBOX,
     ),

@@ -25,6 +25,10 @@ def up(
     policy: Annotated[
         Path | None, typer.Option(help="Routing policy (JSON file).", exists=True, dir_okay=False)
     ] = None,
+    fast: Annotated[
+        bool,
+        typer.Option("--fast", help="Deadlines of seconds, to see expiries and reminders within a minute."),
+    ] = False,
     two_person: Annotated[
         bool,
         typer.Option("--two-person", help="Let a second operator approve keys, clients, roles and vetting."),
@@ -33,17 +37,29 @@ def up(
         bool, typer.Option("--amqp", help="Also let organisations connect over AMQP (the gateway).")
     ] = False,
 ) -> None:
-    """Start a complete hub on this machine and run it until Ctrl-C or SIGTERM."""
+    """Start a complete hub on this machine and run it until Ctrl-C or SIGTERM.
+
+    Its sample network includes organisations that answer in a fixed way, such as kg.sandbox-accepts.
+    """
+    if fast and policy is not None:
+        raise typer.BadParameter("cannot be used with --policy", param_hint="--fast")
     from runtime.settings import ONE_PERSON, TWO_PERSON
     from sandbox.broker import BrokerError
     from sandbox.ending_signals import ending_signals_raise
-    from sandbox.hub import Hub, HubError
+    from sandbox.hub import FAST_POLICY, Hub, HubError
 
     def report(text: str) -> None:
         print(f"kopuro: {text}", file=sys.stderr, flush=True)  # noqa: T201 - progress is for stderr
 
-    approvals = TWO_PERSON if two_person else ONE_PERSON
-    hub = Hub(data_dir, empty=empty, policy=policy, approvals=approvals, amqp=amqp, progress=report)
+    hub = Hub(
+        data_dir,
+        empty=empty,
+        partners=not empty,
+        policy=FAST_POLICY if fast else policy,
+        approvals=TWO_PERSON if two_person else ONE_PERSON,
+        amqp=amqp,
+        progress=report,
+    )
     try:
         with ending_signals_raise():
             hub.start()

@@ -32,6 +32,7 @@ from sandbox import network
 from sandbox.broker import PrivateBroker
 from sandbox.ending_signals import signals_held
 from sandbox.hub_files import GATEWAY, HUB, SECOND_OPERATOR, SERVICES, HubFiles
+from sandbox.partners.organizations import organizations as fixed_organizations
 from sandbox.process import ServiceProcess
 from sandbox.supervisor import Supervised, Supervisor
 
@@ -52,6 +53,10 @@ _PASSED_ON = (
 )
 
 
+# Deadlines of seconds, and no chance in the order of candidates.
+FAST_POLICY = Path(__file__).parent / "fast_policy.json"
+
+
 class HubError(Exception):
     """The hub cannot start; the text says what to do."""
 
@@ -65,6 +70,7 @@ class Hub:
         *,
         empty: bool = False,
         members: Sequence[Organization] | None = None,
+        partners: bool = False,
         policy: Path | None = None,
         approvals: str = ONE_PERSON,
         environment: Mapping[str, str] | None = None,
@@ -74,6 +80,7 @@ class Hub:
     ) -> None:
         """empty: start without the sample network. members: organisations that replace the sample network.
 
+        partners: add the organisations with fixed behaviour, and play them (`sandbox/partners`).
         policy: routing's policy file; None: the default policy. approvals: `one-person` or `two-person`.
         ready_within: seconds; audit recomputes its
         whole log before it is ready, which takes some seconds for a million entries. amqp: also start the
@@ -82,6 +89,7 @@ class Hub:
         self.files = HubFiles(directory)
         self._empty = empty
         self._members = members
+        self._partners = partners
         self._policy = policy
         self._approvals = approvals
         self._environment = dict(os.environ if environment is None else environment)
@@ -140,7 +148,9 @@ class Hub:
                 f"{directory} is in use by another hub: stop that one, or choose another directory"
             )
         self._owner = owner
-        members = network.load().organizations if self._members is None else self._members
+        members = [*(network.load().organizations if self._members is None else self._members)]
+        if self._partners:
+            members += fixed_organizations()
         self._progress("creating keys and credentials")
         self.files.settle(() if self._empty else members)
         if self._approvals == TWO_PERSON and SECOND_OPERATOR not in self.files.people():
@@ -185,6 +195,8 @@ class Hub:
         )
         if self._amqp:
             stages.append([self._gateway()])
+        if self._partners:
+            stages.append([self._players()])
         self.supervisor = Supervisor(stages)
         self.supervisor.start()
         self._wait_until_ready()
@@ -297,6 +309,20 @@ class Hub:
             [sys.executable, "-m", "runtime", f"services.{GATEWAY}"],
             environment=environment,
             log=self.files.log(GATEWAY),
+        )
+
+    def _players(self) -> ServiceProcess:
+        return ServiceProcess(
+            "partners",
+            [
+                sys.executable,
+                "-m",
+                "sandbox.partners",
+                self.files.discovery_address(),
+                str(self.files.credentials),
+            ],
+            environment=self._inherited(),
+            log=self.files.log("partners"),
         )
 
     def _service_key(self, service: str) -> Path:

@@ -37,9 +37,10 @@ class Connection:
     def close(self) -> None:
         self._transport.close()
 
-    def get(self, url: str, params: Params | None = None) -> dict[str, Any]:
-        """Return the JSON object at a URL."""
-        return json_object(self._send(self._reading(url, params)))
+    def get(self, url: str, params: Params | None = None, *, repeatable: bool = True) -> dict[str, Any]:
+        """Return the JSON object at a URL. repeatable: False asks once, however soon a retry might help."""
+        request = replace(self._reading(url, params), repeatable=repeatable)
+        return json_object(self._send(request))
 
     def page(self, url: str, params: Params | None = None, *, wait: float = 0.0) -> dict[str, Any]:
         """Return a page of a list. wait: seconds that the hub was asked to hold an empty response."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from contracts.answers.form import OMITTED, Shape
-from contracts.identifiers import MessageId, ReferralId
+from contracts.identifiers import MessageId, OfferId, OrganizationId, ReferralId
 
 # References in the published OpenAPI document.
 ENVELOPE = Shape({"$ref": "#/components/schemas/Envelope"})
@@ -67,6 +67,43 @@ class MailboxConsumer:
     position: str
     created_at: dt.datetime
     waiting_since: dt.datetime | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ToldEndpoint:
+    """A webhook's notice of a message. until: when the hub stops trying.
+
+    state: waiting, sent, read, cancelled, expired or failed.
+    """
+
+    endpoint_id: str
+    state: str
+    attempts: int
+    next_attempt_at: dt.datetime | None
+    until: dt.datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MessageState:
+    """Where a message is. organization: the mailbox's owner, null for the coordinators' shared mailbox.
+
+    state: queued, delivered (fetched at least once) or acknowledged. Only the fetching of `offer.opened` and
+    `case.released` is stored: other messages go from queued to acknowledged. offer_id: of an `offer.opened`.
+    closed_at: when the hub erased the content. own: whether the mailbox is the caller's.
+    """
+
+    message_id: MessageId
+    type: str
+    referral_id: ReferralId | None
+    organization: OrganizationId | None
+    offer_id: OfferId | None
+    state: str
+    queued_at: dt.datetime
+    delivered_at: dt.datetime | None
+    acknowledged_at: dt.datetime | None
+    closed_at: dt.datetime | None
+    own: bool
+    webhooks: tuple[ToldEndpoint, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

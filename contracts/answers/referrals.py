@@ -12,7 +12,7 @@ from marshmallow.validate import OneOf
 from contracts.answers.form import OMITTED, Shape
 from contracts.answers.mailbox import PROBLEM
 from contracts.codes import Outcome, ReferralStatus, Urgency
-from contracts.identifiers import OfferId, OrganizationId, ReferralId
+from contracts.identifiers import MessageId, OfferId, OrganizationId, ReferralId
 
 _BANDS = Shape({"type": "object", "additionalProperties": {"enum": ["0", "1-4", "5-19", "20+"]}})
 
@@ -33,6 +33,24 @@ class LineResult:
     status: int
     id: str | None = field(default=None, metadata=OMITTED)
     problem: Annotated[Mapping[str, Any] | None, PROBLEM] = field(default=None, metadata=OMITTED)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AdmittedSubmission:
+    """A submission that intake admitted.
+
+    id: as in the response to it: the referral's for a new referral, else the submission's. fact: what it
+    became, such as `referral.submitted` or `answer.submitted`. published: whether the broker has it; until
+    then it is safe in intake's database. own: whether the caller submitted it.
+    """
+
+    id: MessageId
+    referral_id: ReferralId
+    organization: OrganizationId
+    fact: str
+    admitted_at: dt.datetime
+    published: bool
+    own: bool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,7 +117,8 @@ class ReferralView:
 
     facts: null for a viewer that may not read them, once they are reduced, and until routing has the
     referral; then urgency, region and needs are absent or null too. offers, timeline: to a candidate, its
-    own only.
+    own only. due_at: when the acceptor's next report is due, null without an acceptor; overdue_since: when it
+    became overdue. Both are null to a candidate that is not the acceptor.
     """
 
     id: ReferralId
@@ -116,6 +135,8 @@ class ReferralView:
     urgency: Urgency | None = None
     region: str | None = None
     needs: tuple[str, ...] | None = None
+    due_at: dt.datetime | None = None
+    overdue_since: dt.datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

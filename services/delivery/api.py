@@ -36,6 +36,7 @@ from services.delivery.domain.recipients import shared_mailboxes
 from services.delivery.domain.selection import Selection, name_of, require_kinds, types_of
 from services.delivery.handlers import MAILBOX, ConsumerHandlers, MailboxHandlers, MailboxPage
 from services.delivery.incoming import Triggers
+from services.delivery.message_tracing import MessageTracing
 from services.delivery.submission_answers import MOST_ANSWERS, SubmissionAnswer, SubmissionAnswers
 
 LONGEST_WAIT: Final = 30  # seconds
@@ -197,6 +198,20 @@ def trigger(triggers: Triggers, request: Request) -> Response:
     asked = load(TriggeredMessage, request.json())
     message_id = triggers.make(request.principal.id, asked.type, asked.data)
     return Response.of(TriggeredMessageId(id=message_id), status=201)
+
+
+def trace(tracing: MessageTracing, request: Request) -> Response:
+    """`GET /v1/deliveries/{id}`: the states of the messages about a referral, or of one message.
+
+    Raises Refused `not-found` if no mailbox that the caller may look into has any.
+    """
+    is_staff = not request.principal.roles.isdisjoint(STAFF)
+    found = tracing.of(request.path_params["id"], request.principal.id, everywhere=is_staff)
+    if not found:
+        raise Refused("not-found", "No mailbox that you may look into has such messages.")
+    referrals = list(dict.fromkeys(one.referral_id for one in found if one.referral_id is not None))
+    read = Read.of_list(referrals, {}) if referrals else NOTHING_READ
+    return Response.of(Page(items=found, next=None)).reading(read)
 
 
 def case(handlers: MailboxHandlers, reads: ReadRecorder, request: Request) -> Response:

@@ -26,9 +26,11 @@ from services.delivery.adapters.mailboxes import SqlMailboxes
 from services.delivery.adapters.released_cases import SqlReleasedCases
 from services.delivery.adapters.standings import StandingsInMemory
 from services.delivery.adapters.tables import MESSAGING, REPLICA
+from services.delivery.adapters.traced_messages import SqlTracedMessages
 from services.delivery.delivery_records import DeliveryRecords
 from services.delivery.handlers import ConsumerHandlers, MailboxHandlers
 from services.delivery.incoming import Incoming, Triggers
+from services.delivery.message_tracing import MessageTracing
 from services.delivery.submission_answers import SubmissionAnswers
 from services.delivery.webhooks.adapters.assembly import Webhooks, build_webhooks
 from services.delivery.webhooks.owners import EndpointOwners
@@ -47,6 +49,7 @@ class DeliveryParts:
     consumers: ConsumerHandlers
     triggers: Triggers
     submission_answers: SubmissionAnswers
+    tracing: MessageTracing
     reads: ReadRecorder
     owners: EndpointOwners | None
     events: BatchProcessor[Envelope]
@@ -132,6 +135,7 @@ def build(settings: Settings) -> Application[DeliveryParts]:
                 clock=platform.clock,
                 after_commit=polling.wake,
             ),
+            tracing=MessageTracing(database=database, messages=SqlTracedMessages()),
             reads=reads,
             owners=None if webhooks is None else webhooks.owners,
             events=messenger.consumer(

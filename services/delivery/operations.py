@@ -9,6 +9,7 @@ from contracts.answers.mailbox import (
     AnswerIds,
     MailboxConsumer,
     MailboxPage,
+    MessageState,
     ReleasedCase,
     TriggeredMessageId,
 )
@@ -64,6 +65,10 @@ ACKNOWLEDGE_BATCH: Final = Operation(
     summary="Acknowledge up to a thousand messages, with a result for each",
     body=Body(record=Acknowledgements, examples={"one message": {"ids": [_SAMPLE_ID]}}),
     answers={200: answer(AcknowledgementResults)},
+)
+TRACE_MESSAGES: Final = Operation(
+    summary="Say where the messages about a referral are, or one message: a partner its own, staff all",
+    answers={200: page_of(MessageState)},
 )
 READ_CASE: Final = Operation(
     summary="Read a case that was released to the caller, sealed to the caller's key",

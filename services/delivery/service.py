@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from runtime.access.caller_limits import Share
-from runtime.access.reads import Reads
+from runtime.access.reads import STAFF, Reads
 from runtime.entrypoints.batches import batches
 from runtime.entrypoints.resource import resource
 from runtime.entrypoints.service import WebService
@@ -82,6 +82,16 @@ class DeliveryService(WebService):
     @resource("POST", "/v1/mailbox:answer", roles=PARTNERS, operation=operations.ANSWER_SUBMISSIONS)
     def answer_submissions(self, request: Request) -> Response:
         return api.answer_submissions(self.handlers.submission_answers, request)
+
+    @resource(
+        "GET",
+        "/v1/deliveries/<uuid:id>",
+        roles=PARTNERS | STAFF,
+        reads=Reads.recorded,
+        operation=operations.TRACE_MESSAGES,
+    )
+    def trace(self, request: Request) -> Response:
+        return api.trace(self.handlers.tracing, request)
 
     @resource("POST", "/v1/sandbox/messages", roles=PARTNERS, operation=operations.TRIGGER)
     def trigger(self, request: Request) -> Response:

@@ -8,23 +8,25 @@ from contracts.answers.form import Page
 from contracts.answers.referrals import Submitted
 from contracts.codes import ReferralStatus
 from contracts.errors import Refused
-from contracts.idempotency_key import HEADER
+from contracts.idempotency_key import HEADER, require_well_formed
 from contracts.jose import LONGEST_SEALED
 from contracts.queries import ReferralListQuery
 from contracts.records import load
 from contracts.referral import ReferralFacts, ReferralSubmission
-from runtime.access.reads import Read
+from runtime.access.reads import NOTHING_READ, Read
 from runtime.clock import Clock
 from runtime.identifiers import new_id
 from runtime.telemetry import trace
 from runtime.web import paging
 from runtime.web.parameters import invalid_parameter
+from runtime.web.path import ID_FORMS
 from runtime.web.request import Request
 from runtime.web.response import Response
 from services.intake import ndjson
 from services.intake.domain.admission import Caller, claim_of
 from services.intake.domain.command import COMMANDS
 from services.intake.handlers import Command, IntakeHandlers, refusal
+from services.intake.submission_search import SubmissionSearch
 
 PARTNERS = frozenset({"partner"})
 OVERSIGHT = frozenset({"coordinator", "auditor", "operator"})
@@ -110,6 +112,33 @@ def show(context: ApiContext, request: Request) -> Response:
     referral_id = request.path_params["id"]
     found = context.handlers.referral(referral_id, request.principal.id, oversight=oversight)
     return Response.of(found).reading(Read.of_one(referral_id))
+
+
+def find(search: SubmissionSearch, request: Request) -> Response:
+    """`GET /v1/submissions?id=` or `?key=`, for staff with `&organization=`: what intake admitted.
+
+    An empty page: nothing that the caller may see was admitted under this id or key.
+    """
+    query, viewer = request.query_params, request.principal.id
+    if ("id" in query) == ("key" in query):
+        raise invalid_parameter("id", "or `key` is required, and not both.")
+    oversight = bool(request.principal.roles & OVERSIGHT)
+    organization = query.get("organization")
+    if organization is not None and not ID_FORMS["organization"].fits(organization):
+        raise invalid_parameter("organization", f"must be {ID_FORMS['organization'].expected}.")
+    if not oversight and organization not in (None, viewer):
+        raise invalid_parameter("organization", "must be your own; only staff find those of others.")
+    if "id" in query:
+        if not ID_FORMS["uuid"].fits(query["id"]):
+            raise invalid_parameter("id", f"must be {ID_FORMS['uuid'].expected}.")
+        of = organization if oversight else viewer
+        found = search.by_id(query["id"], of, viewer=viewer)
+    else:
+        require_well_formed(query["key"])
+        found = search.by_key(query["key"], organization or viewer, viewer=viewer)
+    referrals = list(dict.fromkeys(one.referral_id for one in found))
+    read = Read.of_list(referrals, {}) if referrals else NOTHING_READ
+    return Response.of(Page(items=found, next=None)).reading(read)
 
 
 def show_offer(context: ApiContext, request: Request) -> Response:

@@ -12,6 +12,7 @@ from runtime.access.access_records import AccessRecords
 from runtime.application import Application
 from runtime.identifiers import new_id
 from runtime.messaging.batches import BatchProcessor
+from runtime.messaging.outbox.outbox_age import OutboxAge
 from runtime.messaging.replica import ReplicaRecord
 from runtime.messaging.request_reply import RequestClient
 from runtime.periodic import Periodic
@@ -25,6 +26,7 @@ from services.intake.adapters.tables import MESSAGING, REPLICA
 from services.intake.adapters.transit_keys import SqlTransitKeys, trusted_age
 from services.intake.api import ApiContext
 from services.intake.handlers import IntakeHandlers
+from services.intake.submission_search import SubmissionSearch
 from services.intake.transit_key_changes import TransitKeyChanges
 
 # Each run deletes a bounded number of keys; this pace keeps up with a busy hub.
@@ -36,6 +38,7 @@ class IntakeParts:
     """The objects that the service's entrypoints call."""
 
     api: ApiContext
+    search: SubmissionSearch
     offers: BatchProcessor[Envelope]
     transit_keys: BatchProcessor[Event[Fact]]
     directory: BatchProcessor[Envelope]
@@ -60,9 +63,10 @@ def build(settings: Settings) -> Application[IntakeParts]:
         trusted_since=platform.clock.now() - trusted_age(settings.transit_key_period),
     )
     changes = TransitKeyChanges(source=platform.source, keys=transit_keys, new_id=new_id)
+    store = SqlAdmissionStore()
     handlers = IntakeHandlers(
         database=platform.database,
-        store=SqlAdmissionStore(),
+        store=store,
         outbox=platform.messenger.outbox,
         referrals=RoutingByBroker(queries),
         members=members.get,
@@ -71,6 +75,11 @@ def build(settings: Settings) -> Application[IntakeParts]:
         transit_keys=transit_keys,
         backlog=lambda: platform.messenger.backlog,
         after_commit=platform.messenger.wake,
+    )
+    search = SubmissionSearch(
+        database=platform.database,
+        store=store,
+        outbox_age=OutboxAge(platform.messenger.outbox, platform.clock),
     )
     housekeeping = Periodic(
         "idempotency keys",
@@ -83,6 +92,7 @@ def build(settings: Settings) -> Application[IntakeParts]:
         database=platform.database,
         handlers=IntakeParts(
             api=ApiContext(handlers, platform.source, platform.clock),
+            search=search,
             offers=platform.messenger.consumer("intake.offers", handlers.note_offers, Envelope.decode),
             transit_keys=platform.messenger.consumer("intake.transit_keys", changes.receive, decode),
             directory=directory,

@@ -24,6 +24,7 @@ from runtime.turn import Turn
 from runtime.web.request import parse_json
 from runtime.web.response import Response
 from services.intake.domain.admission import (
+    MAXIMUM_LINES,
     Caller,
     Claim,
     Prepared,
@@ -36,7 +37,6 @@ from services.intake.domain.command import COMMANDS
 from services.intake.handlers import Command, IntakeHandlers, Result, refusal
 
 BODY_LIMIT = 8 * 1024 * 1024
-MAXIMUM_LINES = 1000
 LONGEST_LINE = LONGEST_SEALED + 64 * 1024  # bytes: as much as a referral of its own (`api.SEALED_LIMIT`)
 MOST_VALUES = 1000  # of one line; a referral with every list at its longest has some 400
 _KEY = "idempotency_key"

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from contracts.answers.referrals import (
+    AdmittedSubmission,
     LineResult,
     OwnOffer,
     Prospects,
@@ -14,12 +15,31 @@ from contracts.answers.referrals import (
     Submitted,
 )
 from contracts.codes import ReferralStatus
+from contracts.identifiers import UUID_PATTERN
 from contracts.referral import ReferralFacts, ReferralSubmission
-from runtime.web.operation import NDJSON, Body, Operation, answer, lines_of, page_of
-from runtime.web.parameters import PAGED, coded
+from runtime.web.operation import NDJSON, Body, Operation, Parameter, answer, lines_of, page_of
+from runtime.web.parameters import IDEMPOTENCY_KEY, ORGANIZATION, PAGED, coded, matching
 from services.intake.domain.command import COMMANDS, CommandBody
 
 LISTED: Final = (coded("status", ReferralStatus, "Only referrals in this state."), *PAGED)
+
+FOUND: Final = (
+    matching(
+        "id",
+        UUID_PATTERN,
+        "The id of a submission; or of a referral or an offer: then all submissions about that referral.",
+    ),
+    Parameter(
+        name="key",
+        schema=IDEMPOTENCY_KEY.schema,
+        description="The Idempotency-Key of a submission or of a batch, in place of `id`.",
+    ),
+    Parameter(
+        name="organization",
+        schema=ORGANIZATION.schema,
+        description="For staff: the organisation that used the `key`.",
+    ),
+)
 
 _REFERRAL: Final = "0199a0de-0000-7000-8000-000000000001"
 _OFFER: Final = "0199a0de-0000-7000-8000-00000000000a"
@@ -114,6 +134,10 @@ LIST: Final = Operation(
 SHOW: Final = Operation(
     summary="Read a referral as the caller may see it",
     answers={200: answer(ReferralView)},
+)
+FIND: Final = Operation(
+    summary="Find admitted submissions by id or Idempotency-Key: a partner its own, staff all",
+    answers={200: page_of(AdmittedSubmission)},
 )
 SHOW_OFFER: Final = Operation(
     summary="Read an offer that was made to the caller",

@@ -23,8 +23,23 @@ class Submitted:
     submitted_at: dt.datetime
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Admitted:
+    """A submission that intake admitted.
+
+    id: the id in its response: the referral's for a new referral, else the submission's. fact: the routing
+    key of its first event, such as `answer.submitted`.
+    """
+
+    id: str
+    referral_id: str
+    organization: str
+    fact: str
+    admitted_at: dt.datetime
+
+
 class AdmissionStore(Protocol):
-    """Admitted referrals, used Idempotency-Keys and known offers."""
+    """Admitted submissions, used Idempotency-Keys and known offers."""
 
     def claimed(
         self, transaction: Connection, claims: Collection[Claim]
@@ -33,7 +48,7 @@ class AdmissionStore(Protocol):
         ...
 
     def record(self, transaction: Connection, admissions: Sequence[Admission], now: dt.datetime) -> None:
-        """Insert new referrals and claims. The outbox stores the events."""
+        """Insert new referrals, commands and claims. The outbox stores the events."""
         ...
 
     def note_offers(self, transaction: Connection, offers: Sequence[tuple[str, str, str]]) -> None:
@@ -56,12 +71,29 @@ class AdmissionStore(Protocol):
         """Return a referral that intake admitted, or None."""
         ...
 
+    def answers_to(self, transaction: Connection, organization: str, keys: Collection[str]) -> list[str]:
+        """Return the ids that answered the organisation's requests under these Idempotency-Keys."""
+        ...
+
+    def admitted(
+        self, transaction: Connection, ids: Collection[str], *, referral_id: str = ""
+    ) -> list[Admitted]:
+        """Return the submissions with these ids, and all commands about the referral; by id, referrals first.
+
+        Commands are known for as long as Idempotency-Keys are kept.
+        """
+        ...
+
+    def referral_of(self, transaction: Connection, offer_id: str) -> str | None:
+        """Return the referral of a known offer, or None."""
+        ...
+
     def offered_to(self, transaction: Connection, referral_id: str) -> Collection[str]:
         """Return the organisations that are known to have been offered the referral."""
         ...
 
     def forget_before(self, transaction: Connection, moment: dt.datetime, limit: int) -> int:
-        """Delete at most `limit` Idempotency-Keys older than the moment; return how many."""
+        """Delete at most `limit` Idempotency-Keys and commands older than the moment; return how many."""
         ...
 
 

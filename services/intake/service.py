@@ -86,6 +86,17 @@ class IntakeService(WebService):
         return api.listing(self.handlers.api, request)
 
     @resource(
+        "GET",
+        "/v1/submissions",
+        roles=READERS,
+        query=operations.FOUND,
+        reads=Reads.recorded,
+        operation=operations.FIND,
+    )
+    def find(self, request: Request) -> Response:
+        return api.find(self.handlers.search, request)
+
+    @resource(
         "GET", "/v1/referrals/<uuid:id>", roles=READERS, reads=Reads.recorded, operation=operations.SHOW
     )
     def show(self, request: Request) -> Response:

@@ -109,6 +109,8 @@ def referrals(api: DocumentedHub) -> None:
     message = page["items"][0]["id"]
     api.ask("delivery_acknowledge_batch", organization, body={"ids": [message, new_id()]})
     api.ask("delivery_acknowledge", organization, message_id=message)
+    api.ask("delivery_trace", organization, id=message)
+    api.ask("intake_find", OSH, query={"id": referral})
 
     referral, organization = accepted(api)
     api.ask("delivery_case", organization, referral_id=referral)

@@ -45,6 +45,7 @@ from kopuro_client.commands.session import connected
 from kopuro_client.commands.statistics import statistics
 from kopuro_client.commands.story import story
 from kopuro_client.commands.streams import abandon_unwritable_streams, require_stdout, standard_streams
+from kopuro_client.commands.trace import trace
 from kopuro_client.commands.trigger import trigger
 from kopuro_client.errors import ClientError, InvalidArgumentError
 
@@ -165,6 +166,7 @@ def _built(plugins: tuple[EntryPoint, ...]) -> Any:
     application.command("history")(connected(history))
     application.command("bundle")(connected(bundle))
     application.command("story")(connected(story))
+    application.command("trace")(connected(trace))
     application.command("readers")(connected(readers))
     application.command("statistics")(connected(statistics))
     application.command("export")(connected(export))
@@ -177,6 +179,7 @@ def _built(plugins: tuple[EntryPoint, ...]) -> Any:
         "trigger",
         "history",
         "story",
+        "trace",
         "readers",
         "statistics",
         "export",

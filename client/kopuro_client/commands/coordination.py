@@ -113,6 +113,7 @@ def show(session: Session, referral: REFERRAL) -> None:
     session.out.blank()
     waits = _waits_for(found, None)
     session.out.text("Waits for: " + ("; ".join(waits) if waits else "nobody"))
+    session.out.note(f"every hop, and whose turn it is: kopuro trace {found['id']}")
 
 
 def candidates(

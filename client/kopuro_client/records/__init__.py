@@ -43,10 +43,12 @@ from kopuro_client.records.reports import (
     StorySituation,
 )
 from kopuro_client.records.submissions import Accepted, BatchResult
+from kopuro_client.records.tracing import AdmittedSubmission, MessageState, ToldEndpoint
 from kopuro_client.records.webhooks import WebhookAttempt, WebhookEndpoint, WebhookNotice, WebhookSecret
 
 __all__ = [
     "Accepted",
+    "AdmittedSubmission",
     "Approval",
     "ApprovedService",
     "BatchResult",
@@ -71,6 +73,7 @@ __all__ = [
     "KeptKey",
     "MailboxConsumer",
     "Message",
+    "MessageState",
     "NobodyConsidered",
     "Offer",
     "Organization",
@@ -93,6 +96,7 @@ __all__ = [
     "StorySentence",
     "StorySituation",
     "TimelineEntry",
+    "ToldEndpoint",
     "TreeHead",
     "Turn",
     "Unplaced",

@@ -17,6 +17,7 @@ class Offer(TypedDict):
     state: str
     opened_at: str
     deadline: str
+    closed_at: NotRequired[str | None]
     rank: int
     reason: str | None
     referral_id: NotRequired[str]
@@ -54,7 +55,8 @@ class Referral(TypedDict):
     """A referral as its parties see it: facts, offers and timeline, without data about the person.
 
     facts: None for a candidate whose offer has ended, for the acceptor of a referral that has ended, and for
-    everybody once the hub has reduced them.
+    everybody once the hub has reduced them. due_at: when the acceptor's next report is due; overdue_since:
+    when it became overdue; only for those who know the acceptor. Both are missing from older hubs.
     """
 
     id: str
@@ -67,6 +69,8 @@ class Referral(TypedDict):
     facts: dict[str, Any] | None
     offers: list[Offer]
     timeline: list[TimelineEntry]
+    due_at: NotRequired[str | None]
+    overdue_since: NotRequired[str | None]
 
 
 class Preview(TypedDict):

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 
 class StorySentence(TypedDict):
-    """A sentence of a story. index, time (RFC 3339): those of the log entry that it describes."""
+    """A sentence of a story. index, time (RFC 3339), type: those of the log entry that it describes.
+
+    type: missing in stories of older hubs.
+    """
 
     index: int
     time: str
+    type: NotRequired[str]
     text: str
 
 

@@ -27,15 +27,22 @@ class OutboxAge:
 
     def look(self, transaction: Connection) -> float:
         """Return the age in seconds; 0 when no message waits. Raises DatabaseUnavailable."""
-        now = self._clock.now()
+        oldest = self.oldest(transaction)
+        return 0.0 if oldest is None else max(0.0, (self._clock.now() - oldest).total_seconds())
+
+    def oldest(self, transaction: Connection) -> dt.datetime | None:
+        """Return the time of the oldest event, None when no message waits. Raises DatabaseUnavailable."""
         number = self._outbox.first(transaction)
         if number is None:
             self._oldest = None
-            return 0.0
+            return None
         if self._oldest is None or self._oldest[0] != number:
             # A dead letter may be no event; it is as old as our first look at it.
-            self._oldest = (number, _time_of(self._outbox.body(transaction, number)) or now)
-        return max(0.0, (now - self._oldest[1]).total_seconds())
+            self._oldest = (
+                number,
+                _time_of(self._outbox.body(transaction, number)) or self._clock.now(),
+            )
+        return self._oldest[1]
 
 
 def _time_of(body: bytes | None) -> dt.datetime | None:

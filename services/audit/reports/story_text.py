@@ -81,7 +81,8 @@ def as_html(story: Story) -> str:
 
 def as_json(story: Story) -> str:
     """Return `{"language", "title", "situation": {"heading", "stated": [[name, value], ...], "lost"},
-    "events": {"heading", "sentences": [{"index", "time": RFC 3339, "text"}, ...]}}`.
+    "events": {"heading", "sentences": [{"index", "time": RFC 3339, "type", "text"},
+    ...]}}`.
 
     lost: the sentence shown when the situation is empty, otherwise null.
     """
@@ -96,7 +97,8 @@ def as_json(story: Story) -> str:
         "events": {
             "heading": story.events_heading,
             "sentences": [
-                {"index": line.index, "time": _utc(line.time), "text": line.text} for line in story.sentences
+                {"index": line.index, "time": _utc(line.time), "type": line.type, "text": line.text}
+                for line in story.sentences
             ],
         },
     }

@@ -25,7 +25,6 @@ REPLICA = replica_table(METADATA)
 
 _WAITING = text("acknowledged_at IS NULL")
 _FORGOTTEN = text("forget_after IS NOT NULL")
-_OPEN = text("content = 'open'")
 _CLOSING = text("closes_at IS NOT NULL")
 
 MESSAGES = Table(
@@ -70,8 +69,8 @@ MESSAGES = Table(
     ),
     # For named consumers and for reading again.
     Index("mailbox_messages_all", "organization", "sequence"),
-    # For the end of an offer or a referral.
-    Index("mailbox_messages_open", "referral_id", sqlite_where=_OPEN, postgresql_where=_OPEN),
+    # For the end of an offer or a referral, and to say where a message is.
+    Index("mailbox_messages_referral", "referral_id"),
     Index("mailbox_messages_closing", "closes_at", sqlite_where=_CLOSING, postgresql_where=_CLOSING),
     # Numbers are never reused, so cursors stay valid when old rows are deleted.
     sqlite_autoincrement=True,

@@ -8,17 +8,29 @@ from collections.abc import Collection, Mapping, Sequence
 
 from sqlalchemy import Connection, delete, select, tuple_
 
-from runtime.storage.columns import microseconds
+from contracts.facts import ReferralSubmitted
+from runtime.storage.columns import microseconds, moment_of
 from runtime.storage.sql_statement import SqlStatement
-from services.intake.adapters.tables import IDEMPOTENCY_KEYS, SUBMISSIONS
+from services.intake.adapters.tables import COMMANDS, IDEMPOTENCY_KEYS, SUBMISSIONS
 from services.intake.domain.admission import Admission, Claim, UsedKey
-from services.intake.ports import Submitted
+from services.intake.ports import Admitted, Submitted
 
 _CLAIMED = SqlStatement(
     "SELECT organization, key, fingerprint, understood, answer_id FROM idempotency_keys"
     " WHERE organization = ? AND key = ANY (?)"
 )
 _NEW_SUBMISSION = SqlStatement("INSERT INTO submissions (referral_id, sender, submitted_at) VALUES (?, ?, ?)")
+_NEW_COMMAND = SqlStatement(
+    "INSERT INTO commands (id, referral_id, organization, fact, submitted_at) VALUES (?, ?, ?, ?, ?)"
+)
+_ANSWERS = SqlStatement("SELECT answer_id FROM idempotency_keys WHERE organization = ? AND key = ANY (?)")
+_SUBMISSIONS = SqlStatement(
+    "SELECT referral_id, sender, submitted_at FROM submissions WHERE referral_id = ANY (?)"
+)
+_COMMANDS = SqlStatement(
+    "SELECT id, referral_id, organization, fact, submitted_at FROM commands"
+    " WHERE id = ANY (?) OR referral_id = ? ORDER BY id"
+)
 _NEW_CLAIM = SqlStatement(
     "INSERT INTO idempotency_keys (organization, key, fingerprint, understood, answer_id, used_at)"
     " VALUES (?, ?, ?, ?, ?, ?)"
@@ -29,6 +41,7 @@ _NEW_OFFER = SqlStatement(
 _OFFERS_TO = SqlStatement("SELECT id, referral_id FROM offers WHERE id = ANY (?) AND organization = ?")
 _SENT_BY = SqlStatement("SELECT referral_id FROM submissions WHERE referral_id = ANY (?) AND sender = ?")
 _OFFERED_TO = SqlStatement("SELECT referral_id FROM offers WHERE referral_id = ANY (?) AND organization = ?")
+_REFERRALS_OF = SqlStatement("SELECT referral_id FROM offers WHERE id = ?")
 _CANDIDATES = SqlStatement("SELECT organization FROM offers WHERE referral_id = ?")
 
 
@@ -53,6 +66,14 @@ class SqlAdmissionStore:
         at = microseconds(now)
         _NEW_SUBMISSION.run_for_each(
             transaction, [(a.referral_id, a.organization, at) for a in admissions if a.is_referral]
+        )
+        _NEW_COMMAND.run_for_each(
+            transaction,
+            [
+                (a.id, a.referral_id, a.organization, a.events[0].data.routing_key, at)
+                for a in admissions
+                if not a.is_referral
+            ],
         )
         _NEW_CLAIM.run_for_each(
             transaction,
@@ -95,6 +116,44 @@ class SqlAdmissionStore:
             return None
         return Submitted(id=row.referral_id, sender=row.sender, submitted_at=row.submitted_at)
 
+    def answers_to(self, transaction: Connection, organization: str, keys: Collection[str]) -> list[str]:
+        """See `ports.AdmissionStore`."""
+        return [row[0] for row in _ANSWERS.run(transaction, organization, list(keys))]
+
+    def admitted(
+        self, transaction: Connection, ids: Collection[str], *, referral_id: str = ""
+    ) -> list[Admitted]:
+        """See `ports.AdmissionStore`."""
+        if not ids:
+            return []
+        wanted = list(ids)
+        referrals = [
+            Admitted(
+                id=id_,
+                referral_id=id_,
+                organization=sender,
+                fact=ReferralSubmitted.routing_key,
+                admitted_at=moment_of(at),
+            )
+            for id_, sender, at in _SUBMISSIONS.run(transaction, wanted)
+        ]
+        commands = [
+            Admitted(
+                id=id_,
+                referral_id=referral,
+                organization=organization,
+                fact=fact,
+                admitted_at=moment_of(at),
+            )
+            for id_, referral, organization, fact, at in _COMMANDS.run(transaction, wanted, referral_id)
+        ]
+        return referrals + commands
+
+    def referral_of(self, transaction: Connection, offer_id: str) -> str | None:
+        """See `ports.AdmissionStore`."""
+        row = _REFERRALS_OF.run(transaction, offer_id).first()
+        return None if row is None else str(row[0])
+
     def offered_to(self, transaction: Connection, referral_id: str) -> Collection[str]:
         """See `ports.AdmissionStore`."""
         return {row[0] for row in _CANDIDATES.run(transaction, referral_id)}
@@ -103,4 +162,6 @@ class SqlAdmissionStore:
         """See `ports.AdmissionStore`."""
         key = (IDEMPOTENCY_KEYS.c.organization, IDEMPOTENCY_KEYS.c.key)
         old = select(*key).where(IDEMPOTENCY_KEYS.c.used_at < moment).limit(limit)
-        return transaction.execute(delete(IDEMPOTENCY_KEYS).where(tuple_(*key).in_(old))).rowcount
+        keys = transaction.execute(delete(IDEMPOTENCY_KEYS).where(tuple_(*key).in_(old))).rowcount
+        past = select(COMMANDS.c.id).where(COMMANDS.c.submitted_at < moment).limit(limit - keys)
+        return keys + transaction.execute(delete(COMMANDS).where(COMMANDS.c.id.in_(past))).rowcount

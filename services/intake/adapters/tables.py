@@ -19,6 +19,20 @@ SUBMISSIONS = Table(
     Column("submitted_at", Instant, nullable=False),
 )
 
+# Admitted answers, reports and notes, for as long as Idempotency-Keys are kept: so that each can be found.
+# fact: the routing key of its first event.
+COMMANDS = Table(
+    "commands",
+    METADATA,
+    Column("id", String(36), primary_key=True),
+    Column("referral_id", String(36), nullable=False),
+    Column("organization", String(100), nullable=False),
+    Column("fact", String(100), nullable=False),
+    Column("submitted_at", Instant, nullable=False),
+    Index("commands_referral", "referral_id"),
+    Index("commands_submitted_at", "submitted_at"),
+)
+
 IDEMPOTENCY_KEYS = Table(
     "idempotency_keys",
     METADATA,

@@ -13,6 +13,7 @@ from contracts.facts import Fact
 from contracts.idempotency_key import MAXIMUM_KEY, require_well_formed
 from contracts.records import canonical
 
+MAXIMUM_LINES = 1000  # of a batch
 # A batch's key is stored with the line number appended.
 _MAXIMUM_NUMBER = 9_999
 MAXIMUM_BATCH_KEY = MAXIMUM_KEY - len(f"\n{_MAXIMUM_NUMBER}")
@@ -117,10 +118,19 @@ def claim_of_line(organization: str, batch_key: str, number: int, line: bytes) -
     """
     return Claim(
         organization=organization,
-        key=f"{batch_key}\n{number}",
+        key=_key_of_line(batch_key, number),
         fingerprint=hashlib.sha256(line).hexdigest(),
         batch_key=batch_key,
     )
+
+
+def keys_of_batch(batch_key: str) -> list[str]:
+    """Return the keys of a batch's lines that have no own key, blank lines included."""
+    return [_key_of_line(batch_key, number) for number in range(1, MAXIMUM_LINES + 1)]
+
+
+def _key_of_line(batch_key: str, number: int) -> str:
+    return f"{batch_key}\n{number}"
 
 
 def require_batch_key(key: str | None) -> str | None:

@@ -29,10 +29,11 @@ def referral_view(
 
     An organisation that received an offer sees only its own offers and steps, and the facts only while it may
     still act on them (`domain/fact_readers.py`), else null. Facts that have been reduced are null too. Only
-    the sender, oversight and the acceptor see the outcome and the acceptor.
+    the sender, oversight and the acceptor see the outcome, the acceptor and when its report is due.
     """
     whole = oversight or viewer == referral.sender
     facts = referral.facts if whole else referral.facts.situation()
+    shows_report = referral.acceptor is not None and (whole or viewer == referral.acceptor)
     shows_facts = referral.has_facts and may_read_facts(referral, viewer, oversight=whole)
     return extended(
         ReferralView,
@@ -40,6 +41,8 @@ def referral_view(
         status_fhir=FHIR_TASK_STATUS[referral.status],
         outcome=referral.outcome if whole or viewer == referral.acceptor else None,
         facts=plain(facts) if shows_facts else None,
+        due_at=referral.due_at if shows_report else None,
+        overdue_since=referral.overdue_since if shows_report else None,
         offers=tuple(
             OfferView(
                 id=offer.id,

@@ -43,10 +43,11 @@ class StoryEntry:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sentence:
-    """A sentence of a story. index, time: those of its entry."""
+    """A sentence of a story. index, time, type: those of its entry."""
 
     index: int
     time: dt.datetime
+    type: str
     text: str
 
     @property
@@ -99,6 +100,7 @@ def build_story(referral_id: str, entries: Sequence[StoryEntry], words: Words) -
             Sentence(
                 index=entry.index,
                 time=entry.time,
+                type=entry.type,
                 text=_sentence(entry, words, number=numbers.get(entry.index, NOTHING)),
             )
             for entry in entries

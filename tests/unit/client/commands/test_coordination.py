@@ -225,6 +225,7 @@ def test_show_names_whom_the_referral_waits_for(hub: FakeHub, run: Run) -> None:
     hub.script("GET", f"/intake/v1/referrals/{ID}", json_response(REFERRAL))
     ran = run("coordination", "show", ID, "--as", "coordinator")
     assert ran.out.splitlines()[-1] == "Waits for: ru.moscow-centre (until 2026-05-02 09:00:01Z)"
+    assert ran.err == f"every hop, and whose turn it is: kopuro trace {ID}\n"
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from runtime.identifiers import new_id
 from runtime.storage.database import Database
 from runtime.storage.migrate import differences, upgrade
 from services.delivery.adapters.tables import CASE_LETTERS, MESSAGES
-from services.delivery.migrations import closing
+from services.delivery.migrations import by_referral, closing
 from tests.unit.services.delivery.workbench import (
     NOW,
     REFERRAL,
@@ -37,8 +37,10 @@ def test_migration_closes_messages_of_ended_referrals_and_finds_open_offers(benc
         connection.execute(insert(CASE_LETTERS).values(referral_id=REFERRAL, closed_at=NOW))
         connection.execute(update(MESSAGES).values(body=b'{"data":{"offer_id":"an-offer"}}'))
         with Operations.context(MigrationContext.configure(connection)):
+            by_referral.downgrade()
             closing.downgrade()
             closing.upgrade()
+            by_referral.upgrade()
         rows = connection.execute(select(MESSAGES).order_by(MESSAGES.c.sequence)).all()
     found = [(row.type.split(".")[2], row.content, bool(row.body), row.offer_id) for row in rows]
     assert found == [

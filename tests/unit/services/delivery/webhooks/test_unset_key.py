@@ -15,6 +15,7 @@ def test_hub_without_webhook_key_refuses_webhooks() -> None:
         consumers=unused,
         triggers=unused,
         submission_answers=unused,
+        tracing=unused,
         reads=unused,
         owners=None,
         events=unused,

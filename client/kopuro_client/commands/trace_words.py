@@ -1,0 +1,312 @@
+"""The sentences of a trace in English, Russian and Kyrgyz: whose turn it is, why, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from kopuro_client.commands.code_words import LANGUAGES, Texts
+from kopuro_client.commands.printable import moment
+from kopuro_client.tracing.next_action import Action, NextAction, Owner
+
+OWNERS: Final[Mapping[Owner, Texts]] = {
+    Owner.you: ("Your turn", "Ваш ход", "Кезек сизде"),
+    Owner.hub: ("The hub's turn", "Ход за хабом", "Кезек хабда"),
+    Owner.other: ("The turn of {organizations}", "Ход за {organizations}", "Кезек: {organizations}"),
+    Owner.network: (
+        "The turn of the network's coordinators",
+        "Ход за координаторами сети",
+        "Кезек тармактын координаторлорунда",
+    ),
+    Owner.nobody: ("Nobody has to act", "Никто не должен действовать", "Эч ким эч нерсе кылбашы керек"),
+}
+
+# What is waited for.
+REASONS: Final[Mapping[Action, Texts]] = {
+    Action.submit: (
+        "Intake has admitted nothing under this id or key, and no mailbox of yours has such a message. "
+        "Either the request never arrived, or it was refused: then its response said why. Ids of answers and "
+        "keys are known for 30 days.",
+        "Под этим идентификатором или ключом ничего не принято, и в вашем почтовом ящике такого сообщения "
+        "нет. Либо запрос не дошёл, либо в нём отказано: тогда причина была в ответе. Идентификаторы ответов "
+        "и ключи хранятся 30 дней.",
+        "Бул идентификатор же ачкыч менен эч нерсе кабыл алынган эмес, почта кутуңузда да мындай билдирүү "
+        "жок. Же сурам жеткен эмес, же четке кагылган: анда себеби жоопто жазылган. Жооптордун "
+        "идентификаторлору жана ачкычтар 30 күн сакталат.",
+    ),
+    Action.reach: (
+        "No answer from: {services}. What is known is above.",
+        "Нет ответа от: {services}. Известное указано выше.",
+        "Жооп жок: {services}. Белгилүү болгону жогоруда.",
+    ),
+    Action.publish: (
+        "Intake has stored the submission; the broker does not have it yet. Nothing is lost.",
+        "Обращение сохранено на приёме, но ещё не передано брокеру. Ничего не потеряно.",
+        "Кайрылуу кабыл алууда сакталды, бирок брокерге азырынча берилген жок. Эч нерсе жоголгон жок.",
+    ),
+    Action.decide: (
+        "The broker has the submission; routing has not decided about it yet.",
+        "Обращение у брокера, маршрутизация ещё не приняла решение.",
+        "Кайрылуу брокерде, багыттоо азырынча чечим чыгара элек.",
+    ),
+    Action.deliver: (
+        "The offer was decided and is not in the mailbox yet.",
+        "Предложение решено, но ещё не в почтовом ящике.",
+        "Сунуш чечилди, бирок азырынча почта кутусунда жок.",
+    ),
+    Action.close_offer: (
+        "The deadline has passed, and the offer is still open: it should have expired.",
+        "Срок прошёл, а предложение всё ещё открыто: оно должно было истечь.",
+        "Мөөнөт өттү, сунуш болсо дагы деле ачык: ал бүтүшү керек эле.",
+    ),
+    Action.answer: (
+        "The offer waits for an answer.",
+        "Предложение ждёт ответа.",
+        "Сунуш жооп күтүүдө.",
+    ),
+    Action.place: (
+        "No organisation has accepted: a coordinator must place the referral.",
+        "Ни одна организация не приняла: направить должен координатор.",
+        "Бир да уюм кабыл алган жок: координатор жайгаштырышы керек.",
+    ),
+    Action.release: (
+        "The offer is accepted; the vault has not released the case yet.",
+        "Предложение принято, но хранилище ещё не выдало дело.",
+        "Сунуш кабыл алынды, бирок сактагыч ишти азырынча бере элек.",
+    ),
+    Action.end_pause: (
+        "The vault holds the case, because the acceptor's sealing key was replaced without proof.",
+        "Хранилище удерживает дело: ключ принявшей организации заменён без подтверждения.",
+        "Сактагыч ишти кармап турат: кабыл алган уюмдун ачкычы далилсиз алмаштырылган.",
+    ),
+    Action.open_case: (
+        "The case is in the mailbox and has not been opened.",
+        "Дело в почтовом ящике и ещё не открыто.",
+        "Иш почта кутусунда, азырынча ачыла элек.",
+    ),
+    Action.replace_case: (
+        "The acceptor cannot read the case: the sender must send it again.",
+        "Принявшая организация не может прочесть дело: отправитель должен прислать его снова.",
+        "Кабыл алган уюм ишти окуй албайт: жөнөтүүчү аны кайра жөнөтүшү керек.",
+    ),
+    Action.report: (
+        "The referral is accepted; the next report is awaited.",
+        "Направление принято; ожидается следующий отчёт.",
+        "Жолдомо кабыл алынды; кийинки отчёт күтүлүүдө.",
+    ),
+    Action.report_overdue: (
+        "The report is overdue; the sender and the coordinators know.",
+        "Отчёт просрочен; отправитель и координаторы знают.",
+        "Отчёттун мөөнөтү өттү; жөнөтүүчү жана координаторлор билет.",
+    ),
+    Action.submit_again: (
+        "The referral has failed: the hub could not use its case.",
+        "Направление не удалось: хаб не смог использовать дело.",
+        "Жолдомо ишке ашкан жок: хаб ишти колдоно алган жок.",
+    ),
+    Action.read_message: (
+        "The message is about no referral; it waits in the mailbox.",
+        "Сообщение не о направлении; оно ждёт в почтовом ящике.",
+        "Билдирүү жолдомо жөнүндө эмес; ал почта кутусунда күтүүдө.",
+    ),
+    Action.message_read: (
+        "The message is about no referral, and was acknowledged.",
+        "Сообщение не о направлении и уже подтверждено.",
+        "Билдирүү жолдомо жөнүндө эмес жана ырасталган.",
+    ),
+    Action.offer_ended: (
+        "Your offer has ended. What followed is between others.",
+        "Ваше предложение закончилось. Дальнейшее касается других.",
+        "Сизге берилген сунуш аяктады. Кийинкиси башкаларга тиешелүү.",
+    ),
+    Action.ended: ("The referral has ended.", "Направление завершено.", "Жолдомо аяктады."),
+    Action.unknown_state: (
+        "This version of the command does not know the state {subject}.",
+        "Эта версия команды не знает состояния {subject}.",
+        "Командалын бул версиясы {subject} абалын билбейт.",
+    ),
+}
+
+_WAIT: Final[Texts] = (
+    "Wait a minute and trace again. If nothing has changed, tell the hub's operators this id: {subject}",
+    "Подождите минуту и повторите. Если ничего не изменилось, сообщите операторам хаба: {subject}",
+    "Бир мүнөт күтүп, кайталаңыз. Эч нерсе өзгөрбөсө, хабдын операторлоруна айтыңыз: {subject}",
+)
+_READ: Final[Texts] = (
+    "kopuro mailbox list, then kopuro mailbox ack {subject}",
+    "kopuro mailbox list, затем kopuro mailbox ack {subject}",
+    "kopuro mailbox list, андан кийин kopuro mailbox ack {subject}",
+)
+_NOTHING: Final[Texts] = (
+    "You need not do anything.",
+    "От вас ничего не требуется.",
+    "Сизден эч нерсе талап кылынбайт.",
+)
+
+# What the viewer does next: for the owner's own turn, and else what happens by itself.
+TO_DO: Final[Mapping[tuple[Owner, Action], Texts]] = {
+    (Owner.you, Action.submit): (
+        "Check the id. If you submitted it, submit it again under the same key.",
+        "Проверьте идентификатор. Если вы отправляли запрос, отправьте его снова с тем же ключом.",
+        "Идентификаторду текшериңиз. Сурам жөнөткөн болсоңуз, ошол эле ачкыч менен кайра жөнөтүңүз.",
+    ),
+    (Owner.hub, Action.reach): (
+        "Trace again in a minute. If the hub still does not answer, tell its operators.",
+        "Повторите через минуту. Если хаб не ответит, сообщите его операторам.",
+        "Бир мүнөттөн кийин кайталаңыз. Хаб жооп бербесе, операторлоруна айтыңыз.",
+    ),
+    (Owner.hub, Action.publish): _WAIT,
+    (Owner.hub, Action.decide): _WAIT,
+    (Owner.hub, Action.deliver): _WAIT,
+    (Owner.hub, Action.close_offer): _WAIT,
+    (Owner.hub, Action.release): _WAIT,
+    (Owner.hub, Action.end_pause): (
+        "The release follows by itself. If nobody at the acceptor replaced the key, tell the operators now.",
+        "Выдача последует сама. Если ключ никто не менял, сразу сообщите операторам.",
+        "Берүү өзү болот. Ачкычты эч ким алмаштырбаса, операторлорго дароо айтыңыз.",
+    ),
+    (Owner.you, Action.answer): (
+        "kopuro offer accept {subject}, or kopuro offer decline {subject} --reason REASON",
+        "kopuro offer accept {subject} или kopuro offer decline {subject} --reason ПРИЧИНА",
+        "kopuro offer accept {subject} же kopuro offer decline {subject} --reason СЕБЕП",
+    ),
+    (Owner.other, Action.answer): (
+        "Without an answer by then, the next candidate is asked.",
+        "Без ответа к этому сроку предложение получит следующая организация.",
+        "Ошол мөөнөткө чейин жооп болбосо, кийинки уюмга сунушталат.",
+    ),
+    (Owner.network, Action.place): (
+        "For a coordinator: kopuro coordination candidates {subject}, then kopuro coordination place "
+        "{subject} ORGANISATION. The sender may withdraw it: kopuro referral withdraw {subject} --reason "
+        "REASON",
+        "Координатору: kopuro coordination candidates {subject}, затем kopuro coordination place {subject} "
+        "ОРГАНИЗАЦИЯ. Отправитель может отозвать: kopuro referral withdraw {subject} --reason ПРИЧИНА",
+        "Координаторго: kopuro coordination candidates {subject}, андан кийин kopuro coordination place "
+        "{subject} УЮМ. Жөнөтүүчү кайтарып ала алат: kopuro referral withdraw {subject} --reason СЕБЕП",
+    ),
+    (Owner.you, Action.open_case): (
+        "kopuro case show {subject}",
+        "kopuro case show {subject}",
+        "kopuro case show {subject}",
+    ),
+    (Owner.other, Action.open_case): _NOTHING,
+    (Owner.you, Action.replace_case): (
+        "kopuro case replace {subject} referral.json",
+        "kopuro case replace {subject} referral.json",
+        "kopuro case replace {subject} referral.json",
+    ),
+    (Owner.other, Action.replace_case): _NOTHING,
+    (Owner.you, Action.report): (
+        "kopuro referral progress {subject} in_progress, or kopuro referral complete {subject} OUTCOME",
+        "kopuro referral progress {subject} in_progress или kopuro referral complete {subject} ИТОГ",
+        "kopuro referral progress {subject} in_progress же kopuro referral complete {subject} ЖЫЙЫНТЫК",
+    ),
+    (Owner.other, Action.report): _NOTHING,
+    (Owner.you, Action.report_overdue): (
+        "kopuro referral progress {subject} in_progress, or kopuro referral complete {subject} OUTCOME. If "
+        "you cannot go on: kopuro referral hand-back {subject} --reason REASON",
+        "kopuro referral progress {subject} in_progress или kopuro referral complete {subject} ИТОГ. Если "
+        "не можете продолжать: kopuro referral hand-back {subject} --reason ПРИЧИНА",
+        "kopuro referral progress {subject} in_progress же kopuro referral complete {subject} ЖЫЙЫНТЫК. "
+        "Уланта албасаңыз: kopuro referral hand-back {subject} --reason СЕБЕП",
+    ),
+    (Owner.other, Action.report_overdue): (
+        "Call them. A coordinator can move on: kopuro coordination move-on {subject} --reason no_answer",
+        "Позвоните им. Координатор может передать дальше: kopuro coordination move-on {subject} "
+        "--reason no_answer",
+        "Аларга чалыңыз. Координатор кийинкисине өткөрө алат: kopuro coordination move-on {subject} "
+        "--reason no_answer",
+    ),
+    (Owner.you, Action.submit_again): (
+        "Submit the referral anew with its case, under a new key.",
+        "Отправьте направление с делом заново, с новым ключом.",
+        "Жолдомону иши менен кайрадан, жаңы ачкыч менен жөнөтүңүз.",
+    ),
+    (Owner.you, Action.read_message): _READ,
+    (Owner.other, Action.read_message): _NOTHING,
+    (Owner.network, Action.read_message): _READ,
+    (Owner.nobody, Action.message_read): _NOTHING,
+    (Owner.nobody, Action.offer_ended): _NOTHING,
+    (Owner.nobody, Action.ended): _NOTHING,
+    (Owner.nobody, Action.unknown_state): (
+        "Update kopuro-client.",
+        "Обновите kopuro-client.",
+        "kopuro-client программасын жаңыртыңыз.",
+    ),
+}
+
+WORDS: Final[Mapping[str, Texts]] = {
+    "since": ("since {time}", "с {time}", "{time} баштап"),
+    "until": ("until {time}", "до {time}", "{time} чейин"),
+    "next": ("Next:", "Дальше:", "Андан ары:"),
+    "nothing": ("Nothing found", "Ничего не найдено", "Эч нерсе табылган жок"),
+    "hops": ("Hops", "Шаги", "Кадамдар"),
+    "published": ("published", "передано брокеру", "брокерге берилди"),
+    "unpublished": ("not published yet", "ещё не передано брокеру", "брокерге азырынча берилген жок"),
+    "entry": (
+        "log entry {entry}, in the signed checkpoint of {size} entries",
+        "запись журнала {entry}, в подписанной контрольной точке на {size} записей",
+        "журналдын {entry} жазуусу, {size} жазуунун кол коюлган текшерүү чекитинде",
+    ),
+    "unsigned": (
+        "log entry {entry}, not yet in a checkpoint",
+        "запись журнала {entry}, ещё не в контрольной точке",
+        "журналдын {entry} жазуусу, азырынча текшерүү чекитинде жок",
+    ),
+    "silent": (
+        "no answer from {services}: its steps may be missing",
+        "нет ответа от {services}: шаги могут отсутствовать",
+        "{services} жооп берген жок: кадамдары жок болушу мүмкүн",
+    ),
+}
+
+# The steps of a message in a mailbox. Facts keep their names, as everywhere.
+STEPS: Final[Mapping[str, Texts]] = {
+    "queued": ("in the mailbox", "в почтовом ящике", "почта кутусунда"),
+    "delivered": ("fetched", "получено", "алынды"),
+    "acknowledged": ("acknowledged", "подтверждено", "ырасталды"),
+    "closed": ("content erased", "содержимое стёрто", "мазмуну өчүрүлдү"),
+    "webhook": ("webhook", "вебхук", "вебхук"),
+}
+
+
+def word(name: str, language: str, **values: object) -> str:
+    """Return a word or phrase of the trace."""
+    return _filled(WORDS[name], language, values)
+
+
+def step_of(name: str, language: str) -> str:
+    """Return the name of a hop's step: words for those of messages, the fact's own name otherwise."""
+    texts = STEPS.get(name)
+    return name if texts is None else _filled(texts, language, {})
+
+
+def whose_turn(action: NextAction, language: str) -> str:
+    """Return whose turn it is and for how long, as a heading."""
+    if action.action is Action.submit:
+        return word("nothing", language)
+    named = {"organizations": ", ".join(action.organizations)}
+    parts = [_filled(OWNERS[action.owner], language, named)]
+    if action.since is not None:
+        parts.append(word("since", language, time=moment(action.since)))
+    if action.until is not None:
+        parts.append(word("until", language, time=moment(action.until)))
+    return ", ".join(parts)
+
+
+def reason_of(action: NextAction, language: str) -> str:
+    """Return what is waited for, as a sentence."""
+    return _filled(REASONS[action.action], language, _values(action))
+
+
+def to_do(action: NextAction, language: str) -> str:
+    """Return what the viewer does next, or what happens by itself."""
+    return _filled(TO_DO[action.owner, action.action], language, _values(action))
+
+
+def _values(action: NextAction) -> dict[str, object]:
+    return {"subject": action.subject, "services": ", ".join(action.services)}
+
+
+def _filled(texts: Texts, language: str, values: Mapping[str, object]) -> str:
+    return texts[LANGUAGES.index(language)].format_map(values)

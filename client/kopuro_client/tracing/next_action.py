@@ -1,0 +1,303 @@
+"""Whose turn it is: who must act next about a referral, since when, until when.
+
+`next_action` decides from `Evidence` alone. Each state of the lifecycle has a rule in `RULES`; a test fails
+for a state without one.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from kopuro_client.records import MessageState, Offer, Referral
+from kopuro_client.tracing.evidence import Evidence, moment_of, short_fact
+
+# The hub's timers and consumers take seconds; what is late by more than this does not move.
+LATE: Final = dt.timedelta(minutes=1)
+
+
+class Owner(StrEnum):
+    """Who must act."""
+
+    you = "you"
+    hub = "hub"  # its software; if that does not move, its operators
+    other = "other"  # another organisation
+    network = "network"  # its coordinators: nobody has accepted
+    nobody = "nobody"
+
+
+class Action(StrEnum):
+    """What is waited for."""
+
+    submit = "submit"  # nothing is known under this id or key
+    reach = "reach"  # a service of the hub does not answer
+    publish = "publish"  # intake has it, the broker does not
+    decide = "decide"  # routing has not read it
+    deliver = "deliver"  # the offer is not in the mailbox
+    close_offer = "close_offer"  # the deadline has passed, the offer is still open
+    answer = "answer"
+    place = "place"
+    release = "release"  # the vault has not released the case
+    end_pause = "end_pause"  # the vault holds the case, because the acceptor's key was replaced
+    open_case = "open_case"
+    replace_case = "replace_case"
+    report = "report"
+    report_overdue = "report_overdue"
+    submit_again = "submit_again"
+    read_message = "read_message"  # it is about no referral, such as a credential that expires
+    message_read = "message_read"
+    offer_ended = "offer_ended"
+    ended = "ended"
+    unknown_state = "unknown_state"  # of a newer hub
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NextAction:
+    """The next action.
+
+    organizations: whose turn it is, if it is that of organisations. since, until: RFC 3339. until: what
+    happens then depends on the action; None if nothing ends the waiting. subject: the id that a command about
+    it needs: an offer's, a referral's or a submission's. services: that do not answer.
+    """
+
+    owner: Owner
+    action: Action
+    organizations: tuple[str, ...] = ()
+    since: str | None = None
+    until: str | None = None
+    subject: str | None = None
+    services: tuple[str, ...] = ()
+
+
+def next_action(evidence: Evidence) -> NextAction:
+    """Return whose turn it is. Total: any evidence has an answer."""
+    undecided = evidence.undecided()
+    referral = evidence.referral
+    if undecided is not None and not (referral is not None and referral["status"] in ENDS):
+        action = Action.decide if undecided["published"] else Action.publish
+        return NextAction(
+            owner=Owner.hub, action=action, since=undecided["admitted_at"], subject=undecided["id"]
+        )
+    if referral is None:
+        if evidence.messages and evidence.messages[0]["referral_id"] is None:
+            return _about_message(evidence, evidence.messages[0])
+        if evidence.silent:
+            return NextAction(owner=Owner.hub, action=Action.reach, services=tuple(sorted(evidence.silent)))
+        return NextAction(owner=Owner.you, action=Action.submit)
+    rule = RULES.get(referral["status"])
+    if rule is None:
+        return NextAction(owner=Owner.nobody, action=Action.unknown_state, subject=referral["status"])
+    return rule(evidence, referral)
+
+
+def _about_message(evidence: Evidence, message: MessageState) -> NextAction:
+    """Return the turn of a mailbox's owner to read a message that is about no referral."""
+    if message["acknowledged_at"] is not None:
+        return NextAction(owner=Owner.nobody, action=Action.message_read, since=message["acknowledged_at"])
+    owner = message["organization"]
+    if owner is None:
+        return NextAction(
+            owner=Owner.network,
+            action=Action.read_message,
+            since=message["queued_at"],
+            subject=message["message_id"],
+        )
+    return _of(
+        evidence, owner, Action.read_message, since=message["queued_at"], subject=message["message_id"]
+    )
+
+
+def _requested(evidence: Evidence, referral: Referral) -> NextAction:
+    return NextAction(
+        owner=Owner.hub, action=Action.decide, since=referral["updated_at"], subject=referral["id"]
+    )
+
+
+def _offered(evidence: Evidence, referral: Referral) -> NextAction:
+    waiting = [offer for offer in referral["offers"] if offer["state"] == "open"]
+    own = [offer for offer in waiting if offer["organization"] == evidence.viewer]
+    if not waiting:
+        if evidence.viewer not in (None, referral["sender"]):
+            return _offer_ended(referral)
+        return _requested(evidence, referral)
+    shown = own or waiting
+    late = [offer for offer in shown if evidence.now > moment_of(offer["deadline"]) + LATE]
+    if late:
+        return _about_offers(Owner.hub, Action.close_offer, late, since=late[0]["deadline"])
+    missing = [offer for offer in shown if not _is_delivered(evidence, offer)]
+    if missing:
+        return _about_offers(Owner.hub, Action.deliver, missing, since=missing[0]["opened_at"])
+    return _about_offers(
+        Owner.you if own else Owner.other,
+        Action.answer,
+        shown,
+        since=min(offer["opened_at"] for offer in shown),
+        until=min(offer["deadline"] for offer in shown),
+    )
+
+
+def _unplaced(evidence: Evidence, referral: Referral) -> NextAction:
+    if evidence.viewer not in (None, referral["sender"]):
+        return _offer_ended(referral)
+    step = evidence.last("referral.unplaced", "acceptance.revoked")
+    since = referral["updated_at"] if step is None else step["time"]
+    return NextAction(owner=Owner.network, action=Action.place, since=since, subject=referral["id"])
+
+
+def _accepted(evidence: Evidence, referral: Referral) -> NextAction:
+    if referral["acceptor"] is None:  # a candidate whose offer has ended does not see it
+        return _offer_ended(referral)
+    return _replacement(evidence, referral) or _release(evidence, referral) or _report(evidence, referral)
+
+
+def _held(evidence: Evidence, referral: Referral) -> NextAction:
+    if referral["acceptor"] is None:
+        return _offer_ended(referral)
+    return _replacement(evidence, referral) or _report(evidence, referral)
+
+
+def _failed(evidence: Evidence, referral: Referral) -> NextAction:
+    if evidence.viewer == referral["sender"]:
+        return NextAction(
+            owner=Owner.you, action=Action.submit_again, since=referral["updated_at"], subject=referral["id"]
+        )
+    return _ended(evidence, referral)
+
+
+def _ended(evidence: Evidence, referral: Referral) -> NextAction:
+    return NextAction(owner=Owner.nobody, action=Action.ended, since=referral["updated_at"])
+
+
+def _offer_ended(referral: Referral) -> NextAction:
+    ends = [offer["closed_at"] for offer in referral["offers"] if offer.get("closed_at") is not None]
+    return NextAction(owner=Owner.nobody, action=Action.offer_ended, since=ends[-1] if ends else None)
+
+
+def _replacement(evidence: Evidence, referral: Referral) -> NextAction | None:
+    """Return the sender's turn while the acceptor cannot read the case."""
+    step = evidence.last("case.unreadable", "replacement.submitted", "offer.accepted")
+    if step is None or step["fact"] != "case.unreadable":
+        return None
+    return _of(
+        evidence,
+        referral["sender"],
+        Action.replace_case,
+        since=step["time"],
+        until=(step["detail"] or {}).get("replace_by"),
+        subject=referral["id"],
+    )
+
+
+def _release(evidence: Evidence, referral: Referral) -> NextAction | None:
+    """Return the vault's turn, or the acceptor's to open the case; None once it was opened.
+
+    Only the acceptor and staff know where the case is.
+    """
+    acceptor = referral["acceptor"]
+    if acceptor is None or evidence.viewer not in (None, acceptor) or "delivery" in evidence.silent:
+        return None
+    accepted = evidence.last("offer.accepted")
+    since = referral["updated_at"] if accepted is None else accepted["time"]
+    if any(one.fact == "case.fetched" and one.time >= moment_of(since) - LATE for one in evidence.entries):
+        return None
+    letter = _letter(evidence, acceptor, since)
+    if letter is not None and letter["state"] == "acknowledged":
+        return None
+    if letter is not None:
+        return _of(evidence, acceptor, Action.open_case, since=letter["queued_at"], subject=referral["id"])
+    paused = evidence.last("case.paused", "offer.accepted")
+    if paused is not None and paused["fact"] == "case.paused":
+        return NextAction(
+            owner=Owner.hub,
+            action=Action.end_pause,
+            since=paused["time"],
+            until=(paused["detail"] or {}).get("until"),
+            subject=referral["id"],
+        )
+    return NextAction(owner=Owner.hub, action=Action.release, since=since, subject=referral["id"])
+
+
+def _report(evidence: Evidence, referral: Referral) -> NextAction:
+    acceptor = referral["acceptor"]
+    assert acceptor is not None
+    overdue = referral.get("overdue_since")
+    if overdue is not None:
+        return _of(evidence, acceptor, Action.report_overdue, since=overdue, subject=referral["id"])
+    return _of(
+        evidence,
+        acceptor,
+        Action.report,
+        since=referral["updated_at"],
+        until=referral.get("due_at"),
+        subject=referral["id"],
+    )
+
+
+def _letter(evidence: Evidence, acceptor: str, since: str) -> MessageState | None:
+    """Return the newest `case.released` in the acceptor's mailbox since the acceptance."""
+    letters = [
+        one
+        for one in evidence.messages
+        if short_fact(one["type"]) == "case.released"
+        and one["organization"] == acceptor
+        and moment_of(one["queued_at"]) >= moment_of(since) - LATE  # the services' clocks may differ
+    ]
+    return letters[-1] if letters else None
+
+
+def _is_delivered(evidence: Evidence, offer: Offer) -> bool:
+    """Return whether the offer is in a mailbox; True for viewers who cannot know, such as the sender."""
+    if "delivery" in evidence.silent or evidence.viewer not in (None, offer["organization"]):
+        return True
+    return any(one["offer_id"] == offer["id"] for one in evidence.messages)
+
+
+def _about_offers(
+    owner: Owner, action: Action, offers: list[Offer], *, since: str, until: str | None = None
+) -> NextAction:
+    return NextAction(
+        owner=owner,
+        action=action,
+        organizations=tuple(offer["organization"] for offer in offers),
+        since=since,
+        until=until,
+        subject=offers[0]["id"],
+    )
+
+
+def _of(
+    evidence: Evidence,
+    organization: str,
+    action: Action,
+    *,
+    since: str,
+    until: str | None = None,
+    subject: str | None = None,
+) -> NextAction:
+    return NextAction(
+        owner=Owner.you if evidence.viewer == organization else Owner.other,
+        action=action,
+        organizations=(organization,),
+        since=since,
+        until=until,
+        subject=subject,
+    )
+
+
+# status of the referral -> the rule for it.
+RULES: Final[Mapping[str, Callable[[Evidence, Referral], NextAction]]] = {
+    "requested": _requested,
+    "offered": _offered,
+    "unplaced": _unplaced,
+    "accepted": _accepted,
+    "in_progress": _held,
+    "on_hold": _held,
+    "completed": _ended,
+    "withdrawn": _ended,
+    "failed": _failed,
+    "entered_in_error": _ended,
+}
+ENDS: Final = frozenset({"completed", "withdrawn", "failed", "entered_in_error"})

@@ -1,0 +1,13 @@
+"""`python -m sandbox.partners DISCOVERY_URL CREDENTIALS_FILE`: what the embedded hub runs."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+
+from sandbox.partners.player import play
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    play(sys.argv[1], Path(sys.argv[2]))
