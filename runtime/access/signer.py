@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import orjson
 from joserfc import jws
+from joserfc.errors import JoseError
 from joserfc.jwk import OKPKey
 
 from runtime.access.tokens import ALGORITHM, TOKEN_TYPE, Principal
@@ -26,10 +27,14 @@ class TokenSigner:
     """Signs tokens with a private Ed25519 JWK. kid: the key's RFC 7638 thumbprint."""
 
     def __init__(self, private_jwk: Mapping[str, Any], issuer: str, audience: str | None = None) -> None:
-        """issuer, audience: the tokens' `iss` and `aud`. audience: by default the issuer."""
+        """issuer, audience: the tokens' `iss` and `aud`. audience: by default the issuer. Raises ValueError."""
         if private_jwk.get("crv") != "Ed25519" or "d" not in private_jwk:
             raise ValueError("a private Ed25519 JWK is required")
-        self._key = OKPKey.import_key(dict(private_jwk))
+        try:
+            self._key = OKPKey.import_key(dict(private_jwk))
+        except JoseError:
+            # Not chained: the cause may quote the key.
+            raise ValueError("a private Ed25519 JWK is required") from None
         self._issuer = issuer
         self._audience = audience or issuer
         self.kid = self._key.thumbprint()

@@ -21,6 +21,7 @@ from contracts.facts import TransitSeal
 from contracts.jose import LONGEST_SEALED
 from contracts.manifest import read_manifest
 from contracts.records import Malformed, load
+from contracts.referral import ReferralSubmission
 from contracts.signatures import SignatureFault, VerificationKey
 from kopuro_client import ClientError, open_sealed
 from kopuro_client.tlog.errors import TlogError
@@ -32,7 +33,6 @@ from services.directory.adapters.client_assertions import JwtAssertionReader
 from services.directory.adapters.client_signatures import check_points
 from services.directory.domain.client_key import ClientKey, KeyAlgorithm, KeySet, client_keys
 from services.intake.domain.sealing import require_sealed
-from services.intake.domain.submission import ReferralSubmission
 from services.vault.adapters.custody_key import CustodyKeyInMemory
 from services.vault.domain.content import check_content
 from services.vault.domain.sealed import SealedCase
