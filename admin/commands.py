@@ -16,6 +16,7 @@ from admin.amqp_commands import register as register_amqp
 from admin.backup_commands import register as register_backup
 from admin.client_commands import register as register_client
 from admin.doctor_command import register as register_doctor
+from admin.rotation_commands import register as register_rotation
 from admin.setup_commands import register as register_setup
 
 if TYPE_CHECKING:
@@ -136,6 +137,7 @@ def _admin_group() -> None:
 
 
 register_setup(admin)
+register_rotation(admin)
 register_doctor(admin)
 register_backup(admin)
 register_client(admin)

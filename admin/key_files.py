@@ -22,6 +22,7 @@ from admin.manifest_files import (
 from admin.private_files import make_private
 from kopuro_client.commands.new_file import write_new
 from kopuro_client.errors import InvalidArgumentError
+from runtime.private_keys import private_keys
 
 # Others may pass through the directory (0711) to the public files: each private file has mode 0600.
 _OTHERS_LIST_OR_WRITE: Final = 0o066
@@ -64,8 +65,8 @@ def key_files_in(directory: Path) -> tuple[KeyFile, ...]:
             continue
         path = directory / f"{name}.json"
         try:
-            public = public_half(json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, AttributeError):
+            public = public_half(private_keys(path)[0])
+        except (OSError, ValueError):
             raise InvalidArgumentError(f"{path} is missing or is not a private JWK") from None
         found.append(KeyFile(service=service, variable=variable, path=path, public=public))
     return tuple(found)

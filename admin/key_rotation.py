@@ -1,150 +1,241 @@
-"""Replacement of the keys of a hub of processes: the token key and the custody key.
+"""Replacement of the keys of a hub of processes: the custody key, the token key and the log key.
 
-Each rotation writes a new key file beside the earlier one (`token-2.json`), with the same owner, and names
-it in the environment file of its service. The earlier file stays: a service that is not restarted yet still
-reads it. Files that are changed keep their modes and owners, so that the services can still read them.
+A key file holds a JWK set, the present key first; the services read it again by themselves. A rotation adds a
+key to the file, and the earlier one stays until `retire` removes it, when nothing needs it any more. So no
+case, token or checkpoint is refused in between. Files keep their modes and owners.
 
-A repeated run after an interruption continues with the file that no environment names yet.
+A repeated run after an interruption continues: a key that was added and not announced yet is announced.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import func, select
-from sqlalchemy.exc import ArgumentError
-
-from admin.broker_queues import queue_counts
-from admin.environment_files import environment_text, read_environment
-from admin.hub_databases import ServiceDatabase, service_database_in
+from admin.environment_files import read_environment
 from admin.keys import public_half, sealing_key, signing_key
-from admin.private_files import give_to_owner_of, replace_content
-from contracts.topology import dead_letter_queue_name
-from kopuro_client.commands.new_file import write_new
+from admin.log_key_change import signed_change, signs_published_log
+from admin.private_files import replace_content
+from admin.sealed_to import sealed_to_earlier_keys
 from kopuro_client.errors import InvalidArgumentError
-from runtime.storage.database import Database, DatabaseUnavailable
-from services.intake.adapters.tables import METADATA as INTAKE_TABLES
-from services.vault.adapters.tables import METADATA as VAULT_TABLES
+from runtime.access.signer import LIFETIME_SECONDS
+from runtime.access.tokens import LEEWAY_SECONDS
+from runtime.private_keys import private_keys
 
-LOG_KEY_IS_FOR_LIFE: Final = (
-    "the log's key is part of the log's identity: auditors and witnesses pin it, and audit refuses a log "
-    "that another key signed. If it was stolen, stop audit, tell the auditors, and begin a new log with an "
-    "empty audit database and another KOPURO_LOG_DIRECTORY; keep the old log readable"
-)
-# Tables that must be empty before the custody key changes, by service: they hold what is sealed to it.
-_SEALED: Final[Mapping[str, tuple[str, ...]]] = {
-    "intake": ("outbox", "retries"),
-    "vault": ("sealed_cases", "held_notes", "retries"),
-}
-_QUEUES: Final = ("vault.sealed", dead_letter_queue_name("vault.sealed"))
+# How long partners may still seal to the earlier custody key.
+OVERLAP: Final = dt.timedelta(hours=24)
+# Tokens of the earlier key have expired everywhere; the directory uses a new key a moment after it is added.
+TOKENS_EXPIRE: Final = dt.timedelta(seconds=LIFETIME_SECONDS + LEEWAY_SECONDS + 60)
+CHANGE_FILE: Final = "log-key-change.txt"
 
 
 class RotationRefused(Exception):
-    """Raised when a rotation would lose something; the text says what to do first."""
+    """Raised when a step would lose something; the text says what to do first."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rotated:
-    """key: the new file. changed: the other files that were changed. restart: services to restart."""
+    """key: the key file. changed: the files that were changed. public: the present public key.
+
+    reader: the service that reads the key file.
+    """
 
     key: Path
     changed: tuple[Path, ...]
-    restart: tuple[str, ...]
+    reader: str
     public: Mapping[str, Any]
 
 
-def rotate_token(directory: Path) -> Rotated:
-    """Replace the key that signs access tokens; tokens of the earlier key become invalid at the restart.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KeyPlaces:
+    """The files of a hub's keys. discovery: the document that announces the custody key.
 
-    Raises InvalidArgumentError.
+    environments: by service, for the databases and the broker that are looked at before a key is removed.
     """
-    return _rotate(directory, "token", "directory", "KOPURO_TOKEN_SIGNING_KEY", signing_key)
+
+    custody: Path
+    token: Path
+    log: Path
+    discovery: Path
+    published_log: Path
+    hub: str
+    environments: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
-def rotate_custody(directory: Path) -> Rotated:
-    """Replace the key to which partners seal cases, and announce it in discovery.json.
-
-    Raises RotationRefused while a case or a message that is sealed to the earlier key is in intake, at the
-    broker or in the vault; InvalidArgumentError.
-    """
-    environments = {
-        service: read_environment(directory / "env" / f"{service}.env") for service in ("intake", "vault")
+def places_in(directory: Path) -> KeyPlaces:
+    """Return the places that the environment files in a hub's directory name. Raises InvalidArgumentError."""
+    env = {
+        service: read_environment(directory.resolve() / "env" / f"{service}.env")
+        for service in ("intake", "vault", "directory", "audit")
     }
-    for service, tables in _SEALED.items():
-        counts = _counts(service_database_in(service, environments[service]), tables)
-        if counts:
-            found = ", ".join(f"{count} in {table}" for table, count in counts.items())
-            raise RotationRefused(
-                f"{service} still has what is sealed to the present custody key ({found}): stop the "
-                "admission of referrals, wait until the cases in custody are closed, and try again"
-            )
-    waiting = queue_counts(environments["vault"], _QUEUES)
-    if found := ", ".join(f"{count} in {queue}" for queue, count in waiting.items() if count):
-        raise RotationRefused(
-            f"the broker still has cases sealed to the present custody key ({found}): let the vault process "
-            "them, replay or discard the dead letters, and try again"
-        )
-    discovery = Path(environments["intake"].get("KOPURO_DISCOVERY", ""))
-    document = _json(discovery)
-    rotated = _rotate(directory, "custody", "vault", "KOPURO_CUSTODY_KEY", sealing_key)
-    replace_content(discovery, json.dumps({**document, "custody_key": dict(rotated.public)}, indent=2) + "\n")
-    return Rotated(
-        key=rotated.key,
-        changed=(*rotated.changed, discovery),
-        restart=rotated.restart,
-        public=rotated.public,
+
+    def named(service: str, variable: str) -> Path:
+        value = env[service].get(variable, "")
+        if not Path(value).exists() or not value:
+            raise InvalidArgumentError(f"{variable} in env/{service}.env does not name a file")
+        return Path(value)
+
+    return KeyPlaces(
+        custody=named("vault", "KOPURO_CUSTODY_KEY"),
+        token=named("directory", "KOPURO_TOKEN_SIGNING_KEY"),
+        log=named("audit", "KOPURO_LOG_SIGNING_KEY"),
+        discovery=named("intake", "KOPURO_DISCOVERY"),
+        published_log=Path(env["audit"].get("KOPURO_LOG_DIRECTORY", "")),
+        hub=env["audit"].get("KOPURO_HUB", ""),
+        environments=env,
     )
 
 
-def _rotate(
-    directory: Path, name: str, service: str, variable: str, generate: Callable[[], dict[str, Any]]
+def rotate_custody(
+    places: KeyPlaces, *, now: dt.datetime, overlap: dt.timedelta = OVERLAP, announce: bool = True
 ) -> Rotated:
-    file = directory.resolve() / "env" / f"{service}.env"
-    variables = read_environment(file)
-    present = Path(variables.get(variable, ""))
-    if not present.is_file():
-        raise InvalidArgumentError(f"{variable} in {file} does not name a file")
-    place = present.resolve().parent
-    numbers = [
-        int(part)
-        for part in (f.stem.rpartition("-")[2] for f in place.glob(f"{name}-*.json"))
-        if part.isdigit()
-    ]
-    latest = place / f"{name}-{max(numbers)}.json" if numbers else None
-    if latest is None or latest.resolve() == present.resolve():
-        latest = place / f"{name}-{max(numbers, default=1) + 1}.json"
-        write_new(latest, (json.dumps(generate()) + "\n").encode())
-    give_to_owner_of(latest, present)
-    public = public_half(_json(latest))
-    replace_content(file, environment_text({**variables, variable: str(latest)}))
-    return Rotated(key=latest, changed=(file,), restart=(service,), public=public)
+    """Replace the key to which partners seal cases, and announce it in discovery.json.
+
+    overlap: how long cases that are sealed to the earlier key are admitted. announce: False only adds the key
+    to the vault's file, for a vault that has a copy of it. Raises InvalidArgumentError.
+    """
+    keys, document = _keys(places.custody), _json(places.discovery)
+    announced = document.get("custody_key", {}).get("kid")
+    changed: tuple[Path, ...] = ()
+    if _kid(keys[0]) == announced:
+        keys = (sealing_key(), *keys)
+        _write(places.custody, keys)
+        changed = (places.custody,)
+    public = public_half(keys[0])
+    if announce:
+        earlier = [
+            one for one in document.get("earlier_custody_keys", ()) if _moment(one["accepted_until"]) > now
+        ]
+        if announced is not None and overlap > dt.timedelta():
+            earlier.append({"kid": announced, "accepted_until": (now + overlap).isoformat()})
+        _announce(places.discovery, {**document, "custody_key": public, "earlier_custody_keys": earlier})
+        changed = (*changed, places.discovery)
+    return Rotated(key=places.custody, changed=changed, reader="vault", public=public)
 
 
-def _counts(place: ServiceDatabase, tables: tuple[str, ...]) -> dict[str, int]:
-    metadata = {"intake": INTAKE_TABLES, "vault": VAULT_TABLES}[place.service]
+def retire_custody(places: KeyPlaces, *, now: dt.datetime) -> Rotated:
+    """Remove the earlier custody keys from the vault's file.
+
+    Raises RotationRefused while cases may still be sealed to them, or one that is lies in intake, at the
+    broker or in the vault; InvalidArgumentError.
+    """
+    keys, document = _keys(places.custody), _json(places.discovery)
+    announced = document.get("custody_key", {}).get("kid")
+    present = [key for key in keys if _kid(key) == announced]
+    if not present:
+        raise RotationRefused(f"{places.discovery} announces a key that {places.custody} does not have")
+    if _kid(keys[0]) != announced:
+        raise RotationRefused("a new custody key is not announced yet: finish the rotation first")
+    for earlier in document.get("earlier_custody_keys", ()):
+        if _moment(earlier["accepted_until"]) > now:
+            raise RotationRefused(
+                f"cases that are sealed to the key {earlier['kid']} are admitted until "
+                f"{earlier['accepted_until']}: try again then"
+            )
+    found = sealed_to_earlier_keys(places.environments, {_kid(key) for key in keys} - {announced})
+    if found:
+        raise RotationRefused(
+            f"cases may still be sealed to an earlier custody key: {found}. Wait until the referrals are "
+            "closed and the queue is empty, replay or discard the dead letters, and try again"
+        )
+    _write(places.custody, present)
+    document.pop("earlier_custody_keys", None)
+    _announce(places.discovery, document)
+    return Rotated(
+        key=places.custody,
+        changed=(places.custody, places.discovery),
+        reader="vault",
+        public=public_half(present[0]),
+    )
+
+
+def rotate_token(places: KeyPlaces, *, at_once: bool = False) -> Rotated:
+    """Add a key for access tokens. The directory announces it and signs with it ten seconds later.
+
+    at_once: remove the earlier keys now, because one is in other hands: all tokens become invalid.
+    Raises RotationRefused while an earlier key is still in the file; InvalidArgumentError.
+    """
+    keys = _keys(places.token)
+    if at_once:
+        return _written(places.token, [signing_key()], "directory")
+    if len(keys) > 1:
+        raise RotationRefused("the file still has an earlier token key: retire it first (--retire)")
+    return _written(places.token, [signing_key(), *keys], "directory")
+
+
+def retire_token(places: KeyPlaces, *, now: dt.datetime) -> Rotated:
+    """Remove the earlier keys for access tokens. Raises RotationRefused before its tokens have expired."""
+    keys = _keys(places.token)
+    changed_at = dt.datetime.fromtimestamp(places.token.stat().st_mtime, dt.UTC)
+    if len(keys) > 1 and now < changed_at + TOKENS_EXPIRE:
+        raise RotationRefused(
+            f"tokens of the earlier key are valid until {(changed_at + TOKENS_EXPIRE).isoformat()}: try "
+            "again then"
+        )
+    return _written(places.token, keys[:1], "directory")
+
+
+def rotate_log(places: KeyPlaces) -> Rotated:
+    """Add a key that signs the log's checkpoints beside the earlier one, and write a statement of both.
+
+    Raises RotationRefused while two keys sign; InvalidArgumentError.
+    """
+    keys = _keys(places.log)
+    if len(keys) > 1:
+        raise RotationRefused("two keys sign the log already: retire the earlier one first (--retire)")
+    new = signing_key()
+    statement = places.log.with_name(CHANGE_FILE)
+    statement.write_bytes(signed_change(places.hub, earlier=keys[0], new=new))
+    rotated = _written(places.log, [new, *keys], "audit")
+    return Rotated(
+        key=rotated.key, changed=(*rotated.changed, statement), reader="audit", public=rotated.public
+    )
+
+
+def retire_log(places: KeyPlaces) -> Rotated:
+    """Remove the earlier keys of the log.
+
+    Raises RotationRefused until the present one signed what is published.
+    """
+    keys = _keys(places.log)
+    if len(keys) > 1 and not signs_published_log(places.hub, keys[0], places.published_log):
+        raise RotationRefused(
+            "the new key has not signed the published checkpoints yet: restart audit, and wait for an entry "
+            "and its witnesses"
+        )
+    return _written(places.log, keys[:1], "audit")
+
+
+def _written(file: Path, keys: Any, reader: str) -> Rotated:
+    _write(file, keys)
+    return Rotated(key=file, changed=(file,), reader=reader, public=public_half(keys[0]))
+
+
+def _keys(file: Path) -> tuple[dict[str, Any], ...]:
     try:
-        database = Database.open(place.url, tls=place.tls)
-    except ArgumentError:
-        raise InvalidArgumentError(f"the database URL of {place.service} is not an SQLAlchemy URL") from None
-    try:
-        with database.read() as transaction:
-            counts = {
-                table: transaction.execute(
-                    select(func.count()).select_from(metadata.tables[table])
-                ).scalar_one()
-                for table in tables
-            }
-    except DatabaseUnavailable as error:
-        raise InvalidArgumentError(
-            f"the database of {place.service} cannot be used: {error.reason()}"
-        ) from None
-    finally:
-        database.close()
-    return {table: count for table, count in counts.items() if count}
+        return private_keys(file)
+    except (OSError, ValueError) as error:
+        raise InvalidArgumentError(f"{file} cannot be used: {error}") from None
+
+
+def _write(file: Path, keys: Any) -> None:
+    replace_content(file, json.dumps({"keys": list(keys)}) + "\n")
+
+
+def _announce(file: Path, document: Mapping[str, Any]) -> None:
+    replace_content(file, json.dumps(document, indent=2) + "\n")
+
+
+def _kid(key: Mapping[str, Any]) -> str:
+    return str(key.get("kid", ""))
+
+
+def _moment(text: str) -> dt.datetime:
+    return dt.datetime.fromisoformat(text)
 
 
 def _json(file: Path) -> dict[str, Any]:

@@ -18,8 +18,8 @@ def signing_key() -> dict[str, Any]:
 
 
 def public_half(key: dict[str, Any]) -> dict[str, Any]:
-    """Return the public part of a private JWK."""
-    return {name: value for name, value in key.items() if name != "d"}
+    """Return the public part of a private JWK: only members that are known to be public."""
+    return {name: key[name] for name in ("kty", "crv", "x", "kid") if name in key}
 
 
 def _key(curve: Any) -> dict[str, Any]:

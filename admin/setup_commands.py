@@ -1,4 +1,4 @@
-"""The commands `kopuro admin init`, `migrate`, `load` and `rotate`: they set a hub up and keep it in order.
+"""The commands `kopuro admin init`, `migrate` and `load`: they set a hub up and keep it in order.
 
 Every start of `kopuro` loads this module, so each command imports its implementation only when it runs.
 """
@@ -9,7 +9,6 @@ import os
 import re
 import shlex
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -33,7 +32,6 @@ def register(admin: typer.Typer) -> None:
     admin.command("init")(init_hub)
     admin.command("migrate")(migrate)
     admin.command("load")(load)
-    admin.command("rotate")(rotate)
 
 
 def init_hub(
@@ -296,60 +294,3 @@ def _hub_of(env_dir: Path | None) -> str:
     if env_dir is None:
         return "kg"
     return read_environment(env_dir / "directory.env").get("KOPURO_HUB", "kg")
-
-
-class RotatedKey(StrEnum):
-    """The keys of `kopuro admin rotate`."""
-
-    custody = "custody"
-    token = "token"  # noqa: S105 - the key's name
-    log = "log"
-
-
-def rotate(
-    key: Annotated[RotatedKey, typer.Argument(help="The key to replace.")],
-    directory: Annotated[Path, typer.Argument(help="The hub's directory: the one that contains `env/`.")],
-    as_json: Documents = False,
-) -> None:
-    """Replace the key that signs tokens, or the key to which partners seal cases.
-
-    Writes a new key file beside the earlier one, which stays, and names it in the service's environment
-    file. A unit, container or pod that gets a copy of the key file needs the new one, too. `custody` is
-    refused while a case is sealed to the present key, and `log` always: that key is the log's identity.
-    """
-    from admin.key_rotation import LOG_KEY_IS_FOR_LIFE, RotationRefused, rotate_custody, rotate_token
-    from kopuro_client.commands.exit_codes import ExitCode
-    from kopuro_client.commands.output import Output
-
-    out = Output(as_json=as_json)
-    try:
-        match key:
-            case RotatedKey.token:
-                rotated = rotate_token(directory)
-            case RotatedKey.custody:
-                rotated = rotate_custody(directory)
-            case RotatedKey.log:
-                raise RotationRefused(LOG_KEY_IS_FOR_LIFE)
-    except RotationRefused as error:
-        out.note(f"kopuro: {error}")
-        raise typer.Exit(ExitCode.REFUSED) from None
-    if as_json:
-        out.document(
-            {
-                "key": str(rotated.key),
-                "changed": [str(file) for file in rotated.changed],
-                "restart": list(rotated.restart),
-                "public_key": dict(rotated.public),
-            }
-        )
-        return
-    out.text(f"wrote {rotated.key}")
-    for file in rotated.changed:
-        out.text(f"changed {file}")
-    out.note(
-        f"restart {', '.join(rotated.restart)} before partners send again; then delete the earlier key file"
-    )
-    out.note(
-        f"with the systemd units, first name {rotated.key} in LoadCredential={key.value}-key: of "
-        f"kopuro@{rotated.restart[0]} (`systemctl edit`), because the unit hands over the file that it names"
-    )

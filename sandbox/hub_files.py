@@ -27,6 +27,7 @@ from admin.private_files import make_private, write_private
 from contracts.organization import Organization
 from contracts.records import plain
 from kopuro_client.client_key import generate_client_key
+from runtime.private_keys import private_keys
 from sandbox.ports import keep, settled_ports
 
 HUB = "kg"
@@ -135,13 +136,16 @@ class HubFiles:
         for port in (port for kinds in ports.values() for port in kinds.values()):
             keep(self, port)  # the services start some time after the choice
         write_private(self._hub, json.dumps({"hub": HUB, "ports": ports}, indent=1))
-        custody = public_half(json.loads(self.key("custody").read_text(encoding="utf-8")))
+        custody = public_half(private_keys(self.key("custody"))[0])
+        # What a rotation of the custody key announced stays.
+        announced = json.loads(self.discovery.read_text(encoding="utf-8")) if self.discovery.exists() else {}
         document = {
             "hub": HUB,
             "version": "1",
             "services": {service: self._address(service) for service in PUBLIC_SERVICES},
             "custody_key": custody,
             "sandbox": True,
+            **{name: announced[name] for name in ("earlier_custody_keys",) if name in announced},
         }
         write_private(self.discovery, json.dumps(document, indent=1))
 

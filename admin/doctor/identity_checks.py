@@ -138,12 +138,12 @@ def announced_findings(seen: Observations) -> Iterator[Finding]:
             what=f"the addresses of {', '.join(plain)} are not https",
             remedy="put a TLS proxy in front of the services, and announce its https addresses",
         )
-    if document.vault_kid is not None and document.custody_kid != document.vault_kid:
+    if document.vault_kids and document.custody_kid not in document.vault_kids:
         yield Finding(
             check="custody-key",
             subject=subject,
             what=f"the announced custody key {document.custody_kid} is not the vault's "
-            f"({document.vault_kid}), so the vault cannot open what partners seal",
+            f"({', '.join(document.vault_kids)}), so the vault cannot open what partners seal",
             remedy="copy the public half of the vault's key to `custody_key`; services read the file again",
         )
 

@@ -45,7 +45,7 @@ class ServiceKeys:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Announced:
-    """The discovery document. hub, custody_kid: None when absent. vault_kid: of the vault's own key file."""
+    """The discovery document. hub, custody_kid: None when absent. vault_kids: of the vault's own key file."""
 
     path: Path
     fault: str | None
@@ -53,7 +53,7 @@ class Announced:
     expected_hub: str
     addresses: Mapping[str, str]
     custody_kid: str | None
-    vault_kid: str | None
+    vault_kids: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -37,6 +37,7 @@ from contracts.records import Malformed
 from contracts.signatures import UnusableSigningKey, VerificationKey
 from contracts.topology import OPERATIONS
 from kopuro_client.errors import InvalidArgumentError
+from runtime.private_keys import private_keys
 from runtime.settings import Settings, SettingsError
 from runtime.storage.space import free_bytes
 
@@ -198,16 +199,16 @@ def _announced(hub: str, environments: Mapping[str, Mapping[str, str]]) -> Annou
         expected_hub=hub,
         addresses=addresses,
         custody_kid=custody.get("kid") if isinstance(custody, dict) else None,
-        vault_kid=_custody_kid(environments["vault"].get("KOPURO_CUSTODY_KEY", "")),
+        vault_kids=_custody_kids(environments["vault"].get("KOPURO_CUSTODY_KEY", "")),
     )
 
 
-def _custody_kid(file: str) -> str | None:
+def _custody_kids(file: str) -> tuple[str, ...]:
     try:
-        kid = _json(file).get("kid")
-    except (OSError, ValueError, AttributeError):
-        return None
-    return kid if isinstance(kid, str) else None
+        keys = private_keys(Path(file))
+    except (OSError, ValueError):
+        return ()
+    return tuple(str(key["kid"]) for key in keys if "kid" in key)
 
 
 def _certificates(environments: Mapping[str, Mapping[str, str]]) -> Iterator[Certificate]:

@@ -10,6 +10,7 @@ from typing import Self
 
 from kopuro_client.client_key import ClientKey
 from kopuro_client.connection import Connection
+from kopuro_client.custody_key import CustodyKey
 from kopuro_client.discovery import discover
 from kopuro_client.errors import ClientError
 from kopuro_client.records import Jwk
@@ -76,6 +77,7 @@ class Kopuro(Referrals, Offers, ReleasedCases, Statements, Mailbox, Coordination
             Connection(transport, tokens, signer=signer),
             sealing_key=sealing_key,
             previous_keys=previous_keys,
+            custody_key=CustodyKey(found.custody_key, look_up=lambda: discover(transport, url).custody_key),
         )
 
     def close(self) -> None:

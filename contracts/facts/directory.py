@@ -74,7 +74,8 @@ class ReplicaCompleted(Fact):
 class ClientChanged(Fact):
     """An OAuth client, without its secret or the secret's digest. live: tokens of the client are valid.
 
-    not_before: tokens issued before are refused, in whole seconds; None: none is.
+    token_epoch: how often the client's tokens were revoked; a token of an earlier epoch is refused.
+    not_before: when that was last, in whole seconds; None: never. It counts for tokens without an epoch.
     """
 
     revision: Count
@@ -83,6 +84,7 @@ class ClientChanged(Fact):
     roles: tuple[str, ...]
     live: bool
     not_before: dt.datetime | None = None
+    token_epoch: Count = 0
 
 
 @fact("credential.issued", classification="public")

@@ -21,13 +21,15 @@ _MOST_AWAITED: Final = 1000
 class RegisteredClient:
     """A client as the directory registered it. live: False once it is revoked.
 
-    not_before: its tokens issued before are refused, in seconds since 1970.
+    token_epoch: its tokens of an earlier epoch are refused. not_before: those without an epoch that were
+    issued before, in seconds since 1970.
     """
 
     principal: str
     roles: frozenset[str]
     live: bool
     not_before: float = 0.0
+    token_epoch: int = 0
 
 
 def not_before_of(moment: dt.datetime | str | None) -> float:
@@ -93,6 +95,7 @@ class ReplicatedClients:
                 roles=permitted_roles(data["roles"]),
                 live=data["live"],
                 not_before=not_before_of(data.get("not_before")),
+                token_epoch=data.get("token_epoch", 0),
             )
             before = self._by_id.get(data["client_id"])
             narrowed = narrowed or (before is not None and not _includes(client, before))
@@ -107,4 +110,5 @@ def _includes(after: RegisteredClient, before: RegisteredClient) -> bool:
         and after.principal == before.principal
         and before.roles <= after.roles
         and after.not_before <= before.not_before
+        and after.token_epoch <= before.token_epoch
     )

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import orjson
 from joserfc import jws
+from joserfc.errors import JoseError
 from joserfc.jwk import OKPKey
 
 from runtime.access.tokens import ALGORITHM, TOKEN_TYPE, Principal
@@ -26,10 +27,17 @@ class TokenSigner:
     """Signs tokens with a private Ed25519 JWK. kid: the key's RFC 7638 thumbprint."""
 
     def __init__(self, private_jwk: Mapping[str, Any], issuer: str, audience: str | None = None) -> None:
-        """issuer, audience: the tokens' `iss` and `aud`. audience: by default the issuer."""
+        """issuer, audience: the tokens' `iss` and `aud`. audience: by default the issuer.
+
+        Raises ValueError.
+        """
         if private_jwk.get("crv") != "Ed25519" or "d" not in private_jwk:
             raise ValueError("a private Ed25519 JWK is required")
-        self._key = OKPKey.import_key(dict(private_jwk))
+        try:
+            self._key = OKPKey.import_key(dict(private_jwk))
+        except JoseError:
+            # Not chained: the cause may quote the key.
+            raise ValueError("a private Ed25519 JWK is required") from None
         self._issuer = issuer
         self._audience = audience or issuer
         self.kid = self._key.thumbprint()
@@ -54,11 +62,12 @@ class TokenSigner:
         lifetime: int = LIFETIME_SECONDS,
         client_id: str | None = None,
         token_id: str | None = None,
+        epoch: int | None = None,
     ) -> str:
         """Return a token for `principal`, valid from `now` for `lifetime` seconds.
 
         client_id: the OAuth client; defaults to the principal's client, else to its id. token_id: the `jti`,
-        random by default. Source: RFC 9068 §2.2.
+        random by default. epoch: the client's `token_epoch`. Source: RFC 9068 §2.2.
         """
         issued = int(now.timestamp())
         claims = {
@@ -71,6 +80,7 @@ class TokenSigner:
             "iat": issued,
             "nbf": issued,
             "exp": issued + lifetime,
+            **({} if epoch is None else {"epoch": epoch}),
         }
         header = {"alg": ALGORITHM, "typ": TOKEN_TYPE, "kid": self.kid}
         return jws.serialize_compact(header, orjson.dumps(claims), self._key, algorithms=[ALGORITHM])

@@ -20,7 +20,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import OKPKey
 
 from contracts.errors import Refused
-from runtime.access.clients import Clients
+from runtime.access.clients import Clients, RegisteredClient
 from runtime.clock import Clock
 
 _log = logging.getLogger(__name__)
@@ -39,8 +39,8 @@ class Principal:
     """The holder of a token: the id of an organisation or a person, and its roles.
 
     client_id, token_id: the OAuth client that got the token, and the token's `jti`. issued_at: the token's
-    `iat`. excluded: its
-    organisation may not use the hub, and the resource admits it all the same (`access/gate.py`).
+    `iat`. epoch: its client's `token_epoch` when it was issued; None for a token of an earlier build.
+    excluded: its organisation may not use the hub, and the resource admits it (`access/gate.py`).
     """
 
     id: str
@@ -48,6 +48,7 @@ class Principal:
     client_id: str = field(default="", compare=False)
     token_id: str = field(default="", compare=False)
     issued_at: float = field(default=0.0, compare=False)
+    epoch: int | None = field(default=None, compare=False)
     excluded: bool = False
 
     def has(self, role: str) -> bool:
@@ -175,6 +176,7 @@ class TokenVerifier:
             client_id=client_id,
             token_id=token_id,
             issued_at=issued,
+            epoch=_epoch(claims),
         )
         return principal, expires + LEEWAY_SECONDS
 
@@ -186,7 +188,7 @@ class TokenVerifier:
             wrong = "The client's credentials are revoked."
         elif client.principal != principal.id or not principal.roles <= client.roles:
             wrong = "The client does not have the token's principal and roles."
-        elif principal.issued_at < client.not_before:
+        elif _is_revoked(principal, client):
             wrong = "The client's tokens were revoked."
         else:
             return
@@ -202,6 +204,21 @@ def permit(principal: Principal, roles: frozenset[str]) -> None:
     """Raises Refused `forbidden` unless the principal has one of `roles`."""
     if not roles & principal.roles:
         raise Refused("forbidden", f"This request requires the {' or '.join(sorted(roles))} role.")
+
+
+def _is_revoked(principal: Principal, client: RegisteredClient) -> bool:
+    if principal.epoch is None:
+        return principal.issued_at < client.not_before
+    return principal.epoch < client.token_epoch
+
+
+def _epoch(claims: Mapping[str, Any]) -> int | None:
+    epoch = claims.get("epoch")
+    if epoch is None:
+        return None
+    if type(epoch) is not int or epoch < 0:
+        raise _lacking()
+    return epoch
 
 
 def _text(claims: Mapping[str, Any], name: str) -> str:

@@ -33,6 +33,18 @@ DISCOVERY = Operation(
                         "properties": {name: {"const": path} for name, path in LINKS.items()},
                     },
                     "custody_key": {"type": "object", "description": "The public key of the vault (JWK)."},
+                    "earlier_custody_keys": {
+                        "type": "array",
+                        "description": "The keys before, to which cases may still be sealed for a while.",
+                        "items": {
+                            "type": "object",
+                            "properties": {
+                                "kid": {"type": "string"},
+                                "accepted_until": {"type": "string", "format": "date-time"},
+                            },
+                            "required": ["accepted_until", "kid"],
+                        },
+                    },
                     "version": {"type": "string", "description": "The version of this document's form."},
                     "sandbox": {
                         "type": "boolean",

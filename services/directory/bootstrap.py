@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Final
 
-import orjson
 from prometheus_client import Counter, Gauge
 
 from contracts.envelope import decode
 from runtime.access.signer import TokenSigner
 from runtime.access.tokens import TokenVerifier, audience_of, issuer_of
 from runtime.application import Application
-from runtime.background import Spawn
 from runtime.periodic import Periodic
 from runtime.service_platform import build_platform
 from runtime.settings import Settings, SettingsError
@@ -27,9 +24,9 @@ from services.directory.adapters.register import SqlRegister
 from services.directory.adapters.request_proofs import SqlProofKeyStore, read_proof
 from services.directory.adapters.sealing_keys import SqlSealingKeyStore
 from services.directory.adapters.service_index import SqlServiceIndex
+from services.directory.adapters.signing_keys import SigningKeys
 from services.directory.adapters.tables import MESSAGING
 from services.directory.domain.approval import Policy
-from services.directory.domain.entry import TokenKey
 from services.directory.handlers import DirectoryHandlers
 from services.directory.handlers.access import RegisteredAccess
 from services.directory.handlers.approvals import Approvals
@@ -50,32 +47,19 @@ from services.directory.handlers.snapshots import Snapshots
 from services.directory.handlers.suspensions import Suspensions
 from services.directory.handlers.tokens import TokenIssuer
 
+# How often the directory looks for another file of token keys.
+KEYS_SECONDS: Final = 2.0
 # How often the directory looks for secrets and keys that expire.
 EXPIRY_SECONDS: Final = 3600.0
 # How often the failed attempts to get a token are put on record.
 ATTEMPTS_SECONDS: Final = 60.0
 
 
-class KeyAnnouncement:
-    """Publishes the token signing key at start-up (`application.Background`)."""
-
-    def __init__(self, entries: Entries, key: TokenKey, by: str) -> None:
-        self._entries = entries
-        self._key = key
-        self._by = by
-
-    def start(self, _spawn: Spawn) -> None:
-        """Publish the key. Writes at most one row and its event."""
-        self._entries.announce(self._key, by=self._by)
-
-    def stop(self) -> None:
-        """Do nothing: no task is running."""
-
-
 def build(settings: Settings) -> Application[DirectoryHandlers]:
     """Build the directory application. Raises SettingsError without a usable signing key."""
     issuer, audience = issuer_of(settings.hub, settings.issuer), audience_of(settings.hub)
-    signer = TokenSigner(_private_jwk(settings.token_signing_key), issuer, audience)
+    if settings.token_signing_key is None:
+        raise SettingsError(["KOPURO_TOKEN_SIGNING_KEY is not set"])
     platform = build_platform("directory", settings, MESSAGING)
     messenger = platform.messenger
     register = SqlRegister()
@@ -92,12 +76,25 @@ def build(settings: Settings) -> Application[DirectoryHandlers]:
         committed=messenger.wake,
     )
     policy = Policy(settings.approvals)
-    own_keys = {"keys": [signer.public_jwk()]}
+    approvals = Approvals(ledger, SqlApprovalStore(), policy)
+    entries = Entries(ledger, approvals)
+    try:
+        signing_keys = SigningKeys(
+            settings.token_signing_key,
+            lambda key: TokenSigner(key, issuer, audience),
+            lambda keys: entries.announce(keys, by=platform.source),
+            platform.clock,
+        )
+    except (OSError, ValueError):
+        # Not chained: the cause may quote the contents of the key file.
+        raise SettingsError(
+            ["KOPURO_TOKEN_SIGNING_KEY must name a file with a private Ed25519 JWK"]
+        ) from None
     server = AuthorizationServer(
         issuer=issuer,
         is_url=settings.issuer is not None,
         address=lambda: service_address(settings.discovery, "directory"),
-        keys=lambda: own_keys,
+        keys=signing_keys.public,
     )
     proof_keys = SqlProofKeyStore()
     proofs = RequestProofs(
@@ -108,8 +105,6 @@ def build(settings: Settings) -> Application[DirectoryHandlers]:
         policy=policy,
         clock=platform.clock,
     )
-    approvals = Approvals(ledger, SqlApprovalStore(), policy)
-    entries = Entries(ledger, approvals)
     access = RegisteredAccess(database=platform.database, register=register)
     snapshots = Snapshots(register, platform.source)
     failures = Counter(
@@ -122,7 +117,7 @@ def build(settings: Settings) -> Application[DirectoryHandlers]:
         tokens=TokenIssuer(
             database=platform.database,
             register=register,
-            signer=signer,
+            signer=signing_keys.signer,
             proofs=proofs,
             failed=failed,
             assertions=ClientAssertions(
@@ -166,7 +161,6 @@ def build(settings: Settings) -> Application[DirectoryHandlers]:
             expiring.labels(days=str(days)).set(number)
 
     expiry = ExpiryNotices(ledger, SqlExpiryNoticeStore(), count_expiring)
-    key = signer.public_jwk()
     return Application(
         name="directory",
         settings=settings,
@@ -181,24 +175,13 @@ def build(settings: Settings) -> Application[DirectoryHandlers]:
         warnings=[*platform.warnings(), ("roles", roles.alarm)],
         background=[
             *platform.span_export(),
-            KeyAnnouncement(entries, TokenKey(id=signer.kid, key=key), platform.source),
+            signing_keys,
             roles,
             messenger,
+            Periodic("token keys", signing_keys.look, seconds=KEYS_SECONDS),
             Periodic("failed attempts", failed.publish, seconds=ATTEMPTS_SECONDS),
             Periodic("expiry notices", expiry.run, seconds=EXPIRY_SECONDS),
         ],
         registry=platform.registry,
         clock=platform.clock,
     )
-
-
-def _private_jwk(file: Path | None) -> dict[str, object]:
-    if file is None:
-        raise SettingsError(["KOPURO_TOKEN_SIGNING_KEY is not set"])
-    try:
-        jwk = orjson.loads(file.read_bytes())
-    except (OSError, ValueError):
-        jwk = None
-    if not isinstance(jwk, dict) or jwk.get("crv") != "Ed25519" or "d" not in jwk:
-        raise SettingsError(["KOPURO_TOKEN_SIGNING_KEY must name a file with a private Ed25519 JWK"])
-    return jwk

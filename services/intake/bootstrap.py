@@ -18,7 +18,7 @@ from runtime.messaging.request_reply import RequestClient
 from runtime.periodic import Periodic
 from runtime.service_platform import build_platform
 from runtime.settings import Settings
-from services.intake.adapters.custody import AnnouncedCustodyKey
+from services.intake.adapters.custody import AnnouncedCustodyKeys
 from services.intake.adapters.members import MembersInMemory
 from services.intake.adapters.routing import RoutingByBroker
 from services.intake.adapters.store import SqlAdmissionStore
@@ -56,7 +56,7 @@ def build(settings: Settings) -> Application[IntakeParts]:
 
     directory, directory_unready = platform.messenger.replica(REPLICA, "intake.directory", absorb)
     queries = RequestClient(platform.broker, "intake", answerers=platform.authors.users_of((ROUTING,)))
-    custody_kid = AnnouncedCustodyKey(settings.discovery)
+    custody_kids = AnnouncedCustodyKeys(settings.discovery, platform.clock)
     transit_keys = SqlTransitKeys(
         platform.database,
         process=new_id(),
@@ -70,7 +70,7 @@ def build(settings: Settings) -> Application[IntakeParts]:
         outbox=platform.messenger.outbox,
         referrals=RoutingByBroker(queries),
         members=members.get,
-        custody_kid=custody_kid,
+        custody_kids=custody_kids,
         hub_country=settings.hub.upper(),
         transit_keys=transit_keys,
         backlog=lambda: platform.messenger.backlog,
@@ -104,7 +104,7 @@ def build(settings: Settings) -> Application[IntakeParts]:
         readiness=[
             ("broker", platform.messenger.unready),
             ("directory", directory_unready),
-            ("custody key", custody_kid.unready),
+            ("custody key", custody_kids.unready),
             ("transit key", transit_keys.unready),
         ],
         warnings=platform.warnings(),

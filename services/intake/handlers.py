@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
@@ -77,7 +77,7 @@ class IntakeHandlers:
         outbox: Outbox,
         referrals: Referrals,
         members: Members,
-        custody_kid: Callable[[], str],
+        custody_kids: Callable[[], Collection[str]],
         hub_country: str,
         transit_keys: TransitKeys,
         backlog: Callable[[], int],
@@ -90,7 +90,7 @@ class IntakeHandlers:
         self._outbox = outbox
         self._referrals = referrals
         self._members = members
-        self._custody_kid = custody_kid
+        self._custody_kids = custody_kids
         self._hub_country = hub_country
         self._transit_keys = transit_keys
         self._backlog = backlog
@@ -121,7 +121,7 @@ class IntakeHandlers:
             submission,
             referral_id=referral_id,
             sender=caller.organization,
-            custody_kid=self._custody_kid(),
+            custody_kids=self._custody_kids(),
             hub_country=self._hub_country,
             members=self._members,
         )

@@ -16,7 +16,7 @@ from runtime.service_platform import build_platform
 from runtime.settings import Settings, SettingsError
 from runtime.storage.database import DatabaseUnavailable
 from services.vault.adapters.announced_key import AnnouncedKeyWatch
-from services.vault.adapters.custody_key import CustodyKeyInMemory
+from services.vault.adapters.custody_keys import CustodyKeyRing
 from services.vault.adapters.decline_notes import SqlDeclineNotes
 from services.vault.adapters.key_store import SqliteKeyStore
 from services.vault.adapters.metrics import VaultMetrics
@@ -48,10 +48,10 @@ def build(settings: Settings) -> Application[VaultParts]:
     if settings.custody_key is None:
         raise SettingsError(["KOPURO_CUSTODY_KEY is not set"])
     try:
-        custody_key = CustodyKeyInMemory.read(settings.custody_key)
+        custody_keys = CustodyKeyRing.in_file(settings.custody_key)
     except (OSError, ValueError):
         # Not chained: the cause may quote the contents of the key file.
-        raise SettingsError(["KOPURO_CUSTODY_KEY does not name a private X25519 JWK"]) from None
+        raise SettingsError(["KOPURO_CUSTODY_KEY does not name a file with private X25519 JWKs"]) from None
     if settings.vault_keys is None:
         raise SettingsError(["KOPURO_VAULT_KEYS is not set"])
     try:
@@ -97,7 +97,7 @@ def build(settings: Settings) -> Application[VaultParts]:
         notes=SqlDeclineNotes(),
         opener=TransitOpener(own_keys, transit_keys),
         transit_keys=transit_keys,
-        custody_key=custody_key,
+        custody_keys=custody_keys,
         keys=keys,
         new_id=new_id,
     )
@@ -129,7 +129,7 @@ def build(settings: Settings) -> Application[VaultParts]:
         warnings=[
             *platform.warnings(),
             ("transit keys", keeping.alarm),
-            ("custody key", AnnouncedKeyWatch(settings.discovery, custody_key.kid).alarm),
+            ("custody key", AnnouncedKeyWatch(settings.discovery, custody_keys.has).alarm),
         ],
         background=[*platform.span_export(), messenger, keeping, releases, platform.wal_checkpointing()],
         spans=platform.spans,

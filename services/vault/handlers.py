@@ -53,7 +53,7 @@ from services.vault.domain.evidence import ProvenEvent
 from services.vault.domain.sealed import SealedCase, unreadable
 from services.vault.notes import answered, receive_explanation, receive_note, refuse_held
 from services.vault.ports import (
-    CustodyKey,
+    CustodyKeys,
     CustodyStore,
     DeclineNotes,
     MessageOpener,
@@ -81,7 +81,7 @@ class VaultHandlers:
         notes: DeclineNotes,
         opener: MessageOpener,
         transit_keys: TransitKeyStore,
-        custody_key: CustodyKey,
+        custody_keys: CustodyKeys,
         keys: SealingKeys,
         new_id: Callable[[], str],
     ) -> None:
@@ -90,7 +90,7 @@ class VaultHandlers:
         self._notes = notes
         self._opener = opener
         self._transit_keys = transit_keys
-        self._custody_key = custody_key
+        self._custody_keys = custody_keys
         self._keys = keys
         self._new_id = new_id
 
@@ -186,8 +186,14 @@ class VaultHandlers:
         batch = self._take(transaction, waiting, now)
         # A case whose key is missing stays where it is, and does not hold up the others.
         readable = self._store.sealed(transaction, waiting)
-        batch.custodies = {id_: one for id_, one in batch.custodies.items() if id_ in readable}
+        batch.custodies = {
+            id_: one for id_, one in batch.custodies.items() if id_ in readable and self._has_key(one)
+        }
         return self._finish(transaction, batch)
+
+    def _has_key(self, custody: Custody) -> bool:
+        """Return whether the case needs no custody key, or one that the vault has."""
+        return custody.receiver is not None or custody.kid is None or self._custody_keys.has(custody.kid)
 
     # One method for each message type
 
@@ -200,7 +206,7 @@ class VaultHandlers:
             case = SealedCase.split(fact.case)
             kid = case.kid()
             if fact.to is None:
-                check_content(self._custody_key.open(case))
+                check_content(self._custody_keys.open(case))
             else:
                 self._check_receivers_key(fact.to, kid, batch.now, waited=batch.now - message.time)
         except Refused as refused:
@@ -378,7 +384,7 @@ class VaultHandlers:
             if key is None:
                 return None
             try:
-                compact = self._custody_key.reseal(case, key)
+                compact = self._custody_keys.reseal(case, key)
             except UnusableKey:
                 _log.warning("sealing key unusable", extra={"organization": acceptor})
                 return None

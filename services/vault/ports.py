@@ -191,22 +191,25 @@ class UnusableKey(ValueError):
     """Raised for an organisation's sealing key that cannot be used to seal."""
 
 
-class CustodyKey(Protocol):
-    """The hub's custody key. Only `open` returns plaintext."""
+class CustodyKeys(Protocol):
+    """The hub's custody keys, each known by its RFC 7638 thumbprint. Only `open` returns plaintext."""
 
-    @property
-    def kid(self) -> str:
-        """The key's RFC 7638 thumbprint."""
+    def has(self, kid: str) -> bool:
+        """Return whether cases that are sealed to this key can be opened now."""
         ...
 
     def open(self, case: SealedCase) -> bytes:
-        """Return the plaintext. Raises Refused `case-unreadable` if altered or sealed to another key."""
+        """Return the plaintext.
+
+        Raises Refused `case-unreadable` for an altered case, and Unavailable without the key that its header
+        names: intake admits cases for announced keys only, so the key is missing by an operator's mistake.
+        """
         ...
 
     def reseal(self, case: SealedCase, recipient: SealingKey) -> str:
         """Return the same plaintext, byte for byte, as a compact JWE for the recipient.
 
-        Raises Refused `case-unreadable` as `open` does, and UnusableKey.
+        Raises what `open` raises, and UnusableKey.
         """
         ...
 

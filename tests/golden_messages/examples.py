@@ -486,6 +486,7 @@ _FACTS: tuple[facts.Fact, ...] = (
         roles=("partner",),
         live=True,
         not_before=NOON,
+        token_epoch=2,
     ),
     facts.CredentialIssued(
         client_id="osh-laptop",
@@ -711,6 +712,16 @@ def _event(fact: facts.Fact) -> Event[facts.Fact]:
 EXAMPLES: dict[str, Event[facts.Fact]] = {fact.type: _event(fact) for fact in _FACTS}
 EARLIER: dict[str, Event[facts.Fact]] = {
     **{fact.type: _event(fact) for fact in _EARLIER_FACTS},
+    "kopuro.client.changed.v1.without_epoch": _event(
+        facts.ClientChanged(
+            revision=3,
+            client_id="osh-laptop",
+            principal=SENDER,
+            roles=("partner",),
+            live=True,
+            not_before=NOON,
+        )
+    ),
     "kopuro.organization.changed.v1.one_capacity": _event(
         facts.OrganizationChanged(revision=7, organization=ONE_CAPACITY_ORGANIZATION, by="aigul")
     ),

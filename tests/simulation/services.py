@@ -72,7 +72,7 @@ from services.routing.handlers.queries import RoutingQueries
 from services.routing.handlers.unanswered import ReportUnanswered
 from services.routing.live_directory import LiveDirectory as RoutingNetwork
 from services.vault.adapters import tables as vault_tables
-from services.vault.adapters.custody_key import CustodyKeyInMemory
+from services.vault.adapters.custody_keys import CustodyKeyRing
 from services.vault.adapters.decline_notes import SqlDeclineNotes
 from services.vault.adapters.sealing_keys import SealingKeysInMemory
 from services.vault.adapters.store import SqlCustodyStore
@@ -201,7 +201,7 @@ class Intake(Service):
             outbox=self.messenger.outbox,
             referrals=_Asked(self),
             members=members.get,
-            custody_kid=lambda: network.custody_kid,
+            custody_kids=lambda: (network.custody_kid,),
             hub_country="KG",
             transit_keys=SqlTransitKeys(self.database, process=new_id()),
             backlog=lambda: 0,
@@ -381,7 +381,7 @@ class Vault(Service):
             notes=SqlDeclineNotes(),
             opener=TransitOpener(self.own_keys, transit_keys),
             transit_keys=transit_keys,
-            custody_key=CustodyKeyInMemory(the_network().custody),
+            custody_keys=CustodyKeyRing(lambda: (the_network().custody,)),
             keys=self._keys,
             new_id=new_id,
         )

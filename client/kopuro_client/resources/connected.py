@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from kopuro_client.arguments import idempotency_key
 from kopuro_client.connection import Connection
+from kopuro_client.custody_key import CustodyKey
 from kopuro_client.discovery import Discovery
 from kopuro_client.records import Accepted, Jwk
 from kopuro_client.submissions import new_idempotency_key
@@ -22,8 +23,11 @@ class Connected:
         *,
         sealing_key: Jwk | None = None,
         previous_keys: Sequence[Jwk] = (),
+        custody_key: CustodyKey | None = None,
     ) -> None:
+        """custody_key: by default the one of the discovery document, for good."""
         self.discovery = discovery
+        self._custody_key = custody_key or CustodyKey(discovery.custody_key, look_up=None)
         self._connection = connection
         self._private_keys = (*(() if sealing_key is None else (sealing_key,)), *previous_keys)
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from kopuro_client.answers import answered, json_lines
 from kopuro_client.arguments import entries, mapping
-from kopuro_client.errors import CaseError, InvalidArgumentError
+from kopuro_client.errors import PROBLEM, CaseError, InvalidArgumentError, RefusedError
 from kopuro_client.paging import following
 from kopuro_client.records import (
     Accepted,
@@ -22,6 +22,8 @@ from kopuro_client.records import (
 from kopuro_client.resources.sealed_content import SealedContent
 from kopuro_client.submissions import Submission, new_idempotency_key
 from kopuro_client.transport import json_body
+
+NOT_SEALED: Final = f"{PROBLEM}case-not-sealed"
 
 
 class Referrals(SealedContent):
@@ -46,14 +48,14 @@ class Referrals(SealedContent):
             sealed=sealed,
             idempotency_key=new_idempotency_key() if idempotency_key is None else idempotency_key,
         )
-        return cast(
-            Accepted,
-            self._connection.post(
-                self._at("intake", "referrals"),
-                submission.body(self._key_for),
-                idempotency_key=submission.idempotency_key,
-            ),
-        )
+        try:
+            return self._send(submission)
+        except RefusedError as refused:
+            # The hub may have replaced its custody key a moment ago.
+            to_custody = case is not None and submission.facts.get("to") is None
+            if refused.type != NOT_SEALED or not to_custody or not self._custody_key.renew():
+                raise
+            return self._send(submission)
 
     def submit_batch(self, submissions: Iterable[Submission | Mapping[str, Any]]) -> list[BatchResult]:
         """Submit a batch of referrals. Returns one result for each, in order.
@@ -77,6 +79,16 @@ class Referrals(SealedContent):
             return []
         response = self._connection.post_lines(self._at("intake", "referrals:batch"), lines)
         return cast(list[BatchResult], json_lines(response, expected=len(lines)))
+
+    def _send(self, submission: Submission) -> Accepted:
+        return cast(
+            Accepted,
+            self._connection.post(
+                self._at("intake", "referrals"),
+                submission.body(self._key_for),
+                idempotency_key=submission.idempotency_key,
+            ),
+        )
 
     def preview(self, facts: Mapping[str, Any]) -> Preview:
         """Return what a referral of these facts would meet now. The hub stores nothing.

@@ -49,7 +49,7 @@ class SealedContent(DirectoryResources):
 
     def _key_for(self, organization_id: str | None) -> Jwk:
         if organization_id is None:
-            return self.discovery.custody_key
+            return self._custody_key.present()
         key = self.organization(organization_id).get("sealing_key")
         if key is None:
             raise SealingError(f"{organization_id} has published no sealing key")

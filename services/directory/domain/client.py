@@ -73,7 +73,9 @@ class Client:
     secret_sha256 is empty for a client that has keys only. live: it may get tokens; a revoked client is not
     live and keeps its entry. keys: with which the client signs instead of showing a secret.
     secret_expires_at: None for no end. retiring: the secret before the present one, which is still accepted.
-    not_before: tokens issued before are refused, in whole seconds; None: none is.
+    token_epoch: how often its tokens were revoked; those of an earlier epoch are refused. A number, not a
+    time: neither a token request during the revocation nor a wrong clock escapes it.
+    not_before: the time of the last revocation, in whole seconds, for tokens without an epoch; None: never.
     """
 
     id: str
@@ -85,6 +87,7 @@ class Client:
     secret_expires_at: dt.datetime | None = None
     retiring: RetiringSecret | None = None
     not_before: dt.datetime | None = None
+    token_epoch: int = 0
 
     def secret_known(self, secret: str, now: dt.datetime) -> str | None:
         """Return the digest of the client's own secret that this is, in constant time; else None.
@@ -119,7 +122,7 @@ class Client:
 
     def without_tokens(self, now: dt.datetime) -> Client:
         """Return the client whose tokens up to now are refused."""
-        return replace(self, not_before=next_second(now))
+        return replace(self, not_before=next_second(now), token_epoch=self.token_epoch + 1)
 
     @property
     def organization(self) -> str | None:

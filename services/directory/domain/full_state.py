@@ -46,6 +46,7 @@ def full_state(
                 roles=tuple(role.value for role in entry.roles),
                 live=entry.live,
                 not_before=entry.not_before,
+                token_epoch=entry.token_epoch,
             )
 
 

@@ -38,6 +38,10 @@ def notices(
         yield from _of_key(before, after, by, approved_by)
 
 
+def _without_revocations(client: Client) -> Client:
+    return replace(client, not_before=None, token_epoch=0)
+
+
 def _of_client(
     before: Client | None, after: Client, by: str, approved_by: str | None, *, first_client: bool
 ) -> Iterator[Fact]:
@@ -48,7 +52,7 @@ def _of_client(
                 client_id=after.id, principal=after.principal, by=by, organization=after.organization
             )
         return
-    if before is not None and before.live and replace(before, not_before=after.not_before) == after:
+    if before is not None and before.live and _without_revocations(before) == _without_revocations(after):
         if after.not_before is not None and after.not_before != before.not_before:
             yield CredentialTokensRevoked(
                 client_id=after.id,

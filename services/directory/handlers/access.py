@@ -29,6 +29,7 @@ class RegisteredAccess:
             roles=permitted_roles(role.value for role in found.entry.roles),
             live=found.entry.live,
             not_before=not_before_of(found.entry.not_before),
+            token_epoch=found.entry.token_epoch,
         )
 
     def is_excluded(self, organization_id: str) -> bool:

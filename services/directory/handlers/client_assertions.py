@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+import datetime as dt
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from hashlib import sha256
+from typing import Any
 
-from contracts.errors import Refused
+from contracts.errors import RateLimited, Refused
 from contracts.jose import encoded
 from runtime.clock import Clock
 from runtime.storage.database import Database
@@ -41,7 +44,8 @@ class ClientAssertions:
 
         failed: called with the client id and the client, if there is one, before a refusal. Raises Refused
         `invalid-client`, identical for an unknown client, a revoked one and a wrong key, and `clock-skew`;
-        what `failed` raises; and DatabaseUnavailable.
+        what `failed` raises, unless the client's own key signed: its owner learns what is wrong, however
+        often others fail in its name; and DatabaseUnavailable.
         """
         client_id = self._reader.client_id(assertion)
         if client_id is None or "\0" in client_id:  # PostgreSQL text cannot contain NUL
@@ -49,19 +53,21 @@ class ClientAssertions:
         with self._database.read() as transaction:
             found = self._register.standing(transaction, Client, [client_id]).get(client_id)
         client = None if found is None else found.entry
-        try:
-            return self._signer(client, assertion)
-        except Refused:
+        now = self._clock.now()
+        claims = None
+        if client is not None and client.live:
+            claims = self._reader.claims(assertion, valid_keys(client.keys, now))
+        if client is None or claims is None:
             failed(client_id, client)
+            raise _unknown()
+        try:
+            return self._used(client, claims, now)
+        except Refused:
+            with suppress(RateLimited):
+                failed(client_id, client)
             raise
 
-    def _signer(self, client: Client | None, assertion: str) -> Client:
-        now = self._clock.now()
-        if client is None or not client.live:
-            raise _unknown()
-        claims = self._reader.claims(assertion, valid_keys(client.keys, now))
-        if claims is None:
-            raise _unknown()
+    def _used(self, client: Client, claims: Mapping[str, Any], now: dt.datetime) -> Client:
         checked = check_assertion(claims, client.id, self._audiences(), now)
         # Apart from the ids of proofs, which are the client's choice too and share the table.
         kept = f"jwt:{encoded(sha256(checked.id.encode()).digest())}"

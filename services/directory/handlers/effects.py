@@ -75,10 +75,10 @@ def _wanted(writing: Writing, change: Change, *, approver: str) -> Client | Orga
                 secret_expires_at=change.expires_at,
             )
             before = writing.standing(Client, change.client_id)
-            if before is None or replace(before.entry, not_before=None) == issued:
+            if before is None or replace(before.entry, not_before=None, token_epoch=0) == issued:
                 return issued if before is None else before.entry
             # Whoever knew the secret before may have tokens.
-            return issued.without_tokens(writing.now)
+            return replace(issued, token_epoch=before.entry.token_epoch).without_tokens(writing.now)
         case KeyChange():
             present = _organization(writing, change.organization).entry
             return with_key(present, change.key, manner=KeyManner.approved, at=writing.now)

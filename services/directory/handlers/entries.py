@@ -119,18 +119,20 @@ class Entries:
                 return self._approvals.request(writing, AgreementChange(agreement=entry), by=editor.id)
             return Written(standing=writing.put(entry, by=editor.id), created=present is None)
 
-    def announce(self, key: TokenKey, *, by: str) -> None:
-        """Publish the key that signs tokens, and withdraw every other key.
+    def announce(self, keys: Sequence[TokenKey], *, by: str) -> Collection[str]:
+        """Publish the keys of tokens, and withdraw every other key. Returns the ids of those that are new.
 
-        A key is replaced because it is old or was stolen. Tokens live for minutes and clients renew a refused
-        token, so the old key can be withdrawn at once.
+        A rotation keeps the earlier key among them until its tokens have expired. A stolen key is left out,
+        and clients renew the tokens that are refused with it.
         """
         register = self._ledger.register
         with self._ledger.writing() as writing:
             ids = [known.entry.id for known in register.every(writing.transaction, Subject.token_key)]
-            standing = register.standing(writing.transaction, TokenKey, [*ids, key.id])
-            others = [replace(s.entry, withdrawn=True) for i, s in standing.items() if i != key.id]
-            writing.put_all(standing, [key, *others], by=by)
+            wanted = {key.id for key in keys}
+            standing = register.standing(writing.transaction, TokenKey, [*ids, *wanted])
+            others = [replace(s.entry, withdrawn=True) for i, s in standing.items() if i not in wanted]
+            changed = writing.put_all(standing, [*keys, *others], by=by)
+            return {revision.entry.id for revision in changed} & wanted
 
     def enter(self, kind: type[E], wanted: Sequence[E], *, by: str) -> int:
         """Create or replace entries, in batches of one transaction each; return how many changed.

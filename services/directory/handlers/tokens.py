@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+from collections.abc import Callable
 
 from contracts.errors import Refused
 from contracts.organization import Organization
@@ -33,7 +34,7 @@ class TokenIssuer:
         *,
         database: Database,
         register: Register,
-        signer: TokenSigner,
+        signer: Callable[[], TokenSigner],
         proofs: RequestProofs,
         assertions: ClientAssertions,
         failed: FailedAttempts,
@@ -94,9 +95,9 @@ class TokenIssuer:
 
     def _token(self, principal: Principal, client: Client, now: dt.datetime) -> str:
         token_id = new_token_id()
-        # Times in tokens are whole seconds. A token of the second in which earlier ones were revoked is
-        # dated to the next, so that it is not refused with them.
-        issued = max(now, client.not_before or now)
-        token = self._signer.issue(principal, now=issued, client_id=client.id, token_id=token_id)
+        # The epoch of the client as it was read: a revocation that commits meanwhile ends this token, too.
+        token = self._signer().issue(
+            principal, now=now, client_id=client.id, token_id=token_id, epoch=client.token_epoch
+        )
         _log.info("token issued", extra={"client": client.id, "jti": token_id})
         return token

@@ -16,17 +16,17 @@ def referral_facts(
     *,
     referral_id: str,
     sender: str,
-    custody_kid: str,
+    custody_kids: Collection[str],
     hub_country: str,
     members: Members,
 ) -> tuple[Fact, Fact]:
     """Return an admitted referral's two facts: the open one, and the one that carries the sealed case.
 
     The case of a referral to a named organisation must be sealed to that organisation, any other case to
-    the hub's custody key; the person must then allow storage in the hub's country. hub_country: an ISO 3166-1
-    code. Raises Refused, with pointers.
+    one of the hub's custody keys; the person must then allow storage in the hub's country. hub_country: an
+    ISO 3166-1 code. Raises Refused, with pointers.
     """
-    kids = require_receiver(submission, hub_country=hub_country, members=members) or {custody_kid}
+    kids = require_receiver(submission, hub_country=hub_country, members=members) or custody_kids
     require_sealed_to(submission.case, kids, "/case")
     return (
         ReferralSubmitted(referral_id=referral_id, sender=sender, facts=facts_of(submission)),

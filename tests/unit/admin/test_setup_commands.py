@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import json
-import stat
 from pathlib import Path
 
 import psycopg2
 import pytest
-from sqlalchemy import insert, select
 
-from admin import key_rotation
 from admin.database_roles import script
 from admin.environment_files import read_environment
 from kopuro_client.commands import ExitCode, main
-from runtime.storage.database import Database, sqlite_url
-from services.vault.adapters.tables import SEALED_CASES
+from runtime.storage.database import Database
 from tests.servers import PostgresServer
 
 
@@ -75,87 +71,6 @@ def test_first_operator_is_loaded_once(hub: Path, capsys: pytest.CaptureFixture[
     (hub / "operators.json").write_text('[{"client_id": "x"}]')
     assert admin(hub, "load", "--credentials", operators) == ExitCode.REFUSED
     assert "Nothing was loaded." in capsys.readouterr().err
-
-
-def test_token_key_is_replaced_and_the_earlier_file_stays(hub: Path) -> None:
-    assert main(["admin", "rotate", "token", str(hub)]) == ExitCode.OK
-    named = read_environment(hub / "env" / "directory.env")["KOPURO_TOKEN_SIGNING_KEY"]
-    assert named == str(hub / "token-2.json")
-    assert (hub / "token.json").is_file()
-    assert main(["admin", "rotate", "token", str(hub)]) == ExitCode.OK
-    assert read_environment(hub / "env" / "directory.env")["KOPURO_TOKEN_SIGNING_KEY"].endswith(
-        "token-3.json"
-    )
-
-
-def test_interrupted_rotation_continues_with_its_key(hub: Path) -> None:
-    assert main(["admin", "rotate", "token", str(hub)]) == ExitCode.OK
-    environment = hub / "env" / "directory.env"
-    environment.write_text(environment.read_text().replace("token-2.json", "token.json"))
-    kept = (hub / "token-2.json").read_bytes()
-    assert main(["admin", "rotate", "token", str(hub)]) == ExitCode.OK
-    assert (hub / "token-2.json").read_bytes() == kept
-    assert not (hub / "token-3.json").exists()
-
-
-def test_custody_key_is_not_replaced_while_a_case_is_sealed_to_it(
-    hub: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert admin(hub, "migrate", "--all") == ExitCode.OK
-    before = (hub / "discovery.json").read_text()
-    url = sqlite_url(hub.parent / "vault.sqlite")
-    database = Database.open(url)
-    with database.write() as transaction:
-        row = {"referral_id": "r", "wrapped_key": "w", "ciphertext": "c"}
-        transaction.execute(insert(SEALED_CASES).values(row))
-    assert main(["admin", "rotate", "custody", str(hub)]) == ExitCode.REFUSED
-    assert (
-        "vault still has what is sealed to the present custody key (1 in sealed_cases)"
-        in capsys.readouterr().err
-    )
-    with database.write() as transaction:
-        transaction.execute(SEALED_CASES.delete())
-        assert transaction.execute(select(SEALED_CASES)).first() is None
-    database.close()
-    # The broker's queues count too: without the broker nothing is replaced.
-    assert main(["admin", "rotate", "custody", str(hub)]) == ExitCode.USAGE
-    assert (hub / "discovery.json").read_text() == before
-    monkeypatch.setattr(key_rotation, "queue_counts", lambda _, queues: {queues[0]: 2})
-    assert main(["admin", "rotate", "custody", str(hub)]) == ExitCode.REFUSED
-    monkeypatch.setattr(key_rotation, "queue_counts", lambda _, queues: dict.fromkeys(queues, 0))
-    assert main(["admin", "rotate", "custody", str(hub)]) == ExitCode.OK
-    announced = json.loads((hub / "discovery.json").read_text())["custody_key"]
-    assert announced["kid"] == json.loads((hub / "custody-2.json").read_text())["kid"]
-    assert "d" not in announced
-
-
-def test_rotated_key_lies_beside_the_earlier_one_and_files_keep_their_modes(
-    hub: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # As in deploy/README.md: keys in a folder of their own, and a document that every service reads.
-    keys = hub / "keys"
-    keys.mkdir()
-    (hub / "custody.json").rename(keys / "custody.json")
-    environment = hub / "env" / "vault.env"
-    environment.write_text(environment.read_text().replace("/hub/custody.json", "/hub/keys/custody.json"))
-    environment.chmod(0o640)
-    (hub / "discovery.json").chmod(0o644)
-    assert admin(hub, "migrate", "--all") == ExitCode.OK
-    monkeypatch.setattr(key_rotation, "queue_counts", lambda _, queues: dict.fromkeys(queues, 0))
-    capsys.readouterr()
-
-    assert main(["admin", "rotate", "custody", str(hub)]) == ExitCode.OK
-
-    new = keys / "custody-2.json"
-    assert read_environment(environment)["KOPURO_CUSTODY_KEY"] == str(new)
-    modes = [stat.S_IMODE(file.stat().st_mode) for file in (new, environment, hub / "discovery.json")]
-    assert modes == [0o600, 0o640, 0o644]
-    assert f"name {new} in LoadCredential=custody-key: of kopuro@vault" in capsys.readouterr().err
-
-
-def test_log_key_is_never_replaced(hub: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["admin", "rotate", "log", str(hub)]) == ExitCode.REFUSED
-    assert "the log's key is part of the log's identity" in capsys.readouterr().err
 
 
 def test_role_script_lets_each_role_into_its_own_database_only(postgres: PostgresServer) -> None:

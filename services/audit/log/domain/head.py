@@ -32,9 +32,14 @@ class Head:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LogKey:
-    """The signing key of a log. Its name is the log's origin."""
+    """The signing keys of a log, whose name is the log's origin.
+
+    signer: the present key. earlier: the keys before, while a rotation lasts: they sign too, so that who has
+    pinned one of them verifies every checkpoint, and what only they signed is accepted.
+    """
 
     signer: Ed25519Signer
+    earlier: tuple[Ed25519Signer, ...] = ()
 
     @property
     def origin(self) -> str:
@@ -43,7 +48,7 @@ class LogKey:
 
     @property
     def verifier_key(self) -> str:
-        """The public key in the form of signed notes, `name+key id+base64`. Source: C2SP signed-note."""
+        """The present public key as signed notes write it, `name+key id+base64`. Source: C2SP signed-note."""
         return self.signer.verifier.format()
 
     def sign(self, frontier: Frontier, chronology: Chronology, now: dt.datetime) -> Head:
@@ -52,13 +57,14 @@ class LogKey:
         return Head(
             frontier=frontier,
             chronology=chronology,
-            checkpoint=note.sign(checkpoint.format(), self.signer),
+            checkpoint=note.sign(checkpoint.format(), self.signer, *self.earlier),
             signed_at=now,
         )
 
     def read(self, checkpoint: bytes) -> Checkpoint:
-        """Return the checkpoint that this key signed. Raises NoteError for anything else."""
-        return Checkpoint.parse(note.open_note(checkpoint, [self.signer.verifier]).text)
+        """Return the checkpoint that one of the keys signed. Raises NoteError for anything else."""
+        verifiers = [signer.verifier for signer in (self.signer, *self.earlier)]
+        return Checkpoint.parse(note.open_note(checkpoint, verifiers).text)
 
 
 def origin_of(hub: str) -> str:

@@ -59,7 +59,7 @@ ANNOUNCED = Announced(
     expected_hub="kg",
     addresses=PUBLIC,
     custody_kid="c1",
-    vault_kid="c1",
+    vault_kids=("c1",),
 )
 CERTIFICATE = Certificate(subject="broker", not_after=NOW + dt.timedelta(days=200))
 SERVER = TlsServer(

@@ -166,6 +166,25 @@ def test_token_issued_before_the_revocation_of_tokens_is_refused() -> None:
     assert checked.verify(SIGNER.issue(PARTNER, now=NOON + timedelta(seconds=1))) == PARTNER
 
 
+def test_token_of_an_earlier_epoch_is_refused_whatever_its_times_say() -> None:
+    clients = dict(CLIENTS)
+    keys = {"keys": [SIGNER.public_jwk()]}
+    checked = TokenVerifier(lambda: keys, "kopuro:kg", SetClock(), clients=clients.get)
+    later = NOON + timedelta(seconds=20)
+    token = SIGNER.issue(PARTNER, now=later, epoch=1)
+    assert checked.verify(token) == PARTNER
+    clients["osh"] = replace(CLIENTS["osh"], not_before=NOON.timestamp(), token_epoch=2)
+    assert slug(checked, token) == "invalid-token"
+    # The revocation was dated by a clock that was ahead.
+    clients["osh"] = replace(CLIENTS["osh"], not_before=later.timestamp() + 86_400, token_epoch=2)
+    assert checked.verify(SIGNER.issue(PARTNER, now=NOON, epoch=2)) == PARTNER
+
+
+@pytest.mark.parametrize("epoch", [-1, True, "1", 1.0, [1]])
+def test_token_whose_epoch_is_no_number_is_refused(epoch: Any) -> None:
+    assert slug(verifier(), signed(claims(epoch=epoch))) == "invalid-token"
+
+
 def test_token_with_another_algorithm_is_refused() -> None:
     # The classic key confusion: an HMAC keyed with the public key's bytes.
     shared = OctKey.import_key(SIGNER.public_jwk()["x"])

@@ -184,7 +184,7 @@ class Directory:
         self.tokens = TokenIssuer(
             database=self.database,
             register=register,
-            signer=self.signer,
+            signer=lambda: self.signer,
             proofs=self.proofs,
             failed=self.failed,
             assertions=ClientAssertions(

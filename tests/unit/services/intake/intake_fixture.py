@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from sqlalchemy import Connection, event, func, select
@@ -42,14 +42,14 @@ class FakeRouting:
 
 
 class IntakeBench:
-    """Intake's handlers. backlog, custody_kid and members may be changed at any time."""
+    """Intake's handlers. backlog, custody_kids and members may be changed at any time."""
 
     def __init__(self, database_url: str) -> None:
         self.database = Database.open(database_url)
         upgrade("services.intake", self.database)
         self.routing = FakeRouting()
         self.members: dict[str, Member] = dict(MEMBERS)
-        self.custody_kid: Callable[[], str] = lambda: CUSTODY_KID
+        self.custody_kids: Callable[[], Collection[str]] = lambda: (CUSTODY_KID,)
         self.backlog = 0
         self.woken = 0
         self.transit_keys = SqlTransitKeys(self.database, process=new_id())
@@ -65,7 +65,7 @@ class IntakeBench:
             outbox=Outbox(MESSAGING.outbox),
             referrals=self.routing,
             members=lambda organization: self.members.get(organization),
-            custody_kid=lambda: self.custody_kid(),
+            custody_kids=lambda: self.custody_kids(),
             hub_country="KG",
             transit_keys=SqlTransitKeys(self.database, process=new_id()),
             backlog=lambda: self.backlog,

@@ -154,7 +154,7 @@ def test_referral_without_custody_key_is_unavailable(bench: IntakeBench) -> None
     def not_yet() -> str:
         raise Unavailable("The hub has not announced its custody key yet.")
 
-    bench.custody_kid = not_yet
+    bench.custody_kids = not_yet
     with pytest.raises(Unavailable):
         bench.submit()
 

@@ -99,7 +99,7 @@ def test_concurrent_requests_share_commits(bench: IntakeBench) -> None:
 
 def test_repeated_request_returns_first_id_after_key_change_or_suspension(bench: IntakeBench) -> None:
     first = bench.submit(claim("k", b"body"))
-    bench.custody_kid = lambda: "a new custody key"
+    bench.custody_kids = lambda: ("a new custody key",)
     assert bench.submit(claim("k", b"body")) == first
     bench.members[OSH] = Member(id=OSH, in_good_standing=False, kid=None)
     assert bench.submit(claim("k", b"body")) == first

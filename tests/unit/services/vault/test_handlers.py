@@ -331,7 +331,7 @@ def not_a_case(vault: Workbench) -> str:
     return sealed_to_hub(vault, {"name": "", NAME: NAME, "phones": [NAME]})
 
 
-BAD = [foreign_key, false_kid, altered, compressed, other_algorithm, other_encryption, not_a_case]
+BAD = [false_kid, altered, compressed, other_algorithm, other_encryption, not_a_case]
 
 
 @pytest.mark.parametrize("bad", BAD)
@@ -347,6 +347,43 @@ def test_unreadable_case_is_refused_and_not_stored(vault: Workbench, bad: Any) -
     assert NAME not in vault.everything_stored()
     vault.receive(acceptance())
     assert len(vault.sent()) == 1
+
+
+def test_case_for_a_custody_key_that_is_missing_waits_for_it(vault: Workbench) -> None:
+    added = generate_key()
+    message = sealed_case(seal(CASE, public_key(added)))
+    vault.receive(message, acceptance())
+    assert (vault.sent(), vault.state(), vault.dead_letters()) == ([], CustodyState.awaited, 0)
+    vault.custody_file.insert(0, dict(added))
+    vault.clock.time += dt.timedelta(seconds=2)
+    assert vault.sealed_messages.retry_due() == 1
+    released = only(SealedCaseReleased, vault.sent())
+    assert open_sealed(released.case, vault.keys.private[ACCEPTOR]) == CASE
+
+
+def test_cases_for_the_present_and_the_earlier_custody_key_are_released(vault: Workbench) -> None:
+    added, other = generate_key(), "01930f6e-5d2a-7c11-8a4f-0b6d2f9c1a02"
+    vault.receive(sealed_case(sealed_to_hub(vault)))
+    vault.custody_file.insert(0, dict(added))
+    vault.receive(sealed_case(seal(CASE, public_key(added)), referral=other))
+    vault.receive(acceptance(), acceptance(referral=other))
+    released = [e.data for e in vault.sent() if isinstance(e.data, SealedCaseReleased)]
+    assert {one.referral_id for one in released} == {REFERRAL, other}
+    assert all(open_sealed(one.case, vault.keys.private[ACCEPTOR]) == CASE for one in released)
+
+
+def test_case_whose_custody_key_was_taken_away_does_not_hold_up_others(vault: Workbench) -> None:
+    added, other = generate_key(), "01930f6e-5d2a-7c11-8a4f-0b6d2f9c1a02"
+    vault.receive(sealed_case(sealed_to_hub(vault)), acceptance(STRANGER))
+    vault.custody_file.insert(0, dict(added))
+    vault.receive(sealed_case(seal(CASE, public_key(added)), referral=other))
+    vault.receive(acceptance(STRANGER, referral=other))
+    vault.custody_file.remove(dict(vault.custody))
+    vault.custody_keys.has("a key that makes it read the file again")
+    vault.keys.publish(STRANGER)
+    vault.release_waiting()
+    assert only(SealedCaseReleased, vault.sent()).referral_id == other
+    assert vault.state() is CustodyState.held
 
 
 def test_refusal_of_invalid_case_has_pointers(vault: Workbench) -> None:

@@ -24,7 +24,7 @@ from runtime.messaging.outbox.event_batch import decode_batch
 from runtime.messaging.outbox.outbox import Outbox
 from runtime.messaging.ports import Delivery
 from runtime.storage.database import Database
-from services.vault.adapters.custody_key import CustodyKeyInMemory
+from services.vault.adapters.custody_keys import CustodyKeyRing
 from services.vault.adapters.decline_notes import SqlDeclineNotes
 from services.vault.adapters.key_store import SqliteKeyStore
 from services.vault.adapters.store import SqlCustodyStore
@@ -93,6 +93,9 @@ class Workbench:
         self.waiting: WaitingForVault | None = NOTHING_WAITS
         self.clock = SettableClock(NOW)
         self.custody = generate_key()
+        # Those of its key file, the present one first.
+        self.custody_file: list[dict[str, Any]] = [dict(self.custody)]
+        self.custody_keys = CustodyKeyRing(lambda: tuple(self.custody_file))
         self.keys = Keys()
         self.keys.publish(ACCEPTOR)
         self.database = Database.open(database_url)
@@ -106,7 +109,7 @@ class Workbench:
             notes=SqlDeclineNotes(),
             opener=TransitOpener(self.own_keys, self.transit_keys),
             transit_keys=self.transit_keys,
-            custody_key=CustodyKeyInMemory(dict(self.custody)),
+            custody_keys=self.custody_keys,
             keys=self.keys,
             new_id=new_id,
         )

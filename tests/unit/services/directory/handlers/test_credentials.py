@@ -38,7 +38,13 @@ def test_new_secret_replaces_the_old_one_and_neither_is_published(filled: Direct
         ClientChanged(revision=1, client_id=OSH, principal=OSH, roles=("partner",), live=True),
         CredentialIssued(client_id=OSH, principal=OSH, roles=("partner",), by=OPERATOR.id),
         ClientChanged(
-            revision=2, client_id=OSH, principal=OSH, roles=("partner",), live=True, not_before=NOON
+            revision=2,
+            client_id=OSH,
+            principal=OSH,
+            roles=("partner",),
+            live=True,
+            not_before=NOON,
+            token_epoch=1,
         ),
         CredentialIssued(
             client_id=OSH,

@@ -121,8 +121,8 @@ def test_agreement_is_published(directory: Directory) -> None:
 
 def test_token_key_is_published_once(directory: Directory) -> None:
     key = TokenKey(id="kid", key={"kid": "kid", "x": "..."})
-    directory.entries.announce(key, by=SOURCE)
-    directory.entries.announce(key, by=SOURCE)
+    directory.entries.announce([key], by=SOURCE)
+    directory.entries.announce([key], by=SOURCE)
     (event,) = directory.events()
     assert event.data == TokenKeyChanged(revision=1, key=key.key)
     assert event.partition_key == "kid"
@@ -130,9 +130,9 @@ def test_token_key_is_published_once(directory: Directory) -> None:
 
 def test_new_token_key_withdraws_the_previous_key(directory: Directory) -> None:
     old, new = (TokenKey(id=kid, key={"kid": kid, "x": "..."}) for kid in ("old", "new"))
-    directory.entries.announce(old, by=SOURCE)
-    directory.entries.announce(new, by=SOURCE)
-    directory.entries.announce(new, by=SOURCE)
+    directory.entries.announce([old], by=SOURCE)
+    directory.entries.announce([new], by=SOURCE)
+    directory.entries.announce([new], by=SOURCE)
     told = {event.partition_key: event.data for event in directory.events()[1:]}
     assert told == {
         "old": TokenKeyChanged(revision=2, key=old.key, withdrawn=True),

@@ -59,6 +59,22 @@ def test_valid_secret_and_key_get_tokens_whatever_others_try(filled: Directory) 
     assert filled.tokens.issue_for(assertion(key, "desk", ISSUER, NOON))
 
 
+def test_owner_learns_of_its_skewed_clock_however_often_others_fail(filled: Directory) -> None:
+    key = new_key()
+    filled.own_credentials.replace_keys("desk", admission.key_set(public_set(key)), by=OSH)
+    failures(lambda: filled.tokens.issue("desk", "wrong"), 3 * MOST_PER_MINUTE)
+    skewed = assertion(key, "desk", ISSUER, NOON - dt.timedelta(hours=1))
+    again = assertion(key, "desk", ISSUER, NOON)
+    filled.tokens.issue_for(again)
+    for text, slug, told in ((skewed, "clock-skew", "behind"), (again, "invalid-client", "used before")):
+        with pytest.raises(Refused, match=told) as refused:
+            filled.tokens.issue_for(text)
+        assert refused.value.slug == slug
+    filled.failed.publish()
+    recorded = [event.data.attempts for event in filled.events() if isinstance(event.data, AccessRefused)]
+    assert recorded == [3 * MOST_PER_MINUTE + 2]
+
+
 def test_failures_are_recorded_once_for_each_client_and_unknown_ids_are_not(filled: Directory) -> None:
     before = len(filled.events())
     failures(lambda: filled.tokens.issue("desk", "wrong"), 3)

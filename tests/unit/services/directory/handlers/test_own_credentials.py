@@ -16,6 +16,7 @@ from services.directory.domain.client import OVERLAP, Client, Role, digest
 from services.directory.domain.precondition import ANY_REVISION
 from services.directory.domain.request_proof import ProvableRequest
 from tests.support.client_assertions import assertion, new_key, public_set
+from tests.support.settable_clock import SettableClock
 from tests.unit.services.directory.samples import (
     ISSUER,
     NOON,
@@ -159,6 +160,37 @@ def test_revocation_of_tokens_ends_those_before_and_spares_those_after(filled: D
     assert told == CredentialTokensRevoked(
         client_id="desk", principal=OSH, not_before=moment, by=OSH, organization=OSH
     )
+
+
+def test_token_requested_during_the_revocation_is_refused(filled: Directory) -> None:
+    filled.tokens.issue("desk", SECRET)  # registers the key of the secret
+    requested: list[str] = []
+
+    class AtTheRevocation(SettableClock):
+        """Lets a request come after the revocation has read its time, and before it commits."""
+
+        def now(self) -> dt.datetime:
+            taken = self.time
+            filled.clock.time = taken + dt.timedelta(seconds=3)
+            requested.append(filled.tokens.issue("desk", SECRET))
+            return taken
+
+    filled.own_credentials._ledger.clock = AtTheRevocation(filled.clock.time)
+    filled.own_credentials.revoke_tokens("desk", by=OSH, operator=False)
+    (token,) = requested
+    assert slug(lambda: verifier(filled).verify(token)) == "invalid-token"
+    assert verifier(filled).verify(filled.tokens.issue("desk", SECRET)).id == OSH
+
+
+def test_clock_that_was_ahead_neither_saves_a_token_nor_locks_its_client_out(filled: Directory) -> None:
+    filled.clock.time = NOON + dt.timedelta(days=1)
+    ahead = filled.tokens.issue("desk", SECRET)
+    filled.own_credentials.revoke_tokens("desk", by=OSH, operator=False)
+    filled.clock.time = NOON
+    assert verifier(filled).verify(filled.tokens.issue("desk", SECRET)).id == OSH
+    filled.own_credentials.revoke_tokens("desk", by=OSH, operator=False)
+    filled.clock.time = NOON + dt.timedelta(days=1, seconds=5)
+    assert slug(lambda: verifier(filled).verify(ahead)) == "invalid-token"
 
 
 def test_revocation_of_an_organizations_tokens_ends_those_of_all_its_clients(filled: Directory) -> None:

@@ -50,7 +50,7 @@ def filled(directory: Directory) -> Directory:
     entries.put_organization(OPERATOR, organization(name="New"), precondition=ANY_REVISION)
     entries.put_organization(OPERATOR, organization("kg.other"))
     entries.put_agreement(OPERATOR, agreement())
-    entries.announce(TokenKey(id="kid", key={"kid": "kid"}), by="x")
+    entries.announce([TokenKey(id="kid", key={"kid": "kid"})], by="x")
     issue(directory, OSH, OSH, "s")
     return directory
 

@@ -24,7 +24,7 @@ def facts(**changes: object) -> tuple[object, object]:
         submission(**changes),
         referral_id=REFERRAL,
         sender=OSH,
-        custody_kid=CUSTODY_KID,
+        custody_kids=(CUSTODY_KID,),
         hub_country="KG",
         members=MEMBERS.get,
     )

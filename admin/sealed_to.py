@@ -1,0 +1,82 @@
+"""Where cases that are sealed to an earlier custody key may still be."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Mapping
+from typing import Final
+
+from sqlalchemy import Connection, func, select
+from sqlalchemy.exc import ArgumentError
+
+from admin.broker_queues import queue_counts
+from admin.hub_databases import service_database_in
+from contracts.topology import CASES, dead_letter_queue_name
+from kopuro_client.errors import InvalidArgumentError
+from runtime.storage.database import Database, DatabaseUnavailable
+from services.intake.adapters.tables import MESSAGING as INTAKE
+from services.vault.adapters.tables import CUSTODIES, SEALED_CASES
+from services.vault.adapters.tables import MESSAGING as VAULT
+
+_SEALED: Final = "vault.sealed"
+_DEAD_LETTERS: Final = dead_letter_queue_name(_SEALED)
+# A busy hub's outbox is empty now and then. Each place is looked at until it was empty once.
+_LOOKS: Final = 20
+_PAUSE: Final = 0.5
+
+
+def sealed_to_earlier_keys(environments: Mapping[str, Mapping[str, str]], kids: Collection[str]) -> str:
+    """Return where cases sealed to these keys may be; empty if there are none.
+
+    No more are admitted. Therefore a place that was empty once stays free of them if what leads to it was
+    empty before: outbox, then queue, then retries, then custody. Raises InvalidArgumentError.
+    """
+    intake, vault = environments["intake"], environments["vault"]
+
+    def in_outbox(transaction: Connection) -> int:
+        waiting = INTAKE.outbox.c.exchange == CASES
+        return transaction.execute(
+            select(func.count()).select_from(INTAKE.outbox).where(waiting)
+        ).scalar_one()
+
+    def in_retries(transaction: Connection) -> int:
+        waiting = select(func.count()).select_from(VAULT.retries).where(VAULT.retries.c.consumer == _SEALED)
+        return transaction.execute(waiting).scalar_one()
+
+    def in_custody(transaction: Connection) -> int:
+        earlier = CUSTODIES.c.receiver.is_(None) & CUSTODIES.c.kid.in_(list(kids))
+        held = SEALED_CASES.join(CUSTODIES, SEALED_CASES.c.referral_id == CUSTODIES.c.referral_id)
+        return transaction.execute(select(func.count()).select_from(held).where(earlier)).scalar_one()
+
+    places: list[tuple[str, Callable[[], int]]] = [
+        ("intake's outbox", lambda: _count("intake", intake, in_outbox)),
+        (_SEALED, lambda: queue_counts(vault, [_SEALED])[_SEALED]),
+        (_DEAD_LETTERS, lambda: queue_counts(vault, [_DEAD_LETTERS])[_DEAD_LETTERS]),
+        ("the vault's retries", lambda: _count("vault", vault, in_retries)),
+        ("custody", lambda: _count("vault", vault, in_custody)),
+    ]
+    for name, count in places:
+        number = count()
+        for _ in range(_LOOKS):
+            if number == 0 or name == "custody":
+                break
+            time.sleep(_PAUSE)
+            number = count()
+        if number:
+            return f"{number} in {name}"
+    return ""
+
+
+def _count(service: str, variables: Mapping[str, str], count: Callable[[Connection], int]) -> int:
+    place = service_database_in(service, variables)
+    try:
+        database = Database.open(place.url, tls=place.tls)
+    except ArgumentError:
+        raise InvalidArgumentError(f"the database URL of {service} is not an SQLAlchemy URL") from None
+    try:
+        with database.read() as transaction:
+            return count(transaction)
+    except DatabaseUnavailable as error:
+        raise InvalidArgumentError(f"the database of {service} cannot be used: {error.reason()}") from None
+    finally:
+        database.close()

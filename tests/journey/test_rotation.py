@@ -1,0 +1,242 @@
+"""Each key of a hub is replaced while referrals go round: nothing is refused, and no case is unreadable."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+import os
+import secrets
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from admin.key_rotation import KeyPlaces, retire_custody, retire_log, rotate_custody, rotate_log, rotate_token
+from contracts.jose import decoded
+from contracts.records import plain
+from kopuro_client import ClientError, Kopuro, generate_key
+from kopuro_client.commands import ExitCode, main
+from kopuro_client.tlog.keys import VerifierKey
+from kopuro_client.tlog.note import SignedNote
+from runtime.private_keys import private_keys
+from sandbox.broker import PrivateBroker
+from sandbox.demo.participants import DemoError
+from sandbox.hub_files import HUB
+from services.audit.log.adapters.signing_key import load_log_key
+from tests.journey.conftest import running_hub
+from tests.journey.running_hub import RunningHub
+from tests.journey.waiting import until
+from tests.support.partners import ask_for_token
+from tests.support.signed_requests import send
+
+REFERRAL = "wage-claim-osh-moscow"
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory, broker: PrivateBroker) -> Iterator[RunningHub]:
+    """A hub of its own, because its keys are replaced."""
+    with running_hub(tmp_path_factory.mktemp("rotation"), broker) as running:
+        yield running
+
+
+class Loops:
+    """Closes one referral after the other in a thread. closed: their number; faults: what went wrong."""
+
+    def __init__(self, hub: RunningHub) -> None:
+        self._hub = hub
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self.closed = 0
+        self.faults: list[str] = []
+
+    def __enter__(self) -> Loops:
+        self._thread.start()
+        self.await_more(1)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping.set()
+        self._thread.join(60)
+
+    def await_more(self, number: int) -> None:
+        """Wait until so many more loops are closed, or one has failed."""
+        wanted = self.closed + number
+        until(lambda: self.closed >= wanted or bool(self.faults), f"{number} closed loops", within=90)
+        assert self.faults == []
+
+    def _run(self) -> None:
+        while not self._stopping.is_set() and not self.faults:
+            try:
+                _loop(self._hub, {"name": f"person {self.closed}"})
+            except (ClientError, DemoError, AssertionError) as fault:
+                self.faults.append(repr(fault))
+            else:
+                self.closed += 1
+
+
+def _loop(hub: RunningHub, case: dict[str, Any]) -> None:
+    whole = {**plain(hub.network.referral(REFERRAL).case), **case}
+    sender, referral_id = hub.submit(REFERRAL, case=whole)
+    acceptor, offer_id = hub.next_offer(sender, referral_id)
+    acceptor.hub.accept(offer_id)
+    acceptor.await_message("case.released", referral_id)
+    assert acceptor.hub.case(referral_id)["name"] == case["name"]
+    acceptor.hub.complete(referral_id, "resolved")
+    sender.await_message("referral.completed", referral_id)
+
+
+def test_every_key_is_replaced_under_load_without_a_refusal(hub: RunningHub, tmp_path: Path) -> None:
+    places = _places(hub)
+    waiting = {**plain(hub.network.referral(REFERRAL).case), "name": "sealed before the rotation"}
+    earlier_log_key = load_log_key(places.log, HUB).verifier_key
+    with Loops(hub) as loops:
+        _replace_custody_key(hub, places, loops, waiting)
+        _replace_token_key(hub, places, loops)
+        _replace_client_secret(hub, loops)
+        _replace_sealing_keys(hub, loops)
+        _replace_log_key(hub, places, loops)
+    assert loops.faults == []
+    _verify_log(hub, tmp_path / "earlier", earlier_log_key)
+    _verify_log(hub, tmp_path / "new", load_log_key(places.log, HUB).verifier_key)
+
+    # Nothing is sealed to the earlier custody key any more.
+    tomorrow = dt.datetime.now(dt.UTC) + dt.timedelta(hours=25)
+    retire_custody(places, now=tomorrow)
+    assert len(private_keys(places.custody)) == 1
+    retire_log(places)
+    _restart_audit(hub)
+    _loop(hub, {"name": "after the earlier keys are gone"})
+    _verify_log(hub, tmp_path / "new", load_log_key(places.log, HUB).verifier_key)
+
+
+def _replace_custody_key(hub: RunningHub, places: KeyPlaces, loops: Loops, waiting: dict[str, Any]) -> None:
+    sender, referral_id = hub.submit(REFERRAL, case=waiting)
+    asked, offer_id = hub.next_offer(sender, referral_id)
+    before = private_keys(places.custody)[0]["kid"]
+    rotated = rotate_custody(places, now=dt.datetime.now(dt.UTC))
+    # The clients of the loops know the earlier key for an hour; this one has read the new document.
+    fresh = _client(hub, sender.id)
+    assert fresh.discovery.custody_key["kid"] == rotated.public["kid"] != before
+    newer = fresh.submit(hub.facts(REFERRAL), case={**waiting, "name": "sealed after it"})["id"]
+    loops.await_more(2)
+    asked.hub.accept(offer_id)
+    asked.await_message("case.released", referral_id)
+    assert asked.hub.case(referral_id)["name"] == waiting["name"]
+    asked.hub.complete(referral_id, "resolved")
+    acceptor, offer_id = hub.next_offer(sender, newer)
+    acceptor.hub.accept(offer_id)
+    acceptor.await_message("case.released", newer)
+    assert acceptor.hub.case(newer)["name"] == "sealed after it"
+    acceptor.hub.complete(newer, "resolved")
+
+
+def _replace_token_key(hub: RunningHub, places: KeyPlaces, loops: Loops) -> None:
+    held = hub.token("auditor")
+    rotated = rotate_token(places)
+
+    def is_signing() -> bool:
+        segment = hub.token("operator").partition(".")[0]
+        header = json.loads(decoded(segment))
+        return bool(header["kid"] == rotated.public["kid"])
+
+    until(is_signing, "a token of the new key", within=60)
+    # Tokens of both keys are good at every service.
+    for token in (held, hub.token("auditor")):
+        answer = send(hub.address("audit"), "GET", "/v1/history?limit=1", token=token, secret=None)
+        assert answer.status_code == 200, answer.text
+    loops.await_more(2)
+
+
+def _replace_client_secret(hub: RunningHub, loops: Loops) -> None:
+    who = hub.network.referral(REFERRAL).sender
+    entry = hub.people["organizations"][who]
+    secret = secrets.token_urlsafe(32)
+    answer = send(
+        hub.address("directory"),
+        "POST",
+        f"/v1/credentials/{entry['client_id']}/rotate",
+        token=hub.token(who),
+        secret=entry["client_secret"],
+        json={"secret_sha256": hashlib.sha256(secret.encode()).hexdigest()},
+    )
+    assert answer.status_code == 200, answer.text
+    for one in (secret, entry["client_secret"]):
+        assert ask_for_token(hub.address("directory"), entry["client_id"], one).status_code == 200
+    loops.await_more(1)
+
+
+def _replace_sealing_keys(hub: RunningHub, loops: Loops) -> None:
+    """Replace the key of the organisation that the loops' cases go to first."""
+    sender, referral_id = hub.submit(REFERRAL)
+    acceptor, offer_id = hub.next_offer(sender, referral_id)
+    before, after = hub.people["organizations"][acceptor.id]["sealing_key"], generate_key()
+    # First the client that opens with both, then the new key.
+    acceptor.hub = _client(hub, acceptor.id, sealing_key=after, previous_keys=(before,))
+    acceptor.hub.publish_key(after, old_key=before)
+    loops.await_more(2)
+    acceptor.hub.decline(offer_id, "language")
+    sender.hub.withdraw(referral_id, "entered_in_error")
+
+
+def _replace_log_key(hub: RunningHub, places: KeyPlaces, loops: Loops) -> None:
+    rotated = rotate_log(places)
+    assert rotated.reader == "audit"
+    _restart_audit(hub)
+    loops.await_more(2)
+    keys = load_log_key(places.log, HUB)
+    pinned = [VerifierKey.parse(signer.verifier.format()) for signer in (keys.signer, *keys.earlier)]
+
+    def both_sign() -> bool:
+        note = SignedNote.parse((hub.files.published_log / "checkpoint").read_bytes())
+        return len(note.signatures_by(pinned)) == 2
+
+    until(both_sign, "a checkpoint of both keys", within=60)
+
+
+def _restart_audit(hub: RunningHub) -> None:
+    before = hub.restarts("audit")
+    os.kill(hub.pid("audit"), signal.SIGTERM)
+    until(lambda: hub.restarts("audit") > before, "the next start of audit", within=60)
+    until(lambda: _is_ready(hub, "audit"), "audit", within=60)
+
+
+def _is_ready(hub: RunningHub, service: str) -> bool:
+    try:
+        return hub.operations(service, "/readyz").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def _verify_log(hub: RunningHub, state: Path, key: str) -> None:
+    arguments = ["verify", "log", str(hub.files.published_log), "--log-key", key, "--state", str(state)]
+    assert main(arguments) == ExitCode.OK
+
+
+def _client(hub: RunningHub, who: str, **keys: Any) -> Kopuro:
+    entry = hub.people["organizations"][who]
+    return Kopuro.discover(
+        hub.files.discovery_address(),
+        entry["client_id"],
+        entry["client_secret"],
+        **{"sealing_key": entry["sealing_key"], **keys},
+    )
+
+
+def _places(hub: RunningHub) -> KeyPlaces:
+    return KeyPlaces(
+        custody=hub.files.key("custody"),
+        token=hub.files.key("token"),
+        log=hub.files.key("log"),
+        discovery=hub.files.discovery,
+        published_log=hub.files.published_log,
+        hub=HUB,
+        environments={
+            service: {"KOPURO_DATABASE_URL": hub.databases[service], "KOPURO_AMQP_URI": hub.broker or ""}
+            for service in ("intake", "vault")
+        },
+    )
