@@ -9,7 +9,7 @@ from typing import Any, Final
 import eventlet
 import orjson
 from nameko.extensions import DependencyProvider
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Gauge
 from prometheus_client.exposition import choose_encoder
 
 from contracts.errors import Refused
@@ -25,6 +25,7 @@ from runtime.web.request import parse_parameters, require_known
 _log = logging.getLogger(__name__)
 
 CHECK_SECONDS: Final = 2.0
+WATCH_SECONDS: Final = 2.0
 _PATHS: Final = frozenset({"/metrics", "/healthz", "/readyz"})
 _JSON: Final = ("Content-Type", "application/json")
 
@@ -33,12 +34,15 @@ class Operations(DependencyProvider):  # type: ignore[misc]  # nameko has no typ
     """The operations port of a service. As a dependency it serves until the last request has ended."""
 
     listener: Listener | None = None
+    _watch: Any = None  # the greenlet of `watch_readiness`
 
     def start(self) -> None:
         application: Application[Any] = self.container.config[APPLICATION]
+        operations = OperationsApplication(application)
+        self._watch = self.container.spawn_managed_thread(operations.watch_readiness, identifier="readiness")
         self.listener = Listener(
             application.settings.operations_address,
-            OperationsApplication(application),
+            operations,
             self.container.spawn_managed_thread,
             limits=OPERATIONS_LIMITS,
             metrics=ConnectionMetrics(application.registry, "operations"),
@@ -46,6 +50,8 @@ class Operations(DependencyProvider):  # type: ignore[misc]  # nameko has no typ
         self.listener.open()
 
     def stop(self) -> None:
+        if self._watch is not None:
+            self._watch.kill()
         if self.listener is not None:
             self.listener.drain()
 
@@ -59,6 +65,14 @@ class OperationsApplication:
 
     def __init__(self, application: Application[Any]) -> None:
         self._application = application
+        self._unready = Gauge(
+            "kopuro_unready",
+            "1 while a check of /readyz fails, 0 while it passes; looked up every two seconds",
+            ("check",),
+            registry=application.registry,
+        )
+        for name in ("process", *(name for name, _ in application.readiness)):
+            self._unready.labels(name)
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
         if announces_more_than(environ, 0):  # no resource of this port reads a body
@@ -86,6 +100,13 @@ class OperationsApplication:
         """Return every check by name: None when ready, else the reason."""
         checks: dict[str, str | None] = {"process": "stopping" if self._application.stopping else None}
         return checks | _results(self._application.readiness)
+
+    def watch_readiness(self) -> None:
+        """Keep `kopuro_unready` up to date, for ever. A scrape must not wait for a check that hangs."""
+        while True:
+            for name, reason in self.readiness().items():
+                self._unready.labels(name).set(reason is not None)
+            eventlet.sleep(WATCH_SECONDS)
 
     def warnings(self) -> dict[str, str | None]:
         """Return every warning by name, for operators to act on; None when there is none."""

@@ -240,10 +240,13 @@ class WeekEventReader(Protocol):
         """Return the time of the first step of any referral, None without one."""
         ...
 
-    def read(self, transaction: Connection, week: CalendarWeek, after: int) -> tuple[WeekEvents, int]:
+    def read(
+        self, transaction: Connection, week: CalendarWeek, after: int, now: dt.datetime
+    ) -> tuple[WeekEvents, int]:
         """Return a week's events, and the number behind which the next week's steps are.
 
-        after: such a number of the week before, 0 to read from the start.
+        after: such a number of the week before, 0 to read from the start. A step later than now does not end
+        the week.
         """
         ...
 

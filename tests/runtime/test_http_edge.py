@@ -271,6 +271,23 @@ def test_readiness_gives_the_reason_while_not_ready(sample: SampleProcess) -> No
     assert set(response.json()["checks"].values()) == {"ok"}
 
 
+def test_metrics_show_which_check_of_readiness_fails(sample: SampleProcess) -> None:
+    def until_shown(value: float) -> None:
+        end = time.monotonic() + 20
+        while (
+            f'kopuro_unready{{check="marker"}} {value}'
+            not in httpx.get(sample.operations_url + "/metrics").text
+        ):
+            assert time.monotonic() < end
+            time.sleep(0.1)
+
+    sample.marker.unlink(missing_ok=True)
+    until_shown(1.0)
+    sample.marker.touch()
+    until_shown(0.0)
+    assert 'kopuro_unready{check="process"} 0.0' in httpx.get(sample.operations_url + "/metrics").text
+
+
 def test_metrics_count_by_route_template_and_never_by_path(sample: SampleProcess) -> None:
     httpx.get(sample.url + "/v1/things/kg.secret-name", headers=sample.token("partner"))
     httpx.request("BREW", sample.url + "/kg.secret-name")

@@ -34,6 +34,7 @@ from kopuro_client.commands.export import export
 from kopuro_client.commands.help_paragraphs import unwrap_help
 from kopuro_client.commands.history import bundle, checkpoint, history, log_key
 from kopuro_client.commands.listen import listen
+from kopuro_client.commands.mailbox_summary import summary
 from kopuro_client.commands.metavars import use_plain_metavars
 from kopuro_client.commands.plugins import GROUP, add_plugins
 from kopuro_client.commands.printable import printable
@@ -158,6 +159,7 @@ def _built(plugins: tuple[EntryPoint, ...]) -> Any:
         "webhook": webhook.group(),
         "witness": witness.group(),
     }
+    groups["mailbox"].command("summary")(connected(summary))
     for name, group in groups.items():
         application.add_typer(group, name=name)
     application.command("recover")(connected(recover))

@@ -54,21 +54,26 @@ class SqlWeekEvents:
         found = FIRST_STEP.run(transaction).scalar()
         return None if found is None else moment_of(found)
 
-    def read(self, transaction: Connection, week: CalendarWeek, after: int) -> tuple[WeekEvents, int]:
+    def read(
+        self, transaction: Connection, week: CalendarWeek, after: int, now: dt.datetime
+    ) -> tuple[WeekEvents, int]:
         """See `ports.WeekEventReader`."""
         tally, turn = _Tally(), Turn()
         start, end = microseconds(week.start), microseconds(week.end)
         last = microseconds(week.end + SKEW)
+        # A later row has the time of a clock that was wrong, and says nothing about the rows behind it.
+        latest = microseconds(now + SKEW)
         following: int | None = None
         while True:
             page = [_Step(*row) for row in STEPS.run(transaction, after, _PAGE)]
             for row in page:
                 if start <= row.time < end:
                     tally.add(row)
-                elif row.time >= end and following is None:
+                elif end <= row.time <= latest and following is None:
                     following = row.number - 1
                 turn.end_if_over()
-            if len(page) < _PAGE or page[-1].time >= last:
+            known = [row.time for row in page if row.time <= latest]
+            if len(page) < _PAGE or (known and known[-1] >= last):
                 break
             after = page[-1].number
         if following is None:

@@ -68,7 +68,7 @@ class ReportWeeks:
                 week, after = newest[0].after, newest[1]
             if last < week:
                 return False
-            events, timeline_to = self._events.read(transaction, week, after)
+            events, timeline_to = self._events.read(transaction, week, after, now)
         organizations = self._network.directory.organizations()
         report = report_of(week, events, organizations, now, lambda _: secrets.randbits(64))
         with self._database.write() as transaction:

@@ -80,7 +80,7 @@ def test_every_alert_is_tried_firing_silent_and_without_its_metric() -> None:
 
 @pytest.mark.parametrize("name", sorted(set(RULES) - ABSENCE))
 def test_tests_of_an_alert_use_the_series_that_it_reads(name: str) -> None:
-    read = set(re.findall(r"\b(?:kopuro_[a-z_]+|up)\b", RULES[name]["expr"]))
+    read = set(re.findall(r"\b(?:(?:kopuro|rabbitmq)_[a-z_]+|up)\b", RULES[name]["expr"]))
     firing = next(test for test in promtool_tests() if test["name"] == f"{name} fires")
     assert {one["series"].partition("{")[0] for one in firing["input_series"]} <= read
 

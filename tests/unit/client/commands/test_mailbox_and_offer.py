@@ -33,6 +33,42 @@ def test_mailbox_list_shows_offer_details(hub: FakeHub, run: Run) -> None:
     assert run("mailbox", "list", "--json").json() == page
 
 
+def test_mailbox_summary_counts_every_page_by_type_with_the_oldest_first(hub: FakeHub, run: Run) -> None:
+    def alert(fact: str, time: str) -> dict[str, Any]:
+        return {**OFFER_OPENED, "type": f"kopuro.{fact}.v1", "time": time, "data": {"referral_id": "r1"}}
+
+    first = [
+        alert("referral.unplaced", "2026-05-01T09:00:00Z"),
+        alert("referral.overdue", "2026-05-01T10:00:00Z"),
+    ]
+    second = [alert("referral.unplaced", "2026-05-01T11:00:00Z")]
+    pages = [
+        json_response({"items": first, "next": "2"}),
+        json_response({"items": second, "next": None}),
+    ]
+    hub.script("GET", MAILBOX, *pages)
+    assert run("mailbox", "summary", "--as", "coordinator", "--json").json()["items"] == [
+        {
+            "type": "referral.unplaced",
+            "count": 2,
+            "oldest": "2026-05-01T09:00:00Z",
+            "newest": "2026-05-01T11:00:00Z",
+        },
+        {
+            "type": "referral.overdue",
+            "count": 1,
+            "oldest": "2026-05-01T10:00:00Z",
+            "newest": "2026-05-01T10:00:00Z",
+        },
+    ]
+
+
+def test_mailbox_summary_is_a_line_for_each_type(hub: FakeHub, run: Run) -> None:
+    hub.script("GET", MAILBOX, json_response({"items": [OFFER_OPENED, OFFER_OPENED], "next": None}))
+    _, line = run("mailbox", "summary").out.splitlines()
+    assert line.split()[:2] == ["offer.opened", "2"]
+
+
 def test_mailbox_list_shows_which_message_was_closed_and_why(hub: FakeHub, run: Run) -> None:
     data = {
         "referral_id": REFERRAL["id"],

@@ -8,15 +8,16 @@ from collections.abc import Iterator
 import pytest
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from contracts.codes import Answer, WithdrawalReason
 from contracts.errors import Refused
 from contracts.facts import AnswerSubmitted, OfferOpened, RevocationSubmitted, WithdrawalSubmitted
 from runtime.identifiers import new_id
 from runtime.storage.migrate import differences
+from services.routing.adapters import week_events
 from services.routing.adapters.fact_reduction import SqlFactReduction
-from services.routing.adapters.tables import WEEKLY_REPORTS
+from services.routing.adapters.tables import TIMELINE, WEEKLY_REPORTS
 from services.routing.adapters.week_events import STEPS, SqlWeekEvents
 from services.routing.adapters.weekly_reports import SqlWeeklyReports
 from services.routing.domain.calendar_week import CalendarWeek, Span
@@ -208,7 +209,7 @@ def test_second_process_leaves_the_first_report(bench: Workbench, database_url: 
     unplaced(bench, 5)
     bench.clock.time = WEEK.end + DAY
     with bench.database.read() as transaction:
-        events, end = SqlWeekEvents().read(transaction, WEEK, 0)
+        events, end = SqlWeekEvents().read(transaction, WEEK, 0, bench.clock.now())
     reporting(bench).turn()
     late = report_of(WEEK, events, ["ru.other"], bench.clock.time, lambda path: 0)
     with bench.database.write() as transaction:
@@ -225,6 +226,28 @@ def test_withdrawn_referral_stays_counted_as_unplaced(bench: Workbench) -> None:
     bench.clock.time = WEEK.end + DAY
     reporting(bench).turn()
     assert queries(bench).report(WEEK, "en")["totals"]["unplaced"]["count"] == 5
+
+
+def test_step_of_a_clock_far_ahead_ends_no_week(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(week_events, "_PAGE", 1)
+    offered(bench)
+    with bench.database.write() as transaction:
+        ahead = NOW + dt.timedelta(days=30_000)
+        transaction.execute(update(TIMELINE).values(time=ahead))
+    unplaced(bench, 5)
+    bench.clock.time = WEEK.end + MADE_AFTER
+    reporting(bench).turn()
+    assert queries(bench).report(WEEK, "en")["totals"]["unplaced"]["count"] == 5
+
+    bench.clock.time = WEEK.end + DAY
+    bench.take(*(event(submitted(one, needs=(UNMET,)).data, one, bench.clock.time) for one in _ids(6)))
+    bench.clock.time = WEEK.after.end + MADE_AFTER
+    reporting(bench).turn()
+    assert queries(bench).report(WEEK.after, "en")["totals"]["unplaced"]["count"] == 6
+
+
+def _ids(count: int) -> list[str]:
+    return [new_id() for _ in range(count)]
 
 
 def test_steps_are_read_by_number(bench: Workbench) -> None:
