@@ -122,18 +122,28 @@ class Run:
         _say(report.table(["POST /v1/referrals", "requests/s", "p50 ms at half", "p99 ms at half"], rows))
 
     def flood(self) -> None:
-        """Measure one partner's reads during the floods of another."""
+        """Measure one partner's reads during the floods of another, and 20,000 mixed requests."""
         from benchmarks.flood import Flooded, measure_flood
+        from benchmarks.hostile import REQUESTS, Mixed, measure_mixed, tables_of
 
         found: dict[str, Flooded] = {}
+        mixed: list[Mixed] = []
 
         def work(system: System, pid: int) -> Mapping[str, Measured]:
             found.update(measure_flood(system, seconds=3.0 if self.quick else 10.0))
             return {}
 
+        def mix(system: System, pid: int) -> Mapping[str, Measured]:
+            mixed.append(measure_mixed(system, requests=500 if self.quick else REQUESTS))
+            return {}
+
         self.bench.with_system(OURS, work)
-        self.document["flood"] = found
-        rows = [
+        # A hub of its own: the floods leave work behind.
+        self.bench.with_system(OURS, mix)
+        self.document["flood"], self.document["mixed"] = found, mixed
+        for head, rows in tables_of(mixed[0]):
+            _say(report.table(head, rows) + "\n")
+        floods = [
             [
                 name,
                 f"{one.p50:.1f}",
@@ -147,7 +157,7 @@ class Run:
         _say(
             report.table(
                 ["reads during", "p50 ms", "p99 ms", "p99 to p99 alone", "failed", "intake MiB after it"],
-                rows,
+                floods,
             )
         )
 

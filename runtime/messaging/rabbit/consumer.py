@@ -21,6 +21,7 @@ from runtime.messaging.rabbit.connection import (
     abandon,
     close,
     drain,
+    has_arrived,
 )
 
 
@@ -78,8 +79,9 @@ class RabbitConsumer:
                 return []
             drain(self._link, min(left, self._heartbeat.interval))
             self._heartbeat.beat()
-        while len(self._arrived) < limit and drain(self._link, AT_ONCE_SECONDS):
-            pass
+        while len(self._arrived) < limit and has_arrived(self._link):
+            if not drain(self._link, AT_ONCE_SECONDS):
+                break
         while limit < len(self._arrived) and self._arrived[limit].tag == self._arrived[limit - 1].tag:
             limit += 1
         taken, self._arrived = self._arrived[:limit], self._arrived[limit:]

@@ -23,9 +23,9 @@ from runtime.messaging.rabbit.connection import (
     BROKEN,
     ConnectionFactory,
     Heartbeat,
+    SendBuffer,
     abandon,
     close,
-    corked,
     drain,
 )
 
@@ -98,6 +98,7 @@ class _ConfirmingChannel:
         self._user = user
         self._confirm_timeout = confirm_timeout
         self._heartbeat = Heartbeat(link, heartbeat)
+        self._sending = SendBuffer(link)
         try:
             self._channel = link.channel()
             self._channel.confirm_select()
@@ -120,7 +121,7 @@ class _ConfirmingChannel:
         self._wave.clear()
         failure = ""
         try:
-            with corked(self.link):
+            with self._sending.gathering():
                 for message in messages:
                     self._send(message)
             failure = self._await_confirms()

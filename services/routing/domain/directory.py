@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from contracts.codes import DisclosureClass, Vetting
@@ -14,6 +14,8 @@ from services.routing.domain.offered_service import OfferedService
 # Index prefix: matches any need of a group, for referrals that name the whole group.
 _ANY_OF = "any "
 _NONE: frozenset[str] = frozenset()
+# The searches whose result is kept: some megabytes in a directory of 50,000 services.
+_MOST_FOUND = 1_024
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,11 +39,14 @@ class Directory:
         self._branches: dict[str, set[str]] = {}
         # (need or group, region or country) -> (organisation, position of the service) -> offered service
         self._index: dict[tuple[str, str], dict[tuple[str, int], OfferedService]] = {}
+        # What `offered_services_for` found since the last change of an organisation.
+        self._found: dict[tuple[str, str], Sequence[OfferedService]] = {}
         self._agreements: dict[str, Agreement] = {}
         self._agreements_of: dict[str, frozenset[str]] = {}
 
     def put_organization(self, organization: Organization, revision: int = 0) -> None:
         """Add an organisation, or replace its record. revision: its number in the directory service."""
+        self._found.clear()
         for number, offered in enumerate(self.offered_services_of(organization.id)):
             for key in _index_keys(offered.service):
                 entries = self._index[key]
@@ -126,15 +131,21 @@ class Directory:
         for offered_services in self._offered.values():
             yield from offered_services
 
-    def offered_services_for(self, need: str, region: str) -> list[OfferedService]:
+    def offered_services_for(self, need: str, region: str) -> Sequence[OfferedService]:
         """Return every service that meets the need in the region, ordered by organisation."""
+        known = self._found.get((need, region))
+        if known is not None:
+            return known
         group = need_group(need)
         wanted = (_ANY_OF + group,) if need == group else (need, group)
         found: dict[tuple[str, int], OfferedService] = {}
         for code in wanted:
             for place in {region, country_of(region)}:
                 found.update(self._index.get((code, place), {}))
-        return [found[place] for place in sorted(found)]
+        if len(self._found) >= _MOST_FOUND:
+            self._found.clear()
+        services = self._found[need, region] = tuple([found[place] for place in sorted(found)])
+        return services
 
     def offered_services_within(self, need: str, country: str) -> list[OfferedService]:
         """Return every service that meets the need anywhere in the country, ordered by organisation."""
@@ -177,12 +188,14 @@ class Directory:
             one.id for one in agreements if _in_force(one, on) and _allows(one, need, disclosure)
         )
 
-    def is_party(self, receiver: str, agreements: frozenset[str]) -> bool:
-        """Return whether the receiver is a party to any of the agreements."""
-        if not agreements.isdisjoint(self._agreements_of.get(receiver, _NONE)):
-            return True
-        everyone = self._agreements_of.get(EVERY_VETTED_ORGANIZATION, _NONE)
-        return receiver in self._vetted and not agreements.isdisjoint(everyone)
+    def needs_without_agreement(self, receiver: str, agreements: Mapping[str, frozenset[str]]) -> list[str]:
+        """Return the needs without an agreement to which the receiver is a party. agreements: by need."""
+        own, everyone = self._agreements_of.get(receiver, _NONE), _NONE
+        if receiver in self._vetted:
+            everyone = self._agreements_of.get(EVERY_VETTED_ORGANIZATION, _NONE)
+        return [
+            need for need, found in agreements.items() if own.isdisjoint(found) and everyone.isdisjoint(found)
+        ]
 
 
 def _index_keys(service: Service) -> set[tuple[str, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from contracts.organization import Capacity, Eligibility, Organization, Service
 from contracts.vocabularies import need_group, sensitive_needs
@@ -22,6 +23,12 @@ class Needs:
     def cover(self, needed: str) -> bool:
         """Whether the set holds the code or its group, or, if the code is a group, any need in it."""
         return needed in self._offered or need_group(needed) in self._offered or needed in self._groups
+
+
+class Trait:
+    """Values that many services have in common; equal values have the same instance."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,15 +56,23 @@ class OfferedService:
     organization_approved: frozenset[str] = field(init=False, repr=False, compare=False)
     # The needs that the organisation may meet with all its services together.
     organization_needs: Needs = field(init=False, repr=False, compare=False)
+    # What groups of rules read (`evaluation.py`): the organisation's standing, the people whom the service is
+    # for, its languages, its terms.
+    standing: Trait = field(init=False, repr=False, compare=False)
+    people: Trait = field(init=False, repr=False, compare=False)
+    tongues: Trait = field(init=False, repr=False, compare=False)
+    terms: Trait = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        service = self.service
+        service, organization = self.service, self.organization
+        capacity = tightest_capacity(service)
+        spoken = frozenset((*service.languages, *service.interpretation))
         approved = {one.service: frozenset(one.needs) for one in self.organization.approved_services}
         derived: dict[str, object] = {
-            "capacity": tightest_capacity(service),
+            "capacity": capacity,
             "areas": frozenset(service.areas),
             "languages": frozenset(service.languages),
-            "spoken": frozenset((*service.languages, *service.interpretation)),
+            "spoken": spoken,
             "needs": Needs(service.needs),
             "is_for_anyone": service.eligibility == Eligibility(),
             "approved": approved.get(service.id, frozenset()),
@@ -69,6 +84,23 @@ class OfferedService:
                 for s in self.organization.services
                 for code in s.needs
                 if code not in sensitive_needs() or _covered(code, approved.get(s.id, frozenset()))
+            ),
+            "standing": _trait(
+                organization.active,
+                organization.vetting,
+                organization.sealing_key is None,
+                organization.country,
+                organization.kind,
+                organization.parent,
+            ),
+            "people": _trait(service.settlements, service.eligibility),
+            "tongues": _trait(spoken),
+            "terms": _trait(
+                service.cost,
+                service.always_open,
+                capacity.status,
+                capacity.unit,
+                bool(service.further_capacities),
             ),
         }
         for name, value in derived.items():
@@ -84,6 +116,12 @@ class OfferedService:
     def is_organization_approved(self, need: str) -> bool:
         """Return whether the network has approved any of the organisation's services for the need."""
         return _covered(need, self.organization_approved)
+
+
+# Enough for a large network. A forgotten trait is made anew, and the rules are evaluated for it again.
+@lru_cache(maxsize=65_536)
+def _trait(*_values: object) -> Trait:
+    return Trait()
 
 
 def _covered(need: str, approved: frozenset[str]) -> bool:

@@ -153,8 +153,7 @@ def agreement_in_force(offered: OfferedService, given: Circumstances) -> Failure
 
     Each need takes an agreement that allows the referral's class. The needs may be in several agreements.
     """
-    receiver, directory = offered.organization.id, given.directory
-    needs = [need for need, found in given.agreements.items() if not directory.is_party(receiver, found)]
+    needs = given.directory.needs_without_agreement(offered.organization.id, given.agreements)
     if not needs:
         return None
     detail = {"class": given.disclosure, "needs": needs}

@@ -89,10 +89,10 @@ def test_need_lookup_includes_its_group(needed: str, offered: tuple[str, ...], f
 def test_changed_organization_replaces_its_former_record() -> None:
     directory = network(TWO_DOORS)
     directory.put_organization(organization("ru.two-doors", service(id="new", areas=("KZ-75",))))
-    assert directory.offered_services_for("legal.wage_claim", "RU-MOW") == []
+    assert directory.offered_services_for("legal.wage_claim", "RU-MOW") == ()
     assert [o.service.id for o in directory.offered_services_for("legal.wage_claim", "KZ-75")] == ["new"]
     directory.put_organization(organization("ru.two-doors", service(), active=False))
-    assert directory.offered_services_for("legal.wage_claim", "KZ-75") == []
+    assert directory.offered_services_for("legal.wage_claim", "KZ-75") == ()
 
 
 def test_stored_decision_shows_every_rule_for_every_candidate() -> None:

@@ -26,14 +26,17 @@ from contracts.codes import (
 from contracts.organization import Agreement, ApprovedService, Capacity, Eligibility, Organization
 from contracts.referral import ReferralFacts
 from contracts.vocabularies import codes, need_group, sensitive_needs
+from services.routing.domain import rules
 from services.routing.domain.disclosure import (
     SENSITIVE_CATEGORIES,
     SENSITIVE_NEEDS,
     disclosure_class,
 )
+from services.routing.domain.evaluation import Evaluation
 from services.routing.domain.observation import Observation
+from services.routing.domain.offered_service import OfferedService
 from services.routing.domain.places import Demand, OffersPerSender
-from services.routing.domain.rules import COORDINATOR_MAY_OVERRIDE, RULES, failures
+from services.routing.domain.rules import COORDINATOR_MAY_OVERRIDE, RULES, Circumstances, Failure
 from services.routing.domain.scoring import contributions
 from tests.unit.services.routing.samples import (
     DAY,
@@ -54,6 +57,14 @@ from tests.unit.services.routing.samples import (
 NAME = "ru.one"
 # An agreement of all vetted organisations excludes all others.
 BILATERAL = (agreement(parties=(SENDER, NAME)),)
+
+
+def failures(offered: OfferedService, given: Circumstances) -> tuple[Failure, ...]:
+    """Return the failed rules, which a decision finds as well."""
+    found = rules.failures(offered, given)
+    seen = given.observed(offered.organization.id)
+    assert Evaluation(given, is_searched=False).failures(offered, seen) == found
+    return found
 
 
 def broken(

@@ -1,0 +1,222 @@
+"""The rules for many candidates at once: the same as each rule for each candidate."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import replace
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from contracts.codes import (
+    AgeBand,
+    CapacityStatus,
+    Funding,
+    OrganizationKind,
+    Settlement,
+    Sex,
+    Urgency,
+    Vetting,
+)
+from contracts.organization import ApprovedService, Capacity, Eligibility, Organization, Service
+from contracts.referral import ReferralFacts
+from services.routing.domain import rules
+from services.routing.domain.directory import Directory
+from services.routing.domain.evaluation import Evaluation
+from services.routing.domain.observation import NOTHING_OBSERVED, Observation, ServiceLoad
+from services.routing.domain.offered_service import OfferedService
+from services.routing.domain.places import Demand, OffersPerSender
+from services.routing.domain.rules import Circumstances
+from tests.unit.services.routing.samples import (
+    DAY,
+    KEY,
+    NOW,
+    SENDER,
+    agreement,
+    circumstances,
+    consent,
+    facts,
+    network,
+    organization,
+    service,
+)
+
+NAMES = ("ru.one", "ru.two", "ru.three", "ru.four", "ru.five", SENDER)
+PARENT = "ru.parent"
+NEEDS = ("legal.wage_claim", "legal.document_loss", "protection.trafficking", "basic_needs.food")
+
+
+def some(*values: object) -> st.SearchStrategy[Any]:
+    return st.sampled_from(values)
+
+
+def tuples(*values: object) -> st.SearchStrategy[tuple[Any, ...]]:
+    return st.lists(st.sampled_from(values), min_size=1, max_size=2, unique=True).map(tuple)
+
+
+CAPACITIES = st.builds(
+    Capacity,
+    status=some(*CapacityStatus),
+    updated_at=some(NOW - 9 * DAY, NOW),
+    maximum=some(None, 0, 1, 3),
+    unit=some("referral", "bed"),
+)
+SERVICES: st.SearchStrategy[Service] = st.fixed_dictionaries(
+    {
+        "needs": tuples(*NEEDS),
+        "areas": tuples("RU-MOW", "RU", "KG-O"),
+        "languages": tuples("ru", "ky", "uz"),
+        "interpretation": some((), ("tg",)),
+        "settlements": some((Settlement.urban,), tuple(Settlement)),
+        "cost": some(*Funding),
+        "always_open": st.booleans(),
+        "capacity": CAPACITIES,
+        "further_capacities": st.lists(CAPACITIES, max_size=1).map(tuple),
+        "eligibility": some(
+            Eligibility(), Eligibility(sexes=(Sex.female,)), Eligibility(origin_countries=("KG",))
+        ),
+    }
+).map(lambda changes: service(**changes))
+ORGANIZATIONS: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
+    {
+        "active": st.booleans(),
+        "vetting": some(*Vetting),
+        "kind": some(
+            OrganizationKind.ngo, OrganizationKind.consular_representative, OrganizationKind.state_body
+        ),
+        "country": some("RU", "KZ"),
+        "sealing_key": some(KEY, None),
+        "parent": some(None, None, PARENT),
+        "services": st.lists(SERVICES, min_size=1, max_size=3).map(
+            lambda found: tuple(replace(one, id=f"service-{n}") for n, one in enumerate(found))
+        ),
+        "approved_services": some(
+            (), (ApprovedService(service="service-0", needs=("protection",), by="kg.coordinator", at=NOW),)
+        ),
+    }
+)
+CONSENTS = st.builds(
+    lambda given, kinds, countries, excluded: consent(
+        given=given,
+        opt_in_kinds=kinds,
+        storage_countries=countries,
+        excluded_organizations=excluded,
+    ),
+    st.booleans(),
+    some((), (OrganizationKind.consular_representative,)),
+    some((), ("RU",)),
+    some((), (NAMES[0],), (PARENT,)),
+)
+FACTS: st.SearchStrategy[ReferralFacts] = st.fixed_dictionaries(
+    {
+        "needs": tuples(*NEEDS),
+        "urgency": some(*Urgency),
+        "region": some("RU-MOW", "KG-O"),
+        "settlement": some(*Settlement),
+        "languages": tuples("ky", "tg", "en"),
+        "age_band": some(*AgeBand),
+        "sex": some(*Sex),
+        "origin_country": some("KG", "UZ"),
+        "accepts_cost": st.booleans(),
+        "to": some(None, None, NAMES[1]),
+        "consent": CONSENTS,
+    }
+).map(lambda changes: facts(**changes))
+WAITING = {("kg.other", Urgency.routine): Demand(waiting=1)}
+OBSERVED = some(
+    NOTHING_OBSERVED,
+    Observation(services={"service-0": ServiceLoad(accepted=3)}),
+    Observation(services={"service-0": ServiceLoad(demand=WAITING)}),
+    Observation(full_since={"service-0": NOW - DAY, "service-1": NOW - 10 * DAY}),
+)
+BOUNDS = some(OffersPerSender(), OffersPerSender(most=1))
+
+
+@st.composite
+def networks(draw: st.DrawFn) -> Circumstances:
+    receivers = [
+        organization(
+            PARENT,
+            kind=draw(some(OrganizationKind.ngo, OrganizationKind.consular_representative)),
+            services=(),
+        ),
+        *(replace(organization(name), **draw(ORGANIZATIONS)) for name in NAMES),
+    ]
+    agreements = draw(
+        some(
+            (agreement(),),
+            (agreement(needs=("legal",)), agreement(id="two", parties=(SENDER, *NAMES[:2]))),
+            (),
+        )
+    )
+    directory = network(*receivers, agreements=agreements)
+    observed = {name: draw(OBSERVED) for name in NAMES}
+    asked = draw(some(frozenset(), frozenset(NAMES[:2])))
+    return circumstances(
+        directory,
+        draw(FACTS),
+        asked=asked,
+        observed=lambda name: observed[name],
+        declined_as_full=draw(some({}, {NAMES[0]: NOW - DAY})),
+        full_for=draw(some(dt.timedelta(), 3 * DAY)),
+        offers_per_sender=draw(BOUNDS),
+    )
+
+
+@settings(max_examples=150)
+@given(networks())
+def test_candidates_fail_the_rules_that_each_fails_alone(
+    given: Circumstances,
+) -> None:
+    evaluation = Evaluation(given, is_searched=False)
+    for offered in given.directory.all_offered_services():
+        assert evaluated(evaluation, offered, given) == rules.failures(offered, given)
+    searched = Evaluation(given, is_searched=True)
+    for offered in given.directory.offered_services_for(given.principal_need, given.facts.region):
+        assert evaluated(searched, offered, given) == rules.failures(offered, given)
+
+
+def evaluated(
+    evaluation: Evaluation, offered: OfferedService, given: Circumstances
+) -> tuple[rules.Failure, ...]:
+    return evaluation.failures(offered, given.observed(offered.organization.id))
+
+
+def test_search_after_a_change_of_the_directory_finds_what_changed() -> None:
+    directory = network("ru.one")
+
+    def found() -> list[str]:
+        return [one.organization.id for one in directory.offered_services_for("legal.wage_claim", "RU-MOW")]
+
+    assert found() == ["ru.one"]
+    directory.put_organization(organization("ru.two"))
+    assert found() == ["ru.one", "ru.two"]
+    directory.put_organization(replace(organization("ru.one"), services=()))
+    assert found() == ["ru.two"]
+
+
+def test_search_finds_the_same_however_many_searches_were_made() -> None:
+    directory = Directory()
+    directory.put_organization(organization("ru.one"))
+    for number in range(1_100):
+        assert list(directory.offered_services_for("legal.wage_claim", f"RU-{number}")) == []
+    (found,) = directory.offered_services_for("legal.wage_claim", "RU-MOW")
+    assert found.organization.id == "ru.one"
+
+
+def test_branch_under_another_parent_is_judged_by_its_own_parent() -> None:
+    consulate = organization("ru.consulate", kind=OrganizationKind.consular_representative, services=())
+    directory = network(
+        consulate,
+        organization(PARENT, services=()),
+        replace(organization("ru.one"), parent="ru.consulate"),
+        replace(organization("ru.two"), parent=PARENT),
+    )
+    given = circumstances(directory)
+    evaluation = Evaluation(given, is_searched=True)
+    failed: dict[str, list[str]] = {}
+    for offered in directory.all_offered_services():
+        who: Organization = offered.organization
+        failed[who.id] = [one.rule for one in evaluated(evaluation, offered, given)]
+    assert failed == {"ru.one": ["kind_consented"], "ru.two": []}
