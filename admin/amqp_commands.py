@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kopuro_client.commands.session import Session, connected
-from kopuro_client.errors import InvalidArgumentError, RefusedError
+from kopuro_client.errors import PROBLEM, InvalidArgumentError, RefusedError, UnavailableError
 
 if TYPE_CHECKING:
     from admin.embedded_broker import BrokerIdentity
+    from kopuro_client.commands.output import Output
     from services.gateway.adapters.management_users import ManagementUsers
 
 _PASSWORD_BYTES = 32
@@ -52,7 +53,7 @@ def register(admin: typer.Typer) -> None:
     amqp = typer.Typer(no_args_is_help=True, help="Operators: let organisations connect over AMQP.")
     amqp.command("init")(init_gateway)
     amqp.command("connect")(connected(connect))
-    amqp.command("password")(connected(password))
+    amqp.command("password")(password)
     amqp.command("disconnect")(connected(disconnect))
     admin.add_typer(amqp, name="amqp")
 
@@ -115,20 +116,22 @@ def connect(
         session.out.note(
             f"requested; another operator approves it with `kopuro approvals approve {issued['id']}`"
         )
-    _show(session, organization, made, data_dir)
+    _show(session.out, organization, made, data_dir)
 
 
 def password(
-    session: Session,
     organization: _ORGANIZATION,
     management_uri: _MANAGEMENT = None,
     password_hash: _HASH = None,
     data_dir: _DATA_DIR = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")] = False,
 ) -> None:
     """Replace an organisation's password at the broker. Open connections stay; the old one ends at once."""
+    from kopuro_client.commands.output import Output
+
     made, stored = _made(password_hash)
     _put(_users(management_uri, data_dir), organization, stored)
-    _show(session, organization, made, data_dir)
+    _show(Output(as_json=as_json), organization, made, data_dir)
 
 
 def disconnect(
@@ -141,6 +144,7 @@ def disconnect(
 
     No message is lost: what is not acknowledged stays in the mailbox.
     """
+    from runtime.messaging.ports import BrokerUnavailable
     from services.gateway.domain.partner import client_of
     from services.gateway.ports import UserConflict
 
@@ -148,10 +152,12 @@ def disconnect(
     try:
         session.hub.administration.revoke_client(client_of(organization))
     except RefusedError as refused:
-        if refused.status != 404:
+        if refused.type != f"{PROBLEM}not-found":
             raise
     try:
         _users(management_uri, data_dir).remove(organization)
+    except BrokerUnavailable as error:
+        raise UnavailableError(str(error)) from error
     except UserConflict:
         raise InvalidArgumentError(
             f"{organization} is a user at the broker that the gateway has not made"
@@ -216,14 +222,14 @@ def _put(users: ManagementUsers, organization: str, stored: str) -> None:
             f"{organization} is a user at the broker that the gateway has not made"
         ) from None
     except BrokerUnavailable as error:
-        raise InvalidArgumentError(str(error)) from error
+        raise UnavailableError(str(error)) from error
 
 
 def _conflict(organization: str) -> InvalidArgumentError:
     return InvalidArgumentError(f"{organization} is a user at the broker that the gateway has not made")
 
 
-def _show(session: Session, organization: str, made: str | None, data_dir: Path | None) -> None:
+def _show(out: Output, organization: str, made: str | None, data_dir: Path | None) -> None:
     from admin.embedded_broker import LOOPBACK
     from contracts.broker_rights import PARTNERS_VHOST
     from services.gateway.domain.partner import SUBMIT, queue_of
@@ -237,21 +243,22 @@ def _show(session: Session, organization: str, made: str | None, data_dir: Path 
     }
     if data_dir is not None:
         shown["broker"] = f"{LOOPBACK}:{_embedded(data_dir).amqp_port}"
-    if session.out.as_json:
-        session.out.document({name: value for name, value in shown.items() if value is not None})
+    if out.as_json:
+        out.document({name: value for name, value in shown.items() if value is not None})
         return
-    session.out.text(organization)
+    out.text(organization)
     if made is not None:
-        session.out.text(made)
-        session.out.note("the password is shown only now")
+        out.text(made)
+        out.note("the password is shown only now")
     if data_dir is not None:
-        session.out.note(f"the broker listens on {shown['broker']}, virtual host {PARTNERS_VHOST}")
+        out.note(f"the broker listens on {shown['broker']}, virtual host {PARTNERS_VHOST}")
 
 
 def _public(file: Path) -> dict[str, Any]:
     try:
         key = json.loads(file.read_text(encoding="utf-8"))
-        return {name: key[name] for name in ("kty", "crv", "x", "kid")}
+        if key["crv"] == "Ed25519":
+            return {name: key[name] for name in ("kty", "crv", "x", "kid")}
     except (OSError, ValueError, KeyError, TypeError):
-        # Not chained: the cause may quote the contents of the key file.
-        raise InvalidArgumentError(f"{file} does not hold an Ed25519 key (JWK) with a kid") from None
+        pass  # not chained: the cause may quote the contents of the key file
+    raise InvalidArgumentError(f"{file} does not hold an Ed25519 key (JWK) with a kid")

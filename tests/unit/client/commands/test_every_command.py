@@ -39,6 +39,10 @@ MORE: dict[tuple[str, ...], tuple[str, ...]] = {
     ("coordination", "move-on"): ("--yes",),
     ("coordination", "place"): ("--yes",),
     ("organization", "suspend"): ("--yes",),
+    ("admin", "amqp", "connect"): (
+        *("--gateway-key", "gateway.json"),
+        *("--management-uri", "http://kg.gateway:x@127.0.0.1:1"),
+    ),
 }
 # Values of required parameters for which an arbitrary text would end the command too early.
 VALUES = {
@@ -112,6 +116,7 @@ def hub_url(hub: FakeHub, credentials: Path, tmp_path: Path, monkeypatch: pytest
     (tmp_path / "referral.json").write_text(json.dumps({"needs": ["shelter"], "case": {"name": "A"}}))
     (tmp_path / "key.json").write_text(json.dumps(generate_key()))
     (tmp_path / "client-keys.json").write_text(json.dumps({"keys": [generate_client_key("k-1")[1]]}))
+    (tmp_path / "gateway.json").write_text(json.dumps(generate_client_key("gateway-1")[0]))
     (tmp_path / "witness.key").write_text(WITNESS.secret_text())
     return hub.url
 
