@@ -19,7 +19,7 @@ _OF_THE_HUB = ("revision", "sealing_key", "sealing_key_change", "approved_servic
 def joined(hub: RunningHub, organization: str, *, has_services: bool = True) -> Iterator[Mapping[str, str]]:
     """Admit an organisation without a sealing key within the block; give its client_id and client_secret.
 
-    has_services: it offers what Moscow's Common Table offers. It is inactive afterwards, so that nobody asks it.
+    has_services: it offers what Moscow's Common Table offers. Afterwards it is inactive, so nobody asks it.
     """
     with httpx.Client(
         base_url=hub.address("directory"),

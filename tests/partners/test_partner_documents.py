@@ -22,8 +22,11 @@ from admin.embedded_broker import LOOPBACK
 from sandbox.hub import Hub
 from sandbox.hub_files import GATEWAY, HUB
 from tests.journey.running_hub import RunningHub
+from tests.partners.guide_reader import GuideReader
 from tests.partners.joining import joined
+from tests.partners.kopuro_forks import Kopuro
 from tests.partners.page import prepared
+from tests.partners.shell import Shell
 from tests.support.node import PARTNERS, REPOSITORY, node_directory, packages_directory
 
 BOTH = ("kg.osh-legal-aid", "ru.moscow-common-table")
@@ -92,6 +95,22 @@ def test_page_of_a_language_closes_a_loop_with_its_blocks(
         done = [one for one in mine if one["acceptor"] == receiver["client_id"]]
     assert len(done) == (2 if language == "python" else 1), said
     assert "Азамат" in said
+
+
+@pytest.mark.timeout(400)  # some sixty commands, each a process
+def test_every_block_of_the_guide_runs_from_top_to_bottom(hub: RunningHub, tmp_path: Path) -> None:
+    environment = {
+        "KOPURO_DISCOVERY_URL": hub.files.discovery_address(),
+        "KOPURO_CREDENTIALS": str(hub.files.credentials),
+    }
+    with (
+        joined(hub, "ru.reader", has_services=False) as newcomer,
+        Kopuro(tmp_path) as kopuro,
+        Shell(tmp_path, {**environment, "PATH": f"{kopuro.path}:{_path()}"}) as shell,
+    ):
+        reader = GuideReader(hub, shell, tmp_path, newcomer)
+        reader.read()
+    assert len(reader.ran) > 25
 
 
 def _node(program: str, directory: Path) -> list[str]:

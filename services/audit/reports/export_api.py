@@ -29,7 +29,7 @@ from services.audit.reports.search_parameters import position_parameter, time_ra
 _SCOPE: Final = "export"
 USUAL: Final = 1_000
 MOST: Final = 5_000
-_TYPE: Final = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+){1,9}")
+_TYPE: Final = re.compile(r"kopuro(\.[a-z0-9_]+){1,9}\.v[1-9][0-9]*")
 _COLUMNS: Final = (
     "index",
     "time",

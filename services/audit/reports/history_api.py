@@ -28,7 +28,7 @@ _READERS: Final = "readers"
 _FORMS: Final = {
     "referral": re.compile(UUID_PATTERN),
     "organization": re.compile(ORGANIZATION_PATTERN),
-    "type": re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+){1,9}"),
+    "type": re.compile(r"kopuro(\.[a-z0-9_]+){1,9}\.v[1-9][0-9]*"),
     "actor": re.compile(r"[a-z0-9/._-]+"),
     "need": re.compile(r"[a-z_]+(\.[a-z_]+)?"),
     "region": re.compile(r"[A-Z]{2}(-[A-Z0-9]{1,3})?"),

@@ -37,7 +37,9 @@ def request(**query: str) -> Request:
         (lambda: entry_number({}, "index"), ["/index"]),
         (lambda: history_api.search(NOBODY, request(referral="x")), ["/referral"]),
         (lambda: export_api.export(NOBODY, request(format="xml")), ["/format"]),
-        (lambda: export_api.export(NOBODY, request(type="x")), ["/type"]),
+        # A name without prefix and version matches no entry, and would look like an empty log.
+        (lambda: history_api.search(NOBODY, request(type="offer.opened")), ["/type"]),
+        (lambda: export_api.export(NOBODY, request(type="offer.opened")), ["/type"]),
         (lambda: story_api.story(NOBODY, request(language="xx"), frozenset()), ["/language"]),
         (lambda: story_api.story(NOBODY, request(format="xml"), frozenset()), ["/format"]),
         (lambda: statistics_api.statistics(NOBODY, request(by="name")), ["/by"]),
