@@ -10,4 +10,5 @@ from sandbox.partners.player import play
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # it writes a line for each request
     play(sys.argv[1], Path(sys.argv[2]))
