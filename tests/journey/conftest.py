@@ -40,14 +40,19 @@ def hub(
 
 
 @contextmanager
-def running_hub(directory: Path, broker: PrivateBroker, template: str | None = None) -> Iterator[RunningHub]:
-    """Run a hub in a virtual host of its own. template: of the databases' URLs; None: SQLite files."""
+def running_hub(
+    directory: Path, broker: PrivateBroker, template: str | None = None, **settings: str
+) -> Iterator[RunningHub]:
+    """Run a hub in a virtual host of its own. template: of the databases' URLs; None: SQLite files.
+
+    settings: of its services.
+    """
     policy = directory / "policy.json"
     policy.write_text(json.dumps(POLICY), encoding="utf-8")
     data = directory / "data"
     vhost = f"journey-{secrets.token_hex(6)}"
     uri = broker.add_vhost(vhost)
-    environment = {**os.environ, "KOPURO_AMQP_URI": uri, "KOPURO_SANDBOX": "true"}
+    environment = {**os.environ, "KOPURO_AMQP_URI": uri, "KOPURO_SANDBOX": "true", **settings}
     if template is None:
         template = f"sqlite:///{data}/data/{{service}}.sqlite"
     else:
