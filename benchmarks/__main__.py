@@ -1,7 +1,7 @@
 """`python -m benchmarks [WHAT] [--json FILE]`; without WHAT, all of them.
 
-`all` runs everything except flood, growth (an hour) and soak (twenty minutes). Every timed comparison is made
-within one run, in rounds of alternating order. No figure is asserted anywhere.
+`all` runs everything except flood, growth (an hour), rotation and soak (twenty minutes). Every timed
+comparison is made within one run, in rounds of alternating order. No figure is asserted anywhere.
 """
 
 from __future__ import annotations
@@ -212,6 +212,22 @@ class Run:
             _say(f"\n{database}")
             _say(report.table(*growth.table_of(found[database])))
 
+    def rotation(self) -> None:
+        """Replace the keys of a hub under a constant load."""
+        from benchmarks.rotation import measure_rotation
+
+        def work(system: System, pid: int) -> Mapping[str, Measured]:
+            assert isinstance(system, KopuroHub)
+            seconds = 8.0 if self.quick else 60.0
+            found = measure_rotation(system, rate=self.rate, seconds=seconds)
+            self.document["rotation"] = found
+            rows = [[str(found.with_earlier_key), str(found.with_new_key), "0", str(found.unreadable)]]
+            columns = ["loops, earlier custody key", "loops, new one", "refusals", "unreadable cases"]
+            _say(report.table(columns, rows))
+            return {}
+
+        self.bench.with_system(OURS, work)
+
     def soak(self) -> None:
         """Run one hub under a constant load for a long time."""
         from benchmarks import soak
@@ -272,6 +288,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "matching",
         "audit",
         "growth",
+        "rotation",
         "soak",
     )
     commands: dict[str, tuple[str, ...]] = {
@@ -312,7 +329,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--rate",
         type=_positive(float),
         default=50.0,
-        help="soak: referrals per second (default 50, at most 100)",
+        help="rotation, soak: referrals per second (default 50, at most 100)",
     )
     given = parser.parse_args(arguments)
     if given.rate > HIGHEST_SINGLE_RATE:

@@ -68,6 +68,7 @@ class KopuroHub:
         environment.pop("KOPURO_DATABASE_TEMPLATE", None)
         if database_template is not None:
             environment["KOPURO_DATABASE_TEMPLATE"] = database_template
+        self.amqp_uri = amqp_uri
         self._template = database_template
         self._server_pid = server_pid
         self._hub = Hub(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from admin.doctor.findings import Finding
+from admin.doctor.findings import Finding, Severity
 from admin.doctor.observations import FileKind, FileState, Observations, ServiceKeys
 
 _OTHERS_READ = 0o077
@@ -145,6 +145,16 @@ def announced_findings(seen: Observations) -> Iterator[Finding]:
             what=f"the announced custody key {document.custody_kid} is not the vault's "
             f"({', '.join(document.vault_kids)}), so the vault cannot open what partners seal",
             remedy="copy the public half of the vault's key to `custody_key`; services read the file again",
+        )
+    elif len(document.vault_kids) > 1 and (
+        document.earlier_until is None or document.earlier_until < seen.now
+    ):
+        yield Finding(
+            check="earlier-custody-key",
+            subject=subject,
+            what="the vault still has an earlier custody key, for which no case is admitted any more",
+            remedy="`kopuro admin rotate custody DIR --retire` removes it once no case needs it",
+            severity=Severity.warning,
         )
 
 

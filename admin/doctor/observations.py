@@ -45,7 +45,10 @@ class ServiceKeys:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Announced:
-    """The discovery document. hub, custody_kid: None when absent. vault_kids: of the vault's own key file."""
+    """The discovery document. hub, custody_kid: None when absent. vault_kids: of the vault's own key file.
+
+    earlier_until: until when cases for an earlier custody key are admitted; None: they are not.
+    """
 
     path: Path
     fault: str | None
@@ -54,6 +57,7 @@ class Announced:
     addresses: Mapping[str, str]
     custody_kid: str | None
     vault_kids: tuple[str, ...]
+    earlier_until: dt.datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

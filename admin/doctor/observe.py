@@ -200,7 +200,16 @@ def _announced(hub: str, environments: Mapping[str, Mapping[str, str]]) -> Annou
         addresses=addresses,
         custody_kid=custody.get("kid") if isinstance(custody, dict) else None,
         vault_kids=_custody_kids(environments["vault"].get("KOPURO_CUSTODY_KEY", "")),
+        earlier_until=_earlier_until(document) if fault is None else None,
     )
+
+
+def _earlier_until(document: Mapping[str, Any]) -> dt.datetime | None:
+    try:
+        found = [dt.datetime.fromisoformat(key["accepted_until"]) for key in document["earlier_custody_keys"]]
+        return max(found, default=None)
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def _custody_kids(file: str) -> tuple[str, ...]:

@@ -26,7 +26,6 @@ _HEADERS: Final = (
     "Idempotency-Key",
     "If-Match",
     "If-None-Match",
-    "Authorization",
     "X-Request-Id",
 )
 
@@ -127,10 +126,10 @@ class RefusedRequests:
                 query = urlencode({parameter["name"]: self._canaries.text(place), _UNKNOWN: "1"})
                 yield place, request(f"{filled}?{query}", body=self._invalid(operation))
         if roles:
-            for header in _HEADERS:
-                place = f"{name} {header}"
-                headers = {header: self._canaries.text(place)}
-                yield place, request(f"{filled}?{_UNKNOWN}=1", headers=headers, body=self._invalid(operation))
+            for names in (_HEADERS, ("Authorization",)):
+                headers = {header: self._canaries.text(f"{name} {header}") for header in names}
+                one = f"{filled}?{_UNKNOWN}=1"
+                yield f"{name} {names}", request(one, headers=headers, body=self._invalid(operation))
         for media_type, content in operation.get("requestBody", {}).get("content", {}).items():
             yield from (
                 (place, request(filled, body=(media_type, body)))

@@ -8,8 +8,10 @@ import json
 import os
 import secrets
 import signal
+import sqlite3
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +41,9 @@ REFERRAL = "wage-claim-osh-moscow"
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory, broker: PrivateBroker) -> Iterator[RunningHub]:
-    """A hub of its own, because its keys are replaced."""
-    with running_hub(tmp_path_factory.mktemp("rotation"), broker) as running:
+    """A hub of its own, because its keys are replaced. The vault replaces its transit keys by itself."""
+    settings = {"KOPURO_TRANSIT_KEY_SECONDS": "10"}
+    with running_hub(tmp_path_factory.mktemp("rotation"), broker, settings=settings) as running:
         yield running
 
 
@@ -77,6 +80,7 @@ class Loops:
                 self.faults.append(repr(fault))
             else:
                 self.closed += 1
+                self._stopping.wait(0.3)  # leaves the processors to the other tests
 
 
 def _loop(hub: RunningHub, case: dict[str, Any]) -> None:
@@ -94,12 +98,14 @@ def test_every_key_is_replaced_under_load_without_a_refusal(hub: RunningHub, tmp
     places = _places(hub)
     waiting = {**plain(hub.network.referral(REFERRAL).case), "name": "sealed before the rotation"}
     earlier_log_key = load_log_key(places.log, HUB).verifier_key
+    transit_keys = _transit_keys(hub)
     with Loops(hub) as loops:
         _replace_custody_key(hub, places, loops, waiting)
         _replace_token_key(hub, places, loops)
         _replace_client_secret(hub, loops)
         _replace_sealing_keys(hub, loops)
         _replace_log_key(hub, places, loops)
+        until(lambda: not transit_keys & _transit_keys(hub), "the end of the first transit keys", within=60)
     assert loops.faults == []
     _verify_log(hub, tmp_path / "earlier", earlier_log_key)
     _verify_log(hub, tmp_path / "new", load_log_key(places.log, HUB).verifier_key)
@@ -196,6 +202,12 @@ def _replace_log_key(hub: RunningHub, places: KeyPlaces, loops: Loops) -> None:
         return len(note.signatures_by(pinned)) == 2
 
     until(both_sign, "a checkpoint of both keys", within=60)
+
+
+def _transit_keys(hub: RunningHub) -> set[str]:
+    """Return the ids of the transit keys that are not destroyed."""
+    with closing(sqlite3.connect(f"file:{hub.files.vault_keys}?mode=ro", uri=True)) as keys:
+        return {row[0] for row in keys.execute("SELECT id FROM transit_keys")}
 
 
 def _restart_audit(hub: RunningHub) -> None:

@@ -11,15 +11,17 @@ from typing import Annotated
 import typer
 
 from kopuro_client.commands import verdict
+from kopuro_client.commands.input_file import read_text
 from kopuro_client.commands.output import Output
 from kopuro_client.commands.proof_documents import read_bundle, read_checkpoint, read_receipts
-from kopuro_client.commands.trust import Trust, given_policy, trust_in
+from kopuro_client.commands.trust import Trust, given_policy, read_key, trust_in
 from kopuro_client.discovery import WELL_KNOWN, discover
 from kopuro_client.errors import InvalidArgumentError
 from kopuro_client.tlog.bundle import Bundle, BundledEntry
 from kopuro_client.tlog.checkpoint import Checkpoint
 from kopuro_client.tlog.entries import is_closed, read_json
 from kopuro_client.tlog.errors import ContentError, ForkError
+from kopuro_client.tlog.key_change import new_log_key
 from kopuro_client.tlog.keys import VerifierKey
 from kopuro_client.tlog.log_check import CHECKPOINT, VerifiedLog, verify_log
 from kopuro_client.tlog.memory import Memory
@@ -54,6 +56,7 @@ def group() -> typer.Typer:
     commands.command("bundle")(bundle)
     commands.command("log")(log)
     commands.command("receipt")(receipt)
+    commands.command("key-change")(key_change)
     return commands
 
 
@@ -181,6 +184,26 @@ def receipt(
         if len(steps) > 1 and not as_json:
             for index, step in steps:
                 out.text(f"{index}: {step}")
+
+
+def key_change(
+    file: Annotated[Path, typer.Argument(help="The statement that both keys signed: log-key-change.txt.")],
+    log_key: Annotated[str, typer.Option(help="The log's earlier verifier key, or a file that contains it.")],
+    as_json: AS_JSON = False,
+) -> None:
+    """Verify the statement of a log's new key with the earlier key, and print the new verifier key.
+
+    Trust both keys from then on: add the new one to your policy, on a `log` line of its own.
+    """
+    out = Output(as_json=as_json)
+    trusted = read_key(log_key)
+    content = read_text(file)
+    with verdict.judged(out):
+        new = new_log_key(content, [trusted])
+    if as_json:
+        out.document({"origin": new.name, "earlier_key": str(trusted), "log_key": str(new)})
+    else:
+        out.text(str(new))
 
 
 def _show_log(out: Output, verified: VerifiedLog, known: list[Checkpoint], trust: Trust) -> None:

@@ -195,6 +195,14 @@ FAULTS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
 }
 WARNINGS: dict[str, tuple[str, dict[str, Any]]] = {
+    "earlier custody key can be retired": (
+        "earlier-custody-key",
+        {
+            "announced": replace(
+                ANNOUNCED, vault_kids=("c1", "c0"), earlier_until=NOW - dt.timedelta(minutes=1)
+            )
+        },
+    ),
     "certificate expires soon": (
         "certificate-expiry",
         {"certificates": (replace(CERTIFICATE, not_after=NOW + dt.timedelta(days=20)),)},
@@ -238,3 +246,8 @@ def test_every_check_in_the_source_has_a_fault_here() -> None:
 def test_faults_come_before_warnings() -> None:
     seen = replace(HEALTHY, logins=(replace(LOGIN, compares_bindings=False),), log=replace(LOG, published=11))
     assert [finding.severity for finding in examined(seen)] == [Severity.fault, Severity.warning]
+
+
+def test_earlier_custody_key_for_which_cases_are_admitted_is_no_finding() -> None:
+    announced = replace(ANNOUNCED, vault_kids=("c1", "c0"), earlier_until=NOW + dt.timedelta(hours=1))
+    assert examined(replace(HEALTHY, announced=announced)) == []
