@@ -128,7 +128,11 @@ def _dead_letter_commands(data_dir: Path | None, *, as_json: bool) -> DeadLetter
     return DeadLetterCommands(Output(as_json=as_json), data_dir, os.environ)
 
 
-admin = typer.Typer(no_args_is_help=True, help="Operators: set up a hub, keep it in order.")
+admin = typer.Typer(
+    no_args_is_help=True,
+    help="Operators: set up a hub, keep it in order.",
+    epilog="Dead letters: kopuro dead-letters. Comparing the log with the databases: kopuro audit reconcile.",
+)
 
 
 @admin.callback()

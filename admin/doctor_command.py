@@ -18,8 +18,13 @@ def register(admin: typer.Typer) -> None:
 
 def doctor(
     env_dir: Annotated[
-        Path, typer.Option("--env", help="Directory with the services' environment files.", file_okay=False)
-    ],
+        Path | None,
+        typer.Option("--env", help="Directory with the services' environment files.", file_okay=False),
+    ] = None,
+    data_dir: Annotated[
+        Path | None,
+        typer.Option("--data-dir", help="Data directory of a hub that `kopuro up` started.", file_okay=False),
+    ] = None,
     definitions: Annotated[
         Path | None,
         typer.Option(
@@ -37,9 +42,14 @@ def doctor(
     from admin.doctor.checks import examined
     from admin.doctor.findings import Severity
     from admin.doctor.observe import observe
+    from admin.environment_files import EMBEDDED
     from kopuro_client.commands.output import Output
 
-    found = examined(observe(env_dir, definitions=definitions, now=dt.datetime.now(dt.UTC)))
+    if (env_dir is None) == (data_dir is None):
+        raise typer.BadParameter("give either --env or --data-dir")
+    folder = env_dir if data_dir is None else data_dir / EMBEDDED
+    assert folder is not None
+    found = examined(observe(folder, definitions=definitions, now=dt.datetime.now(dt.UTC)))
     out = Output(as_json=as_json)
     if as_json:
         out.document(

@@ -16,6 +16,9 @@ from contracts.topology import SERVICES
 from kopuro_client.errors import InvalidArgumentError
 from runtime.secret_files import SECRETS, SUFFIX, with_secrets
 
+# The folder of the files in the data directory of an embedded hub.
+EMBEDDED: Final = "env"
+
 _BARE: Final = re.compile(r"[A-Za-z0-9_@%+=:,./{}~?&-]*")
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ESCAPED: Final = re.compile(r'\\(["\\$`])')

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from admin.embedded_broker import LOOPBACK
+from admin.environment_files import write_environment
 from admin.manifest_files import current_key_file, set_users
 from admin.private_files import LivingOwner
 from contracts.broker_rights import USERS, user_name
@@ -283,6 +284,10 @@ class Hub:
                     environment["KOPURO_WITNESS_POLICY"] = witnesses
             case "routing" if self._policy is not None:
                 environment["KOPURO_POLICY"] = str(self._policy)
+        # What `kopuro admin` reads of a hub: the same files as those of a hub of processes.
+        own = {name: value for name, value in environment.items() if name.startswith("KOPURO_")}
+        self.files.environments.mkdir(mode=0o700, exist_ok=True)
+        write_environment(self.files.environments / f"{service}.env", own)
         return ServiceProcess(
             service,
             [sys.executable, "-m", "runtime", f"services.{service}"],

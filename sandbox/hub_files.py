@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from admin.embedded_broker import LOOPBACK
+from admin.environment_files import EMBEDDED
 from admin.keys import public_half, sealing_key, signing_key
 from admin.manifest_files import HUB_KEY, MANIFEST, ROOT, service_key_name, write_first_manifest
 from admin.manifest_files import SERVICES as SIGNERS
@@ -71,6 +72,7 @@ class HubFiles:
         self.loaded = self.directory / "loaded"
         self.published_log = self.directory / "log"
         self.manifest = self.directory / "keys" / MANIFEST
+        self.environments = self.directory / EMBEDDED
         self.hub_key = self.directory / "keys" / HUB_KEY
         self.vault_keys = self.directory / "keys" / "vault.sqlite"
         self.webhook_key = self.directory / "keys" / "webhooks.key"

@@ -46,6 +46,7 @@ def test_hub_keeps_its_data_after_stop_and_after_kill(tmp_path: Path) -> None:
     with _up(data, tmp_path) as first:
         ready = _ready(first)
         _refuses_a_second_hub(data, tmp_path)
+        _has_no_fault(data, tmp_path)
         referral_id = _submit(data, ready)
         letter = _offer(data, ready, referral_id)
         asked_to_stop = time.monotonic()
@@ -153,6 +154,14 @@ def _refuses_a_second_hub(data: Path, tmp_path: Path) -> None:
         assert second.out == ""
         assert f"{data} is in use by another hub" in second.err
         assert "Traceback" not in second.err
+
+
+def _has_no_fault(data: Path, tmp_path: Path) -> None:
+    with CommandProcess(tmp_path / "said", "admin", "doctor", "--data-dir", str(data)) as doctor:
+        assert doctor.end(within=60) == 0, doctor.out
+        assert "0 faults" in doctor.out + doctor.err
+    for file in (data / "env").iterdir():
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
 def _submit(data: Path, ready: Mapping[str, Any]) -> str:
