@@ -132,7 +132,7 @@ def test_custody_key_is_not_replaced_while_a_case_is_sealed_to_it(
 def test_rotated_key_lies_beside_the_earlier_one_and_files_keep_their_modes(
     hub: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # As in deploy/README.md: keys in a folder of their own, and a document that every service reads.
+    # Keys in a folder of their own, and a document that every service reads.
     keys = hub / "keys"
     keys.mkdir()
     (hub / "custody.json").rename(keys / "custody.json")
