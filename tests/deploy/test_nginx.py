@@ -44,16 +44,6 @@ def test_every_resource_reaches_its_service(service: str) -> None:
     assert {path: found for path in paths if (found := LOCATIONS.service_for(path)) != service} == {}
 
 
-def test_upstreams_are_the_ports_of_the_set_up_page() -> None:
-    page = (DEPLOY / "README.md").read_text(encoding="utf-8")
-    (order,) = re.findall(r"number=0\nfor service in ([a-z ]+); do", page)
-    expected = {service: f"127.0.0.1:800{number}" for number, service in enumerate(order.split(), start=1)}
-    upstreams = dict(re.findall(r"^upstream kopuro_(\w+)\s+\{ server (\S+);", TEXT, re.MULTILINE))
-
-    assert set(expected) == set(SERVICES)
-    assert upstreams == {service: at for service, at in expected.items() if service != "vault"}
-
-
 def test_largest_body_of_any_resource_passes() -> None:
     size, unit = re.findall(r"client_max_body_size (\d+)([km]);", TEXT)[0]
     limits = [resource.route().limit for service in SERVICES for resource in _resources(service)]
