@@ -20,6 +20,7 @@ from sandbox.broker_configuration import MARKER, START, contents, control_enviro
 from sandbox.ending_signals import signals_held
 from sandbox.ports import settled_ports
 from sandbox.process import ServiceProcess, end_processes, processes_with
+from sandbox.rabbit_installation import RabbitInstallation
 
 _ERLANG_SCHEDULERS = 4
 _LOG_TAIL_LINES = 25
@@ -143,6 +144,9 @@ class PrivateBroker:
             make_private(directory)
         for path, text in contents(self.files, self._identity, hub=self._hub).items():
             write_private(path, text)
+        search_path = os.environ.get("PATH", os.defpath)
+        installation = RabbitInstallation.found(server, path=search_path)
+        plugins = None if installation is None else self._only_plugin(installation.rabbit)
         self._start = secrets.token_hex(8)
         self._process = ServiceProcess(
             self.name,
@@ -150,8 +154,10 @@ class PrivateBroker:
             environment=environment(
                 self.files,
                 self._identity,
-                path=os.environ.get("PATH", os.defpath),
+                path=search_path,
                 schedulers=min(_ERLANG_SCHEDULERS, os.cpu_count() or 1),
+                plugins=plugins,
+                modules=() if plugins is None or installation is None else installation.modules,
             )
             | {START: self._start},
             log=self.files.output,
@@ -318,6 +324,19 @@ class PrivateBroker:
         if self._partners:
             ports.append(known.management_port)
         return known.on_ports(*settled_ports(ports, reserved=self._reserved_ports))
+
+    def _only_plugin(self, rabbit: Path) -> Path | None:
+        """Make the plugins directory of a node without plugins, with the server as its only entry.
+
+        rabbit: the server's directory. Return None where its name would be read as a list of directories.
+        """
+        directory = self.files.root / "plugins"
+        if ":" in str(directory):
+            return None
+        shutil.rmtree(directory, ignore_errors=True)  # another version's
+        make_private(directory)
+        (directory / rabbit.name).symlink_to(rabbit)
+        return directory
 
     def _log_size(self) -> int:
         return sum(path.stat().st_size for path in (self.files.output, self.files.log) if path.exists())

@@ -4,7 +4,7 @@ Verified on RabbitMQ 3.10.8 with Erlang/OTP 25.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from admin.broker_definitions import definitions
@@ -101,14 +101,23 @@ def contents(files: BrokerFiles, identity: BrokerIdentity, *, hub: str | None = 
 
 
 def environment(
-    files: BrokerFiles, identity: BrokerIdentity, *, path: str, schedulers: int
+    files: BrokerFiles,
+    identity: BrokerIdentity,
+    *,
+    path: str,
+    schedulers: int,
+    plugins: Path | None = None,
+    modules: Sequence[Path] = (),
 ) -> dict[str, str]:
     """Return the complete environment of the server script.
 
     path: PATH, to find `erl`. schedulers: Erlang's threads, at most the number of processors.
+    plugins: the directory of RabbitMQ's plugins; None: the installation's. modules: the directories that
+    Erlang searches first for a module, in this order.
     The caller's environment is not inherited, since its RABBITMQ_… variables would change the node.
     """
     return {
+        **({} if plugins is None else {"RABBITMQ_PLUGINS_DIR": str(plugins)}),
         "PATH": path,
         "LANG": "C.UTF-8",
         "HOME": str(files.home),
@@ -139,6 +148,8 @@ def environment(
                 "-start_epmd false",
                 f"-erl_epmd_port {identity.distribution_port}",
                 "-kernel inet_dist_use_interface " + _erlang_address(LOOPBACK),
+                # Each puts its directory in front of those before it.
+                *(f"-pa {directory}" for directory in reversed(modules)),
             ]
         ),
     }

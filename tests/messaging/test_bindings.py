@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,15 +20,20 @@ from runtime.messaging.ports import BrokerUnavailable
 from runtime.messaging.rabbit.broker import RabbitBroker
 from runtime.messaging.rabbit.management import ANSWER_SECONDS, ManagementApi
 from runtime.messaging.topology_watch import CHECK_SECONDS, TopologyWatch
-from sandbox.broker import PrivateBroker
+from sandbox.broker import PrivateBroker, server_script
 from sandbox.ports import free_ports
+from sandbox.rabbit_installation import RabbitInstallation
 
 TOPOLOGY = hub_topology()
 LOST = f"binding {EVENTS}.vault -> audit.log (#)"
 
 
 def plugins(broker: PrivateBroker, *names: str) -> None:
-    """Make these the node's plugins."""
+    """Make these the node's plugins, although a private node does not see any."""
+    installation = RabbitInstallation.found(server_script(), path=os.environ["PATH"])
+    if installation is not None:
+        directory = json.dumps(str(installation.rabbit.parent))
+        broker.evaluate(f"application:set_env(rabbit, plugins_dir, {directory})")
     broker.files.plugins.write_text(f"[{','.join(names)}].\n")
     file = json.dumps(str(broker.files.plugins))
     # AMQP is answered before the start is complete.

@@ -10,6 +10,7 @@ import stat
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -19,6 +20,7 @@ import pytest
 from sandbox.broker import BrokerError, BrokerInUse, PrivateBroker, server_script
 from sandbox.broker_configuration import MARKER, environment
 from sandbox.process import processes_with
+from sandbox.rabbit_installation import RabbitInstallation
 from sandbox.supervisor import RestartPolicy, Supervisor
 from tests.servers import python_process
 
@@ -151,13 +153,42 @@ def test_second_broker_in_same_directory_is_refused(broker: PrivateBroker) -> No
     assert broker.running()
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FirstStart:
+    """A broker that has started once. plugins: those it could enable. searched: directories of modules."""
+
+    broker: PrivateBroker
+    plugins: str
+    searched: list[str]
+
+
 @pytest.fixture(scope="module")
-def stopped(tmp_path_factory: pytest.TempPathFactory) -> PrivateBroker:
-    """A broker that has stopped in order. Start copies of it."""
+def first_start(tmp_path_factory: pytest.TempPathFactory) -> FirstStart:
     broker = PrivateBroker(tmp_path_factory.mktemp("stopped") / "broker")
     with broker:
-        pass
-    return broker
+        plugins = "rabbit_plugins:list(rabbit_plugins:plugins_dir())"
+        return FirstStart(
+            broker=broker,
+            plugins=broker.evaluate(f"[element(2, Plugin) || Plugin <- {plugins}]"),
+            searched=json.loads(broker.evaluate("code:get_path()")),
+        )
+
+
+@pytest.fixture
+def stopped(first_start: FirstStart) -> PrivateBroker:
+    """A broker that has stopped in order. Start copies of it."""
+    return first_start.broker
+
+
+def test_node_sees_no_plugin_and_searches_the_servers_modules_first(first_start: FirstStart) -> None:
+    """A start that looks through all plugins takes twice the CPU time. RabbitMQ 4 starts as ever."""
+    installation = RabbitInstallation.found(server_script(), path=os.environ["PATH"])
+
+    assert (first_start.plugins == "[]") == (installation is not None), first_start.plugins
+    if installation is not None:
+        own = first_start.broker.files.root / "plugins" / installation.rabbit.name / "ebin"
+        wanted = [str(directory) for directory in (own, *installation.modules)]
+        assert first_start.searched[: len(wanted)] == wanted
 
 
 @pytest.fixture

@@ -207,7 +207,7 @@ def a_cosigned_fork(chance: random.Random) -> Files:
 @pytest.mark.parametrize(
     ("trial", "times"),
     [
-        (a_flipped_bit, 1_500),
+        (a_flipped_bit, 500),
         (a_file_deleted, 40),
         (a_file_cut_short, 200),
         (a_file_made_longer, 200),

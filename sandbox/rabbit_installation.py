@@ -1,0 +1,53 @@
+"""RabbitMQ's and Erlang's files on this machine, as far as they shorten the start of a private node.
+
+Erlang looks for a module in one directory of its code path after the other. A start loads 1,300 modules, and
+RabbitMQ puts the directories of all 70 plugins in front of Erlang's own: 51,000 files are looked for in vain.
+A node that sees no plugin, and searches the directories with most modules first, looks for 7,500 in vain,
+reads one configuration schema instead of those of all plugins, and starts with two thirds of the CPU time.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Self
+
+# Applications by the number of their modules that a start loads, most first (RabbitMQ 3.10.8 on OTP 25).
+_APPLICATIONS: Final = (
+    *("rabbit", "kernel", "stdlib", "rabbit_common", "ssl", "inets", "ra", "compiler", "cuttlefish"),
+    *("osiris", "ranch", "rabbitmq_prelaunch", "xmerl", "syslog", "mnesia", "sysmon_handler", "seshat"),
+    *("stdout_formatter", "credentials_obfuscation", "aten", "recon", "enough", "gen_batch_server"),
+    *("sasl", "tools", "observer_cli", "public_key", "syntax_tools", "jsx", "os_mon", "crypto", "asn1"),
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RabbitInstallation:
+    """rabbit: the directory of the server itself. modules: those to search first, in this order."""
+
+    rabbit: Path
+    modules: tuple[Path, ...]
+
+    @classmethod
+    def found(cls, server: Path, *, path: str) -> Self | None:
+        """Return the installation of a start script; None unless it is RabbitMQ 3 in Debian's layout.
+
+        path: PATH, to find `erl`.
+        """
+        plugins = server.resolve().parent.parent / "plugins"
+        erl = shutil.which("erl", path=path)
+        servers = list(plugins.glob("rabbit-3.*"))
+        if erl is None or len(servers) != 1:
+            return None
+        places = (plugins, Path(erl).resolve().parent.parent / "lib")
+        modules = tuple(
+            directory
+            for application in _APPLICATIONS
+            for place in places
+            for directory in place.glob(f"{application}-[0-9]*/ebin")
+        )
+        # The script splits its arguments at spaces.
+        if any(letter.isspace() for directory in modules for letter in str(directory)):
+            return None
+        return cls(rabbit=servers[0], modules=modules)

@@ -1,0 +1,53 @@
+"""The files of RabbitMQ and Erlang on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sandbox.rabbit_installation import RabbitInstallation
+
+
+def installed(root: Path, rabbit: str) -> tuple[Path, Path]:
+    """Return the start script and the directory of `erl` of an installation like Debian's."""
+    plugins, erlang = root / "rabbitmq" / "plugins", root / "erlang"
+    for application in (rabbit, "ra-2.2.0", "rabbit_common-3.10.8", "rabbitmq_management-3.10.8"):
+        (plugins / application / "ebin").mkdir(parents=True)
+    for application in ("stdlib-4.2", "kernel-8.5.3"):
+        (erlang / "lib" / application / "ebin").mkdir(parents=True)
+    (root / "rabbitmq" / "sbin").mkdir()
+    server = root / "rabbitmq" / "sbin" / "rabbitmq-server"
+    server.touch()
+    erl = erlang / "bin" / "erl"
+    erl.parent.mkdir()
+    erl.touch(mode=0o755)
+    return server, erl.parent
+
+
+def test_directories_with_most_modules_come_first_and_plugins_are_left_out(tmp_path: Path) -> None:
+    server, path = installed(tmp_path, "rabbit-3.10.8")
+    link = tmp_path / "rabbitmq-server"
+    link.symlink_to(server)
+
+    found = RabbitInstallation.found(link, path=str(path))
+
+    assert found is not None
+    assert found.rabbit.name == "rabbit-3.10.8"
+    assert [directory.parent.name for directory in found.modules] == [
+        *("rabbit-3.10.8", "kernel-8.5.3", "stdlib-4.2", "rabbit_common-3.10.8", "ra-2.2.0")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rabbit", "directory"),
+    [("rabbit-4.0.5", "usr"), ("rabbitmq_shovel-3.10.8", "usr"), ("rabbit-3.10.8", "u r")],
+)
+def test_other_installation_starts_as_its_script_does(tmp_path: Path, rabbit: str, directory: str) -> None:
+    server, path = installed(tmp_path / directory, rabbit)
+    assert RabbitInstallation.found(server, path=str(path)) is None
+
+
+def test_installation_without_erlang_starts_as_its_script_does(tmp_path: Path) -> None:
+    server, _ = installed(tmp_path, "rabbit-3.10.8")
+    assert RabbitInstallation.found(server, path=str(tmp_path)) is None
