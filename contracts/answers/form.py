@@ -76,7 +76,8 @@ def _members(record: Any) -> dict[str, Any]:
     if not dataclasses.is_dataclass(record):
         raise TypeError(f"{type(record).__name__} has no JSON form")
     found = {}
-    for attribute, name, may_be_absent in _forms(type(record)):
+    kind: Any = type(record)
+    for attribute, name, may_be_absent in _forms(kind):
         value = getattr(record, attribute)
         if value is not None or not may_be_absent:
             found[name] = value
