@@ -182,6 +182,27 @@ class Run:
         columns = ["services", "candidates", "decide() p50 / p99 ms", "SQLite", "PostgreSQL"]
         _say(report.table(columns, rows))
 
+    def webhooks(self) -> None:
+        """Measure webhooks sent from a backlog, beside plain FastStream."""
+        from benchmarks.webhooks import Sent, measure_webhooks
+
+        found: list[dict[str, Sent]] = []
+        for number in range(self.rounds):
+            vhost = f"webhooks-{number}"
+            found.append(measure_webhooks(self.bench.broker.add_vhost(vhost)))
+            self.bench.broker.remove_vhost(vhost)
+        self.document["webhooks"] = found
+        rows = [
+            [
+                name,
+                report.written(spread([one[name].rate for one in found])),
+                report.written(spread([one[name].cpu_ms for one in found])),
+                report.written(spread([one["kopuro"].rate / one[name].rate for one in found])),
+            ]
+            for name in found[0]
+        ]
+        _say(report.table(["webhooks", "sent a second", "CPU ms each", "Kopuro's rate divided by it"], rows))
+
     def audit(self) -> None:
         """Measure the audit log alone: appends, proofs, verification, restart."""
         from benchmarks import audit_log
@@ -286,13 +307,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "ceiling",
         "peers",
         "matching",
+        "webhooks",
         "audit",
         "growth",
         "rotation",
         "soak",
     )
     commands: dict[str, tuple[str, ...]] = {
-        "all": ("peers", "fsyncs", "submit", "matching", "audit"),
+        "all": ("peers", "fsyncs", "submit", "matching", "webhooks", "audit"),
         **{name: (name,) for name in single},
     }
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)

@@ -2,6 +2,7 @@
 
 `python -m benchmarks.webhooks [--seconds N] [--rounds N]`. A child process is delivery's webhook part as it
 runs in the service: greenlets, SQLite, real sockets. Another one receives and notes the times.
+`measure_webhooks` compares the first figure with plain FastStream (`peers/faststream_webhooks.py`).
 """
 
 from __future__ import annotations
@@ -12,7 +13,10 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -45,23 +49,71 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.stdout.write(json.dumps(found, indent=1) + "\n")
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sent:
+    """rate: webhooks a second from a backlog; cpu_ms: of the sending process, for each webhook."""
+
+    rate: float
+    cpu_ms: float
+
+
+def measure_webhooks(amqp_uri: str) -> dict[str, Sent]:
+    """Send a backlog with Kopuro's webhooks and with plain FastStream's. amqp_uri: an empty virtual host."""
+    ours: list[str] = [*_PROGRAM, "--role", "send", "--seconds", "0", "--port"]
+    peer = [sys.executable, "-W", "ignore", "-m", "benchmarks.peers.faststream_webhooks", amqp_uri]
+    found = {}
+    with _receiving() as (port, arrivals):
+        sent = _output([*ours, port])
+        found["kopuro"] = _sent(sent, arrivals())
+    with _receiving() as (port, arrivals):
+        sent = _output([*peer, f"http://127.0.0.1:{port}/fast", str(BACKLOG)])
+        found["faststream"] = _sent(sent, arrivals())
+    return found
+
+
+_PROGRAM = (sys.executable, "-W", "ignore", "-m", "benchmarks.webhooks")
+
+
+@contextmanager
+def _receiving() -> Iterator[tuple[str, Any]]:
+    """Run a receiver; provide its port, and a function that ends it and returns when each message came."""
+    receiver = subprocess.Popen(
+        [*_PROGRAM, "--role", "receive"], stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True
+    )
+
+    def arrivals() -> dict[str, float]:
+        found: dict[str, float] = json.loads(receiver.communicate("end\n")[0])
+        return found
+
+    try:
+        assert receiver.stdout is not None
+        yield receiver.stdout.readline().strip(), arrivals
+    finally:
+        receiver.kill()
+        receiver.wait()
+
+
+def _output(program: Sequence[str]) -> dict[str, Any]:
+    done = subprocess.run(program, stdout=subprocess.PIPE, text=True, check=True)
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def _sent(sent: Mapping[str, Any], arrived: Mapping[str, float]) -> Sent:
+    backlog = sent["backlog"]
+    missing = [message for message in backlog if message not in arrived]
+    if missing:
+        raise AssertionError(f"{len(missing)} of {len(backlog)} webhooks did not arrive")
+    last = max(arrived[message] for message in backlog)
+    return Sent(rate=len(backlog) / (last - sent["started"]), cpu_ms=1000 * sent["cpu"] / len(backlog))
+
+
 def _round(slow: int, seconds: float) -> Mapping[str, float]:
     """Return p50 and p99 of the seconds from the mailbox to the other endpoints, and notices a second."""
-    program = [sys.executable, "-W", "ignore", "-m", "benchmarks.webhooks"]
-    receiver = subprocess.Popen(
-        [*program, "--role", "receive"], stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True
-    )
-    assert receiver.stdout is not None
-    port = receiver.stdout.readline().strip()
-    sender = subprocess.run(
-        [*program, "--role", "send", "--port", port, "--slow", str(slow), "--seconds", str(seconds)],
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    )
-    output, _ = receiver.communicate("end\n")
-    sent: dict[str, Any] = json.loads(sender.stdout)
-    arrived: dict[str, float] = json.loads(output)
+    with _receiving() as (port, arrivals):
+        sender = [*_PROGRAM, "--role", "send", "--port", port, "--slow", str(slow), "--seconds", str(seconds)]
+        sent = _output(sender)
+        arrived = arrivals()
     waits = sorted(arrived[message] - at for message, at in sent["steady"].items() if message in arrived)
     last = max(arrived[message] for message in sent["backlog"] if message in arrived)
     return {
@@ -88,7 +140,10 @@ async def _receive() -> None:
             if head.startswith("post /slow") and b"webhook.challenge" not in body:
                 await asyncio.sleep(SLOW_SECONDS)
             answer = json.dumps(json.loads(body)["data"]).encode()
-            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(answer), answer))
+            head_of_answer = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(
+                answer
+            )
+            writer.write(head_of_answer + answer)
             await writer.drain()
         except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass  # the hub has given up, or the run has ended
@@ -114,9 +169,11 @@ def _send(port: int, slow: int, seconds: float) -> None:
         urls = [f"http://127.0.0.1:{port}/{'slow' if n < slow else 'fast'}?{n}" for n in range(ENDPOINTS)]
         hub.register(urls)
         steady = hub.steadily(seconds, MESSAGES_A_SECOND, excluded=slow)
+        cpu = time.process_time()
         started, backlog = hub.at_once(BACKLOG, excluded=slow)
+        cpu = time.process_time() - cpu
         hub.stop()
-    sys.stdout.write(json.dumps({"steady": steady, "backlog": backlog, "started": started}))
+    sys.stdout.write(json.dumps({"steady": steady, "backlog": backlog, "started": started, "cpu": cpu}))
 
 
 if __name__ == "__main__":

@@ -76,11 +76,18 @@ def _members(record: Any) -> dict[str, Any]:
     if not dataclasses.is_dataclass(record):
         raise TypeError(f"{type(record).__name__} has no JSON form")
     found = {}
-    for item in dataclasses.fields(record):
-        value = getattr(record, item.name)
-        if value is not None or not is_omitted(item):
-            found[json_name(item)] = value
+    kind: Any = type(record)
+    for attribute, name, may_be_absent in _forms(kind):
+        value = getattr(record, attribute)
+        if value is not None or not may_be_absent:
+            found[name] = value
     return found
+
+
+@cache
+def _forms(kind: Any) -> tuple[tuple[str, str, bool], ...]:
+    """Return of each member its attribute, its name in JSON, and whether it may be absent."""
+    return tuple((item.name, json_name(item), is_omitted(item)) for item in dataclasses.fields(kind))
 
 
 def records_in(kind: Any) -> frozenset[type]:
