@@ -6,8 +6,8 @@ import datetime as dt
 
 import pytest
 
-from contracts.codes import ReferralStatus
-from services.routing.domain.offer import Offer, OfferState
+from contracts.codes import OfferState, ReferralStatus
+from services.routing.domain.offer import Offer
 from services.routing.domain.referral import Referral
 from services.routing.domain.view import referral_view
 from tests.unit.services.routing.samples import facts
