@@ -7,7 +7,8 @@ import random
 import secrets
 import stat
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +40,52 @@ MOMENTS = (
 )
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Interrupted:
+    """A start that Ctrl-C ended after `step`."""
+
+    step: str
+    code: int
+    err: str
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data directory of the hub that all starts share."""
+    return tmp_path_factory.mktemp("up") / "data"
+
+
+@pytest.fixture(scope="module")
+def interrupted(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Sequence[Interrupted]:
+    """Six starts from one directory, each interrupted at another step and without a process left."""
+    said = tmp_path_factory.mktemp("interrupted")
+    chance = random.Random(20)
+    ended = []
+    for step in MOMENTS:
+        with _up(data, said) as up:
+            if step:
+                up.until_said(step)
+            time.sleep(chance.uniform(0, 0.4))  # varies the moment of the interrupt
+            up.interrupt()
+            code = up.end(within=STOPPED_WITHIN)
+            ended.append(Interrupted(step=step, code=code, err=up.err))
+        # Erlang's helper processes end a moment after the broker was killed.
+        until(lambda: not processes_of(data), f"the end of every process after {step}", within=5)
+    return ended
+
+
+@pytest.mark.timeout(300)
+def test_interrupted_start_leaves_nothing_running(interrupted: Sequence[Interrupted]) -> None:
+    for one in interrupted:
+        # Before its first output the interpreter is importing, and reports the interrupt itself.
+        if one.step:
+            assert (one.code, "Traceback" in one.err) == (INTERRUPTED, False), one
+
+
 # Three starts of a whole hub.
 @pytest.mark.timeout(300)
-def test_hub_keeps_its_data_after_stop_and_after_kill(tmp_path: Path) -> None:
-    data = tmp_path / "data"
+@pytest.mark.usefixtures("interrupted")
+def test_hub_keeps_its_data_after_stop_and_after_kill(data: Path, tmp_path: Path) -> None:
     with _up(data, tmp_path) as first:
         ready = _ready(first)
         _refuses_a_second_hub(data, tmp_path)
@@ -77,35 +120,6 @@ def test_hub_keeps_its_data_after_stop_and_after_kill(tmp_path: Path) -> None:
         third.interrupt()
         assert third.end(within=STOPPED_WITHIN) == 0
     assert processes_of(data) == {}
-
-
-# Six interrupted starts and a whole one.
-@pytest.mark.timeout(300)
-def test_interrupted_start_leaves_nothing_running(tmp_path: Path) -> None:
-    data = tmp_path / "data"
-    chance = random.Random(20)
-
-    for step in MOMENTS:
-        with _up(data, tmp_path) as up:
-            if step:
-                up.until_said(step)
-            time.sleep(chance.uniform(0, 0.4))  # varies the moment of the interrupt
-            up.interrupt()
-            code = up.end(within=STOPPED_WITHIN)
-            # Before its first output the interpreter is importing, and reports the interrupt itself.
-            if step:
-                assert (code, "Traceback" in up.err) == (INTERRUPTED, False), (
-                    step,
-                    up.err,
-                )
-        # Erlang's helper processes end a moment after the broker was killed.
-        until(lambda: not processes_of(data), f"the end of every process after {step}", within=5)
-
-    # A hub starts from the files of the interrupted starts.
-    with _up(data, tmp_path) as whole:
-        ready = _ready(whole)
-        referral_id = _submit(data, ready)
-        assert _offer(data, ready, referral_id)["data"]["referral_id"] == referral_id
 
 
 def test_empty_hub_has_staff_credentials_only(tmp_path: Path, broker: PrivateBroker) -> None:
