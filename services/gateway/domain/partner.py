@@ -6,12 +6,13 @@ Source: RabbitMQ, "Access Control" (permissions, topic permissions), "Virtual Ho
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
+
+from contracts.base64_text import decoded, encoded
 
 SUBMIT: Final = "submit"
 SUBMISSIONS: Final = "submissions"
@@ -60,13 +61,13 @@ def rights_of(organization: str) -> PartnerRights:
 def hashed(password: str, salt: bytes) -> str:
     """Return a password as RabbitMQ stores it (`rabbit_password_hashing_sha256`). salt: four random bytes."""
     assert len(salt) == _SALT_BYTES
-    return base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
+    return encoded(salt + hashlib.sha256(salt + password.encode()).digest())
 
 
 def is_hash(text: str) -> bool:
     """Return whether the text has the form that `hashed` returns."""
     try:
-        return len(base64.b64decode(text, validate=True)) == _SALT_BYTES + hashlib.sha256().digest_size
+        return len(decoded(text)) == _SALT_BYTES + hashlib.sha256().digest_size
     except ValueError:
         return False
 
