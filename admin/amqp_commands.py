@@ -44,6 +44,15 @@ def init_gateway(
         Path | None,
         typer.Option(help="CA of the broker and its management API (PEM), for a private CA.", dir_okay=False),
     ] = None,
+    env_dir: Annotated[
+        Path | None,
+        typer.Option(
+            "--env",
+            help="Directory with the services' environment files, for gateway.env.",
+            exists=True,
+            file_okay=False,
+        ),
+    ] = None,
 ) -> None:
     """Write the files of a gateway: its key, its environment file, and its broker's definitions.
 
@@ -61,7 +70,7 @@ def init_gateway(
         broker_ca=None if broker_ca is None else broker_ca.resolve(),
     )
     out = Output(as_json=False)
-    for file in write_gateway_files(directory, plan):
+    for file in write_gateway_files(directory, plan, env_dir=env_dir):
         out.text(str(file))
 
 

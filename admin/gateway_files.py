@@ -60,11 +60,15 @@ class GatewayPlan:
             raise InvalidArgumentError("--broker-ca is for an amqps:// broker")
 
 
-def write_gateway_files(directory: Path, plan: GatewayPlan) -> list[Path]:
-    """Write the files that are missing, each with mode 0600, and return them. Raises OSError."""
+def write_gateway_files(directory: Path, plan: GatewayPlan, *, env_dir: Path | None = None) -> list[Path]:
+    """Write the files that are missing, each with mode 0600, and return them. Raises OSError.
+
+    env_dir: where the services' environment files are, and gateway.env belongs; None: in the directory.
+    """
     directory = directory.resolve()
     make_private(directory)
-    key, environment, definitions = (directory / name for name in (KEY, ENVIRONMENT, DEFINITIONS))
+    key, definitions = directory / KEY, directory / DEFINITIONS
+    environment = (directory if env_dir is None else env_dir.resolve()) / ENVIRONMENT
     written = []
     if not os.path.lexists(key):
         private, _ = generate_client_key("gateway-1")

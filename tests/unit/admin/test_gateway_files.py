@@ -51,6 +51,13 @@ def test_gateway_with_private_ca_is_told_of_it(tmp_path: Path, plan: GatewayPlan
     assert settings.broker_tls == TlsFiles(ca=ca)
 
 
+def test_environment_file_lies_beside_those_of_the_services(tmp_path: Path, plan: GatewayPlan) -> None:
+    (tmp_path / "env").mkdir()
+    written = write_gateway_files(tmp_path / "gateway", plan, env_dir=tmp_path / "env")
+    assert tmp_path / "env" / ENVIRONMENT in written
+    assert write_gateway_files(tmp_path / "gateway", plan, env_dir=tmp_path / "env") == []
+
+
 def test_ca_for_a_broker_without_tls_is_refused(tmp_path: Path, plan: GatewayPlan) -> None:
     with pytest.raises(InvalidArgumentError, match="--broker-ca is for an amqps:// broker"):
         replace(plan, broker="amqp://broker.example", broker_ca=PrivateCa(tmp_path).file)
