@@ -23,7 +23,7 @@ from services.gateway.domain.partner import PARKED, SUBMISSIONS, SUBMIT
 from services.gateway.submission_desk import Received, Verdict
 
 PREFETCH: Final = 100
-# Seconds between two counts of the parked submissions.
+# Seconds between two counts of the parked and of the waiting submissions.
 _COUNT_SECONDS: Final = 15.0
 
 
@@ -37,6 +37,7 @@ class RabbitSubmissions:
         self._arrived: list[tuple[int, Received]] = []
         self._count_at = 0.0
         self.parked = 0
+        self.waiting = 0
 
     def close(self) -> None:
         """Close the connection; what was taken and not settled is delivered again."""
@@ -57,6 +58,7 @@ class RabbitSubmissions:
             self._heartbeat.beat()
             if time.monotonic() >= self._count_at:
                 self.parked = self._channel.queue_declare(PARKED, passive=True).message_count
+                self.waiting = self._channel.queue_declare(SUBMISSIONS, passive=True).message_count
                 self._count_at = time.monotonic() + _COUNT_SECONDS
             deadline = time.monotonic() + seconds
             while not self._arrived and (left := deadline - time.monotonic()) > 0:
