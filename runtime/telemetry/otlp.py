@@ -39,16 +39,15 @@ def otlp_exporter(endpoint: str, service: str) -> Exporter:
 
 class _OtlpExporter:
     def __init__(self, endpoint: str, service: str) -> None:
-        import requests
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
         from opentelemetry.sdk.resources import Resource
         from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
+        from runtime.telemetry.otlp_session import StatusOnlySession
+
         # `SpanExport` reports failures; the library's lines would only repeat them for every batch.
         logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
-        session = requests.Session()
-        session.trust_env = False  # spans go to the endpoint and through no proxy of the environment
-        self._otlp = OTLPSpanExporter(endpoint=endpoint, timeout=TIMEOUT_SECONDS, session=session)
+        self._otlp = OTLPSpanExporter(endpoint=endpoint, timeout=TIMEOUT_SECONDS, session=StatusOnlySession())
         # Not `Resource.create`, which would add whatever the environment says about host and process.
         self._resource = Resource(
             {"service.namespace": "kopuro", "service.name": service, "service.version": version("kopuro")}

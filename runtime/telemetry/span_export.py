@@ -24,6 +24,8 @@ MOST_WAITING: Final = 4096  # spans, about 4 MB
 # Encoding runs on the thread of all other work: small batches keep each pause under about 5 ms.
 BATCH: Final = 100
 SECONDS: Final = 1.0  # from the end of one round to the start of the next
+# A receiver whose answer comes byte by byte can hold an export for longer than its timeout.
+STOP_SECONDS: Final = 5.0
 RESULTS: Final = ("exported", "dropped", "failed")
 
 
@@ -83,11 +85,14 @@ class SpanExport:
         spawn(self._run)
 
     def stop(self) -> None:
-        """Export what waits if the receiver works, and stop. A receiver that does not answer ends early."""
+        """Export what waits if the receiver works, and stop. A receiver that does not answer ends early.
+
+        Return after STOP_SECONDS at the latest; an export in progress then ends with the process.
+        """
         self._stopping.set()
         if self._is_failing:
             self._exporter.close()
-        self._ended.wait()
+        self._ended.wait(STOP_SECONDS)
 
     def export_waiting(self) -> None:
         """Export the spans that wait, until none is left or a batch fails. A failed batch is not repeated."""

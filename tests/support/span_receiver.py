@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -13,6 +13,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as OtlpSpan
 from opentelemetry.proto.trace.v1.trace_pb2 import Status
+
+_PIECE = 1024 * 1024
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,12 +34,19 @@ class ReceivedSpan:
 
 @dataclass(slots=True)
 class SpanReceiver:
-    """What arrived, in order. bodies: the requests' bytes. answering: cleared, no request is answered."""
+    """What arrived, in order. bodies: the requests' bytes. answering: cleared, no request is answered.
+
+    redirect: the address to which every request is redirected. flood: bytes of each answer's
+    body. flooded: those that were written.
+    """
 
     url: str = ""
     bodies: list[bytes] = field(default_factory=list)
     headers: list[Mapping[str, str]] = field(default_factory=list)
     answering: threading.Event = field(default_factory=threading.Event)
+    redirect: str | None = None
+    flood: int = 0
+    flooded: int = 0
 
     def spans(self) -> list[ReceivedSpan]:
         """Return every span so far."""
@@ -56,9 +65,17 @@ def span_receiver() -> Iterator[SpanReceiver]:
             receiver.answering.wait()
             receiver.headers.append({name.lower(): value for name, value in self.headers.items()})
             receiver.bodies.append(body)
-            self.send_response(200 if self.path == "/v1/traces" else 404)
-            self.send_header("Content-Length", "0")
+            if receiver.redirect is not None:
+                self.send_response(307)
+                self.send_header("Location", receiver.redirect)
+            else:
+                self.send_response(200 if self.path == "/v1/traces" else 404)
+            self.send_header("Content-Length", str(receiver.flood))
             self.end_headers()
+            with suppress(OSError):  # the client has gone
+                for _ in range(0, receiver.flood, _PIECE):
+                    self.wfile.write(b"x" * _PIECE)
+                    receiver.flooded += _PIECE
 
         def log_message(self, format: str, *args: Any) -> None:
             """Write nothing to stderr."""

@@ -1,9 +1,10 @@
 """Frames whose properties or routing key py-amqp cannot decode.
 
-py-amqp raises on a text that is not UTF-8, a time beyond the year 9999 or a field of an unknown type. The
-connection is then lost, the broker delivers the message again, and after the delivery limit it dead-letters
-everything that arrived with it. So such a message loses what cannot be decoded, and arrives with its body: a
-consumer dead-letters it at once, and the browser of dead letters shows its body.
+py-amqp raises on a text that is not UTF-8, a time beyond the year 9999, a field of an unknown type, or tables
+nested too deep for its recursion. The connection is then lost, the broker delivers the message again, and
+after the delivery limit it dead-letters everything that arrived with it. So such a message loses what cannot
+be decoded, and arrives with its body: a consumer dead-letters it at once, and the browser of dead letters
+shows its body.
 
 Source: AMQP 0-9-1, 2.3.5 (frames), 4.2.6.1 (content header), 1.8.3.9 (basic.deliver).
 """
@@ -18,8 +19,8 @@ from amqp.serialization import decode_properties_basic, dumps
 
 from runtime.messaging.headers import UNDECODABLE_PROPERTIES
 
-# Raised by py-amqp for values that Python cannot represent.
-UNDECODABLE = (ValueError, ArithmeticError, LookupError, struct.error)
+# Raised by py-amqp for values that Python cannot represent, and for tables nested too deep.
+UNDECODABLE = (ValueError, ArithmeticError, LookupError, struct.error, RecursionError)
 # The same for properties, with the error for fields that it does not know, and the system's for times.
 _PROPERTY_ERRORS = (*UNDECODABLE, AMQPError, OSError)
 

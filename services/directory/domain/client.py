@@ -122,7 +122,10 @@ class Client:
 
     def without_tokens(self, now: dt.datetime) -> Client:
         """Return the client whose tokens up to now are refused."""
-        return replace(self, not_before=next_second(now), token_epoch=self.token_epoch + 1)
+        end = next_second(now)
+        # A clock that was set back must not revive tokens that have no epoch.
+        not_before = end if self.not_before is None else max(end, self.not_before)
+        return replace(self, not_before=not_before, token_epoch=self.token_epoch + 1)
 
     @property
     def organization(self) -> str | None:

@@ -78,7 +78,9 @@ def _wanted(writing: Writing, change: Change, *, approver: str) -> Client | Orga
             if before is None or replace(before.entry, not_before=None, token_epoch=0) == issued:
                 return issued if before is None else before.entry
             # Whoever knew the secret before may have tokens.
-            return replace(issued, token_epoch=before.entry.token_epoch).without_tokens(writing.now)
+            known = before.entry
+            kept = replace(issued, token_epoch=known.token_epoch, not_before=known.not_before)
+            return kept.without_tokens(writing.now)
         case KeyChange():
             present = _organization(writing, change.organization).entry
             return with_key(present, change.key, manner=KeyManner.approved, at=writing.now)

@@ -8,7 +8,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from runtime.settings import SettingsError
-from runtime.telemetry import otlp, trace
+from runtime.telemetry import otlp, span_export, trace
 from runtime.telemetry.otlp import otlp_exporter
 from runtime.telemetry.span_export import BATCH, SpanExport, span_counter
 from runtime.telemetry.spans import Span, request_span
@@ -150,6 +150,44 @@ def test_receiver_that_does_not_answer_holds_the_exporter_for_its_time_only(
 def test_receiver_that_is_down_takes_nothing_and_raises_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(otlp, "TIMEOUT_SECONDS", 0.3)
     assert not otlp_exporter("http://127.0.0.1:9/v1/traces", "intake").export([span()])
+
+
+def test_redirect_takes_no_span_and_no_header_elsewhere(
+    receiver: SpanReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "x-key=secret")
+    with span_receiver() as other:
+        receiver.redirect = other.url
+        assert not otlp_exporter(receiver.url, "intake").export([span()])
+    assert (len(receiver.bodies), other.bodies) == (1, [])
+
+
+def test_body_of_an_answer_is_not_read(receiver: SpanReceiver) -> None:
+    receiver.flood = 100 * 1024 * 1024
+    assert otlp_exporter(receiver.url, "intake").export([span()])
+    assert receiver.flooded < receiver.flood / 2
+
+
+def test_stop_does_not_wait_for_a_receiver_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(span_export, "STOP_SECONDS", 0.2)
+    monkeypatch.setattr(span_export, "SECONDS", 0.01)
+    began, never = threading.Event(), threading.Event()
+
+    class Endless(Receiver):
+        def export(self, spans: Sequence[Span]) -> bool:
+            began.set()
+            return never.wait()
+
+    counted = Counted(Endless())
+    counted.export.add(span())
+    counted.export.start(lambda work: threading.Thread(target=work).start())
+    assert began.wait(10)
+    stopping = threading.Thread(target=counted.export.stop)
+    stopping.start()
+    stopping.join(10)
+    stopped = not stopping.is_alive()
+    never.set()
+    assert stopped
 
 
 def test_missing_library_names_the_setting_and_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,7 +40,16 @@ def table(kind: bytes, value: bytes) -> bytes:
     return b"\x20\x00" + struct.pack(">I", len(content)) + content
 
 
+def nested(levels: int) -> bytes:
+    """Headers of tables within tables, as a frame of 128 KiB can hold them."""
+    content = b""
+    for _ in range(levels):
+        content = b"\x01nF" + struct.pack(">I", len(content)) + content
+    return b"\x20\x00" + struct.pack(">I", len(content)) + content
+
+
 CASES = {
+    "tables nested 15,000 deep": nested(15_000),
     "unknown field type": table(b"Z", b""),
     "time beyond the year 9999": table(b"T", struct.pack(">Q", 2**62)),
     "truncated field": table(b"l", b"\0"),

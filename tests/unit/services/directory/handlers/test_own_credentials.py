@@ -162,6 +162,14 @@ def test_revocation_of_tokens_ends_those_before_and_spares_those_after(filled: D
     )
 
 
+def test_each_revocation_within_a_second_is_told(filled: Directory) -> None:
+    filled.clock.time = NOON.replace(microsecond=400_000)
+    filled.own_credentials.revoke_tokens("desk", by=OSH, operator=False)
+    filled.own_credentials.revoke_tokens("desk", by=OPERATOR.id, operator=True)
+    told = [event.data for event in filled.events() if isinstance(event.data, CredentialTokensRevoked)]
+    assert [one.by for one in told] == [OSH, OPERATOR.id]
+
+
 def test_token_requested_during_the_revocation_is_refused(filled: Directory) -> None:
     filled.tokens.issue("desk", SECRET)  # registers the key of the secret
     requested: list[str] = []

@@ -8,6 +8,11 @@ import re
 
 import pytest
 
+from services.gateway.adapters.partners_topology import (
+    MAILBOX_ARGUMENTS,
+    PARKED_ARGUMENTS,
+    SUBMISSIONS_ARGUMENTS,
+)
 from services.gateway.domain.partner import (
     SUBMIT,
     client_of,
@@ -74,3 +79,9 @@ def test_only_users_with_exactly_the_tag_are_the_gateways() -> None:
     for tags in ([], "", ["administrator"], ["partner", "administrator"], "partner,administrator", None):
         assert not is_ours({"tags": tags})
     assert not is_ours({})
+
+
+def test_requeue_loop_of_a_week_reaches_no_delivery_limit() -> None:
+    week = 7 * 24 * 3600
+    for arguments in (MAILBOX_ARGUMENTS, SUBMISSIONS_ARGUMENTS, PARKED_ARGUMENTS):
+        assert arguments["x-delivery-limit"] > 3_000 * week

@@ -1,0 +1,32 @@
+"""The HTTP session to a receiver of spans, which trusts nothing in an answer but its status.
+
+Imports `requests`, which only installations with `kopuro[traces]` have.
+"""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import Any
+
+import requests
+
+
+class StatusOnlySession(requests.Session):
+    """Follows no redirect and reads no body: a body may have any size, and come at any pace.
+
+    A redirect would also take the headers of `OTEL_EXPORTER_OTLP_HEADERS`, often a key, to another host.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trust_env = False  # spans go to the endpoint and through no proxy of the environment
+
+    def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
+        """Return the answer without its body. Raises TooManyRedirects for a redirect."""
+        with super().send(request, **{**options, "allow_redirects": False, "stream": True}) as answer:
+            if 300 <= answer.status_code < 400:
+                raise requests.TooManyRedirects("the receiver of spans redirects")
+            bare = requests.Response()
+            bare.status_code, bare.reason, bare.headers = answer.status_code, answer.reason, answer.headers
+            bare.url, bare.request, bare.raw = answer.url, answer.request, BytesIO()
+            return bare
