@@ -21,7 +21,7 @@ OWNERS: Final[Mapping[Owner, Texts]] = {
     Owner.nobody: ("Nobody has to act", "Действий не требуется", "Эч кандай аракет талап кылынбайт"),
 }
 
-# What is waited for.
+# Why the referral waits.
 REASONS: Final[Mapping[Action, Texts]] = {
     Action.submit: (
         "Intake has admitted nothing under this id or key, and no mailbox of yours has a message with this "
@@ -169,7 +169,7 @@ _CALL: Final[Texts] = (
     "{subject} --reason no_answer",
 )
 
-# What the viewer does next: for the owner's own turn, and else what happens by itself.
+# The viewer's next step if it is the owner; otherwise what follows without the viewer.
 TO_DO: Final[Mapping[tuple[Owner, Action], Texts]] = {
     (Owner.you, Action.submit): (
         "Check the id. If you submitted it, submit it again under the same key.",
@@ -338,7 +338,7 @@ def whose_turn(action: NextAction, language: str) -> str:
 
 
 def reason_of(action: NextAction, language: str) -> str:
-    """Return what is waited for, as a sentence."""
+    """Return why the referral waits, as a sentence."""
     return _filled(REASONS[action.action], language, _values(action))
 
 

@@ -15,7 +15,7 @@ from typing import Final
 from kopuro_client.records import MessageState, Offer, Referral
 from kopuro_client.tracing.evidence import Evidence, moment_of, short_fact
 
-# The hub's timers and consumers take seconds; what is late by more than this does not move.
+# The hub's timers and consumers take seconds; a step that is later than this is stuck.
 LATE: Final = dt.timedelta(minutes=1)
 
 
@@ -30,7 +30,7 @@ class Owner(StrEnum):
 
 
 class Action(StrEnum):
-    """What is waited for."""
+    """The awaited step."""
 
     submit = "submit"  # nothing is known under this id or key
     reach = "reach"  # a service of the hub does not answer
@@ -63,7 +63,7 @@ class NextAction:
     organizations: whose turn it is, if it is that of organisations; for `place_named`, the only one that can
     be asked. since, until: RFC 3339. until: what
     happens then depends on the action; None if nothing ends the waiting. subject: the id that a command about
-    it needs: an offer's, a referral's or a submission's. services: that do not answer.
+    it needs: an offer's, a referral's or a submission's. services: those that do not answer.
     """
 
     owner: Owner
