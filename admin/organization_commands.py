@@ -60,9 +60,18 @@ def connect(
     key = _gateway_key(gateway_key, data_dir)
     users = users_of(management_uri, data_dir)
     made, stored = new_or_hashed(password_hash)
-    issued: Any = session.hub.administration.issue_client(
-        organization, "partner", client_id=client_of(organization), keys=[key], revision=revision
-    )
+    try:
+        issued: Any = session.hub.administration.issue_client(
+            organization, "partner", client_id=client_of(organization), keys=[key], revision=revision
+        )
+    except RefusedError as refused:
+        if refused.type == f"{PROBLEM}precondition-required":
+            session.out.note(
+                f"{organization} has a client of the gateway already. `kopuro admin amqp password "
+                f"{organization}` replaces its password; to connect it again after a revocation, give "
+                f"--revision (`kopuro credential list` shows it)"
+            )
+        raise
     with broker_faults(organization):
         users.put(organization, stored)
     if "state" in issued:

@@ -221,11 +221,39 @@ def test_place_shows_what_it_revokes_and_overrides(hub: FakeHub, run: Run, termi
     assert request.json() == {"organization": "ru.far", "reason": "no_answer"}
 
 
-def test_show_names_whom_the_referral_waits_for(hub: FakeHub, run: Run) -> None:
-    hub.script("GET", f"/intake/v1/referrals/{ID}", json_response(REFERRAL))
+UNREADABLE = {
+    "time": "2026-05-01T09:05:00Z",
+    "fact": "case.unreadable",
+    "organization": "ru.moscow-centre",
+    "detail": {"replace_by": "2026-05-01T10:00:00Z"},
+}
+
+
+@pytest.mark.parametrize(
+    ("members", "turn"),
+    [
+        (
+            {"offers": [REFERRAL["offers"][0] | {"deadline": "9999-01-01T00:00:00Z"}]},
+            "The turn of ru.moscow-centre, since 2026-05-01 09:00:01Z, until 9999-01-01 00:00:00Z: The offer "
+            "waits for an answer.",
+        ),
+        # The acceptor waits for the sender.
+        (
+            {"status": "accepted", "acceptor": "ru.moscow-centre", "timeline": [UNREADABLE]},
+            "The turn of kg.osh-legal-aid, since 2026-05-01 09:05:00Z, until 2026-05-01 10:00:00Z: The "
+            "acceptor cannot read the case: the sender must send it again.",
+        ),
+        (
+            {"status": "completed", "acceptor": "ru.moscow-centre"},
+            "Nobody has to act, since 2026-05-01 09:00:00Z: The referral has ended.",
+        ),
+    ],
+)
+def test_show_names_whose_turn_it_is(hub: FakeHub, run: Run, members: dict[str, Any], turn: str) -> None:
+    hub.script("GET", f"/intake/v1/referrals/{ID}", json_response(REFERRAL | members))
     ran = run("coordination", "show", ID, "--as", "coordinator")
-    assert ran.out.splitlines()[-1] == "Waits for: ru.moscow-centre (until 2026-05-02 09:00:01Z)"
-    assert ran.err == f"every hop, and whose turn it is: kopuro trace {ID}\n"
+    assert ran.out.splitlines()[-1] == turn
+    assert ran.err == f"every hop, and what to do next: kopuro trace {ID}\n"
 
 
 @pytest.mark.parametrize(
