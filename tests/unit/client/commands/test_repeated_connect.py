@@ -1,4 +1,4 @@
-"""The command `kopuro admin amqp connect` against the fake hub."""
+"""The command `kopuro organization connect --amqp` against the fake hub."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_second_connection_of_an_organization_names_the_command_that_it_needs(
     )
 
     ran = run(
-        *("admin", "amqp", "connect", ORGANIZATION, "--gateway-key", str(key)),
+        *("organization", "connect", ORGANIZATION, "--amqp", "--gateway-key", str(key)),
         *("--management-uri", "http://kg.gateway:x@127.0.0.1:1"),
     )
 
