@@ -28,6 +28,8 @@ from runtime.private_keys import private_keys
 
 # How long partners may still seal to the earlier custody key.
 OVERLAP: Final = dt.timedelta(hours=24)
+# Requests that intake admitted at the last moment have reached its outbox.
+ADMISSION_ENDS: Final = dt.timedelta(seconds=60)
 # Tokens of the earlier key have expired everywhere; the directory uses a new key a moment after it is added.
 TOKENS_EXPIRE: Final = dt.timedelta(seconds=LIFETIME_SECONDS + LEEWAY_SECONDS + 60)
 CHANGE_FILE: Final = "log-key-change.txt"
@@ -108,9 +110,12 @@ def rotate_custody(
     public = public_half(keys[0])
     if announce:
         earlier = [
-            one for one in document.get("earlier_custody_keys", ()) if _moment(one["accepted_until"]) > now
+            one
+            for one in document.get("earlier_custody_keys", ())
+            if _moment(one["accepted_until"]) + ADMISSION_ENDS > now
         ]
-        if announced is not None and overlap > dt.timedelta():
+        if announced not in (None, _kid(keys[0])):
+            # Without an overlap too: `retire_custody` counts from then.
             earlier.append({"kid": announced, "accepted_until": (now + overlap).isoformat()})
         _announce(places.discovery, {**document, "custody_key": public, "earlier_custody_keys": earlier})
         changed = (*changed, places.discovery)
@@ -131,10 +136,10 @@ def retire_custody(places: KeyPlaces, *, now: dt.datetime) -> Rotated:
     if _kid(keys[0]) != announced:
         raise RotationRefused("a new custody key is not announced yet: finish the rotation first")
     for earlier in document.get("earlier_custody_keys", ()):
-        if _moment(earlier["accepted_until"]) > now:
+        if (ended := _moment(earlier["accepted_until"]) + ADMISSION_ENDS) > now:
             raise RotationRefused(
                 f"cases that are sealed to the key {earlier['kid']} are admitted until "
-                f"{earlier['accepted_until']}: try again then"
+                f"{earlier['accepted_until']}: try again at {ended.isoformat()}"
             )
     found = sealed_to_earlier_keys(places.environments, {_kid(key) for key in keys} - {announced})
     if found:

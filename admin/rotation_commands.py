@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from admin.key_rotation import Rotated
+    from admin.key_rotation import KeyPlaces, Rotated
 
 
 def register(admin: typer.Typer) -> None:
@@ -91,8 +91,31 @@ def _run(
     at_once: bool,
 ) -> Rotated:
     from admin import key_rotation as keys
+    from admin.private_files import LivingOwner
 
     places, now = keys.places_in(directory), dt.datetime.now(dt.UTC)
+    lock = LivingOwner(directory / ".rotation.lock")
+    if not lock.take():
+        raise keys.RotationRefused("another rotation is in progress: try again when it has ended")
+    try:
+        # A step reads files and writes them again: of two at one time, one would lose the other's key.
+        return _step(places, now, key, retire=retire, prepare=prepare, overlap=overlap, at_once=at_once)
+    finally:
+        lock.release()
+
+
+def _step(
+    places: KeyPlaces,
+    now: dt.datetime,
+    key: RotatedKey,
+    *,
+    retire: bool,
+    prepare: bool,
+    overlap: dt.timedelta,
+    at_once: bool,
+) -> Rotated:
+    from admin import key_rotation as keys
+
     match key, retire:
         case RotatedKey.custody, False:
             return keys.rotate_custody(places, now=now, overlap=overlap, announce=not prepare)

@@ -219,5 +219,28 @@ def test_submission_is_parked_or_delivered_again_by_its_verdict(node: PrivateBro
     assert [one.message_id for _, one in again] == ["b"]
     submissions.settle([(again[0][0], Verdict.answered)])
     until(lambda: channel.queue_declare("submissions.parked", passive=True).message_count == 1, "parking")
+    channel.queue_purge("submissions.parked")
+    submissions.close()
+    link.collect()
+
+
+def test_parked_submission_that_is_moved_back_is_its_organizations(node: PrivateBroker) -> None:
+    # As the shovel of the management page publishes: to the queue by its name, with any user_id.
+    tagged = (
+        f'rabbit_auth_backend_internal:set_tags(<<"{HUB}.gateway">>, [administrator, impersonator], <<>>)'
+    )
+    node.evaluate(tagged)
+    submissions = RabbitSubmissions(factory_of(node))
+    submissions.take(0.01)
+    link = factory_of(node).connect()
+    channel = link.channel()
+    channel.basic_publish(amqp.Message(b"{}", message_id="d", user_id=OSH), "submit", OSH)
+    submissions.settle([(tag, Verdict.parked) for tag, _ in take(submissions, 1)])
+    found = until(lambda: channel.basic_get("submissions.parked"), "the parked submission")
+    channel.basic_publish(amqp.Message(found.body, **found.properties), "", "submissions")
+    channel.basic_ack(found.delivery_tag)
+    ((tag, back),) = take(submissions, 1)
+    assert (back.organization, back.user_id, back.message_id) == (OSH, OSH, "d")
+    submissions.settle([(tag, Verdict.answered)])
     submissions.close()
     link.collect()

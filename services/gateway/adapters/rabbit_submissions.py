@@ -98,8 +98,11 @@ class RabbitSubmissions:
     def _on_message(self, message: Any) -> None:
         properties, info = message.properties, message.delivery_info
         body = message.body or b""
+        key = info["routing_key"]
         received = Received(
-            organization=info["routing_key"],
+            # An operator's move from the parked ones to this queue replaced the routing key by its name. Only
+            # the gateway's user may publish so, and the broker compared user_id when it first came.
+            organization=key if key != SUBMISSIONS else properties.get("user_id") or "",
             body=body if isinstance(body, bytes) else body.encode(),
             user_id=properties.get("user_id"),
             message_id=properties.get("message_id"),

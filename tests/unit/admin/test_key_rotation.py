@@ -15,7 +15,15 @@ import pytest
 from sqlalchemy import insert
 
 from admin import sealed_to
-from admin.key_rotation import CHANGE_FILE, TOKENS_EXPIRE, RotationRefused, places_in, retire_custody
+from admin.key_rotation import (
+    CHANGE_FILE,
+    TOKENS_EXPIRE,
+    RotationRefused,
+    places_in,
+    retire_custody,
+    rotate_custody,
+)
+from admin.private_files import LivingOwner
 from kopuro_client.commands import ExitCode, main
 from kopuro_client.tlog.keys import VerifierKey
 from kopuro_client.tlog.note import SignedNote
@@ -95,7 +103,29 @@ def test_prepared_custody_key_is_announced_by_the_next_run(hub: Hub) -> None:
     assert hub.rotate("custody", "--overlap-hours", "0") == ExitCode.OK
     assert hub.kids("custody") == [prepared, before]
     assert hub.announced["custody_key"]["kid"] == prepared
-    assert hub.announced["earlier_custody_keys"] == []
+    (ended,) = hub.announced["earlier_custody_keys"]
+    assert ended["kid"] == before
+    assert dt.datetime.fromisoformat(ended["accepted_until"]) <= dt.datetime.now(dt.UTC)
+
+
+@pytest.mark.parametrize("hours", [0, 2])
+def test_custody_key_is_not_retired_while_intake_finishes_its_last_requests(hub: Hub, hours: int) -> None:
+    places, now, overlap = places_in(hub.directory), dt.datetime.now(dt.UTC), dt.timedelta(hours=hours)
+    rotate_custody(places, now=now, overlap=overlap)
+    with pytest.raises(RotationRefused, match="admitted until"):
+        retire_custody(places, now=now + overlap + dt.timedelta(seconds=30))
+    assert len(hub.kids("custody")) == 2
+
+
+def test_two_rotations_at_one_time_lose_no_key(hub: Hub, capsys: pytest.CaptureFixture[str]) -> None:
+    other = LivingOwner(hub.directory / ".rotation.lock")
+    assert other.take()
+    for key in ("custody", "token", "log"):
+        assert hub.rotate(key) == ExitCode.REFUSED
+        assert "another rotation is in progress" in capsys.readouterr().err
+        assert len(hub.kids(key)) == 1
+    other.release()
+    assert hub.rotate("custody") == ExitCode.OK
 
 
 def test_custody_key_is_not_retired_while_cases_are_admitted_for_it(
