@@ -17,14 +17,13 @@ from admin.embedded_broker import DEFAULT_VHOST, LOOPBACK, BrokerFiles, BrokerId
 from admin.private_files import LivingOwner, make_private, write_private
 from contracts.broker_rights import GATEWAY, USERS
 from sandbox.broker_configuration import MARKER, START, contents, control_environment, environment
+from sandbox.broker_log import cause_of_failure
 from sandbox.ending_signals import signals_held
 from sandbox.ports import settled_ports
 from sandbox.process import ServiceProcess, end_processes, processes_with
 from sandbox.rabbit_installation import RabbitInstallation
 
 _ERLANG_SCHEDULERS = 4
-_LOG_TAIL_LINES = 25
-_COLOUR = re.compile(r"\x1b\[[0-9;]*m")  # RabbitMQ colours what it writes to the console
 _VHOST_NAME = re.compile(r"[A-Za-z0-9._-]{1,100}")
 _DEBIAN_SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 
@@ -347,8 +346,8 @@ class PrivateBroker:
         lines: list[str] = []
         for path in (self.files.output, self.files.log):
             with contextlib.suppress(FileNotFoundError):
-                lines += path.read_text(encoding="utf-8", errors="replace").splitlines()[-_LOG_TAIL_LINES:]
-        return _COLOUR.sub("", "\n".join(lines))
+                lines += cause_of_failure(path.read_text(encoding="utf-8", errors="replace"))
+        return "\n".join(lines)
 
 
 def server_script() -> Path:

@@ -140,7 +140,11 @@ def _command(document: Any, claim: Claim | None, now: dt.datetime) -> Command:
     name = document.pop("submit", None) if isinstance(document, dict) else None
     kind = COMMANDS.get(name) if isinstance(name, str) else None
     if kind is None:
-        raise _incorrect("submit", f"Must be one of {', '.join(COMMANDS)}.")
+        known = ", ".join(COMMANDS)
+        raise _incorrect(
+            "submit",
+            f"Must be one of {known}; over AMQP also referral (over HTTP, POST /v1/referrals:batch).",
+        )
     where = "offer_id" if kind.about_offer else "referral_id"
     subject = document.pop(where, None)
     if not isinstance(subject, str) or re.fullmatch(UUID_PATTERN, subject) is None:

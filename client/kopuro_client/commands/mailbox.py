@@ -247,9 +247,9 @@ def summary(message: Message, hub: Kopuro) -> dict[str, Any]:
     if fact_of(message).startswith("approval."):
         shown["approval"] = data.get("id")  # what `kopuro approvals` takes
     if fact_of(message).startswith("submission."):
-        shown["key"] = data.get("message_id")  # over AMQP the property message_id is the key
-        if data.get("submission_id") is not None:
-            shown["submission"] = data["submission_id"]
+        # Over AMQP the property message_id is the key.
+        answered = {"key": data.get("message_id"), "submission": data.get("submission_id")}
+        shown |= {name: value for name, value in answered.items() if value is not None}
     for name in shown.keys() & _TIMES:
         shown[name] = moment(shown[name])
     if isinstance(data.get("note"), str):

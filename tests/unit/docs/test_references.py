@@ -6,8 +6,10 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
+from typer import TyperException
+from typer.core import TyperGroup
 
-from kopuro_client.commands import ExitCode, main
+from kopuro_client.commands import ExitCode, _application, main
 from tests.unit.docs.pages import PAGES, ROOT, inline_code, name_of, prose, shell_lines
 
 _ROOMS = "contracts|runtime|services|admin|client|kopuro_client|sandbox|deploy|docs|tests|benchmarks"
@@ -97,6 +99,24 @@ def test_documented_command_parses(
     monkeypatch.chdir(tmp_path)  # an option without a value would consume `--help` as its value
     assert main([*shlex.split(command)[1:], "--help"]) == ExitCode.OK
     assert "Usage: kopuro" in capsys.readouterr().out
+
+
+def test_command_in_a_sentence_has_no_argument_that_the_command_does_not_take() -> None:
+    """`--help` ends before superfluous arguments are refused. The runbook is read in a hurry."""
+    surplus = {}
+    for page in PAGES:
+        for text in inline_code(page):
+            if re.fullmatch(r"kopuro [^|>(]+", text) and "..." not in text:
+                command, left = _application(), shlex.split(text)[1:]
+                while left and isinstance(command, TyperGroup) and left[0] in command.commands:
+                    command = command.commands[left.pop(0)]
+                try:
+                    _, extra, _ = command.make_parser(command.context_class(command)).parse_args(left)
+                except TyperException:
+                    continue  # an option that is named without its value, such as `--revision`
+                if extra:
+                    surplus[f"{name_of(page)}: {text}"] = extra
+    assert surplus == {}
 
 
 def test_readme_names_every_environment_variable() -> None:

@@ -40,6 +40,13 @@ def test_body_that_is_not_json_is_refused(body: bytes) -> None:
         assert (caught.value.slug, caught.value.status) == ("malformed-json", 400)
 
 
+def test_refusal_of_malformed_json_says_alone_what_is_wrong_and_where() -> None:
+    """Mailboxes and commands show the detail without the title."""
+    with pytest.raises(Refused) as caught:
+        parse_json(b'{"a": 1,\n]')
+    assert caught.value.detail == "The body is not JSON at line 2, column 1."
+
+
 def test_document_at_maximum_depth_is_parsed_and_deeper_refused() -> None:
     parse_json(nested(MAXIMUM_DEPTH))
     for depth in (MAXIMUM_DEPTH + 1, 1000, 10_000):

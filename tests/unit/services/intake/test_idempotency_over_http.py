@@ -457,3 +457,11 @@ def test_batch_whose_database_fails_in_between_answers_503_for_the_rest(
         one["id"] for one in found[:ADMISSIONS_PER_COMMIT]
     ]
     assert {one["status"] for one in again} == {202}
+
+
+def test_refused_line_of_an_unknown_kind_names_the_ways_of_a_referral(osh: ApiClient) -> None:
+    """The gateway passes lines on, so this refusal reaches partners over AMQP too."""
+    (result,) = osh.submit_many(batch({"submit": "referal"}))
+    (where,) = result["problem"]["errors"]
+    assert where["pointer"] == "/submit"
+    assert "over AMQP also referral (over HTTP, POST /v1/referrals:batch)" in where["detail"]
