@@ -63,7 +63,7 @@ def build(settings: Settings) -> Application[None]:
     hub = HttpHub(settings.discovery, key)
     queues = RabbitQueues(factory)
     users = ManagementUsers(settings.broker_management_uri, vhost=factory.vhost, tls=settings.broker_tls)
-    submissions = SubmissionWork(RabbitSubmissions(factory), SubmissionDesk(hub, metrics))
+    submissions = SubmissionWork(RabbitSubmissions(factory, users.submitters), SubmissionDesk(hub, metrics))
 
     def keeper_of(organization: str) -> WindowKeeper:
         return WindowKeeper(

@@ -15,8 +15,8 @@ from runtime.messaging.rabbit.connection import ConnectionFactory
 from sandbox.broker import PrivateBroker
 from services.gateway.adapters.management_users import ManagementUsers
 from services.gateway.adapters.rabbit_queues import RabbitQueues
-from services.gateway.adapters.rabbit_submissions import RabbitSubmissions
-from services.gateway.domain.partner import hashed, queue_of
+from services.gateway.adapters.rabbit_submissions import PREFETCH, RabbitSubmissions
+from services.gateway.domain.partner import hashed, queue_of, submissions_of
 from services.gateway.domain.window import CAPACITY, Count
 from services.gateway.ports import BrokerUsers, Queues, SessionEnded, UserConflict
 from services.gateway.submission_desk import Received, Verdict
@@ -24,6 +24,7 @@ from tests.journey.waiting import until
 from tests.unit.services.gateway.doubles import OSH, BrokerInMemory, message
 
 HUB = "kg"
+OTHER = "ru.moscow-common-table"
 PASSWORD = secrets.token_urlsafe(12)
 
 
@@ -91,7 +92,7 @@ def place(request: pytest.FixtureRequest) -> Iterator[Place]:
         return
     node: PrivateBroker = request.getfixturevalue("node")
     queues, users = RabbitQueues(factory_of(node)), ManagementUsers(node.identity.management_uri(HUB))
-    with_submit = RabbitSubmissions(factory_of(node))
+    with_submit = RabbitSubmissions(factory_of(node), list)
     with_submit.take(0.01)
     with_submit.close()
     users.put(OSH, hashed(PASSWORD, secrets.token_bytes(4)))
@@ -164,7 +165,7 @@ def test_user_has_access_from_grant_to_withdrawal(place: Place) -> None:
 def test_count_includes_delivered_messages_and_changes_its_mark(node: PrivateBroker) -> None:
     queues, users = RabbitQueues(factory_of(node)), ManagementUsers(node.identity.management_uri(HUB))
     users.put(OSH, hashed(PASSWORD, secrets.token_bytes(4)))
-    with_submit = RabbitSubmissions(factory_of(node))
+    with_submit = RabbitSubmissions(factory_of(node), list)
     with_submit.take(0.01)
     with_submit.close()
     users.grant(OSH)
@@ -203,7 +204,7 @@ def take(submissions: RabbitSubmissions, number: int) -> list[tuple[int, Receive
 
 
 def test_submission_is_parked_or_delivered_again_by_its_verdict(node: PrivateBroker) -> None:
-    submissions = RabbitSubmissions(factory_of(node))
+    submissions = RabbitSubmissions(factory_of(node), lambda: [OSH])
     submissions.take(0.01)
     link = factory_of(node).connect()
     channel = link.channel()
@@ -230,7 +231,7 @@ def test_parked_submission_that_is_moved_back_is_its_organizations(node: Private
         f'rabbit_auth_backend_internal:set_tags(<<"{HUB}.gateway">>, [administrator, impersonator], <<>>)'
     )
     node.evaluate(tagged)
-    submissions = RabbitSubmissions(factory_of(node))
+    submissions = RabbitSubmissions(factory_of(node), lambda: [OSH])
     submissions.take(0.01)
     link = factory_of(node).connect()
     channel = link.channel()
@@ -243,4 +244,24 @@ def test_parked_submission_that_is_moved_back_is_its_organizations(node: Private
     assert (back.organization, back.user_id, back.message_id) == (OSH, OSH, "d")
     submissions.settle([(tag, Verdict.answered)])
     submissions.close()
+    link.collect()
+
+
+def test_flood_of_one_organization_delays_no_other(node: PrivateBroker) -> None:
+    users = ManagementUsers(node.identity.management_uri(HUB))
+    queues = RabbitQueues(factory_of(node))
+    for organization in (OSH, OTHER):
+        queues.begin(organization)  # declares what the organisation may publish to
+    link = factory_of(node).connect()
+    channel = link.channel()
+    for number in range(300):
+        channel.basic_publish(amqp.Message(b"{}", message_id=f"f{number}"), "submit", OSH)
+    channel.basic_publish(amqp.Message(b"{}", message_id="one"), "submit", OTHER)
+    submissions = RabbitSubmissions(factory_of(node), users.submitters)
+    first = take(submissions, PREFETCH + 1)
+    assert [received.message_id for _, received in first if received.organization == OTHER] == ["one"]
+    assert len(first) == PREFETCH + 1
+    submissions.close()
+    channel.queue_purge(submissions_of(OSH))
+    queues.close()
     link.collect()

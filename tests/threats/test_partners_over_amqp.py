@@ -22,7 +22,7 @@ from kopuro_client import Kopuro
 from kopuro_client.sealing import seal
 from sandbox import network
 from sandbox.hub import Hub
-from services.gateway.domain.partner import SUBMISSIONS, SUBMIT, client_of, queue_of
+from services.gateway.domain.partner import SUBMISSIONS, SUBMIT, client_of, queue_of, submissions_of
 from services.gateway.ports import UserConflict
 from tests.journey.waiting import until
 from tests.support.amqp_hub import AmqpHub
@@ -148,7 +148,10 @@ def published(exchange: str, key: str, **properties: str) -> Callable[[Any], obj
     return act
 
 
-QUEUES = (SUBMISSIONS, "submissions.parked", *map(queue_of, (OSH, MOSCOW, STRANGER)))
+QUEUES = (
+    *(SUBMISSIONS, "submissions.parked", *map(queue_of, (OSH, MOSCOW, STRANGER))),
+    *map(submissions_of, (MOSCOW, STRANGER)),
+)
 READS: dict[str, Callable[[Any], object]] = {
     f"{verb} {queue}": act
     for queue in QUEUES

@@ -26,6 +26,7 @@ from services.gateway.domain.partner import (
     is_ours,
     queue_of,
     rights_of,
+    submitter,
 )
 from services.gateway.domain.window import Count
 from services.gateway.ports import Access, UserConflict
@@ -110,6 +111,14 @@ class ManagementUsers:
         if not isinstance(messages, int) or not isinstance(mark, int):
             return None
         return Count(messages=messages, mark=mark)
+
+    def submitters(self) -> list[str]:
+        """Return the organisations with a queue of submissions, also those without a user any more.
+
+        Raises BrokerUnavailable.
+        """
+        queues = self._ask("GET", f"/queues/{self._vhost}?columns=name")
+        return [name for queue in queues or () if (name := submitter(queue["name"])) is not None]
 
     def _require_ours(self, organization: str) -> bool:
         """Return whether the organisation has a user. Raises UserConflict for another's user."""

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from services.gateway.domain.partner import PARKED
+from services.gateway.domain.partner import PARKED, SUBMIT, submissions_of
 from services.gateway.domain.window import CAPACITY
 
 # RabbitMQ 4 drops a message after 20 deliveries by default; nothing may drop one here, because a message
 # that is gone counts as acknowledged. A program that requeues at once gets one some thousand times a second.
 # The most that all versions take: 3.10 knows no -1.
 _NO_LIMIT: Final = 2**31 - 1
-_MOST_SUBMISSIONS: Final = 10_000
+# Of one organisation. The broker refuses its further ones, and its alone.
+_MOST_SUBMISSIONS: Final = 2_000
+_MOST_SUBMISSION_BYTES: Final = 256 * 1024 * 1024
 
 MAILBOX_ARGUMENTS: Final[dict[str, Any]] = {
     "x-queue-type": "quorum",
@@ -22,6 +24,7 @@ MAILBOX_ARGUMENTS: Final[dict[str, Any]] = {
 SUBMISSIONS_ARGUMENTS: Final[dict[str, Any]] = {
     "x-queue-type": "quorum",
     "x-max-length": _MOST_SUBMISSIONS,
+    "x-max-length-bytes": _MOST_SUBMISSION_BYTES,
     "x-overflow": "reject-publish",
     "x-delivery-limit": _NO_LIMIT,
     "x-dead-letter-exchange": "",
@@ -29,3 +32,11 @@ SUBMISSIONS_ARGUMENTS: Final[dict[str, Any]] = {
     "x-dead-letter-strategy": "at-least-once",
 }
 PARKED_ARGUMENTS: Final[dict[str, Any]] = {"x-queue-type": "quorum", "x-delivery-limit": _NO_LIMIT}
+
+
+def declare_submissions(channel: Any, organization: str) -> None:
+    """Declare the exchange and the queue of an organisation's submissions, and bind them. Repeatable."""
+    channel.exchange_declare(SUBMIT, "topic", durable=True, auto_delete=False)
+    queue = submissions_of(organization)
+    channel.queue_declare(queue, durable=True, auto_delete=False, arguments=SUBMISSIONS_ARGUMENTS)
+    channel.queue_bind(queue, SUBMIT, organization)

@@ -13,7 +13,7 @@ from amqp.exceptions import NotFound
 from contracts.envelope import CONTENT_TYPE
 from runtime.messaging.ports import BrokerUnavailable
 from runtime.messaging.rabbit.connection import BROKEN, ConnectionFactory, abandon, close, drain
-from services.gateway.adapters.partners_topology import MAILBOX_ARGUMENTS
+from services.gateway.adapters.partners_topology import MAILBOX_ARGUMENTS, declare_submissions
 from services.gateway.domain.partner import queue_of
 from services.gateway.domain.window import CAPACITY
 from services.gateway.ports import MailboxMessage, SessionEnded, Standing
@@ -55,7 +55,7 @@ class RabbitQueues:
         with self._lock:
             if self._link is None:
                 self._connect()
-            self._guarded(lambda: self._emptied(queue_of(organization)))
+            self._guarded(lambda: self._emptied(organization))
             return self._session
 
     def standing(self, session: int, organization: str) -> Standing:
@@ -108,7 +108,10 @@ class RabbitQueues:
         drain(self._link, 0.001)
         self._link.heartbeat_tick()
 
-    def _emptied(self, queue: str) -> None:
+    def _emptied(self, organization: str) -> None:
+        # Before the organisation may publish: what reaches no queue is lost.
+        declare_submissions(self._channel, organization)
+        queue = queue_of(organization)
         self._channel.queue_declare(queue, durable=True, auto_delete=False, arguments=MAILBOX_ARGUMENTS)
         self._channel.queue_purge(queue)
 

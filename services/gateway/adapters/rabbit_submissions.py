@@ -1,9 +1,10 @@
-"""The queue of submissions at RabbitMQ."""
+"""The queues of submissions at RabbitMQ, one for each organisation: none waits for a flood of another."""
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final
 
 import amqp
@@ -18,20 +19,38 @@ from runtime.messaging.rabbit.connection import (
     close,
     drain,
 )
-from services.gateway.adapters.partners_topology import PARKED_ARGUMENTS, SUBMISSIONS_ARGUMENTS
-from services.gateway.domain.partner import PARKED, SUBMISSIONS, SUBMIT
+from services.gateway.adapters.partners_topology import (
+    PARKED_ARGUMENTS,
+    SUBMISSIONS_ARGUMENTS,
+    declare_submissions,
+)
+from services.gateway.domain.partner import PARKED, SUBMISSIONS, submissions_of
 from services.gateway.submission_desk import Received, Verdict
 
-PREFETCH: Final = 100
+_log = logging.getLogger(__name__)
+
+# Submissions of one organisation that are taken and not settled.
+PREFETCH: Final = 20
+_BATCH: Final = 100
+# Seconds between two looks for new queues.
+_LOOK_SECONDS: Final = 2.0
 # Seconds between two counts of the parked and of the waiting submissions.
 _COUNT_SECONDS: Final = 15.0
 
 
 class RabbitSubmissions:
-    """Takes submissions in batches and settles them. Declares the exchange and the queues."""
+    """Takes submissions in batches and settles them. Declares the exchange and the queues.
 
-    def __init__(self, connection_factory: ConnectionFactory) -> None:
+    organizations: returns those that have or may have a queue, and may raise BrokerUnavailable.
+    """
+
+    def __init__(
+        self, connection_factory: ConnectionFactory, organizations: Callable[[], Collection[str]]
+    ) -> None:
         self._connection_factory = connection_factory
+        self._organizations = organizations
+        self._consumed: set[str] = set()
+        self._look_at = 0.0
         self._link: amqp.Connection | None = None
         self._channel: Any = None
         self._arrived: list[tuple[int, Received]] = []
@@ -47,7 +66,7 @@ class RabbitSubmissions:
             close(link)
 
     def take(self, seconds: float) -> list[tuple[int, Received]]:
-        """Return up to PREFETCH submissions with their tags; none if none arrives in time.
+        """Return submissions with their tags, at most PREFETCH of each queue; none if none arrives in time.
 
         Raises BrokerUnavailable.
         """
@@ -56,19 +75,24 @@ class RabbitSubmissions:
                 self._connect()
             assert self._link is not None
             self._heartbeat.beat()
+            if time.monotonic() >= self._look_at:
+                self._look()
+                self._look_at = time.monotonic() + _LOOK_SECONDS
             if time.monotonic() >= self._count_at:
-                self.parked = self._channel.queue_declare(PARKED, passive=True).message_count
-                self.waiting = self._channel.queue_declare(SUBMISSIONS, passive=True).message_count
+                self.parked = self._count(PARKED)
+                queues = (SUBMISSIONS, *map(submissions_of, self._consumed))
+                self.waiting = sum(map(self._count, queues))
                 self._count_at = time.monotonic() + _COUNT_SECONDS
             deadline = time.monotonic() + seconds
             while not self._arrived and (left := deadline - time.monotonic()) > 0:
                 drain(self._link, min(left, self._heartbeat.interval))
                 self._heartbeat.beat()
-            while self._arrived and len(self._arrived) < PREFETCH and drain(self._link, AT_ONCE_SECONDS):
+            while self._arrived and len(self._arrived) < _BATCH and drain(self._link, AT_ONCE_SECONDS):
                 pass
         except BROKEN as error:
             raise self._broken(error) from error
-        taken, self._arrived = self._arrived[:PREFETCH], self._arrived[PREFETCH:]
+        # All of them: what is requeued must not come after a later one of its organisation.
+        taken, self._arrived = self._arrived, []
         return taken
 
     def settle(self, verdicts: Sequence[tuple[int, Verdict]]) -> None:
@@ -88,12 +112,32 @@ class RabbitSubmissions:
         channel = self._channel = self._link.channel()
         # The bytes as they were sent: py-amqp would decode them by the encoding that the message states.
         channel.auto_decode = False
-        channel.exchange_declare(SUBMIT, "topic", durable=True, auto_delete=False)
         channel.queue_declare(PARKED, durable=True, auto_delete=False, arguments=PARKED_ARGUMENTS)
         channel.queue_declare(SUBMISSIONS, durable=True, auto_delete=False, arguments=SUBMISSIONS_ARGUMENTS)
-        channel.queue_bind(SUBMISSIONS, SUBMIT, "#")
-        channel.basic_qos(0, PREFETCH, False)
+        channel.basic_qos(0, PREFETCH, False)  # of each consumer
         channel.basic_consume(SUBMISSIONS, callback=self._on_message)
+        self._consumed.clear()
+        self._look_at = 0.0
+
+    def _look(self) -> None:
+        try:
+            found = self._organizations()
+        except BrokerUnavailable as error:
+            _log.warning("new queues of submissions are not looked for", extra={"reason": str(error)})
+            return
+        for organization in sorted(set(found) - self._consumed):
+            declare_submissions(self._channel, organization)
+            self._channel.basic_consume(
+                submissions_of(organization),
+                callback=self._on_message,
+                # Deleted at the broker: consumed again once it is back.
+                on_cancel=lambda _, organization=organization: self._consumed.discard(organization),
+            )
+            self._consumed.add(organization)
+
+    def _count(self, queue: str) -> int:
+        count: int = self._channel.queue_declare(queue, passive=True).message_count
+        return count
 
     def _on_message(self, message: Any) -> None:
         properties, info = message.properties, message.delivery_info

@@ -15,6 +15,7 @@ from typing import Any, Final
 from contracts.base64_text import decoded, encoded
 
 SUBMIT: Final = "submit"
+# Of operators, who move parked submissions back. An organisation's own queue has its id after a dot.
 SUBMISSIONS: Final = "submissions"
 PARKED: Final = "submissions.parked"
 # The tag of every user that the gateway has made. It gives no right at the management API.
@@ -41,6 +42,17 @@ class PartnerRights:
 def queue_of(organization: str) -> str:
     """Return the name of the organisation's queue."""
     return _MAILBOX + organization
+
+
+def submissions_of(organization: str) -> str:
+    """Return the name of the queue in which the organisation's submissions wait."""
+    return f"{SUBMISSIONS}.{organization}"
+
+
+def submitter(queue: str) -> str | None:
+    """Return the organisation whose submissions wait in a queue; None for any other queue."""
+    organization = queue.removeprefix(f"{SUBMISSIONS}.")
+    return None if organization == queue or queue == PARKED else organization
 
 
 def client_of(organization: str) -> str:

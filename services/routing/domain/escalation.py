@@ -31,7 +31,8 @@ def escalate(referral: Referral, offer: Offer, context: TransitionContext) -> Tr
     next_at = escalation.next_at(urgency, offer.opened_at, offer.deadline, context.now)
     after = referral.with_offers([replace(offer, step_at=next_at)], context.now)
     facts: tuple[Fact, ...] = ()
-    if StepAct.remind in due:
+    # An organisation that was suspended meanwhile loses its offer in a moment.
+    if StepAct.remind in due and context.in_good_standing(offer.organization):
         facts = (
             OfferReminded(
                 referral_id=referral.id,

@@ -92,6 +92,15 @@ def test_reminder_is_not_sent_after_the_deadline_of_an_offer_that_a_backlog_keep
     assert driver.known.open_offers == (replace(offer, step_at=None),)
 
 
+def test_suspended_organization_is_not_reminded() -> None:
+    driver, offer = submitted("ru.one", "ru.two")
+    driver.now = share_of(offer, 0.5)
+    context = replace(
+        driver.context(), in_good_standing=lambda organization: organization != offer.organization
+    )
+    assert driver.take(act_when_due(driver.known, offer.id, driver.now, context)) == ()
+
+
 def test_closed_offer_is_not_reminded() -> None:
     driver, offer = submitted("ru.one", "ru.two")
     driver.apply(acceptance(offer))
