@@ -84,7 +84,7 @@ class SubmissionWork:
     def alarm(self) -> str | None:
         """Return a warning while submissions are set aside."""
         number = self._submissions.parked
-        return f"{number} submissions lie in submissions.parked, unanswered." if number else None
+        return f"{number} submissions in submissions.parked have no answer." if number else None
 
     def start(self, spawn: Spawn) -> None:
         """See `runtime.background.Background`."""

@@ -6,6 +6,7 @@ import json
 import secrets
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -13,10 +14,33 @@ from admin.embedded_broker import LOOPBACK
 from kopuro_client import Kopuro
 from sandbox.hub import Hub
 from sandbox.hub_files import HUB
+from sandbox.ports import free_ports
 from services.gateway.adapters.management_users import ManagementUsers
 from services.gateway.domain.partner import client_of, hashed
 from tests.journey.waiting import until
 from tests.support.amqp_partner import AmqpPartner
+from tests.support.certificates import Issued
+
+
+def add_tls(data: Path, issued: Issued) -> tuple[int, int]:
+    """Let the broker of a hub that has not started yet listen with TLS, for AMQP and its management API.
+
+    Return both ports.
+    """
+    amqps, management = free_ports(2)
+    settings = data / "broker" / "conf.d"
+    for directory in (data, data / "broker", settings):
+        directory.mkdir(mode=0o700)
+    (settings / "10-tls.conf").write_text(
+        f"listeners.ssl.1 = {LOOPBACK}:{amqps}\n"
+        f"ssl_options.certfile = {issued.certificate}\n"
+        f"ssl_options.keyfile = {issued.key}\n"
+        f"management.ssl.ip = {LOOPBACK}\n"
+        f"management.ssl.port = {management}\n"
+        f"management.ssl.certfile = {issued.certificate}\n"
+        f"management.ssl.keyfile = {issued.key}\n"
+    )
+    return amqps, management
 
 
 class AmqpHub:

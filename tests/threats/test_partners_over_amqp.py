@@ -7,7 +7,10 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import amqp
 import httpx
@@ -19,14 +22,19 @@ from admin.keys import public_half
 from contracts.records import plain
 from contracts.topology import hub_topology
 from kopuro_client import Kopuro
+from kopuro_client.commands import ExitCode, main
 from kopuro_client.sealing import seal
+from runtime.messaging.rabbit.connection import ConnectionFactory, close
+from runtime.tls import TlsFiles
 from sandbox import network
 from sandbox.hub import Hub
+from sandbox.hub_files import HUB
 from services.gateway.domain.partner import SUBMISSIONS, SUBMIT, client_of, queue_of, submissions_of
 from services.gateway.ports import UserConflict
 from tests.journey.waiting import until
-from tests.support.amqp_hub import AmqpHub
+from tests.support.amqp_hub import AmqpHub, add_tls
 from tests.support.amqp_partner import AmqpPartner
+from tests.support.certificates import PrivateCa
 
 OSH = "kg.osh-legal-aid"
 MOSCOW = "ru.moscow-common-table"
@@ -35,9 +43,29 @@ WAGES = "wage-claim-osh-moscow"
 REVOKED_WITHIN = 5.0
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TlsPorts:
+    """Where the hub's broker speaks TLS, with a certificate of the CA in the file."""
+
+    ca: Path
+    amqps: int
+    management: int
+
+
 @pytest.fixture(scope="module")
-def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AmqpHub]:
-    data = tmp_path_factory.mktemp("amqp") / "data"
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("amqp") / "data"
+
+
+@pytest.fixture(scope="module")
+def tls(data: Path) -> TlsPorts:
+    ca = PrivateCa(data.parent)
+    amqps, management = add_tls(data, ca.issue("partners"))
+    return TlsPorts(ca=ca.file, amqps=amqps, management=management)
+
+
+@pytest.fixture(scope="module")
+def hub(data: Path, tls: TlsPorts) -> Iterator[AmqpHub]:
     environment = {name: value for name, value in os.environ.items() if name != "KOPURO_AMQP_URI"}
     running = Hub(data, environment=environment, amqp=True)
     try:
@@ -91,6 +119,29 @@ def test_two_plain_amqp_programs_close_a_loop(hub: AmqpHub) -> None:
                 return not program.seen.keys() & {one["id"] for one in over_http.mailbox()["items"]}
 
             until(acknowledged, f"the acknowledgements of {program.organization}", within=60)
+
+
+def test_partners_broker_with_private_ca_is_used_over_tls(
+    hub: AmqpHub, tls: TlsPorts, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    management = urlsplit(hub.identity.management_uri(HUB))
+    netloc = f"{management.username}:{management.password}@{LOOPBACK}:{tls.management}"
+    monkeypatch.setenv("KOPURO_BROKER_MANAGEMENT_URI", f"https://{netloc}")
+    command = ["admin", "amqp", "password", STRANGER, "--json"]
+    monkeypatch.delenv("KOPURO_BROKER_CA", raising=False)
+    assert main(command) == ExitCode.UNAVAILABLE
+    assert "its certificate is not signed by a CA that this process trusts" in capsys.readouterr().err
+    monkeypatch.setenv("KOPURO_BROKER_CA", str(tls.ca))
+    assert main(command) == ExitCode.OK
+
+    hub.passwords[STRANGER] = json.loads(capsys.readouterr().out)["password"]
+    files = TlsFiles(ca=tls.ca)
+    own = hub.url(STRANGER).replace("amqp://", "amqps://")
+    own = own.replace(f":{hub.identity.amqp_port}/", f":{tls.amqps}/")
+    for uri in (own, f"amqps://{netloc.rpartition(':')[0]}:{tls.amqps}/partners"):  # and the gateway's user
+        link = ConnectionFactory(uri=uri, connect_timeout=10, heartbeat=20, tls=files).connect()
+        assert link.connected
+        close(link)
 
 
 def test_killed_gateway_repeats_messages_and_loses_none(hub: AmqpHub) -> None:

@@ -66,7 +66,7 @@ def test_batch_is_settled_by_its_verdicts() -> None:
     hub.admitted = False
     submissions.held[2] = submission("c")
     assert work.turn() == {Verdict.parked}
-    assert work.alarm() == "1 submissions lie in submissions.parked, unanswered."
+    assert work.alarm() == "1 submissions in submissions.parked have no answer."
 
 
 def test_submissions_wait_while_the_hub_takes_none_and_while_more_come_than_it_takes() -> None:
