@@ -35,6 +35,7 @@ _OPERATIONS_ADDRESS: Final = "127.0.0.1:9110"
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GatewayPlan:
     """broker: the partners' broker, `amqps://host:5671`. management: its API. discovery: the hub's document.
+    broker_ca: the CA of both, in PEM; None: one of the system's.
 
     Raises InvalidArgumentError for an address that cannot be right.
     """
@@ -43,6 +44,7 @@ class GatewayPlan:
     broker: str
     management: str
     discovery: Path
+    broker_ca: Path | None = None
 
     def __post_init__(self) -> None:
         if re.fullmatch("[a-z]{2}", self.hub) is None:
@@ -54,13 +56,19 @@ class GatewayPlan:
             parts = urlsplit(uri)
             if parts.scheme not in schemes or not parts.hostname or "@" in parts.netloc:
                 raise InvalidArgumentError(f"{option} is an address without a user ({schemes[0]}:// or s)")
+        if self.broker_ca is not None and not self.broker.startswith("amqps:"):
+            raise InvalidArgumentError("--broker-ca is for an amqps:// broker")
 
 
-def write_gateway_files(directory: Path, plan: GatewayPlan) -> list[Path]:
-    """Write the files that are missing, each with mode 0600, and return them. Raises OSError."""
+def write_gateway_files(directory: Path, plan: GatewayPlan, *, env_dir: Path | None = None) -> list[Path]:
+    """Write the files that are missing, each with mode 0600, and return them. Raises OSError.
+
+    env_dir: where the services' environment files are, and gateway.env belongs; None: in the directory.
+    """
     directory = directory.resolve()
     make_private(directory)
-    key, environment, definitions = (directory / name for name in (KEY, ENVIRONMENT, DEFINITIONS))
+    key, definitions = directory / KEY, directory / DEFINITIONS
+    environment = (directory if env_dir is None else env_dir.resolve()) / ENVIRONMENT
     written = []
     if not os.path.lexists(key):
         private, _ = generate_client_key("gateway-1")
@@ -117,7 +125,7 @@ def _variables(plan: GatewayPlan, key: Path, password: str) -> dict[str, str]:
         netloc = f"{user}:{quote(password, safe='')}@{parts.netloc}"
         return urlunsplit(parts._replace(netloc=netloc, path=path))
 
-    return {
+    variables = {
         "KOPURO_AMQP_URI": having_user(plan.broker, f"/{PARTNERS_VHOST}"),
         "KOPURO_BROKER_MANAGEMENT_URI": having_user(plan.management, urlsplit(plan.management).path),
         "KOPURO_GATEWAY_KEY": str(key),
@@ -126,3 +134,6 @@ def _variables(plan: GatewayPlan, key: Path, password: str) -> dict[str, str]:
         "KOPURO_HTTP_ADDRESS": _HTTP_ADDRESS,
         "KOPURO_OPERATIONS_ADDRESS": _OPERATIONS_ADDRESS,
     }
+    if plan.broker_ca is not None:
+        variables["KOPURO_BROKER_CA"] = str(plan.broker_ca)
+    return variables

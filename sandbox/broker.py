@@ -145,8 +145,9 @@ class PrivateBroker:
         for path, text in contents(self.files, self._identity, hub=self._hub).items():
             write_private(path, text)
         search_path = os.environ.get("PATH", os.defpath)
-        # The node of partners needs the management plugin.
-        installation = None if self._partners else RabbitInstallation.found(server, path=search_path)
+        # Only a node without plugins; the management API is one, with a configuration schema of its own.
+        has_plugins = self._identity.management_port is not None
+        installation = None if has_plugins else RabbitInstallation.found(server, path=search_path)
         plugins = None if installation is None else self._only_plugin(installation.rabbit)
         self._start = secrets.token_hex(8)
         self._process = ServiceProcess(

@@ -196,6 +196,8 @@ class Hub:
         )
         if self._amqp:
             stages.append([self._gateway()])
+        else:  # of an earlier start
+            (self.files.environments / f"{GATEWAY}.env").unlink(missing_ok=True)
         if self._partners:
             stages.append([self._players()])
         self.supervisor = Supervisor(stages)
@@ -309,6 +311,8 @@ class Hub:
             "KOPURO_DISCOVERY": str(self.files.discovery),
             "KOPURO_GATEWAY_KEY": str(self.files.key(GATEWAY)),
         }
+        own = {name: value for name, value in environment.items() if name.startswith("KOPURO_")}
+        write_environment(self.files.environments / f"{GATEWAY}.env", own)
         return ServiceProcess(
             GATEWAY,
             [sys.executable, "-m", "runtime", f"services.{GATEWAY}"],

@@ -31,7 +31,7 @@ from admin.doctor.observations import (
 from admin.doctor.observe_clock import observed_clock
 from admin.doctor.observe_servers import broker_login, database_state, log_state, readiness, tls_servers
 from admin.environment_files import read_environments, read_resolved
-from contracts.broker_rights import USERS, WATCH, Rights, rights_of, user_name
+from contracts.broker_rights import GATEWAY, USERS, WATCH, Rights, rights_of, user_name
 from contracts.manifest import read_manifest
 from contracts.records import Malformed
 from contracts.signatures import UnusableSigningKey, VerificationKey
@@ -48,6 +48,7 @@ _FILES: Final[Mapping[str, FileKind]] = {
     "KOPURO_LOG_SIGNING_KEY": FileKind.private,
     "KOPURO_VAULT_KEYS": FileKind.private,
     "KOPURO_WEBHOOK_KEY": FileKind.private,
+    "KOPURO_GATEWAY_KEY": FileKind.private,
     "KOPURO_BROKER_CERTIFICATE_KEY": FileKind.private,
     "KOPURO_DATABASE_CERTIFICATE_KEY": FileKind.private,
     "KOPURO_MANIFEST": FileKind.public,
@@ -63,6 +64,7 @@ _OWN: Final[Mapping[str, tuple[str, ...]]] = {
     "directory": ("KOPURO_TOKEN_SIGNING_KEY",),
     "vault": ("KOPURO_CUSTODY_KEY", "KOPURO_VAULT_KEYS"),
     "audit": ("KOPURO_LOG_SIGNING_KEY", "KOPURO_LOG_DIRECTORY"),
+    GATEWAY: ("KOPURO_GATEWAY_KEY", "KOPURO_BROKER_MANAGEMENT_URI", "KOPURO_DISCOVERY"),
 }
 _CERTIFICATES: Final = (
     "KOPURO_BROKER_CA",
@@ -80,38 +82,40 @@ def observe(env_dir: Path, *, definitions: Path | None, now: dt.datetime) -> Obs
     environments = read_environments(env_dir)
     hub = environments["intake"].get("KOPURO_HUB", "")
     databases = tuple(database_state(name, variables) for name, variables in environments.items())
-    everybody = {**environments, **_operations(env_dir)}
+    # The gateway has no manifest, database or topology to compare; a hub may do without it.
+    processes = {**environments, **_optional(env_dir, GATEWAY)}
+    everybody = {**processes, **_optional(env_dir, OPERATIONS)}
     return Observations(
         now=now,
         machine=Machine(python=sys.version_info[:2], clock=observed_clock()),
-        settings=tuple(_settings(name, variables) for name, variables in environments.items()),
+        settings=tuple(_settings(name, variables) for name, variables in processes.items()),
         files=tuple(_files(env_dir, everybody)),
         keys=tuple(_keys(name, variables) for name, variables in environments.items()),
         announced=_announced(hub, environments),
-        servers=tuple(tls_servers(environments)),
-        certificates=tuple(_certificates(environments)),
+        servers=tuple(tls_servers(processes)),
+        certificates=tuple(_certificates(processes)),
         logins=tuple(
-            broker_login(name, variables, compares_topology=name != OPERATIONS)
+            broker_login(name, variables, compares_topology=name in environments)
             for name, variables in everybody.items()
         ),
         exported=None if definitions is None else _exported(definitions, hub, environments["intake"]),
         databases=databases,
         spaces=tuple(_spaces(environments)),
         log=log_state(environments["audit"]),
-        readiness=tuple(readiness(name, variables) for name, variables in environments.items()),
+        readiness=tuple(readiness(name, variables) for name, variables in processes.items()),
     )
 
 
-def _operations(env_dir: Path) -> dict[str, dict[str, str]]:
-    """Return the variables of `kopuro dead-letters`, where `init` has written them."""
-    file = env_dir / f"{OPERATIONS}.env"
-    return {OPERATIONS: read_resolved(file)} if file.is_file() else {}
+def _optional(env_dir: Path, name: str) -> dict[str, dict[str, str]]:
+    """Return the variables of `<name>.env` under the name, where the hub has that file."""
+    file = env_dir / f"{name}.env"
+    return {name: read_resolved(file)} if file.is_file() else {}
 
 
 def _settings(service: str, variables: Mapping[str, str]) -> ServiceSettings:
     problems = [f"{name} is not set" for name in _OWN.get(service, ()) if not variables.get(name, "").strip()]
     try:
-        Settings.from_environment(variables)
+        Settings.from_environment(variables, is_client=service == GATEWAY)
     except SettingsError as error:
         problems = [*error.problems, *problems]
     return ServiceSettings(service=service, problems=tuple(problems))

@@ -31,6 +31,7 @@ from admin.doctor.observations import (
 )
 from admin.hub_databases import ServiceDatabase, service_database_in
 from admin.schema_revisions import revision_of
+from contracts.broker_rights import GATEWAY
 from contracts.errors import Defect, Unavailable
 from contracts.topology import hub_topology
 from kopuro_client.errors import InvalidArgumentError
@@ -78,7 +79,9 @@ def tls_servers(environments: Mapping[str, Mapping[str, str]]) -> Iterator[TlsSe
 def _tls_server(
     server: str, service: str, host: str, port: int, variables: Mapping[str, str], *, encrypted: bool
 ) -> TlsServer:
-    subject = "broker" if server == BROKER else f"database of {service}"
+    subject = f"database of {service}"
+    if server == BROKER:
+        subject = "partners' broker" if service == GATEWAY else "broker"
     address = f"{host}:{port}"
     fault, certificate = None, None
     if encrypted:

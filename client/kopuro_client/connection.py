@@ -50,6 +50,10 @@ class Connection:
         """Return a document byte for byte."""
         return self._send(self._reading(url, params))
 
+    def csv(self, url: str, params: Params | None = None) -> str:
+        """Return a table as CSV (RFC 4180)."""
+        return self.content(url, {**(params or {}), "format": "csv"}).decode(errors="replace")
+
     def text(self, url: str) -> str:
         """Return a public text. Sends no token."""
         request = HttpRequest(method="GET", url=url, headers={"Accept": "text/plain"}, repeatable=True)

@@ -33,9 +33,13 @@ class Gap(Figure):
 
 
 class RuleCount(Figure):
-    """Referrals that found nobody, by the rule that excluded the closest candidates; null: all others."""
+    """Referrals that found nobody, by the rule that excluded the closest candidates; null: all others.
+
+    label: of the rule, in the language that the report was read in.
+    """
 
     rule: str | None
+    label: str
 
 
 class OrganizationWeek(TypedDict):

@@ -7,7 +7,7 @@ the service, so that the published document stays true.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from contracts.answers.form import Page
@@ -15,6 +15,7 @@ from contracts.errors import PROBLEMS, Defect
 
 JSON: Final = "application/json"
 NDJSON: Final = "application/x-ndjson"
+CSV: Final = "text/csv"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -136,6 +137,11 @@ class Deprecation:
             "Sunset": self.sunset,
             "Link": f'<{self.link}>; rel="deprecation"',
         }
+
+
+def or_csv(answer: Answer) -> Answer:
+    """Return the declaration of the same response with a second form: CSV, where `format` asks for it."""
+    return replace(answer, media_types=(*answer.media_types, CSV))
 
 
 def answer(record: type, *, description: str = "", headers: Mapping[str, str] | None = None) -> Answer:

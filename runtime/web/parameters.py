@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from contracts.errors import PointerError, Refused, pointer
@@ -53,6 +53,14 @@ IF_NONE_MATCH: Final = Parameter(
 )
 
 
+def wants_csv(query: Mapping[str, str]) -> bool:
+    """Return whether the request asks for CSV: see JSON_OR_CSV. Raises Refused `invalid-parameter`."""
+    form = query.get("format", "json")
+    if form not in ("json", "csv"):
+        raise invalid_parameter("format", "must be `json` or `csv`.")
+    return form == "csv"
+
+
 def coded(name: str, codes: Iterable[str], description: str, *, required: bool = False) -> Parameter:
     """Return the declaration of a parameter that takes one of these codes."""
     return Parameter(
@@ -73,6 +81,9 @@ def matching(name: str, pattern: str, description: str, **more: Any) -> Paramete
     return Parameter(
         name=name, schema={"type": "string", "pattern": pattern, **more}, description=description
     )
+
+
+JSON_OR_CSV: Final = coded("format", ("csv", "json"), "`json` by default.")
 
 
 def invalid_parameter(name: str, what: str) -> Refused:

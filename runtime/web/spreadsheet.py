@@ -15,6 +15,8 @@ import io
 import re
 from collections.abc import Iterable
 
+from runtime.web.response import Response
+
 # Some programs trim spaces and control characters before they look at a cell.
 _SPACES = r"\x00-\x08\x0b\x0c\x0e-\x20\x7f-\xa0\u2000-\u200f\u2028-\u202f\u2060\u3000\ufeff"
 # The last four are the full-width forms of `=`, `+`, `-` and `@`.
@@ -30,6 +32,11 @@ Cell = str | int | float | None
 def masked(cell: Cell) -> Cell:
     """Return the cell as it is written: texts have an apostrophe wherever a formula could begin."""
     return _START.sub("'", cell) if isinstance(cell, str) else cell
+
+
+def csv_response(rows: Iterable[Iterable[Cell]]) -> Response:
+    """Return the rows as a response in CSV and UTF-8. The first row has the names of the columns."""
+    return Response(200, spreadsheet(rows).encode(), {"Content-Type": "text/csv; charset=utf-8"})
 
 
 def spreadsheet(rows: Iterable[Iterable[Cell]]) -> str:

@@ -1,4 +1,4 @@
-"""What an organisation of the sandbox does with each message. Pure: messages in, acts out."""
+"""Decides how a sandbox organisation acts on each message. Pure: messages in, acts out."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Act:
-    """What to do about a message. subject: the offer's id, or else the referral's. due: None for at once."""
+    """An act on a message. subject: the id of the offer or the referral. due: None for at once."""
 
     kind: Kind
     subject: str
@@ -62,7 +62,7 @@ def act_on(behaviour: Behaviour, fact: str, data: Mapping[str, Any], *, is_repla
     """Return what the organisation does about a message, None if nothing.
 
     fact: such as `offer.opened`. data: of the CloudEvent. is_replaced: whether the sender has sent the case
-    again. The unreadable organisation can open a case that was.
+    again. The unreadable organisation can open a case that was sent again.
     """
     if fact == "offer.opened":
         return _answer(behaviour, data)

@@ -43,7 +43,7 @@ class Player:
     def turn(self, after: str | None, *, longest: float) -> str | None:
         """Wait for messages and act on them and on what is due; return the cursor to read after.
 
-        longest: seconds. What waits for its time is not acknowledged: it is read again after a restart.
+        longest: seconds. The message of a delayed act is not acknowledged: it is read again after a restart.
         """
         page = self._hub.mailbox(wait=self._patience(longest), after=after)
         for message in page["items"]:

@@ -14,8 +14,19 @@ from contracts.answers.history import (
     ReadersPage,
     StatisticsTable,
 )
-from runtime.web.operation import JSON, NDJSON, Answer, Operation, Parameter, answer, page_of, text
-from runtime.web.parameters import AFTER, PAGED, SINCE, UNTIL, coded, flag, limit, matching
+from runtime.web.operation import (
+    CSV,
+    JSON,
+    NDJSON,
+    Answer,
+    Operation,
+    Parameter,
+    answer,
+    or_csv,
+    page_of,
+    text,
+)
+from runtime.web.parameters import AFTER, JSON_OR_CSV, PAGED, SINCE, UNTIL, coded, flag, limit, matching
 from services.audit.reports import export_api, history_api
 from services.audit.reports.domain.statistics_counts import DIMENSIONS
 from services.audit.reports.story_text import RENDERERS
@@ -59,7 +70,7 @@ COUNTED: Final = (
     ),
     SINCE,
     UNTIL,
-    coded("format", ("csv", "json"), "`json` by default."),
+    JSON_OR_CSV,
     flag("exact", "Exact figures, for auditors and coordinators; `false` by default."),
 )
 BEHIND: Final = (
@@ -125,18 +136,12 @@ READERS: Final = Operation(
 )
 EXPORT: Final = Operation(
     summary="Export entries in bulk",
-    answers={200: text("One line for each entry; the last line of NDJSON has `next`.", NDJSON, "text/csv")},
+    answers={200: text("One line for each entry; the last line of NDJSON has `next`.", NDJSON, CSV)},
     refusals=_CURSOR,
 )
 STATISTICS: Final = Operation(
     summary="Count referrals by one or two dimensions; small figures are withheld",
-    answers={
-        200: Answer(
-            description="A table.",
-            records=frozenset({StatisticsTable}),
-            media_types=(JSON, "text/csv"),
-        )
-    },
+    answers={200: or_csv(answer(StatisticsTable, description="A table."))},
 )
 STATISTICS_ENTRIES: Final = Operation(
     summary="List the referrals behind a figure",

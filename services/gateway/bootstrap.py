@@ -71,7 +71,7 @@ def build(settings: Settings) -> Application[None]:
         )
 
     windows = WindowWork(users, keeper_of, queues.beat)
-    metrics.observe(windows.states, windows.unproved, submissions.parked)
+    metrics.observe(windows.states, windows.unproved, submissions.parked, submissions.waiting_seconds)
     return Application(
         name="gateway",
         settings=settings,

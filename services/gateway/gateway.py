@@ -27,10 +27,11 @@ _LONGEST_PAUSE: Final = 10.0
 class Submissions(Protocol):
     """The queue of submissions. `take` and `settle` raise BrokerUnavailable.
 
-    parked: how many submissions were set aside, as last counted.
+    parked, waiting: how many submissions were set aside, and how many nobody has taken yet, as last counted.
     """
 
     parked: int
+    waiting: int
 
     def take(self, seconds: float) -> list[tuple[int, Received]]:
         """Return submissions with their tags; none if none arrives in time."""
@@ -48,9 +49,18 @@ class Submissions(Protocol):
 class SubmissionWork:
     """Takes submissions and settles them (`application.Background`)."""
 
-    def __init__(self, submissions: Submissions, desk: SubmissionDesk) -> None:
+    def __init__(
+        self,
+        submissions: Submissions,
+        desk: SubmissionDesk,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """clock: seconds from any origin."""
         self._submissions = submissions
         self._desk = desk
+        self._clock = clock
+        self._waiting_since: float | None = None
         self._stopping = threading.Event()
         self._ended = threading.Event()
         self._ended.set()
@@ -63,6 +73,13 @@ class SubmissionWork:
     def parked(self) -> int:
         """Return how many submissions were set aside."""
         return self._submissions.parked
+
+    def waiting_seconds(self) -> float:
+        """Return for how long submissions have waited without a pause; 0 while none waits.
+
+        A submission waits if it was given back to the queue, or if the queue holds more than one batch.
+        """
+        return 0.0 if self._waiting_since is None else self._clock() - self._waiting_since
 
     def alarm(self) -> str | None:
         """Return a warning while submissions are set aside."""
@@ -85,10 +102,18 @@ class SubmissionWork:
         taken = self._submissions.take(TAKE_SECONDS)
         self._fault = None
         if not taken:
+            self._waiting_since = None
             return frozenset()
         verdicts = self._desk.process([received for _, received in taken])
+        self._note_waiting(Verdict.retried in verdicts or self._submissions.waiting > 0)
         self._submissions.settle([(tag, verdict) for (tag, _), verdict in zip(taken, verdicts, strict=True)])
         return frozenset(verdicts)
+
+    def _note_waiting(self, waits: bool) -> None:
+        if not waits:
+            self._waiting_since = None
+        elif self._waiting_since is None:
+            self._waiting_since = self._clock()
 
     def _run(self) -> None:
         pause = _FIRST_PAUSE

@@ -43,19 +43,27 @@ class GatewayMetrics:
         self._parked = Gauge(
             "kopuro_gateway_parked", "Submissions that were set aside, unanswered", registry=registry
         )
-        self.observe(lambda: (0, 0), lambda: 0, lambda: 0)
+        self._waiting = Gauge(
+            "kopuro_gateway_waiting_seconds",
+            "For how long submissions have waited at the partners' broker; 0 while none waits",
+            registry=registry,
+        )
+        self.observe(lambda: (0, 0), lambda: 0, lambda: 0, lambda: 0.0)
 
     def observe(
         self,
         windows: Callable[[], tuple[int, int]],
         unproved: Callable[[], int],
         parked: Callable[[], int],
+        waiting_seconds: Callable[[], float],
     ) -> None:
         """Read the gauges from these.
 
-        windows: the organisations with and without access; unproved: copies; parked: submissions.
+        windows: the organisations with and without access; unproved: copies; parked: submissions;
+        waiting_seconds: of submissions.
         """
         self._parked.set_function(parked)
+        self._waiting.set_function(waiting_seconds)
         self._windows.labels("open").set_function(lambda: windows()[0])
         self._windows.labels("ended").set_function(lambda: windows()[1])
         self._unproved.set_function(unproved)

@@ -45,7 +45,7 @@ class Received:
 
 
 class Verdict(StrEnum):
-    """What the broker is told about a submission.
+    """How a submission is settled at the broker.
 
     answered: its answer is in the mailbox. retried: the hub was unavailable. parked: the hub does not admit
     the organisation, which therefore cannot be answered, or the hub fails on this very submission.
@@ -97,7 +97,7 @@ class SubmissionDesk:
                 done = self._done(organization, group)
                 verdicts |= done
                 if len(done) < len(group):
-                    break  # the later ones wait, so that the order stays
+                    break  # later ones wait: the order stays
         except Unavailable as error:
             _log.warning("submissions wait for the hub", extra={"reason": str(error)})
         except NotAdmitted:
@@ -159,7 +159,7 @@ def _groups(prepared: Sequence[_Prepared]) -> Iterator[list[_Prepared]]:
 
 
 def _prepared(place: int, message: Received) -> _Prepared:
-    """Return the submission as a line for intake, or the refusal of what is no line."""
+    """Return the submission as a line for intake, or with the problem that refuses it."""
     digest = sha256(message.body).hexdigest()
     message_id = None
     try:

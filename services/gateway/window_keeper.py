@@ -96,7 +96,7 @@ class WindowKeeper:
         if self._window.copied:
             self._prove(standing)
         if waiting and self._window.copied and self._lingers():
-            # What the queue holds comes again, the closed messages without their content.
+            # The messages in the queue are copied again, the closed ones without their content.
             self._rebuild()
             return 0.0
         self._window, room = self._window.room(waiting, self._clock())
@@ -108,7 +108,7 @@ class WindowKeeper:
 
     def _open(self) -> None:
         self._hub.require_admitted(self.organization)
-        # Before the permissions: what an earlier session left may have been closed meanwhile.
+        # Before the permissions: messages of an earlier session may have been closed meanwhile.
         self._rebuild()
         self._users.grant(self.organization)
         self._withdrawn = False
@@ -131,7 +131,7 @@ class WindowKeeper:
         if not standing.consumers and window.can_be_looked_at(count, standing.waiting):
             assert self._session is not None
             window, proved = window.looked_at(count, self._queues.look(self._session, self.organization))
-        # In this order: a proof that the hub has not stored is found again.
+        # Acknowledge before storing the window: a proof that the hub did not get is then found again.
         if proved:
             self._hub.acknowledge(self.organization, proved)
             self._metrics.acknowledged(len(proved))

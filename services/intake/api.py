@@ -121,7 +121,7 @@ def find(search: SubmissionSearch, request: Request) -> Response:
     """
     query, viewer = request.query_params, request.principal.id
     if ("id" in query) == ("key" in query):
-        raise invalid_parameter("id", "or `key` is required, and not both.")
+        raise invalid_parameter("id", "must be given, or `key` instead, but not both.")
     oversight = bool(request.principal.roles & OVERSIGHT)
     organization = query.get("organization")
     if organization is not None and not ID_FORMS["organization"].fits(organization):

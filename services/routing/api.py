@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from contracts.answers.coordination import (
     CoverageCell,
@@ -37,21 +37,27 @@ from runtime.access.reads import Read
 from runtime.clock import Clock
 from runtime.storage.columns import microseconds, moment_of
 from runtime.web import paging
-from runtime.web.parameters import invalid_parameter
+from runtime.web.parameters import invalid_parameter, wants_csv
 from runtime.web.request import Request
 from runtime.web.response import Response
+from runtime.web.spreadsheet import csv_response
 from services.routing.domain.calendar_week import CalendarWeek, Span
 from services.routing.domain.coordination_queue import QueueFilter, QueueKind, QueuePosition
 from services.routing.domain.coverage import Coverage, CoverageFilter
 from services.routing.domain.preview import Preview
+from services.routing.domain.report_rows import (
+    coverage_rows,
+    report_rows,
+    series_rows,
+    statement_rows,
+    wish_rows,
+)
 from services.routing.domain.view import OVERSIGHT_ROLES
 from services.routing.handlers.commands import RoutingCommands
 from services.routing.handlers.coordination_queries import CoordinationQueries
 from services.routing.handlers.network_queries import NetworkQueries
 from services.routing.handlers.queries import RoutingQueries
 from services.routing.handlers.weekly_reports import ReportQueries
-
-R = TypeVar("R")
 
 READERS = frozenset({"partner"}) | OVERSIGHT_ROLES
 # Members read their own statement only. Coordinators read the report, in which small figures are withheld.
@@ -170,7 +176,10 @@ def wishes(queries: NetworkQueries, request: Request, clock: Clock) -> Response:
         organization=_organization(query, "organization"),
     )
     limit = paging.limit_of(query)
+    as_csv = wants_csv(query)
     found, considered = queries.wishes(clock.now(), wanted)
+    if as_csv:
+        return csv_response(wish_rows(found[:limit]))
     items = tuple(
         NetworkWish(
             changes=tuple(extended(NetworkChange, change) for change in wish.changes),
@@ -183,7 +192,7 @@ def wishes(queries: NetworkQueries, request: Request, clock: Clock) -> Response:
 
 
 def coverage(queries: NetworkQueries, request: Request, clock: Clock) -> Response:
-    """`GET /v1/coordination/coverage`."""
+    """`GET /v1/coordination/coverage`. CSV has all cells: a file is not read by pages."""
     query = request.query_params
     lacking = query.get("lacking", "false")
     if lacking not in ("true", "false"):
@@ -194,6 +203,10 @@ def coverage(queries: NetworkQueries, request: Request, clock: Clock) -> Respons
         language=_code(query, "language", "languages"),
         lacking=lacking == "true",
     )
+    if wants_csv(query):
+        if paged := sorted(query.keys() & {"after", "limit"}):
+            raise invalid_parameter(paged[0], "must be absent for CSV, which has all cells.")
+        return csv_response(coverage_rows(queries.coverage(clock.now(), wanted)))
     limit = paging.limit_of(query)
     after = paging.position_of(query, _COVERAGE, (paging.NAME,) * 3)
     cells = queries.coverage(clock.now(), wanted)
@@ -209,28 +222,38 @@ def _cell(one: Coverage) -> tuple[str, str, str]:
 
 def report(queries: ReportQueries, request: Request) -> Response:
     """`GET /v1/coordination/report?week=2026-W07&language=ru`. By default the latest week, in English."""
-    language = _code(request.query_params, "language", "languages")
-    return Response.of(_record(NetworkReport, queries.report(_week(request.query_params), language or "en")))
+    as_csv, language = _form(request.query_params)
+    found = queries.report(_week(request.query_params), language)
+    return csv_response(report_rows(found, language)) if as_csv else _answer(NetworkReport, found)
 
 
 def series(queries: ReportQueries, request: Request) -> Response:
     """`GET /v1/coordination/statistics?every=week|month&limit=`: the totals of the latest spans."""
+    as_csv, language = _form(request.query_params)
     every = request.query_params.get("every", "week")
     if every not in (*Span,):
         raise invalid_parameter("every", "must be week or month.")
     items = queries.series(Span(every), paging.limit_of(request.query_params))
+    if as_csv:
+        return csv_response(series_rows(items, every, language))
     return Response.of(NetworkSeries(every=every, items=tuple(items)))
 
 
 def statement(queries: ReportQueries, request: Request) -> Response:
     """`GET /v1/statement?week=2026-W07`: the exact figures of the caller's own week."""
+    as_csv, language = _form(request.query_params)
     found = queries.statement(request.principal.id, _week(request.query_params))
-    return Response.of(_record(OrganizationStatement, found))
+    return csv_response(statement_rows(found, language)) if as_csv else _answer(OrganizationStatement, found)
 
 
-def _record(kind: Callable[..., R], view: Mapping[str, Any]) -> R:
-    """Return the record of a view; Python reserves some of its names."""
-    return kind(**{_MEMBERS.get(name, name): value for name, value in view.items()})
+def _form(query: Mapping[str, str]) -> tuple[bool, str]:
+    """Return whether a report is wanted as CSV, and the language of its labels."""
+    return wants_csv(query), _code(query, "language", "languages") or "en"
+
+
+def _answer(kind: Callable[..., object], view: Mapping[str, Any]) -> Response:
+    """Return the record of a view as JSON; Python reserves some of its names."""
+    return Response.of(kind(**{_MEMBERS.get(name, name): value for name, value in view.items()}))
 
 
 _MEMBERS: Mapping[str, str] = {"from": "start", "to": "end", "rules": "blocking"}

@@ -17,8 +17,8 @@ from contracts.answers.coordination import (
 )
 from contracts.answers.referrals import Submitted
 from contracts.answers.reports import NetworkReport, NetworkSeries, OrganizationStatement
-from runtime.web.operation import Body, Operation, answer, page_of
-from runtime.web.parameters import LIMIT, PAGED, coded, flag, matching
+from runtime.web.operation import Body, Operation, answer, or_csv, page_of
+from runtime.web.parameters import JSON_OR_CSV, LIMIT, PAGED, coded, flag, matching
 from services.routing.api import ExtensionRequest, InterventionRequest, PlacementRequest, WithdrawalRequest
 from services.routing.domain.calendar_week import Span
 from services.routing.domain.coordination_queue import QueueKind
@@ -37,35 +37,41 @@ QUEUED: Final = (
     _PARTY,
     *PAGED,
 )
-WISHED: Final = (_REGION, _NEED, _PARTY, LIMIT)
+WISHED: Final = (_REGION, _NEED, _PARTY, LIMIT, JSON_OR_CSV)
 COVERED: Final = (
     _REGION,
     _NEED,
     coded("language", vocabularies.codes("languages"), "Only this language."),
     flag("lacking", "Only cells in which referrals found nobody."),
     *PAGED,
+    coded("format", ("csv", "json"), "`json` by default; `csv` has all cells, without `after` and `limit`."),
 )
 CONSIDERED: Final = (_PARTY,)
 WEEK: Final = matching(
     "week", r"^\d{4}-W\d{2}$", "The week (ISO 8601), such as `2026-W07`; by default the latest with a report."
 )
-REPORTED: Final = (
-    WEEK,
-    coded("language", vocabularies.codes("languages"), "The language of the labels; by default English."),
+_LABELS: Final = coded(
+    "language", vocabularies.codes("languages"), "The language of the labels; by default English."
 )
-SERIES_SPANS: Final = (coded("every", Span, "The length of a span; by default a week."), LIMIT)
+REPORTED: Final = (WEEK, _LABELS, JSON_OR_CSV)
+SERIES_SPANS: Final = (
+    coded("every", Span, "The length of a span; by default a week."),
+    LIMIT,
+    _LABELS,
+    JSON_OR_CSV,
+)
 
 REPORT: Final = Operation(
     summary="Read the report of a week; small figures are withheld",
-    answers={200: answer(NetworkReport)},
+    answers={200: or_csv(answer(NetworkReport))},
     refusals=frozenset({"not-found"}),
 )
 SERIES: Final = Operation(
-    summary="Read the totals of the latest weeks or months", answers={200: answer(NetworkSeries)}
+    summary="Read the totals of the latest weeks or months", answers={200: or_csv(answer(NetworkSeries))}
 )
 STATEMENT: Final = Operation(
     summary="Read the exact figures of the caller's own week",
-    answers={200: answer(OrganizationStatement)},
+    answers={200: or_csv(answer(OrganizationStatement))},
     refusals=frozenset({"not-found"}),
 )
 
@@ -90,11 +96,11 @@ CANDIDATES: Final = Operation(
 )
 WISHES: Final = Operation(
     summary="List the changes of the network that would place the most referrals",
-    answers={200: answer(WishList)},
+    answers={200: or_csv(answer(WishList))},
 )
 COVERAGE: Final = Operation(
     summary="List who could help, by region, need and language",
-    answers={200: page_of(CoverageCell)},
+    answers={200: or_csv(page_of(CoverageCell))},
     refusals=frozenset({"invalid-cursor"}),
 )
 ENGAGEMENTS: Final = Operation(

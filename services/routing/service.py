@@ -131,7 +131,7 @@ class RoutingService(WebService):
         "GET",
         "/v1/statement",
         roles=api.MEMBERS,
-        query=(operations.WEEK,),
+        query=operations.REPORTED,
         reads=Reads.no_person,
         operation=operations.STATEMENT,
     )

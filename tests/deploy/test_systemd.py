@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from admin.environment_files import read_environments
+from admin.environment_files import read_environment, read_environments
 from kopuro_client.commands import ExitCode, main
 from runtime.shutdown import BOUND_SECONDS
 from tests.deploy.settings_names import DEPLOY, SERVICES, missing
@@ -102,6 +102,35 @@ def test_state_directories_are_those_of_the_settings(service: str, environments:
     assert [path.startswith(f"/var/lib/{state}/") for path in kept for state in states] == [True]
 
 
+def test_gateway_unit_reads_its_own_key_and_no_other(tmp_path: Path) -> None:
+    """The drop-in resets what the template gives each service; the gateway has no service key."""
+    (tmp_path / "env").mkdir()
+    plan = ("--broker", "amqps://amqp.example", "--management", "https://amqp.example:15671", "--hub", "kg")
+    where = (f"{tmp_path}/gateway", "--env", f"{tmp_path}/env", "--discovery", "/etc/kopuro/discovery.json")
+    assert main(["admin", "amqp", "init", *where, *plan]) == ExitCode.OK
+    variables = read_environment(tmp_path / "env" / "gateway.env")
+    unit = _unit("gateway")
+
+    assert _last(unit, "LoadCredential") == ["gateway-key:/etc/kopuro/gateway/gateway.json"]
+    assert variables["KOPURO_GATEWAY_KEY"] == f"{tmp_path.resolve()}/gateway/gateway.json"
+    (start,) = _last(unit, "ExecStart")
+    assert start.split()[1:] == [
+        "KOPURO_GATEWAY_KEY=%d/gateway-key",
+        "/opt/kopuro/bin/python",
+        *("-m", "runtime", "services.gateway"),
+    ]
+    assert dict(unit)["EnvironmentFile"] == "/etc/kopuro/env/gateway.env"
+    assert f"u {dict(unit)['User']} " in (UNITS / "sysusers.conf").read_text(encoding="utf-8")
+
+
+def _last(unit: list[tuple[str, str]], directive: str) -> list[str]:
+    """Return the values of a directive after its last empty assignment, which resets it."""
+    values = [value for name, value in unit if name == directive]
+    while "" in values:
+        values = values[values.index("") + 1 :]
+    return values
+
+
 def test_stop_timeout_lets_a_service_end_itself_first() -> None:
     unit = dict(_directives(UNITS / "kopuro@.service"))
 
@@ -122,7 +151,7 @@ def test_systemd_accepts_the_units_and_finds_little_exposed(tmp_path: Path) -> N
         text = unit.read_text(encoding="utf-8")
         unit.write_text(text.replace("/opt/kopuro/bin/python", sys.executable), encoding="utf-8")
     environment = {**os.environ, "SYSTEMD_UNIT_PATH": f"{tmp_path}:"}
-    names = [f"kopuro@{service}.service" for service in SERVICES]
+    names = [f"kopuro@{service}.service" for service in (*SERVICES, "gateway")]
 
     verified = subprocess.run(
         ["systemd-analyze", "verify", "--man=no", *names, "kopuro.target"],

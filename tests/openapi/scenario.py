@@ -137,6 +137,8 @@ def coordination(api: DocumentedHub) -> None:
     api.ask("routing_wishes", who)
     api.ask("routing_statistics", who)
     api.ask("routing_coverage", who, query={"limit": 3, "lacking": "false"})
+    for name in ("routing_wishes", "routing_statistics", "routing_coverage"):
+        api.ask(name, who, query={"format": "csv"})
     referral, _, organization = offered(api)
     api.ask("routing_decisions", OSH, id=referral)
     api.ask("routing_candidates", who, id=referral)

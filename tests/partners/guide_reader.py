@@ -54,7 +54,7 @@ class GuideReader:
             ('"narrative"', lambda: self._become(SENDER)),
             ("export KOPURO_AS=ru.moscow", self._find_offer),
             ("kopuro mailbox watch", lambda: self._become(self._asked)),
-            ("admin amqp connect", lambda: self._sh(f"ln -s {self._hub.files.directory} var")),
+            ("organization connect", lambda: self._sh(f"ln -s {self._hub.files.directory} var")),
             ("kopuro trigger", lambda: self._write("offer.json", self._offer["data"])),
             ("webhook attempts", self._wait_for_notice),
             ("kopuro offer decline", self._be_offered),

@@ -52,7 +52,7 @@ def test_node_program_closes_a_loop_over_http_and_webhook(hub: RunningHub, tmp_p
 def test_node_program_closes_a_loop_over_amqp(hub: RunningHub, tmp_path: Path) -> None:
     assert hub.hub.broker is not None
     broker = hub.hub.broker.identity
-    connect = ("kopuro", "admin", "amqp", "connect", "--as", "operator", "--json")
+    connect = ("kopuro", "organization", "connect", "--amqp", "--as", "operator", "--json")
     environment = {
         "KOPURO_GATEWAY_KEY": str(hub.files.key(GATEWAY)),
         "KOPURO_BROKER_MANAGEMENT_URI": broker.management_uri(HUB),

@@ -102,6 +102,24 @@ def findings(
     return found
 
 
+@pytest.fixture
+def gateway(hub: Path, broker: TlsBroker, ca: PrivateCa) -> Iterator[Path]:
+    """The hub with a gateway at the same broker, as `kopuro admin amqp init` writes its files."""
+    addresses = ("--broker", f"amqps://127.0.0.1:{broker.port}", "--management", "https://127.0.0.1:1")
+    where = (str(hub / "gateway"), "--env", str(hub / "env"), "--discovery", str(hub / "discovery.json"))
+    options = (*addresses, "--broker-ca", str(ca.file), "--hub", "kg")
+    assert main(["admin", "amqp", "init", *where, *options]) == ExitCode.OK
+    file, intake = (hub / "env" / f"{name}.env" for name in ("gateway", "intake"))
+    same = read_environment(intake)
+    names = ("KOPURO_OPERATIONS_ADDRESS", "KOPURO_BROKER_CERTIFICATE", "KOPURO_BROKER_CERTIFICATE_KEY")
+    # The test's broker has no gateway: another user stands for its own.
+    changed = {"KOPURO_AMQP_URI": broker.uri(user="intake"), **{name: same[name] for name in names}}
+    write_environment(file, {**read_environment(file), **changed})
+    yield hub
+    file.unlink()
+    shutil.rmtree(hub / "gateway")
+
+
 @contextlib.contextmanager
 def variables(hub: Path, service: str, **changed: str) -> Iterator[None]:
     file = hub / "env" / f"{service}.env"
@@ -109,6 +127,33 @@ def variables(hub: Path, service: str, **changed: str) -> Iterator[None]:
     write_environment(file, {**before, **changed})
     yield
     write_environment(file, before)
+
+
+def test_gateway_that_is_set_up_rightly_has_no_fault(
+    gateway: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert findings(gateway, capsys) == {}
+
+
+def test_faults_of_the_gateway_are_named(gateway: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    key = gateway / "gateway" / "gateway.json"
+    key.chmod(0o640)
+    with variables(
+        gateway,
+        "gateway",
+        KOPURO_BROKER_MANAGEMENT_URI="",
+        KOPURO_OPERATIONS_ADDRESS="127.0.0.1:1",
+        KOPURO_AMQP_URI=read_environment(gateway / "env" / "gateway.env")["KOPURO_AMQP_URI"].replace(
+            "kg.intake:", "kg.intake:x"
+        ),
+    ):
+        found = findings(gateway, capsys)
+    assert found == {
+        "settings": ["gateway"],
+        "key-file-mode": [f"gateway: {key}"],
+        "broker-login": ["gateway"],
+        "service": ["gateway"],
+    }
 
 
 def test_new_hub_has_no_fault(hub: Path, broker: TlsBroker, capsys: pytest.CaptureFixture[str]) -> None:

@@ -57,7 +57,7 @@ class AmqpHub:
         return AmqpPartner(organization, self.url(organization))
 
     def connect(self, organization: str, key: dict[str, Any]) -> None:
-        """Connect an organisation as `kopuro admin amqp connect` does, and wait until it has access."""
+        """Connect an organisation as `kopuro organization connect --amqp` does; wait until it has access."""
         with self.staff("operator") as operator:
             operator.administration.issue_client(
                 organization, "partner", client_id=client_of(organization), keys=[key]
@@ -67,12 +67,12 @@ class AmqpHub:
         until(lambda: organization in self.granted() or None, f"access of {organization}")
 
     def connect_by_command(self, organization: str) -> dict[str, Any]:
-        """Connect an organisation with `kopuro admin amqp connect`; return what it prints."""
+        """Connect an organisation with `kopuro organization connect --amqp`; return what it prints."""
         files = self.hub.files
         done = subprocess.run(
             [
                 sys.executable,
-                *("-m", "kopuro_client", "admin", "amqp", "connect", organization, "--json"),
+                *("-m", "kopuro_client", "organization", "connect", organization, "--amqp", "--json"),
                 *("--data-dir", str(files.directory), "--as", "operator"),
                 *("--credentials", str(files.credentials), "--discovery", files.discovery_address()),
             ],

@@ -189,8 +189,8 @@ def _built(plugins: tuple[EntryPoint, ...]) -> Any:
         "checkpoint",
         "log-key",
     }
-    added = add_plugins(application, plugins, taken=taken, complain=_complain)
-    add_placeholders(application, taken={*taken, *added})
+    added = add_plugins(application, plugins, groups=groups, taken=taken, complain=_complain)
+    add_placeholders(application, groups=groups, taken={*taken, *added})
     command = get_command(application)
     use_plain_metavars(command)
     unwrap_help(command)

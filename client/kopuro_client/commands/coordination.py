@@ -19,8 +19,13 @@ from kopuro_client.commands.rule_sentences import failed_rules, may_be_placed
 from kopuro_client.commands.session import Session, connected
 from kopuro_client.commands.submitted import IDEMPOTENCY_KEY, show_submitted
 from kopuro_client.commands.timeline import show_referral
+from kopuro_client.commands.trace_words import reason_of, whose_turn
 from kopuro_client.errors import InvalidArgumentError
 from kopuro_client.records import Referral
+from kopuro_client.tracing.evidence import Evidence
+from kopuro_client.tracing.next_action import ENDS, next_action
+
+_NOT_ASKED = frozenset({"intake", "delivery", "audit"})
 
 
 def group() -> typer.Typer:
@@ -104,16 +109,18 @@ def unplaced(session: Session, after: AFTER = None, limit: LIMIT = None) -> None
 
 
 def show(session: Session, referral: REFERRAL) -> None:
-    """Show a referral, and whom it waits for."""
+    """Show a referral, and whose turn it is."""
     found = session.hub.referral(referral)
     if session.out.as_json:
         session.out.document(found)
         return
     show_referral(session.out, found)
     session.out.blank()
-    waits = _waits_for(found, None)
-    session.out.text("Waits for: " + ("; ".join(waits) if waits else "nobody"))
-    session.out.note(f"every hop, and whose turn it is: kopuro trace {found['id']}")
+    # What a trace would say that asked nobody but routing.
+    known = Evidence(viewer=None, now=dt.datetime.now(dt.UTC), referral=found, silent=_NOT_ASKED)
+    turn = next_action(known)
+    session.out.text(f"{whose_turn(turn, 'en')}: {reason_of(turn, 'en')}")
+    session.out.note(f"every hop, and what to do next: kopuro trace {found['id']}")
 
 
 def candidates(
@@ -235,6 +242,8 @@ def _effects(referral: Referral, organization: str | None, effect: str) -> list[
 
 def _waits_for(referral: Referral, organization: str | None) -> list[str]:
     """Return the organisations that the referral waits for, with the time of their offers."""
+    if referral["status"] in ENDS:
+        return []
     if referral["acceptor"] is not None:
         held = f"{referral['acceptor']} ({referral['status']})"
         return [held] if organization in (None, referral["acceptor"]) else []

@@ -13,10 +13,10 @@ from kopuro_client.commands.sentence_lines import show_wrapped
 from kopuro_client.commands.session import Session
 from kopuro_client.paging import following
 from kopuro_client.records import Change, CoverageCell, Wish
-from kopuro_client.spreadsheet import spreadsheet
 
 REGION = Annotated[str | None, typer.Option(help="Only this region, or this country.")]
 NEED = Annotated[str | None, typer.Option(help="Only this need, or this group of needs.")]
+AS_CSV = Annotated[bool, typer.Option("--csv", help="Print CSV.")]
 PAGE: Final = 200
 _COUNTS: Final = "{:<11}{:<13}"
 
@@ -36,11 +36,22 @@ _PHRASES: Final = {
     "places": "places for {need} in {region}",
     "service": "another service for {need} in {region}",
 }
-_COLUMNS: Final = ("region", "need", "language", "services", "fresh", "answered", "expired", "unplaced")
 
 
-def wishes(session: Session, region: REGION = None, need: NEED = None, limit: LIMIT = None) -> None:
-    """List the smallest changes that would place the most unplaced referrals."""
+def wishes(
+    session: Session,
+    region: REGION = None,
+    need: NEED = None,
+    limit: LIMIT = None,
+    as_csv: AS_CSV = False,
+) -> None:
+    """List the smallest changes that would place the most unplaced referrals.
+
+    --csv has a row for each change; the changes of one wish have the same rank.
+    """
+    if as_csv:
+        session.out.file(session.hub.wishes_csv(region=region, need=need, limit=limit).encode())
+        return
     page = session.hub.wishes(region=region, need=need, limit=limit)
     show_items(session.out, page, lambda items: _show_wishes(session.out, items))
 
@@ -69,13 +80,18 @@ def coverage(
     lacking: Annotated[
         bool, typer.Option("--lacking", help="Only where referrals wait that found nobody.")
     ] = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+    as_csv: AS_CSV = False,
 ) -> None:
     """Show who could help, by region, need and language, and how many referrals found nobody.
 
     serv: services. fresh: those whose capacity was confirmed lately. answ, exp: the offers that their
     organisations answered or let expire. wait: referrals that found nobody. --csv has the full names.
     """
+    out = session.out
+    if as_csv:
+        content = session.hub.coverage_csv(region=region, need=need, language=language, lacking=lacking)
+        out.file(content.encode())
+        return
     cells = list(
         following(
             lambda after: session.hub.coverage_page(
@@ -83,11 +99,7 @@ def coverage(
             )
         )
     )
-    out = session.out
-    if as_csv:
-        rows = (_COLUMNS, *map(_row, cells))
-        out.text(spreadsheet(rows).replace("\r\n", "\n").rstrip("\n"))
-    elif out.as_json:
+    if out.as_json:
         out.document({"items": cells})
     elif cells:
         out.table(("region", "need", "lang", "serv", "fresh", "answ", "exp", "wait"), map(_row, cells))

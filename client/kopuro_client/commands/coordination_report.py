@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated, Final
 
 import typer
 
 from kopuro_client.commands.candidates import checked_language
 from kopuro_client.commands.output import Output
-from kopuro_client.commands.report_words import rule_name, word
+from kopuro_client.commands.report_words import word
 from kopuro_client.commands.session import Session
 from kopuro_client.errors import InvalidArgumentError
-from kopuro_client.report_records import Figure, Gap, OrganizationWeek, SpanCount, SpanTotals, WeeklyReport
-from kopuro_client.spreadsheet import Cell, spreadsheet
+from kopuro_client.report_records import Figure, Gap, OrganizationWeek, SpanCount, WeeklyReport
 
 WEEK = Annotated[
     str | None, typer.Option(help="ISO week in UTC, such as 2026-W07; by default the latest with a report.")
@@ -24,21 +22,6 @@ LANGUAGE = Annotated[
 AS_CSV = Annotated[bool, typer.Option("--csv", help="Print CSV.")]
 TOTALS: Final = ("submitted", "unplaced", "asked", "answered", "silent")
 SPANS: Final = ("week", "month")
-# The codes of a row, its label, and what is counted.
-CSV_COLUMNS: Final = (
-    "week",
-    "table",
-    "region",
-    "need",
-    "language",
-    "rule",
-    "organization",
-    "label",
-    "figure",
-    "count",
-    "at_least",
-    "change",
-)
 
 
 def report(session: Session, week: WEEK = None, language: LANGUAGE = "en", as_csv: AS_CSV = False) -> None:
@@ -48,10 +31,11 @@ def report(session: Session, week: WEEK = None, language: LANGUAGE = "en", as_cs
     on. A week has a report once it has ended. Organisations see their own figures with `kopuro organization
     statement`.
     """
-    found = session.hub.weekly_report(week, language=language)
     if as_csv:
-        _print_csv(session.out, (CSV_COLUMNS, *_csv_rows(found, language)))
-    elif session.out.as_json:
+        session.out.file(session.hub.weekly_report_csv(week, language=language).encode())
+        return
+    found = session.hub.weekly_report(week, language=language)
+    if session.out.as_json:
         session.out.document(found)
     else:
         _show(session.out, found, language)
@@ -63,6 +47,7 @@ def statistics(
         str, typer.Option(help="week or month. A month is the weeks whose Thursday is in it.")
     ] = "week",
     limit: Annotated[int, typer.Option(min=1, max=200, help="How many weeks or months.")] = 12,
+    language: LANGUAGE = "en",
     as_csv: AS_CSV = False,
 ) -> None:
     """Show the totals of the latest weeks or months.
@@ -71,24 +56,29 @@ def statistics(
     """
     if every not in SPANS:
         raise InvalidArgumentError("--every must be week or month")
-    found = session.hub.network_statistics(every, limit=limit)
     out = session.out
     if as_csv:
-        header = (every, "weeks", *(part for name in TOTALS for part in (name, f"{name}_at_least")))
-        _print_csv(out, (header, *map(_span_cells, found)))
-    elif out.as_json:
+        out.file(session.hub.network_statistics_csv(every, limit=limit, language=language).encode())
+        return
+    found = session.hub.network_statistics(every, limit=limit)
+    if out.as_json:
         out.document({"every": every, "items": found})
     elif found:
-        rows = ((one["span"], one["weeks"], *map(_counted, _counts(one))) for one in found)
-        out.table((every, "weeks", *(word(name, "en") for name in TOTALS)), rows)
+        rows = (
+            (one["span"], one["weeks"], *(_counted(one[name], language) for name in TOTALS)) for one in found
+        )
+        out.table((every, "weeks", *(word(name, language) for name in TOTALS)), rows)
     else:
         out.note("no items")
 
 
-def statement(session: Session, week: WEEK = None, language: LANGUAGE = "en") -> None:
+def statement(session: Session, week: WEEK = None, language: LANGUAGE = "en", as_csv: AS_CSV = False) -> None:
     """Show your own organisation's week: offers received, answers, declines by reason, and silence."""
-    found = session.hub.statement(week)
     out = session.out
+    if as_csv:
+        out.file(session.hub.statement_csv(week, language=language).encode())
+        return
+    found = session.hub.statement(week)
     if out.as_json:
         out.document(found)
         return
@@ -127,7 +117,7 @@ def _show(out: Output, found: WeeklyReport, language: str) -> None:
     heading("rules")
     out.table(
         columns("rule", "count", "change"),
-        ((_rule(one["rule"], language), *_amount(one, language)) for one in found["rules"]),
+        ((one["label"], *_amount(one, language)) for one in found["rules"]),
     )
     heading("organizations")
     out.table(
@@ -160,10 +150,6 @@ def _place(gap: Gap, language: str) -> tuple[str, str, str]:
     return first, second, third
 
 
-def _rule(rule: str | None, language: str) -> str:
-    return word("others", language) if rule is None else rule_name(rule, language)
-
-
 def _amount(figure: Figure, language: str) -> tuple[str, str]:
     """Return a figure and its change as texts."""
     if figure["count"] is None:
@@ -179,52 +165,7 @@ def _duration(figure: Figure, language: str) -> str:
     return f"{seconds // 3600}:{seconds % 3600 // 60:02} h"
 
 
-def _counts(one: SpanTotals) -> tuple[SpanCount, ...]:
-    return tuple(one[name] for name in TOTALS)
-
-
-def _counted(count: SpanCount) -> str:
+def _counted(count: SpanCount, language: str) -> str:
     if count["count"] is not None:
         return str(count["count"])
-    return f"≥ {count['at_least']}" if count["at_least"] else word("withheld", "en")
-
-
-def _span_cells(one: SpanTotals) -> tuple[Cell, ...]:
-    counts = _counts(one)
-    cells = [(_cell(count["count"], "en"), count["at_least"]) for count in counts]
-    return (one["span"], one["weeks"], *(cell for pair in cells for cell in pair))
-
-
-def _csv_rows(found: WeeklyReport, language: str) -> Iterator[Sequence[Cell]]:
-    """Yield one row for each figure, so that a spreadsheet can filter them."""
-
-    def row(
-        table: str, figure: str, one: Figure, label: str | None = None, **codes: str | None
-    ) -> list[Cell]:
-        names = (codes.get(name) for name in ("region", "need", "language", "rule", "organization"))
-        amount = (_cell(one["count"], language), one.get("at_least"), one["change"])
-        return [found["week"], table, *names, label, figure, *amount]
-
-    for name in TOTALS:
-        yield row("totals", name, found["totals"][name], word(name, language))
-    yield row("totals", "median_answer_seconds", found["median_answer"], word("median", language))
-    for gap in found["gaps"]:
-        codes = {"region": gap["region"], "need": gap["need"], "language": gap["language"]}
-        yield row("gaps", "unplaced", gap, " / ".join(filter(None, _place(gap, language))), **codes)
-    for rule in found["rules"]:
-        yield row("rules", "unplaced", rule, _rule(rule["rule"], language), rule=rule["rule"])
-    for one in found["organizations"]:
-        label = None if one["organization"] else word("others", language)
-        figures = {name: one[name] for name in ("asked", "answered", "accepted")}
-        figures |= {f"declined.{reason}": figure for reason, figure in one["declined"].items()}
-        figures |= {"silent": one["silent"], "median_answer_seconds": one["median_answer"]}
-        for name, figure in figures.items():
-            yield row("organizations", name, figure, label, organization=one["organization"])
-
-
-def _cell(count: int | None, language: str) -> Cell:
-    return word("withheld", language) if count is None else count
-
-
-def _print_csv(out: Output, rows: Iterable[Iterable[Cell]]) -> None:
-    out.text(spreadsheet(rows).replace("\r\n", "\n").rstrip("\n"))
+    return f"≥ {count['at_least']}" if count["at_least"] else word("withheld", language)

@@ -17,7 +17,7 @@ from kopuro_client.commands.lists import AFTER, LIMIT, show_page
 from kopuro_client.commands.new_file import write_secret
 from kopuro_client.commands.printable import json_text, moment
 from kopuro_client.commands.session import Session, connected
-from kopuro_client.errors import InvalidArgumentError
+from kopuro_client.errors import PROBLEM, InvalidArgumentError, RefusedError
 
 _SECRET_BYTES = 32
 _CLIENT = Annotated[str, typer.Argument(metavar="CLIENT", help="The client's id.")]
@@ -62,7 +62,7 @@ def key(
     """Make a key with which a client signs instead of showing a secret.
 
     Writes the private key to FILE, for KOPURO_CLIENT_KEY, and the public key as a JWK set to stdout, for
-    `kopuro credential keys`.
+    `kopuro credential keys`, or for the operators who register a new client with it.
     """
     private, public = generate_client_key(kid or f"{dt.datetime.now(dt.UTC):%Y-%m-%d}")
     write_secret(file, (json_text(private) + "\n").encode(), public=json_text({"keys": [public]}, indent=2))
@@ -78,14 +78,38 @@ def issue(
     secret_sha256: Annotated[
         str | None, typer.Option(help="Digest of the secret, from its owner (`kopuro credential secret`).")
     ] = None,
+    keys: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="JWK set of its public keys, from its owner (`kopuro credential key`), beside a secret or "
+            "instead of one.",
+        ),
+    ] = None,
     revision: Annotated[
-        int | None, typer.Option(help="Revision of the client whose secret is replaced.")
+        int | None, typer.Option(help="Revision of the client whose secret and keys are replaced.")
     ] = None,
 ) -> None:
-    """Register a client, or replace its secret, as an operator. A second operator may have to approve."""
-    issued: Mapping[str, Any] = session.hub.administration.issue_client(
-        principal, role, client_id=client_id, secret_sha256=secret_sha256, revision=revision
-    )
+    """Register a client, or replace its secret and keys, as an operator.
+
+    A second operator may have to approve it.
+    """
+    try:
+        issued: Mapping[str, Any] = session.hub.administration.issue_client(
+            principal,
+            role,
+            client_id=client_id,
+            secret_sha256=secret_sha256,
+            keys=None if keys is None else _public_keys(keys),
+            revision=revision,
+        )
+    except RefusedError as refused:
+        if refused.type == f"{PROBLEM}precondition-required":
+            session.out.note(
+                f"the client {client_id or principal} exists: to replace its secret and keys, give "
+                "--revision with the revision that `kopuro credential list` shows"
+            )
+        raise
     if session.out.as_json:
         session.out.document(issued)
     elif "state" in issued:
@@ -141,13 +165,7 @@ def keys(
     file: Annotated[Path, typer.Argument(help="JWK set of all public keys that the client is to have.")],
 ) -> None:
     """Replace the public keys of your own client. A key that is left out ends at once, with all tokens."""
-    document = read_json(file)
-    listed = document.get("keys")
-    if not isinstance(listed, list) or not all(isinstance(one, dict) for one in listed):
-        raise InvalidArgumentError(f'{file} is not a JWK set: {{"keys": [...]}}')
-    if any("d" in one for one in listed):
-        raise InvalidArgumentError(f"{file} has a private key; send the public keys only")
-    changed = session.hub.administration.replace_client_keys(client, listed)
+    changed = session.hub.administration.replace_client_keys(client, _public_keys(file))
     if session.out.as_json:
         session.out.document(changed)
     else:
@@ -172,3 +190,13 @@ def revoke(session: Session, client: _CLIENT) -> None:
     else:
         session.out.text(revoked["client_id"])
         session.out.note("revoked")
+
+
+def _public_keys(file: Path) -> list[dict[str, Any]]:
+    """Return the keys of a JWK set. Raises InvalidArgumentError for another form and for a private key."""
+    listed = read_json(file).get("keys")
+    if not isinstance(listed, list) or not all(isinstance(one, dict) for one in listed):
+        raise InvalidArgumentError(f'{file} is not a JWK set: {{"keys": [...]}}')
+    if any("d" in one for one in listed):
+        raise InvalidArgumentError(f"{file} has a private key; send the public keys only")
+    return listed

@@ -113,4 +113,4 @@ def _published(session: Session, answer: Mapping[str, Any]) -> None:
         session.out.note("requested; the key is in force when the operators have approved the request")
     else:
         session.out.text(answer["kid"])
-        session.out.note("published; keep the previous key to open the cases sealed to it")
+        session.out.note("published; keep any earlier key to open the cases sealed to it")

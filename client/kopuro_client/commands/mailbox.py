@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
@@ -245,17 +246,27 @@ def summary(message: Message, hub: Kopuro) -> dict[str, Any]:
         shown["closed"] = data["message_type"].removeprefix("kopuro.").rsplit(".v", 1)[0]
     if fact_of(message).startswith("approval."):
         shown["approval"] = data.get("id")  # what `kopuro approvals` takes
+    if fact_of(message).startswith("submission."):
+        shown["key"] = data.get("message_id")  # over AMQP the property message_id is the key
+        if data.get("submission_id") is not None:
+            shown["submission"] = data["submission_id"]
     for name in shown.keys() & _TIMES:
         shown[name] = moment(shown[name])
     if isinstance(data.get("note"), str):
         shown["note"] = _note_text(data["note"], hub)
     if isinstance(data.get("problem"), dict):
-        shown["refused"] = data["problem"].get("detail") or data["problem"].get("title")
+        shown["refused"] = _refusal(data["problem"])
     if isinstance(data.get("facts"), dict):
         shown |= {
             name: data["facts"][name] for name in ("urgency", "needs", "region") if name in data["facts"]
         }
     return shown
+
+
+def _refusal(problem: Mapping[str, Any]) -> str:
+    """Return the detail of a problem, with its pointers: `Correct /status. /status: Must be one of ...`."""
+    where = [f"{one['pointer']}: {one['detail']}" for one in problem.get("errors") or ()]
+    return " ".join([str(problem.get("detail") or problem.get("title")), *where])
 
 
 def _note_text(note: str, hub: Kopuro) -> str:

@@ -65,6 +65,15 @@ class Output:
         """Print text as it is, except for unsafe characters."""
         self._write(printable(text))
 
+    def file(self, content: bytes) -> None:
+        """Write a text file in UTF-8 byte by byte; on a terminal, print it like other text."""
+        if self._terminal:
+            self.text(content.decode(errors="replace").replace("\r\n", "\n").removesuffix("\n"))
+            return
+        self._stdout.flush()
+        self._stdout.buffer.write(content)
+        self._stdout.buffer.flush()
+
     def note(self, text: str) -> None:
         """Print a message to the user on stderr. It is not part of the data."""
         print(printable(text), file=self._stderr, flush=True)

@@ -2,26 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
 import typer
 
+from kopuro_client.commands.plugins import place_of
 from kopuro_client.errors import InvalidArgumentError
 
-NAMES: Final = ("up", "demo", "dead-letters", "audit", "admin", "routing")
+# As the server's entry points are named; `group.command` is a command in one of the client's groups.
+NAMES: Final = (
+    "up",
+    "demo",
+    "dead-letters",
+    "audit",
+    "admin",
+    "routing",
+    "organization.connect",
+    "organization.disconnect",
+)
 
 
-def add_placeholders(application: typer.Typer, *, taken: Collection[str]) -> None:
+def add_placeholders(
+    application: typer.Typer, *, groups: Mapping[str, typer.Typer], taken: Collection[str]
+) -> None:
     """Add a hidden command for each name that is not taken."""
-    for name in NAMES:
-        if name not in taken:
-            application.command(
+    for full_name in NAMES:
+        if full_name not in taken:
+            parent, name = place_of(full_name, application, groups)
+            parent.command(
                 name,
                 hidden=True,
                 add_help_option=False,
                 context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
-            )(_refusing(name))
+            )(_refusing(full_name.replace(".", " ")))
 
 
 def _refusing(name: str) -> Callable[[], None]:

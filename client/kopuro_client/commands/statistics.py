@@ -65,8 +65,7 @@ def _show(
 ) -> None:
     out = session.out
     if as_csv:
-        content = session.hub.statistics_csv(by, since=since, until=until, exact=exact)
-        out.text(content.replace("\r\n", "\n").rstrip("\n"))
+        out.file(session.hub.statistics_csv(by, since=since, until=until, exact=exact).encode())
         return
     table = session.hub.statistics(by, since=since, until=until, exact=exact)
     if out.as_json:

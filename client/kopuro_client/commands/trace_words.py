@@ -18,21 +18,22 @@ OWNERS: Final[Mapping[Owner, Texts]] = {
         "Ход за координаторами сети",
         "Кезек тармактын координаторлорунда",
     ),
-    Owner.nobody: ("Nobody has to act", "Никто не должен действовать", "Эч ким эч нерсе кылбашы керек"),
+    Owner.nobody: ("Nobody has to act", "Действий не требуется", "Эч кандай аракет талап кылынбайт"),
 }
 
-# What is waited for.
+# Why the referral waits.
 REASONS: Final[Mapping[Action, Texts]] = {
     Action.submit: (
-        "Intake has admitted nothing under this id or key, and no mailbox of yours has such a message. "
-        "Either the request never arrived, or it was refused: then its response said why. Ids of answers and "
-        "keys are known for 30 days.",
-        "Под этим идентификатором или ключом ничего не принято, и в вашем почтовом ящике такого сообщения "
-        "нет. Либо запрос не дошёл, либо в нём отказано: тогда причина была в ответе. Идентификаторы ответов "
-        "и ключи хранятся 30 дней.",
-        "Бул идентификатор же ачкыч менен эч нерсе кабыл алынган эмес, почта кутуңузда да мындай билдирүү "
-        "жок. Же сурам жеткен эмес, же четке кагылган: анда себеби жоопто жазылган. Жооптордун "
-        "идентификаторлору жана ачкычтар 30 күн сакталат.",
+        "Intake has admitted nothing under this id or key, and no mailbox of yours has a message with this "
+        "id. Either the request never arrived, or it was refused: then its response said why (over AMQP, "
+        "submission.refused in the mailbox). Ids of answers and keys are known for 30 days.",
+        "Под этим идентификатором или ключом ничего не принято, и в вашем почтовом ящике нет сообщения с "
+        "таким идентификатором. Либо запрос не дошёл, либо в нём отказано: тогда причина была в ответе (по "
+        "AMQP — submission.refused в почтовом ящике). Идентификаторы ответов и ключи хранятся 30 дней.",
+        "Бул идентификатор же ачкыч менен эч нерсе кабыл алынган эмес, почта кутуңузда мындай "
+        "идентификатордогу билдирүү жок. Же сурам жеткен эмес, же четке кагылган: анда себеби жоопто "
+        "жазылган (AMQP аркылуу — почта кутусундагы submission.refused). Жооптордун идентификаторлору жана "
+        "ачкычтар 30 күн сакталат.",
     ),
     Action.reach: (
         "No answer from: {services}. What is known is above.",
@@ -50,9 +51,9 @@ REASONS: Final[Mapping[Action, Texts]] = {
         "Кайрылуу брокерде, багыттоо азырынча чечим чыгара элек.",
     ),
     Action.deliver: (
-        "The offer was decided and is not in the mailbox yet.",
-        "Предложение решено, но ещё не в почтовом ящике.",
-        "Сунуш чечилди, бирок азырынча почта кутусунда жок.",
+        "Routing has opened the offer, but it is not in the mailbox yet.",
+        "Предложение сделано, но ещё не в почтовом ящике.",
+        "Сунуш жасалды, бирок азырынча почта кутусунда жок.",
     ),
     Action.close_offer: (
         "The deadline has passed, and the offer is still open: it should have expired.",
@@ -68,6 +69,14 @@ REASONS: Final[Mapping[Action, Texts]] = {
         "No organisation has accepted: a coordinator must place the referral.",
         "Ни одна организация не приняла: направить должен координатор.",
         "Бир да уюм кабыл алган жок: координатор жайгаштырышы керек.",
+    ),
+    Action.place_named: (
+        "The referral is for {organizations} alone, which has not taken it. The case is sealed to it, so "
+        "nobody else can be asked.",
+        "Направление адресовано только {organizations}, и эта организация его не приняла. Дело запечатано "
+        "для неё, поэтому предложить его другой нельзя.",
+        "Жолдомо {organizations} уюмуна гана арналган, ал уюм аны алган жок. Иш ошол уюмга гана "
+        "мөөрлөнгөн, ошондуктан башкага сунуштоого болбойт.",
     ),
     Action.release: (
         "The offer is accepted; the vault has not released the case yet.",
@@ -89,6 +98,14 @@ REASONS: Final[Mapping[Action, Texts]] = {
         "Принявшая организация не может прочесть дело: отправитель должен прислать его снова.",
         "Кабыл алган уюм ишти окуй албайт: жөнөтүүчү аны кайра жөнөтүшү керек.",
     ),
+    Action.replace_case_overdue: (
+        "The acceptor cannot read the case, and the sender has not sent it again in time. The coordinators "
+        "know.",
+        "Принявшая организация не может прочесть дело, а отправитель не прислал его снова в срок. "
+        "Координаторы знают.",
+        "Кабыл алган уюм ишти окуй албайт, жөнөтүүчү болсо аны өз убагында кайра жөнөткөн жок. "
+        "Координаторлор билет.",
+    ),
     Action.report: (
         "The referral is accepted; the next report is awaited.",
         "Направление принято; ожидается следующий отчёт.",
@@ -101,7 +118,7 @@ REASONS: Final[Mapping[Action, Texts]] = {
     ),
     Action.submit_again: (
         "The referral has failed: the hub could not use its case.",
-        "Направление не удалось: хаб не смог использовать дело.",
+        "Направление не состоялось: хаб не смог использовать дело.",
         "Жолдомо ишке ашкан жок: хаб ишти колдоно алган жок.",
     ),
     Action.read_message: (
@@ -143,7 +160,16 @@ _NOTHING: Final[Texts] = (
     "Сизден эч нерсе талап кылынбайт.",
 )
 
-# What the viewer does next: for the owner's own turn, and else what happens by itself.
+_CALL: Final[Texts] = (
+    "Call {organizations}. A coordinator can move on: kopuro coordination move-on {subject} --reason "
+    "no_answer",
+    "Позвоните: {organizations}. Координатор может передать дальше: kopuro coordination move-on {subject} "
+    "--reason no_answer",
+    "{organizations} уюмуна чалыңыз. Координатор кийинкисине өткөрө алат: kopuro coordination move-on "
+    "{subject} --reason no_answer",
+)
+
+# The viewer's next step if it is the owner; otherwise what follows without the viewer.
 TO_DO: Final[Mapping[tuple[Owner, Action], Texts]] = {
     (Owner.you, Action.submit): (
         "Check the id. If you submitted it, submit it again under the same key.",
@@ -171,9 +197,12 @@ TO_DO: Final[Mapping[tuple[Owner, Action], Texts]] = {
         "kopuro offer accept {subject} же kopuro offer decline {subject} --reason СЕБЕП",
     ),
     (Owner.other, Action.answer): (
-        "Without an answer by then, the next candidate is asked.",
-        "Без ответа к этому сроку предложение получит следующая организация.",
-        "Ошол мөөнөткө чейин жооп болбосо, кийинки уюмга сунушталат.",
+        "Without an answer by then, the offer expires and the next candidate is asked. If none is left, a "
+        "coordinator must place the referral.",
+        "Без ответа к этому сроку предложение перейдёт к следующей организации. Если её нет, направить "
+        "должен координатор.",
+        "Ошол мөөнөткө чейин жооп болбосо, сунуш бүтүп, кийинки уюмга берилет. Андай уюм жок болсо, "
+        "координатор жайгаштырышы керек.",
     ),
     (Owner.network, Action.place): (
         "For a coordinator: kopuro coordination candidates {subject}, then kopuro coordination place "
@@ -183,6 +212,17 @@ TO_DO: Final[Mapping[tuple[Owner, Action], Texts]] = {
         "ОРГАНИЗАЦИЯ. Отправитель может отозвать: kopuro referral withdraw {subject} --reason ПРИЧИНА",
         "Координаторго: kopuro coordination candidates {subject}, андан кийин kopuro coordination place "
         "{subject} УЮМ. Жөнөтүүчү кайтарып ала алат: kopuro referral withdraw {subject} --reason СЕБЕП",
+    ),
+    (Owner.network, Action.place_named): (
+        "A coordinator can ask it again: kopuro coordination place {subject} {organizations}. To ask others, "
+        "the sender withdraws the referral (kopuro referral withdraw {subject} --reason other) and submits "
+        'it anew without "to".',
+        "Координатор может предложить ей снова: kopuro coordination place {subject} {organizations}. Чтобы "
+        "обратиться к другим, отправитель отзывает направление (kopuro referral withdraw {subject} --reason "
+        'other) и отправляет заново без "to".',
+        "Координатор ага кайра сунуштай алат: kopuro coordination place {subject} {organizations}. "
+        "Башкаларга кайрылуу үчүн жөнөтүүчү жолдомону кайтарып алат (kopuro referral withdraw {subject} "
+        '--reason other) жана "to" жок кайра жөнөтөт.',
     ),
     (Owner.you, Action.open_case): (
         "kopuro case show {subject}",
@@ -196,6 +236,15 @@ TO_DO: Final[Mapping[tuple[Owner, Action], Texts]] = {
         "kopuro case replace {subject} referral.json",
     ),
     (Owner.other, Action.replace_case): _NOTHING,
+    (Owner.you, Action.replace_case_overdue): (
+        "kopuro case replace {subject} referral.json. If you no longer have the case: kopuro referral "
+        "withdraw {subject} --reason other, then submit it anew.",
+        "kopuro case replace {subject} referral.json. Если дела у вас больше нет: kopuro referral withdraw "
+        "{subject} --reason other, затем отправьте направление заново.",
+        "kopuro case replace {subject} referral.json. Иш сизде калбаса: kopuro referral withdraw {subject} "
+        "--reason other, андан кийин жолдомону кайра жөнөтүңүз.",
+    ),
+    (Owner.other, Action.replace_case_overdue): _CALL,
     (Owner.you, Action.report): (
         "kopuro referral progress {subject} in_progress, or kopuro referral complete {subject} OUTCOME",
         "kopuro referral progress {subject} in_progress или kopuro referral complete {subject} ИТОГ",
@@ -210,13 +259,7 @@ TO_DO: Final[Mapping[tuple[Owner, Action], Texts]] = {
         "kopuro referral progress {subject} in_progress же kopuro referral complete {subject} ЖЫЙЫНТЫК. "
         "Уланта албасаңыз: kopuro referral hand-back {subject} --reason СЕБЕП",
     ),
-    (Owner.other, Action.report_overdue): (
-        "Call them. A coordinator can move on: kopuro coordination move-on {subject} --reason no_answer",
-        "Позвоните им. Координатор может передать дальше: kopuro coordination move-on {subject} "
-        "--reason no_answer",
-        "Аларга чалыңыз. Координатор кийинкисине өткөрө алат: kopuro coordination move-on {subject} "
-        "--reason no_answer",
-    ),
+    (Owner.other, Action.report_overdue): _CALL,
     (Owner.you, Action.submit_again): (
         "Submit the referral anew with its case, under a new key.",
         "Отправьте направление с делом заново, с новым ключом.",
@@ -295,7 +338,7 @@ def whose_turn(action: NextAction, language: str) -> str:
 
 
 def reason_of(action: NextAction, language: str) -> str:
-    """Return what is waited for, as a sentence."""
+    """Return why the referral waits, as a sentence."""
     return _filled(REASONS[action.action], language, _values(action))
 
 
@@ -305,7 +348,8 @@ def to_do(action: NextAction, language: str) -> str:
 
 
 def _values(action: NextAction) -> dict[str, object]:
-    return {"subject": action.subject, "services": ", ".join(action.services)}
+    named = ", ".join(action.organizations)
+    return {"subject": action.subject, "organizations": named, "services": ", ".join(action.services)}
 
 
 def _filled(texts: Texts, language: str, values: Mapping[str, object]) -> str:

@@ -133,8 +133,8 @@ class Audit(Connected):
 
         An empty cell of a dimension means the sum over it; a withheld count is the word `withheld`.
         """
-        params = {**self._statistics_params(by, since, until, exact=exact), "format": "csv"}
-        return self._connection.content(self._at("audit", "statistics"), params).decode(errors="replace")
+        params = self._statistics_params(by, since, until, exact=exact)
+        return self._connection.csv(self._at("audit", "statistics"), params)
 
     @staticmethod
     def _statistics_params(

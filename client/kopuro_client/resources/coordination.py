@@ -66,6 +66,13 @@ class Coordination(Connected):
         page = self._connection.page(self._at("routing", "coordination", "wishes"), wanted)
         return cast("Page[Wish]", page)
 
+    def wishes_csv(
+        self, *, region: str | None = None, need: str | None = None, limit: int | None = None
+    ) -> str:
+        """Return the same changes as CSV, one row for each. The changes of one wish have the same rank."""
+        wanted = {"region": region, "need": need, "limit": limit}
+        return self._connection.csv(self._at("routing", "coordination", "wishes"), wanted)
+
     def coverage_page(
         self,
         *,
@@ -86,6 +93,19 @@ class Coordination(Connected):
             {**wanted, "lacking": "true" if lacking else None},
         )
         return cast("Page[CoverageCell]", page)
+
+    def coverage_csv(
+        self,
+        *,
+        region: str | None = None,
+        need: str | None = None,
+        language: str | None = None,
+        lacking: bool = False,
+    ) -> str:
+        """Return the whole coverage as CSV, one row for each region, need and language."""
+        wanted = {"region": region, "need": need, "language": language}
+        url = self._at("routing", "coordination", "coverage")
+        return self._connection.csv(url, {**wanted, "lacking": "true" if lacking else None})
 
     def engagements(self, organization_id: str) -> Engagements:
         """Return how many referrals an organisation is asked about or has accepted, by urgency."""

@@ -16,12 +16,29 @@ class Reports(Connected):
         url = self._at("routing", "coordination", "report")
         return cast(WeeklyReport, self._connection.get(url, {"week": week, "language": language}))
 
+    def weekly_report_csv(self, week: str | None = None, *, language: str | None = None) -> str:
+        """Return the same report as CSV, one row for each figure."""
+        return self._csv("coordination", "report", week=week, language=language)
+
     def network_statistics(self, every: str = "week", *, limit: int | None = None) -> list[SpanTotals]:
         """Return the totals of the latest weeks or months, the oldest first, as a coordinator."""
         url = self._at("routing", "coordination", "statistics")
         series = self._connection.get(url, {"every": every, "limit": limit})
         return cast("list[SpanTotals]", series["items"])
 
+    def network_statistics_csv(
+        self, every: str = "week", *, limit: int | None = None, language: str | None = None
+    ) -> str:
+        """Return the same totals as CSV. language: of the word for a withheld figure."""
+        return self._csv("coordination", "statistics", every=every, limit=limit, language=language)
+
     def statement(self, week: str | None = None) -> Statement:
         """Return the exact figures of one's own organisation in a week; by default the latest."""
         return cast(Statement, self._connection.get(self._at("routing", "statement"), {"week": week}))
+
+    def statement_csv(self, week: str | None = None, *, language: str | None = None) -> str:
+        """Return the same figures as CSV, one row for each. language: of the labels."""
+        return self._csv("statement", week=week, language=language)
+
+    def _csv(self, *path: str, **params: str | int | None) -> str:
+        return self._connection.csv(self._at("routing", *path), params)

@@ -1,4 +1,4 @@
-"""What a hub's services said about one referral, as far as the viewer may know it."""
+"""The answers of a hub's services about one referral, limited to what the viewer may read."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from kopuro_client.records import AdmittedSubmission, MessageState, Referral, TimelineEntry
 
-# The facts of submissions that routing decides about. It takes no notice of notes.
+# The facts of submissions that routing decides about. It does not read notes.
 DECIDED = frozenset(
     {
         "referral.submitted",
@@ -40,8 +40,8 @@ class Evidence:
 
     viewer: the organisation that asks, None for staff. submissions: from intake. referral: routing's view by
     way of intake, None if neither knows it. messages: from delivery. entries: from audit. log_size: the
-    number of entries that the newest checkpoint signs. silent: the services that gave no answer; what they
-    would have said is missing here.
+    number of entries that the newest checkpoint signs. silent: the services that gave no answer;
+    their part is missing here.
     """
 
     viewer: str | None

@@ -11,7 +11,7 @@ from typing import Final
 from kopuro_client.records import MessageState
 from kopuro_client.tracing.evidence import Evidence, Logged, moment_of, short_fact
 
-# Reads are no step on the way; `kopuro readers` lists them.
+# Reads are not steps of the referral; `kopuro readers` lists them.
 _READS: Final = frozenset({"history.read", "history.exported", "log.exported", "referral.read"})
 # The order of steps at the same moment.
 _SERVICES: Final = ("intake", "routing", "vault", "delivery")
@@ -23,12 +23,13 @@ _DELIVERIES: Final = "delivery."
 class Hop:
     """One step.
 
-    service: that recorded it: intake, routing, vault or delivery. step: a fact such as `offer.opened`, or of
-    a message `queued`, `delivered`, `acknowledged`, `closed` or `webhook`. about: the fact that the message
-    carries. receipt: ids and codes that prove or explain the step: message, offer, reason, endpoint, state,
-    attempts, next_attempt. published: of a submission, whether the broker has it. entry: its index in the
-    audit log, None while it has none or for a step that is not logged. signed: whether the newest checkpoint
-    covers the entry. sentence: what the entry says, in the language that was asked for.
+    service: the one that recorded it: intake, routing, vault or delivery. step: a fact such as
+    `offer.opened`, or for a message `queued`, `delivered`, `acknowledged`, `closed` or `webhook`. about: the
+    fact that the message carries. receipt: ids and codes that prove or explain the step: message, offer,
+    reason, endpoint, state, attempts, next_attempt. published: for a submission, whether the broker has it.
+    entry: its index in the audit log, None while it has none or for a step that is not logged. signed:
+    whether the newest checkpoint covers the entry. sentence: what the entry says, in the language that was
+    asked for.
     """
 
     service: str

@@ -15,7 +15,7 @@ from typing import Final
 from kopuro_client.records import MessageState, Offer, Referral
 from kopuro_client.tracing.evidence import Evidence, moment_of, short_fact
 
-# The hub's timers and consumers take seconds; what is late by more than this does not move.
+# The hub's timers and consumers take seconds; a step that is later than this is stuck.
 LATE: Final = dt.timedelta(minutes=1)
 
 
@@ -30,7 +30,7 @@ class Owner(StrEnum):
 
 
 class Action(StrEnum):
-    """What is waited for."""
+    """The awaited step."""
 
     submit = "submit"  # nothing is known under this id or key
     reach = "reach"  # a service of the hub does not answer
@@ -40,10 +40,12 @@ class Action(StrEnum):
     close_offer = "close_offer"  # the deadline has passed, the offer is still open
     answer = "answer"
     place = "place"
+    place_named = "place_named"  # the referral is for one organisation alone
     release = "release"  # the vault has not released the case
     end_pause = "end_pause"  # the vault holds the case, because the acceptor's key was replaced
     open_case = "open_case"
     replace_case = "replace_case"
+    replace_case_overdue = "replace_case_overdue"
     report = "report"
     report_overdue = "report_overdue"
     submit_again = "submit_again"
@@ -58,9 +60,10 @@ class Action(StrEnum):
 class NextAction:
     """The next action.
 
-    organizations: whose turn it is, if it is that of organisations. since, until: RFC 3339. until: what
+    organizations: whose turn it is, if it is that of organisations; for `place_named`, the only one that can
+    be asked. since, until: RFC 3339. until: what
     happens then depends on the action; None if nothing ends the waiting. subject: the id that a command about
-    it needs: an offer's, a referral's or a submission's. services: that do not answer.
+    it needs: an offer's, a referral's or a submission's. services: those that do not answer.
     """
 
     owner: Owner
@@ -144,7 +147,14 @@ def _unplaced(evidence: Evidence, referral: Referral) -> NextAction:
         return _offer_ended(referral)
     step = evidence.last("referral.unplaced", "acceptance.revoked")
     since = referral["updated_at"] if step is None else step["time"]
-    return NextAction(owner=Owner.network, action=Action.place, since=since, subject=referral["id"])
+    named = (referral["facts"] or {}).get("to")  # the case is sealed to it: nobody else can be asked
+    return NextAction(
+        owner=Owner.network,
+        action=Action.place if named is None else Action.place_named,
+        organizations=() if named is None else (named,),
+        since=since,
+        subject=referral["id"],
+    )
 
 
 def _accepted(evidence: Evidence, referral: Referral) -> NextAction:
@@ -181,6 +191,15 @@ def _replacement(evidence: Evidence, referral: Referral) -> NextAction | None:
     step = evidence.last("case.unreadable", "replacement.submitted", "offer.accepted")
     if step is None or step["fact"] != "case.unreadable":
         return None
+    overdue = referral.get("overdue_since")
+    if overdue is not None:
+        return _of(
+            evidence,
+            referral["sender"],
+            Action.replace_case_overdue,
+            since=overdue,
+            subject=referral["id"],
+        )
     return _of(
         evidence,
         referral["sender"],
@@ -207,7 +226,17 @@ def _release(evidence: Evidence, referral: Referral) -> NextAction | None:
     if letter is not None and letter["state"] == "acknowledged":
         return None
     if letter is not None:
-        return _of(evidence, acceptor, Action.open_case, since=letter["queued_at"], subject=referral["id"])
+        is_overdue = referral.get("overdue_since") is not None
+        if is_overdue and evidence.viewer != acceptor:
+            return None  # staff must learn that the report is overdue; the acceptor opens the case first
+        return _of(
+            evidence,
+            acceptor,
+            Action.open_case,
+            since=letter["queued_at"],
+            until=None if is_overdue else referral.get("due_at"),
+            subject=referral["id"],
+        )
     paused = evidence.last("case.paused", "offer.accepted")
     if paused is not None and paused["fact"] == "case.paused":
         return NextAction(

@@ -10,6 +10,7 @@ import contextlib
 import errno
 import socket
 import time
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
@@ -18,11 +19,15 @@ import amqp
 import kombu
 from amqp.exceptions import AMQPError
 from amqp.method_framing import frame_writer
-from eventlet import patcher
 
 from runtime.messaging.ports import BrokerUnavailable
 from runtime.messaging.rabbit.tolerant_frames import UNDECODABLE, tolerant
 from runtime.tls import TlsFiles, handshake_fault
+
+with warnings.catch_warnings():
+    # As in runtime.__main__, which operators' commands such as `kopuro up --amqp` do not run.
+    warnings.filterwarnings("ignore", message=r"\s*Eventlet is deprecated")
+    from eventlet import patcher
 
 CLOSE_TIMEOUT_SECONDS = 2.0
 # Bytes that the peer's kernel has not acknowledged by then break the connection. py-amqp's own limit is one

@@ -11,10 +11,10 @@ from contracts.answers.history import Figure as FigureAnswer
 from contracts.errors import PointerError, Refused
 from runtime.access.reads import Reader
 from runtime.web.paging import NUMBER, encode_cursor, limit_of, position_of
-from runtime.web.parameters import invalid_parameter
+from runtime.web.parameters import invalid_parameter, wants_csv
 from runtime.web.request import Request
 from runtime.web.response import Response
-from runtime.web.spreadsheet import Cell, spreadsheet
+from runtime.web.spreadsheet import Cell, csv_response
 from services.audit.log.ports import Search
 from services.audit.reports.domain.statistics_classes import COMBINED
 from services.audit.reports.domain.statistics_counts import DIMENSIONS, MOST_DIMENSIONS, Figure, combined_of
@@ -37,8 +37,7 @@ def statistics(handler: StatisticsHandler, request: Request) -> Response:
     by = query.get("by", "").split(",")
     if not set(by) <= set(DIMENSIONS) or not 1 <= len(set(by)) == len(by) <= MOST_DIMENSIONS:
         raise invalid_parameter("by", f"must be one or two of {', '.join(DIMENSIONS)}, separated by a comma.")
-    if query.get("format", "json") not in ("json", "csv"):
-        raise invalid_parameter("format", "must be `json` or `csv`.")
+    as_csv = wants_csv(query)
     if query.get("exact", "false") not in ("true", "false"):
         raise invalid_parameter("exact", "must be `true` or `false`.")
     exact = query.get("exact") == "true"
@@ -46,8 +45,8 @@ def statistics(handler: StatisticsHandler, request: Request) -> Response:
         raise Refused("forbidden", "Only auditors and coordinators may read exact figures.")
     span = time_range(query)
     counted = handler.count(Reader.of(request.principal), by, span, exact=exact)
-    if query.get("format") == "csv":
-        return Response(200, _csv(counted).encode(), {"Content-Type": "text/csv; charset=utf-8"})
+    if as_csv:
+        return csv_response(_rows(counted))
     return Response.of(_table(counted, span))
 
 
@@ -107,7 +106,7 @@ def _figure(figure: Figure) -> FigureAnswer:
     )
 
 
-def _csv(counted: Counted) -> str:
+def _rows(counted: Counted) -> list[list[Cell]]:
     """Return one row per figure. An empty dimension cell marks a sum; WITHHELD replaces a withheld value."""
     by = counted.statistics.by
     rows: list[list[Cell]] = [[*by, "count", "answered_median_seconds", "answered_p90_seconds"]]
@@ -116,4 +115,4 @@ def _csv(counted: Counted) -> str:
         count = WITHHELD if figure.count is None else figure.count
         times = [WITHHELD] * 2 if figure.times_withheld else [figure.median, figure.ninetieth]
         rows.append([*values, count, *times])
-    return spreadsheet(rows)
+    return rows

@@ -113,7 +113,7 @@ class HttpHub:
         found = self._ask(organization, "POST", "intake", path, body=body, media="application/x-ndjson")
         results = [_result(orjson.loads(line)) for line in found.splitlines() if line.strip()]
         if len(results) != len(lines):
-            raise Unavailable("The hub answered another number of submissions than it was sent.")
+            raise Unavailable("The hub returned a different number of results than it got submissions.")
         return results
 
     def answer(self, organization: str, answers: Sequence[Answer]) -> None:

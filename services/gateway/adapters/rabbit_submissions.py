@@ -34,7 +34,7 @@ PREFETCH: Final = 20
 _BATCH: Final = 100
 # Seconds between two looks for new queues.
 _LOOK_SECONDS: Final = 2.0
-# Seconds between two counts of the parked submissions.
+# Seconds between two counts of the parked and of the waiting submissions.
 _COUNT_SECONDS: Final = 15.0
 
 
@@ -56,6 +56,7 @@ class RabbitSubmissions:
         self._arrived: list[tuple[int, Received]] = []
         self._count_at = 0.0
         self.parked = 0
+        self.waiting = 0
 
     def close(self) -> None:
         """Close the connection; what was taken and not settled is delivered again."""
@@ -79,6 +80,11 @@ class RabbitSubmissions:
                 self._look_at = time.monotonic() + _LOOK_SECONDS
             if time.monotonic() >= self._count_at:
                 self.parked = self._channel.queue_declare(PARKED, passive=True).message_count
+                # A copy: a cancellation that arrives meanwhile changes the set.
+                queues = (SUBMISSIONS, *map(submissions_of, tuple(self._consumed)))
+                self.waiting = sum(
+                    self._channel.queue_declare(queue, passive=True).message_count for queue in queues
+                )
                 self._count_at = time.monotonic() + _COUNT_SECONDS
             deadline = time.monotonic() + seconds
             while not self._arrived and (left := deadline - time.monotonic()) > 0:

@@ -43,7 +43,7 @@ class Window:
 
     cursor: of the mailbox, after the last copied message; None before the first. closed: those of the copied
     ids that stand for an erased message. mark, changes: the last count's mark, and how often it has changed
-    since the last copy. full_since: since when copying pauses for a proof; seconds of a monotonic clock.
+    since the last copy. full_since: when copying paused to wait for a proof; seconds of a monotonic clock.
     """
 
     copied: tuple[str, ...] = ()
@@ -133,7 +133,7 @@ class Window:
 def rebuilt() -> Window:
     """Return the window of a queue that is empty because the gateway emptied it.
 
-    It begins with the oldest message that is not acknowledged. What was copied before comes again, with the
-    same id: after a new connection to the broker nobody knows whether the queue is still the same one.
+    It begins with the oldest message that is not acknowledged. Messages that were copied before are copied
+    again, with the same id: a new connection cannot tell whether the queue is still the same one.
     """
     return Window()

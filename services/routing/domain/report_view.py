@@ -14,6 +14,7 @@ from contracts.codes import DeclineReason
 from contracts.vocabularies import label
 from services.routing.domain.blocking_rule import BLOCKING_RULES
 from services.routing.domain.calendar_week import CalendarWeek, Span
+from services.routing.domain.report_words import rule_label, word
 from services.routing.domain.weekly_report import (
     ACCEPTED,
     Statement,
@@ -24,7 +25,7 @@ from services.routing.domain.withholding import THRESHOLD, Path, Published
 
 Figure = dict[str, Any]
 
-_TOTALS: Final = ("submitted", "unplaced", "asked", "answered", "silent")
+TOTALS: Final = ("submitted", "unplaced", "asked", "answered", "silent")
 
 
 def report_view(report: WeeklyReport, before: WeeklyReport | None, language: str) -> dict[str, Any]:
@@ -48,8 +49,7 @@ def report_view(report: WeeklyReport, before: WeeklyReport | None, language: str
         "totals": _totals(report, before),
         "median_answer": _figure(report.median_seconds, None if before is None else before.median_seconds),
         "gaps": [_gap(path, _compared(report, before, "gaps", path), language) for path in gaps],
-        "rules": [{"rule": rule, **_compared(report, before, "rules", (rule,))} for rule in BLOCKING_RULES]
-        + [{"rule": None, **_compared(report, before, "rules", ())}],
+        "rules": [_rule(rule, report, before, language) for rule in (*BLOCKING_RULES, None)],
         "organizations": [_organization(report, before, one) for one in (*report.organizations, None)],
     }
 
@@ -70,7 +70,7 @@ def series_view(reports: Iterable[WeeklyReport], every: Span) -> list[dict[str, 
             "from": weeks[0].week.start,
             "to": weeks[-1].week.end,
             "weeks": len(weeks),
-            **{name: _sum([_total(week, name) for week in weeks]) for name in _TOTALS},
+            **{name: _sum([_total(week, name) for week in weeks]) for name in TOTALS},
         }
         for span, weeks in spans.items()
     ]
@@ -112,7 +112,7 @@ def _declined(reason: str, statement: Statement) -> int:
 def _totals(report: WeeklyReport, before: WeeklyReport | None) -> dict[str, Figure]:
     return {
         name: _figure(_total(report, name), None if before is None else _total(before, name))
-        for name in _TOTALS
+        for name in TOTALS
     }
 
 
@@ -144,6 +144,15 @@ def _gap(path: Path, figure: Figure, language: str) -> dict[str, Any]:
         },
         **figure,
     }
+
+
+def _rule(
+    rule: str | None, report: WeeklyReport, before: WeeklyReport | None, language: str
+) -> dict[str, Any]:
+    """Return the row of a rule, or the one of all that share a row (None)."""
+    named = word("others", language) if rule is None else rule_label(rule, language)
+    path = () if rule is None else (rule,)
+    return {"rule": rule, "label": named, **_compared(report, before, "rules", path)}
 
 
 def _organization(

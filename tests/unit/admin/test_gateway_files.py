@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import stat
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -16,7 +17,9 @@ from admin.gateway_files import DEFINITIONS, ENVIRONMENT, KEY, GatewayPlan, writ
 from contracts.broker_rights import PARTNERS_VHOST
 from kopuro_client.errors import InvalidArgumentError
 from runtime.settings import Settings
+from runtime.tls import TlsFiles
 from services.gateway import bootstrap
+from tests.support.certificates import PrivateCa
 
 
 @pytest.fixture
@@ -39,6 +42,25 @@ def test_gateway_starts_with_the_files(tmp_path: Path, plan: GatewayPlan) -> Non
     assert application.name == "gateway"
     application.close()
     assert settings.amqp_uri.endswith(f"@broker.example:5671/{PARTNERS_VHOST}")
+
+
+def test_gateway_with_private_ca_is_told_of_it(tmp_path: Path, plan: GatewayPlan) -> None:
+    ca = PrivateCa(tmp_path).file
+    write_gateway_files(tmp_path / "gateway", replace(plan, broker_ca=ca))
+    settings = Settings.from_environment(read_environment(tmp_path / "gateway" / ENVIRONMENT), is_client=True)
+    assert settings.broker_tls == TlsFiles(ca=ca)
+
+
+def test_environment_file_lies_beside_those_of_the_services(tmp_path: Path, plan: GatewayPlan) -> None:
+    (tmp_path / "env").mkdir()
+    written = write_gateway_files(tmp_path / "gateway", plan, env_dir=tmp_path / "env")
+    assert tmp_path / "env" / ENVIRONMENT in written
+    assert write_gateway_files(tmp_path / "gateway", plan, env_dir=tmp_path / "env") == []
+
+
+def test_ca_for_a_broker_without_tls_is_refused(tmp_path: Path, plan: GatewayPlan) -> None:
+    with pytest.raises(InvalidArgumentError, match="--broker-ca is for an amqps:// broker"):
+        replace(plan, broker="amqp://broker.example", broker_ca=PrivateCa(tmp_path).file)
 
 
 def test_definitions_have_the_hash_of_the_password_and_no_right_elsewhere(

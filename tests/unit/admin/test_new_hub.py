@@ -13,6 +13,7 @@ from sqlalchemy.engine import make_url
 
 from admin.environment_files import read_environment, read_environments
 from admin.new_hub import PUBLIC_SERVICES
+from contracts.broker_rights import NOTHING
 from kopuro_client.commands import ExitCode, main
 from runtime.settings import Settings
 from services.delivery.webhooks.adapters.key_file_seal import KeyFileSeal
@@ -106,7 +107,7 @@ def test_services_compare_the_bindings_as_a_user_that_can_do_nothing_else(tmp_pa
     document = json.loads((hub / "broker" / "definitions.json").read_text())
     assert [one["tags"] for one in document["users"] if one["name"] == "kg.watch"] == ["management"]
     (rights,) = [one for one in document["permissions"] if one["user"] == "kg.watch"]
-    assert (rights["configure"], rights["write"], rights["read"]) == ("^$", "^$", "^$")
+    assert {rights["configure"], rights["write"], rights["read"]} == {NOTHING}
 
 
 def test_ports_are_those_that_the_proxy_and_prometheus_know(tmp_path: Path) -> None:

@@ -100,9 +100,15 @@ def test_alert_takes_the_maximum_of_gauges_and_the_sum_of_counters(name: str) ->
 def test_configuration_scrapes_every_service_under_its_name() -> None:
     configuration = yaml.safe_load((PROMETHEUS / "prometheus.yml").read_text("utf-8"))
     (job,) = [job for job in configuration["scrape_configs"] if job["job_name"] == "kopuro"]
-    watched = [target["labels"]["service"] for target in job["static_configs"]]
+    found = [yaml.safe_load((PROMETHEUS / name).read_text("utf-8")) for name in _target_files(job)]
+    targets = [*job["static_configs"], *(target for file in found for target in file)]
+    watched = [target["labels"]["service"] for target in targets]
     services = [path.parent.name for path in (ROOT / "services").glob("*/service.py")]
     assert sorted(watched) == sorted(services)
+
+
+def _target_files(job: dict[str, Any]) -> list[str]:
+    return [name for found in job["file_sd_configs"] for name in found["files"]]
 
 
 def test_rules_hold_no_name_of_an_organisation() -> None:

@@ -6,6 +6,7 @@ import os
 import stat
 from pathlib import Path
 
+from admin.manifest_files import HUB_KEY
 from sandbox import network
 from sandbox.hub_files import HubFiles
 
@@ -21,4 +22,6 @@ def test_files_and_folders_of_a_hub_are_private_whatever_the_umask(tmp_path: Pat
         path: stat.S_IMODE(path.stat().st_mode) for path in [files.directory, *files.directory.rglob("*")]
     }
     assert {files.credentials, files.clients, files.manifest, files.key("custody")} < set(modes)
-    assert modes == {path: 0o700 if path.is_dir() else 0o600 for path in modes}
+    # Public, and behind a directory that only the owner may enter.
+    public = {files.manifest: 0o644, files.manifest.with_name(HUB_KEY): 0o644}
+    assert modes == {path: public.get(path, 0o700 if path.is_dir() else 0o600) for path in modes}

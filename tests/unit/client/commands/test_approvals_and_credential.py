@@ -3,6 +3,7 @@ import json
 import stat
 from pathlib import Path
 
+from kopuro_client.client_key import generate_client_key
 from tests.unit.client.commands.conftest import ORGANIZATION, Run
 from tests.unit.client.fake_hub import FakeHub, json_response, problem
 
@@ -66,6 +67,31 @@ def test_issue_prints_the_client_or_the_request(hub: FakeHub, run: Run) -> None:
     }
     assert sent.headers["if-match"] == '"3"'
     assert run("credential", "issue", ORGANIZATION, "partner").out == "osh-laptop\nmade\n"
+
+
+def test_issue_registers_a_client_with_keys_instead_of_a_secret(
+    hub: FakeHub, run: Run, tmp_path: Path
+) -> None:
+    hub.script("POST", CREDENTIALS, json_response(CLIENT, status=201))
+    private, public = generate_client_key("2026-11")
+    file = tmp_path / "keys.json"
+    file.write_text(json.dumps({"keys": [public]}))
+    assert run("credential", "issue", ORGANIZATION, "partner", "--keys", str(file)).out == "osh-laptop\n"
+    (sent,) = hub.requests_to(CREDENTIALS)
+    assert sent.json() == {"principal": ORGANIZATION, "roles": ["partner"], "jwks": {"keys": [public]}}
+
+    file.write_text(json.dumps({"keys": [private]}))
+    refused = run("credential", "issue", ORGANIZATION, "partner", "--keys", str(file))
+    assert (refused.code, len(hub.requests_to(CREDENTIALS))) == (2, 1)
+    assert "private key" in refused.err
+
+
+def test_issue_of_an_existing_client_names_the_option_that_it_needs(hub: FakeHub, run: Run) -> None:
+    hub.script("POST", CREDENTIALS, problem(428, "precondition-required", "A precondition is required"))
+    ran = run("credential", "issue", ORGANIZATION, "partner", "--client-id", "osh-laptop")
+    assert ran.code == 3
+    assert "the client osh-laptop exists" in ran.err
+    assert "--revision" in ran.err
 
 
 def test_admin_client_writes_the_secret_to_a_file_and_sends_its_digest(

@@ -18,7 +18,7 @@ from kopuro_client.commands.rule_sentences import OVERRIDABLE, SENTENCES, senten
 from kopuro_client.records import Rule
 from services.routing.domain.rules import COORDINATOR_MAY_OVERRIDE
 from tests.unit.client.commands.conftest import Run
-from tests.unit.client.fake_hub import FakeHub, json_response
+from tests.unit.client.fake_hub import FakeHub, Response, json_response
 
 ID = "0199a0de-0000-7000-8000-000000000001"
 RULES = Path(__file__).parents[4] / "services" / "routing" / "domain" / "rules.py"
@@ -221,11 +221,39 @@ def test_place_shows_what_it_revokes_and_overrides(hub: FakeHub, run: Run, termi
     assert request.json() == {"organization": "ru.far", "reason": "no_answer"}
 
 
-def test_show_names_whom_the_referral_waits_for(hub: FakeHub, run: Run) -> None:
-    hub.script("GET", f"/intake/v1/referrals/{ID}", json_response(REFERRAL))
+UNREADABLE = {
+    "time": "2026-05-01T09:05:00Z",
+    "fact": "case.unreadable",
+    "organization": "ru.moscow-centre",
+    "detail": {"replace_by": "2026-05-01T10:00:00Z"},
+}
+
+
+@pytest.mark.parametrize(
+    ("members", "turn"),
+    [
+        (
+            {"offers": [REFERRAL["offers"][0] | {"deadline": "9999-01-01T00:00:00Z"}]},
+            "The turn of ru.moscow-centre, since 2026-05-01 09:00:01Z, until 9999-01-01 00:00:00Z: The offer "
+            "waits for an answer.",
+        ),
+        # The acceptor waits for the sender.
+        (
+            {"status": "accepted", "acceptor": "ru.moscow-centre", "timeline": [UNREADABLE]},
+            "The turn of kg.osh-legal-aid, since 2026-05-01 09:05:00Z, until 2026-05-01 10:00:00Z: The "
+            "acceptor cannot read the case: the sender must send it again.",
+        ),
+        (
+            {"status": "completed", "acceptor": "ru.moscow-centre"},
+            "Nobody has to act, since 2026-05-01 09:00:00Z: The referral has ended.",
+        ),
+    ],
+)
+def test_show_names_whose_turn_it_is(hub: FakeHub, run: Run, members: dict[str, Any], turn: str) -> None:
+    hub.script("GET", f"/intake/v1/referrals/{ID}", json_response(REFERRAL | members))
     ran = run("coordination", "show", ID, "--as", "coordinator")
-    assert ran.out.splitlines()[-1] == "Waits for: ru.moscow-centre (until 2026-05-02 09:00:01Z)"
-    assert ran.err == f"every hop, and whose turn it is: kopuro trace {ID}\n"
+    assert ran.out.splitlines()[-1] == turn
+    assert ran.err == f"every hop, and what to do next: kopuro trace {ID}\n"
 
 
 @pytest.mark.parametrize(
@@ -324,24 +352,37 @@ def test_wishes_say_what_would_place_most_referrals(hub: FakeHub, run: Run) -> N
     assert run("coordination", "wishes", "--json", "--as", "coordinator").json() == page
 
 
-def test_coverage_is_a_table_csv_or_json_of_all_pages(hub: FakeHub, run: Run) -> None:
-    formula = {**CELL, "need": "=HYPERLINK(1)"}
+def test_coverage_is_a_table_or_json_of_all_pages(hub: FakeHub, run: Run) -> None:
+    other = {**CELL, "need": "legal"}
     longest = {**CELL, "need": "protection.repatriation_of_body", "language": "uz-Cyrl"}
     address = "/routing/v1/coordination/coverage"
-    for first in (longest, CELL, CELL):
+    for first in (longest, CELL):
         hub.script(
             "GET",
             address,
             json_response({"items": [first], "next": "c"}),
-            json_response({"items": [formula], "next": None}),
+            json_response({"items": [other], "next": None}),
         )
     line = ("coordination", "coverage", "--region", "RU-MOW", "--as", "coordinator")
     table = run(*line).out.splitlines()
     assert table[1].split() == ["RU-MOW", longest["need"], "uz-Cyrl", "3", "2", "40", "1", "7"]
     assert max(map(len, table)) <= 80
-    assert run(*line, "--json").json() == {"items": [CELL, formula]}
-    assert run(*line, "--csv").out.splitlines()[::2] == [
-        '"region","need","language","services","fresh","answered","expired","unplaced"',
-        '"RU-MOW","\'=HYPERLINK(1)","ky",3,2,40,1,7',
-    ]
+    assert run(*line, "--json").json() == {"items": [CELL, other]}
     assert {request.query.get("region") for request in hub.requests_to(address)} == {"RU-MOW"}
+
+
+@pytest.mark.parametrize(
+    ("line", "query"),
+    [
+        (("coverage", "--region", "RU-MOW", "--lacking"), {"region": "RU-MOW", "lacking": "true"}),
+        (("wishes", "--need", "legal", "--limit", "5"), {"need": "legal", "limit": "5"}),
+    ],
+)
+def test_csv_is_the_answer_of_the_hub_byte_for_byte(
+    hub: FakeHub, run: Run, line: tuple[str, ...], query: dict[str, str]
+) -> None:
+    address, content = f"/routing/v1/coordination/{line[0]}", '"need","count"\r\n"\'=1+1",\u041c\r\n'
+    hub.script("GET", address, Response(status=200, body=content.encode()))
+    assert run("coordination", *line, "--csv", "--as", "coordinator").out == content
+    (sent,) = hub.requests_to(address)
+    assert sent.query == {"format": "csv", **query}

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import csv
 import datetime as dt
-from typing import Any
+import io
+from collections.abc import Callable
+from typing import Any, cast
 
 import orjson
 import pytest
 
+from contracts.errors import Refused
 from kopuro_client.commands.code_words import LANGUAGES
-from kopuro_client.commands.report_words import RULES, WORDS
+from kopuro_client.commands.report_words import WORDS
+from runtime.access.tokens import Principal
+from runtime.web.request import Request
+from services.routing import api
+from services.routing.domain import report_words
 from services.routing.domain.blocking_rule import BLOCKING_RULES
 from services.routing.domain.calendar_week import CalendarWeek, Span
 from services.routing.domain.report_view import report_view, series_view, statement_view
@@ -23,7 +30,7 @@ from services.routing.domain.weekly_report import (
     statements_of,
 )
 from tests.unit.client.commands.conftest import Run
-from tests.unit.client.fake_hub import FakeHub, json_response
+from tests.unit.client.fake_hub import FakeHub, Response, json_response
 
 WEEK = CalendarWeek.parse("2026-W09")
 MEMBERS = ("kg.a", "kg.b", "kg.c", "kg.d")
@@ -70,20 +77,100 @@ def test_report_marks_withheld_figures_and_shows_lower_bounds(hub: FakeHub, run:
     assert hub.requests_to(REPORT)[0].query == {"week": "2026-W09", "language": "en"}
 
 
+class Stored:
+    """The hub's queries of reports, over one week and the week before."""
+
+    weeks = (made(WEEK, EVENTS), made(WEEK.before, WeekEvents(submitted=3)))
+
+    def report(self, week: CalendarWeek | None, language: str) -> Any:
+        assert week in (None, WEEK)
+        return report_view(*self.weeks, language)
+
+    def series(self, every: Span, limit: int) -> Any:
+        return series_view(self.weeks, every)[-limit:]
+
+    def statement(self, organization: str, week: CalendarWeek | None) -> Any:
+        statement = statements_of(EVENTS)[organization]
+        return statement_view(organization, week or WEEK, statement, statement)
+
+
+Ask = Callable[[Any, Request], Any]
+
+
+def serve(hub: FakeHub, address: str, ask: Ask) -> None:
+    """Let the hub's own resource answer the request that a command sends."""
+
+    def answer() -> Response:
+        found = ask(Stored(), asked(**hub.requests_to(address)[-1].query))
+        return Response(status=found.status, body=found.body, headers=dict(found.headers))
+
+    hub.script("GET", address, answer)
+
+
+def asked(**query: str) -> Request:
+    caller = Principal(id="kg.b", roles=frozenset({"coordinator"}))
+    return Request(method="GET", route="/", path_params={}, query_params=query, body=b"", caller=caller)
+
+
+def table(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text, newline="")))
+
+
 def test_csv_has_a_row_for_each_figure(hub: FakeHub, run: Run) -> None:
-    hub.script("GET", REPORT, json_response(shown("ky")))
-    done = run("coordination", "report", "--csv", "--language", "ky", "--as", "coordinator")
-    rows = list(csv.DictReader(done.out.splitlines()))
+    serve(hub, REPORT, api.report)
+    rows = table(run("coordination", "report", "--csv", "--language", "ky", "--as", "coordinator").out)
     (gap,) = [row for row in rows if row["table"] == "gaps" and row["region"] == "RU-MOW"]
     assert (gap["need"], gap["language"], gap["count"]) == ("legal.wage_claim", "ky", "6")
     assert gap["label"] == "Москва / Төлөнбөгөн эмгек акы / Кыргызча"
+    rest = rows[[row["table"] for row in rows].index("rules") - 1]
+    assert (rest["table"], rest["label"]) == ("gaps", "калгандарынын баары")
     assert {row["rule"] for row in rows if row["table"] == "rules"} == {*BLOCKING_RULES, ""}
     quiet = [row for row in rows if row["organization"] == "kg.d"]
     assert len(quiet) == 12
     assert {row["count"] for row in quiet} == {"жашырылган"}
 
 
-def test_statistics_are_a_table_csv_or_json(hub: FakeHub, run: Run) -> None:
+@pytest.mark.parametrize(
+    ("line", "path", "ask"),
+    [
+        ("coordination report --week 2026-W09 --language ru", "coordination/report", api.report),
+        ("coordination statistics --every month", "coordination/statistics", api.series),
+        ("coordination statistics --limit 1 --language ky", "coordination/statistics", api.series),
+        ("organization statement --language ru", "statement", api.statement),
+    ],
+)
+def test_csv_of_the_command_is_byte_for_byte_that_of_the_hub(
+    hub: FakeHub, run: Run, line: str, path: str, ask: Ask
+) -> None:
+    serve(hub, f"/routing/v1/{path}", ask)
+    printed = run(*line.split(), "--csv", "--as", "coordinator").out
+    (sent,) = hub.requests_to(f"/routing/v1/{path}")
+    assert sent.query.items() >= {"format": "csv"}.items()
+    answer = ask(Stored(), asked(**sent.query))
+    assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
+    assert printed.encode() == answer.body
+    assert len(table(printed)) > 0
+
+
+def test_csv_of_a_statement_has_exact_figures_and_labels(hub: FakeHub, run: Run) -> None:
+    serve(hub, "/routing/v1/statement", api.statement)
+    rows = {
+        row["figure"]: row for row in table(run("organization", "statement", "--csv", "--language", "ru").out)
+    }
+    assert {row["organization"] for row in rows.values()} == {"kg.b"}
+    declined = rows["declined.no_capacity"]
+    assert declined["label"] == "отказы: Нет возможности принять"
+    assert (declined["count"], declined["change"]) == ("6", "0")
+    assert (rows["silent"]["count"], rows["median_answer_seconds"]["count"]) == ("0", "300")
+
+
+@pytest.mark.parametrize("ask", [api.report, api.series, api.statement])
+def test_form_that_is_neither_json_nor_csv_is_refused(ask: Ask) -> None:
+    with pytest.raises(Refused, match="must be `json` or `csv`"):
+        ask(Stored(), asked(format="xlsx"))
+
+
+def test_statistics_are_a_table_or_json(hub: FakeHub, run: Run) -> None:
     weeks = [made(WEEK, EVENTS), made(WEEK.before, WeekEvents(submitted=3))]
     page = {"every": "month", "items": orjson.loads(orjson.dumps(series_view(weeks, Span.month)))}
     address = "/routing/v1/coordination/statistics"
@@ -91,7 +178,7 @@ def test_statistics_are_a_table_csv_or_json(hub: FakeHub, run: Run) -> None:
     line = ("coordination", "statistics", "--every", "month", "--as", "coordinator")
     assert run(*line).out.splitlines()[1].split(maxsplit=4)[:4] == ["2026-02", "2", "≥", "20"]
     assert run(*line, "--json").json() == page
-    assert run(*line, "--csv").out.splitlines()[1].startswith('"2026-02",2,"withheld",20,"withheld",11')
+    assert run(*line, "--language", "ru").out.splitlines()[0].split()[2:4] == ["направлено", "никто"]
     assert hub.requests_to(address)[0].query == {"every": "month", "limit": "12"}
     refused = run("coordination", "statistics", "--every", "day", "--as", "coordinator")
     assert refused.code != 0
@@ -109,11 +196,23 @@ def test_statement_is_exact(hub: FakeHub, run: Run) -> None:
     assert ["median", "0:05", "h"] in rows
 
 
-def test_every_rule_of_a_report_has_a_name_in_each_language() -> None:
-    assert set(RULES) == set(BLOCKING_RULES)
-    for texts in (*WORDS.values(), *RULES.values()):
+def test_csv_of_series_marks_withheld_counts_and_shows_lower_bounds() -> None:
+    rows = api.series(cast(Any, Stored()), asked(every="month", format="csv")).body.decode().splitlines()
+    assert rows[0].startswith('"month","weeks","submitted","submitted_at_least","unplaced"')
+    assert rows[1].startswith('"2026-02",2,"withheld",20,"withheld",11')
+
+
+def test_every_rule_of_a_report_has_a_label_in_each_language() -> None:
+    assert set(report_words.RULES) == set(BLOCKING_RULES)
+    for texts in (*WORDS.values(), *report_words.WORDS.values(), *report_words.RULES.values()):
         assert len(texts) == len(LANGUAGES)
         assert all(texts)
+    assert report_words.rule_label("open_now", "tg") == report_words.rule_label("open_now", "en")
+
+
+def test_client_and_hub_use_the_same_words() -> None:
+    assert report_words.LANGUAGES == LANGUAGES
+    assert report_words.WORDS.items() <= WORDS.items()
 
 
 @pytest.mark.parametrize("language", ["de", "EN", ""])

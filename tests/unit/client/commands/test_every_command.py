@@ -39,7 +39,9 @@ MORE: dict[tuple[str, ...], tuple[str, ...]] = {
     ("coordination", "move-on"): ("--yes",),
     ("coordination", "place"): ("--yes",),
     ("organization", "suspend"): ("--yes",),
-    ("admin", "amqp", "connect"): (
+    ("organization", "disconnect"): ("--amqp", "--management-uri", "http://kg.gateway:x@127.0.0.1:1"),
+    ("organization", "connect"): (
+        "--amqp",
         *("--gateway-key", "gateway.json"),
         *("--management-uri", "http://kg.gateway:x@127.0.0.1:1"),
     ),

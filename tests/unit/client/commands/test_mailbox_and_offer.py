@@ -134,6 +134,24 @@ def test_mailbox_shows_why_an_answer_was_refused(hub: FakeHub, run: Run) -> None
     assert "refused=It expired." in run("mailbox", "list").out
 
 
+def test_mailbox_shows_which_submission_over_amqp_was_answered_and_where_its_fault_is(
+    hub: FakeHub, run: Run
+) -> None:
+    errors = [{"pointer": "/status", "detail": "Must be one of: in_progress, on_hold."}]
+    data = {
+        "admitted": {"message_id": "ours-1", "submission_id": "s1"},
+        "refused": {"message_id": "ours-2", "problem": {"detail": "Correct /status.", "errors": errors}},
+    }
+    items = [
+        {**OFFER_OPENED, "id": name, "type": f"kopuro.submission.{name}.v1", "data": members}
+        for name, members in data.items()
+    ]
+    hub.script("GET", MAILBOX, json_response({"items": items, "next": None}))
+    admitted, refused = run("mailbox", "list").out.splitlines()
+    assert "key=ours-1, submission=s1" in admitted
+    assert "key=ours-2, refused=Correct /status. /status: Must be one of: in_progress, on_hold." in refused
+
+
 def test_receipts_message_shows_no_referral(hub: FakeHub, run: Run) -> None:
     receipts = {
         **OFFER_OPENED,

@@ -237,6 +237,7 @@ def test_plug_in_adds_commands_and_broken_one_is_skipped(
         "@letters.command()\n"
         "def show(): pass\n"
         "def up(directory: str = 'x'): print('up in', directory)\n"
+        "def join(name: str): print('joined', name)\n"
         "def unbuildable(what: 'Nowhere'): pass\n"
         "number = 7\n"
     )
@@ -251,6 +252,9 @@ def test_plug_in_adds_commands_and_broken_one_is_skipped(
         "number = sample_plugin:number\n"
         "unbuildable = sample_plugin:unbuildable\n"
         "referral = sample_plugin:up\n"
+        "organization.join = sample_plugin:join\n"
+        "organization.show = sample_plugin:join\n"
+        "nowhere.join = sample_plugin:join\n"
     )
     hub.script("GET", ONE, json_response(REFERRAL))
     where = {"PYTHONPATH": str(tmp_path)}
@@ -260,6 +264,8 @@ def test_plug_in_adds_commands_and_broken_one_is_skipped(
     ran = python(*SHOW, "--json", hub=hub, credentials=credentials, **where)
     assert json.loads(ran.stdout) == REFERRAL
     complaints = ran.stderr.decode().splitlines()
-    for name in ("absent", "number", "unbuildable", "referral"):
+    ran_join = python("organization", "join", "kg.x", hub=hub, credentials=credentials, **where)
+    assert (ran_join.returncode, ran_join.stdout) == (0, b"joined kg.x\n")
+    for name in ("absent", "number", "unbuildable", "referral", "organization.show", "nowhere.join"):
         [line] = [line for line in complaints if f"'{name}'" in line]
         assert "skipped the plug-in" in line

@@ -55,7 +55,7 @@ def test_statistics_table_marks_withheld_figures(hub: FakeHub, run: Run) -> None
 
 def test_statistics_csv_is_printed_verbatim(hub: FakeHub, run: Run) -> None:
     hub.script("GET", "/audit/v1/statistics", Response(status=200, body=b"sex,count\r\nfemale,9\r\n"))
-    assert run("statistics", "--by", "sex", "--csv").out == "sex,count\nfemale,9\n"
+    assert run("statistics", "--by", "sex", "--csv").out == "sex,count\r\nfemale,9\r\n"
 
 
 def test_exact_statistics_are_requested_and_labelled(hub: FakeHub, run: Run) -> None:

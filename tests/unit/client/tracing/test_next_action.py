@@ -39,6 +39,8 @@ LETTER = message("case.released", "queued", 2)
 OPENED = message("case.released", "acknowledged", 2)
 UNREADABLE = (*ACCEPTED, step("case.unreadable", 4, CANDIDATE, replace_by=at(90)))
 
+UNREPLACED: dict[str, Any] = {"acceptor": CANDIDATE, "timeline": UNREADABLE, "overdue_since": at(90)}
+
 # The evidence, and what follows: owner, action, since, until.
 Row = tuple[Evidence, Owner, Action, str | None, str | None]
 TABLE: dict[str, list[Row]] = {
@@ -113,6 +115,14 @@ TABLE: dict[str, list[Row]] = {
             None,
         ),
         (evidence(STAFF, referral("unplaced")), Owner.network, Action.place, at(2), None),
+        # With `to` the case is sealed to that organisation: "place it elsewhere" would be false.
+        (
+            evidence(STAFF, referral("unplaced", facts={"to": CANDIDATE})),
+            Owner.network,
+            Action.place_named,
+            at(2),
+            None,
+        ),
         (
             evidence(OTHER, referral("unplaced", offer("expired", OTHER, closed=3))),
             Owner.nobody,
@@ -129,11 +139,26 @@ TABLE: dict[str, list[Row]] = {
             Owner.you,
             Action.open_case,
             at(2),
-            None,
+            at(100),
         ),
         (
             evidence(STAFF, referral("accepted", **HELD), messages=[LETTER]),
             Owner.other,
+            Action.open_case,
+            at(2),
+            at(100),
+        ),
+        # Overdue and never opened: staff learn that it is overdue, the acceptor what to do first.
+        (
+            evidence(STAFF, referral("accepted", **HELD, overdue_since=at(4)), messages=[LETTER]),
+            Owner.other,
+            Action.report_overdue,
+            at(4),
+            None,
+        ),
+        (
+            evidence(CANDIDATE, referral("accepted", **HELD, overdue_since=at(4)), messages=[LETTER]),
+            Owner.you,
             Action.open_case,
             at(2),
             None,
@@ -186,6 +211,20 @@ TABLE: dict[str, list[Row]] = {
             Action.replace_case,
             at(4),
             at(90),
+        ),
+        (
+            evidence(SENDER, referral("accepted", **UNREPLACED)),
+            Owner.you,
+            Action.replace_case_overdue,
+            at(90),
+            None,
+        ),
+        (
+            evidence(STAFF, referral("accepted", **UNREPLACED)),
+            Owner.other,
+            Action.replace_case_overdue,
+            at(90),
+            None,
         ),
         (
             evidence(OTHER, referral("accepted", offer("revoked", OTHER, closed=2))),

@@ -47,6 +47,8 @@ OF_PERSONS = {
     "/v1/coordination/queue": Reads.recorded,
     "/v1/coordination/<id>/candidates": Reads.recorded,
     "/v1/mailbox": Reads.recorded,
+    "/v1/submissions": Reads.recorded,
+    "/v1/deliveries/<id>": Reads.recorded,
     "/v1/case/<referral_id>": Reads.by_handler,
     "/v1/history": Reads.by_handler,
     "/v1/history/<referral_id>": Reads.by_handler,

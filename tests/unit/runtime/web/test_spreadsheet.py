@@ -19,6 +19,9 @@ from kopuro_client import spreadsheet as of_client
 from kopuro_client.commands.export_formats import COLUMNS, flat_csv
 from runtime.web import spreadsheet as of_hub
 from services.audit.reports import export_api, statistics_api
+from services.routing.domain.coverage import Coverage
+from services.routing.domain.report_rows import coverage_rows, wish_rows
+from services.routing.domain.wishes import Change, ChangeKind, Wish
 
 # Characters that begin a formula, that spreadsheets trim first, and that separate or quote cells.
 FIRSTS = ["=", "+", "-", "@", "\t", "\r", "\n", "'", " =", "\t=", "\u00a0+", "\ufeff-"]
@@ -78,7 +81,16 @@ def export_row(values: dict[str, str]) -> str:
 def statistics_row(values: dict[str, str]) -> str:
     figure = SimpleNamespace(values=values, count=None, times_withheld=True, median=None, ninetieth=None)
     counted: Any = SimpleNamespace(statistics=SimpleNamespace(by=list(values), figures=[figure]))
-    return statistics_api._csv(counted)
+    return of_hub.spreadsheet(statistics_api._rows(counted))
+
+
+def coverage_row(values: dict[str, str]) -> str:
+    return of_hub.spreadsheet(coverage_rows([Coverage(**values)]))  # type: ignore[arg-type]
+
+
+def wish_row(values: dict[str, str]) -> str:
+    change = Change(kind=ChangeKind.area, **values)
+    return of_hub.spreadsheet(wish_rows([Wish(changes=(change,), referrals=1, emergencies=0)]))
 
 
 def client_row(values: dict[str, str]) -> str:
@@ -94,12 +106,16 @@ def client_row(values: dict[str, str]) -> str:
 WRITERS: list[tuple[Callable[[dict[str, str]], str], tuple[str, ...]]] = [
     (export_row, tuple(name for name in export_api._COLUMNS if name != "index")),
     (statistics_row, ("need", "region")),
+    (coverage_row, ("region", "need", "language")),
+    (wish_row, ("organization", "region", "need", "language")),
     # The time is checked, and content is written as JSON.
     (client_row, tuple(name for name in COLUMNS if name not in ("index", "time", "data"))),
 ]
 
 
-@pytest.mark.parametrize(("write", "columns"), WRITERS, ids=["export", "statistics", "client"])
+@pytest.mark.parametrize(
+    ("write", "columns"), WRITERS, ids=["export", "statistics", "coverage", "wishes", "client"]
+)
 @pytest.mark.parametrize("first", FIRSTS)
 def test_each_column_of_each_file_is_harmless(
     write: Callable[[dict[str, str]], str], columns: tuple[str, ...], first: str

@@ -18,27 +18,28 @@ from tests.unit.services.gateway.doubles import OSH, BrokerInMemory, HubInMemory
 
 
 class SubmissionsInMemory:
-    """See `gateway.Submissions`. waiting: by tag."""
+    """See `gateway.Submissions`. held: by tag."""
 
     def __init__(self, *received: Received) -> None:
-        self.waiting = dict(enumerate(received))
+        self.held = dict(enumerate(received))
         self.parked = 0
+        self.waiting = 0
         self.available = True
 
     def take(self, seconds: float) -> list[tuple[int, Received]]:
         if not self.available:
             raise BrokerUnavailable("down")
-        return list(self.waiting.items())
+        return list(self.held.items())
 
     def settle(self, verdicts: list[tuple[int, Verdict]]) -> None:
         for tag, verdict in verdicts:
             if verdict is not Verdict.retried:
-                del self.waiting[tag]
+                del self.held[tag]
             if verdict is Verdict.parked:
                 self.parked += 1
 
     def close(self) -> None:
-        self.waiting.clear()
+        self.held.clear()
 
 
 def spawned(work: Callable[[], None]) -> object:
@@ -56,16 +57,47 @@ def test_batch_is_settled_by_its_verdicts() -> None:
     work = SubmissionWork(submissions, SubmissionDesk(hub, GatewayMetrics(CollectorRegistry())))
     hub.available = False
     assert work.turn() == {Verdict.retried}
-    assert len(submissions.waiting) == 2
+    assert len(submissions.held) == 2
     hub.available = True
     assert work.turn() == {Verdict.answered}
-    assert submissions.waiting == {}
+    assert submissions.held == {}
     assert work.turn() == frozenset()
     assert work.alarm() is None
     hub.admitted = False
-    submissions.waiting[2] = submission("c")
+    submissions.held[2] = submission("c")
     assert work.turn() == {Verdict.parked}
     assert work.alarm() == "1 submissions lie in submissions.parked, unanswered."
+
+
+def test_submissions_wait_while_the_hub_takes_none_and_while_more_come_than_it_takes() -> None:
+    hub, submissions = HubInMemory(), SubmissionsInMemory(submission("a"))
+    now = [100.0]
+    desk = SubmissionDesk(hub, GatewayMetrics(CollectorRegistry()))
+    work = SubmissionWork(submissions, desk, clock=lambda: now[0])
+    hub.available = False
+    work.turn()
+    now[0] += 90
+    work.turn()
+    assert work.waiting_seconds() == 90
+    hub.available, submissions.waiting = True, 250
+    work.turn()
+    now[0] += 30
+    assert work.waiting_seconds() == 120  # a backlog goes on where the outage has begun it
+    submissions.held[1], submissions.waiting = submission("b"), 0
+    work.turn()
+    assert work.waiting_seconds() == 0
+
+
+def test_broker_that_is_lost_does_not_end_the_wait() -> None:
+    hub, submissions = HubInMemory(available=False), SubmissionsInMemory(submission("a"))
+    now = [0.0]
+    desk = SubmissionDesk(hub, GatewayMetrics(CollectorRegistry()))
+    work = SubmissionWork(submissions, desk, clock=lambda: now[0])
+    work.turn()
+    submissions.available, now[0] = False, 60.0
+    with pytest.raises(BrokerUnavailable):
+        work.turn()
+    assert work.waiting_seconds() == 60
 
 
 def test_broker_that_is_away_is_the_reason_why_the_gateway_is_not_ready() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import datetime as dt
+import io
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -19,6 +21,8 @@ from runtime.identifiers import new_id
 from runtime.web.request import Request
 from services.routing import api
 from services.routing.domain.coordination_queue import QueueKind, is_in_queue, priority_of
+from services.routing.domain.report_rows import wish_rows
+from services.routing.domain.wishes import Change, ChangeKind, Wish
 from tests.services.made_cursors import made_cursors
 from tests.unit.services.routing.samples import HOUR, NOW, SENDER, organization, service
 from tests.unit.services.routing.workbench import Workbench, event, opened, sender, submitted, workbench
@@ -321,8 +325,45 @@ def test_coverage_is_paged_and_filtered(bench: Workbench) -> None:
     assert lacking["items"] == whole["items"][2:]
 
 
+def test_csv_of_coverage_has_all_cells(bench: Workbench) -> None:
+    bench.take(submitted(new_id(), languages=("tg",)))
+    cells = json.loads(api.coverage(bench.whole_network, asked(), bench.clock).body)["items"]
+    answer = api.coverage(bench.whole_network, asked(format="csv"), bench.clock)
+    assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
+    rows = list(csv.DictReader(io.StringIO(answer.body.decode(), newline="")))
+    assert rows == [{name: str(value) for name, value in one.items()} for one in cells]
+
+
+def test_csv_of_wishes_has_a_row_for_each_change(bench: Workbench) -> None:
+    for _ in range(2):
+        bench.take(submitted(new_id(), needs=("consular.passport",)))
+    bench.take(submitted(new_id(), languages=("tg",)))
+    text = api.wishes(bench.whole_network, asked(format="csv", limit="2"), bench.clock).body.decode()
+    assert text.splitlines() == [
+        '"rank","referrals","emergencies","change","organization","region","need","language"',
+        '1,2,0,"service","","RU-MOW","consular.passport",""',
+        '2,1,0,"interpreter","","RU-MOW","","tg"',
+    ]
+    place = Change(kind=ChangeKind.places, region="RU-MOW", need="legal")
+    vetting = Change(kind=ChangeKind.vetting, organization="ru.one")
+    both = Wish(changes=(place, vetting), referrals=3, emergencies=1)
+    assert [row[:5] for row in wish_rows([both])][1:] == [
+        (1, 3, 1, "places", None),
+        (1, 3, 1, "vetting", "ru.one"),
+    ]
+
+
 @pytest.mark.parametrize(
-    "query", [{"lacking": "yes"}, {"language": "xx"}, {"region": "RU%"}, {"after": "bm90LW91cnM"}]
+    "query",
+    [
+        {"lacking": "yes"},
+        {"language": "xx"},
+        {"region": "RU%"},
+        {"after": "bm90LW91cnM"},
+        {"format": "xml"},
+        {"format": "csv", "limit": "2"},
+        {"format": "csv", "after": ""},
+    ],
 )
 def test_coverage_with_an_invalid_parameter_is_refused(bench: Workbench, query: dict[str, str]) -> None:
     with pytest.raises(Refused) as refused:

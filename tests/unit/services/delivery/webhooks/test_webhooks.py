@@ -507,7 +507,7 @@ def test_published_examples_can_be_registered_and_unknown_type_is_told_the_known
         hub.owners.register(ACCEPTOR, "c", "https://b.example.org/", ["offer.opened", "offer.open"])
     (fault,) = refused.value.errors
     assert fault.pointer == "/types/1"
-    assert "offer.opened, offer.revoked" in fault.detail
+    assert "offer.opened, offer.reminded, offer.revoked" in fault.detail
 
 
 def test_database_and_outbox_hold_no_secret_and_no_answer(hub: WebhookHub) -> None:
