@@ -80,7 +80,8 @@ class RabbitSubmissions:
                 self._look_at = time.monotonic() + _LOOK_SECONDS
             if time.monotonic() >= self._count_at:
                 self.parked = self._count(PARKED)
-                queues = (SUBMISSIONS, *map(submissions_of, self._consumed))
+                # A copy: a cancellation that arrives meanwhile changes the set.
+                queues = (SUBMISSIONS, *map(submissions_of, tuple(self._consumed)))
                 self.waiting = sum(map(self._count, queues))
                 self._count_at = time.monotonic() + _COUNT_SECONDS
             deadline = time.monotonic() + seconds
