@@ -203,6 +203,29 @@ class Run:
         ]
         _say(report.table(["webhooks", "sent a second", "CPU ms each", "Kopuro's rate divided by it"], rows))
 
+    def amqp(self) -> None:
+        """Measure submissions over AMQP, beside plain FastStream."""
+        from benchmarks.amqp_submissions import COUNT, QUICK_COUNT, measure_amqp
+
+        found: list[dict[str, float]] = []
+        for number in range(self.rounds):
+            vhost = f"amqp-{number}"
+            uri, directory = self.bench.broker.add_vhost(vhost), self.bench.directory / vhost
+            found.append(measure_amqp(directory, uri, QUICK_COUNT if self.quick else COUNT))
+            self.bench.broker.remove_vhost(vhost)
+        self.document["amqp"] = found
+        rows = [
+            [
+                name,
+                report.written(spread([one[name] for one in found])),
+                report.written(spread([one["kopuro"] / one[name] for one in found])),
+            ]
+            for name in found[0]
+        ]
+        _say(
+            report.table(["submissions over AMQP", "answered a second", "Kopuro's rate divided by it"], rows)
+        )
+
     def audit(self) -> None:
         """Measure the audit log alone: appends, proofs, verification, restart."""
         from benchmarks import audit_log
@@ -309,13 +332,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "peers",
         "matching",
         "webhooks",
+        "amqp",
         "audit",
         "growth",
         "rotation",
         "soak",
     )
     commands: dict[str, tuple[str, ...]] = {
-        "all": ("peers", "fsyncs", "submit", "matching", "webhooks", "audit"),
+        "all": ("peers", "fsyncs", "submit", "matching", "webhooks", "amqp", "audit"),
         **{name: (name,) for name in single},
     }
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)

@@ -29,7 +29,7 @@ _PUBLISHED = re.compile(r"^kopuro_messages_published_total (\S+)$", re.MULTILINE
 _WAITING = re.compile(r"^kopuro_outbox_messages (\S+)$", re.MULTILINE)
 
 
-def _boundless(organizations: Iterable[Organization]) -> list[Organization]:
+def boundless(organizations: Iterable[Organization]) -> list[Organization]:
     """Return the organisations with unlimited capacity; otherwise the load would end unplaced."""
     return [
         replace(
@@ -73,7 +73,7 @@ class KopuroHub:
         self._server_pid = server_pid
         self._hub = Hub(
             directory,
-            members=_boundless(network.load().organizations),
+            members=boundless(network.load().organizations),
             environment=environment,
             ready_within=ready_within,
         )
