@@ -103,7 +103,7 @@ def observe(env_dir: Path, *, definitions: Path | None, now: dt.datetime) -> Obs
 
 
 def _operations(env_dir: Path) -> dict[str, dict[str, str]]:
-    """Return the variables of `kopuro dead-letters`, where `init` has written them."""
+    """Return the variables of `kopuro admin dead-letters`, where `init` has written them."""
     file = env_dir / f"{OPERATIONS}.env"
     return {OPERATIONS: read_resolved(file)} if file.is_file() else {}
 

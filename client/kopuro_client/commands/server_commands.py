@@ -9,7 +9,7 @@ import typer
 
 from kopuro_client.errors import InvalidArgumentError
 
-NAMES: Final = ("up", "demo", "dead-letters", "audit", "admin", "routing")
+NAMES: Final = ("up", "demo", "admin", "routing")
 
 
 def add_placeholders(application: typer.Typer, *, taken: Collection[str]) -> None:
