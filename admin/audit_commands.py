@@ -1,60 +1,7 @@
-"""The command `kopuro audit reconcile`.
-
-Every start of `kopuro` loads this module, so each command imports its implementation only when it runs.
-"""
+"""The earlier name of `kopuro admin reconcile`."""
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-from typing import Annotated
+from admin.moved_commands import moved
 
-import typer
-
-audit = typer.Typer(
-    help="Operators: check the audit log against the services' databases.", no_args_is_help=True
-)
-
-
-@audit.callback()
-def _group() -> None:
-    """Operators: check the audit log against the services' databases."""
-
-
-@audit.command()
-def reconcile(
-    data_dir: Annotated[
-        Path | None,
-        typer.Option("--data-dir", help="Data directory of a hub that `kopuro up` started.", file_okay=False),
-    ] = None,
-    env_dir: Annotated[
-        Path | None,
-        typer.Option("--env", help="Directory with the services' environment files.", file_okay=False),
-    ] = None,
-    settled: Annotated[
-        float, typer.Option(help="Ignore what changed within the last SECONDS.", metavar="SECONDS", min=0)
-    ] = 60.0,
-    as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object per line.")] = False,
-) -> None:
-    """Compare the log with the services' databases and list the differences (exit status 1 if any).
-
-    The databases are those of --env, of --data-dir, or of KOPURO_DATABASE_TEMPLATE.
-    """
-    from admin.hub_databases import hub_databases
-    from admin.reconciliation.reconcile import database_urls, run
-
-    if env_dir is not None:
-        places = hub_databases(env_dir, data_dir, os.environ)
-        raise typer.Exit(
-            run(
-                {service: place.url for service, place in places.items()},
-                settled_seconds=settled,
-                as_json=as_json,
-                tls={service: place.tls for service, place in places.items()},
-            )
-        )
-    try:
-        urls = database_urls(data_dir, os.environ)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--data-dir") from None
-    raise typer.Exit(run(urls, settled_seconds=settled, as_json=as_json))
+audit = moved("audit reconcile", "admin reconcile")

@@ -108,4 +108,4 @@ def restore(
             f"the cases of these {len(restored.erased)} referrals were erased after the backup and stay "
             "closed: ask their parties, and withdraw them (`kopuro coordination withdraw`)"
         )
-    out.note("start the services, then compare the log with the databases: kopuro audit reconcile")
+    out.note("start the services, then compare the log with the databases: kopuro admin reconcile")

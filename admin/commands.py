@@ -1,11 +1,10 @@
-"""Operators' commands: `kopuro dead-letters` and `kopuro admin`.
+"""Operators' commands: `kopuro admin`.
 
 Every start of `kopuro` loads this module, so each command imports its implementation only when it runs.
 """
 
 from __future__ import annotations
 
-import os
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,123 +14,24 @@ import typer
 from admin.amqp_commands import register as register_amqp
 from admin.backup_commands import register as register_backup
 from admin.client_commands import register as register_client
+from admin.dead_letter_commands import register as register_dead_letters
 from admin.doctor_command import register as register_doctor
+from admin.moved_commands import moved
+from admin.reconcile_command import register as register_reconcile
 from admin.rotation_commands import register as register_rotation
 from admin.setup_commands import register as register_setup
 
 if TYPE_CHECKING:
-    from admin.dead_letters import DeadLetterCommands
     from contracts.manifest import Manifest
-
-dead_letters = typer.Typer(
-    no_args_is_help=True,
-    help="Operators: inspect, replay or discard messages that a service could not process.",
-    epilog="The commands use the broker of --data-dir, or else the one that KOPURO_AMQP_URI names "
-    "(with KOPURO_BROKER_CA for a private CA). "
-    "A queue is open to one operator at a time; a second operator waits for a few seconds.",
-)
-
-
-Consumer = Annotated[str, typer.Argument(help="Consumer: its dead-letter queue's name without `.parked`.")]
-
-MessageId = Annotated[str, typer.Argument(help="The message's id, from the list.")]
-Number = Annotated[
-    int | None, typer.Option(min=1, help="Number in the list; needed where different messages share an id.")
-]
-
-
-HubDir = Annotated[
-    Path | None, typer.Option("--data-dir", help="Data directory of an embedded hub.", file_okay=False)
-]
-
 
 Documents = Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")]
 
-
-@dead_letters.command("list")
-def list_dead_letters(
-    consumer: Annotated[str | None, typer.Option(help="Show only this consumer's dead letters.")] = None,
-    data_dir: HubDir = None,
-    as_json: Documents = False,
-) -> None:
-    """List dead letters: consumer, type, reason and time first seen, never their content."""
-    _dead_letter_commands(data_dir, as_json=as_json).list(consumer)
-
-
-@dead_letters.command("show")
-def show_dead_letter(
-    consumer: Consumer,
-    message_id: MessageId,
-    number: Number = None,
-    with_data: Annotated[
-        bool, typer.Option("--data", help="Include the payload (never sealed content); the log records it.")
-    ] = False,
-    data_dir: HubDir = None,
-    as_json: Documents = False,
-) -> None:
-    """Show one dead letter: its envelope, its reason and the queue it came from."""
-    _dead_letter_commands(data_dir, as_json=as_json).show(
-        consumer, message_id, number=number, with_data=with_data
-    )
-
-
-@dead_letters.command("replay")
-def replay_dead_letters(
-    consumer: Consumer,
-    message_id: Annotated[
-        str | None, typer.Argument(help="The message's id; without it, give --all.")
-    ] = None,
-    every: Annotated[
-        bool, typer.Option("--all", help="Replay every dead letter of the consumer, in order.")
-    ] = False,
-    reason_contains: Annotated[
-        str, typer.Option(help="With --all: replay only messages whose reason contains this text.")
-    ] = "",
-    number: Number = None,
-    data_dir: HubDir = None,
-    as_json: Documents = False,
-) -> None:
-    """Return messages to the queues they came from, once their cause is fixed.
-
-    An interruption loses no message. A message that is replayed twice takes effect once.
-    """
-    if every == (message_id is not None):
-        raise typer.BadParameter("Give either a MESSAGE_ID or --all.")
-    commands = _dead_letter_commands(data_dir, as_json=as_json)
-    if message_id is None:
-        if number is not None:
-            raise typer.BadParameter("--number needs a MESSAGE_ID.")
-        commands.replay_all(consumer, reason_contains=reason_contains)
-    else:
-        if reason_contains:
-            raise typer.BadParameter("--reason-contains needs --all.")
-        commands.replay(consumer, message_id, number=number)
-
-
-@dead_letters.command("discard")
-def discard_dead_letter(
-    consumer: Consumer,
-    message_id: MessageId,
-    number: Number = None,
-    sure: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
-    data_dir: HubDir = None,
-    as_json: Documents = False,
-) -> None:
-    """Delete a dead letter permanently."""
-    _dead_letter_commands(data_dir, as_json=as_json).discard(consumer, message_id, number=number, sure=sure)
-
-
-def _dead_letter_commands(data_dir: Path | None, *, as_json: bool) -> DeadLetterCommands:
-    from admin.dead_letters import DeadLetterCommands
-    from kopuro_client.commands.output import Output
-
-    return DeadLetterCommands(Output(as_json=as_json), data_dir, os.environ)
-
+# The earlier name.
+dead_letters = moved("dead-letters", "admin dead-letters")
 
 admin = typer.Typer(
     no_args_is_help=True,
     help="Operators: set up a hub, keep it in order.",
-    epilog="Dead letters: kopuro dead-letters. Comparing the log with the databases: kopuro audit reconcile.",
 )
 
 
@@ -145,6 +45,8 @@ register_rotation(admin)
 register_doctor(admin)
 register_backup(admin)
 register_client(admin)
+register_reconcile(admin)
+register_dead_letters(admin)
 register_amqp(admin)
 
 broker = typer.Typer(no_args_is_help=True, help="Operators: set up a hub's RabbitMQ broker.")
@@ -188,7 +90,7 @@ def write_broker_definitions(
         out.text(f"{user['user']}: {user['password_file']}")
     out.note(f"run: rabbitmqctl import_definitions {shlex.quote(str(directory.resolve()))}/definitions.json")
     out.note(
-        "each service's KOPURO_AMQP_URI names its own user; `operations` is for `kopuro dead-letters`, "
+        "each service's KOPURO_AMQP_URI names its own user; `operations` is for `kopuro admin dead-letters`, "
         "`watch` for KOPURO_BROKER_MANAGEMENT_URI"
     )
 

@@ -1,4 +1,4 @@
-"""Implementation of `kopuro dead-letters`.
+"""Implementation of `kopuro admin dead-letters`.
 
 KOPURO_AMQP_URI names the broker of any hub; `--data-dir` selects the broker of an embedded hub.
 """

@@ -168,7 +168,7 @@ def recompute_decisions(
 
     Reads the databases of routing and of the directory, or copies of them: --env, --data-dir, or else
     KOPURO_DATABASE_TEMPLATE. A changed policy, revision or referral is named too. The exit status is 1 if
-    anything differs. `kopuro audit reconcile` compares the decisions with the log.
+    anything differs. `kopuro admin reconcile` compares the decisions with the log.
     """
     from admin.routing.databases import decision_databases
     from admin.routing.recompute import recompute, report

@@ -107,7 +107,7 @@ PUBLISHERS: Mapping[type[Fact], str] = {
     facts.DeliveryAcknowledged: "delivery",
     facts.ReferralRead: "every service that shows staff a referral: intake, routing, delivery",
     facts.CaseFetched: "delivery",
-    facts.DeadLetterRead: "`kopuro dead-letters`",
+    facts.DeadLetterRead: "`kopuro admin dead-letters`",
     facts.HistoryRead: "audit",
     facts.HistoryExported: "audit",
     facts.ContentErased: "audit",

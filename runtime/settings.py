@@ -176,7 +176,7 @@ class Settings:
             text = environ.get(name, "").strip()
             if not text:
                 return MESSAGES_KEPT
-            # No fewer than partners rely on, and than `kopuro audit reconcile` looks back.
+            # No fewer than partners rely on, and than `kopuro admin reconcile` looks back.
             least = MESSAGES_KEPT.days
             if not (text.isascii() and text.isdigit() and len(text) <= 4 and least <= int(text) <= 3650):
                 problems.append(f"{name} is not a whole number of days from {least} to 3650")

@@ -44,7 +44,7 @@ SERVICE = Dashboard(
         ),
         Panel(
             title="Dead letters",
-            description="Messages without effect until they are replayed: `kopuro dead-letters list`.",
+            description="Messages without effect until they are replayed: `kopuro admin dead-letters list`.",
             unit=Unit.number,
             kind=Kind.number,
             width=6,

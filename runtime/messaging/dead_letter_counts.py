@@ -43,7 +43,7 @@ class DeadLetterCounts:
         """Return the `/readyz` warning: each consumer with dead letters, and the command that lists them."""
         texts = [
             f"{count} dead letter{'' if count == 1 else 's'} of {consumer}, without effect until replayed: "
-            f"`kopuro dead-letters list --consumer {consumer}`"
+            f"`kopuro admin dead-letters list --consumer {consumer}`"
             for consumer, count in self._counts.items()
             if count
         ]

@@ -189,7 +189,7 @@ def test_installed_command_imports_nothing_of_the_checkout(installed: wheels.Env
 
     assert str(installed.packages) in told.stdout.splitlines()
     assert not {str(wheels.ROOT), str(wheels.ROOT / "client")} & set(told.stdout.splitlines())
-    for command in ("referral", "mailbox", "dead-letters", "admin", "demo"):
+    for command in ("referral", "mailbox", "admin", "demo"):
         assert command in helped.stdout
 
 

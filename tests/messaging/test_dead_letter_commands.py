@@ -1,4 +1,4 @@
-"""The command `kopuro dead-letters`, on a real broker."""
+"""The command `kopuro admin dead-letters`, on a real broker."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Terminal:
     capsys: pytest.CaptureFixture[str]
 
     def run(self, *arguments: str) -> tuple[int, str, str]:
-        code = main(["dead-letters", *arguments])
+        code = main(["admin", "dead-letters", *arguments])
         out, err = self.capsys.readouterr()
         return code, out, err
 

@@ -61,7 +61,7 @@ def test_dead_letters_raise_the_alarm_until_they_are_replayed_or_discarded(
     alarm = watched.until(bool)
     assert alarm is not None
     assert alarm.startswith("2 dead letters of letters")
-    assert "kopuro dead-letters list --consumer letters" in alarm
+    assert "kopuro admin dead-letters list --consumer letters" in alarm
     assert watched.figure() == 2
     errors = [record.message for record in caplog.records if record.levelname == "ERROR"]
     assert set(errors) == {"dead letters waiting"}

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import text
 from typer.testing import CliRunner
 
-from admin.commands import dead_letters
+from admin.dead_letter_commands import dead_letters
 from admin.reconciliation.service_states import open_read_only
 from admin.service_database import service_database
 from contracts.topology import hub_topology

@@ -249,10 +249,10 @@ def test_databases_of_environment_files_are_compared(
     for service in SERVICES:
         variables = {"KOPURO_DATABASE_URL": hub.template.format(service=service)}
         write_environment(tmp_path / f"{service}.env", variables)
-    assert main(["audit", "reconcile", "--env", str(tmp_path)]) == 0
+    assert main(["admin", "reconcile", "--env", str(tmp_path)]) == 0
     assert "agree: 1 referrals" in capsys.readouterr().out
     (tmp_path / "vault.env").unlink()
-    assert main(["audit", "reconcile", "--env", str(tmp_path)]) == 2
+    assert main(["admin", "reconcile", "--env", str(tmp_path)]) == 2
 
 
 def test_published_event_without_receipt_is_counted_and_reported_if_unlogged(
@@ -551,11 +551,11 @@ def test_command_on_hub_without_databases_exits_with_usage_status(
 ) -> None:
     monkeypatch.delenv("KOPURO_DATABASE_TEMPLATE", raising=False)
     for options in ([], ["--json"]):
-        assert main(["audit", "reconcile", "--data-dir", str(tmp_path), *options]) == ExitCode.USAGE
+        assert main(["admin", "reconcile", "--data-dir", str(tmp_path), *options]) == ExitCode.USAGE
         assert "KOPURO_DATABASE_TEMPLATE" in " ".join(capsys.readouterr().err.replace("│", " ").split())
     monkeypatch.setenv("KOPURO_DATABASE_TEMPLATE", "postgresql+psycopg2://u:secret@127.0.0.1:1/{service}")
     for options in ([], ["--json"]):
-        assert main(["audit", "reconcile", "--data-dir", str(tmp_path), *options]) == ExitCode.CANNOT_CONNECT
+        assert main(["admin", "reconcile", "--data-dir", str(tmp_path), *options]) == ExitCode.CANNOT_CONNECT
         err = capsys.readouterr().err
         assert "refused" in err
         assert "secret" not in err

@@ -171,7 +171,7 @@ def test_dead_letter_read_names_the_operator(
     with contextlib.closing(RabbitBroker(hub.routing_uri).publisher()) as publisher:
         publisher.publish([dead_letter_of(delivery, consumer="routing", reason="Defect", now=START)])
     monkeypatch.setenv("KOPURO_AMQP_URI", hub.operator_uri)
-    show = ["dead-letters", "show", "routing", event.id, "--data", "--json"]
+    show = ["admin", "dead-letters", "show", "routing", event.id, "--data", "--json"]
     assert main(show) == ExitCode.USAGE
     unrecorded = capsys.readouterr()
     assert "KOPURO_SERVICE_KEY" in unrecorded.err

@@ -30,9 +30,9 @@ MORE: dict[tuple[str, ...], tuple[str, ...]] = {
     ("statistics",): ("--by", "sex"),
     ("demo",): ("--data-dir", "blocked/hub"),
     ("up",): (),
-    ("audit", "reconcile"): ("--data-dir", "blocked/hub"),
+    ("admin", "reconcile"): ("--data-dir", "blocked/hub"),
     ("referral", "note"): ("--to", "ru.moscow-union"),
-    ("dead-letters", "replay"): ("--all",),
+    ("admin", "dead-letters", "replay"): ("--all",),
     ("key", "replace"): ("--lost",),
     ("coordination", "nudge"): ("--yes",),
     ("coordination", "extend"): ("--yes",),
@@ -272,7 +272,7 @@ def test_closed_stdin_and_stderr_end_without_traceback(
 
 def test_sweep_covers_every_server_command() -> None:
     assert {path[0] for path in COMMANDS} >= {
-        *("up", "demo", "dead-letters", "audit", "admin", "routing"),
+        *("up", "demo", "admin", "routing"),
         *("referral", "verify"),
     }
     assert len(connected) > 20

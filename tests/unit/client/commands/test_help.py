@@ -40,8 +40,8 @@ def test_help_shows_kind_of_each_value(
         ("mailbox", "ack"): [r"MESSAGE\.\.\.  +The messages' ids"],
         ("mailbox", "watch"): [r"--for +NUMBER"],
         ("export",): [r"--format +ndjson.csv.parquet", "DIRECTORY"],
-        ("dead-letters", "replay"): [r"CONSUMER .MESSAGE-ID.", "--data-dir +DIR"],
-        ("audit", "reconcile"): ["--settled +SECONDS"],
+        ("admin", "dead-letters", "replay"): [r"CONSUMER .MESSAGE-ID.", "--data-dir +DIR"],
+        ("admin", "reconcile"): ["--settled +SECONDS"],
     }
     for path, patterns in expected.items():
         main([*path, "--help"])

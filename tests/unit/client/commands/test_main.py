@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -119,12 +120,28 @@ def test_help_and_version_go_to_stdout(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        (("dead-letters", "list", "--data-dir", "x"), "admin dead-letters"),
+        (("dead-letters",), "admin dead-letters"),
+        (("audit", "reconcile", "--settled", "5"), "admin reconcile"),
+        (("audit",), "admin reconcile"),
+    ],
+)
+def test_earlier_name_of_a_command_says_the_new_one(run: Run, line: tuple[str, ...], name: str) -> None:
+    ran = run(*line)
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.endswith(f"is now `kopuro {name}`\n")
+    assert len(ran.err.splitlines()) == 1
+    assert not re.search(rf"^\W*{line[0]} ", run("--help").out, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
     "line",
     [
         ("up", "--data-dir", "x"),
         ("demo",),
-        ("dead-letters", "list"),
-        ("audit", "reconcile", "--json"),
+        ("admin", "reconcile", "--json"),
         ("admin", "keys", "x"),
     ],
 )
