@@ -20,6 +20,8 @@ _LINES = {
     "/v1/referrals:batch": {},
     "/v1/submissions:batch": {"submit": "withdraw", "referral_id": SAMPLE_IDS["uuid"], "reason": "other"},
 }
+# The query of each resource that requires one.
+_QUERIES = {"/v1/submissions": {"key": "sample"}}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,6 +47,7 @@ class GuardedResource:
         return httpx.request(
             self.method,
             hub.address(self.service) + path,
+            params=_QUERIES.get(self.url),
             content=body,
             headers={"Authorization": f"Bearer {token}", "Content-Type": content_type(self.method)},
             timeout=40,
