@@ -82,7 +82,7 @@ def parse_json(body: bytes, *, most_values: int | None = MOST_VALUES) -> Any:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as fault:
         raise Refused(
-            "malformed-json", f"The body is not JSON at line {fault.lineno}, column {fault.colno}."
+            "malformed-json", f"The body has malformed JSON at line {fault.lineno}, column {fault.colno}."
         ) from None
     if most_values is not None and marks >= most_values and is_too_large(document, most_values):
         raise Refused("body-too-large", f"A document has at most {most_values} values.")

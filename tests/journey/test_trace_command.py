@@ -55,8 +55,7 @@ def until_turn(viewer: Kopuro, id_: str, owner: Owner, action: Action) -> Trace:
 def test_trace_says_whose_turn_it_is_at_each_stage(hub: RunningHub) -> None:
     with paused(hub, "routing"):
         sender, referral = hub.submit(KEY)
-        stuck = sender.hub.trace(referral)
-        assert turn(stuck) == (Owner.hub, Action.decide), "routing stands still"
+        stuck = until_turn(sender.hub, referral, Owner.hub, Action.decide)
         assert stuck.silent == ("routing",)
         assert [(hop.service, hop.step) for hop in stuck.hops] == [("intake", "referral.submitted")]
         assert stuck.hops[0].published
@@ -69,8 +68,8 @@ def test_trace_says_whose_turn_it_is_at_each_stage(hub: RunningHub) -> None:
 
     with paused(hub, "routing"):
         answer = candidate.hub.accept(offer)["id"]
-        sent = candidate.hub.trace(answer)
-        assert (turn(sent), sent.next.subject) == ((Owner.hub, Action.decide), answer)
+        sent = until_turn(candidate.hub, answer, Owner.hub, Action.decide)
+        assert sent.next.subject == answer
         assert [hop.step for hop in sent.hops if sent.is_asked(hop)] == ["answer.submitted"]
 
     released = until_turn(candidate.hub, offer, Owner.you, Action.open_case)

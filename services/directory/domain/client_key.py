@@ -97,10 +97,11 @@ def client_keys(submitted: KeySet, now: dt.datetime, *, at: str = "") -> tuple[C
 
     at: the pointer of the set in the body. The adapter that imports a key checks that it is on its curve.
     """
-    faults = list(_faults(submitted.keys, now, at))
     if len(submitted.keys) > MOST_KEYS:
-        faults.append(PointerError(pointer=f"{at}/keys", detail=f"A client has at most {MOST_KEYS} keys."))
-    if faults:
+        # Thousands of keys are not examined one by one.
+        fault = PointerError(pointer=f"{at}/keys", detail=f"A client has at most {MOST_KEYS} keys.")
+        raise Refused("invalid-submission", "Remove keys.", errors=(fault,))
+    if faults := list(_faults(submitted.keys, now, at)):
         raise Refused("invalid-submission", "Correct the keys.", errors=faults)
     return tuple(_client_key(key) for key in submitted.keys)
 

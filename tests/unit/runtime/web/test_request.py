@@ -44,7 +44,7 @@ def test_refusal_of_malformed_json_says_alone_what_is_wrong_and_where() -> None:
     """Mailboxes and commands show the detail without the title."""
     with pytest.raises(Refused) as caught:
         parse_json(b'{"a": 1,\n]')
-    assert caught.value.detail == "The body is not JSON at line 2, column 1."
+    assert caught.value.detail == "The body has malformed JSON at line 2, column 1."
 
 
 def test_document_at_maximum_depth_is_parsed_and_deeper_refused() -> None:
