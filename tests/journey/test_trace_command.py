@@ -112,8 +112,9 @@ def test_trace_shows_each_party_its_own_part_and_records_reads_of_staff(hub: Run
     sender, referral = hub.submit("wage-claim-osh-moscow")
     declined, offer = hub.next_offer(sender, referral)
     declined.hub.decline(offer, "language")
-    acceptor, _ = hub.next_offer(sender, referral)
+    # The declined offer is open until routing has read the answer.
     theirs = until_turn(declined.hub, referral, Owner.nobody, Action.offer_ended)
+    acceptor, _ = hub.next_offer(sender, referral)
     assert acceptor.id not in json.dumps(theirs.as_json())
     whole = json.dumps(sender.hub.trace(referral).as_json())
     assert declined.id in whole
