@@ -18,7 +18,8 @@ from contracts.topology import EVENTS, hub_topology
 from runtime.messaging.metrics import MessagingMetrics
 from runtime.messaging.ports import BrokerUnavailable
 from runtime.messaging.rabbit.broker import RabbitBroker
-from runtime.messaging.rabbit.management import ANSWER_SECONDS, ManagementApi
+from runtime.messaging.rabbit.management import ManagementApi
+from runtime.messaging.rabbit.management_http import ANSWER_SECONDS
 from runtime.messaging.topology_watch import CHECK_SECONDS, TopologyWatch
 from sandbox.broker import PrivateBroker, server_script
 from sandbox.ports import free_ports

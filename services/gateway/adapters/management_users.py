@@ -6,21 +6,17 @@ Source: RabbitMQ, "Management HTTP API": /api/users, /api/permissions, /api/topi
 
 from __future__ import annotations
 
-import http.client
 from collections.abc import Mapping
-from typing import Any, Final
-from urllib.parse import quote, unquote, urlsplit
+from typing import Any
+from urllib.parse import quote
 
-import orjson
-
-from contracts import base64_text
-from contracts.broker_rights import PARTNERS_VHOST
+from contracts.broker_rights import NOTHING, PARTNERS_VHOST
 from runtime.messaging.ports import BrokerUnavailable
-from runtime.tls import TlsFiles, handshake_fault
+from runtime.messaging.rabbit.management_http import ManagementHttp
+from runtime.tls import TlsFiles
 from services.gateway.domain.partner import (
     MOST_CHANNELS,
     MOST_CONNECTIONS,
-    NOTHING,
     SUBMIT,
     TAG,
     is_ours,
@@ -31,26 +27,13 @@ from services.gateway.domain.partner import (
 from services.gateway.domain.window import Count
 from services.gateway.ports import Access, UserConflict
 
-ANSWER_SECONDS: Final = 5.0
-_MOST_BYTES: Final = 16 * 1024 * 1024
-
 
 class ManagementUsers:
     """See `ports.BrokerUsers`. uri: `http[s]://user:password@host:port`; it stays out of every message."""
 
     def __init__(self, uri: str, *, vhost: str = PARTNERS_VHOST, tls: TlsFiles | None = None) -> None:
         """tls: the files for https; None: the system's CAs."""
-        parts = urlsplit(uri)
-        assert parts.hostname is not None
-        self._secure = parts.scheme == "https"
-        self._tls = tls or TlsFiles()
-        self._host, self._port = parts.hostname, parts.port or (15671 if self._secure else 15672)
-        pair = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}"
-        self._headers = {
-            "Authorization": "Basic " + base64_text.encoded(pair.encode()),
-            "Content-Type": "application/json",
-        }
-        self._root = f"{parts.path.rstrip('/')}/api"
+        self._http = ManagementHttp(uri, tls, api="The partners' management API")
         self._vhost = quote(vhost, safe="")
 
     def all(self) -> list[Access]:
@@ -131,35 +114,10 @@ class ManagementUsers:
 
     def _ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
         """Return the JSON of an answer; None for an empty one, and where nothing is found."""
-        connection = self._connection()
-        try:
-            content = None if body is None else orjson.dumps(body)
-            connection.request(method, self._root + path, body=content, headers=self._headers)
-            response = connection.getresponse()
-            text = response.read(_MOST_BYTES)
-        except (OSError, http.client.HTTPException) as error:
-            fault = handshake_fault(error, over_tls=self._secure)
-            reason = f" ({type(error).__name__})" if fault is None else f": {fault}"
-            raise BrokerUnavailable(f"The partners' management API does not answer{reason}.") from error
-        finally:
-            connection.close()
-        if response.status == 404:
-            return None
-        if not 200 <= response.status < 300:
-            raise BrokerUnavailable(f"The partners' management API answers with status {response.status}.")
-        try:
-            return orjson.loads(text) if text else None
-        except orjson.JSONDecodeError as error:
-            raise BrokerUnavailable("The partners' management API does not answer with JSON.") from error
-
-    def _connection(self) -> http.client.HTTPConnection:
-        if not self._secure:
-            return http.client.HTTPConnection(self._host, self._port, timeout=ANSWER_SECONDS)
-        try:
-            context = self._tls.context()
-        except OSError as error:
-            raise BrokerUnavailable("The files for TLS to the partners' broker cannot be used.") from error
-        return http.client.HTTPSConnection(self._host, self._port, timeout=ANSWER_SECONDS, context=context)
+        status, found = self._http.send(method, path, body)
+        if status == 404 or 200 <= status < 300:
+            return found
+        raise BrokerUnavailable(f"{self._http.api} answers with status {status}.")
 
 
 def _quoted(name: str) -> str:

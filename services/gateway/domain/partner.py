@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from contracts.base64_text import decoded, encoded
+from contracts.broker_rights import NOTHING
 
 SUBMIT: Final = "submit"
 # Of operators, who move parked submissions back. An organisation's own queue has its id after a dot.
@@ -22,8 +23,6 @@ PARKED: Final = "submissions.parked"
 TAG: Final = "partner"
 MOST_CONNECTIONS: Final = 5
 MOST_CHANNELS: Final = 20
-# Not `^$`, which matches a line feed too.
-NOTHING: Final = r"\A\z"
 _MAILBOX: Final = "mailbox."
 _CLIENT_SUFFIX: Final = ".amqp"
 _SALT_BYTES: Final = 4

@@ -1,0 +1,73 @@
+"""Requests to RabbitMQ's management API, as one user.
+
+Source: RabbitMQ, "Management HTTP API".
+"""
+
+from __future__ import annotations
+
+import http.client
+from typing import Any, Final
+from urllib.parse import unquote, urlsplit
+
+import orjson
+
+from contracts import base64_text
+from runtime.messaging.ports import BrokerUnavailable
+from runtime.tls import TlsFiles, handshake_fault
+
+# A management API that does not answer by then counts as unavailable.
+ANSWER_SECONDS: Final = 5.0
+# A hub has a few hundred bindings, queues and users of some 300 bytes to some kB each.
+_MOST_BYTES: Final = 16 * 1024 * 1024
+
+
+class ManagementHttp:
+    """One connection a request. uri: `http[s]://user:password@host:port`; it stays out of every message."""
+
+    def __init__(self, uri: str, tls: TlsFiles | None, *, api: str) -> None:
+        """tls: the files for https; None: the system's CAs. api: what error texts call it."""
+        parts = urlsplit(uri)
+        assert parts.hostname is not None
+        self.api = api
+        self._secure = parts.scheme == "https"
+        self._tls = tls or TlsFiles()
+        self._host, self._port = parts.hostname, parts.port or (15671 if self._secure else 15672)
+        pair = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}"
+        self._headers = {
+            "Authorization": "Basic " + base64_text.encoded(pair.encode()),
+            "Content-Type": "application/json",
+        }
+        self._root = f"{parts.path.rstrip('/')}/api"
+
+    def send(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+        """Return the status and the JSON of the answer, None for an answer that is empty or no success.
+
+        path: below `/api`. body: JSON values; None: no body. Raises BrokerUnavailable.
+        """
+        connection = self._connection()
+        try:
+            content = None if body is None else orjson.dumps(body)
+            connection.request(method, self._root + path, body=content, headers=self._headers)
+            response = connection.getresponse()
+            text = response.read(_MOST_BYTES)
+        except (OSError, http.client.HTTPException) as error:
+            fault = handshake_fault(error, over_tls=self._secure)
+            reason = f" ({type(error).__name__})" if fault is None else f": {fault}"
+            raise BrokerUnavailable(f"{self.api} does not answer{reason}.") from error
+        finally:
+            connection.close()
+        if not text or not 200 <= response.status < 300:
+            return response.status, None
+        try:
+            return response.status, orjson.loads(text)
+        except orjson.JSONDecodeError as error:
+            raise BrokerUnavailable(f"{self.api} does not answer with JSON.") from error
+
+    def _connection(self) -> http.client.HTTPConnection:
+        if not self._secure:
+            return http.client.HTTPConnection(self._host, self._port, timeout=ANSWER_SECONDS)
+        try:
+            context = self._tls.context()
+        except OSError as error:
+            raise BrokerUnavailable(f"The files for TLS to {self.api} cannot be used.") from error
+        return http.client.HTTPSConnection(self._host, self._port, timeout=ANSWER_SECONDS, context=context)
