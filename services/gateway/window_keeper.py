@@ -73,9 +73,7 @@ class WindowKeeper:
         except NotAdmitted:
             return self._withdraw()
         except UserConflict:
-            _log.error(
-                "the broker's user belongs to somebody else", extra={"organization": self.organization}
-            )
+            self._report_conflict()
             return NOT_ADMITTED_PAUSE
         except SessionEnded:
             self._session = None
@@ -174,18 +172,23 @@ class WindowKeeper:
         self._metrics.copied(confirmed)
 
     def _withdraw(self) -> float:
+        self._session = None
+        self._window = rebuilt()
+        if self._withdrawn:
+            return NOT_ADMITTED_PAUSE
         try:
-            if not self._withdrawn:
-                self._users.withdraw(self.organization)
-                self._withdrawn = True
-                _log.warning(
-                    "access to the partners' broker ended", extra={"organization": self.organization}
-                )
-            if self._session is not None:
-                self._queues.begin(self.organization)
+            self._users.withdraw(self.organization)
+            # Also what an earlier process has copied: the hub may have erased it meanwhile.
+            self._queues.begin(self.organization)
+        except UserConflict:
+            self._report_conflict()
+            return NOT_ADMITTED_PAUSE
         except Unavailable as error:
             _log.warning("access could not be ended yet", extra={"reason": str(error)})
             return FAILURE_PAUSE
-        self._session = None
-        self._window = rebuilt()
+        self._withdrawn = True
+        _log.warning("access to the partners' broker ended", extra={"organization": self.organization})
         return NOT_ADMITTED_PAUSE
+
+    def _report_conflict(self) -> None:
+        _log.error("the broker's user belongs to somebody else", extra={"organization": self.organization})

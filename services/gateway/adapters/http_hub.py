@@ -17,7 +17,7 @@ from typing import Any, Final
 import httpx
 import orjson
 
-from contracts.errors import Defect, Unavailable
+from contracts.errors import PROBLEM_PREFIX, Defect, Unavailable
 from contracts.facts import MessageClosed
 from kopuro_client.client_key import ClientKey
 from services.gateway.domain.partner import client_of
@@ -32,6 +32,9 @@ _ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer
 _ASSERTION_SECONDS: Final = 60
 # Whether a service or a proxy sent them.
 _TRANSIENT: Final = frozenset({408, 425, 429, 502, 503, 504})
+# The problems with which the token endpoint refuses the organisation. Any other one is about the gateway,
+# such as `clock-skew`: then submissions wait, and nobody loses access.
+_NO_CLIENT: Final = frozenset({f"{PROBLEM_PREFIX}invalid-client", f"{PROBLEM_PREFIX}forbidden"})
 # A token is renewed so long before its end.
 _MARGIN: Final = 60.0
 _LARGEST_PAGE: Final = 200
@@ -148,9 +151,14 @@ class HttpHub:
                 break
             if caller.token == token:
                 caller.token = ""
-        if response.status_code in (401, 403):
+        if response.status_code == 401:
+            # The directory has just issued the token, so it admits the client. The service may lack the token
+            # key, or its clock may differ.
+            caller.token = ""
+            raise Unavailable(f"{service} refuses a token that the directory has just issued.")
+        if response.status_code == 403 and _problem(response).startswith(PROBLEM_PREFIX):
             raise NotAdmitted
-        if response.status_code in _TRANSIENT:
+        if response.status_code in _TRANSIENT or response.status_code == 403:  # a proxy's
             raise Unavailable(f"{service} answers {path} with status {response.status_code}.")
         if response.status_code >= 300:
             raise Defect(f"{service} answers {path} with status {response.status_code}.")
@@ -175,10 +183,11 @@ class HttpHub:
             "client_assertion": self._key.signed(assertion, typ="JWT"),
         }
         response = _sent(caller.http, "POST", url, data=form)
-        if response.status_code in (400, 401, 403):
+        if (problem := _problem(response)) in _NO_CLIENT:
             raise NotAdmitted
         if response.status_code != 200:  # 500 too: nothing is lost by asking again
-            raise Unavailable(f"The token endpoint answers with status {response.status_code}.")
+            reason = problem or f"status {response.status_code}"
+            raise Unavailable(f"The token endpoint answers the gateway with {reason}.")
         granted = response.json()
         caller.token, lifetime = granted["access_token"], float(granted["expires_in"])
         caller.renew_at = now + lifetime - min(_MARGIN, lifetime / 10)
@@ -200,6 +209,17 @@ def _sent(http: httpx.Client, method: str, url: str, *, wait: float = 0.0, **con
     except httpx.HTTPError as error:
         # No URL in the text: it may name a referral.
         raise Unavailable(f"The hub does not answer ({type(error).__name__}).") from error
+
+
+def _problem(response: httpx.Response) -> str:
+    """Return the type of the problem with which the hub refuses; empty for any other answer."""
+    if response.status_code < 400:
+        return ""
+    try:
+        kind = orjson.loads(response.content)["type"]
+    except (ValueError, KeyError, TypeError):
+        return ""  # of a proxy
+    return kind if isinstance(kind, str) else ""
 
 
 def _message(item: Mapping[str, Any]) -> MailboxMessage:

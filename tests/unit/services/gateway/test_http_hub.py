@@ -22,6 +22,10 @@ SERVICES = {name: f"http://{name}.test" for name in ("directory", "delivery", "i
 Answer = Callable[[httpx.Request], httpx.Response]
 
 
+def refusal(slug: str) -> dict[str, str]:
+    return {"error": "invalid_client", "type": f"urn:kopuro:problem:{slug}"}
+
+
 class Door:
     """A hub that answers as told. issued: the tokens that it has issued."""
 
@@ -33,6 +37,7 @@ class Door:
         self.issued: list[str] = []
         self.assertions: list[str] = []
         self.token_status = 200
+        self.token_refusal = refusal("invalid-client")
         self.answer: Answer = lambda _: httpx.Response(200, json={"items": [], "resume": None})
         self.hub = HttpHub(
             discovery,
@@ -46,7 +51,7 @@ class Door:
             return self.answer(request)
         self.assertions += parse_qs(request.content.decode())["client_assertion"]
         if self.token_status != 200:
-            return httpx.Response(self.token_status, json={"error": "invalid_client"})
+            return httpx.Response(self.token_status, json=self.token_refusal)
         self.issued.append(f"t{len(self.issued)}")
         return httpx.Response(200, json={"access_token": self.issued[-1], "expires_in": 600})
 
@@ -81,15 +86,38 @@ def test_rejected_token_is_renewed_once(door: Door) -> None:
     door.answer = answer
     door.hub.require_admitted(OSH)
     assert door.issued == ["t0", "t1"]
-    door.answer = lambda _: httpx.Response(401)
+
+
+def test_service_that_refuses_a_token_just_issued_is_unavailable_and_a_new_token_is_tried(door: Door) -> None:
+    """A service that lacks a new token key must neither park submissions nor end anybody's access."""
+    door.answer = lambda _: httpx.Response(401, json=refusal("invalid-token"))
+    with pytest.raises(Unavailable, match="just issued"):
+        door.hub.require_admitted(OSH)
+    door.answer = lambda _: httpx.Response(200)
+    door.hub.require_admitted(OSH)
+    assert door.issued == ["t0", "t1", "t2"]
+
+
+def test_client_that_is_revoked_is_not_admitted_although_its_token_has_not_expired(door: Door) -> None:
+    door.hub.require_admitted(OSH)
+    door.answer = lambda _: httpx.Response(401, json=refusal("invalid-token"))
+    door.token_status = 401
     with pytest.raises(NotAdmitted):
         door.hub.require_admitted(OSH)
+
+
+def test_suspended_organization_is_not_admitted_and_a_proxy_that_refuses_is_unavailable(door: Door) -> None:
+    door.answer = lambda _: httpx.Response(403, json=refusal("forbidden"))
+    with pytest.raises(NotAdmitted):
+        door.hub.submit(OSH, [b"{}"], referrals=True)
+    door.answer = lambda _: httpx.Response(403, text="<html>")
+    with pytest.raises(Unavailable):
+        door.hub.submit(OSH, [b"{}"], referrals=True)
 
 
 @pytest.mark.parametrize(
     ("status", "error"),
     [
-        (403, NotAdmitted),
         (429, Unavailable),
         (503, Unavailable),
         (502, Unavailable),
@@ -104,9 +132,22 @@ def test_status_of_a_service_is_one_kind_of_error(door: Door, status: int, error
         door.hub.submit(OSH, [b"{}"], referrals=True)
 
 
-@pytest.mark.parametrize(("status", "error"), [(400, NotAdmitted), (401, NotAdmitted), (503, Unavailable)])
-def test_refused_client_is_not_admitted(door: Door, status: int, error: type[Exception]) -> None:
-    door.token_status = status
+@pytest.mark.parametrize(
+    ("status", "body", "error"),
+    [
+        (401, refusal("invalid-client"), NotAdmitted),
+        (400, refusal("forbidden"), NotAdmitted),
+        # About the gateway itself: its clock, its requests, what lies between.
+        (401, refusal("clock-skew"), Unavailable),
+        (400, refusal("invalid-token-request"), Unavailable),
+        (403, {}, Unavailable),
+        (503, refusal("unavailable"), Unavailable),
+    ],
+)
+def test_only_a_refused_client_is_not_admitted(
+    door: Door, status: int, body: dict[str, str], error: type[Exception]
+) -> None:
+    door.token_status, door.token_refusal = status, body
     with pytest.raises(error):
         door.hub.require_admitted(OSH)
 

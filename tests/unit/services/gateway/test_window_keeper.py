@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 from contracts.errors import Unavailable
 from services.gateway.domain.window import CAPACITY
 from services.gateway.gateway_metrics import GatewayMetrics
-from services.gateway.ports import MailboxMessage
+from services.gateway.ports import MailboxMessage, UserConflict
 from services.gateway.window_keeper import ERASURE_SECONDS, IDLE_WAIT, WindowKeeper
 from tests.unit.services.gateway.doubles import OSH, BrokerInMemory, HubInMemory, message
 
@@ -259,6 +259,49 @@ def test_withdrawal_that_the_broker_did_not_do_is_repeated(bench: Bench) -> None
     bench.broker.available = True
     bench.turns(2)
     assert bench.broker.users == {OSH: False}
+
+
+def test_queue_of_an_organization_that_lost_its_access_while_the_gateway_was_away_is_emptied(
+    bench: Bench,
+) -> None:
+    bench.broker.ready = [message(0)]
+    bench.broker.users = {OSH: True}
+    bench.hub.admitted = False
+    bench.turns()
+    assert bench.broker.users == {OSH: False}
+    assert bench.broker.ready == []
+
+
+def test_organization_that_is_readmitted_after_half_a_withdrawal_gets_its_rights_back(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.arrive(1)
+    bench.turns(2)
+    bench.hub.admitted = False
+
+    def fail(_organization: str) -> int:
+        raise Unavailable("down")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bench.broker, "begin", fail)
+        bench.turns()
+    assert bench.broker.users == {OSH: False}
+    bench.hub.admitted = True
+    bench.turns(2)
+    assert bench.broker.users == {OSH: True}
+
+
+def test_user_that_somebody_else_has_made_meanwhile_ends_no_window_work(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.turns(2)
+    bench.hub.admitted = False
+
+    def conflict(organization: str) -> None:
+        raise UserConflict(organization)
+
+    monkeypatch.setattr(bench.broker, "withdraw", conflict)
+    assert bench.turns() > 0
 
 
 def test_full_queue_does_not_hide_a_revocation(bench: Bench) -> None:
