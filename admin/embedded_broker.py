@@ -31,7 +31,7 @@ class BrokerIdentity:
     passwords: Mapping[str, str] = field(default_factory=dict, repr=False)
     """The passwords of the hub's users (`contracts.broker_rights.USERS`); empty without a hub."""
     management_port: int | None = None
-    """Of the management API; None: the node has none."""
+    """The port of the management API; None if the node has none."""
 
     @classmethod
     def invented(cls, *, amqp_port: int, distribution_port: int) -> "BrokerIdentity":

@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 # As much as a referral over HTTP.
 LONGEST_BODY: Final = LONGEST_SEALED + 64 * 1024
 MOST_VALUES: Final = 1000
-# Of one request to intake, below its limit of 8 MiB.
+# The most bytes in one request to intake, below its limit of 8 MiB.
 MOST_BYTES: Final = 6 * 1024 * 1024
 REFERRAL: Final = "referral"
 _KEY: Final = "idempotency_key"

@@ -116,7 +116,7 @@ def show(session: Session, referral: REFERRAL) -> None:
         return
     show_referral(session.out, found)
     session.out.blank()
-    # What a trace would say that asked nobody but routing.
+    # The turn as `kopuro trace` decides it, from what routing alone knows.
     known = Evidence(viewer=None, now=dt.datetime.now(dt.UTC), referral=found, silent=_NOT_ASKED)
     turn = next_action(known)
     session.out.text(f"{whose_turn(turn, 'en')}: {reason_of(turn, 'en')}")

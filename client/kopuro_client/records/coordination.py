@@ -1,4 +1,4 @@
-"""What a hub tells coordinators."""
+"""Queues, coverage and wishes in a hub's responses to coordinators."""
 
 from __future__ import annotations
 

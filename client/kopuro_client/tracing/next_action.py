@@ -20,7 +20,7 @@ LATE: Final = dt.timedelta(minutes=1)
 
 
 class Owner(StrEnum):
-    """Who must act."""
+    """The one who must act."""
 
     you = "you"
     hub = "hub"  # its software; if that does not move, its operators
@@ -61,9 +61,9 @@ class NextAction:
     """The next action.
 
     organizations: whose turn it is, if it is that of organisations; for `place_named`, the only one that can
-    be asked. since, until: RFC 3339. until: what
-    happens then depends on the action; None if nothing ends the waiting. subject: the id that a command about
-    it needs: an offer's, a referral's or a submission's. services: those that do not answer.
+    be asked. since, until: RFC 3339. until: what happens then depends on the action; None if nothing ends the
+    waiting. subject: the id that a command about it needs: an offer's, a referral's or a submission's.
+    services: those that do not answer.
     """
 
     owner: Owner

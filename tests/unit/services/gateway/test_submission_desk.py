@@ -91,7 +91,7 @@ def test_message_that_is_no_submission_is_refused_and_never_sent_to_the_hub(
     (answer,) = desk.hub.answers
     assert problem_of(answer) == slug
     assert desk.hub.taken == {}
-    # What is no key cannot be repeated in the answer.
+    # An invalid key is not repeated in the answer.
     assert (answer.message_id is None) == (slug == "invalid-parameter")
 
 
