@@ -16,7 +16,7 @@ from contracts.base64_text import decoded, encoded
 from contracts.broker_rights import NOTHING
 
 SUBMIT: Final = "submit"
-# The queue to which operators move parked submissions back. An organisation's own queue has its id after a dot.
+# The queue to which operators move parked submissions. An organisation's own queue has its id after a dot.
 SUBMISSIONS: Final = "submissions"
 PARKED: Final = "submissions.parked"
 # The tag of every user that the gateway has made. It gives no right at the management API.
