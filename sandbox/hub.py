@@ -83,9 +83,9 @@ class Hub:
 
         partners: add the organisations with fixed behaviour, and play them (`sandbox/partners`).
         policy: routing's policy file; None: the default policy. approvals: `one-person` or `two-person`.
-        ready_within: seconds; audit recomputes its
-        whole log before it is ready, which takes some seconds for a million entries. amqp: also start the
-        gateway, with a virtual host for partners; only with a private broker.
+        ready_within: seconds; audit recomputes its whole log before it is ready, which takes some seconds for
+        a million entries. amqp: also start the gateway, with a virtual host for partners; only with a private
+        broker.
         """
         self.files = HubFiles(directory)
         self._empty = empty

@@ -3,7 +3,7 @@
 Erlang looks for a module in one directory of its code path after the other. A start loads 1,300 modules, and
 RabbitMQ puts the directories of all 70 plugins in front of Erlang's own: 51,000 files are looked for in vain.
 A node that sees no plugin, and searches the directories with most modules first, looks for 7,500 in vain,
-reads one configuration schema instead of those of all plugins, and starts with two thirds of the CPU time.
+reads one configuration schema instead of those of all plugins, and starts with about half of the CPU time.
 """
 
 from __future__ import annotations

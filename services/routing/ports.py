@@ -52,7 +52,7 @@ class ReferralStore(Protocol):
         ...
 
     def due_offers(self, transaction: Connection, now: dt.datetime, limit: int) -> list[tuple[str, str]]:
-        """Return (referral id, offer id) of open offers whose next step or deadline has passed, oldest first."""
+        """Return (referral id, offer id) of open offers whose step or deadline is due, oldest first."""
         ...
 
     def due_referrals(self, transaction: Connection, now: dt.datetime, limit: int) -> list[str]:
