@@ -182,7 +182,8 @@ def add_manifest_key(directory: ManifestDir, service: str) -> None:
     out.note(f"give every service the new manifest and restart it; then set KOPURO_SERVICE_KEY={path}")
 
 
-@manifest.command("remove-key")
+# A thumbprint may begin with a hyphen.
+@manifest.command("remove-key", context_settings={"ignore_unknown_options": True})
 def remove_manifest_key(
     directory: ManifestDir, service: str, kid: Annotated[str, typer.Argument(help="The key's thumbprint.")]
 ) -> None:

@@ -289,12 +289,13 @@ def history(api: DocumentedHub) -> None:
     api.ask("audit_proof", auditor, query={"index": entry})
     api.ask("audit_consistency", auditor, query={"from": 1})
     api.ask("audit_log_key", None)
-    published = until(lambda: signed(api), "a checkpoint with the entries")
+    published = until(lambda: signed(api, entry), "a checkpoint with the entry")
     size = int(published.splitlines()[1])
     api.ask("audit_tile", None, path=f"0/000.p/{size}" if size < 256 else "0/000")
     api.ask("audit_bundle", auditor, referral_id=referral)
 
 
-def signed(api: DocumentedHub) -> str | None:
+def signed(api: DocumentedHub, entry: int) -> str | None:
+    """Return the newest checkpoint once its tree has the entry with this index."""
     note = str(api.ask("audit_checkpoint", None))
-    return note if int(note.splitlines()[1]) > 0 else None
+    return note if int(note.splitlines()[1]) > entry else None

@@ -52,6 +52,14 @@ def test_key_rotation_lists_both_keys_then_the_new_one(
     assert removed["version"] == 3
 
 
+@pytest.mark.parametrize("kid", ["-4UhA7xu4deoprGfC5X3IFPeLVwow2ViXJWfCTXrn40", "--hA7xu4deo"])
+def test_thumbprint_that_begins_with_a_hyphen_is_no_option(
+    directory: Path, kid: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["admin", "manifest", "remove-key", str(directory), "intake", kid]) == ExitCode.USAGE
+    assert f"the manifest lists no key {kid}" in capsys.readouterr().err
+
+
 def test_current_key_file_follows_the_rotation(directory: Path) -> None:
     first = directory / "service-intake.json"
     assert current_key_file(directory, "intake") == first
