@@ -31,6 +31,7 @@ from runtime.messaging.retries import MOST_ATTEMPTS, Retries
 from runtime.messaging.signatures.verifier import FactVerifier, NotAuthentic
 from runtime.messaging.tables import MessagingTables
 from runtime.storage.database import Database, DatabaseUnavailable
+from runtime.turn import Turn
 
 _log = logging.getLogger(__name__)
 
@@ -174,7 +175,9 @@ class BatchProcessor(Generic[M]):
         self, deliveries: Sequence[Delivery], *, check: bool = True
     ) -> tuple[list[_Decoded[M]], list[_Hopeless]]:
         decoded, hopeless = [], []
+        turn = Turn()
         for delivery in deliveries:
+            turn.end_if_over()
             if UNDECODABLE_PROPERTIES in delivery.headers:
                 hopeless.append(_Hopeless(delivery=delivery, reason="its AMQP properties cannot be decoded"))
                 continue

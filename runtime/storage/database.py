@@ -7,7 +7,8 @@ their writes repeatable (inbox, idempotency keys, compare-and-swap).
 
 Concurrency: SQLite allows one writer. If a greenlet yields inside a write transaction while another one waits
 for SQLite's own lock, the process freezes. So writers first wait for a lock of ours that lets other greenlets
-run. Inside a transaction there is no I/O except the database's: no publishing, no HTTP, no sleep.
+run. Inside a transaction there is no I/O except the database's: no publishing, no HTTP, no waiting. Between
+two statements other greenlets may run, on PostgreSQL while the server works, on SQLite when a turn is over.
 
 Erasure: SQLite overwrites deleted rows with zeros, both erased cases and rows that left the outbox; its
 write-ahead log keeps the old pages until `checkpoint_wal`. PostgreSQL removes a deleted row at the next
@@ -32,8 +33,9 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from contracts.errors import Unavailable
 from runtime.storage.space import low_space
-from runtime.storage.sqlite_driver import as_sqlalchemy
+from runtime.storage.sqlite_driver import TURN, as_sqlalchemy
 from runtime.tls import TlsFiles
+from runtime.turn import Turn
 
 _WRITING = "kopuro_writing"
 _DURABLE = "kopuro_durable"
@@ -150,7 +152,8 @@ class Database:
         try:
             with self._writer, translated(), self._engine.connect() as connection:
                 connection = connection.execution_options(
-                    **{_WRITING: True, _DURABLE: durable, AFTER_COMMIT: afterwards}
+                    **{_WRITING: True, _DURABLE: durable, AFTER_COMMIT: afterwards},
+                    **({TURN: Turn()} if self._is_sqlite else {}),
                 )
                 with connection.begin():
                     if not durable and not self._is_sqlite:

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import orjson
 from sqlalchemy import Connection
 
-from runtime.storage.sqlite_driver import Row, SqliteRows, as_sqlalchemy, driver_of
+from runtime.storage.sqlite_driver import Row, SqliteRows, as_sqlalchemy, driver_of, end_turn
 
 
 class Scalars(Protocol):
@@ -56,6 +56,9 @@ class Rows(Protocol):
     ) -> None: ...
 
 
+# SQLite holds the process during one call of its driver. This many rows take about a millisecond.
+_ROWS_AT_ONCE = 50
+
 # Our notation for lists of parameters, and its translation for each database.
 _LIST, _LIST_ON_SQLITE = "= ANY (?)", "IN (SELECT value FROM json_each(?))"
 _EACH, _EACH_ON_SQLITE, _EACH_ON_POSTGRESQL = "EACH (?)", "json_each(?)", "unnest(?) AS each (value)"
@@ -90,6 +93,7 @@ class SqlStatement:
         driver = driver_of(transaction)
         if driver is None:
             return transaction.exec_driver_sql(self._sqlite, values)
+        end_turn(transaction)
         try:
             return SqliteRows(driver.execute(self._sqlite, values))
         except sqlite3.Error as error:
@@ -107,6 +111,8 @@ class SqlStatement:
             transaction.exec_driver_sql(self._sqlite, list(rows))
             return
         try:
-            driver.executemany(self._sqlite, rows)
+            for start in range(0, len(rows), _ROWS_AT_ONCE):
+                end_turn(transaction)
+                driver.executemany(self._sqlite, rows[start : start + _ROWS_AT_ONCE])
         except sqlite3.Error as error:
             raise as_sqlalchemy(error, self._sqlite) from error

@@ -15,6 +15,9 @@ from sqlalchemy.exc import DBAPIError, MultipleResultsFound, NoResultFound
 
 Row = tuple[Any, ...]
 
+# An option of a write transaction: the `Turn` that its statements end.
+TURN = "kopuro_turn"
+
 
 class Scalars(list[Any]):
     """The first column of some rows."""
@@ -111,3 +114,14 @@ def as_sqlalchemy(error: sqlite3.Error, statement: str) -> DBAPIError:
     """Return the exception that SQLAlchemy raises for this error, without the statement's values."""
     wrapped = DBAPIError.instance(statement, None, error, sqlite3.Error, hide_parameters=True)
     return cast(DBAPIError, wrapped)
+
+
+def end_turn(transaction: Connection) -> None:
+    """Let other greenlets run if the transaction's turn is over.
+
+    SQLite holds the whole process during a statement, and a write transaction of many statements would delay
+    every request. Writers do not meet here: they wait for the lock of `Database.write`.
+    """
+    turn = transaction.get_execution_options().get(TURN)
+    if turn is not None:
+        turn.end_if_over()

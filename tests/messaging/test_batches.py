@@ -30,6 +30,7 @@ from tests.messaging.consumer_harness import (
     opened,
 )
 from tests.support.hub_keys import signed, signed_body
+from tests.support.turns import count_turns
 
 TEN = [f"m{number}" for number in range(10)]
 
@@ -45,6 +46,14 @@ def test_batch_commits_effects_and_outbox_together(harness: ConsumerHarness) -> 
     assert harness.effects() == harness.answers() == TEN
     assert [m.body.decode() for m in harness.outbox()] == TEN, "what follows keeps the order of its causes"
     assert harness.commits == 1
+
+
+def test_others_may_run_before_each_message_is_verified(
+    harness: ConsumerHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted = count_turns(monkeypatch)
+    harness.processor.process(deliveries(*TEN))
+    assert counted["_decoded"] == len(TEN)
 
 
 def test_redelivered_message_takes_effect_once(harness: ConsumerHarness) -> None:

@@ -406,6 +406,43 @@ def test_greenlets_that_yield_inside_a_transaction_do_not_freeze(database_url: s
     assert words_printed_by(GREENLETS, database_url, tmp_path) == ["200", "True"]
 
 
+LONG_TRANSACTION = """
+import sys, warnings
+warnings.simplefilter("ignore")
+import eventlet
+eventlet.monkey_patch()
+from runtime.storage.sql_statement import SqlStatement
+from tests.storage.ledger import count, opened
+
+ADD = SqlStatement("INSERT INTO entries (number, text) VALUES (?, ?)")
+MOVED = SqlStatement("UPDATE entries SET text = ? WHERE number = ?")
+
+with opened(sys.argv[1]) as database:
+    beats = [0]
+
+    def beat():
+        while True:
+            beats[0] += 1
+            eventlet.sleep(0)
+
+    eventlet.spawn(beat)
+    eventlet.sleep(0)
+    with database.write() as transaction:
+        before = beats[0]
+        ADD.run_for_each(transaction, [(number, "x") for number in range(30_000)])
+        between = beats[0]
+        for number in range(10_000):
+            MOVED.run(transaction, "y", number)
+        after = beats[0]
+    print(count(database), between - before >= 5, after - between >= 5, flush=True)
+"""
+
+
+def test_others_run_during_a_transaction_of_many_statements(database_url: str, tmp_path: Path) -> None:
+    printed = words_printed_by(LONG_TRANSACTION, database_url, tmp_path)
+    assert printed == ["30000", "True", "True"]
+
+
 def test_work_after_commit_runs_once_and_never_after_a_rollback(database: Database) -> None:
     done: list[str] = []
     with pytest.raises(KeyError), database.write() as connection:

@@ -21,6 +21,7 @@ from runtime.identifiers import new_id
 from runtime.messaging.outbox.outbox import Outbox, outgoing
 from runtime.messaging.ports import Outgoing
 from runtime.storage.database import Database, after_commit
+from runtime.turn import Turn
 from services.routing.consumer_lag import ConsumerLag
 from services.routing.domain import lifecycle
 from services.routing.domain.consequences import asked_before, declined_as_full
@@ -110,7 +111,9 @@ class RoutingCommands:
         self._settle(transaction)
         batch = ReferralBatch(known, self._source, now)
         context = self._context(now, batch.observed)
+        turn = Turn()
         for event in events:
+            turn.end_if_over()
             referral = batch.referral(event.partition_key)
             batch.take(lifecycle.apply(referral, event, context), cause=event)
         return self._finish(transaction, batch)

@@ -66,6 +66,7 @@ from services.routing.domain.observation import Observation, ServiceLoad
 from services.routing.domain.places import Demand
 from services.routing.domain.policy import RoutingPolicy
 from services.routing.ports import Changes
+from tests.support.turns import count_turns
 from tests.unit.services.routing.samples import DAY, HOUR, NOW, SENDER, organization, service
 from tests.unit.services.routing.workbench import (
     Workbench,
@@ -132,6 +133,15 @@ def status(bench: Workbench, referral_id: str) -> str:
 
 
 # --- migrations -------------------------------------------------------------------------------------
+
+
+def test_others_may_run_before_each_fact_is_applied(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    referrals = [new_id() for _ in range(20)]
+    counted = count_turns(monkeypatch)
+    bench.take(*map(submitted, referrals))
+    assert counted["take_facts"] == len(referrals)
 
 
 def test_migrations_produce_the_declared_schema(database_url: str) -> None:
