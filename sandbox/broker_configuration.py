@@ -23,6 +23,7 @@ listeners.tcp.1 = {address}:{port}
 {users}cluster_name = {node}
 vm_memory_high_watermark.absolute = 1GiB
 disk_free_limit.absolute = 64MB
+max_message_size = {largest}
 raft.wal_max_size_bytes = 67108864
 log.file = rabbit.log
 log.file.level = info
@@ -30,6 +31,10 @@ log.connection.level = warning
 log.file.rotation.size = 10485760
 log.file.rotation.count = 2
 """
+
+LARGEST_MESSAGE = 16 * 1024 * 1024
+"""Bytes of a message, as in deploy/: above what intake admits. The broker closes the channel of a larger one
+and says why. Its own default is 128 MiB."""
 
 # Once a minute RabbitMQ checks that epmd runs and, if not, starts that daemon on all addresses. The
 # private node needs no epmd, but no setting disables the check. Erlang evaluates this file at its start; it
@@ -83,7 +88,11 @@ def contents(files: BrokerFiles, identity: BrokerIdentity, *, hub: str | None = 
         )
         imported[files.definitions] = json.dumps(document)
     configuration = _CONFIGURATION.format(
-        address=LOOPBACK, port=identity.amqp_port, users=users, node=identity.node
+        address=LOOPBACK,
+        port=identity.amqp_port,
+        users=users,
+        node=identity.node,
+        largest=LARGEST_MESSAGE,
     )
     if with_partners:
         configuration += _MANAGEMENT.format(address=LOOPBACK, port=identity.management_port)

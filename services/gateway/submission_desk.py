@@ -16,6 +16,7 @@ from contracts.errors import Defect, PointerError, Refused, Unavailable
 from contracts.idempotency_key import require_well_formed
 from contracts.jose import LONGEST_SEALED
 from runtime.web.request import parse_json
+from services.gateway.domain.kept_problem import kept_problem
 from services.gateway.gateway_metrics import GatewayMetrics
 from services.gateway.ports import Answer, Hub, NotAdmitted, Result
 
@@ -139,7 +140,7 @@ class SubmissionDesk:
                 message_id=one.message_id,
                 body=one.digest,
                 submission_id=result.submission_id,
-                problem=result.problem,
+                problem=None if result.problem is None else kept_problem(result.problem),
             )
         return answers
 

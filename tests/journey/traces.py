@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -30,16 +30,21 @@ def contents(hub: RunningHub, *, further: Iterable[Path] = ()) -> Iterator[tuple
 
     further: directories besides the hub's own, such as the broker's.
     """
-    for directory in (hub.files.directory, *further):
+    yield from kept((hub.files.directory, *further), hub.databases)
+    for service in SERVICES:
+        yield f"{service}: /metrics", hub.operations(service, "/metrics").content
+
+
+def kept(directories: Iterable[Path], databases: Mapping[str, str]) -> Iterator[tuple[str, bytes]]:
+    """Yield place and bytes of every file and of every table cell. databases: URLs by service."""
+    for directory in directories:
         for path in sorted(directory.rglob("*")):
             with suppress(FileNotFoundError):  # the servers remove files
                 if path.is_file():
                     yield str(path), path.read_bytes()
-    for service, url in hub.databases.items():
+    for service, url in databases.items():
         for place, content in _cells(url):
             yield f"{service}: {place}", content
-    for service in SERVICES:
-        yield f"{service}: /metrics", hub.operations(service, "/metrics").content
 
 
 def _forms(marker: str) -> Iterator[bytes]:

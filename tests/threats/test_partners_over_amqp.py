@@ -21,24 +21,29 @@ from admin.embedded_broker import LOOPBACK
 from admin.keys import public_half
 from contracts.records import plain
 from contracts.topology import hub_topology
+from docs import openapi
 from kopuro_client import Kopuro
 from kopuro_client.commands import ExitCode, main
 from kopuro_client.sealing import seal
 from runtime.messaging.rabbit.connection import ConnectionFactory, close
+from runtime.storage.database import sqlite_url
 from runtime.tls import TlsFiles
 from sandbox import network
 from sandbox.hub import Hub
-from sandbox.hub_files import HUB
+from sandbox.hub_files import HUB, SERVICES
 from services.gateway.domain.partner import SUBMISSIONS, SUBMIT, client_of, queue_of, submissions_of
 from services.gateway.ports import UserConflict
+from tests.journey.traces import kept
 from tests.journey.waiting import until
 from tests.support.amqp_hub import AmqpHub, add_tls
 from tests.support.amqp_partner import AmqpPartner
+from tests.support.canaries import Canaries, leaves, with_leaf
 from tests.support.certificates import PrivateCa
 
 OSH = "kg.osh-legal-aid"
 MOSCOW = "ru.moscow-common-table"
 STRANGER = "uz.silk-needle-union"
+_UNKNOWN = "no_member_of_a_referral"
 WAGES = "wage-claim-osh-moscow"
 REVOKED_WITHIN = 5.0
 
@@ -119,6 +124,75 @@ def test_two_plain_amqp_programs_close_a_loop(hub: AmqpHub) -> None:
                 return not program.seen.keys() & {one["id"] for one in over_http.mailbox()["items"]}
 
             until(acknowledged, f"the acknowledgements of {program.organization}", within=60)
+
+
+def test_no_canary_of_a_loop_over_amqp_is_in_anything_that_the_hub_keeps_or_says(hub: AmqpHub) -> None:
+    canaries = Canaries()
+    keys = {
+        name: public_half(hub.hub.files.people()["organizations"][name]["sealing_key"])
+        for name in (OSH, MOSCOW)
+    }
+
+    def hits() -> dict[str, set[str]]:
+        databases = {name: sqlite_url(hub.hub.files.database(name)) for name in SERVICES}
+        said = [("said", json.dumps(one.seen).encode()) for one in (osh, moscow)]
+        everything = (*kept([hub.hub.files.directory], databases), *said)
+        return {place: found for place, content in everything if (found := canaries.found(content))}
+
+    def note(author: AmqpPartner, reader: AmqpPartner, **command: str) -> None:
+        text = {"text": canaries.text(f"{command['submit']} of {author.organization}")}
+        sealed = seal(text, keys[reader.organization])
+        assert "problem" not in author.answer_to(author.submit({**command, "note": sealed}))
+        told = reader.await_message("note.delivered", referral_id=referral_id, author=author.organization)
+        with hub.partner(reader.organization) as over_http:
+            assert over_http.open(told["data"]["note"]) == text
+
+    with hub.program(OSH) as osh, hub.program(MOSCOW) as moscow:
+        case = canaries.case("case")
+        sent = referral(hub, case=seal(case, keys[MOSCOW]))
+        referral_id = osh.answer_to(osh.submit(sent))["submission_id"]
+        offer = moscow.await_message("offer.opened", referral_id=referral_id)["data"]
+        assert hits() == {}
+        moscow.answer_to(moscow.submit({"submit": "accept", "offer_id": offer["offer_id"]}))
+        released = moscow.await_message("case.released", referral_id=referral_id)
+        with hub.partner(MOSCOW) as over_http:
+            assert over_http.case(referral_id) == case
+        for author, reader in ((osh, moscow), (moscow, osh)):
+            note(author, reader, submit="note", referral_id=referral_id)
+        osh.submit({"submit": "revoke_consent", "referral_id": referral_id})
+        moscow.await_message("referral.withdrawn", referral_id=referral_id)
+        assert hits() == {}
+        # The search works: it finds what is not secret in the broker's files too.
+        places = [
+            place
+            for place, content in kept([hub.broker.files.root], {})
+            if released["id"].encode() in content
+        ]
+        assert places
+
+
+def test_refusal_over_amqp_repeats_nothing_of_its_submission(hub: AmqpHub) -> None:
+    canaries = Canaries()
+    sent = referral(hub)
+    document = json.loads(openapi.FILE.read_bytes())
+    schema = document["components"]["schemas"]["ReferralSubmissionInput"]
+    submissions: list[dict[str, Any] | bytes] = [
+        {**with_leaf(sent, path, canaries.text("/".join(path))), _UNKNOWN: 1}
+        for path in leaves(document, schema)
+    ]
+    submissions += [{**sent, canaries.text("name of a member"): 1}, canaries.text("no JSON").encode()]
+    with hub.program(OSH) as osh:
+        answers = [osh.answer_to(key) for key in [osh.submit(one) for one in submissions]]
+    assert {answer["problem"]["status"] for answer in answers} <= {400, 415, 422}
+    assert canaries.found(json.dumps(answers).encode()) == set()
+    databases = {name: sqlite_url(hub.hub.files.database(name)) for name in SERVICES}
+    own = hub.broker.files.root  # which stores each submission as it came, until the gateway has read it
+    hits = {
+        place
+        for place, content in kept([hub.hub.files.directory], databases)
+        if canaries.found(content) and own not in Path(place).parents
+    }
+    assert hits == set()
 
 
 def test_partners_broker_with_private_ca_is_used_over_tls(

@@ -7,12 +7,14 @@ from typing import Annotated
 import typer
 
 from kopuro_client.commands.candidates import checked_language
+from kopuro_client.commands.exit_codes import ExitCode
 from kopuro_client.commands.output import Output
 from kopuro_client.commands.printable import moment
 from kopuro_client.commands.sentence_lines import show_wrapped
 from kopuro_client.commands.session import Session
 from kopuro_client.commands.trace_words import reason_of, step_of, to_do, whose_turn, word
 from kopuro_client.tracing.hop import Hop
+from kopuro_client.tracing.next_action import Action
 from kopuro_client.tracing.trace import Trace
 
 _INDENT = "    "
@@ -37,13 +39,17 @@ def trace(
 ) -> None:
     """Show where something is, step by step, and whose turn it is: yours, the hub's, another's.
 
-    A party sees its own part. The reads of staff are recorded. A service that does not answer is named.
+    A party sees its own part. The reads of staff are recorded. A service that does not answer is named. The
+    exit status is 3 if nothing is known under the id or key.
     """
     found = session.hub.trace(id_or_key, organization=organization, language=language)
     if session.out.as_json:
         session.out.document(found.as_json())
-        return
-    show_trace(session.out, found, language)
+    else:
+        show_trace(session.out, found, language)
+    if found.next.action is Action.submit:
+        # As for an unknown id of any other command, so that a script notices.
+        raise typer.Exit(ExitCode.REFUSED)
 
 
 def show_trace(out: Output, found: Trace, language: str) -> None:

@@ -6,7 +6,9 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from admin.embedded_broker import BrokerFiles, BrokerIdentity
-from sandbox.broker_configuration import contents, environment
+from runtime.messaging.outbox.event_batch import MOST_BYTES
+from sandbox.broker_configuration import LARGEST_MESSAGE, contents, environment
+from services.intake.ndjson import LONGEST_LINE
 
 FILES = BrokerFiles(root=Path("/data/broker"))
 IDENTITY = BrokerIdentity(
@@ -28,6 +30,18 @@ def configured() -> dict[str, str]:
 def test_only_listener_is_on_loopback() -> None:
     listeners = {key: value for key, value in configured().items() if key.startswith("listeners.")}
     assert listeners == {"listeners.tcp.1": "127.0.0.1:20001"}
+
+
+@pytest.mark.parametrize("file", ["rabbitmq/rabbitmq.conf", "kubernetes/base/broker.yaml"])
+def test_messages_are_bounded_as_at_a_deployed_broker(file: str) -> None:
+    line = f"max_message_size = {configured()['max_message_size']}"
+    deployed = (Path("deploy") / file).read_text().splitlines()
+    assert line in map(str.strip, deployed)
+
+
+def test_bound_of_messages_is_above_what_intake_admits() -> None:
+    # One submission in its envelope; events that are smaller travel together, up to event_batch.MOST_BYTES.
+    assert LARGEST_MESSAGE > LONGEST_LINE + MOST_BYTES
 
 
 def test_erlang_distribution_is_on_loopback_without_epmd() -> None:

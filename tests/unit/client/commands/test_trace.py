@@ -109,8 +109,10 @@ def test_message_about_no_referral_is_found(hub: FakeHub, run: Run) -> None:
 def test_nothing_found_says_so(hub: FakeHub, run: Run) -> None:
     hub.script("GET", SUBMISSIONS, page())
     ran = run("trace", "monday")
-    assert ran.code == 0
+    assert ran.code == 3
     assert ran.out.startswith("Nothing found\nIntake has admitted nothing under this id or key")
+    as_json = run("trace", "monday", "--json")
+    assert (as_json.code, as_json.json()["next"]["action"]) == (3, "submit")
 
 
 def test_silent_services_are_named_and_asked_once(hub: FakeHub, run: Run) -> None:

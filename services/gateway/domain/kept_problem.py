@@ -1,0 +1,51 @@
+"""The problem of a refused submission as the mailbox keeps it.
+
+Over HTTP a refusal is gone with its response. Over AMQP it is a message that is kept for days, so it must not
+contain what the contract does not define: a member that the sender invented may be named after a person.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+# As the contract names its members, and the place in a list. Anything else is somebody's own.
+_OF_CONTRACT: Final = re.compile(r"[a-z]+(_[a-z]+[0-9]{0,3})*|[0-9]{1,4}")
+_LONGEST: Final = 40
+HIDDEN: Final = "..."
+
+
+def kept_problem(problem: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an RFC 9457 problem whose pointers and detail have `...` for names outside the contract."""
+    kept = dict(problem)
+    errors = problem.get("errors")
+    if not isinstance(errors, list):
+        return kept
+    invented = sorted(
+        {name for error in errors for name in error["pointer"].split("/") if _is_invented(name)},
+        key=len,
+        reverse=True,  # the longest first: a shorter one may be a part of it
+    )
+    kept["detail"] = _without(str(problem.get("detail", "")), invented)
+    kept["errors"] = [
+        {**error, "pointer": _shown(error["pointer"]), "detail": _without(error["detail"], invented)}
+        for error in errors
+    ]
+    return kept
+
+
+def _shown(pointer: str) -> str:
+    return "/".join(HIDDEN if _is_invented(name) else name for name in pointer.split("/"))
+
+
+def _is_invented(name: str) -> bool:
+    return name != "" and (len(name) > _LONGEST or _OF_CONTRACT.fullmatch(name) is None)
+
+
+def _without(text: str, names: list[str]) -> str:
+    for name in names:
+        # In a pointer, and as the sender wrote it (RFC 6901 §4).
+        for form in (name, name.replace("~1", "/").replace("~0", "~")):
+            text = text.replace(form, HIDDEN)
+    return text

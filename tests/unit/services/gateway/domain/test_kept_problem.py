@@ -1,0 +1,49 @@
+"""The problem of a refused submission as the mailbox keeps it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from contracts.errors import PointerError, problem
+from docs import openapi
+from services.gateway.domain.kept_problem import kept_problem
+
+
+def refusal(pointer: str) -> dict[str, Any]:
+    where = PointerError(pointer=pointer, detail="This field is not in the contract.")
+    return problem("invalid-submission", f"Correct {pointer}.", errors=(where,))
+
+
+@pytest.mark.parametrize(
+    "name", ["Aigerim", "aigerim t", "Айгерим", "+996555120456", "12345", "a~1b", "a~0b", "x" * 41]
+)
+def test_names_that_the_contract_cannot_have_are_hidden(name: str) -> None:
+    kept = kept_problem(refusal(f"/consent/{name}/0"))
+    assert name not in str(kept)
+    assert kept["errors"][0]["pointer"] == "/consent/.../0"
+    assert kept["detail"] == "Correct /consent/.../0."
+
+
+@pytest.mark.parametrize("pointer", ["", "/urgency", "/consent/given_at", "/languages/0", "/urgancy"])
+def test_names_of_the_contract_and_near_misses_stay(pointer: str) -> None:
+    assert kept_problem(refusal(pointer)) == refusal(pointer)
+
+
+def test_no_member_of_the_contract_is_hidden() -> None:
+    schemas = json.loads(openapi.FILE.read_bytes())["components"]["schemas"]
+    members = {
+        member
+        for name, schema in schemas.items()
+        if name.endswith("Input")
+        for member in schema.get("properties", ())
+    }
+    assert {"urgency", "storage_countries", "age_band"} <= members
+    for member in members:
+        assert kept_problem(refusal(f"/{member}")) == refusal(f"/{member}")
+
+
+def test_problem_without_errors_stays() -> None:
+    assert kept_problem(problem("not-found", "No such offer.")) == problem("not-found", "No such offer.")
