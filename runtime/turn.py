@@ -9,7 +9,7 @@ TURN_SECONDS: Final = 0.003
 
 
 class Turn:
-    """The current turn of one request. Begins when it is made."""
+    """The current turn of one request, batch or transaction. Begins when it is made."""
 
     def __init__(self) -> None:
         self._end = time.perf_counter() + TURN_SECONDS

@@ -25,6 +25,7 @@ from nameko.extensions import Entrypoint
 from contracts.errors import Defect, Unavailable
 from runtime.application import APPLICATION, Application
 from runtime.messaging.batch_throttle import BatchThrottle
+from runtime.messaging.messenger import Messenger
 from runtime.messaging.ports import BrokerUnavailable, Consumer, Delivery
 
 _log = logging.getLogger(__name__)
@@ -44,6 +45,8 @@ class Batches(Entrypoint):  # type: ignore[misc]  # nameko has no types
         super().__init__()
         self._queues = queues
         self._throttle = BatchThrottle(interval)
+        # Without an interval a caller waits for each message, and none of them is written.
+        self._gathers = interval > 0
         self._failed: Sequence[Delivery] = ()
         self._stopping = False
         self._ended: Event | None = None
@@ -74,7 +77,7 @@ class Batches(Entrypoint):  # type: ignore[misc]  # nameko has no types
                 pass
             while not self._stopping:
                 try:
-                    self._once(consumer)
+                    self._once(consumer, messenger)
                     pause = 0.0
                     stalled_loops.resumed(loop)
                 except Unavailable as error:
@@ -89,12 +92,14 @@ class Batches(Entrypoint):  # type: ignore[misc]  # nameko has no types
             if self._ended is not None:
                 self._ended.send()
 
-    def _once(self, consumer: Consumer) -> None:
+    def _once(self, consumer: Consumer, messenger: Messenger) -> None:
         if self._failed:
             self._work(self._failed)
             # Its messages are redelivered, and the inbox (in audit: the log) recognises them.
             self._failed = ()
         self._throttle.wait()
+        if self._gathers:
+            messenger.await_writer()
         deliveries = consumer.take(BATCH, TAKE_SECONDS)
         self._throttle.start(full=len(deliveries) >= BATCH)
         if deliveries:

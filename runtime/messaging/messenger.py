@@ -218,6 +218,10 @@ class Messenger:
         """Return the `/readyz` warning: what the broker has lost. Nothing is published meanwhile."""
         return self._watch.obstacle()
 
+    def await_writer(self) -> None:
+        """Wait until no transaction of this process writes (`Database.await_writer`)."""
+        self._database.await_writer()
+
     def await_queues(self, seconds: float) -> bool:
         """Wait up to `seconds` until every queue exists; return whether they all do."""
         return self._watch.await_complete(seconds)

@@ -167,6 +167,15 @@ class Database:
         for work in afterwards:
             work()
 
+    def await_writer(self) -> None:
+        """Wait until no transaction of this process writes on SQLite; PostgreSQL takes several at once.
+
+        What would wait for its own transaction anyway calls this before it gathers its work, and gathers what
+        arrives meanwhile too: one commit for all of it.
+        """
+        with self._writer:
+            pass
+
     def alarm(self) -> str | None:
         """Return the `/readyz` warning: why writes fail, or that disk space is low; None otherwise."""
         failing = self._failing

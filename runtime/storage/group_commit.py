@@ -79,6 +79,7 @@ class GroupCommit(Generic[C, R]):
             with self._leading:
                 # A leader finishes its whole group before it releases the lock: not done means still waiting.
                 if not mine.done.is_set():
+                    self._database.await_writer()
                     self._lead()
         if mine.error is not None:
             raise mine.error

@@ -58,7 +58,12 @@ def until(condition):
 
 
 stalled_loops = StalledLoops()
-messenger = SimpleNamespace(broker=broker, await_queues=lambda seconds: True, stalled_loops=stalled_loops)
+messenger = SimpleNamespace(
+    broker=broker,
+    await_queues=lambda seconds: True,
+    await_writer=lambda: None,
+    stalled_loops=stalled_loops,
+)
 config = {APPLICATION: SimpleNamespace(messenger=messenger), "max_workers": 10}
 publish("1", "2")
 container = ServiceContainer(Sample, config=config)
@@ -159,7 +164,12 @@ begin, end = {
 }[outage]
 begin()
 stalled_loops = StalledLoops()
-messenger = SimpleNamespace(broker=broker, await_queues=lambda seconds: True, stalled_loops=stalled_loops)
+messenger = SimpleNamespace(
+    broker=broker,
+    await_queues=lambda seconds: True,
+    await_writer=lambda: None,
+    stalled_loops=stalled_loops,
+)
 config = {APPLICATION: SimpleNamespace(messenger=messenger), "max_workers": 10}
 container = ServiceContainer(Letters, config=config)
 container.start()

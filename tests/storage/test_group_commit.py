@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Connection, insert
 
 from contracts.errors import Defect, KopuroError, Refused, Unavailable
-from runtime.storage.database import Database, DatabaseUnavailable
+from runtime.storage.database import Database, DatabaseUnavailable, sqlite_url
 from runtime.storage.group_commit import GroupCommit
 from tests.storage.ledger import ENTRIES, count, opened, words_printed_by
 
@@ -196,6 +196,19 @@ def test_killed_group_leader_leaves_no_caller_waiting(database: Database) -> Non
     assert outcomes[1] == "<1>"
     assert sorted([outcomes[2], outcomes[3]]) == ["Killed", "Unavailable"]
     assert group.submit(4) == "<4>"
+
+
+def test_commands_that_arrive_during_another_transaction_share_a_commit(tmp_path: Path) -> None:
+    with opened(sqlite_url(tmp_path / "x.db")) as database:
+        commits = Commits()
+        group = GroupCommit(database, write, after_commit=commits)
+        with database.write(), ThreadPoolExecutor(5) as pool:
+            results = [pool.submit(group.submit, number) for number in range(5)]
+            while len(group._waiting) < 5:
+                pass
+            assert commits.count == 0
+        assert [one.result(10) for one in results] == [f"<{number}>" for number in range(5)]
+        assert commits.count == 1
 
 
 GREENLETS = """

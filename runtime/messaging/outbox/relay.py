@@ -89,6 +89,7 @@ class Relay:
         failure, and DatabaseUnavailable.
         """
         self._events_in_wave = 0
+        self._database.await_writer()
         with self._database.read() as transaction:
             waiting = self._outbox.oldest(transaction, WAVE)
         if not waiting:
