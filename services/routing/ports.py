@@ -136,6 +136,10 @@ class ReferralStore(Protocol):
         """Return how many open referrals the organisation is asked about or has accepted."""
         ...
 
+    def onward_of(self, transaction: Connection, referral_id: str) -> list[tuple[str, str]]:
+        """Return (id, sender) of the referrals by which this one was referred onward, by id."""
+        ...
+
     def offer_parties(self, transaction: Connection, offer_id: str) -> tuple[str, str] | None:
         """Return the referral id and the organisation of an offer, or None."""
         ...

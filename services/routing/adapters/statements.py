@@ -6,7 +6,7 @@ from runtime.storage.sql_statement import SqlStatement
 
 _VIEWED = (
     "SELECT id, sender, status, acceptor, outcome, facts, correlation_id, submitted_at, updated_at, due_at,"
-    " overdue_since FROM referrals WHERE id = ANY (?) ORDER BY id"
+    " overdue_since, onward_from, chain FROM referrals WHERE id = ANY (?) ORDER BY id"
 )
 VIEW = SqlStatement(_VIEWED)
 LOAD = SqlStatement(_VIEWED, postgresql="FOR UPDATE")
@@ -16,8 +16,8 @@ OFFERS_OF = SqlStatement(
 )
 NEW_REFERRAL = SqlStatement(
     "INSERT INTO referrals (id, sender, facts, correlation_id, submitted_at, need_group, country,"
-    " status, acceptor, outcome, updated_at, due_at, overdue_since, priority)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " onward_from, chain, status, acceptor, outcome, updated_at, due_at, overdue_since, priority)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 CHANGED_REFERRAL = SqlStatement(
     "UPDATE referrals SET status = ?, acceptor = ?, outcome = ?, updated_at = ?, due_at = ?,"
@@ -28,6 +28,8 @@ NEW_OFFER = SqlStatement(
     " opened_at, deadline, closed_at, reason, placed_by, nudged_at, acts_at)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
+# The index `referrals_onward` has them.
+ONWARD_OF = SqlStatement("SELECT id, sender FROM referrals WHERE onward_from = ? ORDER BY id")
 # A step or a coordinator's act: the offer stays in its state.
 CHANGED_OFFER = SqlStatement(
     "UPDATE offers SET deadline = ?, nudged_at = ?, acts_at = ? WHERE id = ? AND state = ?"

@@ -28,6 +28,7 @@ from services.routing.adapters.tables import (
     SUSPENDED_ACCEPTORS,
     TIMELINE,
 )
+from services.routing.domain.chain import Chain
 from services.routing.domain.coordination_queue import (
     QueueFilter,
     QueueKind,
@@ -175,6 +176,10 @@ class SqlReferralStore:
             accepted=_numbers(transaction, engagements.accepted(organization)),
         )
 
+    def onward_of(self, transaction: Connection, referral_id: str) -> list[tuple[str, str]]:
+        """See `ports.ReferralStore`."""
+        return [(row[0], row[1]) for row in statements.ONWARD_OF.run(transaction, referral_id)]
+
     def offer_parties(self, transaction: Connection, offer_id: str) -> tuple[str, str] | None:
         """See `ports.ReferralStore`."""
         wanted = select(OFFERS.c.referral_id, OFFERS.c.organization).where(OFFERS.c.id == offer_id)
@@ -251,6 +256,7 @@ def _save_referrals(transaction: Connection, changes: Changes) -> None:
                 microseconds(r.submitted_at),
                 need_group(r.facts.needs[0]),
                 country_of(r.facts.region),
+                *_chain_values(r.chain),
                 *_mutable(r),
             )
             for r in new
@@ -386,6 +392,8 @@ def _referral(
     updated_at: int,
     due_at: int | None,
     overdue_since: int | None,
+    onward_from: str | None,
+    chain: str | None,
     *,
     offers: tuple[Offer, ...],
     waits_for: frozenset[tuple[str, str]],
@@ -406,7 +414,22 @@ def _referral(
         overdue_since=_read_moment(overdue_since),
         offers=offers,
         waits_for=waits_for,
+        chain=_chain(onward_from, chain),
     )
+
+
+def _chain_values(chain: Chain | None) -> tuple[str | None, str | None]:
+    if chain is None:
+        return None, None
+    rest = {"previous": chain.previous, "length": chain.length, "holders": chain.holders}
+    return chain.onward_from, orjson.dumps(rest).decode()
+
+
+def _chain(onward_from: str | None, rest: str | None) -> Chain | None:
+    if onward_from is None or rest is None:
+        return None
+    stored = orjson.loads(rest)
+    return Chain(onward_from=onward_from, **{**stored, "holders": tuple(stored["holders"])})
 
 
 def _offer(

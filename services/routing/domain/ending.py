@@ -59,13 +59,13 @@ def withdraw_for(
     return withdraw(referral, submission.reason, context, coordinator=submission.coordinator)
 
 
-def fail(referral: Referral, context: TransitionContext) -> Transition:
-    """End the referral because its case cannot be read."""
+def fail(referral: Referral, context: TransitionContext, reason: str = "case_unreadable") -> Transition:
+    """End the referral because it cannot go on. reason: of `referral.failed`."""
     fact = ReferralFailed(
         referral_id=referral.id,
         sender=referral.sender,
         organization=referral.acceptor,
-        reason="case_unreadable",
+        reason=reason,
     )
     return _leave(referral, ReferralEvent.fail, fact, FAILED, context)
 
