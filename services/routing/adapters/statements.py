@@ -28,6 +28,10 @@ NEW_OFFER = SqlStatement(
     " opened_at, deadline, closed_at, reason, placed_by, nudged_at, acts_at)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
+CASE_STEPS = SqlStatement(
+    "SELECT referral_id, fact FROM timeline WHERE referral_id = ANY (?)"
+    " AND fact IN ('case.unreadable', 'replacement.submitted', 'offer.accepted') ORDER BY number"
+)
 # The index `referrals_onward` has them.
 ONWARD_OF = SqlStatement("SELECT id, sender FROM referrals WHERE onward_from = ? ORDER BY id")
 # A step or a coordinator's act: the offer stays in its state.

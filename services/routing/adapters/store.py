@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Select, delete, select
 
 from contracts.codes import OfferState, Outcome, ReferralStatus
 from contracts.errors import Unavailable
+from contracts.facts import CaseUnreadable
 from contracts.records import dump
 from contracts.vocabularies import country_of, need_group
 from runtime.storage.columns import microseconds, moment_of
@@ -168,6 +169,13 @@ class SqlReferralStore:
         ids = list(transaction.execute(queue_page(kind, now, wanted, after=after, limit=limit)).scalars())
         found = self.view(transaction, ids)
         return [found[referral_id] for referral_id in ids]
+
+    def lacking_case(self, transaction: Connection, ids: Collection[str]) -> set[str]:
+        """See `ports.ReferralStore`."""
+        latest: dict[str, str] = (
+            dict(statements.CASE_STEPS.run(transaction, sorted(ids)).all()) if ids else {}
+        )
+        return {referral_id for referral_id, fact in latest.items() if fact == CaseUnreadable.routing_key}
 
     def engagements(self, transaction: Connection, organization: str) -> Engagements:
         """See `ports.ReferralStore`."""
