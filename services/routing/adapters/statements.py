@@ -48,10 +48,11 @@ NEW_ENTRY = SqlStatement(
     "INSERT INTO timeline (referral_id, time, fact, organization, detail) VALUES (?, ?, ?, ?, ?)"
 )
 OBSERVE = SqlStatement(
-    "INSERT INTO observations (organization, answered, expired, answer_seconds, last_asked)"
-    " VALUES (?, ?, ?, ?, ?) ON CONFLICT (organization) DO UPDATE SET"
+    "INSERT INTO observations (organization, answered, expired, answer_seconds, last_asked, returned)"
+    " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (organization) DO UPDATE SET"
     " answered = observations.answered + excluded.answered,"
     " expired = observations.expired + excluded.expired,"
+    " returned = observations.returned + excluded.returned,"
     " answer_seconds = observations.answer_seconds + excluded.answer_seconds,"
     # Another process may have asked later. Not `max`, because the databases disagree about nulls.
     " last_asked = CASE WHEN observations.last_asked IS NULL"
@@ -59,7 +60,7 @@ OBSERVE = SqlStatement(
     " THEN excluded.last_asked ELSE observations.last_asked END"
 )
 OBSERVED = SqlStatement(
-    "SELECT organization, answered, expired, answer_seconds, last_asked FROM observations"
+    "SELECT organization, answered, expired, answer_seconds, last_asked, returned FROM observations"
     " WHERE organization = ANY (?)"
 )
 HELD_CHANGE = SqlStatement(

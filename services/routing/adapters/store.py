@@ -311,7 +311,14 @@ def _add_observations(transaction: Connection, observed: Mapping[str, Observatio
     statements.OBSERVE.run_for_each(
         transaction,
         [
-            (organization, seen.answered, seen.expired, seen.answer_seconds, _moment(seen.last_asked))
+            (
+                organization,
+                seen.answered,
+                seen.expired,
+                seen.answer_seconds,
+                _moment(seen.last_asked),
+                seen.returned,
+            )
             for organization, seen in sorted(observed.items(), key=lambda item: item[0])
         ],
     )
@@ -332,12 +339,15 @@ def _complete(transaction: Connection, observed: Mapping[str, Observation]) -> d
     }
 
 
-def _observation(answered: int, expired: int, answer_seconds: int, last_asked: int | None) -> Observation:
+def _observation(
+    answered: int, expired: int, answer_seconds: int, last_asked: int | None, returned: int
+) -> Observation:
     return Observation(
         answered=answered,
         expired=expired,
         answer_seconds=answer_seconds,
         last_asked=_read_moment(last_asked),
+        returned=returned,
     )
 
 

@@ -176,6 +176,8 @@ OBSERVATIONS = Table(
     Column("answer_seconds", RowNumber, nullable=False),
     # When the latest offer was opened, null if none was.
     Column("last_asked", Instant),
+    # The answered offers whose acceptance was handed back or revoked.
+    Column("returned", Integer, nullable=False, server_default="0"),
 )
 
 # How many open referrals each service's organisation has accepted for it. Services without any have no row.
