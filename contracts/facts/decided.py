@@ -76,6 +76,9 @@ class ReferralCompleted(Fact):
 class ReferralWithdrawn(Fact):
     """organization: the acceptor, when there is one. reason: a withdrawal code, or `consent_revoked`.
 
+    A referral that had ended before `consent_revoked` keeps its status; what is held about the person is
+    erased all the same.
+
     coordinator: who withdrew it for an organisation that could not; None if a party did it itself.
     """
 

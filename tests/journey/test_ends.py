@@ -109,6 +109,11 @@ def test_onward_referral_has_its_own_consent_parties_and_end(hub: RunningHub) ->
     assert f"{former.id} referred the person onward with this referral. It continues {first}." in story
     following.hub.complete(second, "resolved")
     former.await_message("referral.completed", second)
+    # The person withdraws the second consent too, after the end.
+    former.hub.revoke_consent(second)
+    assert following.await_message("referral.withdrawn", second)["reason"] == "consent_revoked"
+    until(lambda: former.hub.referral(second)["facts"] is None, "the end of the second referral's facts")
+    assert former.hub.referral(second)["status"] == "completed"
 
 
 def test_sender_receives_progress_in_order(hub: RunningHub) -> None:
