@@ -216,6 +216,6 @@ class _Filling:
                 seen[1] += (offer["closed_at"] - offer["opened_at"]) // SECOND
 
     def _observe(self) -> None:
-        # answered, expired, answer_seconds, last_asked
-        rows = [(who, count, 0, seconds, None) for who, (count, seconds) in self._observed.items()]
+        # answered, expired, answer_seconds, last_asked, returned
+        rows = [(who, count, 0, seconds, None, 0) for who, (count, seconds) in self._observed.items()]
         self._into.add(self._tables["observations"], rows)

@@ -18,7 +18,15 @@ from contracts.codes import (
     Stage,
     Urgency,
 )
-from contracts.identifiers import Country, Language, NeedCode, OrganizationId, Pattern, Region
+from contracts.identifiers import (
+    Country,
+    Language,
+    NeedCode,
+    OrganizationId,
+    Pattern,
+    ReferralId,
+    Region,
+)
 from contracts.jose import LONGEST_RESEALED, LONGEST_SEALED
 from contracts.moments import PastMoment
 
@@ -88,9 +96,14 @@ class ReferralFacts(Situation):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReferralSubmission(ReferralFacts):
-    """The body of `POST /v1/referrals`: the open facts and the sealed case."""
+    """The body of `POST /v1/referrals`: the open facts and the sealed case.
+
+    onward_from: the referral that the sender has accepted and refers onward with this one, None for a
+    referral of its own. The consent is that of this referral alone.
+    """
 
     case: SealedText
+    onward_from: ReferralId | None = None
 
 
 _SITUATION = tuple(item.name for item in fields(Situation))

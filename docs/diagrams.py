@@ -84,6 +84,7 @@ PUBLISHERS: Mapping[type[Fact], str] = {
     facts.ReferralCompleted: "routing",
     facts.ReferralWithdrawn: "routing",
     facts.ReferralFailed: "routing",
+    facts.ReferralReferredOnward: "routing",
     facts.ReferralOverdue: "routing",
     facts.ReferralUnanswered: "routing",
     facts.AlertClosed: "routing",

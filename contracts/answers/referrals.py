@@ -118,7 +118,9 @@ class ReferralView:
     facts: null for a viewer that may not read them, once they are reduced, and until routing has the
     referral; then urgency, region and needs are absent or null too. offers, timeline: to a candidate, its
     own only. due_at: when the acceptor's next report is due, null without an acceptor; overdue_since: when it
-    became overdue. Both are null to a candidate that is not the acceptor.
+    became overdue. Both are null to a candidate that is not the acceptor. onward_from: the referral that the
+    sender refers onward with this one; null to candidates. onward: the referrals by which this one was
+    referred onward, to the sender and to the organisation that submitted them.
     """
 
     id: ReferralId
@@ -137,6 +139,8 @@ class ReferralView:
     needs: tuple[str, ...] | None = None
     due_at: dt.datetime | None = None
     overdue_since: dt.datetime | None = None
+    onward_from: ReferralId | None = None
+    onward: tuple[ReferralId, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

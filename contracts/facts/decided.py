@@ -76,6 +76,9 @@ class ReferralCompleted(Fact):
 class ReferralWithdrawn(Fact):
     """organization: the acceptor, when there is one. reason: a withdrawal code, or `consent_revoked`.
 
+    A referral that had ended before `consent_revoked` keeps its status; what is held about the person is
+    erased all the same.
+
     coordinator: who withdrew it for an organisation that could not; None if a party did it itself.
     """
 
@@ -89,10 +92,31 @@ class ReferralWithdrawn(Fact):
 @fact("referral.failed")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReferralFailed(Fact):
+    """The referral cannot go on. organization: the acceptor, when there is one.
+
+    not_the_acceptor: `onward_from` names no referral that the sender has accepted; whether it exists is not
+    said. chain_too_long: too many onward referrals precede it.
+    """
+
     referral_id: ReferralId
     sender: OrganizationId
     organization: OrganizationId | None
-    reason: Annotated[str, OneOf(["case_unreadable"])]
+    reason: Annotated[str, OneOf(["case_unreadable", "not_the_acceptor", "chain_too_long"])]
+
+
+@fact("referral.referred_onward")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReferralReferredOnward(Fact):
+    """The acceptor referred the person onward, with a new referral. Sent to the sender and the acceptor.
+
+    organization: the acceptor, which is the sender of the new referral `onward`. Nothing else about the new
+    referral is said: only its own parties may read it.
+    """
+
+    referral_id: ReferralId
+    sender: OrganizationId
+    organization: OrganizationId
+    onward: ReferralId
 
 
 @fact("referral.overdue")

@@ -32,9 +32,15 @@ CoordinatorReason = Annotated[str, OneOf([*(reason.value for reason in Withdrawa
 @fact("referral.submitted")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReferralSubmitted(Fact):
+    """onward_from: the referral that the sender refers onward with this one, as it states. Routing checks it.
+
+    None in messages of earlier builds.
+    """
+
     referral_id: ReferralId
     sender: OrganizationId
     facts: ReferralFacts
+    onward_from: ReferralId | None = None
 
 
 @fact("answer.submitted")

@@ -58,6 +58,7 @@ OWNERS: Mapping[str, frozenset[str]] = {
                 "referral.completed",
                 "referral.withdrawn",
                 "referral.failed",
+                "referral.referred_onward",
                 "referral.overdue",
                 "referral.unanswered",
                 "alert.closed",

@@ -31,6 +31,7 @@ DELIVERY_KEYS = (
     "referral.completed",
     "referral.withdrawn",
     "referral.failed",
+    "referral.referred_onward",
     "referral.overdue",
     "referral.unanswered",
     "alert.closed",

@@ -40,7 +40,11 @@ from services.intake.domain.command import (
 )
 from services.intake.domain.members import Members, keys_of, receiver_keys, require_good_standing
 from services.intake.domain.sealing import require_note_sealed_to, require_sealed, require_sealed_to
-from services.intake.domain.submission import referral_facts, require_receiver
+from services.intake.domain.submission import (
+    referral_facts,
+    require_receiver,
+    unknown_earlier_referral,
+)
 from services.intake.ports import AdmissionStore, Referrals, TransitKeys
 
 # Above this many outbox messages, submissions are refused with a Retry-After.
@@ -116,6 +120,8 @@ class IntakeHandlers:
     def _prepared(self, caller: Caller, submission: ReferralSubmission, claim: Claim | None) -> Admission:
         _refuse_excluded(caller)
         require_good_standing(self._members, caller.organization)
+        if submission.onward_from is not None:
+            self._require_offered(submission.onward_from, caller.organization)
         referral_id = caller.new_id()
         facts = referral_facts(
             submission,
@@ -128,6 +134,17 @@ class IntakeHandlers:
         return caller.admission(
             *facts, referral_id=referral_id, answer_id=referral_id, is_referral=True, claim=claim
         )
+
+    def _require_offered(self, referral_id: str, organization: str) -> None:
+        """Refuse to continue a referral that the organisation is no party to. Raises Refused and Unavailable.
+
+        Whether it is the acceptor is routing's to decide, which knows when that changes.
+        """
+        with self._database.read() as transaction:
+            known = self._store.shared_with(transaction, {referral_id}, organization)
+        # The organisation may have learned of the offer before intake did.
+        if not known and not self._referrals.ask(PartyQuery(id=referral_id, organization=organization)):
+            raise unknown_earlier_referral()
 
     def answer(self, prepared: Prepared) -> str:
         """Return the submission's id once it is committed. Raises Refused and Unavailable."""

@@ -132,8 +132,19 @@ class ReferralStore(Protocol):
         """Return up to `limit` referrals of a coordinators' queue behind a position, in its order."""
         ...
 
+    def lacking_case(self, transaction: Connection, ids: Collection[str]) -> set[str]:
+        """Return those of the referrals whose acceptor reported the case as unreadable.
+
+        Without those whose sender has sent it again since, or that another organisation has accepted since.
+        """
+        ...
+
     def engagements(self, transaction: Connection, organization: str) -> Engagements:
         """Return how many open referrals the organisation is asked about or has accepted."""
+        ...
+
+    def onward_of(self, transaction: Connection, referral_id: str) -> list[tuple[str, str]]:
+        """Return (id, sender) of the referrals by which this one was referred onward, by id."""
         ...
 
     def offer_parties(self, transaction: Connection, offer_id: str) -> tuple[str, str] | None:

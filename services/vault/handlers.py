@@ -266,12 +266,14 @@ class VaultHandlers:
         batch.custodies[fact.referral_id] = accept(custody, fact.sender, acceptance)
 
     def _closed(self, batch: Batch, message: Event[Fact], referral_id: str, reason: str) -> None:
-        custody = batch.custodies[referral_id] = step(batch.custodies[referral_id], CustodyEvent.closing)
+        before = batch.custodies[referral_id]
+        custody = batch.custodies[referral_id] = step(before, CustodyEvent.closing)
         batch.arrived.pop(referral_id, None)
         batch.destroyed.add(referral_id)
         batch.closed.add(referral_id)
         refuse_held(batch, referral_id)
-        if custody.state is CustodyState.erased:
+        # A consent may be withdrawn after the end, when nothing is left to erase.
+        if custody.state is CustodyState.erased and before.state is not CustodyState.erased:
             erased = CaseErased(referral_id=referral_id, reason=reason)
             batch.publish(erased, referral_id, cause=message)
 

@@ -74,7 +74,7 @@ def chaos_run(plan: Plan, directory: Path, say: Callable[[str], None]) -> Iterat
     policy = directory / "policy.json"
     deadlines = {"answer": plan.answer, "progress": 86_400}
     urgencies = dict.fromkeys(("emergency", "urgent", "routine"), deadlines)
-    policy.write_text(json.dumps({"version": "chaos", **urgencies}))
+    policy.write_text(json.dumps({"version": "chaos", "practice": True, **urgencies}))
     broker = PrivateBroker(directory / "broker")
     with Supervisor([[broker]]) as supervisor:
         broker.wait_until_ready()

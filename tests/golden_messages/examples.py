@@ -55,6 +55,7 @@ from contracts.organization import (
 from contracts.referral import Consent, ReferralFacts, Situation
 
 REFERRAL = "01930f6e-5d2a-7c11-8a4f-0b6d2f9c1a01"
+EARLIER_REFERRAL = "01930f6d-11c0-7e02-9b6a-2f40c1d7a0b3"
 OFFER = "01930f6e-61b4-7f52-9d03-5c7e8a1b2c02"
 SUBMISSION = "01930f6f-0a00-7000-8000-00000000a003"
 DECISION = "01930f6f-0a00-7000-8000-00000000a004"
@@ -204,7 +205,7 @@ def _parties() -> dict[str, str]:
 
 
 _FACTS: tuple[facts.Fact, ...] = (
-    facts.ReferralSubmitted(referral_id=REFERRAL, sender=SENDER, facts=FACTS),
+    facts.ReferralSubmitted(referral_id=REFERRAL, sender=SENDER, facts=FACTS, onward_from=EARLIER_REFERRAL),
     facts.AnswerSubmitted(
         referral_id=REFERRAL,
         offer_id=OFFER,
@@ -348,6 +349,9 @@ _FACTS: tuple[facts.Fact, ...] = (
     ),
     facts.ReferralFailed(
         referral_id=REFERRAL, sender=SENDER, organization=RECEIVER, reason="case_unreadable"
+    ),
+    facts.ReferralReferredOnward(
+        referral_id=REFERRAL, sender=SENDER, organization=RECEIVER, onward=EARLIER_REFERRAL
     ),
     facts.ReferralOverdue(
         referral_id=REFERRAL, sender=SENDER, organization=RECEIVER, due_at=NOON + dt.timedelta(days=14)
@@ -618,6 +622,7 @@ _FACTS: tuple[facts.Fact, ...] = (
 # As earlier builds without every field wrote them; `earlier/` has their bytes.
 _EARLIER_FACTS: tuple[facts.Fact, ...] = (
     facts.OrganizationChanged(revision=7, organization=EARLIER_ORGANIZATION),
+    facts.ReferralSubmitted(referral_id=REFERRAL, sender=SENDER, facts=FACTS),
     facts.AgreementChanged(revision=2, agreement=AGREEMENT),
     facts.ClientChanged(revision=3, client_id="osh-laptop", principal=SENDER, roles=("partner",), live=True),
     facts.CredentialIssued(

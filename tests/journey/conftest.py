@@ -21,6 +21,7 @@ from tests.servers import PostgresServer
 # Short deadlines, so that tests can wait for expiries and for reminders of emergencies.
 POLICY = {
     "version": "journey-1",
+    "practice": True,
     "routine": {"answer": 3, "progress": 1209600},
     "emergency": {"answer": 3600, "progress": 2},
 }

@@ -31,7 +31,7 @@ from tests.support.prometheus_server import Target, prometheus
 from tests.unit.docs.pages import ROOT
 
 # Short answer times, so that some offers expire during the run.
-POLICY = {"version": "pictures-1", "routine": {"answer": 20, "progress": 1209600}}
+POLICY = {"version": "pictures-1", "practice": True, "routine": {"answer": 20, "progress": 1209600}}
 # A short sample is drawn with fewer points than it has scrapes.
 STEP_SECONDS = 2
 

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from contracts.records import plain
 from kopuro_client import RefusedError, SealingError
 from sandbox.demo.participants import Participant
-from tests.journey.running_hub import RunningHub
+from tests.journey.running_hub import STRANGER, RunningHub
 from tests.journey.waiting import until
 
 
@@ -74,6 +75,45 @@ def test_former_acceptor_reads_nothing_after_hand_back_and_next_one_does(hub: Ru
     hub.history(referral_id, last="hand_back.submitted")
     assert f"{former.id} handed the referral back: outside the area served." in sender.hub.story(referral_id)
     following.hub.complete(referral_id, "resolved")
+
+
+def test_onward_referral_has_its_own_consent_parties_and_end(hub: RunningHub) -> None:
+    key = "wage-claim-osh-moscow"
+    facts, case = hub.facts(key), plain(hub.network.referral(key).case)
+    sender, former, first = hub.accepted(key)
+
+    second = former.hub.submit(facts, case=case, onward_from=first)["id"]
+
+    told = sender.await_message("referral.referred_onward", first)
+    assert (told["organization"], told["onward"]) == (former.id, second)
+    following, offer_id = hub.next_offer(former, second)
+    assert following.id not in (sender.id, former.id)
+    following.hub.accept(offer_id)
+    following.await_message("case.released", second)
+    sender.hub.revoke_consent(first)
+    former.await_message("referral.withdrawn", first)
+    assert following.hub.case(second)["name"]
+    assert former.hub.referral(second)["onward_from"] == first
+    with pytest.raises(RefusedError) as unreadable:
+        sender.hub.referral(second)
+    assert unreadable.value.type.endswith(":not-found")
+    # A stranger is refused at the door. A party that holds nothing gets its referral back, and the case ends.
+    with pytest.raises(RefusedError) as refused:
+        hub.organization(STRANGER).hub.submit(facts, case=case, onward_from=first)
+    assert [error.pointer for error in refused.value.problem.errors] == ["/onward_from"]
+    third = sender.hub.submit(facts, case=case, onward_from=first)["id"]
+    assert sender.await_message("referral.failed", third)["reason"] == "not_the_acceptor"
+    hub.history(third, last="case.erased")
+    assert not _kept_by_the_vault(hub, third)
+    story = former.hub.story(second)
+    assert f"{former.id} referred the person onward with this referral. It continues {first}." in story
+    following.hub.complete(second, "resolved")
+    former.await_message("referral.completed", second)
+    # The person withdraws the second consent too, after the end.
+    former.hub.revoke_consent(second)
+    assert following.await_message("referral.withdrawn", second)["reason"] == "consent_revoked"
+    until(lambda: former.hub.referral(second)["facts"] is None, "the end of the second referral's facts")
+    assert former.hub.referral(second)["status"] == "completed"
 
 
 def test_sender_receives_progress_in_order(hub: RunningHub) -> None:

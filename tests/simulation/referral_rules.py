@@ -42,6 +42,12 @@ class _Replayed:
         """Apply a fact. Raises AssertionError, or KeyError for an offer that had already ended."""
         if one.fact.endswith(".refused"):
             return
+        if (
+            one.fact == "referral.withdrawn"
+            and one.data["reason"] == "consent_revoked"
+            and self.status in CLOSED
+        ):
+            return  # the person withdrew the consent after the end, which stays as it was
         assert self.status not in CLOSED, f"{one.fact} after it was {self.status}"
         match one.fact:
             case "offer.opened":
@@ -193,6 +199,7 @@ def observations_add_up(routing: MemoryDatabase, history: Sequence[PublishedFact
     messages = {one.message.id: one for one in history}
     opened = {o.data["offer_id"]: o for o in history if o.fact == "offer.opened"}
     silent: set[str] = set()
+    accepted_after: dict[str, int] = {}
     for one in history:
         match one.fact:
             case "offer.accepted" | "offer.declined":
@@ -203,10 +210,17 @@ def observations_add_up(routing: MemoryDatabase, history: Sequence[PublishedFact
                 if one.data["offer_id"] in silent:
                     counts["expired"] -= 1
                 counts["answer_seconds"] += max(0, round((answered - began).total_seconds()))
+                if one.fact == "offer.accepted":
+                    taken = round((one.message.time - began).total_seconds())
+                    accepted_after[one.data["offer_id"]] = max(0, taken)
+            case "acceptance.revoked" | "referral.handed_back":
+                counts = expected[one.data["organization"]]
+                counts["returned"] += 1
+                counts["answer_seconds"] -= accepted_after[one.data["offer_id"]]
             case "offer.expired":
                 expected[one.data["organization"]]["expired"] += 1
                 silent.add(one.data["offer_id"])
-    names = ("answered", "expired", "answer_seconds")
+    names = ("answered", "expired", "answer_seconds", "returned")
     asked: dict[str, dt.datetime] = {}
     for offer in rows_of(routing, OFFERS).values():
         asked[offer.organization] = max(asked.get(offer.organization, offer.opened_at), offer.opened_at)

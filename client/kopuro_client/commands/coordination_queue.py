@@ -20,6 +20,8 @@ _REASONS: Final = {
     "half_of_answer_time_passed": "asked {age} ago, no answer after half of the time",
     "report_overdue": "the report is overdue, for {age}",
     "report_awaited": "a report is awaited, for {age}",
+    "case_overdue": "the case cannot be read and is overdue from the sender, for {age}",
+    "case_awaited": "the case cannot be read and is awaited from the sender, for {age}",
     "answer_awaited": "asked {age} ago, an answer is awaited",
 }
 

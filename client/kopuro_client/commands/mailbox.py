@@ -38,6 +38,7 @@ _SUMMARY_FIELDS = (
     "until",
     "expires_at",
     "offer_id",
+    "onward",
     "kind",
     "subject",
     "client_id",

@@ -59,6 +59,13 @@ def submit(
             "see `kopuro case seal`.",
         ),
     ] = None,
+    onward_from: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REFERRAL",
+            help="The referral that you accepted and refer onward with this one. Needs a consent of its own.",
+        ),
+    ] = None,
 ) -> None:
     """Seal a referral's case and submit the referral. Prints its id.
 
@@ -72,7 +79,9 @@ def submit(
             "first run `kopuro case seal`"
         )
     with case_in_document():
-        accepted = session.hub.submit(facts, case=case, sealed=sealed, idempotency_key=idempotency_key)
+        accepted = session.hub.submit(
+            facts, case=case, sealed=sealed, onward_from=onward_from, idempotency_key=idempotency_key
+        )
     show_submitted(
         session.out, accepted, "referral submitted", then="the answers to it will arrive in the mailbox"
     )

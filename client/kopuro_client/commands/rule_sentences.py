@@ -136,6 +136,11 @@ SENTENCES: Final[Mapping[str, tuple[str, str, str]]] = {
         "Она отказала из-за нехватки мест ({declined_at}); снова предложить можно с {until}.",
         "Ал орун жоктугунан баш тарткан ({declined_at}); {until} тартып кайра сунуштоого болот.",
     ),
+    "held_before": (
+        "It has had this person's case earlier in the chain of onward referrals and passed it on.",
+        "Дело этого человека уже было у неё раньше в цепочке передач, и она передала его дальше.",
+        "Бул адамдын иши жөнөтүүлөр чынжырында мурда анда болгон, ал аны башкага жөнөткөн.",
+    ),
 }
 
 
@@ -152,6 +157,7 @@ OVERRIDABLE: Final = frozenset(
         "place_left",
         "open_now",
         "not_asked_before",
+        "not_in_chain",
     }
 )
 

@@ -18,6 +18,9 @@ def show_referral(out: Output, referral: Referral) -> None:
             ("outcome", referral["outcome"]),
             ("sender", referral["sender"]),
             ("acceptor", referral["acceptor"]),
+            # Missing from older hubs.
+            ("onward from", referral.get("onward_from")),
+            ("referred onward", referral.get("onward")),
             ("urgency", facts.get("urgency")),
             ("needs", facts.get("needs")),
             ("region", facts.get("region")),

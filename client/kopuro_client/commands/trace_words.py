@@ -121,6 +121,14 @@ REASONS: Final[Mapping[Action, Texts]] = {
         "Направление не состоялось: хаб не смог использовать дело.",
         "Жолдомо ишке ашкан жок: хаб ишти колдоно алган жок.",
     ),
+    Action.submit_unlinked: (
+        "The referral has failed: it continues no referral that you hold or have completed, or the chain of "
+        "onward referrals would be too long.",
+        "Направление не состоялось: оно не продолжает направление, которое вы приняли или завершили, или "
+        "цепочка передач стала бы слишком длинной.",
+        "Жолдомо ишке ашкан жок: ал сиз кабыл алган же аяктаган жолдомону улантпайт, же жөнөтүүлөр чынжыры "
+        "өтө узун болмок.",
+    ),
     Action.read_message: (
         "The message is about no referral; it waits in the mailbox.",
         "Сообщение не о направлении; оно ждёт в почтовом ящике.",
@@ -264,6 +272,11 @@ TO_DO: Final[Mapping[tuple[Owner, Action], Texts]] = {
         "Submit the referral anew with its case, under a new key.",
         "Отправьте направление с делом заново, с новым ключом.",
         "Жолдомону иши менен кайрадан, жаңы ачкыч менен жөнөтүңүз.",
+    ),
+    (Owner.you, Action.submit_unlinked): (
+        "Submit it without onward_from, or with the right one, under a new key.",
+        "Отправьте его без onward_from или с правильным, с новым ключом.",
+        "Аны onward_from жок же туура мааниси менен, жаңы ачкыч менен жөнөтүңүз.",
     ),
     (Owner.you, Action.read_message): _READ,
     (Owner.other, Action.read_message): _NOTHING,

@@ -56,7 +56,9 @@ class Referral(TypedDict):
 
     facts: None for a candidate whose offer has ended, for the acceptor of a referral that has ended, and for
     everybody once the hub has reduced them. due_at: when the acceptor's next report is due; overdue_since:
-    when it became overdue; only for those who know the acceptor. Both are missing from older hubs.
+    when it became overdue; only for those who know the acceptor. onward_from: the referral that the sender
+    refers onward with this one; onward: those by which this one was referred onward. All four are missing
+    from older hubs.
     """
 
     id: str
@@ -71,6 +73,8 @@ class Referral(TypedDict):
     timeline: list[TimelineEntry]
     due_at: NotRequired[str | None]
     overdue_since: NotRequired[str | None]
+    onward_from: NotRequired[str | None]
+    onward: NotRequired[list[str]]
 
 
 class Preview(TypedDict):

@@ -24,6 +24,8 @@ from kopuro_client.submissions import Submission, new_idempotency_key
 from kopuro_client.transport import json_body
 
 NOT_SEALED: Final = f"{PROBLEM}case-not-sealed"
+# The members of a submission that are no routing facts.
+_NOT_PREVIEWED: Final = frozenset({"case", "onward_from"})
 
 
 class Referrals(SealedContent):
@@ -35,15 +37,17 @@ class Referrals(SealedContent):
         *,
         case: Mapping[str, Any] | None = None,
         sealed: str | None = None,
+        onward_from: str | None = None,
         idempotency_key: str | None = None,
     ) -> Accepted:
         """Submit a referral. The returned id is the referral's.
 
-        case: sealed here; sealed: sent as it is; give one of them. idempotency_key: by default a new one,
-        which makes the retries within this call safe (see `Submission`).
+        case: sealed here; sealed: sent as it is; give one of them. onward_from: the referral that you
+        accepted and refer onward with this one; the consent and the case in it are new ones. idempotency_key:
+        by default a new one, which makes the retries within this call safe (see `Submission`).
         """
         submission = Submission(
-            facts=facts,
+            facts=facts if onward_from is None else {**mapping(facts, "facts"), "onward_from": onward_from},
             case=case,
             sealed=sealed,
             idempotency_key=new_idempotency_key() if idempotency_key is None else idempotency_key,
@@ -93,13 +97,18 @@ class Referrals(SealedContent):
     def preview(self, facts: Mapping[str, Any]) -> Preview:
         """Return what a referral of these facts would meet now. The hub stores nothing.
 
-        A member `case` is not sent. Retried like a read. Raises InvalidArgumentError if they are no mapping.
+        The members `case` and `onward_from` are not sent. Retried like a read. Raises InvalidArgumentError
+        if the facts are no mapping.
         """
         return cast(
             Preview,
             self._connection.post(
                 self._at("intake", "referrals:preview"),
-                {name: value for name, value in mapping(facts, "facts").items() if name != "case"},
+                {
+                    name: value
+                    for name, value in mapping(facts, "facts").items()
+                    if name not in _NOT_PREVIEWED
+                },
                 repeatable=True,
             ),
         )

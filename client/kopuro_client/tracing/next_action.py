@@ -49,11 +49,16 @@ class Action(StrEnum):
     report = "report"
     report_overdue = "report_overdue"
     submit_again = "submit_again"
+    submit_unlinked = "submit_unlinked"  # it continues no referral of the sender's
     read_message = "read_message"  # it is about no referral, such as a credential that expires
     message_read = "message_read"
     offer_ended = "offer_ended"
     ended = "ended"
     unknown_state = "unknown_state"  # of a newer hub
+
+
+# The reasons of `referral.failed` that concern `onward_from`.
+_BROKEN_CHAIN: Final = frozenset({"not_the_acceptor", "chain_too_long"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -171,8 +176,11 @@ def _held(evidence: Evidence, referral: Referral) -> NextAction:
 
 def _failed(evidence: Evidence, referral: Referral) -> NextAction:
     if evidence.viewer == referral["sender"]:
+        step = evidence.last("referral.failed")
+        is_unlinked = step is not None and (step["detail"] or {}).get("reason") in _BROKEN_CHAIN
+        action = Action.submit_unlinked if is_unlinked else Action.submit_again
         return NextAction(
-            owner=Owner.you, action=Action.submit_again, since=referral["updated_at"], subject=referral["id"]
+            owner=Owner.you, action=action, since=referral["updated_at"], subject=referral["id"]
         )
     return _ended(evidence, referral)
 

@@ -35,6 +35,7 @@ RECIPIENTS: Mapping[str, tuple[str, ...]] = {
     facts.ReferralCompleted.type: _BOTH,
     facts.ReferralWithdrawn.type: _BOTH,
     facts.ReferralFailed.type: _BOTH,
+    facts.ReferralReferredOnward.type: _BOTH,  # also to the acceptor: confirms the link
     facts.ReferralOverdue.type: _BOTH,
     facts.ReferralUnanswered.type: (),
     facts.AlertClosed.type: (),  # closes a message

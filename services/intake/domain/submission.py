@@ -29,7 +29,12 @@ def referral_facts(
     kids = require_receiver(submission, hub_country=hub_country, members=members) or custody_kids
     require_sealed_to(submission.case, kids, "/case")
     return (
-        ReferralSubmitted(referral_id=referral_id, sender=sender, facts=facts_of(submission)),
+        ReferralSubmitted(
+            referral_id=referral_id,
+            sender=sender,
+            facts=facts_of(submission),
+            onward_from=submission.onward_from,
+        ),
         SealedCaseSubmitted(referral_id=referral_id, sender=sender, to=submission.to, case=submission.case),
     )
 
@@ -44,6 +49,14 @@ def require_receiver(facts: ReferralFacts, *, hub_country: str, members: Members
         return receiver_keys(members, facts.to)
     _require_storage_allowed(facts.consent, hub_country)
     return None
+
+
+def unknown_earlier_referral() -> Refused:
+    """Return the refusal of an onward referral: the same for an unknown referral and for somebody else's."""
+    where = PointerError(
+        pointer="/onward_from", detail="Your organisation has been offered no referral with this id."
+    )
+    return Refused("invalid-submission", "Correct /onward_from.", errors=(where,))
 
 
 def _require_storage_allowed(consent: Consent, hub_country: str) -> None:

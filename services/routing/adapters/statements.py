@@ -6,7 +6,7 @@ from runtime.storage.sql_statement import SqlStatement
 
 _VIEWED = (
     "SELECT id, sender, status, acceptor, outcome, facts, correlation_id, submitted_at, updated_at, due_at,"
-    " overdue_since FROM referrals WHERE id = ANY (?) ORDER BY id"
+    " overdue_since, onward_from, chain FROM referrals WHERE id = ANY (?) ORDER BY id"
 )
 VIEW = SqlStatement(_VIEWED)
 LOAD = SqlStatement(_VIEWED, postgresql="FOR UPDATE")
@@ -16,8 +16,8 @@ OFFERS_OF = SqlStatement(
 )
 NEW_REFERRAL = SqlStatement(
     "INSERT INTO referrals (id, sender, facts, correlation_id, submitted_at, need_group, country,"
-    " status, acceptor, outcome, updated_at, due_at, overdue_since, priority)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " onward_from, chain, status, acceptor, outcome, updated_at, due_at, overdue_since, priority)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 CHANGED_REFERRAL = SqlStatement(
     "UPDATE referrals SET status = ?, acceptor = ?, outcome = ?, updated_at = ?, due_at = ?,"
@@ -28,6 +28,12 @@ NEW_OFFER = SqlStatement(
     " opened_at, deadline, closed_at, reason, placed_by, nudged_at, acts_at)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
+CASE_STEPS = SqlStatement(
+    "SELECT referral_id, fact FROM timeline WHERE referral_id = ANY (?)"
+    " AND fact IN ('case.unreadable', 'replacement.submitted', 'offer.accepted') ORDER BY number"
+)
+# The index `referrals_onward` has them.
+ONWARD_OF = SqlStatement("SELECT id, sender FROM referrals WHERE onward_from = ? ORDER BY id")
 # A step or a coordinator's act: the offer stays in its state.
 CHANGED_OFFER = SqlStatement(
     "UPDATE offers SET deadline = ?, nudged_at = ?, acts_at = ? WHERE id = ? AND state = ?"
@@ -42,10 +48,11 @@ NEW_ENTRY = SqlStatement(
     "INSERT INTO timeline (referral_id, time, fact, organization, detail) VALUES (?, ?, ?, ?, ?)"
 )
 OBSERVE = SqlStatement(
-    "INSERT INTO observations (organization, answered, expired, answer_seconds, last_asked)"
-    " VALUES (?, ?, ?, ?, ?) ON CONFLICT (organization) DO UPDATE SET"
+    "INSERT INTO observations (organization, answered, expired, answer_seconds, last_asked, returned)"
+    " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (organization) DO UPDATE SET"
     " answered = observations.answered + excluded.answered,"
     " expired = observations.expired + excluded.expired,"
+    " returned = observations.returned + excluded.returned,"
     " answer_seconds = observations.answer_seconds + excluded.answer_seconds,"
     # Another process may have asked later. Not `max`, because the databases disagree about nulls.
     " last_asked = CASE WHEN observations.last_asked IS NULL"
@@ -53,7 +60,7 @@ OBSERVE = SqlStatement(
     " THEN excluded.last_asked ELSE observations.last_asked END"
 )
 OBSERVED = SqlStatement(
-    "SELECT organization, answered, expired, answer_seconds, last_asked FROM observations"
+    "SELECT organization, answered, expired, answer_seconds, last_asked, returned FROM observations"
     " WHERE organization = ANY (?)"
 )
 HELD_CHANGE = SqlStatement(

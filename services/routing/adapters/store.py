@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Select, delete, select
 
 from contracts.codes import OfferState, Outcome, ReferralStatus
 from contracts.errors import Unavailable
+from contracts.facts import CaseUnreadable
 from contracts.records import dump
 from contracts.vocabularies import country_of, need_group
 from runtime.storage.columns import microseconds, moment_of
@@ -28,6 +29,7 @@ from services.routing.adapters.tables import (
     SUSPENDED_ACCEPTORS,
     TIMELINE,
 )
+from services.routing.domain.chain import Chain
 from services.routing.domain.coordination_queue import (
     QueueFilter,
     QueueKind,
@@ -168,12 +170,23 @@ class SqlReferralStore:
         found = self.view(transaction, ids)
         return [found[referral_id] for referral_id in ids]
 
+    def lacking_case(self, transaction: Connection, ids: Collection[str]) -> set[str]:
+        """See `ports.ReferralStore`."""
+        latest: dict[str, str] = (
+            dict(statements.CASE_STEPS.run(transaction, sorted(ids)).all()) if ids else {}
+        )
+        return {referral_id for referral_id, fact in latest.items() if fact == CaseUnreadable.routing_key}
+
     def engagements(self, transaction: Connection, organization: str) -> Engagements:
         """See `ports.ReferralStore`."""
         return Engagements(
             open_offers=_numbers(transaction, engagements.open_offers(organization)),
             accepted=_numbers(transaction, engagements.accepted(organization)),
         )
+
+    def onward_of(self, transaction: Connection, referral_id: str) -> list[tuple[str, str]]:
+        """See `ports.ReferralStore`."""
+        return [(row[0], row[1]) for row in statements.ONWARD_OF.run(transaction, referral_id)]
 
     def offer_parties(self, transaction: Connection, offer_id: str) -> tuple[str, str] | None:
         """See `ports.ReferralStore`."""
@@ -251,6 +264,7 @@ def _save_referrals(transaction: Connection, changes: Changes) -> None:
                 microseconds(r.submitted_at),
                 need_group(r.facts.needs[0]),
                 country_of(r.facts.region),
+                *_chain_values(r.chain),
                 *_mutable(r),
             )
             for r in new
@@ -297,7 +311,14 @@ def _add_observations(transaction: Connection, observed: Mapping[str, Observatio
     statements.OBSERVE.run_for_each(
         transaction,
         [
-            (organization, seen.answered, seen.expired, seen.answer_seconds, _moment(seen.last_asked))
+            (
+                organization,
+                seen.answered,
+                seen.expired,
+                seen.answer_seconds,
+                _moment(seen.last_asked),
+                seen.returned,
+            )
             for organization, seen in sorted(observed.items(), key=lambda item: item[0])
         ],
     )
@@ -318,12 +339,15 @@ def _complete(transaction: Connection, observed: Mapping[str, Observation]) -> d
     }
 
 
-def _observation(answered: int, expired: int, answer_seconds: int, last_asked: int | None) -> Observation:
+def _observation(
+    answered: int, expired: int, answer_seconds: int, last_asked: int | None, returned: int
+) -> Observation:
     return Observation(
         answered=answered,
         expired=expired,
         answer_seconds=answer_seconds,
         last_asked=_read_moment(last_asked),
+        returned=returned,
     )
 
 
@@ -386,6 +410,8 @@ def _referral(
     updated_at: int,
     due_at: int | None,
     overdue_since: int | None,
+    onward_from: str | None,
+    chain: str | None,
     *,
     offers: tuple[Offer, ...],
     waits_for: frozenset[tuple[str, str]],
@@ -406,7 +432,22 @@ def _referral(
         overdue_since=_read_moment(overdue_since),
         offers=offers,
         waits_for=waits_for,
+        chain=_chain(onward_from, chain),
     )
+
+
+def _chain_values(chain: Chain | None) -> tuple[str | None, str | None]:
+    if chain is None:
+        return None, None
+    rest = {"previous": chain.previous, "length": chain.length, "holders": chain.holders}
+    return chain.onward_from, orjson.dumps(rest).decode()
+
+
+def _chain(onward_from: str | None, rest: str | None) -> Chain | None:
+    if onward_from is None or rest is None:
+        return None
+    stored = orjson.loads(rest)
+    return Chain(onward_from=onward_from, **{**stored, "holders": tuple(stored["holders"])})
 
 
 def _offer(

@@ -29,6 +29,7 @@ _HELD = text("status IN ('accepted', 'in_progress', 'on_hold')")
 # Ended, and their facts not yet reduced.
 _ENDED = text("facts_state IS NULL AND status IN ('completed', 'withdrawn', 'failed', 'entered_in_error')")
 _REVOKED = text("facts_state = 'revoked'")
+_ONWARD = text("onward_from IS NOT NULL")
 
 REFERRALS = Table(
     "referrals",
@@ -52,6 +53,9 @@ REFERRALS = Table(
     # The group of the first need and the country of the region: what the figures count by.
     Column("need_group", String(60)),
     Column("country", String(2)),
+    # The referral that the sender refers onward with this one, and what precedes that (`domain/chain.py`).
+    Column("onward_from", String(36)),
+    Column("chain", Json),
     Index("referrals_sender", "sender", "id"),
     Index("referrals_status", "status", "id"),
     # A partial index of referrals with a deadline stays small as the table grows.
@@ -94,6 +98,7 @@ REFERRALS = Table(
         sqlite_where=text("priority = 0"),
         postgresql_where=text("priority = 0"),
     ),
+    Index("referrals_onward", "onward_from", sqlite_where=_ONWARD, postgresql_where=_ONWARD),
     Index("referrals_ended", "updated_at", sqlite_where=_ENDED, postgresql_where=_ENDED),
     Index("referrals_revoked", "id", sqlite_where=_REVOKED, postgresql_where=_REVOKED),
 )
@@ -171,6 +176,8 @@ OBSERVATIONS = Table(
     Column("answer_seconds", RowNumber, nullable=False),
     # When the latest offer was opened, null if none was.
     Column("last_asked", Instant),
+    # The answered offers whose acceptance was handed back or revoked.
+    Column("returned", Integer, nullable=False, server_default="0"),
 )
 
 # How many open referrals each service's organisation has accepted for it. Services without any have no row.

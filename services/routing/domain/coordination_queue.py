@@ -82,8 +82,13 @@ def silent_offers(referral: Referral, now: dt.datetime) -> tuple[Offer, ...]:
     return tuple(offer for offer in referral.open_offers if offer.is_half_over(now))
 
 
-def queue_item(referral: Referral, kind: QueueKind, now: dt.datetime) -> QueueItem:
-    """Return one item of a queue. referral: one for which `is_in_queue` holds."""
+def queue_item(
+    referral: Referral, kind: QueueKind, now: dt.datetime, *, lacks_case: bool = False
+) -> QueueItem:
+    """Return one item of a queue. referral: one for which `is_in_queue` holds.
+
+    lacks_case: the acceptor cannot read the case, and the sender has not sent it again.
+    """
     return QueueItem(
         id=referral.id,
         status=referral.status,
@@ -92,11 +97,11 @@ def queue_item(referral: Referral, kind: QueueKind, now: dt.datetime) -> QueueIt
         region=referral.facts.region,
         sender=referral.sender,
         submitted_at=referral.submitted_at,
-        **_waiting(referral, kind, now),
+        **_waiting(referral, kind, now, lacks_case=lacks_case),
     )
 
 
-def _waiting(referral: Referral, kind: QueueKind, now: dt.datetime) -> dict[str, Any]:
+def _waiting(referral: Referral, kind: QueueKind, now: dt.datetime, *, lacks_case: bool) -> dict[str, Any]:
     if kind is QueueKind.silent:
         silent = silent_offers(referral, now)
         return {
@@ -114,10 +119,12 @@ def _waiting(referral: Referral, kind: QueueKind, now: dt.datetime) -> dict[str,
         }
     if referral.acceptor is not None:
         overdue = referral.overdue_since
+        awaited = "case" if lacks_case else "report"
         return {
             "since": referral.updated_at if overdue is None else overdue,
-            "reason": "report_awaited" if overdue is None else "report_overdue",
-            "waits_for": (referral.acceptor,),
+            "reason": f"{awaited}_awaited" if overdue is None else f"{awaited}_overdue",
+            # Only the sender can seal the case again.
+            "waits_for": (referral.sender if lacks_case else referral.acceptor,),
             "deadline": referral.due_at,
         }
     offers = referral.open_offers

@@ -12,6 +12,7 @@ from itertools import takewhile
 from contracts.codes import CapacityStatus, Urgency
 from services.routing.domain import rules
 from services.routing.domain.capacity import ORDER_OF_CAPACITY
+from services.routing.domain.chain import Chain
 from services.routing.domain.evaluation import Evaluation
 from services.routing.domain.fairness import Contender, Fairness, Turn, draw_of
 from services.routing.domain.observation import NOTHING_OBSERVED
@@ -95,14 +96,15 @@ class DecisionInputs:
 
     asked: the organisations that had received an offer. declined_as_full: when some of them declined for lack
     of capacity. placed_with: the one that a coordinator chose. observed: of each candidate's organisation, as
-    `observed_record`; organisations without any are missing. With them, `recomputation.py` makes the same
-    decision again.
+    `observed_record`; organisations without any are missing. chain: of an onward referral. With them,
+    `recomputation.py` makes the same decision again.
     """
 
     asked: tuple[str, ...] = ()
     declined_as_full: Mapping[str, dt.datetime] = field(default_factory=dict)
     placed_with: str | None = None
     observed: Mapping[str, ObservedRecord] = field(default_factory=dict)
+    chain: Chain | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -242,6 +244,7 @@ def _inputs(
         declined_as_full=given.declined_as_full,
         placed_with=placed_with,
         observed=observed,
+        chain=given.chain,
     )
 
 

@@ -21,7 +21,9 @@ def withdraw(
 ) -> Transition:
     """Withdraw the referral. reason: a withdrawal code or CONSENT_REVOKED. Raises Refused if it has ended.
 
-    coordinator: who acts for a party that cannot.
+    A consent can be revoked after the end too, and more than once. The referral keeps its status then,
+    because what happened remains true; every service erases what it still holds. coordinator: who acts for a
+    party that cannot.
     """
     void = reason == WithdrawalReason.entered_in_error
     fact = ReferralWithdrawn(
@@ -31,6 +33,8 @@ def withdraw(
         reason=reason,
         coordinator=coordinator,
     )
+    if reason == CONSENT_REVOKED and referral.is_closed:
+        return Transition(referral=referral, facts=(fact,))
     why = CONSENT_REVOKED if reason == CONSENT_REVOKED else WITHDRAWN
     return _leave(referral, ReferralEvent.void if void else ReferralEvent.withdraw, fact, why, context)
 
@@ -59,13 +63,13 @@ def withdraw_for(
     return withdraw(referral, submission.reason, context, coordinator=submission.coordinator)
 
 
-def fail(referral: Referral, context: TransitionContext) -> Transition:
-    """End the referral because its case cannot be read."""
+def fail(referral: Referral, context: TransitionContext, reason: str = "case_unreadable") -> Transition:
+    """End the referral because it cannot go on. reason: of `referral.failed`."""
     fact = ReferralFailed(
         referral_id=referral.id,
         sender=referral.sender,
         organization=referral.acceptor,
-        reason="case_unreadable",
+        reason=reason,
     )
     return _leave(referral, ReferralEvent.fail, fact, FAILED, context)
 

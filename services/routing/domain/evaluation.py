@@ -31,6 +31,7 @@ _CONDITIONAL: tuple[tuple[Rule, Callable[[Circumstances], object]], ...] = (
     (rules.case_sealed_for, lambda given: given.facts.to),
     (rules.service_approved, lambda given: given.sensitive),
     (rules.not_asked_before, lambda given: given.asked),
+    (rules.not_in_chain, lambda given: given.chain),
 )
 _POSITION: Mapping[str, int] = {name: number for number, name in enumerate(rules.RULES)}
 

@@ -47,6 +47,7 @@ from services.routing.domain.hand_back import hand_back
 from services.routing.domain.intervention import intervene
 from services.routing.domain.offer import ACCEPTED_ELSEWHERE, OfferEvent, refuse_if_late
 from services.routing.domain.offer_closing import NO_ANSWER, ClosedOffer, close_offer
+from services.routing.domain.onward import refer_onward
 from services.routing.domain.open_offers import ask_again, ask_next, place, revoke_open
 from services.routing.domain.parties import require_acceptor, require_party
 from services.routing.domain.referral import Referral, ReferralEvent, next_status
@@ -171,6 +172,8 @@ def _submit(
         updated_at=context.now,
         correlation_id=event.correlation_id,
     )
+    if submission.onward_from is not None:
+        return refer_onward(referral, submission.onward_from, context)
     return ask_next(referral, Trigger.submitted, context)
 
 

@@ -44,9 +44,10 @@ NO_LOAD = ServiceLoad()
 class Observation:
     """Counts since the organisation's first offer, or a change of them.
 
-    answered and expired count offers, whichever the service. answer_seconds is the sum over the answered
-    offers. last_asked: when its latest offer was opened, None if it was never asked. services: the load of
-    each service; services without load are missing.
+    answered and expired count offers, whichever the service. returned counts, among the answered ones, those
+    whose acceptance was handed back or revoked. answer_seconds is the sum over the other answered offers: a
+    quick acceptance that came to nothing earns no credit for speed. last_asked: when its latest offer was
+    opened, None if it was never asked. services: the load of each service; services without load are missing.
     """
 
     answered: int = 0
@@ -56,6 +57,7 @@ class Observation:
     services: Mapping[str, ServiceLoad] = field(default_factory=dict)
     # When each service last declined or handed back for lack of capacity.
     full_since: Mapping[str, dt.datetime] = field(default_factory=lambda: _NEVER_FULL)
+    returned: int = 0
 
     def at(self, service: str) -> ServiceLoad:
         """Return the load of one service."""
@@ -85,6 +87,7 @@ class Observation:
             last_asked=_later(self.last_asked, other.last_asked),
             services=_added(self.services, other.services),
             full_since=_latest(self.full_since, other.full_since),
+            returned=self.returned + other.returned,
         )
 
 

@@ -14,7 +14,7 @@ from services.routing.domain.places import Demand
 # [sender, urgency, offers, waiting], sorted, and `full_since` as ISO 8601.
 ObservedRecord = Mapping[str, Any]
 
-_COUNTS: Final = ("answered", "expired", "answer_seconds")
+_COUNTS: Final = ("answered", "expired", "answer_seconds", "returned")
 
 
 def observed_record(seen: Observation) -> ObservedRecord:

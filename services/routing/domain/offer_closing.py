@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from contracts.codes import DeclineReason, HandBackReason
+from contracts.codes import DeclineReason, HandBackReason, OfferState
 from contracts.facts import (
     AcceptanceRevoked,
     Fact,
@@ -143,8 +143,14 @@ def _observed(
     full_since: Mapping[str, dt.datetime] = {}
     if consequence_of(closed).is_full and (since := answered_at or closed.closed_at) is not None:
         full_since = {offer.service: since}
-    if event in (OfferEvent.revoke, OfferEvent.hand_back):
-        return {offer.organization: Observation(full_since=full_since)} if full_since else {}
+    if offer.state is OfferState.accepted and offer.closed_at is not None:
+        # The acceptance is taken back with its answer time, as far as the offer tells it: up to the moment
+        # when the acceptance took effect.
+        seconds = max(0, round((offer.closed_at - offer.opened_at).total_seconds()))
+        taken_back = Observation(returned=1, answer_seconds=-seconds, full_since=full_since)
+        return {offer.organization: taken_back}
+    if event is OfferEvent.revoke:
+        return {}
     if event is OfferEvent.expire:
         return {offer.organization: Observation(expired=1)}
     assert answered_at is not None

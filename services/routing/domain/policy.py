@@ -97,6 +97,8 @@ class RoutingPolicy:
     extension: Annotated[int, Range(min=1, max=100)] = 2
     # The longest time that an offer stays open past its deadline while older messages are being read.
     backlog: Seconds = 900
+    # For practice and demonstrations: answer deadlines of seconds are allowed (`policy_document.py`).
+    practice: bool = False
 
     def deadlines(self, urgency: Urgency) -> Deadlines:
         """Return the deadlines for an urgency."""

@@ -20,6 +20,9 @@ from services.routing.domain.policy import HOLDS_FOR, RoutingPolicy
 _HOUR: Final = 3600
 _DAY: Final = 24 * _HOUR
 
+# The shortest answer deadline, except for practice: in less time nobody can read an offer and answer it, and
+# every referral would pass all candidates without an answer.
+SHORTEST_ANSWER: Final = 5 * 60
 # The longest answer deadlines: a silent organisation keeps a person waiting for this long.
 LONGEST_ANSWER: Final[Mapping[Urgency, int]] = {
     Urgency.emergency: _DAY,
@@ -101,6 +104,12 @@ def starving(policy: RoutingPolicy) -> Iterator[PointerError]:
     for urgency, longest in LONGEST_ANSWER.items():
         if policy.deadlines(urgency).answer > longest:
             detail = f"At most {longest} seconds: a silent organisation would keep the person waiting."
+            yield PointerError(pointer=f"/{urgency}/answer", detail=detail)
+        elif policy.deadlines(urgency).answer < SHORTEST_ANSWER and not policy.practice:
+            detail = (
+                f"At least {SHORTEST_ANSWER} seconds: nobody could answer in time. "
+                "Set `practice` on a hub where no person waits."
+            )
             yield PointerError(pointer=f"/{urgency}/answer", detail=detail)
     yield from _unnoticed(policy)
     for urgency, index in policy.escalation.out_of_order():

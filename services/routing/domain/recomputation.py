@@ -9,6 +9,7 @@ from typing import Any
 
 from contracts.organization import Agreement, Organization
 from contracts.referral import ReferralFacts
+from services.routing.domain.chain import Chain
 from services.routing.domain.decision import Decision, Trigger, decide
 from services.routing.domain.directory import Directory
 from services.routing.domain.disclosure import disclosure_class
@@ -107,12 +108,17 @@ def made_again(
                 organization: dt.datetime.fromisoformat(at)
                 for organization, at in inputs["declined_as_full"].items()
             },
+            chain=_chain(inputs["chain"]),
             full_for=policy.counts_as_full(facts.urgency),
         )
         trigger = Trigger(stored["trigger"])
         return decide(stored["id"], given, policy, trigger, placed_with=inputs["placed_with"])
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise NotReproducible(f"its record is damaged ({type(error).__name__})") from None
+
+
+def _chain(stored: Mapping[str, Any] | None) -> Chain | None:
+    return None if stored is None else Chain(**{**stored, "holders": tuple(stored["holders"])})
 
 
 def differences(stored: Any, again: Any, pointer: str = "") -> Iterator[str]:

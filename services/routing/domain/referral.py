@@ -26,6 +26,7 @@ from enum import StrEnum
 from contracts.codes import Outcome, ReferralStatus, Urgency
 from contracts.errors import Refused
 from contracts.referral import ReferralFacts
+from services.routing.domain.chain import Chain
 from services.routing.domain.offer import Offer
 
 
@@ -97,7 +98,8 @@ class Referral:
     make a candidate available, None if it cannot. overdue_since: when the report became overdue, None if it
     is not. correlation_id: the id of the message that submitted the referral. waits_for: (organisation,
     service) of the candidates that lacked only a place when the referral became unplaced. has_facts: False
-    once the facts have been reduced; then only needs (groups), urgency and region (country) are true.
+    once the facts have been reduced; then only needs (groups), urgency and region (country) are true. chain:
+    None unless the sender refers another referral onward with this one.
     """
 
     id: str
@@ -114,6 +116,7 @@ class Referral:
     offers: tuple[Offer, ...] = ()
     waits_for: frozenset[tuple[str, str]] = frozenset()
     has_facts: bool = True
+    chain: Chain | None = None
 
     @property
     def is_closed(self) -> bool:

@@ -57,6 +57,11 @@ RULES: Final[Mapping[str, Texts]] = {
     "open_now": ("not open at all hours", "не круглосуточно", "күнү-түнү иштебейт"),
     "storage_allowed": ("storage not allowed", "хранение не разрешено", "сактоого уруксат жок"),
     "not_asked_before": ("asked before", "уже запрошена", "мурда суралган"),
+    "not_in_chain": (
+        "held the case earlier in the chain",
+        "дело уже было у неё раньше в цепочке",
+        "иш чынжырда мурда анда болгон",
+    ),
     "no_service": ("no service", "нет услуги", "кызмат жок"),
     "erased": ("erased on request", "стёрто по просьбе", "өтүнүч боюнча өчүрүлгөн"),
 }

@@ -24,6 +24,7 @@ from contracts.organization import Organization
 from contracts.referral import ReferralFacts
 from contracts.vocabularies import country_of, sensitive_needs
 from services.routing.domain.capacity import latest_statement
+from services.routing.domain.chain import Chain
 from services.routing.domain.directory import Directory
 from services.routing.domain.observation import NO_LOAD, Observation
 from services.routing.domain.offered_service import OfferedService
@@ -47,6 +48,8 @@ class Circumstances:
     offers_per_sender: OffersPerSender = field(default_factory=OffersPerSender)
     # When each organisation declined this referral for lack of capacity, if that was its last offer.
     declined_as_full: Mapping[str, dt.datetime] = field(default_factory=dict)
+    # The referrals that the sender refers onward with this one.
+    chain: Chain | None = None
     # How long a decline for lack of capacity counts, for a referral of this urgency.
     full_for: dt.timedelta = dt.timedelta()
     # The following fields are the same for every candidate and are computed once.
@@ -359,6 +362,23 @@ def not_asked_before(offered: OfferedService, given: Circumstances) -> Failure |
     return Failure(rule="not_asked_before", reason="asked_lately", detail=detail)
 
 
+NOT_IN_CHAIN = "not_in_chain"
+
+
+def not_in_chain(offered: OfferedService, given: Circumstances) -> Failure | None:
+    """The organisation has not held the case earlier in the chain of onward referrals.
+
+    It has passed the person on, so the person would go round in a circle. A sender that wants exactly this
+    names the organisation. detail: `previous` for the organisation that sent the referral to the sender,
+    which knows it, and `earlier` for others.
+    """
+    chain, organization = given.chain, offered.organization.id
+    if chain is None or organization not in chain.holders or organization in (given.sender, given.facts.to):
+        return None
+    held = "previous" if organization == chain.previous else "earlier"
+    return Failure(rule=NOT_IN_CHAIN, reason="held_before", detail={"held": held})
+
+
 RULES: Mapping[str, Rule] = {
     rule.__name__: rule
     for rule in (
@@ -384,6 +404,7 @@ RULES: Mapping[str, Rule] = {
         open_now,
         storage_allowed,
         not_asked_before,
+        not_in_chain,
     )
 }
 
@@ -403,6 +424,7 @@ COORDINATOR_MAY_OVERRIDE = frozenset(
         PLACE_LEFT,
         "open_now",
         "not_asked_before",
+        NOT_IN_CHAIN,
     }
 )
 

@@ -70,9 +70,11 @@ def _responsiveness(offered: OfferedService, given: Circumstances) -> float:
     asked = seen.answered + seen.expired
     if not asked:
         return UNKNOWN_RESPONSIVENESS
-    mean = seen.answer_seconds / seen.answered if seen.answered else math.inf
+    # Half of the value is for answering at all, half for the speed of answers that held.
+    held = seen.answered - seen.returned
+    mean = seen.answer_seconds / held if held else math.inf
     prompt = 1.0 if mean <= PROMPT_SECONDS else PROMPT_SECONDS / mean
-    return seen.answered / asked * (0.5 + 0.5 * prompt)
+    return 0.5 * (seen.answered + held * prompt) / asked
 
 
 def _load(offered: OfferedService, given: Circumstances) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from contracts.facts import Fact
+from contracts.facts import Fact, ReferralReferredOnward
 from services.routing.domain.decision import Decision, Trigger
 from services.routing.domain.observation import Observation
 from services.routing.domain.policy import RoutingPolicy
@@ -34,6 +34,8 @@ class TransitionContext:
     in_good_standing: Callable[[str], bool]
     # Whether an organisation can submit by itself: it is in good standing and has a live client.
     can_submit: Callable[[str], bool]
+    # Another referral by its id, None if unknown. Only those that the facts at hand refer onward are known.
+    referral: Callable[[str], Referral | None] = lambda _: None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,7 +43,8 @@ class Transition:
     """The referral after an event, with the resulting facts, decisions and observation changes.
 
     observed: the changes apart from the load, which follows from the referral (`load_between`). noted: the
-    event enters the referral's timeline although nothing else changes.
+    event enters the referral's timeline although nothing else changes. about_others: facts about other
+    referrals, which they report without changing them.
     """
 
     referral: Referral | None
@@ -49,3 +52,4 @@ class Transition:
     decisions: tuple[Decision, ...] = ()
     observed: Mapping[str, Observation] = field(default_factory=dict)
     noted: bool = False
+    about_others: tuple[ReferralReferredOnward, ...] = ()

@@ -11,6 +11,7 @@ from contracts.codes import FHIR_TASK_STATUS
 from contracts.records import plain
 from services.routing.domain.fact_readers import may_read_facts
 from services.routing.domain.referral import Referral
+from services.routing.domain.rules import NOT_IN_CHAIN
 from services.routing.domain.timeline import TimelineEntry
 
 # Network staff see all facts of a referral; the sealed case stays closed to them too.
@@ -23,13 +24,23 @@ def is_party(referral: Referral, organization: str) -> bool:
 
 
 def referral_view(
-    referral: Referral, timeline: Iterable[TimelineEntry], *, viewer: str, oversight: bool
+    referral: Referral,
+    timeline: Iterable[TimelineEntry],
+    onward: Iterable[tuple[str, str]] = (),
+    *,
+    viewer: str,
+    oversight: bool,
 ) -> ReferralView:
     """Return the body of `GET /v1/referrals/{id}`.
 
     An organisation that received an offer sees only its own offers and steps, and the facts only while it may
     still act on them (`domain/fact_readers.py`), else null. Facts that have been reduced are null too. Only
     the sender, oversight and the acceptor see the outcome, the acceptor and when its report is due.
+
+    onward: (id, sender) of the referrals by which this one was referred onward. Each end of a link is shown
+    to those who may know it: the referral that this one continues to its sender, which accepted that one, but
+    not to the candidates; the onward ones to the sender and to the organisation that submitted them. An id
+    opens nothing: each referral is readable for its own parties only.
     """
     whole = oversight or viewer == referral.sender
     facts = referral.facts if whole else referral.facts.situation()
@@ -43,6 +54,8 @@ def referral_view(
         facts=plain(facts) if shows_facts else None,
         due_at=referral.due_at if shows_report else None,
         overdue_since=referral.overdue_since if shows_report else None,
+        onward_from=referral.chain.onward_from if whole and referral.chain is not None else None,
+        onward=tuple(id_ for id_, sender in onward if whole or sender == viewer),
         offers=tuple(
             OfferView(
                 id=offer.id,
@@ -91,7 +104,8 @@ def decision_view(stored: Mapping[str, Any], *, oversight: bool = True) -> dict[
 
     The store keeps failed rules only; the other evaluated rules held. nobody: why there are no candidates,
     else null. The inputs are left out: they count other senders' offers. oversight: False for the sender, who
-    sees a coarse `turn` for the same reason.
+    sees a coarse `turn` for the same reason. Nor does the sender see the organisations that have held the
+    case earlier in the chain, except the one that it received the person from.
     """
     evaluated = stored["rules"]
     turn = stored.get("turn")  # missing in decisions of earlier builds
@@ -115,8 +129,13 @@ def decision_view(stored: Mapping[str, Any], *, oversight: bool = True) -> dict[
                 ],
             }
             for candidate in stored["candidates"]
+            if oversight or not any(map(_is_held_earlier, candidate["failures"]))
         ],
     }
+
+
+def _is_held_earlier(failure: Mapping[str, Any]) -> bool:
+    return bool(failure["rule"] == NOT_IN_CHAIN and failure["detail"]["held"] != "previous")
 
 
 def _coarse(turn: Mapping[str, Any]) -> dict[str, Any]:

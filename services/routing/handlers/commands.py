@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 from sqlalchemy import Connection
@@ -16,6 +17,7 @@ from contracts.facts import (
     Fact,
     InterventionSubmitted,
     PlacementSubmitted,
+    ReferralSubmitted,
 )
 from runtime.identifiers import new_id
 from runtime.messaging.outbox.outbox import Outbox, outgoing
@@ -45,6 +47,15 @@ from services.routing.ports import PlacementKeys, ReferralStore
 
 # The most deadlines that one transaction handles.
 DUE_AT_ONCE = 200
+
+
+def _referred_onward(events: Iterable[Event[Fact]]) -> set[str]:
+    """Return the ids of the referrals that submissions refer onward."""
+    return {
+        event.data.onward_from
+        for event in events
+        if isinstance(event.data, ReferralSubmitted) and event.data.onward_from is not None
+    }
 
 
 def _not_counted(tally: Tally) -> None:
@@ -110,7 +121,12 @@ class RoutingCommands:
         known = self._store.load(transaction, {event.partition_key for event in events})
         self._settle(transaction)
         batch = ReferralBatch(known, self._source, now)
-        context = self._context(now, batch.observed)
+        earlier = self._store.view(transaction, _referred_onward(events))
+        context = replace(
+            self._context(now, batch.observed),
+            # As this transaction has changed it so far, if it has.
+            referral=lambda referral_id: batch.referral(referral_id) or earlier.get(referral_id),
+        )
         turn = Turn()
         for event in events:
             turn.end_if_over()
@@ -308,6 +324,7 @@ class RoutingCommands:
             now=now,
             offers_per_sender=policy.offers_per_sender,
             declined_as_full=declined_as_full(referral),
+            chain=referral.chain,
             full_for=policy.counts_as_full(referral.facts.urgency),
         )
 

@@ -51,9 +51,11 @@ class CoordinationQueries:
             found = self._store.coordination_page(
                 transaction, kind, now, wanted, after=after, limit=limit + 1
             )
+            lacking = self._store.lacking_case(transaction, [one.id for one in found if one.acceptor])
         page = found[:limit]
         last = position_in_queue(page[-1]) if len(found) > limit else None
-        return [queue_item(referral, kind, now) for referral in page], last
+        items = [queue_item(one, kind, now, lacks_case=one.id in lacking) for one in page]
+        return items, last
 
     def engagements(self, organization: str) -> EngagementCounts:
         """Return how many open referrals an organisation is asked about or has accepted, by urgency.

@@ -29,7 +29,8 @@ class RoutingQueries:
         with self._database.read() as transaction:
             referral = self._visible(transaction, referral_id, viewer, oversight)
             timeline = self._store.timeline(transaction, referral_id)
-        return referral_view(referral, timeline, viewer=viewer, oversight=oversight)
+            onward = self._store.onward_of(transaction, referral_id)
+        return referral_view(referral, timeline, onward, viewer=viewer, oversight=oversight)
 
     def referrals(
         self, viewer: str, *, oversight: bool, status: str | None, after: str | None, limit: int

@@ -66,14 +66,18 @@ class ReferralBatch:
         if cause is not None:
             self._timeline.append(entry_of(cause.data, referral.id, cause.time))
         answered = closed_alerts(before, referral, cause.data if cause is not None else None)
-        for fact in (*transition.facts, *answered):
-            self._timeline.append(entry_of(fact, referral.id, self.now))
+        reports = [
+            *((fact, referral.id) for fact in (*transition.facts, *answered)),
+            *((fact, fact.referral_id) for fact in transition.about_others),
+        ]
+        for fact, about in reports:
+            self._timeline.append(entry_of(fact, about, self.now))
             self.events.append(
                 Event(
                     id=new_id(),
                     source=self._source,
                     time=self.now,
-                    partition_key=referral.id,
+                    partition_key=about,
                     correlation_id=cause.correlation_id if cause else referral.correlation_id,
                     causation_id=cause.id if cause else None,
                     traceparent=caused_by(cause.traceparent, self._source, cause.id) if cause else None,

@@ -57,6 +57,8 @@ TRANSITIONS: Mapping[CustodyState, Mapping[CustodyEvent, CustodyState]] = {
         CustodyEvent.arrival: CustodyState.erased,
         CustodyEvent.acceptance: CustodyState.erased,
         CustodyEvent.revocation: CustodyState.erased,
+        # The person may withdraw the consent after the end.
+        CustodyEvent.closing: CustodyState.erased,
     },
     # Routing fails the referral when it receives the refusal; an acceptance may come before that.
     CustodyState.refused: {

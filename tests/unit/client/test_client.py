@@ -140,7 +140,7 @@ def test_batch_has_key_for_each_line_and_is_retried_whole(hub: FakeHub, client: 
 def test_preview_sends_the_facts_without_case_or_key(hub: FakeHub, client: Kopuro) -> None:
     path, found = "/intake/v1/referrals:preview", {"candidates": "1-4"}
     hub.script("POST", path, Response(status=503, body=b""), json_response(found))
-    assert dict(client.preview({**FACTS, "case": CASE})) == found
+    assert dict(client.preview({**FACTS, "case": CASE, "onward_from": "r1"})) == found
     requests = hub.requests_to(path)
     assert [request.json() for request in requests] == [FACTS, FACTS]  # retried like a read
     assert "idempotency-key" not in requests[0].headers

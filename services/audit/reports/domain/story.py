@@ -140,7 +140,9 @@ def _sentence(entry: StoryEntry, words: Words, *, number: str) -> str:
     fact = entry.type.removeprefix("kopuro.").rpartition(".")[0] or entry.type
     if entry.data is None:
         return words.phrases["erased"].format_map({"fact": clean(fact)})
-    variants = (entry.data.get(name) for name in ("answer", "act", "reason"))
+    variants = [entry.data.get(name) for name in ("answer", "act", "reason")]
+    if entry.data.get("onward_from") is not None:
+        variants.append("onward")
     found = (words.phrases.get(f"{fact}.{variant}") for variant in variants if isinstance(variant, str))
     phrase = next(filter(None, found), None) or words.phrases.get(fact) or words.phrases["unknown"]
     values = {name: _value(name, value, words, inside=True) for name, value in entry.data.items()}

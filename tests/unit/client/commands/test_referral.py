@@ -34,6 +34,19 @@ def test_submit_seals_the_case_and_prints_only_the_id(hub: FakeHub, run: Run, re
     assert body == {"needs": ["protection.confiscated_passport"], "urgency": "urgent"}
 
 
+def test_submit_names_the_referral_that_it_continues(hub: FakeHub, run: Run, referral_file: Path) -> None:
+    hub.script("POST", REFERRALS, json_response(REQUESTED, status=202))
+    assert run("referral", "submit", str(referral_file), "--onward-from", REFERRAL["id"]).code == 0
+    assert hub.requests_to(REFERRALS)[0].json()["onward_from"] == REFERRAL["id"]
+
+
+def test_show_names_both_ends_of_a_chain(hub: FakeHub, run: Run) -> None:
+    links = {"onward_from": "r0", "onward": ["r2", "r3"]}
+    hub.script("GET", ONE, json_response({**REFERRAL, **links}))
+    lines = run("referral", "show", REFERRAL["id"]).out.splitlines()
+    assert [line.split(maxsplit=2)[2] for line in lines if "onward" in line] == ["r0", "r2, r3"]
+
+
 def test_presealed_case_is_submitted_twice_identically(
     hub: FakeHub, run: Run, referral_file: Path, tmp_path: Path
 ) -> None:

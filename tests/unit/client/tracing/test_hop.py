@@ -59,6 +59,11 @@ def test_offers_of_one_moment_have_an_entry_each() -> None:
     assert [(hop.organization, hop.entry) for hop in hops_of(found)[1:]] == [(CANDIDATE, 8), (OTHER, 9)]
 
 
+def test_hop_of_an_onward_referral_names_its_other_end() -> None:
+    held = referral("accepted", timeline=(step("referral.referred_onward", 3, CANDIDATE, onward="r2"),))
+    assert hops_of(evidence(SENDER, held))[-1].receipt == {"onward": "r2"}
+
+
 def test_message_has_a_hop_for_each_state_and_webhook() -> None:
     told = {
         "endpoint_id": "e1",

@@ -261,6 +261,16 @@ TABLE: dict[str, list[Row]] = {
     "withdrawn": [(evidence(SENDER, referral("withdrawn")), Owner.nobody, Action.ended, at(2), None)],
     "failed": [
         (evidence(SENDER, referral("failed")), Owner.you, Action.submit_again, at(2), None),
+        (
+            evidence(
+                SENDER,
+                referral("failed", timeline=(step("referral.failed", 2, reason="not_the_acceptor"),)),
+            ),
+            Owner.you,
+            Action.submit_unlinked,
+            at(2),
+            None,
+        ),
         (evidence(STAFF, referral("failed")), Owner.nobody, Action.ended, at(2), None),
     ],
     "entered_in_error": [

@@ -225,6 +225,16 @@ def test_unread_note_outlasts_completion_until_it_is_acknowledged(bench: Workben
     assert canaries(bench) == []
 
 
+def test_unread_note_of_completed_referral_is_closed_at_once_when_consent_is_withdrawn(
+    bench: Workbench,
+) -> None:
+    bench.receive(released_note(), event(COMPLETED))
+    bench.receive(event(ReferralWithdrawn(**PARTIES, reason="consent_revoked")))
+    assert canaries(bench) == []
+    (closed,) = of_type(bench, SENDER, "message.closed")
+    assert closed["data"]["reason"] == "consent_revoked"
+
+
 def test_unread_note_of_completed_referral_is_closed_when_its_time_is_over(bench: Workbench) -> None:
     bench.receive(released_note(), event(COMPLETED))
     bench.clock.time += UNREAD_NOTES_KEPT - dt.timedelta(seconds=1)

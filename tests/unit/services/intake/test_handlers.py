@@ -36,7 +36,7 @@ from contracts.facts import (
     UnreadableSubmitted,
     WithdrawalSubmitted,
 )
-from contracts.queries import OfferQuery, PartyQuery, ReferralListQuery, ReferralQuery
+from contracts.queries import OfferQuery, PartyQuery, Query, ReferralListQuery, ReferralQuery
 from contracts.records import plain
 from runtime.identifiers import new_id
 from runtime.messaging.outbox.outbox import Outbox
@@ -126,6 +126,47 @@ def test_admitted_referral_writes_row_fact_and_sealed_case(bench: IntakeBench) -
     assert isinstance(case.data, SealedCaseSubmitted)
     assert (opened.data.referral_id, opened.data.sender) == (referral, OSH)
     assert bench.woken == 1
+
+
+def test_offered_organization_refers_onward(bench: IntakeBench) -> None:
+    first = bench.submit()
+    note_offers(bench, offer_opened(OFFER, first))
+    bench.submit(by=MOSCOW, onward_from=first)
+    (*_, fact, _) = bench.sent()
+    assert isinstance(fact.data, ReferralSubmitted)
+    assert (fact.data.sender, fact.data.onward_from) == (MOSCOW, first)
+    assert bench.routing.asked == []
+
+
+def test_onward_referral_unknown_to_intake_is_looked_up_at_routing(bench: IntakeBench) -> None:
+    bench.routing.answers = {PartyQuery(id=OFFER, organization=MOSCOW): True}
+    bench.submit(by=MOSCOW, onward_from=OFFER)
+    assert bench.counts() == (1, 0, 2)
+
+
+def test_stranger_cannot_tell_a_referral_of_others_from_an_unknown_one(bench: IntakeBench) -> None:
+    known = bench.submit()
+    note_offers(bench, offer_opened(OFFER, known))
+    before = bench.counts()
+    refused = []
+    for earlier in (known, OFFER):
+        bench.routing.answers = {PartyQuery(id=earlier, organization=STRANGER): False}
+        with pytest.raises(Refused) as caught:
+            bench.submit(by=STRANGER, onward_from=earlier)
+        refused.append(caught.value.problem())
+    assert refused[0] == refused[1]
+    assert [error["pointer"] for error in refused[0]["errors"]] == ["/onward_from"]
+    assert bench.counts() == before
+
+
+def test_onward_referral_is_unavailable_while_routing_does_not_answer(bench: IntakeBench) -> None:
+    def silent(query: Query) -> object:
+        raise Unavailable("routing is down")
+
+    bench.routing.ask = silent  # type: ignore[method-assign]
+    with pytest.raises(Unavailable):
+        bench.submit(by=STRANGER, onward_from=OFFER)
+    assert bench.submit()  # a referral of its own needs no answer
 
 
 class FailingOutbox(Outbox):

@@ -233,6 +233,7 @@ class ReferralDriver:
             observed=self.observed,
             now=self.now,
             declined_as_full=declined_as_full(referral),
+            chain=referral.chain,
             full_for=self.policy.counts_as_full(referral.facts.urgency),
         )
         return decide(self.new_id(), given, self.policy, trigger, placed_with=placed_with)

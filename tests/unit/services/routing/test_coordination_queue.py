@@ -12,10 +12,26 @@ from typing import Any
 
 import pytest
 
-from contracts.codes import Answer, DeclineReason, Outcome, ProgressStatus, Urgency
+from contracts.codes import (
+    Answer,
+    DeclineReason,
+    Outcome,
+    ProgressStatus,
+    SealedContent,
+    UnreadableReason,
+    Urgency,
+)
 from contracts.envelope import Event
 from contracts.errors import Refused
-from contracts.facts import AnswerSubmitted, Fact, OfferOpened, OutcomeSubmitted, ProgressSubmitted
+from contracts.facts import (
+    AnswerSubmitted,
+    Fact,
+    OfferOpened,
+    OutcomeSubmitted,
+    ProgressSubmitted,
+    ReplacementSubmitted,
+    UnreadableSubmitted,
+)
 from runtime.access.tokens import Principal
 from runtime.identifiers import new_id
 from runtime.web.request import Request
@@ -165,6 +181,42 @@ def test_emergency_queue_holds_open_emergencies_only(bench: Workbench) -> None:
     (item,) = page(bench, "emergency")["items"]
     assert (item["id"], item["reason"]) == (emergency, "answer_awaited")
     assert item["waits_for"] == ["ru.one", "ru.three", "ru.two"]
+
+
+def test_queue_waits_for_the_sender_while_the_acceptor_cannot_read_the_case(bench: Workbench) -> None:
+    referral = new_id()
+    (offer,) = opened(bench.take(submitted(referral, urgency=Urgency.urgent)))
+    unreadable = UnreadableSubmitted(
+        referral_id=referral,
+        organization=offer.organization,
+        content=SealedContent.case,
+        reason=UnreadableReason.cannot_decrypt,
+    )
+    bench.take(accepted(offer), event(unreadable, referral))
+
+    def overdue() -> tuple[str, list[str]]:
+        bench.fire(bench.clock.time + 30 * 24 * HOUR)
+        (item,) = page(bench, "overdue")["items"]
+        return item["reason"], item["waits_for"]
+
+    assert overdue() == ("case_overdue", [SENDER])
+    again = ReplacementSubmitted(referral_id=referral, organization=SENDER, to=offer.organization)
+    bench.take(event(again, referral, bench.clock.time))
+    assert overdue() == ("report_overdue", [offer.organization])
+
+
+def test_emergency_without_a_readable_case_waits_for_its_sender(bench: Workbench) -> None:
+    referral = new_id()
+    first, *_ = opened(bench.take(submitted(referral, urgency=Urgency.emergency)))
+    unreadable = UnreadableSubmitted(
+        referral_id=referral,
+        organization=first.organization,
+        content=SealedContent.case,
+        reason=UnreadableReason.cannot_decrypt,
+    )
+    bench.take(accepted(first), event(unreadable, referral))
+    (item,) = page(bench, "emergency")["items"]
+    assert (item["reason"], item["waits_for"]) == ("case_awaited", [SENDER])
 
 
 def test_queues_hold_exactly_the_referrals_that_the_domain_names(bench: Workbench) -> None:

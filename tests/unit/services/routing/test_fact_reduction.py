@@ -141,6 +141,17 @@ def test_facts_are_reduced_at_once_when_consent_is_withdrawn(bench: Workbench) -
     assert bench.queries.referral(referral, SENDER, oversight=False).facts is None
 
 
+def test_facts_are_reduced_at_once_when_consent_is_withdrawn_after_completion(bench: Workbench) -> None:
+    referral = completed(bench)
+    published = bench.take(event(RevocationSubmitted(referral_id=referral, organization=SENDER), referral))
+    assert [fact.routing_key for fact in published] == ["referral.withdrawn"]
+    turn(bench, after=dt.timedelta(0))
+    row, decisions, _ = stored(bench, referral)
+    assert (row.status, "consent" in row.facts) == ("completed", False)
+    assert all(decision.record == {} for decision in decisions)
+    assert bench.queries.referral(referral, SENDER, oversight=False).facts is None
+
+
 def test_open_referral_is_never_reduced(bench: Workbench) -> None:
     referral = new_id()
     bench.take(submitted(referral))

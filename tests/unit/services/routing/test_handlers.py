@@ -19,6 +19,7 @@ from contracts.codes import (
     Answer,
     CapacityStatus,
     DeclineReason,
+    HandBackReason,
     Outcome,
     ProgressStatus,
     Urgency,
@@ -33,6 +34,7 @@ from contracts.facts import (
     AnswerSubmitted,
     DecisionsRecorded,
     Fact,
+    HandBackSubmitted,
     OfferAccepted,
     OfferDeclined,
     OfferExpired,
@@ -759,6 +761,22 @@ def test_observations_are_summed(bench: Workbench) -> None:
         last_asked=NOW + 4 * DAY,
     )
     assert {name: bench.network.observed(name) for name in seen} == seen
+
+
+def test_answer_time_of_an_acceptance_that_is_handed_back_is_taken_back(bench: Workbench) -> None:
+    referral = new_id()
+    (offer,) = opened(bench.take(submitted(referral)))
+    bench.clock.time = NOW + HOUR
+    bench.take(answer(offer, at=NOW + HOUR))
+    assert bench.observations()[offer.organization].answer_seconds == 3600
+    bench.clock.time = NOW + 2 * HOUR
+    back = HandBackSubmitted(
+        referral_id=referral, organization=offer.organization, reason=HandBackReason.person_prefers_another
+    )
+    bench.take(event(back, referral, NOW + 2 * HOUR))
+    seen = bench.observations()[offer.organization]
+    assert (seen.answered, seen.returned, seen.answer_seconds) == (1, 1, 0)
+    assert bench.network.observed(offer.organization) == seen
 
 
 def test_accepted_referrals_use_capacity_until_they_end(database_url: str) -> None:

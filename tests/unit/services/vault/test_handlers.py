@@ -98,6 +98,13 @@ def vault(database_url: str) -> Iterator[Workbench]:
     bench.close()
 
 
+def test_consent_withdrawn_after_the_end_finds_the_case_erased(vault: Workbench) -> None:
+    vault.receive(sealed_case(sealed_to_hub(vault)))
+    vault.receive(event(CLOSINGS[3][0]))
+    vault.receive(event(CLOSINGS[1][0]))
+    assert only(CaseErased, vault.sent()).reason == "completed"
+
+
 def sealed_to_hub(vault: Workbench, content: Any = CASE) -> str:
     return seal(content, public_key(vault.custody))
 

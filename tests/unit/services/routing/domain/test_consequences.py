@@ -86,8 +86,8 @@ def test_hand_back_has_the_consequences_of_a_decline(reason: HandBackReason) -> 
     assert isinstance(step.facts[0], ReferralHandedBack)
     parts = [fact.part for fact in step.facts if isinstance(fact, DirectoryCorrectionSuggested)]
     assert parts == ([PARTS[reason]] if reason in PARTS else [])
-    full = {"ru.one": Observation(full_since={"legal": NOW})}
-    assert step.observed == (full if reason is HandBackReason.no_capacity else {})
+    full = {"legal": NOW} if reason is HandBackReason.no_capacity else {}
+    assert step.observed == {"ru.one": Observation(returned=1, full_since=full)}
 
 
 @pytest.mark.parametrize("reason", list(DeclineReason))

@@ -107,4 +107,8 @@ def test_withdrawal_of_a_referral_that_has_ended_is_refused() -> None:
     driver = accepted()
     driver.apply(OutcomeSubmitted(referral_id=REFERRAL, organization=ACCEPTOR, outcome=Outcome.resolved))
     exclude(driver, SENDER, "left")
-    assert refused(driver, withdrawal()) == "not-in-this-state"
+    assert refused(driver, withdrawal(reason=WithdrawalReason.other)) == "not-in-this-state"
+    (fact,) = driver.apply(withdrawal())
+    assert isinstance(fact, ReferralWithdrawn)
+    assert (fact.reason, fact.coordinator) == (CONSENT_REVOKED, COORDINATOR)
+    assert driver.known.status is ReferralStatus.completed

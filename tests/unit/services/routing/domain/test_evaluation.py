@@ -22,6 +22,7 @@ from contracts.codes import (
 from contracts.organization import ApprovedService, Capacity, Eligibility, Organization, Service
 from contracts.referral import ReferralFacts
 from services.routing.domain import rules
+from services.routing.domain.chain import Chain
 from services.routing.domain.directory import Directory
 from services.routing.domain.evaluation import Evaluation
 from services.routing.domain.observation import NOTHING_OBSERVED, Observation, ServiceLoad
@@ -130,6 +131,12 @@ OBSERVED = some(
     Observation(services={"service-0": ServiceLoad(demand=WAITING)}),
     Observation(full_since={"service-0": NOW - DAY, "service-1": NOW - 10 * DAY}),
 )
+CHAIN = Chain(
+    onward_from="018f0000-0000-7000-8000-000000000009",
+    previous=NAMES[0],
+    length=1,
+    holders=NAMES[:2],
+)
 BOUNDS = some(OffersPerSender(), OffersPerSender(most=1))
 
 
@@ -157,6 +164,7 @@ def networks(draw: st.DrawFn) -> Circumstances:
         directory,
         draw(FACTS),
         asked=asked,
+        chain=draw(some(None, CHAIN)),
         observed=lambda name: observed[name],
         declined_as_full=draw(some({}, {NAMES[0]: NOW - DAY})),
         full_for=draw(some(dt.timedelta(), 3 * DAY)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from functools import partial
 from typing import Any, cast
 
 import pytest
@@ -670,11 +671,25 @@ def test_closed_referral_does_not_change(end: Any) -> None:
         progress("ru.one"),
         outcome("ru.one"),
         withdrawal(),
-        revocation(),
         placement("ru.one"),
     ):
         assert refused(driver, submission)[1] == "not-in-this-state"
     assert driver.referral is closed
+
+
+@pytest.mark.parametrize("who", [SENDER, "ru.one"])
+@pytest.mark.parametrize("end", [partial(outcome, "ru.one"), withdrawal, revocation, case_refused])
+def test_consent_is_revoked_after_the_end_which_stays_as_it_was(end: Any, who: str) -> None:
+    driver = accepted("ru.one")
+    driver.apply(end())
+    ended = driver.referral
+    assert refused(driver, revocation("ru.two")) == ("ru.two", "not-a-party")
+    assert driver.apply(revocation(who)) == (
+        ReferralWithdrawn(
+            referral_id=REFERRAL, sender=SENDER, organization="ru.one", reason="consent_revoked"
+        ),
+    )
+    assert driver.referral is ended
 
 
 # --- coordinators -----------------------------------------------------------------------------------

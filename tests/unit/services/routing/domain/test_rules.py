@@ -27,6 +27,7 @@ from contracts.organization import Agreement, ApprovedService, Capacity, Eligibi
 from contracts.referral import ReferralFacts
 from contracts.vocabularies import codes, need_group, sensitive_needs
 from services.routing.domain import rules
+from services.routing.domain.chain import Chain
 from services.routing.domain.disclosure import (
     SENSITIVE_CATEGORIES,
     SENSITIVE_NEEDS,
@@ -57,6 +58,12 @@ from tests.unit.services.routing.samples import (
 NAME = "ru.one"
 # An agreement of all vetted organisations excludes all others.
 BILATERAL = (agreement(parties=(SENDER, NAME)),)
+CHAIN = Chain(
+    onward_from="018f0000-0000-7000-8000-000000000009",
+    previous="kg.first",
+    length=1,
+    holders=("kg.first", SENDER),
+)
 
 
 def failures(offered: OfferedService, given: Circumstances) -> tuple[Failure, ...]:
@@ -188,6 +195,10 @@ CASES: dict[str, list[Callable[[], set[str]]]] = {
             asked=frozenset({NAME}), declined_as_full={NAME: NOW - HOUR}, full_for=DAY, now=NOW + HOUR
         ),
     ],
+    "not_in_chain": [
+        lambda: broken(chain=replace(CHAIN, holders=("kg.first", NAME))),
+        lambda: broken(chain=replace(CHAIN, previous=NAME, holders=(NAME,))),
+    ],
 }
 
 
@@ -224,6 +235,8 @@ def test_every_rule_has_a_case() -> None:
         lambda: broken(with_service(needs=("legal",))),
         lambda: broken(with_service(areas=("RU",))),
         lambda: broken(referral_facts=facts(to=NAME)),
+        lambda: broken(chain=CHAIN),
+        lambda: broken(referral_facts=facts(to=NAME), chain=replace(CHAIN, holders=(NAME,))),
         lambda: broken(with_service(languages=("ru",), interpretation=("ky",))),
         lambda: broken(with_service(cost=Funding.at_cost), facts(accepts_cost=True)),
         lambda: broken(

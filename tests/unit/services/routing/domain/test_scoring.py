@@ -94,6 +94,19 @@ def test_responsiveness_rises_with_answers_and_speed() -> None:
     assert found[-1] == 0.0
 
 
+def test_quick_acceptances_that_are_handed_back_earn_nothing_for_speed() -> None:
+    def responsiveness(**counts: Any) -> float:
+        return values(seen=Observation(**counts))["responsiveness"]
+
+    assert responsiveness(answered=9, returned=9) == values()["responsiveness"] == 0.5
+    # Nor do they make the mean of the slow answers look better.
+    slow = 86400
+    assert responsiveness(answered=10, returned=9, answer_seconds=slow) < responsiveness(
+        answered=1, answer_seconds=slow
+    )
+    assert responsiveness(answered=10, returned=1, answer_seconds=9 * 60) == 0.95
+
+
 def test_responsiveness_of_unknown_organization_is_neutral() -> None:
     unknown = values()["responsiveness"]
     assert 0 < unknown < values(seen=Observation(answered=1, answer_seconds=60))["responsiveness"]
@@ -126,6 +139,7 @@ def test_cost_score_orders_free_at_cost_commercial() -> None:
 
 @given(
     answered=st.integers(0, 10_000),
+    returned=st.floats(0, 1),
     expired=st.integers(0, 10_000),
     seconds=st.integers(0, 10**9),
     accepted=st.integers(-5, 10_000),
@@ -135,6 +149,7 @@ def test_cost_score_orders_free_at_cost_commercial() -> None:
 )
 def test_contributions_and_score_are_between_zero_and_one(
     answered: int,
+    returned: float,
     expired: int,
     seconds: int,
     accepted: int,
@@ -143,7 +158,13 @@ def test_contributions_and_score_are_between_zero_and_one(
     weights: list[float],
 ) -> None:
     receiver = organization(NAME, service(capacity=capacity(days=days, maximum=maximum)))
-    seen = replace(load(accepted=accepted), answered=answered, expired=expired, answer_seconds=seconds)
+    seen = replace(
+        load(accepted=accepted),
+        answered=answered,
+        returned=round(answered * returned),
+        expired=expired,
+        answer_seconds=seconds,
+    )
     found = values(receiver, seen=seen)
     assert all(0.0 <= value <= 1.0 for value in found.values())
     assert set(found) == set(Weights().by_name())

@@ -72,8 +72,13 @@ def test_erased_and_refused_are_final_states() -> None:
         assert set(TRANSITIONS[state].values()) == {state}
 
 
-def test_open_states_can_be_closed() -> None:
-    for state in (CustodyState.awaited, CustodyState.held, CustodyState.released):
+def test_open_and_erased_states_can_be_closed() -> None:
+    for state in (
+        CustodyState.awaited,
+        CustodyState.held,
+        CustodyState.released,
+        CustodyState.erased,
+    ):
         assert TRANSITIONS[state][CustodyEvent.closing] is CustodyState.erased
 
 

@@ -112,6 +112,35 @@ def test_refusal_of_a_kind_without_a_phrase_shows_its_detail(language: str) -> N
     assert "It is new." in story.sentences[0].text
 
 
+@pytest.mark.parametrize(
+    ("language", "continues", "continued"),
+    [
+        (
+            "en",
+            f"{MOSCOW} referred the person onward with this referral. It continues r1.",
+            f"{MOSCOW} referred the person onward, with a new referral and a consent of its own: r2.",
+        ),
+        (
+            "ru",
+            f"{MOSCOW}: этим направлением человек передан дальше. Оно продолжает r1.",
+            f"{MOSCOW}: человек передан дальше новым направлением с отдельным согласием — r2.",
+        ),
+        (
+            "ky",
+            f"{MOSCOW} адамды ушул жолдомо менен башка уюмга жөнөттү. Ал r1 жолдомосун улантат.",
+            f"{MOSCOW} адамды өзүнчө макулдугу бар жаңы жолдомо менен башка уюмга жөнөттү: r2.",
+        ),
+    ],
+)
+def test_story_tells_both_ends_of_an_onward_referral(language: str, continues: str, continued: str) -> None:
+    entries = [
+        story_entry("referral.submitted", 1, sender=MOSCOW, facts=FACTS, onward_from="r1"),
+        story_entry("referral.referred_onward", 2, sender=OSH, organization=MOSCOW, onward="r2"),
+    ]
+    told = build_story("r1", entries, words_of(language)).sentences
+    assert [one.text for one in told] == [continues, continued]
+
+
 def test_steps_within_one_minute_have_different_times() -> None:
     entries = [
         StoryEntry(index=n, time=NOON + dt.timedelta(seconds=n), type="kopuro.offer.expired.v1", data={})
