@@ -117,10 +117,19 @@ class CoverageCell:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class NeedsPart:
+    """Needs of a referral that one organisation could take together. organizations: each that could."""
+
+    needs: tuple[str, ...]
+    organizations: tuple[OrganizationId, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Considered:
     """The candidates of a search now, with the result of every rule. nobody: why there are none, or null.
 
-    organization: the organisation that was asked about, null for a search.
+    organization: the organisation that was asked about, null for a search. parts: the fewest groups of needs
+    that one organisation each could take now; empty for a single need and for one organisation.
     """
 
     referral_id: ReferralId
@@ -130,6 +139,7 @@ class Considered:
     directory_version: int
     candidates: tuple[Mapping[str, Any], ...]
     nobody: Mapping[str, Any] | None
+    parts: tuple[NeedsPart, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -14,6 +14,7 @@ from contracts.answers.mailbox import PROBLEM
 from contracts.codes import Outcome, ReferralStatus, Urgency
 from contracts.identifiers import MessageId, OfferId, OrganizationId, ReferralId
 
+_Band = Annotated[str, OneOf(("0", "1-4", "5-19", "20+"))]
 _BANDS = Shape({"type": "object", "additionalProperties": {"enum": ["0", "1-4", "5-19", "20+"]}})
 
 
@@ -144,15 +145,25 @@ class ReferralView:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ProspectivePart:
+    """Needs of a referral that one organisation could take together. candidates: how many could."""
+
+    needs: tuple[str, ...]
+    candidates: _Band
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Prospects:
     """A preview of routing: coarse counts of organisations, and the experience with earlier referrals.
 
-    half_answered_seconds, found_nobody: null for fewer than five earlier referrals.
+    half_answered_seconds, found_nobody: null for fewer than five earlier referrals. parts: the fewest groups
+    of needs that one organisation each could take; empty for a single need.
     """
 
-    candidates: Annotated[str, OneOf(("0", "1-4", "5-19", "20+"))]
+    candidates: _Band
     half_answered_seconds: int | None
     found_nobody: float | None
     more_by_language: Annotated[Mapping[str, str], _BANDS]
     more_by_region: Annotated[Mapping[str, str], _BANDS]
     only_by_kind: Annotated[Mapping[str, str], _BANDS]
+    parts: tuple[ProspectivePart, ...] = ()

@@ -154,7 +154,10 @@ def build(settings: Settings) -> Application[RoutingParts]:
             commands=commands,
             queries=queries,
             coordination=CoordinationQueries(
-                database=platform.database, store=store, consider=commands.consider
+                database=platform.database,
+                store=store,
+                consider=commands.consider,
+                circumstances=commands.circumstances,
             ),
             whole_network=NetworkQueries(
                 database=platform.database, store=store, network=network, consider=commands.consider

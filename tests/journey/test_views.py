@@ -70,6 +70,10 @@ def test_preview_counts_candidates_and_submits_nothing(hub: RunningHub) -> None:
     found = sender.hub.preview(facts)
     assert found["candidates"] in ("1-4", "5-19")
     assert found["only_by_kind"].keys() == set(facts["consent"]["opt_in_kinds"])
+    both = sender.hub.preview({**facts, "needs": [*facts["needs"][:1], "consular.passport"]})
+    assert sorted(need for part in both["parts"] for need in part["needs"]) == sorted(
+        [facts["needs"][0], "consular.passport"]
+    )
     assert [one["id"] for one in sender.hub.referrals()] == before
 
 

@@ -623,6 +623,7 @@ def test_preview_over_http_leaves_no_trace(hub: Hub, routing: FakeRouting) -> No
         "more_by_language": {"uz": "1-4"},
         "more_by_region": {},
         "only_by_kind": {},
+        "parts": [{"needs": ["work"], "candidates": "1-4"}],
     }
     answer = hub.ask("POST", path, json=facts)
     assert (answer.status_code, answer.json()) == (200, found)

@@ -12,7 +12,7 @@ from kopuro_client.commands.explanation import named, show_excluded
 from kopuro_client.commands.output import Output
 from kopuro_client.commands.printable import moment
 from kopuro_client.commands.sentence_lines import show_wrapped
-from kopuro_client.records import CandidatesNow
+from kopuro_client.records import CandidatesNow, NeedsPart
 
 
 def checked_language(language: str) -> str:
@@ -42,4 +42,17 @@ def show_candidates(out: Output, found: CandidatesNow, language: str) -> None:
     for one in eligible:
         parts = (named(one, language), capacity_of(one, language))
         show_wrapped(out, "; ".join(filter(None, parts)), first="- ")
+    _show_parts(out, found.get("parts", []), language)
     show_excluded(out, found["candidates"], language, for_placement=True)
+
+
+def _show_parts(out: Output, parts: list[NeedsPart], language: str) -> None:
+    """Print who could take all needs, or the fewest parts and who could take each."""
+    if not parts:
+        return
+    out.blank()
+    out.text(phrase("in_one_part" if len(parts) == 1 else "in_parts", language))
+    for part in parts:
+        needs = ", ".join(part["needs"])
+        organizations = ", ".join(part["organizations"]) or phrase("nobody_takes", language)
+        show_wrapped(out, f"{needs}: {organizations}", first="- ")

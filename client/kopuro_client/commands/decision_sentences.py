@@ -17,6 +17,17 @@ PHRASES: Final[Mapping[str, Texts]] = {
     "directory": ("directory", "справочник", "маалымдама"),
     "order": ("Order of asking:", "Порядок обращения:", "Сунуштоо тартиби:"),
     "may_be_asked": ("May be asked:", "Можно предложить:", "Сунуштоого болот:"),
+    "in_parts": (
+        "No organisation could take all needs now. In parts:",
+        "Все потребности сразу сейчас не может взять ни одна организация. По частям:",
+        "Азыр бир да уюм бардык муктаждыктарды чогуу ала албайт. Бөлүп алганда:",
+    ),
+    "in_one_part": (
+        "Could take all needs:",
+        "Могут взять все потребности:",
+        "Бардык муктаждыктарды ала алат:",
+    ),
+    "nobody_takes": ("nobody", "никто", "эч ким"),
     "service": (
         "{organization}, service {service}",
         "{organization}, услуга {service}",

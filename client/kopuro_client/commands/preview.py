@@ -22,6 +22,12 @@ def show_preview(out: Output, found: Preview) -> None:
             ("such referrals that found nobody at some time", _share(found["found_nobody"])),
         )
     )
+    if parts := found.get("parts"):
+        out.blank()
+        out.table(
+            ("needs that one organisation could take", "organisations"),
+            ((" ".join(part["needs"]), part["candidates"]) for part in parts),
+        )
     _show_changes(out, "more with one more language", found["more_by_language"])
     _show_changes(out, "more in another region", found["more_by_region"])
     _show_changes(out, "only because of this opt-in", found["only_by_kind"])

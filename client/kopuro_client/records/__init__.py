@@ -13,6 +13,7 @@ from kopuro_client.records.decisions import (
     Contribution,
     Decision,
     Decisions,
+    NeedsPart,
     NobodyConsidered,
     Pause,
     Rule,
@@ -32,7 +33,14 @@ from kopuro_client.records.history import (
 from kopuro_client.records.keys import Jwk, KeptKey
 from kopuro_client.records.mailbox import MailboxConsumer, Message
 from kopuro_client.records.pages import Item, Page
-from kopuro_client.records.referrals import Offer, Preview, Referral, ReferralSummary, TimelineEntry
+from kopuro_client.records.referrals import (
+    Offer,
+    Preview,
+    ProspectivePart,
+    Referral,
+    ReferralSummary,
+    TimelineEntry,
+)
 from kopuro_client.records.reports import (
     CountedReferral,
     StatisticsFigure,
@@ -74,12 +82,14 @@ __all__ = [
     "MailboxConsumer",
     "Message",
     "MessageState",
+    "NeedsPart",
     "NobodyConsidered",
     "Offer",
     "Organization",
     "Page",
     "Pause",
     "Preview",
+    "ProspectivePart",
     "QueueItem",
     "ReadersPage",
     "RecordedRead",

@@ -118,8 +118,18 @@ class Decisions(TypedDict):
     paused: NotRequired[Pause | None]
 
 
+class NeedsPart(TypedDict):
+    """Needs that one organisation could take together, and each organisation that could."""
+
+    needs: list[str]
+    organizations: list[str]
+
+
 class CandidatesNow(TypedDict):
-    """The candidates of a search at `checked_at`, or those of one organisation, with every rule."""
+    """The candidates of a search at `checked_at`, or those of one organisation, with every rule.
+
+    parts: the fewest groups of needs that one organisation each could take; empty for a single need.
+    """
 
     referral_id: str
     organization: str | None
@@ -128,3 +138,4 @@ class CandidatesNow(TypedDict):
     directory_version: int
     candidates: list[Candidate]
     nobody: NobodyConsidered | None
+    parts: NotRequired[list[NeedsPart]]

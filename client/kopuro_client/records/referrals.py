@@ -77,13 +77,21 @@ class Referral(TypedDict):
     onward: NotRequired[list[str]]
 
 
+class ProspectivePart(TypedDict):
+    """Needs that one organisation could take together, and how many could: 0, 1-4, 5-19 or 20+."""
+
+    needs: list[str]
+    candidates: str
+
+
 class Preview(TypedDict):
     """The prospects of a referral now. Organisations are counted in bands: 0, 1-4, 5-19 or 20+.
 
     half_answered_seconds, found_nobody: of earlier referrals of the same group of needs and country, None if
     too few are known (for the former also if less than half were answered). more_by_language, more_by_region:
     how many more could be asked with that language, or in that region of the same country. only_by_kind: by
-    each kind that the consent opts in to, how many could be asked only because of it.
+    each kind that the consent opts in to, how many could be asked only because of it. parts: the fewest
+    groups of needs that one organisation each could take; empty for a single need.
     """
 
     candidates: str
@@ -92,3 +100,4 @@ class Preview(TypedDict):
     more_by_language: dict[str, str]
     more_by_region: dict[str, str]
     only_by_kind: dict[str, str]
+    parts: NotRequired[list[ProspectivePart]]

@@ -19,6 +19,7 @@ from contracts.vocabularies import country_of
 from services.routing.domain import rules
 from services.routing.domain.experience import Experience
 from services.routing.domain.offered_service import OfferedService
+from services.routing.domain.parts import parts_of
 from services.routing.domain.rules import Circumstances
 
 # The most languages, and the most regions, that a preview lists.
@@ -35,6 +36,14 @@ class Band(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ProspectivePart:
+    """Needs that one organisation could take together, and how many could."""
+
+    needs: tuple[str, ...]
+    candidates: Band
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Preview:
     """The prospects of a submission now.
 
@@ -42,7 +51,8 @@ class Preview:
     more_by_language: the further organisations that could be asked if the person also spoke the language.
     more_by_region: those that could be asked in another region of the same country, if the person could go
     there. Both list only changes that add somebody, the largest bands first. only_by_kind: for each kind that
-    the consent opts in to, the candidates that could not be asked without that opt-in.
+    the consent opts in to, the candidates that could not be asked without that opt-in. parts: the fewest
+    groups of needs that one organisation each could take (`parts.py`); none for a single need.
     """
 
     candidates: Band
@@ -51,6 +61,7 @@ class Preview:
     more_by_language: Mapping[str, Band]
     more_by_region: Mapping[str, Band]
     only_by_kind: Mapping[str, Band]
+    parts: tuple[ProspectivePart, ...]
 
 
 Services = Sequence[OfferedService]
@@ -88,6 +99,10 @@ def preview(
         more_by_language=_more(by_language, candidates),
         more_by_region=_more(by_region, candidates),
         only_by_kind={kind: band_of(found) for kind, found in sorted(by_kind.items())},
+        parts=tuple(
+            ProspectivePart(needs=part.needs, candidates=band_of(part.organizations))
+            for part in (parts_of(given, in_turns) if len(given.facts.needs) > 1 else ())
+        ),
     )
 
 

@@ -266,6 +266,10 @@ class RoutingCommands:
         given = self._circumstances(referral, now, {}, policy)
         return decide(new_id(), given, policy, Trigger.submitted, only=organization)
 
+    def circumstances(self, referral: Referral, now: dt.datetime) -> Circumstances:
+        """Return the inputs of the rules for a decision about the referral now."""
+        return self._circumstances(referral, now, {}, self._policy())
+
     def _finish(self, transaction: Connection, batch: ReferralBatch) -> list[Outgoing]:
         # Before the write: the timer or a retry may decide while it is under way.
         self._network.observe(transaction, batch.observed)

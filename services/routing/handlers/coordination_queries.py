@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable
 
-from contracts.answers.coordination import Considered, EngagementCounts, QueueItem
+from contracts.answers.coordination import Considered, EngagementCounts, NeedsPart, QueueItem
 from contracts.errors import Refused
 from contracts.records import plain
 from runtime.storage.database import Database
@@ -17,8 +17,11 @@ from services.routing.domain.coordination_queue import (
     queue_item,
 )
 from services.routing.domain.decision import Decision
+from services.routing.domain.parts import parts_of
 from services.routing.domain.referral import Referral
+from services.routing.domain.rules import Circumstances
 from services.routing.domain.view import decision_view
+from services.routing.handlers.turns import in_turns
 from services.routing.ports import ReferralStore
 
 
@@ -31,11 +34,16 @@ class CoordinationQueries:
         database: Database,
         store: ReferralStore,
         consider: Callable[[Referral, dt.datetime, str | None], Decision],
+        circumstances: Callable[[Referral, dt.datetime], Circumstances],
     ) -> None:
-        """consider: the decision that a search, or one about an organisation, would make at a time."""
+        """consider: the decision that a search, or one about an organisation, would make at a time.
+
+        circumstances: the inputs of the rules at a time.
+        """
         self._database = database
         self._store = store
         self._consider = consider
+        self._circumstances = circumstances
 
     def queue(
         self,
@@ -79,6 +87,8 @@ class CoordinationQueries:
             raise Refused("not-found", "This referral does not exist.")
         if not referral.has_facts:
             raise Refused("not-in-this-state", "The referral has ended, and its facts have been reduced.")
+        is_divisible = organization is None and len(referral.facts.needs) > 1
+        parts = parts_of(self._circumstances(referral, now), in_turns) if is_divisible else ()
         considered = decision_view(plain(self._consider(referral, now, organization)))
         return Considered(
             referral_id=referral_id,
@@ -88,4 +98,7 @@ class CoordinationQueries:
             directory_version=considered["directory_version"],
             candidates=tuple(considered["candidates"]),
             nobody=considered["nobody"],
+            parts=tuple(
+                NeedsPart(needs=part.needs, organizations=tuple(sorted(part.organizations))) for part in parts
+            ),
         )

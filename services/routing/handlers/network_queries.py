@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
+from collections.abc import Callable, Iterator
 
 from runtime.storage.database import Database
-from runtime.turn import Turn
 from services.routing.domain.coordination_queue import QueueFilter, QueueKind, position_in_queue
 from services.routing.domain.coverage import Coverage, CoverageFilter, coverage
 from services.routing.domain.decision import Decision
 from services.routing.domain.referral import Referral
 from services.routing.domain.wishes import Wish, ranked_wishes
+from services.routing.handlers.turns import in_turns
 from services.routing.live_directory import LiveDirectory
 from services.routing.ports import ReferralStore
 
@@ -20,8 +19,6 @@ from services.routing.ports import ReferralStore
 # the wishes, and a read for the coverage.
 WISHES_CONSIDER, COVERAGE_CONSIDERS = 500, 5_000
 _PAGE = 200
-
-T = TypeVar("T")
 
 
 class NetworkQueries:
@@ -44,7 +41,7 @@ class NetworkQueries:
     def wishes(self, now: dt.datetime, wanted: QueueFilter) -> tuple[list[Wish], int]:
         """Return the ranked wishes, and how many unplaced referrals were considered."""
         referrals = list(self._unplaced(now, wanted, WISHES_CONSIDER))
-        decided = ((one.facts, self._consider(one, now, None)) for one in _in_turns(referrals))
+        decided = ((one.facts, self._consider(one, now, None)) for one in in_turns(referrals))
         return ranked_wishes(decided), len(referrals)
 
     def coverage(self, now: dt.datetime, wanted: CoverageFilter) -> list[Coverage]:
@@ -56,7 +53,7 @@ class NetworkQueries:
             self._network.observed,
             now,
             wanted,
-            _in_turns,
+            in_turns,
         )
 
     def _unplaced(self, now: dt.datetime, wanted: QueueFilter, most: int) -> Iterator[Referral]:
@@ -71,11 +68,3 @@ class NetworkQueries:
                 if len(page) < limit:
                     return
                 after, most = position_in_queue(page[-1]), most - limit
-
-
-def _in_turns(items: Iterable[T]) -> Iterator[T]:
-    """Yield the items, and let messages and other requests be processed between them."""
-    turn = Turn()
-    for item in items:
-        yield item
-        turn.end_if_over()

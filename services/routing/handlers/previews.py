@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from contracts.errors import Unavailable
 from contracts.referral import ReferralFacts
 from runtime.clock import Clock
 from runtime.storage.database import Database
-from runtime.turn import Turn
 from services.routing.domain.disclosure import disclosure_class
 from services.routing.domain.experience import (
     COUNTED_FOR,
@@ -19,10 +18,10 @@ from services.routing.domain.experience import (
     comparable,
     experience_of,
 )
-from services.routing.domain.offered_service import OfferedService
 from services.routing.domain.policy import RoutingPolicy
-from services.routing.domain.preview import Preview, Services, preview
+from services.routing.domain.preview import Preview, preview
 from services.routing.domain.rules import Circumstances
+from services.routing.handlers.turns import in_turns
 from services.routing.live_directory import LiveDirectory
 from services.routing.ports import PastReferrals
 
@@ -77,7 +76,7 @@ class Previews:
             full_for=policy.counts_as_full(facts.urgency),
         )
         experience = experience_of(comparable(self._earlier_at(now), facts))
-        return preview(given, experience, _in_turns)
+        return preview(given, experience, in_turns)
 
     def _earlier_at(self, now: dt.datetime) -> Sequence[PastReferral]:
         if self._read_at is None or not self._read_at <= now < self._read_at + EXPERIENCE_KEPT:
@@ -87,11 +86,3 @@ class Previews:
                 )
             self._read_at = now
         return self._earlier
-
-
-def _in_turns(services: Services) -> Iterator[OfferedService]:
-    """Yield the services, and let messages and other requests be processed between them."""
-    turn = Turn()
-    for one in services:
-        yield one
-        turn.end_if_over()

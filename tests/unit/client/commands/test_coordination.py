@@ -278,6 +278,38 @@ def test_excluded_organization_has_a_sentence_for_each_failed_rule(
     assert run(*line, "--language", "fr", "--as", "coordinator").code == 2
 
 
+@pytest.mark.parametrize(
+    ("language", "heading", "nobody"),
+    [
+        ("en", "No organisation could take all needs now. In parts:", "nobody"),
+        ("ru", "Все потребности сразу сейчас не может взять ни одна организация. По частям:", "никто"),
+        ("ky", "Азыр бир да уюм бардык муктаждыктарды чогуу ала албайт. Бөлүп алганда:", "эч ким"),
+    ],
+)
+def test_candidates_say_who_could_take_which_needs(
+    hub: FakeHub, run: Run, language: str, heading: str, nobody: str
+) -> None:
+    parts = [
+        {"needs": ["legal.wage_claim", "work"], "organizations": ["ru.far", "ru.near"]},
+        {"needs": ["children"], "organizations": []},
+    ]
+    hub.script("GET", f"{ADDRESS}/candidates", json_response({**CANDIDATES, "parts": parts}))
+    line = ("coordination", "candidates", ID, "--language", language, "--as", "coordinator")
+    shown = run(*line).out.splitlines()
+    first = shown.index(heading)
+    assert shown[first + 1 : first + 3] == [
+        "- legal.wage_claim, work: ru.far, ru.near",
+        f"- children: {nobody}",
+    ]
+
+
+def test_candidates_say_who_could_take_all_needs(hub: FakeHub, run: Run) -> None:
+    parts = [{"needs": ["legal.wage_claim", "work"], "organizations": ["ru.far"]}]
+    hub.script("GET", f"{ADDRESS}/candidates", json_response({**CANDIDATES, "parts": parts}))
+    out = run("coordination", "candidates", ID, "--as", "coordinator").out
+    assert "Could take all needs:\n- legal.wage_claim, work: ru.far\n" in out
+
+
 def test_candidate_with_a_rule_that_nobody_overrides_is_not_offered_for_placement(
     hub: FakeHub, run: Run, terminal: io.StringIO
 ) -> None:

@@ -76,6 +76,10 @@ PREVIEW = {
     "more_by_language": {"uz": "1-4"},
     "more_by_region": {"RU-SPE": "5-19"},
     "only_by_kind": {"state_body": "0"},
+    "parts": [
+        {"needs": ["legal.wage_claim", "work"], "candidates": "1-4"},
+        {"needs": ["children"], "candidates": "0"},
+    ],
 }
 
 
@@ -92,6 +96,8 @@ def test_preview_prints_counts_and_sends_no_case(hub: FakeHub, run: Run, referra
         ["RU-SPE", "5-19"],
         ["state_body", "0"],
     ]
+    assert ["legal.wage_claim", "work", "1-4"] in words
+    assert ["children", "0"] in words
     assert "case" not in hub.requests_to(path)[0].json()
     assert run("referral", "preview", str(referral_file), "--json").json() == PREVIEW
 

@@ -27,6 +27,7 @@ FOUND = {
     "more_by_language": {"ru": "5-19"},
     "more_by_region": {},
     "only_by_kind": {"consular_representative": "0"},
+    "parts": [{"needs": ["work"], "candidates": "5-19"}, {"needs": ["children"], "candidates": "0"}],
 }
 
 
@@ -59,6 +60,12 @@ def test_preview_is_routings_answer_and_stores_nothing(bench: IntakeBench) -> No
     before = rows(bench)
     assert preview(bench, FACTS) == FOUND
     assert (rows(bench), bench.woken) == (before, 0)
+
+
+def test_preview_by_a_routing_of_an_earlier_build_has_no_parts(bench: IntakeBench) -> None:
+    earlier = {name: value for name, value in FOUND.items() if name != "parts"}
+    bench.routing.answers[PreviewQuery(sender=OSH, facts=facts())] = earlier
+    assert preview(bench, FACTS) == {**earlier, "parts": []}
 
 
 def test_preview_with_a_case_is_refused(bench: IntakeBench) -> None:

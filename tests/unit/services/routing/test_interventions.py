@@ -197,6 +197,24 @@ def test_why_not_names_what_the_directory_lacks(
     assert (found["candidates"], found["nobody"]["reason"]) == ([], reason)
 
 
+def test_candidates_show_the_parts_in_which_all_needs_could_be_taken(
+    small: Workbench, candidates: Callable[..., dict[str, Any]]
+) -> None:
+    referral = new_id()
+    small.take(submitted(referral, needs=("legal.wage_claim", "work", "information")))
+    small.absorb(["ru.new", organization("ru.work", service(needs=("work", "information")))])
+    assert candidates(referral)["parts"] == [
+        {"needs": ["legal.wage_claim"], "organizations": ["ru.new"]},
+        {"needs": ["work", "information"], "organizations": ["ru.work"]},
+    ]
+    small.absorb([organization("ru.all", service(needs=("legal", "work", "information")))])
+    assert candidates(referral)["parts"] == [
+        {"needs": ["legal.wage_claim", "work", "information"], "organizations": ["ru.all"]}
+    ]
+    assert candidates(referral, organization="ru.all")["parts"] == []
+    assert len(small.queries.decisions(referral, SENDER, oversight=False)) == 1
+
+
 def test_candidates_of_an_unknown_referral_are_refused(candidates: Callable[..., dict[str, Any]]) -> None:
     with pytest.raises(Refused) as refused:
         candidates(new_id())

@@ -91,6 +91,7 @@ def test_preview_counts_candidates_and_changes(preview: Preview) -> None:
         "more_by_language": {"uz": "1-4"},
         "more_by_region": {},
         "only_by_kind": {},
+        "parts": [],
     }
 
 

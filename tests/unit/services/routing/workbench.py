@@ -78,7 +78,10 @@ class Workbench:
             count=lambda tally: self._count(tally),
         )
         self.coordination = CoordinationQueries(
-            database=self.database, store=self.store, consider=self.commands.consider
+            database=self.database,
+            store=self.store,
+            consider=self.commands.consider,
+            circumstances=self.commands.circumstances,
         )
         self.whole_network = NetworkQueries(
             database=self.database,

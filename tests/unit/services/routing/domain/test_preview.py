@@ -95,6 +95,18 @@ def test_consented_kind_states_what_its_opt_in_adds() -> None:
     assert found.only_by_kind == {"consular_representative": Band.few, "state_body": Band.none}
 
 
+def test_needs_of_different_organisations_are_listed_in_parts() -> None:
+    members = (organization("ru.legal"), organization("ru.work", service(needs=("work", "information"))))
+    wanted = facts(needs=("legal.wage_claim", "work", "information", "children"))
+    assert plain(previewed(*members, wanted=wanted).parts) == [
+        {"needs": ["legal.wage_claim"], "candidates": "1-4"},
+        {"needs": ["work", "information"], "candidates": "1-4"},
+        {"needs": ["children"], "candidates": "0"},
+    ]
+    assert "ru." not in str(plain(previewed(*members, wanted=wanted)))
+    assert previewed(*members).parts == ()
+
+
 def test_branch_of_a_consulate_counts_as_its_kind() -> None:
     branch = organization("ru.branch", parent="kg.consulate")
     parent = replace(consulate("kg.consulate"), services=())
@@ -160,7 +172,8 @@ def organizations(draw: st.DrawFn) -> list[Organization]:
 
 
 submissions = st.builds(
-    lambda kinds, languages, region, to, urgency, excluded: facts(
+    lambda kinds, languages, region, to, urgency, excluded, others: facts(
+        needs=("legal.wage_claim", *sorted(others)),
         languages=tuple(sorted(languages)),
         region=region,
         to=to,
@@ -173,6 +186,7 @@ submissions = st.builds(
     st.none() | st.sampled_from(["ru.n0", "ru.n1"]),
     st.sampled_from(Urgency),
     st.sets(st.sampled_from(["ru.n2", "ru.n3"])),
+    st.sets(st.sampled_from(["information", "work"])),
 )
 
 

@@ -1,0 +1,219 @@
+"""Needs in parts: fewest, complete, deterministic, and under every hard rule."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contracts.codes import CapacityStatus, DisclosureClass, OrganizationKind
+from contracts.organization import ApprovedService, Capacity, Organization
+from contracts.referral import ReferralFacts
+from contracts.vocabularies import codes, sensitive_needs
+from services.routing.domain import rules
+from services.routing.domain.disclosure import disclosure_class
+from services.routing.domain.parts import Part, parts_of
+from services.routing.domain.rules import Circumstances
+from tests.unit.services.routing.samples import (
+    NOW,
+    agreement,
+    circumstances,
+    consent,
+    facts,
+    network,
+    organization,
+    service,
+)
+
+LEGAL, SHELTER, WORK, HIV = "legal.wage_claim", "basic_needs", "work", "health.hiv"
+
+
+def divided(*receivers: Organization, **changes: object) -> dict[tuple[str, ...], set[str]]:
+    """The parts of a referral: their needs, and who could take them."""
+    found = parts_of(circumstances(network(*receivers), facts(**changes)))
+    return {part.needs: set(part.organizations) for part in found}
+
+
+def helping(name: str, *needs: str, **changes: object) -> Organization:
+    return organization(name, service(needs=needs), **changes)
+
+
+def approval(of: str = "legal") -> ApprovedService:
+    return ApprovedService(service=of, needs=(HIV,), by="kg.coordinator", at=NOW)
+
+
+def test_organisation_that_could_take_all_needs_makes_one_part() -> None:
+    both = organization("ru.both", service(needs=(LEGAL,)), service(id="second", needs=(WORK,)))
+    found = divided(both, helping("ru.legal", LEGAL), needs=(LEGAL, WORK))
+    assert found == {(LEGAL, WORK): {"ru.both"}}
+
+
+def test_needs_of_different_organisations_are_divided_into_fewest_parts() -> None:
+    found = divided(
+        helping("ru.legal", LEGAL),
+        helping("ru.home", SHELTER),
+        helping("ru.two", SHELTER, WORK),
+        needs=(LEGAL, SHELTER, WORK),
+    )
+    assert found == {(LEGAL,): {"ru.legal"}, (SHELTER, WORK): {"ru.two"}}
+
+
+def test_need_that_nobody_meets_is_a_part_without_organisations() -> None:
+    found = divided(helping("ru.two", LEGAL, SHELTER), needs=(LEGAL, WORK, SHELTER))
+    assert list(found.items()) == [((LEGAL, SHELTER), {"ru.two"}), ((WORK,), set())]
+
+
+def test_largest_first_part_with_earlier_needs_is_preferred() -> None:
+    found = divided(
+        helping("ru.one", LEGAL, SHELTER),
+        helping("ru.other", LEGAL, WORK),
+        helping("ru.home", SHELTER),
+        helping("ru.work", WORK),
+        needs=(LEGAL, SHELTER, WORK),
+    )
+    assert list(found) == [(LEGAL, SHELTER), (WORK,)]
+
+
+def test_repeated_need_counts_once() -> None:
+    assert divided(helping("ru.legal", LEGAL), needs=(LEGAL, LEGAL)) == {(LEGAL,): {"ru.legal"}}
+
+
+def test_service_that_is_full_meets_no_need_of_a_part() -> None:
+    full = Capacity(status=CapacityStatus.no_capacity, updated_at=NOW)
+    one = organization("ru.one", service(), service(id="second", needs=(WORK,), capacity=full))
+    found = divided(one, helping("ru.work", WORK), needs=(LEGAL, WORK))
+    assert found == {(LEGAL,): {"ru.one"}, (WORK,): {"ru.work"}}
+
+
+def test_kind_without_opt_in_takes_no_part() -> None:
+    kind = OrganizationKind.consular_representative
+    consulate = helping("kg.consulate", LEGAL, WORK, kind=kind)
+    apart = (helping("ru.legal", LEGAL), helping("ru.work", WORK))
+    wanted = (LEGAL, WORK)
+    assert divided(consulate, *apart, needs=wanted) == {(LEGAL,): {"ru.legal"}, (WORK,): {"ru.work"}}
+    agreed = consent(opt_in_kinds=(kind,))
+    assert divided(consulate, *apart, needs=wanted, consent=agreed) == {wanted: {"kg.consulate"}}
+
+
+def test_part_without_the_sensitive_need_takes_only_the_agreement_of_its_own_class() -> None:
+    """The agreement for sensitive referrals is about one need only, so the other one must go apart."""
+    clinic = organization("ru.clinic", service(needs=(HIV, WORK)), approved_services=(approval(),))
+    directory = network(
+        clinic,
+        agreements=(
+            agreement(needs=(HIV,), disclosure=DisclosureClass.sensitive),
+            agreement(id="standard", needs=(WORK,), disclosure=DisclosureClass.standard),
+        ),
+    )
+    found = parts_of(circumstances(directory, facts(needs=(WORK, HIV))))
+    assert [part.needs for part in found] == [(WORK,), (HIV,)]
+    assert all(part.organizations == {"ru.clinic"} for part in found)
+
+
+def test_part_of_a_referral_to_a_named_organisation_has_no_other_organisation() -> None:
+    found = divided(helping("ru.named", LEGAL), helping("ru.work", WORK), needs=(LEGAL, WORK), to="ru.named")
+    assert found == {(LEGAL,): {"ru.named"}, (WORK,): set()}
+
+
+NEEDS = (LEGAL, SHELTER, WORK, HIV)
+
+
+@st.composite
+def networks(draw: st.DrawFn) -> list[Organization]:
+    """Up to five organisations of one or two services, some full, some approved for the sensitive need."""
+    found = []
+    for number in range(draw(st.integers(0, 5))):
+        services = [
+            service(
+                id=f"s{which}",
+                needs=tuple(sorted(draw(st.sets(st.sampled_from(NEEDS), min_size=1, max_size=3)))),
+                capacity=Capacity(
+                    status=draw(st.sampled_from((CapacityStatus.capacity, CapacityStatus.no_capacity))),
+                    updated_at=NOW,
+                ),
+            )
+            for which in range(draw(st.integers(1, 2)))
+        ]
+        approved = tuple(approval(one.id) for one in services if HIV in one.needs)
+        kept = approved if draw(st.booleans()) else ()
+        found.append(organization(f"ru.n{number}", *services, approved_services=kept))
+    return found
+
+
+wishes = st.lists(st.sampled_from(NEEDS), min_size=1, max_size=4, unique=True).map(
+    lambda needs: facts(needs=tuple(needs))
+)
+agreements = st.sampled_from(
+    [
+        (agreement(needs=(), disclosure=DisclosureClass.sensitive),),
+        (
+            agreement(needs=(HIV,), disclosure=DisclosureClass.sensitive),
+            agreement(id="standard", needs=(), disclosure=DisclosureClass.standard),
+        ),
+    ]
+)
+
+
+def could_take(whole: Circumstances, needs: tuple[str, ...]) -> frozenset[str]:
+    """The definition, over all services of the directory: about each need alone, and about all together."""
+    found = [askable(whole, (need,)) for need in needs]
+    return frozenset.intersection(*found, askable(whole, needs))
+
+
+def askable(whole: Circumstances, needs: tuple[str, ...]) -> frozenset[str]:
+    wanted = replace(whole.facts, needs=needs)
+    part = circumstances(whole.directory, wanted, disclosure=disclosure_class(wanted))
+    return frozenset(
+        offered.organization.id
+        for offered in whole.directory.all_offered_services()
+        if not rules.failures(offered, part)
+    )
+
+
+def divisions(needs: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], ...]]:
+    """Every division of the needs into parts."""
+    if not needs:
+        yield ()
+        return
+    first, *others = needs
+    for rest in divisions(tuple(others)):
+        yield ((first,), *rest)
+        for n, part in enumerate(rest):
+            yield (*rest[:n], (first, *part), *rest[n + 1 :])
+
+
+@given(members=networks(), wanted=wishes, known=agreements)
+def test_parts_hold_each_need_once_and_are_as_few_as_any_division(
+    members: list[Organization], wanted: ReferralFacts, known: tuple[object, ...]
+) -> None:
+    whole = circumstances(network(*members, agreements=known), wanted)  # type: ignore[arg-type]
+    found = parts_of(whole)
+    assert sorted(need for part in found for need in part.needs) == sorted(wanted.needs)
+    for part in found:
+        assert part.organizations == could_take(whole, part.needs)
+        assert part.organizations or len(part.needs) == 1
+    possible = [
+        division
+        for division in divisions(wanted.needs)
+        if all(len(needs) == 1 or could_take(whole, needs) for needs in division)
+    ]
+    assert len(found) == min(map(len, possible))
+
+
+@given(members=networks(), wanted=wishes)
+def test_parts_do_not_depend_on_the_order_of_the_directory(
+    members: list[Organization], wanted: ReferralFacts
+) -> None:
+    forwards, backwards = network(*members), network(*reversed(members))
+    assert parts_of(circumstances(forwards, wanted)) == parts_of(circumstances(backwards, wanted))
+
+
+def test_ten_needs_are_divided() -> None:
+    needs = sorted(need for need in codes("needs") - sensitive_needs() if "." in need)[:10]
+    known = [helping(f"ru.n{n}", need) for n, need in enumerate(needs)]
+    found = parts_of(circumstances(network(*known), facts(needs=tuple(needs))))
+    assert found == tuple(
+        Part(needs=(need,), organizations=frozenset({f"ru.n{n}"})) for n, need in enumerate(needs)
+    )
