@@ -120,6 +120,14 @@ from contracts.facts.sealed import (
     SealedNoteSubmitted,
     TransitSeal,
 )
+from contracts.facts.watch import (
+    EmployerReplied,
+    EmployerReportDelivered,
+    EmployerReported,
+    EmployerReportRetracted,
+    SealedReportSubmitted,
+    WatchReportsChosen,
+)
 # isort: on
 
 __all__ = [
@@ -156,6 +164,10 @@ __all__ = [
     "DeliveryAcknowledged",
     "DeliveryDelivered",
     "DirectoryCorrectionSuggested",
+    "EmployerReplied",
+    "EmployerReportDelivered",
+    "EmployerReportRetracted",
+    "EmployerReported",
     "EventsLogged",
     "Fact",
     "HandBackRefused",
@@ -208,6 +220,7 @@ __all__ = [
     "SealedCaseSubmitted",
     "SealedNoteReleased",
     "SealedNoteSubmitted",
+    "SealedReportSubmitted",
     "SealingKeyReplaced",
     "SubmissionAdmitted",
     "SubmissionRefused",
@@ -217,6 +230,7 @@ __all__ = [
     "TransitKeyPublished",
     "TransitSeal",
     "UnreadableSubmitted",
+    "WatchReportsChosen",
     "WebhookChanged",
     "WebhookFailing",
     "WithdrawalSubmitted",
