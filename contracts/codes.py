@@ -304,3 +304,31 @@ class OfferState(StrEnum):
 class Answer(StrEnum):
     accept = "accept"
     decline = "decline"
+
+
+class EmployerKind(StrEnum):
+    employer = "employer"
+    agency = "agency"  # recruits for employers
+
+
+class EmployerPractice(StrEnum):
+    """What an employer or a recruitment agency is reported for."""
+
+    wages_withheld = "wages_withheld"
+    no_contract = "no_contract"
+    contract_substituted = "contract_substituted"
+    passport_kept = "passport_kept"
+    confinement = "confinement"
+    forced_labour = "forced_labour"
+    violence = "violence"
+    unsafe_work = "unsafe_work"
+    fees_charged = "fees_charged"
+    fraud_in_recruitment = "fraud_in_recruitment"
+
+
+class ReporterClass(StrEnum):
+    """How many unrelated organisations report an employer. A class, so that a further report seldom shows."""
+
+    two_to_four = "two_to_four"
+    five_to_nine = "five_to_nine"
+    ten_or_more = "ten_or_more"

@@ -66,7 +66,13 @@ CHANNELS: Final = (
 def messages() -> list[type[Fact]]:
     """Return every kind of message that a partner's mailbox can hold, by type."""
     found = {*(CATALOGUE[kind] for kind in RECIPIENTS)}
-    found |= {facts.CaseReleased, facts.NoteDelivered, facts.MessageClosed, facts.SubmissionAdmitted}
+    found |= {
+        facts.CaseReleased,
+        facts.NoteDelivered,
+        facts.EmployerReportDelivered,
+        facts.MessageClosed,
+        facts.SubmissionAdmitted,
+    }
     return sorted(found, key=lambda kind: kind.type)
 
 

@@ -133,6 +133,12 @@ PUBLISHERS: Mapping[type[Fact], str] = {
     facts.SealingKeyReplaced: "directory",
     facts.ReplicaRequested: "every service with a copy of the directory",
     facts.ReplicaCompleted: "directory",
+    facts.EmployerReported: "directory",
+    facts.EmployerReportRetracted: "directory",
+    facts.EmployerReplied: "directory",
+    facts.WatchReportsChosen: "directory",
+    facts.SealedReportSubmitted: "directory",
+    facts.EmployerReportDelivered: "delivery",
     facts.SealedCaseSubmitted: "intake",
     facts.SealedCaseReplaced: "intake",
     facts.SealedCaseReleased: "vault",
@@ -152,6 +158,7 @@ DIRECT: Mapping[type[Fact], str] = {
     facts.ReceiptIssued: "`delivery.events`, directly to the queue",
     facts.ReplicaCompleted: "the requesting queue, directly",
     facts.NoteDelivered: "none: delivery writes it into the mailbox",
+    facts.EmployerReportDelivered: "none: delivery writes it into the mailbox",
     facts.SubmissionAdmitted: "none: delivery writes it into the mailbox",
     facts.MessageClosed: "none: delivery returns it instead of an erased message",
 }
@@ -208,7 +215,11 @@ def facts_table() -> str:
 
 def mailbox_table() -> str:
     """Return a table of the messages that arrive in mailboxes, and their recipients."""
-    roles = {"sender": "the sender", "organization": "the organisation it concerns"}
+    roles = {
+        "sender": "the sender",
+        "organization": "the organisation it concerns",
+        "recipients": "the organisations that received the report",
+    }
     rows = []
     for kind, fields in RECIPIENTS.items():
         recipients = [roles[field] for field in fields]
@@ -226,6 +237,9 @@ def mailbox_table() -> str:
             f"`{facts.NoteDelivered.routing_key}`",
             "the other party; the sender for the note of a decline or hand-back",
         )
+    )
+    rows.append(
+        (f"`{facts.EmployerReportDelivered.routing_key}`", "each organisation that its evidence is sealed to")
     )
     rows.append((f"`{facts.SubmissionAdmitted.routing_key}`", "whoever submitted over AMQP"))
     rows.append((f"`{facts.MessageClosed.routing_key}`", "whoever had received the erased message"))

@@ -27,6 +27,7 @@ TRANSIT_KEY_PERIOD = timedelta(hours=1)
 REQUESTS_PER_MINUTE = 60_000
 FACTS_KEPT = timedelta(days=90)
 MESSAGES_KEPT = timedelta(days=30)
+WATCH_REPORTS_KEPT = timedelta(days=730)
 
 _ADDRESS = re.compile(r"(?P<host>[^:\s/]+):(?P<port>\d{1,5})")
 _MANAGEMENT_URI = re.compile(r"https?://[^:/@\s]+:[^:/@\s]+@[^:/@\s\[\]]+(:\d{1,5})?(/[^?#\s]*)?")
@@ -100,6 +101,8 @@ class Settings:
     facts_kept: timedelta = FACTS_KEPT
     # KOPURO_MAILBOX_DAYS, delivery only, optional: days to keep a message after its acknowledgement
     messages_kept: timedelta = MESSAGES_KEPT
+    # KOPURO_WATCH_REPORT_DAYS, directory only, optional: days for which a report about an employer counts
+    watch_reports_kept: timedelta = WATCH_REPORTS_KEPT
     # KOPURO_SANDBOX, delivery only, optional: `true` lets organisations put messages of their own into their
     # mailboxes (`kopuro trigger`). Only a service on loopback accepts it
     sandbox: bool = False
@@ -181,6 +184,15 @@ class Settings:
             if not (text.isascii() and text.isdigit() and len(text) <= 4 and least <= int(text) <= 3650):
                 problems.append(f"{name} is not a whole number of days from {least} to 3650")
                 return MESSAGES_KEPT
+            return timedelta(days=int(text))
+
+        def watch_days(name: str) -> timedelta:
+            text = environ.get(name, "").strip()
+            if not text:
+                return WATCH_REPORTS_KEPT
+            if not (text.isascii() and text.isdigit() and len(text) <= 4 and 30 <= int(text) <= 3650):
+                problems.append(f"{name} is not a whole number of days from 30 to 3650")
+                return WATCH_REPORTS_KEPT
             return timedelta(days=int(text))
 
         def sandbox(name: str) -> bool:
@@ -295,6 +307,7 @@ class Settings:
             facts_kept=kept if (kept := days("KOPURO_FACTS_DAYS")) is not None else FACTS_KEPT,
             sandbox=sandbox("KOPURO_SANDBOX"),
             messages_kept=mailbox_days("KOPURO_MAILBOX_DAYS"),
+            watch_reports_kept=watch_days("KOPURO_WATCH_REPORT_DAYS"),
             cover=rate("KOPURO_LOG_COVER_PER_MINUTE"),
             approvals=policy_of_approvals("KOPURO_APPROVALS"),
             webhook_key=Path(text) if (text := environ.get("KOPURO_WEBHOOK_KEY", "").strip()) else None,

@@ -24,11 +24,14 @@ from kopuro_client.resources.released_cases import ReleasedCases
 from kopuro_client.resources.reports import Reports
 from kopuro_client.resources.statements import Statements
 from kopuro_client.resources.traces import Traces
+from kopuro_client.resources.watch import Watch
 from kopuro_client.tokens import ClientCredentials, TokenSource
 from kopuro_client.transport import Transport
 
 
-class Kopuro(Referrals, Offers, ReleasedCases, Statements, Mailbox, Coordination, Reports, Audit, Traces):
+class Kopuro(
+    Referrals, Offers, ReleasedCases, Statements, Mailbox, Coordination, Reports, Watch, Audit, Traces
+):
     """A client of one hub, for one organisation, coordinator or auditor. Threads may share it.
 
     Methods return the API's JSON objects and raise only `ClientError`s (see `kopuro_client.errors`). While

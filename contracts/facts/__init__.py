@@ -121,6 +121,14 @@ from contracts.facts.sealed import (
     SealedNoteSubmitted,
     TransitSeal,
 )
+from contracts.facts.watch import (
+    EmployerReplied,
+    EmployerReportDelivered,
+    EmployerReported,
+    EmployerReportRetracted,
+    SealedReportSubmitted,
+    WatchReportsChosen,
+)
 # isort: on
 
 __all__ = [
@@ -157,6 +165,10 @@ __all__ = [
     "DeliveryAcknowledged",
     "DeliveryDelivered",
     "DirectoryCorrectionSuggested",
+    "EmployerReplied",
+    "EmployerReportDelivered",
+    "EmployerReportRetracted",
+    "EmployerReported",
     "EventsLogged",
     "Fact",
     "HandBackRefused",
@@ -210,6 +222,7 @@ __all__ = [
     "SealedCaseSubmitted",
     "SealedNoteReleased",
     "SealedNoteSubmitted",
+    "SealedReportSubmitted",
     "SealingKeyReplaced",
     "SubmissionAdmitted",
     "SubmissionRefused",
@@ -219,6 +232,7 @@ __all__ = [
     "TransitKeyPublished",
     "TransitSeal",
     "UnreadableSubmitted",
+    "WatchReportsChosen",
     "WebhookChanged",
     "WebhookFailing",
     "WithdrawalSubmitted",

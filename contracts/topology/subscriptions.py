@@ -56,6 +56,9 @@ DELIVERY_KEYS = (
     "approval.*",
     "sealing_key.replaced",
     "webhook.*",
+    # to the organisations that received a watch report
+    "employer.report_retracted",
+    "employer.replied",
 )
 VAULT_KEYS = (
     "offer.accepted",
@@ -88,7 +91,7 @@ EVENT_QUEUES: Mapping[str, tuple[str, ...]] = {
 }
 CASE_QUEUES: Mapping[str, tuple[str, ...]] = {
     "vault.sealed": ("sealed_case.submitted", "sealed_case.replaced", "sealed_note.submitted"),
-    "delivery.sealed": ("sealed_case.released", "sealed_note.released"),
+    "delivery.sealed": ("sealed_case.released", "sealed_note.released", "sealed_report.submitted"),
 }
 ROUTING_QUERIES = "routing.queries"
 QUERY_DEADLINE_MS = 3_000

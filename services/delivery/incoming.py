@@ -13,11 +13,13 @@ from contracts.errors import Defect, PointerError, Refused
 from contracts.facts import (
     CATALOGUE,
     CaseReleased,
+    EmployerReportDelivered,
     Fact,
     NoteDelivered,
     OfferOpened,
     SealedCaseReleased,
     SealedNoteReleased,
+    SealedReportSubmitted,
 )
 from contracts.records import load
 from runtime.clock import Clock
@@ -94,7 +96,7 @@ class Incoming:
         """Store released cases and notify their acceptors; append notes to their receivers' mailboxes.
 
         A case can be fetched by its referral, any number of times until the referral is closed. A note is
-        read once, so it is in the mailbox itself.
+        read once, so it is in the mailbox itself. So is a watch report.
         """
         self._mailboxes.serialise(transaction)
         closed = self._cases.closed(
@@ -134,9 +136,21 @@ class Incoming:
                         note=fact.note,
                         offer_id=fact.offer_id,
                     )
+                case SealedReportSubmitted() as fact:
+                    notice = EmployerReportDelivered(
+                        report_id=fact.report_id,
+                        organization=fact.organization,
+                        reporter=fact.reporter,
+                        allegation=fact.allegation,
+                        salt=fact.salt,
+                        evidence=fact.evidence,
+                        expires_at=fact.expires_at,
+                    )
                 case _:
                     raise Defect(f"delivery.sealed does not handle {message.type}.")
-            arrivals.append(_arrival(message, fact.organization, fact.referral_id, notice))
+            # A watch report is about no referral.
+            referral_id = getattr(fact, "referral_id", "")
+            arrivals.append(_arrival(message, fact.organization, referral_id, notice))
         self._cases.keep(transaction, cases)
         self._append(transaction, arrivals, now)
         return ()

@@ -11,6 +11,7 @@ from marshmallow import ValidationError
 from marshmallow.validate import Length
 
 from contracts.codes import SuspensionReason
+from contracts.employer import EmployerReport, ReplyText
 from contracts.errors import PointerError, Refused
 from contracts.identifiers import ORGANIZATION_PATTERN, NeedCode, OrganizationId, Pattern
 from contracts.moments import Within
@@ -124,6 +125,20 @@ class Proof:
     answer: Annotated[str, Length(min=1, max=200)]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WatchChoice:
+    """The body of `PUT /v1/watch/opt-in`."""
+
+    receives: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EmployerReplyText:
+    """The body of `PUT /v1/watched/{id}/reply`: what the employer answers, in the open."""
+
+    text: ReplyText
+
+
 def organization(data: object, now: dt.datetime) -> Organization:
     """Return a valid organisation. Raises Refused `invalid-submission` with pointers.
 
@@ -170,6 +185,21 @@ def key_request(data: object) -> tuple[SealingKey, KeyRequest]:
 def proof(data: object) -> Proof:
     """Return a valid record; see `organization`."""
     return load(Proof, data)
+
+
+def watch_choice(data: object) -> WatchChoice:
+    """Return a valid record; see `organization`."""
+    return load(WatchChoice, data)
+
+
+def employer_report(data: object) -> EmployerReport:
+    """Return a valid record; see `organization`."""
+    return load(EmployerReport, data)
+
+
+def employer_reply(data: object) -> EmployerReplyText:
+    """Return a valid record; see `organization`."""
+    return load(EmployerReplyText, data)
 
 
 def credential(data: object) -> Credential:

@@ -26,6 +26,7 @@ from services.directory.adapters.sealing_keys import SqlSealingKeyStore
 from services.directory.adapters.service_index import SqlServiceIndex
 from services.directory.adapters.signing_keys import SigningKeys
 from services.directory.adapters.tables import MESSAGING
+from services.directory.adapters.watch_store import SqlWatchStore
 from services.directory.domain.approval import Policy
 from services.directory.handlers import DirectoryHandlers
 from services.directory.handlers.access import RegisteredAccess
@@ -46,11 +47,15 @@ from services.directory.handlers.service_approvals import ServiceApprovals
 from services.directory.handlers.snapshots import Snapshots
 from services.directory.handlers.suspensions import Suspensions
 from services.directory.handlers.tokens import TokenIssuer
+from services.directory.handlers.watch_reports import WatchReports
+from services.directory.handlers.watched_employers import WatchedEmployers
 
 # How often the directory looks for another file of token keys.
 KEYS_SECONDS: Final = 2.0
 # How often the directory looks for secrets and keys that expire.
 EXPIRY_SECONDS: Final = 3600.0
+# How often the directory deletes expired reports about employers.
+WATCH_SECONDS: Final = 3600.0
 # How often the failed attempts to get a token are put on record.
 ATTEMPTS_SECONDS: Final = 60.0
 
@@ -113,6 +118,8 @@ def build(settings: Settings) -> Application[DirectoryHandlers]:
         registry=platform.registry,
     )
     failed = FailedAttempts(ledger, failures.inc)
+    watch = SqlWatchStore()
+    watched = WatchedEmployers(ledger, watch, settings.watch_reports_kept)
     handlers = DirectoryHandlers(
         tokens=TokenIssuer(
             database=platform.database,
@@ -140,6 +147,8 @@ def build(settings: Settings) -> Application[DirectoryHandlers]:
         keys=SealingKeys(ledger, keys, approvals, sealed_answer),
         service_approvals=ServiceApprovals(ledger, approvals),
         suspensions=Suspensions(ledger),
+        watch_reports=WatchReports(ledger, watch, settings.watch_reports_kept),
+        watched_employers=watched,
         requests=messenger.consumer("directory.requests", snapshots.answer, decode),
         clock=platform.clock,
     )
@@ -181,6 +190,7 @@ def build(settings: Settings) -> Application[DirectoryHandlers]:
             Periodic("token keys", signing_keys.look, seconds=KEYS_SECONDS),
             Periodic("failed attempts", failed.publish, seconds=ATTEMPTS_SECONDS),
             Periodic("expiry notices", expiry.run, seconds=EXPIRY_SECONDS),
+            Periodic("watch reports", watched.forget_old, seconds=WATCH_SECONDS),
         ],
         registry=platform.registry,
         clock=platform.clock,

@@ -17,6 +17,7 @@ from services.directory.domain.client_key import ClientKey
 from services.directory.domain.credential_expiry import Expiry
 from services.directory.domain.entry import DirectoryEntry, E, Revision, Standing, Subject
 from services.directory.domain.sealing_key_history import Challenge, KeptKey
+from services.directory.domain.watch_report import EmployerReply, WatchReport
 
 
 class Register(Protocol):
@@ -209,4 +210,67 @@ class ExpiryNoticeStore(Protocol):
 
     def add(self, transaction: Connection, expiry: Expiry, days: int, *, now: dt.datetime) -> bool:
         """Remember an announcement; return False if it is known. Forgets ends before `now`."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KeyedReport:
+    """A watch report as it was submitted. body_sha256: of the request in canonical form, hexadecimal."""
+
+    report: WatchReport
+    body_sha256: str
+    key: str | None = None
+
+
+class WatchStore(Protocol):
+    """Reports about employers, the organisations that opted in to them, and replies."""
+
+    def add(self, transaction: Connection, report: KeyedReport) -> None:
+        """Store a new report."""
+        ...
+
+    def by_key(self, transaction: Connection, reporter: str, key: str) -> KeyedReport | None:
+        """Return the reporter's report under an Idempotency-Key; None without one."""
+        ...
+
+    def one(self, transaction: Connection, report_id: str) -> WatchReport | None:
+        """Return a report, retracted or not; None for an unknown id."""
+        ...
+
+    def of(self, transaction: Connection, reporter: str, after: str, limit: int) -> list[WatchReport]:
+        """Return at most `limit` reports of the reporter with ids above `after`, ordered by id."""
+        ...
+
+    def retract(self, transaction: Connection, report_id: str, at: dt.datetime) -> None:
+        """Mark a report as retracted."""
+        ...
+
+    def counting(
+        self, transaction: Connection, *, since: dt.datetime, country: str | None
+    ) -> list[WatchReport]:
+        """Return the reports after that time that are not retracted. country: of the employer; None: any."""
+        ...
+
+    def choose(self, transaction: Connection, organization: str, *, receives: bool, at: dt.datetime) -> bool:
+        """Opt the organisation in or out; return whether that is a change."""
+        ...
+
+    def receiving(self, transaction: Connection) -> Mapping[str, dt.datetime]:
+        """Return the organisations that opted in, each with the time."""
+        ...
+
+    def put_reply(self, transaction: Connection, reply: EmployerReply) -> None:
+        """Store a reply in place of the entry's earlier one."""
+        ...
+
+    def replies(self, transaction: Connection, country: str | None) -> list[EmployerReply]:
+        """Return the replies of employers of the country; None: of any."""
+        ...
+
+    def forget_reports(self, transaction: Connection, before: dt.datetime, limit: int) -> int:
+        """Delete at most `limit` reports up to that time; return their number."""
+        ...
+
+    def forget_replies(self, transaction: Connection, watched_ids: Sequence[str]) -> None:
+        """Delete the replies of these entries."""
         ...

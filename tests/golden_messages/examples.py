@@ -21,6 +21,8 @@ from contracts.codes import (
     CoordinatorAct,
     DeclineReason,
     DisclosureClass,
+    EmployerKind,
+    EmployerPractice,
     Funding,
     HandBackReason,
     InterventionReason,
@@ -40,6 +42,7 @@ from contracts.codes import (
     Vetting,
     WithdrawalReason,
 )
+from contracts.employer import Allegation, Employer
 from contracts.envelope import Event
 from contracts.organization import (
     Agreement,
@@ -190,6 +193,19 @@ AGREEMENT = Agreement(
     effective_until=dt.date(2026, 12, 31),
     needs=("legal",),
     obligations=("Report the outcome within thirty days.",),
+)
+EMPLOYER = Employer(
+    name="Stroy (invented)",
+    kind=EmployerKind.agency,
+    country="RU",
+    region="RU-MOW",
+    registration_number="7700000000",
+)
+ALLEGATION = Allegation(
+    employer=EMPLOYER,
+    practices=(EmployerPractice.wages_withheld, EmployerPractice.passport_kept),
+    first_month="2026-01",
+    last_month="2026-02",
 )
 PROBLEM: dict[str, Any] = {
     "type": "urn:kopuro:problem:offer-closed",
@@ -514,6 +530,40 @@ _FACTS: tuple[facts.Fact, ...] = (
         since=NOON,
         until=NOON,
         organization=SENDER,
+    ),
+    facts.EmployerReported(
+        report_id=SUBMISSION,
+        allegation=ALLEGATION,
+        reporter="sha256:" + "0f" * 32,
+        recipients=(RECEIVER,),
+        expires_at=NOON,
+    ),
+    facts.EmployerReportRetracted(report_id=SUBMISSION, recipients=(RECEIVER,)),
+    facts.EmployerReplied(
+        watched_id=DECISION,
+        employer=EMPLOYER,
+        text="The wages were paid in March.",
+        by="cholpon",
+        recipients=(RECEIVER,),
+    ),
+    facts.WatchReportsChosen(organization=RECEIVER, receives=True, by=RECEIVER),
+    facts.SealedReportSubmitted(
+        report_id=SUBMISSION,
+        organization=RECEIVER,
+        reporter=SENDER,
+        allegation=ALLEGATION,
+        salt="A" * 43,
+        evidence="eyJhbGciOiJ4In0.AA.AA.AA.AA",
+        expires_at=NOON,
+    ),
+    facts.EmployerReportDelivered(
+        report_id=SUBMISSION,
+        organization=RECEIVER,
+        reporter=SENDER,
+        allegation=ALLEGATION,
+        salt="A" * 43,
+        evidence="eyJhbGciOiJ4In0.AA.AA.AA.AA",
+        expires_at=NOON,
     ),
     facts.CredentialExpiring(
         client_id="osh-laptop",

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from kopuro_client import Kopuro, RefusedError
+from kopuro_client.records import Message
+from sandbox.demo.participants import Participant
 from sandbox.hub_files import SERVICES
 from tests.journey.running_hub import STRANGER, RunningHub
 
@@ -75,6 +79,57 @@ def test_preview_counts_candidates_and_submits_nothing(hub: RunningHub) -> None:
         [facts["needs"][0], "consular.passport"]
     )
     assert [one["id"] for one in sender.hub.referrals()] == before
+
+
+def test_employer_is_watched_after_reports_of_two_unrelated_organizations(hub: RunningHub) -> None:
+    """Only the recipients learn who reported; the coordinator enters the employer's reply."""
+    inspection, union = (
+        hub.organization(name) for name in ("kg.labour-inspection-south", "kg.builders-union")
+    )
+    first, branch, second, third = (
+        hub.organization(name)
+        for name in ("kg.osh-legal-aid", "kg.osh-legal-aid-batken", "kg.find-the-road", "kg.suusar-hotline")
+    )
+    for receiving in (inspection, union):
+        assert receiving.hub.watch_opt_in(receives=True)["receives"]
+    employer = {"name": "Stroy (invented)", "kind": "employer", "country": "RU", "region": "RU-MOW"}
+
+    def report(by: Participant, **options: Any) -> str:
+        return by.hub.report_employer(
+            employer,
+            practices=["passport_kept"],
+            first_month="2026-01",
+            last_month="2026-01",
+            evidence=f"Seen by {by.id}.",
+            **options,
+        )["id"]
+
+    reported = report(first, to=[inspection.id], idempotency_key="one")
+    assert report(branch, to=[inspection.id]) != reported
+    assert third.hub.watched_page(country="RU")["items"] == []
+
+    messages: list[Message] = []
+    while len(messages) < 2:
+        arrived = inspection.hub.mailbox(types=["employer_report.delivered"], wait=10)["items"]
+        assert arrived, "no watch report arrived within ten seconds"
+        messages += arrived
+        for message in arrived:
+            inspection.hub.acknowledge(message["id"])
+    told = {one["data"]["report_id"]: one["data"] for one in messages}
+    assert told[reported]["reporter"] == first.id
+    assert inspection.hub.open_note(told[reported]["evidence"]) == f"Seen by {first.id}."
+    # The union opted in, but this evidence is not for it.
+    assert union.hub.mailbox(types=["employer_report.delivered"])["items"] == []
+
+    report(second)
+    (entry,) = third.hub.watched_page(country="RU", name="stroy")["items"]
+    assert (entry["practices"], entry["reporters"]) == (["passport_kept"], "two_to_four")
+    for reporter in (first, branch, second):
+        assert reporter.id not in str(entry)
+    reply = hub.participants.staff("coordinator").reply_for_employer(
+        entry["id"], "The passports were returned."
+    )
+    assert third.hub.watched(entry["id"])["reply"] == reply["reply"]
 
 
 @pytest.mark.parametrize("service", SERVICES)

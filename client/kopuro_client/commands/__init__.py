@@ -26,6 +26,7 @@ from kopuro_client.commands import (
     organization,
     referral,
     verify,
+    watch,
     webhook,
     witness,
 )
@@ -156,6 +157,7 @@ def _built(plugins: tuple[EntryPoint, ...]) -> Any:
         "approvals": approvals.group(),
         "credential": credential.group(),
         "verify": verify.group(),
+        "watch": watch.group(),
         "webhook": webhook.group(),
         "witness": witness.group(),
     }

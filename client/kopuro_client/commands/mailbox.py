@@ -22,6 +22,8 @@ _SUMMARY_FIELDS = (
     "organization",
     "sender",
     "author",
+    "report_id",
+    "reporter",
     "reader",
     "coordinator",
     "status",
@@ -255,6 +257,11 @@ def summary(message: Message, hub: Kopuro) -> dict[str, Any]:
         shown[name] = moment(shown[name])
     if isinstance(data.get("note"), str):
         shown["note"] = _note_text(data["note"], hub)
+    if isinstance(data.get("evidence"), str):
+        shown["evidence"] = _note_text(data["evidence"], hub)
+    if isinstance(data.get("allegation"), dict):
+        shown |= {"employer": data["allegation"]["employer"]["name"]}
+        shown["practices"] = data["allegation"]["practices"]
     if isinstance(data.get("problem"), dict):
         shown["refused"] = _refusal(data["problem"])
     if isinstance(data.get("facts"), dict):

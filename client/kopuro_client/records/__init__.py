@@ -52,6 +52,7 @@ from kopuro_client.records.reports import (
 )
 from kopuro_client.records.submissions import Accepted, BatchResult
 from kopuro_client.records.tracing import AdmittedSubmission, MessageState, ToldEndpoint
+from kopuro_client.records.watch import WatchedEmployer, WatchOptIn, WatchRecipient, WatchReport
 from kopuro_client.records.webhooks import WebhookAttempt, WebhookEndpoint, WebhookNotice, WebhookSecret
 
 __all__ = [
@@ -110,6 +111,10 @@ __all__ = [
     "TreeHead",
     "Turn",
     "Unplaced",
+    "WatchOptIn",
+    "WatchRecipient",
+    "WatchReport",
+    "WatchedEmployer",
     "WebhookAttempt",
     "WebhookEndpoint",
     "WebhookNotice",

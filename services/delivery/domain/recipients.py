@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
 from contracts import facts
@@ -11,6 +11,7 @@ from contracts.errors import Defect
 _CANDIDATE = ("organization",)
 _SENDER = ("sender",)
 _BOTH = ("sender", "organization")
+_RECIPIENTS = ("recipients",)
 
 RECIPIENTS: Mapping[str, tuple[str, ...]] = {
     facts.OfferOpened.type: _CANDIDATE,
@@ -56,6 +57,9 @@ RECIPIENTS: Mapping[str, tuple[str, ...]] = {
     facts.SealingKeyReplaced.type: _CANDIDATE,
     facts.WebhookChanged.type: _CANDIDATE,  # so that an owner learns of an endpoint that a thief registered
     facts.WebhookFailing.type: _CANDIDATE,
+    # The field holds several organisations.
+    facts.EmployerReportRetracted.type: _RECIPIENTS,
+    facts.EmployerReplied.type: _RECIPIENTS,
     facts.ReceiptsIssued.type: _CANDIDATE,  # one message for each party
     facts.ReceiptIssued.type: _CANDIDATE,  # published by an earlier version
 }
@@ -92,11 +96,17 @@ def recipients_of(fact_type: str, data: Mapping[str, Any]) -> tuple[str, ...]:
     fields = RECIPIENTS.get(fact_type)
     if fields is None:
         raise Defect(f"No recipients are defined for {fact_type}.")
-    # A field is None when the referral ended before it was accepted.
-    mailboxes = dict.fromkeys(data[field] for field in fields if data[field] is not None)
+    mailboxes = dict.fromkeys(named for field in fields for named in _named_in(data[field]))
     if fact_type in COORDINATED and COORDINATED[fact_type] in (None, data.get("reason")):
         mailboxes[COORDINATORS] = None
     return tuple(mailboxes)
+
+
+def _named_in(value: str | Iterable[str] | None) -> Iterable[str]:
+    # A field is None when the referral ended before it was accepted.
+    if value is None:
+        return ()
+    return (value,) if isinstance(value, str) else value
 
 
 def shared_mailboxes(roles: Collection[str]) -> tuple[str, ...]:

@@ -15,7 +15,12 @@ _PREFIX: Final = "kopuro."
 
 # Notices of sealed messages, and answers to submissions over AMQP, are made here: they are not in the table
 # of recipients.
-_MADE_HERE: Final = (facts.CaseReleased.type, facts.NoteDelivered.type, facts.SubmissionAdmitted.type)
+_MADE_HERE: Final = (
+    facts.CaseReleased.type,
+    facts.NoteDelivered.type,
+    facts.SubmissionAdmitted.type,
+    facts.EmployerReportDelivered.type,
+)
 
 
 def _types_by_name() -> Mapping[str, frozenset[str]]:

@@ -156,3 +156,44 @@ EXPIRY_NOTICES = Table(
     Column("expires_at", Instant, primary_key=True),
     Column("days", Integer, primary_key=True),
 )
+
+# Reports about employers, without their evidence. body_sha256: of the request, in canonical form.
+WATCH_REPORTS = Table(
+    "watch_reports",
+    METADATA,
+    Column("id", String(36), primary_key=True),
+    Column("reporter", String(100), nullable=False),
+    Column("country", String(2), nullable=False),
+    Column("allegation", Json, nullable=False),
+    Column("recipients", Json, nullable=False),
+    Column("salt", String(43), nullable=False),
+    Column("reported_at", Instant, nullable=False),
+    Column("retracted_at", Instant),
+    Column("idempotency_key", String(255)),
+    Column("body_sha256", String(64), nullable=False),
+    Index("watch_reports_reporter", "reporter", "id"),
+    Index("watch_reports_key", "reporter", "idempotency_key", unique=True),
+    Index("watch_reports_country", "country", "reported_at"),
+    Index("watch_reports_reported_at", "reported_at"),
+)
+
+# The organisations that opted in to watch reports.
+WATCH_RECIPIENTS = Table(
+    "watch_recipients",
+    METADATA,
+    Column("organization", String(100), primary_key=True),
+    Column("since", Instant, nullable=False),
+)
+
+# The latest reply for each watched employer.
+EMPLOYER_REPLIES = Table(
+    "employer_replies",
+    METADATA,
+    Column("watched_id", String(36), primary_key=True),
+    Column("country", String(2), nullable=False),
+    Column("employer", Json, nullable=False),
+    Column("text", Json, nullable=False),
+    Column("by", String(100), nullable=False),
+    Column("at", Instant, nullable=False),
+    Index("employer_replies_country", "country"),
+)

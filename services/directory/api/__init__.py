@@ -24,6 +24,17 @@ from services.directory.api.organization_records import (
 from services.directory.api.sealing_keys import keys, post_key, prove_key
 from services.directory.api.service_lists import service_at_locations, services, taxonomy_terms
 from services.directory.api.tokens import proved, token, token_keys
+from services.directory.api.watch import (
+    post_watch_report,
+    put_employer_reply,
+    put_watch_opt_in,
+    retract_watch_report,
+    watch_opt_in,
+    watch_recipients,
+    watch_reports,
+    watched_employer,
+    watched_employers,
+)
 
 __all__ = [
     "MERGE_PATCH",
@@ -41,11 +52,15 @@ __all__ = [
     "post_agreement",
     "post_credential",
     "post_key",
+    "post_watch_report",
     "prove_key",
     "proved",
     "put_client_keys",
+    "put_employer_reply",
     "put_organization",
+    "put_watch_opt_in",
     "refuse",
+    "retract_watch_report",
     "revoke_tokens",
     "revoke_tokens_of_organization",
     "rotate_credential",
@@ -55,5 +70,10 @@ __all__ = [
     "taxonomy_terms",
     "token",
     "token_keys",
+    "watch_opt_in",
+    "watch_recipients",
+    "watch_reports",
+    "watched_employer",
+    "watched_employers",
     "withdraw_service_approval",
 ]

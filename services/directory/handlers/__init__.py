@@ -19,6 +19,8 @@ from services.directory.handlers.sealing_keys import SealingKeys
 from services.directory.handlers.service_approvals import ServiceApprovals
 from services.directory.handlers.suspensions import Suspensions
 from services.directory.handlers.tokens import TokenIssuer
+from services.directory.handlers.watch_reports import WatchReports
+from services.directory.handlers.watched_employers import WatchedEmployers
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,5 +38,7 @@ class DirectoryHandlers:
     keys: SealingKeys
     service_approvals: ServiceApprovals
     suspensions: Suspensions
+    watch_reports: WatchReports
+    watched_employers: WatchedEmployers
     requests: BatchProcessor[Event[Fact]]
     clock: Clock

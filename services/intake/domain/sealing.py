@@ -1,95 +1,21 @@
-"""Checks that a text is a JWE sealed to the right key. Only the header is read; intake has no private key.
-
-Source: RFC 7516 §3.1 (compact serialisation), RFC 7518 §4.6 and §5.3 (the algorithms).
-"""
+"""Checks that a text is a JWE sealed to the right key. Only the header is read; intake has no private key."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 
-import orjson
+from contracts.sealed_text import not_sealed, require_sealed
 
-from contracts.errors import PointerError, Refused
-from contracts.jose import (
-    CONTENT_ENCRYPTION,
-    HEADER_MEMBERS,
-    IV,
-    KEY_MANAGEMENT,
-    LONGEST_HEADER,
-    TAG,
-    WRAPPED_KEY,
-    decoded,
-    encoded,
-    is_base64url,
-)
-from contracts.json_names import repeated_name
-
-_PARTS = 5  # of a compact JWE
-# Characters of base64url.
-_WRAPPED_KEY, _IV, _TAG = (len(encoded(bytes(size))) for size in (WRAPPED_KEY, IV, TAG))
+__all__ = ["require_note_sealed_to", "require_sealed", "require_sealed_to"]
 
 
 def require_sealed_to(jwe: str, kids: Collection[str], pointer: str) -> None:
     """Raises Refused `case-not-sealed` with the pointer unless the JWE is sealed to one of the keys."""
     if require_sealed(jwe, pointer) not in kids:
-        raise _refused(pointer, "The JWE is not sealed to the receiver's current key.")
+        raise not_sealed(pointer, "The JWE is not sealed to the receiver's current key.")
 
 
 def require_note_sealed_to(jwe: str, kids: Collection[str]) -> None:
     """Raises Refused `case-not-sealed` with the pointer /note unless it is sealed to one of the keys."""
     if require_sealed(jwe, "/note") not in kids:
-        raise _refused("/note", "The JWE is not sealed to a key of the note's receiver.")
-
-
-def require_sealed(jwe: str, pointer: str) -> str:
-    """Return the id of the key that the JWE is sealed to. Raises Refused `case-not-sealed` with the pointer.
-
-    One key algorithm and one content algorithm are allowed. Compression is refused because the compressed
-    length reveals content.
-    """
-    protected, *parts = jwe.split(".", _PARTS)
-    if len(protected) > LONGEST_HEADER:
-        raise _refused(pointer, f"The JWE header is longer than {LONGEST_HEADER} characters.")
-    header = _header(protected)
-    if header is None:
-        raise _refused(pointer, "The JWE header cannot be read.")
-    if header.get("alg") != KEY_MANAGEMENT or header.get("enc") != CONTENT_ENCRYPTION or "zip" in header:
-        raise _refused(
-            pointer, f"The JWE must use {KEY_MANAGEMENT} with {CONTENT_ENCRYPTION}, without compression."
-        )
-    if not header.keys() <= HEADER_MEMBERS:
-        raise _refused(pointer, "The JWE header has unsupported members.")
-    kid = header.get("kid")
-    if not isinstance(kid, str):
-        raise _refused(pointer, "The JWE header must name its key (`kid`).")
-    wrapped_key, iv, ciphertext, tag = map(len, parts) if len(parts) == 4 else (0, 0, 0, 0)
-    sizes_are_right = (wrapped_key, iv, tag) == (_WRAPPED_KEY, _IV, _TAG) and ciphertext > 0
-    if not (sizes_are_right and all(map(_ends_well, parts))):
-        raise _refused(pointer, "The parts of the JWE have invalid lengths or encoding.")
-    return kid
-
-
-def _ends_well(part: str) -> bool:
-    # The contract has checked the alphabet; the last characters show a wrong length or spare bits. Such a
-    # case could not be opened, and its sender would learn that only after the 202.
-    return is_base64url(part[len(part) - len(part) % 4 :])
-
-
-def _header(protected: str) -> dict[str, object] | None:
-    try:
-        text = decoded(protected)
-        header = orjson.loads(text)
-        # RFC 7515 §4: the names in a header must be unique.
-        unique = repeated_name(text, header) is None
-    except ValueError:
-        return None
-    return header if unique and isinstance(header, dict) else None
-
-
-def _refused(pointer: str, detail: str) -> Refused:
-    error = PointerError(pointer=pointer, detail=detail)
-    return Refused(
-        "case-not-sealed",
-        "Seal the text again; `errors` says what is wrong.",
-        errors=(error,),
-    )
+        raise not_sealed("/note", "The JWE is not sealed to a key of the note's receiver.")

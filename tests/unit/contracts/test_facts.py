@@ -51,6 +51,6 @@ def test_no_fact_contains_the_case(name: str, fact: type[Fact]) -> None:
 
 @pytest.mark.parametrize(("name", "fact"), FACTS)
 def test_only_sealed_messages_contain_ciphertext(name: str, fact: type[Fact]) -> None:
-    sealed = {field.name for field in dataclasses.fields(fact)} & {"case", "note"}  # type: ignore[arg-type]
+    sealed = {field.name for field in dataclasses.fields(fact)} & {"case", "note", "evidence"}  # type: ignore[arg-type]
     open_notes = {"kopuro.answer.submitted.v1", "kopuro.offer.declined.v1"}
     assert bool(sealed) == (fact.classification == "sealed" or name in open_notes)

@@ -54,6 +54,8 @@ AUDIT_ONLY = {
     "routing_policy.applied": "routing reads its own table; the record must show who applied which policy",
     "access.refused": "nothing follows from it; the record must show that somebody tries",
     "role.granted": "client.changed carries the effect; the record must show who decided",
+    "employer.reported": "the report itself goes to delivery, sealed; this says that there is one",
+    "watch_reports.chosen": "the directory reads its own table; the record must show who chose",
     "log.exported": "nothing follows from it; the record must show who took how much away",
 }
 # Facts sent to one queue by name, never through the exchange.
@@ -65,6 +67,7 @@ SENT_DIRECTLY = {
 }
 # Facts written to a mailbox and never published.
 PULLED = {
+    "employer_report.delivered": "delivery makes it in the mailbox, from the report that the directory sent",
     "note.delivered": "delivery makes it in the receiver's mailbox, from the letter that the vault sent",
     "submission.admitted": "delivery makes it in the mailbox, from what intake answered the gateway",
     "message.closed": "delivery returns it instead of a message whose content it has erased",

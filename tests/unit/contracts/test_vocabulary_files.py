@@ -33,6 +33,7 @@ COUNTRIES = ("KG", "KZ", "TJ", "UZ", "RU")
 CODE_LISTS: dict[str, type[StrEnum]] = {
     "age_bands": codes.AgeBand,
     "decline_reasons": codes.DeclineReason,
+    "employer_practices": codes.EmployerPractice,
     "hand_back_reasons": codes.HandBackReason,
     "organization_kinds": codes.OrganizationKind,
     "outcomes": codes.Outcome,

@@ -61,6 +61,14 @@ def test_days_of_the_mailbox_are_limited(days: str) -> None:
     assert found == ["KOPURO_MAILBOX_DAYS is not a whole number of days from 30 to 3650"]
 
 
+@pytest.mark.parametrize("days", ["0", "29", "3651", "-1", "many"])
+def test_days_of_watch_reports_are_limited(days: str) -> None:
+    assert Settings.from_environment(GOOD).watch_reports_kept == timedelta(days=730)
+    assert Settings.from_environment({**GOOD, "KOPURO_WATCH_REPORT_DAYS": "30"}).watch_reports_kept.days == 30
+    found = faults({**GOOD, "KOPURO_WATCH_REPORT_DAYS": days})
+    assert found == ["KOPURO_WATCH_REPORT_DAYS is not a whole number of days from 30 to 3650"]
+
+
 def test_missing_variables_are_listed_at_once() -> None:
     assert faults({}) == [f"{name} is not set" for name in GOOD]
 

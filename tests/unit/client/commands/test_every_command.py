@@ -49,6 +49,7 @@ MORE: dict[tuple[str, ...], tuple[str, ...]] = {
 # Values of required parameters for which an arbitrary text would end the command too early.
 VALUES = {
     "data_dir": "blocked/hub",
+    "evidence": "witness.key",
     "where": "HUB",
     "key": "witness.key",
     "log_key": WITNESS.verifier,

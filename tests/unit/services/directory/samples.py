@@ -28,9 +28,11 @@ from services.directory.adapters.request_proofs import SqlProofKeyStore, read_pr
 from services.directory.adapters.sealing_keys import SqlSealingKeyStore
 from services.directory.adapters.service_index import SqlServiceIndex
 from services.directory.adapters.tables import MESSAGING, REVISIONS
+from services.directory.adapters.watch_store import SqlWatchStore
 from services.directory.domain.amendment import Editor
 from services.directory.domain.approval import Approval, Policy
 from services.directory.domain.client import Role, digest
+from services.directory.domain.watched import REPORTS_KEPT
 from services.directory.handlers.access import RegisteredAccess
 from services.directory.handlers.approvals import Approvals
 from services.directory.handlers.client_assertions import ClientAssertions
@@ -47,6 +49,8 @@ from services.directory.handlers.service_approvals import ServiceApprovals
 from services.directory.handlers.snapshots import Snapshots
 from services.directory.handlers.suspensions import Suspensions
 from services.directory.handlers.tokens import TokenIssuer
+from services.directory.handlers.watch_reports import WatchReports
+from services.directory.handlers.watched_employers import WatchedEmployers
 from tests.support.settable_clock import SettableClock
 
 NOON = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
@@ -170,6 +174,9 @@ class Directory:
         self.keys = SealingKeys(ledger, keys, self.approvals, sealed_answer)
         self.service_approvals = ServiceApprovals(ledger, self.approvals)
         self.suspensions = Suspensions(ledger)
+        self.watch_store = SqlWatchStore()
+        self.watch_reports = WatchReports(ledger, self.watch_store, REPORTS_KEPT)
+        self.watched_employers = WatchedEmployers(ledger, self.watch_store, REPORTS_KEPT)
         self.listings = Listings(database=self.database, register=register, index=index)
         proof_keys = SqlProofKeyStore()
         self.proofs = RequestProofs(

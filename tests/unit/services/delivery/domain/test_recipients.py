@@ -100,6 +100,12 @@ def test_offer_revoked_after_suspension_goes_to_coordinators_too() -> None:
     assert set(recipients_of("kopuro.offer.revoked.v1", data)) == {ORG, COORDINATORS}
 
 
+@pytest.mark.parametrize("fact", ["employer.report_retracted", "employer.replied"])
+def test_fact_about_an_employer_goes_to_each_recipient_of_the_reports(fact: str) -> None:
+    data = {"recipients": [ORG, SENDER, ORG]}
+    assert recipients_of(f"kopuro.{fact}.v1", data) == (ORG, SENDER)
+
+
 def test_organization_id_cannot_equal_coordinators_mailbox() -> None:
     assert re.fullmatch(ORGANIZATION_PATTERN, COORDINATORS) is None
 

@@ -1,0 +1,181 @@
+"""`kopuro watch`: report employers that cheat, and list those that several organisations report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kopuro_client.commands.input_file import read_text
+from kopuro_client.commands.lists import AFTER, LIMIT, show_page
+from kopuro_client.commands.printable import moment
+from kopuro_client.commands.session import Session, connected
+from kopuro_client.records import WatchedEmployer
+
+_WATCHED = Annotated[str, typer.Argument(metavar="ID", help="The id that `kopuro watch list` shows.")]
+_COLUMNS = ("id", "name", "number", "region", "practices", "months", "reporters")
+
+
+def group() -> typer.Typer:
+    """Return the commands under `kopuro watch`."""
+    commands = typer.Typer(no_args_is_help=True, help="Report employers that cheat, and see who is watched.")
+    commands.command("report")(connected(report))
+    commands.command("list")(connected(list_))
+    commands.command("show")(connected(show))
+    commands.command("reports")(connected(reports))
+    commands.command("retract")(connected(retract))
+    commands.command("reply")(connected(reply))
+    commands.command("recipients")(connected(recipients))
+    commands.command("opt-in")(connected(opt_in))
+    return commands
+
+
+def report(
+    session: Session,
+    name: Annotated[str, typer.Argument(help="The employer's name.")],
+    country: Annotated[str, typer.Option(help="The employer's country, such as RU.")],
+    practices: Annotated[
+        list[str], typer.Option("--practice", help="Such as wages_withheld; repeat it for several.")
+    ],
+    first_month: Annotated[str, typer.Option("--from", help="The first month, such as 2026-01.")],
+    evidence: Annotated[
+        Path, typer.Option(help="File of the evidence, a text; only the recipients can read it.")
+    ],
+    last_month: Annotated[
+        str | None, typer.Option("--to", help="The last month; by default the first.")
+    ] = None,
+    region: Annotated[str | None, typer.Option(help="The region, such as RU-MOW.")] = None,
+    number: Annotated[
+        str | None, typer.Option(help="The registration number, such as an INN or BIN.")
+    ] = None,
+    agency: Annotated[bool, typer.Option("--agency", help="It is a recruitment agency.")] = False,
+    recipients: Annotated[
+        list[str] | None, typer.Option("--recipient", help="Only these recipients; by default all.")
+    ] = None,
+    key: Annotated[
+        str | None, typer.Option("--idempotency-key", help="Repeat an earlier report safely under its key.")
+    ] = None,
+) -> None:
+    """Report an employer. The evidence is sealed here to each organisation that receives watch reports."""
+    made = session.hub.report_employer(
+        {
+            "name": name,
+            "kind": "agency" if agency else "employer",
+            "country": country,
+            "region": region,
+            "registration_number": number,
+        },
+        practices=practices,
+        first_month=first_month,
+        last_month=last_month or first_month,
+        evidence=read_text(evidence),
+        to=recipients or (),
+        idempotency_key=key,
+    )
+    if session.out.as_json:
+        session.out.document(made)
+        return
+    session.out.text(made["id"])
+    session.out.note(f"reported to {', '.join(made['recipients'])}")
+
+
+def list_(
+    session: Session,
+    country: Annotated[str | None, typer.Option(help="Only this country.")] = None,
+    region: Annotated[str | None, typer.Option(help="Only this region, or this country.")] = None,
+    name: Annotated[str | None, typer.Option(help="Only names that contain this.")] = None,
+    after: AFTER = None,
+    limit: LIMIT = None,
+) -> None:
+    """List the employers that at least two unrelated organisations report. Nobody sees who they are."""
+    page = session.hub.watched_page(country=country, region=region, name=name, after=after, limit=limit)
+    show_page(session.out, page, columns=_COLUMNS, row=_row)
+
+
+def show(session: Session, watched: _WATCHED) -> None:
+    """Show one watched employer, and its reply."""
+    _show(session, session.hub.watched(watched))
+
+
+def reports(session: Session, after: AFTER = None, limit: LIMIT = None) -> None:
+    """List your own reports, oldest first."""
+    show_page(
+        session.out,
+        session.hub.watch_reports(after=after, limit=limit),
+        columns=("id", "reported", "expires", "name", "recipients", "retracted"),
+        row=lambda item: (
+            item["id"],
+            moment(item["reported_at"]),
+            moment(item["expires_at"]),
+            item["employer"]["name"],
+            ", ".join(item["recipients"]),
+            moment(item["retracted_at"]) if item["retracted_at"] else "",
+        ),
+    )
+
+
+def retract(session: Session, report: Annotated[str, typer.Argument(help="The id of your report.")]) -> None:
+    """Take your report back. Its recipients are told."""
+    made = session.hub.retract_watch_report(report)
+    if session.out.as_json:
+        session.out.document(made)
+    else:
+        session.out.note(f"report {report} is retracted")
+
+
+def reply(
+    session: Session,
+    watched: _WATCHED,
+    text: Annotated[str, typer.Option(help="What the employer answers; everybody reads it.")],
+) -> None:
+    """Enter an employer's reply, as a coordinator. It replaces an earlier one and shows your name."""
+    _show(session, session.hub.reply_for_employer(watched, text))
+
+
+def recipients(session: Session) -> None:
+    """List the organisations that receive watch reports."""
+    page = {"items": list(session.hub.watch_recipients()), "next": None}
+    if session.out.as_json:
+        session.out.document(page)
+    else:
+        rows = ((item["organization"], item["name"]) for item in page["items"] or ())
+        session.out.table(("organization", "name"), rows)
+
+
+def opt_in(
+    session: Session,
+    out: Annotated[bool, typer.Option("--out", help="Receive no reports any longer.")] = False,
+) -> None:
+    """Receive watch reports in your mailbox: for trade unions and state bodies with a sealing key."""
+    chosen = session.hub.watch_opt_in(receives=not out)
+    if session.out.as_json:
+        session.out.document(chosen)
+    else:
+        session.out.note(
+            "you receive watch reports" if chosen["receives"] else "you receive no watch reports"
+        )
+
+
+def _row(item: WatchedEmployer) -> tuple[str, ...]:
+    employer = item["employer"]
+    return (
+        item["id"],
+        employer["name"],
+        employer["registration_number"] or "",
+        employer["region"] or employer["country"],
+        ", ".join(item["practices"]),
+        f"{item['first_month']} to {item['last_month']}",
+        item["reporters"].replace("_", " "),
+    )
+
+
+def _show(session: Session, item: WatchedEmployer) -> None:
+    if session.out.as_json:
+        session.out.document(item)
+        return
+    session.out.table(_COLUMNS, [_row(item)])
+    session.out.note(f"watched until {item['until']}, unless another report follows")
+    answer = item["reply"]
+    if answer is not None:
+        session.out.text(f"Reply, entered by {answer['by']} on {moment(answer['at'])}: {answer['text']}")

@@ -1,0 +1,91 @@
+"""Declarations of the resources about watched employers, as the OpenAPI document publishes them."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from contracts import vocabularies
+from contracts.answers.watch import OwnReport, WatchedEmployer, WatchOptIn, WatchRecipient
+from contracts.employer import EmployerReport
+from runtime.web.operation import Body, Operation, Parameter, answer, page_of
+from runtime.web.parameters import PAGED, coded, matching
+from services.directory import admission
+from services.directory.api.watch import LONGEST_NAME
+
+# A report has evidence for each of its recipients.
+LONGEST_REPORT: Final = 8 * 1024 * 1024
+LISTED_WATCHED: Final = (
+    matching("country", "^[A-Z]{2}$", "Only employers of this country (ISO 3166-1 alpha-2)."),
+    coded("region", vocabularies.codes("regions"), "Only employers in this region or country."),
+    Parameter(
+        name="name",
+        schema={"type": "string", "minLength": 1, "maxLength": LONGEST_NAME},
+        description="Only employers whose name contains this, whatever its case and punctuation.",
+    ),
+    *PAGED,
+)
+_CURSOR: Final = frozenset({"invalid-cursor"})
+_SAMPLE_JWE: Final = "eyJhbGciOiJFQ0RILUVTK0EyNTZLVyIsImVuYyI6IkEyNTZHQ00ifQ.wrapped-key.iv.ciphertext.tag"
+_REPORT: Final[dict[str, Any]] = {
+    "employer": {
+        "name": "Stroy (invented)",
+        "kind": "employer",
+        "country": "RU",
+        "region": "RU-MOW",
+        "registration_number": "7700000000",
+    },
+    "practices": ["wages_withheld", "passport_kept"],
+    "first_month": "2026-01",
+    "last_month": "2026-02",
+    "evidence": [{"organization": "ru.builders-union", "sealed": _SAMPLE_JWE}],
+}
+
+WATCHED: Final = Operation(
+    summary="List the employers that at least two unrelated organisations report",
+    answers={200: page_of(WatchedEmployer)},
+    refusals=_CURSOR,
+)
+SHOW_WATCHED: Final = Operation(
+    summary="Read one watched employer",
+    answers={200: answer(WatchedEmployer)},
+    refusals=frozenset({"not-found"}),
+)
+PUT_REPLY: Final = Operation(
+    summary="Enter an employer's reply in place of an earlier one; it is shown beside the entry",
+    body=Body(
+        record=admission.EmployerReplyText,
+        examples={"a reply": {"text": "The wages of January were paid in March (invented)."}},
+    ),
+    answers={200: answer(WatchedEmployer)},
+    refusals=frozenset({"not-found"}),
+)
+WATCH_REPORTS: Final = Operation(
+    summary="List the caller's own reports about employers, oldest first",
+    answers={200: page_of(OwnReport)},
+    refusals=_CURSOR,
+)
+POST_REPORT: Final = Operation(
+    summary="Report an employer or recruitment agency, with evidence sealed to each recipient",
+    body=Body(record=EmployerReport, examples={"wages withheld": _REPORT}),
+    answers={201: answer(OwnReport, description="The report is stored and sent to its recipients.")},
+    refusals=frozenset({"forbidden", "case-not-sealed", "invalid-parameter"}),
+)
+RETRACT_REPORT: Final = Operation(
+    summary="Retract a report of the caller; a repetition changes nothing",
+    answers={200: answer(OwnReport)},
+    refusals=frozenset({"not-found"}),
+)
+WATCH_RECIPIENTS: Final = Operation(
+    summary="List the organisations that receive watch reports, with their sealing keys",
+    answers={200: page_of(WatchRecipient)},
+    refusals=_CURSOR,
+)
+WATCH_OPT_IN: Final = Operation(
+    summary="Read whether the caller has opted in to watch reports", answers={200: answer(WatchOptIn)}
+)
+PUT_OPT_IN: Final = Operation(
+    summary="Opt the caller in to watch reports, or out",
+    body=Body(record=admission.WatchChoice, examples={"opt in": {"receives": True}}),
+    answers={200: answer(WatchOptIn)},
+    refusals=frozenset({"forbidden", "conflict"}),
+)

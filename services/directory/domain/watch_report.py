@@ -1,0 +1,113 @@
+"""A report about an employer, the organisations that may receive one, and the reply of an employer."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Final
+
+from contracts.canonical import canonical_json
+from contracts.codes import OrganizationKind
+from contracts.commitment import commitment_to
+from contracts.employer import Allegation, Employer, EmployerReport
+from contracts.errors import PointerError, Refused
+from contracts.jose import decoded
+from contracts.organization import Organization
+from contracts.sealed_text import not_sealed, require_sealed
+
+# Labour inspectorates are state bodies.
+RECEIVING_KINDS: Final = frozenset({OrganizationKind.union, OrganizationKind.state_body})
+_DOMAIN: Final = b"kopuro watch report\n"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WatchReport:
+    """A report as the directory keeps it, without its evidence. salt: opens `commitment`, base64url."""
+
+    id: str
+    reporter: str
+    allegation: Allegation
+    recipients: tuple[str, ...]
+    salt: str
+    reported_at: dt.datetime
+    retracted_at: dt.datetime | None = None
+
+    @property
+    def commitment(self) -> str:
+        """Return the commitment to the report's id and reporter that the log holds."""
+        content = canonical_json({"report_id": self.id, "reporter": self.reporter})
+        return commitment_to(content, decoded(self.salt), domain=_DOMAIN)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EmployerReply:
+    """What an employer answers. watched_id: the entry that a coordinator (`by`) entered it for."""
+
+    watched_id: str
+    employer: Employer
+    text: str
+    by: str
+    at: dt.datetime
+
+
+def may_receive(organization: Organization) -> bool:
+    """Return whether the organisation, if it has opted in, receives reports now."""
+    return (
+        organization.in_good_standing
+        and organization.kind in RECEIVING_KINDS
+        and organization.sealing_key is not None
+    )
+
+
+def require_may_opt_in(organization: Organization | None) -> None:
+    """Raises Refused `forbidden` for a kind or standing without watch reports, `conflict` without a key."""
+    if organization is None or not organization.in_good_standing:
+        raise Refused("forbidden", "Only active and vetted organisations may receive watch reports.")
+    if organization.kind not in RECEIVING_KINDS:
+        raise Refused("forbidden", "Only trade unions and state bodies may receive watch reports.")
+    if organization.sealing_key is None:
+        raise Refused("conflict", "Publish a sealing key first: evidence is sealed to it.")
+
+
+def check_report(
+    report: EmployerReport,
+    receiving: Collection[Organization],
+    *,
+    reporter: Organization | None,
+    now: dt.datetime,
+) -> None:
+    """Check who reports, the period, and that each evidence is sealed to an organisation that opted in.
+
+    receiving: the named organisations that opted in and may receive reports. Raises Refused `forbidden`,
+    `invalid-submission` and `case-not-sealed`.
+    """
+    if reporter is None or not reporter.in_good_standing:
+        raise Refused("forbidden", "Only active and vetted organisations may report an employer.")
+    # In the easternmost time zone a month begins 14 hours earlier than in UTC.
+    if report.last_month > f"{now + dt.timedelta(hours=14):%Y-%m}":
+        raise _invalid("/last_month", "Must not be in the future.")
+    by_id = {organization.id: organization for organization in receiving}
+    for index, evidence in enumerate(report.evidence):
+        recipient = by_id.get(evidence.organization)
+        if recipient is None:
+            raise _invalid(
+                f"/evidence/{index}/organization", "Must be an organisation of `/v1/watch/recipients`."
+            )
+        where = f"/evidence/{index}/sealed"
+        if require_sealed(evidence.sealed, where) not in _kids(recipient, now):
+            raise not_sealed(where, "The JWE is not sealed to the recipient's current key.")
+
+
+def _kids(organization: Organization, now: dt.datetime) -> set[str]:
+    kids = set() if organization.sealing_key is None else {organization.sealing_key.kid}
+    change = organization.sealing_key_change
+    previous = None if change is None else change.previous_key
+    if previous is not None and now < previous[1]:
+        kids.add(previous[0])
+    return kids
+
+
+def _invalid(pointer: str, detail: str) -> Refused:
+    error = PointerError(pointer=pointer, detail=detail)
+    return Refused("invalid-submission", f"Correct {pointer}.", errors=[error])

@@ -1,0 +1,141 @@
+"""The watched employers: shown to everybody, with the replies that coordinators enter."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from sqlalchemy import Connection
+
+from contracts.employer import ReplyText
+from contracts.errors import Refused
+from contracts.facts import EmployerReplied
+from contracts.organization import Organization
+from runtime.storage.pruning import prune
+from services.directory.domain.employer_identity import name_key, normalized_name
+from services.directory.domain.watch_report import EmployerReply
+from services.directory.domain.watched import Watched, counted_as, watched_employers
+from services.directory.handlers.ledger import Ledger
+from services.directory.handlers.watch_reports import organizations
+from services.directory.ports import WatchStore
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WatchedSearch:
+    """The watched employers to show. region: a region, or a country. name: words of the name."""
+
+    country: str | None = None
+    region: str | None = None
+    name: str | None = None
+
+    def admits(self, watched: Watched) -> bool:
+        """Return whether the employer, as it is shown, meets every condition."""
+        employer = watched.employer
+        return (
+            self.country in (None, employer.country)
+            and self.region in (None, employer.country, employer.region)
+            and (self.name is None or normalized_name(self.name) in normalized_name(employer.name))
+        )
+
+
+class WatchedEmployers:
+    """Decides at each reading, so that a suspension, a retraction and an expiry count at once.
+
+    A reading takes all reports of the country that have not expired (or of all countries).
+    """
+
+    def __init__(self, ledger: Ledger, store: WatchStore, kept: dt.timedelta) -> None:
+        """kept: how long a report counts."""
+        self._ledger = ledger
+        self._store = store
+        self._kept = kept
+
+    def page(self, search: WatchedSearch, after: str, limit: int) -> Sequence[Watched]:
+        """Return at most `limit` watched employers with ids above `after`, ordered by id."""
+        with self._ledger.database.read() as transaction:
+            found = self._watched(transaction, search.country, self._ledger.clock.now())
+        return [one for one in found if one.id > after and search.admits(one)][:limit]
+
+    def one(self, watched_id: str) -> Watched:
+        """Return a watched employer. Raises Refused `not-found`, also for one that is not watched now."""
+        with self._ledger.database.read() as transaction:
+            return self._one(transaction, watched_id, self._ledger.clock.now())
+
+    def reply(self, watched_id: str, text: ReplyText, *, by: str) -> Watched:
+        """Enter an employer's reply in place of an earlier one. by: the coordinator that enters it.
+
+        Raises Refused `not-found`. A repetition changes nothing.
+        """
+        with self._ledger.writing() as writing:
+            watched = self._one(writing.transaction, watched_id, writing.now)
+            if watched.reply is not None and watched.reply.text == text:
+                return watched
+            reply = EmployerReply(
+                watched_id=watched_id, employer=watched.employer, text=text, by=by, at=writing.now
+            )
+            self._store.put_reply(writing.transaction, reply)
+            writing.tell(
+                EmployerReplied(
+                    watched_id=watched_id,
+                    employer=watched.employer,
+                    text=text,
+                    by=by,
+                    recipients=watched.recipients,
+                ),
+                key=watched_id,
+            )
+            return replace(watched, reply=reply)
+
+    def forget_old(self) -> bool:
+        """Delete some expired reports, and replies to none that is left; return whether none is left."""
+        now = self._ledger.clock.now()
+
+        def reports_before(transaction: Connection, limit: int) -> int:
+            return self._store.forget_reports(transaction, now - self._kept, limit)
+
+        finished = prune(self._ledger.database, reports_before)
+        with self._ledger.database.write() as transaction:
+            reports = self._store.counting(transaction, since=now - self._kept, country=None)
+            employers = [report.allegation.employer for report in reports]
+            names = {name_key(employer) for employer in employers}
+            numbers = {(employer.country, employer.registration_number) for employer in employers}
+            replies = self._store.replies(transaction, None)
+            self._store.forget_replies(
+                transaction,
+                [
+                    reply.watched_id
+                    for reply in replies
+                    if name_key(reply.employer) not in names
+                    and (reply.employer.country, reply.employer.registration_number) not in numbers
+                ],
+            )
+        return finished
+
+    def _one(self, transaction: Connection, watched_id: str, now: dt.datetime) -> Watched:
+        for watched in self._watched(transaction, None, now):
+            if watched.id == watched_id:
+                return watched
+        raise Refused("not-found", "No watched employer has this id now.")
+
+    def _watched(self, transaction: Connection, country: str | None, now: dt.datetime) -> list[Watched]:
+        reports = self._store.counting(transaction, since=now - self._kept, country=country)
+        known = self._with_parents(transaction, {report.reporter for report in reports})
+        return watched_employers(
+            reports,
+            self._store.replies(transaction, country),
+            lambda organization: counted_as(organization, known),
+            now=now,
+            kept=self._kept,
+        )
+
+    def _with_parents(self, transaction: Connection, names: Iterable[str]) -> dict[str, Organization]:
+        """Return these organisations and all above them."""
+        known: dict[str, Organization] = {}
+        missing = set(names)
+        while missing:
+            found = organizations(transaction, self._ledger.register, sorted(missing))
+            known |= found
+            parents = {record.parent for record in found.values() if record.parent is not None}
+            missing = parents - known.keys()
+        return known

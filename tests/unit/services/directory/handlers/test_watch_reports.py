@@ -1,0 +1,237 @@
+"""Watch reports on real databases: who may report and receive, what follows, and what others learn."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+from typing import Any
+
+import pytest
+
+from contracts.codes import EmployerPractice, SuspensionReason
+from contracts.employer import EmployerReport, Evidence
+from contracts.errors import Refused
+from contracts.facts import (
+    EmployerReplied,
+    EmployerReported,
+    EmployerReportRetracted,
+    SealedReportSubmitted,
+    WatchReportsChosen,
+)
+from contracts.organization import SealingKey
+from contracts.records import dump, read
+from contracts.topology import EVENTS
+from kopuro_client.sealing import generate_key, public_key, seal
+from services.directory.domain.watched import REPORTS_KEPT
+from services.directory.handlers.watched_employers import WatchedSearch
+from tests.unit.services.directory.samples import OPERATOR, Directory, organization
+from tests.unit.services.directory.watch_samples import INSPECTORATE, NGO, UNION, employer
+
+OTHER = "kg.women-centre"
+BRANCH = "kg.osh-branch"
+KEYS = {name: generate_key() for name in (UNION, INSPECTORATE)}
+EVERYTHING = WatchedSearch()
+
+
+@pytest.fixture
+def network(directory: Directory) -> Directory:
+    """Three that may report, two of them related, and two that receive reports."""
+    for name, changes in {
+        NGO: {},
+        BRANCH: {"parent": NGO},
+        OTHER: {},
+        UNION: {"kind": "union", "country": "RU"},
+        INSPECTORATE: {"kind": "state_body", "country": "RU"},
+    }.items():
+        directory.entries.put_organization(OPERATOR, organization(name, **changes))
+    for name, key in KEYS.items():
+        directory.keys.publish(name, read(SealingKey, public_key(key)), by=name)
+        directory.watch_reports.choose(name, receives=True)
+    return directory
+
+
+def submission(*recipients: str, **changes: Any) -> EmployerReport:
+    evidence = tuple(
+        Evidence(organization=name, sealed=seal({"text": "Invented."}, public_key(KEYS[name])))
+        for name in recipients or (UNION,)
+    )
+    values: dict[str, Any] = {
+        "employer": employer(),
+        "practices": (EmployerPractice.wages_withheld,),
+        "first_month": "2026-01",
+        "last_month": "2026-02",
+        "evidence": evidence,
+    }
+    return EmployerReport(**{**values, **changes})
+
+
+def watched(network: Directory, search: WatchedSearch = EVERYTHING) -> list[str]:
+    return [one.employer.name for one in network.watched_employers.page(search, "", 50)]
+
+
+def refusal_of(attempt: object) -> Refused:
+    with pytest.raises(Refused) as refusal:
+        attempt()  # type: ignore[operator]
+    return refusal.value
+
+
+def test_report_reaches_exactly_the_organizations_its_evidence_is_sealed_to(network: Directory) -> None:
+    before = len(network.events())
+    made = network.watch_reports.report(NGO, submission(UNION, INSPECTORATE))
+    opened, *sealed = [event.data for event in network.events()[before:]]
+    assert isinstance(opened, EmployerReported)
+    assert opened.recipients == (UNION, INSPECTORATE)
+    assert opened.expires_at == made.reported_at + REPORTS_KEPT
+    assert all(isinstance(fact, SealedReportSubmitted) and fact.reporter == NGO for fact in sealed)
+    assert {fact.organization for fact in sealed} == {UNION, INSPECTORATE}  # type: ignore[attr-defined]
+
+
+def test_open_facts_never_name_the_reporter(network: Directory) -> None:
+    before = len(network.events())
+    made = network.watch_reports.report(NGO, submission())
+    network.watch_reports.report(OTHER, submission())
+    (entry,) = network.watched_employers.page(EVERYTHING, "", 9)
+    network.watched_employers.reply(entry.id, "Paid in March.", by="kg.desk")
+    network.watch_reports.retract(NGO, made.id)
+    facts = [event.data for event in network.events()[before:]]
+    opened = [fact for fact in facts if fact.exchange == EVENTS]
+    assert [type(fact) for fact in opened] == [
+        EmployerReported,
+        EmployerReported,
+        EmployerReplied,
+        EmployerReportRetracted,
+    ]
+    for fact in opened:
+        assert NGO.encode() not in dump(fact)
+        assert OTHER.encode() not in dump(fact)
+
+
+def test_recipient_can_prove_who_reported(network: Directory) -> None:
+    before = len(network.events())
+    made = network.watch_reports.report(NGO, submission())
+    opened, sealed = (event.data for event in network.events()[before:])
+    assert isinstance(opened, EmployerReported)
+    assert isinstance(sealed, SealedReportSubmitted)
+    claimed = dataclasses.replace(made, reporter=sealed.reporter, salt=sealed.salt)
+    assert claimed.commitment == opened.reporter
+    assert dataclasses.replace(claimed, reporter=OTHER).commitment != opened.reporter
+
+
+def test_employer_is_watched_after_two_unrelated_organizations(network: Directory) -> None:
+    network.watch_reports.report(NGO, submission())
+    network.watch_reports.report(NGO, submission())
+    network.watch_reports.report(BRANCH, submission())
+    assert watched(network) == []
+    network.watch_reports.report(OTHER, submission())
+    assert watched(network) == ["Stroy Invented"]
+    for search, found in (
+        (WatchedSearch(country="KZ"), 0),
+        (WatchedSearch(country="RU", region="RU-MOW"), 1),
+        (WatchedSearch(region="RU"), 1),
+        (WatchedSearch(region="RU-SPE"), 0),
+        (WatchedSearch(name="STROY-inv"), 1),
+        (WatchedSearch(name="agro"), 0),
+    ):
+        assert len(watched(network, search)) == found, search
+
+
+def test_suspension_of_a_reporter_ends_the_entry_at_once(network: Directory) -> None:
+    network.watch_reports.report(NGO, submission())
+    network.watch_reports.report(OTHER, submission())
+    network.suspensions.suspend(OTHER, SuspensionReason.other, by="kg.desk")
+    assert watched(network) == []
+    assert refusal_of(lambda: network.watch_reports.report(OTHER, submission())).slug == "forbidden"
+
+
+def test_retraction_ends_the_entry_and_reaches_the_recipients(network: Directory) -> None:
+    made = network.watch_reports.report(NGO, submission())
+    network.watch_reports.report(OTHER, submission())
+    assert refusal_of(lambda: network.watch_reports.retract(OTHER, made.id)).slug == "not-found"
+    retracted = network.watch_reports.retract(NGO, made.id)
+    assert watched(network) == []
+    facts = len(network.events())
+    assert network.events()[-1].data == EmployerReportRetracted(report_id=made.id, recipients=(UNION,))
+    assert network.watch_reports.retract(NGO, made.id) == retracted
+    assert len(network.events()) == facts
+
+
+def test_reports_expire_and_are_deleted_with_the_reply(network: Directory) -> None:
+    network.watch_reports.report(NGO, submission())
+    network.watch_reports.report(OTHER, submission())
+    (entry,) = network.watched_employers.page(EVERYTHING, "", 9)
+    network.watched_employers.reply(entry.id, "Paid in March.", by="kg.desk")
+    assert network.watched_employers.forget_old()
+    assert network.watched_employers.one(entry.id).reply is not None
+    network.clock.time += REPORTS_KEPT
+    assert watched(network) == []
+    assert network.watched_employers.forget_old()
+    assert network.watch_reports.reports_of(NGO, "", 9) == []
+    with network.database.read() as transaction:
+        assert network.watch_store.replies(transaction, None) == []
+
+
+def test_reply_is_shown_with_its_author_and_replaced_by_the_next(network: Directory) -> None:
+    network.watch_reports.report(NGO, submission(UNION))
+    network.watch_reports.report(OTHER, submission(INSPECTORATE))
+    (entry,) = network.watched_employers.page(EVERYTHING, "", 9)
+    for text in ("Paid in March.", "Paid in March.", "Paid in April."):
+        network.watched_employers.reply(entry.id, text, by="kg.desk")
+    shown = network.watched_employers.one(entry.id).reply
+    assert shown is not None
+    assert (shown.text, shown.by, shown.at) == ("Paid in April.", "kg.desk", network.clock.now())
+    told = [event.data for event in network.events() if isinstance(event.data, EmployerReplied)]
+    assert [fact.text for fact in told] == ["Paid in March.", "Paid in April."]
+    assert told[0].recipients == (UNION, INSPECTORATE)
+    unknown = "01930f6e-5d2a-7c11-8a4f-0b6d2f9c1a01"
+    assert refusal_of(lambda: network.watched_employers.reply(unknown, "x", by="k")).slug == "not-found"
+
+
+def test_repetition_under_a_key_makes_one_report(network: Directory) -> None:
+    wanted = submission()
+    first = network.watch_reports.report(NGO, wanted, key="k")
+    facts = len(network.events())
+    assert network.watch_reports.report(NGO, wanted, key="k") == first
+    assert len(network.events()) == facts
+    other = dataclasses.replace(wanted, last_month="2026-03")
+    refused = refusal_of(lambda: network.watch_reports.report(NGO, other, key="k"))
+    assert refused.slug == "idempotency-conflict"
+    assert network.watch_reports.report(OTHER, other, key="k").id != first.id
+
+
+def test_evidence_must_be_sealed_to_an_organization_that_opted_in(network: Directory) -> None:
+    network.watch_reports.choose(INSPECTORATE, receives=False)
+    refused = refusal_of(lambda: network.watch_reports.report(NGO, submission(UNION, INSPECTORATE)))
+    assert [error.pointer for error in refused.errors] == ["/evidence/1/organization"]
+    wrong = Evidence(organization=UNION, sealed=seal({"text": "x"}, public_key(KEYS[INSPECTORATE])))
+    refused = refusal_of(lambda: network.watch_reports.report(NGO, submission(evidence=(wrong,))))
+    assert (refused.slug, refused.errors[0].pointer) == ("case-not-sealed", "/evidence/0/sealed")
+    assert network.watch_reports.reports_of(NGO, "", 9) == []
+
+
+def test_period_must_not_be_in_the_future(network: Directory) -> None:
+    refused = refusal_of(lambda: network.watch_reports.report(NGO, submission(last_month="2026-04")))
+    assert refused.errors[0].pointer == "/last_month"
+
+
+def test_only_unions_and_state_bodies_opt_in_with_a_key(network: Directory) -> None:
+    assert refusal_of(lambda: network.watch_reports.choose(NGO, receives=True)).slug == "forbidden"
+    network.entries.put_organization(OPERATOR, organization("ru.new-union", kind="union"))
+    assert refusal_of(lambda: network.watch_reports.choose("ru.new-union", receives=True)).slug == "conflict"
+    assert network.watch_reports.choose(NGO, receives=False) is None
+
+
+def test_choice_is_on_record_and_changes_who_receives(network: Directory) -> None:
+    since = network.watch_reports.choose(UNION, receives=True)
+    assert since == network.watch_reports.chosen(UNION) == network.clock.now()
+    network.clock.time += dt.timedelta(days=1)
+    assert network.watch_reports.choose(UNION, receives=True) == since
+    network.watch_reports.choose(UNION, receives=False)
+    facts = [event.data for event in network.events() if isinstance(event.data, WatchReportsChosen)]
+    assert [(fact.organization, fact.receives) for fact in facts] == [
+        (UNION, True),
+        (INSPECTORATE, True),
+        (UNION, False),
+    ]
+    assert [one.id for one in network.watch_reports.receiving("", 9)] == [INSPECTORATE]
+    network.suspensions.suspend(INSPECTORATE, SuspensionReason.other, by="kg.desk")
+    assert network.watch_reports.receiving("", 9) == []
