@@ -99,11 +99,19 @@ SpanTotals = TypedDict(
 
 
 class Statement(TypedDict):
-    """The exact figures of one's own organisation in a week."""
+    """The figures of one's own organisation in a week.
+
+    considered: offers, and referrals for which it was passed over. Of these three, figures below 5 are
+    withheld; `others` counts the reasons that share a row. Hubs of earlier builds do not send them. The other
+    figures are exact.
+    """
 
     organization: str
     week: str
     before: str | None
+    considered: NotRequired[Figure]
+    passed_over: NotRequired[Figure]
+    passed_over_by_reason: NotRequired[dict[str, Figure]]
     asked: Figure
     answered: Figure
     accepted: Figure

@@ -51,13 +51,20 @@ class NetworkSeries:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OrganizationStatement:
-    """The exact figures of an organisation's own week."""
+    """The figures of an organisation's own week.
+
+    considered: the offers and the referrals for which the organisation was passed over. Of these three,
+    figures below 5 are withheld, and `others` counts the reasons that share a row. The others are exact.
+    """
 
     organization: str
     week: str
     start: dt.datetime = field(metadata=named("from"))
     end: dt.datetime = field(metadata=named("to"))
     before: str | None
+    considered: Annotated[Mapping[str, Any], FIGURE]
+    passed_over: Annotated[Mapping[str, Any], FIGURE]
+    passed_over_by_reason: Annotated[Mapping[str, Any], FIGURES]
     asked: Annotated[Mapping[str, Any], FIGURE]
     answered: Annotated[Mapping[str, Any], FIGURE]
     accepted: Annotated[Mapping[str, Any], FIGURE]

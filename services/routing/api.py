@@ -240,7 +240,7 @@ def series(queries: ReportQueries, request: Request) -> Response:
 
 
 def statement(queries: ReportQueries, request: Request) -> Response:
-    """`GET /v1/statement?week=2026-W07`: the exact figures of the caller's own week."""
+    """`GET /v1/statement?week=2026-W07`: the figures of the caller's own week."""
     as_csv, language = _form(request.query_params)
     found = queries.statement(request.principal.id, _week(request.query_params))
     return csv_response(statement_rows(found, language)) if as_csv else _answer(OrganizationStatement, found)

@@ -70,7 +70,7 @@ SERIES: Final = Operation(
     summary="Read the totals of the latest weeks or months", answers={200: or_csv(answer(NetworkSeries))}
 )
 STATEMENT: Final = Operation(
-    summary="Read the exact figures of the caller's own week",
+    summary="Read the figures of the caller's own week",
     answers={200: or_csv(answer(OrganizationStatement))},
     refusals=frozenset({"not-found"}),
 )

@@ -11,7 +11,14 @@ from kopuro_client.commands.output import Output
 from kopuro_client.commands.report_words import word
 from kopuro_client.commands.session import Session
 from kopuro_client.errors import InvalidArgumentError
-from kopuro_client.report_records import Figure, Gap, OrganizationWeek, SpanCount, WeeklyReport
+from kopuro_client.report_records import (
+    Figure,
+    Gap,
+    OrganizationWeek,
+    SpanCount,
+    Statement,
+    WeeklyReport,
+)
 
 WEEK = Annotated[
     str | None, typer.Option(help="ISO week in UTC, such as 2026-W07; by default the latest with a report.")
@@ -73,7 +80,10 @@ def statistics(
 
 
 def statement(session: Session, week: WEEK = None, language: LANGUAGE = "en", as_csv: AS_CSV = False) -> None:
-    """Show your own organisation's week: offers received, answers, declines by reason, and silence."""
+    """Show your own organisation's week: how often it was considered, passed over and asked, and its answers.
+
+    Small figures of how often it was considered and passed over are withheld.
+    """
     out = session.out
     if as_csv:
         out.file(session.hub.statement_csv(week, language=language).encode())
@@ -83,8 +93,9 @@ def statement(session: Session, week: WEEK = None, language: LANGUAGE = "en", as
         out.document(found)
         return
     out.heading(found["organization"], word("week", language, week=found["week"]))
+    rows = _considered(found, language)
     figures = {name: found[name] for name in ("asked", "answered", "accepted")}
-    rows = [(word(name, language), *_amount(figure, language)) for name, figure in figures.items()]
+    rows += [(word(name, language), *_amount(figure, language)) for name, figure in figures.items()]
     rows += [
         (f"{word('declined', language)}: {reason}", *_amount(figure, language))
         for reason, figure in found["declined"].items()
@@ -93,6 +104,22 @@ def statement(session: Session, week: WEEK = None, language: LANGUAGE = "en", as
     rows.append((word("silent", language), *_amount(found["silent"], language)))
     rows.append((word("median", language), _duration(found["median_answer"], language), ""))
     out.table(("", word("count", language), word("change", language)), rows)
+
+
+def _considered(found: Statement, language: str) -> list[tuple[str, str, str]]:
+    """Return the rows of how often the organisation was considered; none of a hub of an earlier build."""
+    if "considered" not in found:
+        return []
+    over = word("passed_over", language)
+    return [
+        (word("considered", language), *_amount(found["considered"], language)),
+        (over, *_amount(found["passed_over"], language)),
+        *(
+            (f"{over}: {word(f'passed_over.{reason}', language)}", *_amount(figure, language))
+            for reason, figure in found["passed_over_by_reason"].items()
+            if figure["count"] is not None
+        ),
+    ]
 
 
 def _show(out: Output, found: WeeklyReport, language: str) -> None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -20,6 +21,7 @@ from runtime.storage.sql_statement import SqlStatement
 from runtime.turn import Turn
 from services.routing.domain.blocking_rule import blocking_rule
 from services.routing.domain.calendar_week import CalendarWeek
+from services.routing.domain.passed_over import passed_over
 from services.routing.domain.reduced_facts import is_reduced
 from services.routing.domain.weekly_report import (
     ACCEPTED,
@@ -58,7 +60,7 @@ class SqlWeekEvents:
         self, transaction: Connection, week: CalendarWeek, after: int, now: dt.datetime
     ) -> tuple[WeekEvents, int]:
         """See `ports.WeekEventReader`."""
-        tally, turn = _Tally(), Turn()
+        tally, turn = _Tally(week), Turn()
         start, end = microseconds(week.start), microseconds(week.end)
         last = microseconds(week.end + SKEW)
         # A later row has the time of a clock that was wrong, and says nothing about the rows behind it.
@@ -95,8 +97,11 @@ class _Step(NamedTuple):
 class _Tally:
     """The steps of one week, as they are read."""
 
-    def __init__(self) -> None:
+    def __init__(self, week: CalendarWeek) -> None:
+        self._start, self._end = microseconds(week.start), microseconds(week.end)
         self._submitted = 0
+        # Every referral with a step in the week -> the organisations that were asked about it in the week.
+        self._referrals: dict[str, set[str]] = {}
         self._asked: Counter[str] = Counter()
         # Offer -> organisation, result and time of the answer; the organisations of expired offers.
         self._answers: dict[str, tuple[str, str, int]] = {}
@@ -105,6 +110,7 @@ class _Tally:
         self._unplaced: dict[str, int] = {}
 
     def add(self, row: _Step) -> None:
+        asked = self._referrals.setdefault(row.referral_id, set())
         match row.fact:
             case "referral.submitted":
                 self._submitted += 1
@@ -112,6 +118,7 @@ class _Tally:
                 self._unplaced.setdefault(row.referral_id, row.time)
             case "offer.opened":
                 self._asked[row.organization] += 1
+                asked.add(row.organization)
             case "offer.expired":
                 self._expired[_offer(row)] = row.organization
             case "offer.accepted":
@@ -139,7 +146,25 @@ class _Tally:
                 for offer, (organization, result, at) in self._answers.items()
             ],
             silent=silent,
+            passed_over=self._passed_over(transaction, turn),
         )
+
+    def _passed_over(self, transaction: Connection, turn: Turn) -> dict[str, Counter[str]]:
+        """Count each referral once for each organisation that was considered in the week and not asked.
+
+        A decision that changed nothing leaves no step. It counts if its referral has another step.
+        """
+        counts: dict[str, Counter[str]] = {}
+        rows = _in_pages(transaction, DECISIONS_OF, list(self._referrals), turn)
+        for referral_id, decisions in groupby(rows, key=lambda row: row[0]):
+            records = (
+                orjson.loads(record)
+                for _, decided_at, record in decisions
+                if self._start <= decided_at < self._end
+            )
+            for organization, reason in passed_over(records, self._referrals[referral_id]).items():
+                counts.setdefault(organization, Counter())[reason] += 1
+        return counts
 
     def _found_nobody(self, transaction: Connection, turn: Turn) -> list[UnplacedInWeek]:
         ids = list(self._unplaced)
@@ -167,10 +192,9 @@ def _offer(row: _Step) -> str:
     return found
 
 
-def _in_pages(transaction: Connection, wanted: SqlStatement, ids: Sequence[str], turn: Turn) -> list[Any]:
-    found: list[Any] = []
+def _in_pages(transaction: Connection, wanted: SqlStatement, ids: Sequence[str], turn: Turn) -> Iterator[Any]:
     for start in range(0, len(ids), _PAGE):
-        for row in wanted.run(transaction, list(ids[start : start + _PAGE])):
-            found.append(tuple(row))
+        # A page is read whole before its rows are used, and the records of a week are never all in memory.
+        for row in wanted.run(transaction, list(ids[start : start + _PAGE])).all():
+            yield tuple(row)
             turn.end_if_over()
-    return found

@@ -12,7 +12,7 @@ from typing import Any, Final
 from contracts.vocabularies import label
 from services.routing.domain.coverage import Coverage
 from services.routing.domain.report_view import TOTALS
-from services.routing.domain.report_words import word
+from services.routing.domain.report_words import passed_over_label, word
 from services.routing.domain.wishes import Wish
 
 Cell = str | int | None
@@ -21,6 +21,8 @@ Row = Sequence[Cell]
 _CODES: Final = ("region", "need", "language", "rule", "organization")
 # The codes of a row, its label, and what is counted.
 REPORT_COLUMNS: Final = ("week", "table", *_CODES, "label", "figure", "count", "at_least", "change")
+# The figures of a statement that may be withheld; of the others a missing one has no value.
+_WITHHOLDING: Final = ("considered", "passed_over")
 STATEMENT_COLUMNS: Final = ("week", "organization", "label", "figure", "count", "change")
 COVERAGE_COLUMNS: Final = (
     "region",
@@ -83,9 +85,16 @@ def series_rows(items: Iterable[Mapping[str, Any]], every: str, language: str) -
 def statement_rows(found: Mapping[str, Any], language: str) -> Iterator[Row]:
     """Yield one row for each figure of a statement. found: as `statement_view` returns it."""
     yield STATEMENT_COLUMNS
-    for name, figure in _answers(found):
+    for name, figure in (*_considered(found), *_answers(found)):
         label = _answer_label(name, language)
-        yield (found["week"], found["organization"], label, name, figure["count"], figure["change"])
+        yield (
+            found["week"],
+            found["organization"],
+            label,
+            name,
+            _shown(figure["count"], language) if name.startswith(_WITHHOLDING) else figure["count"],
+            figure["change"],
+        )
 
 
 def coverage_rows(cells: Iterable[Coverage]) -> Iterator[Row]:
@@ -105,6 +114,13 @@ def wish_rows(wishes: Iterable[Wish]) -> Iterator[Row]:
             yield (*counts, change.kind.value, change.organization, *place)
 
 
+def _considered(one: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    yield "considered", one["considered"]
+    yield "passed_over", one["passed_over"]
+    for reason, figure in one["passed_over_by_reason"].items():
+        yield f"passed_over.{reason}", figure
+
+
 def _answers(one: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Yield the figures of an organisation's week by their names."""
     for name in ("asked", "answered", "accepted"):
@@ -117,6 +133,8 @@ def _answers(one: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 def _answer_label(name: str, language: str) -> str:
     first, _, reason = name.partition(".")
+    if reason and first == "passed_over":
+        return f"{word(first, language)}: {passed_over_label(reason, language)}"
     if reason:
         return f"{word(first, language)}: {label('decline_reasons', reason, language)}"
     return word("median" if first == "median_answer_seconds" else first, language)

@@ -14,9 +14,11 @@ from contracts.codes import DeclineReason
 from contracts.vocabularies import label
 from services.routing.domain.blocking_rule import BLOCKING_RULES
 from services.routing.domain.calendar_week import CalendarWeek, Span
+from services.routing.domain.passed_over import REASONS
 from services.routing.domain.report_words import rule_label, word
 from services.routing.domain.weekly_report import (
     ACCEPTED,
+    ALL_OTHERS,
     Statement,
     WeeklyReport,
     shown_answers,
@@ -79,7 +81,11 @@ def series_view(reports: Iterable[WeeklyReport], every: Span) -> list[dict[str, 
 def statement_view(
     organization: str, week: CalendarWeek, statement: Statement, before: Statement | None
 ) -> dict[str, Any]:
-    """Return the exact figures of an organisation's week. before: of the week before, if it was counted."""
+    """Return the figures of an organisation's week. before: of the week before, if it was counted.
+
+    All are exact, except `considered`, `passed_over` and `passed_over_by_reason`: how often the organisation
+    came into question depends on choices of persons, so figures below 5 are withheld.
+    """
     return {
         "organization": organization,
         "week": str(week),
@@ -95,6 +101,11 @@ def _statement_figures(this: Statement, before: Statement | None) -> dict[str, A
         return _figure(figure(this), None if before is None else figure(before))
 
     return {
+        "considered": compared(_considered),
+        "passed_over": compared(lambda one: one.passed_over_in_all),
+        "passed_over_by_reason": {
+            reason: compared(partial(_passed_over, reason)) for reason in (*REASONS, ALL_OTHERS)
+        },
         "asked": compared(lambda one: one.asked),
         "answered": compared(lambda one: one.accepted + sum(one.declined.values())),
         "accepted": compared(lambda one: one.accepted),
@@ -103,6 +114,15 @@ def _statement_figures(this: Statement, before: Statement | None) -> dict[str, A
         # None without answers: nothing is withheld from the organisation itself.
         "median_answer": {**compared(lambda one: one.median_seconds), "withheld": False},
     }
+
+
+def _considered(statement: Statement) -> int | None:
+    over = statement.passed_over_in_all
+    return None if over is None else statement.asked + over
+
+
+def _passed_over(reason: str, statement: Statement) -> int | None:
+    return statement.passed_over.get(reason)
 
 
 def _declined(reason: str, statement: Statement) -> int:

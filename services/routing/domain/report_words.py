@@ -15,6 +15,8 @@ Texts = tuple[str, str, str]  # in the order of LANGUAGES
 WORDS: Final[Mapping[str, Texts]] = {
     "submitted": ("submitted", "направлено", "жөнөтүлдү"),
     "unplaced": ("found nobody", "никто не найден", "эч ким табылган жок"),
+    "considered": ("considered", "рассмотрено", "каралды"),
+    "passed_over": ("passed over", "не запрошено", "суралган жок"),
     "asked": ("asked", "запрошено", "суралды"),
     "answered": ("answered", "отвечено", "жооп берди"),
     "accepted": ("accepted", "принято", "кабыл алды"),
@@ -67,6 +69,33 @@ RULES: Final[Mapping[str, Texts]] = {
 }
 
 
+# The reasons of a statement: see `passed_over.REASONS`.
+PASSED_OVER: Final[Mapping[str, Texts]] = {
+    "others_first": ("others came first", "раньше были другие", "башкалар мурда болду"),
+    "persons_choice": ("the person's choice", "выбор человека", "адамдын тандоосу"),
+    "standing": ("not active or not vetted", "не действует или не проверена", "иштебейт же текшерилген эмес"),
+    "agreement": ("no agreement", "нет соглашения", "макулдашуу жок"),
+    "sealing": (
+        "case cannot be sealed for it",
+        "дело нельзя для неё запечатать",
+        "ишти ага мөөрлөөгө болбойт",
+    ),
+    "service": (
+        "need not met or not approved",
+        "потребность не охвачена или не одобрена",
+        "муктаждык камтылган эмес же бекитилген эмес",
+    ),
+    "area": ("place not covered", "место не охвачено", "жер камтылган эмес"),
+    "conditions": ("conditions not met", "не подходит по условиям", "шарттарга ылайык эмес"),
+    "language": ("no common language", "нет общего языка", "жалпы тил жок"),
+    "cost": ("not free", "платная", "акылуу"),
+    "capacity": ("full", "мест нет", "орун жок"),
+    "hours": ("not open at all hours", "не круглосуточно", "күнү-түнү иштебейт"),
+    "other_rule": ("another rule", "другое правило", "башка эреже"),
+    "others": ("all others", "все остальные", "калгандарынын баары"),
+}
+
+
 def word(name: str, language: str) -> str:
     """Return one of WORDS; in English for a language without words."""
     return _in(WORDS[name], language)
@@ -76,6 +105,11 @@ def rule_label(rule: str, language: str) -> str:
     """Return the label of a rule, in English for a language without words; the code of an unknown rule."""
     texts = RULES.get(rule)
     return rule if texts is None else _in(texts, language)
+
+
+def passed_over_label(reason: str, language: str) -> str:
+    """Return the label of a reason for passing over, in English for a language without words."""
+    return _in(PASSED_OVER[reason], language)
 
 
 def _in(texts: Texts, language: str) -> str:

@@ -19,12 +19,15 @@ from contracts.codes import DeclineReason
 from contracts.vocabularies import codes, country_of, need_group
 from services.routing.domain.blocking_rule import BLOCKING_RULES
 from services.routing.domain.calendar_week import CalendarWeek
+from services.routing.domain.passed_over import REASONS
 from services.routing.domain.withholding import THRESHOLD, Path, Published, published
 
 ACCEPTED: Final = "accepted"
 RESULTS: Final = (ACCEPTED, *DeclineReason)
 # The language of a referral whose facts were reduced before the report was made.
 UNKNOWN_LANGUAGE: Final = "und"
+# The reasons that share a row of a statement.
+ALL_OTHERS: Final = "others"
 
 # Cells, need groups of a country, countries, everything.
 _GAP_LEVELS: Final = (5, 2, 1, 0)
@@ -59,13 +62,18 @@ class AnswerInWeek:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WeekEvents:
-    """The events of one week. asked, silent: offers that were opened and that expired, by organisation."""
+    """The events of one week.
+
+    asked, silent: offers that were opened and that expired, by organisation. passed_over: referrals for which
+    an organisation was considered and not asked, by organisation and reason (`passed_over.py`).
+    """
 
     submitted: int = 0
     unplaced: Sequence[UnplacedInWeek] = ()
     asked: Mapping[str, int] = field(default_factory=dict)
     answers: Sequence[AnswerInWeek] = ()
     silent: Mapping[str, int] = field(default_factory=dict)
+    passed_over: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,13 +101,19 @@ class WeeklyReport:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Statement:
-    """The exact figures of one organisation's week, for itself. declined: by reason."""
+    """The figures of one organisation's week, for itself. declined: by reason.
+
+    All are exact, except how often it was passed over, by reason: `passed_over` has the rows that may be
+    shown, and `ALL_OTHERS` for those that share one. passed_over_in_all: None if it is withheld.
+    """
 
     asked: int = 0
     accepted: int = 0
     declined: Mapping[str, int] = field(default_factory=dict)
     silent: int = 0
     median_seconds: int | None = None
+    passed_over_in_all: int | None = None
+    passed_over: Mapping[str, int] = field(default_factory=dict)
 
 
 def report_of(
@@ -138,9 +152,16 @@ def report_of(
     )
 
 
-def statements_of(events: WeekEvents) -> dict[str, Statement]:
-    """Return the statement of each organisation that was asked, answered or was silent."""
+def statements_of(events: WeekEvents, lot: Callable[[Path], int]) -> dict[str, Statement]:
+    """Return the statement of each organisation that was considered, asked, answered or was silent.
+
+    lot: see `published`.
+    """
     cells, times = _answer_cells(events.answers), _answer_times(events.answers)
+    passed_over = {
+        organization: published(_flat(reasons), _FLAT, lambda _: len(REASONS), lot)
+        for organization, reasons in events.passed_over.items()
+    }
     return {
         organization: Statement(
             asked=events.asked.get(organization, 0),
@@ -150,8 +171,10 @@ def statements_of(events: WeekEvents) -> dict[str, Statement]:
             },
             silent=events.silent.get(organization, 0),
             median_seconds=_median(times[organization]) if organization in times else None,
+            passed_over_in_all=(over := passed_over.get(organization, Published())).total,
+            passed_over={"".join(path) or ALL_OTHERS: count for path, count in over.rows.items()},
         )
-        for organization in sorted({*events.asked, *events.silent, *times})
+        for organization in sorted({*events.asked, *events.silent, *times, *passed_over})
     }
 
 

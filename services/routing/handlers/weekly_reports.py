@@ -13,6 +13,7 @@ from runtime.storage.database import Database
 from services.routing.domain.calendar_week import CalendarWeek, Span
 from services.routing.domain.report_view import report_view, series_view, statement_view
 from services.routing.domain.weekly_report import report_of, statements_of
+from services.routing.domain.withholding import Path
 from services.routing.live_directory import LiveDirectory
 from services.routing.ports import WeekEventReader, WeeklyReports
 
@@ -70,9 +71,10 @@ class ReportWeeks:
                 return False
             events, timeline_to = self._events.read(transaction, week, after, now)
         organizations = self._network.directory.organizations()
-        report = report_of(week, events, organizations, now, lambda _: secrets.randbits(64))
+        report = report_of(week, events, organizations, now, _lot)
+        statements = statements_of(events, _lot)
         with self._database.write() as transaction:
-            self._reports.add(transaction, report, statements_of(events), timeline_to)
+            self._reports.add(transaction, report, statements, timeline_to)
         return True
 
 
@@ -100,7 +102,7 @@ class ReportQueries:
         return series_view(reports, every)[-limit:]
 
     def statement(self, organization: str, week: CalendarWeek | None) -> dict[str, Any]:
-        """Return the exact figures of an organisation's own week. week: None for the latest."""
+        """Return the figures of an organisation's own week. week: None for the latest."""
         with self._database.read() as transaction:
             found = self._week(self._reports.newest(transaction), week)
             statement = self._reports.statement(transaction, found, organization)
@@ -115,6 +117,10 @@ class ReportQueries:
         if newest is None:
             raise Refused("not-found", "No report has been made yet.")
         return newest[0]
+
+
+def _lot(path: Path) -> int:
+    return secrets.randbits(64)
 
 
 def _no_report(week: CalendarWeek) -> Refused:

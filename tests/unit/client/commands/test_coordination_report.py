@@ -20,8 +20,10 @@ from services.routing import api
 from services.routing.domain import report_words
 from services.routing.domain.blocking_rule import BLOCKING_RULES
 from services.routing.domain.calendar_week import CalendarWeek, Span
+from services.routing.domain.passed_over import REASONS
 from services.routing.domain.report_view import report_view, series_view, statement_view
 from services.routing.domain.weekly_report import (
+    ALL_OTHERS,
     AnswerInWeek,
     UnplacedInWeek,
     WeekEvents,
@@ -39,6 +41,7 @@ EVENTS = WeekEvents(
     submitted=20,
     unplaced=[GAP] * 6 + [UnplacedInWeek(region="KG-B", need="legal", language="ru", rule="no_service")] * 5,
     asked={"kg.a": 9, "kg.b": 7},
+    passed_over={"kg.b": {"capacity": 8, "persons_choice": 2, "area": 1}},
     answers=[AnswerInWeek(organization="kg.a", result="accepted", seconds=7500)] * 8
     + [AnswerInWeek(organization="kg.b", result="no_capacity", seconds=300)] * 6,
 )
@@ -90,7 +93,7 @@ class Stored:
         return series_view(self.weeks, every)[-limit:]
 
     def statement(self, organization: str, week: CalendarWeek | None) -> Any:
-        statement = statements_of(EVENTS)[organization]
+        statement = statements_of(EVENTS, lambda path: 0)[organization]
         return statement_view(organization, week or WEEK, statement, statement)
 
 
@@ -158,6 +161,9 @@ def test_csv_of_a_statement_has_exact_figures_and_labels(hub: FakeHub, run: Run)
         row["figure"]: row for row in table(run("organization", "statement", "--csv", "--language", "ru").out)
     }
     assert {row["organization"] for row in rows.values()} == {"kg.b"}
+    over = rows["passed_over.persons_choice"]
+    assert (over["label"], over["count"]) == ("не запрошено: выбор человека", "скрыто")
+    assert (rows["passed_over"]["count"], rows["considered"]["count"]) == ("11", "18")
     declined = rows["declined.no_capacity"]
     assert declined["label"] == "отказы: Нет возможности принять"
     assert (declined["count"], declined["change"]) == ("6", "0")
@@ -186,10 +192,14 @@ def test_statistics_are_a_table_or_json(hub: FakeHub, run: Run) -> None:
 
 
 def test_statement_is_exact(hub: FakeHub, run: Run) -> None:
-    statement = statements_of(EVENTS)["kg.b"]
+    statement = statements_of(EVENTS, lambda path: 0)["kg.b"]
     found = orjson.loads(orjson.dumps(statement_view("kg.b", WEEK, statement, statement)))
     hub.script("GET", "/routing/v1/statement", json_response(found))
     rows = [line.split() for line in run("organization", "statement").out.splitlines()]
+    assert ["considered", "18", "+0"] in rows
+    assert ["passed", "over", "11", "+0"] in rows
+    assert ["passed", "over:", "all", "others", "11", "+0"] in rows
+    assert not any("choice" in row for row in rows)
     assert ["asked", "7", "+0"] in rows
     assert ["declined:", "no_capacity", "6", "+0"] in rows
     assert ["silent", "0", "+0"] in rows
@@ -207,12 +217,19 @@ def test_every_rule_of_a_report_has_a_label_in_each_language() -> None:
     for texts in (*WORDS.values(), *report_words.WORDS.values(), *report_words.RULES.values()):
         assert len(texts) == len(LANGUAGES)
         assert all(texts)
+    assert set(report_words.PASSED_OVER) == {*REASONS, ALL_OTHERS}
+    for texts in report_words.PASSED_OVER.values():
+        assert len(texts) == len(LANGUAGES)
+        assert all(texts)
     assert report_words.rule_label("open_now", "tg") == report_words.rule_label("open_now", "en")
 
 
 def test_client_and_hub_use_the_same_words() -> None:
     assert report_words.LANGUAGES == LANGUAGES
     assert report_words.WORDS.items() <= WORDS.items()
+    assert {f"passed_over.{reason}": texts for reason, texts in report_words.PASSED_OVER.items()}.items() <= (
+        WORDS.items()
+    )
 
 
 @pytest.mark.parametrize("language", ["de", "EN", ""])

@@ -25,7 +25,7 @@ from services.routing.domain.weekly_report import report_of
 from services.routing.handlers.fact_reduction import ReduceFacts
 from services.routing.handlers.weekly_reports import MADE_AFTER, ReportQueries, ReportWeeks
 from services.routing.migrations import weekly_reports as migration
-from tests.unit.services.routing.samples import DAY, NOW, SENDER
+from tests.unit.services.routing.samples import DAY, NOW, SENDER, consent
 from tests.unit.services.routing.workbench import Workbench, event, opened, sender, submitted, workbench
 
 WEEK = CalendarWeek.of(NOW)
@@ -126,6 +126,25 @@ def test_statement_has_the_own_exact_figures(bench: Workbench) -> None:
     assert own["declined"]["out_of_area"]["count"] == 3
     other = queries(bench).statement("ru.other", None)
     assert (other["asked"]["count"], other["median_answer"]["count"]) == (0, None)
+
+
+def test_statement_counts_each_referral_for_which_the_organization_was_passed_over(bench: Workbench) -> None:
+    offered(bench)
+    excluding = consent(excluded_organizations=("ru.one",))
+    bench.take(*(submitted(new_id(), languages=("tg",)) for _ in range(7)))
+    bench.take(*(submitted(new_id(), consent=excluding, languages=("tg",)) for _ in range(2)))
+    bench.take(*(submitted(new_id(), sender="kg.0", consent=excluding) for _ in range(3)))
+    bench.clock.time = WEEK.end + dt.timedelta(minutes=5)
+    bench.take(*(submitted(new_id(), languages=("tg",)) for _ in range(8)))
+    bench.clock.time = WEEK.end + MADE_AFTER
+    reporting(bench).turn()
+    own = queries(bench).statement("ru.one", WEEK)
+    assert (own["asked"]["count"], own["passed_over"]["count"], own["considered"]["count"]) == (1, 12, 13)
+    shown = {name: one["count"] for name, one in own["passed_over_by_reason"].items() if one["count"]}
+    # The person's choice takes the smallest row, since all others must have one.
+    assert shown == {"language": 7, "others": 5}
+    other = queries(bench).statement("ru.other", WEEK)
+    assert (other["passed_over"]["count"], other["considered"]["withheld"]) == (None, True)
 
 
 def test_report_is_made_once_the_week_and_its_last_messages_are_over(bench: Workbench) -> None:

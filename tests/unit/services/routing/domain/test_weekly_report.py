@@ -14,21 +14,27 @@ from hypothesis import strategies as st
 from contracts.codes import DeclineReason
 from services.routing.domain.blocking_rule import BLOCKING_RULES, ERASED, NO_SERVICE, blocking_rule
 from services.routing.domain.calendar_week import CalendarWeek, Span
+from services.routing.domain.passed_over import PERSONS_CHOICE
+from services.routing.domain.passed_over import REASONS as PASSED_OVER_REASONS
 from services.routing.domain.report_view import report_view, series_view, statement_view
 from services.routing.domain.weekly_report import (
     ACCEPTED,
+    ALL_OTHERS,
     AnswerInWeek,
+    Statement,
     UnplacedInWeek,
     WeekEvents,
     WeeklyReport,
     report_of,
     statements_of,
 )
+from services.routing.domain.withholding import THRESHOLD
 
 WEEK = CalendarWeek.parse("2026-W09")
 MADE = WEEK.end + dt.timedelta(hours=1)
 MEMBERS = ("kg.a", "kg.b", "ru.c", "ru.d", "ru.e")
 REASONS = (ACCEPTED, *DeclineReason)
+WITHHOLDING = ("considered", "passed_over", "passed_over_by_reason")
 
 
 def unplaced(region: str, need: str = "legal.wage_claim", rule: str = "language_shared") -> UnplacedInWeek:
@@ -141,12 +147,45 @@ def test_labels_are_in_the_language_of_the_reader() -> None:
 
 def test_statement_of_an_organization_is_exact() -> None:
     events = WeekEvents(asked={"kg.a": 3}, answers=answers("kg.a", "other", 1, 90), silent={"kg.a": 1})
-    statement = statements_of(events)["kg.a"]
+    statement = statements_of(events, lambda path: 0)["kg.a"]
     shown = statement_view("kg.a", WEEK, statement, None)
     assert (shown["asked"]["count"], shown["answered"]["count"], shown["silent"]["count"]) == (3, 1, 1)
     assert shown["declined"]["other"]["count"] == 1
     assert shown["median_answer"]["count"] == 120
-    assert not any(figure["withheld"] for figure in figures(shown))
+    exact = {name: one for name, one in shown.items() if name not in WITHHOLDING}
+    assert not any(figure["withheld"] for figure in figures(exact))
+
+
+def test_statement_withholds_small_counts_of_passing_over() -> None:
+    over = {"capacity": 9, "agreement": 6, PERSONS_CHOICE: 1, "area": 1}
+    shown = statement_view("kg.a", WEEK, statement_of(over, asked=3), None)
+    assert (shown["passed_over"]["count"], shown["considered"]["count"]) == (17, 20)
+    rows = {name: one["count"] for name, one in shown["passed_over_by_reason"].items() if one["count"]}
+    # The two small ones take in the smallest row, so that subtraction from the total gives neither.
+    assert rows == {"capacity": 9, ALL_OTHERS: 8}
+
+
+def test_statement_of_an_organization_that_was_never_considered_looks_like_that_of_four() -> None:
+    never = statement_view("kg.b", WEEK, Statement(), None)
+    four = statement_view("kg.b", WEEK, statement_of({PERSONS_CHOICE: 4}, "kg.b"), None)
+    assert never == four
+
+
+@given(st.dictionaries(st.sampled_from(PASSED_OVER_REASONS), st.integers(0, 12)))
+def test_statement_shows_only_sums_of_whole_rows_of_five_or_more_reasons(over: dict[str, int]) -> None:
+    statement = statement_of(over)
+    assert all(count >= THRESHOLD for count in statement.passed_over.values())
+    if statement.passed_over_in_all is None:
+        assert not statement.passed_over
+        return
+    assert statement.passed_over_in_all == sum(over.values()) == sum(statement.passed_over.values())
+    for reason, count in statement.passed_over.items():
+        assert reason == ALL_OTHERS or count == over[reason]
+
+
+def statement_of(over: dict[str, int], organization: str = "kg.a", asked: int = 0) -> Statement:
+    events = WeekEvents(asked={organization: asked} if asked else {}, passed_over={organization: over})
+    return statements_of(events, lambda path: 0)[organization]
 
 
 counts = st.one_of(st.integers(0, 4), st.integers(0, 12))
