@@ -174,12 +174,14 @@ class Run:
                 f"{one.p50:.2f} / {one.p99:.2f}",
                 *(
                     f"{p50:.2f} / {p99:.2f} ({p50 / one.p50:.0f} times)"
-                    for p50, p99 in (one.sql["SQLite"], one.sql["PostgreSQL"])
+                    for asked in (one.explained, one.eligible)
+                    for p50, p99 in (asked["SQLite"], asked["PostgreSQL"])
                 ),
             ]
             for one in found
         ]
         columns = ["services", "candidates", "decide() p50 / p99 ms", "SQLite", "PostgreSQL"]
+        columns += ["SQLite, eligible only", "PostgreSQL, eligible only"]
         _say(report.table(columns, rows))
 
     def webhooks(self) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import gc
 import random
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from sqlalchemy import Connection, create_engine
 
@@ -19,6 +21,7 @@ from contracts.codes import Vetting
 from contracts.organization import Agreement, ApprovedService, Organization
 from contracts.referral import ReferralFacts
 from contracts.vocabularies import codes
+from runtime.garbage_collection import freeze_gc
 from runtime.identifiers import new_id
 from sandbox import network
 from services.routing.domain.decision import Decision
@@ -33,7 +36,8 @@ SIZES = (1_000, 10_000, 50_000)
 class Matching:
     """services: in the directory; candidates: considered per decision (median). Times in milliseconds.
 
-    sql: (p50, p99) of the same questions by database.
+    explained: (p50, p99) by database of the same question in SQL: every candidate with its failed rules.
+    eligible: of the smaller question for the eligible services only.
     """
 
     services: int
@@ -41,7 +45,8 @@ class Matching:
     candidates: float
     p50: float
     p99: float
-    sql: dict[str, tuple[float, float]] = field(default_factory=dict)
+    explained: dict[str, tuple[float, float]] = field(default_factory=dict)
+    eligible: dict[str, tuple[float, float]] = field(default_factory=dict)
 
 
 class OtherAnswer(AssertionError):
@@ -54,7 +59,7 @@ def measure_matching(
     """Generate a directory: needs and regions are random, the rest is from the sample network.
 
     Each referral is decided, and asked on SQLite and, given its URL, on PostgreSQL, one after the other.
-    Raises OtherAnswer unless the eligible services and their scores are equal.
+    Raises OtherAnswer unless the eligible services, their scores and all failed rules are equal.
     """
     drawn = random.Random(seed)  # noqa: S311 - reproducible benchmark data
     organizations, agreements = sample_network()
@@ -66,7 +71,8 @@ def measure_matching(
         directory.put_agreement(agreement)
     now = dt.datetime.now(dt.UTC)
     milliseconds, considered = [], []
-    asked: dict[str, list[float]] = {}
+    explained: dict[str, list[float]] = {}
+    eligible: dict[str, list[float]] = {}
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="kopuro-matching-"))
         urls = {"SQLite": f"sqlite:///{folder}/matching.sqlite"}
@@ -75,6 +81,7 @@ def measure_matching(
         connections = {
             name: stack.enter_context(_filled(url, organizations, agreements)) for name, url in urls.items()
         }
+        stack.enter_context(_collector_of_services())
         for facts in _referrals(decisions, drawn):
             sender, referral_id = drawn.choice(_SENDERS), new_id()
             begun = time.perf_counter()
@@ -86,16 +93,22 @@ def measure_matching(
             values = matching_sql.parameters(sender, facts, now, sender_vetted=vetted)
             for name, connection in connections.items():
                 begun = time.perf_counter()
-                rows = connection.execute(matching_sql.QUESTION, values).all()
-                asked.setdefault(name, []).append(1000 * (time.perf_counter() - begun))
-                _compare(name, decision, {(row[0], row[1]): float(row[2]) for row in rows})
+                rows = connection.execute(matching_sql.EXPLAINED, values).all()
+                explained.setdefault(name, []).append(1000 * (time.perf_counter() - begun))
+                _compare_failures(name, decision, rows)
+                _compare(name, decision, [row for row in rows if row[2] is not None])
+                begun = time.perf_counter()
+                rows = connection.execute(matching_sql.ELIGIBLE, values).all()
+                eligible.setdefault(name, []).append(1000 * (time.perf_counter() - begun))
+                _compare(name, decision, rows)
     return Matching(
         services=sum(len(organization.services) for organization in organizations),
         decisions=decisions,
         candidates=percentile(considered, 0.5),
         p50=percentile(milliseconds, 0.5),
         p99=percentile(milliseconds, 0.99),
-        sql={name: (percentile(times, 0.5), percentile(times, 0.99)) for name, times in asked.items()},
+        explained=_percentiles(explained),
+        eligible=_percentiles(eligible),
     )
 
 
@@ -109,13 +122,41 @@ def measure_sizes(sizes: Sequence[int], decisions: int = 500) -> list[Matching]:
         return found
 
 
-def _compare(name: str, decision: Decision, answer: dict[tuple[str, str], float]) -> None:
+def _percentiles(asked: Mapping[str, Sequence[float]]) -> dict[str, tuple[float, float]]:
+    return {name: (percentile(times, 0.5), percentile(times, 0.99)) for name, times in asked.items()}
+
+
+def _compare_failures(name: str, decision: Decision, rows: Sequence[Sequence[Any]]) -> None:
+    answer = {(row[0], row[1]): matching_sql.failed_rules(row) for row in rows}
+    made = {
+        (c.organization, c.service): frozenset(failure.rule for failure in c.failures)
+        for c in decision.candidates
+    }
+    for key in answer.keys() | made.keys():
+        if answer.get(key) != made.get(key):
+            raise OtherAnswer(f"{name} fails {key} by {answer.get(key)}, decide() by {made.get(key)}")
+
+
+def _compare(name: str, decision: Decision, rows: Sequence[Sequence[Any]]) -> None:
+    answer = {(row[0], row[1]): float(row[2]) for row in rows}
     eligible = {(c.organization, c.service): c.score for c in decision.candidates if c.score is not None}
     if answer.keys() != eligible.keys():
         raise OtherAnswer(f"{name} and decide() differ about {answer.keys() ^ eligible.keys()}")
     for key, score in eligible.items():
         if abs(answer[key] - score) > 1e-5:
             raise OtherAnswer(f"{name} scores {key} {answer[key]}, decide() {score}")
+
+
+@contextmanager
+def _collector_of_services() -> Iterator[None]:
+    """Tune the garbage collector as every service does after its start, and undo it at the end."""
+    thresholds = gc.get_threshold()
+    freeze_gc()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*thresholds)
 
 
 @contextmanager

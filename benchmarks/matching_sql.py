@@ -1,8 +1,10 @@
-"""The question of `decide()` in SQL: a referral's eligible services with their scores, on an indexed schema.
+"""The questions of `decide()` in SQL, on an indexed schema.
 
-The hard rules are conditions of one statement, and the score is an expression of it. Observations and offers
-are left out: the benchmark has none. Ranks of organisations and the explanation of each excluded candidate
-are left out too, which favours the databases.
+`ELIGIBLE` asks for a referral's eligible services with their scores: the hard rules are conditions of one
+statement, and the score is an expression of it. `EXPLAINED` asks for what `decide()` returns: every candidate
+with each rule that it fails, and the score of the eligible ones. Observations and offers are left out: the
+benchmark has none. The ranks of organisations, their turns and the evidence of each failed rule are left out
+too, which favours the databases.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ _ELIGIBILITY: Final = {
 _COST: Final = {Funding.free: 1.0, Funding.at_cost: 0.5, Funding.commercial: 0.0}
 
 SCHEMA: Final = (
-    "CREATE TABLE org (id TEXT PRIMARY KEY, country TEXT, usable INT, vetted INT, opt_in TEXT)",
+    "CREATE TABLE org (id TEXT PRIMARY KEY, country TEXT, active INT, receives INT, vetted INT, opt_in TEXT)",
     "CREATE TABLE above (org TEXT, above TEXT, PRIMARY KEY (org, above))",
     "CREATE TABLE service (org TEXT, svc TEXT, cost DOUBLE PRECISION, status TEXT, places INT,"
     " updated DOUBLE PRECISION, always INT, PRIMARY KEY (org, svc))",
@@ -73,12 +75,38 @@ _SPOKEN: Final = (
 )
 
 
-def _statement(weights: Weights) -> str:
+# Each rule that can fail for a referral of the benchmark, by its name in `rules.py`.
+_RULES: Final = {
+    "organization_active": "o.active = 1",
+    "organization_vetted": "o.vetted = 1",
+    "not_the_sender": "o.id <> :sender",
+    "not_excluded": "NOT EXISTS (SELECT 1 FROM above x WHERE x.org = o.id AND x.above IN :excluded)",
+    "kind_consented": "(o.opt_in IS NULL OR o.opt_in IN :kinds)",
+    "can_receive": "o.receives = 1",
+    "cost_accepted": "(:pays = 1 OR s.cost = 1.0)",
+    "capacity_left": "s.status <> 'no_capacity' AND (:emergency = 0 OR s.status <> 'waitlist')",
+    "place_left": "(s.places IS NULL OR s.places > 0)",
+    "open_now": "(:emergency = 0 OR s.always = 1)",
+    "storage_allowed": "(:anywhere = 1 OR o.country IN :storage)",
+    "settlement_served": "EXISTS (SELECT 1 FROM settlement x"
+    " WHERE x.org = s.org AND x.svc = s.svc AND x.code = :settlement)",
+    "language_shared": f"{_SPOKEN})",
+    "person_eligible": _BOUNDS,
+    "agreement_in_force": _DISCLOSED,
+    "service_approved": _APPROVED,
+}
+_FOUND: Final = """
+need_list (code, grp, sensitive, principal) AS (VALUES (:need, :grp, :sensitive, 1)),
+found AS (SELECT DISTINCT org, svc FROM service_need WHERE code IN :codes AND area IN :places)"""
+_JOINED: Final = "FROM found f JOIN service s ON s.org = f.org AND s.svc = f.svc JOIN org o ON o.id = s.org"
+_ORDER: Final = (
+    "ORDER BY CASE s.status WHEN 'capacity' THEN 0 WHEN 'assessment_required' THEN 1 ELSE 2 END, score DESC"
+)
+
+
+def _score(weights: Weights) -> str:
     total = sum(weights.by_name().values())
-    return f"""
-WITH need_list (code, grp, sensitive, principal) AS (VALUES (:need, :grp, :sensitive, 1)),
-found AS (SELECT DISTINCT org, svc FROM service_need WHERE code IN :codes AND area IN :places)
-SELECT s.org, s.svc, (
+    return f"""(
     {weights.needs_covered} + {weights.responsiveness} * 0.5
   + {weights.nearness} * CASE WHEN EXISTS (SELECT 1 FROM service_area x WHERE x.org = s.org AND x.svc = s.svc
                                            AND x.area = :region) THEN 1.0 ELSE 0.5 END
@@ -89,26 +117,34 @@ SELECT s.org, s.svc, (
   + {weights.load} * CASE WHEN s.places = 0 THEN 0.0 ELSE 1.0 END
   + {weights.freshness} * POWER(
       0.5, CASE WHEN :now > s.updated THEN (:now - s.updated) / 7776000.0 ELSE 0 END)
-  + {weights.cost} * s.cost) / {total} AS score
-FROM found f JOIN service s ON s.org = f.org AND s.svc = f.svc JOIN org o ON o.id = s.org
-WHERE o.usable = 1 AND o.vetted = 1 AND o.id <> :sender
-  AND (o.opt_in IS NULL OR o.opt_in IN :kinds)
-  AND NOT EXISTS (SELECT 1 FROM above x WHERE x.org = o.id AND x.above IN :excluded)
-  AND (:anywhere = 1 OR o.country IN :storage)
-  AND s.status <> 'no_capacity' AND (:emergency = 0 OR (s.status <> 'waitlist' AND s.always = 1))
-  AND (s.places IS NULL OR s.places > 0)
-  AND (:pays = 1 OR s.cost = 1.0)
-  AND EXISTS (SELECT 1 FROM settlement x WHERE x.org = s.org AND x.svc = s.svc AND x.code = :settlement)
-  AND {_SPOKEN})
-  AND {_BOUNDS} AND {_DISCLOSED} AND {_APPROVED}
-ORDER BY CASE s.status WHEN 'capacity' THEN 0 WHEN 'assessment_required' THEN 1 ELSE 2 END, score DESC
-"""  # noqa: S608 - constants of this module
+  + {weights.cost} * s.cost) / {total}"""  # noqa: S608 - constants of this module
+
+
+def _eligible(weights: Weights) -> str:
+    return f"""WITH {_FOUND}
+SELECT s.org, s.svc, {_score(weights)} AS score {_JOINED}
+WHERE {" AND ".join(_RULES.values())} {_ORDER}"""
+
+
+def _explained(weights: Weights) -> str:
+    # Materialized, so that no database evaluates a rule twice.
+    judged = ", ".join(f"CASE WHEN {rule} THEN 1 ELSE 0 END AS {name}" for name, rule in _RULES.items())
+    holds = " AND ".join(f"s.{name} = 1" for name in _RULES)
+    return f"""WITH {_FOUND},
+judged AS MATERIALIZED (SELECT s.org, s.svc, s.cost, s.status, s.places, s.updated, {judged} {_JOINED})
+SELECT s.org, s.svc, CASE WHEN {holds} THEN {_score(weights)} END AS score,
+{", ".join(f"s.{name}" for name in _RULES)} FROM judged s {_ORDER}"""  # noqa: S608 - constants of this module
 
 
 _LISTS: Final = ("codes", "places", "languages", "kinds", "excluded", "storage", *_ELIGIBILITY.values())
-QUESTION: Final = text(_statement(Weights())).bindparams(
-    *(bindparam(name, expanding=True, type_=String()) for name in _LISTS)
-)
+_BOUND_LISTS: Final = [bindparam(name, expanding=True, type_=String()) for name in _LISTS]
+ELIGIBLE: Final = text(_eligible(Weights())).bindparams(*_BOUND_LISTS)
+EXPLAINED: Final = text(_explained(Weights())).bindparams(*_BOUND_LISTS)
+
+
+def failed_rules(row: Sequence[Any]) -> frozenset[str]:
+    """Return the names of the rules that a candidate of `EXPLAINED` fails."""
+    return frozenset(name for name, holds in zip(_RULES, row[3:], strict=True) if not holds)
 
 
 def fill(
@@ -128,9 +164,15 @@ def fill(
         while (parent := chain[-1].parent) in known and known[parent] not in chain:
             chain.append(known[parent])
         opt_in = next((above.kind.value for above in chain if above.kind in OPT_IN_KINDS), None)
-        usable = int(one.active and one.sealing_key is not None)
-        vetted = int(one.vetting is Vetting.vetted)
-        put("org", id=one.id, country=one.country, usable=usable, vetted=vetted, opt_in=opt_in)
+        put(
+            "org",
+            id=one.id,
+            country=one.country,
+            active=int(one.active),
+            receives=int(one.sealing_key is not None),
+            vetted=int(one.vetting is Vetting.vetted),
+            opt_in=opt_in,
+        )
         for above in {above.id for above in chain} | {above.parent for above in chain if above.parent}:
             put("above", org=one.id, above=above)
         for service in one.services:

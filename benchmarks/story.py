@@ -21,6 +21,9 @@ from services.routing.domain.observation import NOTHING_OBSERVED
 from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.rules import Circumstances
 
+# A transaction asks for the policy once, for all its decisions.
+_POLICY = RoutingPolicy()
+
 # A wage claim in Moscow, which three organisations can accept.
 KEY = "second-candidate"
 
@@ -72,7 +75,7 @@ def rank(
         observed=lambda organization: NOTHING_OBSERVED,
         now=now,
     )
-    return decide(decision_id, given, RoutingPolicy(), Trigger.submitted)
+    return decide(decision_id, given, _POLICY, Trigger.submitted)
 
 
 def story(custody_key: Mapping[str, str], now: dt.datetime) -> SampleReferral:

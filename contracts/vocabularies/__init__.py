@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from marshmallow import ValidationError
@@ -34,6 +34,8 @@ def label(name: str, code: str, language: str = "en") -> str:
     return row.get(language) or row.get("en") or code
 
 
+# Matching asks for the group of every need of every candidate.
+@lru_cache(maxsize=1_024)
 def need_group(code: str) -> str:
     """Return the group of a need; a group is its own group. `legal.wage_claim` -> `legal`."""
     return code.partition(".")[0]

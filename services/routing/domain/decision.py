@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import takewhile
 
@@ -65,8 +65,11 @@ class NobodyConsidered:
     elsewhere: int = 0
 
 
-# Not frozen: a decision makes hundreds, and a frozen one takes three times as long to make.
-@dataclass(kw_only=True, slots=True)
+_NOTHING: Mapping[str, float] = {}
+
+
+# Neither frozen nor by keyword: a decision makes hundreds.
+@dataclass(slots=True)
 class Candidate:
     """One service that was considered.
 
@@ -81,7 +84,7 @@ class Candidate:
     revision: int = 0
     failures: tuple[Failure, ...] = ()
     score: float | None = None
-    contributions: Mapping[str, float] = field(default_factory=dict)
+    contributions: Mapping[str, float] = field(default_factory=lambda: _NOTHING)
     rank: int | None = None
 
     @property
@@ -190,23 +193,23 @@ def decide(
         else given.directory.offered_services_for(given.principal_need, given.facts.region)
     )
     weights = policy.weights.by_name()
-    evaluation = Evaluation(given, is_searched=not named)
-    considered = [
-        _consider(
-            offered,
-            evaluation.failures(offered, given.observed(offered.organization.id)),
-            given,
-            weights,
-            overridable,
-        )
-        for offered in offered_services
-    ]
+    considered = _considered(
+        offered_services,
+        given,
+        Evaluation(given, is_searched=not named),
+        weights,
+        overridable,
+    )
     explores = given.facts.urgency is not Urgency.emergency
     ranked, turn = rank(
         considered,
         given.referral_id,
         policy.fairness,
-        {one.organization: _contender(one.organization, given) for one in considered if one.is_eligible},
+        {
+            one.organization: _contender(one.organization, given)
+            for one in considered
+            if one.score is not None
+        },
         attempt=len(given.asked),
         explores=explores,
     )
@@ -260,33 +263,34 @@ def _nobody(given: Circumstances, named: str | None) -> NobodyConsidered:
     return NobodyConsidered(reason=reason, need=need, region=region, organization=named, elsewhere=elsewhere)
 
 
-def _consider(
-    offered: OfferedService,
-    failures: tuple[Failure, ...],
+def _considered(
+    offered_services: Iterable[OfferedService],
     given: Circumstances,
+    evaluation: Evaluation,
     weights: Mapping[str, float],
     overridable: frozenset[str],
-) -> Candidate:
-    organization, service = offered.organization.id, offered.service.id
-    capacity = offered.capacity.status
-    if failures and not (overridable and all(failure.rule in overridable for failure in failures)):
-        return Candidate(
-            organization=organization,
-            service=service,
-            capacity=capacity,
-            revision=offered.revision,
-            failures=failures,
+) -> list[Candidate]:
+    considered = []
+    for offered in offered_services:
+        organization = offered.organization.id
+        seen = given.observed(organization)
+        failures = evaluation.failures(offered, seen)
+        values, result = _NOTHING, None
+        if not failures or (overridable and all(failure.rule in overridable for failure in failures)):
+            values = contributions(offered, given, seen)
+            result = score(values, weights)
+        considered.append(
+            Candidate(
+                organization,
+                offered.service.id,
+                offered.capacity.status,
+                offered.revision,
+                failures,
+                result,
+                values,
+            )
         )
-    values = contributions(offered, given)
-    return Candidate(
-        organization=organization,
-        service=service,
-        capacity=capacity,
-        revision=offered.revision,
-        failures=failures,
-        score=score(values, weights),
-        contributions=values,
-    )
+    return considered
 
 
 _NEVER = dt.datetime.min.replace(tzinfo=dt.UTC)
@@ -306,7 +310,7 @@ def rank(
     attempt: int,
     explores: bool,
 ) -> tuple[tuple[Candidate, ...], Turn | None]:
-    """Return the candidates with their ranks, one rank for each organisation, and why the first is first.
+    """Set the candidates' ranks, one for each organisation; return them in order, and why the first is first.
 
     The order is: fewest overridden rules (placements only), capacity (`ORDER_OF_CAPACITY`), score; then the
     equals are reordered, and one organisation may be moved to the front (`fairness.py`). A hash of referral
@@ -319,7 +323,7 @@ def rank(
     eligible: list[Candidate] = []
     others: list[Candidate] = []
     for candidate in considered:
-        (eligible if candidate.is_eligible else others).append(candidate)
+        (others if candidate.score is None else eligible).append(candidate)
     if not eligible:
         return tuple(others), None
     ties = {candidate.organization: _tie(referral_id, candidate.organization) for candidate in eligible}
@@ -358,7 +362,8 @@ def rank(
         if explored is not None:
             order.remove(explored)
             order.insert(0, explored)
-    ranked = [replace(one, rank=number) for number, one in enumerate(order, start=1)]
+    for number, candidate in enumerate(order, start=1):
+        candidate.rank = number
     turn = Turn(
         band=fairness.band,
         explore=fairness.explore,
@@ -368,10 +373,11 @@ def rank(
         equals=len(equals),
         explored=explored.organization if explored is not None else None,
         organizations={
-            name: replace(contender, equal=name in equals) for name, contender in contenders.items()
+            name: Contender(last_asked=one.last_asked, judged=one.judged, equal=name in equals)
+            for name, one in contenders.items()
         },
     )
-    return (*ranked, *second, *others), turn
+    return (*order, *second, *others), turn
 
 
 def _precedence(candidate: Candidate) -> tuple[int, int]:

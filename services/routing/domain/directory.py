@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
+from typing import Final
 
 from contracts.codes import DisclosureClass, Vetting
 from contracts.organization import EVERY_VETTED_ORGANIZATION, Agreement, Organization, Service
@@ -13,7 +15,8 @@ from services.routing.domain.offered_service import OfferedService
 
 # Index prefix: matches any need of a group, for referrals that name the whole group.
 _ANY_OF = "any "
-_NONE: frozenset[str] = frozenset()
+_NONE: Final[frozenset[str]] = frozenset()
+_Key = tuple[str, str]
 # The searches whose result is kept: some megabytes in a directory of 50,000 services.
 _MOST_FOUND = 1_024
 
@@ -32,13 +35,17 @@ class Directory:
     def __init__(self) -> None:
         # The replica's change number that this directory reflects; every decision records it.
         self.version = 0
+        # Another object after any change of an organisation's kind or parent.
+        self.ancestry = object()
         self._organizations: dict[str, Organization] = {}
         self._vetted: set[str] = set()
         self._barred: set[str] = set()
         self._offered: dict[str, tuple[OfferedService, ...]] = {}
         self._branches: dict[str, set[str]] = {}
-        # (need or group, region or country) -> (organisation, position of the service) -> offered service
-        self._index: dict[tuple[str, str], dict[tuple[str, int], OfferedService]] = {}
+        # (need or group, region or country) -> place of the service -> offered service
+        self._index: dict[_Key, dict[str, OfferedService]] = {}
+        # The entries of `_index` by place, sorted when they are first searched after a change.
+        self._sorted: dict[_Key, Sequence[tuple[str, OfferedService]]] = {}
         # What `offered_services_for` found since the last change of an organisation.
         self._found: dict[tuple[str, str], Sequence[OfferedService]] = {}
         self._agreements: dict[str, Agreement] = {}
@@ -50,9 +57,10 @@ class Directory:
         for number, offered in enumerate(self.offered_services_of(organization.id)):
             for key in _index_keys(offered.service):
                 entries = self._index[key]
-                del entries[organization.id, number]
+                del entries[_place(organization.id, number)]
                 if not entries:
                     del self._index[key]
+                self._sorted.pop(key, None)
         offered_services = tuple(
             OfferedService(organization=organization, service=service, revision=revision)
             for service in organization.services
@@ -62,6 +70,8 @@ class Directory:
             self._branches[previous.parent].discard(organization.id)
         if organization.parent is not None:
             self._branches.setdefault(organization.parent, set()).add(organization.id)
+        if previous is None or (previous.kind, previous.parent) != (organization.kind, organization.parent):
+            self.ancestry = object()
         self._organizations[organization.id] = organization
         if organization.vetting is Vetting.vetted:
             self._vetted.add(organization.id)
@@ -73,9 +83,10 @@ class Directory:
             self._barred.add(organization.id)
         self._offered[organization.id] = offered_services
         for number, offered in enumerate(offered_services):
-            place = (organization.id, number)
+            place = _place(organization.id, number)
             for key in _index_keys(offered.service):
                 self._index.setdefault(key, {})[place] = offered
+                self._sorted.pop(key, None)
 
     def put_agreement(self, agreement: Agreement) -> None:
         """Add an agreement, or replace it."""
@@ -136,22 +147,29 @@ class Directory:
         known = self._found.get((need, region))
         if known is not None:
             return known
-        group = need_group(need)
-        wanted = (_ANY_OF + group,) if need == group else (need, group)
-        found: dict[tuple[str, int], OfferedService] = {}
-        for code in wanted:
-            for place in {region, country_of(region)}:
-                found.update(self._index.get((code, place), {}))
+        areas = {region, country_of(region)}
+        runs = [self._entries((code, area)) for code in _wanted(need) for area in areas]
+        # Sorted runs merge fast; a service of several runs has one place.
+        found = dict(sorted(chain.from_iterable(runs)))
         if len(self._found) >= _MOST_FOUND:
             self._found.clear()
-        services = self._found[need, region] = tuple([found[place] for place in sorted(found)])
+        services = self._found[need, region] = tuple(found.values())
         return services
+
+    def _entries(self, key: _Key) -> Sequence[tuple[str, OfferedService]]:
+        entries = self._sorted.get(key)
+        if entries is not None:
+            return entries
+        unsorted = self._index.get(key)
+        if unsorted is None:
+            return ()
+        entries = self._sorted[key] = sorted(unsorted.items())
+        return entries
 
     def offered_services_within(self, need: str, country: str) -> list[OfferedService]:
         """Return every service that meets the need anywhere in the country, ordered by organisation."""
-        group = need_group(need)
-        wanted = (_ANY_OF + group,) if need == group else (need, group)
-        found: dict[tuple[str, int], OfferedService] = {}
+        wanted = _wanted(need)
+        found: dict[str, OfferedService] = {}
         for (code, area), entries in self._index.items():
             if code in wanted and country_of(area) == country:
                 found.update(entries)
@@ -188,17 +206,40 @@ class Directory:
             one.id for one in agreements if _in_force(one, on) and _allows(one, need, disclosure)
         )
 
+    @property
+    def agreements_by_party(self) -> Mapping[str, frozenset[str]]:
+        """The ids of the agreements that name each organisation as a party, in force or not."""
+        return self._agreements_of
+
     def needs_without_agreement(self, receiver: str, agreements: Mapping[str, frozenset[str]]) -> list[str]:
         """Return the needs without an agreement to which the receiver is a party. agreements: by need."""
-        own, everyone = self._agreements_of.get(receiver, _NONE), _NONE
-        if receiver in self._vetted:
-            everyone = self._agreements_of.get(EVERY_VETTED_ORGANIZATION, _NONE)
+        named = self._agreements_of.get(receiver, _NONE)
+        return self.needs_beyond(named, agreements, vetted=receiver in self._vetted)
+
+    def needs_beyond(
+        self, named: frozenset[str], agreements: Mapping[str, frozenset[str]], *, vetted: bool
+    ) -> list[str]:
+        """Return the same for any organisation that these agreements name."""
+        everyone = self._agreements_of.get(EVERY_VETTED_ORGANIZATION, _NONE) if vetted else _NONE
         return [
-            need for need, found in agreements.items() if own.isdisjoint(found) and everyone.isdisjoint(found)
+            need
+            for need, found in agreements.items()
+            if named.isdisjoint(found) and everyone.isdisjoint(found)
         ]
 
 
-def _index_keys(service: Service) -> set[tuple[str, str]]:
+def _place(organization: str, number: int) -> str:
+    """Return a key that orders services by organisation, then by their position in its record."""
+    return f"{organization}\0{number:06}"
+
+
+def _wanted(need: str) -> tuple[str, ...]:
+    """Return the codes of the index whose services meet the need."""
+    group = need_group(need)
+    return (_ANY_OF + group,) if need == group else (need, group)
+
+
+def _index_keys(service: Service) -> set[_Key]:
     codes = {*service.needs, *(_ANY_OF + need_group(need) for need in service.needs)}
     return {(code, area) for code in codes for area in service.areas}
 

@@ -36,7 +36,8 @@ class Fairness:
     few: Annotated[int, Range(min=0, max=1000)] = 5
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+# Not frozen: a decision makes two for each organisation that may be asked.
+@dataclass(kw_only=True, slots=True)
 class Contender:
     """An organisation that may be asked, as far as turns depend on it.
 

@@ -57,17 +57,35 @@ class OfferedService:
     # The needs that the organisation may meet with all its services together.
     organization_needs: Needs = field(init=False, repr=False, compare=False)
     # What groups of rules read (`evaluation.py`): the organisation's standing, the people whom the service is
-    # for, its languages, its terms.
+    # for, its languages, its terms; and the four together.
     standing: Trait = field(init=False, repr=False, compare=False)
     people: Trait = field(init=False, repr=False, compare=False)
     tongues: Trait = field(init=False, repr=False, compare=False)
     terms: Trait = field(init=False, repr=False, compare=False)
+    profile: Trait = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         service, organization = self.service, self.organization
         capacity = tightest_capacity(service)
         spoken = frozenset((*service.languages, *service.interpretation))
         approved = {one.service: frozenset(one.needs) for one in self.organization.approved_services}
+        standing = _trait(
+            organization.active,
+            organization.vetting,
+            organization.sealing_key is None,
+            organization.country,
+            organization.kind,
+            organization.parent,
+        )
+        people = _trait(service.settlements, service.eligibility)
+        tongues = _trait(spoken)
+        terms = _trait(
+            service.cost,
+            service.always_open,
+            capacity.status,
+            capacity.unit,
+            bool(service.further_capacities),
+        )
         derived: dict[str, object] = {
             "capacity": capacity,
             "areas": frozenset(service.areas),
@@ -85,23 +103,11 @@ class OfferedService:
                 for code in s.needs
                 if code not in sensitive_needs() or _covered(code, approved.get(s.id, frozenset()))
             ),
-            "standing": _trait(
-                organization.active,
-                organization.vetting,
-                organization.sealing_key is None,
-                organization.country,
-                organization.kind,
-                organization.parent,
-            ),
-            "people": _trait(service.settlements, service.eligibility),
-            "tongues": _trait(spoken),
-            "terms": _trait(
-                service.cost,
-                service.always_open,
-                capacity.status,
-                capacity.unit,
-                bool(service.further_capacities),
-            ),
+            "standing": standing,
+            "people": people,
+            "tongues": tongues,
+            "terms": terms,
+            "profile": _trait(standing, people, tongues, terms),
         }
         for name, value in derived.items():
             object.__setattr__(self, name, value)

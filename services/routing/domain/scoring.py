@@ -5,10 +5,12 @@ Each contribution is a value from 0 to 1. The score is their weighted mean, also
 
 from __future__ import annotations
 
+import datetime as dt
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from contracts.codes import Funding
+from services.routing.domain.observation import Observation
 from services.routing.domain.offered_service import OfferedService
 from services.routing.domain.rules import Circumstances
 
@@ -25,18 +27,23 @@ TYPICAL_LOAD = 50.0
 _COST = {Funding.free: 1.0, Funding.at_cost: 0.5, Funding.commercial: 0.0}
 
 
-def contributions(offered: OfferedService, given: Circumstances) -> Mapping[str, float]:
-    """Return each contribution, from 0 to 1, by the name of its weight."""
-    values = {
-        "needs_covered": _needs_covered(offered, given),
-        "nearness": _nearness(offered, given),
-        "language": _language(offered, given),
-        "responsiveness": _responsiveness(offered, given),
-        "load": _load(offered, given),
-        "freshness": _freshness(offered, given),
+def contributions(offered: OfferedService, given: Circumstances, seen: Observation) -> Mapping[str, float]:
+    """Return each contribution, from 0 to 1, by the name of its weight, rounded to six digits.
+
+    seen: what was observed of the organisation.
+    """
+    facts, service = given.facts, offered.service.id
+    load = seen.services[service].load if service in seen.services else 0
+    return {
+        "needs_covered": _needs_covered(offered, facts.needs),
+        # A service that names the region is nearer than one for the whole country.
+        "nearness": 1.0 if facts.region in offered.areas else 0.5,
+        "language": _language(offered, facts.languages),
+        "responsiveness": _responsiveness(seen),
+        "load": _load(offered.capacity.maximum, load),
+        "freshness": _freshness(offered, given.now),
         "cost": _COST[offered.service.cost],
     }
-    return {name: round(value, 6) for name, value in values.items()}
 
 
 def score(values: Mapping[str, float], weights: Mapping[str, float]) -> float:
@@ -48,25 +55,19 @@ def score(values: Mapping[str, float], weights: Mapping[str, float]) -> float:
     return round(weighted / total, 6) if total else 0.0
 
 
-def _needs_covered(offered: OfferedService, given: Circumstances) -> float:
-    needs = given.facts.needs
-    return sum(map(offered.organization_needs.cover, needs)) / len(needs)
+def _needs_covered(offered: OfferedService, needs: Sequence[str]) -> float:
+    if len(needs) == 1:
+        return 1.0 if offered.organization_needs.cover(needs[0]) else 0.0
+    return round(sum(map(offered.organization_needs.cover, needs)) / len(needs), 6)
 
 
-def _nearness(offered: OfferedService, given: Circumstances) -> float:
-    # A service that names the region is nearer than one for the whole country.
-    return 1.0 if given.facts.region in offered.areas else 0.5
-
-
-def _language(offered: OfferedService, given: Circumstances) -> float:
-    wanted = given.facts.languages
+def _language(offered: OfferedService, wanted: Sequence[str]) -> float:
     if wanted[0] in offered.languages:
         return 1.0
     return 0.4 if offered.languages.isdisjoint(wanted) else 0.7
 
 
-def _responsiveness(offered: OfferedService, given: Circumstances) -> float:
-    seen = given.observed(offered.organization.id)
+def _responsiveness(seen: Observation) -> float:
     asked = seen.answered + seen.expired
     if not asked:
         return UNKNOWN_RESPONSIVENESS
@@ -74,17 +75,17 @@ def _responsiveness(offered: OfferedService, given: Circumstances) -> float:
     held = seen.answered - seen.returned
     mean = seen.answer_seconds / held if held else math.inf
     prompt = 1.0 if mean <= PROMPT_SECONDS else PROMPT_SECONDS / mean
-    return 0.5 * (seen.answered + held * prompt) / asked
+    return round(0.5 * (seen.answered + held * prompt) / asked, 6)
 
 
-def _load(offered: OfferedService, given: Circumstances) -> float:
-    load = given.observed(offered.organization.id).at(offered.service.id).load
-    maximum = offered.capacity.maximum
+def _load(maximum: int | None, load: int) -> float:
     if maximum is None:
-        return TYPICAL_LOAD / (TYPICAL_LOAD + load)
-    return max(0.0, 1.0 - load / maximum) if maximum else 0.0
+        return round(TYPICAL_LOAD / (TYPICAL_LOAD + load), 6) if load else 1.0
+    if not maximum:
+        return 0.0
+    return round(max(0.0, 1.0 - load / maximum), 6) if load else 1.0
 
 
-def _freshness(offered: OfferedService, given: Circumstances) -> float:
-    age = (given.now - offered.capacity.updated_at).total_seconds() / 86400
-    return float(0.5 ** (max(0.0, age) / FRESHNESS_HALF_LIFE_DAYS))
+def _freshness(offered: OfferedService, now: dt.datetime) -> float:
+    days = (now - offered.capacity.updated_at).total_seconds() / 86400
+    return round(0.5 ** (days / FRESHNESS_HALF_LIFE_DAYS), 6) if days > 0 else 1.0

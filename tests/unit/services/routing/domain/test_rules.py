@@ -573,7 +573,7 @@ def test_unapproved_sensitive_need_does_not_raise_the_score() -> None:
     for receiver in (plain_one, greedy, vouched):
         directory = network(receiver, agreements=SENSITIVE)
         given = circumstances(directory, facts(needs=needs))
-        covered.append(contributions(offered_service(directory, NAME), given)["needs_covered"])
+        covered.append(contributions(offered_service(directory, NAME), given, Observation())["needs_covered"])
     assert covered == [0.5, 0.5, 1.0]
 
 
@@ -623,5 +623,5 @@ def test_least_favourable_status_of_several_capacities_binds() -> None:
 def test_oldest_date_of_several_capacities_counts() -> None:
     old = Capacity(status=CapacityStatus.capacity, updated_at=NOW - 90 * DAY, unit="bed")
     directory = network(with_service(further_capacities=(old,)))
-    values = contributions(offered_service(directory, NAME), circumstances(directory))
+    values = contributions(offered_service(directory, NAME), circumstances(directory), Observation())
     assert values["freshness"] == 0.5

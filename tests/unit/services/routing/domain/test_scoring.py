@@ -37,8 +37,8 @@ def values(
     receiver: Organization | None = None, referral_facts: Any = None, seen: Any = None
 ) -> dict[str, float]:
     directory = network(receiver or organization(NAME))
-    circumstance = circumstances(directory, referral_facts, observed=lambda _: seen or Observation())
-    return dict(contributions(offered_service(directory, NAME), circumstance))
+    given = circumstances(directory, referral_facts)
+    return dict(contributions(offered_service(directory, NAME), given, seen or Observation()))
 
 
 def of_service(name: str, **changes: Any) -> float:

@@ -1,0 +1,83 @@
+"""`decide` makes the record that its plainest form makes, whatever earlier decisions have left behind."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from contracts.codes import OrganizationKind
+from contracts.records import plain
+from services.routing.domain.decision import Trigger, decide
+from services.routing.domain.disclosure import disclosure_class
+from services.routing.domain.fairness import Fairness
+from services.routing.domain.observation import NOTHING_OBSERVED, Observation
+from services.routing.domain.policy import RoutingPolicy
+from services.routing.domain.rules import Circumstances
+from tests.unit.services.routing.domain.reference_decision import reference
+from tests.unit.services.routing.domain.test_evaluation import FACTS, NAMES, PARENT, networks
+from tests.unit.services.routing.samples import HOUR, NOW, agreement, circumstances, network, organization
+
+RECORDS = st.sampled_from(
+    (
+        NOTHING_OBSERVED,
+        Observation(answered=3, expired=1, answer_seconds=90_000, last_asked=NOW - HOUR),
+        Observation(answered=9, answer_seconds=600, last_asked=NOW - 30 * HOUR),
+    )
+)
+POLICIES = st.builds(
+    lambda band, explore: RoutingPolicy(fairness=Fairness(band=band, explore=explore)),
+    st.sampled_from((0.0, 0.03, 1.0)),
+    st.sampled_from((0.0, 0.5)),
+)
+
+
+@settings(max_examples=100)
+@given(networks(), st.data())
+def test_decision_equals_the_reference_for_every_referral_of_one_directory(
+    first: Circumstances, data: st.DataObject
+) -> None:
+    history = {name: data.draw(RECORDS) for name in NAMES}
+    loads = first.observed
+    drawn = [first.facts, *(data.draw(FACTS) for _ in range(3))]
+    for number, facts in enumerate(drawn):
+        given = replace(
+            first,
+            referral_id=f"referral-{number}",
+            facts=facts,
+            disclosure=disclosure_class(facts),
+            observed=lambda name: loads(name).plus(history[name]),
+        )
+        placed_with = data.draw(st.sampled_from((None, None, NAMES[1])))
+        assert_same(given, data.draw(POLICIES), placed_with)
+
+
+def assert_same(
+    given: Circumstances, policy: RoutingPolicy | None = None, placed_with: str | None = None
+) -> list[Any]:
+    """Return the candidates' failed rules after comparing the decision with the reference."""
+    policy = policy or RoutingPolicy()
+    made = decide("decision", given, policy, Trigger.submitted, placed_with=placed_with)
+    candidates, turn = reference(given, policy, placed_with)
+    assert plain(made.candidates) == plain(candidates)
+    assert plain(made.turn) == plain(turn)
+    return [[failure.rule for failure in one.failures] for one in made.candidates]
+
+
+def test_parent_that_becomes_a_consulate_stops_its_branches() -> None:
+    branch = replace(organization("ru.branch"), parent=PARENT)
+    directory = network(organization(PARENT, services=()), branch)
+    given = circumstances(directory)
+    assert assert_same(given) == [[]]
+    consulate = OrganizationKind.consular_representative
+    directory.put_organization(organization(PARENT, services=(), kind=consulate))
+    assert assert_same(given) == [["kind_consented"]]
+
+
+def test_agreement_that_leaves_a_need_out_stops_its_parties() -> None:
+    directory = network("ru.one")
+    assert assert_same(circumstances(directory)) == [[]]
+    directory.put_agreement(agreement(needs=("health",)))
+    assert assert_same(circumstances(directory)) == [["agreement_in_force"]]
