@@ -79,7 +79,7 @@ class Copy:
         started = time.monotonic()
         done = subprocess.run(
             [
-                *(sys.executable, "-m", "pytest", "-p", "no:pytest_nameko", "-p", "no:cacheprovider"),
+                *(sys.executable, "-m", "pytest", "-p", "no:cacheprovider"),
                 *("-q", "-x", "--tb=short", "-rf", "-k", "not postgresql", *tests),
             ],
             cwd=self.directory,
