@@ -97,6 +97,10 @@ def _leave(order: dict[str, Any], log: int) -> None:
 
 def _run(order: dict[str, Any]) -> int:
     sys.argv = order["arguments"]
+    if sys.argv[0] == "services.directory.load":
+        from services.directory.load import main as load
+
+        return load()
     *altered_by, package = order["arguments"][1:]
     if altered_by:
         from tests.support.altered_service import run_altered
