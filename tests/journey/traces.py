@@ -25,15 +25,18 @@ def traces(hub: RunningHub, markers: Sequence[str], *, further: Iterable[Path] =
     ]
 
 
-def contents(hub: RunningHub, *, further: Iterable[Path] = ()) -> Iterator[tuple[str, bytes]]:
+def contents(
+    hub: RunningHub, *, further: Iterable[Path] = (), since: float = 0.0
+) -> Iterator[tuple[str, bytes]]:
     """Yield all that the hub keeps or says of itself: place and bytes of files, table cells and metrics.
 
-    further: directories besides the hub's own, such as the broker's.
+    further: directories besides the hub's own, such as the broker's. since: leave out files that nobody has
+    written since this time (seconds since 1970), such as other tests' databases on the same server.
     """
     for directory in (hub.files.directory, *further):
         for path in sorted(directory.rglob("*")):
             with suppress(FileNotFoundError):  # the servers remove files
-                if path.is_file():
+                if path.is_file() and path.stat().st_mtime >= since:
                     yield str(path), path.read_bytes()
     for service, url in hub.databases.items():
         for place, content in _cells(url):
