@@ -6,14 +6,17 @@ import ctypes
 import json
 import os
 import select
+import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Self
 
 import pytest
@@ -24,6 +27,8 @@ ROOT = Path(__file__).resolve().parent.parent
 _PR_SET_CHILD_SUBREAPER = 36
 # `-m` and these start a service. The packages of tests start as in production.
 _PROGRAMS = ("runtime", "tests.support.altered_service")
+# What a hub runs once before its first start.
+_LOADER = "services.directory.load"
 
 
 class ForkServer:
@@ -55,7 +60,24 @@ class ForkServer:
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(ServiceProcess, "launch", launch_or_fork)
+            if sys.platform == "linux":
+                patch.setattr("sandbox.hub.subprocess", SimpleNamespace(run=self.run_loader))
             yield
+
+    def run_loader(
+        self, command: Sequence[str], *, env: Mapping[str, str], **_: object
+    ) -> subprocess.CompletedProcess[str]:
+        """Load a directory in a fork, and return what `subprocess.run` does, with all output as stderr."""
+        assert list(command[:3]) == [sys.executable, "-m", _LOADER]
+        with tempfile.TemporaryFile() as log:
+            fork = self.fork(command[2:], env, log=log.fileno(), directory=None)
+            try:
+                code = fork.wait()
+            except BaseException:
+                fork.send_signal(signal.SIGKILL)
+                raise
+            log.seek(0)
+            return subprocess.CompletedProcess(list(command), code, stderr=log.read().decode())
 
     def fork(
         self, arguments: Sequence[str], environment: Mapping[str, str], *, log: int, directory: Path | None

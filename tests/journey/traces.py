@@ -25,10 +25,13 @@ def traces(hub: RunningHub, markers: Sequence[str], *, further: Iterable[Path] =
     ]
 
 
-def contents(hub: RunningHub, *, further: Iterable[Path] = ()) -> Iterator[tuple[str, bytes]]:
+def contents(
+    hub: RunningHub, *, further: Iterable[Path] = (), since: float = 0.0
+) -> Iterator[tuple[str, bytes]]:
     """Yield all that the hub keeps or says of itself: place and bytes of files, table cells and metrics.
 
-    further: directories besides the hub's own, such as the broker's.
+    further: directories besides the hub's own, such as the broker's. since: leave out files that nobody has
+    written since this time (seconds since 1970), such as other tests' databases on the same server.
     """
     yield from kept((hub.files.directory, *further), hub.databases)
     for service in SERVICES:
@@ -40,7 +43,7 @@ def kept(directories: Iterable[Path], databases: Mapping[str, str]) -> Iterator[
     for directory in directories:
         for path in sorted(directory.rglob("*")):
             with suppress(FileNotFoundError):  # the servers remove files
-                if path.is_file():
+                if path.is_file() and path.stat().st_mtime >= since:
                     yield str(path), path.read_bytes()
     for service, url in databases.items():
         for place, content in _cells(url):

@@ -14,8 +14,10 @@ from tests.mutation.trial import Copy
 
 
 def main() -> int:
-    with tempfile.TemporaryDirectory(prefix="kopuro-mutation-") as directory:
-        copy = Copy(Path(directory) / "tree")
+    with (
+        tempfile.TemporaryDirectory(prefix="kopuro-mutation-") as directory,
+        Copy(Path(directory) / "tree") as copy,
+    ):
         tests = dict.fromkeys(test for mutation in MUTATIONS for test in mutation.tests)
         untouched = copy.run(list(tests))
         if not untouched.passed:

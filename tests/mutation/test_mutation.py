@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,9 @@ QUICK = [mutation for mutation in MUTATIONS if not mutation.slow]
 
 
 @pytest.fixture(scope="module")
-def copy(tmp_path_factory: pytest.TempPathFactory) -> Copy:
-    return Copy(tmp_path_factory.mktemp("mutation") / "tree")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Copy]:
+    with Copy(tmp_path_factory.mktemp("mutation") / "tree") as copied:
+        yield copied
 
 
 def test_unchanged_copy_passes_its_tests(copy: Copy) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import select
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -12,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from tests.mutation.mutations import Mutation
 
@@ -46,7 +50,7 @@ class Outcome:
 
 
 class Copy:
-    """A copy of the tree in a directory that does not exist yet."""
+    """A copy of the tree in a directory that does not exist yet. Runs are possible inside its block."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -74,24 +78,44 @@ class Copy:
             for path, text in originals.items():
                 path.write_text(text)
 
-    def run(self, tests: Sequence[str]) -> Outcome:
-        """Run the tests up to the first failure, on SQLite only, and return the result."""
-        started = time.monotonic()
-        done = subprocess.run(
-            [
-                *(sys.executable, "-m", "pytest", "-p", "no:pytest_nameko", "-p", "no:cacheprovider"),
-                *("-q", "-x", "--tb=short", "-rf", "-k", "not postgresql", *tests),
-            ],
+    def __enter__(self) -> Self:
+        self._runs = subprocess.Popen(
+            [sys.executable, "-m", "tests.mutation.forked_runs"],
             cwd=self.directory,
             env={name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"},
-            capture_output=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
             text=True,
-            timeout=LONGEST_SECONDS,
-            check=False,
+            start_new_session=True,
         )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # Also what a run has left behind.
+        os.killpg(self._runs.pid, signal.SIGKILL)
+        self._runs.communicate()
+
+    def run(self, tests: Sequence[str]) -> Outcome:
+        """Run the tests up to the first failure, on SQLite only, and return the result.
+
+        Raises TimeoutError after LONGEST_SECONDS.
+        """
+        started = time.monotonic()
+        output = self.directory / "output"
+        options = ("-p", "no:cacheprovider", "-q", "-x", "--tb=short", "-rf", "-k", "not postgresql")
+        order = {"arguments": [*options, *tests], "output": str(output)}
+        stdin, stdout = self._runs.stdin, self._runs.stdout
+        assert stdin is not None
+        assert stdout is not None
+        stdin.write(json.dumps(order) + "\n")
+        stdin.flush()
+        if not select.select([stdout], [], [], LONGEST_SECONDS)[0]:
+            raise TimeoutError(f"{tests} run for more than {LONGEST_SECONDS} s")
+        code = int(stdout.readline())
+        said = output.read_text()
         return Outcome(
-            exit_code=done.returncode,
-            failed=tuple(re.findall(r"^FAILED (\S+)", done.stdout, re.MULTILINE)),
+            exit_code=code,
+            failed=tuple(re.findall(r"^FAILED (\S+)", said, re.MULTILINE)),
             seconds=time.monotonic() - started,
-            output=done.stdout + done.stderr,
+            output=said,
         )

@@ -11,6 +11,7 @@ import gzip
 import io
 import json
 import secrets
+import time
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -31,7 +32,10 @@ class Canaries:
     """The canaries of one test. All begin with the same digits, so that one search finds each of them."""
 
     def __init__(self) -> None:
+        # No file that was last written before holds a canary. A file system's clock may lag a little.
+        self.invented_at = time.time() - 10
         self._start = str(secrets.randbelow(9 * 10**9) + 10**9)
+        self._forms = frozenset(_forms(self._start))
         self._places: list[str] = []
 
     def text(self, place: str) -> str:
@@ -53,7 +57,7 @@ class Canaries:
 
     def found(self, content: bytes) -> set[str]:
         """Return the places whose canary is in the content: in clear, encoded or packed."""
-        if not any(form in content for form in self.forms()):
+        if not any(form in content for form in self._forms):
             return {place for inner in _unpacked(content) for place in self.found(inner)}
         named = {
             place
@@ -62,9 +66,9 @@ class Canaries:
         }
         return named or {"a part of a canary"}
 
-    def forms(self) -> set[bytes]:
+    def forms(self) -> frozenset[bytes]:
         """Return the bytes of which one is in every content with a canary that is not packed."""
-        return set(_forms(self._start))
+        return self._forms
 
     def _numbered(self, number: int) -> str:
         # The last digit is cut off in some forms.

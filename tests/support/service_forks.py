@@ -1,9 +1,10 @@
 """`python -m tests.support.service_forks`: a process that has imported the runtime, and forks into services.
 
-The imports take 0.6 s of CPU time, most of a service's start, and the runs start hundreds of services. A fork
+The imports take 0.7 s of CPU time, most of a service's start, and the runs start hundreds of services. A fork
 continues where `runtime.__main__` is after its own imports: eventlet's patches are applied, `runtime.process`
-is imported, and neither a hub nor a thread exists. Its package is imported after the fork, as are the
-parts that replace some of its own, so that one service never has the modules of another.
+and what every service imports of the runtime are imported, and neither a hub nor a thread exists. Its package
+is imported after the fork, as are the parts that replace some of its own, so that one service never has the
+modules of another.
 
 Orders come on stdin (a socket), each with the log's file descriptor. `tests.fork_server` sends them.
 """
@@ -25,7 +26,13 @@ def main() -> int:
         import eventlet
 
     eventlet.monkey_patch()
-    import runtime.process  # noqa: F401 - what every service imports, before it imports its own package
+    # What every service imports, before it imports its own package.
+    import runtime.entrypoints.batches
+    import runtime.entrypoints.operations
+    import runtime.entrypoints.resource
+    import runtime.entrypoints.service
+    import runtime.process
+    import runtime.service_platform  # noqa: F401
 
     # The patching makes a hub, whose epoll descriptor all forks would share.
     eventlet.hubs.use_hub()
@@ -90,6 +97,10 @@ def _leave(order: dict[str, Any], log: int) -> None:
 
 def _run(order: dict[str, Any]) -> int:
     sys.argv = order["arguments"]
+    if sys.argv[0] == "services.directory.load":
+        from services.directory.load import main as load
+
+        return load()
     *altered_by, package = order["arguments"][1:]
     if altered_by:
         from tests.support.altered_service import run_altered

@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Sequence
 from importlib.metadata import EntryPoint, entry_points, version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 from typer.main import get_command
@@ -52,6 +52,15 @@ from kopuro_client.commands.trigger import trigger
 from kopuro_client.errors import ClientError, InvalidArgumentError
 
 __all__ = ["ExitCode", "main"]
+
+# The client's own groups and commands at the top level.
+_OWN: Final = frozenset(
+    {
+        *("referral", "mailbox", "offer", "case", "key", "organization", "coordination", "approvals"),
+        *("credential", "verify", "webhook", "witness", "recover", "listen", "trigger", "history", "bundle"),
+        *("story", "trace", "readers", "statistics", "export", "checkpoint", "log-key"),
+    }
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -102,7 +111,8 @@ def _run(given: list[str], *, as_json: bool) -> int:
     """Return the exit status. With --json, raises InvalidArgumentError for an invalid command line."""
     try:
         # Standalone, Typer prints its own errors; otherwise it raises them and returns a typer.Exit's status.
-        status = _application()(given, prog_name="kopuro", standalone_mode=not as_json)
+        application = _application(given[0] if given else None)
+        status = application(given, prog_name="kopuro", standalone_mode=not as_json)
     except SystemExit as exit_:
         status = exit_.code
         if isinstance(status, str):
@@ -130,14 +140,19 @@ def _fault(error: Exception) -> str:
     )
 
 
-def _application() -> Any:
-    """Return the whole command with the installed plug-ins."""
-    return _built(tuple(entry_points(group=GROUP)))
+def _application(first_word: str | None = None) -> Any:
+    """Return the command with the installed plug-ins: the whole, or what a line's first word needs."""
+    plugins = tuple(entry_points(group=GROUP))
+    known = _OWN.union(plugin.name for plugin in plugins)
+    return _built(plugins, first_word if first_word in known else None)
 
 
 @functools.cache
-def _built(plugins: tuple[EntryPoint, ...]) -> Any:
-    """Return the command as Typer builds it: 0.1 s, which a program that runs many commands spends once."""
+def _built(plugins: tuple[EntryPoint, ...], only: str | None) -> Any:
+    """Return the command as Typer builds it: 0.1 s, which a program that runs many commands spends once.
+
+    only: a command of the top level; the client's others are left out, which saves half of that.
+    """
     application = typer.Typer(
         no_args_is_help=True,
         add_completion=False,
@@ -176,23 +191,17 @@ def _built(plugins: tuple[EntryPoint, ...]) -> Any:
     application.command("export")(connected(export))
     application.command("checkpoint")(connected(checkpoint, anonymous=True))
     application.command("log-key")(connected(log_key, anonymous=True))
-    taken = {
-        *groups,
-        "recover",
-        "listen",
-        "trigger",
-        "history",
-        "story",
-        "trace",
-        "readers",
-        "statistics",
-        "export",
-        "bundle",
-        "checkpoint",
-        "log-key",
-    }
+    taken = {*groups, *(str(command.name) for command in application.registered_commands)}
+    assert taken == _OWN
     added = add_plugins(application, plugins, groups=groups, taken=taken, complain=_complain)
     add_placeholders(application, groups=groups, taken={*taken, *added})
+    if only is not None:
+        application.registered_groups = [
+            group for group in application.registered_groups if group.name not in _OWN - {only}
+        ]
+        application.registered_commands = [
+            command for command in application.registered_commands if command.name not in _OWN - {only}
+        ]
     command = get_command(application)
     use_plain_metavars(command)
     unwrap_help(command)

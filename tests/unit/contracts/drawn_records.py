@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import functools
+import string
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -16,7 +17,7 @@ from marshmallow.validate import Equal, Length, OneOf, Range
 
 from contracts import vocabularies
 from contracts.canonical import EXACT_INTEGER
-from contracts.identifiers import Pattern
+from contracts.identifiers import ORGANIZATION_PATTERN, SLUG_PATTERN, UUID_PATTERN, Pattern
 from contracts.moments import Within
 from contracts.organization import Agreement, Organization, Service
 
@@ -34,6 +35,21 @@ _RULES: dict[tuple[type, str], Callable[[st.SearchStrategy[Any]], st.SearchStrat
         lambda more: len({c.unit for c in more}) == len(more)
     ),
     (Organization, "services"): lambda some: some.filter(lambda s: len({x.id for x in s}) == len(s)),
+}
+
+_SLUGS = st.lists(
+    st.text(string.ascii_lowercase + string.digits, min_size=1, max_size=20), min_size=1, max_size=MOST_ITEMS
+).map("-".join)
+_COUNTRIES = st.text(string.ascii_lowercase, min_size=2, max_size=2)
+_DIGESTS = st.binary(min_size=32, max_size=32).map(lambda digest: f"sha256:{digest.hex()}")
+# The commonest patterns without `from_regex`, which draws every character on its own.
+_BUILT: dict[str, st.SearchStrategy[str]] = {
+    UUID_PATTERN: st.uuids().map(str),
+    ORGANIZATION_PATTERN: st.tuples(_COUNTRIES, _SLUGS).map(".".join),
+    SLUG_PATTERN: _SLUGS,
+    "^[A-Z]{2}$": _COUNTRIES.map(str.upper),
+    "^sha256:[0-9a-f]{64}$": _DIGESTS,
+    "^[A-Za-z0-9_-]{43}$": st.text(string.ascii_letters + string.digits + "_-", min_size=43, max_size=43),
 }
 
 # Rules between the fields of a record.
@@ -130,7 +146,7 @@ def _text(limits: tuple[Any, ...]) -> st.SearchStrategy[str]:
 
 @functools.cache
 def _matches(pattern: str) -> st.SearchStrategy[str]:
-    return st.from_regex(pattern, fullmatch=True)
+    return _BUILT.get(pattern) or st.from_regex(pattern, fullmatch=True)
 
 
 def _fits(limits: tuple[Any, ...]) -> Callable[[str], bool]:

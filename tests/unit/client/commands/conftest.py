@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,14 @@ class Ran:
 
 
 Run = Callable[..., Ran]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _plugins_read_once() -> Iterator[None]:
+    """Read the installed plug-ins once, not for each of 3,000 commands (5 ms of CPU time each)."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("kopuro_client.commands.entry_points", functools.cache(entry_points))
+        yield
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib.metadata import entry_points
+from typing import Any
 
 import pytest
 
@@ -28,3 +29,23 @@ def test_placeholders_are_the_commands_that_the_server_installs() -> None:
     installed = {found.name for found in entry_points(group="kopuro.commands")}
 
     assert installed == set(NAMES)
+
+
+@pytest.mark.parametrize("first_word", ["mailbox", "story", "up"])
+def test_command_for_one_word_is_that_of_the_whole(first_word: str) -> None:
+    whole, part = commands._application(), commands._application(first_word)
+
+    assert set(part.commands) <= set(whole.commands)
+    assert {"mailbox", "story"} & set(part.commands) <= {first_word}
+    assert _described(part.commands[first_word]) == _described(whole.commands[first_word])
+
+
+def test_unknown_first_word_is_answered_by_the_whole_command() -> None:
+    assert commands._application("mailbx") is commands._application()
+
+
+def _described(command: Any) -> Any:
+    """Return a command's help, parameters and subcommands."""
+    parameters = [(parameter.name, parameter.opts, parameter.required) for parameter in command.params]
+    below = getattr(command, "commands", {})
+    return command.help, parameters, {name: _described(one) for name, one in below.items()}
