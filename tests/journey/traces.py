@@ -33,13 +33,18 @@ def contents(
     further: directories besides the hub's own, such as the broker's. since: leave out files that nobody has
     written since this time (seconds since 1970), such as other tests' databases on the same server.
     """
-    yield from kept((hub.files.directory, *further), hub.databases)
+    yield from kept((hub.files.directory, *further), hub.databases, since=since)
     for service in SERVICES:
         yield f"{service}: /metrics", hub.operations(service, "/metrics").content
 
 
-def kept(directories: Iterable[Path], databases: Mapping[str, str]) -> Iterator[tuple[str, bytes]]:
-    """Yield place and bytes of every file and of every table cell. databases: URLs by service."""
+def kept(
+    directories: Iterable[Path], databases: Mapping[str, str], *, since: float = 0.0
+) -> Iterator[tuple[str, bytes]]:
+    """Yield place and bytes of every file and of every table cell. databases: URLs by service.
+
+    since: leave out files that nobody has written since this time (seconds since 1970).
+    """
     for directory in directories:
         for path in sorted(directory.rglob("*")):
             with suppress(FileNotFoundError):  # the servers remove files

@@ -15,10 +15,11 @@ PERSONS_CHOICE: Final = "persons_choice"
 OTHER_RULE: Final = "other_rule"
 
 _ASKED_BEFORE: Final = "not_asked_before"
+_HELD_BEFORE: Final = "not_in_chain"
 _IS_THE_SENDER: Final = "not_the_sender"
 
 # The class of each failed rule. An organisation is not passed over for its own referrals, nor for one that it
-# was already asked about.
+# was already asked about, nor for a person whom it referred onward.
 CLASS_OF_RULE: Final[Mapping[str, str]] = {
     "consent_given": PERSONS_CHOICE,
     "not_excluded": PERSONS_CHOICE,
@@ -41,7 +42,7 @@ CLASS_OF_RULE: Final[Mapping[str, str]] = {
     PLACE_LEFT: "capacity",
     "open_now": "hours",
 }
-UNCOUNTED_RULES: Final = frozenset({_IS_THE_SENDER, _ASKED_BEFORE})
+UNCOUNTED_RULES: Final = frozenset({_IS_THE_SENDER, _ASKED_BEFORE, _HELD_BEFORE})
 REASONS: Final = (OTHERS_FIRST, *dict.fromkeys(CLASS_OF_RULE.values()), OTHER_RULE)
 _ORDER: Final = {reason: number for number, reason in enumerate(REASONS)}
 
