@@ -49,6 +49,7 @@ class _Caller:
     http: httpx.Client
     token: str = field(default="", repr=False)
     renew_at: float = 0.0
+    asks_for_password: bool = False  # not since this token was issued
 
 
 class HttpHub:
@@ -81,6 +82,26 @@ class HttpHub:
     def require_admitted(self, organization: str) -> None:
         """See `ports.Hub`."""
         self._ask(organization, "GET", "delivery", "/v1/mailbox/consumers")
+
+    def new_password(self, organization: str) -> str | None:
+        """See `ports.Hub`."""
+        caller = self._callers.get(organization)
+        if caller is None or not caller.asks_for_password:
+            return None
+        # Before the request: it may get another token, after which the hub is asked again.
+        caller.asks_for_password = False
+        try:
+            found = orjson.loads(self._ask(organization, "GET", "directory", "/v1/amqp-password"))
+        except BaseException:
+            caller.asks_for_password = True
+            raise
+        password_hash: str | None = found.get("password_hash")
+        return password_hash
+
+    def password_applied(self, organization: str, password_hash: str) -> None:
+        """See `ports.Hub`."""
+        body = orjson.dumps({"password_hash": password_hash})
+        self._ask(organization, "POST", "directory", "/v1/amqp-password/applied", body=body)
 
     def page(self, organization: str, *, after: str | None, limit: int, wait: float) -> Page:
         """See `ports.Hub`."""
@@ -191,6 +212,7 @@ class HttpHub:
         granted = response.json()
         caller.token, lifetime = granted["access_token"], float(granted["expires_in"])
         caller.renew_at = now + lifetime - min(_MARGIN, lifetime / 10)
+        caller.asks_for_password = True
         return caller.token
 
     def _address(self, service: str) -> str:
