@@ -36,6 +36,7 @@ from contracts.facts.offered import (
 from contracts.facts.decided import (
     AlertClosed,
     CaseUnreadable,
+    CoordinationDigest,
     DirectoryCorrectionSuggested,
     InterventionApplied,
     NoteUnreadable,
@@ -48,6 +49,7 @@ from contracts.facts.decided import (
     ReferralUnanswered,
     ReferralUnplaced,
     ReferralWithdrawn,
+    WaitingReferrals,
 )
 from contracts.facts.refused import (
     AnswerRefused,
@@ -144,6 +146,7 @@ __all__ = [
     "ClientChanged",
     "CommittedDecision",
     "ContentErased",
+    "CoordinationDigest",
     "CoordinatorReason",
     "CoordinatorWithdrawalRefused",
     "CoordinatorWithdrawalSubmitted",
@@ -217,6 +220,7 @@ __all__ = [
     "TransitKeyPublished",
     "TransitSeal",
     "UnreadableSubmitted",
+    "WaitingReferrals",
     "WebhookChanged",
     "WebhookFailing",
     "WithdrawalSubmitted",

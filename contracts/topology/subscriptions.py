@@ -34,6 +34,7 @@ DELIVERY_KEYS = (
     "referral.overdue",
     "referral.unanswered",
     "alert.closed",
+    "coordination.digest",
     "referral.acceptor_suspended",
     "acceptance.revoked",
     "referral.handed_back",

@@ -17,6 +17,7 @@ from runtime.messaging.request_reply import RequestServer
 from runtime.periodic import Periodic
 from runtime.service_platform import build_platform
 from runtime.settings import Settings
+from services.routing.adapters.digests import SqlDigests
 from services.routing.adapters.fact_reduction import SqlFactReduction
 from services.routing.adapters.past_referrals import SqlPastReferrals
 from services.routing.adapters.placement_keys import SqlPlacementKeys
@@ -29,10 +30,12 @@ from services.routing.adapters.weekly_reports import SqlWeeklyReports
 from services.routing.api import answer_question
 from services.routing.deadlines import DeadlineTimer
 from services.routing.domain.coverage import stale_services
+from services.routing.domain.digest import DigestPeriod
 from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.policy_document import PolicyDocument, document_of, parse_policy
 from services.routing.handlers.commands import RoutingCommands
 from services.routing.handlers.coordination_queries import CoordinationQueries
+from services.routing.handlers.digests import WriteDigests
 from services.routing.handlers.fact_reduction import ReduceFacts
 from services.routing.handlers.network_queries import NetworkQueries
 from services.routing.handlers.policies import LivePolicy, Policies
@@ -131,6 +134,15 @@ def build(settings: Settings) -> Application[RoutingParts]:
         clock=platform.clock,
         after_commit=platform.messenger.wake,
     )
+    digests = WriteDigests(
+        every=None if settings.digest is None else DigestPeriod(settings.digest),
+        database=platform.database,
+        digests=SqlDigests(),
+        outbox=platform.messenger.outbox,
+        source=platform.source,
+        clock=platform.clock,
+        after_commit=platform.messenger.wake,
+    )
     reports = SqlWeeklyReports()
     reporting = ReportWeeks(
         database=platform.database,
@@ -182,6 +194,7 @@ def build(settings: Settings) -> Application[RoutingParts]:
             Periodic("reduction of facts", reducing.turn, seconds=_SECONDS_BETWEEN_REDUCTIONS),
             Periodic("unanswered emergencies", unanswered.turn, seconds=_SECONDS_BETWEEN_ALERTS),
             Periodic("reports of weeks", reporting.turn, seconds=_SECONDS_BETWEEN_REPORTS),
+            Periodic("digests", digests.turn, seconds=_SECONDS_BETWEEN_REPORTS),
         ],
         spans=platform.spans,
         registry=platform.registry,

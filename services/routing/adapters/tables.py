@@ -278,6 +278,14 @@ WEEKLY_REPORTS = Table(
     Column("statements", Json, nullable=False),
 )
 
+# The days or weeks whose digest is written.
+DIGESTS = Table(
+    "digests",
+    METADATA,
+    Column("period", String(10), primary_key=True),
+    Column("written_at", Instant, nullable=False),
+)
+
 # The emergencies that were reported as unanswered and still wait for an acceptance.
 UNANSWERED = Table(
     "unanswered",
