@@ -35,6 +35,7 @@ from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.policy_document import PolicyDocument, document_of, parse_policy
 from services.routing.handlers.commands import RoutingCommands
 from services.routing.handlers.coordination_queries import CoordinationQueries
+from services.routing.handlers.decision_spans import DecisionSpans
 from services.routing.handlers.digests import WriteDigests
 from services.routing.handlers.fact_reduction import ReduceFacts
 from services.routing.handlers.network_queries import NetworkQueries
@@ -91,6 +92,7 @@ def build(settings: Settings) -> Application[RoutingParts]:
     )
     store = SqlReferralStore()
     queries = RoutingQueries(database=platform.database, store=store)
+    decision_spans = DecisionSpans(platform.clock, platform.spans)
     commands = RoutingCommands(
         database=platform.database,
         store=store,
@@ -102,6 +104,7 @@ def build(settings: Settings) -> Application[RoutingParts]:
         source=platform.source,
         after_commit=platform.messenger.wake,
         count=RoutingCounters(platform.registry).count,
+        report=decision_spans.report,
     )
     reducing = ReduceFacts(
         database=platform.database,
@@ -133,6 +136,7 @@ def build(settings: Settings) -> Application[RoutingParts]:
         source=platform.source,
         clock=platform.clock,
         after_commit=platform.messenger.wake,
+        report=decision_spans.report,
     )
     digests = WriteDigests(
         every=None if settings.digest is None else DigestPeriod(settings.digest),

@@ -111,6 +111,18 @@ def test_coordinators_get_the_digest_of_the_day(hub: RunningHub) -> None:
     ]
 
 
+def test_decision_of_a_deadline_is_in_the_trace_of_the_submission(
+    watched: PrometheusServer, receiver: SpanReceiver
+) -> None:
+    def causes() -> set[str]:
+        spans = {(span.trace_id, span.span_id): span for span in receiver.spans()}
+        decided = [span for span in spans.values() if span.name == "decide kopuro.offer.expired.v1"]
+        return {parent.name for one in decided if (parent := spans.get((one.trace_id, str(one.parent_id))))}
+
+    until(causes, "the span of a deadline", within=60)
+    assert causes() == {"process kopuro.referral.submitted.v1"}
+
+
 def test_every_panel_has_data_after_the_stories(watched: PrometheusServer) -> None:
     wanted = {
         (dashboard.name, panel.title): [

@@ -98,6 +98,7 @@ class Referral:
     is not. correlation_id: the id of the message that submitted the referral. waits_for: (organisation,
     service) of the candidates that lacked only a place when the referral became unplaced. has_facts: False
     once the facts have been reduced; then only needs (groups), urgency and region (country) are true.
+    traceparent: the span in which the submission was handled, None without a trace.
     """
 
     id: str
@@ -114,6 +115,7 @@ class Referral:
     offers: tuple[Offer, ...] = ()
     waits_for: frozenset[tuple[str, str]] = frozenset()
     has_facts: bool = True
+    traceparent: str | None = None
 
     @property
     def is_closed(self) -> bool:
