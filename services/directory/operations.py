@@ -255,6 +255,7 @@ _SAMPLE_HASH: Final = "bm9u" + 44 * "A"
 AMQP_PASSWORD: Final = Operation(
     summary="Read whether a new password at the partners' broker waits for the gateway",
     answers={200: answer(AmqpPassword)},
+    refusals=frozenset({"not-found"}),
 )
 POST_AMQP_PASSWORD: Final = _change(
     "Replace the organisation's password at the partners' broker; the present one ends within seconds",

@@ -247,7 +247,7 @@ class DirectoryService(WebService):
         operation=operations.AMQP_PASSWORD_APPLIED,
     )
     def amqp_password_applied(self, request: Request) -> Response:
-        return api.amqp_password_applied(self.handlers, request)
+        return api.amqp_password_applied(self.handlers, api.proved(self.handlers, request))
 
     @resource(
         "PUT",

@@ -200,3 +200,21 @@ def test_hub_is_asked_for_a_new_password_once_for_each_token(door: Door) -> None
     door.hub.require_admitted(OSH)
     assert door.hub.new_password(OSH) == "AAAA"
     assert asked == ["Bearer t0", "Bearer t0", "Bearer t1"]
+
+
+def test_report_of_an_applied_password_is_signed_with_the_gateways_key(door: Door) -> None:
+    sent: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        sent.append(request)
+        return httpx.Response(200, json={"waits": False})
+
+    door.answer = answer
+    door.hub.password_applied(OSH, "AAAA")
+    (report,) = sent
+    assert (report.url.path, json.loads(report.content)) == (
+        "/v1/amqp-password/applied",
+        {"password_hash": "AAAA"},
+    )
+    signed = claims(report.headers["Kopuro-Proof"])
+    assert (signed["method"], signed["path"]) == ("POST", "/v1/amqp-password/applied")
