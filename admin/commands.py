@@ -179,7 +179,7 @@ def add_manifest_key(directory: ManifestDir, service: str) -> None:
     changed, path = add_key(directory, service)
     _print_manifest(changed)
     out = Output(as_json=True)
-    out.note(f"give every service the new manifest and restart it; then set KOPURO_SERVICE_KEY={path}")
+    out.note(f"give every service the new manifest; then put {path} in the place of KOPURO_SERVICE_KEY")
 
 
 # A thumbprint may begin with a hyphen.

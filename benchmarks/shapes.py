@@ -103,7 +103,7 @@ EMPTY: Final = frozenset(
 STANDING: Final = frozenset(
     {"full_services", "replica", "replica_changes", "manifests", "policies", "sealing_keys"}
     | {"mailbox_consumers"}
-    | {"transit_keys", "transit_counts", "webhook_endpoints", "webhook_secrets", "weekly_reports"}
+    | {"transit_keys", "transit_counts", "webhook_endpoints", "webhook_secrets", "weekly_reports", "digests"}
 )
 
 

@@ -55,6 +55,11 @@ class Rights:
     read: str = NOTHING
 
 
+def gateway_client(organization: str) -> str:
+    """Return the id of the OAuth client as which the gateway acts for an organisation."""
+    return f"{organization}.amqp"
+
+
 def user_name(hub: str, user: str) -> str:
     """Return the name at the broker of a service's user, or of the operators', `<hub>.<user>`."""
     return f"{hub}.{user}"

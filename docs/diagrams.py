@@ -88,6 +88,7 @@ PUBLISHERS: Mapping[type[Fact], str] = {
     facts.ReferralOverdue: "routing",
     facts.ReferralUnanswered: "routing",
     facts.AlertClosed: "routing",
+    facts.CoordinationDigest: "routing",
     facts.ReferralAcceptorSuspended: "routing",
     facts.AcceptanceRevoked: "routing",
     facts.ReferralHandedBack: "routing",

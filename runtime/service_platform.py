@@ -16,6 +16,7 @@ from runtime.messaging.messenger import Messenger
 from runtime.messaging.ports import Broker
 from runtime.messaging.rabbit.broker import RabbitBroker
 from runtime.messaging.signatures.identity import load_identity
+from runtime.messaging.signatures.living_identity import IdentityFiles, LivingIdentity
 from runtime.messaging.tables import MessagingTables
 from runtime.periodic import Periodic
 from runtime.settings import Settings, SettingsError
@@ -107,7 +108,7 @@ def build_platform(name: str, settings: Settings, tables: MessagingTables) -> Pl
         exporter = otlp_exporter(settings.traces_endpoint, name)
         spans = SpanExport(exporter, counter, ratio=settings.traces_ratio)
     messenger = Messenger(
-        identity=identity,
+        identity=LivingIdentity(identity, IdentityFiles(settings, name)),
         database=database,
         tables=tables,
         broker=broker,

@@ -99,6 +99,8 @@ class Settings:
     retention: timedelta | None = None
     # KOPURO_FACTS_DAYS, routing only, optional: days to keep a referral's facts and decisions after its end
     facts_kept: timedelta = FACTS_KEPT
+    # KOPURO_DIGEST, routing only, optional: `day` or `week`, how often the coordinators get a digest
+    digest: str | None = None
     # KOPURO_MAILBOX_DAYS, delivery only, optional: days to keep a message after its acknowledgement
     messages_kept: timedelta = MESSAGES_KEPT
     # KOPURO_WATCH_REPORT_DAYS, directory only, optional: days for which a report about an employer counts
@@ -305,6 +307,7 @@ class Settings:
             witness_policy=file("KOPURO_WITNESS_POLICY"),
             retention=days("KOPURO_RETENTION_DAYS"),
             facts_kept=kept if (kept := days("KOPURO_FACTS_DAYS")) is not None else FACTS_KEPT,
+            digest=optional("KOPURO_DIGEST", _digest),
             sandbox=sandbox("KOPURO_SANDBOX"),
             messages_kept=mailbox_days("KOPURO_MAILBOX_DAYS"),
             watch_reports_kept=watch_days("KOPURO_WATCH_REPORT_DAYS"),
@@ -335,6 +338,12 @@ def _address(text: str) -> Address:
 def _traces_endpoint(text: str) -> str:
     if _TRACES_ENDPOINT.fullmatch(text) is None:
         raise ValueError("is not an http:// or https:// URL with a path and without user, query and fragment")
+    return text
+
+
+def _digest(text: str) -> str:
+    if text not in ("day", "week"):
+        raise ValueError("is neither `day` nor `week`")
     return text
 
 

@@ -46,6 +46,7 @@ HOPELESS_AFTER_RESTARTS = 3
 _INHERITED = ("PATH", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH")
 # Settings of services that the environment of `kopuro up` may change.
 _PASSED_ON = (
+    "KOPURO_DIGEST",
     "KOPURO_RECEIPT_SECONDS",
     "KOPURO_TRANSIT_KEY_SECONDS",
     "KOPURO_REQUESTS_PER_MINUTE",

@@ -129,6 +129,18 @@ class Administration:
         url = self._at("credentials", text(client_id, "a client"), "keys")
         return cast(RegisteredClient, self._connection.put(url, {"keys": list(keys)}))
 
+    def replace_amqp_password(self, password_hash: str) -> None:
+        """Replace your organisation's password at the partners' broker; see `generate_amqp_password`.
+
+        The gateway applies it within seconds: the present password ends, and open connections are closed.
+        """
+        body = {"password_hash": text(password_hash, "a hash")}
+        self._connection.post(self._at("amqp-password"), body, repeatable=True)
+
+    def amqp_password_waits(self) -> bool:
+        """Return whether a new password waits for the gateway, so that the earlier one is still in force."""
+        return bool(self._connection.get(self._at("amqp-password"))["waits"])
+
     def revoke_tokens(self, client_id: str) -> RegisteredClient:
         """End all tokens of a client: of any for an operator, of its own for others. Returns the client."""
         url = self._at("credentials", text(client_id, "a client"), "revoke-tokens")

@@ -152,6 +152,17 @@ class IssuedClient(ClientRecord):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class AmqpPassword:
+    """An organisation's password at the partners' broker. waits: a new one is not in force there yet.
+
+    password_hash: of the one that waits, shown to the gateway only.
+    """
+
+    waits: bool
+    password_hash: str | None = field(default=None, metadata=OMITTED)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ApprovalRecord:
     """A change that needs a second person, or that was decided.
 

@@ -36,6 +36,7 @@ from contracts.facts.offered import (
 from contracts.facts.decided import (
     AlertClosed,
     CaseUnreadable,
+    CoordinationDigest,
     DirectoryCorrectionSuggested,
     InterventionApplied,
     NoteUnreadable,
@@ -49,6 +50,7 @@ from contracts.facts.decided import (
     ReferralUnanswered,
     ReferralUnplaced,
     ReferralWithdrawn,
+    WaitingReferrals,
 )
 from contracts.facts.refused import (
     AnswerRefused,
@@ -153,6 +155,7 @@ __all__ = [
     "ClientChanged",
     "CommittedDecision",
     "ContentErased",
+    "CoordinationDigest",
     "CoordinatorReason",
     "CoordinatorWithdrawalRefused",
     "CoordinatorWithdrawalSubmitted",
@@ -232,6 +235,7 @@ __all__ = [
     "TransitKeyPublished",
     "TransitSeal",
     "UnreadableSubmitted",
+    "WaitingReferrals",
     "WatchReportsChosen",
     "WebhookChanged",
     "WebhookFailing",

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from marshmallow.validate import Length, OneOf
 
+from contracts.canonical import Count
 from contracts.codes import (
     CoordinatorAct,
     HandBackReason,
@@ -18,7 +19,16 @@ from contracts.codes import (
     Urgency,
 )
 from contracts.facts.fact import Fact, fact
-from contracts.identifiers import MessageId, NeedCode, OfferId, OrganizationId, ReferralId, Region, Slug
+from contracts.identifiers import (
+    MessageId,
+    NeedCode,
+    OfferId,
+    OrganizationId,
+    Pattern,
+    ReferralId,
+    Region,
+    Slug,
+)
 
 
 @fact("intervention.applied")
@@ -143,6 +153,31 @@ class ReferralUnanswered(Fact):
     sender: OrganizationId
     since: dt.datetime
     waits_for: Annotated[tuple[OrganizationId, ...], Length(max=100)]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WaitingReferrals:
+    """A queue of the coordinators. oldest: when the first of its referrals was submitted; None if empty."""
+
+    queue: Annotated[str, OneOf(["unplaced", "silent", "overdue", "emergency"])]
+    referrals: Count
+    oldest: dt.datetime | None = None
+
+
+@fact("coordination.digest")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CoordinationDigest(Fact):
+    """What waits for the coordinators at one time, sent to them once for each day or week. Names no referral.
+
+    period: `2026-11-27` or `2026-W48`. as_of: the time of the figures, which never change later. A referral
+    may be in several queues.
+    """
+
+    period: Annotated[
+        str, Pattern(r"^[0-9]{4}-([0-9]{2}-[0-9]{2}|W[0-9]{2})$", error="Must be a day or a week.")
+    ]
+    as_of: dt.datetime
+    queues: Annotated[tuple[WaitingReferrals, ...], Length(min=1, max=10)]
 
 
 @fact("alert.closed")

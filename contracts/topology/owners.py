@@ -62,6 +62,7 @@ OWNERS: Mapping[str, frozenset[str]] = {
                 "referral.overdue",
                 "referral.unanswered",
                 "alert.closed",
+                "coordination.digest",
                 "referral.acceptor_suspended",
                 "case.unreadable",
                 "note.unreadable",

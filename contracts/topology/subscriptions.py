@@ -35,6 +35,7 @@ DELIVERY_KEYS = (
     "referral.overdue",
     "referral.unanswered",
     "alert.closed",
+    "coordination.digest",
     "referral.acceptor_suspended",
     "acceptance.revoked",
     "referral.handed_back",

@@ -29,8 +29,7 @@ from runtime.messaging.outbox.relay import Relay
 from runtime.messaging.outbox.wave_signer import WaveSigner
 from runtime.messaging.ports import Broker
 from runtime.messaging.replica import Replica, ReplicaHistory, ReplicaRecord, ReplicaView
-from runtime.messaging.signatures.identity import HubIdentity
-from runtime.messaging.signatures.verifier import FactVerifier
+from runtime.messaging.signatures.living_identity import LivingIdentity
 from runtime.messaging.stalled_loops import StalledLoops
 from runtime.messaging.tables import MessagingTables
 from runtime.messaging.topology_watch import TopologyWatch
@@ -55,7 +54,7 @@ class Messenger:
     def __init__(
         self,
         *,
-        identity: HubIdentity,
+        identity: LivingIdentity,
         database: Database,
         tables: MessagingTables,
         broker: Broker,
@@ -72,10 +71,10 @@ class Messenger:
         receipt_time: how long audit's receipt for an event may take.
         spans: receives the spans of messages; None when tracing is off.
         """
-        self.source = identity.source
-        self._spans = MessageSpans(identity.source, spans)
+        service, self.source = identity.present.service, identity.present.source
+        self._spans = MessageSpans(self.source, spans)
         self._identity = identity
-        self._verifier = FactVerifier(identity.manifest, owners=identity.owners)
+        self._signer = WaveSigner(identity.key)
         self.broker = broker
         self.outbox = Outbox(tables.outbox)
         self._database = database
@@ -94,7 +93,7 @@ class Messenger:
         self.clocks = Clocks()
         self._metrics.clock_ahead_seconds.set_function(self.clocks.furthest)
         self.unreceipted = ReceiptWatch(
-            service=identity.service,
+            service=service,
             database=database,
             outbox=self.outbox,
             clock=clock,
@@ -106,7 +105,7 @@ class Messenger:
             database=database,
             outbox=self.outbox,
             broker=broker,
-            signer=WaveSigner(identity.key),
+            signer=self._signer,
             metrics=self._metrics,
             stalled_loops=self.stalled_loops,
             obstacle=self._watch.obstacle,
@@ -119,7 +118,7 @@ class Messenger:
         self._replicas: list[tuple[Replica, ReplicaView]] = []
         # Deleting a copy twice does no harm, and one that is back after a loss of power is offered again.
         self.receipts = self.consumer(
-            f"{identity.service}.receipts",
+            f"{service}.receipts",
             self.unreceipted.receipts,
             Envelope.decode,
             deduplicator=NoDeduplication(),
@@ -160,7 +159,7 @@ class Messenger:
             queues or (name,),
             database=self._database,
             tables=self._tables,
-            verifier=self._verifier,
+            verifier=self._identity.verifier,
             decode=decode,
             handler=handler,
             clock=self._clock,
@@ -260,6 +259,8 @@ class Messenger:
         return self._inbox.forget_before(transaction, self._clock.now() - KEPT, limit)
 
     def _tick(self) -> None:
+        self._identity.look(self._database, self._tables.manifests)
+        self._signer.use(self._identity.key)
         for processor in self._processors:
             processor.retry_due()
         for _, view in self._replicas:

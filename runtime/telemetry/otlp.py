@@ -68,6 +68,7 @@ class _OtlpExporter:
         from opentelemetry.trace import SpanKind as OtlpKind
 
         kinds = {
+            SpanKind.internal: OtlpKind.INTERNAL,
             SpanKind.server: OtlpKind.SERVER,
             SpanKind.producer: OtlpKind.PRODUCER,
             SpanKind.consumer: OtlpKind.CONSUMER,

@@ -40,6 +40,7 @@ ATTRIBUTES: Final = frozenset(
 class SpanKind(StrEnum):
     """The role of the work in its trace."""
 
+    internal = "internal"
     server = "server"
     producer = "producer"
     consumer = "consumer"
@@ -132,6 +133,22 @@ def publication_span(at: Trace, parent: Trace, *, fact: str, exchange: str, star
             "messaging.destination.name": exchange,
             "kopuro.fact": fact,
         },
+    )
+
+
+def decision_span(at: Trace, parent: Trace, *, fact: str, started: int, ended: int) -> Span:
+    """Return the span of a decision that no message caused, such as that of a deadline, to its commit.
+
+    fact: the first one that it published.
+    """
+    return Span(
+        trace=at,
+        parent_id=parent.span_id,
+        kind=SpanKind.internal,
+        name=f"decide {fact}",
+        started=started,
+        ended=max(started, ended),
+        attributes={"kopuro.fact": fact},
     )
 
 

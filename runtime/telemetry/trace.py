@@ -74,6 +74,14 @@ def handling(decided: Trace, source: str, message_id: str, *, consumer: str = ""
     return decided.child(_span_id("handle", source, message_id, consumer))
 
 
+def deciding(known: Trace, source: str, message_id: str) -> Trace:
+    """Return the span in which `source` decides without a message.
+
+    known: the span that the decision continues. message_id: of the first fact that it publishes.
+    """
+    return known.child(_span_id("decide", source, message_id))
+
+
 def caused_by(traceparent: str | None, source: str, message_id: str) -> str | None:
     """Return the traceparent of the events that `source` publishes because of a message; None without one.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from contracts.answers.history import (
@@ -14,6 +15,7 @@ from contracts.answers.history import (
     ReadersPage,
     StatisticsTable,
 )
+from runtime.web.languages import ACCEPT_LANGUAGE, LANGUAGE_HEADERS
 from runtime.web.operation import (
     CSV,
     JSON,
@@ -50,7 +52,11 @@ SEARCHED: Final = (
 TIMELINE_SEARCHED: Final = tuple(one for one in SEARCHED if one.name != "referral")
 READ_BY: Final = PAGED
 TOLD: Final = (
-    coded("language", LANGUAGES, "The language of the document; `en` by default."),
+    coded(
+        "language",
+        LANGUAGES,
+        "The language of the document; by default as `Accept-Language` prefers.",
+    ),
     coded("format", RENDERERS, "The form of the document; `text` by default."),
 )
 EXPORTED: Final = (
@@ -128,7 +134,12 @@ BUNDLE: Final = Operation(
 )
 STORY: Final = Operation(
     summary="Get a referral's history as a document for people",
-    answers={200: text("The document.", "text/plain", "text/markdown", "text/html", JSON)},
+    headers=(ACCEPT_LANGUAGE,),
+    answers={
+        200: replace(
+            text("The document.", "text/plain", "text/markdown", "text/html", JSON), headers=LANGUAGE_HEADERS
+        )
+    },
     refusals=_HISTORY,
 )
 READERS: Final = Operation(

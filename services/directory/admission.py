@@ -18,6 +18,7 @@ from contracts.moments import Within
 from contracts.organization import Agreement, Organization, SealingKey
 from contracts.records import load
 from services.directory.domain.client import (
+    AmqpPasswordHash,
     Client,
     ClientId,
     ClientSecret,
@@ -86,6 +87,13 @@ class RotationRequest:
 
     secret_sha256: SecretDigest
     expires_at: ExpiryMoment | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AmqpPasswordRequest:
+    """The body of `POST /v1/amqp-password`: the password as RabbitMQ stores it (salted SHA-256)."""
+
+    password_hash: AmqpPasswordHash
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -217,6 +225,11 @@ def rotation_request(data: object, now: dt.datetime) -> RotationRequest:
     wanted = load(RotationRequest, data)
     _require_future(wanted.expires_at, now)
     return wanted
+
+
+def amqp_password_request(data: object) -> AmqpPasswordRequest:
+    """Return a valid record; see `organization`."""
+    return load(AmqpPasswordRequest, data)
 
 
 def credential_request(data: object, now: dt.datetime) -> CredentialRequest:

@@ -30,6 +30,7 @@ from services.directory.adapters.watch_store import SqlWatchStore
 from services.directory.domain.approval import Policy
 from services.directory.handlers import DirectoryHandlers
 from services.directory.handlers.access import RegisteredAccess
+from services.directory.handlers.amqp_passwords import AmqpPasswords
 from services.directory.handlers.approvals import Approvals
 from services.directory.handlers.authorization_server import AuthorizationServer
 from services.directory.handlers.client_assertions import ClientAssertions
@@ -144,6 +145,7 @@ def build(settings: Settings) -> Application[DirectoryHandlers]:
         approvals=approvals,
         credentials=Credentials(ledger, approvals, check_points),
         own_credentials=OwnCredentials(ledger, check_points),
+        amqp_passwords=AmqpPasswords(ledger),
         keys=SealingKeys(ledger, keys, approvals, sealed_answer),
         service_approvals=ServiceApprovals(ledger, approvals),
         suspensions=Suspensions(ledger),

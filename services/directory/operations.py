@@ -9,6 +9,7 @@ from contracts import vocabularies
 from contracts.answers.directory import (
     AccessToken,
     AgreementRecord,
+    AmqpPassword,
     ApprovalRecord,
     ClientRecord,
     IssuedClient,
@@ -249,6 +250,22 @@ ROTATE_CREDENTIAL: Final = _change(
     "Replace the secret of the caller's own client; the present one is accepted for another day",
     {200: answer(ClientRecord)},
     Body(record=admission.RotationRequest, examples={"a digest": {"secret_sha256": _SAMPLE_DIGEST}}),
+)
+_SAMPLE_HASH: Final = "bm9u" + 44 * "A"
+AMQP_PASSWORD: Final = Operation(
+    summary="Read whether a new password at the partners' broker waits for the gateway",
+    answers={200: answer(AmqpPassword)},
+    refusals=frozenset({"not-found"}),
+)
+POST_AMQP_PASSWORD: Final = _change(
+    "Replace the organisation's password at the partners' broker; the present one ends within seconds",
+    {202: answer(AmqpPassword, description="The gateway applies it and closes open connections.")},
+    Body(record=admission.AmqpPasswordRequest, examples={"a hash": {"password_hash": _SAMPLE_HASH}}),
+)
+AMQP_PASSWORD_APPLIED: Final = _change(
+    "Report that the partners' broker has a password, as the gateway",
+    {200: answer(AmqpPassword)},
+    Body(record=admission.AmqpPasswordRequest, examples={"a hash": {"password_hash": _SAMPLE_HASH}}),
 )
 PUT_CLIENT_KEYS: Final = _change(
     "Replace the public keys of the caller's own client by a JWK set",

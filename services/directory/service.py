@@ -224,6 +224,34 @@ class DirectoryService(WebService):
         return api.rotate_credential(self.handlers, api.proved(self.handlers, request))
 
     @resource(
+        "GET",
+        "/v1/amqp-password",
+        roles=PARTNERS,
+        reads=Reads.no_person,
+        operation=operations.AMQP_PASSWORD,
+    )
+    def amqp_password(self, request: Request) -> Response:
+        return api.amqp_password(self.handlers, request)
+
+    @resource(
+        "POST",
+        "/v1/amqp-password",
+        roles=PARTNERS,
+        operation=operations.POST_AMQP_PASSWORD,
+    )
+    def post_amqp_password(self, request: Request) -> Response:
+        return api.post_amqp_password(self.handlers, api.proved(self.handlers, request))
+
+    @resource(
+        "POST",
+        "/v1/amqp-password/applied",
+        roles=PARTNERS,
+        operation=operations.AMQP_PASSWORD_APPLIED,
+    )
+    def amqp_password_applied(self, request: Request) -> Response:
+        return api.amqp_password_applied(self.handlers, api.proved(self.handlers, request))
+
+    @resource(
         "PUT",
         "/v1/credentials/<client:client_id>/keys",
         roles=READERS,

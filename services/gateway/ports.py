@@ -64,6 +64,17 @@ class Hub(Protocol):
         """Raise NotAdmitted unless the hub admits the organisation now."""
         ...
 
+    def new_password(self, organization: str) -> str | None:
+        """Return the hash of a password that the organisation has asked for; None: it has asked for none.
+
+        Asks the hub only after a new token: a request for a password ends the token before it.
+        """
+        ...
+
+    def password_applied(self, organization: str, password_hash: str) -> None:
+        """Report that the broker has this password. Repeatable."""
+        ...
+
     def page(self, organization: str, *, after: str | None, limit: int, wait: float) -> Page:
         """Return waiting messages. wait: seconds to wait for one; ends early when access ends."""
         ...
@@ -144,6 +155,10 @@ class BrokerUsers(Protocol):
 
         password_hash: as RabbitMQ stores it.
         """
+        ...
+
+    def replace_password(self, organization: str, password_hash: str) -> None:
+        """Replace the user's password and close the connections. Raises UserConflict. Repeatable."""
         ...
 
     def remove(self, organization: str) -> None:

@@ -27,6 +27,8 @@ ERASURE_SECONDS: Final = 20.0
 NOT_ADMITTED_PAUSE: Final = 10.0
 FULL_PAUSE: Final = 1.0
 FAILURE_PAUSE: Final = 2.0
+# Seconds until a password is tried again that the broker or the hub could not take.
+PASSWORD_PAUSE: Final = 5.0
 
 
 class WindowKeeper:
@@ -55,6 +57,9 @@ class WindowKeeper:
         self._looked_at = 0.0
         self._proof_wait = PROOF_WAIT
         self._last_left: tuple[int, int | None] | None = None
+        # The hash that the broker and then the hub are still to get, and when to try again.
+        self._password: str | None = None
+        self._password_again = 0.0
 
     @property
     def is_open(self) -> bool:
@@ -88,6 +93,7 @@ class WindowKeeper:
     def _advance(self) -> float:
         if self._session is None:
             self._open()
+        self._apply_password()
         assert self._session is not None
         standing = self._queues.standing(self._session, self.organization)
         waiting = standing.waiting
@@ -110,6 +116,22 @@ class WindowKeeper:
         self._rebuild()
         self._users.grant(self.organization)
         self._withdrawn = False
+
+    def _apply_password(self) -> None:
+        """Apply a password that the organisation has asked for. Without it, the window goes on."""
+        if self._clock() < self._password_again:
+            return
+        try:
+            if self._password is None:
+                self._password = self._hub.new_password(self.organization)
+            if self._password is not None:
+                self._users.replace_password(self.organization, self._password)
+                self._hub.password_applied(self.organization, self._password)
+                self._password = None
+                _log.info("password replaced", extra={"organization": self.organization})
+        except (Unavailable, Defect) as fault:
+            self._password_again = self._clock() + PASSWORD_PAUSE
+            _log.warning("password not replaced yet", extra={"reason": str(fault)})
 
     def _rebuild(self) -> None:
         self._session = None

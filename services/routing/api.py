@@ -37,6 +37,7 @@ from runtime.access.reads import Read
 from runtime.clock import Clock
 from runtime.storage.columns import microseconds, moment_of
 from runtime.web import paging
+from runtime.web.languages import DEFAULT, in_language, preferred_language
 from runtime.web.parameters import invalid_parameter, wants_csv
 from runtime.web.request import Request
 from runtime.web.response import Response
@@ -52,6 +53,7 @@ from services.routing.domain.report_rows import (
     statement_rows,
     wish_rows,
 )
+from services.routing.domain.report_words import LANGUAGES
 from services.routing.domain.view import OVERSIGHT_ROLES
 from services.routing.handlers.commands import RoutingCommands
 from services.routing.handlers.coordination_queries import CoordinationQueries
@@ -222,33 +224,38 @@ def _cell(one: Coverage) -> tuple[str, str, str]:
 
 def report(queries: ReportQueries, request: Request) -> Response:
     """`GET /v1/coordination/report?week=2026-W07&language=ru`. By default the latest week, in English."""
-    as_csv, language = _form(request.query_params)
+    as_csv, language = _form(request)
     found = queries.report(_week(request.query_params), language)
-    return csv_response(report_rows(found, language)) if as_csv else _answer(NetworkReport, found)
+    shown = csv_response(report_rows(found, language)) if as_csv else _answer(NetworkReport, found)
+    return in_language(shown, language)
 
 
 def series(queries: ReportQueries, request: Request) -> Response:
     """`GET /v1/coordination/statistics?every=week|month&limit=`: the totals of the latest spans."""
-    as_csv, language = _form(request.query_params)
+    as_csv, language = _form(request)
     every = request.query_params.get("every", "week")
     if every not in (*Span,):
         raise invalid_parameter("every", "must be week or month.")
     items = queries.series(Span(every), paging.limit_of(request.query_params))
     if as_csv:
-        return csv_response(series_rows(items, every, language))
+        return in_language(csv_response(series_rows(items, every, language)), language)
     return Response.of(NetworkSeries(every=every, items=tuple(items)))
 
 
 def statement(queries: ReportQueries, request: Request) -> Response:
     """`GET /v1/statement?week=2026-W07`: the figures of the caller's own week."""
-    as_csv, language = _form(request.query_params)
+    as_csv, language = _form(request)
     found = queries.statement(request.principal.id, _week(request.query_params))
-    return csv_response(statement_rows(found, language)) if as_csv else _answer(OrganizationStatement, found)
+    if as_csv:
+        return in_language(csv_response(statement_rows(found, language)), language)
+    return _answer(OrganizationStatement, found)
 
 
-def _form(query: Mapping[str, str]) -> tuple[bool, str]:
-    """Return whether a report is wanted as CSV, and the language of its labels."""
-    return wants_csv(query), _code(query, "language", "languages") or "en"
+def _form(request: Request) -> tuple[bool, str]:
+    """Return whether a report is wanted as CSV, and the language of its labels, one of LANGUAGES."""
+    query = request.query_params
+    wanted = _code(query, "language", "languages") or preferred_language(request.headers, LANGUAGES)
+    return wants_csv(query), wanted if wanted in LANGUAGES else DEFAULT
 
 
 def _answer(kind: Callable[..., object], view: Mapping[str, Any]) -> Response:

@@ -17,6 +17,7 @@ from runtime.messaging.request_reply import RequestServer
 from runtime.periodic import Periodic
 from runtime.service_platform import build_platform
 from runtime.settings import Settings
+from services.routing.adapters.digests import SqlDigests
 from services.routing.adapters.fact_reduction import SqlFactReduction
 from services.routing.adapters.past_referrals import SqlPastReferrals
 from services.routing.adapters.placement_keys import SqlPlacementKeys
@@ -29,10 +30,13 @@ from services.routing.adapters.weekly_reports import SqlWeeklyReports
 from services.routing.api import answer_question
 from services.routing.deadlines import DeadlineTimer
 from services.routing.domain.coverage import stale_services
+from services.routing.domain.digest import DigestPeriod
 from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.policy_document import PolicyDocument, document_of, parse_policy
 from services.routing.handlers.commands import RoutingCommands
 from services.routing.handlers.coordination_queries import CoordinationQueries
+from services.routing.handlers.decision_spans import DecisionSpans
+from services.routing.handlers.digests import WriteDigests
 from services.routing.handlers.fact_reduction import ReduceFacts
 from services.routing.handlers.network_queries import NetworkQueries
 from services.routing.handlers.policies import LivePolicy, Policies
@@ -88,6 +92,7 @@ def build(settings: Settings) -> Application[RoutingParts]:
     )
     store = SqlReferralStore()
     queries = RoutingQueries(database=platform.database, store=store)
+    decision_spans = DecisionSpans(platform.clock, platform.spans)
     commands = RoutingCommands(
         database=platform.database,
         store=store,
@@ -99,6 +104,7 @@ def build(settings: Settings) -> Application[RoutingParts]:
         source=platform.source,
         after_commit=platform.messenger.wake,
         count=RoutingCounters(platform.registry).count,
+        report=decision_spans.report,
     )
     reducing = ReduceFacts(
         database=platform.database,
@@ -127,6 +133,16 @@ def build(settings: Settings) -> Application[RoutingParts]:
         emergencies=SqlUnansweredEmergencies(),
         outbox=platform.messenger.outbox,
         policy=policy.current,
+        source=platform.source,
+        clock=platform.clock,
+        after_commit=platform.messenger.wake,
+        report=decision_spans.report,
+    )
+    digests = WriteDigests(
+        every=None if settings.digest is None else DigestPeriod(settings.digest),
+        database=platform.database,
+        digests=SqlDigests(),
+        outbox=platform.messenger.outbox,
         source=platform.source,
         clock=platform.clock,
         after_commit=platform.messenger.wake,
@@ -185,6 +201,7 @@ def build(settings: Settings) -> Application[RoutingParts]:
             Periodic("reduction of facts", reducing.turn, seconds=_SECONDS_BETWEEN_REDUCTIONS),
             Periodic("unanswered emergencies", unanswered.turn, seconds=_SECONDS_BETWEEN_ALERTS),
             Periodic("reports of weeks", reporting.turn, seconds=_SECONDS_BETWEEN_REPORTS),
+            Periodic("digests", digests.turn, seconds=_SECONDS_BETWEEN_REPORTS),
         ],
         spans=platform.spans,
         registry=platform.registry,

@@ -17,6 +17,7 @@ from contracts.answers.coordination import (
 )
 from contracts.answers.referrals import Submitted
 from contracts.answers.reports import NetworkReport, NetworkSeries, OrganizationStatement
+from runtime.web.languages import ACCEPT_LANGUAGE, LANGUAGE_HEADERS
 from runtime.web.operation import Body, Operation, answer, or_csv, page_of
 from runtime.web.parameters import JSON_OR_CSV, LIMIT, PAGED, coded, flag, matching
 from services.routing.api import ExtensionRequest, InterventionRequest, PlacementRequest, WithdrawalRequest
@@ -51,7 +52,9 @@ WEEK: Final = matching(
     "week", r"^\d{4}-W\d{2}$", "The week (ISO 8601), such as `2026-W07`; by default the latest with a report."
 )
 _LABELS: Final = coded(
-    "language", vocabularies.codes("languages"), "The language of the labels; by default English."
+    "language",
+    vocabularies.codes("languages"),
+    "The language of the labels, of which en, ru and ky exist; by default as `Accept-Language` prefers.",
 )
 REPORTED: Final = (WEEK, _LABELS, JSON_OR_CSV)
 SERIES_SPANS: Final = (
@@ -63,15 +66,19 @@ SERIES_SPANS: Final = (
 
 REPORT: Final = Operation(
     summary="Read the report of a week; small figures are withheld",
-    answers={200: or_csv(answer(NetworkReport))},
+    headers=(ACCEPT_LANGUAGE,),
+    answers={200: or_csv(answer(NetworkReport, headers=LANGUAGE_HEADERS))},
     refusals=frozenset({"not-found"}),
 )
 SERIES: Final = Operation(
-    summary="Read the totals of the latest weeks or months", answers={200: or_csv(answer(NetworkSeries))}
+    summary="Read the totals of the latest weeks or months",
+    headers=(ACCEPT_LANGUAGE,),
+    answers={200: or_csv(answer(NetworkSeries, headers=LANGUAGE_HEADERS))},
 )
 STATEMENT: Final = Operation(
     summary="Read the figures of the caller's own week",
-    answers={200: or_csv(answer(OrganizationStatement))},
+    headers=(ACCEPT_LANGUAGE,),
+    answers={200: or_csv(answer(OrganizationStatement, headers=LANGUAGE_HEADERS))},
     refusals=frozenset({"not-found"}),
 )
 

@@ -262,6 +262,24 @@ class WeekEventReader(Protocol):
         ...
 
 
+class Digests(Protocol):
+    """The digests of the coordinators, each written once. Durable with the transaction."""
+
+    def is_written(self, transaction: Connection, period: str) -> bool:
+        """Return whether the period has its digest."""
+        ...
+
+    def record(self, transaction: Connection, period: str, now: dt.datetime) -> bool:
+        """Record that the period has its digest; return False if another process did."""
+        ...
+
+    def waiting(
+        self, transaction: Connection, kind: QueueKind, now: dt.datetime
+    ) -> tuple[int, dt.datetime | None]:
+        """Return how many referrals are in a queue, and when the first of them was submitted."""
+        ...
+
+
 class WeeklyReports(Protocol):
     """The reports of weeks, each written once. Durable with the transaction."""
 

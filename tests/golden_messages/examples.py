@@ -373,6 +373,14 @@ _FACTS: tuple[facts.Fact, ...] = (
         referral_id=REFERRAL, sender=SENDER, organization=RECEIVER, due_at=NOON + dt.timedelta(days=14)
     ),
     facts.AlertClosed(referral_id=REFERRAL, message_type=facts.ReferralUnplaced.type, by="kg.coordinator"),
+    facts.CoordinationDigest(
+        period="2026-11-27",
+        as_of=NOON,
+        queues=(
+            facts.WaitingReferrals(queue="unplaced", referrals=3, oldest=NOON - dt.timedelta(days=2)),
+            facts.WaitingReferrals(queue="overdue", referrals=0),
+        ),
+    ),
     facts.ReferralUnanswered(
         referral_id=REFERRAL, sender=SENDER, since=NOON - dt.timedelta(minutes=20), waits_for=(RECEIVER,)
     ),
@@ -735,6 +743,7 @@ _EARLIER_FACTS: tuple[facts.Fact, ...] = (
 _BEGINNINGS = (
     facts.ReferralSubmitted,
     facts.RoutingPolicyApplied,
+    facts.CoordinationDigest,
     facts.OrganizationChanged,
     facts.ReplicaRequested,
     facts.ReferralRead,

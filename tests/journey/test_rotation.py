@@ -6,6 +6,7 @@ import datetime as dt
 import hashlib
 import json
 import os
+import re
 import secrets
 import signal
 import sqlite3
@@ -19,6 +20,7 @@ import httpx
 import pytest
 
 from admin.key_rotation import KeyPlaces, retire_custody, retire_log, rotate_custody, rotate_log, rotate_token
+from admin.manifest_files import add_key, current_key_file, remove_key
 from contracts.jose import decoded
 from contracts.records import plain
 from kopuro_client import ClientError, Kopuro, generate_key
@@ -28,7 +30,7 @@ from kopuro_client.tlog.note import SignedNote
 from runtime.private_keys import private_keys
 from sandbox.broker import PrivateBroker
 from sandbox.demo.participants import DemoError
-from sandbox.hub_files import HUB
+from sandbox.hub_files import HUB, SERVICES
 from services.audit.log.adapters.signing_key import load_log_key
 from tests.journey.conftest import running_hub
 from tests.journey.running_hub import RunningHub
@@ -105,8 +107,13 @@ def test_every_key_is_replaced_under_load_without_a_refusal(hub: RunningHub, tmp
         _replace_client_secret(hub, loops)
         _replace_sealing_keys(hub, loops)
         _replace_log_key(hub, places, loops)
+        _replace_signing_keys(hub, loops)
         until(lambda: not transit_keys & _transit_keys(hub), "the end of the first transit keys", within=60)
     assert loops.faults == []
+    for service in SERVICES:
+        metrics = hub.operations(service, "/metrics").text
+        refused = re.findall(r"^kopuro_messages_not_authentic_total\S* (\S+)$", metrics, re.MULTILINE)
+        assert sum(map(float, refused)) == 0, service
     _verify_log(hub, tmp_path / "earlier", earlier_log_key)
     _verify_log(hub, tmp_path / "new", load_log_key(places.log, HUB).verifier_key)
 
@@ -202,6 +209,22 @@ def _replace_log_key(hub: RunningHub, places: KeyPlaces, loops: Loops) -> None:
         return len(note.signatures_by(pinned)) == 2
 
     until(both_sign, "a checkpoint of both keys", within=60)
+
+
+def _replace_signing_keys(hub: RunningHub, loops: Loops) -> None:
+    """Replace the keys with which intake and routing sign. No service is restarted."""
+    directory = hub.files.manifest.parent
+    for service in ("intake", "routing"):
+        used = current_key_file(directory, service)
+        before = json.loads(used.read_text(encoding="utf-8"))["kid"]
+        _, new = add_key(directory, service)
+        copy = used.with_suffix(".new")
+        copy.write_bytes(new.read_bytes())
+        copy.replace(used)
+        loops.await_more(3)
+        remove_key(directory, service, before)
+    # What they publish now is accepted, so they sign with the new keys.
+    loops.await_more(2)
 
 
 def _transit_keys(hub: RunningHub) -> set[str]:

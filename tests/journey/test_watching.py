@@ -23,6 +23,7 @@ from sandbox.demo.stories import STORIES
 from sandbox.hub import Hub
 from sandbox.hub_files import GATEWAY, SERVICES
 from tests.journey.conftest import POLICY
+from tests.journey.published_contract import check_message
 from tests.journey.running_hub import RunningHub
 from tests.journey.waiting import until
 from tests.support.metric_replay import Replay, changes_of, recorded, serving
@@ -65,7 +66,11 @@ def hub(tmp_path_factory: pytest.TempPathFactory, receiver: SpanReceiver) -> Ite
     policy = directory / "policy.json"
     policy.write_text(json.dumps(POLICY), encoding="utf-8")
     environment = {name: value for name, value in os.environ.items() if name != "KOPURO_AMQP_URI"}
-    environment |= {"KOPURO_SANDBOX": "true", "KOPURO_TRACES_ENDPOINT": receiver.url}
+    environment |= {
+        "KOPURO_SANDBOX": "true",
+        "KOPURO_TRACES_ENDPOINT": receiver.url,
+        "KOPURO_DIGEST": "day",
+    }
     running = Hub(directory / "data", policy=policy, amqp=True, environment=environment)
     try:
         running.start()
@@ -87,6 +92,35 @@ def watched(hub: RunningHub, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         for story in STORIES.values():
             story(hub.demo)
         yield server
+
+
+def test_coordinators_get_the_digest_of_the_day(hub: RunningHub) -> None:
+    def digests() -> list[dict[str, Any]]:
+        asked = {"Authorization": f"Bearer {hub.token('coordinator')}"}
+        address = f"{hub.address('delivery')}/v1/mailbox?type=coordination.digest"
+        found: list[dict[str, Any]] = httpx.get(address, headers=asked).raise_for_status().json()["items"]
+        return found
+
+    (digest,) = until(digests, "the digest")
+    check_message(digest)
+    assert [one["queue"] for one in digest["data"]["queues"]] == [
+        "unplaced",
+        "silent",
+        "overdue",
+        "emergency",
+    ]
+
+
+def test_decision_of_a_deadline_is_in_the_trace_of_the_submission(
+    watched: PrometheusServer, receiver: SpanReceiver
+) -> None:
+    def causes() -> set[str]:
+        spans = {(span.trace_id, span.span_id): span for span in receiver.spans()}
+        decided = [span for span in spans.values() if span.name == "decide kopuro.offer.expired.v1"]
+        return {parent.name for one in decided if (parent := spans.get((one.trace_id, str(one.parent_id))))}
+
+    until(causes, "the span of a deadline", within=60)
+    assert causes() == {"process kopuro.referral.submitted.v1"}
 
 
 def test_every_panel_has_data_after_the_stories(watched: PrometheusServer) -> None:

@@ -262,6 +262,18 @@ def credentials(api: DocumentedHub) -> None:
     api.ask("directory_put_client_keys", STRANGER, body={"keys": []}, **client)
     digest = sha256(b"another-invented-secret-of-32-characters").hexdigest()
     api.ask("directory_rotate_credential", STRANGER, body={"secret_sha256": digest}, **client)
+    amqp = {"principal": STRANGER, "roles": ["partner"], "client_id": f"{STRANGER}.amqp"}
+    secret = {"secret_sha256": sha256(b"another-invented-gateway-secret-of-32").hexdigest()}
+    waiting = api.ask("directory_post_credential", "operator", body=amqp | secret)
+    if "state" in waiting:
+        api.ask("directory_approve", SECOND_OPERATOR, id=waiting["id"])
+    api.ask("directory_post_amqp_password", STRANGER, body={"password_hash": "bm9u" + 44 * "A"})
+    api.ask("directory_amqp_password", STRANGER)
+    # As the gateway does, with a secret instead of its key.
+    gateway = f"{STRANGER}.amqp"
+    shown = {"client_id": gateway, "client_secret": "another-invented-gateway-secret-of-32"}
+    api.hub.people = {**api.hub.people, gateway: shown}
+    api.ask("directory_amqp_password_applied", gateway, body={"password_hash": "bm9u" + 44 * "A"})
     api.ask("directory_revoke_tokens", STRANGER, **client)
     api.ask("directory_revoke_tokens_of_organization", "coordinator", id=STRANGER)
 

@@ -74,6 +74,7 @@ def test_referral_is_found_narrated_counted_exported_and_erased(hub: AuditedHub)
         assert story.headers["content-type"] == "text/html; charset=utf-8"
         assert "нет возможности принять" in story.text
         assert "&lt;b&gt;До мая мест нет&lt;/b&gt;" in story.text
+        assert (story.headers["content-language"], story.headers["vary"]) == ("ru", "Accept-Language")
         assert hub.get(f"/v1/history/{first}/story", language="fr").status_code == 400
         assert hub.get(f"/v1/history/{first}/story", format="exe").status_code == 400
         assert hub.get(f"/v1/history/{new_id()}/story").status_code == 404

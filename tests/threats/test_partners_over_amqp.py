@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -347,6 +348,25 @@ def test_user_of_a_service_is_never_taken_over(hub: AmqpHub) -> None:
         for act in (lambda n: hub.users.put(n, "x"), hub.users.grant, hub.users.withdraw, hub.users.remove):
             with pytest.raises(UserConflict):
                 act(name)
+
+
+def test_organization_replaces_its_own_password_and_loses_no_message(hub: AmqpHub, tmp_path: Path) -> None:
+    files, password = hub.hub.files, tmp_path / "password"
+    link, before = connection(hub, OSH), hub.url(OSH)
+    mine = ("--as", OSH, "--credentials", str(files.credentials), "--discovery", files.discovery_address())
+    assert main(["credential", "amqp-password", str(password), *mine]) == ExitCode.OK
+    with pytest.raises((AMQPError, ConnectionError)):
+        for _ in range(10):
+            with contextlib.suppress(TimeoutError):
+                link.drain_events(timeout=1)
+    with pytest.raises((AMQPError, ConnectionError)):
+        AmqpPartner(OSH, before)
+    hub.passwords[OSH] = password.read_text()
+    with hub.program(OSH) as osh:
+        refused = osh.answer_to(osh.submit(referral(hub, urgency="whenever")))
+        assert refused["problem"]["errors"][0]["pointer"] == "/urgency"
+    with hub.partner(STRANGER) as stranger:
+        assert not stranger.administration.amqp_password_waits()
 
 
 def test_revoked_client_loses_its_connections_and_its_rights(hub: AmqpHub) -> None:

@@ -58,7 +58,7 @@ _OWN: Final = frozenset(
     {
         *("referral", "mailbox", "offer", "case", "key", "organization", "coordination", "approvals"),
         *("credential", "verify", "webhook", "witness", "recover", "listen", "trigger", "history", "bundle"),
-        *("story", "trace", "readers", "statistics", "export", "checkpoint", "log-key"),
+        *("story", "trace", "readers", "statistics", "export", "checkpoint", "log-key", "watch"),
     }
 )
 

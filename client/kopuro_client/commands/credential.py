@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import secrets
+import time
 from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
@@ -11,15 +12,17 @@ from typing import Annotated, Any
 
 import typer
 
+from kopuro_client.amqp_password import generate_amqp_password
 from kopuro_client.client_key import generate_client_key
 from kopuro_client.commands.input_file import read_json
 from kopuro_client.commands.lists import AFTER, LIMIT, show_page
-from kopuro_client.commands.new_file import write_secret
+from kopuro_client.commands.new_file import write_new, write_secret
 from kopuro_client.commands.printable import json_text, moment
 from kopuro_client.commands.session import Session, connected
 from kopuro_client.errors import PROBLEM, InvalidArgumentError, RefusedError
 
 _SECRET_BYTES = 32
+_LOOK_SECONDS = 0.5
 _CLIENT = Annotated[str, typer.Argument(metavar="CLIENT", help="The client's id.")]
 
 
@@ -32,6 +35,7 @@ def group() -> typer.Typer:
     commands.command("list")(connected(list_))
     commands.command("rotate")(connected(rotate))
     commands.command("keys")(connected(keys))
+    commands.command("amqp-password")(connected(amqp_password))
     commands.command("revoke-tokens")(connected(revoke_tokens))
     commands.command("revoke")(connected(revoke))
     return commands
@@ -170,6 +174,41 @@ def keys(
         session.out.document(changed)
     else:
         session.out.text("\n".join(str(one["kid"]) for one in changed["keys"]))
+
+
+def amqp_password(
+    session: Session,
+    file: Annotated[
+        Path, typer.Argument(help="New file for the password; existing files are not overwritten.")
+    ],
+    wait: Annotated[
+        float, typer.Option(min=0, metavar="SECONDS", help="How long to wait until it is in force.")
+    ] = 60.0,
+) -> None:
+    """Replace your organisation's password at the partners' broker, and write the new one to FILE.
+
+    RabbitMQ has one password for a user: the present one ends when the new one is in force, within seconds,
+    and open connections are closed. Programs that connect again with the new password lose no message.
+    """
+    password, password_hash = generate_amqp_password()
+    write_new(file, password.encode())
+    try:
+        session.hub.administration.replace_amqp_password(password_hash)
+    except RefusedError:
+        file.unlink()
+        raise
+    # After any other error the file stays: the hub may have the request.
+    deadline = time.monotonic() + wait
+    while (waits := session.hub.administration.amqp_password_waits()) and time.monotonic() < deadline:
+        time.sleep(_LOOK_SECONDS)
+    if session.out.as_json:
+        session.out.document({"file": str(file), "waits": waits})
+    elif waits:
+        session.out.note(
+            "the gateway has not applied the password yet; until then the present one is in force"
+        )
+    else:
+        session.out.note("the new password is in force, and connections with the earlier one are closed")
 
 
 def revoke_tokens(session: Session, client: _CLIENT) -> None:

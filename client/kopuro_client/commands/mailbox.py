@@ -247,6 +247,9 @@ def summary(message: Message, hub: Kopuro) -> dict[str, Any]:
         shown.pop("organization", None)  # it is the reader
     if fact_of(message) == "message.closed":
         shown["closed"] = data["message_type"].removeprefix("kopuro.").rsplit(".v", 1)[0]
+    if fact_of(message) == "coordination.digest":
+        shown |= {"period": data["period"], "as_of": moment(data["as_of"])}
+        shown |= {one["queue"]: one["referrals"] for one in data["queues"]}
     if fact_of(message).startswith("approval."):
         shown["approval"] = data.get("id")  # what `kopuro approvals` takes
     if fact_of(message).startswith("submission."):

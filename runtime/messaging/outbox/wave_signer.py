@@ -19,6 +19,10 @@ class WaveSigner:
         """key: of the type STATEMENT_TYPE."""
         self._key = key
 
+    def use(self, key: SigningKey) -> None:
+        """Sign with this key from the next statement on."""
+        self._key = key
+
     def sign(self, messages: Sequence[Outgoing]) -> list[Outgoing]:
         """Return the messages, in order, each with its proof.
 

@@ -40,20 +40,35 @@ class SignedMessage(Protocol):
 
 
 class FactVerifier:
-    """Verifies events against the manifest of a hub. Its result depends only on its arguments."""
+    """Verifies events against the manifest of a hub. Its result depends on the present manifest only."""
 
-    def __init__(self, manifest: Manifest, *, owners: Callable[[str], Collection[str]] = owners_of) -> None:
-        """owners: returns the services that own a routing key."""
+    def __init__(
+        self,
+        manifest: Manifest,
+        *,
+        owners: Callable[[str], Collection[str]] = owners_of,
+        on_unknown_key: Callable[[], None] = lambda: None,
+    ) -> None:
+        """owners: returns the services that own a routing key.
+
+        on_unknown_key: called before a message is refused for its key; may call `use`.
+        """
         self._hub = manifest.hub
         self._owners = owners
+        self._on_unknown_key = on_unknown_key
+        # A text that does not verify raises, and is not remembered.
+        self._statement = lru_cache(maxsize=_REMEMBERED)(self._verified)
+        self._permitted = lru_cache(maxsize=_REMEMBERED)(self._check)
+        self.use(manifest)
+
+    def use(self, manifest: Manifest) -> None:
+        """Verify against this manifest of the same hub from now on; a key that it lacks is refused."""
         self._keys = {
             header_of(key.kid, STATEMENT_TYPE): (service, key)
             for service, identity in manifest.services.items()
             for key in identity.keys
         }
-        # A text that does not verify raises, and is not remembered.
-        self._statement = lru_cache(maxsize=_REMEMBERED)(self._verified)
-        self._permitted = lru_cache(maxsize=_REMEMBERED)(self._check)
+        self._statement.cache_clear()
 
     def author_of(self, body: bytes, proof: str | None) -> str:
         """Return the service that signed the event with these bytes. Raises NotAuthentic."""
@@ -75,7 +90,10 @@ class FactVerifier:
             raise NotAuthentic("owner", f"{author} signed a fact that it does not own")
 
     def _verified(self, proof: str) -> tuple[str, frozenset[bytes]]:
-        service, key = self._keys.get(proof.partition(".")[0], (None, None))
+        header = proof.partition(".")[0]
+        if header not in self._keys:
+            self._on_unknown_key()
+        service, key = self._keys.get(header, (None, None))
         if service is None or key is None:
             raise NotAuthentic("key", "the message is signed with a key that the manifest does not list")
         try:

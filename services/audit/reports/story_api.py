@@ -6,6 +6,7 @@ import datetime as dt
 from typing import Final
 
 from runtime.access.reads import Reader
+from runtime.web.languages import in_language, preferred_language
 from runtime.web.parameters import invalid_parameter
 from runtime.web.request import Request
 from runtime.web.response import Response
@@ -22,11 +23,13 @@ _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'"
 def story(history: History, request: Request, oversight: frozenset[str]) -> Response:
     """Answer `?language=en|ru|ky|tg|uz|uz-Cyrl|kk&format=text|markdown|html|json`.
 
+    Without `language`, the language is the one of LANGUAGES that `Accept-Language` prefers.
     oversight: the roles that read everything; any other principal reads as a party to the referral. Raises
     Refused `invalid-parameter`, `not-found`, `bundle-too-large`.
     """
     query = request.query_params
-    language, form = query.get("language", "en"), query.get("format", "text")
+    language = query.get("language", preferred_language(request.headers, LANGUAGES))
+    form = query.get("format", "text")
     if language not in LANGUAGES:
         raise invalid_parameter("language", f"must be one of {', '.join(LANGUAGES)}.")
     if form not in RENDERERS:
@@ -45,7 +48,7 @@ def story(history: History, request: Request, oversight: frozenset[str]) -> Resp
         "Content-Security-Policy": _POLICY,
         "X-Content-Type-Options": "nosniff",
     }
-    return Response(200, render(document).encode(), headers)
+    return in_language(Response(200, render(document).encode(), headers), language)
 
 
 def _story_entry(leaf: OpenedLeaf) -> StoryEntry:

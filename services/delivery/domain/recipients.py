@@ -40,6 +40,7 @@ RECIPIENTS: Mapping[str, tuple[str, ...]] = {
     facts.ReferralOverdue.type: _BOTH,
     facts.ReferralUnanswered.type: (),
     facts.AlertClosed.type: (),  # closes a message
+    facts.CoordinationDigest.type: (),
     facts.ReferralAcceptorSuspended.type: _SENDER,
     facts.AcceptanceRevoked.type: _BOTH,
     facts.ReferralHandedBack.type: _BOTH,  # also to the former acceptor: confirms the end of its access
@@ -76,6 +77,7 @@ COORDINATED: Mapping[str, str | None] = {
     facts.ReferralUnplaced.type: None,
     facts.ReferralOverdue.type: None,
     facts.ReferralUnanswered.type: None,
+    facts.CoordinationDigest.type: None,
     facts.OfferRevoked.type: "organization_suspended",
     facts.ReferralAcceptorSuspended.type: None,
     facts.AcceptanceRevoked.type: None,

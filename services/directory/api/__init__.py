@@ -1,6 +1,7 @@
 """The directory's HTTP resources. Lists return {"items": [...], "next": cursor or null}."""
 
 from services.directory.api.agreement_records import agreements, post_agreement
+from services.directory.api.amqp_passwords import amqp_password, amqp_password_applied, post_amqp_password
 from services.directory.api.approval_requests import approval, approvals, approve, refuse
 from services.directory.api.clients import (
     credentials,
@@ -39,6 +40,8 @@ from services.directory.api.watch import (
 __all__ = [
     "MERGE_PATCH",
     "agreements",
+    "amqp_password",
+    "amqp_password_applied",
     "approval",
     "approvals",
     "approve",
@@ -50,6 +53,7 @@ __all__ = [
     "organizations",
     "patch_organization",
     "post_agreement",
+    "post_amqp_password",
     "post_credential",
     "post_key",
     "post_watch_report",

@@ -39,6 +39,10 @@ PrincipalId = Annotated[
     ),
     Length(max=100),
 ]
+# RabbitMQ's `rabbit_password_hashing_sha256`: base64 of four bytes of salt and a digest.
+AmqpPasswordHash = Annotated[
+    str, Pattern(r"^[A-Za-z0-9+/]{48}$", error="Must be base64 of four bytes of salt and a SHA-256 digest.")
+]
 # Long enough to rule out chosen passwords; randomness cannot be checked here.
 ClientSecret = Annotated[str, Length(min=32, max=200)]
 SecretDigest = Annotated[
@@ -76,6 +80,8 @@ class Client:
     token_epoch: how often its tokens were revoked; those of an earlier epoch are refused. A number, not a
     time: neither a token request during the revocation nor a wrong clock escapes it.
     not_before: the time of the last revocation, in whole seconds, for tokens without an epoch; None: never.
+    amqp_password_hash: of a client of the gateway, the password at the partners' broker that waits for the
+    gateway; empty: none waits.
     """
 
     id: str
@@ -88,6 +94,7 @@ class Client:
     retiring: RetiringSecret | None = None
     not_before: dt.datetime | None = None
     token_epoch: int = 0
+    amqp_password_hash: str = ""
 
     def secret_known(self, secret: str, now: dt.datetime) -> str | None:
         """Return the digest of the client's own secret that this is, in constant time; else None.

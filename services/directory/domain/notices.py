@@ -52,6 +52,8 @@ def _of_client(
                 client_id=after.id, principal=after.principal, by=by, organization=after.organization
             )
         return
+    if before is not None and replace(before, amqp_password_hash="") == after:
+        return  # The gateway has applied the password, whose request had its fact.
     if before is not None and before.live and _without_revocations(before) == _without_revocations(after):
         # By the number: two revocations within a second have the same time.
         if after.not_before is not None and after.token_epoch != before.token_epoch:

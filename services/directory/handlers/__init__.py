@@ -8,6 +8,7 @@ from contracts.envelope import Event
 from contracts.facts import Fact
 from runtime.clock import Clock
 from runtime.messaging.batches import BatchProcessor
+from services.directory.handlers.amqp_passwords import AmqpPasswords
 from services.directory.handlers.approvals import Approvals
 from services.directory.handlers.authorization_server import AuthorizationServer
 from services.directory.handlers.credentials import Credentials
@@ -35,6 +36,7 @@ class DirectoryHandlers:
     approvals: Approvals
     credentials: Credentials
     own_credentials: OwnCredentials
+    amqp_passwords: AmqpPasswords
     keys: SealingKeys
     service_approvals: ServiceApprovals
     suspensions: Suspensions

@@ -100,7 +100,7 @@ class Credentials:
             present = writing.standing(Client, client_id)
             if present is None or not (operator or present.entry.principal == by):
                 raise Refused("not-found", "There is no client with this id.")
-            return writing.put(replace(present.entry, live=False), by=by)
+            return writing.put(replace(present.entry, live=False, amqp_password_hash=""), by=by)
 
     def page(self, principal: str | None, after: str, limit: int) -> list[Standing[Client]]:
         """Return clients with ids above `after`, ordered by id. principal: only its own; None: all."""

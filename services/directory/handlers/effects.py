@@ -75,12 +75,17 @@ def _wanted(writing: Writing, change: Change, *, approver: str) -> Client | Orga
                 secret_expires_at=change.expires_at,
             )
             before = writing.standing(Client, change.client_id)
-            if before is None or replace(before.entry, not_before=None, token_epoch=0) == issued:
-                return issued if before is None else before.entry
-            # Whoever knew the secret before may have tokens.
+            if before is None:
+                return issued
             known = before.entry
-            kept = replace(issued, token_epoch=known.token_epoch, not_before=known.not_before)
-            return kept.without_tokens(writing.now)
+            # Whoever knew the secret before may have tokens. A password for the broker goes on waiting.
+            kept = replace(
+                issued,
+                token_epoch=known.token_epoch,
+                not_before=known.not_before,
+                amqp_password_hash=known.amqp_password_hash,
+            )
+            return known if kept == known else kept.without_tokens(writing.now)
         case KeyChange():
             present = _organization(writing, change.organization).entry
             return with_key(present, change.key, manner=KeyManner.approved, at=writing.now)

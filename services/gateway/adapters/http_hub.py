@@ -20,6 +20,8 @@ import orjson
 from contracts.errors import PROBLEM_PREFIX, Defect, Unavailable
 from contracts.facts import MessageClosed
 from kopuro_client.client_key import ClientKey
+from kopuro_client.request_proof import HEADER as PROOF
+from kopuro_client.request_proof import RequestSigner
 from services.gateway.domain.partner import client_of
 from services.gateway.ports import Answer, MailboxMessage, NotAdmitted, Page, Result
 
@@ -49,6 +51,7 @@ class _Caller:
     http: httpx.Client
     token: str = field(default="", repr=False)
     renew_at: float = 0.0
+    asks_for_password: bool = False  # not since this token was issued
 
 
 class HttpHub:
@@ -81,6 +84,26 @@ class HttpHub:
     def require_admitted(self, organization: str) -> None:
         """See `ports.Hub`."""
         self._ask(organization, "GET", "delivery", "/v1/mailbox/consumers")
+
+    def new_password(self, organization: str) -> str | None:
+        """See `ports.Hub`."""
+        caller = self._callers.get(organization)
+        if caller is None or not caller.asks_for_password:
+            return None
+        # Before the request: it may get another token, after which the hub is asked again.
+        caller.asks_for_password = False
+        try:
+            found = orjson.loads(self._ask(organization, "GET", "directory", "/v1/amqp-password"))
+        except BaseException:
+            caller.asks_for_password = True
+            raise
+        password_hash: str | None = found.get("password_hash")
+        return password_hash
+
+    def password_applied(self, organization: str, password_hash: str) -> None:
+        """See `ports.Hub`."""
+        body = orjson.dumps({"password_hash": password_hash})
+        self._ask(organization, "POST", "directory", "/v1/amqp-password/applied", body=body, proved=True)
 
     def page(self, organization: str, *, after: str | None, limit: int, wait: float) -> Page:
         """See `ports.Hub`."""
@@ -136,7 +159,9 @@ class HttpHub:
         body: bytes | None = None,
         media: str = "application/json",
         wait: float = 0.0,
+        proved: bool = False,
     ) -> bytes:
+        """proved: sign the request with the gateway's key, as changes of the directory require."""
         caller = self._callers.get(organization)
         if caller is None:
             caller = self._callers.setdefault(organization, _Caller(http=self._connections()))
@@ -144,6 +169,9 @@ class HttpHub:
         for attempt in ("with the token that is known", "with a new token"):
             token = self._token(organization, caller)
             headers = {"Authorization": f"Bearer {token}", "Content-Type": media}
+            if proved:
+                signer = RequestSigner(self._address(service), "", self._key)
+                headers[PROOF] = signer.proof(method, url, token=token, body=body or b"")
             response = _sent(
                 caller.http, method, url, params=params, content=body, headers=headers, wait=wait
             )
@@ -191,6 +219,7 @@ class HttpHub:
         granted = response.json()
         caller.token, lifetime = granted["access_token"], float(granted["expires_in"])
         caller.renew_at = now + lifetime - min(_MARGIN, lifetime / 10)
+        caller.asks_for_password = True
         return caller.token
 
     def _address(self, service: str) -> str:

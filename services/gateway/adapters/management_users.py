@@ -52,6 +52,12 @@ class ManagementUsers:
         }
         self._ask("PUT", f"/users/{_quoted(organization)}", body)
 
+    def replace_password(self, organization: str, password_hash: str) -> None:
+        """See `ports.BrokerUsers`."""
+        self.put(organization, password_hash)
+        # After the password, so that the earlier one cannot open a connection again.
+        self._ask("DELETE", f"/connections/username/{_quoted(organization)}")
+
     def remove(self, organization: str) -> None:
         """See `ports.BrokerUsers`."""
         if self._require_ours(organization):

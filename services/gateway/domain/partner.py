@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from contracts.base64_text import decoded, encoded
-from contracts.broker_rights import NOTHING
+from contracts.broker_rights import NOTHING, gateway_client
 
 SUBMIT: Final = "submit"
 # The queue to which operators move parked submissions. An organisation's own queue has its id after a dot.
@@ -24,7 +24,6 @@ TAG: Final = "partner"
 MOST_CONNECTIONS: Final = 5
 MOST_CHANNELS: Final = 20
 _MAILBOX: Final = "mailbox."
-_CLIENT_SUFFIX: Final = ".amqp"
 _SALT_BYTES: Final = 4
 
 
@@ -56,7 +55,7 @@ def submitter(queue: str) -> str | None:
 
 def client_of(organization: str) -> str:
     """Return the id of the OAuth client as which the gateway acts for the organisation."""
-    return organization + _CLIENT_SUFFIX
+    return gateway_client(organization)
 
 
 def rights_of(organization: str) -> PartnerRights:

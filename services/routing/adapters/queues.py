@@ -46,13 +46,14 @@ def queue_page(
 ) -> Select[Any]:
     """Select up to `limit` ids of a queue behind the position `after`, in the queue's order."""
     order = (_PRIORITY, REFERRALS.c.submitted_at, REFERRALS.c.id)
-    found = select(REFERRALS.c.id).where(*_in_queue(kind, now), *_wanted(wanted))
+    found = select(REFERRALS.c.id).where(*in_queue(kind, now), *_wanted(wanted))
     if after is not None:
         found = found.where(tuple_(*order) > (after.priority, after.submitted_at, after.referral_id))
     return found.order_by(*order).limit(limit)
 
 
-def _in_queue(kind: QueueKind, now: dt.datetime) -> tuple[ColumnElement[bool], ...]:
+def in_queue(kind: QueueKind, now: dt.datetime) -> tuple[ColumnElement[bool], ...]:
+    """Return the conditions on REFERRALS of a queue (`coordination_queue.is_in_queue`)."""
     # The literals are those of the partial indexes: SQLite does not recognise them as parameters.
     match kind:
         case QueueKind.unplaced:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from runtime.storage.sql_statement import SqlStatement
 
 _VIEWED = (
-    "SELECT id, sender, status, acceptor, outcome, facts, correlation_id, submitted_at, updated_at, due_at,"
-    " overdue_since, onward_from, chain FROM referrals WHERE id = ANY (?) ORDER BY id"
+    "SELECT id, sender, status, acceptor, outcome, facts, correlation_id, traceparent, submitted_at,"
+    " updated_at, due_at, overdue_since, onward_from, chain FROM referrals WHERE id = ANY (?) ORDER BY id"
 )
 VIEW = SqlStatement(_VIEWED)
 LOAD = SqlStatement(_VIEWED, postgresql="FOR UPDATE")
@@ -15,9 +15,9 @@ OFFERS_OF = SqlStatement(
     " placed_by, nudged_at, acts_at FROM offers WHERE referral_id = ANY (?) ORDER BY id"
 )
 NEW_REFERRAL = SqlStatement(
-    "INSERT INTO referrals (id, sender, facts, correlation_id, submitted_at, need_group, country,"
-    " onward_from, chain, status, acceptor, outcome, updated_at, due_at, overdue_since, priority)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "INSERT INTO referrals (id, sender, facts, correlation_id, traceparent, submitted_at, need_group,"
+    " country, onward_from, chain, status, acceptor, outcome, updated_at, due_at, overdue_since, priority)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 CHANGED_REFERRAL = SqlStatement(
     "UPDATE referrals SET status = ?, acceptor = ?, outcome = ?, updated_at = ?, due_at = ?,"

@@ -43,6 +43,8 @@ REFERRALS = Table(
     # Null: as submitted. `revoked`: to be reduced at once. `reduced`: coarse (`domain/reduced_facts.py`).
     Column("facts_state", String(10)),
     Column("correlation_id", String(64), nullable=False),
+    # The span in which routing handled the submission; null without one. Decisions of deadlines continue it.
+    Column("traceparent", String(55)),
     Column("submitted_at", Instant, nullable=False),
     Column("updated_at", Instant, nullable=False),
     Column("due_at", Instant),
@@ -283,6 +285,14 @@ WEEKLY_REPORTS = Table(
     Column("timeline_to", BigInteger, nullable=False),
     Column("report", Json, nullable=False),
     Column("statements", Json, nullable=False),
+)
+
+# The days or weeks whose digest is written.
+DIGESTS = Table(
+    "digests",
+    METADATA,
+    Column("period", String(10), primary_key=True),
+    Column("written_at", Instant, nullable=False),
 )
 
 # The emergencies that were reported as unanswered and still wait for an acceptance.

@@ -100,6 +100,7 @@ class Referral:
     service) of the candidates that lacked only a place when the referral became unplaced. has_facts: False
     once the facts have been reduced; then only needs (groups), urgency and region (country) are true. chain:
     None unless the sender refers another referral onward with this one.
+    traceparent: the span in which the submission was handled, None without a trace.
     """
 
     id: str
@@ -117,6 +118,7 @@ class Referral:
     waits_for: frozenset[tuple[str, str]] = frozenset()
     has_facts: bool = True
     chain: Chain | None = None
+    traceparent: str | None = None
 
     @property
     def is_closed(self) -> bool:

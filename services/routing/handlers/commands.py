@@ -40,6 +40,7 @@ from services.routing.domain.standing import revoke_suspended, suspended_accepto
 from services.routing.domain.tally import Tally
 from services.routing.domain.transition import Transition, TransitionContext
 from services.routing.handlers.coordinator_submissions import CoordinatorSubmissions
+from services.routing.handlers.decision_spans import Decided, not_reported
 from services.routing.handlers.referral_batch import ReferralBatch
 from services.routing.handlers.unplaced import UnplacedReferrals
 from services.routing.live_directory import LiveDirectory
@@ -78,10 +79,12 @@ class RoutingCommands:
         source: str,
         after_commit: Callable[[], None],
         count: Callable[[Tally], None] = _not_counted,
+        report: Callable[[Sequence[Decided]], None] = not_reported,
     ) -> None:
         """policy: returns the policy in force; each transaction asks once.
 
-        count: takes the sums of each transaction that has committed.
+        count: takes the sums of each transaction that has committed. report: takes its decisions without a
+        message.
         """
         self._database = database
         self._store = store
@@ -92,6 +95,7 @@ class RoutingCommands:
         self._source = source
         self._after_commit = after_commit
         self._count = count
+        self._report = report
         self._lag = ConsumerLag()
         self._coordinators = CoordinatorSubmissions(
             database=database,
@@ -275,6 +279,8 @@ class RoutingCommands:
         self._network.observe(transaction, batch.observed)
         self._store.save(transaction, batch.changes())
         after_commit(transaction, partial(self._count, batch.tally))
+        if batch.decided:
+            after_commit(transaction, partial(self._report, batch.decided))
         return [outgoing(event) for event in (*batch.events, *batch.commitments())]
 
     def _settle(self, transaction: Connection) -> None:

@@ -6,12 +6,13 @@ import datetime as dt
 import os
 from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import replace
 
 from contracts.commitment import SALT_BYTES
 from contracts.envelope import Event
 from contracts.facts import DecisionsRecorded, Fact
 from runtime.identifiers import new_id
-from runtime.telemetry.trace import caused_by
+from runtime.telemetry.trace import caused_by, deciding, parse
 from services.routing.domain.alerts import closed_alerts
 from services.routing.domain.observation import Observation, load_between
 from services.routing.domain.recorded_decision import RecordedDecision, recorded
@@ -19,6 +20,7 @@ from services.routing.domain.referral import Referral
 from services.routing.domain.tally import Tally
 from services.routing.domain.timeline import TimelineEntry, entry_of
 from services.routing.domain.transition import Transition
+from services.routing.handlers.decision_spans import Decided
 from services.routing.ports import Changes
 
 # The partition key of commitments to decisions.
@@ -29,7 +31,7 @@ class ReferralBatch:
     """The referrals of one transaction, before and after, and everything that follows from their changes.
 
     observed: the changes of the observations, by organisation. events: the facts to publish. tally: what the
-    counters add once the transaction has committed.
+    counters add once the transaction has committed. decided: the decisions without a message, for spans.
     """
 
     def __init__(self, referrals: Mapping[str, Referral], source: str, now: dt.datetime) -> None:
@@ -42,6 +44,7 @@ class ReferralBatch:
         self.observed: dict[str, Observation] = defaultdict(Observation)
         self.events: list[Event[Fact]] = []
         self.tally = Tally()
+        self.decided: list[Decided] = []
 
     def referral(self, referral_id: str) -> Referral | None:
         """Return the referral as this transaction has changed it so far."""
@@ -61,6 +64,9 @@ class ReferralBatch:
         ):
             for organization, change in changes.items():
                 self.observed[organization] = self.observed[organization].plus(change)
+        traceparent = caused_by(cause.traceparent, self._source, cause.id) if cause else None
+        if before is None:
+            referral = replace(referral, traceparent=traceparent)
         self._after[referral.id] = referral
         self._decisions += [recorded(decision, os.urandom(SALT_BYTES)) for decision in transition.decisions]
         if cause is not None:
@@ -70,17 +76,22 @@ class ReferralBatch:
             *((fact, referral.id) for fact in (*transition.facts, *answered)),
             *((fact, fact.referral_id) for fact in transition.about_others),
         ]
-        for fact, about in reports:
+        ids = [new_id() for _ in reports]
+        if cause is None and reports and (known := parse(referral.traceparent)) is not None:
+            at = deciding(known, self._source, ids[0])
+            self.decided.append(Decided(at=at, parent=known, fact=reports[0][0].type, time=self.now))
+            traceparent = str(at)
+        for event_id, (fact, about) in zip(ids, reports, strict=True):
             self._timeline.append(entry_of(fact, about, self.now))
             self.events.append(
                 Event(
-                    id=new_id(),
+                    id=event_id,
                     source=self._source,
                     time=self.now,
                     partition_key=about,
                     correlation_id=cause.correlation_id if cause else referral.correlation_id,
                     causation_id=cause.id if cause else None,
-                    traceparent=caused_by(cause.traceparent, self._source, cause.id) if cause else None,
+                    traceparent=traceparent,
                     data=fact,
                 )
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from contracts.facts import AlertClosed, ReferralUnanswered
@@ -13,6 +13,7 @@ from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.referral import Referral
 from services.routing.domain.transition import Transition
 from services.routing.domain.unanswered import unanswered
+from services.routing.handlers.decision_spans import Decided, not_reported
 from services.routing.handlers.referral_batch import ReferralBatch
 from services.routing.ports import ReferralStore, UnansweredEmergencies
 
@@ -33,6 +34,7 @@ class ReportUnanswered:
         source: str,
         clock: Clock,
         after_commit: Callable[[], None],
+        report: Callable[[Sequence[Decided]], None] = not_reported,
     ) -> None:
         self._database = database
         self._store = store
@@ -42,6 +44,7 @@ class ReportUnanswered:
         self._source = source
         self._clock = clock
         self._after_commit = after_commit
+        self._report = report
 
     def turn(self) -> int:
         """Report the emergencies that are due, and that others no longer wait; return how many were reported.
@@ -77,6 +80,7 @@ class ReportUnanswered:
                 batch.take(step, cause=None)
             self._store.save(transaction, batch.changes())
             self._outbox.add(transaction, [outgoing(event) for event in batch.events])
+        self._report(batch.decided)
         self._after_commit()
         return len(reported)
 

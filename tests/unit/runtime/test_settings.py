@@ -143,6 +143,12 @@ def test_connection_limits_are_optional_positive_numbers(name: str) -> None:
         assert faults({**GOOD, name: wrong}) == [f"{name} is not a positive whole number"]
 
 
+def test_digest_is_off_unless_its_period_is_named() -> None:
+    assert Settings.from_environment(GOOD).digest is None
+    assert Settings.from_environment({**GOOD, "KOPURO_DIGEST": "week"}).digest == "week"
+    assert faults({**GOOD, "KOPURO_DIGEST": "hour"}) == ["KOPURO_DIGEST is neither `day` nor `week`"]
+
+
 def test_traces_are_off_unless_a_receiver_is_named() -> None:
     off = Settings.from_environment(GOOD)
     assert (off.traces_endpoint, off.traces_ratio) == (None, 1.0)

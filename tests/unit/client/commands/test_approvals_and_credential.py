@@ -1,3 +1,4 @@
+import base64
 import hashlib
 import json
 import stat
@@ -164,3 +165,25 @@ def test_client_key_stays_in_a_private_file_and_its_public_half_is_uploaded(
 def test_revoke_tokens_names_the_client(hub: FakeHub, run: Run) -> None:
     hub.script("POST", f"{CREDENTIALS}/osh-laptop/revoke-tokens", json_response(CLIENT))
     assert run("credential", "revoke-tokens", "osh-laptop").out == "osh-laptop\n"
+
+
+def test_amqp_password_stays_in_a_private_file_and_its_hash_is_sent(
+    hub: FakeHub, run: Run, tmp_path: Path
+) -> None:
+    url = CREDENTIALS.replace("credentials", "amqp-password")
+    hub.script("POST", url, json_response({"waits": True}, status=202), problem(404, "not-found", "No"))
+    hub.script("GET", url, json_response({"waits": True}), json_response({"waits": False}))
+    file = tmp_path / "amqp"
+    ran = run("credential", "amqp-password", str(file), "--json")
+    assert json.loads(ran.out) == {"file": str(file), "waits": False}
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    sent, looks = hub.requests_to(url)[0].json(), [one.method for one in hub.requests_to(url)[1:]]
+    stored = base64.b64decode(sent["password_hash"], validate=True)
+    assert stored[4:] == hashlib.sha256(stored[:4] + file.read_bytes()).digest()
+    assert looks == ["GET", "GET"]
+    # Nothing is sent when the file exists, and nothing stays when the hub refuses.
+    assert run("credential", "amqp-password", str(file)).code == 2
+    other = tmp_path / "other"
+    assert run("credential", "amqp-password", str(other)).code == 3
+    assert not other.exists()
+    assert len(hub.requests_to(url)) == 4

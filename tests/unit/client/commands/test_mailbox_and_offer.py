@@ -173,18 +173,26 @@ def test_mailbox_shows_coordinators_the_members_to_act_on(hub: FakeHub, run: Run
         "placement.answered": {"organization": "ru.one", "coordinator": "kg.desk", "result": "declined"},
         "placement.refused": {"organization": "ru.one", "problem": {"detail": "It is placed already."}},
         "referral.overdue": {"organization": "ru.one", "due_at": "2026-03-01T12:00:00Z"},
+        "coordination.digest": {
+            "period": "2026-03-01",
+            "as_of": "2026-03-01T02:00:00Z",
+            "queues": [{"queue": "unplaced", "referrals": 3}, {"queue": "overdue", "referrals": 0}],
+        },
     }
     items = [
         {**OFFER_OPENED, "id": fact, "type": f"kopuro.{fact}.v1", "data": {"referral_id": "r1", **members}}
         for fact, members in data.items()
     ]
     hub.script("GET", MAILBOX, json_response({"items": items, "next": None, "resume": "4"}))
-    unplaced, answered, refused, overdue = run("mailbox", "list", "--as", "coordinator").out.splitlines()
+    unplaced, answered, refused, overdue, digest = run(
+        "mailbox", "list", "--as", "coordinator"
+    ).out.splitlines()
     for word in ("referral.unplaced", "urgency=emergency", "needs=health", "region=RU-MOW"):
         assert word in unplaced
     assert "organization=ru.one, coordinator=kg.desk, result=declined" in answered
     assert "refused=It is placed already." in refused
     assert "due_at=2026-03-01 12:00:00Z" in overdue
+    assert "period=2026-03-01, as_of=2026-03-01 02:00:00Z, unplaced=3, overdue=0" in digest
 
 
 def test_ack_accepts_several_messages(hub: FakeHub, run: Run) -> None:
@@ -255,6 +263,7 @@ NOT_IN_A_LINE = {
     "id",  # of an approval: `approval=`
     "facts",  # urgency, needs and region
     "problem",  # `refused=`
+    "queues",  # of a digest: the number of each
     "note",
     "rank",
     "opened_at",

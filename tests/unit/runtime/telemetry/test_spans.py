@@ -9,6 +9,7 @@ from runtime.telemetry.spans import (
     ATTRIBUTES,
     NoSpans,
     Span,
+    decision_span,
     handling_span,
     is_sampled,
     publication_span,
@@ -35,6 +36,7 @@ def spans() -> list[Span]:
             started=1,
             ended=2,
         ),
+        decision_span(AT, ROOT, fact="kopuro.offer.expired.v1", started=1, ended=2),
     ]
 
 

@@ -34,6 +34,7 @@ from services.directory.domain.approval import Approval, Policy
 from services.directory.domain.client import Role, digest
 from services.directory.domain.watched import REPORTS_KEPT
 from services.directory.handlers.access import RegisteredAccess
+from services.directory.handlers.amqp_passwords import AmqpPasswords
 from services.directory.handlers.approvals import Approvals
 from services.directory.handlers.client_assertions import ClientAssertions
 from services.directory.handlers.credentials import Credentials, Issued
@@ -171,6 +172,7 @@ class Directory:
         self.expiring: Mapping[int, int] = {}
         self.expiry = ExpiryNotices(ledger, SqlExpiryNoticeStore(), self._count_expiring)
         self.own_credentials = OwnCredentials(ledger, check_points)
+        self.amqp_passwords = AmqpPasswords(ledger)
         self.keys = SealingKeys(ledger, keys, self.approvals, sealed_answer)
         self.service_approvals = ServiceApprovals(ledger, self.approvals)
         self.suspensions = Suspensions(ledger)

@@ -44,12 +44,25 @@ class HubInMemory:
     taken: dict[str, str] = field(default_factory=dict)
     answers: list[Answer] = field(default_factory=list)
     waits: list[float] = field(default_factory=list)
+    directory_available: bool = True
+    new_passwords: list[str] = field(default_factory=list)
+    applied_passwords: list[str] = field(default_factory=list)
 
     def require_admitted(self, organization: str) -> None:
         if not self.available:
             raise Unavailable("down")
         if not self.admitted:
             raise NotAdmitted
+
+    def new_password(self, organization: str) -> str | None:
+        self.require_admitted(organization)
+        if not self.directory_available:
+            raise Unavailable("down")
+        return self.new_passwords.pop() if self.new_passwords else None
+
+    def password_applied(self, organization: str, password_hash: str) -> None:
+        self.require_admitted(organization)
+        self.applied_passwords.append(password_hash)
 
     def page(self, organization: str, *, after: str | None, limit: int, wait: float) -> Page:
         self.require_admitted(organization)
@@ -110,6 +123,8 @@ class BrokerInMemory:
     capacity: int = CAPACITY
     available: bool = True
     log: list[str] = field(default_factory=list)
+    passwords: list[str] = field(default_factory=list)
+    takes_passwords: bool = True
 
     def begin(self, organization: str) -> int:
         self._require_available()
@@ -144,6 +159,14 @@ class BrokerInMemory:
         if organization in self.foreign:
             raise UserConflict(organization)
         self.users.setdefault(organization, False)
+
+    def replace_password(self, organization: str, password_hash: str) -> None:
+        if not self.takes_passwords:
+            raise Unavailable("down")
+        if organization in self.foreign:
+            raise UserConflict(organization)
+        self.passwords.append(password_hash)
+        self.ready, self.held = [*self.held, *self.ready], []
 
     def remove(self, organization: str) -> None:
         self.users.pop(organization, None)

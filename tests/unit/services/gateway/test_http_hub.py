@@ -176,3 +176,45 @@ def test_hub_that_does_not_answer_is_unavailable_and_no_url_is_repeated(door: Do
     with pytest.raises(Unavailable) as unavailable:
         door.hub.page(OSH, after=None, limit=1, wait=0)
     assert "delivery.test" not in str(unavailable.value)
+
+
+def test_hub_is_asked_for_a_new_password_once_for_each_token(door: Door) -> None:
+    asked: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path != "/v1/amqp-password":
+            return httpx.Response(200, json={"items": [], "resume": None})
+        asked.append(request.headers["Authorization"])
+        if len(asked) == 1:
+            return httpx.Response(503)
+        return httpx.Response(200, json={"waits": True, "password_hash": "AAAA"})
+
+    door.answer = answer
+    assert door.hub.new_password(OSH) is None
+    door.hub.require_admitted(OSH)
+    with pytest.raises(Unavailable):
+        door.hub.new_password(OSH)
+    assert door.hub.new_password(OSH) == "AAAA"
+    assert door.hub.new_password(OSH) is None
+    door.time += 560
+    door.hub.require_admitted(OSH)
+    assert door.hub.new_password(OSH) == "AAAA"
+    assert asked == ["Bearer t0", "Bearer t0", "Bearer t1"]
+
+
+def test_report_of_an_applied_password_is_signed_with_the_gateways_key(door: Door) -> None:
+    sent: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        sent.append(request)
+        return httpx.Response(200, json={"waits": False})
+
+    door.answer = answer
+    door.hub.password_applied(OSH, "AAAA")
+    (report,) = sent
+    assert (report.url.path, json.loads(report.content)) == (
+        "/v1/amqp-password/applied",
+        {"password_hash": "AAAA"},
+    )
+    signed = claims(report.headers["Kopuro-Proof"])
+    assert (signed["method"], signed["path"]) == ("POST", "/v1/amqp-password/applied")

@@ -12,7 +12,7 @@ from contracts.errors import Unavailable
 from services.gateway.domain.window import CAPACITY
 from services.gateway.gateway_metrics import GatewayMetrics
 from services.gateway.ports import MailboxMessage, UserConflict
-from services.gateway.window_keeper import ERASURE_SECONDS, IDLE_WAIT, WindowKeeper
+from services.gateway.window_keeper import ERASURE_SECONDS, IDLE_WAIT, PASSWORD_PAUSE, WindowKeeper
 from tests.unit.services.gateway.doubles import OSH, BrokerInMemory, HubInMemory, message
 
 
@@ -329,3 +329,47 @@ def test_gateway_waits_long_only_while_nothing_is_unproved(bench: Bench) -> None
     bench.arrive(1)
     bench.turns(2)
     assert bench.hub.waits[-1] < IDLE_WAIT
+
+
+def test_new_password_is_applied_and_reported_to_the_hub(bench: Bench) -> None:
+    bench.turns()
+    bench.hub.new_passwords.append("first")
+    bench.turns(3)
+    assert bench.broker.passwords == ["first"]
+    assert bench.hub.applied_passwords == ["first"]
+
+
+def test_new_password_that_the_broker_could_not_take_is_applied_later(bench: Bench) -> None:
+    bench.turns()
+    bench.hub.new_passwords.append("first")
+    bench.broker.takes_passwords = False
+    bench.arrive(2)
+    bench.turns(2)
+    # The window goes on meanwhile.
+    assert ids(bench.broker.ready) == ["m0", "m1"]
+    assert bench.hub.applied_passwords == []
+    bench.broker.takes_passwords = True
+    bench.time += PASSWORD_PAUSE
+    bench.turns()
+    assert bench.hub.applied_passwords == bench.broker.passwords == ["first"]
+
+
+def test_window_goes_on_while_the_directory_cannot_be_asked_for_passwords(bench: Bench) -> None:
+    bench.hub.directory_available = False
+    bench.arrive(2)
+    bench.turns(2)
+    assert ids(bench.broker.ready) == ["m0", "m1"]
+    bench.hub.new_passwords.append("first")
+    bench.hub.directory_available = True
+    bench.time += PASSWORD_PAUSE
+    bench.turns()
+    assert bench.hub.applied_passwords == ["first"]
+
+
+def test_messages_held_when_the_password_is_replaced_are_delivered_again(bench: Bench) -> None:
+    bench.arrive(3)
+    bench.turns(2)
+    bench.broker.deliver(2)
+    bench.hub.new_passwords.append("first")
+    bench.turns()
+    assert bench.consume() == ["m0", "m1", "m2"]

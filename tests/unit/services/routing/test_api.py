@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -254,6 +255,21 @@ def test_statement_is_of_the_caller_and_report_is_for_coordinators(bench: Workbe
     whole = json.loads(api.report(queries, coordinator(language="ky")).body)
     row = next(one for one in whole["organizations"] if one["organization"] == "ru.far")
     assert row["asked"] == {"count": None, "withheld": True, "change": None}
+
+
+@pytest.mark.parametrize(
+    ("parameter", "accepted", "language"),
+    [({}, "", "en"), ({}, "ru-RU, en;q=0.5", "ru"), ({"language": "ky"}, "ru", "ky"), ({}, "de", "en")],
+)
+def test_labels_of_a_report_are_in_the_language_that_the_caller_prefers(
+    bench: Workbench, parameter: dict[str, str], accepted: str, language: str
+) -> None:
+    queries = reports(bench)
+    asked = replace(coordinator(format="csv", **parameter), headers={"accept-language": accepted})
+    by_header = api.report(queries, asked)
+    assert by_header.headers["Content-Language"] == language
+    assert by_header.headers["Vary"] == "Accept-Language"
+    assert by_header.body == api.report(queries, coordinator(format="csv", language=language)).body
 
 
 def test_only_coordinators_may_ask_for_reports_and_only_members_for_statements() -> None:

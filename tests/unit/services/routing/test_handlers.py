@@ -60,7 +60,7 @@ from contracts.records import plain
 from runtime.identifiers import new_id
 from runtime.storage.database import Database
 from runtime.storage.migrate import differences, upgrade
-from runtime.telemetry.trace import caused_by
+from runtime.telemetry.trace import caused_by, parse
 from services.routing.adapters.tables import DECISIONS, MESSAGING, OFFERS, REFERRALS
 from services.routing.api import answer_question
 from services.routing.consumer_lag import ANSWERS_UNDER_WAY, QUIET
@@ -278,6 +278,29 @@ def test_published_facts_carry_their_causation(bench: Workbench) -> None:
     expired = bench.published()[1]
     assert expired.causation_id is None
     assert expired.correlation_id == cause.correlation_id
+
+
+def test_decisions_of_a_deadline_continue_the_trace_of_the_submission(bench: Workbench) -> None:
+    """Each has a span of its own, which is the parent of what it publishes."""
+    cause = submitted(new_id())
+    handled = parse(caused_by(cause.traceparent, "/kg/routing", cause.id))
+    assert handled is not None
+    bench.take(cause)
+    bench.fire(NOW + 4 * DAY)
+    after = bench.published()[1:]
+    assert len(after) > 1
+    (decided,) = bench.decided
+    assert (decided.parent, decided.fact, decided.time) == (handled, after[0].type, NOW + 4 * DAY)
+    assert {one.traceparent for one in after} == {str(decided.at)}
+    assert decided.at.span_id != handled.span_id
+    assert parse(after[0].traceparent) == handled.child(decided.at.span_id)
+
+
+def test_deadline_of_a_referral_without_a_trace_has_no_span(bench: Workbench) -> None:
+    bench.take(replace(submitted(new_id()), traceparent=None))
+    bench.fire(NOW + 4 * DAY)
+    assert bench.decided == []
+    assert {one.traceparent for one in bench.published()} == {None}
 
 
 # --- deadlines --------------------------------------------------------------------------------------

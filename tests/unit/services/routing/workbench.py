@@ -38,6 +38,7 @@ from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.tally import Tally
 from services.routing.handlers.commands import RoutingCommands
 from services.routing.handlers.coordination_queries import CoordinationQueries
+from services.routing.handlers.decision_spans import Decided
 from services.routing.handlers.network_queries import NetworkQueries
 from services.routing.handlers.queries import RoutingQueries
 from services.routing.live_directory import LiveDirectory
@@ -65,6 +66,7 @@ class Workbench:
         self.without_client: set[str] = set()
         self.outbox = Outbox(MESSAGING.outbox)
         self.queries = RoutingQueries(database=self.database, store=self.store)
+        self.decided: list[Decided] = []
         self.commands = RoutingCommands(
             database=self.database,
             store=self.store,
@@ -76,6 +78,7 @@ class Workbench:
             source="/kg/routing",
             after_commit=self._wake,
             count=lambda tally: self._count(tally),
+            report=self.decided.extend,
         )
         self.coordination = CoordinationQueries(
             database=self.database,

@@ -1,0 +1,67 @@
+"""Passwords at the partners' broker: an organisation asks for another one, and the gateway applies it.
+
+The directory has no access to that broker, and the gateway has no resources of its own. So the hash of the
+new password waits in the record of the gateway's client, and the request ends that client's tokens: the
+gateway asks for the hash whenever it has got a token, thus at once, and also after it was down. A crash of
+either loses nothing: a hash waits until the gateway reports that the broker has it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sqlalchemy import Connection
+
+from contracts.broker_rights import gateway_client
+from contracts.errors import Refused
+from runtime.access.tokens import Principal
+from services.directory.domain.client import Client
+from services.directory.handlers.ledger import Ledger
+
+
+class AmqpPasswords:
+    """Each method raises Refused `not-found` for an organisation without a live client of the gateway."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def replace(self, password_hash: str, *, by: Principal) -> None:
+        """Let a password wait for the gateway, in place of one that waits. A repetition changes nothing.
+
+        The organisation's mailbox gets the notice `credential.issued` about the gateway's client.
+        """
+        with self._ledger.writing() as writing:
+            client = _gateways_client(self._ledger, writing.transaction, by.id)
+            if client.amqp_password_hash != password_hash:
+                waiting = replace(client, amqp_password_hash=password_hash)
+                writing.put(waiting.without_tokens(writing.now), by=by.id)
+
+    def waiting(self, *, by: Principal) -> str:
+        """Return the hash that waits for the gateway; empty: none waits."""
+        with self._ledger.database.read() as transaction:
+            return _gateways_client(self._ledger, transaction, by.id).amqp_password_hash
+
+    def applied(self, password_hash: str, *, by: Principal) -> None:
+        """Record that the broker has this password. Another one that waits meanwhile goes on waiting.
+
+        Raises Refused `forbidden` unless `by` is the gateway.
+        """
+        if not is_gateway(by):
+            raise Refused("forbidden", "Only the gateway reports a password as applied.")
+        with self._ledger.writing() as writing:
+            client = _gateways_client(self._ledger, writing.transaction, by.id)
+            if client.amqp_password_hash == password_hash:
+                writing.put(replace(client, amqp_password_hash=""), by=by.id)
+
+
+def is_gateway(caller: Principal) -> bool:
+    """Return whether the caller is the gateway, acting for an organisation."""
+    return caller.client_id == gateway_client(caller.id)
+
+
+def _gateways_client(ledger: Ledger, transaction: Connection, organization: str) -> Client:
+    client_id = gateway_client(organization)
+    found = ledger.register.standing(transaction, Client, [client_id]).get(client_id)
+    if found is None or not found.entry.live or found.entry.organization != organization:
+        raise Refused("not-found", "This organisation is not connected over AMQP.")
+    return found.entry

@@ -1,0 +1,92 @@
+"""Replacement of an organisation's AMQP password, which waits until the gateway has applied it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from contracts.errors import Refused
+from contracts.facts import ClientChanged, CredentialIssued
+from runtime.access.tokens import Principal
+from services.directory.domain.precondition import ANY_REVISION
+from tests.unit.services.directory.samples import OPERATOR, OSH, Directory, issue, organization
+
+GATEWAY = Principal(id=OSH, roles=frozenset({"partner"}), client_id=f"{OSH}.amqp")
+CALLER = Principal(id=OSH, roles=frozenset({"partner"}), client_id="desk")
+FIRST, SECOND = "AAAA" * 12, "BBBB" * 12
+
+
+@pytest.fixture
+def connected(directory: Directory) -> Directory:
+    directory.entries.put_organization(OPERATOR, organization())
+    issue(directory, OSH, "desk", "a" * 43)
+    issue(directory, OSH, GATEWAY.client_id, "g" * 43)
+    return directory
+
+
+def epoch(directory: Directory) -> int:
+    found = directory.access.client(GATEWAY.client_id)
+    assert found is not None
+    return found.token_epoch
+
+
+def slug(call: Callable[[], object]) -> str:
+    with pytest.raises(Refused) as refused:
+        call()
+    return refused.value.slug
+
+
+def test_password_waits_until_the_gateway_has_applied_it(connected: Directory) -> None:
+    passwords = connected.amqp_passwords
+    assert passwords.waiting(by=GATEWAY) == ""
+    passwords.replace(FIRST, by=CALLER)
+    assert passwords.waiting(by=GATEWAY) == FIRST
+    passwords.applied(FIRST, by=GATEWAY)
+    assert passwords.waiting(by=GATEWAY) == ""
+    passwords.applied(FIRST, by=GATEWAY)
+
+
+def test_request_ends_the_gateways_token_and_is_announced_once(connected: Directory) -> None:
+    before, told = epoch(connected), len(connected.events())
+    connected.amqp_passwords.replace(FIRST, by=CALLER)
+    connected.amqp_passwords.replace(FIRST, by=CALLER)
+    assert epoch(connected) == before + 1
+    connected.amqp_passwords.applied(FIRST, by=GATEWAY)
+    facts = [event.data for event in connected.events()[told:]]
+    assert [type(fact) for fact in facts] == [ClientChanged, CredentialIssued, ClientChanged]
+    assert FIRST not in repr(facts)
+    notice = facts[1]
+    assert isinstance(notice, CredentialIssued)
+    assert (notice.client_id, notice.organization, notice.by) == (GATEWAY.client_id, OSH, OSH)
+
+
+def test_later_request_goes_on_waiting_when_the_earlier_one_is_applied(connected: Directory) -> None:
+    connected.amqp_passwords.replace(FIRST, by=CALLER)
+    connected.amqp_passwords.replace(SECOND, by=CALLER)
+    connected.amqp_passwords.applied(FIRST, by=GATEWAY)
+    assert connected.amqp_passwords.waiting(by=GATEWAY) == SECOND
+
+
+def test_only_the_gateway_reports_a_password_as_applied(connected: Directory) -> None:
+    connected.amqp_passwords.replace(FIRST, by=CALLER)
+    assert slug(lambda: connected.amqp_passwords.applied(FIRST, by=CALLER)) == "forbidden"
+    assert connected.amqp_passwords.waiting(by=GATEWAY) == FIRST
+
+
+def test_organization_without_a_live_client_of_the_gateway_is_refused(connected: Directory) -> None:
+    passwords = connected.amqp_passwords
+    other = Principal(id="kg.other", roles=frozenset({"partner"}), client_id="kg.other")
+    assert slug(lambda: passwords.replace(FIRST, by=other)) == "not-found"
+    passwords.replace(FIRST, by=CALLER)
+    connected.credentials.revoke(GATEWAY.client_id, by=OSH, operator=False)
+    assert slug(lambda: passwords.waiting(by=CALLER)) == "not-found"
+    # A password that waited at the revocation is not applied when the client is issued again.
+    issue(connected, OSH, GATEWAY.client_id, "h" * 43, precondition=ANY_REVISION)
+    assert passwords.waiting(by=GATEWAY) == ""
+
+
+def test_new_key_of_the_gateway_keeps_the_password_that_waits(connected: Directory) -> None:
+    connected.amqp_passwords.replace(FIRST, by=CALLER)
+    issue(connected, OSH, GATEWAY.client_id, "h" * 43, precondition=ANY_REVISION)
+    assert connected.amqp_passwords.waiting(by=GATEWAY) == FIRST
