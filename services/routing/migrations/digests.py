@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "5b0d9e72c6f4"
-down_revision = "e4c7a91f06d2"
+down_revision = "91d4f0b6a27c"
 branch_labels = None
 depends_on = None
 
