@@ -20,6 +20,7 @@ from tests.journey.waiting import until
 from tests.openapi.documented import SECOND_OPERATOR, DocumentedHub
 
 OSH = "kg.osh-legal-aid"
+UNION = "kg.builders-union"
 WAGES = "wage-claim-osh-moscow"
 
 
@@ -32,6 +33,7 @@ def play(api: DocumentedHub) -> None:
     history(api)
     consumers(api)
     webhooks(api)
+    watch_reports(api)
     credentials(api)
     suspension(api)
 
@@ -252,6 +254,28 @@ def webhooks(api: DocumentedHub) -> None:
     api.ask("delivery_rotate_webhook_secret", OSH, **endpoint)
     api.ask("delivery_change_webhook", OSH, body={"enabled": False}, **endpoint)
     api.ask("delivery_delete_webhook", OSH, **endpoint)
+
+
+def watch_reports(api: DocumentedHub) -> None:
+    api.ask("directory_put_watch_opt_in", UNION, body={"receives": True})
+    api.ask("directory_watch_opt_in", UNION)
+    api.ask("directory_watch_recipients", OSH)
+    key = public_key(api.hub.people["organizations"][UNION]["sealing_key"])
+    report = {
+        "employer": {"name": "Stroy (invented)", "kind": "employer", "country": "RU", "region": "RU-MOW"},
+        "practices": ["wages_withheld"],
+        "first_month": "2026-01",
+        "last_month": "2026-02",
+        "evidence": [{"organization": UNION, "sealed": seal({"text": "Invented."}, key)}],
+    }
+    for reporter in (OSH, STRANGER):
+        api.ask("directory_post_watch_report", reporter, body=report, headers={"Idempotency-Key": new_id()})
+    (reported,) = api.ask("directory_watch_reports", OSH)["items"]
+    (watched,) = api.ask("directory_watched_employers", OSH, query={"country": "RU"})["items"]
+    api.ask("directory_watched_employer", OSH, id=watched["id"])
+    reply = {"text": "The wages were paid in March (invented)."}
+    api.ask("directory_put_employer_reply", "coordinator", body=reply, id=watched["id"])
+    api.ask("directory_retract_watch_report", OSH, id=reported["id"])
 
 
 def credentials(api: DocumentedHub) -> None:

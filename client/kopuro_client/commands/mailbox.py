@@ -23,6 +23,8 @@ _SUMMARY_FIELDS = (
     "sender",
     "author",
     "report_id",
+    "watched_id",
+    "text",
     "reporter",
     "reader",
     "coordinator",
@@ -265,6 +267,8 @@ def summary(message: Message, hub: Kopuro) -> dict[str, Any]:
     if isinstance(data.get("allegation"), dict):
         shown |= {"employer": data["allegation"]["employer"]["name"]}
         shown["practices"] = data["allegation"]["practices"]
+    if isinstance(data.get("employer"), dict):
+        shown["employer"] = data["employer"]["name"]
     if isinstance(data.get("problem"), dict):
         shown["refused"] = _refusal(data["problem"])
     if isinstance(data.get("facts"), dict):

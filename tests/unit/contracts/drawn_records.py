@@ -9,6 +9,7 @@ import string
 import types
 import typing
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from enum import StrEnum
 from typing import Any, TypeVar
 
@@ -17,9 +18,12 @@ from marshmallow.validate import Equal, Length, OneOf, Range
 
 from contracts import vocabularies
 from contracts.canonical import EXACT_INTEGER
+from contracts.employer import Employer
 from contracts.identifiers import ORGANIZATION_PATTERN, SLUG_PATTERN, UUID_PATTERN, Pattern
 from contracts.moments import Within
+from contracts.open_text import NoTelephoneNumber
 from contracts.organization import Agreement, Organization, Service
+from contracts.vocabularies import country_of
 
 R = TypeVar("R")
 
@@ -52,6 +56,10 @@ _BUILT: dict[str, st.SearchStrategy[str]] = {
     "^[A-Za-z0-9_-]{43}$": st.text(string.ascii_letters + string.digits + "_-", min_size=43, max_size=43),
 }
 
+# Records whose fields depend on each other, made to agree.
+_AGREED: dict[type, Callable[[Any], Any]] = {
+    Employer: lambda one: one if one.region is None else replace(one, country=country_of(one.region)),
+}
 # Rules between the fields of a record.
 _WHOLE: dict[type, Callable[[Any], bool]] = {
     Service: lambda one: all(more.unit != one.capacity.unit for more in one.further_capacities),
@@ -74,7 +82,10 @@ def _records_of(cls: type) -> st.SearchStrategy[Any]:
         value = _value(hints[name])
         rule = _RULES.get((cls, name))
         arguments[name] = rule(value) if rule else value
-    return st.builds(cls, **arguments).filter(_WHOLE.get(cls, lambda _: True))
+    made = st.builds(cls, **arguments)
+    if cls in _AGREED:
+        made = made.map(_AGREED[cls])
+    return made.filter(_WHOLE.get(cls, lambda _: True))
 
 
 def _value(hint: Any, limits: tuple[Any, ...] = ()) -> st.SearchStrategy[Any]:
@@ -136,9 +147,10 @@ def _text(limits: tuple[Any, ...]) -> st.SearchStrategy[str]:
         if isinstance(limit, Pattern):
             return _matches(str(limit.regex.pattern)).filter(_fits(limits))
     least = max((x.min or 0 for x in limits if isinstance(x, Length)), default=0)
-    # Records refuse lone surrogates; a name may contain every other character.
+    # Records refuse lone surrogates; a name may contain every other character. Open text has no long numbers.
+    has_numbers = not any(isinstance(limit, NoTelephoneNumber) for limit in limits)
     return st.text(
-        st.characters(exclude_categories=["Cs"]),
+        st.characters(exclude_categories=["Cs"] if has_numbers else ["Cs", "N"]),
         min_size=least,
         max_size=MOST_CHARACTERS,
     )
@@ -146,7 +158,8 @@ def _text(limits: tuple[Any, ...]) -> st.SearchStrategy[str]:
 
 @functools.cache
 def _matches(pattern: str) -> st.SearchStrategy[str]:
-    return _BUILT.get(pattern) or st.from_regex(pattern, fullmatch=True)
+    built = _BUILT.get(pattern)
+    return st.from_regex(pattern, fullmatch=True) if built is None else built
 
 
 def _fits(limits: tuple[Any, ...]) -> Callable[[str], bool]:

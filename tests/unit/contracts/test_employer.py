@@ -64,7 +64,18 @@ def test_wrong_report_is_refused_with_its_place(path: str, value: Any, pointer: 
 
 
 @pytest.mark.parametrize(
-    "text", ["", "x" * 1001, "Call 996 700 123456", "8(495)123-45-67", "+996-700-12-34-56"]
+    "text",
+    [
+        *("", "x" * 1001, "Call 996 700 123456", "8(495)123-45-67", "+996-700-12-34-56"),
+        *(
+            "996,700,12,34,56",
+            "996_700_12_34_56",
+            "0700/12/34/56",
+            "996\u200b700\u200b123456",
+            "9967\u00ad00123456",
+        ),
+        *("９９６７００１２３４５６", "99670012345\u03016", "٩٩٦٧٠٠١٢٣٤٥٦"),
+    ],
 )
 def test_reply_without_text_or_with_a_telephone_number_is_refused(text: str) -> None:
     assert refused_at({"text": text}, EmployerReplyText) == ["/text"]

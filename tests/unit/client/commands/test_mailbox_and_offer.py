@@ -264,6 +264,8 @@ NOT_IN_A_LINE = {
     "facts",  # urgency, needs and region
     "problem",  # `refused=`
     "queues",  # of a digest: the number of each
+    "employer",  # its name
+    "recipients",  # the reader is one of them
     "note",
     "rank",
     "opened_at",

@@ -141,6 +141,7 @@ def test_every_rule_is_a_wish_or_deliberately_none() -> None:
         "need_met",
         "storage_allowed",
         "not_asked_before",
+        "not_in_chain",
     }
     elsewhere = {"language_shared", "capacity_left", "capacity_not_declined", "place_left"}
     assert never | elsewhere | OF_ORGANIZATION.keys() == RULES.keys()
