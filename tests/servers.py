@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import re
 import secrets
 import shutil
 import signal
@@ -129,7 +130,7 @@ class PostgresServer:
                 *("-U", "postgres"),
                 "--auth=scram-sha-256",
                 # The password is random. 4,096 iterations take each connection 5 ms, on both sides.
-                *("-c", "scram_iterations=1"),
+                *(("-c", "scram_iterations=1") if self._takes_settings() else ()),
                 f"--pwfile={password_file}",
                 "--encoding=UTF8",
                 "--locale=C.UTF-8",
@@ -153,6 +154,14 @@ class PostgresServer:
                 time.sleep(0.02)
             else:
                 return
+
+    def _takes_settings(self) -> bool:
+        """Return whether `initdb` takes the setting: from PostgreSQL 16 on."""
+        version = subprocess.run(
+            [str(self._initdb), "--version"], check=True, capture_output=True, text=True, env=_environment()
+        )
+        major = re.search(r"[0-9]+", version.stdout)
+        return major is not None and int(major[0]) >= 16
 
     def stop(self) -> None:
         self._process.stop()

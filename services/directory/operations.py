@@ -48,7 +48,7 @@ PROOF: Final = Parameter(
     description="A proof by the client's key, as a compact JWS; required on a hub of real people.",
 )
 # Every change of the directory can meet these.
-_CHANGING: Final = frozenset(
+CHANGING: Final = frozenset(
     {"proof-required", "invalid-proof", "clock-skew", "forbidden", "invalid-parameter"}
 )
 _CONDITIONAL: Final = frozenset(
@@ -92,7 +92,7 @@ def _change(summary: str, answers: Mapping[int, Answer], body: Body | None = Non
         body=body,
         headers=_HEADERS,
         answers=answers,
-        refusals=_CHANGING | _CONDITIONAL | frozenset(more),
+        refusals=CHANGING | _CONDITIONAL | frozenset(more),
     )
 
 

@@ -14,8 +14,7 @@ from runtime.web import oauth_errors
 from runtime.web.parameters import PAGED
 from runtime.web.request import Request
 from runtime.web.response import Response
-from services.directory import api, operations
-from services.directory.api import watch_operations
+from services.directory import api, operations, watch_operations
 from services.directory.domain.authorization_server import JWKS_PATH, TOKEN_PATH
 
 READERS = frozenset({"partner", "coordinator", "auditor", "operator"})
@@ -331,7 +330,7 @@ class DirectoryService(WebService):
 
     @resource("PUT", "/v1/watched/<uuid:id>/reply", roles=COORDINATORS, operation=watch_operations.PUT_REPLY)
     def put_employer_reply(self, request: Request) -> Response:
-        return api.put_employer_reply(self.handlers, request)
+        return api.put_employer_reply(self.handlers, api.proved(self.handlers, request))
 
     @resource(
         "GET",
@@ -353,7 +352,7 @@ class DirectoryService(WebService):
         operation=watch_operations.POST_REPORT,
     )
     def post_watch_report(self, request: Request) -> Response:
-        return api.post_watch_report(self.handlers, request)
+        return api.post_watch_report(self.handlers, api.proved(self.handlers, request))
 
     @resource(
         "POST",
@@ -362,7 +361,7 @@ class DirectoryService(WebService):
         operation=watch_operations.RETRACT_REPORT,
     )
     def retract_watch_report(self, request: Request) -> Response:
-        return api.retract_watch_report(self.handlers, request)
+        return api.retract_watch_report(self.handlers, api.proved(self.handlers, request))
 
     @resource(
         "GET",
@@ -387,7 +386,7 @@ class DirectoryService(WebService):
 
     @resource("PUT", "/v1/watch/opt-in", roles=PARTNERS, operation=watch_operations.PUT_OPT_IN)
     def put_watch_opt_in(self, request: Request) -> Response:
-        return api.put_watch_opt_in(self.handlers, request)
+        return api.put_watch_opt_in(self.handlers, api.proved(self.handlers, request))
 
     @batches("directory.requests")
     def requests(self, deliveries: Sequence[Delivery]) -> None:

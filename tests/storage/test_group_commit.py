@@ -202,7 +202,7 @@ def test_commands_that_arrive_during_another_transaction_share_a_commit(tmp_path
     with opened(sqlite_url(tmp_path / "x.db")) as database:
         commits = Commits()
         group = GroupCommit(database, write, after_commit=commits)
-        with database.write(), ThreadPoolExecutor(5) as pool:
+        with ThreadPoolExecutor(5) as pool, database.write():
             results = [pool.submit(group.submit, number) for number in range(5)]
             while len(group._waiting) < 5:
                 pass

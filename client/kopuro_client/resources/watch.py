@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from kopuro_client.arguments import idempotency_key as check_idempotency_key
+from kopuro_client.arguments import text, texts
 from kopuro_client.errors import InvalidArgumentError, SealingError
 from kopuro_client.paging import following
 from kopuro_client.records import Page, WatchedEmployer, WatchOptIn, WatchRecipient, WatchReport
@@ -65,10 +66,11 @@ class Watch(Connected):
         """
         if idempotency_key is not None:
             check_idempotency_key(idempotency_key)
-        if not evidence.strip():
+        if not text(evidence, "the evidence").strip():
             raise InvalidArgumentError("the evidence is empty")
         keys = {one["organization"]: one["sealing_key"] for one in self.watch_recipients()}
-        missing = sorted(set(to) - keys.keys())
+        chosen = texts(to, "the recipients")
+        missing = sorted(set(chosen) - keys.keys())
         if missing:
             raise SealingError(f"{', '.join(missing)} does not receive watch reports")
         if not keys:
@@ -81,7 +83,7 @@ class Watch(Connected):
             "evidence": [
                 {"organization": name, "sealed": seal({"text": evidence}, key)}
                 for name, key in keys.items()
-                if not to or name in to
+                if not chosen or name in chosen
             ],
         }
         key = idempotency_key or new_idempotency_key()

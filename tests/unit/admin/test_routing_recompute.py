@@ -228,6 +228,7 @@ def test_every_observed_count_survives_its_record() -> None:
     }
     seen = Observation(
         answered=1,
+        returned=1,
         expired=2,
         answer_seconds=3,
         last_asked=NOW,

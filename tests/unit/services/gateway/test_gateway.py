@@ -125,7 +125,7 @@ def test_windows_begin_and_end_with_the_users_at_the_broker() -> None:
     assert work.unready() is not None
     work.start(spawned)
     until(lambda: work.unproved() == 1, "the copy")
-    assert work.unready() is None
+    until(lambda: work.unready() is None, "the users, which are known once every window has begun")
     assert work.states() == (1, 0)
     assert [one.id for one in broker.ready] == ["m0"]
     del broker.users[OSH]

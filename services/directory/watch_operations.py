@@ -11,6 +11,7 @@ from runtime.web.operation import Body, Operation, Parameter, answer, page_of
 from runtime.web.parameters import PAGED, coded, matching
 from services.directory import admission
 from services.directory.api.watch import LONGEST_NAME
+from services.directory.operations import CHANGING, PROOF
 
 # A report has evidence for each of its recipients.
 LONGEST_REPORT: Final = 8 * 1024 * 1024
@@ -56,8 +57,9 @@ PUT_REPLY: Final = Operation(
         record=admission.EmployerReplyText,
         examples={"a reply": {"text": "The wages of January were paid in March (invented)."}},
     ),
+    headers=(PROOF,),
     answers={200: answer(WatchedEmployer)},
-    refusals=frozenset({"not-found"}),
+    refusals=CHANGING | {"not-found"},
 )
 WATCH_REPORTS: Final = Operation(
     summary="List the caller's own reports about employers, oldest first",
@@ -67,13 +69,15 @@ WATCH_REPORTS: Final = Operation(
 POST_REPORT: Final = Operation(
     summary="Report an employer or recruitment agency, with evidence sealed to each recipient",
     body=Body(record=EmployerReport, examples={"wages withheld": _REPORT}),
+    headers=(PROOF,),
     answers={201: answer(OwnReport, description="The report is stored and sent to its recipients.")},
-    refusals=frozenset({"forbidden", "case-not-sealed", "invalid-parameter"}),
+    refusals=CHANGING | {"case-not-sealed"},
 )
 RETRACT_REPORT: Final = Operation(
     summary="Retract a report of the caller; a repetition changes nothing",
+    headers=(PROOF,),
     answers={200: answer(OwnReport)},
-    refusals=frozenset({"not-found"}),
+    refusals=CHANGING | {"not-found"},
 )
 WATCH_RECIPIENTS: Final = Operation(
     summary="List the organisations that receive watch reports, with their sealing keys",
@@ -86,6 +90,7 @@ WATCH_OPT_IN: Final = Operation(
 PUT_OPT_IN: Final = Operation(
     summary="Opt the caller in to watch reports, or out",
     body=Body(record=admission.WatchChoice, examples={"opt in": {"receives": True}}),
+    headers=(PROOF,),
     answers={200: answer(WatchOptIn)},
-    refusals=frozenset({"forbidden", "conflict"}),
+    refusals=CHANGING | {"conflict"},
 )
