@@ -130,7 +130,9 @@ def proxied(proxy: TcpProxy) -> str:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
     """A PostgreSQL server. Tests share it: work in your own `postgres_database`."""
-    with PostgresServer() as running:
+    # A schema is kept for the next test.
+    # Statistics of another test's rows would change the plans of its queries.
+    with PostgresServer(settings={"autovacuum": "off"}) as running:
         yield running
 
 
