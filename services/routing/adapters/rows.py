@@ -1,0 +1,177 @@
+"""The values of rows: of referrals, offers, decisions and timeline entries, to and from the domain."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import orjson
+
+from contracts.codes import OfferState, Outcome, ReferralStatus
+from contracts.records import dump
+from contracts.vocabularies import country_of, need_group
+from runtime.storage.columns import microseconds, moment_of
+from services.routing.domain.chain import Chain
+from services.routing.domain.coordination_queue import priority_of
+from services.routing.domain.offer import Offer
+from services.routing.domain.recorded_decision import RecordedDecision
+from services.routing.domain.reduced_facts import facts_of, is_reduced
+from services.routing.domain.referral import Referral
+from services.routing.domain.timeline import TimelineEntry
+
+
+def referral_values(referral: Referral) -> tuple[Any, ...]:
+    """Return the values of `statements.NEW_REFERRAL`."""
+    return (
+        referral.id,
+        referral.sender,
+        dump(referral.facts).decode(),
+        referral.correlation_id,
+        referral.traceparent,
+        microseconds(referral.submitted_at),
+        need_group(referral.facts.needs[0]),
+        country_of(referral.facts.region),
+        *_chain_values(referral.chain),
+        *changing_values(referral),
+    )
+
+
+def changing_values(referral: Referral) -> tuple[Any, ...]:
+    """Return the values of `statements.CHANGED_REFERRAL`, without the id."""
+    return (
+        referral.status.value,
+        referral.acceptor,
+        referral.outcome.value if referral.outcome else None,
+        microseconds(referral.updated_at),
+        optional_microseconds(referral.due_at),
+        optional_microseconds(referral.overdue_since),
+        priority_of(referral),
+    )
+
+
+def offer_values(offer: Offer) -> tuple[Any, ...]:
+    """Return the values of `statements.NEW_OFFER`."""
+    return (
+        offer.id,
+        offer.referral_id,
+        offer.organization,
+        offer.service,
+        offer.rank,
+        offer.state.value,
+        microseconds(offer.opened_at),
+        microseconds(offer.deadline),
+        optional_microseconds(offer.closed_at),
+        offer.reason,
+        offer.placed_by,
+        optional_microseconds(offer.nudged_at),
+        microseconds(offer.step_at or offer.deadline),
+    )
+
+
+def decision_values(one: RecordedDecision) -> tuple[Any, ...]:
+    """Return the values of a decision's row."""
+    return one.id, one.referral_id, microseconds(one.decided_at), one.record.decode(), one.salt
+
+
+def timeline_values(entry: TimelineEntry) -> tuple[Any, ...]:
+    """Return the values of a timeline entry's row."""
+    detail = dump(entry.detail).decode()
+    return entry.referral_id, microseconds(entry.time), entry.fact, entry.organization, detail
+
+
+def optional_microseconds(moment: dt.datetime | None) -> int | None:
+    """Return the moment as it is stored."""
+    return None if moment is None else microseconds(moment)
+
+
+def optional_moment(value: int | None) -> dt.datetime | None:
+    """Return the moment that is stored."""
+    return None if value is None else moment_of(value)
+
+
+def referral_of(
+    id_: str,
+    sender: str,
+    status: str,
+    acceptor: str | None,
+    outcome: str | None,
+    facts: str,
+    correlation_id: str,
+    traceparent: str | None,
+    submitted_at: int,
+    updated_at: int,
+    due_at: int | None,
+    overdue_since: int | None,
+    onward_from: str | None,
+    chain: str | None,
+    *,
+    offers: tuple[Offer, ...],
+    waits_for: frozenset[tuple[str, str]],
+) -> Referral:
+    """Return the referral of a row of `statements.VIEW`."""
+    stored = orjson.loads(facts)
+    return Referral(
+        id=id_,
+        sender=sender,
+        facts=facts_of(stored),
+        has_facts=not is_reduced(stored),
+        status=ReferralStatus(status),
+        submitted_at=moment_of(submitted_at),
+        updated_at=moment_of(updated_at),
+        correlation_id=correlation_id,
+        traceparent=traceparent,
+        acceptor=acceptor,
+        outcome=Outcome(outcome) if outcome else None,
+        due_at=optional_moment(due_at),
+        overdue_since=optional_moment(overdue_since),
+        offers=offers,
+        waits_for=waits_for,
+        chain=_chain(onward_from, chain),
+    )
+
+
+def _chain_values(chain: Chain | None) -> tuple[str | None, str | None]:
+    if chain is None:
+        return None, None
+    rest = {"previous": chain.previous, "length": chain.length, "holders": chain.holders}
+    return chain.onward_from, orjson.dumps(rest).decode()
+
+
+def _chain(onward_from: str | None, rest: str | None) -> Chain | None:
+    if onward_from is None or rest is None:
+        return None
+    stored = orjson.loads(rest)
+    return Chain(onward_from=onward_from, **{**stored, "holders": tuple(stored["holders"])})
+
+
+def offer_of(
+    id_: str,
+    referral_id: str,
+    organization: str,
+    service: str,
+    rank: int,
+    state: str,
+    opened_at: int,
+    deadline: int,
+    closed_at: int | None,
+    reason: str | None,
+    placed_by: str | None,
+    nudged_at: int | None,
+    acts_at: int,
+) -> Offer:
+    """Return the offer of a row of `statements.OFFERS_OF`."""
+    return Offer(
+        id=id_,
+        referral_id=referral_id,
+        organization=organization,
+        service=service,
+        rank=rank,
+        state=OfferState(state),
+        opened_at=moment_of(opened_at),
+        deadline=moment_of(deadline),
+        closed_at=optional_moment(closed_at),
+        reason=reason,
+        placed_by=placed_by,
+        nudged_at=optional_moment(nudged_at),
+        step_at=moment_of(acts_at) if acts_at != deadline else None,
+    )
