@@ -312,7 +312,7 @@ class EmployerKind(StrEnum):
 
 
 class EmployerPractice(StrEnum):
-    """What an employer or a recruitment agency is reported for."""
+    """A practice that an employer or a recruitment agency is reported for."""
 
     wages_withheld = "wages_withheld"
     no_contract = "no_contract"

@@ -54,7 +54,7 @@ class Employer:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Allegation:
-    """What an employer is reported for, and when it was so: the first and last month, both included."""
+    """The practices that an employer is reported for, and their first and last month, both included."""
 
     employer: Employer
     practices: Annotated[tuple[EmployerPractice, ...], Length(min=1, max=10)]

@@ -13,7 +13,7 @@ from contracts.organization import SealingKey
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reply:
-    """What the employer answers. by: the coordinator that entered it."""
+    """The reply of an employer. by: the coordinator that entered it."""
 
     text: str
     by: str

@@ -119,8 +119,8 @@ class ReferralFailed(Fact):
 class ReferralReferredOnward(Fact):
     """The acceptor referred the person onward, with a new referral. Sent to the sender and the acceptor.
 
-    organization: the acceptor, which is the sender of the new referral `onward`. Nothing else about the new
-    referral is said: only its own parties may read it.
+    organization: the acceptor, which is the sender of the new referral `onward`. The fact tells nothing else
+    about the new referral, which only its own parties may read.
     """
 
     referral_id: ReferralId
@@ -167,7 +167,7 @@ class WaitingReferrals:
 @fact("coordination.digest")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CoordinationDigest(Fact):
-    """What waits for the coordinators at one time, sent to them once for each day or week. Names no referral.
+    """The coordinators' queues at one time, sent to them once for each day or week. Names no referral.
 
     period: `2026-11-27` or `2026-W48`. as_of: the time of the figures, which never change later. A referral
     may be in several queues.

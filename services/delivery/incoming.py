@@ -149,7 +149,7 @@ class Incoming:
                 case _:
                     raise Defect(f"delivery.sealed does not handle {message.type}.")
             # A watch report is about no referral.
-            referral_id = getattr(fact, "referral_id", "")
+            referral_id = "" if isinstance(fact, SealedReportSubmitted) else fact.referral_id
             arrivals.append(_arrival(message, fact.organization, referral_id, notice))
         self._cases.keep(transaction, cases)
         self._append(transaction, arrivals, now)

@@ -251,6 +251,10 @@ class WatchStore(Protocol):
         """Return the reports after that time that are not retracted. country: of the employer; None: any."""
         ...
 
+    def number_counting(self, transaction: Connection, reporter: str, *, since: dt.datetime) -> int:
+        """Return the number of the reporter's reports after that time that are not retracted."""
+        ...
+
     def choose(self, transaction: Connection, organization: str, *, receives: bool, at: dt.datetime) -> bool:
         """Opt the organisation in or out; return whether that is a change."""
         ...

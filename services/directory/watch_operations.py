@@ -71,7 +71,7 @@ POST_REPORT: Final = Operation(
     body=Body(record=EmployerReport, examples={"wages withheld": _REPORT}),
     headers=(PROOF,),
     answers={201: answer(OwnReport, description="The report is stored and sent to its recipients.")},
-    refusals=CHANGING | {"case-not-sealed"},
+    refusals=CHANGING | {"case-not-sealed", "conflict"},
 )
 RETRACT_REPORT: Final = Operation(
     summary="Retract a report of the caller; a repetition changes nothing",

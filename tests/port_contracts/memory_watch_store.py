@@ -53,6 +53,10 @@ class MemoryWatchStore:
             and country in (None, one.allegation.employer.country)
         ]
 
+    def number_counting(self, transaction: Connection, reporter: str, *, since: dt.datetime) -> int:
+        counting = self.counting(transaction, since=since, country=None)
+        return sum(1 for one in counting if one.reporter == reporter)
+
     def choose(self, transaction: Connection, organization: str, *, receives: bool, at: dt.datetime) -> bool:
         if not receives:
             return self._receiving.pop(organization, None) is not None

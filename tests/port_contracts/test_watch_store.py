@@ -73,6 +73,15 @@ def test_retracted_and_old_reports_do_not_count(store: WatchStore, transaction: 
     assert [one.id for one in store.counting(transaction, since=NOON - DAY, country="KZ")] == ["4"]
 
 
+def test_reports_that_count_are_numbered_for_one_reporter(store: WatchStore, transaction: Connection) -> None:
+    for report_id, reporter, age in (("1", A, 3), ("2", A, 1), ("3", A, 1), ("4", B, 1)):
+        store.add(transaction, keyed(report_id, reporter, reported_at=NOON - age * DAY))
+    store.retract(transaction, "3", NOON)
+    assert store.number_counting(transaction, A, since=NOON - 3 * DAY) == 1
+    assert store.number_counting(transaction, A, since=NOON - 4 * DAY) == 2
+    assert store.number_counting(transaction, "kg.none", since=NOON - 4 * DAY) == 0
+
+
 def test_choice_reports_whether_it_changes_anything(store: WatchStore, transaction: Connection) -> None:
     changes = [
         store.choose(transaction, A, receives=receives, at=NOON + n * DAY)

@@ -88,7 +88,7 @@ def list_(
     after: AFTER = None,
     limit: LIMIT = None,
 ) -> None:
-    """List the employers that at least two unrelated organisations report. Nobody sees who they are."""
+    """List the employers that at least two unrelated organisations report, without the reporters' names."""
     page = session.hub.watched_page(country=country, region=region, name=name, after=after, limit=limit)
     show_page(session.out, page, columns=_COLUMNS, row=_row)
 
@@ -116,7 +116,7 @@ def reports(session: Session, after: AFTER = None, limit: LIMIT = None) -> None:
 
 
 def retract(session: Session, report: Annotated[str, typer.Argument(help="The id of your report.")]) -> None:
-    """Take your report back. Its recipients are told."""
+    """Retract your report. Its recipients get a message."""
     made = session.hub.retract_watch_report(report)
     if session.out.as_json:
         session.out.document(made)
@@ -127,7 +127,7 @@ def retract(session: Session, report: Annotated[str, typer.Argument(help="The id
 def reply(
     session: Session,
     watched: _WATCHED,
-    text: Annotated[str, typer.Option(help="What the employer answers; everybody reads it.")],
+    text: Annotated[str, typer.Option(help="The employer's reply. Every organisation can read it.")],
 ) -> None:
     """Enter an employer's reply, as a coordinator. It replaces an earlier one and shows your name."""
     _show(session, session.hub.reply_for_employer(watched, text))

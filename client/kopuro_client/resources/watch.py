@@ -62,7 +62,7 @@ class Watch(Connected):
         """Report an employer: its name, kind, country, region and registration_number.
 
         evidence: a text, sealed here to each recipient. to: the recipients; by default all that opted in.
-        Raises SealingError if one of them has not opted in, or nobody has.
+        Raises SealingError if one of them, or every organisation, has not opted in.
         """
         if idempotency_key is not None:
             check_idempotency_key(idempotency_key)

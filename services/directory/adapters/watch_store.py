@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from contracts.employer import Allegation, Employer
@@ -70,6 +70,13 @@ class SqlWatchStore:
         if country is not None:
             query = query.where(_REPORTS.country == country)
         return [_report(row) for row in transaction.execute(query.order_by(_REPORTS.id))]
+
+    def number_counting(self, transaction: Connection, reporter: str, *, since: dt.datetime) -> int:
+        """See `ports.WatchStore`."""
+        query = select(func.count()).where(
+            _REPORTS.reporter == reporter, _REPORTS.reported_at > since, _REPORTS.retracted_at.is_(None)
+        )
+        return transaction.execute(query).scalar_one()
 
     def choose(self, transaction: Connection, organization: str, *, receives: bool, at: dt.datetime) -> bool:
         """See `ports.WatchStore`."""

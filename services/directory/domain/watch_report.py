@@ -18,6 +18,8 @@ from contracts.sealed_text import not_sealed, require_sealed
 
 # Labour inspectorates are state bodies.
 RECEIVING_KINDS: Final = frozenset({OrganizationKind.union, OrganizationKind.state_body})
+# Of one organisation that count at a time. Every reading of the watched employers compares all that count.
+MOST_REPORTS: Final = 500
 _DOMAIN: Final = b"kopuro watch report\n"
 
 
@@ -42,7 +44,7 @@ class WatchReport:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EmployerReply:
-    """What an employer answers. watched_id: the entry that a coordinator (`by`) entered it for."""
+    """The reply of an employer. by: the coordinator that entered it for the entry `watched_id`."""
 
     watched_id: str
     employer: Employer
@@ -75,15 +77,23 @@ def check_report(
     receiving: Collection[Organization],
     *,
     reporter: Organization | None,
+    counting: int,
     now: dt.datetime,
 ) -> None:
     """Check who reports, the period, and that each evidence is sealed to an organisation that opted in.
 
-    receiving: the named organisations that opted in and may receive reports. Raises Refused `forbidden`,
-    `invalid-submission` and `case-not-sealed`.
+    receiving: the named organisations that opted in and may receive reports. counting: the number of the
+    reporter's earlier reports that count. Raises Refused `forbidden`, `conflict` for an organisation with
+    MOST_REPORTS, `invalid-submission` and `case-not-sealed`.
     """
     if reporter is None or not reporter.in_good_standing:
         raise Refused("forbidden", "Only active and vetted organisations may report an employer.")
+    if counting >= MOST_REPORTS:
+        raise Refused(
+            "conflict",
+            f"Your organisation has {MOST_REPORTS} reports that count, the most that it may have. "
+            "Retract one, or wait until one expires.",
+        )
     # In the easternmost time zone a month begins 14 hours earlier than in UTC.
     if report.last_month > f"{now + dt.timedelta(hours=14):%Y-%m}":
         raise _invalid("/last_month", "Must not be in the future.")

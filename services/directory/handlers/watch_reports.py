@@ -71,7 +71,10 @@ class WatchReports:
             named = [one.organization for one in submitted.evidence]
             receiving = self._receiving(writing.transaction, named)
             own = writing.organization(reporter)
-            check_report(submitted, receiving, reporter=own, now=writing.now)
+            counting = self._store.number_counting(
+                writing.transaction, reporter, since=writing.now - self._kept
+            )
+            check_report(submitted, receiving, reporter=own, counting=counting, now=writing.now)
             made = WatchReport(
                 id=new_id(),
                 reporter=reporter,

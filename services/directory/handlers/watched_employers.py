@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
 
-from contracts.employer import ReplyText
+from contracts.employer import Employer, ReplyText
 from contracts.errors import Refused
 from contracts.facts import EmployerReplied
 from contracts.organization import Organization
@@ -97,17 +97,13 @@ class WatchedEmployers:
         finished = prune(self._ledger.database, reports_before)
         with self._ledger.database.write() as transaction:
             reports = self._store.counting(transaction, since=now - self._kept, country=None)
-            employers = [report.allegation.employer for report in reports]
-            names = {name_key(employer) for employer in employers}
-            numbers = {(employer.country, employer.registration_number) for employer in employers}
-            replies = self._store.replies(transaction, None)
+            reported = {key for report in reports for key in _keys(report.allegation.employer)}
             self._store.forget_replies(
                 transaction,
                 [
                     reply.watched_id
-                    for reply in replies
-                    if name_key(reply.employer) not in names
-                    and (reply.employer.country, reply.employer.registration_number) not in numbers
+                    for reply in self._store.replies(transaction, None)
+                    if reported.isdisjoint(_keys(reply.employer))
                 ],
             )
         return finished
@@ -139,3 +135,11 @@ class WatchedEmployers:
             parents = {record.parent for record in found.values() if record.parent is not None}
             missing = parents - known.keys()
         return known
+
+
+def _keys(employer: Employer) -> set[Hashable]:
+    """Return what a report and a reply about the same employer have in common: the name, or the number."""
+    keys: set[Hashable] = {name_key(employer)}
+    if employer.registration_number is not None:
+        keys.add((employer.country, employer.registration_number))
+    return keys

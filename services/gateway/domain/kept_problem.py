@@ -22,14 +22,15 @@ def kept_problem(problem: Mapping[str, Any]) -> dict[str, Any]:
     errors = problem.get("errors")
     if not isinstance(errors, list):
         return kept
-    invented = sorted(
-        {name for error in errors for name in error["pointer"].split("/") if _is_invented(name)},
-        key=len,
-        reverse=True,  # the longest first: a shorter one may be a part of it
-    )
-    kept["detail"] = _without(str(problem.get("detail", "")), invented)
+    # The longest first: a shorter one may be the beginning of it.
+    pointers = sorted((error["pointer"] for error in errors), key=len, reverse=True)
+    kept["detail"] = _with_shown(str(problem.get("detail", "")), pointers)
     kept["errors"] = [
-        {**error, "pointer": _shown(error["pointer"]), "detail": _without(error["detail"], invented)}
+        {
+            **error,
+            "pointer": _shown(error["pointer"]),
+            "detail": _with_shown(error["detail"], pointers),
+        }
         for error in errors
     ]
     return kept
@@ -43,9 +44,8 @@ def _is_invented(name: str) -> bool:
     return name != "" and (len(name) > _LONGEST or _OF_CONTRACT.fullmatch(name) is None)
 
 
-def _without(text: str, names: list[str]) -> str:
-    for name in names:
-        # In a pointer, and as the sender wrote it (RFC 6901 §4).
-        for form in (name, name.replace("~1", "/").replace("~0", "~")):
-            text = text.replace(form, HIDDEN)
+def _with_shown(text: str, pointers: list[str]) -> str:
+    for pointer in pointers:
+        if _shown(pointer) != pointer:
+            text = text.replace(pointer, _shown(pointer))
     return text

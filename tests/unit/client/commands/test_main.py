@@ -157,6 +157,11 @@ def test_server_command_without_server_names_the_package_to_install(
     assert "demo" not in run("--help").out
 
 
+def _state_of(pid: int) -> str:
+    """Return the state of the process's main thread: `S` while it waits in a system call."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
 def test_ctrl_c_ends_watch_with_exit_130(hub: FakeHub, credentials: Path) -> None:
     asked, over = threading.Event(), threading.Event()
 
@@ -176,6 +181,9 @@ def test_ctrl_c_ends_watch_with_exit_130(hub: FakeHub, credentials: Path) -> Non
     )
     try:
         assert asked.wait(30)
+        # A signal between Python's last check and the system call would be handled after the answer only.
+        while _state_of(child.pid) != "S":
+            assert child.poll() is None
         child.send_signal(signal.SIGINT)
         out, err = child.communicate(timeout=30)
     finally:

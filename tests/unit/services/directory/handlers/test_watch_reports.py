@@ -170,6 +170,34 @@ def test_reports_expire_and_are_deleted_with_the_reply(network: Directory) -> No
         assert network.watch_store.replies(transaction, None) == []
 
 
+def test_reply_is_deleted_although_another_employer_without_a_number_is_reported(network: Directory) -> None:
+    network.watch_reports.report(NGO, submission())
+    network.watch_reports.report(OTHER, submission())
+    (entry,) = network.watched_employers.page(EVERYTHING, "", 9)
+    network.watched_employers.reply(entry.id, "Paid in March.", by="kg.desk")
+    network.clock.time += REPORTS_KEPT
+    network.watch_reports.report(NGO, submission(employer=employer("Another Invented")))
+    assert network.watched_employers.forget_old()
+    with network.database.read() as transaction:
+        assert network.watch_store.replies(transaction, None) == []
+
+
+def test_organization_has_a_bounded_number_of_reports_that_count(
+    network: Directory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.directory.domain.watch_report.MOST_REPORTS", 2)
+    first = network.watch_reports.report(NGO, submission())
+    network.watch_reports.report(NGO, submission())
+    refused = refusal_of(lambda: network.watch_reports.report(NGO, submission()))
+    assert (refused.slug, "Retract one" in refused.detail) == ("conflict", True)
+    network.watch_reports.report(OTHER, submission())
+    network.watch_reports.retract(NGO, first.id)
+    network.watch_reports.report(NGO, submission())
+    network.clock.time += REPORTS_KEPT
+    for _ in range(2):
+        network.watch_reports.report(NGO, submission())
+
+
 def test_reply_is_shown_with_its_author_and_replaced_by_the_next(network: Directory) -> None:
     network.watch_reports.report(NGO, submission(UNION))
     network.watch_reports.report(OTHER, submission(INSPECTORATE))

@@ -27,6 +27,17 @@ def test_names_that_the_contract_cannot_have_are_hidden(name: str) -> None:
     assert kept["detail"] == "Correct /consent/.../0."
 
 
+def test_a_short_invented_name_leaves_the_text_readable() -> None:
+    where = PointerError(pointer="/A", detail="A field like this is not in the contract.")
+    longer = PointerError(pointer="/A/B", detail="Correct /A/B or /A.")
+    kept = kept_problem(problem("invalid-submission", "Correct /A and /A/B.", errors=(where, longer)))
+    assert kept["detail"] == "Correct /... and /.../...."
+    assert [error["detail"] for error in kept["errors"]] == [
+        "A field like this is not in the contract.",
+        "Correct /.../... or /....",
+    ]
+
+
 @pytest.mark.parametrize("pointer", ["", "/urgency", "/consent/given_at", "/languages/0", "/urgancy"])
 def test_names_of_the_contract_and_near_misses_stay(pointer: str) -> None:
     assert kept_problem(refusal(pointer)) == refusal(pointer)
