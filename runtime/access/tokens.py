@@ -19,6 +19,7 @@ from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.jwk import OKPKey
 
+from contracts.broker_rights import gateway_client
 from contracts.errors import Refused
 from runtime.access.clients import Clients, RegisteredClient
 from runtime.clock import Clock
@@ -50,6 +51,11 @@ class Principal:
     issued_at: float = field(default=0.0, compare=False)
     epoch: int | None = field(default=None, compare=False)
     excluded: bool = False
+
+    @property
+    def is_gateway(self) -> bool:
+        """Whether it is the partners' gateway, acting for an organisation."""
+        return self.client_id == gateway_client(self.id)
 
     def has(self, role: str) -> bool:
         """Return whether the token grants `role`."""

@@ -150,7 +150,9 @@ class BatchProcessor(Generic[M]):
                 _log.warning(
                     "batch failed, processing messages one by one", extra={"reason": reason_of(error)}
                 )
+            turn = Turn()
             for one in decoded:
+                turn.end_if_over()
                 hopeless += self._apply_alone(one, attempts=0)
         self._park(hopeless)
         self._age.finished()
@@ -161,7 +163,9 @@ class BatchProcessor(Generic[M]):
         now = self._clock.now()
         with self._database.read() as transaction:
             due = self._retries.due(transaction, now, limit)
+        turn = Turn()
         for retry in due:
+            turn.end_if_over()
             # It was checked when it arrived; the row in our database has no user.
             decoded, hopeless = self._decoded([retry.delivery], check=False)
             for one in decoded:
@@ -246,7 +250,9 @@ class BatchProcessor(Generic[M]):
 
     def _park(self, hopeless: Sequence[_Hopeless], *, retried: bool = False) -> None:
         # Called after all other messages: a database that keeps failing a batch dead-letters none of it.
+        turn = Turn()
         for one in hopeless:
+            turn.end_if_over()
             now = self._clock.now()
             message = dead_letter_of(one.delivery, consumer=self.consumer, reason=one.reason, now=now)
             with self._database.write() as transaction:

@@ -188,7 +188,13 @@ def delete_consumer(handlers: ConsumerHandlers, request: Request) -> Response:
 
 
 def answer_submissions(answers: SubmissionAnswers, request: Request) -> Response:
-    """`POST /v1/mailbox:answer`: the gateway puts answers to submissions into the organisation's mailbox."""
+    """`POST /v1/mailbox:answer`: the gateway puts answers to submissions into the organisation's mailbox.
+
+    Raises Refused `forbidden` for every other client: an organisation relies on what its mailbox says was
+    admitted.
+    """
+    if not request.principal.is_gateway:
+        raise Refused("forbidden", "Only the gateway puts answers to submissions into a mailbox.")
     given = load(SubmissionAnswerList, request.json()).answers
     return Response.of(AnswerIds(ids=tuple(answers.put(request.principal.id, given))))
 

@@ -94,7 +94,7 @@ TRIGGER: Final = Operation(
     refusals=frozenset({"not-found"}),
 )
 ANSWER_SUBMISSIONS: Final = Operation(
-    summary="Put answers to submissions into one's own mailbox, as the gateway does for AMQP",
+    summary="As the gateway: put answers to submissions over AMQP into the organisation's mailbox",
     body=Body(
         record=SubmissionAnswerList,
         examples={
@@ -104,6 +104,7 @@ ANSWER_SUBMISSIONS: Final = Operation(
         },
     ),
     answers={200: answer(AnswerIds)},
+    refusals=frozenset({"forbidden"}),
 )
 LIST_CONSUMERS: Final = Operation(
     summary="List the caller's named consumers, by name", answers={200: page_of(MailboxConsumer)}

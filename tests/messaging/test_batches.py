@@ -56,6 +56,18 @@ def test_others_may_run_before_each_message_is_verified(
     assert counted["_decoded"] == len(TEN)
 
 
+def test_others_may_run_before_each_message_of_a_failed_batch(
+    harness: ConsumerHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # On SQLite a short transaction ends before its own turn does, and no lock makes it wait.
+    harness.faults |= {"m1": Unavailable("Not here yet."), "m2": ValueError("x"), "m3": ValueError("x")}
+    counted = count_turns(monkeypatch)
+    harness.processor.process(deliveries(*TEN))
+    assert (counted["process"], counted["_park"]) == (len(TEN), 2)
+    harness.clock.advance(seconds=1)
+    assert harness.processor.retry_due() == counted["retry_due"] == 1
+
+
 def test_redelivered_message_takes_effect_once(harness: ConsumerHarness) -> None:
     harness.processor.process(deliveries("a", "b", "a"))
     harness.processor.process(deliveries("b", "c"))

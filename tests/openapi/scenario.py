@@ -105,8 +105,6 @@ def referrals(api: DocumentedHub) -> None:
     api.ask("intake_decline", organization, body={"reason": "no_capacity"}, id=offer)
     command = {"submit": "withdraw", "referral_id": referral, "reason": "other"}
     api.ask("intake_submit_command_batch", OSH, body=json.dumps(command))
-    answer = {"message_id": "order-1", "body": "", "submission_id": referral}
-    api.ask("delivery_answer_submissions", organization, body={"answers": [answer]})
     page = api.ask("delivery_mailbox", organization, query={"wait": 5})
     message = page["items"][0]["id"]
     api.ask("delivery_acknowledge_batch", organization, body={"ids": [message, new_id()]})
@@ -298,6 +296,8 @@ def credentials(api: DocumentedHub) -> None:
     shown = {"client_id": gateway, "client_secret": "another-invented-gateway-secret-of-32"}
     api.hub.people = {**api.hub.people, gateway: shown}
     api.ask("directory_amqp_password_applied", gateway, body={"password_hash": "bm9u" + 44 * "A"})
+    answer = {"message_id": "order-1", "body": "", "submission_id": new_id()}
+    api.ask("delivery_answer_submissions", gateway, body={"answers": [answer]})
     api.ask("directory_revoke_tokens", STRANGER, **client)
     api.ask("directory_revoke_tokens_of_organization", "coordinator", id=STRANGER)
 

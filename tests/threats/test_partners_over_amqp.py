@@ -40,6 +40,7 @@ from tests.support.amqp_hub import AmqpHub, add_tls
 from tests.support.amqp_partner import AmqpPartner
 from tests.support.canaries import Canaries, leaves, with_leaf
 from tests.support.certificates import PrivateCa
+from tests.support.partners import ask_for_token
 
 OSH = "kg.osh-legal-aid"
 MOSCOW = "ru.moscow-common-table"
@@ -348,6 +349,29 @@ def test_user_of_a_service_is_never_taken_over(hub: AmqpHub) -> None:
         for act in (lambda n: hub.users.put(n, "x"), hub.users.grant, hub.users.withdraw, hub.users.remove):
             with pytest.raises(UserConflict):
                 act(name)
+
+
+def test_password_of_a_deleted_user_is_not_replaced(hub: AmqpHub) -> None:
+    # An operator that deletes a user at the broker must not find it again with a password of its owner.
+    name = "kg.nobody-over-amqp"
+    hub.users.replace_password(name, "bm9u" + 44 * "A")
+    assert name not in {access.organization for access in hub.users.all()}
+
+
+def test_only_the_gateway_answers_submissions(hub: AmqpHub) -> None:
+    forged = {"message_id": "forged-1", "body": "", "submission_id": "01930f6e-5d2a-7c11-8a4f-0b6d2f9c1a01"}
+    files = hub.hub.files
+    directory, delivery = (
+        f"http://{LOOPBACK}:{files.ports(name).http}" for name in ("directory", "delivery")
+    )
+    person = files.people()["organizations"][OSH]
+    token = ask_for_token(directory, person["client_id"], person["client_secret"]).json()["access_token"]
+    refused = httpx.post(
+        f"{delivery}/v1/mailbox:answer",
+        headers={"Authorization": f"Bearer {token}"},
+        json={"answers": [forged]},
+    )
+    assert (refused.status_code, refused.json()["type"]) == (403, "urn:kopuro:problem:forbidden")
 
 
 def test_organization_replaces_its_own_password_and_loses_no_message(hub: AmqpHub, tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ from runtime.web.request import Request
 from runtime.web.response import Response
 from services.directory import admission
 from services.directory.handlers import DirectoryHandlers
-from services.directory.handlers.amqp_passwords import is_gateway
 
 
 def post_amqp_password(handlers: DirectoryHandlers, request: Request) -> Response:
@@ -20,7 +19,7 @@ def post_amqp_password(handlers: DirectoryHandlers, request: Request) -> Respons
 def amqp_password(handlers: DirectoryHandlers, request: Request) -> Response:
     """Return whether a new password waits for the gateway. Only the gateway gets its hash."""
     waiting = handlers.amqp_passwords.waiting(by=request.principal)
-    shown = waiting if waiting and is_gateway(request.principal) else None
+    shown = waiting if waiting and request.principal.is_gateway else None
     return Response.of(AmqpPassword(waits=waiting != "", password_hash=shown))
 
 

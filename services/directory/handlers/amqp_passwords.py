@@ -46,17 +46,12 @@ class AmqpPasswords:
 
         Raises Refused `forbidden` unless `by` is the gateway.
         """
-        if not is_gateway(by):
+        if not by.is_gateway:
             raise Refused("forbidden", "Only the gateway reports a password as applied.")
         with self._ledger.writing() as writing:
             client = _gateways_client(self._ledger, writing.transaction, by.id)
             if client.amqp_password_hash == password_hash:
                 writing.put(replace(client, amqp_password_hash=""), by=by.id)
-
-
-def is_gateway(caller: Principal) -> bool:
-    """Return whether the caller is the gateway, acting for an organisation."""
-    return caller.client_id == gateway_client(caller.id)
 
 
 def _gateways_client(ledger: Ledger, transaction: Connection, organization: str) -> Client:

@@ -54,6 +54,8 @@ class ManagementUsers:
 
     def replace_password(self, organization: str, password_hash: str) -> None:
         """See `ports.BrokerUsers`."""
+        if not self._require_ours(organization):
+            return
         self.put(organization, password_hash)
         # After the password, so that the earlier one cannot open a connection again.
         self._ask("DELETE", f"/connections/username/{_quoted(organization)}")

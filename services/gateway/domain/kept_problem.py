@@ -10,9 +10,9 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-# As the contract names its members, and the place in a list. Anything else is somebody's own.
-_OF_CONTRACT: Final = re.compile(r"[a-z]+(_[a-z]+[0-9]{0,3})*|[0-9]{1,4}")
-_LONGEST: Final = 40
+from contracts.member_names import member_names
+
+_PLACE: Final = re.compile(r"[0-9]{1,4}")  # in a list
 HIDDEN: Final = "..."
 
 
@@ -41,7 +41,7 @@ def _shown(pointer: str) -> str:
 
 
 def _is_invented(name: str) -> bool:
-    return name != "" and (len(name) > _LONGEST or _OF_CONTRACT.fullmatch(name) is None)
+    return name != "" and name not in member_names() and _PLACE.fullmatch(name) is None
 
 
 def _with_shown(text: str, pointers: list[str]) -> str:

@@ -18,7 +18,19 @@ def refusal(pointer: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    "name", ["Aigerim", "aigerim t", "Айгерим", "+996555120456", "12345", "a~1b", "a~0b", "x" * 41]
+    "name",
+    [
+        "Aigerim",
+        "aigerim t",
+        "Айгерим",
+        "+996555120456",
+        "12345",
+        "a~1b",
+        "a~0b",
+        "x" * 41,
+        "gulnara_bekova",
+        "urgancy",
+    ],
 )
 def test_names_that_the_contract_cannot_have_are_hidden(name: str) -> None:
     kept = kept_problem(refusal(f"/consent/{name}/0"))
@@ -38,8 +50,8 @@ def test_a_short_invented_name_leaves_the_text_readable() -> None:
     ]
 
 
-@pytest.mark.parametrize("pointer", ["", "/urgency", "/consent/given_at", "/languages/0", "/urgancy"])
-def test_names_of_the_contract_and_near_misses_stay(pointer: str) -> None:
+@pytest.mark.parametrize("pointer", ["", "/urgency", "/consent/given_at", "/languages/0"])
+def test_names_of_the_contract_stay(pointer: str) -> None:
     assert kept_problem(refusal(pointer)) == refusal(pointer)
 
 
