@@ -305,6 +305,8 @@ class IntakeHandlers:
         referral_id = known.get(command.subject) or self._ask_routing(command, caller.organization)
         if isinstance(command.body, AddNote | DeclineOffer | HandBack) and command.body.note is not None:
             self._require_receivers_key(command.body.note, referral_id, caller.organization)
+        if isinstance(command.body, Replacement):
+            self._require_acceptor(command.body.to, referral_id, caller.organization)
         facts = facts_of_command(
             command.body,
             organization=caller.organization,
@@ -329,6 +331,15 @@ class IntakeHandlers:
             sender = submitted.sender
         receivers = offered if author == sender else {sender}
         require_note_sealed_to(note, keys_of(self._members, receivers))
+
+    def _require_acceptor(self, organization: str, referral_id: str, sender: str) -> None:
+        """Refuse a replacement for an organisation that has not accepted the referral.
+
+        The vault would wait for the acceptance, and keep other cases waiting.
+        """
+        view = self._referrals.ask(ReferralQuery(id=referral_id, viewer=sender, oversight=False))
+        if view["acceptor"] != organization:
+            raise Refused("not-in-this-state", f"The referral is not accepted by {organization}.")
 
     def _ask_routing(self, command: Command, organization: str) -> str:
         if command.body.about_offer:

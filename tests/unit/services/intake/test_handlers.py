@@ -449,6 +449,8 @@ def test_stranger_learns_nothing_from_the_key_of_a_note(bench: IntakeBench) -> N
 
 def test_replaced_case_is_open_fact_and_sealed_message(bench: IntakeBench) -> None:
     referral = bench.submit()
+    asked = ReferralQuery(id=referral, viewer=OSH, oversight=False)
+    bench.routing.answers = {asked: {"acceptor": MOSCOW}}
     submit_command(bench, caller(new_id=new_id), referral, Replacement(to=MOSCOW, case=sealed(MOSCOW_KID)))
     fact, sealed_message = bench.sent()[2:]
     assert fact.data == ReplacementSubmitted(referral_id=referral, organization=OSH, to=MOSCOW)
@@ -475,6 +477,19 @@ def test_replaced_case_that_acceptor_could_not_open_is_refused(
     with pytest.raises(Refused) as caught:
         submit_command(bench, caller(), referral, Replacement(to=to, case=case))
     assert [error.pointer for error in caught.value.errors] == [pointer]
+    assert bench.counts() == (1, 0, 2)
+
+
+@pytest.mark.parametrize("acceptor", [None, STRANGER])
+def test_replaced_case_for_another_than_the_acceptor_is_refused(
+    bench: IntakeBench, acceptor: str | None
+) -> None:
+    referral = bench.submit()
+    asked = ReferralQuery(id=referral, viewer=OSH, oversight=False)
+    bench.routing.answers = {asked: {"acceptor": acceptor}}
+    with pytest.raises(Refused) as caught:
+        submit_command(bench, caller(), referral, Replacement(to=MOSCOW, case=sealed(MOSCOW_KID)))
+    assert caught.value.slug == "not-in-this-state"
     assert bench.counts() == (1, 0, 2)
 
 
