@@ -123,6 +123,9 @@ class HubOnDisk:
             decided_at=moved,
             record=b'{"score":0.5}',
             salt=os.urandom(32),
+            asked=(),
+            candidates=None,
+            logged_in=new_id(),
         )
         with self.databases["routing"].write() as transaction:
             SqlReferralStore().save(transaction, Changes(before={}, after=(), decisions=[kept]))
