@@ -315,6 +315,10 @@ class WeeklyReports(Protocol):
         """Return an organisation's statement, of zeros if nothing happened; None if the week has none."""
         ...
 
+    def timeline_to(self, transaction: Connection, week: CalendarWeek) -> int | None:
+        """Return the number behind which the next week's steps are; None without a report."""
+        ...
+
     def statements(self, transaction: Connection, week: CalendarWeek) -> dict[str, Statement] | None:
         """Return the statements of all organisations to which something happened; None without a report."""
         ...

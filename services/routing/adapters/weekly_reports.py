@@ -77,6 +77,12 @@ class SqlWeeklyReports:
             return None
         return read(Statement, found[organization]) if organization in found else Statement()
 
+    def timeline_to(self, transaction: Connection, week: CalendarWeek) -> int | None:
+        """See `ports.WeeklyReports`."""
+        wanted = select(WEEKLY_REPORTS.c.timeline_to).where(WEEKLY_REPORTS.c.week == str(week))
+        found: int | None = transaction.execute(wanted).scalar_one_or_none()
+        return found
+
     def statements(self, transaction: Connection, week: CalendarWeek) -> dict[str, Statement] | None:
         """See `ports.WeeklyReports`."""
         found = _statements(transaction, week)

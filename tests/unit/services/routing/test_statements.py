@@ -20,6 +20,7 @@ from services.routing.adapters.issued_statements import SqlStatementStore
 from services.routing.adapters.tables import DECISIONS, ISSUED_MONTHS, REFERRALS, STATEMENTS, WEEKLY_REPORTS
 from services.routing.domain.calendar_month import CalendarMonth
 from services.routing.handlers import statement_issuing
+from services.routing.ports import IssuedStatement
 from tests.support.proved_month import MONTH, ProvedMonth, in_week, proved_month
 from tests.unit.services.routing.samples import NOW, consent
 from tests.unit.services.routing.workbench import Workbench, sender, submitted, workbench
@@ -322,13 +323,13 @@ def test_statement_store(month: ProvedMonth) -> None:
     with database.read() as transaction:
         assert store.last_issued(transaction) is None
         assert store.issued(transaction, MONTH, ONE) is None
-    made = statement_issuing.IssuedStatement(
+    made = IssuedStatement(
         organization=ONE, month=MONTH, content=b'{"\xd1\x84":1}', issued_at=NOW, logged_in=new_id()
     )
     with database.write() as transaction:
         assert store.add(transaction, [made])
     with database.write() as transaction:
-        other = statement_issuing.IssuedStatement(
+        other = IssuedStatement(
             organization=OTHER, month=MONTH, content=b"{}", issued_at=NOW, logged_in=new_id()
         )
         assert not store.add(transaction, [other, made]), "one of them exists, so neither is written"
