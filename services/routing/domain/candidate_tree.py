@@ -5,23 +5,22 @@ others. docs/auditing.md documents it to the byte. A leaf is
 
     `kopuro-candidate/1\\n` || salt || {"organization": ..., "outcome": ..., "referral_id": ...}
 
-in canonical JSON. outcome: `asked` or `not_asked`, never a reason, which may be a person's choice. The leaves
-are in the order of their hashes, which the salts make random, so that a place says nothing about a rank. The
-tree is that of RFC 6962.
+in canonical JSON. The salts are derived from the decision's own. outcome: `asked` or `not_asked`, never a
+reason, which may be a person's choice. The leaves are in the order of their hashes, which the salts make
+random, so that a place says nothing about a rank. The tree is that of RFC 6962.
 """
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
+from hashlib import sha256, shake_256
 from typing import Final
 
 ASKED: Final = "asked"
 NOT_ASKED: Final = "not_asked"
 
-_DOMAIN: Final = b"kopuro-candidate/1\n"
+_SALT: Final = 32
 _SALT_DOMAIN: Final = b"kopuro-candidate/1 salt\n"
 
 
@@ -43,11 +42,9 @@ def candidates_root(
 ) -> str | None:
     """Return `sha256:` and the hex of the tree's root; None without candidates.
 
-    organizations: the candidates' organisations; repetitions do not count. salt: the decision's own.
+    organizations: of the candidates; repetitions do not count. salt: the decision's own, 32 bytes.
     """
-    leaves = sorted(
-        _leaf_hash(referral_id, one, asked, leaf_salt(salt, one)) for one in dict.fromkeys(organizations)
-    )
+    leaves = sorted(_leaf_hashes(referral_id, sorted(set(organizations)), asked, salt))
     return "sha256:" + _levels(leaves)[-1][0].hex() if leaves else None
 
 
@@ -55,13 +52,13 @@ def prove_candidate(
     organization: str, referral_id: str, organizations: Iterable[str], asked: Collection[str], salt: bytes
 ) -> CandidateProof:
     """Return the organisation's leaf with its path to the root. Raises ValueError if it is no candidate."""
-    hashes = {
-        one: _leaf_hash(referral_id, one, asked, leaf_salt(salt, one)) for one in dict.fromkeys(organizations)
-    }
-    if organization not in hashes:
+    names = sorted(set(organizations))
+    if organization not in names:
         raise ValueError("the organisation is not among the decision's candidates")
-    leaves = sorted(hashes.values())
-    index = at = leaves.index(hashes[organization])
+    number = names.index(organization)
+    hashes = _leaf_hashes(referral_id, names, asked, salt)
+    leaves = sorted(hashes)
+    index = at = leaves.index(hashes[number])
     path: list[bytes] = []
     for line in _levels(leaves)[:-1]:
         if (sibling := at ^ 1) < len(line):
@@ -69,31 +66,35 @@ def prove_candidate(
         at >>= 1
     return CandidateProof(
         organization=organization,
-        outcome=_outcome(organization, asked),
+        outcome=ASKED if organization in asked else NOT_ASKED,
         referral_id=referral_id,
-        salt=leaf_salt(salt, organization),
+        salt=_salts(salt, len(names))[number * _SALT : (number + 1) * _SALT],
         index=index,
         size=len(leaves),
         path=tuple(path),
     )
 
 
-def leaf_salt(salt: bytes, organization: str) -> bytes:
-    """Return the salt of an organisation's leaf, which says nothing about the decision's or another's."""
-    return hmac.digest(salt, _SALT_DOMAIN + organization.encode(), "sha256")
+def _leaf_hashes(referral_id: str, names: Sequence[str], asked: Collection[str], salt: bytes) -> list[bytes]:
+    """Return the hash of each organisation's leaf. names: in order."""
+    salts = _salts(salt, len(names))
+    # No id has a character that JSON escapes.
+    ends = {
+        outcome: f'","outcome":"{outcome}","referral_id":"{referral_id}"}}' for outcome in (ASKED, NOT_ASKED)
+    }
+    return [
+        sha256(
+            b"\x00kopuro-candidate/1\n"
+            + salts[at : at + _SALT]
+            + f'{{"organization":"{name}{ends[ASKED if name in asked else NOT_ASKED]}'.encode()
+        ).digest()
+        for at, name in zip(range(0, len(salts), _SALT), names, strict=True)
+    ]
 
 
-def _leaf_hash(referral_id: str, organization: str, asked: Collection[str], salt: bytes) -> bytes:
-    # Neither id has a character that JSON escapes.
-    said = (
-        f'{{"organization":"{organization}","outcome":"{_outcome(organization, asked)}",'
-        f'"referral_id":"{referral_id}"}}'
-    )
-    return sha256(b"\x00" + _DOMAIN + salt + said.encode()).digest()
-
-
-def _outcome(organization: str, asked: Collection[str]) -> str:
-    return ASKED if organization in asked else NOT_ASKED
+def _salts(salt: bytes, leaves: int) -> bytes:
+    """Return the salts of the leaves, concatenated. They say nothing about the decision's salt."""
+    return shake_256(_SALT_DOMAIN + salt).digest(_SALT * leaves)
 
 
 def _levels(leaves: Sequence[bytes]) -> list[Sequence[bytes]]:
