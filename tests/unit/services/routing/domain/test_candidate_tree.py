@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from hashlib import sha256, shake_256
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -16,6 +18,7 @@ from services.routing.domain.candidate_tree import (
     prove_candidate,
 )
 
+ROOT = Path(__file__).parents[5]
 REFERRAL = "01938a6e-5f4c-7d31-9b0a-3f2a7c1e8d55"
 SALT = bytes(range(32))
 ORGANIZATIONS = st.lists(
@@ -120,3 +123,20 @@ def test_salts_of_leaves_differ_and_hide_the_decisions_salt() -> None:
 def test_organization_that_is_no_candidate_has_no_proof() -> None:
     with pytest.raises(ValueError, match="not among"):
         prove_candidate("ru.other", REFERRAL, ["ru.one"], (), SALT)
+
+
+def test_documented_vector_holds() -> None:
+    page = (ROOT / "docs" / "auditing.md").read_text()
+    _, _, section = page.partition("### The commitment to the candidates\n")
+    vector = json.loads(section.partition("```json\n")[2].partition("```")[0])
+    salt, names, asked = bytes.fromhex(vector["salt"]), vector["organizations"], vector["asked"]
+    assert candidates_root(vector["referral_id"], names, asked, salt) == vector["candidates"]
+    proof = prove_candidate(vector["organization"], vector["referral_id"], names, asked, salt)
+    assert (proof.salt.hex(), proof.index, proof.size) == (
+        vector["leaf_salt"],
+        vector["index"],
+        vector["size"],
+    )
+    assert [digest.hex() for digest in proof.path] == vector["path"]
+    assert leaf_of(proof) == b"kopuro-candidate/1\n" + proof.salt + vector["leaf"].encode()
+    check(proof, vector["candidates"])
