@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from contracts.facts import DecisionsRecorded, StatementIssued
 from runtime.messaging.inbox import Identity
 from runtime.storage.database import Database
+from runtime.turn import Turn
 from services.audit.log.ports import Log, OpenedLeaf, Published, PublishedTree
 from services.audit.reports.handlers.history import BundledEntry
+
+_AT_A_TIME: Final = 10
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,7 +47,12 @@ class ProvedEntries:
             known = self._log.known(transaction, identities)
             newest = self._published.newest()
             indices = sorted(index for index in known.values() if index < newest.size)
-            opened = self._log.opened_at(transaction, indices)
+            opened: dict[int, OpenedLeaf] = {}
+            turn = Turn()
+            # An entry may commit to the hundreds of decisions of one transaction.
+            for start in range(0, len(indices), _AT_A_TIME):
+                opened |= self._log.opened_at(transaction, indices[start : start + _AT_A_TIME])
+                turn.end_if_over()
         leaves = [leaf for index in indices if _may_open(leaf := opened[index], reader)]
         published = (self._published.covering(leaves[-1].index) if leaves else None) or newest
         return Proved(

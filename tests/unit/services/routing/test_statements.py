@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import copy
 import datetime as dt
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from sqlalchemy import select, update
 
 from contracts.errors import Refused
@@ -25,6 +27,7 @@ from tests.support.proved_month import MONTH, ProvedMonth, in_week, proved_month
 from tests.unit.services.routing.samples import NOW, consent
 from tests.unit.services.routing.workbench import Workbench, sender, submitted, workbench
 
+ROOT = Path(__file__).parents[4]
 ONE, OTHER = "ru.one", "ru.two"
 Change = Callable[[dict[str, Any]], None]
 
@@ -63,6 +66,16 @@ def test_statement_of_a_month_is_verified_with_the_log_key_alone(asked: ProvedMo
         event.data for event in asked.bench.published() if getattr(event.data, "organization", "") == ONE
     }
     assert set(verified.referrals) <= {getattr(one, "referral_id", None) for one in offers}
+
+
+def test_files_have_the_published_form(asked: ProvedMonth) -> None:
+    schema = json.loads((ROOT / "contracts/schemas/statement.json").read_bytes())
+    published = Draft202012Validator(schema)
+    published.validate(asked.file(ONE))
+    with asked.bench.database.write() as transaction:
+        transaction.execute(update(DECISIONS).values(salt=None))
+    published.validate(file := asked.file(ONE))
+    assert not published.is_valid({**file, "decisions": [{"decision_id": new_id(), "message_id": None}]})
 
 
 def test_running_month_is_shown_on_request_and_not_issued(month: ProvedMonth) -> None:
