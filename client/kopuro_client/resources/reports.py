@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final, cast
 
+from kopuro_client.errors import DefectError
 from kopuro_client.paging import following
 from kopuro_client.records import Page
 from kopuro_client.report_records import (
@@ -63,11 +64,19 @@ class Reports(Connected):
         The proofs are those of each decision that asked the organisation, and of the figures themselves once
         they have been issued. Reads as many pages as it takes.
         """
-        found = self.monthly_statement(month)
-        month, issued = found["statement"]["month"], found["issued"]
-        decisions = list(following(lambda after: self._asking_decisions(month, after)))
+        try:
+            return self._proved_statement(month)
+        except (KeyError, TypeError) as error:
+            raise DefectError("the hub's statement lacks what its contract promises") from error
+
+    def _proved_statement(self, month: str | None) -> ProvedStatement:
+        wanted = self.monthly_statement()["statement"]["month"] if month is None else month
+        # Before the figures: a week that is reported in between adds to them and not to the list.
+        decisions = list(following(lambda after: self._asking_decisions(wanted, after)))
+        found = self.monthly_statement(wanted)
+        issued = found["issued"]["message_id"] if found["issued"] else None
         named = [one["message_id"] for one in decisions if "unproven" not in one]
-        messages = list(dict.fromkeys([*named, *([issued["message_id"]] if issued else [])]))
+        messages = list(dict.fromkeys([*named, *([issued] if issued else [])]))
         parts = [
             self._connection.get(
                 self._at("audit", "entries"),
@@ -80,7 +89,7 @@ class Reports(Connected):
             "origin": parts[0]["origin"],
             "log_key": parts[0]["log_key"],
             "statement": found["statement"],
-            "issued": issued["message_id"] if issued else None,
+            "issued": issued,
             "decisions": decisions,
             "proofs": [{"checkpoint": part["checkpoint"], "entries": part["entries"]} for part in parts],
         }
