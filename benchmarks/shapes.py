@@ -46,7 +46,7 @@ SHAPES: Final[Mapping[str, tuple[Shape, ...]]] = {
         Shape(table="referrals", referral="id"),
         Shape(table="offers", referral="referral_id"),
         # Without its salt a decision counts as one of a build that committed to none.
-        Shape(table="decisions", referral="referral_id", blank=frozenset({"salt"})),
+        Shape(table="decisions", referral="referral_id", blank=frozenset({"salt", "asked", "logged_in"})),
         Shape(table="timeline", referral="referral_id", moment="time", numbered=True),
         _INBOX,
     ),
@@ -104,6 +104,7 @@ STANDING: Final = frozenset(
     {"full_services", "replica", "replica_changes", "manifests", "policies", "sealing_keys"}
     | {"mailbox_consumers"}
     | {"transit_keys", "transit_counts", "webhook_endpoints", "webhook_secrets", "weekly_reports", "digests"}
+    | {"asked_in_week", "statements", "issued_months"}
 )
 
 

@@ -97,6 +97,7 @@ PUBLISHERS: Mapping[type[Fact], str] = {
     facts.CaseUnreadable: "routing",
     facts.NoteUnreadable: "routing",
     facts.DecisionsRecorded: "routing",
+    facts.StatementIssued: "routing",
     facts.RoutingPolicyApplied: "routing",
     facts.CaseReleased: "vault",
     facts.CaseRefused: "vault",

@@ -64,6 +64,7 @@ from contracts.facts.decisions import (
     CommittedDecision,
     DecisionsRecorded,
     RoutingPolicyApplied,
+    StatementIssued,
 )
 from contracts.facts.custody import (
     CaseErased,
@@ -227,6 +228,7 @@ __all__ = [
     "SealedNoteSubmitted",
     "SealedReportSubmitted",
     "SealingKeyReplaced",
+    "StatementIssued",
     "SubmissionAdmitted",
     "SubmissionRefused",
     "TokenKeyChanged",

@@ -67,6 +67,7 @@ OWNERS: Mapping[str, frozenset[str]] = {
                 "case.unreadable",
                 "note.unreadable",
                 "decisions.recorded",
+                "statement.issued",
                 "routing_policy.applied",
             ),
         ),

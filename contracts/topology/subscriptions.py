@@ -36,6 +36,7 @@ DELIVERY_KEYS = (
     "referral.unanswered",
     "alert.closed",
     "coordination.digest",
+    "statement.issued",
     "referral.acceptor_suspended",
     "acceptance.revoked",
     "referral.handed_back",

@@ -373,6 +373,7 @@ _FACTS: tuple[facts.Fact, ...] = (
         referral_id=REFERRAL, sender=SENDER, organization=RECEIVER, due_at=NOON + dt.timedelta(days=14)
     ),
     facts.AlertClosed(referral_id=REFERRAL, message_type=facts.ReferralUnplaced.type, by="kg.coordinator"),
+    facts.StatementIssued(organization=RECEIVER, month="2026-02", digest="sha256:" + "0d" * 32),
     facts.CoordinationDigest(
         period="2026-11-27",
         as_of=NOON,
@@ -415,7 +416,11 @@ _FACTS: tuple[facts.Fact, ...] = (
         message_type="kopuro.offer.opened.v1",
     ),
     facts.DecisionsRecorded(
-        decisions=(facts.CommittedDecision(decision_id=MESSAGE, commitment="sha256:" + "0a" * 32),)
+        decisions=(
+            facts.CommittedDecision(
+                decision_id=MESSAGE, commitment="sha256:" + "0a" * 32, candidates="sha256:" + "0c" * 32
+            ),
+        )
     ),
     facts.RoutingPolicyApplied(
         number=2,
@@ -694,6 +699,9 @@ _EARLIER_FACTS: tuple[facts.Fact, ...] = (
     ),
     facts.PlacementSubmitted(referral_id=REFERRAL, organization=RECEIVER, coordinator="coordinator"),
     facts.AlertClosed(referral_id=REFERRAL, message_type=facts.ReferralUnanswered.type),
+    facts.DecisionsRecorded(
+        decisions=(facts.CommittedDecision(decision_id=MESSAGE, commitment="sha256:" + "0a" * 32),)
+    ),
     facts.AcceptanceRevoked(**_parties(), coordinator="kg.coordinator"),
     # Its earlier bytes have the need and the region too.
     next(fact for fact in _FACTS if isinstance(fact, facts.DirectoryCorrectionSuggested)),
@@ -743,6 +751,7 @@ _EARLIER_FACTS: tuple[facts.Fact, ...] = (
 _BEGINNINGS = (
     facts.ReferralSubmitted,
     facts.RoutingPolicyApplied,
+    facts.StatementIssued,
     facts.CoordinationDigest,
     facts.OrganizationChanged,
     facts.ReplicaRequested,

@@ -322,6 +322,8 @@ def history(api: DocumentedHub) -> None:
     api.ask("audit_statistics", auditor, query={"by": "need", "format": "csv"})
     api.ask("audit_statistics_entries", auditor, query={"sex": "male"})
     api.ask("audit_entry", auditor, index=str(entry))
+    api.ask("audit_entries", OSH)
+    api.ask("routing_asking_decisions", OSH, query={"month": "2026-01"})
     api.ask("audit_proof", auditor, query={"index": entry})
     api.ask("audit_consistency", auditor, query={"from": 1})
     api.ask("audit_log_key", None)

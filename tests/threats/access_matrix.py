@@ -12,6 +12,7 @@ _STAFF: Final = "auditor coordinator operator"
 # "service METHOD path": the roles. A resource without a row fails the test, and so does a further role.
 ACCESS: Final[Mapping[str, str]] = {
     "audit GET /v1/consistency": _STAFF,
+    "audit GET /v1/entries": _ALL,
     "audit GET /v1/entries/<index>": _STAFF,
     "audit GET /v1/export": _STAFF,
     "audit GET /v1/history": _STAFF,
@@ -102,6 +103,8 @@ ACCESS: Final[Mapping[str, str]] = {
     "routing GET /v1/coordination/report": "coordinator",
     "routing GET /v1/coordination/statistics": "coordinator",
     "routing GET /v1/statement": "partner",
+    "routing GET /v1/statement/month": "partner",
+    "routing GET /v1/statement/month/decisions": "partner",
     "routing GET /v1/coordination/<id>/candidates": "auditor coordinator",
     "routing POST /v1/coordination/<id>/extend": "coordinator",
     "routing POST /v1/coordination/<id>/move-on": "coordinator",

@@ -41,6 +41,7 @@ RECIPIENTS: Mapping[str, tuple[str, ...]] = {
     facts.ReferralUnanswered.type: (),
     facts.AlertClosed.type: (),  # closes a message
     facts.CoordinationDigest.type: (),
+    facts.StatementIssued.type: _CANDIDATE,
     facts.ReferralAcceptorSuspended.type: _SENDER,
     facts.AcceptanceRevoked.type: _BOTH,
     facts.ReferralHandedBack.type: _BOTH,  # also to the former acceptor: confirms the end of its access

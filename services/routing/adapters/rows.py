@@ -70,7 +70,15 @@ def offer_values(offer: Offer) -> tuple[Any, ...]:
 
 def decision_values(one: RecordedDecision) -> tuple[Any, ...]:
     """Return the values of a decision's row."""
-    return one.id, one.referral_id, microseconds(one.decided_at), one.record.decode(), one.salt
+    return (
+        one.id,
+        one.referral_id,
+        microseconds(one.decided_at),
+        one.record.decode(),
+        one.salt,
+        dump(one.asked).decode(),
+        one.logged_in,
+    )
 
 
 def timeline_values(entry: TimelineEntry) -> tuple[Any, ...]:

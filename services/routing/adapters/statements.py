@@ -42,7 +42,8 @@ CLOSE_OFFERS = SqlStatement(
     "UPDATE offers SET state = ?, closed_at = ?, reason = ? WHERE id = ANY (?) AND state = ?"
 )
 NEW_DECISION = SqlStatement(
-    "INSERT INTO decisions (id, referral_id, decided_at, record, salt) VALUES (?, ?, ?, ?, ?)"
+    "INSERT INTO decisions (id, referral_id, decided_at, record, salt, asked, logged_in)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?)"
 )
 NEW_ENTRY = SqlStatement(
     "INSERT INTO timeline (referral_id, time, fact, organization, detail) VALUES (?, ?, ?, ?, ?)"

@@ -64,8 +64,9 @@ class AnswerInWeek:
 class WeekEvents:
     """The events of one week.
 
-    asked, silent: offers that were opened and that expired, by organisation. passed_over: referrals for which
-    an organisation was considered and not asked, by organisation and reason (`passed_over.py`).
+    asked, silent: offers that were opened and that expired, by organisation. asked_by: the decisions that
+    asked an organisation, the oldest first; those of earlier builds are missing. passed_over: referrals for
+    which an organisation was considered and not asked, by organisation and reason (`passed_over.py`).
     """
 
     submitted: int = 0
@@ -74,6 +75,7 @@ class WeekEvents:
     answers: Sequence[AnswerInWeek] = ()
     silent: Mapping[str, int] = field(default_factory=dict)
     passed_over: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    asked_by: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

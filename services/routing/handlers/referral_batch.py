@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from contracts.commitment import SALT_BYTES
 from contracts.envelope import Event
-from contracts.facts import DecisionsRecorded, Fact
+from contracts.facts import DecisionsRecorded, Fact, OfferOpened
 from runtime.identifiers import new_id
 from runtime.telemetry.trace import caused_by, deciding, parse
 from services.routing.domain.alerts import closed_alerts
@@ -40,6 +40,8 @@ class ReferralBatch:
         self._source = source
         self._after: dict[str, Referral] = {}
         self._decisions: list[RecordedDecision] = []
+        # The id of the message that commits to the decisions of this transaction.
+        self._logged_in = new_id()
         self._timeline: list[TimelineEntry] = []
         self.observed: dict[str, Observation] = defaultdict(Observation)
         self.events: list[Event[Fact]] = []
@@ -68,7 +70,11 @@ class ReferralBatch:
         if before is None:
             referral = replace(referral, traceparent=traceparent)
         self._after[referral.id] = referral
-        self._decisions += [recorded(decision, os.urandom(SALT_BYTES)) for decision in transition.decisions]
+        asked = tuple(fact.organization for fact in transition.facts if isinstance(fact, OfferOpened))
+        self._decisions += [
+            recorded(decision, os.urandom(SALT_BYTES), asked=asked, logged_in=self._logged_in)
+            for decision in transition.decisions
+        ]
         if cause is not None:
             self._timeline.append(entry_of(cause.data, referral.id, cause.time))
         answered = closed_alerts(before, referral, cause.data if cause is not None else None)
@@ -100,15 +106,14 @@ class ReferralBatch:
         """Return the fact that commits to the decisions of this transaction, if it made any."""
         if not self._decisions:
             return []
-        number = new_id()
         return [
             Event(
-                id=number,
+                id=self._logged_in,
                 source=self._source,
                 time=self.now,
                 # Not a referral's entry, because those may be erased.
                 partition_key=DECISIONS,
-                correlation_id=number,
+                correlation_id=self._logged_in,
                 causation_id=None,
                 data=DecisionsRecorded(decisions=tuple(one.committed for one in self._decisions)),
             )

@@ -74,7 +74,7 @@ class ReportWeeks:
         report = report_of(week, events, organizations, now, _lot)
         statements = statements_of(events, _lot)
         with self._database.write() as transaction:
-            self._reports.add(transaction, report, statements, timeline_to)
+            self._reports.add(transaction, report, statements, timeline_to, events.asked_by)
         return True
 
 

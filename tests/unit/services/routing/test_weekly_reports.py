@@ -232,7 +232,7 @@ def test_second_process_leaves_the_first_report(bench: Workbench, database_url: 
     reporting(bench).turn()
     late = report_of(WEEK, events, ["ru.other"], bench.clock.time, lambda path: 0)
     with bench.database.write() as transaction:
-        assert not SqlWeeklyReports().add(transaction, late, {}, end)
+        assert not SqlWeeklyReports().add(transaction, late, {}, end, {})
     assert "ru.one" in [one["organization"] for one in queries(bench).report(WEEK, "en")["organizations"]]
 
 
