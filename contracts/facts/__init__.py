@@ -123,6 +123,7 @@ from contracts.facts.sealed import (
     SealedNoteSubmitted,
     TransitSeal,
 )
+from contracts.facts.applications import ApplicationDecided, ApplicationSubmitted
 from contracts.facts.watch import (
     EmployerReplied,
     EmployerReportDelivered,
@@ -142,6 +143,8 @@ __all__ = [
     "AlertClosed",
     "AnswerRefused",
     "AnswerSubmitted",
+    "ApplicationDecided",
+    "ApplicationSubmitted",
     "ApprovalEndorsed",
     "ApprovalGranted",
     "ApprovalRefused",
