@@ -29,7 +29,7 @@ class PlainText(Validator):
         self._allowed = "\n" if lines else ""
 
     def __call__(self, value: str) -> str:
-        if not value.strip():
+        if value and not value.strip():
             raise ValidationError("Must not be blank.")
         if any(unicodedata.category(c) in _REFUSED and c not in self._allowed for c in value):
             raise ValidationError("Must have no control characters and no invisible ones.")

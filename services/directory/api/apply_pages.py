@@ -7,7 +7,6 @@ A reference is sent in a body only; an address is kept in histories and logs.
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable, Collection, Mapping
 from hashlib import sha256
 from html import escape
@@ -15,6 +14,7 @@ from typing import Final
 
 from marshmallow import ValidationError
 
+from contracts.base64_text import encoded
 from contracts.errors import RateLimited, Refused, Unavailable
 from contracts.identifiers import UUID_PATTERN, Pattern
 from contracts.vocabularies import label, rows
@@ -47,7 +47,7 @@ _STYLE: Final = (
     "button{font:inherit;margin-top:1rem;padding:.4rem 1rem}"
     "code{word-break:break-all}"
 )
-_HASH: Final = base64.b64encode(sha256(_STYLE.encode()).digest()).decode()
+_HASH: Final = encoded(sha256(_STYLE.encode()).digest())
 _HEADERS: Final[Mapping[str, str]] = {
     "Content-Type": "text/html; charset=utf-8",
     "Content-Security-Policy": f"default-src 'none'; style-src 'sha256-{_HASH}'; form-action 'self'; "
