@@ -14,6 +14,7 @@ from contracts.application import (
 from contracts.codes import ApplicationState
 from runtime.web.operation import Body, Operation, Parameter, answer, page_of, text
 from runtime.web.parameters import PAGED, coded
+from runtime.web.problems import MEDIA_TYPE
 from services.directory.api.applications import REFERENCE_HEADER
 from services.directory.api.apply_pages import LANGUAGES
 from services.directory.operations import CHANGING, PROOF
@@ -105,12 +106,14 @@ _HTML: Final = "text/html"
 _STATE_PAGES: Final = {
     200: text("The state.", _HTML),
     404: text("The form again: no application has this id and reference.", _HTML),
-    409: text("The state: the application cannot be withdrawn.", _HTML),
     429: text("Too many requests from this address.", _HTML),
 }
 APPLY_FORM: Final = Operation(
     summary="Get the form of an application as a page, without scripts",
-    answers={200: text("The form.", _HTML), 503: text("The network takes no applications.", _HTML)},
+    answers={
+        200: text("The form.", _HTML),
+        503: text("The network takes no applications.", _HTML, MEDIA_TYPE),
+    },
 )
 APPLY: Final = Operation(
     summary="Apply by the form",
@@ -120,7 +123,7 @@ APPLY: Final = Operation(
         409: text("The form again: it was used for another application.", _HTML),
         422: text("The form again, with what to correct beside each field.", _HTML),
         429: text("The form again: too many requests from this address.", _HTML),
-        503: text("The form again: the network takes no applications now.", _HTML),
+        503: text("The form again: the network takes no applications now.", _HTML, MEDIA_TYPE),
     },
     refusals=frozenset({"unsupported-media-type"}),
 )
@@ -137,6 +140,6 @@ APPLY_STATE: Final = Operation(
 APPLY_WITHDRAW: Final = Operation(
     summary="Withdraw an application by the form",
     body=_form("id", "reference"),
-    answers=_STATE_PAGES,
+    answers={**_STATE_PAGES, 409: text("The form again: it cannot be withdrawn.", _HTML)},
     refusals=frozenset({"unsupported-media-type"}),
 )

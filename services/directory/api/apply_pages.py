@@ -34,6 +34,7 @@ from services.directory.api.apply_form import (
 from services.directory.api.apply_phrases import LANGUAGES, NAMES, phrases
 from services.directory.domain.application import KeptApplication, reference_digest
 from services.directory.handlers import DirectoryHandlers
+from services.directory.handlers.applications import NoRoom
 
 __all__ = ["LANGUAGES", "apply", "apply_form", "apply_state", "apply_state_form", "apply_withdraw"]
 
@@ -89,7 +90,8 @@ def apply(handlers: DirectoryHandlers, request: Request) -> Response:
     except RateLimited as fault:
         return _form(language, 429, fields, reference, notice=texts["too_many"], retry=fault.retry_after)
     except Unavailable as fault:
-        return _form(language, 503, fields, reference, notice=texts["full"], retry=fault.retry_after)
+        notice = texts["full" if isinstance(fault, NoRoom) else "unavailable"]
+        return _form(language, 503, fields, reference, notice=notice, retry=fault.retry_after)
     except Refused as fault:
         if fault.slug == "conflict":
             return _form(language, 409, fields, handlers.applications.new_reference(), notice=texts["used"])

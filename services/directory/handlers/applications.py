@@ -39,6 +39,10 @@ _RETRY_AFTER: Final = 3600
 _AT_ONCE: Final = 100
 
 
+class NoRoom(Unavailable):
+    """As many applications wait as the network takes."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Applied:
     """An application as its sender gets it. reference: None if the sender made it."""
@@ -91,7 +95,7 @@ class Applications:
     def apply(self, request: ApplicationRequest) -> Applied:
         """Store an application. A repetition under the same reference returns the first one.
 
-        Raises Unavailable when too many wait, and Refused `conflict` for another application under the same
+        Raises NoRoom when too many wait, and Refused `conflict` for another application under the same
         reference.
         """
         content = Application(
@@ -114,7 +118,7 @@ class Applications:
                     raise Refused("conflict", "The reference was used for another application, or it ended.")
                 return Applied(application=known, reference=None)
             if self._store.count_open(writing.transaction) >= self._most_waiting:
-                raise Unavailable(
+                raise NoRoom(
                     "The network takes no applications now. Try again in some days, or ask a member.",
                     retry_after=_RETRY_AFTER,
                 )
