@@ -217,6 +217,8 @@ def build(settings: Settings) -> Application[DirectoryHandlers]:
             Periodic("failed attempts", failed.publish, seconds=ATTEMPTS_SECONDS),
             Periodic("expiry notices", expiry.run, seconds=EXPIRY_SECONDS),
             Periodic("watch reports", watched.forget_old, seconds=WATCH_SECONDS),
+            # What an applicant withdrew is soon in no file.
+            platform.wal_checkpointing(),
             Periodic("applications", applications.tidy, seconds=APPLICATION_SECONDS),
         ],
         registry=platform.registry,

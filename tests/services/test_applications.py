@@ -193,7 +193,11 @@ def test_form_makes_one_application_however_often_it_is_sent(hub: Hub) -> None:
 
     shown = submit(hub, "/apply/state", id=record["id"], reference=reference)
     assert (shown.status_code, "waits" in shown.text) == (200, True)
-    for fields in ({"id": record["id"], "reference": "x"}, {"id": UNKNOWN, "reference": reference}, {"id": "x"}):
+    for fields in (
+        {"id": record["id"], "reference": "x"},
+        {"id": UNKNOWN, "reference": reference},
+        {"id": "x"},
+    ):
         wrong = submit(hub, "/apply/state", **fields)
         assert wrong.status_code == 404
         assert record["id"] not in wrong.text
