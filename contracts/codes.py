@@ -332,3 +332,36 @@ class ReporterClass(StrEnum):
     two_to_four = "two_to_four"
     five_to_nine = "five_to_nine"
     ten_or_more = "ten_or_more"
+
+
+class ApplicationState(StrEnum):
+    """The state of an organisation's application to join the network."""
+
+    waiting = "waiting"
+    in_approval = "in_approval"  # a member of the staff asked to vet it; a second one must approve
+    vetted = "vetted"
+    refused = "refused"
+    withdrawn = "withdrawn"
+    expired = "expired"
+
+
+class ApplicationStep(StrEnum):
+    """What happened to an application."""
+
+    vetting_requested = "vetting_requested"
+    vetting_ended = "vetting_ended"  # without effect; the application waits again
+    vetted = "vetted"
+    refused = "refused"
+    withdrawn = "withdrawn"
+    expired = "expired"
+
+
+class ApplicationRefusal(StrEnum):
+    """Why the network refuses an application."""
+
+    outside_the_network = "outside_the_network"
+    already_a_member = "already_a_member"
+    not_verified = "not_verified"  # what it says could not be confirmed
+    not_reachable = "not_reachable"
+    not_genuine = "not_genuine"
+    other = "other"

@@ -140,6 +140,8 @@ PUBLISHERS: Mapping[type[Fact], str] = {
     facts.EmployerReplied: "directory",
     facts.WatchReportsChosen: "directory",
     facts.SealedReportSubmitted: "directory",
+    facts.ApplicationSubmitted: "directory",
+    facts.ApplicationDecided: "directory",
     facts.EmployerReportDelivered: "delivery",
     facts.SealedCaseSubmitted: "intake",
     facts.SealedCaseReplaced: "intake",

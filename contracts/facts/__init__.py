@@ -124,6 +124,7 @@ from contracts.facts.sealed import (
     SealedNoteSubmitted,
     TransitSeal,
 )
+from contracts.facts.applications import ApplicationDecided, ApplicationSubmitted
 from contracts.facts.watch import (
     EmployerReplied,
     EmployerReportDelivered,
@@ -143,6 +144,8 @@ __all__ = [
     "AlertClosed",
     "AnswerRefused",
     "AnswerSubmitted",
+    "ApplicationDecided",
+    "ApplicationSubmitted",
     "ApprovalEndorsed",
     "ApprovalGranted",
     "ApprovalRefused",

@@ -127,6 +127,8 @@ OWNERS: Mapping[str, frozenset[str]] = {
                 "employer.replied",
                 "watch_reports.chosen",
                 "sealed_report.submitted",
+                "application.submitted",
+                "application.decided",
             ),
         ),
         # Every service with a replica asks the directory for a snapshot.

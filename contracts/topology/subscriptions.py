@@ -58,6 +58,8 @@ DELIVERY_KEYS = (
     "approval.*",
     "sealing_key.replaced",
     "webhook.*",
+    # to the coordinators
+    "application.submitted",
     # to the organisations that received a watch report
     "employer.report_retracted",
     "employer.replied",

@@ -24,6 +24,7 @@ _SUMMARY_FIELDS = (
     "author",
     "report_id",
     "watched_id",
+    "application_id",
     "text",
     "reporter",
     "reader",

@@ -57,6 +57,7 @@ RECIPIENTS: Mapping[str, tuple[str, ...]] = {
     facts.ApprovalGranted.type: _CANDIDATE,
     facts.ApprovalRefused.type: _CANDIDATE,
     facts.SealingKeyReplaced.type: _CANDIDATE,
+    facts.ApplicationSubmitted.type: (),
     facts.WebhookChanged.type: _CANDIDATE,  # so that an owner learns of an endpoint that a thief registered
     facts.WebhookFailing.type: _CANDIDATE,
     # The field holds several organisations.
@@ -84,6 +85,7 @@ COORDINATED: Mapping[str, str | None] = {
     facts.AcceptanceRevoked.type: None,
     facts.DirectoryCorrectionSuggested.type: None,
     facts.SealingKeyReplaced.type: None,
+    facts.ApplicationSubmitted.type: None,
 }
 
 # The facts that end an acceptance while the referral goes on; its case is deleted then.
