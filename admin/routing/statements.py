@@ -7,22 +7,31 @@ left out: how often an organisation was passed over. Of the decisions that asked
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Final
 
 from sqlalchemy import Connection, func, select
 
-from contracts.records import plain
+from contracts.facts import OrganizationChanged
+from contracts.organization import Organization
+from contracts.records import plain, read
 from kopuro_client.commands.output import Output
 from services.routing.adapters.issued_statements import SqlStatementStore
-from services.routing.adapters.tables import DECISIONS
+from services.routing.adapters.tables import DECISIONS, REPLICA
 from services.routing.adapters.week_events import SqlWeekEvents
 from services.routing.adapters.weekly_reports import SqlWeeklyReports
 from services.routing.domain.calendar_month import CalendarMonth
 from services.routing.domain.calendar_week import CalendarWeek
+from services.routing.domain.directory import Directory
 from services.routing.domain.monthly_statement import content_of, monthly_statement
-from services.routing.domain.weekly_report import ALL_OTHERS, Statement, WeekEvents, statements_of
+from services.routing.domain.weekly_report import (
+    ALL_OTHERS,
+    Statement,
+    WeekEvents,
+    counted_reasons,
+    statements_of,
+)
 
 _EXACT: Final = ("asked", "accepted", "declined", "silent", "median_seconds")
 
@@ -47,7 +56,11 @@ class CountedAgain:
 
 
 def count_again(routing: Connection, month: CalendarMonth, now: dt.datetime) -> CountedAgain:
-    """Compare the month's statements with what happened. routing: its database, read-only."""
+    """Compare the month's statements with what happened. routing: its database, read-only.
+
+    Branches are counted with the organisations that they belong to now.
+    """
+    root_of = _directory(routing).root_of
     reports, store, result = SqlWeeklyReports(), SqlStatementStore(), CountedAgain()
     weeks: dict[CalendarWeek, dict[str, Statement]] = {}
     for week in month.weeks:
@@ -60,14 +73,16 @@ def count_again(routing: Connection, month: CalendarMonth, now: dt.datetime) -> 
         erased = _erased(routing, week)
         if erased:
             result.erased[str(week)] = erased
-        counted = statements_of(events, lambda path: 0)
+        counted = statements_of(events, root_of, lambda path: 0)
         for organization in sorted({*stored, *counted}):
             result.statements += 1
             kept = stored.get(organization, Statement())
             result.mismatches += [
                 Mismatch(organization=organization, span=str(week), what=what)
                 for what in (
-                    *_differences(kept, counted.get(organization, Statement()), events, organization, erased),
+                    *_differences(
+                        kept, counted.get(organization, Statement()), events, organization, erased, root_of
+                    ),
                     *_asked(reports.asked_by(routing, week, organization), events, organization, erased),
                 )
             ]
@@ -81,8 +96,22 @@ def count_again(routing: Connection, month: CalendarMonth, now: dt.datetime) -> 
     return result
 
 
+def _directory(routing: Connection) -> Directory:
+    """Return the organisations as routing's database has them now, without agreements."""
+    directory = Directory()
+    rows = routing.execute(select(REPLICA.c.data).where(REPLICA.c.type == OrganizationChanged.type))
+    for data in rows.scalars():
+        directory.put_organization(read(Organization, data["organization"]))
+    return directory
+
+
 def _differences(
-    kept: Statement, counted: Statement, events: WeekEvents, organization: str, erased: int
+    kept: Statement,
+    counted: Statement,
+    events: WeekEvents,
+    organization: str,
+    erased: int,
+    root_of: Callable[[str], str],
 ) -> Iterator[str]:
     for name in _EXACT:
         if plain(getattr(kept, name)) != plain(getattr(counted, name)):
@@ -92,10 +121,10 @@ def _differences(
     if kept.passed_over_in_all != counted.passed_over_in_all:
         yield f"passed over is {kept.passed_over_in_all} and was {counted.passed_over_in_all}"
     # Which of two equal rows is shown is drawn by lot, so each is compared with its own count.
-    counts = events.passed_over.get(organization, {})
+    counts = counted_reasons(events, organization, root_of)
     for reason, count in kept.passed_over.items():
-        if reason != ALL_OTHERS and counts.get(reason, 0) != count:
-            yield f"passed over for {reason} is {count} and was {counts.get(reason, 0)}"
+        if reason != ALL_OTHERS and counts[reason] != count:
+            yield f"passed over for {reason} is {count} and was {counts[reason]}"
 
 
 def _asked(kept: Sequence[str], events: WeekEvents, organization: str, erased: int) -> Iterator[str]:

@@ -45,6 +45,7 @@ DECISIONS_OF = SqlStatement(
     "SELECT referral_id, decided_at, record, id, asked FROM decisions WHERE referral_id = ANY (?)"
     " ORDER BY referral_id, id"
 )
+SENDERS_OF = SqlStatement("SELECT id, sender FROM referrals WHERE id = ANY (?)")
 OPENED_AT = SqlStatement("SELECT id, opened_at FROM offers WHERE id = ANY (?)")
 
 
@@ -153,14 +154,15 @@ class _Tally:
 
     def _considered(
         self, transaction: Connection, turn: Turn
-    ) -> tuple[dict[str, Counter[str]], dict[str, list[str]]]:
+    ) -> tuple[dict[str, dict[str, Counter[str]]], dict[str, list[str]]]:
         """Count each referral once for each organisation that was considered in the week and not asked.
 
         A decision that changed nothing leaves no step. It counts if its referral has another step. Also
         returns the decisions that asked an organisation.
         """
-        counts: dict[str, Counter[str]] = {}
+        counts: dict[str, dict[str, Counter[str]]] = {}
         asked_by: dict[str, list[str]] = {}
+        senders = dict(_in_pages(transaction, SENDERS_OF, list(self._referrals), turn))
         rows = _in_pages(transaction, DECISIONS_OF, list(self._referrals), turn)
         for referral_id, decisions in groupby(rows, key=lambda row: row[0]):
             records = []
@@ -170,7 +172,8 @@ class _Tally:
                     for organization in orjson.loads(asked or "[]"):
                         asked_by.setdefault(organization, []).append(decision_id)
             for organization, reason in passed_over(records, self._referrals[referral_id]).items():
-                counts.setdefault(organization, Counter())[reason] += 1
+                by_sender = counts.setdefault(organization, {}).setdefault(reason, Counter())
+                by_sender[senders[referral_id]] += 1
         return counts, asked_by
 
     def _found_nobody(self, transaction: Connection, turn: Turn) -> list[UnplacedInWeek]:

@@ -63,11 +63,14 @@ def test_statement_is_the_same_whatever_few_persons_chose(first: list[str], seco
     """Below five in a week, nobody learns whether a person excluded the organisation."""
 
     def shown(reasons: list[str]) -> bytes:
-        counts = {reason: reasons.count(reason) for reason in set(reasons)}
+        counts = {
+            reason: {f"kg.sender-{number}": 1 for number in range(reasons.count(reason))}
+            for reason in set(reasons)
+        }
         events = WeekEvents(asked={ONE: 3}, passed_over={ONE: counts} if counts else {})
         return content_of(
             monthly_statement(
-                ONE, MONTH, {MONTH.weeks[0]: statements_of(events, lambda path: 0).get(ONE, Statement())}
+                ONE, MONTH, {MONTH.weeks[0]: statements_of(events, str, lambda path: 0).get(ONE, Statement())}
             )
         )
 
