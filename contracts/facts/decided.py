@@ -29,6 +29,7 @@ from contracts.identifiers import (
     Region,
     Slug,
 )
+from contracts.referral import ReferralFacts
 
 
 @fact("intervention.applied")
@@ -75,9 +76,11 @@ class ReferralProgressed(Fact):
 @fact("referral.completed")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReferralCompleted(Fact):
+    """organization: the acceptor; None for a referral that was split, which its parts complete."""
+
     referral_id: ReferralId
     sender: OrganizationId
-    organization: OrganizationId
+    organization: OrganizationId | None
     outcome: Outcome
 
 
@@ -127,6 +130,43 @@ class ReferralReferredOnward(Fact):
     sender: OrganizationId
     organization: OrganizationId
     onward: ReferralId
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReferralPart:
+    """A part of a referral: its own id, and the needs that it takes over."""
+
+    referral_id: ReferralId
+    needs: Annotated[tuple[NeedCode, ...], Length(min=1, max=10)]
+
+
+@fact("referral.split")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReferralSplit(Fact):
+    """No one organisation covers the needs: the referral goes on in parts. Sent to the sender.
+
+    Each part is a referral of its own. The acceptor of a part receives the case of this referral, whose
+    consent allows several organisations. The ids follow from this referral's id and the positions.
+    """
+
+    referral_id: ReferralId
+    sender: OrganizationId
+    parts: Annotated[tuple[ReferralPart, ...], Length(min=2, max=10)]
+
+
+@fact("part.opened")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PartOpened(Fact):
+    """The first fact of a part, in place of `referral.submitted`. part_of: the referral that was split.
+
+    facts: those of that referral, with the part's needs alone. In the log and the history it makes the part a
+    referral of its own; nobody receives it.
+    """
+
+    referral_id: ReferralId
+    sender: OrganizationId
+    part_of: ReferralId
+    facts: ReferralFacts
 
 
 @fact("referral.overdue")
