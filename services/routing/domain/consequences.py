@@ -79,8 +79,8 @@ def asked_before(referral: Referral) -> frozenset[str]:
 
     An offer that was revoked because another organisation accepted first says nothing about its holder: when
     the acceptor hands the referral back, the holder is asked again. So is an organisation that was suspended
-    meanwhile, once it is readmitted. An organisation that was asked about the whole referral is not asked about
-    a part of it.
+    meanwhile, once it is readmitted. An organisation that was asked about the whole referral is not asked
+    about a part of it.
     """
     before = referral.part.asked if referral.part is not None else ()
     return frozenset(before) | {

@@ -104,6 +104,7 @@ def queue_item(
         region=referral.facts.region,
         sender=referral.sender,
         submitted_at=referral.submitted_at,
+        part_of=None if referral.part is None else referral.part.referral_id,
         **_waiting(referral, kind, now, lacks_case=lacks_case),
     )
 

@@ -66,7 +66,9 @@ class UnknownReferral(Unavailable):
 
 
 def apply(referral: Referral | None, event: Event[Fact], context: TransitionContext) -> Transition:
-    """Apply a fact from outside the service, or refuse it. The linked referrals end with it (`split_ends.py`).
+    """Apply a fact from outside the service, or refuse it.
+
+    The ends of linked referrals follow (`split_ends.py`).
 
     Raises UnknownReferral if the referral is not known yet, and Defect if routing does not consume the fact.
     """

@@ -168,8 +168,8 @@ def ask_again(
 ) -> Transition:
     """Open offers for an unplaced referral, or further ones for an emergency, if there is a candidate now.
 
-    Or split it, as `ask_next` does. Otherwise no decision is recorded, and at most the candidates that the referral waits for and the time of
-    the next decision change.
+    Or split it, as `ask_next` does. Otherwise no decision is recorded, and at most the candidates that the
+    referral waits for and the time of the next decision change.
     """
     wanted = context.policy.offers_at_once(referral.facts.urgency) - len(referral.open_offers)
     if referral.acceptor is not None:

@@ -24,8 +24,8 @@ ENDS: Final = (
     (ReferralStatus.withdrawn, ReferralEvent.withdraw),
     (ReferralStatus.entered_in_error, ReferralEvent.void),
 )
-# The first of these outcomes that a part has gives the outcome of parts with different ones. A part that ended
-# otherwise has none.
+# The first of these outcomes that a part has gives the outcome of parts with different ones. A part that
+# ended otherwise has none.
 MIXED_OUTCOMES: Final = (
     (Outcome.resolved, Outcome.partly_resolved),
     (Outcome.partly_resolved, Outcome.partly_resolved),
@@ -62,9 +62,7 @@ def _withdrawals(
     return [partial(_withdraw, id_, withdrawn, context) for id_ in parts]
 
 
-def _withdraw(
-    part_id: str, withdrawn: ReferralWithdrawn, context: TransitionContext
-) -> Transition | None:
+def _withdraw(part_id: str, withdrawn: ReferralWithdrawn, context: TransitionContext) -> Transition | None:
     part = context.referral(part_id)
     assert part is not None
     if part.is_closed and withdrawn.reason != CONSENT_REVOKED:

@@ -6,12 +6,13 @@ was split. That one keeps no offer: it ends when its parts have ended (`split_en
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from functools import partial
 
 from contracts.codes import ReferralStatus
 from contracts.facts import Fact, PartOpened, ReferralPart, ReferralSplit
+from contracts.referral import ReferralFacts
 from services.routing.domain.consequences import asked_before
 from services.routing.domain.decision import Trigger
 from services.routing.domain.observation import Observation
@@ -24,32 +25,30 @@ from services.routing.domain.transition import Transition, TransitionContext
 Ask = Callable[[Referral, Trigger, TransitionContext], Transition]
 
 
-def permits_split(referral: Referral) -> bool:
-    """Return whether the person and the sender allow several organisations to take the needs in parts.
+def may_be_split(facts: ReferralFacts) -> bool:
+    """Return whether the person allows several organisations to take the needs in parts.
 
-    Not a referral to a named organisation, and not a part. One with an open offer or an acceptor waits for
-    that organisation.
+    A referral to a named organisation is for that one alone.
     """
-    facts = referral.facts
-    return (
-        facts.consent.several_organizations
-        and facts.to is None
-        and len(set(facts.needs)) > 1
-        and referral.part is None
-        and referral.acceptor is None
-        and not referral.open_offers
-    )
+    return facts.consent.several_organizations and facts.to is None and len(set(facts.needs)) > 1
+
+
+def is_divided(parts: Collection[Part]) -> bool:
+    """Return whether the parts are more than one, and somebody could be asked about at least one of them."""
+    return len(parts) > 1 and any(part.organizations for part in parts)
 
 
 def parts_to_take(referral: Referral, context: TransitionContext) -> tuple[Part, ...]:
     """Return the parts into which the referral is to be split now; none if it stays whole.
 
     It stays whole if one organisation could take all needs, or if nobody could be asked about any of them.
+    One with an open offer or an acceptor waits for that organisation. A part is not split again.
     """
-    if not permits_split(referral):
+    is_awaited = referral.acceptor is not None or referral.open_offers
+    if is_awaited or referral.part is not None or not may_be_split(referral.facts):
         return ()
     parts = context.parts(referral)
-    return parts if len(parts) > 1 and any(part.organizations for part in parts) else ()
+    return parts if is_divided(parts) else ()
 
 
 def split(

@@ -30,7 +30,15 @@ class RoutingQueries:
             referral = self._visible(transaction, referral_id, viewer, oversight)
             timeline = self._store.timeline(transaction, referral_id)
             onward = self._store.onward_of(transaction, referral_id)
-        return referral_view(referral, timeline, onward, viewer=viewer, oversight=oversight)
+            parts = self._store.view(transaction, referral.part_ids)
+        return referral_view(
+            referral,
+            timeline,
+            onward,
+            [parts[part_id] for part_id in referral.part_ids],
+            viewer=viewer,
+            oversight=oversight,
+        )
 
     def referrals(
         self, viewer: str, *, oversight: bool, status: str | None, after: str | None, limit: int
@@ -95,6 +103,7 @@ class RoutingQueries:
                 region=referral.facts.region,
                 since=referral.updated_at,
                 reason="candidates_exhausted" if referral.offers else "no_candidate",
+                part_of=None if referral.part is None else referral.part.referral_id,
             )
             for referral in page
         ]
