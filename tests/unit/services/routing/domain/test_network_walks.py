@@ -74,13 +74,8 @@ from tests.unit.services.routing.samples import (
 
 NAMES = ("ru.one", "ru.two", "ru.three", "ru.four")
 LEGAL, SHELTER = "legal.wage_claim", "basic_needs"
-# Which needs each organisation meets. One covers both, as long as it is in good standing and has a place.
-MET = {
-    "ru.one": (LEGAL,),
-    "ru.two": (LEGAL, SHELTER),
-    "ru.three": (LEGAL,),
-    "ru.four": (SHELTER,),
-}
+# Which needs each organisation meets. One of them covers both in some walks.
+MET = {"ru.one": (LEGAL,), "ru.two": (LEGAL,), "ru.three": (LEGAL,), "ru.four": (SHELTER,)}
 HELD = {ReferralStatus.accepted, ReferralStatus.in_progress, ReferralStatus.on_hold}
 ASK_TWICE = (Step(at=0.3, act=StepAct.ask_another), Step(at=0.6, act=StepAct.ask_another))
 POLICIES = (
@@ -101,6 +96,7 @@ indexes = st.integers(min_value=0, max_value=100)
 class NetworkWalk(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
+        self.met = dict(MET)
         self.directory = network(*(organization(name, service(needs=MET[name])) for name in NAMES))
         self.vetting = dict.fromkeys(NAMES, Vetting.vetted)
         self.policy = POLICIES[0]
@@ -202,8 +198,16 @@ class NetworkWalk(RuleBasedStateMachine):
 
     # Steps of partners, coordinators and time
 
-    @initialize(urgency=st.sampled_from(Urgency), to=st.sampled_from([None, None, *NAMES]), needs=wanted)
-    def first(self, urgency: Urgency, to: str | None, needs: tuple[str, ...]) -> None:
+    @initialize(
+        urgency=st.sampled_from(Urgency),
+        to=st.sampled_from([None, None, *NAMES]),
+        needs=wanted,
+        one_covers_both=st.booleans(),
+    )
+    def first(self, urgency: Urgency, to: str | None, needs: tuple[str, ...], one_covers_both: bool) -> None:
+        if one_covers_both:
+            self.met["ru.two"] = (LEGAL, SHELTER)
+            self.directory.put_organization(organization("ru.two", service(needs=self.met["ru.two"])))
         self.submit(urgency, to, needs)
 
     @rule(urgency=st.sampled_from(Urgency), to=st.sampled_from([None, None, None, *NAMES]), needs=wanted)
@@ -249,9 +253,28 @@ class NetworkWalk(RuleBasedStateMachine):
                 ProgressSubmitted(referral_id=one.id, organization=one.acceptor, status=status), one.id
             )
 
+    @rule(index=indexes, outcome=st.sampled_from(Outcome))
+    def answer_and_complete(self, index: int, outcome: Outcome) -> None:
+        """A part's whole course in one step, so that walks see the end of the whole."""
+        if (one := self.some(index, lambda one: one.part is not None and bool(one.open_offers))) is None:
+            return
+        offer = one.open_offers[0]
+        self.apply(
+            AnswerSubmitted(
+                referral_id=one.id,
+                offer_id=offer.id,
+                organization=offer.organization,
+                answer=Answer.accept,
+            ),
+            one.id,
+            offer.opened_at,
+        )
+        done = OutcomeSubmitted(referral_id=one.id, organization=offer.organization, outcome=outcome)
+        self.apply(done, one.id)
+
     @rule(index=indexes, consent=st.booleans())
     def end(self, index: int, consent: bool) -> None:
-        if (one := self.some(index, lambda one: len(one.offers) > 1 or one.parts > 0)) is None:
+        if (one := self.some(index, lambda one: len(one.offers) > 1 or bool(one.parts or one.part))) is None:
             return
         reason = WithdrawalReason.placed_elsewhere
         self.apply(
@@ -283,7 +306,7 @@ class NetworkWalk(RuleBasedStateMachine):
     )
     def state_capacity(self, name: str, status: CapacityStatus, maximum: int | None) -> None:
         capacity = Capacity(status=status, updated_at=self.now, maximum=maximum)
-        offered = service(needs=MET[name], capacity=capacity)
+        offered = service(needs=self.met[name], capacity=capacity)
         known = organization(name, offered, vetting=self.vetting[name])
         self.directory.put_organization(known)
         self.tick()
