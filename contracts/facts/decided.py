@@ -132,35 +132,28 @@ class ReferralReferredOnward(Fact):
     onward: ReferralId
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ReferralPart:
-    """A part of a referral: its own id, and the needs that it takes over."""
-
-    referral_id: ReferralId
-    needs: Annotated[tuple[NeedCode, ...], Length(min=1, max=10)]
-
-
 @fact("referral.split")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReferralSplit(Fact):
     """No one organisation covers the needs: the referral goes on in parts. Sent to the sender.
 
-    Each part is a referral of its own. The acceptor of a part receives the case of this referral, whose
-    consent allows several organisations. The ids follow from this referral's id and the positions.
+    parts: their ids, in their order; they follow from this referral's id and the positions. Each part is a
+    referral of its own. Its acceptor receives the case of this referral, whose consent allows several
+    organisations. The vault keeps this fact as evidence, so it says nothing about the person: `part.opened`
+    has the needs of a part.
     """
 
     referral_id: ReferralId
     sender: OrganizationId
-    parts: Annotated[tuple[ReferralPart, ...], Length(min=2, max=10)]
+    parts: Annotated[tuple[ReferralId, ...], Length(min=2, max=10)]
 
 
 @fact("part.opened")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PartOpened(Fact):
-    """The first fact of a part, in place of `referral.submitted`. part_of: the referral that was split.
+    """The first fact of a part, in place of `referral.submitted`. Sent to the sender.
 
-    facts: those of that referral, with the part's needs alone. In the log and the history it makes the part a
-    referral of its own; nobody receives it.
+    part_of: the referral that was split. facts: those of that referral, with the part's needs alone.
     """
 
     referral_id: ReferralId

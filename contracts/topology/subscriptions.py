@@ -33,6 +33,7 @@ DELIVERY_KEYS = (
     "referral.failed",
     "referral.referred_onward",
     "referral.split",
+    "part.opened",
     "referral.overdue",
     "referral.unanswered",
     "alert.closed",

@@ -55,6 +55,7 @@ from contracts.organization import (
     SealingKeyChange,
     Service,
 )
+from contracts.part_id import part_id
 from contracts.referral import Consent, ReferralFacts, Situation
 
 REFERRAL = "01930f6e-5d2a-7c11-8a4f-0b6d2f9c1a01"
@@ -368,6 +369,14 @@ _FACTS: tuple[facts.Fact, ...] = (
     ),
     facts.ReferralReferredOnward(
         referral_id=REFERRAL, sender=SENDER, organization=RECEIVER, onward=EARLIER_REFERRAL
+    ),
+    facts.ReferralSplit(
+        referral_id=REFERRAL,
+        sender=SENDER,
+        parts=(part_id(REFERRAL, 1), part_id(REFERRAL, 2)),
+    ),
+    facts.PartOpened(
+        referral_id=part_id(REFERRAL, 1), sender=SENDER, part_of=REFERRAL, facts=FACTS
     ),
     facts.ReferralOverdue(
         referral_id=REFERRAL, sender=SENDER, organization=RECEIVER, due_at=NOON + dt.timedelta(days=14)

@@ -25,7 +25,7 @@ CARRIERS: Final = frozenset(
         facts.NoteDelivered.type,
         facts.ReferralUnplaced.type,
         facts.ReferralUnanswered.type,
-        facts.ReferralSplit.type,
+        facts.PartOpened.type,
     }
 )
 

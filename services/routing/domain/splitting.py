@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import partial
 
 from contracts.codes import ReferralStatus
-from contracts.facts import Fact, PartOpened, ReferralPart, ReferralSplit
+from contracts.facts import Fact, PartOpened, ReferralSplit
 from contracts.referral import ReferralFacts
 from services.routing.domain.consequences import asked_before
 from services.routing.domain.decision import Trigger
@@ -72,19 +72,12 @@ def split(
         due_at=None,
         updated_at=context.now,
     )
-    fact = ReferralSplit(
-        referral_id=referral.id,
-        sender=referral.sender,
-        parts=tuple(
-            ReferralPart(referral_id=id_, needs=part.needs)
-            for id_, part in zip(after.part_ids, parts, strict=True)
-        ),
-    )
+    fact = ReferralSplit(referral_id=referral.id, sender=referral.sender, parts=after.part_ids)
     begun = [
         replace(
             referral,
-            id=one.referral_id,
-            facts=replace(referral.facts, needs=one.needs),
+            id=id_,
+            facts=replace(referral.facts, needs=part.needs),
             status=ReferralStatus.requested,
             offers=(),
             waits_for=frozenset(),
@@ -92,7 +85,7 @@ def split(
             updated_at=context.now,
             part=PartOf(referral_id=referral.id, position=position, count=len(parts), asked=asked),
         )
-        for position, one in enumerate(fact.parts, start=1)
+        for position, (id_, part) in enumerate(zip(after.part_ids, parts, strict=True), start=1)
     ]
     return Transition(
         referral=after,
