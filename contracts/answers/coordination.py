@@ -26,12 +26,15 @@ class Pause:
 class Decisions:
     """Every decision about a referral, oldest first, with the result of every rule for every candidate.
 
-    paused: the pause in force, or null.
+    paused: the pause in force, or null. parts: the ids of the parts into which the referral was split; each
+    has decisions of its own. part_of: the referral of which it is a part.
     """
 
     referral_id: ReferralId
     decisions: tuple[Mapping[str, Any], ...]
     paused: Pause | None
+    parts: tuple[ReferralId, ...] = ()
+    part_of: ReferralId | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -76,12 +76,17 @@ class ReferralSummary:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PartView:
-    """A part of a referral that was split. Its id names a referral of its own."""
+    """A part of a referral that was split. Its id names a referral of its own.
+
+    waits_for: the acceptor, or the organisations with an open offer; none once it has ended, and while a
+    coordinator must place it.
+    """
 
     id: ReferralId
     needs: tuple[str, ...]
     status: ReferralStatus
     acceptor: OrganizationId | None
+    waits_for: tuple[OrganizationId, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -61,7 +61,13 @@ def referral_view(
         onward_from=referral.chain.onward_from if whole and referral.chain is not None else None,
         onward=tuple(id_ for id_, sender in onward if whole or sender == viewer),
         parts=tuple(
-            PartView(id=part.id, needs=part.facts.needs, status=part.status, acceptor=part.acceptor)
+            PartView(
+                id=part.id,
+                needs=part.facts.needs,
+                status=part.status,
+                acceptor=part.acceptor,
+                waits_for=_waits_for(part),
+            )
             for part in parts
             if whole
         ),
@@ -86,6 +92,14 @@ def referral_view(
             if whole or entry.organization == viewer
         ),
     )
+
+
+def _waits_for(part: Referral) -> tuple[str, ...]:
+    if part.is_closed:
+        return ()
+    if part.acceptor is not None:
+        return (part.acceptor,)
+    return tuple(offer.organization for offer in part.open_offers)
 
 
 def summary(referral: Referral, *, viewer: str, whole: bool) -> ReferralSummary:

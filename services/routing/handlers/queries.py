@@ -75,6 +75,14 @@ class RoutingQueries:
             stored = self._store.decisions(transaction, referral_id)
         return [decision_view(record, oversight=oversight) for record in stored]
 
+    def split_links(self, referral_id: str) -> tuple[str | None, tuple[str, ...]]:
+        """Return the referral of which this one is a part, or None, and the ids of its own parts."""
+        with self._database.read() as transaction:
+            referral = self._store.view(transaction, [referral_id]).get(referral_id)
+        if referral is None:
+            return None, ()
+        return None if referral.part is None else referral.part.referral_id, referral.part_ids
+
     def pause(self, referral_id: str, now: dt.datetime) -> Pause | None:
         """Return the pause in force of the case's release: the acceptor, and the time when it ends."""
         with self._database.read() as transaction:
