@@ -202,7 +202,7 @@ def test_notes_of_a_part_go_to_the_parties_of_that_part(vault: Workbench) -> Non
 
 
 def test_unreadable_case_is_refused_once_and_no_part_gets_it(vault: Workbench) -> None:
-    vault.receive(sealed_case(seal(["no case"], public_key(vault.custody))), event(SPLIT))
+    vault.receive(sealed_case(seal({"not": "a case"}, public_key(vault.custody))), event(SPLIT))
     vault.receive(acceptance(referral=FIRST))
     refused = [m.data.referral_id for m in vault.sent() if isinstance(m.data, CaseRefused)]
     assert refused == [REFERRAL]

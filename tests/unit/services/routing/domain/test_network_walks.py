@@ -96,7 +96,7 @@ indexes = st.integers(min_value=0, max_value=100)
 class NetworkWalk(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
-        self.met = dict(MET)
+        self.met: dict[str, tuple[str, ...]] = {**MET}
         self.directory = network(*(organization(name, service(needs=MET[name])) for name in NAMES))
         self.vetting = dict.fromkeys(NAMES, Vetting.vetted)
         self.policy = POLICIES[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
 
@@ -20,6 +21,7 @@ from contracts.facts import (
     AnswerSubmitted,
     CaseRefused,
     CoordinatorWithdrawalSubmitted,
+    Fact,
     HandBackSubmitted,
     OfferOpened,
     OfferRevoked,
@@ -64,7 +66,7 @@ def two() -> Families:
     return family
 
 
-def of_type(published: list[tuple[str, object]], kind: type) -> list[str]:
+def of_type(published: Sequence[tuple[str, Fact]], kind: type) -> list[str]:
     return [referral_id for referral_id, fact in published if isinstance(fact, kind)]
 
 
