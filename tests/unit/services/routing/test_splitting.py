@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -51,7 +54,9 @@ from tests.unit.services.routing.samples import (
     organization,
     service,
 )
-from tests.unit.services.routing.workbench import Workbench, event, opened, workbench
+from tests.unit.services.routing.workbench import Workbench, delivery, event, opened, workbench
+
+_COMPLETED = ReferralCompleted.type
 
 
 def helping(name: str, *needs: str) -> Organization:
@@ -324,3 +329,27 @@ def test_referral_split_by_another_process_between_look_up_and_lock_is_tried_aga
             ],
             NOW,
         )
+
+
+def test_last_parts_completed_in_two_processes_complete_the_whole_once(postgres_database: str) -> None:
+    receivers = (helping("ru.legal", LEGAL), helping("ru.home", SHELTER))
+    one = workbench(postgres_database, *receivers)
+    two = Workbench(postgres_database, receivers)
+    offers = [split(one) for _ in range(15)]
+    one.take(*(answer(offer) for _, *both in offers for offer in both))
+    barrier = threading.Barrier(2)
+
+    def complete(bench: Workbench, place: int) -> None:
+        barrier.wait(10)
+        for _, *both in offers:
+            bench.processor.process([delivery(outcome(both[place]))])
+
+    with ThreadPoolExecutor(2) as pool:
+        for done in [pool.submit(complete, one, 0), pool.submit(complete, two, 1)]:
+            done.result(60)
+    completed = [one_.partition_key for one_ in one.published() if one_.data.type == _COMPLETED]
+    wholes = {whole for whole, *_ in offers}
+    assert Counter(number for number in completed if number in wholes) == dict.fromkeys(wholes, 1)
+    assert set(status(one, *wholes)) == {"completed"}
+    one.close()
+    two.close()
