@@ -85,6 +85,8 @@ PUBLISHERS: Mapping[type[Fact], str] = {
     facts.ReferralWithdrawn: "routing",
     facts.ReferralFailed: "routing",
     facts.ReferralReferredOnward: "routing",
+    facts.ReferralSplit: "routing",
+    facts.PartOpened: "routing",
     facts.ReferralOverdue: "routing",
     facts.ReferralUnanswered: "routing",
     facts.AlertClosed: "routing",

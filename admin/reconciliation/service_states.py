@@ -6,7 +6,7 @@ tests/services/test_reconcile.py fails until it does:
     intake    submissions(referral_id, submitted_at)
     routing   referrals(id, sender, status, acceptor, updated_at), offers(referral_id, organization),
               decisions(id, referral_id, decided_at, record, salt)
-    vault     custodies(referral_id, state, acceptor, changed_at), sealed_cases(referral_id)
+    vault     custodies(referral_id, state, acceptor, changed_at, part_of), sealed_cases(referral_id)
     delivery  mailbox_messages(sequence, message_id, type, referral_id, queued_at)
     directory revisions(subject, id, number, changed_at),
               organizations, agreements, token_keys(id, revision, record)
@@ -114,6 +114,7 @@ _CUSTODIES = table(
     column("state"),
     column("acceptor"),
     column("changed_at", Instant),
+    column("part_of"),
 )
 _CASES = table("sealed_cases", column("referral_id"))
 _MESSAGES = table(
@@ -205,15 +206,18 @@ class ServiceStates:
             )
             for row in self._rows("routing", _REFERRALS, "id", ids)
         }
-        cases = {row.referral_id for row in self._rows("vault", _CASES, "referral_id", ids)}
+        held = self._rows("vault", _CUSTODIES, "referral_id", ids)
+        kept = [row.part_of or row.referral_id for row in held]
+        cases = {row.referral_id for row in self._rows("vault", _CASES, "referral_id", kept)}
         custodies = {
             row.referral_id: HeldCase(
                 state=row.state,
-                has_case=row.referral_id in cases,
+                has_case=(row.part_of or row.referral_id) in cases,
                 changed_at=row.changed_at,
                 acceptor=row.acceptor,
+                is_part=row.part_of is not None,
             )
-            for row in self._rows("vault", _CUSTODIES, "referral_id", ids)
+            for row in held
         }
         entries = self._entries(ids)
         return [

@@ -29,6 +29,7 @@ from contracts.identifiers import (
     Region,
     Slug,
 )
+from contracts.referral import ReferralFacts
 
 
 @fact("intervention.applied")
@@ -75,9 +76,11 @@ class ReferralProgressed(Fact):
 @fact("referral.completed")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReferralCompleted(Fact):
+    """organization: the acceptor; None for a referral that was split, which its parts complete."""
+
     referral_id: ReferralId
     sender: OrganizationId
-    organization: OrganizationId
+    organization: OrganizationId | None
     outcome: Outcome
 
 
@@ -127,6 +130,36 @@ class ReferralReferredOnward(Fact):
     sender: OrganizationId
     organization: OrganizationId
     onward: ReferralId
+
+
+@fact("referral.split")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReferralSplit(Fact):
+    """No one organisation covers the needs: the referral goes on in parts. Sent to the sender.
+
+    parts: their ids, in their order; they follow from this referral's id and the positions. Each part is a
+    referral of its own. Its acceptor receives the case of this referral, whose consent allows several
+    organisations. The vault keeps this fact as evidence, so it says nothing about the person: `part.opened`
+    has the needs of a part.
+    """
+
+    referral_id: ReferralId
+    sender: OrganizationId
+    parts: Annotated[tuple[ReferralId, ...], Length(min=2, max=10)]
+
+
+@fact("part.opened")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PartOpened(Fact):
+    """The first fact of a part, in place of `referral.submitted`. Sent to the sender.
+
+    part_of: the referral that was split. facts: those of that referral, with the part's needs alone.
+    """
+
+    referral_id: ReferralId
+    sender: OrganizationId
+    part_of: ReferralId
+    facts: ReferralFacts
 
 
 @fact("referral.overdue")

@@ -59,6 +59,8 @@ OWNERS: Mapping[str, frozenset[str]] = {
                 "referral.withdrawn",
                 "referral.failed",
                 "referral.referred_onward",
+                "referral.split",
+                "part.opened",
                 "referral.overdue",
                 "referral.unanswered",
                 "alert.closed",

@@ -134,10 +134,13 @@ def decisions(queries: RoutingQueries, request: Request, clock: Clock) -> Respon
     referral_id = request.path_params["id"]
     oversight = bool(request.principal.roles & OVERSIGHT_ROLES)
     found = queries.decisions(referral_id, request.principal.id, oversight=oversight)
+    part_of, parts = queries.split_links(referral_id)
     shown = Decisions(
         referral_id=referral_id,
         decisions=tuple(found),
         paused=queries.pause(referral_id, clock.now()),
+        parts=parts,
+        part_of=part_of,
     )
     return Response.of(shown).reading(Read.of_one(referral_id))
 

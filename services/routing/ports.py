@@ -48,6 +48,10 @@ class ReferralStore(Protocol):
         """Return the existing referrals of those ids, locked for a change."""
         ...
 
+    def families(self, transaction: Connection, ids: Collection[str]) -> set[str]:
+        """Return the ids, and those of the referrals that a split has linked with them. Takes no lock."""
+        ...
+
     def save(self, transaction: Connection, changes: Changes) -> None:
         """Write the changes. Raises Unavailable if another process closed an offer meanwhile."""
         ...

@@ -57,6 +57,7 @@ from contracts.organization import (
     SealingKeyChange,
     Service,
 )
+from contracts.part_id import part_id
 from contracts.referral import Consent, ReferralFacts, Situation
 
 REFERRAL = "01930f6e-5d2a-7c11-8a4f-0b6d2f9c1a01"
@@ -98,6 +99,7 @@ CONSENT = Consent(
     opt_in_kinds=(OrganizationKind.consular_representative,),
     excluded_organizations=("ru.some-agency",),
     storage_countries=("KG", "KZ"),
+    several_organizations=True,
 )
 FACTS = ReferralFacts(
     needs=SITUATION.needs,
@@ -114,6 +116,7 @@ FACTS = ReferralFacts(
     consent=CONSENT,
     to=RECEIVER,
 )
+EARLIER_FACTS = replace(FACTS, consent=replace(CONSENT, several_organizations=False))
 EARLIER_ORGANIZATION = Organization(
     id=SENDER,
     name="Ошская юридическая помощь",
@@ -371,6 +374,12 @@ _FACTS: tuple[facts.Fact, ...] = (
     facts.ReferralReferredOnward(
         referral_id=REFERRAL, sender=SENDER, organization=RECEIVER, onward=EARLIER_REFERRAL
     ),
+    facts.ReferralSplit(
+        referral_id=REFERRAL,
+        sender=SENDER,
+        parts=(part_id(REFERRAL, 1), part_id(REFERRAL, 2)),
+    ),
+    facts.PartOpened(referral_id=part_id(REFERRAL, 1), sender=SENDER, part_of=REFERRAL, facts=FACTS),
     facts.ReferralOverdue(
         referral_id=REFERRAL, sender=SENDER, organization=RECEIVER, due_at=NOON + dt.timedelta(days=14)
     ),
@@ -696,7 +705,7 @@ _FACTS: tuple[facts.Fact, ...] = (
 # As earlier builds without every field wrote them; `earlier/` has their bytes.
 _EARLIER_FACTS: tuple[facts.Fact, ...] = (
     facts.OrganizationChanged(revision=7, organization=EARLIER_ORGANIZATION),
-    facts.ReferralSubmitted(referral_id=REFERRAL, sender=SENDER, facts=FACTS),
+    facts.ReferralSubmitted(referral_id=REFERRAL, sender=SENDER, facts=EARLIER_FACTS),
     facts.AgreementChanged(revision=2, agreement=AGREEMENT),
     facts.ClientChanged(revision=3, client_id="osh-laptop", principal=SENDER, roles=("partner",), live=True),
     facts.CredentialIssued(
@@ -816,6 +825,11 @@ EARLIER: dict[str, Event[facts.Fact]] = {
     ),
     "kopuro.organization.changed.v1.without_reason": _event(
         facts.OrganizationChanged(revision=7, organization=ORGANIZATION, by="aigul")
+    ),
+    "kopuro.referral.submitted.v1.without_several": _event(
+        facts.ReferralSubmitted(
+            referral_id=REFERRAL, sender=SENDER, facts=EARLIER_FACTS, onward_from=EARLIER_REFERRAL
+        )
     ),
     "kopuro.sealed_note.submitted.v1.declined": _event(
         facts.SealedNoteSubmitted(referral_id=REFERRAL, author=RECEIVER, note=SEALED, offer_id=OFFER)

@@ -44,6 +44,8 @@ _SUMMARY_FIELDS = (
     "expires_at",
     "offer_id",
     "onward",
+    "part_of",
+    "parts",
     "kind",
     "subject",
     "client_id",

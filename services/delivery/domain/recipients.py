@@ -37,6 +37,8 @@ RECIPIENTS: Mapping[str, tuple[str, ...]] = {
     facts.ReferralWithdrawn.type: _BOTH,
     facts.ReferralFailed.type: _BOTH,
     facts.ReferralReferredOnward.type: _BOTH,  # also to the acceptor: confirms the link
+    facts.ReferralSplit.type: _SENDER,
+    facts.PartOpened.type: _SENDER,
     facts.ReferralOverdue.type: _BOTH,
     facts.ReferralUnanswered.type: (),
     facts.AlertClosed.type: (),  # closes a message

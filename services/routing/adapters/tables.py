@@ -58,6 +58,11 @@ REFERRALS = Table(
     # The referral that the sender refers onward with this one, and what precedes that (`domain/chain.py`).
     Column("onward_from", String(36)),
     Column("chain", Json),
+    # The referral of which this one is a part, and what else makes it one (`domain/part_of.py`).
+    Column("part_of", String(36)),
+    Column("part", Json),
+    # Into how many parts this referral was split; null for one that was not.
+    Column("parts", SmallInteger),
     Index("referrals_sender", "sender", "id"),
     Index("referrals_status", "status", "id"),
     # A partial index of referrals with a deadline stays small as the table grows.

@@ -53,7 +53,22 @@ class ReferralBatch:
         return self._after.get(referral_id) or self._before.get(referral_id)
 
     def take(self, transition: Transition, *, cause: Event[Fact] | None) -> None:
-        """Apply a transition. cause: the message that led to it, None for a deadline."""
+        """Apply a transition and those of the linked referrals, one after the other.
+
+        cause: the message that led to it, None for a deadline. It is a step of its own referral alone.
+        """
+        self._take(transition, cause)
+        for following in transition.linked:
+            self._take_linked(following(), cause)
+
+    def _take_linked(self, transition: Transition | None, cause: Event[Fact] | None) -> None:
+        if transition is None:
+            return
+        self._take(transition, cause, is_linked=True)
+        for following in transition.linked:
+            self._take_linked(following(), cause)
+
+    def _take(self, transition: Transition, cause: Event[Fact] | None, *, is_linked: bool = False) -> None:
         referral = transition.referral
         assert referral is not None
         if referral == self.referral(referral.id) and not transition.facts and not transition.noted:
@@ -75,7 +90,7 @@ class ReferralBatch:
             recorded(decision, os.urandom(SALT_BYTES), asked=asked, logged_in=self._logged_in)
             for decision in transition.decisions
         ]
-        if cause is not None:
+        if cause is not None and not is_linked:
             self._timeline.append(entry_of(cause.data, referral.id, cause.time))
         answered = closed_alerts(before, referral, cause.data if cause is not None else None)
         reports = [
