@@ -108,13 +108,16 @@ class ReferralFailed(Fact):
     """The referral cannot go on. organization: the acceptor, when there is one.
 
     not_the_acceptor: `onward_from` names no referral that the sender has accepted; whether it exists is not
-    said. chain_too_long: too many onward referrals precede it.
+    said. chain_too_long: too many onward referrals precede it. too_many_onward: too many follow the earlier
+    one.
     """
 
     referral_id: ReferralId
     sender: OrganizationId
     organization: OrganizationId | None
-    reason: Annotated[str, OneOf(["case_unreadable", "not_the_acceptor", "chain_too_long"])]
+    reason: Annotated[
+        str, OneOf(["case_unreadable", "not_the_acceptor", "chain_too_long", "too_many_onward"])
+    ]
 
 
 @fact("referral.referred_onward")

@@ -59,7 +59,7 @@ class Action(StrEnum):
 
 
 # The reasons of `referral.failed` that concern `onward_from`.
-_BROKEN_CHAIN: Final = frozenset({"not_the_acceptor", "chain_too_long"})
+_BROKEN_CHAIN: Final = frozenset({"not_the_acceptor", "chain_too_long", "too_many_onward"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

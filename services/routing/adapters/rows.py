@@ -49,6 +49,7 @@ def changing_values(referral: Referral) -> tuple[Any, ...]:
         optional_microseconds(referral.overdue_since),
         priority_of(referral),
         referral.parts or None,
+        referral.consent_revoked or None,
     )
 
 
@@ -118,6 +119,7 @@ def referral_of(
     part_of: str | None,
     part: str | None,
     parts: int | None,
+    consent_revoked: bool | None,
     *,
     offers: tuple[Offer, ...],
     waits_for: frozenset[tuple[str, str]],
@@ -143,6 +145,7 @@ def referral_of(
         chain=_chain(onward_from, chain),
         part=stored_part(part_of, part),
         parts=parts or 0,
+        consent_revoked=bool(consent_revoked),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Index,
     Integer,
@@ -63,6 +64,8 @@ REFERRALS = Table(
     Column("part", Json),
     # Into how many parts this referral was split; null for one that was not.
     Column("parts", SmallInteger),
+    # Whether the person has withdrawn the consent, also after the end; null: no.
+    Column("consent_revoked", Boolean),
     Index("referrals_sender", "sender", "id"),
     Index("referrals_status", "status", "id"),
     # A partial index of referrals with a deadline stays small as the table grows.

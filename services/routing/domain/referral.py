@@ -114,6 +114,7 @@ class Referral:
     once the facts have been reduced; then only needs (groups), urgency and region (country) are true. chain:
     None unless the sender refers another referral onward with this one. part: None unless this is a part.
     parts: into how many it was split, 0 for one that was not.
+    consent_revoked: whether the person has withdrawn the consent, before or after the end.
     traceparent: the span in which the submission was handled, None without a trace.
     """
 
@@ -135,6 +136,7 @@ class Referral:
     part: PartOf | None = None
     parts: int = 0
     traceparent: str | None = None
+    consent_revoked: bool = False
 
     @property
     def is_closed(self) -> bool:

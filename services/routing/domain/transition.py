@@ -38,6 +38,8 @@ class TransitionContext:
     # Another referral by its id as it is now, None if unknown. Known are those that the facts at hand refer
     # onward, and those that a split has linked with the referrals at hand.
     referral: Callable[[str], Referral | None] = lambda _: None
+    # By how many referrals an organisation has referred another referral onward. Known of the same ones.
+    onward: Callable[[str, str], int] = lambda _referral, _organization: 0
     # The fewest parts of a referral's needs that one organisation each could take now (`parts.parts_of`).
     parts: Callable[[Referral], tuple[Part, ...]] = lambda _: ()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -128,10 +129,16 @@ class RoutingCommands:
         self._settle(transaction)
         batch = ReferralBatch(known, self._source, now)
         earlier = self._store.view(transaction, _referred_onward(events))
+        onward = {
+            one: Counter(sender for _, sender in self._store.onward_of(transaction, one)) for one in earlier
+        }
         context = replace(
             self._context(now, batch.observed),
             # As this transaction has changed it so far, if it has.
             referral=lambda referral_id: batch.referral(referral_id) or earlier.get(referral_id),
+            onward=lambda referral_id, organization: (
+                onward[referral_id][organization] + batch.referred_onward(referral_id, organization)
+            ),
         )
         turn = Turn()
         for event in events:

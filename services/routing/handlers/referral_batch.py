@@ -52,6 +52,18 @@ class ReferralBatch:
         """Return the referral as this transaction has changed it so far."""
         return self._after.get(referral_id) or self._before.get(referral_id)
 
+    def referred_onward(self, referral_id: str, organization: str) -> int:
+        """Return by how many new referrals this transaction refers another one onward for an organisation."""
+        return sum(
+            1
+            for one in self._after.values()
+            if one.id not in self._before
+            and one.sender == organization
+            and one.part is None
+            and one.chain is not None
+            and one.chain.onward_from == referral_id
+        )
+
     def take(self, transition: Transition, *, cause: Event[Fact] | None) -> None:
         """Apply a transition and those of the linked referrals, one after the other.
 
