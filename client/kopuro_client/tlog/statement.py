@@ -163,13 +163,14 @@ class ProvedStatement:
             for entry in _objects(part, "entries"):
                 proved = verify_entry(entry, accepted.checkpoint, what=_WHAT)
                 fields = proved.fields
-                if fields["actor"] != f"/{fields['hub']}/routing":
+                message = fields.get("message_id")
+                if fields.get("actor") != f"/{fields.get('hub')}/routing" or not isinstance(message, str):
                     raise ContentError(f"entry {proved.index} was not written by routing")
                 if not proved.opened or not isinstance(proved.data, dict):
                     raise ContentError(f"entry {proved.index} has no content")
-                if fields["message_id"] in found:
+                if message in found:
                     raise ContentError(f"entry {proved.index} is in the statement twice")
-                found[fields["message_id"]] = proved
+                found[message] = proved
         sizes: dict[int, bytes] = {}
         for one in checkpoints:
             if sizes.setdefault(one.checkpoint.size, one.checkpoint.root) != one.checkpoint.root:
@@ -198,9 +199,9 @@ class ProvedStatement:
             what=_WHAT,
         )
         entry = entries.get(member(item, "message_id", str, what=_WHAT))
-        if entry is None or entry.fields["type"] != _DECISIONS:
+        if entry is None or entry.fields.get("type") != _DECISIONS:
             raise ContentError(f"decision {decision} has no entry of the log that commits to it")
-        if not since <= _moment(entry.fields["time"]) < until:
+        if not since <= _moment(entry.fields.get("time")) < until:
             raise ContentError(f"decision {decision} was not made in the statement's month")
         if item["outcome"] != ASKED:
             raise ContentError(f"decision {decision} did not ask the organisation")
@@ -234,7 +235,7 @@ class ProvedStatement:
 
     def _verify_issued(self, message: str, entries: Mapping[str, ProvedEntry]) -> None:
         entry = entries.get(message)
-        if entry is None or entry.fields["type"] != _ISSUED:
+        if entry is None or entry.fields.get("type") != _ISSUED:
             raise ContentError("the log has no entry that the statement was issued")
         digest = "sha256:" + sha256(canonical_json(dict(self.statement))).hexdigest()
         committed = {name: self.statement[name] for name in ("organization", "month")} | {"digest": digest}
@@ -319,7 +320,7 @@ def _monday(first: dt.datetime) -> dt.datetime:
     return first + dt.timedelta(days=(3 - first.weekday()) % 7 - 3)
 
 
-def _moment(text: str) -> dt.datetime:
+def _moment(text: Any) -> dt.datetime:
     try:
         moment = dt.datetime.fromisoformat(text)
     except (ValueError, TypeError):

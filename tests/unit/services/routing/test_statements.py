@@ -15,6 +15,7 @@ from sqlalchemy import select, update
 
 from contracts.errors import Refused
 from contracts.facts import StatementIssued
+from kopuro_client.tlog import ProvedStatement, TrustPolicy, VerifierKey
 from kopuro_client.tlog.errors import ContentError, ProofError, TlogError, UntrustedError
 from runtime.identifiers import new_id
 from services.routing.adapters.fact_reduction import SqlFactReduction
@@ -303,6 +304,29 @@ def test_changed_statement_is_refused_with_its_place(asked: ProvedMonth, what: s
     change(file)
     with pytest.raises(error, match=said):
         asked.verify(file)
+
+
+def test_every_changed_character_is_refused(asked: ProvedMonth) -> None:
+    """A sample of places all over a file, the key excepted, which the verifier has from elsewhere."""
+    text = json.dumps(asked.file(ONE))
+    free = _span(text, '"log_key": "')
+    key = VerifierKey.parse(asked.audit.key.verifier_key)
+    refused = 0
+    for at in range(0, len(text), 17):
+        if at in free or text[at] in " ":
+            continue
+        changed = text[:at] + ("0" if text[at] != "0" else "1") + text[at + 1 :]
+        with pytest.raises(TlogError):
+            ProvedStatement.parse(changed.encode()).verify(TrustPolicy(logs=(key,)))
+            raise AssertionError(f"accepted with another character at {text[max(0, at - 60) : at + 20]!r}")
+        refused += 1
+    assert refused > 200
+
+
+def _span(text: str, start: str) -> range:
+    """Return where the text of a member is."""
+    at = text.index(start) + len(start)
+    return range(at, text.index('"', at))
 
 
 def test_entries_of_others_are_not_opened(asked: ProvedMonth) -> None:
