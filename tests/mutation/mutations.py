@@ -495,4 +495,34 @@ MUTATIONS = (
         ),
         reason="test_rows_are_disjoint_true_and_not_small",
     ),
+    Mutation(
+        name="any reference opens any application",
+        edits=(
+            Edit(
+                path="services/directory/domain/application.py",
+                old="return hmac.compare_digest(self.reference_sha256, reference_digest(reference))",
+                new='return hmac.compare_digest("", "")',
+            ),
+        ),
+        tests=(
+            "tests/unit/services/directory/domain/test_application.py"
+            "::test_reference_of_another_application_does_not_open_it",
+        ),
+        reason="test_reference_of_another_application_does_not_open_it",
+    ),
+    Mutation(
+        name="an application that has ended leaves its request to vet it",
+        edits=(
+            Edit(
+                path="services/directory/handlers/applications.py",
+                old="            self._approvals.end(writing, application.approval_id, step, by=by)",
+                new="            pass",
+            ),
+        ),
+        tests=(
+            "tests/unit/services/directory/handlers/test_applications.py"
+            "::test_end_of_an_application_ends_the_request_to_vet_it",
+        ),
+        reason="test_end_of_an_application_ends_the_request_to_vet_it",
+    ),
 )

@@ -122,6 +122,8 @@ def test_wrong_reference_is_refused_as_an_unknown_application_is(directory: Dire
     known = refused(directory.applications.status, applied.application.id, reference_of(other))
     unknown = refused(directory.applications.status, "0" * 36, reference_of(other))
     assert known.problem() == unknown.problem()
+    known = refused(directory.applications.withdraw, applied.application.id, reference_of(other))
+    assert known.problem() == refused(directory.applications.withdraw, "0" * 36, "x").problem()
 
 
 def test_one_person_vets_where_one_decides(directory: Directory) -> None:
