@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from contracts.codes import CapacityStatus, Vetting
 from contracts.organization import Capacity, Eligibility, Organization, Service
 from contracts.vocabularies import need_group, sensitive_needs
 from services.routing.domain.capacity import tightest_capacity
@@ -14,15 +15,16 @@ from services.routing.domain.capacity import tightest_capacity
 class Needs:
     """A service that an organisation offers: the needs that it meets."""
 
-    __slots__ = ("_groups", "_offered")
+    __slots__ = ("_met", "_offered")
 
     def __init__(self, offered: Iterable[str]) -> None:
         self._offered = frozenset(offered)
-        self._groups = frozenset(need_group(code) for code in self._offered)
+        # With their groups.
+        self._met = self._offered.union(map(need_group, self._offered))
 
     def cover(self, needed: str) -> bool:
         """Whether the set holds the code or its group, or, if the code is a group, any need in it."""
-        return needed in self._offered or need_group(needed) in self._offered or needed in self._groups
+        return needed in self._met or need_group(needed) in self._offered
 
 
 class Trait:
@@ -35,14 +37,20 @@ class Trait:
 class OfferedService:
     """A service and the organisation that offers it. revision: of the organisation's record.
 
-    The derived sets are what each decision compares. They are computed once, when the record changes.
+    What each decision reads of the records is derived once, when the record changes, so that a decision that
+    considers hundreds of services reads one object of each.
     """
 
     organization: Organization
     service: Service
     revision: int = 0
+    organization_id: str = field(init=False, repr=False, compare=False)
+    service_id: str = field(init=False, repr=False, compare=False)
+    is_vetted: bool = field(init=False, repr=False, compare=False)
     # The tightest of the service's capacities.
     capacity: Capacity = field(init=False, repr=False, compare=False)
+    status: CapacityStatus = field(init=False, repr=False, compare=False)
+    maximum: int | None = field(init=False, repr=False, compare=False)
     areas: frozenset[str] = field(init=False, repr=False, compare=False)
     languages: frozenset[str] = field(init=False, repr=False, compare=False)
     # The service's own languages and those it has interpreters for.
@@ -87,7 +95,12 @@ class OfferedService:
             bool(service.further_capacities),
         )
         derived: dict[str, object] = {
+            "organization_id": organization.id,
+            "service_id": service.id,
+            "is_vetted": organization.vetting is Vetting.vetted,
             "capacity": capacity,
+            "status": capacity.status,
+            "maximum": capacity.maximum,
             "areas": frozenset(service.areas),
             "languages": frozenset(service.languages),
             "spoken": spoken,
