@@ -344,9 +344,11 @@ def rank(
         if best.setdefault(candidate.organization, candidate) is not candidate:
             second.append(candidate)
     by_rank = list(best.values())
-    precedence, top = _precedence(by_rank[0]), by_rank[0].score or 0.0
+    failed, capacity, top = len(by_rank[0].failures), by_rank[0].capacity, by_rank[0].score or 0.0
     # Organisations that differ in capacity or in overridden rules are never equal, nor worth a try.
-    peers = list(takewhile(lambda one: _precedence(one) == precedence, by_rank))
+    peers = list(
+        takewhile(lambda one: one.capacity is capacity and len(one.failures) == failed, by_rank),
+    )
     band = list(takewhile(lambda one: round(top - (one.score or 0.0), 6) <= fairness.band, peers))
     for one in band:
         contenders[one.organization].equal = True
@@ -378,12 +380,14 @@ def rank(
     return (*order, *second, *others), turn
 
 
+_MOST_OFTEN = CapacityStatus.capacity
+
+
 def _by_score(candidate: Candidate) -> tuple[int, int, float]:
-    return len(candidate.failures), ORDER_OF_CAPACITY[candidate.capacity], -(candidate.score or 0.0)
-
-
-def _precedence(candidate: Candidate) -> tuple[int, int]:
-    return len(candidate.failures), ORDER_OF_CAPACITY[candidate.capacity]
+    capacity = candidate.capacity
+    # Enumerations hash slowly.
+    order = 0 if capacity is _MOST_OFTEN else ORDER_OF_CAPACITY[capacity]
+    return len(candidate.failures), order, -(candidate.score or 0.0)
 
 
 def _sorted(

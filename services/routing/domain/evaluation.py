@@ -12,7 +12,6 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from operator import attrgetter
-from typing import Final
 
 from contracts.vocabularies import need_group
 from services.routing.domain import rules
@@ -80,9 +79,6 @@ _CONDITIONAL: tuple[tuple[Rule, Callable[[Circumstances], object]], ...] = (
     (rules.not_in_chain, lambda given: given.chain),
 )
 _POSITION: Mapping[str, int] = {name: number for number, name in enumerate(rules.RULES)}
-_AGREEMENT: Final = rules.agreement_in_force.__name__
-# The failures of a profile, and how many of them come before that of the agreement.
-_OfProfile = tuple[tuple[Failure, ...], int]
 
 
 class Evaluation:
@@ -93,44 +89,65 @@ class Evaluation:
         self._given = given
         self._sender = given.sender
         reads = tuple([group.reads(given) for group in _GROUPS])
-        self._of_profiles = _known_profiles(reads)
+        self._of_profiles = _known_failures(None, reads)
         self._of_traits = [
             (_known_failures(group, read), group) for group, read in zip(_GROUPS, reads, strict=True)
         ]
         self._named_in = given.directory.agreements_by_party.get
-        # By the agreements that name an organisation, None without any: for vetted ones, and for others.
-        self._of_agreements: tuple[_OfAgreements, _OfAgreements] = ({}, {})
+        # Organisations that agreements of all vetted ones suffice for need no look at their own.
         self._is_open_to_vetted = not given.directory.needs_beyond(frozenset(), given.agreements, vetted=True)
+        # By the agreements that name an organisation, None if there are none: the failures by profile.
+        self._of_agreements: dict[frozenset[str] | None, dict[Trait, tuple[Failure, ...]]] = {}
         self._others = [rule for rule, may_fail in _CONDITIONAL if may_fail(given)]
         if not is_searched:
             self._others += (rules.need_met, rules.area_served)
         # With their branches.
         self._excluded = given.directory.with_branches(given.facts.consent.excluded_organizations)
         self._singled_out = {given.sender, *self._excluded}
-        # For each sensitive need, the codes of which a service has one if it is approved for the need.
-        self._approvals = [frozenset((need, need_group(need))) for need in given.sensitive]
+        # Each sensitive need, with the codes of which a service has one if it is approved for the need, and
+        # whether the approval of another service of the organisation suffices.
+        self._sensitive = [
+            (need, frozenset((need, need_group(need))), need != given.principal_need)
+            for need in given.sensitive
+        ]
         self._is_bounded = given.offers_per_sender.most is not None
         self._has_exceptions = bool(self._others) or self._is_bounded
 
     def failures(self, offered: OfferedService, seen: Observation) -> tuple[Failure, ...]:
         """Return the same as `rules.failures`. seen: what was observed of the organisation."""
-        found, before = self._of_profiles.get(offered.profile) or self._evaluated(offered)
-        if not (self._is_open_to_vetted and offered.is_vetted):
-            lacking = self._without_agreement(offered)
-            if lacking:
-                found = (*found[:before], *lacking, *found[before:]) if found else lacking
+        if self._is_open_to_vetted and offered.is_vetted:
+            found = self._of_profiles.get(offered.profile)
+            if found is None:
+                found = self._of_profile(offered)
+        else:
+            named = self._named_in(offered.organization_id)
+            of_profiles = self._of_agreements.get(named)
+            if of_profiles is None:
+                of_profiles = self._of_agreements[named] = {}
+            found = of_profiles.get(offered.profile)
+            if found is None:
+                found = of_profiles[offered.profile] = self._with_agreement(offered)
+        if self._sensitive and (needs := self._unapproved(offered)):
+            found = _with(found, rules.service_not_approved(offered, needs))
         maximum = offered.maximum
         if (
             self._has_exceptions
             or seen.full_since
             or offered.organization_id in self._singled_out
-            or (self._approvals and any(map(offered.approved.isdisjoint, self._approvals)))
             or (maximum is not None and (maximum < 1 or seen.services))
         ):
-            alone = self._alone(offered, seen)
-            if alone:
-                return tuple(sorted((*found, *alone), key=_position))
+            for failure in self._alone(offered, seen):
+                found = _with(found, failure)
         return found
+
+    def _unapproved(self, offered: OfferedService) -> list[str]:
+        """Return the sensitive needs for which `service_approved` fails."""
+        return [
+            need
+            for need, approvals, suffices_elsewhere in self._sensitive
+            if offered.approved.isdisjoint(approvals)
+            and not (suffices_elsewhere and not offered.organization_approved.isdisjoint(approvals))
+        ]
 
     def _alone(self, offered: OfferedService, seen: Observation) -> list[Failure]:
         """Return the failures of the rules that read more than the profile and the agreements."""
@@ -140,8 +157,6 @@ class Evaluation:
             _add(found, rules.not_the_sender, offered, given)
         if offered.organization_id in self._excluded:
             _add(found, rules.not_excluded, offered, given)
-        if self._approvals:
-            _add(found, rules.service_approved, offered, given)
         if service in seen.full_since:
             _add(found, rules.capacity_not_declined, offered, given)
         maximum = offered.maximum
@@ -150,44 +165,33 @@ class Evaluation:
             _add(found, rules.place_left, offered, given)
         return found
 
-    def _evaluated(self, offered: OfferedService) -> _OfProfile:
+    def _of_profile(self, offered: OfferedService) -> tuple[Failure, ...]:
         """Return, and keep, the failures of the rules that read only the profile."""
+        if (known := self._of_profiles.get(offered.profile)) is not None:
+            return known
         found: list[Failure] = []
-        for known, group in self._of_traits:
+        for of_traits, group in self._of_traits:
             trait = group.trait(offered)
-            failures = known.get(trait)
+            failures = of_traits.get(trait)
             if failures is None:
-                failures = known[trait] = tuple(_failures(group.rules, offered, self._given))
+                failures = of_traits[trait] = tuple(_failures(group.rules, offered, self._given))
             found += failures
         if len(found) > 1:
             found.sort(key=_position)
-        before = sum(_position(failure) < _POSITION[_AGREEMENT] for failure in found)
-        of_profile = self._of_profiles[offered.profile] = (tuple(found), before)
-        return of_profile
-
-    def _without_agreement(self, offered: OfferedService) -> tuple[Failure, ...]:
-        """Return the failure of the rule about agreements, if it fails."""
-        named = self._named_in(offered.organization_id)
-        known = self._of_agreements[not offered.is_vetted]
-        failures = known.get(named)
-        if failures is None:
-            failures = known[named] = tuple(_failures((rules.agreement_in_force,), offered, self._given))
+        failures = self._of_profiles[offered.profile] = tuple(found)
         return failures
 
-
-_OfAgreements = dict[frozenset[str] | None, tuple[Failure, ...]]
+    def _with_agreement(self, offered: OfferedService) -> tuple[Failure, ...]:
+        """Return the failures of the rules that read only the profile (with vetting) and the agreements."""
+        found = self._of_profile(offered)
+        failure = rules.agreement_in_force(offered, self._given)
+        return found if failure is None else _with(found, failure)
 
 
 # Enough for the referrals of the day, which have few languages, ages and countries.
 @lru_cache(maxsize=1_024)
-def _known_failures(_group: _Group, _read: Hashable) -> dict[Trait, tuple[Failure, ...]]:
-    """Return the failures by trait, for all referrals with the same facts."""
-    return {}
-
-
-@lru_cache(maxsize=1_024)
-def _known_profiles(_reads: Hashable) -> dict[Trait, _OfProfile]:
-    """Return the failures by profile, for all referrals with the same facts."""
+def _known_failures(_group: _Group | None, _read: Hashable) -> dict[Trait, tuple[Failure, ...]]:
+    """Return the failures by trait, for all referrals with the same facts. _group: None for a profile."""
     return {}
 
 
@@ -198,6 +202,14 @@ def _failures(group: Iterable[Rule], offered: OfferedService, given: Circumstanc
 def _add(found: list[Failure], rule: Rule, offered: OfferedService, given: Circumstances) -> None:
     if (failure := rule(offered, given)) is not None:
         found.append(failure)
+
+
+def _with(found: tuple[Failure, ...], failure: Failure) -> tuple[Failure, ...]:
+    """Return the failures with one more, in the order of the rules."""
+    position, before = _POSITION[failure.rule], len(found)
+    while before and _POSITION[found[before - 1].rule] > position:
+        before -= 1
+    return (*found[:before], failure, *found[before:])
 
 
 def _position(failure: Failure) -> int:

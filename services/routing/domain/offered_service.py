@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import datetime as dt
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from contracts.codes import CapacityStatus, Vetting
+from contracts.codes import CapacityStatus, Funding, Vetting
 from contracts.organization import Capacity, Eligibility, Organization, Service
 from contracts.vocabularies import need_group, sensitive_needs
 from services.routing.domain.capacity import tightest_capacity
+
+AFFORDABILITY: Mapping[Funding, float] = {Funding.free: 1.0, Funding.at_cost: 0.5, Funding.commercial: 0.0}
 
 
 class Needs:
@@ -51,6 +54,9 @@ class OfferedService:
     capacity: Capacity = field(init=False, repr=False, compare=False)
     status: CapacityStatus = field(init=False, repr=False, compare=False)
     maximum: int | None = field(init=False, repr=False, compare=False)
+    updated_at: dt.datetime = field(init=False, repr=False, compare=False)
+    # The contribution of the cost to the score.
+    affordability: float = field(init=False, repr=False, compare=False)
     areas: frozenset[str] = field(init=False, repr=False, compare=False)
     languages: frozenset[str] = field(init=False, repr=False, compare=False)
     # The service's own languages and those it has interpreters for.
@@ -101,6 +107,8 @@ class OfferedService:
             "capacity": capacity,
             "status": capacity.status,
             "maximum": capacity.maximum,
+            "updated_at": capacity.updated_at,
+            "affordability": AFFORDABILITY[service.cost],
             "areas": frozenset(service.areas),
             "languages": frozenset(service.languages),
             "spoken": spoken,

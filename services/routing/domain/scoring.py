@@ -9,7 +9,6 @@ import datetime as dt
 import math
 from collections.abc import Mapping
 
-from contracts.codes import Funding
 from services.routing.domain.observation import NOTHING_OBSERVED, Observation
 from services.routing.domain.offered_service import OfferedService
 from services.routing.domain.policy import Weights
@@ -23,9 +22,6 @@ UNKNOWN_RESPONSIVENESS = 0.5
 PROMPT_SECONDS = 3600.0
 # The load at which an organisation without a stated maximum counts as half loaded.
 TYPICAL_LOAD = 50.0
-
-
-_COST = {Funding.free: 1.0, Funding.at_cost: 0.5, Funding.commercial: 0.0}
 
 
 class Scoring:
@@ -66,7 +62,7 @@ class Scoring:
         responsiveness = UNKNOWN_RESPONSIVENESS if seen is NOTHING_OBSERVED else _responsiveness(seen)
         load = _load(offered.maximum, seen.services[service].load if service in seen.services else 0)
         freshness = _freshness(offered, self._given.now)
-        cost = _COST[offered.service.cost]
+        cost = offered.affordability
         values = {
             "needs_covered": needs_covered,
             "nearness": nearness,
@@ -109,5 +105,5 @@ def _load(maximum: int | None, load: int) -> float:
 
 
 def _freshness(offered: OfferedService, now: dt.datetime) -> float:
-    days = (now - offered.capacity.updated_at).total_seconds() / 86400
+    days = (now - offered.updated_at).total_seconds() / 86400
     return round(0.5 ** (days / FRESHNESS_HALF_LIFE_DAYS), 6) if days > 0 else 1.0
