@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -81,7 +82,7 @@ class OfferedService:
     def __post_init__(self) -> None:
         service, organization = self.service, self.organization
         capacity = tightest_capacity(service)
-        spoken = frozenset((*service.languages, *service.interpretation))
+        spoken = _shared(frozenset((*service.languages, *service.interpretation)))
         approved = {one.service: frozenset(one.needs) for one in self.organization.approved_services}
         standing = _trait(
             organization.active,
@@ -102,15 +103,15 @@ class OfferedService:
         )
         derived: dict[str, object] = {
             "organization_id": organization.id,
-            "service_id": service.id,
+            "service_id": sys.intern(service.id),
             "is_vetted": organization.vetting is Vetting.vetted,
             "capacity": capacity,
             "status": capacity.status,
             "maximum": capacity.maximum,
             "updated_at": capacity.updated_at,
             "affordability": AFFORDABILITY[service.cost],
-            "areas": frozenset(service.areas),
-            "languages": frozenset(service.languages),
+            "areas": _shared(frozenset(service.areas)),
+            "languages": _shared(frozenset(service.languages)),
             "spoken": spoken,
             "needs": Needs(service.needs),
             "is_for_anyone": service.eligibility == Eligibility(),
@@ -143,6 +144,12 @@ class OfferedService:
     def is_organization_approved(self, need: str) -> bool:
         """Return whether the network has approved any of the organisation's services for the need."""
         return _covered(need, self.organization_approved)
+
+
+@lru_cache(maxsize=65_536)
+def _shared(codes: frozenset[str]) -> frozenset[str]:
+    """Return the same instance for equal sets: a decision reads it from memory once for many services."""
+    return codes
 
 
 # Enough for a large network. A forgotten trait is made anew, and the rules are evaluated for it again.
