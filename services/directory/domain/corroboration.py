@@ -1,8 +1,9 @@
 """Corroboration: when two reports of an employer support each other.
 
 Organisations are related if their chains of parents end in the same organisation, their root. Two reports
-support each other if their reporters are unrelated, and each went to a recipient that is related to neither of
-them: so somebody else holds the names of both. In the entry of a name, one of the two states no number.
+support each other if their reporters are unrelated, and each of them went to a recipient that is related to
+neither reporter, so that somebody else holds its name. In the entry of a name, one of the two states no
+number.
 """
 
 from __future__ import annotations
@@ -45,7 +46,10 @@ class Testimony:
 
 
 def voice_of(root: str, witnesses: Collection[str], *, has_number: bool) -> Voice | None:
-    """Return the voice of a report; None if nobody unrelated received it. witnesses: the recipients' roots."""
+    """Return the voice of a report; None if nobody unrelated received it.
+
+    witnesses: the roots of the recipients.
+    """
     outside = set(witnesses) - {root}
     if not outside:
         return None

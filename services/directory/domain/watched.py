@@ -1,10 +1,9 @@
-"""The decision which employers are watched. Pure: it depends on the reports, not on the order in which they come.
+"""The decision which employers are watched. Pure: it depends on the reports, not on their order.
 
 An employer is watched while two reports of organisations in good standing support each other
-(`corroboration.py`). What an entry shows of the employer is stated by two reports that support each other: of
-several such names, kinds or regions that which was first stated so, and else that of the oldest report. So one
-report, of an organisation and its branches, changes neither which other employers are watched nor what two
-others state.
+(`corroboration.py`). What its entry shows is stated by two such reports. Of several names, kinds or regions,
+the one that two stated first is shown; if no two agree, that of the oldest report. So a report changes
+neither which other employers are watched nor what two others state.
 """
 
 from __future__ import annotations

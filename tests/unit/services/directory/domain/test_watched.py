@@ -138,9 +138,7 @@ def test_one_report_does_not_change_what_two_others_state(number: str | None) ->
     ]
     hostile = report(
         C,
-        employer(
-            "Honest Rival Agency", kind=EmployerKind.agency, region=None, registration_number=NUMBER
-        ),
+        employer("Honest Rival Agency", kind=EmployerKind.agency, region=None, registration_number=NUMBER),
         reported_at=after(3),
     )
     for early in (after(-1), after(3)):
@@ -335,7 +333,9 @@ def test_one_more_report_changes_no_name_kind_or_region_that_two_others_state(
     reports: list[WatchReport], added: WatchReport
 ) -> None:
     everywhere = [UNION, D]  # so that all that matters is who reports
-    reports = [report(one.reporter, one.allegation.employer, id=one.id, recipients=everywhere) for one in reports]
+    reports = [
+        report(one.reporter, one.allegation.employer, id=one.id, recipients=everywhere) for one in reports
+    ]
     added = report(added.reporter, added.allegation.employer, id="~", recipients=everywhere)
     now = {one.id: one for one in decided([*reports, added], among=NETWORK)}
     employers = [one.allegation.employer for one in reports]

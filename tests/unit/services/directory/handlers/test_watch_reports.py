@@ -238,9 +238,7 @@ def test_reply_outlasts_the_retraction_of_the_reports(network: Directory) -> Non
     assert shown.text == "Paid in March."
 
 
-def test_reading_gives_way_to_other_requests(
-    network: Directory, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_reading_gives_way_to_other_requests(network: Directory, monkeypatch: pytest.MonkeyPatch) -> None:
     for reporter in (NGO, OTHER):
         network.watch_reports.report(reporter, submission())
     ended: list[None] = []
