@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Final
@@ -106,8 +106,7 @@ def watched_employers(
                 groups[key].append(Testimony(report=report, voice=voice))
     found = []
     for key, group in groups.items():
-        pause()
-        if completing(group) is not None:
+        if completing(_pausing(group, pause)) is not None:
             found.append(_watched(key, group, by_entry.get(key.id), kept, pause))
     return sorted(found, key=lambda one: one.id)
 
@@ -120,40 +119,42 @@ def _watched(
     pause: Callable[[], None],
 ) -> Watched:
     """Return the entry of a group, oldest first, in which some support each other."""
-    practices = []
-    for practice in EmployerPractice:
-        pause()
-        if completing(one for one in group if practice in one.report.allegation.practices):
-            practices.append(practice)
-    latest_first = sorted(group, key=lambda one: one.report.reported_at, reverse=True)
-    last = completing(latest_first)
+
+    def again() -> Iterator[Testimony]:
+        return _pausing(group, pause)
+
+    practices = [
+        practice
+        for practice in EmployerPractice
+        if completing(one for one in again() if practice in one.report.allegation.practices)
+    ]
+    last = completing(_pausing(reversed(group), pause))
     assert last is not None  # as in any other order
-    pause()
-    months = _common_months(group)
+    months = _common_months(again())
     return Watched(
         id=key.id,
-        employer=_as_stated(key, group),
+        employer=_as_stated(key, group, pause),
         practices=tuple(practices),
         first_month=months[0] if months else None,
         last_month=months[1] if months else None,
-        reporters=_class_of(number_of_supported({one.voice for one in group}, _MOST_COUNTED)),
+        reporters=_class_of(number_of_supported((one.voice for one in again()), _MOST_COUNTED)),
         until=last.report.reported_at + kept,
-        recipients=tuple(sorted({name for one in group for name in one.report.recipients})),
+        recipients=tuple(sorted({name for one in again() for name in one.report.recipients})),
         reply=reply,
     )
 
 
-def _as_stated(key: EntryKey, group: Sequence[Testimony]) -> Employer:
+def _as_stated(key: EntryKey, group: Sequence[Testimony], pause: Callable[[], None]) -> Employer:
     def employer(testimony: Testimony) -> Employer:
         return testimony.report.allegation.employer
 
     def name(testimony: Testimony) -> str:
         return normalized_name(employer(testimony).name)
 
-    named = name(completing(group, name) or group[0])
+    named = name(completing(_pausing(group, pause), name) or group[0])
     spelled = next(one for one in group if name(one) == named)
-    kind = completing(group, lambda one: employer(one).kind) or group[0]
-    with_region = [one for one in group if employer(one).region is not None]
+    kind = completing(_pausing(group, pause), lambda one: employer(one).kind) or group[0]
+    with_region = (one for one in _pausing(group, pause) if employer(one).region is not None)
     region = completing(with_region, lambda one: employer(one).region) or group[0]
     return Employer(
         name=employer(spelled).name,
@@ -164,7 +165,7 @@ def _as_stated(key: EntryKey, group: Sequence[Testimony]) -> Employer:
     )
 
 
-def _common_months(group: Sequence[Testimony]) -> tuple[str, str] | None:
+def _common_months(group: Iterable[Testimony]) -> tuple[str, str] | None:
     """Return the first and last month that two supporting reports have in common.
 
     Months are bits of an integer, so that reports with many periods cost little.
@@ -193,6 +194,12 @@ def _number(month: str) -> int:
 def _month(number: int) -> str:
     year, month = divmod(number, 12)
     return f"{year + _FIRST_YEAR}-{month + 1:02}"
+
+
+def _pausing(group: Iterable[Testimony], pause: Callable[[], None]) -> Iterator[Testimony]:
+    for testimony in group:
+        pause()
+        yield testimony
 
 
 def _class_of(reporters: int) -> ReporterClass:
