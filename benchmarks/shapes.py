@@ -60,6 +60,7 @@ SHAPES: Final[Mapping[str, tuple[Shape, ...]]] = {
         Shape(table="mailbox_messages", moment="queued_at", numbered=True, forgotten="forget_after"),
         Shape(table="case_letters", referral="referral_id", forgotten="closed_at"),
         Shape(table="ended_offers", moment="ended_at", forgotten="ended_at"),
+        # Watch reports are about no referral.
         _INBOX,
     ),
     "audit": (Shape(table="closures", referral="referral_id"), _INBOX),
@@ -82,6 +83,8 @@ EMPTY: Final = frozenset(
         "outbox",
         "unreceipted",
         "log_offers",
+        "delivered_reports",
+        "report_ends",
         "due_receipts",
         "retries",
         "sealed_cases",

@@ -65,6 +65,8 @@ DELIVERY_KEYS = (
     # to the organisations that received a watch report
     "employer.report_retracted",
     "employer.replied",
+    # closes the watch reports of an organisation that opted out
+    "watch_reports.chosen",
 )
 VAULT_KEYS = (
     "offer.accepted",

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from sqlalchemy import Connection
 
 from contracts.codes import ApplicationState, ApprovalKind
+from contracts.employer import Employer
 from contracts.organization import Organization, Service
 from services.directory.domain.application import KeptApplication
 from services.directory.domain.approval import Approval, State
@@ -249,11 +250,18 @@ class WatchStore(Protocol):
     def counting(
         self, transaction: Connection, *, since: dt.datetime, country: str | None
     ) -> list[WatchReport]:
-        """Return the reports after that time that are not retracted. country: of the employer; None: any."""
+        """Return the reports after that time that are not retracted. country: of the employer; None: any.
+
+        Gives way to other requests while it reads them.
+        """
         ...
 
-    def number_counting(self, transaction: Connection, reporter: str, *, since: dt.datetime) -> int:
-        """Return the number of the reporter's reports after that time that are not retracted."""
+    def reported(self, transaction: Connection) -> Iterator[Employer]:
+        """Yield the employer of each report that is stored, retracted or not."""
+        ...
+
+    def number_made(self, transaction: Connection, reporter: str, *, since: dt.datetime) -> int:
+        """Return the number of the reporter's reports after that time, retracted or not."""
         ...
 
     def choose(self, transaction: Connection, organization: str, *, receives: bool, at: dt.datetime) -> bool:

@@ -65,6 +65,7 @@ RECIPIENTS: Mapping[str, tuple[str, ...]] = {
     # The field holds several organisations.
     facts.EmployerReportRetracted.type: _RECIPIENTS,
     facts.EmployerReplied.type: _RECIPIENTS,
+    facts.WatchReportsChosen.type: (),  # closes messages
     facts.ReceiptsIssued.type: _CANDIDATE,  # one message for each party
     facts.ReceiptIssued.type: _CANDIDATE,  # published by an earlier version
 }
