@@ -1,4 +1,4 @@
-"""Operators' commands: `kopuro routing policy` and `kopuro routing recompute`.
+"""Operators' commands: `kopuro routing policy`, `kopuro routing recompute` and `kopuro routing statements`.
 
 Every start of `kopuro` loads this module, so each command imports its implementation only when it runs.
 """
@@ -179,6 +179,43 @@ def recompute_decisions(
         chosen = stored.decisions(last=last) if referral is None else stored.decisions(referral=referral)
         result = recompute(stored, chosen)
     report(result, Output(as_json=as_json))
+    if result.mismatches:
+        raise typer.Exit(1)
+
+
+@routing.command("statements")
+def count_statements(
+    month: Annotated[str, typer.Argument(metavar="MONTH", help="The month, such as 2026-10.")],
+    env_dir: EnvironmentDir = None,
+    data_dir: HubDir = None,
+    as_json: Documents = False,
+) -> None:
+    """Count the statements of a month again from the decisions and answers, and name each one that differs.
+
+    Reads routing's database, or a copy of it, as `recompute` does. The exit status is 1 if anything differs.
+    `kopuro admin reconcile` compares decisions and issued statements with the log.
+    """
+    import datetime as dt
+
+    from admin.reconciliation.service_states import open_read_only
+    from admin.routing.databases import decision_databases
+    from admin.routing.statements import count_again, report
+    from kopuro_client.commands.output import Output
+    from kopuro_client.errors import InvalidArgumentError
+    from services.routing.domain.calendar_month import CalendarMonth
+
+    try:
+        wanted = CalendarMonth.parse(month)
+    except ValueError as error:
+        raise InvalidArgumentError(str(error)) from None
+    database = decision_databases(env_dir, data_dir)["routing"]
+    engine = open_read_only(database.url, database.tls)
+    try:
+        with engine.connect() as connection:
+            result = count_again(connection, wanted, dt.datetime.now(dt.UTC))
+    finally:
+        engine.dispose()
+    report(result, wanted, Output(as_json=as_json))
     if result.mismatches:
         raise typer.Exit(1)
 

@@ -172,6 +172,7 @@ class Run:
                 f"{one.services:,}",
                 f"{one.candidates:.0f}",
                 f"{one.p50:.2f} / {one.p99:.2f}",
+                *(f"{p50:.2f} / {p99:.2f}" for p50, p99 in (one.cpu["decide()"], one.cpu["SQLite"])),
                 *(
                     f"{p50:.2f} / {p99:.2f} ({p50 / one.p50:.0f} times)"
                     for asked in (one.explained, one.eligible)
@@ -180,7 +181,8 @@ class Run:
             ]
             for one in found
         ]
-        columns = ["services", "candidates", "decide() p50 / p99 ms", "SQLite", "PostgreSQL"]
+        columns = ["services", "candidates", "decide() p50 / p99 ms", "its CPU", "SQLite's CPU"]
+        columns += ["SQLite", "PostgreSQL"]
         columns += ["SQLite, eligible only", "PostgreSQL, eligible only"]
         _say(report.table(columns, rows))
 

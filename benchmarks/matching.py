@@ -6,7 +6,6 @@ import datetime as dt
 import gc
 import random
 import tempfile
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -16,6 +15,7 @@ from sqlalchemy import Connection, create_engine
 
 from benchmarks import matching_sql
 from benchmarks.figures import percentile
+from benchmarks.stopwatch import Stopwatch
 from benchmarks.story import rank, sample_network
 from contracts.codes import Vetting
 from contracts.organization import Agreement, ApprovedService, Organization
@@ -30,14 +30,16 @@ from tests.servers import PostgresServer
 
 # The sizes of the directories, in services.
 SIZES = (1_000, 10_000, 50_000)
+_DECIDE = "decide()"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Matching:
     """services: in the directory; candidates: considered per decision (median). Times in milliseconds.
 
-    explained: (p50, p99) by database of the same question in SQL: every candidate with its failed rules.
-    eligible: of the smaller question for the eligible services only.
+    p50, p99: of `decide()`. explained: (p50, p99) by database of the same question in SQL: every candidate
+    with its failed rules. eligible: of the smaller question for the eligible services only. cpu: (p50, p99)
+    of CPU time, for `decide()` and for the whole question on SQLite, which runs in this process.
     """
 
     services: int
@@ -47,6 +49,7 @@ class Matching:
     p99: float
     explained: dict[str, tuple[float, float]] = field(default_factory=dict)
     eligible: dict[str, tuple[float, float]] = field(default_factory=dict)
+    cpu: dict[str, tuple[float, float]] = field(default_factory=dict)
 
 
 class OtherAnswer(AssertionError):
@@ -70,9 +73,8 @@ def measure_matching(
     for agreement in agreements:
         directory.put_agreement(agreement)
     now = dt.datetime.now(dt.UTC)
-    milliseconds, considered = [], []
-    explained: dict[str, list[float]] = {}
-    eligible: dict[str, list[float]] = {}
+    considered: list[float] = []
+    decided, explained, eligible = _Times(), _Times(), _Times()
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="kopuro-matching-"))
         urls = {"SQLite": f"sqlite:///{folder}/matching.sqlite"}
@@ -84,42 +86,58 @@ def measure_matching(
         stack.enter_context(_collector_of_services())
         for facts in _referrals(decisions, drawn):
             sender, referral_id = drawn.choice(_SENDERS), new_id()
-            begun = time.perf_counter()
-            decision = rank(directory, referral_id, referral_id, sender, facts, now)
-            milliseconds.append(1000 * (time.perf_counter() - begun))
+            with decided.of(_DECIDE):
+                decision = rank(directory, referral_id, referral_id, sender, facts, now)
             considered.append(float(len(decision.candidates)))
             known = directory.organization(sender)
             vetted = known is not None and known.vetting is Vetting.vetted
             values = matching_sql.parameters(sender, facts, now, sender_vetted=vetted)
             for name, connection in connections.items():
-                begun = time.perf_counter()
-                rows = connection.execute(matching_sql.EXPLAINED, values).all()
-                explained.setdefault(name, []).append(1000 * (time.perf_counter() - begun))
+                with explained.of(name):
+                    rows = connection.execute(matching_sql.EXPLAINED, values).all()
                 _compare_failures(name, decision, rows)
                 _compare(name, decision, [row for row in rows if row[2] is not None])
-                begun = time.perf_counter()
-                rows = connection.execute(matching_sql.ELIGIBLE, values).all()
-                eligible.setdefault(name, []).append(1000 * (time.perf_counter() - begun))
+                with eligible.of(name):
+                    rows = connection.execute(matching_sql.ELIGIBLE, values).all()
                 _compare(name, decision, rows)
+    p50, p99 = _percentiles(decided.elapsed)[_DECIDE]
     return Matching(
         services=sum(len(organization.services) for organization in organizations),
         decisions=decisions,
         candidates=percentile(considered, 0.5),
-        p50=percentile(milliseconds, 0.5),
-        p99=percentile(milliseconds, 0.99),
-        explained=_percentiles(explained),
-        eligible=_percentiles(eligible),
+        p50=p50,
+        p99=p99,
+        explained=_percentiles(explained.elapsed),
+        eligible=_percentiles(eligible.elapsed),
+        cpu=_percentiles({**decided.cpu, "SQLite": explained.cpu["SQLite"]}),
     )
 
 
 def measure_sizes(sizes: Sequence[int], decisions: int = 500) -> list[Matching]:
     """Measure each size, with a PostgreSQL server for all of them."""
-    with PostgresServer(settings={"jit": "off"}) as server:
+    # With all tables in its memory, as the directory is.
+    with PostgresServer(settings={"jit": "off", "shared_buffers": "1GB"}) as server:
         found = []
         for size in sizes:
             with server.lent_database() as url:
                 found.append(measure_matching(size, decisions, postgresql=url))
         return found
+
+
+class _Times:
+    """Milliseconds of each `with` block by name: by the clock, and of this process's CPU."""
+
+    def __init__(self) -> None:
+        self.elapsed: dict[str, list[float]] = {}
+        self.cpu: dict[str, list[float]] = {}
+
+    @contextmanager
+    def of(self, name: str) -> Iterator[None]:
+        watch = Stopwatch()
+        with watch:
+            yield
+        self.elapsed.setdefault(name, []).append(1000 * watch.seconds)
+        self.cpu.setdefault(name, []).append(1000 * watch.cpu)
 
 
 def _percentiles(asked: Mapping[str, Sequence[float]]) -> dict[str, tuple[float, float]]:
@@ -168,6 +186,7 @@ def _filled(
         with engine.connect() as connection:
             matching_sql.fill(connection, organizations, agreements)
             connection.commit()
+            matching_sql.tune(connection)
             yield connection
     finally:
         engine.dispose()

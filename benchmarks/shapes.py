@@ -46,7 +46,7 @@ SHAPES: Final[Mapping[str, tuple[Shape, ...]]] = {
         Shape(table="referrals", referral="id"),
         Shape(table="offers", referral="referral_id"),
         # Without its salt a decision counts as one of a build that committed to none.
-        Shape(table="decisions", referral="referral_id", blank=frozenset({"salt"})),
+        Shape(table="decisions", referral="referral_id", blank=frozenset({"salt", "asked", "logged_in"})),
         Shape(table="timeline", referral="referral_id", moment="time", numbered=True),
         _INBOX,
     ),
@@ -60,6 +60,7 @@ SHAPES: Final[Mapping[str, tuple[Shape, ...]]] = {
         Shape(table="mailbox_messages", moment="queued_at", numbered=True, forgotten="forget_after"),
         Shape(table="case_letters", referral="referral_id", forgotten="closed_at"),
         Shape(table="ended_offers", moment="ended_at", forgotten="ended_at"),
+        # Watch reports are about no referral.
         _INBOX,
     ),
     "audit": (Shape(table="closures", referral="referral_id"), _INBOX),
@@ -82,6 +83,8 @@ EMPTY: Final = frozenset(
         "outbox",
         "unreceipted",
         "log_offers",
+        "delivered_reports",
+        "report_ends",
         "due_receipts",
         "retries",
         "sealed_cases",
@@ -104,6 +107,7 @@ STANDING: Final = frozenset(
     {"full_services", "replica", "replica_changes", "manifests", "policies", "sealing_keys"}
     | {"mailbox_consumers"}
     | {"transit_keys", "transit_counts", "webhook_endpoints", "webhook_secrets", "weekly_reports", "digests"}
+    | {"asked_in_week", "statements", "issued_months"}
 )
 
 

@@ -30,6 +30,7 @@ from contracts.moments import PastYears, Within
 from contracts.organization import Agreement, Organization
 from contracts.records import schema_of
 from contracts.referral import ReferralSubmission
+from contracts.statement_file import statement_file_schema
 from contracts.webhook_request import webhook_schema
 
 FOLDER = Path(__file__).parent / "schemas"
@@ -56,6 +57,7 @@ def published() -> dict[str, bytes]:
     schemas["envelope.json"] = envelope_schema()
     schemas["problem.json"] = problem_schema()
     schemas["webhook.json"] = webhook_document()
+    schemas["statement.json"] = statement_document()
     for fact in CATALOGUE.values():
         schemas[f"events/{fact.type.removeprefix(TYPE_PREFIX)}.json"] = event_schema(fact)
     return {path: encode_json(schema) for path, schema in sorted(schemas.items())}
@@ -114,6 +116,14 @@ def webhook_document() -> Json:
     """Return the schema of a webhook request's body."""
     description = "The body of a webhook request: a notice of a message, a challenge, or a test."
     return _head("webhook", "Webhook", description) | webhook_schema()
+
+
+def statement_document() -> Json:
+    """Return the schema of a statement with its proofs."""
+    description = (
+        "An organisation's statement of a month with its proofs: `kopuro verify statement` reads it."
+    )
+    return _head("statement", "Statement", description) | statement_file_schema()
 
 
 def _envelope(own: Json) -> Json:

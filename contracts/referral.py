@@ -61,6 +61,9 @@ class Consent:
     excluded_organizations: Annotated[tuple[OrganizationId, ...], Length(max=100)] = ()
     # Countries where the case may be stored; empty means anywhere in the network.
     storage_countries: Annotated[tuple[Country, ...], Length(max=50)] = ()
+    # Whether several organisations may each receive the case, so that needs that no one organisation covers
+    # can be split.
+    several_organizations: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -72,7 +72,7 @@ class Platform:
         return [] if self.spans is None else [self.spans]
 
     def wal_checkpointing(self) -> Periodic:
-        """Return the periodic WAL checkpoint of a service that stores sealed cases.
+        """Return the periodic WAL checkpoint of a service that stores sealed cases, or texts of applicants.
 
         It soon removes deleted content from every file of the service.
         """

@@ -28,6 +28,9 @@ REQUESTS_PER_MINUTE = 60_000
 FACTS_KEPT = timedelta(days=90)
 MESSAGES_KEPT = timedelta(days=30)
 WATCH_REPORTS_KEPT = timedelta(days=730)
+APPLICATION_DECIDED_WITHIN = timedelta(days=90)
+APPLICATION_TRACES_KEPT = timedelta(days=30)
+MOST_APPLICATIONS = 200
 
 _ADDRESS = re.compile(r"(?P<host>[^:\s/]+):(?P<port>\d{1,5})")
 _MANAGEMENT_URI = re.compile(r"https?://[^:/@\s]+:[^:/@\s]+@[^:/@\s\[\]]+(:\d{1,5})?(/[^?#\s]*)?")
@@ -105,6 +108,12 @@ class Settings:
     messages_kept: timedelta = MESSAGES_KEPT
     # KOPURO_WATCH_REPORT_DAYS, directory only, optional: days for which a report about an employer counts
     watch_reports_kept: timedelta = WATCH_REPORTS_KEPT
+    # KOPURO_APPLICATIONS, directory only, optional: the most applications to join that may wait; 0: none
+    most_applications: int = MOST_APPLICATIONS
+    # KOPURO_APPLICATION_DAYS, directory only, optional: days in which an application must be decided
+    application_decided_within: timedelta = APPLICATION_DECIDED_WITHIN
+    # KOPURO_APPLICATION_TRACE_DAYS, directory only, optional: days to keep the traces of one that has ended
+    application_traces_kept: timedelta = APPLICATION_TRACES_KEPT
     # KOPURO_SANDBOX, delivery only, optional: `true` lets organisations put messages of their own into their
     # mailboxes (`kopuro trigger`). Only a service on loopback accepts it
     sandbox: bool = False
@@ -188,14 +197,23 @@ class Settings:
                 return MESSAGES_KEPT
             return timedelta(days=int(text))
 
-        def watch_days(name: str) -> timedelta:
+        def days_between(name: str, least: int, most: int, default: timedelta) -> timedelta:
             text = environ.get(name, "").strip()
             if not text:
-                return WATCH_REPORTS_KEPT
-            if not (text.isascii() and text.isdigit() and len(text) <= 4 and 30 <= int(text) <= 3650):
-                problems.append(f"{name} is not a whole number of days from 30 to 3650")
-                return WATCH_REPORTS_KEPT
+                return default
+            if not (text.isascii() and text.isdigit() and len(text) <= 4 and least <= int(text) <= most):
+                problems.append(f"{name} is not a whole number of days from {least} to {most}")
+                return default
             return timedelta(days=int(text))
+
+        def at_most(name: str, most: int, default: int) -> int:
+            text = environ.get(name, "").strip()
+            if not text:
+                return default
+            if not (text.isascii() and text.isdigit() and len(text) <= 6 and int(text) <= most):
+                problems.append(f"{name} is not a whole number from 0 to {most}")
+                return default
+            return int(text)
 
         def sandbox(name: str) -> bool:
             text = environ.get(name, "").strip()
@@ -310,7 +328,14 @@ class Settings:
             digest=optional("KOPURO_DIGEST", _digest),
             sandbox=sandbox("KOPURO_SANDBOX"),
             messages_kept=mailbox_days("KOPURO_MAILBOX_DAYS"),
-            watch_reports_kept=watch_days("KOPURO_WATCH_REPORT_DAYS"),
+            watch_reports_kept=days_between("KOPURO_WATCH_REPORT_DAYS", 30, 3650, WATCH_REPORTS_KEPT),
+            most_applications=at_most("KOPURO_APPLICATIONS", 10_000, MOST_APPLICATIONS),
+            application_decided_within=days_between(
+                "KOPURO_APPLICATION_DAYS", 7, 365, APPLICATION_DECIDED_WITHIN
+            ),
+            application_traces_kept=days_between(
+                "KOPURO_APPLICATION_TRACE_DAYS", 1, 365, APPLICATION_TRACES_KEPT
+            ),
             cover=rate("KOPURO_LOG_COVER_PER_MINUTE"),
             approvals=policy_of_approvals("KOPURO_APPROVALS"),
             webhook_key=Path(text) if (text := environ.get("KOPURO_WEBHOOK_KEY", "").strip()) else None,

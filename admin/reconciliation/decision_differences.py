@@ -14,6 +14,7 @@ class StoredDecision:
     """A decision in routing's database.
 
     commitment: that its record and salt open, or what an erased decision keeps; None without a salt.
+    candidates: the root over its candidates; None once erased, and in decisions of earlier builds.
     is_erased_early: whether its record was erased although its referral has not ended.
     """
 
@@ -21,17 +22,20 @@ class StoredDecision:
     referral_id: str
     decided_at: dt.datetime
     commitment: str | None
+    candidates: str | None = None
+    is_erased: bool = False
     is_erased_early: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LoggedDecision:
-    """A commitment to a decision. index, time: of its log entry."""
+    """The commitments to a decision and to its candidates. index, time: of its log entry."""
 
     index: int
     time: dt.datetime
     id: str
     commitment: str
+    candidates: str | None = None
 
 
 def rewritten_decisions(
@@ -47,6 +51,9 @@ def rewritten_decisions(
             yield _of_decision(one.id, found.referral_id, what, one.index)
             continue
         if found is not None and found.commitment == one.commitment:
+            if not found.is_erased and found.candidates != one.candidates:
+                what = "asked others than the log commits to: whom it asked was rewritten"
+                yield _of_decision(one.id, found.referral_id, what, one.index)
             continue
         what = "is missing" if found is None else "differs from the logged commitment: it was rewritten"
         yield _of_decision(one.id, None if found is None else found.referral_id, what, one.index)

@@ -23,6 +23,8 @@ _CLOSINGS: Final = {
 }
 # The acceptance has ended, and the referral goes on without an acceptor.
 _UNHELD: Final = ("acceptance.revoked", "referral.handed_back")
+# The first entry of a referral, or of a part of one.
+_BEGINNINGS: Final = ("referral.submitted", "part.opened")
 
 
 class _DifferenceFactory(Protocol):
@@ -60,13 +62,15 @@ class RoutedReferral:
 class HeldCase:
     """The vault's state of a referral. has_case: whether the sealed case still exists.
 
-    acceptor: the organisation that the case is for, None without one.
+    acceptor: the organisation that the case is for, None without one. is_part: it releases the case of the
+    referral of which it is a part; has_case is about that one.
     """
 
     state: str
     has_case: bool
     changed_at: dt.datetime
     acceptor: str | None = None
+    is_part: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -212,18 +216,19 @@ def _routing(
 ) -> Iterator[Difference]:
     routed = state.routed
     if routed is None:
-        if facts["referral.submitted"]:
-            yield different(
-                "routing",
-                "the log has referral.submitted, but routing has no such referral",
-                "referral.submitted",
-            )
+        for begins in _BEGINNINGS:
+            if facts[begins]:
+                what = f"the log has {begins}, but routing has no such referral"
+                yield different("routing", what, begins)
         return
-    if not facts["referral.submitted"]:
+    begun = [entry for entry in state.entries if entry.fact in _BEGINNINGS]
+    if not begun:
         yield different("routing", "routed, but the log has no referral.submitted")
-    senders = {entry.organization for entry in state.entries if entry.fact == "referral.submitted"}
+    senders = {entry.organization for entry in begun}
     if routed.sender is not None and senders and routed.sender not in senders:
-        yield different("routing", f"{routed.sender} is not the sender in the log", "referral.submitted")
+        yield different("routing", f"{routed.sender} is not the sender in the log", begun[0].fact)
+    if routed.status == "split" and not facts["referral.split"]:
+        yield different("routing", "status split, but the log has no referral.split")
     acceptors = [entry.organization for entry in state.entries if entry.fact == "offer.accepted"]
     for entry in state.entries:
         if entry.fact in _UNHELD and entry.organization in acceptors:
@@ -282,6 +287,8 @@ def _vault(state: ReferralState, facts: Counter[str], different: _DifferenceFact
     # The log must give a reason for each missing record.
     if held in ("held", "released") and custody is not None and not custody.has_case:
         yield different("vault", f"custody state is {held}, but the sealed case is missing")
+    if custody is not None and custody.is_part:
+        return  # its case is kept, and erased, with the referral of which it is a part
     if held == "erased" and not facts["case.erased"]:
         yield different("vault", "the case is erased, but the log has no case.erased")
     if held == "erased" and custody is not None and custody.has_case:

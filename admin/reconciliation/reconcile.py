@@ -37,6 +37,7 @@ from admin.reconciliation.differences import (
     rewritten_records,
 )
 from admin.reconciliation.service_states import SERVICES, ServiceStates, open_read_only
+from admin.reconciliation.statement_differences import statement_differences
 from admin.reconciliation.unreceipted_events import unlogged_events
 from contracts.facts import CATALOGUE
 from contracts.topology import DELIVERY_KEYS, topic_matches
@@ -71,6 +72,7 @@ class Compared:
     messages: int = 0
     revisions: int = 0
     decisions: int = 0
+    statements: int = 0
     unreceipted: dict[str, int] = field(default_factory=dict)
 
 
@@ -102,6 +104,7 @@ def reconcile(states: ServiceStates, settled: dt.datetime, compared: Compared) -
     yield from directory_differences(made, logged, settled)
     yield from rewritten_records(current, logged, made, settled)
     yield from decision_differences(states, settled, compared)
+    yield from _statement_differences(states, settled, compared)
     yield from _unlogged(states, settled, compared)
     for damage in states.content_damage(PAGE):
         yield Difference(referral_id=None, record="log", where="log", what=damage)
@@ -130,6 +133,15 @@ def decision_differences(
             yield from rewritten_decisions(piece, states.decisions_of([one.id for one in piece]), settled)
     compared.decisions += sum(one.decided_at <= settled for one in stored)
     yield from unlogged_decisions(stored, logged, since=since, settled=settled)
+
+
+def _statement_differences(
+    states: ServiceStates, settled: dt.datetime, compared: Compared
+) -> Iterator[Difference]:
+    stored = states.statements()
+    logged = [one for page in states.logged_statements(PAGE) for one in page]
+    compared.statements += sum(one.issued_at <= settled for one in stored)
+    yield from statement_differences(stored, logged, settled)
 
 
 def _undelivered(referral_id: str, entry: LoggedFact) -> Difference:
@@ -193,7 +205,8 @@ def run(
         verdict = "the log and the services agree" if not found else f"{found} differences"
         _write(
             f"{verdict}: {compared.referrals} referrals, {compared.messages} messages, "
-            f"{compared.revisions} directory revisions and {compared.decisions} decisions compared, "
+            f"{compared.revisions} directory revisions, {compared.decisions} decisions and "
+            f"{compared.statements} statements compared, "
             f"{compared.unsettled} referrals skipped as too recent; "
             f"events without a receipt: {_counts(compared.unreceipted)}"
         )

@@ -6,7 +6,7 @@ tests/services/test_reconcile.py fails until it does:
     intake    submissions(referral_id, submitted_at)
     routing   referrals(id, sender, status, acceptor, updated_at), offers(referral_id, organization),
               decisions(id, referral_id, decided_at, record, salt)
-    vault     custodies(referral_id, state, acceptor, changed_at), sealed_cases(referral_id)
+    vault     custodies(referral_id, state, acceptor, changed_at, part_of), sealed_cases(referral_id)
     delivery  mailbox_messages(sequence, message_id, type, referral_id, queued_at)
     directory revisions(subject, id, number, changed_at),
               organizations, agreements, token_keys(id, revision, record)
@@ -50,9 +50,10 @@ from admin.reconciliation.differences import (
     Revision,
     RoutedReferral,
 )
+from admin.reconciliation.statement_differences import LoggedStatement, StoredStatement
 from admin.reconciliation.unreceipted_events import UnreceiptedEvent, unreceipted_events
 from contracts.commitment import SALT_BYTES, commitment_to
-from contracts.facts import DecisionsRecorded
+from contracts.facts import DecisionsRecorded, StatementIssued
 from kopuro_client.errors import InvalidArgumentError
 from runtime.storage.columns import Instant
 from runtime.tls import DATABASE, TlsFiles, UnusableTlsFiles, tls_files
@@ -64,6 +65,8 @@ from services.audit.log.domain.opening import ContentMismatch, changed_head
 from services.audit.log.handlers.content_inspection import ContentInspection, ReasonMissing
 from services.audit.log.handlers.entry_verification import LogDamaged
 from services.audit.log.ports import OpenedLeaf
+from services.routing.domain.candidate_tree import candidates_root
+from services.routing.domain.monthly_statement import digest_of
 
 SERVICES = ("audit", "intake", "routing", "vault", "delivery", "directory")
 # The kinds of directory records that are published, with the path of the id in the event's data.
@@ -93,6 +96,15 @@ _DECISIONS = table(
     column("salt", LargeBinary),
     column("erased_at", Instant),
     column("commitment"),
+    column("asked", Text),
+)
+_STATEMENTS = table(
+    "statements",
+    column("month"),
+    column("organization"),
+    column("issued_at", Instant),
+    column("content", LargeBinary),
+    column("logged_in"),
 )
 # Routing erases the records of decisions about these, and of no other referrals.
 _ENDED = frozenset({"completed", "withdrawn", "failed", "entered_in_error"})
@@ -102,6 +114,7 @@ _CUSTODIES = table(
     column("state"),
     column("acceptor"),
     column("changed_at", Instant),
+    column("part_of"),
 )
 _CASES = table("sealed_cases", column("referral_id"))
 _MESSAGES = table(
@@ -193,15 +206,18 @@ class ServiceStates:
             )
             for row in self._rows("routing", _REFERRALS, "id", ids)
         }
-        cases = {row.referral_id for row in self._rows("vault", _CASES, "referral_id", ids)}
+        held = self._rows("vault", _CUSTODIES, "referral_id", ids)
+        kept = [row.part_of or row.referral_id for row in held]
+        cases = {row.referral_id for row in self._rows("vault", _CASES, "referral_id", kept)}
         custodies = {
             row.referral_id: HeldCase(
                 state=row.state,
-                has_case=row.referral_id in cases,
+                has_case=(row.part_of or row.referral_id) in cases,
                 changed_at=row.changed_at,
                 acceptor=row.acceptor,
+                is_part=row.part_of is not None,
             )
-            for row in self._rows("vault", _CUSTODIES, "referral_id", ids)
+            for row in held
         }
         entries = self._entries(ids)
         return [
@@ -298,9 +314,38 @@ class ServiceStates:
                     time=dt.datetime.fromisoformat(opened.fields["time"]),
                     id=one["decision_id"],
                     commitment=one["commitment"],
+                    candidates=one.get("candidates"),
                 )
                 for opened in page
                 for one in (opened.data or {}).get("decisions", ())
+            ]
+
+    def statements(self) -> list[StoredStatement]:
+        """Return the statements that routing issued."""
+        with self._engines["routing"].connect() as connection:
+            return [
+                StoredStatement(
+                    organization=row.organization,
+                    month=row.month,
+                    digest=digest_of(bytes(row.content)),
+                    issued_at=row.issued_at,
+                    logged_in=row.logged_in,
+                )
+                for row in connection.execute(select(_STATEMENTS))
+            ]
+
+    def logged_statements(self, limit: int) -> Iterator[list[LoggedStatement]]:
+        """Yield the statements that the log says were issued, in pages. limit: entries per query."""
+        for page in self._opened_pages([StatementIssued.type], limit):
+            yield [
+                LoggedStatement(
+                    index=opened.index,
+                    time=dt.datetime.fromisoformat(opened.fields["time"]),
+                    message_id=opened.fields["message_id"],
+                    **opened.data,
+                )
+                for opened in page
+                if opened.data is not None
             ]
 
     def _opened_pages(self, types: Sequence[str], limit: int) -> Iterator[list[OpenedLeaf]]:
@@ -424,8 +469,19 @@ def _stored_decision(row: Any, *, early: bool) -> StoredDecision:
         referral_id=row.referral_id,
         decided_at=row.decided_at,
         commitment=commitment_to(row.record.encode(), bytes(salt)) if committed else kept,
+        candidates=_candidates(row) if committed and row.asked is not None else None,
+        is_erased=kept is not None,
         is_erased_early=early,
     )
+
+
+def _candidates(row: Any) -> str | None:
+    """Return the root over a decision's candidates; None for a damaged record, which differs anyway."""
+    try:
+        organizations = [one["organization"] for one in orjson.loads(row.record)["candidates"]]
+        return candidates_root(row.referral_id, organizations, orjson.loads(row.asked), bytes(row.salt))
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def _digest(record: Any) -> str:

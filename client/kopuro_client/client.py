@@ -15,6 +15,7 @@ from kopuro_client.discovery import discover
 from kopuro_client.errors import ClientError
 from kopuro_client.records import Jwk
 from kopuro_client.request_proof import RequestSigner
+from kopuro_client.resources.applications import Applications
 from kopuro_client.resources.audit import Audit
 from kopuro_client.resources.coordination import Coordination
 from kopuro_client.resources.mailbox import Mailbox
@@ -30,7 +31,17 @@ from kopuro_client.transport import Transport
 
 
 class Kopuro(
-    Referrals, Offers, ReleasedCases, Statements, Mailbox, Coordination, Reports, Watch, Audit, Traces
+    Referrals,
+    Offers,
+    ReleasedCases,
+    Statements,
+    Mailbox,
+    Coordination,
+    Reports,
+    Watch,
+    Applications,
+    Audit,
+    Traces,
 ):
     """A client of one hub, for one organisation, coordinator or auditor. Threads may share it.
 

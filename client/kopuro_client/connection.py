@@ -59,6 +59,24 @@ class Connection:
         request = HttpRequest(method="GET", url=url, headers={"Accept": "text/plain"}, repeatable=True)
         return self._transport.send(request).decode("utf-8", errors="replace")
 
+    def public(
+        self,
+        method: str,
+        url: str,
+        body: object = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+    ) -> dict[str, Any]:
+        """Send an idempotent request without a token; return the JSON object in the response."""
+        request = HttpRequest(
+            method=method,
+            url=url,
+            headers={**({} if body is None else {"Content-Type": "application/json"}), **(headers or {})},
+            content=None if body is None else json_body(body),
+            repeatable=True,
+        )
+        return json_object(self._transport.send(request))
+
     def post(
         self,
         url: str,

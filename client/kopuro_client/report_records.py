@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 
 class Figure(TypedDict):
@@ -118,3 +118,60 @@ class Statement(TypedDict):
     declined: dict[str, Figure]
     silent: Figure
     median_answer: Figure
+
+
+class MonthSum(TypedDict):
+    """count: null if that of a week is withheld; at_least: the sum of the other weeks."""
+
+    count: int | None
+    withheld: bool
+    at_least: int
+
+
+# The figures of one's own organisation in a month, the sums of its weeks: `kopuro-statement/1`.
+MonthFigures = TypedDict(
+    "MonthFigures",
+    {
+        "format": str,
+        "organization": str,
+        "month": str,
+        "from": str,
+        "to": str,
+        "weeks": list[str],
+        "complete": bool,
+        "considered": MonthSum,
+        "passed_over": MonthSum,
+        "passed_over_by_reason": dict[str, MonthSum],
+        "asked": int,
+        "answered": int,
+        "accepted": int,
+        "declined": dict[str, int],
+        "silent": int,
+    },
+)
+
+
+class IssuedIn(TypedDict):
+    """message_id: of the mailbox's message `statement.issued`."""
+
+    message_id: str
+    issued_at: str
+
+
+class MonthlyStatement(TypedDict):
+    """issued: null until the month is over and the log commits to the figures."""
+
+    statement: MonthFigures
+    issued: IssuedIn | None
+
+
+class ProvedStatement(TypedDict):
+    """A statement with its proofs: the file that `kopuro_client.tlog.ProvedStatement` verifies."""
+
+    format: str
+    origin: str
+    log_key: str
+    statement: MonthFigures
+    issued: str | None
+    decisions: list[dict[str, Any]]
+    proofs: list[dict[str, Any]]

@@ -26,17 +26,23 @@ class Pause:
 class Decisions:
     """Every decision about a referral, oldest first, with the result of every rule for every candidate.
 
-    paused: the pause in force, or null.
+    paused: the pause in force, or null. parts: the ids of the parts into which the referral was split; each
+    has decisions of its own. part_of: the referral of which it is a part.
     """
 
     referral_id: ReferralId
     decisions: tuple[Mapping[str, Any], ...]
     paused: Pause | None
+    parts: tuple[ReferralId, ...] = ()
+    part_of: ReferralId | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class UnplacedReferral:
-    """A referral that awaits placement. since: when its last search found nobody; reason: why."""
+    """A referral that awaits placement. since: when its last search found nobody; reason: why.
+
+    part_of: the referral of which it is a part, null for a whole one.
+    """
 
     id: ReferralId
     urgency: Urgency
@@ -44,6 +50,7 @@ class UnplacedReferral:
     region: str
     since: dt.datetime
     reason: str
+    part_of: ReferralId | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,7 +59,8 @@ class QueueItem:
 
     since: when the cause of waiting began. reason: a code for that cause. waits_for: the organisations that
     could end it; for an unplaced referral those that lack only a place. deadline: when the next step follows
-    without anybody's action, null if nothing follows.
+    without anybody's action, null if nothing follows. part_of: the referral of which it is a part, null for a
+    whole one.
     """
 
     id: ReferralId
@@ -66,6 +74,7 @@ class QueueItem:
     reason: str
     waits_for: tuple[str, ...]
     deadline: dt.datetime | None
+    part_of: ReferralId | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -110,6 +110,19 @@ class Bundle:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ProvedEntries:
+    """Entries of the log with their openings and inclusion proofs, as a bundle has them, by index.
+
+    checkpoint: the signed note that the proofs refer to. Entries that are not published yet are missing.
+    """
+
+    origin: str
+    log_key: str
+    checkpoint: str
+    entries: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Figure:
     """A count. values: by dimension; a sum lacks its dimension. count: null when withheld.
 

@@ -59,7 +59,7 @@ class ReferralSummary:
     """A referral in a list.
 
     acceptor: null also for a viewer that may not know it. urgency, region, needs: null for one that may no
-    longer read the facts.
+    longer read the facts. part_of: the referral of which this one is a part; null to candidates.
     """
 
     id: ReferralId
@@ -71,6 +71,22 @@ class ReferralSummary:
     needs: tuple[str, ...] | None
     submitted_at: dt.datetime
     updated_at: dt.datetime
+    part_of: ReferralId | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PartView:
+    """A part of a referral that was split. Its id names a referral of its own.
+
+    waits_for: the acceptor, or the organisations with an open offer; none once it has ended, and while a
+    coordinator must place it.
+    """
+
+    id: ReferralId
+    needs: tuple[str, ...]
+    status: ReferralStatus
+    acceptor: OrganizationId | None
+    waits_for: tuple[OrganizationId, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -121,7 +137,8 @@ class ReferralView:
     own only. due_at: when the acceptor's next report is due, null without an acceptor; overdue_since: when it
     became overdue. Both are null to a candidate that is not the acceptor. onward_from: the referral that the
     sender refers onward with this one; null to candidates. onward: the referrals by which this one was
-    referred onward, to the sender and to the organisation that submitted them.
+    referred onward, to the sender and to the organisation that submitted them. part_of: the referral of which
+    this one is a part. parts: those into which this one was split. Both only to the sender and staff.
     """
 
     id: ReferralId
@@ -142,6 +159,8 @@ class ReferralView:
     overdue_since: dt.datetime | None = None
     onward_from: ReferralId | None = None
     onward: tuple[ReferralId, ...] = ()
+    part_of: ReferralId | None = None
+    parts: tuple[PartView, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -157,7 +176,8 @@ class Prospects:
     """A preview of routing: coarse counts of organisations, and the experience with earlier referrals.
 
     half_answered_seconds, found_nobody: null for fewer than five earlier referrals. parts: the fewest groups
-    of needs that one organisation each could take; empty for a single need.
+    of needs that one organisation each could take; empty for a single need. would_split: whether the referral
+    would be split into these parts.
     """
 
     candidates: _Band
@@ -167,3 +187,4 @@ class Prospects:
     more_by_region: Annotated[Mapping[str, str], _BANDS]
     only_by_kind: Annotated[Mapping[str, str], _BANDS]
     parts: tuple[ProspectivePart, ...] = ()
+    would_split: bool = False

@@ -24,15 +24,16 @@ class Reply:
 class WatchedEmployer:
     """An employer that at least two unrelated organisations report.
 
-    first_month, last_month: of all reports. reporters: how many organisations, as a class. until: the month
-    in which it is no longer watched, unless a report follows.
+    employer, practices, first_month, last_month: as two of them state it. The months are null if no month is
+    in the reports of two. reporters: how many organisations, as a class. until: the month in which it is no
+    longer watched, unless a report follows.
     """
 
     id: Uuid
     employer: Employer
     practices: tuple[EmployerPractice, ...]
-    first_month: str
-    last_month: str
+    first_month: str | None
+    last_month: str | None
     reporters: ReporterClass
     until: str
     reply: Reply | None

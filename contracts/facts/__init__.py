@@ -40,6 +40,7 @@ from contracts.facts.decided import (
     DirectoryCorrectionSuggested,
     InterventionApplied,
     NoteUnreadable,
+    PartOpened,
     ReferralAcceptorSuspended,
     ReferralCompleted,
     ReferralFailed,
@@ -47,6 +48,7 @@ from contracts.facts.decided import (
     ReferralOverdue,
     ReferralProgressed,
     ReferralReferredOnward,
+    ReferralSplit,
     ReferralUnanswered,
     ReferralUnplaced,
     ReferralWithdrawn,
@@ -64,6 +66,7 @@ from contracts.facts.decisions import (
     CommittedDecision,
     DecisionsRecorded,
     RoutingPolicyApplied,
+    StatementIssued,
 )
 from contracts.facts.custody import (
     CaseErased,
@@ -123,6 +126,7 @@ from contracts.facts.sealed import (
     SealedNoteSubmitted,
     TransitSeal,
 )
+from contracts.facts.applications import ApplicationDecided, ApplicationSubmitted
 from contracts.facts.watch import (
     EmployerReplied,
     EmployerReportDelivered,
@@ -142,6 +146,8 @@ __all__ = [
     "AlertClosed",
     "AnswerRefused",
     "AnswerSubmitted",
+    "ApplicationDecided",
+    "ApplicationSubmitted",
     "ApprovalEndorsed",
     "ApprovalGranted",
     "ApprovalRefused",
@@ -195,6 +201,7 @@ __all__ = [
     "OpenNote",
     "OrganizationChanged",
     "OutcomeSubmitted",
+    "PartOpened",
     "PlacementAnswered",
     "PlacementRefused",
     "PlacementSubmitted",
@@ -210,6 +217,7 @@ __all__ = [
     "ReferralProgressed",
     "ReferralRead",
     "ReferralReferredOnward",
+    "ReferralSplit",
     "ReferralSubmitted",
     "ReferralUnanswered",
     "ReferralUnplaced",
@@ -227,6 +235,7 @@ __all__ = [
     "SealedNoteSubmitted",
     "SealedReportSubmitted",
     "SealingKeyReplaced",
+    "StatementIssued",
     "SubmissionAdmitted",
     "SubmissionRefused",
     "TokenKeyChanged",

@@ -29,6 +29,7 @@ from contracts.identifiers import (
     Region,
     Slug,
 )
+from contracts.referral import ReferralFacts
 
 
 @fact("intervention.applied")
@@ -75,9 +76,11 @@ class ReferralProgressed(Fact):
 @fact("referral.completed")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReferralCompleted(Fact):
+    """organization: the acceptor; None for a referral that was split, which its parts complete."""
+
     referral_id: ReferralId
     sender: OrganizationId
-    organization: OrganizationId
+    organization: OrganizationId | None
     outcome: Outcome
 
 
@@ -105,13 +108,16 @@ class ReferralFailed(Fact):
     """The referral cannot go on. organization: the acceptor, when there is one.
 
     not_the_acceptor: `onward_from` names no referral that the sender has accepted; whether it exists is not
-    said. chain_too_long: too many onward referrals precede it.
+    said. chain_too_long: too many onward referrals precede it. too_many_onward: too many follow the earlier
+    one.
     """
 
     referral_id: ReferralId
     sender: OrganizationId
     organization: OrganizationId | None
-    reason: Annotated[str, OneOf(["case_unreadable", "not_the_acceptor", "chain_too_long"])]
+    reason: Annotated[
+        str, OneOf(["case_unreadable", "not_the_acceptor", "chain_too_long", "too_many_onward"])
+    ]
 
 
 @fact("referral.referred_onward")
@@ -127,6 +133,36 @@ class ReferralReferredOnward(Fact):
     sender: OrganizationId
     organization: OrganizationId
     onward: ReferralId
+
+
+@fact("referral.split")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReferralSplit(Fact):
+    """No one organisation covers the needs: the referral goes on in parts. Sent to the sender.
+
+    parts: their ids, in their order; they follow from this referral's id and the positions. Each part is a
+    referral of its own. Its acceptor receives the case of this referral, whose consent allows several
+    organisations. The vault keeps this fact as evidence, so it says nothing about the person: `part.opened`
+    has the needs of a part.
+    """
+
+    referral_id: ReferralId
+    sender: OrganizationId
+    parts: Annotated[tuple[ReferralId, ...], Length(min=2, max=10)]
+
+
+@fact("part.opened")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PartOpened(Fact):
+    """The first fact of a part, in place of `referral.submitted`. Sent to the sender.
+
+    part_of: the referral that was split. facts: those of that referral, with the part's needs alone.
+    """
+
+    referral_id: ReferralId
+    sender: OrganizationId
+    part_of: ReferralId
+    facts: ReferralFacts
 
 
 @fact("referral.overdue")

@@ -11,15 +11,20 @@ from marshmallow.validate import Length
 from contracts.canonical import Count
 from contracts.commitment import Commitment
 from contracts.facts.fact import Fact, fact
-from contracts.identifiers import MessageId, ShortText
+from contracts.identifiers import MessageId, OrganizationId, Pattern, ShortText
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CommittedDecision:
-    """One routing decision. commitment: to its stored record, which names the versions of its inputs."""
+    """One routing decision. commitment: to its stored record, which names the versions of its inputs.
+
+    candidates: to what happened to each candidate organisation, the root of a tree with one salted leaf for
+    each (docs/auditing.md); None without candidates, and in decisions of earlier builds.
+    """
 
     decision_id: MessageId
     commitment: Commitment
+    candidates: Commitment | None = None
 
 
 @fact("decisions.recorded", classification="public")
@@ -32,6 +37,22 @@ class DecisionsRecorded(Fact):
     """
 
     decisions: Annotated[tuple[CommittedDecision, ...], Length(min=1)]
+
+
+@fact("statement.issued")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StatementIssued(Fact):
+    """An organisation's statement of a month is ready.
+
+    The log keeps its digest, so that all readers get the same.
+
+    month: such as `2026-10`. digest: `sha256:` and the hexadecimal SHA-256 of the statement's canonical JSON
+    (RFC 8785).
+    """
+
+    organization: OrganizationId
+    month: Annotated[str, Pattern(r"^[0-9]{4}-[0-9]{2}$", error="Must be a month such as `2026-10`.")]
+    digest: Commitment
 
 
 @fact("routing_policy.applied", classification="public")

@@ -67,15 +67,15 @@ class NoteDelivered(Fact):
 @fact("message.closed")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MessageClosed(Fact):
-    """Replaces a message in a mailbox after its offer or referral ended, or after what it asked for was done.
+    """Replaces a message in a mailbox after its end, or after what it asked for was done.
 
-    Only read from the mailbox.
+    It ends with its offer, referral or watch report. Only read from the mailbox.
 
     The event has the id of the message, whose content the hub has erased. message_type: the type that it had.
-    reason: how the offer or the referral ended.
+    reason: how the offer, the referral or the watch report ended. referral_id: null for a watch report.
     """
 
-    referral_id: ReferralId
+    referral_id: ReferralId | None
     message_type: str
     reason: Annotated[
         str,
@@ -92,6 +92,8 @@ class MessageClosed(Fact):
                 "entered_in_error",
                 "failed",
                 "acted_on",
+                "retracted",
+                "opted_out",
             ]
         ),
     ]

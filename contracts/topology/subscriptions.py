@@ -32,10 +32,13 @@ DELIVERY_KEYS = (
     "referral.withdrawn",
     "referral.failed",
     "referral.referred_onward",
+    "referral.split",
+    "part.opened",
     "referral.overdue",
     "referral.unanswered",
     "alert.closed",
     "coordination.digest",
+    "statement.issued",
     "referral.acceptor_suspended",
     "acceptance.revoked",
     "referral.handed_back",
@@ -57,9 +60,13 @@ DELIVERY_KEYS = (
     "approval.*",
     "sealing_key.replaced",
     "webhook.*",
+    # to the coordinators
+    "application.submitted",
     # to the organisations that received a watch report
     "employer.report_retracted",
     "employer.replied",
+    # closes the watch reports of an organisation that opted out
+    "watch_reports.chosen",
 )
 VAULT_KEYS = (
     "offer.accepted",
@@ -68,6 +75,7 @@ VAULT_KEYS = (
     "acceptance.revoked",
     "referral.handed_back",
     "hand_back.refused",
+    "referral.split",
     "referral.completed",
     "referral.withdrawn",
     "referral.failed",

@@ -36,7 +36,8 @@ class Request:
 
     route: the template, e.g. `/v1/referrals/<id>`; path_params: its decoded values;
     query_params and form(): a repeated name is refused; headers: by lower-case name. reauthorize: checks
-    again that the caller may make the request, raising Refused; call it after an intentional wait.
+    again that the caller may make the request, raising Refused; call it after an intentional wait. origin:
+    the address or network that the connection comes from, which is the proxy's where there is one.
     """
 
     method: str
@@ -47,6 +48,7 @@ class Request:
     body: bytes = b""
     caller: Principal | None = None
     reauthorize: Callable[[], object] = _nothing
+    origin: str = ""
 
     @property
     def principal(self) -> Principal:

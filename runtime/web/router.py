@@ -23,6 +23,7 @@ from runtime.telemetry.metrics import HttpMetrics
 from runtime.telemetry.spans import Spans, request_span
 from runtime.web import problems
 from runtime.web.body import announces_more_than, read_body
+from runtime.web.connections import origin_of
 from runtime.web.path import ID_FORMS, decode_path, id_forms_of, require_id_forms, template_of
 from runtime.web.protocol import close_after_response
 from runtime.web.request import Request, parse_parameters, require_known
@@ -172,6 +173,7 @@ class Router:
                     body=body,
                     caller=caller,
                     reauthorize=partial(self._caller, environ, route),
+                    origin=origin_of((environ.get("REMOTE_ADDR", ""), 0)),
                 )
                 response = route.handle_request(request, at)
         except MethodNotAllowed as fault:

@@ -54,6 +54,7 @@ from services.audit.reports.adapters.sql_statistics import SqlReferrals
 from services.audit.reports.handlers import ReportHandlers
 from services.audit.reports.handlers.export import Export
 from services.audit.reports.handlers.history import History
+from services.audit.reports.handlers.proved_entries import ProvedEntries
 from services.audit.reports.handlers.statistics import StatisticsHandler
 
 _log = logging.getLogger(__name__)
@@ -196,6 +197,9 @@ def assemble(settings: Settings, publication: LogPublication) -> Application[Aud
                     database=database, log=log, referrals=SqlReferrals(log), history=history
                 ),
                 export=Export(database=database, log=log, published=published, record=reads),
+                proved_entries=ProvedEntries(
+                    database=database, log=log, published=published, author=f"/{settings.hub}/routing"
+                ),
             ),
         ),
         verifier=access.verifier(settings.hub, clock, issuer=settings.issuer),

@@ -12,9 +12,11 @@ from contracts.answers.history import (
     Entry,
     HistoryPage,
     InclusionProof,
+    ProvedEntries,
     ReadersPage,
     StatisticsTable,
 )
+from contracts.identifiers import UUID_PATTERN
 from runtime.web.languages import ACCEPT_LANGUAGE, LANGUAGE_HEADERS
 from runtime.web.operation import (
     CSV,
@@ -38,6 +40,7 @@ _NUMBER: Final = {"type": "integer", "minimum": 0, "maximum": 10**12 - 1}
 _CURSOR: Final = frozenset({"invalid-cursor"})
 _HISTORY: Final = frozenset({"not-found", "bundle-too-large"})
 
+_UUID: Final = UUID_PATTERN.strip("^$")
 _BY: Final = "^({0})(,({0}))?$".format("|".join(DIMENSIONS))
 
 SEARCHED: Final = (
@@ -84,6 +87,14 @@ BEHIND: Final = (
     SINCE,
     UNTIL,
     *PAGED,
+)
+NAMED: Final = (
+    matching(
+        "message",
+        f"^{_UUID}(,{_UUID}){{0,99}}$",
+        "The ids of up to 100 messages, separated by commas; none by default.",
+        maxLength=3_700,
+    ),
 )
 PROVEN: Final = (
     Parameter(name="index", schema=_NUMBER, description="The entry's index.", required=True),
@@ -160,6 +171,10 @@ STATISTICS_ENTRIES: Final = Operation(
     refusals=_CURSOR,
 )
 ENTRY: Final = Operation(summary="Read one entry of the log", answers={200: answer(Entry)})
+ENTRIES: Final = Operation(
+    summary="Get entries about routing's decisions, and the caller's own statements, with their proofs",
+    answers={200: answer(ProvedEntries)},
+)
 PROOF: Final = Operation(
     summary="Get a proof that an entry is in the log", answers={200: answer(InclusionProof)}
 )

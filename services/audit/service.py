@@ -13,7 +13,7 @@ from runtime.web.request import Request
 from runtime.web.response import Response
 from services.audit import operations
 from services.audit.log import api as log_api
-from services.audit.reports import export_api, history_api, statistics_api, story_api
+from services.audit.reports import export_api, history_api, proved_entries_api, statistics_api, story_api
 
 READERS = frozenset({"auditor", "coordinator", "operator"})
 # Parties read only the stories and bundles of their own referrals, limited to the steps that they may see.
@@ -149,6 +149,17 @@ class AuditService(WebService):
     )
     def entry(self, request: Request) -> Response:
         return history_api.entry(self.handlers.reports.history, request)
+
+    @resource(
+        "GET",
+        "/v1/entries",
+        roles=READERS | PARTIES,
+        query=operations.NAMED,
+        reads=Reads.no_person,
+        operation=operations.ENTRIES,
+    )
+    def entries(self, request: Request) -> Response:
+        return proved_entries_api.entries(self.handlers.reports.proved_entries, request, oversight=READERS)
 
     @resource(
         "GET",

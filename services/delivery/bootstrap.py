@@ -24,6 +24,7 @@ from services.delivery.adapters.consumers import SqlConsumers
 from services.delivery.adapters.mailbox_notifier import MailboxNotifier
 from services.delivery.adapters.mailboxes import SqlMailboxes
 from services.delivery.adapters.released_cases import SqlReleasedCases
+from services.delivery.adapters.report_closings import SqlReportClosings
 from services.delivery.adapters.standings import StandingsInMemory
 from services.delivery.adapters.tables import MESSAGING, REPLICA
 from services.delivery.adapters.traced_messages import SqlTracedMessages
@@ -69,6 +70,7 @@ def build(settings: Settings) -> Application[DeliveryParts]:
     platform = build_platform("delivery", settings, MESSAGING)
     database, messenger = platform.database, platform.messenger
     mailboxes, cases, closings = SqlMailboxes(), SqlReleasedCases(), SqlClosings()
+    reports = SqlReportClosings()
     consumers = SqlConsumers()
     notifier = MailboxNotifier(database, mailboxes)
     access, standings = AccessRecords(narrowed=notifier.wake), StandingsInMemory()
@@ -92,6 +94,7 @@ def build(settings: Settings) -> Application[DeliveryParts]:
         consumers=consumers,
         cases=cases,
         closings=closings,
+        reports=reports,
         records=records,
         notifier=notifier,
         clock=platform.clock,
@@ -108,7 +111,7 @@ def build(settings: Settings) -> Application[DeliveryParts]:
 
     cleaning = Periodic("mailbox cleaning", mailbox.forget_old, seconds=_SECONDS_BETWEEN_CLEANINGS)
     reads = platform.read_recorder()
-    incoming = Incoming(mailboxes=mailboxes, cases=cases, closings=closings)
+    incoming = Incoming(mailboxes=mailboxes, cases=cases, closings=closings, reports=reports)
     directory, unready = messenger.replica(REPLICA, "delivery.directory", absorb)
     return Application(
         name="delivery",

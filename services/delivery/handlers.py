@@ -24,7 +24,15 @@ from services.delivery.delivery_records import (
 from services.delivery.domain.consumer import MOST_CONSUMERS, Consumer, still_needed, unknown_consumer
 from services.delivery.domain.delivery import DeliveryEvent, step
 from services.delivery.domain.selection import WAITING, Selection
-from services.delivery.ports import Closings, Consumers, Mailboxes, Notifier, ReleasedCases, Waiting
+from services.delivery.ports import (
+    Closings,
+    Consumers,
+    Mailboxes,
+    Notifier,
+    ReleasedCases,
+    ReportClosings,
+    Waiting,
+)
 
 # Bytes of messages in one page; a single note may have a mebibyte.
 PAGE_SIZE = 4 * 1024 * 1024
@@ -61,6 +69,7 @@ class MailboxHandlers:
         consumers: Consumers,
         cases: ReleasedCases,
         closings: Closings,
+        reports: ReportClosings,
         records: DeliveryRecords,
         notifier: Notifier,
         clock: Clock,
@@ -83,6 +92,7 @@ class MailboxHandlers:
         self._messages_kept = messages_kept
         self._cases = cases
         self._closings = closings
+        self._reports = reports
         self._notifier = notifier
         self._clock = clock
         self._is_barred = is_barred
@@ -198,8 +208,15 @@ class MailboxHandlers:
         def offers(transaction: Connection, limit: int) -> int:
             return self._closings.forget(transaction, before, limit)
 
+        def opted_out(transaction: Connection, limit: int) -> int:
+            return self._reports.close_opted_out(transaction, limit)
+
+        def reports(transaction: Connection, limit: int) -> int:
+            return self._reports.forget(transaction, ended=before, expired=now, limit=limit)
+
         # Each of them in every run, however many of the others remain.
-        finished = [prune(self._database, each) for each in (due, messages, cases, offers)]
+        turns = (due, opted_out, messages, cases, offers, reports)
+        finished = [prune(self._database, each) for each in turns]
         return all(finished)
 
     def _start(

@@ -27,6 +27,7 @@ from runtime.messaging.ports import Outgoing
 from runtime.storage.database import Database
 from services.delivery.domain.closing import CARRIERS, End, Ends, is_closed_later, kept_until
 from services.delivery.domain.recipients import ENDED, recipients_of
+from services.delivery.domain.report_closing import RETRACTED, DeliveredReport, end_of, report_end
 from services.delivery.domain.selection import require_kinds, types_of
 from services.delivery.ports import (
     Arrival,
@@ -35,16 +36,20 @@ from services.delivery.ports import (
     Mailboxes,
     ReleasedCase,
     ReleasedCases,
+    ReportClosings,
 )
 
 
 class Incoming:
     """Batch handlers: they write in the caller's transaction and publish nothing."""
 
-    def __init__(self, *, mailboxes: Mailboxes, cases: ReleasedCases, closings: Closings) -> None:
+    def __init__(
+        self, *, mailboxes: Mailboxes, cases: ReleasedCases, closings: Closings, reports: ReportClosings
+    ) -> None:
         self._mailboxes = mailboxes
         self._cases = cases
         self._closings = closings
+        self._reports = reports
 
     def events(
         self, transaction: Connection, messages: Sequence[Envelope], now: dt.datetime
@@ -53,12 +58,14 @@ class Incoming:
 
         The case of an acceptance that was handed back or revoked is deleted too; the vault releases it again
         to the next acceptor. What mailboxes hold about a person is erased when its offer or referral ends
-        (`domain/closing.py`).
+        (`domain/closing.py`), and a watch report when it is retracted. When its recipient opts out, it is
+        erased within seconds, some at a time (`MailboxHandlers.forget_old`).
         """
         self._mailboxes.serialise(transaction)
         ends = Ends()
         for message in messages:
             ends.add(message.type, message.data, now)
+        report_ends = [end for m in messages if (end := report_end(m.type, m.data, m.time)) is not None]
         arrivals = [
             Arrival(
                 organization=organization,
@@ -88,6 +95,10 @@ class Incoming:
         self._closings.remember_ended(transaction, ends.offers)
         self._append(transaction, arrivals, now)
         self._close(transaction, ends)
+        if report_ends:
+            self._reports.remember(transaction, report_ends)
+            retracted = {one.subject: one.end for one in report_ends if one.end.reason == RETRACTED}
+            self._reports.close(transaction, retracted)
         return ()
 
     def sealed_messages(
@@ -165,10 +176,17 @@ class Incoming:
         carriers = [arrival for arrival in arrivals if arrival.carries]
         offers = self._closings.ended_offers(transaction, {a.offer_id for a in carriers if a.offer_id})
         referrals = self._cases.closed(transaction, {a.referral_id for a in carriers})
+        reports = [arrival.report for arrival in carriers if arrival.report]
+        report_ends = self._reports.ends(
+            transaction, {subject for one in reports for subject in (one.report_id, one.organization)}
+        )
 
         def as_kept(arrival: Arrival) -> Arrival:
             if not arrival.carries:
                 return arrival
+            if arrival.report is not None:
+                closed = end_of(arrival.report, report_ends)
+                return replace(arrival, closed=closed, closes_at=arrival.report.expires_at)
             end = offers.get(arrival.offer_id or "") or referrals.get(arrival.referral_id)
             if end is None:
                 return arrival
@@ -176,6 +194,7 @@ class Incoming:
             return replace(arrival, closes_at=until, closed=end if until is None else None)
 
         self._mailboxes.append(transaction, [as_kept(arrival) for arrival in arrivals], now)
+        self._reports.keep(transaction, [one for one in reports if end_of(one, report_ends) is None])
 
     def _close(self, transaction: Connection, ends: Ends) -> None:
         """Erase what the mailboxes hold about persons whose offers or referrals have ended."""
@@ -257,6 +276,7 @@ class Triggers:
             correlation_id=message_id,
             body=event.encode(),
             offer_id=fact.offer_id if isinstance(fact, OfferOpened) else None,
+            report=_report(message_id, organization, fact, now),
             carries=fact.type in CARRIERS,
         )
         with self._database.write() as transaction:
@@ -274,5 +294,18 @@ def _arrival(message: Event[Fact], organization: str, referral_id: str, notice: 
         referral_id=referral_id,
         correlation_id=message.correlation_id,
         body=replace(message, data=notice).encode(),
+        report=_report(message.id, organization, notice, message.time),
         carries=notice.type in CARRIERS,
+    )
+
+
+def _report(message_id: str, organization: str, fact: Fact, sent_at: dt.datetime) -> DeliveredReport | None:
+    if not isinstance(fact, EmployerReportDelivered):
+        return None
+    return DeliveredReport(
+        message_id=message_id,
+        report_id=fact.report_id,
+        organization=organization,
+        sent_at=sent_at,
+        expires_at=fact.expires_at,
     )

@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from services.delivery.domain.closing import ClosedMessage, End, OpenMessage
 from services.delivery.domain.consumer import Consumer, OldMessage
 from services.delivery.domain.delivery import DeliveryState
+from services.delivery.domain.report_closing import DeliveredReport, ReportEnd
 from services.delivery.domain.selection import WAITING, Selection
 
 
@@ -20,8 +21,8 @@ from services.delivery.domain.selection import WAITING, Selection
 class Arrival:
     """A message to append to a mailbox. body: the CloudEvent's bytes as the organisation receives them.
 
-    offer_id: of `offer.opened`. carries: whether the body says something about a person; then closed: the end
-    that it arrives after, so that its body is not stored; closes_at: when its body is to be erased.
+    offer_id: of `offer.opened`. report: a watch report. carries: whether an end erases the body; then closed:
+    the end that it arrives after, so that its body is not stored; closes_at: when its body is to be erased.
     """
 
     organization: str
@@ -31,6 +32,7 @@ class Arrival:
     correlation_id: str
     body: bytes
     offer_id: str | None = None
+    report: DeliveredReport | None = None
     carries: bool = False
     closed: End | None = None
     closes_at: dt.datetime | None = None
@@ -254,6 +256,43 @@ class Closings(Protocol):
 
     def forget(self, transaction: Connection, before: dt.datetime, limit: int) -> int:
         """Delete the memory of at most `limit` offers that ended before the moment; return how many."""
+        ...
+
+
+class ReportClosings(Protocol):
+    """The closing of messages with watch reports: erases their bodies.
+
+    Durable with the caller's transaction.
+    """
+
+    def remember(self, transaction: Connection, ends: Sequence[ReportEnd]) -> None:
+        """Remember ends. The latest of a subject counts."""
+        ...
+
+    def ends(self, transaction: Connection, subjects: Collection[str]) -> Mapping[str, End]:
+        """Return the ends that are remembered, by subject."""
+        ...
+
+    def keep(self, transaction: Connection, reports: Sequence[DeliveredReport]) -> None:
+        """Note which messages have which reports. A message that is noted already stays unchanged."""
+        ...
+
+    def close(self, transaction: Connection, ends: Mapping[str, End]) -> None:
+        """Erase the bodies of all messages with these reports, by id."""
+        ...
+
+    def close_opted_out(self, transaction: Connection, limit: int) -> int:
+        """Erase the bodies of at most `limit` messages that were sent to an organisation before it opted out.
+
+        Return how many.
+        """
+        ...
+
+    def forget(self, transaction: Connection, *, ended: dt.datetime, expired: dt.datetime, limit: int) -> int:
+        """Delete at most `limit` ends before `ended`, and as many notes of reports that expired.
+
+        expired: when. Return the higher number.
+        """
         ...
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from marshmallow import ValidationError
 from marshmallow.validate import Length
 
+from contracts.application import ApplicationRejection, ApplicationRequest, ApplicationVetting
 from contracts.codes import SuspensionReason
 from contracts.employer import EmployerReport, ReplyText
 from contracts.errors import PointerError, Refused
@@ -208,6 +209,21 @@ def employer_report(data: object) -> EmployerReport:
 def employer_reply(data: object) -> EmployerReplyText:
     """Return a valid record; see `organization`."""
     return load(EmployerReplyText, data)
+
+
+def application(data: object) -> ApplicationRequest:
+    """Return a valid record; see `organization`."""
+    return load(ApplicationRequest, data)
+
+
+def application_vetting(data: object) -> ApplicationVetting:
+    """Return a valid record; see `organization`."""
+    return load(ApplicationVetting, data)
+
+
+def application_rejection(data: object) -> ApplicationRejection:
+    """Return a valid record; see `organization`."""
+    return load(ApplicationRejection, data)
 
 
 def credential(data: object) -> Credential:

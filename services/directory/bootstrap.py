@@ -15,6 +15,7 @@ from runtime.periodic import Periodic
 from runtime.service_platform import build_platform
 from runtime.settings import Settings, SettingsError
 from runtime.web.discovery import service_address
+from services.directory.adapters.application_store import SqlApplicationStore
 from services.directory.adapters.approvals import SqlApprovalStore
 from services.directory.adapters.challenge_sealing import sealed_answer
 from services.directory.adapters.client_assertions import JwtAssertionReader
@@ -31,6 +32,9 @@ from services.directory.domain.approval import Policy
 from services.directory.handlers import DirectoryHandlers
 from services.directory.handlers.access import RegisteredAccess
 from services.directory.handlers.amqp_passwords import AmqpPasswords
+from services.directory.handlers.application_rates import ApplicationRates
+from services.directory.handlers.application_steps import ApplicationSteps
+from services.directory.handlers.applications import Applications
 from services.directory.handlers.approvals import Approvals
 from services.directory.handlers.authorization_server import AuthorizationServer
 from services.directory.handlers.client_assertions import ClientAssertions
@@ -57,6 +61,8 @@ KEYS_SECONDS: Final = 2.0
 EXPIRY_SECONDS: Final = 3600.0
 # How often the directory deletes expired reports about employers.
 WATCH_SECONDS: Final = 3600.0
+# How often the directory ends applications that nobody decided about, and deletes the traces of ended ones.
+APPLICATION_SECONDS: Final = 60.0
 # How often the failed attempts to get a token are put on record.
 ATTEMPTS_SECONDS: Final = 60.0
 
@@ -82,7 +88,9 @@ def build(settings: Settings) -> Application[DirectoryHandlers]:
         committed=messenger.wake,
     )
     policy = Policy(settings.approvals)
-    approvals = Approvals(ledger, SqlApprovalStore(), policy)
+    application_store = SqlApplicationStore()
+    application_steps = ApplicationSteps(application_store, settings.application_traces_kept)
+    approvals = Approvals(ledger, SqlApprovalStore(), policy, application_steps.approval_settled)
     entries = Entries(ledger, approvals)
     try:
         signing_keys = SigningKeys(
@@ -121,6 +129,20 @@ def build(settings: Settings) -> Application[DirectoryHandlers]:
     failed = FailedAttempts(ledger, failures.inc)
     watch = SqlWatchStore()
     watched = WatchedEmployers(ledger, watch, settings.watch_reports_kept)
+    waiting = Gauge(
+        "kopuro_directory_applications_waiting",
+        "Applications to join the network that nobody has decided about",
+        registry=platform.registry,
+    )
+    applications = Applications(
+        ledger,
+        application_store,
+        approvals,
+        application_steps,
+        settings.application_decided_within,
+        settings.most_applications,
+        waiting.set,
+    )
     handlers = DirectoryHandlers(
         tokens=TokenIssuer(
             database=platform.database,
@@ -151,6 +173,8 @@ def build(settings: Settings) -> Application[DirectoryHandlers]:
         suspensions=Suspensions(ledger),
         watch_reports=WatchReports(ledger, watch, settings.watch_reports_kept),
         watched_employers=watched,
+        applications=applications,
+        application_rates=ApplicationRates(),
         requests=messenger.consumer("directory.requests", snapshots.answer, decode),
         clock=platform.clock,
     )
@@ -193,6 +217,9 @@ def build(settings: Settings) -> Application[DirectoryHandlers]:
             Periodic("failed attempts", failed.publish, seconds=ATTEMPTS_SECONDS),
             Periodic("expiry notices", expiry.run, seconds=EXPIRY_SECONDS),
             Periodic("watch reports", watched.forget_old, seconds=WATCH_SECONDS),
+            # What an applicant withdrew is soon in no file.
+            platform.wal_checkpointing(),
+            Periodic("applications", applications.tidy, seconds=APPLICATION_SECONDS),
         ],
         registry=platform.registry,
         clock=platform.clock,

@@ -9,8 +9,10 @@ from typing import Any, Protocol
 
 from sqlalchemy import Connection
 
-from contracts.codes import ApprovalKind
+from contracts.codes import ApplicationState, ApprovalKind
+from contracts.employer import Employer
 from contracts.organization import Organization, Service
+from services.directory.domain.application import KeptApplication
 from services.directory.domain.approval import Approval, State
 from services.directory.domain.client import Client
 from services.directory.domain.client_key import ClientKey
@@ -248,11 +250,18 @@ class WatchStore(Protocol):
     def counting(
         self, transaction: Connection, *, since: dt.datetime, country: str | None
     ) -> list[WatchReport]:
-        """Return the reports after that time that are not retracted. country: of the employer; None: any."""
+        """Return the reports after that time that are not retracted. country: of the employer; None: any.
+
+        Gives way to other requests while it reads them.
+        """
         ...
 
-    def number_counting(self, transaction: Connection, reporter: str, *, since: dt.datetime) -> int:
-        """Return the number of the reporter's reports after that time that are not retracted."""
+    def reported(self, transaction: Connection) -> Iterator[Employer]:
+        """Yield the employer of each report that is stored, retracted or not."""
+        ...
+
+    def number_made(self, transaction: Connection, reporter: str, *, since: dt.datetime) -> int:
+        """Return the number of the reporter's reports after that time, retracted or not."""
         ...
 
     def choose(self, transaction: Connection, organization: str, *, receives: bool, at: dt.datetime) -> bool:
@@ -277,4 +286,46 @@ class WatchStore(Protocol):
 
     def forget_replies(self, transaction: Connection, watched_ids: Sequence[str]) -> None:
         """Delete the replies of these entries."""
+        ...
+
+
+class ApplicationStore(Protocol):
+    """Applications to join the network, open and ended, until their traces are deleted."""
+
+    def add(self, transaction: Connection, application: KeptApplication) -> None:
+        """Store a new application."""
+        ...
+
+    def settle(self, transaction: Connection, application: KeptApplication) -> None:
+        """Store an application after a step: what it no longer has is erased."""
+        ...
+
+    def one(self, transaction: Connection, application_id: str) -> KeptApplication | None:
+        """Return an application; None for an unknown id."""
+        ...
+
+    def by_reference(self, transaction: Connection, reference_sha256: str) -> KeptApplication | None:
+        """Return the application whose reference has this digest; None without one."""
+        ...
+
+    def by_approval(self, transaction: Connection, approval_id: str) -> KeptApplication | None:
+        """Return the application whose latest request to vet it has this id; None without one."""
+        ...
+
+    def page(
+        self, transaction: Connection, state: ApplicationState | None, after: str, limit: int
+    ) -> list[KeptApplication]:
+        """Return at most `limit` applications with ids above `after`, ordered by id. state: None for any."""
+        ...
+
+    def count_open(self, transaction: Connection) -> int:
+        """Return how many wait or are in approval."""
+        ...
+
+    def overdue(self, transaction: Connection, now: dt.datetime, limit: int) -> list[str]:
+        """Return the ids of at most `limit` waiting applications that expire by then, soonest first."""
+        ...
+
+    def forget(self, transaction: Connection, now: dt.datetime, limit: int) -> int:
+        """Delete at most `limit` ended applications whose time has passed; return their number."""
         ...

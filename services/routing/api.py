@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from contracts import base64_text
 from contracts.answers.coordination import (
     CoverageCell,
     Decisions,
@@ -16,7 +17,14 @@ from contracts.answers.coordination import (
 )
 from contracts.answers.form import Page, extended
 from contracts.answers.referrals import Submitted
-from contracts.answers.reports import NetworkReport, NetworkSeries, OrganizationStatement
+from contracts.answers.reports import (
+    AskingDecision,
+    IssuedIn,
+    MonthlyStatement,
+    NetworkReport,
+    NetworkSeries,
+    OrganizationStatement,
+)
 from contracts.codes import CoordinatorAct, InterventionReason, ReferralStatus
 from contracts.errors import Refused
 from contracts.facts import CoordinatorReason, InterventionSubmitted
@@ -42,6 +50,7 @@ from runtime.web.parameters import invalid_parameter, wants_csv
 from runtime.web.request import Request
 from runtime.web.response import Response
 from runtime.web.spreadsheet import csv_response
+from services.routing.domain.calendar_month import CalendarMonth
 from services.routing.domain.calendar_week import CalendarWeek, Span
 from services.routing.domain.coordination_queue import QueueFilter, QueueKind, QueuePosition
 from services.routing.domain.coverage import Coverage, CoverageFilter
@@ -59,6 +68,7 @@ from services.routing.handlers.commands import RoutingCommands
 from services.routing.handlers.coordination_queries import CoordinationQueries
 from services.routing.handlers.network_queries import NetworkQueries
 from services.routing.handlers.queries import RoutingQueries
+from services.routing.handlers.statement_queries import ShownDecision, StatementQueries
 from services.routing.handlers.weekly_reports import ReportQueries
 
 READERS = frozenset({"partner"}) | OVERSIGHT_ROLES
@@ -72,6 +82,7 @@ SUSPENDERS = frozenset({"coordinator", "operator"})
 
 _UNPLACED = "unplaced"
 _COVERAGE = "coverage"
+_ASKED = "asked"
 # The priority, the time of submission in microseconds, and the id.
 _QUEUE_POSITION = (paging.NUMBER, paging.NUMBER, paging.UUID)
 
@@ -123,10 +134,13 @@ def decisions(queries: RoutingQueries, request: Request, clock: Clock) -> Respon
     referral_id = request.path_params["id"]
     oversight = bool(request.principal.roles & OVERSIGHT_ROLES)
     found = queries.decisions(referral_id, request.principal.id, oversight=oversight)
+    part_of, parts = queries.split_links(referral_id)
     shown = Decisions(
         referral_id=referral_id,
         decisions=tuple(found),
         paused=queries.pause(referral_id, clock.now()),
+        parts=parts,
+        part_of=part_of,
     )
     return Response.of(shown).reading(Read.of_one(referral_id))
 
@@ -249,6 +263,55 @@ def statement(queries: ReportQueries, request: Request) -> Response:
     if as_csv:
         return in_language(csv_response(statement_rows(found, language)), language)
     return _answer(OrganizationStatement, found)
+
+
+def monthly_statement(queries: StatementQueries, request: Request) -> Response:
+    """`GET /v1/statement/month?month=2026-10`: the figures of the caller's own month."""
+    found = queries.statement(request.principal.id, _month(request.query_params))
+    issued = found.issued
+    return Response.of(
+        MonthlyStatement(
+            statement=found.content,
+            issued=None
+            if issued is None
+            else IssuedIn(message_id=issued.logged_in, issued_at=issued.issued_at),
+        )
+    )
+
+
+def asking_decisions(queries: StatementQueries, request: Request) -> Response:
+    """`GET /v1/statement/month/decisions?month=2026-10`: the decisions that asked the caller, with proofs."""
+    query = request.query_params
+    after = paging.position_of(query, _ASKED, (paging.NUMBER,))
+    found, following = queries.decisions(
+        request.principal.id, _month(query), after[0] if after else 0, paging.limit_of(query)
+    )
+    cursor = None if following is None else paging.encode_cursor(_ASKED, (following,))
+    return Response.of(Page(items=[_asking(one) for one in found], next=cursor))
+
+
+def _asking(one: ShownDecision) -> AskingDecision:
+    if one.proof is None:
+        return AskingDecision(decision_id=one.id, message_id=one.logged_in, unproven=one.unproven)
+    return AskingDecision(
+        decision_id=one.id,
+        message_id=one.logged_in,
+        referral_id=one.proof.referral_id,
+        salt=base64_text.encoded(one.proof.salt),
+        index=one.proof.index,
+        size=one.proof.size,
+        path=tuple(base64_text.encoded(digest) for digest in one.proof.path),
+        outcome=one.proof.outcome,
+    )
+
+
+def _month(query: Mapping[str, str]) -> CalendarMonth | None:
+    if "month" not in query:
+        return None
+    try:
+        return CalendarMonth.parse(query["month"])
+    except ValueError:
+        raise invalid_parameter("month", "must be a month such as 2026-10.") from None
 
 
 def _form(request: Request) -> tuple[bool, str]:

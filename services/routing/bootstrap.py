@@ -19,6 +19,7 @@ from runtime.service_platform import build_platform
 from runtime.settings import Settings
 from services.routing.adapters.digests import SqlDigests
 from services.routing.adapters.fact_reduction import SqlFactReduction
+from services.routing.adapters.issued_statements import SqlStatementStore
 from services.routing.adapters.past_referrals import SqlPastReferrals
 from services.routing.adapters.placement_keys import SqlPlacementKeys
 from services.routing.adapters.policies import SqlPolicyStore
@@ -42,6 +43,8 @@ from services.routing.handlers.network_queries import NetworkQueries
 from services.routing.handlers.policies import LivePolicy, Policies
 from services.routing.handlers.previews import Previews
 from services.routing.handlers.queries import RoutingQueries
+from services.routing.handlers.statement_issuing import IssueStatements
+from services.routing.handlers.statement_queries import StatementQueries
 from services.routing.handlers.unanswered import ReportUnanswered
 from services.routing.handlers.weekly_reports import ReportQueries, ReportWeeks
 from services.routing.live_directory import LiveDirectory, directory_entry
@@ -65,6 +68,7 @@ class RoutingParts:
     coordination: CoordinationQueries
     whole_network: NetworkQueries
     reports: ReportQueries
+    statements: StatementQueries
     facts: ReadinessGate
     directory: BatchProcessor[Envelope]
     questions: RequestServer
@@ -156,6 +160,16 @@ def build(settings: Settings) -> Application[RoutingParts]:
         unready=directory_unready,
         clock=platform.clock,
     )
+    statements = SqlStatementStore()
+    issuing = IssueStatements(
+        database=platform.database,
+        reports=reports,
+        statements=statements,
+        outbox=platform.messenger.outbox,
+        source=platform.source,
+        clock=platform.clock,
+        after_commit=platform.messenger.wake,
+    )
     RoutingMetrics(
         platform.registry,
         figures=queries.figures,
@@ -179,6 +193,7 @@ def build(settings: Settings) -> Application[RoutingParts]:
                 database=platform.database, store=store, network=network, consider=commands.consider
             ),
             reports=ReportQueries(database=platform.database, reports=reports),
+            statements=StatementQueries(database=platform.database, reports=reports, statements=statements),
             facts=ReadinessGate(facts, directory_unready),
             directory=directory,
             questions=RequestServer(
@@ -201,6 +216,7 @@ def build(settings: Settings) -> Application[RoutingParts]:
             Periodic("reduction of facts", reducing.turn, seconds=_SECONDS_BETWEEN_REDUCTIONS),
             Periodic("unanswered emergencies", unanswered.turn, seconds=_SECONDS_BETWEEN_ALERTS),
             Periodic("reports of weeks", reporting.turn, seconds=_SECONDS_BETWEEN_REPORTS),
+            Periodic("statements of months", issuing.turn, seconds=_SECONDS_BETWEEN_REPORTS),
             Periodic("digests", digests.turn, seconds=_SECONDS_BETWEEN_REPORTS),
         ],
         spans=platform.spans,

@@ -16,7 +16,13 @@ from contracts.answers.coordination import (
     WishList,
 )
 from contracts.answers.referrals import Submitted
-from contracts.answers.reports import NetworkReport, NetworkSeries, OrganizationStatement
+from contracts.answers.reports import (
+    AskingDecision,
+    MonthlyStatement,
+    NetworkReport,
+    NetworkSeries,
+    OrganizationStatement,
+)
 from runtime.web.languages import ACCEPT_LANGUAGE, LANGUAGE_HEADERS
 from runtime.web.operation import Body, Operation, answer, or_csv, page_of
 from runtime.web.parameters import JSON_OR_CSV, LIMIT, PAGED, coded, flag, matching
@@ -57,6 +63,10 @@ _LABELS: Final = coded(
     LANGUAGES,
     "The language of the labels; by default as `Accept-Language` prefers.",
 )
+MONTH: Final = matching(
+    "month", r"^\d{4}-\d{2}$", "The month, such as `2026-10`; by default the latest with a report."
+)
+ASKING: Final = (MONTH, *PAGED)
 REPORTED: Final = (WEEK, _LABELS, JSON_OR_CSV)
 SERIES_SPANS: Final = (
     coded("every", Span, "The length of a span; by default a week."),
@@ -81,6 +91,17 @@ STATEMENT: Final = Operation(
     headers=(ACCEPT_LANGUAGE,),
     answers={200: or_csv(answer(OrganizationStatement, headers=LANGUAGE_HEADERS))},
     refusals=frozenset({"not-found"}),
+)
+
+MONTHLY_STATEMENT: Final = Operation(
+    summary="Read the figures of the caller's own month",
+    answers={200: answer(MonthlyStatement)},
+    refusals=frozenset({"not-found"}),
+)
+ASKING_DECISIONS: Final = Operation(
+    summary="List the decisions of a month that asked the caller, with their proofs",
+    answers={200: page_of(AskingDecision)},
+    refusals=frozenset({"not-found", "invalid-cursor"}),
 )
 
 DECISIONS: Final = Operation(

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from sqlalchemy import Connection
 
 from services.routing.domain.applied_policy import AppliedPolicy, StoredVersion
+from services.routing.domain.calendar_month import CalendarMonth
 from services.routing.domain.calendar_week import CalendarWeek
 from services.routing.domain.coordination_queue import QueueFilter, QueueKind, QueuePosition
 from services.routing.domain.directory import Reach
@@ -45,6 +46,10 @@ class ReferralStore(Protocol):
 
     def load(self, transaction: Connection, ids: Collection[str]) -> dict[str, Referral]:
         """Return the existing referrals of those ids, locked for a change."""
+        ...
+
+    def families(self, transaction: Connection, ids: Collection[str]) -> set[str]:
+        """Return the ids, and those of the referrals that a split has linked with them. Takes no lock."""
         ...
 
     def save(self, transaction: Connection, changes: Changes) -> None:
@@ -293,10 +298,12 @@ class WeeklyReports(Protocol):
         report: WeeklyReport,
         statements: Mapping[str, Statement],
         timeline_to: int,
+        asked_by: Mapping[str, Sequence[str]],
     ) -> bool:
         """Write a report; return False and change nothing if its week has one.
 
-        timeline_to: the number behind which the next week's steps are (`WeekEventReader.read`).
+        timeline_to: the number behind which the next week's steps are (`WeekEventReader.read`). asked_by: the
+        decisions that asked each organisation.
         """
         ...
 
@@ -310,6 +317,78 @@ class WeeklyReports(Protocol):
 
     def statement(self, transaction: Connection, week: CalendarWeek, organization: str) -> Statement | None:
         """Return an organisation's statement, of zeros if nothing happened; None if the week has none."""
+        ...
+
+    def timeline_to(self, transaction: Connection, week: CalendarWeek) -> int | None:
+        """Return the number behind which the next week's steps are; None without a report."""
+        ...
+
+    def statements(self, transaction: Connection, week: CalendarWeek) -> dict[str, Statement] | None:
+        """Return the statements of all organisations to which something happened; None without a report."""
+        ...
+
+    def asked_by(self, transaction: Connection, week: CalendarWeek, organization: str) -> list[str]:
+        """Return the decisions that asked an organisation in a week, oldest first; none without a report."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IssuedStatement:
+    """A statement as issued. content: the bytes that the log's digest covers. logged_in: the message."""
+
+    organization: str
+    month: CalendarMonth
+    content: bytes
+    issued_at: dt.datetime
+    logged_in: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AskingDecision:
+    """What a decision's row says about whom it asked.
+
+    salt, asked: None once erased, and in decisions of earlier builds. logged_in: None in the latter.
+    organizations: of all candidates, each once or more.
+    """
+
+    id: str
+    referral_id: str
+    organizations: Sequence[str]
+    salt: bytes | None
+    asked: Sequence[str] | None
+    logged_in: str | None
+
+
+class StatementStore(Protocol):
+    """The monthly statements that were issued, and the decisions that prove them.
+
+    Durable with the transaction.
+    """
+
+    def last_issued(self, transaction: Connection) -> CalendarMonth | None:
+        """Return the latest month whose statements have all been issued."""
+        ...
+
+    def issued_to(self, transaction: Connection, month: CalendarMonth) -> set[str]:
+        """Return the organisations that have a statement of the month."""
+        ...
+
+    def add(self, transaction: Connection, statements: Sequence[IssuedStatement]) -> bool:
+        """Write statements; return False and change nothing if one of them exists."""
+        ...
+
+    def close(self, transaction: Connection, month: CalendarMonth, now: dt.datetime) -> None:
+        """Record that all statements of a month have been issued. Again: no effect."""
+        ...
+
+    def issued(
+        self, transaction: Connection, month: CalendarMonth, organization: str
+    ) -> IssuedStatement | None:
+        """Return a statement that was issued."""
+        ...
+
+    def decisions(self, transaction: Connection, ids: Sequence[str]) -> dict[str, AskingDecision]:
+        """Return the existing ones of these decisions."""
         ...
 
 

@@ -140,6 +140,28 @@ class RoutingService(WebService):
 
     @resource(
         "GET",
+        "/v1/statement/month",
+        roles=api.MEMBERS,
+        query=(operations.MONTH,),
+        reads=Reads.no_person,
+        operation=operations.MONTHLY_STATEMENT,
+    )
+    def monthly_statement(self, request: Request) -> Response:
+        return api.monthly_statement(self.handlers.statements, request)
+
+    @resource(
+        "GET",
+        "/v1/statement/month/decisions",
+        roles=api.MEMBERS,
+        query=operations.ASKING,
+        reads=Reads.no_person,
+        operation=operations.ASKING_DECISIONS,
+    )
+    def asking_decisions(self, request: Request) -> Response:
+        return api.asking_decisions(self.handlers.statements, request)
+
+    @resource(
+        "GET",
         "/v1/coordination/organizations/<organization:id>/engagements",
         roles=api.SUSPENDERS,
         reads=Reads.no_person,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from contracts.envelope import Event
@@ -23,6 +23,7 @@ PATIENCE = dt.timedelta(seconds=10)
 class Batch:
     """The state of a batch in progress: custodies that were taken, cases to store, events to publish.
 
+    linked: the custodies that were taken because a split links them with others, as they were.
     answers: whether an answer took effect, by submission id. held: notes that wait for the decision on their
     answer, by submission id. new_notes, dropped_notes, new_answers: the changes of the two. closed: referrals
     that the batch has closed.
@@ -34,6 +35,7 @@ class Batch:
     new_id: Callable[[], str]
     now: dt.datetime
     custodies: dict[str, Custody]
+    linked: Mapping[str, Custody] = field(default_factory=dict)
     answers: dict[str, bool] = field(default_factory=dict)
     held: dict[str, Event[Fact]] = field(default_factory=dict)
     new_notes: dict[str, Event[Fact]] = field(default_factory=dict)

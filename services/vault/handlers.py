@@ -25,6 +25,7 @@ from contracts.facts import (
     ReferralCompleted,
     ReferralFailed,
     ReferralHandedBack,
+    ReferralSplit,
     ReferralWithdrawn,
     SealedCaseReleased,
     SealedCaseReplaced,
@@ -52,6 +53,7 @@ from services.vault.domain.custody import (
 from services.vault.domain.evidence import ProvenEvent
 from services.vault.domain.sealed import SealedCase, unreadable
 from services.vault.notes import answered, receive_explanation, receive_note, refuse_held
+from services.vault.parts import let_parts_follow, parts_in, split_referral
 from services.vault.ports import (
     CustodyKeys,
     CustodyStore,
@@ -131,16 +133,24 @@ class VaultHandlers:
             if isinstance(ended := proven.event.data, TransitKeyClosed):
                 self._transit_keys.close(transaction, ended.kid, ended.messages, now)
         messages = [proven for proven in messages if not isinstance(proven.event.data, TransitKeyClosed)]
-        referrals = {proven.event.partition_key for proven in messages}
+        referrals = {
+            *(proven.event.partition_key for proven in messages),
+            *(id_ for proven in messages for id_ in parts_in(proven.event.data)),
+        }
         batch = self._take(transaction, referrals, now)
         batch.held = self._notes.held(transaction, referrals)
         for proven in messages:
             message = proven.event
             if not isinstance(message.data, OfferDeclined | AnswerRefused | HandBackRefused):
                 batch.evidence.append((message.partition_key, proven))
+            if isinstance(message.data, ReferralSplit):
+                # Of each part too: it says whose case is released under the part's id.
+                batch.evidence += [(part, proven) for part in message.data.parts]
             match message.data:
                 case OfferAccepted() as fact:
                     self._accepted(batch, message, fact)
+                case ReferralSplit() as fact:
+                    split_referral(batch, fact)
                 case AcceptanceRevoked() as fact:
                     custody = batch.custodies[fact.referral_id]
                     batch.custodies[fact.referral_id] = revoke(custody, fact.organization)
@@ -185,9 +195,9 @@ class VaultHandlers:
         }
         batch = self._take(transaction, waiting, now)
         # A case whose key is missing stays where it is, and does not hold up the others.
-        readable = self._store.sealed(transaction, waiting)
+        readable = self._store.sealed(transaction, {one.case_of for one in batch.custodies.values()})
         batch.custodies = {
-            id_: one for id_, one in batch.custodies.items() if id_ in readable and self._has_key(one)
+            id_: one for id_, one in batch.custodies.items() if one.case_of in readable and self._has_key(one)
         }
         return self._finish(transaction, batch)
 
@@ -214,6 +224,7 @@ class VaultHandlers:
         else:
             batch.custodies[fact.referral_id] = arrive(custody, fact.sender, fact.to, kid)
             batch.arrived[fact.referral_id] = case
+            let_parts_follow(batch, fact.referral_id)
 
     def _receive_replacement(self, batch: Batch, message: Event[Fact], fact: SealedCaseReplaced) -> None:
         custody = batch.custodies[fact.referral_id]
@@ -231,8 +242,9 @@ class VaultHandlers:
             batch.refuse_submission(message, fact.referral_id, fact.sender, refused)
             return
         batch.custodies[fact.referral_id] = replaced
-        batch.destroyed.add(fact.referral_id)
-        batch.arrived[fact.referral_id] = case
+        if replaced.part_of is None:
+            batch.destroyed.add(fact.referral_id)
+            batch.arrived[fact.referral_id] = case
         released = SealedCaseReleased(
             referral_id=fact.referral_id,
             organization=fact.to,
@@ -272,8 +284,13 @@ class VaultHandlers:
         batch.destroyed.add(referral_id)
         batch.closed.add(referral_id)
         refuse_held(batch, referral_id)
-        # A consent may be withdrawn after the end, when nothing is left to erase.
-        if custody.state is CustodyState.erased and before.state is not CustodyState.erased:
+        let_parts_follow(batch, referral_id)
+        # A part has no case. A consent may be withdrawn after the end, when nothing is left to erase.
+        if (
+            custody.part_of is None
+            and custody.state is CustodyState.erased
+            and before.state is not CustodyState.erased
+        ):
             erased = CaseErased(referral_id=referral_id, reason=reason)
             batch.publish(erased, referral_id, cause=message)
 
@@ -287,6 +304,7 @@ class VaultHandlers:
         cause: Event[Fact] | Acceptance,
     ) -> None:
         batch.custodies[custody.referral_id] = step(custody, CustodyEvent.refusal)
+        let_parts_follow(batch, custody.referral_id)
         batch.arrived.pop(custody.referral_id, None)
         batch.destroyed.add(custody.referral_id)
         fact = CaseRefused(referral_id=custody.referral_id, organization=sender, problem=refused.problem())
@@ -295,11 +313,22 @@ class VaultHandlers:
     # Start and end of a batch
 
     def _take(self, transaction: Connection, referrals: Collection[str], now: dt.datetime) -> Batch:
+        """Take the custodies of the referrals, and those that a split links with them.
+
+        All are locked together, in the order of their ids. Raises Unavailable if a referral was split between
+        the look-up and the lock.
+        """
+        linked = self._store.linked(transaction, referrals) - set(referrals)
+        custodies = self._store.take(transaction, {*referrals, *linked})
+        for one in (custodies[id_] for id_ in referrals):
+            if any(id_ not in custodies for id_ in (one.case_of, *one.part_ids)):
+                raise Unavailable("The referral was split at the same time.")
         return Batch(
             source=self._source,
             new_id=self._new_id,
             now=now,
-            custodies=self._store.take(transaction, referrals),
+            custodies=custodies,
+            linked={id_: custodies[id_] for id_ in linked},
         )
 
     def _finish(self, transaction: Connection, batch: Batch) -> Iterable[Outgoing]:
@@ -311,7 +340,8 @@ class VaultHandlers:
         self._release(transaction, batch)
         self._store.destroy(transaction, batch.destroyed)
         self._store.keep(transaction, batch.arrived)
-        self._store.put(transaction, batch.custodies.values(), batch.now)
+        changed = [one for id_, one in batch.custodies.items() if one is not batch.linked.get(id_)]
+        self._store.put(transaction, changed, batch.now)
         self._notes.drop(transaction, batch.dropped_notes)
         self._notes.hold(transaction, batch.new_notes)
         self._notes.record_answers(transaction, batch.new_answers)
@@ -321,11 +351,11 @@ class VaultHandlers:
 
     def _release(self, transaction: Connection, batch: Batch) -> None:
         releasable = [c for c in batch.custodies.values() if disposition_of(c) is not Disposition.stay]
-        stored = {c.referral_id for c in releasable} - batch.arrived.keys()
+        stored = {c.case_of for c in releasable} - batch.arrived.keys()
         sealed = {**self._store.sealed(transaction, stored), **batch.arrived}
         for custody in releasable:
             assert custody.acceptance is not None
-            if (case := sealed.get(custody.referral_id)) is None:
+            if (case := sealed.get(custody.case_of)) is None:
                 # Not `case-unreadable`, which would end the referral: the operator may find the key store.
                 raise Defect("The key store does not have the key of this case.")
             try:

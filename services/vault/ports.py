@@ -29,6 +29,10 @@ class CustodyStore(Protocol):
         """Return and lock the custodies of these referrals; create missing ones as `awaited`."""
         ...
 
+    def linked(self, transaction: Connection, referral_ids: Collection[str]) -> set[str]:
+        """Return the wholes of those referrals that are parts, and the parts of the others. Takes no lock."""
+        ...
+
     def awaited_acceptors(self, transaction: Connection) -> list[str]:
         """Return the acceptors of held cases; these cases wait for their keys."""
         ...

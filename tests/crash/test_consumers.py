@@ -8,13 +8,23 @@ from __future__ import annotations
 import pytest
 
 from contracts.codes import DeclineReason
-from contracts.facts import CaseReleased, EventsLogged, OfferDeclined, OfferOpened, ReferralSubmitted
+from contracts.facts import (
+    CaseReleased,
+    EventsLogged,
+    OfferDeclined,
+    OfferOpened,
+    PartOpened,
+    ReferralSplit,
+    ReferralSubmitted,
+    ReferralUnplaced,
+)
+from contracts.part_id import part_id
 from runtime.identifiers import new_id
 from runtime.messaging.outbox.unreceipted import digest_text
 from tests.crash.crashing import CrashHub, Listener, consumed, until
 from tests.crash.faults import Moment, named
 from tests.services.neighbours import ACCEPTOR, SENDER, accepted, opened, revoked
-from tests.unit.services.routing.samples import facts
+from tests.unit.services.routing.samples import consent, facts
 
 pytestmark = pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
 
@@ -121,6 +131,58 @@ def test_referral_is_offered_once_when_routing_is_killed(
         crashing.until_published()
         assert len(listener.effects(OfferOpened)) == 1
     assert crashing.rows("referrals") == crashing.rows("offers") == crashing.rows("decisions") == 1
+
+
+@pytest.mark.parametrize("moment", [Moment.before_commit, Moment.before_acknowledgement], ids=named)
+def test_referral_is_split_once_when_routing_is_killed_at_the_split(
+    crash_hub: CrashHub, listener: Listener, moment: Moment
+) -> None:
+    crashing = crash_hub.crashing_routing()
+    # The receivers meet the first need; the second one goes to the coordinators.
+    stated = facts(needs=("legal.wage_claim", "basic_needs"), consent=consent(several_organizations=True))
+    said = ReferralSubmitted(referral_id=new_id(), sender=SENDER, facts=stated)
+    parts = (part_id(said.referral_id, 1), part_id(said.referral_id, 2))
+    with crashing.dying:
+        crashing.until_settled()
+        crashing.plan(moment)
+        crash_hub.publish(said)
+        crashing.until_dead()
+        assert crashing.rows("referrals") == (3 if moment is Moment.before_acknowledgement else 0)
+    with crashing.whole:
+        crashing.whole.until_ready()
+        assert listener.until_heard(ReferralSplit).parts == parts
+        crashing.until_published()
+        assert len(listener.effects(ReferralSplit)) == 1
+        assert {one.referral_id for one in listener.effects(PartOpened)} == set(parts)
+        assert [one.referral_id for one in listener.effects(OfferOpened)] == [parts[0]]
+        assert [one.referral_id for one in listener.effects(ReferralUnplaced)] == [parts[1]]
+    assert (crashing.rows("referrals"), crashing.rows("offers"), crashing.rows("decisions")) == (3, 1, 2)
+
+
+@pytest.mark.parametrize("moment", [Moment.before_commit, Moment.before_acknowledgement], ids=named)
+def test_part_gets_the_case_when_vault_is_killed_at_the_split(
+    crash_hub: CrashHub, listener: Listener, moment: Moment
+) -> None:
+    crashing = crash_hub.crashing_vault()
+    case = crash_hub.sealed_case(new_id())
+    parts = (part_id(case.referral_id, 1), part_id(case.referral_id, 2))
+    with crashing.dying:
+        crashing.until_settled()
+        crash_hub.publish(case)
+        until(lambda: consumed(crashing.dying, "vault.sealed", "applied") == 1, "the case is there")
+        crashing.plan(moment)
+        crash_hub.publish(ReferralSplit(referral_id=case.referral_id, sender=SENDER, parts=parts))
+        crashing.until_dead()
+    crash_hub.publish(accepted(parts[0]))
+    with crashing.whole:
+        crashing.whole.until_ready()
+        letters = crash_hub.hear("delivery.sealed", lambda heard: bool(heard))
+        released = listener.until_heard(CaseReleased)
+        assert (released.referral_id, released.organization) == (parts[0], ACCEPTOR)
+        crashing.until_published()
+        assert len(listener.effects(CaseReleased)) == 1
+    assert len({letter.id for letter in letters}) == 1
+    assert (crashing.rows("custodies"), crashing.rows("sealed_cases")) == (3, 1)
 
 
 @pytest.mark.parametrize("moment", [Moment.before_commit, Moment.before_acknowledgement], ids=named)

@@ -14,6 +14,8 @@ from contracts.codes import (
     AgeBand,
     AgreementKind,
     Answer,
+    ApplicationRefusal,
+    ApplicationStep,
     ApprovalKind,
     ApprovalRefusal,
     CapacityStatus,
@@ -55,6 +57,7 @@ from contracts.organization import (
     SealingKeyChange,
     Service,
 )
+from contracts.part_id import part_id
 from contracts.referral import Consent, ReferralFacts, Situation
 
 REFERRAL = "01930f6e-5d2a-7c11-8a4f-0b6d2f9c1a01"
@@ -96,6 +99,7 @@ CONSENT = Consent(
     opt_in_kinds=(OrganizationKind.consular_representative,),
     excluded_organizations=("ru.some-agency",),
     storage_countries=("KG", "KZ"),
+    several_organizations=True,
 )
 FACTS = ReferralFacts(
     needs=SITUATION.needs,
@@ -112,6 +116,7 @@ FACTS = ReferralFacts(
     consent=CONSENT,
     to=RECEIVER,
 )
+EARLIER_FACTS = replace(FACTS, consent=replace(CONSENT, several_organizations=False))
 EARLIER_ORGANIZATION = Organization(
     id=SENDER,
     name="Ошская юридическая помощь",
@@ -369,10 +374,17 @@ _FACTS: tuple[facts.Fact, ...] = (
     facts.ReferralReferredOnward(
         referral_id=REFERRAL, sender=SENDER, organization=RECEIVER, onward=EARLIER_REFERRAL
     ),
+    facts.ReferralSplit(
+        referral_id=REFERRAL,
+        sender=SENDER,
+        parts=(part_id(REFERRAL, 1), part_id(REFERRAL, 2)),
+    ),
+    facts.PartOpened(referral_id=part_id(REFERRAL, 1), sender=SENDER, part_of=REFERRAL, facts=FACTS),
     facts.ReferralOverdue(
         referral_id=REFERRAL, sender=SENDER, organization=RECEIVER, due_at=NOON + dt.timedelta(days=14)
     ),
     facts.AlertClosed(referral_id=REFERRAL, message_type=facts.ReferralUnplaced.type, by="kg.coordinator"),
+    facts.StatementIssued(organization=RECEIVER, month="2026-02", digest="sha256:" + "0d" * 32),
     facts.CoordinationDigest(
         period="2026-11-27",
         as_of=NOON,
@@ -415,7 +427,11 @@ _FACTS: tuple[facts.Fact, ...] = (
         message_type="kopuro.offer.opened.v1",
     ),
     facts.DecisionsRecorded(
-        decisions=(facts.CommittedDecision(decision_id=MESSAGE, commitment="sha256:" + "0a" * 32),)
+        decisions=(
+            facts.CommittedDecision(
+                decision_id=MESSAGE, commitment="sha256:" + "0a" * 32, candidates="sha256:" + "0c" * 32
+            ),
+        )
     ),
     facts.RoutingPolicyApplied(
         number=2,
@@ -538,6 +554,15 @@ _FACTS: tuple[facts.Fact, ...] = (
         since=NOON,
         until=NOON,
         organization=SENDER,
+    ),
+    facts.ApplicationSubmitted(application_id=SUBMISSION, content="sha256:" + "0f" * 32, expires_at=NOON),
+    facts.ApplicationDecided(
+        application_id=SUBMISSION,
+        step=ApplicationStep.refused,
+        by="cholpon",
+        reason=ApplicationRefusal.not_verified,
+        approval_id=DECISION,
+        organization=RECEIVER,
     ),
     facts.EmployerReported(
         report_id=SUBMISSION,
@@ -680,7 +705,7 @@ _FACTS: tuple[facts.Fact, ...] = (
 # As earlier builds without every field wrote them; `earlier/` has their bytes.
 _EARLIER_FACTS: tuple[facts.Fact, ...] = (
     facts.OrganizationChanged(revision=7, organization=EARLIER_ORGANIZATION),
-    facts.ReferralSubmitted(referral_id=REFERRAL, sender=SENDER, facts=FACTS),
+    facts.ReferralSubmitted(referral_id=REFERRAL, sender=SENDER, facts=EARLIER_FACTS),
     facts.AgreementChanged(revision=2, agreement=AGREEMENT),
     facts.ClientChanged(revision=3, client_id="osh-laptop", principal=SENDER, roles=("partner",), live=True),
     facts.CredentialIssued(
@@ -694,6 +719,9 @@ _EARLIER_FACTS: tuple[facts.Fact, ...] = (
     ),
     facts.PlacementSubmitted(referral_id=REFERRAL, organization=RECEIVER, coordinator="coordinator"),
     facts.AlertClosed(referral_id=REFERRAL, message_type=facts.ReferralUnanswered.type),
+    facts.DecisionsRecorded(
+        decisions=(facts.CommittedDecision(decision_id=MESSAGE, commitment="sha256:" + "0a" * 32),)
+    ),
     facts.AcceptanceRevoked(**_parties(), coordinator="kg.coordinator"),
     # Its earlier bytes have the need and the region too.
     next(fact for fact in _FACTS if isinstance(fact, facts.DirectoryCorrectionSuggested)),
@@ -743,6 +771,7 @@ _EARLIER_FACTS: tuple[facts.Fact, ...] = (
 _BEGINNINGS = (
     facts.ReferralSubmitted,
     facts.RoutingPolicyApplied,
+    facts.StatementIssued,
     facts.CoordinationDigest,
     facts.OrganizationChanged,
     facts.ReplicaRequested,
@@ -796,6 +825,11 @@ EARLIER: dict[str, Event[facts.Fact]] = {
     ),
     "kopuro.organization.changed.v1.without_reason": _event(
         facts.OrganizationChanged(revision=7, organization=ORGANIZATION, by="aigul")
+    ),
+    "kopuro.referral.submitted.v1.without_several": _event(
+        facts.ReferralSubmitted(
+            referral_id=REFERRAL, sender=SENDER, facts=EARLIER_FACTS, onward_from=EARLIER_REFERRAL
+        )
     ),
     "kopuro.sealed_note.submitted.v1.declined": _event(
         facts.SealedNoteSubmitted(referral_id=REFERRAL, author=RECEIVER, note=SEALED, offer_id=OFFER)

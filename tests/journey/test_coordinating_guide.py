@@ -21,6 +21,7 @@ GUIDE = (Path(__file__).parents[2] / "docs" / "coordinating.md").read_text(encod
 BLOCKS = re.findall(r"```sh\n(.*?)```", GUIDE, flags=re.DOTALL)
 
 
+@pytest.mark.timeout(300)  # some thirty commands, each a process
 @pytest.mark.parametrize("hub", ["sqlite"], indirect=True)
 def test_guide_runs_as_printed_from_top_to_bottom(hub: RunningHub, tmp_path: Path) -> None:
     sender, unplaced = hub.submit("nobody")

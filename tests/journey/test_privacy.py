@@ -18,6 +18,7 @@ import pytest
 from contracts.codes import OrganizationKind
 from contracts.envelope import Event
 from contracts.facts import SealedCaseSubmitted
+from kopuro_client import RefusedError
 from runtime.clock import SystemClock
 from runtime.identifiers import new_id
 from runtime.messaging.outbox.outbox import outgoing
@@ -221,13 +222,22 @@ def _refused_later(
     declined.hub.note(referral_id, canaries.text("note of a former candidate"), to=sender.id)
 
 
+def _statement(sender: Participant) -> object | None:
+    try:
+        return sender.hub.statement()
+    except RefusedError:
+        return None
+
+
 def _read(hub: RunningHub, sender: Participant, referral_id: str) -> list[tuple[str, bytes]]:
     """Return what the hub answers to those who may read about the referral."""
     auditor, coordinator = hub.participants.staff("auditor"), hub.participants.staff("coordinator")
     answers: dict[str, object] = {
         "referral": sender.hub.referral(referral_id),
         "decisions": sender.hub.decision(referral_id),
-        "statement": sender.hub.statement(),
+        # The first report is made within seconds of the hub's start.
+        "statement": until(lambda: _statement(sender), "the first report"),
+        "proved statement": sender.hub.proved_statement(),
         "recovered": list(sender.hub.recover("2020-01-01T00:00:00Z")),
         "story": auditor.story(referral_id),
         "readers": auditor.readers(referral_id),

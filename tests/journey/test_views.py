@@ -11,6 +11,7 @@ from kopuro_client.records import Message
 from sandbox.demo.participants import Participant
 from sandbox.hub_files import SERVICES
 from tests.journey.running_hub import STRANGER, RunningHub
+from tests.journey.waiting import until
 
 
 def test_each_party_sees_only_its_own_part(hub: RunningHub) -> None:
@@ -130,6 +131,25 @@ def test_employer_is_watched_after_reports_of_two_unrelated_organizations(hub: R
         entry["id"], "The passports were returned."
     )
     assert third.hub.watched(entry["id"])["reply"] == reply["reply"]
+
+    def reasons() -> list[str | None]:
+        """Return the ends of the inspection's reports; None: its content can be read."""
+        again = inspection.hub.mailbox(since="2026-01-01T00:00:00Z", limit=200)["items"]
+        ids = {message["id"] for message in messages}
+        found = [message["data"].get("reason") for message in again if message["id"] in ids]
+        assert len(found) == len(ids)
+        return found
+
+    # A report can be read again, until its end erases the reporter's name and the evidence.
+    assert reasons() == [None, None]
+    first.hub.retract_watch_report(reported)
+    until(lambda: sorted(map(str, reasons())) == ["None", "retracted"], "the end of the retracted report")
+    inspection.hub.watch_opt_in(receives=False)
+    until(lambda: sorted(map(str, reasons())) == ["opted_out", "retracted"], "the end of the other one")
+    # A report must go to somebody who is not related to its reporter.
+    with pytest.raises(RefusedError) as refused:
+        report(union, to=[union.id])
+    assert refused.value.status == 422
 
 
 @pytest.mark.parametrize("service", SERVICES)

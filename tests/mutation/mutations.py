@@ -33,6 +33,7 @@ _DATABASE = "runtime/storage/database.py"
 _RELAY = "runtime/messaging/outbox/relay.py"
 _PUBLISHER = "runtime/messaging/rabbit/publisher.py"
 _OFFER = "services/routing/domain/offer.py"
+_SPLITTING = "tests/unit/services/routing/domain/test_splitting.py"
 SIMULATION = "tests/simulation/test_simulation.py::test_fixed_seeds_keep_the_invariants"
 # How a simulation fails. The test itself failing to run would not say so.
 _STORY_FAILS = "AssertionError: story"
@@ -397,6 +398,53 @@ MUTATIONS = (
         reason=_STORY_FAILS,
     ),
     Mutation(
+        name="a referral is split without the person's permission",
+        edits=(
+            Edit(
+                path="services/routing/domain/splitting.py",
+                old="facts.consent.several_organizations and facts.to is None",
+                new="facts.to is None",
+            ),
+        ),
+        tests=(f"{_SPLITTING}::test_referral_stays_whole_without_the_persons_permission",),
+    ),
+    Mutation(
+        name="the parts go on when the whole is withdrawn",
+        edits=(
+            Edit(
+                path="services/routing/domain/split_ends.py",
+                old="        linked = _withdrawals(after.part_ids, withdrawn, context)\n",
+                new="        linked = ()\n",
+            ),
+        ),
+        tests=(f"{_SPLITTING}::test_withdrawal_of_the_whole_ends_every_open_part_at_once",),
+    ),
+    Mutation(
+        name="the acceptor of a part sees of which referral it is one",
+        edits=(
+            Edit(
+                path="services/routing/domain/view.py",
+                old="if whole and referral.part is not None",
+                new="if referral.part is not None",
+            ),
+        ),
+        tests=(f"{_SPLITTING}::test_sender_and_staff_see_parts_and_candidates_see_nothing_of_them",),
+    ),
+    Mutation(
+        name="the vault releases parts of a referral that has ended",
+        edits=(
+            Edit(
+                path="services/vault/handlers.py",
+                old="        refuse_held(batch, referral_id)\n        let_parts_follow(batch, referral_id)\n",
+                new="        refuse_held(batch, referral_id)\n",
+            ),
+        ),
+        tests=(
+            "tests/unit/services/vault/test_splitting.py"
+            "::test_withdrawn_whole_ends_every_part_even_before_their_own_ends_are_read",
+        ),
+    ),
+    Mutation(
         name="the vault keeps a case that arrives after the end",
         edits=(
             Edit(
@@ -446,5 +494,35 @@ MUTATIONS = (
             "tests/unit/services/routing/domain/test_withholding.py::test_rows_are_disjoint_true_and_not_small",
         ),
         reason="test_rows_are_disjoint_true_and_not_small",
+    ),
+    Mutation(
+        name="any reference opens any application",
+        edits=(
+            Edit(
+                path="services/directory/domain/application.py",
+                old="return hmac.compare_digest(self.reference_sha256, reference_digest(reference))",
+                new='return hmac.compare_digest("", "")',
+            ),
+        ),
+        tests=(
+            "tests/unit/services/directory/domain/test_application.py"
+            "::test_reference_of_another_application_does_not_open_it",
+        ),
+        reason="test_reference_of_another_application_does_not_open_it",
+    ),
+    Mutation(
+        name="an application that has ended leaves its request to vet it",
+        edits=(
+            Edit(
+                path="services/directory/handlers/applications.py",
+                old="            self._approvals.end(writing, application.approval_id, step, by=by)",
+                new="            pass",
+            ),
+        ),
+        tests=(
+            "tests/unit/services/directory/handlers/test_applications.py"
+            "::test_end_of_an_application_ends_the_request_to_vet_it",
+        ),
+        reason="test_end_of_an_application_ends_the_request_to_vet_it",
     ),
 )

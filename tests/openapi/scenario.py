@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import json
+import re
 from hashlib import sha256
 from typing import Any
 
@@ -34,6 +35,7 @@ def play(api: DocumentedHub) -> None:
     consumers(api)
     webhooks(api)
     watch_reports(api)
+    applications(api)
     credentials(api)
     suspension(api)
 
@@ -276,6 +278,54 @@ def watch_reports(api: DocumentedHub) -> None:
     api.ask("directory_retract_watch_report", OSH, id=reported["id"])
 
 
+def applications(api: DocumentedHub) -> None:
+    """One applicant withdraws, one is refused, one comes in; another one uses the pages."""
+    sent = [
+        api.ask(
+            "directory_post_application",
+            None,
+            body={
+                "name": f"Talas Advice {number} (invented)",
+                "kind": "ngo",
+                "country": "KG",
+                "languages": ["ky"],
+                "description": "Advice on wages.",
+                "contact": {"name": "A. Invented", "email": "office@talas.example"},
+            },
+        )
+        for number in range(3)
+    ]
+    opened = [
+        {"headers": {"Kopuro-Application-Reference": one["reference"]}, "id": one["id"]} for one in sent
+    ]
+    api.ask("directory_application_state", None, **opened[0])
+    api.ask("directory_withdraw_application", None, **opened[0])
+    api.ask("directory_applications", "coordinator", query={"state": "waiting"})
+    api.ask("directory_show_application", "operator", id=sent[1]["id"])
+    refusal = {"reason": "not_verified", "note": "Nobody answers."}
+    api.ask("directory_refuse_application", "coordinator", body=refusal, id=sent[1]["id"])
+    vetting = {"id": "kg.talas-advice"}
+    asked = api.ask("directory_vet_application", "coordinator", body=vetting, id=sent[2]["id"])
+    if asked["state"] == "in_approval":
+        api.ask("directory_approve", "operator", id=asked["approval_id"])
+    assert "<form" in api.ask("directory_apply_form", None)
+    form = {
+        "name": "Naryn Aid (invented)",
+        "kind": "ngo",
+        "country": "KG",
+        "language_ky": "1",
+        "description": "Advice.",
+        "contact_name": "B. Invented",
+        "contact_telephone": "+996 312 000000",
+    }
+    page = api.ask("directory_apply", None, body=form)
+    codes = re.findall("<code>([^<]+)</code>", page)
+    opening = dict(zip(("id", "reference"), codes, strict=True))
+    api.ask("directory_apply_state_form", None)
+    api.ask("directory_apply_state", None, body=opening)
+    api.ask("directory_apply_withdraw", None, body=opening)
+
+
 def credentials(api: DocumentedHub) -> None:
     """A client's keys, its secret and its tokens. STRANGER has no part in what follows."""
     api.ask("directory_server_metadata", None)
@@ -322,6 +372,8 @@ def history(api: DocumentedHub) -> None:
     api.ask("audit_statistics", auditor, query={"by": "need", "format": "csv"})
     api.ask("audit_statistics_entries", auditor, query={"sex": "male"})
     api.ask("audit_entry", auditor, index=str(entry))
+    api.ask("audit_entries", OSH)
+    api.ask("routing_asking_decisions", OSH, query={"month": "2026-01"})
     api.ask("audit_proof", auditor, query={"index": entry})
     api.ask("audit_consistency", auditor, query={"from": 1})
     api.ask("audit_log_key", None)

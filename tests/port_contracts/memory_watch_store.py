@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from sqlalchemy import Connection
 
+from contracts.employer import Employer
 from services.directory.domain.watch_report import EmployerReply, WatchReport
 from services.directory.ports import KeyedReport
 
@@ -53,9 +54,12 @@ class MemoryWatchStore:
             and country in (None, one.allegation.employer.country)
         ]
 
-    def number_counting(self, transaction: Connection, reporter: str, *, since: dt.datetime) -> int:
-        counting = self.counting(transaction, since=since, country=None)
-        return sum(1 for one in counting if one.reporter == reporter)
+    def reported(self, transaction: Connection) -> Iterator[Employer]:
+        return (kept.report.allegation.employer for kept in self._reports.values())
+
+    def number_made(self, transaction: Connection, reporter: str, *, since: dt.datetime) -> int:
+        own = [kept.report for kept in self._reports.values() if kept.report.reporter == reporter]
+        return sum(1 for one in own if one.reported_at > since)
 
     def choose(self, transaction: Connection, organization: str, *, receives: bool, at: dt.datetime) -> bool:
         if not receives:

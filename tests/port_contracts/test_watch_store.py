@@ -73,13 +73,23 @@ def test_retracted_and_old_reports_do_not_count(store: WatchStore, transaction: 
     assert [one.id for one in store.counting(transaction, since=NOON - DAY, country="KZ")] == ["4"]
 
 
-def test_reports_that_count_are_numbered_for_one_reporter(store: WatchStore, transaction: Connection) -> None:
+def test_reports_of_one_reporter_are_counted_retracted_or_not(
+    store: WatchStore, transaction: Connection
+) -> None:
     for report_id, reporter, age in (("1", A, 3), ("2", A, 1), ("3", A, 1), ("4", B, 1)):
         store.add(transaction, keyed(report_id, reporter, reported_at=NOON - age * DAY))
     store.retract(transaction, "3", NOON)
-    assert store.number_counting(transaction, A, since=NOON - 3 * DAY) == 1
-    assert store.number_counting(transaction, A, since=NOON - 4 * DAY) == 2
-    assert store.number_counting(transaction, "kg.none", since=NOON - 4 * DAY) == 0
+    assert store.number_made(transaction, A, since=NOON - 3 * DAY) == 2
+    assert store.number_made(transaction, A, since=NOON - 4 * DAY) == 3
+    assert store.number_made(transaction, "kg.none", since=NOON - 4 * DAY) == 0
+
+
+def test_employers_of_retracted_reports_are_yielded_too(store: WatchStore, transaction: Connection) -> None:
+    abroad = employer(country="KZ", region=None)
+    store.add(transaction, keyed("1"))
+    store.add(transaction, keyed("2", of=abroad))
+    store.retract(transaction, "1", NOON)
+    assert sorted(one.country for one in store.reported(transaction)) == ["KZ", "RU"]
 
 
 def test_choice_reports_whether_it_changes_anything(store: WatchStore, transaction: Connection) -> None:

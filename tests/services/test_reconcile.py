@@ -123,6 +123,9 @@ class HubOnDisk:
             decided_at=moved,
             record=b'{"score":0.5}',
             salt=os.urandom(32),
+            asked=(),
+            candidates=None,
+            logged_in=new_id(),
         )
         with self.databases["routing"].write() as transaction:
             SqlReferralStore().save(transaction, Changes(before={}, after=(), decisions=[kept]))
@@ -236,7 +239,7 @@ def test_consistent_hub_has_no_differences(hub: HubOnDisk, capsys: pytest.Captur
     assert run(hub, capsys) == (0, [])
     assert reconcile.main([]) == 0
     assert (
-        "agree: 3 referrals, 6 messages, 0 directory revisions and 3 decisions compared"
+        "agree: 3 referrals, 6 messages, 0 directory revisions, 3 decisions and 0 statements compared"
         in capsys.readouterr().out
     )
 
@@ -492,7 +495,7 @@ def test_equal_and_pending_directory_revisions_are_no_difference(
     hub.log_revision(1, subject="client")
     assert run(hub, capsys) == (0, [])
     assert reconcile.main([]) == 0
-    assert "2 directory revisions and" in capsys.readouterr().out
+    assert "2 directory revisions, " in capsys.readouterr().out
 
 
 def test_reconciliation_over_many_pages_skips_no_record(

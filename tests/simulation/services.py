@@ -53,6 +53,7 @@ from services.delivery.adapters.consumers import SqlConsumers
 from services.delivery.adapters.mailbox_notifier import MailboxNotifier
 from services.delivery.adapters.mailboxes import SqlMailboxes
 from services.delivery.adapters.released_cases import SqlReleasedCases
+from services.delivery.adapters.report_closings import SqlReportClosings
 from services.delivery.delivery_records import DeliveryRecords
 from services.delivery.handlers import KEPT, MailboxHandlers
 from services.delivery.incoming import Incoming
@@ -416,6 +417,7 @@ class Delivery(Service):
 
     def build(self) -> Iterable[BatchProcessor[Any]]:
         mailboxes, cases, closings = SqlMailboxes(), SqlReleasedCases(), SqlClosings()
+        reports = SqlReportClosings()
         records = DeliveryRecords(
             source=self.messenger.source,
             outbox=self.messenger.outbox,
@@ -430,6 +432,7 @@ class Delivery(Service):
             consumers=SqlConsumers(),
             cases=cases,
             closings=closings,
+            reports=reports,
             records=records,
             notifier=MailboxNotifier(self.database, mailboxes),
             clock=self.clock,
@@ -437,7 +440,7 @@ class Delivery(Service):
             is_barred=lambda _: False,
             messages_kept=KEPT,
         )
-        incoming = Incoming(mailboxes=mailboxes, cases=cases, closings=closings)
+        incoming = Incoming(mailboxes=mailboxes, cases=cases, closings=closings, reports=reports)
         return [
             self.messenger.consumer("delivery.events", incoming.events, Envelope.decode),
             self.messenger.consumer("delivery.sealed", incoming.sealed_messages, decode),

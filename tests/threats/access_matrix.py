@@ -12,6 +12,7 @@ _STAFF: Final = "auditor coordinator operator"
 # "service METHOD path": the roles. A resource without a row fails the test, and so does a further role.
 ACCESS: Final[Mapping[str, str]] = {
     "audit GET /v1/consistency": _STAFF,
+    "audit GET /v1/entries": _ALL,
     "audit GET /v1/entries/<index>": _STAFF,
     "audit GET /v1/export": _STAFF,
     "audit GET /v1/history": _STAFF,
@@ -48,6 +49,10 @@ ACCESS: Final[Mapping[str, str]] = {
     "directory GET /v1/amqp-password": "partner",
     "directory POST /v1/amqp-password": "partner",
     "directory POST /v1/amqp-password/applied": "partner",
+    "directory GET /v1/applications": "coordinator operator",
+    "directory GET /v1/applications/<id>": "coordinator operator",
+    "directory POST /v1/applications/<id>/refuse": "coordinator operator",
+    "directory POST /v1/applications/<id>/vet": "coordinator operator",
     "directory GET /v1/approvals": _ALL,
     "directory GET /v1/approvals/<id>": _ALL,
     "directory POST /v1/approvals/<id>/approve": "coordinator operator",
@@ -102,6 +107,8 @@ ACCESS: Final[Mapping[str, str]] = {
     "routing GET /v1/coordination/report": "coordinator",
     "routing GET /v1/coordination/statistics": "coordinator",
     "routing GET /v1/statement": "partner",
+    "routing GET /v1/statement/month": "partner",
+    "routing GET /v1/statement/month/decisions": "partner",
     "routing GET /v1/coordination/<id>/candidates": "auditor coordinator",
     "routing POST /v1/coordination/<id>/extend": "coordinator",
     "routing POST /v1/coordination/<id>/move-on": "coordinator",

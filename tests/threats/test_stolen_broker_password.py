@@ -7,14 +7,18 @@ of a service that does not own the forged fact.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
+import sqlalchemy as sa
 from joserfc.jwk import OKPKey
 
-from contracts.facts import OfferAccepted, OrganizationChanged, TokenKeyChanged
+from contracts.facts import OfferAccepted, OrganizationChanged, ReferralSplit, TokenKeyChanged
 from contracts.organization import Organization
+from contracts.part_id import part_id
 from contracts.records import read
 from contracts.signatures import SigningKey
 from kopuro_client.sealing import generate_key, public_key
@@ -42,6 +46,15 @@ def thief(hub: RunningHub, request: pytest.FixtureRequest) -> Thief:
         return signer.sign([message])[0]
 
     return Thief(hub, sign)
+
+
+@contextmanager
+def closing_engine(url: str) -> Iterator[sa.Engine]:
+    engine = sa.create_engine(url)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
 
 
 def await_alarm(hub: RunningHub, thief: Thief, consumer: str, message_id: str) -> None:
@@ -102,6 +115,25 @@ def test_forged_acceptance_releases_no_case(hub: RunningHub, thief: Thief) -> No
         headers={"Authorization": f"Bearer {hub.token(STRANGER)}"},
     )
     assert answer.status_code == 404
+
+
+def test_forged_split_changes_nothing_in_the_vault(hub: RunningHub, thief: Thief) -> None:
+    sender, referral_id = hub.submit(REFERRAL)
+    acceptor, offer_id = hub.next_offer(sender, referral_id)
+    parts = (part_id(referral_id, 1), part_id(referral_id, 2))
+    split = ReferralSplit(referral_id=referral_id, sender=sender.id, parts=parts)
+    number = thief.forge(split, source="/kg/routing", about=referral_id)
+    for consumer in ("vault.events", "delivery.events", "audit.log"):
+        await_alarm(hub, thief, consumer, number)
+    with closing_engine(hub.databases["vault"]) as engine, engine.connect() as connection:
+        custodies = connection.execute(
+            sa.text("SELECT referral_id FROM custodies WHERE parts IS NOT NULL OR part_of IS NOT NULL")
+        )
+        assert {row.referral_id for row in custodies}.isdisjoint({referral_id, *parts})
+    # The vault would release nothing to the acceptor of a referral that was split.
+    acceptor.hub.accept(offer_id)
+    acceptor.await_message("case.released", referral_id)
+    assert acceptor.hub.case(referral_id)["name"]
 
 
 def test_forged_token_key_makes_no_operator(hub: RunningHub, thief: Thief) -> None:

@@ -51,4 +51,6 @@ def _cause(item: QueueItem, now: dt.datetime) -> str:
         text += f"; waits for {', '.join(item['waits_for'])}"
     if item["deadline"] is not None:
         text += f" until {moment(item['deadline'])}"
+    if (whole := item.get("part_of")) is not None:
+        text += f"; part of {whole}"
     return one_line(text)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
 from kopuro_client.commands.candidates import checked_language
+from kopuro_client.commands.new_file import new_file
 from kopuro_client.commands.output import Output
 from kopuro_client.commands.report_words import word
 from kopuro_client.commands.session import Session
@@ -14,6 +17,7 @@ from kopuro_client.errors import InvalidArgumentError
 from kopuro_client.report_records import (
     Figure,
     Gap,
+    MonthSum,
     OrganizationWeek,
     SpanCount,
     Statement,
@@ -22,6 +26,13 @@ from kopuro_client.report_records import (
 
 WEEK = Annotated[
     str | None, typer.Option(help="ISO week in UTC, such as 2026-W07; by default the latest with a report.")
+]
+MONTH = Annotated[
+    str | None, typer.Option(help="Month, such as 2026-10: the ISO weeks whose Thursday lies in it.")
+]
+OUTPUT = Annotated[
+    Path | None,
+    typer.Option(help="Write the month with its proofs to this file; existing files are not overwritten."),
 ]
 LANGUAGE = Annotated[
     str, typer.Option(callback=checked_language, help="Language of the labels: en, ru or ky.")
@@ -79,12 +90,25 @@ def statistics(
         out.note("no items")
 
 
-def statement(session: Session, week: WEEK = None, language: LANGUAGE = "en", as_csv: AS_CSV = False) -> None:
+def statement(
+    session: Session,
+    week: WEEK = None,
+    month: MONTH = None,
+    output: OUTPUT = None,
+    language: LANGUAGE = "en",
+    as_csv: AS_CSV = False,
+) -> None:
     """Show your own organisation's week: how often it was considered, passed over and asked, and its answers.
 
-    Small figures of how often it was considered and passed over are withheld.
+    Small figures of how often it was considered and passed over are withheld. With `--month` it shows a
+    month, and with `--output` it writes the month with its proofs, for `kopuro verify statement`.
     """
     out = session.out
+    if month is not None or output is not None:
+        if week is not None or as_csv:
+            raise InvalidArgumentError("--week and --csv cannot be combined with --month and --output")
+        _month(session, month, output, language)
+        return
     if as_csv:
         out.file(session.hub.statement_csv(week, language=language).encode())
         return
@@ -104,6 +128,47 @@ def statement(session: Session, week: WEEK = None, language: LANGUAGE = "en", as
     rows.append((word("silent", language), *_amount(found["silent"], language)))
     rows.append((word("median", language), _duration(found["median_answer"], language), ""))
     out.table(("", word("count", language), word("change", language)), rows)
+
+
+def _month(session: Session, month: str | None, output: Path | None, language: str) -> None:
+    out = session.out
+    if output is not None:
+        with new_file(output) as write:
+            content = json.dumps(session.hub.proved_statement(month), ensure_ascii=False).encode()
+            write(content)
+        if out.as_json:
+            out.document({"file": str(output), "bytes": len(content)})
+        else:
+            out.text(output)
+        return
+    found = session.hub.monthly_statement(month)
+    if out.as_json:
+        out.document(found)
+        return
+    figures = found["statement"]
+    out.heading(figures["organization"], figures["month"])
+    over = word("passed_over", language)
+    rows = [
+        (word("considered", language), _counted(figures["considered"], language)),
+        (over, _counted(figures["passed_over"], language)),
+        *(
+            (f"{over}: {word(f'passed_over.{reason}', language)}", _counted(figure, language))
+            for reason, figure in figures["passed_over_by_reason"].items()
+            if figure["at_least"]
+        ),
+        (word("asked", language), str(figures["asked"])),
+        (word("answered", language), str(figures["answered"])),
+        (word("accepted", language), str(figures["accepted"])),
+        *(
+            (f"{word('declined', language)}: {reason}", str(count))
+            for reason, count in figures["declined"].items()
+            if count
+        ),
+        (word("silent", language), str(figures["silent"])),
+    ]
+    out.table(("", word("count", language)), rows)
+    if found["issued"] is None:
+        out.note("not issued yet: the figures may grow, and the log does not have them")
 
 
 def _considered(found: Statement, language: str) -> list[tuple[str, str, str]]:
@@ -192,7 +257,7 @@ def _duration(figure: Figure, language: str) -> str:
     return f"{seconds // 3600}:{seconds % 3600 // 60:02} h"
 
 
-def _counted(count: SpanCount, language: str) -> str:
+def _counted(count: SpanCount | MonthSum, language: str) -> str:
     if count["count"] is not None:
         return str(count["count"])
     return f"≥ {count['at_least']}" if count["at_least"] else word("withheld", language)

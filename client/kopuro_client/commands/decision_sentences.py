@@ -99,6 +99,19 @@ PHRASES: Final[Mapping[str, Texts]] = {
         "дело ждёт до {time}: {organization} сменила ключ запечатывания без подтверждения прежним ключом",
         "иш {time} чейин күтөт: {organization} мөөрлөө ачкычын мурункусу менен ырастабай алмаштырган",
     ),
+    "split": (
+        "No one organisation covers all needs, so the referral was split. Its parts have decisions of their "
+        "own: {parts}",
+        "Ни одна организация не охватывает все потребности, поэтому направление разделено. У его частей свои "
+        "решения: {parts}",
+        "Бир да уюм бардык муктаждыктарды камтыбайт, ошондуктан жолдомо бөлүндү. Анын бөлүктөрүнүн өз "
+        "чечимдери бар: {parts}",
+    ),
+    "part_of": (
+        "This referral is a part of {whole}.",
+        "Это направление — часть направления {whole}.",
+        "Бул жолдомо — {whole} жолдомосунун бөлүгү.",
+    ),
     "no_decision": (
         "no decision: none has been made yet, or they were erased some time after the referral's end",
         "решений нет: их ещё не было, или они стёрты спустя время после завершения направления",

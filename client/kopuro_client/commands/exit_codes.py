@@ -30,7 +30,7 @@ class ExitCode(IntEnum):
     CANNOT_CONNECT = 6  # no connection, or no response in time
     SEALING = 7  # a case could not be sealed or opened; nothing was sent
     HUB_DEFECT = 8  # the hub failed, or its response violates its contract
-    NOT_VERIFIED = 9  # verification of a log, bundle or receipt failed
+    NOT_VERIFIED = 9  # verification of a log, bundle, statement or receipt failed
     OUTPUT = 10  # stdout is closed, its reader has exited, or its device is full
     INTERRUPTED = 130  # Ctrl-C
 

@@ -21,7 +21,12 @@ from kopuro_client.records import Candidate, Contribution, Decision, Decisions
 
 def show_decisions(out: Output, decisions: Decisions, language: str) -> None:
     """Print each decision, oldest first, and a pause in force."""
-    if not decisions["decisions"]:
+    parts = decisions.get("parts")
+    if parts:
+        show_wrapped(out, phrase("split", language, parts=", ".join(parts)))
+    if (whole := decisions.get("part_of")) is not None:
+        show_wrapped(out, phrase("part_of", language, whole=whole))
+    if not decisions["decisions"] and not parts:
         out.note(phrase("no_decision", language))
     for number, decision in enumerate(decisions["decisions"]):
         if number:

@@ -24,6 +24,7 @@ _SUMMARY_FIELDS = (
     "author",
     "report_id",
     "watched_id",
+    "application_id",
     "text",
     "reporter",
     "reader",
@@ -43,6 +44,8 @@ _SUMMARY_FIELDS = (
     "expires_at",
     "offer_id",
     "onward",
+    "part_of",
+    "parts",
     "kind",
     "subject",
     "client_id",
@@ -248,6 +251,8 @@ def summary(message: Message, hub: Kopuro) -> dict[str, Any]:
     if fact_of(message) == "coordination.digest":
         shown |= {"period": data["period"], "as_of": moment(data["as_of"])}
         shown |= {one["queue"]: one["referrals"] for one in data["queues"]}
+    if fact_of(message) == "statement.issued":
+        shown["month"] = data["month"]  # what `kopuro organization statement --month` takes
     if fact_of(message).startswith("approval."):
         shown["approval"] = data.get("id")  # what `kopuro approvals` takes
     if fact_of(message).startswith("submission."):

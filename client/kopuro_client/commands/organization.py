@@ -8,6 +8,12 @@ from typing import Annotated, Any
 
 import typer
 
+from kopuro_client.commands.applications import (
+    applications,
+    apply,
+    refuse_application,
+    vet_application,
+)
 from kopuro_client.commands.coordination_report import statement
 from kopuro_client.commands.input_file import read_json
 from kopuro_client.commands.membership import ORGANIZATION, readmit, suspend, vet
@@ -20,7 +26,7 @@ def group() -> typer.Typer:
     """Return the commands under `kopuro organization`."""
     commands = typer.Typer(
         no_args_is_help=True,
-        help="Read records; change your own; vet and suspend organisations; approve services.",
+        help="Read records; change your own; apply to join; vet and suspend organisations; approve services.",
     )
     commands.command("show")(connected(show))
     commands.command("update")(connected(update))
@@ -28,6 +34,10 @@ def group() -> typer.Typer:
     commands.command("vet")(connected(vet))
     commands.command("suspend")(connected(suspend))
     commands.command("readmit")(connected(readmit))
+    commands.command("apply")(connected(apply, anonymous=True))
+    commands.command("applications")(connected(applications))
+    commands.command("vet-application")(connected(vet_application))
+    commands.command("refuse-application")(connected(refuse_application))
     commands.command("approve-service")(connected(approve_service))
     commands.command("withdraw-approval")(connected(withdraw_approval))
     return commands

@@ -24,6 +24,7 @@ STYLES: Final[Mapping[str, str]] = {
     "offered": "yellow",
     "open": "yellow",
     "on_hold": "yellow",
+    "split": "cyan",
     "emergency": "bold red",
     "urgent": "yellow",
     "unplaced": "bold magenta",

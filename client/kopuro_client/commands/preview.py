@@ -28,6 +28,8 @@ def show_preview(out: Output, found: Preview) -> None:
             ("needs that one organisation could take", "organisations"),
             ((" ".join(part["needs"]), part["candidates"]) for part in parts),
         )
+    if found.get("would_split"):
+        out.text("The hub would split the referral into these parts.")
     _show_changes(out, "more with one more language", found["more_by_language"])
     _show_changes(out, "more in another region", found["more_by_region"])
     _show_changes(out, "only because of this opt-in", found["only_by_kind"])

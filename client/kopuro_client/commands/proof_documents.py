@@ -1,4 +1,4 @@
-"""Recognition of bundles, receipts and checkpoints, before they are verified.
+"""Recognition of bundles, statements, receipts and checkpoints, before they are verified.
 
 A file of another kind is a mistake on the command line. It must not look like a proof that is false.
 """
@@ -16,6 +16,7 @@ from kopuro_client.tlog.bundle import FORMATS
 from kopuro_client.tlog.checkpoint import Checkpoint
 from kopuro_client.tlog.errors import MalformedError
 from kopuro_client.tlog.note import SignedNote
+from kopuro_client.tlog.statement import FORMAT as STATEMENT_FORMAT
 
 
 def read_bundle(file: Path) -> bytes:
@@ -23,6 +24,14 @@ def read_bundle(file: Path) -> bytes:
     content, document = _object_in(file)
     if document.get("format") not in FORMATS:
         raise InvalidArgumentError(f"{file} is not a bundle in one of the formats {', '.join(FORMATS)}")
+    return content
+
+
+def read_statement(file: Path) -> bytes:
+    """Return the content of a statement file, unverified. Raises InvalidArgumentError for any other file."""
+    content, document = _object_in(file)
+    if document.get("format") != STATEMENT_FORMAT:
+        raise InvalidArgumentError(f"{file} is not a statement in the format {STATEMENT_FORMAT}")
     return content
 
 

@@ -21,6 +21,7 @@ def show_referral(out: Output, referral: Referral) -> None:
             # Missing from older hubs.
             ("onward from", referral.get("onward_from")),
             ("referred onward", referral.get("onward")),
+            ("part of", referral.get("part_of")),
             ("urgency", facts.get("urgency")),
             ("needs", facts.get("needs")),
             ("region", facts.get("region")),
@@ -30,6 +31,13 @@ def show_referral(out: Output, referral: Referral) -> None:
             ("updated", moment(referral["updated_at"])),
         ]
     )
+    if parts := referral.get("parts"):
+        out.blank()
+        out.heading("Parts")
+        out.table(
+            ("needs", "status", "acceptor", "referral"),
+            ((" ".join(part["needs"]), part["status"], part["acceptor"], part["id"]) for part in parts),
+        )
     if referral["offers"]:
         out.blank()
         out.heading("Offers")

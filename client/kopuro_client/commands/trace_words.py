@@ -66,6 +66,12 @@ REASONS: Final[Mapping[Action, Texts]] = {
         "Предложение ждёт ответа.",
         "Сунуш жооп күтүүдө.",
     ),
+    Action.await_parts: (
+        "No one organisation covers all needs: the referral goes on in parts, and ends with the last one.",
+        "Ни одна организация не охватывает все потребности: направление разделено на части и завершится с "
+        "последней из них.",
+        "Бир да уюм бардык муктаждыктарды камтыбайт: жолдомо бөлүктөргө бөлүндү жана акыркысы менен бүтөт.",
+    ),
     Action.place: (
         "No organisation has accepted: a coordinator must place the referral.",
         "Ни одна организация не приняла: направить должен координатор.",
@@ -179,6 +185,8 @@ _CALL: Final[Texts] = (
 )
 
 # The viewer's next step if it is the owner; otherwise what follows without the viewer.
+_PART: Final[Texts] = ("kopuro trace {subject}", "kopuro trace {subject}", "kopuro trace {subject}")
+
 TO_DO: Final[Mapping[tuple[Owner, Action], Texts]] = {
     (Owner.you, Action.submit): (
         "Check the id. If it is yours, submit it again under the same key.",
@@ -283,6 +291,8 @@ TO_DO: Final[Mapping[tuple[Owner, Action], Texts]] = {
     (Owner.other, Action.read_message): _NOTHING,
     (Owner.network, Action.read_message): _READ,
     (Owner.nobody, Action.message_read): _NOTHING,
+    (Owner.other, Action.await_parts): _PART,
+    (Owner.network, Action.await_parts): _PART,
     (Owner.nobody, Action.offer_ended): _NOTHING,
     (Owner.nobody, Action.ended): _NOTHING,
     (Owner.nobody, Action.unknown_state): (

@@ -1,4 +1,4 @@
-"""`kopuro verify`: verify logs, bundles and receipts without trusting the hub."""
+"""`kopuro verify`: verify logs, bundles, statements and receipts without trusting the hub."""
 
 from __future__ import annotations
 
@@ -13,7 +13,12 @@ import typer
 from kopuro_client.commands import verdict
 from kopuro_client.commands.input_file import read_text
 from kopuro_client.commands.output import Output
-from kopuro_client.commands.proof_documents import read_bundle, read_checkpoint, read_receipts
+from kopuro_client.commands.proof_documents import (
+    read_bundle,
+    read_checkpoint,
+    read_receipts,
+    read_statement,
+)
 from kopuro_client.commands.trust import Trust, given_policy, read_key, trust_in
 from kopuro_client.discovery import WELL_KNOWN, discover
 from kopuro_client.errors import InvalidArgumentError
@@ -27,6 +32,7 @@ from kopuro_client.tlog.log_check import CHECKPOINT, VerifiedLog, verify_log
 from kopuro_client.tlog.memory import Memory
 from kopuro_client.tlog.note import SignedNote
 from kopuro_client.tlog.receipts import receipts_in
+from kopuro_client.tlog.statement import ProvedStatement, VerifiedStatement
 from kopuro_client.tlog.tiles import DirectorySource, HttpSource, Source
 from kopuro_client.transport import Transport
 
@@ -51,10 +57,14 @@ def group() -> typer.Typer:
     """Return the commands under `kopuro verify`."""
     commands = typer.Typer(
         no_args_is_help=True,
-        help="Verify a hub's audit log, bundles and receipts. Exit code 0: verified; 9: verification failed.",
+        help=(
+            "Verify a hub's audit log, bundles, statements and receipts. Exit code 0: verified; 9: "
+            "verification failed."
+        ),
     )
     commands.command("bundle")(bundle)
     commands.command("log")(log)
+    commands.command("statement")(statement)
     commands.command("receipt")(receipt)
     commands.command("key-change")(key_change)
     return commands
@@ -144,6 +154,74 @@ def log(
             verified = verify_log(source, trust.policy, known=known, whole=whole, progress=advance)
         memory.keep(verified.accepted.checkpoint, verified.accepted.log)
         _show_log(out, verified, known, trust)
+
+
+def statement(
+    file: Annotated[Path, typer.Argument(help="A statement, from `kopuro organization statement --output`.")],
+    log_key: LOG_KEY = None,
+    policy: POLICY = None,
+    state: STATE = None,
+    as_json: AS_JSON = False,
+) -> None:
+    """Verify your organisation's monthly statement offline: signatures, proofs, sums.
+
+    It proves each decision that asked your organisation, and that the figures are those that the hub issued.
+    It cannot prove how often you were considered and not asked: an auditor compares that with the decisions.
+    """
+    out = Output(as_json=as_json)
+    given = given_policy(log_key, policy)
+    content = read_statement(file)
+    with verdict.judged(out):
+        read = ProvedStatement.parse(content)
+        trust = trust_in(read.origin, given, _memory(state), named=lambda: read.log_key)
+        verified = read.verify(trust.policy)
+        head = verified.accepted.checkpoint
+        if trust.last is not None and trust.last.size == head.size and trust.last.root != head.root:
+            evidence = (str(trust.last.note), str(head.note))
+            raise ForkError(f"the log has signed two trees of size {head.size}", evidence=evidence)
+        verdict.show(
+            out,
+            _statement_claims(read, verified),
+            trust=trust,
+            accepted=verified.accepted,
+            organization=read.statement["organization"],
+            month=read.statement["month"],
+            proved=verified.proved,
+            referrals=list(verified.referrals),
+            erased=verified.erased,
+            earlier=verified.earlier,
+            unlisted=verified.unlisted,
+            issued=verified.issued,
+        )
+        if not as_json:
+            out.note(
+                "not checked: how often you were considered and passed over, and offers that the statement "
+                "leaves out; compare the offers with your mailbox"
+            )
+
+
+def _statement_claims(read: ProvedStatement, verified: VerifiedStatement) -> list[str]:
+    figures, head = read.statement, verified.accepted.checkpoint
+    offers = verdict.count(figures["asked"], "offer")
+    claims = [
+        f"the log {head.origin} of {verdict.count(head.size, 'entry', 'entries')} commits to "
+        f"{verified.proved} of the {offers} to {figures['organization']} in {figures['month']}",
+        "the sums are right",
+    ]
+    without = {
+        "erased": verified.erased,
+        "of an earlier build": verified.earlier,
+        "not listed": verified.unlisted,
+    }
+    if any(without.values()):
+        said = ", ".join(f"{number} {why}" for why, number in without.items() if number)
+        claims.append(f"the others have no proof: {said}")
+    claims.append(
+        "the figures are those that were issued"
+        if verified.issued
+        else "the figures have not been issued, so the log does not have them"
+    )
+    return claims
 
 
 def receipt(

@@ -166,7 +166,7 @@ def _row(item: WatchedEmployer) -> tuple[str, ...]:
         employer["registration_number"] or "",
         employer["region"] or employer["country"],
         ", ".join(item["practices"]),
-        f"{item['first_month']} to {item['last_month']}",
+        f"{item['first_month']} to {item['last_month']}" if item["first_month"] else "",
         item["reporters"].replace("_", " "),
     )
 

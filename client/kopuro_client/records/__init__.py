@@ -5,6 +5,13 @@ Ids of referrals, offers and messages are UUIDs; ids of organisations are `<hub>
 """
 
 from kopuro_client.records.access import Approval, RegisteredClient
+from kopuro_client.records.applications import (
+    ApplicationContact,
+    ApplicationContent,
+    ApplicationReceipt,
+    ApplicationRecord,
+    ApplicationStatus,
+)
 from kopuro_client.records.coordination import Change, CoverageCell, Engagements, QueueItem, Unplaced, Wish
 from kopuro_client.records.decisions import (
     Candidate,
@@ -58,6 +65,11 @@ from kopuro_client.records.webhooks import WebhookAttempt, WebhookEndpoint, Webh
 __all__ = [
     "Accepted",
     "AdmittedSubmission",
+    "ApplicationContact",
+    "ApplicationContent",
+    "ApplicationReceipt",
+    "ApplicationRecord",
+    "ApplicationStatus",
     "Approval",
     "ApprovedService",
     "BatchResult",

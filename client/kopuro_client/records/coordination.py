@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 
 class Unplaced(TypedDict):
-    """A referral that waits for a coordinator."""
+    """A referral that waits for a coordinator. part_of: missing from older hubs."""
 
     id: str
     urgency: str
@@ -14,13 +14,15 @@ class Unplaced(TypedDict):
     region: str
     since: str
     reason: str
+    part_of: NotRequired[str | None]
 
 
 class QueueItem(TypedDict):
     """A referral in a coordinators' queue.
 
     since: when the cause of waiting began; reason: a code for it; waits_for: the organisations that could end
-    it; deadline: when the next step follows without anybody's action, null if nothing follows.
+    it; deadline: when the next step follows without anybody's action, null if nothing follows. part_of: the
+    referral of which it is a part; missing from older hubs.
     """
 
     id: str
@@ -34,6 +36,7 @@ class QueueItem(TypedDict):
     reason: str
     waits_for: list[str]
     deadline: str | None
+    part_of: NotRequired[str | None]
 
 
 class Change(TypedDict):

@@ -110,12 +110,16 @@ class Pause(TypedDict):
 class Decisions(TypedDict):
     """All routing decisions about a referral, oldest first.
 
-    paused: a pause in force, else None; missing in responses of earlier builds.
+    paused: a pause in force, else None. parts: the ids of the parts into which the referral was split, with
+    decisions of their own. part_of: the referral of which it is a part. All are missing in responses of
+    earlier builds.
     """
 
     referral_id: str
     decisions: list[Decision]
     paused: NotRequired[Pause | None]
+    parts: NotRequired[list[str]]
+    part_of: NotRequired[str | None]
 
 
 class NeedsPart(TypedDict):

@@ -37,7 +37,7 @@ class ReferralSummary(TypedDict):
     """A referral in a list.
 
     urgency, region, needs: None for a candidate whose offer has ended, and for the acceptor of an ended
-    referral.
+    referral. part_of: the referral of which it is a part; missing from older hubs.
     """
 
     id: str
@@ -49,6 +49,17 @@ class ReferralSummary(TypedDict):
     needs: list[str] | None
     submitted_at: str
     updated_at: str
+    part_of: NotRequired[str | None]
+
+
+class ReferralPart(TypedDict):
+    """A part of a referral that was split. waits_for: the acceptor, or the holders of its open offers."""
+
+    id: str
+    needs: list[str]
+    status: str
+    acceptor: str | None
+    waits_for: list[str]
 
 
 class Referral(TypedDict):
@@ -57,8 +68,8 @@ class Referral(TypedDict):
     facts: None for a candidate whose offer has ended, for the acceptor of a referral that has ended, and for
     everybody once the hub has reduced them. due_at: when the acceptor's next report is due; overdue_since:
     when it became overdue; only for those who know the acceptor. onward_from: the referral that the sender
-    refers onward with this one; onward: those by which this one was referred onward. All four are missing
-    from older hubs.
+    refers onward with this one; onward: those by which this one was referred onward. part_of: the referral of
+    which this one is a part; parts: those into which it was split. All six are missing from older hubs.
     """
 
     id: str
@@ -75,6 +86,8 @@ class Referral(TypedDict):
     overdue_since: NotRequired[str | None]
     onward_from: NotRequired[str | None]
     onward: NotRequired[list[str]]
+    part_of: NotRequired[str | None]
+    parts: NotRequired[list[ReferralPart]]
 
 
 class ProspectivePart(TypedDict):
@@ -91,7 +104,8 @@ class Preview(TypedDict):
     too few are known (for the former also if less than half were answered). more_by_language, more_by_region:
     how many more could be asked with that language, or in that region of the same country. only_by_kind: by
     each kind that the consent opts in to, how many could be asked only because of it. parts: the fewest
-    groups of needs that one organisation each could take; empty for a single need.
+    groups of needs that one organisation each could take; empty for a single need. would_split: whether the
+    hub would split the referral into them.
     """
 
     candidates: str
@@ -101,3 +115,4 @@ class Preview(TypedDict):
     more_by_region: dict[str, str]
     only_by_kind: dict[str, str]
     parts: NotRequired[list[ProspectivePart]]
+    would_split: NotRequired[bool]

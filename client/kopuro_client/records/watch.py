@@ -26,13 +26,16 @@ class EmployerReply(TypedDict):
 
 
 class WatchedEmployer(TypedDict):
-    """first_month, last_month, until: months such as 2026-03. reporters: a class such as two_to_four."""
+    """first_month, last_month, until: months such as 2026-03. reporters: a class such as two_to_four.
+
+    practices, first_month, last_month: as two organisations state them; no month: None.
+    """
 
     id: str
     employer: Employer
     practices: list[str]
-    first_month: str
-    last_month: str
+    first_month: str | None
+    last_month: str | None
     reporters: str
     until: str
     reply: EmployerReply | None

@@ -23,6 +23,7 @@ from kopuro_client.tlog.policy import AcceptedCheckpoint, TrustPolicy, Witness
 from kopuro_client.tlog.proof_file import ProofFile
 from kopuro_client.tlog.receipts import Receipt, receipts_in
 from kopuro_client.tlog.replay import Replayed, check_spare_files, replay
+from kopuro_client.tlog.statement import ProvedStatement, VerifiedStatement
 from kopuro_client.tlog.tiles import DirectorySource, HttpSource, Source, TileNodes
 from kopuro_client.tlog.tree import (
     EMPTY_ROOT,
@@ -49,6 +50,7 @@ __all__ = [
     "Memory",
     "ProofError",
     "ProofFile",
+    "ProvedStatement",
     "Receipt",
     "RememberedCheckpoint",
     "Replayed",
@@ -63,6 +65,7 @@ __all__ = [
     "TrustPolicy",
     "UntrustedError",
     "VerifiedLog",
+    "VerifiedStatement",
     "VerifierKey",
     "Witness",
     "check_spare_files",

@@ -21,30 +21,27 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from kopuro_client.tlog import base64_text
 from kopuro_client.tlog.entries import (
     KEY_BYTES,
     canonical_json,
-    check_opening,
     is_closed,
     key_commitment,
-    read_entry,
     read_json,
     recognizes,
 )
 from kopuro_client.tlog.errors import ContentError, MalformedError
 from kopuro_client.tlog.keys import VerifierKey
 from kopuro_client.tlog.policy import AcceptedCheckpoint, TrustPolicy
-from kopuro_client.tlog.tree import leaf_hash, verify_inclusion
+from kopuro_client.tlog.proved_entry import member, only, verify_entry
 
 FORMAT: Final = "kopuro-bundle/3"
 OLDER_FORMATS: Final = ("kopuro-bundle/1", "kopuro-bundle/2")
 FORMATS: Final = (FORMAT, *OLDER_FORMATS)
+_WHAT: Final = "the bundle"
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)")
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,18 +78,18 @@ class Bundle:
         document = read_json(content, what="the bundle")
         if document.get("format") not in FORMATS:
             raise MalformedError(f"the file is not a bundle in one of the formats {', '.join(FORMATS)}")
-        manifest = _field(document, "manifest", dict)
-        entries = _field(document, "entries", list)
+        manifest = member(document, "manifest", dict, what=_WHAT)
+        entries = member(document, "entries", list, what=_WHAT)
         bundle = cls(
-            origin=_field(document, "origin", str),
-            log_key=VerifierKey.parse(_field(document, "log_key", str)),
-            referral_id=_field(document, "referral_id", str),
+            origin=member(document, "origin", str, what=_WHAT),
+            log_key=VerifierKey.parse(member(document, "log_key", str, what=_WHAT)),
+            referral_id=member(document, "referral_id", str, what=_WHAT),
             referral_key=_key(document),
-            note=_field(document, "checkpoint", str),
+            note=member(document, "checkpoint", str, what=_WHAT),
             entries=tuple(entry if isinstance(entry, dict) else {} for entry in entries),
         )
         added = ("referral_key",) if document["format"] == FORMAT else ()
-        _only(
+        only(
             document,
             "format",
             "origin",
@@ -102,15 +99,19 @@ class Bundle:
             "entries",
             "manifest",
             *added,
+            what=_WHAT,
         )
-        _only(manifest, "created_at", "entries", "sha256")
-        if not _TIME.fullmatch(_field(manifest, "created_at", str)):
+        only(manifest, "created_at", "entries", "sha256", what=_WHAT)
+        if not _TIME.fullmatch(member(manifest, "created_at", str, what=_WHAT)):
             raise MalformedError("the manifest's created_at is not an RFC 3339 time")
-        if _field(manifest, "entries", int) != len(entries):
+        if member(manifest, "entries", int, what=_WHAT) != len(entries):
             raise ContentError(
                 f"the bundle has {len(entries)} entries, but its manifest says {manifest['entries']}"
             )
-        if _field(manifest, "sha256", str) != sha256(canonical_json(_hashed(document))).hexdigest():
+        if (
+            member(manifest, "sha256", str, what=_WHAT)
+            != sha256(canonical_json(_hashed(document))).hexdigest()
+        ):
             raise ContentError("the bundle does not match its manifest's hash")
         return bundle
 
@@ -141,27 +142,16 @@ class Bundle:
         return f'"referral_id":"{self.referral_id}"'.encode() in leaf
 
     def _verify_entry(self, entry: Mapping[str, Any], accepted: AcceptedCheckpoint) -> BundledEntry:
-        index = _field(entry, "index", int)
-        _only(entry, "index", "leaf", "proof", "opening", *(("head",) if "head" in entry else ()))
-        leaf = base64_text.decode(_field(entry, "leaf", str), what=f"entry {index}")
-        proof = [_hash(digest, index) for digest in _field(entry, "proof", list)]
-        head = accepted.checkpoint
-        verify_inclusion(leaf_hash(leaf), index, head.size, proof, head.root)
-        salt, value = _head(entry, index)
-        fields = read_entry(leaf, index=index, salt=salt, head=value)
-        self._check_key(leaf, fields, index)
-        if fields.get("referral_id") != self.referral_id:
-            raise ContentError(f"entry {index} is not about the bundle's referral")
-        opening = entry["opening"]
-        if opening is None:
-            return BundledEntry(index=index, leaf=fields, closed=is_closed(leaf), opened=False, data=None)
-        if not isinstance(opening, dict):
-            raise MalformedError(f"the opening of entry {index} is not an object")
-        _only(opening, "salt", "data")
-        salt = base64_text.decode(_field(opening, "salt", str), what=f"the salt of entry {index}")
-        check_opening(leaf, index=index, salt=salt, data=opening["data"])
+        found = verify_entry(entry, accepted.checkpoint, what=_WHAT)
+        self._check_key(found.leaf, found.fields, found.index)
+        if found.fields.get("referral_id") != self.referral_id:
+            raise ContentError(f"entry {found.index} is not about the bundle's referral")
         return BundledEntry(
-            index=index, leaf=fields, closed=is_closed(leaf), opened=True, data=opening["data"]
+            index=found.index,
+            leaf=found.fields,
+            closed=found.closed,
+            opened=found.opened,
+            data=found.data,
         )
 
     def _check_key(self, leaf: bytes, fields: Mapping[str, Any], index: int) -> None:
@@ -184,37 +174,9 @@ def _hashed(document: Mapping[str, Any]) -> dict[str, Any]:
 def _key(document: Mapping[str, Any]) -> bytes | None:
     if document.get("referral_key") is None:
         return None
-    key = base64_text.decode(_field(document, "referral_key", str), what="the bundle's referral_key")
+    key = base64_text.decode(
+        member(document, "referral_key", str, what=_WHAT), what="the bundle's referral_key"
+    )
     if len(key) != KEY_BYTES:
         raise MalformedError(f"the bundle's referral_key does not have {KEY_BYTES} bytes")
     return key
-
-
-def _head(entry: Mapping[str, Any], index: int) -> tuple[bytes | None, Any]:
-    """Return the salt and the value of an entry's head; None twice for an entry without one."""
-    head = entry.get("head")
-    if head is None:
-        return None, None
-    if not isinstance(head, dict):
-        raise MalformedError(f"the head of entry {index} is not an object")
-    _only(head, "salt", "value")
-    salt = base64_text.decode(_field(head, "salt", str), what=f"the salt of the head of entry {index}")
-    return salt, head["value"]
-
-
-def _field(document: Mapping[str, Any], name: str, kind: type[T]) -> T:
-    value = document.get(name)
-    if type(value) is not kind:
-        raise MalformedError(f"the bundle's field {name} is missing or has the wrong type")
-    return value
-
-
-def _only(document: Mapping[str, Any], *names: str) -> None:
-    if document.keys() != set(names):
-        raise MalformedError(f"a part of the bundle must have exactly the fields {', '.join(names)}")
-
-
-def _hash(text: object, index: int) -> bytes:
-    if not isinstance(text, str):
-        raise MalformedError(f"the proof of entry {index} is not a list of hashes")
-    return base64_text.decode(text, what=f"a hash in the proof of entry {index}")

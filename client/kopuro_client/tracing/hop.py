@@ -26,10 +26,10 @@ class Hop:
     service: the one that recorded it: intake, routing, vault or delivery. step: a fact such as
     `offer.opened`, or for a message `queued`, `delivered`, `acknowledged`, `closed` or `webhook`. about: the
     fact that the message carries. receipt: ids and codes that prove or explain the step: message, offer,
-    onward (the other end of an onward referral), reason, endpoint, state, attempts, next_attempt. published:
-    for a submission, whether the broker has it. entry: its index in the audit log, None while it has none or
-    for a step that is not logged. signed: whether the newest checkpoint covers the entry. sentence: what the
-    entry says, in the language that was asked for.
+    onward (the other end of an onward referral), parts and part_of (the other ends of a split), reason,
+    endpoint, state, attempts, next_attempt. published: for a submission, whether the broker has it. entry:
+    its index in the audit log, None while it has none or for a step that is not logged. signed: whether the
+    newest checkpoint covers the entry. sentence: what the entry says, in the language that was asked for.
     """
 
     service: str
@@ -92,6 +92,8 @@ def _decisions(evidence: Evidence) -> Iterator[Hop]:
         shown = {
             "offer": detail.get("offer_id"),
             "onward": detail.get("onward") or detail.get("onward_from"),
+            "parts": " ".join(detail.get("parts") or ()) or None,
+            "part_of": detail.get("part_of"),
             "reason": detail.get("reason"),
         }
         yield Hop(

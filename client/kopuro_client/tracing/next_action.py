@@ -53,12 +53,13 @@ class Action(StrEnum):
     read_message = "read_message"  # it is about no referral, such as a credential that expires
     message_read = "message_read"
     offer_ended = "offer_ended"
+    await_parts = "await_parts"  # the referral was split
     ended = "ended"
     unknown_state = "unknown_state"  # of a newer hub
 
 
 # The reasons of `referral.failed` that concern `onward_from`.
-_BROKEN_CHAIN: Final = frozenset({"not_the_acceptor", "chain_too_long"})
+_BROKEN_CHAIN: Final = frozenset({"not_the_acceptor", "chain_too_long", "too_many_onward"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -159,6 +160,21 @@ def _unplaced(evidence: Evidence, referral: Referral) -> NextAction:
         organizations=() if named is None else (named,),
         since=since,
         subject=referral["id"],
+    )
+
+
+def _split(evidence: Evidence, referral: Referral) -> NextAction:
+    """Return whose turn it is in the open parts; the coordinators' if nobody else can act."""
+    parts = [part for part in referral.get("parts", ()) if part["status"] not in ENDS]
+    if not parts:  # a former candidate for the whole does not see them
+        return _offer_ended(referral)
+    awaited = tuple(dict.fromkeys(name for part in parts for name in part["waits_for"]))
+    return NextAction(
+        owner=Owner.other if awaited else Owner.network,
+        action=Action.await_parts,
+        organizations=awaited,
+        since=referral["updated_at"],
+        subject=parts[0]["id"],
     )
 
 
@@ -332,6 +348,7 @@ RULES: Final[Mapping[str, Callable[[Evidence, Referral], NextAction]]] = {
     "accepted": _accepted,
     "in_progress": _held,
     "on_hold": _held,
+    "split": _split,
     "completed": _ended,
     "withdrawn": _ended,
     "failed": _failed,

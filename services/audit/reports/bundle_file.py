@@ -41,13 +41,14 @@ def bundle_file(bundle: Bundle) -> BundleDocument:
         "referral_id": bundle.referral_id,
         "referral_key": None if bundle.referral_key is None else base64_text.encoded(bundle.referral_key),
         "checkpoint": bundle.published.note.decode(),
-        "entries": [_entry(entry) for entry in bundle.entries],
+        "entries": [entry_document(entry) for entry in bundle.entries],
     }
     digest = sha256(canonical_json({**content, "manifest": manifest})).hexdigest()
     return BundleDocument(**content, manifest={**manifest, "sha256": digest})
 
 
-def _entry(entry: BundledEntry) -> dict[str, Any]:
+def entry_document(entry: BundledEntry) -> dict[str, Any]:
+    """Return an entry as documents show it, with its proof and its openings."""
     leaf = entry.leaf
     opening = None if leaf.salt is None else {"salt": base64_text.encoded(leaf.salt), "data": leaf.data}
     return {

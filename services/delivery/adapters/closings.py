@@ -7,10 +7,12 @@ from collections.abc import Collection, Mapping
 
 from sqlalchemy import Connection, delete, select
 
+from contracts.facts import EmployerReportDelivered
 from runtime.storage.columns import microseconds, moment_of
 from runtime.storage.sql_statement import SqlStatement
 from services.delivery.adapters.tables import ENDED_OFFERS
 from services.delivery.domain.closing import COMPLETED, End, OpenMessage
+from services.delivery.domain.report_closing import EXPIRED
 
 _ENDED = SqlStatement("SELECT offer_id, reason, ended_at FROM ended_offers WHERE offer_id = ANY (?)")
 
@@ -38,7 +40,8 @@ _DUE = SqlStatement(
 )
 
 _CLOSE_ALL = SqlStatement(
-    "UPDATE mailbox_messages SET body = ?, content = ?, closed_at = ?, closes_at = NULL"
+    "UPDATE mailbox_messages SET body = ?, content = CASE WHEN type = ? THEN ? ELSE ? END, closed_at = ?,"
+    " closes_at = NULL"
     " WHERE sequence = ANY (?)"
 )
 
@@ -93,11 +96,11 @@ class SqlClosings:
         )
 
     def close_due(self, transaction: Connection, now: dt.datetime, limit: int) -> int:
-        """See `ports.Closings`. Only messages of completed referrals become due."""
+        """See `ports.Closings`. Only messages of completed referrals and watch reports become due."""
         at = microseconds(now)
         due = [sequence for (sequence,) in _DUE.run(transaction, at, limit)]
         if due:
-            _CLOSE_ALL.run(transaction, b"", COMPLETED, at, due)
+            _CLOSE_ALL.run(transaction, b"", EmployerReportDelivered.type, EXPIRED, COMPLETED, at, due)
         return len(due)
 
     def forget(self, transaction: Connection, before: dt.datetime, limit: int) -> int:

@@ -11,6 +11,7 @@ from typing import Final
 
 from sqlalchemy import Connection, func, select
 
+from contracts.facts import EmployerReportDelivered
 from runtime.storage.columns import microseconds, moment_of
 from runtime.storage.sql_statement import SqlStatement
 from services.delivery.adapters.tables import MESSAGES
@@ -72,8 +73,9 @@ _DELIVERED = SqlStatement(
 
 _ACKNOWLEDGED = SqlStatement(
     "UPDATE mailbox_messages SET state = ?, acknowledged_at = ?, forget_after = ?,"
-    # A message of a completed referral is kept only until it is read.
-    " closes_at = CASE WHEN closes_at IS NULL THEN NULL ELSE queued_at END WHERE sequence = ANY (?)",
+    # A message of a completed referral is kept only until it is read; a watch report can be read again.
+    " closes_at = CASE WHEN closes_at IS NULL OR type = ? THEN closes_at ELSE queued_at END"
+    " WHERE sequence = ANY (?)",
 )
 
 _NEWER = SqlStatement(
@@ -208,7 +210,8 @@ class SqlMailboxes:
         if not sequences:
             return
         if state is DeliveryState.acknowledged:
-            _ACKNOWLEDGED.run(transaction, state.value, at, at, list(sequences))
+            kept = EmployerReportDelivered.type
+            _ACKNOWLEDGED.run(transaction, state.value, at, at, kept, list(sequences))
         else:
             _DELIVERED.run(transaction, state.value, at, list(sequences))
 

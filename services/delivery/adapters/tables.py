@@ -46,9 +46,8 @@ MESSAGES = Table(
     Column("forget_after", Instant),
     # The offer of an `offer.opened`.
     Column("offer_id", String(36)),
-    # Whether the body says something about a person: null if not, `open` if it does, the reason of the
-    # closing if it did and was erased. closed_at: when. closes_at: when the body is erased, null before the
-    # referral's end.
+    # Whether the body is erased at an end (`domain/closing.py`): null if not, `open` before the end, the
+    # reason of the closing after it. closed_at: when. closes_at: when the body is erased, null if not known.
     Column("content", String(20)),
     Column("closed_at", Instant),
     Column("closes_at", Instant),
@@ -121,6 +120,31 @@ ENDED_OFFERS = Table(
     Column("reason", String(20), nullable=False),
     Column("ended_at", Instant, nullable=False),
     Index("ended_offers_ended_at", "ended_at"),
+)
+
+# The watch reports in mailboxes, until their messages are closed or they expire. sent_at: by the directory.
+DELIVERED_REPORTS = Table(
+    "delivered_reports",
+    METADATA,
+    Column("message_id", String(64), primary_key=True),
+    Column("report_id", String(36), nullable=False),
+    Column("organization", String(100), nullable=False),
+    Column("sent_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    Index("delivered_reports_report", "report_id"),
+    Index("delivered_reports_organization", "organization", "sent_at"),
+    Index("delivered_reports_expires_at", "expires_at"),
+)
+
+# The ends of watch reports, kept for a while, so that a late report is stored without content. subject: a
+# report that was retracted, or an organisation that opted out.
+REPORT_ENDS = Table(
+    "report_ends",
+    METADATA,
+    Column("subject", String(100), primary_key=True),
+    Column("reason", String(20), nullable=False),
+    Column("ended_at", Instant, nullable=False),
+    Index("report_ends_ended_at", "ended_at"),
 )
 
 # The offers whose acceptances were handed back or revoked. A case that is released for one of them arrives

@@ -18,13 +18,15 @@ from contracts.facts import MessageClosed
 from services.delivery.domain.recipients import COORDINATORS
 
 # The messages with facts about a person, or with a sealed text about one. `referral.unanswered` says that the
-# referral is an emergency.
+# referral is an emergency. A watch report names its reporter (`report_closing.py`).
 CARRIERS: Final = frozenset(
     {
         facts.OfferOpened.type,
         facts.NoteDelivered.type,
         facts.ReferralUnplaced.type,
         facts.ReferralUnanswered.type,
+        facts.PartOpened.type,
+        facts.EmployerReportDelivered.type,
     }
 )
 
@@ -64,7 +66,7 @@ class End:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClosedMessage:
-    """The remainder of a message whose content was erased."""
+    """The remainder of a message whose content was erased. referral_id: "" for a watch report."""
 
     message_id: str
     type: str
@@ -75,7 +77,7 @@ class ClosedMessage:
     def body(self, source: str) -> bytes:
         """Return the event that stands for the message. source: delivery's own, such as `/kg/delivery`."""
         closed = MessageClosed(
-            referral_id=self.referral_id,
+            referral_id=self.referral_id or None,
             message_type=self.type,
             reason=self.end.reason,
             closed_at=self.end.at,
@@ -84,7 +86,7 @@ class ClosedMessage:
             id=self.message_id,
             source=source,
             time=self.end.at,
-            partition_key=self.referral_id,
+            partition_key=self.referral_id or self.message_id,
             correlation_id=self.correlation_id,
             causation_id=None,
             data=closed,

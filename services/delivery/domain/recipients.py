@@ -37,10 +37,13 @@ RECIPIENTS: Mapping[str, tuple[str, ...]] = {
     facts.ReferralWithdrawn.type: _BOTH,
     facts.ReferralFailed.type: _BOTH,
     facts.ReferralReferredOnward.type: _BOTH,  # also to the acceptor: confirms the link
+    facts.ReferralSplit.type: _SENDER,
+    facts.PartOpened.type: _SENDER,
     facts.ReferralOverdue.type: _BOTH,
     facts.ReferralUnanswered.type: (),
     facts.AlertClosed.type: (),  # closes a message
     facts.CoordinationDigest.type: (),
+    facts.StatementIssued.type: _CANDIDATE,
     facts.ReferralAcceptorSuspended.type: _SENDER,
     facts.AcceptanceRevoked.type: _BOTH,
     facts.ReferralHandedBack.type: _BOTH,  # also to the former acceptor: confirms the end of its access
@@ -56,11 +59,13 @@ RECIPIENTS: Mapping[str, tuple[str, ...]] = {
     facts.ApprovalGranted.type: _CANDIDATE,
     facts.ApprovalRefused.type: _CANDIDATE,
     facts.SealingKeyReplaced.type: _CANDIDATE,
+    facts.ApplicationSubmitted.type: (),
     facts.WebhookChanged.type: _CANDIDATE,  # so that an owner learns of an endpoint that a thief registered
     facts.WebhookFailing.type: _CANDIDATE,
     # The field holds several organisations.
     facts.EmployerReportRetracted.type: _RECIPIENTS,
     facts.EmployerReplied.type: _RECIPIENTS,
+    facts.WatchReportsChosen.type: (),  # closes messages
     facts.ReceiptsIssued.type: _CANDIDATE,  # one message for each party
     facts.ReceiptIssued.type: _CANDIDATE,  # published by an earlier version
 }
@@ -83,6 +88,7 @@ COORDINATED: Mapping[str, str | None] = {
     facts.AcceptanceRevoked.type: None,
     facts.DirectoryCorrectionSuggested.type: None,
     facts.SealingKeyReplaced.type: None,
+    facts.ApplicationSubmitted.type: None,
 }
 
 # The facts that end an acceptance while the referral goes on; its case is deleted then.

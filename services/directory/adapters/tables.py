@@ -197,3 +197,26 @@ EMPLOYER_REPLIES = Table(
     Column("at", Instant, nullable=False),
     Index("employer_replies_country", "country"),
 )
+
+# Applications to join the network. content and salt: null once they need not be kept.
+APPLICATIONS = Table(
+    "applications",
+    METADATA,
+    Column("id", String(36), primary_key=True),
+    Column("state", String(20), nullable=False),
+    Column("content", Json),
+    Column("salt", String(43)),
+    Column("reference_sha256", String(64), nullable=False),
+    Column("submitted_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    Column("approval_id", String(36)),
+    Column("organization", String(100)),
+    Column("decided_by", String(100)),
+    Column("decided_at", Instant),
+    Column("reason", String(40)),
+    Column("note", Json),
+    Index("applications_state", "state", "id"),
+    Index("applications_expires_at", "expires_at"),
+    Index("applications_reference", "reference_sha256", unique=True),
+    Index("applications_approval", "approval_id"),
+)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, select, update
@@ -11,6 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from contracts.employer import Allegation, Employer
 from contracts.records import read
+from runtime.turn import Turn
 from services.directory.adapters.tables import EMPLOYER_REPLIES, WATCH_RECIPIENTS, WATCH_REPORTS
 from services.directory.domain.watch_report import EmployerReply, WatchReport
 from services.directory.ports import KeyedReport
@@ -69,13 +70,21 @@ class SqlWatchStore:
         query = select(WATCH_REPORTS).where(_REPORTS.reported_at > since, _REPORTS.retracted_at.is_(None))
         if country is not None:
             query = query.where(_REPORTS.country == country)
-        return [_report(row) for row in transaction.execute(query.order_by(_REPORTS.id))]
+        found: list[WatchReport] = []
+        turn = Turn()
+        for row in transaction.execute(query.order_by(_REPORTS.id)):
+            found.append(_report(row))
+            turn.end_if_over()
+        return found
 
-    def number_counting(self, transaction: Connection, reporter: str, *, since: dt.datetime) -> int:
+    def reported(self, transaction: Connection) -> Iterator[Employer]:
         """See `ports.WatchStore`."""
-        query = select(func.count()).where(
-            _REPORTS.reporter == reporter, _REPORTS.reported_at > since, _REPORTS.retracted_at.is_(None)
-        )
+        for allegation in transaction.execute(select(_REPORTS.allegation)).scalars():
+            yield read(Allegation, allegation).employer
+
+    def number_made(self, transaction: Connection, reporter: str, *, since: dt.datetime) -> int:
+        """See `ports.WatchStore`."""
+        query = select(func.count()).where(_REPORTS.reporter == reporter, _REPORTS.reported_at > since)
         return transaction.execute(query).scalar_one()
 
     def choose(self, transaction: Connection, organization: str, *, receives: bool, at: dt.datetime) -> bool:

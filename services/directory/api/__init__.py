@@ -2,6 +2,22 @@
 
 from services.directory.api.agreement_records import agreements, post_agreement
 from services.directory.api.amqp_passwords import amqp_password, amqp_password_applied, post_amqp_password
+from services.directory.api.applications import (
+    application,
+    application_state,
+    applications,
+    post_application,
+    refuse_application,
+    vet_application,
+    withdraw_application,
+)
+from services.directory.api.apply_pages import (
+    apply,
+    apply_form,
+    apply_state,
+    apply_state_form,
+    apply_withdraw,
+)
 from services.directory.api.approval_requests import approval, approvals, approve, refuse
 from services.directory.api.clients import (
     credentials,
@@ -42,6 +58,14 @@ __all__ = [
     "agreements",
     "amqp_password",
     "amqp_password_applied",
+    "application",
+    "application_state",
+    "applications",
+    "apply",
+    "apply_form",
+    "apply_state",
+    "apply_state_form",
+    "apply_withdraw",
     "approval",
     "approvals",
     "approve",
@@ -54,6 +78,7 @@ __all__ = [
     "patch_organization",
     "post_agreement",
     "post_amqp_password",
+    "post_application",
     "post_credential",
     "post_key",
     "post_watch_report",
@@ -64,6 +89,7 @@ __all__ = [
     "put_organization",
     "put_watch_opt_in",
     "refuse",
+    "refuse_application",
     "retract_watch_report",
     "revoke_tokens",
     "revoke_tokens_of_organization",
@@ -74,10 +100,12 @@ __all__ = [
     "taxonomy_terms",
     "token",
     "token_keys",
+    "vet_application",
     "watch_opt_in",
     "watch_recipients",
     "watch_reports",
     "watched_employer",
     "watched_employers",
+    "withdraw_application",
     "withdraw_service_approval",
 ]

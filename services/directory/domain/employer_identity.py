@@ -1,9 +1,8 @@
-"""The rule by which reports are about the same employer.
+"""The entries that a report counts in.
 
-Two reports are about one employer if both state the same registration number in the same country. A report
-without a number is matched by normalised name, country and region: with the reports that have a number, if
-exactly one number is stated for that name there, and otherwise with the others without a number. So reports
-with different numbers never match, and the order of the reports does not matter.
+A report counts in the entry of its name: the normalised name, country and region. If it states a registration
+number, it also counts in the entry of that number in that country. Neither depends on other reports, so no
+report moves, merges or separates the reports of others, and the id of an entry never changes.
 
 Names are compared in Unicode form NFKC, without case and punctuation. Transliteration is not attempted: a
 name in Cyrillic and the same one in Latin script do not match, nor do a firm's full and short names.
@@ -12,17 +11,31 @@ name in Cyrillic and the same one in Latin script do not match, nor do a firm's 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 from uuid import UUID, uuid5
 
 from contracts.employer import Employer
 
-# Of the ids of employers; an arbitrary UUID that must never change.
+# Of the ids of entries; an arbitrary UUID that must never change.
 _NAMESPACE: Final = UUID("6b1f1f0e-7c34-4d0a-9d53-3f1f6c2f5a60")
 
-NameKey = tuple[str, str, str]
+
+@dataclass(frozen=True, slots=True)
+class EntryKey:
+    """What the reports of an entry have in common. number: None for the entry of a name."""
+
+    country: str
+    region: str = ""
+    name: str = ""
+    number: str | None = None
+
+    @property
+    def id(self) -> str:
+        """Return the id of the entry, a UUID."""
+        if self.number is not None:
+            return str(uuid5(_NAMESPACE, "\0".join(("number", self.country, self.number))))
+        return str(uuid5(_NAMESPACE, "\0".join(("name", self.country, self.region, self.name))))
 
 
 def normalized_name(name: str) -> str:
@@ -32,31 +45,9 @@ def normalized_name(name: str) -> str:
     return " ".join(kept.split()) or folded.strip()
 
 
-def name_key(employer: Employer) -> NameKey:
-    """Return country, region ("" if not known) and normalised name."""
-    return (employer.country, employer.region or "", normalized_name(employer.name))
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Identities:
-    """The registration numbers that reports state for each name. `identities` makes it."""
-
-    numbers: Mapping[NameKey, frozenset[str]] = field(default_factory=dict)
-
-    def id_of(self, employer: Employer) -> str:
-        """Return the id of the employer, a UUID: equal for those that match."""
-        key = name_key(employer)
-        number = employer.registration_number
-        if number is None and len(stated := self.numbers.get(key, frozenset())) == 1:
-            (number,) = stated
-        parts = ("name", *key) if number is None else ("number", employer.country, number)
-        return str(uuid5(_NAMESPACE, "\0".join(parts)))
-
-
-def identities(employers: Iterable[Employer]) -> Identities:
-    """Return the identities of these employers. Their order does not matter."""
-    numbers: dict[NameKey, set[str]] = {}
-    for employer in employers:
-        if employer.registration_number is not None:
-            numbers.setdefault(name_key(employer), set()).add(employer.registration_number)
-    return Identities(numbers={key: frozenset(found) for key, found in numbers.items()})
+def entry_keys(employer: Employer) -> tuple[EntryKey, ...]:
+    """Return the keys of the entries that a report of this employer counts in."""
+    named = EntryKey(employer.country, employer.region or "", normalized_name(employer.name))
+    if employer.registration_number is None:
+        return (named,)
+    return (named, EntryKey(employer.country, number=employer.registration_number))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,8 +18,12 @@ from contracts.sealed_text import not_sealed, require_sealed
 
 # Labour inspectorates are state bodies.
 RECEIVING_KINDS: Final = frozenset({OrganizationKind.union, OrganizationKind.state_body})
-# Of one organisation that count at a time. Every reading of the watched employers compares all that count.
+# Of one organisation in the time for which a report counts, retracted or not. Every reading of the watched
+# employers compares all that count.
 MOST_REPORTS: Final = 500
+# Of one organisation in 24 hours, retracted or not. Each has evidence for as many as 60 mailboxes.
+MOST_IN_A_DAY: Final = 20
+A_DAY: Final = dt.timedelta(days=1)
 _DOMAIN: Final = b"kopuro watch report\n"
 
 
@@ -53,6 +57,14 @@ class EmployerReply:
     at: dt.datetime
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Made:
+    """How many reports an organisation has made, retracted or not. in_period: that have not expired."""
+
+    in_period: int
+    in_a_day: int
+
+
 def may_receive(organization: Organization) -> bool:
     """Return whether the organisation, if it has opted in, receives reports now."""
     return (
@@ -77,22 +89,29 @@ def check_report(
     receiving: Collection[Organization],
     *,
     reporter: Organization | None,
-    counting: int,
+    made: Made,
+    root_of: Callable[[str], str],
     now: dt.datetime,
 ) -> None:
     """Check who reports, the period, and that each evidence is sealed to an organisation that opted in.
 
-    receiving: the named organisations that opted in and may receive reports. counting: the number of the
-    reporter's earlier reports that count. Raises Refused `forbidden`, `conflict` for an organisation with
-    MOST_REPORTS, `invalid-submission` and `case-not-sealed`.
+    receiving: the named organisations that opted in and may receive reports. root_of: the root of an
+    organisation (`watched.py`). Raises Refused `forbidden`, `conflict` for an organisation that has made
+    MOST_REPORTS or MOST_IN_A_DAY, `invalid-submission` and `case-not-sealed`.
     """
     if reporter is None or not reporter.in_good_standing:
         raise Refused("forbidden", "Only active and vetted organisations may report an employer.")
-    if counting >= MOST_REPORTS:
+    if made.in_period >= MOST_REPORTS:
         raise Refused(
             "conflict",
-            f"Your organisation has {MOST_REPORTS} reports that count, the most that it may have. "
-            "Retract one, or wait until one expires.",
+            f"Your organisation has made {MOST_REPORTS} reports that have not expired, the most that it may "
+            "make. Retracted reports are among them. Wait until one expires.",
+        )
+    if made.in_a_day >= MOST_IN_A_DAY:
+        raise Refused(
+            "conflict",
+            f"Your organisation has made {MOST_IN_A_DAY} reports in 24 hours, the most that it may make. "
+            "Retracted reports are among them. Report again tomorrow.",
         )
     # In the easternmost time zone a month begins 14 hours earlier than in UTC.
     if report.last_month > f"{now + dt.timedelta(hours=14):%Y-%m}":
@@ -107,6 +126,8 @@ def check_report(
         where = f"/evidence/{index}/sealed"
         if require_sealed(evidence.sealed, where) not in _kids(recipient, now):
             raise not_sealed(where, "The JWE is not sealed to the recipient's current key.")
+    if all(root_of(name) == root_of(reporter.id) for name in by_id):
+        raise _invalid("/evidence", "At least one recipient must be unrelated to your organisation.")
 
 
 def _kids(organization: Organization, now: dt.datetime) -> set[str]:

@@ -1,44 +1,53 @@
 """The decision which employers are watched. Pure: it depends on the reports, not on their order.
 
-An employer is watched while at least two unrelated organisations in good standing report it. Organisations
-are related if their chains of parents end in the same organisation; all of them together count once.
+An employer is watched while two reports of organisations in good standing support each other
+(`corroboration.py`). What its entry shows is stated by two such reports. Of several names, kinds or regions,
+the one that two stated first is shown; if no two agree, that of the oldest report. So a report changes
+neither which other employers are watched nor what two others state.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
 from typing import Final
 
 from contracts.codes import EmployerPractice, ReporterClass
-from contracts.employer import Employer
+from contracts.employer import Allegation, Employer
 from contracts.organization import Organization
-from contracts.records import dump
-from services.directory.domain.employer_identity import Identities, identities
+from services.directory.domain.corroboration import (
+    Testimony,
+    Voice,
+    completing,
+    number_of_supported,
+    voice_of,
+)
+from services.directory.domain.employer_identity import EntryKey, entry_keys, normalized_name
 from services.directory.domain.watch_report import EmployerReply, WatchReport
 
-LEAST_REPORTERS: Final = 2
 # An organisation's report ends 24 months after it; a new one of the same organisation begins anew.
 REPORTS_KEPT: Final = dt.timedelta(days=730)
-
-# The organisation that a reporter counts as; None: its reports do not count.
-CountedAs = Callable[[str], str | None]
+_MOST_COUNTED: Final = 10
+# Records accept no earlier month.
+_FIRST_YEAR: Final = 2000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Watched:
     """A watched employer. recipients: of the reports that count; not shown.
 
-    until: when, without a further report, it is no longer watched.
+    practices, first_month, last_month: as two supporting reports state them; None if they have no month in
+    common. until: when, without a further report, it is no longer watched.
     """
 
     id: str
     employer: Employer
     practices: tuple[EmployerPractice, ...]
-    first_month: str
-    last_month: str
+    first_month: str | None
+    last_month: str | None
     reporters: ReporterClass
     until: dt.datetime
     recipients: tuple[str, ...]
@@ -55,85 +64,145 @@ def root_of(organization: str, known: Mapping[str, Organization]) -> str:
     return passed[-1]
 
 
-def counted_as(organization: str, known: Mapping[str, Organization]) -> str | None:
-    """Return the root of an organisation in good standing; None for any other: its reports do not count."""
-    record = known.get(organization)
-    return root_of(organization, known) if record is not None and record.in_good_standing else None
-
-
 def watched_employers(
     reports: Iterable[WatchReport],
     replies: Iterable[EmployerReply],
-    counts_as: CountedAs,
+    known: Mapping[str, Organization],
     *,
     now: dt.datetime,
     kept: dt.timedelta = REPORTS_KEPT,
+    pause: Callable[[], None] = lambda: None,
 ) -> list[Watched]:
     """Return the watched employers, ordered by id.
 
-    reports: all that may count, of every employer of a country. kept: how long a report counts.
+    reports: all that may count. known: the reporters and recipients, with all above them. kept: how long a
+    report counts. pause: called every few reports, to let other work run.
     """
-    counted = [
-        (report, root)
-        for report in reports
-        if report.retracted_at is None
-        and now < report.reported_at + kept
-        and (root := counts_as(report.reporter)) is not None
-    ]
-    known = identities(report.allegation.employer for report, _ in counted)
-    groups: dict[str, list[tuple[WatchReport, str]]] = {}
-    for report, root in counted:
-        groups.setdefault(known.id_of(report.allegation.employer), []).append((report, root))
-    latest = _latest(replies, known)
-    return [
-        _watched(employer_id, group, latest.get(employer_id), kept)
-        for employer_id, group in sorted(groups.items())
-        if len({root for _, root in group}) >= LEAST_REPORTERS
-    ]
+    by_entry = {reply.watched_id: reply for reply in replies}
+    roots: dict[str, str] = {}
 
+    def root(organization: str) -> str:
+        if organization not in roots:
+            roots[organization] = root_of(organization, known)
+        return roots[organization]
 
-def _latest(replies: Iterable[EmployerReply], known: Identities) -> dict[str, EmployerReply]:
-    found: dict[str, EmployerReply] = {}
-    for reply in sorted(replies, key=lambda one: (one.at, one.watched_id)):
-        found[known.id_of(reply.employer)] = reply
-    return found
+    groups: dict[EntryKey, list[Testimony]] = defaultdict(list)
+    for report in sorted(reports, key=lambda one: (one.reported_at, one.id)):
+        pause()
+        reporter = known.get(report.reporter)
+        if (
+            report.retracted_at is not None
+            or now >= report.reported_at + kept
+            or reporter is None
+            or not reporter.in_good_standing
+        ):
+            continue
+        witnesses = {root(recipient) for recipient in report.recipients}
+        keys = entry_keys(report.allegation.employer)
+        for key in keys:
+            has_number = key.number is None and len(keys) > 1
+            voice = voice_of(root(report.reporter), witnesses, has_number=has_number)
+            if voice is not None:
+                groups[key].append(Testimony(report=report, voice=voice))
+    found = []
+    for key, group in groups.items():
+        if completing(_pausing(group, pause)) is not None:
+            found.append(_watched(key, group, by_entry.get(key.id), kept, pause))
+    return sorted(found, key=lambda one: one.id)
 
 
 def _watched(
-    employer_id: str,
-    group: list[tuple[WatchReport, str]],
+    key: EntryKey,
+    group: Sequence[Testimony],
     reply: EmployerReply | None,
     kept: dt.timedelta,
+    pause: Callable[[], None],
 ) -> Watched:
-    allegations = [report.allegation for report, _ in group]
-    practices = {practice for allegation in allegations for practice in allegation.practices}
-    ends: dict[str, dt.datetime] = {}
-    for report, root in group:
-        ends[root] = max(ends.get(root, report.reported_at + kept), report.reported_at + kept)
+    """Return the entry of a group, oldest first, in which some support each other."""
+
+    def again() -> Iterator[Testimony]:
+        return _pausing(group, pause)
+
+    practices = [
+        practice
+        for practice in EmployerPractice
+        if completing(one for one in again() if practice in one.report.allegation.practices)
+    ]
+    last = completing(_pausing(reversed(group), pause))
+    assert last is not None  # as in any other order
+    months = _common_months(again())
     return Watched(
-        id=employer_id,
-        employer=_as_most_state_it(group),
-        practices=tuple(practice for practice in EmployerPractice if practice in practices),
-        first_month=min(allegation.first_month for allegation in allegations),
-        last_month=max(allegation.last_month for allegation in allegations),
-        reporters=_class_of(len(ends)),
-        until=sorted(ends.values())[-LEAST_REPORTERS],
-        recipients=tuple(sorted({name for report, _ in group for name in report.recipients})),
+        id=key.id,
+        employer=_as_stated(key, group, pause),
+        practices=tuple(practices),
+        first_month=months[0] if months else None,
+        last_month=months[1] if months else None,
+        reporters=_class_of(number_of_supported((one.voice for one in again()), _MOST_COUNTED)),
+        until=last.report.reported_at + kept,
+        recipients=tuple(sorted({name for one in again() for name in one.report.recipients})),
         reply=reply,
     )
 
 
-def _as_most_state_it(group: list[tuple[WatchReport, str]]) -> Employer:
-    """Return the employer as most unrelated organisations state it; of equals, the first in JSON."""
-    stated = {(report.allegation.employer, root) for report, root in group}
-    votes = Counter(employer for employer, _ in stated)
-    chosen = min(votes, key=lambda employer: (-votes[employer], dump(employer)))
-    numbers = {employer.registration_number for employer in votes} - {None}
-    # A group has one number at most.
-    return replace(chosen, registration_number=min(numbers, key=str, default=None))
+def _as_stated(key: EntryKey, group: Sequence[Testimony], pause: Callable[[], None]) -> Employer:
+    def employer(testimony: Testimony) -> Employer:
+        return testimony.report.allegation.employer
+
+    def name(testimony: Testimony) -> str:
+        return normalized_name(employer(testimony).name)
+
+    named = name(completing(_pausing(group, pause), name) or group[0])
+    spelled = next(one for one in group if name(one) == named)
+    kind = completing(_pausing(group, pause), lambda one: employer(one).kind) or group[0]
+    with_region = (one for one in _pausing(group, pause) if employer(one).region is not None)
+    region = completing(with_region, lambda one: employer(one).region) or group[0]
+    return Employer(
+        name=employer(spelled).name,
+        kind=employer(kind).kind,
+        country=key.country,
+        region=employer(region).region,
+        registration_number=key.number,
+    )
+
+
+def _common_months(group: Iterable[Testimony]) -> tuple[str, str] | None:
+    """Return the first and last month that two supporting reports have in common.
+
+    Months are bits of an integer, so that reports with many periods cost little.
+    """
+    stated: dict[Voice, int] = defaultdict(int)
+    for one in group:
+        stated[one.voice] |= _bits(one.report.allegation)
+    common = 0
+    for first, second in combinations(stated, 2):
+        if first.supports(second):
+            common |= stated[first] & stated[second]
+    if not common:
+        return None
+    return _month((common & -common).bit_length() - 1), _month(common.bit_length() - 1)
+
+
+def _bits(allegation: Allegation) -> int:
+    first, last = _number(allegation.first_month), _number(allegation.last_month)
+    return (1 << (last + 1)) - (1 << first)
+
+
+def _number(month: str) -> int:
+    return (int(month[:4]) - _FIRST_YEAR) * 12 + int(month[5:]) - 1
+
+
+def _month(number: int) -> str:
+    year, month = divmod(number, 12)
+    return f"{year + _FIRST_YEAR}-{month + 1:02}"
+
+
+def _pausing(group: Iterable[Testimony], pause: Callable[[], None]) -> Iterator[Testimony]:
+    for testimony in group:
+        pause()
+        yield testimony
 
 
 def _class_of(reporters: int) -> ReporterClass:
     if reporters < 5:
         return ReporterClass.two_to_four
-    return ReporterClass.five_to_nine if reporters < 10 else ReporterClass.ten_or_more
+    return ReporterClass.five_to_nine if reporters < _MOST_COUNTED else ReporterClass.ten_or_more

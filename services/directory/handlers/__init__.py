@@ -9,6 +9,8 @@ from contracts.facts import Fact
 from runtime.clock import Clock
 from runtime.messaging.batches import BatchProcessor
 from services.directory.handlers.amqp_passwords import AmqpPasswords
+from services.directory.handlers.application_rates import ApplicationRates
+from services.directory.handlers.applications import Applications
 from services.directory.handlers.approvals import Approvals
 from services.directory.handlers.authorization_server import AuthorizationServer
 from services.directory.handlers.credentials import Credentials
@@ -42,5 +44,7 @@ class DirectoryHandlers:
     suspensions: Suspensions
     watch_reports: WatchReports
     watched_employers: WatchedEmployers
+    applications: Applications
+    application_rates: ApplicationRates
     requests: BatchProcessor[Event[Fact]]
     clock: Clock

@@ -5,8 +5,11 @@ What is approved is exactly what was requested: the stored change, whose digest 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+
+from sqlalchemy import Connection
 
 from contracts.answers.directory import ApprovalRecord
 from contracts.errors import Refused
@@ -42,7 +45,15 @@ class Reader:
 class Approvals:
     """Turns changes into requests where a second person must approve them."""
 
-    def __init__(self, ledger: Ledger, store: ApprovalStore, policy: Policy) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        store: ApprovalStore,
+        policy: Policy,
+        settled: Callable[[Writing, Approval], None] = lambda _writing, _approval: None,
+    ) -> None:
+        """settled: called with each approval that was endorsed or decided, in the same transaction."""
+        self._settled = settled
         self._ledger = ledger
         self._store = store
         self._policy = policy
@@ -141,6 +152,19 @@ class Approvals:
             self._settle(writing, approval)
         return approval
 
+    def pending(self, transaction: Connection, approval_id: str | None) -> Approval | None:
+        """Return a request that can still be granted; None if it was decided, has expired or is unknown."""
+        found = None if approval_id is None else self._store.one(transaction, approval_id)
+        if found is None or found.shown_at(self._ledger.clock.now()) is not State.requested:
+            return None
+        return found
+
+    def end(self, writing: Writing, approval_id: str, step: Step, *, by: str) -> None:
+        """End a request without effect: what it is about has ended. Does nothing if it was decided."""
+        found = self._store.one(writing.transaction, approval_id)
+        if found is not None and found.state is State.requested:
+            self._settle(writing, found.step(step, by=by, at=writing.now))
+
     def one(self, approval_id: str, reader: Reader) -> Approval:
         """Return an approval. Raises Refused `not-found`, also for what the reader may not see."""
         with self._ledger.database.read() as transaction:
@@ -228,6 +252,7 @@ class Approvals:
             writing.tell(ApprovalEndorsed(**endorsed), key=approval.subject)
         else:
             writing.tell(ApprovalRefused(**decided, reason=REFUSALS[approval.state]), key=approval.subject)
+        self._settled(writing, approval)
 
 
 def _revoked(writing: Writing, approval: Approval) -> set[str]:

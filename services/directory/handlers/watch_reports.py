@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
 
@@ -24,11 +24,14 @@ from contracts.organization import Organization
 from contracts.records import canonical
 from runtime.identifiers import new_id
 from services.directory.domain.watch_report import (
+    A_DAY,
+    Made,
     WatchReport,
     check_report,
     may_receive,
     require_may_opt_in,
 )
+from services.directory.domain.watched import root_of
 from services.directory.handlers.ledger import Ledger
 from services.directory.ports import KeyedReport, Register, WatchStore
 
@@ -71,10 +74,15 @@ class WatchReports:
             named = [one.organization for one in submitted.evidence]
             receiving = self._receiving(writing.transaction, named)
             own = writing.organization(reporter)
-            counting = self._store.number_counting(
-                writing.transaction, reporter, since=writing.now - self._kept
+            family = with_parents(writing.transaction, self._ledger.register, {reporter, *named})
+            check_report(
+                submitted,
+                receiving,
+                reporter=own,
+                made=self._made(writing.transaction, reporter, writing.now),
+                root_of=lambda organization: root_of(organization, family),
+                now=writing.now,
             )
-            check_report(submitted, receiving, reporter=own, counting=counting, now=writing.now)
             made = WatchReport(
                 id=new_id(),
                 reporter=reporter,
@@ -160,6 +168,12 @@ class WatchReports:
             found = self._receiving(transaction, None)
         return [organization for organization in found if organization.id > after][:limit]
 
+    def _made(self, transaction: Connection, reporter: str, now: dt.datetime) -> Made:
+        return Made(
+            in_period=self._store.number_made(transaction, reporter, since=now - self._kept),
+            in_a_day=self._store.number_made(transaction, reporter, since=now - A_DAY),
+        )
+
     def _receiving(self, transaction: Connection, named: Sequence[str] | None) -> list[Organization]:
         chosen = self._store.receiving(transaction)
         ids = [name for name in chosen if named is None or name in named]
@@ -173,3 +187,17 @@ def organizations(
     """Return the existing records of those ids, by id."""
     found = register.standing(transaction, Organization, ids)
     return {name: standing.entry for name, standing in found.items()}
+
+
+def with_parents(
+    transaction: Connection, register: Register, ids: Iterable[str]
+) -> Mapping[str, Organization]:
+    """Return the existing records of those ids and of all organisations above them, by id."""
+    known: dict[str, Organization] = {}
+    missing = set(ids)
+    while missing:
+        found = organizations(transaction, register, sorted(missing))
+        known |= found
+        parents = {record.parent for record in found.values() if record.parent is not None}
+        missing = parents - known.keys()
+    return known

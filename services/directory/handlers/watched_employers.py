@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
 
-from contracts.employer import Employer, ReplyText
+from contracts.employer import ReplyText
 from contracts.errors import Refused
 from contracts.facts import EmployerReplied
-from contracts.organization import Organization
 from runtime.storage.pruning import prune
-from services.directory.domain.employer_identity import name_key, normalized_name
+from runtime.turn import Turn
+from services.directory.domain.employer_identity import entry_keys, normalized_name
 from services.directory.domain.watch_report import EmployerReply
-from services.directory.domain.watched import Watched, counted_as, watched_employers
+from services.directory.domain.watched import Watched, watched_employers
 from services.directory.handlers.ledger import Ledger
-from services.directory.handlers.watch_reports import organizations
+from services.directory.handlers.watch_reports import with_parents
 from services.directory.ports import WatchStore
 
 
@@ -42,7 +42,8 @@ class WatchedSearch:
 class WatchedEmployers:
     """Decides at each reading, so that a suspension, a retraction and an expiry count at once.
 
-    A reading takes all reports of the country that have not expired (or of all countries).
+    A reading takes all reports of the country that have not expired (or of all countries), and gives way to
+    other requests meanwhile.
     """
 
     def __init__(self, ledger: Ledger, store: WatchStore, kept: dt.timedelta) -> None:
@@ -88,24 +89,23 @@ class WatchedEmployers:
             return replace(watched, reply=reply)
 
     def forget_old(self) -> bool:
-        """Delete some expired reports, and replies to none that is left; return whether none is left."""
+        """Delete some expired reports, and replies to none that is left; return whether none is left.
+
+        A reply outlasts the retraction of every report: else those who retract and report again remove it.
+        """
         now = self._ledger.clock.now()
 
         def reports_before(transaction: Connection, limit: int) -> int:
             return self._store.forget_reports(transaction, now - self._kept, limit)
 
         finished = prune(self._ledger.database, reports_before)
+        turn = Turn()
         with self._ledger.database.write() as transaction:
-            reports = self._store.counting(transaction, since=now - self._kept, country=None)
-            reported = {key for report in reports for key in _keys(report.allegation.employer)}
-            self._store.forget_replies(
-                transaction,
-                [
-                    reply.watched_id
-                    for reply in self._store.replies(transaction, None)
-                    if reported.isdisjoint(_keys(reply.employer))
-                ],
-            )
+            rest = {reply.watched_id for reply in self._store.replies(transaction, None)}
+            for employer in self._store.reported(transaction) if rest else ():
+                rest.difference_update(key.id for key in entry_keys(employer))
+                turn.end_if_over()
+            self._store.forget_replies(transaction, sorted(rest))
         return finished
 
     def _one(self, transaction: Connection, watched_id: str, now: dt.datetime) -> Watched:
@@ -116,30 +116,12 @@ class WatchedEmployers:
 
     def _watched(self, transaction: Connection, country: str | None, now: dt.datetime) -> list[Watched]:
         reports = self._store.counting(transaction, since=now - self._kept, country=country)
-        known = self._with_parents(transaction, {report.reporter for report in reports})
+        named = {report.reporter for report in reports}.union(*(report.recipients for report in reports))
         return watched_employers(
             reports,
             self._store.replies(transaction, country),
-            lambda organization: counted_as(organization, known),
+            with_parents(transaction, self._ledger.register, named),
             now=now,
             kept=self._kept,
+            pause=Turn().end_if_over,
         )
-
-    def _with_parents(self, transaction: Connection, names: Iterable[str]) -> dict[str, Organization]:
-        """Return these organisations and all above them."""
-        known: dict[str, Organization] = {}
-        missing = set(names)
-        while missing:
-            found = organizations(transaction, self._ledger.register, sorted(missing))
-            known |= found
-            parents = {record.parent for record in found.values() if record.parent is not None}
-            missing = parents - known.keys()
-        return known
-
-
-def _keys(employer: Employer) -> set[Hashable]:
-    """Return what a report and a reply about the same employer have in common: the name, or the number."""
-    keys: set[Hashable] = {name_key(employer)}
-    if employer.registration_number is not None:
-        keys.add((employer.country, employer.registration_number))
-    return keys

@@ -40,7 +40,8 @@ _DECISIONS = SqlStatement(
 )
 
 _ERASE = SqlStatement(
-    "UPDATE decisions SET record = '{}', salt = NULL, commitment = ?, erased_at = ? WHERE id = ?"
+    "UPDATE decisions SET record = '{}', salt = NULL, asked = NULL, commitment = ?, erased_at = ?"
+    " WHERE id = ?"
 )
 
 _ENTRIES = SqlStatement(

@@ -14,6 +14,7 @@ from runtime.storage.columns import microseconds, moment_of
 from services.routing.domain.chain import Chain
 from services.routing.domain.coordination_queue import priority_of
 from services.routing.domain.offer import Offer
+from services.routing.domain.part_of import PartOf
 from services.routing.domain.recorded_decision import RecordedDecision
 from services.routing.domain.reduced_facts import facts_of, is_reduced
 from services.routing.domain.referral import Referral
@@ -32,6 +33,7 @@ def referral_values(referral: Referral) -> tuple[Any, ...]:
         need_group(referral.facts.needs[0]),
         country_of(referral.facts.region),
         *_chain_values(referral.chain),
+        *_part_values(referral.part),
         *changing_values(referral),
     )
 
@@ -46,6 +48,8 @@ def changing_values(referral: Referral) -> tuple[Any, ...]:
         optional_microseconds(referral.due_at),
         optional_microseconds(referral.overdue_since),
         priority_of(referral),
+        referral.parts or None,
+        referral.consent_revoked or None,
     )
 
 
@@ -70,7 +74,15 @@ def offer_values(offer: Offer) -> tuple[Any, ...]:
 
 def decision_values(one: RecordedDecision) -> tuple[Any, ...]:
     """Return the values of a decision's row."""
-    return one.id, one.referral_id, microseconds(one.decided_at), one.record.decode(), one.salt
+    return (
+        one.id,
+        one.referral_id,
+        microseconds(one.decided_at),
+        one.record.decode(),
+        one.salt,
+        dump(one.asked).decode(),
+        one.logged_in,
+    )
 
 
 def timeline_values(entry: TimelineEntry) -> tuple[Any, ...]:
@@ -104,6 +116,10 @@ def referral_of(
     overdue_since: int | None,
     onward_from: str | None,
     chain: str | None,
+    part_of: str | None,
+    part: str | None,
+    parts: int | None,
+    consent_revoked: bool | None,
     *,
     offers: tuple[Offer, ...],
     waits_for: frozenset[tuple[str, str]],
@@ -127,6 +143,9 @@ def referral_of(
         offers=offers,
         waits_for=waits_for,
         chain=_chain(onward_from, chain),
+        part=stored_part(part_of, part),
+        parts=parts or 0,
+        consent_revoked=bool(consent_revoked),
     )
 
 
@@ -142,6 +161,21 @@ def _chain(onward_from: str | None, rest: str | None) -> Chain | None:
         return None
     stored = orjson.loads(rest)
     return Chain(onward_from=onward_from, **{**stored, "holders": tuple(stored["holders"])})
+
+
+def _part_values(part: PartOf | None) -> tuple[str | None, str | None]:
+    if part is None:
+        return None, None
+    rest = {"position": part.position, "count": part.count, "asked": part.asked}
+    return part.referral_id, orjson.dumps(rest).decode()
+
+
+def stored_part(part_of: str | None, rest: str | None) -> PartOf | None:
+    """Return what makes a stored referral a part; None for any other."""
+    if part_of is None or rest is None:
+        return None
+    stored = orjson.loads(rest)
+    return PartOf(referral_id=part_of, **{**stored, "asked": tuple(stored["asked"])})
 
 
 def offer_of(

@@ -6,22 +6,30 @@ from runtime.storage.sql_statement import SqlStatement
 
 _VIEWED = (
     "SELECT id, sender, status, acceptor, outcome, facts, correlation_id, traceparent, submitted_at,"
-    " updated_at, due_at, overdue_since, onward_from, chain FROM referrals WHERE id = ANY (?) ORDER BY id"
+    " updated_at, due_at, overdue_since, onward_from, chain, part_of, part, parts,"
+    " consent_revoked FROM referrals WHERE id = ANY (?) ORDER BY id"
 )
 VIEW = SqlStatement(_VIEWED)
 LOAD = SqlStatement(_VIEWED, postgresql="FOR UPDATE")
+# The referrals that a split has linked with others.
+SPLIT = SqlStatement(
+    "SELECT id, part_of, part, parts FROM referrals"
+    " WHERE id = ANY (?) AND (part_of IS NOT NULL OR parts IS NOT NULL)"
+)
 OFFERS_OF = SqlStatement(
     "SELECT id, referral_id, organization, service, rank, state, opened_at, deadline, closed_at, reason,"
     " placed_by, nudged_at, acts_at FROM offers WHERE referral_id = ANY (?) ORDER BY id"
 )
 NEW_REFERRAL = SqlStatement(
     "INSERT INTO referrals (id, sender, facts, correlation_id, traceparent, submitted_at, need_group,"
-    " country, onward_from, chain, status, acceptor, outcome, updated_at, due_at, overdue_since, priority)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " country, onward_from, chain, part_of, part,"
+    " status, acceptor, outcome, updated_at, due_at, overdue_since, priority, parts,"
+    " consent_revoked)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 CHANGED_REFERRAL = SqlStatement(
     "UPDATE referrals SET status = ?, acceptor = ?, outcome = ?, updated_at = ?, due_at = ?,"
-    " overdue_since = ?, priority = ? WHERE id = ?"
+    " overdue_since = ?, priority = ?, parts = ?, consent_revoked = ? WHERE id = ?"
 )
 NEW_OFFER = SqlStatement(
     "INSERT INTO offers (id, referral_id, organization, service, rank, state,"
@@ -32,8 +40,10 @@ CASE_STEPS = SqlStatement(
     "SELECT referral_id, fact FROM timeline WHERE referral_id = ANY (?)"
     " AND fact IN ('case.unreadable', 'replacement.submitted', 'offer.accepted') ORDER BY number"
 )
-# The index `referrals_onward` has them.
-ONWARD_OF = SqlStatement("SELECT id, sender FROM referrals WHERE onward_from = ? ORDER BY id")
+# The index `referrals_onward` has them. A part continues the same chain, but it is no submission.
+ONWARD_OF = SqlStatement(
+    "SELECT id, sender FROM referrals WHERE onward_from = ? AND part_of IS NULL ORDER BY id"
+)
 # A step or a coordinator's act: the offer stays in its state.
 CHANGED_OFFER = SqlStatement(
     "UPDATE offers SET deadline = ?, nudged_at = ?, acts_at = ? WHERE id = ? AND state = ?"
@@ -42,7 +52,8 @@ CLOSE_OFFERS = SqlStatement(
     "UPDATE offers SET state = ?, closed_at = ?, reason = ? WHERE id = ANY (?) AND state = ?"
 )
 NEW_DECISION = SqlStatement(
-    "INSERT INTO decisions (id, referral_id, decided_at, record, salt) VALUES (?, ?, ?, ?, ?)"
+    "INSERT INTO decisions (id, referral_id, decided_at, record, salt, asked, logged_in)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?)"
 )
 NEW_ENTRY = SqlStatement(
     "INSERT INTO timeline (referral_id, time, fact, organization, detail) VALUES (?, ?, ?, ?, ?)"
@@ -122,13 +133,13 @@ DUE_OFFERS = SqlStatement(
     "SELECT referral_id, id FROM offers WHERE state = 'open' AND acts_at <= ? ORDER BY acts_at LIMIT ?"
 )
 # The newest referrals that were submitted by a time. The ids ascend with time, so that the index of the ids
-# ends the search; only the newest referrals are passed over.
+# ends the search; only the newest referrals are passed over, and those that were split: their parts count.
 PAST_REFERRALS = SqlStatement(
     "SELECT facts, submitted_at, status,"
     " (SELECT MIN(time) FROM timeline WHERE referral_id = newest.id"
     " AND fact IN ('offer.accepted', 'offer.declined')),"
     " EXISTS (SELECT 1 FROM timeline WHERE referral_id = newest.id AND fact = 'referral.unplaced')"
-    " FROM (SELECT id, facts, submitted_at, status FROM referrals WHERE submitted_at <= ?"
+    " FROM (SELECT id, facts, submitted_at, status FROM referrals WHERE submitted_at <= ? AND parts IS NULL"
     " ORDER BY id DESC LIMIT ?) AS newest"
 )
 DUE_REFERRALS = SqlStatement(

@@ -26,6 +26,7 @@ from services.routing.adapters.rows import (
     optional_microseconds,
     referral_of,
     referral_values,
+    stored_part,
     timeline_values,
 )
 from services.routing.adapters.tables import (
@@ -44,6 +45,7 @@ from services.routing.domain.engagements import Engagements
 from services.routing.domain.network_figures import NetworkFigures
 from services.routing.domain.observation import Observation
 from services.routing.domain.offer import Offer
+from services.routing.domain.part_of import part_ids
 from services.routing.domain.referral import Referral
 from services.routing.domain.timeline import TimelineEntry
 from services.routing.domain.waiting import Queue, WaitingReferral
@@ -60,6 +62,14 @@ class SqlReferralStore:
     def view(self, transaction: Connection, ids: Collection[str]) -> dict[str, Referral]:
         """See `ports.ReferralStore`."""
         return self._read(transaction, ids, for_change=False)
+
+    def families(self, transaction: Connection, ids: Collection[str]) -> set[str]:
+        """See `ports.ReferralStore`."""
+        found = set(ids)
+        for id_, part_of, part, parts in statements.SPLIT.run(transaction, sorted(found)) if found else ():
+            membership = stored_part(part_of, part)
+            found |= set(part_ids(id_, parts or 0) if membership is None else membership.family)
+        return found
 
     def save(self, transaction: Connection, changes: Changes) -> None:
         """See `ports.ReferralStore`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Index,
     Integer,
@@ -58,6 +59,13 @@ REFERRALS = Table(
     # The referral that the sender refers onward with this one, and what precedes that (`domain/chain.py`).
     Column("onward_from", String(36)),
     Column("chain", Json),
+    # The referral of which this one is a part, and what else makes it one (`domain/part_of.py`).
+    Column("part_of", String(36)),
+    Column("part", Json),
+    # Into how many parts this referral was split; null for one that was not.
+    Column("parts", SmallInteger),
+    # Whether the person has withdrawn the consent, also after the end; null: no.
+    Column("consent_revoked", Boolean),
     Index("referrals_sender", "sender", "id"),
     Index("referrals_status", "status", "id"),
     # A partial index of referrals with a deadline stays small as the table grows.
@@ -154,6 +162,10 @@ DECISIONS = Table(
     # When the record was erased; it is `{}` then, and the commitment says what the log's one was.
     Column("erased_at", Instant),
     Column("commitment", String(80)),
+    # The organisations that it asked, a JSON list, and the message that commits to it; null in decisions of
+    # earlier builds. The first is erased with the record.
+    Column("asked", Json),
+    Column("logged_in", String(36)),
     Index("decisions_referral", "referral_id", "id"),
 )
 
@@ -285,6 +297,35 @@ WEEKLY_REPORTS = Table(
     Column("timeline_to", BigInteger, nullable=False),
     Column("report", Json, nullable=False),
     Column("statements", Json, nullable=False),
+)
+
+# The decisions that asked an organisation in a week, a JSON list of ids in their order.
+ASKED_IN_WEEK = Table(
+    "asked_in_week",
+    METADATA,
+    Column("organization", String(100), primary_key=True),
+    Column("week", String(8), primary_key=True),
+    Column("decisions", Json, nullable=False),
+)
+
+# The monthly statements as they were issued. content: byte for byte what the log's digest covers. logged_in:
+# the message that says so.
+STATEMENTS = Table(
+    "statements",
+    METADATA,
+    Column("month", String(7), primary_key=True),
+    Column("organization", String(100), primary_key=True),
+    Column("issued_at", Instant, nullable=False),
+    Column("content", LargeBinary, nullable=False),
+    Column("logged_in", String(36), nullable=False),
+)
+
+# The months whose statements have all been issued.
+ISSUED_MONTHS = Table(
+    "issued_months",
+    METADATA,
+    Column("month", String(7), primary_key=True),
+    Column("issued_at", Instant, nullable=False),
 )
 
 # The days or weeks whose digest is written.

@@ -42,9 +42,10 @@ STEPS = SqlStatement(
 FIRST_STEP = SqlStatement("SELECT time FROM timeline ORDER BY number LIMIT 1")
 FACTS_OF = SqlStatement("SELECT id, facts FROM referrals WHERE id = ANY (?)")
 DECISIONS_OF = SqlStatement(
-    "SELECT referral_id, decided_at, record FROM decisions WHERE referral_id = ANY (?)"
+    "SELECT referral_id, decided_at, record, id, asked FROM decisions WHERE referral_id = ANY (?)"
     " ORDER BY referral_id, id"
 )
+SENDERS_OF = SqlStatement("SELECT id, sender FROM referrals WHERE id = ANY (?)")
 OPENED_AT = SqlStatement("SELECT id, opened_at FROM offers WHERE id = ANY (?)")
 
 
@@ -133,6 +134,7 @@ class _Tally:
         silent = Counter(
             organization for offer, organization in self._expired.items() if offer not in self._answers
         )
+        passed, asked_by = self._considered(transaction, turn)
         return WeekEvents(
             submitted=self._submitted,
             unplaced=self._found_nobody(transaction, turn),
@@ -146,30 +148,38 @@ class _Tally:
                 for offer, (organization, result, at) in self._answers.items()
             ],
             silent=silent,
-            passed_over=self._passed_over(transaction, turn),
+            passed_over=passed,
+            asked_by={organization: sorted(ids) for organization, ids in asked_by.items()},
         )
 
-    def _passed_over(self, transaction: Connection, turn: Turn) -> dict[str, Counter[str]]:
+    def _considered(
+        self, transaction: Connection, turn: Turn
+    ) -> tuple[dict[str, dict[str, Counter[str]]], dict[str, list[str]]]:
         """Count each referral once for each organisation that was considered in the week and not asked.
 
-        A decision that changed nothing leaves no step. It counts if its referral has another step.
+        A decision that changed nothing leaves no step. It counts if its referral has another step. Also
+        returns the decisions that asked an organisation.
         """
-        counts: dict[str, Counter[str]] = {}
+        counts: dict[str, dict[str, Counter[str]]] = {}
+        asked_by: dict[str, list[str]] = {}
+        senders = dict(_in_pages(transaction, SENDERS_OF, list(self._referrals), turn))
         rows = _in_pages(transaction, DECISIONS_OF, list(self._referrals), turn)
         for referral_id, decisions in groupby(rows, key=lambda row: row[0]):
-            records = (
-                orjson.loads(record)
-                for _, decided_at, record in decisions
-                if self._start <= decided_at < self._end
-            )
+            records = []
+            for _, decided_at, record, decision_id, asked in decisions:
+                if self._start <= decided_at < self._end:
+                    records.append(orjson.loads(record))
+                    for organization in orjson.loads(asked or "[]"):
+                        asked_by.setdefault(organization, []).append(decision_id)
             for organization, reason in passed_over(records, self._referrals[referral_id]).items():
-                counts.setdefault(organization, Counter())[reason] += 1
-        return counts
+                by_sender = counts.setdefault(organization, {}).setdefault(reason, Counter())
+                by_sender[senders[referral_id]] += 1
+        return counts, asked_by
 
     def _found_nobody(self, transaction: Connection, turn: Turn) -> list[UnplacedInWeek]:
         ids = list(self._unplaced)
         rules: dict[str, str] = {}
-        for referral_id, decided_at, record in _in_pages(transaction, DECISIONS_OF, ids, turn):
+        for referral_id, decided_at, record, *_ in _in_pages(transaction, DECISIONS_OF, ids, turn):
             if decided_at <= self._unplaced[referral_id]:
                 rules[referral_id] = blocking_rule(orjson.loads(record))
         return [

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from contracts.records import plain, read
-from services.routing.adapters.tables import WEEKLY_REPORTS
+from services.routing.adapters.tables import ASKED_IN_WEEK, WEEKLY_REPORTS
 from services.routing.domain.calendar_week import CalendarWeek
 from services.routing.domain.weekly_report import Statement, WeeklyReport
 from services.routing.domain.withholding import Published
@@ -35,6 +35,7 @@ class SqlWeeklyReports:
         report: WeeklyReport,
         statements: Mapping[str, Statement],
         timeline_to: int,
+        asked_by: Mapping[str, Sequence[str]],
     ) -> bool:
         """See `ports.WeeklyReports`."""
         row = {
@@ -49,6 +50,12 @@ class SqlWeeklyReports:
                 transaction.execute(insert(WEEKLY_REPORTS), row)
         except IntegrityError:
             return False
+        asked = [
+            {"organization": name, "week": row["week"], "decisions": list(decisions)}
+            for name, decisions in asked_by.items()
+        ]
+        if asked:
+            transaction.execute(insert(ASKED_IN_WEEK), asked)
         return True
 
     def report(self, transaction: Connection, week: CalendarWeek) -> WeeklyReport | None:
@@ -65,11 +72,33 @@ class SqlWeeklyReports:
 
     def statement(self, transaction: Connection, week: CalendarWeek, organization: str) -> Statement | None:
         """See `ports.WeeklyReports`."""
-        wanted = select(WEEKLY_REPORTS.c.statements).where(WEEKLY_REPORTS.c.week == str(week))
-        found = transaction.execute(wanted).scalar_one_or_none()
+        found = _statements(transaction, week)
         if found is None:
             return None
         return read(Statement, found[organization]) if organization in found else Statement()
+
+    def timeline_to(self, transaction: Connection, week: CalendarWeek) -> int | None:
+        """See `ports.WeeklyReports`."""
+        wanted = select(WEEKLY_REPORTS.c.timeline_to).where(WEEKLY_REPORTS.c.week == str(week))
+        found: int | None = transaction.execute(wanted).scalar_one_or_none()
+        return found
+
+    def statements(self, transaction: Connection, week: CalendarWeek) -> dict[str, Statement] | None:
+        """See `ports.WeeklyReports`."""
+        found = _statements(transaction, week)
+        return None if found is None else {name: read(Statement, one) for name, one in found.items()}
+
+    def asked_by(self, transaction: Connection, week: CalendarWeek, organization: str) -> list[str]:
+        """See `ports.WeeklyReports`."""
+        table = ASKED_IN_WEEK.c
+        wanted = select(table.decisions).where(table.organization == organization, table.week == str(week))
+        return list(transaction.execute(wanted).scalar_one_or_none() or ())
+
+
+def _statements(transaction: Connection, week: CalendarWeek) -> Mapping[str, Any] | None:
+    wanted = select(WEEKLY_REPORTS.c.statements).where(WEEKLY_REPORTS.c.week == str(week))
+    found: Mapping[str, Any] | None = transaction.execute(wanted).scalar_one_or_none()
+    return found
 
 
 def _stored(report: WeeklyReport) -> dict[str, Any]:

@@ -79,13 +79,15 @@ def asked_before(referral: Referral) -> frozenset[str]:
 
     An offer that was revoked because another organisation accepted first says nothing about its holder: when
     the acceptor hands the referral back, the holder is asked again. So is an organisation that was suspended
-    meanwhile, once it is readmitted.
+    meanwhile, once it is readmitted. An organisation that was asked about the whole referral is not asked
+    about a part of it.
     """
-    return frozenset(
+    before = referral.part.asked if referral.part is not None else ()
+    return frozenset(before) | {
         offer.organization
         for offer in referral.offers
         if offer.state is not OfferState.revoked or offer.reason not in _SAY_NOTHING
-    )
+    }
 
 
 def declined_as_full(referral: Referral) -> dict[str, dt.datetime]:

@@ -51,8 +51,11 @@ class QueuePosition:
 
 
 def priority_of(referral: Referral) -> int | None:
-    """Return the rank of the urgency, 0 for an emergency; None for a closed referral."""
-    return None if referral.is_closed else ORDER_OF_URGENCY[referral.facts.urgency]
+    """Return the rank of the urgency, 0 for an emergency; None for one that needs nobody.
+
+    That is a closed referral, and one that was split, whose parts stand in the queues.
+    """
+    return ORDER_OF_URGENCY[referral.facts.urgency] if _may_need_somebody(referral) else None
 
 
 def position_in_queue(referral: Referral) -> QueuePosition:
@@ -74,7 +77,11 @@ def is_in_queue(referral: Referral, kind: QueueKind, now: dt.datetime) -> bool:
         case QueueKind.overdue:
             return referral.acceptor is not None and referral.overdue_since is not None
         case QueueKind.emergency:
-            return not referral.is_closed and referral.facts.urgency is Urgency.emergency
+            return _may_need_somebody(referral) and referral.facts.urgency is Urgency.emergency
+
+
+def _may_need_somebody(referral: Referral) -> bool:
+    return not referral.is_closed and referral.status is not ReferralStatus.split
 
 
 def silent_offers(referral: Referral, now: dt.datetime) -> tuple[Offer, ...]:
@@ -97,6 +104,7 @@ def queue_item(
         region=referral.facts.region,
         sender=referral.sender,
         submitted_at=referral.submitted_at,
+        part_of=None if referral.part is None else referral.part.referral_id,
         **_waiting(referral, kind, now, lacks_case=lacks_case),
     )
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from itertools import takewhile
+from itertools import groupby, takewhile
+from typing import Any
 
 from contracts.codes import CapacityStatus, Urgency
 from services.routing.domain import rules
@@ -15,12 +16,12 @@ from services.routing.domain.capacity import ORDER_OF_CAPACITY
 from services.routing.domain.chain import Chain
 from services.routing.domain.evaluation import Evaluation
 from services.routing.domain.fairness import Contender, Fairness, Turn, draw_of
-from services.routing.domain.observation import NOTHING_OBSERVED
+from services.routing.domain.observation import NOTHING_OBSERVED, Observation
 from services.routing.domain.observed_record import ObservedRecord, observed_record
 from services.routing.domain.offered_service import OfferedService
 from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.rules import Circumstances, Failure
-from services.routing.domain.scoring import contributions, score
+from services.routing.domain.scoring import Scoring
 
 
 class Trigger(StrEnum):
@@ -192,12 +193,12 @@ def decide(
         if named
         else given.directory.offered_services_for(given.principal_need, given.facts.region)
     )
-    weights = policy.weights.by_name()
+    observed = _observed(offered_services, given)
     considered = _considered(
         offered_services,
-        given,
+        observed,
         Evaluation(given, is_searched=not named),
-        weights,
+        Scoring(given, policy.weights),
         overridable,
     )
     explores = given.facts.urgency is not Urgency.emergency
@@ -205,11 +206,7 @@ def decide(
         considered,
         given.referral_id,
         policy.fairness,
-        {
-            one.organization: _contender(one.organization, given)
-            for one in considered
-            if one.score is not None
-        },
+        _contenders(considered, observed),
         attempt=len(given.asked),
         explores=explores,
     )
@@ -225,28 +222,28 @@ def decide(
         rules=tuple(rules.RULES),
         overridden=tuple(sorted(overridden)),
         nobody=None if ranked else _nobody(given, named),
-        weights=weights,
+        weights=policy.weights.by_name(),
         turn=turn,
-        inputs=_inputs(given, offered_services, placed_with),
+        inputs=_inputs(given, observed, placed_with),
     )
 
 
+def _observed(offered_services: Iterable[OfferedService], given: Circumstances) -> Mapping[str, Observation]:
+    """Return what was observed of each organisation; those of which nothing was are missing."""
+    organizations = dict.fromkeys([offered.organization_id for offered in offered_services])
+    observed = zip(organizations, map(given.observed, organizations), strict=True)
+    return {name: seen for name, seen in observed if seen is not NOTHING_OBSERVED}
+
+
 def _inputs(
-    given: Circumstances, offered_services: Iterable[OfferedService], placed_with: str | None
+    given: Circumstances, observed: Mapping[str, Observation], placed_with: str | None
 ) -> DecisionInputs:
-    observed: dict[str, ObservedRecord] = {}
-    for offered in offered_services:
-        organization = offered.organization.id
-        seen = given.observed(organization)
-        if seen is NOTHING_OBSERVED or organization in observed:
-            continue
-        if record := observed_record(seen):
-            observed[organization] = record
+    records = {name: observed_record(seen) for name, seen in observed.items()}
     return DecisionInputs(
         asked=tuple(sorted(given.asked)),
         declined_as_full=given.declined_as_full,
         placed_with=placed_with,
-        observed=observed,
+        observed={name: record for name, record in records.items() if record},
         chain=given.chain,
     )
 
@@ -265,25 +262,24 @@ def _nobody(given: Circumstances, named: str | None) -> NobodyConsidered:
 
 def _considered(
     offered_services: Iterable[OfferedService],
-    given: Circumstances,
+    observed: Mapping[str, Observation],
     evaluation: Evaluation,
-    weights: Mapping[str, float],
+    scoring: Scoring,
     overridable: frozenset[str],
 ) -> list[Candidate]:
     considered = []
     for offered in offered_services:
-        organization = offered.organization.id
-        seen = given.observed(organization)
+        organization = offered.organization_id
+        seen = observed.get(organization, NOTHING_OBSERVED)
         failures = evaluation.failures(offered, seen)
         values, result = _NOTHING, None
         if not failures or (overridable and all(failure.rule in overridable for failure in failures)):
-            values = contributions(offered, given, seen)
-            result = score(values, weights)
+            values, result = scoring.scored(offered, seen)
         considered.append(
             Candidate(
                 organization,
-                offered.service.id,
-                offered.capacity.status,
+                offered.service_id,
+                offered.status,
                 offered.revision,
                 failures,
                 result,
@@ -296,9 +292,13 @@ def _considered(
 _NEVER = dt.datetime.min.replace(tzinfo=dt.UTC)
 
 
-def _contender(organization: str, given: Circumstances) -> Contender:
-    seen = given.observed(organization)
-    return Contender(last_asked=seen.last_asked, judged=seen.judged)
+def _contenders(considered: Iterable[Candidate], observed: Mapping[str, Observation]) -> dict[str, Contender]:
+    contenders: dict[str, Contender] = {}
+    for candidate in considered:
+        if candidate.score is not None and candidate.organization not in contenders:
+            seen = observed.get(candidate.organization, NOTHING_OBSERVED)
+            contenders[candidate.organization] = Contender(last_asked=seen.last_asked, judged=seen.judged)
+    return contenders
 
 
 def rank(
@@ -317,8 +317,8 @@ def rank(
     and organisation breaks ties: reproducible for one referral, even over many. The result depends on the
     arguments only, and a recorded decision holds them all.
 
-    contenders: of each organisation with an eligible service. attempt: how many organisations were asked
-    before. explores: whether exploring is allowed at all.
+    contenders: of each organisation with an eligible service; `equal` is set, and the turn holds them.
+    attempt: how many organisations were asked before. explores: whether exploring is allowed at all.
     """
     eligible: list[Candidate] = []
     others: list[Candidate] = []
@@ -326,29 +326,33 @@ def rank(
         (others if candidate.score is None else eligible).append(candidate)
     if not eligible:
         return tuple(others), None
-    ties = {candidate.organization: _tie(referral_id, candidate.organization) for candidate in eligible}
 
-    def by_score(candidate: Candidate) -> tuple[int, int, float, bytes, str]:
-        score = -(candidate.score or 0.0)
-        return (*_precedence(candidate), score, ties[candidate.organization], candidate.service)
+    ties: dict[str, bytes] = {}
 
-    def by_turn(candidate: Candidate) -> tuple[dt.datetime, float, bytes]:
-        score = -(candidate.score or 0.0)
-        asked = contenders[candidate.organization].last_asked
-        return (asked or _NEVER, score, ties[candidate.organization])
+    def tie(candidate: Candidate) -> tuple[bytes, str]:
+        organization = candidate.organization
+        if organization not in ties:
+            ties[organization] = hashlib.sha256(f"{referral_id} {organization}".encode()).digest()
+        return ties[organization], candidate.service
+
+    def by_turn(candidate: Candidate) -> tuple[dt.datetime, float]:
+        return contenders[candidate.organization].last_asked or _NEVER, -(candidate.score or 0.0)
 
     best: dict[str, Candidate] = {}
     second: list[Candidate] = []
-    for candidate in sorted(eligible, key=by_score):
+    for candidate in _sorted(eligible, _by_score, tie):
         if best.setdefault(candidate.organization, candidate) is not candidate:
             second.append(candidate)
     by_rank = list(best.values())
-    precedence, top = _precedence(by_rank[0]), by_rank[0].score or 0.0
+    failed, capacity, top = len(by_rank[0].failures), by_rank[0].capacity, by_rank[0].score or 0.0
     # Organisations that differ in capacity or in overridden rules are never equal, nor worth a try.
-    peers = list(takewhile(lambda one: _precedence(one) == precedence, by_rank))
+    peers = list(
+        takewhile(lambda one: one.capacity is capacity and len(one.failures) == failed, by_rank),
+    )
     band = list(takewhile(lambda one: round(top - (one.score or 0.0), 6) <= fairness.band, peers))
-    equals = {one.organization for one in band}
-    order = sorted(band, key=by_turn) + by_rank[len(band) :]
+    for one in band:
+        contenders[one.organization].equal = True
+    order = _sorted(band, by_turn, tie) + by_rank[len(band) :]
     draw = draw_of(referral_id, attempt) if explores else None
     explored: Candidate | None = None
     if draw is not None and draw < fairness.explore:
@@ -356,12 +360,11 @@ def rank(
             one
             for one in peers
             if one is not order[0]
-            and (one.organization not in equals or contenders[one.organization].judged < fairness.few)
+            and (not contenders[one.organization].equal or contenders[one.organization].judged < fairness.few)
         ]
-        explored = min(untried, key=by_turn, default=None)
-        if explored is not None:
-            order.remove(explored)
-            order.insert(0, explored)
+        if untried:
+            explored = _sorted(untried, by_turn, tie)[0]
+            order = [explored, *(one for one in order if one is not explored)]
     for number, candidate in enumerate(order, start=1):
         candidate.rank = number
     turn = Turn(
@@ -370,19 +373,33 @@ def rank(
         few=fairness.few,
         attempt=attempt,
         draw=draw,
-        equals=len(equals),
+        equals=len(band),
         explored=explored.organization if explored is not None else None,
-        organizations={
-            name: Contender(last_asked=one.last_asked, judged=one.judged, equal=name in equals)
-            for name, one in contenders.items()
-        },
+        organizations=contenders,
     )
     return (*order, *second, *others), turn
 
 
-def _precedence(candidate: Candidate) -> tuple[int, int]:
-    return len(candidate.failures), ORDER_OF_CAPACITY[candidate.capacity]
+_MOST_OFTEN = CapacityStatus.capacity
 
 
-def _tie(referral_id: str, organization: str) -> bytes:
-    return hashlib.sha256(f"{referral_id} {organization}".encode()).digest()
+def _by_score(candidate: Candidate) -> tuple[int, int, float]:
+    capacity = candidate.capacity
+    # Enumerations hash slowly.
+    order = 0 if capacity is _MOST_OFTEN else ORDER_OF_CAPACITY[capacity]
+    return len(candidate.failures), order, -(candidate.score or 0.0)
+
+
+def _sorted(
+    candidates: Sequence[Candidate],
+    key: Callable[[Candidate], tuple[Any, ...]],
+    tie: Callable[[Candidate], tuple[bytes, str]],
+) -> list[Candidate]:
+    """Sort by the key, then by the tie, which is made only for candidates whose keys are equal."""
+    keys = list(map(key, candidates))
+    numbers = sorted(range(len(keys)), key=keys.__getitem__)
+    ordered: list[Candidate] = []
+    for _, run in groupby(numbers, key=keys.__getitem__):
+        equals = [candidates[number] for number in run]
+        ordered += equals if len(equals) == 1 else sorted(equals, key=tie)
+    return ordered

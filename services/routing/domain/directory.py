@@ -114,6 +114,11 @@ class Directory:
         """Return False for a barred organisation. An unknown organisation counts as in good standing."""
         return organization_id not in self._barred
 
+    def root_of(self, organization_id: str) -> str:
+        """Return the id of the organisation above all others that this one is a branch of, or its own."""
+        organization = self._organizations.get(organization_id)
+        return organization_id if organization is None else [*self.with_parents(organization)][-1].id
+
     def with_parents(self, organization: Organization) -> Iterator[Organization]:
         """Yield the organisation, then its known parents, nearest first."""
         seen: set[str] = set()

@@ -21,10 +21,14 @@ def withdraw(
 ) -> Transition:
     """Withdraw the referral. reason: a withdrawal code or CONSENT_REVOKED. Raises Refused if it has ended.
 
-    A consent can be revoked after the end too, and more than once. The referral keeps its status then,
-    because what happened remains true; every service erases what it still holds. coordinator: who acts for a
-    party that cannot.
+    A consent can be revoked after the end too. The referral keeps its status then, because what happened
+    remains true; every service erases what it still holds. A second revocation changes nothing. coordinator:
+    who acts for a party that cannot.
     """
+    if reason == CONSENT_REVOKED:
+        if referral.consent_revoked:
+            return Transition(referral=referral)
+        referral = replace(referral, consent_revoked=True)
     void = reason == WithdrawalReason.entered_in_error
     fact = ReferralWithdrawn(
         referral_id=referral.id,

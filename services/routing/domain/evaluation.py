@@ -2,8 +2,8 @@
 
 `rules.failures` says what holds for one candidate. A decision gets the same for hundreds: rules that read
 only what many services have in common (`Trait`) are evaluated once for each trait and for all referrals that
-are alike in what these rules read. Rules that cannot fail for this referral or this candidate are not
-evaluated.
+are alike in what these rules read. The rule about agreements is evaluated once for all organisations that the
+same agreements name. Rules that cannot fail for this referral or this candidate are not evaluated.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from operator import attrgetter
 
 from contracts.vocabularies import need_group
 from services.routing.domain import rules
@@ -33,7 +34,7 @@ class _Group:
 
 _GROUPS = (
     _Group(
-        trait=lambda offered: offered.standing,
+        trait=attrgetter("standing"),
         rules=(
             rules.organization_active,
             rules.organization_vetted,
@@ -48,7 +49,7 @@ _GROUPS = (
         ),
     ),
     _Group(
-        trait=lambda offered: offered.people,
+        trait=attrgetter("people"),
         rules=(rules.settlement_served, rules.person_eligible),
         reads=lambda given: (
             given.facts.settlement,
@@ -60,12 +61,12 @@ _GROUPS = (
         ),
     ),
     _Group(
-        trait=lambda offered: offered.tongues,
+        trait=attrgetter("tongues"),
         rules=(rules.language_shared,),
         reads=lambda given: given.facts.languages,
     ),
     _Group(
-        trait=lambda offered: offered.terms,
+        trait=attrgetter("terms"),
         rules=(rules.cost_accepted, rules.capacity_left, rules.open_now),
         reads=lambda given: (given.facts.accepts_cost, given.facts.urgency),
     ),
@@ -87,84 +88,104 @@ class Evaluation:
         """is_searched: every candidate meets the principal need in the region, by the directory's index."""
         self._given = given
         self._sender = given.sender
+        reads = tuple([group.reads(given) for group in _GROUPS])
+        self._of_profiles = _known_failures(None, reads)
+        self._of_traits = [
+            (_known_failures(group, read), group) for group, read in zip(_GROUPS, reads, strict=True)
+        ]
         self._named_in = given.directory.agreements_by_party.get
-        self._reads = tuple([group.reads(given) for group in _GROUPS])
-        self._of_traits = tuple(map(_known_failures, _GROUPS, self._reads))
+        # Organisations that agreements of all vetted ones suffice for need no look at their own.
+        self._is_open_to_vetted = not given.directory.needs_beyond(frozenset(), given.agreements, vetted=True)
         # By the agreements that name an organisation, None if there are none: the failures by profile.
-        self._of_profiles: dict[frozenset[str] | None, dict[Trait, tuple[Failure, ...]]] = {}
+        self._of_agreements: dict[frozenset[str] | None, dict[Trait, tuple[Failure, ...]]] = {}
         self._others = [rule for rule, may_fail in _CONDITIONAL if may_fail(given)]
         if not is_searched:
             self._others += (rules.need_met, rules.area_served)
         # With their branches.
         self._excluded = given.directory.with_branches(given.facts.consent.excluded_organizations)
-        # For each sensitive need, the codes of which a service has one if it is approved for the need.
-        self._approvals = [frozenset((need, need_group(need))) for need in given.sensitive]
+        self._singled_out = {given.sender, *self._excluded}
+        # Each sensitive need, with the codes of which a service has one if it is approved for the need, and
+        # whether the approval of another service of the organisation suffices.
+        self._sensitive = [
+            (need, frozenset((need, need_group(need))), need != given.principal_need)
+            for need in given.sensitive
+        ]
         self._is_bounded = given.offers_per_sender.most is not None
         self._has_exceptions = bool(self._others) or self._is_bounded
 
     def failures(self, offered: OfferedService, seen: Observation) -> tuple[Failure, ...]:
         """Return the same as `rules.failures`. seen: what was observed of the organisation."""
-        organization, maximum = offered.organization.id, offered.capacity.maximum
-        try:
-            shared = self._of_profiles[self._named_in(organization)][offered.profile]
-        except KeyError:
-            shared = self._evaluated(offered)
+        if self._is_open_to_vetted and offered.is_vetted:
+            found = self._of_profiles.get(offered.profile)
+            if found is None:
+                found = self._of_profile(offered)
+        else:
+            named = self._named_in(offered.organization_id)
+            of_profiles = self._of_agreements.get(named)
+            if of_profiles is None:
+                of_profiles = self._of_agreements[named] = {}
+            found = of_profiles.get(offered.profile)
+            if found is None:
+                found = of_profiles[offered.profile] = self._with_agreement(offered)
+        if self._sensitive and (needs := self._unapproved(offered)):
+            found = _with(found, rules.service_not_approved(offered, needs))
+        maximum = offered.maximum
         if (
             self._has_exceptions
             or seen.full_since
-            or organization == self._sender
-            or organization in self._excluded
-            or (self._approvals and any(map(offered.approved.isdisjoint, self._approvals)))
+            or offered.organization_id in self._singled_out
             or (maximum is not None and (maximum < 1 or seen.services))
         ):
-            alone = self._alone(offered, seen)
-            if alone:
-                return tuple(sorted((*shared, *alone), key=_position))
-        return shared
+            for failure in self._alone(offered, seen):
+                found = _with(found, failure)
+        return found
+
+    def _unapproved(self, offered: OfferedService) -> list[str]:
+        """Return the sensitive needs for which `service_approved` fails."""
+        return [
+            need
+            for need, approvals, suffices_elsewhere in self._sensitive
+            if offered.approved.isdisjoint(approvals)
+            and not (suffices_elsewhere and not offered.organization_approved.isdisjoint(approvals))
+        ]
 
     def _alone(self, offered: OfferedService, seen: Observation) -> list[Failure]:
         """Return the failures of the rules that read more than the profile and the agreements."""
-        given, service = self._given, offered.service.id
+        given, service = self._given, offered.service_id
         found = _failures(self._others, offered, given)
-        if offered.organization.id == self._sender:
+        if offered.organization_id == self._sender:
             _add(found, rules.not_the_sender, offered, given)
-        if offered.organization.id in self._excluded:
+        if offered.organization_id in self._excluded:
             _add(found, rules.not_excluded, offered, given)
-        if self._approvals:
-            _add(found, rules.service_approved, offered, given)
         if service in seen.full_since:
             _add(found, rules.capacity_not_declined, offered, given)
-        maximum = offered.capacity.maximum
+        maximum = offered.maximum
         is_limited = maximum is not None and (maximum < 1 or service in seen.services)
         if is_limited or self._is_bounded:
             _add(found, rules.place_left, offered, given)
         return found
 
-    def _evaluated(self, offered: OfferedService) -> tuple[Failure, ...]:
-        """Return, and keep, the failures of the rules that read only the profile and the agreements."""
+    def _of_profile(self, offered: OfferedService) -> tuple[Failure, ...]:
+        """Return, and keep, the failures of the rules that read only the profile."""
+        if (known := self._of_profiles.get(offered.profile)) is not None:
+            return known
         found: list[Failure] = []
-        _add(found, rules.agreement_in_force, offered, self._given)
-        for group, known in zip(_GROUPS, self._of_traits, strict=True):
+        for of_traits, group in self._of_traits:
             trait = group.trait(offered)
-            failures = known.get(trait)
+            failures = of_traits.get(trait)
             if failures is None:
-                failures = known[trait] = tuple(_failures(group.rules, offered, self._given))
+                failures = of_traits[trait] = tuple(_failures(group.rules, offered, self._given))
             found += failures
         if len(found) > 1:
             found.sort(key=_position)
-        named = self._named_in(offered.organization.id)
-        if named not in self._of_profiles:
-            self._of_profiles[named] = self._named_by(named or frozenset())
-        return self._of_profiles[named].setdefault(offered.profile, tuple(found))
+        failures = self._of_profiles[offered.profile] = tuple(found)
+        return failures
 
-    def _named_by(self, agreements: frozenset[str]) -> dict[Trait, tuple[Failure, ...]]:
-        """Return what is known of organisations that these agreements name, by profile, which has vetting."""
-        given = self._given
-        vetted, others = (
-            tuple(given.directory.needs_beyond(agreements, given.agreements, vetted=vetted))
-            for vetted in (True, False)
-        )
-        return _known_failures(None, (self._reads, given.disclosure, vetted, others))
+    def _with_agreement(self, offered: OfferedService) -> tuple[Failure, ...]:
+        """Return the failures of the rules that read only the profile (with vetting) and the agreements."""
+        found = self._of_profile(offered)
+        failure = rules.agreement_in_force(offered, self._given)
+        return found if failure is None else _with(found, failure)
 
 
 # Enough for the referrals of the day, which have few languages, ages and countries.
@@ -181,6 +202,14 @@ def _failures(group: Iterable[Rule], offered: OfferedService, given: Circumstanc
 def _add(found: list[Failure], rule: Rule, offered: OfferedService, given: Circumstances) -> None:
     if (failure := rule(offered, given)) is not None:
         found.append(failure)
+
+
+def _with(found: tuple[Failure, ...], failure: Failure) -> tuple[Failure, ...]:
+    """Return the failures with one more, in the order of the rules."""
+    position, before = _POSITION[failure.rule], len(found)
+    while before and _POSITION[found[before - 1].rule] > position:
+        before -= 1
+    return (*found[:before], failure, *found[before:])
 
 
 def _position(failure: Failure) -> int:

@@ -51,6 +51,7 @@ from services.routing.domain.onward import refer_onward
 from services.routing.domain.open_offers import ask_again, ask_next, place, revoke_open
 from services.routing.domain.parties import require_acceptor, require_party
 from services.routing.domain.referral import Referral, ReferralEvent, next_status
+from services.routing.domain.split_ends import with_linked_ends
 from services.routing.domain.standing import revoke_suspended
 from services.routing.domain.transition import Transition, TransitionContext
 
@@ -67,8 +68,14 @@ class UnknownReferral(Unavailable):
 def apply(referral: Referral | None, event: Event[Fact], context: TransitionContext) -> Transition:
     """Apply a fact from outside the service, or refuse it.
 
+    The ends of linked referrals follow (`split_ends.py`).
+
     Raises UnknownReferral if the referral is not known yet, and Defect if routing does not consume the fact.
     """
+    return with_linked_ends(referral, _apply(referral, event, context), context)
+
+
+def _apply(referral: Referral | None, event: Event[Fact], context: TransitionContext) -> Transition:
     submission = event.data
     if isinstance(submission, ReferralSubmitted):
         return _submit(referral, submission, event, context)

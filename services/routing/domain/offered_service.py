@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import datetime as dt
+import sys
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from contracts.codes import CapacityStatus, Funding, Vetting
 from contracts.organization import Capacity, Eligibility, Organization, Service
 from contracts.vocabularies import need_group, sensitive_needs
 from services.routing.domain.capacity import tightest_capacity
+
+AFFORDABILITY: Mapping[Funding, float] = {Funding.free: 1.0, Funding.at_cost: 0.5, Funding.commercial: 0.0}
 
 
 class Needs:
     """A service that an organisation offers: the needs that it meets."""
 
-    __slots__ = ("_groups", "_offered")
+    __slots__ = ("_met", "_offered")
 
     def __init__(self, offered: Iterable[str]) -> None:
         self._offered = frozenset(offered)
-        self._groups = frozenset(need_group(code) for code in self._offered)
+        # With their groups.
+        self._met = self._offered.union(map(need_group, self._offered))
 
     def cover(self, needed: str) -> bool:
         """Whether the set holds the code or its group, or, if the code is a group, any need in it."""
-        return needed in self._offered or need_group(needed) in self._offered or needed in self._groups
+        return needed in self._met or need_group(needed) in self._offered
 
 
 class Trait:
@@ -35,14 +41,23 @@ class Trait:
 class OfferedService:
     """A service and the organisation that offers it. revision: of the organisation's record.
 
-    The derived sets are what each decision compares. They are computed once, when the record changes.
+    What each decision reads of the records is derived once, when the record changes, so that a decision that
+    considers hundreds of services reads one object of each.
     """
 
     organization: Organization
     service: Service
     revision: int = 0
+    organization_id: str = field(init=False, repr=False, compare=False)
+    service_id: str = field(init=False, repr=False, compare=False)
+    is_vetted: bool = field(init=False, repr=False, compare=False)
     # The tightest of the service's capacities.
     capacity: Capacity = field(init=False, repr=False, compare=False)
+    status: CapacityStatus = field(init=False, repr=False, compare=False)
+    maximum: int | None = field(init=False, repr=False, compare=False)
+    updated_at: dt.datetime = field(init=False, repr=False, compare=False)
+    # The contribution of the cost to the score.
+    affordability: float = field(init=False, repr=False, compare=False)
     areas: frozenset[str] = field(init=False, repr=False, compare=False)
     languages: frozenset[str] = field(init=False, repr=False, compare=False)
     # The service's own languages and those it has interpreters for.
@@ -67,7 +82,7 @@ class OfferedService:
     def __post_init__(self) -> None:
         service, organization = self.service, self.organization
         capacity = tightest_capacity(service)
-        spoken = frozenset((*service.languages, *service.interpretation))
+        spoken = _shared(frozenset((*service.languages, *service.interpretation)))
         approved = {one.service: frozenset(one.needs) for one in self.organization.approved_services}
         standing = _trait(
             organization.active,
@@ -87,9 +102,16 @@ class OfferedService:
             bool(service.further_capacities),
         )
         derived: dict[str, object] = {
+            "organization_id": organization.id,
+            "service_id": sys.intern(service.id),
+            "is_vetted": organization.vetting is Vetting.vetted,
             "capacity": capacity,
-            "areas": frozenset(service.areas),
-            "languages": frozenset(service.languages),
+            "status": capacity.status,
+            "maximum": capacity.maximum,
+            "updated_at": capacity.updated_at,
+            "affordability": AFFORDABILITY[service.cost],
+            "areas": _shared(frozenset(service.areas)),
+            "languages": _shared(frozenset(service.languages)),
             "spoken": spoken,
             "needs": Needs(service.needs),
             "is_for_anyone": service.eligibility == Eligibility(),
@@ -122,6 +144,12 @@ class OfferedService:
     def is_organization_approved(self, need: str) -> bool:
         """Return whether the network has approved any of the organisation's services for the need."""
         return _covered(need, self.organization_approved)
+
+
+@lru_cache(maxsize=65_536)
+def _shared(codes: frozenset[str]) -> frozenset[str]:
+    """Return the same instance for equal sets: a decision reads it from memory once for many services."""
+    return codes
 
 
 # Enough for a large network. A forgotten trait is made anew, and the rules are evaluated for it again.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Final
 
 from contracts.codes import OfferState, ReferralStatus
 from contracts.facts import ReferralReferredOnward
@@ -18,6 +19,10 @@ from services.routing.domain.transition import Transition, TransitionContext
 # Why an onward referral fails: the reasons of `referral.failed`.
 NOT_THE_ACCEPTOR = "not_the_acceptor"
 CHAIN_TOO_LONG = "chain_too_long"
+TOO_MANY_ONWARD = "too_many_onward"
+
+# The most referrals by which one organisation refers the person of one referral onward.
+MOST_ONWARD: Final = 20
 
 # While its acceptor holds a referral, and after it has reported the outcome, it may refer the person onward.
 _MAY_GO_ONWARD = frozenset(
@@ -42,6 +47,8 @@ def refer_onward(referral: Referral, onward_from: str, context: TransitionContex
     chain = continued(earlier)
     if chain.length >= LONGEST_CHAIN:
         return fail(referral, context, CHAIN_TOO_LONG)
+    if context.onward(earlier.id, referral.sender) >= MOST_ONWARD:
+        return fail(referral, context, TOO_MANY_ONWARD)
     step = ask_next(replace(referral, chain=chain), Trigger.submitted, context)
     link = ReferralReferredOnward(
         referral_id=earlier.id, sender=earlier.sender, organization=referral.sender, onward=referral.id
@@ -50,8 +57,15 @@ def refer_onward(referral: Referral, onward_from: str, context: TransitionContex
 
 
 def may_refer_onward(referral: Referral, organization: str) -> bool:
-    """Return whether the organisation has accepted the referral and still holds it, or has completed it."""
-    return referral.acceptor == organization and referral.status in _MAY_GO_ONWARD
+    """Return whether the organisation has accepted the referral and still holds it, or has completed it.
+
+    Not after the person has withdrawn the consent: the sender would learn of what the person does later.
+    """
+    return (
+        referral.acceptor == organization
+        and referral.status in _MAY_GO_ONWARD
+        and not referral.consent_revoked
+    )
 
 
 def continued(earlier: Referral) -> Chain:

@@ -25,6 +25,7 @@ from services.routing.domain.offer_closing import (
 )
 from services.routing.domain.referral import Referral, ReferralEvent, next_status
 from services.routing.domain.rules import COORDINATOR_MAY_OVERRIDE
+from services.routing.domain.splitting import parts_to_take, split
 from services.routing.domain.transition import Transition, TransitionContext
 
 # How often an emergency with fewer open offers than the policy wants is decided again.
@@ -117,10 +118,15 @@ def ask_next(
     facts: tuple[Fact, ...] = (),
     observed: Mapping[str, Observation] | None = None,
 ) -> Transition:
-    """Open offers up to the number for the urgency. The referral becomes unplaced if no offer is open."""
+    """Open offers up to the number for the urgency. The referral becomes unplaced if no offer is open.
+
+    Or split it, if that is permitted and no one organisation covers its needs.
+    """
     wanted = context.policy.offers_at_once(referral.facts.urgency) - len(referral.open_offers)
     if wanted <= 0:
         return Transition(referral=referral, facts=facts, observed=observed or {})
+    if parts := parts_to_take(referral, context):
+        return split(referral, parts, context, ask_next, facts, observed)
     decision = context.decide(referral, trigger)
     after, opened = _open_offers(referral, decision, wanted, context)
     if not after.open_offers:
@@ -162,8 +168,8 @@ def ask_again(
 ) -> Transition:
     """Open offers for an unplaced referral, or further ones for an emergency, if there is a candidate now.
 
-    Otherwise no decision is recorded, and at most the candidates that the referral waits for and the time of
-    the next decision change.
+    Or split it, as `ask_next` does. Otherwise no decision is recorded, and at most the candidates that the
+    referral waits for and the time of the next decision change.
     """
     wanted = context.policy.offers_at_once(referral.facts.urgency) - len(referral.open_offers)
     if referral.acceptor is not None:
@@ -171,6 +177,8 @@ def ask_again(
     if not referral.is_seeking or wanted <= 0:
         # Nothing is due any more, for instance because the policy wants fewer offers now.
         return Transition(referral=replace(referral, due_at=None))
+    if parts := parts_to_take(referral, context):
+        return split(referral, parts, context, ask_next)
     decision = context.decide(referral, trigger)
     if decision.ranked:
         after, opened = _open_offers(referral, decision, wanted, context)

@@ -21,6 +21,7 @@ from services.routing.domain.experience import Experience
 from services.routing.domain.offered_service import OfferedService
 from services.routing.domain.parts import parts_of
 from services.routing.domain.rules import Circumstances
+from services.routing.domain.splitting import is_divided, may_be_split
 
 # The most languages, and the most regions, that a preview lists.
 MOST_LISTED = 10
@@ -52,7 +53,8 @@ class Preview:
     more_by_region: those that could be asked in another region of the same country, if the person could go
     there. Both list only changes that add somebody, the largest bands first. only_by_kind: for each kind that
     the consent opts in to, the candidates that could not be asked without that opt-in. parts: the fewest
-    groups of needs that one organisation each could take (`parts.py`); none for a single need.
+    groups of needs that one organisation each could take (`parts.py`); none for a single need. would_split:
+    whether routing would split the referral into them.
     """
 
     candidates: Band
@@ -62,6 +64,7 @@ class Preview:
     more_by_region: Mapping[str, Band]
     only_by_kind: Mapping[str, Band]
     parts: tuple[ProspectivePart, ...]
+    would_split: bool
 
 
 Services = Sequence[OfferedService]
@@ -92,6 +95,7 @@ def preview(
             for language in offered.spoken:
                 by_language[language].add(organization.id)
     by_region = _by_region(given, services, in_turns)
+    parts = parts_of(given, in_turns) if len(given.facts.needs) > 1 else ()
     return Preview(
         candidates=band_of(candidates),
         half_answered_seconds=experience.half_answered_seconds,
@@ -100,9 +104,9 @@ def preview(
         more_by_region=_more(by_region, candidates),
         only_by_kind={kind: band_of(found) for kind, found in sorted(by_kind.items())},
         parts=tuple(
-            ProspectivePart(needs=part.needs, candidates=band_of(part.organizations))
-            for part in (parts_of(given, in_turns) if len(given.facts.needs) > 1 else ())
+            ProspectivePart(needs=part.needs, candidates=band_of(part.organizations)) for part in parts
         ),
+        would_split=may_be_split(given.facts) and is_divided(parts),
     )
 
 

@@ -9,6 +9,9 @@
 An acceptor may hand the referral back, which asks the next candidates in the same transition: accepted, in
 progress or on hold ---> requested ---> offered or unplaced.
 
+A referral that no one organisation covers may be split: requested, offered or unplaced ---> split. It has no
+offers then, and ends when its parts have ended (`split_ends.py`), or when it is withdrawn or fails.
+
 A coordinator may revoke the acceptance of a suspended acceptor and place the referral elsewhere in one
 transition: accepted, in progress or on hold ---> unplaced ---> offered.
 
@@ -28,6 +31,7 @@ from contracts.errors import Refused
 from contracts.referral import ReferralFacts
 from services.routing.domain.chain import Chain
 from services.routing.domain.offer import Offer
+from services.routing.domain.part_of import PartOf, part_ids
 
 
 class ReferralEvent(StrEnum):
@@ -38,6 +42,7 @@ class ReferralEvent(StrEnum):
     hand_back = "hand_back"  # by the acceptor
     progress = "progress"
     hold = "hold"
+    split = "split"  # type: ignore[assignment]  # its needs go on in parts
     complete = "complete"
     withdraw = "withdraw"
     fail = "fail"
@@ -54,11 +59,19 @@ _LEAVE: Mapping[ReferralEvent, ReferralStatus] = {
 
 # state -> {event: state}. A state without events is final.
 REFERRAL_TRANSITIONS: Mapping[ReferralStatus, Mapping[ReferralEvent, ReferralStatus]] = {
-    _S.requested: {_E.offer: _S.offered, _E.exhaust: _S.unplaced, **_LEAVE},
-    _S.offered: {_E.offer: _S.offered, _E.exhaust: _S.unplaced, _E.accept: _S.accepted, **_LEAVE},
+    _S.requested: {_E.offer: _S.offered, _E.exhaust: _S.unplaced, _E.split: _S.split, **_LEAVE},
+    _S.offered: {
+        _E.offer: _S.offered,
+        _E.exhaust: _S.unplaced,
+        _E.accept: _S.accepted,
+        _E.split: _S.split,
+        **_LEAVE,
+    },
     # Acceptance from `unplaced`: the last organisation asked had answered in time, but the answer was read
     # late.
-    _S.unplaced: {_E.offer: _S.offered, _E.accept: _S.accepted, **_LEAVE},
+    _S.unplaced: {_E.offer: _S.offered, _E.accept: _S.accepted, _E.split: _S.split, **_LEAVE},
+    # Its parts have the offers and acceptors.
+    _S.split: {_E.complete: _S.completed, **_LEAVE},
     _S.accepted: {
         _E.progress: _S.in_progress,
         _E.hold: _S.on_hold,
@@ -99,7 +112,9 @@ class Referral:
     is not. correlation_id: the id of the message that submitted the referral. waits_for: (organisation,
     service) of the candidates that lacked only a place when the referral became unplaced. has_facts: False
     once the facts have been reduced; then only needs (groups), urgency and region (country) are true. chain:
-    None unless the sender refers another referral onward with this one.
+    None unless the sender refers another referral onward with this one. part: None unless this is a part.
+    parts: into how many it was split, 0 for one that was not.
+    consent_revoked: whether the person has withdrawn the consent, before or after the end.
     traceparent: the span in which the submission was handled, None without a trace.
     """
 
@@ -118,12 +133,25 @@ class Referral:
     waits_for: frozenset[tuple[str, str]] = frozenset()
     has_facts: bool = True
     chain: Chain | None = None
+    part: PartOf | None = None
+    parts: int = 0
     traceparent: str | None = None
+    consent_revoked: bool = False
 
     @property
     def is_closed(self) -> bool:
         """Whether the status is final."""
         return not REFERRAL_TRANSITIONS[self.status]
+
+    @property
+    def part_ids(self) -> tuple[str, ...]:
+        """The ids of its parts, in their order."""
+        return part_ids(self.id, self.parts)
+
+    @property
+    def family(self) -> tuple[str, ...]:
+        """The ids of all referrals that a split has linked with this one, itself included."""
+        return (self.id, *self.part_ids) if self.part is None else self.part.family
 
     @property
     def is_answerable(self) -> bool:

@@ -7,7 +7,7 @@ typed reason. Nobody can override a rule about the person's consent, safety or m
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -77,7 +77,8 @@ class Circumstances:
         object.__setattr__(self, "agreements", agreements)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+# Not frozen: a decision makes hundreds. Decisions share failures, so nothing may change one.
+@dataclass(kw_only=True, slots=True)
 class Failure:
     """A failed rule: a reason code, and the evidence in the directory's terms."""
 
@@ -202,9 +203,12 @@ def service_approved(offered: OfferedService, given: Circumstances) -> Failure |
             offered.is_approved_for(need) or (need != principal and offered.is_organization_approved(need))
         )
     ]
-    if not needs:
-        return None
-    detail = {"service": offered.service.id, "needs": needs}
+    return service_not_approved(offered, needs) if needs else None
+
+
+def service_not_approved(offered: OfferedService, needs: Sequence[str]) -> Failure:
+    """Return the failure of `service_approved` for these sensitive needs."""
+    detail = {"service": offered.service_id, "needs": needs}
     return Failure(rule="service_approved", reason="service_not_approved", detail=detail)
 
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-from contracts.codes import Funding
-from services.routing.domain.observation import Observation
+from services.routing.domain.observation import NOTHING_OBSERVED, Observation
 from services.routing.domain.offered_service import OfferedService
+from services.routing.domain.policy import Weights
 from services.routing.domain.rules import Circumstances
 
 # A capacity statement of this age counts half as much as one of today.
@@ -24,47 +24,65 @@ PROMPT_SECONDS = 3600.0
 TYPICAL_LOAD = 50.0
 
 
-_COST = {Funding.free: 1.0, Funding.at_cost: 0.5, Funding.commercial: 0.0}
+class Scoring:
+    """The scores of one referral's candidates."""
 
+    def __init__(self, given: Circumstances, weights: Weights) -> None:
+        self._given = given
+        self._needs = given.facts.needs
+        self._languages = given.facts.languages
+        self._weights = (
+            weights.needs_covered,
+            weights.nearness,
+            weights.language,
+            weights.responsiveness,
+            weights.load,
+            weights.freshness,
+            weights.cost,
+        )
+        # One after the other: `sum` rounds differently in later versions of Python.
+        total = 0.0
+        for weight in self._weights:
+            total += weight
+        self._total = total
 
-def contributions(offered: OfferedService, given: Circumstances, seen: Observation) -> Mapping[str, float]:
-    """Return each contribution, from 0 to 1, by the name of its weight, rounded to six digits.
+    def scored(self, offered: OfferedService, seen: Observation) -> tuple[Mapping[str, float], float]:
+        """Return each contribution by the name of its weight, rounded to six digits, and the score.
 
-    seen: what was observed of the organisation.
-    """
-    facts, service = given.facts, offered.service.id
-    load = seen.services[service].load if service in seen.services else 0
-    return {
-        "needs_covered": _needs_covered(offered, facts.needs),
+        The score is 0 if all weights are 0. seen: what was observed of the organisation.
+        """
+        service, languages = offered.service_id, offered.languages
+        needs_covered = self._needs_covered(offered)
         # A service that names the region is nearer than one for the whole country.
-        "nearness": 1.0 if facts.region in offered.areas else 0.5,
-        "language": _language(offered, facts.languages),
-        "responsiveness": _responsiveness(seen),
-        "load": _load(offered.capacity.maximum, load),
-        "freshness": _freshness(offered, given.now),
-        "cost": _COST[offered.service.cost],
-    }
+        nearness = 1.0 if self._given.facts.region in offered.areas else 0.5
+        if self._languages[0] in languages:
+            language = 1.0
+        else:
+            language = 0.4 if languages.isdisjoint(self._languages) else 0.7
+        responsiveness = UNKNOWN_RESPONSIVENESS if seen is NOTHING_OBSERVED else _responsiveness(seen)
+        load = _load(offered.maximum, seen.services[service].load if service in seen.services else 0)
+        freshness = _freshness(offered, self._given.now)
+        cost = offered.affordability
+        values = {
+            "needs_covered": needs_covered,
+            "nearness": nearness,
+            "language": language,
+            "responsiveness": responsiveness,
+            "load": load,
+            "freshness": freshness,
+            "cost": cost,
+        }
+        if not self._total:
+            return values, 0.0
+        a, b, c, d, e, f, g = self._weights
+        weighted = a * needs_covered + b * nearness + c * language + d * responsiveness + e * load
+        return values, round((weighted + f * freshness + g * cost) / self._total, 6)
 
-
-def score(values: Mapping[str, float], weights: Mapping[str, float]) -> float:
-    """Return the weighted mean of the contributions; 0 if all weights are 0."""
-    total = weighted = 0.0
-    for name, weight in weights.items():
-        total += weight
-        weighted += weight * values[name]
-    return round(weighted / total, 6) if total else 0.0
-
-
-def _needs_covered(offered: OfferedService, needs: Sequence[str]) -> float:
-    if len(needs) == 1:
-        return 1.0 if offered.organization_needs.cover(needs[0]) else 0.0
-    return round(sum(map(offered.organization_needs.cover, needs)) / len(needs), 6)
-
-
-def _language(offered: OfferedService, wanted: Sequence[str]) -> float:
-    if wanted[0] in offered.languages:
-        return 1.0
-    return 0.4 if offered.languages.isdisjoint(wanted) else 0.7
+    def _needs_covered(self, offered: OfferedService) -> float:
+        needs, cover = self._needs, offered.organization_needs.cover
+        if len(needs) == 1:
+            return 1.0 if cover(needs[0]) else 0.0
+        return round(sum(map(cover, needs)) / len(needs), 6)
 
 
 def _responsiveness(seen: Observation) -> float:
@@ -87,5 +105,5 @@ def _load(maximum: int | None, load: int) -> float:
 
 
 def _freshness(offered: OfferedService, now: dt.datetime) -> float:
-    days = (now - offered.capacity.updated_at).total_seconds() / 86400
+    days = (now - offered.updated_at).total_seconds() / 86400
     return round(0.5 ** (days / FRESHNESS_HALF_LIFE_DAYS), 6) if days > 0 else 1.0

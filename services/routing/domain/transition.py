@@ -10,6 +10,7 @@ from typing import Protocol
 from contracts.facts import Fact, ReferralReferredOnward
 from services.routing.domain.decision import Decision, Trigger
 from services.routing.domain.observation import Observation
+from services.routing.domain.parts import Part
 from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.referral import Referral
 
@@ -34,8 +35,13 @@ class TransitionContext:
     in_good_standing: Callable[[str], bool]
     # Whether an organisation can submit by itself: it is in good standing and has a live client.
     can_submit: Callable[[str], bool]
-    # Another referral by its id, None if unknown. Only those that the facts at hand refer onward are known.
+    # Another referral by its id as it is now, None if unknown. Known are those that the facts at hand refer
+    # onward, and those that a split has linked with the referrals at hand.
     referral: Callable[[str], Referral | None] = lambda _: None
+    # By how many referrals an organisation has referred another referral onward. Known of the same ones.
+    onward: Callable[[str, str], int] = lambda _referral, _organization: 0
+    # The fewest parts of a referral's needs that one organisation each could take now (`parts.parts_of`).
+    parts: Callable[[Referral], tuple[Part, ...]] = lambda _: ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,7 +50,8 @@ class Transition:
 
     observed: the changes apart from the load, which follows from the referral (`load_between`). noted: the
     event enters the referral's timeline although nothing else changes. about_others: facts about other
-    referrals, which they report without changing them.
+    referrals, which they report without changing them. linked: the transitions of the referrals that a split
+    has linked with this one, in their order. Each is computed when those before it have been taken.
     """
 
     referral: Referral | None
@@ -53,3 +60,8 @@ class Transition:
     observed: Mapping[str, Observation] = field(default_factory=dict)
     noted: bool = False
     about_others: tuple[ReferralReferredOnward, ...] = ()
+    linked: tuple[Linked, ...] = ()
+
+
+# The transition of a linked referral; None if nothing changes.
+Linked = Callable[[], Transition | None]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from contracts.answers.form import extended
-from contracts.answers.referrals import OfferView, ReferralSummary, ReferralView, Step
+from contracts.answers.referrals import OfferView, PartView, ReferralSummary, ReferralView, Step
 from contracts.codes import FHIR_TASK_STATUS
 from contracts.records import plain
 from services.routing.domain.fact_readers import may_read_facts
@@ -27,6 +27,7 @@ def referral_view(
     referral: Referral,
     timeline: Iterable[TimelineEntry],
     onward: Iterable[tuple[str, str]] = (),
+    parts: Iterable[Referral] = (),
     *,
     viewer: str,
     oversight: bool,
@@ -41,6 +42,9 @@ def referral_view(
     to those who may know it: the referral that this one continues to its sender, which accepted that one, but
     not to the candidates; the onward ones to the sender and to the organisation that submitted them. An id
     opens nothing: each referral is readable for its own parties only.
+
+    parts: the referral's parts, in their order. Only the sender and oversight see them, and of a part the
+    referral that it belongs to: an acceptor of a part learns of no other one.
     """
     whole = oversight or viewer == referral.sender
     facts = referral.facts if whole else referral.facts.situation()
@@ -56,6 +60,17 @@ def referral_view(
         overdue_since=referral.overdue_since if shows_report else None,
         onward_from=referral.chain.onward_from if whole and referral.chain is not None else None,
         onward=tuple(id_ for id_, sender in onward if whole or sender == viewer),
+        parts=tuple(
+            PartView(
+                id=part.id,
+                needs=part.facts.needs,
+                status=part.status,
+                acceptor=part.acceptor,
+                waits_for=_waits_for(part),
+            )
+            for part in parts
+            if whole
+        ),
         offers=tuple(
             OfferView(
                 id=offer.id,
@@ -79,6 +94,14 @@ def referral_view(
     )
 
 
+def _waits_for(part: Referral) -> tuple[str, ...]:
+    if part.is_closed:
+        return ()
+    if part.acceptor is not None:
+        return (part.acceptor,)
+    return tuple(offer.organization for offer in part.open_offers)
+
+
 def summary(referral: Referral, *, viewer: str, whole: bool) -> ReferralSummary:
     """Return one item of `GET /v1/referrals`.
 
@@ -96,6 +119,7 @@ def summary(referral: Referral, *, viewer: str, whole: bool) -> ReferralSummary:
         needs=referral.facts.needs if shows_facts else None,
         submitted_at=referral.submitted_at,
         updated_at=referral.updated_at,
+        part_of=referral.part.referral_id if whole and referral.part is not None else None,
     )
 
 

@@ -20,7 +20,7 @@ from contracts.vocabularies import codes, country_of, need_group
 from services.routing.domain.blocking_rule import BLOCKING_RULES
 from services.routing.domain.calendar_week import CalendarWeek
 from services.routing.domain.passed_over import REASONS
-from services.routing.domain.withholding import THRESHOLD, Path, Published, published
+from services.routing.domain.withholding import THRESHOLD, Path, Published, published, published_by_source
 
 ACCEPTED: Final = "accepted"
 RESULTS: Final = (ACCEPTED, *DeclineReason)
@@ -64,8 +64,10 @@ class AnswerInWeek:
 class WeekEvents:
     """The events of one week.
 
-    asked, silent: offers that were opened and that expired, by organisation. passed_over: referrals for which
-    an organisation was considered and not asked, by organisation and reason (`passed_over.py`).
+    asked, silent: offers that were opened and that expired, by organisation. asked_by: the decisions that
+    asked an organisation, the oldest first; those of earlier builds are missing. passed_over: referrals for
+    which an organisation was considered and not asked, by organisation, reason (`passed_over.py`) and
+    sender.
     """
 
     submitted: int = 0
@@ -73,7 +75,8 @@ class WeekEvents:
     asked: Mapping[str, int] = field(default_factory=dict)
     answers: Sequence[AnswerInWeek] = ()
     silent: Mapping[str, int] = field(default_factory=dict)
-    passed_over: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    passed_over: Mapping[str, Mapping[str, Mapping[str, int]]] = field(default_factory=dict)
+    asked_by: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -152,15 +155,20 @@ def report_of(
     )
 
 
-def statements_of(events: WeekEvents, lot: Callable[[Path], int]) -> dict[str, Statement]:
+def statements_of(
+    events: WeekEvents, root_of: Callable[[str], str], lot: Callable[[Path], int]
+) -> dict[str, Statement]:
     """Return the statement of each organisation that was considered, asked, answered or was silent.
 
-    lot: see `published`.
+    root_of: the organisation above all others that an organisation is a branch of. Referrals of the same root
+    do not count, and all senders of one root are one source (`published_by_source`). lot: see `published`.
     """
     cells, times = _answer_cells(events.answers), _answer_times(events.answers)
     passed_over = {
-        organization: published(_flat(reasons), _FLAT, lambda _: len(REASONS), lot)
-        for organization, reasons in events.passed_over.items()
+        organization: published_by_source(
+            _by_root(events, organization, root_of), _FLAT, lambda _: len(REASONS), lot
+        )
+        for organization in events.passed_over
     }
     return {
         organization: Statement(
@@ -181,6 +189,27 @@ def statements_of(events: WeekEvents, lot: Callable[[Path], int]) -> dict[str, S
 def shown_answers(answers: Published, organization: str) -> int:
     """Return how many answers of an organisation the rows show: at least so many exist."""
     return sum(count for path, count in answers.rows.items() if path[:1] == (organization,))
+
+
+def counted_reasons(
+    events: WeekEvents, organization: str, root_of: Callable[[str], str]
+) -> Mapping[str, int]:
+    """Return the exact counts of an organisation's reasons; a reason that is missing counts 0."""
+    by_root = _by_root(events, organization, root_of)
+    return Counter({reason: sum(counts.values()) for (reason,), counts in by_root.items()})
+
+
+def _by_root(
+    events: WeekEvents, organization: str, root_of: Callable[[str], str]
+) -> dict[Path, Counter[str]]:
+    """Return the counts by reason and by root of the senders, without those of the organisation's own."""
+    own = root_of(organization)
+    found: dict[Path, Counter[str]] = {}
+    for reason, senders in events.passed_over.get(organization, {}).items():
+        for sender, count in senders.items():
+            if (root := root_of(sender)) != own:
+                found.setdefault((reason,), Counter())[root] += count
+    return found
 
 
 def _answering(answers: Iterable[AnswerInWeek]) -> set[str]:

@@ -13,6 +13,9 @@ and never the count of a cell without a row. The total is the sum of all rows.
   them knows its own count. It also holds less than they could hold at most; otherwise each would be known
   to be just below THRESHOLD. If the root would hold so much, nothing is shown.
 
+Where a source of units may itself read the figures, such as a sender whose referrals are counted, a row and
+the total have THRESHOLD units or more without those of any one source (`published_by_source`).
+
 A reader who knows these rules cannot compute a count below THRESHOLD either: units can be moved between two
 cells of a shared row, and the same rows come out. Zero is such a count.
 
@@ -87,6 +90,28 @@ def published(
         if _without_rows(rows, levels, breadth)(()) >= FEWEST_HIDDEN:
             return Published(total=total, rows={**rows, (): rest})
     return Published()
+
+
+def published_by_source(
+    counts: Mapping[Path, Mapping[str, int]],
+    levels: Sequence[int],
+    breadth: Callable[[Path], int],
+    lot: Callable[[Path], int],
+) -> Published:
+    """Return the rows and the total that may be shown even to one of the sources. counts: by cell and source.
+
+    What may be shown is decided without the largest source of each cell, so that a source that subtracts its
+    own units from a row is left with THRESHOLD or more. The figures count the units of all sources.
+    """
+    units = {path: sum(by_source.values()) for path, by_source in counts.items()}
+    others = {path: units[path] - max(by_source.values(), default=0) for path, by_source in counts.items()}
+    shown = published(others, levels, breadth, lot)
+    if shown.total is None:
+        return shown
+    rows: Counter[Path] = Counter()
+    for path, count in units.items():
+        rows[next(path[:n] for n in range(len(path), -1, -1) if path[:n] in shown.rows)] += count
+    return Published(total=sum(units.values()), rows=dict(rows))
 
 
 def _without_rows(

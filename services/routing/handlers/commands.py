@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -11,7 +12,7 @@ from sqlalchemy import Connection
 
 from contracts.codes import InterventionReason
 from contracts.envelope import Event
-from contracts.errors import Refused
+from contracts.errors import Refused, Unavailable
 from contracts.facts import (
     CoordinatorWithdrawalSubmitted,
     Fact,
@@ -33,6 +34,7 @@ from services.routing.domain.ending import withdraw_for
 from services.routing.domain.intervention import intervene
 from services.routing.domain.observation import Observation
 from services.routing.domain.open_offers import place
+from services.routing.domain.parts import parts_of
 from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.referral import Referral
 from services.routing.domain.rules import Circumstances
@@ -42,6 +44,7 @@ from services.routing.domain.transition import Transition, TransitionContext
 from services.routing.handlers.coordinator_submissions import CoordinatorSubmissions
 from services.routing.handlers.decision_spans import Decided, not_reported
 from services.routing.handlers.referral_batch import ReferralBatch
+from services.routing.handlers.turns import in_turns
 from services.routing.handlers.unplaced import UnplacedReferrals
 from services.routing.live_directory import LiveDirectory
 from services.routing.ports import PlacementKeys, ReferralStore
@@ -122,14 +125,20 @@ class RoutingCommands:
     ) -> Iterable[Outgoing]:
         """Apply facts of partners and the vault, in order (a `batches.BatchHandler`)."""
         self._lag.note(min(event.time for event in events), now)
-        known = self._store.load(transaction, {event.partition_key for event in events})
+        known = self._load(transaction, {event.partition_key for event in events})
         self._settle(transaction)
         batch = ReferralBatch(known, self._source, now)
         earlier = self._store.view(transaction, _referred_onward(events))
+        onward = {
+            one: Counter(sender for _, sender in self._store.onward_of(transaction, one)) for one in earlier
+        }
         context = replace(
             self._context(now, batch.observed),
             # As this transaction has changed it so far, if it has.
             referral=lambda referral_id: batch.referral(referral_id) or earlier.get(referral_id),
+            onward=lambda referral_id, organization: (
+                onward[referral_id][organization] + batch.referred_onward(referral_id, organization)
+            ),
         )
         turn = Turn()
         for event in events:
@@ -137,6 +146,17 @@ class RoutingCommands:
             referral = batch.referral(event.partition_key)
             batch.take(lifecycle.apply(referral, event, context), cause=event)
         return self._finish(transaction, batch)
+
+    def _load(self, transaction: Connection, ids: Collection[str]) -> dict[str, Referral]:
+        """Return the referrals with those that a split has linked with them, locked for a change.
+
+        All are locked together, in the order of their ids. Raises Unavailable if one was split between the
+        look-up and the lock.
+        """
+        known = self._store.load(transaction, self._store.families(transaction, ids))
+        if any(linked not in known for referral in known.values() for linked in referral.family):
+            raise Unavailable("Another process split the referral at the same time.")
+        return known
 
     def fire_deadlines(self, now: dt.datetime) -> int:
         """Expire offers, take the steps before deadlines, report overdue acceptors; return how many were due.
@@ -301,6 +321,7 @@ class RoutingCommands:
             new_id=new_id,
             policy=policy,
             decide=decide_now,
+            parts=lambda referral: parts_of(self._circumstances(referral, now, so_far, policy), in_turns),
             in_good_standing=self._network.directory.in_good_standing,
             can_submit=self._can_submit,
         )

@@ -30,7 +30,15 @@ class RoutingQueries:
             referral = self._visible(transaction, referral_id, viewer, oversight)
             timeline = self._store.timeline(transaction, referral_id)
             onward = self._store.onward_of(transaction, referral_id)
-        return referral_view(referral, timeline, onward, viewer=viewer, oversight=oversight)
+            parts = self._store.view(transaction, referral.part_ids)
+        return referral_view(
+            referral,
+            timeline,
+            onward,
+            [parts[part_id] for part_id in referral.part_ids],
+            viewer=viewer,
+            oversight=oversight,
+        )
 
     def referrals(
         self, viewer: str, *, oversight: bool, status: str | None, after: str | None, limit: int
@@ -67,6 +75,14 @@ class RoutingQueries:
             stored = self._store.decisions(transaction, referral_id)
         return [decision_view(record, oversight=oversight) for record in stored]
 
+    def split_links(self, referral_id: str) -> tuple[str | None, tuple[str, ...]]:
+        """Return the referral of which this one is a part, or None, and the ids of its own parts."""
+        with self._database.read() as transaction:
+            referral = self._store.view(transaction, [referral_id]).get(referral_id)
+        if referral is None:
+            return None, ()
+        return None if referral.part is None else referral.part.referral_id, referral.part_ids
+
     def pause(self, referral_id: str, now: dt.datetime) -> Pause | None:
         """Return the pause in force of the case's release: the acceptor, and the time when it ends."""
         with self._database.read() as transaction:
@@ -95,6 +111,7 @@ class RoutingQueries:
                 region=referral.facts.region,
                 since=referral.updated_at,
                 reason="candidates_exhausted" if referral.offers else "no_candidate",
+                part_of=None if referral.part is None else referral.part.referral_id,
             )
             for referral in page
         ]

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from contracts.commitment import SALT_BYTES
 from contracts.envelope import Event
-from contracts.facts import DecisionsRecorded, Fact
+from contracts.facts import DecisionsRecorded, Fact, OfferOpened
 from runtime.identifiers import new_id
 from runtime.telemetry.trace import caused_by, deciding, parse
 from services.routing.domain.alerts import closed_alerts
@@ -40,6 +40,8 @@ class ReferralBatch:
         self._source = source
         self._after: dict[str, Referral] = {}
         self._decisions: list[RecordedDecision] = []
+        # The id of the message that commits to the decisions of this transaction.
+        self._logged_in = new_id()
         self._timeline: list[TimelineEntry] = []
         self.observed: dict[str, Observation] = defaultdict(Observation)
         self.events: list[Event[Fact]] = []
@@ -50,8 +52,35 @@ class ReferralBatch:
         """Return the referral as this transaction has changed it so far."""
         return self._after.get(referral_id) or self._before.get(referral_id)
 
+    def referred_onward(self, referral_id: str, organization: str) -> int:
+        """Return by how many new referrals this transaction refers another one onward for an organisation."""
+        return sum(
+            1
+            for one in self._after.values()
+            if one.id not in self._before
+            and one.sender == organization
+            and one.part is None
+            and one.chain is not None
+            and one.chain.onward_from == referral_id
+        )
+
     def take(self, transition: Transition, *, cause: Event[Fact] | None) -> None:
-        """Apply a transition. cause: the message that led to it, None for a deadline."""
+        """Apply a transition and those of the linked referrals, one after the other.
+
+        cause: the message that led to it, None for a deadline. It is a step of its own referral alone.
+        """
+        self._take(transition, cause)
+        for following in transition.linked:
+            self._take_linked(following(), cause)
+
+    def _take_linked(self, transition: Transition | None, cause: Event[Fact] | None) -> None:
+        if transition is None:
+            return
+        self._take(transition, cause, is_linked=True)
+        for following in transition.linked:
+            self._take_linked(following(), cause)
+
+    def _take(self, transition: Transition, cause: Event[Fact] | None, *, is_linked: bool = False) -> None:
         referral = transition.referral
         assert referral is not None
         if referral == self.referral(referral.id) and not transition.facts and not transition.noted:
@@ -68,8 +97,12 @@ class ReferralBatch:
         if before is None:
             referral = replace(referral, traceparent=traceparent)
         self._after[referral.id] = referral
-        self._decisions += [recorded(decision, os.urandom(SALT_BYTES)) for decision in transition.decisions]
-        if cause is not None:
+        asked = tuple(fact.organization for fact in transition.facts if isinstance(fact, OfferOpened))
+        self._decisions += [
+            recorded(decision, os.urandom(SALT_BYTES), asked=asked, logged_in=self._logged_in)
+            for decision in transition.decisions
+        ]
+        if cause is not None and not is_linked:
             self._timeline.append(entry_of(cause.data, referral.id, cause.time))
         answered = closed_alerts(before, referral, cause.data if cause is not None else None)
         reports = [
@@ -100,15 +133,14 @@ class ReferralBatch:
         """Return the fact that commits to the decisions of this transaction, if it made any."""
         if not self._decisions:
             return []
-        number = new_id()
         return [
             Event(
-                id=number,
+                id=self._logged_in,
                 source=self._source,
                 time=self.now,
                 # Not a referral's entry, because those may be erased.
                 partition_key=DECISIONS,
-                correlation_id=number,
+                correlation_id=self._logged_in,
                 causation_id=None,
                 data=DecisionsRecorded(decisions=tuple(one.committed for one in self._decisions)),
             )

@@ -72,9 +72,9 @@ class ReportWeeks:
             events, timeline_to = self._events.read(transaction, week, after, now)
         organizations = self._network.directory.organizations()
         report = report_of(week, events, organizations, now, _lot)
-        statements = statements_of(events, _lot)
+        statements = statements_of(events, self._network.directory.root_of, _lot)
         with self._database.write() as transaction:
-            self._reports.add(transaction, report, statements, timeline_to)
+            self._reports.add(transaction, report, statements, timeline_to, events.asked_by)
         return True
 
 

@@ -27,13 +27,17 @@ _log = logging.getLogger(__name__)
 _LOCKED = "FOR UPDATE"
 _CUSTODY = (
     "SELECT referral_id, state, sender, receiver, kid,"
-    " acceptor, acceptance_id, correlation_id, traceparent, paused_until, offer_id FROM custodies"
+    " acceptor, acceptance_id, correlation_id, traceparent, paused_until, offer_id, part_of, parts"
+    " FROM custodies"
 )
 # changed_at 0: the row has not been changed since it was created.
 _BEGIN = SqlStatement(
     "INSERT INTO custodies (referral_id, state, changed_at) VALUES (?, 'awaited', 0) ON CONFLICT DO NOTHING"
 )
 _TAKE = SqlStatement(f"{_CUSTODY} WHERE referral_id = ANY (?) ORDER BY referral_id", postgresql=_LOCKED)
+_LINKED = SqlStatement(
+    f"{_CUSTODY} WHERE referral_id = ANY (?) AND (part_of IS NOT NULL OR parts IS NOT NULL)"
+)
 # The condition matches the index `custodies_waiting` (`tables.WAITING`).
 _AWAITED = SqlStatement(
     "SELECT DISTINCT acceptor FROM custodies WHERE state = 'held' AND acceptor IS NOT NULL ORDER BY acceptor"
@@ -47,7 +51,8 @@ _PAUSED = SqlStatement(
 )
 _PUT = SqlStatement(
     "UPDATE custodies SET state = ?, sender = ?, receiver = ?, kid = ?, acceptor = ?, acceptance_id = ?,"
-    " correlation_id = ?, traceparent = ?, offer_id = ?, paused_until = ?, changed_at = ?"
+    " correlation_id = ?, traceparent = ?, offer_id = ?, paused_until = ?, part_of = ?, parts = ?,"
+    " changed_at = ?"
     " WHERE referral_id = ?"
 )
 _KEEP = SqlStatement(
@@ -96,6 +101,11 @@ class SqlCustodyStore:
         ids = sorted(set(referral_ids))
         _BEGIN.run_for_each(transaction, [(referral_id,) for referral_id in ids])
         return {row[0]: _custody(*row) for row in _TAKE.run(transaction, ids)}
+
+    def linked(self, transaction: Connection, referral_ids: Collection[str]) -> set[str]:
+        """See `ports.CustodyStore`."""
+        rows = _LINKED.run(transaction, sorted(referral_ids)) if referral_ids else ()
+        return {id_ for row in rows for id_ in _linked_with(_custody(*row))}
 
     def awaited_acceptors(self, transaction: Connection) -> list[str]:
         """See `ports.CustodyStore`."""
@@ -211,6 +221,10 @@ def _opened(referral_id: str, wrapped_key: str, secret: bytes) -> str:
         raise Defect("A stored case does not open with its key.") from None
 
 
+def _linked_with(custody: Custody) -> tuple[str, ...]:
+    return custody.part_ids if custody.part_of is None else (custody.part_of,)
+
+
 def _custody(
     referral_id: str,
     state: str,
@@ -223,6 +237,8 @@ def _custody(
     traceparent: str | None,
     paused_until: int | None,
     offer_id: str | None,
+    part_of: str | None,
+    parts: int | None,
 ) -> Custody:
     acceptance = None
     if acceptor is not None:
@@ -241,6 +257,8 @@ def _custody(
         kid=kid,
         acceptance=acceptance,
         paused_until=None if paused_until is None else moment_of(paused_until),
+        part_of=part_of,
+        parts=parts or 0,
     )
 
 
@@ -262,6 +280,8 @@ def _values(custody: Custody, changed_at: int) -> tuple[Any, ...]:
         custody.kid,
         *accepted,
         None if custody.paused_until is None else microseconds(custody.paused_until),
+        custody.part_of,
+        custody.parts or None,
         changed_at,
         custody.referral_id,
     )

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, LargeBinary, MetaData, String, Table, Text, and_
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Index,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    and_,
+)
 
 from runtime.messaging.tables import messaging_tables, replica_table
 from runtime.storage.columns import Instant
@@ -28,6 +40,10 @@ CUSTODIES = Table(
     Column("changed_at", Instant, nullable=False),
     # When the pause of a release ends, as last announced; None: it was never paused.
     Column("paused_until", Instant),
+    # The referral whose case is released under this id; null unless this is a part.
+    Column("part_of", String(36)),
+    # Into how many parts the referral was split; null if it was not.
+    Column("parts", SmallInteger),
 )
 WAITING = and_(CUSTODIES.c.state == "held", CUSTODIES.c.acceptor.is_not(None))
 Index("custodies_waiting", CUSTODIES.c.acceptor, sqlite_where=WAITING, postgresql_where=WAITING)

@@ -2,16 +2,21 @@
 
 Cases, acceptances and closings arrive by different queues, in any order. Therefore most states accept most
 events, and the table, not the order of arrival, decides which cases leave the vault.
+
+A referral that was split keeps its case under its own id, and is never accepted itself. Each part has a
+custody without a case: it follows that of the whole until it ends, and what is released under the part's id
+is the case of the whole.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from contracts.errors import Defect, Refused
+from contracts.part_id import part_id
 
 
 class CustodyState(StrEnum):
@@ -29,6 +34,7 @@ class CustodyEvent(StrEnum):
     revocation = "revocation"  # the acceptance ended, also by a hand-back: another organisation may accept
     release = "release"
     replacement = "replacement"  # the sender sent the released case again
+    split = "split"  # type: ignore[assignment]  # the referral goes on in parts, which are accepted in its place
     closing = "closing"  # the referral is completed, withdrawn or failed
 
 
@@ -38,11 +44,13 @@ TRANSITIONS: Mapping[CustodyState, Mapping[CustodyEvent, CustodyState]] = {
         CustodyEvent.refusal: CustodyState.refused,
         CustodyEvent.acceptance: CustodyState.awaited,
         CustodyEvent.revocation: CustodyState.awaited,
+        CustodyEvent.split: CustodyState.awaited,
         CustodyEvent.closing: CustodyState.erased,
     },
     CustodyState.held: {
         CustodyEvent.acceptance: CustodyState.held,
         CustodyEvent.revocation: CustodyState.held,
+        CustodyEvent.split: CustodyState.held,
         CustodyEvent.release: CustodyState.released,
         CustodyEvent.refusal: CustodyState.refused,
         CustodyEvent.closing: CustodyState.erased,
@@ -57,6 +65,7 @@ TRANSITIONS: Mapping[CustodyState, Mapping[CustodyEvent, CustodyState]] = {
         CustodyEvent.arrival: CustodyState.erased,
         CustodyEvent.acceptance: CustodyState.erased,
         CustodyEvent.revocation: CustodyState.erased,
+        CustodyEvent.split: CustodyState.erased,
         # The person may withdraw the consent after the end.
         CustodyEvent.closing: CustodyState.erased,
     },
@@ -64,6 +73,7 @@ TRANSITIONS: Mapping[CustodyState, Mapping[CustodyEvent, CustodyState]] = {
     CustodyState.refused: {
         CustodyEvent.acceptance: CustodyState.refused,
         CustodyEvent.revocation: CustodyState.refused,
+        CustodyEvent.split: CustodyState.refused,
         CustodyEvent.closing: CustodyState.refused,
     },
 }
@@ -93,7 +103,8 @@ class Custody:
 
     sender: known once the case or an acceptance has arrived. receiver: the organisation to whose key the case
     is sealed, None for the custody key. kid: the id of that key. paused_until: the end of a pause of the
-    release, as last announced to the parties.
+    release, as last announced to the parties. part_of: the referral whose case this one releases, None unless
+    it is a part. parts: into how many the referral was split, 0 if it was not.
     """
 
     referral_id: str
@@ -103,6 +114,18 @@ class Custody:
     kid: str | None = None
     acceptance: Acceptance | None = None
     paused_until: dt.datetime | None = None
+    part_of: str | None = None
+    parts: int = 0
+
+    @property
+    def part_ids(self) -> tuple[str, ...]:
+        """The ids of its parts, in their order."""
+        return tuple(part_id(self.referral_id, position) for position in range(1, self.parts + 1))
+
+    @property
+    def case_of(self) -> str:
+        """The id of the referral under which the case is kept."""
+        return self.part_of or self.referral_id
 
 
 class Disposition(StrEnum):
@@ -126,6 +149,8 @@ def accept(custody: Custody, sender: str, acceptance: Acceptance) -> Custody:
     """Return the custody with its acceptor. Raises IllegalCustodyTransition when it already has one."""
     if custody.acceptance is not None:
         raise IllegalCustodyTransition("The case already has an acceptor.")
+    if custody.parts:
+        raise IllegalCustodyTransition("A referral that was split is accepted in parts.")
     return replace(
         step(custody, CustodyEvent.acceptance), sender=custody.sender or sender, acceptance=acceptance
     )
@@ -138,6 +163,51 @@ def revoke(custody: Custody, organization: str) -> Custody:
     return replace(step(custody, CustodyEvent.revocation), acceptance=None)
 
 
+def split(custody: Custody, sender: str, parts: Sequence[str]) -> Custody:
+    """Return the custody of a referral that goes on in parts. parts: their ids, in their order.
+
+    Raises IllegalCustodyTransition unless the ids are those of its parts, and for a referral that has an
+    acceptor, was split before, is a part itself, or has another sender.
+    """
+    if custody.acceptance is not None or custody.parts or custody.part_of is not None:
+        raise IllegalCustodyTransition("Only a whole referral without an acceptor can be split.")
+    if custody.sender not in (None, sender):
+        raise IllegalCustodyTransition("The split names another sender than the case.")
+    after = replace(step(custody, CustodyEvent.split), sender=sender, parts=len(parts))
+    if after.part_ids != tuple(parts):
+        raise IllegalCustodyTransition("The ids of the parts do not follow from the referral's.")
+    return after
+
+
+def become_part(custody: Custody, whole: Custody) -> Custody:
+    """Return the custody of a part: it follows that of the whole from now on.
+
+    Raises IllegalCustodyTransition for one that has a case or a role of its own.
+    """
+    if (
+        custody.part_of is not None
+        or custody.parts
+        or custody.receiver is not None
+        or custody.kid is not None
+    ):
+        raise IllegalCustodyTransition("The custody of a part must be new.")
+    return follow(replace(custody, part_of=whole.referral_id, sender=custody.sender or whole.sender), whole)
+
+
+def follow(part: Custody, whole: Custody) -> Custody:
+    """Return the custody of a part after a change of the whole: its case arrived, was refused or erased."""
+    if part.state is CustodyState.erased:
+        return part
+    match whole.state:
+        case CustodyState.held if part.state is CustodyState.awaited:
+            return replace(step(part, CustodyEvent.arrival), receiver=whole.receiver, kid=whole.kid)
+        case CustodyState.refused if part.state is not CustodyState.refused:
+            return step(part, CustodyEvent.refusal)
+        case CustodyState.erased:
+            return step(part, CustodyEvent.closing)
+    return part
+
+
 def arrive(custody: Custody, sender: str, receiver: str | None, kid: str) -> Custody:
     """Return the custody of an arrived case. Raises IllegalCustodyTransition for a second case."""
     return replace(step(custody, CustodyEvent.arrival), sender=sender, receiver=receiver, kid=kid)
@@ -145,6 +215,8 @@ def arrive(custody: Custody, sender: str, receiver: str | None, kid: str) -> Cus
 
 def replace_released(custody: Custody, sender: str, receiver: str, kid: str) -> Custody:
     """Return the custody after the sender replaced the released case, sealed to the acceptor.
+
+    A part keeps nothing of the replacement: the next acceptor gets the case of the whole again.
 
     Raises Refused: `not-a-party` unless the sender replaces it for the acceptor; `not-in-this-state` unless
     the case has been released and its referral is open.
@@ -155,7 +227,8 @@ def replace_released(custody: Custody, sender: str, receiver: str, kid: str) -> 
         raise Refused("not-a-party", "Only the sender of a referral can replace its case.")
     if receiver != custody.acceptance.organization:
         raise Refused("not-a-party", "A case can be replaced only for the organisation that accepted it.")
-    return replace(step(custody, CustodyEvent.replacement), receiver=receiver, kid=kid)
+    after = step(custody, CustodyEvent.replacement)
+    return after if custody.part_of is not None else replace(after, receiver=receiver, kid=kid)
 
 
 def disposition_of(custody: Custody) -> Disposition:

@@ -69,6 +69,23 @@ def test_days_of_watch_reports_are_limited(days: str) -> None:
     assert found == ["KOPURO_WATCH_REPORT_DAYS is not a whole number of days from 30 to 3650"]
 
 
+@pytest.mark.parametrize("days", ["0", "6", "366", "-1", "many"])
+def test_days_of_applications_are_limited(days: str) -> None:
+    settings = Settings.from_environment({**GOOD, "KOPURO_APPLICATION_DAYS": "7"})
+    assert settings.application_decided_within == timedelta(days=7)
+    assert settings.application_traces_kept == timedelta(days=30)
+    found = faults({**GOOD, "KOPURO_APPLICATION_DAYS": days})
+    assert found == ["KOPURO_APPLICATION_DAYS is not a whole number of days from 7 to 365"]
+
+
+@pytest.mark.parametrize("number", ["-1", "10001", "some", "1.5"])
+def test_number_of_applications_is_limited(number: str) -> None:
+    assert Settings.from_environment(GOOD).most_applications == 200
+    assert Settings.from_environment({**GOOD, "KOPURO_APPLICATIONS": "0"}).most_applications == 0
+    found = faults({**GOOD, "KOPURO_APPLICATIONS": number})
+    assert found == ["KOPURO_APPLICATIONS is not a whole number from 0 to 10000"]
+
+
 def test_missing_variables_are_listed_at_once() -> None:
     assert faults({}) == [f"{name} is not set" for name in GOOD]
 

@@ -8,7 +8,7 @@ of a referral that ended, it no longer reads the facts. Only oversight roles see
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,6 +20,7 @@ from contracts.facts import (
     OfferExpired,
     OfferOpened,
     OfferRevoked,
+    PartOpened,
     ReferralCompleted,
     ReferralFailed,
     ReferralHandedBack,
@@ -42,6 +43,8 @@ _OFFER_ENDS: Final = frozenset(
         ReferralHandedBack.type,
     }
 )
+# The first entry of a referral, or of a part of one: it names the sender.
+_BEGINNINGS: Final = frozenset({ReferralSubmitted.type, PartOpened.type})
 _REFERRAL_ENDS: Final = frozenset({ReferralCompleted.type, ReferralFailed.type, ReferralWithdrawn.type})
 
 
@@ -61,9 +64,9 @@ def readable_by(organization: str, steps: Sequence[LoggedStep]) -> frozenset[int
     steps: all entries of one referral. Only the leaves decide, so erasure of content changes nothing.
     """
     shown = [step for step in steps if step.type in _CONSUMED or step.actor.endswith("/routing")]
-    if _is_named(organization, ReferralSubmitted.type, shown):
+    if _is_named(organization, _BEGINNINGS, shown):
         return frozenset(step.index for step in shown)
-    if _is_named(organization, OfferOpened.type, shown):
+    if _is_named(organization, {OfferOpened.type}, shown):
         return frozenset(step.index for step in shown if step.organization == organization)
     return None
 
@@ -74,7 +77,7 @@ def withheld_from(organization: str, steps: Sequence[LoggedStep]) -> frozenset[i
     steps: all entries of one referral, by index. The sender reads the facts, which are its own. Any other
     organisation reads those of its last offer while that is open or accepted and the referral has not ended.
     """
-    if _is_named(organization, ReferralSubmitted.type, steps):
+    if _is_named(organization, _BEGINNINGS, steps):
         return frozenset()
     offers = [s.index for s in steps if s.type == OfferOpened.type and s.organization == organization]
     if any(step.type in _REFERRAL_ENDS for step in steps):
@@ -91,5 +94,5 @@ def _last_of(organization: str, steps: Sequence[LoggedStep]) -> str | None:
     return next(own, None)
 
 
-def _is_named(organization: str, type_: str, steps: Sequence[LoggedStep]) -> bool:
-    return any(step.type == type_ and step.organization == organization for step in steps)
+def _is_named(organization: str, types: Collection[str], steps: Sequence[LoggedStep]) -> bool:
+    return any(step.type in types and step.organization == organization for step in steps)

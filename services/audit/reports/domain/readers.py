@@ -19,6 +19,7 @@ from contracts.facts import (
     HistoryExported,
     HistoryRead,
     LogExported,
+    PartOpened,
     ReferralRead,
     ReferralSubmitted,
 )
@@ -27,6 +28,9 @@ READ_TYPES: Final = frozenset(
     fact.type
     for fact in (ReferralRead, CaseFetched, DeadLetterRead, HistoryRead, HistoryExported, LogExported)
 )
+
+# The first entry of a referral, or of a part of one.
+_BEGINNINGS: Final = frozenset({ReferralSubmitted.type, PartOpened.type})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,6 +92,6 @@ def viewer_of(organization: str | None, steps: Sequence[tuple[str, str | None]])
     """Return the viewer. steps: type and organisation of every entry of the referral."""
     return Viewer(
         organization=organization,
-        sender=next((party for type, party in steps if type == ReferralSubmitted.type), None),
+        sender=next((party for type, party in steps if type in _BEGINNINGS), None),
         parties=frozenset(party for _, party in steps if party is not None),
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from services.audit.reports.handlers.export import Export
 from services.audit.reports.handlers.history import History
+from services.audit.reports.handlers.proved_entries import ProvedEntries
 from services.audit.reports.handlers.statistics import StatisticsHandler
 
 
@@ -16,3 +17,4 @@ class ReportHandlers:
     history: History
     statistics: StatisticsHandler
     export: Export
+    proved_entries: ProvedEntries

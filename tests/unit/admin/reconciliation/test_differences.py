@@ -126,6 +126,47 @@ def test_each_difference_names_its_service_and_entry(
     assert all(one.what and one.referral_id == "r" for one in found)
 
 
+# A part of a referral that was split: the whole still has the case.
+PART = replace(
+    WHOLE,
+    entries=(entry(0, "part.opened", OSH), *(e for e in STORY[1:] if e.fact != "case.erased")),
+    submitted_at=None,
+    custody=HeldCase(state="erased", has_case=True, changed_at=NOON, is_part=True),
+)
+SPLIT = ReferralState(
+    referral_id="r",
+    entries=(STORY[0], entry(1, "referral.split", OSH)),
+    submitted_at=NOON,
+    routed=RoutedReferral(status="split", acceptor=None, updated_at=NOON, sender=OSH),
+    custody=HeldCase(state="held", has_case=True, changed_at=NOON),
+)
+
+
+def test_split_referral_and_its_part_have_no_differences() -> None:
+    assert list(differences(SPLIT)) == []
+    assert list(differences(PART)) == []
+
+
+@pytest.mark.parametrize(
+    ("state", "expected"),
+    [
+        (replace(SPLIT, entries=SPLIT.entries[:1]), {("routing", None)}),
+        (replace(SPLIT, entries=(*SPLIT.entries, entry(2, "referral.completed"))), {("routing", 2)}),
+        (replace(PART, entries=PART.entries[1:]), {("routing", None)}),
+        (replace(PART, routed=None), {("routing", 0)}),
+        (replace(PART, routed=replace(ROUTED, sender=KAZAN)), {("routing", 0)}),
+        (
+            replace(PART, custody=HeldCase(state="released", has_case=False, changed_at=NOON, is_part=True)),
+            {("vault", None)},
+        ),
+    ],
+)
+def test_differences_of_a_split_name_their_service_and_entry(
+    state: ReferralState, expected: set[tuple[str, int | None]]
+) -> None:
+    assert {(one.where, one.index) for one in differences(state)} == expected
+
+
 def test_last_change_of_referral_is_the_latest_of_all_records() -> None:
     later = NOON + dt.timedelta(hours=1)
     assert WHOLE.moved_at() == NOON

@@ -144,6 +144,13 @@ def test_queue_says_how_long_the_person_and_the_cause_have_waited() -> None:
     assert "2026-05-01 10:00:00Z" in out.getvalue().split("of_tomorrow")[1]
 
 
+def test_queue_names_the_whole_of_a_part() -> None:
+    out, now = io.StringIO(), dt.datetime(2026, 5, 1, 9, 40, tzinfo=dt.UTC)
+    item: Any = {**ITEM, "part_of": "01930f6e-5d2a-7c11-8a4f-0b6d2f9c1a01"}
+    show_queue(Output(as_json=False, stdout=out), [item], now)
+    assert "; part of 01930f6e-5d2a-7c11-8a4f-0b6d2f9c1a01" in " ".join(out.getvalue().split())
+
+
 def test_queue_of_one_kind_sends_its_filters(hub: FakeHub, run: Run) -> None:
     hub.script("GET", "/routing/v1/coordination/queue", json_response({"items": [], "next": None}))
     filters = ("--region", "RU", "--need", "legal", "--organization", "ru.one", "--limit", "5")

@@ -41,7 +41,12 @@ EVENTS = WeekEvents(
     submitted=20,
     unplaced=[GAP] * 6 + [UnplacedInWeek(region="KG-B", need="legal", language="ru", rule="no_service")] * 5,
     asked={"kg.a": 9, "kg.b": 7},
-    passed_over={"kg.b": {"capacity": 8, "persons_choice": 2, "area": 1}},
+    passed_over={
+        "kg.b": {
+            reason: {f"kg.sender-{number}": 1 for number in range(count)}
+            for reason, count in {"capacity": 8, "persons_choice": 2, "area": 1}.items()
+        }
+    },
     answers=[AnswerInWeek(organization="kg.a", result="accepted", seconds=7500)] * 8
     + [AnswerInWeek(organization="kg.b", result="no_capacity", seconds=300)] * 6,
 )
@@ -93,7 +98,7 @@ class Stored:
         return series_view(self.weeks, every)[-limit:]
 
     def statement(self, organization: str, week: CalendarWeek | None) -> Any:
-        statement = statements_of(EVENTS, lambda path: 0)[organization]
+        statement = statements_of(EVENTS, str, lambda path: 0)[organization]
         return statement_view(organization, week or WEEK, statement, statement)
 
 
@@ -192,7 +197,7 @@ def test_statistics_are_a_table_or_json(hub: FakeHub, run: Run) -> None:
 
 
 def test_statement_is_exact(hub: FakeHub, run: Run) -> None:
-    statement = statements_of(EVENTS, lambda path: 0)["kg.b"]
+    statement = statements_of(EVENTS, str, lambda path: 0)["kg.b"]
     found = orjson.loads(orjson.dumps(statement_view("kg.b", WEEK, statement, statement)))
     hub.script("GET", "/routing/v1/statement", json_response(found))
     rows = [line.split() for line in run("organization", "statement").out.splitlines()]

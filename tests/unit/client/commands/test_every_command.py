@@ -39,6 +39,9 @@ MORE: dict[tuple[str, ...], tuple[str, ...]] = {
     ("coordination", "move-on"): ("--yes",),
     ("coordination", "place"): ("--yes",),
     ("organization", "suspend"): ("--yes",),
+    ("organization", "apply"): ("--name", "Aid"),
+    ("organization", "vet-application"): ("--yes",),
+    ("organization", "refuse-application"): ("--yes",),
     ("organization", "disconnect"): ("--amqp", "--management-uri", "http://kg.gateway:x@127.0.0.1:1"),
     ("organization", "connect"): (
         "--amqp",

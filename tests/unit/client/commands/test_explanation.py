@@ -269,3 +269,22 @@ def test_kinds_are_named_as_in_the_vocabulary() -> None:
     with (VOCABULARIES / "organization_kinds.csv").open(encoding="utf-8", newline="") as file:
         labels = {row["code"]: tuple(row[one].lower() for one in LANGUAGES) for row in csv.DictReader(file)}
     assert all(labels[code] == texts for code, texts in WORDS["kind"].items())
+
+
+@pytest.mark.parametrize(
+    ("language", "split", "part"),
+    [
+        ("en", "the referral was split", "This referral is a part of r0."),
+        ("ru", "направление разделено", "Это направление — часть направления r0."),
+        ("ky", "жолдомо бөлүндү", "Бул жолдомо — r0 жолдомосунун бөлүгү."),
+    ],
+)
+def test_explanation_names_the_parts_and_the_whole_of_a_split(
+    hub: FakeHub, run: Run, language: str, split: str, part: str
+) -> None:
+    links = {**DECISIONS, "decisions": [], "parts": ["r2", "r3"], "part_of": "r0"}
+    hub.script("GET", ADDRESS, json_response(links))
+    out = " ".join(run("referral", "explain", REFERRAL["id"], "--language", language).out.split())
+    assert split in out
+    assert "r2, r3" in out
+    assert part in out

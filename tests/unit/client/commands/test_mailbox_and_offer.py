@@ -263,6 +263,7 @@ NOT_IN_A_LINE = {
     "id",  # of an approval: `approval=`
     "facts",  # urgency, needs and region
     "problem",  # `refused=`
+    "content",  # a commitment
     "queues",  # of a digest: the number of each
     "employer",  # its name
     "recipients",  # the reader is one of them

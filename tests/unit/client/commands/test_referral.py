@@ -47,6 +47,24 @@ def test_show_names_both_ends_of_a_chain(hub: FakeHub, run: Run) -> None:
     assert [line.split(maxsplit=2)[2] for line in lines if "onward" in line] == ["r0", "r2, r3"]
 
 
+def test_show_names_the_parts_and_the_whole_of_a_split(hub: FakeHub, run: Run) -> None:
+    parts = [
+        {
+            "id": "r2",
+            "needs": ["work"],
+            "status": "accepted",
+            "acceptor": "ru.union",
+            "waits_for": ["ru.union"],
+        },
+        {"id": "r3", "needs": ["legal", "health"], "status": "unplaced", "acceptor": None, "waits_for": []},
+    ]
+    hub.script("GET", ONE, json_response({**REFERRAL, "status": "split", "part_of": "r0", "parts": parts}))
+    words = [line.split() for line in run("referral", "show", REFERRAL["id"]).out.splitlines()]
+    assert ["part", "of", "r0"] in words
+    assert ["work", "accepted", "ru.union", "r2"] in words
+    assert any(line[:3] == ["legal", "health", "unplaced"] and line[-1] == "r3" for line in words)
+
+
 def test_presealed_case_is_submitted_twice_identically(
     hub: FakeHub, run: Run, referral_file: Path, tmp_path: Path
 ) -> None:
@@ -100,6 +118,15 @@ def test_preview_prints_counts_and_sends_no_case(hub: FakeHub, run: Run, referra
     assert ["children", "0"] in words
     assert "case" not in hub.requests_to(path)[0].json()
     assert run("referral", "preview", str(referral_file), "--json").json() == PREVIEW
+
+
+@pytest.mark.parametrize("would_split", [True, False])
+def test_preview_says_whether_the_referral_would_be_split(
+    hub: FakeHub, run: Run, referral_file: Path, would_split: bool
+) -> None:
+    hub.script("POST", f"{REFERRALS}:preview", json_response({**PREVIEW, "would_split": would_split}))
+    out = run("referral", "preview", str(referral_file)).out
+    assert ("would split the referral into these parts" in out) == would_split
 
 
 def test_preview_says_what_is_unknown(hub: FakeHub, run: Run, referral_file: Path) -> None:

@@ -64,6 +64,13 @@ def test_hop_of_an_onward_referral_names_its_other_end() -> None:
     assert hops_of(evidence(SENDER, held))[-1].receipt == {"onward": "r2"}
 
 
+def test_hops_of_a_split_name_its_other_ends() -> None:
+    whole = referral("split", timeline=(step("referral.split", 3, parts=["r2", "r3"]),))
+    assert hops_of(evidence(SENDER, whole))[-1].receipt == {"parts": "r2 r3"}
+    part = referral("offered", timeline=(step("part.opened", 3, part_of="r1"),))
+    assert hops_of(evidence(SENDER, part))[-1].receipt == {"part_of": "r1"}
+
+
 def test_message_has_a_hop_for_each_state_and_webhook() -> None:
     told = {
         "endpoint_id": "e1",

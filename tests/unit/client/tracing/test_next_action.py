@@ -43,6 +43,18 @@ UNREPLACED: dict[str, Any] = {"acceptor": CANDIDATE, "timeline": UNREADABLE, "ov
 
 # The evidence, and what follows: owner, action, since, until.
 Row = tuple[Evidence, Owner, Action, str | None, str | None]
+
+
+def part(status: str, *waits_for: str) -> dict[str, Any]:
+    return {
+        "id": f"r-{status}",
+        "needs": ["n"],
+        "status": status,
+        "acceptor": None,
+        "waits_for": [*waits_for],
+    }
+
+
 TABLE: dict[str, list[Row]] = {
     "requested": [
         (evidence(SENDER, referral("requested")), Owner.hub, Action.decide, at(2), None),
@@ -256,6 +268,23 @@ TABLE: dict[str, list[Row]] = {
     "on_hold": [
         (evidence(CANDIDATE, referral("on_hold", **HELD)), Owner.you, Action.report, at(2), at(100)),
         (evidence(SENDER, referral("on_hold", **HELD)), Owner.other, Action.report, at(2), at(100)),
+    ],
+    "split": [
+        (
+            evidence(SENDER, referral("split", parts=[part("accepted", CANDIDATE), part("unplaced")])),
+            Owner.other,
+            Action.await_parts,
+            at(2),
+            None,
+        ),
+        (
+            evidence(SENDER, referral("split", parts=[part("completed"), part("unplaced")])),
+            Owner.network,
+            Action.await_parts,
+            at(2),
+            None,
+        ),
+        (evidence(OTHER, referral("split")), Owner.nobody, Action.offer_ended, None, None),
     ],
     "completed": [(evidence(SENDER, referral("completed")), Owner.nobody, Action.ended, at(2), None)],
     "withdrawn": [(evidence(SENDER, referral("withdrawn")), Owner.nobody, Action.ended, at(2), None)],

@@ -29,6 +29,13 @@ from tests.threats.guarded_resources import routes
 
 PROBLEM: Final = "urn:kopuro:problem:"
 WITH_IDS: Final = [route for route in routes() if id_forms_of(route.url)]
+# Public resources with an id, each with the test that an unknown id and a wrong secret are answered alike.
+PUBLIC: Final = {
+    # tests/unit/services/directory/handlers/test_applications.py,
+    # test_wrong_reference_is_refused_as_an_unknown_application_is
+    "GET /v1/applications/<id>/state",
+    "POST /v1/applications/<id>/withdraw",
+}
 # For each form, ids that no resource can have.
 MALFORMED: Final[Mapping[str, tuple[str, ...]]] = {
     "uuid": ("xyz", "1", SAMPLE_IDS["uuid"].upper(), SAMPLE_IDS["uuid"] + "0", "%D1%8F", "+", "*"),
@@ -79,10 +86,17 @@ def test_malformed_id_gets_404_that_names_the_form(route: Route) -> None:
             assert f"`{name}` must be " in problem["detail"]
 
 
-@pytest.mark.parametrize("route", WITH_IDS, ids=lambda route: f"{route.method} {route.template}")
+def test_public_resource_with_an_id_has_a_test_of_its_own() -> None:
+    public = [route for route in WITH_IDS if route.roles is None]
+    assert {f"{route.method} {route.template}" for route in public} == PUBLIC
+
+
+@pytest.mark.parametrize(
+    "route",
+    [route for route in WITH_IDS if route.roles is not None],
+    ids=lambda route: f"{route.method} {route.template}",
+)
 def test_caller_without_a_token_gets_401_whatever_the_id(route: Route) -> None:
-    if route.roles is None:
-        pytest.fail("a public resource with an id needs a test of its own")
     for form, name in re.findall(r"<(\w+):(\w+)>", route.url):
         for value in (SAMPLE_IDS[form], *MALFORMED[form]):
             status, problem = ask(route, path_of(route.url, **{name: value}))

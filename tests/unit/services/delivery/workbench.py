@@ -29,6 +29,7 @@ from contracts.facts import (
     ReferralWithdrawn,
     SealedCaseReleased,
     SealedNoteReleased,
+    SealedReportSubmitted,
 )
 from contracts.referral import Situation
 from contracts.topology import PARKED
@@ -44,6 +45,7 @@ from services.delivery.adapters.consumers import SqlConsumers
 from services.delivery.adapters.mailbox_notifier import MailboxNotifier
 from services.delivery.adapters.mailboxes import SqlMailboxes
 from services.delivery.adapters.released_cases import SqlReleasedCases
+from services.delivery.adapters.report_closings import SqlReportClosings
 from services.delivery.adapters.tables import MESSAGES, MESSAGING, METADATA
 from services.delivery.delivery_records import DeliveryRecords
 from services.delivery.domain.selection import WAITING, Selection
@@ -79,6 +81,9 @@ SITUATION = Situation(
     age_band=AgeBand.years_25_59,
     sex=Sex.female,
 )
+
+
+SEALED_FACTS = (SealedCaseReleased, SealedNoteReleased, SealedReportSubmitted)
 
 
 class ObservedSubscription:
@@ -124,7 +129,7 @@ class Workbench:
         self.database = Database.open(database_url)
         upgrade("services.delivery", self.database)
         self.mailboxes, self.consumers_stored = SqlMailboxes(), SqlConsumers()
-        cases, closings = SqlReleasedCases(), SqlClosings()
+        cases, closings, reports = SqlReleasedCases(), SqlClosings(), SqlReportClosings()
         self.notifier = MailboxNotifier(self.database, self.mailboxes)
         observed = ObservedNotifier(self.notifier)
         self.waited_for = observed.waited_for
@@ -143,6 +148,7 @@ class Workbench:
             consumers=self.consumers_stored,
             cases=cases,
             closings=closings,
+            reports=reports,
             records=self.records,
             notifier=observed,
             clock=self.clock,
@@ -156,7 +162,7 @@ class Workbench:
             consumers=self.consumers_stored,
             clock=self.clock,
         )
-        incoming = Incoming(mailboxes=self.mailboxes, cases=cases, closings=closings)
+        incoming = Incoming(mailboxes=self.mailboxes, cases=cases, closings=closings, reports=reports)
         self.is_sandbox = True
         self.submission_answers = SubmissionAnswers(
             database=self.database,
@@ -193,7 +199,7 @@ class Workbench:
 
     def receive(self, *messages: Event[Fact]) -> None:
         """Process the messages: one batch of events, one batch of sealed messages."""
-        sealed = [m for m in messages if isinstance(m.data, SealedCaseReleased | SealedNoteReleased)]
+        sealed = [m for m in messages if isinstance(m.data, SEALED_FACTS)]
         events = [m for m in messages if m not in sealed]
         for processor, batch in ((self.events, events), (self.sealed_messages, sealed)):
             if batch:

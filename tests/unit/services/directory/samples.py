@@ -18,6 +18,7 @@ from runtime.messaging.outbox.event_batch import decode_batch
 from runtime.messaging.outbox.outbox import Outbox
 from runtime.storage.database import Database
 from services.directory import admission
+from services.directory.adapters.application_store import SqlApplicationStore
 from services.directory.adapters.approvals import SqlApprovalStore
 from services.directory.adapters.challenge_sealing import sealed_answer
 from services.directory.adapters.client_assertions import JwtAssertionReader
@@ -35,6 +36,8 @@ from services.directory.domain.client import Role, digest
 from services.directory.domain.watched import REPORTS_KEPT
 from services.directory.handlers.access import RegisteredAccess
 from services.directory.handlers.amqp_passwords import AmqpPasswords
+from services.directory.handlers.application_steps import ApplicationSteps
+from services.directory.handlers.applications import Applications
 from services.directory.handlers.approvals import Approvals
 from services.directory.handlers.client_assertions import ClientAssertions
 from services.directory.handlers.credentials import Credentials, Issued
@@ -166,7 +169,11 @@ class Directory:
             committed=self._committed,
         )
         self.clock = clock
-        self.approvals = Approvals(ledger, SqlApprovalStore(), self.policy)
+        self.ledger = ledger
+        self.steps = ApplicationSteps(SqlApplicationStore(), dt.timedelta(days=30))
+        self.approvals = Approvals(ledger, SqlApprovalStore(), self.policy, self.steps.approval_settled)
+        self.waiting = 0
+        self.most_applications(200)
         self.entries = Entries(ledger, self.approvals)
         self.credentials = Credentials(ledger, self.approvals, check_points)
         self.expiring: Mapping[int, int] = {}
@@ -209,6 +216,18 @@ class Directory:
         self.access = RegisteredAccess(database=self.database, register=register)
         self.snapshots = Snapshots(register, SOURCE)
 
+    def most_applications(self, number: int) -> None:
+        """Take so many applications at most."""
+        self.applications = Applications(
+            self.ledger,
+            SqlApplicationStore(),
+            self.approvals,
+            self.steps,
+            dt.timedelta(days=90),
+            number,
+            self._count_waiting,
+        )
+
     def events(self) -> list[Event[Fact]]:
         """Return the events in the outbox."""
         with self.database.read() as transaction:
@@ -224,6 +243,9 @@ class Directory:
 
     def _count_expiring(self, counts: Mapping[int, int]) -> None:
         self.expiring = counts
+
+    def _count_waiting(self, number: int) -> None:
+        self.waiting = number
 
     def _committed(self) -> None:
         self.commits += 1

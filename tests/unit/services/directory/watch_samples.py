@@ -31,5 +31,11 @@ def report(reporter: str, of: Employer | None = None, **changes: Any) -> WatchRe
     )
     values = {"id": f"{reporter} {changes.get('reported_at', '')}", "reported_at": NOON, **changes}
     return WatchReport(
-        **{"reporter": reporter, "allegation": allegation, "recipients": (UNION,), "salt": SALT, **values}
+        **{
+            "reporter": reporter,
+            "allegation": allegation,
+            "recipients": (UNION, INSPECTORATE),
+            "salt": SALT,
+            **values,
+        }
     )

@@ -28,6 +28,7 @@ FOUND = {
     "more_by_region": {},
     "only_by_kind": {"consular_representative": "0"},
     "parts": [{"needs": ["work"], "candidates": "5-19"}, {"needs": ["children"], "candidates": "0"}],
+    "would_split": True,
 }
 
 
@@ -63,9 +64,9 @@ def test_preview_is_routings_answer_and_stores_nothing(bench: IntakeBench) -> No
 
 
 def test_preview_by_a_routing_of_an_earlier_build_has_no_parts(bench: IntakeBench) -> None:
-    earlier = {name: value for name, value in FOUND.items() if name != "parts"}
+    earlier = {name: value for name, value in FOUND.items() if name not in ("parts", "would_split")}
     bench.routing.answers[PreviewQuery(sender=OSH, facts=facts())] = earlier
-    assert preview(bench, FACTS) == {**earlier, "parts": []}
+    assert preview(bench, FACTS) == {**earlier, "parts": [], "would_split": False}
 
 
 def test_preview_with_a_case_is_refused(bench: IntakeBench) -> None:

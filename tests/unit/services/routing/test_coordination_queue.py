@@ -105,6 +105,7 @@ def test_unplaced_queue_orders_by_urgency_then_age(bench: Workbench) -> None:
         "reason": "no_candidate",
         "waits_for": [],
         "deadline": None,
+        "part_of": None,
     }
 
 

@@ -592,6 +592,7 @@ def test_queries_of_other_services_are_answered(
         "needs",
         "submitted_at",
         "updated_at",
+        "part_of",
     }
     with pytest.raises(Refused):
         ask(ReferralListQuery(viewer=SENDER, oversight=False, limit=10, status="lost"))
@@ -652,6 +653,7 @@ def test_coordinator_lists_and_places_unplaced_referrals(unplaced: tuple[Workben
         "region": "RU-MOW",
         "since": "2026-03-02T09:00:00Z",
         "reason": "no_candidate",
+        "part_of": None,
     }
     assert [item.id for item in bench.queries.unplaced(after=ids[2], limit=3)] == ids[3:]
     assert [(one.status, one.referrals) for one in bench.queries.figures().open] == [("unplaced", 5)]

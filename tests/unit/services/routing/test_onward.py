@@ -17,6 +17,7 @@ from contracts.facts import (
     ReferralFailed,
     ReferralReferredOnward,
     ReferralSubmitted,
+    ReferralWithdrawn,
     RevocationSubmitted,
 )
 from runtime.identifiers import new_id
@@ -88,6 +89,31 @@ def test_link_is_stored_and_reported_to_the_parties_of_the_earlier_referral(benc
     assert (
         bench.queries.referral(second.partition_key, offer.organization, oversight=False).onward_from is None
     )
+
+
+def test_onward_referrals_are_counted_in_one_transaction_and_in_earlier_ones(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.routing.domain.onward.MOST_ONWARD", 3)
+    first, acceptor = held(bench)
+    bench.take(onward(first, acceptor))
+    bench.take(*(onward(first, acceptor) for _ in range(3)))
+    bench.take(onward(first, acceptor))
+    failed = [one.data.reason for one in bench.published() if isinstance(one.data, ReferralFailed)]
+    assert failed == ["too_many_onward"] * 2
+    assert len(bench.queries.referral(first, SENDER, oversight=False).onward) == 3
+
+
+def test_withdrawn_consent_is_stored(bench: Workbench) -> None:
+    first, acceptor = held(bench)
+    outcome = OutcomeSubmitted(referral_id=first, organization=acceptor, outcome=Outcome.resolved)
+    bench.take(event(outcome, first))
+    for _ in range(2):
+        bench.take(event(RevocationSubmitted(referral_id=first, organization=SENDER), first))
+    assert len([one for one in bench.published() if isinstance(one.data, ReferralWithdrawn)]) == 1
+    bench.take(onward(first, acceptor))
+    (failed,) = [one.data for one in bench.published() if isinstance(one.data, ReferralFailed)]
+    assert failed.reason == "not_the_acceptor"
 
 
 def test_outcome_with_an_onward_referral_open_shows_the_link_and_closes_only_its_own(

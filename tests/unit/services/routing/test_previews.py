@@ -92,6 +92,7 @@ def test_preview_counts_candidates_and_changes(preview: Preview) -> None:
         "more_by_region": {},
         "only_by_kind": {},
         "parts": [],
+        "would_split": False,
     }
 
 

@@ -34,7 +34,7 @@ UNMET = "health.emergency"
 
 @pytest.fixture
 def bench(database_url: str) -> Iterator[Workbench]:
-    bench = workbench(database_url, "ru.one", *(sender(f"kg.{n}") for n in range(4)))
+    bench = workbench(database_url, "ru.one", *(sender(f"kg.{n}") for n in range(8)))
     yield bench
     bench.close()
 
@@ -131,18 +131,20 @@ def test_statement_has_the_own_exact_figures(bench: Workbench) -> None:
 def test_statement_counts_each_referral_for_which_the_organization_was_passed_over(bench: Workbench) -> None:
     offered(bench)
     excluding = consent(excluded_organizations=("ru.one",))
-    bench.take(*(submitted(new_id(), languages=("tg",)) for _ in range(7)))
-    bench.take(*(submitted(new_id(), consent=excluding, languages=("tg",)) for _ in range(2)))
+    for number in range(8):
+        bench.take(submitted(new_id(), sender=f"kg.{number}", languages=("tg",)))
+    for number in range(6):
+        bench.take(submitted(new_id(), sender=f"kg.{number}", consent=excluding, languages=("tg",)))
     bench.take(*(submitted(new_id(), sender="kg.0", consent=excluding) for _ in range(3)))
     bench.clock.time = WEEK.end + dt.timedelta(minutes=5)
     bench.take(*(submitted(new_id(), languages=("tg",)) for _ in range(8)))
     bench.clock.time = WEEK.end + MADE_AFTER
     reporting(bench).turn()
     own = queries(bench).statement("ru.one", WEEK)
-    assert (own["asked"]["count"], own["passed_over"]["count"], own["considered"]["count"]) == (1, 12, 13)
+    assert (own["asked"]["count"], own["passed_over"]["count"], own["considered"]["count"]) == (1, 17, 18)
     shown = {name: one["count"] for name, one in own["passed_over_by_reason"].items() if one["count"]}
     # The person's choice takes the smallest row, since all others must have one.
-    assert shown == {"language": 7, "others": 5}
+    assert shown == {"language": 8, "others": 9}
     other = queries(bench).statement("ru.other", WEEK)
     assert (other["passed_over"]["count"], other["considered"]["withheld"]) == (None, True)
 
@@ -174,10 +176,7 @@ def test_new_hub_has_the_report_of_last_week(bench: Workbench) -> None:
     shown = queries(bench).report(None, "en")
     assert shown["week"] == str(WEEK.before)
     assert [one["organization"] for one in shown["organizations"]] == [
-        "kg.0",
-        "kg.1",
-        "kg.2",
-        "kg.3",
+        *(f"kg.{n}" for n in range(8)),
         SENDER,
         "ru.one",
         None,
@@ -232,7 +231,7 @@ def test_second_process_leaves_the_first_report(bench: Workbench, database_url: 
     reporting(bench).turn()
     late = report_of(WEEK, events, ["ru.other"], bench.clock.time, lambda path: 0)
     with bench.database.write() as transaction:
-        assert not SqlWeeklyReports().add(transaction, late, {}, end)
+        assert not SqlWeeklyReports().add(transaction, late, {}, end, {})
     assert "ru.one" in [one["organization"] for one in queries(bench).report(WEEK, "en")["organizations"]]
 
 

@@ -22,6 +22,7 @@ from contracts.organization import SealingKey
 from contracts.records import dump, read
 from contracts.topology import EVENTS
 from kopuro_client.sealing import generate_key, public_key, seal
+from services.directory.domain.watch_report import A_DAY, MOST_IN_A_DAY
 from services.directory.domain.watched import REPORTS_KEPT
 from services.directory.handlers.watched_employers import WatchedSearch
 from tests.unit.services.directory.samples import OPERATOR, Directory, organization
@@ -182,20 +183,69 @@ def test_reply_is_deleted_although_another_employer_without_a_number_is_reported
         assert network.watch_store.replies(transaction, None) == []
 
 
-def test_organization_has_a_bounded_number_of_reports_that_count(
+def test_organization_makes_a_bounded_number_of_reports_retracted_or_not(
     network: Directory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("services.directory.domain.watch_report.MOST_REPORTS", 2)
     first = network.watch_reports.report(NGO, submission())
     network.watch_reports.report(NGO, submission())
-    refused = refusal_of(lambda: network.watch_reports.report(NGO, submission()))
-    assert (refused.slug, "Retract one" in refused.detail) == ("conflict", True)
-    network.watch_reports.report(OTHER, submission())
     network.watch_reports.retract(NGO, first.id)
-    network.watch_reports.report(NGO, submission())
+    facts = len(network.events())
+    refused = refusal_of(lambda: network.watch_reports.report(NGO, submission()))
+    assert (refused.slug, "have not expired" in refused.detail) == ("conflict", True)
+    assert len(network.events()) == facts
+    network.watch_reports.report(OTHER, submission())
     network.clock.time += REPORTS_KEPT
     for _ in range(2):
         network.watch_reports.report(NGO, submission())
+
+
+def test_organization_makes_a_bounded_number_of_reports_in_a_day(network: Directory) -> None:
+    for _ in range(MOST_IN_A_DAY):
+        made = network.watch_reports.report(NGO, submission())
+        network.watch_reports.retract(NGO, made.id)
+    refused = refusal_of(lambda: network.watch_reports.report(NGO, submission()))
+    assert (refused.slug, "24 hours" in refused.detail) == ("conflict", True)
+    network.watch_reports.report(OTHER, submission())
+    network.clock.time += A_DAY
+    network.watch_reports.report(NGO, submission())
+
+
+def test_report_needs_a_recipient_unrelated_to_its_reporter(network: Directory) -> None:
+    """Else nobody but the reporter holds its name and the salt."""
+    refused = refusal_of(lambda: network.watch_reports.report(UNION, submission(UNION)))
+    assert [error.pointer for error in refused.errors] == ["/evidence"]
+    network.entries.put_organization(
+        OPERATOR, organization("ru.union-branch", kind="union", country="RU", parent=UNION)
+    )
+    refused = refusal_of(lambda: network.watch_reports.report("ru.union-branch", submission(UNION)))
+    assert [error.pointer for error in refused.errors] == ["/evidence"]
+    network.watch_reports.report(UNION, submission(UNION, INSPECTORATE))
+
+
+def test_reply_outlasts_the_retraction_of_the_reports(network: Directory) -> None:
+    made = [network.watch_reports.report(reporter, submission()) for reporter in (NGO, OTHER)]
+    (entry,) = network.watched_employers.page(EVERYTHING, "", 9)
+    network.watched_employers.reply(entry.id, "Paid in March.", by="kg.desk")
+    for one in made:
+        network.watch_reports.retract(one.reporter, one.id)
+    assert watched(network) == []
+    assert network.watched_employers.forget_old()
+    for one in made:
+        network.watch_reports.report(one.reporter, submission())
+    shown = network.watched_employers.one(entry.id).reply
+    assert shown is not None
+    assert shown.text == "Paid in March."
+
+
+def test_reading_gives_way_to_other_requests(network: Directory, monkeypatch: pytest.MonkeyPatch) -> None:
+    for reporter in (NGO, OTHER):
+        network.watch_reports.report(reporter, submission())
+    ended: list[None] = []
+    monkeypatch.setattr("runtime.turn.Turn.end_if_over", lambda _: ended.append(None))
+    assert watched(network) == ["Stroy Invented"]
+    # Where rows are read, where they are compared, and where the entry is made.
+    assert len(ended) > 6
 
 
 def test_reply_is_shown_with_its_author_and_replaced_by_the_next(network: Directory) -> None:

@@ -71,8 +71,10 @@ def contributions(offered: OfferedService, given: Circumstances) -> dict[str, fl
     shared = [language in offered.languages for language in facts.languages]
     responsiveness = 0.5
     if seen.judged:
-        mean = seen.answer_seconds / seen.answered if seen.answered else float("inf")
-        responsiveness = seen.answered / seen.judged * (0.5 + 0.5 * min(1.0, 3600.0 / max(mean, 1.0)))
+        held = seen.answered - seen.returned
+        mean = seen.answer_seconds / held if held else float("inf")
+        prompt = held * min(1.0, 3600.0 / max(mean, 1.0))
+        responsiveness = 0.5 * (seen.answered + prompt) / seen.judged
     age = max(0.0, (given.now - offered.capacity.updated_at).total_seconds() / 86400)
     values = {
         "needs_covered": sum(covered) / len(covered),

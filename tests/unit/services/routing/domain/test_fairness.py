@@ -248,7 +248,7 @@ def test_ranking_is_repeated_from_the_record_alone(
         [candidate_of(one) for one in reversed(record["candidates"])],
         record["referral_id"],
         Fairness(band=turn.band, explore=turn.explore, few=turn.few),
-        contenders,
+        {name: replace(one, equal=False) for name, one in contenders.items()},
         attempt=turn.attempt,
         explores=turn.draw is not None,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 from functools import partial
 from typing import Any, cast
 
@@ -678,18 +679,28 @@ def test_closed_referral_does_not_change(end: Any) -> None:
 
 
 @pytest.mark.parametrize("who", [SENDER, "ru.one"])
-@pytest.mark.parametrize("end", [partial(outcome, "ru.one"), withdrawal, revocation, case_refused])
+@pytest.mark.parametrize("end", [partial(outcome, "ru.one"), withdrawal, case_refused])
 def test_consent_is_revoked_after_the_end_which_stays_as_it_was(end: Any, who: str) -> None:
     driver = accepted("ru.one")
     driver.apply(end())
-    ended = driver.referral
+    ended = driver.known
     assert refused(driver, revocation("ru.two")) == ("ru.two", "not-a-party")
     assert driver.apply(revocation(who)) == (
         ReferralWithdrawn(
             referral_id=REFERRAL, sender=SENDER, organization="ru.one", reason="consent_revoked"
         ),
     )
-    assert driver.referral is ended
+    assert driver.referral == replace(ended, consent_revoked=True)
+
+
+@pytest.mark.parametrize("end", [partial(outcome, "ru.one"), withdrawal, revocation])
+def test_consent_is_revoked_once(end: Any) -> None:
+    driver = accepted("ru.one")
+    driver.apply(end())
+    driver.apply(revocation(SENDER))
+    before = driver.referral
+    assert driver.apply(revocation("ru.one")) == driver.apply(revocation(SENDER)) == ()
+    assert driver.referral is before
 
 
 # --- coordinators -----------------------------------------------------------------------------------

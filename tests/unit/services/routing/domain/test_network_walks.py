@@ -54,6 +54,7 @@ from services.routing.domain.lifecycle import act_when_due, apply, remind
 from services.routing.domain.observation import NOTHING_OBSERVED, Observation, load_between
 from services.routing.domain.offer import Offer
 from services.routing.domain.open_offers import ask_again
+from services.routing.domain.parts import parts_of
 from services.routing.domain.policy import FullFor, RoutingPolicy
 from services.routing.domain.referral import Referral
 from services.routing.domain.rules import Circumstances
@@ -64,6 +65,7 @@ from tests.unit.services.routing.samples import (
     NOW,
     SENDER,
     circumstances,
+    consent,
     facts,
     network,
     organization,
@@ -71,6 +73,9 @@ from tests.unit.services.routing.samples import (
 )
 
 NAMES = ("ru.one", "ru.two", "ru.three", "ru.four")
+LEGAL, SHELTER = "legal.wage_claim", "basic_needs"
+# Which needs each organisation meets. One of them covers both in some walks.
+MET = {"ru.one": (LEGAL,), "ru.two": (LEGAL,), "ru.three": (LEGAL,), "ru.four": (SHELTER,)}
 HELD = {ReferralStatus.accepted, ReferralStatus.in_progress, ReferralStatus.on_hold}
 ASK_TWICE = (Step(at=0.3, act=StepAct.ask_another), Step(at=0.6, act=StepAct.ask_another))
 POLICIES = (
@@ -83,13 +88,16 @@ POLICIES = (
 )
 moments = st.integers(min_value=0, max_value=30)
 receivers = st.sampled_from(NAMES)
+# A referral with two needs may be split.
+wanted = st.sampled_from([(LEGAL,), (SHELTER, LEGAL), (LEGAL, SHELTER)])
 indexes = st.integers(min_value=0, max_value=100)
 
 
 class NetworkWalk(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
-        self.directory = network(*NAMES)
+        self.met: dict[str, tuple[str, ...]] = {**MET}
+        self.directory = network(*(organization(name, service(needs=MET[name])) for name in NAMES))
         self.vetting = dict.fromkeys(NAMES, Vetting.vetted)
         self.policy = POLICIES[0]
         self.now = NOW
@@ -131,6 +139,8 @@ class NetworkWalk(RuleBasedStateMachine):
             decide=decide_now,
             in_good_standing=self.directory.in_good_standing,
             can_submit=self.directory.in_good_standing,
+            referral=self.referrals.get,
+            parts=lambda referral: parts_of(self.given(referral)),
         )
 
     def apply(self, fact: Fact, referral_id: str, admitted_at: dt.datetime | None = None) -> None:
@@ -155,6 +165,9 @@ class NetworkWalk(RuleBasedStateMachine):
             for name, change in changes.items():
                 self.observed[name] = self.observation(name).plus(change)
         self.referrals[after.id] = after
+        for following in step.linked:
+            if (linked := following()) is not None:
+                self.take(linked)
 
     def _offers_keep_the_rules(self, before: Referral | None, step: Transition) -> None:
         """Each new offer breaks no rule at this moment, except what a coordinator may override."""
@@ -185,14 +198,23 @@ class NetworkWalk(RuleBasedStateMachine):
 
     # Steps of partners, coordinators and time
 
-    @initialize(urgency=st.sampled_from(Urgency), to=st.sampled_from([None, None, *NAMES]))
-    def first(self, urgency: Urgency, to: str | None) -> None:
-        self.submit(urgency, to)
+    @initialize(
+        urgency=st.sampled_from(Urgency),
+        to=st.sampled_from([None, None, *NAMES]),
+        needs=wanted,
+        one_covers_both=st.booleans(),
+    )
+    def first(self, urgency: Urgency, to: str | None, needs: tuple[str, ...], one_covers_both: bool) -> None:
+        if one_covers_both:
+            self.met["ru.two"] = (LEGAL, SHELTER)
+            self.directory.put_organization(organization("ru.two", service(needs=self.met["ru.two"])))
+        self.submit(urgency, to, needs)
 
-    @rule(urgency=st.sampled_from(Urgency), to=st.sampled_from([None, None, None, *NAMES]))
-    def submit(self, urgency: Urgency, to: str | None) -> None:
+    @rule(urgency=st.sampled_from(Urgency), to=st.sampled_from([None, None, None, *NAMES]), needs=wanted)
+    def submit(self, urgency: Urgency, to: str | None, needs: tuple[str, ...]) -> None:
         referral_id = self.new_id()
-        stated = facts(urgency=urgency, to=to)
+        several = consent(several_organizations=len(needs) > 1)
+        stated = facts(urgency=urgency, to=to, needs=needs, consent=several)
         self.apply(ReferralSubmitted(referral_id=referral_id, sender=SENDER, facts=stated), referral_id)
 
     @rule(index=indexes, reason=st.sampled_from([None, None, *DeclineReason]), in_time=st.booleans())
@@ -231,9 +253,28 @@ class NetworkWalk(RuleBasedStateMachine):
                 ProgressSubmitted(referral_id=one.id, organization=one.acceptor, status=status), one.id
             )
 
+    @rule(index=indexes, outcome=st.sampled_from(Outcome))
+    def answer_and_complete(self, index: int, outcome: Outcome) -> None:
+        """A part's whole course in one step, so that walks see the end of the whole."""
+        if (one := self.some(index, lambda one: one.part is not None and bool(one.open_offers))) is None:
+            return
+        offer = one.open_offers[0]
+        self.apply(
+            AnswerSubmitted(
+                referral_id=one.id,
+                offer_id=offer.id,
+                organization=offer.organization,
+                answer=Answer.accept,
+            ),
+            one.id,
+            offer.opened_at,
+        )
+        done = OutcomeSubmitted(referral_id=one.id, organization=offer.organization, outcome=outcome)
+        self.apply(done, one.id)
+
     @rule(index=indexes, consent=st.booleans())
     def end(self, index: int, consent: bool) -> None:
-        if (one := self.some(index, lambda one: len(one.offers) > 1)) is None:
+        if (one := self.some(index, lambda one: len(one.offers) > 1 or bool(one.parts or one.part))) is None:
             return
         reason = WithdrawalReason.placed_elsewhere
         self.apply(
@@ -265,7 +306,8 @@ class NetworkWalk(RuleBasedStateMachine):
     )
     def state_capacity(self, name: str, status: CapacityStatus, maximum: int | None) -> None:
         capacity = Capacity(status=status, updated_at=self.now, maximum=maximum)
-        known = organization(name, service(capacity=capacity), vetting=self.vetting[name])
+        offered = service(needs=self.met[name], capacity=capacity)
+        known = organization(name, offered, vetting=self.vetting[name])
         self.directory.put_organization(known)
         self.tick()
 
@@ -302,6 +344,10 @@ class NetworkWalk(RuleBasedStateMachine):
                 case status if status in HELD:
                     assert one.acceptor is not None
                     assert one.due_at is not None
+                case ReferralStatus.split:
+                    parts = [self.referrals[part_id] for part_id in one.part_ids]
+                    assert any(not part.is_closed for part in parts), "nobody works on the referral"
+                    assert (one.acceptor, one.due_at) == (None, None)
                 case _:
                     assert one.is_closed
                     assert one.due_at is None
@@ -313,6 +359,18 @@ class NetworkWalk(RuleBasedStateMachine):
         for one in self.referrals.values():
             if one.is_seeking and one.due_at is not None:
                 assert one.due_at > self.now
+
+    @invariant()
+    def parts_divide_the_needs_and_end_with_the_whole(self) -> None:
+        for one in self.referrals.values():
+            if not one.parts:
+                continue
+            parts = [self.referrals[part_id] for part_id in one.part_ids]
+            needs = [need for part in parts for need in part.facts.needs]
+            assert sorted(needs) == sorted(set(one.facts.needs))
+            assert one.status is ReferralStatus.split or one.is_closed
+            if one.is_closed:
+                assert all(part.is_closed for part in parts)
 
     @invariant()
     def observations_equal_the_referrals(self) -> None:

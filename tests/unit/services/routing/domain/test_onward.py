@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -23,7 +24,7 @@ from contracts.records import dump, plain
 from services.routing.domain.chain import LONGEST_CHAIN, Chain
 from services.routing.domain.lifecycle import apply
 from services.routing.domain.offer import Offer
-from services.routing.domain.onward import continued
+from services.routing.domain.onward import MOST_ONWARD, continued
 from services.routing.domain.recomputation import made_again
 from services.routing.domain.referral import Referral
 from services.routing.domain.transition import Transition
@@ -55,9 +56,17 @@ def held() -> ReferralDriver:
 
 
 def onward(
-    driver: ReferralDriver, *receivers: str, sender: str = "ru.one", earlier: str = REFERRAL, **changes: Any
+    driver: ReferralDriver,
+    *receivers: str,
+    sender: str = "ru.one",
+    earlier: str = REFERRAL,
+    counted: Callable[[str, str], int] = lambda *_: 0,
+    **changes: Any,
 ) -> Transition:
-    """Refer the driver's referral onward; the directory has the receivers besides its own organisations."""
+    """Refer the driver's referral onward; the directory has the receivers besides its own organisations.
+
+    counted: how often it has been referred onward before.
+    """
     for name in (*receivers, sender):
         if driver.directory.organization(name) is None:
             driver.directory.put_organization(organization(name))
@@ -65,7 +74,7 @@ def onward(
         referral_id=ONWARD, sender=sender, facts=facts(**changes), onward_from=earlier
     )
     known = {REFERRAL: driver.known}
-    context = replace(driver.context(), referral=known.get)
+    context = replace(driver.context(), referral=known.get, onward=counted)
     return apply(None, message_of(submission, ONWARD, time=driver.now), context)
 
 
@@ -119,6 +128,26 @@ def test_former_acceptor_cannot_refer_onward(end: Any) -> None:
     step = onward(driver, "ru.two")
     assert sent(step).status is ReferralStatus.failed
     assert sent(step).offers == ()
+
+
+def test_person_who_withdrew_the_consent_is_not_referred_onward() -> None:
+    driver = held()
+    driver.apply(OutcomeSubmitted(referral_id=REFERRAL, organization="ru.one", outcome=Outcome.resolved))
+    driver.apply(RevocationSubmitted(referral_id=REFERRAL, organization=SENDER))
+    step = onward(driver, "ru.two")
+    (failed,) = step.facts
+    assert isinstance(failed, ReferralFailed)
+    assert failed.reason == "not_the_acceptor"
+    assert step.about_others == ()
+
+
+@pytest.mark.parametrize(("before", "fails"), [(MOST_ONWARD - 1, False), (MOST_ONWARD, True)])
+def test_acceptor_refers_onward_a_bounded_number_of_times(before: int, *, fails: bool) -> None:
+    counted = {(REFERRAL, "ru.one"): before}
+    step = onward(held(), "ru.two", counted=lambda *asked: counted[asked])
+    failed = [fact.reason for fact in step.facts if isinstance(fact, ReferralFailed)]
+    assert failed == (["too_many_onward"] if fails else [])
+    assert bool(step.about_others) is not fails
 
 
 def test_referral_of_others_and_unknown_referral_fail_alike() -> None:

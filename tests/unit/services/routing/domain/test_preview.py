@@ -231,3 +231,14 @@ def test_preview_counts_those_whom_the_first_decision_ranks(
 def more(members: list[Organization], wanted: ReferralFacts) -> int:
     now = circumstances(network(*members), wanted, sender=SENDER)
     return len(decide("d", now, RoutingPolicy(), Trigger.submitted).ranked)
+
+
+def test_preview_tells_a_split_only_if_the_person_allows_it_and_somebody_could_take_a_part() -> None:
+    members = (organization("ru.one", service(needs=("legal.wage_claim",))),)
+    wanted = ("legal.wage_claim", "work")
+    several = consent(several_organizations=True)
+    assert previewed(*members, wanted=facts(needs=wanted, consent=several)).would_split
+    assert not previewed(*members, wanted=facts(needs=wanted)).would_split
+    assert not previewed(*members, wanted=facts(needs=wanted, consent=several, to="ru.one")).would_split
+    nobody = previewed(wanted=facts(needs=("health", "work"), consent=several))
+    assert not nobody.would_split

@@ -8,29 +8,45 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contracts.codes import OrganizationKind
+from contracts.codes import Funding, OrganizationKind
 from contracts.records import plain
 from services.routing.domain.decision import Trigger, decide
 from services.routing.domain.disclosure import disclosure_class
 from services.routing.domain.fairness import Fairness
 from services.routing.domain.observation import NOTHING_OBSERVED, Observation
-from services.routing.domain.policy import RoutingPolicy
+from services.routing.domain.policy import RoutingPolicy, Weights
 from services.routing.domain.rules import Circumstances
 from tests.unit.services.routing.domain.reference_decision import reference
 from tests.unit.services.routing.domain.test_evaluation import FACTS, NAMES, PARENT, networks
-from tests.unit.services.routing.samples import HOUR, NOW, agreement, circumstances, network, organization
+from tests.unit.services.routing.samples import (
+    HOUR,
+    NOW,
+    SENDER,
+    agreement,
+    circumstances,
+    facts,
+    network,
+    organization,
+    service,
+)
 
 RECORDS = st.sampled_from(
     (
         NOTHING_OBSERVED,
         Observation(answered=3, expired=1, answer_seconds=90_000, last_asked=NOW - HOUR),
         Observation(answered=9, answer_seconds=600, last_asked=NOW - 30 * HOUR),
+        Observation(answered=4, returned=4),
+        Observation(answered=8, returned=3, answer_seconds=40_000, last_asked=NOW - HOUR),
     )
 )
+NO_WEIGHTS = Weights(**dict.fromkeys(Weights().by_name(), 0.0))
 POLICIES = st.builds(
-    lambda band, explore: RoutingPolicy(fairness=Fairness(band=band, explore=explore)),
+    lambda band, explore, weights: RoutingPolicy(
+        fairness=Fairness(band=band, explore=explore), weights=weights
+    ),
     st.sampled_from((0.0, 0.03, 1.0)),
     st.sampled_from((0.0, 0.5)),
+    st.sampled_from((Weights(), Weights(cost=5.0, freshness=0.0), NO_WEIGHTS)),
 )
 
 
@@ -42,12 +58,12 @@ def test_decision_equals_the_reference_for_every_referral_of_one_directory(
     history = {name: data.draw(RECORDS) for name in NAMES}
     loads = first.observed
     drawn = [first.facts, *(data.draw(FACTS) for _ in range(3))]
-    for number, facts in enumerate(drawn):
+    for number, its_facts in enumerate(drawn):
         given = replace(
             first,
             referral_id=f"referral-{number}",
-            facts=facts,
-            disclosure=disclosure_class(facts),
+            facts=its_facts,
+            disclosure=disclosure_class(its_facts),
             observed=lambda name: loads(name).plus(history[name]),
         )
         placed_with = data.draw(st.sampled_from((None, None, NAMES[1])))
@@ -81,3 +97,24 @@ def test_agreement_that_leaves_a_need_out_stops_its_parties() -> None:
     assert assert_same(circumstances(directory)) == [[]]
     directory.put_agreement(agreement(needs=("health",)))
     assert assert_same(circumstances(directory)) == [["agreement_in_force"]]
+
+
+def test_each_referral_takes_agreements_about_its_own_need() -> None:
+    """What is kept of one referral says nothing about agreements for the need of the next."""
+    food, law, health = "basic_needs.food", "legal.wage_claim", "health.primary_care"
+    offered = service(needs=(food, law, health))
+    directory = network(
+        organization("ru.one", offered),
+        organization("ru.two", replace(offered, cost=Funding.commercial)),
+        agreements=(
+            agreement(needs=("basic_needs",)),
+            agreement(id="law", parties=(SENDER, "ru.two"), needs=("legal",)),
+        ),
+    )
+    failed = {
+        food: [[], ["cost_accepted"]],
+        law: [["agreement_in_force"], ["cost_accepted"]],
+        health: [["agreement_in_force"], ["agreement_in_force", "cost_accepted"]],
+    }
+    for need in (food, law, health, food):
+        assert assert_same(circumstances(directory, facts(needs=(need,)))) == failed[need]

@@ -37,8 +37,9 @@ from services.routing.domain.evaluation import Evaluation
 from services.routing.domain.observation import Observation
 from services.routing.domain.offered_service import OfferedService
 from services.routing.domain.places import Demand, OffersPerSender
+from services.routing.domain.policy import Weights
 from services.routing.domain.rules import COORDINATOR_MAY_OVERRIDE, RULES, Circumstances, Failure
-from services.routing.domain.scoring import contributions
+from services.routing.domain.scoring import Scoring
 from tests.unit.services.routing.samples import (
     DAY,
     HOUR,
@@ -573,7 +574,8 @@ def test_unapproved_sensitive_need_does_not_raise_the_score() -> None:
     for receiver in (plain_one, greedy, vouched):
         directory = network(receiver, agreements=SENSITIVE)
         given = circumstances(directory, facts(needs=needs))
-        covered.append(contributions(offered_service(directory, NAME), given, Observation())["needs_covered"])
+        values, _ = Scoring(given, Weights()).scored(offered_service(directory, NAME), Observation())
+        covered.append(values["needs_covered"])
     assert covered == [0.5, 0.5, 1.0]
 
 
@@ -623,5 +625,6 @@ def test_least_favourable_status_of_several_capacities_binds() -> None:
 def test_oldest_date_of_several_capacities_counts() -> None:
     old = Capacity(status=CapacityStatus.capacity, updated_at=NOW - 90 * DAY, unit="bed")
     directory = network(with_service(further_capacities=(old,)))
-    values = contributions(offered_service(directory, NAME), circumstances(directory), Observation())
+    scoring = Scoring(circumstances(directory), Weights())
+    values, _ = scoring.scored(offered_service(directory, NAME), Observation())
     assert values["freshness"] == 0.5

@@ -18,7 +18,7 @@ from contracts.organization import Capacity, Organization
 from services.routing.domain.decision import Decision, Trigger, decide
 from services.routing.domain.observation import Observation
 from services.routing.domain.policy import RoutingPolicy, Weights
-from services.routing.domain.scoring import contributions, score
+from services.routing.domain.scoring import Scoring
 from tests.unit.services.routing.samples import (
     NOW,
     circumstances,
@@ -33,12 +33,22 @@ from tests.unit.services.routing.samples import (
 NAME = "ru.one"
 
 
+def scored(
+    receiver: Organization | None = None,
+    referral_facts: Any = None,
+    seen: Any = None,
+    weights: Weights | None = None,
+) -> tuple[dict[str, float], float]:
+    directory = network(receiver or organization(NAME))
+    scoring = Scoring(circumstances(directory, referral_facts), weights or Weights())
+    found, score = scoring.scored(offered_service(directory, NAME), seen or Observation())
+    return dict(found), score
+
+
 def values(
     receiver: Organization | None = None, referral_facts: Any = None, seen: Any = None
 ) -> dict[str, float]:
-    directory = network(receiver or organization(NAME))
-    given = circumstances(directory, referral_facts)
-    return dict(contributions(offered_service(directory, NAME), given, seen or Observation()))
+    return scored(receiver, referral_facts, seen)[0]
 
 
 def of_service(name: str, **changes: Any) -> float:
@@ -165,17 +175,31 @@ def test_contributions_and_score_are_between_zero_and_one(
         expired=expired,
         answer_seconds=seconds,
     )
-    found = values(receiver, seen=seen)
+    names = list(Weights().by_name())
+    drawn = Weights(**dict(zip(names, weights, strict=True)))
+    found, score = scored(receiver, seen=seen, weights=drawn)
     assert all(0.0 <= value <= 1.0 for value in found.values())
-    assert set(found) == set(Weights().by_name())
-    result = score(found, dict(zip(found, weights, strict=True)))
-    assert 0.0 <= result <= 1.0
-    assert math.isfinite(result)
+    assert list(found) == names
+    assert 0.0 <= score <= 1.0
+    assert math.isfinite(score)
 
 
-def test_score_is_the_weighted_mean() -> None:
-    assert score({"a": 1.0, "b": 0.5}, {"a": 1.0, "b": 3.0}) == pytest.approx(0.625)
-    assert score({"a": 1.0}, {"a": 0.0}) == 0.0
+NO_WEIGHTS = Weights(
+    needs_covered=0.0, nearness=0.0, language=0.0, responsiveness=0.0, load=0.0, freshness=0.0, cost=0.0
+)
+
+
+@pytest.mark.parametrize("name", Weights().by_name())
+def test_score_is_the_weighted_mean(name: str) -> None:
+    receiver = organization(NAME, service(areas=("RU",), cost=Funding.at_cost, capacity=capacity(days=90)))
+    weights: dict[str, Any] = {name: 3.0}
+    weights["load" if name == "needs_covered" else "needs_covered"] = 1.0
+    found, score = scored(receiver, seen=load(accepted=50), weights=replace(NO_WEIGHTS, **weights))
+    assert score == pytest.approx(sum(found[one] * weight for one, weight in weights.items()) / 4, abs=1e-6)
+
+
+def test_score_without_weights_is_zero() -> None:
+    assert scored(weights=NO_WEIGHTS)[1] == 0.0
 
 
 # --- ties -------------------------------------------------------------------------------------------

@@ -25,9 +25,10 @@ ENDS = {
 }
 # A deliberate second copy of the table, as documented on the design page.
 LEGAL_REFERRAL = {
-    "requested": {"offer": "offered", "exhaust": "unplaced"},
-    "offered": {"offer": "offered", "exhaust": "unplaced", "accept": "accepted"},
-    "unplaced": {"offer": "offered", "accept": "accepted"},
+    "requested": {"offer": "offered", "exhaust": "unplaced", "split": "split"},
+    "offered": {"offer": "offered", "exhaust": "unplaced", "accept": "accepted", "split": "split"},
+    "unplaced": {"offer": "offered", "accept": "accepted", "split": "split"},
+    "split": {"complete": "completed"},
     "accepted": {
         "progress": "in_progress",
         "hold": "on_hold",

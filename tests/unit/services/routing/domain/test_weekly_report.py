@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -34,6 +34,7 @@ WEEK = CalendarWeek.parse("2026-W09")
 MADE = WEEK.end + dt.timedelta(hours=1)
 MEMBERS = ("kg.a", "kg.b", "ru.c", "ru.d", "ru.e")
 REASONS = (ACCEPTED, *DeclineReason)
+PLANTER = "kg.planter"
 WITHHOLDING = ("considered", "passed_over", "passed_over_by_reason")
 
 
@@ -147,7 +148,7 @@ def test_labels_are_in_the_language_of_the_reader() -> None:
 
 def test_statement_of_an_organization_is_exact() -> None:
     events = WeekEvents(asked={"kg.a": 3}, answers=answers("kg.a", "other", 1, 90), silent={"kg.a": 1})
-    statement = statements_of(events, lambda path: 0)["kg.a"]
+    statement = statements_of(events, str, lambda path: 0)["kg.a"]
     shown = statement_view("kg.a", WEEK, statement, None)
     assert (shown["asked"]["count"], shown["answered"]["count"], shown["silent"]["count"]) == (3, 1, 1)
     assert shown["declined"]["other"]["count"] == 1
@@ -157,7 +158,7 @@ def test_statement_of_an_organization_is_exact() -> None:
 
 
 def test_statement_withholds_small_counts_of_passing_over() -> None:
-    over = {"capacity": 9, "agreement": 6, PERSONS_CHOICE: 1, "area": 1}
+    over = {"capacity": 9, "agreement": 6, PERSONS_CHOICE: 1, "area": 1}  # each by another sender
     shown = statement_view("kg.a", WEEK, statement_of(over, asked=3), None)
     assert (shown["passed_over"]["count"], shown["considered"]["count"]) == (17, 20)
     rows = {name: one["count"] for name, one in shown["passed_over_by_reason"].items() if one["count"]}
@@ -183,9 +184,52 @@ def test_statement_shows_only_sums_of_whole_rows_of_five_or_more_reasons(over: d
         assert reason == ALL_OTHERS or count == over[reason]
 
 
-def statement_of(over: dict[str, int], organization: str = "kg.a", asked: int = 0) -> Statement:
-    events = WeekEvents(asked={organization: asked} if asked else {}, passed_over={organization: over})
-    return statements_of(events, lambda path: 0)[organization]
+def statement_of(
+    over: dict[str, int],
+    organization: str = "kg.a",
+    asked: int = 0,
+    planted: dict[str, int] | None = None,
+    root_of: Callable[[str], str] = str,
+) -> Statement:
+    """The statement with a sender for each referral of `over`, and with those `planted` by one sender."""
+    senders = {
+        reason: {f"kg.sender-{number}": 1 for number in range(count)}
+        | ({PLANTER: more} if (more := (planted or {}).get(reason, 0)) else {})
+        for reason, count in {**dict.fromkeys(planted or {}, 0), **over}.items()
+    }
+    events = WeekEvents(asked={organization: asked} if asked else {}, passed_over={organization: senders})
+    return statements_of(events, root_of, lambda path: 0)[organization]
+
+
+@given(st.dictionaries(st.sampled_from(PASSED_OVER_REASONS), st.integers(0, 9)), st.data())
+def test_sender_that_subtracts_its_own_referrals_is_left_with_five_or_more(
+    over: dict[str, int], data: st.DataObject
+) -> None:
+    planted = data.draw(st.dictionaries(st.sampled_from(PASSED_OVER_REASONS), st.integers(0, 30)))
+    statement = statement_of(over, planted=planted)
+    rows = dict(statement.passed_over)
+    own = Counter(planted)
+    for reason, count in rows.items():
+        if reason != ALL_OTHERS:
+            assert count == over.get(reason, 0) + own[reason]
+            assert count - own.pop(reason, 0) >= THRESHOLD
+    if ALL_OTHERS in rows:
+        assert rows[ALL_OTHERS] - sum(own.values()) >= THRESHOLD
+    assert sum(rows.values()) == (statement.passed_over_in_all or 0)
+
+
+def test_planted_referrals_do_not_show_how_many_persons_chose_otherwise() -> None:
+    planted = {PERSONS_CHOICE: 20, "language": 6, "capacity": 7}
+    shown = [statement_of({PERSONS_CHOICE: chose}, planted=planted) for chose in range(5)]
+    assert all(one == shown[0] for one in shown)
+
+
+def test_referrals_of_the_organizations_own_branches_do_not_count() -> None:
+    def root_of(organization: str) -> str:
+        return "kg.a" if organization == PLANTER else organization
+
+    over = {"capacity": 9, "agreement": 8}
+    assert statement_of(over, planted={"capacity": 50}, root_of=root_of) == statement_of(over)
 
 
 counts = st.one_of(st.integers(0, 4), st.integers(0, 12))

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 import pytest
 
 from contracts.errors import Refused
+from contracts.part_id import part_id
 from services.vault.domain.custody import (
     TRANSITIONS,
     Acceptance,
@@ -15,8 +17,12 @@ from services.vault.domain.custody import (
     IllegalCustodyTransition,
     accept,
     arrive,
+    become_part,
     disposition_of,
+    follow,
     other_party,
+    replace_released,
+    split,
     step,
 )
 
@@ -134,3 +140,94 @@ def test_note_on_closed_referral_is_refused(state: CustodyState) -> None:
     with pytest.raises(Refused) as refused:
         other_party(custody(state, accepted=True), SENDER)
     assert refused.value.slug == "not-in-this-state"
+
+
+WHOLE = "01930f6e-5d2a-7c11-8a4f-0b6d2f9c1a01"
+PARTS = (part_id(WHOLE, 1), part_id(WHOLE, 2))
+
+
+def whole(state: CustodyState = CustodyState.held) -> Custody:
+    return replace(custody(state), referral_id=WHOLE, kid="kid")
+
+
+@pytest.mark.parametrize("state", [one for one in CustodyState if one is not CustodyState.released])
+def test_parts_take_the_state_of_the_whole_and_have_no_case(state: CustodyState) -> None:
+    parted = split(whole(state), SENDER, PARTS)
+    assert (parted.state, parted.part_ids) == (state, PARTS)
+    part = become_part(Custody(referral_id=PARTS[0]), parted)
+    assert (part.state, part.part_of, part.case_of, part.sender) == (state, WHOLE, WHOLE, SENDER)
+    assert follow(part, parted) == part
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        replace(whole(), acceptance=ACCEPTANCE),
+        replace(whole(CustodyState.released), acceptance=ACCEPTANCE),
+        replace(whole(), parts=2),
+        replace(whole(), part_of="r-2"),
+        replace(whole(), sender=STRANGER),
+    ],
+    ids=["accepted", "released", "split before", "a part", "of another sender"],
+)
+def test_custody_with_another_role_is_not_split(before: Custody) -> None:
+    with pytest.raises(IllegalCustodyTransition):
+        split(before, SENDER, PARTS)
+
+
+def test_parts_whose_ids_do_not_follow_from_the_whole_are_refused() -> None:
+    for ids in (tuple(reversed(PARTS)), (PARTS[0], REFERRAL_OF_OTHERS)):
+        with pytest.raises(IllegalCustodyTransition):
+            split(whole(), SENDER, ids)
+
+
+REFERRAL_OF_OTHERS = "01930f6e-5d2a-7c11-8a4f-0b6d2f9c1a99"
+
+
+@pytest.mark.parametrize(
+    "taken",
+    [
+        arrive(Custody(referral_id=PARTS[0]), STRANGER, None, "kid"),
+        Custody(referral_id=PARTS[0], part_of="r-2"),
+        Custody(referral_id=PARTS[0], parts=2),
+    ],
+    ids=["with a case of its own", "part of another", "split itself"],
+)
+def test_custody_with_a_case_or_a_role_of_its_own_becomes_no_part(taken: Custody) -> None:
+    with pytest.raises(IllegalCustodyTransition):
+        become_part(taken, split(whole(), SENDER, PARTS))
+
+
+def test_whole_that_was_split_is_never_accepted() -> None:
+    with pytest.raises(IllegalCustodyTransition):
+        accept(split(whole(), SENDER, PARTS), SENDER, ACCEPTANCE)
+
+
+def test_part_follows_the_arrival_the_refusal_and_the_end_of_the_whole() -> None:
+    awaited = split(whole(CustodyState.awaited), SENDER, PARTS)
+    part = become_part(Custody(referral_id=PARTS[0]), awaited)
+    accepted = accept(part, SENDER, ACCEPTANCE)
+    arrived = follow(accepted, arrive(awaited, SENDER, None, "kid"))
+    assert (arrived.state, arrived.kid, disposition_of(arrived)) == (
+        CustodyState.held,
+        "kid",
+        Disposition.reseal,
+    )
+    assert follow(part, step(awaited, CustodyEvent.refusal)).state is CustodyState.refused
+    released = step(arrived, CustodyEvent.release)
+    assert follow(released, whole(CustodyState.held)) == released
+    assert follow(released, whole(CustodyState.erased)).state is CustodyState.erased
+
+
+def test_part_that_has_ended_stays_so_when_the_case_arrives() -> None:
+    awaited = split(whole(CustodyState.awaited), SENDER, PARTS)
+    ended = step(become_part(Custody(referral_id=PARTS[0]), awaited), CustodyEvent.closing)
+    assert follow(ended, arrive(awaited, SENDER, None, "kid")) == ended
+
+
+def test_replacement_for_a_part_leaves_the_case_of_the_whole_for_the_next_acceptor() -> None:
+    part = accept(
+        become_part(Custody(referral_id=PARTS[0]), split(whole(), SENDER, PARTS)), SENDER, ACCEPTANCE
+    )
+    released = step(part, CustodyEvent.release)
+    assert replace_released(released, SENDER, ACCEPTOR, "other") == released

@@ -19,14 +19,17 @@ from contracts.facts import (
     NoteSubmitted,
     OfferOpened,
     OutcomeSubmitted,
+    PartOpened,
     ProgressSubmitted,
     WithdrawalSubmitted,
 )
+from contracts.part_id import part_id
 from contracts.records import plain
 from runtime.identifiers import new_id
 from services.audit.log.domain.entry import entry_of
 from services.audit.reports.domain.party_view import LoggedStep, readable_by, withheld_from
-from tests.unit.services.routing.samples import DAY, NOW, SENDER
+from services.audit.reports.domain.readers import viewer_of
+from tests.unit.services.routing.samples import DAY, NOW, SENDER, consent, organization, service
 from tests.unit.services.routing.workbench import Workbench, event, opened, submitted, workbench
 
 REFERRAL = new_id()
@@ -236,3 +239,35 @@ def test_facts_of_an_offer_that_expired_and_was_accepted_after_all_are_readable(
     assert withheld_from(SENDER, steps) == frozenset()
     revoked = LoggedStep(index=6, type="kopuro.acceptance.revoked.v1", actor="/kg/routing", organization=ONE)
     assert withheld_from(ONE, [*steps, revoked]) == {1, 3}
+
+
+def test_parties_of_a_part_read_what_routing_shows_them_and_nothing_of_the_other_part(
+    database_url: str,
+) -> None:
+    bench = workbench(
+        database_url,
+        organization(ONE, service(needs=("legal.wage_claim",))),
+        organization(TWO, service(needs=("basic_needs",))),
+    )
+    whole = new_id()
+    submission = submitted(
+        whole, needs=("legal.wage_claim", "basic_needs"), consent=consent(several_organizations=True)
+    )
+    bench.take(submission)
+    first = part_id(whole, 1)
+    of_first = logged([one for one in bench.published() if one.partition_key == first])
+    assert [step.type for step in of_first if step.index in (readable_by(SENDER, of_first) or ())] == [
+        step.type for step in of_first
+    ]
+    assert {step.type for step in of_first} == {PartOpened.type, OfferOpened.type}
+    own = [step.type for step in of_first if step.index in (readable_by(ONE, of_first) or ())]
+    assert own == [OfferOpened.type]
+    assert readable_by(TWO, of_first) is None
+    assert withheld_from(SENDER, of_first) == frozenset()
+    of_whole = logged([submission, *(one for one in bench.published() if one.partition_key == whole)])
+    assert readable_by(ONE, of_whole) is None
+    assert readable_by(SENDER, of_whole) == frozenset({0, 1})
+    steps = [(step.type, step.organization) for step in of_first]
+    assert viewer_of(SENDER, steps).sees_everything
+    assert not viewer_of(ONE, steps).sees_everything
+    bench.close()

@@ -141,6 +141,36 @@ def test_story_tells_both_ends_of_an_onward_referral(language: str, continues: s
     assert [one.text for one in told] == [continues, continued]
 
 
+@pytest.mark.parametrize(
+    ("language", "split", "part", "completed"),
+    [
+        (
+            "en",
+            "No one organisation covers all needs. The referral goes on in parts: r2, r3.",
+            "This referral is a part of r1, for some of its needs.",
+            "All parts have ended; the referral is completed: resolved.",
+        ),
+        (
+            "ru",
+            "Ни одна организация не охватывает все потребности. Направление разделено на части: r2, r3.",
+            "Это направление — часть направления r1, для некоторых из его потребностей.",
+            "Все части завершились; направление завершено — вопрос решён.",
+        ),
+    ],
+)
+def test_story_tells_both_ends_of_a_split_and_the_end_of_the_whole(
+    language: str, split: str, part: str, completed: str
+) -> None:
+    entries = [
+        story_entry("referral.split", 1, sender=OSH, parts=["r2", "r3"]),
+        story_entry("part.opened", 2, sender=OSH, part_of="r1", facts=FACTS),
+        story_entry("referral.completed", 3, sender=OSH, organization=None, outcome="resolved"),
+    ]
+    story = build_story("r1", entries, words_of(language))
+    assert [one.text for one in story.sentences] == [split, part, completed]
+    assert story.situation
+
+
 def test_steps_within_one_minute_have_different_times() -> None:
     entries = [
         StoryEntry(index=n, time=NOON + dt.timedelta(seconds=n), type="kopuro.offer.expired.v1", data={})

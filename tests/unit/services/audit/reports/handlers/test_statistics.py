@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from contracts.envelope import Envelope
+from contracts.part_id import part_id
 from runtime.identifiers import new_id
 from services.audit.adapters.tables import OPENINGS
 from services.audit.log.domain.search import Search
@@ -106,6 +107,30 @@ def test_unplaced_referral_is_counted_as_such_until_an_organisation_is_asked_aga
         waiting("referral.unplaced", "offer.opened", "offer.declined", "referral.unplaced")
         waiting("referral.unplaced", "referral.withdrawn")
     assert figures(audit, "outcome") == {("unplaced",): 10, ("open",): 5, ("withdrawn",): 5, ("",): 20}
+
+
+def test_split_referral_counts_once_and_its_parts_do_not_count_as_persons(audit: LogOnDatabase) -> None:
+    for _ in range(6):
+        whole = referral("female", needs=("shelter", "legal"))
+        number = whole[0].partition_key
+        parts = (part_id(number, 1), part_id(number, 2))
+
+        def said(fact: str, about: str, **data: Any) -> Envelope:
+            content = {"referral_id": about, **data}
+            return event(f"kopuro.{fact}.v1", data=content, partition_key=about, time=NOON + MINUTE)
+
+        facts = whole[0].data["facts"]
+        audit.append([*whole, said("referral.split", number, parts=list(parts))])
+        for part, need in zip(parts, ("shelter", "legal"), strict=True):
+            opened = said("part.opened", part, part_of=number, facts={**facts, "needs": [need]})
+            accepted = said("offer.accepted", part, organization=MOSCOW)
+            completed = said("referral.completed", part, organization=MOSCOW, outcome="not_resolved")
+            audit.append([opened, accepted, completed])
+        audit.append([said("referral.completed", number, organization=None, outcome="partly_resolved")])
+    assert figures(audit, "sex") == {("female",): 6, ("",): 6}
+    assert figures(audit, "outcome") == {("partly_resolved",): 6, ("",): 6}
+    # Its parts have the acceptors.
+    assert figures(audit, "organization_kind") == {("none",): 6, ("",): 6}
 
 
 def test_referral_with_two_needs_counts_twice_with_unit_need(audit: LogOnDatabase) -> None:

@@ -1,0 +1,209 @@
+"""`kopuro organization apply`, `applications`, `vet-application` and `refuse-application`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from kopuro_client.commands.confirmation import YES, confirm, require_terminal
+from kopuro_client.commands.input_file import read_json, read_text
+from kopuro_client.commands.lists import AFTER, LIMIT, show_page
+from kopuro_client.commands.new_file import new_file
+from kopuro_client.commands.printable import moment
+from kopuro_client.commands.session import Session
+from kopuro_client.errors import InvalidArgumentError
+from kopuro_client.records import ApplicationRecord, ApplicationStatus
+from kopuro_client.resources.applications import new_application_reference
+
+_APPLICATION = Annotated[
+    str, typer.Argument(metavar="ID", help="The id that `kopuro organization applications` shows.")
+]
+_REASON = Annotated[
+    str,
+    typer.Option(
+        help="outside_the_network, already_a_member, not_verified, not_reachable, not_genuine or other; it "
+        "is recorded, and the applicant reads it."
+    ),
+]
+
+
+def apply(
+    session: Session,
+    file: Annotated[
+        Path | None, typer.Argument(help="JSON file of the application; options replace its members.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="The organisation's name.")] = None,
+    kind: Annotated[str | None, typer.Option(help="Such as ngo, union or state_body.")] = None,
+    country: Annotated[str | None, typer.Option(help="Its country, such as KG.")] = None,
+    languages: Annotated[
+        list[str] | None, typer.Option("--language", help="In which it helps; repeat it for several.")
+    ] = None,
+    description: Annotated[str | None, typer.Option(help="What it does.")] = None,
+    contact: Annotated[str | None, typer.Option(help="The name of a contact person.")] = None,
+    email: Annotated[str | None, typer.Option(help="The contact's e-mail address.")] = None,
+    telephone: Annotated[
+        str | None, typer.Option(help="The contact's telephone, such as +996 312 000000.")
+    ] = None,
+    website: Annotated[str | None, typer.Option(help="Its website.")] = None,
+    parent: Annotated[str | None, typer.Option(help="The id of a member that it belongs to.")] = None,
+    wanted_id: Annotated[str | None, typer.Option("--id", help="The id that it wishes to have.")] = None,
+    status: Annotated[
+        str | None, typer.Option(metavar="ID", help="Show the state of an application instead.")
+    ] = None,
+    withdraw: Annotated[
+        str | None, typer.Option(metavar="ID", help="Withdraw an application instead.")
+    ] = None,
+    reference_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="File of the reference: written by an application, in place of printing it, and read by "
+            "--status and --withdraw."
+        ),
+    ] = None,
+) -> None:
+    """Apply to join the network. Needs no credentials. Prints the id, and once the reference."""
+    if status is not None or withdraw is not None:
+        if reference_file is None or (status is not None and withdraw is not None):
+            raise InvalidArgumentError("give --reference-file with one of --status and --withdraw")
+        reference = read_text(reference_file).strip()
+        if status is not None:
+            _show_status(session, session.hub.application_status(status, reference))
+        else:
+            _show_status(session, session.hub.withdraw_application(withdraw or "", reference))
+        return
+    document: dict[str, Any] = {} if file is None else read_json(file)
+    given: dict[str, Any] = {
+        "name": name,
+        "kind": kind,
+        "country": country,
+        "languages": languages,
+        "description": description,
+        "website": website,
+        "parent": parent,
+        "proposed_id": wanted_id,
+    }
+    person = {"name": contact, "email": email, "telephone": telephone}
+    document |= {member: value for member, value in given.items() if value is not None}
+    if any(value is not None for value in person.values()):
+        before = document.get("contact")
+        known = before if isinstance(before, dict) else {}
+        document["contact"] = {**known, **{k: v for k, v in person.items() if v is not None}}
+    if not document:
+        raise InvalidArgumentError("nothing to send: give FILE, or --name and the other options")
+    reference = new_application_reference()
+    if reference_file is None:
+        made = session.hub.apply(document, reference=reference)
+    else:
+        with new_file(reference_file) as write:
+            made = session.hub.apply(document, reference=reference)
+            write(f"{reference}\n".encode())
+    if session.out.as_json:
+        shown = {k: v for k, v in made.items() if k != "reference" or reference_file is None}
+        session.out.document(shown)
+        return
+    session.out.text(made["id"])
+    if reference_file is None:
+        session.out.text(reference)
+        session.out.note("the second line is the reference: keep it secret, it is not shown again")
+    session.out.note(f"waits for a coordinator; expires on {moment(made['expires_at'])}")
+
+
+def applications(
+    session: Session,
+    application: Annotated[
+        str | None, typer.Argument(metavar="ID", help="Show this one as JSON, with all that was sent.")
+    ] = None,
+    state: Annotated[
+        str, typer.Option(help="waiting, in_approval, vetted, refused, withdrawn, expired or all.")
+    ] = "waiting",
+    after: AFTER = None,
+    limit: LIMIT = None,
+) -> None:
+    """List the applications to join, oldest first, as a coordinator or operator."""
+    if application is not None:
+        session.out.document(session.hub.application(application))
+        return
+    page = session.hub.applications_page(state=None if state == "all" else state, after=after, limit=limit)
+    show_page(session.out, page, columns=("id", "submitted", "state", "name", "kind", "country"), row=_row)
+
+
+def vet_application(
+    session: Session,
+    application: _APPLICATION,
+    wanted_id: Annotated[
+        str | None, typer.Option("--id", help="The organisation's id; by default as proposed.")
+    ] = None,
+    parent: Annotated[str | None, typer.Option(help="Its parent; by default as proposed.")] = None,
+    without_parent: Annotated[
+        bool, typer.Option("--without-parent", help="It has no parent, whatever was proposed.")
+    ] = False,
+    yes: YES = False,
+) -> None:
+    """Admit an applicant, as a coordinator or operator. An operator approves it as the second person."""
+    if not yes:
+        require_terminal()
+        record = session.hub.application(application)
+        content = record["application"]
+        if content is None:
+            raise InvalidArgumentError(f"the application is {record['state']}")
+        contact = content["contact"]
+        effects = [
+            f"{content['name']} ({content['kind']}, {content['country']}) becomes "
+            f"{wanted_id or content['proposed_id'] or 'an organisation without an id: add --id'}",
+            "a member may send, accept and hold referrals",
+            f"write down whom to call, it is erased then: {contact['name']}, "
+            f"{contact['email'] or ''} {contact['telephone'] or ''}".rstrip(),
+        ]
+        confirm(session.out, effects, "vet the organisation?")
+    changed = session.hub.vet_application(
+        application, organization_id=wanted_id, parent=parent, without_parent=without_parent
+    )
+    if session.out.as_json:
+        session.out.document(changed)
+    elif changed["state"] == "in_approval":
+        session.out.text(changed["approval_id"])
+        session.out.note("requested; an operator approves it with `kopuro approvals approve`")
+    else:
+        session.out.text(changed["organization"])
+        session.out.note("vetted; issue its client with `kopuro credential issue`")
+
+
+def refuse_application(
+    session: Session,
+    application: _APPLICATION,
+    reason: _REASON,
+    note: Annotated[str | None, typer.Option(help="To the applicant, which alone reads it.")] = None,
+    yes: YES = False,
+) -> None:
+    """Refuse an application, as a coordinator or operator."""
+    if not yes:
+        require_terminal()
+        record = session.hub.application(application)
+        content = record["application"]
+        named = record["id"] if content is None else content["name"]
+        confirm(
+            session.out, [f"{named} ({record['state']}): refused for good; it may apply again"], "refuse it?"
+        )
+    changed = session.hub.refuse_application(application, reason, note=note)
+    if session.out.as_json:
+        session.out.document(changed)
+    else:
+        session.out.note(f"refused; its traces are deleted on {moment(changed['expires_at'])}")
+
+
+def _row(item: ApplicationRecord) -> tuple[str, ...]:
+    content = item["application"]
+    told = ("", "", "") if content is None else (content["name"], content["kind"], content["country"])
+    return (item["id"], moment(item["submitted_at"]), item["state"], *told)
+
+
+def _show_status(session: Session, found: ApplicationStatus) -> None:
+    if session.out.as_json:
+        session.out.document(found)
+        return
+    session.out.text(found["state"] if found["organization"] is None else found["organization"])
+    for told in (found["reason"], found["note"], found["next"]):
+        if told is not None:
+            session.out.note(told)

@@ -1,0 +1,67 @@
+"""Applications to join a network in a hub's responses."""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+
+class ApplicationReceipt(TypedDict):
+    """reference: what the applicant reads the state with; salt: opens the commitment in the hub's log."""
+
+    id: str
+    reference: str
+    state: str
+    salt: str | None
+    expires_at: str
+
+
+class ApplicationStatus(TypedDict):
+    """organization: its id as a member, once it is vetted; next: what to do then."""
+
+    id: str
+    state: str
+    submitted_at: str
+    expires_at: str
+    reason: str | None
+    note: str | None
+    organization: str | None
+    next: str | None
+
+
+class ApplicationContact(TypedDict):
+    """Whom to ask about an application."""
+
+    name: str
+    email: str | None
+    telephone: str | None
+
+
+class ApplicationContent(TypedDict):
+    """What an applicant says of itself."""
+
+    name: str
+    kind: str
+    country: str
+    languages: list[str]
+    description: str
+    contact: ApplicationContact
+    website: str | None
+    parent: str | None
+    proposed_id: str | None
+
+
+class ApplicationRecord(TypedDict):
+    """An application as the staff see it. application: None once it need not be kept."""
+
+    id: str
+    state: str
+    submitted_at: str
+    expires_at: str
+    application: ApplicationContent | None
+    salt: str | None
+    approval_id: str | None
+    organization: str | None
+    decided_by: str | None
+    decided_at: str | None
+    reason: str | None
+    note: str | None

@@ -1,0 +1,50 @@
+"""How many applications, and how many questions about them, one address may send in a minute.
+
+Nobody has a token here, so the address is all that is known of a sender. Behind a proxy it is the proxy's,
+and the proxy bounds its clients (`deploy/nginx/kopuro.conf`). Counted in this process's memory; no address is
+stored or written anywhere.
+"""
+
+from __future__ import annotations
+
+import secrets
+from hashlib import sha256
+from typing import Final
+
+from limits import RateLimitItem, RateLimitItemPerMinute
+from limits.storage import MemoryStorage
+from limits.strategies import FixedWindowRateLimiter
+
+from contracts.errors import RateLimited
+
+APPLICATIONS_PER_MINUTE: Final = 10
+QUESTIONS_PER_MINUTE: Final = 60
+_RETRY_AFTER: Final = 60
+# Hexadecimal: 4096 counters, however many addresses a flood comes from.
+_COUNTER_DIGITS: Final = 3
+
+
+class ApplicationRates:
+    """Counts before anything is parsed or read from the database."""
+
+    def __init__(self) -> None:
+        self._limiter = FixedWindowRateLimiter(MemoryStorage())
+        # Nobody outside can choose addresses that share another one's counter.
+        self._key = secrets.token_bytes(16)
+        self._applications = RateLimitItemPerMinute(APPLICATIONS_PER_MINUTE)
+        self._questions = RateLimitItemPerMinute(QUESTIONS_PER_MINUTE)
+
+    def take_application(self, origin: str) -> None:
+        """Count an application. origin: the sender's address or network. Raises RateLimited."""
+        self._take(self._applications, "application", origin)
+
+    def take_question(self, origin: str) -> None:
+        """Count a question about an application, or its withdrawal. Raises RateLimited."""
+        self._take(self._questions, "question", origin)
+
+    def _take(self, item: RateLimitItem, kind: str, origin: str) -> None:
+        counter = sha256(self._key + origin.encode()).hexdigest()[:_COUNTER_DIGITS]
+        if not self._limiter.hit(item, kind, counter):
+            raise RateLimited(
+                "Too many requests without a token from your address.", retry_after=_RETRY_AFTER
+            )

@@ -1,0 +1,31 @@
+"""A part of a referral: a referral of its own for some of the needs of another one, with the same sender."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from contracts.part_id import part_id
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PartOf:
+    """What makes a referral a part.
+
+    referral_id: the referral that was split. position: from 1. count: the number of its parts. asked: the
+    organisations that had been asked about the whole referral; they are not asked about the part.
+    """
+
+    referral_id: str
+    position: int
+    count: int
+    asked: tuple[str, ...] = ()
+
+    @property
+    def family(self) -> tuple[str, ...]:
+        """The ids of the split referral and of all its parts."""
+        return self.referral_id, *part_ids(self.referral_id, self.count)
+
+
+def part_ids(referral_id: str, count: int) -> tuple[str, ...]:
+    """Return the ids of a referral's parts, in their order."""
+    return tuple(part_id(referral_id, position) for position in range(1, count + 1))

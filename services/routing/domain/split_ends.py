@@ -1,0 +1,129 @@
+"""The ends of a referral that was split and of its parts: each follows from the other.
+
+A referral in parts ends when its last part ends. Its withdrawal or failure ends every part at once. The
+consent is one: who reports its withdrawal for a part reports it for the whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Final
+
+from contracts.codes import CONSENT_REVOKED, Outcome, ReferralStatus, WithdrawalReason
+from contracts.facts import ReferralCompleted, ReferralFailed, ReferralWithdrawn
+from services.routing.domain.ending import fail, withdraw
+from services.routing.domain.referral import Referral, ReferralEvent, next_status
+from services.routing.domain.transition import Linked, Transition, TransitionContext
+
+# The first of these states in which a part has ended decides how the referral ends.
+ENDS: Final = (
+    (ReferralStatus.completed, ReferralEvent.complete),
+    (ReferralStatus.failed, ReferralEvent.fail),
+    (ReferralStatus.withdrawn, ReferralEvent.withdraw),
+    (ReferralStatus.entered_in_error, ReferralEvent.void),
+)
+# The first of these outcomes that a part has gives the outcome of parts with different ones. A part that
+# ended otherwise has none.
+MIXED_OUTCOMES: Final = (
+    (Outcome.resolved, Outcome.partly_resolved),
+    (Outcome.partly_resolved, Outcome.partly_resolved),
+    (Outcome.referred_onward, Outcome.referred_onward),
+)
+
+
+def with_linked_ends(before: Referral | None, step: Transition, context: TransitionContext) -> Transition:
+    """Return the transition with those of the linked referrals that follow from it.
+
+    before: the referral before it. Only a part and a referral that was split have linked referrals.
+    """
+    after = step.referral
+    if before is None or after is None:
+        return step
+    has_ended = after.is_closed and not before.is_closed
+    withdrawn = next((fact for fact in step.facts if isinstance(fact, ReferralWithdrawn)), None)
+    revoked = withdrawn if withdrawn is not None and withdrawn.reason == CONSENT_REVOKED else None
+    linked: Iterable[Linked] = ()
+    if after.part is not None and revoked is not None:
+        linked = (partial(_revoke_whole, after, revoked, context),)
+    elif after.part is not None and has_ended:
+        linked = (partial(_conclude, after.part.referral_id, context),)
+    elif after.parts and withdrawn is not None and (has_ended or revoked is not None):
+        linked = _withdrawals(after.part_ids, withdrawn, context)
+    elif after.parts and has_ended and any(isinstance(fact, ReferralFailed) for fact in step.facts):
+        linked = [partial(_fail, id_, context) for id_ in after.part_ids]
+    return replace(step, linked=(*step.linked, *linked))
+
+
+def _withdrawals(
+    parts: Collection[str], withdrawn: ReferralWithdrawn, context: TransitionContext
+) -> list[Linked]:
+    return [partial(_withdraw, id_, withdrawn, context) for id_ in parts]
+
+
+def _withdraw(part_id: str, withdrawn: ReferralWithdrawn, context: TransitionContext) -> Transition | None:
+    part = context.referral(part_id)
+    assert part is not None
+    if part.is_closed and withdrawn.reason != CONSENT_REVOKED:
+        return None
+    return withdraw(part, withdrawn.reason, context, coordinator=withdrawn.coordinator)
+
+
+def _fail(part_id: str, context: TransitionContext) -> Transition | None:
+    part = context.referral(part_id)
+    assert part is not None
+    return None if part.is_closed else fail(part, context)
+
+
+def _revoke_whole(part: Referral, withdrawn: ReferralWithdrawn, context: TransitionContext) -> Transition:
+    assert part.part is not None
+    whole = context.referral(part.part.referral_id)
+    assert whole is not None
+    step = withdraw(whole, CONSENT_REVOKED, context, coordinator=withdrawn.coordinator)
+    others = [id_ for id_ in whole.part_ids if id_ != part.id]
+    return replace(step, linked=tuple(_withdrawals(others, withdrawn, context)))
+
+
+def _conclude(referral_id: str, context: TransitionContext) -> Transition | None:
+    """End a referral whose parts have all ended; otherwise None."""
+    referral = context.referral(referral_id)
+    assert referral is not None
+    parts = [part for id_ in referral.part_ids if (part := context.referral(id_)) is not None]
+    assert len(parts) == referral.parts
+    if referral.is_closed or not all(part.is_closed for part in parts):
+        return None
+    return ended_by(referral, parts, context)
+
+
+def ended_by(referral: Referral, parts: Sequence[Referral], context: TransitionContext) -> Transition:
+    """End a referral that was split as its parts have ended."""
+    ends = {part.status for part in parts}
+    event = next(event for status, event in ENDS if status in ends)
+    match event:
+        case ReferralEvent.complete:
+            outcome = outcome_of(parts)
+            fact = ReferralCompleted(
+                referral_id=referral.id, sender=referral.sender, organization=None, outcome=outcome
+            )
+            after = replace(
+                referral,
+                status=next_status(referral.status, event),
+                outcome=outcome,
+                updated_at=context.now,
+            )
+            return Transition(referral=after, facts=(fact,))
+        case ReferralEvent.fail:
+            return fail(referral, context)
+        case ReferralEvent.void:
+            return withdraw(referral, WithdrawalReason.entered_in_error, context)
+        case _:
+            return withdraw(referral, WithdrawalReason.other, context)
+
+
+def outcome_of(parts: Iterable[Referral]) -> Outcome:
+    """Return the outcome of a referral whose parts have ended, at least one of them completed."""
+    outcomes = {part.outcome for part in parts}
+    if len(outcomes) == 1 and (same := next(iter(outcomes))) is not None:
+        return same
+    return next((mixed for outcome, mixed in MIXED_OUTCOMES if outcome in outcomes), Outcome.not_resolved)

@@ -1,0 +1,26 @@
+"""Referrals that were split: the custodies of their parts, which follow that of the whole."""
+
+from __future__ import annotations
+
+from contracts.facts import Fact, ReferralSplit
+from services.vault.batch import Batch
+from services.vault.domain.custody import become_part, follow, split
+
+
+def parts_in(fact: Fact) -> tuple[str, ...]:
+    """Return the ids of the parts that a split begins; empty for any other fact."""
+    return fact.parts if isinstance(fact, ReferralSplit) else ()
+
+
+def split_referral(batch: Batch, fact: ReferralSplit) -> None:
+    """Begin the parts of a referral. Raises IllegalCustodyTransition, and changes nothing then."""
+    whole = split(batch.custodies[fact.referral_id], fact.sender, fact.parts)
+    begun = {id_: become_part(batch.custodies[id_], whole) for id_ in fact.parts}
+    batch.custodies |= {whole.referral_id: whole, **begun}
+
+
+def let_parts_follow(batch: Batch, referral_id: str) -> None:
+    """Change the parts of a referral, if it has any, as its own custody has changed."""
+    whole = batch.custodies[referral_id]
+    for id_ in whole.part_ids:
+        batch.custodies[id_] = follow(batch.custodies[id_], whole)

@@ -1,0 +1,159 @@
+"""`kopuro organization apply`, `applications`, `vet-application`, `refuse-application`."""
+
+from __future__ import annotations
+
+import json
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kopuro_client.commands import ExitCode
+from tests.unit.client.commands.conftest import Run
+from tests.unit.client.fake_hub import FakeHub, json_response, problem
+
+CONTENT: dict[str, Any] = {
+    "name": "=cmd()\x1b[2J Aid",
+    "kind": "ngo",
+    "country": "KG",
+    "languages": ["ky"],
+    "description": "Advice.",
+    "contact": {"name": "A. Invented", "email": "office@talas.example", "telephone": None},
+    "website": None,
+    "parent": None,
+    "proposed_id": "kg.talas-advice",
+}
+RECORD: dict[str, Any] = {
+    "id": "a-1",
+    "state": "waiting",
+    "submitted_at": "2026-03-01T12:00:00Z",
+    "expires_at": "2026-05-30T12:00:00Z",
+    "application": CONTENT,
+    "salt": "s",
+    "approval_id": None,
+    "organization": None,
+    "decided_by": None,
+    "decided_at": None,
+    "reason": None,
+    "note": None,
+}
+RECEIPT = {
+    "id": "a-1",
+    "reference": None,
+    "state": "waiting",
+    "salt": "s",
+    "expires_at": RECORD["expires_at"],
+}
+STATUS = {
+    **{name: RECORD[name] for name in ("id", "submitted_at", "expires_at", "reason", "note", "organization")},
+    "state": "waiting",
+    "next": None,
+}
+LINE = (
+    "organization",
+    "apply",
+    "--name",
+    "Aid",
+    "--language",
+    "ky",
+    "--contact",
+    "A",
+    "--email",
+    "a@b.example",
+)
+
+
+def test_apply_sends_no_token_and_the_digest_of_the_reference_that_it_prints(hub: FakeHub, run: Run) -> None:
+    hub.script("POST", "/directory/v1/applications", json_response(RECEIPT, status=201))
+    ran = run(*LINE)
+    assert ran.code == ExitCode.OK
+    application_id, reference = ran.out.splitlines()
+    assert application_id == "a-1"
+    assert len(reference) == 43
+    (sent,) = hub.requests_to("/directory/v1/applications")
+    assert "authorization" not in sent.headers
+    assert sent.json() == {
+        "name": "Aid",
+        "languages": ["ky"],
+        "contact": {"name": "A", "email": "a@b.example"},
+        "reference_sha256": sha256(reference.encode()).hexdigest(),
+    }
+
+
+def test_apply_writes_the_reference_to_a_file_and_options_replace_members_of_the_file(
+    hub: FakeHub, run: Run, tmp_path: Path
+) -> None:
+    hub.script("POST", "/directory/v1/applications", json_response(RECEIPT, status=201))
+    file, kept = tmp_path / "application.json", tmp_path / "reference.txt"
+    file.write_text(
+        json.dumps({"name": "Old", "kind": "ngo", "contact": {"name": "A", "email": "x@y.example"}})
+    )
+    ran = run(
+        "organization", "apply", str(file), "--name", "New", "--email", "a@b.example",
+        "--reference-file", str(kept), "--json",
+    )  # fmt: skip
+    reference = kept.read_text().strip()
+    assert kept.stat().st_mode & 0o077 == 0
+    assert reference not in ran.out
+    (sent,) = hub.requests_to("/directory/v1/applications")
+    body = sent.json()
+    assert body.pop("reference_sha256") == sha256(reference.encode()).hexdigest()
+    assert body == {"name": "New", "kind": "ngo", "contact": {"name": "A", "email": "a@b.example"}}
+
+
+def test_refused_application_leaves_no_file(hub: FakeHub, run: Run, tmp_path: Path) -> None:
+    refusal = problem(422, "invalid-submission", "The submission does not follow the contract")
+    hub.script("POST", "/directory/v1/applications", refusal)
+    kept = tmp_path / "reference.txt"
+    assert run(*LINE, "--reference-file", str(kept)).code != ExitCode.OK
+    assert not kept.exists()
+
+
+@pytest.mark.parametrize(("option", "action"), [("--status", "state"), ("--withdraw", "withdraw")])
+def test_state_and_withdrawal_send_the_reference_in_a_header(
+    hub: FakeHub, run: Run, tmp_path: Path, option: str, action: str
+) -> None:
+    method = "GET" if action == "state" else "POST"
+    refused = {**STATUS, "state": "refused", "reason": "not_verified", "note": "Call us."}
+    hub.script(method, f"/directory/v1/applications/a-1/{action}", json_response(refused))
+    kept = tmp_path / "reference.txt"
+    kept.write_text("the-reference\n")
+    ran = run("organization", "apply", option, "a-1", "--reference-file", str(kept))
+    assert (ran.code, ran.out) == (ExitCode.OK, "refused\n")
+    assert "not_verified" in ran.err
+    assert "Call us." in ran.err
+    (sent,) = hub.requests_to(f"/directory/v1/applications/a-1/{action}")
+    assert sent.headers["kopuro-application-reference"] == "the-reference"
+    assert "authorization" not in sent.headers
+    assert run("organization", "apply", option, "a-1").code != ExitCode.OK
+
+
+def test_list_of_applications_controls_no_terminal(hub: FakeHub, run: Run) -> None:
+    hub.script("GET", "/directory/v1/applications", json_response({"items": [RECORD], "next": None}))
+    ran = run("organization", "applications")
+    assert "a-1" in ran.out
+    assert "\x1b" not in ran.out
+    (sent,) = hub.requests_to("/directory/v1/applications")
+    assert sent.query == {"state": "waiting"}
+    run("organization", "applications", "--state", "all")
+    assert hub.requests_to("/directory/v1/applications")[-1].query == {}
+
+
+def test_vetting_names_the_request_that_another_person_approves(hub: FakeHub, run: Run) -> None:
+    asked = {**RECORD, "state": "in_approval", "approval_id": "p-1", "organization": "kg.talas"}
+    hub.script("POST", "/directory/v1/applications/a-1/vet", json_response(asked, status=202))
+    ran = run("organization", "vet-application", "a-1", "--id", "kg.talas", "--yes")
+    assert (ran.code, ran.out) == (ExitCode.OK, "p-1\n")
+    (sent,) = hub.requests_to("/directory/v1/applications/a-1/vet")
+    assert sent.json() == {"id": "kg.talas", "parent": None, "without_parent": False}
+    assert run("organization", "vet-application", "a-1").code != ExitCode.OK
+
+
+def test_refusal_sends_its_reason_and_note(hub: FakeHub, run: Run) -> None:
+    ended = {**RECORD, "state": "refused", "reason": "not_genuine", "note": "No."}
+    hub.script("POST", "/directory/v1/applications/a-1/refuse", json_response(ended))
+    line = ("organization", "refuse-application", "a-1", "--reason", "not_genuine", "--note", "No.", "--yes")
+    assert run(*line).code == ExitCode.OK
+    (sent,) = hub.requests_to("/directory/v1/applications/a-1/refuse")
+    assert sent.json() == {"reason": "not_genuine", "note": "No."}

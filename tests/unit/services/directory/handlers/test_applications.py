@@ -1,0 +1,269 @@
+"""Applications on real databases: the door, the decision of one or two persons, expiry and erasure."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from contracts.application import ApplicationRejection, ApplicationVetting
+from contracts.codes import ApplicationRefusal, ApplicationState, ApplicationStep, Vetting
+from contracts.errors import RateLimited, Refused, Unavailable
+from contracts.facts import ApplicationDecided, ApplicationSubmitted
+from contracts.records import canonical
+from services.directory.adapters.tables import APPLICATIONS
+from services.directory.domain.application import commitment
+from services.directory.domain.approval import VALID_FOR, Decider, Policy, State
+from services.directory.handlers.application_rates import (
+    APPLICATIONS_PER_MINUTE,
+    QUESTIONS_PER_MINUTE,
+    ApplicationRates,
+)
+from services.directory.handlers.applications import Applied
+from services.directory.handlers.approvals import Reader
+from tests.unit.services.directory.application_samples import APPLICANT, content, request
+from tests.unit.services.directory.samples import OPERATOR, OSH, Directory, organization
+
+DESK = "kg.desk"
+SECOND = Decider(id="kg.second-operator", roles=frozenset({"operator"}))
+AS_PROPOSED = ApplicationVetting()
+REFUSAL = ApplicationRejection(reason=ApplicationRefusal.not_verified, note="Nobody answers.")
+DAY = dt.timedelta(days=1)
+
+
+@pytest.fixture
+def two(directory: Directory) -> Directory:
+    """A directory in which two persons decide."""
+    return Directory(directory.database, policy=Policy.two_person)
+
+
+def reference_of(applied: Applied) -> str:
+    assert applied.reference is not None
+    return applied.reference
+
+
+def steps(directory: Directory) -> list[str]:
+    facts = [event.data for event in directory.events()]
+    return [fact.step for fact in facts if isinstance(fact, ApplicationDecided)]
+
+
+def refused(call: Any, *arguments: Any, **named: Any) -> Refused:
+    with pytest.raises(Refused) as refusal:
+        call(*arguments, **named)
+    return refusal.value
+
+
+def test_application_waits_and_the_log_gets_a_commitment_only(directory: Directory) -> None:
+    applied = directory.applications.apply(request())
+    kept = directory.applications.status(applied.application.id, reference_of(applied))
+    assert (kept.state, kept.content) == (ApplicationState.waiting, content())
+    (event,) = directory.events()
+    assert isinstance(event.data, ApplicationSubmitted)
+    assert event.data.content == commitment(kept.id, content(), kept.salt or "")
+    assert b"alas" not in canonical(event.data)
+    assert directory.listings.organizations({}, "", 9) == []
+
+
+def test_reference_is_stored_as_its_digest_only(directory: Directory) -> None:
+    applied = directory.applications.apply(request())
+    with directory.database.read() as transaction:
+        (row,) = transaction.execute(select(APPLICATIONS)).all()
+    assert reference_of(applied) not in repr(row)
+
+
+def test_repetition_under_a_reference_makes_one_application(directory: Directory) -> None:
+    first = directory.applications.apply(request(reference_sha256="a" * 64))
+    again = directory.applications.apply(request(reference_sha256="a" * 64))
+    assert (again.application, again.reference) == (first.application, None)
+    other = request(reference_sha256="a" * 64, name="Another")
+    assert refused(directory.applications.apply, other).slug == "conflict"
+    assert len(directory.events()) == 1
+
+
+def test_door_says_nothing_about_who_is_known(directory: Directory) -> None:
+    directory.entries.put_organization(OPERATOR, organization(OSH))
+    known = request(proposed_id=OSH, parent=OSH, name=organization(OSH).name)
+    unknown = request(proposed_id="kg.nobody", parent="kg.nobody-else")
+    answers = [directory.applications.apply(one) for one in (known, known, unknown)]
+    assert [one.application.state for one in answers] == [ApplicationState.waiting] * 3
+
+
+def test_full_queue_takes_none_until_one_is_decided(directory: Directory) -> None:
+    directory.most_applications(2)
+    first = directory.applications.apply(request(reference_sha256="a" * 64))
+    directory.applications.apply(request())
+    with pytest.raises(Unavailable):
+        directory.applications.apply(request())
+    # A repetition takes no room.
+    directory.applications.apply(request(reference_sha256="a" * 64))
+    directory.applications.refuse(first.application.id, REFUSAL, by=DESK)
+    directory.applications.apply(request())
+    directory.most_applications(0)
+    assert not directory.applications.taken
+
+
+def test_withdrawal_erases_what_was_sent_and_repeats(directory: Directory) -> None:
+    applied = directory.applications.apply(request())
+    application_id = applied.application.id
+    assert refused(directory.applications.withdraw, application_id, "another").slug == "not-found"
+    ended = directory.applications.withdraw(application_id, reference_of(applied))
+    assert directory.applications.withdraw(application_id, reference_of(applied)) == ended
+    assert (ended.state, ended.content) == (ApplicationState.withdrawn, None)
+    assert steps(directory) == [ApplicationStep.withdrawn]
+    assert refused(directory.applications.refuse, application_id, REFUSAL, by=DESK).slug == "conflict"
+    assert refused(directory.applications.vet, application_id, AS_PROPOSED, by=DESK).slug == "conflict"
+
+
+def test_wrong_reference_is_refused_as_an_unknown_application_is(directory: Directory) -> None:
+    applied = directory.applications.apply(request())
+    other = directory.applications.apply(request())
+    known = refused(directory.applications.status, applied.application.id, reference_of(other))
+    unknown = refused(directory.applications.status, "0" * 36, reference_of(other))
+    assert known.problem() == unknown.problem()
+    known = refused(directory.applications.withdraw, applied.application.id, reference_of(other))
+    assert known.problem() == refused(directory.applications.withdraw, "0" * 36, "x").problem()
+
+
+def test_one_person_vets_where_one_decides(directory: Directory) -> None:
+    applied = directory.applications.apply(request())
+    ended = directory.applications.vet(applied.application.id, AS_PROPOSED, by=DESK)
+    assert (ended.state, ended.content, ended.organization) == (ApplicationState.vetted, None, APPLICANT)
+    record = directory.listings.organization(APPLICANT).entry
+    assert (record.vetting, record.vetted_by) == (Vetting.vetted, DESK)
+    decided = [e.data for e in directory.events() if isinstance(e.data, ApplicationDecided)]
+    assert [(one.step, one.by, one.organization) for one in decided] == [
+        (ApplicationStep.vetted, DESK, APPLICANT)
+    ]
+
+
+def test_second_person_lets_the_organization_in(two: Directory) -> None:
+    applied = two.applications.apply(request())
+    asked = two.applications.vet(applied.application.id, AS_PROPOSED, by=DESK)
+    assert asked.state is ApplicationState.in_approval
+    assert two.listings.organizations({}, "", 9) == []
+    assert two.applications.vet(asked.id, AS_PROPOSED, by=DESK) == asked
+    assert asked.approval_id is not None
+    own = Decider(id=DESK, roles=frozenset({"operator"}))
+    assert refused(two.approvals.approve, asked.approval_id, own).slug == "forbidden"
+    two.approvals.approve(asked.approval_id, SECOND)
+    ended = two.applications.status(asked.id, reference_of(applied))
+    assert (ended.state, ended.content, ended.decided_by) == (ApplicationState.vetted, None, SECOND.id)
+    assert two.listings.organization(APPLICANT).entry.vetting is Vetting.vetted
+    assert steps(two) == [ApplicationStep.vetting_requested, ApplicationStep.vetted]
+
+
+def test_refused_approval_lets_the_application_wait_again(two: Directory) -> None:
+    applied = two.applications.apply(request())
+    asked = two.applications.vet(applied.application.id, AS_PROPOSED, by=DESK)
+    two.approvals.refuse(asked.approval_id or "", SECOND)
+    again = two.applications.one(asked.id)
+    assert (again.state, again.content) == (ApplicationState.waiting, content())
+    assert two.applications.vet(asked.id, AS_PROPOSED, by=DESK).state is ApplicationState.in_approval
+
+
+def test_approval_that_nobody_gave_in_time_lets_the_application_wait_again(two: Directory) -> None:
+    asked = two.applications.vet(two.applications.apply(request()).application.id, AS_PROPOSED, by=DESK)
+    two.clock.time += VALID_FOR - DAY
+    two.applications.tidy()
+    assert two.applications.one(asked.id).state is ApplicationState.in_approval
+    two.clock.time += DAY
+    two.applications.tidy()
+    assert two.applications.one(asked.id).state is ApplicationState.waiting
+    assert steps(two) == [ApplicationStep.vetting_requested, ApplicationStep.vetting_ended]
+
+
+def test_another_id_replaces_the_request_and_another_person_cannot(two: Directory) -> None:
+    first = two.applications.vet(two.applications.apply(request()).application.id, AS_PROPOSED, by=DESK)
+    other = ApplicationVetting(id="kg.talas")
+    assert refused(two.applications.vet, first.id, other, by="kg.second-desk").slug == "conflict"
+    second = two.applications.vet(first.id, other, by=DESK)
+    assert second.organization == "kg.talas"
+    assert refused(two.approvals.approve, first.approval_id or "", SECOND).slug == "conflict"
+    two.approvals.approve(second.approval_id or "", SECOND)
+    assert two.listings.organization("kg.talas").entry.name == content().name
+
+
+@pytest.mark.parametrize("end", ["withdraw", "refuse"])
+def test_end_of_an_application_ends_the_request_to_vet_it(two: Directory, end: str) -> None:
+    applied = two.applications.apply(request())
+    asked = two.applications.vet(applied.application.id, AS_PROPOSED, by=DESK)
+    if end == "withdraw":
+        two.applications.withdraw(asked.id, reference_of(applied))
+    else:
+        two.applications.refuse(asked.id, REFUSAL, by="kg.second-desk")
+    assert refused(two.approvals.approve, asked.approval_id or "", SECOND).slug == "conflict"
+    assert two.listings.organizations({}, "", 9) == []
+    shown = two.approvals.page(Reader(organization=None), None, "", 9)
+    assert [one.state for one in shown] == [State.stale]
+
+
+def test_conflicts_of_id_and_parent_are_named_when_it_is_vetted(two: Directory) -> None:
+    Directory(two.database).entries.put_organization(OPERATOR, organization(OSH))
+    taken = two.applications.apply(request(proposed_id=OSH)).application.id
+    conflict = refused(two.applications.vet, taken, AS_PROPOSED, by=DESK)
+    assert (conflict.slug, conflict.errors[0].pointer) == ("conflict", "/id")
+    orphan = two.applications.apply(request(parent="kg.nobody")).application.id
+    missing = refused(two.applications.vet, orphan, AS_PROPOSED, by=DESK)
+    assert (missing.slug, missing.errors[0].pointer) == ("unknown-organization", "/parent")
+    alone = two.applications.vet(orphan, ApplicationVetting(without_parent=True), by=DESK)
+    # A record of that id which appears before the approval makes the request stale, and is not replaced.
+    Directory(two.database).entries.put_organization(OPERATOR, organization(APPLICANT))
+    assert refused(two.approvals.approve, alone.approval_id or "", SECOND).slug == "conflict"
+    assert two.listings.organization(APPLICANT).revision == 1
+    assert two.applications.one(orphan).state is ApplicationState.waiting
+
+
+def test_refusal_is_told_to_the_applicant_and_repeats(directory: Directory) -> None:
+    applied = directory.applications.apply(request())
+    ended = directory.applications.refuse(applied.application.id, REFUSAL, by=DESK)
+    assert directory.applications.refuse(ended.id, REFUSAL, by=DESK) == ended
+    told = directory.applications.status(ended.id, reference_of(applied))
+    assert (told.reason, told.note) == (REFUSAL.reason, REFUSAL.note)
+    decided = [e.data for e in directory.events() if isinstance(e.data, ApplicationDecided)]
+    assert [(one.step, one.by, one.reason) for one in decided] == [
+        (ApplicationStep.refused, DESK, REFUSAL.reason)
+    ]
+    assert b"Nobody" not in canonical(decided[0])
+
+
+def test_undecided_applications_expire_and_traces_are_deleted(directory: Directory) -> None:
+    applied = directory.applications.apply(request())
+    refused_one = directory.applications.refuse(
+        directory.applications.apply(request()).application.id, REFUSAL, by=DESK
+    )
+    directory.clock.time += 31 * DAY
+    directory.applications.tidy()
+    assert refused(directory.applications.one, refused_one.id).slug == "not-found"
+    assert directory.waiting == 1
+    directory.clock.time += 60 * DAY
+    directory.applications.tidy()
+    expired = directory.applications.status(applied.application.id, reference_of(applied))
+    assert (expired.state, expired.content) == (ApplicationState.expired, None)
+    assert directory.waiting == 0
+    directory.clock.time += 30 * DAY
+    directory.applications.tidy()
+    with directory.database.read() as transaction:
+        assert transaction.execute(select(APPLICATIONS)).all() == []
+    assert steps(directory) == [ApplicationStep.refused, ApplicationStep.expired]
+
+
+def test_rates_of_an_address_do_not_bound_another_one() -> None:
+    rates = ApplicationRates()
+    for _ in range(APPLICATIONS_PER_MINUTE):
+        rates.take_application("192.0.2.1")
+    with pytest.raises(RateLimited):
+        rates.take_application("192.0.2.1")
+    for _ in range(QUESTIONS_PER_MINUTE):
+        rates.take_question("192.0.2.1")
+    with pytest.raises(RateLimited):
+        rates.take_question("192.0.2.1")
+    # Two of the addresses may share a counter, hardly three.
+    bounded = 0
+    for last in (2, 3, 4):
+        try:
+            rates.take_application(f"192.0.2.{last}")
+        except RateLimited:
+            bounded += 1
+    assert bounded < 3

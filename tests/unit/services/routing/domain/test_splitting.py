@@ -1,0 +1,407 @@
+"""Splitting a referral into parts, and how the ends of the parts and of the whole follow from each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import product
+
+import pytest
+
+from contracts.codes import (
+    CONSENT_REVOKED,
+    Answer,
+    DeclineReason,
+    HandBackReason,
+    Outcome,
+    ReferralStatus,
+    WithdrawalReason,
+)
+from contracts.facts import (
+    AnswerSubmitted,
+    CaseRefused,
+    CoordinatorWithdrawalSubmitted,
+    Fact,
+    HandBackSubmitted,
+    OfferOpened,
+    OfferRevoked,
+    PartOpened,
+    PlacementRefused,
+    PlacementSubmitted,
+    ReferralCompleted,
+    ReferralFailed,
+    ReferralSplit,
+    ReferralUnplaced,
+    ReferralWithdrawn,
+    RevocationSubmitted,
+    SubmissionRefused,
+    WithdrawalSubmitted,
+)
+from contracts.organization import Organization
+from contracts.part_id import part_id
+from contracts.records import dump, plain
+from services.routing.domain.decision import Trigger
+from services.routing.domain.open_offers import ask_again
+from services.routing.domain.recomputation import made_again
+from services.routing.domain.referral import Referral
+from services.routing.domain.split_ends import ended_by, outcome_of
+from services.routing.domain.view import referral_view
+from tests.unit.services.routing.families import LEGAL, SHELTER, WORK, Families
+from tests.unit.services.routing.samples import REFERRAL, SENDER, network, organization, service
+
+
+def helping(name: str, *needs: str) -> Organization:
+    return organization(name, service(needs=needs))
+
+
+def families(*receivers: Organization) -> Families:
+    return Families(network(*receivers))
+
+
+@pytest.fixture
+def two() -> Families:
+    """A referral with two needs, which two organisations cover."""
+    family = families(helping("ru.legal", LEGAL), helping("ru.home", SHELTER))
+    family.submit(LEGAL, SHELTER)
+    return family
+
+
+def of_type(published: Sequence[tuple[str, Fact]], kind: type) -> list[str]:
+    return [referral_id for referral_id, fact in published if isinstance(fact, kind)]
+
+
+def test_needs_of_two_organisations_are_split_and_each_part_is_offered() -> None:
+    family = families(helping("ru.legal", LEGAL), helping("ru.home", SHELTER))
+
+    whole = family.submit(LEGAL, SHELTER)
+
+    assert (whole.status, whole.offers, whole.due_at) == (ReferralStatus.split, (), None)
+    first, second = family.parts
+    assert (first.id, second.id) == (part_id(REFERRAL, 1), part_id(REFERRAL, 2))
+    assert [part.facts.needs for part in family.parts] == [(LEGAL,), (SHELTER,)]
+    assert [part.status for part in family.parts] == [ReferralStatus.offered] * 2
+    assert [offer.organization for part in family.parts for offer in part.offers] == ["ru.legal", "ru.home"]
+    assert first.facts == replace(whole.facts, needs=(LEGAL,))
+    assert (first.sender, first.submitted_at) == (whole.sender, whole.submitted_at)
+    split = family.facts[0][1]
+    assert isinstance(split, ReferralSplit)
+    assert split.parts == (first.id, second.id)
+    assert [(referral_id, type(fact)) for referral_id, fact in family.facts[1:]] == [
+        (first.id, PartOpened),
+        (first.id, OfferOpened),
+        (second.id, PartOpened),
+        (second.id, OfferOpened),
+    ]
+    assert [fact.part_of for _, fact in family.facts if isinstance(fact, PartOpened)] == [REFERRAL] * 2
+    # The offer of a part shows its own needs alone.
+    assert [fact.facts.needs for _, fact in family.facts if isinstance(fact, OfferOpened)] == [
+        (LEGAL,),
+        (SHELTER,),
+    ]
+
+
+def test_referral_stays_whole_without_the_persons_permission() -> None:
+    family = families(helping("ru.legal", LEGAL), helping("ru.home", SHELTER))
+    whole = family.submit(LEGAL, SHELTER, several=False)
+    assert (whole.status, whole.parts) == (ReferralStatus.offered, 0)
+
+
+def test_referral_stays_whole_if_one_organisation_covers_all_needs() -> None:
+    family = families(helping("ru.legal", LEGAL), helping("ru.both", LEGAL, SHELTER))
+    whole = family.submit(LEGAL, SHELTER)
+    assert (whole.status, whole.parts) == (ReferralStatus.offered, 0)
+
+
+def test_referral_to_a_named_organisation_stays_whole() -> None:
+    family = families(helping("ru.legal", LEGAL), helping("ru.home", SHELTER))
+    whole = family.submit(LEGAL, SHELTER, to="ru.legal")
+    assert (whole.status, whole.parts) == (ReferralStatus.offered, 0)
+
+
+def test_referral_about_which_nobody_can_be_asked_stays_whole() -> None:
+    family = families(helping("ru.work", WORK))
+    whole = family.submit(LEGAL, SHELTER)
+    assert (whole.status, whole.parts) == (ReferralStatus.unplaced, 0)
+
+
+def test_need_repeated_is_one_need_and_stays_whole() -> None:
+    family = families(helping("ru.legal", LEGAL))
+    assert family.submit(LEGAL, LEGAL).parts == 0
+
+
+def test_part_that_nobody_can_take_goes_to_the_coordinators_while_the_other_is_offered() -> None:
+    family = families(helping("ru.legal", LEGAL))
+    family.submit(LEGAL, SHELTER)
+    assert [part.status for part in family.parts] == [ReferralStatus.offered, ReferralStatus.unplaced]
+    assert of_type(family.facts, ReferralUnplaced) == [part_id(REFERRAL, 2)]
+
+
+def test_whole_is_split_once_its_only_full_candidate_has_declined_and_that_one_is_not_asked_again() -> None:
+    family = families(
+        helping("ru.both", LEGAL, SHELTER), helping("ru.legal", LEGAL), helping("ru.home", SHELTER)
+    )
+    whole = family.submit(LEGAL, SHELTER)
+    (offer,) = whole.open_offers
+    assert offer.organization == "ru.both"
+    family.apply(
+        AnswerSubmitted(
+            referral_id=REFERRAL,
+            offer_id=offer.id,
+            organization="ru.both",
+            answer=Answer.decline,
+            reason=DeclineReason.other,
+        )
+    )
+    assert family.whole.status is ReferralStatus.split
+    assert [part.open_offers[0].organization for part in family.parts] == ["ru.legal", "ru.home"]
+    assert all(part.part is not None and part.part.asked == ("ru.both",) for part in family.parts)
+    recorded = family.decisions[-1]
+    assert recorded.inputs.asked == ("ru.both",)
+
+
+def test_decision_about_a_part_can_be_made_again_from_its_record() -> None:
+    family = families(helping("ru.legal", LEGAL), helping("ru.home", SHELTER))
+    family.submit(LEGAL, SHELTER)
+    for part, decision in zip(family.parts, family.decisions, strict=True):
+        again = made_again(
+            plain(decision),
+            sender=SENDER,
+            facts=part.facts,
+            policy=family.policy,
+            directory=family.directory,
+        )
+        assert dump(again) == dump(decision)
+
+
+def test_unplaced_referral_is_split_when_somebody_comes_who_takes_a_part(two: Families) -> None:
+    family = families(helping("ru.work", WORK))
+    family.submit(LEGAL, SHELTER)
+    family.directory.put_organization(helping("ru.legal", LEGAL))
+    family.take(ask_again(family.whole, family.context(), Trigger.directory_changed))
+    assert family.whole.status is ReferralStatus.split
+    assert [part.status for part in family.parts] == [ReferralStatus.offered, ReferralStatus.unplaced]
+
+
+def test_part_is_not_split_again() -> None:
+    family = families(helping("ru.one", LEGAL, SHELTER), helping("ru.work", WORK))
+    family.submit(LEGAL, SHELTER, WORK)
+    first = family.parts[0]
+    assert first.facts.needs == (LEGAL, SHELTER)
+    family.directory.put_organization(helping("ru.legal", LEGAL))
+    (offer,) = first.open_offers
+    decline = AnswerSubmitted(
+        referral_id=first.id,
+        offer_id=offer.id,
+        organization=offer.organization,
+        answer=Answer.decline,
+        reason=DeclineReason.other,
+    )
+    family.apply(decline, first.id)
+    assert family.parts[0].parts == 0
+
+
+def test_whole_completes_with_its_last_part(two: Families) -> None:
+    first, second = two.parts
+    published = two.complete(first)
+    assert of_type(published, ReferralCompleted) == [first.id]
+    assert two.whole.status is ReferralStatus.split
+    published = two.complete(second)
+    assert of_type(published, ReferralCompleted) == [second.id, REFERRAL]
+    completed = published[-1][1]
+    assert isinstance(completed, ReferralCompleted)
+    assert (completed.organization, completed.outcome) == (None, Outcome.resolved)
+    assert (two.whole.status, two.whole.outcome) == (ReferralStatus.completed, Outcome.resolved)
+
+
+@pytest.mark.parametrize("reason", list(WithdrawalReason))
+def test_withdrawal_of_the_whole_ends_every_open_part_at_once(
+    two: Families, reason: WithdrawalReason
+) -> None:
+    first, second = two.parts
+    two.accept(first)
+    published = two.apply(WithdrawalSubmitted(referral_id=REFERRAL, organization=SENDER, reason=reason))
+    assert of_type(published, ReferralWithdrawn) == [REFERRAL, first.id, second.id]
+    assert of_type(published, OfferRevoked) == [second.id]
+    told = [fact.organization for _, fact in published if isinstance(fact, ReferralWithdrawn)]
+    assert told == [None, "ru.legal", None]
+    void = reason is WithdrawalReason.entered_in_error
+    ended = ReferralStatus.entered_in_error if void else ReferralStatus.withdrawn
+    assert {one.status for one in two.referrals.values()} == {ended}
+
+
+def test_withdrawal_leaves_a_part_that_has_ended_as_it_is(two: Families) -> None:
+    first, second = two.parts
+    two.complete(first)
+    published = two.apply(
+        WithdrawalSubmitted(referral_id=REFERRAL, organization=SENDER, reason=WithdrawalReason.other)
+    )
+    assert of_type(published, ReferralWithdrawn) == [REFERRAL, second.id]
+    assert two.parts[0].status is ReferralStatus.completed
+
+
+def test_coordinator_who_withdraws_the_whole_withdraws_its_parts(two: Families) -> None:
+    two.directory.put_organization(replace(organization(SENDER), services=(), active=False))
+    published = two.apply(
+        CoordinatorWithdrawalSubmitted(
+            referral_id=REFERRAL, organization=SENDER, coordinator="kg.desk", reason=CONSENT_REVOKED
+        )
+    )
+    named = [fact.coordinator for _, fact in published if isinstance(fact, ReferralWithdrawn)]
+    assert named == ["kg.desk"] * 3
+
+
+@pytest.mark.parametrize("of_part", [False, True])
+def test_revoked_consent_ends_the_whole_and_every_part_whoever_reports_it(
+    two: Families, of_part: bool
+) -> None:
+    first, second = two.parts
+    acceptor = two.accept(first)
+    reported = first.id if of_part else REFERRAL
+    published = two.apply(
+        RevocationSubmitted(referral_id=reported, organization=acceptor if of_part else SENDER), reported
+    )
+    assert sorted(of_type(published, ReferralWithdrawn)) == sorted([REFERRAL, first.id, second.id])
+    reasons = {fact.reason for _, fact in published if isinstance(fact, ReferralWithdrawn)}
+    assert reasons == {CONSENT_REVOKED}
+    assert {one.status for one in two.referrals.values()} == {ReferralStatus.withdrawn}
+
+
+def test_consent_revoked_after_the_end_is_told_about_every_part_again(two: Families) -> None:
+    for part in two.parts:
+        two.complete(part)
+    published = two.apply(RevocationSubmitted(referral_id=REFERRAL, organization=SENDER))
+    assert of_type(published, ReferralWithdrawn) == [REFERRAL, *two.whole.part_ids]
+    assert {one.status for one in two.referrals.values()} == {ReferralStatus.completed}
+
+
+def test_acceptor_of_a_part_has_no_say_over_the_whole(two: Families) -> None:
+    acceptor = two.accept(two.parts[0])
+    for fact in (
+        RevocationSubmitted(referral_id=REFERRAL, organization=acceptor),
+        WithdrawalSubmitted(referral_id=REFERRAL, organization=acceptor, reason=WithdrawalReason.other),
+    ):
+        assert of_type(two.apply(fact), SubmissionRefused) == [REFERRAL]
+    assert two.whole.status is ReferralStatus.split
+
+
+def test_sender_withdraws_one_part_and_the_others_go_on(two: Families) -> None:
+    first, second = two.parts
+    withdrawal = WithdrawalSubmitted(
+        referral_id=first.id, organization=SENDER, reason=WithdrawalReason.placed_elsewhere
+    )
+    published = two.apply(withdrawal, first.id)
+    assert of_type(published, ReferralWithdrawn) == [first.id]
+    assert two.whole.status is ReferralStatus.split
+    published = two.complete(second)
+    assert of_type(published, ReferralCompleted) == [second.id, REFERRAL]
+    assert two.whole.outcome is Outcome.partly_resolved
+
+
+def test_refused_case_fails_the_whole_and_every_part(two: Families) -> None:
+    published = two.apply(CaseRefused(referral_id=REFERRAL, organization=SENDER, problem={}))
+    assert of_type(published, ReferralFailed) == [REFERRAL, *two.whole.part_ids]
+    assert {one.status for one in two.referrals.values()} == {ReferralStatus.failed}
+
+
+def test_handed_back_part_is_offered_again_and_the_whole_goes_on(two: Families) -> None:
+    two.directory.put_organization(helping("ru.other", LEGAL))
+    first = two.parts[0]
+    acceptor = two.accept(first)
+    two.apply(
+        HandBackSubmitted(referral_id=first.id, organization=acceptor, reason=HandBackReason.other), first.id
+    )
+    assert [offer.organization for offer in two.parts[0].open_offers] == ["ru.other"]
+    assert two.whole.status is ReferralStatus.split
+
+
+def test_whole_that_was_split_cannot_be_placed(two: Families) -> None:
+    placement = PlacementSubmitted(
+        referral_id=REFERRAL, organization="ru.legal", coordinator="kg.desk", reason=None
+    )
+    assert of_type(two.apply(placement), PlacementRefused) == [REFERRAL]
+
+
+# The end of the whole, for every pair of ends of its parts.
+_C, _F, _W, _V = (
+    ReferralStatus.completed,
+    ReferralStatus.failed,
+    ReferralStatus.withdrawn,
+    ReferralStatus.entered_in_error,
+)
+WHOLE_ENDS = {
+    frozenset({_C}): _C,
+    frozenset({_C, _F}): _C,
+    frozenset({_C, _W}): _C,
+    frozenset({_C, _V}): _C,
+    frozenset({_F}): _F,
+    frozenset({_F, _W}): _F,
+    frozenset({_F, _V}): _F,
+    frozenset({_W}): _W,
+    frozenset({_W, _V}): _W,
+    frozenset({_V}): _V,
+}
+
+
+@pytest.mark.parametrize(("one", "other"), list(product((_C, _F, _W, _V), repeat=2)))
+def test_end_of_the_whole_follows_from_the_ends_of_its_parts(
+    two: Families, one: ReferralStatus, other: ReferralStatus
+) -> None:
+    parts = [
+        replace(part, status=status, outcome=Outcome.resolved if status is _C else None)
+        for part, status in zip(two.parts, (one, other), strict=True)
+    ]
+    after = ended_by(two.whole, parts, two.context()).referral
+    assert after is not None
+    assert after.status is WHOLE_ENDS[frozenset({one, other})]
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "expected"),
+    [
+        (("resolved", "resolved"), "resolved"),
+        (("could_not_reach", "could_not_reach"), "could_not_reach"),
+        (("resolved", "not_resolved"), "partly_resolved"),
+        (("partly_resolved", "person_declined"), "partly_resolved"),
+        (("resolved", None), "partly_resolved"),
+        (("referred_onward", "not_resolved"), "referred_onward"),
+        (("not_resolved", None), "not_resolved"),
+        (("could_not_reach", "person_declined"), "not_resolved"),
+    ],
+)
+def test_outcome_of_the_whole_follows_from_those_of_its_parts(
+    two: Families, outcomes: tuple[str | None, ...], expected: str
+) -> None:
+    parts = [
+        replace(part, outcome=None if outcome is None else Outcome(outcome))
+        for part, outcome in zip(two.parts, outcomes, strict=True)
+    ]
+    assert outcome_of(parts) == expected
+
+
+def _view(family: Families, referral: Referral, viewer: str, *, oversight: bool = False) -> object:
+    return referral_view(
+        referral,
+        (),
+        (),
+        [family.referrals[id_] for id_ in referral.part_ids],
+        viewer=viewer,
+        oversight=oversight,
+    )
+
+
+def test_sender_and_staff_see_parts_and_candidates_see_nothing_of_them(two: Families) -> None:
+    first = two.parts[0]
+    acceptor = two.accept(first)
+    first = two.parts[0]
+    for viewer, oversight in ((SENDER, False), ("kg.desk", True)):
+        whole = plain(_view(two, two.whole, viewer, oversight=oversight))
+        assert [(part["id"], part["needs"], part["status"], part["acceptor"]) for part in whole["parts"]] == [
+            (first.id, [LEGAL], "accepted", acceptor),
+            (two.parts[1].id, [SHELTER], "offered", None),
+        ]
+        assert plain(_view(two, first, viewer, oversight=oversight))["part_of"] == REFERRAL
+    shown = plain(_view(two, first, acceptor))
+    assert shown["part_of"] is None
+    assert REFERRAL not in str(shown)
+    assert two.parts[1].id not in str(shown)
+    assert SHELTER not in str(shown)

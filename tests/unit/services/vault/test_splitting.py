@@ -1,0 +1,274 @@
+"""The one case of a referral that was split: released for each part, and erased with the whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from contracts.codes import HandBackReason
+from contracts.envelope import Event
+from contracts.errors import Unavailable
+from contracts.facts import (
+    CaseErased,
+    CaseRefused,
+    CaseReleased,
+    Fact,
+    ReferralCompleted,
+    ReferralHandedBack,
+    ReferralSplit,
+    ReferralWithdrawn,
+    SealedCaseReleased,
+    SealedCaseReplaced,
+    SealedNoteReleased,
+    SealedNoteSubmitted,
+)
+from contracts.part_id import part_id
+from kopuro_client.sealing import open_sealed, public_key, seal
+from tests.unit.services.vault.workbench import (
+    ACCEPTOR,
+    CASE,
+    NAME,
+    OFFER,
+    REFERRAL,
+    SENDER,
+    STRANGER,
+    Workbench,
+    acceptance,
+    event,
+    sealed_case,
+)
+
+FIRST, SECOND = part_id(REFERRAL, 1), part_id(REFERRAL, 2)
+SPLIT = ReferralSplit(referral_id=REFERRAL, sender=SENDER, parts=(FIRST, SECOND))
+OTHER = "kz.almaty-shelter"
+
+
+@pytest.fixture
+def vault(database_url: str) -> Iterator[Workbench]:
+    bench = Workbench(database_url)
+    bench.keys.publish(OTHER)
+    yield bench
+    bench.close()
+
+
+def case(vault: Workbench) -> Event[Fact]:
+    return sealed_case(seal(CASE, public_key(vault.custody)))
+
+
+def completed(referral: str, by: str | None) -> Event[Fact]:
+    fact = ReferralCompleted(
+        referral_id=referral,
+        sender=SENDER,
+        organization=by,
+        outcome="resolved",  # type: ignore[arg-type]
+    )
+    return event(fact)
+
+
+def withdrawn(referral: str, by: str | None, reason: str = "other") -> Event[Fact]:
+    return event(ReferralWithdrawn(referral_id=referral, sender=SENDER, organization=by, reason=reason))
+
+
+def handed_back(referral: str, by: str) -> Event[Fact]:
+    return event(
+        ReferralHandedBack(
+            referral_id=referral,
+            offer_id=OFFER,
+            organization=by,
+            sender=SENDER,
+            reason=HandBackReason.other,
+        )
+    )
+
+
+def released(vault: Workbench) -> list[tuple[str, str]]:
+    """The releases so far: the part and the organisation whose key opens the case."""
+    found = []
+    for message in vault.sent():
+        if isinstance(fact := message.data, SealedCaseReleased):
+            assert open_sealed(fact.case, vault.keys.private[fact.organization]) == CASE
+            assert message.partition_key == fact.referral_id
+            found.append((fact.referral_id, fact.organization))
+    return found
+
+
+def states(vault: Workbench) -> list[str | None]:
+    return [vault.state(one) for one in (REFERRAL, FIRST, SECOND)]
+
+
+def test_acceptor_of_each_part_gets_the_one_case_under_the_id_of_its_part(vault: Workbench) -> None:
+    vault.receive(case(vault), event(SPLIT))
+    assert (vault.sent(), vault.sealed_cases()) == ([], 1)
+
+    vault.receive(acceptance(referral=FIRST))
+    assert released(vault) == [(FIRST, ACCEPTOR)]
+    vault.receive(acceptance(OTHER, referral=SECOND))
+
+    assert released(vault) == [(FIRST, ACCEPTOR), (SECOND, OTHER)]
+    assert [m.data.referral_id for m in vault.sent() if isinstance(m.data, CaseReleased)] == [FIRST, SECOND]
+    assert (states(vault), vault.sealed_cases()) == (["held", "released", "released"], 1)
+
+
+@pytest.mark.parametrize("accepted_first", [False, True])
+def test_case_that_arrives_after_the_split_is_released_to_those_that_have_accepted(
+    vault: Workbench, accepted_first: bool
+) -> None:
+    accepted = acceptance(referral=FIRST)
+    # A retried split may come after the acceptance of a part.
+    vault.receive(*((accepted, event(SPLIT)) if accepted_first else (event(SPLIT), accepted)))
+    assert released(vault) == []
+    vault.receive(case(vault))
+    assert released(vault) == [(FIRST, ACCEPTOR)]
+    assert states(vault) == ["held", "released", "held"]
+
+
+def test_each_release_has_the_split_and_the_acceptance_as_evidence(vault: Workbench) -> None:
+    vault.receive(case(vault), event(SPLIT))
+    vault.receive(acceptance(referral=FIRST))
+    kinds = [type_ for type_, _, signed in vault.evidence(FIRST) if signed]
+    assert sorted(kinds) == ["kopuro.offer.accepted.v1", "kopuro.referral.split.v1"]
+    assert [type_ for type_, _, _ in vault.evidence(SECOND)] == ["kopuro.referral.split.v1"]
+
+
+def test_case_is_kept_until_the_whole_ends_and_then_erased_once(vault: Workbench) -> None:
+    vault.receive(case(vault), event(SPLIT))
+    vault.receive(acceptance(referral=FIRST), acceptance(OTHER, referral=SECOND))
+    vault.receive(completed(FIRST, ACCEPTOR))
+    assert (states(vault), vault.sealed_cases()) == (["held", "erased", "released"], 1)
+    vault.receive(completed(SECOND, OTHER), completed(REFERRAL, None))
+    assert (states(vault), vault.sealed_cases()) == (["erased"] * 3, 0)
+    erased = [m.data for m in vault.sent() if isinstance(m.data, CaseErased)]
+    assert erased == [CaseErased(referral_id=REFERRAL, reason="completed")]
+    assert NAME not in vault.everything_stored()
+
+
+@pytest.mark.parametrize("reason", ["other", "consent_revoked"])
+def test_withdrawn_whole_ends_every_part_even_before_their_own_ends_are_read(
+    vault: Workbench, reason: str
+) -> None:
+    vault.receive(case(vault), event(SPLIT))
+    vault.receive(acceptance(referral=FIRST))
+    vault.receive(withdrawn(REFERRAL, None, reason))
+    assert (states(vault), vault.sealed_cases()) == (["erased"] * 3, 0)
+    vault.receive(acceptance(OTHER, referral=SECOND))
+    vault.receive(withdrawn(FIRST, ACCEPTOR, reason), withdrawn(SECOND, None, reason))
+    assert released(vault) == [(FIRST, ACCEPTOR)]
+    assert vault.dead_letters() == 0
+
+
+def test_acceptance_and_withdrawal_of_the_whole_in_one_batch_release_nothing(vault: Workbench) -> None:
+    vault.receive(case(vault), event(SPLIT))
+    vault.receive(acceptance(referral=FIRST), withdrawn(REFERRAL, None))
+    assert released(vault) == []
+
+
+def test_withdrawn_part_gets_no_case_while_the_other_does(vault: Workbench) -> None:
+    vault.receive(case(vault), event(SPLIT))
+    vault.receive(withdrawn(FIRST, None))
+    vault.receive(acceptance(referral=FIRST), acceptance(OTHER, referral=SECOND))
+    assert released(vault) == [(SECOND, OTHER)]
+    assert vault.sealed_cases() == 1
+
+
+def test_part_handed_back_is_released_to_the_next_acceptor(vault: Workbench) -> None:
+    vault.receive(case(vault), event(SPLIT))
+    vault.receive(acceptance(referral=FIRST))
+    vault.receive(handed_back(FIRST, ACCEPTOR), acceptance(OTHER, referral=FIRST))
+    assert released(vault) == [(FIRST, ACCEPTOR), (FIRST, OTHER)]
+
+
+def test_case_sent_again_for_a_part_reaches_its_acceptor_alone_and_is_not_kept(vault: Workbench) -> None:
+    vault.receive(case(vault), event(SPLIT))
+    vault.receive(acceptance(referral=FIRST), acceptance(OTHER, referral=SECOND))
+    again = seal(CASE, dict(public_key(vault.keys.private[ACCEPTOR])))
+    vault.receive(event(SealedCaseReplaced(referral_id=FIRST, sender=SENDER, to=ACCEPTOR, case=again)))
+    # The releases of one batch are in the order of the ids.
+    assert sorted(released(vault)) == sorted([(FIRST, ACCEPTOR), (SECOND, OTHER), (FIRST, ACCEPTOR)])
+    assert vault.sealed_cases() == 1
+    vault.receive(handed_back(FIRST, ACCEPTOR), acceptance(OTHER, referral=FIRST))
+    assert released(vault)[-1] == (FIRST, OTHER)
+
+
+def test_notes_of_a_part_go_to_the_parties_of_that_part(vault: Workbench) -> None:
+    vault.receive(case(vault), event(SPLIT))
+    vault.receive(acceptance(referral=FIRST), acceptance(OTHER, referral=SECOND))
+    note = seal({"note": "…"}, dict(public_key(vault.keys.private[ACCEPTOR])))
+    for author in (SENDER, OTHER):
+        vault.receive(event(SealedNoteSubmitted(referral_id=FIRST, author=author, note=note)))
+    forwarded = [m.data for m in vault.sent() if isinstance(m.data, SealedNoteReleased)]
+    assert [(one.referral_id, one.organization) for one in forwarded] == [(FIRST, ACCEPTOR)]
+
+
+def test_unreadable_case_is_refused_once_and_no_part_gets_it(vault: Workbench) -> None:
+    vault.receive(sealed_case(seal({"not": "a case"}, public_key(vault.custody))), event(SPLIT))
+    vault.receive(acceptance(referral=FIRST))
+    refused = [m.data.referral_id for m in vault.sent() if isinstance(m.data, CaseRefused)]
+    assert refused == [REFERRAL]
+    assert (released(vault), states(vault)) == ([], ["refused"] * 3)
+
+
+def test_part_waits_for_its_acceptors_key_and_is_released_when_it_comes(vault: Workbench) -> None:
+    vault.receive(case(vault), event(SPLIT))
+    vault.receive(acceptance(STRANGER, referral=FIRST), acceptance(OTHER, referral=SECOND))
+    assert released(vault) == [(SECOND, OTHER)]
+    vault.keys.publish(STRANGER)
+    vault.release_waiting()
+    assert released(vault) == [(SECOND, OTHER), (FIRST, STRANGER)]
+
+
+def test_whole_is_not_released_even_if_an_acceptance_names_it(vault: Workbench) -> None:
+    vault.receive(case(vault), event(SPLIT))
+    vault.receive(acceptance(STRANGER))
+    assert (vault.sent(), vault.dead_letters()) == ([], 1)
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        ReferralSplit(referral_id=REFERRAL, sender=SENDER, parts=(SECOND, FIRST)),
+        ReferralSplit(referral_id=REFERRAL, sender=SENDER, parts=(FIRST, OFFER)),
+        ReferralSplit(referral_id=REFERRAL, sender=STRANGER, parts=(FIRST, SECOND)),
+    ],
+    ids=["wrong order", "foreign id", "other sender"],
+)
+def test_split_that_does_not_fit_its_case_changes_nothing(vault: Workbench, forged: ReferralSplit) -> None:
+    vault.receive(case(vault))
+    vault.receive(event(forged))
+    assert vault.dead_letters() == 1
+    vault.receive(acceptance(referral=FIRST))
+    assert released(vault) == []
+
+
+def test_repeated_split_changes_nothing(vault: Workbench) -> None:
+    split = event(SPLIT)
+    vault.receive(case(vault), split)
+    vault.receive(acceptance(referral=FIRST))
+    vault.receive(split)
+    vault.receive(event(SPLIT))
+    assert (states(vault), vault.dead_letters()) == (["held", "released", "held"], 1)
+
+
+def test_referral_split_between_look_up_and_lock_is_tried_again(
+    vault: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vault.receive(case(vault), event(SPLIT))
+    monkeypatch.setattr(vault.store, "linked", lambda transaction, ids: set())
+    with vault.database.write() as transaction, pytest.raises(Unavailable):
+        vault.handlers.sealed_messages(
+            transaction,
+            [event(SealedNoteSubmitted(referral_id=FIRST, author=SENDER, note="x"))],
+            vault.clock.now(),
+        )
+
+
+def test_acceptances_of_both_parts_in_two_processes_release_each_once(postgres_database: str) -> None:
+    bench = Workbench(postgres_database)
+    bench.keys.publish(OTHER)
+    bench.receive(case(bench), event(SPLIT))
+    accepted = (acceptance(referral=FIRST), acceptance(OTHER, referral=SECOND))
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(bench.receive, accepted))
+    assert sorted(released(bench)) == sorted([(FIRST, ACCEPTOR), (SECOND, OTHER)])
+    bench.close()
