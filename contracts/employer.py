@@ -64,7 +64,11 @@ class Allegation:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Evidence:
-    """Evidence for one organisation that receives watch reports. sealed: a compact JWE to its sealing key."""
+    """Evidence for one organisation that receives watch reports.
+
+    sealed: a compact JWE of `{"text": "..."}` to its sealing key, like a note. The hub cannot check it;
+    another form arrives as unreadable.
+    """
 
     organization: OrganizationId
     sealed: Annotated[SealedText, Length(max=LONGEST_EVIDENCE)]

@@ -26,7 +26,9 @@ def request_schemas(records: Iterable[type]) -> Json:
         names = {inner.__name__ for inner in records_in(record)}
         for name, schema in record_definitions(record, closed=True).items():
             _add(found, _input(name, names), _referring(schema, names))
-        _describe(found[f"{record.__name__}Input"], record)
+    for record in set(records):
+        for inner in records_in(record):
+            _describe(found[_input(inner.__name__, {inner.__name__})], inner)
     return found
 
 

@@ -13,6 +13,8 @@ from werkzeug.datastructures import LanguageAccept
 from werkzeug.http import parse_accept_header
 
 from runtime.web.operation import Parameter
+from runtime.web.parameters import invalid_parameter
+from runtime.web.request import Request
 from runtime.web.response import Response
 
 DEFAULT: Final = "en"
@@ -46,6 +48,19 @@ def preferred_language(headers: Mapping[str, str], offered: Sequence[str]) -> st
                 return found
             subtags.pop()
     return DEFAULT
+
+
+def wanted_language(request: Request, offered: Sequence[str]) -> str:
+    """Return the offered language that a request wants: its parameter `language`, else `Accept-Language`.
+
+    Raises Refused `invalid-parameter` for a parameter that is not offered; a header is only a preference.
+    """
+    language = request.query_params.get("language")
+    if language is None:
+        return preferred_language(request.headers, offered)
+    if language not in offered:
+        raise invalid_parameter("language", f"must be one of {', '.join(offered)}.")
+    return language
 
 
 def in_language(response: Response, language: str) -> Response:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Any, Final
 
 from contracts.answers.referrals import (
@@ -145,14 +145,16 @@ SHOW_OFFER: Final = Operation(
 )
 
 
-def command(name: str, summary: str, example: Mapping[str, Any]) -> Operation:
+def command(
+    name: str, summary: str, example: Mapping[str, Any], *, refusals: Set[str] = frozenset()
+) -> Operation:
     """Return the operation of a command about an offer or a referral."""
     kind: type[CommandBody] = COMMANDS[name]
     return Operation(
         summary=summary,
         body=Body(record=kind, required=bool(example), examples={name: dict(example)}),
         answers={202: answer(Submitted, description="Recorded durably; the result comes to the mailbox.")},
-        refusals=_SUBMITTING | _OF_REFERRALS,
+        refusals=_SUBMITTING | _OF_REFERRALS | refusals,
     )
 
 
@@ -167,6 +169,9 @@ UNREADABLE: Final = command(
     "unreadable", "Report a case or a note that cannot be read", {"reason": "cannot_decrypt"}
 )
 REPLACE_CASE: Final = command(
-    "replace_case", "Send a case again, sealed to its acceptor", {"to": "kg.osh-legal-aid", "case": _SEALED}
+    "replace_case",
+    "Send a case again, sealed to its acceptor",
+    {"to": "kg.osh-legal-aid", "case": _SEALED},
+    refusals=frozenset({"not-in-this-state"}),
 )
 REVOKE_CONSENT: Final = command("revoke_consent", "Report that the person has withdrawn the consent", {})

@@ -45,7 +45,7 @@ from runtime.access.reads import Read
 from runtime.clock import Clock
 from runtime.storage.columns import microseconds, moment_of
 from runtime.web import paging
-from runtime.web.languages import DEFAULT, in_language, preferred_language
+from runtime.web.languages import in_language, wanted_language
 from runtime.web.parameters import invalid_parameter, wants_csv
 from runtime.web.request import Request
 from runtime.web.response import Response
@@ -316,9 +316,7 @@ def _month(query: Mapping[str, str]) -> CalendarMonth | None:
 
 def _form(request: Request) -> tuple[bool, str]:
     """Return whether a report is wanted as CSV, and the language of its labels, one of LANGUAGES."""
-    query = request.query_params
-    wanted = _code(query, "language", "languages") or preferred_language(request.headers, LANGUAGES)
-    return wants_csv(query), wanted if wanted in LANGUAGES else DEFAULT
+    return wants_csv(request.query_params), wanted_language(request, LANGUAGES)
 
 
 def _answer(kind: Callable[..., object], view: Mapping[str, Any]) -> Response:

@@ -29,6 +29,7 @@ from runtime.web.parameters import JSON_OR_CSV, LIMIT, PAGED, coded, flag, match
 from services.routing.api import ExtensionRequest, InterventionRequest, PlacementRequest, WithdrawalRequest
 from services.routing.domain.calendar_week import Span
 from services.routing.domain.coordination_queue import QueueKind
+from services.routing.domain.report_words import LANGUAGES
 
 _REGION: Final = coded(
     "region", vocabularies.codes("regions"), "Only this region, or the regions of a country."
@@ -59,8 +60,8 @@ WEEK: Final = matching(
 )
 _LABELS: Final = coded(
     "language",
-    vocabularies.codes("languages"),
-    "The language of the labels, of which en, ru and ky exist; by default as `Accept-Language` prefers.",
+    LANGUAGES,
+    "The language of the labels; by default as `Accept-Language` prefers.",
 )
 MONTH: Final = matching(
     "month", r"^\d{4}-\d{2}$", "The month, such as `2026-10`; by default the latest with a report."

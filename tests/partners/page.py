@@ -7,14 +7,14 @@ Blocks in `sh` are commands. Any other block is a file, whose name the paragraph
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 _FENCE: Final = re.compile(r"```(\w*)")
 _NAME: Final = re.compile(r"`([\w.-]+\.\w+)`:$")
-_PLACEHOLDER: Final = re.compile(r"export (KOPURO_\w+)=.*?(  +#.*)?")
+_PLACEHOLDER: Final = re.compile(r"export ([A-Z_]+)=.*?(  +#.*)?")
 _INSTALL: Final = re.compile(r"(?:npm|pip) install (.+)")
 
 
@@ -70,16 +70,22 @@ def prepared(
     *,
     given: Mapping[str, str],
     installed: Callable[[str], bool],
+    skipped: Collection[str] = (),
 ) -> str:
     """Write the files of a page into a directory; return its commands as one script for bash.
 
     given: the variables for which the page shows placeholders; the runner sets them. installed: whether a
-    package that the page installs is there. The script names the line of a block that fails.
+    package that the page installs is there. skipped: headings of sections whose commands the reader skips.
+    The script names the line of a block that fails. Raises KeyError if the page lacks a skipped section.
     """
     script = ["set -euo pipefail", "trap 'echo \"the block at line $LINE of the page has failed\" >&2' ERR"]
+    unmet = set(skipped)
     for block in blocks_of(page):
+        unmet.discard(block.heading)
         if block.file is not None:
             (directory / block.file).write_text(block.text, encoding="utf-8")
+            continue
+        if block.heading in skipped:
             continue
         script.append(f"LINE={block.line}")
         for line in block.text.splitlines():
@@ -90,4 +96,6 @@ def prepared(
                 assert not missing, f"the tests lack {missing}"
                 continue
             script.append(line)
+    if unmet:
+        raise KeyError(f"{page.name} has no section {', '.join(sorted(unmet))}")
     return "\n".join(script) + "\n"

@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from admin.embedded_broker import LOOPBACK
+from kopuro_client import Kopuro as Client
 from sandbox.hub import Hub
 from sandbox.hub_files import GATEWAY, HUB
 from tests.journey.running_hub import RunningHub
@@ -29,6 +30,7 @@ from tests.partners.page import prepared
 from tests.partners.shell import Shell
 from tests.support.node import PARTNERS, REPOSITORY, node_directory, packages_directory
 
+LANGUAGES = ("curl", "node", "python")
 BOTH = ("kg.osh-legal-aid", "ru.moscow-common-table")
 
 
@@ -67,34 +69,46 @@ def test_curl_program_closes_a_loop_over_http_and_webhook(hub: RunningHub, tmp_p
     assert checked["webhooks"] >= 3
 
 
-@pytest.mark.parametrize("language", ["curl", "node", "python"])
-def test_page_of_a_language_closes_a_loop_with_its_blocks(
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_page_of_a_language_closes_a_loop_as_an_organization_that_has_joined(
     hub: RunningHub, tmp_path: Path, language: str
 ) -> None:
-    page = REPOSITORY / "docs/integrating" / f"{language}.md"
-    shutil.copy(REPOSITORY / "docs/examples/referral.json", tmp_path)
-    packages = json.loads((PARTNERS / "package.json").read_bytes())["dependencies"]
-    if language == "node":
-        (tmp_path / "node_modules").symlink_to(packages_directory())
     sender = hub.people["organizations"]["kg.osh-legal-aid"]
     with joined(hub, f"ru.{language}-page") as receiver:
         given = {
             "KOPURO_DISCOVERY_URL": hub.files.discovery_address(),
             "KOPURO_CLIENT_ID": receiver["client_id"],
             "KOPURO_CLIENT_SECRET": receiver["client_secret"],
+            "SENDER_ID": sender["client_id"],
+            "SENDER_SECRET": sender["client_secret"],
         }
-        script = prepared(
-            page,
+        _closes_loops_with_the_page(
+            hub,
             tmp_path,
+            language,
             given=given,
-            installed=lambda name: name in packages or find_spec(name) is not None,
+            skipped=["In a sandbox"],
+            receiver=receiver,
         )
-        senders = {"SENDER_ID": sender["client_id"], "SENDER_SECRET": sender["client_secret"]}
-        said = _ran(["bash", "-c", script], tmp_path, {**given, **senders})
-        mine = hub.organization("kg.osh-legal-aid").hub.referrals(status="completed")
-        done = [one for one in mine if one["acceptor"] == receiver["client_id"]]
-    assert len(done) == (2 if language == "python" else 1), said
-    assert "Азамат" in said
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_page_of_a_language_closes_a_loop_with_the_ids_that_it_gives_for_a_sandbox(
+    hub: RunningHub, tmp_path: Path, language: str
+) -> None:
+    given = {
+        "KOPURO_DISCOVERY_URL": hub.files.discovery_address(),
+        "KOPURO_CREDENTIALS": str(hub.files.credentials),
+    }
+    for _ in range(2):  # a reader who begins again has the files and messages of the first time
+        _closes_loops_with_the_page(
+            hub,
+            tmp_path,
+            language,
+            given=given,
+            skipped=["In a network", "Make a sealing key"],
+            receiver=hub.people["organizations"]["ru.moscow-common-table"],
+        )
 
 
 @pytest.mark.timeout(400)  # some sixty commands, each a process
@@ -111,6 +125,46 @@ def test_every_block_of_the_guide_runs_from_top_to_bottom(hub: RunningHub, tmp_p
         reader = GuideReader(hub, shell, tmp_path, newcomer)
         reader.read()
     assert len(reader.ran) > 25
+
+
+def _closes_loops_with_the_page(
+    hub: RunningHub,
+    directory: Path,
+    language: str,
+    *,
+    given: Mapping[str, str],
+    skipped: Sequence[str],
+    receiver: Mapping[str, str],
+) -> None:
+    """Run the blocks of a language's page; the receiver has closed a loop and keeps no endpoint of the page.
+
+    given: the values for which the page shows placeholders. receiver: its client_id and client_secret.
+    """
+    shutil.copy(REPOSITORY / "docs/examples/referral.json", directory)
+    packages = json.loads((PARTNERS / "package.json").read_bytes())["dependencies"]
+    if language == "node" and not (directory / "node_modules").exists():
+        (directory / "node_modules").symlink_to(packages_directory())
+    script = prepared(
+        REPOSITORY / "docs/integrating" / f"{language}.md",
+        directory,
+        given=given,
+        installed=lambda name: name in packages or find_spec(name) is not None,
+        skipped=skipped,
+    )
+    organization = receiver["client_id"]
+    before = _closed_by(hub, organization)
+    said = _ran(["bash", "-c", script], directory, given)
+    closed = _closed_by(hub, organization) - before
+    assert len(closed) == (2 if language == "python" else 1), said
+    assert "Азамат" in said
+    with Client.discover(hub.files.discovery_address(), organization, receiver["client_secret"]) as client:
+        assert client.webhooks.endpoints() == [], "an endpoint of the page is left"
+
+
+def _closed_by(hub: RunningHub, receiver: str) -> set[str]:
+    """Return the ids of the referrals of Osh Legal Aid that an organisation has completed."""
+    mine = hub.organization("kg.osh-legal-aid").hub.referrals(status="completed")
+    return {one["id"] for one in mine if one["acceptor"] == receiver}
 
 
 def _node(program: str, directory: Path) -> list[str]:

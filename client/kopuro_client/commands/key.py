@@ -9,10 +9,12 @@ from typing import Annotated, Any
 import typer
 
 from kopuro_client.commands.input_file import read_json
+from kopuro_client.commands.lists import show_page
 from kopuro_client.commands.new_file import write_secret
 from kopuro_client.commands.printable import json_text, moment
 from kopuro_client.commands.session import Session, connected
 from kopuro_client.errors import InvalidArgumentError, SealingError
+from kopuro_client.records import KeptKey, Page
 from kopuro_client.sealing import generate_key, public_key
 
 
@@ -80,19 +82,19 @@ def history(
     if session.out.as_json:
         session.out.document(kept)
         return
-    session.out.table(
-        ("kid", "from", "until", "manner", "by", "approved by"),
-        [
-            (
-                item["key"]["kid"],
-                moment(item["from"]),
-                moment(item["until"]) if item["until"] else "",
-                item["manner"],
-                item["by"],
-                item["approved_by"] or "",
-            )
-            for item in kept
-        ],
+    page: Page[KeptKey] = {"items": kept, "next": None}
+    show_page(
+        session.out,
+        page,
+        columns=("kid", "from", "until", "manner", "by", "approved by"),
+        row=lambda item: (
+            item["key"]["kid"],
+            moment(item["from"]),
+            moment(item["until"]) if item["until"] else "",
+            item["manner"],
+            item["by"],
+            item["approved_by"] or "",
+        ),
     )
 
 

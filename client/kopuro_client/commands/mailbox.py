@@ -8,11 +8,11 @@ from typing import Annotated, Any
 import typer
 
 from kopuro_client.client import Kopuro
-from kopuro_client.commands.lists import AFTER, LIMIT, show_items
+from kopuro_client.commands.lists import AFTER, LIMIT, show_items, show_page
 from kopuro_client.commands.printable import moment
 from kopuro_client.commands.session import Session, connected
 from kopuro_client.errors import RefusedError, SealingError, UnreadableError
-from kopuro_client.records import Message
+from kopuro_client.records import MailboxConsumer, Message, Page
 
 # The members of a message's data that are printed, in this order; --json prints all.
 _SUMMARY_FIELDS = (
@@ -153,22 +153,18 @@ def ack(
 
 def consumers(session: Session) -> None:
     """List the organisation's named consumers, and since when a message waits for each."""
-    found = session.hub.consumers()
-    if session.out.as_json:
-        session.out.document({"items": found, "next": None})
-    else:
-        session.out.table(
-            ("name", "types", "contract", "waiting since"),
-            (
-                (
-                    consumer["name"],
-                    ", ".join(consumer["types"]) or "all",
-                    consumer["contract"],
-                    moment(consumer["waiting_since"]) if consumer["waiting_since"] else "",
-                )
-                for consumer in found
-            ),
-        )
+    page: Page[MailboxConsumer] = {"items": session.hub.consumers(), "next": None}
+    show_page(
+        session.out,
+        page,
+        columns=("name", "types", "contract", "waiting since"),
+        row=lambda consumer: (
+            consumer["name"],
+            ", ".join(consumer["types"]) or "all",
+            consumer["contract"],
+            moment(consumer["waiting_since"]) if consumer["waiting_since"] else "",
+        ),
+    )
 
 
 def put_consumer(

@@ -24,16 +24,17 @@ OWNERS: Final[Mapping[Owner, Texts]] = {
 # Why the referral waits.
 REASONS: Final[Mapping[Action, Texts]] = {
     Action.submit: (
-        "Intake has admitted nothing under this id or key, and no mailbox of yours has a message with this "
-        "id. Either the request never arrived, or it was refused: then its response said why (over AMQP, "
-        "submission.refused in the mailbox). Ids of answers and keys are known for 30 days.",
-        "Под этим идентификатором или ключом ничего не принято, и в вашем почтовом ящике нет сообщения с "
-        "таким идентификатором. Либо запрос не дошёл, либо в нём отказано: тогда причина была в ответе (по "
-        "AMQP — submission.refused в почтовом ящике). Идентификаторы ответов и ключи хранятся 30 дней.",
-        "Бул идентификатор же ачкыч менен эч нерсе кабыл алынган эмес, почта кутуңузда мындай "
-        "идентификатордогу билдирүү жок. Же сурам жеткен эмес, же четке кагылган: анда себеби жоопто "
-        "жазылган (AMQP аркылуу — почта кутусундагы submission.refused). Жооптордун идентификаторлору жана "
-        "ачкычтар 30 күн сакталат.",
+        "Nothing of your organisation is found under this id or key. It never arrived, was refused (then its "
+        "response said why; over AMQP, submission.refused in the mailbox), or belongs to another "
+        "organisation, such as a referral onward from yours. Ids of answers and keys are known for 30 days.",
+        "По этому идентификатору или ключу у вашей организации ничего не найдено. Либо запрос не дошёл, либо "
+        "в нём отказано (тогда причина была в ответе; по AMQP — submission.refused в почтовом ящике), либо "
+        "он принадлежит другой организации: например, это новое направление, которое продолжает ваше. "
+        "Идентификаторы ответов и ключи хранятся 30 дней.",
+        "Бул идентификатор же ачкыч боюнча уюмуңуздан эч нерсе табылган жок. Же сурам жеткен эмес, же четке "
+        "кагылган (анда себеби жоопто жазылган; AMQP аркылуу — почта кутусундагы submission.refused), же ал "
+        "башка уюмга таандык: мисалы, сиздин жолдомону уланткан жаңы жолдомо. Жооптордун идентификаторлору "
+        "жана ачкычтар 30 күн сакталат.",
     ),
     Action.reach: (
         "No answer from: {services}. What is known is above.",
@@ -188,9 +189,9 @@ _PART: Final[Texts] = ("kopuro trace {subject}", "kopuro trace {subject}", "kopu
 
 TO_DO: Final[Mapping[tuple[Owner, Action], Texts]] = {
     (Owner.you, Action.submit): (
-        "Check the id. If you submitted it, submit it again under the same key.",
-        "Проверьте идентификатор. Если вы отправляли запрос, отправьте его снова с тем же ключом.",
-        "Идентификаторду текшериңиз. Сурам жөнөткөн болсоңуз, ошол эле ачкыч менен кайра жөнөтүңүз.",
+        "Check the id. If it is yours, submit it again under the same key.",
+        "Проверьте идентификатор. Если запрос ваш, отправьте его снова с тем же ключом.",
+        "Идентификаторду текшериңиз. Сурам сиздики болсо, ошол эле ачкыч менен кайра жөнөтүңүз.",
     ),
     (Owner.hub, Action.reach): (
         "Trace again in a minute. If the hub still does not answer, tell its operators.",

@@ -11,7 +11,7 @@ from kopuro_client.commands.input_file import read_text
 from kopuro_client.commands.lists import AFTER, LIMIT, show_page
 from kopuro_client.commands.printable import moment
 from kopuro_client.commands.session import Session, connected
-from kopuro_client.records import WatchedEmployer
+from kopuro_client.records import Page, WatchedEmployer, WatchRecipient
 
 _WATCHED = Annotated[str, typer.Argument(metavar="ID", help="The id that `kopuro watch list` shows.")]
 _COLUMNS = ("id", "name", "number", "region", "practices", "months", "reporters")
@@ -135,12 +135,13 @@ def reply(
 
 def recipients(session: Session) -> None:
     """List the organisations that receive watch reports."""
-    page = {"items": list(session.hub.watch_recipients()), "next": None}
-    if session.out.as_json:
-        session.out.document(page)
-    else:
-        rows = ((item["organization"], item["name"]) for item in page["items"] or ())
-        session.out.table(("organization", "name"), rows)
+    page: Page[WatchRecipient] = {"items": list(session.hub.watch_recipients()), "next": None}
+    show_page(
+        session.out,
+        page,
+        columns=("organization", "name"),
+        row=lambda item: (item["organization"], item["name"]),
+    )
 
 
 def opt_in(

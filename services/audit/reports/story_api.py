@@ -6,7 +6,7 @@ import datetime as dt
 from typing import Final
 
 from runtime.access.reads import Reader
-from runtime.web.languages import in_language, preferred_language
+from runtime.web.languages import in_language, wanted_language
 from runtime.web.parameters import invalid_parameter
 from runtime.web.request import Request
 from runtime.web.response import Response
@@ -28,10 +28,8 @@ def story(history: History, request: Request, oversight: frozenset[str]) -> Resp
     Refused `invalid-parameter`, `not-found`, `bundle-too-large`.
     """
     query = request.query_params
-    language = query.get("language", preferred_language(request.headers, LANGUAGES))
+    language = wanted_language(request, LANGUAGES)
     form = query.get("format", "text")
-    if language not in LANGUAGES:
-        raise invalid_parameter("language", f"must be one of {', '.join(LANGUAGES)}.")
     if form not in RENDERERS:
         raise invalid_parameter("format", f"must be one of {', '.join(RENDERERS)}.")
     referral_id = request.path_params["referral_id"]

@@ -73,6 +73,13 @@ def test_webhook_body_in_the_guide_follows_its_schema() -> None:
     Draft202012Validator(schema, format_checker=FormatChecker()).validate(json.loads(body))
 
 
+def test_watch_report_in_the_guide_follows_the_published_contract() -> None:
+    (body,) = [text for text in blocks("text") if '"evidence"' in text]
+    openapi = json.loads((CONTRACTS / "openapi.json").read_bytes())
+    schema = {"$ref": "#/components/schemas/EmployerReportInput", "components": openapi["components"]}
+    Draft202012Validator(schema, format_checker=FormatChecker()).validate(json.loads(body))
+
+
 def test_guide_exit_codes_match_the_command() -> None:
     rows = re.findall(r"^\|.*\| (\d+) \|$", GUIDE, flags=re.MULTILINE)
     assert [int(row) for row in rows] == [code.value for code in ExitCode]

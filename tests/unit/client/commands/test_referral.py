@@ -193,9 +193,18 @@ def test_list_prints_a_page_and_the_next_cursor(hub: FakeHub, run: Run) -> None:
     assert run("referral", "list", "--json").json() == page
 
 
-def test_empty_list_is_reported_on_stderr(hub: FakeHub, run: Run) -> None:
-    hub.script("GET", REFERRALS, json_response({"items": [], "next": None}))
-    ran = run("referral", "list")
+@pytest.mark.parametrize(
+    ("command", "path"),
+    [
+        ("referral list", REFERRALS),
+        ("watch recipients", "/directory/v1/watch/recipients"),
+        ("mailbox consumers", "/delivery/v1/mailbox/consumers"),
+        ("key history", "/directory/v1/keys"),
+    ],
+)
+def test_empty_list_is_reported_on_stderr(hub: FakeHub, run: Run, command: str, path: str) -> None:
+    hub.script("GET", path, json_response({"items": [], "next": None}))
+    ran = run(*command.split())
     assert (ran.code, ran.out, ran.err) == (0, "", "no items\n")
 
 

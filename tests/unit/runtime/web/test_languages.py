@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.web.languages import in_language, preferred_language
+from contracts.errors import Refused
+from runtime.web.languages import in_language, preferred_language, wanted_language
+from runtime.web.request import Request
 from runtime.web.response import Response
 
 OFFERED = ("en", "ru", "ky", "uz", "uz-Cyrl")
@@ -39,6 +41,23 @@ def test_preferred_language_is_the_first_offered_one(header: str, language: str)
 @given(st.text(alphabet="ruenky-*;q=.0159, \té", max_size=60))
 def test_any_header_yields_an_offered_language(header: str) -> None:
     assert preferred_language({"accept-language": header}, OFFERED) in OFFERED
+
+
+@pytest.mark.parametrize(("parameters", "language"), [({}, "ru"), ({"language": "ky"}, "ky")])
+def test_parameter_wins_over_the_header(parameters: dict[str, str], language: str) -> None:
+    assert wanted_language(asking(parameters), OFFERED) == language
+
+
+@pytest.mark.parametrize("language", ["de", "", "KY", "uz-Latn"])
+def test_language_that_is_not_offered_is_refused_with_the_list(language: str) -> None:
+    with pytest.raises(Refused, match="en, ru, ky, uz, uz-Cyrl") as refused:
+        wanted_language(asking({"language": language}), OFFERED)
+    assert refused.value.slug == "invalid-parameter"
+
+
+def asking(parameters: dict[str, str]) -> Request:
+    headers = {"accept-language": "ru"}
+    return Request(method="GET", route="/", query_params=parameters, headers=headers)
 
 
 def test_response_names_its_language_and_that_it_varies() -> None:

@@ -289,6 +289,9 @@ def test_only_coordinators_may_ask_for_reports_and_only_members_for_statements()
     [
         (api.report, {"week": "2026-W60"}),
         (api.report, {"language": "xx"}),
+        (api.report, {"language": "uz"}),
+        (api.statement, {"language": "de"}),
+        (api.series, {"language": "uz"}),
         (api.series, {"every": "day"}),
         (api.series, {"limit": "0"}),
         (api.statement, {"week": "last"}),
