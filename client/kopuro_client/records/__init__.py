@@ -38,6 +38,7 @@ from kopuro_client.records.referrals import (
     Preview,
     ProspectivePart,
     Referral,
+    ReferralPart,
     ReferralSummary,
     TimelineEntry,
 )
@@ -95,6 +96,7 @@ __all__ = [
     "ReadersPage",
     "RecordedRead",
     "Referral",
+    "ReferralPart",
     "ReferralSummary",
     "RegisteredClient",
     "Rule",
