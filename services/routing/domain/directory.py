@@ -44,6 +44,8 @@ class Directory:
         self._branches: dict[str, set[str]] = {}
         # (need or group, region or country) -> place of the service -> offered service
         self._index: dict[_Key, dict[str, OfferedService]] = {}
+        # By code of the index: the organisations with a service that meets it anywhere.
+        self._meeting: dict[str, set[str]] = {}
         # The entries of `_index` by place, sorted when they are first searched after a change.
         self._sorted: dict[_Key, Sequence[tuple[str, OfferedService]]] = {}
         # What `offered_services_for` found since the last change of an organisation.
@@ -55,6 +57,8 @@ class Directory:
         """Add an organisation, or replace its record. revision: its number in the directory service."""
         self._found.clear()
         for number, offered in enumerate(self.offered_services_of(organization.id)):
+            for code in _index_codes(offered.service):
+                self._meeting[code].discard(organization.id)
             for key in _index_keys(offered.service):
                 entries = self._index[key]
                 del entries[_place(organization.id, number)]
@@ -84,6 +88,8 @@ class Directory:
         self._offered[organization.id] = offered_services
         for number, offered in enumerate(offered_services):
             place = _place(organization.id, number)
+            for code in _index_codes(offered.service):
+                self._meeting.setdefault(code, set()).add(organization.id)
             for key in _index_keys(offered.service):
                 self._index.setdefault(key, {})[place] = offered
                 self._sorted.pop(key, None)
@@ -194,10 +200,7 @@ class Directory:
 
     def serves_elsewhere(self, need: str) -> int:
         """Count the organisations that meet the need in any region."""
-        return sum(
-            any(offered.needs.cover(need) for offered in offered_services)
-            for offered_services in self._offered.values()
-        )
+        return len(set().union(*(self._meeting.get(code, ()) for code in _wanted(need))))
 
     def agreements_of(
         self, sender: str, need: str, disclosure: DisclosureClass, on: dt.date
@@ -244,9 +247,12 @@ def _wanted(need: str) -> tuple[str, ...]:
     return (_ANY_OF + group,) if need == group else (need, group)
 
 
+def _index_codes(service: Service) -> set[str]:
+    return {*service.needs, *(_ANY_OF + need_group(need) for need in service.needs)}
+
+
 def _index_keys(service: Service) -> set[_Key]:
-    codes = {*service.needs, *(_ANY_OF + need_group(need) for need in service.needs)}
-    return {(code, area) for code in codes for area in service.areas}
+    return {(code, area) for code in _index_codes(service) for area in service.areas}
 
 
 def _in_force(agreement: Agreement, on: dt.date) -> bool:

@@ -204,6 +204,22 @@ def test_search_after_a_change_of_the_directory_finds_what_changed() -> None:
     assert found() == ["ru.two"]
 
 
+def test_organizations_that_meet_a_need_elsewhere_follow_each_change() -> None:
+    directory = network("ru.one", "ru.two")
+
+    def counted(*needs: str) -> list[int]:
+        return [directory.serves_elsewhere(need) for need in needs]
+
+    needs = ("legal.wage_claim", "legal.document_loss", "legal", "health.tb", "health")
+    assert counted(*needs) == [2, 0, 2, 0, 0]
+    directory.put_organization(organization("ru.two", service(needs=("legal", "health.tb"))))
+    assert counted(*needs) == [2, 1, 2, 1, 1]
+    directory.put_organization(organization("ru.two", service(needs=("health",)), service(id="other")))
+    assert counted(*needs) == [2, 0, 2, 1, 1]
+    directory.put_organization(replace(organization("ru.two"), services=()))
+    assert counted(*needs) == [1, 0, 1, 0, 0]
+
+
 def test_search_finds_the_same_however_many_searches_were_made() -> None:
     directory = Directory()
     directory.put_organization(organization("ru.one"))
