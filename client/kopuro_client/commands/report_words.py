@@ -24,8 +24,8 @@ WORDS: Final[Mapping[str, Texts]] = {
     "submitted": ("submitted", "направлено", "жөнөтүлдү"),
     "unplaced": ("found nobody", "никто не найден", "эч ким табылган жок"),
     "considered": ("considered", "рассмотрено", "каралды"),
-    "passed_over": ("passed over", "не запрошено", "суралган жок"),
-    "asked": ("asked", "запрошено", "суралды"),
+    "passed_over": ("passed over", "не предложено", "сунушталган жок"),
+    "asked": ("asked", "предложено", "сунушталды"),
     "answered": ("answered", "отвечено", "жооп берди"),
     "accepted": ("accepted", "принято", "кабыл алды"),
     "declined": ("declined", "отказы", "баш тартты"),
@@ -33,7 +33,7 @@ WORDS: Final[Mapping[str, Texts]] = {
     "median": ("median", "медиана", "медиана"),
     "withheld": ("withheld", "скрыто", "жашырылган"),
     "others": ("all others", "все остальные", "калгандарынын баары"),
-    "passed_over.others_first": ("others came first", "раньше были другие", "башкалар мурда болду"),
+    "passed_over.others_first": ("others came first", "очередь не дошла", "башкалар мурда болду"),
     "passed_over.persons_choice": ("the person's choice", "выбор человека", "адамдын тандоосу"),
     "passed_over.standing": (
         "not active or not vetted",
@@ -43,8 +43,8 @@ WORDS: Final[Mapping[str, Texts]] = {
     "passed_over.agreement": ("no agreement", "нет соглашения", "макулдашуу жок"),
     "passed_over.sealing": (
         "case cannot be sealed for it",
-        "дело нельзя для неё запечатать",
-        "ишти ага мөөрлөөгө болбойт",
+        "дело нельзя зашифровать её ключом",
+        "ишти анын ачкычы менен шифрлөөгө болбойт",
     ),
     "passed_over.service": (
         "need not met or not approved",

@@ -92,7 +92,7 @@ SENTENCES: Final[Mapping[str, tuple[str, str, str]]] = {
         "Анын кызматы акылуу ({cost}), адам төлөй албайт.",
     ),
     "no_capacity": (
-        "Its service cannot take this referral: {status}.",
+        "Its service {status}, so it cannot take this referral.",
         "Её услуга не может принять это направление: {status}.",
         "Анын кызматы бул жолдомону кабыл ала албайт: {status}.",
     ),

@@ -10,12 +10,16 @@ from kopuro_client.commands.printable import moment
 from kopuro_client.tracing.next_action import Action, NextAction, Owner
 
 OWNERS: Final[Mapping[Owner, Texts]] = {
-    Owner.you: ("Your turn", "Ваш ход", "Кезек сизде"),
-    Owner.hub: ("The hub's turn", "Ход за хабом", "Кезек хабда"),
-    Owner.other: ("The turn of {organizations}", "Ход за {organizations}", "Кезек: {organizations}"),
+    Owner.you: ("It is your turn", "Сейчас ваша очередь", "Кезек сизде"),
+    Owner.hub: ("It is the hub's turn", "Сейчас очередь хаба", "Кезек хабда"),
+    Owner.other: (
+        "It is {organizations}'s turn",
+        "Сейчас действует {organizations}",
+        "Кезек: {organizations}",
+    ),
     Owner.network: (
-        "The turn of the network's coordinators",
-        "Ход за координаторами сети",
+        "It is the coordinators' turn",
+        "Сейчас действуют координаторы сети",
         "Кезек тармактын координаторлорунда",
     ),
     Owner.nobody: ("Nobody has to act", "Действий не требуется", "Эч кандай аракет талап кылынбайт"),
@@ -129,12 +133,12 @@ REASONS: Final[Mapping[Action, Texts]] = {
         "Жолдомо ишке ашкан жок: хаб ишти колдоно алган жок.",
     ),
     Action.submit_unlinked: (
-        "The referral has failed: it continues no referral that you hold or have completed, or the chain of "
-        "onward referrals would be too long.",
-        "Направление не состоялось: оно не продолжает направление, которое вы приняли или завершили, или "
-        "цепочка передач стала бы слишком длинной.",
-        "Жолдомо ишке ашкан жок: ал сиз кабыл алган же аяктаган жолдомону улантпайт, же жөнөтүүлөр чынжыры "
-        "өтө узун болмок.",
+        "The referral has failed: you do not hold the referral named in onward_from and have not completed "
+        "it, its consent was withdrawn, or there are too many onward referrals.",
+        "Направление не состоялось: направление из onward_from вами не принято и не завершено, согласие по "
+        "нему отозвано, или новых направлений слишком много.",
+        "Жолдомо ишке ашкан жок: onward_from көрсөткөн жолдомону сиз кабыл алган же аяктаган эмессиз, анын "
+        "макулдугу кайтарылып алынган, же жаңы жолдомолор өтө көп.",
     ),
     Action.read_message: (
         "The message is about no referral; it waits in the mailbox.",

@@ -54,7 +54,7 @@ def require_receiver(facts: ReferralFacts, *, hub_country: str, members: Members
 def unknown_earlier_referral() -> Refused:
     """Return the refusal of an onward referral: the same for an unknown referral and for somebody else's."""
     where = PointerError(
-        pointer="/onward_from", detail="Your organisation has been offered no referral with this id."
+        pointer="/onward_from", detail="No referral with this id was offered to your organisation."
     )
     return Refused("invalid-submission", "Correct /onward_from.", errors=(where,))
 

@@ -40,7 +40,7 @@ def _awaited(referral: Referral, organization: str | None) -> tuple[Offer, ...]:
     state = OfferState.open if referral.acceptor is None else OfferState.accepted
     offers = tuple(offer for offer in referral.offers if offer.state is state)
     if not offers:
-        raise Refused("not-in-this-state", "The referral waits for no organisation: place it.")
+        raise Refused("not-in-this-state", "No organisation has this referral now: place it.")
     wanted = tuple(offer for offer in offers if organization in (None, offer.organization))
     if not wanted:
         raise Refused("conflict", "The referral does not wait for this organisation.")

@@ -16,8 +16,8 @@ WORDS: Final[Mapping[str, Texts]] = {
     "submitted": ("submitted", "направлено", "жөнөтүлдү"),
     "unplaced": ("found nobody", "никто не найден", "эч ким табылган жок"),
     "considered": ("considered", "рассмотрено", "каралды"),
-    "passed_over": ("passed over", "не запрошено", "суралган жок"),
-    "asked": ("asked", "запрошено", "суралды"),
+    "passed_over": ("passed over", "не предложено", "сунушталган жок"),
+    "asked": ("asked", "предложено", "сунушталды"),
     "answered": ("answered", "отвечено", "жооп берди"),
     "accepted": ("accepted", "принято", "кабыл алды"),
     "declined": ("declined", "отказы", "баш тартты"),
@@ -71,14 +71,14 @@ RULES: Final[Mapping[str, Texts]] = {
 
 # The reasons of a statement: see `passed_over.REASONS`.
 PASSED_OVER: Final[Mapping[str, Texts]] = {
-    "others_first": ("others came first", "раньше были другие", "башкалар мурда болду"),
+    "others_first": ("others came first", "очередь не дошла", "башкалар мурда болду"),
     "persons_choice": ("the person's choice", "выбор человека", "адамдын тандоосу"),
     "standing": ("not active or not vetted", "не действует или не проверена", "иштебейт же текшерилген эмес"),
     "agreement": ("no agreement", "нет соглашения", "макулдашуу жок"),
     "sealing": (
         "case cannot be sealed for it",
-        "дело нельзя для неё запечатать",
-        "ишти ага мөөрлөөгө болбойт",
+        "дело нельзя зашифровать её ключом",
+        "ишти анын ачкычы менен шифрлөөгө болбойт",
     ),
     "service": (
         "need not met or not approved",

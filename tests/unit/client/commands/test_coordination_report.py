@@ -167,7 +167,7 @@ def test_csv_of_a_statement_has_exact_figures_and_labels(hub: FakeHub, run: Run)
     }
     assert {row["organization"] for row in rows.values()} == {"kg.b"}
     over = rows["passed_over.persons_choice"]
-    assert (over["label"], over["count"]) == ("не запрошено: выбор человека", "скрыто")
+    assert (over["label"], over["count"]) == ("не предложено: выбор человека", "скрыто")
     assert (rows["passed_over"]["count"], rows["considered"]["count"]) == ("11", "18")
     declined = rows["declined.no_capacity"]
     assert declined["label"] == "отказы: Нет возможности принять"

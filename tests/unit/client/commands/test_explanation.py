@@ -248,7 +248,7 @@ def test_details_of_a_rule_are_in_words() -> None:
         "ru", "kind_not_opted_in", kind="consular_representative"
     )
     assert "жынысы, жашы" in sentence("ky", "not_eligible", unmet=["sex", "age_band"])
-    assert "referral: has a waiting list." in sentence("en", "no_capacity", status="waitlist")
+    assert "Its service has a waiting list, so it" in sentence("en", "no_capacity", status="waitlist")
     assert "направление: by_appointment." in sentence("ru", "no_capacity", status="by_appointment")
 
 
