@@ -330,6 +330,7 @@ SUMMARY = {
     "needs": ["legal.wage_claim"],
     "submitted_at": "2026-03-02T09:00:00Z",
     "updated_at": "2026-03-02T09:00:00Z",
+    "part_of": None,
 }
 
 
@@ -624,6 +625,7 @@ def test_preview_over_http_leaves_no_trace(hub: Hub, routing: FakeRouting) -> No
         "more_by_region": {},
         "only_by_kind": {},
         "parts": [{"needs": ["work"], "candidates": "1-4"}],
+        "would_split": False,
     }
     answer = hub.ask("POST", path, json=facts)
     assert (answer.status_code, answer.json()) == (200, found)

@@ -45,6 +45,7 @@ from kopuro_client.records.referrals import (
     Preview,
     ProspectivePart,
     Referral,
+    ReferralPart,
     ReferralSummary,
     TimelineEntry,
 )
@@ -107,6 +108,7 @@ __all__ = [
     "ReadersPage",
     "RecordedRead",
     "Referral",
+    "ReferralPart",
     "ReferralSummary",
     "RegisteredClient",
     "Rule",

@@ -56,7 +56,6 @@ AUDIT_ONLY = {
     "role.granted": "client.changed carries the effect; the record must show who decided",
     "employer.reported": "the report itself goes to delivery, sealed; this says that there is one",
     "application.decided": "the directory reads its own table; the record must show who decided",
-    "watch_reports.chosen": "the directory reads its own table; the record must show who chose",
     "log.exported": "nothing follows from it; the record must show who took how much away",
 }
 # Facts sent to one queue by name, never through the exchange.

@@ -295,13 +295,17 @@ def test_one_organization_with_its_branches_makes_nobody_watched(reports: list[W
 
 
 def stated_by_two(reports: Sequence[WatchReport], among: Sequence[Employer]) -> set[object]:
-    """Return the names, kinds and regions that two unrelated reporters state of the same number."""
+    """Return the names, kinds and regions that two unrelated reporters state of the same number.
+
+    A report without a region states none.
+    """
     roots: dict[object, set[str]] = {}
     for one in reports:
         of = one.allegation.employer
         if of not in among or not NETWORK[one.reporter].in_good_standing or of.registration_number is None:
             continue
-        for value in (normalized_name(of.name), of.kind, of.region):
+        region = () if of.region is None else (of.region,)
+        for value in (normalized_name(of.name), of.kind, *region):
             key = (of.registration_number, value)
             roots.setdefault(key, set()).add(root_of(one.reporter, NETWORK))
     return {key for key, found in roots.items() if len(found) > 1}
