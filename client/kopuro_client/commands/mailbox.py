@@ -64,6 +64,7 @@ _SUMMARY_FIELDS = (
     "endpoint_id",
     "host",
     "change",
+    "receives",
     "percent",
     "failing_since",
     "disabled_at",
