@@ -108,7 +108,7 @@ def unplaced(session: Session, after: AFTER = None, limit: LIMIT = None) -> None
     )
 
 
-def show(session: Session, referral: REFERRAL) -> None:
+def show(session: Session, referral: REFERRAL, language: LANGUAGE = "en") -> None:
     """Show a referral, and whose turn it is."""
     found = session.hub.referral(referral)
     if session.out.as_json:
@@ -119,7 +119,7 @@ def show(session: Session, referral: REFERRAL) -> None:
     # The turn as `kopuro trace` decides it, from what routing alone knows.
     known = Evidence(viewer=None, now=dt.datetime.now(dt.UTC), referral=found, silent=_NOT_ASKED)
     turn = next_action(known)
-    session.out.text(f"{whose_turn(turn, 'en')}: {reason_of(turn, 'en')}")
+    session.out.text(f"{whose_turn(turn, language)}: {reason_of(turn, language)}")
     session.out.note(f"every hop, and what to do next: kopuro trace {found['id']}")
 
 

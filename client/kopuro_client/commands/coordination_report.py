@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -207,16 +208,30 @@ def _show(out: Output, found: WeeklyReport, language: str) -> None:
         ((*_place(gap, language), *_amount(gap, language)) for gap in found["gaps"]),
     )
     heading("rules")
-    out.table(
+    _told(
+        out,
         columns("rule", "count", "change"),
-        ((one["label"], *_amount(one, language)) for one in found["rules"]),
+        [(one["label"], *_amount(one, language)) for one in found["rules"]],
+        language,
     )
     heading("organizations")
-    out.table(
+    _told(
+        out,
         columns("organization", "asked", "answered", "accepted", "declined", "silent", "median"),
-        (_organization(one, language) for one in found["organizations"]),
+        [_organization(one, language) for one in found["organizations"]],
+        language,
     )
     out.note(word("legend", language, threshold=found["threshold"]))
+
+
+def _told(out: Output, columns: tuple[str, ...], rows: Sequence[tuple[str, ...]], language: str) -> None:
+    """Print the rows that show a figure, and how many do not. --csv and --json have all."""
+    nothing = {word("withheld", language), "", "-"}
+    told = [row for row in rows if not nothing.issuperset(row[1:])]
+    if told:
+        out.table(columns, told)
+    if len(told) < len(rows):
+        out.text(word("all_withheld", language, rows=len(rows) - len(told)))
 
 
 def _organization(one: OrganizationWeek, language: str) -> tuple[str, ...]:

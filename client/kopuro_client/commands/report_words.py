@@ -32,6 +32,11 @@ WORDS: Final[Mapping[str, Texts]] = {
     "silent": ("silent", "без ответа", "жоопсуз"),
     "median": ("median", "медиана", "медиана"),
     "withheld": ("withheld", "скрыто", "жашырылган"),
+    "all_withheld": (
+        "rows without a figure to show: {rows} (--csv has them)",
+        "строк без показанных чисел: {rows} (они есть в --csv)",
+        "көрсөтүлө турган саны жок саптар: {rows} (алар --csv ичинде бар)",
+    ),
     "others": ("all others", "все остальные", "калгандарынын баары"),
     "passed_over.others_first": ("others came first", "очередь не дошла", "башкалар мурда болду"),
     "passed_over.persons_choice": ("the person's choice", "выбор человека", "адамдын тандоосу"),

@@ -260,6 +260,8 @@ def test_show_names_whose_turn_it_is(hub: FakeHub, run: Run, members: dict[str, 
     hub.script("GET", f"/intake/v1/referrals/{ID}", json_response(REFERRAL | members))
     ran = run("coordination", "show", ID, "--as", "coordinator")
     assert ran.out.splitlines()[-1] == turn
+    translated = run("coordination", "show", ID, "--as", "coordinator", "--language", "ky").out
+    assert translated.splitlines()[-1].startswith(("Кезек", "Эч кандай"))
     assert ran.err == f"every hop, and what to do next: kopuro trace {ID}\n"
 
 

@@ -348,8 +348,7 @@ def test_unreadable_case_is_reported_and_replaced_by_command(hub: FakeHub, run: 
     assert (sent["to"], open_sealed(sent["case"], key)) == ("ru.one", {"name": "Азамат"})
 
 
-# `watch_reports.chosen` only closes messages.
-@pytest.mark.parametrize("type_", [one for one in RECIPIENTS if one != "kopuro.watch_reports.chosen.v1"])
+@pytest.mark.parametrize("type_", RECIPIENTS)
 def test_line_of_a_message_shows_what_its_reader_acts_on(hub: FakeHub, run: Run, type_: str) -> None:
     message = json.loads((GOLDEN / f"{type_}.json").read_text(encoding="utf-8"))
     hub.script("GET", MAILBOX, json_response({"items": [message], "next": None, "resume": "1"}))
