@@ -22,12 +22,12 @@ def withdraw(
     """Withdraw the referral. reason: a withdrawal code or CONSENT_REVOKED. Raises Refused if it has ended.
 
     A consent can be revoked after the end too. The referral keeps its status then, because what happened
-    remains true; every service erases what it still holds. A second revocation changes nothing. coordinator:
-    who acts for a party that cannot.
+    remains true; every service erases what it still holds. A second revocation is refused. coordinator: who
+    acts for a party that cannot.
     """
     if reason == CONSENT_REVOKED:
         if referral.consent_revoked:
-            return Transition(referral=referral)
+            raise Refused("not-in-this-state", "The person's consent has already been withdrawn.")
         referral = replace(referral, consent_revoked=True)
     void = reason == WithdrawalReason.entered_in_error
     fact = ReferralWithdrawn(

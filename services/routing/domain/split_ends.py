@@ -65,7 +65,7 @@ def _withdrawals(
 def _withdraw(part_id: str, withdrawn: ReferralWithdrawn, context: TransitionContext) -> Transition | None:
     part = context.referral(part_id)
     assert part is not None
-    if part.is_closed and withdrawn.reason != CONSENT_REVOKED:
+    if part.consent_revoked or (part.is_closed and withdrawn.reason != CONSENT_REVOKED):
         return None
     return withdraw(part, withdrawn.reason, context, coordinator=withdrawn.coordinator)
 
