@@ -14,7 +14,7 @@ OWNERS: Final[Mapping[Owner, Texts]] = {
     Owner.hub: ("It is the hub's turn", "Сейчас очередь хаба", "Кезек хабда"),
     Owner.other: (
         "It is {organizations}'s turn",
-        "Сейчас действует {organizations}",
+        "Сейчас очередь: {organizations}",
         "Кезек: {organizations}",
     ),
     Owner.network: (
