@@ -61,7 +61,7 @@ Website = Annotated[
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ContactPerson:
-    """Whom the coordinators ask about an application. At least one way to reach the person is needed."""
+    """The contact person of an application. At least one way to reach the person is needed."""
 
     name: Annotated[str, Length(min=1, max=100), PlainText()]
     email: EmailAddress | None = None
@@ -76,7 +76,7 @@ class ContactPerson:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Application:
-    """What an organisation says of itself when it applies. description: what it does.
+    """An organisation's application to join the network. description: what it does.
 
     proposed_id: the id that it wishes to have in the network. parent: a member that it belongs to.
     """

@@ -349,7 +349,7 @@ class ApplicationState(StrEnum):
 
 
 class ApplicationStep(StrEnum):
-    """What happened to an application."""
+    """A step of an application."""
 
     vetting_requested = "vetting_requested"
     vetting_ended = "vetting_ended"  # without effect; the application waits again

@@ -27,9 +27,10 @@ class ApplicationReceipt:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ApplicationStatus:
-    """What an applicant learns. expires_at: when it ends if nobody decides, and later when it is deleted.
+    """The state of an application, for its applicant.
 
-    organization: its id as a member, once it is vetted. next: what to do then.
+    expires_at: when it ends if nobody decides, and later when it is deleted. organization: its id as a
+    member, once it is vetted. next: what to do then.
     """
 
     id: Uuid

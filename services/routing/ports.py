@@ -345,7 +345,7 @@ class IssuedStatement:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AskingDecision:
-    """What a decision's row says about whom it asked.
+    """The organisations that a decision asked, as its row has them.
 
     salt, asked: None once erased, and in decisions of earlier builds. logged_in: None in the latter.
     organizations: of all candidates, each once or more.

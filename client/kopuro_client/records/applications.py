@@ -29,7 +29,7 @@ class ApplicationStatus(TypedDict):
 
 
 class ApplicationContact(TypedDict):
-    """Whom to ask about an application."""
+    """The contact person of an application."""
 
     name: str
     email: str | None
@@ -37,7 +37,7 @@ class ApplicationContact(TypedDict):
 
 
 class ApplicationContent(TypedDict):
-    """What an applicant says of itself."""
+    """An application to join, as the applicant sent it."""
 
     name: str
     kind: str

@@ -59,7 +59,7 @@ _CONTENT: Final = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VerifiedStatement:
-    """What was verified. accepted: the checkpoint with the largest tree.
+    """The result of a verification. accepted: the checkpoint with the largest tree.
 
     proved: the decisions that asked the organisation and are in the log; referrals: what they were about, in
     their order; erased, earlier: those without a leaf, by reason; unlisted: the offers without a decision in

@@ -17,7 +17,7 @@ from services.directory.domain.watch_report import WatchReport
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Voice:
-    """Whom a report counts for. root: of the reporter.
+    """The organisations for which a report counts. root: of the reporter.
 
     only_witness: the root of the only recipients that are not related to the reporter, None if there are
     others. has_number: whether the report states a number that its entry is not about.

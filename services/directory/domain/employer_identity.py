@@ -23,7 +23,7 @@ _NAMESPACE: Final = UUID("6b1f1f0e-7c34-4d0a-9d53-3f1f6c2f5a60")
 
 @dataclass(frozen=True, slots=True)
 class EntryKey:
-    """What the reports of an entry have in common. number: None for the entry of a name."""
+    """The key that the reports of an entry share. number: None for the entry of a name."""
 
     country: str
     region: str = ""

@@ -9,7 +9,7 @@ from contracts.part_id import part_id
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PartOf:
-    """What makes a referral a part.
+    """The place of a part in the referral that was split.
 
     referral_id: the referral that was split. position: from 1. count: the number of its parts. asked: the
     organisations that had been asked about the whole referral; they are not asked about the part.
