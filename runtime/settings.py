@@ -142,6 +142,15 @@ class Settings:
     connections: int | None = None
     connections_per_address: int | None = None
 
+    @staticmethod
+    def problems_of(environ: Mapping[str, str]) -> list[str]:
+        """Return the faults of the variables in `environ`, without those of variables that are missing."""
+        try:
+            Settings.from_environment(environ)
+        except SettingsError as error:
+            return [problem for problem in error.problems if problem.partition(" ")[0] in environ]
+        return []
+
     @classmethod
     def from_environment(cls, environ: Mapping[str, str], *, is_client: bool = False) -> Settings:
         """Read the settings. Raises SettingsError with every fault at once, never with a value.

@@ -25,7 +25,7 @@ from contracts.topology import hub_topology
 from kopuro_client.errors import InvalidArgumentError
 from runtime.messaging.ports import BrokerUnavailable
 from runtime.messaging.rabbit.broker import RabbitBroker
-from runtime.settings import ONE_PERSON, TWO_PERSON
+from runtime.settings import ONE_PERSON, TWO_PERSON, Settings
 from runtime.storage.database import Database, DatabaseUnavailable, sqlite_url
 from runtime.storage.migrate import upgrade
 from runtime.tls import BROKER, DATABASE, TlsFiles, UnusableTlsFiles, tls_files, variables
@@ -136,6 +136,8 @@ class Hub:
         self.supervisor.run_until_signalled(within=STOP_WITHIN_SECONDS)
 
     def _start(self) -> None:
+        if problems := Settings.problems_of(self._passed_on()):
+            raise HubError("\n".join(problems))
         directory = self.files.directory
         try:
             str(directory).encode()
@@ -256,9 +258,7 @@ class Hub:
             "KOPURO_MANIFEST": str(self.files.manifest),
             "KOPURO_HUB_KEY": str(self.files.hub_key),
         }
-        for name in _PASSED_ON:
-            if value := self._environment.get(name):
-                environment[name] = value
+        environment |= self._passed_on()
         # Each secret goes only to the service that uses it.
         match service:
             case "vault":
@@ -392,6 +392,9 @@ class Hub:
             return tls_files(server, self._environment)
         except UnusableTlsFiles as error:
             raise HubError(str(error)) from None
+
+    def _passed_on(self) -> dict[str, str]:
+        return {name: value for name in _PASSED_ON if (value := self._environment.get(name))}
 
     def _inherited(self) -> dict[str, str]:
         names = [*_INHERITED]

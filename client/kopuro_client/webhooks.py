@@ -21,7 +21,7 @@ class Webhooks:
     def register(self, url: str, *, types: Iterable[str] = ()) -> WebhookSecret:
         """Register an endpoint and return it with its secret, which is shown only now.
 
-        types: of the messages that it is told about, such as `offer.opened`; empty: all. The hub
+        types: of the messages it gets notices of, such as `offer.opened`; empty: all. The hub
         challenges the endpoint within seconds. Sent once: after a TransportError look whether it is there.
         """
         body = {"url": text(url, "a URL"), "types": list(texts(types, "types"))}

@@ -79,13 +79,17 @@ class QueueItem:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NetworkChange:
-    """One change of the network; the members that do not matter for its kind are null."""
+    """One change of the network; the members that do not matter for its kind are null.
+
+    conditions: the conditions that a service would have to lift, as members of its eligibility.
+    """
 
     kind: str
     organization: OrganizationId | None
     region: str | None
     need: str | None
     language: str | None
+    conditions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -134,11 +138,20 @@ class NeedsPart:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class OpenOffer:
+    """An offer that awaits an answer. deadline: until when."""
+
+    organization: OrganizationId
+    deadline: dt.datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Considered:
     """The candidates of a search now, with the result of every rule. nobody: why there are none, or null.
 
     organization: the organisation that was asked about, null for a search. parts: the fewest groups of needs
-    that one organisation each could take now; empty for a single need and for one organisation.
+    that one organisation each could take now; empty for a single need and for one organisation. open_offers:
+    the offers of the referral that await an answer now.
     """
 
     referral_id: ReferralId
@@ -149,6 +162,7 @@ class Considered:
     candidates: tuple[Mapping[str, Any], ...]
     nobody: Mapping[str, Any] | None
     parts: tuple[NeedsPart, ...] = ()
+    open_offers: tuple[OpenOffer, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

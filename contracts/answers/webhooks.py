@@ -10,7 +10,7 @@ from contracts.identifiers import MessageId
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WebhookEndpoint:
-    """An endpoint. types: of the messages that it is told about; empty: all.
+    """An endpoint. types: of the messages it gets notices of; empty: all.
 
     state: unverified until it answers a challenge, then active; or disabled, with the reason: owner, gone (it
     answered 410) or failing. failing_since: the first failure since the last success. disabled_at: when the

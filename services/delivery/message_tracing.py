@@ -51,7 +51,7 @@ class TracedMessages(Protocol):
     def told(
         self, transaction: Connection, messages: Collection[TracedMessage]
     ) -> Mapping[tuple[str, str], tuple[ToldEndpoint, ...]]:
-        """Return (organisation, message id) -> what the organisation's endpoints were told about it."""
+        """Return (organisation, message id) -> the notices of it to the organisation's endpoints."""
         ...
 
 

@@ -63,6 +63,17 @@ def test_hub_refuses_directory_name_that_is_not_utf_8(tmp_path: Path) -> None:
         hub.start()
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("KOPURO_DIGEST", "daily"), ("KOPURO_REQUESTS_PER_MINUTE", "many"), ("KOPURO_TRACES_RATIO", "2")],
+)
+def test_hub_refuses_a_wrong_setting_before_it_starts_anything(name: str, value: str, tmp_path: Path) -> None:
+    hub = Hub(tmp_path / "data", environment={name: value})
+    with pytest.raises(HubError, match=f"^{name} is "):
+        hub.start()
+    assert not (tmp_path / "data").exists()
+
+
 @pytest.mark.parametrize("kilobytes", [200, 700, 1000])
 def test_start_on_full_disk_ends_with_one_sentence(kilobytes: int, tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", f"{kilobytes}k") as disk:

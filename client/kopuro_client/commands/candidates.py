@@ -12,7 +12,7 @@ from kopuro_client.commands.explanation import named, show_excluded
 from kopuro_client.commands.output import Output
 from kopuro_client.commands.printable import moment
 from kopuro_client.commands.sentence_lines import show_wrapped
-from kopuro_client.records import CandidatesNow, NeedsPart
+from kopuro_client.records import CandidatesNow, NeedsPart, OpenOffer
 
 
 def checked_language(language: str) -> str:
@@ -43,7 +43,21 @@ def show_candidates(out: Output, found: CandidatesNow, language: str) -> None:
         parts = (named(one, language), capacity_of(one, language))
         show_wrapped(out, "; ".join(filter(None, parts)), first="- ")
     _show_parts(out, found.get("parts", []), language)
-    show_excluded(out, found["candidates"], language, for_placement=True)
+    offers = found.get("open_offers", [])
+    _show_asked_now(out, offers, language)
+    asked = {offer["organization"] for offer in offers}
+    others = (one for one in found["candidates"] if one["organization"] not in asked)
+    show_excluded(out, others, language, for_placement=True)
+
+
+def _show_asked_now(out: Output, offers: list[OpenOffer], language: str) -> None:
+    if not offers:
+        return
+    out.blank()
+    out.text(phrase("asked_now", language))
+    for offer in offers:
+        until = phrase("asked_until", language, time=moment(offer["deadline"]), **offer)
+        show_wrapped(out, until, first="- ")
 
 
 def _show_parts(out: Output, parts: list[NeedsPart], language: str) -> None:

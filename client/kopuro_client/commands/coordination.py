@@ -10,7 +10,7 @@ import typer
 from kopuro_client.commands.candidates import LANGUAGE, show_candidates
 from kopuro_client.commands.confirmation import YES, confirm, require_terminal
 from kopuro_client.commands.coordination_network import coverage, wishes
-from kopuro_client.commands.coordination_queue import KINDS, show_queue
+from kopuro_client.commands.coordination_queue import KINDS, show_queue, show_queue_heading
 from kopuro_client.commands.coordination_report import report, statistics
 from kopuro_client.commands.lists import AFTER, LIMIT, show_items, show_page
 from kopuro_client.commands.printable import moment
@@ -68,6 +68,7 @@ def queue(
     ] = None,
     after: AFTER = None,
     limit: LIMIT = None,
+    language: LANGUAGE = "en",
 ) -> None:
     """List the referrals that need a person: most urgent first, then the oldest."""
     if kind is None and after is not None:
@@ -86,9 +87,9 @@ def queue(
         if kind is None:
             if number:
                 out.blank()
-            out.heading(f"{one}: {len(page['items'])}" + ("" if page["next"] is None else " or more"))
+            show_queue_heading(out, one, page, language)
         if kind is not None or page["items"]:
-            show_items(out, page, lambda items: show_queue(out, items, now), more=f"more {one}")
+            show_items(out, page, lambda items: show_queue(out, items, now, language), more=f"more {one}")
 
 
 def unplaced(session: Session, after: AFTER = None, limit: LIMIT = None) -> None:

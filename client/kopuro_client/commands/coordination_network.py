@@ -6,9 +6,12 @@ from typing import Annotated, Final
 
 import typer
 
+from kopuro_client.commands.candidates import LANGUAGE
+from kopuro_client.commands.code_words import in_words
 from kopuro_client.commands.lists import LIMIT, show_items
 from kopuro_client.commands.output import Output
 from kopuro_client.commands.printable import one_line
+from kopuro_client.commands.queue_words import CHANGES, in_language, word
 from kopuro_client.commands.sentence_lines import show_wrapped
 from kopuro_client.commands.session import Session
 from kopuro_client.paging import following
@@ -20,23 +23,6 @@ AS_CSV = Annotated[bool, typer.Option("--csv", help="Print CSV.")]
 PAGE: Final = 200
 _COUNTS: Final = "{:<11}{:<13}"
 
-# The hub's kinds of changes, as phrases.
-_PHRASES: Final = {
-    "agreement": "an agreement of the sender with {organization}",
-    "vetting": "vetting of {organization}",
-    "activity": "{organization} active again",
-    "sealing_key": "a sealing key of {organization}",
-    "approval": "approval of a service of {organization} for a sensitive need",
-    "settlement": "{organization} serves this kind of settlement",
-    "eligibility": "{organization} lifts a condition of its service",
-    "funding": "a free service of {organization}",
-    "opening_hours": "{organization} open at all hours",
-    "area": "{organization} serves the region",
-    "interpreter": "an interpreter for {language} in {region}",
-    "places": "places for {need} in {region}",
-    "service": "another service for {need} in {region}",
-}
-
 
 def wishes(
     session: Session,
@@ -44,6 +30,7 @@ def wishes(
     need: NEED = None,
     limit: LIMIT = None,
     as_csv: AS_CSV = False,
+    language: LANGUAGE = "en",
 ) -> None:
     """List the smallest changes that would place the most unplaced referrals.
 
@@ -53,23 +40,29 @@ def wishes(
         session.out.file(session.hub.wishes_csv(region=region, need=need, limit=limit).encode())
         return
     page = session.hub.wishes(region=region, need=need, limit=limit)
-    show_items(session.out, page, lambda items: _show_wishes(session.out, items))
+    show_items(session.out, page, lambda items: _show_wishes(session.out, items, language))
 
 
-def _show_wishes(out: Output, items: list[Wish]) -> None:
-    out.text(_COUNTS.format("referrals", "emergencies") + "would be placed by")
+def _show_wishes(out: Output, items: list[Wish], language: str) -> None:
+    counts = _COUNTS.format(word("counts", language), word("emergencies", language))
+    out.text(counts + word("by", language))
     for one in items:
-        show_wrapped(out, wish_phrase(one), first=_COUNTS.format(one["referrals"], one["emergencies"]))
+        first = _COUNTS.format(one["referrals"], one["emergencies"])
+        show_wrapped(out, wish_phrase(one, language), first=first)
 
 
-def wish_phrase(wish: Wish) -> str:
+def wish_phrase(wish: Wish, language: str) -> str:
     """Return a wish's changes as one phrase."""
-    return " and ".join(_phrase(change) for change in wish["changes"])
+    return word("and", language).join(_phrase(change, language) for change in wish["changes"])
 
 
-def _phrase(change: Change) -> str:
-    phrase = _PHRASES.get(change["kind"], "{kind} {organization} {region} {need} {language}")
-    return one_line(phrase.format_map({name: value or "" for name, value in change.items()}))
+def _phrase(change: Change, language: str) -> str:
+    values = {name: value or "" for name, value in change.items()}
+    values["conditions"] = in_words("unmet", change.get("conditions", []), language)
+    texts = CHANGES.get(change["kind"])
+    if texts is None:
+        return one_line(" ".join(str(value) for value in values.values() if value))
+    return one_line(in_language(texts, language, values)).replace(" ()", "")
 
 
 def coverage(

@@ -27,6 +27,12 @@ PHRASES: Final[Mapping[str, Texts]] = {
         "Могут взять все потребности:",
         "Бардык муктаждыктарды ала алат:",
     ),
+    "asked_now": ("Asked now:", "Сейчас предложено:", "Азыр сунушталган:"),
+    "asked_until": (
+        "{organization}, until {time}",
+        "{organization}, до {time}",
+        "{organization}, {time} чейин",
+    ),
     "nobody_takes": ("nobody", "никто", "эч ким"),
     "service": (
         "{organization}, service {service}",

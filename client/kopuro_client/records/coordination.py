@@ -40,13 +40,17 @@ class QueueItem(TypedDict):
 
 
 class Change(TypedDict):
-    """A change that would place a referral. Members that do not matter for the kind are null."""
+    """A change that would place a referral. Members that do not matter for the kind are null.
+
+    conditions: what a service would have to lift, as members of its eligibility; missing from older hubs.
+    """
 
     kind: str
     organization: str | None
     region: str | None
     need: str | None
     language: str | None
+    conditions: NotRequired[list[str]]
 
 
 class Wish(TypedDict):

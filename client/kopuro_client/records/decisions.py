@@ -129,10 +129,18 @@ class NeedsPart(TypedDict):
     organizations: list[str]
 
 
+class OpenOffer(TypedDict):
+    """An offer that awaits an answer until the deadline."""
+
+    organization: str
+    deadline: str
+
+
 class CandidatesNow(TypedDict):
     """The candidates of a search at `checked_at`, or those of one organisation, with every rule.
 
     parts: the fewest groups of needs that one organisation each could take; empty for a single need.
+    open_offers: those of the referral now. Both are missing from older hubs.
     """
 
     referral_id: str
@@ -143,3 +151,4 @@ class CandidatesNow(TypedDict):
     candidates: list[Candidate]
     nobody: NobodyConsidered | None
     parts: NotRequired[list[NeedsPart]]
+    open_offers: NotRequired[list[OpenOffer]]

@@ -8,7 +8,7 @@ from typing import Any, TypedDict
 class WebhookEndpoint(TypedDict):
     """An endpoint. state: unverified, active or disabled; reason: why it is disabled.
 
-    types: of the messages that it is told about; empty: all. disabled_at: when it will be disabled if it goes
+    types: of the messages it gets notices of; empty: all. disabled_at: when it will be disabled if it goes
     on failing.
     """
 

@@ -35,7 +35,7 @@ Types = Annotated[tuple[str, ...], Length(max=50)]
 class Registration:
     """The body of `POST /v1/webhooks`.
 
-    types: of the messages that the endpoint is told about; empty: all. `offer.opened` is the message in every
+    types: of the messages it gets notices of; empty: all. `offer.opened` is the message in every
     version, `kopuro.offer.opened.v1` in one.
     """
 

@@ -1,4 +1,4 @@
-"""Turns the messages of mailboxes into notices of the endpoints that are told about them."""
+"""Turns the messages of mailboxes into notices for the endpoints that asked for them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Feeder:
         self._searched: dict[str, int] = {}
 
     def feed(self) -> None:
-        """Make notices of the messages that active endpoints have not been told about. Raises Unavailable."""
+        """Make notices of the messages of which active endpoints have none yet. Raises Unavailable."""
         with self._database.read() as transaction:
             behind = [endpoint.id for endpoint in self._notices.behind(transaction)]
         now = self._clock.now()

@@ -17,7 +17,7 @@ from services.delivery.webhooks.domain.signature import SigningSecret
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class UnnoticedMessage:
-    """A message of a mailbox that an endpoint has not been told about.
+    """A message of a mailbox of which an endpoint has had no notice.
 
     body: of an offer; empty for other messages, and if it was erased.
     """

@@ -24,6 +24,7 @@ from services.routing.domain.offer_closing import (
     close_offer,
 )
 from services.routing.domain.referral import Referral, ReferralEvent, next_status
+from services.routing.domain.report_words import rule_label
 from services.routing.domain.rules import COORDINATOR_MAY_OVERRIDE
 from services.routing.domain.splitting import parts_to_take, split
 from services.routing.domain.transition import Transition, TransitionContext
@@ -108,7 +109,8 @@ def _why_not(decision: Decision) -> str:
         for candidate in decision.candidates
     ]
     fewest = min(forbidding, key=len)
-    return f"A coordinator cannot override these rules, which exclude the organisation: {', '.join(fewest)}."
+    rules = ", ".join(f"{rule_label(rule, 'en')} ({rule})" for rule in fewest)
+    return f"A coordinator cannot override the rules that exclude the organisation: {rules}."
 
 
 def ask_next(

@@ -43,6 +43,7 @@ WISH_COLUMNS: Final = (
     "region",
     "need",
     "language",
+    "conditions",
 )
 
 
@@ -111,7 +112,7 @@ def wish_rows(wishes: Iterable[Wish]) -> Iterator[Row]:
         for change in wish.changes:
             counts = (rank, wish.referrals, wish.emergencies)
             place = (change.region, change.need, change.language)
-            yield (*counts, change.kind.value, change.organization, *place)
+            yield (*counts, change.kind.value, change.organization, *place, " ".join(change.conditions))
 
 
 def _considered(one: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -2,7 +2,8 @@
 
 A candidate that fails exactly one rule needs one change; a candidate that fails several needs them all. Only
 changes that the network can make count: a person's consent, exclusions and choices are never a wish. Wishes
-hold no facts of a person beyond the need, the region and the language that are missing.
+hold no facts of a person beyond the need, the region and the language that are missing; a service's condition
+that is not met is named without the person's value.
 """
 
 from __future__ import annotations
@@ -37,13 +38,17 @@ class ChangeKind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Change:
-    """One change; the fields that do not matter for its kind are None."""
+    """One change; the fields that do not matter for its kind are None or empty.
+
+    conditions: what the service would have to lift, as members of its eligibility.
+    """
 
     kind: ChangeKind
     organization: str | None = None
     region: str | None = None
     need: str | None = None
     language: str | None = None
+    conditions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -113,7 +118,8 @@ def _changes(facts: ReferralFacts, candidate: Candidate) -> tuple[Change, ...] |
     changes: set[Change] = set()
     for failure in candidate.failures:
         if failure.rule in OF_ORGANIZATION:
-            changes.add(Change(kind=OF_ORGANIZATION[failure.rule], organization=candidate.organization))
+            kind, conditions = OF_ORGANIZATION[failure.rule], tuple(failure.detail.get("unmet", ()))
+            changes.add(Change(kind=kind, organization=candidate.organization, conditions=conditions))
         elif failure.rule == "language_shared":
             changes.add(Change(kind=ChangeKind.interpreter, region=facts.region, language=facts.languages[0]))
         elif failure.rule in ("capacity_left", "capacity_not_declined", "place_left"):
@@ -124,10 +130,8 @@ def _changes(facts: ReferralFacts, candidate: Candidate) -> tuple[Change, ...] |
 
 
 def _key(change: Change) -> tuple[str, ...]:
-    return tuple(
-        value or ""
-        for value in (change.kind, change.organization, change.region, change.need, change.language)
-    )
+    values = (change.kind, change.organization, change.region, change.need, change.language)
+    return (*(value or "" for value in values), *change.conditions)
 
 
 def _order(changes: tuple[Change, ...]) -> list[tuple[str, ...]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable
 
-from contracts.answers.coordination import Considered, EngagementCounts, NeedsPart, QueueItem
+from contracts.answers.coordination import Considered, EngagementCounts, NeedsPart, OpenOffer, QueueItem
 from contracts.errors import Refused
 from contracts.records import plain
 from runtime.storage.database import Database
@@ -100,5 +100,9 @@ class CoordinationQueries:
             nobody=considered["nobody"],
             parts=tuple(
                 NeedsPart(needs=part.needs, organizations=tuple(sorted(part.organizations))) for part in parts
+            ),
+            open_offers=tuple(
+                OpenOffer(organization=offer.organization, deadline=offer.deadline)
+                for offer in referral.open_offers
             ),
         )

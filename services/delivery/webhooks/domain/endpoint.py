@@ -116,7 +116,7 @@ class Health:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Endpoint:
-    """A partner's endpoint. types: of the messages it is told about, all if empty; whole types or names.
+    """A partner's endpoint. types: of the messages it gets notices of, all if empty; whole types or names.
 
     position: the mailbox sequence up to which it has notices. challenge: what it must answer to be verified.
     reason: why it is disabled: `owner`, `gone` or `failing`; else None.
@@ -134,5 +134,5 @@ class Endpoint:
     health: Health = field(default_factory=Health)
 
     def wants(self, message_type: str) -> bool:
-        """Return whether the endpoint is told about messages of this type."""
+        """Return whether the endpoint gets notices of messages of this type."""
         return not self.types or message_type in self.types or name_of(message_type) in self.types

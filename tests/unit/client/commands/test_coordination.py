@@ -12,11 +12,14 @@ from typing import Any
 import pytest
 
 from kopuro_client.commands.code_words import LANGUAGES
-from kopuro_client.commands.coordination_queue import show_queue, waiting
+from kopuro_client.commands.coordination_network import wish_phrase
+from kopuro_client.commands.coordination_queue import show_queue, show_queue_heading, waiting
 from kopuro_client.commands.output import Output
+from kopuro_client.commands.queue_words import CHANGES
 from kopuro_client.commands.rule_sentences import OVERRIDABLE, SENTENCES, sentence_of
 from kopuro_client.records import Rule
 from services.routing.domain.rules import COORDINATOR_MAY_OVERRIDE
+from services.routing.domain.wishes import ChangeKind
 from tests.unit.client.commands.conftest import Run
 from tests.unit.client.fake_hub import FakeHub, Response, json_response
 
@@ -132,23 +135,41 @@ def test_queue_says_how_long_the_person_and_the_cause_have_waited() -> None:
     out, now = io.StringIO(), dt.datetime(2026, 5, 1, 9, 40, tzinfo=dt.UTC)
     item: Any = {**ITEM, "since": "2026-05-01T09:31:00Z", "waits_for": ["ru.a-long-name-of-an-asked-one"]}
     later: Any = {**item, "reason": "of_tomorrow"}
-    show_queue(Output(as_json=False, stdout=out), [item, later], now)
+    show_queue(Output(as_json=False, stdout=out), [item, later], now, "en")
     lines = out.getvalue().splitlines()
     assert lines[:4] == [
         f"{ID}  emergency  RU-MOW  waiting 40 min",
         "    legal.wage_claim, basic_needs.transport_home, health.primary_care from",
         "    kg.osh-legal-aid: asked 9 min ago, no answer after half of the time; waits",
-        "    for ru.a-long-name-of-an-asked-one until 2026-05-01 10:00:00Z",
+        "    for ru.a-long-name-of-an-asked-one, until 2026-05-01 10:00:00Z",
     ]
-    assert "of_tomorrow, for 9 min" in " ".join(" ".join(lines[4:]).split())
+    assert "of_tomorrow, since 2026-05-01 09:31:00Z" in " ".join(" ".join(lines[4:]).split())
     assert "2026-05-01 10:00:00Z" in out.getvalue().split("of_tomorrow")[1]
 
 
 def test_queue_names_the_whole_of_a_part() -> None:
     out, now = io.StringIO(), dt.datetime(2026, 5, 1, 9, 40, tzinfo=dt.UTC)
     item: Any = {**ITEM, "part_of": "01930f6e-5d2a-7c11-8a4f-0b6d2f9c1a01"}
-    show_queue(Output(as_json=False, stdout=out), [item], now)
+    show_queue(Output(as_json=False, stdout=out), [item], now, "en")
     assert "; part of 01930f6e-5d2a-7c11-8a4f-0b6d2f9c1a01" in " ".join(out.getvalue().split())
+
+
+@pytest.mark.parametrize(
+    ("language", "heading", "cause"),
+    [
+        ("ru", "без ответа: 1", "предложено 9 мин назад, прошла половина срока без ответа"),
+        ("ky", "жоопсуз: 1", "9 мүн мурун сунушталган, мөөнөттүн жарымы жоопсуз өттү"),
+    ],
+)
+def test_queue_speaks_the_language_that_was_asked_for(language: str, heading: str, cause: str) -> None:
+    out, now = io.StringIO(), dt.datetime(2026, 5, 1, 9, 40, tzinfo=dt.UTC)
+    item: Any = {**ITEM, "since": "2026-05-01T09:31:00Z"}
+    output = Output(as_json=False, stdout=out)
+    show_queue_heading(output, "silent", {"items": [item], "next": None}, language)
+    show_queue(output, [item], now, language)
+    text = " ".join(out.getvalue().split())
+    assert text.startswith(heading)
+    assert cause in text
 
 
 def test_queue_of_one_kind_sends_its_filters(hub: FakeHub, run: Run) -> None:
@@ -175,7 +196,7 @@ def test_cursor_without_a_kind_is_refused_before_anything_is_sent(hub: FakeHub, 
 )
 def test_waiting_time_has_its_two_largest_units(minutes: int, text: str) -> None:
     since = dt.datetime(2026, 5, 1, 9, tzinfo=dt.UTC)
-    assert waiting("2026-05-01T09:00:00Z", since + dt.timedelta(minutes=minutes)) == text
+    assert waiting("2026-05-01T09:00:00Z", since + dt.timedelta(minutes=minutes), "en") == text
 
 
 @pytest.mark.parametrize(
@@ -368,7 +389,7 @@ CELL: dict[str, Any] = {
 }
 
 
-def change(kind: str, **fields: str) -> dict[str, Any]:
+def change(kind: str, **fields: Any) -> dict[str, Any]:
     return {"kind": kind, "organization": None, "region": None, "need": None, "language": None, **fields}
 
 
@@ -391,6 +412,41 @@ def test_wishes_say_what_would_place_most_referrals(hub: FakeHub, run: Run) -> N
     assert " ".join(" ".join(lines[2:]).split()) == rest
     assert max(map(len, lines)) <= 80
     assert run("coordination", "wishes", "--json", "--as", "coordinator").json() == page
+
+
+@pytest.mark.parametrize(
+    ("language", "phrase"),
+    [
+        ("en", "ru.one lifts a condition of its service (sex, special categories)"),
+        ("ru", "ru.one снимает условие своей услуги (пол, особые категории)"),
+        ("ky", "ru.one кызматынын шартын алып салышы (жынысы, өзгөчө категориялар)"),
+    ],
+)
+def test_wish_names_the_conditions_to_lift(language: str, phrase: str) -> None:
+    lifted: Any = change("eligibility", organization="ru.one", conditions=["sex", "special_categories"])
+    assert wish_phrase({"changes": [lifted], "referrals": 1, "emergencies": 0}, language) == phrase
+
+
+def test_wish_of_an_older_hub_names_no_condition() -> None:
+    lifted: Any = change("eligibility", organization="ru.one")
+    assert (
+        wish_phrase({"changes": [lifted], "referrals": 1, "emergencies": 0}, "en")
+        == "ru.one lifts a condition of its service"
+    )
+
+
+def test_every_kind_of_change_has_a_phrase() -> None:
+    assert CHANGES.keys() == {kind.value for kind in ChangeKind}
+
+
+def test_candidates_name_who_is_asked_now_and_until_when(hub: FakeHub, run: Run) -> None:
+    [candidate] = CANDIDATES["candidates"]
+    offers = [{"organization": candidate["organization"], "deadline": "2026-05-01T10:00:00Z"}]
+    hub.script("GET", f"{ADDRESS}/candidates", json_response({**CANDIDATES, "open_offers": offers}))
+    out = run("coordination", "candidates", ID, "--as", "coordinator").out
+    assert f"Asked now:\n- {candidate['organization']}, until 2026-05-01 10:00:00Z\n" in out
+    assert "may place" not in out
+    assert "Excluded" not in out
 
 
 def test_coverage_is_a_table_or_json_of_all_pages(hub: FakeHub, run: Run) -> None:

@@ -89,7 +89,7 @@ def coverage_row(values: dict[str, str]) -> str:
 
 
 def wish_row(values: dict[str, str]) -> str:
-    change = Change(kind=ChangeKind.area, **values)
+    change = Change(kind=ChangeKind.area, **values)  # type: ignore[arg-type]
     return of_hub.spreadsheet(wish_rows([Wish(changes=(change,), referrals=1, emergencies=0)]))
 
 

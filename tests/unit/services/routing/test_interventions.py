@@ -164,8 +164,12 @@ def test_candidates_of_a_referral_are_those_of_a_search_now(
 ) -> None:
     referral = new_id()
     small.take(submitted(referral))
-    (one,) = candidates(referral)["candidates"]
+    asked = candidates(referral)
+    (one,) = asked["candidates"]
     assert (one["organization"], failed(one)) == ("ru.one", ["not_asked_before"])
+    (offer,) = asked["open_offers"]
+    assert offer["organization"] == "ru.one"
+    assert offer["deadline"] > asked["checked_at"]
     small.absorb(["ru.new"])
     found = candidates(referral)["candidates"]
     assert [(one["organization"], one["eligible"]) for one in found] == [("ru.new", True), ("ru.one", False)]

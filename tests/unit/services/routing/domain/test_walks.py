@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
+from dataclasses import replace
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -259,10 +260,14 @@ class Walk(RuleBasedStateMachine):
 
     @invariant()
     def closed_referral_never_changes(self) -> None:
+        referral = self.driver.referral
         if self.closed is not None:
-            assert self.driver.referral == self.closed
-        elif self.driver.referral is not None and self.driver.referral.is_closed:
-            self.closed = self.driver.referral
+            # Only a withdrawal of the consent is noted, once.
+            assert referral is not None
+            assert referral.consent_revoked or not self.closed.consent_revoked
+            assert replace(referral, consent_revoked=self.closed.consent_revoked) == self.closed
+        if referral is not None and referral.is_closed:
+            self.closed = referral
 
     @invariant()
     def every_offer_went_to_an_eligible_candidate(self) -> None:
@@ -288,5 +293,5 @@ class Walk(RuleBasedStateMachine):
             assert len(asked) == len(set(asked))
 
 
-Walk.TestCase.settings = settings(max_examples=150, stateful_step_count=30, deadline=None, derandomize=True)
+Walk.TestCase.settings = settings(max_examples=1000, stateful_step_count=30, deadline=None, derandomize=True)
 TestWalk = Walk.TestCase

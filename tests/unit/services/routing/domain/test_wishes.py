@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.codes import CapacityStatus, OrganizationKind, Urgency, Vetting
-from contracts.organization import Capacity, Organization
+from contracts.codes import CapacityStatus, OrganizationKind, Sex, Stage, Urgency, Vetting
+from contracts.organization import Capacity, Eligibility, Organization
 from contracts.referral import ReferralFacts
 from services.routing.domain.decision import Decision, Trigger, decide
 from services.routing.domain.policy import RoutingPolicy
@@ -44,7 +44,7 @@ def smallest(*receivers: Organization, about: ReferralFacts | None = None, **cha
     return smallest_changes(about or facts(), searched(*receivers, about=about, **changes))
 
 
-def only(kind: ChangeKind, **fields: str) -> frozenset[tuple[Change, ...]]:
+def only(kind: ChangeKind, **fields: Any) -> frozenset[tuple[Change, ...]]:
     return frozenset({(Change(kind=kind, **fields),)})
 
 
@@ -78,6 +78,13 @@ def test_missing_agreement_names_the_organization() -> None:
 def test_missing_language_is_an_interpreter_in_the_region() -> None:
     one, two = (organization(name, service(languages=("uz",))) for name in ("ru.one", "ru.two"))
     assert smallest(one, two) == only(ChangeKind.interpreter, region="RU-MOW", language="ky")
+
+
+def test_wish_names_the_conditions_of_the_service_and_not_the_person() -> None:
+    bounds = Eligibility(sexes=(Sex.female,), stages=(Stage.returned,))
+    assert smallest(organization("ru.one", service(eligibility=bounds))) == only(
+        ChangeKind.eligibility, organization="ru.one", conditions=("sex", "stage")
+    )
 
 
 def test_full_service_is_a_place_in_the_region() -> None:

@@ -1,0 +1,152 @@
+"""The words of the coordinators' queues and wishes, in English, Russian and Kyrgyz."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from kopuro_client.commands.code_words import LANGUAGES, Texts
+
+# The hub's reason codes. since: the time at which the cause began; age: the time since then.
+REASONS: Final[Mapping[str, Texts]] = {
+    "no_candidate": (
+        "no organisation can be asked, since {since}",
+        "предложить некому, с {since}",
+        "{since} баштап сунуштай турган уюм жок",
+    ),
+    "candidates_exhausted": (
+        "nobody else can be asked, since {since}",
+        "больше предложить некому, с {since}",
+        "{since} баштап сунуштай турган башка уюм жок",
+    ),
+    "half_of_answer_time_passed": (
+        "asked {age} ago, no answer after half of the time",
+        "предложено {age} назад, прошла половина срока без ответа",
+        "{age} мурун сунушталган, мөөнөттүн жарымы жоопсуз өттү",
+    ),
+    "report_overdue": (
+        "the report is overdue since {since}",
+        "отчёт просрочен с {since}",
+        "отчёттун мөөнөтү {since} өткөн",
+    ),
+    "report_awaited": (
+        "a report is awaited since {since}",
+        "отчёт ожидается с {since}",
+        "отчёт {since} баштап күтүлүүдө",
+    ),
+    "case_overdue": (
+        "the case cannot be read; a new one from the sender is overdue since {since}",
+        "дело не читается; новое от отправителя просрочено с {since}",
+        "иш окулбайт; жөнөтүүчүдөн жаңысынын мөөнөтү {since} өткөн",
+    ),
+    "case_awaited": (
+        "the case cannot be read; a new one from the sender is awaited since {since}",
+        "дело не читается; новое от отправителя ожидается с {since}",
+        "иш окулбайт; жөнөтүүчүдөн жаңысы {since} баштап күтүлүүдө",
+    ),
+    "answer_awaited": (
+        "asked {age} ago, an answer is awaited",
+        "предложено {age} назад, ожидается ответ",
+        "{age} мурун сунушталган, жооп күтүлүүдө",
+    ),
+}
+
+# The hub's kinds of changes.
+CHANGES: Final[Mapping[str, Texts]] = {
+    "agreement": (
+        "an agreement of the sender with {organization}",
+        "соглашение отправителя с {organization}",
+        "жөнөтүүчүнүн {organization} менен макулдашуусу",
+    ),
+    "vetting": ("vetting of {organization}", "проверка {organization}", "{organization} текшерүүдөн өтүшү"),
+    "activity": (
+        "{organization} active again",
+        "{organization} снова действует",
+        "{organization} кайра иштеши",
+    ),
+    "sealing_key": (
+        "a sealing key of {organization}",
+        "ключ запечатывания у {organization}",
+        "{organization} мөөрлөө ачкычы",
+    ),
+    "approval": (
+        "approval of a service of {organization} for a sensitive need",
+        "одобрение услуги {organization} для деликатной потребности",
+        "{organization} кызматын купуя муктаждык үчүн бекитүү",
+    ),
+    "settlement": (
+        "{organization} serves this kind of settlement",
+        "{organization} охватывает такие населённые пункты",
+        "{organization} мындай калктуу конушту камтышы",
+    ),
+    "eligibility": (
+        "{organization} lifts a condition of its service ({conditions})",
+        "{organization} снимает условие своей услуги ({conditions})",
+        "{organization} кызматынын шартын алып салышы ({conditions})",
+    ),
+    "funding": (
+        "a free service of {organization}",
+        "бесплатная услуга {organization}",
+        "{organization} акысыз кызматы",
+    ),
+    "opening_hours": (
+        "{organization} open at all hours",
+        "{organization} работает круглосуточно",
+        "{organization} күнү-түнү иштеши",
+    ),
+    "area": (
+        "{organization} serves the region",
+        "{organization} охватывает регион",
+        "{organization} аймакты камтышы",
+    ),
+    "interpreter": (
+        "an interpreter for {language} in {region}",
+        "переводчик ({language}) в {region}",
+        "{region}: котормочу ({language})",
+    ),
+    "places": (
+        "places for {need} in {region}",
+        "места для {need} в {region}",
+        "{region}: {need} үчүн орундар",
+    ),
+    "service": (
+        "another service for {need} in {region}",
+        "ещё одна услуга для {need} в {region}",
+        "{region}: {need} үчүн дагы бир кызмат",
+    ),
+}
+
+WORDS: Final[Mapping[str, Texts]] = {
+    "emergency": ("emergency", "экстренные", "шашылыш"),
+    "overdue": ("overdue", "просроченные", "мөөнөтү өткөн"),
+    "silent": ("silent", "без ответа", "жоопсуз"),
+    "unplaced": ("unplaced", "никто не найден", "эч ким табылган жок"),
+    "or_more": ("{count} or more", "{count} или больше", "{count} же андан көп"),
+    "waiting": ("waiting {age}", "ожидание {age}", "күтүү {age}"),
+    "from": (
+        "{needs} from {sender}: {reason}",
+        "{needs} от {sender}: {reason}",
+        "{needs}, {sender}: {reason}",
+    ),
+    "waits_for": ("waits for {organizations}", "ждёт {organizations}", "{organizations} күтүлөт"),
+    "until": ("until {time}", "до {time}", "{time} чейин"),
+    "part_of": ("part of {whole}", "часть {whole}", "{whole} бөлүгү"),
+    "unknown": ("{reason}, since {since}", "{reason}, с {since}", "{reason}, {since} баштап"),
+    "days": ("{days} d {hours} h", "{days} д {hours} ч", "{days} күн {hours} саат"),
+    "hours": ("{hours} h {minutes} min", "{hours} ч {minutes} мин", "{hours} саат {minutes} мүн"),
+    "minutes": ("{minutes} min", "{minutes} мин", "{minutes} мүн"),
+    "and": (" and ", " и ", " жана "),
+    "counts": ("referrals", "направления", "жолдомолор"),
+    "emergencies": ("emergencies", "экстренных", "шашылыш"),
+    "by": ("would be placed by", "нашли бы место, если:", "орун табылмак, эгер:"),
+}
+
+
+def word(name: str, language: str, **values: object) -> str:
+    """Return a word or phrase."""
+    return in_language(WORDS[name], language, values)
+
+
+def in_language(texts: Texts, language: str, values: Mapping[str, object]) -> str:
+    """Return one of the texts with its values."""
+    return texts[LANGUAGES.index(language)].format_map(values)
