@@ -197,7 +197,7 @@ def count_statements(
     """
     import datetime as dt
 
-    from admin.reconciliation.service_states import open_read_only
+    from admin.read_only_engine import open_read_only
     from admin.routing.databases import decision_databases
     from admin.routing.statements import count_again, report
     from kopuro_client.commands.output import Output

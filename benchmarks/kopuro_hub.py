@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from sqlalchemy import Engine, func, select
 
 from admin.embedded_broker import LOOPBACK
-from admin.reconciliation.service_states import open_read_only
+from admin.read_only_engine import open_read_only
 from benchmarks.keepalive import Endpoint
 from benchmarks.systems import Doors
 from contracts.organization import Organization

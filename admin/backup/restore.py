@@ -25,7 +25,7 @@ from admin.backup.hub_places import HubPlaces
 from admin.backup.take import newest_key
 from admin.hub_databases import ServiceDatabase
 from admin.private_files import give_to_owner_of
-from admin.reconciliation.service_states import open_read_only
+from admin.read_only_engine import open_read_only
 from admin.schema_revisions import opened_database
 from contracts.errors import Defect
 from kopuro_client.errors import InvalidArgumentError

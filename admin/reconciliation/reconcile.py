@@ -28,6 +28,7 @@ from typing import Final
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from admin.read_only_engine import open_read_only
 from admin.reconciliation.decision_differences import StoredDecision, rewritten_decisions, unlogged_decisions
 from admin.reconciliation.differences import (
     Difference,
@@ -36,7 +37,7 @@ from admin.reconciliation.differences import (
     directory_differences,
     rewritten_records,
 )
-from admin.reconciliation.service_states import SERVICES, ServiceStates, open_read_only
+from admin.reconciliation.service_states import SERVICES, ServiceStates
 from admin.reconciliation.statement_differences import statement_differences
 from admin.reconciliation.unreceipted_events import unlogged_events
 from contracts.facts import CATALOGUE

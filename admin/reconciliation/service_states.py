@@ -1,46 +1,31 @@
-"""Read-only queries of the services' databases for a reconciliation.
-
-They read only the columns below. When one of these changes, this file must change with it;
-tests/services/test_reconcile.py fails until it does:
-
-    intake    submissions(referral_id, submitted_at)
-    routing   referrals(id, sender, status, acceptor, updated_at), offers(referral_id, organization),
-              decisions(id, referral_id, decided_at, record, salt)
-    vault     custodies(referral_id, state, acceptor, changed_at, part_of), sealed_cases(referral_id)
-    delivery  mailbox_messages(sequence, message_id, type, referral_id, queued_at)
-    directory revisions(subject, id, number, changed_at),
-              organizations, agreements, token_keys(id, revision, record)
-    each      unreceipted(number, body, published_at)
-
-Times are microseconds since 1970 (`runtime.storage.columns.Instant`).
-"""
+"""Read-only queries of the services' databases for a reconciliation. `service_tables` has the columns."""
 
 from __future__ import annotations
 
 import datetime as dt
-import os
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Any
-from urllib.parse import quote
 
 import orjson
 from sqlalchemy import (
     Connection,
     Engine,
-    LargeBinary,
-    Text,
-    column,
-    create_engine,
     func,
-    make_url,
     select,
-    table,
 )
 from sqlalchemy.sql.selectable import TableClause
 
+from admin.reconciliation.compared_rows import (
+    PUBLISHED,
+    fact_of,
+    logged_fact,
+    logged_record,
+    record_digest,
+    revision_of,
+    stored_decision,
+)
 from admin.reconciliation.decision_differences import LoggedDecision, StoredDecision
 from admin.reconciliation.differences import (
     HeldCase,
@@ -50,93 +35,34 @@ from admin.reconciliation.differences import (
     Revision,
     RoutedReferral,
 )
+from admin.reconciliation.service_tables import (
+    CASES,
+    CUSTODIES,
+    DECISIONS,
+    MESSAGES,
+    OFFERS,
+    RECORDS,
+    REFERRALS,
+    REVISIONS,
+    STATEMENTS,
+    SUBMISSIONS,
+)
 from admin.reconciliation.statement_differences import LoggedStatement, StoredStatement
 from admin.reconciliation.unreceipted_events import UnreceiptedEvent, unreceipted_events
-from contracts.commitment import SALT_BYTES, commitment_to
 from contracts.facts import DecisionsRecorded, StatementIssued
-from kopuro_client.errors import InvalidArgumentError
-from runtime.storage.columns import Instant
-from runtime.tls import DATABASE, TlsFiles, UnusableTlsFiles, tls_files
 from services.audit.adapters.tables import ENTRIES
 from services.audit.log.adapters.sql_contents import SqlContents
 from services.audit.log.adapters.sql_log import SqlLog
-from services.audit.log.domain.leaf import fields_of
 from services.audit.log.domain.opening import ContentMismatch, changed_head
 from services.audit.log.handlers.content_inspection import ContentInspection, ReasonMissing
 from services.audit.log.handlers.entry_verification import LogDamaged
 from services.audit.log.ports import OpenedLeaf
-from services.routing.domain.candidate_tree import candidates_root
 from services.routing.domain.monthly_statement import digest_of
 
 SERVICES = ("audit", "intake", "routing", "vault", "delivery", "directory")
-# The kinds of directory records that are published, with the path of the id in the event's data.
-_PUBLISHED: Mapping[str, tuple[str, ...]] = {
-    "organization": ("organization", "id"),
-    "agreement": ("agreement", "id"),
-    "token_key": ("key", "kid"),
-    "client": ("client_id",),
-}
 
-_SUBMISSIONS = table("submissions", column("referral_id"), column("submitted_at", Instant))
-_REFERRALS = table(
-    "referrals",
-    column("id"),
-    column("sender"),
-    column("status"),
-    column("acceptor"),
-    column("updated_at", Instant),
-)
-_OFFERS = table("offers", column("referral_id"), column("organization"))
-_DECISIONS = table(
-    "decisions",
-    column("id"),
-    column("referral_id"),
-    column("decided_at", Instant),
-    column("record", Text),
-    column("salt", LargeBinary),
-    column("erased_at", Instant),
-    column("commitment"),
-    column("asked", Text),
-)
-_STATEMENTS = table(
-    "statements",
-    column("month"),
-    column("organization"),
-    column("issued_at", Instant),
-    column("content", LargeBinary),
-    column("logged_in"),
-)
 # Routing erases the records of decisions about these, and of no other referrals.
 _ENDED = frozenset({"completed", "withdrawn", "failed", "entered_in_error"})
-_CUSTODIES = table(
-    "custodies",
-    column("referral_id"),
-    column("state"),
-    column("acceptor"),
-    column("changed_at", Instant),
-    column("part_of"),
-)
-_CASES = table("sealed_cases", column("referral_id"))
-_MESSAGES = table(
-    "mailbox_messages",
-    column("sequence"),
-    column("message_id"),
-    column("type"),
-    column("referral_id"),
-    column("queued_at", Instant),
-)
-
-_RECORDS = {
-    subject: table(name, column("id"), column("revision"), column("record", Text))
-    for subject, name in (
-        ("organization", "organizations"),
-        ("agreement", "agreements"),
-        ("token_key", "token_keys"),
-    )
-}
-_REVISIONS = table(
-    "revisions", column("subject"), column("id"), column("number"), column("changed_at", Instant)
-)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -148,28 +74,6 @@ class MailboxMessage:
     fact: str
     referral_id: str
     queued_at: dt.datetime
-
-
-def open_read_only(url: str, tls: TlsFiles | None = None) -> Engine:
-    """Return an engine that cannot write. url: in the form of KOPURO_DATABASE_URL.
-
-    tls: the files for TLS; None: those that KOPURO_DATABASE_CA and so on name. Raises InvalidArgumentError if
-    these are unusable.
-    """
-    parsed = make_url(url)
-    if parsed.get_backend_name() == "sqlite":
-        file = f"file:{quote(parsed.database or '')}"
-        parsed = parsed.set(database=file, query={"mode": "ro", "uri": "true"})
-        return create_engine(parsed, hide_parameters=True)
-    try:
-        tls = tls or tls_files(DATABASE, os.environ)
-    except UnusableTlsFiles as error:
-        raise InvalidArgumentError(str(error)) from None
-    options = {
-        "options": "-c default_transaction_read_only=on",
-        **({} if tls is None else tls.libpq_options()),
-    }
-    return create_engine(parsed, connect_args=options, hide_parameters=True)
 
 
 class ServiceStates:
@@ -190,11 +94,10 @@ class ServiceStates:
         if not ids:
             return []
         submitted = {
-            row.referral_id: row.submitted_at
-            for row in self._rows("intake", _SUBMISSIONS, "referral_id", ids)
+            row.referral_id: row.submitted_at for row in self._rows("intake", SUBMISSIONS, "referral_id", ids)
         }
         offered: dict[str, list[str]] = defaultdict(list)
-        for row in self._rows("routing", _OFFERS, "referral_id", ids):
+        for row in self._rows("routing", OFFERS, "referral_id", ids):
             offered[row.referral_id].append(row.organization)
         routed = {
             row.id: RoutedReferral(
@@ -204,11 +107,11 @@ class ServiceStates:
                 offered=tuple(offered[row.id]),
                 sender=row.sender,
             )
-            for row in self._rows("routing", _REFERRALS, "id", ids)
+            for row in self._rows("routing", REFERRALS, "id", ids)
         }
-        held = self._rows("vault", _CUSTODIES, "referral_id", ids)
+        held = self._rows("vault", CUSTODIES, "referral_id", ids)
         kept = [row.part_of or row.referral_id for row in held]
-        cases = {row.referral_id for row in self._rows("vault", _CASES, "referral_id", kept)}
+        cases = {row.referral_id for row in self._rows("vault", CASES, "referral_id", kept)}
         custodies = {
             row.referral_id: HeldCase(
                 state=row.state,
@@ -233,13 +136,13 @@ class ServiceStates:
 
     def messages(self, after: int, limit: int) -> list[MailboxMessage]:
         """Return the next messages of all mailboxes after a sequence."""
-        wanted = select(_MESSAGES).where(_MESSAGES.c.sequence > after).order_by(_MESSAGES.c.sequence)
+        wanted = select(MESSAGES).where(MESSAGES.c.sequence > after).order_by(MESSAGES.c.sequence)
         with self._engines["delivery"].connect() as connection:
             return [
                 MailboxMessage(
                     sequence=row.sequence,
                     message_id=row.message_id,
-                    fact=_fact(row.type),
+                    fact=fact_of(row.type),
                     referral_id=row.referral_id,
                     queued_at=row.queued_at,
                 )
@@ -248,7 +151,7 @@ class ServiceStates:
 
     def revisions(self) -> dict[Revision, dt.datetime]:
         """Return every published revision of the directory with its time."""
-        wanted = select(_REVISIONS).where(_REVISIONS.c.subject.in_(_PUBLISHED))
+        wanted = select(REVISIONS).where(REVISIONS.c.subject.in_(PUBLISHED))
         with self._engines["directory"].connect() as connection:
             return {
                 Revision(subject=row.subject, id=row.id, number=row.number): row.changed_at
@@ -259,49 +162,49 @@ class ServiceStates:
         """Return the digest of each published record in force, under the revision that it says it is."""
         found = {}
         with self._engines["directory"].connect() as connection:
-            for subject, records in _RECORDS.items():
+            for subject, records in RECORDS.items():
                 for row in connection.execute(select(records)):
                     record = orjson.loads(row.record)
                     content = record["key"] if subject == "token_key" else record
                     revision = Revision(subject=subject, id=row.id, number=row.revision)
-                    found[revision] = _digest(content)
+                    found[revision] = record_digest(content)
         return found
 
     def logged_revisions(self, limit: int) -> dict[Revision, LoggedRevision]:
         """Return every revision of the directory in the log. limit: entries per query."""
-        types = [f"kopuro.{subject}.changed.v1" for subject in _PUBLISHED]
+        types = [f"kopuro.{subject}.changed.v1" for subject in PUBLISHED]
         found: dict[Revision, LoggedRevision] = {}
         for page in self._opened_pages(types, limit):
             for opened in page:
                 if opened.data is None:
                     continue
                 leaf = opened.fields
-                revision = _revision(leaf["type"], opened.data)
+                revision = revision_of(leaf["type"], opened.data)
                 entry = LoggedRevision(
                     index=opened.index,
                     time=dt.datetime.fromisoformat(leaf["time"]),
-                    content=_digest(_logged_record(revision.subject, opened.data)),
+                    content=record_digest(logged_record(revision.subject, opened.data)),
                 )
                 found.setdefault(revision, entry)
         return found
 
     def decisions(self, after: str, limit: int) -> list[StoredDecision]:
         """Return routing's next decisions after an id, in the order of their ids."""
-        wanted = select(_DECISIONS).where(_DECISIONS.c.id > after).order_by(_DECISIONS.c.id).limit(limit)
+        wanted = select(DECISIONS).where(DECISIONS.c.id > after).order_by(DECISIONS.c.id).limit(limit)
         with self._engines["routing"].connect() as connection:
             rows = connection.execute(wanted).all()
         return self._stored_decisions(rows)
 
     def decisions_of(self, ids: Sequence[str]) -> dict[str, StoredDecision]:
         """Return the existing ones of these decisions."""
-        found = self._stored_decisions(self._rows("routing", _DECISIONS, "id", ids))
+        found = self._stored_decisions(self._rows("routing", DECISIONS, "id", ids))
         return {decision.id: decision for decision in found}
 
     def _stored_decisions(self, rows: Sequence[Any]) -> list[StoredDecision]:
         erased = sorted({row.referral_id for row in rows if row.erased_at is not None})
-        ended = {row.id for row in self._rows("routing", _REFERRALS, "id", erased) if row.status in _ENDED}
+        ended = {row.id for row in self._rows("routing", REFERRALS, "id", erased) if row.status in _ENDED}
         return [
-            _stored_decision(row, early=row.erased_at is not None and row.referral_id not in ended)
+            stored_decision(row, early=row.erased_at is not None and row.referral_id not in ended)
             for row in rows
         ]
 
@@ -331,7 +234,7 @@ class ServiceStates:
                     issued_at=row.issued_at,
                     logged_in=row.logged_in,
                 )
-                for row in connection.execute(select(_STATEMENTS))
+                for row in connection.execute(select(STATEMENTS))
             ]
 
     def logged_statements(self, limit: int) -> Iterator[list[LoggedStatement]]:
@@ -401,7 +304,7 @@ class ServiceStates:
 
     def in_mailboxes(self, message_ids: Sequence[str]) -> set[tuple[str, str]]:
         """Return those of the ids that are in a mailbox, each with its fact: authors may share an id."""
-        return self._known("delivery", _MESSAGES, message_ids)
+        return self._known("delivery", MESSAGES, message_ids)
 
     def in_log(self, message_ids: Sequence[str]) -> set[tuple[str, str]]:
         """Return those of the ids that have a log entry, each with its fact."""
@@ -414,15 +317,15 @@ class ServiceStates:
     def _known(self, service: str, where: Any, message_ids: Sequence[str]) -> set[tuple[str, str]]:
         wanted = select(where.c.message_id, where.c.type).where(where.c.message_id.in_(message_ids))
         with self._engines[service].connect() as connection:
-            return {(row.message_id, _fact(row.type)) for row in connection.execute(wanted)}
+            return {(row.message_id, fact_of(row.type)) for row in connection.execute(wanted)}
 
     def _ids(self, after: str, limit: int) -> list[str]:
         """Return the services' next ids, truncated to the shortest full page so that no id is skipped."""
         pages = []
         for service, column_ in (
-            ("intake", _SUBMISSIONS.c.referral_id),
-            ("routing", _REFERRALS.c.id),
-            ("vault", _CUSTODIES.c.referral_id),
+            ("intake", SUBMISSIONS.c.referral_id),
+            ("routing", REFERRALS.c.id),
+            ("vault", CUSTODIES.c.referral_id),
             ("audit", ENTRIES.c.referral_id),
         ):
             wanted = select(column_).distinct().where(column_ > after).order_by(column_).limit(limit)
@@ -442,64 +345,7 @@ class ServiceStates:
             wanted = select(ENTRIES).where(ENTRIES.c.referral_id.in_(ids)).order_by(ENTRIES.c.leaf_index)
             for row in connection.execute(wanted):
                 try:
-                    found[row.referral_id].append(_logged_fact(row))
+                    found[row.referral_id].append(logged_fact(row))
                 except (ValueError, KeyError):
                     self.mismatches[row.leaf_index] = changed_head(row.leaf_index)
             return found
-
-
-def _logged_fact(row: Any) -> LoggedFact:
-    """Return the entry of a row. Raises ValueError for a head that is not the leaf's."""
-    return LoggedFact(
-        index=row.leaf_index,
-        fact=_fact(row.type),
-        message_id=row.message_id,
-        organization=fields_of(row.leaf, row.head)["organization"],
-        time=row.time,
-    )
-
-
-def _stored_decision(row: Any, *, early: bool) -> StoredDecision:
-    salt = row.salt
-    committed = salt is not None and len(salt) == SALT_BYTES
-    # A record that only claims to be erased is a rewritten one.
-    kept = row.commitment if row.erased_at is not None and row.record == "{}" else None
-    return StoredDecision(
-        id=row.id,
-        referral_id=row.referral_id,
-        decided_at=row.decided_at,
-        commitment=commitment_to(row.record.encode(), bytes(salt)) if committed else kept,
-        candidates=_candidates(row) if committed and row.asked is not None else None,
-        is_erased=kept is not None,
-        is_erased_early=early,
-    )
-
-
-def _candidates(row: Any) -> str | None:
-    """Return the root over a decision's candidates; None for a damaged record, which differs anyway."""
-    try:
-        organizations = [one["organization"] for one in orjson.loads(row.record)["candidates"]]
-        return candidates_root(row.referral_id, organizations, orjson.loads(row.asked), bytes(row.salt))
-    except (ValueError, KeyError, TypeError):
-        return None
-
-
-def _digest(record: Any) -> str:
-    return sha256(orjson.dumps(record, option=orjson.OPT_SORT_KEYS)).hexdigest()
-
-
-def _logged_record(subject: str, data: Mapping[str, Any]) -> Any:
-    return data[_PUBLISHED[subject][0]]
-
-
-def _revision(type: str, data: Mapping[str, Any]) -> Revision:
-    subject = type.split(".")[1]
-    found: Any = data
-    for step in _PUBLISHED[subject]:
-        found = found[step]
-    return Revision(subject=subject, id=found, number=data["revision"])
-
-
-def _fact(type: str) -> str:
-    """Return `offer.opened` for `kopuro.offer.opened.v1`."""
-    return ".".join(type.split(".")[1:-1])

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row, Text, column, select, table
 from sqlalchemy.exc import SQLAlchemyError
 
 from admin.hub_databases import ServiceDatabase
-from admin.reconciliation.service_states import open_read_only
+from admin.read_only_engine import open_read_only
 from contracts.codes import Urgency
 from contracts.errors import Defect
 from contracts.facts import AgreementChanged, OrganizationChanged

@@ -8,27 +8,25 @@ from runtime.access.caller_limits import Share
 from runtime.access.reads import Reads
 from runtime.entrypoints.batches import batches
 from runtime.entrypoints.resource import resource
-from runtime.entrypoints.service import WebService
 from runtime.messaging.ports import Delivery
 from runtime.web import oauth_errors
 from runtime.web.parameters import PAGED
 from runtime.web.request import Request
 from runtime.web.response import Response
-from services.directory import api, application_operations, operations, watch_operations
+from services.directory import api, operations
+from services.directory.application_resources import ApplicationResources
 from services.directory.domain.authorization_server import JWKS_PATH, TOKEN_PATH
+from services.directory.watch_resources import WatchResources
 
 READERS = frozenset({"partner", "coordinator", "auditor", "operator"})
 PARTNERS = frozenset({"partner"})
 OPERATORS = frozenset({"operator"})
-COORDINATORS = frozenset({"coordinator"})
 APPROVERS = frozenset({"operator", "coordinator"})
-# Whoever asks to vet an applicant is the first person, and an operator is the second.
-APPLICATION_STAFF = frozenset({"operator", "coordinator"})
 # One of them suffices: suspension protects. Readmission is an operator's, with a second one.
 SUSPENDERS = frozenset({"operator", "coordinator"})
 
 
-class DirectoryService(WebService):
+class DirectoryService(WatchResources, ApplicationResources):
     """Keeps the directory and issues tokens."""
 
     name = "directory"
@@ -308,211 +306,6 @@ class DirectoryService(WebService):
     )
     def refuse(self, request: Request) -> Response:
         return api.refuse(self.handlers, api.proved(self.handlers, request))
-
-    @resource(
-        "GET",
-        "/v1/watched",
-        roles=READERS,
-        query=watch_operations.LISTED_WATCHED,
-        reads=Reads.no_person,
-        operation=watch_operations.WATCHED,
-    )
-    def watched_employers(self, request: Request) -> Response:
-        return api.watched_employers(self.handlers, request)
-
-    @resource(
-        "GET",
-        "/v1/watched/<uuid:id>",
-        roles=READERS,
-        reads=Reads.no_person,
-        operation=watch_operations.SHOW_WATCHED,
-    )
-    def watched_employer(self, request: Request) -> Response:
-        return api.watched_employer(self.handlers, request)
-
-    @resource("PUT", "/v1/watched/<uuid:id>/reply", roles=COORDINATORS, operation=watch_operations.PUT_REPLY)
-    def put_employer_reply(self, request: Request) -> Response:
-        return api.put_employer_reply(self.handlers, api.proved(self.handlers, request))
-
-    @resource(
-        "GET",
-        "/v1/watch/reports",
-        roles=PARTNERS,
-        query=PAGED,
-        reads=Reads.no_person,
-        operation=watch_operations.WATCH_REPORTS,
-    )
-    def watch_reports(self, request: Request) -> Response:
-        return api.watch_reports(self.handlers, request)
-
-    @resource(
-        "POST",
-        "/v1/watch/reports",
-        roles=PARTNERS,
-        limit=watch_operations.LONGEST_REPORT,
-        takes_key=True,
-        operation=watch_operations.POST_REPORT,
-    )
-    def post_watch_report(self, request: Request) -> Response:
-        return api.post_watch_report(self.handlers, api.proved(self.handlers, request))
-
-    @resource(
-        "POST",
-        "/v1/watch/reports/<uuid:id>/retract",
-        roles=PARTNERS,
-        operation=watch_operations.RETRACT_REPORT,
-    )
-    def retract_watch_report(self, request: Request) -> Response:
-        return api.retract_watch_report(self.handlers, api.proved(self.handlers, request))
-
-    @resource(
-        "GET",
-        "/v1/watch/recipients",
-        roles=PARTNERS | COORDINATORS,
-        query=PAGED,
-        reads=Reads.no_person,
-        operation=watch_operations.WATCH_RECIPIENTS,
-    )
-    def watch_recipients(self, request: Request) -> Response:
-        return api.watch_recipients(self.handlers, request)
-
-    @resource(
-        "GET",
-        "/v1/watch/opt-in",
-        roles=PARTNERS,
-        reads=Reads.no_person,
-        operation=watch_operations.WATCH_OPT_IN,
-    )
-    def watch_opt_in(self, request: Request) -> Response:
-        return api.watch_opt_in(self.handlers, request)
-
-    @resource("PUT", "/v1/watch/opt-in", roles=PARTNERS, operation=watch_operations.PUT_OPT_IN)
-    def put_watch_opt_in(self, request: Request) -> Response:
-        return api.put_watch_opt_in(self.handlers, api.proved(self.handlers, request))
-
-    @resource(
-        "POST",
-        "/v1/applications",
-        roles=None,
-        limit=application_operations.LONGEST,
-        operation=application_operations.POST_APPLICATION,
-    )
-    def post_application(self, request: Request) -> Response:
-        return api.post_application(self.handlers, request)
-
-    @resource(
-        "GET",
-        "/v1/applications/<uuid:id>/state",
-        roles=None,
-        reads=Reads.no_person,
-        operation=application_operations.APPLICATION_STATE,
-    )
-    def application_state(self, request: Request) -> Response:
-        return api.application_state(self.handlers, request)
-
-    @resource(
-        "POST",
-        "/v1/applications/<uuid:id>/withdraw",
-        roles=None,
-        limit=application_operations.LONGEST,
-        operation=application_operations.WITHDRAW_APPLICATION,
-    )
-    def withdraw_application(self, request: Request) -> Response:
-        return api.withdraw_application(self.handlers, request)
-
-    @resource(
-        "GET",
-        "/v1/applications",
-        roles=APPLICATION_STAFF,
-        query=application_operations.LISTED_APPLICATIONS,
-        reads=Reads.no_person,
-        operation=application_operations.APPLICATIONS,
-    )
-    def applications(self, request: Request) -> Response:
-        return api.applications(self.handlers, request)
-
-    @resource(
-        "GET",
-        "/v1/applications/<uuid:id>",
-        roles=APPLICATION_STAFF,
-        reads=Reads.no_person,
-        operation=application_operations.SHOW_APPLICATION,
-    )
-    def show_application(self, request: Request) -> Response:
-        return api.application(self.handlers, request)
-
-    @resource(
-        "POST",
-        "/v1/applications/<uuid:id>/vet",
-        roles=APPLICATION_STAFF,
-        operation=application_operations.VET_APPLICATION,
-    )
-    def vet_application(self, request: Request) -> Response:
-        return api.vet_application(self.handlers, api.proved(self.handlers, request))
-
-    @resource(
-        "POST",
-        "/v1/applications/<uuid:id>/refuse",
-        roles=APPLICATION_STAFF,
-        operation=application_operations.REFUSE_APPLICATION,
-    )
-    def refuse_application(self, request: Request) -> Response:
-        return api.refuse_application(self.handlers, api.proved(self.handlers, request))
-
-    @resource(
-        "GET",
-        "/apply",
-        roles=None,
-        query=application_operations.PAGE_LANGUAGE,
-        reads=Reads.no_person,
-        operation=application_operations.APPLY_FORM,
-    )
-    def apply_form(self, request: Request) -> Response:
-        return api.apply_form(self.handlers, request)
-
-    @resource(
-        "POST",
-        "/apply",
-        roles=None,
-        limit=application_operations.LONGEST,
-        query=application_operations.PAGE_LANGUAGE,
-        operation=application_operations.APPLY,
-    )
-    def apply(self, request: Request) -> Response:
-        return api.apply(self.handlers, request)
-
-    @resource(
-        "GET",
-        "/apply/state",
-        roles=None,
-        query=application_operations.PAGE_LANGUAGE,
-        reads=Reads.no_person,
-        operation=application_operations.APPLY_STATE_FORM,
-    )
-    def apply_state_form(self, request: Request) -> Response:
-        return api.apply_state_form(self.handlers, request)
-
-    @resource(
-        "POST",
-        "/apply/state",
-        roles=None,
-        limit=application_operations.LONGEST,
-        query=application_operations.PAGE_LANGUAGE,
-        operation=application_operations.APPLY_STATE,
-    )
-    def apply_state(self, request: Request) -> Response:
-        return api.apply_state(self.handlers, request)
-
-    @resource(
-        "POST",
-        "/apply/withdraw",
-        roles=None,
-        limit=application_operations.LONGEST,
-        query=application_operations.PAGE_LANGUAGE,
-        operation=application_operations.APPLY_WITHDRAW,
-    )
-    def apply_withdraw(self, request: Request) -> Response:
-        return api.apply_withdraw(self.handlers, request)
 
     @batches("directory.requests")
     def requests(self, deliveries: Sequence[Delivery]) -> None:

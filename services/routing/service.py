@@ -16,6 +16,16 @@ from runtime.web.request import Request
 from runtime.web.response import Response
 from services.routing import api, operations
 from services.routing.bootstrap import RoutingParts
+from services.routing.domain.view import OVERSIGHT_ROLES
+
+READERS = frozenset({"partner"}) | OVERSIGHT_ROLES
+# Members read their own statement only. Coordinators read the report, in which small figures are withheld.
+MEMBERS = frozenset({"partner"})
+COORDINATORS = frozenset({"coordinator"})
+# Those who may ask why an organisation was not a candidate.
+EXAMINERS = frozenset({"coordinator", "auditor"})
+# Those who may suspend an organisation, and see first what that concerns.
+SUSPENDERS = frozenset({"coordinator", "operator"})
 
 
 class RoutingService(WebService):
@@ -43,7 +53,7 @@ class RoutingService(WebService):
     @resource(
         "GET",
         "/v1/referrals/<uuid:id>/decision",
-        roles=api.READERS,
+        roles=READERS,
         reads=Reads.recorded,
         operation=operations.DECISIONS,
     )
@@ -53,7 +63,7 @@ class RoutingService(WebService):
     @resource(
         "GET",
         "/v1/coordination/unplaced",
-        roles=api.COORDINATORS,
+        roles=COORDINATORS,
         query=PAGED,
         reads=Reads.recorded,
         operation=operations.UNPLACED,
@@ -64,7 +74,7 @@ class RoutingService(WebService):
     @resource(
         "GET",
         "/v1/coordination/queue",
-        roles=api.COORDINATORS,
+        roles=COORDINATORS,
         query=operations.QUEUED,
         reads=Reads.recorded,
         operation=operations.QUEUE,
@@ -75,7 +85,7 @@ class RoutingService(WebService):
     @resource(
         "GET",
         "/v1/coordination/<uuid:id>/candidates",
-        roles=api.EXAMINERS,
+        roles=EXAMINERS,
         query=operations.CONSIDERED,
         reads=Reads.recorded,
         operation=operations.CANDIDATES,
@@ -86,7 +96,7 @@ class RoutingService(WebService):
     @resource(
         "GET",
         "/v1/coordination/wishes",
-        roles=api.COORDINATORS,
+        roles=COORDINATORS,
         query=operations.WISHED,
         reads=Reads.no_person,
         operation=operations.WISHES,
@@ -97,7 +107,7 @@ class RoutingService(WebService):
     @resource(
         "GET",
         "/v1/coordination/coverage",
-        roles=api.COORDINATORS,
+        roles=COORDINATORS,
         query=operations.COVERED,
         reads=Reads.no_person,
         operation=operations.COVERAGE,
@@ -108,7 +118,7 @@ class RoutingService(WebService):
     @resource(
         "GET",
         "/v1/coordination/report",
-        roles=api.COORDINATORS,
+        roles=COORDINATORS,
         query=operations.REPORTED,
         reads=Reads.no_person,
         operation=operations.REPORT,
@@ -119,7 +129,7 @@ class RoutingService(WebService):
     @resource(
         "GET",
         "/v1/coordination/statistics",
-        roles=api.COORDINATORS,
+        roles=COORDINATORS,
         query=operations.SERIES_SPANS,
         reads=Reads.no_person,
         operation=operations.SERIES,
@@ -130,7 +140,7 @@ class RoutingService(WebService):
     @resource(
         "GET",
         "/v1/statement",
-        roles=api.MEMBERS,
+        roles=MEMBERS,
         query=operations.REPORTED,
         reads=Reads.no_person,
         operation=operations.STATEMENT,
@@ -141,7 +151,7 @@ class RoutingService(WebService):
     @resource(
         "GET",
         "/v1/statement/month",
-        roles=api.MEMBERS,
+        roles=MEMBERS,
         query=(operations.MONTH,),
         reads=Reads.no_person,
         operation=operations.MONTHLY_STATEMENT,
@@ -152,7 +162,7 @@ class RoutingService(WebService):
     @resource(
         "GET",
         "/v1/statement/month/decisions",
-        roles=api.MEMBERS,
+        roles=MEMBERS,
         query=operations.ASKING,
         reads=Reads.no_person,
         operation=operations.ASKING_DECISIONS,
@@ -163,7 +173,7 @@ class RoutingService(WebService):
     @resource(
         "GET",
         "/v1/coordination/organizations/<organization:id>/engagements",
-        roles=api.SUSPENDERS,
+        roles=SUSPENDERS,
         reads=Reads.no_person,
         operation=operations.ENGAGEMENTS,
     )
@@ -173,7 +183,7 @@ class RoutingService(WebService):
     @resource(
         "POST",
         "/v1/coordination/<uuid:id>/offer",
-        roles=api.COORDINATORS,
+        roles=COORDINATORS,
         takes_key=True,
         operation=operations.PLACE,
     )
@@ -183,7 +193,7 @@ class RoutingService(WebService):
     @resource(
         "POST",
         "/v1/coordination/<uuid:id>/nudge",
-        roles=api.COORDINATORS,
+        roles=COORDINATORS,
         takes_key=True,
         operation=operations.NUDGE,
     )
@@ -193,7 +203,7 @@ class RoutingService(WebService):
     @resource(
         "POST",
         "/v1/coordination/<uuid:id>/extend",
-        roles=api.COORDINATORS,
+        roles=COORDINATORS,
         takes_key=True,
         operation=operations.EXTEND,
     )
@@ -203,7 +213,7 @@ class RoutingService(WebService):
     @resource(
         "POST",
         "/v1/coordination/<uuid:id>/move-on",
-        roles=api.COORDINATORS,
+        roles=COORDINATORS,
         takes_key=True,
         operation=operations.MOVE_ON,
     )
@@ -213,7 +223,7 @@ class RoutingService(WebService):
     @resource(
         "POST",
         "/v1/coordination/<uuid:id>/withdraw",
-        roles=api.COORDINATORS,
+        roles=COORDINATORS,
         takes_key=True,
         operation=operations.WITHDRAW,
     )

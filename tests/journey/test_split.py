@@ -6,8 +6,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from admin.read_only_engine import open_read_only
 from admin.reconciliation.differences import differences
-from admin.reconciliation.service_states import SERVICES, ServiceStates, open_read_only
+from admin.reconciliation.service_states import SERVICES, ServiceStates
 from contracts.part_id import part_id
 from contracts.records import plain
 from kopuro_client import RefusedError

@@ -12,7 +12,7 @@ from sqlalchemy import text
 from typer.testing import CliRunner
 
 from admin.dead_letter_commands import dead_letters
-from admin.reconciliation.service_states import open_read_only
+from admin.read_only_engine import open_read_only
 from admin.service_database import service_database
 from contracts.topology import hub_topology
 from kopuro_client.errors import InvalidArgumentError

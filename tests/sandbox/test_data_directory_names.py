@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from admin.read_only_engine import open_read_only
 from admin.reconciliation.reconcile import database_urls
-from admin.reconciliation.service_states import SERVICES, open_read_only
+from admin.reconciliation.service_states import SERVICES
 from sandbox.broker import BrokerError, PrivateBroker
 from sandbox.hub import Hub, HubError
 from tests.faults.test_full_disk import small_disk

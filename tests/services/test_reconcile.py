@@ -16,8 +16,9 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import DBAPIError
 
 from admin.environment_files import write_environment
+from admin.read_only_engine import open_read_only
 from admin.reconciliation import reconcile
-from admin.reconciliation.service_states import SERVICES, open_read_only
+from admin.reconciliation.service_states import SERVICES
 from contracts.commitment import commitment_to
 from contracts.envelope import Envelope, Event
 from contracts.facts import DecisionsRecorded, HistoryRead

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Table, update
 
+from admin.read_only_engine import open_read_only
 from admin.reconciliation.reconcile import Compared, decision_differences
-from admin.reconciliation.service_states import ServiceStates, open_read_only
+from admin.reconciliation.service_states import ServiceStates
 from contracts.commitment import SALT_BYTES
 from contracts.envelope import Envelope
 from contracts.errors import Refused

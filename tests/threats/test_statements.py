@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Table, update
 
-from admin.reconciliation.service_states import ServiceStates, open_read_only
+from admin.read_only_engine import open_read_only
+from admin.reconciliation.service_states import ServiceStates
 from admin.reconciliation.statement_differences import statement_differences
 from contracts.facts import OfferOpened
 from kopuro_client.tlog.errors import ContentError, TlogError

@@ -1,0 +1,37 @@
+"""A connection to a service's database that cannot write."""
+
+from __future__ import annotations
+
+import os
+from urllib.parse import quote
+
+from sqlalchemy import (
+    Engine,
+    create_engine,
+    make_url,
+)
+
+from kopuro_client.errors import InvalidArgumentError
+from runtime.tls import DATABASE, TlsFiles, UnusableTlsFiles, tls_files
+
+
+def open_read_only(url: str, tls: TlsFiles | None = None) -> Engine:
+    """Return an engine that cannot write. url: in the form of KOPURO_DATABASE_URL.
+
+    tls: the files for TLS; None: those that KOPURO_DATABASE_CA and so on name. Raises InvalidArgumentError if
+    these are unusable.
+    """
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        file = f"file:{quote(parsed.database or '')}"
+        parsed = parsed.set(database=file, query={"mode": "ro", "uri": "true"})
+        return create_engine(parsed, hide_parameters=True)
+    try:
+        tls = tls or tls_files(DATABASE, os.environ)
+    except UnusableTlsFiles as error:
+        raise InvalidArgumentError(str(error)) from None
+    options = {
+        "options": "-c default_transaction_read_only=on",
+        **({} if tls is None else tls.libpq_options()),
+    }
+    return create_engine(parsed, connect_args=options, hide_parameters=True)

@@ -1,0 +1,119 @@
+"""What coordinators do about a referral: place, intervene, withdraw. Each answers with a submission."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+
+from contracts.answers.referrals import Submitted
+from contracts.codes import CoordinatorAct, InterventionReason
+from contracts.facts import CoordinatorReason, InterventionSubmitted
+from contracts.idempotency_key import HEADER, require_well_formed
+from contracts.identifiers import OrganizationId
+from contracts.records import load
+from runtime.clock import Clock
+from runtime.web.request import Request
+from runtime.web.response import Response
+from services.routing.handlers.commands import RoutingCommands
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlacementRequest:
+    """The body of `POST /v1/coordination/{referral_id}/offer`.
+
+    reason: required if an open offer or an overdue acceptance is revoked for the placement.
+    """
+
+    organization: OrganizationId
+    reason: InterventionReason | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InterventionRequest:
+    """The body of `POST /v1/coordination/{referral_id}/nudge` and `.../move-on`.
+
+    organization: the holder of an open offer or the acceptor; None for all that the referral waits for.
+    """
+
+    reason: InterventionReason
+    organization: OrganizationId | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExtensionRequest:
+    """The body of `POST /v1/coordination/{referral_id}/extend`. until: the new deadline."""
+
+    reason: InterventionReason
+    until: dt.datetime
+    organization: OrganizationId | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WithdrawalRequest:
+    """The body of `POST /v1/coordination/{referral_id}/withdraw`.
+
+    organization: the party that the coordinator acts for. reason: a withdrawal code or `consent_revoked`.
+    """
+
+    organization: OrganizationId
+    reason: CoordinatorReason
+
+
+def place(commands: RoutingCommands, request: Request, clock: Clock) -> Response:
+    """`POST /v1/coordination/{referral_id}/offer`."""
+    key = _key(request)
+    wanted = load(PlacementRequest, request.json())
+    submission_id = commands.submit_placement(
+        request.path_params["id"],
+        wanted.organization,
+        request.principal.id,
+        clock.now(),
+        reason=wanted.reason,
+        key=key,
+    )
+    return _submitted(submission_id)
+
+
+def intervene(commands: RoutingCommands, request: Request, clock: Clock, act: CoordinatorAct) -> Response:
+    """`POST /v1/coordination/{referral_id}/nudge`, `.../extend` and `.../move-on`."""
+    key = _key(request)
+    wanted: ExtensionRequest | InterventionRequest
+    if act is CoordinatorAct.extend:
+        wanted = load(ExtensionRequest, request.json())
+    else:
+        wanted = load(InterventionRequest, request.json())
+    intervention = InterventionSubmitted(
+        referral_id=request.path_params["id"],
+        organization=wanted.organization,
+        coordinator=request.principal.id,
+        act=act,
+        reason=wanted.reason,
+        until=wanted.until if isinstance(wanted, ExtensionRequest) else None,
+    )
+    return _submitted(commands.submit_intervention(intervention, clock.now(), key=key))
+
+
+def withdraw(commands: RoutingCommands, request: Request, clock: Clock) -> Response:
+    """`POST /v1/coordination/{referral_id}/withdraw`."""
+    key = _key(request)
+    wanted = load(WithdrawalRequest, request.json())
+    submission_id = commands.submit_withdrawal(
+        request.path_params["id"],
+        wanted.organization,
+        wanted.reason,
+        request.principal.id,
+        clock.now(),
+        key=key,
+    )
+    return _submitted(submission_id)
+
+
+def _key(request: Request) -> str | None:
+    key = request.headers.get(HEADER)
+    if key is not None:
+        require_well_formed(key)
+    return key
+
+
+def _submitted(submission_id: str) -> Response:
+    return Response.of(Submitted(id=submission_id, status="submitted"), status=202)
