@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, String, bindparam, text
 
-from contracts.codes import OPT_IN_KINDS, DisclosureClass, Funding, Vetting
+from contracts.codes import OPT_IN_KINDS, Funding, Vetting
 from contracts.organization import Agreement, Organization
 from contracts.referral import ReferralFacts
 from contracts.vocabularies import country_of, need_group, sensitive_needs
@@ -258,7 +258,7 @@ def parameters(sender: str, facts: ReferralFacts, now: dt.datetime, *, sender_ve
         "emergency": int(facts.urgency.value == "emergency"),
         "pays": int(facts.accepts_cost),
         "settlement": facts.settlement.value,
-        "class": DisclosureClass(disclosure_class(facts)).value,
+        "class": disclosure_class(facts.needs, facts.special_categories).value,
         "today": now.date().isoformat(),
         "now": now.timestamp(),
         "sex": [str(facts.sex)],

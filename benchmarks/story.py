@@ -16,7 +16,6 @@ from kopuro_client import seal
 from sandbox import network
 from services.routing.domain.decision import Decision, Trigger, decide
 from services.routing.domain.directory import Directory
-from services.routing.domain.disclosure import disclosure_class
 from services.routing.domain.observation import NOTHING_OBSERVED
 from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.rules import Circumstances
@@ -69,7 +68,6 @@ def rank(
         referral_id=referral_id,
         sender=sender,
         facts=facts,
-        disclosure=disclosure_class(facts),
         asked=frozenset(),
         directory=directory,
         observed=lambda organization: NOTHING_OBSERVED,

@@ -86,6 +86,7 @@ PUBLISHERS: Mapping[type[Fact], str] = {
     facts.ReferralFailed: "routing",
     facts.ReferralReferredOnward: "routing",
     facts.ReferralSplit: "routing",
+    facts.ReferralRejoined: "routing",
     facts.PartOpened: "routing",
     facts.ReferralOverdue: "routing",
     facts.ReferralUnanswered: "routing",

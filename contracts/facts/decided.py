@@ -151,6 +151,20 @@ class ReferralSplit(Fact):
     parts: Annotated[tuple[ReferralId, ...], Length(min=2, max=10)]
 
 
+@fact("referral.rejoined")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReferralRejoined(Fact):
+    """The referral is whole again: an acceptance of it that was sent in time was read after the split.
+
+    Sent to the sender. parts: the ids of its parts, none of which had been accepted. They are withdrawn, and
+    the referral is not split again.
+    """
+
+    referral_id: ReferralId
+    sender: OrganizationId
+    parts: Annotated[tuple[ReferralId, ...], Length(min=2, max=10)]
+
+
 @fact("part.opened")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PartOpened(Fact):

@@ -60,6 +60,7 @@ OWNERS: Mapping[str, frozenset[str]] = {
                 "referral.failed",
                 "referral.referred_onward",
                 "referral.split",
+                "referral.rejoined",
                 "part.opened",
                 "referral.overdue",
                 "referral.unanswered",

@@ -15,7 +15,7 @@ from contracts.records import load
 from contracts.referral import ReferralFacts, ReferralSubmission
 from runtime.access.reads import NOTHING_READ, Read
 from runtime.clock import Clock
-from runtime.identifiers import new_id
+from runtime.identifiers import new_id, new_unguessable_id
 from runtime.telemetry import trace
 from runtime.web import paging
 from runtime.web.parameters import invalid_parameter
@@ -56,6 +56,7 @@ class ApiContext:
             now=self._clock.now(),
             traceparent=str(here) if (here := trace.current()) else None,
             new_id=new_id,
+            new_referral_id=new_unguessable_id,
             excluded=request.principal.excluded,
         )
 

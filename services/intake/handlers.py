@@ -122,7 +122,7 @@ class IntakeHandlers:
         require_good_standing(self._members, caller.organization)
         if submission.onward_from is not None:
             self._require_offered(submission.onward_from, caller.organization)
-        referral_id = caller.new_id()
+        referral_id = caller.new_referral_id()
         facts = referral_facts(
             submission,
             referral_id=referral_id,

@@ -25,6 +25,7 @@ from contracts.facts import (
     ReferralCompleted,
     ReferralFailed,
     ReferralHandedBack,
+    ReferralRejoined,
     ReferralSplit,
     ReferralWithdrawn,
     SealedCaseReleased,
@@ -53,7 +54,7 @@ from services.vault.domain.custody import (
 from services.vault.domain.evidence import ProvenEvent
 from services.vault.domain.sealed import SealedCase, unreadable
 from services.vault.notes import answered, receive_explanation, receive_note, refuse_held
-from services.vault.parts import let_parts_follow, parts_in, split_referral
+from services.vault.parts import let_parts_follow, parts_in, rejoin_referral, split_referral
 from services.vault.ports import (
     CustodyKeys,
     CustodyStore,
@@ -143,14 +144,15 @@ class VaultHandlers:
             message = proven.event
             if not isinstance(message.data, OfferDeclined | AnswerRefused | HandBackRefused):
                 batch.evidence.append((message.partition_key, proven))
-            if isinstance(message.data, ReferralSplit):
-                # Of each part too: it says whose case is released under the part's id.
-                batch.evidence += [(part, proven) for part in message.data.parts]
+            # Of each part too: it says whose case is released under the part's id, or that none is any more.
+            batch.evidence += [(part, proven) for part in parts_in(message.data)]
             match message.data:
                 case OfferAccepted() as fact:
                     self._accepted(batch, message, fact)
                 case ReferralSplit() as fact:
                     split_referral(batch, fact)
+                case ReferralRejoined() as fact:
+                    rejoin_referral(batch, fact)
                 case AcceptanceRevoked() as fact:
                     custody = batch.custodies[fact.referral_id]
                     batch.custodies[fact.referral_id] = revoke(custody, fact.organization)
@@ -242,7 +244,7 @@ class VaultHandlers:
             batch.refuse_submission(message, fact.referral_id, fact.sender, refused)
             return
         batch.custodies[fact.referral_id] = replaced
-        if replaced.part_of is None:
+        if replaced.receiver is not None:
             batch.destroyed.add(fact.referral_id)
             batch.arrived[fact.referral_id] = case
         released = SealedCaseReleased(
@@ -275,6 +277,10 @@ class VaultHandlers:
             offer_id=fact.offer_id,
         )
         custody = batch.custodies[fact.referral_id]
+        if custody.parts and batch.now - message.time < PATIENCE:
+            raise Unavailable(
+                "The referral was split; that it is whole again may not have reached the vault yet."
+            )
         batch.custodies[fact.referral_id] = accept(custody, fact.sender, acceptance)
 
     def _closed(self, batch: Batch, message: Event[Fact], referral_id: str, reason: str) -> None:

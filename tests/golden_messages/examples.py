@@ -379,6 +379,11 @@ _FACTS: tuple[facts.Fact, ...] = (
         sender=SENDER,
         parts=(part_id(REFERRAL, 1), part_id(REFERRAL, 2)),
     ),
+    facts.ReferralRejoined(
+        referral_id=REFERRAL,
+        sender=SENDER,
+        parts=(part_id(REFERRAL, 1), part_id(REFERRAL, 2)),
+    ),
     facts.PartOpened(referral_id=part_id(REFERRAL, 1), sender=SENDER, part_of=REFERRAL, facts=FACTS),
     facts.ReferralOverdue(
         referral_id=REFERRAL, sender=SENDER, organization=RECEIVER, due_at=NOON + dt.timedelta(days=14)

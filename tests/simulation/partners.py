@@ -209,6 +209,7 @@ class Partners:
             now=self.time.now(),
             traceparent=None,
             new_id=self.time.new_id,
+            new_referral_id=self.time.new_id,
         )
         claim = Claim(organization=intent.organization, key=intent.key, fingerprint=intent.key)
         if isinstance(intent.said, ReferralSubmission):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,15 +29,19 @@ class VirtualTime:
 
     def new_id(self) -> str:
         """A UUIDv7 of the virtual moment; ids rise in the order in which they are made."""
-        self._ids += 1
         milliseconds = int(self._now.timestamp() * 1000)
-        return f"{milliseconds >> 16:08x}-{milliseconds & 0xFFFF:04x}-7000-8000-{self._ids:012x}"
+        return f"{milliseconds >> 16:08x}-{milliseconds & 0xFFFF:04x}-7000-8000-{self._next():012x}"
+
+    def _next(self) -> int:
+        self._ids += 1
+        return self._ids
 
     @contextmanager
     def ruling(self) -> Iterator[None]:
         """Inside the block ids come from this clock and sleeps return at once: a seed gives one story."""
         with (
             patch.object(uuid_utils, "uuid7", self.new_id),
+            patch.object(secrets, "randbits", lambda _bits: self._next()),
             patch.object(time, "sleep", lambda seconds: None),
         ):
             yield

@@ -38,6 +38,7 @@ RECIPIENTS: Mapping[str, tuple[str, ...]] = {
     facts.ReferralFailed.type: _BOTH,
     facts.ReferralReferredOnward.type: _BOTH,  # also to the acceptor: confirms the link
     facts.ReferralSplit.type: _SENDER,
+    facts.ReferralRejoined.type: _SENDER,
     facts.PartOpened.type: _SENDER,
     facts.ReferralOverdue.type: _BOTH,
     facts.ReferralUnanswered.type: (),

@@ -152,6 +152,8 @@ class Caller:
     now: dt.datetime
     traceparent: str | None
     new_id: Callable[[], str]
+    # Of referrals: the acceptor of a part learns other ids of the same moment, and must not find the whole's.
+    new_referral_id: Callable[[], str]
     excluded: bool = False
 
     def admission(

@@ -15,6 +15,7 @@ from contracts.facts import ReferralWithdrawn
 from contracts.records import dump
 from runtime.storage.columns import microseconds
 from runtime.storage.sql_statement import SqlStatement
+from services.routing.adapters.rows import part_without_needs
 from services.routing.domain.reduced_facts import DROPPED_DETAILS, is_reduced, reduced
 from services.routing.domain.timeline import TimelineEntry
 
@@ -23,17 +24,18 @@ _LOCK: Final = "FOR UPDATE SKIP LOCKED"
 _REVOKED = SqlStatement("UPDATE referrals SET facts_state = 'revoked' WHERE id = ? AND facts_state IS NULL")
 
 _DUE_AT_ONCE = SqlStatement(
-    "SELECT id, facts FROM referrals WHERE facts_state = 'revoked' ORDER BY id LIMIT ?", postgresql=_LOCK
+    "SELECT id, facts, part FROM referrals WHERE facts_state = 'revoked' ORDER BY id LIMIT ?",
+    postgresql=_LOCK,
 )
 
 _DUE = SqlStatement(
-    "SELECT id, facts FROM referrals WHERE facts_state IS NULL"
+    "SELECT id, facts, part FROM referrals WHERE facts_state IS NULL"
     " AND status IN ('completed', 'withdrawn', 'failed', 'entered_in_error')"
     " AND updated_at <= ? ORDER BY updated_at LIMIT ?",
     postgresql=_LOCK,
 )
 
-_REDUCE = SqlStatement("UPDATE referrals SET facts = ?, facts_state = 'reduced' WHERE id = ?")
+_REDUCE = SqlStatement("UPDATE referrals SET facts = ?, part = ?, facts_state = 'reduced' WHERE id = ?")
 
 _DECISIONS = SqlStatement(
     "SELECT id, record, salt FROM decisions WHERE referral_id = ANY (?) AND erased_at IS NULL ORDER BY id"
@@ -71,15 +73,19 @@ class SqlFactReduction:
         due = list(_DUE_AT_ONCE.run(transaction, limit))
         if len(due) < limit:
             due += _DUE.run(transaction, microseconds(ended_by), limit - len(due))
-        stored = [(referral_id, orjson.loads(facts)) for referral_id, facts in due]
+        stored = [(referral_id, orjson.loads(facts), part) for referral_id, facts, part in due]
         _REDUCE.run_for_each(
             transaction,
             [
-                (dump(facts if is_reduced(facts) else reduced(facts)).decode(), referral_id)
-                for referral_id, facts in stored
+                (
+                    dump(facts if is_reduced(facts) else reduced(facts)).decode(),
+                    part_without_needs(part),
+                    referral_id,
+                )
+                for referral_id, facts, part in stored
             ],
         )
-        ids = [referral_id for referral_id, _ in stored]
+        ids = [referral_id for referral_id, _, _ in stored]
         if ids:
             _erase_decisions(transaction, ids, now)
             _shorten_timeline(transaction, ids)

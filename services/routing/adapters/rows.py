@@ -166,7 +166,12 @@ def _chain(onward_from: str | None, rest: str | None) -> Chain | None:
 def _part_values(part: PartOf | None) -> tuple[str | None, str | None]:
     if part is None:
         return None, None
-    rest = {"position": part.position, "count": part.count, "asked": part.asked}
+    rest = {
+        "position": part.position,
+        "count": part.count,
+        "asked": part.asked,
+        "whole_needs": part.whole_needs,
+    }
     return part.referral_id, orjson.dumps(rest).decode()
 
 
@@ -175,7 +180,13 @@ def stored_part(part_of: str | None, rest: str | None) -> PartOf | None:
     if part_of is None or rest is None:
         return None
     stored = orjson.loads(rest)
-    return PartOf(referral_id=part_of, **{**stored, "asked": tuple(stored["asked"])})
+    lists = {name: tuple(stored.get(name, ())) for name in ("asked", "whole_needs")}
+    return PartOf(referral_id=part_of, **{**stored, **lists})
+
+
+def part_without_needs(rest: str | None) -> str | None:
+    """Return what is stored of a part without the needs of the whole referral."""
+    return None if rest is None else orjson.dumps({**orjson.loads(rest), "whole_needs": ()}).decode()
 
 
 def offer_of(

@@ -100,8 +100,8 @@ class DecisionInputs:
 
     asked: the organisations that had received an offer. declined_as_full: when some of them declined for lack
     of capacity. placed_with: the one that a coordinator chose. observed: of each candidate's organisation, as
-    `observed_record`; organisations without any are missing. chain: of an onward referral. With them,
-    `recomputation.py` makes the same decision again.
+    `observed_record`; organisations without any are missing. chain: of an onward referral. whole_needs: of a
+    part. With them, `recomputation.py` makes the same decision again.
     """
 
     asked: tuple[str, ...] = ()
@@ -109,6 +109,7 @@ class DecisionInputs:
     placed_with: str | None = None
     observed: Mapping[str, ObservedRecord] = field(default_factory=dict)
     chain: Chain | None = None
+    whole_needs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -245,6 +246,7 @@ def _inputs(
         placed_with=placed_with,
         observed={name: record for name, record in records.items() if record},
         chain=given.chain,
+        whole_needs=given.whole_needs,
     )
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from contracts.codes import DisclosureClass, SpecialCategory
-from contracts.referral import Situation
 from contracts.vocabularies import need_group
 
 # Membership in one of these categories can itself harm the person if it is disclosed.
@@ -32,8 +33,8 @@ SENSITIVE_NEEDS = frozenset(
 _SENSITIVE = SENSITIVE_NEEDS | {need_group(need) for need in SENSITIVE_NEEDS}
 
 
-def disclosure_class(situation: Situation) -> DisclosureClass:
-    """Return the class that an agreement must allow."""
-    if SENSITIVE_CATEGORIES & set(situation.special_categories) or _SENSITIVE & set(situation.needs):
+def disclosure_class(needs: Collection[str], categories: Collection[SpecialCategory]) -> DisclosureClass:
+    """Return the class that an agreement must allow. categories: the person's special ones."""
+    if SENSITIVE_CATEGORIES & set(categories) or _SENSITIVE & set(needs):
         return DisclosureClass.sensitive
     return DisclosureClass.standard

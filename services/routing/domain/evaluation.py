@@ -75,6 +75,7 @@ _GROUPS = (
 _CONDITIONAL: tuple[tuple[Rule, Callable[[Circumstances], object]], ...] = (
     (rules.consent_given, lambda given: not given.facts.consent.given),
     (rules.case_sealed_for, lambda given: given.facts.to),
+    (rules.need_met, lambda given: given.is_for_all_needs),
     (rules.not_asked_before, lambda given: given.asked),
     (rules.not_in_chain, lambda given: given.chain),
 )
@@ -100,7 +101,8 @@ class Evaluation:
         self._of_agreements: dict[frozenset[str] | None, dict[Trait, tuple[Failure, ...]]] = {}
         self._others = [rule for rule, may_fail in _CONDITIONAL if may_fail(given)]
         if not is_searched:
-            self._others += (rules.need_met, rules.area_served)
+            missing = (rules.need_met, rules.area_served)
+            self._others += [rule for rule in missing if rule not in self._others]
         # With their branches.
         self._excluded = given.directory.with_branches(given.facts.consent.excluded_organizations)
         self._singled_out = {given.sender, *self._excluded}

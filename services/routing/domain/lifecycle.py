@@ -51,7 +51,7 @@ from services.routing.domain.onward import refer_onward
 from services.routing.domain.open_offers import ask_again, ask_next, place, revoke_open
 from services.routing.domain.parties import require_acceptor, require_party
 from services.routing.domain.referral import Referral, ReferralEvent, next_status
-from services.routing.domain.split_ends import with_linked_ends
+from services.routing.domain.split_ends import rejoin, with_linked_ends
 from services.routing.domain.standing import revoke_suspended
 from services.routing.domain.transition import Transition, TransitionContext
 
@@ -198,7 +198,10 @@ def _answer(
     )
     # A late answer is refused here even if the timer has not expired the offer yet.
     refuse_if_late(offer, admitted_at)
-    if not referral.is_answerable:
+    if event is OfferEvent.accept and referral.status is ReferralStatus.split:
+        # The offer expired before this timely acceptance was read, and the referral was split.
+        return _accept_whole(referral, closed, submission.organization, context)
+    if not referral.is_answerable and referral.status is not ReferralStatus.split:
         # The offer expired before this timely answer was read, and another organisation accepted meanwhile.
         raise Refused("offer-closed", f"The offer is closed because the referral is {referral.status}.")
     if event is OfferEvent.accept:
@@ -229,6 +232,16 @@ def _accept(referral: Referral, closed: ClosedOffer, acceptor: str, context: Tra
         overdue_since=None,
     )
     return Transition(referral=after, facts=(*closed.facts, *revoked), observed=closed.observed)
+
+
+def _accept_whole(
+    referral: Referral, closed: ClosedOffer, acceptor: str, context: TransitionContext
+) -> Transition:
+    rejoined = rejoin(referral, context)
+    assert rejoined.referral is not None
+    whole = replace(closed.referral, status=rejoined.referral.status)
+    accepted = _accept(whole, replace(closed, referral=whole), acceptor, context)
+    return replace(accepted, facts=(*rejoined.facts, *accepted.facts), linked=rejoined.linked)
 
 
 def _progress(referral: Referral, submission: ProgressSubmitted, context: TransitionContext) -> Transition:

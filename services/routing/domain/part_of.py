@@ -13,12 +13,15 @@ class PartOf:
 
     referral_id: the referral that was split. position: from 1. count: the number of its parts. asked: the
     organisations that had been asked about the whole referral; they are not asked about the part.
+    whole_needs: the needs of the whole referral; the acceptor of a part learns them all from the one case.
+    Empty once the facts have been reduced.
     """
 
     referral_id: str
     position: int
     count: int
     asked: tuple[str, ...] = ()
+    whole_needs: tuple[str, ...] = ()
 
     @property
     def family(self) -> tuple[str, ...]:

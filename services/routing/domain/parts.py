@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 from services.routing.domain import rules
-from services.routing.domain.disclosure import disclosure_class
 from services.routing.domain.offered_service import OfferedService
 from services.routing.domain.rules import Circumstances
 
@@ -29,10 +28,11 @@ class Part:
 def parts_of(given: Circumstances, in_turns: InTurns = iter) -> tuple[Part, ...]:
     """Return the fewest parts that hold each need once, in the order of their first needs.
 
-    An organisation could take needs together if it could be asked about each of them alone, and about all in
-    one referral: more needs may require more agreements and approvals. Every hard rule applies, those about
-    the consent included. A need that nobody could be asked about is a part of its own, without organisations.
-    One organisation that could take all needs makes one part.
+    An organisation could take needs together if it could be asked about each of them alone, and about all
+    in one part. It receives the case of the whole referral, so it needs the agreements and approvals for
+    all needs of that one. Every hard rule applies, those about the consent included. A need that nobody
+    could be asked about is a part of its own, without organisations. One organisation that could take all
+    needs makes one part.
 
     Of several solutions with as few parts, the one whose first part is largest is returned, then the one
     whose first part has the earlier needs, and so on. The result depends on the arguments only. in_turns:
@@ -93,7 +93,7 @@ def _askable(
     among: the only organisations to look at; None looks at all.
     """
     facts = replace(given.facts, needs=needs)
-    part = replace(given, facts=facts, disclosure=disclosure_class(facts))
+    part = replace(given, facts=facts, whole_needs=given.whole_needs or given.facts.needs)
     services = (
         given.directory.offered_services_of(facts.to)
         if facts.to is not None

@@ -12,7 +12,6 @@ from contracts.referral import ReferralFacts
 from services.routing.domain.chain import Chain
 from services.routing.domain.decision import Decision, Trigger, decide
 from services.routing.domain.directory import Directory
-from services.routing.domain.disclosure import disclosure_class
 from services.routing.domain.observation import NOTHING_OBSERVED
 from services.routing.domain.observed_record import observation_of
 from services.routing.domain.policy import RoutingPolicy
@@ -87,8 +86,8 @@ def made_again(
 
     Raises OfAnotherBuild, and NotReproducible for a damaged record.
     """
-    if "inputs" not in stored:
-        raise OfAnotherBuild("an earlier build recorded it without its inputs")
+    if "inputs" not in stored or (stored["inputs"] and "whole_needs" not in stored["inputs"]):
+        raise OfAnotherBuild("an earlier build recorded it without all of its inputs")
     if stored.get("rules") != list(RULES):
         raise OfAnotherBuild("another build decided it by other rules")
     try:
@@ -98,7 +97,6 @@ def made_again(
             referral_id=stored["referral_id"],
             sender=sender,
             facts=facts,
-            disclosure=disclosure_class(facts),
             asked=frozenset(inputs["asked"]),
             directory=directory,
             observed=lambda organization: observed.get(organization, NOTHING_OBSERVED),
@@ -110,6 +108,7 @@ def made_again(
             },
             chain=_chain(inputs["chain"]),
             full_for=policy.counts_as_full(facts.urgency),
+            whole_needs=tuple(inputs["whole_needs"]),
         )
         trigger = Trigger(stored["trigger"])
         return decide(stored["id"], given, policy, trigger, placed_with=inputs["placed_with"])

@@ -43,6 +43,7 @@ class ReferralEvent(StrEnum):
     progress = "progress"
     hold = "hold"
     split = "split"  # type: ignore[assignment]  # its needs go on in parts
+    rejoin = "rejoin"  # a late-read acceptance of the whole
     complete = "complete"
     withdraw = "withdraw"
     fail = "fail"
@@ -70,8 +71,8 @@ REFERRAL_TRANSITIONS: Mapping[ReferralStatus, Mapping[ReferralEvent, ReferralSta
     # Acceptance from `unplaced`: the last organisation asked had answered in time, but the answer was read
     # late.
     _S.unplaced: {_E.offer: _S.offered, _E.accept: _S.accepted, _E.split: _S.split, **_LEAVE},
-    # Its parts have the offers and acceptors.
-    _S.split: {_E.complete: _S.completed, **_LEAVE},
+    # Its parts have the offers and acceptors. It rejoins only to be accepted at once.
+    _S.split: {_E.complete: _S.completed, _E.rejoin: _S.unplaced, **_LEAVE},
     _S.accepted: {
         _E.progress: _S.in_progress,
         _E.hold: _S.on_hold,
@@ -113,7 +114,7 @@ class Referral:
     service) of the candidates that lacked only a place when the referral became unplaced. has_facts: False
     once the facts have been reduced; then only needs (groups), urgency and region (country) are true. chain:
     None unless the sender refers another referral onward with this one. part: None unless this is a part.
-    parts: into how many it was split, 0 for one that was not.
+    parts: into how many it was split, also if it has rejoined; 0 for one that was not.
     consent_revoked: whether the person has withdrawn the consent, before or after the end.
     traceparent: the span in which the submission was handled, None without a trace.
     """

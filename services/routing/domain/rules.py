@@ -26,6 +26,7 @@ from contracts.vocabularies import country_of, sensitive_needs
 from services.routing.domain.capacity import latest_statement
 from services.routing.domain.chain import Chain
 from services.routing.domain.directory import Directory
+from services.routing.domain.disclosure import disclosure_class
 from services.routing.domain.observation import NO_LOAD, Observation
 from services.routing.domain.offered_service import OfferedService
 from services.routing.domain.places import NoPlace, OffersPerSender, place_refused
@@ -38,7 +39,6 @@ class Circumstances:
     referral_id: str
     sender: str
     facts: ReferralFacts
-    disclosure: DisclosureClass
     # Organisations that already received an offer for this referral (`consequences.asked_before`).
     asked: frozenset[str]
     directory: Directory
@@ -52,11 +52,15 @@ class Circumstances:
     chain: Chain | None = None
     # How long a decline for lack of capacity counts, for a referral of this urgency.
     full_for: dt.timedelta = dt.timedelta()
+    # Of a part: the needs of the whole referral. Empty for a referral that is no part.
+    whole_needs: tuple[str, ...] = ()
     # The following fields are the same for every candidate and are computed once.
-    # The first need must be met; further needs count in the score.
+    # The first need must be met; further needs count in the score, and of a part they must be met too.
     principal_need: str = field(init=False, repr=False)
-    # The sensitive needs of the referral. The receiver learns all of them, so each takes an approval.
+    # The sensitive needs of the case. The receiver learns all of them, so each takes an approval.
     sensitive: tuple[str, ...] = field(init=False, repr=False)
+    # What the agreements must allow the sender to disclose.
+    disclosure: DisclosureClass = field(init=False, repr=False)
     # The person's region and its country.
     places: frozenset[str] = field(init=False, repr=False)
     # By need, for the principal need and each sensitive one: the agreements that allow the sender to
@@ -65,16 +69,25 @@ class Circumstances:
 
     def __post_init__(self) -> None:
         needs, region = self.facts.needs, self.facts.region
+        # Whoever accepts a part receives the case of the whole.
+        told = self.whole_needs or needs
         listed = sensitive_needs()
-        sensitive = tuple([need for need in dict.fromkeys(needs) if need in listed])
+        sensitive = tuple([need for need in dict.fromkeys(told) if need in listed])
+        disclosure = disclosure_class(told, self.facts.special_categories)
         agreements = {
-            need: self.directory.agreements_of(self.sender, need, self.disclosure, self.now.date())
+            need: self.directory.agreements_of(self.sender, need, disclosure, self.now.date())
             for need in (needs[0], *sensitive)
         }
         object.__setattr__(self, "principal_need", needs[0])
         object.__setattr__(self, "sensitive", sensitive)
+        object.__setattr__(self, "disclosure", disclosure)
         object.__setattr__(self, "places", frozenset((region, country_of(region))))
         object.__setattr__(self, "agreements", agreements)
+
+    @property
+    def is_for_all_needs(self) -> bool:
+        """Whether the organisation has to meet every need: no other part has those that it leaves."""
+        return bool(self.whole_needs) and len(self.facts.needs) > 1
 
 
 # Not frozen: a decision makes hundreds. Decisions share failures, so nothing may change one.
@@ -180,10 +193,18 @@ def case_sealed_for(offered: OfferedService, given: Circumstances) -> Failure | 
 
 
 def need_met(offered: OfferedService, given: Circumstances) -> Failure | None:
-    """The service meets the principal need."""
-    if offered.needs.cover(given.principal_need):
+    """The service meets the principal need. Of a part, the organisation meets all needs in the region."""
+    if not offered.needs.cover(given.principal_need):
+        return Failure(rule="need_met", reason="need_not_offered", detail={"need": given.principal_need})
+    if not given.is_for_all_needs:
         return None
-    return Failure(rule="need_met", reason="need_not_offered", detail={"need": given.principal_need})
+    services = [
+        one
+        for one in given.directory.offered_services_of(offered.organization_id)
+        if not given.places.isdisjoint(one.areas)
+    ]
+    missing = [need for need in given.facts.needs if not any(one.needs.cover(need) for one in services)]
+    return Failure(rule="need_met", reason="need_not_offered", detail={"need": missing}) if missing else None
 
 
 def service_approved(offered: OfferedService, given: Circumstances) -> Failure | None:

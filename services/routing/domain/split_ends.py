@@ -1,7 +1,8 @@
 """The ends of a referral that was split and of its parts: each follows from the other.
 
 A referral in parts ends when its last part ends. Its withdrawal or failure ends every part at once. The
-consent is one: who reports its withdrawal for a part reports it for the whole.
+consent is one: who reports its withdrawal for a part reports it for the whole. A referral rejoins when an
+acceptance of it was in time and is read after the split: its parts end then.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from functools import partial
 from typing import Final
 
 from contracts.codes import CONSENT_REVOKED, Outcome, ReferralStatus, WithdrawalReason
-from contracts.facts import ReferralCompleted, ReferralFailed, ReferralWithdrawn
+from contracts.errors import Refused
+from contracts.facts import ReferralCompleted, ReferralFailed, ReferralRejoined, ReferralWithdrawn
 from services.routing.domain.ending import fail, withdraw
 from services.routing.domain.referral import Referral, ReferralEvent, next_status
 from services.routing.domain.transition import Linked, Transition, TransitionContext
@@ -56,6 +58,32 @@ def with_linked_ends(before: Referral | None, step: Transition, context: Transit
     return replace(step, linked=(*step.linked, *linked))
 
 
+def rejoin(referral: Referral, context: TransitionContext) -> Transition:
+    """Return the referral as it was before the split, for an acceptance that was in time.
+
+    Raises Refused `offer-closed` if an organisation has accepted a part meanwhile, or a part has ended.
+    """
+    parts = [part for id_ in referral.part_ids if (part := context.referral(id_)) is not None]
+    assert len(parts) == referral.parts
+    if not all(part.is_answerable for part in parts):
+        raise Refused(
+            "offer-closed",
+            "The offer is closed: the referral was split, and a part of it has been accepted or has ended.",
+        )
+    after = replace(
+        referral, status=next_status(referral.status, ReferralEvent.rejoin), updated_at=context.now
+    )
+    fact = ReferralRejoined(referral_id=referral.id, sender=referral.sender, parts=referral.part_ids)
+    ends = tuple(partial(_end_part, id_, context) for id_ in referral.part_ids)
+    return Transition(referral=after, facts=(fact,), linked=ends)
+
+
+def _end_part(part_id: str, context: TransitionContext) -> Transition:
+    part = context.referral(part_id)
+    assert part is not None
+    return withdraw(part, WithdrawalReason.placed_elsewhere, context)
+
+
 def _withdrawals(
     parts: Collection[str], withdrawn: ReferralWithdrawn, context: TransitionContext
 ) -> list[Linked]:
@@ -91,7 +119,7 @@ def _conclude(referral_id: str, context: TransitionContext) -> Transition | None
     assert referral is not None
     parts = [part for id_ in referral.part_ids if (part := context.referral(id_)) is not None]
     assert len(parts) == referral.parts
-    if referral.is_closed or not all(part.is_closed for part in parts):
+    if referral.status is not ReferralStatus.split or not all(part.is_closed for part in parts):
         return None
     return ended_by(referral, parts, context)
 

@@ -42,10 +42,12 @@ def parts_to_take(referral: Referral, context: TransitionContext) -> tuple[Part,
     """Return the parts into which the referral is to be split now; none if it stays whole.
 
     It stays whole if one organisation could take all needs, or if nobody could be asked about any of them.
-    One with an open offer or an acceptor waits for that organisation. A part is not split again.
+    One with an open offer or an acceptor waits for that organisation. A part is not split again, nor is a
+    referral that has rejoined.
     """
     is_awaited = referral.acceptor is not None or referral.open_offers
-    if is_awaited or referral.part is not None or not may_be_split(referral.facts):
+    was_split = referral.part is not None or referral.parts
+    if is_awaited or was_split or not may_be_split(referral.facts):
         return ()
     parts = context.parts(referral)
     return parts if is_divided(parts) else ()
@@ -83,7 +85,13 @@ def split(
             waits_for=frozenset(),
             due_at=None,
             updated_at=context.now,
-            part=PartOf(referral_id=referral.id, position=position, count=len(parts), asked=asked),
+            part=PartOf(
+                referral_id=referral.id,
+                position=position,
+                count=len(parts),
+                asked=asked,
+                whole_needs=referral.facts.needs,
+            ),
         )
         for position, (id_, part) in enumerate(zip(after.part_ids, parts, strict=True), start=1)
     ]

@@ -29,7 +29,6 @@ from services.routing.consumer_lag import ConsumerLag
 from services.routing.domain import lifecycle
 from services.routing.domain.consequences import asked_before, declined_as_full
 from services.routing.domain.decision import Decision, Trigger, decide
-from services.routing.domain.disclosure import disclosure_class
 from services.routing.domain.ending import withdraw_for
 from services.routing.domain.intervention import intervene
 from services.routing.domain.observation import Observation
@@ -348,7 +347,6 @@ class RoutingCommands:
             referral_id=referral.id,
             sender=referral.sender,
             facts=referral.facts,
-            disclosure=disclosure_class(referral.facts),
             asked=asked_before(referral),
             directory=self._network.directory,
             observed=observed,
@@ -357,6 +355,7 @@ class RoutingCommands:
             declined_as_full=declined_as_full(referral),
             chain=referral.chain,
             full_for=policy.counts_as_full(referral.facts.urgency),
+            whole_needs=() if referral.part is None else referral.part.whole_needs,
         )
 
     def _can_submit(self, organization: str) -> bool:

@@ -10,7 +10,6 @@ from contracts.errors import Unavailable
 from contracts.referral import ReferralFacts
 from runtime.clock import Clock
 from runtime.storage.database import Database
-from services.routing.domain.disclosure import disclosure_class
 from services.routing.domain.experience import (
     COUNTED_FOR,
     SETTLED_AFTER,
@@ -67,7 +66,6 @@ class Previews:
             referral_id="",
             sender=sender,
             facts=facts,
-            disclosure=disclosure_class(facts),
             asked=frozenset(),
             directory=self._network.directory,
             observed=self._network.observed,

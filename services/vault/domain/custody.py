@@ -34,7 +34,8 @@ class CustodyEvent(StrEnum):
     revocation = "revocation"  # the acceptance ended, also by a hand-back: another organisation may accept
     release = "release"
     replacement = "replacement"  # the sender sent the released case again
-    split = "split"  # type: ignore[assignment]  # the referral goes on in parts, which are accepted in its place
+    # The referral goes on in parts, which are accepted in its place, or is whole again.
+    split = "split"  # type: ignore[assignment]
     closing = "closing"  # the referral is completed, withdrawn or failed
 
 
@@ -179,6 +180,26 @@ def split(custody: Custody, sender: str, parts: Sequence[str]) -> Custody:
     return after
 
 
+def rejoin(custody: Custody, parts: Sequence[str]) -> Custody:
+    """Return the custody of a referral that was split and is whole again. parts: the ids of its parts.
+
+    Raises IllegalCustodyTransition unless these are its parts.
+    """
+    if not custody.parts or custody.part_ids != tuple(parts):
+        raise IllegalCustodyTransition("Only a referral that was split into these parts can rejoin.")
+    return replace(step(custody, CustodyEvent.split), parts=0)
+
+
+def leave_whole(part: Custody) -> Custody:
+    """Return the custody of a part of a referral that is whole again: it releases nothing any more.
+
+    Raises IllegalCustodyTransition for a part with an acceptor.
+    """
+    if part.acceptance is not None:
+        raise IllegalCustodyTransition("A referral whose part has an acceptor cannot rejoin.")
+    return part if part.state is CustodyState.refused else step(part, CustodyEvent.closing)
+
+
 def become_part(custody: Custody, whole: Custody) -> Custody:
     """Return the custody of a part: it follows that of the whole from now on.
 
@@ -216,7 +237,8 @@ def arrive(custody: Custody, sender: str, receiver: str | None, kid: str) -> Cus
 def replace_released(custody: Custody, sender: str, receiver: str, kid: str) -> Custody:
     """Return the custody after the sender replaced the released case, sealed to the acceptor.
 
-    A part keeps nothing of the replacement: the next acceptor gets the case of the whole again.
+    A case that the vault can open is kept besides, also that of the whole of a part: after a hand-back it is
+    sealed for the next acceptor. One that the sender had sealed to this acceptor is replaced.
 
     Raises Refused: `not-a-party` unless the sender replaces it for the acceptor; `not-in-this-state` unless
     the case has been released and its referral is open.
@@ -228,7 +250,7 @@ def replace_released(custody: Custody, sender: str, receiver: str, kid: str) -> 
     if receiver != custody.acceptance.organization:
         raise Refused("not-a-party", "A case can be replaced only for the organisation that accepted it.")
     after = step(custody, CustodyEvent.replacement)
-    return after if custody.part_of is not None else replace(after, receiver=receiver, kid=kid)
+    return after if custody.receiver is None else replace(after, receiver=receiver, kid=kid)
 
 
 def disposition_of(custody: Custody) -> Disposition:

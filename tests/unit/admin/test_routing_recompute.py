@@ -243,7 +243,7 @@ def test_every_observed_count_survives_its_record() -> None:
 
 def test_every_input_of_a_decision_is_recorded() -> None:
     """A new input must be recorded (`DecisionInputs`) and given back (`recomputation.made_again`)."""
-    of_the_referral = {"referral_id", "sender", "facts", "disclosure"}
+    of_the_referral = {"referral_id", "sender", "facts"}
     of_the_decision = {"now", "directory", "offers_per_sender", "full_for"}
     recorded = {item.name for item in fields(DecisionInputs)} - {"placed_with"}
     needed = {item.name for item in fields(Circumstances) if item.init}

@@ -98,6 +98,7 @@ def caller(organization: str = OSH, *, new_id: Any = None, traceparent: str | No
         now=NOON,
         traceparent=traceparent,
         new_id=new_id or RisingIds(),
+        new_referral_id=new_id or RisingIds(),
     )
 
 

@@ -46,6 +46,7 @@ class Families:
             now=self.now,
             declined_as_full=declined_as_full(referral),
             full_for=self.policy.counts_as_full(referral.facts.urgency),
+            whole_needs=() if referral.part is None else referral.part.whole_needs,
         )
 
     def context(self) -> TransitionContext:

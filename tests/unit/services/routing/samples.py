@@ -28,7 +28,6 @@ from contracts.referral import Consent, ReferralFacts
 from services.routing.domain.consequences import asked_before, declined_as_full
 from services.routing.domain.decision import Decision, Trigger, decide
 from services.routing.domain.directory import Directory
-from services.routing.domain.disclosure import disclosure_class
 from services.routing.domain.lifecycle import apply
 from services.routing.domain.observation import NOTHING_OBSERVED, Observation, ServiceLoad, load_between
 from services.routing.domain.offered_service import OfferedService
@@ -140,7 +139,6 @@ def circumstances(
             referral_id=REFERRAL,
             sender=SENDER,
             facts=referral_facts,
-            disclosure=disclosure_class(referral_facts),
             asked=frozenset(),
             directory=directory,
             observed=lambda _: NOTHING_OBSERVED,

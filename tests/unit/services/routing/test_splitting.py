@@ -26,10 +26,13 @@ from contracts.facts import (
     AnswerSubmitted,
     Fact,
     HandBackSubmitted,
+    OfferAccepted,
     OfferOpened,
+    OfferRevoked,
     OutcomeSubmitted,
     PartOpened,
     ReferralCompleted,
+    ReferralRejoined,
     ReferralSplit,
     ReferralSubmitted,
     ReferralUnplaced,
@@ -258,8 +261,18 @@ def test_deadline_of_the_last_offer_splits_the_referral(database_url: str) -> No
     assert len(of(ReferralSplit, published)) == 1
     assert [one.organization for one in opened(published)] == ["ru.legal", "ru.home"]
     assert status(bench, whole) == ["split"]
-    # The late answer that was in time is refused like any other to a referral without an open place.
-    assert [fact.type for fact in bench.take(answer(offer))] == ["kopuro.answer.refused.v1"]
+    # An answer that was in time counts, although it is read after the split.
+    published = bench.take(answer(offer))
+    assert [fact.parts for fact in of(ReferralRejoined, published)] == [
+        (part_id(whole, 1), part_id(whole, 2))
+    ]
+    assert [fact.organization for fact in of(OfferAccepted, published)] == ["ru.both"]
+    assert [fact.organization for fact in of(OfferRevoked, published)] == ["ru.legal", "ru.home"]
+    assert status(bench, whole, part_id(whole, 1), part_id(whole, 2)) == [
+        "accepted",
+        "withdrawn",
+        "withdrawn",
+    ]
     bench.close()
 
 

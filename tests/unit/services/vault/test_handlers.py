@@ -755,10 +755,25 @@ def replacement(
     return event(fact, time=NOW - age, causation_id="submission-1")
 
 
-def test_replaced_case_cannot_go_to_next_acceptor_after_hand_back(vault: Workbench) -> None:
-    """The sender sealed it again to the former acceptor; the sender learns that it must refer anew."""
+def test_next_acceptor_after_a_replacement_gets_the_case_that_the_vault_can_open(vault: Workbench) -> None:
+    """The sender sealed the case again for an acceptor that then handed the referral back."""
     vault.keys.publish(STRANGER)
     vault.receive(sealed_case(sealed_to_hub(vault)), acceptance())
+    vault.receive(replacement(vault))
+    vault.receive(hand_back(), acceptance(STRANGER))
+    *_, last = [m.data for m in vault.sent() if isinstance(m.data, SealedCaseReleased)]
+    assert last.organization == STRANGER
+    assert open_sealed(last.case, vault.keys.private[STRANGER]) == CASE
+    assert vault.sealed_cases() == 1
+    vault.receive(event(CLOSING))
+    assert vault.sealed_cases() == 0
+
+
+def test_case_that_was_sealed_to_one_receiver_cannot_go_to_the_next_acceptor(vault: Workbench) -> None:
+    """Only the sender could open and seal it for another one; it learns that it must refer anew."""
+    vault.keys.publish(STRANGER)
+    vault.receive(sealed_case(seal(CASE, public_key(vault.keys.private[ACCEPTOR])), to=ACCEPTOR))
+    vault.receive(acceptance())
     vault.receive(replacement(vault))
     vault.receive(hand_back(), acceptance(STRANGER))
     refused = only(CaseRefused, vault.sent())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
@@ -17,6 +18,7 @@ from contracts.facts import (
     Fact,
     ReferralCompleted,
     ReferralHandedBack,
+    ReferralRejoined,
     ReferralSplit,
     ReferralWithdrawn,
     SealedCaseReleased,
@@ -26,6 +28,7 @@ from contracts.facts import (
 )
 from contracts.part_id import part_id
 from kopuro_client.sealing import open_sealed, public_key, seal
+from services.vault.batch import PATIENCE
 from tests.unit.services.vault.workbench import (
     ACCEPTOR,
     CASE,
@@ -42,6 +45,7 @@ from tests.unit.services.vault.workbench import (
 
 FIRST, SECOND = part_id(REFERRAL, 1), part_id(REFERRAL, 2)
 SPLIT = ReferralSplit(referral_id=REFERRAL, sender=SENDER, parts=(FIRST, SECOND))
+REJOINED = ReferralRejoined(referral_id=REFERRAL, sender=SENDER, parts=(FIRST, SECOND))
 OTHER = "kz.almaty-shelter"
 
 
@@ -220,8 +224,42 @@ def test_part_waits_for_its_acceptors_key_and_is_released_when_it_comes(vault: W
 
 def test_whole_is_not_released_even_if_an_acceptance_names_it(vault: Workbench) -> None:
     vault.receive(case(vault), event(SPLIT))
-    vault.receive(acceptance(STRANGER))
+    vault.receive(replace(acceptance(STRANGER), time=vault.clock.now() - PATIENCE))
     assert (vault.sent(), vault.dead_letters()) == ([], 1)
+
+
+def test_referral_that_is_whole_again_is_released_to_its_acceptor_and_its_parts_to_nobody(
+    vault: Workbench,
+) -> None:
+    vault.receive(case(vault), event(SPLIT), event(REJOINED), acceptance(OTHER))
+    assert released(vault) == [(REFERRAL, OTHER)]
+    assert states(vault) == ["released", "erased", "erased"]
+    vault.receive(acceptance(referral=FIRST))
+    assert released(vault) == [(REFERRAL, OTHER)]
+    assert [type_ for type_, _, _ in vault.evidence(FIRST)][:2] == [SPLIT.type, REJOINED.type]
+    vault.receive(withdrawn(FIRST, None), withdrawn(SECOND, None), completed(REFERRAL, OTHER))
+    assert (states(vault), vault.sealed_cases()) == (["erased"] * 3, 0)
+    assert [m.data.referral_id for m in vault.sent() if isinstance(m.data, CaseErased)] == [REFERRAL]
+
+
+def test_acceptance_of_the_whole_waits_for_the_fact_that_it_is_whole_again(vault: Workbench) -> None:
+    accepted = replace(acceptance(OTHER), time=vault.clock.now())
+    vault.receive(case(vault), event(SPLIT), accepted)
+    assert (released(vault), vault.dead_letters()) == ([], 0)
+    vault.receive(event(REJOINED), accepted)
+    assert released(vault) == [(REFERRAL, OTHER)]
+
+
+@pytest.mark.parametrize("accepted", [True, False], ids=["part with an acceptor", "other parts"])
+def test_referral_rejoins_only_its_own_parts_and_none_that_is_accepted(
+    vault: Workbench, accepted: bool
+) -> None:
+    vault.receive(case(vault), event(SPLIT))
+    if accepted:
+        vault.receive(acceptance(referral=FIRST))
+    before = states(vault)
+    vault.receive(event(REJOINED if accepted else replace(REJOINED, parts=(SECOND, FIRST))))
+    assert (states(vault), vault.dead_letters()) == (before, 1)
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def reference(
 
 
 def is_found(offered: OfferedService, given: Circumstances) -> bool:
-    return rules.need_met(offered, given) is None and rules.area_served(offered, given) is None
+    return offered.needs.cover(given.principal_need) and rules.area_served(offered, given) is None
 
 
 def candidate(

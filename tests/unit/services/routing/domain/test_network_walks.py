@@ -382,6 +382,6 @@ class NetworkWalk(RuleBasedStateMachine):
 
 
 NetworkWalk.TestCase.settings = settings(
-    max_examples=1500, stateful_step_count=25, deadline=None, derandomize=True
+    max_examples=1000, stateful_step_count=25, deadline=None, derandomize=True
 )
 TestNetworkWalk = NetworkWalk.TestCase

@@ -13,7 +13,6 @@ from contracts.organization import ApprovedService, Capacity, Organization
 from contracts.referral import ReferralFacts
 from contracts.vocabularies import codes, sensitive_needs
 from services.routing.domain import rules
-from services.routing.domain.disclosure import disclosure_class
 from services.routing.domain.parts import Part, parts_of
 from services.routing.domain.rules import Circumstances
 from tests.unit.services.routing.samples import (
@@ -97,8 +96,17 @@ def test_kind_without_opt_in_takes_no_part() -> None:
     assert divided(consulate, *apart, needs=wanted, consent=agreed) == {wanted: {"kg.consulate"}}
 
 
-def test_part_without_the_sensitive_need_takes_only_the_agreement_of_its_own_class() -> None:
-    """The agreement for sensitive referrals is about one need only, so the other one must go apart."""
+def test_part_without_the_sensitive_need_takes_the_agreements_and_approvals_for_it_all_the_same() -> None:
+    """Its acceptor receives the whole case, which tells of the sensitive need."""
+    helper = organization("ru.helper", service(needs=(WORK,)))
+    clinic = organization("ru.clinic", service(needs=(HIV,)), approved_services=(approval(),))
+    anything = (agreement(needs=(), disclosure=DisclosureClass.sensitive),)
+    found = parts_of(circumstances(network(helper, clinic, agreements=anything), facts(needs=(WORK, HIV))))
+    assert {part.needs: set(part.organizations) for part in found} == {(WORK,): set(), (HIV,): {"ru.clinic"}}
+
+
+def test_part_without_the_sensitive_need_takes_an_agreement_of_the_class_of_the_whole() -> None:
+    """The agreement for sensitive referrals is about one need only."""
     clinic = organization("ru.clinic", service(needs=(HIV, WORK)), approved_services=(approval(),))
     directory = network(
         clinic,
@@ -108,8 +116,7 @@ def test_part_without_the_sensitive_need_takes_only_the_agreement_of_its_own_cla
         ),
     )
     found = parts_of(circumstances(directory, facts(needs=(WORK, HIV))))
-    assert [part.needs for part in found] == [(WORK,), (HIV,)]
-    assert all(part.organizations == {"ru.clinic"} for part in found)
+    assert {part.needs: set(part.organizations) for part in found} == {(WORK,): set(), (HIV,): {"ru.clinic"}}
 
 
 def test_part_of_a_referral_to_a_named_organisation_has_no_other_organisation() -> None:
@@ -164,7 +171,7 @@ def could_take(whole: Circumstances, needs: tuple[str, ...]) -> frozenset[str]:
 
 def askable(whole: Circumstances, needs: tuple[str, ...]) -> frozenset[str]:
     wanted = replace(whole.facts, needs=needs)
-    part = circumstances(whole.directory, wanted, disclosure=disclosure_class(wanted))
+    part = circumstances(whole.directory, wanted, whole_needs=whole.facts.needs)
     return frozenset(
         offered.organization.id
         for offered in whole.directory.all_offered_services()

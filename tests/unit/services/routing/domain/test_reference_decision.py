@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from contracts.codes import Funding, OrganizationKind
 from contracts.records import plain
 from services.routing.domain.decision import Trigger, decide
-from services.routing.domain.disclosure import disclosure_class
 from services.routing.domain.fairness import Fairness
 from services.routing.domain.observation import NOTHING_OBSERVED, Observation
 from services.routing.domain.policy import RoutingPolicy, Weights
@@ -63,7 +62,7 @@ def test_decision_equals_the_reference_for_every_referral_of_one_directory(
             first,
             referral_id=f"referral-{number}",
             facts=its_facts,
-            disclosure=disclosure_class(its_facts),
+            whole_needs=data.draw(st.sampled_from(((), (*its_facts.needs, *first.facts.needs)))),
             observed=lambda name: loads(name).plus(history[name]),
         )
         placed_with = data.draw(st.sampled_from((None, None, NAMES[1])))

@@ -12,17 +12,21 @@ from contracts.codes import (
     CONSENT_REVOKED,
     Answer,
     DeclineReason,
+    DisclosureClass,
     HandBackReason,
     Outcome,
     ReferralStatus,
     WithdrawalReason,
 )
 from contracts.facts import (
+    AnswerRefused,
     AnswerSubmitted,
     CaseRefused,
     CoordinatorWithdrawalSubmitted,
     Fact,
     HandBackSubmitted,
+    OfferAccepted,
+    OfferDeclined,
     OfferOpened,
     OfferRevoked,
     PartOpened,
@@ -30,6 +34,7 @@ from contracts.facts import (
     PlacementSubmitted,
     ReferralCompleted,
     ReferralFailed,
+    ReferralRejoined,
     ReferralSplit,
     ReferralUnplaced,
     ReferralWithdrawn,
@@ -37,17 +42,28 @@ from contracts.facts import (
     SubmissionRefused,
     WithdrawalSubmitted,
 )
-from contracts.organization import Organization
+from contracts.organization import ApprovedService, Organization
 from contracts.part_id import part_id
 from contracts.records import dump, plain
 from services.routing.domain.decision import Trigger
+from services.routing.domain.lifecycle import act_when_due
 from services.routing.domain.open_offers import ask_again
 from services.routing.domain.recomputation import made_again
 from services.routing.domain.referral import Referral
 from services.routing.domain.split_ends import ended_by, outcome_of
 from services.routing.domain.view import referral_view
 from tests.unit.services.routing.families import LEGAL, SHELTER, WORK, Families
-from tests.unit.services.routing.samples import REFERRAL, SENDER, network, organization, service
+from tests.unit.services.routing.samples import (
+    NOW,
+    REFERRAL,
+    SENDER,
+    agreement,
+    network,
+    organization,
+    service,
+)
+
+HIV = "health.hiv"
 
 
 def helping(name: str, *needs: str) -> Organization:
@@ -159,6 +175,79 @@ def test_whole_is_split_once_its_only_full_candidate_has_declined_and_that_one_i
     assert recorded.inputs.asked == ("ru.both",)
 
 
+@pytest.fixture
+def expired() -> tuple[Families, AnswerSubmitted]:
+    """A referral whose last offer expired, so that it was split, and an acceptance of that offer in time."""
+    family = families(
+        helping("ru.both", LEGAL, SHELTER), helping("ru.legal", LEGAL), helping("ru.home", SHELTER)
+    )
+    (offer,) = family.submit(LEGAL, SHELTER).open_offers
+    family.now = offer.deadline
+    family.take(act_when_due(family.whole, offer.id, offer.deadline, family.context()))
+    assert family.whole.status is ReferralStatus.split
+    family.now = offer.opened_at
+    accepted = AnswerSubmitted(
+        referral_id=REFERRAL, offer_id=offer.id, organization="ru.both", answer=Answer.accept
+    )
+    return family, accepted
+
+
+def test_acceptance_in_time_that_is_read_after_the_split_makes_the_referral_whole_again(
+    expired: tuple[Families, AnswerSubmitted],
+) -> None:
+    family, accepted = expired
+    published = family.apply(accepted)
+    assert (family.whole.status, family.whole.acceptor) == (ReferralStatus.accepted, "ru.both")
+    assert family.whole.due_at is not None
+    first, second = family.parts
+    assert [part.status for part in family.parts] == [ReferralStatus.withdrawn] * 2
+    assert not any(part.open_offers for part in family.parts)
+    assert [(referral_id, type(fact)) for referral_id, fact in published] == [
+        (REFERRAL, ReferralRejoined),
+        (REFERRAL, OfferAccepted),
+        (first.id, OfferRevoked),
+        (first.id, ReferralWithdrawn),
+        (second.id, OfferRevoked),
+        (second.id, ReferralWithdrawn),
+    ]
+
+
+def test_late_acceptance_is_refused_once_a_part_has_an_acceptor_or_has_ended(
+    expired: tuple[Families, AnswerSubmitted],
+) -> None:
+    family, accepted = expired
+    family.accept(family.parts[0])
+    before = dict(family.referrals)
+    ((_, refused),) = family.apply(accepted)
+    assert isinstance(refused, AnswerRefused)
+    assert "a part of it has been accepted" in refused.problem["detail"]
+    assert family.referrals == before
+
+
+def test_decline_in_time_that_is_read_after_the_split_is_told_and_changes_no_part(
+    expired: tuple[Families, AnswerSubmitted],
+) -> None:
+    family, accepted = expired
+    parts = family.parts
+    declined = replace(accepted, answer=Answer.decline, reason=DeclineReason.other)
+    ((_, told),) = family.apply(declined)
+    assert isinstance(told, OfferDeclined)
+    assert (family.whole.status, family.parts) == (ReferralStatus.split, parts)
+
+
+def test_referral_that_rejoined_is_not_split_again_and_its_parts_stay_ended(
+    expired: tuple[Families, AnswerSubmitted],
+) -> None:
+    family, accepted = expired
+    family.apply(accepted)
+    parts = family.parts
+    family.apply(
+        HandBackSubmitted(referral_id=REFERRAL, organization="ru.both", reason=HandBackReason.no_capacity)
+    )
+    assert family.whole.status is ReferralStatus.offered
+    assert family.parts == parts
+
+
 def test_decision_about_a_part_can_be_made_again_from_its_record() -> None:
     family = families(helping("ru.legal", LEGAL), helping("ru.home", SHELTER))
     family.submit(LEGAL, SHELTER)
@@ -171,6 +260,53 @@ def test_decision_about_a_part_can_be_made_again_from_its_record() -> None:
             directory=family.directory,
         )
         assert dump(again) == dump(decision)
+
+
+def test_organisation_without_approval_for_a_need_of_the_whole_is_asked_about_no_part() -> None:
+    """It would receive the case, which tells of the sensitive need too."""
+    approved = ApprovedService(service="legal", needs=(HIV,), by="kg.coordinator", at=NOW)
+    clinic = organization("ru.clinic", service(needs=(HIV,)), approved_services=(approved,))
+    family = Families(
+        network(
+            helping("ru.legal", LEGAL),
+            clinic,
+            agreements=(agreement(needs=(), disclosure=DisclosureClass.sensitive),),
+        )
+    )
+    family.submit(LEGAL, HIV)
+    assert [part.status for part in family.parts] == [ReferralStatus.unplaced, ReferralStatus.offered]
+    assert [offer.organization for part in family.parts for offer in part.offers] == ["ru.clinic"]
+    refused = family.apply(
+        PlacementSubmitted(
+            referral_id=family.parts[0].id, organization="ru.legal", coordinator="kg.coordinator", reason=None
+        ),
+        family.parts[0].id,
+    )
+    assert [type(fact) for _, fact in refused] == [PlacementRefused]
+    assert "service not approved" in refused[0][1].problem["detail"]  # type: ignore[attr-defined]
+
+
+def test_part_of_several_needs_is_offered_only_to_those_that_meet_all_of_them() -> None:
+    family = families(
+        helping("ru.a-first", LEGAL), helping("ru.legal-home", LEGAL, SHELTER), helping("ru.work", WORK)
+    )
+    family.submit(LEGAL, SHELTER, WORK)
+    assert [part.facts.needs for part in family.parts] == [(LEGAL, SHELTER), (WORK,)]
+    (first,) = family.parts[0].offers
+    assert first.organization == "ru.legal-home"
+    excluded = {one.organization: [f.rule for f in one.failures] for one in family.decisions[0].candidates}
+    assert excluded["ru.a-first"] == ["need_met"]
+    family.apply(
+        AnswerSubmitted(
+            referral_id=first.referral_id,
+            offer_id=first.id,
+            organization="ru.legal-home",
+            answer=Answer.decline,
+            reason=DeclineReason.other,
+        ),
+        first.referral_id,
+    )
+    assert family.parts[0].status is ReferralStatus.unplaced
 
 
 def test_unplaced_referral_is_split_when_somebody_comes_who_takes_a_part(two: Families) -> None:

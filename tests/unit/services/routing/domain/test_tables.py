@@ -28,7 +28,7 @@ LEGAL_REFERRAL = {
     "requested": {"offer": "offered", "exhaust": "unplaced", "split": "split"},
     "offered": {"offer": "offered", "exhaust": "unplaced", "accept": "accepted", "split": "split"},
     "unplaced": {"offer": "offered", "accept": "accepted", "split": "split"},
-    "split": {"complete": "completed"},
+    "split": {"complete": "completed", "rejoin": "unplaced"},
     "accepted": {
         "progress": "in_progress",
         "hold": "on_hold",
