@@ -15,10 +15,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+_WITHDRAWN: Final = "referral.withdrawn"
 _CLOSINGS: Final = {
     "completed": "referral.completed",
-    "withdrawn": "referral.withdrawn",
-    "entered_in_error": "referral.withdrawn",
+    "withdrawn": _WITHDRAWN,
+    "entered_in_error": _WITHDRAWN,
     "failed": "referral.failed",
 }
 # The acceptance has ended, and the referral goes on without an acceptor.
@@ -48,7 +49,8 @@ class LoggedFact:
 class RoutedReferral:
     """Routing's state of a referral. offered: the organisation of each offer ever opened.
 
-    sender: None if it is not compared.
+    sender: None if it is not compared. consent_revoked: the person withdrew the consent, perhaps after the
+    end.
     """
 
     status: str
@@ -56,6 +58,7 @@ class RoutedReferral:
     updated_at: dt.datetime
     offered: Sequence[str] = ()
     sender: str | None = None
+    consent_revoked: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -255,8 +258,12 @@ def _routing(
     expected = _CLOSINGS.get(routed.status)
     if expected is not None and not facts[expected]:
         yield different("routing", f"status {routed.status}, but the log has no {expected}")
+    if routed.consent_revoked and not facts[_WITHDRAWN]:
+        yield different("routing", f"the consent was withdrawn, but the log has no {_WITHDRAWN}")
     for fact in sorted(set(_CLOSINGS.values())):
-        if facts[fact] and _CLOSINGS.get(routed.status) != fact:
+        # A consent that is withdrawn after the end leaves the status as it is.
+        revoked_later = fact == _WITHDRAWN and routed.consent_revoked and expected is not None
+        if facts[fact] and _CLOSINGS.get(routed.status) != fact and not revoked_later:
             yield different("routing", f"the log has {fact}, but the status is {routed.status}", fact)
 
 

@@ -45,6 +45,7 @@ from contracts.topology import DELIVERY_KEYS, topic_matches
 from kopuro_client.errors import InvalidArgumentError
 from runtime.storage.database import sqlite_url
 from runtime.tls import TlsFiles
+from services.delivery.domain.recipients import COORDINATED, RECIPIENTS
 
 PAGE: Final = 500
 # As the `kopuro` command's "cannot connect"; 3 would mean "refused" there.
@@ -52,12 +53,13 @@ UNREADABLE: Final = 6
 WRONG_USAGE: Final = 2
 # A day less than delivery keeps acknowledged messages.
 MAILBOX_WINDOW: Final = dt.timedelta(days=29)
-# The facts that delivery puts into mailboxes unchanged. Notices of sealed messages and receipts have
-# no log entry.
+# The facts that delivery puts into mailboxes unchanged, and not those that only close a message there.
+# Notices of sealed messages and receipts have no log entry.
 DELIVERED: Final = frozenset(
     fact.routing_key
     for fact in CATALOGUE.values()
     if any(topic_matches(key, fact.routing_key) for key in DELIVERY_KEYS)
+    and (RECIPIENTS[fact.type] or COORDINATED.get(fact.type, "") is None)
 )
 
 

@@ -106,6 +106,7 @@ class ServiceStates:
                 updated_at=row.updated_at,
                 offered=tuple(offered[row.id]),
                 sender=row.sender,
+                consent_revoked=bool(row.consent_revoked),
             )
             for row in self._rows("routing", REFERRALS, "id", ids)
         }

@@ -4,8 +4,8 @@ When one of these changes, this file must change with it;
 tests/services/test_reconcile.py fails until it does:
 
     intake    submissions(referral_id, submitted_at)
-    routing   referrals(id, sender, status, acceptor, updated_at), offers(referral_id, organization),
-              decisions(id, referral_id, decided_at, record, salt)
+    routing   referrals(id, sender, status, acceptor, updated_at, consent_revoked),
+              offers(referral_id, organization), decisions(id, referral_id, decided_at, record, salt)
     vault     custodies(referral_id, state, acceptor, changed_at, part_of), sealed_cases(referral_id)
     delivery  mailbox_messages(sequence, message_id, type, referral_id, queued_at)
     directory revisions(subject, id, number, changed_at),
@@ -34,6 +34,7 @@ REFERRALS = table(
     column("status"),
     column("acceptor"),
     column("updated_at", Instant),
+    column("consent_revoked"),
 )
 OFFERS = table("offers", column("referral_id"), column("organization"))
 DECISIONS = table(

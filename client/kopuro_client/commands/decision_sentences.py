@@ -106,12 +106,12 @@ PHRASES: Final[Mapping[str, Texts]] = {
         "иш {time} чейин күтөт: {organization} мөөрлөө ачкычын мурункусу менен ырастабай алмаштырган",
     ),
     "split": (
-        "No one organisation covers all needs, so the referral was split. Its parts have decisions of their "
-        "own: {parts}",
-        "Ни одна организация не охватывает все потребности, поэтому направление разделено. У его частей свои "
-        "решения: {parts}",
-        "Бир да уюм бардык муктаждыктарды камтыбайт, ошондуктан жолдомо бөлүндү. Анын бөлүктөрүнүн өз "
-        "чечимдери бар: {parts}",
+        "No organisation that could be asked covers all needs, so the referral was split. Its parts have "
+        "decisions of their own: {parts}",
+        "Ни одна организация, которой можно предложить, не охватывает все потребности, поэтому направление "
+        "разделено. У его частей свои решения: {parts}",
+        "Сунуштоого боло турган бир да уюм бардык муктаждыктарды камтыбайт, ошондуктан жолдомо бөлүндү. Анын "
+        "бөлүктөрүнүн өз чечимдери бар: {parts}",
     ),
     "part_of": (
         "This referral is a part of {whole}.",

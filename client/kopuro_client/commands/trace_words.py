@@ -13,7 +13,7 @@ OWNERS: Final[Mapping[Owner, Texts]] = {
     Owner.you: ("It is your turn", "Сейчас ваша очередь", "Кезек сизде"),
     Owner.hub: ("It is the hub's turn", "Сейчас очередь хаба", "Кезек хабда"),
     Owner.other: (
-        "It is {organizations}'s turn",
+        "It is the turn of {organizations}",
         "Сейчас очередь: {organizations}",
         "Кезек: {organizations}",
     ),
@@ -71,10 +71,12 @@ REASONS: Final[Mapping[Action, Texts]] = {
         "Сунуш жооп күтүүдө.",
     ),
     Action.await_parts: (
-        "No one organisation covers all needs: the referral goes on in parts, and ends with the last one.",
-        "Ни одна организация не охватывает все потребности: направление разделено на части и завершится с "
-        "последней из них.",
-        "Бир да уюм бардык муктаждыктарды камтыбайт: жолдомо бөлүктөргө бөлүндү жана акыркысы менен бүтөт.",
+        "No organisation that could be asked covers all needs: the referral goes on in parts, and ends with "
+        "the last one.",
+        "Ни одна организация, которой можно предложить, не охватывает все потребности: направление разделено "
+        "на части и завершится с последней из них.",
+        "Сунуштоого боло турган бир да уюм бардык муктаждыктарды камтыбайт: жолдомо бөлүктөргө бөлүндү жана "
+        "акыркысы менен бүтөт.",
     ),
     Action.place: (
         "No organisation has accepted: a coordinator must place the referral.",
@@ -309,6 +311,11 @@ TO_DO: Final[Mapping[tuple[Owner, Action], Texts]] = {
 WORDS: Final[Mapping[str, Texts]] = {
     "since": ("since {time}", "с {time}", "{time} баштап"),
     "until": ("until {time}", "до {time}", "{time} чейин"),
+    "also_coordinators": (
+        ", and of the coordinators for another part",
+        ", а другой части - координаторов сети",
+        ", башка бөлүгү боюнча - тармактын координаторлорунда",
+    ),
     "next": ("Next:", "Дальше:", "Андан ары:"),
     "nothing": ("Nothing found", "Ничего не найдено", "Эч нерсе табылган жок"),
     "hops": ("Hops", "Шаги", "Кадамдар"),
@@ -358,6 +365,8 @@ def whose_turn(action: NextAction, language: str) -> str:
         return word("nothing", language)
     named = {"organizations": ", ".join(action.organizations)}
     parts = [_filled(OWNERS[action.owner], language, named)]
+    if action.also_coordinators:
+        parts[0] += word("also_coordinators", language)
     if action.since is not None:
         parts.append(word("since", language, time=moment(action.since)))
     if action.until is not None:

@@ -69,7 +69,7 @@ class NextAction:
     organizations: whose turn it is, if it is that of organisations; for `place_named`, the only one that can
     be asked. since, until: RFC 3339. until: what happens then depends on the action; None if nothing ends the
     waiting. subject: the id that a command about it needs: an offer's, a referral's or a submission's.
-    services: those that do not answer.
+    services: those that do not answer. also_coordinators: another part of the referral waits for them.
     """
 
     owner: Owner
@@ -79,6 +79,7 @@ class NextAction:
     until: str | None = None
     subject: str | None = None
     services: tuple[str, ...] = ()
+    also_coordinators: bool = False
 
 
 def next_action(evidence: Evidence) -> NextAction:
@@ -169,12 +170,14 @@ def _split(evidence: Evidence, referral: Referral) -> NextAction:
     if not parts:  # a former candidate for the whole does not see them
         return _offer_ended(referral)
     awaited = tuple(dict.fromkeys(name for part in parts for name in part["waits_for"]))
+    unplaced = [part for part in parts if part["status"] == "unplaced"]
     return NextAction(
         owner=Owner.other if awaited else Owner.network,
         action=Action.await_parts,
         organizations=awaited,
         since=referral["updated_at"],
-        subject=parts[0]["id"],
+        subject=(unplaced or parts)[0]["id"],
+        also_coordinators=bool(awaited and unplaced),
     )
 
 

@@ -33,7 +33,7 @@ def referral_values(referral: Referral) -> tuple[Any, ...]:
         need_group(referral.facts.needs[0]),
         country_of(referral.facts.region),
         *_chain_values(referral.chain),
-        *_part_values(referral.part),
+        None if referral.part is None else referral.part.referral_id,
         *changing_values(referral),
     )
 
@@ -50,6 +50,7 @@ def changing_values(referral: Referral) -> tuple[Any, ...]:
         priority_of(referral),
         referral.parts or None,
         referral.consent_revoked or None,
+        _part_value(referral.part),
     )
 
 
@@ -163,16 +164,16 @@ def _chain(onward_from: str | None, rest: str | None) -> Chain | None:
     return Chain(onward_from=onward_from, **{**stored, "holders": tuple(stored["holders"])})
 
 
-def _part_values(part: PartOf | None) -> tuple[str | None, str | None]:
+def _part_value(part: PartOf | None) -> str | None:
     if part is None:
-        return None, None
+        return None
     rest = {
         "position": part.position,
         "count": part.count,
         "asked": part.asked,
         "whole_needs": part.whole_needs,
     }
-    return part.referral_id, orjson.dumps(rest).decode()
+    return orjson.dumps(rest).decode()
 
 
 def stored_part(part_of: str | None, rest: str | None) -> PartOf | None:

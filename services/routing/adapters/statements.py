@@ -22,14 +22,14 @@ OFFERS_OF = SqlStatement(
 )
 NEW_REFERRAL = SqlStatement(
     "INSERT INTO referrals (id, sender, facts, correlation_id, traceparent, submitted_at, need_group,"
-    " country, onward_from, chain, part_of, part,"
+    " country, onward_from, chain, part_of,"
     " status, acceptor, outcome, updated_at, due_at, overdue_since, priority, parts,"
-    " consent_revoked)"
+    " consent_revoked, part)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 CHANGED_REFERRAL = SqlStatement(
     "UPDATE referrals SET status = ?, acceptor = ?, outcome = ?, updated_at = ?, due_at = ?,"
-    " overdue_since = ?, priority = ?, parts = ?, consent_revoked = ? WHERE id = ?"
+    " overdue_since = ?, priority = ?, parts = ?, consent_revoked = ?, part = ? WHERE id = ?"
 )
 NEW_OFFER = SqlStatement(
     "INSERT INTO offers (id, referral_id, organization, service, rank, state,"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any, Final, NamedTuple
 
@@ -21,7 +21,7 @@ from runtime.storage.sql_statement import SqlStatement
 from runtime.turn import Turn
 from services.routing.domain.blocking_rule import blocking_rule
 from services.routing.domain.calendar_week import CalendarWeek
-from services.routing.domain.passed_over import passed_over
+from services.routing.domain.passed_over import first_reasons, passed_over
 from services.routing.domain.reduced_facts import is_reduced
 from services.routing.domain.weekly_report import (
     ACCEPTED,
@@ -45,7 +45,7 @@ DECISIONS_OF = SqlStatement(
     "SELECT referral_id, decided_at, record, id, asked FROM decisions WHERE referral_id = ANY (?)"
     " ORDER BY referral_id, id"
 )
-SENDERS_OF = SqlStatement("SELECT id, sender FROM referrals WHERE id = ANY (?)")
+SENDERS_OF = SqlStatement("SELECT id, sender, part_of FROM referrals WHERE id = ANY (?)")
 OPENED_AT = SqlStatement("SELECT id, opened_at FROM offers WHERE id = ANY (?)")
 
 
@@ -157,12 +157,20 @@ class _Tally:
     ) -> tuple[dict[str, dict[str, Counter[str]]], dict[str, list[str]]]:
         """Count each referral once for each organisation that was considered in the week and not asked.
 
-        A decision that changed nothing leaves no step. It counts if its referral has another step. Also
+        The parts of a referral count as one, because they are one person: the organisation counts under the
+        first of its reasons, and not at all if it was asked about a part. A decision that changed nothing
+        leaves no step. It counts if its referral has another step. Also
         returns the decisions that asked an organisation.
         """
         counts: dict[str, dict[str, Counter[str]]] = {}
         asked_by: dict[str, list[str]] = {}
-        senders = dict(_in_pages(transaction, SENDERS_OF, list(self._referrals), turn))
+        known = {
+            referral_id: (sender, part_of)
+            for referral_id, sender, part_of in _in_pages(
+                transaction, SENDERS_OF, list(self._referrals), turn
+            )
+        }
+        in_parts: dict[str, list[tuple[str, dict[str, str]]]] = {}
         rows = _in_pages(transaction, DECISIONS_OF, list(self._referrals), turn)
         for referral_id, decisions in groupby(rows, key=lambda row: row[0]):
             records = []
@@ -171,9 +179,15 @@ class _Tally:
                     records.append(orjson.loads(record))
                     for organization in orjson.loads(asked or "[]"):
                         asked_by.setdefault(organization, []).append(decision_id)
-            for organization, reason in passed_over(records, self._referrals[referral_id]).items():
-                by_sender = counts.setdefault(organization, {}).setdefault(reason, Counter())
-                by_sender[senders[referral_id]] += 1
+            sender, part_of = known[referral_id]
+            reasons = passed_over(records, self._referrals[referral_id])
+            if part_of is None:
+                _count(counts, reasons, sender)
+            else:
+                in_parts.setdefault(part_of, []).append((referral_id, reasons))
+        for parts in in_parts.values():
+            asked_about = set[str]().union(*(self._referrals[part] for part, _ in parts))
+            _count(counts, first_reasons([found for _, found in parts], asked_about), known[parts[0][0]][0])
         return counts, asked_by
 
     def _found_nobody(self, transaction: Connection, turn: Turn) -> list[UnplacedInWeek]:
@@ -186,6 +200,11 @@ class _Tally:
             _unplaced(orjson.loads(facts), rules.get(referral_id, blocking_rule({})))
             for referral_id, facts in _in_pages(transaction, FACTS_OF, ids, turn)
         ]
+
+
+def _count(counts: dict[str, dict[str, Counter[str]]], reasons: Mapping[str, str], sender: str) -> None:
+    for organization, reason in reasons.items():
+        counts.setdefault(organization, {}).setdefault(reason, Counter())[sender] += 1
 
 
 def _unplaced(facts: dict[str, Any], rule: str) -> UnplacedInWeek:

@@ -19,14 +19,16 @@ from services.routing.domain.referral import Referral
 class Consequence:
     """is_full: the service counts as without capacity for a time (`policy.FullFor`).
 
-    may_be_asked_again: after a decline the same referral may ask the organisation again, once it has reported
-    room and that time has passed. corrects: the part of the service's record in the directory that the
-    organisation should correct.
+    may_be_asked_again: after a decline the same referral may ask the organisation again, once it has
+    reported room and that time has passed. corrects: the part of the service's record in the directory that
+    the organisation should correct. concerns_person: whatever the person needs: the organisation is asked
+    about no other part of the referral either.
     """
 
     is_full: bool = False
     may_be_asked_again: bool = False
     corrects: str | None = None
+    concerns_person: bool = False
 
 
 # By the code of the reason. A reason with no consequence concerns this referral only: the organisation is
@@ -36,9 +38,9 @@ CONSEQUENCES: Mapping[str, Consequence] = {
     "not_eligible": Consequence(corrects="eligibility"),
     "out_of_area": Consequence(corrects="areas"),
     "language": Consequence(corrects="languages"),
-    "conflict_of_interest": Consequence(),
+    "conflict_of_interest": Consequence(concerns_person=True),
     "needs_reassessment": Consequence(),
-    "person_prefers_another": Consequence(),
+    "person_prefers_another": Consequence(concerns_person=True),
     "other": Consequence(),
 }
 _NONE = Consequence()

@@ -16,6 +16,7 @@ from services.routing.domain.offer import Offer
 from services.routing.domain.offer_closing import MOVED_ON
 from services.routing.domain.open_offers import ask_next, revoke_acceptance, revoke_open
 from services.routing.domain.referral import Referral
+from services.routing.domain.splitting import require_not_split
 from services.routing.domain.transition import Transition, TransitionContext
 
 
@@ -37,6 +38,7 @@ def _awaited(referral: Referral, organization: str | None) -> tuple[Offer, ...]:
     """Return the open offers, or the accepted one, of the organisation; of all with None."""
     if referral.is_closed:
         raise Refused("not-in-this-state", f"The referral is {referral.status}.")
+    require_not_split(referral)
     state = OfferState.open if referral.acceptor is None else OfferState.accepted
     offers = tuple(offer for offer in referral.offers if offer.state is state)
     if not offers:

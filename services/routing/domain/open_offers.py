@@ -26,7 +26,7 @@ from services.routing.domain.offer_closing import (
 from services.routing.domain.referral import Referral, ReferralEvent, next_status
 from services.routing.domain.report_words import rule_label
 from services.routing.domain.rules import COORDINATOR_MAY_OVERRIDE
-from services.routing.domain.splitting import parts_to_take, split
+from services.routing.domain.splitting import parts_to_take, require_not_split, split
 from services.routing.domain.transition import Transition, TransitionContext
 
 # How often an emergency with fewer open offers than the policy wants is decided again.
@@ -41,6 +41,7 @@ def place(referral: Referral, placement: PlacementSubmitted, context: Transition
     The referral is unplaced, or has open offers, or its acceptor is suspended or overdue. The open offers or
     the acceptance are revoked.
     """
+    require_not_split(referral)
     revoked = ClosedOffer(referral=referral, facts=())
     if referral.status is not ReferralStatus.unplaced:
         revoked = _revoked_for(referral, placement, context)
@@ -59,12 +60,16 @@ def _revoked_for(
     if not referral.open_offers:
         revoked = revoke_acceptance(referral, placement.coordinator, context)
         if placement.reason is None and context.in_good_standing(referral.acceptor or ""):
-            raise Refused("invalid-submission", "A reason is required: the acceptance is revoked.")
+            raise Refused(
+                "invalid-submission", "A reason is required, because the acceptance would be revoked."
+            )
         return revoked
     if any(offer.organization == placement.organization for offer in referral.open_offers):
         raise Refused("conflict", "The organisation already has an open offer of this referral.")
     if placement.reason is None:
-        raise Refused("invalid-submission", "A reason is required: the referral's open offers are revoked.")
+        raise Refused(
+            "invalid-submission", "A reason is required, because the referral's open offers would be revoked."
+        )
     after, facts = revoke_open(referral, MOVED_ON, context.now)
     return ClosedOffer(referral=after, facts=facts)
 

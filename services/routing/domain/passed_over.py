@@ -70,6 +70,19 @@ def passed_over(records: Iterable[Mapping[str, Any]], asked: Collection[str]) ->
     return {organization: reason for organization, reason in found.items() if reason is not None}
 
 
+def first_reasons(of_parts: Iterable[Mapping[str, str]], asked: Collection[str]) -> dict[str, str]:
+    """Return the one reason of each organisation for a referral that was split: the first in REASONS.
+
+    of_parts: as `passed_over` returns them. asked: the organisations that were asked about a part.
+    """
+    found: dict[str, str] = {}
+    for reasons in of_parts:
+        for organization, reason in reasons.items():
+            if organization not in asked:
+                found[organization] = min(found.get(organization, reason), reason, key=_ORDER.__getitem__)
+    return found
+
+
 def _reason(services: Iterable[Mapping[str, Any]]) -> str | None:
     """Return the reason of the service that came closest; None if the referral counts for none of them.
 

@@ -1,8 +1,10 @@
 """The ends of a referral that was split and of its parts: each follows from the other.
 
 A referral in parts ends when its last part ends. Its withdrawal or failure ends every part at once. The
-consent is one: who reports its withdrawal for a part reports it for the whole. A referral rejoins when an
-acceptance of it was in time and is read after the split: its parts end then.
+consent is one: who reports its withdrawal for a part reports it for the whole. So is the person: an
+organisation that declines or hands back a part for a reason that concerns the person is asked about no
+other part. A referral rejoins when an acceptance of it was in time and is read after the split: its parts
+end then.
 """
 
 from __future__ import annotations
@@ -14,8 +16,19 @@ from typing import Final
 
 from contracts.codes import CONSENT_REVOKED, Outcome, ReferralStatus, WithdrawalReason
 from contracts.errors import Refused
-from contracts.facts import ReferralCompleted, ReferralFailed, ReferralRejoined, ReferralWithdrawn
+from contracts.facts import (
+    Fact,
+    OfferDeclined,
+    ReferralCompleted,
+    ReferralFailed,
+    ReferralHandedBack,
+    ReferralRejoined,
+    ReferralWithdrawn,
+)
+from services.routing.domain.consequences import CONSEQUENCES
+from services.routing.domain.decision import Trigger
 from services.routing.domain.ending import fail, withdraw
+from services.routing.domain.open_offers import ask_next, revoke_open
 from services.routing.domain.referral import Referral, ReferralEvent, next_status
 from services.routing.domain.transition import Linked, Transition, TransitionContext
 
@@ -55,7 +68,35 @@ def with_linked_ends(before: Referral | None, step: Transition, context: Transit
         linked = _withdrawals(after.part_ids, withdrawn, context)
     elif after.parts and has_ended and any(isinstance(fact, ReferralFailed) for fact in step.facts):
         linked = [partial(_fail, id_, context) for id_ in after.part_ids]
-    return replace(step, linked=(*step.linked, *linked))
+    return replace(step, linked=(*step.linked, *linked, *_left_out(after, step.facts, context)))
+
+
+def _left_out(part: Referral, facts: Iterable[Fact], context: TransitionContext) -> list[Linked]:
+    """Return the transitions of the other parts if an organisation will not or may not help the person."""
+    if part.part is None:
+        return []
+    others = [id_ for id_ in part.part.family if id_ not in (part.id, part.part.referral_id)]
+    return [
+        partial(_leave_out, id_, fact.organization, fact.reason, context)
+        for fact in facts
+        if isinstance(fact, OfferDeclined | ReferralHandedBack) and CONSEQUENCES[fact.reason].concerns_person
+        for id_ in others
+    ]
+
+
+def _leave_out(part_id: str, organization: str, reason: str, context: TransitionContext) -> Transition | None:
+    part = context.referral(part_id)
+    assert part is not None
+    assert part.part is not None
+    if part.is_closed or organization in part.part.asked:
+        return None
+    asked = tuple(sorted({*part.part.asked, organization}))
+    after = replace(part, part=replace(part.part, asked=asked))
+    offers = [offer for offer in part.open_offers if offer.organization == organization]
+    if not offers:
+        return Transition(referral=after)
+    after, revoked = revoke_open(after, reason, context.now, offers)
+    return ask_next(after, Trigger.declined, context, revoked)
 
 
 def rejoin(referral: Referral, context: TransitionContext) -> Transition:

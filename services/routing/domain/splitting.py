@@ -11,6 +11,7 @@ from dataclasses import replace
 from functools import partial
 
 from contracts.codes import ReferralStatus
+from contracts.errors import Refused
 from contracts.facts import Fact, PartOpened, ReferralSplit
 from contracts.referral import ReferralFacts
 from services.routing.domain.consequences import asked_before
@@ -51,6 +52,13 @@ def parts_to_take(referral: Referral, context: TransitionContext) -> tuple[Part,
         return ()
     parts = context.parts(referral)
     return parts if is_divided(parts) else ()
+
+
+def require_not_split(referral: Referral) -> None:
+    """Raises Refused `not-in-this-state` for a referral that goes on in parts, and names these."""
+    if referral.status is ReferralStatus.split:
+        parts = ", ".join(referral.part_ids)
+        raise Refused("not-in-this-state", f"The referral goes on in parts. Act on one of them: {parts}.")
 
 
 def split(

@@ -20,6 +20,7 @@ from services.routing.domain.decision import Decision
 from services.routing.domain.parts import parts_of
 from services.routing.domain.referral import Referral
 from services.routing.domain.rules import Circumstances
+from services.routing.domain.splitting import require_not_split
 from services.routing.domain.view import decision_view
 from services.routing.handlers.turns import in_turns
 from services.routing.ports import ReferralStore
@@ -79,7 +80,7 @@ class CoordinationQueries:
 
         organization: consider this organisation's services instead, also if no search would. Nothing is
         stored. Raises Refused: `not-found`, and `not-in-this-state` once the facts have been reduced, because
-        any answer would be about facts that nobody stated.
+        any answer would be about facts that nobody stated, or while the referral goes on in parts.
         """
         with self._database.read() as transaction:
             referral = self._store.view(transaction, [referral_id]).get(referral_id)
@@ -87,6 +88,7 @@ class CoordinationQueries:
             raise Refused("not-found", "This referral does not exist.")
         if not referral.has_facts:
             raise Refused("not-in-this-state", "The referral has ended, and its facts have been reduced.")
+        require_not_split(referral)
         is_divisible = organization is None and len(referral.facts.needs) > 1
         parts = parts_of(self._circumstances(referral, now), in_turns) if is_divisible else ()
         considered = decision_view(plain(self._consider(referral, now, organization)))

@@ -262,13 +262,13 @@ UNREADABLE = {
     [
         (
             {"offers": [REFERRAL["offers"][0] | {"deadline": "9999-01-01T00:00:00Z"}]},
-            "It is ru.moscow-centre's turn, since 2026-05-01 09:00:01Z, until 9999-01-01 00:00:00Z: The "
+            "It is the turn of ru.moscow-centre, since 2026-05-01 09:00:01Z, until 9999-01-01 00:00:00Z: The "
             "offer waits for an answer.",
         ),
         # The acceptor waits for the sender.
         (
             {"status": "accepted", "acceptor": "ru.moscow-centre", "timeline": [UNREADABLE]},
-            "It is kg.osh-legal-aid's turn, since 2026-05-01 09:05:00Z, until 2026-05-01 10:00:00Z: The "
+            "It is the turn of kg.osh-legal-aid, since 2026-05-01 09:05:00Z, until 2026-05-01 10:00:00Z: The "
             "acceptor cannot read the case: the sender must send it again.",
         ),
         (

@@ -68,7 +68,7 @@ def test_trace_prints_hops_with_receipts_and_whose_turn_it_is(told: FakeHub, run
     assert "intake referral.submitted kg.osh-legal-aid OSH submitted it." in text
     assert f"message {REFERRAL}; published; log entry 7, in the signed checkpoint of 8 entries" in text
     assert f"routing offer.opened {CANDIDATE} offer {OFFER}" in text
-    assert f"It is {CANDIDATE}'s turn, since 2026-05-01 09:01:00Z, until" in text
+    assert f"It is the turn of {CANDIDATE}, since 2026-05-01 09:01:00Z, until" in text
 
 
 @pytest.mark.parametrize(

@@ -421,3 +421,14 @@ def test_sentences_of_every_turn_exist_in_every_language() -> None:
         )
         texts = [f(following, language) for f in (whose_turn, reason_of, to_do)]
         assert all(text and "{" not in text for text in texts)
+
+
+def test_turn_of_a_split_referral_is_that_of_organisations_and_of_the_coordinators() -> None:
+    parts = [part("accepted", CANDIDATE), {**part("unplaced"), "id": "r3"}]
+    found = next_action(evidence(SENDER, referral("split", parts=parts)))
+    assert (found.organizations, found.also_coordinators, found.subject) == ((CANDIDATE,), True, "r3")
+    assert whose_turn(found, "en").startswith(
+        f"It is the turn of {CANDIDATE}, and of the coordinators for another part"
+    )
+    only = next_action(evidence(SENDER, referral("split", parts=[part("accepted", CANDIDATE)])))
+    assert not only.also_coordinators

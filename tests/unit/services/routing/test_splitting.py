@@ -13,6 +13,7 @@ import pytest
 
 from contracts.codes import (
     Answer,
+    CapacityStatus,
     DeclineReason,
     HandBackReason,
     Outcome,
@@ -40,11 +41,13 @@ from contracts.facts import (
     RevocationSubmitted,
     WithdrawalSubmitted,
 )
-from contracts.organization import Organization
+from contracts.organization import Capacity, Organization
 from contracts.part_id import part_id
 from contracts.records import plain
 from runtime.identifiers import new_id
 from services.routing.adapters.past_referrals import SqlPastReferrals
+from services.routing.adapters.week_events import SqlWeekEvents
+from services.routing.domain.calendar_week import CalendarWeek
 from services.routing.domain.coordination_queue import QueueFilter, QueueKind
 from tests.unit.services.routing.families import LEGAL, SHELTER, WORK
 from tests.unit.services.routing.samples import (
@@ -79,13 +82,15 @@ def several(referral_id: str, *needs: str, **changes: Any) -> Event[Fact]:
     return event(ReferralSubmitted(referral_id=referral_id, sender=SENDER, facts=stated), referral_id)
 
 
-def answer(offer: OfferOpened, choice: Answer = Answer.accept) -> Event[Fact]:
+def answer(
+    offer: OfferOpened, choice: Answer = Answer.accept, why: DeclineReason = DeclineReason.other
+) -> Event[Fact]:
     fact = AnswerSubmitted(
         referral_id=offer.referral_id,
         offer_id=offer.offer_id,
         organization=offer.organization,
         answer=choice,
-        reason=None if choice is Answer.accept else DeclineReason.other,
+        reason=None if choice is Answer.accept else why,
     )
     return event(fact, offer.referral_id)
 
@@ -274,6 +279,33 @@ def test_deadline_of_the_last_offer_splits_the_referral(database_url: str) -> No
         "withdrawn",
     ]
     bench.close()
+
+
+def test_parts_of_one_person_count_once_for_an_organisation_that_was_passed_over(database_url: str) -> None:
+    full = service(
+        needs=(LEGAL, SHELTER), capacity=Capacity(status=CapacityStatus.no_capacity, updated_at=NOW)
+    )
+    bench = workbench(
+        database_url,
+        helping("ru.legal", LEGAL),
+        helping("ru.home", SHELTER),
+        organization("ru.full", full),
+    )
+    split(bench)
+    with bench.database.read() as transaction:
+        events, _ = SqlWeekEvents().read(transaction, CalendarWeek.of(NOW), 0, NOW)
+    assert events.passed_over == {"ru.full": {"capacity": {SENDER: 1}}}
+    bench.close()
+
+
+def test_organisation_left_out_of_a_part_stays_so_in_the_store(bench: Workbench) -> None:
+    whole, first, _ = split(bench)
+    bench.take(answer(first, Answer.decline, DeclineReason.conflict_of_interest))
+    with bench.database.read() as transaction:
+        other = bench.store.view(transaction, [part_id(whole, 2)])[part_id(whole, 2)]
+    assert other.part is not None
+    assert other.part.asked == (first.organization,)
+    assert other.part.whole_needs == (LEGAL, SHELTER)
 
 
 def test_changed_directory_splits_an_unplaced_referral_and_closes_its_alert(database_url: str) -> None:

@@ -11,6 +11,7 @@ from services.routing.domain.passed_over import (
     OTHERS_FIRST,
     PERSONS_CHOICE,
     UNCOUNTED_RULES,
+    first_reasons,
     passed_over,
 )
 from services.routing.domain.rules import RULES
@@ -74,3 +75,9 @@ def test_decision_of_an_earlier_build_has_no_inputs() -> None:
     assert passed_over([{"candidates": [candidate("kg.a", "rule_of_another_build")]}], asked=()) == {
         "kg.a": "other_rule"
     }
+
+
+def test_parts_of_a_referral_count_once_under_the_first_reason_and_not_if_one_was_asked() -> None:
+    parts = [{"ru.one": "hours", "ru.two": "area"}, {"ru.one": "capacity", "ru.three": "hours"}]
+    assert first_reasons(parts, {"ru.two"}) == {"ru.one": "capacity", "ru.three": "hours"}
+    assert first_reasons([], ()) == {}

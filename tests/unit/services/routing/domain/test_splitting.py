@@ -11,9 +11,11 @@ import pytest
 from contracts.codes import (
     CONSENT_REVOKED,
     Answer,
+    CoordinatorAct,
     DeclineReason,
     DisclosureClass,
     HandBackReason,
+    InterventionReason,
     Outcome,
     ReferralStatus,
     WithdrawalReason,
@@ -25,6 +27,8 @@ from contracts.facts import (
     CoordinatorWithdrawalSubmitted,
     Fact,
     HandBackSubmitted,
+    InterventionRefused,
+    InterventionSubmitted,
     OfferAccepted,
     OfferDeclined,
     OfferOpened,
@@ -47,6 +51,7 @@ from contracts.part_id import part_id
 from contracts.records import dump, plain
 from services.routing.domain.decision import Trigger
 from services.routing.domain.lifecycle import act_when_due
+from services.routing.domain.offer import Offer
 from services.routing.domain.open_offers import ask_again
 from services.routing.domain.recomputation import made_again
 from services.routing.domain.referral import Referral
@@ -309,6 +314,49 @@ def test_part_of_several_needs_is_offered_only_to_those_that_meet_all_of_them() 
     assert family.parts[0].status is ReferralStatus.unplaced
 
 
+@pytest.mark.parametrize("handed_back", [False, True], ids=["declined", "handed back"])
+@pytest.mark.parametrize(
+    ("reason", "is_left_out"), [("conflict_of_interest", True), ("language", False), ("no_capacity", False)]
+)
+def test_organisation_that_may_not_help_the_person_is_asked_about_no_other_part(
+    reason: str, is_left_out: bool, handed_back: bool
+) -> None:
+    """Every part has the one case of the one person. Both organisations could take either part."""
+    family = families(helping("ru.one", LEGAL, SHELTER), helping("ru.two", WORK))
+    family.submit(LEGAL, SHELTER, WORK)
+    first, second = family.parts
+    family.directory.put_organization(helping("ru.two", WORK, LEGAL, SHELTER))
+    family.directory.put_organization(helping("ru.one", LEGAL, SHELTER, WORK))
+    (offer,) = second.open_offers
+    assert offer.organization == "ru.two"
+    family.apply(declining(offer, DeclineReason.other), second.id)
+    assert [one.organization for one in family.parts[1].open_offers] == ["ru.one"]
+    (offer,) = first.open_offers
+    assert offer.organization == "ru.one"
+    if handed_back:
+        family.accept(first)
+        family.apply(
+            HandBackSubmitted(referral_id=first.id, organization="ru.one", reason=HandBackReason(reason)),
+            first.id,
+        )
+    else:
+        family.apply(declining(offer, DeclineReason(reason)), first.id)
+    assert [one.organization for one in family.parts[1].open_offers] == ([] if is_left_out else ["ru.one"])
+    part = family.parts[1].part
+    assert part is not None
+    assert ("ru.one" in part.asked) == is_left_out
+
+
+def declining(offer: Offer, reason: DeclineReason) -> AnswerSubmitted:
+    return AnswerSubmitted(
+        referral_id=offer.referral_id,
+        offer_id=offer.id,
+        organization=offer.organization,
+        answer=Answer.decline,
+        reason=reason,
+    )
+
+
 def test_unplaced_referral_is_split_when_somebody_comes_who_takes_a_part(two: Families) -> None:
     family = families(helping("ru.work", WORK))
     family.submit(LEGAL, SHELTER)
@@ -454,7 +502,23 @@ def test_whole_that_was_split_cannot_be_placed(two: Families) -> None:
     placement = PlacementSubmitted(
         referral_id=REFERRAL, organization="ru.legal", coordinator="kg.desk", reason=None
     )
-    assert of_type(two.apply(placement), PlacementRefused) == [REFERRAL]
+    ((referral_id, refused),) = two.apply(placement)
+    assert isinstance(refused, PlacementRefused)
+    first, second = two.parts
+    assert (referral_id, refused.problem["detail"]) == (
+        REFERRAL,
+        f"The referral goes on in parts. Act on one of them: {first.id}, {second.id}.",
+    )
+    nudge = InterventionSubmitted(
+        referral_id=REFERRAL,
+        organization=None,
+        coordinator="kg.desk",
+        act=CoordinatorAct.nudge,
+        reason=InterventionReason.no_answer,
+    )
+    ((_, refused),) = two.apply(nudge)
+    assert isinstance(refused, InterventionRefused)
+    assert first.id in refused.problem["detail"]
 
 
 # The end of the whole, for every pair of ends of its parts.
