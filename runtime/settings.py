@@ -108,7 +108,8 @@ class Settings:
     messages_kept: timedelta = MESSAGES_KEPT
     # KOPURO_WATCH_REPORT_DAYS, directory only, optional: days for which a report about an employer counts
     watch_reports_kept: timedelta = WATCH_REPORTS_KEPT
-    # KOPURO_APPLICATIONS, directory only, optional: the most applications to join that may wait; 0: none
+    # KOPURO_APPLICATIONS, directory only, optional: the most applications to join that may wait, with those
+    # withdrawn within a day of being sent; 0: none
     most_applications: int = MOST_APPLICATIONS
     # KOPURO_APPLICATION_DAYS, directory only, optional: days in which an application must be decided
     application_decided_within: timedelta = APPLICATION_DECIDED_WITHIN
