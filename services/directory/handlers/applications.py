@@ -74,7 +74,8 @@ class Applications:
     ) -> None:
         """decided_within: an application that nobody decides about expires then.
 
-        most_waiting: the most open applications, with those withdrawn within a day of being sent; 0: the network takes none. count: sets a metric.
+        most_waiting: the most open applications, with those withdrawn within a day of being sent; 0: the
+        network takes none. count: sets a metric.
         """
         self._ledger = ledger
         self._store = store
