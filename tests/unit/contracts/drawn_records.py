@@ -148,14 +148,18 @@ def _text(limits: tuple[Any, ...]) -> st.SearchStrategy[str]:
         if isinstance(limit, Pattern):
             return _matches(str(limit.regex.pattern)).filter(_fits(limits))
     least = max((x.min or 0 for x in limits if isinstance(x, Length)), default=0)
-    # Records refuse lone surrogates; a name may contain every other character. Open text has no long numbers.
-    has_numbers = not any(isinstance(limit, NoTelephoneNumber) for limit in limits)
-    categories = ["Cs"] if has_numbers else ["Cs", "N"]
     plain = next((limit for limit in limits if isinstance(limit, PlainText)), None)
     if plain is not None:
-        categories += ["C", "M", "Z"]
-    drawn = st.text(st.characters(exclude_categories=categories), min_size=least, max_size=MOST_CHARACTERS)
-    return drawn if plain is None else drawn.filter(lambda text: _is_plain(text, plain))
+        seen = st.characters(exclude_categories=["C", "M", "N", "Z"])
+        drawn = st.text(seen, min_size=least, max_size=MOST_CHARACTERS)
+        return drawn.filter(lambda text: _is_plain(text, plain))
+    # Records refuse lone surrogates; a text may contain every other character. Open text has no long numbers.
+    has_numbers = not any(isinstance(limit, NoTelephoneNumber) for limit in limits)
+    return st.text(
+        st.characters(exclude_categories=["Cs"] if has_numbers else ["Cs", "N"]),
+        min_size=least,
+        max_size=MOST_CHARACTERS,
+    )
 
 
 def _is_plain(text: str, plain: PlainText) -> bool:
