@@ -49,6 +49,7 @@ _WEBHOOK_KEY_BYTES: Final = 32  # services/delivery/webhooks/adapters/key_file_s
 # A proxy on the same machine is the only client of a service that listens on loopback: it bounds the
 # connections of each partner itself (deploy/nginx).
 _PROXY_CONNECTIONS: Final = "10000"
+_PROXY: Final = "127.0.0.1/32"
 # As deploy/nginx and deploy/prometheus name the ports.
 _PORT_ORDER: Final = ("intake", "directory", "routing", "delivery", "vault", "audit")
 _FIRST_HTTP_PORT: Final = 8001
@@ -256,6 +257,8 @@ def _environment(directory: Path, plan: Plan, service: str, number: int) -> dict
             variables[str(key.variable)] = str(key.path)
     state = plan.state or directory / "state"
     match service:
+        case "directory":
+            variables["KOPURO_PROXIES"] = _PROXY
         case "vault":
             variables["KOPURO_VAULT_KEYS"] = str(state / "vault" / "keys.sqlite")
         case "delivery":

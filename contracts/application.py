@@ -5,36 +5,19 @@ Anybody may send one. So each member is bounded, and no text can control a termi
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
 from marshmallow import ValidationError
-from marshmallow.validate import Length, Validator
+from marshmallow.validate import Length
 
 from contracts.codes import ApplicationRefusal, OrganizationKind
 from contracts.identifiers import Country, Language, OrganizationId, Pattern
+from contracts.open_text import PlainText
 
 # Bytes of the body: every member at its longest, in the longest encoding of JSON and of a form.
 LONGEST_APPLICATION: Final = 64 * 1024
-# Controls, invisible and unassigned characters, lone surrogates, separators of lines.
-_REFUSED: Final = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
-
-
-class PlainText(Validator):
-    """Refuses a text that is blank or has controls or invisible characters. lines: it may have several."""
-
-    def __init__(self, *, lines: bool = False) -> None:
-        self._allowed = "\n" if lines else ""
-
-    def __call__(self, value: str) -> str:
-        if value and not value.strip():
-            raise ValidationError("Must not be blank.")
-        if any(unicodedata.category(c) in _REFUSED and c not in self._allowed for c in value):
-            raise ValidationError("Must have no control characters and no invisible ones.")
-        return value
-
 
 EmailAddress = Annotated[
     str,

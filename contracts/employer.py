@@ -14,7 +14,7 @@ from marshmallow.validate import Length
 
 from contracts.codes import EmployerKind, EmployerPractice
 from contracts.identifiers import Country, OrganizationId, Pattern, Region
-from contracts.open_text import NoTelephoneNumber
+from contracts.open_text import NoTelephoneNumber, PlainText
 from contracts.referral import SealedText
 from contracts.vocabularies import country_of
 
@@ -23,7 +23,7 @@ LONGEST_EVIDENCE: Final = 98_304
 # Organisations that one report may go to.
 MOST_RECIPIENTS: Final = 60
 
-EmployerName = Annotated[str, Length(min=2, max=200), NoTelephoneNumber()]
+EmployerName = Annotated[str, Length(min=2, max=200), NoTelephoneNumber(), PlainText()]
 RegistrationNumber = Annotated[
     str, Pattern(r"^[0-9A-Z]{5,20}$", error="Must be 5 to 20 digits and capital Latin letters.")
 ]

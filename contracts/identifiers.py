@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from marshmallow import ValidationError
 from marshmallow.validate import Length, Regexp
 
+from contracts.open_text import PlainText
 from contracts.vocabularies import InVocabulary
 
 
@@ -50,4 +51,6 @@ Language = Annotated[str, InVocabulary("languages")]
 Country = Annotated[str, Pattern(r"^[A-Z]{2}$", error="Must be an ISO 3166-1 alpha-2 code.")]
 
 ShortText = Annotated[str, Length(min=1, max=200)]
+# A name or title, as lists show it.
+NameText = Annotated[str, Length(min=1, max=200), PlainText()]
 LongText = Annotated[str, Length(max=2000)]

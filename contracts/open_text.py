@@ -1,4 +1,4 @@
-"""Rules for open text that the hub shows to many: it must not carry a telephone number."""
+"""Rules for open text that the hub shows to many: it is seen as it is, and carries no telephone number."""
 
 from __future__ import annotations
 
@@ -12,8 +12,59 @@ from marshmallow.validate import Validator
 # Nine digits are the shortest national number with an area code in the network's countries. Up to three
 # characters between two digits that are neither letters nor digits are separators, whatever they are.
 _NUMBER: Final = re.compile(r"\d(?:[\W_]{0,3}\d){8,}")
-# Characters that nobody sees: zero-width spaces, soft hyphens, combining marks.
-_INVISIBLE: Final = frozenset({"Cf", "Mn", "Me"})
+# Controls, invisible and unassigned characters, lone surrogates, separators of lines.
+_UNSEEN: Final = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
+_MARKS: Final = frozenset({"Mn", "Mc", "Me"})
+# Characters that show nothing although their category is that of letters, marks or symbols: the code points
+# with Default_Ignorable_Code_Point (Unicode, DerivedCoreProperties.txt), and blanks and fillers beside them.
+_BLANK: Final = frozenset(
+    map(
+        chr,
+        (
+            0x034F,  # combining grapheme joiner
+            *(0x115F, 0x1160, 0x3164, 0xFFA0),  # Hangul fillers
+            *(0x17B4, 0x17B5),  # Khmer inherent vowels
+            *(0x180B, 0x180C, 0x180D, 0x180F),  # Mongolian variation selectors
+            *range(0xFE00, 0xFE10),  # variation selectors
+            *range(0xE0100, 0xE01F0),
+            0x2800,  # Braille pattern blank
+            0xFFFC,  # object replacement character
+            *(0x13441, 0x13442),  # Egyptian hieroglyph blanks
+            0x16FE4,  # Khitan small script filler
+            0x1D159,  # musical symbol null notehead
+        ),
+    )
+)
+# More than a syllable has in any script (Burmese has four); stacks of them cover the lines around.
+_MOST_MARKS: Final = 5
+# What somebody puts between two digits so that they are no number to a program.
+_HIDDEN_IN_NUMBERS: Final = frozenset({"Cf", "Mn", "Me"})
+
+
+class PlainText(Validator):
+    """Refuses a text that shows nothing, controls a terminal or hides characters. lines: it may have several.
+
+    Combining marks must stand after a letter, at most five in a row. Every Unicode form is allowed.
+    """
+
+    def __init__(self, *, lines: bool = False) -> None:
+        self._allowed = "\n" if lines else ""
+
+    def __call__(self, value: str) -> str:
+        if value and not value.strip():
+            raise ValidationError("Must not be blank.")
+        marks = _MOST_MARKS
+        for character in value:
+            category = unicodedata.category(character)
+            if character in _BLANK or (category in _UNSEEN and character not in self._allowed):
+                raise ValidationError("Must have no control characters and no invisible ones.")
+            if category in _MARKS:
+                marks += 1
+            else:
+                marks = _MOST_MARKS if character.isspace() else 0
+            if marks > _MOST_MARKS:
+                raise ValidationError("Must have no combining marks without a letter, and few on each.")
+        return value
 
 
 class NoTelephoneNumber(Validator):
@@ -21,8 +72,12 @@ class NoTelephoneNumber(Validator):
 
     def __call__(self, value: str) -> str:
         plain = unicodedata.normalize("NFKC", value)
-        if _NUMBER.search("".join(c for c in plain if unicodedata.category(c) not in _INVISIBLE)):
+        if _NUMBER.search("".join(c for c in plain if not _is_hidden(c))):
             raise ValidationError(
                 "Must contain no telephone number, nor another number of nine digits or more."
             )
         return value
+
+
+def _is_hidden(character: str) -> bool:
+    return character in _BLANK or unicodedata.category(character) in _HIDDEN_IN_NUMBERS

@@ -30,6 +30,7 @@ from contracts.identifiers import (
     Country,
     Language,
     LongText,
+    NameText,
     NeedCode,
     OrganizationId,
     Pattern,
@@ -128,7 +129,7 @@ class Service:
     """
 
     id: Slug
-    name: ShortText
+    name: NameText
     needs: Annotated[tuple[NeedCode, ...], Length(min=1, max=60)]
     # ISO 3166-2 regions, or ISO 3166-1 codes of whole countries.
     areas: Annotated[tuple[Region, ...], Length(min=1, max=200)]
@@ -174,7 +175,7 @@ class Organization:
     """An organisation with its services: one record with one revision number, replaced as a whole."""
 
     id: OrganizationId
-    name: ShortText
+    name: NameText
     kind: OrganizationKind
     country: Country
     vetting: Vetting
@@ -232,7 +233,7 @@ class Agreement:
     """The data that the parties may disclose to each other. effective_until: last day in force, or None."""
 
     id: Slug
-    title: ShortText
+    title: NameText
     kind: AgreementKind
     # Organisation ids, or the single entry "*": every vetted organisation of the network.
     parties: Annotated[tuple[Party, ...], Length(min=1, max=1000)]

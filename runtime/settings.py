@@ -108,7 +108,8 @@ class Settings:
     messages_kept: timedelta = MESSAGES_KEPT
     # KOPURO_WATCH_REPORT_DAYS, directory only, optional: days for which a report about an employer counts
     watch_reports_kept: timedelta = WATCH_REPORTS_KEPT
-    # KOPURO_APPLICATIONS, directory only, optional: the most applications to join that may wait; 0: none
+    # KOPURO_APPLICATIONS, directory only, optional: the most applications to join that may wait, with those
+    # withdrawn within a day of being sent; 0: none
     most_applications: int = MOST_APPLICATIONS
     # KOPURO_APPLICATION_DAYS, directory only, optional: days in which an application must be decided
     application_decided_within: timedelta = APPLICATION_DECIDED_WITHIN
@@ -131,6 +132,9 @@ class Settings:
     webhook_refused: tuple[Address, ...] = ()
     # KOPURO_REQUESTS_PER_MINUTE, optional: the most requests of one organisation to this process
     requests_per_minute: int = REQUESTS_PER_MINUTE
+    # KOPURO_PROXIES, optional: the networks of the proxies in front of this service, whose X-Forwarded-For
+    # names the client
+    proxies: tuple[IPv4Network | IPv6Network, ...] = ()
     # KOPURO_ISSUER, optional: the `iss` of tokens, a URL (RFC 8414 §2); None: `kopuro:<hub>`
     issuer: str | None = None
     # KOPURO_TRACES_ENDPOINT, optional: the URL of an OTLP/HTTP receiver of spans; None: no traces
@@ -351,6 +355,7 @@ class Settings:
             webhook_networks=each("KOPURO_WEBHOOK_NETWORKS", ip_network, "networks"),
             webhook_refused=each("KOPURO_WEBHOOK_REFUSED", _address, "host:port"),
             requests_per_minute=positive("KOPURO_REQUESTS_PER_MINUTE") or REQUESTS_PER_MINUTE,
+            proxies=each("KOPURO_PROXIES", ip_network, "networks"),
             issuer=issuer_url("KOPURO_ISSUER"),
             traces_endpoint=optional("KOPURO_TRACES_ENDPOINT", _traces_endpoint),
             traces_ratio=optional("KOPURO_TRACES_RATIO", _ratio) or 1.0,

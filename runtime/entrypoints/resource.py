@@ -135,6 +135,7 @@ class WebServer(ProviderCollector, SharedExtension):  # type: ignore[misc]  # na
                 HttpMetrics(application.registry),
                 RateLimits(settings.requests_per_minute),
                 application.spans,
+                settings.proxies,
             )
             self.listener = Listener(
                 settings.http_address,

@@ -92,6 +92,7 @@ class Protocol(wsgi.HttpProtocol):  # type: ignore[misc]  # eventlet publishes n
     def get_environ(self) -> dict[str, Any]:
         head = self.head
         environ = environment(head)
+        environ["REMOTE_ADDR"] = self.client_address[0]
         stream = _Input(
             self.rfile,
             head.length,

@@ -37,7 +37,7 @@ class Request:
     route: the template, e.g. `/v1/referrals/<id>`; path_params: its decoded values;
     query_params and form(): a repeated name is refused; headers: by lower-case name. reauthorize: checks
     again that the caller may make the request, raising Refused; call it after an intentional wait. origin:
-    the address or network that the connection comes from, which is the proxy's where there is one.
+    the client's address or network (`client_address`), which is a proxy's where the settings do not name it.
     """
 
     method: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
@@ -23,6 +23,7 @@ from runtime.telemetry.metrics import HttpMetrics
 from runtime.telemetry.spans import Spans, request_span
 from runtime.web import problems
 from runtime.web.body import announces_more_than, read_body
+from runtime.web.client_address import Network, client_address
 from runtime.web.connections import origin_of
 from runtime.web.path import ID_FORMS, decode_path, id_forms_of, require_id_forms, template_of
 from runtime.web.protocol import close_after_response
@@ -86,10 +87,12 @@ class Router:
         metrics: HttpMetrics,
         rates: RateLimits | None = None,
         spans: Spans | None = None,
+        proxies: Collection[Network] = (),
     ) -> None:
         """rates: the limit of each caller's requests; None: no limit and no headers of it.
 
-        spans: receives a span of each answered request; None when tracing is off.
+        spans: receives a span of each answered request; None when tracing is off. proxies: the networks of
+        the proxies whose `X-Forwarded-For` is read.
         """
         # Each path has one spelling: slashes are not merged, and nothing redirects. Any text
         # matches an id here; its form is checked after the token: without one, every id gets a 401.
@@ -111,6 +114,7 @@ class Router:
         self._limits = CallerLimits()
         self._rates = rates
         self._spans = spans
+        self._proxies = proxies
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
         started, started_at = time.perf_counter(), time.time_ns()
@@ -173,7 +177,7 @@ class Router:
                     body=body,
                     caller=caller,
                     reauthorize=partial(self._caller, environ, route),
-                    origin=origin_of((environ.get("REMOTE_ADDR", ""), 0)),
+                    origin=self._origin(environ),
                 )
                 response = route.handle_request(request, at)
         except MethodNotAllowed as fault:
@@ -188,6 +192,10 @@ class Router:
         if reading or (not body_read and announces_more_than(environ, tolerated)):
             close_after_response(environ)
         return template, replace(response, headers={**left, **response.headers}) if left else response
+
+    def _origin(self, environ: dict[str, Any]) -> str:
+        peer, forwarded = environ["REMOTE_ADDR"], environ.get("HTTP_X_FORWARDED_FOR")
+        return origin_of((client_address(peer, forwarded, self._proxies), 0))
 
     def _take(self, caller: Principal | None, route: Route) -> Mapping[str, str]:
         """Count the caller's request; return the headers that say what is left. Raises RateLimited."""

@@ -322,6 +322,10 @@ class ApplicationStore(Protocol):
         """Return how many wait or are in approval."""
         ...
 
+    def count_withdrawn(self, transaction: Connection, since: dt.datetime, limit: int) -> int:
+        """Return how many of the latest `limit` withdrawn ones were sent after the moment."""
+        ...
+
     def overdue(self, transaction: Connection, now: dt.datetime, limit: int) -> list[str]:
         """Return the ids of at most `limit` waiting applications that expire by then, soonest first."""
         ...

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from compose_spec import PyCompose
 from contracts.manifest import read_manifest
 from contracts.signatures import VerificationKey
 from runtime.shutdown import BOUND_SECONDS
+from runtime.web.client_address import client_address
 from tests.deploy.settings_names import DEPLOY, ROOT, SERVICES, missing
 
 COMPOSE = DEPLOY / "compose"
@@ -183,6 +185,12 @@ def test_prepared_addresses_are_those_of_the_containers(prepared: Path) -> None:
         assert CONTAINERS[service]["environment"]["KOPURO_OPERATIONS_ADDRESS"].endswith(":9100")
     assert "127.0.0.1:8" not in proxy
     assert "127.0.0.1" not in scraped
+
+
+def test_directory_reads_the_clients_address_from_the_proxys_container() -> None:
+    networks = CONTAINERS["directory"]["environment"]["KOPURO_PROXIES"].split(",")
+    for address in ("172.18.0.5", "192.168.16.5", "10.89.0.5", "fd00::5"):
+        assert client_address(address, "192.0.2.7", [ip_network(one) for one in networks]) == "192.0.2.7"
 
 
 def test_image_has_no_root_and_installs_locked_wheels_only() -> None:

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from functools import cache
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import yaml
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from runtime.shutdown import BOUND_SECONDS
+from runtime.web.client_address import client_address
 from tests.deploy.kubernetes_schema import RESOURCES, schema_of
 from tests.deploy.settings_names import DEPLOY, SERVICES, missing
 
@@ -237,6 +239,14 @@ def test_policies_deny_everything_and_let_services_reach_broker_and_database_onl
         "values"
     ]
     assert set(public) == set(SERVICES) - {"vault"}
+
+
+def test_directory_reads_the_clients_address_from_the_proxys_pods() -> None:
+    (container,) = _named("Deployment", "directory")["spec"]["template"]["spec"]["containers"]
+    (networks,) = [one["value"] for one in container["env"] if one["name"] == "KOPURO_PROXIES"]
+    for address in ("10.244.1.5", "100.96.0.5", "192.168.16.5", "fd00::5"):
+        proxies = [ip_network(one) for one in networks.split(",")]
+        assert client_address(address, "192.0.2.7", proxies) == "192.0.2.7"
 
 
 @pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")

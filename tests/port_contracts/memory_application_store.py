@@ -40,6 +40,11 @@ class MemoryApplicationStore:
     def count_open(self, transaction: Connection) -> int:
         return sum(one.is_open for one in self._kept.values())
 
+    def count_withdrawn(self, transaction: Connection, since: dt.datetime, limit: int) -> int:
+        withdrawn = [one for one in self._kept.values() if one.state is ApplicationState.withdrawn]
+        latest = sorted(withdrawn, key=lambda one: one.id, reverse=True)[:limit]
+        return sum(one.submitted_at > since for one in latest)
+
     def overdue(self, transaction: Connection, now: dt.datetime, limit: int) -> list[str]:
         waiting = [one for one in self._kept.values() if one.state is ApplicationState.waiting]
         due = sorted((one.expires_at, one.id) for one in waiting if one.expires_at <= now)

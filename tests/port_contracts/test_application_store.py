@@ -79,6 +79,24 @@ def test_applications_are_paged_by_id_and_state(store: ApplicationStore, transac
     assert store.count_open(transaction) == 3
 
 
+def test_applications_that_were_sent_lately_and_withdrawn_are_counted(
+    store: ApplicationStore, transaction: Connection
+) -> None:
+    withdrawn = ApplicationState.withdrawn
+    for one in (
+        kept("1", submitted_at=NOON, state=withdrawn),
+        kept("2", submitted_at=NOON - DAY, state=withdrawn),
+        kept("3", submitted_at=NOON, state=ApplicationState.refused),
+        kept("4", submitted_at=NOON),
+        kept("5", submitted_at=NOON + DAY, state=withdrawn),
+    ):
+        store.add(transaction, one)
+    assert store.count_withdrawn(transaction, NOON - DAY, 9) == 2
+    assert store.count_withdrawn(transaction, NOON - 2 * DAY, 9) == 3
+    assert store.count_withdrawn(transaction, NOON - 2 * DAY, 1) == 1
+    assert store.count_withdrawn(transaction, NOON + DAY, 9) == 0
+
+
 def test_waiting_applications_are_overdue_and_ended_ones_forgotten(
     store: ApplicationStore, transaction: Connection
 ) -> None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import httpx
 import pytest
 
-from services.directory.handlers.application_rates import APPLICATIONS_PER_MINUTE
+from services.directory.handlers.application_rates import APPLICATIONS_PER_MINUTE, QUESTIONS_PER_MINUTE
 from tests.services.test_directory import NOWHERE, Hub, problem, running
 from tests.unit.services.directory.application_samples import APPLICANT, application_record
 from tests.unit.services.directory.samples import OSH
@@ -29,13 +31,40 @@ FIELDS = {
     "proposed_id": APPLICANT,
 }
 UNKNOWN = "01930f6e-5d2a-7c11-8a4f-0b6d2f9c1a01"
+PROXY = "127.0.0.9"
 
 
 @pytest.fixture
 def hub(tmp_path: Path) -> Iterator[Hub]:
     """A directory of its own for each test: the rate of an address is counted in its process."""
-    with running(tmp_path, NOWHERE, filled=True, approvals="two-person") as started:
+    environment = {"KOPURO_PROXIES": PROXY}
+    with running(tmp_path, NOWHERE, filled=True, approvals="two-person", environment=environment) as started:
         yield started
+
+
+@dataclass(frozen=True)
+class Sender:
+    """A sender with an address of its own. forwarded: the `X-Forwarded-For` of its requests."""
+
+    hub: Hub
+    address: str
+    forwarded: str | None = None
+
+    def applies(self) -> int:
+        return self._send("POST", "/v1/applications", json=application_record())
+
+    def asks(self) -> int:
+        return self._send("GET", f"/v1/applications/{UNKNOWN}/state", headers={REFERENCE: "x"})
+
+    def withdraws(self) -> int:
+        return self._send("POST", f"/v1/applications/{UNKNOWN}/withdraw", headers={REFERENCE: "x"})
+
+    def _send(
+        self, method: str, path: str, headers: Mapping[str, str] = MappingProxyType({}), **more: Any
+    ) -> int:
+        sent = {**headers} if self.forwarded is None else {**headers, "X-Forwarded-For": self.forwarded}
+        with httpx.Client(transport=httpx.HTTPTransport(local_address=self.address)) as client:
+            return client.request(method, self.hub.service.url + path, headers=sent, **more).status_code
 
 
 class Page(HTMLParser):
@@ -252,3 +281,48 @@ def test_address_that_sends_too_many_is_refused_and_others_are_served(hub: Hub) 
         assert limited.headers["Retry-After"] == "60"
     assert hub.ask(OSH, "GET", "/v1/organizations").status_code == 200
     assert hub.ask("coordinator", "GET", "/v1/applications").status_code == 200
+
+
+def is_limited(act: Callable[[], int], most: int) -> bool:
+    """Send more than a minute takes. The minute may end in between, and takes as many again."""
+    return 429 in (act() for _ in range(2 * most + 1))
+
+
+def served(acts: Iterable[Callable[[], int]]) -> int:
+    """Return how many of the senders are served. Two addresses may share a counter, hardly three."""
+    return sum(act() != 429 for act in acts)
+
+
+@pytest.mark.parametrize("behind_proxy", [False, True])
+def test_address_that_floods_uses_up_no_other_address(hub: Hub, *, behind_proxy: bool) -> None:
+    def sender(address: str) -> Sender:
+        return Sender(hub, PROXY, f"198.51.100.1, {address}") if behind_proxy else Sender(hub, address)
+
+    flood, *others = (sender(f"127.0.0.{number}") for number in (2, 3, 4, 5))
+    assert is_limited(flood.applies, APPLICATIONS_PER_MINUTE)
+    assert served(one.applies for one in others) > 1
+    assert is_limited(flood.asks, QUESTIONS_PER_MINUTE)
+    assert served(one.asks for one in others) > 1
+    assert served(one.withdraws for one in others) > 1
+
+
+def test_sender_that_is_no_proxy_does_not_choose_its_address(hub: Hub) -> None:
+    numbers = iter(range(200))
+    assert is_limited(
+        lambda: Sender(hub, "127.0.0.2", f"192.0.2.{next(numbers)}").applies(), APPLICATIONS_PER_MINUTE
+    )
+
+
+def test_client_of_the_proxy_does_not_choose_its_address(hub: Hub) -> None:
+    numbers = iter(range(200))
+    assert is_limited(
+        lambda: Sender(hub, PROXY, f"192.0.2.{next(numbers)}, 203.0.113.7").applies(),
+        APPLICATIONS_PER_MINUTE,
+    )
+
+
+def test_clients_of_one_ipv6_network_share_its_rate_behind_the_proxy(hub: Hub) -> None:
+    numbers = iter(range(200))
+    assert is_limited(
+        lambda: Sender(hub, PROXY, f"2001:db8::{next(numbers)}").applies(), APPLICATIONS_PER_MINUTE
+    )

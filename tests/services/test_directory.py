@@ -7,11 +7,12 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import httpx
@@ -107,7 +108,14 @@ class Hub:
 
 
 @contextmanager
-def running(directory: Path, amqp_uri: str, *, filled: bool, approvals: str = "one-person") -> Iterator[Hub]:
+def running(
+    directory: Path,
+    amqp_uri: str,
+    *,
+    filled: bool,
+    approvals: str = "one-person",
+    environment: Mapping[str, str] = MappingProxyType({}),
+) -> Iterator[Hub]:
     url = f"sqlite:///{directory / 'directory.sqlite'}"
     database = Database.open(url)
     migrated.upgrade("services.directory", database)
@@ -134,6 +142,7 @@ def running(directory: Path, amqp_uri: str, *, filled: bool, approvals: str = "o
             "KOPURO_APPROVALS": approvals,
             "KOPURO_ISSUER": address,
             "KOPURO_DISCOVERY": written(directory / "hub.json", discovery),
+            **environment,
         },
     )
     if amqp_uri != NOWHERE:

@@ -20,12 +20,11 @@ def sequence_before(moment: dt.datetime, newest: int, probe: Probe) -> int:
     Starts ten minutes early, because clocks differ. newest: the highest sequence. Needs about log2(newest)
     probes, so that times need no index.
     """
-    early = moment - 2 * CLOCKS_DIFFER
     low, high = 0, newest  # everything up to `low` is older, everything above `high` is not
     while low < high:
         middle = (low + high) // 2 + 1
         found = probe(middle)
-        if found is None or found[0] > high or found[1] >= early:
+        if found is None or found[0] > high or found[1] + 2 * CLOCKS_DIFFER >= moment:
             high = middle - 1
         else:
             low = found[0]

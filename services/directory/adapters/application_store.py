@@ -64,6 +64,13 @@ class SqlApplicationStore:
         query = select(func.count()).select_from(APPLICATIONS).where(_COLUMNS.state.in_(_OPEN))
         return transaction.execute(query).scalar_one()
 
+    def count_withdrawn(self, transaction: Connection, since: dt.datetime, limit: int) -> int:
+        """See `ports.ApplicationStore`."""
+        withdrawn = select(_COLUMNS.submitted_at).where(_COLUMNS.state == ApplicationState.withdrawn.value)
+        latest = withdrawn.order_by(_COLUMNS.id.desc()).limit(limit).subquery()
+        query = select(func.count()).select_from(latest).where(latest.c.submitted_at > since)
+        return transaction.execute(query).scalar_one()
+
     def overdue(self, transaction: Connection, now: dt.datetime, limit: int) -> list[str]:
         """See `ports.ApplicationStore`."""
         query = (

@@ -1,8 +1,8 @@
 """How many applications, and how many questions about them, one address may send in a minute.
 
-Nobody has a token here, so the address is all that is known of a sender. Behind a proxy it is the proxy's,
-and the proxy bounds its clients (`deploy/nginx/kopuro.conf`). Counted in this process's memory; no address is
-stored or written anywhere.
+Nobody has a token here, so the address is all that is known of a sender. Behind a proxy that the settings do
+not name (`KOPURO_PROXIES`) it is the proxy's. Counted in this process's memory; no address is stored or
+written anywhere.
 """
 
 from __future__ import annotations

@@ -35,12 +35,14 @@ from services.directory.ports import ApplicationStore
 _REFERENCE_BYTES: Final = 32
 # Of a full queue: nothing changes within seconds.
 _RETRY_AFTER: Final = 3600
+# How long an application takes room after it was sent, although it was withdrawn.
+_WITHDRAWN_COUNTS: Final = dt.timedelta(days=1)
 # Applications that one run ends, so that it holds up no other writer for long.
 _AT_ONCE: Final = 100
 
 
 class NoRoom(Unavailable):
-    """As many applications wait as the network takes."""
+    """As many applications wait, or were withdrawn within their first day, as the network takes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,7 +74,8 @@ class Applications:
     ) -> None:
         """decided_within: an application that nobody decides about expires then.
 
-        most_waiting: the most open applications; 0: the network takes none. count: sets a metric.
+        most_waiting: the most open applications, with those withdrawn within a day of being sent; 0: the
+        network takes none. count: sets a metric.
         """
         self._ledger = ledger
         self._store = store
@@ -117,7 +120,7 @@ class Applications:
                 if known.content != content:
                     raise Refused("conflict", "The reference was used for another application, or it ended.")
                 return Applied(application=known, reference=None)
-            if self._store.count_open(writing.transaction) >= self._most_waiting:
+            if self._count_taken(writing) >= self._most_waiting:
                 raise NoRoom(
                     "The network takes no applications now. Try again in some days, or ask a member.",
                     retry_after=_RETRY_AFTER,
@@ -242,6 +245,16 @@ class Applications:
             if known is None or known.state is not ApplicationState.waiting:
                 return
             self._steps.take(writing, known, ApplicationStep.expired, by=None)
+
+    def _count_taken(self, writing: Writing) -> int:
+        """Return how many applications take room: the open ones, and those withdrawn within their first day.
+
+        A sender that withdraws what it sends would fill the coordinators' mailbox and the log otherwise.
+        """
+        transaction = writing.transaction
+        since = writing.now - _WITHDRAWN_COUNTS
+        withdrawn = self._store.count_withdrawn(transaction, since, self._most_waiting)
+        return self._store.count_open(transaction) + withdrawn
 
     def _own(self, transaction: Connection, application_id: str, reference: str) -> KeptApplication:
         known = self._store.one(transaction, application_id)

@@ -36,7 +36,8 @@ class CalendarWeek:
         """Return the week of a text such as `2026-W07`. Raises ValueError."""
         found = _WRITTEN.fullmatch(text)
         try:
-            if found is not None:
+            # The first and the last year that a date can name have weeks beyond it.
+            if found is not None and dt.MINYEAR < int(found[1]) < dt.MAXYEAR:
                 return cls(dt.date.fromisocalendar(int(found[1]), int(found[2]), 1))
         except ValueError:
             pass  # no such week in that year

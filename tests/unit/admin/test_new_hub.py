@@ -110,6 +110,13 @@ def test_services_compare_the_bindings_as_a_user_that_can_do_nothing_else(tmp_pa
     assert {rights["configure"], rights["write"], rights["read"]} == {NOTHING}
 
 
+def test_directory_reads_the_clients_address_from_the_proxy_on_the_same_machine(tmp_path: Path) -> None:
+    assert init(tmp_path / "hub") == ExitCode.OK
+    settings = Settings.from_environment(read_environments(tmp_path / "hub" / "env")["directory"])
+    assert [str(network) for network in settings.proxies] == ["127.0.0.1/32"]
+    assert "proxy_set_header X-Forwarded-For $remote_addr;" in (DEPLOY / "nginx" / "kopuro.conf").read_text()
+
+
 def test_ports_are_those_that_the_proxy_and_prometheus_know(tmp_path: Path) -> None:
     assert init(tmp_path / "hub") == ExitCode.OK
     environments = read_environments(tmp_path / "hub" / "env")

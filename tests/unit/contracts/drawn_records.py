@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from hypothesis import strategies as st
+from marshmallow import ValidationError
 from marshmallow.validate import Equal, Length, OneOf, Range
 
 from contracts import vocabularies
@@ -21,7 +22,7 @@ from contracts.canonical import EXACT_INTEGER
 from contracts.employer import Employer
 from contracts.identifiers import ORGANIZATION_PATTERN, SLUG_PATTERN, UUID_PATTERN, Pattern
 from contracts.moments import Within
-from contracts.open_text import NoTelephoneNumber
+from contracts.open_text import NoTelephoneNumber, PlainText
 from contracts.organization import Agreement, Organization, Service
 from contracts.vocabularies import country_of
 
@@ -147,13 +148,26 @@ def _text(limits: tuple[Any, ...]) -> st.SearchStrategy[str]:
         if isinstance(limit, Pattern):
             return _matches(str(limit.regex.pattern)).filter(_fits(limits))
     least = max((x.min or 0 for x in limits if isinstance(x, Length)), default=0)
-    # Records refuse lone surrogates; a name may contain every other character. Open text has no long numbers.
+    plain = next((limit for limit in limits if isinstance(limit, PlainText)), None)
+    if plain is not None:
+        seen = st.characters(exclude_categories=["C", "M", "N", "Z"])
+        drawn = st.text(seen, min_size=least, max_size=MOST_CHARACTERS)
+        return drawn.filter(lambda text: _is_plain(text, plain))
+    # Records refuse lone surrogates; a text may contain every other character. Open text has no long numbers.
     has_numbers = not any(isinstance(limit, NoTelephoneNumber) for limit in limits)
     return st.text(
         st.characters(exclude_categories=["Cs"] if has_numbers else ["Cs", "N"]),
         min_size=least,
         max_size=MOST_CHARACTERS,
     )
+
+
+def _is_plain(text: str, plain: PlainText) -> bool:
+    try:
+        plain(text)
+    except ValidationError:
+        return False
+    return True
 
 
 @functools.cache

@@ -278,6 +278,16 @@ def test_unusable_secret_files_are_named_without_their_content(tmp_path: Path) -
     ]
 
 
+def test_no_proxy_is_trusted_unless_its_network_is_listed() -> None:
+    assert Settings.from_environment(GOOD).proxies == ()
+    settings = Settings.from_environment({**GOOD, "KOPURO_PROXIES": "127.0.0.1/32, fd00::/8, 192.0.2.7"})
+    assert [str(network) for network in settings.proxies] == ["127.0.0.1/32", "fd00::/8", "192.0.2.7/32"]
+    for wrong in ("proxy.example", "192.0.2.7/24", "*"):
+        assert faults({**GOOD, "KOPURO_PROXIES": wrong}) == [
+            "KOPURO_PROXIES is not a comma-separated list of networks"
+        ]
+
+
 def test_webhooks_reach_public_networks_only_unless_others_are_listed() -> None:
     settings = Settings.from_environment(GOOD)
     assert (settings.webhook_key, settings.webhook_networks, settings.webhook_refused) == (None, (), ())

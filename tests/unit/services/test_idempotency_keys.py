@@ -105,6 +105,7 @@ def ask(route: Route, headers: Mapping[str, str]) -> tuple[int, Any]:
     statuses: list[str] = []
     environ = {
         "REQUEST_METHOD": route.method,
+        "REMOTE_ADDR": "192.0.2.1",
         "RAW_PATH_INFO": path_of(route.url),
         "CONTENT_LENGTH": "0",
         CONNECTION: None,

@@ -58,6 +58,7 @@ def ask(route: Route, query: str) -> tuple[int, Mapping[str, Any]]:
     statuses: list[str] = []
     environ = {
         "REQUEST_METHOD": route.method,
+        "REMOTE_ADDR": "192.0.2.1",
         "RAW_PATH_INFO": path_of(route.url),
         "QUERY_STRING": query,
         "CONTENT_LENGTH": "0",

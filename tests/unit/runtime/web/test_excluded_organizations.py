@@ -83,6 +83,7 @@ class Standing:
         statuses: list[str] = []
         environ = {
             "REQUEST_METHOD": route.method,
+            "REMOTE_ADDR": "192.0.2.1",
             "RAW_PATH_INFO": "/x",
             "HTTP_AUTHORIZATION": f"Bearer {SIGNER.issue(principal, now=NOON)}",
             "CONTENT_LENGTH": "0",

@@ -61,6 +61,7 @@ def ask(route: Route, path: str) -> tuple[int, dict[str, Any]]:
     statuses: list[str] = []
     environ = {
         "REQUEST_METHOD": route.method,
+        "REMOTE_ADDR": "192.0.2.1",
         "RAW_PATH_INFO": path,
         "CONTENT_LENGTH": "0",
         CONNECTION: None,

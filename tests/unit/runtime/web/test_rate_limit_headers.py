@@ -67,6 +67,7 @@ class Door:
         answers: list[tuple[str, list[tuple[str, str]]]] = []
         environ = {
             "REQUEST_METHOD": "GET",
+            "REMOTE_ADDR": "192.0.2.1",
             "RAW_PATH_INFO": path,
             "QUERY_STRING": query,
             "HTTP_AUTHORIZATION": f"Bearer {SIGNER.issue(principal, now=NOON)}",

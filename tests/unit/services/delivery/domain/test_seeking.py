@@ -40,6 +40,13 @@ def test_sequence_before_skips_no_message_of_the_time_whatever_the_clocks_say(
     )
 
 
+def test_ends_of_the_calendar_are_before_and_after_every_message() -> None:
+    first = dt.datetime(dt.MINYEAR, 1, 1, tzinfo=dt.UTC)
+    last = dt.datetime(dt.MAXYEAR, 12, 31, 23, 59, 59, tzinfo=dt.UTC)
+    assert sequence_before(first, 9, lambda at: (at, START)) == 0
+    assert sequence_before(last, 9, lambda at: (at, START)) == 9
+
+
 def test_sequence_before_probes_a_full_mailbox_some_twenty_times() -> None:
     probes = 0
 

@@ -104,6 +104,39 @@ def test_full_queue_takes_none_until_one_is_decided(directory: Directory) -> Non
     assert not directory.applications.taken
 
 
+def test_withdrawn_application_takes_room_until_a_day_after_it_was_sent(directory: Directory) -> None:
+    directory.most_applications(2)
+    first = directory.applications.apply(request())
+    directory.clock.time += DAY / 2
+    second = directory.applications.apply(request())
+    for one in (first, second):
+        directory.applications.withdraw(one.application.id, reference_of(one))
+    with pytest.raises(Unavailable):
+        directory.applications.apply(request())
+    directory.applications.tidy()
+    assert directory.waiting == 0
+    directory.clock.time += DAY / 2
+    directory.applications.apply(request())
+    with pytest.raises(Unavailable):
+        directory.applications.apply(request())
+    directory.clock.time += DAY / 2
+    directory.applications.apply(request())
+
+
+def test_mailbox_and_log_grow_by_the_most_applications_of_a_day_whatever_a_sender_withdraws(
+    directory: Directory,
+) -> None:
+    directory.most_applications(3)
+    for _ in range(20):
+        try:
+            sent = directory.applications.apply(request())
+        except Unavailable:
+            continue
+        directory.applications.withdraw(sent.application.id, reference_of(sent))
+    submitted = [one for one in directory.events() if isinstance(one.data, ApplicationSubmitted)]
+    assert (len(submitted), len(directory.events())) == (3, 6)
+
+
 def test_withdrawal_erases_what_was_sent_and_repeats(directory: Directory) -> None:
     applied = directory.applications.apply(request())
     application_id = applied.application.id

@@ -36,6 +36,20 @@ def test_every_week_is_in_one_month() -> None:
 
 
 @pytest.mark.parametrize(
+    "text", ["2026-W54", "2026-7", "0000-W01", "0001-W01", "9999-W52", "9999-W53", "", "2026-W07-1"]
+)
+def test_other_texts_are_no_weeks(text: str) -> None:
+    with pytest.raises(ValueError, match="2026-W07"):
+        CalendarWeek.parse(text)
+
+
+@pytest.mark.parametrize("text", ["0002-W01", "9998-W52"])
+def test_every_week_that_has_a_text_has_a_week_before_and_after_it(text: str) -> None:
+    week = CalendarWeek.parse(text)
+    assert week.before.after == week.after.before == week
+
+
+@pytest.mark.parametrize(
     "text", ["2026-13", "2026-1", "2026-W07", "0000-01", "0001-01", "9999-12", "", "2026-10-01"]
 )
 def test_other_texts_are_no_months(text: str) -> None:
