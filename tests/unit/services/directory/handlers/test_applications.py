@@ -219,6 +219,15 @@ def test_member_reads_no_request_about_another_applicant_for_its_id(
     assert refused(two.approvals.one, asked, member).slug == "not-found"
 
 
+def test_application_that_was_sent_twice_has_one_request(two: Directory) -> None:
+    first, second = (two.applications.apply(request()).application.id for _ in range(2))
+    asked = two.applications.vet(first, AS_PROPOSED, by=DESK)
+    assert refused(two.applications.vet, second, AS_PROPOSED, by=DESK).slug == "conflict"
+    two.approvals.approve(asked.approval_id or "", SECOND)
+    assert two.applications.one(first).state is ApplicationState.vetted
+    assert two.applications.one(second).state is ApplicationState.waiting
+
+
 def test_member_reads_no_request_that_is_older_than_its_record(two: Directory) -> None:
     asked = two.entries.put_organization(OPERATOR, organization(OSH))
     assert isinstance(asked, Approval)
