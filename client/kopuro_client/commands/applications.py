@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -77,7 +76,7 @@ def apply(
 ) -> None:
     """Apply to join the network. Needs no credentials.
 
-    Prints the application's id and, before it sends anything, the reference, unless --reference-file has it.
+    Prints the id. Without --reference-file it prints the reference too, first on stderr before it sends.
     """
     if status is not None or withdraw is not None:
         if reference_file is None or (status is not None and withdraw is not None):
@@ -114,6 +113,9 @@ def apply(
         session.out.document(shown)
         return
     session.out.text(made["id"])
+    if reference_file is None:
+        session.out.text(reference)
+        session.out.note("the second line is the reference: keep it secret, it is not shown again")
     session.out.note(f"waits for a coordinator; expires on {moment(made['expires_at'])}")
 
 
@@ -132,7 +134,8 @@ def _kept_reference(session: Session, file: Path | None) -> Iterator[str]:
         if not _REFERENCE.fullmatch(reference):
             raise InvalidArgumentError(f"{file} exists and has no reference; name a new file")
     if file is None:
-        _print_reference(session, reference)
+        # On stderr, because a command that fails has no data.
+        session.out.note(f"the reference, which you need if no answer comes: {reference}")
     elif is_new:
         write_new(file, f"{reference}\n".encode())
     try:
@@ -148,15 +151,6 @@ def _kept_reference(session: Session, file: Path | None) -> Iterator[str]:
             "it is stored once"
         )
         raise
-
-
-def _print_reference(session: Session, reference: str) -> None:
-    if session.out.as_json:
-        session.out.note(f"the reference, keep it secret: {reference}")
-    else:
-        session.out.text(reference)
-        sys.stdout.flush()
-        session.out.note("the first line is the reference: keep it secret, it is not shown again")
 
 
 def applications(

@@ -69,7 +69,7 @@ def test_apply_sends_no_token_and_the_digest_of_the_reference_that_it_prints(hub
     hub.script("POST", "/directory/v1/applications", json_response(RECEIPT, status=201))
     ran = run(*LINE)
     assert ran.code == ExitCode.OK
-    reference, application_id = ran.out.splitlines()
+    application_id, reference = ran.out.splitlines()
     assert application_id == "a-1"
     assert len(reference) == 43
     (sent,) = hub.requests_to("/directory/v1/applications")
@@ -143,7 +143,7 @@ def test_reference_without_a_file_is_printed_although_the_answer_is_lost(
     lost = run(*LINE, *(["--json"] if as_json else []))
     assert lost.code == ExitCode.CANNOT_CONNECT
     sent = hub.requests_to("/directory/v1/applications")[0]
-    printed = re.findall(r"[A-Za-z0-9_-]{43}", lost.err if as_json else lost.out)
+    printed = re.findall(r"[A-Za-z0-9_-]{43}", lost.err)
     assert sent.json()["reference_sha256"] in [sha256(one.encode()).hexdigest() for one in printed]
 
 
