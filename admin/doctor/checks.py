@@ -12,8 +12,10 @@ from admin.doctor.identity_checks import (
     file_findings,
     key_findings,
     settings_findings,
+    unusable_file_findings,
 )
 from admin.doctor.observations import Certificate, Observations
+from kopuro_client.commands.counts import count
 from runtime.storage.space import LOW
 
 # Time to order, sign and install another certificate.
@@ -32,6 +34,7 @@ def examined(seen: Observations) -> list[Finding]:
     checks: tuple[Callable[[Observations], Iterable[Finding]], ...] = (
         settings_findings,
         file_findings,
+        unusable_file_findings,
         key_findings,
         announced_findings,
         tls_findings,
@@ -224,6 +227,15 @@ def log_findings(seen: Observations) -> Iterator[Finding]:
             subject="audit",
             what=f"the log cannot be read: {log.fault}",
             remedy="compare KOPURO_LOG_SIGNING_KEY and KOPURO_LOG_DIRECTORY with those that wrote the log",
+        )
+    elif log.published is None and log.stored:
+        yield Finding(
+            check="log-unpublished",
+            subject="audit",
+            what=f"{log.directory} has no checkpoint, but the database has "
+            f"{count(log.stored, 'entry', 'entries')}",
+            remedy="name the directory of the published log in KOPURO_LOG_DIRECTORY; after a loss of it, "
+            "start audit, which publishes the whole log again",
         )
     elif log.published is not None and log.published > (log.stored or 0):
         yield Finding(

@@ -7,8 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import Final
 
 from admin.schema_revisions import SchemaRevision
+
+# In place of a variable: the environment file itself.
+ENVIRONMENT: Final = "its environment"
 
 
 class FileKind(StrEnum):
@@ -41,6 +45,17 @@ class ServiceKeys:
     listed_kids: tuple[str, ...]
     user: str
     listed_user: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UnusableFile:
+    """A file that a variable names and that the service refuses, at its start or when it needs the file."""
+
+    service: str
+    variable: str
+    path: Path
+    fault: str
+    remedy: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -130,9 +145,13 @@ class Space:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LogState:
-    """Audit's log: the sizes of the stored and the published tree; None: not there yet. fault: unreadable."""
+    """Audit's log: the sizes of the stored and the published tree; None: not there yet. fault: unreadable.
+
+    directory: of the published log.
+    """
 
     fault: str | None
+    directory: Path | None = None
     stored: int | None = None
     published: int | None = None
     is_prefix: bool = True
@@ -185,8 +204,9 @@ class Observations:
     machine: Machine
     settings: tuple[ServiceSettings, ...] = ()
     files: tuple[FileState, ...] = ()
+    unusable: tuple[UnusableFile, ...] = ()
     keys: tuple[ServiceKeys, ...] = ()
-    announced: Announced | None = None
+    announced: tuple[Announced, ...] = ()
     servers: tuple[TlsServer, ...] = ()
     certificates: tuple[Certificate, ...] = ()
     logins: tuple[BrokerLogin, ...] = ()

@@ -221,7 +221,12 @@ def log_state(variables: Mapping[str, str]) -> LogState | None:
         place = service_database_in("audit", variables)
         if revision_of(place).pending:
             return None
-        key = load_log_key(Path(variables.get("KOPURO_LOG_SIGNING_KEY", "")), variables.get("KOPURO_HUB", ""))
+        try:
+            key = load_log_key(
+                Path(variables.get("KOPURO_LOG_SIGNING_KEY", "")), variables.get("KOPURO_HUB", "")
+            )
+        except Defect:
+            return None  # `file` or `key-file` says so
         # Not through a publication: that would remove what a running audit is writing.
         file = Path(directory) / CHECKPOINT
         current = key.read(file.read_bytes()) if file.is_file() else None
@@ -245,6 +250,7 @@ def log_state(variables: Mapping[str, str]) -> LogState | None:
         return LogState(fault=str(error))
     return LogState(
         fault=None,
+        directory=Path(directory),
         stored=stored,
         published=None if current is None else current.size,
         is_prefix=is_prefix,

@@ -28,6 +28,10 @@ from runtime.storage.migrate import upgrade
 from services.audit.log.adapters.signing_key import load_log_key
 from services.audit.log.domain.chronology import Chronology
 from services.audit.log.domain.merkle import Frontier, leaf_hash
+from services.delivery.webhooks.adapters.key_file_seal import KeyFileSeal
+from services.delivery.webhooks.adapters.sql_endpoints import SqlEndpoints
+from services.vault.adapters.key_store import SqliteKeyStore
+from services.vault.ports import KeyKind
 from tests.support.certificates import PrivateCa
 from tests.support.tls_servers import TlsBroker, tls_broker
 
@@ -190,6 +194,118 @@ def test_faults_of_files_are_named(hub: Path, capsys: pytest.CaptureFixture[str]
     discovery.write_text(plain)
     assert findings(hub, capsys) == {"discovery-tls": [str(discovery)]}
     discovery.write_text(kept)
+
+
+def hub_files(hub: Path) -> dict[str, tuple[str, Path]]:
+    """Return the key and policy files that a service reads with a reader of its own, by variable."""
+    return {
+        "KOPURO_CUSTODY_KEY": ("vault", hub / "custody.json"),
+        "KOPURO_TOKEN_SIGNING_KEY": ("directory", hub / "token.json"),
+        "KOPURO_LOG_SIGNING_KEY": ("audit", hub / "log.json"),
+        "KOPURO_WITNESS_POLICY": ("audit", hub / "witnesses.json"),
+        "KOPURO_POLICY": ("routing", hub / "policy.json"),
+        "KOPURO_VAULT_KEYS": ("vault", hub / "vault-keys.sqlite"),
+        "KOPURO_WEBHOOK_KEY": ("delivery", hub / "webhook.key"),
+        "KOPURO_GATEWAY_KEY": ("gateway", hub / "gateway" / "gateway.json"),
+    }
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", "nonsense", '{"kty": "OKP", "crv": "Ed25519", "d": 1}'])
+@pytest.mark.parametrize("variable", hub_files(Path()))
+def test_file_that_its_service_refuses_is_named(
+    gateway: Path, capsys: pytest.CaptureFixture[str], variable: str, content: str
+) -> None:
+    service, file = hub_files(gateway)[variable]
+    kept = file.read_bytes() if file.is_file() else None
+    file.write_text(content)
+    file.chmod(0o600)
+    with variables(gateway, service, **{variable: str(file)}):
+        found = findings(gateway, capsys)
+    file.unlink()
+    if kept is not None:
+        file.write_bytes(kept)
+        file.chmod(0o600)
+    assert found == {"key-file": [f"{service}: {file}"]}
+
+
+def test_key_file_without_keys_that_the_database_needs_is_named(
+    hub: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    url = read_environment(hub / "env" / "vault.env")["KOPURO_DATABASE_URL"]
+    database = Database.open(url)
+    own, other = (SqliteKeyStore(tmp_path / f"{name}.sqlite") for name in ("own", "other"))
+    now = dt.datetime.now(dt.UTC)
+    own.add(KeyKind.case, {"k1": b"secret"}, now)
+    other.add(KeyKind.case, {"k2": b"secret"}, now)
+    with database.write() as transaction:
+        transaction.execute(
+            text(
+                "INSERT INTO sealed_cases (referral_id, wrapped_key, ciphertext, key_id)"
+                " VALUES ('r1', 'x', 'x', 'k1')"
+            )
+        )
+    for name, expected in {
+        "own": {},
+        "other": {"key-file": [f"vault: {tmp_path}/other.sqlite"]},
+        "missing": {"key-file": [f"vault: {tmp_path}/missing.sqlite"]},
+    }.items():
+        with variables(hub, "vault", KOPURO_VAULT_KEYS=str(tmp_path / f"{name}.sqlite")):
+            assert findings(hub, capsys) == expected
+    assert not (tmp_path / "missing.sqlite").exists()
+    with database.write() as transaction:
+        transaction.execute(text("DELETE FROM sealed_cases"))
+    database.close()
+    own.close()
+    other.close()
+
+
+def test_webhook_key_that_opens_no_secret_of_the_database_is_named(
+    hub: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    database = Database.open(read_environment(hub / "env" / "delivery.env")["KOPURO_DATABASE_URL"])
+    own, other, missing = (tmp_path / f"{name}.key" for name in ("own", "other", "missing"))
+    _, sealed = KeyFileSeal.from_file(own).make("e1")
+    KeyFileSeal.from_file(other)
+    with database.write() as transaction:
+        SqlEndpoints().add_secret(transaction, "e1", sealed, dt.datetime.now(dt.UTC))
+    for file, expected in {
+        own: {},
+        other: {"key-file": [f"delivery: {other}"]},
+        missing: {"key-file": [f"delivery: {missing}"]},
+    }.items():
+        with variables(hub, "delivery", KOPURO_WEBHOOK_KEY=str(file)):
+            assert findings(hub, capsys) == expected
+    assert not missing.exists()
+    with database.write() as transaction:
+        transaction.execute(text("DELETE FROM webhook_secrets"))
+    database.close()
+
+
+def test_discovery_document_that_only_one_service_names_is_examined(
+    hub: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    other = tmp_path / "discovery.json"
+    other.write_text("{}")
+    with variables(hub, "vault", KOPURO_DISCOVERY=str(other)):
+        assert set(findings(hub, capsys)["discovery"]) == {str(other)}
+
+
+def test_service_without_its_hub_is_named_and_no_document_blamed(
+    hub: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with variables(hub, "intake", KOPURO_HUB=""):
+        assert findings(hub, capsys) == {"settings": ["intake"]}
+
+
+def test_public_half_in_place_of_a_service_key_is_named(
+    hub: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    key = json.loads((hub / "service-vault.json").read_text())
+    public = tmp_path / "public.json"
+    public.write_text(json.dumps({name: value for name, value in key.items() if name != "d"}))
+    public.chmod(0o600)
+    with variables(hub, "vault", KOPURO_SERVICE_KEY=str(public)):
+        assert findings(hub, capsys) == {"service-key": ["vault"]}
 
 
 def test_settings_that_no_service_starts_with_are_named(

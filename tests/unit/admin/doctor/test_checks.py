@@ -15,6 +15,7 @@ from admin import doctor
 from admin.doctor.checks import examined
 from admin.doctor.findings import Severity
 from admin.doctor.observations import (
+    ENVIRONMENT,
     Announced,
     BrokerLogin,
     Certificate,
@@ -31,6 +32,7 @@ from admin.doctor.observations import (
     ServiceSettings,
     Space,
     TlsServer,
+    UnusableFile,
 )
 from admin.schema_revisions import SchemaRevision
 
@@ -85,7 +87,7 @@ HEALTHY = Observations(
     machine=MACHINE,
     files=(KEY, MANIFEST),
     keys=(KEYS,),
-    announced=ANNOUNCED,
+    announced=(ANNOUNCED,),
     servers=(SERVER,),
     certificates=(CERTIFICATE,),
     logins=(LOGIN,),
@@ -108,6 +110,20 @@ FAULTS: dict[str, tuple[str, dict[str, Any]]] = {
     "file is missing": ("file", {"files": (replace(KEY, mode=None),)}),
     "private key is readable by a group": ("key-file-mode", {"files": (replace(KEY, mode=0o640),)}),
     "manifest is writable by others": ("public-file-mode", {"files": (replace(MANIFEST, mode=0o666),)}),
+    "key file holds no key": (
+        "key-file",
+        {
+            "unusable": (
+                UnusableFile(
+                    service="vault",
+                    variable="KOPURO_CUSTODY_KEY",
+                    path=FILE,
+                    fault="does not name a file with private X25519 JWKs",
+                    remedy="restore it",
+                ),
+            )
+        },
+    ),
     "manifest has a wrong signature": ("manifest", {"keys": (replace(KEYS, manifest_fault="not signed"),)}),
     "manifest is of another hub": ("manifest", {"keys": (replace(KEYS, manifest_hub="ru"),)}),
     "service key is no key": ("service-key", {"keys": (replace(KEYS, kid=None),)}),
@@ -115,20 +131,20 @@ FAULTS: dict[str, tuple[str, dict[str, Any]]] = {
     "broker user is another service's": ("broker-user", {"keys": (replace(KEYS, user="kg.vault"),)}),
     "discovery document is no JSON": (
         "discovery",
-        {"announced": replace(ANNOUNCED, fault="JSONDecodeError")},
+        {"announced": (replace(ANNOUNCED, fault="JSONDecodeError"),)},
     ),
-    "discovery document is of another hub": ("discovery", {"announced": replace(ANNOUNCED, hub="ru")}),
+    "discovery document is of another hub": ("discovery", {"announced": (replace(ANNOUNCED, hub="ru"),)}),
     "discovery document lacks audit": (
         "discovery",
-        {"announced": replace(ANNOUNCED, addresses={n: u for n, u in PUBLIC.items() if n != "audit"})},
+        {"announced": (replace(ANNOUNCED, addresses={n: u for n, u in PUBLIC.items() if n != "audit"}),)},
     ),
     "public address is plain http": (
         "discovery-tls",
-        {"announced": replace(ANNOUNCED, addresses={**PUBLIC, "audit": "http://audit.example"})},
+        {"announced": (replace(ANNOUNCED, addresses={**PUBLIC, "audit": "http://audit.example"}),)},
     ),
     "announced custody key is not the vault's": (
         "custody-key",
-        {"announced": replace(ANNOUNCED, custody_kid="c0")},
+        {"announced": (replace(ANNOUNCED, custody_kid="c0"),)},
     ),
     "handshake fails": ("tls", {"servers": (replace(SERVER, fault="its certificate has expired"),)}),
     "remote connection is not encrypted": ("tls-off", {"servers": (replace(SERVER, encrypted=False),)}),
@@ -187,6 +203,7 @@ FAULTS: dict[str, tuple[str, dict[str, Any]]] = {
     "log has another key": ("log", {"log": LogState(fault="not signed with this log's key")}),
     "database is older than the log": ("log-fork", {"log": replace(LOG, published=11)}),
     "database is of another log": ("log-fork", {"log": replace(LOG, is_prefix=False)}),
+    "log is published elsewhere": ("log-unpublished", {"log": replace(LOG, published=None)}),
     "Python is too old": ("version", {"machine": replace(MACHINE, python=(3, 10))}),
     "service does not answer": ("service", {"readiness": (replace(READY, fault="ConnectionRefusedError"),)}),
     "service is not ready": (
@@ -198,8 +215,8 @@ WARNINGS: dict[str, tuple[str, dict[str, Any]]] = {
     "earlier custody key can be retired": (
         "earlier-custody-key",
         {
-            "announced": replace(
-                ANNOUNCED, vault_kids=("c1", "c0"), earlier_until=NOW - dt.timedelta(minutes=1)
+            "announced": (
+                replace(ANNOUNCED, vault_kids=("c1", "c0"), earlier_until=NOW - dt.timedelta(minutes=1)),
             )
         },
     ),
@@ -250,4 +267,16 @@ def test_faults_come_before_warnings() -> None:
 
 def test_earlier_custody_key_for_which_cases_are_admitted_is_no_finding() -> None:
     announced = replace(ANNOUNCED, vault_kids=("c1", "c0"), earlier_until=NOW + dt.timedelta(hours=1))
-    assert examined(replace(HEALTHY, announced=announced)) == []
+    assert examined(replace(HEALTHY, announced=(announced,))) == []
+
+
+def test_document_and_manifest_are_not_blamed_for_a_hub_that_is_not_set() -> None:
+    seen = replace(HEALTHY, announced=(replace(ANNOUNCED, expected_hub=""),), keys=(replace(KEYS, hub=""),))
+    assert examined(seen) == []
+
+
+def test_remedy_for_a_readable_environment_file_names_its_passwords() -> None:
+    file = replace(KEY, variable=ENVIRONMENT, mode=0o644)
+    (finding,) = examined(replace(HEALTHY, files=(file,)))
+    assert "passwords" in finding.remedy
+    assert "rotate" not in finding.remedy
