@@ -9,6 +9,7 @@ from pathlib import Path
 from admin.doctor.findings import Finding, Severity
 from admin.doctor.observations import ENVIRONMENT, Announced, FileKind, FileState, Observations, ServiceKeys
 
+_TABLE = "the table in README.md lists every variable"
 _OTHERS_READ = 0o077
 _OTHERS_WRITE = 0o022
 _PUBLIC_SERVICES = frozenset({"intake", "directory", "routing", "delivery", "audit"})
@@ -21,7 +22,15 @@ def settings_findings(seen: Observations) -> Iterator[Finding]:
                 check="settings",
                 subject=settings.service,
                 what=f"the service does not start: {problem}",
-                remedy="correct the service's .env file; the table in README.md lists every variable",
+                remedy=f"correct the service's .env file; {_TABLE}",
+            )
+        for name, meant in settings.unknown.items():
+            yield Finding(
+                check="unknown-variable",
+                subject=settings.service,
+                what=f"the service ignores {name}" + (f": is {meant} meant?" if meant else ""),
+                remedy=f"correct or remove it in the service's .env file; {_TABLE}",
+                severity=Severity.warning,
             )
 
 

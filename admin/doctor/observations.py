@@ -159,10 +159,14 @@ class LogState:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ServiceSettings:
-    """The faults of its variables that a service would report at a start, without the values."""
+    """The faults of its variables that a service would report at a start, without the values.
+
+    unknown: the names with our prefix that it does not read, each with the variable spelt most like it.
+    """
 
     service: str
     problems: tuple[str, ...]
+    unknown: Mapping[str, str | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

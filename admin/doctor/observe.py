@@ -44,6 +44,7 @@ from runtime.messaging.signatures.statement import STATEMENT_TYPE
 from runtime.private_keys import private_keys
 from runtime.settings import Settings, SettingsError
 from runtime.storage.space import free_bytes
+from runtime.variable_names import PREFIX, VARIABLES, nearest
 
 _FILES: Final[Mapping[str, FileKind]] = {
     "KOPURO_SERVICE_KEY": FileKind.private,
@@ -134,7 +135,8 @@ def _settings(service: str, variables: Mapping[str, str]) -> ServiceSettings:
         Settings.from_environment(variables, is_client=service == GATEWAY)
     except SettingsError as error:
         problems = [*error.problems, *problems]
-    return ServiceSettings(service=service, problems=tuple(problems))
+    unknown = {name: nearest(name) for name in variables if name.startswith(PREFIX) and name not in VARIABLES}
+    return ServiceSettings(service=service, problems=tuple(problems), unknown=unknown)
 
 
 def _files(env_dir: Path, environments: Mapping[str, Mapping[str, str]]) -> Iterator[FileState]:

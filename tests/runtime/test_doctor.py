@@ -308,6 +308,16 @@ def test_public_half_in_place_of_a_service_key_is_named(
         assert findings(hub, capsys) == {"service-key": ["vault"]}
 
 
+def test_misspelt_variable_is_named_with_the_one_that_is_meant(
+    hub: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with variables(hub, "intake", KOPURO_CONECTIONS_PER_ADRESS="5"):
+        main(["admin", "doctor", "--env", str(hub / "env")])
+    out, _ = capsys.readouterr()
+    assert "the service ignores KOPURO_CONECTIONS_PER_ADRESS: is KOPURO_CONNECTIONS_PER_ADDRESS meant?" in out
+    assert out.count("unknown-variable") == 1
+
+
 def test_settings_that_no_service_starts_with_are_named(
     hub: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

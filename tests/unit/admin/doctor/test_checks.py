@@ -220,6 +220,10 @@ WARNINGS: dict[str, tuple[str, dict[str, Any]]] = {
             )
         },
     ),
+    "variable is misspelt": (
+        "unknown-variable",
+        {"settings": (ServiceSettings(service="vault", problems=(), unknown={"KOPURO_HUP": "KOPURO_HUB"}),)},
+    ),
     "certificate expires soon": (
         "certificate-expiry",
         {"certificates": (replace(CERTIFICATE, not_after=NOW + dt.timedelta(days=20)),)},
