@@ -50,7 +50,8 @@ def doctor(
         raise typer.BadParameter("give either --env or --data-dir")
     folder = env_dir if data_dir is None else data_dir / EMBEDDED
     assert folder is not None
-    found = examined(observe(folder, definitions=definitions, now=dt.datetime.now(dt.UTC)))
+    now, is_embedded = dt.datetime.now(dt.UTC), data_dir is not None
+    found = examined(observe(folder, definitions=definitions, now=now, is_embedded=is_embedded))
     out = Output(as_json=as_json)
     if as_json:
         out.document(

@@ -95,14 +95,30 @@ class TlsServer:
     certificate: Certificate | None = None
 
 
+class LoginFault(StrEnum):
+    """Why a login at the broker failed."""
+
+    unreachable = "unreachable"
+    tls = "tls"
+    refused = "refused"
+    vhost_missing = "vhost missing"
+    vhost_refused = "vhost refused"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BrokerLogin:
-    """The broker as one service sees it. missing: exchanges, queues and, where compared, bindings."""
+    """The broker as one service sees it. missing: exchanges, queues and, where compared, bindings.
+
+    cause: of the fault. alarms: the resources for which the broker blocks publishers, where its management
+    API says so.
+    """
 
     service: str
     user: str
     fault: str | None
-    refused: bool = False
+    address: str = ""
+    cause: LoginFault = LoginFault.unreachable
+    alarms: tuple[str, ...] = ()
     version: str | None = None
     missing: tuple[str, ...] = ()
     compares_bindings: bool = False
@@ -136,11 +152,12 @@ class DatabaseState:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Space:
-    """Free bytes of the file system of a path; None: unknown."""
+    """Free bytes of the file system of a path; None: unknown. device: the file system's number."""
 
     subject: str
     path: Path
     free: int | None
+    device: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -202,10 +219,14 @@ class Machine:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Observations:
-    """Everything that was observed of a hub, at the moment `now`."""
+    """Everything that was observed of a hub, at the moment `now`.
+
+    is_embedded: whether `kopuro up` runs it, which writes the environment files and imports the topology.
+    """
 
     now: dt.datetime
     machine: Machine
+    is_embedded: bool = False
     settings: tuple[ServiceSettings, ...] = ()
     files: tuple[FileState, ...] = ()
     unusable: tuple[UnusableFile, ...] = ()

@@ -83,10 +83,13 @@ _CERTIFICATES: Final = (
 )
 
 
-def observe(env_dir: Path, *, definitions: Path | None, now: dt.datetime) -> Observations:
+def observe(
+    env_dir: Path, *, definitions: Path | None, now: dt.datetime, is_embedded: bool = False
+) -> Observations:
     """Return what is seen of the hub. definitions: of `rabbitmqctl export_definitions`, if exported.
 
-    Raises InvalidArgumentError when the environment files or the definitions cannot be read.
+    is_embedded: whether `kopuro up` runs it. Raises InvalidArgumentError when the environment files or the
+    definitions cannot be read.
     """
     environments = read_environments(env_dir)
     hub = _hub_of(environments)
@@ -96,6 +99,7 @@ def observe(env_dir: Path, *, definitions: Path | None, now: dt.datetime) -> Obs
     everybody = {**processes, **_optional(env_dir, OPERATIONS)}
     return Observations(
         now=now,
+        is_embedded=is_embedded,
         machine=Machine(python=sys.version_info[:2], clock=observed_clock()),
         settings=tuple(_settings(name, variables) for name, variables in processes.items()),
         files=tuple(_files(env_dir, everybody)),
@@ -272,7 +276,15 @@ def _spaces(environments: Mapping[str, Mapping[str, str]]) -> Iterator[Space]:
             places.append(url.removeprefix("sqlite:///"))
         for place in places:
             if place:
-                yield Space(subject=service, path=Path(place), free=free_bytes(Path(place)))
+                path = Path(place)
+                yield Space(subject=service, path=path, free=free_bytes(path), device=_device(path.parent))
+
+
+def _device(directory: Path) -> int | None:
+    try:
+        return directory.stat().st_dev
+    except OSError:
+        return None
 
 
 def _exported(file: Path, hub: str, variables: Mapping[str, str]) -> Exported:

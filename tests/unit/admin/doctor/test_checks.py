@@ -24,6 +24,7 @@ from admin.doctor.observations import (
     Exported,
     FileKind,
     FileState,
+    LoginFault,
     LogState,
     Machine,
     Observations,
@@ -155,8 +156,32 @@ FAULTS: dict[str, tuple[str, dict[str, Any]]] = {
     "broker is away": ("broker", {"logins": (replace(LOGIN, fault="The broker cannot be reached."),)}),
     "password is wrong": (
         "broker-login",
-        {"logins": (replace(LOGIN, fault="(AccessRefused)", refused=True),)},
+        {"logins": (replace(LOGIN, fault="(AccessRefused)", cause=LoginFault.refused),)},
     ),
+    "virtual host is missing": (
+        "broker-vhost",
+        {"logins": (replace(LOGIN, fault="no such host", cause=LoginFault.vhost_missing),)},
+    ),
+    "virtual host is closed to the user": (
+        "broker-vhost",
+        {"logins": (replace(LOGIN, fault="it is not let in", cause=LoginFault.vhost_refused),)},
+    ),
+    "one service cannot verify the broker": (
+        "tls",
+        {"logins": (replace(LOGIN, fault="its certificate has expired", cause=LoginFault.tls),)},
+    ),
+    "nobody can verify the broker": (
+        "tls",
+        {
+            "servers": (replace(SERVER, fault="its certificate has expired"),),
+            "logins": (
+                replace(
+                    LOGIN, address=SERVER.address, fault="its certificate has expired", cause=LoginFault.tls
+                ),
+            ),
+        },
+    ),
+    "broker has an alarm": ("broker-alarm", {"logins": (replace(LOGIN, alarms=("memory",)),)}),
     "queue is missing": ("topology", {"logins": (replace(LOGIN, missing=("audit.log",)),)}),
     "management API does not answer": (
         "management-plugin",
@@ -194,6 +219,19 @@ FAULTS: dict[str, tuple[str, dict[str, Any]]] = {
     "clock of this machine is behind its time servers": (
         "clock",
         {"machine": replace(MACHINE, clock=Clock(synchronized=True, ahead=dt.timedelta(seconds=-5)))},
+    ),
+    "database is another service's": (
+        "schema",
+        {
+            "databases": (
+                replace(DATABASE, revision=replace(CURRENT, current="y")),
+                replace(
+                    DATABASE,
+                    service="routing",
+                    revision=SchemaRevision(service="routing", current="y", known=("x", "y")),
+                ),
+            )
+        },
     ),
     "outbox waits": (
         "outbox",
@@ -259,9 +297,7 @@ def test_every_check_in_the_source_has_a_fault_here() -> None:
     sources = Path(doctor.__file__).parent.glob("*checks.py")
     names = {name for file in sources for name in re.findall(r'check="([a-z-]+)"', file.read_text())}
     made: Mapping[str, tuple[str, dict[str, Any]]] = {**FAULTS, **WARNINGS}
-    assert names | {"broker", "broker-login"} == {
-        check for check, _ in made.values() if not check.startswith("ready-")
-    }
+    assert names == {check for check, _ in made.values() if not check.startswith("ready-")}
 
 
 def test_faults_come_before_warnings() -> None:
@@ -284,3 +320,47 @@ def test_remedy_for_a_readable_environment_file_names_its_passwords() -> None:
     (finding,) = examined(replace(HEALTHY, files=(file,)))
     assert "passwords" in finding.remedy
     assert "rotate" not in finding.remedy
+
+
+def test_fault_of_several_services_is_said_once_with_all_of_them() -> None:
+    away = replace(LOGIN, fault="The broker cannot be reached.")
+    logins = tuple(replace(away, service=name) for name in ("intake", "vault", "audit"))
+    (finding,) = examined(replace(HEALTHY, logins=logins))
+    assert finding.subject == "intake, vault, audit"
+
+
+def test_broker_that_is_away_is_not_said_to_be_uncompared() -> None:
+    seen = replace(HEALTHY, logins=(replace(LOGIN, fault="The broker cannot be reached."),))
+    assert [finding.check for finding in examined(seen)] == ["broker"]
+
+
+def test_bindings_of_an_embedded_broker_need_no_comparison() -> None:
+    seen = replace(HEALTHY, is_embedded=True, logins=(replace(LOGIN, compares_bindings=False),))
+    assert examined(seen) == []
+
+
+def test_virtual_host_is_mended_by_the_definitions_and_not_by_a_start_of_the_broker() -> None:
+    login = replace(LOGIN, fault="the broker has no such virtual host", cause=LoginFault.vhost_missing)
+    (finding,) = examined(replace(HEALTHY, logins=(login,)))
+    assert "definitions" in finding.remedy
+    assert "start the broker" not in finding.remedy
+
+
+def test_database_of_another_service_is_named_as_such() -> None:
+    (finding,) = examined(replace(HEALTHY, **FAULTS["database is another service's"][1]))
+    assert finding.what == "KOPURO_DATABASE_URL names the database of routing"
+
+
+def test_full_file_system_is_named_once() -> None:
+    spaces = [
+        replace(SPACE, subject=name, path=Path(f"/srv/{name}"), free=2**20, device=7)
+        for name in ("vault", "audit")
+    ]
+    elsewhere = replace(SPACE, subject="intake", free=2**40, device=8)
+    warning = "only 1 MiB free beside audit, less than 256 MiB"
+    readiness = (replace(READY, warned={"log directory": warning, "parked": "1 dead letter"}),)
+    seen = replace(HEALTHY, spaces=(*spaces, elsewhere), readiness=readiness)
+    assert [(one.check, one.subject) for one in examined(seen)] == [
+        ("disk", "vault, audit"),
+        ("ready-parked", "intake"),
+    ]
