@@ -32,6 +32,7 @@ _CERTIFICATE_REMEDY: Final = (
     "or name the right CA there; KOPURO_BROKER_CERTIFICATE names ours where the server asks for one"
 )
 _IMPORT: Final = "import the definitions again (`kopuro admin broker definitions`)"
+_GUEST: Final = "guest"
 _MIB: Final = 1024 * 1024
 
 
@@ -211,7 +212,22 @@ def rights_findings(seen: Observations) -> Iterator[Finding]:
                 what=f"{user} is an administrator of the broker",
                 remedy=f"take its tags away: `rabbitmqctl set_user_tags {user}`",
             )
-    if "guest" in seen.exported.present:
+    powers: dict[str, list[str]] = {}
+    for user in sorted({*seen.exported.administrators} - seen.exported.own_administrators):
+        powers.setdefault(user, []).append("is an administrator of the broker")
+    for user in sorted(seen.exported.present):
+        powers.setdefault(user, []).append("has rights in the hub's virtual host")
+    for user, its in powers.items():
+        if user == _GUEST or user in seen.exported.expected:
+            continue
+        yield Finding(
+            check="broker-stranger",
+            subject=user,
+            what=f"{user} is none of the hub's users, and {' and '.join(its)}",
+            remedy=f"find out whose it is; unless your operators use it, `rabbitmqctl delete_user {user}`",
+            severity=Severity.warning,
+        )
+    if _GUEST in {*seen.exported.present, *seen.exported.administrators}:
         yield Finding(
             check="broker-guest",
             subject="broker",

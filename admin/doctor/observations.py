@@ -130,11 +130,13 @@ class Exported:
     """The broker's own definitions (`rabbitmqctl export_definitions`) beside those of this build.
 
     users and permissions: by user's name, (configure, write, read). Only those of the hub's virtual host.
+    own_administrators: users that the hub has for that, such as the gateway's.
     """
 
     expected: Mapping[str, tuple[str, str, str]]
     present: Mapping[str, tuple[str, str, str]]
     administrators: tuple[str, ...] = ()
+    own_administrators: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

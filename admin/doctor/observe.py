@@ -305,7 +305,12 @@ def _exported(file: Path, hub: str, variables: Mapping[str, str]) -> Exported:
     if (watch := user_name(hub, WATCH)) in present:  # a hub may do without it
         needed[watch] = Rights()
     expected = {user: (one.configure, one.write, one.read) for user, one in needed.items()}
-    return Exported(expected=expected, present=present, administrators=administrators)
+    return Exported(
+        expected=expected,
+        present=present,
+        administrators=administrators,
+        own_administrators=frozenset({user_name(hub, GATEWAY)}),
+    )
 
 
 def _json(file: str) -> Any:

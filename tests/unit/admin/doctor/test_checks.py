@@ -262,6 +262,25 @@ WARNINGS: dict[str, tuple[str, dict[str, Any]]] = {
         "unknown-variable",
         {"settings": (ServiceSettings(service="vault", problems=(), unknown={"KOPURO_HUP": "KOPURO_HUB"}),)},
     ),
+    "stranger is an administrator of the broker": (
+        "broker-stranger",
+        {"exported": replace(EXPORTED, administrators=("stranger",))},
+    ),
+    "stranger has rights in the virtual host": (
+        "broker-stranger",
+        {"exported": replace(EXPORTED, present={**RIGHTS, "stranger": (".*", ".*", ".*")})},
+    ),
+    "gateway has rights in the hub's virtual host": (
+        "broker-stranger",
+        {
+            "exported": replace(
+                EXPORTED,
+                present={**RIGHTS, "kg.gateway": (".*", ".*", ".*")},
+                administrators=("kg.gateway",),
+                own_administrators=frozenset({"kg.gateway"}),
+            )
+        },
+    ),
     "certificate expires soon": (
         "certificate-expiry",
         {"certificates": (replace(CERTIFICATE, not_after=NOW + dt.timedelta(days=20)),)},
@@ -332,6 +351,16 @@ def test_fault_of_several_services_is_said_once_with_all_of_them() -> None:
 def test_broker_that_is_away_is_not_said_to_be_uncompared() -> None:
     seen = replace(HEALTHY, logins=(replace(LOGIN, fault="The broker cannot be reached."),))
     assert [finding.check for finding in examined(seen)] == ["broker"]
+
+
+def test_gateway_may_be_an_administrator_of_the_broker() -> None:
+    exported = replace(EXPORTED, administrators=("kg.gateway",), own_administrators=frozenset({"kg.gateway"}))
+    assert examined(replace(HEALTHY, exported=exported)) == []
+
+
+def test_guest_without_rights_in_the_virtual_host_is_named_too() -> None:
+    seen = replace(HEALTHY, exported=replace(EXPORTED, administrators=("guest",)))
+    assert [finding.check for finding in examined(seen)] == ["broker-guest"]
 
 
 def test_bindings_of_an_embedded_broker_need_no_comparison() -> None:
