@@ -91,7 +91,7 @@ def _expiry(certificate: Certificate, now: dt.datetime) -> Iterator[Finding]:
     if left > EXPIRY_WARNING:
         return
     has_expired = left <= dt.timedelta(0)
-    when = "has expired" if has_expired else f"expires in {left.days} days"
+    when = "has expired" if has_expired else f"expires in {count(left.days, 'day')}"
     yield Finding(
         check="certificate-expiry",
         subject=certificate.subject,
@@ -295,7 +295,8 @@ def database_findings(seen: Observations) -> Iterator[Finding]:
             yield Finding(
                 check="outbox",
                 subject=state.service,
-                what=f"{state.outbox} messages wait for the broker, the oldest for {minutes:.0f} minutes",
+                what=f"the outbox has {count(state.outbox, 'message')} for the broker, the oldest for "
+                f"{minutes:.0f} minutes",
                 remedy="is the service running? Otherwise look at its /readyz (`messages`, `topology`) and "
                 "at the broker's alarms (`rabbitmq-diagnostics alarms`); nothing is lost meanwhile",
             )
@@ -325,7 +326,8 @@ def log_findings(seen: Observations) -> Iterator[Finding]:
         yield Finding(
             check="log-fork",
             subject="audit",
-            what=f"the published log has {log.published} entries, but the database has {log.stored or 0}",
+            what=f"the published log has {count(log.published, 'entry', 'entries')}, but the database has "
+            f"{log.stored or 0}",
             remedy="do not start audit on this database: restore a backup that is not older than the "
             "published log (`kopuro admin restore`)",
         )
