@@ -109,11 +109,6 @@ def progress(entries: int) -> Iterator[Callable[[int], None]]:
         yield lambda done: bar.update(task, advance=done)
 
 
-def count(number: int, noun: str, plural: str = "") -> str:
-    """Return a number with its noun: `1 entry`, `2,000 entries`."""
-    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
-
-
 def _time(seconds: int | None) -> str | None:
     try:
         return None if seconds is None else dt.datetime.fromtimestamp(seconds, dt.UTC).isoformat()

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from kopuro_client.commands import verdict
+from kopuro_client.commands.counts import count
 from kopuro_client.commands.exit_codes import ExitCode
 from kopuro_client.commands.input_file import read_text
 from kopuro_client.commands.output import Output
@@ -99,8 +100,8 @@ def bundle(
             raise ForkError(f"the log has signed two trees of size {head.size}", evidence=evidence)
         opened = sum(entry.opened for entry in entries)
         claims = [
-            f"{verdict.count(len(entries), 'entry', 'entries')} of referral {read.referral_id} are in the "
-            f"log {head.origin} of {verdict.count(head.size, 'entry', 'entries')}"
+            f"{count(len(entries), 'entry', 'entries')} of referral {read.referral_id} are in the "
+            f"log {head.origin} of {count(head.size, 'entry', 'entries')}"
         ]
         if opened:
             claims.append(f"the content of {opened} of them matches the log")
@@ -213,9 +214,9 @@ def _not_issued(verified: VerifiedStatement) -> str:
 
 def _statement_claims(read: ProvedStatement, verified: VerifiedStatement) -> list[str]:
     figures, head = read.statement, verified.accepted.checkpoint
-    offers = verdict.count(figures["asked"], "offer")
+    offers = count(figures["asked"], "offer")
     claims = [
-        f"the log {head.origin} of {verdict.count(head.size, 'entry', 'entries')} commits to "
+        f"the log {head.origin} of {count(head.size, 'entry', 'entries')} commits to "
         f"{verified.proved} of the {offers} to {figures['organization']} in {figures['month']}"
     ]
     without = {
@@ -226,7 +227,7 @@ def _statement_claims(read: ProvedStatement, verified: VerifiedStatement) -> lis
     if any(without.values()):
         said = ", ".join(f"{number} {why}" for why, number in without.items() if number)
         others = figures["asked"] - verified.proved
-        claims.append(f"{verdict.count(others, 'offer has', 'offers have')} no proof: {said}")
+        claims.append(f"{count(others, 'offer has', 'offers have')} no proof: {said}")
     claims.append("the sums are right")
     if verified.issued:
         claims.append("the figures are those that were issued")
@@ -297,7 +298,7 @@ def _show_log(out: Output, verified: VerifiedLog, known: list[Checkpoint], trust
     head, replayed = verified.accepted.checkpoint, verified.replayed
     claims = [
         f"the log {head.origin} matches its signed checkpoint at "
-        f"{verdict.count(head.size, 'entry', 'entries')}, {replayed.entries:,} of them recomputed with all "
+        f"{count(head.size, 'entry', 'entries')}, {replayed.entries:,} of them recomputed with all "
         "their tiles"
     ]
     if known:
@@ -308,7 +309,7 @@ def _show_log(out: Output, verified: VerifiedLog, known: list[Checkpoint], trust
     if trust.policy.witnesses and witnessed is not None and witnessed.checkpoint.size < head.size:
         claims.append(f"witnesses have seen the first {witnessed.checkpoint.size:,}")
     if verified.spare_files:
-        claims.append(f"{verdict.count(verified.spare_files, 'file')} beyond it do not contradict it")
+        claims.append(f"{count(verified.spare_files, 'file')} beyond it do not contradict it")
     verdict.show(
         out,
         claims,
