@@ -173,7 +173,7 @@ def test_queue_speaks_the_language_that_was_asked_for(language: str, heading: st
 
 
 def test_queue_of_one_kind_sends_its_filters(hub: FakeHub, run: Run) -> None:
-    hub.script("GET", "/routing/v1/coordination/queue", json_response({"items": [], "next": None}))
+    hub.script("GET", "/routing/v1/coordination/queue", json_response({"items": [ITEM], "next": None}))
     filters = ("--region", "RU", "--need", "legal", "--organization", "ru.one", "--limit", "5")
     assert run("coordination", "queue", "--kind", "silent", *filters, "--as", "coordinator").code == 0
     (request,) = hub.requests_to("/routing/v1/coordination/queue")
@@ -184,6 +184,40 @@ def test_queue_of_one_kind_sends_its_filters(hub: FakeHub, run: Run) -> None:
         "organization": "ru.one",
         "limit": "5",
     }
+
+
+def _unknown(hub: FakeHub) -> None:
+    problem = {"type": "urn:kopuro:problem:not-found", "title": "Not found", "detail": "No such record."}
+    hub.script("GET", "/directory/v1/organizations/ru.nobody", json_response(problem, status=404))
+
+
+@pytest.mark.parametrize(
+    ("path", "command"),
+    [
+        ("/routing/v1/coordination/queue", ("coordination", "queue")),
+        ("/routing/v1/coordination/queue", ("coordination", "queue", "--kind", "silent")),
+        (f"/routing/v1/coordination/{ID}/candidates", ("coordination", "candidates", ID)),
+        ("/audit/v1/history", ("history",)),
+    ],
+)
+def test_empty_list_about_an_unknown_organization_is_a_usage_error(
+    hub: FakeHub, run: Run, path: str, command: tuple[str, ...]
+) -> None:
+    empty = {**CANDIDATES, "candidates": [], "nobody": None, "items": [], "next": None}
+    hub.script("GET", path, *[json_response(empty)] * 4)
+    _unknown(hub)
+    ran = run(*command, "--organization", "ru.nobody", "--as", "coordinator")
+    assert (ran.code, ran.out) == (2, "")
+    assert "the directory has no organisation ru.nobody" in ran.err
+
+
+def test_empty_queue_of_a_known_organization_is_shown(hub: FakeHub, run: Run) -> None:
+    empty = json_response({"items": [], "next": None})
+    hub.script("GET", "/routing/v1/coordination/queue", *[empty] * 4)
+    hub.script("GET", "/directory/v1/organizations/ru.one", json_response({"id": "ru.one"}))
+    ran = run("coordination", "queue", "--organization", "ru.one", "--as", "coordinator")
+    assert ran.code == 0
+    assert ran.out.startswith("emergency: 0")
 
 
 def test_cursor_without_a_kind_is_refused_before_anything_is_sent(hub: FakeHub, run: Run) -> None:
