@@ -342,6 +342,25 @@ def test_excluded_organization_has_a_sentence_for_each_failed_rule(
     assert run(*line, "--language", "fr", "--as", "coordinator").code == 2
 
 
+@pytest.mark.parametrize("elsewhere", [0, 10])
+def test_candidates_name_the_command_that_lists_who_offers_the_need_elsewhere(
+    hub: FakeHub, run: Run, elsewhere: int
+) -> None:
+    nobody = {
+        "reason": "need_not_offered_in_region",
+        "need": "health.primary_care",
+        "region": "RU-CHU",
+        "organization": None,
+        "elsewhere": elsewhere,
+    }
+    hub.script(
+        "GET", f"{ADDRESS}/candidates", json_response({**CANDIDATES, "candidates": [], "nobody": nobody})
+    )
+    ran = run("coordination", "candidates", ID, "--as", "coordinator")
+    line = "kopuro organization list --need health.primary_care"
+    assert (ran.code, line in ran.err) == (0, elsewhere > 0)
+
+
 @pytest.mark.parametrize(
     ("language", "heading", "nobody"),
     [
