@@ -118,7 +118,7 @@ def show(session: Session, referral: REFERRAL, language: LANGUAGE = "en") -> Non
     if session.out.as_json:
         session.out.document(found)
         return
-    show_referral(session.out, found)
+    show_referral(session.out, found, language)
     session.out.blank()
     # The turn as `kopuro trace` decides it, from what routing alone knows.
     known = Evidence(viewer=None, now=dt.datetime.now(dt.UTC), referral=found, silent=_NOT_ASKED)

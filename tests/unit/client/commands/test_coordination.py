@@ -16,6 +16,7 @@ from kopuro_client.commands.coordination_network import wish_phrase
 from kopuro_client.commands.coordination_queue import show_queue, show_queue_heading, waiting
 from kopuro_client.commands.output import Output
 from kopuro_client.commands.queue_words import CHANGES
+from kopuro_client.commands.referral_words import FIELDS, STEPS
 from kopuro_client.commands.rule_sentences import OVERRIDABLE, SENTENCES, sentence_of
 from kopuro_client.records import Rule
 from services.routing.domain.rules import COORDINATOR_MAY_OVERRIDE
@@ -416,6 +417,39 @@ def test_timeline_shows_times_to_the_second_and_the_sentence_of_a_problem(hub: F
     hub.script("GET", f"/intake/v1/referrals/{ID}", json_response(timeline))
     out = run("coordination", "show", ID, "--as", "coordinator").out
     assert "intervention.refused    deadline=2026-05-02 09:00:01Z, refused=Later.\n" in out
+
+
+@pytest.mark.parametrize(
+    ("language", "lines"),
+    [
+        ("en", ("Referral 0", "sender ", "organisation", "Timeline", "ru.moscow-centre declined")),
+        ("ru", ("Направление 0", "отправитель ", "организация", "Что произошло", "ru.moscow-centre: отказ")),
+        ("ky", ("Жолдомо 0", "жөнөтүүчү ", "уюм ", "Эмне болду", "ru.moscow-centre баш тартты")),
+    ],
+)
+def test_show_has_its_fields_and_steps_in_the_chosen_language(
+    hub: FakeHub, run: Run, language: str, lines: tuple[str, ...]
+) -> None:
+    known = {
+        "time": "2026-05-01T12:00:00Z",
+        "fact": "offer.declined",
+        "organization": "ru.moscow-centre",
+        "detail": {"reason": "no_capacity"},
+    }
+    unknown = {**known, "fact": "later.fact", "detail": None}
+    found = json_response({**REFERRAL, "timeline": [known, unknown]})
+    hub.script("GET", f"/intake/v1/referrals/{ID}", found)
+    out = run("coordination", "show", ID, "--as", "coordinator", "--language", language).out
+    assert [line for line in lines if line not in out] == []
+    assert "reason=no_capacity" in out
+    assert "later.fact" in out
+
+
+def test_every_field_and_step_has_each_language() -> None:
+    for texts in (*FIELDS.values(), *STEPS.values()):
+        assert len(texts) == len(LANGUAGES)
+    for texts in STEPS.values():
+        assert len({"{organization}" in text for text in texts}) == 1
 
 
 def test_every_reason_of_a_rule_has_sentences() -> None:
