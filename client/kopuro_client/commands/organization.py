@@ -17,6 +17,7 @@ from kopuro_client.commands.applications import (
 from kopuro_client.commands.coordination_report import statement
 from kopuro_client.commands.input_file import read_json
 from kopuro_client.commands.membership import ORGANIZATION, readmit, suspend, vet
+from kopuro_client.commands.organization_capacity import capacity
 from kopuro_client.commands.organization_list import list_
 from kopuro_client.commands.session import Session, connected
 
@@ -33,6 +34,7 @@ def group() -> typer.Typer:
     commands.command("list")(connected(list_))
     commands.command("show")(connected(show))
     commands.command("update")(connected(update))
+    commands.command("capacity")(connected(capacity))
     commands.command("statement")(connected(statement))
     commands.command("vet")(connected(vet))
     commands.command("suspend")(connected(suspend))
