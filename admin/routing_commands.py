@@ -128,21 +128,35 @@ def apply_policy_file(
     simulated: Simulated = None,
     env_dir: EnvironmentDir = None,
     data_dir: HubDir = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="With --simulate: apply the policy without asking.")
+    ] = False,
     as_json: Documents = False,
 ) -> None:
     """Put a policy in force in all of routing's processes, without a restart.
 
     The log records who applied it, and its content. Open offers keep their deadlines, and earlier decisions
     keep their version. To return to an earlier policy, apply its file again. --simulate first shows which of
-    the last referrals would have gone elsewhere.
+    the last referrals would have gone elsewhere, and asks.
     """
     from admin.routing.policies import apply_policy, policy_in
     from admin.service_database import service_database
+    from kopuro_client.commands.confirmation import confirm, require_terminal
     from kopuro_client.commands.output import Output
+    from kopuro_client.errors import InvalidArgumentError
 
+    asks = simulated is not None and not yes
+    if asks and as_json:
+        raise InvalidArgumentError(
+            "--simulate with --json requires --yes: the simulation is printed at the end"
+        )
+    if asks:
+        require_terminal()
     document = policy_in(file)
     out = Output(as_json=as_json)
     simulation = _simulated(document.policy, simulated, (env_dir, data_dir), out)
+    if asks:
+        confirm(out, [], f"apply the policy {document.version}?")
     with service_database(database) as opened:
         applied = apply_policy(opened, hub, document)
     if as_json:
@@ -168,19 +182,28 @@ def recompute_decisions(
 
     Reads the databases of routing and of the directory, or copies of them: --env, --data-dir, or else
     KOPURO_DATABASE_TEMPLATE. A changed policy, revision or referral is named too. The exit status is 1 if
-    anything differs. `kopuro admin reconcile` compares the decisions with the log.
+    anything differs, and 9 if no decision could be compared. `kopuro admin reconcile` compares the decisions
+    with the log.
     """
+    import re
+
     from admin.routing.databases import decision_databases
     from admin.routing.recompute import recompute, report
     from admin.routing.stored import stored_by
+    from contracts.identifiers import UUID_PATTERN
     from kopuro_client.commands.output import Output
+    from kopuro_client.errors import InvalidArgumentError
 
+    if referral is not None and re.fullmatch(UUID_PATTERN, referral) is None:
+        raise InvalidArgumentError("--referral must be a lower-case UUID")
     with stored_by(decision_databases(env_dir, data_dir)) as stored:
         chosen = stored.decisions(last=last) if referral is None else stored.decisions(referral=referral)
+        if referral is not None and not chosen:
+            raise InvalidArgumentError(f"the database has no decision about the referral {referral}")
         result = recompute(stored, chosen)
-    report(result, Output(as_json=as_json))
-    if result.mismatches:
-        raise typer.Exit(1)
+    out = Output(as_json=as_json)
+    report(result, out)
+    _end(out, compared=result.decisions, differs=bool(result.mismatches))
 
 
 @routing.command("statements")
@@ -192,7 +215,8 @@ def count_statements(
 ) -> None:
     """Count the statements of a month again from the decisions and answers, and name each one that differs.
 
-    Reads routing's database, or a copy of it, as `recompute` does. The exit status is 1 if anything differs.
+    Reads routing's database, or a copy of it, as `recompute` does. The exit status is 1 if anything differs,
+    and 9 if the month has no statement to compare.
     `kopuro admin reconcile` compares decisions and issued statements with the log.
     """
     import datetime as dt
@@ -215,9 +239,20 @@ def count_statements(
             result = count_again(connection, wanted, dt.datetime.now(dt.UTC))
     finally:
         engine.dispose()
-    report(result, wanted, Output(as_json=as_json))
-    if result.mismatches:
+    out = Output(as_json=as_json)
+    report(result, wanted, out)
+    _end(out, compared=result.statements, differs=bool(result.mismatches))
+
+
+def _end(out: Output, *, compared: int, differs: bool) -> None:
+    """End with status 1 if anything differs, and with NOT_VERIFIED if nothing was compared."""
+    from kopuro_client.commands.exit_codes import ExitCode
+
+    if differs:
         raise typer.Exit(1)
+    if not compared:
+        out.note("nothing was compared")
+        raise typer.Exit(ExitCode.NOT_VERIFIED)
 
 
 def _simulated(

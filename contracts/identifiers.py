@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import re
+from typing import Annotated, Any, Final
 
 from marshmallow import ValidationError
 from marshmallow.validate import Length, Regexp
@@ -24,6 +25,8 @@ UUID_PATTERN = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 ORGANIZATION_PATTERN = r"^[a-z]{2}\.[a-z0-9]+(-[a-z0-9]+)*$"
 SLUG_PATTERN = r"^[a-z0-9]+(-[a-z0-9]+)*$"
 
+LONGEST_ORGANIZATION_ID: Final = 100
+
 Uuid = Annotated[str, Pattern(UUID_PATTERN, error="Must be a lower-case UUID.")]
 ReferralId = Uuid
 OfferId = Uuid
@@ -33,7 +36,7 @@ MessageId = Uuid
 OrganizationId = Annotated[
     str,
     Pattern(ORGANIZATION_PATTERN, error="Must be an organisation id such as 'kg.osh-legal-aid'."),
-    Length(max=100),
+    Length(max=LONGEST_ORGANIZATION_ID),
 ]
 Slug = Annotated[str, Pattern(SLUG_PATTERN, error="Must be a lower-case slug."), Length(max=60)]
 
@@ -54,3 +57,8 @@ ShortText = Annotated[str, Length(min=1, max=200)]
 # A name or title, as lists show it.
 NameText = Annotated[str, Length(min=1, max=200), PlainText()]
 LongText = Annotated[str, Length(max=2000)]
+
+
+def is_organization_id(text: str) -> bool:
+    """Return whether the text has the form of an OrganizationId."""
+    return len(text) <= LONGEST_ORGANIZATION_ID and re.fullmatch(ORGANIZATION_PATTERN, text) is not None

@@ -23,6 +23,7 @@ from contracts.answers.reports import (
     NetworkSeries,
     OrganizationStatement,
 )
+from contracts.identifiers import LONGEST_ORGANIZATION_ID, ORGANIZATION_PATTERN
 from runtime.web.languages import ACCEPT_LANGUAGE, LANGUAGE_HEADERS
 from runtime.web.operation import Body, Operation, answer, or_csv, page_of
 from runtime.web.parameters import JSON_OR_CSV, LIMIT, PAGED, coded, flag, matching
@@ -35,8 +36,12 @@ _REGION: Final = coded(
     "region", vocabularies.codes("regions"), "Only this region, or the regions of a country."
 )
 _NEED: Final = coded("need", vocabularies.codes("needs"), "Only this need, or the needs of a group.")
-# Cursors of queues and ids of former organisations have this form too.
-_PARTY: Final = matching("organization", r"^[A-Za-z0-9._-]{1,100}$", "Only what concerns this organisation.")
+_PARTY: Final = matching(
+    "organization",
+    ORGANIZATION_PATTERN,
+    "Only what concerns this organisation; an id that nobody has finds nothing.",
+    maxLength=LONGEST_ORGANIZATION_ID,
+)
 
 QUEUED: Final = (
     coded("kind", QueueKind, "Which queue.", required=True),

@@ -30,7 +30,7 @@ def test_applied_policy_is_in_force_without_a_restart_and_decisions_are_equal_ag
     policy = {**POLICY, "version": "journey-2", "urgent": {"answer": ANSWER, "progress": 86_400}}
     changed.write_text(json.dumps(policy))
     try:
-        assert main(["routing", "policy", "apply", str(changed), "--simulate", "5"]) == 0
+        assert main(["routing", "policy", "apply", str(changed), "--simulate", "5", "--yes"]) == 0
         version = until(lambda: _decided_by(hub, "journey-2"), "a decision by the new policy")
     finally:
         # The other journeys need the first policy.

@@ -49,6 +49,7 @@ from kopuro_client.commands.story import story
 from kopuro_client.commands.streams import abandon_unwritable_streams, require_stdout, standard_streams
 from kopuro_client.commands.trace import trace
 from kopuro_client.commands.trigger import trigger
+from kopuro_client.commands.value_errors import use_plain_errors
 from kopuro_client.errors import ClientError, InvalidArgumentError
 
 __all__ = ["ExitCode", "main"]
@@ -204,6 +205,7 @@ def _built(plugins: tuple[EntryPoint, ...], only: str | None) -> Any:
         ]
     command = get_command(application)
     use_plain_metavars(command)
+    use_plain_errors(command)
     unwrap_help(command)
     return command
 

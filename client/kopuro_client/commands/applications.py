@@ -30,6 +30,7 @@ _REFERENCE: Final = re.compile(r"[A-Za-z0-9_-]{43,100}")
 _APPLICATION = Annotated[
     str, typer.Argument(metavar="ID", help="The id that `kopuro organization applications` shows.")
 ]
+_STATES: Final = ("waiting", "in_approval", "vetted", "refused", "withdrawn", "expired", "all")
 _REASON = Annotated[
     str,
     typer.Option(
@@ -158,13 +159,13 @@ def applications(
     application: Annotated[
         str | None, typer.Argument(metavar="ID", help="Show this one as JSON, with all that was sent.")
     ] = None,
-    state: Annotated[
-        str, typer.Option(help="waiting, in_approval, vetted, refused, withdrawn, expired or all.")
-    ] = "waiting",
+    state: Annotated[str, typer.Option(help=f"{', '.join(_STATES[:-1])} or {_STATES[-1]}.")] = "waiting",
     after: AFTER = None,
     limit: LIMIT = None,
 ) -> None:
     """List the applications to join, oldest first, as a coordinator or operator."""
+    if state not in _STATES:
+        raise InvalidArgumentError(f"--state must be one of {', '.join(_STATES)}")
     if application is not None:
         session.out.document(session.hub.application(application))
         return

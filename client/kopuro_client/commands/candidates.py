@@ -48,6 +48,9 @@ def show_candidates(out: Output, found: CandidatesNow, language: str) -> None:
     asked = {offer["organization"] for offer in offers}
     others = (one for one in found["candidates"] if one["organization"] not in asked)
     show_excluded(out, others, language, for_placement=True)
+    nobody = found["nobody"]
+    if nobody is not None and nobody["elsewhere"]:
+        out.note(f"who offers it elsewhere: kopuro organization list --need {nobody['need']}")
 
 
 def _show_asked_now(out: Output, offers: list[OpenOffer], language: str) -> None:

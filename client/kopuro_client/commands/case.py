@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,11 +13,17 @@ import typer
 from kopuro_client.cases import CASE_FIELDS
 from kopuro_client.commands.documents import rows, save_documents
 from kopuro_client.commands.output import Output
-from kopuro_client.commands.printable import json_text
+from kopuro_client.commands.printable import json_text, moment
 from kopuro_client.commands.referral import REFERRAL, case_in_document, read_submission
 from kopuro_client.commands.session import Session, connected
 from kopuro_client.commands.submitted import IDEMPOTENCY_KEY, show_submitted
-from kopuro_client.errors import InvalidArgumentError, UnreadableError, WrongKeyError
+from kopuro_client.errors import (
+    ClientError,
+    InvalidArgumentError,
+    RefusedError,
+    UnreadableError,
+    WrongKeyError,
+)
 
 
 def group() -> typer.Typer:
@@ -52,7 +58,7 @@ def show(
         session.out.document({"referral_id": referral, "case": session.hub.sealed_case(referral)})
         return
     # Opened but not validated: an invalid case is shown too, so that the user can decide what to do with it.
-    with _reportable(referral):
+    with _handed_back(session, referral), _reportable(referral):
         case = session.hub.open(session.hub.sealed_case(referral))
     if session.out.as_json:
         session.out.document({"referral_id": referral, "case": case})
@@ -64,6 +70,26 @@ def show(
             session.out.note(f"saved {file}")
         if not saved:
             session.out.note("the case has no documents")
+
+
+@contextmanager
+def _handed_back(session: Session, referral_id: str) -> Iterator[None]:
+    """After a refusal, say if the organisation handed the referral back, which ends its access."""
+    try:
+        yield
+    except RefusedError:
+        with suppress(ClientError):  # the refusal is what the user must know
+            steps = session.hub.referral(referral_id)["timeline"]
+            own = [
+                step
+                for step in steps
+                if step["fact"] == "referral.handed_back" and step["organization"] == session.organization
+            ]
+            if own and session.organization is not None:
+                session.out.note(
+                    f"you handed this referral back on {moment(own[-1]['time'])}: its case is no longer yours"
+                )
+        raise
 
 
 @contextmanager

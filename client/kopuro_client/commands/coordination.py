@@ -12,6 +12,7 @@ from kopuro_client.commands.confirmation import YES, confirm, require_terminal
 from kopuro_client.commands.coordination_network import coverage, wishes
 from kopuro_client.commands.coordination_queue import KINDS, show_queue, show_queue_heading
 from kopuro_client.commands.coordination_report import report, statistics
+from kopuro_client.commands.known_organization import require_known
 from kopuro_client.commands.lists import AFTER, LIMIT, show_items, show_page
 from kopuro_client.commands.printable import moment
 from kopuro_client.commands.referral import REFERRAL
@@ -80,6 +81,8 @@ def queue(
         )
         for one in (KINDS if kind is None else (kind,))
     }
+    if not any(page["items"] for page in pages.values()):
+        require_known(session, organization)
     if kind is None and out.as_json:
         out.document(pages)
         return
@@ -115,7 +118,7 @@ def show(session: Session, referral: REFERRAL, language: LANGUAGE = "en") -> Non
     if session.out.as_json:
         session.out.document(found)
         return
-    show_referral(session.out, found)
+    show_referral(session.out, found, language)
     session.out.blank()
     # The turn as `kopuro trace` decides it, from what routing alone knows.
     known = Evidence(viewer=None, now=dt.datetime.now(dt.UTC), referral=found, silent=_NOT_ASKED)
@@ -133,7 +136,10 @@ def candidates(
     language: LANGUAGE = "en",
 ) -> None:
     """Show who could be asked now, and which rules exclude the others."""
-    show_candidates(session.out, session.hub.candidates(referral, organization=organization), language)
+    found = session.hub.candidates(referral, organization=organization)
+    if not found["candidates"]:
+        require_known(session, organization)
+    show_candidates(session.out, found, language)
 
 
 REASON = Annotated[

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from kopuro_client.commands.known_organization import require_known
 from kopuro_client.commands.lists import AFTER, LIMIT, SINCE, UNTIL, show_page
 from kopuro_client.commands.new_file import new_file
 from kopuro_client.commands.printable import moment
@@ -54,6 +55,8 @@ def history(
         after=after,
         limit=limit,
     )
+    if not page["items"]:
+        require_known(session, organization)
     show_page(
         session.out,
         page,

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from kopuro_client.commands.input_file import read_json
+from kopuro_client.commands.known_organization import require_known
 from kopuro_client.commands.lists import show_page
 from kopuro_client.commands.new_file import write_secret
 from kopuro_client.commands.printable import json_text, moment
@@ -79,6 +80,8 @@ def history(
 ) -> None:
     """List your sealing keys, the present one first, and how each got into the directory."""
     kept = session.hub.administration.key_history(organization)
+    if not kept:
+        require_known(session, organization)
     if session.out.as_json:
         session.out.document(kept)
         return

@@ -109,7 +109,7 @@ def _show(session: Session, changed: Mapping[str, Any], note: str) -> None:
         session.out.document(changed)
     else:
         session.out.text(changed["revision"])
-        session.out.note(note)
+        session.out.note(f"{note} (the record has revision {changed['revision']})")
 
 
 def _about(record: Organization) -> str:

@@ -17,6 +17,8 @@ from kopuro_client.commands.applications import (
 from kopuro_client.commands.coordination_report import statement
 from kopuro_client.commands.input_file import read_json
 from kopuro_client.commands.membership import ORGANIZATION, readmit, suspend, vet
+from kopuro_client.commands.organization_capacity import capacity
+from kopuro_client.commands.organization_list import list_
 from kopuro_client.commands.session import Session, connected
 
 _SERVICE = Annotated[str, typer.Argument(help="The id of its service.")]
@@ -26,10 +28,13 @@ def group() -> typer.Typer:
     """Return the commands under `kopuro organization`."""
     commands = typer.Typer(
         no_args_is_help=True,
-        help="Read records; change your own; apply to join; vet and suspend organisations; approve services.",
+        help="List and read records; change your own; apply to join; vet and suspend organisations; approve "
+        "services.",
     )
+    commands.command("list")(connected(list_))
     commands.command("show")(connected(show))
     commands.command("update")(connected(update))
+    commands.command("capacity")(connected(capacity))
     commands.command("statement")(connected(statement))
     commands.command("vet")(connected(vet))
     commands.command("suspend")(connected(suspend))

@@ -18,6 +18,7 @@ import typer
 
 from kopuro_client.arguments import encodable
 from kopuro_client.client import Kopuro
+from kopuro_client.commands.argument_forms import named_arguments
 from kopuro_client.commands.credentials import ANYBODY, Identity, from_environment, from_file
 from kopuro_client.commands.output import Output
 from kopuro_client.commands.streams import OutputError
@@ -64,6 +65,8 @@ def connected(
     ) -> None:
         if discovery is None:
             raise InvalidArgumentError("no hub given: use --discovery URL or set KOPURO_DISCOVERY_URL")
+        if as_json and arguments.get("as_csv"):
+            raise InvalidArgumentError("--csv and --json are two formats: give one of them")
         _check_texts(arguments)
         identity = ANYBODY
         if not anonymous:
@@ -81,7 +84,7 @@ def connected(
             transport=_lasting_transport(arguments.get("quiet_for"), out, stopping) if lasting else None,
         ) as hub:
             session = Session(hub=hub, out=out, organization=identity.organization, stopping=stopping)
-            with _contracted_responses(), _output_after_requests():
+            with _contracted_responses(), _output_after_requests(), named_arguments(arguments):
                 command(session, **arguments)  # type: ignore[call-arg]  # P is rebuilt from typer's keywords
 
     own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]

@@ -6,43 +6,49 @@ from typing import Any
 
 from kopuro_client.commands.output import Output
 from kopuro_client.commands.printable import moment
+from kopuro_client.commands.referral_words import field, step
 from kopuro_client.records import Referral, TimelineEntry
 
 
-def show_referral(out: Output, referral: Referral) -> None:
+def show_referral(out: Output, referral: Referral, language: str | None = None) -> None:
+    """Print a referral. language: of the field names and the timeline; None for the codes of its steps."""
+
+    def named(name: str) -> str:
+        return field(name, language or "en")
+
     facts = referral["facts"] or {}
-    out.heading("Referral", referral["id"])
+    out.heading(named("Referral"), referral["id"])
     out.fields(
         [
-            ("status", referral["status"]),
-            ("outcome", referral["outcome"]),
-            ("sender", referral["sender"]),
-            ("acceptor", referral["acceptor"]),
+            (named("status"), referral["status"]),
+            (named("outcome"), referral["outcome"]),
+            (named("sender"), referral["sender"]),
+            (named("acceptor"), referral["acceptor"]),
             # Missing from older hubs.
-            ("onward from", referral.get("onward_from")),
-            ("referred onward", referral.get("onward")),
-            ("part of", referral.get("part_of")),
-            ("urgency", facts.get("urgency")),
-            ("needs", facts.get("needs")),
-            ("region", facts.get("region")),
-            ("languages", facts.get("languages")),
-            ("special categories", facts.get("special_categories")),
-            ("submitted", moment(referral["submitted_at"])),
-            ("updated", moment(referral["updated_at"])),
+            (named("onward from"), referral.get("onward_from")),
+            (named("referred onward"), referral.get("onward")),
+            (named("part of"), referral.get("part_of")),
+            (named("urgency"), facts.get("urgency")),
+            (named("needs"), facts.get("needs")),
+            (named("region"), facts.get("region")),
+            (named("languages"), facts.get("languages")),
+            (named("special categories"), facts.get("special_categories")),
+            (named("submitted"), moment(referral["submitted_at"])),
+            (named("updated"), moment(referral["updated_at"])),
         ]
     )
     if parts := referral.get("parts"):
         out.blank()
-        out.heading("Parts")
+        out.heading(named("Parts"))
         out.table(
-            ("needs", "status", "acceptor", "referral"),
+            tuple(map(named, ("needs", "status", "acceptor", "referral"))),
             ((" ".join(part["needs"]), part["status"], part["acceptor"], part["id"]) for part in parts),
         )
     if referral["offers"]:
         out.blank()
-        out.heading("Offers")
+        out.heading(named("Offers"))
         out.table(
-            ("no.", "organisation", "state", "opened", "deadline", "reason", "offer"),
+            tuple(map(named, ("no.", "organisation", "state", "opened", "deadline", "reason", "offer"))),
             # Numbered here: a rank is within one decision, so the next organisation has rank 1 again.
             (
                 (
@@ -59,13 +65,18 @@ def show_referral(out: Output, referral: Referral) -> None:
         )
     if referral["timeline"]:
         out.blank()
-        out.heading("Timeline")
+        out.heading(named("Timeline"))
         for entry in referral["timeline"]:
-            show_entry(out, entry)
+            show_entry(out, entry, language)
 
 
-def show_entry(out: Output, entry: TimelineEntry) -> None:
-    out.entry(moment(entry["time"]), entry["fact"], entry["organization"], _detail(entry["detail"] or {}))
+def show_entry(out: Output, entry: TimelineEntry, language: str | None) -> None:
+    detail = _detail(entry["detail"] or {})
+    sentence = None if language is None else step(entry["fact"], entry["organization"], language)
+    if sentence is None:
+        out.entry(moment(entry["time"]), entry["fact"], entry["organization"], detail)
+    else:
+        out.entry(moment(entry["time"]), sentence, detail)
 
 
 def _detail(detail: dict[str, Any]) -> dict[str, Any]:

@@ -23,23 +23,47 @@ class DirectoryResources(Connected):
             self._connection.get(self._at("directory", "organizations", organization_id)),
         )
 
+    def organizations_page(
+        self,
+        *,
+        kind: str | None = None,
+        country: str | None = None,
+        after: str | None = None,
+        limit: int | None = None,
+    ) -> Page[Organization]:
+        """Return a page of the organisations, ordered by id."""
+        params = {"kind": kind, "country": country, "after": after, "limit": limit}
+        page = self._connection.page(self._at("directory", "organizations"), params)
+        return cast("Page[Organization]", page)
+
     def organizations(
         self, *, kind: str | None = None, country: str | None = None, limit: int | None = None
     ) -> Iterator[Organization]:
-        url = self._at("directory", "organizations")
-        params = {"kind": kind, "country": country, "limit": limit}
+        """Iterate over the organisations. limit: page size."""
         return following(
-            lambda after: cast("Page[Organization]", self._connection.page(url, {**params, "after": after}))
+            lambda after: self.organizations_page(kind=kind, country=country, after=after, limit=limit)
         )
+
+    def services_page(
+        self,
+        *,
+        need: str | None = None,
+        region: str | None = None,
+        after: str | None = None,
+        limit: int | None = None,
+    ) -> Page[Service]:
+        """Return a page of the services on offer, with their organisations.
+
+        need: a need or a group. region: a region or a country.
+        """
+        params = {"need": need, "region": region, "after": after, "limit": limit}
+        return cast("Page[Service]", self._connection.page(self._at("directory", "services"), params))
 
     def services(
         self, *, need: str | None = None, region: str | None = None, limit: int | None = None
     ) -> Iterator[Service]:
-        url = self._at("directory", "services")
-        params = {"need": need, "region": region, "limit": limit}
-        return following(
-            lambda after: cast("Page[Service]", self._connection.page(url, {**params, "after": after}))
-        )
+        """Iterate over the services on offer. limit: page size."""
+        return following(lambda after: self.services_page(need=need, region=region, after=after, limit=limit))
 
     def update_organization(
         self, organization_id: str, changes: Mapping[str, Any], *, revision: int | None = None

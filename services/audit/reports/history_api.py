@@ -10,6 +10,7 @@ from contracts import base64_text
 from contracts.answers.history import Entry, ReadersPage, TreeHead
 from contracts.answers.history import HistoryPage as HistoryAnswer
 from contracts.identifiers import ORGANIZATION_PATTERN, UUID_PATTERN
+from contracts.vocabularies import codes
 from runtime.access.reads import Reader
 from runtime.web.paging import NUMBER, encode_cursor, limit_of, position_of
 from runtime.web.parameters import invalid_parameter
@@ -20,7 +21,7 @@ from services.audit.log.ports import Head, Search, StoredLeaf, leaf_hash
 from services.audit.parameters import entry_number
 from services.audit.reports.bundle_file import bundle_file, head_document
 from services.audit.reports.handlers.history import History
-from services.audit.reports.search_parameters import position_parameter, time_parameter
+from services.audit.reports.search_parameters import position_parameter, require_type, time_parameter
 
 _SCOPE: Final = "history"
 _READERS: Final = "readers"
@@ -48,6 +49,7 @@ _EXPECTED: Final = {
     "outcome": "a code of the outcomes vocabulary",
 }
 _LONGEST: Final = 200
+_VOCABULARIES: Final = {"need": "needs", "region": "regions", "outcome": "outcomes"}
 
 
 def described_forms() -> Iterator[tuple[str, re.Pattern[str], str]]:
@@ -120,6 +122,11 @@ def _page(history: History, request: Request, query: Mapping[str, str]) -> Respo
     for name, form in _FORMS.items():
         if name in query and (len(query[name]) > _LONGEST or not form.fullmatch(query[name])):
             raise invalid_parameter(name, f"must be {_EXPECTED[name]}.")
+    for name, vocabulary in _VOCABULARIES.items():
+        if name in query and query[name] not in codes(vocabulary):
+            raise invalid_parameter(name, f"must be {_EXPECTED[name]}.")
+    if "type" in query:
+        require_type(query["type"])
     search = Search(
         referral_id=query.get("referral"),
         organization=query.get("organization"),

@@ -5,9 +5,10 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 
+from contracts.facts import CATALOGUE
 from runtime.web.paging import NUMBER, invalid_cursor, position_of
 from runtime.web.parameters import invalid_parameter
-from services.audit.log.ports import Search
+from services.audit.log.ports import COVER, Search
 from services.audit.reports.handlers.history import Position
 
 
@@ -20,6 +21,12 @@ def position_parameter(query: Mapping[str, str], scope: str) -> Position | None:
     if start > size:
         raise invalid_cursor()
     return Position(start=start, size=size)
+
+
+def require_type(type: str) -> None:
+    """Raise Refused `invalid-parameter` unless the log can have entries of this type."""
+    if type not in CATALOGUE and type != COVER:
+        raise invalid_parameter("type", "must be a fact type such as `kopuro.offer.opened.v1`.")
 
 
 def time_parameter(query: Mapping[str, str], name: str) -> dt.datetime | None:

@@ -12,6 +12,7 @@ from contracts.answers.coordination import (
     WishList,
 )
 from contracts.answers.form import Page, extended
+from contracts.identifiers import is_organization_id
 from contracts.vocabularies import rows
 from runtime.access.reads import Read
 from runtime.clock import Clock
@@ -173,6 +174,6 @@ def _code(query: Mapping[str, str], name: str, vocabulary: str) -> str | None:
 
 def _organization(query: Mapping[str, str], name: str) -> str | None:
     organization = query.get(name)
-    if organization is not None and not paging.NAME.fits(organization):
-        raise invalid_parameter(name, "must be the id of an organisation.")
+    if organization is not None and not is_organization_id(organization):
+        raise invalid_parameter(name, "must be an organisation id such as `kg.osh-legal-aid`.")
     return organization

@@ -211,6 +211,28 @@ def test_command_names_what_differs_and_exits_with_1(
     assert main(["routing", "recompute", "--referral", "018f0000-0000-7000-8000-000000000001"]) == 0
 
 
+@pytest.mark.parametrize("referral", ["xyz", "018f0000-ffff-7000-8000-ffffffffffff"])
+def test_malformed_or_unknown_referral_is_a_usage_error(
+    copied: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], referral: str
+) -> None:
+    monkeypatch.setenv("KOPURO_DATABASE_TEMPLATE", f"sqlite:///{copied}/{{service}}.sqlite")
+    assert main(["routing", "recompute", "--referral", referral]) == 2
+    assert capsys.readouterr().out == ""
+
+
+def test_command_that_compares_nothing_exits_with_9(
+    copied: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("KOPURO_DATABASE_TEMPLATE", f"sqlite:///{copied}/{{service}}.sqlite")
+    engine = create_engine(databases(copied)["routing"].url)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM decisions")
+    engine.dispose()
+    assert main(["routing", "recompute"]) == 9
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == ("0 of 0 decisions are equal\n", "nothing was compared\n")
+
+
 def test_command_reads_the_databases_of_environment_files(
     copied: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -86,9 +88,42 @@ def test_applied_policy_is_simulated_first_and_then_in_force(
     file = written(
         tmp_path, version="one", offers_per_sender={"most": 1}, weights={"nearness": 9, "language": 1}
     )
-    assert main(["routing", "policy", "apply", file, "--simulate", "5"]) == 0
+    assert main(["routing", "policy", "apply", file, "--simulate", "5", "--yes"]) == 0
     out = capsys.readouterr().out
     assert "now excluded by place_left" in " ".join(out.split())
     assert max(map(len, out.splitlines()[:-1])) <= 80
     assert out.splitlines()[-1].startswith("one is in force")
     assert main(["routing", "policy", "show", "--version", "one"]) == 0
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("answer", "status"), [("n\n", 2), ("\n", 2), ("y\n", 0)])
+def test_simulated_policy_is_applied_only_after_a_yes(
+    network: RoutedNetwork,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    answer: str,
+    status: int,
+) -> None:
+    file = written(tmp_path, version="one")
+    monkeypatch.setattr(sys, "stdin", Terminal(answer))
+    assert main(["routing", "policy", "apply", file, "--simulate", "5"]) == 0
+    captured = capsys.readouterr()
+    assert "of 5 referrals would have gone elsewhere" in captured.out
+    assert "apply the policy one? [y/N]" in captured.err
+    assert main(["routing", "policy", "show", "--version", "one"]) == status
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_simulated_policy_is_refused_where_nobody_can_be_asked(
+    network: RoutedNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
+) -> None:
+    file = written(tmp_path, version="one")
+    monkeypatch.setattr(sys, "stdin", Terminal("y\n") if options else io.StringIO("y\n"))
+    assert main(["routing", "policy", "apply", file, "--simulate", "5", *options]) == 2
+    assert main(["routing", "policy", "show", "--version", "one"]) == 2

@@ -126,3 +126,8 @@ def test_erased_decisions_are_left_out(hub: Path, capsys: pytest.CaptureFixture[
 
 def test_other_texts_than_months_are_refused(hub: Path) -> None:
     assert main(["routing", "statements", "2026-W10", "--data-dir", str(hub)]) == 2
+
+
+def test_month_without_statements_exits_with_9(hub: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["routing", "statements", "2031-10", "--data-dir", str(hub)]) == 9
+    assert "nothing was compared" in capsys.readouterr().err

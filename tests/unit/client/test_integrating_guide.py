@@ -11,6 +11,8 @@ from joserfc import jwe
 from joserfc.jwk import OKPKey
 from jsonschema import Draft202012Validator, FormatChecker  # type: ignore[import-untyped]
 
+from contracts.organization import Service
+from contracts.records import read
 from kopuro_client import check_case, generate_key, public_key, seal
 from kopuro_client.commands import ExitCode, main
 from kopuro_client.records import Jwk
@@ -31,7 +33,7 @@ def commands() -> list[str]:
     inline = re.findall(r"`(kopuro [^`]+)`", GUIDE)
     within = [found for line in lines for found in re.findall(r"\$\((kopuro [^)|]+)", line)]
     found = [line.split(" > ")[0] for line in [*lines, *inline, *within] if line.startswith("kopuro ")]
-    return sorted({re.sub(r"\$\w+", SAMPLE_ID, line).strip() for line in found})
+    return sorted({re.sub(r"\$\w+|\bID\b", SAMPLE_ID, line).strip() for line in found})
 
 
 # `up` is a server command.
@@ -72,6 +74,12 @@ def test_webhook_body_in_the_guide_follows_its_schema() -> None:
     (body,) = [text for text in blocks("text") if '"timestamp"' in text]
     schema = json.loads((CONTRACTS / "schemas" / "webhook.json").read_bytes())
     Draft202012Validator(schema, format_checker=FormatChecker()).validate(json.loads(body))
+
+
+def test_services_in_the_guide_follow_the_contract() -> None:
+    (body,) = [text for text in blocks("text") if '"services"' in text]
+    [service] = json.loads(body)["services"]
+    assert read(Service, service).capacity.maximum == 20
 
 
 def test_watch_report_in_the_guide_follows_the_published_contract() -> None:

@@ -23,7 +23,7 @@ NOBODY: Any = None  # these refusals come before any handler is called
 
 
 def request(**query: str) -> Request:
-    path = {"referral_id": "0199a0de-0000-7000-8000-000000000001"}
+    path = dict.fromkeys(("id", "referral_id"), "0199a0de-0000-7000-8000-000000000001")
     return Request(method="GET", route="/", path_params=path, query_params=query, caller=AUDITOR)
 
 
@@ -40,6 +40,11 @@ def request(**query: str) -> Request:
         # A name without prefix and version matches no entry, and would look like an empty log.
         (lambda: history_api.search(NOBODY, request(type="offer.opened")), ["/type"]),
         (lambda: export_api.export(NOBODY, request(type="offer.opened")), ["/type"]),
+        (lambda: history_api.search(NOBODY, request(type="kopuro.foo.v1")), ["/type"]),
+        (lambda: export_api.export(NOBODY, request(type="kopuro.foo.v1")), ["/type"]),
+        (lambda: history_api.search(NOBODY, request(need="foo")), ["/need"]),
+        (lambda: history_api.search(NOBODY, request(region="RU-ZZ")), ["/region"]),
+        (lambda: history_api.search(NOBODY, request(outcome="foo")), ["/outcome"]),
         (lambda: story_api.story(NOBODY, request(language="xx"), frozenset()), ["/language"]),
         (lambda: story_api.story(NOBODY, request(format="xml"), frozenset()), ["/format"]),
         (lambda: statistics_api.statistics(NOBODY, request(by="name")), ["/by"]),
@@ -53,6 +58,8 @@ def request(**query: str) -> Request:
         (lambda: intake_api.listing(NOBODY, request(status="x")), ["/status"]),
         (lambda: routing_api.queue(NOBODY, request(kind="x"), NOBODY), ["/kind"]),
         (lambda: routing_api.queue(NOBODY, request(kind="silent", region="x"), NOBODY), ["/region"]),
+        (lambda: routing_api.wishes(NOBODY, request(organization="x"), NOBODY), ["/organization"]),
+        (lambda: routing_api.candidates(NOBODY, request(organization="x"), NOBODY), ["/organization"]),
         (lambda: routing_api.coverage(NOBODY, request(lacking="1"), NOBODY), ["/lacking"]),
     ],
 )

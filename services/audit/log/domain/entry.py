@@ -13,7 +13,7 @@ import datetime as dt
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
@@ -25,6 +25,9 @@ from services.audit.log.domain.leaf import data_commitment
 
 # Leaves of earlier formats held the members of the head, and had this limit in a tlog-tiles entry bundle.
 MAX_HEAD_BYTES = 65_535
+
+# The type of the only entries that are no fact: those of `log.handlers.cover`.
+COVER: Final = "kopuro.log.cover.v1"
 
 _UUID = re.compile(UUID_PATTERN)
 _HUB = re.compile(r"/([a-z]{2})/.")

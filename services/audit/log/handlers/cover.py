@@ -15,10 +15,10 @@ from contracts.errors import Defect
 from runtime.clock import Clock
 from runtime.identifiers import new_id
 from runtime.storage.database import Database
+from services.audit.log.domain.entry import COVER
 from services.audit.log.handlers.sequencer import Sequencer
 from services.audit.log.ports import Log
 
-COVER: Final = "kopuro.log.cover.v1"
 _MINUTE: Final = dt.timedelta(minutes=1)
 
 

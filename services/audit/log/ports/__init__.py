@@ -3,6 +3,7 @@
 The reports use the log through this package only, so it also exports the values that the ports exchange.
 """
 
+from services.audit.log.domain.entry import COVER
 from services.audit.log.domain.facets import CONCERNED, RECORD, SEARCHED
 from services.audit.log.domain.head import Head
 from services.audit.log.domain.leaf import opened_head, referral_key
@@ -34,6 +35,7 @@ from services.audit.log.ports.receipts import DueReceipt, DueReceipts
 
 __all__ = [
     "CONCERNED",
+    "COVER",
     "RECORD",
     "SEARCHED",
     "CheckRecord",

@@ -208,3 +208,9 @@ def test_refusal_sends_its_reason_and_note(hub: FakeHub, run: Run) -> None:
     assert run(*line).code == ExitCode.OK
     (sent,) = hub.requests_to("/directory/v1/applications/a-1/refuse")
     assert sent.json() == {"reason": "not_genuine", "note": "No."}
+
+
+def test_list_of_a_state_that_does_not_exist_names_the_states(hub: FakeHub, run: Run) -> None:
+    ran = run("organization", "applications", "--state", "foo", "--as", "coordinator")
+    assert ran.code == ExitCode.USAGE
+    assert "waiting, in_approval, vetted, refused, withdrawn, expired, all" in ran.err

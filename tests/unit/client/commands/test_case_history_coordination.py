@@ -1,9 +1,11 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from kopuro_client import generate_key, public_key, seal
 from tests.unit.client.commands.conftest import Run
-from tests.unit.client.fake_hub import FakeHub, Response, json_response
+from tests.unit.client.fake_hub import FakeHub, Response, json_response, problem
 
 CASE = {
     "name": "Зарина М.",
@@ -43,6 +45,24 @@ def test_unreadable_case_names_the_command_that_reports_it(
         ran = run("case", "show", "r1")
         assert (ran.code, ran.out) == (7, "")
         assert f"kopuro case unreadable r1 --reason {reason}\n" in ran.err
+
+
+@pytest.mark.parametrize("by", ["kg.osh-legal-aid", "ru.other"])
+def test_case_of_a_referral_that_was_handed_back_says_so(hub: FakeHub, run: Run, by: str) -> None:
+    referral = "0199a0de-0000-7000-8000-000000000001"
+    step = {
+        "time": "2026-05-01T12:00:00Z",
+        "fact": "referral.handed_back",
+        "organization": by,
+        "detail": None,
+    }
+    hub.script("GET", f"/delivery/v1/case/{referral}", problem(404, "not-found", "No"))
+    found = json_response({"id": referral, "timeline": [step]})
+    hub.script("GET", f"/intake/v1/referrals/{referral}", found)
+    ran = run("case", "show", referral)
+    assert (ran.code, ran.out) == (3, "")
+    said = "you handed this referral back on 2026-05-01 12:00"
+    assert (said in ran.err) == (by == "kg.osh-legal-aid")
 
 
 def test_history_names_its_tree(hub: FakeHub, run: Run) -> None:

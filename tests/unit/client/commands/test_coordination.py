@@ -16,6 +16,7 @@ from kopuro_client.commands.coordination_network import wish_phrase
 from kopuro_client.commands.coordination_queue import show_queue, show_queue_heading, waiting
 from kopuro_client.commands.output import Output
 from kopuro_client.commands.queue_words import CHANGES
+from kopuro_client.commands.referral_words import FIELDS, STEPS
 from kopuro_client.commands.rule_sentences import OVERRIDABLE, SENTENCES, sentence_of
 from kopuro_client.records import Rule
 from services.routing.domain.rules import COORDINATOR_MAY_OVERRIDE
@@ -173,7 +174,7 @@ def test_queue_speaks_the_language_that_was_asked_for(language: str, heading: st
 
 
 def test_queue_of_one_kind_sends_its_filters(hub: FakeHub, run: Run) -> None:
-    hub.script("GET", "/routing/v1/coordination/queue", json_response({"items": [], "next": None}))
+    hub.script("GET", "/routing/v1/coordination/queue", json_response({"items": [ITEM], "next": None}))
     filters = ("--region", "RU", "--need", "legal", "--organization", "ru.one", "--limit", "5")
     assert run("coordination", "queue", "--kind", "silent", *filters, "--as", "coordinator").code == 0
     (request,) = hub.requests_to("/routing/v1/coordination/queue")
@@ -184,6 +185,40 @@ def test_queue_of_one_kind_sends_its_filters(hub: FakeHub, run: Run) -> None:
         "organization": "ru.one",
         "limit": "5",
     }
+
+
+def _unknown(hub: FakeHub) -> None:
+    problem = {"type": "urn:kopuro:problem:not-found", "title": "Not found", "detail": "No such record."}
+    hub.script("GET", "/directory/v1/organizations/ru.nobody", json_response(problem, status=404))
+
+
+@pytest.mark.parametrize(
+    ("path", "command"),
+    [
+        ("/routing/v1/coordination/queue", ("coordination", "queue")),
+        ("/routing/v1/coordination/queue", ("coordination", "queue", "--kind", "silent")),
+        (f"/routing/v1/coordination/{ID}/candidates", ("coordination", "candidates", ID)),
+        ("/audit/v1/history", ("history",)),
+    ],
+)
+def test_empty_list_about_an_unknown_organization_is_a_usage_error(
+    hub: FakeHub, run: Run, path: str, command: tuple[str, ...]
+) -> None:
+    empty = {**CANDIDATES, "candidates": [], "nobody": None, "items": [], "next": None}
+    hub.script("GET", path, *[json_response(empty)] * 4)
+    _unknown(hub)
+    ran = run(*command, "--organization", "ru.nobody", "--as", "coordinator")
+    assert (ran.code, ran.out) == (2, "")
+    assert "the directory has no organisation ru.nobody" in ran.err
+
+
+def test_empty_queue_of_a_known_organization_is_shown(hub: FakeHub, run: Run) -> None:
+    empty = json_response({"items": [], "next": None})
+    hub.script("GET", "/routing/v1/coordination/queue", *[empty] * 4)
+    hub.script("GET", "/directory/v1/organizations/ru.one", json_response({"id": "ru.one"}))
+    ran = run("coordination", "queue", "--organization", "ru.one", "--as", "coordinator")
+    assert ran.code == 0
+    assert ran.out.startswith("emergency: 0")
 
 
 def test_cursor_without_a_kind_is_refused_before_anything_is_sent(hub: FakeHub, run: Run) -> None:
@@ -308,6 +343,25 @@ def test_excluded_organization_has_a_sentence_for_each_failed_rule(
     assert run(*line, "--language", "fr", "--as", "coordinator").code == 2
 
 
+@pytest.mark.parametrize("elsewhere", [0, 10])
+def test_candidates_name_the_command_that_lists_who_offers_the_need_elsewhere(
+    hub: FakeHub, run: Run, elsewhere: int
+) -> None:
+    nobody = {
+        "reason": "need_not_offered_in_region",
+        "need": "health.primary_care",
+        "region": "RU-CHU",
+        "organization": None,
+        "elsewhere": elsewhere,
+    }
+    hub.script(
+        "GET", f"{ADDRESS}/candidates", json_response({**CANDIDATES, "candidates": [], "nobody": nobody})
+    )
+    ran = run("coordination", "candidates", ID, "--as", "coordinator")
+    line = "kopuro organization list --need health.primary_care"
+    assert (ran.code, line in ran.err) == (0, elsewhere > 0)
+
+
 @pytest.mark.parametrize(
     ("language", "heading", "nobody"),
     [
@@ -363,6 +417,39 @@ def test_timeline_shows_times_to_the_second_and_the_sentence_of_a_problem(hub: F
     hub.script("GET", f"/intake/v1/referrals/{ID}", json_response(timeline))
     out = run("coordination", "show", ID, "--as", "coordinator").out
     assert "intervention.refused    deadline=2026-05-02 09:00:01Z, refused=Later.\n" in out
+
+
+@pytest.mark.parametrize(
+    ("language", "lines"),
+    [
+        ("en", ("Referral 0", "sender ", "organisation", "Timeline", "ru.moscow-centre declined")),
+        ("ru", ("Направление 0", "отправитель ", "организация", "Что произошло", "ru.moscow-centre: отказ")),
+        ("ky", ("Жолдомо 0", "жөнөтүүчү ", "уюм ", "Эмне болду", "ru.moscow-centre баш тартты")),
+    ],
+)
+def test_show_has_its_fields_and_steps_in_the_chosen_language(
+    hub: FakeHub, run: Run, language: str, lines: tuple[str, ...]
+) -> None:
+    known = {
+        "time": "2026-05-01T12:00:00Z",
+        "fact": "offer.declined",
+        "organization": "ru.moscow-centre",
+        "detail": {"reason": "no_capacity"},
+    }
+    unknown = {**known, "fact": "later.fact", "detail": None}
+    found = json_response({**REFERRAL, "timeline": [known, unknown]})
+    hub.script("GET", f"/intake/v1/referrals/{ID}", found)
+    out = run("coordination", "show", ID, "--as", "coordinator", "--language", language).out
+    assert [line for line in lines if line not in out] == []
+    assert "reason=no_capacity" in out
+    assert "later.fact" in out
+
+
+def test_every_field_and_step_has_each_language() -> None:
+    for texts in (*FIELDS.values(), *STEPS.values()):
+        assert len(texts) == len(LANGUAGES)
+    for texts in STEPS.values():
+        assert len({"{organization}" in text for text in texts}) == 1
 
 
 def test_every_reason_of_a_rule_has_sentences() -> None:

@@ -57,10 +57,13 @@ VALUES = {
     "key": "witness.key",
     "log_key": WITNESS.verifier,
     "state": "state",
+    "status": "no_capacity",
     "name": "union.example/witness",
     "directory": "export-files",
     "new": "key.json",
     "url": "http://127.0.0.1:1/",
+    # Of another form, a 404 is the caller's mistake.
+    **dict.fromkeys(("referral", "approval", "offer"), "0199a0de-0000-7000-8000-000000000001"),
 }
 FILES: dict[tuple[str, ...], str] = {
     ("referral", "submit"): "referral.json",

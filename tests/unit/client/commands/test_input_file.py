@@ -78,9 +78,10 @@ def test_credentials_and_keys_with_byte_order_mark_are_read(
     hub: FakeHub, run: Run, credentials: Path
 ) -> None:
     credentials.write_bytes(codecs.BOM_UTF8 + credentials.read_bytes())
-    assert run("referral", "show", "r1").code == ExitCode.REFUSED  # the hub was asked
+    referral = "0199a0de-0000-7000-8000-000000000001"
+    assert run("referral", "show", referral).code == ExitCode.REFUSED  # the hub was asked
     credentials.write_bytes(credentials.read_text(encoding="utf-8-sig").encode("utf-16"))
-    ran = run("referral", "show", "r1")
+    ran = run("referral", "show", referral)
     assert (ran.code, "UTF-16" in ran.err) == (ExitCode.USAGE, True)
 
 

@@ -61,7 +61,9 @@ def test_suspend_shows_what_it_concerns_and_asks(hub: FakeHub, run: Run, termina
     assert "3 open offers (1 emergency, 2 routine): revoked; the next candidates are asked\n" in ran.err
     assert "1 accepted referral (1 urgent): for you to place; see your mailbox\n" in ran.err
     answering(terminal, "y")
-    assert run(*SUSPEND, "--as", "coordinator").out == "8\n"
+    ran = run(*SUSPEND, "--as", "coordinator")
+    assert ran.out == "8\n"
+    assert "(the record has revision 8)" in ran.err
     (request,) = hub.requests_to(f"{OSH}/suspend")
     assert request.json() == {"reason": "data_misused"}
 

@@ -18,6 +18,7 @@ from tests.unit.client.commands.conftest import ORGANIZATION, Run
 from tests.unit.client.commands.samples import SUMMARY
 from tests.unit.client.fake_hub import FakeHub, json_response
 
+REFERRAL = "0199a0de-0000-7000-8000-000000000001"
 LIST = ("referral", "list")
 ROWS = 1000
 
@@ -71,7 +72,7 @@ def test_unwritable_stderr_does_not_change_exit_status(hub: FakeHub, credentials
         assert (ran.returncode, ran.stderr) == (ExitCode.OK, b"")
         assert len(ran.stdout.splitlines()) == ROWS + 1
         assert len(ran.stdout) > 65_536
-        ran = shell(f"$kopuro referral show r1 {closed}", hub, credentials)
+        ran = shell(f"$kopuro referral show {REFERRAL} {closed}", hub, credentials)
         assert (ran.returncode, ran.stdout) == (ExitCode.REFUSED, b"")
 
 
@@ -168,15 +169,15 @@ def test_refused_bundle_leaves_no_file_and_existing_file_sends_no_request(
     hub: FakeHub, run: Run, tmp_path: Path
 ) -> None:
     file = tmp_path / "case.json"
-    assert run("bundle", "r1", "--output", str(file)).code == ExitCode.REFUSED
+    assert run("bundle", REFERRAL, "--output", str(file)).code == ExitCode.REFUSED
     assert not file.exists()
     file.write_text("mine")
-    asked = len(hub.requests_to("/audit/v1/history/r1/bundle"))
-    for command in (("bundle", "r1", "--output"), ("story", "r1", "--pdf"), ("key", "generate")):
+    asked = len(hub.requests_to(f"/audit/v1/history/{REFERRAL}/bundle"))
+    for command in (("bundle", REFERRAL, "--output"), ("story", REFERRAL, "--pdf"), ("key", "generate")):
         ran = run(*command, str(file))
         assert (ran.code, ran.err) == (ExitCode.USAGE, f"kopuro: cannot write {file}: File exists\n")
-    assert len(hub.requests_to("/audit/v1/history/r1/bundle")) == asked
-    assert hub.requests_to("/audit/v1/history/r1/story") == []
+    assert len(hub.requests_to(f"/audit/v1/history/{REFERRAL}/bundle")) == asked
+    assert hub.requests_to(f"/audit/v1/history/{REFERRAL}/story") == []
     assert file.read_text() == "mine"
 
 

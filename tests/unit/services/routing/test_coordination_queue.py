@@ -271,7 +271,16 @@ def test_queue_is_filtered_by_region_need_and_organization(bench: Workbench) -> 
 
 @pytest.mark.parametrize(
     "query",
-    [{"kind": "lost"}, {"region": "RU%"}, {"need": "legal.wage_cl"}, {"organization": "a b"}, {"limit": "0"}],
+    [
+        {"kind": "lost"},
+        {"region": "RU%"},
+        {"need": "legal.wage_cl"},
+        {"organization": "a b"},
+        {"organization": "nobody"},
+        {"organization": "RU.nobody"},
+        {"organization": "ru." + "x" * 98},
+        {"limit": "0"},
+    ],
 )
 def test_queue_with_an_invalid_parameter_is_refused(bench: Workbench, query: dict[str, str]) -> None:
     with pytest.raises(Refused) as refused:

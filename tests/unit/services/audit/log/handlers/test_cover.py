@@ -8,8 +8,9 @@ from collections.abc import Iterator
 import pytest
 
 from runtime.storage.database import Database
+from services.audit.log.domain.entry import COVER
 from services.audit.log.domain.leaf import FORMAT
-from services.audit.log.handlers.cover import COVER, Cover
+from services.audit.log.handlers.cover import Cover
 from services.audit.log.ports import Search
 from tests.support.migrated import upgrade
 from tests.unit.services.audit.logs import NOON, LogOnDatabase, auditor, event, new_key
