@@ -136,6 +136,7 @@ def keep_role(
     """
     from admin.kept_role import keep_role_in
     from contracts.errors import Refused
+    from kopuro_client.commands.counts import count
     from kopuro_client.commands.output import Output
 
     try:
@@ -145,7 +146,7 @@ def keep_role(
     out = Output(as_json=False)
     for one in changed:
         out.text(f"{one.id}: {', '.join(one.roles) if one.live else 'revoked'}")
-    out.note(f"{len(changed)} clients changed")
+    out.note(f"{count(len(changed), 'client')} changed")
 
 
 manifest = typer.Typer(

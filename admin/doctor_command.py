@@ -43,13 +43,15 @@ def doctor(
     from admin.doctor.findings import Severity
     from admin.doctor.observe import observe
     from admin.environment_files import EMBEDDED
+    from kopuro_client.commands.counts import count
     from kopuro_client.commands.output import Output
 
     if (env_dir is None) == (data_dir is None):
         raise typer.BadParameter("give either --env or --data-dir")
     folder = env_dir if data_dir is None else data_dir / EMBEDDED
     assert folder is not None
-    found = examined(observe(folder, definitions=definitions, now=dt.datetime.now(dt.UTC)))
+    now, is_embedded = dt.datetime.now(dt.UTC), data_dir is not None
+    found = examined(observe(folder, definitions=definitions, now=now, is_embedded=is_embedded))
     out = Output(as_json=as_json)
     if as_json:
         out.document(
@@ -73,10 +75,6 @@ def doctor(
         if definitions is None:
             out.note("users' rights are not compared: give --definitions")
         faults = sum(one.severity is Severity.fault for one in found)
-        out.note(f"{_counted(faults, 'fault')}, {_counted(len(found) - faults, 'warning')}")
+        out.note(f"{count(faults, 'fault')}, {count(len(found) - faults, 'warning')}")
     if any(one.severity is Severity.fault for one in found):
         raise typer.Exit(1)
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

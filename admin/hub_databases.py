@@ -42,6 +42,10 @@ def hub_databases(
             service: service_database_in(service, variables)
             for service, variables in read_environments(env_dir).items()
         }
+    if data_dir is None and not environment.get("KOPURO_DATABASE_TEMPLATE"):
+        raise InvalidArgumentError(
+            "give --env or --data-dir, or set KOPURO_DATABASE_TEMPLATE to a URL that contains {service}"
+        )
     try:
         urls = database_urls(data_dir, environment)
     except ValueError as error:

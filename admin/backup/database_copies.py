@@ -95,7 +95,7 @@ def _copy_sqlite(source: Path, target: Path) -> None:
     os.close(descriptor)
     try:
         with (
-            contextlib.closing(sqlite3.connect(f"{source.as_uri()}?mode=ro", uri=True)) as reader,
+            contextlib.closing(sqlite3.connect(f"{source.resolve().as_uri()}?mode=ro", uri=True)) as reader,
             contextlib.closing(sqlite3.connect(target)) as writer,
         ):
             reader.backup(writer)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import Final
 
 from admin.doctor.findings import Finding, Severity
@@ -12,9 +13,11 @@ from admin.doctor.identity_checks import (
     file_findings,
     key_findings,
     settings_findings,
+    unusable_file_findings,
 )
-from admin.doctor.observations import Certificate, Observations
-from runtime.storage.space import LOW
+from admin.doctor.observations import BrokerLogin, Certificate, LoginFault, Observations, Space
+from kopuro_client.commands.counts import count
+from runtime.storage.space import LOW, is_low_space
 
 # Time to order, sign and install another certificate.
 EXPIRY_WARNING: Final = dt.timedelta(days=21)
@@ -24,14 +27,21 @@ OUTBOX_TOLERANCE: Final = dt.timedelta(minutes=5)
 OLDEST_PYTHON: Final = (3, 11)
 BROKER_VERSIONS: Final = ((3, 10), (4, 99))
 POSTGRESQL_VERSIONS: Final = (15, 18)
+_CERTIFICATE_REMEDY: Final = (
+    "install a certificate for this host name that the CA in KOPURO_BROKER_CA or KOPURO_DATABASE_CA signed, "
+    "or name the right CA there; KOPURO_BROKER_CERTIFICATE names ours where the server asks for one"
+)
+_IMPORT: Final = "import the definitions again (`kopuro admin broker definitions`)"
+_GUEST: Final = "guest"
 _MIB: Final = 1024 * 1024
 
 
 def examined(seen: Observations) -> list[Finding]:
-    """Return everything that is wrong, faults first, each with what to do."""
+    """Return everything that is wrong, faults first, each once and with what to do."""
     checks: tuple[Callable[[Observations], Iterable[Finding]], ...] = (
         settings_findings,
         file_findings,
+        unusable_file_findings,
         key_findings,
         announced_findings,
         tls_findings,
@@ -43,8 +53,16 @@ def examined(seen: Observations) -> list[Finding]:
         machine_findings,
         readiness_findings,
     )
-    found = [finding for check in checks for finding in check(seen)]
+    found = merged(finding for check in checks for finding in check(seen))
     return sorted(found, key=lambda finding: finding.severity is not Severity.fault)
+
+
+def merged(findings: Iterable[Finding]) -> list[Finding]:
+    """Return the findings; those that differ in the subject only are one, with all subjects."""
+    subjects: dict[Finding, dict[str, None]] = {}
+    for finding in findings:
+        subjects.setdefault(replace(finding, subject=""), {})[finding.subject] = None
+    return [replace(finding, subject=", ".join(names)) for finding, names in subjects.items()]
 
 
 def tls_findings(seen: Observations) -> Iterator[Finding]:
@@ -54,8 +72,7 @@ def tls_findings(seen: Observations) -> Iterator[Finding]:
                 check="tls",
                 subject=server.subject,
                 what=f"TLS to {server.address} fails: {server.fault}",
-                remedy="install a certificate for this host name that the CA in KOPURO_BROKER_CA or "
-                "KOPURO_DATABASE_CA signed, or name the right CA there",
+                remedy=_CERTIFICATE_REMEDY,
             )
         elif not server.encrypted and not server.is_local:
             yield Finding(
@@ -74,7 +91,7 @@ def _expiry(certificate: Certificate, now: dt.datetime) -> Iterator[Finding]:
     if left > EXPIRY_WARNING:
         return
     has_expired = left <= dt.timedelta(0)
-    when = "has expired" if has_expired else f"expires in {left.days} days"
+    when = "has expired" if has_expired else f"expires in {count(left.days, 'day')}"
     yield Finding(
         check="certificate-expiry",
         subject=certificate.subject,
@@ -85,22 +102,21 @@ def _expiry(certificate: Certificate, now: dt.datetime) -> Iterator[Finding]:
 
 
 def broker_findings(seen: Observations) -> Iterator[Finding]:
+    faulty = {server.address for server in seen.servers if server.fault is not None}
     for login in seen.logins:
         if login.fault is not None:
-            remedy = (
-                f"compare the password in KOPURO_AMQP_URI of {login.service} with DIR/broker/, and import "
-                "the definitions again (`kopuro admin broker definitions`)"
-                if login.refused
-                else "start the broker, and compare host and port in KOPURO_AMQP_URI with its listeners"
-            )
-            what = f"{login.user} cannot log in: {login.fault}" if login.refused else login.fault
-            yield Finding(
-                check="broker-login" if login.refused else "broker",
-                subject=login.service,
-                what=what,
-                remedy=remedy,
-            )
+            if login.cause is not LoginFault.tls or login.address not in faulty:  # else `tls` says so
+                yield _login_finding(login, login.fault)
             continue
+        if login.alarms:
+            yield Finding(
+                check="broker-alarm",
+                subject="broker",
+                what=f"the broker blocks publishers: it has an alarm ({', '.join(login.alarms)})",
+                remedy="give it memory or disk space: `rabbitmq-diagnostics alarms`, and `rabbitmqctl "
+                "list_queues --vhost VHOST name messages memory` for what fills it; messages wait in the "
+                "outboxes meanwhile, and nothing is lost",
+            )
         if login.missing:
             more = f" and {len(login.missing) - 5} more" if len(login.missing) > 5 else ""
             yield Finding(
@@ -118,7 +134,8 @@ def broker_findings(seen: Observations) -> Iterator[Finding]:
                 remedy="enable the plugin rabbitmq_management, and compare KOPURO_BROKER_MANAGEMENT_URI "
                 "with its address and user",
             )
-    if seen.logins and not any(login.compares_bindings for login in seen.logins):
+    # The broker of an embedded hub imports all bindings at each start.
+    if seen.logins and not seen.is_embedded and not any(login.compares_bindings for login in seen.logins):
         yield Finding(
             check="bindings",
             subject="broker",
@@ -130,6 +147,46 @@ def broker_findings(seen: Observations) -> Iterator[Finding]:
         numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
         if not BROKER_VERSIONS[0] <= numbers <= BROKER_VERSIONS[1]:
             yield _version("RabbitMQ", version, "3.10 to 4.x", is_older=numbers < BROKER_VERSIONS[0])
+
+
+def _login_finding(login: BrokerLogin, fault: str) -> Finding:
+    match login.cause:
+        case LoginFault.refused:
+            return Finding(
+                check="broker-login",
+                subject=login.service,
+                what=f"{login.user} cannot log in: {fault}",
+                remedy=f"compare the password in KOPURO_AMQP_URI of {login.service} with DIR/broker/, and "
+                f"{_IMPORT}",
+            )
+        case LoginFault.vhost_missing:
+            return Finding(
+                check="broker-vhost",
+                subject=login.service,
+                what=f"{fault} as KOPURO_AMQP_URI names",
+                remedy=f"{_IMPORT}, or correct the path of the URI",
+            )
+        case LoginFault.vhost_refused:
+            return Finding(
+                check="broker-vhost",
+                subject=login.service,
+                what=f"{login.user} cannot log in: {fault} that KOPURO_AMQP_URI names",
+                remedy=f"{_IMPORT}, or correct the path of the URI",
+            )
+        case LoginFault.tls:
+            return Finding(
+                check="tls",
+                subject=login.service,
+                what=f"TLS to {login.address} fails: {fault}",
+                remedy=_CERTIFICATE_REMEDY,
+            )
+        case LoginFault.unreachable:
+            return Finding(
+                check="broker",
+                subject=login.service,
+                what=fault,
+                remedy="start the broker, and compare host and port in KOPURO_AMQP_URI with its listeners",
+            )
 
 
 def rights_findings(seen: Observations) -> Iterator[Finding]:
@@ -155,7 +212,22 @@ def rights_findings(seen: Observations) -> Iterator[Finding]:
                 what=f"{user} is an administrator of the broker",
                 remedy=f"take its tags away: `rabbitmqctl set_user_tags {user}`",
             )
-    if "guest" in seen.exported.present:
+    powers: dict[str, list[str]] = {}
+    for user in sorted({*seen.exported.administrators} - seen.exported.own_administrators):
+        powers.setdefault(user, []).append("is an administrator of the broker")
+    for user in sorted(seen.exported.present):
+        powers.setdefault(user, []).append("has rights in the hub's virtual host")
+    for user, its in powers.items():
+        if user == _GUEST or user in seen.exported.expected:
+            continue
+        yield Finding(
+            check="broker-stranger",
+            subject=user,
+            what=f"{user} is none of the hub's users, and {' and '.join(its)}",
+            remedy=f"find out whose it is; unless your operators use it, `rabbitmqctl delete_user {user}`",
+            severity=Severity.warning,
+        )
+    if _GUEST in {*seen.exported.present, *seen.exported.administrators}:
         yield Finding(
             check="broker-guest",
             subject="broker",
@@ -165,6 +237,12 @@ def rights_findings(seen: Observations) -> Iterator[Finding]:
 
 
 def database_findings(seen: Observations) -> Iterator[Finding]:
+    owners = {
+        revision: state.service
+        for state in seen.databases
+        if state.revision is not None
+        for revision in state.revision.known
+    }
     for state in seen.databases:
         if state.fault is not None:
             yield Finding(
@@ -182,6 +260,15 @@ def database_findings(seen: Observations) -> Iterator[Finding]:
                 "PostgreSQL", version, "15 to 18", is_older=state.version[0] < POSTGRESQL_VERSIONS[0]
             )
         revision = state.revision
+        owner = None if revision is None else owners.get(revision.current or "", state.service)
+        if owner not in (None, state.service):
+            yield Finding(
+                check="schema",
+                subject=state.service,
+                what=f"KOPURO_DATABASE_URL names the database of {owner}",
+                remedy=f"name the service's own database in {state.service}.env",
+            )
+            continue
         if revision is not None and revision.is_of_another_build:
             yield Finding(
                 check="schema",
@@ -208,7 +295,8 @@ def database_findings(seen: Observations) -> Iterator[Finding]:
             yield Finding(
                 check="outbox",
                 subject=state.service,
-                what=f"{state.outbox} messages wait for the broker, the oldest for {minutes:.0f} minutes",
+                what=f"the outbox has {count(state.outbox, 'message')} for the broker, the oldest for "
+                f"{minutes:.0f} minutes",
                 remedy="is the service running? Otherwise look at its /readyz (`messages`, `topology`) and "
                 "at the broker's alarms (`rabbitmq-diagnostics alarms`); nothing is lost meanwhile",
             )
@@ -225,11 +313,21 @@ def log_findings(seen: Observations) -> Iterator[Finding]:
             what=f"the log cannot be read: {log.fault}",
             remedy="compare KOPURO_LOG_SIGNING_KEY and KOPURO_LOG_DIRECTORY with those that wrote the log",
         )
+    elif log.published is None and log.stored:
+        yield Finding(
+            check="log-unpublished",
+            subject="audit",
+            what=f"{log.directory} has no checkpoint, but the database has "
+            f"{count(log.stored, 'entry', 'entries')}",
+            remedy="name the directory of the published log in KOPURO_LOG_DIRECTORY; after a loss of it, "
+            "start audit, which publishes the whole log again",
+        )
     elif log.published is not None and log.published > (log.stored or 0):
         yield Finding(
             check="log-fork",
             subject="audit",
-            what=f"the published log has {log.published} entries, but the database has {log.stored or 0}",
+            what=f"the published log has {count(log.published, 'entry', 'entries')}, but the database has "
+            f"{log.stored or 0}",
             remedy="do not start audit on this database: restore a backup that is not older than the "
             "published log (`kopuro admin restore`)",
         )
@@ -243,14 +341,23 @@ def log_findings(seen: Observations) -> Iterator[Finding]:
 
 
 def space_findings(seen: Observations) -> Iterator[Finding]:
+    for space in _low_file_systems(seen).values():
+        yield Finding(
+            check="disk",
+            subject=", ".join(dict.fromkeys(one.subject for one in space)),
+            what=f"{(space[0].free or 0) // _MIB} MiB are free on the file system of "
+            f"{', '.join(dict.fromkeys(str(one.path) for one in space))}, less than {LOW // _MIB}",
+            remedy="free or add space; writes fail when it is used up",
+        )
+
+
+def _low_file_systems(seen: Observations) -> dict[object, list[Space]]:
+    """Return the places on each file system with little space left."""
+    low: dict[object, list[Space]] = {}
     for space in seen.spaces:
         if space.free is not None and space.free < LOW:
-            yield Finding(
-                check="disk",
-                subject=space.subject,
-                what=f"{space.free // _MIB} MiB are free at {space.path}, less than {LOW // _MIB}",
-                remedy="free or add space; writes fail when it is used up",
-            )
+            low.setdefault(space.path if space.device is None else space.device, []).append(space)
+    return low
 
 
 def machine_findings(seen: Observations) -> Iterator[Finding]:
@@ -284,8 +391,12 @@ def readiness_findings(seen: Observations) -> Iterator[Finding]:
                 what=f"it does not answer at {service.address}: {service.fault}",
                 remedy="start it, and read the end of its log",
             )
+        # Each service warns of the file systems that `disk` has named.
+        is_named = bool(_low_file_systems(seen))
         for severity, reasons in ((Severity.fault, service.reasons), (Severity.warning, service.warned)):
             for name, reason in reasons.items():
+                if is_named and is_low_space(reason):
+                    continue
                 yield Finding(
                     check=f"ready-{name.replace(' ', '-')}",
                     subject=service.service,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator
 from pathlib import Path
 
 from admin.doctor.findings import Finding, Severity
-from admin.doctor.observations import FileKind, FileState, Observations, ServiceKeys
+from admin.doctor.observations import ENVIRONMENT, Announced, FileKind, FileState, Observations, ServiceKeys
 
+_TABLE = "the table in README.md lists every variable"
 _OTHERS_READ = 0o077
 _OTHERS_WRITE = 0o022
 _PUBLIC_SERVICES = frozenset({"intake", "directory", "routing", "delivery", "audit"})
@@ -20,7 +22,15 @@ def settings_findings(seen: Observations) -> Iterator[Finding]:
                 check="settings",
                 subject=settings.service,
                 what=f"the service does not start: {problem}",
-                remedy=f"correct {settings.service}.env; the table in README.md lists every variable",
+                remedy=f"correct the service's .env file; {_TABLE}",
+            )
+        for name, meant in settings.unknown.items():
+            yield Finding(
+                check="unknown-variable",
+                subject=settings.service,
+                what=f"the service ignores {name}" + (f": is {meant} meant?" if meant else ""),
+                remedy=f"correct or remove it in the service's .env file; {_TABLE}",
+                severity=Severity.warning,
             )
 
 
@@ -40,12 +50,16 @@ def file_findings(seen: Observations) -> Iterator[Finding]:
                 remedy="restore it from its backup; `kopuro admin init` only makes the files of a new hub",
             )
         elif file.kind is FileKind.private and file.mode & _OTHERS_READ:
+            replace = (
+                "the passwords in it, those of the broker and the database"
+                if file.variable == ENVIRONMENT
+                else "the key (`kopuro admin rotate`, `kopuro admin manifest add-key`)"
+            )
             yield Finding(
                 check="key-file-mode",
                 subject=subject,
                 what=f"other users can access the private file (mode {file.mode:04o})",
-                remedy=f"chmod 600 {file.path}; if others used this machine, replace the key "
-                "(`kopuro admin rotate`, `kopuro admin manifest add-key`)",
+                remedy=f"chmod 600 {file.path}; if others used this machine, replace {replace}",
             )
         elif file.kind is FileKind.public and file.mode & _OTHERS_WRITE:
             yield Finding(
@@ -54,6 +68,16 @@ def file_findings(seen: Observations) -> Iterator[Finding]:
                 what=f"other users can change the file (mode {file.mode:04o})",
                 remedy=f"chmod 644 {file.path}",
             )
+
+
+def unusable_file_findings(seen: Observations) -> Iterator[Finding]:
+    for file in seen.unusable:
+        yield Finding(
+            check="key-file",
+            subject=f"{file.service}: {file.path}",
+            what=f"{file.variable} {file.fault}",
+            remedy=file.remedy,
+        )
 
 
 def key_findings(seen: Observations) -> Iterator[Finding]:
@@ -70,7 +94,7 @@ def _of_service(keys: ServiceKeys) -> Iterator[Finding]:
             remedy="install manifest.jws and hub.public.json of this hub (`kopuro admin manifest show DIR`)",
         )
         return
-    if keys.manifest_hub != keys.hub:
+    if keys.hub and keys.manifest_hub != keys.hub:
         yield Finding(
             check="manifest",
             subject=keys.service,
@@ -101,9 +125,11 @@ def _of_service(keys: ServiceKeys) -> Iterator[Finding]:
 
 
 def announced_findings(seen: Observations) -> Iterator[Finding]:
-    document = seen.announced
-    if document is None:
-        return
+    for document in seen.announced:
+        yield from _announced_in(document, seen.now)
+
+
+def _announced_in(document: Announced, now: dt.datetime) -> Iterator[Finding]:
     subject = str(document.path)
     if document.fault is not None:
         yield Finding(
@@ -113,7 +139,7 @@ def announced_findings(seen: Observations) -> Iterator[Finding]:
             remedy="write it as docs/operations.md shows (`kopuro admin init` does)",
         )
         return
-    if document.hub != document.expected_hub:
+    if document.expected_hub and document.hub != document.expected_hub:
         yield Finding(
             check="discovery",
             subject=subject,
@@ -146,9 +172,7 @@ def announced_findings(seen: Observations) -> Iterator[Finding]:
             f"({', '.join(document.vault_kids)}), so the vault cannot open what partners seal",
             remedy="copy the public half of the vault's key to `custody_key`; services read the file again",
         )
-    elif len(document.vault_kids) > 1 and (
-        document.earlier_until is None or document.earlier_until < seen.now
-    ):
+    elif len(document.vault_kids) > 1 and (document.earlier_until is None or document.earlier_until < now):
         yield Finding(
             check="earlier-custody-key",
             subject=subject,

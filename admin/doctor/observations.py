@@ -7,8 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import Final
 
 from admin.schema_revisions import SchemaRevision
+
+# In place of a variable: the environment file itself.
+ENVIRONMENT: Final = "its environment"
 
 
 class FileKind(StrEnum):
@@ -41,6 +45,17 @@ class ServiceKeys:
     listed_kids: tuple[str, ...]
     user: str
     listed_user: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UnusableFile:
+    """A file that a variable names and that the service refuses, at its start or when it needs the file."""
+
+    service: str
+    variable: str
+    path: Path
+    fault: str
+    remedy: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,14 +95,30 @@ class TlsServer:
     certificate: Certificate | None = None
 
 
+class LoginFault(StrEnum):
+    """Why a login at the broker failed."""
+
+    unreachable = "unreachable"
+    tls = "tls"
+    refused = "refused"
+    vhost_missing = "vhost missing"
+    vhost_refused = "vhost refused"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BrokerLogin:
-    """The broker as one service sees it. missing: exchanges, queues and, where compared, bindings."""
+    """The broker as one service sees it. missing: exchanges, queues and, where compared, bindings.
+
+    cause: of the fault. alarms: the resources for which the broker blocks publishers, where its management
+    API says so.
+    """
 
     service: str
     user: str
     fault: str | None
-    refused: bool = False
+    address: str = ""
+    cause: LoginFault = LoginFault.unreachable
+    alarms: tuple[str, ...] = ()
     version: str | None = None
     missing: tuple[str, ...] = ()
     compares_bindings: bool = False
@@ -99,11 +130,13 @@ class Exported:
     """The broker's own definitions (`rabbitmqctl export_definitions`) beside those of this build.
 
     users and permissions: by user's name, (configure, write, read). Only those of the hub's virtual host.
+    own_administrators: users that the hub has for that, such as the gateway's.
     """
 
     expected: Mapping[str, tuple[str, str, str]]
     present: Mapping[str, tuple[str, str, str]]
     administrators: tuple[str, ...] = ()
+    own_administrators: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -121,18 +154,23 @@ class DatabaseState:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Space:
-    """Free bytes of the file system of a path; None: unknown."""
+    """Free bytes of the file system of a path; None: unknown. device: the file system's number."""
 
     subject: str
     path: Path
     free: int | None
+    device: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LogState:
-    """Audit's log: the sizes of the stored and the published tree; None: not there yet. fault: unreadable."""
+    """Audit's log: the sizes of the stored and the published tree; None: not there yet. fault: unreadable.
+
+    directory: of the published log.
+    """
 
     fault: str | None
+    directory: Path | None = None
     stored: int | None = None
     published: int | None = None
     is_prefix: bool = True
@@ -140,10 +178,14 @@ class LogState:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ServiceSettings:
-    """The faults of its variables that a service would report at a start, without the values."""
+    """The faults of its variables that a service would report at a start, without the values.
+
+    unknown: the names with our prefix that it does not read, each with the variable spelt most like it.
+    """
 
     service: str
     problems: tuple[str, ...]
+    unknown: Mapping[str, str | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -179,14 +221,19 @@ class Machine:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Observations:
-    """Everything that was observed of a hub, at the moment `now`."""
+    """Everything that was observed of a hub, at the moment `now`.
+
+    is_embedded: whether `kopuro up` runs it, which writes the environment files and imports the topology.
+    """
 
     now: dt.datetime
     machine: Machine
+    is_embedded: bool = False
     settings: tuple[ServiceSettings, ...] = ()
     files: tuple[FileState, ...] = ()
+    unusable: tuple[UnusableFile, ...] = ()
     keys: tuple[ServiceKeys, ...] = ()
-    announced: Announced | None = None
+    announced: tuple[Announced, ...] = ()
     servers: tuple[TlsServer, ...] = ()
     certificates: tuple[Certificate, ...] = ()
     logins: tuple[BrokerLogin, ...] = ()

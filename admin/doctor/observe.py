@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +18,7 @@ from urllib.parse import urlsplit
 from cryptography import x509
 
 from admin.doctor.observations import (
+    ENVIRONMENT,
     Announced,
     Certificate,
     Exported,
@@ -29,17 +31,20 @@ from admin.doctor.observations import (
     Space,
 )
 from admin.doctor.observe_clock import observed_clock
+from admin.doctor.observe_keys import unusable_files
 from admin.doctor.observe_servers import broker_login, database_state, log_state, readiness, tls_servers
 from admin.environment_files import read_environments, read_resolved
 from contracts.broker_rights import GATEWAY, USERS, WATCH, Rights, rights_of, user_name
 from contracts.manifest import read_manifest
 from contracts.records import Malformed
-from contracts.signatures import UnusableSigningKey, VerificationKey
+from contracts.signatures import SigningKey, UnusableSigningKey, VerificationKey
 from contracts.topology import OPERATIONS
 from kopuro_client.errors import InvalidArgumentError
+from runtime.messaging.signatures.statement import STATEMENT_TYPE
 from runtime.private_keys import private_keys
 from runtime.settings import Settings, SettingsError
 from runtime.storage.space import free_bytes
+from runtime.variable_names import PREFIX, VARIABLES, nearest
 
 _FILES: Final[Mapping[str, FileKind]] = {
     "KOPURO_SERVICE_KEY": FileKind.private,
@@ -55,7 +60,11 @@ _FILES: Final[Mapping[str, FileKind]] = {
     "KOPURO_HUB_KEY": FileKind.public,
     "KOPURO_DISCOVERY": FileKind.public,
     "KOPURO_BROKER_CA": FileKind.public,
+    "KOPURO_BROKER_CERTIFICATE": FileKind.public,
     "KOPURO_DATABASE_CA": FileKind.public,
+    "KOPURO_DATABASE_CERTIFICATE": FileKind.public,
+    "KOPURO_POLICY": FileKind.public,
+    "KOPURO_WITNESS_POLICY": FileKind.public,
 }
 # The vault and delivery make them at their first start.
 _MADE_BY_SERVICE: Final = frozenset({"KOPURO_VAULT_KEYS", "KOPURO_WEBHOOK_KEY"})
@@ -74,24 +83,29 @@ _CERTIFICATES: Final = (
 )
 
 
-def observe(env_dir: Path, *, definitions: Path | None, now: dt.datetime) -> Observations:
+def observe(
+    env_dir: Path, *, definitions: Path | None, now: dt.datetime, is_embedded: bool = False
+) -> Observations:
     """Return what is seen of the hub. definitions: of `rabbitmqctl export_definitions`, if exported.
 
-    Raises InvalidArgumentError when the environment files or the definitions cannot be read.
+    is_embedded: whether `kopuro up` runs it. Raises InvalidArgumentError when the environment files or the
+    definitions cannot be read.
     """
     environments = read_environments(env_dir)
-    hub = environments["intake"].get("KOPURO_HUB", "")
+    hub = _hub_of(environments)
     databases = tuple(database_state(name, variables) for name, variables in environments.items())
     # The gateway has no manifest, database or topology to compare; a hub may do without it.
     processes = {**environments, **_optional(env_dir, GATEWAY)}
     everybody = {**processes, **_optional(env_dir, OPERATIONS)}
     return Observations(
         now=now,
+        is_embedded=is_embedded,
         machine=Machine(python=sys.version_info[:2], clock=observed_clock()),
         settings=tuple(_settings(name, variables) for name, variables in processes.items()),
         files=tuple(_files(env_dir, everybody)),
+        unusable=tuple(unusable_files(processes)),
         keys=tuple(_keys(name, variables) for name, variables in environments.items()),
-        announced=_announced(hub, environments),
+        announced=tuple(_announced(hub, processes)),
         servers=tuple(tls_servers(processes)),
         certificates=tuple(_certificates(processes)),
         logins=tuple(
@@ -106,6 +120,13 @@ def observe(env_dir: Path, *, definitions: Path | None, now: dt.datetime) -> Obs
     )
 
 
+def _hub_of(environments: Mapping[str, Mapping[str, str]]) -> str:
+    """Return the hub that most services name: `settings` and `manifest` say which of them do not."""
+    named = (variables.get("KOPURO_HUB", "").strip() for variables in environments.values())
+    most = Counter(name for name in named if name).most_common(1)
+    return most[0][0] if most else ""
+
+
 def _optional(env_dir: Path, name: str) -> dict[str, dict[str, str]]:
     """Return the variables of `<name>.env` under the name, where the hub has that file."""
     file = env_dir / f"{name}.env"
@@ -118,13 +139,14 @@ def _settings(service: str, variables: Mapping[str, str]) -> ServiceSettings:
         Settings.from_environment(variables, is_client=service == GATEWAY)
     except SettingsError as error:
         problems = [*error.problems, *problems]
-    return ServiceSettings(service=service, problems=tuple(problems))
+    unknown = {name: nearest(name) for name in variables if name.startswith(PREFIX) and name not in VARIABLES}
+    return ServiceSettings(service=service, problems=tuple(problems), unknown=unknown)
 
 
 def _files(env_dir: Path, environments: Mapping[str, Mapping[str, str]]) -> Iterator[FileState]:
     for service, variables in environments.items():
         own = env_dir / f"{service}.env"
-        named = [("its environment", own, FileKind.private)]
+        named = [(ENVIRONMENT, own, FileKind.private)]
         named += [(name, Path(variables[name]), kind) for name, kind in _FILES.items() if variables.get(name)]
         for variable, path, kind in named:
             mode = _mode(path)
@@ -174,20 +196,26 @@ def _keys(service: str, variables: Mapping[str, str]) -> ServiceKeys:
 
 def _kid(file: str) -> str | None:
     try:
-        key = _json(file)
-        return VerificationKey({name: value for name, value in key.items() if name != "d"}).kid
-    except (OSError, ValueError, AttributeError, LookupError, TypeError, UnusableSigningKey):
+        return SigningKey(_json(file), STATEMENT_TYPE).kid
+    except (OSError, ValueError):
         return None
 
 
-def _announced(hub: str, environments: Mapping[str, Mapping[str, str]]) -> Announced | None:
-    named = environments["intake"].get("KOPURO_DISCOVERY")
-    if not named:
-        return None
+def _announced(hub: str, processes: Mapping[str, Mapping[str, str]]) -> Iterator[Announced]:
+    """Return each document that a process names: a process may name another one than the others."""
+    custody_kids = _custody_kids(processes["vault"].get("KOPURO_CUSTODY_KEY", ""))
+    named = (variables.get("KOPURO_DISCOVERY", "").strip() for variables in processes.values())
+    for file in dict.fromkeys(named):
+        # `file` names one that does not exist.
+        if file and Path(file).is_file():
+            yield _announced_in(file, hub, custody_kids)
+
+
+def _announced_in(file: str, hub: str, custody_kids: tuple[str, ...]) -> Announced:
     fault, document = None, {}
     addresses: dict[str, str] = {}
     try:
-        document = _json(named)
+        document = _json(file)
         addresses = {str(name): str(url) for name, url in document.get("services", {}).items()}
     except OSError as error:
         fault = f"it cannot be read ({error.strerror})"
@@ -197,13 +225,13 @@ def _announced(hub: str, environments: Mapping[str, Mapping[str, str]]) -> Annou
         fault = "it is not a JSON object, or its `services` is none"
     custody = document.get("custody_key") if fault is None else None
     return Announced(
-        path=Path(named),
+        path=Path(file),
         fault=fault,
         hub=document.get("hub") if fault is None else None,
         expected_hub=hub,
         addresses=addresses,
         custody_kid=custody.get("kid") if isinstance(custody, dict) else None,
-        vault_kids=_custody_kids(environments["vault"].get("KOPURO_CUSTODY_KEY", "")),
+        vault_kids=custody_kids,
         earlier_until=_earlier_until(document) if fault is None else None,
     )
 
@@ -248,7 +276,15 @@ def _spaces(environments: Mapping[str, Mapping[str, str]]) -> Iterator[Space]:
             places.append(url.removeprefix("sqlite:///"))
         for place in places:
             if place:
-                yield Space(subject=service, path=Path(place), free=free_bytes(Path(place)))
+                path = Path(place)
+                yield Space(subject=service, path=path, free=free_bytes(path), device=_device(path.parent))
+
+
+def _device(directory: Path) -> int | None:
+    try:
+        return directory.stat().st_dev
+    except OSError:
+        return None
 
 
 def _exported(file: Path, hub: str, variables: Mapping[str, str]) -> Exported:
@@ -269,7 +305,12 @@ def _exported(file: Path, hub: str, variables: Mapping[str, str]) -> Exported:
     if (watch := user_name(hub, WATCH)) in present:  # a hub may do without it
         needed[watch] = Rights()
     expected = {user: (one.configure, one.write, one.read) for user, one in needed.items()}
-    return Exported(expected=expected, present=present, administrators=administrators)
+    return Exported(
+        expected=expected,
+        present=present,
+        administrators=administrators,
+        own_administrators=frozenset({user_name(hub, GATEWAY)}),
+    )
 
 
 def _json(file: str) -> Any:

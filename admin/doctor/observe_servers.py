@@ -11,12 +11,13 @@ import struct
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import closing
+from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from amqp.exceptions import AccessRefused
+from amqp.exceptions import AccessRefused, NotAllowed
 from cryptography import x509
 from sqlalchemy import Connection, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError
@@ -25,6 +26,7 @@ from admin.doctor.observations import (
     BrokerLogin,
     Certificate,
     DatabaseState,
+    LoginFault,
     LogState,
     Readiness,
     TlsServer,
@@ -127,8 +129,16 @@ def broker_login(
 ) -> BrokerLogin:
     """Log in as the service and, unless its user may not look, compare the topology."""
     uri = variables.get("KOPURO_AMQP_URI", "")
-    user = urlsplit(uri).username or ""
-    management_uri = variables.get("KOPURO_BROKER_MANAGEMENT_URI")
+    management_uri = variables.get("KOPURO_BROKER_MANAGEMENT_URI", "").strip() if compares_topology else ""
+    if urlsplit(management_uri).hostname is None:
+        management_uri = ""  # of a malformed one, `settings` says so
+    known = BrokerLogin(
+        service=service,
+        user=urlsplit(uri).username or "",
+        fault=None,
+        address=_broker_address(uri),
+        compares_bindings=bool(management_uri),
+    )
     try:
         factory = ConnectionFactory(
             uri=uri,
@@ -137,29 +147,45 @@ def broker_login(
             tls=tls_files(BROKER, variables),
         )
         link = factory.connect()
-        version = str(link.server_properties.get("version", ""))
+        known = replace(known, version=str(link.server_properties.get("version", "")) or None)
         close(link)
         if not compares_topology:
-            return BrokerLogin(service=service, user=user, fault=None, version=version or None)
-        management = (
-            None if management_uri is None else ManagementApi(management_uri, factory.vhost, factory.tls)
-        )
+            return known
+        management = ManagementApi(management_uri, factory.vhost, factory.tls) if management_uri else None
         with closing(RabbitQueueReader(factory, management)) as reader:
-            missing = reader.missing(hub_topology())
-            uncompared = reader.uncompared()
+            known = replace(known, missing=reader.missing(hub_topology()), uncompared=reader.uncompared())
+        return replace(known, alarms=_alarms(management))
     except (BrokerUnavailable, UnusableTlsFiles, ValueError) as error:
-        refused = isinstance(error.__cause__, AccessRefused)
-        fault = "the broker refuses the user or its password" if refused else str(error)
-        return BrokerLogin(service=service, user=user, fault=fault, refused=refused)
-    return BrokerLogin(
-        service=service,
-        user=user,
-        fault=None,
-        version=version or None,
-        missing=missing,
-        compares_bindings=management_uri is not None,
-        uncompared=uncompared,
-    )
+        cause, fault = _login_fault(error, over_tls=uri.startswith("amqps://"))
+        return replace(known, cause=cause, fault=fault)
+
+
+def _alarms(management: ManagementApi | None) -> tuple[str, ...]:
+    try:
+        return () if management is None else management.alarms()
+    except BrokerUnavailable:
+        return ()  # `management-plugin` says so
+
+
+def _login_fault(error: Exception, *, over_tls: bool) -> tuple[LoginFault, str]:
+    if isinstance(error, UnusableTlsFiles):
+        return LoginFault.tls, str(error)
+    cause = error.__cause__
+    if isinstance(cause, AccessRefused):
+        return LoginFault.refused, "the broker refuses the user or its password"
+    if isinstance(cause, NotAllowed):
+        # RabbitMQ's words: `vhost NAME not found` and `access to vhost 'NAME' refused for user 'USER'`.
+        if "not found" in str(cause.reply_text):
+            return LoginFault.vhost_missing, "the broker has no such virtual host"
+        return LoginFault.vhost_refused, "the broker does not let the user into the virtual host"
+    if cause is not None and (fault := handshake_fault(cause, over_tls=over_tls)) is not None:
+        return LoginFault.tls, fault
+    return LoginFault.unreachable, str(error)
+
+
+def _broker_address(uri: str) -> str:
+    parts = urlsplit(uri)
+    return f"{parts.hostname}:{parts.port or (5671 if parts.scheme == 'amqps' else 5672)}"
 
 
 def database_state(service: str, variables: Mapping[str, str]) -> DatabaseState:
@@ -221,7 +247,12 @@ def log_state(variables: Mapping[str, str]) -> LogState | None:
         place = service_database_in("audit", variables)
         if revision_of(place).pending:
             return None
-        key = load_log_key(Path(variables.get("KOPURO_LOG_SIGNING_KEY", "")), variables.get("KOPURO_HUB", ""))
+        try:
+            key = load_log_key(
+                Path(variables.get("KOPURO_LOG_SIGNING_KEY", "")), variables.get("KOPURO_HUB", "")
+            )
+        except Defect:
+            return None  # `file` or `key-file` says so
         # Not through a publication: that would remove what a running audit is writing.
         file = Path(directory) / CHECKPOINT
         current = key.read(file.read_bytes()) if file.is_file() else None
@@ -245,6 +276,7 @@ def log_state(variables: Mapping[str, str]) -> LogState | None:
         return LogState(fault=str(error))
     return LogState(
         fault=None,
+        directory=Path(directory),
         stored=stored,
         published=None if current is None else current.size,
         is_prefix=is_prefix,

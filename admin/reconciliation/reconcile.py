@@ -42,6 +42,7 @@ from admin.reconciliation.statement_differences import statement_differences
 from admin.reconciliation.unreceipted_events import unlogged_events
 from contracts.facts import CATALOGUE
 from contracts.topology import DELIVERY_KEYS, topic_matches
+from kopuro_client.commands.counts import count
 from kopuro_client.errors import InvalidArgumentError
 from runtime.storage.database import sqlite_url
 from runtime.tls import TlsFiles
@@ -205,19 +206,19 @@ def run(
     if as_json:
         _write(json.dumps({**asdict(compared), "differences": found}))
     else:
-        verdict = "the log and the services agree" if not found else f"{found} differences"
+        verdict = "the log and the services agree" if not found else count(found, "difference")
         _write(
-            f"{verdict}: {compared.referrals} referrals, {compared.messages} messages, "
-            f"{compared.revisions} directory revisions, {compared.decisions} decisions and "
-            f"{compared.statements} statements compared, "
-            f"{compared.unsettled} referrals skipped as too recent; "
+            f"{verdict}: {count(compared.referrals, 'referral')}, {count(compared.messages, 'message')}, "
+            f"{count(compared.revisions, 'directory revision')}, {count(compared.decisions, 'decision')} and "
+            f"{count(compared.statements, 'statement')} compared, "
+            f"{count(compared.unsettled, 'referral')} skipped as too recent; "
             f"events without a receipt: {_counts(compared.unreceipted)}"
         )
     return 1 if found else 0
 
 
 def _counts(unreceipted: Mapping[str, int]) -> str:
-    return ", ".join(f"{service} {count}" for service, count in unreceipted.items() if count) or "none"
+    return ", ".join(f"{service} {number}" for service, number in unreceipted.items() if number) or "none"
 
 
 def _line(difference: Difference, as_json: bool) -> str:

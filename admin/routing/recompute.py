@@ -9,6 +9,7 @@ from itertools import islice
 
 from admin.routing.stored import Stored, StoredDecision
 from contracts.records import dump, plain
+from kopuro_client.commands.counts import count
 from kopuro_client.commands.output import Output
 from services.routing.domain.recomputation import (
     MOST_DIFFERENCES,
@@ -80,6 +81,6 @@ def report(result: Recomputed, out: Output) -> None:
     for one in result.mismatches:
         places = f": {', '.join(one.pointers)}" if one.pointers else ""
         out.text(f"{one.where}: {one.what}{places}")
-    out.text(f"{result.equal} of {result.decisions} decisions are equal")
-    for reason, count in Counter(result.skipped.values()).items():
-        out.note(f"{count} decisions left out: {reason}")
+    out.text(f"{result.equal} of {count(result.decisions, 'decision')} are equal")
+    for reason, number in Counter(result.skipped.values()).items():
+        out.note(f"{count(number, 'decision')} left out: {reason}")

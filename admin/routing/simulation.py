@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 
 from admin.routing.stored import Stored
+from kopuro_client.commands.counts import count
 from kopuro_client.commands.output import Output
 from kopuro_client.commands.sentence_lines import show_wrapped
 from services.routing.domain.policy import RoutingPolicy
@@ -62,9 +63,9 @@ def report(result: Simulation, out: Output) -> None:
                 f"score {_change(one.scores)}" + (f" ({', '.join(why)})" if why else "")
             )
             show_wrapped(out, standing, first="  ", following="      ")
-    out.text(f"{len(result.effects)} of {result.referrals} referrals would have gone elsewhere")
-    for reason, count in result.left_out.items():
-        out.note(f"{count} referrals left out: {reason}")
+    out.text(f"{len(result.effects)} of {count(result.referrals, 'referral')} would have gone elsewhere")
+    for reason, number in result.left_out.items():
+        out.note(f"{count(number, 'referral')} left out: {reason}")
 
 
 def as_document(result: Simulation) -> dict[str, object]:

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, func, select
 from contracts.facts import OrganizationChanged
 from contracts.organization import Organization
 from contracts.records import plain, read
+from kopuro_client.commands.counts import count
 from kopuro_client.commands.output import Output
 from services.routing.adapters.issued_statements import SqlStatementStore
 from services.routing.adapters.tables import DECISIONS, REPLICA
@@ -122,9 +123,9 @@ def _differences(
         yield f"passed over is {kept.passed_over_in_all} and was {counted.passed_over_in_all}"
     # Which of two equal rows is shown is drawn by lot, so each is compared with its own count.
     counts = counted_reasons(events, organization, root_of)
-    for reason, count in kept.passed_over.items():
-        if reason != ALL_OTHERS and counts[reason] != count:
-            yield f"passed over for {reason} is {count} and was {counts[reason]}"
+    for reason, number in kept.passed_over.items():
+        if reason != ALL_OTHERS and counts[reason] != number:
+            yield f"passed over for {reason} is {number} and was {counts[reason]}"
 
 
 def _asked(kept: Sequence[str], events: WeekEvents, organization: str, erased: int) -> Iterator[str]:
@@ -149,8 +150,9 @@ def report(result: CountedAgain, month: CalendarMonth, out: Output) -> None:
     for one in result.mismatches:
         out.text(f"{one.organization} {one.span}: {one.what}")
     different = len({(one.organization, one.span) for one in result.mismatches})
-    out.text(f"{result.statements - different} of {result.statements} statements of {month} agree")
+    out.text(f"{result.statements - different} of {count(result.statements, 'statement')} of {month} agree")
     if result.missing:
         out.note(f"weeks without a report: {', '.join(result.missing)}")
-    for week, count in result.erased.items():
-        out.note(f"{week}: {count} decisions were erased, so passing over was not counted again")
+    for week, erased in result.erased.items():
+        were = "decision was" if erased == 1 else "decisions were"
+        out.note(f"{week}: {erased} {were} erased, so passing over was not counted again")

@@ -45,7 +45,7 @@ NETWORK = Dashboard(
         ),
         Panel(
             title="Unplaced referrals",
-            description="Referrals that wait for a coordinator: `kopuro coordination queue unplaced`.",
+            description="Referrals that wait for a coordinator: `kopuro coordination queue --kind unplaced`.",
             unit=Unit.number,
             kind=Kind.number,
             width=6,
@@ -54,7 +54,7 @@ NETWORK = Dashboard(
         ),
         Panel(
             title="Overdue reports",
-            description="Accepted referrals without the report due: `kopuro coordination queue overdue`.",
+            description="Referrals whose report is late: `kopuro coordination queue --kind overdue`.",
             unit=Unit.number,
             kind=Kind.number,
             width=6,

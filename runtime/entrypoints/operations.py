@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Callable
 from typing import Any, Final
@@ -26,6 +27,7 @@ _log = logging.getLogger(__name__)
 
 CHECK_SECONDS: Final = 2.0
 WATCH_SECONDS: Final = 2.0
+ROUNDS_BETWEEN_WARNINGS = 10
 _PATHS: Final = frozenset({"/metrics", "/healthz", "/readyz"})
 _JSON: Final = ("Content-Type", "application/json")
 
@@ -73,6 +75,14 @@ class OperationsApplication:
         )
         for name in ("process", *(name for name, _ in application.readiness)):
             self._unready.labels(name)
+        self._warned = Gauge(
+            "kopuro_warned",
+            "1 while a warning of /readyz is given, 0 while it is not; looked up every twenty seconds",
+            ("check",),
+            registry=application.registry,
+        )
+        for name, _ in application.warnings:
+            self._warned.labels(name)
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
         if announces_more_than(environ, 0):  # no resource of this port reads a body
@@ -102,11 +112,21 @@ class OperationsApplication:
         return checks | _results(self._application.readiness)
 
     def watch_readiness(self) -> None:
-        """Keep `kopuro_unready` up to date, for ever. A scrape must not wait for a check that hangs."""
-        while True:
-            for name, reason in self.readiness().items():
-                self._unready.labels(name).set(reason is not None)
+        """Keep the figures of checks and warnings up to date, for ever.
+
+        A scrape must not wait for a check that hangs.
+        """
+        for number in itertools.count():
+            self.look(warnings=number % ROUNDS_BETWEEN_WARNINGS == 0)
             eventlet.sleep(WATCH_SECONDS)
+
+    def look(self, *, warnings: bool) -> None:
+        """Look the checks up for the figures. warnings: the warnings too."""
+        for name, reason in self.readiness().items():
+            self._unready.labels(name).set(reason is not None)
+        if warnings:
+            for name, reason in self.warnings().items():
+                self._warned.labels(name).set(reason is not None)
 
     def warnings(self) -> dict[str, str | None]:
         """Return every warning by name, for operators to act on; None when there is none."""

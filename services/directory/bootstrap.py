@@ -89,8 +89,9 @@ def build(settings: Settings) -> Application[DirectoryHandlers]:
     )
     policy = Policy(settings.approvals)
     application_store = SqlApplicationStore()
-    application_steps = ApplicationSteps(application_store, settings.application_traces_kept)
-    approvals = Approvals(ledger, SqlApprovalStore(), policy, application_steps.approval_settled)
+    approval_store = SqlApprovalStore()
+    application_steps = ApplicationSteps(application_store, approval_store, settings.application_traces_kept)
+    approvals = Approvals(ledger, approval_store, policy, application_steps.approval_settled)
     entries = Entries(ledger, approvals)
     try:
         signing_keys = SigningKeys(

@@ -110,8 +110,14 @@ class ApprovalStore(Protocol):
         """Store the approval's state, its endorsement and its decision."""
         ...
 
-    def one(self, transaction: Connection, approval_id: str) -> Approval | None:
-        """Return an approval; None if there is none of that id."""
+    def erase(self, transaction: Connection, approval_id: str) -> None:
+        """Replace what was requested by an empty object. Everything else stays, the digest too."""
+        ...
+
+    def one(
+        self, transaction: Connection, approval_id: str, *, organization: str | None = None
+    ) -> Approval | None:
+        """Return an approval; None if there is none of that id. organization: as for `page`."""
         ...
 
     def open(self, transaction: Connection, kind: ApprovalKind, subject: str) -> list[Approval]:
@@ -134,7 +140,10 @@ class ApprovalStore(Protocol):
     ) -> list[Approval]:
         """Return at most `limit` approvals with ids above `after`, ordered by id, which is their age.
 
-        organization, state: None for any. now: an undecided request that expired before counts as expired.
+        organization: the partner that reads: it gets those about itself. The ones that are older than its
+        record may be about others, who were to have its id: of those it gets what was granted, and of the
+        requests to vet an application only the one that was granted. state: None for any, as organization.
+        now: an undecided request that expired before counts as expired.
         """
         ...
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from tests.journey.command_process import KOPURO
 from tests.journey.running_hub import STRANGER, RunningHub
 from tests.journey.waiting import until
+from tests.support.kopuro_forks import Kopuro
 from tests.threats.readmission import readmitted_after
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "coordinating.md").read_text(encoding="utf-8")
@@ -23,7 +23,7 @@ BLOCKS = re.findall(r"```sh\n(.*?)```", GUIDE, flags=re.DOTALL)
 
 @pytest.mark.timeout(300)  # some thirty commands, each a process
 @pytest.mark.parametrize("hub", ["sqlite"], indirect=True)
-def test_guide_runs_as_printed_from_top_to_bottom(hub: RunningHub, tmp_path: Path) -> None:
+def test_guide_runs_as_printed_from_top_to_bottom(hub: RunningHub, kopuro: Kopuro, tmp_path: Path) -> None:
     sender, unplaced = hub.submit("nobody")
     sender.await_message("referral.unplaced", unplaced)
     # Urgent: the journey's policy gives routine offers three seconds.
@@ -35,7 +35,7 @@ def test_guide_runs_as_printed_from_top_to_bottom(hub: RunningHub, tmp_path: Pat
     assert len(commands) > 15
     with readmitted_after(hub, STRANGER):
         for line in commands:
-            ran = _shell(hub, tmp_path, line, **values)
+            ran = _shell(hub, kopuro, tmp_path, line, **values)
             assert ran.returncode == 0, f"{line}\n{ran.stderr}"
             if line.startswith("kopuro mailbox list"):
                 (values["MESSAGE"],) = re.findall(r"message=(\S+)", ran.stdout)[-1:]
@@ -67,14 +67,16 @@ def _changes_by(hub: RunningHub, actor: str) -> list[Mapping[str, Any]]:
     return [dict(entry) for entry in page["items"]]
 
 
-def _shell(hub: RunningHub, directory: Path, line: str, **variables: str) -> subprocess.CompletedProcess[str]:
+def _shell(
+    hub: RunningHub, kopuro: Kopuro, directory: Path, line: str, **variables: str
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         ["bash", "-c", line],
         cwd=directory,
         env={
             **os.environ,
             **variables,
-            "PATH": f"{Path(KOPURO).parent}:{os.environ['PATH']}",
+            "PATH": f"{kopuro.path}:{os.environ['PATH']}",
             "KOPURO_DISCOVERY_URL": hub.files.discovery_address(),
             "KOPURO_CREDENTIALS": str(hub.files.credentials),
             "KOPURO_AS": "coordinator",

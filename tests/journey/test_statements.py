@@ -8,7 +8,6 @@ import os
 import secrets
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,11 +24,11 @@ from tests.journey.moved_clock import HubWithMovedClock
 from tests.journey.published_contract import check_message
 from tests.journey.running_hub import RunningHub
 from tests.journey.waiting import until
+from tests.support.kopuro_forks import Kopuro
 
 REFERRAL = "wage-claim-osh-moscow"
 # A month that has not begun, so that the hub is there for all of it.
 MONTH = CalendarMonth.of(CalendarWeek.of(dt.datetime.now(dt.UTC))).after
-KOPURO = str(Path(sys.executable).with_name("kopuro"))
 NOT_VERIFIED = 9
 
 
@@ -49,7 +48,9 @@ def hub(tmp_path: Path, broker: PrivateBroker) -> Iterator[RunningHub]:
         broker.remove_vhost(vhost)
 
 
-def test_statement_of_a_month_is_verified_without_the_hub(hub: RunningHub, tmp_path: Path) -> None:
+def test_statement_of_a_month_is_verified_without_the_hub(
+    hub: RunningHub, kopuro: Kopuro, tmp_path: Path
+) -> None:
     assert isinstance(hub.hub, HubWithMovedClock)
     asked: dict[str, list[str]] = {}
     for number in range(5):
@@ -73,16 +74,16 @@ def test_statement_of_a_month_is_verified_without_the_hub(hub: RunningHub, tmp_p
     assert (message["data"]["organization"], message["data"]["month"]) == (organization, str(MONTH))
 
     key, file = tmp_path / "log-key.txt", tmp_path / "statement.json"
-    key.write_text(_run(hub, "auditor", "log-key"))
-    shown = _run(hub, organization, "organization", "statement", "--month", str(MONTH))
+    key.write_text(_run(hub, kopuro, "auditor", "log-key"))
+    shown = _run(hub, kopuro, organization, "organization", "statement", "--month", str(MONTH))
     assert str(len(referrals)) in shown
     issued = ("history", "--type", StatementIssued.type, "--organization", organization, "--json")
     (listed,) = until(
-        lambda: json.loads(_run(hub, "auditor", *issued))["items"] or None, "the statement in the log"
+        lambda: json.loads(_run(hub, kopuro, "auditor", *issued))["items"] or None, "the statement in the log"
     )
     assert listed["message_id"] == message["id"]
-    _run(hub, organization, "organization", "statement", "--month", str(MONTH), "--output", str(file))
-    verdict = _verify(file, key, tmp_path)
+    _run(hub, kopuro, organization, "organization", "statement", "--month", str(MONTH), "--output", str(file))
+    verdict = _verify(kopuro, file, key, tmp_path)
     assert verdict["holds"], verdict
     assert verdict["referrals"] == referrals
     assert (verdict["proved"], verdict["unlisted"], verdict["issued"]) == (len(referrals), 0, True)
@@ -93,7 +94,7 @@ def test_statement_of_a_month_is_verified_without_the_hub(hub: RunningHub, tmp_p
         ("routing", "statements", str(MONTH), "--data-dir", data),
         ("routing", "recompute", "--data-dir", data),
     ):
-        done = _command(hub, *check)
+        done = _command(hub, kopuro, *check)
         assert done.returncode == 0, done.stdout + done.stderr
 
     # The hub moves an outcome to another organisation in its tables.
@@ -104,19 +105,19 @@ def test_statement_of_a_month_is_verified_without_the_hub(hub: RunningHub, tmp_p
         assert changed.rowcount
     routing.close()
     file.unlink()
-    _run(hub, organization, "organization", "statement", "--month", str(MONTH), "--output", str(file))
-    verdict = _verify(file, key, tmp_path)
+    _run(hub, kopuro, organization, "organization", "statement", "--month", str(MONTH), "--output", str(file))
+    verdict = _verify(kopuro, file, key, tmp_path)
     assert not verdict["holds"]
     assert "did not ask the organisation" in verdict["sentence"]
-    assert _command(hub, "routing", "statements", str(MONTH), "--data-dir", data).returncode == 1
+    assert _command(hub, kopuro, "routing", "statements", str(MONTH), "--data-dir", data).returncode == 1
 
 
-def _verify(file: Path, key: Path, folder: Path) -> dict[str, Any]:
+def _verify(kopuro: Kopuro, file: Path, key: Path, folder: Path) -> dict[str, Any]:
     """Verify without the hub's address and credentials."""
     bare = {name: value for name, value in os.environ.items() if not name.startswith("KOPURO_")}
     bare["XDG_STATE_HOME"] = str(folder / "state")
     done = subprocess.run(
-        [KOPURO, "verify", "statement", str(file), "--log-key", str(key), "--json"],
+        [kopuro.program, "verify", "statement", str(file), "--log-key", str(key), "--json"],
         env=bare,
         capture_output=True,
         text=True,
@@ -127,18 +128,18 @@ def _verify(file: Path, key: Path, folder: Path) -> dict[str, Any]:
     return verdict
 
 
-def _run(hub: RunningHub, who: str, *arguments: str) -> str:
-    done = _command(hub, *arguments, "--as", who)
+def _run(hub: RunningHub, kopuro: Kopuro, who: str, *arguments: str) -> str:
+    done = _command(hub, kopuro, *arguments, "--as", who)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
-def _command(hub: RunningHub, *arguments: str) -> subprocess.CompletedProcess[str]:
+def _command(hub: RunningHub, kopuro: Kopuro, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("KOPURO_")}
     environment |= {
         "KOPURO_DISCOVERY_URL": hub.files.discovery_address(),
         "KOPURO_CREDENTIALS": str(hub.files.credentials),
     }
     return subprocess.run(
-        [KOPURO, *arguments], env=environment, capture_output=True, text=True, check=False, timeout=60
+        [kopuro.program, *arguments], env=environment, capture_output=True, text=True, check=False, timeout=60
     )

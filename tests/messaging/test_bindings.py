@@ -165,3 +165,26 @@ def test_management_api_that_refuses_the_user_is_unavailable(vhost: str, managem
     uri = management_uri.replace("http://", "http://not-")
     with pytest.raises(BrokerUnavailable, match="status 401"):
         ManagementApi(uri, vhost.rpartition("/")[2]).missing(TOPOLOGY)
+
+
+def test_alarms_for_which_the_broker_blocks_publishers_are_named(
+    broker: PrivateBroker, management_uri: str
+) -> None:
+    user = "rabbit_auth_backend_internal"
+    # As the hub's user `watch`: the tag `management` and no other.
+    broker.evaluate(
+        f'{user}:add_user(<<"alarms">>, <<"pw">>, <<"test">>), '
+        f'{user}:set_tags(<<"alarms">>, [management], <<"test">>)'
+    )
+    api = ManagementApi(f"http://alarms:pw@{management_uri.partition('@')[2]}", "/")
+    assert api.alarms() == ()
+    try:
+        for resource in ("memory", "disk"):
+            broker.evaluate(f"rabbit_alarm:set_alarm({{{{resource_limit, {resource}, node()}}, []}})")
+        assert api.alarms() == ("disk space", "memory")
+    finally:
+        for resource in ("memory", "disk"):
+            broker.evaluate(f"rabbit_alarm:clear_alarm({{resource_limit, {resource}, node()}})")
+        broker.evaluate(f'{user}:delete_user(<<"alarms">>, <<"test">>)')
+    with pytest.raises(BrokerUnavailable, match="status 401"):
+        api.alarms()

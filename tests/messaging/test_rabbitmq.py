@@ -255,3 +255,16 @@ def test_frame_that_cannot_be_decoded_breaks_only_the_connection(fault: type[Exc
 
     with pytest.raises(BROKEN, match="cannot be decoded"):
         drain(Link(), 0.1)
+
+
+def test_publisher_says_that_the_broker_blocks_publishers(own_broker: PrivateBroker, own_vhost: str) -> None:
+    RabbitBroker(own_vhost).declare(TOPOLOGY)
+    alarm = "{resource_limit, memory, node()}"
+    with contextlib.closing(RabbitBroker(own_vhost, confirm_timeout=3).publisher()) as publisher:
+        own_broker.evaluate(f"rabbit_alarm:set_alarm({{{alarm}, []}})")
+        try:
+            with pytest.raises(PublishIncomplete, match="blocks publishers: it has a memory alarm"):
+                publisher.publish(direct("m1"))
+        finally:
+            own_broker.evaluate(f"rabbit_alarm:clear_alarm({alarm})")
+        publisher.publish(direct("m1"))

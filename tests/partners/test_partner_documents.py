@@ -25,9 +25,9 @@ from sandbox.hub_files import GATEWAY, HUB
 from tests.journey.running_hub import RunningHub
 from tests.partners.guide_reader import GuideReader
 from tests.partners.joining import joined
-from tests.partners.kopuro_forks import Kopuro
 from tests.partners.page import prepared
 from tests.partners.shell import Shell
+from tests.support.kopuro_forks import Kopuro
 from tests.support.node import PARTNERS, REPOSITORY, node_directory, packages_directory
 
 LANGUAGES = ("curl", "node", "python")
@@ -112,14 +112,15 @@ def test_page_of_a_language_closes_a_loop_with_the_ids_that_it_gives_for_a_sandb
 
 
 @pytest.mark.timeout(400)  # some sixty commands, each a process
-def test_every_block_of_the_guide_runs_from_top_to_bottom(hub: RunningHub, tmp_path: Path) -> None:
+def test_every_block_of_the_guide_runs_from_top_to_bottom(
+    hub: RunningHub, kopuro: Kopuro, tmp_path: Path
+) -> None:
     environment = {
         "KOPURO_DISCOVERY_URL": hub.files.discovery_address(),
         "KOPURO_CREDENTIALS": str(hub.files.credentials),
     }
     with (
         joined(hub, "ru.reader", has_services=False) as newcomer,
-        Kopuro(tmp_path) as kopuro,
         Shell(tmp_path, {**environment, "PATH": f"{kopuro.path}:{_path()}"}) as shell,
     ):
         reader = GuideReader(hub, shell, tmp_path, newcomer)

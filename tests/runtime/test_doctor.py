@@ -21,13 +21,17 @@ from admin.backup.quiet import in_transit
 from admin.backup.take import dead_letters, mark_of
 from admin.doctor.observe_servers import database_state
 from admin.environment_files import read_environment, write_environment
-from contracts.topology import OPERATIONS, SERVICES
+from contracts.topology import OPERATIONS, SERVICES, hub_topology
 from kopuro_client.commands import ExitCode, main
 from runtime.storage.database import Database
 from runtime.storage.migrate import upgrade
 from services.audit.log.adapters.signing_key import load_log_key
 from services.audit.log.domain.chronology import Chronology
 from services.audit.log.domain.merkle import Frontier, leaf_hash
+from services.delivery.webhooks.adapters.key_file_seal import KeyFileSeal
+from services.delivery.webhooks.adapters.sql_endpoints import SqlEndpoints
+from services.vault.adapters.key_store import SqliteKeyStore
+from services.vault.ports import KeyKind
 from tests.support.certificates import PrivateCa
 from tests.support.tls_servers import TlsBroker, tls_broker
 
@@ -120,6 +124,42 @@ def gateway(hub: Path, broker: TlsBroker, ca: PrivateCa) -> Iterator[Path]:
     shutil.rmtree(hub / "gateway")
 
 
+class Alarmed(BaseHTTPRequestHandler):
+    """Answers as a management API that has every binding, of a broker with a memory alarm."""
+
+    def do_GET(self) -> None:
+        is_check = self.path == "/api/health/checks/alarms"
+        # As RabbitMQ 3.10.8 answers.
+        alarm = {"status": "failed", "reason": "There are alarms", "alarms": [{"resource": "memory"}]}
+        self.send_response(503 if is_check else 200)
+        self.end_headers()
+        self.wfile.write(json.dumps(alarm if is_check else BINDINGS).encode())
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Write nothing."""
+
+
+BINDINGS = [
+    {
+        "source": one.source,
+        "destination": one.destination,
+        "destination_type": "exchange" if one.to_exchange else "queue",
+        "routing_key": one.key,
+        "arguments": dict(one.arguments),
+    }
+    for one in hub_topology().bindings
+]
+
+
+@pytest.fixture
+def alarmed() -> Iterator[str]:
+    server = HTTPServer(("127.0.0.1", 0), Alarmed)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://watch:pw@127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
 @contextlib.contextmanager
 def variables(hub: Path, service: str, **changed: str) -> Iterator[None]:
     file = hub / "env" / f"{service}.env"
@@ -192,6 +232,128 @@ def test_faults_of_files_are_named(hub: Path, capsys: pytest.CaptureFixture[str]
     discovery.write_text(kept)
 
 
+def hub_files(hub: Path) -> dict[str, tuple[str, Path]]:
+    """Return the key and policy files that a service reads with a reader of its own, by variable."""
+    return {
+        "KOPURO_CUSTODY_KEY": ("vault", hub / "custody.json"),
+        "KOPURO_TOKEN_SIGNING_KEY": ("directory", hub / "token.json"),
+        "KOPURO_LOG_SIGNING_KEY": ("audit", hub / "log.json"),
+        "KOPURO_WITNESS_POLICY": ("audit", hub / "witnesses.json"),
+        "KOPURO_POLICY": ("routing", hub / "policy.json"),
+        "KOPURO_VAULT_KEYS": ("vault", hub / "vault-keys.sqlite"),
+        "KOPURO_WEBHOOK_KEY": ("delivery", hub / "webhook.key"),
+        "KOPURO_GATEWAY_KEY": ("gateway", hub / "gateway" / "gateway.json"),
+    }
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", "nonsense", '{"kty": "OKP", "crv": "Ed25519", "d": 1}'])
+@pytest.mark.parametrize("variable", hub_files(Path()))
+def test_file_that_its_service_refuses_is_named(
+    gateway: Path, capsys: pytest.CaptureFixture[str], variable: str, content: str
+) -> None:
+    service, file = hub_files(gateway)[variable]
+    kept = file.read_bytes() if file.is_file() else None
+    file.write_text(content)
+    file.chmod(0o600)
+    with variables(gateway, service, **{variable: str(file)}):
+        found = findings(gateway, capsys)
+    file.unlink()
+    if kept is not None:
+        file.write_bytes(kept)
+        file.chmod(0o600)
+    assert found == {"key-file": [f"{service}: {file}"]}
+
+
+def test_key_file_without_keys_that_the_database_needs_is_named(
+    hub: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    url = read_environment(hub / "env" / "vault.env")["KOPURO_DATABASE_URL"]
+    database = Database.open(url)
+    own, other = (SqliteKeyStore(tmp_path / f"{name}.sqlite") for name in ("own", "other"))
+    now = dt.datetime.now(dt.UTC)
+    own.add(KeyKind.case, {"k1": b"secret"}, now)
+    other.add(KeyKind.case, {"k2": b"secret"}, now)
+    with database.write() as transaction:
+        transaction.execute(
+            text(
+                "INSERT INTO sealed_cases (referral_id, wrapped_key, ciphertext, key_id)"
+                " VALUES ('r1', 'x', 'x', 'k1')"
+            )
+        )
+    for name, expected in {
+        "own": {},
+        "other": {"key-file": [f"vault: {tmp_path}/other.sqlite"]},
+        "missing": {"key-file": [f"vault: {tmp_path}/missing.sqlite"]},
+    }.items():
+        with variables(hub, "vault", KOPURO_VAULT_KEYS=str(tmp_path / f"{name}.sqlite")):
+            assert findings(hub, capsys) == expected
+    assert not (tmp_path / "missing.sqlite").exists()
+    with database.write() as transaction:
+        transaction.execute(text("DELETE FROM sealed_cases"))
+    database.close()
+    own.close()
+    other.close()
+
+
+def test_webhook_key_that_opens_no_secret_of_the_database_is_named(
+    hub: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    database = Database.open(read_environment(hub / "env" / "delivery.env")["KOPURO_DATABASE_URL"])
+    own, other, missing = (tmp_path / f"{name}.key" for name in ("own", "other", "missing"))
+    _, sealed = KeyFileSeal.from_file(own).make("e1")
+    KeyFileSeal.from_file(other)
+    with database.write() as transaction:
+        SqlEndpoints().add_secret(transaction, "e1", sealed, dt.datetime.now(dt.UTC))
+    for file, expected in {
+        own: {},
+        other: {"key-file": [f"delivery: {other}"]},
+        missing: {"key-file": [f"delivery: {missing}"]},
+    }.items():
+        with variables(hub, "delivery", KOPURO_WEBHOOK_KEY=str(file)):
+            assert findings(hub, capsys) == expected
+    assert not missing.exists()
+    with database.write() as transaction:
+        transaction.execute(text("DELETE FROM webhook_secrets"))
+    database.close()
+
+
+def test_discovery_document_that_only_one_service_names_is_examined(
+    hub: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    other = tmp_path / "discovery.json"
+    other.write_text("{}")
+    with variables(hub, "vault", KOPURO_DISCOVERY=str(other)):
+        assert set(findings(hub, capsys)["discovery"]) == {str(other)}
+
+
+def test_service_without_its_hub_is_named_and_no_document_blamed(
+    hub: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with variables(hub, "intake", KOPURO_HUB=""):
+        assert findings(hub, capsys) == {"settings": ["intake"]}
+
+
+def test_public_half_in_place_of_a_service_key_is_named(
+    hub: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    key = json.loads((hub / "service-vault.json").read_text())
+    public = tmp_path / "public.json"
+    public.write_text(json.dumps({name: value for name, value in key.items() if name != "d"}))
+    public.chmod(0o600)
+    with variables(hub, "vault", KOPURO_SERVICE_KEY=str(public)):
+        assert findings(hub, capsys) == {"service-key": ["vault"]}
+
+
+def test_misspelt_variable_is_named_with_the_one_that_is_meant(
+    hub: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with variables(hub, "intake", KOPURO_CONECTIONS_PER_ADRESS="5"):
+        main(["admin", "doctor", "--env", str(hub / "env")])
+    out, _ = capsys.readouterr()
+    assert "the service ignores KOPURO_CONECTIONS_PER_ADRESS: is KOPURO_CONNECTIONS_PER_ADDRESS meant?" in out
+    assert out.count("unknown-variable") == 1
+
+
 def test_settings_that_no_service_starts_with_are_named(
     hub: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -229,6 +391,14 @@ def test_faults_of_the_broker_are_named(
     (tmp_path / "exported.json").write_text(json.dumps(document))
     found = findings(hub, capsys, definitions=tmp_path / "exported.json")
     assert found == {"broker-rights": ["kg.vault"], "broker-guest": ["broker"]}
+    document["users"].append({"name": "stranger", "tags": ["administrator"]})
+    document["permissions"].append({"user": "stranger", "configure": ".*", "write": ".*", "read": ".*"})
+    (tmp_path / "exported.json").write_text(json.dumps(document))
+    main(["admin", "doctor", "--env", str(hub / "env"), "--definitions", str(tmp_path / "exported.json")])
+    assert (
+        "warning: stranger: stranger is none of the hub's users, and is an administrator of the broker and "
+        "has rights in the hub's virtual host [broker-stranger]"
+    ) in capsys.readouterr()[0]
     expired = ca.issue("doctor-client-expired", host="kg.vault", days=-1)
     with variables(
         hub,
@@ -244,7 +414,14 @@ def test_faults_of_the_broker_are_named(
     found = findings(hub, capsys)
     broker.present(ca.issue("doctor-renewed"))
     assert found["tls"] == ["broker"]
-    assert len(found["broker"]) == len((*SERVICES, OPERATIONS))
+    assert "broker" not in found
+    with variables(hub, "vault", KOPURO_AMQP_URI=good.replace("/kopuro", "/lost")):
+        assert findings(hub, capsys) == {"broker-vhost": ["vault"]}
+    another = ca.issue("doctor-other-ca")
+    with variables(hub, "vault", KOPURO_BROKER_CA=str(another.certificate)):
+        assert set(findings(hub, capsys)) == {"tls"}
+    with variables(hub, "vault", KOPURO_AMQP_URI="amqps://kg.vault:pw@127.0.0.1:1/kopuro"):
+        assert findings(hub, capsys) == {"broker": ["vault"]}
 
 
 def test_backup_of_a_hub_of_processes_sees_its_databases_and_queues(hub: Path) -> None:
@@ -254,6 +431,11 @@ def test_backup_of_a_hub_of_processes_sees_its_databases_and_queues(hub: Path) -
     assert set(mark.services) == set(SERVICES)
     assert len(mark.queues) > len(SERVICES)
     assert dead_letters(places) == 0
+
+
+def test_alarm_of_the_broker_is_named(hub: Path, capsys: pytest.CaptureFixture[str], alarmed: str) -> None:
+    with variables(hub, "vault", KOPURO_BROKER_MANAGEMENT_URI=alarmed):
+        assert findings(hub, capsys) == {"broker-alarm": ["broker"]}
 
 
 def test_missing_queue_is_named(hub: Path, broker: TlsBroker, capsys: pytest.CaptureFixture[str]) -> None:
@@ -273,6 +455,9 @@ def test_faults_of_databases_are_named(hub: Path, tmp_path: Path, capsys: pytest
         return {check: who for check, who in findings(hub, capsys).items() if check != "topology"}
 
     with variables(hub, "routing", KOPURO_DATABASE_URL=f"sqlite:///{tmp_path}/empty.sqlite"):
+        assert found() == {"schema": ["routing"]}
+    intakes = read_environment(hub / "env" / "intake.env")["KOPURO_DATABASE_URL"]
+    with variables(hub, "routing", KOPURO_DATABASE_URL=intakes):
         assert found() == {"schema": ["routing"]}
     with variables(hub, "routing", KOPURO_DATABASE_URL=f"sqlite:///{tmp_path}/nowhere/x.sqlite"):
         assert found() == {"database": ["routing"]}
@@ -315,7 +500,7 @@ def test_silent_service_and_one_that_is_not_ready_are_named(
     hub: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(READY, "checks", {"publication": "No checkpoint is published yet."})
-    assert findings(hub, capsys)["ready-publication"] == list(SERVICES)
+    assert findings(hub, capsys)["ready-publication"] == [", ".join(SERVICES)]
     monkeypatch.setitem(READY, "checks", {"broker": "ok"})
     with variables(hub, "routing", KOPURO_OPERATIONS_ADDRESS="127.0.0.1:1"):
         assert findings(hub, capsys)["service"] == ["routing"]

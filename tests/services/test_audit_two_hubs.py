@@ -15,9 +15,10 @@ import pytest
 
 from sandbox.broker import PrivateBroker
 from services.audit.log.adapters.signing_key import load_log_key
-from tests.journey.command_process import KOPURO, CommandProcess
+from tests.journey.command_process import CommandProcess
 from tests.services.audited_hub import REFERRAL, AuditedHub, accepted
 from tests.support.hub_keys import signed_event
+from tests.support.kopuro_forks import Kopuro
 
 pytestmark = pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
 
@@ -27,8 +28,9 @@ POLICY = "policy.json"
 class Side:
     """A hub and the witness that its operator runs for other hubs."""
 
-    def __init__(self, country: str, broker: PrivateBroker, directory: Path) -> None:
+    def __init__(self, country: str, broker: PrivateBroker, directory: Path, kopuro: Kopuro) -> None:
         directory.mkdir()
+        self._kopuro = kopuro
         self._country = country
         self.directory = directory
         self.policy = directory / POLICY
@@ -62,21 +64,23 @@ class Side:
         """Return the verdict of `kopuro verify`, which must succeed."""
         state = ["--state", str(self.directory / f"state-{secrets.token_hex(3)}")]
         trusted = ["--log-key", self.log_key, "--policy", str(policy or self.policy)]
-        ran = kopuro("verify", *arguments, *trusted, *state)
+        ran = _run(self._kopuro, "verify", *arguments, *trusted, *state)
         assert ran.returncode == 0, ran.stdout + ran.stderr
         return ran.stdout
 
 
-def kopuro(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([KOPURO, *arguments], capture_output=True, text=True, check=False, timeout=60)
+def _run(kopuro: Kopuro, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [kopuro.program, *arguments], capture_output=True, text=True, check=False, timeout=60
+    )
 
 
 @contextmanager
-def witness(name: str, log_keys: Sequence[str], directory: Path) -> Iterator[dict[str, str]]:
+def witness(name: str, log_keys: Sequence[str], directory: Path, kopuro: Kopuro) -> Iterator[dict[str, str]]:
     """Run `kopuro witness serve`; yield its policy record."""
     directory.mkdir()
     key = directory / "witness.key"
-    verifier = kopuro("witness", "key", "generate", str(key), "--name", name).stdout.strip()
+    verifier = _run(kopuro, "witness", "key", "generate", str(key), "--name", name).stdout.strip()
     known = [word for log_key in log_keys for word in ("--log-key", log_key)]
     place = ("--state", str(directory / "state"), "--listen", "127.0.0.1:0")
     with CommandProcess(directory / "said", "witness", "serve", "--key", str(key), *known, *place) as running:
@@ -85,15 +89,15 @@ def witness(name: str, log_keys: Sequence[str], directory: Path) -> Iterator[dic
         yield {"name": name, "vkey": verifier, "url": url}
 
 
-def test_two_hubs_cosign_each_others_logs(broker: PrivateBroker, tmp_path: Path) -> None:
+def test_two_hubs_cosign_each_others_logs(broker: PrivateBroker, kopuro: Kopuro, tmp_path: Path) -> None:
     with ExitStack() as running, ExitStack() as library_open:
-        kg, kz = (Side(country, broker, tmp_path / country) for country in ("kg", "kz"))
+        kg, kz = (Side(country, broker, tmp_path / country, kopuro) for country in ("kg", "kz"))
         for side in (kg, kz):
             running.callback(side.hub.close)
-        of_kg = running.enter_context(witness("kg.example/witness", [kz.log_key], tmp_path / "of-kg"))
-        of_kz = running.enter_context(witness("kz.example/witness", [kg.log_key], tmp_path / "of-kz"))
+        of_kg = running.enter_context(witness("kg.example/witness", [kz.log_key], tmp_path / "of-kg", kopuro))
+        of_kz = running.enter_context(witness("kz.example/witness", [kg.log_key], tmp_path / "of-kz", kopuro))
         library = library_open.enter_context(
-            witness("library.example/witness", [kg.log_key, kz.log_key], tmp_path / "library")
+            witness("library.example/witness", [kg.log_key, kz.log_key], tmp_path / "library", kopuro)
         )
         for side, neighbour in ((kg, of_kz), (kz, of_kg)):
             side.policy.write_text(json.dumps({"witnesses": [neighbour, library], "threshold": 2}))
@@ -110,7 +114,9 @@ def test_two_hubs_cosign_each_others_logs(broker: PrivateBroker, tmp_path: Path)
             bundle.write_bytes(side.hub.get(f"/v1/history/{REFERRAL}/bundle").content)
             assert "2 of 2 witnesses cosigned it" in side.verify("bundle", str(bundle))
         # A hub's cosignature does not count for its own log: each policy names the other hub as the witness.
-        ran = kopuro("verify", "log", kg.hub.service.url, "--log-key", kg.log_key, "--policy", str(kz.policy))
+        ran = _run(
+            kopuro, "verify", "log", kg.hub.service.url, "--log-key", kg.log_key, "--policy", str(kz.policy)
+        )
         assert ran.returncode == 9
         assert "Verification failed" in ran.stdout
 

@@ -254,7 +254,7 @@ def test_databases_of_environment_files_are_compared(
         variables = {"KOPURO_DATABASE_URL": hub.template.format(service=service)}
         write_environment(tmp_path / f"{service}.env", variables)
     assert main(["admin", "reconcile", "--env", str(tmp_path)]) == 0
-    assert "agree: 1 referrals" in capsys.readouterr().out
+    assert "agree: 1 referral, 2 messages, " in capsys.readouterr().out
     (tmp_path / "vault.env").unlink()
     assert main(["admin", "reconcile", "--env", str(tmp_path)]) == 2
 

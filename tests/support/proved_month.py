@@ -104,7 +104,9 @@ class ProvedMonth:
     def verify(self, file: Mapping[str, Any]) -> VerifiedStatement:
         """Verify a file as its organisation does, with the log's key only."""
         key = VerifierKey.parse(self.audit.key.verifier_key)
-        return ProvedStatement.parse(json.dumps(file).encode()).verify(TrustPolicy(logs=(key,)))
+        return ProvedStatement.parse(json.dumps(file).encode()).verify(
+            TrustPolicy(logs=(key,)), now=self.bench.clock.time
+        )
 
     def entries(self, organization: str, role: str, *messages: str) -> dict[str, Any]:
         """Return audit's answer about these messages."""

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 from dataclasses import dataclass
 
 import httpx
 
-from runtime.entrypoints.resource import Resource
 from runtime.web.path import template_of
 from runtime.web.router import Route
 from tests.journey.running_hub import RunningHub
 from tests.support.resource_paths import SAMPLE_IDS, path_of
+from tests.support.service_resources import resources
 
 SERVICES = ("audit", "delivery", "directory", "intake", "routing")
 # One line of each batch resource; their results have a status for each line.
@@ -78,14 +77,10 @@ def guarded_resources() -> list[GuardedResource]:
 
 def routes(*services: str) -> list[Route]:
     """Return the routes of these services, by default of all."""
-    found = {}
-    for name in services or SERVICES:
-        service = importlib.import_module(f"services.{name}.service").SERVICE
-        for member in map(service.__dict__.get, dir(service)):
-            for entrypoint in getattr(member, "nameko_entrypoints", ()):
-                if isinstance(entrypoint, Resource):
-                    route = entrypoint.route()
-                    found[name, route.url, route.method] = route
+    found = {
+        (name, (route := entrypoint.route()).url, route.method): route
+        for name, entrypoint, _ in resources(*services)
+    }
     return [found[key] for key in sorted(found)]
 
 

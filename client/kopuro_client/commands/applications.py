@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -10,13 +13,20 @@ import typer
 from kopuro_client.commands.confirmation import YES, confirm, require_terminal
 from kopuro_client.commands.input_file import read_json, read_text
 from kopuro_client.commands.lists import AFTER, LIMIT, show_page
-from kopuro_client.commands.new_file import new_file
+from kopuro_client.commands.new_file import write_new
 from kopuro_client.commands.printable import moment
 from kopuro_client.commands.session import Session
-from kopuro_client.errors import InvalidArgumentError
+from kopuro_client.errors import (
+    DefectError,
+    InvalidArgumentError,
+    RefusedError,
+    TransportError,
+    UnavailableError,
+)
 from kopuro_client.records import ApplicationRecord, ApplicationStatus
 from kopuro_client.resources.applications import new_application_reference
 
+_REFERENCE: Final = re.compile(r"[A-Za-z0-9_-]{43,100}")
 _APPLICATION = Annotated[
     str, typer.Argument(metavar="ID", help="The id that `kopuro organization applications` shows.")
 ]
@@ -59,12 +69,16 @@ def apply(
     reference_file: Annotated[
         Path | None,
         typer.Option(
-            help="File of the reference: written by an application, in place of printing it, and read by "
-            "--status and --withdraw."
+            help="The file with the application's reference, its secret. The command creates it before it "
+            "sends the application; if no answer comes, run it again with the same file. --status and "
+            "--withdraw read it."
         ),
     ] = None,
 ) -> None:
-    """Apply to join the network. Needs no credentials. Prints the id, and once the reference."""
+    """Apply to join the network. Needs no credentials.
+
+    Prints the id. Without --reference-file it prints the reference too, first on stderr before it sends.
+    """
     if status is not None or withdraw is not None:
         if reference_file is None or (status is not None and withdraw is not None):
             raise InvalidArgumentError("give --reference-file with one of --status and --withdraw")
@@ -93,13 +107,8 @@ def apply(
         document["contact"] = {**known, **{k: v for k, v in person.items() if v is not None}}
     if not document:
         raise InvalidArgumentError("nothing to send: give FILE, or --name and the other options")
-    reference = new_application_reference()
-    if reference_file is None:
+    with _kept_reference(session, reference_file) as reference:
         made = session.hub.apply(document, reference=reference)
-    else:
-        with new_file(reference_file) as write:
-            made = session.hub.apply(document, reference=reference)
-            write(f"{reference}\n".encode())
     if session.out.as_json:
         shown = {k: v for k, v in made.items() if k != "reference" or reference_file is None}
         session.out.document(shown)
@@ -109,6 +118,40 @@ def apply(
         session.out.text(reference)
         session.out.note("the second line is the reference: keep it secret, it is not shown again")
     session.out.note(f"waits for a coordinator; expires on {moment(made['expires_at'])}")
+
+
+@contextmanager
+def _kept_reference(session: Session, file: Path | None) -> Iterator[str]:
+    """Yield the reference of an application that is sent in the block: it is in the file or printed before.
+
+    The hub may have an application whose answer is lost; only the same reference reads, repeats or withdraws
+    it. A file of an earlier run is used again. A new one is removed if the hub refused the application.
+    """
+    is_new = file is not None and not file.exists()
+    if file is None or is_new:
+        reference = new_application_reference()
+    else:
+        reference = read_text(file).strip()
+        if not _REFERENCE.fullmatch(reference):
+            raise InvalidArgumentError(f"{file} exists and has no reference; name a new file")
+    if file is None:
+        # On stderr, because a command that fails has no data.
+        session.out.note(f"the reference, which you need if no answer comes: {reference}")
+    elif is_new:
+        write_new(file, f"{reference}\n".encode())
+    try:
+        yield reference
+    except (RefusedError, InvalidArgumentError):
+        if file is not None and is_new:
+            file.unlink(missing_ok=True)
+        raise
+    except (DefectError, TransportError, UnavailableError):
+        again = "a file with the reference" if file is None else str(file)
+        session.out.note(
+            f"the hub may have the application: run the command again with --reference-file and {again}; "
+            "it is stored once"
+        )
+        raise
 
 
 def applications(

@@ -32,6 +32,7 @@ class ExitCode(IntEnum):
     HUB_DEFECT = 8  # the hub failed, or its response violates its contract
     NOT_VERIFIED = 9  # verification of a log, bundle, statement or receipt failed
     OUTPUT = 10  # stdout is closed, its reader has exited, or its device is full
+    NOT_ISSUED = 11  # what a statement lists holds; the hub has not issued its figures yet
     INTERRUPTED = 130  # Ctrl-C
 
 

@@ -58,20 +58,29 @@ def judged(out: Output) -> Iterator[None]:
 
 
 def show(
-    out: Output, claims: list[str], *, trust: Trust, accepted: AcceptedCheckpoint, **fields: Any
+    out: Output,
+    claims: list[str],
+    *,
+    trust: Trust,
+    accepted: AcceptedCheckpoint,
+    unverified: str | None = None,
+    **fields: Any,
 ) -> None:
-    """Print a successful result. claims: clauses of its sentence; fields: more members of the JSON."""
+    """Print a successful result. claims: clauses of its sentence; fields: more members of the JSON.
+
+    unverified: what the sentence says first if the main thing is not verified, although the claims hold.
+    """
     checkpoint = accepted.checkpoint
     if trust.policy.witnesses:
         claims = [*claims, f"{len(accepted.cosigned)} of {len(trust.policy.witnesses)} witnesses cosigned it"]
     condition = ""
     if trust.key_from is KeyFrom.NAMED:
         condition = f", provided that the log's key is {accepted.log.key}"
-    sentence = f"Verified: {'; '.join(claims)}{condition}."
+    sentence = f"{unverified or 'Verified'}: {'; '.join(claims)}{condition}."
     if out.as_json:
         out.document(
             {
-                "holds": True,
+                "holds": unverified is None,
                 "sentence": sentence,
                 "origin": checkpoint.origin,
                 "size": checkpoint.size,
@@ -98,11 +107,6 @@ def progress(entries: int) -> Iterator[Callable[[int], None]]:
     with Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task("", total=entries)
         yield lambda done: bar.update(task, advance=done)
-
-
-def count(number: int, noun: str, plural: str = "") -> str:
-    """Return a number with its noun: `1 entry`, `2,000 entries`."""
-    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
 def _time(seconds: int | None) -> str | None:

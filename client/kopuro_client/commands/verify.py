@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,8 @@ from typing import Annotated
 import typer
 
 from kopuro_client.commands import verdict
+from kopuro_client.commands.counts import count
+from kopuro_client.commands.exit_codes import ExitCode
 from kopuro_client.commands.input_file import read_text
 from kopuro_client.commands.output import Output
 from kopuro_client.commands.proof_documents import (
@@ -97,8 +100,8 @@ def bundle(
             raise ForkError(f"the log has signed two trees of size {head.size}", evidence=evidence)
         opened = sum(entry.opened for entry in entries)
         claims = [
-            f"{verdict.count(len(entries), 'entry', 'entries')} of referral {read.referral_id} are in the "
-            f"log {head.origin} of {verdict.count(head.size, 'entry', 'entries')}"
+            f"{count(len(entries), 'entry', 'entries')} of referral {read.referral_id} are in the "
+            f"log {head.origin} of {count(head.size, 'entry', 'entries')}"
         ]
         if opened:
             claims.append(f"the content of {opened} of them matches the log")
@@ -166,6 +169,7 @@ def statement(
     """Verify your organisation's monthly statement offline: signatures, proofs, sums.
 
     It proves each decision that asked your organisation, and that the figures are those that the hub issued.
+    Exit code 11: the month is not over, so that its figures cannot be verified; what the file lists holds.
     It cannot prove how often you were considered and not asked: an auditor compares that with the decisions.
     """
     out = Output(as_json=as_json)
@@ -174,7 +178,7 @@ def statement(
     with verdict.judged(out):
         read = ProvedStatement.parse(content)
         trust = trust_in(read.origin, given, _memory(state), named=lambda: read.log_key)
-        verified = read.verify(trust.policy)
+        verified = read.verify(trust.policy, now=dt.datetime.now(dt.UTC))
         head = verified.accepted.checkpoint
         if trust.last is not None and trust.last.size == head.size and trust.last.root != head.root:
             evidence = (str(trust.last.note), str(head.note))
@@ -184,6 +188,7 @@ def statement(
             _statement_claims(read, verified),
             trust=trust,
             accepted=verified.accepted,
+            unverified=None if verified.issued else _not_issued(verified),
             organization=read.statement["organization"],
             month=read.statement["month"],
             proved=verified.proved,
@@ -198,15 +203,21 @@ def statement(
                 "not checked: how often you were considered and passed over, and offers that the statement "
                 "leaves out; compare the offers with your mailbox"
             )
+        if not verified.issued:
+            raise typer.Exit(ExitCode.NOT_ISSUED)
+
+
+def _not_issued(verified: VerifiedStatement) -> str:
+    listed = "The listed decisions are in the log" if verified.proved else "No offer is proved"
+    return f"Figures not verified: the hub has not issued them yet. {listed}"
 
 
 def _statement_claims(read: ProvedStatement, verified: VerifiedStatement) -> list[str]:
     figures, head = read.statement, verified.accepted.checkpoint
-    offers = verdict.count(figures["asked"], "offer")
+    offers = count(figures["asked"], "offer")
     claims = [
-        f"the log {head.origin} of {verdict.count(head.size, 'entry', 'entries')} commits to "
-        f"{verified.proved} of the {offers} to {figures['organization']} in {figures['month']}",
-        "the sums are right",
+        f"the log {head.origin} of {count(head.size, 'entry', 'entries')} commits to "
+        f"{verified.proved} of the {offers} to {figures['organization']} in {figures['month']}"
     ]
     without = {
         "erased": verified.erased,
@@ -215,12 +226,11 @@ def _statement_claims(read: ProvedStatement, verified: VerifiedStatement) -> lis
     }
     if any(without.values()):
         said = ", ".join(f"{number} {why}" for why, number in without.items() if number)
-        claims.append(f"the others have no proof: {said}")
-    claims.append(
-        "the figures are those that were issued"
-        if verified.issued
-        else "the figures have not been issued, so the log does not have them"
-    )
+        others = figures["asked"] - verified.proved
+        claims.append(f"{count(others, 'offer has', 'offers have')} no proof: {said}")
+    claims.append("the sums are right")
+    if verified.issued:
+        claims.append("the figures are those that were issued")
     return claims
 
 
@@ -288,7 +298,7 @@ def _show_log(out: Output, verified: VerifiedLog, known: list[Checkpoint], trust
     head, replayed = verified.accepted.checkpoint, verified.replayed
     claims = [
         f"the log {head.origin} matches its signed checkpoint at "
-        f"{verdict.count(head.size, 'entry', 'entries')}, {replayed.entries:,} of them recomputed with all "
+        f"{count(head.size, 'entry', 'entries')}, {replayed.entries:,} of them recomputed with all "
         "their tiles"
     ]
     if known:
@@ -299,7 +309,7 @@ def _show_log(out: Output, verified: VerifiedLog, known: list[Checkpoint], trust
     if trust.policy.witnesses and witnessed is not None and witnessed.checkpoint.size < head.size:
         claims.append(f"witnesses have seen the first {witnessed.checkpoint.size:,}")
     if verified.spare_files:
-        claims.append(f"{verdict.count(verified.spare_files, 'file')} beyond it do not contradict it")
+        claims.append(f"{count(verified.spare_files, 'file')} beyond it do not contradict it")
     verdict.show(
         out,
         claims,

@@ -38,6 +38,9 @@ _WHAT: Final = "the statement"
 _DOMAIN: Final = b"kopuro-candidate/1\n"
 _DECISIONS: Final = "kopuro.decisions.recorded.v1"
 _ISSUED: Final = "kopuro.statement.issued.v1"
+# A hub issues within hours of the month's end; the verifier's clock may be wrong by less than the rest.
+_ISSUED_WITHIN: Final = dt.timedelta(days=1)
+_WEEK: Final = dt.timedelta(weeks=1)
 _CONTENT: Final = (
     "format",
     "organization",
@@ -63,7 +66,8 @@ class VerifiedStatement:
 
     proved: the decisions that asked the organisation and are in the log; referrals: what they were about, in
     their order; erased, earlier: those without a leaf, by reason; unlisted: the offers without a decision in
-    the file; issued: whether the log commits to the figures.
+    the file; issued: whether the log commits to the figures. If not, the month is not over and nothing shows
+    that the figures are right.
     """
 
     accepted: AcceptedCheckpoint
@@ -111,9 +115,10 @@ class ProvedStatement:
             proofs=_objects(document, "proofs"),
         )
 
-    def verify(self, policy: TrustPolicy) -> VerifiedStatement:
+    def verify(self, policy: TrustPolicy, *, now: dt.datetime | None = None) -> VerifiedStatement:
         """Verify every signature, proof and sum.
 
+        now: by default the present time. The figures of a month that is over must have been issued.
         Raises UntrustedError, ProofError, ContentError, MalformedError. Does not show that the file has every
         decision that asked the organisation, which knows its offers, nor how often it was considered: an
         auditor compares that (docs/auditing.md).
@@ -121,6 +126,13 @@ class ProvedStatement:
         accepted, entries = self._entries(policy)
         self._check_sums()
         since, until = _month(self.statement)
+        complete = _complete(self.statement, since, until)
+        is_over = (dt.datetime.now(dt.UTC) if now is None else now) >= until + _ISSUED_WITHIN
+        if self.issued is None and (complete or is_over):
+            raise ContentError(
+                f"the month {self.statement['month']} is over and the file does not show that the hub has "
+                "issued its figures; get the statement again"
+            )
         seen: set[str] = set()
         referrals: list[str] = []
         unproven: list[str] = []
@@ -130,7 +142,7 @@ class ProvedStatement:
                 raise ContentError(f"decision {decision} is counted twice (item {number})")
             seen.add(decision)
             if "unproven" in item:
-                unproven.append(_reason(item, decision))
+                unproven.append(_reason(item, decision, entries))
             else:
                 referrals.append(self._verify_decision(item, decision, entries, since, until))
         asked = member(self.statement, "asked", int, what=_WHAT)
@@ -260,6 +272,13 @@ class ProvedStatement:
 
 def _root(entry: ProvedEntry, decision: str) -> bytes:
     """Return the root that the entry commits to for the decision's candidates."""
+    root = _committed(entry, decision)
+    if root is None:
+        raise ContentError(f"entry {entry.index} does not commit to whom decision {decision} asked")
+    return root
+
+
+def _committed(entry: ProvedEntry, decision: str) -> bytes | None:
     listed = entry.data.get("decisions")
     for one in listed if isinstance(listed, list) else ():
         if isinstance(one, dict) and one.get("decision_id") == decision:
@@ -269,14 +288,21 @@ def _root(entry: ProvedEntry, decision: str) -> bytes:
                     return bytes.fromhex(text.removeprefix("sha256:"))
                 except ValueError:
                     break
-    raise ContentError(f"entry {entry.index} does not commit to whom decision {decision} asked")
+    return None
 
 
-def _reason(item: Mapping[str, Any], decision: str) -> str:
+def _reason(item: Mapping[str, Any], decision: str, entries: Mapping[str, ProvedEntry]) -> str:
     only(item, "decision_id", "message_id", "unproven", what=_WHAT)
-    if item["unproven"] not in REASONS:
+    reason, message = item["unproven"], item["message_id"]
+    if reason not in REASONS:
         raise ContentError(f"the hub has no proof of decision {decision}, and no reason for that")
-    return str(item["unproven"])
+    entry = entries.get(message) if isinstance(message, str) else None
+    if reason == "earlier_build" and entry is not None and _committed(entry, decision) is not None:
+        raise ContentError(
+            f"decision {decision} is said to be of an earlier build, and the log (entry {entry.index}) "
+            "commits to whom it asked"
+        )
+    return str(reason)
 
 
 def _objects(document: Mapping[str, Any], name: str) -> tuple[Mapping[str, Any], ...]:
@@ -313,6 +339,22 @@ def _month(statement: Mapping[str, Any]) -> tuple[dt.datetime, dt.datetime]:
         if _moment(member(statement, name, str, what=_WHAT)) != expected:
             raise ContentError(f"the statement's {name} is not that of its month")
     return ends[0], ends[1]
+
+
+def _complete(statement: Mapping[str, Any], since: dt.datetime, until: dt.datetime) -> bool:
+    """Return whether the statement has every week of its month.
+
+    Raises ContentError if its weeks are not of the month, or contradict `complete`.
+    """
+    mondays = [since + number * _WEEK for number in range((until - since) // _WEEK)]
+    every = [f"{year:04}-W{week:02}" for year, week, _ in (one.isocalendar() for one in mondays)]
+    weeks = member(statement, "weeks", list, what=_WHAT)
+    if not weeks or weeks != [week for week in every if week in weeks]:
+        raise ContentError("the statement's weeks are not those of its month")
+    complete = member(statement, "complete", bool, what=_WHAT)
+    if complete != (weeks == every):
+        raise ContentError("the statement is not complete exactly if it has every week of its month")
+    return complete
 
 
 def _monday(first: dt.datetime) -> dt.datetime:

@@ -72,7 +72,7 @@ def verify_consistency(size1: int, size2: int, proof: Sequence[bytes], root1: by
     """
     _check_hashes(root1, root2, *proof)
     if not 0 <= size1 <= size2 <= MAX_SIZE:
-        raise ProofError(f"a tree of {size1} leaves is not a prefix of one of {size2}")
+        raise ProofError(f"a tree of {size1} leaves cannot begin a tree of {size2}")
     if (size1 == 0 and root1 != EMPTY_ROOT) or (size2 == 0 and root2 != EMPTY_ROOT):
         raise ProofError("this is not the root of the empty tree")
     if size1 == size2 and root1 != root2:
@@ -107,7 +107,7 @@ def prove_consistency(size1: int, size2: int, read: NodeReader) -> list[bytes]:
     Raises ProofError if there is none, and what `read` raises. Source: RFC 6962 §2.1.2.
     """
     if not 0 <= size1 <= size2:
-        raise ProofError(f"a tree of {size1} leaves is not a prefix of one of {size2}")
+        raise ProofError(f"a tree of {size1} leaves cannot begin a tree of {size2}")
     if size1 in (0, size2):
         return []
     return _subproof(size1, 0, size2, read, whole=True)

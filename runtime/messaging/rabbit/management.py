@@ -7,6 +7,7 @@ any permission in the virtual host.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
@@ -39,6 +40,24 @@ class ManagementApi:
             for one in topology.bindings
             if _wanted(one) not in present
         )
+
+    def alarms(self) -> tuple[str, ...]:
+        """Return the resources for which a node has an alarm and blocks publishers: `memory`, `disk space`.
+
+        Source: RabbitMQ, "Memory and Disk Alarms"; `GET /api/health/checks/alarms`. Raises BrokerUnavailable.
+        """
+        status, found = self._http.send("GET", "/health/checks/alarms")
+        if status == HTTPStatus.OK:
+            return ()
+        if status != HTTPStatus.SERVICE_UNAVAILABLE or not isinstance(found, dict):
+            raise BrokerUnavailable(f"{self._http.api} answers with status {status}.")
+        named = found.get("alarms")
+        resources = {
+            str(one.get("resource", ""))
+            for one in (named if isinstance(named, list) else ())
+            if isinstance(one, dict)
+        }
+        return tuple(sorted(resources)) or ("unnamed",)
 
     def _bindings(self) -> list[Mapping[str, Any]]:
         status, found = self._http.send("GET", self._path)

@@ -6,6 +6,7 @@ Source: RabbitMQ, "Management HTTP API".
 from __future__ import annotations
 
 import http.client
+from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
@@ -42,6 +43,8 @@ class ManagementHttp:
     def send(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
         """Return the status and the JSON of the answer, None for an answer that is empty or no success.
 
+        A failed health check (503) has JSON too, which says what failed.
+
         path: below `/api`. body: JSON values; None: no body. Raises BrokerUnavailable.
         """
         connection = self._connection()
@@ -56,11 +59,14 @@ class ManagementHttp:
             raise BrokerUnavailable(f"{self.api} does not answer{reason}.") from error
         finally:
             connection.close()
-        if not text or not 200 <= response.status < 300:
+        is_failed_check = response.status == HTTPStatus.SERVICE_UNAVAILABLE
+        if not text or not (is_failed_check or 200 <= response.status < 300):
             return response.status, None
         try:
             return response.status, orjson.loads(text)
         except orjson.JSONDecodeError as error:
+            if is_failed_check:
+                return response.status, None  # of a proxy
             raise BrokerUnavailable(f"{self.api} does not answer with JSON.") from error
 
     def _connection(self) -> http.client.HTTPConnection:

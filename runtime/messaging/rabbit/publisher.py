@@ -30,6 +30,8 @@ from runtime.messaging.rabbit.connection import (
 )
 
 TRANSIENT, PERSISTENT = 1, 2
+# Source: RabbitMQ, "Blocked Connection Notifications".
+BLOCKED = "the broker blocks publishers: it has a memory alarm or a disk alarm"
 
 _Place = tuple[str, str, str]  # exchange, routing key, message id
 
@@ -108,6 +110,10 @@ class _ConfirmingChannel:
         self._channel.events["basic_ack"].add(self._on_ack)
         self._channel.events["basic_nack"].add(self._on_nack)
         self._channel.events["basic_return"].add(self._on_return)
+        # RabbitMQ says so once the connection has published, and py-amqp drops the reason.
+        self._is_blocked = False
+        link.on_blocked = self._on_blocked
+        link.on_unblocked = self._on_unblocked
         # The broker numbers the messages of a channel from 1 in its confirms.
         self._published = 0
         self._outstanding: set[int] = set()
@@ -159,7 +165,7 @@ class _ConfirmingChannel:
         while self._is_waiting():
             left = deadline - time.monotonic()
             if left <= 0:
-                return "the confirms did not arrive in time"
+                return BLOCKED if self._is_blocked else "the confirms did not arrive in time"
             if not drain(self.link, min(left, self._heartbeat.interval)):
                 self._heartbeat.beat()
         return ""
@@ -187,6 +193,12 @@ class _ConfirmingChannel:
         place = f"{exchange or '(default)'} {routing_key}"
         self._unroutable = self._unroutable or place
         self._fail(number, f"a message is unroutable ({place})")
+
+    def _on_blocked(self, _reason: str) -> None:
+        self._is_blocked = True
+
+    def _on_unblocked(self) -> None:
+        self._is_blocked = False
 
     def _fail(self, number: int, reason: str) -> None:
         if self._failed_at is None or number < self._failed_at:

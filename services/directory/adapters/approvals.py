@@ -6,11 +6,12 @@ import dataclasses
 import datetime as dt
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, exists, insert, or_, select, update
 
 from contracts.codes import ApprovalKind
-from services.directory.adapters.tables import APPROVALS
+from services.directory.adapters.tables import APPLICATIONS, APPROVALS, REVISIONS
 from services.directory.domain.approval import Approval, State
+from services.directory.domain.entry import Subject
 
 _FIELDS = tuple(field.name for field in dataclasses.fields(Approval))
 
@@ -39,9 +40,18 @@ class SqlApprovalStore:
             )
         )
 
-    def one(self, transaction: Connection, approval_id: str) -> Approval | None:
+    def erase(self, transaction: Connection, approval_id: str) -> None:
         """See `ports.ApprovalStore`."""
-        row = transaction.execute(select(APPROVALS).where(APPROVALS.c.id == approval_id)).one_or_none()
+        transaction.execute(update(APPROVALS).where(APPROVALS.c.id == approval_id).values(change={}))
+
+    def one(
+        self, transaction: Connection, approval_id: str, *, organization: str | None = None
+    ) -> Approval | None:
+        """See `ports.ApprovalStore`."""
+        query = select(APPROVALS).where(APPROVALS.c.id == approval_id)
+        if organization is not None:
+            query = query.where(_shown_to(organization))
+        row = transaction.execute(query).one_or_none()
         return None if row is None else _approval(row)
 
     def open(self, transaction: Connection, kind: ApprovalKind, subject: str) -> list[Approval]:
@@ -73,10 +83,24 @@ class SqlApprovalStore:
         """See `ports.ApprovalStore`."""
         query = select(APPROVALS).where(APPROVALS.c.id > after).order_by(APPROVALS.c.id).limit(limit)
         if organization is not None:
-            query = query.where(APPROVALS.c.organization == organization)
+            query = query.where(_shown_to(organization))
         if state is not None:
             query = query.where(_shown_as(state, now))
         return [_approval(row) for row in transaction.execute(query)]
+
+
+def _shown_to(organization: str) -> ColumnElement[bool]:
+    older = exists().where(
+        REVISIONS.c.subject == Subject.organization.value,
+        REVISIONS.c.id == organization,
+        REVISIONS.c.number == 1,
+        REVISIONS.c.changed_at > APPROVALS.c.requested_at,
+    )
+    applicants = exists().where(APPLICATIONS.c.approval_id == APPROVALS.c.id)
+    return and_(
+        APPROVALS.c.organization == organization,
+        or_(APPROVALS.c.state == State.granted.value, and_(~older, ~applicants)),
+    )
 
 
 def _shown_as(state: State, now: dt.datetime) -> ColumnElement[bool]:

@@ -1,7 +1,7 @@
 """An application to join the network: its states, and what remains of it after each step.
 
-An applicant is no organisation: nothing reads this aggregate but its own resources. What was sent is kept
-while somebody may have to decide about it; a vetted application leaves only the organisation.
+An applicant is not an organisation yet: only the resources of applications read this aggregate. What was sent
+is kept until the application is decided or ends; a vetted application leaves the organisation alone.
 """
 
 from __future__ import annotations

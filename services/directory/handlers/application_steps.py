@@ -9,15 +9,16 @@ from contracts.facts import ApplicationDecided
 from services.directory.domain.application import KeptApplication
 from services.directory.domain.approval import Approval, State
 from services.directory.handlers.ledger import Writing
-from services.directory.ports import ApplicationStore
+from services.directory.ports import ApplicationStore, ApprovalStore
 
 
 class ApplicationSteps:
     """Stores steps, and follows the approvals of requests to vet an application."""
 
-    def __init__(self, store: ApplicationStore, kept: dt.timedelta) -> None:
+    def __init__(self, store: ApplicationStore, approvals: ApprovalStore, kept: dt.timedelta) -> None:
         """kept: how long the traces of an application are kept after its end."""
         self._store = store
+        self._approvals = approvals
         self.kept = kept
 
     def record(
@@ -45,8 +46,14 @@ class ApplicationSteps:
         return self.record(writing, changed, step, by=by)
 
     def approval_settled(self, writing: Writing, approval: Approval) -> None:
-        """Follow an approval that was endorsed or decided, in the transaction of the decision."""
+        """Follow an approval that was endorsed or decided, in the transaction of the decision.
+
+        A request that ended without effect loses what it says of the applicant: the application still has it
+        while it is kept, and nothing has it afterwards.
+        """
         known = self._store.by_approval(writing.transaction, approval.id)
+        if known is not None and approval.state not in (State.granted, State.requested):
+            self._approvals.erase(writing.transaction, approval.id)
         if known is None or known.state is not ApplicationState.in_approval:
             return
         if approval.state is State.granted:

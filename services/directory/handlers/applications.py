@@ -196,6 +196,9 @@ class Applications:
                 return self._steps.take(writing, known, ApplicationStep.vetted, by=by)
             if earlier is not None and decided.id == earlier.id:
                 return known
+            same = self._store.by_approval(writing.transaction, decided.id)
+            if same is not None:
+                raise Refused("conflict", f"The application {same.id} is the same and is in approval.")
             self._end_approval(writing, known, by=by)
             asked = replace(known, approval_id=decided.id)
             return self._steps.take(writing, asked, ApplicationStep.vetting_requested, by=by)

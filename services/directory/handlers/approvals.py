@@ -122,17 +122,18 @@ class Approvals:
         """
         with self._ledger.writing() as writing:
             open_request = self._one(writing, approval_id)
-            change = restored(open_request.kind, open_request.change)
+            # What was requested may be erased once the request has ended.
+            change = restored(open_request.kind, open_request.change) if open_request.change else None
             approval = granted(
                 open_request,
                 by,
-                basis=basis_of(writing, change),
+                basis=open_request.basis if change is None else basis_of(writing, change),
                 at=writing.now,
                 policy=self._policy,
                 revoked=_revoked(writing, open_request),
             )
             self._settle(writing, approval)
-            if approval.state is State.granted:
+            if approval.state is State.granted and change is not None:
                 take_effect(writing, change, by=approval.requested_by, approved_by=by.id)
         # After the commit: that the request is over is on record, although this call fails.
         if approval.state is State.expired:
@@ -168,8 +169,8 @@ class Approvals:
     def one(self, approval_id: str, reader: Reader) -> Approval:
         """Return an approval. Raises Refused `not-found`, also for what the reader may not see."""
         with self._ledger.database.read() as transaction:
-            found = self._store.one(transaction, approval_id)
-        if found is None or reader.organization not in (None, found.organization):
+            found = self._store.one(transaction, approval_id, organization=reader.organization)
+        if found is None:
             raise Refused("not-found", "There is no approval with this id.")
         return found
 

@@ -23,14 +23,16 @@ from runtime.storage.sql_statement import SqlStatement
 from services.vault.ports import KeyKind
 
 _METADATA = MetaData()
-for _kind in KeyKind:
-    Table(
-        f"{_kind}_keys",
+KEYS = {
+    kind: Table(
+        f"{kind}_keys",
         _METADATA,
         Column("id", String(100), primary_key=True),
         Column("secret", LargeBinary, nullable=False),
         Column("made_at", Instant, nullable=False),
     )
+    for kind in KeyKind
+}
 
 
 def _for_each_kind(sql: str) -> dict[KeyKind, SqlStatement]:

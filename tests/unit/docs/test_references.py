@@ -1,5 +1,6 @@
 """References of the pages exist: files, headings, commands, make targets, variables, metrics."""
 
+import functools
 import re
 import shlex
 from pathlib import Path
@@ -19,10 +20,9 @@ MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def links() -> list[tuple[Path, str]]:
+def links(page: Path) -> list[str]:
     return [
-        (page, target)
-        for page in PAGES
+        target
         for target in re.findall(r"\]\(([^)\s]+)\)", prose(page))
         if not target.startswith(("http://", "https://", "mailto:"))
     ]
@@ -38,16 +38,18 @@ def paths() -> list[tuple[Path, str]]:
     return sorted(set(found))
 
 
-def commands() -> list[tuple[Path, str]]:
-    found = []
+def commands() -> dict[str, list[str]]:
+    """Return each command of the pages with the names of the pages that have it."""
+    found: dict[str, list[str]] = {}
     for page in PAGES:
         if page.name == "integrating.md":
             continue  # its commands are tried, in tests/unit/client
         texts = [text for text in inline_code(page) if text.startswith("kopuro ")]
         for line in shell_lines(page):
             texts += re.findall(r"\bkopuro [^)]+", line)
-        found += [(page, text.strip()) for text in texts]
-    return sorted(set(found))
+        for text in {text.strip() for text in texts}:
+            found.setdefault(text, []).append(name_of(page))
+    return dict(sorted(found.items()))
 
 
 def targets() -> list[str]:
@@ -55,19 +57,22 @@ def targets() -> list[str]:
     return sorted({match[1] for text in texts if (match := re.fullmatch(r"make ([a-z-]+)", text))})
 
 
+@functools.cache
 def headings(page: Path) -> set[str]:
     """Return the anchors of a page's headings on common forges."""
     titles = re.findall(r"^#+ (.+)$", prose(page), flags=re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
-@pytest.mark.parametrize(("page", "target"), links(), ids=lambda part: str(part).removeprefix(str(ROOT)))
-def test_link_target_exists(page: Path, target: str) -> None:
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_targets_of_links_exist(page: Path) -> None:
+    assert [target for target in links(page) if not _exists(page, target)] == []
+
+
+def _exists(page: Path, target: str) -> bool:
     file, _, anchor = unquote(target).partition("#")
     destination = (page.parent / file).resolve() if file else page
-    assert destination.exists()
-    if anchor:
-        assert anchor in headings(destination)
+    return destination.exists() and (not anchor or anchor in headings(destination))
 
 
 @pytest.mark.parametrize(("page", "path"), paths(), ids=lambda part: str(part).removeprefix(str(ROOT)))
@@ -76,9 +81,9 @@ def test_path_in_text_exists(page: Path, path: str) -> None:
 
 
 def test_extraction_finds_known_references() -> None:
-    assert len(links()) > 100
+    assert sum(len(links(page)) for page in PAGES) > 100
     assert len(paths()) > 20
-    assert len(commands()) > 10
+    assert len(COMMANDS) > 10
     assert {"demo", "up", "test", "check"} <= set(targets())
 
 
@@ -87,17 +92,16 @@ def test_make_target_exists(target: str) -> None:
     assert re.search(rf"^{target}:", MAKEFILE, flags=re.MULTILINE)
 
 
+COMMANDS = commands()
+
+
 # Help is printed only when the commands and options before it are known.
-@pytest.mark.parametrize(("page", "command"), commands(), ids=lambda part: str(part).removeprefix(str(ROOT)))
+@pytest.mark.parametrize("command", COMMANDS)
 def test_documented_command_parses(
-    page: Path,
-    command: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)  # an option without a value would consume `--help` as its value
-    assert main([*shlex.split(command)[1:], "--help"]) == ExitCode.OK
+    assert main([*shlex.split(command)[1:], "--help"]) == ExitCode.OK, COMMANDS[command]
     assert "Usage: kopuro" in capsys.readouterr().out
 
 

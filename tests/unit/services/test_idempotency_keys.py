@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -17,7 +16,6 @@ from runtime.access.caller_limits import Share
 from runtime.access.gate import Gate
 from runtime.access.tokens import Principal, TokenVerifier
 from runtime.clock import SystemClock
-from runtime.entrypoints.resource import Resource
 from runtime.identifiers import new_id
 from runtime.telemetry import trace
 from runtime.telemetry.metrics import HttpMetrics
@@ -27,6 +25,7 @@ from runtime.web.response import Response
 from runtime.web.router import Route, Router
 from services.intake.api import ApiContext
 from tests.support.resource_paths import path_of
+from tests.support.service_resources import resources
 from tests.unit.services.intake.intake_fixture import IntakeBench
 from tests.unit.services.intake.samples import (
     MOSCOW,
@@ -41,7 +40,6 @@ from tests.unit.services.intake.samples import (
 from tests.unit.services.routing.samples import DAY, NOW, SENDER, organization, service
 from tests.unit.services.routing.workbench import submitted, workbench
 
-SERVICES = ("audit", "delivery", "directory", "intake", "routing", "vault")
 KEY = "my-key"
 
 Handler = Callable[[Any, Request], Response]
@@ -49,16 +47,11 @@ Handler = Callable[[Any, Request], Response]
 
 def _changing_routes() -> dict[str, tuple[Route, Handler]]:
     """Return "METHOD url" -> (route, method of the service) for every resource that changes something."""
-    found: dict[str, tuple[Route, Handler]] = {}
-    for name in SERVICES:
-        cls = importlib.import_module(f"services.{name}.service").SERVICE
-        for attribute in dir(cls):
-            member = cls.__dict__.get(attribute)
-            for entrypoint in getattr(member, "nameko_entrypoints", ()):
-                if isinstance(entrypoint, Resource) and entrypoint.route().method != "GET":
-                    route = entrypoint.route()
-                    found[f"{route.method} {route.template}"] = (route, member)
-    return found
+    return {
+        f"{route.method} {route.template}": (route, member)
+        for _, entrypoint, member in resources()
+        if (route := entrypoint.route()).method != "GET"
+    }
 
 
 ROUTES = _changing_routes()

@@ -197,7 +197,7 @@ def prove_consistency(size1: int, size2: int, read: HashReader) -> Proof:
     ProofError when `size1` is the larger. Source: RFC 9162 §2.1.4.1.
     """
     if not 0 <= size1 <= size2:
-        raise ProofError(f"a tree of {size1} leaves is not a prefix of one of {size2}")
+        raise ProofError(f"a tree of {size1} leaves cannot begin a tree of {size2}")
     if size1 == 0:
         return ()
     start, end = 0, size2

@@ -165,6 +165,16 @@ def test_restored_hub_has_the_same_databases_and_log(hub: HubPlaces, tmp_path: P
     assert (hub.log / "checkpoint").read_bytes() == checkpoint
 
 
+def test_backup_is_restored_from_a_relative_path(
+    hub: HubPlaces, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    take_backup(hub, Path("backup"), wait=0, look=quiet, sleep=still)
+    _destroy(hub)
+    _restore(hub, Path("backup"))
+    assert _letters(hub) == {id_: f"letter of {id_}" for id_ in (OPEN, ERASED)}
+
+
 def test_restored_files_belong_to_the_accounts_of_the_services(hub: HubPlaces, tmp_path: Path) -> None:
     take_backup(hub, tmp_path / "backup", wait=0, look=quiet, sleep=still)
     _destroy(hub)

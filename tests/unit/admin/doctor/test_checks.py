@@ -15,6 +15,7 @@ from admin import doctor
 from admin.doctor.checks import examined
 from admin.doctor.findings import Severity
 from admin.doctor.observations import (
+    ENVIRONMENT,
     Announced,
     BrokerLogin,
     Certificate,
@@ -23,6 +24,7 @@ from admin.doctor.observations import (
     Exported,
     FileKind,
     FileState,
+    LoginFault,
     LogState,
     Machine,
     Observations,
@@ -31,6 +33,7 @@ from admin.doctor.observations import (
     ServiceSettings,
     Space,
     TlsServer,
+    UnusableFile,
 )
 from admin.schema_revisions import SchemaRevision
 
@@ -85,7 +88,7 @@ HEALTHY = Observations(
     machine=MACHINE,
     files=(KEY, MANIFEST),
     keys=(KEYS,),
-    announced=ANNOUNCED,
+    announced=(ANNOUNCED,),
     servers=(SERVER,),
     certificates=(CERTIFICATE,),
     logins=(LOGIN,),
@@ -108,6 +111,20 @@ FAULTS: dict[str, tuple[str, dict[str, Any]]] = {
     "file is missing": ("file", {"files": (replace(KEY, mode=None),)}),
     "private key is readable by a group": ("key-file-mode", {"files": (replace(KEY, mode=0o640),)}),
     "manifest is writable by others": ("public-file-mode", {"files": (replace(MANIFEST, mode=0o666),)}),
+    "key file holds no key": (
+        "key-file",
+        {
+            "unusable": (
+                UnusableFile(
+                    service="vault",
+                    variable="KOPURO_CUSTODY_KEY",
+                    path=FILE,
+                    fault="does not name a file with private X25519 JWKs",
+                    remedy="restore it",
+                ),
+            )
+        },
+    ),
     "manifest has a wrong signature": ("manifest", {"keys": (replace(KEYS, manifest_fault="not signed"),)}),
     "manifest is of another hub": ("manifest", {"keys": (replace(KEYS, manifest_hub="ru"),)}),
     "service key is no key": ("service-key", {"keys": (replace(KEYS, kid=None),)}),
@@ -115,20 +132,20 @@ FAULTS: dict[str, tuple[str, dict[str, Any]]] = {
     "broker user is another service's": ("broker-user", {"keys": (replace(KEYS, user="kg.vault"),)}),
     "discovery document is no JSON": (
         "discovery",
-        {"announced": replace(ANNOUNCED, fault="JSONDecodeError")},
+        {"announced": (replace(ANNOUNCED, fault="JSONDecodeError"),)},
     ),
-    "discovery document is of another hub": ("discovery", {"announced": replace(ANNOUNCED, hub="ru")}),
+    "discovery document is of another hub": ("discovery", {"announced": (replace(ANNOUNCED, hub="ru"),)}),
     "discovery document lacks audit": (
         "discovery",
-        {"announced": replace(ANNOUNCED, addresses={n: u for n, u in PUBLIC.items() if n != "audit"})},
+        {"announced": (replace(ANNOUNCED, addresses={n: u for n, u in PUBLIC.items() if n != "audit"}),)},
     ),
     "public address is plain http": (
         "discovery-tls",
-        {"announced": replace(ANNOUNCED, addresses={**PUBLIC, "audit": "http://audit.example"})},
+        {"announced": (replace(ANNOUNCED, addresses={**PUBLIC, "audit": "http://audit.example"}),)},
     ),
     "announced custody key is not the vault's": (
         "custody-key",
-        {"announced": replace(ANNOUNCED, custody_kid="c0")},
+        {"announced": (replace(ANNOUNCED, custody_kid="c0"),)},
     ),
     "handshake fails": ("tls", {"servers": (replace(SERVER, fault="its certificate has expired"),)}),
     "remote connection is not encrypted": ("tls-off", {"servers": (replace(SERVER, encrypted=False),)}),
@@ -139,8 +156,32 @@ FAULTS: dict[str, tuple[str, dict[str, Any]]] = {
     "broker is away": ("broker", {"logins": (replace(LOGIN, fault="The broker cannot be reached."),)}),
     "password is wrong": (
         "broker-login",
-        {"logins": (replace(LOGIN, fault="(AccessRefused)", refused=True),)},
+        {"logins": (replace(LOGIN, fault="(AccessRefused)", cause=LoginFault.refused),)},
     ),
+    "virtual host is missing": (
+        "broker-vhost",
+        {"logins": (replace(LOGIN, fault="no such host", cause=LoginFault.vhost_missing),)},
+    ),
+    "virtual host is closed to the user": (
+        "broker-vhost",
+        {"logins": (replace(LOGIN, fault="it is not let in", cause=LoginFault.vhost_refused),)},
+    ),
+    "one service cannot verify the broker": (
+        "tls",
+        {"logins": (replace(LOGIN, fault="its certificate has expired", cause=LoginFault.tls),)},
+    ),
+    "nobody can verify the broker": (
+        "tls",
+        {
+            "servers": (replace(SERVER, fault="its certificate has expired"),),
+            "logins": (
+                replace(
+                    LOGIN, address=SERVER.address, fault="its certificate has expired", cause=LoginFault.tls
+                ),
+            ),
+        },
+    ),
+    "broker has an alarm": ("broker-alarm", {"logins": (replace(LOGIN, alarms=("memory",)),)}),
     "queue is missing": ("topology", {"logins": (replace(LOGIN, missing=("audit.log",)),)}),
     "management API does not answer": (
         "management-plugin",
@@ -179,6 +220,19 @@ FAULTS: dict[str, tuple[str, dict[str, Any]]] = {
         "clock",
         {"machine": replace(MACHINE, clock=Clock(synchronized=True, ahead=dt.timedelta(seconds=-5)))},
     ),
+    "database is another service's": (
+        "schema",
+        {
+            "databases": (
+                replace(DATABASE, revision=replace(CURRENT, current="y")),
+                replace(
+                    DATABASE,
+                    service="routing",
+                    revision=SchemaRevision(service="routing", current="y", known=("x", "y")),
+                ),
+            )
+        },
+    ),
     "outbox waits": (
         "outbox",
         {"databases": (replace(DATABASE, outbox_oldest=NOW - dt.timedelta(hours=1)),)},
@@ -187,6 +241,7 @@ FAULTS: dict[str, tuple[str, dict[str, Any]]] = {
     "log has another key": ("log", {"log": LogState(fault="not signed with this log's key")}),
     "database is older than the log": ("log-fork", {"log": replace(LOG, published=11)}),
     "database is of another log": ("log-fork", {"log": replace(LOG, is_prefix=False)}),
+    "log is published elsewhere": ("log-unpublished", {"log": replace(LOG, published=None)}),
     "Python is too old": ("version", {"machine": replace(MACHINE, python=(3, 10))}),
     "service does not answer": ("service", {"readiness": (replace(READY, fault="ConnectionRefusedError"),)}),
     "service is not ready": (
@@ -198,8 +253,31 @@ WARNINGS: dict[str, tuple[str, dict[str, Any]]] = {
     "earlier custody key can be retired": (
         "earlier-custody-key",
         {
-            "announced": replace(
-                ANNOUNCED, vault_kids=("c1", "c0"), earlier_until=NOW - dt.timedelta(minutes=1)
+            "announced": (
+                replace(ANNOUNCED, vault_kids=("c1", "c0"), earlier_until=NOW - dt.timedelta(minutes=1)),
+            )
+        },
+    ),
+    "variable is misspelt": (
+        "unknown-variable",
+        {"settings": (ServiceSettings(service="vault", problems=(), unknown={"KOPURO_HUP": "KOPURO_HUB"}),)},
+    ),
+    "stranger is an administrator of the broker": (
+        "broker-stranger",
+        {"exported": replace(EXPORTED, administrators=("stranger",))},
+    ),
+    "stranger has rights in the virtual host": (
+        "broker-stranger",
+        {"exported": replace(EXPORTED, present={**RIGHTS, "stranger": (".*", ".*", ".*")})},
+    ),
+    "gateway has rights in the hub's virtual host": (
+        "broker-stranger",
+        {
+            "exported": replace(
+                EXPORTED,
+                present={**RIGHTS, "kg.gateway": (".*", ".*", ".*")},
+                administrators=("kg.gateway",),
+                own_administrators=frozenset({"kg.gateway"}),
             )
         },
     ),
@@ -238,9 +316,7 @@ def test_every_check_in_the_source_has_a_fault_here() -> None:
     sources = Path(doctor.__file__).parent.glob("*checks.py")
     names = {name for file in sources for name in re.findall(r'check="([a-z-]+)"', file.read_text())}
     made: Mapping[str, tuple[str, dict[str, Any]]] = {**FAULTS, **WARNINGS}
-    assert names | {"broker", "broker-login"} == {
-        check for check, _ in made.values() if not check.startswith("ready-")
-    }
+    assert names == {check for check, _ in made.values() if not check.startswith("ready-")}
 
 
 def test_faults_come_before_warnings() -> None:
@@ -250,4 +326,70 @@ def test_faults_come_before_warnings() -> None:
 
 def test_earlier_custody_key_for_which_cases_are_admitted_is_no_finding() -> None:
     announced = replace(ANNOUNCED, vault_kids=("c1", "c0"), earlier_until=NOW + dt.timedelta(hours=1))
-    assert examined(replace(HEALTHY, announced=announced)) == []
+    assert examined(replace(HEALTHY, announced=(announced,))) == []
+
+
+def test_document_and_manifest_are_not_blamed_for_a_hub_that_is_not_set() -> None:
+    seen = replace(HEALTHY, announced=(replace(ANNOUNCED, expected_hub=""),), keys=(replace(KEYS, hub=""),))
+    assert examined(seen) == []
+
+
+def test_remedy_for_a_readable_environment_file_names_its_passwords() -> None:
+    file = replace(KEY, variable=ENVIRONMENT, mode=0o644)
+    (finding,) = examined(replace(HEALTHY, files=(file,)))
+    assert "passwords" in finding.remedy
+    assert "rotate" not in finding.remedy
+
+
+def test_fault_of_several_services_is_said_once_with_all_of_them() -> None:
+    away = replace(LOGIN, fault="The broker cannot be reached.")
+    logins = tuple(replace(away, service=name) for name in ("intake", "vault", "audit"))
+    (finding,) = examined(replace(HEALTHY, logins=logins))
+    assert finding.subject == "intake, vault, audit"
+
+
+def test_broker_that_is_away_is_not_said_to_be_uncompared() -> None:
+    seen = replace(HEALTHY, logins=(replace(LOGIN, fault="The broker cannot be reached."),))
+    assert [finding.check for finding in examined(seen)] == ["broker"]
+
+
+def test_gateway_may_be_an_administrator_of_the_broker() -> None:
+    exported = replace(EXPORTED, administrators=("kg.gateway",), own_administrators=frozenset({"kg.gateway"}))
+    assert examined(replace(HEALTHY, exported=exported)) == []
+
+
+def test_guest_without_rights_in_the_virtual_host_is_named_too() -> None:
+    seen = replace(HEALTHY, exported=replace(EXPORTED, administrators=("guest",)))
+    assert [finding.check for finding in examined(seen)] == ["broker-guest"]
+
+
+def test_bindings_of_an_embedded_broker_need_no_comparison() -> None:
+    seen = replace(HEALTHY, is_embedded=True, logins=(replace(LOGIN, compares_bindings=False),))
+    assert examined(seen) == []
+
+
+def test_virtual_host_is_mended_by_the_definitions_and_not_by_a_start_of_the_broker() -> None:
+    login = replace(LOGIN, fault="the broker has no such virtual host", cause=LoginFault.vhost_missing)
+    (finding,) = examined(replace(HEALTHY, logins=(login,)))
+    assert "definitions" in finding.remedy
+    assert "start the broker" not in finding.remedy
+
+
+def test_database_of_another_service_is_named_as_such() -> None:
+    (finding,) = examined(replace(HEALTHY, **FAULTS["database is another service's"][1]))
+    assert finding.what == "KOPURO_DATABASE_URL names the database of routing"
+
+
+def test_full_file_system_is_named_once() -> None:
+    spaces = [
+        replace(SPACE, subject=name, path=Path(f"/srv/{name}"), free=2**20, device=7)
+        for name in ("vault", "audit")
+    ]
+    elsewhere = replace(SPACE, subject="intake", free=2**40, device=8)
+    warning = "only 1 MiB free beside audit, less than 256 MiB"
+    readiness = (replace(READY, warned={"log directory": warning, "parked": "1 dead letter"}),)
+    seen = replace(HEALTHY, spaces=(*spaces, elsewhere), readiness=readiness)
+    assert [(one.check, one.subject) for one in examined(seen)] == [
+        ("disk", "vault, audit"),
+        ("ready-parked", "intake"),
+    ]

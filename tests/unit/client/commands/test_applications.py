@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 
 from kopuro_client.commands import ExitCode
 from tests.unit.client.commands.conftest import Run
-from tests.unit.client.fake_hub import FakeHub, json_response, problem
+from tests.unit.client.fake_hub import FakeHub, Response, json_response, problem
 
 CONTENT: dict[str, Any] = {
     "name": "=cmd()\x1b[2J Aid",
@@ -108,6 +109,56 @@ def test_refused_application_leaves_no_file(hub: FakeHub, run: Run, tmp_path: Pa
     kept = tmp_path / "reference.txt"
     assert run(*LINE, "--reference-file", str(kept)).code != ExitCode.OK
     assert not kept.exists()
+
+
+def test_reference_is_in_its_file_before_anything_is_sent_and_serves_again_when_the_answer_is_lost(
+    hub: FakeHub, run: Run, tmp_path: Path
+) -> None:
+    kept = tmp_path / "reference.txt"
+    seen: list[str] = []
+    is_up = False
+
+    def answer() -> Response:
+        seen.append(kept.read_text().strip())
+        return Response(status=201, body=json.dumps(RECEIPT).encode(), cut=not is_up)
+
+    hub.script("POST", "/directory/v1/applications", answer)
+    lost = run(*LINE, "--reference-file", str(kept))
+    assert lost.code == ExitCode.CANNOT_CONNECT
+    assert "the hub may have the application" in lost.err
+    assert kept.stat().st_mode & 0o077 == 0
+    is_up = True
+    again = run(*LINE, "--reference-file", str(kept))
+    assert (again.code, again.out) == (ExitCode.OK, "a-1\n")
+    assert set(seen) == {kept.read_text().strip()}
+    digests = {one.json()["reference_sha256"] for one in hub.requests_to("/directory/v1/applications")}
+    assert digests == {sha256(seen[0].encode()).hexdigest()}
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_reference_without_a_file_is_printed_although_the_answer_is_lost(
+    hub: FakeHub, run: Run, as_json: bool
+) -> None:
+    hub.script("POST", "/directory/v1/applications", Response(status=201, body=b"{}", cut=True))
+    lost = run(*LINE, *(["--json"] if as_json else []))
+    assert lost.code == ExitCode.CANNOT_CONNECT
+    sent = hub.requests_to("/directory/v1/applications")[0]
+    printed = re.findall(r"[A-Za-z0-9_-]{43}", lost.err)
+    assert sent.json()["reference_sha256"] in [sha256(one.encode()).hexdigest() for one in printed]
+
+
+def test_refused_repetition_keeps_the_reference_and_another_file_is_no_reference(
+    hub: FakeHub, run: Run, tmp_path: Path
+) -> None:
+    hub.script("POST", "/directory/v1/applications", problem(409, "conflict", "Another application"))
+    kept = tmp_path / "reference.txt"
+    kept.write_text("A" * 43 + "\n")
+    assert run(*LINE, "--reference-file", str(kept)).code == ExitCode.REFUSED
+    assert kept.read_text() == "A" * 43 + "\n"
+    kept.write_text("my notes\n")
+    assert run(*LINE, "--reference-file", str(kept)).code == ExitCode.USAGE
+    assert kept.read_text() == "my notes\n"
+    assert len(hub.requests_to("/directory/v1/applications")) == 1
 
 
 @pytest.mark.parametrize(("option", "action"), [("--status", "state"), ("--withdraw", "withdraw")])

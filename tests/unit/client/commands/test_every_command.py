@@ -121,13 +121,42 @@ def hub_url(hub: FakeHub, credentials: Path, tmp_path: Path, monkeypatch: pytest
     # One attempt each; other tests cover retries.
     once = RetryPolicy(attempts=1)
     monkeypatch.setattr("kopuro_client.transport.RetryPolicy", lambda: once)
-    (tmp_path / "blocked").write_text("a file")
-    (tmp_path / "referral.json").write_text(json.dumps({"needs": ["shelter"], "case": {"name": "A"}}))
-    (tmp_path / "key.json").write_text(json.dumps(generate_key()))
-    (tmp_path / "client-keys.json").write_text(json.dumps({"keys": [generate_client_key("k-1")[1]]}))
-    (tmp_path / "gateway.json").write_text(json.dumps(generate_client_key("gateway-1")[0]))
-    (tmp_path / "witness.key").write_text(WITNESS.secret_text())
+    _furnish(tmp_path)
     return hub.url
+
+
+CONTENTS = {
+    "blocked": "a file",
+    "referral.json": json.dumps({"needs": ["shelter"], "case": {"name": "A"}}),
+    "key.json": json.dumps(generate_key()),
+    "client-keys.json": json.dumps({"keys": [generate_client_key("k-1")[1]]}),
+    "gateway.json": json.dumps(generate_client_key("gateway-1")[0]),
+    "witness.key": WITNESS.secret_text(),
+}
+
+
+def _furnish(directory: Path) -> None:
+    """Write the files that command lines name."""
+    for name, content in CONTENTS.items():
+        (directory / name).write_text(content)
+
+
+Elsewhere = Callable[[str], None]
+
+
+@pytest.fixture
+def elsewhere(hub_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Elsewhere:
+    """Changes into a new directory, as new as a test's: no earlier command has left a file or a state."""
+
+    def changing(name: str) -> None:
+        directory = tmp_path / name
+        directory.mkdir()
+        _furnish(directory)
+        monkeypatch.chdir(directory)
+        monkeypatch.setenv("XDG_STATE_HOME", str(directory / "xdg"))
+        monkeypatch.setenv("HOME", str(directory))
+
+    return changing
 
 
 Outcome = tuple[int, str, str]
@@ -201,24 +230,27 @@ ODD = {
 
 
 @every_command
-@pytest.mark.parametrize("kind", ODD)
 def test_response_that_violates_contract_ends_without_traceback(
-    hub: FakeHub, hub_url: str, run_line: RunLine, path: tuple[str, ...], kind: str
+    hub: FakeHub, hub_url: str, run_line: RunLine, elsewhere: Elsewhere, path: tuple[str, ...]
 ) -> None:
-    hub.otherwise = ODD[kind]
-    run_line(line_of(path, hub_url))
+    for kind, response in ODD.items():
+        elsewhere(kind)
+        hub.otherwise = response
+        run_line(line_of(path, hub_url))
 
 
 @every_command
-@pytest.mark.parametrize("address", ["http://127.0.0.1:9/", "http://[", "nonsense", "http://\udcff/", ""])
 def test_invalid_hub_url_ends_without_traceback(
-    run_line: RunLine, path: tuple[str, ...], address: str, monkeypatch: pytest.MonkeyPatch
+    run_line: RunLine, elsewhere: Elsewhere, path: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("KOPURO_DISCOVERY_URL", address)
-    code, out, _ = run_line(line_of(path, address))
-    if path in connected or path in anonymous:
-        assert out == ""
-        assert code in (ExitCode.USAGE, ExitCode.CANNOT_CONNECT)
+    addresses = ("http://127.0.0.1:9/", "http://[", "nonsense", "http://\udcff/", "")
+    for number, address in enumerate(addresses):
+        elsewhere(str(number))
+        monkeypatch.setenv("KOPURO_DISCOVERY_URL", address)
+        code, out, _ = run_line(line_of(path, address))
+        if path in connected or path in anonymous:
+            assert out == "", address
+            assert code in (ExitCode.USAGE, ExitCode.CANNOT_CONNECT), address
 
 
 @pytest.mark.parametrize("path", takes_json, ids=" ".join)

@@ -34,6 +34,7 @@ def test_exit_codes_are_unchanged() -> None:
         "HUB_DEFECT": 8,
         "NOT_VERIFIED": 9,
         "OUTPUT": 10,
+        "NOT_ISSUED": 11,
         "INTERRUPTED": 130,
     }
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -71,13 +73,48 @@ def test_offers_without_proof_are_named(
     found = _verify(run, month, tmp_path, {**made, "decisions": [erased, made["decisions"][1]]})
     assert found.code == ExitCode.OK
     assert "commits to 1 of the 3 offers" in found.out
-    assert "the others have no proof: 1 erased, 1 not listed" in found.out
+    assert "2 offers have no proof: 1 erased, 1 not listed" in found.out
 
 
-def test_statement_that_was_not_issued_is_said_to_be_so(
+@pytest.mark.parametrize("proofs", [True, False])
+def test_figures_of_a_running_month_are_not_verified(
+    run: Run,
+    month: ProvedMonth,
+    made: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    proofs: bool,
+) -> None:
+    figures = {**made["statement"], "weeks": made["statement"]["weeks"][:3], "complete": False, "silent": 3}
+    erased = [
+        {"decision_id": one["decision_id"], "message_id": one["message_id"], "unproven": "erased"}
+        for one in made["decisions"]
+    ]
+    running = {
+        **made,
+        "statement": figures,
+        "issued": None,
+        "decisions": made["decisions"] if proofs else erased,
+    }
+    clock = SimpleNamespace(UTC=dt.UTC, datetime=SimpleNamespace(now=lambda _zone: in_week(3)))
+    monkeypatch.setattr("kopuro_client.commands.verify.dt", clock)
+    found = _verify(run, month, tmp_path, running)
+    assert found.code == ExitCode.NOT_ISSUED
+    assert found.out.startswith("Figures not verified: the hub has not issued them yet.")
+    listed = "The listed decisions are in the log" if proofs else "No offer is proved: "
+    assert listed in found.out
+    assert ("3 offers have no proof: 3 erased" in found.out) is not proofs
+    document = _verify(run, month, tmp_path, running, "--json").json()
+    assert (document["holds"], document["issued"], document["proved"]) == (False, False, 3 if proofs else 0)
+
+
+def test_statement_of_a_past_month_that_was_not_issued_is_refused(
     run: Run, month: ProvedMonth, made: dict[str, Any], tmp_path: Path
 ) -> None:
-    assert "have not been issued" in _verify(run, month, tmp_path, {**made, "issued": None}).out
+    figures = {**made["statement"], "accepted": 3, "answered": 3, "silent": 0}
+    found = _verify(run, month, tmp_path, {**made, "issued": None, "statement": figures})
+    assert (found.code, found.out.partition(":")[0]) == (ExitCode.NOT_VERIFIED, "Verification failed")
+    assert "is over" in found.out
 
 
 def test_changed_statement_exits_with_its_own_status(

@@ -20,6 +20,7 @@ from tests.unit.client.fake_hub import FakeHub, json_response
 
 REFERRAL = "0199a0de-0000-7000-8000-000000000001"
 LIST = ("referral", "list")
+ROWS = 1000
 
 
 def shell(line: str, hub: FakeHub, credentials: Path, **more: str) -> subprocess.CompletedProcess[bytes]:
@@ -39,7 +40,8 @@ def shell(line: str, hub: FakeHub, credentials: Path, **more: str) -> subprocess
 
 @pytest.fixture(autouse=True)
 def _scripted(hub: FakeHub) -> None:
-    many = [{**SUMMARY, "id": f"r{n}"} for n in range(2000)]
+    # More than a pipe holds (64 KiB): a reader that has left is noticed.
+    many = [{**SUMMARY, "id": f"r{n}"} for n in range(ROWS)]
     hub.script("GET", "/intake/v1/referrals", json_response({"items": many, "next": None}))
 
 
@@ -68,7 +70,8 @@ def test_unwritable_stderr_does_not_change_exit_status(hub: FakeHub, credentials
     for closed in ("2>&-", "2>/dev/full"):
         ran = shell(f"$kopuro referral list {closed}", hub, credentials)
         assert (ran.returncode, ran.stderr) == (ExitCode.OK, b"")
-        assert len(ran.stdout.splitlines()) == 2001
+        assert len(ran.stdout.splitlines()) == ROWS + 1
+        assert len(ran.stdout) > 65_536
         ran = shell(f"$kopuro referral show {REFERRAL} {closed}", hub, credentials)
         assert (ran.returncode, ran.stdout) == (ExitCode.REFUSED, b"")
 

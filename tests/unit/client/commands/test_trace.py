@@ -72,7 +72,7 @@ def test_trace_prints_hops_with_receipts_and_whose_turn_it_is(told: FakeHub, run
 
 
 @pytest.mark.parametrize(
-    ("language", "heading"), [("en", "It is ru"), ("ru", "Сейчас очередь: "), ("ky", "Кезек: ")]
+    ("language", "heading"), [("en", "It is the turn of ru"), ("ru", "Сейчас очередь: "), ("ky", "Кезек: ")]
 )
 def test_sentences_and_the_story_are_in_the_chosen_language(
     told: FakeHub, run: Run, language: str, heading: str

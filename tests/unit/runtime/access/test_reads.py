@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +13,7 @@ from runtime.access.read_recorder import ReadRecorder
 from runtime.access.reads import NOTHING_READ, STAFF, Read, Reads
 from runtime.access.tokens import Principal
 from runtime.clock import SystemClock
-from runtime.entrypoints.resource import Resource, resource
+from runtime.entrypoints.resource import resource
 from runtime.identifiers import new_id
 from runtime.messaging.outbox.event_batch import decode_batch
 from runtime.messaging.outbox.outbox import Outbox
@@ -23,21 +22,16 @@ from runtime.web.request import Request
 from runtime.web.response import Response
 from services.intake.adapters.tables import MESSAGING
 from tests.support.migrated import upgrade
+from tests.support.service_resources import resources
 
-SERVICES = ("audit", "delivery", "directory", "intake", "routing", "vault")
 FIRST, SECOND = new_id(), new_id()
 
 
-def _resources() -> Iterator[Resource]:
-    for name in SERVICES:
-        service = importlib.import_module(f"services.{name}.service").SERVICE
-        for member in map(service.__dict__.get, dir(service)):
-            for entrypoint in getattr(member, "nameko_entrypoints", ()):
-                if isinstance(entrypoint, Resource) and entrypoint.route().method == "GET":
-                    yield entrypoint
-
-
-RESOURCES = {entrypoint.route().template: entrypoint for entrypoint in _resources()}
+RESOURCES = {
+    entrypoint.route().template: entrypoint
+    for _, entrypoint, _ in resources()
+    if entrypoint.route().method == "GET"
+}
 # The resources whose answers contain facts of persons, with how their reads are recorded.
 OF_PERSONS = {
     "/v1/referrals": Reads.recorded,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 from collections.abc import Mapping
 from dataclasses import replace
@@ -14,7 +13,6 @@ from prometheus_client import CollectorRegistry
 from runtime.access.gate import Gate
 from runtime.access.tokens import TokenVerifier
 from runtime.clock import SystemClock
-from runtime.entrypoints.resource import Resource
 from runtime.telemetry import trace
 from runtime.telemetry.metrics import HttpMetrics
 from runtime.web.protocol import CONNECTION
@@ -22,8 +20,7 @@ from runtime.web.request import Request
 from runtime.web.response import Response
 from runtime.web.router import Route, Router
 from tests.support.resource_paths import path_of
-
-SERVICES = ("audit", "delivery", "directory", "intake", "routing", "vault")
+from tests.support.service_resources import resources
 
 
 def _echo(request: Request, _at: trace.Trace) -> Response:
@@ -32,14 +29,10 @@ def _echo(request: Request, _at: trace.Trace) -> Response:
 
 def _routes() -> list[Route]:
     """Return the routes of all services as public routes that echo their parameters."""
-    found = {}
-    for name in SERVICES:
-        service = importlib.import_module(f"services.{name}.service").SERVICE
-        for member in map(service.__dict__.get, dir(service)):
-            for entrypoint in getattr(member, "nameko_entrypoints", ()):
-                if isinstance(entrypoint, Resource):
-                    route = replace(entrypoint.route(), roles=None, handle_request=_echo)
-                    found[route.method, route.url] = route
+    public = [
+        replace(entrypoint.route(), roles=None, handle_request=_echo) for _, entrypoint, _ in resources()
+    ]
+    found = {(route.method, route.url): route for route in public}
     return [found[key] for key in sorted(found)]
 
 

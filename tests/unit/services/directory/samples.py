@@ -170,8 +170,9 @@ class Directory:
         )
         self.clock = clock
         self.ledger = ledger
-        self.steps = ApplicationSteps(SqlApplicationStore(), dt.timedelta(days=30))
-        self.approvals = Approvals(ledger, SqlApprovalStore(), self.policy, self.steps.approval_settled)
+        approval_store = SqlApprovalStore()
+        self.steps = ApplicationSteps(SqlApplicationStore(), approval_store, dt.timedelta(days=30))
+        self.approvals = Approvals(ledger, approval_store, self.policy, self.steps.approval_settled)
         self.waiting = 0
         self.most_applications(200)
         self.entries = Entries(ledger, self.approvals)

@@ -6,7 +6,6 @@ import datetime as dt
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,6 @@ from contracts.facts import (
     ReferralWithdrawn,
 )
 from runtime.access.tokens import Principal
-from runtime.entrypoints.resource import Resource
 from runtime.identifiers import new_id
 from runtime.web.request import Request
 from services.routing import api
@@ -31,9 +29,9 @@ from services.routing.adapters.weekly_reports import SqlWeeklyReports
 from services.routing.bootstrap import read_policy
 from services.routing.domain.policy import RoutingPolicy
 from services.routing.handlers.weekly_reports import ReportQueries, ReportWeeks
-from services.routing.service import SERVICE
 from tests.services.made_cursors import made_cursors
 from tests.support.events import message_of
+from tests.support.service_resources import resources
 from tests.unit.services.routing.samples import NOW, SENDER, organization, service
 from tests.unit.services.routing.workbench import Workbench, opened, submitted, workbench
 
@@ -273,12 +271,7 @@ def test_labels_of_a_report_are_in_the_language_that_the_caller_prefers(
 
 
 def test_only_coordinators_may_ask_for_reports_and_only_members_for_statements() -> None:
-    entrypoints = chain.from_iterable(
-        getattr(member, "nameko_entrypoints", ()) for member in vars(SERVICE).values()
-    )
-    roles = {
-        one.route().template: set(one.route().roles or ()) for one in entrypoints if isinstance(one, Resource)
-    }
+    roles = {one.route().template: set(one.route().roles or ()) for _, one, _ in resources("routing")}
     assert roles["/v1/coordination/report"] == {"coordinator"}
     assert roles["/v1/coordination/statistics"] == {"coordinator"}
     assert roles["/v1/statement"] == {"partner"}

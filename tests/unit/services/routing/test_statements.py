@@ -30,7 +30,7 @@ from tests.unit.services.routing.workbench import Workbench, sender, submitted, 
 
 ROOT = Path(__file__).parents[4]
 ONE, OTHER = "ru.one", "ru.two"
-Change = Callable[[dict[str, Any]], None]
+Change = Callable[[dict[str, Any]], object]
 
 
 @pytest.fixture
@@ -182,6 +182,10 @@ def _entry(file: dict[str, Any], type_: str) -> dict[str, Any]:
     return entry
 
 
+def _named(decision: dict[str, Any]) -> dict[str, Any]:
+    return {name: decision[name] for name in ("decision_id", "message_id")}
+
+
 def _flipped(text: str) -> str:
     return ("B" if text[0] == "A" else "A") + text[1:]
 
@@ -286,6 +290,61 @@ TAMPERED: dict[str, tuple[Change, type[TlogError], str]] = {
         ContentError,
         "no entry that the statement was issued",
     ),
+    "an issue that is left out": (
+        lambda file: file.update(issued=None),
+        ContentError,
+        "does not show that the hub has issued",
+    ),
+    "rewritten figures without an issue": (
+        lambda file: (
+            file.update(issued=None),
+            file["statement"].update(
+                answered=file["statement"]["answered"] + 3, accepted=file["statement"]["accepted"] + 3
+            ),
+        ),
+        ContentError,
+        "does not show that the hub has issued",
+    ),
+    "a month that is said to run": (
+        lambda file: (
+            file.update(issued=None),
+            file["statement"].update(complete=False, weeks=file["statement"]["weeks"][:1]),
+        ),
+        ContentError,
+        "does not show that the hub has issued",
+    ),
+    "no weeks": (
+        lambda file: (file.update(issued=None), file["statement"].update(weeks=[], complete=False)),
+        ContentError,
+        "weeks are not those of its month",
+    ),
+    "a week of another month": (
+        lambda file: file["statement"]["weeks"].__setitem__(0, "2026-W09"),
+        ContentError,
+        "weeks are not those of its month",
+    ),
+    "a week twice": (
+        lambda file: file["statement"]["weeks"].__setitem__(1, file["statement"]["weeks"][0]),
+        ContentError,
+        "weeks are not those of its month",
+    ),
+    "complete without a week": (
+        lambda file: file["statement"].update(weeks=file["statement"]["weeks"][:-1]),
+        ContentError,
+        "complete exactly if",
+    ),
+    "incomplete with every week": (
+        lambda file: (file.update(issued=None), file["statement"].update(complete=False)),
+        ContentError,
+        "complete exactly if",
+    ),
+    "a proved decision of an earlier build": (
+        lambda file: file["decisions"].__setitem__(
+            0, {**_named(_decision(file)), "unproven": "earlier_build"}
+        ),
+        ContentError,
+        "commits to whom it asked",
+    ),
     "the checkpoint": (
         lambda file: file["proofs"][0].update(
             checkpoint=file["proofs"][0]["checkpoint"].replace("kopuro/kg", "kopuro/kz", 1)
@@ -302,6 +361,7 @@ def test_changed_statement_is_refused_with_its_place(asked: ProvedMonth, what: s
     change, error, said = TAMPERED[what]
     file = copy.deepcopy(asked.file(ONE))
     change(file)
+    asked.bench.clock.time += dt.timedelta(days=1)
     with pytest.raises(error, match=said):
         asked.verify(file)
 

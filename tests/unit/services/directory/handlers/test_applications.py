@@ -13,9 +13,9 @@ from contracts.codes import ApplicationRefusal, ApplicationState, ApplicationSte
 from contracts.errors import RateLimited, Refused, Unavailable
 from contracts.facts import ApplicationDecided, ApplicationSubmitted
 from contracts.records import canonical
-from services.directory.adapters.tables import APPLICATIONS
+from services.directory.adapters.tables import APPLICATIONS, APPROVALS
 from services.directory.domain.application import commitment
-from services.directory.domain.approval import VALID_FOR, Decider, Policy, State
+from services.directory.domain.approval import VALID_FOR, Approval, Decider, Policy, State
 from services.directory.handlers.application_rates import (
     APPLICATIONS_PER_MINUTE,
     QUESTIONS_PER_MINUTE,
@@ -230,6 +230,74 @@ def test_end_of_an_application_ends_the_request_to_vet_it(two: Directory, end: s
     assert two.listings.organizations({}, "", 9) == []
     shown = two.approvals.page(Reader(organization=None), None, "", 9)
     assert [one.state for one in shown] == [State.stale]
+
+
+@pytest.mark.parametrize("later", [dt.timedelta(), DAY])
+@pytest.mark.parametrize("rival_by", [DESK, "kg.second-desk"])
+def test_member_reads_no_request_about_another_applicant_for_its_id(
+    two: Directory, rival_by: str, later: dt.timedelta
+) -> None:
+    rival = two.applications.apply(request(name="The rival")).application.id
+    asked = two.applications.vet(rival, AS_PROPOSED, by=rival_by).approval_id or ""
+    two.clock.time += later
+    own = two.applications.apply(request()).application.id
+    granted = two.applications.vet(own, AS_PROPOSED, by=DESK).approval_id or ""
+    two.clock.time += later
+    two.approvals.approve(granted, SECOND)
+    member, staff = Reader(organization=APPLICANT), Reader(organization=None)
+    assert [one.id for one in two.approvals.page(staff, None, "", 9)] == [asked, granted]
+    assert [one.id for one in two.approvals.page(member, None, "", 9)] == [granted]
+    assert two.approvals.one(granted, member).change["organization"]["name"] == content().name
+    assert (two.approvals.one(asked, staff).change != {}) == (rival_by != DESK)
+    assert refused(two.approvals.one, asked, member).slug == "not-found"
+
+
+def test_application_that_was_sent_twice_has_one_request(two: Directory) -> None:
+    first, second = (two.applications.apply(request()).application.id for _ in range(2))
+    asked = two.applications.vet(first, AS_PROPOSED, by=DESK)
+    assert refused(two.applications.vet, second, AS_PROPOSED, by=DESK).slug == "conflict"
+    two.approvals.approve(asked.approval_id or "", SECOND)
+    assert two.applications.one(first).state is ApplicationState.vetted
+    assert two.applications.one(second).state is ApplicationState.waiting
+
+
+def test_member_reads_no_request_that_is_older_than_its_record(two: Directory) -> None:
+    asked = two.entries.put_organization(OPERATOR, organization(OSH))
+    assert isinstance(asked, Approval)
+    two.clock.time += DAY
+    alone = Directory(two.database)
+    alone.clock.time = two.clock.time
+    alone.entries.put_organization(OPERATOR, organization(OSH))
+    assert two.approvals.page(Reader(organization=OSH), None, "", 9) == []
+    assert [one.id for one in two.approvals.page(Reader(organization=None), None, "", 9)] == [asked.id]
+
+
+@pytest.mark.parametrize("end", ["withdraw", "refuse", "expire", "refuse the request", "another id"])
+def test_request_to_vet_that_ends_without_effect_keeps_nothing_of_the_applicant(
+    two: Directory, end: str
+) -> None:
+    applied = two.applications.apply(request())
+    asked = two.applications.vet(applied.application.id, AS_PROPOSED, by=DESK)
+    approval_id = asked.approval_id or ""
+    before = two.approvals.one(approval_id, Reader(organization=None))
+    assert before.change["organization"]["description"] == content().description
+    if end == "withdraw":
+        two.applications.withdraw(asked.id, reference_of(applied))
+    elif end == "refuse":
+        two.applications.refuse(asked.id, REFUSAL, by=DESK)
+    elif end == "expire":
+        two.clock.time += VALID_FOR
+        two.applications.tidy()
+    elif end == "refuse the request":
+        two.approvals.refuse(approval_id, SECOND)
+    else:
+        two.applications.vet(asked.id, ApplicationVetting(id="kg.talas"), by=DESK)
+    after = two.approvals.one(approval_id, Reader(organization=None))
+    assert (after.change, after.digest, after.subject) == ({}, before.digest, before.subject)
+    assert refused(two.approvals.approve, approval_id, SECOND).slug == "conflict"
+    with two.database.read() as transaction:
+        stored = transaction.execute(select(APPROVALS).where(APPROVALS.c.id == approval_id)).one()
+    assert content().description not in repr(stored)
 
 
 def test_conflicts_of_id_and_parent_are_named_when_it_is_vetted(two: Directory) -> None:

@@ -183,9 +183,9 @@ def test_withdrawal_submission_alone_erases_nothing(audit: LogOnDatabase) -> Non
 
 
 def test_retention_turn_erases_several_steps(audit: LogOnDatabase) -> None:
-    for _ in range(3):
-        audit.publish([referral_event("referral.failed", new_id(), reason="x") for _ in range(150)])
-    assert turn(audit, now=NOON + 2 * DAY, kept=DAY) == 450
+    number = retention.STEP + 40
+    audit.publish([referral_event("referral.failed", new_id(), reason="x") for _ in range(number)])
+    assert turn(audit, now=NOON + 2 * DAY, kept=DAY) == number
     assert opened(audit) == []
 
 

@@ -1,7 +1,8 @@
-"""`kopuro` for pages with many commands: forks of one process that has imported it, started by `Kopuro`.
+"""`kopuro` for tests with many commands: forks of one process that has imported it, started by `Kopuro`.
 
 The imports take most of the time of a command. A fork runs the same `main` with the arguments, the
-environment, the directory and the standard streams of its caller.
+environment, the directory and the standard streams of its caller. A signal for the caller does not reach the
+fork: tests of Ctrl-C, and of the installed command itself, start that command.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import socket
 import subprocess
 import sys
 import traceback
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -32,19 +34,23 @@ sys.exit(status[0] if status else 1)
 
 
 class Kopuro:
-    """The process and the program that calls it, within the block. path: the directory with the program."""
+    """The process and the program that calls it, within the block.
+
+    path: the directory with the program, for a shell. program: its file.
+    """
 
     def __init__(self, directory: Path) -> None:
         self.path = directory / "bin"
+        self.program = str(self.path / "kopuro")
         self._socket = directory / "kopuro.socket"
 
     def __enter__(self) -> Self:
         self.path.mkdir()
-        program = self.path / "kopuro"
+        program = Path(self.program)
         program.write_text(_CALLER.format(python=sys.executable, socket=str(self._socket)), encoding="utf-8")
         program.chmod(0o755)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.partners.kopuro_forks", str(self._socket)], cwd=REPOSITORY
+            [sys.executable, "-m", "tests.support.kopuro_forks", str(self._socket)], cwd=REPOSITORY
         )
         until(self._socket.exists, "the process that forks", within=60)
         return self
@@ -57,7 +63,11 @@ class Kopuro:
 def serve(path: str) -> None:
     """Fork for each order that comes over the socket."""
     from kopuro_client.commands import main
+    from kopuro_client.commands.plugins import GROUP
 
+    # Every command loads them before it looks at its arguments.
+    for plugin in entry_points(group=GROUP):
+        plugin.load()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the forks
     server = socket.socket(socket.AF_UNIX)
     server.bind(path)
