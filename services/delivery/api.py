@@ -31,7 +31,7 @@ from runtime.web.parameters import invalid_parameter
 from runtime.web.path import ID_FORMS
 from runtime.web.request import Request
 from runtime.web.response import Response
-from services.delivery.domain.consumer import CONTRACTS, Consumer, require_contract
+from services.delivery.domain.consumer import Consumer, require_contract
 from services.delivery.domain.recipients import shared_mailboxes
 from services.delivery.domain.selection import Selection, name_of, require_kinds, types_of
 from services.delivery.handlers import MAILBOX, ConsumerHandlers, MailboxHandlers, MailboxPage
@@ -55,14 +55,14 @@ class Acknowledgements:
 class ConsumerSettings:
     """The body of `PUT /v1/mailbox/consumers/{name}`.
 
-    types: such as `offer.opened`, or with prefix and version, which `contract` decides; none reads all.
-    contract: the version in which it reads messages, one that the hub writes; today `1`. start: where it
-    reads next, a cursor or an RFC 3339 time. Without one it goes on where it was, and a new consumer begins
-    with the oldest message.
+    Members that are left out stay as they are. types: such as `offer.opened`, or with prefix and version,
+    which `contract` decides; an empty list reads all, as a new consumer does. contract: the version in which
+    it reads messages, one that the hub writes; today `1`. start: where it reads next, a cursor or an RFC 3339
+    time. Without one it goes on where it was, and a new consumer begins with the oldest message.
     """
 
-    types: Annotated[tuple[str, ...], Length(max=_MOST_TYPES)] = ()
-    contract: str = CONTRACTS[-1]
+    types: Annotated[tuple[str, ...], Length(max=_MOST_TYPES)] | None = None
+    contract: str | None = None
     start: Annotated[str, Length(max=200)] | None = None
 
 
@@ -166,7 +166,7 @@ def consumers(handlers: ConsumerHandlers, request: Request) -> Response:
 def put_consumer(handlers: ConsumerHandlers, request: Request) -> Response:
     """`PUT /v1/mailbox/consumers/{name}`: create a named consumer, or change its settings and position."""
     settings = load(ConsumerSettings, request.json())
-    require_kinds({f"/types/{place}": kind for place, kind in enumerate(settings.types)})
+    require_kinds({f"/types/{place}": kind for place, kind in enumerate(settings.types or ())})
     start = None if settings.start is None else _place(settings.start)
     if settings.start is not None and start is None:
         where = PointerError(pointer="/start", detail=f"Must be {_PLACE}.")
@@ -174,8 +174,8 @@ def put_consumer(handlers: ConsumerHandlers, request: Request) -> Response:
     found = handlers.put(
         request.principal.id,
         request.path_params["name"],
-        types=tuple(dict.fromkeys(name_of(kind) for kind in settings.types)),
-        contract=require_contract(settings.contract),
+        types=None if settings.types is None else tuple(dict.fromkeys(map(name_of, settings.types))),
+        contract=None if settings.contract is None else require_contract(settings.contract),
         start=start,
     )
     return Response.of(_described(*found))
