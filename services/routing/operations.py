@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from contracts import vocabularies
@@ -25,7 +26,7 @@ from contracts.answers.reports import (
 )
 from runtime.web.languages import ACCEPT_LANGUAGE, LANGUAGE_HEADERS
 from runtime.web.operation import Body, Operation, answer, or_csv, page_of
-from runtime.web.parameters import JSON_OR_CSV, LIMIT, PAGED, coded, flag, matching
+from runtime.web.parameters import JSON_OR_CSV, LIMIT, ORGANIZATION, PAGED, coded, flag, matching
 from services.routing.api import ExtensionRequest, InterventionRequest, PlacementRequest, WithdrawalRequest
 from services.routing.domain.calendar_week import Span
 from services.routing.domain.coordination_queue import QueueKind
@@ -35,8 +36,7 @@ _REGION: Final = coded(
     "region", vocabularies.codes("regions"), "Only this region, or the regions of a country."
 )
 _NEED: Final = coded("need", vocabularies.codes("needs"), "Only this need, or the needs of a group.")
-# Cursors of queues and ids of former organisations have this form too.
-_PARTY: Final = matching("organization", r"^[A-Za-z0-9._-]{1,100}$", "Only what concerns this organisation.")
+_PARTY: Final = replace(ORGANIZATION, description="Only what concerns this organisation.")
 
 QUEUED: Final = (
     coded("kind", QueueKind, "Which queue.", required=True),
