@@ -29,7 +29,7 @@ _BODY: Final = frozenset({"body-too-large", "unsupported-content-encoding"})
 _JSON_BODY: Final = frozenset({"malformed-json", "duplicate-name", "invalid-submission"})
 # Statuses of a problem besides its usual one.
 _MORE_STATUSES: Final[Mapping[str, tuple[int, ...]]] = {
-    "malformed-request": (408,),
+    "malformed-request": (408, 505),
     "head-too-large": (414,),
     "clock-skew": (403,),  # of a proof; the client is known
 }
