@@ -36,12 +36,15 @@ from services.delivery.ports import (
 
 # Bytes of messages in one page; a single note may have a mebibyte.
 PAGE_SIZE = 4 * 1024 * 1024
-# The scope of the cursors that a mailbox's pages have.
-MAILBOX = "mailbox"
 # How long ended offers, acceptances and referrals are remembered.
 KEPT = dt.timedelta(days=30)
 # How soon a message that a named consumer still needs is looked at again.
 _NEXT_LOOK = dt.timedelta(days=1)
+
+
+def mailbox_cursors(owner: str) -> str:
+    """Return the scope of the cursors that the pages of one reader's mailbox have."""
+    return f"mailbox {owner}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
