@@ -246,6 +246,18 @@ def test_invalid_poll_parameter_is_refused(
     assert (answer.status_code, answer.json()["type"]) == (400, f"urn:kopuro:problem:{problem}")
 
 
+def test_acknowledgement_with_a_body_or_a_form_for_json_is_refused(
+    quiet_hub: Neighbours, quiet_delivery: RunningService
+) -> None:
+    partner = quiet_hub.partner(ACCEPTOR, quiet_delivery)
+    acknowledge = f"/v1/mailbox/{new_id()}/acknowledge"
+    answer = partner.ask("POST", "delivery", acknowledge, json={"consumer": "nightly"})
+    assert (answer.status_code, answer.json()["type"]) == (400, "urn:kopuro:problem:invalid-parameter")
+    form = {"Content-Type": "text/plain"}
+    answer = partner.ask("POST", "delivery", "/v1/mailbox:acknowledge", content=b"{}", headers=form)
+    assert (answer.status_code, answer.json()["type"]) == (415, "urn:kopuro:problem:unsupported-media-type")
+
+
 def test_made_cursors_are_refused(quiet_hub: Neighbours, quiet_delivery: RunningService) -> None:
     partner = quiet_hub.partner(ACCEPTOR, quiet_delivery)
     for cursor in made_cursors(mailbox_cursors(ACCEPTOR)):
