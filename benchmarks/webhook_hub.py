@@ -52,7 +52,9 @@ class SendingHub:
             seal=seal,
             clock=self._clock,
             is_excluded=lambda _: False,
-            mailbox_url=lambda sequence: f"https://hub.example/v1/mailbox?after={sequence}&limit=1",
+            mailbox_url=lambda _organization, sequence: (
+                f"https://hub.example/v1/mailbox?after={sequence}&limit=1"
+            ),
             metrics=WebhookMetrics(CollectorRegistry()),
         )
         self._owners = EndpointOwners(

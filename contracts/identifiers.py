@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any, Final
 
 from marshmallow import ValidationError
@@ -57,8 +56,3 @@ ShortText = Annotated[str, Length(min=1, max=200)]
 # A name or title, as lists show it.
 NameText = Annotated[str, Length(min=1, max=200), PlainText()]
 LongText = Annotated[str, Length(max=2000)]
-
-
-def is_organization_id(text: str) -> bool:
-    """Return whether the text has the form of an OrganizationId."""
-    return len(text) <= LONGEST_ORGANIZATION_ID and re.fullmatch(ORGANIZATION_PATTERN, text) is not None

@@ -40,7 +40,8 @@ def error_of(
         return UnavailableError(sentence, retry_after=seconds_until(retry_after, now=now))
     if 400 <= status < 500:
         return RefusedError(problem)
-    return DefectError(f"{sentence} (HTTP status {status})")
+    reference = f", reference {problem.reference}" if problem.reference else ""
+    return DefectError(f"{sentence} (HTTP status {status}{reference})")
 
 
 def seconds_until(retry_after: str | None, *, now: dt.datetime) -> float | None:

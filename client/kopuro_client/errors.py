@@ -36,13 +36,17 @@ class FieldError:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Problem:
-    """An RFC 9457 problem. type: a stable URN for programs; title and detail: for people."""
+    """An RFC 9457 problem. type: a stable URN for programs; title and detail: for people.
+
+    reference: of a fault of the hub, to quote in a report; else empty.
+    """
 
     type: str
     title: str
     status: int
     detail: str = ""
     errors: tuple[FieldError, ...] = ()
+    reference: str = ""
 
     @classmethod
     def read(cls, body: object, *, status: int, reason: str) -> Problem:
@@ -62,6 +66,7 @@ class Problem:
                 for entry in (listed if isinstance(listed, list) else ())
                 if isinstance(entry, Mapping)
             ),
+            reference=_text(fields, "reference"),
         )
 
     @property
@@ -86,6 +91,8 @@ class Problem:
         }
         if self.errors:
             body["errors"] = [{"pointer": e.pointer, "detail": e.detail} for e in self.errors]
+        if self.reference:
+            body["reference"] = self.reference
         return body
 
 

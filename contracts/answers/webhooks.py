@@ -13,8 +13,8 @@ class WebhookEndpoint:
     """An endpoint. types: of the messages it gets notices of; empty: all.
 
     state: unverified until it answers a challenge, then active; or disabled, with the reason: owner, gone (it
-    answered 410) or failing. failing_since: the first failure since the last success. disabled_at: when the
-    hub will disable it if it goes on failing.
+    answered 410) or failing. failing_since: the first failure since the last success. disabled_at: when it
+    was disabled; of one that fails, when the hub will disable it if it goes on failing.
     """
 
     id: str

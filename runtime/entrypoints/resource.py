@@ -213,6 +213,7 @@ class Resource(Entrypoint):  # type: ignore[misc]  # nameko has no types
             open_to_excluded=self._open_to_excluded,
             share=self._share,
             answer_fault=self._answer_fault,
+            operation=self.operation,
             handle_request=self._respond,
         )
 

@@ -25,19 +25,23 @@ class DeadLetterCounts:
         self._gauge = gauge
         self._counts: dict[str, int] = {}
 
-    def refresh(self, consumers: Sequence[str]) -> None:
-        """Read the counts once; log an error for each consumer with more dead letters than before."""
+    def refresh(self, consumers: Sequence[str]) -> bool:
+        """Read the counts once; log an error for each consumer with more dead letters than before.
+
+        Return whether the broker answered.
+        """
         try:
             found = self._reader.counts([dead_letter_queue_name(consumer) for consumer in consumers])
         except BrokerUnavailable as error:
             _log.debug("dead letters not counted", extra={"reason": str(error)})
-            return
+            return False
         for consumer in consumers:
             count = found[dead_letter_queue_name(consumer)]
             if count > self._counts.get(consumer, 0):
                 _log.error("dead letters waiting", extra={"consumer": consumer, "count": count})
             self._counts[consumer] = count
             self._gauge.labels(consumer).set(count)
+        return True
 
     def alarm(self) -> str | None:
         """Return the `/readyz` warning: each consumer with dead letters, and the command that lists them."""

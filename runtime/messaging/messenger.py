@@ -88,7 +88,9 @@ class Messenger:
         self._metrics.paused_seconds.set_function(self.stalled_loops.longest)
         reader = broker.queue_reader()  # the loop that watches the broker shares it with the counts
         self.dead_letter_counts = DeadLetterCounts(reader, self._metrics.dead_letters)
-        self._watch = TopologyWatch(reader, topology, lacking=self._metrics.lacking)
+        self._watch = TopologyWatch(
+            reader, topology, lacking=self._metrics.lacking, stalled_loops=self.stalled_loops
+        )
         self._authors = authors
         self.clocks = Clocks()
         self._metrics.clock_ahead_seconds.set_function(self.clocks.furthest)
@@ -250,8 +252,8 @@ class Messenger:
         ]
         while not self._stopping.is_set():
             self._watch.look()
-            if self._watch.is_complete:
-                self.dead_letter_counts.refresh(consumers)
+            if self._watch.is_complete and not self.dead_letter_counts.refresh(consumers):
+                self._watch.look_again()
             self._stopping.wait(PARKED_SECONDS if self._watch.is_complete else WAIT_SECONDS)
         self.dead_letter_counts.close()
 

@@ -17,7 +17,7 @@ class _Pause:
 
 
 class StalledLoops:
-    """The stalled loops of one process: its relay and its consumers."""
+    """The stalled loops of one process: its relay, its consumers and its watch of the broker."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now

@@ -19,12 +19,14 @@ from prometheus_client import Gauge
 
 from contracts.topology import Topology
 from runtime.messaging.ports import BrokerUnavailable, QueueReader
+from runtime.messaging.stalled_loops import StalledLoops
 
 _log = logging.getLogger(__name__)
 
 # Between two checks while everything exists.
 CHECK_SECONDS = 20.0
 _NAMES_SHOWN = 5
+_LOOP = "watch of the broker"
 _UNNOTICED = "So a repair of bindings is not noticed: after it, restore the API or restart the service."
 
 
@@ -37,12 +39,18 @@ class TopologyWatch:
         topology: Topology,
         *,
         lacking: Gauge | None = None,
+        stalled_loops: StalledLoops | None = None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        """lacking: a gauge with the label `name`, set to 1 for each thing that is missing."""
+        """lacking: a gauge with the label `name`, set to 1 for each thing that is missing.
+
+        stalled_loops: told while the broker is unreachable. It may be so for new connections only, so that
+        consumers whose connections are open notice nothing.
+        """
         self._reader = reader
         self._topology = topology
         self._lacking = lacking
+        self._stalled_loops = stalled_loops or StalledLoops()
         self._now = now
         self._seen = threading.Event()
         self._missing: tuple[str, ...] = ()
@@ -62,7 +70,9 @@ class TopologyWatch:
             missing = self._reader.missing(self._topology)
         except BrokerUnavailable as error:
             _log.warning("broker unreachable", extra={"reason": str(error)})
+            self._stalled_loops.stalled(_LOOP, str(error))
             return
+        self._stalled_loops.resumed(_LOOP)
         if missing and missing != self._missing:
             _log.error("the broker lacks exchanges, queues or bindings", extra={"reason": ", ".join(missing)})
         self._count(missing)

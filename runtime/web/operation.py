@@ -6,16 +6,22 @@ the service, so that the published document stays true.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from contracts.answers.form import Page
-from contracts.errors import PROBLEMS, Defect
+from contracts.errors import PROBLEMS, Defect, Refused
 
 JSON: Final = "application/json"
 NDJSON: Final = "application/x-ndjson"
 CSV: Final = "text/csv"
+_FORMS: Final[Mapping[str, re.Pattern[str]]] = {
+    JSON: re.compile(r"application/([a-z0-9.-]+\+)?json"),
+    NDJSON: re.compile(r"application/(x-)?ndjson"),
+}
+_UTF_8: Final = ("charset=utf-8", 'charset="utf-8"')
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,6 +49,22 @@ class Body:
     media_type: str = JSON
     required: bool = True
     examples: Mapping[str, Any] = field(default_factory=dict)
+
+    def require_media_type(self, content_type: str) -> None:
+        """Raise Refused for a body that says that it is neither JSON nor, where that is declared, NDJSON.
+
+        content_type: the header's value, empty without one: then the body is read as what is declared. Forms
+        and patches are checked by their handlers.
+        """
+        forms = _FORMS.get(self.media_type)
+        if forms is None or not content_type:
+            return
+        media_type, *given = (part.strip().lower() for part in content_type.split(";"))
+        charset = [part for part in given if part.startswith("charset=") and part not in _UTF_8]
+        if charset or not forms.fullmatch(media_type):
+            raise Refused(
+                "unsupported-media-type", f"The media type of the body must be {self.media_type}, in UTF-8."
+            )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,6 +121,20 @@ class Operation:
             raise ValueError("an operation has a summary and at least one answer")
         if unknown := self.refusals - PROBLEMS.keys():
             raise ValueError(f"these are no problems: {sorted(unknown)}")
+
+    def require_expected(self, body: bytes, content_type: str) -> None:
+        """Raise Refused for a body that the operation does not declare: nothing of it would take effect.
+
+        An empty object says nothing, and some programs send it with each POST.
+        """
+        if self.body is not None:
+            if body:
+                self.body.require_media_type(content_type)
+        elif body and body.strip() not in (b"", b"{}"):
+            raise Refused(
+                "invalid-parameter",
+                "The resource takes no body, and would ignore it. It takes the parameters in the URL.",
+            )
 
     def require_declared(
         self, status: int, headers: Mapping[str, str], content: Content | None, *, empty: bool

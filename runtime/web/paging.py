@@ -25,6 +25,7 @@ Scalar = str | int
 DEFAULT_LIMIT: Final = 50
 MAXIMUM_LIMIT: Final = 200
 _CHECK_BYTES: Final = 6
+_LONGEST_NAME: Final = 16  # of a scope, in bytes; the digest of a longer one has as many
 
 
 def encode_cursor(scope: str, position: Sequence[Scalar]) -> str:
@@ -105,4 +106,7 @@ def integer_of(query: Mapping[str, str], name: str, *, default: int, minimum: in
 
 
 def _check(scope: str, payload: bytes) -> bytes:
-    return blake2b(payload, digest_size=_CHECK_BYTES, person=scope.encode()[:16]).digest()
+    name = scope.encode()
+    # A longer name would be cut off: the cursors of two organisations' lists must differ.
+    person = name if len(name) <= _LONGEST_NAME else blake2b(name, digest_size=_LONGEST_NAME).digest()
+    return blake2b(payload, digest_size=_CHECK_BYTES, person=person).digest()

@@ -8,6 +8,7 @@ from typing import Any, Final
 from contracts.errors import PointerError, Refused, pointer
 from contracts.identifiers import ORGANIZATION_PATTERN
 from runtime.web.operation import Parameter
+from runtime.web.path import ID_FORMS
 
 _CURSOR: Final = "The `next` of an earlier page of the same list; empty or absent for the first page."
 
@@ -59,6 +60,15 @@ def wants_csv(query: Mapping[str, str]) -> bool:
     if form not in ("json", "csv"):
         raise invalid_parameter("format", "must be `json` or `csv`.")
     return form == "csv"
+
+
+def organization_of(query: Mapping[str, str]) -> str | None:
+    """Return the query's organisation, None without one. Raises Refused `invalid-parameter`."""
+    organization = query.get(ORGANIZATION.name)
+    form = ID_FORMS["organization"]
+    if organization is not None and not form.fits(organization):
+        raise invalid_parameter(ORGANIZATION.name, f"must be {form.expected}.")
+    return organization
 
 
 def coded(name: str, codes: Iterable[str], description: str, *, required: bool = False) -> Parameter:

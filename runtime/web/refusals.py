@@ -26,10 +26,12 @@ _TOKEN: Final = frozenset(
 )
 # The router reads the body of every request, also where the handler needs none.
 _BODY: Final = frozenset({"body-too-large", "unsupported-content-encoding"})
-_JSON_BODY: Final = frozenset({"malformed-json", "duplicate-name", "invalid-submission"})
+_JSON_BODY: Final = frozenset(
+    {"malformed-json", "duplicate-name", "invalid-submission", "unsupported-media-type"}
+)
 # Statuses of a problem besides its usual one.
 _MORE_STATUSES: Final[Mapping[str, tuple[int, ...]]] = {
-    "malformed-request": (408,),
+    "malformed-request": (408, 505),
     "head-too-large": (414,),
     "clock-skew": (403,),  # of a proof; the client is known
 }

@@ -70,10 +70,11 @@ class Request:
         return parse_parameters(text)
 
 
-def parse_json(body: bytes, *, most_values: int | None = MOST_VALUES) -> Any:
+def parse_json(body: bytes, *, most_values: int | None = MOST_VALUES, lines_before: int = 0) -> Any:
     """Parse JSON nested at most MAXIMUM_DEPTH deep and without NUL characters (PostgreSQL cannot store them).
 
-    most_values: in all its arrays and objects together; None for a file of the operator's own.
+    most_values: in all its arrays and objects together; None for a file of the operator's own. lines_before:
+    how many lines of the whole body are before this document.
     Raises Refused `malformed-json`, `duplicate-name`, and `body-too-large` for too many values, before they
     are parsed if the commas and brackets show it; the detail never repeats a part of the body.
     """
@@ -83,8 +84,9 @@ def parse_json(body: bytes, *, most_values: int | None = MOST_VALUES) -> Any:
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as fault:
+        line = lines_before + fault.lineno
         raise Refused(
-            "malformed-json", f"The body has malformed JSON at line {fault.lineno}, column {fault.colno}."
+            "malformed-json", f"The body has malformed JSON at line {line}, column {fault.colno}."
         ) from None
     if most_values is not None and marks >= most_values and is_too_large(document, most_values):
         raise Refused("body-too-large", f"A document has at most {most_values} values.")

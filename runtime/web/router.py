@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from http import HTTPMethod, HTTPStatus
 from typing import Any, Final, Protocol
@@ -25,6 +25,7 @@ from runtime.web import problems
 from runtime.web.body import announces_more_than, read_body
 from runtime.web.client_address import Network, client_address
 from runtime.web.connections import origin_of
+from runtime.web.operation import Operation
 from runtime.web.path import ID_FORMS, decode_path, id_forms_of, require_id_forms, template_of
 from runtime.web.protocol import close_after_response
 from runtime.web.request import Request, parse_parameters, require_known
@@ -65,6 +66,7 @@ class Route:
     open_to_excluded: bool = False
     share: Share | None = None  # None: reads or changes, by the method
     answer_fault: FaultAnswer = problems.response_for
+    operation: Operation | None = field(default=None, compare=False)  # None: any body is taken
 
     @property
     def template(self) -> str:
@@ -168,6 +170,8 @@ class Router:
                 body = read_body(environ, route.limit)
                 reading = False
                 body_read = True
+                if route.operation is not None:
+                    route.operation.require_expected(body, environ.get("CONTENT_TYPE", ""))
                 request = Request(
                     method=route.method,
                     route=template,

@@ -31,10 +31,10 @@ from runtime.web.parameters import invalid_parameter
 from runtime.web.path import ID_FORMS
 from runtime.web.request import Request
 from runtime.web.response import Response
-from services.delivery.domain.consumer import CONTRACTS, Consumer, require_contract
+from services.delivery.domain.consumer import Consumer, require_contract
 from services.delivery.domain.recipients import shared_mailboxes
 from services.delivery.domain.selection import Selection, name_of, require_kinds, types_of
-from services.delivery.handlers import MAILBOX, ConsumerHandlers, MailboxHandlers, MailboxPage
+from services.delivery.handlers import ConsumerHandlers, MailboxHandlers, MailboxPage, mailbox_cursors
 from services.delivery.incoming import Triggers
 from services.delivery.message_tracing import MessageTracing
 from services.delivery.submission_answers import MOST_ANSWERS, SubmissionAnswer, SubmissionAnswers
@@ -55,14 +55,14 @@ class Acknowledgements:
 class ConsumerSettings:
     """The body of `PUT /v1/mailbox/consumers/{name}`.
 
-    types: such as `offer.opened`, or with prefix and version, which `contract` decides; none reads all.
-    contract: the version in which it reads messages, one that the hub writes; today `1`. start: where it
-    reads next, a cursor or an RFC 3339 time. Without one it goes on where it was, and a new consumer begins
-    with the oldest message.
+    Members that are left out stay as they are. types: such as `offer.opened`, or with prefix and version,
+    which `contract` decides; an empty list reads all, as a new consumer does. contract: the version in which
+    it reads messages, one that the hub writes; today `1`. start: where it reads next, a cursor or an RFC 3339
+    time. Without one it goes on where it was, and a new consumer begins with the oldest message.
     """
 
-    types: Annotated[tuple[str, ...], Length(max=_MOST_TYPES)] = ()
-    contract: str = CONTRACTS[-1]
+    types: Annotated[tuple[str, ...], Length(max=_MOST_TYPES)] | None = None
+    contract: str | None = None
     start: Annotated[str, Length(max=200)] | None = None
 
 
@@ -93,8 +93,9 @@ def mailbox(handlers: MailboxHandlers, request: Request) -> Response:
     by commas.
     """
     query = request.query_params
-    position = position_of(query, MAILBOX, (NUMBER,))
-    start = _place(query["from"]) if "from" in query else None
+    cursors = mailbox_cursors(request.principal.id)
+    position = position_of(query, cursors, (NUMBER,))
+    start = _place(query["from"], cursors) if "from" in query else None
     if "from" in query and start is None:
         raise invalid_parameter("from", f"must be {_PLACE}. In a URL, `+` is written `%2B`.")
     consumer = _consumer_of(request)
@@ -116,7 +117,7 @@ def mailbox(handlers: MailboxHandlers, request: Request) -> Response:
     )
     # Messages of other types are passed too, so that an empty page may move the cursor.
     read = page.bodies or "type" in query or consumer is not None
-    last = encode_cursor(MAILBOX, [page.last]) if read and page.last else query.get("after") or None
+    last = encode_cursor(cursors, [page.last]) if read and page.last else query.get("after") or None
     # the stored bytes, not parsed again
     items: tuple[Any, ...] = tuple(orjson.Fragment(body) for body in page.bodies)
     response = Response.of(MailboxAnswer(items=items, next=last if page.more else None, resume=last))
@@ -166,16 +167,16 @@ def consumers(handlers: ConsumerHandlers, request: Request) -> Response:
 def put_consumer(handlers: ConsumerHandlers, request: Request) -> Response:
     """`PUT /v1/mailbox/consumers/{name}`: create a named consumer, or change its settings and position."""
     settings = load(ConsumerSettings, request.json())
-    require_kinds({f"/types/{place}": kind for place, kind in enumerate(settings.types)})
-    start = None if settings.start is None else _place(settings.start)
+    require_kinds({f"/types/{place}": kind for place, kind in enumerate(settings.types or ())})
+    start = None if settings.start is None else _place(settings.start, mailbox_cursors(request.principal.id))
     if settings.start is not None and start is None:
         where = PointerError(pointer="/start", detail=f"Must be {_PLACE}.")
         raise Refused("invalid-submission", "Correct /start.", errors=(where,))
     found = handlers.put(
         request.principal.id,
         request.path_params["name"],
-        types=tuple(dict.fromkeys(name_of(kind) for kind in settings.types)),
-        contract=require_contract(settings.contract),
+        types=None if settings.types is None else tuple(dict.fromkeys(map(name_of, settings.types))),
+        contract=None if settings.contract is None else require_contract(settings.contract),
         start=start,
     )
     return Response.of(_described(*found))
@@ -248,10 +249,13 @@ def _consumer_of(request: Request) -> str | None:
     return name
 
 
-def _place(text: str) -> int | dt.datetime | None:
-    """Return the sequence to read after, or the time to read from; None if the text is neither."""
+def _place(text: str, cursors: str) -> int | dt.datetime | None:
+    """Return the sequence to read after, or the time to read from; None if the text is neither.
+
+    cursors: the scope of the reader's own.
+    """
     try:
-        return int(decode_cursor(MAILBOX, text, (NUMBER,))[0])
+        return int(decode_cursor(cursors, text, (NUMBER,))[0])
     except Refused:
         pass
     try:
@@ -266,7 +270,7 @@ def _described(consumer: Consumer, waiting_since: dt.datetime | None) -> Mailbox
         name=consumer.name,
         types=tuple(consumer.types),
         contract=consumer.contract,
-        position=encode_cursor(MAILBOX, [consumer.position]),
+        position=encode_cursor(mailbox_cursors(consumer.organization), [consumer.position]),
         created_at=consumer.created_at,
         waiting_since=waiting_since,
     )

@@ -36,12 +36,15 @@ from services.delivery.ports import (
 
 # Bytes of messages in one page; a single note may have a mebibyte.
 PAGE_SIZE = 4 * 1024 * 1024
-# The scope of the cursors that a mailbox's pages have.
-MAILBOX = "mailbox"
 # How long ended offers, acceptances and referrals are remembered.
 KEPT = dt.timedelta(days=30)
 # How soon a message that a named consumer still needs is looked at again.
 _NEXT_LOOK = dt.timedelta(days=1)
+
+
+def mailbox_cursors(owner: str) -> str:
+    """Return the scope of the cursors that the pages of one reader's mailbox have."""
+    return f"mailbox {owner}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -289,12 +292,13 @@ class ConsumerHandlers:
         organization: str,
         name: str,
         *,
-        types: Sequence[str],
-        contract: str,
+        types: Sequence[str] | None,
+        contract: str | None,
         start: int | dt.datetime | None,
     ) -> tuple[Consumer, dt.datetime | None]:
-        """Create or change a consumer. start: where it reads next, a sequence to read after or a time.
+        """Create or change a consumer. None leaves a setting as it is.
 
+        start: where it reads next, a sequence to read after or a time.
         Without a start a new consumer begins with the oldest message that is kept, and another one goes on.
         Raises Refused `conflict` for one consumer too many.
         """
@@ -307,14 +311,13 @@ class ConsumerHandlers:
                 and len(self._consumers.all_of(transaction, [organization])) >= MOST_CONSUMERS
             ):
                 raise Refused("conflict", f"An organisation has at most {MOST_CONSUMERS} consumers.")
-            consumer = Consumer(
-                organization=organization,
-                name=name,
-                position=0 if existing is None else existing.position,
-                types=tuple(types),
-                contract=contract,
-                created_at=self._clock.now() if existing is None else existing.created_at,
+            consumer = existing or Consumer(
+                organization=organization, name=name, position=0, created_at=self._clock.now()
             )
+            if types is not None:
+                consumer = replace(consumer, types=tuple(types))
+            if contract is not None:
+                consumer = replace(consumer, contract=contract)
             if start is not None:
                 before = (
                     self._mailboxes.sequence_before(transaction, start)

@@ -55,7 +55,7 @@ OF_MAILBOX: Final = (AFTER_MESSAGE, CONSUMER, READ_AGAIN, LIMIT, TYPES, WAIT)
 READ_MAILBOX: Final = Operation(
     summary="Read the messages that wait for the caller, oldest first; `wait` makes it a long poll",
     answers={200: answer(MailboxPage)},
-    refusals=frozenset({"conflict", "invalid-cursor"}),
+    refusals=frozenset({"conflict", "invalid-cursor", "not-found"}),
 )
 ACKNOWLEDGE: Final = Operation(
     summary="Acknowledge one message; a repetition succeeds",
@@ -65,6 +65,7 @@ ACKNOWLEDGE_BATCH: Final = Operation(
     summary="Acknowledge up to a thousand messages, with a result for each",
     body=Body(record=Acknowledgements, examples={"one message": {"ids": [_SAMPLE_ID]}}),
     answers={200: answer(AcknowledgementResults)},
+    refusals=frozenset({"not-found"}),
 )
 TRACE_MESSAGES: Final = Operation(
     summary="Say where the messages about a referral are, or one message: a partner its own, staff all",

@@ -31,9 +31,10 @@ class SharedSecret:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SignedAssertion:
-    """A client assertion, as `private_key_jwt` sends it."""
+    """A client assertion, as `private_key_jwt` sends it. client_id: the form's, which is optional."""
 
     assertion: str
+    client_id: str | None = None
 
 
 def credentials_of(request: Request) -> SharedSecret | SignedAssertion:
@@ -80,7 +81,7 @@ def _assertion(form: Mapping[str, str]) -> SignedAssertion:
         raise _malformed(f"`client_assertion_type` must be `{ASSERTION_TYPE}`.")
     if not form.get("client_assertion"):
         raise _malformed("`client_assertion` is missing.")
-    return SignedAssertion(assertion=form["client_assertion"])
+    return SignedAssertion(assertion=form["client_assertion"], client_id=form.get("client_id"))
 
 
 def _from_form(form: Mapping[str, str]) -> SharedSecret:

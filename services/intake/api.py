@@ -18,7 +18,7 @@ from runtime.clock import Clock
 from runtime.identifiers import new_id, new_unguessable_id
 from runtime.telemetry import trace
 from runtime.web import paging
-from runtime.web.parameters import invalid_parameter
+from runtime.web.parameters import invalid_parameter, organization_of
 from runtime.web.path import ID_FORMS
 from runtime.web.request import Request
 from runtime.web.response import Response
@@ -124,9 +124,7 @@ def find(search: SubmissionSearch, request: Request) -> Response:
     if ("id" in query) == ("key" in query):
         raise invalid_parameter("id", "must be given, or `key` instead, but not both.")
     oversight = bool(request.principal.roles & OVERSIGHT)
-    organization = query.get("organization")
-    if organization is not None and not ID_FORMS["organization"].fits(organization):
-        raise invalid_parameter("organization", f"must be {ID_FORMS['organization'].expected}.")
+    organization = organization_of(query)
     if not oversight and organization not in (None, viewer):
         raise invalid_parameter("organization", "must be your own; only staff find those of others.")
     if "id" in query:

@@ -71,7 +71,7 @@ class _Line:
         try:
             if len(self.text) > LONGEST_LINE:
                 raise Refused("body-too-large", f"A line has at most {LONGEST_LINE} bytes.")
-            document = parse_json(self.text, most_values=MOST_VALUES)
+            document = parse_json(self.text, most_values=MOST_VALUES, lines_before=self.number - 1)
             key = document.pop(_KEY, None) if isinstance(document, dict) else None
             if key is not None and not isinstance(key, str):
                 raise _incorrect(_KEY, "Must be a string.")

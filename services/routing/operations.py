@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from contracts import vocabularies
@@ -23,10 +24,9 @@ from contracts.answers.reports import (
     NetworkSeries,
     OrganizationStatement,
 )
-from contracts.identifiers import LONGEST_ORGANIZATION_ID, ORGANIZATION_PATTERN
 from runtime.web.languages import ACCEPT_LANGUAGE, LANGUAGE_HEADERS
 from runtime.web.operation import Body, Operation, answer, or_csv, page_of
-from runtime.web.parameters import JSON_OR_CSV, LIMIT, PAGED, coded, flag, matching
+from runtime.web.parameters import JSON_OR_CSV, LIMIT, ORGANIZATION, PAGED, coded, flag, matching
 from services.routing.api import ExtensionRequest, InterventionRequest, PlacementRequest, WithdrawalRequest
 from services.routing.domain.calendar_week import Span
 from services.routing.domain.coordination_queue import QueueKind
@@ -36,11 +36,8 @@ _REGION: Final = coded(
     "region", vocabularies.codes("regions"), "Only this region, or the regions of a country."
 )
 _NEED: Final = coded("need", vocabularies.codes("needs"), "Only this need, or the needs of a group.")
-_PARTY: Final = matching(
-    "organization",
-    ORGANIZATION_PATTERN,
-    "Only what concerns this organisation; an id that nobody has finds nothing.",
-    maxLength=LONGEST_ORGANIZATION_ID,
+_PARTY: Final = replace(
+    ORGANIZATION, description="Only what concerns this organisation; an id that nobody has finds nothing."
 )
 
 QUEUED: Final = (

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from contracts.facts import ReferralSubmitted
+from sandbox.broker import PrivateBroker
 from tests.crash.crashing import Listener, until
 from tests.faults.intake_harness import ANSWERED_WITHIN, IntakeHarness, unavailable
 from tests.faults.network import FAULTS
@@ -78,6 +79,8 @@ def test_readiness_reports_that_the_broker_is_away(way: TcpProxy, harness: Intak
     try:
         offers = "consumer of intake.offers paused for"
         until(lambda: offers in str(harness.paused()), "each link is given up after two heartbeats")
+        watch = "watch of the broker paused for"
+        until(lambda: watch in str(harness.paused()), "every service has this loop, whatever it consumes")
         harness.submit()
         until(lambda: "relay paused for" in str(harness.paused()), "there is something to publish now")
         assert harness.paused_seconds() > 0
@@ -85,6 +88,21 @@ def test_readiness_reports_that_the_broker_is_away(way: TcpProxy, harness: Intak
         way.heal()
     until(lambda: harness.paused() is None, "it went on by itself")
     assert harness.paused_seconds() == 0
+
+
+def test_readiness_warns_of_broker_that_is_stopped(
+    own_broker: PrivateBroker, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    uri = own_broker.add_vhost("stopped")
+    made = IntakeHarness(uri, tmp_path_factory.mktemp("stopped-broker"))
+    with made.intake, made.routing():
+        made.intake.until_ready()
+        until(lambda: made.paused() is None, "nothing to tell before")
+        own_broker.kill()
+        watch = "watch of the broker paused for"
+        until(lambda: watch in str(made.paused()), "no connection to the broker can be made")
+        own_broker.restart()
+        until(lambda: made.paused() is None, "it went on by itself")
 
 
 def heard(listener: Listener) -> list[str]:

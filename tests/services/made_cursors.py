@@ -24,5 +24,7 @@ def made_cursors(scope: str) -> list[str]:
 
 
 def _cursor(scope: str, payload: bytes) -> str:
-    check = blake2b(payload, digest_size=6, person=scope.encode()[:16]).digest()
+    name = scope.encode()
+    person = name if len(name) <= 16 else blake2b(name, digest_size=16).digest()
+    check = blake2b(payload, digest_size=6, person=person).digest()
     return urlsafe_b64encode(check + payload).rstrip(b"=").decode()

@@ -20,6 +20,8 @@ from contracts.facts import (
 )
 from kopuro_client.sealing import open_sealed
 from runtime.identifiers import new_id
+from runtime.web.paging import encode_cursor
+from services.delivery.handlers import mailbox_cursors
 from tests.processes import RunningService
 from tests.services.made_cursors import made_cursors
 from tests.services.neighbours import (
@@ -208,6 +210,17 @@ def test_killed_delivery_loses_and_repeats_no_message(hub: Neighbours, database_
     assert len(set(found)) == 501
 
 
+def test_cursor_of_another_organization_is_refused(
+    quiet_hub: Neighbours, quiet_delivery: RunningService
+) -> None:
+    theirs = encode_cursor(mailbox_cursors(SENDER), [1])
+    partner = quiet_hub.partner(ACCEPTOR, quiet_delivery)
+    answer = partner.ask("GET", "delivery", "/v1/mailbox", params={"after": theirs})
+    assert (answer.status_code, answer.json()["type"]) == (400, "urn:kopuro:problem:invalid-cursor")
+    own = encode_cursor(mailbox_cursors(ACCEPTOR), [1])
+    assert partner.ask("GET", "delivery", "/v1/mailbox", params={"after": own}).status_code == 200
+
+
 @pytest.mark.parametrize(
     ("query", "problem"),
     [
@@ -233,9 +246,21 @@ def test_invalid_poll_parameter_is_refused(
     assert (answer.status_code, answer.json()["type"]) == (400, f"urn:kopuro:problem:{problem}")
 
 
+def test_acknowledgement_with_a_body_or_a_form_for_json_is_refused(
+    quiet_hub: Neighbours, quiet_delivery: RunningService
+) -> None:
+    partner = quiet_hub.partner(ACCEPTOR, quiet_delivery)
+    acknowledge = f"/v1/mailbox/{new_id()}/acknowledge"
+    answer = partner.ask("POST", "delivery", acknowledge, json={"consumer": "nightly"})
+    assert (answer.status_code, answer.json()["type"]) == (400, "urn:kopuro:problem:invalid-parameter")
+    form = {"Content-Type": "text/plain"}
+    answer = partner.ask("POST", "delivery", "/v1/mailbox:acknowledge", content=b"{}", headers=form)
+    assert (answer.status_code, answer.json()["type"]) == (415, "urn:kopuro:problem:unsupported-media-type")
+
+
 def test_made_cursors_are_refused(quiet_hub: Neighbours, quiet_delivery: RunningService) -> None:
     partner = quiet_hub.partner(ACCEPTOR, quiet_delivery)
-    for cursor in made_cursors("mailbox"):
+    for cursor in made_cursors(mailbox_cursors(ACCEPTOR)):
         answer = partner.ask("GET", "delivery", "/v1/mailbox", params={"after": cursor})
         assert answer.status_code == 400, cursor
 

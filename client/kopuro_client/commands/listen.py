@@ -68,7 +68,7 @@ def listen(
     session.out.note("stopped" + (f"; {held} messages wait in the mailbox" if held else ""))
 
 
-def _create_if_missing(session: Session, consumer: str, *, types: list[str], contract: str) -> None:
+def _create_if_missing(session: Session, consumer: str, *, types: list[str], contract: str | None) -> None:
     """Create the consumer. An existing one keeps its types: others may have set them, or rely on them."""
     if all(one["name"] != consumer for one in session.hub.consumers()):
         session.hub.put_consumer(consumer, types=types, contract=contract)

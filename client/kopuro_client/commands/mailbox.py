@@ -82,7 +82,7 @@ TYPES = Annotated[
 ]
 CONSUMER = Annotated[str | None, typer.Option(help="Act for this named consumer instead of the default one.")]
 CONTRACT = Annotated[
-    str,
+    str | None,
     typer.Option(help="Version of the contract in which messages are read: 1."),
 ]
 
@@ -172,7 +172,7 @@ def put_consumer(
     session: Session,
     name: Annotated[str, typer.Argument(help="The consumer's name: a lower-case slug.")],
     types: TYPES = None,
-    contract: CONTRACT = "1",
+    contract: CONTRACT = None,
     start: Annotated[
         str | None,
         typer.Option(
@@ -181,8 +181,8 @@ def put_consumer(
         ),
     ] = None,
 ) -> None:
-    """Create a named consumer of the mailbox, or change its settings."""
-    consumer = session.hub.put_consumer(name, types=types or (), contract=contract, start=start)
+    """Create a named consumer of the mailbox, or change its settings. One that exists keeps the others."""
+    consumer = session.hub.put_consumer(name, types=types or None, contract=contract, start=start)
     if session.out.as_json:
         session.out.document(consumer)
     else:

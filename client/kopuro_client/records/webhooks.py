@@ -8,8 +8,8 @@ from typing import Any, TypedDict
 class WebhookEndpoint(TypedDict):
     """An endpoint. state: unverified, active or disabled; reason: why it is disabled.
 
-    types: of the messages it gets notices of; empty: all. disabled_at: when it will be disabled if it goes
-    on failing.
+    types: of the messages it gets notices of; empty: all. disabled_at: when it was disabled; of one that
+    fails, when it will be disabled if it goes on failing.
     """
 
     id: str

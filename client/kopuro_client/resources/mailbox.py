@@ -132,14 +132,24 @@ class Mailbox(Connected):
         return cast("list[MailboxConsumer]", found["items"])
 
     def put_consumer(
-        self, name: str, *, types: Iterable[str] = (), contract: str = "1", start: str | None = None
+        self,
+        name: str,
+        *,
+        types: Iterable[str] | None = None,
+        contract: str | None = None,
+        start: str | None = None,
     ) -> MailboxConsumer:
         """Create a named consumer, or change it. It reads and acknowledges independently of all others.
 
-        types: names of messages; none reads all. contract: the version in which it reads messages. start: a
-        cursor or an RFC 3339 time to read from next; None goes on, or starts with the oldest message.
+        None leaves a setting as it is. types: names of messages; an empty list reads all, as a new consumer
+        does. contract: the version in which it reads messages. start: a cursor or an RFC 3339 time to read
+        from next; None goes on, or starts with the oldest message.
         """
-        body: dict[str, object] = {"types": texts(types, "the types of messages"), "contract": contract}
+        body: dict[str, object] = {}
+        if types is not None:
+            body["types"] = texts(types, "the types of messages")
+        if contract is not None:
+            body["contract"] = contract
         if start is not None:
             body["start"] = start
         return cast(

@@ -154,7 +154,7 @@ def _endpoint(endpoint: Endpoint) -> WebhookEndpoint:
         reason=endpoint.reason,
         created_at=endpoint.created_at,
         failing_since=endpoint.health.failing_since,
-        disabled_at=endpoint.health.disabled_at,
+        disabled_at=endpoint.disabled_at,
     )
 
 

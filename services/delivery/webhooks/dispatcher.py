@@ -71,10 +71,10 @@ class Dispatcher:
         seal: SecretSeal,
         clock: Clock,
         is_excluded: IsExcluded,
-        mailbox_url: Callable[[int], str],
+        mailbox_url: Callable[[str, int], str],
         metrics: WebhookMetrics,
     ) -> None:
-        """mailbox_url: returns the URL from which the message with a sequence can be read."""
+        """mailbox_url: returns the URL at which an organisation reads its message with a sequence."""
         self._feeder = Feeder(database=database, endpoints=endpoints, notices=notices, clock=clock)
         self._database = database
         self._endpoints = endpoints
@@ -226,7 +226,9 @@ class Dispatcher:
     def _attempt(self, claim: Claim) -> None:
         notice, started_at = claim.notice, self._clock.now()
         is_own = notice.type in (CHALLENGE, TEST)
-        body = body_of(notice, claim.endpoint, "" if is_own else self._mailbox_url(notice.sequence))
+        endpoint = claim.endpoint
+        url = "" if is_own else self._mailbox_url(endpoint.organization, notice.sequence)
+        body = body_of(notice, endpoint, url)
         headers = signed_headers(
             claim.secrets, message_id=notice.message_id, timestamp=int(started_at.timestamp()), body=body
         )

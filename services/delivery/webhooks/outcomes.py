@@ -141,16 +141,14 @@ class Outcomes:
             endpoint = replace(endpoint, state=following_state(endpoint.state, EndpointEvent.verify))
             return endpoint, [self._facts.changed(endpoint, "verified", now)]
         if outcome.answer is not None and outcome.answer.status == _GONE:
-            state = following_state(endpoint.state, EndpointEvent.gone)
-            endpoint = replace(endpoint, state=state, reason="gone")
+            endpoint = endpoint.disabled(EndpointEvent.gone, "gone", now)
             return endpoint, [self._facts.changed(endpoint, "gone", now)]
         health, percent = endpoint.health.after_failure(now)
         endpoint = replace(endpoint, health=health)
         if percent is None:
             return endpoint, []
         if percent == DISABLED:
-            state = following_state(endpoint.state, EndpointEvent.fail)
-            endpoint = replace(endpoint, state=state, reason="failing")
+            endpoint = endpoint.disabled(EndpointEvent.fail, "failing", now)
         return endpoint, [self._facts.failing(endpoint, percent, now)]
 
 

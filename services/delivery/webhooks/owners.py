@@ -136,9 +136,10 @@ class EndpointOwners:
                 if any(other.url == moved for other in self._endpoints.of(transaction, organization)):
                     raise Refused("conflict", "You already have an endpoint with this URL.")
                 endpoint = self._after(replace(endpoint, url=moved, health=Health()), EndpointEvent.move)
-            if is_enabled is not None:
-                event = EndpointEvent.enable if is_enabled else EndpointEvent.disable
-                endpoint = self._after(endpoint, event)
+            if is_enabled:
+                endpoint = self._after(endpoint, EndpointEvent.enable)
+            elif is_enabled is not None:
+                endpoint = endpoint.disabled(EndpointEvent.disable, "owner", now)
             if endpoint == before:
                 return endpoint
             challenged = endpoint.state is EndpointState.unverified and (
@@ -182,8 +183,7 @@ class EndpointOwners:
         now = self._clock.now()
         with self._database.write() as transaction:
             endpoint = self._taken(transaction, organization, endpoint_id)
-            if endpoint.state is EndpointState.disabled:
-                raise Refused("conflict", "The endpoint is disabled; enable it first.")
+            _require_enabled(endpoint)
             if endpoint.state is EndpointState.unverified:
                 notice = self._challenge(transaction, endpoint, now, now)
             else:
@@ -211,7 +211,10 @@ class EndpointOwners:
         return found[:limit], len(found) > limit
 
     def resend(self, organization: str, endpoint_id: str, message_id: str) -> Notice:
-        """Send a notice again now, whatever became of it. Raises Refused `not-found`."""
+        """Send a notice again now, whatever became of it.
+
+        Raises Refused `not-found`, and `conflict` for a disabled endpoint.
+        """
         now = self._clock.now()
 
         def again(notice: Notice) -> Notice:
@@ -237,10 +240,12 @@ class EndpointOwners:
         change: Callable[[Notice], Notice] = lambda notice: notice,
     ) -> Notice:
         with self._database.write() as transaction:
-            self._taken(transaction, organization, endpoint_id)
+            endpoint = self._taken(transaction, organization, endpoint_id)
             notice = self._notices.take(transaction, endpoint_id, message_id)
             if notice is None:
                 raise Refused("not-found", "The endpoint has no notice of this message.")
+            if event is NoticeEvent.resend:
+                _require_enabled(endpoint)
             state = notices_domain.following_state(notice.state, event)
             notice = change(replace(notice, state=state))
             self._notices.put(transaction, notice, now)
@@ -276,9 +281,9 @@ class EndpointOwners:
 
     def _after(self, endpoint: Endpoint, event: EndpointEvent) -> Endpoint:
         state = endpoints_domain.following_state(endpoint.state, event)
-        if state is not EndpointState.disabled:
-            return replace(endpoint, state=state, reason=None)
-        return replace(endpoint, state=state, reason=endpoint.reason or "owner")
+        if state is EndpointState.disabled:
+            return endpoint
+        return replace(endpoint, state=state, reason=None, since=None)
 
     def _taken(self, transaction: Connection, organization: str, endpoint_id: str) -> Endpoint:
         found = self._endpoints.take(transaction, endpoint_id)
@@ -301,6 +306,11 @@ class EndpointOwners:
 def _checked(kinds: Sequence[str]) -> frozenset[str]:
     require_kinds({f"/types/{place}": kind for place, kind in enumerate(kinds)})
     return frozenset(kinds)
+
+
+def _require_enabled(endpoint: Endpoint) -> None:
+    if endpoint.state is EndpointState.disabled:
+        raise Refused("conflict", "The endpoint is disabled; enable it first.")
 
 
 def _is_of(endpoint: Endpoint | None, organization: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contracts.answers.directory import KeyChallenge, KeyPeriod
 from contracts.answers.form import Page
 from contracts.errors import PointerError, Refused
+from runtime.web.parameters import organization_of
 from runtime.web.request import Request
 from runtime.web.response import Response
 from services.directory import admission
@@ -18,7 +19,7 @@ from services.directory.preconditions import precondition_of
 
 def keys(handlers: DirectoryHandlers, request: Request) -> Response:
     """List an organisation's sealing keys, the present one first: each with its time and its manner."""
-    organization = request.query_params.get("organization", request.principal.id)
+    organization = organization_of(request.query_params) or request.principal.id
     if organization != request.principal.id and not request.principal.has(Role.operator):
         raise Refused("forbidden", "An organisation may read only the history of its own keys.")
     periods = [

@@ -14,7 +14,7 @@ def token(handlers: DirectoryHandlers, request: Request) -> Response:
     """Issue a token. Source: RFC 6749 §5.1."""
     credentials = credentials_of(request)
     if isinstance(credentials, SignedAssertion):
-        issued = handlers.tokens.issue_for(credentials.assertion)
+        issued = handlers.tokens.issue_for(credentials.assertion, credentials.client_id)
     else:
         issued = handlers.tokens.issue(credentials.client_id, credentials.secret)
     return Response.of(

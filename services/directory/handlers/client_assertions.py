@@ -39,9 +39,16 @@ class ClientAssertions:
         self._audiences = audiences
         self._clock = clock
 
-    def client(self, assertion: str, failed: Callable[[str, Client | None], object]) -> Client:
+    def client(
+        self,
+        assertion: str,
+        failed: Callable[[str, Client | None], object],
+        *,
+        stated: str | None = None,
+    ) -> Client:
         """Return the client that signed the assertion, which is good once.
 
+        stated: the `client_id` beside the assertion, None without one; it must be the same (RFC 7521 §4.2).
         failed: called with the client id and the client, if there is one, before a refusal. Raises Refused
         `invalid-client`, identical for an unknown client, a revoked one and a wrong key, and `clock-skew`;
         what `failed` raises, unless the client's own key signed: its owner learns what is wrong, however
@@ -50,6 +57,8 @@ class ClientAssertions:
         client_id = self._reader.client_id(assertion)
         if client_id is None or "\0" in client_id:  # PostgreSQL text cannot contain NUL
             raise _unknown()
+        if stated not in (None, client_id):
+            raise Refused("invalid-client", "`client_id` must be the `sub` of the client assertion.")
         with self._database.read() as transaction:
             found = self._register.standing(transaction, Client, [client_id]).get(client_id)
         client = None if found is None else found.entry

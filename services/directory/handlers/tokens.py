@@ -68,13 +68,15 @@ class TokenIssuer:
         self._proofs.register_key(client, secret, known)
         return self._token(principal, client, now)
 
-    def issue_for(self, assertion: str) -> str:
+    def issue_for(self, assertion: str, client_id: str | None = None) -> str:
         """Return a token for the client that signed the assertion.
+
+        client_id: what the request says beside the assertion.
 
         Raises what `issue` and `ClientAssertions.client` raise.
         """
         now = self._clock.now()
-        client = self._assertions.client(assertion, self._failed.add)
+        client = self._assertions.client(assertion, self._failed.add, stated=client_id)
         return self._token(self._principal(client), client, now)
 
     def _principal(self, client: Client) -> Principal:

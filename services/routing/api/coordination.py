@@ -12,13 +12,12 @@ from contracts.answers.coordination import (
     WishList,
 )
 from contracts.answers.form import Page, extended
-from contracts.identifiers import is_organization_id
 from contracts.vocabularies import rows
 from runtime.access.reads import Read
 from runtime.clock import Clock
 from runtime.storage.columns import microseconds, moment_of
 from runtime.web import paging
-from runtime.web.parameters import invalid_parameter, wants_csv
+from runtime.web.parameters import invalid_parameter, organization_of, wants_csv
 from runtime.web.request import Request
 from runtime.web.response import Response
 from runtime.web.spreadsheet import csv_response
@@ -72,7 +71,7 @@ def queue(queries: CoordinationQueries, request: Request, clock: Clock) -> Respo
     wanted = QueueFilter(
         region=_code(query, "region", "regions"),
         need=_code(query, "need", "needs"),
-        organization=_organization(query, "organization"),
+        organization=organization_of(query),
     )
     scope = f"q-{kind}"
     limit = paging.limit_of(query)
@@ -99,7 +98,7 @@ def wishes(queries: NetworkQueries, request: Request, clock: Clock) -> Response:
     wanted = QueueFilter(
         region=_code(query, "region", "regions"),
         need=_code(query, "need", "needs"),
-        organization=_organization(query, "organization"),
+        organization=organization_of(query),
     )
     limit = paging.limit_of(query)
     as_csv = wants_csv(query)
@@ -149,7 +148,7 @@ def _cell(one: Coverage) -> tuple[str, str, str]:
 def candidates(queries: CoordinationQueries, request: Request, clock: Clock) -> Response:
     """`GET /v1/coordination/{referral_id}/candidates`."""
     referral_id = request.path_params["id"]
-    organization = _organization(request.query_params, "organization")
+    organization = organization_of(request.query_params)
     found = queries.candidates(referral_id, organization, clock.now())
     return Response.of(found).reading(Read.of_one(referral_id))
 
@@ -170,10 +169,3 @@ def _code(query: Mapping[str, str], name: str, vocabulary: str) -> str | None:
     if code is not None and code not in rows(vocabulary):
         raise invalid_parameter(name, f"must be a code of the vocabulary '{vocabulary}'.")
     return code
-
-
-def _organization(query: Mapping[str, str], name: str) -> str | None:
-    organization = query.get(name)
-    if organization is not None and not is_organization_id(organization):
-        raise invalid_parameter(name, "must be an organisation id such as `kg.osh-legal-aid`.")
-    return organization

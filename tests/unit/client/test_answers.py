@@ -116,6 +116,10 @@ def test_refusal_message_omits_repeated_title_and_status() -> None:
             "This says more." if status < 500 or status == 503 else f"This says more. (HTTP status {status})"
         )
         assert title not in said
+    fault = Refused("internal", "The request failed.").problem() | {"reference": "4bf92f35"}
+    assert str(of(500, json.dumps(fault).encode())) == (
+        "The request failed. (HTTP status 500, reference 4bf92f35)"
+    )
     foreign = {"type": "about:blank", "title": "Bad gateway", "detail": "The peer is away."}
     assert str(of(404, json.dumps(foreign).encode())) == "Bad gateway: The peer is away."
     foreign["detail"] = "Bad gateway: the peer is away."

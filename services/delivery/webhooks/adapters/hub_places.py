@@ -13,7 +13,7 @@ from sqlalchemy.engine import make_url
 
 from runtime.settings import Address, Settings
 from runtime.web.paging import encode_cursor
-from services.delivery.handlers import MAILBOX
+from services.delivery.handlers import mailbox_cursors
 from services.delivery.webhooks.adapters.http_sender import Place, Resolve, resolve
 
 _PORTS: Final = {"http": 80, "https": 443, "amqp": 5672, "amqps": 5671, "postgresql": 5432}
@@ -41,12 +41,13 @@ class HubPlaces:
             self._found = (time.monotonic(), self._resolved())
         return self._found[1]
 
-    def mailbox_url(self, sequence: int) -> str:
-        """Return the URL that reads the mailbox's message with the sequence.
+    def mailbox_url(self, organization: str, sequence: int) -> str:
+        """Return the URL that reads the message with the sequence in the organisation's mailbox.
 
         It is relative while the discovery document does not name delivery.
         """
-        path = f"/v1/mailbox?after={encode_cursor(MAILBOX, [sequence - 1])}&limit=1"
+        cursor = encode_cursor(mailbox_cursors(organization), [sequence - 1])
+        path = f"/v1/mailbox?after={cursor}&limit=1"
         return self._services().get("delivery", "").rstrip("/") + path
 
     def _resolved(self) -> frozenset[Place]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
@@ -119,7 +119,8 @@ class Endpoint:
     """A partner's endpoint. types: of the messages it gets notices of, all if empty; whole types or names.
 
     position: the mailbox sequence up to which it has notices. challenge: what it must answer to be verified.
-    reason: why it is disabled: `owner`, `gone` or `failing`; else None.
+    reason: why it is disabled: `owner`, `gone` or `failing`; else None. since: when it was disabled; None for
+    one that is not, or that an earlier build disabled.
     """
 
     id: str
@@ -129,9 +130,25 @@ class Endpoint:
     created_at: dt.datetime
     state: EndpointState = EndpointState.unverified
     reason: str | None = None
+    since: dt.datetime | None = None
     position: int = 0
     challenge: str = field(default="", repr=False)
     health: Health = field(default_factory=Health)
+
+    @property
+    def disabled_at(self) -> dt.datetime | None:
+        """Return when the endpoint was disabled, or when it will be if it goes on failing."""
+        return self.since if self.state is EndpointState.disabled else self.health.disabled_at
+
+    def disabled(self, event: EndpointEvent, reason: str, now: dt.datetime) -> Endpoint:
+        """Return the endpoint after an event that disables it. One that is disabled keeps why and since when.
+
+        Raises IllegalEndpointTransition.
+        """
+        state = following_state(self.state, event)
+        if self.state is EndpointState.disabled:
+            return self
+        return replace(self, state=state, reason=reason, since=now)
 
     def wants(self, message_type: str) -> bool:
         """Return whether the endpoint gets notices of messages of this type."""

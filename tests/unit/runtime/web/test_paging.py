@@ -52,6 +52,14 @@ def test_changed_cursor_is_refused() -> None:
             decode_cursor("mailbox", changed, (NAME, NUMBER))
 
 
+def test_cursor_of_another_list_with_a_long_name_is_refused() -> None:
+    cursor = encode_cursor("mailbox kg.osh-legal-aid", [7])
+    assert decode_cursor("mailbox kg.osh-legal-aid", cursor, (NUMBER,)) == (7,)
+    for other in ("mailbox kg.osh-legal-help", "mailbox kg.osh-l", "mailbox"):
+        with pytest.raises(Refused):
+            decode_cursor(other, cursor, (NUMBER,))
+
+
 def test_cursor_of_another_list_or_shape_is_refused() -> None:
     cursor = encode_cursor("mailbox", ["018f"])
     for scope, parts in [("history", (NAME,)), ("mailbox", (NUMBER,)), ("mailbox", (NAME, NAME))]:

@@ -45,6 +45,9 @@ def test_refusal_of_malformed_json_says_alone_what_is_wrong_and_where() -> None:
     with pytest.raises(Refused) as caught:
         parse_json(b'{"a": 1,\n]')
     assert caught.value.detail == "The body has malformed JSON at line 2, column 1."
+    with pytest.raises(Refused) as caught:
+        parse_json(b"{]", lines_before=6)
+    assert caught.value.detail == "The body has malformed JSON at line 7, column 2."
 
 
 def test_document_at_maximum_depth_is_parsed_and_deeper_refused() -> None:

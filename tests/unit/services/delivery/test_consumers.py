@@ -52,6 +52,23 @@ def acknowledge(bench: Workbench, *messages: Event[Fact], consumer: str = "stati
     assert list(bench.consumers.acknowledge_all(ACCEPTOR, consumer, done)) == [True] * len(done)
 
 
+def test_start_alone_moves_consumer_and_keeps_its_settings(bench: Workbench) -> None:
+    first, second = opened(), released_case()
+    bench.receive(first, second)
+    create(bench, types=("offer.opened",))
+    assert ids(bench, STATISTICS) == [first.id]
+    acknowledge(bench, first)
+    assert ids(bench, STATISTICS) == []
+    moved, waiting_since = bench.consumers.put(
+        ACCEPTOR, "statistics", types=None, contract=None, start=NOW - dt.timedelta(days=1)
+    )
+    assert (moved.types, moved.contract, moved.position) == (("offer.opened",), "1", 0)
+    assert waiting_since is not None
+    assert ids(bench, STATISTICS) == [first.id]
+    all_types, _ = bench.consumers.put(ACCEPTOR, "statistics", types=(), contract=None, start=None)
+    assert all_types.types == ()
+
+
 def test_acknowledged_messages_are_read_again_with_same_bytes_from_a_time_and_a_cursor(
     bench: Workbench,
 ) -> None:

@@ -49,6 +49,8 @@ def test_form_credentials_are_read() -> None:
 def test_client_assertion_is_read() -> None:
     form = f"{GRANT}&client_assertion_type={ASSERTION_TYPE}&client_assertion=a.b.c"
     assert credentials_of(token_request(form)) == SignedAssertion(assertion="a.b.c")
+    named = credentials_of(token_request(form + "&client_id=desk"))
+    assert named == SignedAssertion(assertion="a.b.c", client_id="desk")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 
 from runtime.settings import Address, Settings
 from runtime.web.paging import NUMBER, decode_cursor
-from services.delivery.handlers import MAILBOX
+from services.delivery.handlers import mailbox_cursors
 from services.delivery.webhooks.adapters.hub_places import HubPlaces
 
 ADDRESSES = {"hub.example": "93.184.216.34", "broker.internal": "10.0.0.5", "database.internal": "10.0.0.6"}
@@ -52,8 +52,8 @@ def test_places_are_those_of_settings_and_discovery(tmp_path: Path) -> None:
 
 def test_mailbox_url_reads_from_just_before_the_message(tmp_path: Path) -> None:
     places = HubPlaces(_settings(tmp_path), _resolve)
-    assert places.mailbox_url(7).startswith("/v1/mailbox?after=")
+    assert places.mailbox_url("kg.osh", 7).startswith("/v1/mailbox?after=")
     (tmp_path / "discovery.json").write_text(json.dumps({"services": {"delivery": "https://hub.example/d/"}}))
-    url, _, rest = places.mailbox_url(7).partition("?after=")
+    url, _, rest = places.mailbox_url("kg.osh", 7).partition("?after=")
     assert url == "https://hub.example/d/v1/mailbox"
-    assert decode_cursor(MAILBOX, rest.removesuffix("&limit=1"), (NUMBER,)) == (6,)
+    assert decode_cursor(mailbox_cursors("kg.osh"), rest.removesuffix("&limit=1"), (NUMBER,)) == (6,)

@@ -206,6 +206,10 @@ def test_nothing_is_lost_while_endpoint_is_disabled(hub: WebhookHub) -> None:
     hub.bench.receive(first := overdue(REFERRAL))
     hub.settle()
     assert (hub.state(new).state, hub.state(new).reason) == ("disabled", "gone")
+    assert hub.state(new).disabled_at == hub.bench.clock.time
+    with pytest.raises(Refused, match="The endpoint is disabled; enable it first") as refusal:
+        hub.owners.resend(ACCEPTOR, new.endpoint.id, first.id)
+    assert refusal.value.status == 409
     hub.bench.receive(second := overdue(new_id()), third := overdue(REFERRAL))
     hub.later(days=9)
     assert len(hub.sender.requests) == 1
@@ -218,6 +222,7 @@ def test_nothing_is_lost_while_endpoint_is_disabled(hub: WebhookHub) -> None:
     assert hub.sender.types[1] == "webhook.challenge"
     assert [request.id for _, request in hub.sender.requests[2:]] == [first.id, second.id, third.id]
     assert hub.facts()[-3:] == ["gone", "enabled", "verified"]
+    assert hub.state(new).disabled_at is None
 
 
 @ON_ONE_DATABASE
@@ -231,6 +236,9 @@ def test_five_days_of_failure_disable_with_notices_in_the_mailbox(hub: WebhookHu
         hub.later(hours=10)
     assert hub.facts()[2:] == ["failing 50", "failing 70", "failing 90", "failing 100"]
     assert (hub.state(new).state, hub.state(new).reason) == ("disabled", "failing")
+    disabled_at = hub.state(new).disabled_at
+    assert disabled_at is not None
+    assert disabled_at <= hub.bench.clock.time
     hub.bench.receive(*[event for event in hub.bench.sent() if event.type.startswith("kopuro.webhook.")])
     told = [
         each["data"] for each in hub.bench.mailbox(ACCEPTOR) if each["type"] == "kopuro.webhook.failing.v1"

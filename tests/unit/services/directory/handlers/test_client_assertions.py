@@ -63,6 +63,17 @@ def test_assertion_is_good_once(directory: Directory) -> None:
     assert refusal(directory, text).slug == "clock-skew"
 
 
+def test_client_id_beside_the_assertion_must_be_its_subject(directory: Directory) -> None:
+    key = new_key()
+    issue_with_keys(directory, key)
+    text = assertion(key, "desk", ISSUER, NOON)
+    for other in ("archive", "", "DESK"):
+        with pytest.raises(Refused) as refused:
+            directory.tokens.issue_for(text, other)
+        assert (refused.value.slug, refused.value.status) == ("invalid-client", 401)
+    assert directory.tokens.issue_for(text, "desk")
+
+
 def foreign(good: Key) -> dict[str, str]:
     other = new_key(kid=str(good.kid))
     as_curve = new_key("P-256", kid=str(good.kid))
