@@ -15,10 +15,10 @@ class TokenKeys:
 
     def __init__(self) -> None:
         self._by_kid: dict[str, Mapping[str, Any]] = {}
-        self._set: JwkSet = {"keys": []}
+        self._set: JwkSet = {}
 
     def __call__(self) -> JwkSet:
-        """Return the public keys as a JWK set (RFC 7517 §5)."""
+        """Return the public keys as a JWK set (RFC 7517 §5); {} before any record of a key has arrived."""
         return self._set
 
     def absorb(self, records: Sequence[ReplicaRecord]) -> bool:

@@ -20,7 +20,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import OKPKey
 
 from contracts.broker_rights import gateway_client
-from contracts.errors import Refused
+from contracts.errors import Refused, Unavailable
 from runtime.access.clients import Clients, RegisteredClient
 from runtime.clock import Clock
 
@@ -32,7 +32,8 @@ LEEWAY_SECONDS: Final = 30  # the clocks of one deployment differ by less
 _MAXIMUM_TOKEN: Final = 4096
 _REMEMBERED: Final = 4096
 
-JwkSet = Mapping[str, Any]  # RFC 7517 §5: {"keys": [public JWK, ...]}, each with its kid
+# RFC 7517 §5: {"keys": [public JWK, ...]}, each with its kid; {} while none is known yet.
+JwkSet = Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -150,6 +151,8 @@ class TokenVerifier:
             self._remembered.clear()
 
     def _verify(self, token: str, now: float) -> tuple[Principal, float]:
+        if self._set == {}:  # at the start, before the directory's snapshot: nobody can be refused yet
+            raise Unavailable("The hub's token keys have not reached this service yet.")
         try:
             header = jws.extract_compact(token.encode()).headers()
             key = self._by_kid.get(str(header.get("kid")))

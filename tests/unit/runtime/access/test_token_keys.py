@@ -14,7 +14,7 @@ def record(
 
 def test_token_keys_are_valid_until_withdrawn() -> None:
     keys = TokenKeys()
-    assert keys() == {"keys": []}
+    assert keys() == {}
     keys.absorb([record("old", 1)])
     keys.absorb([record("new", 2), record("kg.osh", 3, kind=OrganizationChanged.type)])
     assert keys() == {"keys": [{"kid": "old"}, {"kid": "new"}]}

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from joserfc import jws
 from joserfc.jwk import OctKey, OKPKey
 
-from contracts.errors import Refused
+from contracts.errors import Refused, Unavailable
 from runtime.access.clients import RegisteredClient
 from runtime.access.signer import TokenSigner
 from runtime.access.tokens import LEEWAY_SECONDS, Principal, TokenVerifier, permit
@@ -247,6 +247,17 @@ def test_arbitrary_authorization_header_is_refused(header: Any) -> None:
 
 def test_overlong_token_is_refused_unparsed() -> None:
     assert slug(verifier(), "x" * 5000) == "invalid-token"
+
+
+def test_service_that_has_no_token_key_yet_is_unavailable_and_refuses_nobody() -> None:
+    """A service that has just started must not tell a caller that its token is a forgery."""
+    keys: dict[str, Any] = {}
+    checked = TokenVerifier(lambda: keys, "kopuro:kg", SetClock(), clients=CLIENTS.get)
+    token = SIGNER.issue(PARTNER, now=NOON)
+    with pytest.raises(Unavailable, match="token keys have not reached"):
+        checked.verify(token)
+    keys = {"keys": [SIGNER.public_jwk()]}
+    assert checked.verify(token) == PARTNER
 
 
 def test_token_of_removed_key_is_refused() -> None:
