@@ -48,7 +48,7 @@ class GuardedResource:
             hub.address(self.service) + path,
             params=_QUERIES.get(self.url),
             content=body,
-            headers={"Authorization": f"Bearer {token}", "Content-Type": content_type(self.method)},
+            headers={"Authorization": f"Bearer {token}", "Content-Type": content_type(self.method, self.url)},
             timeout=40,
         )
 
@@ -89,5 +89,7 @@ def resources_for(role: str) -> list[GuardedResource]:
     return [resource for resource in guarded_resources() if role in resource.roles]
 
 
-def content_type(method: str) -> str:
+def content_type(method: str, url: str) -> str:
+    if url in _LINES:
+        return "application/x-ndjson"
     return "application/merge-patch+json" if method == "PATCH" else "application/json"

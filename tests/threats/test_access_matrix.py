@@ -135,7 +135,7 @@ def test_stranger_changes_nothing_of_others(hub: RunningHub, victim: Mapping[str
             json=body,
             headers={
                 "Authorization": f"Bearer {token}",
-                "Content-Type": content_type(resource.method),
+                "Content-Type": content_type(resource.method, resource.url),
             },
         )
         refused[name] = answer.status_code
