@@ -409,7 +409,8 @@ REWRITTEN_DECISIONS: dict[str, tuple[Any, str]] = {
     "record": (update(DECISIONS).values(record={"candidates": []}), "differs from the logged commitment"),
     "salt": (update(DECISIONS).values(salt=bytes(SALT_BYTES)), "differs from the logged commitment"),
     "no salt": (update(DECISIONS).values(salt=None), "differs from the logged commitment"),
-    "whom it asked": (update(DECISIONS).values(asked=["ru.two"]), "whom it asked was rewritten"),
+    # One was asked, whichever of them.
+    "whom it asked": (update(DECISIONS).values(asked=["ru.one", "ru.two"]), "whom it asked was rewritten"),
     "nobody asked": (update(DECISIONS).values(asked=None), "whom it asked was rewritten"),
     "deleted": (DECISIONS.delete(), "is missing"),
     "added": (
