@@ -152,7 +152,7 @@ class VaultHandlers:
                 case ReferralSplit() as fact:
                     split_referral(batch, fact)
                 case ReferralRejoined() as fact:
-                    rejoin_referral(batch, fact)
+                    self._rejoin(batch, message, fact)
                 case AcceptanceRevoked() as fact:
                     custody = batch.custodies[fact.referral_id]
                     batch.custodies[fact.referral_id] = revoke(custody, fact.organization)
@@ -267,6 +267,12 @@ class VaultHandlers:
         if key is None:
             raise unreadable(f"The case is sealed to {receiver}, which has published no sealing key.")
         raise unreadable(f"The case is not sealed to the key that {receiver} has published.")
+
+    def _rejoin(self, batch: Batch, message: Event[Fact], fact: ReferralRejoined) -> None:
+        is_held = any(batch.custodies[id_].acceptance is not None for id_ in fact.parts)
+        if is_held and batch.now - message.time < PATIENCE:
+            raise Unavailable("A part was handed back, which may not have reached the vault yet.")
+        rejoin_referral(batch, fact)
 
     def _accepted(self, batch: Batch, message: Event[Fact], fact: OfferAccepted) -> None:
         acceptance = Acceptance(

@@ -250,6 +250,16 @@ def test_acceptance_of_the_whole_waits_for_the_fact_that_it_is_whole_again(vault
     assert released(vault) == [(REFERRAL, OTHER)]
 
 
+def test_referral_rejoins_once_the_hand_back_of_its_part_has_arrived(vault: Workbench) -> None:
+    vault.receive(case(vault), event(SPLIT), acceptance(referral=FIRST))
+    rejoined = event(REJOINED, time=vault.clock.now())
+    vault.receive(rejoined)
+    assert (states(vault)[0], vault.dead_letters()) == ("held", 0)
+    vault.receive(handed_back(FIRST, ACCEPTOR), rejoined, acceptance(OTHER))
+    assert (REFERRAL, OTHER) in released(vault)
+    assert states(vault) == ["released", "erased", "erased"]
+
+
 @pytest.mark.parametrize("accepted", [True, False], ids=["part with an acceptor", "other parts"])
 def test_referral_rejoins_only_its_own_parts_and_none_that_is_accepted(
     vault: Workbench, accepted: bool
@@ -258,7 +268,8 @@ def test_referral_rejoins_only_its_own_parts_and_none_that_is_accepted(
     if accepted:
         vault.receive(acceptance(referral=FIRST))
     before = states(vault)
-    vault.receive(event(REJOINED if accepted else replace(REJOINED, parts=(SECOND, FIRST))))
+    fact = REJOINED if accepted else replace(REJOINED, parts=(SECOND, FIRST))
+    vault.receive(event(fact, time=vault.clock.now() - PATIENCE))
     assert (states(vault), vault.dead_letters()) == (before, 1)
 
 
