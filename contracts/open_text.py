@@ -37,7 +37,7 @@ _BLANK: Final = frozenset(
 )
 # More than a syllable has in any script (Burmese has four); stacks of them cover the lines around.
 _MOST_MARKS: Final = 5
-# What somebody puts between two digits so that they are no number to a program.
+# Characters that people put between digits so that a program does not recognise a number.
 _HIDDEN_IN_NUMBERS: Final = frozenset({"Cf", "Mn", "Me"})
 
 

@@ -152,7 +152,8 @@ class Caller:
     now: dt.datetime
     traceparent: str | None
     new_id: Callable[[], str]
-    # Of referrals: the acceptor of a part learns other ids of the same moment, and must not find the whole's.
+    # For referrals. The acceptor of a part knows ids that were made at the same moment, and must not be
+    # able to compute the whole's from them.
     new_referral_id: Callable[[], str]
     excluded: bool = False
 

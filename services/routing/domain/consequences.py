@@ -21,8 +21,8 @@ class Consequence:
 
     may_be_asked_again: after a decline the same referral may ask the organisation again, once it has
     reported room and that time has passed. corrects: the part of the service's record in the directory that
-    the organisation should correct. concerns_person: whatever the person needs: the organisation is asked
-    about no other part of the referral either.
+    the organisation should correct. concerns_person: the reason holds whatever the need is, so the
+    organisation is asked about no other part of the referral either.
     """
 
     is_full: bool = False
