@@ -14,11 +14,11 @@ from contracts.records import plain, read
 from contracts.referral import ReferralFacts
 from kopuro_client import seal
 from sandbox import network
+from services.routing.domain.circumstances import Circumstances
 from services.routing.domain.decision import Decision, Trigger, decide
 from services.routing.domain.directory import Directory
 from services.routing.domain.observation import NOTHING_OBSERVED
 from services.routing.domain.policy import RoutingPolicy
-from services.routing.domain.rules import Circumstances
 
 # A transaction asks for the policy once, for all its decisions.
 _POLICY = RoutingPolicy()

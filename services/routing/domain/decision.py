@@ -14,13 +14,14 @@ from contracts.codes import CapacityStatus, Urgency
 from services.routing.domain import rules
 from services.routing.domain.capacity import ORDER_OF_CAPACITY
 from services.routing.domain.chain import Chain
+from services.routing.domain.circumstances import Circumstances
 from services.routing.domain.evaluation import Evaluation
 from services.routing.domain.fairness import Contender, Fairness, Turn, draw_of
 from services.routing.domain.observation import NOTHING_OBSERVED, Observation
 from services.routing.domain.observed_record import ObservedRecord, observed_record
 from services.routing.domain.offered_service import OfferedService
 from services.routing.domain.policy import RoutingPolicy
-from services.routing.domain.rules import Circumstances, Failure
+from services.routing.domain.rules import Failure
 from services.routing.domain.scoring import Scoring
 
 

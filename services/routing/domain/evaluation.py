@@ -15,9 +15,10 @@ from operator import attrgetter
 
 from contracts.vocabularies import need_group
 from services.routing.domain import rules
+from services.routing.domain.circumstances import Circumstances
 from services.routing.domain.observation import Observation
 from services.routing.domain.offered_service import OfferedService, Trait
-from services.routing.domain.rules import Circumstances, Failure, Rule
+from services.routing.domain.rules import Failure, Rule
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

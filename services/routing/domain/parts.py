@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 from services.routing.domain import rules
+from services.routing.domain.circumstances import Circumstances
 from services.routing.domain.offered_service import OfferedService
-from services.routing.domain.rules import Circumstances
 
 Services = Sequence[OfferedService]
 InTurns = Callable[[Services], Iterable[OfferedService]]

@@ -17,10 +17,10 @@ from enum import StrEnum
 
 from contracts.vocabularies import country_of
 from services.routing.domain import rules
+from services.routing.domain.circumstances import Circumstances
 from services.routing.domain.experience import Experience
 from services.routing.domain.offered_service import OfferedService
 from services.routing.domain.parts import parts_of
-from services.routing.domain.rules import Circumstances
 from services.routing.domain.splitting import is_divided, may_be_split
 
 # The most languages, and the most regions, that a preview lists.

@@ -10,12 +10,13 @@ from typing import Any
 from contracts.organization import Agreement, Organization
 from contracts.referral import ReferralFacts
 from services.routing.domain.chain import Chain
+from services.routing.domain.circumstances import Circumstances
 from services.routing.domain.decision import Decision, Trigger, decide
 from services.routing.domain.directory import Directory
 from services.routing.domain.observation import NOTHING_OBSERVED
 from services.routing.domain.observed_record import observation_of
 from services.routing.domain.policy import RoutingPolicy
-from services.routing.domain.rules import RULES, Circumstances
+from services.routing.domain.rules import RULES
 
 # The most differences of one decision that are named.
 MOST_DIFFERENCES = 10

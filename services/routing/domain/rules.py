@@ -6,7 +6,6 @@ typed reason. Nobody can override a rule about the person's consent, safety or m
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -14,80 +13,18 @@ from typing import Any
 from contracts.codes import (
     OPT_IN_KINDS,
     CapacityStatus,
-    DisclosureClass,
     Funding,
     OrganizationKind,
     Urgency,
     Vetting,
 )
 from contracts.organization import Organization
-from contracts.referral import ReferralFacts
-from contracts.vocabularies import country_of, sensitive_needs
 from services.routing.domain.capacity import latest_statement
-from services.routing.domain.chain import Chain
+from services.routing.domain.circumstances import Circumstances
 from services.routing.domain.directory import Directory
-from services.routing.domain.disclosure import disclosure_class
-from services.routing.domain.observation import NO_LOAD, Observation
+from services.routing.domain.observation import NO_LOAD
 from services.routing.domain.offered_service import OfferedService
-from services.routing.domain.places import NoPlace, OffersPerSender, place_refused
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Circumstances:
-    """The rules' inputs besides the candidate: the referral and the current state of the network."""
-
-    referral_id: str
-    sender: str
-    facts: ReferralFacts
-    # Organisations that already received an offer for this referral (`consequences.asked_before`).
-    asked: frozenset[str]
-    directory: Directory
-    observed: Callable[[str], Observation]
-    now: dt.datetime
-    # The policy's bounds on the sender's open offers at one candidate.
-    offers_per_sender: OffersPerSender = field(default_factory=OffersPerSender)
-    # When each organisation declined this referral for lack of capacity, if that was its last offer.
-    declined_as_full: Mapping[str, dt.datetime] = field(default_factory=dict)
-    # The referrals that the sender refers onward with this one.
-    chain: Chain | None = None
-    # How long a decline for lack of capacity counts, for a referral of this urgency.
-    full_for: dt.timedelta = dt.timedelta()
-    # Of a part: the needs of the whole referral. Empty for a referral that is no part.
-    whole_needs: tuple[str, ...] = ()
-    # The following fields are the same for every candidate and are computed once.
-    # The first need must be met; further needs count in the score, and of a part they must be met too.
-    principal_need: str = field(init=False, repr=False)
-    # The sensitive needs of the case. The receiver learns all of them, so each takes an approval.
-    sensitive: tuple[str, ...] = field(init=False, repr=False)
-    # What the agreements must allow the sender to disclose.
-    disclosure: DisclosureClass = field(init=False, repr=False)
-    # The person's region and its country.
-    places: frozenset[str] = field(init=False, repr=False)
-    # By need, for the principal need and each sensitive one: the agreements that allow the sender to
-    # disclose it.
-    agreements: Mapping[str, frozenset[str]] = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        needs, region = self.facts.needs, self.facts.region
-        # Whoever accepts a part receives the case of the whole.
-        told = self.whole_needs or needs
-        listed = sensitive_needs()
-        sensitive = tuple([need for need in dict.fromkeys(told) if need in listed])
-        disclosure = disclosure_class(told, self.facts.special_categories)
-        agreements = {
-            need: self.directory.agreements_of(self.sender, need, disclosure, self.now.date())
-            for need in (needs[0], *sensitive)
-        }
-        object.__setattr__(self, "principal_need", needs[0])
-        object.__setattr__(self, "sensitive", sensitive)
-        object.__setattr__(self, "disclosure", disclosure)
-        object.__setattr__(self, "places", frozenset((region, country_of(region))))
-        object.__setattr__(self, "agreements", agreements)
-
-    @property
-    def is_for_all_needs(self) -> bool:
-        """Whether the organisation has to meet every need: no other part has those that it leaves."""
-        return bool(self.whole_needs) and len(self.facts.needs) > 1
+from services.routing.domain.places import NoPlace, place_refused
 
 
 # Not frozen: a decision makes hundreds. Decisions share failures, so nothing may change one.

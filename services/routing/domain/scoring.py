@@ -9,10 +9,10 @@ import datetime as dt
 import math
 from collections.abc import Mapping
 
+from services.routing.domain.circumstances import Circumstances
 from services.routing.domain.observation import NOTHING_OBSERVED, Observation
 from services.routing.domain.offered_service import OfferedService
 from services.routing.domain.policy import Weights
-from services.routing.domain.rules import Circumstances
 
 # A capacity statement of this age counts half as much as one of today.
 FRESHNESS_HALF_LIFE_DAYS = 90.0

@@ -27,6 +27,7 @@ from runtime.storage.database import Database, after_commit
 from runtime.turn import Turn
 from services.routing.consumer_lag import ConsumerLag
 from services.routing.domain import lifecycle
+from services.routing.domain.circumstances import Circumstances
 from services.routing.domain.consequences import asked_before, declined_as_full
 from services.routing.domain.decision import Decision, Trigger, decide
 from services.routing.domain.ending import withdraw_for
@@ -36,7 +37,6 @@ from services.routing.domain.open_offers import place
 from services.routing.domain.parts import parts_of
 from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.referral import Referral
-from services.routing.domain.rules import Circumstances
 from services.routing.domain.standing import revoke_suspended, suspended_acceptor
 from services.routing.domain.tally import Tally
 from services.routing.domain.transition import Transition, TransitionContext

@@ -9,6 +9,7 @@ from contracts.answers.coordination import Considered, EngagementCounts, NeedsPa
 from contracts.errors import Refused
 from contracts.records import plain
 from runtime.storage.database import Database
+from services.routing.domain.circumstances import Circumstances
 from services.routing.domain.coordination_queue import (
     QueueFilter,
     QueueKind,
@@ -19,7 +20,6 @@ from services.routing.domain.coordination_queue import (
 from services.routing.domain.decision import Decision
 from services.routing.domain.parts import parts_of
 from services.routing.domain.referral import Referral
-from services.routing.domain.rules import Circumstances
 from services.routing.domain.splitting import require_not_split
 from services.routing.domain.view import decision_view
 from services.routing.handlers.turns import in_turns

@@ -10,6 +10,7 @@ from contracts.errors import Unavailable
 from contracts.referral import ReferralFacts
 from runtime.clock import Clock
 from runtime.storage.database import Database
+from services.routing.domain.circumstances import Circumstances
 from services.routing.domain.experience import (
     COUNTED_FOR,
     SETTLED_AFTER,
@@ -19,7 +20,6 @@ from services.routing.domain.experience import (
 )
 from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.preview import Preview, preview
-from services.routing.domain.rules import Circumstances
 from services.routing.handlers.turns import in_turns
 from services.routing.live_directory import LiveDirectory
 from services.routing.ports import PastReferrals

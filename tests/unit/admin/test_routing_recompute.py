@@ -18,11 +18,11 @@ from contracts.codes import Urgency
 from contracts.topology import SERVICES
 from kopuro_client.commands import main
 from runtime.storage.database import sqlite_url
+from services.routing.domain.circumstances import Circumstances
 from services.routing.domain.decision import DecisionInputs
 from services.routing.domain.observation import Observation, ServiceLoad
 from services.routing.domain.observed_record import observation_of, observed_record
 from services.routing.domain.places import Demand
-from services.routing.domain.rules import Circumstances
 from tests.unit.admin.routed_network import RoutedNetwork
 from tests.unit.services.routing.samples import NOW
 

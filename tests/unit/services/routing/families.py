@@ -7,6 +7,7 @@ from typing import Any
 
 from contracts.codes import Answer, Outcome
 from contracts.facts import AnswerSubmitted, Fact, OutcomeSubmitted, ReferralSubmitted
+from services.routing.domain.circumstances import Circumstances
 from services.routing.domain.consequences import asked_before, declined_as_full
 from services.routing.domain.decision import Decision, Trigger, decide
 from services.routing.domain.directory import Directory
@@ -14,7 +15,6 @@ from services.routing.domain.lifecycle import apply
 from services.routing.domain.parts import Part, parts_of
 from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.referral import Referral
-from services.routing.domain.rules import Circumstances
 from services.routing.domain.transition import Transition, TransitionContext
 from tests.support.events import message_of
 from tests.unit.services.routing.samples import NOW, REFERRAL, SENDER, circumstances, consent, facts

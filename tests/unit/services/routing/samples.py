@@ -25,6 +25,7 @@ from contracts.codes import (
 from contracts.facts import Fact, ReferralSubmitted
 from contracts.organization import Agreement, Capacity, Organization, SealingKey, Service
 from contracts.referral import Consent, ReferralFacts
+from services.routing.domain.circumstances import Circumstances
 from services.routing.domain.consequences import asked_before, declined_as_full
 from services.routing.domain.decision import Decision, Trigger, decide
 from services.routing.domain.directory import Directory
@@ -33,7 +34,6 @@ from services.routing.domain.observation import NOTHING_OBSERVED, Observation, S
 from services.routing.domain.offered_service import OfferedService
 from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.referral import Referral
-from services.routing.domain.rules import Circumstances
 from services.routing.domain.tally import Tally
 from services.routing.domain.transition import Transition, TransitionContext
 from tests.support.events import message_of

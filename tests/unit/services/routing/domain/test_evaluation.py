@@ -23,12 +23,12 @@ from contracts.organization import ApprovedService, Capacity, Eligibility, Organ
 from contracts.referral import ReferralFacts
 from services.routing.domain import rules
 from services.routing.domain.chain import Chain
+from services.routing.domain.circumstances import Circumstances
 from services.routing.domain.directory import Directory
 from services.routing.domain.evaluation import Evaluation
 from services.routing.domain.observation import NOTHING_OBSERVED, Observation, ServiceLoad
 from services.routing.domain.offered_service import OfferedService
 from services.routing.domain.places import Demand, OffersPerSender
-from services.routing.domain.rules import Circumstances
 from tests.unit.services.routing.samples import (
     DAY,
     KEY,

@@ -47,6 +47,7 @@ from contracts.facts import (
 )
 from contracts.organization import Capacity
 from services.routing.domain import rules
+from services.routing.domain.circumstances import Circumstances
 from services.routing.domain.consequences import asked_before, declined_as_full
 from services.routing.domain.decision import Decision, Trigger, decide
 from services.routing.domain.escalation_steps import Escalation, Step, StepAct
@@ -57,7 +58,6 @@ from services.routing.domain.open_offers import ask_again
 from services.routing.domain.parts import parts_of
 from services.routing.domain.policy import FullFor, RoutingPolicy
 from services.routing.domain.referral import Referral
-from services.routing.domain.rules import Circumstances
 from services.routing.domain.standing import revoke_suspended
 from services.routing.domain.transition import Transition, TransitionContext
 from tests.support.events import message_of

@@ -13,8 +13,8 @@ from contracts.organization import ApprovedService, Capacity, Organization
 from contracts.referral import ReferralFacts
 from contracts.vocabularies import codes, sensitive_needs
 from services.routing.domain import rules
+from services.routing.domain.circumstances import Circumstances
 from services.routing.domain.parts import Part, parts_of
-from services.routing.domain.rules import Circumstances
 from tests.unit.services.routing.samples import (
     NOW,
     agreement,

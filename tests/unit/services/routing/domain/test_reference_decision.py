@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from contracts.codes import Funding, OrganizationKind
 from contracts.records import plain
+from services.routing.domain.circumstances import Circumstances
 from services.routing.domain.decision import Trigger, decide
 from services.routing.domain.fairness import Fairness
 from services.routing.domain.observation import NOTHING_OBSERVED, Observation
 from services.routing.domain.policy import RoutingPolicy, Weights
-from services.routing.domain.rules import Circumstances
 from tests.unit.services.routing.domain.reference_decision import reference
 from tests.unit.services.routing.domain.test_evaluation import FACTS, NAMES, PARENT, networks
 from tests.unit.services.routing.samples import (

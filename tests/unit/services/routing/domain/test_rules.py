@@ -28,6 +28,7 @@ from contracts.referral import ReferralFacts
 from contracts.vocabularies import codes, need_group, sensitive_needs
 from services.routing.domain import rules
 from services.routing.domain.chain import Chain
+from services.routing.domain.circumstances import Circumstances
 from services.routing.domain.disclosure import (
     SENSITIVE_CATEGORIES,
     SENSITIVE_NEEDS,
@@ -38,7 +39,7 @@ from services.routing.domain.observation import Observation
 from services.routing.domain.offered_service import OfferedService
 from services.routing.domain.places import Demand, OffersPerSender
 from services.routing.domain.policy import Weights
-from services.routing.domain.rules import COORDINATOR_MAY_OVERRIDE, RULES, Circumstances, Failure
+from services.routing.domain.rules import COORDINATOR_MAY_OVERRIDE, RULES, Failure
 from services.routing.domain.scoring import Scoring
 from tests.unit.services.routing.samples import (
     DAY,
