@@ -193,7 +193,7 @@ class _Tally:
     def _found_nobody(
         self, transaction: Connection, known: Mapping[str, tuple[str, str | None]], turn: Turn
     ) -> list[UnplacedInWeek]:
-        """Return the referrals that became unplaced. Of a whole and its parts, one person, the first counts."""
+        """Return the referrals that became unplaced. A whole and its parts are one person."""
         first: dict[str, str] = {}
         for referral_id in sorted(self._unplaced, key=self._unplaced.__getitem__):
             first.setdefault(known[referral_id][1] or referral_id, referral_id)
