@@ -28,6 +28,8 @@ from services.directory.domain.client import (
     Roles,
     SecretDigest,
     client,
+    digest,
+    is_known_secret,
 )
 from services.directory.domain.client_key import KeySet
 from services.directory.domain.sealing import check_sealing_key
@@ -55,7 +57,12 @@ class Credential:
     principal: PrincipalId
     roles: Roles
 
-    rules = staticmethod(_rules_of_a_client)
+    @staticmethod
+    def rules(data: Mapping[str, Any]) -> None:
+        """Raises ValidationError also for a secret that everybody knows."""
+        _rules_of_a_client(data)
+        if is_known_secret(digest(data["client_secret"]), data["client_id"], data["principal"]):
+            raise ValidationError({"client_secret": ["Must not be the client's own name."]})
 
     def client(self) -> Client:
         """Return the client to store."""

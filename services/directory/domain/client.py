@@ -1,13 +1,17 @@
 """OAuth clients and the storage of their secrets.
 
 A secret is 256 random bits, never a chosen password. It cannot be guessed by brute force, so plain SHA-256 is
-enough; a slow, salted hash would only slow down the token endpoint.
+enough; a slow, salted hash would only slow down the token endpoint. The hub sees only a digest of a secret
+that its owner made, so it refuses the digests of texts that everybody knows, and at the token endpoint every
+secret that is too short.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import hmac
+from base64 import b64decode
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from hashlib import sha256
@@ -19,6 +23,8 @@ from contracts.identifiers import Pattern
 from services.directory.domain.client_key import ClientKey
 
 SECRET_BYTES: Final = 32
+# Characters. Long enough to rule out chosen passwords; randomness cannot be checked here.
+MINIMUM_SECRET: Final = 32
 # How long a rotated secret is still accepted: enough for a partner to change it everywhere.
 OVERLAP: Final = dt.timedelta(hours=24)
 
@@ -43,8 +49,7 @@ PrincipalId = Annotated[
 AmqpPasswordHash = Annotated[
     str, Pattern(r"^[A-Za-z0-9+/]{48}$", error="Must be base64 of four bytes of salt and a SHA-256 digest.")
 ]
-# Long enough to rule out chosen passwords; randomness cannot be checked here.
-ClientSecret = Annotated[str, Length(min=32, max=200)]
+ClientSecret = Annotated[str, Length(min=MINIMUM_SECRET, max=200)]
 SecretDigest = Annotated[
     str, Pattern(r"^[0-9a-f]{64}$", error="Must be a SHA-256 digest in lower-case hexadecimal.")
 ]
@@ -99,7 +104,7 @@ class Client:
     def secret_known(self, secret: str, now: dt.datetime) -> str | None:
         """Return the digest of the client's own secret that this is, in constant time; else None.
 
-        None also for a client that is not live, and for a secret that has expired.
+        None also for a client that is not live, and for a secret that has expired or is too short.
         """
         shown = digest(secret)
         retiring = self.retiring or RetiringSecret(sha256="", until=now)
@@ -107,7 +112,7 @@ class Client:
         is_retiring = hmac.compare_digest(shown, retiring.sha256)
         expired = self.secret_expires_at is not None and now >= self.secret_expires_at
         valid = (is_present and not expired) or (is_retiring and now < retiring.until)
-        return shown if valid and self.live else None
+        return shown if valid and self.live and len(secret) >= MINIMUM_SECRET else None
 
     def secrets(self, now: dt.datetime) -> tuple[str, ...]:
         """Return the digests of the secrets that are accepted, the present one first."""
@@ -176,6 +181,27 @@ def next_second(moment: dt.datetime) -> dt.datetime:
 def digest(secret: str) -> str:
     """Return the stored digest of a secret."""
     return sha256(secret.encode()).hexdigest()
+
+
+def is_known_secret(secret_sha256: str, *names: str) -> bool:
+    """Return whether the digest is that of no secret: of an empty text, or of one of the names.
+
+    Each also with the end of a line, as a shell or an editor adds one. names: the client's public names.
+    """
+    return any(digest(text) == secret_sha256 for text in _known_texts(names))
+
+
+def is_known_password(password_hash: AmqpPasswordHash, *names: str) -> bool:
+    """Return the same of a password at the partners' broker."""
+    salted = b64decode(password_hash)
+    salt, shown = salted[:4], salted[4:]
+    return any(sha256(salt + text.encode()).digest() == shown for text in _known_texts(names))
+
+
+def _known_texts(names: tuple[str, ...]) -> Iterator[str]:
+    for text in ("", *names):
+        for end in ("", "\n", "\r\n"):
+            yield text + end
 
 
 # A placeholder, so that refusing an unknown client id takes as long as refusing a wrong secret.

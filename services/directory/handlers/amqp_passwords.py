@@ -17,6 +17,7 @@ from contracts.errors import Refused
 from runtime.access.tokens import Principal
 from services.directory.domain.client import Client
 from services.directory.handlers.ledger import Ledger
+from services.directory.handlers.owner_secrets import check_password
 
 
 class AmqpPasswords:
@@ -28,8 +29,10 @@ class AmqpPasswords:
     def replace(self, password_hash: str, *, by: Principal) -> None:
         """Let a password wait for the gateway, in place of one that waits. A repetition changes nothing.
 
-        The organisation's mailbox gets the notice `credential.issued` about the gateway's client.
+        The organisation's mailbox gets the notice `credential.issued` about the gateway's client. Raises
+        Refused `invalid-submission` for a password that everybody knows.
         """
+        check_password(password_hash, by.id)
         with self._ledger.writing() as writing:
             client = _gateways_client(self._ledger, writing.transaction, by.id)
             if client.amqp_password_hash != password_hash:

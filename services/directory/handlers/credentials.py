@@ -17,6 +17,7 @@ from services.directory.domain.precondition import Precondition, check_precondit
 from services.directory.handlers.approvals import Approvals
 from services.directory.handlers.effects import take_effect
 from services.directory.handlers.ledger import Ledger
+from services.directory.handlers.owner_secrets import check_secret
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,8 +58,11 @@ class Credentials:
         jwks: make one here, which only one-person approval permits, because nobody else may see it.
         expires_at: the end of the secret. Raises Refused: `conflict` if the client id belongs
         to another principal or the roles are not separate, `unknown-organization` if a partner is not in the
-        directory, `precondition-required` if the client exists, `precondition-failed`, `invalid-submission`.
+        directory, `precondition-required` if the client exists, `precondition-failed`, and
+        `invalid-submission`, also for a secret that everybody knows.
         """
+        if secret_sha256 is not None:
+            check_secret(secret_sha256, client_id, principal)
         keys = () if jwks is None else client_keys(jwks, self._ledger.clock.now(), at="/jwks")
         self._check_points(keys, "/jwks")
         if keys:

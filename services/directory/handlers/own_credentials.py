@@ -11,6 +11,7 @@ from services.directory.domain.client import Client
 from services.directory.domain.client_key import ClientKey, KeySet, client_keys
 from services.directory.domain.entry import Standing
 from services.directory.handlers.ledger import Ledger, Writing
+from services.directory.handlers.owner_secrets import check_secret
 
 
 class OwnCredentials:
@@ -27,10 +28,12 @@ class OwnCredentials:
         """Make a secret the present one; the one before is accepted for `OVERLAP`, an earlier one no longer.
 
         Tokens stay valid. A repetition changes nothing. Raises Refused `not-found` unless `by` owns the live
-        client, and `conflict` for the secret that is retiring.
+        client, `invalid-submission` for a secret that everybody knows, and `conflict` for the one that is
+        retiring.
         """
         with self._ledger.writing() as writing:
             client = _own(writing, client_id, by)
+            check_secret(secret_sha256, client.id, client.principal)
             if client.retiring is not None and client.retiring.sha256 == secret_sha256:
                 raise Refused("conflict", "This is the secret that is being replaced. Make a new one.")
             return writing.put(client.rotated(secret_sha256, writing.now, expires_at=expires_at), by=by)

@@ -13,7 +13,7 @@ from runtime.access.standing import excluded_refusal, exempt_from_exclusion
 from runtime.access.tokens import Principal
 from runtime.clock import Clock
 from runtime.storage.database import Database
-from services.directory.domain.client import NOBODY, Client
+from services.directory.domain.client import MINIMUM_SECRET, NOBODY, Client
 from services.directory.domain.separation import separate_roles
 from services.directory.handlers.client_assertions import ClientAssertions
 from services.directory.handlers.failed_attempts import FailedAttempts
@@ -52,8 +52,9 @@ class TokenIssuer:
         """Return a token for the client's principal, valid for `runtime.access.signer.LIFETIME_SECONDS`.
 
         Raises Refused `invalid-client`, identical for an unknown client, a revoked one and a wrong secret,
-        and `forbidden` for an excluded organisation and for staff whose roles are not separate, as an earlier
-        build admitted them; and RateLimited after many failures for the client id.
+        with another text for a secret that is shorter than any client's; `forbidden` for an excluded
+        organisation and for staff whose roles are not separate, as an earlier build admitted them; and
+        RateLimited after many failures for the client id.
         """
         # Taken before the client is read: what revokes its tokens meanwhile refuses this one, too.
         now = self._clock.now()
@@ -63,6 +64,9 @@ class TokenIssuer:
         known = client.secret_known(secret, now)
         if known is None:
             self._failed.add(client_id, None if found is None else client)
+            if len(secret) < MINIMUM_SECRET:
+                minimum = f"A client secret has at least {MINIMUM_SECRET} characters."
+                raise Refused("invalid-client", f"{minimum} Check that your program has it.")
             raise Refused("invalid-client", "No client has this id and secret.")
         principal = self._principal(client)
         self._proofs.register_key(client, secret, known)

@@ -57,6 +57,8 @@ def test_private_sealing_key_is_refused() -> None:
     ("change", "pointer"),
     [
         ({"client_secret": "password"}, "/client_secret"),
+        ({"client_id": "i" * 43, "client_secret": "i" * 43}, "/client_secret"),
+        ({"client_id": "i" * 43, "client_secret": "i" * 43 + "\n"}, "/client_secret"),
         ({"client_id": "a:b"}, "/client_id"),
         ({"client_id": ""}, "/client_id"),
         ({"principal": "operator"}, "/principal"),

@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import datetime as dt
+from base64 import b64encode
 from dataclasses import asdict, replace
+from hashlib import sha256
 
 import pytest
 
-from services.directory.domain.client import NOBODY, OVERLAP, Role, client, digest
+from kopuro_client.amqp_password import generate_amqp_password
+from services.directory.domain.client import (
+    MINIMUM_SECRET,
+    NOBODY,
+    OVERLAP,
+    Role,
+    client,
+    digest,
+    is_known_password,
+    is_known_secret,
+)
 
 NOON = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
 SECRET, NEW = "x" * 43, "y" * 43
@@ -92,3 +104,27 @@ def test_client_roles_are_sorted_and_unique() -> None:
 def test_secret_digest_is_sha_256() -> None:
     # FIPS 180-2, appendix B.1
     assert digest("abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_secret_shorter_than_the_minimum_is_never_accepted() -> None:
+    for length in (0, 1, MINIMUM_SECRET - 1, MINIMUM_SECRET):
+        kept = client(client_id="a", principal="kg.a", roles=(Role.partner,), secret="x" * length)
+        retired = kept.rotated(digest(NEW), NOON, expires_at=None)
+        accepted = [one.secret_known("x" * length, NOON) is not None for one in (kept, retired)]
+        assert accepted == [length >= MINIMUM_SECRET] * 2
+
+
+@pytest.mark.parametrize("text", ["", "\n", "\r\n", "desk", "desk\n", "kg.a", "kg.a\r\n"])
+def test_empty_text_and_names_of_the_client_are_known(text: str) -> None:
+    assert is_known_secret(digest(text), "desk", "kg.a")
+    assert is_known_password(salted(text), "desk", "kg.a")
+
+
+def test_random_secret_and_password_are_unknown() -> None:
+    assert not is_known_secret(digest(SECRET), "desk", "kg.a")
+    assert not is_known_password(generate_amqp_password()[1], "desk", "kg.a")
+
+
+def salted(password: str) -> str:
+    salt = b"\x00\x01\x02\x03"
+    return b64encode(salt + sha256(salt + password.encode()).digest()).decode()

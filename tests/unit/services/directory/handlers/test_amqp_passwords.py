@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Callable
+from hashlib import sha256
 
 import pytest
 
@@ -90,3 +92,13 @@ def test_new_key_of_the_gateway_keeps_the_password_that_waits(connected: Directo
     connected.amqp_passwords.replace(FIRST, by=CALLER)
     issue(connected, OSH, GATEWAY.client_id, "h" * 43, precondition=ANY_REVISION)
     assert connected.amqp_passwords.waiting(by=GATEWAY) == FIRST
+
+
+@pytest.mark.parametrize("password", ["", "\n", OSH, f"{OSH}\r\n"])
+def test_password_that_everybody_knows_is_refused(connected: Directory, password: str) -> None:
+    salt = b"salt"
+    known = b64encode(salt + sha256(salt + password.encode()).digest()).decode()
+    with pytest.raises(Refused) as refused:
+        connected.amqp_passwords.replace(known, by=CALLER)
+    assert (refused.value.slug, refused.value.errors[0].pointer) == ("invalid-submission", "/password_hash")
+    assert connected.amqp_passwords.waiting(by=GATEWAY) == ""

@@ -230,3 +230,29 @@ def test_token_of_request_that_revocation_overtakes_is_refused(
     signed = filled.tokens.issue_for(assertion(key, "desk", ISSUER, filled.clock.time))
     assert slug(lambda: verifier(filled).verify(shown)) == "invalid-token"
     assert slug(lambda: verifier(filled).verify(signed)) == "invalid-token"
+
+
+@pytest.mark.parametrize("text", ["", "\n", "\r\n", "desk", "desk\n", OSH, f"{OSH}\n"])
+def test_digest_of_a_text_that_everybody_knows_is_refused_and_changes_nothing(
+    filled: Directory, text: str
+) -> None:
+    before = filled.events()
+    for call in (
+        lambda: filled.own_credentials.rotate("desk", digest(text), by=OSH),
+        lambda: filled.credentials.issue(
+            OPERATOR,
+            client_id="desk",
+            principal=OSH,
+            roles=(Role.partner,),
+            secret_sha256=digest(text),
+            precondition=ANY_REVISION,
+        ),
+    ):
+        with pytest.raises(Refused) as refused:
+            call()
+        assert refused.value.slug == "invalid-submission"
+        assert [(error.pointer, error.detail) for error in refused.value.errors] == [
+            ("/secret_sha256", "This is the digest of an empty text or of the client's own name.")
+        ]
+    assert filled.events() == before
+    assert filled.tokens.issue("desk", SECRET)

@@ -27,7 +27,8 @@ def test_token_holds_principal_and_roles(directory: Directory) -> None:
 
 
 @pytest.mark.parametrize(
-    ("client_id", "secret"), [("desk", "b" * 43), ("desk", ""), ("nobody", SECRET), ("", ""), (OSH, SECRET)]
+    ("client_id", "secret"),
+    [("desk", "b" * 43), ("desk", "b" * 32), ("nobody", SECRET), ("", "b" * 43), (OSH, SECRET)],
 )
 def test_unknown_client_and_wrong_secret_are_refused_alike(
     directory: Directory, client_id: str, secret: str
@@ -38,6 +39,21 @@ def test_unknown_client_and_wrong_secret_are_refused_alike(
         directory.tokens.issue(client_id, secret)
     assert (refusal.value.slug, refusal.value.status) == ("invalid-client", 401)
     assert refusal.value.detail == "No client has this id and secret."
+
+
+@pytest.mark.parametrize("client_id", ["desk", "nobody", ""])
+@pytest.mark.parametrize("secret", ["", "\n", "desk", "b" * 31])
+def test_short_secret_is_refused_alike_for_every_client_even_if_its_digest_is_stored(
+    directory: Directory, client_id: str, secret: str
+) -> None:
+    directory.entries.put_organization(OPERATOR, organization())
+    issue(directory, OSH, "desk", "b" * 31)
+    with pytest.raises(Refused) as refusal:
+        directory.tokens.issue(client_id, secret)
+    assert (refusal.value.slug, refusal.value.detail) == (
+        "invalid-client",
+        "A client secret has at least 32 characters. Check that your program has it.",
+    )
 
 
 EXCLUDED: list[dict[str, Any]] = [{"vetting": "suspended"}, {"vetting": "left"}, {"active": False}]
