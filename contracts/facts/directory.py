@@ -76,6 +76,7 @@ class ClientChanged(Fact):
 
     token_epoch: how often the client's tokens were revoked; a token of an earlier epoch is refused.
     not_before: when that was last, in whole seconds; None: never. It counts for tokens without an epoch.
+    ended_keys: the thumbprints (RFC 7638) of removed keys; a token that one of them got is refused.
     """
 
     revision: Count
@@ -85,6 +86,7 @@ class ClientChanged(Fact):
     live: bool
     not_before: dt.datetime | None = None
     token_epoch: Count = 0
+    ended_keys: tuple[str, ...] = ()
 
 
 @fact("credential.issued", classification="public")

@@ -22,7 +22,8 @@ class RegisteredClient:
     """A client as the directory registered it. live: False once it is revoked.
 
     token_epoch: its tokens of an earlier epoch are refused. not_before: those without an epoch that were
-    issued before, in seconds since 1970.
+    issued before, in seconds since 1970. ended_keys: the thumbprints of removed keys, whose tokens are
+    refused.
     """
 
     principal: str
@@ -30,6 +31,7 @@ class RegisteredClient:
     live: bool
     not_before: float = 0.0
     token_epoch: int = 0
+    ended_keys: frozenset[str] = frozenset()
 
 
 def not_before_of(moment: dt.datetime | str | None) -> float:
@@ -96,6 +98,7 @@ class ReplicatedClients:
                 live=data["live"],
                 not_before=not_before_of(data.get("not_before")),
                 token_epoch=data.get("token_epoch", 0),
+                ended_keys=frozenset(data.get("ended_keys", ())),
             )
             before = self._by_id.get(data["client_id"])
             narrowed = narrowed or (before is not None and not _includes(client, before))
@@ -111,4 +114,5 @@ def _includes(after: RegisteredClient, before: RegisteredClient) -> bool:
         and before.roles <= after.roles
         and after.not_before <= before.not_before
         and after.token_epoch <= before.token_epoch
+        and after.ended_keys <= before.ended_keys
     )

@@ -63,11 +63,13 @@ class TokenSigner:
         client_id: str | None = None,
         token_id: str | None = None,
         epoch: int | None = None,
+        credential: str | None = None,
     ) -> str:
         """Return a token for `principal`, valid from `now` for `lifetime` seconds.
 
         client_id: the OAuth client; defaults to the principal's client, else to its id. token_id: the `jti`,
-        random by default. epoch: the client's `token_epoch`. Source: RFC 9068 §2.2.
+        random by default. epoch: the client's `token_epoch`. credential: see `Principal`. Source: RFC 9068
+        §2.2.
         """
         issued = int(now.timestamp())
         claims = {
@@ -81,6 +83,7 @@ class TokenSigner:
             "nbf": issued,
             "exp": issued + lifetime,
             **({} if epoch is None else {"epoch": epoch}),
+            **({} if credential is None else {"credential": credential}),
         }
         header = {"alg": ALGORITHM, "typ": TOKEN_TYPE, "kid": self.kid}
         return jws.serialize_compact(header, orjson.dumps(claims), self._key, algorithms=[ALGORITHM])

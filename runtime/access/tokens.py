@@ -27,6 +27,7 @@ from runtime.clock import Clock
 _log = logging.getLogger(__name__)
 
 ALGORITHM: Final = "EdDSA"
+BY_SECRET: Final = "secret"  # noqa: S105 - the claim `credential` of a token that a secret got
 TOKEN_TYPE: Final = "at+jwt"  # noqa: S105 - a media type, not a secret
 LEEWAY_SECONDS: Final = 30  # the clocks of one deployment differ by less
 _MAXIMUM_TOKEN: Final = 4096
@@ -42,6 +43,8 @@ class Principal:
 
     client_id, token_id: the OAuth client that got the token, and the token's `jti`. issued_at: the token's
     `iat`. epoch: its client's `token_epoch` when it was issued; None for a token of an earlier build.
+    credential: what got the token: the thumbprint (RFC 7638) of a key, or `secret`; None for a token of an
+    earlier build.
     excluded: its organisation may not use the hub, and the resource admits it (`access/gate.py`).
     """
 
@@ -51,6 +54,7 @@ class Principal:
     token_id: str = field(default="", compare=False)
     issued_at: float = field(default=0.0, compare=False)
     epoch: int | None = field(default=None, compare=False)
+    credential: str | None = field(default=None, compare=False)
     excluded: bool = False
 
     @property
@@ -186,6 +190,7 @@ class TokenVerifier:
             token_id=token_id,
             issued_at=issued,
             epoch=_epoch(claims),
+            credential=_text(claims, "credential") if "credential" in claims else None,
         )
         return principal, expires + LEEWAY_SECONDS
 
@@ -199,6 +204,8 @@ class TokenVerifier:
             wrong = "The client does not have the token's principal and roles."
         elif _is_revoked(principal, client):
             wrong = "The client's tokens were revoked."
+        elif _is_of_ended_key(principal, client):
+            wrong = "The key that got the token was removed."
         else:
             return
         # The signature is good. Either the client has just changed, or the signing key is in other hands.
@@ -219,6 +226,13 @@ def _is_revoked(principal: Principal, client: RegisteredClient) -> bool:
     if principal.epoch is None:
         return principal.issued_at < client.not_before
     return principal.epoch < client.token_epoch
+
+
+def _is_of_ended_key(principal: Principal, client: RegisteredClient) -> bool:
+    if principal.credential is None:
+        # Of an earlier build, within its lifetime: any key may have got it.
+        return bool(client.ended_keys)
+    return principal.credential in client.ended_keys
 
 
 def _epoch(claims: Mapping[str, Any]) -> int | None:

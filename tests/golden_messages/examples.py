@@ -536,6 +536,7 @@ _FACTS: tuple[facts.Fact, ...] = (
         live=True,
         not_before=NOON,
         token_epoch=2,
+        ended_keys=(KID,),
     ),
     facts.CredentialIssued(
         client_id="osh-laptop",
@@ -810,6 +811,17 @@ def _event(fact: facts.Fact) -> Event[facts.Fact]:
 EXAMPLES: dict[str, Event[facts.Fact]] = {fact.type: _event(fact) for fact in _FACTS}
 EARLIER: dict[str, Event[facts.Fact]] = {
     **{fact.type: _event(fact) for fact in _EARLIER_FACTS},
+    "kopuro.client.changed.v1.without_ended_keys": _event(
+        facts.ClientChanged(
+            revision=3,
+            client_id="osh-laptop",
+            principal=SENDER,
+            roles=("partner",),
+            live=True,
+            not_before=NOON,
+            token_epoch=2,
+        )
+    ),
     "kopuro.client.changed.v1.without_epoch": _event(
         facts.ClientChanged(
             revision=3,

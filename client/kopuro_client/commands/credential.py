@@ -168,7 +168,7 @@ def keys(
     client: _CLIENT,
     file: Annotated[Path, typer.Argument(help="JWK set of all public keys that the client is to have.")],
 ) -> None:
-    """Replace the public keys of your own client. A key that is left out ends at once, with all tokens."""
+    """Replace the public keys of your own client. A key that is left out ends at once, with its tokens."""
     changed = session.hub.administration.replace_client_keys(client, _public_keys(file))
     if session.out.as_json:
         session.out.document(changed)

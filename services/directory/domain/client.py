@@ -25,6 +25,8 @@ from services.directory.domain.client_key import ClientKey
 SECRET_BYTES: Final = 32
 # Characters. Long enough to rule out chosen passwords; randomness cannot be checked here.
 MINIMUM_SECRET: Final = 32
+# Removed keys that are remembered until their tokens have expired.
+MOST_ENDED_KEYS: Final = 20
 # How long a rotated secret is still accepted: enough for a partner to change it everywhere.
 OVERLAP: Final = dt.timedelta(hours=24)
 
@@ -76,6 +78,14 @@ class RetiringSecret:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class EndedKey:
+    """A key that was removed, by its thumbprint. Tokens that it got are refused; until: they have expired."""
+
+    key: str
+    until: dt.datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Client:
     """An OAuth client. principal: the subject of its tokens; secret_sha256: hexadecimal.
 
@@ -85,6 +95,7 @@ class Client:
     token_epoch: how often its tokens were revoked; those of an earlier epoch are refused. A number, not a
     time: neither a token request during the revocation nor a wrong clock escapes it.
     not_before: the time of the last revocation, in whole seconds, for tokens without an epoch; None: never.
+    ended_keys: removed keys whose tokens may not have expired, at most MOST_ENDED_KEYS.
     amqp_password_hash: of a client of the gateway, the password at the partners' broker that waits for the
     gateway; empty: none waits.
     """
@@ -100,6 +111,7 @@ class Client:
     not_before: dt.datetime | None = None
     token_epoch: int = 0
     amqp_password_hash: str = ""
+    ended_keys: tuple[EndedKey, ...] = ()
 
     def secret_known(self, secret: str, now: dt.datetime) -> str | None:
         """Return the digest of the client's own secret that this is, in constant time; else None.
@@ -137,7 +149,27 @@ class Client:
         end = next_second(now)
         # A clock that was set back must not revive tokens that have no epoch.
         not_before = end if self.not_before is None else max(end, self.not_before)
-        return replace(self, not_before=not_before, token_epoch=self.token_epoch + 1)
+        return replace(self, not_before=not_before, token_epoch=self.token_epoch + 1, ended_keys=())
+
+    def with_keys(self, keys: tuple[ClientKey, ...], now: dt.datetime, *, lifetime: dt.timedelta) -> Client:
+        """Return the client with another set of keys. The tokens that a removed key got are refused.
+
+        Others stay valid, and so do those of a key that had expired: its own have expired too, or soon will.
+        All tokens are refused if a key returns whose tokens were, or if more keys were removed at once than
+        are remembered. lifetime: of tokens.
+        """
+        if keys == self.keys:
+            return self
+        present = {key.thumbprint for key in keys}
+        removed = {key.thumbprint for key in self.keys if key.is_valid(now)} - present
+        ended = {each.key: each for each in self.ended_keys if each.until > now}
+        changed = replace(self, keys=keys)
+        if present & ended.keys():
+            return changed.without_tokens(now)
+        ended |= {key: EndedKey(key=key, until=now + lifetime) for key in removed}
+        if len(ended) > MOST_ENDED_KEYS:
+            return changed.without_tokens(now)
+        return replace(changed, ended_keys=tuple(ended[key] for key in sorted(ended)))
 
     @property
     def organization(self) -> str | None:

@@ -9,10 +9,12 @@ import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from hashlib import sha256
 from typing import Final
 
+from contracts.canonical import canonical_json
 from contracts.errors import PointerError, Refused
-from contracts.jose import is_base64url
+from contracts.jose import encoded, is_base64url
 
 MOST_KEYS: Final = 5
 _LONGEST_KID: Final = 100
@@ -63,6 +65,12 @@ class ClientKey:
     def is_valid(self, now: dt.datetime) -> bool:
         """Return whether signatures by this key are accepted."""
         return self.expires_at is None or now < self.expires_at
+
+    @property
+    def thumbprint(self) -> str:
+        """Return the RFC 7638 thumbprint. The same key has the same one, whatever its kid and its end are."""
+        members = {name: value for name, value in self.jwk().items() if name != "kid"}
+        return encoded(sha256(canonical_json(members)).digest())
 
     def jwk(self) -> dict[str, str]:
         """Return the key as a JWK without its expiry."""

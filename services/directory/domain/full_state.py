@@ -47,6 +47,7 @@ def full_state(
                 live=entry.live,
                 not_before=entry.not_before,
                 token_epoch=entry.token_epoch,
+                ended_keys=tuple(each.key for each in entry.ended_keys),
             )
 
 

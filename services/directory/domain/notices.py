@@ -39,7 +39,7 @@ def notices(
 
 
 def _without_revocations(client: Client) -> Client:
-    return replace(client, not_before=None, token_epoch=0)
+    return replace(client, not_before=None, token_epoch=0, ended_keys=())
 
 
 def _of_client(

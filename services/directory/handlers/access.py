@@ -30,6 +30,7 @@ class RegisteredAccess:
             live=found.entry.live,
             not_before=not_before_of(found.entry.not_before),
             token_epoch=found.entry.token_epoch,
+            ended_keys=frozenset(each.key for each in found.entry.ended_keys),
         )
 
     def is_excluded(self, organization_id: str) -> bool:

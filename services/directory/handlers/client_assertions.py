@@ -14,7 +14,7 @@ from runtime.clock import Clock
 from runtime.storage.database import Database
 from services.directory.domain.client import Client
 from services.directory.domain.client_assertion import check_assertion
-from services.directory.domain.client_key import valid_keys
+from services.directory.domain.client_key import ClientKey, valid_keys
 from services.directory.ports import AssertionReader, ProofKeyStore, Register
 
 
@@ -45,8 +45,8 @@ class ClientAssertions:
         failed: Callable[[str, Client | None], object],
         *,
         stated: str | None = None,
-    ) -> Client:
-        """Return the client that signed the assertion, which is good once.
+    ) -> tuple[Client, ClientKey]:
+        """Return the client that signed the assertion, which is good once, and the key.
 
         stated: the `client_id` beside the assertion, None without one; it must be the same (RFC 7521 §4.2).
         failed: called with the client id and the client, if there is one, before a refusal. Raises Refused
@@ -63,20 +63,21 @@ class ClientAssertions:
             found = self._register.standing(transaction, Client, [client_id]).get(client_id)
         client = None if found is None else found.entry
         now = self._clock.now()
-        claims = None
-        if client is not None and client.live:
-            claims = self._reader.claims(assertion, valid_keys(client.keys, now))
-        if client is None or claims is None:
+        keys = () if client is None or not client.live else valid_keys(client.keys, now)
+        signed = ((key, self._reader.claims(assertion, [key])) for key in keys)
+        key, claims = next((found for found in signed if found[1] is not None), (None, None))
+        if client is None or key is None or claims is None:
             failed(client_id, client)
             raise _unknown()
         try:
-            return self._used(client, claims, now)
+            self._use(client, claims, now)
         except Refused:
             with suppress(RateLimited):
                 failed(client_id, client)
             raise
+        return client, key
 
-    def _used(self, client: Client, claims: Mapping[str, Any], now: dt.datetime) -> Client:
+    def _use(self, client: Client, claims: Mapping[str, Any], now: dt.datetime) -> None:
         checked = check_assertion(claims, client.id, self._audiences(), now)
         # Apart from the ids of proofs, which are the client's choice too and share the table.
         kept = f"jwt:{encoded(sha256(checked.id.encode()).digest())}"
@@ -84,7 +85,6 @@ class ClientAssertions:
             is_new = self._store.use(transaction, client.id, kept, now=now, until=checked.until)
         if not is_new:
             raise Refused("invalid-client", "The client assertion was used before. Sign each one anew.")
-        return client
 
 
 def _unknown() -> Refused:

@@ -83,6 +83,7 @@ def _wanted(writing: Writing, change: Change, *, approver: str) -> Client | Orga
                 issued,
                 token_epoch=known.token_epoch,
                 not_before=known.not_before,
+                ended_keys=known.ended_keys,
                 amqp_password_hash=known.amqp_password_hash,
             )
             return known if kept == known else kept.without_tokens(writing.now)

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from typing import Final
 
 from contracts.errors import Refused
+from runtime.access.signer import LIFETIME_SECONDS
+from runtime.access.tokens import LEEWAY_SECONDS
 from services.directory.domain.client import Client
 from services.directory.domain.client_key import ClientKey, KeySet, client_keys
 from services.directory.domain.entry import Standing
 from services.directory.handlers.ledger import Ledger, Writing
 from services.directory.handlers.owner_secrets import check_secret
+
+# Twice the leeway: the clocks of the directory and of a verifier.
+_TOKEN_LIFETIME: Final = dt.timedelta(seconds=LIFETIME_SECONDS + 2 * LEEWAY_SECONDS)
 
 
 class OwnCredentials:
@@ -41,8 +46,9 @@ class OwnCredentials:
     def replace_keys(self, client_id: str, submitted: KeySet, *, by: str) -> Standing[Client]:
         """Replace the client's public keys; a key that the set leaves out is refused from then on.
 
-        The tokens that a removed key got are refused too. Raises Refused `not-found` unless `by` owns the
-        live client, `invalid-submission`, and `conflict` if the client would have neither key nor secret.
+        The tokens that a removed key got are refused too; others stay valid (see `Client.with_keys`). Raises
+        Refused `not-found` unless `by` owns the live client, `invalid-submission`, and `conflict` if the
+        client would have neither key nor secret.
         """
         with self._ledger.writing() as writing:
             client = _own(writing, client_id, by)
@@ -50,10 +56,7 @@ class OwnCredentials:
             self._check_points(keys, "")
             if not keys and not client.secret_sha256:
                 raise Refused("conflict", "The client has no secret, so it keeps at least one key.")
-            changed = replace(client, keys=keys)
-            if not set(client.keys) <= set(keys):
-                changed = changed.without_tokens(writing.now)
-            return writing.put(changed, by=by)
+            return writing.put(client.with_keys(keys, writing.now, lifetime=_TOKEN_LIFETIME), by=by)
 
     def revoke_tokens(self, client_id: str, *, by: str, operator: bool) -> Standing[Client]:
         """Refuse all tokens that the client has; it can get new ones.

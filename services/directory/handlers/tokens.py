@@ -10,7 +10,7 @@ from contracts.errors import Refused
 from contracts.organization import Organization
 from runtime.access.signer import TokenSigner, new_token_id
 from runtime.access.standing import excluded_refusal, exempt_from_exclusion
-from runtime.access.tokens import Principal
+from runtime.access.tokens import BY_SECRET, Principal
 from runtime.clock import Clock
 from runtime.storage.database import Database
 from services.directory.domain.client import MINIMUM_SECRET, NOBODY, Client
@@ -70,7 +70,7 @@ class TokenIssuer:
             raise Refused("invalid-client", "No client has this id and secret.")
         principal = self._principal(client)
         self._proofs.register_key(client, secret, known)
-        return self._token(principal, client, now)
+        return self._token(principal, client, now, BY_SECRET)
 
     def issue_for(self, assertion: str, client_id: str | None = None) -> str:
         """Return a token for the client that signed the assertion.
@@ -80,8 +80,8 @@ class TokenIssuer:
         Raises what `issue` and `ClientAssertions.client` raise.
         """
         now = self._clock.now()
-        client = self._assertions.client(assertion, self._failed.add, stated=client_id)
-        return self._token(self._principal(client), client, now)
+        client, key = self._assertions.client(assertion, self._failed.add, stated=client_id)
+        return self._token(self._principal(client), client, now, key.thumbprint)
 
     def _principal(self, client: Client) -> Principal:
         with self._database.read() as transaction:
@@ -99,11 +99,16 @@ class TokenIssuer:
             raise excluded_refusal()
         return principal
 
-    def _token(self, principal: Principal, client: Client, now: dt.datetime) -> str:
+    def _token(self, principal: Principal, client: Client, now: dt.datetime, credential: str) -> str:
         token_id = new_token_id()
         # The epoch of the client as it was read: a revocation that commits meanwhile ends this token, too.
         token = self._signer().issue(
-            principal, now=now, client_id=client.id, token_id=token_id, epoch=client.token_epoch
+            principal,
+            now=now,
+            client_id=client.id,
+            token_id=token_id,
+            epoch=client.token_epoch,
+            credential=credential,
         )
         _log.info("token issued", extra={"client": client.id, "jti": token_id})
         return token

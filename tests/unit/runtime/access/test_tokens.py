@@ -180,6 +180,22 @@ def test_token_of_an_earlier_epoch_is_refused_whatever_its_times_say() -> None:
     assert checked.verify(SIGNER.issue(PARTNER, now=NOON, epoch=2)) == PARTNER
 
 
+def test_token_of_a_removed_key_is_refused_and_no_other() -> None:
+    clients = {"osh": replace(CLIENTS["osh"], ended_keys=frozenset({"removed"}))}
+    keys = {"keys": [SIGNER.public_jwk()]}
+    checked = TokenVerifier(lambda: keys, "kopuro:kg", SetClock(), clients=clients.get)
+    for credential in ("another", "secret"):
+        assert checked.verify(SIGNER.issue(PARTNER, now=NOON, credential=credential)) == PARTNER
+    # An earlier build's token names no credential: the removed key may have got it.
+    for credential in ("removed", None):
+        assert slug(checked, SIGNER.issue(PARTNER, now=NOON, credential=credential)) == "invalid-token"
+
+
+@pytest.mark.parametrize("credential", ["", None, 1, ["removed"]])
+def test_token_whose_credential_is_no_text_is_refused(credential: Any) -> None:
+    assert slug(verifier(), signed(claims(credential=credential))) == "invalid-token"
+
+
 @pytest.mark.parametrize("epoch", [-1, True, "1", 1.0, [1]])
 def test_token_whose_epoch_is_no_number_is_refused(epoch: Any) -> None:
     assert slug(verifier(), signed(claims(epoch=epoch))) == "invalid-token"

@@ -12,14 +12,17 @@ import pytest
 from kopuro_client.amqp_password import generate_amqp_password
 from services.directory.domain.client import (
     MINIMUM_SECRET,
+    MOST_ENDED_KEYS,
     NOBODY,
     OVERLAP,
+    EndedKey,
     Role,
     client,
     digest,
     is_known_password,
     is_known_secret,
 )
+from services.directory.domain.client_key import ClientKey, KeyAlgorithm
 
 NOON = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
 SECRET, NEW = "x" * 43, "y" * 43
@@ -128,3 +131,35 @@ def test_random_secret_and_password_are_unknown() -> None:
 def salted(password: str) -> str:
     salt = b"\x00\x01\x02\x03"
     return b64encode(salt + sha256(salt + password.encode()).digest()).decode()
+
+
+LIFETIME = dt.timedelta(minutes=16)
+
+
+def key(number: int, *, expires_at: dt.datetime | None = None) -> ClientKey:
+    x = f"{number:043}"
+    return ClientKey(kid=f"k-{number}", alg=KeyAlgorithm.EdDSA, x=x, expires_at=expires_at)
+
+
+def test_another_end_or_id_of_a_key_ends_no_token() -> None:
+    kept = replace(NOBODY, keys=(key(1),))
+    for same in (replace(key(1), kid="renamed"), key(1, expires_at=NOON + OVERLAP)):
+        changed = kept.with_keys((same,), NOON, lifetime=LIFETIME)
+        assert (changed.ended_keys, changed.token_epoch) == ((), 0)
+    assert kept.with_keys((key(1),), NOON, lifetime=LIFETIME) is kept
+
+
+def test_removed_key_is_remembered_while_its_tokens_live() -> None:
+    kept = replace(NOBODY, keys=(key(1),)).with_keys((key(2),), NOON, lifetime=LIFETIME)
+    assert kept.ended_keys == (EndedKey(key=key(1).thumbprint, until=NOON + LIFETIME),)
+    back = kept.with_keys((key(1),), NOON + LIFETIME, lifetime=LIFETIME)
+    assert (back.token_epoch, [each.key for each in back.ended_keys]) == (0, [key(2).thumbprint])
+
+
+def test_more_removed_keys_than_are_remembered_end_all_tokens() -> None:
+    kept = replace(NOBODY, keys=(key(0),))
+    for number in range(1, MOST_ENDED_KEYS + 1):
+        kept = kept.with_keys((key(number),), NOON, lifetime=LIFETIME)
+    assert (kept.token_epoch, len(kept.ended_keys)) == (0, MOST_ENDED_KEYS)
+    kept = kept.with_keys((key(99),), NOON, lifetime=LIFETIME)
+    assert (kept.token_epoch, kept.ended_keys) == (1, ())

@@ -15,7 +15,7 @@ from services.directory import admission
 from services.directory.domain.client import OVERLAP, Client, Role, digest
 from services.directory.domain.precondition import ANY_REVISION
 from services.directory.domain.request_proof import ProvableRequest
-from tests.support.client_assertions import assertion, new_key, public_set
+from tests.support.client_assertions import Key, assertion, new_key, public_set
 from tests.support.settable_clock import SettableClock
 from tests.unit.services.directory.samples import (
     ISSUER,
@@ -118,16 +118,50 @@ def test_keys_live_beside_the_secret_and_the_last_credential_stays(filled: Direc
     assert slug(lambda: filled.own_credentials.replace_keys("desk", empty, by=OSH)) == "conflict"
 
 
-def test_removal_of_a_key_ends_the_tokens_that_it_may_have_got(filled: Directory) -> None:
+def put_keys(directory: Directory, *keys: Key) -> None:
+    directory.own_credentials.replace_keys("desk", admission.key_set(public_set(*keys)), by=OSH)
+
+
+def token_by(directory: Directory, key: Key) -> str:
+    return directory.tokens.issue_for(assertion(key, "desk", ISSUER, directory.clock.time))
+
+
+def test_removal_of_a_key_ends_its_own_tokens_only(filled: Directory) -> None:
     old, new = new_key(kid="old"), new_key(kid="new")
-    filled.own_credentials.replace_keys("desk", admission.key_set(public_set(old)), by=OSH)
-    token = filled.tokens.issue_for(assertion(old, "desk", ISSUER, filled.clock.time))
-    both = filled.own_credentials.replace_keys("desk", admission.key_set(public_set(old, new)), by=OSH)
-    assert both.entry.not_before is None
-    assert verifier(filled).verify(token).id == OSH
-    filled.clock.time += dt.timedelta(seconds=2)
-    filled.own_credentials.replace_keys("desk", admission.key_set(public_set(new)), by=OSH)
+    put_keys(filled, old)
+    ended = token_by(filled, old)
+    put_keys(filled, old, new)
+    kept = [token_by(filled, new), filled.tokens.issue("desk", SECRET)]
+    assert verifier(filled).verify(ended).id == OSH
+    put_keys(filled, new)
+    assert slug(lambda: verifier(filled).verify(ended)) == "invalid-token"
+    for token in kept:
+        assert verifier(filled).verify(token).id == OSH
+    told = [event.data for event in filled.events() if isinstance(event.data, ClientChanged)][-1]
+    assert told.ended_keys == (old.thumbprint(),)
+
+
+def test_key_that_is_left_out_once_it_has_expired_ends_no_token(filled: Directory) -> None:
+    old, new = new_key(kid="old"), new_key(kid="new")
+    ends = int(filled.clock.time.timestamp()) + 60
+    keys = public_set(old, new)
+    keys["keys"][0]["exp"] = ends
+    filled.own_credentials.replace_keys("desk", admission.key_set(keys), by=OSH)
+    tokens = [token_by(filled, old), token_by(filled, new), filled.tokens.issue("desk", SECRET)]
+    filled.clock.time += dt.timedelta(seconds=61)
+    put_keys(filled, new)
+    for token in tokens:
+        assert verifier(filled).verify(token).id == OSH
+
+
+def test_removed_key_that_returns_revives_no_token(filled: Directory) -> None:
+    old, new = new_key(kid="old"), new_key(kid="new")
+    put_keys(filled, old, new)
+    token = token_by(filled, old)
+    put_keys(filled, new)
+    put_keys(filled, old, new)
     assert slug(lambda: verifier(filled).verify(token)) == "invalid-token"
+    assert verifier(filled).verify(token_by(filled, old)).id == OSH
 
 
 def test_replacement_by_an_operator_ends_secrets_keys_and_tokens_at_once(filled: Directory) -> None:
