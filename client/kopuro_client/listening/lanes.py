@@ -3,6 +3,9 @@
 The messages of one referral form a lane. Within a lane a message is sent only after the one before it was
 accepted; lanes do not wait for each other. So a message that the target refuses for good holds back the rest
 of its own referral and nothing else, and none is ever skipped.
+
+While the target seems to be down, nothing is sent for a while after each failure. The pauses grow only once
+everything that is ready has been tried, and offers are tried first: they are useless after their deadline.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ FIRST_PAUSE: Final = 0.25
 LONGEST_PAUSE: Final = 10.0
 # Messages in memory. When they are so many, no more are read until some are accepted.
 MOST_HELD: Final = 1000
+_OFFER: Final = "kopuro.offer.opened."  # of any version
 
 
 def jitter() -> float:
@@ -49,10 +53,13 @@ class Lanes:
         # Failures, number of the first message, lane: what has not failed goes first, in the mailbox's order,
         # so that no number of failing lanes keeps the others waiting.
         self._ready: list[tuple[int, int, str]] = []
+        # The same of those lanes whose first message is an offer that has not failed.
+        self._offers: list[tuple[int, int, str]] = []
         self._later: list[tuple[float, int, str]] = []  # when it is due, number, lane
         self._numbers = 0
         self._held = 0
         self._failing: set[str] = set()  # the lanes that failed since the last success
+        self._pauses = 0  # since the last success, once nothing that was ready was untried
         self._paused_until = 0.0
 
     @property
@@ -71,7 +78,7 @@ class Lanes:
         lane = self._lanes.get(key)
         if lane is None:
             self._lanes[key] = _Lane(deque([(self._numbers, message)]))
-            heapq.heappush(self._ready, (0, self._numbers, key))
+            self._push(0, self._numbers, key)
         else:
             lane.messages.append((self._numbers, message))
 
@@ -81,14 +88,13 @@ class Lanes:
             return None
         while self._later and self._later[0][0] <= now:
             _, number, key = heapq.heappop(self._later)
-            heapq.heappush(self._ready, (self._lanes[key].failures, number, key))
-        if not self._ready:
-            return None
-        return self._lanes[self._ready[0][2]].messages[0][1]
+            self._push(self._lanes[key].failures, number, key)
+        heap = self._first()
+        return self._lanes[heap[0][2]].messages[0][1] if heap else None
 
     def wait(self, now: float, longest: float) -> float:
         """Return the seconds until a message may be sent, at most `longest`."""
-        if self._ready:
+        if self._ready or self._offers:
             until = self._paused_until
         elif self._later:
             until = max(self._later[0][0], self._paused_until)
@@ -98,14 +104,14 @@ class Lanes:
 
     def accepted(self) -> int:
         """Remove the message that `due` returned last; return how many attempts had failed."""
-        _, _, key = heapq.heappop(self._ready)
+        _, _, key = heapq.heappop(self._first())
         lane = self._lanes[key]
         failures = lane.failures
         lane.messages.popleft()
         lane.failures = 0
         self._held -= 1
         if lane.messages:
-            heapq.heappush(self._ready, (0, lane.messages[0][0], key))
+            self._push(0, lane.messages[0][0], key)
         else:
             del self._lanes[key]
         self._is_up()
@@ -116,7 +122,7 @@ class Lanes:
 
         refused: the target is up, and refused this message.
         """
-        _, number, key = heapq.heappop(self._ready)
+        _, number, key = heapq.heappop(self._first())
         lane = self._lanes[key]
         lane.failures += 1
         delay = min(LONGEST_DELAY, FIRST_DELAY * 2.0 ** min(lane.failures - 1, 30))
@@ -125,13 +131,26 @@ class Lanes:
             self._is_up()
             return lane.failures
         self._failing.add(key)
-        if (others := len(self._failing) - 1) > 0:
-            pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(others - 1, 30))
+        if len(self._failing) > 1:
+            pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(self._pauses, 30))
             self._paused_until = now + pause * self._jitter()
+            if not self._offers and not (self._ready and self._ready[0][0] == 0):
+                self._pauses += 1
         return lane.failures
+
+    def _push(self, failures: int, number: int, key: str) -> None:
+        is_offer = self._lanes[key].messages[0][1]["type"].startswith(_OFFER)
+        heapq.heappush(self._offers if is_offer and failures == 0 else self._ready, (failures, number, key))
+
+    def _first(self) -> list[tuple[int, int, str]]:
+        """Return the heap whose first entry is sent next: in the mailbox's order, unless something fails."""
+        if not self._offers or not self._ready:
+            return self._offers or self._ready
+        return self._offers if self._failing else min(self._offers, self._ready)
 
     def _is_up(self) -> None:
         self._failing.clear()
+        self._pauses = 0
         self._paused_until = 0.0
 
 

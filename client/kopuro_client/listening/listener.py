@@ -99,7 +99,8 @@ class Listener:
                 self._note(f"{_named(message)} was accepted, but its acknowledgement was refused: {error}")
             self._ahead.discard(message["id"])
             if failures := self._lanes.accepted():
-                self._note(f"{_named(message)} is accepted after {failures} failed attempts")
+                attempts = "1 failed attempt" if failures == 1 else f"{failures} failed attempts"
+                self._note(f"{_named(message)} is accepted after {attempts}")
         if self._stopping.requested:
             self._stopping.sleep(0)
 

@@ -18,8 +18,8 @@ MEDIA_TYPE: Final = "application/cloudevents+json"
 # Seconds for one attempt, and for a connection.
 ATTEMPT_LIMIT: Final = 30.0
 CONNECT_LIMIT: Final = 5.0
-# Statuses of 4xx that say nothing about the message: time-out, too early, too many requests.
-_LATER: Final = frozenset({408, 425, 429})
+# Statuses that say nothing about the message: too many requests, and those of a proxy whose endpoint is down.
+_DOWN: Final = frozenset({429, 502, 503, 504})
 
 
 class NotAcceptedError(Exception):
@@ -78,8 +78,7 @@ class HttpTarget:
         except httpx.HTTPError:
             raise NotAcceptedError("the connection to the target failed") from None
         if not 200 <= status < 300:
-            is_refusal = 400 <= status < 500 and status not in _LATER
-            raise NotAcceptedError(f"the target responded {status}", is_refusal=is_refusal)
+            raise NotAcceptedError(f"the target responded {status}", is_refusal=status not in _DOWN)
 
     def _post(self, body: bytes) -> int:
         # The body of the response is not read: only the status counts.

@@ -7,16 +7,16 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kopuro_client.listening.lanes import LONGEST_DELAY, LONGEST_PAUSE, MOST_HELD, Lanes
+from kopuro_client.listening.lanes import FIRST_PAUSE, LONGEST_DELAY, LONGEST_PAUSE, MOST_HELD, Lanes
 from kopuro_client.records import Message
 
 
-def message(number: int, referral: str) -> Message:
+def message(number: int, referral: str, type_: str = "kopuro.offer.opened.v1") -> Message:
     return Message(
         specversion="1.0",
         id=str(number),
         source="/kg/routing",
-        type="kopuro.offer.opened.v1",
+        type=type_,
         time="2026-03-01T12:00:00Z",
         data={},
         partitionkey=referral,
@@ -97,7 +97,8 @@ def test_target_that_is_down_is_asked_every_ten_seconds_at_most_and_found_again(
             continue
         attempts += 1
         waiting.failed(now)
-    assert attempts < 600 / LONGEST_PAUSE + 20
+    # Each referral has had its first attempt before the pauses grew.
+    assert attempts < 600 / LONGEST_PAUSE + 100 + 20
     while len(waiting):
         if waiting.due(now) is None:
             now += waiting.wait(now, 1000)
@@ -134,6 +135,38 @@ def test_referrals_that_fail_again_and_again_do_not_keep_new_ones_from_a_first_a
         else:
             waiting.failed(now)
     assert accepted_at < 20 * LONGEST_PAUSE
+
+
+def test_pause_does_not_grow_while_a_referral_has_had_no_attempt() -> None:
+    waiting, now = lanes(), 0.0
+    for number in range(450):
+        waiting.add(message(number, f"r{number}", "kopuro.referral.withdrawn.v1"))
+    while (due := waiting.due(now)) is None or due["id"] != "449":
+        if due is None:
+            now += waiting.wait(now, 1000)
+        else:
+            waiting.failed(now)
+    assert now <= 450 * FIRST_PAUSE
+
+
+def test_offer_is_tried_first_while_the_target_seems_to_be_down() -> None:
+    waiting, now = lanes(), 0.0
+    for number in range(450):
+        waiting.add(message(number, f"r{number}", "kopuro.referral.withdrawn.v1"))
+    for _ in range(2):
+        assert waiting.due(now) is not None
+        waiting.failed(now)
+    waiting.add(message(450, "offered"))
+    now += waiting.wait(now, 1000)
+    due = waiting.due(now)
+    assert due is not None
+    assert due["id"] == "450"
+    waiting.accepted()
+    # The target is up again, and the order is the mailbox's.
+    waiting.add(message(451, "another"))
+    due = waiting.due(now)
+    assert due is not None
+    assert due["id"] == "2"
 
 
 def test_room_is_used_up_by_messages_that_are_not_accepted() -> None:
