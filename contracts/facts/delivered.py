@@ -107,7 +107,8 @@ class WebhookChanged(Fact):
 
     client_id: of the client that asked for it, None if the hub did it itself. host: of its URL,
     whose path and query may contain a secret. change: `gone` if the endpoint answered 410; the hub then
-    disabled it.
+    disabled it. `message_refused` if it goes on refusing one message, `message_id`, while it takes others;
+    while that notice waits, no further message of this kind is told.
     """
 
     organization: OrganizationId
@@ -125,10 +126,12 @@ class WebhookChanged(Fact):
                 "gone",
                 "deleted",
                 "secret_rotated",
+                "message_refused",
             ]
         ),
     ]
     client_id: str | None = None
+    message_id: str | None = None
 
 
 @fact("webhook.failing", classification="public")

@@ -695,8 +695,9 @@ _FACTS: tuple[facts.Fact, ...] = (
         organization=RECEIVER,
         endpoint_id="01930f6e-5d2a-7c11-8a4f-0b6d2f9c1a55",
         host="cases.example.org",
-        change="registered",
+        change="message_refused",
         client_id=RECEIVER,
+        message_id="01930f6e-5d2a-7c11-8a4f-0b6d2f9c1a56",
     ),
     facts.WebhookFailing(
         organization=RECEIVER,
@@ -811,6 +812,15 @@ def _event(fact: facts.Fact) -> Event[facts.Fact]:
 EXAMPLES: dict[str, Event[facts.Fact]] = {fact.type: _event(fact) for fact in _FACTS}
 EARLIER: dict[str, Event[facts.Fact]] = {
     **{fact.type: _event(fact) for fact in _EARLIER_FACTS},
+    "kopuro.webhook.changed.v1.without_message": _event(
+        facts.WebhookChanged(
+            organization=RECEIVER,
+            endpoint_id="01930f6e-5d2a-7c11-8a4f-0b6d2f9c1a55",
+            host="cases.example.org",
+            change="registered",
+            client_id=RECEIVER,
+        )
+    ),
     "kopuro.client.changed.v1.without_ended_keys": _event(
         facts.ClientChanged(
             revision=3,

@@ -18,9 +18,12 @@ from services.delivery.webhooks.domain.notice import Notice
 from services.delivery.webhooks.domain.retries import SENT_FOR, Haste, haste_of
 from services.delivery.webhooks.ports import Endpoints, Notices, UnnoticedMessage
 
-# Notices of one endpoint that wait at most; the rest of its messages wait in the mailbox. Offers may take as
-# many places again: an offer is useless after its deadline, and notices that fail may wait for five days.
+# Notices of one endpoint that wait for their first attempt at most; the rest of its messages wait in the
+# mailbox. Notices that failed, which may wait for five days, are counted apart, so that messages that an
+# endpoint refuses do not keep others from it. Offers may take as many places again of each: an offer is
+# useless after its deadline.
 WINDOW: Final = 200
+MOST_TRIED: Final = 1000
 # Endpoints in one transaction, which lets nothing else run on SQLite.
 _AT_ONCE: Final = 8
 
@@ -56,10 +59,11 @@ class Feeder:
     def _feed_one(self, transaction: Connection, endpoint: Endpoint, now: dt.datetime) -> dict[str, int]:
         """Make notices of an endpoint; return how far its mailbox was searched for offers, by endpoint."""
         waiting = self._notices.waiting(transaction, endpoint.id)
-        if waiting >= WINDOW:
-            return self._feed_offers(transaction, endpoint, now) if waiting < 2 * WINDOW else {}
+        if waiting.untried >= WINDOW or waiting.tried >= MOST_TRIED:
+            has_room = waiting.untried < 2 * WINDOW and waiting.tried < 2 * MOST_TRIED
+            return self._feed_offers(transaction, endpoint, now) if has_room else {}
         messages = self._notices.unnoticed(
-            transaction, endpoint.organization, after=endpoint.position, limit=WINDOW - waiting
+            transaction, endpoint.organization, after=endpoint.position, limit=WINDOW - waiting.untried
         )
         if messages:
             self._notices.add(transaction, _notices(endpoint, messages, now))

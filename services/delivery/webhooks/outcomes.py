@@ -29,7 +29,12 @@ from services.delivery.webhooks.domain.notice import (
 )
 from services.delivery.webhooks.domain.notice import following_state as following_notice_state
 from services.delivery.webhooks.domain.payload import answers_challenge
-from services.delivery.webhooks.domain.retries import Haste, next_attempt
+from services.delivery.webhooks.domain.retries import (
+    TOLD_AFTER,
+    Haste,
+    first_attempt_before,
+    next_attempt,
+)
 from services.delivery.webhooks.ports import Answer, Endpoints, Notices
 from services.delivery.webhooks.webhook_facts import WebhookFacts
 
@@ -109,6 +114,11 @@ class Outcomes:
                 events += facts
                 if judged != endpoint:
                     self._endpoints.put(transaction, judged)
+                if self._is_refused_alone(transaction, outcome, notice, endpoint):
+                    told = self._facts.changed(
+                        endpoint, "message_refused", outcome.ended_at, message_id=notice.message_id
+                    )
+                    events.append(told)
         self._outbox.add(transaction, events)
         return [None] * len(outcomes)
 
@@ -129,6 +139,25 @@ class Outcomes:
         if due_at is not None:
             return replace(notice, due_at=due_at)
         return _after(notice, NoticeEvent.give_up if notice.haste is Haste.other else NoticeEvent.expire)
+
+    def _is_refused_alone(
+        self, transaction: Connection, outcome: Outcome, notice: Notice, endpoint: Endpoint
+    ) -> bool:
+        """Return whether to tell the owner that the endpoint refuses this message, and takes others.
+
+        One message at a time: while it waits, nothing is told of others. endpoint: before this outcome.
+        """
+        if outcome.failure is None or notice.state is not NoticeState.waiting:
+            return False
+        if notice.sequence == 0 or notice.attempts != TOLD_AFTER:
+            return False
+        since = endpoint.health.failing_since
+        first = first_attempt_before(notice.haste, attempts=notice.attempts, started_at=outcome.started_at)
+        if since is not None and since <= first:
+            return False  # nothing has succeeded since the first attempt
+        later_than = outcome.ended_at + LEASE
+        refused = self._notices.refused(transaction, endpoint.id, attempts=TOLD_AFTER, later_than=later_than)
+        return refused == 1
 
     def _judged(self, outcome: Outcome, endpoint: Endpoint) -> tuple[Endpoint, list[Outgoing]]:
         """Return the endpoint after the outcome, and the facts that tell its owner."""

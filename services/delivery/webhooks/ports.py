@@ -30,6 +30,14 @@ class UnnoticedMessage:
     body: bytes
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Waiting:
+    """The notices of an endpoint that wait. untried: those without an attempt; tried: all others."""
+
+    untried: int
+    tried: int
+
+
 class Endpoints(Protocol):
     """Endpoints and their secrets. Durable with the caller's transaction."""
 
@@ -85,8 +93,17 @@ class Notices(Protocol):
         """Return unacknowledged messages of a mailbox with a sequence above `after`, oldest first."""
         ...
 
-    def waiting(self, transaction: Connection, endpoint_id: str) -> int:
+    def waiting(self, transaction: Connection, endpoint_id: str) -> Waiting:
         """Return how many notices of an endpoint wait."""
+        ...
+
+    def refused(
+        self, transaction: Connection, endpoint_id: str, *, attempts: int, later_than: dt.datetime
+    ) -> int:
+        """Return how many notices of an endpoint wait that have failed at least so many times.
+
+        later_than: those that are claimed for the last of these attempts are not due later.
+        """
         ...
 
     def add(self, transaction: Connection, notices: Sequence[Notice]) -> None:
@@ -110,7 +127,7 @@ class Notices(Protocol):
         *,
         only_challenge: bool = False,
     ) -> list[Notice]:
-        """Return due notices: emergencies first, then other offers, each longest due first.
+        """Return due notices: emergencies first, then other offers. Untried ones first, then longest due.
 
         Of each referral only the first that waits, except that an offer overtakes notices that have failed
         three times: it would be useless after its deadline.

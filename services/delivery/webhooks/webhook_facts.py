@@ -20,15 +20,25 @@ class WebhookFacts:
         self._new_id = new_id
 
     def changed(
-        self, endpoint: Endpoint, change: str, now: dt.datetime, *, client_id: str | None = None
+        self,
+        endpoint: Endpoint,
+        change: str,
+        now: dt.datetime,
+        *,
+        client_id: str | None = None,
+        message_id: str | None = None,
     ) -> Outgoing:
-        """Return a `webhook.changed`. client_id: that asked for the change, None for the hub itself."""
+        """Return a `webhook.changed`. client_id: that asked for the change, None for the hub itself.
+
+        message_id: of the message that the endpoint goes on refusing.
+        """
         fact = WebhookChanged(
             organization=endpoint.organization,
             endpoint_id=endpoint.id,
             host=endpoint.url.host,
             change=change,
             client_id=client_id,
+            message_id=message_id,
         )
         return self._outgoing(endpoint, fact, now)
 

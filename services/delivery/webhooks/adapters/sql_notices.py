@@ -17,7 +17,7 @@ from services.delivery.webhooks.adapters.sql_endpoints import endpoint_of
 from services.delivery.webhooks.domain.endpoint import Endpoint
 from services.delivery.webhooks.domain.notice import CHALLENGE, Attempt, Notice, NoticeState
 from services.delivery.webhooks.domain.retries import Haste
-from services.delivery.webhooks.ports import UnnoticedMessage
+from services.delivery.webhooks.ports import UnnoticedMessage, Waiting
 
 _NOTICES = WEBHOOK_NOTICES.c
 _ATTEMPTS = WEBHOOK_ATTEMPTS.c
@@ -54,7 +54,8 @@ _DUE = SqlStatement(
     " AND (n.referral_id = '' OR NOT EXISTS"
     " (SELECT 1 FROM webhook_notices p WHERE p.endpoint_id = n.endpoint_id AND p.referral_id = n.referral_id"
     " AND p.due_at IS NOT NULL AND p.sequence < n.sequence AND (n.haste = 'other' OR p.attempts < 3)))"
-    " ORDER BY CASE n.haste WHEN 'emergency' THEN 0 WHEN 'offer' THEN 1 ELSE 2 END, n.due_at, n.number"
+    " ORDER BY CASE n.haste WHEN 'emergency' THEN 0 WHEN 'offer' THEN 1 ELSE 2 END,"
+    " CASE WHEN n.attempts = 0 THEN 0 ELSE 1 END, n.due_at, n.number"
     " LIMIT ?",
     postgresql="FOR UPDATE OF n SKIP LOCKED",
 )
@@ -103,10 +104,23 @@ class SqlNotices:
             )
         ]
 
-    def waiting(self, transaction: Connection, endpoint_id: str) -> int:
+    def waiting(self, transaction: Connection, endpoint_id: str) -> Waiting:
         """See `ports.Notices`."""
+        waiting = (_NOTICES.endpoint_id == endpoint_id, _NOTICES.due_at.is_not(None))
+        untried = func.count().filter(_NOTICES.attempts == 0)
+        counted = select(func.count().label("all"), untried.label("untried")).where(*waiting)
+        row = transaction.execute(counted).one()
+        return Waiting(untried=row.untried, tried=row.all - row.untried)
+
+    def refused(
+        self, transaction: Connection, endpoint_id: str, *, attempts: int, later_than: dt.datetime
+    ) -> int:
+        """See `ports.Notices`."""
+        failed = (_NOTICES.attempts == attempts) & (_NOTICES.due_at > later_than)
         counted = select(func.count()).where(
-            _NOTICES.endpoint_id == endpoint_id, _NOTICES.due_at.is_not(None)
+            _NOTICES.endpoint_id == endpoint_id,
+            _NOTICES.due_at.is_not(None),
+            failed | (_NOTICES.attempts > attempts),
         )
         return int(transaction.execute(counted).scalar_one())
 

@@ -30,6 +30,8 @@ _DELAYS: Final[Mapping[Haste, tuple[int, ...]]] = {
 SENT_FOR: Final = dt.timedelta(days=5)
 # Retries of many notices that failed together spread over this share of their delay.
 JITTER: Final = 0.1
+# After so many failed attempts, at 0, 5, 60 and 300 s, the owner is told of the one message that is refused.
+TOLD_AFTER: Final = 4
 _SHORTEST_PAUSE: Final = dt.timedelta(seconds=1)
 
 
@@ -57,3 +59,10 @@ def next_attempt(
     delay = delays[min(attempts, len(delays)) - 1] * (1 + JITTER * chance)
     due = max(started_at + dt.timedelta(seconds=delay), now + _SHORTEST_PAUSE)
     return due if due <= until else None
+
+
+def first_attempt_before(haste: Haste, *, attempts: int, started_at: dt.datetime) -> dt.datetime:
+    """Return a moment at which the first of several attempts had begun. started_at: of the last one."""
+    delays = _DELAYS[haste]
+    waited = sum(delays[min(number, len(delays)) - 1] for number in range(1, attempts))
+    return started_at - dt.timedelta(seconds=waited)

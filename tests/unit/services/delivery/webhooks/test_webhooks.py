@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from contracts.codes import Urgency
 from contracts.envelope import Event
 from contracts.errors import Refused
-from contracts.facts import Fact, OfferAccepted, OfferOpened, ReferralFailed
+from contracts.facts import Fact, OfferAccepted, OfferOpened, ReferralFailed, WebhookChanged
 from runtime.identifiers import new_id
 from services.delivery.webhooks import operations
 from services.delivery.webhooks.dispatcher import PLACES_PER_ENDPOINT, Dispatcher
@@ -23,7 +23,7 @@ from services.delivery.webhooks.feeder import Feeder
 from services.delivery.webhooks.owners import MOST_ENDPOINTS
 from services.delivery.webhooks.ports import NotSent
 from tests.support.events import message_of
-from tests.support.webhook_receiver import repeating_challenge
+from tests.support.webhook_receiver import Received, repeating_challenge
 from tests.unit.services.delivery.webhooks.hub import URL, WebhookHub
 from tests.unit.services.delivery.workbench import (
     ACCEPTOR,
@@ -354,15 +354,17 @@ def test_window_of_notices_is_bounded_and_the_rest_follows(
     hub: WebhookHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(f"{Feeder.__module__}.WINDOW", 10)
+    monkeypatch.setattr(f"{Feeder.__module__}.MOST_TRIED", 10)
     new = hub.verified()
     hub.sender.answer = lambda _: (500, b"")
-    hub.bench.receive(*[overdue(new_id()) for _ in range(15)])
+    hub.bench.receive(*[overdue(new_id()) for _ in range(40)])
     hub.settle()
-    assert len(hub.owners.notices(ACCEPTOR, new.endpoint.id, before=None, limit=50)[0]) == 11
+    # The challenge, those that were tried, and those that were not.
+    assert len(hub.owners.notices(ACCEPTOR, new.endpoint.id, before=None, limit=50)[0]) <= 1 + 10 + 10
     hub.sender.answer = lambda _: (204, b"")
-    hub.later(minutes=1)
-    hub.later(minutes=1)
-    assert len({request.id for _, request in hub.sender.requests}) == 15
+    for _ in range(4):
+        hub.later(minutes=1)
+    assert len({request.id for _, request in hub.sender.requests}) == 40
 
 
 @ON_ONE_DATABASE
@@ -370,6 +372,7 @@ def test_offer_does_not_wait_for_a_window_full_of_failing_notices(
     hub: WebhookHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(f"{Feeder.__module__}.WINDOW", 10)
+    monkeypatch.setattr(f"{Feeder.__module__}.MOST_TRIED", 10)
     hub.verified()
     hub.sender.answer = lambda request: (204 if "offer.opened" in request.type else 500, b"")
     hub.bench.receive(*[overdue(new_id()) for _ in range(25)])
@@ -384,6 +387,71 @@ def test_offer_does_not_wait_for_a_window_full_of_failing_notices(
         hub.later(minutes=2)
     assert len({request.id for _, request in hub.sender.requests}) == 26
     assert hub.sender.types.count("offer.opened.v1") == 1
+
+
+@ON_ONE_DATABASE
+def test_refused_messages_keep_no_other_message_from_the_endpoint(
+    hub: WebhookHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"{Feeder.__module__}.WINDOW", 10)
+    hub.verified()
+    refused = {new_id() for _ in range(25)}
+    hub.sender.answer = lambda request: (500 if _data(request).get("referral_id") in refused else 204, b"")
+    hub.bench.receive(*[overdue(referral) for referral in refused])
+    hub.settle()
+    good = new_id()
+    hub.bench.receive(overdue(good))
+    hub.settle()
+    assert [_data(request)["referral_id"] for _, request in hub.sender.requests].count(good) == 1
+    assert len({request.id for _, request in hub.sender.requests}) == 26
+
+
+@ON_ONE_DATABASE
+def test_message_without_an_attempt_is_sent_before_those_that_were_refused(hub: WebhookHub) -> None:
+    hub.verified()
+    refused = [new_id() for _ in range(5)]
+    hub.sender.answer = lambda request: (500 if _data(request).get("referral_id") in refused else 204, b"")
+    hub.bench.receive(*[overdue(referral) for referral in refused])
+    hub.settle()
+    hub.sender.requests.clear()
+    hub.bench.receive(overdue(REFERRAL))
+    hub.later(minutes=1)
+    assert hub.sender.requests[0][1].document["data"]["referral_id"] == REFERRAL
+
+
+def test_owner_is_told_once_of_a_message_that_is_refused_while_others_pass(hub: WebhookHub) -> None:
+    hub.verified()
+    refused = {new_id() for _ in range(3)}
+    hub.sender.answer = lambda request: (500 if _data(request).get("referral_id") in refused else 204, b"")
+    hub.bench.receive(*[overdue(referral) for referral in refused])
+    for seconds in (0, 10, 60, 300):
+        hub.bench.receive(overdue(new_id()))
+        hub.later(seconds=seconds)
+    (told,) = _refusals(hub)
+    assert told.message_id in {
+        _data(request)["id"]
+        for _, request in hub.sender.requests
+        if _data(request).get("referral_id") in refused
+    }
+
+
+def test_owner_is_not_told_of_one_message_while_every_attempt_fails(hub: WebhookHub) -> None:
+    hub.verified()
+    hub.sender.answer = lambda _: (500, b"")
+    hub.bench.receive(*[overdue(new_id()) for _ in range(3)])
+    for seconds in (0, 10, 60, 300):
+        hub.later(seconds=seconds)
+    assert _refusals(hub) == []
+
+
+def _data(request: Received) -> dict[str, str]:
+    data: dict[str, str] = request.document["data"]
+    return data
+
+
+def _refusals(hub: WebhookHub) -> list[WebhookChanged]:
+    facts = [event.data for event in hub.bench.sent()]
+    return [fact for fact in facts if isinstance(fact, WebhookChanged) and fact.change == "message_refused"]
 
 
 def test_endpoint_deleted_while_it_is_fed_leaves_no_notice(
