@@ -53,7 +53,7 @@ class SendingHub:
             clock=self._clock,
             is_excluded=lambda _: False,
             mailbox_url=lambda _organization, sequence: (
-                f"https://hub.example/v1/mailbox?after={sequence}&limit=1"
+                f"https://hub.example/v1/mailbox?from={sequence}&limit=1"
             ),
             metrics=WebhookMetrics(CollectorRegistry()),
         )

@@ -43,13 +43,18 @@ def test_partner_hears_of_its_mailbox_and_verifies_every_request(hub: RunningHub
         for one in (new, rotated):
             completed.verify(one["secret"], one["public_key"])
 
-        # The address in the notice reads exactly this message.
+        # The address in a notice reads its message, also once that is acknowledged.
         token = hub.token(candidate.id)
-        (item,) = httpx.get(
-            completed.document["data"]["mailbox"],
-            headers={"Authorization": f"Bearer {token}"},
-        ).json()["items"]
-        assert item["id"] == completed.id
+        (changed, *_) = _of(
+            receiver.until(lambda all_: bool(_of(all_, "webhook.changed"))), "webhook.changed"
+        )
+        candidate.hub.acknowledge(changed.id)
+        for notice in (completed, changed):
+            (item,) = httpx.get(
+                notice.document["data"]["mailbox"],
+                headers={"Authorization": f"Bearer {token}"},
+            ).json()["items"]
+            assert item["id"] == notice.id
 
         page = webhooks.attempts_page(endpoint)
         assert {each["response"]["status"] for each in page["items"] if each["response"]} <= {200, 204}

@@ -47,7 +47,8 @@ class HubPlaces:
         It is relative while the discovery document does not name delivery.
         """
         cursor = encode_cursor(mailbox_cursors(organization), [sequence - 1])
-        path = f"/v1/mailbox?after={cursor}&limit=1"
+        # `from` reads again what was acknowledged; `after` would pass it and return the next message.
+        path = f"/v1/mailbox?from={cursor}&limit=1"
         return self._services().get("delivery", "").rstrip("/") + path
 
     def _resolved(self) -> frozenset[Place]:

@@ -85,7 +85,7 @@ class WebhookHub:
             seal=seal,
             clock=self.clock,
             is_excluded=self.excluded.__contains__,
-            mailbox_url=lambda _, sequence: f"https://hub/v1/mailbox?after={sequence - 1}",
+            mailbox_url=lambda _, sequence: f"https://hub/v1/mailbox?from={sequence - 1}",
             metrics=WebhookMetrics(self.registry),
         )
         self.owners = EndpointOwners(

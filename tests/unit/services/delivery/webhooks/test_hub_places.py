@@ -52,8 +52,8 @@ def test_places_are_those_of_settings_and_discovery(tmp_path: Path) -> None:
 
 def test_mailbox_url_reads_from_just_before_the_message(tmp_path: Path) -> None:
     places = HubPlaces(_settings(tmp_path), _resolve)
-    assert places.mailbox_url("kg.osh", 7).startswith("/v1/mailbox?after=")
+    assert places.mailbox_url("kg.osh", 7).startswith("/v1/mailbox?from=")
     (tmp_path / "discovery.json").write_text(json.dumps({"services": {"delivery": "https://hub.example/d/"}}))
-    url, _, rest = places.mailbox_url("kg.osh", 7).partition("?after=")
+    url, _, rest = places.mailbox_url("kg.osh", 7).partition("?from=")
     assert url == "https://hub.example/d/v1/mailbox"
     assert decode_cursor(mailbox_cursors("kg.osh"), rest.removesuffix("&limit=1"), (NUMBER,)) == (6,)

@@ -81,10 +81,10 @@ def test_ended_notice_cannot_be_cancelled(state: NoticeState) -> None:
 
 
 def test_payload_names_message_referral_and_mailbox_only() -> None:
-    assert orjson.loads(body_of(_notice(), ENDPOINT, "https://hub/v1/mailbox?after=x&limit=1")) == {
+    assert orjson.loads(body_of(_notice(), ENDPOINT, "https://hub/v1/mailbox?from=x&limit=1")) == {
         "type": "kopuro.offer.opened.v1",
         "timestamp": "2026-03-01T12:00:00Z",
-        "data": {"id": "m1", "referral_id": "r1", "mailbox": "https://hub/v1/mailbox?after=x&limit=1"},
+        "data": {"id": "m1", "referral_id": "r1", "mailbox": "https://hub/v1/mailbox?from=x&limit=1"},
     }
     assert "referral_id" not in orjson.loads(body_of(_notice(referral_id=""), ENDPOINT, "u"))["data"]
 
