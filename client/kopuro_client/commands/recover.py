@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,8 @@ import typer
 from kopuro_client.commands.input_file import read_text
 from kopuro_client.commands.mailbox import TYPES, show_message
 from kopuro_client.commands.session import Session
+from kopuro_client.errors import PROBLEM, InvalidArgumentError, RefusedError
+from kopuro_client.records import Message
 
 
 def recover(
@@ -34,7 +37,7 @@ def recover(
     """
     skipped = frozenset() if known is None else frozenset(read_text(known).split())
     printed = 0
-    for message in session.hub.recover(since, types=types or ()):
+    for message in _messages(session, since, types or ()):
         if message["id"] in skipped:
             continue
         printed += 1
@@ -43,3 +46,15 @@ def recover(
         else:
             show_message(session, message)
     session.out.note(f"{printed} messages since {since}")
+
+
+def _messages(session: Session, since: str, types: Sequence[str]) -> Iterator[Message]:
+    """Raises InvalidArgumentError for a `--since` that the hub refuses: it names a parameter of its own."""
+    try:
+        yield from session.hub.recover(since, types=types)
+    except RefusedError as error:
+        if error.type != f"{PROBLEM}invalid-parameter" or not str(error.detail or "").startswith("`from`"):
+            raise
+        raise InvalidArgumentError(
+            "--since must be a time, such as 2026-11-26T18:00:00Z, or a cursor of your mailbox"
+        ) from None

@@ -21,6 +21,7 @@ from services.delivery.webhooks.domain.endpoint_url import EndpointUrl, InvalidU
 from services.delivery.webhooks.domain.notice import CHALLENGE, TEST, Attempt, Notice, NoticeEvent
 from services.delivery.webhooks.domain.retries import SENT_FOR, Haste
 from services.delivery.webhooks.domain.signature import SigningSecret
+from services.delivery.webhooks.outcomes import LEASE
 from services.delivery.webhooks.ports import Endpoints, Notices, SecretSeal
 from services.delivery.webhooks.webhook_facts import WebhookFacts
 
@@ -176,15 +177,23 @@ class EndpointOwners:
         return NewSecret(endpoint=endpoint, secret=secret, previous_until=now + OVERLAP)
 
     def test(self, organization: str, endpoint_id: str) -> Notice:
-        """Send a test now, or a new challenge to an endpoint that is unverified.
+        """Send a test now, or a challenge to an endpoint that is unverified.
 
-        Raises Refused `conflict` for a disabled endpoint.
+        One at a time: while it waits, return the same one, which is sent again now. Raises Refused `conflict`
+        for a disabled endpoint.
         """
         now = self._clock.now()
         with self._database.write() as transaction:
             endpoint = self._taken(transaction, organization, endpoint_id)
             _require_enabled(endpoint)
-            if endpoint.state is EndpointState.unverified:
+            is_new = endpoint.state is EndpointState.unverified
+            notice = self._notices.own(transaction, endpoint.id, CHALLENGE if is_new else TEST)
+            if notice is not None:
+                # One that was tried may be claimed, and is then due within the lease: it is not sent twice.
+                if notice.attempts == 0 or notice.due_at is None or notice.due_at > now + LEASE:
+                    notice = replace(notice, due_at=now)
+                    self._notices.put(transaction, notice, now)
+            elif is_new:
                 notice = self._challenge(transaction, endpoint, now, now)
             else:
                 notice = self._made(endpoint, TEST, now, now)
@@ -195,19 +204,29 @@ class EndpointOwners:
     def notices(
         self, organization: str, endpoint_id: str, *, before: int | None, limit: int
     ) -> tuple[list[Notice], bool]:
-        """Return notices, newest first, with numbers below `before`, and whether more follow."""
+        """Return notices, newest first, with numbers below `before`, and whether more follow.
+
+        None is due while the endpoint is disabled.
+        """
         with self._database.read() as transaction:
-            self._own(self._endpoints.of(transaction, organization), endpoint_id)
+            endpoint = self._own(self._endpoints.of(transaction, organization), endpoint_id)
             found = self._notices.page(transaction, endpoint_id, before=before, limit=limit + 1)
+        if endpoint.state is EndpointState.disabled:
+            found = [replace(notice, due_at=None) for notice in found]
         return found[:limit], len(found) > limit
 
     def attempts(
         self, organization: str, endpoint_id: str, *, before: int | None, limit: int
     ) -> tuple[list[tuple[int, Attempt]], bool]:
-        """Return attempts with their positions, newest first, below `before`, and whether more follow."""
+        """Return attempts with their positions, newest first, below `before`, and whether more follow.
+
+        None has a next one while the endpoint is disabled.
+        """
         with self._database.read() as transaction:
-            self._own(self._endpoints.of(transaction, organization), endpoint_id)
+            endpoint = self._own(self._endpoints.of(transaction, organization), endpoint_id)
             found = self._notices.attempts(transaction, endpoint_id, before=before, limit=limit + 1)
+        if endpoint.state is EndpointState.disabled:
+            found = [(position, replace(attempt, next_at=None)) for position, attempt in found]
         return found[:limit], len(found) > limit
 
     def resend(self, organization: str, endpoint_id: str, message_id: str) -> Notice:
@@ -297,7 +316,11 @@ class EndpointOwners:
 
     def _url(self, text: str) -> EndpointUrl:
         try:
-            return EndpointUrl.of(text, is_local=self._is_local)
+            url = EndpointUrl.of(text, is_local=self._is_local)
+            # Not refused where stored URLs are read: an earlier build took it.
+            if url.port == 0:
+                raise InvalidUrlError("Must have a port from 1 to 65535, or none.")
+            return url
         except InvalidUrlError as fault:
             where = PointerError(pointer="/url", detail=str(fault))
             raise Refused("invalid-submission", "The URL cannot be used.", errors=(where,)) from None

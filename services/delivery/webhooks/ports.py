@@ -146,6 +146,13 @@ class Notices(Protocol):
         """Return a notice, locked until the transaction ends; None if there is none."""
         ...
 
+    def own(self, transaction: Connection, endpoint_id: str, type_: str) -> Notice | None:
+        """Return the challenge or the test of an endpoint that waits, locked; None if none does.
+
+        Of several the newest.
+        """
+        ...
+
     def put(self, transaction: Connection, notice: Notice, now: dt.datetime) -> None:
         """Store the state, attempts and times of a notice."""
         ...

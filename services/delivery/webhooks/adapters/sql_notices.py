@@ -213,6 +213,23 @@ class SqlNotices:
         row = transaction.execute(_TAKE, {"endpoint": endpoint_id, "message": message_id}).one_or_none()
         return None if row is None else notice_of(row)
 
+    def own(self, transaction: Connection, endpoint_id: str, type_: str) -> Notice | None:
+        """See `ports.Notices`."""
+        chosen = (
+            select(WEBHOOK_NOTICES)
+            .where(
+                _NOTICES.endpoint_id == endpoint_id,
+                _NOTICES.due_at.is_not(None),
+                _NOTICES.referral_id == "",
+                _NOTICES.type == type_,
+            )
+            .order_by(_NOTICES.number.desc())
+            .limit(1)
+            .with_for_update()
+        )
+        row = transaction.execute(chosen).one_or_none()
+        return None if row is None else notice_of(row)
+
     def put(self, transaction: Connection, notice: Notice, now: dt.datetime) -> None:
         """See `ports.Notices`."""
         waits = notice.state is NoticeState.waiting

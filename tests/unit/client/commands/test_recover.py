@@ -44,12 +44,14 @@ def test_recovery_leaves_out_the_ids_that_the_program_knows(hub: FakeHub, run: R
     assert hub.requests_to(MAILBOX)[0].query["type"] == "offer.opened"
 
 
-def test_time_that_the_hub_refuses_ends_with_its_problem(hub: FakeHub, run: Run) -> None:
+def test_time_that_the_hub_refuses_is_named_as_the_option(hub: FakeHub, run: Run) -> None:
     hub.script(
         "GET", MAILBOX, problem(400, "invalid-parameter", "A parameter is invalid", detail="`from` ...")
     )
     ran = run("recover", "--since", "yesterday")
-    assert (ran.code, ran.out) == (3, "")
+    assert (ran.code, ran.out) == (2, "")
+    assert "--since must be a time" in ran.err
+    assert "from" not in ran.err
 
 
 def test_trigger_needs_a_sandbox_and_sends_the_given_data(hub: FakeHub, run: Run, tmp_path: Path) -> None:

@@ -196,6 +196,15 @@ def test_shifted_batch_of_answers_admits_no_line_twice(bench: IntakeBench, mosco
     assert refused(moscow.submit_many(batch(b"", line), "monday")) == {2: "idempotency-conflict"}
 
 
+def test_second_of_two_equal_lines_of_a_batch_is_told_what_it_equals(
+    bench: IntakeBench, moscow: ApiClient
+) -> None:
+    line = {"submit": "decline", "offer_id": OFFER, "reason": "language"}
+    admitted, conflict = moscow.submit_many(batch(line, line), "monday")
+    assert "id" in admitted
+    assert "earlier in this batch" in str(conflict)
+
+
 def test_line_key_takes_precedence_over_header_key(bench: IntakeBench, osh: ApiClient) -> None:
     own = {**REFERRALS[0], "idempotency_key": "mine"}
     (first,) = ids(osh.refer_many(batch(own), "monday"))

@@ -101,7 +101,7 @@ def test_notice_is_thin_and_its_attempt_is_on_the_page(hub: WebhookHub) -> None:
     assert request.document["data"] == {
         "id": message.id,
         "referral_id": REFERRAL,
-        "mailbox": "https://hub/v1/mailbox?after=0",
+        "mailbox": "https://hub/v1/mailbox?from=0",
     }
     ((_, attempt), _challenge), more = hub.owners.attempts(ACCEPTOR, new.endpoint.id, before=None, limit=2)
     assert not more
@@ -210,6 +210,9 @@ def test_nothing_is_lost_while_endpoint_is_disabled(hub: WebhookHub) -> None:
     with pytest.raises(Refused, match="The endpoint is disabled; enable it first") as refusal:
         hub.owners.resend(ACCEPTOR, new.endpoint.id, first.id)
     assert refusal.value.status == 409
+    (notice,), _ = hub.owners.notices(ACCEPTOR, new.endpoint.id, before=None, limit=1)
+    ((_, attempt),), _ = hub.owners.attempts(ACCEPTOR, new.endpoint.id, before=None, limit=1)
+    assert (notice.state, notice.due_at, attempt.status, attempt.next_at) == ("waiting", None, 410, None)
     hub.bench.receive(second := overdue(new_id()), third := overdue(REFERRAL))
     hub.later(days=9)
     assert len(hub.sender.requests) == 1
@@ -534,9 +537,10 @@ def test_registration_is_refused_for_known_url_unknown_type_and_too_many(hub: We
     with pytest.raises(Refused) as refused:
         hub.owners.register(ACCEPTOR, "c", "https://b.example.org/", ["kopuro.offer.opened.v1", "nonsense"])
     assert [error.pointer for error in refused.value.errors] == ["/types/1"]
-    with pytest.raises(Refused) as refused:
-        hub.owners.register(ACCEPTOR, "c", "https://169.254.169.254/", [])
-    assert [error.pointer for error in refused.value.errors] == ["/url"]
+    for url in ("https://169.254.169.254/", "https://cases.example.org:0/"):
+        with pytest.raises(Refused) as refused:
+            hub.owners.register(ACCEPTOR, "c", url, [])
+        assert [error.pointer for error in refused.value.errors] == ["/url"]
     for number in range(1, MOST_ENDPOINTS):
         hub.owners.register(ACCEPTOR, "c", f"https://n{number}.example.org/", [])
     with pytest.raises(Refused, match="at most 10"):
@@ -596,6 +600,32 @@ def test_database_and_outbox_hold_no_secret_and_no_answer(hub: WebhookHub) -> No
     for secret in (new.secret.shared.removeprefix("whsec_"), new.secret.mac_key.hex(), new.secret.seed.hex()):
         assert secret not in stored
     assert "s3cret" not in str(hub.owners.attempts(ACCEPTOR, new.endpoint.id, before=None, limit=9))
+
+
+def test_endpoint_has_one_open_test_however_often_it_is_asked_for(hub: WebhookHub) -> None:
+    new = hub.verified()
+    hub.sender.answer = lambda _: (500, b"")
+    first = hub.owners.test(ACCEPTOR, new.endpoint.id)
+    for _ in range(5):
+        hub.settle()
+        assert hub.owners.test(ACCEPTOR, new.endpoint.id).message_id == first.message_id
+        hub.clock.time += dt.timedelta(minutes=2)
+    assert {request.id for _, request in hub.sender.requests} == {first.message_id}
+    # It is sent again when it is asked for, not only at its next attempt.
+    assert len(hub.sender.requests) == 5
+    hub.sender.answer = lambda _: (204, b"")
+    hub.owners.test(ACCEPTOR, new.endpoint.id)
+    hub.settle()
+    assert hub.owners.test(ACCEPTOR, new.endpoint.id).message_id != first.message_id
+
+
+def test_unverified_endpoint_has_one_open_challenge(hub: WebhookHub) -> None:
+    new = hub.owners.register(ACCEPTOR, "c", URL, ())
+    hub.sender.answer = lambda _: (500, b"")
+    sent = {hub.owners.test(ACCEPTOR, new.endpoint.id).message_id for _ in range(5)}
+    hub.settle()
+    assert {request.id for _, request in hub.sender.requests} == sent
+    assert len(sent) == len(hub.sender.requests) == 1
 
 
 def test_deleted_endpoint_leaves_nothing_but_the_mailbox(hub: WebhookHub) -> None:
