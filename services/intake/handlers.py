@@ -408,7 +408,7 @@ def _claim(admission: Admission, used: dict[tuple[str, str], UsedKey]) -> Result
         if claim.content_key is not None and (claim.organization, claim.content_key) in used:
             return Refused(
                 "idempotency-conflict",
-                "An equal line was admitted under the batch's key, earlier in this batch or at another place.",
+                "An equal line was admitted under the batch's key, earlier in this batch or elsewhere.",
             )
         new = UsedKey(fingerprint=claim.fingerprint, understood=claim.understood, answer_id=admission.id)
         used.update({(claim.organization, key): new for key in claim.keys})
