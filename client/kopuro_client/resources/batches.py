@@ -1,4 +1,4 @@
-"""Batches of lines. The hub may take some of them later: it limits what an organisation submits in a minute."""
+"""Batches of lines. The hub may take some later: it limits what an organisation submits in a minute."""
 
 from __future__ import annotations
 
