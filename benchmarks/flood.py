@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import isnan
 from statistics import median
 from typing import Final
 
@@ -28,7 +29,7 @@ from benchmarks.story import SampleReferral, story
 from benchmarks.usage import cpu_seconds, resident_mebibytes
 from benchmarks.webhooks import receiving
 
-_READS: Final = 40.0  # per second, below the rate of one organisation's requests
+_READS: Final = 25.0  # per second, half of the rate of one organisation
 _NESTED: Final = b"[" + b",".join([b"[" * 51 + b"]" * 51] * 80_000) + b"]"
 _INTAKE_READ: Final = "/v1/referrals?limit=1"
 _DELIVERY_READ: Final = "/v1/mailbox?limit=1"
@@ -84,6 +85,24 @@ def measure_flood(
                 found[name] = _measure(hub, scenario, victim, seconds, rounds)
                 tell(f"{name}: {found[name].ratio:.2f} times the p99 alone")
     return found
+
+
+def table_of(found: Mapping[str, Flooded]) -> tuple[list[str], list[list[str]]]:
+    """Return the head and the rows of a table of the attacks."""
+    head = ["attack", "alone", "attacked", "p99 to alone", "p99 at first", "CPU", "failed", "intake MiB"]
+    return head, [
+        [
+            name,
+            f"{one.alone[0]:.1f} / {one.alone[1]:.1f}",
+            f"{one.attacked[0]:.1f} / {one.attacked[1]:.1f}",
+            f"{one.ratio:.2f} ({one.ratios[0]:.2f} to {one.ratios[1]:.2f})",
+            "" if isnan(one.first) else f"{one.first:.1f}",
+            f"{one.cpu:.2f}",
+            str(one.failed),
+            f"{one.memory:.0f}",
+        ]
+        for name, one in found.items()
+    ]
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""A member submits and asks without pause, over HTTP and AMQP. Others are served, and what it costs is bounded.
+"""A member submits and asks without pause, over HTTP and AMQP: others are served, and its cost is bounded.
 
 The tests count. `python -m benchmarks flood` measures how much others are delayed.
 """

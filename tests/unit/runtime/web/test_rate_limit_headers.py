@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from eventlet import wsgi
 from joserfc.jwk import OKPKey
 from prometheus_client import CollectorRegistry
 
 from runtime.access.caller_limits import Share
 from runtime.access.clients import RegisteredClient
 from runtime.access.gate import Gate
+from runtime.access.held_refusals import HeldRefusals
 from runtime.access.rate_limits import RequestRates, SubmissionRates, Work
 from runtime.access.signer import TokenSigner
 from runtime.access.tokens import Principal, TokenVerifier
@@ -71,6 +74,10 @@ class Door:
             HttpMetrics(CollectorRegistry()),
             RequestRates(18, lambda: 0.0),
             submissions=self.submissions,
+            held=HeldRefusals(most=0, clock=lambda: 0.0),
+        )
+        self.connection = SimpleNamespace(
+            conn_state=[("192.0.2.1", 1), None, wsgi.STATE_REQUEST], close_connection=False, lingers=False
         )
 
     def ask(self, organization: str, path: str = "/own", query: str = "") -> tuple[int, dict[str, str], Any]:
@@ -84,7 +91,7 @@ class Door:
             "QUERY_STRING": query,
             "HTTP_AUTHORIZATION": f"Bearer {SIGNER.issue(principal, now=NOON)}",
             "CONTENT_LENGTH": "0",
-            CONNECTION: None,
+            CONNECTION: self.connection,
         }
         (body,) = self._router(environ, lambda status, headers: answers.append((status, headers)))
         ((status, headers),) = answers
@@ -131,3 +138,12 @@ def test_submission_is_refused_when_none_is_left_and_reads_are_not() -> None:
     assert headers["RateLimit"] == '"organization";r=1;t=7, "referrals";r=0;t=2'
     assert door.ask("kg.a")[0] == 204
     assert door.ask("kg.b", path="/submit")[0] == 204
+
+
+def test_connection_is_closed_when_too_many_refusals_of_the_caller_are_held() -> None:
+    door = Door()
+    assert [door.ask("kg.a")[0] for _ in range(23)] == [204] * 3 + [429] * 20
+    assert not door.connection.close_connection
+    assert door.ask("kg.a")[0] == 429
+    assert door.connection.close_connection
+    assert door.connection.conn_state[2] == wsgi.STATE_REQUEST
