@@ -120,7 +120,7 @@ class SubmissionWork:
                 self._note_waiting(False)
                 return frozenset()
             verdicts = self._desk.process([received for _, received in taken])
-            settled = []
+            settled: list[tuple[int, Verdict]] = []
             for (tag, received), verdict in zip(taken, verdicts, strict=True):
                 if verdict is Verdict.paced:
                     self._pace(tag, received)
