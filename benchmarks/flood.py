@@ -83,7 +83,7 @@ def measure_flood(
         for name, scenario in scenarios.items():
             if only in name:
                 found[name] = _measure(hub, scenario, victim, seconds, rounds)
-                tell(f"{name}: {found[name].ratio:.2f} times the p99 alone")
+                tell(", ".join(table_of({name: found[name]})[1][0]))
     return found
 
 
