@@ -10,6 +10,7 @@ import asyncio
 import multiprocessing
 import os
 import signal
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -101,6 +102,13 @@ class Messages:
 
     async def run(self) -> None:
         """Publish until the process ends."""
+        while True:
+            # The broker ends the connection of a process that was stopped for long.
+            with suppress(aio_pika.exceptions.AMQPError, OSError):
+                await self._publish()
+            await asyncio.sleep(_PAUSE)
+
+    async def _publish(self) -> None:
         async with await aio_pika.connect(self.amqp_uri) as connection:
             channel = await connection.channel()
             exchange = await channel.get_exchange(SUBMIT, ensure=False)
@@ -111,7 +119,7 @@ class Messages:
                     message = aio_pika.Message(
                         self.body,
                         delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
-                        message_id=f"flood-{os.getpid()}-{number}",
+                        message_id=f"flood-{number}",
                         user_id=self.organization,
                     )
                     # The broker refuses what the full queue cannot take.
@@ -119,7 +127,8 @@ class Messages:
                         await exchange.publish(message, routing_key=self.organization)
                     number += _UNCONFIRMED
 
-            await asyncio.gather(*(publisher(number) for number in range(_UNCONFIRMED)))
+            first = time.time_ns()  # a new one for each connection, so that no message is a repetition
+            await asyncio.gather(*(publisher(first + number) for number in range(_UNCONFIRMED)))
 
 
 Attack = Requests | Drips | Messages

@@ -28,6 +28,9 @@ from benchmarks.kopuro_hub import KopuroHub
 from benchmarks.story import SampleReferral, story
 from benchmarks.usage import cpu_seconds, resident_mebibytes
 from benchmarks.webhooks import receiving
+from runtime.messaging.rabbit.connection import ConnectionFactory, close
+from sandbox.hub_files import HUB
+from services.gateway.domain.partner import submissions_of
 
 _READS: Final = 25.0  # per second, half of the rate of one organisation
 _NESTED: Final = b"[" + b",".join([b"[" * 51 + b"]" * 51] * 80_000) + b"]"
@@ -61,12 +64,16 @@ class Flooded:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Scenario:
-    """door, path: what the victim reads. burst: seconds until the attacker has used up its burst."""
+    """door, path: what the victim reads. burst: seconds until the attacker has used up its burst.
+
+    purge: removes what the attack has left, before each phase alone.
+    """
 
     attack: Attack
     door: Endpoint
     path: str = _INTAKE_READ
     burst: float = 0.0
+    purge: Callable[[], None] = lambda: None
 
 
 def measure_flood(
@@ -159,6 +166,7 @@ def _scenarios(hub: KopuroHub, told: SampleReferral) -> Iterator[Mapping[str, _S
                 ),
                 door=intake,
                 burst=20,
+                purge=lambda: _purge(hub, submissions_of(told.sender)),
             ),
         }
 
@@ -182,6 +190,7 @@ def _measure(hub: KopuroHub, scenario: _Scenario, victim: str, seconds: float, r
             time.sleep(scenario.burst)
         for _ in range(rounds):
             attacker.stop()
+            scenario.purge()
             _await_quiet(hub)
             one, idle = used(seconds)
             attacker.go_on()
@@ -190,6 +199,7 @@ def _measure(hub: KopuroHub, scenario: _Scenario, victim: str, seconds: float, r
             alone.append(one)
             attacked.append(other)
             cpu.append(busy - idle)
+    scenario.purge()
     ratios = [under[1] / quiet[1] for quiet, under in zip(alone, attacked, strict=True)]
     _await_quiet(hub)
     return Flooded(
@@ -215,6 +225,18 @@ def _await_quiet(hub: KopuroHub) -> None:
             return
         before = published
     raise TimeoutError("the hub does not become quiet")
+
+
+def _purge(hub: KopuroHub, queue: str) -> None:
+    """Remove all messages of a queue of the partners' virtual host."""
+    assert hub.hub.broker is not None
+    connection = ConnectionFactory(
+        uri=hub.hub.broker.identity.partners_uri(HUB), connect_timeout=10, heartbeat=30
+    ).connect()
+    try:
+        connection.channel().queue_purge(queue)
+    finally:
+        close(connection)
 
 
 def _webhook(delivery: Endpoint, token: str, port: str) -> str:

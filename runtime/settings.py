@@ -24,7 +24,7 @@ ONE_PERSON = "one-person"
 KEY_PAUSE = timedelta(days=1)
 RECEIPT_TIME = timedelta(minutes=15)
 TRANSIT_KEY_PERIOD = timedelta(hours=1)
-REQUESTS_PER_MINUTE = 3_000
+REQUESTS_PER_MINUTE = 1_800
 SUBMISSIONS_PER_MINUTE = 300
 SUBMISSIONS_BURST = 1_000
 FACTS_KEPT = timedelta(days=90)
