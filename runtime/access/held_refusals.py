@@ -7,6 +7,7 @@ nothing, and a held greenlet uses no processor time.
 
 from __future__ import annotations
 
+import random
 import threading
 import time
 from collections.abc import Callable
@@ -33,12 +34,19 @@ class HeldRefusals:
     A caller is an organisation, or without a valid token an address.
     """
 
-    def __init__(self, *, most: int = MOST_HELD, clock: Callable[[], float] = time.monotonic) -> None:
-        """most: held refusals of one caller at a time."""
+    def __init__(
+        self,
+        *,
+        most: int = MOST_HELD,
+        clock: Callable[[], float] = time.monotonic,
+        draw: Callable[[], float] = random.random,
+    ) -> None:
+        """most: held refusals of one caller at a time. draw: returns a number from 0 to 1."""
         self._most = most
         self._of_callers = TokenBuckets(_OF_CALLER, clock)
         self._of_addresses = TokenBuckets(_OF_ADDRESS, clock)
         self._held: dict[str, int] = {}
+        self._draw = draw
         self._released = threading.Event()
 
     def seconds_for(self, caller: str | None, address: str) -> float:
@@ -53,7 +61,10 @@ class HeldRefusals:
     def hold(self, caller: str | None, address: str, seconds: float) -> bool:
         """Wait, at most until `release`. Return False at once if as many refusals of the caller wait already.
 
-        Then its connection should be closed: to open another one costs the caller more than a request.
+        Then its connection should be closed: to open another one costs the caller more than a request. The
+        wait
+        is from half of the seconds to all of them: connections that were refused together would otherwise ask
+        again together, and use up at once what their caller's rate has saved up meanwhile.
         """
         name = _counter_of(address) if caller is None else caller
         held = self._held.get(name, 0)
@@ -61,7 +72,7 @@ class HeldRefusals:
             return False
         self._held[name] = held + 1
         try:
-            self._released.wait(seconds)
+            self._released.wait(seconds * (1 + self._draw()) / 2)
         finally:
             left = self._held[name] - 1
             if left:

@@ -98,8 +98,11 @@ class Door:
 
 
 def most_refusals(at_once: int, seconds: float, held: float) -> float:
-    """Return how many refusals the clients can get: some at once, and each client one for each time held."""
-    return at_once * (1 + seconds / 60) + CLIENTS * (1 + seconds / held)
+    """Return how many refusals the clients can get: some at once, and each client one for each time held.
+
+    held: the longest time; the shortest is half of it.
+    """
+    return at_once * (1 + seconds / 60) + CLIENTS * (1 + 2 * seconds / held)
 
 
 def referral(hub: AmqpHub, **changes: Any) -> dict[str, Any]:
