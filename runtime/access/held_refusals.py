@@ -61,10 +61,10 @@ class HeldRefusals:
     def hold(self, caller: str | None, address: str, seconds: float) -> bool:
         """Wait, at most until `release`. Return False at once if as many refusals of the caller wait already.
 
-        Then its connection should be closed: to open another one costs the caller more than a request. The
-        wait
-        is from half of the seconds to all of them: connections that were refused together would otherwise ask
-        again together, and use up at once what their caller's rate has saved up meanwhile.
+        Then its connection should be closed: to open another one costs the caller more than a request.
+
+        The wait is from half of the seconds to all of them. Connections that were refused together would
+        otherwise ask again together, and use up at once what their caller's rate has saved up meanwhile.
         """
         name = _counter_of(address) if caller is None else caller
         held = self._held.get(name, 0)
