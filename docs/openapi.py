@@ -35,6 +35,15 @@ from runtime.web.refusals import statuses_of
 FILE: Final = Path(contracts.__file__).parent / "openapi.json"
 VERSION: Final = "1.0.0"
 
+_RETRY_AFTER: Final = {"Retry-After": "Seconds after which to repeat the request."}
+_HEADERS_OF_REFUSALS: Final[Mapping[int, Mapping[str, str]]] = {
+    429: {
+        **_RETRY_AFTER,
+        "RateLimit": "What is left of each policy of the organisation, and the seconds until all of it is.",
+        "RateLimit-Policy": "The policies: what may be sent at once, and the seconds in which it comes back.",
+    },
+    503: _RETRY_AFTER,
+}
 _SCHEMAS: Final = "#/components/schemas/"
 _RESPONSES: Final = "#/components/responses/"
 
@@ -179,20 +188,27 @@ def _refusals(published: Iterable[Published]) -> Json:
             types = [PROBLEM_PREFIX + slug for slug in slugs]
             schema = {"$ref": f"{_SCHEMAS}Problem", "properties": {"type": {"enum": types}}}
             media_types = (MEDIA_TYPE, JSON) if one.operation.refuses_as_json else (MEDIA_TYPE,)
+            words = _HEADERS_OF_REFUSALS.get(status, {})
             found[_refusal_name(status, slugs, one.operation)] = {
                 "description": "; ".join(f"`{slug}`: {PROBLEMS[slug][0]}" for slug in slugs) + ".",
+                **({"headers": _headers(words)} if words else {}),
                 "content": {media_type: {"schema": schema} for media_type in media_types},
             }
     return found
 
 
+def _headers(described: Mapping[str, str]) -> Json:
+    """Return the headers of a response. described: by name."""
+    return {
+        name: {"description": words, "schema": {"type": "string"}}
+        for name, words in sorted(described.items())
+    }
+
+
 def _answer(answer: Answer) -> Json:
     described: Json = {"description": answer.description}
     if answer.headers:
-        described["headers"] = {
-            name: {"description": words, "schema": {"type": "string"}}
-            for name, words in sorted(answer.headers.items())
-        }
+        described["headers"] = _headers(answer.headers)
     if not answer.media_types:
         return described
     described["content"] = {media: {"schema": _answer_schema(answer, media)} for media in answer.media_types}
