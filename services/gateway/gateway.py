@@ -1,4 +1,4 @@
-"""The gateway's background work: one greenlet for submissions, one for each organisation's window."""
+"""The gateway's background work: submissions, processed for each organisation apart, and the windows."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Final, Protocol
 
 from contracts.errors import Unavailable
@@ -23,6 +24,13 @@ LOOK_SECONDS: Final = 2.0
 # Pauses while the broker or the hub is unavailable: doubled up to the longest.
 _FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 10.0
+# Not settled: tried again, before what comes later of the organisation.
+_HELD: Final = frozenset({Verdict.retried, Verdict.paced})
+# Organisations whose submissions are processed at a time.
+_MOST_AT_ONCE: Final = 64
+# Seconds after which others no longer wait for a batch, and between two looks while one is processed.
+_SLOW_SECONDS: Final = 0.25
+_BUSY_SECONDS: Final = 0.05
 
 
 class Submissions(Protocol):
@@ -49,15 +57,37 @@ class Submissions(Protocol):
 
 
 @dataclass(slots=True)
-class _Paced:
-    """Submissions of an organisation beyond its rate, by tag. until: when they are processed again."""
+class _Lane:
+    """The submissions of one organisation that are taken and not settled, in order, by tag.
 
-    until: float
-    taken: list[tuple[int, Received]]
+    until: nothing is processed earlier. failures: how often the hub was unavailable for it in a row.
+    is_paced: it has used up its rate. is_busy: a batch of it is being processed.
+    """
+
+    taken: list[tuple[int, Received]] = field(default_factory=list)
+    until: float = 0.0
+    failures: int = 0
+    is_paced: bool = False
+    is_busy: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Done:
+    """A batch of an organisation that was processed. link: the number of the connection it came by."""
+
+    organization: str
+    batch: list[tuple[int, Received]]
+    verdicts: list[Verdict]
+    link: int
 
 
 class SubmissionWork:
-    """Takes submissions and settles them (`application.Background`)."""
+    """Takes submissions and settles them (`application.Background`).
+
+    Every organisation is processed apart, and pauses apart: one for which the hub is slow or unavailable
+    delays no other. What is not settled is held here, and the broker sends no more of an organisation than
+    `take` may have at a time: the rest waits in its own queue, and is never refused.
+    """
 
     def __init__(
         self,
@@ -71,9 +101,11 @@ class SubmissionWork:
         self._desk = desk
         self._clock = clock
         self._waiting_since: float | None = None
-        # Not settled, so that the broker sends no more of these organisations than `take` may have at a time:
-        # what an organisation publishes beyond its rate waits in its own queue, and is never refused.
-        self._paced: dict[str, _Paced] = {}
+        self._lanes: dict[str, _Lane] = {}
+        self._done: list[_Done] = []
+        self._one_done = threading.Event()
+        self._link = 0
+        self._spawn: Spawn | None = None
         self._stopping = threading.Event()
         self._ended = threading.Event()
         self._ended.set()
@@ -90,7 +122,7 @@ class SubmissionWork:
     def waiting_seconds(self) -> float:
         """Return for how long submissions have waited without a pause; 0 while none waits.
 
-        A submission waits if it was given back to the queue, or if the queue holds more than one batch. Those
+        A submission waits if the hub was unavailable for it, or if a queue holds more than one batch. Those
         of an organisation that has used up its rate do not count.
         """
         return 0.0 if self._waiting_since is None else self._clock() - self._waiting_since
@@ -102,6 +134,7 @@ class SubmissionWork:
 
     def start(self, spawn: Spawn) -> None:
         """See `runtime.background.Background`."""
+        self._spawn = spawn
         self._ended.clear()
         spawn(self._run)
 
@@ -112,49 +145,96 @@ class SubmissionWork:
         self._submissions.close()
 
     def turn(self) -> frozenset[Verdict]:
-        """Take and settle one batch; return its verdicts."""
+        """Take submissions, begin to process them, and settle what is done; return its verdicts."""
         try:
-            taken = self._due(self._submissions.take(TAKE_SECONDS))
+            is_busy = any(lane.is_busy for lane in self._lanes.values())
+            taken = self._submissions.take(_BUSY_SECONDS if is_busy else TAKE_SECONDS)
             self._fault = None
-            if not taken:
-                self._note_waiting(False)
-                return frozenset()
-            verdicts = self._desk.process([received for _, received in taken])
-            settled: list[tuple[int, Verdict]] = []
-            for (tag, received), verdict in zip(taken, verdicts, strict=True):
-                if verdict is Verdict.paced:
-                    self._pace(tag, received)
-                else:
-                    settled.append((tag, verdict))
-            self._note_waiting(Verdict.retried in verdicts or self._others_wait())
-            self._submissions.settle(settled)
+            for tag, received in taken:
+                self._lanes.setdefault(received.organization, _Lane()).taken.append((tag, received))
+            self._wait_for(self._begin_due())
+            verdicts = self._settle_done()
         except Unavailable:
             # The connection is lost, and the tags with it: the broker delivers these again.
-            self._paced.clear()
+            self._link += 1
+            self._lanes = {name: _Lane(is_busy=True) for name, lane in self._lanes.items() if lane.is_busy}
             raise
+        self._note_waiting(any(lane.failures for lane in self._lanes.values()) or self._others_wait())
+        return verdicts
+
+    def _begin_due(self) -> set[str]:
+        """Begin to process the batches that are due; return their organisations."""
+        now, begun = self._clock(), set()
+        places = _MOST_AT_ONCE - sum(lane.is_busy for lane in self._lanes.values())
+        due = [name for name, lane in self._lanes.items() if lane.taken and not lane.is_busy]
+        for organization in [name for name in due if self._lanes[name].until <= now][:places]:
+            # At the end of the order, so that organisations take turns at the places.
+            lane = self._lanes[organization] = self._lanes.pop(organization)
+            lane.is_busy, batch, lane.taken = True, lane.taken, []
+            begun.add(organization)
+            process = partial(self._process, organization, batch, self._link)
+            if self._spawn is None:
+                process()
+            else:
+                self._spawn(process)
+        return begun
+
+    def _process(self, organization: str, batch: list[tuple[int, Received]], link: int) -> None:
+        verdicts = [Verdict.retried] * len(batch)
+        try:
+            verdicts = self._desk.process([received for _, received in batch])
+        except Exception:  # noqa: BLE001 - the fault of one batch must not end the others
+            _log.error("submissions could not be processed", exc_info=True)
+        finally:
+            self._done.append(_Done(organization=organization, batch=batch, verdicts=verdicts, link=link))
+            self._one_done.set()
+
+    def _wait_for(self, begun: set[str]) -> None:
+        """Wait until these batches are processed, for a short time at most, to settle them in this turn."""
+        deadline = time.monotonic() + _SLOW_SECONDS
+        while not begun <= {done.organization for done in self._done}:
+            self._one_done.clear()
+            if begun <= {done.organization for done in self._done}:
+                return
+            if (left := deadline - time.monotonic()) <= 0 or not self._one_done.wait(left):
+                return
+
+    def _settle_done(self) -> frozenset[Verdict]:
+        done, self._done = self._done, []
+        settled: list[tuple[int, Verdict]] = []
+        verdicts: set[Verdict] = set()
+        for one in done:
+            lane = self._lanes[one.organization]
+            lane.is_busy = False
+            if one.link != self._link:
+                continue  # delivered again
+            verdicts |= set(one.verdicts)
+            judged = list(zip(one.batch, one.verdicts, strict=True))
+            held = [each for each, verdict in judged if verdict in _HELD]
+            settled += [(tag, verdict) for (tag, _), verdict in judged if verdict not in _HELD]
+            self._hold(one.organization, lane, held, set(one.verdicts))
+            if not lane.taken:
+                del self._lanes[one.organization]
+        if settled:
+            self._submissions.settle(settled)
         return frozenset(verdicts)
 
-    def _due(self, taken: list[tuple[int, Received]]) -> list[tuple[int, Received]]:
-        """Return what is to be processed now; what comes of a paced organisation goes behind its others."""
-        now = self._clock()
-        due = [one for paced in self._paced.values() if paced.until <= now for one in paced.taken]
-        self._paced = {name: paced for name, paced in self._paced.items() if paced.until > now}
-        for tag, received in taken:
-            paced = self._paced.get(received.organization)
-            if paced is None:
-                due.append((tag, received))
-            else:
-                paced.taken.append((tag, received))
-        return due
-
-    def _pace(self, tag: int, received: Received) -> None:
-        until = self._clock() + self._desk.paces[received.organization]
-        self._paced.setdefault(received.organization, _Paced(until=until, taken=[])).taken.append(
-            (tag, received)
-        )
+    def _hold(
+        self, organization: str, lane: _Lane, held: list[tuple[int, Received]], verdicts: set[Verdict]
+    ) -> None:
+        """Put what is tried again before what came meanwhile, and let the organisation pause."""
+        lane.taken = held + lane.taken
+        lane.is_paced = Verdict.paced in verdicts
+        if Verdict.retried in verdicts:
+            lane.failures = 1 if Verdict.answered in verdicts else lane.failures + 1
+            pause = min(_FIRST_PAUSE * 2.0 ** min(lane.failures - 1, 30), _LONGEST_PAUSE)
+        else:
+            lane.failures, pause = 0, self._desk.paces.get(organization, 0.0) if lane.is_paced else 0.0
+        lane.until = self._clock() + pause
 
     def _others_wait(self) -> bool:
-        return any(number for name, number in self._submissions.waiting.items() if name not in self._paced)
+        paced = {name for name, lane in self._lanes.items() if lane.is_paced}
+        return any(number for name, number in self._submissions.waiting.items() if name not in paced)
 
     def _note_waiting(self, waits: bool) -> None:
         if not waits:
@@ -167,20 +247,28 @@ class SubmissionWork:
         try:
             while not self._stopping.is_set():
                 try:
-                    verdicts = self.turn()
+                    self.turn()
+                    pause = _FIRST_PAUSE
                 except Unavailable as error:
                     self._fault = str(error)
                     _log.warning("submissions cannot be taken", extra={"reason": str(error)})
-                    verdicts = frozenset({Verdict.retried})
-                if Verdict.retried not in verdicts:
-                    pause = _FIRST_PAUSE
-                    continue
-                # What was requeued comes first again: one organisation must not slow the others down.
-                others_go_on = len(verdicts) > 1
-                self._stopping.wait(_FIRST_PAUSE if others_go_on else pause)
-                pause = _FIRST_PAUSE if others_go_on else min(2 * pause, _LONGEST_PAUSE)
+                    self._stopping.wait(pause)
+                    pause = min(2 * pause, _LONGEST_PAUSE)
+            self._finish()
         finally:
             self._ended.set()
+
+    def _finish(self) -> None:
+        """Settle what is being processed: each request has an end of its own."""
+        while True:
+            try:
+                self._settle_done()
+            except Unavailable as error:
+                _log.warning("submissions are delivered again", extra={"reason": str(error)})
+            if not any(lane.is_busy for lane in self._lanes.values()):
+                return
+            self._one_done.wait()
+            self._one_done.clear()
 
 
 class WindowWork:

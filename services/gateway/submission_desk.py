@@ -70,12 +70,12 @@ class _Prepared:
 
 
 class SubmissionDesk:
-    """Submits what organisations publish. One instance; called by one greenlet."""
+    """Submits what organisations publish. One instance; one greenlet at a time for each organisation."""
 
     def __init__(self, hub: Hub, metrics: GatewayMetrics) -> None:
         self._hub = hub
         self._metrics = metrics
-        # Organisation -> seconds until the hub takes more of it, as of the last `process`.
+        # Organisation -> seconds until the hub takes more of it, as of its last `process`.
         self.paces: dict[str, float] = {}
 
     def process(self, received: Sequence[Received]) -> list[Verdict]:
@@ -85,11 +85,11 @@ class SubmissionDesk:
         processed again without taking effect twice.
         """
         verdicts = [Verdict.retried] * len(received)
-        self.paces.clear()
         by_organization: dict[str, list[_Prepared]] = {}
         for place, message in enumerate(received):
             by_organization.setdefault(message.organization, []).append(_prepared(place, message))
         for organization, prepared in by_organization.items():
+            self.paces.pop(organization, None)
             for place, verdict in self._process(organization, prepared).items():
                 verdicts[place] = verdict
         for verdict in verdicts:

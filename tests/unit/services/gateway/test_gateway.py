@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -11,6 +12,7 @@ from prometheus_client import CollectorRegistry
 from runtime.messaging.ports import BrokerUnavailable
 from services.gateway.gateway import SubmissionWork, WindowWork
 from services.gateway.gateway_metrics import GatewayMetrics
+from services.gateway.ports import Result
 from services.gateway.submission_desk import Received, SubmissionDesk, Verdict
 from services.gateway.window_keeper import WindowKeeper
 from tests.journey.waiting import until
@@ -59,11 +61,15 @@ def submission(key: str, organization: str = OSH) -> Received:
 
 def test_batch_is_settled_by_its_verdicts() -> None:
     hub, submissions = HubInMemory(), SubmissionsInMemory(submission("a"), submission("b"))
-    work = SubmissionWork(submissions, SubmissionDesk(hub, GatewayMetrics(CollectorRegistry())))
+    now = [0.0]
+    desk = SubmissionDesk(hub, GatewayMetrics(CollectorRegistry()))
+    work = SubmissionWork(submissions, desk, clock=lambda: now[0])
     hub.available = False
     assert work.turn() == {Verdict.retried}
     assert len(submissions.held) == 2
     hub.available = True
+    assert work.turn() == frozenset()  # its pause
+    now[0] = 1.0
     assert work.turn() == {Verdict.answered}
     assert submissions.held == {}
     assert work.turn() == frozenset()
@@ -112,6 +118,72 @@ def test_organization_beyond_its_rate_is_paced_in_order_and_delays_nobody() -> N
     assert work.turn() == {Verdict.answered}
     assert list(hub.taken) == ["a", "e", "b", "c", "d"]
     assert submissions.held == {}
+
+
+class SlowHub(HubInMemory):
+    """A hub in which the requests of one organisation wait until they are let go."""
+
+    def __init__(self, slow: str) -> None:
+        super().__init__()
+        self.slow = slow
+        self.let_go = threading.Event()
+
+    def submit(self, organization: str, lines: Sequence[bytes], *, referrals: bool) -> list[Result]:
+        if organization == self.slow:
+            self.let_go.wait(30)
+        return super().submit(organization, lines, referrals=referrals)
+
+
+def test_organization_for_which_the_hub_is_slow_delays_no_other() -> None:
+    hub = SlowHub(OSH)
+    submissions = SubmissionsInMemory(submission("a"))
+    work = SubmissionWork(submissions, SubmissionDesk(hub, GatewayMetrics(CollectorRegistry())))
+    work._spawn = spawned
+    try:
+        assert work.turn() == frozenset()
+        submissions.held |= {1: submission("b"), 2: submission("c", "ru.moscow-union")}
+        until(lambda: Verdict.answered in work.turn(), "the other organisation is answered")
+        assert list(hub.taken) == ["c"]
+    finally:
+        hub.let_go.set()
+    until(lambda: work.turn() is not None and not submissions.held, "both are answered")
+    assert list(hub.taken) == ["c", "a", "b"]
+
+
+def test_organization_for_which_the_hub_is_unavailable_lets_no_other_pause() -> None:
+    hub = HubInMemory()
+    bad = Received(
+        organization=OSH, body=b'{"submit":"accept","unavailable":true}', user_id=OSH, message_id="a"
+    )
+    submissions = SubmissionsInMemory(bad)
+    now = [0.0]
+    desk = SubmissionDesk(hub, GatewayMetrics(CollectorRegistry()))
+    work = SubmissionWork(submissions, desk, clock=lambda: now[0])
+    pauses = []
+    for number in range(1, 8):
+        while work.turn() != {Verdict.retried}:
+            now[0] += 0.25
+        pauses.append(now[0])
+        submissions.held[number] = submission(f"other-{number}", "ru.moscow-union")
+        assert work.turn() == {Verdict.answered}
+    # Its own pauses grow up to the longest.
+    assert [later - earlier for earlier, later in pairwise(pauses)] == [0.5, 1.0, 2.0, 4.0, 8.0, 10.0]
+
+
+def test_result_of_a_lost_connection_settles_nothing() -> None:
+    hub = SlowHub(OSH)
+    submissions = SubmissionsInMemory(submission("a"))
+    work = SubmissionWork(submissions, SubmissionDesk(hub, GatewayMetrics(CollectorRegistry())))
+    work._spawn = spawned
+    assert work.turn() == frozenset()
+    submissions.available = False
+    with pytest.raises(BrokerUnavailable):
+        work.turn()
+    # Delivered again by another tag.
+    submissions.held, submissions.given, submissions.available = {7: submission("a")}, set(), True
+    hub.let_go.set()
+    until(lambda: work.turn() is not None and not submissions.held, "the one delivered again is settled")
+    assert list(hub.taken) == ["a"]
 
 
 def test_paced_submissions_come_again_after_a_lost_connection() -> None:
