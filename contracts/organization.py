@@ -42,6 +42,8 @@ from contracts.moments import AnyDate, PastDate, PastMoment, PastYear
 
 # How long what is sealed to the key before is accepted after its holder replaced it.
 KEY_OVERLAP: Final = dt.timedelta(hours=24)
+# Beside the key before the present one. Of further ones the oldest ends early.
+MOST_EARLIER_KEYS: Final = 4
 _BASE64URL_32 = Pattern(r"^[A-Za-z0-9_-]{43}$", error="Must be 32 bytes in base64url.")
 
 
@@ -56,26 +58,40 @@ class SealingKey:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ReplacedKey:
+    """A sealing key that was replaced, and until when what is sealed to it is accepted."""
+
+    kid: Annotated[str, _BASE64URL_32]
+    until: dt.datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class SealingKeyChange:
     """When, and by which authority, the record got its present sealing key.
 
-    previous: the id of the key before, whose holder proved itself; None: of no further use.
+    previous: the id of the key before, whose holder proved itself; None: of no further use. earlier: keys
+    before that one which were accepted when it was replaced.
     """
 
     at: PastMoment
     manner: KeyManner
     previous: Annotated[str, _BASE64URL_32] | None = None
+    earlier: Annotated[tuple[ReplacedKey, ...], Length(max=MOST_EARLIER_KEYS)] = ()
 
     @property
-    def previous_key(self) -> tuple[str, dt.datetime] | None:
-        """Return the id of the key before, and until when what is sealed to it is accepted; None without.
+    def replaced(self) -> tuple[ReplacedKey, ...]:
+        """Return the keys before the present one, the last first, each until its own end.
 
         A sender may have read the record just before. A key that was replaced without its holder's proof is
         lost or stolen, and is not accepted.
         """
         if self.previous is None or self.manner is not KeyManner.proved:
-            return None
-        return self.previous, self.at + KEY_OVERLAP
+            return ()
+        return (ReplacedKey(kid=self.previous, until=self.at + KEY_OVERLAP), *self.earlier)
+
+    def accepts(self, kid: str, now: dt.datetime) -> bool:
+        """Return whether what is sealed to this key, which was replaced, is accepted."""
+        return any(key.kid == kid and now < key.until for key in self.replaced)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -53,6 +53,7 @@ from contracts.organization import (
     Eligibility,
     Organization,
     Profile,
+    ReplacedKey,
     SealingKey,
     SealingKeyChange,
     Service,
@@ -518,7 +519,12 @@ _FACTS: tuple[facts.Fact, ...] = (
         revision=7,
         organization=replace(
             ORGANIZATION,
-            sealing_key_change=SealingKeyChange(at=NOON, manner=KeyManner.proved, previous=KID),
+            sealing_key_change=SealingKeyChange(
+                at=NOON,
+                manner=KeyManner.proved,
+                previous=KID,
+                earlier=(ReplacedKey(kid="B" * 43, until=NOON),),
+            ),
         ),
         by="aigul",
         reason=SuspensionReason.person_at_risk,
@@ -812,6 +818,17 @@ def _event(fact: facts.Fact) -> Event[facts.Fact]:
 EXAMPLES: dict[str, Event[facts.Fact]] = {fact.type: _event(fact) for fact in _FACTS}
 EARLIER: dict[str, Event[facts.Fact]] = {
     **{fact.type: _event(fact) for fact in _EARLIER_FACTS},
+    "kopuro.organization.changed.v1.without_earlier_keys": _event(
+        facts.OrganizationChanged(
+            revision=7,
+            organization=replace(
+                ORGANIZATION,
+                sealing_key_change=SealingKeyChange(at=NOON, manner=KeyManner.proved, previous=KID),
+            ),
+            by="aigul",
+            reason=SuspensionReason.person_at_risk,
+        )
+    ),
     "kopuro.webhook.changed.v1.without_message": _event(
         facts.WebhookChanged(
             organization=RECEIVER,

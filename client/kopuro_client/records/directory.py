@@ -38,10 +38,15 @@ class Service(TypedDict):
 
 
 class SealingKeyChange(TypedDict):
-    """The replacement that gave a record its present key. manner: first, proved or approved."""
+    """The replacement that gave a record its present key. manner: first, proved or approved.
+
+    previous: the id of the key before; earlier: of keys before that one, with the end of their acceptance.
+    """
 
     at: str
     manner: str
+    previous: NotRequired[str | None]
+    earlier: NotRequired[list[dict[str, str]]]
 
 
 class ApprovedService(TypedDict):

@@ -10,7 +10,13 @@ from typing import Final
 
 from contracts.codes import KeyManner
 from contracts.errors import Refused
-from contracts.organization import Organization, SealingKey, SealingKeyChange
+from contracts.organization import (
+    MOST_EARLIER_KEYS,
+    Organization,
+    ReplacedKey,
+    SealingKey,
+    SealingKeyChange,
+)
 
 CHALLENGE_VALID_FOR: Final = dt.timedelta(minutes=10)
 # Open at a time for each organisation. A full table voids none of them.
@@ -52,8 +58,9 @@ class Challenge:
 def with_key(present: Organization, key: SealingKey, *, manner: KeyManner, at: dt.datetime) -> Organization:
     """Return the record with the new key and its manner. The first key has the manner `first`.
 
-    A proof by a key that was approved less than OBJECTION ago proves nothing: the replacement counts as
-    approved, at the time of that approval, so that the vault's pause does not end with it.
+    Keys that are accepted stay so until their own end. A proof by a key that was approved less than OBJECTION
+    ago proves nothing: the replacement counts as approved, at the time of that approval, so that the vault's
+    pause does not end with it.
     """
     before = present.sealing_key_change
     key_before = present.sealing_key
@@ -61,6 +68,7 @@ def with_key(present: Organization, key: SealingKey, *, manner: KeyManner, at: d
         at=at,
         manner=KeyManner.first if key_before is None else manner,
         previous=key_before.kid if key_before is not None and manner is KeyManner.proved else None,
+        earlier=_still_accepted(before, key, at) if manner is KeyManner.proved else (),
     )
     if (
         change.manner is KeyManner.proved
@@ -70,6 +78,13 @@ def with_key(present: Organization, key: SealingKey, *, manner: KeyManner, at: d
     ):
         change = before
     return replace(present, sealing_key=key, sealing_key_change=change)
+
+
+def _still_accepted(
+    change: SealingKeyChange | None, new: SealingKey, at: dt.datetime
+) -> tuple[ReplacedKey, ...]:
+    keys = () if change is None else change.replaced
+    return tuple(key for key in keys if at < key.until and key.kid != new.kid)[:MOST_EARLIER_KEYS]
 
 
 def check_answer(

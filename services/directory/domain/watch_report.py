@@ -133,10 +133,8 @@ def check_report(
 def _kids(organization: Organization, now: dt.datetime) -> set[str]:
     kids = set() if organization.sealing_key is None else {organization.sealing_key.kid}
     change = organization.sealing_key_change
-    previous = None if change is None else change.previous_key
-    if previous is not None and now < previous[1]:
-        kids.add(previous[0])
-    return kids
+    replaced = () if change is None else change.replaced
+    return kids | {key.kid for key in replaced if now < key.until}
 
 
 def _invalid(pointer: str, detail: str) -> Refused:

@@ -37,12 +37,13 @@ class MembersInMemory:
     def get(self, organization: str) -> Member | None:
         """Return the organisation, or None if the replica has no such record.
 
-        With its previous key only while that is accepted.
+        With its replaced keys only while they are accepted.
         """
         member = self._members.get(organization)
-        if member is None or member.previous is None or self._clock.now() < member.previous[1]:
+        if member is None or not member.replaced:
             return member
-        return replace(member, previous=None)
+        now = self._clock.now()
+        return replace(member, replaced=tuple(key for key in member.replaced if now < key.until))
 
     def absorb(self, records: Sequence[ReplicaRecord]) -> None:
         """Apply new and changed records. Raises DatabaseUnavailable; then nothing has changed."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from contracts.errors import PointerError, Refused
-from contracts.organization import Organization
+from contracts.organization import Organization, ReplacedKey
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -15,14 +14,14 @@ class Member:
     """An organisation.
 
     kid: the id of its sealing key, None while it has published none. earlier_kids: of the keys before that.
-    previous: of the key just before, whose holder replaced it, and until when it is accepted for cases.
+    replaced: keys that their holder replaced and that are accepted for cases until their end.
     """
 
     id: str
     in_good_standing: bool
     kid: str | None
     earlier_kids: frozenset[str] = frozenset()
-    previous: tuple[str, dt.datetime] | None = None
+    replaced: tuple[ReplacedKey, ...] = ()
 
 
 Members = Callable[[str], Member | None]
@@ -36,7 +35,7 @@ def member_of(organization: Organization, earlier_kids: frozenset[str] = frozens
         in_good_standing=organization.in_good_standing,
         kid=organization.sealing_key.kid if organization.sealing_key else None,
         earlier_kids=earlier_kids,
-        previous=None if change is None else change.previous_key,
+        replaced=() if change is None else change.replaced,
     )
 
 
@@ -50,7 +49,7 @@ def require_good_standing(members: Members, organization: str) -> None:
 def receiver_keys(members: Members, receiver: str) -> frozenset[str]:
     """Return the ids of the keys that a case for this receiver may be sealed to.
 
-    `Members` gives a previous key only while it is accepted. Raises Refused with pointer /to.
+    `Members` gives replaced keys only while they are accepted. Raises Refused with pointer /to.
     """
     member = members(receiver)
     if member is None:
@@ -59,7 +58,7 @@ def receiver_keys(members: Members, receiver: str) -> frozenset[str]:
     if member.kid is None:
         where = PointerError(pointer="/to", detail="This organisation has published no sealing key.")
         raise Refused("receiver-has-no-key", "The receiver cannot receive cases yet.", errors=(where,))
-    return frozenset({member.kid} if member.previous is None else {member.kid, member.previous[0]})
+    return frozenset({member.kid, *(key.kid for key in member.replaced)})
 
 
 def keys_of(members: Members, organizations: Iterable[str]) -> frozenset[str]:

@@ -21,7 +21,7 @@ class SealingKeysInMemory:
         self._paused_until: dict[str, dt.datetime] = {}
         self._changed = changed
         self._keys: dict[str, SealingKey] = {}
-        self._previous: dict[str, tuple[str, dt.datetime]] = {}
+        self._changes: dict[str, SealingKeyChange] = {}
 
     def of(self, organization: str) -> SealingKey | None:
         """See `ports.SealingKeys`."""
@@ -29,10 +29,10 @@ class SealingKeysInMemory:
 
     def accepts(self, organization: str, kid: str, now: dt.datetime) -> bool:
         """See `ports.SealingKeys`."""
-        key, previous = self._keys.get(organization), self._previous.get(organization)
+        key, change = self._keys.get(organization), self._changes.get(organization)
         if key is not None and key.kid == kid:
             return True
-        return key is not None and previous is not None and previous[0] == kid and now < previous[1]
+        return key is not None and change is not None and change.accepts(kid, now)
 
     def paused_until(self, organization: str) -> dt.datetime | None:
         """See `ports.SealingKeys`."""
@@ -46,11 +46,9 @@ class SealingKeysInMemory:
             organization = record.data["organization"]
             key, change = organization.get("sealing_key"), organization.get("sealing_key_change")
             self._paused_until.pop(record.key, None)
-            self._previous.pop(record.key, None)
+            self._changes.pop(record.key, None)
             if change is not None:
-                changed = read(SealingKeyChange, change)
-                if changed.previous_key is not None:
-                    self._previous[record.key] = changed.previous_key
+                changed = self._changes[record.key] = read(SealingKeyChange, change)
                 if changed.manner is KeyManner.approved:
                     self._paused_until[record.key] = changed.at + self._pause
             if key is None:

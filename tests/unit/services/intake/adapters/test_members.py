@@ -9,7 +9,7 @@ import pytest
 
 from contracts.codes import KeyManner
 from contracts.facts import OrganizationChanged, TokenKeyChanged
-from contracts.organization import KEY_OVERLAP, SealingKey, SealingKeyChange
+from contracts.organization import KEY_OVERLAP, ReplacedKey, SealingKey, SealingKeyChange
 from contracts.records import plain
 from runtime.messaging.replica import ReplicaRecord
 from runtime.storage.database import Database
@@ -51,11 +51,16 @@ def test_key_before_is_accepted_for_a_day_if_its_holder_replaced_it(
     upgrade("services.intake", database)
     old, new = "a" * 43, "b" * 43
     key = SealingKey(kty="OKP", crv="X25519", x="A" * 43, kid=new)
-    change = SealingKeyChange(at=NOON, manner=manner, previous=old)
+    earlier, end = "c" * 43, NOON + dt.timedelta(hours=1)
+    change = SealingKeyChange(
+        at=NOON, manner=manner, previous=old, earlier=(ReplacedKey(kid=earlier, until=end),)
+    )
     changed = replace(organization(OSH, key=key), sealing_key_change=change)
     members = MembersInMemory(database, clock)
     data = {"organization": plain(changed)}
     members.absorb([ReplicaRecord(type=OrganizationChanged.type, key=OSH, change=1, data=data)])
+    assert receiver_keys(members.get, OSH) == ({earlier, old, new} if accepted else {new})
+    clock.time = end
     assert receiver_keys(members.get, OSH) == ({old, new} if accepted else {new})
     clock.time = NOON + KEY_OVERLAP
     assert receiver_keys(members.get, OSH) == {new}

@@ -69,9 +69,12 @@ def test_key_before_is_accepted_for_a_day_if_its_holder_replaced_it(manner: str,
         "at": at.isoformat(),
         "manner": manner,
         "previous": old["kid"],
+        "earlier": [{"kid": "c" * 43, "until": (at + dt.timedelta(hours=1)).isoformat()}],
     }
     keys.absorb([changed])
     for moment, expected in ((at, accepted), (at + KEY_OVERLAP, False)):
         assert keys.accepts(ORGANIZATION, new["kid"], moment)
         assert keys.accepts(ORGANIZATION, old["kid"], moment) is expected
+        assert keys.accepts(ORGANIZATION, "c" * 43, moment) is expected
         assert not keys.accepts(ORGANIZATION, public_key(generate_key())["kid"], moment)
+    assert not keys.accepts(ORGANIZATION, "c" * 43, at + dt.timedelta(hours=1))
