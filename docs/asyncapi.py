@@ -28,7 +28,7 @@ from runtime.web.discovery import PATH as DISCOVERY
 from services.delivery.domain.recipients import RECIPIENTS
 
 FILE: Final = Path(contracts.__file__).parent / "asyncapi.json"
-SCHEMA_FORMAT: Final = "application/schema+json;version=2020-12"
+SCHEMA_FORMAT: Final = partners_channel.SCHEMA_FORMAT
 
 Json = dict[str, Any]
 
@@ -107,7 +107,10 @@ def document() -> Json:
         },
         "components": {
             "messages": {kind.routing_key: _message(kind) for kind in kinds},
-            "schemas": {kind.routing_key: _schema(kind) for kind in kinds},
+            "schemas": {
+                **{kind.routing_key: _schema(kind) for kind in kinds},
+                **partners_channel.schemas(),
+            },
             "securitySchemes": {
                 "token": {
                     "type": "http",

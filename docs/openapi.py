@@ -25,6 +25,7 @@ from contracts.publish import encode_json, envelope_schema, problem_schema
 from docs.generated_file import run
 from docs.published_operations import SERVICES, VARIABLE, WORDS, Published, operations
 from docs.record_schemas import Json, answer_schemas, request_schemas
+from docs.submission_schemas import line_schemas
 from runtime.web.discovery import PATH
 from runtime.web.operation import JSON, NDJSON, Answer, Body, Operation, Parameter
 from runtime.web.parameters import IDEMPOTENCY_KEY
@@ -77,6 +78,7 @@ def document() -> Json:
             "schemas": {
                 **request_schemas(bodies),
                 **answer_schemas(records),
+                **line_schemas(),
                 "Envelope": _component(envelope_schema()),
                 "Problem": _component(problem_schema()),
                 "PointerError": problem_schema()["$defs"]["PointerError"],
@@ -221,6 +223,7 @@ def _answer_schema(answer: Answer, media_type: str) -> Json:
         return {
             "type": "string",
             "description": f"NDJSON: on each line a {references[0]['$ref'].rpartition('/')[2]}.",
+            "x-line": references[0],
         }
     if not references or media_type != JSON:
         return dict(answer.schema or ({} if media_type.endswith("json") else {"type": "string"}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -9,12 +10,15 @@ from contracts.broker_rights import PARTNERS_VHOST
 from contracts.facts import Fact
 from contracts.idempotency_key import MAXIMUM_KEY
 from contracts.jose import LONGEST_SEALED
+from docs.submission_schemas import message_schema
 from services.gateway.domain.partner import SUBMIT, queue_of
 from services.gateway.domain.window import CAPACITY
 
 SERVER: Final = "partners"
 QUEUE: Final = "partners-queue"
 SUBMISSIONS: Final = "partners-submit"
+SCHEMA_FORMAT: Final = "application/schema+json;version=2020-12"
+_SUBMISSION: Final = "submission"
 _PARAMETER: Final = "{organization}"
 
 Json = dict[str, Any]
@@ -136,17 +140,14 @@ def _submission() -> Json:
             f" {LONGEST_SEALED} bytes."
         ),
         "payload": {
-            "schemaFormat": "application/schema+json;version=2020-12",
-            "schema": {
-                "type": "object",
-                "description": (
-                    "A line of `POST /v1/submissions:batch`; or, with `submit` as `referral`, the body of"
-                    " `POST /v1/referrals`. The OpenAPI document describes both."
-                ),
-                "properties": {
-                    "submit": {"type": "string", "description": "`referral`, or the name of a command."}
-                },
-                "required": ["submit"],
-            },
+            "schemaFormat": SCHEMA_FORMAT,
+            "schema": {"$ref": f"#/components/schemas/{_SUBMISSION}/schema"},
         },
     }
+
+
+def schemas() -> dict[str, Json]:
+    """Return the components that the channels refer to."""
+    text = json.dumps(message_schema())
+    text = text.replace('"#/components/schemas/', f'"#/components/schemas/{_SUBMISSION}/schema/$defs/')
+    return {_SUBMISSION: {"schemaFormat": SCHEMA_FORMAT, "schema": json.loads(text)}}

@@ -97,6 +97,7 @@ SUBMIT_BATCH: Final = Operation(
         schema={
             "type": "string",
             "description": "NDJSON: on each line a ReferralSubmission, optionally with `idempotency_key`.",
+            "x-line": {"$ref": "#/components/schemas/ReferralLine"},
         },
         media_type=NDJSON,
         required=False,
@@ -115,6 +116,7 @@ SUBMIT_COMMANDS: Final = Operation(
                 + ", ".join(f"`{name}`" for name in COMMANDS)
                 + "."
             ),
+            "x-line": {"$ref": "#/components/schemas/SubmissionLine"},
         },
         media_type=NDJSON,
         required=False,
