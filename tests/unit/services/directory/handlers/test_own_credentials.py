@@ -274,7 +274,7 @@ def test_digest_of_a_text_that_everybody_knows_is_refused_and_changes_nothing(
     for call in (
         lambda: filled.own_credentials.rotate("desk", digest(text), by=OSH),
         lambda: filled.credentials.issue(
-            OPERATOR,
+            OPERATOR.id,
             client_id="desk",
             principal=OSH,
             roles=(Role.partner,),
