@@ -187,8 +187,8 @@ def test_token_of_a_removed_key_is_refused_and_no_other() -> None:
     for credential in ("another", "secret"):
         assert checked.verify(SIGNER.issue(PARTNER, now=NOON, credential=credential)) == PARTNER
     # An earlier build's token names no credential: the removed key may have got it.
-    for credential in ("removed", None):
-        assert slug(checked, SIGNER.issue(PARTNER, now=NOON, credential=credential)) == "invalid-token"
+    for ended in ("removed", None):
+        assert slug(checked, SIGNER.issue(PARTNER, now=NOON, credential=ended)) == "invalid-token"
 
 
 @pytest.mark.parametrize("credential", ["", None, 1, ["removed"]])
