@@ -1,9 +1,10 @@
-"""The wait for a client that is newer than the replica."""
+"""The replica of the clients: the wait for a newer one, and which changes refuse tokens."""
 
 from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 from contracts.facts import ClientChanged
 from contracts.records import plain
@@ -35,3 +36,13 @@ def test_client_that_does_not_arrive_is_awaited_once() -> None:
         assert pool.submit(clients, "desk").result(LONG / 2) is None
     clients.absorb([ReplicaRecord(type=FACT.type, key="desk", change=1, data=plain(FACT))])
     assert clients("desk") is not None
+
+
+def test_removed_key_is_known_and_counts_as_a_refusal_of_tokens() -> None:
+    clients = ReplicatedClients(patience=0)
+    changes = [FACT, replace(FACT, revision=2, ended_keys=("removed",)), replace(FACT, revision=3)]
+    narrowed = [
+        clients.absorb([ReplicaRecord(type=FACT.type, key="desk", change=number, data=plain(fact))])
+        for number, fact in enumerate(changes)
+    ]
+    assert narrowed == [False, True, False]
