@@ -38,7 +38,7 @@ from contracts.identifiers import (
     ShortText,
     Slug,
 )
-from contracts.moments import AnyDate, PastDate, PastMoment, PastYear
+from contracts.moments import AnyDate, PastDate, PastMoment, PastYear, Within
 
 # How long what is sealed to the key before is accepted after its holder replaced it.
 KEY_OVERLAP: Final = dt.timedelta(hours=24)
@@ -62,7 +62,7 @@ class ReplacedKey:
     """A sealing key that was replaced, and until when what is sealed to it is accepted."""
 
     kid: Annotated[str, _BASE64URL_32]
-    until: dt.datetime
+    until: Annotated[dt.datetime, Within(dt.date(2000, 1, 1))]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import datetime as dt
 import hmac
-from base64 import b64decode
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -19,6 +18,7 @@ from typing import Annotated, Final
 
 from marshmallow.validate import Length
 
+from contracts.base64_text import decoded
 from contracts.identifiers import Pattern
 from services.directory.domain.client_key import ClientKey
 
@@ -225,7 +225,7 @@ def is_known_secret(secret_sha256: str, *names: str) -> bool:
 
 def is_known_password(password_hash: AmqpPasswordHash, *names: str) -> bool:
     """Return the same of a password at the partners' broker."""
-    salted = b64decode(password_hash)
+    salted = decoded(password_hash)
     salt, shown = salted[:4], salted[4:]
     return any(sha256(salt + text.encode()).digest() == shown for text in _known_texts(names))
 
