@@ -11,6 +11,7 @@ import eventlet
 from prometheus_client import CollectorRegistry
 
 from contracts.facts import ReferralFailed
+from runtime.access.token_buckets import TokenBuckets
 from runtime.clock import SystemClock
 from runtime.identifiers import new_id
 from runtime.messaging.outbox.outbox import Outbox
@@ -27,7 +28,7 @@ from services.delivery.webhooks.adapters.sql_notices import SqlNotices
 from services.delivery.webhooks.dispatcher import Dispatcher
 from services.delivery.webhooks.metrics import WebhookMetrics
 from services.delivery.webhooks.outcomes import Outcome, Outcomes
-from services.delivery.webhooks.owners import EndpointOwners
+from services.delivery.webhooks.owners import CHANGES, EndpointOwners
 from services.delivery.webhooks.webhook_facts import WebhookFacts
 
 
@@ -69,6 +70,7 @@ class SendingHub:
             new_challenge=new_id,
             is_local=True,
             after_commit=lambda: None,
+            changes=TokenBuckets(CHANGES),
         )
         self._organizations: list[str] = []
         self._dispatcher.start(eventlet.spawn)

@@ -9,7 +9,8 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from contracts.errors import PointerError, Refused
+from contracts.errors import PointerError, RateLimited, Refused
+from runtime.access.token_buckets import Allowance, TokenBuckets
 from runtime.clock import Clock
 from runtime.messaging.outbox.outbox import Outbox
 from runtime.storage.database import Database
@@ -26,6 +27,8 @@ from services.delivery.webhooks.ports import Endpoints, Notices, SecretSeal
 from services.delivery.webhooks.webhook_facts import WebhookFacts
 
 MOST_ENDPOINTS: Final = 10
+# Each change is a message in the owner's mailbox and an entry in the log.
+CHANGES: Final = Allowance(name="webhook-changes", burst=50, per_minute=1)
 # How long the previous secret still signs too.
 OVERLAP: Final = dt.timedelta(hours=24)
 # The owner installs the secret before the first challenge comes.
@@ -42,7 +45,10 @@ class NewSecret:
 
 
 class EndpointOwners:
-    """The use cases. Each raises Refused `not-found` for an endpoint of somebody else, and Unavailable."""
+    """The use cases. Each raises Refused `not-found` for an endpoint of somebody else, and Unavailable.
+
+    Those that change an endpoint, except `delete`, raise RateLimited beyond CHANGES.
+    """
 
     def __init__(
         self,
@@ -58,8 +64,9 @@ class EndpointOwners:
         new_challenge: Callable[[], str],
         is_local: bool,
         after_commit: Callable[[], None],
+        changes: TokenBuckets,
     ) -> None:
-        """is_local: see `EndpointUrl.of`."""
+        """is_local: see `EndpointUrl.of`. changes: how many an organisation may make, see `CHANGES`."""
         self._database = database
         self._endpoints = endpoints
         self._notices = notices
@@ -71,6 +78,7 @@ class EndpointOwners:
         self._new_challenge = new_challenge
         self._is_local = is_local
         self._after_commit = after_commit
+        self._changes = changes
 
     def register(self, organization: str, client_id: str, url: str, types: Sequence[str]) -> NewSecret:
         """Add an endpoint and its first secret; a signed challenge follows in five seconds.
@@ -295,6 +303,15 @@ class EndpointOwners:
     def _say(
         self, transaction: Connection, endpoint: Endpoint, change: str, now: dt.datetime, client_id: str
     ) -> None:
+        """Tell the owner of a change. Raises RateLimited, which undoes it, unless it is a deletion.
+
+        The owner can always delete an endpoint that a thief registered.
+        """
+        if change == "deleted":
+            self._changes.use(endpoint.organization, 1)
+        elif not self._changes.take(endpoint.organization):
+            seconds = self._changes.seconds_until(endpoint.organization)
+            raise RateLimited("Too many changes of your endpoints.", retry_after=seconds)
         event = self._facts.changed(endpoint, change, now, client_id=client_id)
         self._outbox.add(transaction, [event])
 

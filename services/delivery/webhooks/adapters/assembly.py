@@ -11,6 +11,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from runtime.access.standing import IsExcluded
+from runtime.access.token_buckets import TokenBuckets
 from runtime.identifiers import new_id
 from runtime.periodic import Periodic
 from runtime.service_platform import Platform
@@ -25,7 +26,7 @@ from services.delivery.webhooks.adapters.sql_notices import SqlNotices
 from services.delivery.webhooks.dispatcher import Dispatcher
 from services.delivery.webhooks.metrics import WebhookMetrics
 from services.delivery.webhooks.outcomes import Outcome, Outcomes
-from services.delivery.webhooks.owners import EndpointOwners
+from services.delivery.webhooks.owners import CHANGES, EndpointOwners
 from services.delivery.webhooks.webhook_facts import WebhookFacts
 
 # Ended notices and attempts are kept as long as acknowledged messages.
@@ -88,6 +89,7 @@ def build_webhooks(platform: Platform, *, is_excluded: IsExcluded) -> Webhooks |
         new_challenge=lambda: secrets.token_urlsafe(32),
         is_local=bool(settings.webhook_networks),
         after_commit=after_commit,
+        changes=TokenBuckets(CHANGES),
     )
 
     def forget() -> bool:

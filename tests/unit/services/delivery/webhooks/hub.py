@@ -11,6 +11,7 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 
 from contracts.facts import Fact, WebhookChanged, WebhookFailing
+from runtime.access.token_buckets import TokenBuckets
 from runtime.identifiers import new_id
 from runtime.messaging.outbox.outbox import Outbox
 from runtime.storage.group_commit import GroupCommit
@@ -23,7 +24,7 @@ from services.delivery.webhooks.domain.endpoint import Endpoint
 from services.delivery.webhooks.domain.endpoint_url import EndpointUrl
 from services.delivery.webhooks.metrics import WebhookMetrics
 from services.delivery.webhooks.outcomes import Outcome, Outcomes
-from services.delivery.webhooks.owners import EndpointOwners, NewSecret
+from services.delivery.webhooks.owners import CHANGES, EndpointOwners, NewSecret
 from services.delivery.webhooks.ports import Answer, NotSent, Sender
 from services.delivery.webhooks.webhook_facts import WebhookFacts
 from tests.support.webhook_receiver import Received, repeating_challenge
@@ -100,6 +101,7 @@ class WebhookHub:
             new_challenge=lambda: f"challenge-{next(self._challenges)}",
             is_local=False,
             after_commit=lambda: None,
+            changes=TokenBuckets(CHANGES, clock=lambda: self.clock.now().timestamp()),
         )
         # In the caller's thread: a round ends when its requests have been answered.
         self.dispatcher._spawn = lambda function: function()

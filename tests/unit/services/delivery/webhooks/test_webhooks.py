@@ -13,14 +13,14 @@ from sqlalchemy import Connection
 
 from contracts.codes import Urgency
 from contracts.envelope import Event
-from contracts.errors import Refused
+from contracts.errors import RateLimited, Refused
 from contracts.facts import Fact, OfferAccepted, OfferOpened, ReferralFailed, WebhookChanged
 from runtime.identifiers import new_id
 from services.delivery.webhooks import operations
 from services.delivery.webhooks.dispatcher import PLACES_PER_ENDPOINT, Dispatcher
 from services.delivery.webhooks.domain.endpoint import Endpoint, EndpointState
 from services.delivery.webhooks.feeder import Feeder
-from services.delivery.webhooks.owners import MOST_ENDPOINTS
+from services.delivery.webhooks.owners import CHANGES, MOST_ENDPOINTS
 from services.delivery.webhooks.ports import NotSent
 from tests.support.events import message_of
 from tests.support.webhook_receiver import Received, repeating_challenge
@@ -617,6 +617,26 @@ def test_endpoint_has_one_open_test_however_often_it_is_asked_for(hub: WebhookHu
     hub.owners.test(ACCEPTOR, new.endpoint.id)
     hub.settle()
     assert hub.owners.test(ACCEPTOR, new.endpoint.id).message_id != first.message_id
+
+
+@ON_ONE_DATABASE
+def test_changes_of_endpoints_are_bounded_and_a_deletion_is_always_possible(hub: WebhookHub) -> None:
+    new = hub.owners.register(ACCEPTOR, "c", URL, ())
+
+    def switch(*, is_enabled: bool) -> None:
+        hub.owners.change(ACCEPTOR, "c", new.endpoint.id, is_enabled=is_enabled)
+
+    for number in range(1, CHANGES.burst):
+        switch(is_enabled=number % 2 == 0)
+    state = hub.state(new).state
+    with pytest.raises(RateLimited) as refused:
+        switch(is_enabled=state == "disabled")
+    assert refused.value.retry_after == 60
+    assert (hub.state(new).state, len(hub.facts())) == (state, CHANGES.burst)
+    hub.clock.time += dt.timedelta(minutes=1)
+    switch(is_enabled=state == "disabled")
+    hub.owners.delete(ACCEPTOR, "c", new.endpoint.id)
+    assert hub.facts()[-1] == "deleted"
 
 
 def test_unverified_endpoint_has_one_open_challenge(hub: WebhookHub) -> None:
