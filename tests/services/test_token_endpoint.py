@@ -12,13 +12,14 @@ from typing import Any, Final
 
 import httpx
 import pytest
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from contracts.errors import PROBLEM_PREFIX
 from docs import openapi
 from services.directory.domain.client_assertion import ASSERTION_TYPE
-from tests.services.test_directory import NOWHERE, OSH, SECRET, Hub, running
+from tests.services.test_directory import NOWHERE, SECRET, Hub, running
 from tests.support.client_assertions import assertion, new_key, public_set
+from tests.unit.services.directory.samples import OSH
 
 GRANT: Final = {"grant_type": "client_credentials"}
 KEY, OTHER_KEY = new_key(), new_key()

@@ -32,7 +32,13 @@ from runtime.tls import TlsFiles
 from sandbox import network
 from sandbox.hub import Hub
 from sandbox.hub_files import HUB, SERVICES
-from services.gateway.domain.partner import SUBMISSIONS, SUBMIT, client_of, queue_of, submissions_of
+from services.gateway.domain.partner import (
+    SUBMISSIONS,
+    client_of,
+    exchange_of,
+    queue_of,
+    submissions_of,
+)
 from services.gateway.ports import UserConflict
 from tests.journey.traces import kept
 from tests.journey.waiting import until
@@ -286,26 +292,29 @@ READS: dict[str, Callable[[Any], object]] = {
         ("get", lambda channel, queue=queue: channel.basic_get(queue, no_ack=False)),
         ("consume", lambda channel, queue=queue: channel.basic_consume(queue)),
         ("purge", lambda channel, queue=queue: channel.queue_purge(queue)),
-        ("bind", lambda channel, queue=queue: channel.queue_bind(queue, SUBMIT, "#")),
+        ("bind", lambda channel, queue=queue: channel.queue_bind(queue, exchange_of(STRANGER), "#")),
         ("delete", lambda channel, queue=queue: channel.queue_delete(queue)),
     )
 }
+ORGANIZATIONS = (OSH, MOSCOW, STRANGER)
+OTHER_EXCHANGES = (exchange_of(OSH), exchange_of(MOSCOW), "", "amq.topic", "amq.direct", "amq.fanout")
 WRITES: dict[str, Callable[[Any], object]] = {
     f"publish {exchange or 'default'} {key}": published(exchange, key)
-    for exchange in (SUBMIT, "", "amq.topic", "amq.direct", "amq.fanout")
-    for key in (*QUEUES, OSH, MOSCOW, STRANGER, "#", "*", f"{STRANGER}.x", f"x.{STRANGER}")
+    for exchange in (*OTHER_EXCHANGES, exchange_of(STRANGER))
+    for key in (*QUEUES, *ORGANIZATIONS, "#", "*")
 }
 OTHERS: dict[str, Callable[[Any], object]] = {
     "declare a queue": lambda channel: channel.queue_declare("mine"),
     "declare a queue named by a line feed": lambda channel: channel.queue_declare("\n"),
     "declare an exclusive queue": lambda channel: channel.queue_declare("", exclusive=True),
     "declare an exchange": lambda channel: channel.exchange_declare("mine", "topic"),
-    "delete the exchange": lambda channel: channel.exchange_delete(SUBMIT),
-    "publish as another": published(SUBMIT, STRANGER, user_id=OSH),
+    "delete the exchange": lambda channel: channel.exchange_delete(exchange_of(STRANGER)),
+    "publish as another": published(exchange_of(STRANGER), STRANGER, user_id=OSH),
 }
 # The whole access of an organisation over AMQP.
 ALLOWED = {
-    f"publish {SUBMIT} {STRANGER}",
+    # Whatever the routing key, a message there goes to the organisation's own queue of submissions.
+    *(f"publish {exchange_of(STRANGER)} {key}" for key in (*QUEUES, *ORGANIZATIONS, "#", "*")),
     f"get {queue_of(STRANGER)}",
     f"consume {queue_of(STRANGER)}",
     f"purge {queue_of(STRANGER)}",
