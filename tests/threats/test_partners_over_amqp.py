@@ -31,7 +31,7 @@ from runtime.storage.database import sqlite_url
 from runtime.tls import TlsFiles
 from sandbox import network
 from sandbox.hub import Hub
-from sandbox.hub_files import HUB, SERVICES
+from sandbox.hub_files import GATEWAY, HUB, SERVICES
 from services.gateway.domain.partner import (
     SUBMISSIONS,
     client_of,
@@ -47,6 +47,7 @@ from tests.support.amqp_partner import AmqpPartner
 from tests.support.canaries import Canaries, leaves, with_leaf
 from tests.support.certificates import PrivateCa
 from tests.support.partners import ask_for_token
+from tests.support.webhook_receiver import Received, WebhookReceiver, repeating_challenge
 
 OSH = "kg.osh-legal-aid"
 MOSCOW = "ru.moscow-common-table"
@@ -134,6 +135,14 @@ def test_two_plain_amqp_programs_close_a_loop(hub: AmqpHub) -> None:
             until(acknowledged, f"the acknowledgements of {program.organization}", within=60)
 
 
+def metrics(hub: AmqpHub) -> Iterator[tuple[str, bytes]]:
+    """Yield what each process says of itself."""
+    for service in (*SERVICES, GATEWAY):
+        port = hub.hub.files.ports(service).operations
+        for path in ("/metrics", "/readyz"):
+            yield f"{service}: {path}", httpx.get(f"http://{LOOPBACK}:{port}{path}").content
+
+
 def test_no_canary_of_a_loop_over_amqp_is_in_anything_that_the_hub_keeps_or_says(hub: AmqpHub) -> None:
     canaries = Canaries()
     keys = {
@@ -144,31 +153,87 @@ def test_no_canary_of_a_loop_over_amqp_is_in_anything_that_the_hub_keeps_or_says
     def hits() -> dict[str, set[str]]:
         databases = {name: sqlite_url(hub.hub.files.database(name)) for name in SERVICES}
         said = [("said", json.dumps(one.seen).encode()) for one in (osh, moscow)]
-        everything = (*kept([hub.hub.files.directory], databases), *said)
+        everything = (*kept([hub.hub.files.directory], databases), *said, *shown, *metrics(hub))
         return {place: found for place, content in everything if (found := canaries.found(content))}
+
+    shown: list[tuple[str, bytes]] = []
 
     def note(author: AmqpPartner, reader: AmqpPartner, **command: str) -> None:
         text = {"text": canaries.text(f"{command['submit']} of {author.organization}")}
         sealed = seal(text, keys[reader.organization])
         assert "problem" not in author.answer_to(author.submit({**command, "note": sealed}))
-        told = reader.await_message("note.delivered", referral_id=referral_id, author=author.organization)
-        with hub.partner(reader.organization) as over_http:
-            assert over_http.open(told["data"]["note"]) == text
 
-    with hub.program(OSH) as osh, hub.program(MOSCOW) as moscow:
-        case = canaries.case("case")
+        def opened() -> bool:
+            told = [one["data"] for one in reader.seen.values() if one["type"] == "kopuro.note.delivered.v1"]
+            with hub.partner(reader.organization) as over_http:
+                return text in [over_http.open(one["note"]) for one in told]
+
+        until(lambda: reader.take(0.5) is not None and opened(), f"the note of {command['submit']}")
+
+    def offered(case: dict[str, Any]) -> tuple[str, str]:
         sent = referral(hub, case=seal(case, keys[MOSCOW]))
         referral_id = osh.answer_to(osh.submit(sent))["submission_id"]
         offer = moscow.await_message("offer.opened", referral_id=referral_id)["data"]
+        return referral_id, offer["offer_id"]
+
+    page = canaries.text("error page of a partner").encode()
+
+    def failing(got: Received) -> tuple[int, bytes]:
+        return repeating_challenge(got) if got.type == "kopuro.webhook.challenge" else (500, page)
+
+    with (
+        hub.program(OSH) as osh,
+        hub.program(MOSCOW) as moscow,
+        hub.partner(MOSCOW) as over_http,
+        WebhookReceiver(failing) as receiver,
+    ):
+        webhooks = over_http.webhooks
+        endpoint = webhooks.register(receiver.url)["endpoint"]["id"]
+        webhooks.test(endpoint)
+        until(lambda: webhooks.endpoint(endpoint)["state"] == "active", "the endpoint is verified")
+        case = canaries.case("case")
+        referral_id, offer_id = offered(case)
         assert hits() == {}
-        moscow.answer_to(moscow.submit({"submit": "accept", "offer_id": offer["offer_id"]}))
+        moscow.answer_to(moscow.submit({"submit": "accept", "offer_id": offer_id}))
         released = moscow.await_message("case.released", referral_id=referral_id)
-        with hub.partner(MOSCOW) as over_http:
-            assert over_http.case(referral_id) == case
+        assert over_http.case(referral_id) == case
         for author, reader in ((osh, moscow), (moscow, osh)):
             note(author, reader, submit="note", referral_id=referral_id)
-        osh.submit({"submit": "revoke_consent", "referral_id": referral_id})
-        moscow.await_message("referral.withdrawn", referral_id=referral_id)
+        declined, offer_id = offered(canaries.case("case that is declined"))
+        note(moscow, osh, submit="decline", offer_id=offer_id, reason="other")
+        returned, offer_id = offered(canaries.case("case that is handed back"))
+        moscow.answer_to(moscow.submit({"submit": "accept", "offer_id": offer_id}))
+        moscow.await_message("case.released", referral_id=returned)
+        note(moscow, osh, submit="hand_back", referral_id=returned, reason="other")
+        replaced, offer_id = offered(canaries.case("case that is replaced"))
+        moscow.answer_to(moscow.submit({"submit": "accept", "offer_id": offer_id}))
+        moscow.await_message("case.released", referral_id=replaced)
+        unreadable = {
+            "submit": "unreadable",
+            "referral_id": replaced,
+            "content": "case",
+            "reason": "not_understood",
+        }
+        assert "problem" not in moscow.answer_to(moscow.submit(unreadable))
+        osh.await_message("case.unreadable", referral_id=replaced)
+        again = canaries.case("case that replaces")
+        sealed = seal(again, keys[MOSCOW])
+        replacement = {"submit": "replace_case", "referral_id": replaced, "to": MOSCOW, "case": sealed}
+        assert "problem" not in osh.answer_to(osh.submit(replacement))
+        until(lambda: over_http.case(replaced) == again, "the case that replaces")
+        assert hits() == {}
+        for ended in (referral_id, declined, returned, replaced):
+            osh.submit({"submit": "revoke_consent", "referral_id": ended})
+            osh.await_message("referral.withdrawn", referral_id=ended)
+        until(lambda: receiver.received[1:], "a request that fails")
+        attempts = webhooks.attempts_page(endpoint)
+        assert any(each["response"] and each["response"]["status"] == 500 for each in attempts["items"])
+        shown += [
+            ("attempts", str(attempts).encode()),
+            ("notices", str(webhooks.notices_page(endpoint)).encode()),
+        ]
+        shown += [("webhook", str((each.headers, each.body)).encode()) for each in receiver.received]
+        webhooks.delete(endpoint)
         assert hits() == {}
         # The search works: it finds what is not secret in the broker's files too.
         places = [
