@@ -40,8 +40,10 @@ from services.gateway.domain.partner import (
     submissions_of,
 )
 from services.gateway.ports import UserConflict
+from services.gateway.submission_desk import LONGEST_BODY
 from tests.journey.traces import kept
 from tests.journey.waiting import until
+from tests.support import hostile_tokens
 from tests.support.amqp_hub import AmqpHub, add_tls
 from tests.support.amqp_partner import AmqpPartner
 from tests.support.canaries import Canaries, leaves, with_leaf
@@ -266,6 +268,33 @@ def test_refusal_over_amqp_repeats_nothing_of_its_submission(hub: AmqpHub) -> No
         if canaries.found(content) and own not in Path(place).parents
     }
     assert hits == set()
+
+
+def test_hostile_submission_over_amqp_is_refused_and_costs_little_cpu_and_no_memory(hub: AmqpHub) -> None:
+    sent = referral(hub)
+
+    def submit_all(osh: AmqpPartner) -> set[int]:
+        keys = [osh.submit({**sent, "case": text}) for text in hostile_tokens.JWES.values()]
+        keys += [osh.submit(body, content_encoding="utf-8") for body in hostile_tokens.HEADERS.values()]
+        keys.append(osh.submit(json.dumps(sent).encode() + b" " * LONGEST_BODY, content_encoding="utf-8"))
+        return {osh.answer_to(key)["problem"]["status"] for key in keys}
+
+    with hub.program(OSH) as osh:
+        submit_all(osh)
+        before = {service: used(hub, service) for service in (GATEWAY, "intake")}
+        assert submit_all(osh) <= {400, 413, 422}
+    count = len(hostile_tokens.JWES) + len(hostile_tokens.HEADERS) + 1
+    for service, (cpu, memory) in before.items():
+        cpu_now, memory_now = used(hub, service)
+        assert (cpu_now - cpu) / count < 0.05, service
+        assert memory_now - memory < 40_000_000, service
+
+
+def used(hub: AmqpHub, service: str) -> tuple[float, float]:
+    """Return a process's CPU time in seconds and its resident memory in bytes."""
+    (content,) = [content for place, content in metrics(hub) if place == f"{service}: /metrics"]
+    found = dict(line.split(" ", 1) for line in content.decode().splitlines() if " " in line)
+    return float(found["process_cpu_seconds_total"]), float(found["process_resident_memory_bytes"])
 
 
 def test_partners_broker_with_private_ca_is_used_over_tls(
