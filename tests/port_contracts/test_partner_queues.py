@@ -251,6 +251,9 @@ def test_submission_is_routed_to_no_queue_but_its_organizations(node: PrivateBro
     queues = RabbitQueues(factory_of(node))
     for organization in (OSH, OTHER):
         queues.begin(organization)
+    with_submit = RabbitSubmissions(factory_of(node), list)
+    with_submit.take(0.01)
+    with_submit.close()
     link = factory_of(node).connect()
     channel = link.channel()
     others = [submissions_of(OTHER), queue_of(OTHER), queue_of(OSH), SUBMISSIONS, PARKED]
@@ -270,6 +273,22 @@ def test_submission_is_routed_to_no_queue_but_its_organizations(node: PrivateBro
     assert {queue: waiting(queue) for queue in others} == before
     channel.queue_purge(submissions_of(OSH))
     queues.close()
+    link.collect()
+
+
+def test_properties_of_a_submission_arrive_as_they_were_sent(node: PrivateBroker) -> None:
+    submissions = RabbitSubmissions(factory_of(node), lambda: [OSH])
+    submissions.take(0.01)
+    link = factory_of(node).connect()
+    channel = link.channel()
+    sent = {"content_type": "text/plain", "content_encoding": "gzip", "expiration": "60000"}
+    for properties in (sent, {}):
+        channel.basic_publish(amqp.Message(b"\xff", **properties), exchange_of(OSH), OSH)
+    (first, with_all), (second, with_none) = take(submissions, 2)
+    assert with_all == Received(organization=OSH, body=b"\xff", user_id=None, message_id=None, **sent)
+    assert with_none == Received(organization=OSH, body=b"\xff", user_id=None, message_id=None)
+    submissions.settle([(tag, Verdict.answered) for tag in (first, second)])
+    submissions.close()
     link.collect()
 
 

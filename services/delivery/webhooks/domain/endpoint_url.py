@@ -50,7 +50,8 @@ class EndpointUrl:
             raise InvalidUrlError("Must not have a user, a password or a fragment.")
         host = (parts.hostname or "").lower()
         if not (_is_name(host) and (is_local or "." in host)) and not (is_local and _is_address(host)):
-            raise InvalidUrlError("Must name a host by its domain name.")
+            address = ", or by an address in its usual form" if is_local else ""
+            raise InvalidUrlError(f"Must name a host by its domain name{address}.")
         target = parts.path or "/"
         url = cls(
             scheme=parts.scheme,
