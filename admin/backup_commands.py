@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from admin.setup_commands import Documents, EnvironmentDir, HubDir
+from kopuro_client.commands.counts import count
 
 
 def register(admin: typer.Typer) -> None:
@@ -105,7 +106,8 @@ def restore(
     out.note(f"restored the hub of {restored.record.at:%Y-%m-%d %H:%M:%S} UTC")
     if restored.erased:
         out.note(
-            f"the cases of these {len(restored.erased)} referrals were erased after the backup and stay "
-            "closed: ask their parties, and withdraw them (`kopuro coordination withdraw`)"
+            "erased after the backup, so that their cases stay closed: "
+            f"{count(len(restored.erased), 'referral')}. Ask their parties, and withdraw them "
+            "(`kopuro coordination withdraw`)"
         )
     out.note("start the services, then compare the log with the databases: kopuro admin reconcile")

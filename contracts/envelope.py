@@ -14,7 +14,8 @@ import orjson
 
 from contracts.errors import Defect
 from contracts.facts import CATALOGUE, Fact
-from contracts.records import Malformed, aware, read
+from contracts.records import Malformed, read
+from contracts.rfc3339 import in_utc
 from contracts.topology import EVENTS
 
 CONTENT_TYPE = "application/cloudevents+json"
@@ -63,7 +64,7 @@ class Event(Generic[F_co]):
             "source": self.source,
             "type": data.type,
             "subject": self.partition_key,
-            "time": aware(self.time),
+            "time": in_utc(self.time),
             "datacontenttype": "application/json",
             "dataclassification": data.classification,
             "partitionkey": self.partition_key,
@@ -111,7 +112,7 @@ class Envelope:
                 id=_id(raw),
                 source=_text(raw, "source"),
                 type=_text(raw, "type"),
-                time=aware(dt.datetime.fromisoformat(_text(raw, "time"))),
+                time=in_utc(dt.datetime.fromisoformat(_text(raw, "time"))),
                 partition_key=_text(raw, "partitionkey"),
                 correlation_id=_text(raw, "correlationid"),
                 causation_id=_text_or_none(raw, "causationid"),

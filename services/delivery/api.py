@@ -24,6 +24,7 @@ from contracts.errors import KopuroError, PointerError, Refused
 from contracts.facts import CaseFetched
 from contracts.identifiers import MessageId
 from contracts.records import load
+from contracts.rfc3339 import parse_time
 from runtime.access.read_recorder import ReadRecorder
 from runtime.access.reads import NOTHING_READ, STAFF, Read, Reader
 from runtime.web.paging import NUMBER, decode_cursor, encode_cursor, integer_of, limit_of, position_of
@@ -259,9 +260,8 @@ def _place(text: str, cursors: str) -> int | dt.datetime | None:
     except Refused:
         pass
     try:
-        moment = dt.datetime.fromisoformat(text)
-        return None if moment.tzinfo is None else moment.astimezone(dt.UTC)
-    except (ValueError, OverflowError):
+        return parse_time(text)
+    except ValueError:
         return None
 
 

@@ -83,6 +83,7 @@ KEYS: Final[Mapping[str, Any]] = {
     "symmetric": {"kty": "oct", "k": encoded(b"k" * 32), "kid": "a"},
     "a coordinate of a megabyte": {**public_half(SIGNING), "x": encoded(b"x" * _FILL)},
     "a point of no curve": {"kty": "EC", "crv": "P-384", "x": "A" * 64, "y": "A" * 64, "kid": "a"},
+    "a point of small order": {**public_half(SIGNING), "x": encoded(b"\x01" + bytes(31))},
     "a private key": SIGNING,
     "a chain of certificates": {**public_half(SIGNING), "x5c": [b64encode(b"c" * _FILL).decode()]},
     "nested": {**public_half(SIGNING), "alg": json.loads("[" * 500 + "]" * 500)},

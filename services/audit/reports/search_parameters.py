@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Mapping
 
 from contracts.facts import CATALOGUE
+from contracts.rfc3339 import parse_time
 from runtime.web.paging import NUMBER, invalid_cursor, position_of
 from runtime.web.parameters import invalid_parameter
 from services.audit.log.ports import COVER, Search
@@ -34,12 +35,9 @@ def time_parameter(query: Mapping[str, str], name: str) -> dt.datetime | None:
     if name not in query:
         return None
     try:
-        moment = dt.datetime.fromisoformat(query[name])
-        if moment.tzinfo is not None:
-            return moment.astimezone(dt.UTC)
-    except (ValueError, OverflowError):
-        pass
-    raise invalid_parameter(name, "must be an RFC 3339 time with an offset.")
+        return parse_time(query[name])
+    except ValueError:
+        raise invalid_parameter(name, "must be an RFC 3339 time with an offset.") from None
 
 
 def time_range(query: Mapping[str, str]) -> Search:

@@ -10,8 +10,10 @@ from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, OKPKey
 
 from contracts.errors import PointerError, Refused
+from contracts.jose import decoded
 from runtime.web.request import parse_json
 from services.directory.domain.client_key import ClientKey
+from services.directory.domain.ed25519_point import is_usable_key
 
 LONGEST_SIGNED: Final = 4096  # characters
 # Members that change what the other members mean (RFC 7515 §4.1.11, RFC 7797 §3).
@@ -56,7 +58,9 @@ def claimed_client(text: str) -> str:
 
 
 def imported(key: ClientKey) -> OKPKey | ECKey:
-    """Return a key for verification. Raises ValueError for a point that is not on its curve."""
+    """Return a key for verification. Raises ValueError for a point that cannot be a key."""
+    if key.y is None and not is_usable_key(decoded(key.x)):
+        raise ValueError("no point of Ed25519 that can be a key")
     jwk: dict[str, Any] = key.jwk()
     try:
         imported = OKPKey.import_key(jwk) if key.y is None else ECKey.import_key(jwk)
@@ -67,7 +71,7 @@ def imported(key: ClientKey) -> OKPKey | ECKey:
 
 
 def check_points(keys: Iterable[ClientKey], at: str = "") -> None:
-    """Check that each point is on its curve. at: the pointer of the set in the body.
+    """Check that each point can be a key. at: the pointer of the set in the body.
 
     Raises Refused `invalid-submission`.
     """
@@ -76,7 +80,7 @@ def check_points(keys: Iterable[ClientKey], at: str = "") -> None:
         try:
             imported(key)
         except ValueError:
-            faults.append(PointerError(pointer=f"{at}/keys/{index}", detail="Is not a point of its curve."))
+            faults.append(PointerError(pointer=f"{at}/keys/{index}", detail="Is no public key of its curve."))
     if faults:
         raise Refused("invalid-submission", "Correct the keys.", errors=faults)
 

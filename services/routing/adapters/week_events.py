@@ -134,10 +134,16 @@ class _Tally:
         silent = Counter(
             organization for offer, organization in self._expired.items() if offer not in self._answers
         )
-        passed, asked_by = self._considered(transaction, turn)
+        known = {
+            referral_id: (sender, part_of)
+            for referral_id, sender, part_of in _in_pages(
+                transaction, SENDERS_OF, list(self._referrals), turn
+            )
+        }
+        passed, asked_by = self._considered(transaction, known, turn)
         return WeekEvents(
             submitted=self._submitted,
-            unplaced=self._found_nobody(transaction, turn),
+            unplaced=self._found_nobody(transaction, known, turn),
             asked=self._asked,
             answers=[
                 AnswerInWeek(
@@ -153,23 +159,17 @@ class _Tally:
         )
 
     def _considered(
-        self, transaction: Connection, turn: Turn
+        self, transaction: Connection, known: Mapping[str, tuple[str, str | None]], turn: Turn
     ) -> tuple[dict[str, dict[str, Counter[str]]], dict[str, list[str]]]:
         """Count each referral once for each organisation that was considered in the week and not asked.
 
         The parts of a referral count as one, because they are one person: the organisation counts under the
         first of its reasons, and not at all if it was asked about a part. A decision that changed nothing
-        leaves no step. It counts if its referral has another step. Also
-        returns the decisions that asked an organisation.
+        leaves no step. It counts if its referral has another step. Also returns the decisions that asked an
+        organisation. known: the sender of each referral, and the referral that it is a part of.
         """
         counts: dict[str, dict[str, Counter[str]]] = {}
         asked_by: dict[str, list[str]] = {}
-        known = {
-            referral_id: (sender, part_of)
-            for referral_id, sender, part_of in _in_pages(
-                transaction, SENDERS_OF, list(self._referrals), turn
-            )
-        }
         in_parts: dict[str, list[tuple[str, dict[str, str]]]] = {}
         rows = _in_pages(transaction, DECISIONS_OF, list(self._referrals), turn)
         for referral_id, decisions in groupby(rows, key=lambda row: row[0]):
@@ -190,8 +190,14 @@ class _Tally:
             _count(counts, first_reasons([found for _, found in parts], asked_about), known[parts[0][0]][0])
         return counts, asked_by
 
-    def _found_nobody(self, transaction: Connection, turn: Turn) -> list[UnplacedInWeek]:
-        ids = list(self._unplaced)
+    def _found_nobody(
+        self, transaction: Connection, known: Mapping[str, tuple[str, str | None]], turn: Turn
+    ) -> list[UnplacedInWeek]:
+        """Return the referrals that became unplaced. A whole and its parts are one person."""
+        first: dict[str, str] = {}
+        for referral_id in sorted(self._unplaced, key=self._unplaced.__getitem__):
+            first.setdefault(known[referral_id][1] or referral_id, referral_id)
+        ids = list(first.values())
         rules: dict[str, str] = {}
         for referral_id, decided_at, record, *_ in _in_pages(transaction, DECISIONS_OF, ids, turn):
             if decided_at <= self._unplaced[referral_id]:

@@ -38,7 +38,10 @@ _MINUTE: Final = 60
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class UnplacedInWeek:
-    """A referral that became unplaced. need: the principal one; language: the first; rule: why."""
+    """A referral that became unplaced, or a part of one. A person whose parts did counts once.
+
+    need: the principal one; language: the first; rule: why.
+    """
 
     region: str
     need: str

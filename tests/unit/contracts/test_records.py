@@ -15,7 +15,7 @@ from marshmallow.validate import Length, Range
 
 from contracts.errors import PointerError, Refused
 from contracts.organization import Organization
-from contracts.records import Malformed, aware, canonical, dump, load, plain, pointer_errors, read
+from contracts.records import Malformed, canonical, dump, load, plain, pointer_errors, read
 from contracts.referral import Consent, ReferralFacts
 from tests.golden_messages.examples import FACTS, ORGANIZATION
 from tests.unit.contracts.drawn_records import records_of
@@ -289,18 +289,6 @@ def test_read_ignores_vocabularies_and_lengths() -> None:
     data = {**plain(FACTS), "needs": ["legal.added_next_year"], "region": "XX"}
     assert read(ReferralFacts, data).needs == ("legal.added_next_year",)
     assert {e.pointer for e in refusal(data, ReferralFacts).errors} == {"/needs/0", "/region"}
-
-
-# --- moments --------------------------------------------------------------------------------------
-
-
-def test_aware_requires_an_offset_and_returns_utc() -> None:
-    bishkek = dt.timezone(dt.timedelta(hours=6))
-    assert aware(dt.datetime(2026, 3, 1, 18, tzinfo=bishkek)).isoformat() == "2026-03-01T12:00:00+00:00"
-    with pytest.raises(ValueError, match="naive"):
-        aware(dt.datetime(2026, 3, 1))  # noqa: DTZ001
-    with pytest.raises(ValueError, match="UTC"):
-        aware(dt.datetime.min.replace(tzinfo=bishkek))
 
 
 # --- the round trip of any valid record ----------------------------------------------

@@ -1,8 +1,10 @@
 """Sends webhook requests: one connection each, to an address that was checked, within one deadline.
 
-The name is resolved once, and the socket connects to the address that was checked, so that a name whose
-addresses change in between gains nothing. No redirect is followed. TLS runs over memory buffers, because a
-socket's own time limit is for each read: a receiver that sends a byte at a time would never reach it.
+The name is resolved once, and the socket connects to addresses that were checked, so that a name whose
+addresses change in between gains nothing. They are tried in turn until one takes the connection, because a
+hub without IPv6 reaches a receiver at its other address. No redirect is followed. TLS runs over memory
+buffers, because a socket's own time limit is for each read: a receiver that sends a byte at a time would
+never reach it.
 """
 
 from __future__ import annotations
@@ -10,8 +12,9 @@ from __future__ import annotations
 import socket
 import ssl
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
+from itertools import zip_longest
 from typing import Any, Final
 
 import h11
@@ -29,6 +32,8 @@ ANSWER_BYTES: Final = 128 * 1024
 # Interim responses (1xx) before the final one.
 _MOST_INTERIM: Final = 10
 _CHUNK: Final = 4 * 1024
+# Addresses of one name. Each shortens the time of the others.
+_MOST_TRIED: Final = 4
 # Attempts show no other text of an answer, because a receiver may put a person's data into any of them.
 _KNOWN_TYPES: Final = frozenset({"application/json", "application/problem+json", "text/html", "text/plain"})
 
@@ -67,8 +72,7 @@ class HttpSender:
         `malformed-answer`.
         """
         deadline = time.monotonic() + self._seconds
-        family, where = self._checked_address(url)
-        connection = _Connection(family, where, deadline)
+        connection = _connected(self._checked_addresses(url), deadline)
         try:
             if url.scheme == "https":
                 connection.start_tls(self._tls, url.host)
@@ -95,8 +99,8 @@ class HttpSender:
             address, url.port, has_tls=url.scheme == "https", permitted=self._permitted, own=own
         )
 
-    def _checked_address(self, url: EndpointUrl) -> tuple[int, Any]:
-        """Return the family and the socket address to connect to. Raises NotSent.
+    def _checked_addresses(self, url: EndpointUrl) -> list[tuple[int, Any]]:
+        """Return the families and the socket addresses to connect to, in this order. Raises NotSent.
 
         One forbidden address among several refuses them all.
         """
@@ -112,7 +116,30 @@ class HttpSender:
                 raise NotSent("address-refused")
         if not found:
             raise NotSent("unresolved")
-        return found[0][0], found[0][4]
+        return _alternating((family, where) for family, _type, _protocol, _name, where in found)
+
+
+def _alternating(places: Iterable[tuple[int, Any]]) -> list[tuple[int, Any]]:
+    """Return _MOST_TRIED places in the resolver's order, but the first of each family before the second."""
+    by_family: dict[int, list[Any]] = {}
+    for family, where in places:
+        if where not in (known := by_family.setdefault(family, [])):
+            known.append(where)
+    turns = zip_longest(*([(family, where) for where in known] for family, known in by_family.items()))
+    return [place for turn in turns for place in turn if place is not None][:_MOST_TRIED]
+
+
+def _connected(places: Sequence[tuple[int, Any]], deadline: float) -> _Connection:
+    """Connect to the first place that takes the connection. Raises NotSent for the last of them.
+
+    Each place gets an equal share of the time that is left.
+    """
+    *earlier, last = places
+    for number, (family, where) in enumerate(earlier):
+        now = time.monotonic()
+        with suppress(NotSent):
+            return _Connection(family, where, deadline, now + (deadline - now) / (len(places) - number))
+    return _Connection(*last, deadline, deadline)
 
 
 class AnswerTooLargeError(OSError):
@@ -120,16 +147,19 @@ class AnswerTooLargeError(OSError):
 
 
 class _Connection:
-    """A stream over a socket, with or without TLS, that ends at a deadline. Raises OSError and its kinds."""
+    """A stream over a socket, with or without TLS, that ends at a deadline. Raises OSError and its kinds.
 
-    def __init__(self, family: int, where: Any, deadline: float) -> None:
+    connected_by: until when it may try to connect.
+    """
+
+    def __init__(self, family: int, where: Any, deadline: float, connected_by: float) -> None:
         self._deadline = deadline
         self._left = ANSWER_BYTES
         self._socket = socket.socket(family, socket.SOCK_STREAM)
         self._tls: ssl.SSLObject | None = None
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         try:
-            self._limit()
+            self._limit(connected_by)
             self._socket.connect(where)
         except OSError as error:
             self._socket.close()
@@ -197,8 +227,8 @@ class _Connection:
             raise AnswerTooLargeError
         return received
 
-    def _limit(self) -> None:
-        left = self._deadline - time.monotonic()
+    def _limit(self, until: float | None = None) -> None:
+        left = (self._deadline if until is None else until) - time.monotonic()
         if left <= 0:
             raise TimeoutError
         self._socket.settimeout(left)

@@ -1,8 +1,8 @@
 """The state machine of an endpoint, and how long it may fail.
 
-An endpoint is `unverified` until it has answered a signed challenge, so that the hub tells nobody about
-referrals who did not ask for it. Only an `active` endpoint gets notices. While it is not active, its messages
-wait in the mailbox, and its notices continue where they stopped.
+An endpoint is `unverified` until it has answered a signed challenge: the hub sends notices only where
+somebody asked for them. Only an `active` endpoint gets notices. Until it is active again, messages wait in
+the mailbox, and its notices continue where they stopped.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ TRANSITIONS: Mapping[EndpointState, Mapping[EndpointEvent, EndpointState]] = {
         EndpointEvent.gone: EndpointState.disabled,
         EndpointEvent.fail: EndpointState.disabled,
     },
-    # An answer to a request that was under way when it was disabled changes nothing: it is not applied.
+    # The result of a request that was under way when the endpoint was disabled is not applied.
     EndpointState.disabled: {
         EndpointEvent.move: EndpointState.disabled,
         EndpointEvent.enable: EndpointState.unverified,
@@ -85,7 +85,10 @@ _FORGOTTEN_AFTER: Final = dt.timedelta(days=1)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Health:
-    """Since when every attempt has failed, and the highest of NOTICES that the owner was told (0: none)."""
+    """The failures of an endpoint.
+
+    failing_since: every attempt since then has failed. noticed: the highest of NOTICES that was sent, or 0.
+    """
 
     failing_since: dt.datetime | None = None
     last_failure: dt.datetime | None = None
@@ -104,7 +107,7 @@ class Health:
     def was_away(self, now: dt.datetime) -> bool:
         """Return whether every attempt failed for so long that the endpoint itself was at fault.
 
-        After a shorter time one message may be, which must not be sent again with each success of others.
+        After a shorter time, one message may be at fault. It must not be sent again whenever others succeed.
         """
         return self.failing_since is not None and now - self.failing_since > _OUTAGE
 

@@ -319,6 +319,10 @@ def test_changed_directory_splits_an_unplaced_referral_and_closes_its_alert(data
     assert [fact.referral_id for fact in of(AlertClosed, published)] == [whole]
     assert [fact.referral_id for fact in of(ReferralUnplaced, published)] == [whole, part_id(whole, 2)]
     assert status(bench, whole, *(part_id(whole, n) for n in (1, 2))) == ["split", "offered", "unplaced"]
+    with bench.database.read() as transaction:
+        events, _ = SqlWeekEvents().read(transaction, CalendarWeek.of(NOW), 0, NOW)
+    # The whole and its part are one person: the whole, which was unplaced first, counts.
+    assert [one.need for one in events.unplaced] == [LEGAL]
     bench.close()
 
 

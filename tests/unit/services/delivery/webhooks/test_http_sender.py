@@ -6,7 +6,7 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
@@ -116,6 +116,47 @@ def test_plain_http_to_a_public_address_is_refused(sockets: _Sockets) -> None:
     with pytest.raises(NotSent, match="address-refused"):
         HttpSender(resolve=_resolving_to("8.8.8.8")).post(_url(f"http://{NAME}/"), {}, b"")
     assert sockets.connected == []
+
+
+def test_next_address_is_tried_where_one_takes_no_connection() -> None:
+    with WebhookReceiver(lambda _: (200, b"")) as receiver:
+        url = _url(receiver.url)
+        # Nothing listens at the first two addresses. The last forms are one address, which is tried once.
+        resolve = _resolving_to("::1", "127.0.0.9", "127.0.0.1", "127.0.0.1")
+        permitted = (*LOOPBACK, ip_network("127.0.0.9/32"), ip_network("::1/128"))
+        answer = HttpSender(permitted=permitted, resolve=resolve).post(url, {}, b"{}")
+    assert answer.status == 200
+
+
+def test_families_take_turns_and_four_addresses_are_tried(sockets: _Sockets) -> None:
+    addresses = ("2001:4860::1", "2001:4860::2", "2001:4860::3", "8.8.8.8", "8.8.4.4")
+    with pytest.raises(NotSent, match="no-connection"):
+        HttpSender(resolve=_resolving_to(*addresses)).post(EndpointUrl.of(f"https://{NAME}/"), {}, b"")
+    assert [where[0] for where in sockets.connected] == ["2001:4860::1", "8.8.8.8", "2001:4860::2", "8.8.4.4"]
+
+
+def test_address_that_keeps_the_connection_waiting_leaves_time_for_the_next() -> None:
+    with WebhookReceiver(lambda _: (200, b"")) as receiver, _full_backlog("127.0.0.9", receiver.port):
+        resolve = _resolving_to("127.0.0.9", "127.0.0.1")
+        permitted = (*LOOPBACK, ip_network("127.0.0.9/32"))
+        answer = HttpSender(permitted=permitted, resolve=resolve, seconds=4).post(
+            _url(receiver.url), {}, b"{}"
+        )
+    assert answer.status == 200
+
+
+@contextmanager
+def _full_backlog(address: str, port: int) -> Iterator[None]:
+    """Listen at an address without taking connections until further ones wait."""
+    with socket.socket() as listener, ExitStack() as waiting:
+        listener.bind((address, port))
+        listener.listen(0)
+        for _ in range(4):
+            filler = waiting.enter_context(socket.socket())
+            filler.setblocking(False)
+            with suppress(BlockingIOError):
+                filler.connect((address, port))
+        yield
 
 
 def test_request_arrives_whole_and_answer_is_bounded() -> None:

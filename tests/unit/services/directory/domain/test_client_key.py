@@ -9,8 +9,14 @@ import pytest
 from joserfc.jwk import ECKey, OKPKey
 
 from contracts.errors import Refused
+from contracts.jose import encoded
 from services.directory import admission
-from services.directory.adapters.client_signatures import check_points, imported
+from services.directory.adapters.client_signatures import (
+    BadSignature,
+    check_points,
+    imported,
+    signed_content,
+)
 from services.directory.domain.client_key import ClientKey, KeyAlgorithm, client_keys, valid_keys
 
 NOON = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
@@ -77,6 +83,19 @@ def test_unusable_key_is_refused_with_the_place(changes: dict[str, Any], member:
 
 def test_point_off_its_curve_is_refused() -> None:
     assert pointers(jwk("P-256", y="A" * 42 + "E")) == ["/keys/0"]
+    assert pointers(jwk(x=encoded(b"\x02" + bytes(31)))) == ["/keys/0"]
+
+
+def test_point_that_signs_for_everybody_is_refused_with_the_place() -> None:
+    identity = encoded(b"\x01" + bytes(31))
+    assert pointers(jwk(), jwk(kid="k2", x=identity)) == ["/keys/1"]
+
+
+def test_point_that_signs_for_everybody_verifies_nothing() -> None:
+    key = ClientKey(kid="k", alg=KeyAlgorithm.EdDSA, x=encoded(b"\x01" + bytes(31)))
+    header, signature = encoded(b'{"alg":"EdDSA","typ":"JWT"}'), encoded(b"\x01" + bytes(63))
+    with pytest.raises(BadSignature):
+        signed_content(f"{header}.{encoded(b'{}')}.{signature}", [key], {"JWT"})
 
 
 def test_two_keys_with_one_kid_and_too_many_keys_are_refused() -> None:
