@@ -313,9 +313,9 @@ MUTATIONS = (
         name="a webhook connects to any address",
         edits=(
             Edit(
-                path="services/delivery/webhooks/adapters/http_sender.py",
-                old="may = may_connect(address, self._permitted) and ",
-                new="may = True and ",
+                path="services/delivery/webhooks/domain/addresses.py",
+                old="    if not may_connect(address, permitted):\n",
+                new="    if not address:\n",
             ),
         ),
         tests=("tests/unit/services/delivery/webhooks/test_http_sender.py",),
