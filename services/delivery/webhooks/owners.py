@@ -21,7 +21,7 @@ from services.delivery.webhooks.domain.endpoint_url import EndpointUrl, InvalidU
 from services.delivery.webhooks.domain.notice import CHALLENGE, TEST, Attempt, Notice, NoticeEvent
 from services.delivery.webhooks.domain.retries import SENT_FOR, Haste
 from services.delivery.webhooks.domain.signature import SigningSecret
-from services.delivery.webhooks.ports import Endpoints, Notices, SecretSeal
+from services.delivery.webhooks.ports import Endpoints, Notices, SecretSeal, Sender
 from services.delivery.webhooks.webhook_facts import WebhookFacts
 
 MOST_ENDPOINTS: Final = 10
@@ -56,9 +56,10 @@ class EndpointOwners:
         new_id: Callable[[], str],
         new_challenge: Callable[[], str],
         is_local: bool,
+        sender: Sender,
         after_commit: Callable[[], None],
     ) -> None:
-        """is_local: see `EndpointUrl.of`."""
+        """is_local: see `EndpointUrl.of`. sender: says which addresses it refuses."""
         self._database = database
         self._endpoints = endpoints
         self._notices = notices
@@ -69,6 +70,7 @@ class EndpointOwners:
         self._new_id = new_id
         self._new_challenge = new_challenge
         self._is_local = is_local
+        self._sender = sender
         self._after_commit = after_commit
 
     def register(self, organization: str, client_id: str, url: str, types: Sequence[str]) -> NewSecret:
@@ -297,10 +299,14 @@ class EndpointOwners:
 
     def _url(self, text: str) -> EndpointUrl:
         try:
-            return EndpointUrl.of(text, is_local=self._is_local)
+            url = EndpointUrl.of(text, is_local=self._is_local)
+            refusal = self._sender.refusal_of(url)
         except InvalidUrlError as fault:
-            where = PointerError(pointer="/url", detail=str(fault))
-            raise Refused("invalid-submission", "The URL cannot be used.", errors=(where,)) from None
+            refusal = str(fault)
+        if refusal is not None:
+            where = PointerError(pointer="/url", detail=refusal)
+            raise Refused("invalid-submission", "The URL cannot be used.", errors=(where,))
+        return url
 
 
 def _checked(kinds: Sequence[str]) -> frozenset[str]:

@@ -1,10 +1,10 @@
-"""The exchange and the queues of the partners' virtual host, with their arguments."""
+"""The exchanges and the queues of the partners' virtual host, with their arguments."""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
-from services.gateway.domain.partner import PARKED, SUBMIT, submissions_of
+from services.gateway.domain.partner import PARKED, exchange_of, submissions_of
 from services.gateway.domain.window import CAPACITY
 
 # RabbitMQ 4 drops a message after 20 deliveries by default; nothing may drop one here, because a message
@@ -35,8 +35,11 @@ PARKED_ARGUMENTS: Final[dict[str, Any]] = {"x-queue-type": "quorum", "x-delivery
 
 
 def declare_submissions(channel: Any, organization: str) -> None:
-    """Declare the exchange and the queue of an organisation's submissions, and bind them. Repeatable."""
-    channel.exchange_declare(SUBMIT, "topic", durable=True, auto_delete=False)
-    queue = submissions_of(organization)
+    """Declare the exchange and the queue of an organisation's submissions, and bind them. Repeatable.
+
+    The exchange passes on every message, whatever its routing keys.
+    """
+    exchange, queue = exchange_of(organization), submissions_of(organization)
+    channel.exchange_declare(exchange, "fanout", durable=True, auto_delete=False)
     channel.queue_declare(queue, durable=True, auto_delete=False, arguments=SUBMISSIONS_ARGUMENTS)
-    channel.queue_bind(queue, SUBMIT, organization)
+    channel.queue_bind(queue, exchange)

@@ -136,7 +136,7 @@ def test_status_of_a_service_is_one_kind_of_error(door: Door, status: int, error
     ("status", "body", "error"),
     [
         (401, refusal("invalid-client"), NotAdmitted),
-        (400, refusal("forbidden"), NotAdmitted),
+        (400, refusal("unauthorized-client"), NotAdmitted),
         # About the gateway itself: its clock, its requests, what lies between.
         (401, refusal("clock-skew"), Unavailable),
         (400, refusal("invalid-token-request"), Unavailable),
