@@ -14,6 +14,7 @@ from contracts.broker_rights import PARTNERS_VHOST
 from runtime.messaging.rabbit.connection import ConnectionFactory
 from sandbox.broker import PrivateBroker
 from services.gateway.adapters.management_users import ManagementUsers
+from services.gateway.adapters.partners_topology import MOST_PARKED, MOST_SUBMISSIONS
 from services.gateway.adapters.rabbit_queues import RabbitQueues
 from services.gateway.adapters.rabbit_submissions import PREFETCH, RabbitSubmissions
 from services.gateway.domain.partner import PARKED, SUBMISSIONS, exchange_of, hashed, queue_of, submissions_of
@@ -289,6 +290,49 @@ def test_properties_of_a_submission_arrive_as_they_were_sent(node: PrivateBroker
     assert with_none == Received(organization=OSH, body=b"\xff", user_id=None, message_id=None)
     submissions.settle([(tag, Verdict.answered) for tag in (first, second)])
     submissions.close()
+    link.collect()
+
+
+@pytest.fixture
+def fresh_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateBroker]:
+    with PrivateBroker(tmp_path_factory.mktemp("node") / "broker", hub=HUB, partners=True) as broker:
+        yield broker
+
+
+def test_submissions_that_expire_fill_their_organizations_queue_and_no_disk(
+    fresh_node: PrivateBroker,
+) -> None:
+    """The dead-letter queue had no bound: 4,500 submissions that expired at once left 75 MB in it."""
+    queues, submissions = (
+        RabbitQueues(factory_of(fresh_node)),
+        RabbitSubmissions(factory_of(fresh_node), list),
+    )
+    for organization in (OSH, OTHER):
+        queues.begin(organization)
+    submissions.take(0.01)  # declares the queue of parked submissions
+    submissions.close()
+    link = factory_of(fresh_node).connect()
+    channel = link.channel()
+    refused: list[int] = []
+    published = 0
+    channel.confirm_select()
+    channel.events["basic_nack"].add(lambda tag, multiple: refused.append(tag))
+
+    def is_full() -> bool:
+        nonlocal published
+        for _ in range(200):
+            channel.basic_publish(amqp.Message(b"{}", expiration="1"), exchange_of(OSH), OSH)
+            published += 1
+        link.drain_events(timeout=30)
+        return bool(refused)
+
+    until(is_full, "a refusal", within=90)
+    # The broker looks at lengths with some delay.
+    assert published < 2 * (MOST_PARKED + MOST_SUBMISSIONS)
+    assert channel.queue_declare(PARKED, passive=True).message_count < MOST_PARKED * 3 // 2
+    # Its own door is shut, and the others' are open.
+    channel.basic_publish_confirm(amqp.Message(b"{}"), exchange_of(OTHER), OTHER)
+    queues.close()
     link.collect()
 
 
