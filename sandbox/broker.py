@@ -146,7 +146,9 @@ class PrivateBroker:
         search_path = os.environ.get("PATH", os.defpath)
         has_management = self._identity.management_port is not None
         installation = RabbitInstallation.found(server, path=search_path, management=has_management)
-        plugins = None if installation is None else self._only_plugins(installation.plugins)
+        plugins = (
+            None if installation is None else self._only_plugins((installation.rabbit, *installation.plugins))
+        )
         self._start = secrets.token_hex(8)
         self._process = ServiceProcess(
             self.name,

@@ -30,8 +30,12 @@ _MANAGEMENT: Final = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RabbitInstallation:
-    """plugins: the directories of the server itself and of its plugins. modules: those to search first."""
+    """rabbit: the directory of the server itself. plugins: of the plugins that the node needs.
 
+    modules: the directories to search first, in this order.
+    """
+
+    rabbit: Path
     plugins: tuple[Path, ...]
     modules: tuple[Path, ...]
 
@@ -60,4 +64,4 @@ class RabbitInstallation:
         # The script splits its arguments at spaces.
         if any(letter.isspace() for directory in modules for letter in str(directory)):
             return None
-        return cls(plugins=(servers[0], *enabled), modules=modules)
+        return cls(rabbit=servers[0], plugins=tuple(enabled), modules=modules)

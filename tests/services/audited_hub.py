@@ -34,6 +34,7 @@ from tests.support.events import message_of
 from tests.support.hub_keys import signed_event, source_of
 from tests.support.migrated import upgrade
 from tests.support.partners import Partner, client_id_of, registered, signed_token
+from tests.support.pauses import pauses
 
 REFERRAL = new_id()
 OSH, MOSCOW = "kg.osh-legal-aid", "ru.moscow-union"
@@ -144,10 +145,11 @@ class AuditedHub:
 
     def until(self, condition: Callable[[], bool]) -> None:
         deadline = time.monotonic() + WAIT_SECONDS
+        between = pauses()
         while not condition():
             assert self.service.process.running(), self.service.log.read_text()
             assert time.monotonic() < deadline, self.service.log.read_text()
-            time.sleep(0.02)
+            time.sleep(next(between))
 
     def until_logged(self, events: Sequence[Event[Fact]]) -> None:
         wanted = {event.id for event in events}

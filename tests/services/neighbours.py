@@ -38,6 +38,7 @@ from tests.support.events import message_of
 from tests.support.hub_keys import signed_event
 from tests.support.migrated import upgrade
 from tests.support.partners import Partner, client_id_of, registered, signed_token
+from tests.support.pauses import pauses
 from tests.support.transit_secrets import TransitSecrets
 from tests.unit.services.routing.samples import HOUR, NOW, facts
 
@@ -216,9 +217,10 @@ def revoked(organization: str = ACCEPTOR) -> OfferRevoked:
 def until(look: Callable[[], T | None], what: str) -> T:
     """Poll `look` until it returns something other than None, and return that. Fails with `what`."""
     deadline = time.monotonic() + WAIT_SECONDS
+    between = pauses()
     while (found := look()) is None:
         assert time.monotonic() < deadline, what
-        time.sleep(0.02)
+        time.sleep(next(between))
     return found
 
 
