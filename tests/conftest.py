@@ -26,6 +26,7 @@ from tests.fork_server import ForkServer
 from tests.servers import PostgresServer
 from tests.support import migrated
 from tests.support.kopuro_forks import Kopuro
+from tests.support.lent_vhosts import LentVhosts
 
 # The time of an example depends on the machine, not on the code.
 settings.register_profile("kopuro", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -115,6 +116,18 @@ def vhost(broker: PrivateBroker) -> Iterator[str]:
 def module_vhost(broker: PrivateBroker) -> Iterator[str]:
     """The AMQP URI of a virtual host for a module's tests that leave its contents as they are."""
     with _lent_vhost(broker) as uri:
+        yield uri
+
+
+@pytest.fixture(scope="session")
+def hub_vhosts(broker: PrivateBroker) -> LentVhosts:
+    return LentVhosts(broker)
+
+
+@pytest.fixture
+def hub_vhost(hub_vhosts: LentVhosts) -> Iterator[str]:
+    """The AMQP URI of a virtual host with the hub's topology that this test has to itself (some 50 ms)."""
+    with hub_vhosts.lent() as uri:
         yield uri
 
 

@@ -9,8 +9,8 @@ from tests.crash.crashing import CrashHub, Listener
 
 
 @pytest.fixture
-def crash_hub(vhost: str, tmp_path: Path) -> CrashHub:
-    return CrashHub(vhost, tmp_path)
+def crash_hub(hub_vhost: str, tmp_path: Path) -> CrashHub:
+    return CrashHub(hub_vhost, tmp_path)
 
 
 @pytest.fixture
