@@ -273,7 +273,7 @@ class CrashHub(Neighbours):
     def receipt(self, fact: EventsLogged) -> None:
         """Send a receipt to its service, as audit does."""
         message = signed_event(event_of(fact, fact.service))
-        self._publisher.publish([replace(message, exchange=RECEIPTS, routing_key=f"{fact.service}.receipts")])
+        self._send([replace(message, exchange=RECEIPTS, routing_key=f"{fact.service}.receipts")])
 
     def _tell_token_key(self, queue: str) -> None:
         self.publish(TokenKeyChanged(revision=1, key=self.signer.public_jwk()), partition_key=self.signer.kid)

@@ -102,7 +102,12 @@ class AuditedHub:
         self.database.close()
 
     def publish(self, events: Sequence[Event[Fact]]) -> None:
-        self._publisher.publish([signed_event(event) for event in events])
+        self._send([signed_event(event) for event in events])
+
+    def _send(self, messages: Sequence[Outgoing]) -> None:
+        # The broker has ended a connection that was silent while a test did something else.
+        self._publisher.tend()
+        self._publisher.publish(messages)
 
     def answer_as_the_directory(self) -> None:
         """Publish the token key and the end of the replica, as the directory would."""
@@ -111,7 +116,7 @@ class AuditedHub:
         completed = ReplicaCompleted(queue="audit.directory", records=1)
         end = signed_event(event_of(completed, "audit.directory", hub=self._hub))
         to_queue: Outgoing = replace(end, exchange="", routing_key="audit.directory")
-        self._publisher.publish([signed_event(key), to_queue])
+        self._send([signed_event(key), to_queue])
 
     def get(
         self, path: str, /, *, role: str = "auditor", reader: str = "ann", **params: Any
@@ -122,7 +127,7 @@ class AuditedHub:
                 event_of(registered(reader, role), client_id_of(reader, role), hub=self._hub)
             )
             # To the replica alone, as in a snapshot: the log of these tests has no entry about readers.
-            self._publisher.publish([replace(client, exchange="", routing_key="audit.directory")])
+            self._send([replace(client, exchange="", routing_key="audit.directory")])
         with Partner(
             lambda _: self.service.url, lambda: signed_token(self._signer, reader, role=role)
         ) as partner:

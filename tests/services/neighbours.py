@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -31,6 +31,7 @@ from kopuro_client.sealing import generate_key, public_key, seal
 from runtime.access.signer import TokenSigner
 from runtime.access.tokens import issuer_of
 from runtime.identifiers import new_id
+from runtime.messaging.ports import Outgoing
 from runtime.messaging.rabbit.broker import RabbitBroker
 from runtime.storage.database import Database
 from tests.processes import HUB, RunningService
@@ -117,12 +118,12 @@ class Neighbours:
     def publish(self, fact: Fact, *, partition_key: str | None = None) -> Event[Fact]:
         """Publish one fact; return when the broker has confirmed it."""
         event = event_of(fact, partition_key)
-        self._publisher.publish([signed_event(event)])
+        self._send([signed_event(event)])
         return event
 
     def publish_all(self, facts: list[Fact]) -> None:
         """Publish many facts; return when the broker has confirmed them all."""
-        self._publisher.publish([signed_event(event_of(fact)) for fact in facts])
+        self._send([signed_event(event_of(fact)) for fact in facts])
 
     def publish_key(self, organization: str) -> None:
         """Publish the directory record of an organisation with its sealing key."""
@@ -140,7 +141,12 @@ class Neighbours:
 
     def _complete(self, queue: str) -> None:
         event = event_of(ReplicaCompleted(queue=queue, records=1), queue)
-        self._publisher.publish([replace(signed_event(event), exchange=DIRECT, routing_key=queue)])
+        self._send([replace(signed_event(event), exchange=DIRECT, routing_key=queue)])
+
+    def _send(self, messages: Sequence[Outgoing]) -> None:
+        # The broker has ended a connection that was silent while a test did something else.
+        self._publisher.tend()
+        self._publisher.publish(messages)
 
     def sealed_case(
         self, referral_id: str, narrative: str = "Паспорт у работодателя."
