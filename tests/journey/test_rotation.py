@@ -100,9 +100,11 @@ def test_every_key_is_replaced_under_load_without_a_refusal(hub: RunningHub, tmp
     transit_keys, restarts_of_audit = _transit_keys(hub), hub.restarts("audit")
     pinned = VerifierKey.parse(earlier_log_key)
     with Loops(hub) as loops:
+        held, token_key = hub.token("auditor"), rotate_token(places).public["kid"]
+        # The directory announces a new key ten seconds before it signs with it.
         _replace_custody_key(hub, places, loops, waiting)
-        _replace_token_key(hub, places, loops)
         _replace_client_secret(hub, loops)
+        _await_token_key(hub, loops, held, token_key)
         _replace_sealing_keys(hub, loops)
         _replace_log_key(hub, places, loops)
         _replace_signing_keys(hub, loops)
@@ -149,14 +151,13 @@ def _replace_custody_key(hub: RunningHub, places: KeyPlaces, loops: Loops, waiti
     acceptor.hub.complete(newer, "resolved")
 
 
-def _replace_token_key(hub: RunningHub, places: KeyPlaces, loops: Loops) -> None:
-    held = hub.token("auditor")
-    rotated = rotate_token(places)
+def _await_token_key(hub: RunningHub, loops: Loops, held: str, key: str) -> None:
+    """held: a token of the earlier key. key: the id of the new one."""
 
     def is_signing() -> bool:
         segment = hub.token("operator").partition(".")[0]
         header = json.loads(decoded(segment))
-        return bool(header["kid"] == rotated.public["kid"])
+        return bool(header["kid"] == key)
 
     until(is_signing, "a token of the new key", within=60)
     # Tokens of both keys are good at every service.
