@@ -12,8 +12,8 @@ from xdist.scheduler import LoadScopeScheduling
 
 # The folders whose tests wait most, the longest first; all others come after them.
 _SLOW = (
-    *("journey", "threats", "crash", "mutation", "sandbox", "services", "faults", "chaos", "messaging"),
-    *("port_contracts", "simulation", "runtime", "storage"),
+    *("journey", "threats", "crash", "openapi", "mutation", "sandbox", "services", "faults", "chaos"),
+    *("messaging", "port_contracts", "simulation", "runtime", "storage"),
 )
 # The files whose tests attack the one hub of tests/threats/conftest.py. Its start takes 10 s of CPU time.
 SHARED_THREATS = frozenset(
@@ -38,6 +38,8 @@ def together(nodeid: str) -> str:
     file = nodeid.partition("::")[0]
     if file.startswith("tests/journey/") and (found := _DATABASE.search(nodeid)):
         return f"tests/journey on {found[1]}"
+    if file.startswith("tests/openapi/"):
+        return "tests/openapi"
     if file in SHARED_THREATS:
         return "tests/threats on one hub"
     return file

@@ -20,6 +20,7 @@ from tests.distribution import SHARED_THREATS, together, turn
         ("tests/journey/test_demo.py::test_d[pipe]", "tests/journey/test_demo.py"),
         ("tests/threats/test_starvation.py::test_f", "tests/threats on one hub"),
         ("tests/threats/test_hostile_operator.py::test_g", "tests/threats/test_hostile_operator.py"),
+        ("tests/openapi/test_published_api.py::test_h[audit_story]", "tests/openapi"),
         ("tests/storage/test_migrate.py::test_e[sqlite]", "tests/storage/test_migrate.py"),
     ],
 )
