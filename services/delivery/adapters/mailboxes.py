@@ -78,8 +78,9 @@ _ACKNOWLEDGED = SqlStatement(
     " WHERE sequence = ANY (?)",
 )
 
+# Grouping by organisation would let SQLite read the whole index of organisations instead of the new rows.
 _NEWER = SqlStatement(
-    "SELECT organization, max(sequence) FROM mailbox_messages WHERE sequence > ? GROUP BY organization"
+    "SELECT sequence, organization FROM mailbox_messages WHERE sequence > ? ORDER BY sequence"
 )
 
 _NEWEST = SqlStatement("SELECT sequence FROM mailbox_messages ORDER BY sequence DESC LIMIT 1")
@@ -221,7 +222,7 @@ class SqlMailboxes:
             highest = select(func.coalesce(func.max(MESSAGES.c.sequence), 0))
             return int(transaction.execute(highest).scalar_one()), []
         rows = _NEWER.run(transaction, sequence).all()
-        return max((highest for _, highest in rows), default=sequence), [name for name, _ in rows]
+        return (rows[-1][0] if rows else sequence), list(dict.fromkeys(name for _, name in rows))
 
     def newest(self, transaction: Connection) -> int:
         """See `ports.Mailboxes`."""
