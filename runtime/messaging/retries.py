@@ -21,8 +21,7 @@ LONGEST_DELAY = dt.timedelta(minutes=10)
 MOST_ATTEMPTS = 14
 
 _CONSUMERS_DUE = SqlStatement(
-    "SELECT value FROM EACH (?)"
-    " WHERE EXISTS (SELECT 1 FROM retries WHERE consumer = value AND due_at <= ?)"
+    "SELECT value FROM EACH (?) WHERE EXISTS (SELECT 1 FROM retries WHERE consumer = value AND due_at <= ?)"
 )
 
 

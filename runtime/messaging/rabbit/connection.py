@@ -37,7 +37,7 @@ UNSENT_TIMEOUT_SECONDS = 15
 AT_ONCE_SECONDS = 0.001
 # Enough for the messages of nearly every wave; the broker can work on a larger wave while it is encoded.
 GATHERED_BYTES = 64 * 1024
-# One read takes the messages of most waves; py-amqp copies the rest of its buffer once for each part of a frame.
+# Enough for the messages of most waves. py-amqp copies the rest of its buffer for each part of a frame.
 READ_AHEAD_BYTES = 16 * 1024
 
 # eventlet removes `poll`, which would block the process; a poll without a timeout does not.

@@ -14,13 +14,9 @@ from services.routing.domain.applied_policy import AppliedPolicy, StoredVersion
 from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.policy_document import PolicyDocument, digest_of
 
-
 # Built once: every process looks for another policy four times a second.
 _NEWEST = (
-    select(POLICIES)
-    .where(POLICIES.c.number > bindparam("after"))
-    .order_by(POLICIES.c.number.desc())
-    .limit(1)
+    select(POLICIES).where(POLICIES.c.number > bindparam("after")).order_by(POLICIES.c.number.desc()).limit(1)
 )
 
 
