@@ -22,6 +22,8 @@ from services.delivery.domain.seeking import sequence_before
 from services.delivery.domain.selection import WAITING, Selection, name_of
 from services.delivery.ports import Arrival, MailboxEntry, Waiting
 
+# The new messages that one call looks at.
+MOST_NEW: Final = 10_000
 # The key of an advisory lock; nothing else in this database uses it.
 _APPENDING: Final = 7_203_115
 
@@ -80,7 +82,7 @@ _ACKNOWLEDGED = SqlStatement(
 
 # Grouping by organisation would let SQLite read the whole index of organisations instead of the new rows.
 _NEWER = SqlStatement(
-    "SELECT sequence, organization FROM mailbox_messages WHERE sequence > ? ORDER BY sequence"
+    "SELECT sequence, organization FROM mailbox_messages WHERE sequence > ? ORDER BY sequence LIMIT ?"
 )
 
 _NEWEST = SqlStatement("SELECT sequence FROM mailbox_messages ORDER BY sequence DESC LIMIT 1")
@@ -221,7 +223,7 @@ class SqlMailboxes:
         if sequence is None:
             highest = select(func.coalesce(func.max(MESSAGES.c.sequence), 0))
             return int(transaction.execute(highest).scalar_one()), []
-        rows = _NEWER.run(transaction, sequence).all()
+        rows = _NEWER.run(transaction, sequence, MOST_NEW).all()
         return (rows[-1][0] if rows else sequence), list(dict.fromkeys(name for _, name in rows))
 
     def newest(self, transaction: Connection) -> int:

@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, bindparam, insert, select, text
+from sqlalchemy import Connection, Row, Select, insert, select, text
 
 from contracts.errors import Defect
 from contracts.records import Malformed, read
+from runtime.storage.sql_statement import SqlStatement
 from services.routing.adapters.tables import POLICIES
 from services.routing.domain.applied_policy import AppliedPolicy, StoredVersion
 from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.policy_document import PolicyDocument, digest_of
 
-# Built once: every process looks for another policy four times a second.
-_NEWEST = (
-    select(POLICIES).where(POLICIES.c.number > bindparam("after")).order_by(POLICIES.c.number.desc()).limit(1)
-)
+# Asked four times a second by every process: SQLAlchemy's statement takes thirty times as long.
+_IS_NEWER = SqlStatement("SELECT 1 FROM policies WHERE number > ? LIMIT 1")
 
 
 class SqlPolicyStore:
@@ -30,7 +29,11 @@ class SqlPolicyStore:
 
     def newest(self, transaction: Connection, after: int = 0) -> AppliedPolicy | None:
         """See `ports.PolicyStore`."""
-        found = _policies(transaction, _NEWEST, after=after)
+        if _IS_NEWER.run(transaction, after).first() is None:
+            return None
+        table = POLICIES.c
+        wanted = select(POLICIES).where(table.number > after).order_by(table.number.desc()).limit(1)
+        found = _policies(transaction, wanted)
         return found[0] if found else None
 
     def every(self, transaction: Connection) -> Sequence[AppliedPolicy]:
@@ -58,9 +61,9 @@ class SqlPolicyStore:
         )
 
 
-def _policies(transaction: Connection, wanted: Select[Any], **given: Any) -> list[AppliedPolicy]:
+def _policies(transaction: Connection, wanted: Select[Any]) -> list[AppliedPolicy]:
     try:
-        rows = transaction.execute(wanted, given).all()
+        rows = transaction.execute(wanted).all()
     except ValueError:
         raise Defect("The content of a policy is not JSON: the table was changed.") from None
     return [applied_policy(row) for row in rows]
