@@ -25,7 +25,7 @@ from aio_pika.abc import AbstractIncomingMessage
 
 from admin.embedded_broker import LOOPBACK
 from admin.keys import public_half, sealing_key
-from benchmarks.kopuro_hub import boundless
+from benchmarks.kopuro_hub import RAISED_LIMITS, boundless
 from benchmarks.story import story
 from kopuro_client import Kopuro
 from sandbox import network
@@ -52,7 +52,7 @@ def measure_amqp(directory: Path, amqp_uri: str, count: int) -> dict[str, float]
 
 
 def _kopuro(directory: Path, count: int) -> float:
-    environment = {**os.environ, "KOPURO_REQUESTS_PER_MINUTE": "999999"}
+    environment = {**os.environ, **RAISED_LIMITS}
     environment.pop("KOPURO_AMQP_URI", None)
     hub = Hub(directory, members=boundless(network.load().organizations), environment=environment, amqp=True)
     hub.start()
@@ -60,12 +60,12 @@ def _kopuro(directory: Path, count: int) -> float:
         document = json.loads(hub.files.discovery.read_text(encoding="utf-8"))
         told = story(document["custody_key"], dt.datetime.now(dt.UTC))
         exchange = exchange_of(told.sender)
-        return asyncio.run(answered(_connected(hub, told.sender), told.sender, told.body, count, exchange))
+        return asyncio.run(answered(connected(hub, told.sender), told.sender, told.body, count, exchange))
     finally:
         hub.stop()
 
 
-def _connected(hub: Hub, organization: str) -> str:
+def connected(hub: Hub, organization: str) -> str:
     """Connect the organisation over AMQP; return its URI once it has access. Raises TimeoutError."""
     assert hub.broker is not None
     broker, files = hub.broker.identity, hub.files

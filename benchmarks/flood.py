@@ -1,85 +1,266 @@
-"""The p50 and p99 of one partner's reads, alone and during each flood of another partner.
+"""The p50 and p99 of one partner's reads, alone and during each attack of another partner.
 
-The attacker runs in a process of its own, so that it shares nothing with the reader but the machine.
+The hub has the limits that it is shipped with. Alone and under attack alternate within one run, because
+nothing else
+makes two figures comparable on a machine that others use too: the attack is stopped for each phase alone.
 """
 
 from __future__ import annotations
 
 import asyncio
 import datetime as dt
-import multiprocessing
+import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from math import isnan
+from statistics import median
+from typing import Final
 
+import orjson
+
+from benchmarks.amqp_submissions import connected
+from benchmarks.attacks import Attack, Drips, Messages, Requests, running
 from benchmarks.figures import percentile
-from benchmarks.keepalive import Endpoint, Link, Links, Rejected
-from benchmarks.story import story
-from benchmarks.systems import System
-from benchmarks.usage import resident_mebibytes
+from benchmarks.keepalive import Endpoint, Links, Rejected
+from benchmarks.kopuro_hub import KopuroHub
+from benchmarks.story import SampleReferral, story
+from benchmarks.usage import cpu_seconds, resident_mebibytes
+from benchmarks.webhooks import receiving
+from runtime.messaging.rabbit.connection import ConnectionFactory, close
+from sandbox.hub_files import HUB
+from services.gateway.domain.partner import submissions_of
 
-_READS = 50.0  # per second
-_NESTED = b"[" + b",".join([b"[" * 51 + b"]" * 51] * 80_000) + b"]"
+_READS: Final = 25.0  # per second, half of the rate of one organisation
+_NESTED: Final = b"[" + b",".join([b"[" * 51 + b"]" * 51] * 80_000) + b"]"
+_INTAKE_READ: Final = "/v1/referrals?limit=1"
+_DELIVERY_READ: Final = "/v1/mailbox?limit=1"
+# After an attack goes on: it had saved up some of its rate meanwhile.
+_RESUME_SECONDS: Final = 8.0
+_QUIET_SECONDS: Final = 240.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Flooded:
-    """p50, p99: milliseconds of a read, from when it was due; memory: MiB of intake afterwards.
+    """The reads of one partner during one attack. Times in milliseconds, from when a read was due; medians.
 
-    failed: reads without an answer, which count with the time until they failed.
+    first: the p99 while the attacker uses up what it may send at once; NaN: not measured. ratio: of the p99
+    to that alone in the same round, with the lowest and the highest. failed: reads without an answer. cpu:
+    seconds of processor time that the hub's services used in a second of attack, above those in a second
+    alone.
+    memory: MiB of intake afterwards.
     """
 
-    p50: float
-    p99: float
+    alone: tuple[float, float]
+    attacked: tuple[float, float]
+    first: float
+    ratio: float
+    ratios: tuple[float, float]
     failed: int
+    cpu: float
     memory: float
 
 
-def measure_flood(system: System, *, seconds: float = 5.0) -> Mapping[str, Flooded]:
-    """Measure a started system alone, and under each flood of the sender of the sample story."""
-    told = story(system.custody_key(), dt.datetime.now(dt.UTC))
-    door, attacker = system.doors().intake, system.token(told.sender)
-    victim = system.token(told.acceptors[0])
-    batch = b"\n".join([told.body] * 1000)
-    floods = {
-        "alone": None,
-        # The others leave work behind for routing, which answers the reads of the next measurement.
-        "8 clients with a nested line of 8 MiB": ("/v1/referrals:batch", _NESTED, 8),
-        "64 clients that submit": ("/v1/referrals", told.body, 64),
-        "8 clients with batches of 1,000 lines": ("/v1/referrals:batch", batch, 8),
-    }
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Scenario:
+    """door, path: what the victim reads. burst: seconds until the attacker has used up its burst.
+
+    purge: removes what the attack has left, before each phase alone.
+    """
+
+    attack: Attack
+    door: Endpoint
+    path: str = _INTAKE_READ
+    burst: float = 0.0
+    purge: Callable[[], None] = lambda: None
+
+
+def measure_flood(
+    hub: KopuroHub, *, seconds: float, rounds: int, tell: Callable[[str], None], only: Sequence[str] = ()
+) -> Mapping[str, Flooded]:
+    """Measure a started hub with shipped limits, of which the sender of the sample story is the attacker.
+
+    seconds: of each phase. only: parts of the names of the attacks to measure; all by default.
+    """
+    told = story(hub.custody_key(), dt.datetime.now(dt.UTC))
+    victim = hub.token(told.acceptors[0])
     found: dict[str, Flooded] = {}
-    for name, flood in floods.items():
-        process = None
-        if flood is not None:
-            process = multiprocessing.get_context("spawn").Process(
-                target=_attack, args=(door, attacker, *flood), daemon=True
-            )
-            process.start()
-            time.sleep(2)  # until it has started
-        try:
-            latencies, failed = asyncio.run(_read(door, victim, seconds))
-        finally:
-            if process is not None:
-                process.kill()
-                process.join()
-        found[name] = Flooded(
-            p50=1000 * percentile(latencies, 0.5),
-            p99=1000 * percentile(latencies, 0.99),
-            failed=failed,
-            memory=resident_mebibytes(system.pids()["intake"]),
-        )
+    with _scenarios(hub, told) as scenarios:
+        for name, scenario in scenarios.items():
+            if not only or any(part in name for part in only):
+                found[name] = _measure(hub, scenario, victim, seconds, rounds)
+                tell(", ".join(table_of({name: found[name]})[1][0]))
     return found
 
 
-async def _read(door: Endpoint, token: str, seconds: float) -> tuple[list[float], int]:
+def table_of(found: Mapping[str, Flooded]) -> tuple[list[str], list[list[str]]]:
+    """Return the head and the rows of a table of the attacks."""
+    head = ["attack", "alone", "attacked", "p99 to alone", "p99 at first", "CPU", "failed", "intake MiB"]
+    return head, [
+        [
+            name,
+            f"{one.alone[0]:.1f} / {one.alone[1]:.1f}",
+            f"{one.attacked[0]:.1f} / {one.attacked[1]:.1f}",
+            f"{one.ratio:.2f} ({one.ratios[0]:.2f} to {one.ratios[1]:.2f})",
+            "" if isnan(one.first) else f"{one.first:.1f}",
+            f"{one.cpu:.2f}",
+            str(one.failed),
+            f"{one.memory:.0f}",
+        ]
+        for name, one in found.items()
+    ]
+
+
+@contextmanager
+def _scenarios(hub: KopuroHub, told: SampleReferral) -> Iterator[Mapping[str, _Scenario]]:
+    intake, delivery, token = hub.doors().intake, hub.doors().delivery, hub.token(told.sender)
+    head = f"POST /v1/referrals HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n".encode()
+
+    def requests(method: str, path: str, clients: int, body: bytes = b"", bearer: str = token) -> Requests:
+        return Requests(door=intake, token=bearer, method=method, path=path, clients=clients, body=body)
+
+    with receiving() as (port, _):
+        webhook = _webhook(delivery, token, port)
+        yield {
+            "64 clients that read": _Scenario(
+                attack=requests("GET", _INTAKE_READ, 64), door=intake, burst=15
+            ),
+            "64 clients with an invalid token": _Scenario(
+                attack=requests("GET", _INTAKE_READ, 64, bearer="x" * 200), door=intake, burst=5
+            ),
+            "8 clients with a nested line of 8 MiB": _Scenario(
+                attack=requests("POST", "/v1/referrals:batch", 8, _NESTED), door=intake
+            ),
+            "300 slow heads": _Scenario(
+                attack=Drips(door=intake, start=head + b"X: ", clients=300), door=intake
+            ),
+            "300 bodies of a byte a second": _Scenario(
+                attack=Drips(door=intake, start=head + b"Content-Length: 60000\r\n\r\n", clients=300),
+                door=intake,
+            ),
+            "5,500 idle connections": _Scenario(
+                attack=Drips(door=intake, start=b"", clients=5_500), door=intake, burst=10
+            ),
+            "64 tests of a webhook that stalls": _Scenario(
+                attack=Requests(
+                    door=delivery, token=token, method="POST", path=f"/v1/webhooks/{webhook}/test", clients=64
+                ),
+                door=delivery,
+                path=_DELIVERY_READ,
+            ),
+            # These leave work behind for routing, which answers the reads.
+            "64 clients that submit": _Scenario(
+                attack=requests("POST", "/v1/referrals", 64, told.body), door=intake, burst=15
+            ),
+            "8 clients with batches of 1,000 lines": _Scenario(
+                attack=requests("POST", "/v1/referrals:batch", 8, b"\n".join([told.body] * 1000)),
+                door=intake,
+                burst=15,
+            ),
+            "a queue of submissions over AMQP that is always full": _Scenario(
+                attack=Messages(
+                    amqp_uri=connected(hub.hub, told.sender),
+                    organization=told.sender,
+                    body=orjson.dumps({"submit": "referral", **orjson.loads(told.body)}),
+                ),
+                door=intake,
+                burst=20,
+                purge=lambda: _purge(hub, submissions_of(told.sender)),
+            ),
+        }
+
+
+def _measure(hub: KopuroHub, scenario: _Scenario, victim: str, seconds: float, rounds: int) -> Flooded:
+    def read(duration: float) -> tuple[float, float, int]:
+        latencies, failed = asyncio.run(_read(scenario.door, scenario.path, victim, duration))
+        return 1000 * percentile(latencies, 0.5), 1000 * percentile(latencies, 0.99), failed
+
+    def used(duration: float) -> tuple[tuple[float, float, int], float]:
+        before = sum(map(cpu_seconds, hub.pids().values()))
+        found = read(duration)
+        return found, (sum(map(cpu_seconds, hub.pids().values())) - before) / duration
+
+    read(2)  # connections, caches
+    alone, attacked, cpu, first = [], [], [], float("nan")
+    with running(scenario.attack) as attacker:
+        time.sleep(2)  # until it has started
+        if scenario.burst:
+            first = read(min(scenario.burst, 5))[1]
+            time.sleep(scenario.burst)
+        for _ in range(rounds):
+            attacker.stop()
+            scenario.purge()
+            _await_quiet(hub)
+            one, idle = used(seconds)
+            attacker.go_on()
+            time.sleep(_RESUME_SECONDS)
+            other, busy = used(seconds)
+            alone.append(one)
+            attacked.append(other)
+            cpu.append(busy - idle)
+    scenario.purge()
+    ratios = [under[1] / quiet[1] for quiet, under in zip(alone, attacked, strict=True)]
+    _await_quiet(hub)
+    return Flooded(
+        alone=(median(one[0] for one in alone), median(one[1] for one in alone)),
+        attacked=(median(one[0] for one in attacked), median(one[1] for one in attacked)),
+        first=first,
+        ratio=median(ratios),
+        ratios=(min(ratios), max(ratios)),
+        failed=sum(one[2] for one in (*alone, *attacked)),
+        cpu=median(cpu),
+        memory=resident_mebibytes(hub.pids()["intake"]),
+    )
+
+
+def _await_quiet(hub: KopuroHub) -> None:
+    """Wait until the services have published what they have to, twice in a row."""
+    deadline = time.monotonic() + _QUIET_SECONDS
+    before = -1
+    while time.monotonic() < deadline:
+        time.sleep(1.2)  # the figures are a second old
+        published = hub.published()
+        if hub.waiting() == 0 and published == before:
+            return
+        before = published
+    raise TimeoutError("the hub does not become quiet")
+
+
+def _purge(hub: KopuroHub, queue: str) -> None:
+    """Remove all messages of a queue of the partners' virtual host."""
+    assert hub.hub.broker is not None
+    connection = ConnectionFactory(
+        uri=hub.hub.broker.identity.partners_uri(HUB), connect_timeout=10, heartbeat=30
+    ).connect()
+    try:
+        connection.channel().queue_purge(queue)
+    finally:
+        close(connection)
+
+
+def _webhook(delivery: Endpoint, token: str, port: str) -> str:
+    """Register an endpoint that answers its challenge and stalls afterwards; return its id."""
+
+    async def register() -> bytes:
+        links = Links(delivery, token, 1)
+        try:
+            body = json.dumps({"url": f"http://127.0.0.1:{port}/slow"}).encode()
+            return await links.done("POST", "/v1/webhooks", body)
+        finally:
+            links.close()
+
+    return str(json.loads(asyncio.run(register()))["endpoint"]["id"])
+
+
+async def _read(door: Endpoint, path: str, token: str, seconds: float) -> tuple[list[float], int]:
     links = Links(door, token, 16)
     failed = 0
 
     async def one(due: float) -> float:
         nonlocal failed
         try:
-            await links.done("GET", "/v1/referrals?limit=1")
+            await links.done("GET", path)
         except (Rejected, OSError, asyncio.IncompleteReadError):
             failed += 1
         return time.monotonic() - due
@@ -94,18 +275,3 @@ async def _read(door: Endpoint, token: str, seconds: float) -> tuple[list[float]
         return list(await asyncio.gather(*tasks)), failed
     finally:
         links.close()
-
-
-def _attack(door: Endpoint, token: str, path: str, body: bytes, clients: int) -> None:
-    async def client() -> None:
-        link = Link(door, token)
-        while True:
-            try:
-                await link.ask("POST", path, body)
-            except (OSError, asyncio.IncompleteReadError):
-                await asyncio.sleep(0.01)
-
-    async def run() -> None:
-        await asyncio.gather(*(client() for _ in range(clients)))
-
-    asyncio.run(run())

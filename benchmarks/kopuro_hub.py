@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from sqlalchemy import Engine, func, select
@@ -25,6 +25,10 @@ from sandbox.hub import READY_WITHIN_SECONDS, Hub
 from sandbox.hub_files import SERVICES, HubFiles
 from services.audit.adapters.tables import ENTRIES
 
+# The few organisations of the benchmarks send what a whole network does.
+RAISED_LIMITS: Final = dict.fromkeys(
+    ("KOPURO_REQUESTS_PER_MINUTE", "KOPURO_SUBMISSIONS_PER_MINUTE", "KOPURO_SUBMISSIONS_BURST"), "999999"
+)
 _PUBLISHED = re.compile(r"^kopuro_messages_published_total (\S+)$", re.MULTILINE)
 _WAITING = re.compile(r"^kopuro_outbox_messages (\S+)$", re.MULTILINE)
 
@@ -52,23 +56,28 @@ class KopuroHub:
     def __init__(
         self,
         directory: Path,
-        amqp_uri: str,
+        amqp_uri: str | None,
         *,
+        raised_limits: bool = True,
         database_template: str | None = None,
         server_pid: int | None = None,
         ready_within: float = READY_WITHIN_SECONDS,
     ) -> None:
-        """database_template: a URL of existing databases with `{service}` in it; by default SQLite.
+        """amqp_uri: None for a broker of the hub's own, with a gateway for partners.
+
+        raised_limits: whether an organisation may send and submit without a limit; else as shipped.
+        database_template: a URL of existing databases with `{service}` in it; by default SQLite.
 
         server_pid: of their database server, whose CPU time counts towards a loop's.
         """
-        # The few organisations here send what a whole network does.
-        rate = {"KOPURO_REQUESTS_PER_MINUTE": "999999"}
-        environment = {**os.environ, **rate, "KOPURO_AMQP_URI": amqp_uri}
-        environment.pop("KOPURO_DATABASE_TEMPLATE", None)
+        environment = {**os.environ, **(RAISED_LIMITS if raised_limits else {})}
+        for name in ("KOPURO_AMQP_URI", "KOPURO_DATABASE_TEMPLATE"):
+            environment.pop(name, None)
+        if amqp_uri is not None:
+            environment["KOPURO_AMQP_URI"] = amqp_uri
+        self.amqp_uri = amqp_uri or ""
         if database_template is not None:
             environment["KOPURO_DATABASE_TEMPLATE"] = database_template
-        self.amqp_uri = amqp_uri
         self._template = database_template
         self._server_pid = server_pid
         self._hub = Hub(
@@ -76,6 +85,7 @@ class KopuroHub:
             members=boundless(network.load().organizations),
             environment=environment,
             ready_within=ready_within,
+            amqp=amqp_uri is None,
         )
         self._audit: Engine | None = None
         # Number of entries and last counted index by type, so that a long log is counted only once.
@@ -129,6 +139,11 @@ class KopuroHub:
         if self._template is not None:
             return self._template.format(service=service)
         return f"sqlite:///{self._hub.files.database(service)}"
+
+    @property
+    def hub(self) -> Hub:
+        """Return the running hub."""
+        return self._hub
 
     @property
     def files(self) -> HubFiles:

@@ -62,10 +62,10 @@ def measure_webhooks(amqp_uri: str) -> dict[str, Sent]:
     ours: list[str] = [*_PROGRAM, "--role", "send", "--seconds", "0", "--port"]
     peer = [sys.executable, "-W", "ignore", "-m", "benchmarks.peers.faststream_webhooks", amqp_uri]
     found = {}
-    with _receiving() as (port, arrivals):
+    with receiving() as (port, arrivals):
         sent = _output([*ours, port])
         found["kopuro"] = _sent(sent, arrivals())
-    with _receiving() as (port, arrivals):
+    with receiving() as (port, arrivals):
         sent = _output([*peer, f"http://127.0.0.1:{port}/fast", str(BACKLOG)])
         found["faststream"] = _sent(sent, arrivals())
     return found
@@ -75,7 +75,7 @@ _PROGRAM = (sys.executable, "-W", "ignore", "-m", "benchmarks.webhooks")
 
 
 @contextmanager
-def _receiving() -> Iterator[tuple[str, Any]]:
+def receiving() -> Iterator[tuple[str, Any]]:
     """Run a receiver; provide its port, and a function that ends it and returns when each message came."""
     receiver = subprocess.Popen(
         [*_PROGRAM, "--role", "receive"], stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True
@@ -110,7 +110,7 @@ def _sent(sent: Mapping[str, Any], arrived: Mapping[str, float]) -> Sent:
 
 def _round(slow: int, seconds: float) -> Mapping[str, float]:
     """Return p50 and p99 of the seconds from the mailbox to the other endpoints, and notices a second."""
-    with _receiving() as (port, arrivals):
+    with receiving() as (port, arrivals):
         sender = [*_PROGRAM, "--role", "send", "--port", port, "--slow", str(slow), "--seconds", str(seconds)]
         sent = _output(sender)
         arrived = arrivals()

@@ -4,6 +4,7 @@ KopuroError
 ├── Refused       the caller's fault: never retried; answered with an RFC 9457 problem
 ├── Unavailable   a temporary fault of ours: retried a bounded number of times; HTTP 503 with Retry-After
 │   └── RateLimited   the caller has used up its requests: retried later; HTTP 429 with Retry-After
+│       └── TooManySubmissions   the organisation has used up its submissions; also of a line of a batch
 └── Defect        a permanent fault of ours: dead-lettered at once and alerted; a bare HTTP 500
 """
 
@@ -63,6 +64,7 @@ PROBLEMS: dict[str, tuple[str, int]] = {
     "too-many-open-requests": ("Too many requests wait for a decision", 409),
     "content-mismatch": ("Stored content does not match the log", 500),
     "too-many-requests": ("Too many requests in a minute", 429),
+    "too-many-submissions": ("Too many submissions in a minute", 429),
     "unavailable": ("The service is temporarily unavailable", 503),
     "internal": ("Internal server error", 500),
 }
@@ -143,6 +145,14 @@ class RateLimited(Unavailable):
     def problem(self) -> dict[str, Any]:
         """Return the RFC 9457 body."""
         return problem("too-many-requests", self.detail)
+
+
+class TooManySubmissions(RateLimited):
+    """The organisation has used up its submissions. Nothing of this one was recorded."""
+
+    def problem(self) -> dict[str, Any]:
+        """Return the RFC 9457 body. A line of a batch has no headers, so `retry_after` is a member."""
+        return {**problem("too-many-submissions", self.detail), "retry_after": self.retry_after}
 
 
 class Defect(KopuroError):

@@ -53,6 +53,10 @@ ADVICE: Final[Mapping[str, str]] = {
     "too-many-open-requests": "Wait until some of the open requests are decided, or withdraw one.",
     "content-mismatch": "Tell the operators and the auditors: the hub's data was damaged.",
     "too-many-requests": "Send fewer requests: `RateLimit` states what is left, `Retry-After` when to go on.",
+    "too-many-submissions": (
+        "Repeat the submission, of a batch only the lines with this problem, under the same key after"
+        " `retry_after` seconds. What was admitted stays admitted."
+    ),
     "unavailable": _REPEAT,
     "internal": "Report it to the operators with the `reference`. " + _REPEAT,
 }

@@ -105,6 +105,11 @@ def problem_schema() -> Json:
             "status": {"type": "integer", "minimum": 400, "maximum": 599},
             "detail": {"type": "string"},
             "errors": {"type": "array", "items": {"$ref": _DEFS + PointerError.__name__}},
+            "retry_after": {
+                "type": "integer",
+                "minimum": 1,
+                "description": "Of `too-many-submissions`: seconds after which it is taken.",
+            },
         },
         "required": ["detail", "status", "title", "type"],
     }

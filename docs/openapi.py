@@ -36,6 +36,15 @@ from runtime.web.refusals import statuses_at, statuses_of
 FILE: Final = Path(contracts.__file__).parent / "openapi.json"
 VERSION: Final = "1.0.0"
 
+_RETRY_AFTER: Final = {"Retry-After": "Seconds after which to repeat the request."}
+_HEADERS_OF_REFUSALS: Final[Mapping[int, Mapping[str, str]]] = {
+    429: {
+        **_RETRY_AFTER,
+        "RateLimit": "What is left of each policy of the organisation, and the seconds until all of it is.",
+        "RateLimit-Policy": "The policies: what may be sent at once, and the seconds in which it comes back.",
+    },
+    503: _RETRY_AFTER,
+}
 _SCHEMAS: Final = "#/components/schemas/"
 _RESPONSES: Final = "#/components/responses/"
 
@@ -183,8 +192,10 @@ def _refusals(published: Iterable[Published]) -> Json:
             content: Json = {MEDIA_TYPE: {"schema": schema}}
             if one.operation.refuses_as_json and (codes := {code_of(slug) for slug in slugs} - {None}):
                 content[JSON] = {"schema": _oauth_schema(schema, codes)}
+            words = _HEADERS_OF_REFUSALS.get(status, {})
             found[_refusal_name(status, slugs, one.operation)] = {
                 "description": "; ".join(f"`{slug}`: {PROBLEMS[slug][0]}" for slug in slugs) + ".",
+                **({"headers": _headers(words)} if words else {}),
                 "content": content,
             }
     return found
@@ -200,13 +211,18 @@ def _oauth_schema(problem: Json, codes: Iterable[str | None]) -> Json:
     return {**problem, "properties": properties, "required": ["error", "error_description"]}
 
 
+def _headers(described: Mapping[str, str]) -> Json:
+    """Return the headers of a response. described: by name."""
+    return {
+        name: {"description": words, "schema": {"type": "string"}}
+        for name, words in sorted(described.items())
+    }
+
+
 def _answer(answer: Answer) -> Json:
     described: Json = {"description": answer.description}
     if answer.headers:
-        described["headers"] = {
-            name: {"description": words, "schema": {"type": "string"}}
-            for name, words in sorted(answer.headers.items())
-        }
+        described["headers"] = _headers(answer.headers)
     if not answer.media_types:
         return described
     described["content"] = {media: {"schema": _answer_schema(answer, media)} for media in answer.media_types}

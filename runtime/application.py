@@ -8,6 +8,7 @@ from typing import Final, Generic, Protocol, TypeVar
 
 from prometheus_client import CollectorRegistry
 
+from runtime.access.rate_limits import SubmissionRates
 from runtime.access.read_recorder import ReadRecorder
 from runtime.access.standing import IsExcluded
 from runtime.access.tokens import TokenVerifier
@@ -55,6 +56,7 @@ class Application(Generic[H]):
     is_excluded: IsExcluded
     messenger: Messenger | None = None  # None: the service consumes and publishes nothing
     spans: Spans | None = None  # None: tracing is off
+    submissions: SubmissionRates | None = None  # None: the service takes no submissions
     reads: ReadRecorder | None = None  # None: no resource of the service shows staff facts of persons
     readiness: list[ReadinessCheck] = field(default_factory=list)
     warnings: list[ReadinessCheck] = field(default_factory=list)

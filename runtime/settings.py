@@ -24,7 +24,9 @@ ONE_PERSON = "one-person"
 KEY_PAUSE = timedelta(days=1)
 RECEIPT_TIME = timedelta(minutes=15)
 TRANSIT_KEY_PERIOD = timedelta(hours=1)
-REQUESTS_PER_MINUTE = 60_000
+REQUESTS_PER_MINUTE = 1_800
+SUBMISSIONS_PER_MINUTE = 300
+SUBMISSIONS_BURST = 1_000
 FACTS_KEPT = timedelta(days=90)
 MESSAGES_KEPT = timedelta(days=30)
 WATCH_REPORTS_KEPT = timedelta(days=730)
@@ -132,6 +134,10 @@ class Settings:
     webhook_refused: tuple[Address, ...] = ()
     # KOPURO_REQUESTS_PER_MINUTE, optional: the most requests of one organisation to this process
     requests_per_minute: int = REQUESTS_PER_MINUTE
+    # KOPURO_SUBMISSIONS_PER_MINUTE and KOPURO_SUBMISSIONS_BURST, optional: the most referrals of one
+    # organisation, and the most statements, that intake takes in a minute for long, and at once
+    submissions_per_minute: int = SUBMISSIONS_PER_MINUTE
+    submissions_burst: int = SUBMISSIONS_BURST
     # KOPURO_PROXIES, optional: the networks of the proxies in front of this service, whose X-Forwarded-For
     # names the client
     proxies: tuple[IPv4Network | IPv6Network, ...] = ()
@@ -355,6 +361,8 @@ class Settings:
             webhook_networks=each("KOPURO_WEBHOOK_NETWORKS", ip_network, "networks"),
             webhook_refused=each("KOPURO_WEBHOOK_REFUSED", _address, "host:port"),
             requests_per_minute=positive("KOPURO_REQUESTS_PER_MINUTE") or REQUESTS_PER_MINUTE,
+            submissions_per_minute=positive("KOPURO_SUBMISSIONS_PER_MINUTE") or SUBMISSIONS_PER_MINUTE,
+            submissions_burst=positive("KOPURO_SUBMISSIONS_BURST") or SUBMISSIONS_BURST,
             proxies=each("KOPURO_PROXIES", ip_network, "networks"),
             issuer=issuer_url("KOPURO_ISSUER"),
             traces_endpoint=optional("KOPURO_TRACES_ENDPOINT", _traces_endpoint),

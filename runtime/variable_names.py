@@ -44,6 +44,8 @@ _OF_SETTINGS: Final = frozenset(
         "RETENTION_DAYS",
         "SANDBOX",
         "SERVICE_KEY",
+        "SUBMISSIONS_BURST",
+        "SUBMISSIONS_PER_MINUTE",
         "TOKEN_SIGNING_KEY",
         "TRACES_ENDPOINT",
         "TRACES_RATIO",

@@ -37,7 +37,7 @@ def error_of(
     if status == 401:
         return AuthenticationError(sentence)
     if status in _TRANSIENT:
-        return UnavailableError(sentence, retry_after=seconds_until(retry_after, now=now))
+        return UnavailableError(sentence, retry_after=seconds_until(retry_after, now=now), type=problem.type)
     if 400 <= status < 500:
         return RefusedError(problem)
     reference = f", reference {problem.reference}" if problem.reference else ""

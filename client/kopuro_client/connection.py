@@ -34,6 +34,11 @@ class Connection:
         """The transport's monotonic clock, in seconds."""
         return self._transport.clock
 
+    @property
+    def sleep(self) -> Callable[[float], None]:
+        """The transport's way to wait, in seconds."""
+        return self._transport.sleep
+
     def close(self) -> None:
         self._transport.close()
 

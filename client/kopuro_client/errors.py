@@ -176,11 +176,15 @@ class AuthenticationError(ClientError):
 
 
 class UnavailableError(ClientError):
-    """The hub is unavailable. retry_after: seconds, or None if the hub gave no time."""
+    """The hub is unavailable, or the organisation has used up its rate.
 
-    def __init__(self, detail: str, *, retry_after: float | None = None) -> None:
+    retry_after: seconds, or None if the hub gave no time. type: of the problem, `about:blank` without one.
+    """
+
+    def __init__(self, detail: str, *, retry_after: float | None = None, type: str = "about:blank") -> None:
         super().__init__(detail)
         self.retry_after = retry_after
+        self.type = type
 
 
 class TransportError(ClientError):

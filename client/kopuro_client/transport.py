@@ -87,7 +87,7 @@ class Transport:
         self._total_limit = total_limit
         self._deadline = Deadline()
         self._largest_answer = largest_answer
-        self._sleep = sleep
+        self.sleep = sleep
         self.clock = clock
         self._notice = notice
         self._away: dict[str, float] = {}  # host -> time since which it does not respond
@@ -134,7 +134,7 @@ class Transport:
             except ClientError:
                 self._answered(request)
                 raise
-            self._sleep(delay)
+            self.sleep(delay)
             attempt += 1
 
     def _in_time(self, request: HttpRequest) -> bytes:

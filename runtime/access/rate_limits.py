@@ -1,65 +1,96 @@
-"""The most requests of one organisation in a minute, and the headers that tell it how many are left.
+"""The rates of one organisation: of all its requests, and of what it submits.
 
-`CallerLimits` shares a process fairly among its callers at every moment. This limit bounds what one of them
-may cost over time, so that an endless loop at a partner is noticed there first.
-Source: draft-ietf-httpapi-ratelimit-headers-10.
+`CallerLimits` shares a process fairly among its callers at every moment. These bound what one of them may
+cost over time. A submission is work for every service of the hub, a request for two or three of them at most,
+so each has a rate of its own.
 """
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from enum import Enum
 from typing import Final
 
-from limits import RateLimitItemPerMinute
-from limits.storage import MemoryStorage
-from limits.strategies import SlidingWindowCounterRateLimiter
+from contracts.errors import RateLimited, TooManySubmissions
+from runtime.access.token_buckets import Allowance, Remaining, TokenBuckets
 
-from contracts.errors import RateLimited
-
-WINDOW_SECONDS: Final = 60
-_POLICY: Final = '"organization"'
-
-
-@dataclass(frozen=True, slots=True)
-class Remaining:
-    """The requests that a caller has left. reset: seconds until more are there."""
-
-    limit: int
-    requests: int
-    reset: int
-
-    def headers(self) -> Mapping[str, str]:
-        """Return the response's headers."""
-        return {
-            "RateLimit-Policy": f"{_POLICY};q={self.limit};w={WINDOW_SECONDS}",
-            "RateLimit": f"{_POLICY};r={self.requests};t={self.reset}",
-        }
+REQUESTS: Final = "organization"
+# All requests of this many seconds may come at once.
+_BURST_SECONDS: Final = 10
+# What a submission costs that gives the hub no new work: a repeated or a refused one.
+IDLE_COST: Final = 0.1
 
 
-class RateLimits:
-    """The requests of each caller in the last minute, in this process. Safe to share among greenlets."""
+class Work(Enum):
+    """What an organisation submits. Each kind has a rate of its own.
 
-    def __init__(self, per_minute: int) -> None:
-        self._item = RateLimitItemPerMinute(per_minute)
-        self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
+    An organisation that imports thousands of referrals can still answer offers and record a revoked consent.
+    """
+
+    referrals = "referrals"
+    statements = "statements"  # answers, reports, notes and other commands about existing referrals
+
+
+class RequestRates:
+    """The requests of each caller. Safe to share among greenlets."""
+
+    def __init__(self, per_minute: int, clock: Callable[[], float] = time.monotonic) -> None:
+        burst = max(1, per_minute * _BURST_SECONDS // 60)
+        self._buckets = TokenBuckets(Allowance(name=REQUESTS, burst=burst, per_minute=per_minute), clock)
 
     def take(self, caller: str) -> bool:
-        """Count a request of the caller; return False, and count nothing, if it has had its most."""
-        return self._limiter.hit(self._item, caller)
+        """Count a request of the caller; return False, and count nothing, if it has none left."""
+        return self._buckets.take(caller) == 1
 
     def remaining(self, caller: str) -> Remaining:
         """Return what is left for the caller."""
-        stats = self._limiter.get_window_stats(self._item, caller)
-        reset = max(0, math.ceil(stats.reset_time - time.time()))
-        return Remaining(limit=self._item.amount, requests=max(0, stats.remaining), reset=reset)
+        return self._buckets.remaining(caller)
+
+    def refusal(self, caller: str) -> RateLimited:
+        """Return the error of a request beyond the rate."""
+        return RateLimited(
+            f"Your organisation has sent more than {self._buckets.allowance.per_minute} requests a minute.",
+            retry_after=self._buckets.seconds_until(caller),
+        )
 
 
-def rate_limited(remaining: Remaining) -> RateLimited:
-    """Return the error of a request beyond the limit."""
-    return RateLimited(
-        f"Your organisation has sent more than {remaining.limit} requests in a minute.",
-        retry_after=max(1, remaining.reset),
-    )
+class SubmissionRates:
+    """The submissions of each organisation: each line of a batch is one. Safe to share among greenlets."""
+
+    def __init__(self, *, per_minute: int, burst: int, clock: Callable[[], float] = time.monotonic) -> None:
+        """per_minute, burst: of each kind of work."""
+        self._buckets: Mapping[Work, TokenBuckets] = {
+            work: TokenBuckets(Allowance(name=work.value, burst=burst, per_minute=per_minute), clock)
+            for work in Work
+        }
+
+    def require_any(self, organization: str, work: Work) -> None:
+        """Raise TooManySubmissions if the organisation has none left. Counts nothing."""
+        if self.remaining(organization, work).left < 1:
+            raise self.refusal(organization, work)
+
+    def take(self, organization: str, work: Work, wanted: int) -> int:
+        """Count submissions, as many of the wanted ones as are left; return their number."""
+        return self._buckets[work].take(organization, wanted)
+
+    def settle(self, organization: str, work: Work, *, taken: int, new: int, idle: int) -> None:
+        """Give back what was taken and not needed, and count what gave no new work.
+
+        new: submissions that were admitted; idle: those that were repeated or refused. The latter may
+        overdraw, so that a sender of thousands of them waits as well.
+        """
+        self._buckets[work].use(organization, new - taken + IDLE_COST * idle)
+
+    def remaining(self, organization: str, work: Work) -> Remaining:
+        """Return what is left for the organisation."""
+        return self._buckets[work].remaining(organization)
+
+    def refusal(self, organization: str, work: Work, refused: int = 1) -> TooManySubmissions:
+        """Return the error of submissions beyond the rate. refused: how many there are in all."""
+        buckets = self._buckets[work]
+        return TooManySubmissions(
+            f"Your organisation has submitted more than {buckets.allowance.burst} {work.value} at once, or"
+            f" more than {buckets.allowance.per_minute} a minute. Repeat after `retry_after` seconds.",
+            retry_after=buckets.seconds_until(organization, refused),
+        )

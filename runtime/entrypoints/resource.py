@@ -22,7 +22,8 @@ from nameko.extensions import Entrypoint, ProviderCollector, SharedExtension, re
 from contracts.errors import Defect, Unavailable
 from runtime.access.caller_limits import Share
 from runtime.access.gate import Gate
-from runtime.access.rate_limits import RateLimits
+from runtime.access.held_refusals import HeldRefusals
+from runtime.access.rate_limits import RequestRates, Work
 from runtime.access.reads import Reads
 from runtime.application import APPLICATION, Application
 from runtime.telemetry import trace
@@ -51,6 +52,7 @@ def resource(
     open_to_excluded: bool = False,
     reads: Reads | None = None,
     share: Share | None = None,
+    work: Work | None = None,
     operation: Operation | None = None,
     answer_fault: FaultAnswer = problems.response_for,
 ) -> Callable[[Method[S]], Method[S]]:
@@ -69,6 +71,8 @@ def resource(
     fails, the caller gets the error instead.
     share: what the requests of one caller are counted in (`runtime/access/caller_limits.py`); by default
     reads or changes, by the method.
+    work: what the requests submit, each line of a batch on its own; the handler counts it in the
+    application's `submissions`. A caller that has none left is refused before the body is read.
     operation: the body, answers and refusals, as the OpenAPI document publishes them. An answer that it does
     not declare becomes a 500, as a defect of ours.
     answer_fault: returns the response to an exception; by default an RFC 9457 problem.
@@ -103,6 +107,7 @@ def resource(
                 open_to_excluded,
                 reads,
                 share,
+                work,
                 operation,
                 answer_fault,
             ),
@@ -129,13 +134,17 @@ class WebServer(ProviderCollector, SharedExtension):  # type: ignore[misc]  # na
         if self.listener is None:
             application: Application[Any] = self.container.config[APPLICATION]
             settings = application.settings
+            held = HeldRefusals()
+            application.releases.append(held.release)
             router = Router(
                 [resource.route() for resource in self._providers],
                 Gate(application.verifier, application.is_excluded),
                 HttpMetrics(application.registry),
-                RateLimits(settings.requests_per_minute),
+                RequestRates(settings.requests_per_minute),
                 application.spans,
                 settings.proxies,
+                application.submissions,
+                held,
             )
             self.listener = Listener(
                 settings.http_address,
@@ -177,6 +186,7 @@ class Resource(Entrypoint):  # type: ignore[misc]  # nameko has no types
         open_to_excluded: bool,
         reads: Reads | None,
         share: Share | None,
+        work: Work | None,
         operation: Operation | None,
         answer_fault: FaultAnswer,
     ) -> None:
@@ -191,6 +201,7 @@ class Resource(Entrypoint):  # type: ignore[misc]  # nameko has no types
         self._takes_key = takes_key
         self._open_to_excluded = open_to_excluded
         self._share = share
+        self._work = work
         self._answer_fault = answer_fault
 
     def setup(self) -> None:
@@ -212,6 +223,7 @@ class Resource(Entrypoint):  # type: ignore[misc]  # nameko has no types
             takes_key=self._takes_key,
             open_to_excluded=self._open_to_excluded,
             share=self._share,
+            work=self._work,
             answer_fault=self._answer_fault,
             operation=self.operation,
             handle_request=self._respond,

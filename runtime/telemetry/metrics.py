@@ -54,6 +54,9 @@ class HttpMetrics:
             registry=registry,
         )
         self.in_flight = Gauge("kopuro_http_requests_in_flight", "Requests in progress", registry=registry)
+        self.held = Gauge(
+            "kopuro_http_refusals_held", "Refusals that wait before they are sent", registry=registry
+        )
         # `labels()` costs more than the increment itself; the set of label values is small.
         self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 

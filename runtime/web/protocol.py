@@ -40,6 +40,18 @@ def close_after_response(environ: dict[str, Any]) -> None:
     connection.lingers = True
 
 
+@contextmanager
+def may_make_room(environ: dict[str, Any]) -> Iterator[None]:
+    """Let the port close the request's connection meanwhile, as an idle one, if it needs room for another."""
+    state = environ[CONNECTION].conn_state
+    state[2] = wsgi.STATE_IDLE
+    try:
+        yield
+    finally:
+        if state[2] == wsgi.STATE_IDLE:
+            state[2] = wsgi.STATE_REQUEST
+
+
 def message_of(response: Response) -> bytes:
     """Return the bytes of a response after which the connection is closed."""
     lines = [

@@ -16,7 +16,9 @@ from werkzeug.routing import Map, RequestRedirect, Rule, UnicodeConverter
 from contracts.errors import Refused
 from runtime.access.caller_limits import CallerLimits, Share
 from runtime.access.gate import Gate
-from runtime.access.rate_limits import RateLimits, rate_limited
+from runtime.access.held_refusals import HeldRefusals
+from runtime.access.rate_limits import RequestRates, SubmissionRates, Work
+from runtime.access.token_buckets import rate_headers
 from runtime.access.tokens import Principal
 from runtime.telemetry import trace
 from runtime.telemetry.metrics import HttpMetrics
@@ -27,7 +29,7 @@ from runtime.web.client_address import Network, client_address
 from runtime.web.connections import origin_of
 from runtime.web.operation import Operation
 from runtime.web.path import ID_FORMS, decode_path, id_forms_of, require_id_forms, template_of
-from runtime.web.protocol import close_after_response
+from runtime.web.protocol import close_after_response, may_make_room
 from runtime.web.request import Request, parse_parameters, require_known
 from runtime.web.response import Response
 
@@ -37,6 +39,8 @@ FaultAnswer = Callable[[Exception], Response]
 _STATUS_LINES: Final = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 _NO_ROUTE: Final = "(none)"
 _METHODS: Final = frozenset(HTTPMethod)
+# Answers that tell the caller to come back with something else, or later.
+_HELD: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS})
 _UNREAD_TOLERATED: Final = 64 * 1024  # a refused body up to this size is read to keep the connection
 
 
@@ -52,8 +56,9 @@ class Route:
 
     limit: the largest body in bytes. query: the permitted query parameters. takes_key: whether a repetition
     with the same Idempotency-Key has no second effect. open_to_excluded: excluded organisations may call it;
-    the handler decides what they get. share: what the requests of one caller are counted in. answer_fault:
-    returns the response to a request of the route that raised an exception.
+    the handler decides what they get. share: what the requests of one caller are counted in. work: what its
+    requests submit, None for nothing. answer_fault: returns the response to a request of the route that
+    raised an exception.
     """
 
     method: str
@@ -65,6 +70,7 @@ class Route:
     takes_key: bool = False
     open_to_excluded: bool = False
     share: Share | None = None  # None: reads or changes, by the method
+    work: Work | None = None
     answer_fault: FaultAnswer = problems.response_for
     operation: Operation | None = field(default=None, compare=False)  # None: any body is taken
 
@@ -87,14 +93,17 @@ class Router:
         routes: Iterable[Route],
         gate: Gate,
         metrics: HttpMetrics,
-        rates: RateLimits | None = None,
+        rates: RequestRates | None = None,
         spans: Spans | None = None,
         proxies: Collection[Network] = (),
+        submissions: SubmissionRates | None = None,
+        held: HeldRefusals | None = None,
     ) -> None:
         """rates: the limit of each caller's requests; None: no limit and no headers of it.
 
         spans: receives a span of each answered request; None when tracing is off. proxies: the networks of
-        the proxies whose `X-Forwarded-For` is read.
+        the proxies whose `X-Forwarded-For` is read. submissions: the limit of what each caller submits; the
+        handlers count it. held: delays the refusals of callers that get many; None: all are sent at once.
         """
         # Each path has one spelling: slashes are not merged, and nothing redirects. Any text
         # matches an id here; its form is checked after the token: without one, every id gets a 401.
@@ -117,20 +126,21 @@ class Router:
         self._rates = rates
         self._spans = spans
         self._proxies = proxies
+        self._submissions = submissions
+        self._held = held
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
         started, started_at = time.perf_counter(), time.time_ns()
         sent = environ.get("HTTP_TRACEPARENT")
         at = trace.continued(sent)
         with trace.attached(at), self._metrics.in_flight.track_inprogress():
-            template, response = self._respond(environ, at)
+            template, response, caller = self._respond(environ, at)
         headers = {"traceparent": str(at), "Cache-Control": "no-store", **response.headers}
         method = environ["REQUEST_METHOD"]
         body = [response.body]
         if method == "HEAD":  # eventlet would still send the body
             headers["Content-Length"] = str(len(response.body))
             body = []
-        start_response(_STATUS_LINES[response.status], list(headers.items()))
         # The method and path as sent are caller input, so only declared routes become labels.
         label = method if template != _NO_ROUTE else _NO_ROUTE
         seconds = time.perf_counter() - started
@@ -147,12 +157,30 @@ class Router:
                     ended=started_at + int(seconds * 1e9),
                 )
             )
+        if response.status in _HELD:
+            self._hold(environ, caller)
+        start_response(_STATUS_LINES[response.status], list(headers.items()))
         return body
 
-    def _respond(self, environ: dict[str, Any], at: trace.Trace) -> tuple[str, Response]:
+    def _hold(self, environ: dict[str, Any], caller: Principal | None) -> None:
+        """Delay the refusal of a caller that gets many of them, or close its connection."""
+        if self._held is None:
+            return
+        name, address = None if caller is None else caller.id, self._origin(environ)
+        seconds = self._held.seconds_for(name, address)
+        if seconds:
+            with self._metrics.held.track_inprogress(), may_make_room(environ):
+                is_held = self._held.hold(name, address, seconds)
+            if not is_held:
+                close_after_response(environ)
+
+    def _respond(self, environ: dict[str, Any], at: trace.Trace) -> tuple[str, Response, Principal | None]:
+        """Return the route's template, the response, and the caller if the request has a valid token."""
         template = _NO_ROUTE
+        caller: Principal | None = None
+        work: Work | None = None
         answer_fault: FaultAnswer = problems.response_for
-        left: Mapping[str, str] = {}
+        counted = False
         body_read = reading = False
         try:
             _require_implemented(environ["REQUEST_METHOD"])
@@ -160,12 +188,17 @@ class Router:
             (route, template, id_forms), values = self._adapter.match(path, environ["REQUEST_METHOD"])
             answer_fault = route.answer_fault
             caller = self._caller(environ, route)
-            left = self._take(caller, route)
+            counted, work = caller is not None and self._rates is not None, route.work
+            self._take(caller, route)
             require_id_forms(values, id_forms)
             query = parse_parameters(environ.get("QUERY_STRING", ""))
             require_known(query, route.query)
             _refuse_unsupported_key(environ, route)
             with self._slot(caller, route):
+                # Before the body is read: what it costs to refuse is bounded. After the wait for the slot:
+                # others of the caller may have used up what was left.
+                if caller is not None and work is not None and self._submissions is not None:
+                    self._submissions.require_any(caller.id, work)
                 reading = True
                 body = read_body(environ, route.limit)
                 reading = False
@@ -195,21 +228,29 @@ class Router:
         tolerated = 0 if "HTTP_EXPECT" in environ else _UNREAD_TOLERATED
         if reading or (not body_read and announces_more_than(environ, tolerated)):
             close_after_response(environ)
-        return template, replace(response, headers={**left, **response.headers}) if left else response
+        if counted:
+            assert caller is not None
+            response = replace(response, headers={**self._left(caller, work), **response.headers})
+        return template, response, caller
 
     def _origin(self, environ: dict[str, Any]) -> str:
         peer, forwarded = environ["REMOTE_ADDR"], environ.get("HTTP_X_FORWARDED_FOR")
         return origin_of((client_address(peer, forwarded, self._proxies), 0))
 
-    def _take(self, caller: Principal | None, route: Route) -> Mapping[str, str]:
-        """Count the caller's request; return the headers that say what is left. Raises RateLimited."""
-        if caller is None or self._rates is None:
-            return {}
-        taken = route.counted_in is Share.credentials or self._rates.take(caller.id)
-        remaining = self._rates.remaining(caller.id)
-        if not taken:
-            raise rate_limited(remaining)
-        return remaining.headers()
+    def _take(self, caller: Principal | None, route: Route) -> None:
+        """Count the caller's request. Raises RateLimited."""
+        if caller is None or self._rates is None or route.counted_in is Share.credentials:
+            return
+        if not self._rates.take(caller.id):
+            raise self._rates.refusal(caller.id)
+
+    def _left(self, caller: Principal, work: Work | None) -> Mapping[str, str]:
+        """Return the headers that say what is left."""
+        assert self._rates is not None
+        left = [self._rates.remaining(caller.id)]
+        if work is not None and self._submissions is not None:
+            left.append(self._submissions.remaining(caller.id, work))
+        return rate_headers(*left)
 
     def _slot(self, caller: Principal | None, route: Route) -> AbstractContextManager[None]:
         return nullcontext() if caller is None else self._limits.slot(caller.id, route.counted_in)

@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 from contracts.errors import Unavailable
@@ -27,11 +28,12 @@ _LONGEST_PAUSE: Final = 10.0
 class Submissions(Protocol):
     """The queue of submissions. `take` and `settle` raise BrokerUnavailable.
 
-    parked, waiting: how many submissions were set aside, and how many nobody has taken yet, as last counted.
+    parked, waiting: how many submissions were set aside, and how many of each organisation nobody has taken
+    yet, as last counted.
     """
 
     parked: int
-    waiting: int
+    waiting: dict[str, int]
 
     def take(self, seconds: float) -> list[tuple[int, Received]]:
         """Return submissions with their tags; none if none arrives in time."""
@@ -44,6 +46,14 @@ class Submissions(Protocol):
     def close(self) -> None:
         """Close the connection; what is not settled is delivered again."""
         ...
+
+
+@dataclass(slots=True)
+class _Paced:
+    """Submissions of an organisation beyond its rate, by tag. until: when they are processed again."""
+
+    until: float
+    taken: list[tuple[int, Received]]
 
 
 class SubmissionWork:
@@ -61,6 +71,9 @@ class SubmissionWork:
         self._desk = desk
         self._clock = clock
         self._waiting_since: float | None = None
+        # Not settled, so that the broker sends no more of these organisations than `take` may have at a time:
+        # what an organisation publishes beyond its rate waits in its own queue, and is never refused.
+        self._paced: dict[str, _Paced] = {}
         self._stopping = threading.Event()
         self._ended = threading.Event()
         self._ended.set()
@@ -77,7 +90,8 @@ class SubmissionWork:
     def waiting_seconds(self) -> float:
         """Return for how long submissions have waited without a pause; 0 while none waits.
 
-        A submission waits if it was given back to the queue, or if the queue holds more than one batch.
+        A submission waits if it was given back to the queue, or if the queue holds more than one batch. Those
+        of an organisation that has used up its rate do not count.
         """
         return 0.0 if self._waiting_since is None else self._clock() - self._waiting_since
 
@@ -99,15 +113,48 @@ class SubmissionWork:
 
     def turn(self) -> frozenset[Verdict]:
         """Take and settle one batch; return its verdicts."""
-        taken = self._submissions.take(TAKE_SECONDS)
-        self._fault = None
-        if not taken:
-            self._waiting_since = None
-            return frozenset()
-        verdicts = self._desk.process([received for _, received in taken])
-        self._note_waiting(Verdict.retried in verdicts or self._submissions.waiting > 0)
-        self._submissions.settle([(tag, verdict) for (tag, _), verdict in zip(taken, verdicts, strict=True)])
+        try:
+            taken = self._due(self._submissions.take(TAKE_SECONDS))
+            self._fault = None
+            if not taken:
+                self._note_waiting(False)
+                return frozenset()
+            verdicts = self._desk.process([received for _, received in taken])
+            settled: list[tuple[int, Verdict]] = []
+            for (tag, received), verdict in zip(taken, verdicts, strict=True):
+                if verdict is Verdict.paced:
+                    self._pace(tag, received)
+                else:
+                    settled.append((tag, verdict))
+            self._note_waiting(Verdict.retried in verdicts or self._others_wait())
+            self._submissions.settle(settled)
+        except Unavailable:
+            # The connection is lost, and the tags with it: the broker delivers these again.
+            self._paced.clear()
+            raise
         return frozenset(verdicts)
+
+    def _due(self, taken: list[tuple[int, Received]]) -> list[tuple[int, Received]]:
+        """Return what is to be processed now; what comes of a paced organisation goes behind its others."""
+        now = self._clock()
+        due = [one for paced in self._paced.values() if paced.until <= now for one in paced.taken]
+        self._paced = {name: paced for name, paced in self._paced.items() if paced.until > now}
+        for tag, received in taken:
+            paced = self._paced.get(received.organization)
+            if paced is None:
+                due.append((tag, received))
+            else:
+                paced.taken.append((tag, received))
+        return due
+
+    def _pace(self, tag: int, received: Received) -> None:
+        until = self._clock() + self._desk.paces[received.organization]
+        self._paced.setdefault(received.organization, _Paced(until=until, taken=[])).taken.append(
+            (tag, received)
+        )
+
+    def _others_wait(self) -> bool:
+        return any(number for name, number in self._submissions.waiting.items() if name not in self._paced)
 
     def _note_waiting(self, waits: bool) -> None:
         if not waits:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-VERDICTS = ("answered", "retried", "parked")
+VERDICTS = ("answered", "retried", "paced", "parked")
 
 
 class GatewayMetrics:

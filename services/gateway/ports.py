@@ -37,11 +37,15 @@ class Page:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Result:
-    """The hub's result for a submission: one of an id, a problem (RFC 9457) and `is_unavailable`."""
+    """The hub's result for a submission: one of an id, a problem (RFC 9457) and `is_unavailable`.
+
+    retry_after: seconds, if the organisation has used up its rate; None: the hub is unavailable.
+    """
 
     submission_id: str | None = None
     problem: Mapping[str, Any] | None = None
     is_unavailable: bool = False
+    retry_after: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,7 +92,10 @@ class Hub(Protocol):
         ...
 
     def submit(self, organization: str, lines: Sequence[bytes], *, referrals: bool) -> list[Result]:
-        """Submit lines, referrals or commands; return a result for each. Repeatable by the lines' keys."""
+        """Submit lines, referrals or commands; return a result for each. Repeatable by the lines' keys.
+
+        Raises RateLimited too, with the seconds after which the hub takes more of the organisation.
+        """
         ...
 
     def answer(self, organization: str, answers: Sequence[Answer]) -> None:

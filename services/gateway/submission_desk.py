@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import orjson
 
-from contracts.errors import Defect, PointerError, Refused, Unavailable
+from contracts.errors import Defect, PointerError, RateLimited, Refused, Unavailable
 from contracts.idempotency_key import require_well_formed
 from contracts.jose import LONGEST_SEALED
 from runtime.web.operation import Body
@@ -53,12 +53,14 @@ class Received:
 class Verdict(StrEnum):
     """How a submission is settled at the broker.
 
-    answered: its answer is in the mailbox. retried: the hub was unavailable. parked: the hub does not admit
-    the organisation, which therefore cannot be answered, or the hub fails on this very submission.
+    answered: its answer is in the mailbox. retried: the hub was unavailable. paced: the organisation has used
+    up its rate; nothing was recorded, and the submission is processed again later. parked: the hub does not
+    admit the organisation, which therefore cannot be answered, or the hub fails on this very submission.
     """
 
     answered = "answered"
     retried = "retried"
+    paced = "paced"
     parked = "parked"
 
 
@@ -78,6 +80,8 @@ class SubmissionDesk:
     def __init__(self, hub: Hub, metrics: GatewayMetrics) -> None:
         self._hub = hub
         self._metrics = metrics
+        # Organisation -> seconds until the hub takes more of it, as of the last `process`.
+        self.paces: dict[str, float] = {}
 
     def process(self, received: Sequence[Received]) -> list[Verdict]:
         """Return a verdict for each message, in order. One organisation's messages keep their order.
@@ -86,6 +90,7 @@ class SubmissionDesk:
         processed again without taking effect twice.
         """
         verdicts = [Verdict.retried] * len(received)
+        self.paces.clear()
         by_organization: dict[str, list[_Prepared]] = {}
         for place, message in enumerate(received):
             by_organization.setdefault(message.organization, []).append(_prepared(place, message))
@@ -104,12 +109,17 @@ class SubmissionDesk:
                 verdicts |= done
                 if len(done) < len(group):
                     break  # later ones wait: the order stays
+        except RateLimited as error:
+            self.paces[organization] = error.retry_after
         except Unavailable as error:
             _log.warning("submissions wait for the hub", extra={"reason": str(error)})
         except NotAdmitted:
             left = [place for place, verdict in verdicts.items() if verdict is Verdict.retried]
             _log.warning("submissions parked", extra={"organization": organization, "count": len(left)})
             verdicts |= dict.fromkeys(left, Verdict.parked)
+        if organization in self.paces:
+            left = [place for place, verdict in verdicts.items() if verdict is Verdict.retried]
+            verdicts |= dict.fromkeys(left, Verdict.paced)
         return verdicts
 
     def _done(self, organization: str, group: Sequence[_Prepared]) -> dict[int, Verdict]:
@@ -140,6 +150,8 @@ class SubmissionDesk:
         for one in group:
             result = Result(problem=one.problem) if one.problem is not None else next(results)
             if result.is_unavailable:
+                if result.retry_after is not None:
+                    self.paces[organization] = result.retry_after
                 break
             answers[one.place] = Answer(
                 message_id=one.message_id,

@@ -68,7 +68,7 @@ def submit_referral(context: ApiContext, request: Request) -> Response:
     try:
         submission = load(ReferralSubmission, request.json(), now=context.now())
     except Refused as error:
-        return _referral_response(context.handlers.answer(refusal(caller, error, claim)))
+        return _referral_response(context.handlers.answer(refusal(caller, error, claim, is_referral=True)))
     return _referral_response(context.handlers.submit_referral(caller, submission, claim))
 
 

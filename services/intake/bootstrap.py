@@ -9,6 +9,7 @@ from contracts.envelope import Envelope, Event, decode
 from contracts.facts import Fact
 from contracts.topology import ROUTING
 from runtime.access.access_records import AccessRecords
+from runtime.access.rate_limits import SubmissionRates
 from runtime.application import Application
 from runtime.identifiers import new_id
 from runtime.messaging.batches import BatchProcessor
@@ -64,6 +65,7 @@ def build(settings: Settings) -> Application[IntakeParts]:
     )
     changes = TransitKeyChanges(source=platform.source, keys=transit_keys, new_id=new_id)
     store = SqlAdmissionStore()
+    rates = SubmissionRates(per_minute=settings.submissions_per_minute, burst=settings.submissions_burst)
     handlers = IntakeHandlers(
         database=platform.database,
         store=store,
@@ -75,6 +77,7 @@ def build(settings: Settings) -> Application[IntakeParts]:
         transit_keys=transit_keys,
         backlog=lambda: platform.messenger.backlog,
         after_commit=platform.messenger.wake,
+        rates=rates,
     )
     search = SubmissionSearch(
         database=platform.database,
@@ -100,6 +103,7 @@ def build(settings: Settings) -> Application[IntakeParts]:
         verifier=access.verifier(settings.hub, platform.clock, issuer=settings.issuer),
         is_excluded=access.is_excluded,
         messenger=platform.messenger,
+        submissions=rates,
         reads=platform.read_recorder(),
         readiness=[
             ("broker", platform.messenger.unready),

@@ -18,6 +18,7 @@ from contracts.idempotency_key import KEYS_KEPT
 from contracts.queries import OfferQuery, PartyQuery, PreviewQuery, ReferralListQuery, ReferralQuery
 from contracts.records import read
 from contracts.referral import ReferralFacts, ReferralSubmission
+from runtime.access.rate_limits import SubmissionRates, Work
 from runtime.access.standing import excluded_refusal
 from runtime.messaging.outbox.outbox import Outbox, outgoing
 from runtime.messaging.ports import Outgoing
@@ -86,9 +87,13 @@ class IntakeHandlers:
         transit_keys: TransitKeys,
         backlog: Callable[[], int],
         after_commit: Callable[[], None],
+        rates: SubmissionRates,
         outbox_bound: int = OUTBOX_BOUND,
     ) -> None:
-        """hub_country: the ISO 3166-1 code. backlog: the latest count of messages waiting in the outbox."""
+        """hub_country: the ISO 3166-1 code. backlog: the latest count of messages waiting in the outbox.
+
+        rates: of each organisation's submissions.
+        """
         self._database = database
         self._store = store
         self._outbox = outbox
@@ -98,6 +103,7 @@ class IntakeHandlers:
         self._hub_country = hub_country
         self._transit_keys = transit_keys
         self._backlog = backlog
+        self._rates = rates
         self._outbox_bound = outbox_bound
         self._commits = GroupCommit[Sequence[Admission], Sequence[Result]](
             database, self._record, after_commit=after_commit, weigh=len
@@ -115,7 +121,7 @@ class IntakeHandlers:
         try:
             return self._prepared(caller, submission, claim)
         except (Refused, Unavailable) as error:
-            return Refusal(error=error, claim=claim)
+            return Refusal(organization=caller.organization, error=error, claim=claim, is_referral=True)
 
     def _prepared(self, caller: Caller, submission: ReferralSubmission, claim: Claim | None) -> Admission:
         _refuse_excluded(caller)
@@ -156,13 +162,55 @@ class IntakeHandlers:
     def answer_all(self, prepared: Sequence[Prepared]) -> list[Result]:
         """Return each submission's id once it is committed, or its refusal. Raises Unavailable.
 
-        A repeated submission gets its first id even if it would be refused now: since then, its sender may
-        have been suspended, the key replaced or the offer pruned.
+        prepared: of one organisation, all referrals or all commands. A repeated submission gets its first id
+        even if it would be refused now: since then, its sender may have been suspended, the key replaced or
+        the offer pruned. Those beyond the organisation's rate are refused with TooManySubmissions.
         """
+        if not prepared:
+            return []
+        organization = prepared[0].organization
+        work = Work.referrals if prepared[0].is_referral else Work.statements
+        taken, new = 0, 0
+        try:
+            taken, prepared = self._within_rate(organization, work, prepared)
+            results = self._results(prepared)
+            new = sum(
+                isinstance(one, Admission) and result == one.id
+                for one, result in zip(prepared, results, strict=True)
+            )
+            return results
+        finally:
+            self._rates.settle(organization, work, taken=taken, new=new, idle=len(prepared) - new)
+
+    def _results(self, prepared: Sequence[Prepared]) -> list[Result]:
         admitted = iter(self.admit_all([one for one in prepared if isinstance(one, Admission)]))
         first_ids = self._first_ids([one.claim for one in prepared if isinstance(one, Refusal) and one.claim])
         return [
             next(admitted) if isinstance(one, Admission) else first_ids.get(one.claim, one.error)
+            for one in prepared
+        ]
+
+    def _within_rate(
+        self, organization: str, work: Work, prepared: Sequence[Prepared]
+    ) -> tuple[int, Sequence[Prepared]]:
+        """Count the admissions; return their number, and the submissions with those beyond refused."""
+        admissions = [one for one in prepared if isinstance(one, Admission)]
+        taken = self._rates.take(organization, work, len(admissions))
+        if taken == len(admissions):
+            return taken, prepared
+        # Which ones are repeated matters now: those need nothing of the rate.
+        self._rates.settle(organization, work, taken=taken, new=0, idle=0)
+        repeated = self._first_ids([one.claim for one in admissions if one.claim is not None])
+        fresh = [one for one in admissions if one.claim is None or one.claim not in repeated]
+        taken = self._rates.take(organization, work, len(fresh))
+        beyond = {id(one) for one in fresh[taken:]}
+        if not beyond:
+            return taken, prepared
+        error = self._rates.refusal(organization, work, len(beyond))
+        return taken, [
+            Refusal(organization=organization, error=error, claim=None, is_referral=work is Work.referrals)
+            if id(one) in beyond
+            else one
             for one in prepared
         ]
 
@@ -204,7 +252,7 @@ class IntakeHandlers:
             try:
                 prepared.append(self._prepared_command(caller, one, known, claim))
             except (Refused, Unavailable) as error:
-                prepared.append(Refusal(error=error, claim=claim))
+                prepared.append(Refusal(organization=caller.organization, error=error, claim=claim))
         return prepared
 
     def referral(self, referral_id: str, viewer: str, *, oversight: bool) -> ReferralView:
@@ -387,9 +435,14 @@ class IntakeHandlers:
         return results
 
 
-def refusal(caller: Caller, error: Refused, claim: Claim | None) -> Refusal:
+def refusal(caller: Caller, error: Refused, claim: Claim | None, *, is_referral: bool = False) -> Refusal:
     """Return the refusal of a submission; for an excluded organisation that is always its exclusion."""
-    return Refusal(error=excluded_refusal() if caller.excluded else error, claim=claim)
+    return Refusal(
+        organization=caller.organization,
+        error=excluded_refusal() if caller.excluded else error,
+        claim=claim,
+        is_referral=is_referral,
+    )
 
 
 def _refuse_excluded(caller: Caller) -> None:

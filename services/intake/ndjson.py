@@ -63,6 +63,7 @@ class _Line:
     number: int
     text: bytes
     batch_key: str | None
+    is_referral: bool
 
     def read(self, parse: Callable[[Any, Claim | None], T]) -> T | Refusal:
         """Return `parse` of the line's document and claim, or the line's refusal."""
@@ -78,7 +79,7 @@ class _Line:
             claim = self._claim(key)
             return parse(document, claim)
         except Refused as error:
-            return refusal(self.caller, error, claim)
+            return refusal(self.caller, error, claim, is_referral=self.is_referral)
 
     def _claim(self, key: str | None) -> Claim | None:
         if key is None and self.batch_key is not None:
@@ -92,7 +93,7 @@ def submit_referrals(handlers: IntakeHandlers, caller: Caller, batch: Batch) -> 
     def prepare(document: Any, claim: Claim | None) -> Prepared:
         return handlers.prepare_referral(caller, load(ReferralSubmission, document, now=caller.now), claim)
 
-    return _respond(handlers, _each(caller, batch, prepare))
+    return _respond(handlers, _each(caller, batch, prepare, are_referrals=True))
 
 
 def submit_commands(handlers: IntakeHandlers, caller: Caller, batch: Batch) -> Response:
@@ -101,7 +102,7 @@ def submit_commands(handlers: IntakeHandlers, caller: Caller, batch: Batch) -> R
     def parse(document: Any, claim: Claim | None) -> Command:
         return _command(document, claim, caller.now)
 
-    parsed = _each(caller, batch, parse)
+    parsed = _each(caller, batch, parse, are_referrals=False)
     commands = [line for line in parsed.values() if isinstance(line, Command)]
     prepared = iter(handlers.prepare_commands(caller, commands))
     return _respond(
@@ -109,7 +110,9 @@ def submit_commands(handlers: IntakeHandlers, caller: Caller, batch: Batch) -> R
     )
 
 
-def _each(caller: Caller, batch: Batch, parse: Callable[[Any, Claim | None], T]) -> dict[int, T | Refusal]:
+def _each(
+    caller: Caller, batch: Batch, parse: Callable[[Any, Claim | None], T], *, are_referrals: bool
+) -> dict[int, T | Refusal]:
     """Return each line's result of `parse` by line number, from 1. Raises Refused for too many lines."""
     lines = batch.body.split(b"\n", MAXIMUM_LINES)
     if len(lines) > MAXIMUM_LINES and lines.pop().strip():
@@ -118,7 +121,7 @@ def _each(caller: Caller, batch: Batch, parse: Callable[[Any, Claim | None], T])
     turn = Turn()
     for number, text in enumerate(lines, start=1):
         if text.strip():
-            parsed[number] = _Line(caller, number, text, batch.key).read(parse)
+            parsed[number] = _Line(caller, number, text, batch.key, are_referrals).read(parse)
         turn.end_if_over()
     return parsed
 

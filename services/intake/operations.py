@@ -68,7 +68,9 @@ FACTS: Final[Mapping[str, Any]] = {
 }
 _SUBMISSION: Final = {**FACTS, "case": _SEALED}
 # Every submission can meet these.
-_SUBMITTING: Final = frozenset({"invalid-submission", "invalid-parameter", "forbidden", "unavailable"})
+_SUBMITTING: Final = frozenset(
+    {"invalid-submission", "invalid-parameter", "forbidden", "unavailable", "too-many-submissions"}
+)
 _OF_REFERRALS: Final = frozenset(
     {"case-not-sealed", "unknown-organization", "receiver-has-no-key", "not-found"}
 )

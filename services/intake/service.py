@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from runtime.access.caller_limits import Share
+from runtime.access.rate_limits import Work
 from runtime.access.reads import Reads
 from runtime.entrypoints.batches import batches
 from runtime.entrypoints.resource import resource
@@ -23,7 +24,12 @@ Method = Callable[[Any, Request], Response]
 
 
 def submission(
-    url: str, *, operation: Operation, limit: int = DEFAULT_LIMIT, share: Share | None = None
+    url: str,
+    *,
+    operation: Operation,
+    limit: int = DEFAULT_LIMIT,
+    share: Share | None = None,
+    work: Work = Work.statements,
 ) -> Callable[[Method], Method]:
     """Make the decorated method handle submissions of partners.
 
@@ -38,6 +44,7 @@ def submission(
         takes_key=True,
         open_to_excluded=True,
         share=share,
+        work=work,
         operation=operation,
     )
 
@@ -48,12 +55,16 @@ class IntakeService(WebService):
     name = "intake"
     handlers: IntakeParts
 
-    @submission("/v1/referrals", limit=api.SEALED_LIMIT, operation=operations.SUBMIT)
+    @submission("/v1/referrals", limit=api.SEALED_LIMIT, work=Work.referrals, operation=operations.SUBMIT)
     def submit(self, request: Request) -> Response:
         return api.submit_referral(self.handlers.api, request)
 
     @submission(
-        "/v1/referrals:batch", limit=ndjson.BODY_LIMIT, share=Share.batch, operation=operations.SUBMIT_BATCH
+        "/v1/referrals:batch",
+        limit=ndjson.BODY_LIMIT,
+        share=Share.batch,
+        work=Work.referrals,
+        operation=operations.SUBMIT_BATCH,
     )
     def submit_batch(self, request: Request) -> Response:
         return api.submit_referral_batch(self.handlers.api, request)

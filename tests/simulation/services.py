@@ -23,6 +23,7 @@ from contracts.organization import Organization
 from contracts.queries import Query
 from contracts.records import plain
 from contracts.topology import ROUTING, ROUTING_PARTITIONS
+from runtime.access.rate_limits import SubmissionRates
 from runtime.clock import Clock
 from runtime.identifiers import new_id
 from runtime.messaging.authors import authors_in
@@ -208,6 +209,7 @@ class Intake(Service):
             transit_keys=SqlTransitKeys(self.database, process=new_id()),
             backlog=lambda: 0,
             after_commit=self.messenger.wake,
+            rates=SubmissionRates(per_minute=60, burst=1_000_000),
         )
         changes = TransitKeyChanges(
             source=self.messenger.source,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, cast
 
-from kopuro_client.answers import answered, json_lines
+from kopuro_client.answers import answered
 from kopuro_client.arguments import entries, mapping
 from kopuro_client.errors import PROBLEM, CaseError, InvalidArgumentError, RefusedError
 from kopuro_client.paging import following
@@ -19,6 +19,7 @@ from kopuro_client.records import (
     Referral,
     ReferralSummary,
 )
+from kopuro_client.resources.batches import PATIENCE, send_batch
 from kopuro_client.resources.sealed_content import SealedContent
 from kopuro_client.submissions import Submission, new_idempotency_key
 from kopuro_client.transport import json_body
@@ -61,12 +62,17 @@ class Referrals(SealedContent):
                 raise
             return self._send(submission)
 
-    def submit_batch(self, submissions: Iterable[Submission | Mapping[str, Any]]) -> list[BatchResult]:
+    def submit_batch(
+        self, submissions: Iterable[Submission | Mapping[str, Any]], *, patience: float = PATIENCE
+    ) -> list[BatchResult]:
         """Submit a batch of referrals. Returns one result for each, in order.
 
         Mappings are parsed by `Submission.of`. Raises CaseError for an invalid case, with pointers into the
         batch such as `/1/case/name`; then nothing is sent. A refused referral does not affect the others. A
         batch has at most 1,000 referrals and 8 MiB; a larger one is refused as a whole (RefusedError).
+
+        Referrals beyond the organisation's rate are sent again when the hub takes them. patience: seconds;
+        those that would have to wait longer keep the result 429 `too-many-submissions`.
         """
         keys: dict[str | None, Jwk] = {}
 
@@ -81,8 +87,8 @@ class Referrals(SealedContent):
         ]
         if not lines:
             return []
-        response = self._connection.post_lines(self._at("intake", "referrals:batch"), lines)
-        return cast(list[BatchResult], json_lines(response, expected=len(lines)))
+        url = self._at("intake", "referrals:batch")
+        return send_batch(self._connection, url, lines, patience=patience)
 
     def _send(self, submission: Submission) -> Accepted:
         return cast(

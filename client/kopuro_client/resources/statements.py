@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, cast
+from typing import Any
 
-from kopuro_client.answers import json_lines
 from kopuro_client.arguments import entries, mapping
 from kopuro_client.arguments import idempotency_key as check_idempotency_key
 from kopuro_client.records import BatchResult
+from kopuro_client.resources.batches import PATIENCE, send_batch
 from kopuro_client.resources.connected import Connected
 from kopuro_client.submissions import new_idempotency_key
 from kopuro_client.transport import json_body
@@ -18,7 +18,11 @@ class Statements(Connected):
     """Submits many statements in one request."""
 
     def submit_statements(
-        self, statements: Iterable[Mapping[str, Any]], *, idempotency_key: str | None = None
+        self,
+        statements: Iterable[Mapping[str, Any]],
+        *,
+        idempotency_key: str | None = None,
+        patience: float = PATIENCE,
     ) -> list[BatchResult]:
         """Submit a batch of statements. Returns one result for each, in order.
 
@@ -32,6 +36,9 @@ class Statements(Connected):
         A statement may have a member `idempotency_key`. idempotency_key: the batch's key; together with its
         position it identifies each statement without a key. To repeat a batch after a crash, send the same
         statements in the same order under the same key.
+
+        Statements beyond the organisation's rate are sent again when the hub takes them. patience: seconds;
+        those that would have to wait longer keep the result 429 `too-many-submissions`.
         """
         if idempotency_key is not None:
             check_idempotency_key(idempotency_key)
@@ -42,8 +49,7 @@ class Statements(Connected):
         if not lines:
             return []
         url = self._at("intake", "submissions:batch")
-        response = self._connection.post_lines(url, lines, idempotency_key=idempotency_key)
-        return cast(list[BatchResult], json_lines(response, expected=len(lines)))
+        return send_batch(self._connection, url, lines, idempotency_key=idempotency_key, patience=patience)
 
 
 def _with_key(statement: Mapping[str, Any], *, in_batch: bool) -> Mapping[str, Any]:

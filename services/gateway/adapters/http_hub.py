@@ -17,7 +17,7 @@ from typing import Any, Final
 import httpx
 import orjson
 
-from contracts.errors import PROBLEM_PREFIX, Defect, Unavailable
+from contracts.errors import PROBLEM_PREFIX, Defect, RateLimited, Unavailable
 from contracts.facts import MessageClosed
 from kopuro_client.client_key import ClientKey
 from kopuro_client.request_proof import HEADER as PROOF
@@ -39,6 +39,8 @@ _TRANSIENT: Final = frozenset({408, 425, 429, 502, 503, 504})
 _NO_CLIENT: Final = frozenset({f"{PROBLEM_PREFIX}invalid-client", f"{PROBLEM_PREFIX}unauthorized-client"})
 # A token is renewed so long before its end.
 _MARGIN: Final = 60.0
+# Between two attempts at what is beyond an organisation's rate, where the hub gives no time.
+_PACE_SECONDS: Final = 10
 _LARGEST_PAGE: Final = 200
 # Pages of a mailbox in which closed messages are looked for.
 _MOST_PAGES: Final = 10
@@ -186,6 +188,10 @@ class HttpHub:
             raise Unavailable(f"{service} refuses a token that the directory has just issued.")
         if response.status_code == 403 and _problem(response).startswith(PROBLEM_PREFIX):
             raise NotAdmitted
+        if response.status_code == 429 and _problem(response).startswith(PROBLEM_PREFIX):
+            seconds = response.headers.get("Retry-After", "")
+            detail = f"{service} takes no more of the organisation now."
+            raise RateLimited(detail, retry_after=int(seconds) if seconds.isdigit() else _PACE_SECONDS)
         if response.status_code in _TRANSIENT or response.status_code == 403:  # a proxy's
             raise Unavailable(f"{service} answers {path} with status {response.status_code}.")
         if response.status_code >= 300:
@@ -263,7 +269,9 @@ def _message(item: Mapping[str, Any]) -> MailboxMessage:
 def _result(line: Mapping[str, Any]) -> Result:
     if line["status"] == 202:
         return Result(submission_id=line["id"])
-    if line["status"] in (429, 503):
+    if line["status"] == 429:
+        return Result(is_unavailable=True, retry_after=line["problem"].get("retry_after", _PACE_SECONDS))
+    if line["status"] == 503:
         return Result(is_unavailable=True)
     return Result(problem=line["problem"])
 

@@ -57,7 +57,7 @@ class RabbitSubmissions:
         self._arrived: list[tuple[int, Received]] = []
         self._count_at = 0.0
         self.parked = 0
-        self.waiting = 0
+        self.waiting: dict[str, int] = {}
 
     def close(self) -> None:
         """Close the connection; what was taken and not settled is delivered again."""
@@ -82,8 +82,10 @@ class RabbitSubmissions:
             if time.monotonic() >= self._count_at:
                 self.parked = self._count(PARKED)
                 # A copy: a cancellation that arrives meanwhile changes the set.
-                queues = (SUBMISSIONS, *map(submissions_of, tuple(self._consumed)))
-                self.waiting = sum(map(self._count, queues))
+                consumed = tuple(self._consumed)
+                self.waiting = {"": self._count(SUBMISSIONS)} | {
+                    organization: self._count(submissions_of(organization)) for organization in consumed
+                }
                 self._count_at = time.monotonic() + _COUNT_SECONDS
             deadline = time.monotonic() + seconds
             while not self._arrived and (left := deadline - time.monotonic()) > 0:

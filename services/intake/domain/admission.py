@@ -90,8 +90,10 @@ class Admission:
 class Refusal:
     """A submission that is not admitted, and why. A repeated submission still gets its first id."""
 
+    organization: str
     error: KopuroError
     claim: Claim | None
+    is_referral: bool = False
 
     def __post_init__(self) -> None:
         drop_frames(self.error)

@@ -13,12 +13,14 @@ from kopuro_client import (
     RefusedError,
     SealingError,
     Submission,
+    UnavailableError,
     UnreadableError,
     generate_key,
     open_sealed,
     public_key,
     seal,
 )
+from tests.unit.client.conftest import FakeClock
 from tests.unit.client.fake_hub import FakeHub, Response, json_response, problem
 
 FACTS: dict[str, Any] = {"needs": ["legal.wage_claim"], "urgency": "urgent", "region": "RU-MOW"}
@@ -135,6 +137,66 @@ def test_batch_has_key_for_each_line_and_is_retried_whole(hub: FakeHub, client: 
     lines = [json.loads(line) for line in first.body.splitlines()]
     assert [line["idempotency_key"] for line in lines] == ["a", submissions[1].idempotency_key]
     assert open_sealed(lines[1]["case"], hub.custody_key) == CASE
+
+
+def lines_of(*results: dict[str, Any]) -> Response:
+    return Response(status=200, body="\n".join(map(json.dumps, results)).encode())
+
+
+WHOLE = Response(
+    status=429,
+    body=b'{"type":"urn:kopuro:problem:too-many-submissions","status":429}',
+    headers={"Content-Type": "application/problem+json", "Retry-After": "90"},
+)
+
+
+def too_many(line: int, seconds: int) -> dict[str, Any]:
+    problem_of_line = {
+        "type": "urn:kopuro:problem:too-many-submissions",
+        "status": 429,
+        "retry_after": seconds,
+    }
+    return {"line": line, "status": 429, "problem": problem_of_line}
+
+
+def test_lines_beyond_the_rate_are_sent_again_at_their_places(
+    hub: FakeHub, client: Kopuro, fake_clock: FakeClock
+) -> None:
+    first, second, third = (
+        {"line": 1, "status": 202, "id": "r1"},
+        {"line": 2, "status": 202, "id": "r2"},
+        {"line": 3, "status": 422, "problem": {"type": "urn:kopuro:problem:invalid-submission"}},
+    )
+    hub.script(
+        "POST",
+        BATCH,
+        lines_of(first, too_many(2, 40), too_many(3, 40)),
+        WHOLE,
+        lines_of(second, third),
+    )
+    started = fake_clock.now
+    submissions = [Submission(facts=FACTS, case=CASE) for _ in range(3)]
+    assert client.submit_batch(submissions) == [first, second, third]
+    sent = [request.body.split(b"\n") for request in hub.requests_to(BATCH)]
+    assert sent[1] == sent[2] == [b"", *sent[0][1:]]
+    assert fake_clock.now - started == 130
+
+
+def test_lines_keep_their_refusal_when_patience_ends(
+    hub: FakeHub, client: Kopuro, fake_clock: FakeClock
+) -> None:
+    results = [{"line": 1, "status": 202, "id": "r1"}, too_many(2, 40)]
+    hub.script("POST", BATCH, lines_of(*results))
+    submissions = [Submission(facts=FACTS, case=CASE) for _ in range(2)]
+    assert client.submit_batch(submissions, patience=39) == results
+    assert len(hub.requests_to(BATCH)) == 1
+
+
+def test_batch_that_is_refused_as_a_whole_raises_when_patience_ends(hub: FakeHub, client: Kopuro) -> None:
+    hub.script("POST", BATCH, WHOLE)
+    with pytest.raises(UnavailableError) as caught:
+        client.submit_batch([Submission(facts=FACTS, case=CASE)], patience=89)
+    assert (caught.value.type, caught.value.retry_after) == ("urn:kopuro:problem:too-many-submissions", 90.0)
 
 
 def test_preview_sends_the_facts_without_case_or_key(hub: FakeHub, client: Kopuro) -> None:

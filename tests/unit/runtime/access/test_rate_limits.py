@@ -1,28 +1,64 @@
-"""The most requests of an organisation in a minute, counted by the real library."""
+"""The rates of an organisation's requests and of what it submits."""
 
 from __future__ import annotations
 
-from runtime.access.rate_limits import RateLimits, Remaining, rate_limited
+import pytest
+
+from contracts.errors import TooManySubmissions
+from runtime.access.rate_limits import RequestRates, SubmissionRates, Work
 
 
-def test_each_caller_has_its_own_requests() -> None:
-    limits = RateLimits(3)
-    assert [limits.take("kg.a") for _ in range(5)] == [True, True, True, False, False]
-    assert limits.take("kg.b")
-    assert limits.remaining("kg.b").requests == 2
-    left = limits.remaining("kg.a")
-    assert (left.limit, left.requests) == (3, 0)
-    assert 0 < left.reset <= 60
+class FakeClock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
 
 
-def test_headers_follow_the_draft() -> None:
-    assert Remaining(limit=100, requests=7, reset=12).headers() == {
-        "RateLimit-Policy": '"organization";q=100;w=60',
-        "RateLimit": '"organization";r=7;t=12',
-    }
+def test_each_caller_has_its_own_requests_a_sixth_of_a_minute_at_once() -> None:
+    clock = FakeClock()
+    rates = RequestRates(18, clock)
+    assert [rates.take("kg.a") for _ in range(5)] == [True, True, True, False, False]
+    assert rates.take("kg.b")
+    assert rates.remaining("kg.b").left == 2
+    clock.now += 4
+    assert [rates.take("kg.a") for _ in range(2)] == [True, False]
 
 
-def test_error_says_when_to_try_again() -> None:
-    error = rate_limited(Remaining(limit=100, requests=0, reset=12))
-    assert (error.retry_after, error.problem()["status"]) == (12, 429)
-    assert rate_limited(Remaining(limit=100, requests=0, reset=0)).retry_after == 1
+def test_refusal_of_a_request_says_when_the_next_is_taken() -> None:
+    rates = RequestRates(6, FakeClock())
+    assert rates.take("kg.a")
+    error = rates.refusal("kg.a")
+    assert (error.retry_after, error.problem()["status"]) == (10, 429)
+    assert error.problem()["type"] == "urn:kopuro:problem:too-many-requests"
+
+
+def test_referrals_and_statements_are_counted_apart() -> None:
+    rates = SubmissionRates(per_minute=60, burst=3, clock=FakeClock())
+    assert rates.take("kg.a", Work.referrals, 5) == 3
+    with pytest.raises(TooManySubmissions):
+        rates.require_any("kg.a", Work.referrals)
+    rates.require_any("kg.a", Work.statements)
+    rates.require_any("kg.b", Work.referrals)
+    assert rates.take("kg.a", Work.statements, 5) == 3
+
+
+def test_refusal_of_lines_says_when_all_of_them_are_taken() -> None:
+    clock = FakeClock()
+    rates = SubmissionRates(per_minute=60, burst=100, clock=clock)
+    assert rates.take("kg.a", Work.referrals, 100) == 100
+    error = rates.refusal("kg.a", Work.referrals, 40)
+    assert (error.retry_after, error.problem()["retry_after"]) == (40, 40)
+    clock.now += 40
+    assert rates.take("kg.a", Work.referrals, 40) == 40
+
+
+def test_repeated_and_refused_submissions_cost_a_tenth_and_may_overdraw() -> None:
+    rates = SubmissionRates(per_minute=60, burst=100, clock=FakeClock())
+    assert rates.take("kg.a", Work.referrals, 100) == 100
+    # Thirty turned out to be repeated.
+    rates.settle("kg.a", Work.referrals, taken=100, new=70, idle=30)
+    assert rates.remaining("kg.a", Work.referrals).left == 27
+    rates.settle("kg.a", Work.referrals, taken=0, new=0, idle=1000)
+    assert rates.refusal("kg.a", Work.referrals).retry_after == 74

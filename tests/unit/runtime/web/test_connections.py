@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from eventlet import wsgi
 
 from runtime.web.connections import Connection, ConnectionLimits, Connections, origin_of, public_limits
+from runtime.web.protocol import CONNECTION, may_make_room
 
 
 class Socket:
@@ -83,3 +85,17 @@ def test_ipv6_network_counts_as_one_address() -> None:
     assert origin_of(("2001:db8::1", 1, 0, 0)) != origin_of(("2001:db8:0:1::1", 1, 0, 0))
     assert origin_of(("::ffff:192.0.2.1", 1, 0, 0)) == origin_of(("192.0.2.1", 1)) == "192.0.2.1"
     assert origin_of(("fe80::1%eth0", 1, 0, 2)) == "fe80::/64"
+
+
+def test_connection_of_a_held_refusal_makes_room_and_one_of_a_request_does_not() -> None:
+    table = Connections(ConnectionLimits(total=9, per_address=1))
+    held = connection("a", busy=True)
+    environ = {CONNECTION: SimpleNamespace(conn_state=held.state)}
+    assert table.admit(held)
+    with may_make_room(environ):
+        pass
+    assert not table.admit(connection("a"))
+    with may_make_room(environ):
+        assert table.admit(connection("a"))
+    assert is_shut(held)
+    assert held.state[2] == wsgi.STATE_CLOSE

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from eventlet import wsgi
 from joserfc.jwk import OKPKey
 from prometheus_client import CollectorRegistry
 
 from runtime.access.caller_limits import Share
 from runtime.access.clients import RegisteredClient
 from runtime.access.gate import Gate
-from runtime.access.rate_limits import RateLimits
+from runtime.access.held_refusals import HeldRefusals
+from runtime.access.rate_limits import RequestRates, SubmissionRates, Work
 from runtime.access.signer import TokenSigner
 from runtime.access.tokens import Principal, TokenVerifier
 from runtime.telemetry.metrics import HttpMetrics
@@ -38,7 +41,10 @@ def client_of(client_id: str) -> RegisteredClient:
 
 
 class Door:
-    """A router with routes for partners and a public one, and three requests a minute for each caller."""
+    """A router with routes for partners and a public one, and three requests at once for each caller.
+
+    The clock stands still.
+    """
 
     def __init__(self) -> None:
         keys = {"keys": [SIGNER.public_jwk()]}
@@ -51,15 +57,28 @@ class Door:
                 limit=0,
                 handle_request=lambda _r, _a: Response.empty(),
                 share=share,
+                work=work,
             )
-            for url, roles, share in (
-                ("/own", PARTNERS, None),
-                ("/public", None, None),
-                ("/revoke", PARTNERS, Share.credentials),
+            for url, roles, share, work in (
+                ("/own", PARTNERS, None, None),
+                ("/public", None, None, None),
+                ("/revoke", PARTNERS, Share.credentials, None),
+                ("/submit", PARTNERS, None, Work.referrals),
             )
         ]
         gate = Gate(verifier, lambda _: False)
-        self._router = Router(routes, gate, HttpMetrics(CollectorRegistry()), RateLimits(3))
+        self.submissions = SubmissionRates(per_minute=60, burst=2, clock=lambda: 0.0)
+        self._router = Router(
+            routes,
+            gate,
+            HttpMetrics(CollectorRegistry()),
+            RequestRates(18, lambda: 0.0),
+            submissions=self.submissions,
+            held=HeldRefusals(most=0, clock=lambda: 0.0),
+        )
+        self.connection = SimpleNamespace(
+            conn_state=[("192.0.2.1", 1), None, wsgi.STATE_REQUEST], close_connection=False, lingers=False
+        )
 
     def ask(self, organization: str, path: str = "/own", query: str = "") -> tuple[int, dict[str, str], Any]:
         # Several clients of an organisation share its requests.
@@ -72,7 +91,7 @@ class Door:
             "QUERY_STRING": query,
             "HTTP_AUTHORIZATION": f"Bearer {SIGNER.issue(principal, now=NOON)}",
             "CONTENT_LENGTH": "0",
-            CONNECTION: None,
+            CONNECTION: self.connection,
         }
         (body,) = self._router(environ, lambda status, headers: answers.append((status, headers)))
         ((status, headers),) = answers
@@ -85,9 +104,9 @@ def test_organization_is_refused_beyond_its_requests_and_others_are_not() -> Non
     assert left == ['"organization";r=2', '"organization";r=1', '"organization";r=0']
     status, headers, problem = door.ask("kg.a")
     assert (status, problem["type"]) == (429, "urn:kopuro:problem:too-many-requests")
-    assert 0 < int(headers["Retry-After"]) <= 60
+    assert headers["Retry-After"] == "4"
     status, headers, _ = door.ask("kg.b")
-    assert (status, headers["RateLimit-Policy"]) == (204, '"organization";q=3;w=60')
+    assert (status, headers["RateLimit-Policy"]) == (204, '"organization";q=3;w=10')
     assert door.ask("kg.a")[0] == 429
 
 
@@ -105,3 +124,26 @@ def test_thief_of_a_token_cannot_use_up_the_requests_that_revoke_it() -> None:
     door = Door()
     assert [door.ask("kg.a")[0] for _ in range(4)] == [204, 204, 204, 429]
     assert [door.ask("kg.a", path="/revoke")[0] for _ in range(4)] == [204] * 4
+
+
+def test_submission_is_refused_when_none_is_left_and_reads_are_not() -> None:
+    door = Door()
+    status, headers, _ = door.ask("kg.a", path="/submit")
+    assert (status, headers["RateLimit-Policy"]) == (204, '"organization";q=3;w=10, "referrals";q=2;w=2')
+    assert headers["RateLimit"] == '"organization";r=2;t=4, "referrals";r=2;t=0'
+    assert door.submissions.take("kg.a", Work.referrals, 2) == 2
+    status, headers, problem = door.ask("kg.a", path="/submit")
+    assert (status, headers["Retry-After"]) == (429, "1")
+    assert (problem["type"], problem["retry_after"]) == ("urn:kopuro:problem:too-many-submissions", 1)
+    assert headers["RateLimit"] == '"organization";r=1;t=7, "referrals";r=0;t=2'
+    assert door.ask("kg.a")[0] == 204
+    assert door.ask("kg.b", path="/submit")[0] == 204
+
+
+def test_connection_is_closed_when_too_many_refusals_of_the_caller_are_held() -> None:
+    door = Door()
+    assert [door.ask("kg.a")[0] for _ in range(23)] == [204] * 3 + [429] * 20
+    assert not door.connection.close_connection
+    assert door.ask("kg.a")[0] == 429
+    assert door.connection.close_connection
+    assert door.connection.conn_state[2] == wsgi.STATE_REQUEST

@@ -47,6 +47,7 @@ class HubInMemory:
     directory_available: bool = True
     new_passwords: list[str] = field(default_factory=list)
     applied_passwords: list[str] = field(default_factory=list)
+    left: dict[str, int] = field(default_factory=dict)  # submissions until the rate is used up
 
     def require_admitted(self, organization: str) -> None:
         if not self.available:
@@ -90,18 +91,22 @@ class HubInMemory:
         documents = [json.loads(line) for line in lines]
         if any(document.get("submit") == self.poison for document in documents):
             raise Defect("fails")
-        return [self._submitted(document, referrals=referrals) for document in documents]
+        return [self._submitted(organization, document, referrals=referrals) for document in documents]
 
     def answer(self, organization: str, answers: Sequence[Answer]) -> None:
         self.require_admitted(organization)
         self.answers += [one for one in answers if one not in self.answers]
 
-    def _submitted(self, document: dict[str, Any], *, referrals: bool) -> Result:
+    def _submitted(self, organization: str, document: dict[str, Any], *, referrals: bool) -> Result:
         if not self.intake_available or document.get("unavailable"):
             return Result(is_unavailable=True)
         if not referrals and "submit" not in document:
             return Result(problem=Refused("invalid-submission", "Correct /submit.").problem())
         key = document["idempotency_key"]
+        if organization in self.left and key not in self.taken:
+            if not self.left[organization]:
+                return Result(is_unavailable=True, retry_after=30.0)
+            self.left[organization] -= 1
         return Result(submission_id=self.taken.setdefault(key, f"s{len(self.taken)}"))
 
     def close_message(self, number: int) -> None:

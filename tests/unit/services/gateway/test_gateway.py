@@ -23,16 +23,20 @@ class SubmissionsInMemory:
     def __init__(self, *received: Received) -> None:
         self.held = dict(enumerate(received))
         self.parked = 0
-        self.waiting = 0
+        self.waiting: dict[str, int] = {}
+        self.given: set[int] = set()
         self.available = True
 
     def take(self, seconds: float) -> list[tuple[int, Received]]:
         if not self.available:
             raise BrokerUnavailable("down")
-        return list(self.held.items())
+        new = [(tag, received) for tag, received in self.held.items() if tag not in self.given]
+        self.given |= self.held.keys()
+        return new
 
     def settle(self, verdicts: list[tuple[int, Verdict]]) -> None:
         for tag, verdict in verdicts:
+            self.given.discard(tag)
             if verdict is not Verdict.retried:
                 del self.held[tag]
             if verdict is Verdict.parked:
@@ -48,8 +52,9 @@ def spawned(work: Callable[[], None]) -> object:
     return thread
 
 
-def submission(key: str) -> Received:
-    return Received(organization=OSH, body=b'{"submit":"accept","offer_id":"o"}', user_id=OSH, message_id=key)
+def submission(key: str, organization: str = OSH) -> Received:
+    body = b'{"submit":"accept","offer_id":"o"}'
+    return Received(organization=organization, body=body, user_id=organization, message_id=key)
 
 
 def test_batch_is_settled_by_its_verdicts() -> None:
@@ -79,13 +84,48 @@ def test_submissions_wait_while_the_hub_takes_none_and_while_more_come_than_it_t
     now[0] += 90
     work.turn()
     assert work.waiting_seconds() == 90
-    hub.available, submissions.waiting = True, 250
+    hub.available, submissions.waiting = True, {OSH: 250}
     work.turn()
     now[0] += 30
     assert work.waiting_seconds() == 120  # a backlog goes on where the outage has begun it
-    submissions.held[1], submissions.waiting = submission("b"), 0
+    submissions.held[1], submissions.waiting = submission("b"), {}
     work.turn()
     assert work.waiting_seconds() == 0
+
+
+def test_organization_beyond_its_rate_is_paced_in_order_and_delays_nobody() -> None:
+    hub = HubInMemory(left={OSH: 1})
+    submissions = SubmissionsInMemory(submission("a"), submission("b"), submission("c"))
+    now = [0.0]
+    desk = SubmissionDesk(hub, GatewayMetrics(CollectorRegistry()))
+    work = SubmissionWork(submissions, desk, clock=lambda: now[0])
+    assert work.turn() == {Verdict.answered, Verdict.paced}
+    assert list(submissions.held) == [1, 2]
+    # A later one of the same organisation goes behind the others, one of another organisation is answered.
+    submissions.held |= {3: submission("d"), 4: submission("e", "ru.moscow-union")}
+    submissions.waiting = {OSH: 1_900}
+    hub.left[OSH] = 10
+    assert work.turn() == {Verdict.answered}
+    assert list(hub.taken) == ["a", "e"]
+    now[0] = 60.0
+    assert work.waiting_seconds() == 0
+    assert work.turn() == {Verdict.answered}
+    assert list(hub.taken) == ["a", "e", "b", "c", "d"]
+    assert submissions.held == {}
+
+
+def test_paced_submissions_come_again_after_a_lost_connection() -> None:
+    hub = HubInMemory(left={OSH: 0})
+    submissions = SubmissionsInMemory(submission("a"))
+    work = SubmissionWork(submissions, SubmissionDesk(hub, GatewayMetrics(CollectorRegistry())))
+    assert work.turn() == {Verdict.paced}
+    submissions.available = False
+    with pytest.raises(BrokerUnavailable):
+        work.turn()
+    hub.left[OSH], submissions.available = 10, True
+    submissions.given.clear()
+    assert work.turn() == {Verdict.answered}
+    assert submissions.held == {}
 
 
 def test_broker_that_is_lost_does_not_end_the_wait() -> None:

@@ -11,11 +11,11 @@ from urllib.parse import parse_qs
 import httpx
 import pytest
 
-from contracts.errors import Defect, Unavailable
+from contracts.errors import Defect, RateLimited, Unavailable
 from kopuro_client.client_key import ClientKey, generate_client_key
 from services.gateway.adapters.http_hub import HttpHub
 from services.gateway.domain.partner import client_of
-from services.gateway.ports import NotAdmitted
+from services.gateway.ports import NotAdmitted, Result
 from tests.unit.services.gateway.doubles import OSH
 
 SERVICES = {name: f"http://{name}.test" for name in ("directory", "delivery", "intake")}
@@ -130,6 +130,17 @@ def test_status_of_a_service_is_one_kind_of_error(door: Door, status: int, error
     door.answer = lambda _: httpx.Response(status)
     with pytest.raises(error):
         door.hub.submit(OSH, [b"{}"], referrals=True)
+
+
+def test_hub_that_takes_no_more_of_an_organization_says_when_it_does(door: Door) -> None:
+    body = refusal("too-many-submissions")
+    door.answer = lambda _: httpx.Response(429, json=body, headers={"Retry-After": "17"})
+    with pytest.raises(RateLimited) as caught:
+        door.hub.submit(OSH, [b"{}"], referrals=True)
+    assert caught.value.retry_after == 17
+    line = {"line": 1, "status": 429, "problem": {**body, "retry_after": 23}}
+    door.answer = lambda _: httpx.Response(200, json=line)
+    assert door.hub.submit(OSH, [b"{}"], referrals=True) == [Result(is_unavailable=True, retry_after=23)]
 
 
 @pytest.mark.parametrize(

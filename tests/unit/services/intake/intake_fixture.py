@@ -11,6 +11,7 @@ from contracts.envelope import Event, decode
 from contracts.errors import Refused
 from contracts.facts import Fact, TransitKeyPublished
 from contracts.queries import Query
+from runtime.access.rate_limits import SubmissionRates
 from runtime.identifiers import new_id
 from runtime.messaging.outbox.event_batch import decode_batch
 from runtime.messaging.outbox.outbox import Outbox
@@ -54,6 +55,7 @@ class IntakeBench:
         self.woken = 0
         self.transit_keys = SqlTransitKeys(self.database, process=new_id())
         self.transit = TransitSecrets()
+        self.rates = SubmissionRates(per_minute=60, burst=100_000)
         self.publish_transit_key(self.transit.new())
         self.handlers = self.new_handlers()
 
@@ -70,6 +72,7 @@ class IntakeBench:
             transit_keys=SqlTransitKeys(self.database, process=new_id()),
             backlog=lambda: self.backlog,
             after_commit=self._wake,
+            rates=self.rates,
         )
 
     def submit(self, claim: Claim | None = None, *, by: str = OSH, **changes: Any) -> str:

@@ -1,0 +1,117 @@
+"""What an organisation may submit: each line counts, repeated ones do not, and what is beyond is refused."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from contracts.errors import RateLimited, TooManySubmissions
+from runtime.access.rate_limits import SubmissionRates, Work
+from runtime.storage.database import DatabaseUnavailable
+from tests.unit.services.intake.intake_fixture import IntakeBench
+from tests.unit.services.intake.samples import MOSCOW, OFFER, OSH, document
+from tests.unit.services.intake.test_idempotency_over_http import ApiClient, batch, refused
+
+BURST = 10
+
+
+class FakeClock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def limited(bench: IntakeBench, clock: FakeClock) -> IntakeBench:
+    """Ten submissions at once and one a second."""
+    bench.rates = SubmissionRates(per_minute=60, burst=BURST, clock=clock)
+    bench.handlers = bench.new_handlers()
+    return bench
+
+
+def lines(count: int, first: int = 0) -> list[dict[str, Any]]:
+    return [document(idempotency_key=f"line-{number}") for number in range(first, first + count)]
+
+
+def left(bench: IntakeBench, work: Work = Work.referrals) -> int:
+    return bench.rates.remaining(OSH, work).left
+
+
+def test_lines_beyond_the_rate_are_refused_and_what_was_taken_is_kept(limited: IntakeBench) -> None:
+    found = ApiClient(limited, OSH).refer_many(batch(*lines(13)))
+    assert [result["status"] for result in found] == [202] * 10 + [429] * 3
+    assert refused(found) == dict.fromkeys((11, 12, 13), "too-many-submissions")
+    # Time for the three, whatever the refusals cost.
+    assert found[-1]["problem"]["retry_after"] == 3
+    assert limited.counts()[0] == 10
+
+
+def test_refused_lines_are_admitted_after_the_delay(limited: IntakeBench, clock: FakeClock) -> None:
+    osh = ApiClient(limited, OSH)
+    osh.refer_many(batch(*lines(13)))
+    clock.now += 4
+    # The whole batch again: the ten that were admitted need nothing of the rate.
+    found = osh.refer_many(batch(*lines(13)))
+    assert refused(found) == {}
+    assert limited.counts()[0] == 13
+
+
+def test_repeated_submissions_cost_a_tenth(limited: IntakeBench) -> None:
+    osh = ApiClient(limited, OSH)
+    first = osh.refer_many(batch(*lines(5)))
+    assert left(limited) == 5
+    assert osh.refer_many(batch(*lines(5))) == first
+    assert left(limited) == 4
+    body = json.dumps(document()).encode()
+    assert osh.refer(body, "k") == osh.refer(body, "k")
+    assert left(limited) == 3
+
+
+def test_refused_lines_cost_a_tenth_and_may_overdraw(limited: IntakeBench) -> None:
+    osh = ApiClient(limited, OSH)
+    assert refused(osh.refer_many(b"\n".join([b"{"] * 150))).keys() == set(range(1, 151))
+    with pytest.raises(RateLimited) as caught:
+        limited.rates.require_any(OSH, Work.referrals)
+    assert caught.value.retry_after == 6
+    assert limited.counts() == (0, 0, 0)
+
+
+def test_single_submission_beyond_the_rate_is_refused(limited: IntakeBench) -> None:
+    osh = ApiClient(limited, OSH)
+    osh.refer_many(batch(*lines(10)))
+    body = json.dumps(document()).encode()
+    with pytest.raises(TooManySubmissions):
+        osh.refer(body, "new")
+    assert osh.refer_many(batch(*lines(1)))[0]["status"] == 202
+    assert limited.counts()[0] == 10
+
+
+def test_statements_have_a_rate_of_their_own_and_each_organization_too(limited: IntakeBench) -> None:
+    ApiClient(limited, OSH).refer_many(batch(*lines(12)))
+    with limited.database.write() as transaction:
+        limited.handlers._store.note_offers(transaction, [(OFFER, OFFER, OSH)])
+    statement = {"submit": "accept", "offer_id": OFFER}
+    found = ApiClient(limited, OSH).submit_many(batch(*[statement] * 12))
+    assert [result["status"] for result in found] == [202] * 10 + [429] * 2
+    assert refused(ApiClient(limited, MOSCOW).refer_many(batch(*lines(10)))) == {}
+
+
+def test_what_the_database_did_not_take_does_not_count(
+    limited: IntakeBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_admissions: object) -> None:
+        raise DatabaseUnavailable("down")
+
+    monkeypatch.setattr(limited.handlers._commits, "submit", broken)
+    with pytest.raises(DatabaseUnavailable):
+        ApiClient(limited, OSH).refer_many(batch(*lines(10)))
+    assert left(limited) == 9
