@@ -54,7 +54,7 @@ def test_held_refusals_of_a_caller_are_bounded_and_released_together() -> None:
 def test_refusals_that_are_held_together_are_sent_apart() -> None:
     drawn = iter((0.0, 1.0))
     held = HeldRefusals(draw=lambda: next(drawn))
-    waited = []
+    waited: list[float] = []
     held._released.wait = waited.append  # type: ignore[method-assign,assignment]
     assert held.hold("kg.a", ADDRESS, HOLD_SECONDS)
     assert held.hold("kg.a", ADDRESS, HOLD_SECONDS)
