@@ -209,8 +209,8 @@ def retire_log(places: KeyPlaces) -> Rotated:
     keys = _keys(places.log)
     if len(keys) > 1 and not signs_published_log(places.hub, keys[0], places.published_log):
         raise RotationRefused(
-            "the new key has not signed the published checkpoints yet: restart audit, and wait for an entry "
-            "and its witnesses"
+            "the new key has not signed the published checkpoints yet: wait for an entry and its "
+            "witnesses; restart audit if it has a copy of the file"
         )
     return _written(places.log, keys[:1], "audit")
 

@@ -112,14 +112,14 @@ def show_access(out: Output, organization: str, made: str | None, data_dir: Path
     """Write what the organisation needs to connect. made: its new password, shown only now."""
     from admin.embedded_broker import LOOPBACK
     from contracts.broker_rights import PARTNERS_VHOST
-    from services.gateway.domain.partner import SUBMIT, queue_of
+    from services.gateway.domain.partner import exchange_of, queue_of
 
     shown = {
         "user": organization,
         "password": made,
         "vhost": PARTNERS_VHOST,
         "queue": queue_of(organization),
-        "exchange": SUBMIT,
+        "exchange": exchange_of(organization),
     }
     if data_dir is not None:
         shown["broker"] = f"{LOOPBACK}:{embedded(data_dir).amqp_port}"

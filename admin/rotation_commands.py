@@ -49,8 +49,8 @@ def rotate(
 ) -> None:
     """Replace the key of partners' cases, of tokens, or of the log, while the hub runs.
 
-    A rotation adds the new key to the key file, and the service reads the file again by itself (audit after
-    a restart). The earlier key stays in use beside it. Later, --retire removes it; that is refused while a
+    A rotation adds the new key to the key file, and the service reads the file again by itself. The
+    earlier key stays in use beside it. Later, --retire removes it; that is refused while a
     case, a token or a checkpoint still needs it.
     """
     from admin.key_rotation import RotationRefused
@@ -157,7 +157,7 @@ def _notes(key: RotatedKey, rotated: Rotated, *, retire: bool, prepare: bool) ->
             return [copy, "retire the earlier key in half an hour"]
         case _:
             return [
-                f"restart {rotated.reader}: both keys then sign each checkpoint",
+                f"{copy}; both keys then sign each checkpoint",
                 "send the statement to auditors and witnesses, and retire the earlier key when they have the "
                 "new one",
             ]

@@ -154,26 +154,31 @@ class Run:
 
     def matching(self) -> None:
         """Measure `decide()` over up to 50,000 services, beside the same question in SQL."""
-        from benchmarks.matching import SIZES, measure_sizes
+        from benchmarks.matching import DECIDE, SIZES, measure_sizes
 
         found = measure_sizes(SIZES[:1] if self.quick else SIZES, 100 if self.quick else 500)
         self.document["matching"] = found
         rows = [
             [
                 f"{one.services:,}",
-                f"{one.candidates:.0f}",
-                f"{one.p50:.2f} / {one.p99:.2f}",
-                *(f"{p50:.2f} / {p99:.2f}" for p50, p99 in (one.cpu["decide()"], one.cpu["SQLite"])),
+                "{:.0f} / {:.0f}".format(*one.candidates),
+                "{:.2f} / {:.2f}".format(*one.cpu[DECIDE]),
+                "{:.1f} / {:.1f}".format(*one.each),
                 *(
-                    f"{p50:.2f} / {p99:.2f} ({p50 / one.p50:.0f} times)"
+                    f"{p50:.2f} / {p99:.2f} ({p50 / one.cpu[DECIDE][0]:.1f} times)"
+                    for p50, p99 in (one.cpu["SQLite"], one.cpu["PostgreSQL"])
+                ),
+                f"{one.p50:.2f} / {one.p99:.2f}",
+                *(
+                    f"{p50:.2f} / {p99:.2f} ({p50 / one.p50:.1f} times)"
                     for asked in (one.explained, one.eligible)
                     for p50, p99 in (asked["SQLite"], asked["PostgreSQL"])
                 ),
             ]
             for one in found
         ]
-        columns = ["services", "candidates", "decide() p50 / p99 ms", "its CPU", "SQLite's CPU"]
-        columns += ["SQLite", "PostgreSQL"]
+        columns = ["services", "candidates p50 / p99", "decide() CPU ms", "CPU µs a candidate"]
+        columns += ["SQLite CPU", "PostgreSQL CPU", "decide() ms by the clock", "SQLite", "PostgreSQL"]
         columns += ["SQLite, eligible only", "PostgreSQL, eligible only"]
         _say(report.table(columns, rows))
 

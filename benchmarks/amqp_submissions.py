@@ -32,7 +32,7 @@ from sandbox import network
 from sandbox.hub import Hub
 from sandbox.hub_files import GATEWAY, HUB
 from services.gateway.adapters.management_users import ManagementUsers
-from services.gateway.domain.partner import SUBMIT, client_of, hashed, queue_of
+from services.gateway.domain.partner import client_of, exchange_of, hashed, queue_of
 
 COUNT: Final = 2_000
 QUICK_COUNT: Final = 100
@@ -59,7 +59,8 @@ def _kopuro(directory: Path, count: int) -> float:
     try:
         document = json.loads(hub.files.discovery.read_text(encoding="utf-8"))
         told = story(document["custody_key"], dt.datetime.now(dt.UTC))
-        return asyncio.run(answered(connected(hub, told.sender), told.sender, told.body, count))
+        exchange = exchange_of(told.sender)
+        return asyncio.run(answered(connected(hub, told.sender), told.sender, told.body, count, exchange))
     finally:
         hub.stop()
 
@@ -101,7 +102,7 @@ def _peer(directory: Path, amqp_uri: str, count: int) -> float:
         if peer.stdout.readline() != "ready\n":
             raise RuntimeError(f"the peer ended with status {peer.wait()}")
         # The peer does not check the property that names the sender; the broker would refuse another user's.
-        return asyncio.run(answered(amqp_uri, told.sender, told.body, count, names_user=False))
+        return asyncio.run(answered(amqp_uri, told.sender, told.body, count, "submit", names_user=False))
     finally:
         peer.communicate("")
 
@@ -112,7 +113,7 @@ def _custody_key() -> Mapping[str, str]:
 
 
 async def answered(
-    amqp_uri: str, organization: str, body: bytes, count: int, *, names_user: bool = True
+    amqp_uri: str, organization: str, body: bytes, count: int, exchange_name: str, *, names_user: bool = True
 ) -> float:
     """Submit a referral `count` times and return the answers a second.
 
@@ -134,7 +135,7 @@ async def answered(
     async with await aio_pika.connect(amqp_uri) as connection:
         channel = await connection.channel()
         await channel.set_qos(prefetch_count=_PREFETCH)
-        exchange = await channel.get_exchange(SUBMIT, ensure=False)
+        exchange = await channel.get_exchange(exchange_name, ensure=False)
         queue = await channel.get_queue(queue_of(organization), ensure=False)
         await queue.consume(on_message)
         free = asyncio.Semaphore(_UNCONFIRMED)

@@ -19,7 +19,7 @@ from typing import Final
 import aio_pika
 
 from benchmarks.keepalive import Endpoint, Link
-from services.gateway.domain.partner import SUBMIT
+from services.gateway.domain.partner import exchange_of
 
 _NICENESS: Final = 19
 _BROKEN: Final = (OSError, asyncio.IncompleteReadError)
@@ -111,7 +111,7 @@ class Messages:
     async def _publish(self) -> None:
         async with await aio_pika.connect(self.amqp_uri) as connection:
             channel = await connection.channel()
-            exchange = await channel.get_exchange(SUBMIT, ensure=False)
+            exchange = await channel.get_exchange(exchange_of(self.organization), ensure=False)
 
             async def publisher(first: int) -> None:
                 number = first

@@ -8,115 +8,109 @@ import random
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field
+from pathlib import Path
 
-from sqlalchemy import Connection, create_engine
-
-from benchmarks import matching_sql
+from benchmarks import matching_databases
 from benchmarks.figures import percentile
+from benchmarks.matching_answers import compare_decided, compare_eligible, compare_elsewhere
+from benchmarks.matching_databases import Database
+from benchmarks.matching_network import POLICY, AskedReferral, GeneratedNetwork, generated_network, referrals
+from benchmarks.matching_schema import rows_of
+from benchmarks.matching_sql import arguments
 from benchmarks.stopwatch import Stopwatch
-from benchmarks.story import rank, sample_network
-from contracts.codes import Vetting
-from contracts.organization import Agreement, ApprovedService, Organization
-from contracts.referral import ReferralFacts
-from contracts.vocabularies import codes
 from runtime.garbage_collection import freeze_gc
-from runtime.identifiers import new_id
-from sandbox import network
-from services.routing.domain.decision import Decision
+from services.routing.domain.decision import Trigger, decide
 from services.routing.domain.directory import Directory
 from tests.servers import PostgresServer
 
 # The sizes of the directories, in services.
 SIZES = (1_000, 10_000, 50_000)
-_DECIDE = "decide()"
+DECIDE = "decide()"
+# PostgreSQL keeps all tables in its memory, as the directory is, and plans each statement once.
+_SETTINGS = {
+    "jit": "off",
+    "shared_buffers": "1GB",
+    "work_mem": "64MB",
+    "random_page_cost": "1.0",
+    "enable_seqscan": "off",
+    "max_parallel_workers_per_gather": "0",
+    "plan_cache_mode": "force_generic_plan",
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Matching:
-    """services: in the directory; candidates: considered per decision (median). Times in milliseconds.
+    """services: in the directory; candidates: considered per decision (p50, p99). Times in milliseconds.
 
-    p50, p99: of `decide()`. explained: (p50, p99) by database of the same question in SQL: every candidate
-    with its failed rules. eligible: of the smaller question for the eligible services only. cpu: (p50, p99)
-    of CPU time, for `decide()` and for the whole question on SQLite, which runs in this process.
+    p50, p99: of `decide()`. explained: (p50, p99) by database of the same question in SQL. eligible: of the
+    smaller question for the eligible services only. cpu: (p50, p99) of CPU time, for `decide()` and for the
+    whole question by database; other load on the machine affects it least. each: (p50, p99) of the CPU
+    microseconds of `decide()` for a candidate, over decisions with at least ten.
     """
 
     services: int
     decisions: int
-    candidates: float
+    candidates: tuple[float, float]
     p50: float
     p99: float
     explained: dict[str, tuple[float, float]] = field(default_factory=dict)
     eligible: dict[str, tuple[float, float]] = field(default_factory=dict)
     cpu: dict[str, tuple[float, float]] = field(default_factory=dict)
-
-
-class OtherAnswer(AssertionError):
-    """SQL and `decide()` gave different answers, so that their times cannot be compared."""
+    each: tuple[float, float] = (0.0, 0.0)
 
 
 def measure_matching(
     services: int = 50_000, decisions: int = 500, seed: int = 7, *, postgresql: str | None = None
 ) -> Matching:
-    """Generate a directory: needs and regions are random, the rest is from the sample network.
+    """Generate a network, decide its referrals, and ask about each on SQLite and PostgreSQL, given its URL.
 
-    Each referral is decided, and asked on SQLite and, given its URL, on PostgreSQL, one after the other.
-    Raises OtherAnswer unless the eligible services, their scores and all failed rules are equal.
+    Other referrals, half as many, come first and are not measured: a service has decided before, and a
+    database has answered. Raises OtherAnswer unless services, order, scores, turns and failed rules with
+    their evidence are equal for each referral.
     """
     drawn = random.Random(seed)  # noqa: S311 - reproducible benchmark data
-    organizations, agreements = sample_network()
-    organizations = [*organizations, *_organizations(services, drawn)]
-    directory = Directory()
-    for number, organization in enumerate(organizations, 1):
-        directory.put_organization(organization, number)
-    for agreement in agreements:
-        directory.put_agreement(agreement)
-    now = dt.datetime.now(dt.UTC)
-    considered: list[float] = []
-    decided, explained, eligible = _Times(), _Times(), _Times()
+    now = dt.datetime.now(dt.UTC).replace(microsecond=0)
+    network = generated_network(services, drawn, now)
+    directory = network.directory()
+    asked = list(referrals(decisions + decisions // 2, directory, drawn, now))
+    rows = rows_of(network)
+    keys = {row["name"]: row["id"] for row in rows["org"]}
+    run = _Run(network, directory, keys)
     with ExitStack() as stack:
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="kopuro-matching-"))
-        urls = {"SQLite": f"sqlite:///{folder}/matching.sqlite"}
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kopuro-matching-")))
+        run.databases.append(stack.enter_context(matching_databases.sqlite(folder, rows)))
         if postgresql is not None:
-            urls["PostgreSQL"] = postgresql
-        connections = {
-            name: stack.enter_context(_filled(url, organizations, agreements)) for name, url in urls.items()
-        }
+            run.databases.append(stack.enter_context(matching_databases.postgresql(postgresql, rows)))
+        del rows
         stack.enter_context(_collector_of_services())
-        for facts in _referrals(decisions, drawn):
-            sender, referral_id = drawn.choice(_SENDERS), new_id()
-            with decided.of(_DECIDE):
-                decision = rank(directory, referral_id, referral_id, sender, facts, now)
-            considered.append(float(len(decision.candidates)))
-            known = directory.organization(sender)
-            vetted = known is not None and known.vetting is Vetting.vetted
-            values = matching_sql.parameters(sender, facts, now, sender_vetted=vetted)
-            for name, connection in connections.items():
-                with explained.of(name):
-                    rows = connection.execute(matching_sql.EXPLAINED, values).all()
-                _compare_failures(name, decision, rows)
-                _compare(name, decision, [row for row in rows if row[2] is not None])
-                with eligible.of(name):
-                    rows = connection.execute(matching_sql.ELIGIBLE, values).all()
-                _compare(name, decision, rows)
-    p50, p99 = _percentiles(decided.elapsed)[_DECIDE]
+        for referral in asked[decisions:]:
+            run.ask(referral)
+        run.forget()
+        for referral in asked[:decisions]:
+            run.ask(referral)
+    p50, p99 = _percentiles(run.decided.elapsed)[DECIDE]
+    each = [
+        1000 * cpu / count
+        for cpu, count in zip(run.decided.cpu[DECIDE], run.considered, strict=True)
+        if count >= 10
+    ]
     return Matching(
-        services=sum(len(organization.services) for organization in organizations),
+        services=network.services,
         decisions=decisions,
-        candidates=percentile(considered, 0.5),
+        candidates=(percentile(run.considered, 0.5), percentile(run.considered, 0.99)),
         p50=p50,
         p99=p99,
-        explained=_percentiles(explained.elapsed),
-        eligible=_percentiles(eligible.elapsed),
-        cpu=_percentiles({**decided.cpu, "SQLite": explained.cpu["SQLite"]}),
+        explained=_percentiles(run.explained.elapsed),
+        eligible=_percentiles(run.eligible.elapsed),
+        cpu=_percentiles({**run.decided.cpu, **run.explained.cpu}),
+        each=(percentile(each, 0.5), percentile(each, 0.99)),
     )
 
 
 def measure_sizes(sizes: Sequence[int], decisions: int = 500) -> list[Matching]:
     """Measure each size, with a PostgreSQL server for all of them."""
-    # With all tables in its memory, as the directory is.
-    with PostgresServer(settings={"jit": "off", "shared_buffers": "1GB"}) as server:
+    with PostgresServer(settings=_SETTINGS) as server:
         found = []
         for size in sizes:
             with server.lent_database() as url:
@@ -124,45 +118,61 @@ def measure_sizes(sizes: Sequence[int], decisions: int = 500) -> list[Matching]:
         return found
 
 
+class _Run:
+    """The questions about each referral, one after the other, and their times."""
+
+    def __init__(self, network: GeneratedNetwork, directory: Directory, keys: Mapping[str, int]) -> None:
+        """keys: of the organisations in the databases."""
+        self.databases: list[Database] = []
+        self._network = network
+        self._directory = directory
+        self._keys = keys
+        self.forget()
+
+    def forget(self) -> None:
+        """Start again with no times."""
+        self.considered: list[float] = []
+        self.decided, self.explained, self.eligible = _Times(), _Times(), _Times()
+
+    def ask(self, referral: AskedReferral) -> None:
+        """Decide the referral, and ask each database about it."""
+        with self.decided.of(DECIDE):
+            given = self._network.circumstances(referral, self._directory)
+            decision = decide(referral.id, given, POLICY, Trigger.submitted)
+        self.considered.append(float(len(decision.candidates)))
+        asked = arguments(given, referral, self._keys[referral.sender])
+        for database in self.databases:
+            with self.explained.of(database.name, database):
+                rows = database.ask("decided", asked)
+                elsewhere = 0 if rows else database.ask("elsewhere", asked)[0][0]
+            compare_decided(database.name, decision, given, database.named("decided", rows))
+            compare_elsewhere(database.name, decision, elsewhere)
+            with self.eligible.of(database.name, database):
+                rows = database.ask("eligible", asked)
+            compare_eligible(database.name, decision, database.named("eligible", rows))
+
+
 class _Times:
-    """Milliseconds of each `with` block by name: by the clock, and of this process's CPU."""
+    """Milliseconds of each `with` block by name: by the clock, and of CPU, a database server's included."""
 
     def __init__(self) -> None:
         self.elapsed: dict[str, list[float]] = {}
         self.cpu: dict[str, list[float]] = {}
 
     @contextmanager
-    def of(self, name: str) -> Iterator[None]:
+    def of(self, name: str, database: Database | None = None) -> Iterator[None]:
         watch = Stopwatch()
+        before = database.server_cpu() if database is not None else 0.0
         with watch:
             yield
+        if database is not None:
+            watch.cpu += database.server_cpu() - before
         self.elapsed.setdefault(name, []).append(1000 * watch.seconds)
         self.cpu.setdefault(name, []).append(1000 * watch.cpu)
 
 
 def _percentiles(asked: Mapping[str, Sequence[float]]) -> dict[str, tuple[float, float]]:
     return {name: (percentile(times, 0.5), percentile(times, 0.99)) for name, times in asked.items()}
-
-
-def _compare_failures(name: str, decision: Decision, rows: Sequence[Sequence[Any]]) -> None:
-    answer = {(row[0], row[1]): matching_sql.failed_rules(row) for row in rows}
-    made = {
-        (c.organization, c.service): frozenset(failure.rule for failure in c.failures)
-        for c in decision.candidates
-    }
-    for key in answer.keys() | made.keys():
-        if answer.get(key) != made.get(key):
-            raise OtherAnswer(f"{name} fails {key} by {answer.get(key)}, decide() by {made.get(key)}")
-
-
-def _compare(name: str, decision: Decision, rows: Sequence[Sequence[Any]]) -> None:
-    answer = {(row[0], row[1]): float(row[2]) for row in rows}
-    eligible = {(c.organization, c.service): c.score for c in decision.candidates if c.score is not None}
-    if answer.keys() != eligible.keys():
-        raise OtherAnswer(f"{name} and decide() differ about {answer.keys() ^ eligible.keys()}")
-    for key, score in eligible.items():
-        if abs(answer[key] - score) > 1e-5:
-            raise OtherAnswer(f"{name} scores {key} {answer[key]}, decide() {score}")
 
 
 @contextmanager
@@ -175,60 +185,3 @@ def _collector_of_services() -> Iterator[None]:
     finally:
         gc.unfreeze()
         gc.set_threshold(*thresholds)
-
-
-@contextmanager
-def _filled(
-    url: str, organizations: Sequence[Organization], agreements: Sequence[Agreement]
-) -> Iterator[Connection]:
-    engine = create_engine(url)
-    try:
-        with engine.connect() as connection:
-            matching_sql.fill(connection, organizations, agreements)
-            connection.commit()
-            matching_sql.tune(connection)
-            yield connection
-    finally:
-        engine.dispose()
-
-
-_APPROVED = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
-_SENDERS = ("kg.osh-legal-aid", "kg.suusar-hotline", "tj.dushanbe-justice-house")
-
-
-def _organizations(services: int, drawn: random.Random) -> Iterator[Organization]:
-    # With sealing keys, without which nobody would be eligible.
-    sample = [one for one in sample_network()[0] if one.services]
-    needs, regions = sorted(codes("needs")), sorted(codes("regions"))
-    left, number = services, 0
-    while left > 0:
-        template = drawn.choice(sample)
-        count = min(left, drawn.randint(1, 5))
-        offered = tuple(
-            replace(
-                drawn.choice(template.services),
-                id=f"service-{n}",
-                needs=tuple(drawn.sample(needs, drawn.randint(1, 3))),
-                areas=tuple(drawn.sample(regions, drawn.randint(1, 3))),
-            )
-            for n in range(count)
-        )
-        yield replace(
-            template,
-            id=f"{template.country.lower()}.generated-{number}",
-            parent=None,
-            services=offered,
-            approved_services=tuple(
-                ApprovedService(service=one.id, needs=one.needs, by="benchmark", at=_APPROVED)
-                for one in offered
-            ),
-        )
-        left, number = left - count, number + 1
-
-
-def _referrals(count: int, drawn: random.Random) -> Iterator[ReferralFacts]:
-    sample = network.load().referrals
-    needs, regions = sorted(codes("needs")), sorted(codes("regions"))
-    for _ in range(count):
-        template = drawn.choice(sample).facts
-        yield replace(template, to=None, needs=(drawn.choice(needs),), region=drawn.choice(regions))

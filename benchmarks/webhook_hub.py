@@ -44,12 +44,13 @@ class SendingHub:
         outcomes = Outcomes(
             endpoints=endpoints, notices=self._notices, facts=facts, outbox=outbox, chance=lambda: 0.5
         )
+        sender = HttpSender(permitted=(ip_network("127.0.0.1/32"),))
         self._dispatcher = Dispatcher(
             database=self._database,
             endpoints=endpoints,
             notices=self._notices,
             outcomes=GroupCommit[Outcome, None](self._database, outcomes.write, after_commit=lambda: None),
-            sender=HttpSender(permitted=(ip_network("127.0.0.1/32"),)),
+            sender=sender,
             seal=seal,
             clock=self._clock,
             is_excluded=lambda _: False,
@@ -69,6 +70,7 @@ class SendingHub:
             new_id=new_id,
             new_challenge=new_id,
             is_local=True,
+            sender=sender,
             after_commit=lambda: None,
             changes=TokenBuckets(CHANGES),
         )

@@ -33,6 +33,7 @@ PROBLEMS: dict[str, tuple[str, int]] = {
     "invalid-token": ("The bearer token is invalid", 401),
     "expired-token": ("The bearer token has expired", 401),
     "invalid-client": ("The client is unknown or its credentials are wrong", 401),
+    "unauthorized-client": ("The client may not have a token", 400),
     "clock-skew": ("The clocks of the client and the hub differ too much", 401),
     "forbidden": ("The token does not permit this request", 403),
     "proof-required": ("The request needs a proof by the client's key", 403),

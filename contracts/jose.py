@@ -20,6 +20,7 @@ HEADER_MEMBERS: Final = frozenset({"alg", "enc", "kid", "cty", "typ", "epk", "ap
 # Characters of a protected header. Those of cases have some 250; libraries open headers of at most 1024
 # (joserfc), and a longer one costs time and memory before anything of it is verified.
 LONGEST_HEADER: Final = 1024
+PUBLIC_KEY: Final = 32  # bytes of an X25519 key
 # Lengths in bytes: key, IV and tag (RFC 7518 §5.3); a wrapped key is 8 bytes longer (RFC 3394 §2.2.1).
 CONTENT_KEY, IV, TAG = 32, 12, 16
 WRAPPED_KEY: Final = CONTENT_KEY + 8

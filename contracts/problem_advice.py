@@ -22,6 +22,7 @@ ADVICE: Final[Mapping[str, str]] = {
     "invalid-token": "Get a new token. If it is refused too, ask the operators.",
     "expired-token": "Get a new token and repeat the request.",
     "invalid-client": "Check the client id and its secret or key. If they are right, ask the operators.",
+    "unauthorized-client": "Do not repeat it: ask the operators. `detail` says why the client gets no token.",
     "clock-skew": "Set the clock; `detail` states the difference and the hub's time.",
     "forbidden": "Do not repeat it: the role, the organisation or its standing does not permit it.",
     "proof-required": "Sign the request and send the proof in `Kopuro-Proof`.",

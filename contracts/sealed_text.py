@@ -14,6 +14,7 @@ from contracts.jose import (
     IV,
     KEY_MANAGEMENT,
     LONGEST_HEADER,
+    PUBLIC_KEY,
     TAG,
     WRAPPED_KEY,
     decoded,
@@ -24,7 +25,9 @@ from contracts.json_names import repeated_name
 
 _PARTS = 5  # of a compact JWE
 # Characters of base64url.
-_WRAPPED_KEY, _IV, _TAG = (len(encoded(bytes(size))) for size in (WRAPPED_KEY, IV, TAG))
+_PUBLIC_KEY, _WRAPPED_KEY, _IV, _TAG = (
+    len(encoded(bytes(size))) for size in (PUBLIC_KEY, WRAPPED_KEY, IV, TAG)
+)
 
 
 def require_sealed(jwe: str, pointer: str) -> str:
@@ -48,11 +51,26 @@ def require_sealed(jwe: str, pointer: str) -> str:
     kid = header.get("kid")
     if not isinstance(kid, str):
         raise not_sealed(pointer, "The JWE header must name its key (`kid`).")
+    if not (_is_ephemeral(header.get("epk")) and all(map(_is_party, (header.get("apu"), header.get("apv"))))):
+        raise not_sealed(
+            pointer, "The JWE header must have a public X25519 key (`epk`), and `apu` and `apv` in base64url."
+        )
     wrapped_key, iv, ciphertext, tag = map(len, parts) if len(parts) == 4 else (0, 0, 0, 0)
     sizes_are_right = (wrapped_key, iv, tag) == (_WRAPPED_KEY, _IV, _TAG) and ciphertext > 0
     if not (sizes_are_right and all(map(_ends_well, parts))):
         raise not_sealed(pointer, "The parts of the JWE have invalid lengths or encoding.")
     return kid
+
+
+def _is_ephemeral(epk: object) -> bool:
+    if not isinstance(epk, dict) or (epk.get("kty"), epk.get("crv")) != ("OKP", "X25519") or "d" in epk:
+        return False
+    x = epk.get("x")
+    return isinstance(x, str) and len(x) == _PUBLIC_KEY and is_base64url(x)
+
+
+def _is_party(info: object) -> bool:
+    return info is None or (isinstance(info, str) and is_base64url(info))
 
 
 def _ends_well(part: str) -> bool:

@@ -27,11 +27,12 @@ from docs.published_operations import SERVICES, VARIABLE, WORDS, Published, oper
 from docs.record_schemas import Json, answer_schemas, request_schemas
 from docs.submission_schemas import line_schemas
 from runtime.web.discovery import PATH
+from runtime.web.oauth_errors import code_of
 from runtime.web.operation import JSON, NDJSON, Answer, Body, Operation, Parameter
 from runtime.web.parameters import IDEMPOTENCY_KEY
 from runtime.web.path import ID_FORMS
 from runtime.web.problems import MEDIA_TYPE
-from runtime.web.refusals import statuses_of
+from runtime.web.refusals import statuses_at, statuses_of
 
 FILE: Final = Path(contracts.__file__).parent / "openapi.json"
 VERSION: Final = "1.0.0"
@@ -160,16 +161,17 @@ def _key(name: str) -> str:
 
 def _responses(one: Published) -> Json:
     responses = {str(status): _answer(answer) for status, answer in one.operation.answers.items()}
-    for status, slugs in refusals_by_status(one.refusals).items():
+    for status, slugs in refusals_by_status(one).items():
         responses.setdefault(str(status), {"$ref": _RESPONSES + _refusal_name(status, slugs, one.operation)})
     return dict(sorted(responses.items()))
 
 
-def refusals_by_status(refusals: Iterable[str]) -> dict[int, tuple[str, ...]]:
-    """Return the slugs of problems by each status that they can have."""
+def refusals_by_status(one: Published) -> dict[int, tuple[str, ...]]:
+    """Return the slugs of an operation's problems by each status that they can have."""
     found: dict[int, tuple[str, ...]] = {}
-    for slug in sorted(refusals):
-        for status in statuses_of(slug):
+    public = one.resource.route().roles is None
+    for slug in sorted(one.refusals):
+        for status in statuses_at(slug, public=public):
             found[status] = (*found.get(status, ()), slug)
     return found
 
@@ -186,17 +188,29 @@ def _refusals(published: Iterable[Published]) -> Json:
     """Return each response with problems once, by name."""
     found = {}
     for one in published:
-        for status, slugs in refusals_by_status(one.refusals).items():
+        for status, slugs in refusals_by_status(one).items():
             types = [PROBLEM_PREFIX + slug for slug in slugs]
             schema = {"$ref": f"{_SCHEMAS}Problem", "properties": {"type": {"enum": types}}}
-            media_types = (MEDIA_TYPE, JSON) if one.operation.refuses_as_json else (MEDIA_TYPE,)
+            content: Json = {MEDIA_TYPE: {"schema": schema}}
+            if one.operation.refuses_as_json and (codes := {code_of(slug) for slug in slugs} - {None}):
+                content[JSON] = {"schema": _oauth_schema(schema, codes)}
             words = _HEADERS_OF_REFUSALS.get(status, {})
             found[_refusal_name(status, slugs, one.operation)] = {
                 "description": "; ".join(f"`{slug}`: {PROBLEMS[slug][0]}" for slug in slugs) + ".",
                 **({"headers": _headers(words)} if words else {}),
-                "content": {media_type: {"schema": schema} for media_type in media_types},
+                "content": content,
             }
     return found
+
+
+def _oauth_schema(problem: Json, codes: Iterable[str | None]) -> Json:
+    """Return the schema of a problem that has the members of RFC 6749 §5.2, too."""
+    properties = {
+        **problem["properties"],
+        "error": {"enum": sorted(code for code in codes if code)},
+        "error_description": {"type": "string"},
+    }
+    return {**problem, "properties": properties, "required": ["error", "error_description"]}
 
 
 def _headers(described: Mapping[str, str]) -> Json:

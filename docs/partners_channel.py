@@ -11,7 +11,7 @@ from contracts.facts import Fact
 from contracts.idempotency_key import MAXIMUM_KEY
 from contracts.jose import LONGEST_SEALED
 from docs.submission_schemas import message_schema
-from services.gateway.domain.partner import SUBMIT, queue_of
+from services.gateway.domain.partner import exchange_of, queue_of
 from services.gateway.domain.window import CAPACITY
 
 SERVER: Final = "partners"
@@ -85,8 +85,9 @@ def channels(kinds: Sequence[type[Fact]]) -> dict[str, Json]:
             "address": _PARAMETER,
             "title": "Submissions over AMQP",
             "description": (
-                f"The exchange `{SUBMIT}`; the address is the routing key, the organisation's own id. Each"
-                " submission is answered in the mailbox by `submission.admitted` or `submission.refused`."
+                f"The exchange `{exchange_of(_PARAMETER)}`, to which only the organisation may publish. The"
+                " address is the routing key; the exchange takes any. Each submission is answered in the"
+                " mailbox by `submission.admitted` or `submission.refused`."
             ),
             "servers": servers,
             "parameters": parameters,
@@ -95,8 +96,8 @@ def channels(kinds: Sequence[type[Fact]]) -> dict[str, Json]:
                 "amqp": {
                     "is": "routingKey",
                     "exchange": {
-                        "name": SUBMIT,
-                        "type": "topic",
+                        "name": exchange_of(_PARAMETER),
+                        "type": "fanout",
                         "durable": True,
                         "autoDelete": False,
                         "vhost": PARTNERS_VHOST,
@@ -136,8 +137,9 @@ def _submission() -> Json:
         "contentType": "application/json",
         "description": (
             "Properties: `user_id` is the organisation's id, `message_id` the idempotency key"
-            f" (1 to {MAXIMUM_KEY} printable ASCII characters). Sealed content has at most"
-            f" {LONGEST_SEALED} bytes."
+            f" (1 to {MAXIMUM_KEY} printable ASCII characters). `content_type` may be absent;"
+            " `content_encoding` is absent, `identity` or `utf-8`; `expiration` is absent. Other properties,"
+            f" and headers, have no effect. Sealed content has at most {LONGEST_SEALED} bytes."
         ),
         "payload": {
             "schemaFormat": SCHEMA_FORMAT,

@@ -144,10 +144,11 @@ class PrivateBroker:
         for path, text in contents(self.files, self._identity, hub=self._hub).items():
             write_private(path, text)
         search_path = os.environ.get("PATH", os.defpath)
-        # Only a node without plugins; the management API is one, with a configuration schema of its own.
-        has_plugins = self._identity.management_port is not None
-        installation = None if has_plugins else RabbitInstallation.found(server, path=search_path)
-        plugins = None if installation is None else self._only_plugin(installation.rabbit)
+        has_management = self._identity.management_port is not None
+        installation = RabbitInstallation.found(server, path=search_path, management=has_management)
+        plugins = (
+            None if installation is None else self._only_plugins((installation.rabbit, *installation.plugins))
+        )
         self._start = secrets.token_hex(8)
         self._process = ServiceProcess(
             self.name,
@@ -326,17 +327,18 @@ class PrivateBroker:
             ports.append(known.management_port)
         return known.on_ports(*settled_ports(ports, reserved=self._reserved_ports))
 
-    def _only_plugin(self, rabbit: Path) -> Path | None:
-        """Make the plugins directory of a node without plugins, with the server as its only entry.
+    def _only_plugins(self, wanted: Collection[Path]) -> Path | None:
+        """Make the node's plugins directory, with these directories as its only entries.
 
-        rabbit: the server's directory. Return None where its name would be read as a list of directories.
+        Return None where its name would be read as a list of directories.
         """
         directory = self.files.root / "plugins"
         if ":" in str(directory):
             return None
         shutil.rmtree(directory, ignore_errors=True)  # another version's
         make_private(directory)
-        (directory / rabbit.name).symlink_to(rabbit)
+        for plugin in wanted:
+            (directory / plugin.name).symlink_to(plugin)
         return directory
 
     def _log_size(self) -> int:

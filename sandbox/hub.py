@@ -346,21 +346,16 @@ class Hub:
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + self._ready_within
         processes = (*SERVICES, GATEWAY) if self._amqp else SERVICES
-        waiting = dict.fromkeys(processes, "not started")
-        while waiting:
-            for service in list(waiting):
-                reason = self._unready(service)
-                if reason is None:
-                    del waiting[service]
-                else:
-                    waiting[service] = reason
-            self._give_up_on_crash_loops()
-            if waiting and time.monotonic() > deadline:
-                reasons = "; ".join(f"{service}: {reason}" for service, reason in waiting.items())
-                raise HubError(
-                    f"not ready after {self._ready_within:.0f} s ({reasons}): see {self.files.log('')}"
-                )
-            time.sleep(0.05)
+        for number, process in enumerate(processes):
+            while self._unready(process) is not None:
+                self._give_up_on_crash_loops()
+                if time.monotonic() > deadline:
+                    states = {each: self._unready(each) for each in processes[number:]}
+                    reasons = "; ".join(f"{each}: {reason}" for each, reason in states.items() if reason)
+                    raise HubError(
+                        f"not ready after {self._ready_within:.0f} s ({reasons}): see {self.files.log('')}"
+                    )
+                time.sleep(0.05)
 
     def _give_up_on_crash_loops(self) -> None:
         assert self.supervisor is not None

@@ -4,6 +4,7 @@ Erlang looks for a module in one directory of its code path after the other. A s
 RabbitMQ puts the directories of all 70 plugins in front of Erlang's own: 51,000 files are looked for in vain.
 A node that sees no plugin, and searches the directories with most modules first, looks for 7,500 in vain,
 reads one configuration schema instead of those of all plugins, and starts with about half of the CPU time.
+With the management API it sees that plugin and those that it needs.
 """
 
 from __future__ import annotations
@@ -20,34 +21,47 @@ _APPLICATIONS: Final = (
     *("stdout_formatter", "credentials_obfuscation", "aten", "recon", "enough", "gen_batch_server"),
     *("sasl", "tools", "observer_cli", "public_key", "syntax_tools", "jsx", "os_mon", "crypto", "asn1"),
 )
+# The management plugin and what it needs, besides the server: applications of RabbitMQ.
+_MANAGEMENT: Final = (
+    *("rabbitmq_management", "cowboy", "amqp_client", "cowlib", "rabbitmq_management_agent"),
+    "rabbitmq_web_dispatch",
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RabbitInstallation:
-    """rabbit: the directory of the server itself. modules: those to search first, in this order."""
+    """rabbit: the directory of the server itself. plugins: of the plugins that the node needs.
+
+    modules: the directories to search first, in this order.
+    """
 
     rabbit: Path
+    plugins: tuple[Path, ...]
     modules: tuple[Path, ...]
 
     @classmethod
-    def found(cls, server: Path, *, path: str) -> Self | None:
+    def found(cls, server: Path, *, path: str, management: bool = False) -> Self | None:
         """Return the installation of a start script; None unless it is RabbitMQ 3 in Debian's layout.
 
-        path: PATH, to find `erl`.
+        path: PATH, to find `erl`. management: whether the node has the management API.
         """
         plugins = server.resolve().parent.parent / "plugins"
         erl = shutil.which("erl", path=path)
         servers = list(plugins.glob("rabbit-3.*"))
         if erl is None or len(servers) != 1:
             return None
+        needed = [plugins.glob(f"{name}-[0-9]*") for name in (_MANAGEMENT if management else ())]
+        enabled = [directory for directories in needed for directory in directories]
+        if len(enabled) != len(needed):
+            return None
         places = (plugins, Path(erl).resolve().parent.parent / "lib")
         modules = tuple(
             directory
-            for application in _APPLICATIONS
+            for application in (*_APPLICATIONS, *(_MANAGEMENT if management else ()))
             for place in places
             for directory in place.glob(f"{application}-[0-9]*/ebin")
         )
         # The script splits its arguments at spaces.
         if any(letter.isspace() for directory in modules for letter in str(directory)):
             return None
-        return cls(rabbit=servers[0], modules=modules)
+        return cls(rabbit=servers[0], plugins=tuple(enabled), modules=modules)

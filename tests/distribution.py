@@ -1,7 +1,8 @@
 """The distribution of tests among workers, and their order (`pytest -n`).
 
 A worker takes the tests of one file at a time, or those that share a hub. Tests that start processes and
-wait for them come first: the thousands of quick tests then fill the last minute evenly on all workers.
+wait for them come first, then the longest others: the thousands of quick tests then fill the last minute
+evenly on all workers.
 """
 
 from __future__ import annotations
@@ -12,8 +13,17 @@ from xdist.scheduler import LoadScopeScheduling
 
 # The folders whose tests wait most, the longest first; all others come after them.
 _SLOW = (
-    *("journey", "threats", "crash", "mutation", "sandbox", "services", "faults", "chaos", "messaging"),
-    *("port_contracts", "simulation", "runtime", "storage"),
+    *("journey", "threats", "crash", "openapi", "mutation", "sandbox", "services", "faults", "chaos"),
+    *("messaging", "port_contracts", "simulation", "runtime", "storage"),
+)
+# The files of other folders that take longest, 10 to 30 s of CPU time: none of them may be the last.
+LONG = tuple(
+    f"tests/unit/{name}.py"
+    for name in (
+        *("client/commands/test_every_command", "client/commands/test_streams", "client/tlog/test_tampering"),
+        *("services/routing/domain/test_network_walks", "services/routing/domain/test_walks"),
+        "contracts/test_loggable",
+    )
 )
 # The files whose tests attack the one hub of tests/threats/conftest.py. Its start takes 10 s of CPU time.
 SHARED_THREATS = frozenset(
@@ -30,7 +40,9 @@ _DATABASE = re.compile(r"\[(?:.*-)?(sqlite|postgresql)\b")
 def turn(nodeid: str) -> int:
     """Return the start priority of a test: lower is earlier. Equal ones keep the collection order."""
     folder = nodeid.split("/")[1]
-    return _SLOW.index(folder) if folder in _SLOW else len(_SLOW)
+    if folder in _SLOW:
+        return _SLOW.index(folder)
+    return len(_SLOW) + (nodeid.partition("::")[0] not in LONG)
 
 
 def together(nodeid: str) -> str:
@@ -38,6 +50,8 @@ def together(nodeid: str) -> str:
     file = nodeid.partition("::")[0]
     if file.startswith("tests/journey/") and (found := _DATABASE.search(nodeid)):
         return f"tests/journey on {found[1]}"
+    if file.startswith("tests/openapi/"):
+        return "tests/openapi"
     if file in SHARED_THREATS:
         return "tests/threats on one hub"
     return file

@@ -53,8 +53,13 @@ class ForkServer:
 
         def launch_or_fork(process: ServiceProcess, log: int) -> Any:
             if sys.platform == "linux" and starts_service(process.command):
+                package = process.command[-1] if process.command[2] == "runtime" else None
                 return self.fork(
-                    process.command[2:], process.environment, log=log, directory=process.directory
+                    process.command[2:],
+                    process.environment,
+                    log=log,
+                    directory=process.directory,
+                    imported=package,
                 )
             return launch(process, log)
 
@@ -70,7 +75,9 @@ class ForkServer:
         """Load a directory in a fork, and return what `subprocess.run` does, with all output as stderr."""
         assert list(command[:3]) == [sys.executable, "-m", _LOADER]
         with tempfile.TemporaryFile() as log:
-            fork = self.fork(command[2:], env, log=log.fileno(), directory=None)
+            fork = self.fork(
+                command[2:], env, log=log.fileno(), directory=None, imported="services.directory"
+            )
             try:
                 code = fork.wait()
             except BaseException:
@@ -80,15 +87,25 @@ class ForkServer:
             return subprocess.CompletedProcess(list(command), code, stderr=log.read().decode())
 
     def fork(
-        self, arguments: Sequence[str], environment: Mapping[str, str], *, log: int, directory: Path | None
+        self,
+        arguments: Sequence[str],
+        environment: Mapping[str, str],
+        *,
+        log: int,
+        directory: Path | None,
+        imported: str | None = None,
     ) -> Fork:
-        """Run `python -m` with these arguments in a fork. log: the descriptor of its output."""
+        """Run `python -m` with these arguments in a fork. log: the descriptor of its output.
+
+        imported: the package of a service that the fork has imported already.
+        """
         order = {
             "client": os.getpid(),
             "arguments": list(arguments),
             "environment": dict(environment),
             "directory": str(directory or Path.cwd()),
             "umask": _umask(),
+            "imported": imported,
         }
         with self._lock:
             if self._process is None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.distribution import SHARED_THREATS, together, turn
+from tests.distribution import LONG, SHARED_THREATS, together, turn
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,7 @@ from tests.distribution import SHARED_THREATS, together, turn
         ("tests/journey/test_demo.py::test_d[pipe]", "tests/journey/test_demo.py"),
         ("tests/threats/test_starvation.py::test_f", "tests/threats on one hub"),
         ("tests/threats/test_hostile_operator.py::test_g", "tests/threats/test_hostile_operator.py"),
+        ("tests/openapi/test_published_api.py::test_h[audit_story]", "tests/openapi"),
         ("tests/storage/test_migrate.py::test_e[sqlite]", "tests/storage/test_migrate.py"),
     ],
 )
@@ -33,7 +34,13 @@ def test_slow_groups_are_distributed_first() -> None:
         "tests/storage/test_x.py::t",
         "tests/journey/test_x.py::t",
     )
-    assert sorted([quick, waiting, hub], key=turn) == [hub, waiting, quick]
+    long = f"{LONG[-1]}::t"
+    assert sorted([quick, long, waiting, hub], key=turn) == [hub, waiting, long, quick]
+
+
+@pytest.mark.parametrize("file", LONG)
+def test_every_long_file_exists(file: str) -> None:
+    assert (Path(__file__).parents[1] / file).is_file()
 
 
 def test_every_attack_on_the_shared_hub_is_in_its_group() -> None:

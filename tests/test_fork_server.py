@@ -91,6 +91,26 @@ def test_fork_is_in_the_state_of_a_new_process(fork_server: ForkServer, tmp_path
     }
 
 
+def test_fork_has_imported_its_own_package_only(fork_server: ForkServer, tmp_path: Path) -> None:
+    process = service(REPORTING, tmp_path)
+    for package in ("services.intake", "services.vault", "services.intake"):
+        with process.log.open("wb") as log:
+            fork = fork_server.fork(
+                process.command[2:],
+                process.environment,
+                log=log.fileno(),
+                directory=tmp_path,
+                imported=package,
+            )
+            assert fork.wait(30) == 2
+        report = json.loads(process.log.read_text().splitlines()[0])
+        assert {f"{package}.bootstrap", f"{package}.service"} <= {*report["services"]}
+        assert {".".join(name.split(".")[:2]) for name in report["services"]} == {package}
+        assert (report["collects"], report["threads"]) == (False, 1)
+        assert (report["parent"], report["session"]) == (os.getpid(), fork.pid)
+        assert report["files"] == ["/dev/null", *[str(process.log)] * 2, "anon_inode:[eventpoll]"]
+
+
 def test_exit_code_of_fork_is_its_status(fork_server: ForkServer, tmp_path: Path) -> None:
     process = service(SERVICE, tmp_path)
     process.spawn()

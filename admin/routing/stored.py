@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import Connection, Row, Text, column, select, table
+from sqlalchemy import Connection, Engine, Row, Text, column, select, table
 from sqlalchemy.exc import SQLAlchemyError
 
 from admin.hub_databases import ServiceDatabase
@@ -194,12 +194,27 @@ class Stored:
 
 
 @contextmanager
+def _at_one_moment(engine: Engine) -> Iterator[Connection]:
+    """Connect to a database that stays, for the block, as it was at the first query.
+
+    Otherwise a decision could be read, and the facts of its referral be erased before they are.
+    """
+    if engine.dialect.name == "postgresql":
+        engine = engine.execution_options(isolation_level="REPEATABLE READ")
+    with engine.connect() as connection:
+        if engine.dialect.name == "sqlite":
+            # Python's driver would begin no transaction for a query.
+            connection.exec_driver_sql("BEGIN")
+        yield connection
+
+
+@contextmanager
 def stored_by(databases: Mapping[str, ServiceDatabase]) -> Iterator[Stored]:
     """Open both databases for the block. Raises InvalidArgumentError if one cannot be read."""
     places = [databases[service] for service in ("routing", "directory")]
     engines = [open_read_only(place.url, place.tls) for place in places]
     try:
-        with engines[0].connect() as routing, engines[1].connect() as directory:
+        with _at_one_moment(engines[0]) as routing, engines[1].connect() as directory:
             yield Stored(routing=routing, directory=directory)
     except SQLAlchemyError as error:
         cause = str(getattr(error, "orig", None) or type(error).__name__).strip().splitlines()

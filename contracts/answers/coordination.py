@@ -7,10 +7,37 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
+from marshmallow.validate import OneOf
+
 from contracts.answers.form import Shape
 from contracts.codes import ReferralStatus, Urgency
 from contracts.identifiers import OrganizationId, ReferralId
 
+_UNPLACED = ("no_candidate", "candidates_exhausted")
+_WAITING = (
+    *_UNPLACED,
+    "half_of_answer_time_passed",
+    "answer_awaited",
+    "case_awaited",
+    "case_overdue",
+    "report_awaited",
+    "report_overdue",
+)
+_CHANGES = (
+    "agreement",
+    "vetting",
+    "activity",
+    "sealing_key",
+    "approval",
+    "settlement",
+    "eligibility",
+    "funding",
+    "opening_hours",
+    "area",
+    "interpreter",
+    "places",
+    "service",
+)
 _COUNTS = Shape({"type": "object", "additionalProperties": {"type": "integer", "minimum": 0}})
 
 
@@ -49,7 +76,7 @@ class UnplacedReferral:
     needs: tuple[str, ...]
     region: str
     since: dt.datetime
-    reason: str
+    reason: Annotated[str, OneOf(_UNPLACED)]
     part_of: ReferralId | None = None
 
 
@@ -71,7 +98,7 @@ class QueueItem:
     sender: OrganizationId
     submitted_at: dt.datetime
     since: dt.datetime
-    reason: str
+    reason: Annotated[str, OneOf(_WAITING)]
     waits_for: tuple[str, ...]
     deadline: dt.datetime | None
     part_of: ReferralId | None = None
@@ -84,7 +111,7 @@ class NetworkChange:
     conditions: the conditions that a service would have to lift, as members of its eligibility.
     """
 
-    kind: str
+    kind: Annotated[str, OneOf(_CHANGES)]
     organization: OrganizationId | None
     region: str | None
     need: str | None

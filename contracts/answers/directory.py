@@ -23,7 +23,7 @@ class AccessToken:
     """A bearer token (RFC 6749 §5.1). expires_in: seconds."""
 
     access_token: str
-    token_type: str
+    token_type: Annotated[str, OneOf(("Bearer",))]
     expires_in: int
 
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
+from marshmallow.validate import OneOf
+
 from contracts.answers.form import Shape, named
 from contracts.identifiers import ReferralId
 
@@ -149,7 +151,7 @@ class StatisticsTable:
     by: tuple[str, ...]
     since: dt.datetime | None = field(metadata=named("from"))
     until: dt.datetime | None = field(metadata=named("to"))
-    unit: str
+    unit: Annotated[str, OneOf(("referral", "need"))]
     figures: tuple[Figure, ...]
     combined: Annotated[Mapping[str, Any], _TEXT_LISTS]
     exact: bool

@@ -7,7 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
+from marshmallow.validate import OneOf
+
 from contracts.answers.form import OMITTED, Shape
+from contracts.answers.webhooks import NOTICE_STATES
 from contracts.identifiers import MessageId, OfferId, OrganizationId, ReferralId
 
 # References in the published OpenAPI document.
@@ -77,7 +80,7 @@ class ToldEndpoint:
     """
 
     endpoint_id: str
-    state: str
+    state: Annotated[str, OneOf(NOTICE_STATES)]
     attempts: int
     next_attempt_at: dt.datetime | None
     until: dt.datetime
@@ -97,7 +100,7 @@ class MessageState:
     referral_id: ReferralId | None
     organization: OrganizationId | None
     offer_id: OfferId | None
-    state: str
+    state: Annotated[str, OneOf(("queued", "delivered", "acknowledged"))]
     queued_at: dt.datetime
     delivered_at: dt.datetime | None
     acknowledged_at: dt.datetime | None

@@ -11,7 +11,7 @@ from marshmallow.validate import OneOf
 
 from contracts.answers.form import OMITTED, Shape
 from contracts.answers.mailbox import PROBLEM
-from contracts.codes import Outcome, ReferralStatus, Urgency
+from contracts.codes import FHIR_TASK_STATUS, OfferState, Outcome, ReferralStatus, Urgency
 from contracts.identifiers import MessageId, OfferId, OrganizationId, ReferralId
 
 _Band = Annotated[str, OneOf(("0", "1-4", "5-19", "20+"))]
@@ -99,7 +99,7 @@ class OfferView:
     id: OfferId
     organization: OrganizationId
     service: str
-    state: str
+    state: OfferState
     rank: int
     opened_at: dt.datetime
     deadline: dt.datetime
@@ -144,7 +144,7 @@ class ReferralView:
     id: ReferralId
     sender: OrganizationId
     status: ReferralStatus
-    status_fhir: str
+    status_fhir: Annotated[str, OneOf(sorted(set(FHIR_TASK_STATUS.values())))]
     acceptor: OrganizationId | None
     outcome: Outcome | None
     submitted_at: dt.datetime

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Final
 
+from marshmallow.validate import OneOf
+
 from contracts.answers.form import OMITTED, Shape, named
 from contracts.identifiers import MessageId, ReferralId
 
@@ -163,4 +165,6 @@ class AskingDecision:
     size: int | None = field(default=None, metadata=OMITTED)
     path: tuple[str, ...] | None = field(default=None, metadata=OMITTED)
     outcome: str | None = field(default=None, metadata=OMITTED)
-    unproven: str | None = field(default=None, metadata=OMITTED)
+    unproven: Annotated[str, OneOf(("erased", "earlier_build", "contradicted"))] | None = field(
+        default=None, metadata=OMITTED
+    )

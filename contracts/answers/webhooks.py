@@ -4,8 +4,22 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
+from typing import Annotated, Final
+
+from marshmallow.validate import OneOf
 
 from contracts.identifiers import MessageId
+
+NOTICE_STATES: Final = ("waiting", "sent", "read", "cancelled", "expired", "failed")
+FAULTS: Final = (
+    "unresolved",
+    "address-refused",
+    "no-connection",
+    "tls",
+    "timeout",
+    "malformed-answer",
+    "challenge-not-answered",
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -20,8 +34,8 @@ class WebhookEndpoint:
     id: str
     url: str
     types: tuple[str, ...]
-    state: str
-    reason: str | None
+    state: Annotated[str, OneOf(("unverified", "active", "disabled"))]
+    reason: Annotated[str, OneOf(("owner", "gone", "failing"))] | None
     created_at: dt.datetime
     failing_since: dt.datetime | None
     disabled_at: dt.datetime | None
@@ -51,7 +65,7 @@ class WebhookNotice:
     message_id: MessageId
     type: str
     referral_id: str | None
-    state: str
+    state: Annotated[str, OneOf(NOTICE_STATES)]
     attempts: int
     next_attempt_at: dt.datetime | None
     until: dt.datetime
@@ -61,7 +75,7 @@ class WebhookNotice:
 class WebhookRequest:
     """The request of an attempt."""
 
-    method: str
+    method: Annotated[str, OneOf(("POST",))]
     url: str
 
 
@@ -89,5 +103,5 @@ class WebhookAttempt:
     milliseconds: int
     request: WebhookRequest
     response: WebhookResponse | None
-    fault: str | None
+    fault: Annotated[str, OneOf(FAULTS)] | None
     next_attempt_at: dt.datetime | None

@@ -16,6 +16,7 @@ IsExcluded = Callable[[str], bool]
 
 # An operator who suspends its own organisation must be able to lift the suspension.
 _EXEMPT_ROLE: Final = "operator"
+EXCLUDED: Final = "Your organisation is suspended, inactive, or no longer a member of the network."
 
 
 class ExcludedOrganizations:
@@ -53,6 +54,4 @@ def exempt_from_exclusion(roles: frozenset[str]) -> bool:
 
 def excluded_refusal() -> Refused:
     """Return the refusal of a request by an excluded organisation."""
-    return Refused(
-        "forbidden", "Your organisation is suspended, inactive, or no longer a member of the network."
-    )
+    return Refused("forbidden", EXCLUDED)

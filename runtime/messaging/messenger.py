@@ -29,6 +29,7 @@ from runtime.messaging.outbox.relay import Relay
 from runtime.messaging.outbox.wave_signer import WaveSigner
 from runtime.messaging.ports import Broker
 from runtime.messaging.replica import Replica, ReplicaHistory, ReplicaRecord, ReplicaView
+from runtime.messaging.retries import consumers_due
 from runtime.messaging.signatures.living_identity import LivingIdentity
 from runtime.messaging.stalled_loops import StalledLoops
 from runtime.messaging.tables import MessagingTables
@@ -263,8 +264,12 @@ class Messenger:
     def _tick(self) -> None:
         self._identity.look(self._database, self._tables.manifests)
         self._signer.use(self._identity.key)
+        with self._database.read() as transaction:
+            names = [processor.consumer for processor in self._processors]
+            due = consumers_due(transaction, names, self._clock.now())
         for processor in self._processors:
-            processor.retry_due()
+            if processor.consumer in due:
+                processor.retry_due()
         for _, view in self._replicas:
             view.refresh()
         with self._database.read() as transaction:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import Connection, Table, func, insert, select, text
+from sqlalchemy import Connection, Table, bindparam, func, insert, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 
 from contracts.envelope import Envelope, Event
@@ -89,6 +89,12 @@ class Replica:
         # those records, and the replica needs a new one.
         self._state_key = " ".join((queue, *sorted(kinds)))
         self._complete = False
+        # Built once: every process asks for changes every second.
+        self._newer = (
+            select(table)
+            .where(table.c.change > bindparam("known"), table.c.type != _STATE)
+            .order_by(table.c.change)
+        )
 
     def apply(
         self, transaction: Connection, messages: Sequence[Envelope], now: dt.datetime
@@ -149,10 +155,7 @@ class Replica:
 
     def newer_than(self, transaction: Connection, change: int) -> list[ReplicaRecord]:
         """Return the records that changed after the given change, oldest change first."""
-        table = self._table
-        rows = transaction.execute(
-            select(table).where(table.c.change > change, table.c.type != _STATE).order_by(table.c.change)
-        )
+        rows = transaction.execute(self._newer, {"known": change})
         return [ReplicaRecord(type=r.type, key=r.key, change=r.change, data=r.data) for r in rows]
 
     def unready(self, database: Database) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, Table, delete, select
@@ -11,16 +12,27 @@ from sqlalchemy.dialects import postgresql, sqlite
 from runtime.messaging.dead_letters.dead_letter import FIRST_SEEN
 from runtime.messaging.headers import SIGNED
 from runtime.messaging.ports import Delivery
+from runtime.storage.columns import microseconds
+from runtime.storage.sql_statement import SqlStatement
 
 FIRST_DELAY = dt.timedelta(seconds=1)
 LONGEST_DELAY = dt.timedelta(minutes=10)
 # With doubling delays, about an hour; then an operator should look at the message.
 MOST_ATTEMPTS = 14
 
+_CONSUMERS_DUE = SqlStatement(
+    "SELECT value FROM EACH (?) WHERE EXISTS (SELECT 1 FROM retries WHERE consumer = value AND due_at <= ?)"
+)
+
 
 def delay_after(attempts: int) -> dt.timedelta:
     """Return the delay after `attempts` attempts (1 or more): doubles, up to LONGEST_DELAY."""
     return min(FIRST_DELAY * (1 << (attempts - 1)), LONGEST_DELAY)
+
+
+def consumers_due(transaction: Connection, consumers: Sequence[str], now: dt.datetime) -> set[str]:
+    """Return those of the consumers for which a message is due: one query for all of them."""
+    return set(_CONSUMERS_DUE.run(transaction, list(consumers), microseconds(now)).scalars())
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

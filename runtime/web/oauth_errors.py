@@ -11,7 +11,7 @@ from typing import Final
 
 import orjson
 
-from contracts.errors import Refused, Unavailable, problem
+from contracts.errors import Refused, Unavailable
 from runtime.web import problems
 from runtime.web.response import Response
 
@@ -21,10 +21,13 @@ _CODES: Final = {
     "clock-skew": "invalid_client",
     "unsupported-grant-type": "unsupported_grant_type",
     "invalid-scope": "invalid_scope",
-    "forbidden": "unauthorized_client",
+    "unauthorized-client": "unauthorized_client",
 }
 _HEADERS: Final = {"Content-Type": "application/json", "Pragma": "no-cache"}
 _MALFORMED: Final = "invalid_request"
+# Registered for the authorization endpoint; the token endpoint has no code of its own for it.
+_UNAVAILABLE: Final = "temporarily_unavailable"
+_TEMPORARY: Final = frozenset({"unavailable", "too-many-requests"})
 # RFC 6749 §5.2: the characters that `error_description` must not have, besides controls and non-ASCII.
 _REPLACED: Final = str.maketrans({'"': "'", "\\": "/"})
 
@@ -33,23 +36,27 @@ def response_for(exception: Exception) -> Response:
     """Return the response to a token request that raised `exception`. A defect stays a bare problem."""
     response = problems.response_for(exception)
     if isinstance(exception, Unavailable):
-        # Registered for the authorization endpoint; the token endpoint has no code of its own for it.
         body = {
-            "error": "temporarily_unavailable",
+            "error": _UNAVAILABLE,
             "error_description": described(exception.detail),
             **exception.problem(),
         }
         return replace(response, body=orjson.dumps(body), headers={**response.headers, **_HEADERS})
     if not isinstance(exception, Refused):
         return response
-    # RFC 6749 §5.2: 400, also for a client that may not have a token.
-    status = 400 if exception.status == 403 else exception.status
     body = {
-        "error": _CODES.get(exception.slug, _MALFORMED),
+        "error": code_of(exception.slug),
         "error_description": described(exception.detail),
-        **problem(exception.slug, exception.detail, status=status, errors=exception.errors),
+        **exception.problem(),
     }
-    return Response(status, orjson.dumps(body), {**response.headers, **_HEADERS})
+    return replace(response, body=orjson.dumps(body), headers={**response.headers, **_HEADERS})
+
+
+def code_of(slug: str) -> str | None:
+    """Return the `error` beside a problem; None for a defect, which has none."""
+    if slug == "internal":
+        return None
+    return _UNAVAILABLE if slug in _TEMPORARY else _CODES.get(slug, _MALFORMED)
 
 
 def described(detail: str) -> str:

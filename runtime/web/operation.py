@@ -17,6 +17,7 @@ from contracts.errors import PROBLEMS, Defect, Refused
 JSON: Final = "application/json"
 NDJSON: Final = "application/x-ndjson"
 CSV: Final = "text/csv"
+FORM: Final = "application/x-www-form-urlencoded"
 _FORMS: Final[Mapping[str, re.Pattern[str]]] = {
     JSON: re.compile(r"application/([a-z0-9.-]+\+)?json"),
     NDJSON: re.compile(r"application/(x-)?ndjson"),

@@ -35,6 +35,8 @@ _MORE_STATUSES: Final[Mapping[str, tuple[int, ...]]] = {
     "head-too-large": (414,),
     "clock-skew": (403,),  # of a proof; the client is known
 }
+# Of the statuses of a problem, the one that it has at public resources and the one at the others.
+_BY_ACCESS: Final[Mapping[str, tuple[int, int]]] = {"clock-skew": (401, 403)}
 
 
 def refusals_of(
@@ -58,3 +60,11 @@ def refusals_of(
 def statuses_of(slug: str) -> tuple[int, ...]:
     """Return the statuses that a problem can have, its usual one first."""
     return (PROBLEMS[slug][1], *_MORE_STATUSES.get(slug, ()))
+
+
+def statuses_at(slug: str, *, public: bool) -> tuple[int, ...]:
+    """Return the statuses that a problem can have at one resource. public: it takes no token."""
+    if slug in _BY_ACCESS:
+        at_public, at_others = _BY_ACCESS[slug]
+        return (at_public if public else at_others,)
+    return statuses_of(slug)

@@ -24,7 +24,7 @@ from services.audit.log.adapters.directory_publication import DirectoryPublicati
 from services.audit.log.adapters.figures import PublicationFigures, show_inspection
 from services.audit.log.adapters.http_witnesses import HttpWitnesses
 from services.audit.log.adapters.policy_file import load_witness_policy
-from services.audit.log.adapters.signing_key import load_log_key
+from services.audit.log.adapters.signing_key import LogKeyFile
 from services.audit.log.adapters.sql_checks import SqlCheckRecord
 from services.audit.log.adapters.sql_contents import SqlContents
 from services.audit.log.adapters.sql_due_receipts import SqlDueReceipts
@@ -92,7 +92,7 @@ def build(settings: Settings) -> Application[AuditParts]:
 def assemble(settings: Settings, publication: LogPublication) -> Application[AuditParts]:
     """Return the same application on any publication."""
     published_at = (settings.log_directory or Path()) / CHECKPOINT
-    key = load_log_key(settings.log_signing_key, settings.hub)
+    key = LogKeyFile(settings.log_signing_key, settings.hub)
     policy = load_witness_policy(settings.witness_policy)
     platform = build_platform("audit", settings, MESSAGING)
     database, messenger, clock = platform.database, platform.messenger, platform.clock

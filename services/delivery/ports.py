@@ -156,9 +156,10 @@ class Mailboxes(Protocol):
         ...
 
     def newer_than(self, transaction: Connection, sequence: int | None) -> tuple[int, list[str]]:
-        """Return the highest sequence, and the mailboxes that have a sequence above the given one.
+        """Return the mailboxes of the messages above the sequence, and the sequence of the last of these.
 
-        sequence: None returns no mailboxes.
+        Looks at some ten thousand messages at most; the next call, with the returned sequence, goes on.
+        sequence: None returns the highest one and no mailboxes.
         """
         ...
 

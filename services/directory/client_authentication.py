@@ -13,11 +13,13 @@ from typing import Final
 from urllib.parse import unquote_plus
 
 from contracts.errors import Refused
+from runtime.web.operation import FORM
 from runtime.web.request import Request
 from services.directory.domain.client_assertion import ASSERTION_TYPE
 from services.directory.domain.request_proof import ProvableRequest
 
 PROOF_HEADER: Final = "kopuro-proof"
+
 _VARIABLE: Final = re.compile(r"<(?:\w+:)?(\w+)>")
 
 
@@ -43,6 +45,9 @@ def credentials_of(request: Request) -> SharedSecret | SignedAssertion:
     Raises Refused: `invalid-token-request`, `unsupported-grant-type`, `invalid-scope`, and `invalid-client`
     if the request has no usable credentials.
     """
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type not in ("", FORM):
+        raise _malformed(f"Send a form: `Content-Type` must be {FORM}.")
     try:
         form = request.form()
     except Refused as fault:

@@ -22,7 +22,7 @@ from contracts.answers.directory import (
 )
 from contracts.codes import OrganizationKind
 from contracts.organization import Agreement, Organization, SealingKey
-from runtime.web.operation import Answer, Body, Operation, Parameter, answer, one_of, page_of, text
+from runtime.web.operation import FORM, Answer, Body, Operation, Parameter, answer, one_of, page_of, text
 from runtime.web.parameters import IF_MATCH, IF_NONE_MATCH, ORGANIZATION, PAGED, coded, matching
 from services.directory import admission
 from services.directory.api import MERGE_PATCH
@@ -110,7 +110,7 @@ TOKEN: Final = Operation(
             },
             "required": ["grant_type"],
         },
-        media_type="application/x-www-form-urlencoded",
+        media_type=FORM,
         examples={"with HTTP Basic": {"grant_type": "client_credentials"}},
     ),
     answers={200: answer(AccessToken, headers={"Pragma": "`no-cache` (RFC 6749 §5.1)."})},
@@ -121,7 +121,7 @@ TOKEN: Final = Operation(
             "invalid-token-request",
             "unsupported-grant-type",
             "invalid-scope",
-            "forbidden",
+            "unauthorized-client",
             "too-many-requests",
         }
     ),

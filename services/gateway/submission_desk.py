@@ -15,6 +15,7 @@ import orjson
 from contracts.errors import Defect, PointerError, RateLimited, Refused, Unavailable
 from contracts.idempotency_key import require_well_formed
 from contracts.jose import LONGEST_SEALED
+from runtime.web.operation import Body
 from runtime.web.request import parse_json
 from services.gateway.domain.kept_problem import kept_problem
 from services.gateway.gateway_metrics import GatewayMetrics
@@ -29,20 +30,24 @@ MOST_VALUES: Final = 1000
 MOST_BYTES: Final = 6 * 1024 * 1024
 REFERRAL: Final = "referral"
 _KEY: Final = "idempotency_key"
+_JSON_BODY: Final = Body()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Received:
-    """A message on `submit`. organization: its routing key, which the broker has compared with the user.
+    """A submission. organization: the owner of the queue, to whose exchange nobody else may publish.
 
-    user_id, message_id, content_encoding: its properties; None: absent.
+    user_id, message_id, content_type, content_encoding, expiration: its properties; None: absent. All others,
+    and its headers, have no effect and are not kept.
     """
 
     organization: str
     body: bytes
     user_id: str | None
     message_id: str | None
+    content_type: str | None = None
     content_encoding: str | None = None
+    expiration: str | None = None
 
 
 class Verdict(StrEnum):
@@ -179,8 +184,7 @@ def _prepared(place: int, message: Received) -> _Prepared:
         message_id = _message_id(message)
         if message.user_id != message.organization:
             raise Refused("forbidden", "The property user_id must be the id of your organisation.")
-        if message.content_encoding not in (None, "", "identity", "utf-8"):
-            raise Refused("unsupported-content-encoding", "Send the body without a content encoding.")
+        _require_readable(message)
         if len(message.body) > LONGEST_BODY:
             raise Refused("body-too-large", f"A submission has at most {LONGEST_BODY} bytes.")
         document = parse_json(message.body, most_values=MOST_VALUES)
@@ -196,6 +200,26 @@ def _prepared(place: int, message: Received) -> _Prepared:
         del document["submit"]
     line = orjson.dumps({**document, _KEY: message_id})
     return _Prepared(place=place, message_id=message_id, digest=digest, line=line, is_referral=is_referral)
+
+
+def _require_readable(message: Received) -> None:
+    """Raise Refused for a body that is not plain JSON, and for a submission that could expire unanswered."""
+    try:
+        _JSON_BODY.require_media_type(message.content_type or "")
+    except Refused as refused:
+        raise Refused(
+            refused.slug, "The property content_type must be application/json, in UTF-8, or absent."
+        ) from None
+    if message.content_encoding not in (None, "", "identity", "utf-8"):
+        raise Refused(
+            "unsupported-content-encoding",
+            "The property content_encoding must be absent, identity or utf-8: send the body uncompressed.",
+        )
+    if message.expiration is not None:
+        raise Refused(
+            "invalid-parameter",
+            "The property expiration must be absent: a submission that expires at the broker gets no answer.",
+        )
 
 
 def _message_id(message: Received) -> str:

@@ -34,6 +34,7 @@ from tests.services.neighbours import ACCEPTOR, SENDER, Neighbours, event_of
 from tests.support.hub_keys import signed_event, verifier
 from tests.support.migrated import upgrade
 from tests.support.partners import answered
+from tests.support.pauses import pauses
 from tests.unit.services.intake.samples import document
 from tests.unit.services.intake.samples import organization as member
 from tests.unit.services.routing.samples import agreement
@@ -49,9 +50,10 @@ ANSWER_SECONDS = 2
 
 def until(condition: Callable[[], bool], what: str) -> None:
     deadline = time.monotonic() + WAIT_SECONDS
+    between = pauses()
     while not condition():
         assert time.monotonic() < deadline, what
-        time.sleep(0.02)
+        time.sleep(next(between))
 
 
 class Crashing:
@@ -271,7 +273,7 @@ class CrashHub(Neighbours):
     def receipt(self, fact: EventsLogged) -> None:
         """Send a receipt to its service, as audit does."""
         message = signed_event(event_of(fact, fact.service))
-        self._publisher.publish([replace(message, exchange=RECEIPTS, routing_key=f"{fact.service}.receipts")])
+        self._send([replace(message, exchange=RECEIPTS, routing_key=f"{fact.service}.receipts")])
 
     def _tell_token_key(self, queue: str) -> None:
         self.publish(TokenKeyChanged(revision=1, key=self.signer.public_jwk()), partition_key=self.signer.kid)

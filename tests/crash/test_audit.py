@@ -94,8 +94,8 @@ class CrashingHub(AuditedHub):
 
 
 @pytest.fixture
-def hub(vhost: str, sqlite_database: str, tmp_path: Path) -> Iterator[CrashingHub]:
-    made = CrashingHub(vhost, sqlite_database, tmp_path)
+def hub(hub_vhost: str, sqlite_database: str, tmp_path: Path) -> Iterator[CrashingHub]:
+    made = CrashingHub(hub_vhost, sqlite_database, tmp_path)
     yield made
     made.close()
 

@@ -24,23 +24,23 @@ NEW_NAME, NEWER_NAME = "Osh Legal Aid and Advice", "Osh Legal Aid Centre"
 
 
 @pytest.fixture
-def directory(vhost: str, tmp_path: Path) -> Iterator[CrashingDirectory]:
-    made = CrashingDirectory(vhost, tmp_path)
+def directory(hub_vhost: str, tmp_path: Path) -> Iterator[CrashingDirectory]:
+    made = CrashingDirectory(hub_vhost, tmp_path)
     yield made
     made.close()
 
 
 @pytest.fixture
-def listener(directory: CrashingDirectory, vhost: str, tmp_path: Path) -> Iterator[Listener]:
+def listener(directory: CrashingDirectory, hub_vhost: str, tmp_path: Path) -> Iterator[Listener]:
     """Consumes every fact of the hub."""
-    made = Listener(vhost, tmp_path)
+    made = Listener(hub_vhost, tmp_path)
     yield made
     made.close()
 
 
 @pytest.fixture
-def copy(directory: CrashingDirectory, vhost: str, tmp_path: Path) -> Iterator[DirectoryCopy]:
-    made = DirectoryCopy(vhost, tmp_path)
+def copy(directory: CrashingDirectory, hub_vhost: str, tmp_path: Path) -> Iterator[DirectoryCopy]:
+    made = DirectoryCopy(hub_vhost, tmp_path)
     yield made
     made.close()
 

@@ -123,18 +123,18 @@ def heard(listener: Listener) -> set[str]:
 
 
 @pytest.fixture
-def listener(vhost: str, tmp_path: Path) -> Iterator[Listener]:
-    made = Listener(vhost, tmp_path)
+def listener(hub_vhost: str, tmp_path: Path) -> Iterator[Listener]:
+    made = Listener(hub_vhost, tmp_path)
     yield made
     made.close()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="tmpfs")
 def test_intake_on_full_file_system_answers_503_and_recovers(
-    vhost: str, listener: Listener, tmp_path: Path
+    hub_vhost: str, listener: Listener, tmp_path: Path
 ) -> None:
     with small_disk(tmp_path / "disk") as directory:
-        harness = IntakeHarness(vhost, tmp_path, altered_by=None, database=directory / "intake.sqlite")
+        harness = IntakeHarness(hub_vhost, tmp_path, altered_by=None, database=directory / "intake.sqlite")
         with harness.intake:
             harness.intake.until_ready()
             assert "MiB free beside intake.sqlite" in (database_warning(harness) or "")
@@ -143,6 +143,6 @@ def test_intake_on_full_file_system_answers_503_and_recovers(
 
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="the limits of another process")
 def test_intake_at_its_file_size_limit_answers_503_and_recovers(
-    vhost: str, listener: Listener, tmp_path: Path
+    hub_vhost: str, listener: Listener, tmp_path: Path
 ) -> None:
-    run_out_of_room(IntakeHarness(vhost, tmp_path, altered_by=None), listener, Quota())
+    run_out_of_room(IntakeHarness(hub_vhost, tmp_path, altered_by=None), listener, Quota())

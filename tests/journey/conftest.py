@@ -17,6 +17,7 @@ from sandbox.hub import Hub
 from sandbox.hub_files import SERVICES
 from tests.journey.running_hub import RunningHub
 from tests.servers import PostgresServer
+from tests.support.shared_hubs import shared_last
 
 # Short deadlines, so that tests can wait for expiries and for reminders of emergencies.
 POLICY = {
@@ -25,6 +26,11 @@ POLICY = {
     "routine": {"answer": 3, "progress": 1209600},
     "emergency": {"answer": 3600, "progress": 2},
 }
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the tests of the shared hubs last."""
+    items[:] = [items[at] for at in shared_last([item.nodeid for item in items], "tests/journey")]
 
 
 @pytest.fixture(scope="package", params=["sqlite", "postgresql"])

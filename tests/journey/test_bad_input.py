@@ -190,21 +190,44 @@ def test_wrong_client_secret_gets_no_token(hub: RunningHub, service: str, path: 
 
 @on_sqlite
 def test_hostile_tokens_cost_a_service_little_cpu_and_no_memory(hub: RunningHub) -> None:
+    """At every door: tokens, submissions, batches of both kinds, and uploaded keys. AMQP: tests/threats."""
     submission, token = _document(hub), {"Authorization": f"Bearer {hub.token(SENDER)}"}
+    note = {"submit": "note", "referral_id": str(uuid.uuid4())}
+    client = hub.people["organizations"][SENDER]["client_id"]
+    directory, intake = hub.address("directory"), hub.address("intake")
     form = {"grant_type": "client_credentials", "client_assertion_type": ASSERTION_TYPE}
 
+    def batched(http: httpx.Client, kind: str, document: Document) -> int:
+        headers = {**token, "Content-Type": "application/x-ndjson"}
+        answer = http.post(f"{intake}/v1/{kind}:batch", content=json.dumps(document), headers=headers)
+        if answer.status_code != 200:
+            return answer.status_code
+        (line,) = answer.text.splitlines()
+        return int(json.loads(line)["status"])
+
     def send_all(http: httpx.Client) -> list[int]:
-        answers = []
+        answers, of_lines = [], []
+        for key in hostile_tokens.KEYS.values():
+            set_of_keys, one_key = (json.dumps(keys).encode() for keys in ({"keys": [key]}, key))
+            upload = f"{directory}/v1/credentials/{client}/keys"
+            answers += [
+                http.put(upload, content=set_of_keys, headers={**JSON, **token}),
+                http.post(f"{directory}/v1/keys", content=one_key, headers={**JSON, **token}),
+            ]
         for text in hostile_tokens.TOKENS.values():
             case = json.dumps({**submission, "case": text}).encode()
             answers += [
-                http.post(f"{hub.address('directory')}/oauth/token", data={**form, "client_assertion": text}),
-                http.post(f"{hub.address('intake')}/v1/referrals", content=case, headers={**JSON, **token}),
+                http.post(f"{directory}/oauth/token", data={**form, "client_assertion": text}),
+                http.post(f"{intake}/v1/referrals", content=case, headers={**JSON, **token}),
+            ]
+            of_lines += [
+                batched(http, "referrals", {**submission, "case": text}),
+                batched(http, "submissions", {**note, "note": text}),
             ]
             if len(text) < 8_000 and text.isascii():  # a longer one is no header line of a request
                 bearer = {"Authorization": f"Bearer {text}"}
-                answers.append(http.get(f"{hub.address('intake')}/v1/referrals", headers=bearer))
-        return [answer.status_code for answer in answers]
+                answers.append(http.get(f"{intake}/v1/referrals", headers=bearer))
+        return [*(answer.status_code for answer in answers), *of_lines]
 
     with httpx.Client(timeout=40) as http:
         send_all(http)

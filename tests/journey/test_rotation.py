@@ -5,18 +5,15 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
-import os
 import re
 import secrets
-import signal
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from admin.key_rotation import KeyPlaces, retire_custody, retire_log, rotate_custody, rotate_log, rotate_token
@@ -100,11 +97,14 @@ def test_every_key_is_replaced_under_load_without_a_refusal(hub: RunningHub, tmp
     places = _places(hub)
     waiting = {**plain(hub.network.referral(REFERRAL).case), "name": "sealed before the rotation"}
     earlier_log_key = load_log_key(places.log, HUB).verifier_key
-    transit_keys = _transit_keys(hub)
+    transit_keys, restarts_of_audit = _transit_keys(hub), hub.restarts("audit")
+    pinned = VerifierKey.parse(earlier_log_key)
     with Loops(hub) as loops:
+        held, token_key = hub.token("auditor"), rotate_token(places).public["kid"]
+        # The directory announces a new key ten seconds before it signs with it.
         _replace_custody_key(hub, places, loops, waiting)
-        _replace_token_key(hub, places, loops)
         _replace_client_secret(hub, loops)
+        _await_token_key(hub, loops, held, token_key)
         _replace_sealing_keys(hub, loops)
         _replace_log_key(hub, places, loops)
         _replace_signing_keys(hub, loops)
@@ -122,9 +122,12 @@ def test_every_key_is_replaced_under_load_without_a_refusal(hub: RunningHub, tmp
     retire_custody(places, now=tomorrow)
     assert len(private_keys(places.custody)) == 1
     retire_log(places)
-    _restart_audit(hub)
     _loop(hub, {"name": "after the earlier keys are gone"})
     _verify_log(hub, tmp_path / "new", load_log_key(places.log, HUB).verifier_key)
+    # The earlier key signs no more, and the process that began with it is the same.
+    present = VerifierKey.parse(load_log_key(places.log, HUB).verifier_key)
+    _until_signed_by(hub, [present], [pinned])
+    assert hub.restarts("audit") == restarts_of_audit
 
 
 def _replace_custody_key(hub: RunningHub, places: KeyPlaces, loops: Loops, waiting: dict[str, Any]) -> None:
@@ -148,14 +151,13 @@ def _replace_custody_key(hub: RunningHub, places: KeyPlaces, loops: Loops, waiti
     acceptor.hub.complete(newer, "resolved")
 
 
-def _replace_token_key(hub: RunningHub, places: KeyPlaces, loops: Loops) -> None:
-    held = hub.token("auditor")
-    rotated = rotate_token(places)
+def _await_token_key(hub: RunningHub, loops: Loops, held: str, key: str) -> None:
+    """held: a token of the earlier key. key: the id of the new one."""
 
     def is_signing() -> bool:
         segment = hub.token("operator").partition(".")[0]
         header = json.loads(decoded(segment))
-        return bool(header["kid"] == rotated.public["kid"])
+        return bool(header["kid"] == key)
 
     until(is_signing, "a token of the new key", within=60)
     # Tokens of both keys are good at every service.
@@ -199,16 +201,21 @@ def _replace_sealing_keys(hub: RunningHub, loops: Loops) -> None:
 def _replace_log_key(hub: RunningHub, places: KeyPlaces, loops: Loops) -> None:
     rotated = rotate_log(places)
     assert rotated.reader == "audit"
-    _restart_audit(hub)
     loops.await_more(2)
     keys = load_log_key(places.log, HUB)
-    pinned = [VerifierKey.parse(signer.verifier.format()) for signer in (keys.signer, *keys.earlier)]
+    _until_signed_by(hub, [VerifierKey.parse(one.verifier.format()) for one in (keys.signer, *keys.earlier)])
 
-    def both_sign() -> bool:
+
+def _until_signed_by(
+    hub: RunningHub, wanted: Sequence[VerifierKey], unwanted: Sequence[VerifierKey] = ()
+) -> None:
+    """Wait for a published checkpoint that all of these keys, and none of the others, have signed."""
+
+    def signed() -> bool:
         note = SignedNote.parse((hub.files.published_log / "checkpoint").read_bytes())
-        return len(note.signatures_by(pinned)) == 2
+        return len(note.signatures_by(wanted)) == len(wanted) and not note.signatures_by(unwanted)
 
-    until(both_sign, "a checkpoint of both keys", within=60)
+    until(signed, "a checkpoint of these keys", within=60)
 
 
 def _replace_signing_keys(hub: RunningHub, loops: Loops) -> None:
@@ -231,20 +238,6 @@ def _transit_keys(hub: RunningHub) -> set[str]:
     """Return the ids of the transit keys that are not destroyed."""
     with closing(sqlite3.connect(f"file:{hub.files.vault_keys}?mode=ro", uri=True)) as keys:
         return {row[0] for row in keys.execute("SELECT id FROM transit_keys")}
-
-
-def _restart_audit(hub: RunningHub) -> None:
-    before = hub.restarts("audit")
-    os.kill(hub.pid("audit"), signal.SIGTERM)
-    until(lambda: hub.restarts("audit") > before, "the next start of audit", within=60)
-    until(lambda: _is_ready(hub, "audit"), "audit", within=60)
-
-
-def _is_ready(hub: RunningHub, service: str) -> bool:
-    try:
-        return hub.operations(service, "/readyz").status_code == 200
-    except httpx.TransportError:
-        return False
 
 
 def _verify_log(hub: RunningHub, state: Path, key: str) -> None:

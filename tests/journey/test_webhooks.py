@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from functools import partial
+from urllib.parse import urlsplit
 
 import httpx
+import pytest
 
 from contracts.facts import TYPE_PREFIX
+from kopuro_client import RefusedError
 from kopuro_client.records import WebhookAttempt
 from kopuro_client.webhooks import Webhooks
 from tests.journey.running_hub import STRANGER, RunningHub
@@ -77,6 +80,12 @@ def test_webhook_reaches_no_port_of_the_hub(hub: RunningHub) -> None:
         "http://[::1]:80/",
         "http://10.0.0.1/",
     ):
+        with pytest.raises(RefusedError) as refused:
+            webhooks.register(url)
+        assert (refused.value.status, refused.value.type) == (422, "urn:kopuro:problem:invalid-submission")
+    # A name is looked up when the hub connects.
+    for port in (urlsplit(hub.address("delivery")).port, hub.files.ports("vault").operations):
+        url = f"http://localhost:{port}/metrics"
         endpoint = webhooks.register(url)["endpoint"]["id"]
         webhooks.test(endpoint)
         (attempt,) = until(partial(_attempts, webhooks, endpoint), "an attempt")

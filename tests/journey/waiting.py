@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from tests.support.pauses import pauses
+
 T = TypeVar("T")
 
 
@@ -15,9 +17,10 @@ def until(look: Callable[[], T | None], what: str, *, within: float = 30.0) -> T
     within: seconds, after which AssertionError is raised.
     """
     deadline = time.monotonic() + within
-    while True:
+    for pause in pauses():
         found = look()
         if found is not None and found is not False:
             return found
         assert time.monotonic() < deadline, f"{what} did not come within {within:g} s"
-        time.sleep(0.05)
+        time.sleep(pause)
+    raise AssertionError("the pauses have no end")

@@ -16,6 +16,7 @@ from runtime.messaging.batches import BatchProcessor, Identified
 from runtime.messaging.metrics import MessagingMetrics
 from runtime.messaging.outbox.outbox import Outbox
 from runtime.messaging.ports import Delivery, Outgoing
+from runtime.messaging.retries import consumers_due
 from runtime.messaging.signatures.verifier import FactVerifier
 from runtime.messaging.tables import messaging_tables, replica_changes_table, replica_table
 from runtime.storage.database import Database
@@ -133,6 +134,10 @@ class ConsumerHarness:
             yield answer_to(letter)
             if letter.id in self.faults:
                 raise self.faults[letter.id]
+
+    def consumers_due(self) -> set[str]:
+        with self.database.read() as connection:
+            return consumers_due(connection, ["receipts", self.processor.consumer], self.clock.now())
 
     def effects(self) -> list[str]:
         with self.database.read() as connection:

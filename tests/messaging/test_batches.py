@@ -180,8 +180,10 @@ def test_deferred_message_is_retried_when_due(harness: ConsumerHarness) -> None:
     assert harness.effects() == harness.answers() == ["a", "c"]
     assert harness.count(TABLES.retries) == 1
     assert harness.processor.retry_due() == 0, "not before it is due"
+    assert harness.consumers_due() == set()
 
     harness.clock.advance(seconds=1)
+    assert harness.consumers_due() == {harness.processor.consumer}
     assert harness.processor.retry_due() == 1
     assert harness.count(TABLES.retries) == 1
     harness.clock.advance(seconds=1.9)

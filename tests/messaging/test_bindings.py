@@ -42,9 +42,12 @@ def plugins(broker: PrivateBroker, *names: str) -> None:
     assert done.startswith("{ok,"), done
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def management_uri(broker: PrivateBroker) -> Iterator[str]:
-    """The address of the node's management API, which only this test's node has, on loopback."""
+    """The address of the node's management API, which the node has for this module only, on loopback.
+
+    Starting and stopping the plug-ins takes 2 s of CPU time.
+    """
     (port,) = free_ports(1)
     listener = f'[{{ip, "127.0.0.1"}}, {{port, {port}}}]'
     broker.evaluate(

@@ -29,8 +29,7 @@ def main() -> int:
         survivors = []
         width = max(len(mutation.name) for mutation in MUTATIONS)
         for mutation in MUTATIONS:
-            with copy.mutated(mutation):
-                outcome = copy.run(mutation.tests)
+            outcome = copy.attempt(mutation)
             is_killed = outcome.proves(mutation)
             if not is_killed:
                 survivors.append((mutation, outcome))

@@ -19,6 +19,8 @@ class Mutation:
     """tests: as few as will do; at least one of them must fail. reason: a regular expression that must match
     the output.
 
+    seed: of a simulation that failed for the mutation. It runs first, and the others only if it passes.
+
     slow: left to `make mutation`, because the tests need a broker or fail only after a wait.
     """
 
@@ -26,6 +28,7 @@ class Mutation:
     edits: tuple[Edit, ...]
     tests: tuple[str, ...]
     reason: str = ""
+    seed: int | None = None
     slow: bool = False
 
 
@@ -269,12 +272,14 @@ MUTATIONS = (
         name="a simulated inbox admits everything",
         edits=_ALL_ADMITTED,
         tests=(SIMULATION,),
+        seed=1000,
         reason=_STORY_FAILS,
     ),
     Mutation(
         name="a simulated incomplete wave is deleted as a whole",
         edits=_WHOLE_WAVE_DELETED,
         tests=(SIMULATION,),
+        seed=30,
         reason=_STORY_FAILS,
     ),
     Mutation(
@@ -289,12 +294,14 @@ MUTATIONS = (
             ),
         ),
         tests=(SIMULATION,),
+        seed=841532403,
         reason=_STORY_FAILS,
     ),
     Mutation(
         name="an answer after the deadline is accepted",
         edits=(Edit(path=_OFFER, old="    if admitted_at > offer.deadline:\n", new="    if False:\n"),),
         tests=(SIMULATION,),
+        seed=30,
         reason="an answer that came late was taken",
     ),
     Mutation(
@@ -307,15 +314,16 @@ MUTATIONS = (
             ),
         ),
         tests=(SIMULATION,),
+        seed=849816574,
         reason="the note of refused answer",
     ),
     Mutation(
         name="a webhook connects to any address",
         edits=(
             Edit(
-                path="services/delivery/webhooks/adapters/http_sender.py",
-                old="may = may_connect(address, self._permitted) and ",
-                new="may = True and ",
+                path="services/delivery/webhooks/domain/addresses.py",
+                old="    if not may_connect(address, permitted):\n",
+                new="    if not address:\n",
             ),
         ),
         tests=("tests/unit/services/delivery/webhooks/test_http_sender.py",),
@@ -373,6 +381,7 @@ MUTATIONS = (
             ),
         ),
         tests=(SIMULATION,),
+        seed=1007,
         reason="an answer in time was refused",
     ),
     Mutation(
@@ -395,6 +404,7 @@ MUTATIONS = (
             ),
         ),
         tests=(SIMULATION,),
+        seed=1000,
         reason=_STORY_FAILS,
     ),
     Mutation(
@@ -454,6 +464,7 @@ MUTATIONS = (
             ),
         ),
         tests=(SIMULATION,),
+        seed=849816574,
         reason=_STORY_FAILS,
     ),
     Mutation(
@@ -466,6 +477,7 @@ MUTATIONS = (
             ),
         ),
         tests=(SIMULATION,),
+        seed=1001,
         reason="delivery (keeps its case|does not know)",
     ),
     Mutation(
@@ -478,6 +490,7 @@ MUTATIONS = (
             ),
         ),
         tests=(SIMULATION,),
+        seed=1000,
         reason="(has ended|is closed) and a mailbox keeps its content",
     ),
     Mutation(

@@ -28,8 +28,7 @@ def test_unchanged_copy_passes_its_tests(copy: Copy) -> None:
 
 @pytest.mark.parametrize("mutation", QUICK, ids=lambda mutation: str(mutation.name))
 def test_mutation_fails_its_tests(copy: Copy, mutation: Mutation) -> None:
-    with copy.mutated(mutation):
-        outcome = copy.run(mutation.tests)
+    outcome = copy.attempt(mutation)
     assert outcome.proves(mutation), outcome.output
 
 

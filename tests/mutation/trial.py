@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from tests.mutation.mutations import Mutation
+from tests.mutation.mutations import SIMULATION, Mutation
 
 ROOT = Path(__file__).resolve().parents[2]
 LONGEST_SECONDS = 300
@@ -94,6 +94,15 @@ class Copy:
         # Also what a run has left behind.
         os.killpg(self._runs.pid, signal.SIGKILL)
         self._runs.communicate()
+
+    def attempt(self, mutation: Mutation) -> Outcome:
+        """Run a mutation's tests on it. Raises what `mutated` and `run` raise."""
+        with self.mutated(mutation):
+            if mutation.seed is not None:
+                outcome = self.run([f"{SIMULATION}[{mutation.seed}]"])
+                if outcome.proves(mutation):
+                    return outcome
+            return self.run(mutation.tests)
 
     def run(self, tests: Sequence[str]) -> Outcome:
         """Run the tests up to the first failure, on SQLite only, and return the result.

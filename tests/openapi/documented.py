@@ -26,6 +26,8 @@ from kopuro_client.request_proof import HEADER, RequestSigner
 from sandbox.hub_files import SECOND_OPERATOR
 from tests.journey.running_hub import RunningHub
 
+# Calls the operations that need a partner and no certain one.
+PARTNER = "ru.moscow-common-table"
 CHECKS: list[CheckFunction] = [
     not_a_server_error,
     status_code_conformance,
@@ -167,4 +169,4 @@ class DocumentedHub:
         return response.text if media_type.startswith("text/") else response.content
 
 
-__all__ = ["CHECKS", "SECOND_OPERATOR", "DocumentedHub", "strict_document"]
+__all__ = ["CHECKS", "PARTNER", "SECOND_OPERATOR", "DocumentedHub", "strict_document"]

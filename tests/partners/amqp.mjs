@@ -1,4 +1,4 @@
-// One organisation's side of the hub over AMQP: its queue, which is a window on its mailbox, and the exchange `submit`.
+// One organisation's side of the hub over AMQP: its queue, which is a window on its mailbox, and an exchange of its own.
 
 import { deepStrictEqual } from "node:assert";
 import { EventEmitter, once } from "node:events";

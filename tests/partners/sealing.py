@@ -10,7 +10,16 @@ from pathlib import Path
 from joserfc import jwe
 from joserfc.jwk import OKPKey
 
-ALGORITHMS = ["ECDH-ES+A256KW", "A256GCM"]
+SEALED = {"alg": "ECDH-ES+A256KW", "enc": "A256GCM", "cty": "application/json"}
+
+
+class Registry(jwe.JWERegistry):
+    """Raises the library's limit of 64 KiB to what a case may have."""
+
+    max_ciphertext_length = 1_049_600
+
+
+REGISTRY = Registry(algorithms=[SEALED["alg"], SEALED["enc"]])
 
 
 def main(act: str, file: str) -> None:
@@ -18,15 +27,10 @@ def main(act: str, file: str) -> None:
     key = OKPKey.import_key(json.loads(Path(file).read_bytes()))
     content = sys.stdin.buffer.read()
     if act == "seal":
-        header = {
-            "alg": ALGORITHMS[0],
-            "enc": ALGORITHMS[1],
-            "cty": "application/json",
-            "kid": key.thumbprint(),
-        }
-        sys.stdout.write(jwe.encrypt_compact(header, content, key, algorithms=ALGORITHMS))
+        header = {**SEALED, "kid": key.thumbprint()}
+        sys.stdout.write(jwe.encrypt_compact(header, content, key, registry=REGISTRY))
     else:
-        opened = jwe.decrypt_compact(content.strip(), key, algorithms=ALGORITHMS).plaintext
+        opened = jwe.decrypt_compact(content.strip(), key, registry=REGISTRY).plaintext
         sys.stdout.buffer.write(opened or b"")
 
 

@@ -9,23 +9,33 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+from joserfc import jwe
+from joserfc.jwk import OKPKey
 
 from admin.embedded_broker import LOOPBACK
 from kopuro_client import Kopuro as Client
+from kopuro_client.sealing import seal
+from sandbox.demo.participants import Participant
 from sandbox.hub import Hub
 from sandbox.hub_files import GATEWAY, HUB
 from tests.journey.running_hub import RunningHub
+from tests.journey.waiting import until
 from tests.partners.guide_reader import GuideReader
 from tests.partners.joining import joined
 from tests.partners.page import prepared
+from tests.partners.page_programs import RECEIVERS, BusyIntake, command, running, write_page
 from tests.partners.shell import Shell
 from tests.support.kopuro_forks import Kopuro
 from tests.support.node import PARTNERS, REPOSITORY, node_directory, packages_directory
@@ -126,6 +136,164 @@ def test_every_block_of_the_guide_runs_from_top_to_bottom(
         reader = GuideReader(hub, shell, tmp_path, newcomer)
         reader.read()
     assert len(reader.ran) > 25
+
+
+@pytest.mark.parametrize("program", RECEIVERS)
+def test_receiver_of_a_page_goes_on_after_a_case_that_it_cannot_open(
+    hub: RunningHub, tmp_path: Path, program: str
+) -> None:
+    sender = hub.organization(BOTH[0])
+    facts, case = _referral(BOTH[1])
+    key = OKPKey.import_key(_sealing_key(sender.hub.organization(BOTH[1])))
+    header = {"alg": "ECDH-ES+A256KW", "enc": "A256GCM", "kid": key.thumbprint()}
+    algorithms = ["ECDH-ES+A256KW", "A256GCM"]
+    sealed_to_another = jwe.encrypt_compact(
+        header, b"{}", OKPKey.generate_key("X25519"), algorithms=algorithms
+    )
+    too_deep = jwe.encrypt_compact(header, b"[" * 100_000, key, algorithms=algorithms)
+    with running(hub, BOTH[1], program, tmp_path) as page:
+        reasons = {}
+        for name, sealed in {"another key": sealed_to_another, "too deep": too_deep}.items():
+            sent = sender.hub.submit(facts, sealed=sealed)["id"]
+            reasons[name] = sender.await_message("case.unreadable", sent)["reason"]
+            sender.hub.withdraw(sent, "entered_in_error")
+        good = sender.hub.submit(facts, case=case)["id"]
+        sender.await_message("referral.completed", good)
+        assert page.process.poll() is None, page.said()
+    assert reasons == {"another key": "cannot_decrypt", "too deep": "not_understood"}
+
+
+@pytest.mark.parametrize("program", RECEIVERS)
+def test_receiver_of_a_page_keeps_an_offer_that_the_hub_did_not_refuse(
+    hub: RunningHub, tmp_path: Path, program: str
+) -> None:
+    """A 429 was printed as a refusal, and the offer was acknowledged: nobody would have answered it."""
+    sender, receiver = hub.organization(BOTH[0]), hub.organization(BOTH[1])
+    facts, case = _referral(BOTH[1])
+    busy = BusyIntake(hub)
+    sent = sender.hub.submit(facts, case=case)["id"]
+    try:
+        until(lambda: sent in _waiting(receiver), "the offer in the mailbox")
+        for busy.status in (401, 408, 425, 429, 503):
+            busy.asked.clear()
+            with running(hub, BOTH[1], program, tmp_path, discovery=f"{busy.address}/") as page:
+                until(lambda: busy.asked, f"a request of {program}")
+                # The library repeats some of these for a while; the others end.
+                with suppress(subprocess.TimeoutExpired):
+                    page.process.wait(timeout=3)
+            assert sent in _waiting(receiver), (busy.status, page.said())
+    finally:
+        busy.close()
+    with running(hub, BOTH[1], program, tmp_path):
+        sender.await_message("referral.completed", sent)
+
+
+@pytest.mark.parametrize("program", ["hub.mjs", "hub.py"])
+def test_functions_of_a_page_open_and_refuse_what_the_test_vectors_say(
+    hub: RunningHub, tmp_path: Path, program: str
+) -> None:
+    write_page(program, tmp_path)
+    vectors = json.loads((REPOSITORY / "contracts/vectors/sealing.json").read_bytes())
+    # The longest case that the hub takes has a few characters more.
+    longest = {"text": "x" * 780_000}
+    public = {name: vectors["private_key"][name] for name in ("kty", "crv", "x")}
+    vectors["opened"].append({"sealed": seal(longest, public), "content": longest})
+    (tmp_path / "vectors.json").write_text(json.dumps(vectors), encoding="utf-8")
+    runner = tmp_path / ("run.mjs" if program.endswith(".mjs") else "run.py")
+    runner.write_text(_RUN_VECTORS[program], encoding="utf-8")
+    given = {
+        "KOPURO_DISCOVERY_URL": hub.files.discovery_address(),
+        "KOPURO_CLIENT_ID": "nobody",
+        "KOPURO_CLIENT_SECRET": "none",
+    }
+    found = json.loads(_ran(command(runner.name), tmp_path, given))
+    assert found["opened"] == [one["content"] for one in vectors["opened"]]
+    reasons = dict(zip((one["name"] for one in vectors["refused"]), found["refused"], strict=True))
+    assert set(reasons.values()) <= {"cannot_decrypt", "not_understood"}, reasons
+
+
+_RUN_VECTORS = {
+    "hub.mjs": """
+import { readFileSync } from "node:fs";
+import { open, Unreadable } from "./hub.mjs";
+const vectors = JSON.parse(readFileSync("vectors.json"));
+const opened = [], refused = [];
+for (const one of vectors.opened) opened.push(await open(one.sealed, vectors.private_key));
+for (const one of vectors.refused) {
+  try {
+    await open(one.sealed, vectors.private_key);
+    refused.push("opened");
+  } catch (fault) {
+    refused.push(fault instanceof Unreadable ? fault.message : String(fault));
+  }
+}
+console.log(JSON.stringify({ opened, refused }));
+process.exit();
+""",
+    "hub.py": """
+import json
+from hub import Unreadable, unseal
+vectors = json.load(open("vectors.json"))
+def reason(one):
+    try:
+        unseal(one["sealed"], vectors["private_key"])
+    except Unreadable as fault:
+        return str(fault)
+    return "opened"
+opened = [unseal(one["sealed"], vectors["private_key"]) for one in vectors["opened"]]
+print(json.dumps({"opened": opened, "refused": [reason(one) for one in vectors["refused"]]}))
+""",
+}
+
+
+@pytest.mark.parametrize("program", ["webhook.mjs", "receive_with_httpx.py"])
+def test_webhook_program_of_a_page_outlasts_requests_of_strangers(
+    hub: RunningHub, tmp_path: Path, program: str
+) -> None:
+    receiver = hub.organization(BOTH[1])
+    with running(hub, BOTH[1], program, tmp_path) as page:
+        (endpoint,) = until(lambda: receiver.hub.webhooks.endpoints() or None, "the endpoint")
+        address = urlsplit(endpoint["url"])
+        assert address.hostname is not None
+        now = str(int(time.time())).encode()
+        for head in (
+            b"Content-Length: 0",
+            b"Content-Length: 2\r\nwebhook-timestamp: " + now,
+            b"Content-Length: 2\r\nwebhook-id: a\r\nwebhook-timestamp: " + now,
+            b"Content-Length: 2\r\nwebhook-id: a\r\nwebhook-timestamp: x\r\nwebhook-signature: v1,\xff",
+            b"Content-Length: 2\r\nwebhook-id: a\r\nwebhook-timestamp: "
+            + now
+            + b"\r\nwebhook-signature: \xff",
+            b"Content-Length: 100",  # of which two bytes come
+            b"Content-Length: 999999999",
+            b"Transfer-Encoding: chunked",
+            b"no header",
+        ):
+            with socket.create_connection((address.hostname, address.port or 80), timeout=10) as link:
+                link.sendall(b"POST /kopuro HTTP/1.1\r\nHost: a\r\n" + head + b"\r\n\r\n{}")
+        receiver.hub.webhooks.test(endpoint["id"])
+        until(
+            lambda: all(one["state"] == "active" for one in receiver.hub.webhooks.endpoints()),
+            "the endpoint's answer to the challenge",
+        )
+        assert page.process.poll() is None, page.said()
+    assert receiver.hub.webhooks.endpoints() == []
+
+
+def _waiting(receiver: Participant) -> list[str]:
+    """Return the referrals of the messages that are not acknowledged."""
+    return [one["data"].get("referral_id", "") for one in receiver.hub.mailbox()["items"]]
+
+
+def _sealing_key(organization: Mapping[str, Any]) -> dict[str, Any]:
+    return dict(organization["sealing_key"])
+
+
+def _referral(to: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the facts and the case of the documents' example, for an organisation."""
+    facts = json.loads((REPOSITORY / "docs/examples/referral.json").read_bytes())
+    case = facts.pop("case")
+    return {**facts, "to": to}, case
 
 
 def _closes_loops_with_the_page(

@@ -1,10 +1,9 @@
 // An endpoint for webhooks: verifies both kinds of signature, answers challenges and keeps what it was told.
 
-import { createHmac, createPublicKey, timingSafeEqual, verify } from "node:crypto";
 import { EventEmitter, once } from "node:events";
 import { createServer } from "node:http";
 
-const TOLERANCE_SECONDS = 300;
+import { Verifier } from "./webhook_signatures.mjs";
 
 export class Endpoint extends EventEmitter {
   #told = [];
@@ -34,9 +33,7 @@ export class Endpoint extends EventEmitter {
 
   /** secret, public_key: as the hub gave them when the endpoint was registered. */
   trust({ secret, public_key }) {
-    this.secret = Buffer.from(secret.replace(/^whsec_/, ""), "base64");
-    const x = Buffer.from(public_key.replace(/^whpk_/, ""), "base64").toString("base64url");
-    this.publicKey = createPublicKey({ key: { kty: "OKP", crv: "Ed25519", x }, format: "jwk" });
+    this.verifier = new Verifier({ secret, public_key });
   }
 
   /** Wait for a notice of a message of this type about the referral. */
@@ -51,7 +48,7 @@ export class Endpoint extends EventEmitter {
 
   async #answer(headers, body) {
     try {
-      this.#verify(headers, body);
+      this.verifier.verify(headers, body);
       const notice = this.contracts.webhook(JSON.parse(body));
       if (notice.type === "kopuro.webhook.challenge") {
         return [200, JSON.stringify({ challenge: notice.data.challenge })];
@@ -64,19 +61,5 @@ export class Endpoint extends EventEmitter {
     } finally {
       this.emit("told");
     }
-  }
-
-  #verify(headers, body) {
-    const { "webhook-id": id, "webhook-timestamp": at, "webhook-signature": signatures } = headers;
-    if (Math.abs(Date.now() / 1000 - Number(at)) > TOLERANCE_SECONDS) throw new Error("the timestamp is off");
-    const signed = Buffer.concat([Buffer.from(`${id}.${at}.`), body]);
-    const mac = createHmac("sha256", this.secret).update(signed).digest();
-    const holds = { v1: false, v1a: false };
-    for (const [version, text] of signatures.split(" ").map((one) => one.split(","))) {
-      const signature = Buffer.from(text, "base64");
-      if (version === "v1") holds.v1 ||= signature.length === mac.length && timingSafeEqual(signature, mac);
-      if (version === "v1a") holds.v1a ||= verify(null, signed, this.publicKey, signature);
-    }
-    if (!holds.v1 || !holds.v1a) throw new Error(`a signature does not hold: ${JSON.stringify(holds)}`);
   }
 }

@@ -14,9 +14,10 @@ from contracts.broker_rights import PARTNERS_VHOST
 from runtime.messaging.rabbit.connection import ConnectionFactory
 from sandbox.broker import PrivateBroker
 from services.gateway.adapters.management_users import ManagementUsers
+from services.gateway.adapters.partners_topology import MOST_PARKED, MOST_SUBMISSIONS
 from services.gateway.adapters.rabbit_queues import RabbitQueues
 from services.gateway.adapters.rabbit_submissions import PREFETCH, RabbitSubmissions
-from services.gateway.domain.partner import hashed, queue_of, submissions_of
+from services.gateway.domain.partner import PARKED, SUBMISSIONS, exchange_of, hashed, queue_of, submissions_of
 from services.gateway.domain.window import CAPACITY, Count
 from services.gateway.ports import BrokerUsers, Queues, SessionEnded, UserConflict
 from services.gateway.submission_desk import Received, Verdict
@@ -209,7 +210,7 @@ def test_submission_is_parked_or_delivered_again_by_its_verdict(node: PrivateBro
     link = factory_of(node).connect()
     channel = link.channel()
     for key in ("a", "b", "c"):
-        channel.basic_publish(amqp.Message(b'{"n": 1}', message_id=key), "submit", OSH)
+        channel.basic_publish(amqp.Message(b'{"n": 1}', message_id=key), exchange_of(OSH), OSH)
     taken = take(submissions, 3)
     assert [one.message_id for _, one in taken] == ["a", "b", "c"]
     assert {one.organization for _, one in taken} == {OSH}
@@ -235,7 +236,7 @@ def test_parked_submission_that_is_moved_back_is_its_organizations(node: Private
     submissions.take(0.01)
     link = factory_of(node).connect()
     channel = link.channel()
-    channel.basic_publish(amqp.Message(b"{}", message_id="d", user_id=OSH), "submit", OSH)
+    channel.basic_publish(amqp.Message(b"{}", message_id="d", user_id=OSH), exchange_of(OSH), OSH)
     submissions.settle([(tag, Verdict.parked) for tag, _ in take(submissions, 1)])
     found = until(lambda: channel.basic_get("submissions.parked"), "the parked submission")
     channel.basic_publish(amqp.Message(found.body, **found.properties), "", "submissions")
@@ -247,6 +248,85 @@ def test_parked_submission_that_is_moved_back_is_its_organizations(node: Private
     link.collect()
 
 
+def test_submission_is_routed_to_no_queue_but_its_organizations(node: PrivateBroker) -> None:
+    queues = RabbitQueues(factory_of(node))
+    for organization in (OSH, OTHER):
+        queues.begin(organization)
+    with_submit = RabbitSubmissions(factory_of(node), list)
+    with_submit.take(0.01)
+    with_submit.close()
+    link = factory_of(node).connect()
+    channel = link.channel()
+    others = [submissions_of(OTHER), queue_of(OTHER), queue_of(OSH), SUBMISSIONS, PARKED]
+
+    def waiting(queue: str) -> int:
+        count: int = channel.queue_declare(queue, passive=True).message_count
+        return count
+
+    before = {queue: waiting(queue) for queue in others}
+    channel.confirm_select()
+    for name in ("CC", "BCC"):
+        for key in (OSH, OTHER, "#"):
+            headers = {name: [OTHER, exchange_of(OTHER), *others, "#"]}
+            content = amqp.Message(b"{}", application_headers=headers)
+            channel.basic_publish_confirm(content, exchange_of(OSH), key)
+    assert waiting(submissions_of(OSH)) == 6
+    assert {queue: waiting(queue) for queue in others} == before
+    channel.queue_purge(submissions_of(OSH))
+    queues.close()
+    link.collect()
+
+
+def test_properties_of_a_submission_arrive_as_they_were_sent(node: PrivateBroker) -> None:
+    submissions = RabbitSubmissions(factory_of(node), lambda: [OSH])
+    submissions.take(0.01)
+    link = factory_of(node).connect()
+    channel = link.channel()
+    sent = {"content_type": "text/plain", "content_encoding": "gzip", "expiration": "60000"}
+    for properties in (sent, {}):
+        channel.basic_publish(amqp.Message(b"\xff", **properties), exchange_of(OSH), OSH)
+    (first, with_all), (second, with_none) = take(submissions, 2)
+    assert with_all == Received(organization=OSH, body=b"\xff", user_id=None, message_id=None, **sent)
+    assert with_none == Received(organization=OSH, body=b"\xff", user_id=None, message_id=None)
+    submissions.settle([(tag, Verdict.answered) for tag in (first, second)])
+    submissions.close()
+    link.collect()
+
+
+@pytest.fixture
+def fresh_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateBroker]:
+    with PrivateBroker(tmp_path_factory.mktemp("node") / "broker", hub=HUB, partners=True) as broker:
+        yield broker
+
+
+def test_submissions_that_expire_fill_their_organizations_queue_and_no_disk(
+    fresh_node: PrivateBroker,
+) -> None:
+    """The dead-letter queue had no bound: 4,500 submissions that expired at once left 75 MB in it."""
+    queues, submissions = (
+        RabbitQueues(factory_of(fresh_node)),
+        RabbitSubmissions(factory_of(fresh_node), list),
+    )
+    for organization in (OSH, OTHER):
+        queues.begin(organization)
+    submissions.take(0.01)  # declares the queue of parked submissions
+    submissions.close()
+    link = factory_of(fresh_node).connect()
+    channel = link.channel()
+    channel.confirm_select()
+    taken = 0
+    with pytest.raises(amqp.exceptions.MessageNacked):
+        while taken < 2 * (MOST_PARKED + MOST_SUBMISSIONS):
+            channel.basic_publish_confirm(amqp.Message(b"{}", expiration="1"), exchange_of(OSH), OSH)
+            taken += 1
+    # The broker looks at lengths with some delay.
+    assert channel.queue_declare(PARKED, passive=True).message_count < MOST_PARKED * 3 // 2
+    # Its own door is shut, and the others' are open.
+    channel.basic_publish_confirm(amqp.Message(b"{}"), exchange_of(OTHER), OTHER)
+    queues.close()
+    link.collect()
+
+
 def test_flood_of_one_organization_delays_no_other(node: PrivateBroker) -> None:
     users = ManagementUsers(node.identity.management_uri(HUB))
     queues = RabbitQueues(factory_of(node))
@@ -255,8 +335,8 @@ def test_flood_of_one_organization_delays_no_other(node: PrivateBroker) -> None:
     link = factory_of(node).connect()
     channel = link.channel()
     for number in range(300):
-        channel.basic_publish(amqp.Message(b"{}", message_id=f"f{number}"), "submit", OSH)
-    channel.basic_publish(amqp.Message(b"{}", message_id="one"), "submit", OTHER)
+        channel.basic_publish(amqp.Message(b"{}", message_id=f"f{number}"), exchange_of(OSH), OSH)
+    channel.basic_publish(amqp.Message(b"{}", message_id="one"), exchange_of(OTHER), OTHER)
     submissions = RabbitSubmissions(factory_of(node), users.submitters)
     first = take(submissions, PREFETCH + 1)
     assert [received.message_id for _, received in first if received.organization == OTHER] == ["one"]

@@ -34,6 +34,7 @@ from tests.support.events import message_of
 from tests.support.hub_keys import signed_event, source_of
 from tests.support.migrated import upgrade
 from tests.support.partners import Partner, client_id_of, registered, signed_token
+from tests.support.pauses import pauses
 
 REFERRAL = new_id()
 OSH, MOSCOW = "kg.osh-legal-aid", "ru.moscow-union"
@@ -101,7 +102,12 @@ class AuditedHub:
         self.database.close()
 
     def publish(self, events: Sequence[Event[Fact]]) -> None:
-        self._publisher.publish([signed_event(event) for event in events])
+        self._send([signed_event(event) for event in events])
+
+    def _send(self, messages: Sequence[Outgoing]) -> None:
+        # The broker has ended a connection that was silent while a test did something else.
+        self._publisher.tend()
+        self._publisher.publish(messages)
 
     def answer_as_the_directory(self) -> None:
         """Publish the token key and the end of the replica, as the directory would."""
@@ -110,7 +116,7 @@ class AuditedHub:
         completed = ReplicaCompleted(queue="audit.directory", records=1)
         end = signed_event(event_of(completed, "audit.directory", hub=self._hub))
         to_queue: Outgoing = replace(end, exchange="", routing_key="audit.directory")
-        self._publisher.publish([signed_event(key), to_queue])
+        self._send([signed_event(key), to_queue])
 
     def get(
         self, path: str, /, *, role: str = "auditor", reader: str = "ann", **params: Any
@@ -121,7 +127,7 @@ class AuditedHub:
                 event_of(registered(reader, role), client_id_of(reader, role), hub=self._hub)
             )
             # To the replica alone, as in a snapshot: the log of these tests has no entry about readers.
-            self._publisher.publish([replace(client, exchange="", routing_key="audit.directory")])
+            self._send([replace(client, exchange="", routing_key="audit.directory")])
         with Partner(
             lambda _: self.service.url, lambda: signed_token(self._signer, reader, role=role)
         ) as partner:
@@ -144,10 +150,11 @@ class AuditedHub:
 
     def until(self, condition: Callable[[], bool]) -> None:
         deadline = time.monotonic() + WAIT_SECONDS
+        between = pauses()
         while not condition():
             assert self.service.process.running(), self.service.log.read_text()
             assert time.monotonic() < deadline, self.service.log.read_text()
-            time.sleep(0.02)
+            time.sleep(next(between))
 
     def until_logged(self, events: Sequence[Event[Fact]]) -> None:
         wanted = {event.id for event in events}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -31,6 +31,7 @@ from kopuro_client.sealing import generate_key, public_key, seal
 from runtime.access.signer import TokenSigner
 from runtime.access.tokens import issuer_of
 from runtime.identifiers import new_id
+from runtime.messaging.ports import Outgoing
 from runtime.messaging.rabbit.broker import RabbitBroker
 from runtime.storage.database import Database
 from tests.processes import HUB, RunningService
@@ -38,6 +39,7 @@ from tests.support.events import message_of
 from tests.support.hub_keys import signed_event
 from tests.support.migrated import upgrade
 from tests.support.partners import Partner, client_id_of, registered, signed_token
+from tests.support.pauses import pauses
 from tests.support.transit_secrets import TransitSecrets
 from tests.unit.services.routing.samples import HOUR, NOW, facts
 
@@ -116,12 +118,12 @@ class Neighbours:
     def publish(self, fact: Fact, *, partition_key: str | None = None) -> Event[Fact]:
         """Publish one fact; return when the broker has confirmed it."""
         event = event_of(fact, partition_key)
-        self._publisher.publish([signed_event(event)])
+        self._send([signed_event(event)])
         return event
 
     def publish_all(self, facts: list[Fact]) -> None:
         """Publish many facts; return when the broker has confirmed them all."""
-        self._publisher.publish([signed_event(event_of(fact)) for fact in facts])
+        self._send([signed_event(event_of(fact)) for fact in facts])
 
     def publish_key(self, organization: str) -> None:
         """Publish the directory record of an organisation with its sealing key."""
@@ -139,7 +141,12 @@ class Neighbours:
 
     def _complete(self, queue: str) -> None:
         event = event_of(ReplicaCompleted(queue=queue, records=1), queue)
-        self._publisher.publish([replace(signed_event(event), exchange=DIRECT, routing_key=queue)])
+        self._send([replace(signed_event(event), exchange=DIRECT, routing_key=queue)])
+
+    def _send(self, messages: Sequence[Outgoing]) -> None:
+        # The broker has ended a connection that was silent while a test did something else.
+        self._publisher.tend()
+        self._publisher.publish(messages)
 
     def sealed_case(
         self, referral_id: str, narrative: str = "Паспорт у работодателя."
@@ -216,9 +223,10 @@ def revoked(organization: str = ACCEPTOR) -> OfferRevoked:
 def until(look: Callable[[], T | None], what: str) -> T:
     """Poll `look` until it returns something other than None, and return that. Fails with `what`."""
     deadline = time.monotonic() + WAIT_SECONDS
+    between = pauses()
     while (found := look()) is None:
         assert time.monotonic() < deadline, what
-        time.sleep(0.02)
+        time.sleep(next(between))
     return found
 
 

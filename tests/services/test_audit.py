@@ -35,8 +35,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
 
 
 @pytest.fixture
-def hub(vhost: str, database_url: str, tmp_path: Path) -> Iterator[AuditedHub]:
-    made = AuditedHub(vhost, database_url, tmp_path)
+def hub(hub_vhost: str, database_url: str, tmp_path: Path) -> Iterator[AuditedHub]:
+    made = AuditedHub(hub_vhost, database_url, tmp_path)
     yield made
     made.close()
 
@@ -174,7 +174,7 @@ def test_service_with_tampered_log_does_not_start(hub: AuditedHub) -> None:
     assert hub.service.process.exit_code() == 1
 
 
-def test_message_that_cannot_be_logged_is_reported_until_discarded(hub: AuditedHub, vhost: str) -> None:
+def test_message_that_cannot_be_logged_is_reported_until_discarded(hub: AuditedHub, hub_vhost: str) -> None:
     whole = signed_event(good := accepted())
     # An earlier version admitted numbers without canonical JSON.
     document = {
@@ -198,7 +198,9 @@ def test_message_that_cannot_be_logged_is_reported_until_discarded(hub: AuditedH
         figures = httpx.get(hub.service.operations_url + "/metrics").text
         assert 'kopuro_messages_parked{consumer="audit.log"} 1.0' in figures
         with contextlib.closing(hub.broker.publisher()) as publisher:
-            letters = DeadLetters(browse=RabbitBrowsers(vhost), publisher=publisher, topology=hub_topology())
+            letters = DeadLetters(
+                browse=RabbitBrowsers(hub_vhost), publisher=publisher, topology=hub_topology()
+            )
             letters.discard("audit.log", bad.id)
         hub.until(lambda: ready()["warnings"]["parked"] == "ok")
 

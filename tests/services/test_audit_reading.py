@@ -31,8 +31,8 @@ FACTS = facts(
 
 
 @pytest.fixture
-def hub(vhost: str, database_url: str, tmp_path: Path) -> Iterator[AuditedHub]:
-    made = AuditedHub(vhost, database_url, tmp_path)
+def hub(hub_vhost: str, database_url: str, tmp_path: Path) -> Iterator[AuditedHub]:
+    made = AuditedHub(hub_vhost, database_url, tmp_path)
     yield made
     made.close()
 

@@ -53,10 +53,12 @@ def witness(name: str, log: VerifierKey, directory: Path) -> Iterator[dict[str, 
         server.server_close()
 
 
-def test_client_verifies_the_published_log(vhost: str, database_url: str, tmp_path: Path) -> None:
+def test_client_verifies_the_published_log(hub_vhost: str, database_url: str, tmp_path: Path) -> None:
     policy_file = tmp_path / "policy.json"
     policy_file.write_text("{}")
-    hub = AuditedHub(vhost, database_url, tmp_path, environment={"KOPURO_WITNESS_POLICY": str(policy_file)})
+    hub = AuditedHub(
+        hub_vhost, database_url, tmp_path, environment={"KOPURO_WITNESS_POLICY": str(policy_file)}
+    )
     log = VerifierKey.parse(load_log_key(tmp_path / "log_key.json", HUB).verifier_key)
     with ExitStack() as running:
         running.callback(hub.close)
@@ -122,8 +124,8 @@ def receipts(hub: AuditedHub, at_least: int) -> list[Receipt]:
     return found
 
 
-def test_tiles_over_http_equal_the_static_files(vhost: str, sqlite_database: str, tmp_path: Path) -> None:
-    hub = AuditedHub(vhost, sqlite_database, tmp_path)
+def test_tiles_over_http_equal_the_static_files(hub_vhost: str, sqlite_database: str, tmp_path: Path) -> None:
+    hub = AuditedHub(hub_vhost, sqlite_database, tmp_path)
     events = [accepted() for _ in range(300)]
     hub.publish(events)
     with hub.service:
@@ -151,9 +153,9 @@ def test_tiles_over_http_equal_the_static_files(vhost: str, sqlite_database: str
 
 
 def test_published_files_of_another_log_stop_the_start(
-    vhost: str, sqlite_database: str, tmp_path: Path
+    hub_vhost: str, sqlite_database: str, tmp_path: Path
 ) -> None:
-    hub = AuditedHub(vhost, sqlite_database, tmp_path)
+    hub = AuditedHub(hub_vhost, sqlite_database, tmp_path)
     events = [accepted() for _ in range(3)]
     hub.publish(events)
     with hub.service:

@@ -57,8 +57,8 @@ def quiet_delivery(
 
 
 @pytest.fixture
-def hub(vhost: str, tmp_path: Path) -> Neighbours:
-    return Neighbours(vhost, tmp_path)
+def hub(hub_vhost: str, tmp_path: Path) -> Neighbours:
+    return Neighbours(hub_vhost, tmp_path)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -39,6 +40,7 @@ from kopuro_client.sealing import open_sealed
 from runtime.messaging.rabbit.broker import RabbitBroker
 from runtime.storage.database import Database
 from sandbox.ports import free_ports
+from services.directory.load import load as load_files
 from tests.processes import ROOT, RunningService
 from tests.services.made_cursors import made_cursors
 from tests.support import migrated
@@ -119,14 +121,15 @@ def running(
     url = f"sqlite:///{directory / 'directory.sqlite'}"
     database = Database.open(url)
     migrated.upgrade("services.directory", database)
-    database.close()
     if filled:
-        loaded = load(
-            url,
-            *("--organizations", written(directory / "organizations.json", ORGANIZATIONS)),
-            *("--credentials", written(directory / "credentials.json", CREDENTIALS)),
-        )
-        assert loaded.returncode == 0, loaded.stderr
+        # As the command does, which takes a second for its imports.
+        files = {
+            "organizations": Path(written(directory / "organizations.json", ORGANIZATIONS)),
+            "credentials": Path(written(directory / "credentials.json", CREDENTIALS)),
+        }
+        faults = io.StringIO()
+        assert load_files(database, "kg", files, io.StringIO(), faults) == 0, faults.getvalue()
+    database.close()
     key = written(directory / "signing-key.json", new_signing_key())
     (port,) = free_ports(1)
     address = f"http://127.0.0.1:{port}"
@@ -793,11 +796,13 @@ def ask_for_snapshot(uri: str, queue: str) -> None:
     publisher.close()
 
 
-def test_changes_and_snapshots_reach_the_replicas(vhost: str, tmp_path: Path) -> None:
-    with running(tmp_path, vhost, filled=True) as hub:
+def test_changes_and_snapshots_reach_the_replicas(hub_vhost: str, tmp_path: Path) -> None:
+    with running(tmp_path, hub_vhost, filled=True) as hub:
         hub.service.until_ready()
         told = taken(
-            vhost, "intake.directory", lambda events: any(isinstance(e.data, TokenKeyChanged) for e in events)
+            hub_vhost,
+            "intake.directory",
+            lambda events: any(isinstance(e.data, TokenKeyChanged) for e in events),
         )
         assert [event.partition_key for event in told[:2]] == [OSH, "kg.other"]
         *clients, key = told[2:]
@@ -805,29 +810,29 @@ def test_changes_and_snapshots_reach_the_replicas(vhost: str, tmp_path: Path) ->
         assert isinstance(key.data, TokenKeyChanged)
         assert SECRET not in str(clients)
 
-        taken(vhost, "vault.directory", lambda events: len(events) >= 2)
-        ask_for_snapshot(vhost, "vault.directory")
-        *records, end = taken(vhost, "vault.directory", completed)
+        taken(hub_vhost, "vault.directory", lambda events: len(events) >= 2)
+        ask_for_snapshot(hub_vhost, "vault.directory")
+        *records, end = taken(hub_vhost, "vault.directory", completed)
         assert end.data == ReplicaCompleted(queue="vault.directory", records=2)
         assert {type(event.data) for event in records} == {OrganizationChanged}
         assert not {event.id for event in records} & {event.id for event in told}
 
         record = hub.ask(OSH, "GET", f"/v1/organizations/{OSH}").json()
         hub.ask(OSH, "PUT", f"/v1/organizations/{OSH}", json={**record, "name": "New"}).raise_for_status()
-        (changed,) = taken(vhost, "vault.directory", lambda events: len(events) >= 1)
+        (changed,) = taken(hub_vhost, "vault.directory", lambda events: len(events) >= 1)
         assert isinstance(changed.data, OrganizationChanged)
         assert (changed.data.revision, changed.data.organization.name) == (2, "New")
 
 
 def test_snapshot_of_empty_directory_completes_and_unknown_request_is_a_dead_letter(
-    vhost: str, tmp_path: Path
+    hub_vhost: str, tmp_path: Path
 ) -> None:
-    with running(tmp_path, vhost, filled=False):
-        ask_for_snapshot(vhost, "audit.log")
-        ask_for_snapshot(vhost, "vault.directory")
-        (end,) = taken(vhost, "vault.directory", completed)
+    with running(tmp_path, hub_vhost, filled=False):
+        ask_for_snapshot(hub_vhost, "audit.log")
+        ask_for_snapshot(hub_vhost, "vault.directory")
+        (end,) = taken(hub_vhost, "vault.directory", completed)
         assert end.data == ReplicaCompleted(queue="vault.directory", records=0)
-        (parked,) = taken(vhost, "directory.requests.parked", lambda events: len(events) >= 1)
+        (parked,) = taken(hub_vhost, "directory.requests.parked", lambda events: len(events) >= 1)
         assert parked.data == ReplicaRequested(queue="audit.log")
 
 

@@ -812,8 +812,8 @@ def test_process_started_without_broker_serves_after_broker_starts(
         admitted(made.submit())
 
 
-def test_admitted_referrals_survive_killed_process(vhost: str, tmp_path: Path) -> None:
-    made = Hub(tmp_path, vhost)
+def test_admitted_referrals_survive_killed_process(hub_vhost: str, tmp_path: Path) -> None:
+    made = Hub(tmp_path, hub_vhost)
     with made.service:
         made.publish_directory()
         made.service.until_ready()

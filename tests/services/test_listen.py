@@ -114,9 +114,9 @@ def mailbox_at(url: str, hub: Neighbours, stopping: Stopping) -> Mailbox:
 
 
 def test_every_message_arrives_over_a_link_that_is_cut_and_random_failures(
-    vhost: str, tmp_path: Path, sqlite_database: str, endpoint: Endpoint
+    hub_vhost: str, tmp_path: Path, sqlite_database: str, endpoint: Endpoint
 ) -> None:
-    hub, stopping = Neighbours(vhost, tmp_path), Stopping()
+    hub, stopping = Neighbours(hub_vhost, tmp_path), Stopping()
     notes: list[str] = []
     facts = [revoked() for _ in range(MESSAGES)]
     with hub.delivery(sqlite_database) as delivery:

@@ -64,8 +64,8 @@ class Hub(Neighbours):
 
 
 @pytest.fixture
-def hub(vhost: str, tmp_path: Path) -> Hub:
-    return Hub(vhost, tmp_path)
+def hub(hub_vhost: str, tmp_path: Path) -> Hub:
+    return Hub(hub_vhost, tmp_path)
 
 
 def policy_of(folder: Path, *, seconds: int) -> Path:
@@ -113,7 +113,9 @@ def query_client(amqp_uri: str) -> Iterator[RequestClient]:
         thread[0].join(10)
 
 
-def test_declined_referral_is_offered_again_and_accepted(hub: Hub, vhost: str, sqlite_database: str) -> None:
+def test_declined_referral_is_offered_again_and_accepted(
+    hub: Hub, hub_vhost: str, sqlite_database: str
+) -> None:
     with hub.routing(sqlite_database) as routing:
         hub.publish_directory()
         routing.until_ready()
@@ -129,7 +131,7 @@ def test_declined_referral_is_offered_again_and_accepted(hub: Hub, vhost: str, s
         (accepted,) = hear(hub, OfferAccepted)
         assert accepted.offer_id == second.offer_id
 
-        with query_client(vhost) as queries:
+        with query_client(hub_vhost) as queries:
             ask = _asker(queries)
             shown = ask(ReferralQuery(id=submission.referral_id, viewer=SENDER, oversight=False))
             assert shown["status"] == "accepted"

@@ -31,8 +31,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
 
 
 @pytest.fixture
-def hub(vhost: str, tmp_path: Path) -> Neighbours:
-    return Neighbours(vhost, tmp_path)
+def hub(hub_vhost: str, tmp_path: Path) -> Neighbours:
+    return Neighbours(hub_vhost, tmp_path)
 
 
 def test_case_is_released_to_acceptor_and_erasure_recorded(hub: Neighbours, database_url: str) -> None:

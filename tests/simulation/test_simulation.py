@@ -5,6 +5,8 @@ from __future__ import annotations
 import secrets
 import time
 
+import pytest
+
 from tests.simulation.seeds import failure_of, regressions
 from tests.simulation.story import Story
 
@@ -12,9 +14,9 @@ _SECONDS = 10.0
 _FIXED = 80
 
 
-def test_fixed_seeds_keep_the_invariants() -> None:
-    for seed in dict.fromkeys((*regressions(), *range(_FIXED))):
-        _keep_the_invariants(seed)
+@pytest.mark.parametrize("seed", dict.fromkeys((*regressions(), *range(_FIXED))))
+def test_fixed_seeds_keep_the_invariants(seed: int) -> None:
+    _keep_the_invariants(seed)
 
 
 def test_random_seeds_keep_the_invariants() -> None:

@@ -46,12 +46,14 @@ class AmqpPartner:
         properties = {"user_id": self.organization, "message_id": message_id, **changes}
         producer.publish(
             body if isinstance(body, bytes) else json.dumps(body).encode(),
-            exchange="submit",
+            exchange=f"submit.{self.organization}",
             routing_key=properties.pop("routing_key", self.organization),
-            content_type="application/json",
-            content_encoding="binary" if isinstance(body, bytes) else "utf-8",
-            delivery_mode=2,
-            **properties,
+            **{
+                "content_type": "application/json",
+                "content_encoding": "binary" if isinstance(body, bytes) else "utf-8",
+                "delivery_mode": 2,
+                **properties,
+            },
         )
         return message_id
 

@@ -12,10 +12,16 @@ from sandbox.hub import Hub
 from sandbox.hub_files import SERVICES
 from tests.journey.running_hub import RunningHub
 from tests.support.migrated import upgrade
+from tests.support.shared_hubs import shared_last
 from tests.unit.services.audit.logs import LogOnDatabase, new_key
 
 # How long the hub's services wait for audit's receipts.
 RECEIPT_SECONDS = 10
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the tests of the shared hub last."""
+    items[:] = [items[at] for at in shared_last([item.nodeid for item in items], "tests/threats")]
 
 
 @pytest.fixture(scope="package")

@@ -7,13 +7,15 @@ other work of the machine does not count.
 from __future__ import annotations
 
 import gc
+import json
 import time
 import tracemalloc
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from admin.keys import public_half
 from contracts.errors import Refused
@@ -29,14 +31,19 @@ from kopuro_client.tlog.note import SignedNote
 from runtime import transit_seal
 from runtime.access.tokens import TokenVerifier
 from runtime.web.paging import NUMBER, decode_cursor
+from services.directory import admission
 from services.directory.adapters.client_assertions import JwtAssertionReader
 from services.directory.adapters.client_signatures import check_points
 from services.directory.domain.client_key import ClientKey, KeyAlgorithm, KeySet, client_keys
+from services.gateway.gateway_metrics import GatewayMetrics
+from services.gateway.ports import Answer, Result
+from services.gateway.submission_desk import Received, SubmissionDesk, Verdict
 from services.intake.domain.sealing import require_sealed
 from services.vault.adapters.custody_key import CustodyKeyInMemory
 from services.vault.domain.content import check_content
 from services.vault.domain.sealed import SealedCase
-from tests.support.hostile_tokens import CUSTODY, KEYS, SIGNING, TOKENS
+from tests.support.hostile_tokens import CUSTODY, HEADERS, KEYS, SIGNING, TOKENS
+from tests.unit.services.gateway.doubles import OSH, HubInMemory
 
 SECONDS: Final = 0.05
 _CALLS: Final = 5
@@ -113,6 +120,46 @@ def test_hostile_key_set_is_refused_within_50_ms_of_cpu_and_leaves_nothing() -> 
     calls.append(_refused(read, [public_half(SIGNING)] * 5_000, (Refused,), "thousands of keys"))
     assert [call.name for call in calls if call.least_cpu() >= SECONDS] == []
     _assert_memory_is_flat(calls, largest=LONGEST_SEALED)
+
+
+def test_hostile_sealing_key_is_refused_within_50_ms_of_cpu_and_leaves_nothing() -> None:
+    key = public_half(CUSTODY)
+    named = {
+        **KEYS,
+        "a coordinate of a megabyte": {**key, "x": "A" * LONGEST_SEALED},
+        "a point of small order": {**key, "x": "A" * 43},
+        "an id of a megabyte": {**key, "kid": "A" * LONGEST_SEALED},
+        "a private key": CUSTODY,
+    }
+    calls = [_refused(admission.key_request, key, (Refused,), name) for name, key in named.items()]
+    assert [call.name for call in calls if call.least_cpu() >= SECONDS] == []
+    _assert_memory_is_flat(calls, largest=LONGEST_SEALED)
+
+
+def test_hostile_submission_over_amqp_costs_the_gateway_little_and_leaves_nothing() -> None:
+    class Hub(HubInMemory):
+        """Refuses what the gateway passes on, as intake does. Keeps nothing."""
+
+        def submit(self, organization: str, lines: Sequence[bytes], *, referrals: bool) -> list[Result]:
+            return [Result(problem=Refused("case-not-sealed", "Seal it.").problem()) for _ in lines]
+
+        def answer(self, organization: str, answers: Sequence[Answer]) -> None:
+            assert all(answer.problem for answer in answers)
+
+    desk = SubmissionDesk(Hub(), GatewayMetrics(CollectorRegistry()))
+
+    def submitted(body: bytes) -> None:
+        received = Received(organization=OSH, body=body, user_id=OSH, message_id="k")
+        assert desk.process([received]) == [Verdict.answered]
+        raise Refused("invalid-submission", "The hub's answer, which has the problem.")
+
+    bodies = {
+        **{f"{name}, as the body": body for name, body in HEADERS.items()},
+        **{name: json.dumps({"submit": "referral", "case": text}).encode() for name, text in TOKENS.items()},
+    }
+    calls = [_refused(submitted, body, (Refused,), name) for name, body in bodies.items()]
+    assert [call.name for call in calls if call.least_cpu() >= SECONDS] == []
+    _assert_memory_is_flat(calls, largest=max(map(len, bodies.values())))
 
 
 class _Call:

@@ -31,16 +31,25 @@ from runtime.storage.database import sqlite_url
 from runtime.tls import TlsFiles
 from sandbox import network
 from sandbox.hub import Hub
-from sandbox.hub_files import HUB, SERVICES
-from services.gateway.domain.partner import SUBMISSIONS, SUBMIT, client_of, queue_of, submissions_of
+from sandbox.hub_files import GATEWAY, HUB, SERVICES
+from services.gateway.domain.partner import (
+    SUBMISSIONS,
+    client_of,
+    exchange_of,
+    queue_of,
+    submissions_of,
+)
 from services.gateway.ports import UserConflict
+from services.gateway.submission_desk import LONGEST_BODY
 from tests.journey.traces import kept
 from tests.journey.waiting import until
+from tests.support import hostile_tokens
 from tests.support.amqp_hub import AmqpHub, add_tls
 from tests.support.amqp_partner import AmqpPartner
 from tests.support.canaries import Canaries, leaves, with_leaf
 from tests.support.certificates import PrivateCa
 from tests.support.partners import ask_for_token
+from tests.support.webhook_receiver import Received, WebhookReceiver, repeating_challenge
 
 OSH = "kg.osh-legal-aid"
 MOSCOW = "ru.moscow-common-table"
@@ -128,6 +137,14 @@ def test_two_plain_amqp_programs_close_a_loop(hub: AmqpHub) -> None:
             until(acknowledged, f"the acknowledgements of {program.organization}", within=60)
 
 
+def metrics(hub: AmqpHub) -> Iterator[tuple[str, bytes]]:
+    """Yield what each process says of itself."""
+    for service in (*SERVICES, GATEWAY):
+        port = hub.hub.files.ports(service).operations
+        for path in ("/metrics", "/readyz"):
+            yield f"{service}: {path}", httpx.get(f"http://{LOOPBACK}:{port}{path}").content
+
+
 def test_no_canary_of_a_loop_over_amqp_is_in_anything_that_the_hub_keeps_or_says(hub: AmqpHub) -> None:
     canaries = Canaries()
     keys = {
@@ -138,31 +155,87 @@ def test_no_canary_of_a_loop_over_amqp_is_in_anything_that_the_hub_keeps_or_says
     def hits() -> dict[str, set[str]]:
         databases = {name: sqlite_url(hub.hub.files.database(name)) for name in SERVICES}
         said = [("said", json.dumps(one.seen).encode()) for one in (osh, moscow)]
-        everything = (*kept([hub.hub.files.directory], databases), *said)
+        everything = (*kept([hub.hub.files.directory], databases), *said, *shown, *metrics(hub))
         return {place: found for place, content in everything if (found := canaries.found(content))}
+
+    shown: list[tuple[str, bytes]] = []
 
     def note(author: AmqpPartner, reader: AmqpPartner, **command: str) -> None:
         text = {"text": canaries.text(f"{command['submit']} of {author.organization}")}
         sealed = seal(text, keys[reader.organization])
         assert "problem" not in author.answer_to(author.submit({**command, "note": sealed}))
-        told = reader.await_message("note.delivered", referral_id=referral_id, author=author.organization)
-        with hub.partner(reader.organization) as over_http:
-            assert over_http.open(told["data"]["note"]) == text
 
-    with hub.program(OSH) as osh, hub.program(MOSCOW) as moscow:
-        case = canaries.case("case")
+        def opened() -> bool:
+            told = [one["data"] for one in reader.seen.values() if one["type"] == "kopuro.note.delivered.v1"]
+            with hub.partner(reader.organization) as over_http:
+                return text in [over_http.open(one["note"]) for one in told]
+
+        until(lambda: reader.take(0.5) is not None and opened(), f"the note of {command['submit']}")
+
+    def offered(case: dict[str, Any]) -> tuple[str, str]:
         sent = referral(hub, case=seal(case, keys[MOSCOW]))
         referral_id = osh.answer_to(osh.submit(sent))["submission_id"]
         offer = moscow.await_message("offer.opened", referral_id=referral_id)["data"]
+        return referral_id, offer["offer_id"]
+
+    page = canaries.text("error page of a partner").encode()
+
+    def failing(got: Received) -> tuple[int, bytes]:
+        return repeating_challenge(got) if got.type == "kopuro.webhook.challenge" else (500, page)
+
+    with (
+        hub.program(OSH) as osh,
+        hub.program(MOSCOW) as moscow,
+        hub.partner(MOSCOW) as over_http,
+        WebhookReceiver(failing) as receiver,
+    ):
+        webhooks = over_http.webhooks
+        endpoint = webhooks.register(receiver.url)["endpoint"]["id"]
+        webhooks.test(endpoint)
+        until(lambda: webhooks.endpoint(endpoint)["state"] == "active", "the endpoint is verified")
+        case = canaries.case("case")
+        referral_id, offer_id = offered(case)
         assert hits() == {}
-        moscow.answer_to(moscow.submit({"submit": "accept", "offer_id": offer["offer_id"]}))
+        moscow.answer_to(moscow.submit({"submit": "accept", "offer_id": offer_id}))
         released = moscow.await_message("case.released", referral_id=referral_id)
-        with hub.partner(MOSCOW) as over_http:
-            assert over_http.case(referral_id) == case
+        assert over_http.case(referral_id) == case
         for author, reader in ((osh, moscow), (moscow, osh)):
             note(author, reader, submit="note", referral_id=referral_id)
-        osh.submit({"submit": "revoke_consent", "referral_id": referral_id})
-        moscow.await_message("referral.withdrawn", referral_id=referral_id)
+        declined, offer_id = offered(canaries.case("case that is declined"))
+        note(moscow, osh, submit="decline", offer_id=offer_id, reason="other")
+        returned, offer_id = offered(canaries.case("case that is handed back"))
+        moscow.answer_to(moscow.submit({"submit": "accept", "offer_id": offer_id}))
+        moscow.await_message("case.released", referral_id=returned)
+        note(moscow, osh, submit="hand_back", referral_id=returned, reason="other")
+        replaced, offer_id = offered(canaries.case("case that is replaced"))
+        moscow.answer_to(moscow.submit({"submit": "accept", "offer_id": offer_id}))
+        moscow.await_message("case.released", referral_id=replaced)
+        unreadable = {
+            "submit": "unreadable",
+            "referral_id": replaced,
+            "content": "case",
+            "reason": "not_understood",
+        }
+        assert "problem" not in moscow.answer_to(moscow.submit(unreadable))
+        osh.await_message("case.unreadable", referral_id=replaced)
+        again = canaries.case("case that replaces")
+        sealed = seal(again, keys[MOSCOW])
+        replacement = {"submit": "replace_case", "referral_id": replaced, "to": MOSCOW, "case": sealed}
+        assert "problem" not in osh.answer_to(osh.submit(replacement))
+        until(lambda: over_http.case(replaced) == again, "the case that replaces")
+        assert hits() == {}
+        for ended in (referral_id, declined, returned, replaced):
+            osh.submit({"submit": "revoke_consent", "referral_id": ended})
+            osh.await_message("referral.withdrawn", referral_id=ended)
+        until(lambda: receiver.received[1:], "a request that fails")
+        attempts = webhooks.attempts_page(endpoint)
+        assert any(each["response"] and each["response"]["status"] == 500 for each in attempts["items"])
+        shown += [
+            ("attempts", str(attempts).encode()),
+            ("notices", str(webhooks.notices_page(endpoint)).encode()),
+        ]
+        shown += [("webhook", str((each.headers, each.body)).encode()) for each in receiver.received]
+        webhooks.delete(endpoint)
         assert hits() == {}
         # The search works: it finds what is not secret in the broker's files too.
         places = [
@@ -195,6 +268,33 @@ def test_refusal_over_amqp_repeats_nothing_of_its_submission(hub: AmqpHub) -> No
         if canaries.found(content) and own not in Path(place).parents
     }
     assert hits == set()
+
+
+def test_hostile_submission_over_amqp_is_refused_and_costs_little_cpu_and_no_memory(hub: AmqpHub) -> None:
+    sent = referral(hub)
+
+    def submit_all(osh: AmqpPartner) -> set[int]:
+        keys = [osh.submit({**sent, "case": text}) for text in hostile_tokens.JWES.values()]
+        keys += [osh.submit(body, content_encoding="utf-8") for body in hostile_tokens.HEADERS.values()]
+        keys.append(osh.submit(json.dumps(sent).encode() + b" " * LONGEST_BODY, content_encoding="utf-8"))
+        return {osh.answer_to(key)["problem"]["status"] for key in keys}
+
+    with hub.program(OSH) as osh:
+        submit_all(osh)
+        before = {service: used(hub, service) for service in (GATEWAY, "intake")}
+        assert submit_all(osh) <= {400, 413, 422}
+    count = len(hostile_tokens.JWES) + len(hostile_tokens.HEADERS) + 1
+    for service, (cpu, memory) in before.items():
+        cpu_now, memory_now = used(hub, service)
+        assert (cpu_now - cpu) / count < 0.05, service
+        assert memory_now - memory < 40_000_000, service
+
+
+def used(hub: AmqpHub, service: str) -> tuple[float, float]:
+    """Return a process's CPU time in seconds and its resident memory in bytes."""
+    (content,) = [content for place, content in metrics(hub) if place == f"{service}: /metrics"]
+    found = dict(line.split(" ", 1) for line in content.decode().splitlines() if " " in line)
+    return float(found["process_cpu_seconds_total"]), float(found["process_resident_memory_bytes"])
 
 
 def test_partners_broker_with_private_ca_is_used_over_tls(
@@ -286,26 +386,29 @@ READS: dict[str, Callable[[Any], object]] = {
         ("get", lambda channel, queue=queue: channel.basic_get(queue, no_ack=False)),
         ("consume", lambda channel, queue=queue: channel.basic_consume(queue)),
         ("purge", lambda channel, queue=queue: channel.queue_purge(queue)),
-        ("bind", lambda channel, queue=queue: channel.queue_bind(queue, SUBMIT, "#")),
+        ("bind", lambda channel, queue=queue: channel.queue_bind(queue, exchange_of(STRANGER), "#")),
         ("delete", lambda channel, queue=queue: channel.queue_delete(queue)),
     )
 }
+ORGANIZATIONS = (OSH, MOSCOW, STRANGER)
+OTHER_EXCHANGES = (exchange_of(OSH), exchange_of(MOSCOW), "", "amq.topic", "amq.direct", "amq.fanout")
 WRITES: dict[str, Callable[[Any], object]] = {
     f"publish {exchange or 'default'} {key}": published(exchange, key)
-    for exchange in (SUBMIT, "", "amq.topic", "amq.direct", "amq.fanout")
-    for key in (*QUEUES, OSH, MOSCOW, STRANGER, "#", "*", f"{STRANGER}.x", f"x.{STRANGER}")
+    for exchange in (*OTHER_EXCHANGES, exchange_of(STRANGER))
+    for key in (*QUEUES, *ORGANIZATIONS, "#", "*")
 }
 OTHERS: dict[str, Callable[[Any], object]] = {
     "declare a queue": lambda channel: channel.queue_declare("mine"),
     "declare a queue named by a line feed": lambda channel: channel.queue_declare("\n"),
     "declare an exclusive queue": lambda channel: channel.queue_declare("", exclusive=True),
     "declare an exchange": lambda channel: channel.exchange_declare("mine", "topic"),
-    "delete the exchange": lambda channel: channel.exchange_delete(SUBMIT),
-    "publish as another": published(SUBMIT, STRANGER, user_id=OSH),
+    "delete the exchange": lambda channel: channel.exchange_delete(exchange_of(STRANGER)),
+    "publish as another": published(exchange_of(STRANGER), STRANGER, user_id=OSH),
 }
 # The whole access of an organisation over AMQP.
 ALLOWED = {
-    f"publish {SUBMIT} {STRANGER}",
+    # Whatever the routing key, a message there goes to the organisation's own queue of submissions.
+    *(f"publish {exchange_of(STRANGER)} {key}" for key in (*QUEUES, *ORGANIZATIONS, "#", "*")),
     f"get {queue_of(STRANGER)}",
     f"consume {queue_of(STRANGER)}",
     f"purge {queue_of(STRANGER)}",

@@ -94,7 +94,7 @@ def test_member_gets_no_token(hub: RunningHub, exclusion: str) -> None:
     pair = (credentials["client_id"], credentials["client_secret"])
     with excluded(hub, MEMBER, exclusion):
         answer = ask_for_token(hub.address("directory"), *pair)
-        assert (answer.status_code, answer.json()["type"]) == (400, "urn:kopuro:problem:forbidden")
+        assert (answer.status_code, answer.json()["type"]) == (400, "urn:kopuro:problem:unauthorized-client")
         assert answer.json()["error"] == "unauthorized_client"
         assert "suspended, inactive" in answer.json()["detail"]
     assert ask_for_token(hub.address("directory"), *pair).status_code == 200

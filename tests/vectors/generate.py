@@ -14,6 +14,7 @@ import contracts
 from tests.vectors.paging import cursor_paging
 from tests.vectors.sealing import sealing, thumbprints
 from tests.vectors.signing import receipts, request_proofs, signed_notes
+from tests.vectors.webhooks import webhooks
 
 FOLDER = Path(contracts.__path__[0]) / "vectors"
 FILES: Mapping[str, Callable[[], dict[str, Any]]] = {
@@ -23,6 +24,7 @@ FILES: Mapping[str, Callable[[], dict[str, Any]]] = {
     "sealing.json": sealing,
     "signed_notes.json": signed_notes,
     "thumbprints.json": thumbprints,
+    "webhooks.json": webhooks,
 }
 
 

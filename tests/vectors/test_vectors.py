@@ -10,7 +10,9 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import json
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -26,9 +28,13 @@ from kopuro_client.request_proof import proof_key
 from kopuro_client.resources.mailbox import Mailbox
 from kopuro_client.tlog import TlogError, TrustPolicy, VerifierKey, receipts_in
 from kopuro_client.tlog.note import SignedNote
+from services.delivery.webhooks.domain.signature import SigningSecret, signed_headers
 from services.directory.adapters.request_proofs import read_proof
 from services.directory.domain.request_proof import ProvableRequest, check_proof, public_proof_key, secret_key
+from tests.support.node import PARTNERS, node_directory
+from tests.support.webhook_receiver import Received
 from tests.unit.client.tlog import independent_reader
+from tests.vectors import webhooks as made
 from tests.vectors.generate import FILES, FOLDER, content
 
 
@@ -131,6 +137,65 @@ def test_refused_receipts_are_refused(vector: Any) -> None:
     with pytest.raises(TlogError):
         for receipt in receipts_in(vector["data"]):
             receipt.verify(policy)
+
+
+WEBHOOKS = vectors("webhooks.json")
+SIGNING = {
+    one.name: SigningSecret(mac_key=one.shared, seed=one.seed) for one in (made.PRESENT, made.PREVIOUS)
+}
+
+
+def test_hub_signs_webhooks_as_the_vectors_and_shows_their_keys() -> None:
+    for given in WEBHOOKS["secrets"]:
+        secret = SIGNING[given["name"]]
+        assert (secret.shared, secret.public_key) == (given["secret"], given["public_key"])
+    signed = [one for one in WEBHOOKS["requests"] if "v2" not in one["headers"]["webhook-signature"]]
+    for vector in signed[:4]:
+        headers = signed_headers(
+            [SIGNING[name] for name in vector["verified_by"]],
+            message_id=vector["headers"]["webhook-id"],
+            timestamp=int(vector["headers"]["webhook-timestamp"]),
+            body=vector["body"].encode(),
+        )
+        assert headers == vector["headers"], vector["name"]
+
+
+@pytest.mark.parametrize("vector", WEBHOOKS["requests"], ids=lambda vector: vector["name"])
+@pytest.mark.parametrize("given", WEBHOOKS["secrets"], ids=lambda given: given["name"])
+def test_webhook_is_verified_by_the_secrets_that_the_vector_names(vector: Any, given: Any) -> None:
+    headers = vector["headers"]
+    request = Received(path="/", headers=headers, body=vector["body"].encode(), at=0)
+    on_time = abs(WEBHOOKS["now"] - int(headers["webhook-timestamp"])) <= WEBHOOKS["tolerance_seconds"]
+    verified = on_time
+    try:
+        request.verify(given["secret"], given["public_key"])
+    except AssertionError:
+        verified = False
+    assert verified == (given["name"] in vector["verified_by"])
+
+
+def test_node_receiver_of_the_partners_verifies_the_same_webhooks(tmp_path: Path) -> None:
+    program = f"""
+        import {{ readFileSync }} from "node:fs";
+        import {{ Verifier }} from "{(PARTNERS / "webhook_signatures.mjs").as_uri()}";
+        const file = JSON.parse(readFileSync("{FOLDER / "webhooks.json"}"));
+        for (const {{ headers, body }} of file.requests) {{
+          const names = file.secrets.filter((given) => {{
+            try {{
+              new Verifier(given, () => file.now).verify(headers, Buffer.from(body));
+              return true;
+            }} catch {{
+              return false;
+            }}
+          }});
+          console.log(JSON.stringify(names.map(({{ name }}) => name)));
+        }}
+    """
+    (tmp_path / "check.mjs").write_text(program, encoding="utf-8")
+    node = [str(node_directory() / "node"), "check.mjs"]
+    done = subprocess.run(node, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=True)
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    assert found == [vector["verified_by"] for vector in WEBHOOKS["requests"]]
 
 
 class _Silence(Exception):

@@ -152,7 +152,7 @@ def _application(first_word: str | None = None) -> Any:
 def _built(plugins: tuple[EntryPoint, ...], only: str | None) -> Any:
     """Return the command as Typer builds it: 0.1 s, which a program that runs many commands spends once.
 
-    only: a command of the top level; the client's others are left out, which saves half of that.
+    only: a command of the top level; all others are left out, which saves half of that.
     """
     application = typer.Typer(
         no_args_is_help=True,
@@ -194,7 +194,7 @@ def _built(plugins: tuple[EntryPoint, ...], only: str | None) -> Any:
     application.command("log-key")(connected(log_key, anonymous=True))
     taken = {*groups, *(str(command.name) for command in application.registered_commands)}
     assert taken == _OWN
-    added = add_plugins(application, plugins, groups=groups, taken=taken, complain=_complain)
+    added = add_plugins(application, plugins, groups=groups, taken=taken, complain=_complain, only=only)
     add_placeholders(application, groups=groups, taken={*taken, *added})
     if only is not None:
         application.registered_groups = [

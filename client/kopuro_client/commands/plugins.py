@@ -24,12 +24,15 @@ def add_plugins(
     groups: Mapping[str, typer.Typer],
     taken: Collection[str],
     complain: Callable[[str], None],
+    only: str | None = None,
 ) -> frozenset[str]:
     """Add the plug-ins' commands and return the names of their entry points.
 
     Skips a plug-in that fails to load, with one complaint, and adds the others.
 
     groups: the client's groups by name. taken: names at the top level that no plug-in may have.
+    only: the first word of a command line. A plug-in of another one is checked and not added: building its
+    commands takes most of the time.
     """
     names = {*taken, *own_commands(groups)}
     added = set()
@@ -46,7 +49,8 @@ def add_plugins(
             continue
         names.add(entry_point.name)
         added.add(entry_point.name)
-        parent.add_typer(commands)
+        if only is None or only == entry_point.name.partition(".")[0]:
+            parent.add_typer(commands)
     return frozenset(added)
 
 

@@ -72,7 +72,7 @@ class Outbox:
     """The messages waiting to be published, ordered by row number."""
 
     def __init__(self, table: Table) -> None:
-        self._table = table
+        self._count = select(func.count()).select_from(table)
 
     def add(self, transaction: Connection, messages: Iterable[Outgoing]) -> None:
         """Write messages in the transaction that caused them, as event batches."""
@@ -129,4 +129,4 @@ class Outbox:
 
     def depth(self, transaction: Connection) -> int:
         """Return the number of waiting messages; a batch counts as one."""
-        return transaction.execute(select(func.count()).select_from(self._table)).scalar_one()
+        return transaction.execute(self._count).scalar_one()

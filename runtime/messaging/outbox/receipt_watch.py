@@ -21,7 +21,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from contracts.envelope import Envelope, decode
+from contracts.envelope import Envelope
 from contracts.errors import Defect
 from contracts.facts import EventsLogged
 from contracts.topology import LOG, LOG_QUEUE
@@ -85,11 +85,13 @@ class ReceiptWatch:
         self, transaction: Connection, messages: Sequence[Envelope], now: dt.datetime, /
     ) -> Sequence[Outgoing]:
         """Delete the copies that receipts name (a `batches.BatchHandler`)."""
+        digests: list[str] = []
         for message in messages:
-            fact = decode(message.body).data
+            fact = message.event().data
             if not isinstance(fact, EventsLogged) or fact.service != self._service:
                 raise Defect("The message is not a receipt for this service.")
-            self._copies.drop(transaction, fact.digests, now)
+            digests += fact.digests
+        self._copies.drop(transaction, digests, now)
         return ()
 
     def look(self) -> None:

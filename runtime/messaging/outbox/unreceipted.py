@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from sqlalchemy import Connection
@@ -113,27 +113,20 @@ class Unreceipted:
         """Delete the copies of receipted events. Repeatable."""
         receipted = dict.fromkeys(digests, now)
         copies = _copies(_FIND.run(transaction, list(receipted)))
+        early = dict(receipted)
         if copies:
             _DELETE.run(transaction, [copy.number for copy in copies])
-            rest = [(copy, left) for copy in copies if (left := _without(receipted, copy.body))]
-            # Audit had only some events of the batch; the others await another receipt.
-            self._insert(
-                transaction,
-                [
-                    Copy(
-                        partition_key=copy.partition_key,
-                        body=joined(left),
-                        published_at=copy.published_at,
-                        offers=copy.offers,
-                        due_at=copy.due_at,
-                    )
-                    for copy, left in rest
-                ],
-            )
+            rest: list[Copy] = []
             for copy in copies:
-                for event in decode_batch(copy.body):
-                    receipted.pop(digest_text(event), None)
-        self._note_early(receipted, now)
+                events = {digest_text(event): event for event in decode_batch(copy.body)}
+                left = [event for digest, event in events.items() if digest not in receipted]
+                if left:
+                    # Audit had only some events of the batch; the others await another receipt.
+                    rest.append(replace(copy, number=0, body=joined(left)))
+                for digest in events:
+                    early.pop(digest, None)
+            self._insert(transaction, rest)
+        self._note_early(early, now)
 
     def oldest(self, transaction: Connection) -> dt.datetime | None:
         """Return when the oldest message without a receipt was published. Costs the same for any number."""

@@ -37,6 +37,8 @@ UNSENT_TIMEOUT_SECONDS = 15
 AT_ONCE_SECONDS = 0.001
 # Enough for the messages of nearly every wave; the broker can work on a larger wave while it is encoded.
 GATHERED_BYTES = 64 * 1024
+# Enough for the messages of most waves. py-amqp copies the rest of its buffer for each part of a frame.
+READ_AHEAD_BYTES = 16 * 1024
 
 # eventlet removes `poll`, which would block the process; a poll without a timeout does not.
 _select: Any = patcher.original("select")
@@ -90,7 +92,18 @@ class ConnectionFactory:
         # which also spins on half a frame. Our own waits handle it as well.
         link.client_properties["capabilities"]["connection.blocked"] = False
         link.on_inbound_frame = tolerant(link.on_inbound_frame)
+        read_ahead(link.transport)
         return link
+
+
+def read_ahead(transport: Any) -> None:
+    """Let py-amqp read at once what has arrived. It keeps in its buffer what it has read beyond a frame.
+
+    It asks for exactly the bytes that it needs next: a message has three frames, and each frame takes three
+    calls of eventlet's socket.
+    """
+    receive = transport._quick_recv
+    transport._quick_recv = lambda size: receive(max(size, READ_AHEAD_BYTES))
 
 
 def close(link: amqp.Connection) -> None:
@@ -128,7 +141,7 @@ def has_arrived(link: amqp.Connection) -> bool:
 
     A read that finds nothing within AT_ONCE_SECONDS costs much more: a timer, two switches and an exception.
     """
-    # Over TLS, py-amqp and the TLS library read ahead.
+    # py-amqp and the TLS library read ahead.
     if link.transport._read_buffer or getattr(link.sock, "pending", int)():
         return True
     poll = _select.poll()

@@ -22,6 +22,8 @@ from services.delivery.domain.seeking import sequence_before
 from services.delivery.domain.selection import WAITING, Selection, name_of
 from services.delivery.ports import Arrival, MailboxEntry, Waiting
 
+# The new messages that one call looks at.
+MOST_NEW: Final = 10_000
 # The key of an advisory lock; nothing else in this database uses it.
 _APPENDING: Final = 7_203_115
 
@@ -78,8 +80,9 @@ _ACKNOWLEDGED = SqlStatement(
     " WHERE sequence = ANY (?)",
 )
 
+# Grouping by organisation would let SQLite read the whole index of organisations instead of the new rows.
 _NEWER = SqlStatement(
-    "SELECT organization, max(sequence) FROM mailbox_messages WHERE sequence > ? GROUP BY organization"
+    "SELECT sequence, organization FROM mailbox_messages WHERE sequence > ? ORDER BY sequence LIMIT ?"
 )
 
 _NEWEST = SqlStatement("SELECT sequence FROM mailbox_messages ORDER BY sequence DESC LIMIT 1")
@@ -220,8 +223,8 @@ class SqlMailboxes:
         if sequence is None:
             highest = select(func.coalesce(func.max(MESSAGES.c.sequence), 0))
             return int(transaction.execute(highest).scalar_one()), []
-        rows = _NEWER.run(transaction, sequence).all()
-        return max((highest for _, highest in rows), default=sequence), [name for name, _ in rows]
+        rows = _NEWER.run(transaction, sequence, MOST_NEW).all()
+        return (rows[-1][0] if rows else sequence), list(dict.fromkeys(name for _, name in rows))
 
     def newest(self, transaction: Connection) -> int:
         """See `ports.Mailboxes`."""

@@ -40,11 +40,12 @@ _OF_REPORTS = SqlStatement(
     postgresql="FOR UPDATE OF mailbox_messages",
 )
 
+# Ordered by `+sequence`: for the order of `sequence` SQLite would read every message of every mailbox.
 _OPTED_OUT = SqlStatement(
     f"SELECT sequence, report_ends.ended_at {_JOIN}"
     " JOIN report_ends ON report_ends.subject = delivered_reports.organization"
     " AND delivered_reports.sent_at <= report_ends.ended_at"
-    " WHERE report_ends.reason = ? ORDER BY sequence LIMIT ?",
+    " WHERE report_ends.reason = ? ORDER BY +sequence LIMIT ?",
     postgresql="FOR UPDATE OF mailbox_messages SKIP LOCKED",
 )
 

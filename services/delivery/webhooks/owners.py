@@ -23,7 +23,7 @@ from services.delivery.webhooks.domain.notice import CHALLENGE, TEST, Attempt, N
 from services.delivery.webhooks.domain.retries import SENT_FOR, Haste
 from services.delivery.webhooks.domain.signature import SigningSecret
 from services.delivery.webhooks.outcomes import LEASE
-from services.delivery.webhooks.ports import Endpoints, Notices, SecretSeal
+from services.delivery.webhooks.ports import Endpoints, Notices, SecretSeal, Sender
 from services.delivery.webhooks.webhook_facts import WebhookFacts
 
 MOST_ENDPOINTS: Final = 10
@@ -63,10 +63,14 @@ class EndpointOwners:
         new_id: Callable[[], str],
         new_challenge: Callable[[], str],
         is_local: bool,
+        sender: Sender,
         after_commit: Callable[[], None],
         changes: TokenBuckets,
     ) -> None:
-        """is_local: see `EndpointUrl.of`. changes: how many an organisation may make, see `CHANGES`."""
+        """is_local: see `EndpointUrl.of`. sender: says which addresses it refuses.
+
+        changes: how many an organisation may make, see `CHANGES`.
+        """
         self._database = database
         self._endpoints = endpoints
         self._notices = notices
@@ -77,6 +81,7 @@ class EndpointOwners:
         self._new_id = new_id
         self._new_challenge = new_challenge
         self._is_local = is_local
+        self._sender = sender
         self._after_commit = after_commit
         self._changes = changes
 
@@ -337,10 +342,13 @@ class EndpointOwners:
             # Not refused where stored URLs are read: an earlier build took it.
             if url.port == 0:
                 raise InvalidUrlError("Must have a port from 1 to 65535, or none.")
-            return url
+            refusal = self._sender.refusal_of(url)
         except InvalidUrlError as fault:
-            where = PointerError(pointer="/url", detail=str(fault))
-            raise Refused("invalid-submission", "The URL cannot be used.", errors=(where,)) from None
+            refusal = str(fault)
+        if refusal is not None:
+            where = PointerError(pointer="/url", detail=refusal)
+            raise Refused("invalid-submission", "The URL cannot be used.", errors=(where,))
+        return url
 
 
 def _checked(kinds: Sequence[str]) -> frozenset[str]:

@@ -236,3 +236,10 @@ class Sender(Protocol):
     def post(self, url: EndpointUrl, headers: Mapping[str, str], body: bytes) -> Answer:
         """Send one POST within the sender's total deadline. Follows no redirect. Raises NotSent."""
         ...
+
+    def refusal_of(self, url: EndpointUrl) -> str | None:
+        """Return why `post` sends nothing to the address in the URL; None if it does, and for a name.
+
+        The sentence does not repeat the address. A name is resolved only when a request is sent.
+        """
+        ...

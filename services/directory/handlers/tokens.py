@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contracts.errors import Refused
 from contracts.organization import Organization
 from runtime.access.signer import TokenSigner, new_token_id
-from runtime.access.standing import excluded_refusal, exempt_from_exclusion
+from runtime.access.standing import EXCLUDED, exempt_from_exclusion
 from runtime.access.tokens import BY_SECRET, Principal
 from runtime.clock import Clock
 from runtime.storage.database import Database
@@ -52,9 +52,9 @@ class TokenIssuer:
         """Return a token for the client's principal, valid for `runtime.access.signer.LIFETIME_SECONDS`.
 
         Raises Refused `invalid-client`, identical for an unknown client, a revoked one and a wrong secret,
-        with another text for a secret that is shorter than any client's; `forbidden` for an excluded
-        organisation and for staff whose roles are not separate, as an earlier build admitted them; and
-        RateLimited after many failures for the client id.
+        with another text for a secret that is shorter than any client's; `unauthorized-client` for an
+        excluded organisation and for staff whose roles are not separate, as an earlier build admitted them;
+        and RateLimited after many failures for the client id.
         """
         # Taken before the client is read: what revokes its tokens meanwhile refuses this one, too.
         now = self._clock.now()
@@ -90,13 +90,13 @@ class TokenIssuer:
         roles = separate_roles(client, others, lambda principal: principal in organization)
         if not roles:
             raise Refused(
-                "forbidden",
+                "unauthorized-client",
                 "The principal has several roles, which staff may not have. An operator must leave it one.",
             )
         principal = Principal(id=client.principal, roles=frozenset(role.value for role in roles))
         excluded = any(standing.entry.is_excluded for standing in organization.values())
         if excluded and not exempt_from_exclusion(principal.roles):
-            raise excluded_refusal()
+            raise Refused("unauthorized-client", EXCLUDED)
         return principal
 
     def _token(self, principal: Principal, client: Client, now: dt.datetime, credential: str) -> str:

@@ -36,7 +36,7 @@ _ASSERTION_SECONDS: Final = 60
 _TRANSIENT: Final = frozenset({408, 425, 429, 502, 503, 504})
 # The problems with which the token endpoint refuses the organisation. Any other one is about the gateway,
 # such as `clock-skew`: then submissions wait, and nobody loses access.
-_NO_CLIENT: Final = frozenset({f"{PROBLEM_PREFIX}invalid-client", f"{PROBLEM_PREFIX}forbidden"})
+_NO_CLIENT: Final = frozenset({f"{PROBLEM_PREFIX}invalid-client", f"{PROBLEM_PREFIX}unauthorized-client"})
 # A token is renewed so long before its end.
 _MARGIN: Final = 60.0
 # Between two attempts at what is beyond an organisation's rate, where the hub gives no time.

@@ -1,7 +1,7 @@
 """The partners' users at RabbitMQ, through its management API, as a user with the tag `administrator`.
 
-Source: RabbitMQ, "Management HTTP API": /api/users, /api/permissions, /api/topic-permissions,
-/api/user-limits, /api/connections/username, /api/queues. Verified on 3.10.8.
+Source: RabbitMQ, "Management HTTP API": /api/users, /api/permissions, /api/user-limits,
+/api/connections/username, /api/queues. Verified on 3.10.8.
 """
 
 from __future__ import annotations
@@ -10,14 +10,13 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from contracts.broker_rights import NOTHING, PARTNERS_VHOST
+from contracts.broker_rights import PARTNERS_VHOST
 from runtime.messaging.ports import BrokerUnavailable
 from runtime.messaging.rabbit.management_http import ManagementHttp
 from runtime.tls import TlsFiles
 from services.gateway.domain.partner import (
     MOST_CHANNELS,
     MOST_CONNECTIONS,
-    SUBMIT,
     TAG,
     is_ours,
     queue_of,
@@ -75,9 +74,6 @@ class ManagementUsers:
         limits = {"max-connections": MOST_CONNECTIONS, "max-channels": MOST_CHANNELS}
         for name, value in limits.items():
             self._ask("PUT", f"/user-limits/{user}/{name}", {"value": value})
-        # Before the permission to write: without a topic permission every routing key is allowed.
-        topic = {"exchange": SUBMIT, "write": rights.routing_key, "read": NOTHING}
-        self._ask("PUT", f"/topic-permissions/{self._vhost}/{user}", topic)
         permissions = {"configure": rights.configure, "write": rights.write, "read": rights.read}
         self._ask("PUT", f"/permissions/{self._vhost}/{user}", permissions)
 

@@ -1,10 +1,10 @@
-"""The exchange and the queues of the partners' virtual host, with their arguments."""
+"""The exchanges and the queues of the partners' virtual host, with their arguments."""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
-from services.gateway.domain.partner import PARKED, SUBMIT, submissions_of
+from services.gateway.domain.partner import PARKED, exchange_of, submissions_of
 from services.gateway.domain.window import CAPACITY
 
 # RabbitMQ 4 drops a message after 20 deliveries by default; nothing may drop one here, because a message
@@ -12,7 +12,8 @@ from services.gateway.domain.window import CAPACITY
 # The most that all versions take: 3.10 knows no -1.
 _NO_LIMIT: Final = 2**31 - 1
 # The most of one organisation. The broker refuses further ones of that organisation only.
-_MOST_SUBMISSIONS: Final = 2_000
+MOST_SUBMISSIONS: Final = 2_000
+MOST_PARKED: Final = 1_000  # of all organisations
 _MOST_SUBMISSION_BYTES: Final = 256 * 1024 * 1024
 
 MAILBOX_ARGUMENTS: Final[dict[str, Any]] = {
@@ -23,7 +24,7 @@ MAILBOX_ARGUMENTS: Final[dict[str, Any]] = {
 }
 SUBMISSIONS_ARGUMENTS: Final[dict[str, Any]] = {
     "x-queue-type": "quorum",
-    "x-max-length": _MOST_SUBMISSIONS,
+    "x-max-length": MOST_SUBMISSIONS,
     "x-max-length-bytes": _MOST_SUBMISSION_BYTES,
     "x-overflow": "reject-publish",
     "x-delivery-limit": _NO_LIMIT,
@@ -31,12 +32,23 @@ SUBMISSIONS_ARGUMENTS: Final[dict[str, Any]] = {
     "x-dead-letter-routing-key": PARKED,
     "x-dead-letter-strategy": "at-least-once",
 }
-PARKED_ARGUMENTS: Final[dict[str, Any]] = {"x-queue-type": "quorum", "x-delivery-limit": _NO_LIMIT}
+# What does not fit stays in the queue of its organisation and counts there, so a partner whose submissions
+# expire fills the broker's disk no further than its own queue allows.
+PARKED_ARGUMENTS: Final[dict[str, Any]] = {
+    "x-queue-type": "quorum",
+    "x-max-length": MOST_PARKED,
+    "x-max-length-bytes": _MOST_SUBMISSION_BYTES,
+    "x-overflow": "reject-publish",
+    "x-delivery-limit": _NO_LIMIT,
+}
 
 
 def declare_submissions(channel: Any, organization: str) -> None:
-    """Declare the exchange and the queue of an organisation's submissions, and bind them. Repeatable."""
-    channel.exchange_declare(SUBMIT, "topic", durable=True, auto_delete=False)
-    queue = submissions_of(organization)
+    """Declare the exchange and the queue of an organisation's submissions, and bind them. Repeatable.
+
+    The exchange passes on every message, whatever its routing keys.
+    """
+    exchange, queue = exchange_of(organization), submissions_of(organization)
+    channel.exchange_declare(exchange, "fanout", durable=True, auto_delete=False)
     channel.queue_declare(queue, durable=True, auto_delete=False, arguments=SUBMISSIONS_ARGUMENTS)
-    channel.queue_bind(queue, SUBMIT, organization)
+    channel.queue_bind(queue, exchange)

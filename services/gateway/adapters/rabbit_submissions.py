@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from typing import Any, Final
 
 import amqp
@@ -118,7 +119,7 @@ class RabbitSubmissions:
         channel.queue_declare(PARKED, durable=True, auto_delete=False, arguments=PARKED_ARGUMENTS)
         channel.queue_declare(SUBMISSIONS, durable=True, auto_delete=False, arguments=SUBMISSIONS_ARGUMENTS)
         channel.basic_qos(0, PREFETCH, False)  # of each consumer
-        channel.basic_consume(SUBMISSIONS, callback=self._on_message)
+        channel.basic_consume(SUBMISSIONS, callback=partial(self._on_message, None))
         self._consumed.clear()
         self._look_at = 0.0
 
@@ -132,7 +133,7 @@ class RabbitSubmissions:
             declare_submissions(self._channel, organization)
             self._channel.basic_consume(
                 submissions_of(organization),
-                callback=self._on_message,
+                callback=partial(self._on_message, organization),
                 # Deleted at the broker: consumed again once it is back.
                 on_cancel=lambda _, organization=organization: self._consumed.discard(organization),
             )
@@ -142,18 +143,20 @@ class RabbitSubmissions:
         count: int = self._channel.queue_declare(queue, passive=True).message_count
         return count
 
-    def _on_message(self, message: Any) -> None:
+    def _on_message(self, owner: str | None, message: Any) -> None:
+        """owner: of the queue; None: of the queue of parked submissions that an operator moved back."""
         properties, info = message.properties, message.delivery_info
         body = message.body or b""
-        key = info["routing_key"]
         received = Received(
-            # An operator's move from the parked ones to this queue replaced the routing key by its name. Only
-            # the gateway's user may publish so, and the broker compared user_id when it first came.
-            organization=key if key != SUBMISSIONS else properties.get("user_id") or "",
+            # Only the gateway's user may publish to the operators' queue, and the broker compared user_id
+            # when the submission first came.
+            organization=(properties.get("user_id") or "") if owner is None else owner,
             body=body if isinstance(body, bytes) else body.encode(),
             user_id=properties.get("user_id"),
             message_id=properties.get("message_id"),
+            content_type=properties.get("content_type"),
             content_encoding=properties.get("content_encoding"),
+            expiration=properties.get("expiration"),
         )
         self._arrived.append((info["delivery_tag"], received))
 

@@ -1,6 +1,6 @@
 """The names and rights of an organisation at the partners' broker.
 
-Source: RabbitMQ, "Access Control" (permissions, topic permissions), "Virtual Hosts" (limits of users),
+Source: RabbitMQ, "Access Control" (permissions), "Virtual Hosts" (limits of users),
 "Password Hashing".
 """
 
@@ -15,7 +15,6 @@ from typing import Any, Final
 from contracts.base64_text import decoded, encoded
 from contracts.broker_rights import NOTHING, gateway_client
 
-SUBMIT: Final = "submit"
 # The queue to which operators move parked submissions. An organisation's own queue has its id after a dot.
 SUBMISSIONS: Final = "submissions"
 PARKED: Final = "submissions.parked"
@@ -23,23 +22,33 @@ PARKED: Final = "submissions.parked"
 TAG: Final = "partner"
 MOST_CONNECTIONS: Final = 5
 MOST_CHANNELS: Final = 20
+_SUBMIT: Final = "submit"
 _MAILBOX: Final = "mailbox."
 _SALT_BYTES: Final = 4
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PartnerRights:
-    """Regular expressions on names of exchanges and queues, and on the routing keys at `submit`."""
+    """Regular expressions on names of exchanges and queues."""
 
     configure: str
     write: str
     read: str
-    routing_key: str
 
 
 def queue_of(organization: str) -> str:
     """Return the name of the organisation's queue."""
     return _MAILBOX + organization
+
+
+def exchange_of(organization: str) -> str:
+    """Return the name of the exchange to which the organisation, and nobody else, publishes.
+
+    In a common exchange, the headers CC and BCC add routing keys that the broker does not compare with the
+    sender's permissions: whoever may publish there could fill the queues of all.
+    Source: RabbitMQ, "Sender-selected Distribution".
+    """
+    return f"{_SUBMIT}.{organization}"
 
 
 def submissions_of(organization: str) -> str:
@@ -59,12 +68,11 @@ def client_of(organization: str) -> str:
 
 
 def rights_of(organization: str) -> PartnerRights:
-    """Return the rights of the organisation's user: write to `submit`, read its own queue."""
+    """Return the rights of the organisation's user: write to its own exchange, read its own queue."""
     return PartnerRights(
         configure=NOTHING,
-        write=_exactly(SUBMIT),
+        write=_exactly(exchange_of(organization)),
         read=_exactly(queue_of(organization)),
-        routing_key=_exactly(organization),
     )
 
 

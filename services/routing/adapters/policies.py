@@ -9,10 +9,14 @@ from sqlalchemy import Connection, Row, Select, insert, select, text
 
 from contracts.errors import Defect
 from contracts.records import Malformed, read
+from runtime.storage.sql_statement import SqlStatement
 from services.routing.adapters.tables import POLICIES
 from services.routing.domain.applied_policy import AppliedPolicy, StoredVersion
 from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.policy_document import PolicyDocument, digest_of
+
+# Asked four times a second by every process: SQLAlchemy's statement takes thirty times as long.
+_IS_NEWER = SqlStatement("SELECT 1 FROM policies WHERE number > ? LIMIT 1")
 
 
 class SqlPolicyStore:
@@ -25,6 +29,8 @@ class SqlPolicyStore:
 
     def newest(self, transaction: Connection, after: int = 0) -> AppliedPolicy | None:
         """See `ports.PolicyStore`."""
+        if _IS_NEWER.run(transaction, after).first() is None:
+            return None
         table = POLICIES.c
         wanted = select(POLICIES).where(table.number > after).order_by(table.number.desc()).limit(1)
         found = _policies(transaction, wanted)

@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from itertools import groupby, takewhile
+from itertools import groupby, repeat, takewhile
 from typing import Any
 
 from contracts.codes import CapacityStatus, Urgency
@@ -19,10 +19,10 @@ from services.routing.domain.evaluation import Evaluation
 from services.routing.domain.fairness import Contender, Fairness, Turn, draw_of
 from services.routing.domain.observation import NOTHING_OBSERVED, Observation
 from services.routing.domain.observed_record import ObservedRecord, observed_record
-from services.routing.domain.offered_service import OfferedService
 from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.rules import Failure
 from services.routing.domain.scoring import Scoring
+from services.routing.domain.shortlist import Shortlist
 
 
 class Trigger(StrEnum):
@@ -190,16 +190,16 @@ def decide(
     """
     overridable = rules.COORDINATOR_MAY_OVERRIDE if placed_with else frozenset()
     named = placed_with or only or given.facts.to
-    offered_services = (
-        given.directory.offered_services_of(named)
+    shortlist = (
+        given.directory.shortlist_of(named)
         if named
-        else given.directory.offered_services_for(given.principal_need, given.facts.region)
+        else given.directory.shortlist_for(given.principal_need, given.facts.region)
     )
-    observed = _observed(offered_services, given)
+    observed = _observed(shortlist, given)
     considered = _considered(
-        offered_services,
+        shortlist,
         observed,
-        Evaluation(given, is_searched=not named),
+        Evaluation(given, is_searched=not named).failures(shortlist, observed),
         Scoring(given, policy.weights),
         overridable,
     )
@@ -230,9 +230,9 @@ def decide(
     )
 
 
-def _observed(offered_services: Iterable[OfferedService], given: Circumstances) -> Mapping[str, Observation]:
+def _observed(shortlist: Shortlist, given: Circumstances) -> Mapping[str, Observation]:
     """Return what was observed of each organisation; those of which nothing was are missing."""
-    organizations = dict.fromkeys([offered.organization_id for offered in offered_services])
+    organizations = shortlist.first
     observed = zip(organizations, map(given.observed, organizations), strict=True)
     return {name: seen for name, seen in observed if seen is not NOTHING_OBSERVED}
 
@@ -240,12 +240,11 @@ def _observed(offered_services: Iterable[OfferedService], given: Circumstances) 
 def _inputs(
     given: Circumstances, observed: Mapping[str, Observation], placed_with: str | None
 ) -> DecisionInputs:
-    records = {name: observed_record(seen) for name, seen in observed.items()}
     return DecisionInputs(
         asked=tuple(sorted(given.asked)),
         declined_as_full=given.declined_as_full,
         placed_with=placed_with,
-        observed={name: record for name, record in records.items() if record},
+        observed={name: record for name, seen in observed.items() if (record := observed_record(seen))},
         chain=given.chain,
         whole_needs=given.whole_needs,
     )
@@ -264,31 +263,30 @@ def _nobody(given: Circumstances, named: str | None) -> NobodyConsidered:
 
 
 def _considered(
-    offered_services: Iterable[OfferedService],
+    shortlist: Shortlist,
     observed: Mapping[str, Observation],
-    evaluation: Evaluation,
+    failed: Sequence[tuple[Failure, ...]],
     scoring: Scoring,
     overridable: frozenset[str],
 ) -> list[Candidate]:
-    considered = []
-    for offered in offered_services:
-        organization = offered.organization_id
-        seen = observed.get(organization, NOTHING_OBSERVED)
-        failures = evaluation.failures(offered, seen)
-        values, result = _NOTHING, None
-        if not failures or (overridable and all(failure.rule in overridable for failure in failures)):
-            values, result = scoring.scored(offered, seen)
-        considered.append(
-            Candidate(
-                organization,
-                offered.service_id,
-                offered.status,
-                offered.revision,
-                failures,
-                result,
-                values,
-            )
+    """failed: the failures of each service of the shortlist."""
+    considered = list(
+        map(
+            Candidate,
+            shortlist.organizations,
+            shortlist.service_ids,
+            shortlist.statuses,
+            shortlist.revisions,
+            failed,
+            repeat(None),
+            repeat(_NOTHING),
         )
+    )
+    for position, failures in enumerate(failed):
+        if not failures or (overridable and all(failure.rule in overridable for failure in failures)):
+            offered, candidate = shortlist.services[position], considered[position]
+            seen = observed.get(offered.organization_id, NOTHING_OBSERVED)
+            candidate.contributions, candidate.score = scoring.scored(offered, seen)
     return considered
 
 

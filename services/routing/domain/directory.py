@@ -12,12 +12,15 @@ from contracts.codes import DisclosureClass, Vetting
 from contracts.organization import EVERY_VETTED_ORGANIZATION, Agreement, Organization, Service
 from contracts.vocabularies import codes, country_of, need_group
 from services.routing.domain.offered_service import OfferedService
+from services.routing.domain.shortlist import NOTHING_FOUND, Shortlist
 
 # Index prefix: matches any need of a group, for referrals that name the whole group.
 _ANY_OF = "any "
 _NONE: Final[frozenset[str]] = frozenset()
 _Key = tuple[str, str]
-# The searches whose result is kept: some megabytes in a directory of 50,000 services.
+# Need and region.
+_Search = tuple[str, str]
+# The searches whose result is kept: some 20 megabytes in a directory of 50,000 services.
 _MOST_FOUND = 1_024
 
 
@@ -48,14 +51,14 @@ class Directory:
         self._meeting: dict[str, set[str]] = {}
         # The entries of `_index` by place, sorted when they are first searched after a change.
         self._sorted: dict[_Key, Sequence[tuple[str, OfferedService]]] = {}
-        # What `offered_services_for` found since the last change of an organisation.
-        self._found: dict[tuple[str, str], Sequence[OfferedService]] = {}
+        # What searches found, and by key of `_index` those that read it: a change of the key removes them.
+        self._found: dict[_Search, Shortlist] = {}
+        self._searches: dict[_Key, set[_Search]] = {}
         self._agreements: dict[str, Agreement] = {}
         self._agreements_of: dict[str, frozenset[str]] = {}
 
     def put_organization(self, organization: Organization, revision: int = 0) -> None:
         """Add an organisation, or replace its record. revision: its number in the directory service."""
-        self._found.clear()
         for number, offered in enumerate(self.offered_services_of(organization.id)):
             for code in _index_codes(offered.service):
                 self._meeting[code].discard(organization.id)
@@ -64,7 +67,7 @@ class Directory:
                 del entries[_place(organization.id, number)]
                 if not entries:
                     del self._index[key]
-                self._sorted.pop(key, None)
+                self._forget(key)
         offered_services = tuple(
             OfferedService(organization=organization, service=service, revision=revision)
             for service in organization.services
@@ -92,7 +95,13 @@ class Directory:
                 self._meeting.setdefault(code, set()).add(organization.id)
             for key in _index_keys(offered.service):
                 self._index.setdefault(key, {})[place] = offered
-                self._sorted.pop(key, None)
+                self._forget(key)
+
+    def _forget(self, key: _Key) -> None:
+        """Forget what was derived from these entries of the index."""
+        self._sorted.pop(key, None)
+        for search in self._searches.pop(key, ()):
+            self._found.pop(search, None)
 
     def put_agreement(self, agreement: Agreement) -> None:
         """Add an agreement, or replace it."""
@@ -148,6 +157,11 @@ class Directory:
         """Return every service of an organisation."""
         return self._offered.get(organization_id, ())
 
+    def shortlist_of(self, organization_id: str) -> Shortlist:
+        """Return every service of an organisation."""
+        services = self._offered.get(organization_id)
+        return Shortlist(services) if services else NOTHING_FOUND
+
     def all_offered_services(self) -> Iterator[OfferedService]:
         """Yield every service of every organisation."""
         for offered_services in self._offered.values():
@@ -155,17 +169,25 @@ class Directory:
 
     def offered_services_for(self, need: str, region: str) -> Sequence[OfferedService]:
         """Return every service that meets the need in the region, ordered by organisation."""
-        known = self._found.get((need, region))
+        return self.shortlist_for(need, region).services
+
+    def shortlist_for(self, need: str, region: str) -> Shortlist:
+        """Return the same with its columns."""
+        search = need, region
+        known = self._found.get(search)
         if known is not None:
             return known
         areas = {region, country_of(region)}
-        runs = [self._entries((code, area)) for code in _wanted(need) for area in areas]
+        keys = [(code, area) for code in _wanted(need) for area in areas]
         # Sorted runs merge fast; a service of several runs has one place.
-        found = dict(sorted(chain.from_iterable(runs)))
+        found = dict(sorted(chain.from_iterable(map(self._entries, keys))))
         if len(self._found) >= _MOST_FOUND:
             self._found.clear()
-        services = self._found[need, region] = tuple(found.values())
-        return services
+            self._searches.clear()
+        for key in keys:
+            self._searches.setdefault(key, set()).add(search)
+        shortlist = self._found[search] = Shortlist(found.values()) if found else NOTHING_FOUND
+        return shortlist
 
     def _entries(self, key: _Key) -> Sequence[tuple[str, OfferedService]]:
         entries = self._sorted.get(key)

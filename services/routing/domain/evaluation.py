@@ -8,17 +8,19 @@ same agreements name. Rules that cannot fail for this referral or this candidate
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from operator import attrgetter
+from typing import Final
 
 from contracts.vocabularies import need_group
 from services.routing.domain import rules
 from services.routing.domain.circumstances import Circumstances
-from services.routing.domain.observation import Observation
+from services.routing.domain.observation import NO_LOAD, NOTHING_OBSERVED, Observation
 from services.routing.domain.offered_service import OfferedService, Trait
 from services.routing.domain.rules import Failure, Rule
+from services.routing.domain.shortlist import Shortlist
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -72,15 +74,15 @@ _GROUPS = (
         reads=lambda given: (given.facts.accepts_cost, given.facts.urgency),
     ),
 )
-# Rules that fail only if something holds for the referral.
+# Rules that fail for any candidate, but only if something holds for the referral.
 _CONDITIONAL: tuple[tuple[Rule, Callable[[Circumstances], object]], ...] = (
     (rules.consent_given, lambda given: not given.facts.consent.given),
     (rules.case_sealed_for, lambda given: given.facts.to),
     (rules.need_met, lambda given: given.is_for_all_needs),
-    (rules.not_asked_before, lambda given: given.asked),
-    (rules.not_in_chain, lambda given: given.chain),
 )
 _POSITION: Mapping[str, int] = {name: number for number, name in enumerate(rules.RULES)}
+_NAMED_NOWHERE: Final[frozenset[str]] = frozenset()
+_Failures = tuple[Failure, ...]
 
 
 class Evaluation:
@@ -89,86 +91,97 @@ class Evaluation:
     def __init__(self, given: Circumstances, *, is_searched: bool) -> None:
         """is_searched: every candidate meets the principal need in the region, by the directory's index."""
         self._given = given
-        self._sender = given.sender
+        directory, consent = given.directory, given.facts.consent
+        self._named_in = directory.agreements_by_party
+        # By the agreements that name an organisation and whether it is vetted: of `agreement_in_force`.
+        self._of_named: dict[tuple[frozenset[str], bool], Failure | None] = {}
         reads = tuple([group.reads(given) for group in _GROUPS])
+        # By profile: the failures of the rules that read nothing else of a candidate.
         self._of_profiles = _known_failures(None, reads)
         self._of_traits = [
             (_known_failures(group, read), group) for group, read in zip(_GROUPS, reads, strict=True)
         ]
-        self._named_in = given.directory.agreements_by_party.get
-        # Organisations that agreements of all vetted ones suffice for need no look at their own.
-        self._is_open_to_vetted = not given.directory.needs_beyond(frozenset(), given.agreements, vetted=True)
-        # By the agreements that name an organisation, None if there are none: the failures by profile.
-        self._of_agreements: dict[frozenset[str] | None, dict[Trait, tuple[Failure, ...]]] = {}
-        self._others = [rule for rule, may_fail in _CONDITIONAL if may_fail(given)]
+        self._for_all = [rule for rule, may_fail in _CONDITIONAL if may_fail(given)]
         if not is_searched:
             missing = (rules.need_met, rules.area_served)
-            self._others += [rule for rule in missing if rule not in self._others]
-        # With their branches.
-        self._excluded = given.directory.with_branches(given.facts.consent.excluded_organizations)
-        self._singled_out = {given.sender, *self._excluded}
-        # Each sensitive need, with the codes of which a service has one if it is approved for the need, and
-        # whether the approval of another service of the organisation suffices.
-        self._sensitive = [
-            (need, frozenset((need, need_group(need))), need != given.principal_need)
-            for need in given.sensitive
-        ]
+            self._for_all += [rule for rule in missing if rule not in self._for_all]
+        # The rules that fail for these organisations only. Those that are excluded have branches.
+        self._for_some: list[tuple[Rule, Iterable[str]]] = [(rules.not_the_sender, (given.sender,))]
+        if consent.excluded_organizations:
+            excluded = directory.with_branches(consent.excluded_organizations)
+            self._for_some.append((rules.not_excluded, excluded))
+        if given.asked:
+            self._for_some.append((rules.not_asked_before, given.asked))
+        if given.chain is not None:
+            self._for_some.append((rules.not_in_chain, given.chain.holders))
         self._is_bounded = given.offers_per_sender.most is not None
-        self._has_exceptions = bool(self._others) or self._is_bounded
 
-    def failures(self, offered: OfferedService, seen: Observation) -> tuple[Failure, ...]:
-        """Return the same as `rules.failures`. seen: what was observed of the organisation."""
-        if self._is_open_to_vetted and offered.is_vetted:
-            found = self._of_profiles.get(offered.profile)
-            if found is None:
-                found = self._of_profile(offered)
-        else:
-            named = self._named_in(offered.organization_id)
-            of_profiles = self._of_agreements.get(named)
-            if of_profiles is None:
-                of_profiles = self._of_agreements[named] = {}
-            found = of_profiles.get(offered.profile)
-            if found is None:
-                found = of_profiles[offered.profile] = self._with_agreement(offered)
-        if self._sensitive and (needs := self._unapproved(offered)):
-            found = _with(found, rules.service_not_approved(offered, needs))
-        maximum = offered.maximum
-        if (
-            self._has_exceptions
-            or seen.full_since
-            or offered.organization_id in self._singled_out
-            or (maximum is not None and (maximum < 1 or seen.services))
-        ):
-            for failure in self._alone(offered, seen):
-                found = _with(found, failure)
+    def failures(self, shortlist: Shortlist, observed: Mapping[str, Observation]) -> Sequence[_Failures]:
+        """Return what `rules.failures` returns for each service of the shortlist.
+
+        observed: of each organisation; those of which nothing was observed may be missing.
+        """
+        found = self._of_profiles_and_agreements(shortlist)
+        if self._given.sensitive:
+            self._add_not_approved(shortlist, found)
+        for rule in self._for_all:
+            self._add(rule, range(len(found)), shortlist, found)
+        for rule, organizations in self._for_some:
+            for name in organizations:
+                if name in shortlist.first:
+                    self._add(rule, shortlist.positions_of(name), shortlist, found)
+        for name, seen in observed.items():
+            if seen.full_since:
+                self._add(rules.capacity_not_declined, shortlist.positions_of(name), shortlist, found)
+        self._add(rules.place_left, self._without_room(shortlist, observed), shortlist, found)
         return found
 
-    def _unapproved(self, offered: OfferedService) -> list[str]:
-        """Return the sensitive needs for which `service_approved` fails."""
-        return [
-            need
-            for need, approvals, suffices_elsewhere in self._sensitive
-            if offered.approved.isdisjoint(approvals)
-            and not (suffices_elsewhere and not offered.organization_approved.isdisjoint(approvals))
+    def _of_profiles_and_agreements(self, shortlist: Shortlist) -> list[_Failures]:
+        """Return the failures of the rules that read only the profile and the agreements."""
+        services = shortlist.services
+        known = map(self._of_profiles.get, shortlist.profiles)
+        found = [
+            self._of_profile(services[position]) if failures is None else failures
+            for position, failures in enumerate(known)
         ]
-
-    def _alone(self, offered: OfferedService, seen: Observation) -> list[Failure]:
-        """Return the failures of the rules that read more than the profile and the agreements."""
-        given, service = self._given, offered.service_id
-        found = _failures(self._others, offered, given)
-        if offered.organization_id == self._sender:
-            _add(found, rules.not_the_sender, offered, given)
-        if offered.organization_id in self._excluded:
-            _add(found, rules.not_excluded, offered, given)
-        if service in seen.full_since:
-            _add(found, rules.capacity_not_declined, offered, given)
-        maximum = offered.maximum
-        is_limited = maximum is not None and (maximum < 1 or service in seen.services)
-        if is_limited or self._is_bounded:
-            _add(found, rules.place_left, offered, given)
+        if shortlist.is_vetted and self._not_disclosed(_NAMED_NOWHERE, is_vetted=True) is None:
+            # Agreements of all vetted organisations suffice: no need to look at their own.
+            return found
+        # By the profile, which says whether the organisation is vetted.
+        with_agreement: dict[Trait, _Failures] = {}
+        for position, profile in enumerate(shortlist.profiles):
+            failures = with_agreement.get(profile)
+            if failures is None:
+                failure = self._not_disclosed(_NAMED_NOWHERE, is_vetted=services[position].is_vetted)
+                failures = found[position] if failure is None else _with(found[position], failure)
+                with_agreement[profile] = failures
+            found[position] = failures
+        agreements = frozenset().union(*self._given.agreements.values())
+        if agreements:
+            for name in self._named_in.keys() & shortlist.first.keys():
+                if not agreements.isdisjoint(self._named_in[name]):
+                    self._disclose(shortlist, name, found)
         return found
 
-    def _of_profile(self, offered: OfferedService) -> tuple[Failure, ...]:
+    def _disclose(self, shortlist: Shortlist, name: str, found: list[_Failures]) -> None:
+        """Replace the failures of an organisation that some of the agreements name."""
+        positions = shortlist.positions_of(name)
+        is_vetted = shortlist.services[positions[0]].is_vetted
+        failure = self._not_disclosed(self._named_in[name], is_vetted=is_vetted)
+        for position in positions:
+            alone = self._of_profile(shortlist.services[position])
+            found[position] = alone if failure is None else _with(alone, failure)
+
+    def _not_disclosed(self, named: frozenset[str], *, is_vetted: bool) -> Failure | None:
+        """Return what `agreement_in_force` returns for an organisation that these agreements name."""
+        key, given = (named, is_vetted), self._given
+        if key in self._of_named:
+            return self._of_named[key]
+        needs = given.directory.needs_beyond(named, given.agreements, vetted=is_vetted)
+        failure = self._of_named[key] = rules.not_disclosed(given, needs) if needs else None
+        return failure
+
+    def _of_profile(self, offered: OfferedService) -> _Failures:
         """Return, and keep, the failures of the rules that read only the profile."""
         if (known := self._of_profiles.get(offered.profile)) is not None:
             return known
@@ -184,11 +197,43 @@ class Evaluation:
         failures = self._of_profiles[offered.profile] = tuple(found)
         return failures
 
-    def _with_agreement(self, offered: OfferedService) -> tuple[Failure, ...]:
-        """Return the failures of the rules that read only the profile (with vetting) and the agreements."""
-        found = self._of_profile(offered)
-        failure = rules.agreement_in_force(offered, self._given)
-        return found if failure is None else _with(found, failure)
+    def _add(
+        self, rule: Rule, positions: Iterable[int], shortlist: Shortlist, found: list[_Failures]
+    ) -> None:
+        """Add the failures of a rule for the services at these positions."""
+        for position in positions:
+            if (failure := rule(shortlist.services[position], self._given)) is not None:
+                found[position] = _with(found[position], failure)
+
+    def _add_not_approved(self, shortlist: Shortlist, found: list[_Failures]) -> None:
+        """Add the failures of `service_approved`."""
+        services = shortlist.services
+        unapproved: dict[int, list[str]] = {}
+        for need in self._given.sensitive:
+            approvals = frozenset((need, need_group(need)))
+            suffices_elsewhere = need != self._given.principal_need
+            for position, offered in enumerate(services):
+                if offered.approved.isdisjoint(approvals) and not (
+                    suffices_elsewhere and not offered.organization_approved.isdisjoint(approvals)
+                ):
+                    unapproved.setdefault(position, []).append(need)
+        for position, needs in unapproved.items():
+            failure = rules.service_not_approved(services[position], needs)
+            found[position] = _with(found[position], failure)
+
+    def _without_room(self, shortlist: Shortlist, observed: Mapping[str, Observation]) -> Iterable[int]:
+        """Return the positions of the services for which `place_left` may fail."""
+        services = shortlist.services
+        if self._is_bounded:
+            return range(len(services))
+        found = []
+        for position in shortlist.limited:
+            offered = services[position]
+            seen = observed.get(offered.organization_id, NOTHING_OBSERVED)
+            roomy = seen.services.get(offered.service_id, NO_LOAD).roomy
+            if roomy is None or (offered.maximum or 0) < roomy:
+                found.append(position)
+        return found
 
 
 # Enough for the referrals of the day, which have few languages, ages and countries.
@@ -200,11 +245,6 @@ def _known_failures(_group: _Group | None, _read: Hashable) -> dict[Trait, tuple
 
 def _failures(group: Iterable[Rule], offered: OfferedService, given: Circumstances) -> list[Failure]:
     return [failure for rule in group if (failure := rule(offered, given)) is not None]
-
-
-def _add(found: list[Failure], rule: Rule, offered: OfferedService, given: Circumstances) -> None:
-    if (failure := rule(offered, given)) is not None:
-        found.append(failure)
 
 
 def _with(found: tuple[Failure, ...], failure: Failure) -> tuple[Failure, ...]:

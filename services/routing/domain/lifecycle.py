@@ -267,8 +267,14 @@ def _progress(referral: Referral, submission: ProgressSubmitted, context: Transi
 def _complete(referral: Referral, submission: OutcomeSubmitted, context: TransitionContext) -> Transition:
     require_acceptor(referral, submission.organization)
     status = next_status(referral.status, ReferralEvent.complete)
-    after = replace(referral, status=status, outcome=submission.outcome, updated_at=context.now)
-    after = replace(after, due_at=None, overdue_since=None)
+    after = replace(
+        referral,
+        status=status,
+        outcome=submission.outcome,
+        due_at=None,
+        overdue_since=None,
+        updated_at=context.now,
+    )
     fact = ReferralCompleted(
         referral_id=referral.id,
         sender=referral.sender,

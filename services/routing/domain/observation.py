@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from contracts.codes import OfferState
 from services.routing.domain.places import NO_DEMAND, Demand, DemandBySender, added
@@ -21,16 +22,23 @@ class ServiceLoad:
 
     accepted: int = 0
     demand: DemandBySender = field(default_factory=lambda: NO_DEMAND)
+    # The offers that await an answer.
+    pending: int = field(init=False, repr=False, compare=False)
+    # Accepted referrals plus pending offers, so that a burst is not offered to one organisation.
+    load: int = field(init=False, repr=False, compare=False)
+    # The lowest maximum at which every sender finds a place, whatever its share; None if a referral waits.
+    roomy: int | None = field(init=False, repr=False, compare=False)
 
-    @property
-    def pending(self) -> int:
-        """The offers that await an answer."""
-        return sum(one.offers for one in self.demand.values()) if self.demand else 0
-
-    @property
-    def load(self) -> int:
-        """Accepted referrals plus pending offers, so that a burst is not offered to one organisation."""
-        return max(0, self.accepted + self.pending)
+    def __post_init__(self) -> None:
+        # Once for all decisions that read the load.
+        pending, taken, is_awaited = 0, max(0, self.accepted), False
+        for one in self.demand.values():
+            pending += one.offers
+            taken += max(0, one.offers)
+            is_awaited = is_awaited or one.waiting > 0
+        object.__setattr__(self, "pending", pending)
+        object.__setattr__(self, "load", max(0, self.accepted + pending))
+        object.__setattr__(self, "roomy", None if is_awaited else taken + 1)
 
     def plus(self, other: ServiceLoad) -> ServiceLoad:
         """Return the sum of two counts or changes."""
@@ -58,6 +66,8 @@ class Observation:
     # When each service last declined or handed back for lack of capacity.
     full_since: Mapping[str, dt.datetime] = field(default_factory=lambda: _NEVER_FULL)
     returned: int = 0
+    # What `observed_record` made of it; None before.
+    record: Mapping[str, Any] | None = field(default=None, init=False, repr=False, compare=False)
 
     def at(self, service: str) -> ServiceLoad:
         """Return the load of one service."""

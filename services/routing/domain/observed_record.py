@@ -18,7 +18,17 @@ _COUNTS: Final = ("answered", "expired", "answer_seconds", "returned")
 
 
 def observed_record(seen: Observation) -> ObservedRecord:
-    """Return the observation's record; empty if nothing was observed."""
+    """Return the observation's record; empty if nothing was observed.
+
+    It is made once: decisions record an observation again and again until it changes.
+    """
+    if seen.record is None:
+        object.__setattr__(seen, "record", _record(seen))
+    assert seen.record is not None
+    return seen.record
+
+
+def _record(seen: Observation) -> ObservedRecord:
     record: dict[str, Any] = {name: count for name in _COUNTS if (count := getattr(seen, name))}
     if seen.last_asked is not None:
         record["last_asked"] = seen.last_asked.isoformat()

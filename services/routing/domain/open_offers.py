@@ -213,8 +213,9 @@ def _open_offers(
     *,
     placed_by: str | None = None,
 ) -> tuple[Referral, tuple[Fact, ...]]:
+    offers: list[Offer] = []
     facts: list[Fact] = []
-    policy, urgency = context.policy, referral.facts.urgency
+    policy, urgency, status = context.policy, referral.facts.urgency, referral.status
     wanted = policy.offers_at_once(urgency)
     deadline = policy.answer_due(urgency, context.now)
     step_at = policy.escalation.next_at(urgency, context.now, deadline, context.now)
@@ -231,12 +232,8 @@ def _open_offers(
             placed_by=placed_by,
             step_at=step_at,
         )
-        referral = replace(
-            referral,
-            status=next_status(referral.status, ReferralEvent.offer),
-            offers=(*referral.offers, offer),
-            updated_at=context.now,
-        )
+        status = next_status(status, ReferralEvent.offer)
+        offers.append(offer)
         facts.append(
             OfferOpened(
                 referral_id=referral.id,
@@ -249,10 +246,17 @@ def _open_offers(
                 facts=referral.facts.situation(),
             )
         )
-    if referral.open_offers:
-        is_short = len(referral.open_offers) < wanted
-        referral = replace(referral, due_at=_top_up_at(decision, context) if is_short else None)
-    return referral, tuple(facts)
+    held = len(referral.open_offers) + len(offers)
+    if not held:
+        return referral, ()
+    after = replace(
+        referral,
+        status=status,
+        offers=(*referral.offers, *offers),
+        updated_at=context.now if offers else referral.updated_at,
+        due_at=_top_up_at(decision, context) if held < wanted else None,
+    )
+    return after, tuple(facts)
 
 
 def revoke_open(

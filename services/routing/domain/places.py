@@ -83,6 +83,10 @@ class NoPlace:
     accepted: int
     maximum: int
 
+    def by_name(self) -> dict[str, int]:
+        """Return the numbers by name. `dataclasses.asdict` is slow."""
+        return {"accepted": self.accepted, "maximum": self.maximum}
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ShareUsed:
@@ -96,6 +100,15 @@ class ShareUsed:
     places: int | None
     share: int
     senders: int
+
+    def by_name(self) -> dict[str, int | None]:
+        """Return the numbers by name."""
+        return {
+            "offers": self.offers,
+            "places": self.places,
+            "share": self.share,
+            "senders": self.senders,
+        }
 
 
 def place_refused(

@@ -7,7 +7,7 @@ typed reason. Nobody can override a rule about the person's consent, safety or m
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from contracts.codes import (
@@ -108,8 +108,11 @@ def agreement_in_force(offered: OfferedService, given: Circumstances) -> Failure
     Each need takes an agreement that allows the referral's class. The needs may be in several agreements.
     """
     needs = given.directory.needs_without_agreement(offered.organization.id, given.agreements)
-    if not needs:
-        return None
+    return not_disclosed(given, needs) if needs else None
+
+
+def not_disclosed(given: Circumstances, needs: Sequence[str]) -> Failure:
+    """Return the failure of `agreement_in_force` for these needs."""
     detail = {"class": given.disclosure, "needs": needs}
     return Failure(rule="agreement_in_force", reason="no_agreement", detail=detail)
 
@@ -281,7 +284,7 @@ def place_left(offered: OfferedService, given: Circumstances) -> Failure | None:
     if refused is None:
         return None
     reason = "no_place" if isinstance(refused, NoPlace) else "share_used"
-    return Failure(rule=PLACE_LEFT, reason=reason, detail={**asdict(refused), **_unit(offered)})
+    return Failure(rule=PLACE_LEFT, reason=reason, detail={**refused.by_name(), **_unit(offered)})
 
 
 def open_now(offered: OfferedService, given: Circumstances) -> Failure | None:

@@ -54,7 +54,7 @@ def with_linked_ends(before: Referral | None, step: Transition, context: Transit
     before: the referral before it. Only a part and a referral that was split have linked referrals.
     """
     after = step.referral
-    if before is None or after is None:
+    if before is None or after is None or (after.part is None and not after.parts):
         return step
     has_ended = after.is_closed and not before.is_closed
     withdrawn = next((fact for fact in step.facts if isinstance(fact, ReferralWithdrawn)), None)

@@ -83,9 +83,9 @@ class ReferralBatch:
     def _take(self, transition: Transition, cause: Event[Fact] | None, *, is_linked: bool = False) -> None:
         referral = transition.referral
         assert referral is not None
-        if referral == self.referral(referral.id) and not transition.facts and not transition.noted:
-            return  # a repetition, or an event that changes nothing any more: no entry in the timeline
         before = self.referral(referral.id)
+        if not transition.facts and not transition.noted and referral == before:
+            return  # a repetition, or an event that changes nothing any more: no entry in the timeline
         self.tally.add(before, transition, cause.time if cause is not None else None)
         for changes in (
             transition.observed,

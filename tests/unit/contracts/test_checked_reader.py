@@ -1,84 +1,21 @@
-"""The fast path of `load` agrees with the marshmallow schema."""
+"""The fast path of `load` agrees with the marshmallow schema; test_loggable.py shows it for every record."""
 
 from __future__ import annotations
 
-import copy
 import datetime as dt
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Annotated, Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from marshmallow import Schema, ValidationError
+from marshmallow import ValidationError
 from marshmallow.validate import Length, Range
 
-from contracts import moments
-from contracts.checked_reader import Undecided, checked_reader
+from contracts.checked_reader import Undecided
 from contracts.codes import Urgency
 from contracts.errors import Refused
 from contracts.identifiers import Country
-from contracts.records import load, plain, schema_of
-from tests.unit.contracts.drawn_records import records_of
-from tests.unit.contracts.test_loggable import HOSTILE, NOON, RECORDS, places
-
-
-@cache
-def schema_for(cls: type) -> Schema:
-    return schema_of(cls)()
-
-
-@cache
-def reader_for(cls: type) -> Callable[[Any], Any]:
-    return checked_reader(schema_for(cls))
-
-
-def by_schema(cls: type, document: Any) -> Any:
-    """Return the record that the schema loads, or None when it refuses."""
-    try:
-        with moments.at(NOON):
-            return schema_for(cls).load(document)
-    except ValidationError:
-        return None
-
-
-def by_reader(cls: type, document: Any) -> Any:
-    """Return the record that the checked reader returns, or None when it is undecided."""
-    try:
-        with moments.at(NOON):
-            return reader_for(cls)(document)
-    except Undecided:
-        return None
-
-
-@pytest.mark.parametrize("cls", RECORDS, ids=lambda cls: cls.__name__)
-@settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
-)
-@given(data=st.data())
-def test_checked_reader_returns_the_record_of_the_schema_or_is_undecided(
-    cls: type, data: st.DataObject
-) -> None:
-    document = plain(data.draw(records_of(cls)))
-    for _ in range(data.draw(st.integers(0, 2))):
-        where = list(places(document))
-        if where:
-            container, key = data.draw(st.sampled_from(where))
-            if data.draw(st.booleans()):
-                container[key] = copy.deepcopy(data.draw(HOSTILE))
-            else:
-                del container[key]
-    if isinstance(document, dict) and data.draw(st.integers(0, 9)) == 0:
-        document["unknown"] = None
-    before = repr(document)
-    expected = by_schema(cls, document)
-    found = by_reader(cls, document)
-    assert repr(document) == before
-    # Being undecided about valid data would be correct but slow. No document drawn here causes it.
-    assert found == expected
-    assert type(found) is type(expected)
+from contracts.records import load
+from tests.unit.contracts.both_readers import by_reader, by_schema, reader_for
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -33,10 +33,30 @@ def test_directories_with_most_modules_come_first_and_plugins_are_left_out(tmp_p
     found = RabbitInstallation.found(link, path=str(path))
 
     assert found is not None
+    assert found.plugins == ()
     assert found.rabbit.name == "rabbit-3.10.8"
     assert [directory.parent.name for directory in found.modules] == [
         *("rabbit-3.10.8", "kernel-8.5.3", "stdlib-4.2", "rabbit_common-3.10.8", "ra-2.2.0")
     ]
+
+
+def test_node_with_management_api_gets_the_plugins_that_it_needs(tmp_path: Path) -> None:
+    server, path = installed(tmp_path, "rabbit-3.10.8")
+    assert RabbitInstallation.found(server, path=str(path), management=True) is None
+
+    for application in ("cowboy-2.8.0", "amqp_client-3.10.8", "cowlib-2.9.1"):
+        (server.parents[1] / "plugins" / application / "ebin").mkdir(parents=True)
+    for plugin in ("rabbitmq_management_agent-3.10.8", "rabbitmq_web_dispatch-3.10.8"):
+        (server.parents[1] / "plugins" / plugin / "ebin").mkdir(parents=True)
+    found = RabbitInstallation.found(server, path=str(path), management=True)
+
+    assert found is not None
+    names = [directory.name for directory in found.plugins]
+    assert names == [
+        *("rabbitmq_management-3.10.8", "cowboy-2.8.0", "amqp_client-3.10.8", "cowlib-2.9.1"),
+        *("rabbitmq_management_agent-3.10.8", "rabbitmq_web_dispatch-3.10.8"),
+    ]
+    assert [directory.parent.name for directory in found.modules][-6:] == names
 
 
 @pytest.mark.parametrize(

@@ -7,15 +7,15 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, bindparam, func, select, update
+from sqlalchemy import Connection, bindparam, func, select
 from sqlalchemy import Row as SqlRow
 from sqlalchemy.dialects import postgresql, sqlite
 
 from contracts.errors import Defect
 from runtime.messaging.inbox import Identity
-from runtime.storage.columns import microseconds
+from runtime.storage.columns import microseconds, moment_of
 from runtime.storage.sql_statement import SqlStatement
-from services.audit.adapters.tables import ENTRIES, HEAD, NODES, TAG_SECRET
+from services.audit.adapters.tables import ENTRIES, HEAD, NODES
 from services.audit.log.adapters.sql_search import page_of
 from services.audit.log.domain.chronology import Chronology
 from services.audit.log.domain.entry import organizations_of
@@ -48,10 +48,16 @@ _ADD_ORGANIZATION = SqlStatement("INSERT INTO organizations (organization, leaf_
 _ADD_FACET = SqlStatement("INSERT INTO facets (facet, value, leaf_index) VALUES (?, ?, ?)")
 _ADD_NODES = SqlStatement("INSERT INTO nodes (level, first, hashes) VALUES (?, ?, ?)")
 
+# Each batch runs these once.
+_TAG_SECRET = SqlStatement("SELECT secret FROM tag_secret WHERE number = 1")
+_READ_HEAD = SqlStatement(
+    "SELECT size, frontier, latest, lateness, checkpoint, signed_at FROM head WHERE number = ?"
+)
+_ADVANCE = SqlStatement(
+    "UPDATE head SET size = ?, frontier = ?, latest = ?, lateness = ?, checkpoint = ?, signed_at = ?"
+    " WHERE number = ? AND size = ?"
+)
 # Built once: building a statement takes longer than running it on SQLite.
-_TAG_SECRET = select(TAG_SECRET.c.secret).where(TAG_SECRET.c.number == 1)
-_READ_HEAD = select(HEAD).where(HEAD.c.number == _THE_HEAD)
-_ADVANCE = update(HEAD).where(HEAD.c.number == _THE_HEAD, HEAD.c.size == bindparam("from_size"))
 _LEAVES = (
     select(ENTRIES)
     .where(ENTRIES.c.leaf_index >= bindparam("start"), ENTRIES.c.leaf_index < bindparam("stop"))
@@ -113,14 +119,17 @@ class SqlLog:
 
     def head(self, transaction: Connection) -> Head | None:
         """See `ports.Log`."""
-        row = transaction.execute(_READ_HEAD).one_or_none()
+        row = _READ_HEAD.run(transaction, _THE_HEAD).one_or_none()
         if row is None:
             return None
+        size, frontier, latest, lateness, checkpoint, signed_at = row
         return Head(
-            frontier=_frontier(row.size, row.frontier),
-            chronology=Chronology(latest=row.latest, lateness=row.lateness * _MICROSECOND),
-            checkpoint=row.checkpoint,
-            signed_at=row.signed_at,
+            frontier=_frontier(size, bytes(frontier)),
+            chronology=Chronology(
+                latest=None if latest is None else moment_of(latest), lateness=lateness * _MICROSECOND
+            ),
+            checkpoint=bytes(checkpoint),
+            signed_at=moment_of(signed_at),
         )
 
     def initialize(self, transaction: Connection, head: Head) -> None:
@@ -132,12 +141,23 @@ class SqlLog:
     def advance(self, transaction: Connection, head: Head, *, from_size: int) -> bool:
         """See `ports.Log`."""
         # On PostgreSQL this waits for a concurrent transaction on the row and then sees its size.
-        swapped = transaction.execute(_ADVANCE, {"from_size": from_size, **_head_columns(head)})
+        latest = head.chronology.latest
+        swapped = _ADVANCE.run(
+            transaction,
+            head.size,
+            head.frontier.to_bytes(),
+            None if latest is None else microseconds(latest),
+            head.chronology.lateness // _MICROSECOND,
+            head.checkpoint,
+            microseconds(head.signed_at),
+            _THE_HEAD,
+            from_size,
+        )
         return swapped.rowcount == 1
 
     def tag_secret(self, transaction: Connection) -> bytes:
         """See `ports.Log`."""
-        secret: bytes | None = transaction.execute(_TAG_SECRET).scalar_one_or_none()
+        secret = _bytes(_TAG_SECRET.run(transaction).scalar_one_or_none())
         if secret is None or len(secret) != KEY_BYTES:
             raise Defect("The secret of the log's tags is missing.")
         return secret

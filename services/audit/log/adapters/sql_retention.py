@@ -17,12 +17,16 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 
+from runtime.storage.columns import microseconds
 from runtime.storage.sql_statement import SqlStatement
 from services.audit.adapters.tables import CLOSURES, ENTRIES, FACETS, OPENINGS
 from services.audit.log.domain.retention import KEPT_TYPES, Closing
 
+_NOTE = SqlStatement(
+    "INSERT INTO closures (referral_id, closed_at, revoked, pending) VALUES (?, ?, ?, ?)"
+    " ON CONFLICT DO NOTHING"
+)
 # Unconditional, so that it locks the rows: see `due`.
 _TOUCH = SqlStatement("UPDATE closures SET pending = TRUE WHERE referral_id = ANY (?)")
 _REVOKE = update(CLOSURES).where(CLOSURES.c.referral_id == bindparam("revoked_id")).values(revoked=True)
@@ -69,12 +73,10 @@ class SqlClosures:
         first: dict[str, Closing] = {}
         for closing in closings:
             first.setdefault(closing.referral_id, closing)
-        rows = [
-            {"referral_id": c.referral_id, "closed_at": c.time, "revoked": c.revoked, "pending": True}
-            for _, c in sorted(first.items())
-        ]
-        dialect = postgresql if transaction.dialect.name == "postgresql" else sqlite
-        transaction.execute(dialect.insert(CLOSURES).on_conflict_do_nothing(), rows)
+        _NOTE.run_for_each(
+            transaction,
+            [(c.referral_id, microseconds(c.time), c.revoked, True) for _, c in sorted(first.items())],
+        )
         revoked = sorted({closing.referral_id for closing in closings if closing.revoked})
         if revoked:
             transaction.execute(_REVOKE, [{"revoked_id": referral_id} for referral_id in revoked])

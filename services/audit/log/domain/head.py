@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
+from typing import Protocol
 
 from services.audit.log.domain import note
 from services.audit.log.domain.checkpoint import Checkpoint
@@ -28,6 +29,28 @@ class Head:
     def size(self) -> int:
         """The number of entries."""
         return self.frontier.size
+
+
+class CheckpointKeys(Protocol):
+    """The keys of a log, which may be replaced while the process runs (`LogKey` says what each does)."""
+
+    @property
+    def origin(self) -> str:
+        """See `LogKey`."""
+        ...
+
+    @property
+    def verifier_key(self) -> str:
+        """See `LogKey`."""
+        ...
+
+    def sign(self, frontier: Frontier, chronology: Chronology, now: dt.datetime) -> Head:
+        """See `LogKey`."""
+        ...
+
+    def read(self, checkpoint: bytes) -> Checkpoint:
+        """See `LogKey`."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -29,7 +29,7 @@ from sqlalchemy import Connection
 from contracts.errors import Defect
 from runtime.clock import Clock
 from runtime.storage.database import Database, DatabaseDamaged
-from services.audit.log.domain.head import Head, LogKey
+from services.audit.log.domain.head import CheckpointKeys, Head
 from services.audit.log.domain.merkle import root_at
 from services.audit.log.domain.prefix import Prefix
 from services.audit.log.handlers.content_inspection import FIRST_PAIR, ContentInspection, ReasonMissing
@@ -80,7 +80,7 @@ class Inspector:
         *,
         database: Database,
         log: Log,
-        key: LogKey,
+        key: CheckpointKeys,
         record: CheckRecord,
         works: Callable[[], bool],
         clock: Clock,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from contracts.errors import Defect, PointerError, Refused
 from runtime.storage.database import Database
-from services.audit.log.domain.head import Head, LogKey
+from services.audit.log.domain.head import CheckpointKeys, Head
 from services.audit.log.domain.merkle import HashReader, Proof, ProofError, prove_consistency, prove_inclusion
 from services.audit.log.domain.published import Published
 from services.audit.log.handlers.published_log import PublishedLog
@@ -39,7 +39,7 @@ class Proofs:
     usually for less than a second, require the database.
     """
 
-    def __init__(self, database: Database, log: Log, key: LogKey, published: PublishedLog) -> None:
+    def __init__(self, database: Database, log: Log, key: CheckpointKeys, published: PublishedLog) -> None:
         self._database = database
         self._log = log
         self._key = key

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from contracts.errors import Defect, Unavailable
-from services.audit.log.domain.head import LogKey
+from services.audit.log.domain.head import CheckpointKeys
 from services.audit.log.domain.merkle import HASH_BYTES, Proof, prove_inclusion
 from services.audit.log.domain.note import NoteError, Signature, with_signatures
 from services.audit.log.domain.published import Published
@@ -33,7 +33,7 @@ class PublicationDamaged(Defect):
 class PublishedLog:
     """The view of one process. Only `refresh` updates `current`, and its size never decreases."""
 
-    def __init__(self, publication: LogPublication, key: LogKey) -> None:
+    def __init__(self, publication: LogPublication, key: CheckpointKeys) -> None:
         self._publication = publication
         self._key = key
         self._upper: dict[tuple[int, int], Subtrees] = {}

@@ -20,7 +20,7 @@ from sqlalchemy import Connection
 from runtime.clock import Clock
 from runtime.storage.database import Database
 from services.audit.log.domain.chronology import Chronology
-from services.audit.log.domain.head import Head, LogKey
+from services.audit.log.domain.head import CheckpointKeys, Head
 from services.audit.log.domain.merkle import MAX_SIZE, Frontier
 from services.audit.log.domain.note import NoteError
 from services.audit.log.domain.opening import ContentMismatch
@@ -48,7 +48,12 @@ class SelfCheck:
     """Initializes the log at the first start and verifies it at every other start."""
 
     def __init__(
-        self, database: Database, log: Log, key: LogKey, clock: Clock, record: CheckRecord | None = None
+        self,
+        database: Database,
+        log: Log,
+        key: CheckpointKeys,
+        clock: Clock,
+        record: CheckRecord | None = None,
     ) -> None:
         """record: results of earlier checks; without it everything is read and nothing stored."""
         self._database = database
@@ -143,7 +148,7 @@ class SelfCheck:
             raise LogDamaged(f"There are entries beyond the {head.size} that the checkpoint covers.")
 
 
-def check_signature(key: LogKey, head: Head) -> None:
+def check_signature(key: CheckpointKeys, head: Head) -> None:
     """Check that the log's key signed the checkpoint of this head. Raises LogDamaged."""
     try:
         checkpoint = key.read(head.checkpoint)

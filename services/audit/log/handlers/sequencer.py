@@ -37,7 +37,7 @@ from services.audit.log.domain.entry import (
     organizations_of,
 )
 from services.audit.log.domain.facets import facets_of
-from services.audit.log.domain.head import Head, LogKey
+from services.audit.log.domain.head import CheckpointKeys, Head
 from services.audit.log.domain.leaf import (
     TAG_BYTES,
     data_commitment,
@@ -67,7 +67,7 @@ class Sequencer:
     def __init__(
         self,
         log: Log,
-        key: LogKey,
+        key: CheckpointKeys,
         entropy: Callable[[int], bytes],
         closures: Closures,
         receipts: DueReceipts,

@@ -60,12 +60,13 @@ def build_webhooks(platform: Platform, *, is_excluded: IsExcluded) -> Webhooks |
     outcomes = Outcomes(
         endpoints=endpoints, notices=notices, facts=facts, outbox=messenger.outbox, chance=random.random
     )
+    sender = HttpSender(permitted=settings.webhook_networks, own_places=places)
     dispatcher = Dispatcher(
         database=database,
         endpoints=endpoints,
         notices=notices,
         outcomes=GroupCommit[Outcome, None](database, outcomes.write, after_commit=messenger.wake),
-        sender=HttpSender(permitted=settings.webhook_networks, own_places=places),
+        sender=sender,
         seal=seal,
         clock=platform.clock,
         is_excluded=is_excluded,
@@ -88,6 +89,7 @@ def build_webhooks(platform: Platform, *, is_excluded: IsExcluded) -> Webhooks |
         new_id=new_id,
         new_challenge=lambda: secrets.token_urlsafe(32),
         is_local=bool(settings.webhook_networks),
+        sender=sender,
         after_commit=after_commit,
         changes=TokenBuckets(CHANGES),
     )

@@ -12,14 +12,14 @@ from __future__ import annotations
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from itertools import zip_longest
 from typing import Any, Final
 
 import h11
 
-from services.delivery.webhooks.domain.addresses import Network, is_permitted, may_connect
+from services.delivery.webhooks.domain.addresses import Network, Place, address_refusal
 from services.delivery.webhooks.domain.endpoint_url import EndpointUrl
 from services.delivery.webhooks.ports import Answer, NotSent
 
@@ -37,8 +37,6 @@ _MOST_TRIED: Final = 4
 # Attempts show no other text of an answer, because a receiver may put a person's data into any of them.
 _KNOWN_TYPES: Final = frozenset({"application/json", "application/problem+json", "text/html", "text/plain"})
 
-# An address and a port, as the resolver writes the address.
-Place = tuple[str, int]
 Resolve = Callable[[str, int], Sequence[Any]]
 
 
@@ -92,6 +90,15 @@ class HttpSender:
         finally:
             connection.close()
 
+    def refusal_of(self, url: EndpointUrl) -> str | None:
+        """See `ports.Sender`."""
+        return None if url.address is None else self._refusal(url.address, url, self._own_places())
+
+    def _refusal(self, address: str, url: EndpointUrl, own: Collection[Place]) -> str | None:
+        return address_refusal(
+            address, url.port, has_tls=url.scheme == "https", permitted=self._permitted, own=own
+        )
+
     def _checked_addresses(self, url: EndpointUrl) -> list[tuple[int, Any]]:
         """Return the families and the socket addresses to connect to, in this order. Raises NotSent.
 
@@ -104,9 +111,8 @@ class HttpSender:
         own = self._own_places()
         for _family, _type, _protocol, _name, where in found:
             address = where[0]
-            may = may_connect(address, self._permitted) and (address, url.port) not in own
             has_scope = len(where) == 4 and where[3] != 0
-            if not may or has_scope or (url.scheme != "https" and not is_permitted(address, self._permitted)):
+            if has_scope or self._refusal(address, url, own) is not None:
                 raise NotSent("address-refused")
         if not found:
             raise NotSent("unresolved")

@@ -14,7 +14,8 @@ from sqlalchemy.engine import make_url
 from runtime.settings import Address, Settings
 from runtime.web.paging import encode_cursor
 from services.delivery.handlers import mailbox_cursors
-from services.delivery.webhooks.adapters.http_sender import Place, Resolve, resolve
+from services.delivery.webhooks.adapters.http_sender import Resolve, resolve
+from services.delivery.webhooks.domain.addresses import Place
 
 _PORTS: Final = {"http": 80, "https": 443, "amqp": 5672, "amqps": 5671, "postgresql": 5432}
 _WILDCARDS: Final = {"0.0.0.0": ("127.0.0.1",), "::": ("127.0.0.1", "::1")}  # noqa: S104 - not bound here

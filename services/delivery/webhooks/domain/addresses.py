@@ -7,11 +7,13 @@ address that the socket connects to, after the name was resolved.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Final, TypeAlias
 
 Network: TypeAlias = IPv4Network | IPv6Network
+# An address, as the resolver writes it, and a port.
+Place: TypeAlias = tuple[str, int]
 
 # Source: IANA IPv4 Special-Purpose Address Registry.
 _NOT_PUBLIC_V4: Final = tuple(
@@ -76,6 +78,23 @@ def may_connect(address: str, permitted: Sequence[Network] = ()) -> bool:
         if isinstance(found, IPv4Address)
         else found in _PUBLIC_V6 and not any(found in network for network in _NOT_PUBLIC_V6)
     )
+
+
+def address_refusal(
+    address: str, port: int, *, has_tls: bool, permitted: Sequence[Network], own: Collection[Place]
+) -> str | None:
+    """Return why the hub sends nothing to an address, in a sentence that does not repeat it; None if it does.
+
+    own: the addresses and ports of the hub itself. The same decision is made of an address in a URL that is
+    registered, and of each address that a name resolves to when the hub connects.
+    """
+    if not may_connect(address, permitted):
+        return "Must not name an address of a private, local or reserved network."
+    if (address, port) in own:
+        return "Must not name an address and port of the hub itself."
+    if not has_tls and not is_permitted(address, permitted):
+        return "Must begin with `https://`: the hub sends to this address with TLS only."
+    return None
 
 
 def is_permitted(address: str, permitted: Sequence[Network]) -> bool:

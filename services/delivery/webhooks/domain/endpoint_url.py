@@ -32,7 +32,8 @@ class EndpointUrl:
 
     @classmethod
     def of(cls, text: str, *, is_local: bool = False) -> EndpointUrl:
-        """Parse a URL. is_local: also takes `http`, addresses and single names, as in a sandbox.
+        """Parse a URL. is_local: also takes `http`, addresses and single names, as in a sandbox; whether the
+        hub sends to an address is decided by `addresses.address_refusal`.
 
         Raises InvalidUrlError.
         """
@@ -49,7 +50,8 @@ class EndpointUrl:
             raise InvalidUrlError("Must not have a user, a password or a fragment.")
         host = (parts.hostname or "").lower()
         if not (_is_name(host) and (is_local or "." in host)) and not (is_local and _is_address(host)):
-            raise InvalidUrlError("Must name a host by its domain name.")
+            address = ", or by an address in its usual form" if is_local else ""
+            raise InvalidUrlError(f"Must name a host by its domain name{address}.")
         target = parts.path or "/"
         url = cls(
             scheme=parts.scheme,
@@ -61,6 +63,11 @@ class EndpointUrl:
         if len(url.text) > _LONGEST:
             raise InvalidUrlError(f"Must be a URL of at most {_LONGEST} characters with its path.")
         return url
+
+    @property
+    def address(self) -> str | None:
+        """Return the address that the URL has in the place of a name; None for a name."""
+        return self.host if _is_address(self.host) else None
 
     @property
     def authority(self) -> str:

@@ -12,7 +12,10 @@ from sqlalchemy import Connection, func, select
 from contracts.envelope import Event
 from contracts.errors import Refused
 from contracts.facts import Fact
-from services.delivery.adapters.mailboxes import _BY_CONSUMER, _SELECT
+from runtime.storage.sql_statement import SqlStatement
+from services.delivery.adapters import mailboxes
+from services.delivery.adapters.mailboxes import _BY_CONSUMER, _NEWER, _SELECT
+from services.delivery.adapters.report_closings import _OPTED_OUT
 from services.delivery.adapters.tables import CONSUMER_ACKNOWLEDGEMENTS, MESSAGES
 from services.delivery.domain.consumer import MOST_CONSUMERS, Consumer
 from services.delivery.domain.selection import Selection, types_of
@@ -348,6 +351,32 @@ def test_reading_again_and_for_a_consumer_goes_by_index(full: Workbench) -> None
         assert "SCAN mailbox_messages" not in plan
         assert "Seq Scan on mailbox_messages" not in plan
         assert "TEMP B-TREE" not in plan
+
+
+@pytest.mark.parametrize(("statement", "given"), [(_NEWER, (1000, 500)), (_OPTED_OUT, ("opted_out", 500))])
+def test_work_that_recurs_every_second_reads_no_mailbox_as_a_whole(
+    full: Workbench, statement: SqlStatement, given: tuple[object, ...]
+) -> None:
+    if full.database.engine.dialect.name != "sqlite":
+        pytest.skip("PostgreSQL plans by its statistics")
+    with full.database.read() as transaction:
+        rows = transaction.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement._sqlite}", given)
+        plan = "\n".join(row[-1] for row in rows)
+    assert "SEARCH mailbox_messages" in plan
+    assert "SCAN mailbox_messages" not in plan
+
+
+def test_search_for_new_messages_goes_on_where_it_stopped(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mailboxes, "MOST_NEW", 2)
+    bench.receive(opened(), released_case(), opened())
+    store = mailboxes.SqlMailboxes()
+    with bench.database.read() as transaction:
+        reached, named = store.newer_than(transaction, 0)
+        assert (reached, named) == (2, [ACCEPTOR])
+        assert store.newer_than(transaction, reached) == (3, [ACCEPTOR])
+        assert store.newer_than(transaction, 3) == (3, [])
 
 
 def test_message_arrives_while_the_first_one_that_waits_for_a_new_consumer_is_looked_for(

@@ -147,7 +147,7 @@ def test_hub_that_takes_no_more_of_an_organization_says_when_it_does(door: Door)
     ("status", "body", "error"),
     [
         (401, refusal("invalid-client"), NotAdmitted),
-        (400, refusal("forbidden"), NotAdmitted),
+        (400, refusal("unauthorized-client"), NotAdmitted),
         # About the gateway itself: its clock, its requests, what lies between.
         (401, refusal("clock-skew"), Unavailable),
         (400, refusal("invalid-token-request"), Unavailable),

@@ -92,7 +92,66 @@ def test_message_that_is_no_submission_is_refused_and_never_sent_to_the_hub(
     assert problem_of(answer) == slug
     assert desk.hub.taken == {}
     # An invalid key is not repeated in the answer.
-    assert (answer.message_id is None) == (slug == "invalid-parameter")
+    assert answer.message_id in (None, "k1")
+    assert (answer.message_id is None) == (received.message_id != "k1")
+
+
+UNREADABLE = [
+    *(
+        ("content_type", value, "unsupported-media-type")
+        for value in (
+            "text/plain",
+            "application/cloudevents+xml",
+            "application/x-ndjson",
+            "application/octet-stream",
+            "application/json; charset=iso-8859-1",
+            "application/x-python-serialize",
+            "json",
+        )
+    ),
+    *(
+        ("content_encoding", value, "unsupported-content-encoding")
+        for value in (
+            "gzip",
+            "br",
+            "deflate",
+            "zstd",
+            "binary",
+            "base64",
+            "utf-16",
+        )
+    ),
+    *(("expiration", value, "invalid-parameter") for value in ("", "0", "60000")),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "slug"), UNREADABLE)
+def test_property_that_a_submission_must_not_have_is_refused_and_named(
+    desk: Desk, name: str, value: str, slug: str
+) -> None:
+    assert desk.verdicts(submission(**{name: value})) == [Verdict.answered]
+    (answer,) = desk.hub.answers
+    assert (answer.message_id, problem_of(answer)) == ("k1", slug)
+    assert answer.problem is not None
+    assert answer.problem["detail"].startswith(f"The property {name} must be")
+    assert desk.hub.taken == {}
+
+
+@pytest.mark.parametrize(
+    "properties",
+    [
+        {"content_type": "application/json"},
+        {"content_type": "application/json; charset=utf-8"},
+        {"content_type": "application/vnd.example+json"},
+        {"content_type": ""},
+        {"content_encoding": "utf-8"},
+        {"content_encoding": "identity"},
+        {"content_encoding": ""},
+    ],
+)
+def test_plain_json_is_admitted_however_it_is_named(desk: Desk, properties: dict[str, str]) -> None:
+    assert desk.verdicts(submission(**properties)) == [Verdict.answered]
+    assert desk.hub.taken == {"k1": "s0"}
 
 
 def test_unavailable_hub_keeps_the_submission_and_those_after_it(desk: Desk) -> None:

@@ -67,7 +67,9 @@ def segment(value: bytes | dict[str, Any]) -> str:
 
 def sealed(kid: object = CUSTODY_KID, **header: object) -> str:
     """Return a well-formed compact JWE without real content."""
-    members = {"alg": "ECDH-ES+A256KW", "enc": "A256GCM", "kid": kid, "cty": "application/json", **header}
+    epk = {"kty": "OKP", "crv": "X25519", "x": segment(b"x" * 32)}
+    profile = {"alg": "ECDH-ES+A256KW", "enc": "A256GCM", "kid": kid, "cty": "application/json", "epk": epk}
+    members = {**profile, **header}
     return ".".join([segment(members), *map(segment, (b"k" * 40, b"i" * 12, b"ciphertext", b"t" * 16))])
 
 

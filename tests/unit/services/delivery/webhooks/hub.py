@@ -50,6 +50,9 @@ class AnsweringSender:
             raise answer
         return Answer(status=answer[0], media_type="application/json", body=answer[1])
 
+    def refusal_of(self, url: EndpointUrl) -> str | None:
+        return None
+
     @property
     def types(self) -> list[str]:
         return [request.type.split(".", 1)[1] for _, request in self.requests]
@@ -58,11 +61,14 @@ class AnsweringSender:
 class WebhookHub:
     """Delivery with webhooks. `restart` makes new parts on the same database, as a new process has them."""
 
-    def __init__(self, bench: Workbench, directory: Path, sender: Sender | None = None) -> None:
+    def __init__(
+        self, bench: Workbench, directory: Path, sender: Sender | None = None, *, is_local: bool = False
+    ) -> None:
         self.bench = bench
         self.clock = bench.clock
         self.sender = AnsweringSender()
         self._directory = directory
+        self._is_local = is_local
         self._sender: Sender = sender or self.sender
         self.excluded: set[str] = set()
         self._challenges = count()
@@ -99,7 +105,8 @@ class WebhookHub:
             clock=self.clock,
             new_id=new_id,
             new_challenge=lambda: f"challenge-{next(self._challenges)}",
-            is_local=False,
+            is_local=self._is_local,
+            sender=self._sender,
             after_commit=lambda: None,
             changes=TokenBuckets(CHANGES, clock=lambda: self.clock.now().timestamp()),
         )

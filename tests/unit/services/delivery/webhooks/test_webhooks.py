@@ -6,6 +6,8 @@ import datetime as dt
 import threading
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
@@ -17,14 +19,18 @@ from contracts.errors import RateLimited, Refused
 from contracts.facts import Fact, OfferAccepted, OfferOpened, ReferralFailed, WebhookChanged
 from runtime.identifiers import new_id
 from services.delivery.webhooks import operations
+from services.delivery.webhooks.adapters.http_sender import HttpSender
 from services.delivery.webhooks.dispatcher import PLACES_PER_ENDPOINT, Dispatcher
+from services.delivery.webhooks.domain.addresses import networks
 from services.delivery.webhooks.domain.endpoint import Endpoint, EndpointState
+from services.delivery.webhooks.domain.endpoint_url import EndpointUrl
 from services.delivery.webhooks.feeder import Feeder
 from services.delivery.webhooks.owners import CHANGES, MOST_ENDPOINTS
 from services.delivery.webhooks.ports import NotSent
 from tests.support.events import message_of
 from tests.support.webhook_receiver import Received, repeating_challenge
 from tests.unit.services.delivery.webhooks.hub import URL, WebhookHub
+from tests.unit.services.delivery.webhooks.test_addresses import REFUSED
 from tests.unit.services.delivery.workbench import (
     ACCEPTOR,
     NOW,
@@ -40,6 +46,21 @@ from tests.unit.services.delivery.workbench import (
 
 # For tests of rules: what they show does not depend on the database.
 ON_ONE_DATABASE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
+
+def _is_canonical(address: str) -> bool:
+    try:
+        return str(ip_address(address)) == address and "%" not in address
+    except ValueError:
+        return False
+
+
+def _authority(address: str) -> str:
+    return f"[{address}]" if ":" in address else address
+
+
+# Those of the refused addresses that a URL can have in the place of a name, in canonical form.
+ADDRESSES = sorted(address for address in REFUSED if address != "127.0.0.1" and _is_canonical(address))
 
 
 @pytest.fixture
@@ -77,6 +98,32 @@ def test_endpoint_gets_signed_challenge_before_anything_else(hub: WebhookHub) ->
         request.verify(new.secret.shared, new.secret.public_key)
     assert hub.state(new).state is EndpointState.active
     assert hub.facts() == ["registered", "verified"]
+
+
+@ON_ONE_DATABASE
+def test_sandbox_refuses_at_registration_every_address_that_it_would_not_connect_to(
+    bench: Workbench, tmp_path: Path
+) -> None:
+    own = frozenset({("127.0.0.1", 8003)})
+    sender = HttpSender(permitted=networks("127.0.0.1/32"), own_places=lambda: own)
+    hub = WebhookHub(bench, tmp_path, sender, is_local=True)
+    kept = hub.owners.register(ACCEPTOR, "client-1", "http://127.0.0.1:9000/", []).endpoint
+    urls = {f"https://{_authority(address)}/": "private, local or reserved" for address in ADDRESSES}
+    urls |= {"http://127.0.0.1:8003/": "the hub itself", "http://8.8.8.8/": "https://"}
+    assert len(urls) == 60
+    for url, words in urls.items():
+        for wanted in (
+            partial(hub.owners.register, ACCEPTOR, "client-1", url, []),
+            partial(hub.owners.change, ACCEPTOR, "client-1", kept.id, url=url),
+        ):
+            with pytest.raises(Refused) as refused:
+                wanted()
+            (fault,) = refused.value.errors
+            assert (refused.value.slug, fault.pointer) == ("invalid-submission", "/url")
+            assert words in fault.detail
+        with pytest.raises(NotSent, match="address-refused"):
+            sender.post(EndpointUrl.of(url, is_local=True), {}, b"")
+    assert [one.url.text for one in hub.owners.endpoints(ACCEPTOR)] == ["http://127.0.0.1:9000/"]
 
 
 @ON_ONE_DATABASE

@@ -121,7 +121,7 @@ def test_staff_client_with_an_organization_id_is_logged_and_a_warning_until_revo
 
 @pytest.mark.parametrize("client_id", ["ann", "bek-1", "bek-2"])
 def test_mixed_member_of_the_staff_gets_no_token(earlier: Directory, client_id: str) -> None:
-    assert refused(lambda: earlier.tokens.issue(client_id, SECRET)) == "forbidden"
+    assert refused(lambda: earlier.tokens.issue(client_id, SECRET)) == "unauthorized-client"
     assert refused(lambda: earlier.tokens.issue(client_id, "b" * 43)) == "invalid-client"
 
 

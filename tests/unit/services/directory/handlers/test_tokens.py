@@ -66,7 +66,7 @@ def test_excluded_organization_gets_no_token(directory: Directory, excluded: dic
     assert directory.access.is_excluded(OSH)
     with pytest.raises(Refused) as refusal:
         directory.tokens.issue("desk", SECRET)
-    assert (refusal.value.slug, refusal.value.status) == ("forbidden", 403)
+    assert (refusal.value.slug, refusal.value.status) == ("unauthorized-client", 400)
     with pytest.raises(Refused) as refusal:
         directory.tokens.issue("desk", "b" * 43)
     assert refusal.value.slug == "invalid-client"

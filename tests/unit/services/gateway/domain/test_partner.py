@@ -14,8 +14,8 @@ from services.gateway.adapters.partners_topology import (
     SUBMISSIONS_ARGUMENTS,
 )
 from services.gateway.domain.partner import (
-    SUBMIT,
     client_of,
+    exchange_of,
     hashed,
     is_hash,
     is_ours,
@@ -44,15 +44,14 @@ def matches(pattern: str, name: str) -> bool:
 
 def test_rights_fit_exactly_the_own_names() -> None:
     rights = rights_of(OSH)
-    assert matches(rights.routing_key, OSH)
     assert matches(rights.read, queue_of(OSH))
-    assert matches(rights.write, SUBMIT)
+    assert matches(rights.write, exchange_of(OSH))
     for name in SIMILAR:
-        assert not matches(rights.routing_key, name), name
+        assert not matches(rights.write, exchange_of(name)), name
         assert not matches(rights.read, queue_of(name)), name
-    for name in (*filter(None, SIMILAR), SUBMIT, queue_of(OSH), "amq.topic", "\n"):
+    for name in (*filter(None, SIMILAR), exchange_of(OSH), queue_of(OSH), "amq.topic", "\n"):
         assert not matches(rights.configure, name), name
-    for name in (OSH, queue_of(OSH), SUBMIT + "s", "amq.topic", ""):
+    for name in (OSH, queue_of(OSH), "submit", "amq.topic", ""):
         assert not matches(rights.write, name), name
 
 

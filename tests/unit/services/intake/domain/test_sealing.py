@@ -69,11 +69,36 @@ def test_header_that_names_its_key_twice_is_refused() -> None:
     assert "cannot be read" in refusal(".".join([encoded, *PARTS[1:]])).errors[0].detail
 
 
-@pytest.mark.parametrize("without", ["alg", "enc", "kid"])
+@pytest.mark.parametrize("without", ["alg", "enc", "kid", "epk"])
 def test_header_without_required_member_is_refused(without: str) -> None:
     header = json.loads(b64decode(PARTS[0] + "=="))
     del header[without]
     refusal(".".join([segment(header), *PARTS[1:]]))
+
+
+_POINT = urlsafe_b64encode(bytes(range(32))).decode().rstrip("=")
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"epk": None},
+        {"epk": []},
+        {"epk": {"kty": "EC", "crv": "P-256", "x": _POINT, "y": _POINT}},
+        {"epk": {"kty": "OKP", "crv": "Ed25519", "x": _POINT}},
+        {"epk": {"kty": "OKP", "crv": "X25519"}},
+        {"epk": {"kty": "OKP", "crv": "X25519", "x": 7}},
+        {"epk": {"kty": "OKP", "crv": "X25519", "x": _POINT[:-1]}},
+        {"epk": {"kty": "OKP", "crv": "X25519", "x": "=" * 43}},
+        {"epk": {"kty": "OKP", "crv": "X25519", "x": _POINT, "d": _POINT}},
+        {"apu": "é"},
+        {"apu": "A"},
+        {"apv": 7},
+    ],
+)
+def test_header_whose_key_nobody_could_use_is_refused(header: dict[str, object]) -> None:
+    """It was admitted, and refused only by whoever should open it."""
+    assert "`epk`" in refusal(sealed(**header)).errors[0].detail
 
 
 @pytest.mark.parametrize("kid", [None, 7, ["custody"], {"kid": CUSTODY_KID}])
@@ -118,7 +143,7 @@ def with_spare_bits(part: str) -> str:
 @pytest.mark.parametrize("position", [0, 1, 3, 4])  # 12 bytes of IV have no spare bits
 def test_part_with_spare_bits_is_refused(position: int) -> None:
     """The vault decodes strictly, so it could not open such a case."""
-    parts = sealed(typ="JOSE").split(".")
+    parts = sealed(typ="JOSE+").split(".")
     parts[position] = with_spare_bits(parts[position])
     with pytest.raises(ValueError, match="not base64url"):
         decoded(parts[position])
@@ -131,7 +156,7 @@ def test_ciphertext_of_impossible_length_is_refused() -> None:
 
 def test_longest_header_is_admitted_and_fits_the_message_to_the_vault() -> None:
     _, x, _ = transit_seal.generate()
-    case = sealed(apu="A" * _room_for("apu"))
+    case = sealed(typ="A" * _room_for("typ"))
     assert len(case.partition(".")[0]) in range(LONGEST_HEADER - 3, LONGEST_HEADER + 1)
     require_sealed_to(case, {CUSTODY_KID}, "/case")
     referral = new_id()
@@ -143,7 +168,7 @@ def test_longest_header_is_admitted_and_fits_the_message_to_the_vault() -> None:
 
 
 def test_header_that_would_not_fit_the_message_to_the_vault_is_refused() -> None:
-    assert "longer than 1024" in refusal(sealed(apu="A" * (_room_for("apu") + 4))).errors[0].detail
+    assert "longer than 1024" in refusal(sealed(typ="A" * (_room_for("typ") + 4))).errors[0].detail
 
 
 def _room_for(member: str) -> int:

@@ -19,7 +19,7 @@ from contracts.codes import (
     Urgency,
     Vetting,
 )
-from contracts.organization import ApprovedService, Capacity, Eligibility, Organization, Service
+from contracts.organization import ApprovedService, Capacity, Eligibility, Service
 from contracts.referral import ReferralFacts
 from services.routing.domain import rules
 from services.routing.domain.chain import Chain
@@ -27,8 +27,8 @@ from services.routing.domain.circumstances import Circumstances
 from services.routing.domain.directory import Directory
 from services.routing.domain.evaluation import Evaluation
 from services.routing.domain.observation import NOTHING_OBSERVED, Observation, ServiceLoad
-from services.routing.domain.offered_service import OfferedService
 from services.routing.domain.places import Demand, OffersPerSender
+from services.routing.domain.shortlist import Shortlist
 from tests.unit.services.routing.samples import (
     DAY,
     KEY,
@@ -177,18 +177,18 @@ def networks(draw: st.DrawFn) -> Circumstances:
 def test_candidates_fail_the_rules_that_each_fails_alone(
     given: Circumstances,
 ) -> None:
-    evaluation = Evaluation(given, is_searched=False)
-    for offered in given.directory.all_offered_services():
-        assert evaluated(evaluation, offered, given) == rules.failures(offered, given)
-    searched = Evaluation(given, is_searched=True)
-    for offered in given.directory.offered_services_for(given.principal_need, given.facts.region):
-        assert evaluated(searched, offered, given) == rules.failures(offered, given)
+    directory = given.directory
+    everything = Shortlist(directory.all_offered_services())
+    assert_evaluated(everything, given, is_searched=False)
+    found = directory.shortlist_for(given.principal_need, given.facts.region)
+    assert_evaluated(found, given, is_searched=True)
 
 
-def evaluated(
-    evaluation: Evaluation, offered: OfferedService, given: Circumstances
-) -> tuple[rules.Failure, ...]:
-    return evaluation.failures(offered, given.observed(offered.organization.id))
+def assert_evaluated(shortlist: Shortlist, given: Circumstances, *, is_searched: bool) -> None:
+    evaluation = Evaluation(given, is_searched=is_searched)
+    observed = {name: given.observed(name) for name in shortlist.first}
+    found = evaluation.failures(shortlist, observed)
+    assert list(found) == [rules.failures(offered, given) for offered in shortlist.services]
 
 
 def test_search_after_a_change_of_the_directory_finds_what_changed() -> None:
@@ -238,9 +238,7 @@ def test_branch_under_another_parent_is_judged_by_its_own_parent() -> None:
         replace(organization("ru.two"), parent=PARENT),
     )
     given = circumstances(directory)
-    evaluation = Evaluation(given, is_searched=True)
-    failed: dict[str, list[str]] = {}
-    for offered in directory.all_offered_services():
-        who: Organization = offered.organization
-        failed[who.id] = [one.rule for one in evaluated(evaluation, offered, given)]
+    shortlist = Shortlist(directory.all_offered_services())
+    found = Evaluation(given, is_searched=True).failures(shortlist, {})
+    failed = dict(zip(shortlist.organizations, [[one.rule for one in some] for some in found], strict=True))
     assert failed == {"ru.one": ["kind_consented"], "ru.two": []}

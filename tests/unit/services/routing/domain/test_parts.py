@@ -14,7 +14,8 @@ from contracts.referral import ReferralFacts
 from contracts.vocabularies import codes, sensitive_needs
 from services.routing.domain import rules
 from services.routing.domain.circumstances import Circumstances
-from services.routing.domain.parts import Part, parts_of
+from services.routing.domain.offered_service import OfferedService
+from services.routing.domain.parts import Part, Services, parts_of
 from tests.unit.services.routing.samples import (
     NOW,
     agreement,
@@ -224,3 +225,19 @@ def test_ten_needs_are_divided() -> None:
     assert found == tuple(
         Part(needs=(need,), organizations=frozenset({f"ru.n{n}"})) for n, need in enumerate(needs)
     )
+
+
+def test_each_service_is_evaluated_once_for_each_need_that_it_meets() -> None:
+    """Each block of needs was evaluated anew, so a few referrals with many needs kept all others waiting."""
+    needs = sorted(need for need in codes("needs") - sensitive_needs() if "." in need)[:10]
+    known = [helping(f"ru.n{n}", *(need for m, need in enumerate(needs) if m != n % 10)) for n in range(40)]
+    looked_at: list[str] = []
+
+    def counting(services: Services) -> Iterator[OfferedService]:
+        for one in services:
+            looked_at.append(one.organization_id)
+            yield one
+
+    found = parts_of(circumstances(network(*known), facts(needs=tuple(needs))), counting)
+    assert [len(part.needs) for part in found] == [9, 1]
+    assert len(looked_at) == 9 * len(known)

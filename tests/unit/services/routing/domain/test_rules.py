@@ -41,6 +41,7 @@ from services.routing.domain.places import Demand, OffersPerSender
 from services.routing.domain.policy import Weights
 from services.routing.domain.rules import COORDINATOR_MAY_OVERRIDE, RULES, Failure
 from services.routing.domain.scoring import Scoring
+from services.routing.domain.shortlist import Shortlist
 from tests.unit.services.routing.samples import (
     DAY,
     HOUR,
@@ -72,7 +73,8 @@ def failures(offered: OfferedService, given: Circumstances) -> tuple[Failure, ..
     """Return the failed rules, which a decision finds as well."""
     found = rules.failures(offered, given)
     seen = given.observed(offered.organization.id)
-    assert Evaluation(given, is_searched=False).failures(offered, seen) == found
+    observed = {offered.organization_id: seen}
+    assert Evaluation(given, is_searched=False).failures(Shortlist([offered]), observed) == [found]
     return found
 
 

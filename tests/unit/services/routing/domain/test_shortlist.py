@@ -1,0 +1,126 @@
+"""What a directory keeps of its searches follows every change: a fresh directory decides the same."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from contracts.organization import Agreement, Organization
+from contracts.records import plain
+from services.routing.domain.decision import Trigger, decide
+from services.routing.domain.directory import Directory
+from services.routing.domain.observation import NOTHING_OBSERVED, Observation
+from services.routing.domain.policy import RoutingPolicy
+from services.routing.domain.shortlist import NOTHING_FOUND, Shortlist
+from tests.unit.services.routing.domain.test_evaluation import FACTS, NAMES, OBSERVED, ORGANIZATIONS
+from tests.unit.services.routing.samples import (
+    SENDER,
+    agreement,
+    circumstances,
+    network,
+    organization,
+    service,
+)
+
+AGREEMENTS = st.sampled_from(
+    (
+        agreement(),
+        agreement(needs=("legal",)),
+        agreement(id="two", parties=(SENDER, *NAMES[:2])),
+        agreement(id="two", parties=(SENDER, NAMES[2])),
+    )
+)
+CHANGES = st.one_of(
+    st.tuples(st.sampled_from(NAMES), ORGANIZATIONS),
+    st.tuples(st.sampled_from(NAMES), OBSERVED),
+    AGREEMENTS,
+)
+
+
+class Walk:
+    """A directory with its history, and the records from which a fresh one is made."""
+
+    def __init__(self) -> None:
+        self.directory = Directory()
+        self.organizations: dict[str, tuple[Organization, int]] = {}
+        self.agreements: dict[str, Agreement] = {}
+        self.observed: dict[str, Observation] = {}
+
+    def change(self, number: int, change: Any) -> None:
+        match change:
+            case Agreement():
+                self.agreements[change.id] = change
+                self.directory.put_agreement(change)
+            case (name, Observation() as seen):
+                self.observed[name] = seen
+            case (name, fields):
+                record = replace(organization(name), **fields)
+                self.organizations[name] = record, number
+                self.directory.put_organization(record, number)
+
+    def fresh(self) -> Directory:
+        directory = Directory()
+        for record, revision in self.organizations.values():
+            directory.put_organization(record, revision)
+        for one in self.agreements.values():
+            directory.put_agreement(one)
+        return directory
+
+    def decided(self, directory: Directory, about: Any) -> Any:
+        given_now = circumstances(
+            directory, about, observed=lambda name: self.observed.get(name, NOTHING_OBSERVED)
+        )
+        made = decide("decision", given_now, RoutingPolicy(), Trigger.submitted)
+        return plain(replace(made, directory_version=0))
+
+
+@settings(max_examples=60)
+@given(st.lists(CHANGES, min_size=1, max_size=12), st.lists(FACTS, min_size=1, max_size=3))
+def test_decisions_between_changes_equal_those_of_a_fresh_directory(
+    changes: list[Any], asked: list[Any]
+) -> None:
+    walk = Walk()
+    for number, change in enumerate(changes, 1):
+        walk.change(number, change)
+        fresh = walk.fresh()
+        for about in asked:
+            assert walk.decided(walk.directory, about) == walk.decided(fresh, about)
+
+
+def test_change_of_another_need_or_region_keeps_what_a_search_found() -> None:
+    directory = network(organization("ru.one", service(areas=("RU-MOW",))))
+    found = directory.shortlist_for("legal.wage_claim", "RU-MOW")
+    directory.put_organization(organization("ru.two", service(areas=("RU-SPE",))))
+    directory.put_organization(organization("ru.three", service(needs=("health.tb",))))
+    assert directory.shortlist_for("legal.wage_claim", "RU-MOW") is found
+
+
+def test_service_of_the_whole_group_or_country_renews_what_a_search_found() -> None:
+    directory = network(organization("ru.one", service(areas=("RU-MOW",))))
+    for offered in (service(needs=("legal",)), service(areas=("RU",))):
+        before = directory.shortlist_for("legal.wage_claim", "RU-MOW")
+        directory.put_organization(organization("ru.two", offered))
+        assert directory.shortlist_for("legal.wage_claim", "RU-MOW") is not before
+        assert list(directory.shortlist_for("legal.wage_claim", "RU-MOW").first) == ["ru.one", "ru.two"]
+
+
+def test_search_that_found_nothing_finds_the_first_service() -> None:
+    directory = network("ru.one")
+    assert directory.shortlist_for("health.tb", "RU-MOW") is NOTHING_FOUND
+    directory.put_organization(organization("ru.one", service(needs=("health.tb",))))
+    assert list(directory.shortlist_for("health.tb", "RU-MOW").first) == ["ru.one"]
+
+
+def test_positions_are_those_of_the_organizations_services() -> None:
+    several = organization("ru.two", service(id="a"), service(id="b"), service(id="c"))
+    shortlist = Shortlist(network("ru.one", several, "ru.zero").all_offered_services())
+    assert dict(shortlist.first) == {"ru.one": 0, "ru.two": 1, "ru.zero": 4}
+    assert list(shortlist.first) == ["ru.one", "ru.two", "ru.zero"]
+    assert [list(shortlist.positions_of(name)) for name in ("ru.one", "ru.two", "ru.none")] == [
+        [0],
+        [1, 2, 3],
+        [],
+    ]
