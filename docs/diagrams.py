@@ -106,6 +106,7 @@ PUBLISHERS: Mapping[type[Fact], str] = {
     facts.CaseRefused: "vault",
     facts.CaseErased: "vault",
     facts.CasePaused: "vault",
+    facts.CaseRequested: "vault",
     facts.TransitKeyPublished: "vault",
     facts.TransitKeyClosed: "intake",
     facts.TransitKeyDestroyed: "vault",

@@ -83,6 +83,7 @@ OWNERS: Mapping[str, frozenset[str]] = {
                 "case.refused",
                 "case.erased",
                 "case.paused",
+                "case.requested",
                 "sealed_case.released",
                 "sealed_note.released",
                 "transit_key.published",

@@ -21,6 +21,7 @@ ROUTING_KEYS = (
     "coordinator_withdrawal.submitted",
     "case.refused",
     "case.paused",
+    "case.requested",
 )
 # The records by which a service admits callers: `runtime/access/access_records.py`.
 ACCESS_KEYS = ("organization.changed", "token_key.changed", "client.changed")
@@ -49,6 +50,7 @@ DELIVERY_KEYS = (
     "submission.refused",
     "case.refused",
     "case.paused",
+    "case.requested",
     "placement.refused",
     "placement.answered",
     "intervention.refused",

@@ -418,6 +418,7 @@ _FACTS: tuple[facts.Fact, ...] = (
     facts.CaseReleased(referral_id=REFERRAL, organization=RECEIVER, kid=KID),
     facts.CaseRefused(referral_id=REFERRAL, organization=SENDER, problem=PROBLEM),
     facts.CasePaused(referral_id=REFERRAL, organization=RECEIVER, sender=SENDER, until=NOON),
+    facts.CaseRequested(referral_id=REFERRAL, organization=RECEIVER, sender=SENDER),
     facts.CaseErased(referral_id=REFERRAL, reason="consent_revoked"),
     facts.DeliveryDelivered(
         referral_id=REFERRAL,

@@ -24,6 +24,7 @@ RECIPIENTS: Mapping[str, tuple[str, ...]] = {
     facts.SubmissionRefused.type: _CANDIDATE,
     facts.CaseRefused.type: _CANDIDATE,  # `organization` sealed the case
     facts.CasePaused.type: _BOTH,  # so that an acceptor whose key a thief replaced learns of it
+    facts.CaseRequested.type: _BOTH,  # so that the acceptor knows that what it has may be out of date
     facts.PlacementRefused.type: (),
     facts.PlacementAnswered.type: (),
     facts.InterventionRefused.type: (),

@@ -38,7 +38,8 @@ NEW_OFFER = SqlStatement(
 )
 CASE_STEPS = SqlStatement(
     "SELECT referral_id, fact FROM timeline WHERE referral_id = ANY (?)"
-    " AND fact IN ('case.unreadable', 'replacement.submitted', 'offer.accepted') ORDER BY number"
+    " AND fact IN ('case.unreadable', 'case.requested', 'replacement.submitted', 'offer.accepted')"
+    " ORDER BY number"
 )
 # The index `referrals_onward` has them. A part continues the same chain, but it is no submission.
 ONWARD_OF = SqlStatement(
