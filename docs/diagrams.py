@@ -93,6 +93,7 @@ PUBLISHERS: Mapping[type[Fact], str] = {
     facts.AlertClosed: "routing",
     facts.CoordinationDigest: "routing",
     facts.ReferralAcceptorSuspended: "routing",
+    facts.ReferralAcceptorDeclinedPart: "routing",
     facts.AcceptanceRevoked: "routing",
     facts.ReferralHandedBack: "routing",
     facts.HandBackRefused: "routing",

@@ -67,6 +67,7 @@ OWNERS: Mapping[str, frozenset[str]] = {
                 "alert.closed",
                 "coordination.digest",
                 "referral.acceptor_suspended",
+                "referral.acceptor_declined_part",
                 "case.unreadable",
                 "note.unreadable",
                 "decisions.recorded",

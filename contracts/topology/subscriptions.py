@@ -42,6 +42,7 @@ DELIVERY_KEYS = (
     "coordination.digest",
     "statement.issued",
     "referral.acceptor_suspended",
+    "referral.acceptor_declined_part",
     "acceptance.revoked",
     "referral.handed_back",
     "hand_back.refused",

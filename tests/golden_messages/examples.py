@@ -402,6 +402,12 @@ _FACTS: tuple[facts.Fact, ...] = (
         referral_id=REFERRAL, sender=SENDER, since=NOON - dt.timedelta(minutes=20), waits_for=(RECEIVER,)
     ),
     facts.ReferralAcceptorSuspended(referral_id=REFERRAL, sender=SENDER, organization=RECEIVER),
+    facts.ReferralAcceptorDeclinedPart(
+        referral_id=REFERRAL,
+        sender=SENDER,
+        organization=RECEIVER,
+        reason=DeclineReason.conflict_of_interest,
+    ),
     facts.AcceptanceRevoked(**_parties(), coordinator="kg.coordinator", reason="report_overdue"),
     facts.ReferralHandedBack(**_parties(), reason=HandBackReason.out_of_area),
     facts.HandBackRefused(

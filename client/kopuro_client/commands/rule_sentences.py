@@ -126,6 +126,16 @@ SENTENCES: Final[Mapping[str, tuple[str, str, str]]] = {
         "Ей уже предлагали это направление.",
         "Ага бул жолдомо мурда сунушталган.",
     ),
+    "conflict_of_interest": (
+        "It has declared a conflict of interest about this person, and is not asked about any part.",
+        "Она заявила о конфликте интересов в отношении этого человека, и ей не предлагают ни одну часть.",
+        "Ал бул адам боюнча кызыкчылыктардын кагылышуусун билдирген, ага бир да бөлүгү сунушталбайт.",
+    ),
+    "person_prefers_another": (
+        "The person prefers another organisation; it is not asked about any part.",
+        "Человек предпочитает другую организацию; ей не предлагают ни одну часть.",
+        "Адам башка уюмду каалайт; буга бир да бөлүгү сунушталбайт.",
+    ),
     "no_room_reported": (
         "It declined for lack of capacity at {declined_at} and has not reported room since.",
         "Она отказала из-за нехватки мест ({declined_at}) и с тех пор о местах не сообщала.",

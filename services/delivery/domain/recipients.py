@@ -47,6 +47,7 @@ RECIPIENTS: Mapping[str, tuple[str, ...]] = {
     facts.CoordinationDigest.type: (),
     facts.StatementIssued.type: _CANDIDATE,
     facts.ReferralAcceptorSuspended.type: _SENDER,
+    facts.ReferralAcceptorDeclinedPart.type: _SENDER,
     facts.AcceptanceRevoked.type: _BOTH,
     facts.ReferralHandedBack.type: _BOTH,  # also to the former acceptor: confirms the end of its access
     facts.HandBackRefused.type: _CANDIDATE,
@@ -87,6 +88,7 @@ COORDINATED: Mapping[str, str | None] = {
     facts.CoordinationDigest.type: None,
     facts.OfferRevoked.type: "organization_suspended",
     facts.ReferralAcceptorSuspended.type: None,
+    facts.ReferralAcceptorDeclinedPart.type: None,
     facts.AcceptanceRevoked.type: None,
     facts.DirectoryCorrectionSuggested.type: None,
     facts.SealingKeyReplaced.type: None,

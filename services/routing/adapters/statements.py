@@ -7,7 +7,7 @@ from runtime.storage.sql_statement import SqlStatement
 _VIEWED = (
     "SELECT id, sender, status, acceptor, outcome, facts, correlation_id, traceparent, submitted_at,"
     " updated_at, due_at, overdue_since, onward_from, chain, part_of, part, parts,"
-    " consent_revoked FROM referrals WHERE id = ANY (?) ORDER BY id"
+    " consent_revoked, left_out FROM referrals WHERE id = ANY (?) ORDER BY id"
 )
 VIEW = SqlStatement(_VIEWED)
 LOAD = SqlStatement(_VIEWED, postgresql="FOR UPDATE")
@@ -24,12 +24,12 @@ NEW_REFERRAL = SqlStatement(
     "INSERT INTO referrals (id, sender, facts, correlation_id, traceparent, submitted_at, need_group,"
     " country, onward_from, chain, part_of,"
     " status, acceptor, outcome, updated_at, due_at, overdue_since, priority, parts,"
-    " consent_revoked, part)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " consent_revoked, part, left_out)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 CHANGED_REFERRAL = SqlStatement(
     "UPDATE referrals SET status = ?, acceptor = ?, outcome = ?, updated_at = ?, due_at = ?,"
-    " overdue_since = ?, priority = ?, parts = ?, consent_revoked = ?, part = ? WHERE id = ?"
+    " overdue_since = ?, priority = ?, parts = ?, consent_revoked = ?, part = ?, left_out = ? WHERE id = ?"
 )
 NEW_OFFER = SqlStatement(
     "INSERT INTO offers (id, referral_id, organization, service, rank, state,"

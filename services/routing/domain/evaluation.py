@@ -78,6 +78,7 @@ _CONDITIONAL: tuple[tuple[Rule, Callable[[Circumstances], object]], ...] = (
     (rules.case_sealed_for, lambda given: given.facts.to),
     (rules.need_met, lambda given: given.is_for_all_needs),
     (rules.not_asked_before, lambda given: given.asked),
+    (rules.not_declined_for_person, lambda given: given.declined_for_person),
     (rules.not_in_chain, lambda given: given.chain),
 )
 _POSITION: Mapping[str, int] = {name: number for number, name in enumerate(rules.RULES)}

@@ -240,7 +240,8 @@ def _accept_whole(
 ) -> Transition:
     rejoined = rejoin(referral, context)
     assert rejoined.referral is not None
-    whole = replace(closed.referral, status=rejoined.referral.status)
+    after = rejoined.referral
+    whole = replace(closed.referral, status=after.status, left_out=after.left_out)
     accepted = _accept(whole, replace(closed, referral=whole), acceptor, context)
     return replace(accepted, facts=(*rejoined.facts, *accepted.facts), linked=rejoined.linked)
 

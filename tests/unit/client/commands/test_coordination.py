@@ -19,6 +19,7 @@ from kopuro_client.commands.queue_words import CHANGES
 from kopuro_client.commands.referral_words import FIELDS, STEPS
 from kopuro_client.commands.rule_sentences import OVERRIDABLE, SENTENCES, sentence_of
 from kopuro_client.records import Rule
+from services.routing.domain.consequences import CONSEQUENCES
 from services.routing.domain.rules import COORDINATOR_MAY_OVERRIDE
 from services.routing.domain.wishes import ChangeKind
 from tests.unit.client.commands.conftest import Run
@@ -455,6 +456,7 @@ def test_every_field_and_step_has_each_language() -> None:
 def test_every_reason_of_a_rule_has_sentences() -> None:
     text = RULES.read_text(encoding="utf-8")
     reasons = set(re.findall(r'reason="([a-z_]+)"', text)) | {"no_place", "share_used"}
+    reasons |= {reason for reason, follows in CONSEQUENCES.items() if follows.concerns_person}
     assert reasons == SENTENCES.keys()
     assert all(len(set(sentences)) == len(LANGUAGES) for sentences in SENTENCES.values())
 
