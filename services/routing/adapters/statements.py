@@ -136,11 +136,12 @@ DUE_OFFERS = SqlStatement(
 # The newest referrals that were submitted by a time. The ids ascend with time, so that the index of the ids
 # ends the search; only the newest referrals are passed over, and those that were split: their parts count.
 PAST_REFERRALS = SqlStatement(
-    "SELECT facts, submitted_at, status,"
+    "SELECT id, part_of, sender, facts, submitted_at, status,"
     " (SELECT MIN(time) FROM timeline WHERE referral_id = newest.id"
     " AND fact IN ('offer.accepted', 'offer.declined')),"
     " EXISTS (SELECT 1 FROM timeline WHERE referral_id = newest.id AND fact = 'referral.unplaced')"
-    " FROM (SELECT id, facts, submitted_at, status FROM referrals WHERE submitted_at <= ? AND parts IS NULL"
+    " FROM (SELECT id, part_of, sender, facts, submitted_at, status FROM referrals"
+    " WHERE submitted_at <= ? AND parts IS NULL"
     " ORDER BY id DESC LIMIT ?) AS newest"
 )
 DUE_REFERRALS = SqlStatement(
