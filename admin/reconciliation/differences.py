@@ -272,10 +272,10 @@ def _vault(state: ReferralState, facts: Counter[str], different: _DifferenceFact
     held = "none" if custody is None else custody.state
     if held == "released" and not facts["case.released"]:
         yield different("vault", "case released, but the log has no case.released")
+    released_to = {entry.organization for entry in state.entries if entry.fact == "case.released"}
     # After the end of an acceptance the vault holds the case again, for the next acceptor. A case that the
-    # sender sent again was released again to the same acceptor.
-    releases = facts["case.released"] - facts["replacement.submitted"]
-    unheld = sum(facts[fact] for fact in _UNHELD) >= max(1, releases)
+    # sender replaced was released again to the same acceptor, or waits for the acceptor's key.
+    unheld = sum(facts[fact] for fact in _UNHELD) >= max(1, len(released_to)) or facts["case.paused"]
     if facts["case.released"] and held not in ("released", "erased") and not (unheld and held == "held"):
         yield different(
             "vault", f"the log has case.released, but the custody state is {held}", "case.released"
@@ -285,7 +285,6 @@ def _vault(state: ReferralState, facts: Counter[str], different: _DifferenceFact
             "case still exists" if custody is not None and custody.has_case else f"custody state is {held}"
         )
         yield different("vault", f"the log has case.erased, but the {state_text}", "case.erased")
-    released_to = {entry.organization for entry in state.entries if entry.fact == "case.released"}
     acceptor = None if custody is None else custody.acceptor
     if held == "released" and released_to and acceptor is not None and acceptor not in released_to:
         yield different(

@@ -48,6 +48,19 @@ class CasePaused(Fact):
     until: dt.datetime
 
 
+@fact("case.requested")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CaseRequested(Fact):
+    """The vault asks the sender for the case: what it holds is not sealed to the acceptor.
+
+    organization: the acceptor. It has no case, or one that the sender has replaced for another acceptor.
+    """
+
+    referral_id: ReferralId
+    organization: OrganizationId
+    sender: OrganizationId
+
+
 @fact("case.erased")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CaseErased(Fact):

@@ -11,6 +11,7 @@ from marshmallow.validate import Length, OneOf
 from contracts.canonical import Count
 from contracts.codes import (
     CoordinatorAct,
+    DeclineReason,
     HandBackReason,
     InterventionReason,
     Outcome,
@@ -259,6 +260,20 @@ class ReferralAcceptorSuspended(Fact):
     referral_id: ReferralId
     sender: OrganizationId
     organization: OrganizationId
+
+
+@fact("referral.acceptor_declined_part")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReferralAcceptorDeclinedPart(Fact):
+    """The acceptor of a part declined another part for a reason that concerns the person.
+
+    It keeps the case until it hands the part back; a coordinator is asked to see to it.
+    """
+
+    referral_id: ReferralId
+    sender: OrganizationId
+    organization: OrganizationId
+    reason: DeclineReason
 
 
 @fact("referral.handed_back")

@@ -58,14 +58,15 @@ class SealedCaseSubmitted(Fact):
 @fact("sealed_case.replaced", exchange=CASES, classification="sealed")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SealedCaseReplaced(Fact):
-    """intake -> vault: a replacement, sealed to the acceptor `to`, for a case that it could not read.
+    """intake -> vault: a replacement for a case.
 
+    to: the acceptor whose key it is sealed to; None: the custody key, and it replaces the case in custody.
     transit: None in messages of earlier builds, whose `case` is the whole JWE.
     """
 
     referral_id: ReferralId
     sender: OrganizationId
-    to: OrganizationId
+    to: OrganizationId | None
     case: TransitText
     transit: TransitSeal | None = None
 

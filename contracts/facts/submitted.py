@@ -138,11 +138,14 @@ class UnreadableSubmitted(Fact):
 @fact("replacement.submitted")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReplacementSubmitted(Fact):
-    """The sender sent the case again, sealed to its acceptor `to`. The case is sent as a sealed message."""
+    """The sender sent the case again. The case is sent as a sealed message.
+
+    to: the acceptor that it is sealed to; None: the hub's custody key, for every acceptor.
+    """
 
     referral_id: ReferralId
     organization: OrganizationId
-    to: OrganizationId
+    to: OrganizationId | None
 
 
 @fact("placement.submitted")

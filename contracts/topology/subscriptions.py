@@ -21,6 +21,7 @@ ROUTING_KEYS = (
     "coordinator_withdrawal.submitted",
     "case.refused",
     "case.paused",
+    "case.requested",
 )
 # The records by which a service admits callers: `runtime/access/access_records.py`.
 ACCESS_KEYS = ("organization.changed", "token_key.changed", "client.changed")
@@ -41,6 +42,7 @@ DELIVERY_KEYS = (
     "coordination.digest",
     "statement.issued",
     "referral.acceptor_suspended",
+    "referral.acceptor_declined_part",
     "acceptance.revoked",
     "referral.handed_back",
     "hand_back.refused",
@@ -49,6 +51,7 @@ DELIVERY_KEYS = (
     "submission.refused",
     "case.refused",
     "case.paused",
+    "case.requested",
     "placement.refused",
     "placement.answered",
     "intervention.refused",

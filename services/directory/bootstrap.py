@@ -175,7 +175,7 @@ def build(settings: Settings) -> Application[DirectoryHandlers]:
         watch_reports=WatchReports(ledger, watch, settings.watch_reports_kept),
         watched_employers=watched,
         applications=applications,
-        application_rates=ApplicationRates(),
+        application_rates=ApplicationRates(settings.most_applications),
         requests=messenger.consumer("directory.requests", snapshots.answer, decode),
         clock=platform.clock,
     )
@@ -208,7 +208,7 @@ def build(settings: Settings) -> Application[DirectoryHandlers]:
         messenger=messenger,
         spans=platform.spans,
         readiness=[("broker", messenger.unready)],
-        warnings=[*platform.warnings(), ("roles", roles.alarm)],
+        warnings=[*platform.warnings(), ("roles", roles.alarm), ("applications", applications.full)],
         background=[
             *platform.span_export(),
             signing_keys,

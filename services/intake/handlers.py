@@ -347,14 +347,15 @@ class IntakeHandlers:
         if isinstance(command.body, AddNote | DeclineOffer | HandBack) and command.body.note is not None:
             require_sealed(command.body.note, "/note")
         if isinstance(command.body, Replacement):
-            kids = receiver_keys(self._members, command.body.to)
+            to = command.body.to
+            kids = self._custody_kids() if to is None else receiver_keys(self._members, to)
             require_sealed_to(command.body.case, kids, "/case")
         # The organisation may have learned of the subject before intake did; routing then knows it.
         referral_id = known.get(command.subject) or self._ask_routing(command, caller.organization)
         if isinstance(command.body, AddNote | DeclineOffer | HandBack) and command.body.note is not None:
             self._require_receivers_key(command.body.note, referral_id, caller.organization)
         if isinstance(command.body, Replacement):
-            self._require_acceptor(command.body.to, referral_id, caller.organization)
+            self._require_replaceable(command.body.to, referral_id, caller.organization)
         facts = facts_of_command(
             command.body,
             organization=caller.organization,
@@ -380,13 +381,20 @@ class IntakeHandlers:
         receivers = offered if author == sender else {sender}
         require_note_sealed_to(note, keys_of(self._members, receivers))
 
-    def _require_acceptor(self, organization: str, referral_id: str, sender: str) -> None:
+    def _require_replaceable(self, organization: str | None, referral_id: str, sender: str) -> None:
         """Refuse a replacement for an organisation that has not accepted the referral.
 
-        The vault would wait for the acceptance, and keep other cases waiting.
+        The vault would wait for the acceptance, and keep other cases waiting. organization: None replaces the
+        case in custody, which a case for a named receiver never is: the hub must not be able to open it.
         """
         view = self._referrals.ask(ReferralQuery(id=referral_id, viewer=sender, oversight=False))
-        if view["acceptor"] != organization:
+        if organization is None:
+            named = (view["facts"] or {}).get("to")
+            if view["sender"] != sender:
+                raise Refused("not-a-party", "Only the sender of a referral can replace its case.")
+            if named is not None:
+                raise Refused("not-in-this-state", f"The case is for {named} alone: seal it to {named}.")
+        elif view["acceptor"] != organization:
             raise Refused("not-in-this-state", f"The referral is not accepted by {organization}.")
 
     def _ask_routing(self, command: Command, organization: str) -> str:

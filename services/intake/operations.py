@@ -174,8 +174,8 @@ UNREADABLE: Final = command(
 )
 REPLACE_CASE: Final = command(
     "replace_case",
-    "Send a case again, sealed to its acceptor",
-    {"to": "kg.osh-legal-aid", "case": _SEALED},
+    "Replace a case, in the hub's custody or sealed to its acceptor",
+    {"case": _SEALED},
     refusals=frozenset({"not-in-this-state"}),
 )
 REVOKE_CONSENT: Final = command("revoke_consent", "Report that the person has withdrawn the consent", {})

@@ -138,7 +138,7 @@ class ReferralStore(Protocol):
         ...
 
     def lacking_case(self, transaction: Connection, ids: Collection[str]) -> set[str]:
-        """Return those of the referrals whose acceptor reported the case as unreadable.
+        """Return those of the referrals whose acceptor reported the case as unreadable, or has no case.
 
         Without those whose sender has sent it again since, or that another organisation has accepted since.
         """

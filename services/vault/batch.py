@@ -23,7 +23,9 @@ PATIENCE = dt.timedelta(seconds=10)
 class Batch:
     """The state of a batch in progress: custodies that were taken, cases to store, events to publish.
 
-    linked: the custodies that were taken because a split links them with others, as they were.
+    linked: the custodies that were taken because a split links them with others, as they were. taken: all
+    custodies as they were. renewals: the messages that replaced a case in custody, by each referral whose
+    acceptor gets the new one.
     answers: whether an answer took effect, by submission id. held: notes that wait for the decision on their
     answer, by submission id. new_notes, dropped_notes, new_answers: the changes of the two. closed: referrals
     that the batch has closed.
@@ -36,6 +38,8 @@ class Batch:
     now: dt.datetime
     custodies: dict[str, Custody]
     linked: Mapping[str, Custody] = field(default_factory=dict)
+    taken: Mapping[str, Custody] = field(default_factory=dict)
+    renewals: dict[str, Event[Fact]] = field(default_factory=dict)
     answers: dict[str, bool] = field(default_factory=dict)
     held: dict[str, Event[Fact]] = field(default_factory=dict)
     new_notes: dict[str, Event[Fact]] = field(default_factory=dict)

@@ -18,6 +18,7 @@ from contracts.facts import (
     CasePaused,
     CaseRefused,
     CaseReleased,
+    CaseRequested,
     Fact,
     HandBackRefused,
     OfferAccepted,
@@ -47,9 +48,12 @@ from services.vault.domain.custody import (
     accept,
     arrive,
     disposition_of,
-    replace_released,
+    is_closed,
+    renew,
+    replace_for_acceptor,
     revoke,
     step,
+    supersede,
 )
 from services.vault.domain.evidence import ProvenEvent
 from services.vault.domain.sealed import SealedCase, unreadable
@@ -102,15 +106,20 @@ class VaultHandlers:
     ) -> Iterable[Outgoing]:
         """Take sealed cases into custody; forward sealed notes."""
         messages = self._opener.opened(transaction, messages)
-        batch = self._take(transaction, {message.partition_key for message in messages}, now)
+        referrals = {message.partition_key for message in messages}
+        # A replacement for one part concerns the other parts too.
+        replaced = {m.partition_key for m in messages if isinstance(m.data, SealedCaseReplaced)}
+        batch = self._take(transaction, referrals | self._store.linked(transaction, replaced), now)
         explained = {m.partition_key for m in messages if getattr(m.data, "explains", False)}
         batch.answers = self._notes.answers(transaction, explained)
         for message in messages:
             match message.data:
                 case SealedCaseSubmitted() as fact:
                     self._receive_case(batch, message, fact)
-                case SealedCaseReplaced() as fact:
-                    self._receive_replacement(batch, message, fact)
+                case SealedCaseReplaced(to=None) as fact:
+                    self._receive_renewal(batch, message, fact)
+                case SealedCaseReplaced(to=str(acceptor)) as fact:
+                    self._receive_replacement(batch, message, fact, acceptor)
                 case SealedNoteSubmitted(explains=False) as fact:
                     receive_note(batch, message, fact)
                 case SealedNoteSubmitted() as fact:
@@ -228,7 +237,39 @@ class VaultHandlers:
             batch.arrived[fact.referral_id] = case
             let_parts_follow(batch, fact.referral_id)
 
-    def _receive_replacement(self, batch: Batch, message: Event[Fact], fact: SealedCaseReplaced) -> None:
+    def _receive_renewal(self, batch: Batch, message: Event[Fact], fact: SealedCaseReplaced) -> None:
+        """Replace the case in custody; `_finish` releases it to every acceptor as it released the first."""
+        whole_id = batch.custodies[fact.referral_id].case_of
+        whole = batch.custodies[whole_id]
+        if whole.state is CustodyState.awaited and batch.now - message.time < PATIENCE:
+            raise Unavailable("The case may not have reached the vault yet.")
+        try:
+            case = SealedCase.split(fact.case)
+            renewed = {
+                id_: renew(batch.custodies[id_], fact.sender, case.kid())
+                for id_ in {fact.referral_id, whole_id, *_open_parts(batch, whole)}
+            }
+            check_content(self._custody_keys.open(case))
+        except Refused as refused:
+            batch.refuse_submission(message, fact.referral_id, fact.sender, refused)
+            return
+        batch.custodies |= renewed
+        batch.renewals |= dict.fromkeys(renewed, message)
+        self._keep(batch, whole_id, case)
+
+    def _keep(self, batch: Batch, referral_id: str, case: SealedCase) -> None:
+        """Store the case instead of the one before."""
+        batch.destroyed.add(referral_id)
+        batch.arrived[referral_id] = case
+
+    def _receive_replacement(
+        self, batch: Batch, message: Event[Fact], fact: SealedCaseReplaced, acceptor: str
+    ) -> None:
+        """Release a case that the sender sealed to the acceptor, and keep no case that is older.
+
+        The vault can open the new one for nobody else. It asks the sender to send the case to the acceptors
+        of the other parts too, and to the next acceptor.
+        """
         custody = batch.custodies[fact.referral_id]
         waited = batch.now - message.time
         if custody.state in (CustodyState.awaited, CustodyState.held) and waited < PATIENCE:
@@ -236,20 +277,23 @@ class VaultHandlers:
         try:
             case = SealedCase.split(fact.case)
             kid = case.kid()
-            replaced = replace_released(custody, fact.sender, fact.to, kid)
-            self._check_receivers_key(fact.to, kid, batch.now, waited=waited)
-            if (until := self._pause_of(fact.to, batch.now)) is not None:
+            replaced = replace_for_acceptor(custody, fact.sender, acceptor, kid)
+            self._check_receivers_key(acceptor, kid, batch.now, waited=waited)
+            if (until := self._pause_of(acceptor, batch.now)) is not None:
                 raise Refused("not-in-this-state", f"{_PAUSED} Replace the case after {until.isoformat()}.")
         except Refused as refused:
             batch.refuse_submission(message, fact.referral_id, fact.sender, refused)
             return
+        whole = batch.custodies[custody.case_of]
+        linked = {whole.referral_id, *_open_parts(batch, whole)}
+        batch.custodies |= {id_: supersede(batch.custodies[id_], acceptor, kid) for id_ in linked}
         batch.custodies[fact.referral_id] = replaced
-        if replaced.receiver is not None:
-            batch.destroyed.add(fact.referral_id)
-            batch.arrived[fact.referral_id] = case
+        if custody.case_of != fact.referral_id:
+            batch.custodies[custody.case_of] = replace(whole, receiver=acceptor, kid=kid)
+        self._keep(batch, custody.case_of, case)
         released = SealedCaseReleased(
             referral_id=fact.referral_id,
-            organization=fact.to,
+            organization=acceptor,
             kid=kid,
             case=fact.case,
             offer_id=custody.acceptance.offer_id if custody.acceptance is not None else None,
@@ -341,6 +385,7 @@ class VaultHandlers:
             now=now,
             custodies=custodies,
             linked={id_: custodies[id_] for id_ in linked},
+            taken=dict(custodies),
         )
 
     def _finish(self, transaction: Connection, batch: Batch) -> Iterable[Outgoing]:
@@ -362,7 +407,12 @@ class VaultHandlers:
         return [outgoing(event) for event in batch.events]
 
     def _release(self, transaction: Connection, batch: Batch) -> None:
-        releasable = [c for c in batch.custodies.values() if disposition_of(c) is not Disposition.stay]
+        self._request(batch)
+        releasable = [
+            c
+            for c in batch.custodies.values()
+            if disposition_of(c) in (Disposition.reseal, Disposition.forward)
+        ]
         stored = {c.case_of for c in releasable} - batch.arrived.keys()
         sealed = {**self._store.sealed(transaction, stored), **batch.arrived}
         for custody in releasable:
@@ -370,6 +420,10 @@ class VaultHandlers:
             if (case := sealed.get(custody.case_of)) is None:
                 # Not `case-unreadable`, which would end the referral: the operator may find the key store.
                 raise Defect("The key store does not have the key of this case.")
+            if custody.receiver is not None and case.kid() != custody.kid:
+                # The sender has sealed it again since, for the acceptor of another part.
+                self._request_case(batch, custody, custody.acceptance)
+                continue
             try:
                 released = self._released_case(custody, custody.acceptance, case, batch.now)
             except Refused as refused:
@@ -381,7 +435,27 @@ class VaultHandlers:
                     self._pause(batch, custody, custody.acceptance, until)
                 continue
             batch.custodies[custody.referral_id] = step(custody, CustodyEvent.release)
-            self._publish_release(batch, released, cause=custody.acceptance)
+            cause = batch.renewals.get(custody.referral_id, custody.acceptance)
+            self._publish_release(batch, released, cause=cause)
+
+    def _request(self, batch: Batch) -> None:
+        """Ask the senders for the cases that they replaced for another acceptor only."""
+        for id_, custody in batch.custodies.items():
+            before, acceptance = batch.taken[id_], custody.acceptance
+            if acceptance is None:
+                continue
+            lost_its_case = custody.receiver not in (None, before.receiver, acceptance.organization)
+            if lost_its_case or (
+                disposition_of(custody) is Disposition.request and before.acceptance != acceptance
+            ):
+                self._request_case(batch, custody, acceptance)
+
+    def _request_case(self, batch: Batch, custody: Custody, acceptance: Acceptance) -> None:
+        assert custody.sender is not None  # known with the case or the acceptance
+        request = CaseRequested(
+            referral_id=custody.referral_id, organization=acceptance.organization, sender=custody.sender
+        )
+        batch.publish(request, custody.referral_id, cause=acceptance)
 
     def _pause_of(self, acceptor: str, now: dt.datetime) -> dt.datetime | None:
         until = self._keys.paused_until(acceptor)
@@ -415,10 +489,6 @@ class VaultHandlers:
     ) -> SealedCaseReleased | None:
         """Return the case sealed to its acceptor; None while the acceptor has no key that may be used."""
         acceptor = acceptance.organization
-        if disposition_of(custody) is Disposition.refuse:
-            raise unreadable(
-                f"The case is sealed to {custody.receiver}; {acceptor} accepted it and could not open it."
-            )
         if self._pause_of(acceptor, now) is not None:
             return None
         if disposition_of(custody) is Disposition.forward:
@@ -439,3 +509,8 @@ class VaultHandlers:
             case=compact,
             offer_id=acceptance.offer_id,
         )
+
+
+def _open_parts(batch: Batch, whole: Custody) -> list[str]:
+    """Return the ids of the parts of a referral that have not ended."""
+    return [id_ for id_ in whole.part_ids if not is_closed(batch.custodies[id_])]

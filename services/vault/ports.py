@@ -34,7 +34,7 @@ class CustodyStore(Protocol):
         ...
 
     def awaited_acceptors(self, transaction: Connection) -> list[str]:
-        """Return the acceptors of held cases; these cases wait for their keys."""
+        """Return the acceptors of held cases that wait for their keys, not for their senders."""
         ...
 
     def waiting_for(self, transaction: Connection, acceptor: str, limit: int) -> list[str]:

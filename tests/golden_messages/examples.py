@@ -403,6 +403,12 @@ _FACTS: tuple[facts.Fact, ...] = (
         referral_id=REFERRAL, sender=SENDER, since=NOON - dt.timedelta(minutes=20), waits_for=(RECEIVER,)
     ),
     facts.ReferralAcceptorSuspended(referral_id=REFERRAL, sender=SENDER, organization=RECEIVER),
+    facts.ReferralAcceptorDeclinedPart(
+        referral_id=REFERRAL,
+        sender=SENDER,
+        organization=RECEIVER,
+        reason=DeclineReason.conflict_of_interest,
+    ),
     facts.AcceptanceRevoked(**_parties(), coordinator="kg.coordinator", reason="report_overdue"),
     facts.ReferralHandedBack(**_parties(), reason=HandBackReason.out_of_area),
     facts.HandBackRefused(
@@ -419,6 +425,7 @@ _FACTS: tuple[facts.Fact, ...] = (
     facts.CaseReleased(referral_id=REFERRAL, organization=RECEIVER, kid=KID),
     facts.CaseRefused(referral_id=REFERRAL, organization=SENDER, problem=PROBLEM),
     facts.CasePaused(referral_id=REFERRAL, organization=RECEIVER, sender=SENDER, until=NOON),
+    facts.CaseRequested(referral_id=REFERRAL, organization=RECEIVER, sender=SENDER),
     facts.CaseErased(referral_id=REFERRAL, reason="consent_revoked"),
     facts.DeliveryDelivered(
         referral_id=REFERRAL,

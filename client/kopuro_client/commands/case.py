@@ -176,7 +176,10 @@ def replace(
     referral: REFERRAL,
     file: Annotated[str, typer.Argument(help="JSON file with the referral and its case; - for stdin.")],
 ) -> None:
-    """Resend the case of your referral, sealed to the organisation that accepted it."""
+    """Replace the case of your referral.
+
+    Every organisation that has accepted it, or a part of it, gets the new case, and so do later acceptors.
+    """
     _, case, _ = read_submission(file)
     if case is None:
         raise InvalidArgumentError("the case is already sealed: give the unsealed case, which is sealed here")
@@ -184,5 +187,5 @@ def replace(
         session.out,
         session.hub.replace_case(referral, case),
         "new case recorded",
-        then="the mailbox gets a message only if it is refused",
+        then="each acceptor gets it; the mailbox gets a message only if it is refused",
     )

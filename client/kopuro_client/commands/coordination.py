@@ -179,7 +179,7 @@ def extend(
     idempotency_key: IDEMPOTENCY_KEY = None,
 ) -> None:
     """Give the organisations that a referral waits for more time."""
-    effect = f"given time until {until}"
+    effect = f"will have time until {until}"
     _confirm(session, referral, organization, effect, "extend this deadline?", yes=yes)
     submitted = session.hub.extend(
         referral, until, reason, organization=organization, idempotency_key=idempotency_key
@@ -196,7 +196,9 @@ def move_on(
     idempotency_key: IDEMPOTENCY_KEY = None,
 ) -> None:
     """Revoke the open offer, or an overdue acceptance, and ask the next candidate."""
-    _confirm(session, referral, organization, "asked no longer", "move on to the next candidate?", yes=yes)
+    _confirm(
+        session, referral, organization, "will be asked no longer", "move on to the next candidate?", yes=yes
+    )
     submitted = session.hub.move_on(
         referral, reason, organization=organization, idempotency_key=idempotency_key
     )
@@ -220,8 +222,8 @@ def place(
     """Offer a referral to an organisation, and revoke its open offers."""
     if not yes:
         require_terminal()
-        effects = _effects(session.hub.referral(referral), None, "asked no longer")
-        effects.append(f"{organization}: asked")
+        effects = _effects(session.hub.referral(referral), None, "will be asked no longer")
+        effects.append(f"{organization}: will be asked")
         services = session.hub.candidates(referral, organization=organization)["candidates"]
         if services and not any(map(may_be_placed, services)):
             effects.append("the hub will refuse: nobody may override all of these rules:")

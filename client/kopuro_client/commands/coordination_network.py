@@ -21,7 +21,7 @@ REGION = Annotated[str | None, typer.Option(help="Only this region, or this coun
 NEED = Annotated[str | None, typer.Option(help="Only this need, or this group of needs.")]
 AS_CSV = Annotated[bool, typer.Option("--csv", help="Print CSV.")]
 PAGE: Final = 200
-_COUNTS: Final = "{:<11}{:<13}"
+_COUNTS: Final = "{:<13}{:<13}"
 
 
 def wishes(

@@ -53,7 +53,9 @@ def _cause(item: QueueItem, now: dt.datetime, language: str) -> str:
     if item["waits_for"]:
         text += "; " + word("waits_for", language, organizations=", ".join(item["waits_for"]))
     if item["deadline"] is not None:
-        text += ", " + word("until", language, time=moment(item["deadline"]))
+        # Nobody is asked until then; the hub looks again.
+        ends = "until" if item["waits_for"] else "next_step"
+        text += ", " + word(ends, language, time=moment(item["deadline"]))
     if (whole := item.get("part_of")) is not None:
         text += "; " + word("part_of", language, whole=whole)
     return one_line(text)

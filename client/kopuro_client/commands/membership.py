@@ -39,7 +39,12 @@ def suspend(
         effects = [f"{_about(record)}: every service of the hub refuses it within 5 seconds"]
         engaged = session.hub.engagements(organization)
         for numbers, one, many, effect in (
-            (engaged["open_offers"], "open offer", "open offers", "revoked; the next candidates are asked"),
+            (
+                engaged["open_offers"],
+                "open offer",
+                "open offers",
+                "will be revoked; the next candidates will be asked",
+            ),
             (
                 engaged["accepted"],
                 "accepted referral",

@@ -70,9 +70,9 @@ CHANGES: Final[Mapping[str, Texts]] = {
         "{organization} мөөрлөө ачкычы",
     ),
     "approval": (
-        "approval of a service of {organization} for a sensitive need",
-        "одобрение услуги {organization} для деликатной потребности",
-        "{organization} кызматын купуя муктаждык үчүн бекитүү",
+        "approval of a service of {organization} for a sensitive need: {need}",
+        "одобрение услуги {organization} для деликатной потребности: {need}",
+        "{organization} кызматын купуя муктаждык үчүн бекитүү: {need}",
     ),
     "settlement": (
         "{organization} serves this kind of settlement",
@@ -130,6 +130,7 @@ WORDS: Final[Mapping[str, Texts]] = {
     ),
     "waits_for": ("waits for {organizations}", "ждёт {organizations}", "{organizations} күтүлөт"),
     "until": ("until {time}", "до {time}", "{time} чейин"),
+    "next_step": ("next step at {time}", "следующий шаг {time}", "кийинки кадам {time}"),
     "part_of": ("part of {whole}", "часть {whole}", "{whole} бөлүгү"),
     "unknown": ("{reason}, since {since}", "{reason}, с {since}", "{reason}, {since} баштап"),
     "days": ("{days} d {hours} h", "{days} д {hours} ч", "{days} күн {hours} саат"),
@@ -137,7 +138,7 @@ WORDS: Final[Mapping[str, Texts]] = {
     "minutes": ("{minutes} min", "{minutes} мин", "{minutes} мүн"),
     "and": (" and ", " и ", " жана "),
     "counts": ("referrals", "направления", "жолдомолор"),
-    "emergencies": ("emergencies", "экстренных", "шашылыш"),
+    "emergencies": ("emergencies", "экстренные", "шашылыш"),
     "by": ("would be placed by", "нашли бы место, если:", "орун табылмак, эгер:"),
 }
 

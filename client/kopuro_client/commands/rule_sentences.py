@@ -97,9 +97,9 @@ SENTENCES: Final[Mapping[str, tuple[str, str, str]]] = {
         "Анын кызматы бул жолдомону кабыл ала албайт: {status}.",
     ),
     "declined_no_capacity": (
-        "It declined for lack of capacity at {declined_at}, so its service counts as full until {until}.",
-        "Она отказала из-за нехватки мест ({declined_at}), её услуга считается занятой до {until}.",
-        "Ал орун жоктугунан баш тарткан ({declined_at}), кызматы {until} чейин толук деп эсептелет.",
+        "It said at {declined_at} that it had no capacity, so its service counts as full until {until}.",
+        "Она сообщила о нехватке мест ({declined_at}), её услуга считается занятой до {until}.",
+        "Ал орун жок деп билдирген ({declined_at}), кызматы {until} чейин толук деп эсептелет.",
     ),
     "no_place": (
         "All its places are taken: {accepted} of {maximum}.",
@@ -107,9 +107,9 @@ SENTENCES: Final[Mapping[str, tuple[str, str, str]]] = {
         "Анын бардык орундары ээленген: {maximum} ичинен {accepted}.",
     ),
     "share_used": (
-        "The sender has used its share of the places there: {offers} of {share}.",
-        "Отправитель исчерпал свою долю мест там: {offers} из {share}.",
-        "Жөнөтүүчү ал жердеги орундардын өз үлүшүн түгөткөн: {share} ичинен {offers}.",
+        "The sender's share of the places there is {share}, and it has {offers} open offers there.",
+        "Доля мест отправителя там: {share}, а открытых предложений у него там: {offers}.",
+        "Жөнөтүүчүнүн ал жердеги үлүшү: {share}, ал эми ал жердеги ачык сунуштары: {offers}.",
     ),
     "not_always_open": (
         "It is not open at all hours, as an emergency requires.",
@@ -125,6 +125,16 @@ SENTENCES: Final[Mapping[str, tuple[str, str, str]]] = {
         "It has already been asked about this referral.",
         "Ей уже предлагали это направление.",
         "Ага бул жолдомо мурда сунушталган.",
+    ),
+    "conflict_of_interest": (
+        "It has declared a conflict of interest about this person, and is not asked about any part.",
+        "Она заявила о конфликте интересов в отношении этого человека, и ей не предлагают ни одну часть.",
+        "Ал бул адам боюнча кызыкчылыктардын кагылышуусун билдирген, ага бир да бөлүгү сунушталбайт.",
+    ),
+    "person_prefers_another": (
+        "The person prefers another organisation; it is not asked about any part.",
+        "Человек предпочитает другую организацию; ей не предлагают ни одну часть.",
+        "Адам башка уюмду каалайт; буга бир да бөлүгү сунушталбайт.",
     ),
     "no_room_reported": (
         "It declined for lack of capacity at {declined_at} and has not reported room since.",

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from kopuro_client.commands.exit_codes import ExitCode
 from kopuro_client.commands.output import Output
+from kopuro_client.commands.printable import one_line
 from kopuro_client.commands.trust import KeyFrom, Trust
 from kopuro_client.tlog import base64_text
 from kopuro_client.tlog.errors import (
@@ -45,7 +46,7 @@ def judged(out: Output) -> Iterator[None]:
     try:
         yield
     except TlogError as error:
-        sentence = f"Verification failed: {error}."
+        sentence = one_line(f"Verification failed: {error}.")
         evidence = error.evidence if isinstance(error, HistoryError) else ()
         if out.as_json:
             name = next((name for family, name in _NAMES if isinstance(error, family)), "other")
@@ -76,7 +77,8 @@ def show(
     condition = ""
     if trust.key_from is KeyFrom.NAMED:
         condition = f", provided that the log's key is {accepted.log.key}"
-    sentence = f"{unverified or 'Verified'}: {'; '.join(claims)}{condition}."
+    # On one line: a claim that quotes a file must not look like a second result.
+    sentence = one_line(f"{unverified or 'Verified'}: {'; '.join(claims)}{condition}.")
     if out.as_json:
         out.document(
             {

@@ -215,9 +215,12 @@ def _not_issued(verified: VerifiedStatement) -> str:
 def _statement_claims(read: ProvedStatement, verified: VerifiedStatement) -> list[str]:
     figures, head = read.statement, verified.accepted.checkpoint
     offers = count(figures["asked"], "offer")
+    month = figures["month"]
+    if not figures["complete"]:
+        month += f" (only its weeks {', '.join(figures['weeks'])})"
     claims = [
         f"the log {head.origin} of {count(head.size, 'entry', 'entries')} commits to "
-        f"{verified.proved} of the {offers} to {figures['organization']} in {figures['month']}"
+        f"{verified.proved} of the {offers} to {figures['organization']} in {month}"
     ]
     without = {
         "erased": verified.erased,

@@ -199,17 +199,33 @@ class Referrals(SealedContent):
     def replace_case(
         self, referral_id: str, case: Mapping[str, Any], *, acceptor: str | None = None
     ) -> Accepted:
-        """Resend the case, as the sender, sealed to the acceptor, who could not read it.
+        """Replace the case, as the sender.
 
-        acceptor: by default requested from the hub. Raises InvalidArgumentError if no organisation has
-        accepted the referral, CaseError for an invalid case.
+        It is sealed to the hub's custody key, like the first one: every organisation that has accepted the
+        referral, or a part of it, gets the new case, and so does every later acceptor. The case of a referral
+        to a named organisation (`to`) is sealed to that organisation. acceptor: seal it to this acceptor
+        instead, for it alone. Raises CaseError for an invalid case, InvalidArgumentError if the named
+        organisation has not accepted the referral.
         """
-        receiver = acceptor or answered(self.referral(referral_id), "acceptor")
-        if receiver is None:
-            raise InvalidArgumentError("no organisation has accepted the referral yet")
-        return self._submit(
-            "referrals", referral_id, "case", body={"to": receiver, "case": self.seal(case, to=receiver)}
-        )
+        if acceptor is None:
+            referral = self.referral(referral_id)
+            if (referral["facts"] or {}).get("to") is not None:
+                acceptor = answered(referral, "acceptor")
+                if acceptor is None:
+                    raise InvalidArgumentError("no organisation has accepted the referral yet")
+        try:
+            return self._send_case(referral_id, case, acceptor)
+        except RefusedError as refused:
+            # The hub may have replaced its custody key a moment ago.
+            if refused.type != NOT_SEALED or acceptor is not None or not self._custody_key.renew():
+                raise
+            return self._send_case(referral_id, case, acceptor)
+
+    def _send_case(self, referral_id: str, case: Mapping[str, Any], acceptor: str | None) -> Accepted:
+        body = {"case": self.seal(case, to=acceptor)}
+        if acceptor is not None:
+            body["to"] = acceptor
+        return self._submit("referrals", referral_id, "case", body=body)
 
     def revoke_consent(self, referral_id: str, *, idempotency_key: str | None = None) -> Accepted:
         """Record that the person has revoked the consent. Open offers are revoked and the case destroyed."""

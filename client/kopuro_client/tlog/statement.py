@@ -15,6 +15,7 @@ bytes are documented in docs/auditing.md, "The statement of an organisation".
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -35,6 +36,7 @@ ASKED: Final = "asked"
 REASONS: Final = ("erased", "earlier_build")
 
 _WHAT: Final = "the statement"
+_ORGANIZATION: Final = re.compile(r"[a-z]{2}\.[a-z0-9]+(-[a-z0-9]+)*")
 _DOMAIN: Final = b"kopuro-candidate/1\n"
 _DECISIONS: Final = "kopuro.decisions.recorded.v1"
 _ISSUED: Final = "kopuro.statement.issued.v1"
@@ -103,6 +105,9 @@ class ProvedStatement:
         only(statement, *_CONTENT, what=_WHAT)
         if statement["format"] != CONTENT_FORMAT:
             raise MalformedError(f"the figures are not in the format {CONTENT_FORMAT}")
+        # It is printed in the result, where a line break would begin a result of its own.
+        if _ORGANIZATION.fullmatch(member(statement, "organization", str, what=_WHAT)) is None:
+            raise MalformedError("the statement's /statement/organization is not the id of an organisation")
         issued = document["issued"]
         if issued is not None and not isinstance(issued, str):
             raise MalformedError("the statement's field issued is not a message's id")

@@ -16,6 +16,9 @@ _READS: Final = frozenset({"history.read", "history.exported", "log.exported", "
 # The order of steps at the same moment.
 _SERVICES: Final = ("intake", "routing", "vault", "delivery")
 _SUBMITTED: Final = ".submitted"
+_OF_THE_VAULT: Final = frozenset(
+    {"case.released", "case.refused", "case.paused", "case.requested", "case.erased"}
+)
 _DELIVERIES: Final = "delivery."
 
 
@@ -160,4 +163,4 @@ def _service_of(fact: str) -> str:
         return "intake"
     if fact.startswith(_DELIVERIES) or fact == "case.fetched":
         return "delivery"
-    return "vault" if fact in ("case.released", "case.refused", "case.paused", "case.erased") else "routing"
+    return "vault" if fact in _OF_THE_VAULT else "routing"

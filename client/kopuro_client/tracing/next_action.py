@@ -214,9 +214,9 @@ def _offer_ended(referral: Referral) -> NextAction:
 
 
 def _replacement(evidence: Evidence, referral: Referral) -> NextAction | None:
-    """Return the sender's turn while the acceptor cannot read the case."""
-    step = evidence.last("case.unreadable", "replacement.submitted", "offer.accepted")
-    if step is None or step["fact"] != "case.unreadable":
+    """Return the sender's turn while the acceptor cannot read the case, or has none."""
+    step = evidence.last("case.unreadable", "case.requested", "replacement.submitted", "offer.accepted")
+    if step is None or step["fact"] not in ("case.unreadable", "case.requested"):
         return None
     overdue = referral.get("overdue_since")
     if overdue is not None:
@@ -232,7 +232,7 @@ def _replacement(evidence: Evidence, referral: Referral) -> NextAction | None:
         referral["sender"],
         Action.replace_case,
         since=step["time"],
-        until=(step["detail"] or {}).get("replace_by"),
+        until=(step["detail"] or {}).get("replace_by") or referral.get("due_at"),
         subject=referral["id"],
     )
 

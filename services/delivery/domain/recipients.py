@@ -24,6 +24,7 @@ RECIPIENTS: Mapping[str, tuple[str, ...]] = {
     facts.SubmissionRefused.type: _CANDIDATE,
     facts.CaseRefused.type: _CANDIDATE,  # `organization` sealed the case
     facts.CasePaused.type: _BOTH,  # so that an acceptor whose key a thief replaced learns of it
+    facts.CaseRequested.type: _BOTH,  # so that the acceptor knows that what it has may be out of date
     facts.PlacementRefused.type: (),
     facts.PlacementAnswered.type: (),
     facts.InterventionRefused.type: (),
@@ -46,6 +47,7 @@ RECIPIENTS: Mapping[str, tuple[str, ...]] = {
     facts.CoordinationDigest.type: (),
     facts.StatementIssued.type: _CANDIDATE,
     facts.ReferralAcceptorSuspended.type: _SENDER,
+    facts.ReferralAcceptorDeclinedPart.type: _SENDER,
     facts.AcceptanceRevoked.type: _BOTH,
     facts.ReferralHandedBack.type: _BOTH,  # also to the former acceptor: confirms the end of its access
     facts.HandBackRefused.type: _CANDIDATE,
@@ -86,6 +88,7 @@ COORDINATED: Mapping[str, str | None] = {
     facts.CoordinationDigest.type: None,
     facts.OfferRevoked.type: "organization_suspended",
     facts.ReferralAcceptorSuspended.type: None,
+    facts.ReferralAcceptorDeclinedPart.type: None,
     facts.AcceptanceRevoked.type: None,
     facts.DirectoryCorrectionSuggested.type: None,
     facts.SealingKeyReplaced.type: None,

@@ -1,4 +1,5 @@
-"""How many applications, and how many questions about them, one address may send in a minute.
+"""How many applications one address may send in a minute and in a day, and how many questions about them in a
+minute.
 
 Nobody has a token here, so the address is all that is known of a sender. Behind a proxy that the settings do
 not name (`KOPURO_PROXIES`) it is the proxy's. Counted in this process's memory; no address is stored or
@@ -11,7 +12,7 @@ import secrets
 from hashlib import sha256
 from typing import Final
 
-from limits import RateLimitItem, RateLimitItemPerMinute
+from limits import RateLimitItem, RateLimitItemPerDay, RateLimitItemPerMinute
 from limits.storage import MemoryStorage
 from limits.strategies import FixedWindowRateLimiter
 
@@ -19,7 +20,11 @@ from contracts.errors import RateLimited
 
 APPLICATIONS_PER_MINUTE: Final = 10
 QUESTIONS_PER_MINUTE: Final = 60
+# The part of the room for applications that one address may take in a day. With the rate of a minute alone,
+# one address would take all of it within minutes.
+DAILY_PART: Final = 10
 _RETRY_AFTER: Final = 60
+_RETRY_AFTER_DAYS_BOUND: Final = 3600
 # Hexadecimal: 4096 counters, however many addresses a flood comes from.
 _COUNTER_DIGITS: Final = 3
 
@@ -27,24 +32,25 @@ _COUNTER_DIGITS: Final = 3
 class ApplicationRates:
     """Counts before anything is parsed or read from the database."""
 
-    def __init__(self) -> None:
+    def __init__(self, most_waiting: int) -> None:
+        """most_waiting: as of `Applications`. An address has a part of it in a day, or a minute's if more."""
         self._limiter = FixedWindowRateLimiter(MemoryStorage())
         # Nobody outside can choose addresses that share another one's counter.
         self._key = secrets.token_bytes(16)
         self._applications = RateLimitItemPerMinute(APPLICATIONS_PER_MINUTE)
+        self._daily = RateLimitItemPerDay(max(APPLICATIONS_PER_MINUTE, most_waiting // DAILY_PART))
         self._questions = RateLimitItemPerMinute(QUESTIONS_PER_MINUTE)
 
     def take_application(self, origin: str) -> None:
         """Count an application. origin: the sender's address or network. Raises RateLimited."""
         self._take(self._applications, "application", origin)
+        self._take(self._daily, "application of the day", origin, retry_after=_RETRY_AFTER_DAYS_BOUND)
 
     def take_question(self, origin: str) -> None:
         """Count a question about an application, or its withdrawal. Raises RateLimited."""
         self._take(self._questions, "question", origin)
 
-    def _take(self, item: RateLimitItem, kind: str, origin: str) -> None:
+    def _take(self, item: RateLimitItem, kind: str, origin: str, *, retry_after: int = _RETRY_AFTER) -> None:
         counter = sha256(self._key + origin.encode()).hexdigest()[:_COUNTER_DIGITS]
         if not self._limiter.hit(item, kind, counter):
-            raise RateLimited(
-                "Too many requests without a token from your address.", retry_after=_RETRY_AFTER
-            )
+            raise RateLimited("Too many requests without a token from your address.", retry_after=retry_after)

@@ -120,7 +120,7 @@ class Applications:
                 if known.content != content:
                     raise Refused("conflict", "The reference was used for another application, or it ended.")
                 return Applied(application=known, reference=None)
-            if self._count_taken(writing) >= self._most_waiting:
+            if self._count_taken(writing.transaction, writing.now) >= self._most_waiting:
                 raise NoRoom(
                     "The network takes no applications now. Try again in some days, or ask a member.",
                     retry_after=_RETRY_AFTER,
@@ -249,13 +249,25 @@ class Applications:
                 return
             self._steps.take(writing, known, ApplicationStep.expired, by=None)
 
-    def _count_taken(self, writing: Writing) -> int:
+    def full(self) -> str | None:
+        """Readiness warning: return that the network takes no further application now, None while it does."""
+        if not self.taken:
+            return None  # as its operators chose
+        with self._ledger.database.read() as transaction:
+            number = self._count_taken(transaction, self._ledger.clock.now())
+        if number < self._most_waiting:
+            return None
+        return (
+            f"no further application is taken: {number} wait or were withdrawn in the last day; "
+            "decide about those that wait, and refuse those that are not genuine"
+        )
+
+    def _count_taken(self, transaction: Connection, now: dt.datetime) -> int:
         """Return how many applications take room: the open ones, and those withdrawn within their first day.
 
         A sender that withdraws what it sends would fill the coordinators' mailbox and the log otherwise.
         """
-        transaction = writing.transaction
-        since = writing.now - _WITHDRAWN_COUNTS
+        since = now - _WITHDRAWN_COUNTS
         withdrawn = self._store.count_withdrawn(transaction, since, self._most_waiting)
         return self._store.count_open(transaction) + withdrawn
 

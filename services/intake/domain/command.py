@@ -135,10 +135,13 @@ class Unreadable(CommandBody):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Replacement(CommandBody):
-    """The body of `POST /v1/referrals/{id}/case`: the case again, sealed to its acceptor `to`."""
+    """The body of `POST /v1/referrals/{id}/case`: the case again.
 
-    to: OrganizationId
+    to: the acceptor that it is sealed to; None: the hub's custody key.
+    """
+
     case: SealedText
+    to: OrganizationId | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

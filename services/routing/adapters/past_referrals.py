@@ -25,9 +25,16 @@ class SqlPastReferrals:
     ) -> list[PastReferral]:
         """See `ports.PastReferrals`."""
         found = []
-        for facts, submitted_at, status, answered_at, unplaced in statements.PAST_REFERRALS.run(
-            transaction, microseconds(until), limit
-        ):
+        for (
+            id_,
+            part_of,
+            sender,
+            facts,
+            submitted_at,
+            status,
+            answered_at,
+            unplaced,
+        ) in statements.PAST_REFERRALS.run(transaction, microseconds(until), limit):
             stored = orjson.loads(facts)
             if moment_of(submitted_at) < since or is_reduced(stored):
                 continue
@@ -36,6 +43,8 @@ class SqlPastReferrals:
                 continue
             found.append(
                 PastReferral(
+                    person=part_of or id_,
+                    sender=sender,
                     need_group=need_group(stored["needs"][0]),
                     country=country_of(stored["region"]),
                     opt_in_kinds=frozenset(stored["consent"]["opt_in_kinds"]),

@@ -51,6 +51,7 @@ def changing_values(referral: Referral) -> tuple[Any, ...]:
         referral.parts or None,
         referral.consent_revoked or None,
         _part_value(referral.part),
+        orjson.dumps(dict(referral.left_out)).decode() if referral.left_out else None,
     )
 
 
@@ -121,6 +122,7 @@ def referral_of(
     part: str | None,
     parts: int | None,
     consent_revoked: bool | None,
+    left_out: str | None,
     *,
     offers: tuple[Offer, ...],
     waits_for: frozenset[tuple[str, str]],
@@ -147,6 +149,7 @@ def referral_of(
         part=stored_part(part_of, part),
         parts=parts or 0,
         consent_revoked=bool(consent_revoked),
+        left_out=orjson.loads(left_out) if left_out else {},
     )
 
 

@@ -7,7 +7,7 @@ from runtime.storage.sql_statement import SqlStatement
 _VIEWED = (
     "SELECT id, sender, status, acceptor, outcome, facts, correlation_id, traceparent, submitted_at,"
     " updated_at, due_at, overdue_since, onward_from, chain, part_of, part, parts,"
-    " consent_revoked FROM referrals WHERE id = ANY (?) ORDER BY id"
+    " consent_revoked, left_out FROM referrals WHERE id = ANY (?) ORDER BY id"
 )
 VIEW = SqlStatement(_VIEWED)
 LOAD = SqlStatement(_VIEWED, postgresql="FOR UPDATE")
@@ -24,12 +24,12 @@ NEW_REFERRAL = SqlStatement(
     "INSERT INTO referrals (id, sender, facts, correlation_id, traceparent, submitted_at, need_group,"
     " country, onward_from, chain, part_of,"
     " status, acceptor, outcome, updated_at, due_at, overdue_since, priority, parts,"
-    " consent_revoked, part)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " consent_revoked, part, left_out)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 CHANGED_REFERRAL = SqlStatement(
     "UPDATE referrals SET status = ?, acceptor = ?, outcome = ?, updated_at = ?, due_at = ?,"
-    " overdue_since = ?, priority = ?, parts = ?, consent_revoked = ?, part = ? WHERE id = ?"
+    " overdue_since = ?, priority = ?, parts = ?, consent_revoked = ?, part = ?, left_out = ? WHERE id = ?"
 )
 NEW_OFFER = SqlStatement(
     "INSERT INTO offers (id, referral_id, organization, service, rank, state,"
@@ -38,7 +38,8 @@ NEW_OFFER = SqlStatement(
 )
 CASE_STEPS = SqlStatement(
     "SELECT referral_id, fact FROM timeline WHERE referral_id = ANY (?)"
-    " AND fact IN ('case.unreadable', 'replacement.submitted', 'offer.accepted') ORDER BY number"
+    " AND fact IN ('case.unreadable', 'case.requested', 'replacement.submitted', 'offer.accepted')"
+    " ORDER BY number"
 )
 # The index `referrals_onward` has them. A part continues the same chain, but it is no submission.
 ONWARD_OF = SqlStatement(
@@ -135,11 +136,12 @@ DUE_OFFERS = SqlStatement(
 # The newest referrals that were submitted by a time. The ids ascend with time, so that the index of the ids
 # ends the search; only the newest referrals are passed over, and those that were split: their parts count.
 PAST_REFERRALS = SqlStatement(
-    "SELECT facts, submitted_at, status,"
+    "SELECT id, part_of, sender, facts, submitted_at, status,"
     " (SELECT MIN(time) FROM timeline WHERE referral_id = newest.id"
     " AND fact IN ('offer.accepted', 'offer.declined')),"
     " EXISTS (SELECT 1 FROM timeline WHERE referral_id = newest.id AND fact = 'referral.unplaced')"
-    " FROM (SELECT id, facts, submitted_at, status FROM referrals WHERE submitted_at <= ? AND parts IS NULL"
+    " FROM (SELECT id, part_of, sender, facts, submitted_at, status FROM referrals"
+    " WHERE submitted_at <= ? AND parts IS NULL"
     " ORDER BY id DESC LIMIT ?) AS newest"
 )
 DUE_REFERRALS = SqlStatement(

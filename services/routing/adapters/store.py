@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Select, delete, select
 
 from contracts.codes import OfferState, ReferralStatus
 from contracts.errors import Unavailable
-from contracts.facts import CaseUnreadable
+from contracts.facts import CaseRequested, CaseUnreadable
 from runtime.storage.columns import microseconds
 from services.routing.adapters import demand, engagements, observations, seeking, statements
 from services.routing.adapters.fact_reduction import mark_revoked
@@ -50,6 +50,9 @@ from services.routing.domain.referral import Referral
 from services.routing.domain.timeline import TimelineEntry
 from services.routing.domain.waiting import Queue, WaitingReferral
 from services.routing.ports import Changes
+
+# The steps after which an acceptor waits for its sender to send the case.
+_LACKING = frozenset({CaseUnreadable.routing_key, CaseRequested.routing_key})
 
 
 class SqlReferralStore:
@@ -182,7 +185,7 @@ class SqlReferralStore:
         latest: dict[str, str] = (
             dict(statements.CASE_STEPS.run(transaction, sorted(ids)).all()) if ids else {}
         )
-        return {referral_id for referral_id, fact in latest.items() if fact == CaseUnreadable.routing_key}
+        return {referral_id for referral_id, fact in latest.items() if fact in _LACKING}
 
     def engagements(self, transaction: Connection, organization: str) -> Engagements:
         """See `ports.ReferralStore`."""

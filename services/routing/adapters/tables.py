@@ -64,6 +64,8 @@ REFERRALS = Table(
     Column("part", Json),
     # Into how many parts this referral was split; null for one that was not.
     Column("parts", SmallInteger),
+    # By organisation, why it is not asked: what it said of the person about another part; null: none.
+    Column("left_out", Json),
     # Whether the person has withdrawn the consent, also after the end; null: no.
     Column("consent_revoked", Boolean),
     Index("referrals_sender", "sender", "id"),

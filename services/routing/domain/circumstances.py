@@ -32,6 +32,8 @@ class Circumstances:
     offers_per_sender: OffersPerSender = field(default_factory=OffersPerSender)
     # When each organisation declined this referral for lack of capacity, if that was its last offer.
     declined_as_full: Mapping[str, dt.datetime] = field(default_factory=dict)
+    # Why organisations will not or may not help the person (`consequences.declined_for_person`).
+    declined_for_person: Mapping[str, str] = field(default_factory=dict)
     # The referrals that the sender refers onward with this one.
     chain: Chain | None = None
     # How long a decline for lack of capacity counts, for a referral of this urgency.

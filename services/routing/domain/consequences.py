@@ -85,11 +85,28 @@ def asked_before(referral: Referral) -> frozenset[str]:
     about a part of it.
     """
     before = referral.part.asked if referral.part is not None else ()
-    return frozenset(before) | {
-        offer.organization
+    return (
+        frozenset(before)
+        | declined_for_person(referral).keys()
+        | {
+            offer.organization
+            for offer in referral.offers
+            if offer.state is not OfferState.revoked or offer.reason not in _SAY_NOTHING
+        }
+    )
+
+
+def declined_for_person(referral: Referral) -> dict[str, str]:
+    """Return the organisations that will not or may not help the person, with the reason that each gave.
+
+    The reason was given about this referral, or about any part of the same one.
+    """
+    own = {
+        offer.organization: offer.reason
         for offer in referral.offers
-        if offer.state is not OfferState.revoked or offer.reason not in _SAY_NOTHING
+        if offer.reason is not None and consequence_of(offer).concerns_person
     }
+    return {**referral.left_out, **own}
 
 
 def declined_as_full(referral: Referral) -> dict[str, dt.datetime]:

@@ -100,13 +100,15 @@ class DecisionInputs:
     """The inputs of a decision besides the referral's facts, the policy and the directory.
 
     asked: the organisations that had received an offer. declined_as_full: when some of them declined for lack
-    of capacity. placed_with: the one that a coordinator chose. observed: of each candidate's organisation, as
-    `observed_record`; organisations without any are missing. chain: of an onward referral. whole_needs: of a
-    part. With them, `recomputation.py` makes the same decision again.
+    of capacity. declined_for_person: why organisations will not or may not help the person. placed_with: the
+    one that a coordinator chose. observed: of each candidate's organisation, as `observed_record`;
+    organisations without any are missing. chain: of an onward referral. whole_needs: of a part. With them,
+    `recomputation.py` makes the same decision again.
     """
 
     asked: tuple[str, ...] = ()
     declined_as_full: Mapping[str, dt.datetime] = field(default_factory=dict)
+    declined_for_person: Mapping[str, str] = field(default_factory=dict)
     placed_with: str | None = None
     observed: Mapping[str, ObservedRecord] = field(default_factory=dict)
     chain: Chain | None = None
@@ -243,6 +245,7 @@ def _inputs(
     return DecisionInputs(
         asked=tuple(sorted(given.asked)),
         declined_as_full=given.declined_as_full,
+        declined_for_person=given.declined_for_person,
         placed_with=placed_with,
         observed={name: record for name, seen in observed.items() if (record := observed_record(seen))},
         chain=given.chain,

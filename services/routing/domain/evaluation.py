@@ -112,6 +112,8 @@ class Evaluation:
             self._for_some.append((rules.not_excluded, excluded))
         if given.asked:
             self._for_some.append((rules.not_asked_before, given.asked))
+        if given.declined_for_person:
+            self._for_some.append((rules.not_declined_for_person, given.declined_for_person))
         if given.chain is not None:
             self._for_some.append((rules.not_in_chain, given.chain.holders))
         self._is_bounded = given.offers_per_sender.most is not None

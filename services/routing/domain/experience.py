@@ -1,14 +1,14 @@
 """Figures about earlier referrals: how soon they were answered, and how many found nobody.
 
-Figures of fewer than FEWEST referrals are withheld, and the others are rounded, so that no figure says how
-one referral went.
+Figures are withheld unless they count FEWEST persons without those of the reader's own organisations, and the
+others are rounded. So no figure says how one referral went, even to a sender that subtracts its own.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from typing import Final
 
 from contracts.referral import ReferralFacts
@@ -26,11 +26,14 @@ _SECONDS_STEP: Final = 900
 class PastReferral:
     """A referral that counts as experience.
 
-    need_group: of the principal need. country: of the person's region. opt_in_kinds: those that the consent
-    opts in to. answered_after: from its submission to
-    its first acceptance or decline; None without one. found_nobody: whether it was ever unplaced.
+    person: the id of the referral, or of the one of which it is a part. sender: who sent it. need_group: of
+    the principal need. country: of the person's region. opt_in_kinds: those that the consent opts in to.
+    answered_after: from its submission to its first acceptance or decline; None without one. found_nobody:
+    whether it was ever unplaced.
     """
 
+    person: str
+    sender: str
     need_group: str
     country: str
     opt_in_kinds: frozenset[str]
@@ -52,15 +55,33 @@ class Experience:
 NO_EXPERIENCE = Experience()
 
 
-def experience_of(past: Collection[PastReferral]) -> Experience:
-    """Return the experience of these referrals; see `comparable` for which."""
-    if len(past) < FEWEST:
+def experience_of(past: Iterable[PastReferral], is_own: Callable[[str], bool]) -> Experience:
+    """Return the experience of these referrals; see `comparable` for which.
+
+    A person whose referral was split counts once: with the first answer about any part, and as one for whom
+    nobody was found if that holds for a part. is_own: whether a sender is of the reader's own organisations.
+    """
+    persons: dict[str, PastReferral] = {}
+    for one in past:
+        known = persons.get(one.person)
+        persons[one.person] = one if known is None else _together(known, one)
+    counted = persons.values()
+    if sum(not is_own(one.sender) for one in counted) < FEWEST:
         return NO_EXPERIENCE
-    times = sorted(one.answered_after for one in past if one.answered_after is not None)
-    half = (len(past) + 1) // 2
+    times = sorted(one.answered_after for one in counted if one.answered_after is not None)
+    half = (len(counted) + 1) // 2
     return Experience(
         half_answered_seconds=_rounded_up(times[half - 1]) if len(times) >= half else None,
-        found_nobody=round(sum(one.found_nobody for one in past) / len(past), 1),
+        found_nobody=round(sum(one.found_nobody for one in counted) / len(counted), 1),
+    )
+
+
+def _together(one: PastReferral, other: PastReferral) -> PastReferral:
+    answered = [time for time in (one.answered_after, other.answered_after) if time is not None]
+    return replace(
+        one,
+        answered_after=min(answered, default=None),
+        found_nobody=one.found_nobody or other.found_nobody,
     )
 
 

@@ -17,6 +17,7 @@ from contracts.facts import (
     AnswerSubmitted,
     CasePaused,
     CaseRefused,
+    CaseRequested,
     CaseUnreadable,
     CoordinatorWithdrawalRefused,
     CoordinatorWithdrawalSubmitted,
@@ -115,8 +116,8 @@ def _apply(referral: Referral | None, event: Event[Fact], context: TransitionCon
                 return _report_note(referral, submission)
             case ReplacementSubmitted():
                 return _replace_case(referral, submission, context)
-            case CasePaused():
-                # The release waits, and the referral stays as it is.
+            case CasePaused() | CaseRequested():
+                # The acceptor waits for the case, and the referral stays as it is, with its deadline.
                 return Transition(referral=referral, noted=True)
             case CaseRefused():
                 # The vault may refuse the case after the referral has ended; then nothing is left to fail.
@@ -239,7 +240,8 @@ def _accept_whole(
 ) -> Transition:
     rejoined = rejoin(referral, context)
     assert rejoined.referral is not None
-    whole = replace(closed.referral, status=rejoined.referral.status)
+    after = rejoined.referral
+    whole = replace(closed.referral, status=after.status, left_out=after.left_out)
     accepted = _accept(whole, replace(closed, referral=whole), acceptor, context)
     return replace(accepted, facts=(*rejoined.facts, *accepted.facts), linked=rejoined.linked)
 
@@ -330,8 +332,8 @@ def _replace_case(
     referral: Referral, submission: ReplacementSubmitted, context: TransitionContext
 ) -> Transition:
     """Restart the acceptor's progress deadline. The vault refuses a replacement that is not allowed."""
-    parties = (referral.sender, referral.acceptor)
-    if referral.is_closed or (submission.organization, submission.to) != parties:
+    concerns_acceptor = referral.acceptor is not None and submission.to in (None, referral.acceptor)
+    if referral.is_closed or submission.organization != referral.sender or not concerns_acceptor:
         return Transition(referral=referral)
     due_at = context.policy.progress_due(referral.facts.urgency, context.now)
     return Transition(referral=replace(referral, due_at=due_at, overdue_since=None, updated_at=context.now))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
@@ -44,7 +45,8 @@ def refer_onward(referral: Referral, onward_from: str, context: TransitionContex
     earlier = context.referral(onward_from)
     if earlier is None or not may_refer_onward(earlier, referral.sender):
         return fail(referral, context, NOT_THE_ACCEPTOR)
-    chain = continued(earlier)
+    family = [one for id_ in earlier.family if (one := context.referral(id_)) is not None]
+    chain = continued(earlier, family)
     if chain.length >= LONGEST_CHAIN:
         return fail(referral, context, CHAIN_TOO_LONG)
     if context.onward(earlier.id, referral.sender) >= MOST_ONWARD:
@@ -68,11 +70,14 @@ def may_refer_onward(referral: Referral, organization: str) -> bool:
     )
 
 
-def continued(earlier: Referral) -> Chain:
-    """Return the chain of a referral that follows this one."""
+def continued(earlier: Referral, family: Iterable[Referral] = ()) -> Chain:
+    """Return the chain of a referral that follows this one.
+
+    family: the referrals that a split has linked with it. Who has held the case of one has held that of all.
+    """
     before = earlier.chain
     known = () if before is None else before.holders
-    held = (offer.organization for offer in earlier.offers if _has_held_case(offer))
+    held = (offer.organization for one in (earlier, *family) for offer in one.offers if _has_held_case(offer))
     return Chain(
         onward_from=earlier.id,
         previous=earlier.sender,

@@ -12,10 +12,9 @@ class PartOf:
     """The place of a part in the referral that was split.
 
     referral_id: the referral that was split. position: from 1. count: the number of its parts. asked: the
-    organisations that are not asked about the part: they had been asked about the whole referral, or have
-    declined another part for a reason that concerns the person. whole_needs: the needs of the whole
-    referral; the acceptor of a part learns them all from the one case. Empty once the facts have been
-    reduced.
+    organisations that had been asked about the whole referral, and are not asked about the part. whole_needs:
+    the needs of the whole referral; the acceptor of a part learns them all from the one case. Empty once the
+    facts have been reduced.
     """
 
     referral_id: str

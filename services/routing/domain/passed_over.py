@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
-from services.routing.domain.rules import PLACE_LEFT
+from services.routing.domain.rules import NOT_DECLINED_FOR_PERSON, PLACE_LEFT
 
 # The rules held, and other organisations came first.
 OTHERS_FIRST: Final = "others_first"
@@ -42,7 +42,7 @@ CLASS_OF_RULE: Final[Mapping[str, str]] = {
     PLACE_LEFT: "capacity",
     "open_now": "hours",
 }
-UNCOUNTED_RULES: Final = frozenset({_IS_THE_SENDER, _ASKED_BEFORE, _HELD_BEFORE})
+UNCOUNTED_RULES: Final = frozenset({_IS_THE_SENDER, _ASKED_BEFORE, NOT_DECLINED_FOR_PERSON, _HELD_BEFORE})
 REASONS: Final = (OTHERS_FIRST, *dict.fromkeys(CLASS_OF_RULE.values()), OTHER_RULE)
 _ORDER: Final = {reason: number for number, reason in enumerate(REASONS)}
 

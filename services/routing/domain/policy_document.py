@@ -35,6 +35,8 @@ LONGEST_REPORT: Final[Mapping[Urgency, int]] = {
     Urgency.urgent: 60 * _DAY,
     Urgency.routine: 366 * _DAY,
 }
+# The shortest time until an acceptor must report, except for practice: in less, every acceptor is overdue.
+SHORTEST_REPORT: Final = 15 * 60
 # The longest time that a backlog may keep a silent organisation's offer open.
 LONGEST_BACKLOG: Final = _DAY
 
@@ -83,7 +85,7 @@ def parse_policy(text: bytes) -> PolicyDocument:
         raise Refused("duplicate-name", "Remove the repeated name.", errors=(where,))
     policy = load(RoutingPolicy, written)
     errors = list(starving(policy))
-    if "version" not in written:
+    if "version" not in written or not policy.version.strip():
         detail = "Name the policy's version: decisions record it."
         errors.insert(0, PointerError(pointer="/version", detail=detail))
     elif not policy.version.isprintable():
@@ -135,6 +137,12 @@ def _unnoticed(policy: RoutingPolicy) -> Iterator[PointerError]:
     for urgency, longest in LONGEST_REPORT.items():
         deadlines = policy.deadlines(urgency)
         detail = f"At most {longest} seconds: a silent acceptor would keep the person waiting."
+        if deadlines.progress < SHORTEST_REPORT and not policy.practice:
+            early = (
+                f"At least {SHORTEST_REPORT} seconds: every acceptor would be overdue at once. "
+                "Set `practice` on a hub where no person waits."
+            )
+            yield PointerError(pointer=f"/{urgency}/progress", detail=early)
         if deadlines.progress > longest:
             yield PointerError(pointer=f"/{urgency}/progress", detail=detail)
         elif deadlines.next_report(on_hold=True) > longest:

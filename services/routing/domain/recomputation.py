@@ -16,7 +16,11 @@ from services.routing.domain.directory import Directory
 from services.routing.domain.observation import NOTHING_OBSERVED
 from services.routing.domain.observed_record import observation_of
 from services.routing.domain.policy import RoutingPolicy
-from services.routing.domain.rules import RULES
+from services.routing.domain.rules import NOT_DECLINED_FOR_PERSON, RULES
+
+# The rules of builds that did not record which organisations had declined for the person. Such a decision
+# is made again with none: every other rule is the same.
+_EARLIER_RULES = [name for name in RULES if name != NOT_DECLINED_FOR_PERSON]
 
 # The most differences of one decision that are named.
 MOST_DIFFERENCES = 10
@@ -75,6 +79,14 @@ class DirectoryStates:
         return self._directory
 
 
+def completed(stored: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a stored decision with the members that this build records, as an earlier build meant it."""
+    inputs = stored.get("inputs")
+    if stored.get("rules") != _EARLIER_RULES or not isinstance(inputs, Mapping):
+        return stored
+    return {**stored, "rules": list(RULES), "inputs": {**inputs, "declined_for_person": {}}}
+
+
 def made_again(
     stored: Mapping[str, Any],
     *,
@@ -87,6 +99,7 @@ def made_again(
 
     Raises OfAnotherBuild, and NotReproducible for a damaged record.
     """
+    stored = completed(stored)
     if "inputs" not in stored or (stored["inputs"] and "whole_needs" not in stored["inputs"]):
         raise OfAnotherBuild("an earlier build recorded it without all of its inputs")
     if stored.get("rules") != list(RULES):
@@ -107,6 +120,7 @@ def made_again(
                 organization: dt.datetime.fromisoformat(at)
                 for organization, at in inputs["declined_as_full"].items()
             },
+            declined_for_person=inputs["declined_for_person"],
             chain=_chain(inputs["chain"]),
             full_for=policy.counts_as_full(facts.urgency),
             whole_needs=tuple(inputs["whole_needs"]),

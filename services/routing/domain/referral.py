@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from contracts.codes import Outcome, ReferralStatus, Urgency
@@ -116,7 +116,8 @@ class Referral:
     None unless the sender refers another referral onward with this one. part: None unless this is a part.
     parts: into how many it was split, also if it has rejoined; 0 for one that was not.
     consent_revoked: whether the person has withdrawn the consent, before or after the end.
-    traceparent: the span in which the submission was handled, None without a trace.
+    traceparent: the span in which the submission was handled, None without a trace. left_out: by
+    organisation, the reason about the person with which it declined or handed back another part.
     """
 
     id: str
@@ -138,6 +139,7 @@ class Referral:
     parts: int = 0
     traceparent: str | None = None
     consent_revoked: bool = False
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_closed(self) -> bool:

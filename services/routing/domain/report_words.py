@@ -59,6 +59,11 @@ RULES: Final[Mapping[str, Texts]] = {
     "open_now": ("not open at all hours", "не круглосуточно", "күнү-түнү иштебейт"),
     "storage_allowed": ("storage not allowed", "хранение не разрешено", "сактоого уруксат жок"),
     "not_asked_before": ("asked before", "уже запрошена", "мурда суралган"),
+    "not_declined_for_person": (
+        "declined for a reason that concerns the person",
+        "отказала по причине, связанной с человеком",
+        "адамга байланыштуу себептен баш тарткан",
+    ),
     "not_in_chain": (
         "held the case earlier in the chain",
         "дело уже было у неё раньше в цепочке",

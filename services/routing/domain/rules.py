@@ -312,7 +312,7 @@ def not_asked_before(offered: OfferedService, given: Circumstances) -> Failure |
     After a decline for lack of capacity it is asked again, once it has stated its capacity anew and the
     policy's time has passed.
     """
-    if offered.organization.id not in given.asked:
+    if offered.organization.id not in given.asked or offered.organization.id in given.declined_for_person:
         return None
     declined_at = given.declined_as_full.get(offered.organization.id)
     if declined_at is None:
@@ -325,6 +325,19 @@ def not_asked_before(offered: OfferedService, given: Circumstances) -> Failure |
         return None
     detail = {"declined_at": declined_at, UNTIL: until}
     return Failure(rule="not_asked_before", reason="asked_lately", detail=detail)
+
+
+NOT_DECLINED_FOR_PERSON = "not_declined_for_person"
+
+
+def not_declined_for_person(offered: OfferedService, given: Circumstances) -> Failure | None:
+    """The organisation has not declined for a reason that concerns the person, whatever the need is.
+
+    It gave the reason about this referral or another part of it: a conflict of interest, or that the person
+    prefers another organisation.
+    """
+    reason = given.declined_for_person.get(offered.organization.id)
+    return None if reason is None else Failure(rule=NOT_DECLINED_FOR_PERSON, reason=reason)
 
 
 NOT_IN_CHAIN = "not_in_chain"
@@ -369,14 +382,15 @@ RULES: Mapping[str, Rule] = {
         open_now,
         storage_allowed,
         not_asked_before,
+        not_declined_for_person,
         not_in_chain,
     )
 }
 
 _RULES = tuple(RULES.values())
 
-# Rules about which a coordinator may know better than the directory. Rules about consent, trust, agreements,
-# approvals, keys and money are excluded.
+# Rules about which a coordinator may know better than the directory. Rules about consent, conflicts of
+# interest, trust, agreements, approvals, keys and money are excluded.
 COORDINATOR_MAY_OVERRIDE = frozenset(
     {
         "need_met",

@@ -14,18 +14,19 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
-from contracts.codes import CONSENT_REVOKED, Outcome, ReferralStatus, WithdrawalReason
+from contracts.codes import CONSENT_REVOKED, DeclineReason, Outcome, ReferralStatus, WithdrawalReason
 from contracts.errors import Refused
 from contracts.facts import (
     Fact,
     OfferDeclined,
+    ReferralAcceptorDeclinedPart,
     ReferralCompleted,
     ReferralFailed,
     ReferralHandedBack,
     ReferralRejoined,
     ReferralWithdrawn,
 )
-from services.routing.domain.consequences import CONSEQUENCES
+from services.routing.domain.consequences import CONSEQUENCES, declined_for_person
 from services.routing.domain.decision import Trigger
 from services.routing.domain.ending import fail, withdraw
 from services.routing.domain.open_offers import ask_next, revoke_open
@@ -88,10 +89,18 @@ def _leave_out(part_id: str, organization: str, reason: str, context: Transition
     part = context.referral(part_id)
     assert part is not None
     assert part.part is not None
-    if part.is_closed or organization in part.part.asked:
+    if part.is_closed:
         return None
-    asked = tuple(sorted({*part.part.asked, organization}))
-    after = replace(part, part=replace(part.part, asked=asked))
+    after = replace(part, left_out={**part.left_out, organization: reason})
+    if part.acceptor == organization:
+        # Whether it may keep the case is for people to decide.
+        declined = ReferralAcceptorDeclinedPart(
+            referral_id=part.id,
+            sender=part.sender,
+            organization=organization,
+            reason=DeclineReason(reason),
+        )
+        return Transition(referral=after, facts=(declined,))
     offers = [offer for offer in part.open_offers if offer.organization == organization]
     if not offers:
         return Transition(referral=after)
@@ -112,7 +121,10 @@ def rejoin(referral: Referral, context: TransitionContext) -> Transition:
             "The offer is closed: the referral was split, and a part of it has been accepted or has ended.",
         )
     after = replace(
-        referral, status=next_status(referral.status, ReferralEvent.rejoin), updated_at=context.now
+        referral,
+        status=next_status(referral.status, ReferralEvent.rejoin),
+        left_out={name: reason for part in parts for name, reason in declined_for_person(part).items()},
+        updated_at=context.now,
     )
     fact = ReferralRejoined(referral_id=referral.id, sender=referral.sender, parts=referral.part_ids)
     ends = tuple(partial(_end_part, id_, context) for id_ in referral.part_ids)

@@ -119,7 +119,12 @@ def _changes(facts: ReferralFacts, candidate: Candidate) -> tuple[Change, ...] |
     for failure in candidate.failures:
         if failure.rule in OF_ORGANIZATION:
             kind, conditions = OF_ORGANIZATION[failure.rule], tuple(failure.detail.get("unmet", ()))
-            changes.add(Change(kind=kind, organization=candidate.organization, conditions=conditions))
+            # The sensitive needs that lack an approval; other rules of an organisation concern no need.
+            needs = failure.detail["needs"] if kind is ChangeKind.approval else (None,)
+            changes |= {
+                Change(kind=kind, organization=candidate.organization, need=need, conditions=conditions)
+                for need in needs
+            }
         elif failure.rule == "language_shared":
             changes.add(Change(kind=ChangeKind.interpreter, region=facts.region, language=facts.languages[0]))
         elif failure.rule in ("capacity_left", "capacity_not_declined", "place_left"):

@@ -28,7 +28,7 @@ from runtime.turn import Turn
 from services.routing.consumer_lag import ConsumerLag
 from services.routing.domain import lifecycle
 from services.routing.domain.circumstances import Circumstances
-from services.routing.domain.consequences import asked_before, declined_as_full
+from services.routing.domain.consequences import asked_before, declined_as_full, declined_for_person
 from services.routing.domain.decision import Decision, Trigger, decide
 from services.routing.domain.ending import withdraw_for
 from services.routing.domain.intervention import intervene
@@ -353,6 +353,7 @@ class RoutingCommands:
             now=now,
             offers_per_sender=policy.offers_per_sender,
             declined_as_full=declined_as_full(referral),
+            declined_for_person=declined_for_person(referral),
             chain=referral.chain,
             full_for=policy.counts_as_full(referral.facts.urgency),
             whole_needs=() if referral.part is None else referral.part.whole_needs,

@@ -73,7 +73,10 @@ class Previews:
             offers_per_sender=policy.offers_per_sender,
             full_for=policy.counts_as_full(facts.urgency),
         )
-        experience = experience_of(comparable(self._earlier_at(now), facts))
+        root_of = self._network.directory.root_of
+        own = root_of(sender)
+        comparable_ones = comparable(self._earlier_at(now), facts)
+        experience = experience_of(comparable_ones, is_own=lambda other: root_of(other) == own)
         return preview(given, experience, in_turns)
 
     def _earlier_at(self, now: dt.datetime) -> Sequence[PastReferral]:

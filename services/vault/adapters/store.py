@@ -38,12 +38,15 @@ _TAKE = SqlStatement(f"{_CUSTODY} WHERE referral_id = ANY (?) ORDER BY referral_
 _LINKED = SqlStatement(
     f"{_CUSTODY} WHERE referral_id = ANY (?) AND (part_of IS NOT NULL OR parts IS NOT NULL)"
 )
+# A case that is sealed to another organisation waits for its sender (`custody.Disposition.request`).
 # The condition matches the index `custodies_waiting` (`tables.WAITING`).
 _AWAITED = SqlStatement(
-    "SELECT DISTINCT acceptor FROM custodies WHERE state = 'held' AND acceptor IS NOT NULL ORDER BY acceptor"
+    "SELECT DISTINCT acceptor FROM custodies WHERE state = 'held' AND acceptor IS NOT NULL"
+    " AND (receiver IS NULL OR receiver = acceptor) ORDER BY acceptor"
 )
 _WAITING_FOR = SqlStatement(
-    "SELECT referral_id FROM custodies WHERE state = 'held' AND acceptor = ? ORDER BY referral_id LIMIT ?"
+    "SELECT referral_id FROM custodies WHERE state = 'held' AND acceptor = ?"
+    " AND (receiver IS NULL OR receiver = acceptor) ORDER BY referral_id LIMIT ?"
 )
 _PAUSED = SqlStatement(
     "SELECT count(*), min(changed_at) FROM custodies"

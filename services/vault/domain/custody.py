@@ -33,7 +33,8 @@ class CustodyEvent(StrEnum):
     acceptance = "acceptance"
     revocation = "revocation"  # the acceptance ended, also by a hand-back: another organisation may accept
     release = "release"
-    replacement = "replacement"  # the sender sent the released case again
+    replacement = "replacement"  # the sender sent the case again, sealed to its acceptor
+    renewal = "renewal"  # the sender replaced the case in custody: every acceptor gets the new one
     # The referral goes on in parts, which are accepted in its place, or is whole again.
     split = "split"  # type: ignore[assignment]
     closing = "closing"  # the referral is completed, withdrawn or failed
@@ -53,11 +54,14 @@ TRANSITIONS: Mapping[CustodyState, Mapping[CustodyEvent, CustodyState]] = {
         CustodyEvent.revocation: CustodyState.held,
         CustodyEvent.split: CustodyState.held,
         CustodyEvent.release: CustodyState.released,
+        CustodyEvent.replacement: CustodyState.released,
+        CustodyEvent.renewal: CustodyState.held,
         CustodyEvent.refusal: CustodyState.refused,
         CustodyEvent.closing: CustodyState.erased,
     },
     CustodyState.released: {
         CustodyEvent.replacement: CustodyState.released,
+        CustodyEvent.renewal: CustodyState.held,
         CustodyEvent.revocation: CustodyState.held,
         CustodyEvent.closing: CustodyState.erased,
     },
@@ -135,7 +139,7 @@ class Disposition(StrEnum):
     stay = "stay"
     reseal = "reseal"
     forward = "forward"
-    refuse = "refuse"
+    request = "request"  # only the sender can seal it for this acceptor, and is asked to
 
 
 def step(custody: Custody, event: CustodyEvent) -> Custody:
@@ -234,23 +238,41 @@ def arrive(custody: Custody, sender: str, receiver: str | None, kid: str) -> Cus
     return replace(step(custody, CustodyEvent.arrival), sender=sender, receiver=receiver, kid=kid)
 
 
-def replace_released(custody: Custody, sender: str, receiver: str, kid: str) -> Custody:
-    """Return the custody after the sender replaced the released case, sealed to the acceptor.
-
-    A case that the vault can open is kept besides, also that of the whole of a part: after a hand-back it is
-    sealed for the next acceptor. One that the sender had sealed to this acceptor is replaced.
+def replace_for_acceptor(custody: Custody, sender: str, receiver: str, kid: str) -> Custody:
+    """Return the custody after the sender sent the case again, sealed to the acceptor.
 
     Raises Refused: `not-a-party` unless the sender replaces it for the acceptor; `not-in-this-state` unless
-    the case has been released and its referral is open.
+    the case has been released to the acceptor, or was requested for it, and its referral is open.
     """
-    if custody.state is not CustodyState.released or custody.acceptance is None:
+    awaits_sender = disposition_of(custody) is Disposition.request
+    if custody.acceptance is None or not (custody.state is CustodyState.released or awaits_sender):
         raise Refused("not-in-this-state", "Only a case that was released to its acceptor can be replaced.")
     if sender != custody.sender:
         raise Refused("not-a-party", "Only the sender of a referral can replace its case.")
     if receiver != custody.acceptance.organization:
         raise Refused("not-a-party", "A case can be replaced only for the organisation that accepted it.")
-    after = step(custody, CustodyEvent.replacement)
-    return after if custody.receiver is None else replace(after, receiver=receiver, kid=kid)
+    return replace(step(custody, CustodyEvent.replacement), receiver=receiver, kid=kid)
+
+
+def supersede(custody: Custody, receiver: str, kid: str) -> Custody:
+    """Return the custody of a referral whose case in custody gave way to one sealed to `receiver`.
+
+    One whose own case was already sealed to an acceptor stays as it is.
+    """
+    return custody if custody.receiver is not None else replace(custody, receiver=receiver, kid=kid)
+
+
+def renew(custody: Custody, sender: str, kid: str) -> Custody:
+    """Return the custody after the sender replaced the case in custody; its acceptor gets the new one.
+
+    Raises Refused: `not-a-party` for another organisation; `not-in-this-state` unless the vault has a case
+    and its referral is open.
+    """
+    if custody.state not in (CustodyState.held, CustodyState.released):
+        raise Refused("not-in-this-state", "The hub has no case of this referral that could be replaced.")
+    if sender != custody.sender:
+        raise Refused("not-a-party", "Only the sender of a referral can replace its case.")
+    return replace(step(custody, CustodyEvent.renewal), receiver=None, kid=kid)
 
 
 def disposition_of(custody: Custody) -> Disposition:
@@ -260,7 +282,7 @@ def disposition_of(custody: Custody) -> Disposition:
     if custody.receiver is None:
         return Disposition.reseal
     # The vault cannot open a case sealed to an organisation, so it cannot reseal it for another one.
-    return Disposition.forward if custody.receiver == custody.acceptance.organization else Disposition.refuse
+    return Disposition.forward if custody.receiver == custody.acceptance.organization else Disposition.request
 
 
 def other_party(custody: Custody, author: str) -> str | None:

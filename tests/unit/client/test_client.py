@@ -511,9 +511,19 @@ def test_unreadable_content_is_reported(
     assert hub.requests_to(where)[0].json() == expected
 
 
-def test_replaced_case_is_sealed_to_acceptor(hub: FakeHub, client: Kopuro) -> None:
+def test_replaced_case_is_sealed_to_the_custody_key(hub: FakeHub, client: Kopuro) -> None:
+    hub.script("GET", "/intake/v1/referrals/r1", json_response({"acceptor": None, "facts": {"to": None}}))
+    hub.script("POST", "/intake/v1/referrals/r1/case", SUBMITTED)
+    client.replace_case("r1", CASE)
+    sent = hub.requests_to("/intake/v1/referrals/r1/case")[0].json()
+    assert sent.keys() == {"case"}
+    assert open_sealed(sent["case"], hub.custody_key) == CASE
+
+
+def test_replaced_case_for_a_named_receiver_is_sealed_to_it(hub: FakeHub, client: Kopuro) -> None:
     key = generate_key()
-    hub.script("GET", "/intake/v1/referrals/r1", json_response({"acceptor": "ru.moscow-union"}))
+    view = {"acceptor": "ru.moscow-union", "facts": {"to": "ru.moscow-union"}}
+    hub.script("GET", "/intake/v1/referrals/r1", json_response(view))
     hub.script("GET", RECEIVER, json_response({"sealing_key": public_key(key)}))
     hub.script("POST", "/intake/v1/referrals/r1/case", SUBMITTED)
     client.replace_case("r1", CASE)
@@ -523,8 +533,9 @@ def test_replaced_case_is_sealed_to_acceptor(hub: FakeHub, client: Kopuro) -> No
         client.replace_case("r1", {"hello": 1})
 
 
-def test_case_is_not_replaced_before_acceptance(hub: FakeHub, client: Kopuro) -> None:
-    hub.script("GET", "/intake/v1/referrals/r1", json_response({"acceptor": None}))
+def test_case_for_a_named_receiver_is_not_replaced_before_acceptance(hub: FakeHub, client: Kopuro) -> None:
+    view = {"acceptor": None, "facts": {"to": "ru.moscow-union"}}
+    hub.script("GET", "/intake/v1/referrals/r1", json_response(view))
     with pytest.raises(InvalidArgumentError, match="no organisation has accepted"):
         client.replace_case("r1", CASE)
 

@@ -143,6 +143,8 @@ def _sentence(entry: StoryEntry, words: Words, *, number: str) -> str:
     variants = [entry.data.get(name) for name in ("answer", "act", "reason")]
     if entry.data.get("onward_from") is not None:
         variants.append("onward")
+    if fact == "replacement.submitted" and entry.data.get("to") is None:
+        variants.append("in_custody")
     if fact == "referral.completed" and entry.data.get("organization") is None:
         variants.append("in_parts")
     found = (words.phrases.get(f"{fact}.{variant}") for variant in variants if isinstance(variant, str))

@@ -19,6 +19,7 @@ from kopuro_client.commands.queue_words import CHANGES
 from kopuro_client.commands.referral_words import FIELDS, STEPS
 from kopuro_client.commands.rule_sentences import OVERRIDABLE, SENTENCES, sentence_of
 from kopuro_client.records import Rule
+from services.routing.domain.consequences import CONSEQUENCES
 from services.routing.domain.rules import COORDINATOR_MAY_OVERRIDE
 from services.routing.domain.wishes import ChangeKind
 from tests.unit.client.commands.conftest import Run
@@ -278,7 +279,7 @@ def test_place_shows_what_it_revokes_and_overrides(hub: FakeHub, run: Run, termi
     answering(terminal, "y")
     ran = run("coordination", "place", ID, "ru.far", "--reason", "no_answer", "--as", "coordinator")
     assert ran.out == "s1\n"
-    assert "ru.moscow-centre (until 2026-05-02 09:00:01Z): asked no longer" in ran.err
+    assert "ru.moscow-centre (until 2026-05-02 09:00:01Z): will be asked no longer" in ran.err
     assert "Its service does not cover the region RU-MOW." in ran.err
     (request,) = hub.requests_to(f"{ADDRESS}/offer")
     assert request.json() == {"organization": "ru.far", "reason": "no_answer"}
@@ -455,6 +456,7 @@ def test_every_field_and_step_has_each_language() -> None:
 def test_every_reason_of_a_rule_has_sentences() -> None:
     text = RULES.read_text(encoding="utf-8")
     reasons = set(re.findall(r'reason="([a-z_]+)"', text)) | {"no_place", "share_used"}
+    reasons |= {reason for reason, follows in CONSEQUENCES.items() if follows.concerns_person}
     assert reasons == SENTENCES.keys()
     assert all(len(set(sentences)) == len(LANGUAGES) for sentences in SENTENCES.values())
 

@@ -58,7 +58,10 @@ def test_suspend_shows_what_it_concerns_and_asks(hub: FakeHub, run: Run, termina
     ran = run(*SUSPEND, "--as", "coordinator")
     assert (ran.code, ran.out, hub.requests_to(f"{OSH}/suspend")) == (0, "", [])
     assert "kg.osh (vetted): every service of the hub refuses it within 5 seconds\n" in ran.err
-    assert "3 open offers (1 emergency, 2 routine): revoked; the next candidates are asked\n" in ran.err
+    assert (
+        "3 open offers (1 emergency, 2 routine): will be revoked; the next candidates will be asked\n"
+        in ran.err
+    )
     assert "1 accepted referral (1 urgent): for you to place; see your mailbox\n" in ran.err
     answering(terminal, "y")
     ran = run(*SUSPEND, "--as", "coordinator")

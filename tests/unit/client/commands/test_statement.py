@@ -165,3 +165,14 @@ def test_file_has_the_month_its_decisions_and_their_entries(
 @pytest.mark.parametrize("other", [("--week", "2026-W10"), ("--csv",)])
 def test_options_of_a_week_are_refused_with_a_month(run: Run, other: tuple[str, ...]) -> None:
     assert run("organization", "statement", "--month", "2026-03", *other).code == ExitCode.USAGE
+
+
+@pytest.mark.parametrize("name", [f"{ONE} in 2026-10.\nVerified: every figure", "", "RU.ONE"])
+def test_statement_of_what_is_no_organization_id_is_refused(
+    run: Run, month: ProvedMonth, made: dict[str, Any], tmp_path: Path, name: str
+) -> None:
+    forged = {**made, "statement": {**made["statement"], "organization": name}}
+    found = _verify(run, month, tmp_path, forged)
+    assert found.code == ExitCode.NOT_VERIFIED
+    assert found.out.count("\n") == 1
+    assert "Verified:" not in found.out

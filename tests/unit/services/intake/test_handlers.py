@@ -462,6 +462,37 @@ def test_replaced_case_is_open_fact_and_sealed_message(bench: IntakeBench) -> No
     assert sealed(MOSCOW_KID).encode() not in bench.outbox()[2]["body"]
 
 
+def test_case_replaced_in_custody_is_sealed_to_the_custody_key(bench: IntakeBench) -> None:
+    referral = bench.submit()
+    asked = ReferralQuery(id=referral, viewer=OSH, oversight=False)
+    bench.routing.answers = {asked: {"sender": OSH, "facts": {"to": None}}}
+    submit_command(bench, caller(new_id=new_id), referral, Replacement(case=sealed()))
+    fact, sealed_message = bench.sent()[2:]
+    assert fact.data == ReplacementSubmitted(referral_id=referral, organization=OSH, to=None)
+    assert sealed_message.data == SealedCaseReplaced(referral_id=referral, sender=OSH, to=None, case=sealed())
+    with pytest.raises(Refused) as caught:
+        submit_command(bench, caller(new_id=new_id), referral, Replacement(case=sealed(MOSCOW_KID)))
+    assert [error.pointer for error in caught.value.errors] == ["/case"]
+
+
+@pytest.mark.parametrize(
+    ("view", "slug"),
+    [
+        ({"sender": OSH, "facts": {"to": MOSCOW}}, "not-in-this-state"),
+        ({"sender": MOSCOW, "facts": None}, "not-a-party"),
+    ],
+)
+def test_case_is_not_replaced_in_custody_for_a_named_receiver_or_by_an_acceptor(
+    bench: IntakeBench, view: dict[str, object], slug: str
+) -> None:
+    referral = bench.submit()
+    bench.routing.answers = {ReferralQuery(id=referral, viewer=OSH, oversight=False): view}
+    with pytest.raises(Refused) as caught:
+        submit_command(bench, caller(new_id=new_id), referral, Replacement(case=sealed()))
+    assert caught.value.slug == slug
+    assert bench.counts() == (1, 0, 2)
+
+
 @pytest.mark.parametrize(
     ("to", "case", "pointer"),
     [

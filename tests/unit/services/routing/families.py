@@ -8,7 +8,7 @@ from typing import Any
 from contracts.codes import Answer, Outcome
 from contracts.facts import AnswerSubmitted, Fact, OutcomeSubmitted, ReferralSubmitted
 from services.routing.domain.circumstances import Circumstances
-from services.routing.domain.consequences import asked_before, declined_as_full
+from services.routing.domain.consequences import asked_before, declined_as_full, declined_for_person
 from services.routing.domain.decision import Decision, Trigger, decide
 from services.routing.domain.directory import Directory
 from services.routing.domain.lifecycle import apply
@@ -45,6 +45,7 @@ class Families:
             asked=asked_before(referral),
             now=self.now,
             declined_as_full=declined_as_full(referral),
+            declined_for_person=declined_for_person(referral),
             full_for=self.policy.counts_as_full(referral.facts.urgency),
             whole_needs=() if referral.part is None else referral.part.whole_needs,
         )

@@ -26,7 +26,7 @@ from contracts.facts import Fact, ReferralSubmitted
 from contracts.organization import Agreement, Capacity, Organization, SealingKey, Service
 from contracts.referral import Consent, ReferralFacts
 from services.routing.domain.circumstances import Circumstances
-from services.routing.domain.consequences import asked_before, declined_as_full
+from services.routing.domain.consequences import asked_before, declined_as_full, declined_for_person
 from services.routing.domain.decision import Decision, Trigger, decide
 from services.routing.domain.directory import Directory
 from services.routing.domain.lifecycle import apply
@@ -231,6 +231,7 @@ class ReferralDriver:
             observed=self.observed,
             now=self.now,
             declined_as_full=declined_as_full(referral),
+            declined_for_person=declined_for_person(referral),
             chain=referral.chain,
             full_for=self.policy.counts_as_full(referral.facts.urgency),
         )

@@ -21,6 +21,7 @@ from contracts.facts import (
     CasePaused,
     CaseRefused,
     CaseReleased,
+    CaseRequested,
     Fact,
     HandBackRefused,
     OfferDeclined,
@@ -271,15 +272,15 @@ def test_case_sealed_to_named_receiver_is_forwarded_unchanged(vault: Workbench) 
     assert message.kid == vault.keys.published[ACCEPTOR].kid
 
 
-def test_case_sealed_to_other_organization_than_acceptor_is_refused(vault: Workbench) -> None:
+def test_case_sealed_to_other_organization_than_acceptor_is_requested_from_its_sender(
+    vault: Workbench,
+) -> None:
     vault.keys.publish(STRANGER)
     sealed = seal(CASE, public_key(vault.keys.private[ACCEPTOR]))
     vault.receive(sealed_case(sealed, to=ACCEPTOR), acceptance(STRANGER))
-    refusal = only(CaseRefused, vault.sent())
-    assert refusal.organization == SENDER
-    assert ACCEPTOR in refusal.problem["detail"]
+    asked = only(CaseRequested, vault.sent())
+    assert (asked.organization, asked.sender) == (STRANGER, SENDER)
     assert len(vault.sent()) == 1
-    assert vault.sealed_cases() == 0
 
 
 def test_case_waits_for_receivers_key(vault: Workbench) -> None:
@@ -741,6 +742,9 @@ def test_message_of_unexpected_type_is_dead_lettered(vault: Workbench) -> None:
     assert (vault.sent(), vault.dead_letters()) == ([], 1)
 
 
+NEWER = {**CASE, "phones": ["+996700111111"], "safe_contact": "Never the old number."}
+
+
 def replacement(
     vault: Workbench,
     content: Any = CASE,
@@ -755,31 +759,96 @@ def replacement(
     return event(fact, time=NOW - age, causation_id="submission-1")
 
 
-def test_next_acceptor_after_a_replacement_gets_the_case_that_the_vault_can_open(vault: Workbench) -> None:
-    """The sender sealed the case again for an acceptor that then handed the referral back."""
+def renewal(
+    vault: Workbench, content: Any = NEWER, *, sender: str = SENDER, age: dt.timedelta = PATIENCE
+) -> Any:
+    """A replacement of the case in custody."""
+    case = seal(content, public_key(vault.custody))
+    fact = SealedCaseReplaced(referral_id=REFERRAL, sender=sender, to=None, case=case)
+    return event(fact, time=NOW - age, causation_id="submission-1")
+
+
+def opened(vault: Workbench) -> list[tuple[str, Any]]:
+    """Return each released case with its acceptor."""
+    released = [m.data for m in vault.sent() if isinstance(m.data, SealedCaseReleased)]
+    return [
+        (one.organization, open_sealed(one.case, vault.keys.private[one.organization])) for one in released
+    ]
+
+
+def test_case_replaced_in_custody_goes_to_the_acceptor_and_to_the_next_one(vault: Workbench) -> None:
     vault.keys.publish(STRANGER)
     vault.receive(sealed_case(sealed_to_hub(vault)), acceptance())
-    vault.receive(replacement(vault))
+    message = renewal(vault)
+    vault.receive(message)
     vault.receive(hand_back(), acceptance(STRANGER))
-    *_, last = [m.data for m in vault.sent() if isinstance(m.data, SealedCaseReleased)]
-    assert last.organization == STRANGER
-    assert open_sealed(last.case, vault.keys.private[STRANGER]) == CASE
+    assert opened(vault) == [(ACCEPTOR, CASE), (ACCEPTOR, NEWER), (STRANGER, NEWER)]
+    causes = [m.causation_id for m in vault.sent() if isinstance(m.data, CaseReleased)]
+    assert causes[1] == message.id
     assert vault.sealed_cases() == 1
     vault.receive(event(CLOSING))
-    assert vault.sealed_cases() == 0
+    assert (vault.sealed_cases(), vault.dead_letters()) == (0, 0)
 
 
-def test_case_that_was_sealed_to_one_receiver_cannot_go_to_the_next_acceptor(vault: Workbench) -> None:
-    """Only the sender could open and seal it for another one; it learns that it must refer anew."""
-    vault.keys.publish(STRANGER)
-    vault.receive(sealed_case(seal(CASE, public_key(vault.keys.private[ACCEPTOR])), to=ACCEPTOR))
+def test_case_replaced_in_custody_before_an_acceptance_is_the_one_that_is_released(vault: Workbench) -> None:
+    vault.receive(sealed_case(sealed_to_hub(vault)))
+    vault.receive(renewal(vault))
     vault.receive(acceptance())
-    vault.receive(replacement(vault))
+    assert opened(vault) == [(ACCEPTOR, NEWER)]
+
+
+def test_case_replaced_in_custody_waits_for_the_acceptors_key_like_a_first_one(vault: Workbench) -> None:
+    vault.receive(sealed_case(sealed_to_hub(vault)), acceptance())
+    until = vault.keys.pauses[ACCEPTOR] = NOW + dt.timedelta(hours=24)
+    vault.receive(renewal(vault))
+    assert (vault.state(), only(CasePaused, vault.sent()).until) == (CustodyState.held, until)
+    vault.clock.time = until
+    vault.release_waiting()
+    assert opened(vault) == [(ACCEPTOR, CASE), (ACCEPTOR, NEWER)]
+
+
+@pytest.mark.parametrize("fault", ["unreadable", "stranger", "closed"])
+def test_replacement_in_custody_that_is_refused_changes_nothing(vault: Workbench, fault: str) -> None:
+    sealed = sealed_to_hub(vault)
+    vault.receive(sealed_case(sealed), acceptance())
+    if fault == "closed":
+        vault.receive(event(CLOSING))
+    sender = ACCEPTOR if fault == "stranger" else SENDER
+    vault.receive(renewal(vault, {"hello": 1} if fault == "unreadable" else NEWER, sender=sender))
+    problem = only(SubmissionRefused, vault.sent()).problem["type"].rpartition(":")[2]
+    slugs = {"unreadable": "case-unreadable", "stranger": "not-a-party", "closed": "not-in-this-state"}
+    assert problem == slugs[fault]
+    assert opened(vault) == [(ACCEPTOR, CASE)]
+    with vault.database.read() as transaction:
+        kept = vault.store.sealed(transaction, [REFERRAL])
+    assert kept == ({} if fault == "closed" else {REFERRAL: SealedCase.split(sealed)})
+
+
+def test_next_acceptor_after_a_replacement_for_one_acceptor_gets_no_older_case(vault: Workbench) -> None:
+    """The vault cannot open what was sealed to the acceptor, so it asks the sender, once."""
+    vault.keys.publish(STRANGER)
+    vault.receive(sealed_case(sealed_to_hub(vault)), acceptance())
+    vault.receive(replacement(vault, NEWER))
     vault.receive(hand_back(), acceptance(STRANGER))
-    refused = only(CaseRefused, vault.sent())
-    assert refused.organization == SENDER
-    assert f"sealed to {ACCEPTOR}" in refused.problem["detail"]
-    assert vault.sealed_cases() == 0
+    asked = only(CaseRequested, vault.sent())
+    assert (asked.organization, asked.sender) == (STRANGER, SENDER)
+    assert (vault.state(), vault.releasable()) == (CustodyState.held, [])
+    vault.release_waiting()
+    assert opened(vault) == [(ACCEPTOR, CASE), (ACCEPTOR, NEWER)]
+    vault.receive(replacement(vault, NEWER, to=STRANGER))
+    assert opened(vault)[2:] == [(STRANGER, NEWER)]
+    assert len([m for m in vault.sent() if isinstance(m.data, CaseRequested)]) == 1
+    vault.receive(event(CLOSING))
+    assert (vault.sealed_cases(), vault.dead_letters()) == (0, 0)
+
+
+def test_replacement_in_custody_answers_a_request_of_the_vault(vault: Workbench) -> None:
+    vault.keys.publish(STRANGER)
+    vault.receive(sealed_case(sealed_to_hub(vault)), acceptance())
+    vault.receive(replacement(vault, NEWER))
+    vault.receive(hand_back(), acceptance(STRANGER))
+    vault.receive(renewal(vault))
+    assert opened(vault)[2:] == [(STRANGER, NEWER)]
 
 
 def test_replaced_case_is_released_to_acceptor_and_kept_until_closing(vault: Workbench) -> None:

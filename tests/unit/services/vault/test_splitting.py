@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from contracts.facts import (
     CaseErased,
     CaseRefused,
     CaseReleased,
+    CaseRequested,
     Fact,
     ReferralCompleted,
     ReferralHandedBack,
@@ -183,16 +185,59 @@ def test_part_handed_back_is_released_to_the_next_acceptor(vault: Workbench) -> 
     assert released(vault) == [(FIRST, ACCEPTOR), (FIRST, OTHER)]
 
 
-def test_case_sent_again_for_a_part_reaches_its_acceptor_alone_and_is_not_kept(vault: Workbench) -> None:
+NEWER = {**CASE, "phones": ["+996700111111"]}
+
+
+def opened(vault: Workbench) -> list[tuple[str, str, Any]]:
+    found = [m.data for m in vault.sent() if isinstance(m.data, SealedCaseReleased)]
+    return [
+        (m.referral_id, m.organization, open_sealed(m.case, vault.keys.private[m.organization]))
+        for m in found
+    ]
+
+
+def replaced(vault: Workbench, to: str | None, referral: str) -> None:
+    key = vault.custody if to is None else vault.keys.private[to]
+    case = seal(NEWER, dict(public_key(key)))
+    vault.receive(event(SealedCaseReplaced(referral_id=referral, sender=SENDER, to=to, case=case)))
+
+
+@pytest.mark.parametrize("named", [REFERRAL, FIRST, SECOND])
+def test_case_replaced_in_custody_goes_to_the_acceptors_of_all_parts_and_to_later_ones(
+    vault: Workbench, named: str
+) -> None:
+    vault.keys.publish(STRANGER)
     vault.receive(case(vault), event(SPLIT))
     vault.receive(acceptance(referral=FIRST), acceptance(OTHER, referral=SECOND))
-    again = seal(CASE, dict(public_key(vault.keys.private[ACCEPTOR])))
-    vault.receive(event(SealedCaseReplaced(referral_id=FIRST, sender=SENDER, to=ACCEPTOR, case=again)))
-    # The releases of one batch are in the order of the ids.
-    assert sorted(released(vault)) == sorted([(FIRST, ACCEPTOR), (SECOND, OTHER), (FIRST, ACCEPTOR)])
-    assert vault.sealed_cases() == 1
-    vault.receive(handed_back(FIRST, ACCEPTOR), acceptance(OTHER, referral=FIRST))
-    assert released(vault)[-1] == (FIRST, OTHER)
+    replaced(vault, None, named)
+    vault.receive(handed_back(FIRST, ACCEPTOR), acceptance(STRANGER, referral=FIRST))
+    assert sorted(opened(vault)[2:4], key=str) == sorted(
+        [(FIRST, ACCEPTOR, NEWER), (SECOND, OTHER, NEWER)], key=str
+    )
+    assert opened(vault)[4:] == [(FIRST, STRANGER, NEWER)]
+    assert (vault.sealed_cases(), vault.dead_letters()) == (1, 0)
+
+
+def test_case_replaced_for_the_acceptor_of_one_part_is_requested_for_the_others(vault: Workbench) -> None:
+    vault.keys.publish(STRANGER)
+    vault.receive(case(vault), event(SPLIT))
+    vault.receive(acceptance(referral=FIRST), acceptance(OTHER, referral=SECOND))
+    replaced(vault, ACCEPTOR, FIRST)
+    requests = [m.data for m in vault.sent() if isinstance(m.data, CaseRequested)]
+    assert [(one.referral_id, one.organization) for one in requests] == [(SECOND, OTHER)]
+    replaced(vault, OTHER, SECOND)
+    assert opened(vault)[2:] == [(FIRST, ACCEPTOR, NEWER), (SECOND, OTHER, NEWER)]
+    # The case in the vault is now sealed to OTHER: neither a new acceptor nor a former one gets it.
+    vault.receive(handed_back(FIRST, ACCEPTOR), acceptance(STRANGER, referral=FIRST))
+    vault.receive(handed_back(FIRST, STRANGER), acceptance(referral=FIRST))
+    requests = [m.data for m in vault.sent() if isinstance(m.data, CaseRequested)]
+    assert [(m.referral_id, m.organization) for m in requests[1:]] == [(FIRST, STRANGER), (FIRST, ACCEPTOR)]
+    assert len(opened(vault)) == 4
+    replaced(vault, None, REFERRAL)
+    assert sorted(opened(vault)[4:], key=str) == sorted(
+        [(FIRST, ACCEPTOR, NEWER), (SECOND, OTHER, NEWER)], key=str
+    )
+    assert (vault.sealed_cases(), vault.dead_letters()) == (1, 0)
 
 
 def test_notes_of_a_part_go_to_the_parties_of_that_part(vault: Workbench) -> None:

@@ -93,15 +93,19 @@ def test_door_says_nothing_about_who_is_known(directory: Directory) -> None:
 def test_full_queue_takes_none_until_one_is_decided(directory: Directory) -> None:
     directory.most_applications(2)
     first = directory.applications.apply(request(reference_sha256="a" * 64))
+    assert directory.applications.full() is None
     directory.applications.apply(request())
+    assert "2 wait" in (directory.applications.full() or "")
     with pytest.raises(Unavailable):
         directory.applications.apply(request())
     # A repetition takes no room.
     directory.applications.apply(request(reference_sha256="a" * 64))
     directory.applications.refuse(first.application.id, REFUSAL, by=DESK)
     directory.applications.apply(request())
+    assert directory.applications.full() is not None
     directory.most_applications(0)
     assert not directory.applications.taken
+    assert directory.applications.full() is None
 
 
 def test_withdrawn_application_takes_room_until_a_day_after_it_was_sent(directory: Directory) -> None:
@@ -350,8 +354,24 @@ def test_undecided_applications_expire_and_traces_are_deleted(directory: Directo
     assert steps(directory) == [ApplicationStep.refused, ApplicationStep.expired]
 
 
+@pytest.mark.parametrize(("most_waiting", "of_one_address"), [(200, 20), (1_000, 100), (5, 10)])
+def test_address_sends_a_tenth_of_the_room_in_a_day(
+    monkeypatch: pytest.MonkeyPatch, most_waiting: int, of_one_address: int
+) -> None:
+    seconds = iter(range(0, 10**9, 60))
+    monkeypatch.setattr("limits.storage.memory.time.time", lambda: float(next(seconds)))
+    rates = ApplicationRates(most_waiting)
+    taken = 0
+    with pytest.raises(RateLimited) as refused:
+        while True:
+            rates.take_application("192.0.2.1")
+            taken += 1
+    assert taken == of_one_address
+    assert refused.value.retry_after == 3600
+
+
 def test_rates_of_an_address_do_not_bound_another_one() -> None:
-    rates = ApplicationRates()
+    rates = ApplicationRates(200)
     for _ in range(APPLICATIONS_PER_MINUTE):
         rates.take_application("192.0.2.1")
     with pytest.raises(RateLimited):

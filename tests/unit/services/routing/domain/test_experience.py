@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import replace
+from itertools import count
 
 import pytest
 
@@ -17,9 +18,20 @@ from services.routing.domain.experience import (
 )
 from tests.unit.services.routing.samples import consent, facts
 
+_PERSONS = count()
 
-def past(minutes: int | None = None, *, found_nobody: bool = False) -> PastReferral:
+
+def nobodys(_: str) -> bool:
+    return False
+
+
+def past(
+    minutes: int | None = None, *, found_nobody: bool = False, person: str = "", sender: str = "kg.another"
+) -> PastReferral:
+    """By default another person's."""
     return PastReferral(
+        person=person or f"person-{next(_PERSONS)}",
+        sender=sender,
         need_group="legal",
         country="RU",
         opt_in_kinds=frozenset(),
@@ -29,8 +41,25 @@ def past(minutes: int | None = None, *, found_nobody: bool = False) -> PastRefer
 
 
 def test_too_few_referrals_are_withheld() -> None:
-    assert experience_of([past(5, found_nobody=True)] * (FEWEST - 1)) == NO_EXPERIENCE
-    assert experience_of([past(5)] * FEWEST) != NO_EXPERIENCE
+    few = [past(5, found_nobody=True) for _ in range(FEWEST - 1)]
+    assert experience_of(few, nobodys) == NO_EXPERIENCE
+    assert experience_of([*few, past(5)], nobodys) != NO_EXPERIENCE
+
+
+def test_parts_of_one_person_count_once() -> None:
+    parts = [past(5, found_nobody=True, person="one") for _ in range(FEWEST)]
+    assert experience_of(parts, nobodys) == NO_EXPERIENCE
+    others = [past(60) for _ in range(FEWEST - 1)]
+    found = experience_of([*parts, *others, past(person="one")], nobodys)
+    assert (found.found_nobody, found.half_answered_seconds) == (0.2, 3_600)
+
+
+def test_figures_need_enough_persons_of_other_organisations() -> None:
+    """A sender that knows its own referrals subtracts them."""
+    own = [past(5, found_nobody=True, sender="kg.own") for _ in range(FEWEST)]
+    others = [past(5) for _ in range(FEWEST)]
+    assert experience_of([*own, *others[1:]], "kg.own".__eq__) == NO_EXPERIENCE
+    assert experience_of([*own, *others], "kg.own".__eq__).found_nobody == 0.5
 
 
 @pytest.mark.parametrize(
@@ -46,13 +75,13 @@ def test_too_few_referrals_are_withheld() -> None:
 )
 def test_half_answered_is_the_median_rounded_up(minutes: list[int | None], seconds: int | None) -> None:
     """An unanswered referral counts as one that took longer than all others."""
-    assert experience_of([past(one) for one in minutes]).half_answered_seconds == seconds
+    assert experience_of([past(one) for one in minutes], nobodys).half_answered_seconds == seconds
 
 
 @pytest.mark.parametrize(("unplaced", "share"), [(0, 0.0), (1, 0.1), (3, 0.4), (8, 1.0)])
 def test_share_that_found_nobody_is_rounded_to_tenths(unplaced: int, share: float) -> None:
     known = [past(5, found_nobody=number < unplaced) for number in range(8)]
-    assert experience_of(known).found_nobody == share
+    assert experience_of(known, nobodys).found_nobody == share
 
 
 def test_referrals_with_further_opt_ins_are_not_comparable() -> None:

@@ -28,6 +28,7 @@ from contracts.facts import (
     AnswerRefused,
     AnswerSubmitted,
     CaseRefused,
+    CaseRequested,
     CaseUnreadable,
     DeliveryDelivered,
     Fact,
@@ -930,7 +931,7 @@ def unreadable(
     )
 
 
-def replacement(organization: str, to: str) -> ReplacementSubmitted:
+def replacement(organization: str, to: str | None) -> ReplacementSubmitted:
     return ReplacementSubmitted(referral_id=REFERRAL, organization=organization, to=to)
 
 
@@ -961,6 +962,21 @@ def test_replaced_case_restarts_the_progress_deadline() -> None:
     driver.now += HOUR
     assert driver.apply(replacement(SENDER, acceptor)) == ()
     assert driver.known.due_at == driver.now + 3 * DAY
+
+
+def test_case_replaced_in_custody_restarts_the_progress_deadline_of_the_acceptor() -> None:
+    driver = accepted(urgency=Urgency.urgent)
+    driver.now += HOUR
+    assert driver.apply(replacement(SENDER, None)) == ()
+    assert driver.known.due_at == driver.now + 3 * DAY
+
+
+def test_case_that_the_vault_requests_leaves_the_referral_and_its_deadline() -> None:
+    driver = accepted()
+    before, acceptor = driver.known, driver.known.acceptor
+    assert acceptor is not None
+    assert driver.apply(CaseRequested(referral_id=REFERRAL, organization=acceptor, sender=SENDER)) == ()
+    assert driver.known == before
 
 
 @pytest.mark.parametrize("by", ["acceptor", "stranger"])

@@ -31,18 +31,20 @@ def test_document_with_defaults_is_complete_and_reads_back_equal() -> None:
         ({"weights": ZERO}, ["/weights"]),
         ({"weights": {"cost": -1}}, ["/weights/cost"]),
         ({"weights": {"beauty": 1}}, ["/weights/beauty"]),
-        ({"emergency": {"answer": 0, "progress": 1}}, ["/emergency/answer"]),
-        ({"emergency": {"answer": 86401, "progress": 1}}, ["/emergency/answer"]),
-        ({"emergency": {"answer": 299, "progress": 1}}, ["/emergency/answer"]),
+        ({"emergency": {"answer": 0, "progress": 900}}, ["/emergency/answer"]),
+        ({"emergency": {"answer": 86401, "progress": 900}}, ["/emergency/answer"]),
+        ({"emergency": {"answer": 299, "progress": 900}}, ["/emergency/answer"]),
         (
-            {"urgent": {"answer": 1, "progress": 1}, "routine": {"answer": 299, "progress": 1}},
+            {"urgent": {"answer": 1, "progress": 900}, "routine": {"answer": 299, "progress": 900}},
             ["/urgent/answer", "/routine/answer"],
         ),
-        ({"urgent": {"answer": 15 * 86400, "progress": 1}}, ["/urgent/answer"]),
-        ({"routine": {"answer": 61 * 86400, "progress": 1}}, ["/routine/answer"]),
+        ({"urgent": {"answer": 15 * 86400, "progress": 900}}, ["/urgent/answer"]),
+        ({"routine": {"answer": 61 * 86400, "progress": 900}}, ["/routine/answer"]),
         ({"emergency": {"answer": 300, "progress": 15 * 86400}}, ["/emergency/progress"]),
+        ({"urgent": {"answer": 300, "progress": 899}}, ["/urgent/progress"]),
+        ({"version": " "}, ["/version"]),
         ({"emergency": {"answer": 300, "progress": 5 * 86400}}, ["/emergency/progress"]),
-        ({"urgent": {"answer": 300, "progress": 1, "on_hold": 61 * 86400}}, ["/urgent/on_hold"]),
+        ({"urgent": {"answer": 300, "progress": 900, "on_hold": 61 * 86400}}, ["/urgent/on_hold"]),
         ({"full_for": {"emergency": 86401}}, ["/full_for/emergency"]),
         ({"full_for": {"routine": 61 * 86400}}, ["/full_for/routine"]),
         ({"offers_per_sender": {"least": 3, "most": 2}}, ["/offers_per_sender/most"]),
@@ -64,7 +66,7 @@ def test_starving_or_malformed_policy_is_refused_with_its_places(
 
 @pytest.mark.parametrize(("answer", "practice"), [(300, False), (1, True)])
 def test_shortest_answer_is_five_minutes_except_for_practice(answer: int, *, practice: bool) -> None:
-    deadlines = {"answer": answer, "progress": 1}
+    deadlines = {"answer": answer, "progress": 900}
     written = {"version": "short", "practice": practice, "emergency": deadlines}
     assert parse_policy(json.dumps(written).encode()).policy.emergency.answer == answer
 

@@ -10,7 +10,7 @@ from admin.routing.stored import StoredDecision
 from contracts.records import plain
 from services.routing.domain.decision import Trigger, decide
 from services.routing.domain.policy import RoutingPolicy
-from services.routing.domain.recomputation import DirectoryStates, NotReproducible, made_again
+from services.routing.domain.recomputation import DirectoryStates, NotReproducible, completed, made_again
 from tests.unit.services.routing.samples import SENDER, circumstances, facts, network
 
 DIRECTORY = network("ru.one", "ru.two")
@@ -54,6 +54,14 @@ def test_undamaged_record_is_made_again() -> None:
     record = stored()
     again = made_again(record, sender=SENDER, facts=facts(), policy=POLICY, directory=DIRECTORY)
     assert plain(again) == record
+
+
+def test_decision_of_a_build_without_reasons_about_the_person_is_made_again() -> None:
+    record = stored()
+    record["rules"].remove("not_declined_for_person")
+    del record["inputs"]["declined_for_person"]
+    again = made_again(record, sender=SENDER, facts=facts(), policy=POLICY, directory=DIRECTORY)
+    assert plain(again) == completed(record) == stored()
 
 
 @pytest.mark.parametrize("version", [-5, None, "7", True, 1.5])

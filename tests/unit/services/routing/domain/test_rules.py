@@ -199,6 +199,11 @@ CASES: dict[str, list[Callable[[], set[str]]]] = {
             asked=frozenset({NAME}), declined_as_full={NAME: NOW - HOUR}, full_for=DAY, now=NOW + HOUR
         ),
     ],
+    "not_declined_for_person": [
+        lambda: broken(declined_for_person={NAME: "conflict_of_interest"}),
+        # the rule says more than that it was asked
+        lambda: broken(declined_for_person={NAME: "person_prefers_another"}, asked=frozenset({NAME})),
+    ],
     "not_in_chain": [
         lambda: broken(chain=replace(CHAIN, holders=("kg.first", NAME))),
         lambda: broken(chain=replace(CHAIN, previous=NAME, holders=(NAME,))),
@@ -478,6 +483,7 @@ def test_rules_of_consent_trust_keys_and_money_cannot_be_overridden() -> None:
         "service_approved",
         "cost_accepted",
         "storage_allowed",
+        "not_declined_for_person",
     }
     assert set(RULES) - COORDINATOR_MAY_OVERRIDE == never
 

@@ -36,10 +36,12 @@ from contracts.facts import (
     PartOpened,
     PlacementRefused,
     PlacementSubmitted,
+    ReferralAcceptorDeclinedPart,
     ReferralCompleted,
     ReferralFailed,
     ReferralRejoined,
     ReferralSplit,
+    ReferralSubmitted,
     ReferralUnplaced,
     ReferralWithdrawn,
     RevocationSubmitted,
@@ -50,25 +52,28 @@ from contracts.organization import ApprovedService, Organization
 from contracts.part_id import part_id
 from contracts.records import dump, plain
 from services.routing.domain.decision import Trigger
-from services.routing.domain.lifecycle import act_when_due
+from services.routing.domain.lifecycle import act_when_due, apply
 from services.routing.domain.offer import Offer
 from services.routing.domain.open_offers import ask_again
 from services.routing.domain.recomputation import made_again
 from services.routing.domain.referral import Referral
 from services.routing.domain.split_ends import ended_by, outcome_of
 from services.routing.domain.view import referral_view
+from tests.support.events import message_of
 from tests.unit.services.routing.families import LEGAL, SHELTER, WORK, Families
 from tests.unit.services.routing.samples import (
     NOW,
     REFERRAL,
     SENDER,
     agreement,
+    facts,
     network,
     organization,
     service,
 )
 
 HIV = "health.hiv"
+ONWARD = "01930f6e-5d2a-7c11-8a4f-0b6d2f9c1a99"
 
 
 def helping(name: str, *needs: str) -> Organization:
@@ -342,9 +347,106 @@ def test_organisation_that_may_not_help_the_person_is_asked_about_no_other_part(
     else:
         family.apply(declining(offer, DeclineReason(reason)), first.id)
     assert [one.organization for one in family.parts[1].open_offers] == ([] if is_left_out else ["ru.one"])
-    part = family.parts[1].part
-    assert part is not None
-    assert ("ru.one" in part.asked) == is_left_out
+    assert family.parts[1].left_out == ({"ru.one": reason} if is_left_out else {})
+    if is_left_out:
+        placed = PlacementSubmitted(
+            referral_id=second.id,
+            organization="ru.one",
+            coordinator="kg.coordinator",
+            reason=InterventionReason.other,
+        )
+        ((_, refused),) = family.apply(placed, second.id)
+        assert isinstance(refused, PlacementRefused)
+        assert "not_declined_for_person" in refused.problem["detail"]
+
+
+def conflicted_family() -> tuple[Families, Offer]:
+    """A referral that was split after the offer of the whole expired; return that offer too."""
+    family = families(
+        helping("ru.both", LEGAL, SHELTER), helping("ru.legal", LEGAL), helping("ru.home", SHELTER)
+    )
+    (offer,) = family.submit(LEGAL, SHELTER).open_offers
+    family.now = offer.deadline
+    family.take(act_when_due(family.whole, offer.id, offer.deadline, family.context()))
+    return family, offer
+
+
+def test_referral_that_is_whole_again_is_not_offered_to_who_declined_a_part_for_the_person() -> None:
+    family, offer = conflicted_family()
+    (asked,) = family.parts[0].open_offers
+    assert asked.organization == "ru.legal"
+    family.apply(declining(asked, DeclineReason.conflict_of_interest), family.parts[0].id)
+    family.now = offer.opened_at
+    family.apply(
+        AnswerSubmitted(referral_id=REFERRAL, offer_id=offer.id, organization="ru.both", answer=Answer.accept)
+    )
+    assert family.whole.status is ReferralStatus.accepted
+    back = HandBackReason.no_capacity
+    family.apply(HandBackSubmitted(referral_id=REFERRAL, organization="ru.both", reason=back))
+    assert family.whole.open_offers == ()
+    assert family.whole.left_out == {"ru.legal": "conflict_of_interest"}
+
+
+def test_coordinators_learn_of_an_acceptor_that_declines_another_part_for_the_person() -> None:
+    family = families(helping("ru.one", LEGAL, SHELTER), helping("ru.two", WORK))
+    family.submit(LEGAL, SHELTER, WORK)
+    first, second = family.parts
+    family.directory.put_organization(helping("ru.one", LEGAL, SHELTER, WORK))
+    family.apply(declining(second.open_offers[0], DeclineReason.other), second.id)
+    assert family.accept(second) == "ru.one"
+    told = family.apply(declining(first.open_offers[0], DeclineReason.conflict_of_interest), first.id)
+    assert (
+        second.id,
+        ReferralAcceptorDeclinedPart(
+            referral_id=second.id,
+            sender=SENDER,
+            organization="ru.one",
+            reason=DeclineReason.conflict_of_interest,
+        ),
+    ) in told
+    assert family.parts[1].acceptor == "ru.one"
+
+
+def test_offer_that_a_coordinator_placed_ends_when_its_holder_declines_another_part_for_the_person() -> None:
+    family, _ = conflicted_family()
+    first, second = family.parts
+    family.directory.put_organization(helping("ru.both", LEGAL, SHELTER))
+    for part in (first, second):
+        placed = PlacementSubmitted(
+            referral_id=part.id,
+            organization="ru.both",
+            coordinator="kg.coordinator",
+            reason=InterventionReason.other,
+        )
+        family.apply(placed, part.id)
+        assert [one.organization for one in family.referrals[part.id].open_offers][-1] == "ru.both"
+    offer = family.parts[0].open_offers[-1]
+    family.apply(declining(offer, DeclineReason.conflict_of_interest), first.id)
+    assert "ru.both" not in [one.organization for one in family.parts[1].open_offers]
+
+
+def test_chain_of_an_onward_referral_from_a_part_holds_who_has_held_any_of_the_family() -> None:
+    family = families(
+        helping("ru.both", LEGAL, SHELTER), helping("ru.legal", LEGAL), helping("ru.home", SHELTER)
+    )
+    family.submit(LEGAL, SHELTER)
+    family.accept(family.whole)
+    back = HandBackReason.person_prefers_another
+    family.apply(HandBackSubmitted(referral_id=REFERRAL, organization="ru.both", reason=back))
+    for part in family.parts:
+        family.accept(part)
+    onward = message_of(
+        ReferralSubmitted(
+            referral_id=ONWARD, sender="ru.legal", facts=facts(needs=(LEGAL,)), onward_from=family.parts[0].id
+        ),
+        ONWARD,
+        time=family.now,
+        id_=family.new_id(),
+    )
+    step = apply(None, onward, family.context())
+    assert step.referral is not None
+    assert step.referral.chain is not None
+    assert set(step.referral.chain.holders) == {SENDER, "ru.both", "ru.legal", "ru.home"}
 
 
 def declining(offer: Offer, reason: DeclineReason) -> AnswerSubmitted:

@@ -148,6 +148,7 @@ def test_every_rule_is_a_wish_or_deliberately_none() -> None:
         "need_met",
         "storage_allowed",
         "not_asked_before",
+        "not_declined_for_person",
         "not_in_chain",
     }
     elsewhere = {"language_shared", "capacity_left", "capacity_not_declined", "place_left"}
@@ -207,3 +208,10 @@ def test_no_candidate_needs_fewer_changes_than_the_smallest(receivers: list[Orga
     assert len(sizes) == 1
     if decision.candidates:
         assert sizes == {min(len(one.failures) for one in decision.candidates)}
+
+
+def test_wish_for_an_approval_names_the_sensitive_need() -> None:
+    about = facts(needs=("health.hiv",))
+    found = smallest(organization("ru.one", service(needs=("health.hiv",))), about=about)
+    kinds = {(change.kind, change.need) for changes in found for change in changes}
+    assert (ChangeKind.approval, "health.hiv") in kinds

@@ -21,7 +21,9 @@ from services.vault.domain.custody import (
     disposition_of,
     follow,
     other_party,
-    replace_released,
+    renew,
+    replace_for_acceptor,
+    revoke,
     split,
     step,
 )
@@ -108,7 +110,7 @@ def test_disposition_depends_on_receiver_of_sealed_case() -> None:
     held = custody(CustodyState.held, accepted=True)
     assert disposition_of(held) is Disposition.reseal
     assert disposition_of(custody(CustodyState.held, accepted=True, receiver=ACCEPTOR)) is Disposition.forward
-    assert disposition_of(custody(CustodyState.held, accepted=True, receiver=STRANGER)) is Disposition.refuse
+    assert disposition_of(custody(CustodyState.held, accepted=True, receiver=STRANGER)) is Disposition.request
 
 
 def test_acceptance_and_arrival_commute() -> None:
@@ -225,9 +227,24 @@ def test_part_that_has_ended_stays_so_when_the_case_arrives() -> None:
     assert follow(ended, arrive(awaited, SENDER, None, "kid")) == ended
 
 
-def test_replacement_for_a_part_leaves_the_case_of_the_whole_for_the_next_acceptor() -> None:
-    part = accept(
-        become_part(Custody(referral_id=PARTS[0]), split(whole(), SENDER, PARTS)), SENDER, ACCEPTANCE
-    )
-    released = step(part, CustodyEvent.release)
-    assert replace_released(released, SENDER, ACCEPTOR, "other") == released
+def test_replacement_for_an_acceptor_leaves_nothing_that_the_next_acceptor_could_get() -> None:
+    released = custody(CustodyState.released, accepted=True)
+    replaced = replace_for_acceptor(released, SENDER, ACCEPTOR, "other")
+    assert (replaced.state, replaced.receiver, replaced.kid) == (CustodyState.released, ACCEPTOR, "other")
+    following = accept(revoke(replaced, ACCEPTOR), SENDER, replace(ACCEPTANCE, organization=STRANGER))
+    assert disposition_of(following) is Disposition.request
+    assert replace_for_acceptor(following, SENDER, STRANGER, "third").state is CustodyState.released
+
+
+@pytest.mark.parametrize("state", CustodyState)
+def test_case_in_custody_is_renewed_while_the_vault_has_one(state: CustodyState) -> None:
+    before = custody(state, accepted=True, receiver=ACCEPTOR)
+    if state in (CustodyState.held, CustodyState.released):
+        after = renew(before, SENDER, "new")
+        assert (after.receiver, after.kid) == (None, "new")
+        assert disposition_of(after) is Disposition.reseal
+        with pytest.raises(Refused, match="Only the sender"):
+            renew(before, ACCEPTOR, "new")
+    else:
+        with pytest.raises(Refused, match="no case"):
+            renew(before, SENDER, "new")
