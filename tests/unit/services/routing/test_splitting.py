@@ -304,6 +304,7 @@ def test_organisation_left_out_of_a_part_stays_so_in_the_store(bench: Workbench)
     with bench.database.read() as transaction:
         other = bench.store.view(transaction, [part_id(whole, 2)])[part_id(whole, 2)]
     assert other.left_out == {first.organization: "conflict_of_interest"}
+    assert other.part is not None
     assert other.part.whole_needs == (LEGAL, SHELTER)
 
 
