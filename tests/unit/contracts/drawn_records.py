@@ -21,7 +21,7 @@ from contracts import vocabularies
 from contracts.canonical import EXACT_INTEGER
 from contracts.employer import Employer
 from contracts.identifiers import ORGANIZATION_PATTERN, SLUG_PATTERN, UUID_PATTERN, Pattern
-from contracts.moments import Within
+from contracts.moments import PastYears, Within
 from contracts.open_text import NoTelephoneNumber, PlainText
 from contracts.organization import Agreement, Organization, Service
 from contracts.vocabularies import country_of
@@ -110,7 +110,8 @@ def _value(hint: Any, limits: tuple[Any, ...] = ()) -> st.SearchStrategy[Any]:
         return _text(limits)
     if hint is int:
         (bounds,) = [x for x in limits if isinstance(x, Range)] or [EXACT_INTEGER]
-        return st.integers(bounds.min, bounds.max)
+        # A year in the future is refused where the time is known.
+        return st.integers(bounds.min, 2025 if isinstance(bounds, PastYears) else bounds.max)
     if hint is bool:
         only = [x.comparable for x in limits if isinstance(x, Equal)]
         return st.sampled_from(only or [False, True])
