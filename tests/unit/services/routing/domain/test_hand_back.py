@@ -89,13 +89,20 @@ def test_hand_back_asks_next_candidate_in_same_transition(progress: ProgressStat
     assert driver.known.acceptor == opened.organization
 
 
-def test_former_acceptor_is_not_asked_again() -> None:
+@pytest.mark.parametrize(
+    ("reason", "rule"),
+    [
+        (HandBackReason.other, "not_asked_before"),
+        (HandBackReason.person_prefers_another, "not_declined_for_person"),
+    ],
+)
+def test_former_acceptor_is_not_asked_again(reason: HandBackReason, rule: str) -> None:
     driver = held("ru.one")
-    _, unplaced = driver.apply(submission("ru.one"))
+    _, unplaced = driver.apply(submission("ru.one", reason))
     assert isinstance(unplaced, ReferralUnplaced)
     assert unplaced.reason == "candidates_exhausted"
     (former,) = driver.decisions[-1].candidates
-    assert [failure.rule for failure in former.failures] == ["not_asked_before"]
+    assert [failure.rule for failure in former.failures] == [rule]
     assert driver.known.status is ReferralStatus.unplaced
 
 
@@ -129,7 +136,7 @@ def test_hand_back_does_not_ask_those_again_who_declined_or_let_their_offer_expi
 
 def test_referral_to_named_organization_is_unplaced_after_hand_back() -> None:
     driver = held("ru.one", "ru.two", to="ru.one")
-    handed_back, unplaced = driver.apply(submission("ru.one"))
+    handed_back, unplaced = driver.apply(submission("ru.one", HandBackReason.other))
     assert isinstance(handed_back, ReferralHandedBack)
     assert isinstance(unplaced, ReferralUnplaced)
     # The coordinator can ask the named organisation again, and no other: only it can open the case.
