@@ -176,6 +176,6 @@ REPLACE_CASE: Final = command(
     "replace_case",
     "Replace a case, in the hub's custody or sealed to its acceptor",
     {"case": _SEALED},
-    refusals=frozenset({"not-in-this-state"}),
+    refusals=frozenset({"not-a-party", "not-in-this-state"}),
 )
 REVOKE_CONSENT: Final = command("revoke_consent", "Report that the person has withdrawn the consent", {})
