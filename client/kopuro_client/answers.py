@@ -20,7 +20,7 @@ from kopuro_client.errors import (
 # Commas and opening brackets of a response: a bundle of 10,000 entries has a tenth of them.
 MOST_SEPARATORS: Final = 4_000_000
 # Transient whether the hub or a proxy sent them.
-_TRANSIENT: Final = frozenset({408, 429, 502, 503, 504})
+_TRANSIENT: Final = frozenset({408, 425, 429, 502, 503, 504})
 
 
 def error_of(

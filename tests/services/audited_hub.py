@@ -89,6 +89,7 @@ class AuditedHub:
             database_url=database_url,
             environment={
                 "KOPURO_HUB": hub,
+                "KOPURO_REQUESTS_PER_MINUTE": "999999",
                 "KOPURO_LOG_SIGNING_KEY": str(key_file),
                 "KOPURO_LOG_DIRECTORY": str(self.published),
                 **(environment or {}),

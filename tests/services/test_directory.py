@@ -61,6 +61,7 @@ from tests.unit.services.directory.samples import (
 NOWHERE = "amqp://nobody:nothing@127.0.0.1:1//"
 MERGE_PATCH = "application/merge-patch+json"
 SECRET = "an-invented-secret-of-at-least-32-characters"
+WRONG = SECRET[::-1]
 CREDENTIALS = [
     {"client_id": name, "client_secret": SECRET, "principal": name, "roles": ["partner"]}
     for name in (OSH, "kg.other")
@@ -144,6 +145,7 @@ def running(
             "KOPURO_TOKEN_SIGNING_KEY": key,
             "KOPURO_APPROVALS": approvals,
             "KOPURO_ISSUER": address,
+            "KOPURO_REQUESTS_PER_MINUTE": "999999",
             "KOPURO_DISCOVERY": written(directory / "hub.json", discovery),
             **environment,
         },
@@ -230,7 +232,7 @@ def test_oauth_library_gets_a_token_by_secret_and_reads_the_refusal(hub: Hub, wa
             with pytest.raises(OAuthError) as refused:
                 client.fetch_token(**{"grant_type": "client_credentials", **wrong})
             assert refused.value.error == (error or "unsupported_grant_type")
-    with oauth_client(hub, OSH, "wrong", way) as client, pytest.raises(OAuthError) as refused:
+    with oauth_client(hub, OSH, WRONG, way) as client, pytest.raises(OAuthError) as refused:
         client.fetch_token(grant_type="client_credentials")
     assert (refused.value.error, refused.value.description) == (
         "invalid_client",
@@ -258,7 +260,7 @@ def test_errors_of_the_token_endpoint_are_those_of_rfc_6749(hub: Hub) -> None:
         return httpx.post(hub.service.url + "/oauth/token", **request)
 
     answers = {
-        "invalid_client": ask(data={"grant_type": "client_credentials"}, auth=(OSH, "wrong")),
+        "invalid_client": ask(data={"grant_type": "client_credentials"}, auth=(OSH, WRONG)),
         "invalid_request": ask(data={"client_id": OSH}),
         "unsupported_grant_type": ask(data={"grant_type": "implicit"}),
         "invalid_scope": ask(data={"grant_type": "client_credentials", "scope": "a"}),
@@ -282,8 +284,8 @@ def test_invalid_client_response_reveals_nothing_more(hub: Hub) -> None:
 
     grant = {"grant_type": "client_credentials"}
     unknown = problem(ask(grant, ("nobody", SECRET)), 401, "invalid-client")
-    assert problem(ask(grant, (OSH, "wrong")), 401, "invalid-client") == unknown
-    assert ask(grant, (OSH, "wrong")).headers["www-authenticate"].startswith("Basic")
+    assert problem(ask(grant, (OSH, WRONG)), 401, "invalid-client") == unknown
+    assert ask(grant, (OSH, WRONG)).headers["www-authenticate"].startswith("Basic")
     problem(ask(grant, None), 401, "invalid-client")
     problem(ask({"grant_type": "password"}, (OSH, SECRET)), 400, "unsupported-grant-type")
     assert SECRET not in hub.service.log.read_text()

@@ -209,7 +209,7 @@ class Referrals(SealedContent):
         """
         if acceptor is None:
             referral = self.referral(referral_id)
-            if (referral["facts"] or {}).get("to") is not None:
+            if (answered(referral, "facts") or {}).get("to") is not None:
                 acceptor = answered(referral, "acceptor")
                 if acceptor is None:
                     raise InvalidArgumentError("no organisation has accepted the referral yet")

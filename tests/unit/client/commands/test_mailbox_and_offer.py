@@ -339,7 +339,7 @@ def test_unreadable_case_is_reported_and_replaced_by_command(hub: FakeHub, run: 
     assert hub.requests_to(f"{where}/unreadable")[0].json() == {"reason": "key_lost", "content": "case"}
 
     key = generate_key()
-    hub.script("GET", where, json_response({"acceptor": "ru.one"}))
+    hub.script("GET", where, json_response({"acceptor": "ru.one", "facts": {"to": "ru.one"}}))
     hub.script("GET", "/directory/v1/organizations/ru.one", json_response({"sealing_key": public_key(key)}))
     hub.script("POST", f"{where}/case", SUBMITTED)
     (tmp_path / "referral.json").write_text('{"case": {"name": "Азамат"}}')

@@ -42,7 +42,8 @@ def test_submitting_command_announces_what_arrives(
         "/directory/v1/organizations/kg.other",
         json_response({"id": "kg.other", "sealing_key": public_key(generate_key())}),
     )
-    hub.script("GET", "/intake/v1/referrals/r1", json_response({"sender": "x", "acceptor": "kg.other"}))
+    view = {"sender": "x", "acceptor": "kg.other", "facts": {"to": "kg.other"}}
+    hub.script("GET", "/intake/v1/referrals/r1", json_response(view))
     hub.otherwise = json_response({"id": "s1"}, status=202)
     ran = run(*(str(file) if word == "FILE" else word for word in line))
     assert (ran.code, ran.out) == (0, "s1\n")

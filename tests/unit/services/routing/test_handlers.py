@@ -553,7 +553,7 @@ def test_decisions_are_readable_by_sender_and_oversight_only(
         found = bench.queries.decisions(referral, viewer, oversight=oversight)
         assert [decision["trigger"] for decision in found] == ["submitted", "declined"]
         second = {c["organization"]: c for c in found[1]["candidates"]}[first.organization]
-        assert [r["rule"] for r in second["rules"] if not r["passed"]] == ["not_asked_before"]
+        assert [r["rule"] for r in second["rules"] if not r["passed"]] == ["not_declined_for_person"]
     with pytest.raises(Refused) as refused:
         bench.queries.decisions(referral, first.organization, oversight=False)
     assert refused.value.slug == "forbidden"

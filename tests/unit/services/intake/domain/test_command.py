@@ -106,7 +106,7 @@ def test_hand_back_note_is_sealed_message_beside_coded_reason() -> None:
         (Unreadable, {"reason": "key_lost", "author": MOSCOW}, ["/author"]),
         (Unreadable, {"reason": "key_lost", "text": "call me"}, ["/text"]),
         (Replacement, {"to": MOSCOW, "case": {"name": "x"}}, ["/case"]),
-        (Replacement, {"case": sealed()}, ["/to"]),
+        (Replacement, {"to": MOSCOW}, ["/case"]),
     ],
 )
 def test_invalid_body_is_refused_with_pointers(kind: type, body: object, expected: list[str]) -> None:
@@ -125,6 +125,7 @@ def test_invalid_body_is_refused_with_pointers(kind: type, body: object, expecte
         load(Unreadable, {"reason": "not_understood"}),
         load(Unreadable, {"reason": "key_lost", "content": "note", "author": OSH}),
         Replacement(to=OSH, case=sealed()),
+        Replacement(case=sealed()),
         RevokeConsent(),
     ],
 )
