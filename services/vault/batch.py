@@ -25,10 +25,9 @@ class Batch:
 
     linked: the custodies that were taken because a split links them with others, as they were. taken: all
     custodies as they were. renewals: the messages that replaced a case in custody, by each referral whose
-    acceptor gets the new one.
-    answers: whether an answer took effect, by submission id. held: notes that wait for the decision on their
-    answer, by submission id. new_notes, dropped_notes, new_answers: the changes of the two. closed: referrals
-    that the batch has closed.
+    acceptor gets the new one. answers: whether an answer took effect, by submission id. held: notes that wait
+    for the decision on their answer, by submission id. new_notes, dropped_notes, new_answers: the changes of
+    the two. closed: referrals that the batch has closed.
 
     source: of the events; new_id: returns the id of the next one.
     """

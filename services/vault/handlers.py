@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-import logging
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import replace
 
 from sqlalchemy import Connection
 
@@ -15,10 +13,6 @@ from contracts.facts import (
     AcceptanceRevoked,
     AnswerRefused,
     CaseErased,
-    CasePaused,
-    CaseRefused,
-    CaseReleased,
-    CaseRequested,
     Fact,
     HandBackRefused,
     OfferAccepted,
@@ -29,7 +23,6 @@ from contracts.facts import (
     ReferralRejoined,
     ReferralSplit,
     ReferralWithdrawn,
-    SealedCaseReleased,
     SealedCaseReplaced,
     SealedCaseSubmitted,
     SealedNoteSubmitted,
@@ -44,19 +37,13 @@ from services.vault.domain.custody import (
     Custody,
     CustodyEvent,
     CustodyState,
-    Disposition,
     accept,
     arrive,
-    disposition_of,
-    is_closed,
-    renew,
-    replace_for_acceptor,
     revoke,
     step,
-    supersede,
 )
 from services.vault.domain.evidence import ProvenEvent
-from services.vault.domain.sealed import SealedCase, unreadable
+from services.vault.domain.sealed import SealedCase
 from services.vault.notes import answered, receive_explanation, receive_note, refuse_held
 from services.vault.parts import let_parts_follow, parts_in, rejoin_referral, split_referral
 from services.vault.ports import (
@@ -66,15 +53,11 @@ from services.vault.ports import (
     MessageOpener,
     SealingKeys,
     TransitKeyStore,
-    UnusableKey,
 )
-
-_log = logging.getLogger(__name__)
+from services.vault.releases import Releases, refuse_case
+from services.vault.replacements import Replacements
 
 _RELEASED_AT_ONCE = 100
-_PAUSED = (
-    "The acceptor's sealing key was replaced without proof of the earlier key; no case is sealed to it yet."
-)
 
 
 class VaultHandlers:
@@ -98,7 +81,8 @@ class VaultHandlers:
         self._opener = opener
         self._transit_keys = transit_keys
         self._custody_keys = custody_keys
-        self._keys = keys
+        self._releases = Releases(store=store, custody_keys=custody_keys, keys=keys)
+        self._replacements = Replacements(custody_keys, self._releases)
         self._new_id = new_id
 
     def sealed_messages(
@@ -117,9 +101,9 @@ class VaultHandlers:
                 case SealedCaseSubmitted() as fact:
                     self._receive_case(batch, message, fact)
                 case SealedCaseReplaced(to=None) as fact:
-                    self._receive_renewal(batch, message, fact)
+                    self._replacements.renew_case(batch, message, fact)
                 case SealedCaseReplaced(to=str(acceptor)) as fact:
-                    self._receive_replacement(batch, message, fact, acceptor)
+                    self._replacements.replace_case_for(acceptor, batch, message, fact)
                 case SealedNoteSubmitted(explains=False) as fact:
                     receive_note(batch, message, fact)
                 case SealedNoteSubmitted() as fact:
@@ -135,9 +119,8 @@ class VaultHandlers:
 
         The case of a completed referral is erased too: the acceptor has it, and the hub no longer needs it.
         The note of a decline or a hand-back is forwarded when it has taken effect, and dropped when it was
-        refused. The
-        facts about acceptances and closings are stored with their author's signature, as evidence. The end of
-        a transit key concerns no referral.
+        refused. The facts about acceptances and closings are stored with their author's signature, as
+        evidence. The end of a transit key concerns no referral.
         """
         for proven in messages:
             if isinstance(ended := proven.event.data, TransitKeyClosed):
@@ -188,11 +171,10 @@ class VaultHandlers:
 
     def releasable(self, transaction: Connection, now: dt.datetime) -> list[str]:
         """Return the acceptors of held cases that have published a key to which cases may be sealed now."""
-        awaited = self._store.awaited_acceptors(transaction)
         return [
             acceptor
-            for acceptor in awaited
-            if self._keys.of(acceptor) is not None and self._pause_of(acceptor, now) is None
+            for acceptor in self._store.awaited_acceptors(transaction)
+            if self._releases.is_possible_to(acceptor, now)
         ]
 
     def release_waiting(self, transaction: Connection, now: dt.datetime) -> Iterable[Outgoing]:
@@ -229,88 +211,13 @@ class VaultHandlers:
             if fact.to is None:
                 check_content(self._custody_keys.open(case))
             else:
-                self._check_receivers_key(fact.to, kid, batch.now, waited=batch.now - message.time)
+                self._releases.require_key_of(fact.to, kid, batch.now, waited=batch.now - message.time)
         except Refused as refused:
-            self._refuse(batch, custody, fact.sender, refused, cause=message)
+            refuse_case(batch, custody, fact.sender, refused, cause=message)
         else:
             batch.custodies[fact.referral_id] = arrive(custody, fact.sender, fact.to, kid)
             batch.arrived[fact.referral_id] = case
             let_parts_follow(batch, fact.referral_id)
-
-    def _receive_renewal(self, batch: Batch, message: Event[Fact], fact: SealedCaseReplaced) -> None:
-        """Replace the case in custody; `_finish` releases it to every acceptor as it released the first."""
-        whole_id = batch.custodies[fact.referral_id].case_of
-        whole = batch.custodies[whole_id]
-        if whole.state is CustodyState.awaited and batch.now - message.time < PATIENCE:
-            raise Unavailable("The case may not have reached the vault yet.")
-        try:
-            case = SealedCase.split(fact.case)
-            renewed = {
-                id_: renew(batch.custodies[id_], fact.sender, case.kid())
-                for id_ in {fact.referral_id, whole_id, *_open_parts(batch, whole)}
-            }
-            check_content(self._custody_keys.open(case))
-        except Refused as refused:
-            batch.refuse_submission(message, fact.referral_id, fact.sender, refused)
-            return
-        batch.custodies |= renewed
-        batch.renewals |= dict.fromkeys(renewed, message)
-        self._keep(batch, whole_id, case)
-
-    def _keep(self, batch: Batch, referral_id: str, case: SealedCase) -> None:
-        """Store the case instead of the one before."""
-        batch.destroyed.add(referral_id)
-        batch.arrived[referral_id] = case
-
-    def _receive_replacement(
-        self, batch: Batch, message: Event[Fact], fact: SealedCaseReplaced, acceptor: str
-    ) -> None:
-        """Release a case that the sender sealed to the acceptor, and keep no case that is older.
-
-        The vault can open the new one for nobody else. It asks the sender to send the case to the acceptors
-        of the other parts too, and to the next acceptor.
-        """
-        custody = batch.custodies[fact.referral_id]
-        waited = batch.now - message.time
-        if custody.state in (CustodyState.awaited, CustodyState.held) and waited < PATIENCE:
-            raise Unavailable("The acceptance may not have reached the vault yet.")
-        try:
-            case = SealedCase.split(fact.case)
-            kid = case.kid()
-            replaced = replace_for_acceptor(custody, fact.sender, acceptor, kid)
-            self._check_receivers_key(acceptor, kid, batch.now, waited=waited)
-            if (until := self._pause_of(acceptor, batch.now)) is not None:
-                raise Refused("not-in-this-state", f"{_PAUSED} Replace the case after {until.isoformat()}.")
-        except Refused as refused:
-            batch.refuse_submission(message, fact.referral_id, fact.sender, refused)
-            return
-        whole = batch.custodies[custody.case_of]
-        linked = {whole.referral_id, *_open_parts(batch, whole)}
-        batch.custodies |= {id_: supersede(batch.custodies[id_], acceptor, kid) for id_ in linked}
-        batch.custodies[fact.referral_id] = replaced
-        if custody.case_of != fact.referral_id:
-            batch.custodies[custody.case_of] = replace(whole, receiver=acceptor, kid=kid)
-        self._keep(batch, custody.case_of, case)
-        released = SealedCaseReleased(
-            referral_id=fact.referral_id,
-            organization=acceptor,
-            kid=kid,
-            case=fact.case,
-            offer_id=custody.acceptance.offer_id if custody.acceptance is not None else None,
-        )
-        self._publish_release(batch, released, cause=message)
-
-    def _check_receivers_key(
-        self, receiver: str, kid: str, now: dt.datetime, *, waited: dt.timedelta
-    ) -> None:
-        key = self._keys.of(receiver)
-        if self._keys.accepts(receiver, kid, now):
-            return
-        if waited < PATIENCE:
-            raise Unavailable("The receiver's key may not have reached the vault yet.")
-        if key is None:
-            raise unreadable(f"The case is sealed to {receiver}, which has published no sealing key.")
-        raise unreadable(f"The case is not sealed to the key that {receiver} has published.")
 
     def _rejoin(self, batch: Batch, message: Event[Fact], fact: ReferralRejoined) -> None:
         is_held = any(batch.custodies[id_].acceptance is not None for id_ in fact.parts)
@@ -350,22 +257,6 @@ class VaultHandlers:
             erased = CaseErased(referral_id=referral_id, reason=reason)
             batch.publish(erased, referral_id, cause=message)
 
-    def _refuse(
-        self,
-        batch: Batch,
-        custody: Custody,
-        sender: str,
-        refused: Refused,
-        *,
-        cause: Event[Fact] | Acceptance,
-    ) -> None:
-        batch.custodies[custody.referral_id] = step(custody, CustodyEvent.refusal)
-        let_parts_follow(batch, custody.referral_id)
-        batch.arrived.pop(custody.referral_id, None)
-        batch.destroyed.add(custody.referral_id)
-        fact = CaseRefused(referral_id=custody.referral_id, organization=sender, problem=refused.problem())
-        batch.publish(fact, custody.referral_id, cause=cause)
-
     # Start and end of a batch
 
     def _take(self, transaction: Connection, referrals: Collection[str], now: dt.datetime) -> Batch:
@@ -394,7 +285,7 @@ class VaultHandlers:
         Releases are decided after the whole batch: a case that is accepted and withdrawn within one batch
         is not released.
         """
-        self._release(transaction, batch)
+        self._releases.release(transaction, batch)
         self._store.destroy(transaction, batch.destroyed)
         self._store.keep(transaction, batch.arrived)
         changed = [one for id_, one in batch.custodies.items() if one is not batch.linked.get(id_)]
@@ -405,112 +296,3 @@ class VaultHandlers:
         self._notes.forget_answers(transaction, batch.closed)
         self._store.witness(transaction, batch.evidence, batch.now)
         return [outgoing(event) for event in batch.events]
-
-    def _release(self, transaction: Connection, batch: Batch) -> None:
-        self._request(batch)
-        releasable = [
-            c
-            for c in batch.custodies.values()
-            if disposition_of(c) in (Disposition.reseal, Disposition.forward)
-        ]
-        stored = {c.case_of for c in releasable} - batch.arrived.keys()
-        sealed = {**self._store.sealed(transaction, stored), **batch.arrived}
-        for custody in releasable:
-            assert custody.acceptance is not None
-            if (case := sealed.get(custody.case_of)) is None:
-                # Not `case-unreadable`, which would end the referral: the operator may find the key store.
-                raise Defect("The key store does not have the key of this case.")
-            if custody.receiver is not None and case.kid() != custody.kid:
-                # The sender has sealed it again since, for the acceptor of another part.
-                self._request_case(batch, custody, custody.acceptance)
-                continue
-            try:
-                released = self._released_case(custody, custody.acceptance, case, batch.now)
-            except Refused as refused:
-                assert custody.sender is not None
-                self._refuse(batch, custody, custody.sender, refused, cause=custody.acceptance)
-                continue
-            if released is None:
-                if (until := self._pause_of(custody.acceptance.organization, batch.now)) is not None:
-                    self._pause(batch, custody, custody.acceptance, until)
-                continue
-            batch.custodies[custody.referral_id] = step(custody, CustodyEvent.release)
-            cause = batch.renewals.get(custody.referral_id, custody.acceptance)
-            self._publish_release(batch, released, cause=cause)
-
-    def _request(self, batch: Batch) -> None:
-        """Ask the senders for the cases that they replaced for another acceptor only."""
-        for id_, custody in batch.custodies.items():
-            before, acceptance = batch.taken[id_], custody.acceptance
-            if acceptance is None:
-                continue
-            lost_its_case = custody.receiver not in (None, before.receiver, acceptance.organization)
-            if lost_its_case or (
-                disposition_of(custody) is Disposition.request and before.acceptance != acceptance
-            ):
-                self._request_case(batch, custody, acceptance)
-
-    def _request_case(self, batch: Batch, custody: Custody, acceptance: Acceptance) -> None:
-        assert custody.sender is not None  # known with the case or the acceptance
-        request = CaseRequested(
-            referral_id=custody.referral_id, organization=acceptance.organization, sender=custody.sender
-        )
-        batch.publish(request, custody.referral_id, cause=acceptance)
-
-    def _pause_of(self, acceptor: str, now: dt.datetime) -> dt.datetime | None:
-        until = self._keys.paused_until(acceptor)
-        return until if until is not None and now < until else None
-
-    def _pause(self, batch: Batch, custody: Custody, acceptance: Acceptance, until: dt.datetime) -> None:
-        # Announced once for each change of the key.
-        if custody.paused_until == until:
-            return
-        assert custody.sender is not None
-        batch.custodies[custody.referral_id] = replace(custody, paused_until=until)
-        fact = CasePaused(
-            referral_id=custody.referral_id,
-            organization=acceptance.organization,
-            sender=custody.sender,
-            until=until,
-        )
-        batch.publish(fact, custody.referral_id, cause=acceptance)
-
-    def _publish_release(
-        self, batch: Batch, sealed_case: SealedCaseReleased, *, cause: Event[Fact] | Acceptance
-    ) -> None:
-        fact = CaseReleased(
-            referral_id=sealed_case.referral_id, organization=sealed_case.organization, kid=sealed_case.kid
-        )
-        batch.publish(sealed_case, sealed_case.referral_id, cause=cause)
-        batch.publish(fact, sealed_case.referral_id, cause=cause)
-
-    def _released_case(
-        self, custody: Custody, acceptance: Acceptance, case: SealedCase, now: dt.datetime
-    ) -> SealedCaseReleased | None:
-        """Return the case sealed to its acceptor; None while the acceptor has no key that may be used."""
-        acceptor = acceptance.organization
-        if self._pause_of(acceptor, now) is not None:
-            return None
-        if disposition_of(custody) is Disposition.forward:
-            compact = case.whole()
-        else:
-            key = self._keys.of(acceptor)
-            if key is None:
-                return None
-            try:
-                compact = self._custody_keys.reseal(case, key)
-            except UnusableKey:
-                _log.warning("sealing key unusable", extra={"organization": acceptor})
-                return None
-        return SealedCaseReleased(
-            referral_id=custody.referral_id,
-            organization=acceptor,
-            kid=SealedCase.split(compact).kid(),
-            case=compact,
-            offer_id=acceptance.offer_id,
-        )
-
-
-def _open_parts(batch: Batch, whole: Custody) -> list[str]:
-    """Return the ids of the parts of a referral that have not ended."""
-    return [id_ for id_ in whole.part_ids if not is_closed(batch.custodies[id_])]

@@ -185,7 +185,7 @@ MUTATIONS = (
         name="the vault accepts a case sealed to any key",
         edits=(
             Edit(
-                path="services/vault/handlers.py",
+                path="services/vault/releases.py",
                 old="if self._keys.accepts(receiver, kid, now):",
                 new="if self._keys.accepts(receiver, kid, now) or True:",
             ),
@@ -240,8 +240,8 @@ MUTATIONS = (
         name="the vault releases a case during a pause",
         edits=(
             Edit(
-                path="services/vault/handlers.py",
-                old="        if self._pause_of(acceptor, now) is not None:\n            return None\n",
+                path="services/vault/releases.py",
+                old="        if self.paused_until(acceptor, now) is not None:\n            return None\n",
                 new="",
             ),
         ),

@@ -1,0 +1,188 @@
+"""Releases: a case goes to its acceptor, sealed to its key, or the sender is asked for it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from dataclasses import replace
+
+from sqlalchemy import Connection
+
+from contracts.envelope import Event
+from contracts.errors import Defect, Refused, Unavailable
+from contracts.facts import (
+    CasePaused,
+    CaseRefused,
+    CaseReleased,
+    CaseRequested,
+    Fact,
+    SealedCaseReleased,
+)
+from services.vault.batch import PATIENCE, Batch
+from services.vault.domain.custody import (
+    Acceptance,
+    Custody,
+    CustodyEvent,
+    Disposition,
+    disposition_of,
+    step,
+)
+from services.vault.domain.sealed import SealedCase, unreadable
+from services.vault.parts import let_parts_follow
+from services.vault.ports import CustodyKeys, CustodyStore, SealingKeys, UnusableKey
+
+_log = logging.getLogger(__name__)
+
+
+class Releases:
+    """Decides at the end of a batch which of its cases are released."""
+
+    def __init__(self, *, store: CustodyStore, custody_keys: CustodyKeys, keys: SealingKeys) -> None:
+        self._store = store
+        self._custody_keys = custody_keys
+        self._keys = keys
+
+    def release(self, transaction: Connection, batch: Batch) -> None:
+        """Release every case of the batch that can be released, and ask the senders for those that cannot.
+
+        Raises Defect if the key store lacks a case's key.
+        """
+        self._request(batch)
+        releasable = [
+            c
+            for c in batch.custodies.values()
+            if disposition_of(c) in (Disposition.reseal, Disposition.forward)
+        ]
+        stored = {c.case_of for c in releasable} - batch.arrived.keys()
+        sealed = {**self._store.sealed(transaction, stored), **batch.arrived}
+        for custody in releasable:
+            assert custody.acceptance is not None
+            if (case := sealed.get(custody.case_of)) is None:
+                # Not `case-unreadable`, which would end the referral: the operator may find the key store.
+                raise Defect("The key store does not have the key of this case.")
+            if custody.receiver is not None and case.kid() != custody.kid:
+                # The sender has sealed it again since, for the acceptor of another part.
+                self._request_case(batch, custody, custody.acceptance)
+                continue
+            try:
+                released = self._released_case(custody, custody.acceptance, case, batch.now)
+            except Refused as refused:
+                assert custody.sender is not None
+                refuse_case(batch, custody, custody.sender, refused, cause=custody.acceptance)
+                continue
+            if released is None:
+                if (until := self.paused_until(custody.acceptance.organization, batch.now)) is not None:
+                    self._pause(batch, custody, custody.acceptance, until)
+                continue
+            batch.custodies[custody.referral_id] = step(custody, CustodyEvent.release)
+            cause = batch.renewals.get(custody.referral_id, custody.acceptance)
+            self.publish(batch, released, cause=cause)
+
+    def is_possible_to(self, acceptor: str, now: dt.datetime) -> bool:
+        """Return whether the acceptor has a key to which a case may be sealed now."""
+        return self._keys.of(acceptor) is not None and self.paused_until(acceptor, now) is None
+
+    def require_key_of(self, receiver: str, kid: str, now: dt.datetime, *, waited: dt.timedelta) -> None:
+        """Require that the receiver's keys accept a case that is sealed to this key.
+
+        Raises Unavailable while the key may not have arrived, else Refused `case-unreadable`.
+        """
+        key = self._keys.of(receiver)
+        if self._keys.accepts(receiver, kid, now):
+            return
+        if waited < PATIENCE:
+            raise Unavailable("The receiver's key may not have reached the vault yet.")
+        if key is None:
+            raise unreadable(f"The case is sealed to {receiver}, which has published no sealing key.")
+        raise unreadable(f"The case is not sealed to the key that {receiver} has published.")
+
+    def _request(self, batch: Batch) -> None:
+        """Ask the senders for the cases that they replaced for another acceptor only."""
+        for id_, custody in batch.custodies.items():
+            before, acceptance = batch.taken[id_], custody.acceptance
+            if acceptance is None:
+                continue
+            lost_its_case = custody.receiver not in (None, before.receiver, acceptance.organization)
+            if lost_its_case or (
+                disposition_of(custody) is Disposition.request and before.acceptance != acceptance
+            ):
+                self._request_case(batch, custody, acceptance)
+
+    def _request_case(self, batch: Batch, custody: Custody, acceptance: Acceptance) -> None:
+        assert custody.sender is not None  # known with the case or the acceptance
+        request = CaseRequested(
+            referral_id=custody.referral_id, organization=acceptance.organization, sender=custody.sender
+        )
+        batch.publish(request, custody.referral_id, cause=acceptance)
+
+    def paused_until(self, acceptor: str, now: dt.datetime) -> dt.datetime | None:
+        """Return until when no case may be sealed to the acceptor; None if one may."""
+        until = self._keys.paused_until(acceptor)
+        return until if until is not None and now < until else None
+
+    def _pause(self, batch: Batch, custody: Custody, acceptance: Acceptance, until: dt.datetime) -> None:
+        # Announced once for each change of the key.
+        if custody.paused_until == until:
+            return
+        assert custody.sender is not None
+        batch.custodies[custody.referral_id] = replace(custody, paused_until=until)
+        fact = CasePaused(
+            referral_id=custody.referral_id,
+            organization=acceptance.organization,
+            sender=custody.sender,
+            until=until,
+        )
+        batch.publish(fact, custody.referral_id, cause=acceptance)
+
+    def publish(
+        self, batch: Batch, sealed_case: SealedCaseReleased, *, cause: Event[Fact] | Acceptance
+    ) -> None:
+        """Publish that a case is released to its acceptor."""
+        fact = CaseReleased(
+            referral_id=sealed_case.referral_id, organization=sealed_case.organization, kid=sealed_case.kid
+        )
+        batch.publish(sealed_case, sealed_case.referral_id, cause=cause)
+        batch.publish(fact, sealed_case.referral_id, cause=cause)
+
+    def _released_case(
+        self, custody: Custody, acceptance: Acceptance, case: SealedCase, now: dt.datetime
+    ) -> SealedCaseReleased | None:
+        """Return the case sealed to its acceptor; None while the acceptor has no key that may be used."""
+        acceptor = acceptance.organization
+        if self.paused_until(acceptor, now) is not None:
+            return None
+        if disposition_of(custody) is Disposition.forward:
+            compact = case.whole()
+        else:
+            key = self._keys.of(acceptor)
+            if key is None:
+                return None
+            try:
+                compact = self._custody_keys.reseal(case, key)
+            except UnusableKey:
+                _log.warning("sealing key unusable", extra={"organization": acceptor})
+                return None
+        return SealedCaseReleased(
+            referral_id=custody.referral_id,
+            organization=acceptor,
+            kid=SealedCase.split(compact).kid(),
+            case=compact,
+            offer_id=acceptance.offer_id,
+        )
+
+
+def refuse_case(
+    batch: Batch,
+    custody: Custody,
+    sender: str,
+    refused: Refused,
+    *,
+    cause: Event[Fact] | Acceptance,
+) -> None:
+    """Erase a case that cannot be read, and end its referral."""
+    batch.custodies[custody.referral_id] = step(custody, CustodyEvent.refusal)
+    let_parts_follow(batch, custody.referral_id)
+    batch.arrived.pop(custody.referral_id, None)
+    batch.destroyed.add(custody.referral_id)
+    fact = CaseRefused(referral_id=custody.referral_id, organization=sender, problem=refused.problem())
+    batch.publish(fact, custody.referral_id, cause=cause)
