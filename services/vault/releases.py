@@ -56,27 +56,36 @@ class Releases:
         stored = {c.case_of for c in releasable} - batch.arrived.keys()
         sealed = {**self._store.sealed(transaction, stored), **batch.arrived}
         for custody in releasable:
-            assert custody.acceptance is not None
             if (case := sealed.get(custody.case_of)) is None:
                 # Not `case-unreadable`, which would end the referral: the operator may find the key store.
                 raise Defect("The key store does not have the key of this case.")
             if custody.receiver is not None and case.kid() != custody.kid:
-                # The sender has sealed it again since, for the acceptor of another part.
-                self._request_case(batch, custody, custody.acceptance)
-                continue
-            try:
-                released = self._released_case(custody, custody.acceptance, case, batch.now)
-            except Refused as refused:
-                assert custody.sender is not None
-                refuse_case(batch, custody, custody.sender, refused, cause=custody.acceptance)
-                continue
-            if released is None:
-                if (until := self.paused_until(custody.acceptance.organization, batch.now)) is not None:
-                    self._pause(batch, custody, custody.acceptance, until)
-                continue
+                # The sender has sealed it again since, for the acceptor of another part. The custody says so
+                # from now on, so that the sender is asked once.
+                whole = batch.custodies[custody.case_of]
+                newest = replace(custody, receiver=whole.receiver, kid=whole.kid)
+                batch.custodies[custody.referral_id] = newest
+                self._release_one(batch, newest, case)
+            else:
+                self._release_one(batch, custody, case)
+
+    def _release_one(self, batch: Batch, custody: Custody, case: SealedCase) -> None:
+        acceptance = custody.acceptance
+        assert acceptance is not None
+        if disposition_of(custody) is Disposition.request:
+            self._request_case(batch, custody, acceptance)
+            return
+        try:
+            released = self._released_case(custody, acceptance, case, batch.now)
+        except Refused as refused:
+            assert custody.sender is not None
+            refuse_case(batch, custody, custody.sender, refused, cause=acceptance)
+            return
+        if released is not None:
             batch.custodies[custody.referral_id] = step(custody, CustodyEvent.release)
-            cause = batch.renewals.get(custody.referral_id, custody.acceptance)
-            self.publish(batch, released, cause=cause)
+            self.publish(batch, released, cause=batch.renewals.get(custody.referral_id, acceptance))
+        elif (until := self.paused_until(acceptance.organization, batch.now)) is not None:
+            self._pause(batch, custody, acceptance, until)
 
     def is_possible_to(self, acceptor: str, now: dt.datetime) -> bool:
         """Return whether the acceptor has a key to which a case may be sealed now."""
