@@ -26,6 +26,7 @@ from services.intake import ndjson
 from services.intake.domain.admission import Caller, claim_of
 from services.intake.domain.command import COMMANDS
 from services.intake.handlers import Command, IntakeHandlers, refusal
+from services.intake.referral_views import ReferralViews
 from services.intake.submission_search import SubmissionSearch
 
 PARTNERS = frozenset({"partner"})
@@ -107,11 +108,11 @@ def submit_command_batch(context: ApiContext, request: Request) -> Response:
     return ndjson.submit_commands(context.handlers, context.caller(request), batch)
 
 
-def show(context: ApiContext, request: Request) -> Response:
+def show(views: ReferralViews, request: Request) -> Response:
     """`GET /v1/referrals/{id}`."""
     oversight = bool(request.principal.roles & OVERSIGHT)
     referral_id = request.path_params["id"]
-    found = context.handlers.referral(referral_id, request.principal.id, oversight=oversight)
+    found = views.referral(referral_id, request.principal.id, oversight=oversight)
     return Response.of(found).reading(Read.of_one(referral_id))
 
 
@@ -140,19 +141,19 @@ def find(search: SubmissionSearch, request: Request) -> Response:
     return Response.of(Page(items=found, next=None)).reading(read)
 
 
-def show_offer(context: ApiContext, request: Request) -> Response:
+def show_offer(views: ReferralViews, request: Request) -> Response:
     """`GET /v1/offers/{id}`."""
-    return Response.of(context.handlers.offer(request.path_params["id"], request.principal.id))
+    return Response.of(views.offer(request.path_params["id"], request.principal.id))
 
 
-def listing(context: ApiContext, request: Request) -> Response:
+def listing(views: ReferralViews, request: Request) -> Response:
     """`GET /v1/referrals`."""
     limit = paging.limit_of(request.query_params)
     status = request.query_params.get("status")
     if status is not None and status not in set(ReferralStatus):
         raise invalid_parameter("status", f"must be one of {', '.join(ReferralStatus)}.")
     position = paging.position_of(request.query_params, _REFERRALS, (paging.UUID,))
-    items = context.handlers.referral_list(
+    items = views.listing(
         ReferralListQuery(
             viewer=request.principal.id,
             oversight=bool(request.principal.roles & OVERSIGHT),

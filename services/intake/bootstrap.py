@@ -27,6 +27,7 @@ from services.intake.adapters.tables import MESSAGING, REPLICA
 from services.intake.adapters.transit_keys import SqlTransitKeys, trusted_age
 from services.intake.api import ApiContext
 from services.intake.handlers import IntakeHandlers
+from services.intake.referral_views import ReferralViews
 from services.intake.submission_search import SubmissionSearch
 from services.intake.transit_key_changes import TransitKeyChanges
 
@@ -39,6 +40,7 @@ class IntakeParts:
     """The objects that the service's entrypoints call."""
 
     api: ApiContext
+    views: ReferralViews
     search: SubmissionSearch
     offers: BatchProcessor[Envelope]
     transit_keys: BatchProcessor[Event[Fact]]
@@ -66,11 +68,12 @@ def build(settings: Settings) -> Application[IntakeParts]:
     changes = TransitKeyChanges(source=platform.source, keys=transit_keys, new_id=new_id)
     store = SqlAdmissionStore()
     rates = SubmissionRates(per_minute=settings.submissions_per_minute, burst=settings.submissions_burst)
+    routing = RoutingByBroker(queries)
     handlers = IntakeHandlers(
         database=platform.database,
         store=store,
         outbox=platform.messenger.outbox,
-        referrals=RoutingByBroker(queries),
+        referrals=routing,
         members=members.get,
         custody_kids=custody_kids,
         hub_country=settings.hub.upper(),
@@ -95,6 +98,7 @@ def build(settings: Settings) -> Application[IntakeParts]:
         database=platform.database,
         handlers=IntakeParts(
             api=ApiContext(handlers, platform.source, platform.clock),
+            views=ReferralViews(database=platform.database, store=store, referrals=routing),
             search=search,
             offers=platform.messenger.consumer("intake.offers", handlers.note_offers, Envelope.decode),
             transit_keys=platform.messenger.consumer("intake.transit_keys", changes.receive, decode),

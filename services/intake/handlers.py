@@ -8,14 +8,12 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from contracts.answers.form import extended
-from contracts.answers.referrals import OwnOffer, Prospects, ReferralSummary, ReferralView
-from contracts.codes import FHIR_TASK_STATUS, ReferralStatus
+from contracts.answers.referrals import Prospects
 from contracts.envelope import Envelope
 from contracts.errors import KopuroError, Refused, Unavailable, drop_frames
 from contracts.facts import OfferOpened
 from contracts.idempotency_key import KEYS_KEPT
-from contracts.queries import OfferQuery, PartyQuery, PreviewQuery, ReferralListQuery, ReferralQuery
+from contracts.queries import OfferQuery, PartyQuery, PreviewQuery, ReferralQuery
 from contracts.records import read
 from contracts.referral import ReferralFacts, ReferralSubmission
 from runtime.access.rate_limits import SubmissionRates, Work
@@ -46,7 +44,7 @@ from services.intake.domain.submission import (
     require_receiver,
     unknown_earlier_referral,
 )
-from services.intake.ports import AdmissionStore, Referrals, TransitKeys
+from services.intake.ports import NO_SUCH_OFFER, AdmissionStore, Referrals, TransitKeys
 
 # Above this many outbox messages, submissions are refused with a Retry-After.
 OUTBOX_BOUND = 100_000
@@ -56,7 +54,6 @@ ADMISSIONS_PER_COMMIT = 200
 
 IDEMPOTENCY_KEYS_KEPT = KEYS_KEPT
 
-_NO_SUCH_OFFER = "This offer does not exist, or it was not made to your organisation."
 _NO_SUCH_REFERRAL = "No referral with this id was sent by your organisation or offered to it."
 
 Result = str | KopuroError
@@ -255,50 +252,6 @@ class IntakeHandlers:
                 prepared.append(Refusal(organization=caller.organization, error=error, claim=claim))
         return prepared
 
-    def referral(self, referral_id: str, viewer: str, *, oversight: bool) -> ReferralView:
-        """Return routing's view of a referral. Raises Refused `not-found` and Unavailable."""
-        try:
-            found = self._referrals.ask(ReferralQuery(id=referral_id, viewer=viewer, oversight=oversight))
-            return read(ReferralView, found)
-        except Refused as refused:
-            if refused.slug != "not-found":
-                raise
-            with self._database.read() as transaction:
-                submitted = self._store.submitted(transaction, referral_id)
-            if submitted is None or not (oversight or submitted.sender == viewer):
-                raise
-        # Admitted here, but not yet processed by routing.
-        return ReferralView(
-            id=submitted.id,
-            sender=submitted.sender,
-            status=ReferralStatus.requested,
-            status_fhir=FHIR_TASK_STATUS[ReferralStatus.requested],
-            acceptor=None,
-            outcome=None,
-            submitted_at=submitted.submitted_at,
-            updated_at=submitted.submitted_at,
-            facts=None,
-            offers=(),
-            timeline=(),
-        )
-
-    def offer(self, offer_id: str, organization: str) -> OwnOffer:
-        """Return routing's view of an offer for its organisation, with `referral_id` and `sender`.
-
-        Raises Refused `not-found` and Unavailable.
-        """
-        parties = self._referrals.ask(OfferQuery(id=offer_id))
-        if parties is None or parties[1] != organization:
-            raise Refused("not-found", _NO_SUCH_OFFER)
-        query = ReferralQuery(id=parties[0], viewer=organization, oversight=False)
-        found = read(ReferralView, self._referrals.ask(query))
-        (offer,) = [one for one in found.offers if one.id == offer_id]
-        return extended(OwnOffer, offer, referral_id=found.id, sender=found.sender)
-
-    def referral_list(self, query: ReferralListQuery) -> list[ReferralSummary]:
-        """Return routing's list of referrals. Raises Refused and Unavailable."""
-        return [read(ReferralSummary, item) for item in self._referrals.ask(query)]
-
     def preview(self, sender: str, facts: ReferralFacts) -> Prospects:
         """Return what a referral of these facts would meet now. Nothing is stored.
 
@@ -401,7 +354,7 @@ class IntakeHandlers:
         if command.body.about_offer:
             parties = self._referrals.ask(OfferQuery(id=command.subject))
             if parties is None or parties[1] != organization:
-                raise Refused("not-found", _NO_SUCH_OFFER)
+                raise Refused("not-found", NO_SUCH_OFFER)
             return str(parties[0])
         if not self._referrals.ask(PartyQuery(id=command.subject, organization=organization)):
             raise Refused("not-found", _NO_SUCH_REFERRAL)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from sqlalchemy import Connection
 
 from contracts.facts import TransitKeyPublished
 from contracts.queries import Query
 from services.intake.domain.admission import Admission, Claim, UsedKey
+
+NO_SUCH_OFFER: Final = "This offer does not exist, or it was not made to your organisation."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

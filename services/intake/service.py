@@ -94,7 +94,7 @@ class IntakeService(WebService):
         operation=operations.LIST,
     )
     def listing(self, request: Request) -> Response:
-        return api.listing(self.handlers.api, request)
+        return api.listing(self.handlers.views, request)
 
     @resource(
         "GET",
@@ -111,7 +111,7 @@ class IntakeService(WebService):
         "GET", "/v1/referrals/<uuid:id>", roles=READERS, reads=Reads.recorded, operation=operations.SHOW
     )
     def show(self, request: Request) -> Response:
-        return api.show(self.handlers.api, request)
+        return api.show(self.handlers.views, request)
 
     @submission("/v1/referrals/<uuid:id>/withdraw", operation=operations.WITHDRAW)
     def withdraw(self, request: Request) -> Response:
@@ -149,7 +149,7 @@ class IntakeService(WebService):
         "GET", "/v1/offers/<uuid:id>", roles=api.PARTNERS, reads=Reads.own, operation=operations.SHOW_OFFER
     )
     def show_offer(self, request: Request) -> Response:
-        return api.show_offer(self.handlers.api, request)
+        return api.show_offer(self.handlers.views, request)
 
     @submission("/v1/offers/<uuid:id>/accept", operation=operations.ACCEPT)
     def accept(self, request: Request) -> Response:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
+import pytest
 from sqlalchemy import Connection, event, func, select
 
 from contracts.envelope import Event, decode
@@ -22,6 +23,7 @@ from services.intake.adapters.transit_keys import SqlTransitKeys
 from services.intake.domain.admission import Admission, Claim
 from services.intake.domain.members import Member
 from services.intake.handlers import IntakeHandlers
+from services.intake.referral_views import ReferralViews
 from tests.support.migrated import upgrade
 from tests.support.transit_secrets import TransitSecrets
 from tests.unit.services.intake.samples import CUSTODY_KID, MEMBERS, OSH, caller, submission
@@ -58,6 +60,7 @@ class IntakeBench:
         self.rates = SubmissionRates(per_minute=60, burst=100_000)
         self.publish_transit_key(self.transit.new())
         self.handlers = self.new_handlers()
+        self.views = ReferralViews(database=self.database, store=SqlAdmissionStore(), referrals=self.routing)
 
     def new_handlers(self) -> IntakeHandlers:
         """Return handlers as in another process on the same database."""
@@ -134,3 +137,10 @@ class IntakeBench:
 
     def _wake(self) -> None:
         self.woken += 1
+
+
+def not_found_detail(call: Callable[[], object]) -> str:
+    with pytest.raises(Refused) as caught:
+        call()
+    assert (caught.value.slug, caught.value.errors) == ("not-found", ())
+    return caught.value.detail

@@ -1,21 +1,17 @@
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
 import pytest
 from sqlalchemy import Connection
 
-from contracts.answers.referrals import OfferView, ReferralSummary, ReferralView, Step
 from contracts.codes import (
     Answer,
     DeclineReason,
     HandBackReason,
-    OfferState,
     Outcome,
     ProgressStatus,
-    ReferralStatus,
     UnreadableReason,
     WithdrawalReason,
 )
@@ -37,8 +33,7 @@ from contracts.facts import (
     UnreadableSubmitted,
     WithdrawalSubmitted,
 )
-from contracts.queries import OfferQuery, PartyQuery, Query, ReferralListQuery, ReferralQuery
-from contracts.records import plain
+from contracts.queries import OfferQuery, PartyQuery, Query, ReferralQuery
 from runtime.identifiers import new_id
 from runtime.messaging.outbox.outbox import Outbox
 from runtime.storage.database import Database
@@ -59,7 +54,7 @@ from services.intake.domain.command import (
 )
 from services.intake.handlers import OUTBOX_BOUND, Command
 from tests.support.events import message_of
-from tests.unit.services.intake.intake_fixture import IntakeBench
+from tests.unit.services.intake.intake_fixture import IntakeBench, not_found_detail
 from tests.unit.services.intake.samples import (
     CUSTODY_KID,
     MOSCOW,
@@ -98,13 +93,6 @@ def note_offers(bench: IntakeBench, *events: Event[Fact]) -> None:
 
 def submit_command(bench: IntakeBench, caller: Caller, subject: str, body: CommandBody) -> str:
     return bench.handlers.submit_command(caller, Command(body=body, subject=subject))
-
-
-def not_found_detail(call: Callable[[], object]) -> str:
-    with pytest.raises(Refused) as caught:
-        call()
-    assert (caught.value.slug, caught.value.errors) == ("not-found", ())
-    return caught.value.detail
 
 
 # --- Referrals -----------------------------------------------------------------------------------
@@ -554,92 +542,3 @@ def test_repeated_command_publishes_its_fact_once(bench: IntakeBench) -> None:
     first = bench.handlers.submit_command(caller(MOSCOW, new_id=new_id), command)
     assert bench.handlers.submit_command(caller(MOSCOW, new_id=new_id), command) == first
     assert sum(isinstance(event.data, AnswerSubmitted) for event in bench.sent()) == 1
-
-
-def offer_view(offer_id: str) -> OfferView:
-    return OfferView(
-        id=offer_id,
-        organization=MOSCOW,
-        service="legal",
-        state=OfferState.open,
-        rank=1,
-        opened_at=NOON,
-        deadline=NOON,
-        closed_at=None,
-        reason=None,
-    )
-
-
-def referral_view(referral_id: str, *offers: OfferView) -> ReferralView:
-    return ReferralView(
-        id=referral_id,
-        sender=OSH,
-        status=ReferralStatus.offered,
-        status_fhir="requested",
-        acceptor=None,
-        outcome=None,
-        submitted_at=NOON,
-        updated_at=NOON,
-        facts={"needs": ["legal"]},
-        offers=offers,
-        timeline=(Step(time=NOON, fact="offer.opened", organization=MOSCOW, detail={"rank": 1}),),
-    )
-
-
-# --- Reading -------------------------------------------------------------------------------------
-
-
-def test_referral_is_shown_as_routing_replies(bench: IntakeBench) -> None:
-    reply = plain(referral_view(OFFER))
-    bench.routing.answers[ReferralQuery(id=OFFER, viewer=MOSCOW, oversight=False)] = reply
-    assert bench.handlers.referral(OFFER, MOSCOW, oversight=False) == referral_view(OFFER)
-
-
-def test_offer_is_shown_with_sender_to_its_organization_only(bench: IntakeBench) -> None:
-    referral = new_id()
-    reply = plain(referral_view(referral, offer_view(referral), offer_view(OFFER)))
-    bench.routing.answers = {
-        OfferQuery(id=OFFER): [referral, MOSCOW],
-        ReferralQuery(id=referral, viewer=MOSCOW, oversight=False): reply,
-    }
-    expected = {**plain(offer_view(OFFER)), "referral_id": referral, "sender": OSH}
-    assert plain(bench.handlers.offer(OFFER, MOSCOW)) == expected
-    not_found_detail(lambda: bench.handlers.offer(OFFER, STRANGER))
-
-
-def test_referral_not_yet_processed_by_routing_is_shown_to_sender(bench: IntakeBench) -> None:
-    referral = bench.submit()
-    for viewer, oversight in ((OSH, False), ("auditor", True)):
-        shown = bench.handlers.referral(referral, viewer, oversight=oversight)
-        assert (shown.id, shown.sender, shown.status) == (referral, OSH, "requested")
-        assert shown.submitted_at == NOON
-    not_found_detail(lambda: bench.handlers.referral(referral, STRANGER, oversight=False))
-    not_found_detail(lambda: bench.handlers.referral(OFFER, OSH, oversight=False))
-    not_found_detail(lambda: bench.handlers.referral(OFFER, "auditor", oversight=True))
-
-
-@pytest.mark.parametrize(
-    "fault", [Unavailable("No answer in time."), Refused("invalid-parameter", "Invalid query.")]
-)
-def test_other_error_of_routing_is_raised(bench: IntakeBench, fault: Exception) -> None:
-    referral = bench.submit()
-    bench.routing.answers[ReferralQuery(id=referral, viewer=OSH, oversight=False)] = fault
-    with pytest.raises(type(fault)):
-        bench.handlers.referral(referral, OSH, oversight=False)
-
-
-def test_referral_list_is_routings_reply(bench: IntakeBench) -> None:
-    query = ReferralListQuery(viewer=OSH, oversight=False, limit=3)
-    listed = ReferralSummary(
-        id=OFFER,
-        sender=OSH,
-        status=ReferralStatus.offered,
-        acceptor=None,
-        urgency=None,
-        region=None,
-        needs=("legal",),
-        submitted_at=NOON,
-        updated_at=NOON,
-    )
-    bench.routing.answers[query] = [plain(listed)]
-    assert bench.handlers.referral_list(query) == [listed]
