@@ -107,8 +107,8 @@ class WebhookChanged(Fact):
 
     client_id: of the client that asked for it, None if the hub did it itself. host: of its URL,
     whose path and query may contain a secret. change: `gone` if the endpoint answered 410; the hub then
-    disabled it. `message_refused` if it goes on refusing one message, `message_id`, while it takes others;
-    while that notice waits, no further message of this kind is told.
+    disabled it. `message_refused` if it goes on refusing one message, `message_id`, while it takes others.
+    The hub names no second message while the notice of the first waits.
     """
 
     organization: OrganizationId

@@ -18,12 +18,12 @@ from runtime.access.token_buckets import Allowance, Remaining, TokenBuckets
 REQUESTS: Final = "organization"
 # All requests of this many seconds may come at once.
 _BURST_SECONDS: Final = 10
-# What a submission costs that gives the hub no new work: a repeated or a refused one.
+# The cost of a submission that gives the hub no new work: a repeated or a refused one.
 IDLE_COST: Final = 0.1
 
 
 class Work(Enum):
-    """What an organisation submits. Each kind has a rate of its own.
+    """A kind of submissions. Each kind has a rate of its own.
 
     An organisation that imports thousands of referrals can still answer offers and record a revoked consent.
     """

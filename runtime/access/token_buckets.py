@@ -38,7 +38,7 @@ class Allowance:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Remaining:
-    """What a caller has left of an allowance. reset: seconds until it has all of it."""
+    """The rest of a caller's allowance. reset: seconds until the caller has all of it."""
 
     allowance: Allowance
     left: int

@@ -230,7 +230,7 @@ def _is_revoked(principal: Principal, client: RegisteredClient) -> bool:
 
 def _is_of_ended_key(principal: Principal, client: RegisteredClient) -> bool:
     if principal.credential is None:
-        # Of an earlier build, within its lifetime: any key may have got it.
+        # An earlier build issued the token, without its credential: any key may have got it.
         return bool(client.ended_keys)
     return principal.credential in client.ended_keys
 

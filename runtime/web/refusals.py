@@ -35,7 +35,7 @@ _MORE_STATUSES: Final[Mapping[str, tuple[int, ...]]] = {
     "head-too-large": (414,),
     "clock-skew": (403,),  # of a proof; the client is known
 }
-# Of the statuses of a problem, the one that it has at public resources and the one at the others.
+# Problems whose status depends on the resource: at public ones, at the others.
 _BY_ACCESS: Final[Mapping[str, tuple[int, int]]] = {"clock-skew": (401, 403)}
 
 

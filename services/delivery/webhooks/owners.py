@@ -45,7 +45,7 @@ class NewSecret:
 
 
 class EndpointOwners:
-    """The use cases. Each raises Refused `not-found` for an endpoint of somebody else, and Unavailable.
+    """The use cases. Each raises Refused `not-found` for another organisation's endpoint, and Unavailable.
 
     Those that change an endpoint, except `delete`, raise RateLimited beyond CHANGES.
     """
