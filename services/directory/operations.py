@@ -247,7 +247,7 @@ POST_CREDENTIAL: Final = _change(
 DELETE_CREDENTIAL: Final = _change("Revoke a client; a repetition succeeds", {200: answer(ClientRecord)})
 _SAMPLE_DIGEST: Final = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 ROTATE_CREDENTIAL: Final = _change(
-    "Replace the secret of the caller's own client; the present one is accepted for another day",
+    "Replace the secret of the client that got the token; the present one is accepted for another day",
     {200: answer(ClientRecord)},
     Body(record=admission.RotationRequest, examples={"a digest": {"secret_sha256": _SAMPLE_DIGEST}}),
 )
@@ -268,7 +268,7 @@ AMQP_PASSWORD_APPLIED: Final = _change(
     Body(record=admission.AmqpPasswordRequest, examples={"a hash": {"password_hash": _SAMPLE_HASH}}),
 )
 PUT_CLIENT_KEYS: Final = _change(
-    "Replace the public keys of the caller's own client by a JWK set",
+    "Replace the public keys of the client that got the token by a JWK set",
     {200: answer(ClientRecord)},
     Body(record=KeySet, examples={"no key": {"keys": []}}),
 )

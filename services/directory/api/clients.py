@@ -63,21 +63,21 @@ def delete_credential(handlers: DirectoryHandlers, request: Request) -> Response
 
 
 def rotate_credential(handlers: DirectoryHandlers, request: Request) -> Response:
-    """Replace the secret of the caller's own client; the present one is accepted for another day."""
+    """Replace the secret of the client that got the token; the present one is accepted for another day."""
     wanted = admission.rotation_request(request.json(), handlers.clock.now())
     rotated = handlers.own_credentials.rotate(
         request.path_params["client_id"],
         wanted.secret_sha256,
-        by=request.principal.id,
+        by=request.principal,
         expires_at=wanted.expires_at,
     )
     return Response.of(_client(rotated))
 
 
 def put_client_keys(handlers: DirectoryHandlers, request: Request) -> Response:
-    """Replace the public keys of the caller's own client by a JWK set."""
+    """Replace the public keys of the client that got the token by a JWK set."""
     changed = handlers.own_credentials.replace_keys(
-        request.path_params["client_id"], admission.key_set(request.json()), by=request.principal.id
+        request.path_params["client_id"], admission.key_set(request.json()), by=request.principal
     )
     return Response.of(_client(changed))
 

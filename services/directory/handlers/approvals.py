@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from contracts.answers.directory import ApprovalRecord
+from contracts.codes import ApprovalKind
 from contracts.errors import Refused
 from contracts.facts import ApprovalEndorsed, ApprovalGranted, ApprovalRefused, ApprovalRequested
 from runtime.identifiers import new_id
@@ -75,8 +76,9 @@ class Approvals:
     def request(self, writing: Writing, change: Change, *, by: str) -> Approval:
         """Request an approval, whatever the policy. A repetition returns the open request.
 
-        A requester has one open request about a subject: another one makes the earlier stale. Raises Refused
-        as `effects.take_effect` does, and `too-many-open-requests`.
+        A requester has one open request about a subject: another one makes the earlier stale. Requests for
+        sealing keys stay side by side, because a thief of the partner's secret could make the owner's stale.
+        Raises Refused as `effects.take_effect` does, and `too-many-open-requests`.
         """
         check(writing, change)
         document, basis = stored(change), basis_of(writing, change)
@@ -86,7 +88,8 @@ class Approvals:
                 continue
             if earlier.digest == digested and earlier.shown_at(writing.now) is State.requested:
                 return earlier
-            self._settle(writing, earlier.step(Step.overtake, by=by, at=writing.now))
+            if change.kind is not ApprovalKind.sealing_key:
+                self._settle(writing, earlier.step(Step.overtake, by=by, at=writing.now))
         self._make_room(writing, change, by)
         approval = Approval(
             id=new_id(),

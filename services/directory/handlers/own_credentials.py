@@ -1,4 +1,8 @@
-"""Self-service of a client's owner: it rotates the secret, replaces the keys, revokes the tokens."""
+"""Self-service of a client: it rotates its secret and replaces its keys. Its owner revokes the tokens.
+
+A client changes only itself. A thief of one credential could otherwise make the organisation's other clients
+its own, the gateway's too, and keep them after the stolen client was revoked.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ from typing import Final
 
 from contracts.errors import Refused
 from runtime.access.signer import LIFETIME_SECONDS
-from runtime.access.tokens import LEEWAY_SECONDS
+from runtime.access.tokens import LEEWAY_SECONDS, Principal
 from services.directory.domain.client import Client
 from services.directory.domain.client_key import ClientKey, KeySet, client_keys
 from services.directory.domain.entry import Standing
@@ -28,27 +32,27 @@ class OwnCredentials:
         self._check_points = check_points
 
     def rotate(
-        self, client_id: str, secret_sha256: str, *, by: str, expires_at: dt.datetime | None = None
+        self, client_id: str, secret_sha256: str, *, by: Principal, expires_at: dt.datetime | None = None
     ) -> Standing[Client]:
         """Make a secret the present one; the one before is accepted for `OVERLAP`, an earlier one no longer.
 
         Tokens stay valid. A repetition changes nothing. Raises Refused `not-found` unless `by` owns the live
-        client, `invalid-submission` for a secret that everybody knows, and `conflict` for the one that is
-        retiring.
+        client, `forbidden` if it got its token with another one, `invalid-submission` for a secret that
+        everybody knows, and `conflict` for the one that is retiring.
         """
         with self._ledger.writing() as writing:
             client = _own(writing, client_id, by)
             check_secret(secret_sha256, client.id, client.principal)
             if client.retiring is not None and client.retiring.sha256 == secret_sha256:
                 raise Refused("conflict", "This is the secret that is being replaced. Make a new one.")
-            return writing.put(client.rotated(secret_sha256, writing.now, expires_at=expires_at), by=by)
+            return writing.put(client.rotated(secret_sha256, writing.now, expires_at=expires_at), by=by.id)
 
-    def replace_keys(self, client_id: str, submitted: KeySet, *, by: str) -> Standing[Client]:
+    def replace_keys(self, client_id: str, submitted: KeySet, *, by: Principal) -> Standing[Client]:
         """Replace the client's public keys; a key that the set leaves out is refused from then on.
 
         The tokens that a removed key got are refused too; others stay valid (see `Client.with_keys`). Raises
-        Refused `not-found` unless `by` owns the live client, `invalid-submission`, and `conflict` if the
-        client would have neither key nor secret.
+        Refused `not-found` unless `by` owns the live client, `forbidden` if it got its token with another
+        one, `invalid-submission`, and `conflict` if the client would have neither key nor secret.
         """
         with self._ledger.writing() as writing:
             client = _own(writing, client_id, by)
@@ -56,7 +60,7 @@ class OwnCredentials:
             self._check_points(keys, "")
             if not keys and not client.secret_sha256:
                 raise Refused("conflict", "The client has no secret, so it keeps at least one key.")
-            return writing.put(client.with_keys(keys, writing.now, lifetime=_TOKEN_LIFETIME), by=by)
+            return writing.put(client.with_keys(keys, writing.now, lifetime=_TOKEN_LIFETIME), by=by.id)
 
     def revoke_tokens(self, client_id: str, *, by: str, operator: bool) -> Standing[Client]:
         """Refuse all tokens that the client has; it can get new ones.
@@ -80,10 +84,16 @@ class OwnCredentials:
             ]
 
 
-def _own(writing: Writing, client_id: str, by: str) -> Client:
+def _own(writing: Writing, client_id: str, by: Principal) -> Client:
     client = _live(writing, client_id)
-    if client.principal != by:
+    if client.principal != by.id:
         raise _not_found()
+    if client.id != by.client_id:
+        raise Refused(
+            "forbidden",
+            f"A client changes only its own secret and keys. Request a token as the client {client.id}, or "
+            "ask the hub's operators to issue it again.",
+        )
     return client
 
 

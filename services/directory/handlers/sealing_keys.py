@@ -118,7 +118,7 @@ class SealingKeys:
         if others >= MOST_CHALLENGES:
             raise Refused(
                 "too-many-open-requests",
-                f"{MOST_CHALLENGES} challenges for other keys are open. Answer one, or wait ten minutes.",
+                f"{MOST_CHALLENGES:,} challenges for other keys are open. Answer one, or wait ten minutes.",
             )
         answer = secrets.token_urlsafe(_ANSWER_BYTES)
         challenge = Challenge(

@@ -14,6 +14,7 @@ from contracts.envelope import Event, decode
 from contracts.facts import Fact
 from contracts.organization import Agreement, Organization, SealingKey
 from runtime.access.signer import TokenSigner
+from runtime.access.tokens import Principal
 from runtime.messaging.outbox.event_batch import decode_batch
 from runtime.messaging.outbox.outbox import Outbox
 from runtime.storage.database import Database
@@ -60,6 +61,8 @@ from tests.support.settable_clock import SettableClock
 NOON = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
 OSH = "kg.osh-legal-aid"
 OPERATOR = Editor(id="kg.operator", operator=True)
+# The organisation with a token that its client `desk` got.
+DESK = Principal(id=OSH, roles=frozenset({"partner"}), client_id="desk")
 OSH_ITSELF = Editor(id=OSH, operator=False)
 SOURCE = "/kg/directory"
 ISSUER = "https://hub.example"

@@ -12,10 +12,9 @@ from contracts.errors import Refused
 from contracts.facts import ClientChanged, CredentialIssued
 from runtime.access.tokens import Principal
 from services.directory.domain.precondition import ANY_REVISION
-from tests.unit.services.directory.samples import OPERATOR, OSH, Directory, issue, organization
+from tests.unit.services.directory.samples import DESK, OPERATOR, OSH, Directory, issue, organization
 
 GATEWAY = Principal(id=OSH, roles=frozenset({"partner"}), client_id=f"{OSH}.amqp")
-CALLER = Principal(id=OSH, roles=frozenset({"partner"}), client_id="desk")
 FIRST, SECOND = "AAAA" * 12, "BBBB" * 12
 
 
@@ -42,7 +41,7 @@ def slug(call: Callable[[], object]) -> str:
 def test_password_waits_until_the_gateway_has_applied_it(connected: Directory) -> None:
     passwords = connected.amqp_passwords
     assert passwords.waiting(by=GATEWAY) == ""
-    passwords.replace(FIRST, by=CALLER)
+    passwords.replace(FIRST, by=DESK)
     assert passwords.waiting(by=GATEWAY) == FIRST
     passwords.applied(FIRST, by=GATEWAY)
     assert passwords.waiting(by=GATEWAY) == ""
@@ -51,8 +50,8 @@ def test_password_waits_until_the_gateway_has_applied_it(connected: Directory) -
 
 def test_request_ends_the_gateways_token_and_is_announced_once(connected: Directory) -> None:
     before, told = epoch(connected), len(connected.events())
-    connected.amqp_passwords.replace(FIRST, by=CALLER)
-    connected.amqp_passwords.replace(FIRST, by=CALLER)
+    connected.amqp_passwords.replace(FIRST, by=DESK)
+    connected.amqp_passwords.replace(FIRST, by=DESK)
     assert epoch(connected) == before + 1
     connected.amqp_passwords.applied(FIRST, by=GATEWAY)
     facts = [event.data for event in connected.events()[told:]]
@@ -64,15 +63,15 @@ def test_request_ends_the_gateways_token_and_is_announced_once(connected: Direct
 
 
 def test_later_request_goes_on_waiting_when_the_earlier_one_is_applied(connected: Directory) -> None:
-    connected.amqp_passwords.replace(FIRST, by=CALLER)
-    connected.amqp_passwords.replace(SECOND, by=CALLER)
+    connected.amqp_passwords.replace(FIRST, by=DESK)
+    connected.amqp_passwords.replace(SECOND, by=DESK)
     connected.amqp_passwords.applied(FIRST, by=GATEWAY)
     assert connected.amqp_passwords.waiting(by=GATEWAY) == SECOND
 
 
 def test_only_the_gateway_reports_a_password_as_applied(connected: Directory) -> None:
-    connected.amqp_passwords.replace(FIRST, by=CALLER)
-    assert slug(lambda: connected.amqp_passwords.applied(FIRST, by=CALLER)) == "forbidden"
+    connected.amqp_passwords.replace(FIRST, by=DESK)
+    assert slug(lambda: connected.amqp_passwords.applied(FIRST, by=DESK)) == "forbidden"
     assert connected.amqp_passwords.waiting(by=GATEWAY) == FIRST
 
 
@@ -80,16 +79,16 @@ def test_organization_without_a_live_client_of_the_gateway_is_refused(connected:
     passwords = connected.amqp_passwords
     other = Principal(id="kg.other", roles=frozenset({"partner"}), client_id="kg.other")
     assert slug(lambda: passwords.replace(FIRST, by=other)) == "not-found"
-    passwords.replace(FIRST, by=CALLER)
+    passwords.replace(FIRST, by=DESK)
     connected.credentials.revoke(GATEWAY.client_id, by=OSH, operator=False)
-    assert slug(lambda: passwords.waiting(by=CALLER)) == "not-found"
+    assert slug(lambda: passwords.waiting(by=DESK)) == "not-found"
     # A password that waited at the revocation is not applied when the client is issued again.
     issue(connected, OSH, GATEWAY.client_id, "h" * 43, precondition=ANY_REVISION)
     assert passwords.waiting(by=GATEWAY) == ""
 
 
 def test_new_key_of_the_gateway_keeps_the_password_that_waits(connected: Directory) -> None:
-    connected.amqp_passwords.replace(FIRST, by=CALLER)
+    connected.amqp_passwords.replace(FIRST, by=DESK)
     issue(connected, OSH, GATEWAY.client_id, "h" * 43, precondition=ANY_REVISION)
     assert connected.amqp_passwords.waiting(by=GATEWAY) == FIRST
 
@@ -99,6 +98,6 @@ def test_password_that_everybody_knows_is_refused(connected: Directory, password
     salt = b"salt"
     known = b64encode(salt + sha256(salt + password.encode()).digest()).decode()
     with pytest.raises(Refused) as refused:
-        connected.amqp_passwords.replace(known, by=CALLER)
+        connected.amqp_passwords.replace(known, by=DESK)
     assert (refused.value.slug, refused.value.errors[0].pointer) == ("invalid-submission", "/password_hash")
     assert connected.amqp_passwords.waiting(by=GATEWAY) == ""

@@ -19,7 +19,7 @@ from services.directory.domain.client import Role
 from services.directory.domain.client_key import KeySet
 from services.directory.domain.request_proof import ProvableRequest
 from tests.support.client_assertions import ALGORITHMS, Key, assertion, new_key, public_set
-from tests.unit.services.directory.samples import ISSUER, NOON, OPERATOR, OSH, Directory, organization
+from tests.unit.services.directory.samples import DESK, ISSUER, NOON, OPERATOR, OSH, Directory, organization
 
 pytestmark = pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
 
@@ -108,7 +108,7 @@ def test_removed_and_expired_keys_get_no_token(directory: Directory) -> None:
     expiring = admission.key_set(
         {"keys": [{**new.as_dict(private=False), "exp": int(NOON.timestamp()) + 3600}]}
     )
-    directory.own_credentials.replace_keys("desk", expiring, by=OSH)
+    directory.own_credentials.replace_keys("desk", expiring, by=DESK)
     assert refusal(directory, assertion(old, "desk", ISSUER, NOON)).slug == "invalid-client"
     assert directory.tokens.issue_for(assertion(new, "desk", ISSUER, NOON))
     directory.clock.time = NOON + dt.timedelta(hours=1)

@@ -10,7 +10,7 @@ from contracts.facts import CredentialExpiring
 from services.directory import admission
 from services.directory.domain.client import digest
 from tests.support.client_assertions import new_key
-from tests.unit.services.directory.samples import NOON, OPERATOR, OSH, Directory, issue, organization
+from tests.unit.services.directory.samples import DESK, NOON, OPERATOR, OSH, Directory, issue, organization
 
 DAY = dt.timedelta(days=1)
 END = NOON + 60 * DAY
@@ -58,10 +58,10 @@ def test_missed_stages_are_not_announced_late(filled: Directory) -> None:
 
 
 def test_rotated_secret_and_revoked_client_are_not_announced(filled: Directory) -> None:
-    filled.own_credentials.rotate("desk", digest("b" * 43), by=OSH)
+    filled.own_credentials.rotate("desk", digest("b" * 43), by=DESK)
     assert told_at(filled, DAY) == []
     key = {**new_key().as_dict(private=False), "exp": int(END.timestamp())}
-    filled.own_credentials.replace_keys("desk", admission.key_set({"keys": [key]}), by=OSH)
+    filled.own_credentials.replace_keys("desk", admission.key_set({"keys": [key]}), by=DESK)
     assert [fact.credential for fact in told_at(filled, dt.timedelta(hours=20))] == ["k-1"]
     filled.credentials.revoke("desk", by=OSH, operator=False)
     assert told_at(filled, dt.timedelta(hours=2)) == []

@@ -14,6 +14,7 @@ from services.directory import admission
 from services.directory.handlers.failed_attempts import MOST_PER_MINUTE
 from tests.support.client_assertions import assertion, new_key, public_set
 from tests.unit.services.directory.samples import (
+    DESK,
     ISSUER,
     NOON,
     OPERATOR,
@@ -52,7 +53,7 @@ def test_failures_beyond_the_bound_are_answered_alike_for_known_and_unknown_clie
 
 def test_valid_secret_and_key_get_tokens_whatever_others_try(filled: Directory) -> None:
     key = new_key()
-    filled.own_credentials.replace_keys("desk", admission.key_set(public_set(key)), by=OSH)
+    filled.own_credentials.replace_keys("desk", admission.key_set(public_set(key)), by=DESK)
     failures(lambda: filled.tokens.issue("desk", "wrong"), 3 * MOST_PER_MINUTE)
     failures(lambda: filled.tokens.issue_for(assertion(new_key(), "desk", ISSUER, NOON)), MOST_PER_MINUTE)
     assert filled.tokens.issue("desk", SECRET)
@@ -61,7 +62,7 @@ def test_valid_secret_and_key_get_tokens_whatever_others_try(filled: Directory) 
 
 def test_owner_learns_of_its_skewed_clock_however_often_others_fail(filled: Directory) -> None:
     key = new_key()
-    filled.own_credentials.replace_keys("desk", admission.key_set(public_set(key)), by=OSH)
+    filled.own_credentials.replace_keys("desk", admission.key_set(public_set(key)), by=DESK)
     failures(lambda: filled.tokens.issue("desk", "wrong"), 3 * MOST_PER_MINUTE)
     skewed = assertion(key, "desk", ISSUER, NOON - dt.timedelta(hours=1))
     again = assertion(key, "desk", ISSUER, NOON)

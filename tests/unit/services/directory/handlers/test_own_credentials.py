@@ -18,6 +18,7 @@ from services.directory.domain.request_proof import ProvableRequest
 from tests.support.client_assertions import Key, assertion, new_key, public_set
 from tests.support.settable_clock import SettableClock
 from tests.unit.services.directory.samples import (
+    DESK,
     ISSUER,
     NOON,
     OPERATOR,
@@ -28,7 +29,7 @@ from tests.unit.services.directory.samples import (
 )
 
 SECRET, NEW, THIRD = "a" * 43, "n" * 43, "t" * 43
-CALLER = Principal(id=OSH, roles=frozenset({"partner"}), client_id="desk")
+STRANGER = Principal(id="kg.other", roles=frozenset({"partner"}), client_id="other")
 REQUEST = ProvableRequest(method="POST", path="/v1/keys", token="a.token", body=b"{}")
 
 
@@ -57,10 +58,10 @@ def proof(secret: str) -> str:
 
 def test_rotation_refuses_neither_tokens_nor_secrets_nor_proofs_of_either_secret(filled: Directory) -> None:
     token = filled.tokens.issue("desk", SECRET)
-    filled.own_credentials.rotate("desk", digest(NEW), by=OSH)
+    filled.own_credentials.rotate("desk", digest(NEW), by=DESK)
     for secret in (SECRET, NEW, SECRET):
         assert filled.tokens.issue("desk", secret)
-        filled.proofs.check(CALLER, REQUEST, proof(secret))
+        filled.proofs.check(DESK, REQUEST, proof(secret))
     assert verifier(filled).verify(token).id == OSH
     filled.clock.time += OVERLAP
     assert slug(lambda: filled.tokens.issue("desk", SECRET)) == "invalid-client"
@@ -68,7 +69,7 @@ def test_rotation_refuses_neither_tokens_nor_secrets_nor_proofs_of_either_secret
 
 
 def test_rotation_is_announced_with_the_end_of_the_secret_before(filled: Directory) -> None:
-    filled.own_credentials.rotate("desk", digest(NEW), by=OSH)
+    filled.own_credentials.rotate("desk", digest(NEW), by=DESK)
     told = filled.events()[-1].data
     assert isinstance(told, CredentialIssued)
     assert (told.organization, told.by, told.replaced) == (OSH, OSH, True)
@@ -78,28 +79,42 @@ def test_rotation_is_announced_with_the_end_of_the_secret_before(filled: Directo
 def test_repeated_rotation_makes_no_revision_and_return_to_the_retiring_secret_is_refused(
     filled: Directory,
 ) -> None:
-    first = filled.own_credentials.rotate("desk", digest(NEW), by=OSH)
-    assert filled.own_credentials.rotate("desk", digest(NEW), by=OSH) == first
-    assert slug(lambda: filled.own_credentials.rotate("desk", digest(SECRET), by=OSH)) == "conflict"
+    first = filled.own_credentials.rotate("desk", digest(NEW), by=DESK)
+    assert filled.own_credentials.rotate("desk", digest(NEW), by=DESK) == first
+    assert slug(lambda: filled.own_credentials.rotate("desk", digest(SECRET), by=DESK)) == "conflict"
 
 
 def test_foreign_and_revoked_clients_are_not_found(filled: Directory) -> None:
     own, keys = filled.own_credentials, admission.key_set({"keys": []})
     for change in (
-        lambda: own.rotate("desk", digest(NEW), by="kg.other"),
-        lambda: own.replace_keys("desk", keys, by="kg.other"),
+        lambda: own.rotate("desk", digest(NEW), by=STRANGER),
+        lambda: own.replace_keys("desk", keys, by=STRANGER),
         lambda: own.revoke_tokens("desk", by="kg.other", operator=False),
-        lambda: own.rotate("nobody", digest(NEW), by=OSH),
+        lambda: own.rotate("nobody", digest(NEW), by=DESK),
     ):
         assert slug(change) == "not-found"
     filled.credentials.revoke("desk", by=OSH, operator=False)
-    assert slug(lambda: own.rotate("desk", digest(NEW), by=OSH)) == "not-found"
+    assert slug(lambda: own.rotate("desk", digest(NEW), by=DESK)) == "not-found"
     assert slug(lambda: own.revoke_tokens("desk", by=OSH, operator=True)) == "not-found"
+
+
+@pytest.mark.parametrize("client_id", ["office", f"{OSH}.amqp"])
+def test_client_changes_neither_secret_nor_keys_of_another_client_of_its_organization(
+    filled: Directory, client_id: str
+) -> None:
+    issue(filled, OSH, client_id, THIRD)
+    before = filled.credentials.page(OSH, "", 10)
+    stolen = admission.key_set(public_set(new_key()))
+    own = filled.own_credentials
+    assert slug(lambda: own.replace_keys(client_id, stolen, by=DESK)) == "forbidden"
+    assert slug(lambda: own.rotate(client_id, digest(NEW), by=DESK)) == "forbidden"
+    assert filled.credentials.page(OSH, "", 10) == before
+    filled.own_credentials.revoke_tokens(client_id, by=OSH, operator=False)
 
 
 def test_keys_live_beside_the_secret_and_the_last_credential_stays(filled: Directory) -> None:
     key = new_key()
-    filled.own_credentials.replace_keys("desk", admission.key_set(public_set(key)), by=OSH)
+    filled.own_credentials.replace_keys("desk", admission.key_set(public_set(key)), by=DESK)
     assert filled.tokens.issue("desk", SECRET)
     assert filled.tokens.issue_for(assertion(key, "desk", ISSUER, filled.clock.time))
     told = filled.events()[-1].data
@@ -115,11 +130,11 @@ def test_keys_live_beside_the_secret_and_the_last_credential_stays(filled: Direc
     )
     assert issued
     empty = admission.key_set({"keys": []})
-    assert slug(lambda: filled.own_credentials.replace_keys("desk", empty, by=OSH)) == "conflict"
+    assert slug(lambda: filled.own_credentials.replace_keys("desk", empty, by=DESK)) == "conflict"
 
 
 def put_keys(directory: Directory, *keys: Key) -> None:
-    directory.own_credentials.replace_keys("desk", admission.key_set(public_set(*keys)), by=OSH)
+    directory.own_credentials.replace_keys("desk", admission.key_set(public_set(*keys)), by=DESK)
 
 
 def token_by(directory: Directory, key: Key) -> str:
@@ -146,7 +161,7 @@ def test_key_that_is_left_out_once_it_has_expired_ends_no_token(filled: Director
     ends = int(filled.clock.time.timestamp()) + 60
     keys = public_set(old, new)
     keys["keys"][0]["exp"] = ends
-    filled.own_credentials.replace_keys("desk", admission.key_set(keys), by=OSH)
+    filled.own_credentials.replace_keys("desk", admission.key_set(keys), by=DESK)
     tokens = [token_by(filled, old), token_by(filled, new), filled.tokens.issue("desk", SECRET)]
     filled.clock.time += dt.timedelta(seconds=61)
     put_keys(filled, new)
@@ -166,8 +181,8 @@ def test_removed_key_that_returns_revives_no_token(filled: Directory) -> None:
 
 def test_replacement_by_an_operator_ends_secrets_keys_and_tokens_at_once(filled: Directory) -> None:
     key = new_key()
-    filled.own_credentials.replace_keys("desk", admission.key_set(public_set(key)), by=OSH)
-    filled.own_credentials.rotate("desk", digest(NEW), by=OSH)
+    filled.own_credentials.replace_keys("desk", admission.key_set(public_set(key)), by=DESK)
+    filled.own_credentials.rotate("desk", digest(NEW), by=DESK)
     token = filled.tokens.issue("desk", NEW)
     filled.clock.time += dt.timedelta(seconds=2)
     issue(filled, OSH, "desk", THIRD, precondition=ANY_REVISION)
@@ -250,7 +265,7 @@ def test_token_of_request_that_revocation_overtakes_is_refused(
     filled: Directory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key = new_key()
-    filled.own_credentials.replace_keys("desk", admission.key_set(public_set(key)), by=OSH)
+    filled.own_credentials.replace_keys("desk", admission.key_set(public_set(key)), by=DESK)
     principal_of = filled.tokens._principal
 
     def after_revocation(client: Client) -> Principal:
@@ -272,7 +287,7 @@ def test_digest_of_a_text_that_everybody_knows_is_refused_and_changes_nothing(
 ) -> None:
     before = filled.events()
     for call in (
-        lambda: filled.own_credentials.rotate("desk", digest(text), by=OSH),
+        lambda: filled.own_credentials.rotate("desk", digest(text), by=DESK),
         lambda: filled.credentials.issue(
             OPERATOR.id,
             client_id="desk",

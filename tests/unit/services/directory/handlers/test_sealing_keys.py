@@ -15,10 +15,12 @@ from contracts.codes import ApprovalKind, KeyManner
 from contracts.errors import Refused
 from contracts.facts import ApprovalEndorsed, ApprovalGranted, SealingKeyReplaced
 from contracts.organization import SealingKey, SealingKeyChange
+from runtime.settings import REQUESTS_PER_MINUTE
 from services.directory.domain.approval import Approval, Decider, Policy, State
 from services.directory.domain.client import Role
 from services.directory.domain.precondition import at_revision
 from services.directory.domain.sealing_key_history import CHALLENGE_VALID_FOR, MOST_CHALLENGES
+from services.directory.handlers import sealing_keys
 from services.directory.handlers.sealing_keys import Challenged
 from tests.unit.services.directory.samples import (
     NOON,
@@ -149,13 +151,23 @@ def test_challenge_of_another_organization_expired_or_overtaken_is_refused(
     assert slug(lambda: keyed.keys.prove(OSH, newer.challenge.id, after)) == "conflict"
 
 
+@pytest.fixture
+def few_challenges(monkeypatch: pytest.MonkeyPatch) -> int:
+    monkeypatch.setattr(sealing_keys, "MOST_CHALLENGES", 5)
+    return 5
+
+
+def test_thief_of_the_secret_cannot_use_up_the_challenges_at_the_shipped_rate_of_requests() -> None:
+    assert REQUESTS_PER_MINUTE * CHALLENGE_VALID_FOR / dt.timedelta(minutes=1) < MOST_CHALLENGES
+
+
 def test_challenge_for_another_key_voids_none_and_their_number_is_bounded(
-    keyed: Directory, old: Pair
+    keyed: Directory, old: Pair, few_challenges: int
 ) -> None:
     mine = new_sealing_key()
     asked = challenged(keyed.keys.publish(OSH, mine, by=OSH))
     answer = old.content(asked)["answer"]
-    foreign = [new_sealing_key() for _ in range(MOST_CHALLENGES)]
+    foreign = [new_sealing_key() for _ in range(few_challenges)]
     for key in foreign[:-1]:  # a thief with the client's secret
         challenged(keyed.keys.publish(OSH, key, by=OSH))
     assert slug(lambda: keyed.keys.publish(OSH, foreign[-1], by=OSH)) == "too-many-open-requests"
@@ -167,8 +179,8 @@ def test_challenge_for_another_key_voids_none_and_their_number_is_bounded(
     assert keyed.keys.prove(OSH, asked.challenge.id, answer) == mine
 
 
-def test_expired_challenges_make_room(keyed: Directory) -> None:
-    for _ in range(MOST_CHALLENGES):
+def test_expired_challenges_make_room(keyed: Directory, few_challenges: int) -> None:
+    for _ in range(few_challenges):
         challenged(keyed.keys.publish(OSH, new_sealing_key(), by=OSH))
     keyed.clock.time = NOON + CHALLENGE_VALID_FOR
     challenged(keyed.keys.publish(OSH, new_sealing_key(), by=OSH))
@@ -250,6 +262,22 @@ def test_lost_key_is_replaced_by_an_operator_on_request_of_the_owner(keyed: Dire
         previous=old.public.kid,
         approved_by=OPERATOR.id,
     )
+
+
+def test_request_for_another_key_makes_no_request_stale(keyed: Directory) -> None:
+    guarded = Directory(keyed.database, policy=Policy.two_person)
+    new, foreign = new_sealing_key(), new_sealing_key()
+    asked = guarded.keys.publish(OSH, new, by=OSH, without_proof=True)
+    assert isinstance(asked, Approval)
+    guarded.approvals.approve(asked.id, FIRST)
+    thiefs = guarded.keys.publish(OSH, foreign, by=OSH, without_proof=True)
+    assert isinstance(thiefs, Approval)
+    repeated = guarded.keys.publish(OSH, new, by=OSH, without_proof=True)
+    assert isinstance(repeated, Approval)
+    assert repeated.id == asked.id
+    assert guarded.approvals.approve(asked.id, SECOND).state is State.granted
+    assert present(guarded) == new
+    assert slug(lambda: guarded.approvals.approve(thiefs.id, FIRST)) == "conflict"
 
 
 def test_request_outlives_other_changes_of_the_record_but_not_another_key(
