@@ -6,6 +6,7 @@ queue receives a fact only from the exchanges of the fact's owners. One exchange
 permissions would not do, because RabbitMQ 3.10 does not check the keys in a message's `CC` header.
 """
 
+from contracts.topology.admission import admitted_facts
 from contracts.topology.elements import Binding, Exchange, Queue, Topology, merged
 from contracts.topology.exchanges import (
     CASES,
@@ -94,6 +95,7 @@ __all__ = [
     "Queue",
     "Topology",
     "addressed",
+    "admitted_facts",
     "dead_letter_queue",
     "dead_letter_queue_name",
     "hub_topology",

@@ -16,7 +16,9 @@ from typing import Any, Generic, Protocol, TypeVar
 from sqlalchemy import Connection
 
 from contracts.errors import Unavailable
+from contracts.facts import routing_key_of
 from contracts.records import Malformed
+from contracts.topology import admitted_facts
 from runtime.clock import Clock
 from runtime.messaging.clocks import Clocks
 from runtime.messaging.consumer_age import ConsumerAge
@@ -37,7 +39,7 @@ _log = logging.getLogger(__name__)
 
 
 class Identified(Protocol):
-    """A decoded message: the id, source and type of its CloudEvent. The inbox knows it by id and source."""
+    """A decoded message: members of its CloudEvent. The inbox knows it by id and source."""
 
     @property
     def id(self) -> str: ...
@@ -47,6 +49,9 @@ class Identified(Protocol):
 
     @property
     def type(self) -> str: ...
+
+    @property
+    def time(self) -> dt.datetime: ...
 
 
 M = TypeVar("M", bound=Identified)
@@ -198,12 +203,30 @@ class BatchProcessor(Generic[M]):
             except Malformed as error:
                 hopeless.append(_Hopeless(delivery=delivery, reason=reason_of(error)))
                 continue
+            if (misplaced := self._misplaced(delivery, message)) is not None:
+                hopeless.append(_Hopeless(delivery=delivery, reason=misplaced))
+                continue
             if check and (fault := self._fault(delivery, message)) is not None:
                 self._metrics.not_authentic.labels(self.consumer, "user").inc()
                 hopeless.append(_Hopeless(delivery=delivery, reason=f"not authentic: {fault}"))
                 continue
             decoded.append(_Decoded(delivery, message))
         return decoded, hopeless
+
+    def _misplaced(self, delivery: Delivery, message: M) -> str | None:
+        """Return why an authentic message may not take effect here now; None if it may.
+
+        Its signature says neither for which queue it is meant nor when it was sent. A captured one could
+        reach another consumer, or take effect again after the inbox has forgotten it.
+        """
+        admitted = admitted_facts(delivery.queue)
+        if admitted is not None and routing_key_of(message.type) not in admitted:
+            self._metrics.not_authentic.labels(self.consumer, "queue").inc()
+            return f"not authentic: the queue {delivery.queue} is not for messages of type {message.type}"
+        longest = self._deduplicator.remembers
+        if longest is not None and message.time < self._clock.now() - longest:
+            return f"it was sent more than {longest.days} days ago, and may have taken effect before"
+        return None
 
     def _apply(self, batch: Sequence[_Decoded[M]]) -> None:
         now = self._clock.now()

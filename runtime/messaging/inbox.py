@@ -19,6 +19,9 @@ from runtime.storage.sql_statement import SqlStatement
 
 # How long a message is remembered: longer than any broker or federation link delays a message.
 KEPT = dt.timedelta(days=30)
+# A message that is older is refused: its row may have been deleted. The difference is for clocks, and for the
+# time in which a message waits for its retries.
+REMEMBERED = KEPT - dt.timedelta(days=1)
 # The length of the column.
 _LONGEST_KEY = 64
 
@@ -57,7 +60,13 @@ class Identity(NamedTuple):
 
 
 class Deduplicator(Protocol):
-    """Decides which messages may take effect."""
+    """Decides which messages may take effect.
+
+    remembers: the age up to which it recognises a message; None: for ever.
+    """
+
+    @property
+    def remembers(self) -> dt.timedelta | None: ...
 
     def admit(
         self, transaction: Connection, consumer: str, messages: Sequence[Identity], now: dt.datetime
@@ -72,6 +81,8 @@ class NoDeduplication:
     Such a handler recognises duplicates itself; an inbox would store the same messages again.
     """
 
+    remembers: dt.timedelta | None = None
+
     def admit(
         self, transaction: Connection, consumer: str, messages: Sequence[Identity], now: dt.datetime
     ) -> set[Identity]:
@@ -84,6 +95,8 @@ class Inbox:
 
     The column `message_id` has the `Identity.key` of each.
     """
+
+    remembers: dt.timedelta | None = REMEMBERED
 
     def __init__(self, table: Table) -> None:
         self._table = table

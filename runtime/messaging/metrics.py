@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 # How a message leaves its consumer, and the checks that an author may fail. Each is a label's value.
 RESULTS = ("applied", "known", "postponed", "parked")
-CHECKS = ("unsigned", "digest", "source", "owner", "key", "signature", "user")
+CHECKS = ("unsigned", "digest", "source", "owner", "key", "signature", "user", "queue")
 
 
 class MessagingMetrics:

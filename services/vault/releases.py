@@ -26,6 +26,7 @@ from services.vault.domain.custody import (
     Disposition,
     disposition_of,
     step,
+    strand,
 )
 from services.vault.domain.sealed import SealedCase, unreadable
 from services.vault.parts import let_parts_follow
@@ -86,6 +87,9 @@ class Releases:
             self.publish(batch, released, cause=batch.renewals.get(custody.referral_id, acceptance))
         elif (until := self.paused_until(acceptance.organization, batch.now)) is not None:
             self._pause(batch, custody, acceptance, until)
+        elif self._is_sealed_to_a_refused_key(custody, acceptance.organization, case, batch.now):
+            batch.custodies[custody.referral_id] = strand(custody)
+            self._request_case(batch, custody, acceptance)
 
     def is_possible_to(self, acceptor: str, now: dt.datetime) -> bool:
         """Return whether the acceptor has a key to which a case may be sealed now."""
@@ -156,9 +160,11 @@ class Releases:
     def _released_case(
         self, custody: Custody, acceptance: Acceptance, case: SealedCase, now: dt.datetime
     ) -> SealedCaseReleased | None:
-        """Return the case sealed to its acceptor; None while the acceptor has no key that may be used."""
+        """Return the case sealed to its acceptor; None if no key of the acceptor may be used for it."""
         acceptor = acceptance.organization
         if self.paused_until(acceptor, now) is not None:
+            return None
+        if self._is_sealed_to_a_refused_key(custody, acceptor, case, now):
             return None
         if disposition_of(custody) is Disposition.forward:
             compact = case.whole()
@@ -178,6 +184,17 @@ class Releases:
             case=compact,
             offer_id=acceptance.offer_id,
         )
+
+    def _is_sealed_to_a_refused_key(
+        self, custody: Custody, acceptor: str, case: SealedCase, now: dt.datetime
+    ) -> bool:
+        """Return whether the sender sealed the case to a key that has been replaced by another since.
+
+        A key that was replaced without proof is lost or stolen: what is sealed to it is not released.
+        """
+        forwarded = disposition_of(custody) is Disposition.forward
+        known = self._keys.of(acceptor) is not None
+        return forwarded and known and not self._keys.accepts(acceptor, case.kid(), now)
 
 
 def refuse_case(

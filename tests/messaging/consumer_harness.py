@@ -55,6 +55,7 @@ class Letter:
     id: str
     source: str = f"/{HUB}/{AUTHOR}"
     type: str = "kopuro.letter.posted.v1"
+    time: dt.datetime = START
 
 
 def decode(body: bytes) -> Letter:

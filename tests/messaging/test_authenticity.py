@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -14,6 +15,7 @@ from contracts.errors import Unavailable
 from contracts.topology import Queue, Topology
 from runtime.messaging.dead_letters.dead_letter import REASON
 from runtime.messaging.headers import SIGNED
+from runtime.messaging.inbox import KEPT, REMEMBERED, Inbox
 from runtime.messaging.memory import MemoryBroker
 from runtime.messaging.metrics import MessagingMetrics
 from runtime.messaging.outbox.outbox import Outbox
@@ -25,6 +27,7 @@ from runtime.messaging.stalled_loops import StalledLoops
 from runtime.storage.database import Database
 from tests.messaging.consumer_harness import (
     AUTHOR,
+    START,
     TABLES,
     ConsumerHarness,
     deliveries,
@@ -71,6 +74,33 @@ def test_forged_copy_of_a_message_does_not_hide_the_genuine_one(harness: Consume
     harness.processor.process([forged])
     harness.processor.process(deliveries("a"))
     assert harness.effects() == ["a"]
+
+
+def test_authentic_message_in_a_queue_that_is_not_for_it_is_dead_lettered(harness: ConsumerHarness) -> None:
+    misplaced = [replace(delivery("a"), queue=queue) for queue in ("audit.log", "vault.sealed", "routing.0")]
+    harness.processor.process([*misplaced, *deliveries("b")])
+    assert harness.effects() == ["b"]
+    assert {message.headers[REASON] for message in harness.dead_letters()} == {
+        f"not authentic: the queue {one.queue} is not for messages of type kopuro.letter.posted.v1"
+        for one in misplaced
+    }
+    assert not_authentic(harness, "queue") == 3
+
+
+def test_captured_message_takes_no_effect_again_after_the_inbox_has_forgotten_it(
+    harness: ConsumerHarness,
+) -> None:
+    harness.processor.process(deliveries("a"))
+    harness.clock.time += REMEMBERED
+    harness.processor.process(deliveries("a"))
+    assert harness.dead_letters() == []  # the inbox knows it
+    harness.clock.time = START + KEPT + dt.timedelta(seconds=1)
+    with harness.database.write() as transaction:
+        Inbox(TABLES.inbox).forget_before(transaction, harness.clock.time - KEPT, limit=10)
+    harness.processor.process(deliveries("a"))
+    assert harness.effects() == ["a"]
+    (refused,) = harness.dead_letters()
+    assert refused.headers[REASON] == "it was sent more than 29 days ago, and may have taken effect before"
 
 
 def test_message_keeps_its_proof_through_retries_into_the_dead_letter(harness: ConsumerHarness) -> None:

@@ -369,10 +369,12 @@ class _Event:
     source: str
     id: str
     type: str = "kopuro.letter.posted.v1"
+    time: dt.datetime = START
 
 
 def _event(body: bytes) -> _Event:
-    return _Event(*body.decode().split())
+    source, id_ = body.decode().split()
+    return _Event(source, id_)
 
 
 @pytest.fixture

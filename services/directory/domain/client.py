@@ -134,15 +134,18 @@ class Client:
         return present if retiring is None or now >= retiring.until else (*present, retiring.sha256)
 
     def rotated(self, secret_sha256: str, now: dt.datetime, *, expires_at: dt.datetime | None) -> Client:
-        """Return the client with a new secret; the present one is accepted for OVERLAP. Ends an earlier one.
+        """Return the client with a new secret; the present one is accepted for OVERLAP.
 
-        A repetition with the present secret changes nothing.
+        While an earlier secret is accepted, that one keeps its time, and the present one ends at once: a
+        thief that rotates twice would otherwise end the owner's. A repetition changes nothing.
         """
         if secret_sha256 == self.secret_sha256:
             return self
-        ends = [moment for moment in (self.secret_expires_at, now + OVERLAP) if moment is not None]
-        present = RetiringSecret(sha256=self.secret_sha256, until=min(ends)) if self.secret_sha256 else None
-        return replace(self, secret_sha256=secret_sha256, secret_expires_at=expires_at, retiring=present)
+        retiring = self.retiring if self.retiring is not None and now < self.retiring.until else None
+        if retiring is None and self.secret_sha256:
+            ends = [moment for moment in (self.secret_expires_at, now + OVERLAP) if moment is not None]
+            retiring = RetiringSecret(sha256=self.secret_sha256, until=min(ends))
+        return replace(self, secret_sha256=secret_sha256, secret_expires_at=expires_at, retiring=retiring)
 
     def without_tokens(self, now: dt.datetime) -> Client:
         """Return the client whose tokens up to now are refused."""

@@ -34,7 +34,7 @@ class OwnCredentials:
     def rotate(
         self, client_id: str, secret_sha256: str, *, by: Principal, expires_at: dt.datetime | None = None
     ) -> Standing[Client]:
-        """Make a secret the present one; the one before is accepted for `OVERLAP`, an earlier one no longer.
+        """Make a secret the present one; the one before is accepted for `OVERLAP` (see `Client.rotated`).
 
         Tokens stay valid. A repetition changes nothing. Raises Refused `not-found` unless `by` owns the live
         client, `forbidden` if it got its token with another one, `invalid-submission` for a secret that

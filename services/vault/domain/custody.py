@@ -14,9 +14,13 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Final
 
 from contracts.errors import Defect, Refused
 from contracts.part_id import part_id
+
+# The receiver of a case that is sealed to a key which is no longer accepted: nobody gets it.
+NOBODY: Final = ""
 
 
 class CustodyState(StrEnum):
@@ -107,9 +111,10 @@ class Custody:
     """The vault's record of a referral's case; the sealed case itself is stored separately.
 
     sender: known once the case or an acceptance has arrived. receiver: the organisation to whose key the case
-    is sealed, None for the custody key. kid: the id of that key. paused_until: the end of a pause of the
-    release, as last announced to the parties. part_of: the referral whose case this one releases, None unless
-    it is a part. parts: into how many the referral was split, 0 if it was not.
+    is sealed, None for the custody key, NOBODY for a key that is not accepted. kid: the id of that key.
+    paused_until: the end of a pause of the release, as last announced to the parties. part_of: the referral
+    whose case this one releases, None unless it is a part. parts: into how many the referral was split, 0 if
+    it was not.
     """
 
     referral_id: str
@@ -260,6 +265,11 @@ def supersede(custody: Custody, receiver: str, kid: str) -> Custody:
     One whose own case was already sealed to an acceptor stays as it is.
     """
     return custody if custody.receiver is not None else replace(custody, receiver=receiver, kid=kid)
+
+
+def strand(custody: Custody) -> Custody:
+    """Return the custody of a case whose key was replaced without proof: the sender must seal it again."""
+    return replace(custody, receiver=NOBODY)
 
 
 def renew(custody: Custody, sender: str, kid: str) -> Custody:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import datetime as dt
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import update
@@ -321,7 +322,7 @@ def test_sequence_is_not_reused_after_deletion(bench: Workbench) -> None:
     bench.clock.time += KEPT + dt.timedelta(seconds=1)
     bench.partner.forget_old()
     assert bench.states() == []
-    bench.receive(opened())
+    bench.receive(replace(opened(), time=bench.clock.time))
     assert len(bench.mailbox(ACCEPTOR, after=last)) == 1
 
 

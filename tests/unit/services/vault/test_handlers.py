@@ -283,6 +283,24 @@ def test_case_sealed_to_other_organization_than_acceptor_is_requested_from_its_s
     assert len(vault.sent()) == 1
 
 
+def test_case_sealed_to_a_key_that_was_replaced_without_proof_is_requested_once(vault: Workbench) -> None:
+    stolen = public_key(vault.keys.private[ACCEPTOR])
+    sealed = seal(CASE, stolen)
+    vault.receive(sealed_case(sealed, to=ACCEPTOR))
+    vault.keys.publish(ACCEPTOR)  # another key, approved by two operators
+    until = vault.keys.pauses[ACCEPTOR] = NOW + dt.timedelta(hours=24)
+    vault.receive(acceptance())
+    assert only(CasePaused, vault.sent()).until == until
+    vault.clock.time = until
+    vault.release_waiting()
+    vault.release_waiting()
+    asked = only(CaseRequested, vault.sent())
+    assert (asked.organization, asked.sender) == (ACCEPTOR, SENDER)
+    assert not [one for one in vault.sent() if isinstance(one.data, SealedCaseReleased)]
+    vault.receive(replacement(vault))
+    assert opened(vault) == [(ACCEPTOR, CASE)]
+
+
 def test_case_waits_for_receivers_key(vault: Workbench) -> None:
     vault.keys.publish(STRANGER)
     sealed = seal(CASE, public_key(vault.keys.private[STRANGER]))

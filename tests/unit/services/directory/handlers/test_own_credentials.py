@@ -84,6 +84,17 @@ def test_repeated_rotation_makes_no_revision_and_return_to_the_retiring_secret_i
     assert slug(lambda: filled.own_credentials.rotate("desk", digest(SECRET), by=DESK)) == "conflict"
 
 
+def test_second_rotation_leaves_the_time_of_the_first_secret(filled: Directory) -> None:
+    filled.own_credentials.rotate("desk", digest(NEW), by=DESK)
+    filled.clock.time += dt.timedelta(seconds=1)
+    filled.own_credentials.rotate("desk", digest(THIRD), by=DESK)  # a thief's second one
+    assert filled.tokens.issue("desk", SECRET)
+    assert filled.tokens.issue("desk", THIRD)
+    assert slug(lambda: filled.tokens.issue("desk", NEW)) == "invalid-client"
+    filled.clock.time += OVERLAP
+    assert slug(lambda: filled.tokens.issue("desk", SECRET)) == "invalid-client"
+
+
 def test_foreign_and_revoked_clients_are_not_found(filled: Directory) -> None:
     own, keys = filled.own_credentials, admission.key_set({"keys": []})
     for change in (

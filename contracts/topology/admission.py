@@ -1,0 +1,44 @@
+"""The facts that each queue admits, whoever puts them there.
+
+Bindings alone do not keep a fact out of a queue: whoever holds the operations' broker password replays dead
+letters to any queue, also the sealed case of one consumer into the log.
+"""
+
+from __future__ import annotations
+
+import functools
+
+from contracts.topology.hub import topic_matches
+from contracts.topology.owners import OWNERS
+from contracts.topology.partitions import ROUTING_PARTITIONS
+from contracts.topology.subscriptions import (
+    CASE_QUEUES,
+    EVENT_QUEUES,
+    MAILBOXES,
+    RECEIPT_QUEUES,
+    REPLICA_QUEUES,
+    ROUTING_KEYS,
+)
+
+# Facts that are addressed to a queue by its name: `addressed` in `hub.py`.
+_ADDRESSED = {
+    **dict.fromkeys(REPLICA_QUEUES, ("replica.completed",)),
+    **dict.fromkeys(RECEIPT_QUEUES.values(), ("events.logged",)),
+    MAILBOXES: ("receipts.issued", "receipt.issued"),
+}
+
+
+@functools.cache
+def admitted_facts(queue: str) -> frozenset[str] | None:
+    """Return the routing keys of the facts that a queue admits; None for a queue that is not the hub's.
+
+    Sealed content is admitted by the queues that are bound to it by name, never by a pattern for everything.
+    """
+    if queue in CASE_QUEUES:
+        return frozenset(CASE_QUEUES[queue])
+    bound = ROUTING_KEYS if queue in ROUTING_PARTITIONS else EVENT_QUEUES.get(queue, ())
+    if not bound and queue not in _ADDRESSED:
+        return None
+    sealed = {key for keys in CASE_QUEUES.values() for key in keys}
+    facts = {key for key in OWNERS if any(topic_matches(pattern, key) for pattern in bound)}
+    return frozenset((facts - sealed) | set(_ADDRESSED.get(queue, ())))
