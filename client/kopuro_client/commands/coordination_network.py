@@ -63,7 +63,10 @@ def _phrase(change: Change, language: str) -> str:
     texts = CHANGES.get(change["kind"])
     if texts is None:
         return one_line(" ".join(str(value) for value in values.values() if value))
-    return one_line(in_language(texts, language, values)).replace(" ()", "")
+    text = in_language(texts, language, values).replace(" ()", "")
+    if service := change.get("service"):
+        text += " " + word("its_service", language, service=service)
+    return one_line(text)
 
 
 def coverage(

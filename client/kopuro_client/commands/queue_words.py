@@ -140,6 +140,7 @@ WORDS: Final[Mapping[str, Texts]] = {
     "and": (" and ", " и ", " жана "),
     "counts": ("referrals", "направления", "жолдомолор"),
     "emergencies": ("emergencies", "экстренные", "шашылыш"),
+    "its_service": ("(service {service})", "(услуга {service})", "({service} кызматы)"),
     "none": ("no items", "ничего нет", "эч нерсе жок"),
     "more": ("more: {option}", "дальше: {option}", "уландысы: {option}"),
     "more_of": ("more {kind}: {option}", "дальше, {kind}: {option}", "уландысы, {kind}: {option}"),

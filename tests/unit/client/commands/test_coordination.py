@@ -530,6 +530,12 @@ def test_wish_names_the_conditions_to_lift(language: str, phrase: str) -> None:
     assert wish_phrase({"changes": [lifted], "referrals": 1, "emergencies": 0}, language) == phrase
 
 
+def test_wish_names_the_service_that_it_concerns() -> None:
+    area: Any = change("area", organization="ru.one", service="clinic")
+    wish: Any = {"changes": [area], "referrals": 1, "emergencies": 0}
+    assert wish_phrase(wish, "en") == "ru.one serves the region (service clinic)"
+
+
 def test_wish_of_an_older_hub_names_no_condition() -> None:
     lifted: Any = change("eligibility", organization="ru.one")
     assert (

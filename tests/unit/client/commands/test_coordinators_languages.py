@@ -166,6 +166,7 @@ ANSWERS: Final[Mapping[str, Any]] = {
                         need="health.tb",
                         language="tg",
                         conditions=sorted(WORDS["unmet"]),
+                        service="clinic",
                     )
                 ],
                 "referrals": 3,
