@@ -132,7 +132,7 @@ class NetworkWish:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WishList:
-    """The changes that would place most. considered: how many unplaced referrals; the parts of one count once.
+    """The changes that would place most. considered: how many unplaced referrals, the parts of one as one.
 
     next: always null.
     """

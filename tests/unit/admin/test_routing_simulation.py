@@ -86,7 +86,11 @@ def test_applied_policy_is_simulated_first_and_then_in_force(
 ) -> None:
     # One bound per sender excludes whoever holds the sender's offers already.
     file = written(
-        tmp_path, version="one", offers_per_sender={"most": 1}, weights={"nearness": 9, "language": 1}
+        tmp_path,
+        version="one",
+        practice=True,
+        offers_per_sender={"most": 1},
+        weights={"nearness": 9, "language": 1},
     )
     assert main(["routing", "policy", "apply", file, "--simulate", "5", "--yes"]) == 0
     out = capsys.readouterr().out
