@@ -27,7 +27,14 @@ from kopuro_client.records.decisions import (
     Rule,
     Turn,
 )
-from kopuro_client.records.directory import ApprovedService, Capacity, Organization, SealingKeyChange, Service
+from kopuro_client.records.directory import (
+    Agreement,
+    ApprovedService,
+    Capacity,
+    Organization,
+    SealingKeyChange,
+    Service,
+)
 from kopuro_client.records.history import (
     ExportedEntry,
     ExportedHead,
@@ -67,6 +74,7 @@ from kopuro_client.records.webhooks import WebhookAttempt, WebhookEndpoint, Webh
 __all__ = [
     "Accepted",
     "AdmittedSubmission",
+    "Agreement",
     "ApplicationContact",
     "ApplicationContent",
     "ApplicationReceipt",
