@@ -8,8 +8,10 @@ from kopuro_client.records.access import Approval, RegisteredClient
 from kopuro_client.records.applications import (
     ApplicationContact,
     ApplicationContent,
+    ApplicationList,
     ApplicationReceipt,
     ApplicationRecord,
+    ApplicationRoom,
     ApplicationStatus,
 )
 from kopuro_client.records.coordination import Change, CoverageCell, Engagements, QueueItem, Unplaced, Wish
@@ -77,8 +79,10 @@ __all__ = [
     "Agreement",
     "ApplicationContact",
     "ApplicationContent",
+    "ApplicationList",
     "ApplicationReceipt",
     "ApplicationRecord",
+    "ApplicationRoom",
     "ApplicationStatus",
     "Approval",
     "ApprovedService",
