@@ -102,9 +102,9 @@ STEPS: Final[Mapping[str, Texts]] = {
         "{organization}: координатордун тандоосуна жооп",
     ),
     "intervention.submitted": (
-        "a coordinator acted on the wait for {organization}",
-        "{organization}: действие координатора",
-        "{organization}: координатордун аракети",
+        "a coordinator acted on this referral",
+        "координатор принял меры по направлению",
+        "координатор бул жолдомо боюнча чара көрдү",
     ),
     "intervention.applied": (
         "a coordinator's act took effect for {organization}",
@@ -293,6 +293,11 @@ STEPS: Final[Mapping[str, Texts]] = {
     ),
 }
 
+# Of steps that concern no organisation: a referral that was split is completed by its parts.
+_OF_NOBODY: Final[Mapping[str, Texts]] = {
+    "referral.completed": ("the referral is completed", "направление завершено", "жолдомо аяктады"),
+}
+
 # The details of a step that its sentence does not say, in the order in which they follow it.
 DETAILS: Final[Mapping[str, Texts]] = {
     "answer": ("{value}", "{value}", "{value}"),
@@ -323,7 +328,10 @@ def field(name: str, language: str) -> str:
 
 def step(entry: TimelineEntry, language: str) -> str | None:
     """Return a step of the timeline as a sentence with its details; None for a fact without a sentence."""
-    texts, organization = STEPS.get(entry["fact"]), entry["organization"]
+    organization = entry["organization"]
+    texts = STEPS.get(entry["fact"])
+    if organization is None:
+        texts = _OF_NOBODY.get(entry["fact"], texts)
     if texts is None:
         return None
     text = texts[LANGUAGES.index(language)]

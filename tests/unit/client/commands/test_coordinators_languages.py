@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import fields
 from typing import Any, Final
 
 import orjson
@@ -17,7 +18,7 @@ from kopuro_client.commands import _application
 from kopuro_client.commands.code_words import CAPACITIES, OFFER_STATES, VOCABULARIES, WORDS
 from kopuro_client.commands.decision_sentences import CRITERIA
 from kopuro_client.commands.queue_words import REASONS
-from kopuro_client.commands.referral_words import STEPS
+from kopuro_client.commands.referral_words import STEPS, step
 from kopuro_client.commands.rule_sentences import SENTENCES
 from services.routing.domain.decision import Lack, Trigger
 from services.routing.domain.timeline import entry_of
@@ -308,3 +309,16 @@ def test_command_in_english_has_no_code(morning: FakeHub, run: Run, line: tuple[
 
 def test_every_step_of_a_timeline_has_a_sentence() -> None:
     assert {event.data.routing_key for event in STORED} <= STEPS.keys()
+
+
+def test_step_that_may_concern_no_organization_has_a_sentence_without_one() -> None:
+    optional = {
+        event.data.routing_key
+        for event in STORED
+        for one in fields(event.data)  # type: ignore[arg-type]
+        if one.name == "organization" and "None" in str(one.type)
+    }
+    assert "intervention.submitted" in optional
+    for fact in optional:
+        entry: Any = {"time": TIME, "fact": fact, "organization": None, "detail": {}}
+        assert step(entry, "en") is not None, fact
