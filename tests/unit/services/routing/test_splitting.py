@@ -443,3 +443,12 @@ def test_replacement_for_one_acceptor_answers_its_part_alone(bench: Workbench) -
         for id_ in (first.referral_id, second.referral_id)
     ]
     assert counts == [1, 0]
+
+
+def test_wishes_count_the_unplaced_parts_of_a_referral_once(bench: Workbench) -> None:
+    _, first, second = split(bench)
+    bench.take(*(answer(offer, Answer.decline) for offer in (first, second)))
+    assert status(bench, first.referral_id, second.referral_id) == ["unplaced", "unplaced"]
+    wishes, considered = bench.whole_network.wishes(bench.clock.now(), QueueFilter())
+    assert considered == 1
+    assert {wish.referrals for wish in wishes} == {1}
