@@ -4,6 +4,8 @@ The files in `contracts/schemas/` are generated from the records and never edite
 partners' input (`organization`, `referral_submission`, ...) are as strict as the APIs: they list every code
 and refuse unknown fields. Schemas of events stay open: a later writer may send more fields, and a vocabulary
 may grow without a new version.
+
+The client's copy of the vocabularies' labels (`LABELS`) is generated with them.
 """
 
 from __future__ import annotations
@@ -34,6 +36,9 @@ from contracts.statement_file import statement_file_schema
 from contracts.webhook_request import webhook_schema
 
 FOLDER = Path(__file__).parent / "schemas"
+# The client has no server's packages, and shows labels without asking the hub.
+LABELS = Path(__file__).parents[1] / "client" / "kopuro_client" / "commands" / "labels.json"
+LABEL_LANGUAGES = ("en", "ru", "ky")  # those of the client's sentences
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 ID_PREFIX = "urn:kopuro:schema:"
 
@@ -61,6 +66,21 @@ def published() -> dict[str, bytes]:
     for fact in CATALOGUE.values():
         schemas[f"events/{fact.type.removeprefix(TYPE_PREFIX)}.json"] = event_schema(fact)
     return {path: encode_json(schema) for path, schema in sorted(schemas.items())}
+
+
+def labels() -> bytes:
+    """Return the client's file: the labels of each vocabulary by code, in the order of LABEL_LANGUAGES."""
+    names = sorted(path.stem for path in vocabularies.FOLDER.glob("*.csv"))
+    lists = (
+        f"  {json.dumps(name)}: {{\n"
+        + ",\n".join(
+            f"    {json.dumps(code)}: {json.dumps([row[one] for one in LABEL_LANGUAGES], ensure_ascii=False)}"
+            for code, row in vocabularies.rows(name).items()
+        )
+        + "\n  }"
+        for name in names
+    )
+    return ("{\n" + ",\n".join(lists) + "\n}\n").encode()
 
 
 def body_schema(name: str, record: type) -> Json:
@@ -269,9 +289,13 @@ def main(arguments: Iterable[str]) -> int:
     if given not in ([], ["--check"]):
         sys.stderr.write("usage: python -m contracts.publish [--check]\n")
         return 2
-    names = drifted() if given else publish()
+    names = [f"contracts/schemas/{name}" for name in (drifted() if given else publish())]
+    if not LABELS.exists() or LABELS.read_bytes() != labels():
+        names.append(LABELS.relative_to(LABELS.parents[3]).as_posix())
+        if not given:
+            LABELS.write_bytes(labels())
     verb = "drifted" if given else "published"
-    sys.stdout.writelines(f"{verb}: contracts/schemas/{name}\n" for name in names)
+    sys.stdout.writelines(f"{verb}: {name}\n" for name in names)
     return 1 if given and names else 0
 
 

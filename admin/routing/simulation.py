@@ -8,10 +8,12 @@ from dataclasses import asdict, dataclass, field
 
 from admin.routing.stored import Stored
 from kopuro_client.commands.counts import count
+from kopuro_client.commands.decision_sentences import phrase
 from kopuro_client.commands.output import Output
+from kopuro_client.commands.printable import moment
 from kopuro_client.commands.sentence_lines import show_wrapped
 from services.routing.domain.policy import RoutingPolicy
-from services.routing.domain.policy_effect import PolicyEffect, effect_of
+from services.routing.domain.policy_effect import First, PolicyEffect, Why, effect_of
 from services.routing.domain.recomputation import NotReproducible
 
 
@@ -54,6 +56,8 @@ def report(result: Simulation, out: Output) -> None:
     for effect in result.effects:
         moved = f"{effect.referral_id}: {_names(effect.before)} -> {_names(effect.after)}"
         show_wrapped(out, moved, following="    ")
+        for when, first in zip(("before", "after"), effect.firsts, strict=True):
+            show_wrapped(out, f"{when}: {_turn(first)}", first="  ", following="      ")
         for one in effect.standings:
             changed = sorted(one.shares.items(), key=lambda item: -abs(item[1][1] - item[1][0]))
             why = [f"{name} {old:.3f} -> {new:.3f}" for name, (old, new) in changed]
@@ -79,6 +83,18 @@ def as_document(result: Simulation) -> dict[str, object]:
 
 def _names(organizations: Sequence[str]) -> str:
     return ", ".join(organizations) or "nobody"
+
+
+def _turn(first: First | None) -> str:
+    """Return whose turn it is, in the words of an explanation."""
+    if first is None:
+        return "nobody may be asked."
+    values: dict[str, object] = {"organization": first.organization, "equals": first.equals}
+    if first.why is not Why.turn:
+        return phrase(first.why.value, "en", **values)
+    if first.last_asked is None:
+        return phrase("turn_never", "en", **values)
+    return phrase("turn", "en", **values, time=moment(first.last_asked))
 
 
 def _change(values: tuple[float | None, float | None]) -> str:

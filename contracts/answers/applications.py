@@ -62,3 +62,23 @@ class ApplicationRecord:
     decided_at: dt.datetime | None
     reason: ApplicationRefusal | None
     note: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ApplicationRoom:
+    """How many applications take room, and how many may before the network takes no further one.
+
+    taken: the open ones, and those that were withdrawn within a day of being sent.
+    """
+
+    taken: int
+    most: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ApplicationList:
+    """A page of applications, with the room that all of them take. next: null on the last page."""
+
+    items: tuple[ApplicationRecord, ...]
+    next: str | None
+    room: ApplicationRoom

@@ -11,7 +11,7 @@ from marshmallow.validate import OneOf
 
 from contracts.answers.form import Shape
 from contracts.codes import ReferralStatus, Urgency
-from contracts.identifiers import OrganizationId, ReferralId
+from contracts.identifiers import OrganizationId, ReferralId, Slug
 
 _UNPLACED = ("no_candidate", "candidates_exhausted")
 _WAITING = (
@@ -108,7 +108,8 @@ class QueueItem:
 class NetworkChange:
     """One change of the network; the members that do not matter for its kind are null.
 
-    conditions: the conditions that a service would have to lift, as members of its eligibility.
+    conditions: the conditions that a service would have to lift, as members of its eligibility. service: the
+    service that the change concerns.
     """
 
     kind: Annotated[str, OneOf(_CHANGES)]
@@ -117,6 +118,7 @@ class NetworkChange:
     need: str | None
     language: str | None
     conditions: tuple[str, ...] = ()
+    service: Slug | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -130,7 +132,10 @@ class NetworkWish:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WishList:
-    """The changes that would place most. considered: how many unplaced referrals. next: always null."""
+    """The changes that would place most. considered: how many unplaced referrals, the parts of one as one.
+
+    next: always null.
+    """
 
     considered: int
     items: tuple[NetworkWish, ...]

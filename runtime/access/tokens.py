@@ -21,6 +21,7 @@ from joserfc.jwk import OKPKey
 
 from contracts.broker_rights import gateway_client
 from contracts.errors import Refused, Unavailable
+from contracts.roles import in_words
 from runtime.access.clients import Clients, RegisteredClient
 from runtime.clock import Clock
 
@@ -219,7 +220,7 @@ class TokenVerifier:
 def permit(principal: Principal, roles: frozenset[str]) -> None:
     """Raises Refused `forbidden` unless the principal has one of `roles`."""
     if not roles & principal.roles:
-        raise Refused("forbidden", f"This request requires the {' or '.join(sorted(roles))} role.")
+        raise Refused("forbidden", f"Only {in_words(roles)} may make this request.")
 
 
 def _is_revoked(principal: Principal, client: RegisteredClient) -> bool:

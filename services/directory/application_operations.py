@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from contracts.answers.applications import ApplicationReceipt, ApplicationRecord, ApplicationStatus
+from contracts.answers.applications import (
+    ApplicationList,
+    ApplicationReceipt,
+    ApplicationRecord,
+    ApplicationStatus,
+)
 from contracts.application import (
     LONGEST_APPLICATION,
     ApplicationRejection,
@@ -12,7 +17,7 @@ from contracts.application import (
     ApplicationVetting,
 )
 from contracts.codes import ApplicationState
-from runtime.web.operation import Body, Operation, Parameter, answer, page_of, text
+from runtime.web.operation import Body, Operation, Parameter, answer, text
 from runtime.web.parameters import PAGED, coded
 from runtime.web.problems import MEDIA_TYPE
 from services.directory.api.applications import REFERENCE_HEADER
@@ -66,7 +71,7 @@ WITHDRAW_APPLICATION: Final = Operation(
 )
 APPLICATIONS: Final = Operation(
     summary="List the applications to join the network, oldest first",
-    answers={200: page_of(ApplicationRecord)},
+    answers={200: answer(ApplicationList)},
     refusals=frozenset({"invalid-cursor"}),
 )
 SHOW_APPLICATION: Final = Operation(

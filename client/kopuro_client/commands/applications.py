@@ -171,6 +171,12 @@ def applications(
         return
     page = session.hub.applications_page(state=None if state == "all" else state, after=after, limit=limit)
     show_page(session.out, page, columns=("id", "submitted", "state", "name", "kind", "country"), row=_row)
+    room = page.get("room")  # missing from older hubs
+    if room is not None and not session.out.as_json:
+        session.out.note(
+            f"{room['taken']} of {room['most']} places are taken, by those that are open and by those that "
+            "were withdrawn within a day of being sent"
+        )
 
 
 def vet_application(
@@ -216,25 +222,30 @@ def vet_application(
 
 def refuse_application(
     session: Session,
-    application: _APPLICATION,
+    applications: Annotated[
+        list[str],
+        typer.Argument(metavar="ID...", help="The ids that `kopuro organization applications` shows."),
+    ],
     reason: _REASON,
     note: Annotated[str | None, typer.Option(help="To the applicant, which alone reads it.")] = None,
     yes: YES = False,
 ) -> None:
-    """Refuse an application, as a coordinator or operator."""
+    """Refuse applications, as a coordinator or operator. Refusing a withdrawn one frees its room at once."""
     if not yes:
         require_terminal()
-        record = session.hub.application(application)
-        content = record["application"]
-        named = record["id"] if content is None else content["name"]
-        confirm(
-            session.out, [f"{named} ({record['state']}): refused for good; it may apply again"], "refuse it?"
-        )
-    changed = session.hub.refuse_application(application, reason, note=note)
-    if session.out.as_json:
-        session.out.document(changed)
-    else:
-        session.out.note(f"refused; its traces are deleted on {moment(changed['expires_at'])}")
+        effects = []
+        for record in map(session.hub.application, applications):
+            content = record["application"]
+            named = record["id"] if content is None else content["name"]
+            effects.append(f"{named} ({record['state']}): refused for good; it may apply again")
+        confirm(session.out, effects, "refuse it?" if len(effects) == 1 else "refuse them?")
+    for application in applications:
+        changed = session.hub.refuse_application(application, reason, note=note)
+        if session.out.as_json:
+            show = session.out.document if len(applications) == 1 else session.out.json_line
+            show(changed)
+        else:
+            session.out.note(f"refused; its traces are deleted on {moment(changed['expires_at'])}")
 
 
 def _row(item: ApplicationRecord) -> tuple[str, ...]:

@@ -6,11 +6,13 @@ from typing import Annotated
 
 import typer
 
-from kopuro_client.commands.code_words import LANGUAGES
+from kopuro_client.commands.code_words import in_words
 from kopuro_client.commands.decision_sentences import capacity_of, nobody_considered, phrase
 from kopuro_client.commands.explanation import named, show_excluded
+from kopuro_client.commands.labels import LANGUAGES
 from kopuro_client.commands.output import Output
 from kopuro_client.commands.printable import moment
+from kopuro_client.commands.queue_words import word
 from kopuro_client.commands.sentence_lines import show_wrapped
 from kopuro_client.records import CandidatesNow, NeedsPart, OpenOffer
 
@@ -50,7 +52,8 @@ def show_candidates(out: Output, found: CandidatesNow, language: str) -> None:
     show_excluded(out, others, language, for_placement=True)
     nobody = found["nobody"]
     if nobody is not None and nobody["elsewhere"]:
-        out.note(f"who offers it elsewhere: kopuro organization list --need {nobody['need']}")
+        command = f"kopuro organization list --need {nobody['need']}"
+        out.note(word("elsewhere", language, command=command))
 
 
 def _show_asked_now(out: Output, offers: list[OpenOffer], language: str) -> None:
@@ -70,6 +73,6 @@ def _show_parts(out: Output, parts: list[NeedsPart], language: str) -> None:
     out.blank()
     out.text(phrase("in_one_part" if len(parts) == 1 else "in_parts", language))
     for part in parts:
-        needs = ", ".join(part["needs"])
+        needs = in_words("needs", part["needs"], language)
         organizations = ", ".join(part["organizations"]) or phrase("nobody_takes", language)
         show_wrapped(out, f"{needs}: {organizations}", first="- ")

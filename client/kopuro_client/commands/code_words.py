@@ -1,16 +1,12 @@
-"""The hub's codes in sentences about routing, in words: English, Russian and Kyrgyz.
-
-Needs, regions, languages and ids stay codes, because the commands take them as such.
-"""
+"""The hub's codes in words, for sentences: English, Russian and Kyrgyz."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Final
 
+from kopuro_client.commands.labels import LANGUAGES, codes, inside
 from kopuro_client.commands.printable import moment, printable
-
-LANGUAGES: Final = ("en", "ru", "ky")
 
 Texts = tuple[str, str, str]  # in the order of LANGUAGES
 
@@ -23,20 +19,6 @@ CAPACITIES: Final[Mapping[str, Texts]] = {
     ),
     "waitlist": ("has a waiting list", "есть лист ожидания", "күтүү тизмеси бар"),
     "no_capacity": ("is full", "мест нет", "орун жок"),
-}
-
-_KINDS: Final[Mapping[str, Texts]] = {
-    "consular_representative": (
-        "consular representative",
-        "консульский представитель",
-        "консулдук өкүл",
-    ),
-    "state_body": ("state body", "государственный орган", "мамлекеттик орган"),
-    "employment_agency": (
-        "employment agency",
-        "агентство занятости",
-        "жумушка орноштуруу агенттиги",
-    ),
 }
 
 _COSTS: Final[Mapping[str, Texts]] = {
@@ -57,19 +39,147 @@ _CONDITIONS: Final[Mapping[str, Texts]] = {
     "special_categories": ("special categories", "особые категории", "өзгөчө категориялар"),
 }
 
-# The name of a rule's detail -> its codes.
+OFFER_STATES: Final[Mapping[str, Texts]] = {
+    "open": ("open", "открыто", "ачык"),
+    "accepted": ("accepted", "принято", "кабыл алынды"),
+    "declined": ("declined", "отклонено", "четке кагылды"),
+    "expired": ("not answered in time", "нет ответа в срок", "убагында жооп жок"),
+    "revoked": ("revoked", "отозвано", "кайтарып алынды"),
+    "returned": ("handed back", "возвращено", "кайтарылды"),
+}
+
+_ACTS: Final[Mapping[str, Texts]] = {
+    "nudge": ("reminder", "напоминание", "эскертүү"),
+    "extend": ("more time", "продление срока", "мөөнөттү узартуу"),
+    "move_on": ("moved on to the next candidate", "передача следующей организации", "кийинки уюмга өткөрүү"),
+}
+
+_ANSWERS: Final[Mapping[str, Texts]] = {
+    "accept": ("it accepts", "принимает", "кабыл алат"),
+    "decline": ("it declines", "отказывается", "баш тартат"),
+}
+
+# Reasons that no vocabulary has.
+_REASONS: Final[Mapping[str, Texts]] = {
+    "no_candidate": (
+        "no organisation can be asked",
+        "предложить некому",
+        "сунуштай турган уюм жок",
+    ),
+    "candidates_exhausted": (
+        "nobody else can be asked",
+        "больше предложить некому",
+        "сунуштай турган башка уюм жок",
+    ),
+    "accepted_elsewhere": (
+        "another organisation accepted",
+        "приняла другая организация",
+        "башка уюм кабыл алды",
+    ),
+    "withdrawn": ("the referral was withdrawn", "направление отозвано", "жолдомо кайтарып алынды"),
+    "consent_revoked": (
+        "the person withdrew the consent",
+        "человек отозвал согласие",
+        "адам макулдугун кайтарып алды",
+    ),
+    "failed": ("the referral failed", "направление не состоялось", "жолдомо ишке ашкан жок"),
+    "organization_suspended": (
+        "the organisation is suspended",
+        "участие организации приостановлено",
+        "уюмдун катышуусу токтотулган",
+    ),
+    "report_overdue": ("the report was overdue", "отчёт просрочен", "отчёттун мөөнөтү өткөн"),
+    "moved_on": (
+        "a coordinator moved the referral on",
+        "координатор передал направление дальше",
+        "координатор жолдомону андан ары өткөрдү",
+    ),
+    "case_unreadable": ("the case cannot be read", "дело не читается", "иш окулбайт"),
+    "not_the_acceptor": (
+        "the sender has not accepted the earlier referral",
+        "отправитель не принимал прежнее направление",
+        "жөнөтүүчү мурунку жолдомону кабыл алган эмес",
+    ),
+    "chain_too_long": (
+        "too many onward referrals precede it",
+        "слишком длинная цепочка передач",
+        "жөнөтүүлөр чынжыры өтө узун",
+    ),
+    "too_many_onward": (
+        "too many onward referrals follow the earlier one",
+        "слишком много новых направлений продолжают прежнее",
+        "мурунку жолдомону өтө көп жаңы жолдомо улантат",
+    ),
+    "cannot_decrypt": (
+        "it cannot be decrypted",
+        "не расшифровывается",
+        "шифри ачылбайт",
+    ),
+    "not_understood": (
+        "its content is not understood",
+        "содержание непонятно",
+        "мазмуну түшүнүксүз",
+    ),
+    "key_lost": ("the key is lost", "ключ утрачен", "ачкыч жоголгон"),
+    "no_answer": ("no answer", "нет ответа", "жооп жок"),
+    "agreed_with_organization": (
+        "agreed with the organisation",
+        "согласовано с организацией",
+        "уюм менен макулдашылды",
+    ),
+    "asked_by_sender": (
+        "the sender asked for it",
+        "по просьбе отправителя",
+        "жөнөтүүчүнүн өтүнүчү боюнча",
+    ),
+    "person_at_risk": ("the person is at risk", "человек в опасности", "адам коркунучта"),
+}
+
+# The name of a detail -> the words of its codes.
 WORDS: Final[Mapping[str, Mapping[str, Texts]]] = {
-    "kind": _KINDS,
     "cost": _COSTS,
     "settlement": _SETTLEMENTS,
     "status": CAPACITIES,
     "unmet": _CONDITIONS,
+    "state": OFFER_STATES,
+    "result": OFFER_STATES,
+    "act": _ACTS,
+    "answer": _ANSWERS,
+    "reason": _REASONS,
+}
+
+# The name of a detail -> the vocabularies that have labels of its codes.
+VOCABULARIES: Final[Mapping[str, tuple[str, ...]]] = {
+    "need": ("needs",),
+    "needs": ("needs",),
+    "region": ("regions",),
+    "country": ("regions",),
+    "language": ("languages",),
+    "languages": ("languages",),
+    "spoken": ("languages",),
+    "kind": ("organization_kinds",),
+    "urgency": ("urgencies",),
+    "special_categories": ("special_categories",),
+    "outcome": ("outcomes",),
+    "status": ("referral_statuses",),
+    "reason": ("hand_back_reasons", "decline_reasons", "withdrawal_reasons"),
 }
 
 
 def in_words(name: str, value: object, language: str) -> str:
-    """Return a detail of a rule as text: known codes in words, times to the second, the rest as it is."""
+    """Return a detail as text: known codes in words, times to the second, the rest as it is."""
     if isinstance(value, list):
         return ", ".join(in_words(name, one, language) for one in value)
-    texts = WORDS.get(name, {}).get(value) if isinstance(value, str) else None
-    return moment(printable(value)) if texts is None else texts[LANGUAGES.index(language)]
+    if isinstance(value, str):
+        texts = WORDS.get(name, {}).get(value)
+        if texts is not None:
+            return texts[LANGUAGES.index(language)]
+        for vocabulary in VOCABULARIES.get(name, ()):
+            if value in codes(vocabulary):
+                return inside(vocabulary, value, language)
+    return moment(printable(value))
+
+
+def values_in_words(values: Mapping[str, object], language: str) -> dict[str, str]:
+    """Return the details as texts, by name."""
+    return {name: in_words(name, value, language) for name, value in values.items()}

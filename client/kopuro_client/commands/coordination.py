@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from kopuro_client.commands.candidates import LANGUAGE, show_candidates
+from kopuro_client.commands.code_words import in_words
 from kopuro_client.commands.confirmation import YES, confirm, require_terminal
 from kopuro_client.commands.coordination_network import coverage, wishes
 from kopuro_client.commands.coordination_queue import KINDS, show_queue, show_queue_heading
@@ -15,8 +16,11 @@ from kopuro_client.commands.coordination_report import report, statistics
 from kopuro_client.commands.known_organization import require_known
 from kopuro_client.commands.lists import AFTER, LIMIT, show_items, show_page
 from kopuro_client.commands.printable import moment
+from kopuro_client.commands.queue_words import word
 from kopuro_client.commands.referral import REFERRAL
+from kopuro_client.commands.referral_words import field
 from kopuro_client.commands.rule_sentences import failed_rules, may_be_placed
+from kopuro_client.commands.sentence_lines import show_wrapped
 from kopuro_client.commands.session import Session, connected
 from kopuro_client.commands.submitted import IDEMPOTENCY_KEY, show_submitted
 from kopuro_client.commands.timeline import show_referral
@@ -92,23 +96,31 @@ def queue(
                 out.blank()
             show_queue_heading(out, one, page, language)
         if kind is not None or page["items"]:
-            show_items(out, page, lambda items: show_queue(out, items, now, language), more=f"more {one}")
+            show_items(
+                out,
+                page,
+                lambda items: show_queue(out, items, now, language),
+                language=language,
+                kind=word(one, language) if kind is None else None,
+            )
 
 
-def unplaced(session: Session, after: AFTER = None, limit: LIMIT = None) -> None:
+def unplaced(session: Session, after: AFTER = None, limit: LIMIT = None, language: LANGUAGE = "en") -> None:
     """List the referrals that are waiting for a coordinator."""
+    names = ("referral", "urgency", "region", "needs", "since", "reason")
     show_page(
         session.out,
         session.hub.unplaced_page(after=after, limit=limit),
-        columns=("id", "urgency", "region", "needs", "since", "reason"),
+        columns=[field(name, language) for name in names],
         row=lambda item: (
             item["id"],
-            item["urgency"],
-            item["region"],
-            item["needs"],
+            in_words("urgency", item["urgency"], language),
+            in_words("region", item["region"], language),
+            in_words("needs", item["needs"], language),
             moment(item["since"]),
-            item["reason"],
+            in_words("reason", item["reason"], language),
         ),
+        language=language,
     )
 
 
@@ -123,8 +135,8 @@ def show(session: Session, referral: REFERRAL, language: LANGUAGE = "en") -> Non
     # The turn as `kopuro trace` decides it, from what routing alone knows.
     known = Evidence(viewer=None, now=dt.datetime.now(dt.UTC), referral=found, silent=_NOT_ASKED)
     turn = next_action(known)
-    session.out.text(f"{whose_turn(turn, language)}: {reason_of(turn, language)}")
-    session.out.note(f"every hop, and what to do next: kopuro trace {found['id']}")
+    show_wrapped(session.out, f"{whose_turn(turn, language)}: {reason_of(turn, language)}")
+    session.out.note(word("trace", language, command=f"kopuro trace {found['id']}"))
 
 
 def candidates(

@@ -7,7 +7,8 @@ from typing import Annotated, Final
 import typer
 
 from kopuro_client.commands.candidates import LANGUAGE
-from kopuro_client.commands.code_words import in_words
+from kopuro_client.commands.code_words import in_words, values_in_words
+from kopuro_client.commands.labels import label
 from kopuro_client.commands.lists import LIMIT, show_items
 from kopuro_client.commands.output import Output
 from kopuro_client.commands.printable import one_line
@@ -40,7 +41,7 @@ def wishes(
         session.out.file(session.hub.wishes_csv(region=region, need=need, limit=limit).encode())
         return
     page = session.hub.wishes(region=region, need=need, limit=limit)
-    show_items(session.out, page, lambda items: _show_wishes(session.out, items, language))
+    show_items(session.out, page, lambda items: _show_wishes(session.out, items, language), language=language)
 
 
 def _show_wishes(out: Output, items: list[Wish], language: str) -> None:
@@ -57,57 +58,67 @@ def wish_phrase(wish: Wish, language: str) -> str:
 
 
 def _phrase(change: Change, language: str) -> str:
-    values = {name: value or "" for name, value in change.items()}
+    values = values_in_words(change, language)
     values["conditions"] = in_words("unmet", change.get("conditions", []), language)
     texts = CHANGES.get(change["kind"])
     if texts is None:
         return one_line(" ".join(str(value) for value in values.values() if value))
-    return one_line(in_language(texts, language, values)).replace(" ()", "")
+    text = in_language(texts, language, values).replace(" ()", "")
+    if service := change.get("service"):
+        text += " " + word("its_service", language, service=service)
+    return one_line(text)
 
 
 def coverage(
     session: Session,
     region: REGION = None,
     need: NEED = None,
-    language: Annotated[str | None, typer.Option(help="Only this language.")] = None,
+    spoken: Annotated[str | None, typer.Option(help="Only this language of the person, such as ky.")] = None,
     lacking: Annotated[
         bool, typer.Option("--lacking", help="Only where referrals wait that found nobody.")
     ] = False,
     as_csv: AS_CSV = False,
+    language: LANGUAGE = "en",
 ) -> None:
     """Show who could help, by region, need and language, and how many referrals found nobody.
 
-    serv: services. fresh: those whose capacity was confirmed lately. answ, exp: the offers that their
-    organisations answered or let expire. wait: referrals that found nobody. --csv has the full names.
+    A service has fresh capacity if its organisation stated it lately. The counted offers are those that such
+    organisations answered or let expire, and the referrals are those that found nobody. --csv has a table.
     """
     out = session.out
     if as_csv:
-        content = session.hub.coverage_csv(region=region, need=need, language=language, lacking=lacking)
+        content = session.hub.coverage_csv(region=region, need=need, language=spoken, lacking=lacking)
         out.file(content.encode())
         return
     cells = list(
         following(
             lambda after: session.hub.coverage_page(
-                region=region, need=need, language=language, lacking=lacking, after=after, limit=PAGE
+                region=region, need=need, language=spoken, lacking=lacking, after=after, limit=PAGE
             )
         )
     )
     if out.as_json:
         out.document({"items": cells})
     elif cells:
-        out.table(("region", "need", "lang", "serv", "fresh", "answ", "exp", "wait"), map(_row, cells))
+        _show_coverage(out, cells, language)
     else:
-        out.note("no items")
+        out.note(word("none", language))
 
 
-def _row(cell: CoverageCell) -> tuple[str | int, ...]:
-    return (
-        cell["region"],
-        cell["need"],
-        cell["language"],
-        cell["services"],
-        cell["fresh"],
-        cell["answered"],
-        cell["expired"],
-        cell["unplaced"],
-    )
+def _show_coverage(out: Output, cells: list[CoverageCell], language: str) -> None:
+    """Print a line for each language, below its region and need, which have the codes for the filters."""
+    region = need = None
+    for cell in cells:
+        if cell["region"] != region:
+            if region is not None:
+                out.blank()
+            region, need = cell["region"], None
+            out.heading(f"{label('regions', region, language)} ({region})")
+        if cell["need"] != need:
+            need = cell["need"]
+            out.text(f"  {label('needs', need, language)} ({need})")
+        counts = {name: value for name, value in cell.items() if isinstance(value, int)}
+        spoken = label("languages", cell["language"], language)
+        show_wrapped(
+            out, word("covered", language, **counts, spoken=spoken), first="    ", following="      "
+        )

@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Iterable
 from typing import Final
 
+from kopuro_client.commands.code_words import in_words
 from kopuro_client.commands.output import Output
 from kopuro_client.commands.printable import moment, one_line
 from kopuro_client.commands.queue_words import REASONS, WORDS, in_language, word
@@ -27,7 +28,8 @@ def show_queue(out: Output, items: Iterable[QueueItem], now: dt.datetime, langua
     """Print two or more lines for each item: the referral, how long the person has waited, and why."""
     for item in items:
         age = word("waiting", language, age=waiting(item["submitted_at"], now, language))
-        out.text(f"{one_line(item['id'])}  {item['urgency']:<9}  {item['region']:<6}  {age}")
+        urgency, region = (in_words(name, item[name], language) for name in ("urgency", "region"))
+        show_wrapped(out, one_line(f"{item['id']}  {urgency}, {region}, {age}"), following="    ")
         show_wrapped(out, _cause(item, now, language), first="    ")
 
 
@@ -49,7 +51,13 @@ def _cause(item: QueueItem, now: dt.datetime, language: str) -> str:
         "age": waiting(item["since"], now, language),
     }
     reason = in_language(REASONS.get(item["reason"], WORDS["unknown"]), language, values)
-    text = word("from", language, needs=", ".join(item["needs"]), sender=item["sender"], reason=reason)
+    text = word(
+        "from",
+        language,
+        needs=in_words("needs", item["needs"], language),
+        sender=item["sender"],
+        reason=reason,
+    )
     if item["waits_for"]:
         text += "; " + word("waits_for", language, organizations=", ".join(item["waits_for"]))
     if item["deadline"] is not None:

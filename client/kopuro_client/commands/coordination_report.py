@@ -10,8 +10,10 @@ from typing import Annotated, Final
 import typer
 
 from kopuro_client.commands.candidates import checked_language
+from kopuro_client.commands.code_words import in_words
 from kopuro_client.commands.new_file import new_file
 from kopuro_client.commands.output import Output
+from kopuro_client.commands.queue_words import word as queue_word
 from kopuro_client.commands.report_words import word
 from kopuro_client.commands.session import Session
 from kopuro_client.errors import InvalidArgumentError
@@ -86,9 +88,16 @@ def statistics(
         rows = (
             (one["span"], one["weeks"], *(_counted(one[name], language) for name in TOTALS)) for one in found
         )
-        out.table((every, "weeks", *(word(name, language) for name in TOTALS)), rows)
+        out.table(
+            (
+                word(f"every_{every}", language),
+                word("weeks", language),
+                *(word(name, language) for name in TOTALS),
+            ),
+            rows,
+        )
     else:
-        out.note("no items")
+        out.note(queue_word("none", language))
 
 
 def statement(
@@ -122,7 +131,7 @@ def statement(
     figures = {name: found[name] for name in ("asked", "answered", "accepted")}
     rows += [(word(name, language), *_amount(figure, language)) for name, figure in figures.items()]
     rows += [
-        (f"{word('declined', language)}: {reason}", *_amount(figure, language))
+        (f"{word('declined', language)}: {in_words('reason', reason, language)}", *_amount(figure, language))
         for reason, figure in found["declined"].items()
         if figure["count"]
     ]
@@ -161,7 +170,7 @@ def _month(session: Session, month: str | None, output: Path | None, language: s
         (word("answered", language), str(figures["answered"])),
         (word("accepted", language), str(figures["accepted"])),
         *(
-            (f"{word('declined', language)}: {reason}", str(count))
+            (f"{word('declined', language)}: {in_words('reason', reason, language)}", str(count))
             for reason, count in figures["declined"].items()
             if count
         ),
@@ -169,7 +178,7 @@ def _month(session: Session, month: str | None, output: Path | None, language: s
     ]
     out.table(("", word("count", language)), rows)
     if found["issued"] is None:
-        out.note("not issued yet: the figures may grow, and the log does not have them")
+        out.note(word("not_issued", language))
 
 
 def _considered(found: Statement, language: str) -> list[tuple[str, str, str]]:
@@ -236,7 +245,9 @@ def _told(out: Output, columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]
 
 def _organization(one: OrganizationWeek, language: str) -> tuple[str, ...]:
     declined = ", ".join(
-        f"{figure['count']} {reason}" for reason, figure in one["declined"].items() if not figure["withheld"]
+        f"{figure['count']} {in_words('reason', reason, language)}"
+        for reason, figure in one["declined"].items()
+        if not figure["withheld"]
     )
     return (
         one["organization"] or word("others", language),
@@ -269,7 +280,7 @@ def _duration(figure: Figure, language: str) -> str:
     seconds = figure["count"]
     if seconds is None:
         return word("withheld", language) if figure["withheld"] else "-"
-    return f"{seconds // 3600}:{seconds % 3600 // 60:02} h"
+    return word("hours", language, hours=seconds // 3600, minutes=f"{seconds % 3600 // 60:02}")
 
 
 def _counted(count: SpanCount | MonthSum, language: str) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from kopuro_client.commands.code_words import CAPACITIES, LANGUAGES, Texts
+from kopuro_client.commands.code_words import CAPACITIES, Texts, values_in_words
+from kopuro_client.commands.labels import LANGUAGES
 from kopuro_client.commands.printable import moment, one_line
 from kopuro_client.records import Candidate, Decision, NobodyConsidered
 
@@ -198,14 +199,16 @@ LACKS: Final[Mapping[str, Texts]] = {
         "{organization} кызмат көрсөтпөйт",
     ),
     "need_not_offered": (
-        "no organisation in the directory offers {need}",
-        "ни одна организация справочника не предлагает {need}",
-        "маалымдамадагы бир да уюм {need} сунуштабайт",
+        "no organisation in the directory helps with this need: {need}",
+        "ни одна организация справочника этого не предлагает: {need}",
+        "маалымдамадагы бир да уюм муну сунуштабайт: {need}",
     ),
     "need_not_offered_in_region": (
-        "no organisation offers {need} in {region}; organisations offering it elsewhere: {elsewhere}",
-        "ни одна организация не предлагает {need} в {region}; в других местах таких организаций: {elsewhere}",
-        "{region} аймагында бир да уюм {need} сунуштабайт; башка жерлерде сунуштаган уюмдар: {elsewhere}",
+        "no organisation in the region {region} helps with this need: {need}; organisations helping with it "
+        "elsewhere: {elsewhere}",
+        "в регионе {region} никто этого не предлагает: {need}; в других местах таких организаций: "
+        "{elsewhere}",
+        "{region} аймагында муну эч ким сунуштабайт: {need}; башка жерлерде сунуштаган уюмдар: {elsewhere}",
     ),
 }
 
@@ -250,7 +253,8 @@ def nobody_considered(nobody: NobodyConsidered | None, language: str = "en") -> 
     texts = LACKS.get(nobody["reason"]) if nobody else None
     if nobody is None or texts is None:
         return phrase("nobody", language)
-    return phrase("nobody_because", language, reason=_filled(texts, language, nobody))
+    values = values_in_words(dict(nobody), language)
+    return phrase("nobody_because", language, reason=_filled(texts, language, values))
 
 
 def why_first(decision: Decision, eligible: list[Candidate], language: str) -> str | None:

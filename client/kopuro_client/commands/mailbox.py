@@ -108,7 +108,7 @@ def list_(
 ) -> None:
     """List the unacknowledged messages, oldest first. Coordinators share one mailbox."""
     page = session.hub.mailbox(after=after, limit=limit, types=types or (), consumer=consumer)
-    show_items(session.out, page, lambda messages: _show_all(session, messages), more="more messages")
+    show_items(session.out, page, lambda messages: _show_all(session, messages), kind="messages")
 
 
 def watch(

@@ -9,7 +9,7 @@ import typer
 
 from kopuro_client.commands.confirmation import YES, confirm, require_terminal
 from kopuro_client.commands.session import Session
-from kopuro_client.errors import InvalidArgumentError
+from kopuro_client.errors import InvalidArgumentError, RefusedError
 from kopuro_client.records import Organization
 
 ORGANIZATION = Annotated[str, typer.Argument(help="The organisation's id, such as kg.osh-legal-aid.")]
@@ -101,7 +101,12 @@ def _admit(
         ]
         confirm(session.out, effects if record["vetting"] != "applied" else effects[:2], question)
     # On the record that was shown: a change since then is refused.
-    changed = session.hub.update_organization(record["id"], changes, revision=record["revision"])
+    try:
+        changed = session.hub.update_organization(record["id"], changes, revision=record["revision"])
+    except RefusedError as error:
+        if error.status == 403:
+            session.out.note("an operator does this, and a second operator approves it: --as operator")
+        raise
     if "state" in changed and not session.out.as_json:
         session.out.text(changed["id"])
         session.out.note("requested; another operator approves it with `kopuro approvals approve`")

@@ -14,13 +14,18 @@ from kopuro_client.commands.applications import (
     refuse_application,
     vet_application,
 )
+from kopuro_client.commands.candidates import LANGUAGE
+from kopuro_client.commands.confirmation import YES, confirm, require_terminal
 from kopuro_client.commands.coordination_report import statement
 from kopuro_client.commands.input_file import read_json
 from kopuro_client.commands.membership import ORGANIZATION, readmit, suspend, vet
 from kopuro_client.commands.organization_capacity import capacity
 from kopuro_client.commands.organization_list import list_
+from kopuro_client.commands.organization_record import agreements_of, show_record
 from kopuro_client.commands.session import Session, connected
+from kopuro_client.paging import following
 
+_PAGE = 200
 _SERVICE = Annotated[str, typer.Argument(help="The id of its service.")]
 
 
@@ -48,9 +53,17 @@ def group() -> typer.Typer:
     return commands
 
 
-def show(session: Session, organization: ORGANIZATION) -> None:
-    """Show an organisation's record as JSON, with its revision."""
-    session.out.document(session.hub.organization(organization))
+def show(session: Session, organization: ORGANIZATION, language: LANGUAGE = "en") -> None:
+    """Show an organisation: its standing, services and agreements.
+
+    --json prints its record, with the revision.
+    """
+    record = session.hub.organization(organization)
+    if session.out.as_json:
+        session.out.document(record)
+        return
+    agreements = following(lambda after: session.hub.agreements_page(after=after, limit=_PAGE))
+    show_record(session.out, record, agreements_of(organization, agreements), language)
 
 
 def update(
@@ -64,9 +77,17 @@ def update(
         int | None,
         typer.Option(help="Revision that you read; the change is refused if the record has a later one."),
     ] = None,
+    yes: YES = False,
 ) -> None:
-    """Change members of your organisation's record. Members that the file omits stay unchanged."""
+    """Change members of your organisation's record. Members that the file omits stay unchanged.
+
+    `"active": false` closes the hub to your organisation within 5 seconds, this command too: only operators
+    can set it back. The command warns and asks first.
+    """
     changes = read_json(file)
+    if isinstance(changes, dict) and changes.get("active") is False and not yes:
+        require_terminal()
+        confirm(session.out, _closing(organization), "set it to inactive?")
     # Read even if a revision is given: the hub answers a change that changes nothing like any other.
     before = session.hub.organization(organization)["revision"]
     changed: Mapping[str, Any] = session.hub.update_organization(
@@ -84,6 +105,16 @@ def update(
             if changed["revision"] == before
             else "changed; routing uses the new record from now on"
         )
+
+
+def _closing(organization: str) -> list[str]:
+    """Return what `"active": false` does."""
+    return [
+        f"{organization}: every service of the hub refuses it within 5 seconds, and it gets no token",
+        "its open offers move to others; what it has accepted goes to the coordinators",
+        "it cannot undo this: an operator readmits it, and a second operator approves "
+        "(`kopuro organization readmit`)",
+    ]
 
 
 def approve_service(

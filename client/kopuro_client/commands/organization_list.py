@@ -7,7 +7,11 @@ from typing import Annotated
 
 import typer
 
+from kopuro_client.commands.candidates import LANGUAGE
+from kopuro_client.commands.code_words import in_words
+from kopuro_client.commands.decision_sentences import phrase
 from kopuro_client.commands.lists import AFTER, LIMIT, show_items, show_page
+from kopuro_client.commands.organization_words import standing, word
 from kopuro_client.commands.output import Output
 from kopuro_client.commands.sentence_lines import show_wrapped
 from kopuro_client.commands.session import Session
@@ -29,6 +33,7 @@ def list_(
     ] = None,
     after: AFTER = None,
     limit: LIMIT = None,
+    language: LANGUAGE = "en",
 ) -> None:
     """List organisations by id; with --need or --region, the services that vetted organisations offer.
 
@@ -38,24 +43,28 @@ def list_(
         show_page(
             session.out,
             session.hub.organizations_page(kind=kind, country=country, after=after, limit=limit),
-            columns=("organisation", "kind", "country", "standing"),
+            columns=[word(name, language) for name in ("organisation", "kind", "country", "standing")],
             row=lambda item: (
                 item["id"],
-                item["kind"],
-                item["country"],
-                item["vetting"] if item["active"] else f"{item['vetting']}, inactive",
+                in_words("kind", item["kind"], language),
+                in_words("country", item["country"], language),
+                standing(item, language),
             ),
+            language=language,
         )
         return
     if kind is not None or country is not None:
         raise InvalidArgumentError("--need and --region cannot be combined with --kind and --country")
     page = session.hub.services_page(need=need, region=region, after=after, limit=limit)
-    show_items(session.out, page, lambda items: _show_services(session.out, items))
+    show_items(
+        session.out, page, lambda items: _show_services(session.out, items, language), language=language
+    )
 
 
-def _show_services(out: Output, services: Iterable[Service]) -> None:
+def _show_services(out: Output, services: Iterable[Service], language: str) -> None:
     for one in services:
-        languages = ", ".join([*one["languages"], *one["interpretation"]])
-        head = f"{one.get('organization')}  {one['id']}  {one['capacity']['status']}"
-        show_wrapped(out, f"{head}  {languages}")
-        show_wrapped(out, ", ".join(one["areas"]), first="    ")
+        name = phrase("service", language, organization=one.get("organization"), service=one["id"])
+        status = in_words("status", one["capacity"]["status"], language)
+        spoken = in_words("languages", [*one["languages"], *one["interpretation"]], language)
+        show_wrapped(out, f"{name}; {status}; {spoken}")
+        show_wrapped(out, in_words("region", one["areas"], language), first="    ")

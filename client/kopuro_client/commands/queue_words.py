@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from kopuro_client.commands.code_words import LANGUAGES, Texts
+from kopuro_client.commands.code_words import Texts
+from kopuro_client.commands.labels import LANGUAGES
 
 # The hub's reason codes. since: the time at which the cause began; age: the time since then.
 REASONS: Final[Mapping[str, Texts]] = {
@@ -100,19 +101,19 @@ CHANGES: Final[Mapping[str, Texts]] = {
         "{organization} аймакты камтышы",
     ),
     "interpreter": (
-        "an interpreter for {language} in {region}",
-        "переводчик ({language}) в {region}",
+        "an interpreter in {region}: {language}",
+        "{region}: переводчик ({language})",
         "{region}: котормочу ({language})",
     ),
     "places": (
-        "places for {need} in {region}",
-        "места для {need} в {region}",
-        "{region}: {need} үчүн орундар",
+        "places in {region}: {need}",
+        "{region}: места ({need})",
+        "{region}: орундар ({need})",
     ),
     "service": (
-        "another service for {need} in {region}",
-        "ещё одна услуга для {need} в {region}",
-        "{region}: {need} үчүн дагы бир кызмат",
+        "another service in {region}: {need}",
+        "{region}: ещё одна услуга ({need})",
+        "{region}: дагы бир кызмат ({need})",
     ),
 }
 
@@ -139,6 +140,28 @@ WORDS: Final[Mapping[str, Texts]] = {
     "and": (" and ", " и ", " жана "),
     "counts": ("referrals", "направления", "жолдомолор"),
     "emergencies": ("emergencies", "экстренные", "шашылыш"),
+    "its_service": ("(service {service})", "(услуга {service})", "({service} кызматы)"),
+    "none": ("no items", "ничего нет", "эч нерсе жок"),
+    "more": ("more: {option}", "дальше: {option}", "уландысы: {option}"),
+    "more_of": ("more {kind}: {option}", "дальше, {kind}: {option}", "уландысы, {kind}: {option}"),
+    "trace": (
+        "every hop, and what to do next: {command}",
+        "все шаги и что делать дальше: {command}",
+        "бардык кадамдар жана андан ары эмне кылуу керек: {command}",
+    ),
+    "elsewhere": (
+        "who offers it elsewhere: {command}",
+        "кто предлагает это в других местах: {command}",
+        "муну башка жерлерде ким сунуштайт: {command}",
+    ),
+    "covered": (
+        "{spoken}: services {services}, with fresh capacity {fresh}; offers answered {answered}, expired "
+        "{expired}; referrals waiting {unplaced}",
+        "{spoken}: услуг {services}, из них со свежими данными о местах {fresh}; предложений с ответом "
+        "{answered}, без ответа {expired}; ждут направлений {unplaced}",
+        "{spoken}: кызматтар {services}, анын ичинен орундары жаңыртылганы {fresh}; жооптуу сунуштар "
+        "{answered}, жоопсуз {expired}; күткөн жолдомолор {unplaced}",
+    ),
     "by": ("would be placed by", "нашли бы место, если:", "орун табылмак, эгер:"),
 }
 

@@ -90,13 +90,14 @@ def submit(
 def preview(
     session: Session,
     file: Annotated[str, typer.Argument(help="JSON file with a referral; - for stdin.")],
+    language: LANGUAGE = "en",
 ) -> None:
     """Show what a referral would meet if it were submitted now. Nothing is stored, and no case is sent.
 
     Organisations are counted in bands (0, 1-4, 5-19, 20+). To learn what one more opt-in would change, ask
     the person and add the kind to "opt_in_kinds": the preview says nothing about kinds that are not there.
     """
-    show_preview(session.out, session.hub.preview(read_json_or_stdin(file)))
+    show_preview(session.out, session.hub.preview(read_json_or_stdin(file)), language)
 
 
 def show(session: Session, referral: REFERRAL) -> None:

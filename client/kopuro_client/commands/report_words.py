@@ -5,10 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from kopuro_client.commands.code_words import LANGUAGES, Texts
+from kopuro_client.commands.code_words import Texts
+from kopuro_client.commands.labels import LANGUAGES
 
 WORDS: Final[Mapping[str, Texts]] = {
     "week": ("Week {week}", "Неделя {week}", "{week} жумасы"),
+    "every_week": ("week", "неделя", "жума"),
+    "every_month": ("month", "месяц", "ай"),
+    "hours": ("{hours}:{minutes} h", "{hours}:{minutes} ч", "{hours}:{minutes} саат"),
+    "weeks": ("weeks", "недель", "жума саны"),
+    "not_issued": (
+        "not issued yet: the figures may grow, and the log does not have them",
+        "ещё не выпущено: числа могут вырасти, и в журнале их нет",
+        "азырынча чыгарыла элек: сандар өсүшү мүмкүн, журналда алар жок",
+    ),
     "against": ("changes against {before}", "изменения к {before}", "{before} менен салыштырганда"),
     "total": ("in all", "всего", "баары"),
     "gaps": ("Found nobody, by place", "Никто не найден: где", "Эч ким табылган жок: кайда"),

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from kopuro_client.commands.code_words import LANGUAGES, in_words
+from kopuro_client.commands.code_words import values_in_words
+from kopuro_client.commands.labels import LANGUAGES
 from kopuro_client.commands.printable import printable
 from kopuro_client.records import Candidate, Rule
 
@@ -57,9 +58,9 @@ SENTENCES: Final[Mapping[str, tuple[str, str, str]]] = {
         "Иш башка уюм үчүн мөөрлөнгөн ({to}).",
     ),
     "need_not_offered": (
-        "Its service does not meet the need {need}.",
-        "Её услуга не отвечает потребности {need}.",
-        "Анын кызматы {need} муктаждыгына ылайык келбейт.",
+        "Its service does not meet this need: {need}.",
+        "Её услуга не отвечает этой потребности: {need}.",
+        "Анын кызматы бул муктаждыкка ылайык келбейт: {need}.",
     ),
     "service_not_approved": (
         "The network has not approved its service for this sensitive need: {needs}.",
@@ -67,9 +68,9 @@ SENTENCES: Final[Mapping[str, tuple[str, str, str]]] = {
         "Тармак анын кызматын бул купуя муктаждык үчүн бекиткен эмес: {needs}.",
     ),
     "out_of_area": (
-        "Its service does not cover the region {region}.",
-        "Её услуга не охватывает регион {region}.",
-        "Анын кызматы {region} аймагын камтыбайт.",
+        "Its service does not cover the region: {region}.",
+        "Её услуга не охватывает регион: {region}.",
+        "Анын кызматы аймакты камтыбайт: {region}.",
     ),
     "settlement_not_served": (
         "Its service does not cover this kind of settlement ({settlement}).",
@@ -187,7 +188,7 @@ def sentence_of(rule: Rule, language: str = "en") -> str:
     texts = SENTENCES.get(rule["reason"] or "")
     if texts is not None:
         try:
-            detail = {name: in_words(name, value, language) for name, value in rule["detail"].items()}
+            detail = values_in_words(rule["detail"], language)
             return texts[LANGUAGES.index(language)].format_map(detail)
         except (KeyError, ValueError, IndexError, AttributeError):
             pass  # another version's detail: the code still says it

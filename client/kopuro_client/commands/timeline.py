@@ -4,35 +4,40 @@ from __future__ import annotations
 
 from typing import Any
 
+from kopuro_client.commands.code_words import in_words
 from kopuro_client.commands.output import Output
 from kopuro_client.commands.printable import moment
 from kopuro_client.commands.referral_words import field, step
+from kopuro_client.commands.sentence_lines import show_wrapped
 from kopuro_client.records import Referral, TimelineEntry
 
 
 def show_referral(out: Output, referral: Referral, language: str | None = None) -> None:
-    """Print a referral. language: of the field names and the timeline; None for the codes of its steps."""
+    """Print a referral. language: of the names, labels and the timeline; None for codes, as programs use."""
 
     def named(name: str) -> str:
         return field(name, language or "en")
+
+    def told(name: str, value: object) -> object:
+        return value if language is None else in_words(name, value, language)
 
     facts = referral["facts"] or {}
     out.heading(named("Referral"), referral["id"])
     out.fields(
         [
-            (named("status"), referral["status"]),
-            (named("outcome"), referral["outcome"]),
+            (named("status"), told("status", referral["status"])),
+            (named("outcome"), told("outcome", referral["outcome"])),
             (named("sender"), referral["sender"]),
             (named("acceptor"), referral["acceptor"]),
             # Missing from older hubs.
             (named("onward from"), referral.get("onward_from")),
             (named("referred onward"), referral.get("onward")),
             (named("part of"), referral.get("part_of")),
-            (named("urgency"), facts.get("urgency")),
-            (named("needs"), facts.get("needs")),
-            (named("region"), facts.get("region")),
-            (named("languages"), facts.get("languages")),
-            (named("special categories"), facts.get("special_categories")),
+            (named("urgency"), told("urgency", facts.get("urgency"))),
+            (named("needs"), told("needs", facts.get("needs"))),
+            (named("region"), told("region", facts.get("region"))),
+            (named("languages"), told("languages", facts.get("languages"))),
+            (named("special categories"), told("special_categories", facts.get("special_categories"))),
             (named("submitted"), moment(referral["submitted_at"])),
             (named("updated"), moment(referral["updated_at"])),
         ]
@@ -42,7 +47,15 @@ def show_referral(out: Output, referral: Referral, language: str | None = None) 
         out.heading(named("Parts"))
         out.table(
             tuple(map(named, ("needs", "status", "acceptor", "referral"))),
-            ((" ".join(part["needs"]), part["status"], part["acceptor"], part["id"]) for part in parts),
+            (
+                (
+                    " ".join(part["needs"]) if language is None else told("needs", part["needs"]),
+                    told("status", part["status"]),
+                    part["acceptor"],
+                    part["id"],
+                )
+                for part in parts
+            ),
         )
     if referral["offers"]:
         out.blank()
@@ -54,10 +67,10 @@ def show_referral(out: Output, referral: Referral, language: str | None = None) 
                 (
                     number,
                     offer["organization"],
-                    offer["state"],
+                    told("state", offer["state"]),
                     moment(offer["opened_at"]),
                     moment(offer["deadline"]),
-                    offer["reason"],
+                    told("reason", offer["reason"]),
                     offer["id"],
                 )
                 for number, offer in enumerate(referral["offers"], start=1)
@@ -71,12 +84,12 @@ def show_referral(out: Output, referral: Referral, language: str | None = None) 
 
 
 def show_entry(out: Output, entry: TimelineEntry, language: str | None) -> None:
-    detail = _detail(entry["detail"] or {})
-    sentence = None if language is None else step(entry["fact"], entry["organization"], language)
+    sentence = None if language is None else step(entry, language)
     if sentence is None:
+        detail = _detail(entry["detail"] or {})
         out.entry(moment(entry["time"]), entry["fact"], entry["organization"], detail)
     else:
-        out.entry(moment(entry["time"]), sentence, detail)
+        show_wrapped(out, sentence, first=f"{moment(entry['time'])}  ", following="    ")
 
 
 def _detail(detail: dict[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from kopuro_client.commands.code_words import LANGUAGES, Texts
+from kopuro_client.commands.code_words import Texts
+from kopuro_client.commands.labels import LANGUAGES
 from kopuro_client.commands.printable import moment
 from kopuro_client.tracing.next_action import Action, NextAction, Owner
 

@@ -8,8 +8,10 @@ from kopuro_client.records.access import Approval, RegisteredClient
 from kopuro_client.records.applications import (
     ApplicationContact,
     ApplicationContent,
+    ApplicationList,
     ApplicationReceipt,
     ApplicationRecord,
+    ApplicationRoom,
     ApplicationStatus,
 )
 from kopuro_client.records.coordination import Change, CoverageCell, Engagements, QueueItem, Unplaced, Wish
@@ -27,7 +29,14 @@ from kopuro_client.records.decisions import (
     Rule,
     Turn,
 )
-from kopuro_client.records.directory import ApprovedService, Capacity, Organization, SealingKeyChange, Service
+from kopuro_client.records.directory import (
+    Agreement,
+    ApprovedService,
+    Capacity,
+    Organization,
+    SealingKeyChange,
+    Service,
+)
 from kopuro_client.records.history import (
     ExportedEntry,
     ExportedHead,
@@ -67,10 +76,13 @@ from kopuro_client.records.webhooks import WebhookAttempt, WebhookEndpoint, Webh
 __all__ = [
     "Accepted",
     "AdmittedSubmission",
+    "Agreement",
     "ApplicationContact",
     "ApplicationContent",
+    "ApplicationList",
     "ApplicationReceipt",
     "ApplicationRecord",
+    "ApplicationRoom",
     "ApplicationStatus",
     "Approval",
     "ApprovedService",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import NotRequired, TypedDict
+
+from kopuro_client.records.pages import Page
 
 
 class ApplicationReceipt(TypedDict):
@@ -65,3 +67,16 @@ class ApplicationRecord(TypedDict):
     decided_at: str | None
     reason: str | None
     note: str | None
+
+
+class ApplicationRoom(TypedDict):
+    """How many applications take room, and how many may."""
+
+    taken: int
+    most: int
+
+
+class ApplicationList(Page[ApplicationRecord]):
+    """A page of applications. room: missing from older hubs."""
+
+    room: NotRequired[ApplicationRoom]

@@ -42,7 +42,8 @@ class QueueItem(TypedDict):
 class Change(TypedDict):
     """A change that would place a referral. Members that do not matter for the kind are null.
 
-    conditions: what a service would have to lift, as members of its eligibility; missing from older hubs.
+    conditions: what a service would have to lift, as members of its eligibility. service: the one that the
+    change concerns. Both are missing from older hubs.
     """
 
     kind: str
@@ -51,6 +52,7 @@ class Change(TypedDict):
     need: str | None
     language: str | None
     conditions: NotRequired[list[str]]
+    service: NotRequired[str | None]
 
 
 class Wish(TypedDict):

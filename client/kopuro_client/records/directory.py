@@ -58,6 +58,24 @@ class ApprovedService(TypedDict):
     at: str
 
 
+class Agreement(TypedDict):
+    """What the parties may disclose to each other. parties: ids, or "*": every vetted organisation.
+
+    needs: codes or groups; empty covers every need. effective_until: the last day in force, if any.
+    """
+
+    id: str
+    title: str
+    kind: str
+    parties: list[str]
+    disclosure: str
+    effective_from: str
+    effective_until: str | None
+    needs: list[str]
+    obligations: list[str]
+    revision: int
+
+
 class Organization(TypedDict):
     """An organisation's record in the directory. Only the directory writes the last two members."""
 

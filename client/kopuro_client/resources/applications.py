@@ -8,7 +8,12 @@ from hashlib import sha256
 from typing import Any, Final, cast
 
 from kopuro_client.arguments import mapping, text
-from kopuro_client.records import ApplicationReceipt, ApplicationRecord, ApplicationStatus, Page
+from kopuro_client.records import (
+    ApplicationList,
+    ApplicationReceipt,
+    ApplicationRecord,
+    ApplicationStatus,
+)
 from kopuro_client.resources.connected import Connected
 
 REFERENCE_HEADER: Final = "Kopuro-Application-Reference"
@@ -52,14 +57,14 @@ class Applications(Connected):
 
     def applications_page(
         self, *, state: str | None = None, after: str | None = None, limit: int | None = None
-    ) -> Page[ApplicationRecord]:
+    ) -> ApplicationList:
         """Return a page of applications, oldest first, as a coordinator or an operator.
 
         state: waiting, in_approval, vetted, refused, withdrawn or expired.
         """
         params = {"state": state, "after": after, "limit": limit}
         page = self._connection.page(self._at("directory", "applications"), params)
-        return cast("Page[ApplicationRecord]", page)
+        return cast("ApplicationList", page)
 
     def application(self, application_id: str) -> ApplicationRecord:
         """Return one application with all that was sent, as a coordinator or an operator."""

@@ -9,7 +9,7 @@ from kopuro_client.administration import Administration
 from kopuro_client.answers import answered
 from kopuro_client.key_replacement import answer_to, demands_proof
 from kopuro_client.paging import following
-from kopuro_client.records import Approval, Jwk, Organization, Page, Service
+from kopuro_client.records import Agreement, Approval, Jwk, Organization, Page, Service
 from kopuro_client.resources.connected import Connected
 from kopuro_client.sealing import public_key
 
@@ -43,6 +43,11 @@ class DirectoryResources(Connected):
         return following(
             lambda after: self.organizations_page(kind=kind, country=country, after=after, limit=limit)
         )
+
+    def agreements_page(self, *, after: str | None = None, limit: int | None = None) -> Page[Agreement]:
+        """Return a page of the agreements, ordered by id."""
+        params = {"after": after, "limit": limit}
+        return cast("Page[Agreement]", self._connection.page(self._at("directory", "agreements"), params))
 
     def services_page(
         self,

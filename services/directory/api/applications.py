@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from contracts.answers.applications import ApplicationReceipt, ApplicationRecord, ApplicationStatus
+from contracts.answers.applications import (
+    ApplicationList,
+    ApplicationReceipt,
+    ApplicationRecord,
+    ApplicationRoom,
+    ApplicationStatus,
+)
 from contracts.codes import ApplicationState
 from contracts.errors import Refused
 from runtime.web.paging import NAME
@@ -12,7 +18,7 @@ from runtime.web.parameters import invalid_parameter
 from runtime.web.request import Request
 from runtime.web.response import Response
 from services.directory import admission
-from services.directory.api.responses import page
+from services.directory.api.responses import page_items
 from services.directory.domain.application import KeptApplication
 from services.directory.handlers import DirectoryHandlers
 
@@ -57,7 +63,7 @@ def applications(handlers: DirectoryHandlers, request: Request) -> Response:
     if wanted is not None and wanted not in set(ApplicationState):
         raise invalid_parameter("state", "is not a state of an application.")
     state = None if wanted is None else ApplicationState(wanted)
-    return page(
+    items, following = page_items(
         request,
         "applications",
         (NAME,),
@@ -65,6 +71,9 @@ def applications(handlers: DirectoryHandlers, request: Request) -> Response:
         lambda kept: (kept.id,),
         _record,
     )
+    taken, most = handlers.applications.room()
+    room = ApplicationRoom(taken=taken, most=most)
+    return Response.of(ApplicationList(items=tuple(items), next=following, room=room))
 
 
 def application(handlers: DirectoryHandlers, request: Request) -> Response:

@@ -40,7 +40,8 @@ TRANSITIONS: Final[Mapping[ApplicationState, Mapping[ApplicationStep, Applicatio
     },
     ApplicationState.vetted: {},
     ApplicationState.refused: {},
-    ApplicationState.withdrawn: {},
+    # The staff refuse a withdrawn application to free the room that it takes for a day.
+    ApplicationState.withdrawn: {ApplicationStep.refused: ApplicationState.refused},
     ApplicationState.expired: {},
 }
 # The states in which somebody has to decide.

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from contracts.codes import ApprovalKind, ApprovalRefusal
 from contracts.errors import Refused
+from contracts.roles import in_words
 
 # Long enough for a weekend and a telephone call; short enough that the request is still remembered.
 VALID_FOR: Final = dt.timedelta(days=7)
@@ -173,7 +174,8 @@ def refused(approval: Approval, by: Decider, *, at: dt.datetime) -> Approval:
     decided before.
     """
     if by.id != approval.requested_by and not by.roles & APPROVERS[approval.kind]:
-        raise Refused("forbidden", "Only the requester or a principal that may approve it can refuse it.")
+        who = in_words(APPROVERS[approval.kind])
+        raise Refused("forbidden", f"Only who made the request, or {who}, may refuse it.")
     expired = approval.shown_at(at) is State.expired
     return approval.step(Step.expire if expired else Step.refuse, by=by.id, at=at)
 
@@ -181,7 +183,7 @@ def refused(approval: Approval, by: Decider, *, at: dt.datetime) -> Approval:
 def _check_approver(approval: Approval, by: Decider) -> None:
     roles = APPROVERS[approval.kind]
     if not by.roles & roles:
-        raise Refused("forbidden", f"Approving this requires the {' or '.join(sorted(roles))} role.")
+        raise Refused("forbidden", f"Only {in_words(roles)} may approve this request.")
     if by.id == approval.requested_by:
         raise Refused("forbidden", "A second person must approve the request, not its requester.")
     if by.id == approval.concerned:

@@ -204,7 +204,10 @@ class Applications:
             return self._steps.take(writing, asked, ApplicationStep.vetting_requested, by=by)
 
     def refuse(self, application_id: str, rejection: ApplicationRejection, *, by: str) -> KeptApplication:
-        """Refuse an application. Raises Refused `not-found`, and `conflict` if it was decided otherwise."""
+        """Refuse an application, or a withdrawn one, whose room is free then.
+
+        Raises Refused `not-found`, and `conflict` if it was decided otherwise.
+        """
         with self._ledger.writing() as writing:
             known = _found(self._store.one(writing.transaction, application_id))
             if (known.state, known.reason, known.note) == (
@@ -261,6 +264,11 @@ class Applications:
             f"no further application is taken: {number} wait or were withdrawn in the last day; "
             "decide about those that wait, and refuse those that are not genuine"
         )
+
+    def room(self) -> tuple[int, int]:
+        """Return how many applications take room, and how many may."""
+        with self._ledger.database.read() as transaction:
+            return self._count_taken(transaction, self._ledger.clock.now()), self._most_waiting
 
     def _count_taken(self, transaction: Connection, now: dt.datetime) -> int:
         """Return how many applications take room: the open ones, and those withdrawn within their first day.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import replace
+from functools import partial
 
 from contracts.codes import CONSENT_REVOKED, Answer, ProgressStatus, ReferralStatus, SealedContent
 from contracts.envelope import Event
@@ -331,12 +332,32 @@ def _report_note(referral: Referral, submission: UnreadableSubmitted) -> Transit
 def _replace_case(
     referral: Referral, submission: ReplacementSubmitted, context: TransitionContext
 ) -> Transition:
-    """Restart the acceptor's progress deadline. The vault refuses a replacement that is not allowed."""
+    """Restart the progress deadline of each acceptor that the case reaches, those of linked parts too.
+
+    The vault refuses a replacement that is not allowed.
+    """
+    if submission.organization != referral.sender:
+        return Transition(referral=referral)
+    linked = [
+        partial(_replace_linked, id_, submission, context) for id_ in referral.family if id_ != referral.id
+    ]
+    return replace(_replaced(referral, submission, context), linked=tuple(linked))
+
+
+def _replaced(referral: Referral, submission: ReplacementSubmitted, context: TransitionContext) -> Transition:
     concerns_acceptor = referral.acceptor is not None and submission.to in (None, referral.acceptor)
-    if referral.is_closed or submission.organization != referral.sender or not concerns_acceptor:
+    if referral.is_closed or not concerns_acceptor:
         return Transition(referral=referral)
     due_at = context.policy.progress_due(referral.facts.urgency, context.now)
-    return Transition(referral=replace(referral, due_at=due_at, overdue_since=None, updated_at=context.now))
+    restarted = replace(referral, due_at=due_at, overdue_since=None, updated_at=context.now)
+    return Transition(referral=restarted, noted=True)
+
+
+def _replace_linked(
+    id_: str, submission: ReplacementSubmitted, context: TransitionContext
+) -> Transition | None:
+    referral = context.referral(id_)
+    return None if referral is None else _replaced(referral, submission, context)
 
 
 def _refusal(submission: Fact, submission_id: str, refused: Refused) -> Fact:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -16,6 +15,7 @@ from contracts.errors import PointerError, Refused, pointer
 from contracts.json_names import repeated_name
 from contracts.records import load, plain
 from services.routing.domain.policy import HOLDS_FOR, RoutingPolicy
+from services.routing.domain.policy_bounds import out_of_bounds
 
 _HOUR: Final = 3600
 _DAY: Final = 24 * _HOUR
@@ -37,8 +37,6 @@ LONGEST_REPORT: Final[Mapping[Urgency, int]] = {
 }
 # The shortest time until an acceptor must report, except for practice: in less, every acceptor is overdue.
 SHORTEST_REPORT: Final = 15 * 60
-# The longest time that a backlog may keep a silent organisation's offer open.
-LONGEST_BACKLOG: Final = _DAY
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -117,19 +115,11 @@ def starving(policy: RoutingPolicy) -> Iterator[PointerError]:
     for urgency, index in policy.escalation.out_of_order():
         detail = "Must be greater than the step before it."
         yield PointerError(pointer=f"/escalation/{urgency}/{index}/at", detail=detail)
-    for urgency, longest in LONGEST_ANSWER.items():
-        if policy.counts_as_full(urgency) > dt.timedelta(seconds=longest):
-            detail = (
-                f"At most {longest} seconds: one decline would keep the service from this urgency for longer."
-            )
-            yield PointerError(pointer=f"/full_for/{urgency}", detail=detail)
+    yield from out_of_bounds(policy)
     bounds = policy.offers_per_sender
     if bounds.most is not None and bounds.most < bounds.least:
         detail = f"Must not be less than `least` ({bounds.least})."
         yield PointerError(pointer="/offers_per_sender/most", detail=detail)
-    if policy.backlog > LONGEST_BACKLOG:
-        detail = f"At most {LONGEST_BACKLOG} seconds: offers would not expire while messages are late."
-        yield PointerError(pointer="/backlog", detail=detail)
 
 
 def _unnoticed(policy: RoutingPolicy) -> Iterator[PointerError]:
@@ -143,6 +133,12 @@ def _unnoticed(policy: RoutingPolicy) -> Iterator[PointerError]:
                 "Set `practice` on a hub where no person waits."
             )
             yield PointerError(pointer=f"/{urgency}/progress", detail=early)
+        if deadlines.on_hold is not None and deadlines.on_hold < SHORTEST_REPORT and not policy.practice:
+            early = (
+                f"At least {SHORTEST_REPORT} seconds: a referral on hold would be overdue at once. "
+                "Set `practice` on a hub where no person waits."
+            )
+            yield PointerError(pointer=f"/{urgency}/on_hold", detail=early)
         if deadlines.progress > longest:
             yield PointerError(pointer=f"/{urgency}/progress", detail=detail)
         elif deadlines.next_report(on_hold=True) > longest:

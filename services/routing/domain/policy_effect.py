@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from contracts.codes import Urgency
 from services.routing.domain.decision import Candidate, Decision
@@ -26,16 +27,37 @@ class Standing:
     failures: tuple[str, ...] = ()
 
 
+class Why(StrEnum):
+    """Why an organisation is asked first."""
+
+    only_one = "only_one"  # nobody else may be asked
+    best = "best"  # its capacity and score come first
+    turn = "turn"  # of equals, it was asked least recently
+    chance = "chance"  # out of turn, to let it show that it answers
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class First:
+    """The organisation that a decision asks first. equals: how many share the turn; last_asked: RFC 3339."""
+
+    organization: str
+    why: Why
+    equals: int
+    last_asked: str | None
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PolicyEffect:
     """A decision that would ask others. before, after: the organisations asked, in order.
 
-    standings: of every organisation that only one of the two policies asks.
+    firsts: whose turn it is under each policy; None if nobody may be asked. standings: of every organisation
+    that only one of the two policies asks.
     """
 
     referral_id: str
     before: Sequence[str]
     after: Sequence[str]
+    firsts: tuple[First | None, First | None]
     standings: Sequence[Standing]
 
 
@@ -56,7 +78,33 @@ def effect_of(
         concerned = {name: None for name in concerned if (name in asked[0]) != (name in asked[1])}
     standings = [_standing(name, before, after) for name in concerned]
     return PolicyEffect(
-        referral_id=before.referral_id, before=asked[0], after=asked[1], standings=tuple(standings)
+        referral_id=before.referral_id,
+        before=asked[0],
+        after=asked[1],
+        firsts=(first_of(before), first_of(after)),
+        standings=tuple(standings),
+    )
+
+
+def first_of(decision: Decision) -> First | None:
+    """Return who is asked first by a search, and why; None if nobody may be asked or no turn was taken."""
+    turn, ranked = decision.turn, decision.ranked
+    if turn is None or not ranked:
+        return None
+    name = ranked[0].organization
+    contender = turn.organizations.get(name)
+    asked = contender.last_asked if contender is not None else None
+    if turn.explored is not None:
+        why = Why.chance
+    elif len({one.organization for one in ranked}) < 2:
+        why = Why.only_one
+    else:
+        why = Why.turn if turn.equals > 1 else Why.best
+    return First(
+        organization=name,
+        why=why,
+        equals=turn.equals,
+        last_asked=None if asked is None else asked.isoformat().replace("+00:00", "Z"),
     )
 
 

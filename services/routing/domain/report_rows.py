@@ -44,6 +44,7 @@ WISH_COLUMNS: Final = (
     "need",
     "language",
     "conditions",
+    "service",
 )
 
 
@@ -112,7 +113,14 @@ def wish_rows(wishes: Iterable[Wish]) -> Iterator[Row]:
         for change in wish.changes:
             counts = (rank, wish.referrals, wish.emergencies)
             place = (change.region, change.need, change.language)
-            yield (*counts, change.kind.value, change.organization, *place, " ".join(change.conditions))
+            yield (
+                *counts,
+                change.kind.value,
+                change.organization,
+                *place,
+                " ".join(change.conditions),
+                change.service,
+            )
 
 
 def _considered(one: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:

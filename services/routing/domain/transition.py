@@ -49,7 +49,8 @@ class Transition:
     """The referral after an event, with the resulting facts, decisions and observation changes.
 
     observed: the changes apart from the load, which follows from the referral (`load_between`). noted: the
-    event enters the referral's timeline although nothing else changes. about_others: facts about other
+    event enters the referral's timeline although nothing else changes, or although the event is about a
+    referral that is linked with this one. about_others: facts about other
     referrals, which they report without changing them. linked: the transitions of the referrals that a split
     has linked with this one, in their order. Each is computed when those before it have been taken.
     """

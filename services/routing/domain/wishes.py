@@ -8,7 +8,7 @@ that is not met is named without the person's value.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -40,7 +40,8 @@ class ChangeKind(StrEnum):
 class Change:
     """One change; the fields that do not matter for its kind are None or empty.
 
-    conditions: what the service would have to lift, as members of its eligibility.
+    service: the one that the change concerns. conditions: what it would have to lift, as members of its
+    eligibility.
     """
 
     kind: ChangeKind
@@ -49,11 +50,15 @@ class Change:
     need: str | None = None
     language: str | None = None
     conditions: tuple[str, ...] = ()
+    service: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Wish:
-    """Changes that together would place referrals. referrals: how many; emergencies: of these."""
+    """Changes that together would place referrals. referrals: how many; emergencies: of these.
+
+    The parts of a referral that was split are one referral: they concern one person.
+    """
 
     changes: tuple[Change, ...]
     referrals: int
@@ -74,6 +79,18 @@ OF_ORGANIZATION: Mapping[str, ChangeKind] = {
     "open_now": ChangeKind.opening_hours,
 }
 
+# Of these, the changes that concern one service.
+_OF_SERVICE = frozenset(
+    {
+        ChangeKind.approval,
+        ChangeKind.area,
+        ChangeKind.settlement,
+        ChangeKind.eligibility,
+        ChangeKind.funding,
+        ChangeKind.opening_hours,
+    }
+)
+
 
 def smallest_changes(facts: ReferralFacts, decision: Decision) -> frozenset[tuple[Change, ...]]:
     """Return the alternatives that need the fewest changes; each would place the referral.
@@ -91,22 +108,24 @@ def smallest_changes(facts: ReferralFacts, decision: Decision) -> frozenset[tupl
     return frozenset(changes for changes in found if len(changes) == fewest)
 
 
-def ranked_wishes(unplaced: Iterable[tuple[ReferralFacts, Decision]]) -> list[Wish]:
+def ranked_wishes(unplaced: Iterable[tuple[str, ReferralFacts, Decision]]) -> list[Wish]:
     """Count the smallest changes over these referrals: those that would place most come first.
 
-    A referral with alternatives counts for each. A referral that could be asked about now counts for none.
+    unplaced: with the referral's id, or for a part the id of the referral that was split. A referral with
+    alternatives counts for each. A referral that could be asked about now counts for none.
     """
-    referrals: Counter[tuple[Change, ...]] = Counter()
-    emergencies: Counter[tuple[Change, ...]] = Counter()
-    for facts, decision in unplaced:
+    referrals: dict[tuple[Change, ...], set[str]] = defaultdict(set)
+    emergencies: dict[tuple[Change, ...], set[str]] = defaultdict(set)
+    for whole, facts, decision in unplaced:
         if decision.ranked:
             continue
         for changes in smallest_changes(facts, decision):
-            referrals[changes] += 1
-            emergencies[changes] += facts.urgency is Urgency.emergency
+            referrals[changes].add(whole)
+            if facts.urgency is Urgency.emergency:
+                emergencies[changes].add(whole)
     wishes = [
-        Wish(changes=changes, referrals=count, emergencies=emergencies[changes])
-        for changes, count in referrals.items()
+        Wish(changes=changes, referrals=len(ids), emergencies=len(emergencies.get(changes, ())))
+        for changes, ids in referrals.items()
     ]
     return sorted(
         wishes, key=lambda one: (-one.referrals, -one.emergencies, len(one.changes), _order(one.changes))
@@ -122,7 +141,13 @@ def _changes(facts: ReferralFacts, candidate: Candidate) -> tuple[Change, ...] |
             # The sensitive needs that lack an approval; other rules of an organisation concern no need.
             needs = failure.detail["needs"] if kind is ChangeKind.approval else (None,)
             changes |= {
-                Change(kind=kind, organization=candidate.organization, need=need, conditions=conditions)
+                Change(
+                    kind=kind,
+                    organization=candidate.organization,
+                    need=need,
+                    conditions=conditions,
+                    service=candidate.service if kind in _OF_SERVICE else None,
+                )
                 for need in needs
             }
         elif failure.rule == "language_shared":
@@ -135,7 +160,7 @@ def _changes(facts: ReferralFacts, candidate: Candidate) -> tuple[Change, ...] |
 
 
 def _key(change: Change) -> tuple[str, ...]:
-    values = (change.kind, change.organization, change.region, change.need, change.language)
+    values = (change.kind, change.organization, change.region, change.need, change.language, change.service)
     return (*(value or "" for value in values), *change.conditions)
 
 

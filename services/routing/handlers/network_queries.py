@@ -39,10 +39,10 @@ class NetworkQueries:
         self._consider = consider
 
     def wishes(self, now: dt.datetime, wanted: QueueFilter) -> tuple[list[Wish], int]:
-        """Return the ranked wishes, and how many unplaced referrals were considered."""
+        """Return the ranked wishes, and how many referrals were considered; the parts of one count once."""
         referrals = list(self._unplaced(now, wanted, WISHES_CONSIDER))
-        decided = ((one.facts, self._consider(one, now, None)) for one in in_turns(referrals))
-        return ranked_wishes(decided), len(referrals)
+        decided = ((whole_id(one), one.facts, self._consider(one, now, None)) for one in in_turns(referrals))
+        return ranked_wishes(decided), len({whole_id(one) for one in referrals})
 
     def coverage(self, now: dt.datetime, wanted: CoverageFilter) -> list[Coverage]:
         """Return the cells of the coverage, by region, need and language."""
@@ -68,3 +68,8 @@ class NetworkQueries:
                 if len(page) < limit:
                     return
                 after, most = position_in_queue(page[-1]), most - limit
+
+
+def whole_id(referral: Referral) -> str:
+    """Return the id under which a person's referral counts: that of the whole for a part."""
+    return referral.id if referral.part is None else referral.part.referral_id

@@ -67,7 +67,8 @@ class ReferralBatch:
     def take(self, transition: Transition, *, cause: Event[Fact] | None) -> None:
         """Apply a transition and those of the linked referrals, one after the other.
 
-        cause: the message that led to it, None for a deadline. It is a step of its own referral alone.
+        cause: the message that led to it, None for a deadline. It is a step of its own referral, and of the
+        linked ones that note it.
         """
         self._take(transition, cause)
         for following in transition.linked:
@@ -102,7 +103,7 @@ class ReferralBatch:
             recorded(decision, os.urandom(SALT_BYTES), asked=asked, logged_in=self._logged_in)
             for decision in transition.decisions
         ]
-        if cause is not None and not is_linked:
+        if cause is not None and (transition.noted or not is_linked):
             self._timeline.append(entry_of(cause.data, referral.id, cause.time))
         answered = closed_alerts(before, referral, cause.data if cause is not None else None)
         reports = [

@@ -71,6 +71,22 @@ def test_simulation_shows_who_goes_elsewhere_and_the_changed_scores(
         assert moved == pytest.approx(one["scores"][1] - one["scores"][0], abs=1e-5)
 
 
+def test_simulation_shows_whose_turn_it_is_before_and_after(
+    network: RoutedNetwork, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fairness = {"explore": 0, "band": 0.3}
+    file = written(tmp_path, version="wide", weights={"nearness": 1, "language": 1}, fairness=fairness)
+    line = ["routing", "policy", "check", file, "--simulate", "5"]
+    assert main([*line, "--json"]) == 0
+    firsts = [one["firsts"] for one in json.loads(capsys.readouterr().out)["simulation"]["elsewhere"]]
+    assert {before["why"] for before, _ in firsts} == {"best"}
+    assert {after["why"] for _, after in firsts} == {"turn"}
+    assert main(line) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "before: ru.near was asked because its capacity and its score come first." in out
+    assert "after: ru.fluent was asked because it was asked least recently among 2 equals" in out
+
+
 def test_simulation_of_the_policy_in_force_changes_nothing(
     network: RoutedNetwork, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -86,7 +102,11 @@ def test_applied_policy_is_simulated_first_and_then_in_force(
 ) -> None:
     # One bound per sender excludes whoever holds the sender's offers already.
     file = written(
-        tmp_path, version="one", offers_per_sender={"most": 1}, weights={"nearness": 9, "language": 1}
+        tmp_path,
+        version="one",
+        practice=True,
+        offers_per_sender={"most": 1},
+        weights={"nearness": 9, "language": 1},
     )
     assert main(["routing", "policy", "apply", file, "--simulate", "5", "--yes"]) == 0
     out = capsys.readouterr().out

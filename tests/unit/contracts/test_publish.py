@@ -10,9 +10,20 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from contracts.envelope import CONTENT_TYPE, Envelope
 from contracts.errors import PROBLEMS, Refused, problem
 from contracts.facts import CATALOGUE
-from contracts.publish import DIALECT, FOLDER, drifted, main, publish, published
+from contracts.publish import (
+    DIALECT,
+    FOLDER,
+    LABEL_LANGUAGES,
+    LABELS,
+    drifted,
+    labels,
+    main,
+    publish,
+    published,
+)
 from contracts.records import Malformed, load, plain
 from contracts.referral import ReferralSubmission
+from contracts.vocabularies import label
 from tests.golden_messages.examples import AGREEMENT, EXAMPLES, FACTS, ORGANIZATION, SEALED
 
 FILES = sorted(published())
@@ -173,3 +184,10 @@ def test_publish_check_lists_drifted_files(
     assert main(["--check"]) == 1
     assert capsys.readouterr().out == "drifted: contracts/schemas/case.json\n"
     assert main(["--chekc"]) == 2
+
+
+def test_the_clients_labels_are_those_of_the_vocabularies() -> None:
+    assert LABELS.read_bytes() == labels()
+    assert json.loads(labels())["needs"]["legal.wage_claim"] == [
+        label("needs", "legal.wage_claim", language) for language in LABEL_LANGUAGES
+    ]

@@ -210,6 +210,23 @@ def test_refusal_sends_its_reason_and_note(hub: FakeHub, run: Run) -> None:
     assert sent.json() == {"reason": "not_genuine", "note": "No."}
 
 
+def test_several_applications_are_refused_at_once(hub: FakeHub, run: Run) -> None:
+    ended = {**RECORD, "state": "refused", "reason": "not_genuine", "note": None}
+    places = [f"/directory/v1/applications/{one}/refuse" for one in ("a-1", "a-2")]
+    for place in places:
+        hub.script("POST", place, json_response(ended))
+    line = ("organization", "refuse-application", "a-1", "a-2", "--reason", "not_genuine", "--yes")
+    assert run(*line).code == ExitCode.OK
+    assert [len(hub.requests_to(place)) for place in places] == [1, 1]
+    assert len(run(*line, "--json").out.splitlines()) == 2
+
+
+def test_list_says_how_full_the_queue_is(hub: FakeHub, run: Run) -> None:
+    page = {"items": [RECORD], "next": None, "room": {"taken": 37, "most": 200}}
+    hub.script("GET", "/directory/v1/applications", json_response(page))
+    assert "37 of 200 places are taken" in run("organization", "applications").err
+
+
 def test_list_of_a_state_that_does_not_exist_names_the_states(hub: FakeHub, run: Run) -> None:
     ran = run("organization", "applications", "--state", "foo", "--as", "coordinator")
     assert ran.code == ExitCode.USAGE

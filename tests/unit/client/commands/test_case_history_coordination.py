@@ -129,11 +129,12 @@ def test_coordinator_lists_and_places_unplaced_referrals(hub: FakeHub, run: Run)
     assert ran.out.splitlines()[1].split() == [
         "r1",
         "emergency",
-        "KZ-75",
+        "Almaty",
+        "(city)",
         "shelter",
         "2026-05-01",
         "09:00:00Z",
-        "no_candidate",
+        *["no", "organisation", "can", "be", "asked"],
     ]
     assert (
         run("coordination", "place", "r1", "kz.almaty-shelter", "--yes", "--as", "coordinator").out == "s1\n"

@@ -12,7 +12,7 @@ import orjson
 import pytest
 
 from contracts.errors import Refused
-from kopuro_client.commands.code_words import LANGUAGES
+from kopuro_client.commands.labels import LANGUAGES
 from kopuro_client.commands.report_words import WORDS
 from runtime.access.tokens import Principal
 from runtime.web.request import Request
@@ -207,7 +207,7 @@ def test_statement_is_exact(hub: FakeHub, run: Run) -> None:
     assert ["passed", "over:", "all", "others", "11", "+0"] in rows
     assert not any("choice" in row for row in rows)
     assert ["asked", "7", "+0"] in rows
-    assert ["declined:", "no_capacity", "6", "+0"] in rows
+    assert ["declined:", "no", "capacity", "6", "+0"] in rows
     assert ["silent", "0", "+0"] in rows
     assert ["median", "0:05", "h"] in rows
 

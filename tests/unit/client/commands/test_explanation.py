@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from kopuro_client.commands.code_words import LANGUAGES, WORDS, Texts
+from kopuro_client.commands.code_words import WORDS, Texts
 from kopuro_client.commands.decision_sentences import CRITERIA, LACKS, PHRASES, TRIGGERS
+from kopuro_client.commands.labels import LANGUAGES
 from kopuro_client.commands.rule_sentences import sentence_of
 from kopuro_client.records import Rule
 from services.routing.domain.decision import Lack, Trigger
@@ -174,10 +174,11 @@ def test_explanation_says_that_every_candidate_is_excluded(hub: FakeHub, run: Ru
 @pytest.mark.parametrize(
     ("reason", "sentence"),
     [
-        ("need_not_offered", "no organisation in the directory offers legal.wage_claim"),
+        ("need_not_offered", "no organisation in the directory helps with this need: unpaid wages"),
         (
             "need_not_offered_in_region",
-            "no organisation offers legal.wage_claim in RU-KAM; organisations offering it elsewhere: 3",
+            "no organisation in the region Kamchatka Territory helps with this need: unpaid wages; "
+            "organisations helping with it elsewhere: 3",
         ),
         ("unknown_organization", "ru.union is not in the directory"),
         ("organization_without_services", "ru.union offers no service"),
@@ -215,7 +216,7 @@ def test_explanation_names_overridden_rules(hub: FakeHub, run: Run) -> None:
     assert lines[-3:] == [
         "A coordinator decided to ask although:",
         "- ru.moscow-union, service wages",
-        "    Its service does not cover the region RU-SPE.",
+        "    Its service does not cover the region: Saint Petersburg.",
     ]
 
 
@@ -263,12 +264,6 @@ def test_every_code_of_the_hub_has_texts_in_every_language() -> None:
         assert all(CYRILLIC.search(text) for text in texts[1:])
         fields = [sorted(re.findall(r"\{(\w+)\}", text)) for text in texts]
         assert fields == [fields[0]] * len(LANGUAGES)
-
-
-def test_kinds_are_named_as_in_the_vocabulary() -> None:
-    with (VOCABULARIES / "organization_kinds.csv").open(encoding="utf-8", newline="") as file:
-        labels = {row["code"]: tuple(row[one].lower() for one in LANGUAGES) for row in csv.DictReader(file)}
-    assert all(labels[code] == texts for code, texts in WORDS["kind"].items())
 
 
 @pytest.mark.parametrize(

@@ -158,3 +158,13 @@ def test_admission_of_an_organization_in_another_state_sends_nothing(
     hub.script("GET", OSH, json_response({**RECORD, **before}))
     assert run("organization", command, "kg.osh", "--yes").code == 2
     assert [request.method for request in hub.requests_to(OSH)] == ["GET"]
+
+
+@pytest.mark.parametrize(("command", "state"), [("vet", "applied"), ("readmit", "suspended")])
+def test_refused_admission_names_who_may_do_it(hub: FakeHub, run: Run, command: str, state: str) -> None:
+    hub.script("GET", OSH, json_response({**RECORD, "vetting": state}))
+    detail = "Only an operator may make this request."
+    hub.script("PATCH", OSH, problem(403, "forbidden", "Not allowed", detail=detail))
+    ran = run("organization", command, "kg.osh", "--yes", "--as", "coordinator")
+    assert ran.code == 3
+    assert "an operator does this, and a second operator approves it: --as operator" in ran.err

@@ -1,5 +1,11 @@
+import io
 import json
+import re
+import sys
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from tests.unit.client.commands.conftest import Run
 from tests.unit.client.fake_hub import FakeHub, json_response, problem
@@ -9,7 +15,119 @@ OSH = "/directory/v1/organizations/kg.osh"
 
 def test_organization_show_prints_record_with_revision(hub: FakeHub, run: Run) -> None:
     hub.script("GET", OSH, json_response({"id": "kg.osh", "revision": 7}))
-    assert run("organization", "show", "kg.osh").json() == {"id": "kg.osh", "revision": 7}
+    assert run("organization", "show", "kg.osh", "--json").json() == {"id": "kg.osh", "revision": 7}
+
+
+RECORD: dict[str, Any] = {
+    "id": "kg.osh",
+    "name": "Ош юристтери",
+    "kind": "ngo",
+    "country": "KG",
+    "parent": None,
+    "active": True,
+    "vetting": "vetted",
+    "vetted_by": "kg.network",
+    "vetted_on": "2026-03-07",
+    "languages": ["ky"],
+    "sealing_key": {"kid": "k1"},
+    "revision": 7,
+    "approved_services": [
+        {"service": "house", "needs": ["health.hiv"], "by": "aigul", "at": "2026-03-08T09:00:00Z"}
+    ],
+    "services": [
+        {
+            "id": "house",
+            "name": "Үй",
+            "needs": ["basic_needs.shelter", "health.hiv"],
+            "areas": ["KG-O"],
+            "languages": ["ky"],
+            "interpretation": ["tg"],
+            "capacity": {"status": "waitlist", "maximum": 20, "updated_at": "2026-05-01T08:30:00Z"},
+            "always_open": True,
+        }
+    ],
+}
+AGREEMENT: dict[str, Any] = {
+    "id": "m1",
+    "title": "Меморандум",
+    "parties": ["kg.osh", "ru.one"],
+    "needs": ["health"],
+    "effective_from": "2026-01-01",
+    "effective_until": None,
+}
+
+
+def scripted(hub: FakeHub, **changes: Any) -> None:
+    hub.script("GET", OSH, json_response({**RECORD, **changes}))
+    others = [
+        {**AGREEMENT, "id": "all", "parties": ["*"], "needs": []},
+        {**AGREEMENT, "id": "x", "parties": ["ru.one"]},
+    ]
+    hub.script(
+        "GET", "/directory/v1/agreements", json_response({"items": [AGREEMENT, *others], "next": None})
+    )
+
+
+def test_organization_show_tells_people_what_the_record_says(hub: FakeHub, run: Run) -> None:
+    scripted(hub)
+    ran = run("organization", "show", "kg.osh")
+    assert ran.code == 0
+    assert ran.out.splitlines() == [
+        "kg.osh",
+        "name         Ош юристтери",
+        "kind         Non-governmental organisation",
+        "country      Kyrgyzstan",
+        "standing     vetted since 2026-03-07, examined by kg.network",
+        "languages    Kyrgyz",
+        "sealing key  yes",
+        "revision     7",
+        "",
+        "Services",
+        "- house: Үй; has a waiting list; at most 20 at once; stated",
+        "  2026-05-01 08:30:00Z; open at all hours",
+        "    helps with: shelter, HIV care",
+        "    languages: Kyrgyz",
+        "    with an interpreter: Tajik",
+        "    regions: Osh Region",
+        "    approved for sensitive needs: HIV care (by aigul, 2026-03-08 09:00:00Z)",
+        "",
+        "Agreements",
+        "- m1: Меморандум; health; from 2026-01-01",
+        "- all: Меморандум; all needs; from 2026-01-01",
+    ]
+
+
+@pytest.mark.parametrize("language", ["ru", "ky"])
+def test_organization_show_in_another_language_has_latin_letters_in_ids_only(
+    hub: FakeHub, run: Run, language: str
+) -> None:
+    scripted(hub, active=False)
+    out = run("organization", "show", "kg.osh", "--language", language).out
+    for one in ("kg.osh", "kg.network", "house", "aigul", "m1", "all"):
+        out = re.sub(rf"\b{re.escape(one)}\b", "", out)
+    out = re.sub(r"\d{4}-\d\d-\d\d( \d\d:\d\d:\d\dZ)?", "", out)
+    assert re.findall("[A-Za-z]+", out) == []
+
+
+def test_update_to_inactive_warns_and_asks(
+    hub: FakeHub, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "changes.json"
+    file.write_text(json.dumps({"active": False}))
+    hub.script("GET", OSH, json_response({"id": "kg.osh", "revision": 7}))
+    hub.script("PATCH", OSH, json_response({"id": "kg.osh", "revision": 8}))
+    line = ("organization", "update", "kg.osh", str(file))
+    without_terminal = run(*line)
+    assert (without_terminal.code, hub.requests_to(OSH)) == (2, [])
+    assert "add --yes" in without_terminal.err
+    for answer, sent in (("n", []), ("y", [{"active": False}])):
+        stdin = io.StringIO(f"{answer}\n")
+        monkeypatch.setattr(stdin, "isatty", lambda: True)
+        monkeypatch.setattr(sys, "stdin", stdin)
+        ran = run(*line)
+        assert "it cannot undo this: an operator readmits it" in ran.err
+        assert [one.json() for one in hub.requests_to(OSH) if one.method == "PATCH"] == sent
+    assert run(*line, "--yes").out == "8\n"
 
 
 def test_organization_update_sends_file_as_merge_patch(hub: FakeHub, run: Run, tmp_path: Path) -> None:

@@ -31,8 +31,8 @@ def test_organizations_are_listed_by_page_with_their_standing(hub: FakeHub, run:
     ran = run("organization", "list", "--country", "RU", "--limit", "2", "--as", "coordinator")
     assert ran.code == 0
     _, first, second = ran.out.splitlines()
-    assert first.split() == ["ru.aid", "ngo", "RU", "vetted"]
-    assert second.split() == ["ru.away", "union", "RU", "vetted,", "inactive"]
+    assert first.split() == ["ru.aid", "non-governmental", "organisation", "Russia", "vetted"]
+    assert second.split() == ["ru.away", "trade", "union", "Russia", "vetted,", "not", "active"]
     assert ran.err == "more: --after c\n"
     (request,) = hub.requests_to(ORGANIZATIONS)
     assert request.query == {"country": "RU", "limit": "2"}
@@ -45,8 +45,9 @@ def test_services_for_a_need_are_listed_within_80_columns(hub: FakeHub, run: Run
     ran = run("organization", "list", "--need", "health", "--region", "RU", "--as", "coordinator")
     assert ran.code == 0
     lines = ran.out.splitlines()
-    assert lines[0] == "ru.aid  clinic  waitlist  ru, ky, uz"
-    assert lines[-2:] == ["ru.far  clinic  waitlist  ru, ky, uz", "    KZ"]
+    head = "service clinic; has a waiting list; Russian, Kyrgyz, Uzbek (Latin script)"
+    assert " ".join(lines[:2]) == f"ru.aid, {head}"
+    assert " ".join(" ".join(lines[-3:]).split()) == f"ru.far, {head} Kazakhstan"
     assert max(map(len, lines)) <= 80
     assert all(area in ran.out for area in areas)
     assert hub.requests_to(SERVICES)[0].query == {"need": "health", "region": "RU"}

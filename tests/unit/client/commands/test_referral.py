@@ -1,5 +1,7 @@
 import json
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -109,15 +111,34 @@ def test_preview_prints_counts_and_sends_no_case(hub: FakeHub, run: Run, referra
     words = [line.split() for line in ran.out.splitlines() if line]
     assert [line[-1] for line in words[:3]] == ["5-19", "min", "30%"]
     assert "1 h 30 min" in ran.out
-    assert [line for line in words if line[0] in ("uz", "RU-SPE", "state_body")] == [
-        ["uz", "1-4"],
-        ["RU-SPE", "5-19"],
-        ["state_body", "0"],
+    assert [line[-2:] for line in words if line[-2].startswith("(")] == [
+        ["(uz)", "1-4"],
+        ["(RU-SPE)", "5-19"],
+        ["(state_body)", "0"],
     ]
-    assert ["legal.wage_claim", "work", "1-4"] in words
+    assert ["unpaid", "wages,", "work", "and", "training", "1-4"] in words
     assert ["children", "0"] in words
     assert "case" not in hub.requests_to(path)[0].json()
     assert run("referral", "preview", str(referral_file), "--json").json() == PREVIEW
+
+
+@pytest.mark.parametrize("language", ["ru", "ky"])
+def test_preview_in_another_language_has_latin_letters_in_codes_only(
+    hub: FakeHub, run: Run, referral_file: Path, language: str
+) -> None:
+    unknown = {**PREVIEW, "half_answered_seconds": None, "found_nobody": None, "would_split": True}
+    hub.script("POST", f"{REFERRALS}:preview", json_response(PREVIEW), json_response(unknown))
+    for _ in range(2):
+        ran = run("referral", "preview", str(referral_file), "--language", language)
+        assert ran.code == 0
+        assert re.search("[а-яёөүң]", ran.out)
+        changes: list[Any] = [
+            PREVIEW[name] for name in ("more_by_language", "more_by_region", "only_by_kind")
+        ]
+        text = ran.out
+        for code in (one for bands in changes for one in bands):
+            text = text.replace(f"({code})", "")
+        assert re.findall("[A-Za-z]+", text) == []
 
 
 @pytest.mark.parametrize("would_split", [True, False])

@@ -9,7 +9,7 @@ import pytest
 
 from contracts.codes import ReferralStatus
 from contracts.topology import ROUTING_KEYS
-from kopuro_client.commands.code_words import LANGUAGES
+from kopuro_client.commands.labels import LANGUAGES
 from kopuro_client.commands.trace_words import OWNERS, REASONS, TO_DO, reason_of, to_do, whose_turn
 from kopuro_client.tracing.evidence import DECIDED, Evidence
 from kopuro_client.tracing.next_action import ENDS, RULES, Action, NextAction, Owner, next_action

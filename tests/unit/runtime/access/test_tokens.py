@@ -292,4 +292,4 @@ def test_permit_without_role_is_refused() -> None:
     with pytest.raises(Refused) as caught:
         permit(PARTNER, frozenset({"operator", "coordinator"}))
     assert (caught.value.slug, caught.value.status) == ("forbidden", 403)
-    assert caught.value.detail == "This request requires the coordinator or operator role."
+    assert caught.value.detail == "Only a coordinator or an operator may make this request."

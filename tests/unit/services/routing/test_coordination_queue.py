@@ -368,6 +368,7 @@ def test_wishes_count_unplaced_referrals_only(bench: Workbench) -> None:
             "need": None,
             "language": "tg",
             "conditions": [],
+            "service": None,
         }
     ]
     few = json.loads(api.wishes(bench.whole_network, asked(limit="1", need="legal"), bench.clock).body)
@@ -409,9 +410,9 @@ def test_csv_of_wishes_has_a_row_for_each_change(bench: Workbench) -> None:
     bench.take(submitted(new_id(), languages=("tg",)))
     text = api.wishes(bench.whole_network, asked(format="csv", limit="2"), bench.clock).body.decode()
     assert text.splitlines() == [
-        '"rank","referrals","emergencies","change","organization","region","need","language","conditions"',
-        '1,2,0,"service","","RU-MOW","consular.passport","",""',
-        '2,1,0,"interpreter","","RU-MOW","","tg",""',
+        '"rank","referrals","emergencies","change","organization","region","need","language","conditions","service"',
+        '1,2,0,"service","","RU-MOW","consular.passport","","",""',
+        '2,1,0,"interpreter","","RU-MOW","","tg","",""',
     ]
     place = Change(kind=ChangeKind.places, region="RU-MOW", need="legal")
     vetting = Change(kind=ChangeKind.vetting, organization="ru.one")

@@ -25,6 +25,7 @@ from contracts.errors import Refused, Unavailable
 from contracts.facts import (
     AlertClosed,
     AnswerSubmitted,
+    CaseRequested,
     Fact,
     HandBackSubmitted,
     OfferAccepted,
@@ -38,6 +39,7 @@ from contracts.facts import (
     ReferralSubmitted,
     ReferralUnplaced,
     ReferralWithdrawn,
+    ReplacementSubmitted,
     RevocationSubmitted,
     WithdrawalSubmitted,
 )
@@ -403,3 +405,50 @@ def test_last_parts_completed_in_two_processes_complete_the_whole_once(postgres_
     assert set(status(one, *wholes)) == {"completed"}
     one.close()
     two.close()
+
+
+@pytest.mark.parametrize("under", ["whole", "other part"])
+def test_replacement_under_another_id_of_the_referral_answers_each_part_that_asked(
+    bench: Workbench, under: str
+) -> None:
+    whole, first, second = split(bench)
+    bench.take(answer(first), answer(second))
+    for offer in (first, second):
+        asked = CaseRequested(referral_id=offer.referral_id, organization=offer.organization, sender=SENDER)
+        bench.take(replace(event(asked, offer.referral_id), source="/kg/vault"))
+    parts = [first.referral_id, second.referral_id]
+
+    def lacking() -> set[str]:
+        with bench.database.read() as transaction:
+            return bench.store.lacking_case(transaction, parts)
+
+    assert lacking() == set(parts)
+    about = whole if under == "whole" else second.referral_id
+    bench.take(event(ReplacementSubmitted(referral_id=about, organization=SENDER, to=None), about))
+    assert lacking() == set()
+    for id_ in parts:
+        steps = [step.fact for step in bench.queries.referral(id_, SENDER, oversight=False).timeline]
+        assert steps.count("replacement.submitted") == 1
+
+
+def test_replacement_for_one_acceptor_answers_its_part_alone(bench: Workbench) -> None:
+    whole, first, second = split(bench)
+    bench.take(answer(first), answer(second))
+    again = ReplacementSubmitted(referral_id=whole, organization=SENDER, to=first.organization)
+    bench.take(event(again, whole))
+    counts = [
+        [step.fact for step in bench.queries.referral(id_, SENDER, oversight=False).timeline].count(
+            "replacement.submitted"
+        )
+        for id_ in (first.referral_id, second.referral_id)
+    ]
+    assert counts == [1, 0]
+
+
+def test_wishes_count_the_unplaced_parts_of_a_referral_once(bench: Workbench) -> None:
+    _, first, second = split(bench)
+    bench.take(*(answer(offer, Answer.decline) for offer in (first, second)))
+    assert status(bench, first.referral_id, second.referral_id) == ["unplaced", "unplaced"]
+    wishes, considered = bench.whole_network.wishes(bench.clock.now(), QueueFilter())
+    assert considered == 1
+    assert {wish.referrals for wish in wishes} == {1}

@@ -149,7 +149,6 @@ def test_withdrawal_erases_what_was_sent_and_repeats(directory: Directory) -> No
     assert directory.applications.withdraw(application_id, reference_of(applied)) == ended
     assert (ended.state, ended.content) == (ApplicationState.withdrawn, None)
     assert steps(directory) == [ApplicationStep.withdrawn]
-    assert refused(directory.applications.refuse, application_id, REFUSAL, by=DESK).slug == "conflict"
     assert refused(directory.applications.vet, application_id, AS_PROPOSED, by=DESK).slug == "conflict"
 
 
@@ -388,3 +387,24 @@ def test_rates_of_an_address_do_not_bound_another_one() -> None:
         except RateLimited:
             bounded += 1
     assert bounded < 3
+
+
+def test_staff_free_the_room_of_a_withdrawn_application_at_once(directory: Directory) -> None:
+    directory.most_applications(1)
+    sent = directory.applications.apply(request())
+    directory.applications.withdraw(sent.application.id, reference_of(sent))
+    assert directory.applications.room() == (1, 1)
+    with pytest.raises(Unavailable):
+        directory.applications.apply(request())
+    ended = directory.applications.refuse(sent.application.id, REFUSAL, by=DESK)
+    assert (ended.state, ended.content, ended.decided_by) == (ApplicationState.refused, None, DESK)
+    assert directory.applications.room() == (0, 1)
+    directory.applications.apply(request())
+
+
+def test_applicant_frees_no_room_by_withdrawing_again(directory: Directory) -> None:
+    directory.most_applications(1)
+    sent = directory.applications.apply(request())
+    for _ in range(2):
+        directory.applications.withdraw(sent.application.id, reference_of(sent))
+    assert directory.applications.room() == (1, 1)

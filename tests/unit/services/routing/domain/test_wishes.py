@@ -83,7 +83,7 @@ def test_missing_language_is_an_interpreter_in_the_region() -> None:
 def test_wish_names_the_conditions_of_the_service_and_not_the_person() -> None:
     bounds = Eligibility(sexes=(Sex.female,), stages=(Stage.returned,))
     assert smallest(organization("ru.one", service(eligibility=bounds))) == only(
-        ChangeKind.eligibility, organization="ru.one", conditions=("sex", "stage")
+        ChangeKind.eligibility, organization="ru.one", conditions=("sex", "stage"), service="legal"
     )
 
 
@@ -135,7 +135,7 @@ def test_another_service_is_no_wish_of_a_referral_to_a_named_organization() -> N
         ChangeKind.activity, organization="ru.one"
     )
     decision = searched(organization("ru.one"), about=named, asked=asked)
-    assert ranked_wishes([(named, decision)]) == []
+    assert ranked_wishes([("one", named, decision)]) == []
 
 
 def test_every_rule_is_a_wish_or_deliberately_none() -> None:
@@ -160,11 +160,12 @@ def test_wishes_are_ranked_by_referrals_then_emergencies() -> None:
     speechless = organization("ru.one", service(languages=("uz",)))
     urgent = facts(urgency=Urgency.emergency)
     unplaced = [
-        (facts(), searched(speechless)),
-        (facts(), searched(full)),
-        (facts(), searched(full)),
-        (urgent, searched(organization("ru.two", sealing_key=None), about=urgent)),
-        (facts(), searched(organization("ru.free"))),
+        ("a", facts(), searched(speechless)),
+        ("b", facts(), searched(full)),
+        ("c", facts(), searched(full)),
+        ("c", facts(), searched(full)),  # another part of the same referral
+        ("d", urgent, searched(organization("ru.two", sealing_key=None), about=urgent)),
+        ("e", facts(), searched(organization("ru.free"))),
     ]
     interpreter = Change(kind=ChangeKind.interpreter, region="RU-MOW", language="ky")
     assert ranked_wishes(unplaced) == [
