@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from contracts.codes import Urgency
-from services.routing.domain.decision import Candidate, Decision
+from services.routing.domain.candidates import Candidate
+from services.routing.domain.decision import Decision
 from services.routing.domain.policy import RoutingPolicy
 
 
