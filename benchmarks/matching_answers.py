@@ -8,8 +8,9 @@ from typing import Any, Final
 
 from benchmarks.matching_schema import mask
 from benchmarks.matching_sql import failed_rules
+from services.routing.domain.candidates import Candidate
 from services.routing.domain.circumstances import Circumstances
-from services.routing.domain.decision import Candidate, Decision
+from services.routing.domain.decision import Decision
 from services.routing.domain.places import OffersPerSender
 
 Row = Mapping[str, Any]

@@ -24,7 +24,7 @@ import typing
 from collections.abc import Callable, Hashable, Mapping
 from enum import StrEnum
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import orjson
 from marshmallow import RAISE, Schema, ValidationError, fields, post_load, validates_schema
@@ -102,7 +102,25 @@ def read(cls: type[R], data: Any) -> R:
 
 def dump(record: Any) -> bytes:
     """Return the record as JSON. Datetimes must be aware; records refuse naive ones."""
-    return orjson.dumps(record, option=orjson.OPT_UTC_Z)
+    return orjson.dumps(record, default=_encoded, option=orjson.OPT_UTC_Z)
+
+
+@runtime_checkable
+class Encodable(Protocol):
+    """A part of a record that makes its own JSON, faster than `dump` would."""
+
+    def encoded(self) -> bytes:
+        """Return the JSON."""
+
+
+# A part of a record whose JSON is kept.
+Encoded = orjson.Fragment
+
+
+def _encoded(value: object) -> Encoded:
+    if isinstance(value, Encodable):
+        return Encoded(value.encoded())
+    raise TypeError
 
 
 def plain(record: Any) -> Any:

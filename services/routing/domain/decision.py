@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from itertools import groupby, repeat, takewhile
+from itertools import groupby, takewhile
 from typing import Any
 
 from contracts.codes import CapacityStatus, Urgency
 from services.routing.domain import rules
+from services.routing.domain.candidates import Candidate, Candidates
 from services.routing.domain.capacity import ORDER_OF_CAPACITY
 from services.routing.domain.chain import Chain
 from services.routing.domain.circumstances import Circumstances
 from services.routing.domain.evaluation import Evaluation
 from services.routing.domain.fairness import Contender, Fairness, Turn, draw_of
-from services.routing.domain.observation import NOTHING_OBSERVED, Observation
-from services.routing.domain.observed_record import ObservedRecord, observed_record
+from services.routing.domain.observation import Observation
+from services.routing.domain.observed_record import ObservedOrganizations
 from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.rules import Failure
 from services.routing.domain.scoring import Scoring
@@ -67,42 +68,14 @@ class NobodyConsidered:
     elsewhere: int = 0
 
 
-_NOTHING: Mapping[str, float] = {}
-
-
-# Neither frozen nor by keyword: a decision makes hundreds.
-@dataclass(slots=True)
-class Candidate:
-    """One service that was considered.
-
-    rank: from 1, in the order of asking; None for an ineligible service, and for a service whose
-    organisation has a better one. capacity: as the directory stated it.
-    """
-
-    organization: str
-    service: str
-    capacity: CapacityStatus
-    # The revision of the organisation's record in the directory service.
-    revision: int = 0
-    failures: tuple[Failure, ...] = ()
-    score: float | None = None
-    contributions: Mapping[str, float] = field(default_factory=lambda: _NOTHING)
-    rank: int | None = None
-
-    @property
-    def is_eligible(self) -> bool:
-        """Whether the organisation may be asked: every rule holds or was overridden."""
-        return self.score is not None
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DecisionInputs:
     """The inputs of a decision besides the referral's facts, the policy and the directory.
 
     asked: the organisations that had received an offer. declined_as_full: when some of them declined for lack
     of capacity. declined_for_person: why organisations will not or may not help the person. placed_with: the
-    one that a coordinator chose. observed: of each candidate's organisation, as `observed_record`;
-    organisations without any are missing. chain: of an onward referral. whole_needs: of a part. With them,
+    one that a coordinator chose. observed: of the candidates'
+    organisations. chain: of an onward referral. whole_needs: of a part. With them,
     `recomputation.py` makes the same decision again.
     """
 
@@ -110,7 +83,7 @@ class DecisionInputs:
     declined_as_full: Mapping[str, dt.datetime] = field(default_factory=dict)
     declined_for_person: Mapping[str, str] = field(default_factory=dict)
     placed_with: str | None = None
-    observed: Mapping[str, ObservedRecord] = field(default_factory=dict)
+    observed: ObservedOrganizations = field(default_factory=ObservedOrganizations)
     chain: Chain | None = None
     whole_needs: tuple[str, ...] = ()
 
@@ -129,7 +102,7 @@ class Decision:
     trigger: Trigger
     policy_version: str
     directory_version: int
-    candidates: tuple[Candidate, ...]
+    candidates: Candidates
     # The rules that were evaluated, and those that a coordinator overrode for the ranked service.
     rules: tuple[str, ...]
     overridden: tuple[str, ...] = ()
@@ -144,32 +117,26 @@ class Decision:
     @property
     def ranked(self) -> list[Candidate]:
         """The ranked candidates, one for each organisation, best first."""
-        return sorted(
-            (candidate for candidate in self.candidates if candidate.rank is not None),
-            key=lambda candidate: candidate.rank or 0,
-        )
+        # They come first, in this order.
+        return list(takewhile(lambda candidate: candidate.rank is not None, self.candidates.eligible))
 
     @property
     def lack_only_a_place(self) -> frozenset[tuple[str, str]]:
         """The candidates, as (organisation, service), that could be asked if a place were free."""
         return frozenset(
-            (candidate.organization, candidate.service)
-            for candidate in self.candidates
-            if candidate.failures
-            and not candidate.is_eligible
-            and all(failure.rule == rules.PLACE_LEFT for failure in candidate.failures)
+            (offered.organization_id, offered.service_id)
+            for offered, failures in self.candidates.excluded
+            if all(failure.rule == rules.PLACE_LEFT for failure in failures)
         )
 
     @property
     def retry_at(self) -> dt.datetime | None:
         """The earliest time at which a candidate fails no rule any more, or only lacks a place."""
         times: list[dt.datetime] = []
-        for candidate in self.candidates:
-            if candidate.is_eligible:
-                continue
-            untils = [failure.detail.get(rules.UNTIL) for failure in candidate.failures]
+        for _, failures in self.candidates.excluded:
+            untils = [failure.detail.get(rules.UNTIL) for failure in failures]
             known = [until for until in untils if isinstance(until, dt.datetime)]
-            places = sum(failure.rule == rules.PLACE_LEFT for failure in candidate.failures)
+            places = sum(failure.rule == rules.PLACE_LEFT for failure in failures)
             if known and len(known) + places == len(untils):
                 times.append(max(known))
         return min(times, default=None)
@@ -197,24 +164,22 @@ def decide(
         if named
         else given.directory.shortlist_for(given.principal_need, given.facts.region)
     )
-    observed = _observed(shortlist, given)
-    considered = _considered(
-        shortlist,
-        observed,
-        Evaluation(given, is_searched=not named).failures(shortlist, observed),
-        Scoring(given, policy.weights),
-        overridable,
+    observed = list(map(given.observed, shortlist.organizations))
+    failed = Evaluation(given, is_searched=not named).failures(shortlist, observed)
+    eligible, contenders, others = _divided(
+        shortlist, observed, failed, Scoring(given, policy.weights), overridable
     )
-    explores = given.facts.urgency is not Urgency.emergency
-    ranked, turn = rank(
-        considered,
-        given.referral_id,
-        policy.fairness,
-        _contenders(considered, observed),
-        attempt=len(given.asked),
-        explores=explores,
-    )
-    overridden = {failure.rule for c in ranked if c.rank is not None for failure in c.failures}
+    turn = None
+    if eligible:
+        eligible, turn = rank(
+            eligible,
+            given.referral_id,
+            policy.fairness,
+            contenders,
+            attempt=len(given.asked),
+            explores=given.facts.urgency is not Urgency.emergency,
+        )
+    overridden = {failure.rule for one in eligible if one.rank is not None for failure in one.failures}
     return Decision(
         id=decision_id,
         referral_id=given.referral_id,
@@ -222,32 +187,29 @@ def decide(
         trigger=trigger,
         policy_version=policy.version,
         directory_version=given.directory.version,
-        candidates=ranked,
-        rules=tuple(rules.RULES),
+        candidates=Candidates(eligible, shortlist.services, failed, others),
+        rules=_RULES,
         overridden=tuple(sorted(overridden)),
-        nobody=None if ranked else _nobody(given, named),
+        nobody=None if failed else _nobody(given, named),
         weights=policy.weights.by_name(),
         turn=turn,
-        inputs=_inputs(given, observed, placed_with),
+        inputs=_inputs(given, shortlist, observed, placed_with),
     )
 
 
-def _observed(shortlist: Shortlist, given: Circumstances) -> Mapping[str, Observation]:
-    """Return what was observed of each organisation; those of which nothing was are missing."""
-    organizations = shortlist.first
-    observed = zip(organizations, map(given.observed, organizations), strict=True)
-    return {name: seen for name, seen in observed if seen is not NOTHING_OBSERVED}
+_RULES = tuple(rules.RULES)
 
 
 def _inputs(
-    given: Circumstances, observed: Mapping[str, Observation], placed_with: str | None
+    given: Circumstances, shortlist: Shortlist, observed: Sequence[Observation], placed_with: str | None
 ) -> DecisionInputs:
+    """observed: of the organisation of each service."""
     return DecisionInputs(
         asked=tuple(sorted(given.asked)),
         declined_as_full=given.declined_as_full,
         declined_for_person=given.declined_for_person,
         placed_with=placed_with,
-        observed={name: record for name, seen in observed.items() if (record := observed_record(seen))},
+        observed=ObservedOrganizations(shortlist.organizations, observed),
         chain=given.chain,
         whole_needs=given.whole_needs,
     )
@@ -265,55 +227,55 @@ def _nobody(given: Circumstances, named: str | None) -> NobodyConsidered:
     return NobodyConsidered(reason=reason, need=need, region=region, organization=named, elsewhere=elsewhere)
 
 
-def _considered(
+def _divided(
     shortlist: Shortlist,
-    observed: Mapping[str, Observation],
+    observed: Sequence[Observation],
     failed: Sequence[tuple[Failure, ...]],
     scoring: Scoring,
     overridable: frozenset[str],
-) -> list[Candidate]:
-    """failed: the failures of each service of the shortlist."""
-    considered = list(
-        map(
-            Candidate,
-            shortlist.organizations,
-            shortlist.service_ids,
-            shortlist.statuses,
-            shortlist.revisions,
-            failed,
-            repeat(None),
-            repeat(_NOTHING),
-        )
-    )
+) -> tuple[list[Candidate], dict[str, Contender], list[int]]:
+    """Return the eligible candidates, their organisations, and the positions of the other services.
+
+    observed, failed: of each service of the shortlist.
+    """
+    eligible: list[Candidate] = []
+    contenders: dict[str, Contender] = {}
+    others: list[int] = []
     for position, failures in enumerate(failed):
-        if not failures or (overridable and all(failure.rule in overridable for failure in failures)):
-            offered, candidate = shortlist.services[position], considered[position]
-            seen = observed.get(offered.organization_id, NOTHING_OBSERVED)
-            candidate.contributions, candidate.score = scoring.scored(offered, seen)
-    return considered
+        if failures and not (overridable and all(failure.rule in overridable for failure in failures)):
+            others.append(position)
+            continue
+        offered, seen = shortlist.services[position], observed[position]
+        contributions, score = scoring.scored(offered, seen)
+        organization = offered.organization_id
+        eligible.append(
+            Candidate(
+                organization,
+                offered.service_id,
+                offered.status,
+                offered.revision,
+                failures,
+                score,
+                contributions,
+            )
+        )
+        if organization not in contenders:
+            contenders[organization] = Contender(last_asked=seen.last_asked, judged=seen.judged)
+    return eligible, contenders, others
 
 
 _NEVER = dt.datetime.min.replace(tzinfo=dt.UTC)
 
 
-def _contenders(considered: Iterable[Candidate], observed: Mapping[str, Observation]) -> dict[str, Contender]:
-    contenders: dict[str, Contender] = {}
-    for candidate in considered:
-        if candidate.score is not None and candidate.organization not in contenders:
-            seen = observed.get(candidate.organization, NOTHING_OBSERVED)
-            contenders[candidate.organization] = Contender(last_asked=seen.last_asked, judged=seen.judged)
-    return contenders
-
-
 def rank(
-    considered: Iterable[Candidate],
+    eligible: Sequence[Candidate],
     referral_id: str,
     fairness: Fairness,
     contenders: Mapping[str, Contender],
     *,
     attempt: int,
     explores: bool,
-) -> tuple[tuple[Candidate, ...], Turn | None]:
+) -> tuple[list[Candidate], Turn]:
     """Set the candidates' ranks, one for each organisation; return them in order, and why the first is first.
 
     The order is: fewest overridden rules (placements only), capacity (`ORDER_OF_CAPACITY`), score; then the
@@ -321,16 +283,9 @@ def rank(
     and organisation breaks ties: reproducible for one referral, even over many. The result depends on the
     arguments only, and a recorded decision holds them all.
 
-    contenders: of each organisation with an eligible service; `equal` is set, and the turn holds them.
-    attempt: how many organisations were asked before. explores: whether exploring is allowed at all.
+    eligible: at least one. contenders: of each of their organisations; `equal` is set, and the turn holds
+    them. attempt: how many organisations were asked before. explores: whether exploring is allowed at all.
     """
-    eligible: list[Candidate] = []
-    others: list[Candidate] = []
-    for candidate in considered:
-        (others if candidate.score is None else eligible).append(candidate)
-    if not eligible:
-        return tuple(others), None
-
     ties: dict[str, bytes] = {}
 
     def tie(candidate: Candidate) -> tuple[bytes, str]:
@@ -381,7 +336,7 @@ def rank(
         explored=explored.organization if explored is not None else None,
         organizations=contenders,
     )
-    return (*order, *second, *others), turn
+    return [*order, *second], turn
 
 
 _MOST_OFTEN = CapacityStatus.capacity

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import Final
 
 from contracts.codes import DisclosureClass, Vetting
@@ -20,8 +20,10 @@ _NONE: Final[frozenset[str]] = frozenset()
 _Key = tuple[str, str]
 # Need and region.
 _Search = tuple[str, str]
-# The searches whose result is kept: some 20 megabytes in a directory of 50,000 services.
+# The searches whose result is kept: some 5 megabytes in a directory of 50,000 services.
 _MOST_FOUND = 1_024
+# The answers about agreements that are kept.
+_MOST_GRANTED = 4_096
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,6 +32,27 @@ class Reach:
 
     needs: frozenset[str]
     areas: frozenset[str]
+
+
+class _Entries:
+    """The services under one key of the index, in the order of their places."""
+
+    __slots__ = ("places", "services")
+
+    def __init__(self) -> None:
+        self.places: list[str] = []
+        self.services: list[OfferedService] = []
+
+    def put(self, place: str, offered: OfferedService) -> None:
+        """Add a service at a place that has none."""
+        at = bisect_left(self.places, place)
+        self.places.insert(at, place)
+        self.services.insert(at, offered)
+
+    def remove(self, place: str) -> None:
+        """Remove the service at a place."""
+        at = bisect_left(self.places, place)
+        del self.places[at], self.services[at]
 
 
 class Directory:
@@ -45,17 +68,17 @@ class Directory:
         self._barred: set[str] = set()
         self._offered: dict[str, tuple[OfferedService, ...]] = {}
         self._branches: dict[str, set[str]] = {}
-        # (need or group, region or country) -> place of the service -> offered service
-        self._index: dict[_Key, dict[str, OfferedService]] = {}
+        # By need or group, and region or country.
+        self._index: dict[_Key, _Entries] = {}
         # By code of the index: the organisations with a service that meets it anywhere.
         self._meeting: dict[str, set[str]] = {}
-        # The entries of `_index` by place, sorted when they are first searched after a change.
-        self._sorted: dict[_Key, Sequence[tuple[str, OfferedService]]] = {}
         # What searches found, and by key of `_index` those that read it: a change of the key removes them.
         self._found: dict[_Search, Shortlist] = {}
         self._searches: dict[_Key, set[_Search]] = {}
         self._agreements: dict[str, Agreement] = {}
         self._agreements_of: dict[str, frozenset[str]] = {}
+        # What `agreements_of` returned; forgotten when an agreement changes, or who is vetted.
+        self._granted: dict[tuple[str, str, DisclosureClass, dt.date], frozenset[str]] = {}
 
     def put_organization(self, organization: Organization, revision: int = 0) -> None:
         """Add an organisation, or replace its record. revision: its number in the directory service."""
@@ -64,8 +87,8 @@ class Directory:
                 self._meeting[code].discard(organization.id)
             for key in _index_keys(offered.service):
                 entries = self._index[key]
-                del entries[_place(organization.id, number)]
-                if not entries:
+                entries.remove(_place(organization.id, number))
+                if not entries.places:
                     del self._index[key]
                 self._forget(key)
         offered_services = tuple(
@@ -80,6 +103,8 @@ class Directory:
         if previous is None or (previous.kind, previous.parent) != (organization.kind, organization.parent):
             self.ancestry = object()
         self._organizations[organization.id] = organization
+        if (organization.id in self._vetted) != (organization.vetting is Vetting.vetted):
+            self._granted.clear()
         if organization.vetting is Vetting.vetted:
             self._vetted.add(organization.id)
         else:
@@ -94,17 +119,17 @@ class Directory:
             for code in _index_codes(offered.service):
                 self._meeting.setdefault(code, set()).add(organization.id)
             for key in _index_keys(offered.service):
-                self._index.setdefault(key, {})[place] = offered
+                self._index.setdefault(key, _Entries()).put(place, offered)
                 self._forget(key)
 
     def _forget(self, key: _Key) -> None:
-        """Forget what was derived from these entries of the index."""
-        self._sorted.pop(key, None)
+        """Forget what searches found in these entries of the index."""
         for search in self._searches.pop(key, ()):
             self._found.pop(search, None)
 
     def put_agreement(self, agreement: Agreement) -> None:
         """Add an agreement, or replace it."""
+        self._granted.clear()
         this = frozenset({agreement.id})
         previous = self._agreements.get(agreement.id)
         for party in previous.parties if previous else ():
@@ -177,36 +202,33 @@ class Directory:
         known = self._found.get(search)
         if known is not None:
             return known
-        areas = {region, country_of(region)}
+        country = country_of(region)
+        areas = (region,) if country == region else (region, country)
         keys = [(code, area) for code in _wanted(need) for area in areas]
-        # Sorted runs merge fast; a service of several runs has one place.
-        found = dict(sorted(chain.from_iterable(map(self._entries, keys))))
         if len(self._found) >= _MOST_FOUND:
             self._found.clear()
             self._searches.clear()
         for key in keys:
             self._searches.setdefault(key, set()).add(search)
-        shortlist = self._found[search] = Shortlist(found.values()) if found else NOTHING_FOUND
+        services = self._services_under(keys)
+        shortlist = self._found[search] = Shortlist(services) if services else NOTHING_FOUND
         return shortlist
 
-    def _entries(self, key: _Key) -> Sequence[tuple[str, OfferedService]]:
-        entries = self._sorted.get(key)
-        if entries is not None:
-            return entries
-        unsorted = self._index.get(key)
-        if unsorted is None:
-            return ()
-        entries = self._sorted[key] = sorted(unsorted.items())
-        return entries
+    def _services_under(self, keys: Iterable[_Key]) -> Sequence[OfferedService]:
+        """Return the services under any of these keys of the index, in the order of their places."""
+        found = [entries for key in keys if (entries := self._index.get(key)) is not None]
+        if len(found) == 1:
+            return tuple(found[0].services)
+        by_place: dict[str, OfferedService] = {}
+        for entries in found:
+            by_place.update(zip(entries.places, entries.services, strict=True))
+        return tuple([by_place[place] for place in sorted(by_place)])
 
     def offered_services_within(self, need: str, country: str) -> list[OfferedService]:
         """Return every service that meets the need anywhere in the country, ordered by organisation."""
         wanted = _wanted(need)
-        found: dict[str, OfferedService] = {}
-        for (code, area), entries in self._index.items():
-            if code in wanted and country_of(area) == country:
-                found.update(entries)
-        return [found[place] for place in sorted(found)]
+        keys = [(code, area) for code, area in self._index if code in wanted and country_of(area) == country]
+        return list(self._services_under(keys))
 
     def reach_of(self, organization_id: str) -> Reach:
         """Return what a referral must need, and where, to have the organisation as a candidate."""
@@ -228,13 +250,21 @@ class Directory:
         self, sender: str, need: str, disclosure: DisclosureClass, on: dt.date
     ) -> frozenset[str]:
         """Return the ids of agreements in force that allow the sender to disclose such a need to a party."""
+        asked = sender, need, disclosure, on
+        granted = self._granted.get(asked)
+        if granted is not None:
+            return granted
         found = self._agreements_of.get(sender, _NONE)
         if sender in self._vetted:
             found |= self._agreements_of.get(EVERY_VETTED_ORGANIZATION, _NONE)
         agreements = (self._agreements[agreement_id] for agreement_id in found)
-        return frozenset(
+        granted = frozenset(
             one.id for one in agreements if _in_force(one, on) and _allows(one, need, disclosure)
         )
+        if len(self._granted) >= _MOST_GRANTED:
+            self._granted.clear()
+        self._granted[asked] = granted
+        return granted
 
     @property
     def agreements_by_party(self) -> Mapping[str, frozenset[str]]:

@@ -3,22 +3,23 @@
 `rules.failures` says what holds for one candidate. A decision gets the same for hundreds: rules that read
 only what many services have in common (`Trait`) are evaluated once for each trait and for all referrals that
 are alike in what these rules read. The rule about agreements is evaluated once for all organisations that the
-same agreements name. Rules that cannot fail for this referral or this candidate are not evaluated.
+same agreements name. Rules that cannot fail for this referral or this candidate are not evaluated. Candidates
+with the same failures have the same tuple of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from operator import attrgetter
+from itertools import chain
 from typing import Final
 
 from contracts.vocabularies import need_group
 from services.routing.domain import rules
 from services.routing.domain.circumstances import Circumstances
-from services.routing.domain.observation import NO_LOAD, NOTHING_OBSERVED, Observation
-from services.routing.domain.offered_service import OfferedService, Trait
+from services.routing.domain.observation import NO_LOAD, Observation
+from services.routing.domain.offered_service import OfferedService, Profile, Trait
 from services.routing.domain.rules import Failure, Rule
 from services.routing.domain.shortlist import Shortlist
 
@@ -30,14 +31,14 @@ class _Group:
     reads: returns everything besides the trait that the rules read.
     """
 
-    trait: Callable[[OfferedService], Trait]
     rules: tuple[Rule, ...]
     reads: Callable[[Circumstances], Hashable]
 
 
+# In the order of `Profile.traits`.
 _GROUPS = (
     _Group(
-        trait=attrgetter("standing"),
+        # Of the organisation's standing.
         rules=(
             rules.organization_active,
             rules.organization_vetted,
@@ -52,7 +53,7 @@ _GROUPS = (
         ),
     ),
     _Group(
-        trait=attrgetter("people"),
+        # Of the people whom the service is for.
         rules=(rules.settlement_served, rules.person_eligible),
         reads=lambda given: (
             given.facts.settlement,
@@ -64,12 +65,12 @@ _GROUPS = (
         ),
     ),
     _Group(
-        trait=attrgetter("tongues"),
+        # Of its languages.
         rules=(rules.language_shared,),
         reads=lambda given: given.facts.languages,
     ),
     _Group(
-        trait=attrgetter("terms"),
+        # Of its terms.
         rules=(rules.cost_accepted, rules.capacity_left, rules.open_now),
         reads=lambda given: (given.facts.accepts_cost, given.facts.urgency),
     ),
@@ -85,6 +86,19 @@ _NAMED_NOWHERE: Final[frozenset[str]] = frozenset()
 _Failures = tuple[Failure, ...]
 
 
+class _Known:
+    """What was found for all referrals with the same facts: the failures by profile and by trait.
+
+    by_profile: of the rules of all groups. by_trait: of each group's rules.
+    """
+
+    __slots__ = ("by_profile", "by_trait")
+
+    def __init__(self, reads: Iterable[Hashable]) -> None:
+        self.by_profile: dict[Profile, _Failures] = {}
+        self.by_trait = [_known_of_group(number, read) for number, read in enumerate(reads)]
+
+
 class Evaluation:
     """The rules of one referral."""
 
@@ -95,12 +109,7 @@ class Evaluation:
         self._named_in = directory.agreements_by_party
         # By the agreements that name an organisation and whether it is vetted: of `agreement_in_force`.
         self._of_named: dict[tuple[frozenset[str], bool], Failure | None] = {}
-        reads = tuple([group.reads(given) for group in _GROUPS])
-        # By profile: the failures of the rules that read nothing else of a candidate.
-        self._of_profiles = _known_failures(None, reads)
-        self._of_traits = [
-            (_known_failures(group, read), group) for group, read in zip(_GROUPS, reads, strict=True)
-        ]
+        self._known = _known_failures(tuple([group.reads(given) for group in _GROUPS]))
         self._for_all = [rule for rule, may_fail in _CONDITIONAL if may_fail(given)]
         if not is_searched:
             missing = (rules.need_met, rules.area_served)
@@ -118,61 +127,74 @@ class Evaluation:
             self._for_some.append((rules.not_in_chain, given.chain.holders))
         self._is_bounded = given.offers_per_sender.most is not None
 
-    def failures(self, shortlist: Shortlist, observed: Mapping[str, Observation]) -> Sequence[_Failures]:
+    def failures(self, shortlist: Shortlist, observed: Sequence[Observation]) -> Sequence[_Failures]:
         """Return what `rules.failures` returns for each service of the shortlist.
 
-        observed: of each organisation; those of which nothing was observed may be missing.
+        observed: of the organisation of each service.
         """
-        found = self._of_profiles_and_agreements(shortlist)
+        found = self._of_profiles(shortlist)
+        self._add_not_disclosed(shortlist, found)
         if self._given.sensitive:
             self._add_not_approved(shortlist, found)
         for rule in self._for_all:
             self._add(rule, range(len(found)), shortlist, found)
         for rule, organizations in self._for_some:
             for name in organizations:
-                if name in shortlist.first:
-                    self._add(rule, shortlist.positions_of(name), shortlist, found)
-        for name, seen in observed.items():
-            if seen.full_since:
-                self._add(rules.capacity_not_declined, shortlist.positions_of(name), shortlist, found)
+                self._add(rule, shortlist.positions_of(name), shortlist, found)
+        full = [position for position, seen in enumerate(observed) if seen.full_since]
+        self._add(rules.capacity_not_declined, full, shortlist, found)
         self._add(rules.place_left, self._without_room(shortlist, observed), shortlist, found)
         return found
 
-    def _of_profiles_and_agreements(self, shortlist: Shortlist) -> list[_Failures]:
-        """Return the failures of the rules that read only the profile and the agreements."""
+    def _of_profiles(self, shortlist: Shortlist) -> list[_Failures]:
+        """Return the failures of the rules that read only the profile."""
+        known = self._known.by_profile
+        found = list(map(known.get, shortlist.profiles))
+        if None not in found:
+            return found  # type: ignore[return-value]
         services = shortlist.services
-        known = map(self._of_profiles.get, shortlist.profiles)
-        found = [
+        return [
             self._of_profile(services[position]) if failures is None else failures
-            for position, failures in enumerate(known)
+            for position, failures in enumerate(found)
         ]
-        if shortlist.is_vetted and self._not_disclosed(_NAMED_NOWHERE, is_vetted=True) is None:
-            # Agreements of all vetted organisations suffice: no need to look at their own.
-            return found
-        # By the profile, which says whether the organisation is vetted.
-        with_agreement: dict[Trait, _Failures] = {}
-        for position, profile in enumerate(shortlist.profiles):
-            failures = with_agreement.get(profile)
-            if failures is None:
-                failure = self._not_disclosed(_NAMED_NOWHERE, is_vetted=services[position].is_vetted)
-                failures = found[position] if failure is None else _with(found[position], failure)
-                with_agreement[profile] = failures
-            found[position] = failures
-        agreements = frozenset().union(*self._given.agreements.values())
-        if agreements:
-            for name in self._named_in.keys() & shortlist.first.keys():
-                if not agreements.isdisjoint(self._named_in[name]):
-                    self._disclose(shortlist, name, found)
-        return found
 
-    def _disclose(self, shortlist: Shortlist, name: str, found: list[_Failures]) -> None:
-        """Replace the failures of an organisation that some of the agreements name."""
-        positions = shortlist.positions_of(name)
-        is_vetted = shortlist.services[positions[0]].is_vetted
-        failure = self._not_disclosed(self._named_in[name], is_vetted=is_vetted)
-        for position in positions:
-            alone = self._of_profile(shortlist.services[position])
-            found[position] = alone if failure is None else _with(alone, failure)
+    def _of_profile(self, offered: OfferedService) -> _Failures:
+        """Return, and keep, the failures of the rules that read only the profile."""
+        if (known := self._known.by_profile.get(offered.profile)) is not None:
+            return known
+        failed: list[_Failures] = []
+        for by_trait, group, trait in zip(self._known.by_trait, _GROUPS, offered.profile.traits, strict=True):
+            failures = by_trait.get(trait)
+            if failures is None:
+                failures = by_trait[trait] = tuple(_failures(group.rules, offered, self._given))
+            if failures:
+                failed.append(failures)
+        if len(failed) > 1:
+            failures = tuple(sorted(chain.from_iterable(failed), key=_position))
+        else:
+            failures = failed[0] if failed else ()
+        self._known.by_profile[offered.profile] = failures
+        return failures
+
+    def _add_not_disclosed(self, shortlist: Shortlist, found: list[_Failures]) -> None:
+        """Add the failures of `agreement_in_force`."""
+        before = list(found)
+        vetted = self._not_disclosed(_NAMED_NOWHERE, is_vetted=True)
+        if vetted is not None:
+            found[:] = _with_each(before, vetted)
+        if shortlist.unvetted:
+            unvetted = self._not_disclosed(_NAMED_NOWHERE, is_vetted=False)
+            for position in shortlist.unvetted:
+                found[position] = _with(before[position], unvetted)
+        if vetted is None and not shortlist.unvetted:
+            # Agreements of all vetted organisations suffice: no need to look at their own.
+            return
+        agreements = frozenset().union(*self._given.agreements.values())
+        named_in = list(map(self._named_in.get, shortlist.organizations))
+        for position, named in enumerate(named_in):
+            if named is not None and not agreements.isdisjoint(named):
+                failure = self._not_disclosed(named, is_vetted=shortlist.services[position].is_vetted)
+                found[position] = _with(before[position], failure)
 
     def _not_disclosed(self, named: frozenset[str], *, is_vetted: bool) -> Failure | None:
         """Return what `agreement_in_force` returns for an organisation that these agreements name."""
@@ -183,34 +205,19 @@ class Evaluation:
         failure = self._of_named[key] = rules.not_disclosed(given, needs) if needs else None
         return failure
 
-    def _of_profile(self, offered: OfferedService) -> _Failures:
-        """Return, and keep, the failures of the rules that read only the profile."""
-        if (known := self._of_profiles.get(offered.profile)) is not None:
-            return known
-        found: list[Failure] = []
-        for of_traits, group in self._of_traits:
-            trait = group.trait(offered)
-            failures = of_traits.get(trait)
-            if failures is None:
-                failures = of_traits[trait] = tuple(_failures(group.rules, offered, self._given))
-            found += failures
-        if len(found) > 1:
-            found.sort(key=_position)
-        failures = self._of_profiles[offered.profile] = tuple(found)
-        return failures
-
     def _add(
         self, rule: Rule, positions: Iterable[int], shortlist: Shortlist, found: list[_Failures]
     ) -> None:
         """Add the failures of a rule for the services at these positions."""
+        services, given = shortlist.services, self._given
         for position in positions:
-            if (failure := rule(shortlist.services[position], self._given)) is not None:
+            if (failure := rule(services[position], given)) is not None:
                 found[position] = _with(found[position], failure)
 
     def _add_not_approved(self, shortlist: Shortlist, found: list[_Failures]) -> None:
         """Add the failures of `service_approved`."""
         services = shortlist.services
-        unapproved: dict[int, list[str]] = {}
+        unapproved: dict[int, tuple[str, ...]] = {}
         for need in self._given.sensitive:
             approvals = frozenset((need, need_group(need)))
             suffices_elsewhere = need != self._given.principal_need
@@ -218,12 +225,16 @@ class Evaluation:
                 if offered.approved.isdisjoint(approvals) and not (
                     suffices_elsewhere and not offered.organization_approved.isdisjoint(approvals)
                 ):
-                    unapproved.setdefault(position, []).append(need)
+                    unapproved[position] = (*unapproved.get(position, ()), need)
+        # Services of several organisations may have the same id.
+        known: dict[tuple[str, tuple[str, ...]], Failure] = {}
         for position, needs in unapproved.items():
-            failure = rules.service_not_approved(services[position], needs)
+            key = services[position].service_id, needs
+            if (failure := known.get(key)) is None:
+                failure = known[key] = rules.service_not_approved(services[position], list(needs))
             found[position] = _with(found[position], failure)
 
-    def _without_room(self, shortlist: Shortlist, observed: Mapping[str, Observation]) -> Iterable[int]:
+    def _without_room(self, shortlist: Shortlist, observed: Sequence[Observation]) -> Iterable[int]:
         """Return the positions of the services for which `place_left` may fail."""
         services = shortlist.services
         if self._is_bounded:
@@ -231,17 +242,22 @@ class Evaluation:
         found = []
         for position in shortlist.limited:
             offered = services[position]
-            seen = observed.get(offered.organization_id, NOTHING_OBSERVED)
-            roomy = seen.services.get(offered.service_id, NO_LOAD).roomy
-            if roomy is None or (offered.maximum or 0) < roomy:
+            roomy = observed[position].services.get(offered.service_id, NO_LOAD).roomy
+            if roomy is None or offered.maximum < roomy:  # type: ignore[operator]
                 found.append(position)
         return found
 
 
 # Enough for the referrals of the day, which have few languages, ages and countries.
+@lru_cache(maxsize=256)
+def _known_failures(reads: tuple[Hashable, ...]) -> _Known:
+    """Return what is known for all referrals with the same facts. reads: of each group."""
+    return _Known(reads)
+
+
 @lru_cache(maxsize=1_024)
-def _known_failures(_group: _Group | None, _read: Hashable) -> dict[Trait, tuple[Failure, ...]]:
-    """Return the failures by trait, for all referrals with the same facts. _group: None for a profile."""
+def _known_of_group(_number: int, _read: Hashable) -> dict[Trait, _Failures]:
+    """Return the failures by trait of one group's rules, for all referrals with the same facts."""
     return {}
 
 
@@ -249,12 +265,26 @@ def _failures(group: Iterable[Rule], offered: OfferedService, given: Circumstanc
     return [failure for rule in group if (failure := rule(offered, given)) is not None]
 
 
-def _with(found: tuple[Failure, ...], failure: Failure) -> tuple[Failure, ...]:
+def _with(found: _Failures, failure: Failure | None) -> _Failures:
     """Return the failures with one more, in the order of the rules."""
+    if failure is None:
+        return found
+    if not found:
+        return (failure,)
     position, before = _POSITION[failure.rule], len(found)
     while before and _POSITION[found[before - 1].rule] > position:
         before -= 1
     return (*found[:before], failure, *found[before:])
+
+
+def _with_each(found: Sequence[_Failures], failure: Failure) -> Iterator[_Failures]:
+    """Yield the same for each of them. Many have the same failures, which are tuples that they share."""
+    known: dict[int, _Failures] = {}
+    for failures in found:
+        key = id(failures)
+        if (more := known.get(key)) is None:
+            more = known[key] = _with(failures, failure)
+        yield more
 
 
 def _position(failure: Failure) -> int:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from contracts.codes import OfferState
+from contracts.records import Encoded
 from services.routing.domain.places import NO_DEMAND, Demand, DemandBySender, added
 from services.routing.domain.referral import Referral
 
@@ -66,8 +66,8 @@ class Observation:
     # When each service last declined or handed back for lack of capacity.
     full_since: Mapping[str, dt.datetime] = field(default_factory=lambda: _NEVER_FULL)
     returned: int = 0
-    # What `observed_record` made of it; None before.
-    record: Mapping[str, Any] | None = field(default=None, init=False, repr=False, compare=False)
+    # What `observed_record.py` made of it; None before.
+    record: Encoded | None = field(default=None, init=False, repr=False, compare=False)
 
     def at(self, service: str) -> ServiceLoad:
         """Return the load of one service."""

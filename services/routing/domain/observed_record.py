@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from contracts.codes import Urgency
+from contracts.records import Encoded, dump
 from services.routing.domain.observation import Observation, ServiceLoad
 from services.routing.domain.places import Demand
 
@@ -17,15 +18,39 @@ ObservedRecord = Mapping[str, Any]
 _COUNTS: Final = ("answered", "expired", "answer_seconds", "returned")
 
 
-def observed_record(seen: Observation) -> ObservedRecord:
-    """Return the observation's record; empty if nothing was observed.
+class ObservedOrganizations:
+    """What a decision observed of its candidates' organisations, as their records by id.
 
-    It is made once: decisions record an observation again and again until it changes.
+    An observation keeps its record, once one was made, because decisions record it again and again until it
+    changes. Organisations of which nothing was observed are left out.
     """
-    if seen.record is None:
-        object.__setattr__(seen, "record", _record(seen))
-    assert seen.record is not None
-    return seen.record
+
+    __slots__ = ("_observed", "_organizations")
+
+    def __init__(self, organizations: Sequence[str] = (), observed: Sequence[Observation] = ()) -> None:
+        """observed: of each organisation; repetitions do not count."""
+        self._organizations = organizations
+        self._observed = observed
+
+    def encoded(self) -> bytes:
+        """Return the records as JSON."""
+        return dump(
+            {
+                name: record
+                for name, seen in zip(self._organizations, self._observed, strict=True)
+                if (record := seen.record or _kept_record(seen)) is not _NOTHING_RECORDED
+            }
+        )
+
+
+_NOTHING_RECORDED: Final = Encoded(b"{}")
+
+
+def _kept_record(seen: Observation) -> Encoded:
+    record = _record(seen)
+    kept = Encoded(dump(record)) if record else _NOTHING_RECORDED
+    object.__setattr__(seen, "record", kept)
+    return kept
 
 
 def _record(seen: Observation) -> ObservedRecord:

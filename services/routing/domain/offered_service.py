@@ -37,6 +37,18 @@ class Trait:
     __slots__ = ()
 
 
+class Profile:
+    """The traits of a service that groups of rules read (`evaluation.py`); equal ones are one instance.
+
+    traits: the organisation's standing, the people whom the service is for, its languages, its terms.
+    """
+
+    __slots__ = ("traits",)
+
+    def __init__(self, *traits: Trait) -> None:
+        self.traits = traits
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OfferedService:
     """A service and the organisation that offers it. revision: of the organisation's record.
@@ -71,13 +83,9 @@ class OfferedService:
     organization_approved: frozenset[str] = field(init=False, repr=False, compare=False)
     # The needs that the organisation may meet with all its services together.
     organization_needs: Needs = field(init=False, repr=False, compare=False)
-    # What groups of rules read (`evaluation.py`): the organisation's standing, the people whom the service is
-    # for, its languages, its terms; and the four together.
-    standing: Trait = field(init=False, repr=False, compare=False)
-    people: Trait = field(init=False, repr=False, compare=False)
-    tongues: Trait = field(init=False, repr=False, compare=False)
-    terms: Trait = field(init=False, repr=False, compare=False)
-    profile: Trait = field(init=False, repr=False, compare=False)
+    # The unit of the tightest capacity, for a service that states several.
+    unit: str | None = field(init=False, repr=False, compare=False)
+    profile: Profile = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         service, organization = self.service, self.organization
@@ -125,11 +133,8 @@ class OfferedService:
                 for code in s.needs
                 if code not in sensitive_needs() or _covered(code, approved.get(s.id, frozenset()))
             ),
-            "standing": standing,
-            "people": people,
-            "tongues": tongues,
-            "terms": terms,
-            "profile": _trait(standing, people, tongues, terms),
+            "unit": capacity.unit if service.further_capacities else None,
+            "profile": _profile(standing, people, tongues, terms),
         }
         for name, value in derived.items():
             object.__setattr__(self, name, value)
@@ -156,6 +161,11 @@ def _shared(codes: frozenset[str]) -> frozenset[str]:
 @lru_cache(maxsize=65_536)
 def _trait(*_values: object) -> Trait:
     return Trait()
+
+
+@lru_cache(maxsize=65_536)
+def _profile(*traits: Trait) -> Profile:
+    return Profile(*traits)
 
 
 def _covered(need: str, approved: frozenset[str]) -> bool:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from contracts.codes import Urgency
-from services.routing.domain.decision import Candidate, Decision
+from services.routing.domain.candidates import Candidate
+from services.routing.domain.decision import Decision
 from services.routing.domain.policy import RoutingPolicy
 
 

@@ -48,8 +48,6 @@ def recorded(decision: Decision, salt: bytes, *, asked: tuple[str, ...], logged_
         record=dump(decision),
         salt=salt,
         asked=asked,
-        candidates=candidates_root(
-            decision.referral_id, [one.organization for one in decision.candidates], asked, salt
-        ),
+        candidates=candidates_root(decision.referral_id, decision.candidates.organizations, asked, salt),
         logged_in=logged_in,
     )

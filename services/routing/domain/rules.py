@@ -57,7 +57,7 @@ def organization_vetted(offered: OfferedService, given: Circumstances) -> Failur
 
 def not_the_sender(offered: OfferedService, given: Circumstances) -> Failure | None:
     """The organisation is not the sender."""
-    if offered.organization.id != given.sender:
+    if offered.organization_id != given.sender:
         return None
     return Failure(rule="not_the_sender", reason="is_the_sender")
 
@@ -107,7 +107,7 @@ def agreement_in_force(offered: OfferedService, given: Circumstances) -> Failure
 
     Each need takes an agreement that allows the referral's class. The needs may be in several agreements.
     """
-    needs = given.directory.needs_without_agreement(offered.organization.id, given.agreements)
+    needs = given.directory.needs_without_agreement(offered.organization_id, given.agreements)
     return not_disclosed(given, needs) if needs else None
 
 
@@ -127,7 +127,7 @@ def can_receive(offered: OfferedService, given: Circumstances) -> Failure | None
 def case_sealed_for(offered: OfferedService, given: Circumstances) -> Failure | None:
     """The case is not sealed for another organisation, which alone could open it."""
     to = given.facts.to
-    if to is None or to == offered.organization.id:
+    if to is None or to == offered.organization_id:
         return None
     return Failure(rule="case_sealed_for", reason="sealed_for_another", detail={"to": to})
 
@@ -242,7 +242,7 @@ def capacity_left(offered: OfferedService, given: Circumstances) -> Failure | No
 
 def _unit(offered: OfferedService) -> dict[str, str]:
     """The unit that binds, for services that state several."""
-    return {"unit": offered.capacity.unit} if offered.service.further_capacities else {}
+    return {} if offered.unit is None else {"unit": offered.unit}
 
 
 # The member of a failure's detail that states when time alone lets the rule hold again.
@@ -254,13 +254,13 @@ def capacity_not_declined(offered: OfferedService, given: Circumstances) -> Fail
 
     A statement of capacity after the decline counts more.
     """
-    declined_at = given.observed(offered.organization.id).full_since.get(offered.service.id)
+    declined_at = given.observed(offered.organization_id).full_since.get(offered.service_id)
     if declined_at is None or latest_statement(offered.service) > declined_at:
         return None
     until = declined_at + given.full_for
     if given.now >= until:
         return None
-    detail = {"service": offered.service.id, "declined_at": declined_at, UNTIL: until}
+    detail = {"service": offered.service_id, "declined_at": declined_at, UNTIL: until}
     return Failure(rule="capacity_not_declined", reason="declined_no_capacity", detail=detail)
 
 
@@ -269,10 +269,10 @@ PLACE_LEFT = "place_left"
 
 def place_left(offered: OfferedService, given: Circumstances) -> Failure | None:
     """The sender may take a place: see `places.py` for how many there are, and for its share."""
-    maximum, bounds = offered.capacity.maximum, given.offers_per_sender
+    maximum, bounds = offered.maximum, given.offers_per_sender
     if maximum is None and bounds.most is None:
         return None
-    seen = given.observed(offered.organization.id).services.get(offered.service.id, NO_LOAD)
+    seen = given.observed(offered.organization_id).services.get(offered.service_id, NO_LOAD)
     refused = place_refused(
         seen.demand,
         maximum=maximum,
@@ -312,9 +312,9 @@ def not_asked_before(offered: OfferedService, given: Circumstances) -> Failure |
     After a decline for lack of capacity it is asked again, once it has stated its capacity anew and the
     policy's time has passed.
     """
-    if offered.organization.id not in given.asked or offered.organization.id in given.declined_for_person:
+    if offered.organization_id not in given.asked or offered.organization_id in given.declined_for_person:
         return None
-    declined_at = given.declined_as_full.get(offered.organization.id)
+    declined_at = given.declined_as_full.get(offered.organization_id)
     if declined_at is None:
         return Failure(rule="not_asked_before", reason="already_asked")
     if latest_statement(offered.service) <= declined_at:
@@ -336,7 +336,7 @@ def not_declined_for_person(offered: OfferedService, given: Circumstances) -> Fa
     It gave the reason about this referral or another part of it: a conflict of interest, or that the person
     prefers another organisation.
     """
-    reason = given.declined_for_person.get(offered.organization.id)
+    reason = given.declined_for_person.get(offered.organization_id)
     return None if reason is None else Failure(rule=NOT_DECLINED_FOR_PERSON, reason=reason)
 
 
@@ -350,7 +350,7 @@ def not_in_chain(offered: OfferedService, given: Circumstances) -> Failure | Non
     names the organisation. detail: `previous` for the organisation that sent the referral to the sender,
     which knows it, and `earlier` for others.
     """
-    chain, organization = given.chain, offered.organization.id
+    chain, organization = given.chain, offered.organization_id
     if chain is None or organization not in chain.holders or organization in (given.sender, given.facts.to):
         return None
     held = "previous" if organization == chain.previous else "earlier"

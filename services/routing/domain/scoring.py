@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 
 from services.routing.domain.circumstances import Circumstances
-from services.routing.domain.observation import NOTHING_OBSERVED, Observation
+from services.routing.domain.observation import NO_LOAD, NOTHING_OBSERVED, Observation
 from services.routing.domain.offered_service import OfferedService
 from services.routing.domain.policy import Weights
 
@@ -28,7 +28,8 @@ class Scoring:
     """The scores of one referral's candidates."""
 
     def __init__(self, given: Circumstances, weights: Weights) -> None:
-        self._given = given
+        self._now = given.now
+        self._region = given.facts.region
         self._needs = given.facts.needs
         self._languages = given.facts.languages
         self._weights = (
@@ -51,17 +52,17 @@ class Scoring:
 
         The score is 0 if all weights are 0. seen: what was observed of the organisation.
         """
-        service, languages = offered.service_id, offered.languages
+        languages = offered.languages
         needs_covered = self._needs_covered(offered)
         # A service that names the region is nearer than one for the whole country.
-        nearness = 1.0 if self._given.facts.region in offered.areas else 0.5
+        nearness = 1.0 if self._region in offered.areas else 0.5
         if self._languages[0] in languages:
             language = 1.0
         else:
             language = 0.4 if languages.isdisjoint(self._languages) else 0.7
         responsiveness = UNKNOWN_RESPONSIVENESS if seen is NOTHING_OBSERVED else _responsiveness(seen)
-        load = _load(offered.maximum, seen.services[service].load if service in seen.services else 0)
-        freshness = _freshness(offered, self._given.now)
+        load = _load(offered.maximum, seen.services.get(offered.service_id, NO_LOAD).load)
+        freshness = _freshness(offered, self._now)
         cost = offered.affordability
         values = {
             "needs_covered": needs_covered,

@@ -2,57 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 
-from contracts.codes import CapacityStatus
-from services.routing.domain.offered_service import OfferedService, Trait
+from services.routing.domain.offered_service import OfferedService, Profile
 
 
 class Shortlist:
     """Services in the order in which a decision lists them. A directory keeps it until one of them changes.
 
-    A position is the index of a service. The services of an organisation follow one another. first: the
-    position of each organisation's first service, in their order. limited: the positions of services that
-    state a maximum. is_vetted: whether all organisations are. The other columns are by position.
+    A position is the index of a service. limited: the positions of services that state a maximum. unvetted:
+    those of services whose organisation is not vetted. The other columns are by position.
     """
 
-    __slots__ = (
-        "first",
-        "is_vetted",
-        "limited",
-        "organizations",
-        "profiles",
-        "revisions",
-        "service_ids",
-        "services",
-        "statuses",
-    )
+    __slots__ = ("limited", "organizations", "profiles", "services", "unvetted")
 
-    def __init__(self, services: Iterable[OfferedService]) -> None:
-        self.services: Sequence[OfferedService] = tuple(services)
-        self.organizations: Sequence[str] = [offered.organization_id for offered in self.services]
-        self.service_ids: Sequence[str] = [offered.service_id for offered in self.services]
-        self.statuses: Sequence[CapacityStatus] = [offered.status for offered in self.services]
-        self.revisions: Sequence[int] = [offered.revision for offered in self.services]
-        self.profiles: Sequence[Trait] = [offered.profile for offered in self.services]
+    def __init__(self, services: Sequence[OfferedService]) -> None:
+        """services: ordered by organisation."""
+        self.services = services
+        self.organizations: Sequence[str] = [offered.organization_id for offered in services]
+        self.profiles: Sequence[Profile] = [offered.profile for offered in services]
         self.limited: Sequence[int] = [
-            position for position, offered in enumerate(self.services) if offered.maximum is not None
+            position for position, offered in enumerate(services) if offered.maximum is not None
         ]
-        self.is_vetted = all(offered.is_vetted for offered in self.services)
-        # Of several services of an organisation the first one is the last to be put.
-        first = dict.fromkeys(self.organizations, 0)
-        first.update(zip(reversed(self.organizations), range(len(self.services) - 1, -1, -1), strict=True))
-        self.first: Mapping[str, int] = first
+        self.unvetted: Sequence[int] = [
+            position for position, offered in enumerate(services) if not offered.is_vetted
+        ]
 
     def positions_of(self, organization: str) -> range:
         """Return the positions of the organisation's services; empty if it has none here."""
-        start = self.first.get(organization)
-        if start is None:
-            return range(0)
-        end = start + 1
-        while end < len(self.organizations) and self.organizations[end] == organization:
-            end += 1
-        return range(start, end)
+        start = bisect_left(self.organizations, organization)
+        return range(start, bisect_right(self.organizations, organization, start))
 
 
 NOTHING_FOUND = Shortlist(())

@@ -15,7 +15,8 @@ from enum import StrEnum
 
 from contracts.codes import Urgency
 from contracts.referral import ReferralFacts
-from services.routing.domain.decision import Candidate, Decision
+from services.routing.domain.candidates import Candidate
+from services.routing.domain.decision import Decision
 
 
 class ChangeKind(StrEnum):

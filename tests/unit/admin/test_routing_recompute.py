@@ -15,13 +15,14 @@ from admin.hub_databases import ServiceDatabase
 from admin.routing.recompute import Recomputed, recompute
 from admin.routing.stored import stored_by
 from contracts.codes import Urgency
+from contracts.records import plain
 from contracts.topology import SERVICES
 from kopuro_client.commands import main
 from runtime.storage.database import sqlite_url
 from services.routing.domain.circumstances import Circumstances
 from services.routing.domain.decision import DecisionInputs
 from services.routing.domain.observation import Observation, ServiceLoad
-from services.routing.domain.observed_record import observation_of, observed_record
+from services.routing.domain.observed_record import ObservedOrganizations, observation_of
 from services.routing.domain.places import Demand
 from tests.unit.admin.routed_network import RoutedNetwork
 from tests.unit.services.routing.samples import NOW
@@ -278,8 +279,9 @@ def test_every_observed_count_survives_its_record() -> None:
     )
     assert all(getattr(seen, item.name) for item in fields(Observation) if item.init)
     assert all(getattr(seen.at("legal"), item.name) for item in fields(ServiceLoad) if item.init)
-    assert observation_of(json.loads(json.dumps(observed_record(seen)))) == seen
-    assert observed_record(Observation()) == {}
+    record = plain(ObservedOrganizations(("ru.one", "ru.two"), (seen, Observation())))
+    assert record.keys() == {"ru.one"}
+    assert observation_of(record["ru.one"]) == seen
 
 
 def test_every_input_of_a_decision_is_recorded() -> None:

@@ -12,9 +12,9 @@ from dataclasses import replace
 
 from contracts.codes import Funding, Urgency
 from services.routing.domain import rules
+from services.routing.domain.candidates import Candidate
 from services.routing.domain.capacity import ORDER_OF_CAPACITY
 from services.routing.domain.circumstances import Circumstances
-from services.routing.domain.decision import Candidate
 from services.routing.domain.fairness import Contender, Fairness, Turn, draw_of
 from services.routing.domain.offered_service import OfferedService
 from services.routing.domain.policy import RoutingPolicy

@@ -279,4 +279,4 @@ def test_policy_with_absurd_values_is_refused(written: dict[str, object], pointe
 def test_principal_need_is_the_first_need() -> None:
     directory = network(organization("ru.one", service(needs=("work",))))
     given = circumstances(directory, facts(needs=("legal.wage_claim", "work")))
-    assert decide("d", given, RoutingPolicy(), Trigger.submitted).candidates == ()
+    assert not decide("d", given, RoutingPolicy(), Trigger.submitted).candidates

@@ -178,7 +178,9 @@ def test_candidates_fail_the_rules_that_each_fails_alone(
     given: Circumstances,
 ) -> None:
     directory = given.directory
-    everything = Shortlist(directory.all_offered_services())
+    everything = Shortlist(
+        sorted(directory.all_offered_services(), key=lambda offered: offered.organization_id)
+    )
     assert_evaluated(everything, given, is_searched=False)
     found = directory.shortlist_for(given.principal_need, given.facts.region)
     assert_evaluated(found, given, is_searched=True)
@@ -186,7 +188,7 @@ def test_candidates_fail_the_rules_that_each_fails_alone(
 
 def assert_evaluated(shortlist: Shortlist, given: Circumstances, *, is_searched: bool) -> None:
     evaluation = Evaluation(given, is_searched=is_searched)
-    observed = {name: given.observed(name) for name in shortlist.first}
+    observed = [given.observed(name) for name in shortlist.organizations]
     found = evaluation.failures(shortlist, observed)
     assert list(found) == [rules.failures(offered, given) for offered in shortlist.services]
 
@@ -238,7 +240,8 @@ def test_branch_under_another_parent_is_judged_by_its_own_parent() -> None:
         replace(organization("ru.two"), parent=PARENT),
     )
     given = circumstances(directory)
-    shortlist = Shortlist(directory.all_offered_services())
-    found = Evaluation(given, is_searched=True).failures(shortlist, {})
+    shortlist = Shortlist(tuple(directory.all_offered_services()))
+    observed = [NOTHING_OBSERVED] * 2
+    found = Evaluation(given, is_searched=True).failures(shortlist, observed)
     failed = dict(zip(shortlist.organizations, [[one.rule for one in some] for some in found], strict=True))
     assert failed == {"ru.one": ["kind_consented"], "ru.two": []}

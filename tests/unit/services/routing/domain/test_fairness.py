@@ -18,7 +18,8 @@ from contracts.errors import Refused
 from contracts.organization import Capacity, Organization
 from contracts.records import load as read_policy
 from contracts.records import plain, read
-from services.routing.domain.decision import Candidate, Decision, Trigger, decide, rank
+from services.routing.domain.candidates import Candidate
+from services.routing.domain.decision import Decision, Trigger, decide, rank
 from services.routing.domain.fairness import Contender, Fairness, Turn, draw_of
 from services.routing.domain.observation import NOTHING_OBSERVED, Observation
 from services.routing.domain.policy import RoutingPolicy
@@ -245,7 +246,7 @@ def test_ranking_is_repeated_from_the_record_alone(
     contenders = {name: read(Contender, one) for name, one in record["turn"]["organizations"].items()}
     turn = replace(read(Turn, record["turn"]), organizations=contenders)
     again, turn_again = rank(
-        [candidate_of(one) for one in reversed(record["candidates"])],
+        [candidate_of(one) for one in reversed(record["candidates"]) if one["score"] is not None],
         record["referral_id"],
         Fairness(band=turn.band, explore=turn.explore, few=turn.few),
         {name: replace(one, equal=False) for name, one in contenders.items()},
@@ -253,7 +254,11 @@ def test_ranking_is_repeated_from_the_record_alone(
         explores=turn.draw is not None,
     )
     assert turn_again == turn
-    ranks = {(one["organization"], one["service"]): one["rank"] for one in record["candidates"]}
+    ranks = {
+        (one["organization"], one["service"]): one["rank"]
+        for one in record["candidates"]
+        if one["score"] is not None
+    }
     assert {(one.organization, one.service): one.rank for one in again} == ranks
 
 

@@ -9,11 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.codes import Funding, OrganizationKind
-from contracts.records import plain
+from contracts.records import dump, plain
 from services.routing.domain.circumstances import Circumstances
 from services.routing.domain.decision import Trigger, decide
 from services.routing.domain.fairness import Fairness
 from services.routing.domain.observation import NOTHING_OBSERVED, Observation
+from services.routing.domain.observed_record import observation_of
 from services.routing.domain.policy import RoutingPolicy, Weights
 from tests.unit.services.routing.domain.reference_decision import reference
 from tests.unit.services.routing.domain.test_evaluation import FACTS, NAMES, PARENT, networks
@@ -76,7 +77,14 @@ def assert_same(
     policy = policy or RoutingPolicy()
     made = decide("decision", given, policy, Trigger.submitted, placed_with=placed_with)
     candidates, turn = reference(given, policy, placed_with)
-    assert plain(made.candidates) == plain(candidates)
+    assert dump(made.candidates) == dump(candidates)
+    assert tuple(made.candidates) == candidates
+    assert made.ranked == [one for one in candidates if one.rank is not None]
+    assert sorted(made.candidates.organizations) == sorted(one.organization for one in candidates)
+    names = dict.fromkeys(one.organization for one in candidates)
+    seen = {name: observed for name in names if (observed := given.observed(name)) != NOTHING_OBSERVED}
+    recorded = plain(made)["inputs"]["observed"]
+    assert {name: observation_of(record) for name, record in recorded.items()} == seen
     assert plain(made.turn) == plain(turn)
     return [[failure.rule for failure in one.failures] for one in made.candidates]
 

@@ -72,8 +72,7 @@ CHAIN = Chain(
 def failures(offered: OfferedService, given: Circumstances) -> tuple[Failure, ...]:
     """Return the failed rules, which a decision finds as well."""
     found = rules.failures(offered, given)
-    seen = given.observed(offered.organization.id)
-    observed = {offered.organization_id: seen}
+    observed = [given.observed(offered.organization_id)]
     assert Evaluation(given, is_searched=False).failures(Shortlist([offered]), observed) == [found]
     return found
 

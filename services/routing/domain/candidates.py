@@ -1,0 +1,133 @@
+"""The candidates of a decision.
+
+A decision considers some hundred services, and most of them may not be asked. Their records are made when
+somebody reads them: a decision itself reads the eligible ones, and which rules the others fail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, overload
+
+from contracts.codes import CapacityStatus
+from contracts.records import dump
+from services.routing.domain.offered_service import OfferedService
+from services.routing.domain.rules import Failure
+
+_NOTHING: Final[Mapping[str, float]] = {}
+
+
+# Neither frozen nor by keyword: a decision makes many.
+@dataclass(slots=True)
+class Candidate:
+    """One service that was considered.
+
+    rank: from 1, in the order of asking; None for an ineligible service, and for a service whose
+    organisation has a better one. capacity: as the directory stated it.
+    """
+
+    organization: str
+    service: str
+    capacity: CapacityStatus
+    # The revision of the organisation's record in the directory service.
+    revision: int = 0
+    failures: tuple[Failure, ...] = ()
+    score: float | None = None
+    contributions: Mapping[str, float] = field(default_factory=lambda: _NOTHING)
+    rank: int | None = None
+
+    @property
+    def is_eligible(self) -> bool:
+        """Whether the organisation may be asked: every rule holds or was overridden."""
+        return self.score is not None
+
+
+class Candidates(Sequence[Candidate]):
+    """The candidates in order: the ranked ones, other eligible ones, then those that may not be asked."""
+
+    __slots__ = ("_failed", "_made", "_others", "_services", "eligible")
+
+    def __init__(
+        self,
+        eligible: Sequence[Candidate],
+        services: Sequence[OfferedService],
+        failed: Sequence[tuple[Failure, ...]],
+        others: Sequence[int],
+    ) -> None:
+        """eligible: in order. failed: the failures of each service. others: which services are ineligible."""
+        self.eligible = eligible
+        self._services = services
+        self._failed = failed
+        self._others = others
+        self._made: tuple[Candidate, ...] | None = None
+
+    @property
+    def excluded(self) -> Iterator[tuple[OfferedService, tuple[Failure, ...]]]:
+        """The services that may not be asked, each with the rules that it fails."""
+        services, failed = self._services, self._failed
+        return ((services[position], failed[position]) for position in self._others)
+
+    @property
+    def organizations(self) -> Iterator[str]:
+        """The organisation of each candidate."""
+        return (offered.organization_id for offered in self._services)
+
+    def _all(self) -> tuple[Candidate, ...]:
+        if self._made is None:
+            self._made = (
+                *self.eligible,
+                *(
+                    Candidate(
+                        offered.organization_id,
+                        offered.service_id,
+                        offered.status,
+                        offered.revision,
+                        failures,
+                    )
+                    for offered, failures in self.excluded
+                ),
+            )
+        return self._made
+
+    def encoded(self) -> bytes:
+        """Return the candidates as JSON: the same as of a tuple of them, without making each."""
+        encoded = [dump(candidate) for candidate in self.eligible]
+        # Many fail the same rules, which are tuples that they share.
+        known: dict[int, str] = {}
+        texts: list[str] = []
+        for offered, failures in self.excluded:
+            failed = known.get(id(failures))
+            if failed is None:
+                failed = known[id(failures)] = dump(failures).decode()
+            # No id has a character that JSON escapes.
+            texts.append(
+                f'{{"organization":"{offered.organization_id}","service":"{offered.service_id}",'
+                f'"capacity":"{offered.status}","revision":{offered.revision},"failures":{failed},'
+                '"score":null,"contributions":{},"rank":null}'
+            )
+        if texts:
+            encoded.append(",".join(texts).encode())
+        return b"[" + b",".join(encoded) + b"]"
+
+    @overload
+    def __getitem__(self, index: int) -> Candidate: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Candidate]: ...
+
+    def __getitem__(self, index: int | slice) -> Candidate | Sequence[Candidate]:
+        return self._all()[index]
+
+    def __iter__(self) -> Iterator[Candidate]:
+        return iter(self._all())
+
+    def __len__(self) -> int:
+        return len(self._failed)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Candidates):
+            return NotImplemented
+        return self._all() == other._all()
+
+    __hash__ = None  # type: ignore[assignment]
