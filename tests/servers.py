@@ -61,7 +61,8 @@ class PostgresServer:
         A test may kill the server, but not the machine: unless the settings say otherwise, the page cache
         is durable enough.
         """
-        settings = {"fsync": "off", **(settings or {})}
+        # Each lent database keeps one connection.
+        settings = {"fsync": "off", "max_connections": "200", **(settings or {})}
         self._user = pwd.getpwnam("nobody").pw_uid if os.geteuid() == 0 else None
         self._copy: Path | None = None
         programs = programs or postgres_programs.installed()
