@@ -3,6 +3,7 @@
 import gc
 import os
 import secrets
+import shutil
 import signal
 import sys
 import tempfile
@@ -27,6 +28,9 @@ from tests.servers import PostgresServer
 from tests.support import migrated
 from tests.support.kopuro_forks import Kopuro
 from tests.support.lent_vhosts import LentVhosts
+
+# Each SQLite file of a unit test takes less than 1 MB, and is deleted after the test.
+_MEMORY_FOR_FILES = 1 << 30
 
 # The time of an example depends on the machine, not on the code.
 settings.register_profile("kopuro", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -171,6 +175,17 @@ def postgres_database(postgres: PostgresServer) -> Iterator[str]:
     """The SQLAlchemy URL of an empty PostgreSQL database that this test has to itself."""
     with postgres.lent_database() as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def memory_directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A directory in memory, where a commit waits for no disk; on disk if the machine has no room for one."""
+    shared = Path("/dev/shm")  # noqa: S108 - mkdtemp makes a private directory in it
+    if not os.access(shared, os.W_OK) or shutil.disk_usage(shared).free < _MEMORY_FOR_FILES:
+        yield tmp_path_factory.mktemp("memory")
+        return
+    with tempfile.TemporaryDirectory(prefix="kopuro-", dir=shared, ignore_cleanup_errors=True) as directory:
+        yield Path(directory)
 
 
 @pytest.fixture

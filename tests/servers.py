@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Self
 
 import psycopg2
+import psycopg2.extensions
 
 from admin.embedded_broker import LOOPBACK
 from sandbox.ports import free_ports
@@ -60,7 +61,8 @@ class PostgresServer:
         A test may kill the server, but not the machine: unless the settings say otherwise, the page cache
         is durable enough.
         """
-        settings = {"fsync": "off", **(settings or {})}
+        # Each lent database keeps one connection.
+        settings = {"fsync": "off", "max_connections": "200", **(settings or {})}
         self._user = pwd.getpwnam("nobody").pw_uid if os.geteuid() == 0 else None
         self._copy: Path | None = None
         programs = programs or postgres_programs.installed()
@@ -74,6 +76,8 @@ class PostgresServer:
         self._port = free_ports(1)[0]
         self._password = secrets.token_urlsafe(16)
         self._idle: list[str] = []
+        # Kept, one for each process and database: a new connection's caches are empty.
+        self._emptying: dict[tuple[int, str], psycopg2.extensions.connection] = {}
         self._idle_templates: dict[tuple[str, ...], list[str]] = {}
         self._initdb = programs / "initdb"
         self._process = ServiceProcess(
@@ -216,9 +220,25 @@ class PostgresServer:
 
     def _empty(self, url: str) -> None:
         name = url.rpartition("/")[2]
-        self._execute(_DISCONNECT, kept_schemas.EMPTY, database=name)
+        # The child of a fork may not use its parent's connection.
+        key = (os.getpid(), name)
+        connection = self._emptying.get(key)
+        if connection is None:
+            connection = self._emptying[key] = self._connect(name, application_name="emptying")
+        with connection.cursor() as cursor:
+            cursor.execute(_DISCONNECT)
+            cursor.execute(kept_schemas.EMPTY)
 
     def _execute(self, *statements: str, database: str = "postgres") -> None:
+        connection = self._connect(database)
+        try:
+            with connection.cursor() as cursor:
+                for statement in statements:
+                    cursor.execute(statement)
+        finally:
+            connection.close()
+
+    def _connect(self, database: str, **options: str) -> psycopg2.extensions.connection:
         connection = psycopg2.connect(
             host=LOOPBACK,
             port=self._port,
@@ -226,14 +246,10 @@ class PostgresServer:
             password=self._password,
             dbname=database,
             connect_timeout=5,
+            **options,
         )
-        try:
-            connection.autocommit = True  # CREATE DATABASE is not allowed in a transaction
-            with connection.cursor() as cursor:
-                for statement in statements:
-                    cursor.execute(statement)
-        finally:
-            connection.close()
+        connection.autocommit = True  # CREATE DATABASE is not allowed in a transaction
+        return connection
 
 
 def python_process(name: str, script: str, *arguments: str, directory: Path) -> ServiceProcess:

@@ -293,7 +293,7 @@ def test_connection_ended_by_server_is_unavailable_once(postgres_database: str) 
         name = urlsplit(postgres_database).path[1:]
         end_all = text(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE datname = :name AND pid <> pg_backend_pid()"
+            " WHERE datname = :name AND pid <> pg_backend_pid() AND application_name <> 'emptying'"
         )
 
         def write_across_the_end() -> None:

@@ -53,7 +53,7 @@ EMPTY: Final = f"""
         label := obj_description(to_regnamespace('public'), 'pg_namespace');
         IF label LIKE '{PREFIX}%' AND split_part(label, '#', 2) = {_FINGERPRINT} AND {_AS_NEW} THEN
             FOR name IN SELECT relname FROM pg_class
-                WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'
+                WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND pg_relation_size(oid) > 0
             LOOP EXECUTE format('DELETE FROM public.%I', name); END LOOP;
             FOR name IN SELECT relname FROM pg_sequence JOIN pg_class ON pg_class.oid = seqrelid
                 WHERE relnamespace = 'public'::regnamespace AND pg_sequence_last_value(seqrelid) IS NOT NULL
