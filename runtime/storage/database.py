@@ -95,7 +95,10 @@ def sqlite_url(file: Path) -> str:
 
 
 class Database:
-    """A pool of connections to one database."""
+    """A pool of connections to one database.
+
+    A connection serves one transaction after another; `Connection.get_transaction` tells them apart.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
