@@ -161,7 +161,7 @@ class Database:
         """
         afterwards: list[Callable[[], None]] = []
         try:
-            with self._writer, translated(), self._connection() as connection:
+            with self._writer, translated(), self._lent() as connection:
                 connection = connection.execution_options(
                     **{_WRITING: True, _DURABLE: durable, AFTER_COMMIT: afterwards},
                     **({TURN: Turn()} if self._is_sqlite else {}),
@@ -208,7 +208,7 @@ class Database:
 
         Raises DatabaseUnavailable.
         """
-        with translated(), self._connection() as connection:
+        with translated(), self._lent() as connection:
             # PostgreSQL: the level is sent with BEGIN. A read-only transaction never fails because of it.
             options = _READING if self._is_sqlite else _ONE_SNAPSHOT
             connection = connection.execution_options(**options)
@@ -238,7 +238,7 @@ class Database:
         self._engine.dispose()
 
     @contextmanager
-    def _connection(self) -> Iterator[Connection]:
+    def _lent(self) -> Iterator[Connection]:
         """Lend a connection, whose options may be those of an earlier transaction.
 
         SQLite's are kept open for the next transaction: to take one from SQLAlchemy's pool and to return it
