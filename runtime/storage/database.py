@@ -41,6 +41,11 @@ _WRITING = "kopuro_writing"
 _DURABLE = "kopuro_durable"
 # An option of a write transaction: the list that `after_commit` adds to.
 AFTER_COMMIT = "kopuro_after_commit"
+# The options of a read transaction: a connection keeps those of its last write.
+_READING: dict[str, Any] = {_WRITING: False, AFTER_COMMIT: None, TURN: None}
+_ONE_SNAPSHOT: dict[str, Any] = {"isolation_level": "REPEATABLE READ"}
+# SQLite connections that are kept open beyond SQLAlchemy's pool; more are rarely in use at once.
+_MOST_IDLE = 5
 # How long SQLite waits for a lock that another process (a migration, a backup) holds.
 _BUSY_TIMEOUT_MS = 5_000
 # SQLSTATEs that PostgreSQL does not report as operational errors although no message is at fault: the server
@@ -90,12 +95,18 @@ def sqlite_url(file: Path) -> str:
 
 
 class Database:
-    """A pool of connections to one database."""
+    """A pool of connections to one database.
+
+    A connection serves one transaction after another; `Connection.get_transaction` tells them apart.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._is_sqlite = engine.dialect.name == "sqlite"
         self._writer = threading.Lock() if self._is_sqlite else nullcontext()
+        # SQLite's open connections without a transaction, the last one used at the end: the newest pages are
+        # in its cache.
+        self._idle: list[Connection] = []
         # The monotonic time since which writes fail, and the reason; None after a successful write.
         self._failing: tuple[float, str] | None = None
 
@@ -150,7 +161,7 @@ class Database:
         """
         afterwards: list[Callable[[], None]] = []
         try:
-            with self._writer, translated(), self._engine.connect() as connection:
+            with self._writer, translated(), self._lent() as connection:
                 connection = connection.execution_options(
                     **{_WRITING: True, _DURABLE: durable, AFTER_COMMIT: afterwards},
                     **({TURN: Turn()} if self._is_sqlite else {}),
@@ -197,10 +208,10 @@ class Database:
 
         Raises DatabaseUnavailable.
         """
-        with translated(), self._engine.connect() as connection:
-            if not self._is_sqlite:
-                # Sent with BEGIN. A read-only transaction never fails because of this level.
-                connection = connection.execution_options(isolation_level="REPEATABLE READ")
+        with translated(), self._lent() as connection:
+            # PostgreSQL: the level is sent with BEGIN. A read-only transaction never fails because of it.
+            options = _READING if self._is_sqlite else _ONE_SNAPSHOT
+            connection = connection.execution_options(**options)
             with connection.begin():
                 yield connection
 
@@ -222,7 +233,32 @@ class Database:
 
     def close(self) -> None:
         """Close every connection."""
+        while self._idle:
+            self._idle.pop().close()
         self._engine.dispose()
+
+    @contextmanager
+    def _lent(self) -> Iterator[Connection]:
+        """Lend a connection, whose options may be those of an earlier transaction.
+
+        SQLite's are kept open for the next transaction: to take one from SQLAlchemy's pool and to return it
+        costs more than a short transaction does. One whose block raised goes back to the pool, which resets
+        or replaces it.
+        """
+        if not self._is_sqlite:
+            with self._engine.connect() as connection:
+                yield connection
+            return
+        connection = self._idle.pop() if self._idle else self._engine.connect()
+        try:
+            yield connection
+        except BaseException:
+            connection.close()
+            raise
+        if len(self._idle) < _MOST_IDLE:
+            self._idle.append(connection)
+        else:
+            connection.close()
 
 
 def after_commit(transaction: Connection, work: Callable[[], None]) -> None:

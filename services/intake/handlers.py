@@ -242,9 +242,15 @@ class IntakeHandlers:
         """Return the admission of each command, or its refusal."""
         known = self._known_subjects(caller.organization, commands)
         prepared: list[Prepared] = []
+        has_waited = False
         turn = Turn()
         for one in commands:
             turn.end_if_over()
+            if one.subject not in known:
+                if has_waited:
+                    # While routing answered, intake may have learned of this subject too.
+                    known |= self._known_subjects(caller.organization, [one])
+                has_waited = has_waited or one.subject not in known
             claim = one.claim and one.claim.understood_as(name_of(one.body), one.subject, one.body)
             try:
                 prepared.append(self._prepared_command(caller, one, known, claim))
@@ -279,7 +285,7 @@ class IntakeHandlers:
         moment = now - IDEMPOTENCY_KEYS_KEPT
         return prune(self._database, lambda tx, limit: self._store.forget_before(tx, moment, limit))
 
-    def _known_subjects(self, organization: str, commands: Sequence[Command]) -> Mapping[str, str]:
+    def _known_subjects(self, organization: str, commands: Sequence[Command]) -> dict[str, str]:
         """Return subject id -> referral id for the subjects that intake knows to be the organisation's."""
         offers = {one.subject for one in commands if one.body.about_offer}
         referrals = {one.subject for one in commands if not one.body.about_offer}

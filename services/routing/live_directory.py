@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from sqlalchemy import Connection
+from sqlalchemy.engine import Transaction
 
 from contracts.facts import AgreementChanged, Fact, OrganizationChanged
 from contracts.organization import Agreement, Organization
@@ -37,7 +38,7 @@ class LiveDirectory:
     def __init__(self) -> None:
         self.directory = Directory()
         self._recalled: dict[str, Observation] = {}
-        self._unsettled: list[tuple[Connection, Mapping[str, Observation]]] = []
+        self._unsettled: list[tuple[Transaction, Mapping[str, Observation]]] = []
         self._settling = threading.Lock()
         # Organisations where a place may have become free since the last `take_changed`.
         self._changed: set[str] = set()
@@ -71,7 +72,9 @@ class LiveDirectory:
 
     def observe(self, transaction: Connection, changes: Mapping[str, Observation]) -> None:
         """Add the changes of an open transaction."""
-        self._unsettled.append((transaction, changes))
+        begun = transaction.get_transaction()
+        assert begun is not None
+        self._unsettled.append((begun, changes))
 
     def recall(self, observed: Mapping[str, Observation]) -> None:
         """Replace the observations of these organisations by the database's values.
@@ -113,7 +116,7 @@ class LiveDirectory:
         One caller at a time, so that an older read never overwrites a newer one.
         """
         with self._settling:
-            ended = [one for one in self._unsettled if one[0].closed]
+            ended = [one for one in self._unsettled if not one[0].is_active]
             touched = {organization for _, changes in ended for organization in changes}
             # Also if the values stay the same: a rollback frees the places that it had taken.
             self._changed |= touched

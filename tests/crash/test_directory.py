@@ -121,8 +121,9 @@ def test_directory_commit_reported_failed_is_a_503_and_its_repetition_the_same_r
         (Moment.delivered, 1, 0, 1),
         (Moment.before_commit, 1, 0, 1),
         # "committed, not yet acknowledged"
-        (Moment.before_acknowledgement, 0, 1, 1),
-        (Moment.acknowledged, 0, 0, 1),
+        # The relay may have begun to publish the answer, and then does it again.
+        (Moment.before_acknowledgement, 0, 1, None),
+        (Moment.acknowledged, 0, 0, None),
         # "committed, not yet published" and "confirmed, row not yet deleted": of a whole answer
         (Moment.before_publishing, None, None, 1),
         (Moment.confirmed, None, None, 2),
@@ -135,9 +136,12 @@ def test_replica_is_completed_by_one_whole_snapshot_when_directory_is_killed(
     moment: Moment,
     applied: int | None,
     known: int | None,
-    copies: int,
+    copies: int | None,
 ) -> None:
-    """applied, known: what the directory finds the request to be after the restart. None: either."""
+    """applied, known: what the directory finds the request to be after the restart. None: either.
+
+    copies: how often it publishes the answer; None: once or twice.
+    """
     with directory.dying:
         until_settled(directory, copy)
         directory.plan(moment)
@@ -154,7 +158,8 @@ def test_replica_is_completed_by_one_whole_snapshot_when_directory_is_killed(
         # A change after the answer is newer than the answer.
         directory.rename(whole.url, NEW_NAME)
         copy.until_same(directory)
-    assert list(copy.answers.values()) == [copies]
+    (published,) = copy.answers.values()
+    assert published in ((1, 2) if copies is None else (copies,))
     assert directory.revisions(Subject.organization)[OSH] == [1, 2]
 
 

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -152,6 +153,56 @@ def test_events_of_one_transaction_leave_in_one_message(database: Database, hub:
         taken = consumer.take(30, 20)
         assert [delivery.body for delivery in taken] == bodies
         consumer.acknowledge(taken)
+
+
+class CountingOutbox(Outbox):
+    """An outbox that counts how often its messages are read."""
+
+    reads = 0
+
+    def oldest(self, *arguments: Any, **others: Any) -> list[tuple[int, Outgoing]]:
+        self.reads += 1
+        return super().oldest(*arguments, **others)
+
+
+def test_relay_reads_the_outbox_once_for_a_wave_that_empties_it(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay_module, "IDLE_SECONDS", 30.0)
+    hub, outbox = MemoryBroker(), CountingOutbox(TABLES.outbox)
+    hub.declare(ANSWERS)
+    relay = Relay(
+        database=database,
+        outbox=outbox,
+        broker=hub,
+        signer=signer("test"),
+        metrics=MessagingMetrics(CollectorRegistry()),
+        stalled_loops=StalledLoops(),
+    )
+    with running(relay):
+        for number in range(3):
+            until(lambda: waiting(database) == [])
+            fill_outbox(database, [f"m{number}"])
+            relay.wake()
+        assert arrived(hub, 3) == numbered(3)
+    assert outbox.reads <= 1 + 3  # the first read may find nothing
+
+
+@pytest.mark.parametrize(("messages", "bytes_"), [(1, None), (WAVE, 10)])
+def test_relay_reads_on_without_waiting_after_a_wave_of_a_limited_size(
+    database: Database, monkeypatch: pytest.MonkeyPatch, messages: int, bytes_: int | None
+) -> None:
+    monkeypatch.setattr(relay_module, "IDLE_SECONDS", 3600.0)
+    monkeypatch.setattr(relay_module, "WAVE", messages)
+    if bytes_ is not None:
+        monkeypatch.setattr(relay_module, "WAVE_BYTES", bytes_)
+    hub = MemoryBroker()
+    hub.declare(ANSWERS)
+    for number in range(5):
+        fill_outbox(database, [f"m{number}"])
+    with running(relay_of(database, hub)):
+        until(lambda: waiting(database) == [])
+    assert arrived(hub, 5) == numbered(5)
 
 
 def test_unroutable_message_makes_relay_request_broker_inspection(database: Database) -> None:

@@ -89,9 +89,9 @@ class MemoryDatabase(Database):
     def write(self, *, durable: bool = True) -> Iterator[Connection]:
         """See `Database.write`. durable: ignored, nothing here is durable."""
         fate = self.fate()
-        # Closed when it has ended, which `services.routing.live_directory` goes by.
         afterwards: list[Callable[[], None]] = []
-        with self._engine.connect() as connection, self._transaction("BEGIN IMMEDIATE"):
+        # `services.routing.live_directory` goes by SQLAlchemy's transaction.
+        with self._engine.connect() as connection, connection.begin(), self._transaction("BEGIN IMMEDIATE"):
             yield connection.execution_options(**{AFTER_COMMIT: afterwards})
             if fate is Fate.rolled_back:
                 raise DatabaseUnavailable("The commit failed.")

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -112,6 +113,57 @@ def test_transaction_block_that_raises_is_not_committed(database: Database) -> N
     assert count(database) == 1
     enter(database, 3)
     assert count(database) == 2
+
+
+def test_sqlite_connection_serves_one_transaction_after_another(sqlite_database: str) -> None:
+    with opened(sqlite_database) as database:
+        enter(database, 1)
+        with database.write() as transaction:
+            used = {transaction}
+        for _ in range(3):
+            with database.read() as transaction:
+                used.add(transaction)
+        assert len(used) == 1
+
+
+def test_read_after_a_write_on_the_same_connection_takes_no_lock(sqlite_database: str) -> None:
+    with opened(sqlite_database) as database:
+        enter(database, 1)
+        with database.read(), opened(sqlite_database) as other:
+            enter(other, 2)
+        assert count(database) == 2
+
+
+def test_read_after_a_write_on_the_same_connection_has_nothing_of_the_write(sqlite_database: str) -> None:
+    with opened(sqlite_database) as database:
+        done: list[str] = []
+        with database.write() as transaction:
+            after_commit(transaction, lambda: done.append("write"))
+        with database.read() as transaction, pytest.raises(AttributeError):
+            after_commit(transaction, lambda: done.append("read"))
+        enter(database, 1)
+        assert done == ["write"]
+
+
+def test_connection_whose_block_raised_is_not_kept(sqlite_database: str) -> None:
+    with opened(sqlite_database) as database:
+        with pytest.raises(ZeroDivisionError), database.write() as failed:
+            failed.execute(insert(ENTRIES), {"number": 1, "text": ""})
+            raise ZeroDivisionError
+        with database.write() as transaction:
+            assert transaction is not failed
+        assert failed.closed
+        assert count(database) == 0
+
+
+def test_close_closes_connections_that_wait_for_a_transaction(sqlite_database: str) -> None:
+    with opened(sqlite_database) as database:
+        with database.read() as first, database.read() as second:
+            pass
+        assert not first.closed
+        database.close()
+        assert first.closed
+        assert second.closed
 
 
 def test_commit_is_visible_to_connection_of_another_process(database: Database, database_url: str) -> None:
@@ -270,9 +322,8 @@ def test_read_only_database_is_unavailable(database_url: str) -> None:
         enter(database, 1)
         is_sqlite = database_url.startswith("sqlite")
         switch = "PRAGMA query_only=1" if is_sqlite else "SET default_transaction_read_only = on"
-        with database.engine.connect() as connection:
+        with database.read() as connection:
             connection.exec_driver_sql(switch)
-            connection.commit()
         with pytest.raises(DatabaseUnavailable):
             enter(database, 2)
         assert count(database) == 1
@@ -315,11 +366,11 @@ def test_connection_ended_by_server_is_unavailable_once(postgres_database: str) 
 def test_waiting_too_long_for_a_connection_is_unavailability(database_url: str) -> None:
     with opened(database_url, pool_size=1) as database:
         database.engine.pool._timeout = 0.2  # type: ignore[attr-defined]
-        held = [database.engine.connect() for _ in range(21)]
-        with pytest.raises(DatabaseUnavailable), database.read():
-            pytest.fail("the block must not run")
-        for connection in held:
-            connection.close()
+        with ExitStack() as held:
+            for _ in range(21):
+                held.enter_context(database.read())
+            with pytest.raises(DatabaseUnavailable), database.read():
+                pytest.fail("the block must not run")
         assert count(database) == 0
 
 

@@ -14,7 +14,7 @@ from runtime.messaging.batch_throttle import BatchThrottle
 from runtime.messaging.message_spans import MessageSpans
 from runtime.messaging.metrics import MessagingMetrics
 from runtime.messaging.outbox import event_batch
-from runtime.messaging.outbox.outbox import Outbox
+from runtime.messaging.outbox.outbox import WAVE_BYTES, Outbox
 from runtime.messaging.outbox.wave_signer import WaveSigner
 from runtime.messaging.ports import Broker, BrokerUnavailable, Outgoing, PublishIncomplete
 from runtime.messaging.stalled_loops import StalledLoops
@@ -74,6 +74,8 @@ class Relay:
         self._publisher = broker.publisher()
         self._wake = threading.Event()
         self._events_in_wave = 0
+        # Whether the last wave had all messages of the outbox.
+        self._is_emptied = False
         self._stopping = False
         self._ended = threading.Event()
         self._ended.set()
@@ -91,7 +93,9 @@ class Relay:
         self._events_in_wave = 0
         self._database.await_writer()
         with self._database.read() as transaction:
-            waiting = self._outbox.oldest(transaction, WAVE)
+            waiting = self._outbox.oldest(transaction, WAVE, WAVE_BYTES)
+        size = sum(len(message.body) for _, message in waiting)
+        self._is_emptied = len(waiting) < WAVE and size < WAVE_BYTES
         if not waiting:
             return 0
         if (obstacle := self._obstacle()) is not None:
@@ -136,8 +140,8 @@ class Relay:
                     self._stalled_loops.stalled("relay", str(error))
                     self._pause(pause)
                     continue
-                # A wave of large messages has few of them, so only an empty wave means an empty outbox.
-                if not published:
+                # A message that was committed since the wave was read has set the event.
+                if not published or self._is_emptied:
                     self._wake.wait(IDLE_SECONDS)
                     self._publisher.tend()
         finally:

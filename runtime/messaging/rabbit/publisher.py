@@ -27,6 +27,7 @@ from runtime.messaging.rabbit.connection import (
     abandon,
     close,
     drain,
+    has_arrived,
 )
 
 TRANSIENT, PERSISTENT = 1, 2
@@ -143,7 +144,8 @@ class _ConfirmingChannel:
 
     def tend(self) -> None:
         self._heartbeat.beat()
-        drain(self.link, AT_ONCE_SECONDS)
+        if has_arrived(self.link):
+            drain(self.link, AT_ONCE_SECONDS)
 
     def _send(self, message: Outgoing) -> None:
         self._published += 1

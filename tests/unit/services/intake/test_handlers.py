@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection
@@ -533,6 +534,25 @@ def test_invalid_command_among_many_is_refused_alone(bench: IntakeBench) -> None
     assert isinstance(report, Admission)
     assert bench.handlers.admit_all([accept, report]) == [accept.id, report.id]
     assert [type(event.data) for event in bench.sent()[2:]] == [AnswerSubmitted, ProgressSubmitted]
+
+
+def test_offer_that_arrives_while_routing_answers_is_not_asked_about(bench: IntakeBench) -> None:
+    first, second = new_id(), new_id()
+    referral = bench.submit()
+    asked: list[Query] = []
+
+    def ask(query: Query) -> Any:
+        asked.append(query)
+        note_offers(bench, offer_opened(second, referral))
+        return [referral, MOSCOW]
+
+    bench.routing.ask = ask  # type: ignore[method-assign]
+    prepared = bench.handlers.prepare_commands(
+        caller(MOSCOW, new_id=new_id),
+        [Command(body=AcceptOffer(), subject=first), Command(body=AcceptOffer(), subject=second)],
+    )
+    assert all(isinstance(one, Admission) for one in prepared)
+    assert asked == [OfferQuery(id=first)]
 
 
 def test_repeated_command_publishes_its_fact_once(bench: IntakeBench) -> None:
