@@ -17,6 +17,7 @@ from kopuro_client.commands.printable import moment
 from kopuro_client.commands.session import Session, connected
 from kopuro_client.commands.submitted import (
     IDEMPOTENCY_KEY,
+    NOTE,
     checked_key,
     refuse_key_with_note,
     show_submitted,
@@ -183,10 +184,7 @@ def hand_back(
             "needs_reassessment, person_prefers_another or other (requires --note)."
         ),
     ],
-    note: Annotated[
-        str | None,
-        typer.Option(help="A note that only the referral's sender can read; it is sealed here."),
-    ] = None,
+    note: NOTE = None,
     idempotency_key: IDEMPOTENCY_KEY = None,
 ) -> None:
     """Hand back a referral you accepted. The hub asks the next candidates; you lose access to the case."""
