@@ -225,7 +225,7 @@ def migrate(
     if not chosen or (every and services):
         raise typer.BadParameter("Name services, or give --all.")
     if unknown := [name for name in chosen if name not in databases]:
-        raise typer.BadParameter(f"{unknown[0]} is no service; the services are {', '.join(databases)}.")
+        raise typer.BadParameter(f"{unknown[0]} is not a service; the services are {', '.join(databases)}.")
     if to is not None and (len(chosen) > 1 or status):
         raise typer.BadParameter("--to needs exactly one service, and excludes --status.")
     out = Output(as_json=as_json)

@@ -131,7 +131,7 @@ def candidates(
     session: Session,
     referral: REFERRAL,
     organization: Annotated[
-        str | None, typer.Option(help="Only this organisation, even if it is no candidate.")
+        str | None, typer.Option(help="Only this organisation, even if it is not a candidate.")
     ] = None,
     language: LANGUAGE = "en",
 ) -> None:

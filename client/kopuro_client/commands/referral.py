@@ -230,7 +230,7 @@ def explain(
         str | None,
         typer.Option(
             metavar="ORGANISATION",
-            help="Say which rules exclude this organisation now, even if it was no candidate. For "
+            help="Say which rules exclude this organisation now, even if it was not a candidate. For "
             "coordinators and auditors.",
         ),
     ] = None,
