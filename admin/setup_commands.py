@@ -68,15 +68,15 @@ def init_hub(
     state: Annotated[
         Path | None,
         typer.Option(
-            help="Directory in which vault and audit have one each, such as /var/lib/kopuro; else DIR/state."
+            help="Directory for the state of vault and audit, such as /var/lib/kopuro; by default DIR/state."
         ),
     ] = None,
     as_json: Documents = False,
 ) -> None:
     """Create the keys of a new hub and its manifest; with --broker, --database and --url, all its files.
 
-    Writes one private JWK file per key (mode 0600) and never overwrites a file. What every service's account
-    reads has mode 0644: manifest, hub's public key, discovery document. `hub.json` is the root key
+    Writes one private JWK file per key (mode 0600) and never overwrites a file. Files that every service
+    reads have mode 0644: manifest, hub's public key, discovery document. `hub.json` is the root key
     that signs manifests: store it offline. Without the addresses, prints the environment variables that name
     the files. With them, also writes an environment file for each service, the broker's definitions with a
     user for each service, the roles of the databases, the discovery document and the first operators'

@@ -178,7 +178,7 @@ def extend(
     yes: YES = False,
     idempotency_key: IDEMPOTENCY_KEY = None,
 ) -> None:
-    """Give the organisations that a referral waits for more time."""
+    """Give more time to the organisations that a referral waits for."""
     effect = f"will have time until {until}"
     _confirm(session, referral, organization, effect, "extend this deadline?", yes=yes)
     submitted = session.hub.extend(

@@ -92,10 +92,11 @@ def preview(
     session: Session,
     file: Annotated[str, typer.Argument(help="JSON file with a referral; - for stdin.")],
 ) -> None:
-    """Show what a referral would meet if it were submitted now. Nothing is stored, and no case is sent.
+    """Show how many organisations could take a referral if it were submitted now.
 
-    Organisations are counted in bands (0, 1-4, 5-19, 20+). To learn what one more opt-in would change, ask
-    the person and add the kind to "opt_in_kinds": the preview says nothing about kinds that are not there.
+    Nothing is stored, and no case is sent. Organisations are counted in bands (0, 1-4, 5-19, 20+). To learn
+    what one more opt-in would change, ask the person and add the kind to "opt_in_kinds": the preview says
+    nothing about kinds that are not in that list.
     """
     show_preview(session.out, session.hub.preview(read_json_or_stdin(file)))
 
