@@ -81,7 +81,7 @@ def password(
     data_dir: DataDir = None,
     as_json: Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")] = False,
 ) -> None:
-    """Replace an organisation's password at the broker. Open connections stay; the old one ends at once."""
+    """Replace an organisation's password at the broker. The old one ends at once; open connections stay."""
     from kopuro_client.commands.output import Output
 
     made, stored = new_or_hashed(password_hash)

@@ -53,13 +53,7 @@ def create(
         issued: Mapping[str, Any] = session.hub.administration.issue_client(
             principal, role, client_id=client_id, secret_sha256=sha256(secret.encode()).hexdigest()
         )
-    if session.out.as_json:
-        session.out.document(issued)
-    elif "state" in issued:
-        session.out.text(issued["id"])
-        session.out.note("requested; another operator approves it with `kopuro approvals approve`")
-    else:
-        session.out.text(issued["client_id"])
+    credential.show_issued(session.out, issued)
 
 
 def default_client_id(principal: str, role: str) -> str:

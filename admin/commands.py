@@ -31,13 +31,13 @@ dead_letters = moved("dead-letters", "admin dead-letters")
 
 admin = typer.Typer(
     no_args_is_help=True,
-    help="Operators: set up a hub, keep it in order.",
+    help="Operators: set up and maintain a hub.",
 )
 
 
 @admin.callback()
 def _admin_group() -> None:
-    """Operators: set up a hub, keep it in order."""
+    """Operators: set up and maintain a hub."""
 
 
 register_setup(admin)
@@ -129,10 +129,10 @@ def keep_role(
         str | None, typer.Option(help="The client that a member of the staff keeps, where several fit.")
     ] = None,
 ) -> None:
-    """Leave a principal of an earlier build one of its roles. Its clients without that role are revoked.
+    """Reduce a principal with several roles, which earlier builds admitted, to one role.
 
-    The others' work goes to other people: issue them clients with `kopuro credential issue`. The log records
-    each change. The directory may be running.
+    Its clients without that role are revoked. For the other roles, issue clients to other people with
+    `kopuro credential issue`. The log records each change. The directory may be running.
     """
     from admin.kept_role import keep_role_in
     from contracts.errors import Refused

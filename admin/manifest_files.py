@@ -72,7 +72,7 @@ def current_key_file(directory: Path, service: str) -> Path:
     for key in _identity(manifest_in(directory), service).keys:
         if key.kid in kids:
             return kids[key.kid]
-    raise InvalidArgumentError(f"{directory} has the file of no key that the manifest lists for {service}")
+    raise InvalidArgumentError(f"{directory} has no file with a key that the manifest lists for {service}")
 
 
 def add_key(directory: Path, service: str) -> tuple[Manifest, Path]:

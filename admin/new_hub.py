@@ -80,32 +80,37 @@ class Plan:
     def __post_init__(self) -> None:
         broker = urlsplit(self.broker)
         if broker.scheme not in ("amqp", "amqps") or not broker.hostname or "@" in broker.netloc:
-            raise InvalidArgumentError("--broker is an amqp:// or amqps:// address without a user")
+            raise InvalidArgumentError("--broker must be an amqp:// or amqps:// address without a user")
         if self.broker_ca is not None and broker.scheme != "amqps":
-            raise InvalidArgumentError("--broker-ca needs an amqps:// address")
+            raise InvalidArgumentError("--broker-ca requires an amqps:// address")
         if self.management is not None:
             management = urlsplit(self.management)
             if management.scheme not in ("http", "https") or not management.hostname or management.username:
-                raise InvalidArgumentError("--management is an http:// or https:// address without a user")
+                raise InvalidArgumentError(
+                    "--management must be an http:// or https:// address without a user"
+                )
         if self.state is not None and not self.state.is_absolute():
-            raise InvalidArgumentError("--state is an absolute path")
+            raise InvalidArgumentError("--state must be an absolute path")
         try:
             database = make_url(self.database.replace("{service}", "intake"))
         except (ArgumentError, ValueError):
             raise InvalidArgumentError("--database is not an SQLAlchemy URL") from None
         if "{service}" not in self.database or database.get_backend_name() not in ("sqlite", "postgresql"):
-            raise InvalidArgumentError("--database is a PostgreSQL or SQLite URL that contains {service}")
+            raise InvalidArgumentError(
+                "--database must be a PostgreSQL or SQLite URL that contains {service}"
+            )
         if database.username or database.password:
-            raise InvalidArgumentError("--database names no user: init creates one for each service")
+            raise InvalidArgumentError("--database must not name a user: init creates one for each service")
         if self.database_ca is not None and not self.uses_postgresql:
-            raise InvalidArgumentError("--database-ca needs a PostgreSQL URL")
+            raise InvalidArgumentError("--database-ca requires a PostgreSQL URL")
         url = urlsplit(self.url.replace("{service}", "intake"))
         if url.scheme not in ("http", "https") or not url.hostname:
-            raise InvalidArgumentError("--url is an http:// or https:// address")
+            raise InvalidArgumentError("--url must be an http:// or https:// address")
         for name in self.operators:
             if _OPERATOR.fullmatch(name) is None or name.startswith(f"{self.hub}."):
                 raise InvalidArgumentError(
-                    f"{name!r} is no operator's name: give lower-case letters and digits, not `{self.hub}.`"
+                    f"{name!r} is not an operator's name: use lower-case letters and digits, "
+                    f"without `{self.hub}.`"
                 )
         for file in (self.broker_ca, self.database_ca):
             if file is not None and not file.is_file():

@@ -74,7 +74,7 @@ def embedded(data_dir: Path) -> BrokerIdentity:
     except (OSError, ValueError):
         identity = None
     if identity is None or identity.management_port is None:
-        raise InvalidArgumentError(f"{data_dir} is no hub that `kopuro up --amqp` has started")
+        raise InvalidArgumentError(f"{data_dir} is not a hub that `kopuro up --amqp` started")
     return identity
 
 

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from services.routing.domain.policy import RoutingPolicy
 
 routing = typer.Typer(
-    no_args_is_help=True, help="Operators: routing's policy, and its decisions computed again."
+    no_args_is_help=True, help="Operators: manage routing's policy, and recompute its decisions."
 )
 
 
 @routing.callback()
 def _group() -> None:
-    """Operators: routing's policy, and its decisions computed again."""
+    """Operators: manage routing's policy, and recompute its decisions."""
 
 
 policy = typer.Typer(
@@ -178,7 +178,7 @@ def recompute_decisions(
     data_dir: HubDir = None,
     as_json: Documents = False,
 ) -> None:
-    """Make stored decisions again from what they record, and name each one that differs.
+    """Recompute stored decisions from their records, and name each one that differs.
 
     Reads the databases of routing and of the directory, or copies of them: --env, --data-dir, or else
     KOPURO_DATABASE_TEMPLATE. A changed policy, revision or referral is named too. The exit status is 1 if
@@ -213,7 +213,7 @@ def count_statements(
     data_dir: HubDir = None,
     as_json: Documents = False,
 ) -> None:
-    """Count the statements of a month again from the decisions and answers, and name each one that differs.
+    """Recompute the statements of a month from the decisions and answers, and name each one that differs.
 
     Reads routing's database, or a copy of it, as `recompute` does. The exit status is 1 if anything differs,
     and 9 if the month has no statement to compare.

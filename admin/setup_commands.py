@@ -68,15 +68,15 @@ def init_hub(
     state: Annotated[
         Path | None,
         typer.Option(
-            help="Directory in which vault and audit have one each, such as /var/lib/kopuro; else DIR/state."
+            help="Directory for the state of vault and audit, such as /var/lib/kopuro; by default DIR/state."
         ),
     ] = None,
     as_json: Documents = False,
 ) -> None:
     """Create the keys of a new hub and its manifest; with --broker, --database and --url, all its files.
 
-    Writes one private JWK file per key (mode 0600) and never overwrites a file. What every service's account
-    reads has mode 0644: manifest, hub's public key, discovery document. `hub.json` is the root key
+    Writes one private JWK file per key (mode 0600) and never overwrites a file. Files that every service
+    reads have mode 0644: manifest, hub's public key, discovery document. `hub.json` is the root key
     that signs manifests: store it offline. Without the addresses, prints the environment variables that name
     the files. With them, also writes an environment file for each service, the broker's definitions with a
     user for each service, the roles of the databases, the discovery document and the first operators'
@@ -225,7 +225,7 @@ def migrate(
     if not chosen or (every and services):
         raise typer.BadParameter("Name services, or give --all.")
     if unknown := [name for name in chosen if name not in databases]:
-        raise typer.BadParameter(f"{unknown[0]} is no service; the services are {', '.join(databases)}.")
+        raise typer.BadParameter(f"{unknown[0]} is not a service; the services are {', '.join(databases)}.")
     if to is not None and (len(chosen) > 1 or status):
         raise typer.BadParameter("--to needs exactly one service, and excludes --status.")
     out = Output(as_json=as_json)

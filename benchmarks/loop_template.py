@@ -83,7 +83,7 @@ class LoopTemplate:
     def take(self, value: Any) -> int:
         """Return the slot of a column value. Ids and moments in text and bytes are found."""
         if isinstance(value, bytes | str):
-            # Bytes that are no text, such as salts, hold no ids and moments that could be found.
+            # Bytes that are not text, such as salts, hold no ids and moments that could be found.
             text = value if isinstance(value, str) else value.decode(errors="surrogateescape")
             if _OPEN.search(text) is not None:
                 return self._take_text(text, is_bytes=isinstance(value, bytes))

@@ -61,7 +61,7 @@ def tree_cpu_seconds(pid: int) -> float:
 
 def _times(pid: int) -> tuple[int, ...]:
     """utime, stime, cutime, cstime. Source: proc(5)."""
-    # The command stands in parentheses and may hold anything.
+    # The command is in parentheses and may contain anything.
     stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     return tuple(int(field) for field in stat.rpartition(")")[2].split()[11:15])
 

@@ -8,7 +8,7 @@ from typing import Final
 
 import orjson
 
-# Members of a line that are no member of the command itself.
+# Members of a line that are not members of the command itself.
 _OF_LINES: Final = frozenset({"submit", "offer_id", "referral_id", "idempotency_key"})
 
 

@@ -1,6 +1,6 @@
 """The schemas of submissions, one variant for each command: lines of a batch, and messages over AMQP.
 
-Both are made from the records that intake reads, so that the documents of both doors say the same.
+Both are made from the records that intake reads, so that the documents of HTTP and AMQP say the same.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ SERVICES = ("directory", "vault", "routing", "delivery", "audit", "intake")
 # The vault has no public API: other services reach it through the broker.
 PUBLIC_SERVICES = ("intake", "directory", "routing", "delivery", "audit")
 
-# Started on demand, after the services: the partners' door over AMQP. It has no database.
+# Started on demand, after the services: the partners' access over AMQP. It has no database.
 GATEWAY = "gateway"
 _PROCESSES = (*SERVICES, GATEWAY)
 _PORT_KINDS = ("http", "operations")

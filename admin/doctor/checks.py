@@ -200,7 +200,7 @@ def rights_findings(seen: Observations) -> Iterator[Finding]:
         elif present != rights:
             names = ("configure", "write", "read")
             wrong = [name for name, a, b in zip(names, present, rights, strict=True) if a != b]
-            what = f"the rights of {user} are others than it needs: {', '.join(wrong)}"
+            what = f"the rights of {user} are not those that it needs: {', '.join(wrong)}"
         else:
             continue
         yield Finding(check="broker-rights", subject=user, what=what, remedy=remedy)

@@ -52,7 +52,7 @@ def rewritten_decisions(
             continue
         if found is not None and found.commitment == one.commitment:
             if not found.is_erased and found.candidates != one.candidates:
-                what = "asked others than the log commits to: whom it asked was rewritten"
+                what = "asked other organisations than those in the log: the record was rewritten"
                 yield _of_decision(one.id, found.referral_id, what, one.index)
             continue
         what = "is missing" if found is None else "differs from the logged commitment: it was rewritten"

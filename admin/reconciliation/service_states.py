@@ -295,7 +295,7 @@ class ServiceStates:
                     waiting.append((start, start + limit))
                 except LogDamaged as damage:
                     yield str(damage)
-        # The reason for an erasure reaches the log within a second, and is no damage until then.
+        # The reason for an erasure reaches the log within a second; until then it is not damage.
         with self._engines["audit"].connect() as connection:
             for start, stop in waiting:
                 try:

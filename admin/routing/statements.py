@@ -39,7 +39,7 @@ _EXACT: Final = ("asked", "accepted", "declined", "silent", "median_seconds")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Mismatch:
-    """A statement that is not what the decisions say. span: a week or the month."""
+    """A statement that disagrees with the decisions. span: a week or the month."""
 
     organization: str
     span: str
@@ -131,7 +131,7 @@ def _differences(
 def _asked(kept: Sequence[str], events: WeekEvents, organization: str, erased: int) -> Iterator[str]:
     counted = list(events.asked_by.get(organization, ()))
     if not set(counted) <= set(kept) or (not erased and counted != list(kept)):
-        yield "the decisions that asked it are others than those listed"
+        yield "the decisions that asked it are not those that the statement lists"
 
 
 def _erased(routing: Connection, week: CalendarWeek) -> int:

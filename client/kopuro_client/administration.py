@@ -43,7 +43,7 @@ class Administration:
         return cast(Approval, self._connection.post(url, {}))
 
     def refuse(self, approval_id: str) -> Approval:
-        """End a request without effect. Its requester withdraws it in this way."""
+        """End a request without effect. Requesters withdraw their own requests with it."""
         url = self._at("approvals", text(approval_id, "an approval"), "refuse")
         return cast(Approval, self._connection.post(url, {}))
 

@@ -66,7 +66,7 @@ class Webhooks:
     def notices_page(
         self, endpoint_id: str, *, after: str | None = None, limit: int | None = None
     ) -> Page[WebhookNotice]:
-        """Return what the endpoint was told, newest first, with the state of each notice."""
+        """Return the notices to the endpoint, newest first, with the state of each notice."""
         url = self._of(endpoint_id, "notices")
         return cast("Page[WebhookNotice]", self._connection.page(url, {"after": after, "limit": limit}))
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
+# The range of a rate, which Grafana fits to the interval of the panel.
+RATE: Final = "[$__rate_interval]"
 # Grafana's grid.
 COLUMNS: Final = 24
 
@@ -56,6 +58,21 @@ class Panel:
     kind: Kind = Kind.lines
     width: int = 12
     height: int = 8
+
+
+def processor_time(selector: str) -> Panel:
+    """Return the panel of the processor time that the selected processes use."""
+    return Panel(
+        title="Processor time",
+        description="Seconds of processor time in a second, of each process. 1 is a whole core.",
+        unit=Unit.share,
+        queries=[
+            Query(
+                expression=f"sum by (instance) (rate(process_cpu_seconds_total{selector}{RATE}))",
+                legend="{{instance}}",
+            )
+        ],
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

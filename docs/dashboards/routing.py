@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from docs.dashboards.panel import Dashboard, Kind, Panel, Query, Unit
-
-_RATE = "[$__rate_interval]"
+from docs.dashboards.panel import RATE, Dashboard, Kind, Panel, Query, Unit, processor_time
 
 ROUTING = Dashboard(
     name="routing",
@@ -29,7 +27,7 @@ ROUTING = Dashboard(
             queries=[
                 Query(
                     expression="sum by (result) "
-                    f'(rate(kopuro_messages_consumed_total{{consumer=~"routing.*"}}{_RATE}))',
+                    f'(rate(kopuro_messages_consumed_total{{consumer=~"routing.*"}}{RATE}))',
                     legend="{{result}}",
                 )
             ],
@@ -41,7 +39,7 @@ ROUTING = Dashboard(
             queries=[
                 Query(
                     expression=f"histogram_quantile({share}, sum by (le) "
-                    f'(rate(kopuro_batch_messages_bucket{{consumer="routing"}}{_RATE})))',
+                    f'(rate(kopuro_batch_messages_bucket{{consumer="routing"}}{RATE})))',
                     legend=name,
                 )
                 for share, name in ((0.5, "half"), (0.9, "nine tenths"))
@@ -61,7 +59,7 @@ ROUTING = Dashboard(
             unit=Unit.per_second,
             queries=[
                 Query(
-                    expression=f"sum by (result) (rate(kopuro_offers_closed_total{_RATE}))",
+                    expression=f"sum by (result) (rate(kopuro_offers_closed_total{RATE}))",
                     legend="{{result}}",
                 )
             ],
@@ -84,17 +82,6 @@ ROUTING = Dashboard(
             unit=Unit.seconds,
             queries=[Query(expression='max(kopuro_outbox_oldest_seconds{service="routing"})')],
         ),
-        Panel(
-            title="Processor time",
-            description="Seconds of processor time in a second, of each process. 1 is a whole core.",
-            unit=Unit.share,
-            queries=[
-                Query(
-                    expression="sum by (instance) "
-                    f'(rate(process_cpu_seconds_total{{job="kopuro", service="routing"}}{_RATE}))',
-                    legend="{{instance}}",
-                )
-            ],
-        ),
+        processor_time('{job="kopuro", service="routing"}'),
     ],
 )

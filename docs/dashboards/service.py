@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from docs.dashboards.panel import Dashboard, Kind, Panel, Query, Unit
+from docs.dashboards.panel import RATE, Dashboard, Kind, Panel, Query, Unit, processor_time
 
 _OF = '{service="$service"}'
-_RATE = "[$__rate_interval]"
 
 
 def _quantile(share: float) -> str:
     # Long polls wait on purpose.
     chosen = '{service="$service", route!~".*mailbox.*"}'
     return (
-        f"histogram_quantile({share}, sum by (le) (rate(kopuro_http_request_seconds_bucket{chosen}{_RATE})))"
+        f"histogram_quantile({share}, sum by (le) (rate(kopuro_http_request_seconds_bucket{chosen}{RATE})))"
     )
 
 
@@ -66,7 +65,7 @@ SERVICE = Dashboard(
             unit=Unit.requests,
             queries=[
                 Query(
-                    expression=f"sum by (status) (rate(kopuro_http_requests_total{_OF}{_RATE}))",
+                    expression=f"sum by (status) (rate(kopuro_http_requests_total{_OF}{RATE}))",
                     legend="{{status}}",
                 )
             ],
@@ -106,7 +105,7 @@ SERVICE = Dashboard(
             unit=Unit.per_second,
             queries=[
                 Query(
-                    expression=f"sum by (consumer) (rate(kopuro_messages_consumed_total{_OF}{_RATE}))",
+                    expression=f"sum by (consumer) (rate(kopuro_messages_consumed_total{_OF}{RATE}))",
                     legend="{{consumer}}",
                 )
             ],
@@ -117,7 +116,7 @@ SERVICE = Dashboard(
             unit=Unit.number,
             queries=[
                 Query(
-                    expression=f"sum(rate(kopuro_messages_published_total{_OF}{_RATE}))",
+                    expression=f"sum(rate(kopuro_messages_published_total{_OF}{RATE}))",
                     legend="published a second",
                 ),
                 Query(expression=f"max(kopuro_outbox_messages{_OF})", legend="waiting"),
@@ -130,7 +129,7 @@ SERVICE = Dashboard(
             queries=[
                 Query(
                     expression=f"histogram_quantile({share}, sum by (le) "
-                    f"(rate(kopuro_publish_wave_seconds_bucket{_OF}{_RATE})))",
+                    f"(rate(kopuro_publish_wave_seconds_bucket{_OF}{RATE})))",
                     legend=name,
                 )
                 for share, name in ((0.5, "half"), (0.99, "99 in 100"))
@@ -153,16 +152,6 @@ SERVICE = Dashboard(
                 )
             ],
         ),
-        Panel(
-            title="Processor time",
-            description="Seconds of processor time in a second, of each process. 1 is a whole core.",
-            unit=Unit.share,
-            queries=[
-                Query(
-                    expression=f"sum by (instance) (rate(process_cpu_seconds_total{_OF}{_RATE}))",
-                    legend="{{instance}}",
-                )
-            ],
-        ),
+        processor_time(_OF),
     ],
 )

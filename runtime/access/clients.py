@@ -44,8 +44,8 @@ def not_before_of(moment: dt.datetime | str | None) -> float:
 def permitted_roles(roles: Iterable[str]) -> frozenset[str]:
     """Return the roles that a client's tokens may have: its only one.
 
-    An earlier build registered clients with several. Such a client is no member of the staff; as a partner
-    it still acts.
+    An earlier build registered clients with several. Such a client is not treated as staff; as a partner it
+    still acts.
     """
     held = frozenset(roles)
     return held if len(held) <= 1 else held & {"partner"}

@@ -254,7 +254,7 @@ def _text(claims: Mapping[str, Any], name: str) -> str:
 
 def _number(claims: Mapping[str, Any], name: str) -> float:
     value = claims.get(name)
-    # JSON's true and false are no numbers, but Python's are.
+    # JSON's true and false are not numbers, but Python's are.
     if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
         raise _lacking()
     return value

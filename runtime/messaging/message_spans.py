@@ -35,7 +35,7 @@ class MessageSpans:
             try:
                 event = Envelope.decode(body)
             except Malformed:
-                continue  # a dead letter of bytes that are no event
+                continue  # a dead letter of bytes that are not an event
             fact = CATALOGUE.get(event.type)
             # A dead letter, or an event that is offered to the log again, was published before.
             if fact is None or event.source != self._source or exchange != fact.exchange:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -21,9 +20,8 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData
 
-from runtime.secret_files import with_secrets
+from runtime.storage.command_database import open_database
 from runtime.storage.database import Database
-from runtime.tls import DATABASE, UnusableTlsFiles, tls_files
 
 _ENVIRONMENT = Path(__file__).parent / "alembic"
 
@@ -88,16 +86,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("packages", nargs="+", help="package of a service, for example services.intake")
     parser.add_argument("--write", metavar="MESSAGE", help="write a new version from the schema difference")
     options = parser.parse_args(arguments)
-    environ, problems = with_secrets(os.environ)
-    if problems:
-        parser.error("; ".join(problems))
-    url = environ.get("KOPURO_DATABASE_URL")
-    if not url:
-        parser.error("KOPURO_DATABASE_URL is not set")
-    try:
-        database = Database.open(url, tls=tls_files(DATABASE, os.environ))
-    except UnusableTlsFiles as error:
-        parser.error(str(error))
+    database = open_database(parser)
     try:
         for package in options.packages:
             if options.write:

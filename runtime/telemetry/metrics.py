@@ -91,7 +91,7 @@ class ConnectionMetrics:
         open_connections = Gauge(open_name, "Open connections of the port", registry=registry)
         refused = Counter(
             refused_name,
-            "Connections refused because the port or their address had its most",
+            "Connections refused because the port or the client's address had reached its limit",
             registry=registry,
         )
         self.opened = open_connections.inc

@@ -35,7 +35,7 @@ DISCOVERY = Operation(
                     "custody_key": {"type": "object", "description": "The public key of the vault (JWK)."},
                     "earlier_custody_keys": {
                         "type": "array",
-                        "description": "The keys before, to which cases may still be sealed for a while.",
+                        "description": "Earlier keys, to which cases may still be sealed for a while.",
                         "items": {
                             "type": "object",
                             "properties": {

@@ -121,10 +121,10 @@ class Operation:
         if not self.answers or not self.summary:
             raise ValueError("an operation has a summary and at least one answer")
         if unknown := self.refusals - PROBLEMS.keys():
-            raise ValueError(f"these are no problems: {sorted(unknown)}")
+            raise ValueError(f"these are not problem types: {sorted(unknown)}")
 
     def require_expected(self, body: bytes, content_type: str) -> None:
-        """Raise Refused for a body that the operation does not declare: nothing of it would take effect.
+        """Raise Refused for a body that the operation does not declare: its content would have no effect.
 
         An empty object says nothing, and some programs send it with each POST.
         """

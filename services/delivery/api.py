@@ -196,7 +196,7 @@ def answer_submissions(answers: SubmissionAnswers, request: Request) -> Response
     admitted.
     """
     if not request.principal.is_gateway:
-        raise Refused("forbidden", "Only the gateway puts answers to submissions into a mailbox.")
+        raise Refused("forbidden", "Only the gateway may put answers to submissions into a mailbox.")
     given = load(SubmissionAnswerList, request.json()).answers
     return Response.of(AnswerIds(ids=tuple(answers.put(request.principal.id, given))))
 
@@ -216,7 +216,7 @@ def trace(tracing: MessageTracing, request: Request) -> Response:
     is_staff = not request.principal.roles.isdisjoint(STAFF)
     found = tracing.of(request.path_params["id"], request.principal.id, everywhere=is_staff)
     if not found:
-        raise Refused("not-found", "No mailbox that you may look into has such messages.")
+        raise Refused("not-found", "No mailbox that you can read has these messages.")
     referrals = list(dict.fromkeys(one.referral_id for one in found if one.referral_id is not None))
     read = Read.of_list(referrals, {}) if referrals else NOTHING_READ
     return Response.of(Page(items=found, next=None)).reading(read)

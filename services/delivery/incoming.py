@@ -243,11 +243,11 @@ class Triggers:
         """Put a message into the organisation's mailbox and return its id.
 
         kind: such as `offer.opened` or `kopuro.offer.opened.v1`. data: of the CloudEvent. Raises Refused
-        `not-found` if this hub is no sandbox, `invalid-submission` for an unknown kind or data that does not
-        fit, and Unavailable.
+        `not-found` if this hub is not a sandbox, `invalid-submission` for an unknown kind or data that does
+        not fit, and Unavailable.
         """
         if not self._is_sandbox():
-            raise Refused("not-found", "This hub is no sandbox.")
+            raise Refused("not-found", "This hub is not a sandbox.")
         require_kinds({"/type": kind})
         try:
             fact = load(CATALOGUE[max(types_of([kind]))], data)

@@ -28,9 +28,8 @@ from sqlalchemy.exc import ProgrammingError
 from contracts.errors import Refused
 from contracts.organization import Agreement, Organization
 from runtime.clock import SystemClock
-from runtime.secret_files import with_secrets
+from runtime.storage.command_database import open_database
 from runtime.storage.database import Database, DatabaseUnavailable
-from runtime.tls import DATABASE, UnusableTlsFiles, tls_files
 from runtime.web.request import parse_json
 from services.directory import admission
 from services.directory.adapters.approvals import SqlApprovalStore
@@ -220,16 +219,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     files = {name: file for name, _ in _FILES if (file := getattr(options, name)) is not None}
     if not files:
         parser.error("name at least one file")
-    environ, problems = with_secrets(os.environ)
-    if problems:
-        parser.error("; ".join(problems))
-    url = environ.get("KOPURO_DATABASE_URL")
-    if not url:
-        parser.error("KOPURO_DATABASE_URL is not set")
-    try:
-        database = Database.open(url, tls=tls_files(DATABASE, os.environ))
-    except UnusableTlsFiles as error:
-        parser.error(str(error))
+    database = open_database(parser)
     try:
         return load(database, options.hub, files, sys.stdout, sys.stderr)
     except (DatabaseUnavailable, ProgrammingError):

@@ -52,7 +52,7 @@ SHOW_WATCHED: Final = Operation(
     refusals=frozenset({"not-found"}),
 )
 PUT_REPLY: Final = Operation(
-    summary="Enter an employer's reply in place of an earlier one; it is shown beside the entry",
+    summary="Record an employer's reply in place of an earlier one; it is shown beside the entry",
     body=Body(
         record=admission.EmployerReplyText,
         examples={"a reply": {"text": "The wages of January were paid in March (invented)."}},

@@ -15,7 +15,7 @@ class GatewayMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self._submissions = Counter(
             "kopuro_gateway_submissions",
-            "Submissions taken from the partners' broker, by what became of them",
+            "Submissions taken from the partners' broker, by outcome",
             ("verdict",),
             registry=registry,
         )
@@ -45,7 +45,7 @@ class GatewayMetrics:
         )
         self._waiting = Gauge(
             "kopuro_gateway_waiting_seconds",
-            "For how long submissions have waited at the partners' broker; 0 while none waits",
+            "Time for which submissions have waited at the partners' broker, in seconds; 0 if none waits",
             registry=registry,
         )
         self.observe(lambda: (0, 0), lambda: 0, lambda: 0, lambda: 0.0)

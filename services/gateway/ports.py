@@ -69,7 +69,7 @@ class Hub(Protocol):
         ...
 
     def new_password(self, organization: str) -> str | None:
-        """Return the hash of a password that the organisation has asked for; None: it has asked for none.
+        """Return the hash of the password that the organisation has asked for; None if it asked for none.
 
         Asks the hub only after a new token: a request for a password ends the token before it.
         """
@@ -105,7 +105,7 @@ class Hub(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Standing:
-    """A queue now, exactly. waiting: messages that are not delivered. consumers: of all connections."""
+    """The exact state of a queue. waiting: messages that are not delivered. consumers: of all connections."""
 
     waiting: int
     consumers: int
@@ -147,7 +147,7 @@ class Access:
 
 
 class UserConflict(Exception):
-    """The broker has a user of this name that the gateway has not made."""
+    """The broker has a user of this name that the gateway did not create."""
 
 
 class BrokerUsers(Protocol):

@@ -139,9 +139,9 @@ class IntakeHandlers:
         )
 
     def _require_offered(self, referral_id: str, organization: str) -> None:
-        """Refuse to continue a referral that the organisation is no party to. Raises Refused and Unavailable.
+        """Refuse to continue a referral of other parties. Raises Refused and Unavailable.
 
-        Whether it is the acceptor is routing's to decide, which knows when that changes.
+        Routing decides whether it is the acceptor, because routing knows when that changes.
         """
         with self._database.read() as transaction:
             known = self._store.shared_with(transaction, {referral_id}, organization)
@@ -195,7 +195,7 @@ class IntakeHandlers:
         taken = self._rates.take(organization, work, len(admissions))
         if taken == len(admissions):
             return taken, prepared
-        # Which ones are repeated matters now: those need nothing of the rate.
+        # Repeated submissions are found first, because they do not count towards the rate.
         self._rates.settle(organization, work, taken=taken, new=0, idle=0)
         repeated = self._first_ids([one.claim for one in admissions if one.claim is not None])
         fresh = [one for one in admissions if one.claim is None or one.claim not in repeated]
@@ -259,7 +259,7 @@ class IntakeHandlers:
         return prepared
 
     def preview(self, sender: str, facts: ReferralFacts) -> Prospects:
-        """Return what a referral of these facts would meet now. Nothing is stored.
+        """Return the preview of a referral with these facts. Nothing is stored.
 
         Raises Refused where the submission would be refused whatever its case, and Unavailable.
         """

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import httpx
+import sqlalchemy as sa
 from rich.console import Console
 
 from admin.embedded_broker import LOOPBACK
@@ -73,6 +74,16 @@ class RunningHub:
         acceptor.await_message("case.released", referral_id)
         sender.await_message("offer.accepted", referral_id)
         return sender, acceptor, referral_id
+
+    def vault_keeps(self, referral_id: str) -> bool:
+        """Return whether the vault's database holds a sealed case of the referral."""
+        engine = sa.create_engine(self.databases["vault"])
+        try:
+            with engine.connect() as connection:
+                question = sa.text("SELECT count(*) FROM sealed_cases WHERE referral_id = :id")
+                return bool(connection.execute(question, {"id": referral_id}).scalar_one())
+        finally:
+            engine.dispose()
 
     def history(self, referral_id: str, *, last: str) -> Sequence[Mapping[str, Any]]:
         """Return the audit log's entries about a referral once the fact `last` is among them."""

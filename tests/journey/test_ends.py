@@ -6,7 +6,6 @@ import json
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 
 from contracts.records import plain
 from kopuro_client import RefusedError, SealingError
@@ -18,7 +17,7 @@ from tests.journey.waiting import until
 def test_withdrawal_by_sender_revokes_offer_and_erases_case(hub: RunningHub) -> None:
     sender, referral_id = hub.submit("wage-claim-osh-moscow")
     asked, offer_id = hub.next_offer(sender, referral_id)
-    assert _kept_by_the_vault(hub, referral_id)
+    assert hub.vault_keeps(referral_id)
 
     sender.hub.withdraw(referral_id, "placed_elsewhere")
 
@@ -27,7 +26,7 @@ def test_withdrawal_by_sender_revokes_offer_and_erases_case(hub: RunningHub) -> 
     assert sender.await_message("referral.withdrawn", referral_id)["reason"] == "placed_elsewhere"
     assert sender.hub.referral(referral_id)["status"] == "withdrawn"
     hub.history(referral_id, last="case.erased")
-    assert not _kept_by_the_vault(hub, referral_id)
+    assert not hub.vault_keeps(referral_id)
     asked.hub.accept(offer_id)
     assert asked.await_message("answer.refused", referral_id)["problem"]["type"].endswith(":offer-closed")
     _refuses_the_case(asked, referral_id)
@@ -42,7 +41,7 @@ def test_revoked_consent_closes_case_to_acceptor(hub: RunningHub) -> None:
     assert acceptor.await_message("referral.withdrawn", referral_id)["reason"] == "consent_revoked"
     assert sender.await_message("referral.withdrawn", referral_id)["reason"] == "consent_revoked"
     hub.history(referral_id, last="case.erased")
-    assert not _kept_by_the_vault(hub, referral_id)
+    assert not hub.vault_keeps(referral_id)
     until(lambda: _is_refused_the_case(acceptor, referral_id), "the end of the released case")
 
 
@@ -104,7 +103,7 @@ def test_onward_referral_has_its_own_consent_parties_and_end(hub: RunningHub) ->
     third = sender.hub.submit(facts, case=case, onward_from=first)["id"]
     assert sender.await_message("referral.failed", third)["reason"] == "not_the_acceptor"
     hub.history(third, last="case.erased")
-    assert not _kept_by_the_vault(hub, third)
+    assert not hub.vault_keeps(third)
     story = former.hub.story(second)
     assert f"{former.id} referred the person onward with this referral. It continues {first}." in story
     following.hub.complete(second, "resolved")
@@ -248,16 +247,6 @@ def _open_offer(sender: Participant, referral_id: str, *, after: list[str]) -> s
         return next((organization for organization in opened if organization not in after), None)
 
     return until(look, "the next offer") or None
-
-
-def _kept_by_the_vault(hub: RunningHub, referral_id: str) -> bool:
-    engine = sa.create_engine(hub.databases["vault"])
-    try:
-        with engine.connect() as connection:
-            question = sa.text("SELECT count(*) FROM sealed_cases WHERE referral_id = :id")
-            return bool(connection.execute(question, {"id": referral_id}).scalar_one())
-    finally:
-        engine.dispose()
 
 
 def _is_refused_the_case(player: Participant, referral_id: str) -> bool:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import sqlalchemy as sa
-
 from admin.read_only_engine import open_read_only
 from admin.reconciliation.differences import differences
 from admin.reconciliation.service_states import SERVICES, ServiceStates
@@ -67,7 +65,7 @@ def test_two_organisations_help_with_one_case_and_the_whole_completes_with_them(
     acceptors[0].hub.complete(parts[0], "resolved")
     assert sender.await_message("referral.completed", parts[0])["organization"] == acceptors[0].id
     until(lambda: _is_refused(acceptors[0], parts[0]), "the end of the first acceptor's access")
-    assert _kept_by_the_vault(hub, whole)
+    assert hub.vault_keeps(whole)
     assert acceptors[1].hub.case(parts[1]) == case
     acceptors[1].hub.complete(parts[1], "partly_resolved")
 
@@ -75,7 +73,7 @@ def test_two_organisations_help_with_one_case_and_the_whole_completes_with_them(
     assert (done["organization"], done["outcome"]) == (None, "partly_resolved")
     assert sender.hub.referral(whole)["status"] == "completed"
     hub.history(whole, last="case.erased")
-    assert not _kept_by_the_vault(hub, whole)
+    assert not hub.vault_keeps(whole)
     until(lambda: _is_refused(acceptors[1], parts[1]), "the end of the second acceptor's access")
     until(lambda: _agrees(hub, whole, *parts), "the log and the services agree about the whole and its parts")
 
@@ -113,7 +111,7 @@ def test_withdrawn_whole_takes_the_case_from_every_acceptor_at_once(hub: Running
     assert acceptor.await_message("referral.withdrawn", first)["reason"] == "consent_revoked"
     assert asked.await_message("offer.revoked", second)["offer_id"] == offer_id
     hub.history(whole, last="case.erased")
-    assert not _kept_by_the_vault(hub, whole)
+    assert not hub.vault_keeps(whole)
     until(lambda: _is_refused(acceptor, first), "the end of the released case")
     asked.hub.accept(offer_id)
     assert asked.await_message("answer.refused", second)["problem"]["type"].endswith(":offer-closed")
@@ -155,16 +153,6 @@ def test_preview_says_that_the_referral_would_be_split_and_only_with_permission(
         [[need] for need in NEEDS],
     )
     assert not sender.hub.preview(facts(hub, several=False))["would_split"]
-
-
-def _kept_by_the_vault(hub: RunningHub, referral_id: str) -> bool:
-    engine = sa.create_engine(hub.databases["vault"])
-    try:
-        with engine.connect() as connection:
-            question = sa.text("SELECT count(*) FROM sealed_cases WHERE referral_id = :id")
-            return bool(connection.execute(question, {"id": referral_id}).scalar_one())
-    finally:
-        engine.dispose()
 
 
 def _agrees(hub: RunningHub, *ids: str) -> bool:

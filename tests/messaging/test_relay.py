@@ -68,15 +68,17 @@ class FailingBroker(MemoryBroker):
         return Publisher(self)
 
 
-def relay_of(database: Database, hub: Broker) -> Relay:
-    metrics = MessagingMetrics(CollectorRegistry())
+def relay_of(
+    database: Database, hub: Broker, metrics: MessagingMetrics | None = None, **options: Any
+) -> Relay:
     return Relay(
         database=database,
         outbox=Outbox(TABLES.outbox),
         broker=hub,
         signer=signer("test"),
-        metrics=metrics,
+        metrics=metrics or MessagingMetrics(CollectorRegistry()),
         stalled_loops=StalledLoops(),
+        **options,
     )
 
 
@@ -138,14 +140,7 @@ def test_events_of_one_transaction_leave_in_one_message(database: Database, hub:
             ],
         )
     registry = CollectorRegistry()
-    relay = Relay(
-        database=database,
-        outbox=Outbox(TABLES.outbox),
-        broker=hub,
-        signer=signer("test"),
-        metrics=MessagingMetrics(registry),
-        stalled_loops=StalledLoops(),
-    )
+    relay = relay_of(database, hub, metrics=MessagingMetrics(registry))
     assert relay.publish_wave() == 1
     assert waiting(database) == []
     assert registry.get_sample_value("kopuro_messages_published_total") == 30
@@ -209,15 +204,7 @@ def test_unroutable_message_makes_relay_request_broker_inspection(database: Data
     hub = MemoryBroker()  # without any queue
     fill_outbox(database, numbered(2))
     asked: list[None] = []
-    relay = Relay(
-        database=database,
-        outbox=Outbox(TABLES.outbox),
-        broker=hub,
-        signer=signer("test"),
-        metrics=MessagingMetrics(CollectorRegistry()),
-        stalled_loops=StalledLoops(),
-        on_unroutable=lambda: asked.append(None),
-    )
+    relay = relay_of(database, hub, on_unroutable=lambda: asked.append(None))
     with pytest.raises(PublishIncomplete):
         relay.publish_wave()
     assert len(asked) == 1
@@ -227,15 +214,7 @@ def test_unroutable_message_makes_relay_request_broker_inspection(database: Data
 def test_relay_publishes_nothing_while_there_is_an_obstacle(database: Database, hub: Broker) -> None:
     fill_outbox(database, numbered(2))
     obstacles: list[str | None] = ["The broker lacks a queue.", None]
-    relay = Relay(
-        database=database,
-        outbox=Outbox(TABLES.outbox),
-        broker=hub,
-        signer=signer("test"),
-        metrics=MessagingMetrics(CollectorRegistry()),
-        stalled_loops=StalledLoops(),
-        obstacle=lambda: obstacles.pop(0),
-    )
+    relay = relay_of(database, hub, obstacle=lambda: obstacles.pop(0))
     with pytest.raises(BrokerUnavailable, match="lacks a queue"):
         relay.publish_wave()
     assert waiting(database) == numbered(2)

@@ -26,6 +26,8 @@ from kopuro_client.request_proof import HEADER, RequestSigner
 from sandbox.hub_files import SECOND_OPERATOR
 from tests.journey.running_hub import RunningHub
 
+Members = Mapping[str, Any] | None
+
 # Calls the operations that need a partner and no certain one.
 PARTNER = "ru.moscow-common-table"
 CHECKS: list[CheckFunction] = [
@@ -143,6 +145,15 @@ class DocumentedHub:
             raise AssertionError(f"{name}: {fault}") from fault
         return response
 
+    def case(self, name: str, *, body: Any, query: Members, headers: Members, path: Mapping[str, str]) -> Any:
+        """Return a case of Schemathesis for the operation; without a body if it is None."""
+        operation = self.operations[name]
+        content = operation.definition.raw.get("requestBody", {}).get("content", {})
+        given: dict[str, Any] = {} if body is None else {"body": body, "media_type": next(iter(content))}
+        return operation.Case(
+            path_parameters=dict(path), query=dict(query or {}), headers=dict(headers or {}), **given
+        )
+
     def ask(
         self,
         name: str,
@@ -150,17 +161,12 @@ class DocumentedHub:
         /,
         *,
         body: Any = None,
-        query: Mapping[str, Any] | None = None,
-        headers: Mapping[str, str] | None = None,
+        query: Members = None,
+        headers: Members = None,
         **path: str,
     ) -> Any:
         """Send one request that must succeed; return its JSON, its text or its bytes."""
-        operation = self.operations[name]
-        content = operation.definition.raw.get("requestBody", {}).get("content", {})
-        given: dict[str, Any] = {} if body is None else {"body": body, "media_type": next(iter(content))}
-        case = operation.Case(
-            path_parameters=path, query=dict(query or {}), headers=dict(headers or {}), **given
-        )
+        case = self.case(name, body=body, query=query, headers=headers, path=path)
         response = self.call(name, case, who)
         assert 200 <= response.status_code < 300, f"{name}: {response.status_code} {response.content[:500]!r}"
         (media_type,) = response.headers.get("content-type", [""])

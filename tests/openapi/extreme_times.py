@@ -83,17 +83,9 @@ class ExtremeTimes(DocumentedHub):
             self.press(name, who, **more)
         return super().ask(name, who, **more)
 
-    def press(
-        self,
-        name: str,
-        who: str | None,
-        /,
-        *,
-        body: Any = None,
-        query: Mapping[str, Any] | None = None,
-        headers: Mapping[str, str] | None = None,
-        **path: str,
-    ) -> None:
+    def press(self, name: str, who: str | None, /, *, body: Any = None, **more: Any) -> None:
+        """Send the operation every extreme. more: as for `ask`."""
+        query, headers = more.pop("query", None), more.pop("headers", None)
         raw = self.operations[name].definition.raw
         content = raw.get("requestBody", {}).get("content", {})
         media_type = next(iter(content), None)
@@ -101,10 +93,7 @@ class ExtremeTimes(DocumentedHub):
 
         def send(query: Mapping[str, Any], body: Any) -> None:
             fresh = {"Idempotency-Key": new_id()} if "Idempotency-Key" in (headers or {}) else {}
-            given: dict[str, Any] = {} if body is None else {"body": body, "media_type": media_type}
-            case = self.operations[name].Case(
-                path_parameters=path, query=dict(query), headers={**(headers or {}), **fresh}, **given
-            )
+            case = self.case(name, body=body, query=query, headers={**(headers or {}), **fresh}, path=more)
             status = self.send(name, case, who).status_code
             if status >= 500:
                 self.failed.append(f"{name} {dict(query)} {body}")

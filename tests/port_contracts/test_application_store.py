@@ -10,7 +10,6 @@ import pytest
 from sqlalchemy import Connection
 
 from contracts.codes import ApplicationRefusal, ApplicationState
-from runtime.storage.database import Database
 from services.directory.adapters.application_store import SqlApplicationStore
 from services.directory.ports import ApplicationStore
 from tests.port_contracts.memory_application_store import MemoryApplicationStore
@@ -22,11 +21,8 @@ DAY = dt.timedelta(days=1)
 
 @pytest.fixture
 def transaction(database_url: str) -> Iterator[Connection]:
-    database = Database.open(database_url)
-    migrated.upgrade("services.directory", database)
-    with database.write() as connection:
+    with migrated.transaction("services.directory", database_url) as connection:
         yield connection
-    database.close()
 
 
 @pytest.fixture(params=[MemoryApplicationStore, SqlApplicationStore])

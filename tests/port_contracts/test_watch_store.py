@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection
 
-from runtime.storage.database import Database
 from services.directory.adapters.watch_store import SqlWatchStore
 from services.directory.domain.watch_report import EmployerReply
 from services.directory.ports import KeyedReport, WatchStore
@@ -24,11 +23,8 @@ A, B = "kg.a", "kg.b"
 
 @pytest.fixture
 def transaction(database_url: str) -> Iterator[Connection]:
-    database = Database.open(database_url)
-    migrated.upgrade("services.directory", database)
-    with database.write() as connection:
+    with migrated.transaction("services.directory", database_url) as connection:
         yield connection
-    database.close()
 
 
 @pytest.fixture(params=[MemoryWatchStore, SqlWatchStore])

@@ -50,7 +50,6 @@ from tests.support.hub_keys import signed_event
 from tests.support.partners import ask_for_token
 from tests.support.signed_requests import send
 from tests.unit.services.directory.samples import (
-    NOON,
     OSH,
     new_sealing_key,
     new_signing_key,
@@ -793,7 +792,7 @@ def completed(events: list[Event[Fact]]) -> bool:
 
 def ask_for_snapshot(uri: str, queue: str) -> None:
     publisher = RabbitBroker(uri).publisher()
-    request = message_of(ReplicaRequested(queue=queue), queue, time=NOON, source="/kg/vault")
+    request = message_of(ReplicaRequested(queue=queue), queue, source="/kg/vault")
     publisher.publish([signed_event(request)])
     publisher.close()
 

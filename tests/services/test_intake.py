@@ -70,7 +70,7 @@ LONG = 15.0
 
 
 def event(fact: Fact, key: str) -> Event[Fact]:
-    return message_of(fact, key, time=NOON)
+    return message_of(fact, key)
 
 
 class FakeRouting:

@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager
 from typing import Any
 
 import psycopg2.extensions
-from sqlalchemy import event, inspect
+from sqlalchemy import Connection, event, inspect
 
 from runtime.storage import migrate
 from runtime.storage.database import Database
@@ -51,6 +51,16 @@ def upgrade(package: str, database: Database) -> None:
             cursor.close()
         if kind[1] == "sqlite":
             _copies[package] = _copy_of(str(database.engine.url.database))
+
+
+@contextmanager
+def transaction(package: str, url: str) -> Iterator[Connection]:
+    """Yield a transaction on an empty database that is migrated for it."""
+    database = Database.open(url)
+    upgrade(package, database)
+    with database.write() as connection:
+        yield connection
+    database.close()
 
 
 def _copy_of(file: str) -> sqlite3.Connection:

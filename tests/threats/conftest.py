@@ -11,9 +11,8 @@ from runtime.storage.database import Database
 from sandbox.hub import Hub
 from sandbox.hub_files import SERVICES
 from tests.journey.running_hub import RunningHub
-from tests.support.migrated import upgrade
 from tests.support.shared_hubs import shared_last
-from tests.unit.services.audit.logs import LogOnDatabase, new_key
+from tests.unit.services.audit.logs import LogOnDatabase, audit_database, empty_log
 
 # How long the hub's services wait for audit's receipts.
 RECEIPT_SECONDS = 10
@@ -44,14 +43,10 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHub]:
 
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
-    opened = Database.open(database_url)
-    upgrade("services.audit", opened)
-    yield opened
-    opened.close()
+    with audit_database(database_url) as opened:
+        yield opened
 
 
 @pytest.fixture
 def audit(database: Database) -> LogOnDatabase:
-    made = LogOnDatabase(database=database, key=new_key())
-    made.check()
-    return made
+    return empty_log(database)

@@ -410,8 +410,11 @@ REWRITTEN_DECISIONS: dict[str, tuple[Any, str]] = {
     "salt": (update(DECISIONS).values(salt=bytes(SALT_BYTES)), "differs from the logged commitment"),
     "no salt": (update(DECISIONS).values(salt=None), "differs from the logged commitment"),
     # One was asked, whichever of them.
-    "whom it asked": (update(DECISIONS).values(asked=["ru.one", "ru.two"]), "whom it asked was rewritten"),
-    "nobody asked": (update(DECISIONS).values(asked=None), "whom it asked was rewritten"),
+    "whom it asked": (
+        update(DECISIONS).values(asked=["ru.one", "ru.two"]),
+        "asked other organisations than those in the log",
+    ),
+    "nobody asked": (update(DECISIONS).values(asked=None), "asked other organisations than those in the log"),
     "deleted": (DECISIONS.delete(), "is missing"),
     "added": (
         DECISIONS.insert().values(

@@ -49,7 +49,8 @@ def apply(
     kind: Annotated[str | None, typer.Option(help="Such as ngo, union or state_body.")] = None,
     country: Annotated[str | None, typer.Option(help="Its country, such as KG.")] = None,
     languages: Annotated[
-        list[str] | None, typer.Option("--language", help="In which it helps; repeat it for several.")
+        list[str] | None,
+        typer.Option("--language", help="A language in which it helps; repeat it for several."),
     ] = None,
     description: Annotated[str | None, typer.Option(help="What it does.")] = None,
     contact: Annotated[str | None, typer.Option(help="The name of a contact person.")] = None,
@@ -227,7 +228,7 @@ def refuse_application(
         typer.Argument(metavar="ID...", help="The ids that `kopuro organization applications` shows."),
     ],
     reason: _REASON,
-    note: Annotated[str | None, typer.Option(help="To the applicant, which alone reads it.")] = None,
+    note: Annotated[str | None, typer.Option(help="A note that only the applicant can read.")] = None,
     yes: YES = False,
 ) -> None:
     """Refuse applications, as a coordinator or operator. Refusing a withdrawn one frees its room at once."""

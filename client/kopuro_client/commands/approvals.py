@@ -69,7 +69,7 @@ def approve(session: Session, approval: _APPROVAL) -> None:
 
 
 def refuse(session: Session, approval: _APPROVAL) -> None:
-    """End a request without effect. Its requester withdraws it in this way."""
+    """End a request without effect. Requesters withdraw their own requests with it."""
     _decided(session, session.hub.administration.refuse(approval))
 
 

@@ -17,9 +17,9 @@ _IDS: Final = frozenset({"referral", "approval", "offer"})
 
 @contextmanager
 def named_arguments(arguments: Mapping[str, Any]) -> Iterator[None]:
-    """Raise InvalidArgumentError in place of a 404 if an argument is no UUID.
+    """Raise InvalidArgumentError in place of a 404 if an argument is not a UUID.
 
-    The hub decides what is an id; this only says which argument is wrong, in the words of the command.
+    The hub decides which ids exist; this names the wrong argument as the command does.
     """
     try:
         yield

@@ -143,7 +143,7 @@ def candidates(
     session: Session,
     referral: REFERRAL,
     organization: Annotated[
-        str | None, typer.Option(help="Only this organisation, even if it is no candidate.")
+        str | None, typer.Option(help="Only this organisation, even if it is not a candidate.")
     ] = None,
     language: LANGUAGE = "en",
 ) -> None:
@@ -190,7 +190,7 @@ def extend(
     yes: YES = False,
     idempotency_key: IDEMPOTENCY_KEY = None,
 ) -> None:
-    """Give the organisations that a referral waits for more time."""
+    """Give more time to the organisations that a referral waits for."""
     effect = f"will have time until {until}"
     _confirm(session, referral, organization, effect, "extend this deadline?", yes=yes)
     submitted = session.hub.extend(

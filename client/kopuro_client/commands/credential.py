@@ -17,6 +17,7 @@ from kopuro_client.client_key import generate_client_key
 from kopuro_client.commands.input_file import read_json
 from kopuro_client.commands.lists import AFTER, LIMIT, show_page
 from kopuro_client.commands.new_file import write_new, write_secret
+from kopuro_client.commands.output import Output
 from kopuro_client.commands.printable import json_text, moment
 from kopuro_client.commands.session import Session, connected
 from kopuro_client.errors import PROBLEM, InvalidArgumentError, RefusedError
@@ -114,16 +115,21 @@ def issue(
                 "--revision with the revision that `kopuro credential list` shows"
             )
         raise
-    if session.out.as_json:
-        session.out.document(issued)
+    show_issued(session.out, issued)
+
+
+def show_issued(out: Output, issued: Mapping[str, Any]) -> None:
+    """Print a new client's id and secret, or the id of the request for it."""
+    if out.as_json:
+        out.document(issued)
     elif "state" in issued:
-        session.out.text(issued["id"])
-        session.out.note("requested; another operator approves it with `kopuro approvals approve`")
+        out.text(issued["id"])
+        out.note("requested; another operator approves it with `kopuro approvals approve`")
     else:
-        session.out.text(issued["client_id"])
+        out.text(issued["client_id"])
         if (made := issued.get("client_secret")) is not None:
-            session.out.text(made)
-            session.out.note("the secret is shown only now")
+            out.text(made)
+            out.note("the secret is shown only now")
 
 
 def list_(session: Session, after: AFTER = None, limit: LIMIT = None) -> None:

@@ -49,7 +49,8 @@ def listen(
     tried again, after half a second at first and a minute at most: nothing is skipped. The messages of one
     referral arrive in order; a refused one holds back the later ones of its referral only, stays in the
     mailbox and is reported on stderr. A message may arrive twice, with the same id. Runs until SIGTERM,
-    through any outage of the hub (with --for, one that lasts as long). Run one listener for each consumer.
+    through any outage of the hub (with --for, one that is no longer than that). Run one listener for each
+    consumer.
     """
     stopping = session.stopping or Stopping()
     target = target_of(url, queue, AmqpTarget)

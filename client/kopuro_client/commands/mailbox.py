@@ -177,11 +177,11 @@ def put_consumer(
         str | None,
         typer.Option(
             help="Read next from this RFC 3339 time or cursor. Without it a new consumer starts with the "
-            "oldest message, and an existing one goes on."
+            "oldest message, and an existing one continues."
         ),
     ] = None,
 ) -> None:
-    """Create a named consumer of the mailbox, or change its settings. One that exists keeps the others."""
+    """Create a named consumer of the mailbox, or change its settings. It keeps settings not given."""
     consumer = session.hub.put_consumer(name, types=types or None, contract=contract, start=start)
     if session.out.as_json:
         session.out.document(consumer)

@@ -70,14 +70,16 @@ def vet(
     """Admit an organisation that has applied, as an operator. A second operator approves it."""
     record = session.hub.organization(organization)
     if record["vetting"] != "applied":
-        raise InvalidArgumentError(f"{_about(record)} is no applicant; `readmit` lets one in again")
+        raise InvalidArgumentError(
+            f"{_about(record)} is not an applicant; `readmit` admits an excluded organisation"
+        )
     examined = {"vetted_by": vetted_by, "vetted_on": vetted_on}
     changes = {"vetting": "vetted", **{name: value for name, value in examined.items() if value is not None}}
     _admit(session, record, changes, "vet the organisation?", yes=yes)
 
 
 def readmit(session: Session, organization: ORGANIZATION, yes: YES = False) -> None:
-    """Let an excluded organisation in again, as an operator. A second operator approves it."""
+    """Readmit an excluded organisation, as an operator. A second operator approves it."""
     record = session.hub.organization(organization)
     if record["vetting"] == "applied":
         raise InvalidArgumentError(f"{_about(record)} was never vetted; `vet` admits it")
@@ -100,7 +102,7 @@ def _admit(
             "what it still holds: it can read these cases again",
         ]
         confirm(session.out, effects if record["vetting"] != "applied" else effects[:2], question)
-    # On the record that was shown: a change since then is refused.
+    # With the revision that was shown: refused if the record has changed since.
     try:
         changed = session.hub.update_organization(record["id"], changes, revision=record["revision"])
     except RefusedError as error:
@@ -111,7 +113,7 @@ def _admit(
         session.out.text(changed["id"])
         session.out.note("requested; another operator approves it with `kopuro approvals approve`")
     else:
-        _show(session, changed, "vetted; routing asks it from now on")
+        _show(session, changed, "vetted; routing now considers it")
 
 
 def _show(session: Session, changed: Mapping[str, Any], note: str) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from kopuro_client.commands.session import Session, connected
-from kopuro_client.commands.submitted import IDEMPOTENCY_KEY, refuse_key_with_note, show_submitted
+from kopuro_client.commands.submitted import IDEMPOTENCY_KEY, NOTE, refuse_key_with_note, show_submitted
 
 OFFER = Annotated[str, typer.Argument(metavar="OFFER", help="The offer's id, from the mailbox's message.")]
 
@@ -36,10 +36,7 @@ def decline(
             "needs_reassessment or other (requires --note)."
         ),
     ],
-    note: Annotated[
-        str | None,
-        typer.Option(help="A note that only the referral's sender can read; it is sealed here."),
-    ] = None,
+    note: NOTE = None,
     idempotency_key: IDEMPOTENCY_KEY = None,
 ) -> None:
     """Decline an offer with a reason. The hub offers the referral to the next candidate at once."""

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from kopuro_client.commands.printable import json_text, one_line, printable
 
-WIDE: Final = 10_000  # columns when stdout is no terminal, so that nothing is wrapped or cut
+WIDE: Final = 10_000  # columns when stdout is not a terminal, so that nothing is wrapped or cut
 
 # Terminal styles of the network's codes, in every table and line.
 STYLES: Final[Mapping[str, str]] = {

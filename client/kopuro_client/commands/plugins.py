@@ -62,7 +62,7 @@ def place_of(
     if not dot:
         return application, name
     if group not in groups:
-        raise ValueError(f"there is no group {group!r}")
+        raise ValueError(f"there is no command group {group!r}")
     return groups[group], command
 
 

@@ -17,6 +17,7 @@ from kopuro_client.commands.printable import moment
 from kopuro_client.commands.session import Session, connected
 from kopuro_client.commands.submitted import (
     IDEMPOTENCY_KEY,
+    NOTE,
     checked_key,
     refuse_key_with_note,
     show_submitted,
@@ -92,10 +93,11 @@ def preview(
     file: Annotated[str, typer.Argument(help="JSON file with a referral; - for stdin.")],
     language: LANGUAGE = "en",
 ) -> None:
-    """Show what a referral would meet if it were submitted now. Nothing is stored, and no case is sent.
+    """Show how many organisations could take a referral if it were submitted now.
 
-    Organisations are counted in bands (0, 1-4, 5-19, 20+). To learn what one more opt-in would change, ask
-    the person and add the kind to "opt_in_kinds": the preview says nothing about kinds that are not there.
+    Nothing is stored, and no case is sent. Organisations are counted in bands (0, 1-4, 5-19, 20+). To learn
+    what one more opt-in would change, ask the person and add the kind to "opt_in_kinds": the preview says
+    nothing about kinds that are not in that list.
     """
     show_preview(session.out, session.hub.preview(read_json_or_stdin(file)), language)
 
@@ -184,10 +186,7 @@ def hand_back(
             "needs_reassessment, person_prefers_another or other (requires --note)."
         ),
     ],
-    note: Annotated[
-        str | None,
-        typer.Option(help="A note that only the referral's sender can read; it is sealed here."),
-    ] = None,
+    note: NOTE = None,
     idempotency_key: IDEMPOTENCY_KEY = None,
 ) -> None:
     """Hand back a referral you accepted. The hub asks the next candidates; you lose access to the case."""
@@ -233,7 +232,7 @@ def explain(
         str | None,
         typer.Option(
             metavar="ORGANISATION",
-            help="Say which rules exclude this organisation now, even if it was no candidate. For "
+            help="Say which rules exclude this organisation now, even if it was not a candidate. For "
             "coordinators and auditors.",
         ),
     ] = None,

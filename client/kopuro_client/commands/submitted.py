@@ -30,6 +30,10 @@ IDEMPOTENCY_KEY = Annotated[
         help="Makes retries safe: requests with the same key take effect once.",
     ),
 ]
+# The note of a decline or of a hand-back.
+NOTE = Annotated[
+    str | None, typer.Option(help="A note that only the referral's sender can read; it is sealed here.")
+]
 
 
 def refuse_key_with_note(note: str | None, key: str | None) -> None:

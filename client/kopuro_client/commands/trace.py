@@ -37,7 +37,7 @@ def trace(
         str, typer.Option(callback=checked_language, help="Language of the sentences: en, ru or ky.")
     ] = "en",
 ) -> None:
-    """Show where something is, step by step, and whose turn it is: yours, the hub's, another's.
+    """Show where a submission, message or referral is, and whose turn it is: yours, the hub's, another's.
 
     A party sees its own part. The reads of staff are recorded. A service that does not answer is named. The
     exit status is 3 if nothing is known under the id or key.

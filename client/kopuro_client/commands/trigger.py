@@ -19,8 +19,8 @@ def trigger(
 ) -> None:
     """Put a message of your own into your mailbox, to try your program. Only in a sandbox (kopuro up).
 
-    The data must fit the message's published schema. The message comes to nobody else, is not in the log, and
-    has the source /kg/sandbox.
+    The data must fit the message's published schema. Nobody else gets the message; it is not in the log, and
+    its source is /kg/sandbox.
     """
     message_id = session.hub.trigger(type_, read_json_or_stdin(file))
     if session.out.as_json:

@@ -129,7 +129,7 @@ def reply(
     watched: _WATCHED,
     text: Annotated[str, typer.Option(help="The employer's reply. Every organisation can read it.")],
 ) -> None:
-    """Enter an employer's reply, as a coordinator. It replaces an earlier one and shows your name."""
+    """Record an employer's reply, as a coordinator. It replaces an earlier one and shows your name."""
     _show(session, session.hub.reply_for_employer(watched, text))
 
 
@@ -146,7 +146,7 @@ def recipients(session: Session) -> None:
 
 def opt_in(
     session: Session,
-    out: Annotated[bool, typer.Option("--out", help="Receive no reports any longer.")] = False,
+    out: Annotated[bool, typer.Option("--out", help="Stop receiving reports.")] = False,
 ) -> None:
     """Receive watch reports in your mailbox: for trade unions and state bodies with a sealing key."""
     chosen = session.hub.watch_opt_in(receives=not out)
@@ -154,7 +154,7 @@ def opt_in(
         session.out.document(chosen)
     else:
         session.out.note(
-            "you receive watch reports" if chosen["receives"] else "you receive no watch reports"
+            "you receive watch reports" if chosen["receives"] else "you do not receive watch reports"
         )
 
 

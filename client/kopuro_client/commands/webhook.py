@@ -82,7 +82,7 @@ def change(
     endpoint: _ENDPOINT,
     url: Annotated[str | None, typer.Option(help="Another URL; it is challenged first.")] = None,
     types: _TYPES = None,
-    all_types: Annotated[bool, typer.Option("--all-types", help="Tell it about every message.")] = False,
+    all_types: Annotated[bool, typer.Option("--all-types", help="Notify it of every message.")] = False,
     enable: Annotated[
         bool | None, typer.Option("--enable/--disable", help="Enable or disable the endpoint.")
     ] = None,
@@ -103,7 +103,7 @@ def delete(session: Session, endpoint: _ENDPOINT) -> None:
 
 
 def rotate(session: Session, endpoint: _ENDPOINT, secret: _SECRET = None) -> None:
-    """Make a new secret, shown only now. The previous one signs beside it for a day."""
+    """Make a new secret, shown only now. The previous secret also signs for a day."""
     new = _with_secret(session, secret, lambda: session.hub.webhooks.rotate_secret(endpoint))
     if new["previous_until"] is not None:
         session.out.note(f"the previous secret signs too until {moment(new['previous_until'])}")
@@ -115,7 +115,7 @@ def test(session: Session, endpoint: _ENDPOINT) -> None:
 
 
 def notices(session: Session, endpoint: _ENDPOINT, after: AFTER = None, limit: LIMIT = None) -> None:
-    """List what the endpoint was told, newest first."""
+    """List the notices to the endpoint, newest first."""
     show_page(
         session.out,
         session.hub.webhooks.notices_page(endpoint, after=after, limit=limit),

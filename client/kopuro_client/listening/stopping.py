@@ -10,7 +10,7 @@ from types import FrameType
 
 
 class Stopped(BaseException):
-    """SIGTERM has arrived. Like KeyboardInterrupt it is no error, so that nothing catches it by accident."""
+    """SIGTERM has arrived. Not an Exception, like KeyboardInterrupt, so nothing catches it by accident."""
 
 
 class Stopping:

@@ -119,7 +119,7 @@ class Mailbox(Connected):
         Raises InvalidArgumentError if the hub is no sandbox, DefectError for a response without an id.
         """
         if not self.discovery.sandbox:
-            raise InvalidArgumentError("the hub is no sandbox: messages can be made only in one")
+            raise InvalidArgumentError("the hub is not a sandbox: messages can be made only in a sandbox")
         body = {"type": text(name, "the type"), "data": dict(mapping(data, "the data"))}
         made = self._connection.post(self._at("delivery", "sandbox", "messages"), body)
         if not isinstance(made.get("id"), str):

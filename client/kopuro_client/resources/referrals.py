@@ -25,7 +25,7 @@ from kopuro_client.submissions import Submission, new_idempotency_key
 from kopuro_client.transport import json_body
 
 NOT_SEALED: Final = f"{PROBLEM}case-not-sealed"
-# The members of a submission that are no routing facts.
+# The members of a submission that are not routing facts.
 _NOT_PREVIEWED: Final = frozenset({"case", "onward_from"})
 
 
@@ -101,10 +101,10 @@ class Referrals(SealedContent):
         )
 
     def preview(self, facts: Mapping[str, Any]) -> Preview:
-        """Return what a referral of these facts would meet now. The hub stores nothing.
+        """Return the preview of a referral with these facts. The hub stores nothing.
 
         The members `case` and `onward_from` are not sent. Retried like a read. Raises InvalidArgumentError
-        if the facts are no mapping.
+        if the facts are not a mapping.
         """
         return cast(
             Preview,

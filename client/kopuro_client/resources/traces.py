@@ -1,4 +1,4 @@
-"""Traces: what became of a submission, a message or a referral."""
+"""Traces: what happened to a submission, a message or a referral."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Traces(Connected):
     """Composes traces from what intake, routing, delivery and audit say."""
 
     def trace(self, id_or_key: str, *, organization: str | None = None, language: str = "en") -> Trace:
-        """Return what became of a submission, a message, an offer or a referral, and whose turn it is.
+        """Return what happened to a submission, a message, an offer or a referral, and whose turn it is.
 
         id_or_key: the id of one of these, or the Idempotency-Key of a submission or a batch. organization:
         for staff, the organisation that used the key. A party sees only what it may know otherwise; each
@@ -167,7 +167,7 @@ class _Asking:
     def of(self, service: str, ask: Callable[[], T], *, may_be_absent: bool = True) -> T | None:
         """Return the service's answer, None if it refuses or does not answer.
 
-        may_be_absent: 404 means that there is nothing that the caller may see, and is no error.
+        may_be_absent: 404 means that there is nothing that the caller may see, and is not an error.
         """
         if service in self.silent:
             return None

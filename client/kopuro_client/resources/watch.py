@@ -37,7 +37,7 @@ class Watch(Connected):
         return cast(WatchedEmployer, self._connection.get(self._at("directory", "watched", watched_id)))
 
     def reply_for_employer(self, watched_id: str, text: str) -> WatchedEmployer:
-        """Enter an employer's reply, as a coordinator, in place of an earlier one."""
+        """Record an employer's reply, as a coordinator, in place of an earlier one."""
         url = self._at("directory", "watched", watched_id, "reply")
         return cast(WatchedEmployer, self._connection.put(url, {"text": text}))
 

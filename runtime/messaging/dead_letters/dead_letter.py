@@ -47,7 +47,7 @@ def dead_letter_of(delivery: Delivery, *, consumer: str, reason: str, now: dt.da
         ROUTING_KEY: _storable(delivery.routing_key, 255),
     }
     if proof := delivery.headers.get(SIGNED):
-        # Verified again after a replay. A longer text is no proof of ours.
+        # Verified again after a replay. A longer text cannot be one of our proofs.
         headers[SIGNED] = _storable(proof, LONGEST_PROOF)
     return Outgoing(
         exchange=PARKED,

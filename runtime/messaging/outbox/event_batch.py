@@ -85,7 +85,7 @@ def joined(events: Sequence[bytes]) -> bytes:
 
 
 def decode_batch(body: bytes) -> list[bytes]:
-    """Return the bodies of the events in a message; a message that is no batch is one event."""
+    """Return the bodies of the events in a message; a message that is not a batch is one event."""
     if not is_batch(body):
         return [body]
     return body[len(_OPENING) : -len(_CLOSING)].split(_BETWEEN)

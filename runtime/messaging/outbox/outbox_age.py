@@ -46,7 +46,7 @@ class OutboxAge:
 
 
 def _time_of(body: bytes | None) -> dt.datetime | None:
-    """Return the time of a message's first event, None for a message that is no event."""
+    """Return the time of a message's first event, None for a message that is not an event."""
     try:
         moment = dt.datetime.fromisoformat(orjson.loads(next(iter(decode_batch(body or b""))))["time"])
     except (ValueError, TypeError, KeyError, StopIteration):

@@ -24,7 +24,7 @@ def digest(body: bytes) -> bytes:
 
 
 def digests_in(statement: bytes) -> frozenset[bytes]:
-    """Return the digests in a statement. Raises ValueError for bytes that are no statement."""
+    """Return the digests in a statement. Raises ValueError for bytes that are not a statement."""
     if len(statement) % DIGEST_BYTES or not 0 < len(statement) <= MOST_EVENTS * DIGEST_BYTES:
         raise ValueError("not a statement")
     return frozenset(statement[n : n + DIGEST_BYTES] for n in range(0, len(statement), DIGEST_BYTES))

@@ -50,7 +50,7 @@ ENTRIES = Table(
     Index("entries_referral_id", "referral_id", "leaf_index"),
 )
 
-# The organisations that find an entry: sender and receiver, although the leaf names only one of them.
+# The organisations by which an entry is found: sender and receiver, although the leaf names only one of them.
 ORGANIZATIONS = Table(
     "organizations",
     METADATA,

@@ -18,10 +18,10 @@ from services.delivery.webhooks.domain.notice import Notice
 from services.delivery.webhooks.domain.retries import SENT_FOR, Haste, haste_of
 from services.delivery.webhooks.ports import Endpoints, Notices, UnnoticedMessage
 
-# Notices of one endpoint that wait for their first attempt at most; the rest of its messages wait in the
+# The most notices of one endpoint that may wait for their first attempt; its other messages wait in the
 # mailbox. Notices that failed, which may wait for five days, are counted apart, so that messages that an
-# endpoint refuses do not keep others from it. Offers may take as many places again of each: an offer is
-# useless after its deadline.
+# endpoint refuses do not keep others from it. Offers may take as many more places of each kind, because an
+# offer is useless after its deadline.
 WINDOW: Final = 200
 MOST_TRIED: Final = 1000
 # Endpoints in one transaction, which lets nothing else run on SQLite.
@@ -40,7 +40,7 @@ class Feeder:
         self._searched: dict[str, int] = {}
 
     def feed(self) -> None:
-        """Make notices of the messages of which active endpoints have none yet. Raises Unavailable."""
+        """Make notices of the messages for which active endpoints have none yet. Raises Unavailable."""
         with self._database.read() as transaction:
             behind = [endpoint.id for endpoint in self._notices.behind(transaction)]
         now = self._clock.now()
@@ -49,7 +49,7 @@ class Feeder:
             searched: dict[str, int] = {}
             with self._database.write() as transaction:
                 for endpoint_id in behind[start : start + _AT_ONCE]:
-                    # As its owner left it: it may have been deleted, disabled or changed meanwhile.
+                    # Read again: its owner may have deleted, disabled or changed it meanwhile.
                     endpoint = self._endpoints.take(transaction, endpoint_id)
                     if endpoint is not None and endpoint.state is EndpointState.active:
                         searched |= self._feed_one(transaction, endpoint, now)

@@ -1,4 +1,4 @@
-"""Storing what came of requests: the states of notices, the health of endpoints, and the facts about them."""
+"""Stores the outcomes of requests: states of notices, health of endpoints, and the facts about them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from services.delivery.webhooks.domain.retries import (
 from services.delivery.webhooks.ports import Answer, Endpoints, Notices
 from services.delivery.webhooks.webhook_facts import WebhookFacts
 
-# How long a notice is claimed for: longer than a request may take, with the resolution of its name.
+# How long a notice is claimed for: longer than a request may take, name resolution included.
 LEASE: Final = dt.timedelta(seconds=45)
 _GONE: Final = 410
 UNANSWERED_CHALLENGE: Final = "challenge-not-answered"
@@ -57,7 +57,7 @@ class Outcome:
 
     @property
     def failure(self) -> str | None:
-        """Return why the request did not succeed, None if it did. A redirect is not followed: it failed."""
+        """Return why the request failed, None if it succeeded. A redirect, never followed, is a failure."""
         if self.answer is None:
             return self.fault
         if not 200 <= self.answer.status < 300:
@@ -143,7 +143,7 @@ class Outcomes:
     def _is_refused_alone(
         self, transaction: Connection, outcome: Outcome, notice: Notice, endpoint: Endpoint
     ) -> bool:
-        """Return whether to tell the owner that the endpoint refuses this message, and takes others.
+        """Return whether to tell the owner that the endpoint refuses this message but accepts others.
 
         The owner is told of one message at a time. endpoint: before this outcome.
         """

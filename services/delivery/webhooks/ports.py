@@ -162,7 +162,7 @@ class Notices(Protocol):
     ) -> None:
         """Make every waiting notice of an endpoint due now, as if it had not been attempted.
 
-        until: the new limit of those that are no offers.
+        until: the new limit of those that are not offers.
         """
         ...
 

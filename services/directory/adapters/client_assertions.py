@@ -9,7 +9,7 @@ from contracts.errors import Refused
 from services.directory.adapters.client_signatures import BadSignature, claimed_client, signed_content
 from services.directory.domain.client_key import ClientKey
 
-# An access token or a request proof by the same key is no assertion.
+# An access token or a request proof by the same key is not an assertion.
 TYPES: Final = frozenset({None, "JWT", "jwt", "client-authentication+jwt"})
 
 

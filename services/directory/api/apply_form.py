@@ -1,4 +1,4 @@
-"""The form of an application: its fields, what they become, and which of them a fault is shown beside."""
+"""The form of an application: its fields, the application, and the field that an error is about."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def cleaned(text: str) -> str:
 
 
 def reference_of(fields: Mapping[str, str]) -> str | None:
-    """Return the reference that the page brought; None if it is not one."""
+    """Return the reference that the page sent; None if it is not a reference."""
     found = _REFERENCE.fullmatch(fields.get("reference", ""))
     return None if found is None else found[0]
 

@@ -49,7 +49,7 @@ def watched_employer(handlers: DirectoryHandlers, request: Request) -> Response:
 
 
 def put_employer_reply(handlers: DirectoryHandlers, request: Request) -> Response:
-    """Enter an employer's reply in place of an earlier one."""
+    """Record an employer's reply in place of an earlier one."""
     text = admission.employer_reply(request.json()).text
     by = request.principal.id
     return Response.of(_shown(handlers.watched_employers.reply(request.path_params["id"], text, by=by)))

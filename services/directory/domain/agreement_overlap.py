@@ -1,4 +1,4 @@
-"""Agreements that say the same thing twice: ending one would not end the disclosure."""
+"""Agreements that permit the same disclosure twice: ending one would not end the disclosure."""
 
 from __future__ import annotations
 

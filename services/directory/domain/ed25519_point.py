@@ -1,7 +1,7 @@
-"""Which bytes can be a partner's Ed25519 key.
+"""Checks whether bytes can be a partner's Ed25519 key. Libraries accept every encoding that decodes.
 
-Libraries verify with whatever decodes. Under a point of small order, a signature that needs no private key
-fits at least every eighth text, so anybody could sign as its owner. Source: RFC 8032 §5.1 and §5.1.3.
+For a point of small order, a signature made without a private key is valid for at least one text in eight,
+so anybody could sign as its owner. Source: RFC 8032 §5.1 and §5.1.3.
 """
 
 from __future__ import annotations
@@ -33,6 +33,6 @@ def _is_square(number: int) -> bool:
 
 
 def _doubled(y: int) -> int:
-    """Return y of twice the point. Source: RFC 8032 §5.1.4, of which y needs x squared only."""
+    """Return y of twice the point. Source: RFC 8032 §5.1.4, where y needs only x squared."""
     square = _x_squared(y)
     return (y * y + square) * pow(1 - _D * square * y * y, -1, _PRIME) % _PRIME

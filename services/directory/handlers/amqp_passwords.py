@@ -50,7 +50,7 @@ class AmqpPasswords:
         Raises Refused `forbidden` unless `by` is the gateway.
         """
         if not by.is_gateway:
-            raise Refused("forbidden", "Only the gateway reports a password as applied.")
+            raise Refused("forbidden", "Only the gateway may report a password as applied.")
         with self._ledger.writing() as writing:
             client = _gateways_client(self._ledger, writing.transaction, by.id)
             if client.amqp_password_hash == password_hash:

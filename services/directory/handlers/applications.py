@@ -56,7 +56,7 @@ class Applied:
 class Applications:
     """Takes applications while there is room, and keeps each until it is decided or expires.
 
-    What the door answers depends on the application and on how many wait, never on who is a member or who
+    Its answers depend on the application and on how many wait, never on who is a member or who
     has applied: ids and parents are compared when the staff vet it.
     """
 

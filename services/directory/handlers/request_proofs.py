@@ -24,7 +24,7 @@ from services.directory.ports import ProofKeyStore, Register
 
 
 class RequestProofs:
-    """Refuses changes that only a token vouches for, where two persons decide."""
+    """Refuses changes with a token but no proof, where two persons decide."""
 
     def __init__(
         self,

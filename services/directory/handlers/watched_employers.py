@@ -64,7 +64,7 @@ class WatchedEmployers:
             return self._one(transaction, watched_id, self._ledger.clock.now())
 
     def reply(self, watched_id: str, text: ReplyText, *, by: str) -> Watched:
-        """Enter an employer's reply in place of an earlier one. by: the coordinator that enters it.
+        """Record an employer's reply in place of an earlier one. by: the coordinator that enters it.
 
         Raises Refused `not-found`. A repetition changes nothing.
         """
@@ -89,9 +89,10 @@ class WatchedEmployers:
             return replace(watched, reply=reply)
 
     def forget_old(self) -> bool:
-        """Delete some expired reports, and replies to none that is left; return whether none is left.
+        """Delete some expired reports, and replies without a remaining report; return whether none is left.
 
-        A reply outlasts the retraction of every report: else those who retract and report again remove it.
+        A reply stays when every report is retracted: otherwise a reporter could remove it by retracting and
+        reporting again.
         """
         now = self._ledger.clock.now()
 

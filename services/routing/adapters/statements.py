@@ -41,7 +41,7 @@ CASE_STEPS = SqlStatement(
     " AND fact IN ('case.unreadable', 'case.requested', 'replacement.submitted', 'offer.accepted')"
     " ORDER BY number"
 )
-# The index `referrals_onward` has them. A part continues the same chain, but it is no submission.
+# The index `referrals_onward` has them. A part continues the same chain, but it is not a submission.
 ONWARD_OF = SqlStatement(
     "SELECT id, sender FROM referrals WHERE onward_from = ? AND part_of IS NULL ORDER BY id"
 )

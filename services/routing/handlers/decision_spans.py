@@ -1,6 +1,6 @@
 """The spans of decisions that no message causes: of deadlines, changes of the directory, and reports.
 
-They continue the trace of the referral's submission, so that a trace shows what became of a referral whose
+They continue the trace of the referral's submission, so that a trace shows what happened to a referral whose
 offers nobody answered. Each is reported after its transaction has committed.
 """
 

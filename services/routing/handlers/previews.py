@@ -54,7 +54,7 @@ class Previews:
         self._read_at: dt.datetime | None = None
 
     def preview(self, sender: str, facts: ReferralFacts) -> Preview:
-        """Return what a referral of these facts would meet now.
+        """Return the preview of a referral with these facts.
 
         Raises Unavailable while the directory is incomplete, when it would promise less help than there is,
         and DatabaseUnavailable.

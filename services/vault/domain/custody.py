@@ -298,7 +298,7 @@ def disposition_of(custody: Custody) -> Disposition:
 def other_party(custody: Custody, author: str) -> str | None:
     """Return the receiver of a note by `author`; None before an acceptance is known.
 
-    Raises Refused `not-in-this-state` for a closed referral, `not-a-party` for an author that is no party.
+    Raises Refused `not-in-this-state` for a closed referral, `not-a-party` for an author that is not a party.
     """
     require_open(custody)
     if custody.acceptance is None or custody.sender is None:

@@ -73,7 +73,7 @@ def test_current_key_file_follows_the_rotation(directory: Path) -> None:
     third.write_text("not a key")
     assert current_key_file(directory, "intake") == second
     second.unlink()
-    with pytest.raises(InvalidArgumentError, match="the file of no key"):
+    with pytest.raises(InvalidArgumentError, match="no file with a key"):
         current_key_file(directory, "intake")
 
 

@@ -89,7 +89,7 @@ def test_statements_of_a_month_agree_with_the_decisions(
         (
             "UPDATE asked_in_week SET decisions = '[]' WHERE organization = 'ru.two' AND week = '2026-W11'",
             OTHER,
-            "others than those listed",
+            "not those that the statement lists",
         ),
         (
             "UPDATE timeline SET organization = 'ru.one' WHERE number ="
@@ -101,7 +101,7 @@ def test_statements_of_a_month_agree_with_the_decisions(
             "UPDATE decisions SET asked = '[\"ru.one\"]' WHERE id = (SELECT min(id) FROM decisions"
             " WHERE asked = '[\"ru.two\"]')",
             ONE,
-            "others than those listed",
+            "not those that the statement lists",
         ),
     ],
 )

@@ -21,7 +21,7 @@ from contracts.facts import CATALOGUE, Fact, OfferOpened, OrganizationChanged, R
 from contracts.publish import BODIES
 from contracts.records import load, plain, schema_of
 from contracts.referral import ReferralFacts
-from services.audit.log.domain.entry import commitment, entry_of, head_json, organizations_of
+from services.audit.log.domain.entry import commitment, entry_of_message, head_json, organizations_of
 from services.audit.log.domain.facets import facets_of
 from services.audit.log.domain.retention import closing_of
 from services.delivery.api import Acknowledgements
@@ -84,14 +84,7 @@ def as_entry(fact: Fact) -> None:
     """Make a log entry of the fact, as audit does."""
     event = message_of(fact, "01930f6e-5d2a-7c11-8a4f-0b6d2f9c1a01", time=NOON, correlation_id="c")
     message = Envelope.decode(event.encode())
-    entry = entry_of(
-        message_id=message.id,
-        type=message.type,
-        time=message.time,
-        source=message.source,
-        partition_key=message.partition_key,
-        data=message.data,
-    )
+    entry = entry_of_message(message)
     assert head_json(entry, None)
     assert commitment(message.data, b"s" * 32)
     organizations_of(message.data)

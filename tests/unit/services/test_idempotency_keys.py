@@ -9,22 +9,18 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from prometheus_client import CollectorRegistry
 
 from contracts.queries import ReferralQuery
 from runtime.access.caller_limits import Share
-from runtime.access.gate import Gate
-from runtime.access.tokens import Principal, TokenVerifier
+from runtime.access.tokens import Principal
 from runtime.clock import SystemClock
 from runtime.identifiers import new_id
 from runtime.telemetry import trace
-from runtime.telemetry.metrics import HttpMetrics
-from runtime.web.protocol import CONNECTION
 from runtime.web.request import Request
 from runtime.web.response import Response
-from runtime.web.router import Route, Router
+from runtime.web.router import Route
 from services.intake.api import ApiContext
-from tests.support.resource_paths import path_of
+from tests.support.routed import routed
 from tests.support.service_resources import resources
 from tests.unit.services.intake.intake_fixture import IntakeBench
 from tests.unit.services.intake.samples import (
@@ -87,25 +83,7 @@ def ask(route: Route, headers: Mapping[str, str]) -> tuple[int, Any]:
     def echo(request: Request, _at: trace.Trace) -> Response:
         return Response.json(request.headers.get("idempotency-key"))
 
-    router = Router(
-        [replace(route, roles=None, handle_request=echo)],
-        Gate(
-            TokenVerifier(lambda: {"keys": []}, "kopuro:kg", SystemClock(), clients=lambda client_id: None),
-            lambda organization: False,
-        ),
-        HttpMetrics(CollectorRegistry()),
-    )
-    statuses: list[str] = []
-    environ = {
-        "REQUEST_METHOD": route.method,
-        "REMOTE_ADDR": "192.0.2.1",
-        "RAW_PATH_INFO": path_of(route.url),
-        "CONTENT_LENGTH": "0",
-        CONNECTION: None,
-        **headers,
-    }
-    (body,) = router(environ, lambda status, headers: statuses.append(status))
-    return int(statuses[0].split()[0]), json.loads(body)
+    return routed(replace(route, roles=None, handle_request=echo), **headers)
 
 
 def request(route: Route, subject: str, role: str, caller: str, body: Any) -> Request:

@@ -20,7 +20,7 @@ _MAX_RESPONSE_BYTES: Final = 64 * 1024
 
 
 class HttpWitnesses:
-    """Opens a connection per request, of which there is at most one a second. seconds: the deadline."""
+    """Opens a connection per request, at most one a second. seconds: the deadline."""
 
     def __init__(self, seconds: float = SECONDS) -> None:
         self._seconds = seconds

@@ -26,7 +26,7 @@ from services.audit.log.domain.leaf import data_commitment
 # Leaves of earlier formats held the members of the head, and had this limit in a tlog-tiles entry bundle.
 MAX_HEAD_BYTES = 65_535
 
-# The type of the only entries that are no fact: those of `log.handlers.cover`.
+# The type of the only entries that are not facts: those of `log.handlers.cover`.
 COVER: Final = "kopuro.log.cover.v1"
 
 _UUID = re.compile(UUID_PATTERN)

@@ -57,8 +57,8 @@ class CheckpointKeys(Protocol):
 class LogKey:
     """The signing keys of a log, whose name is the log's origin.
 
-    signer: the present key. earlier: the keys before, while a rotation lasts: they sign too, so that who has
-    pinned one of them verifies every checkpoint, and what only they signed is accepted.
+    signer: the present key. earlier: the keys before, while a rotation lasts: they sign too, so that anyone
+    who has pinned one of them can verify every checkpoint. A checkpoint that only they signed is accepted.
     """
 
     signer: Ed25519Signer

@@ -38,7 +38,7 @@ TAKEN_AT_A_TIME: Final = 500
 def receipts_for(messages: Sequence[Envelope], size: int) -> list[DueReceipt]:
     """Return the receipts that the authors of these events get once the published log has `size` entries.
 
-    Operators' commands keep no copy and get no receipt. Cover entries are no events and have no bytes.
+    Operators' commands keep no copy and get no receipt. Cover entries are not events and have no bytes.
     """
     digests: dict[str, list[bytes]] = {}
     for message in messages:

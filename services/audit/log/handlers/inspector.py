@@ -220,7 +220,7 @@ class Inspector:
         try:
             reached = self._read_piece(under_way)
         except ReasonMissing:
-            # The reason is published like every fact; a slow broker is no damage.
+            # The reason is published like every fact; a slow broker is not damage.
             self._reason_missing_since = self._reason_missing_since or now
             if now - self._reason_missing_since < REASON_EXPECTED_WITHIN:
                 return

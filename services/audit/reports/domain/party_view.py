@@ -59,7 +59,7 @@ class LoggedStep:
 
 
 def readable_by(organization: str, steps: Sequence[LoggedStep]) -> frozenset[int] | None:
-    """Return the indices of the entries that the organisation may read; None if it is no party.
+    """Return the indices of the entries that the organisation may read; None if it is not a party.
 
     steps: all entries of one referral. Only the leaves decide, so erasure of content changes nothing.
     """

@@ -64,8 +64,8 @@ def networks(text: str) -> tuple[Network, ...]:
 def may_connect(address: str, permitted: Sequence[Network] = ()) -> bool:
     """Return whether the hub may connect to an address, in the form that the resolver returned.
 
-    permitted: networks that are not public and that the hub's operator permits. A text that is no address,
-    or one with a scope, is refused.
+    permitted: networks that are not public and that the hub's operator permits. A text that is not an
+    address, or one with a scope, is refused.
     """
     try:
         found = ip_address(address)

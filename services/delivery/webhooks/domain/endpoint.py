@@ -1,8 +1,8 @@
 """The state machine of an endpoint, and how long it may fail.
 
-An endpoint is `unverified` until it has answered a signed challenge: the hub sends notices only where
-somebody asked for them. Only an `active` endpoint gets notices. Until it is active again, messages wait in
-the mailbox, and its notices continue where they stopped.
+An endpoint is `unverified` until it answers a signed challenge, so that the hub sends notices only to
+receivers that expect them. Only an `active` endpoint gets notices. While it is not active, its messages wait
+in the mailbox; once it is active again, notices continue with the oldest of them.
 """
 
 from __future__ import annotations
@@ -74,12 +74,13 @@ def following_state(state: EndpointState, event: EndpointEvent) -> EndpointState
     return following
 
 
-# Failing for this long disables an endpoint; its owner is told at these shares of it, in percent.
+# Failing for this long disables an endpoint; its owner gets a notice at these percentages of that time.
 FAILING_FOR: Final = dt.timedelta(days=5)
 DISABLED: Final = 100
 NOTICES: Final = (50, 70, 90, DISABLED)
 _OUTAGE: Final = dt.timedelta(minutes=2)
-# After so long without an attempt nobody knows whether it would still fail. Longer than any pause of retries.
+# After this time without an attempt, the endpoint's condition is unknown. Longer than any pause between
+# retries.
 _FORGOTTEN_AFTER: Final = dt.timedelta(days=1)
 
 
@@ -95,7 +96,7 @@ class Health:
     noticed: int = 0
 
     def after_failure(self, now: dt.datetime) -> tuple[Health, int | None]:
-        """Return the health after a failed attempt, and which of NOTICES is due now, None if none is."""
+        """Return the health after a failed attempt, and the notice of NOTICES that is now due, if any."""
         since = self.failing_since
         if since is None or self.last_failure is None or now - self.last_failure > _FORGOTTEN_AFTER:
             return Health(failing_since=now, last_failure=now), None
@@ -105,9 +106,10 @@ class Health:
         return Health(failing_since=since, last_failure=now, noticed=max(reached, self.noticed)), notice
 
     def was_away(self, now: dt.datetime) -> bool:
-        """Return whether every attempt failed for so long that the endpoint itself was at fault.
+        """Return whether attempts have failed for so long that the endpoint itself is at fault.
 
-        After a shorter time, one message may be at fault. It must not be sent again whenever others succeed.
+        After a shorter time one message may be at fault. Its notice must not become due whenever another
+        message succeeds.
         """
         return self.failing_since is not None and now - self.failing_since > _OUTAGE
 
@@ -119,11 +121,12 @@ class Health:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Endpoint:
-    """A partner's endpoint. types: of the messages it gets notices of, all if empty; whole types or names.
+    """A partner's endpoint.
 
-    position: the mailbox sequence up to which it has notices. challenge: what it must answer to be verified.
-    reason: why it is disabled: `owner`, `gone` or `failing`; else None. since: when it was disabled; None for
-    one that is not, or that an earlier build disabled.
+    types: the messages that it gets notices of, by whole type or name; empty: all. position: the mailbox
+    sequence up to which notices were made. challenge: the text that the endpoint must return to be verified.
+    reason: why it is disabled (`owner`, `gone` or `failing`), else None. since: when it was disabled; None if
+    it is not disabled, or if an earlier build disabled it.
     """
 
     id: str
@@ -144,9 +147,9 @@ class Endpoint:
         return self.since if self.state is EndpointState.disabled else self.health.disabled_at
 
     def disabled(self, event: EndpointEvent, reason: str, now: dt.datetime) -> Endpoint:
-        """Return the endpoint after an event that disables it. One that is disabled keeps why and since when.
+        """Return the endpoint after an event that disables it. Raises IllegalEndpointTransition.
 
-        Raises IllegalEndpointTransition.
+        An endpoint that is already disabled keeps its reason and time.
         """
         state = following_state(self.state, event)
         if self.state is EndpointState.disabled:

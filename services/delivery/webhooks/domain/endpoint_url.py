@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 _LONGEST: Final = 1000
 _PRINTABLE: Final = re.compile(r"[\x21-\x7e]+")
-# RFC 1123. The last label is no number: resolvers read `127.1`, `0x7f.1` and `2130706433` as addresses.
+# RFC 1123. The last label is not a number: resolvers read `127.1`, `0x7f.1` and `2130706433` as addresses.
 _NAME: Final = re.compile(
     r"(?=.{1,253}\Z)(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9])?\.)*(?!0x)[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?"
 )

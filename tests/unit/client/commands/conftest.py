@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import io
 import json
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import entry_points
@@ -77,3 +79,24 @@ def run(
         return Ran(code=int(code), out=captured.out, err=captured.err)
 
     return running
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
+    """Standard input as a terminal; write the answers to it."""
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    stdin = Terminal()
+    monkeypatch.setattr(sys, "stdin", stdin)
+    return stdin
+
+
+def answering(terminal: io.StringIO, answer: str) -> None:
+    """Let the answer be the next that is read."""
+    terminal.seek(0)
+    terminal.truncate()
+    terminal.write(answer + "\n")
+    terminal.seek(0)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import io
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from kopuro_client.records import Rule
 from services.routing.domain.consequences import CONSEQUENCES
 from services.routing.domain.rules import COORDINATOR_MAY_OVERRIDE
 from services.routing.domain.wishes import ChangeKind
-from tests.unit.client.commands.conftest import Run
+from tests.unit.client.commands.conftest import Run, answering
 from tests.unit.client.fake_hub import FakeHub, Response, json_response
 
 ID = "0199a0de-0000-7000-8000-000000000001"
@@ -93,24 +92,6 @@ CANDIDATES: dict[str, Any] = {
     "nobody": None,
 }
 ADDRESS = f"/routing/v1/coordination/{ID}"
-
-
-@pytest.fixture
-def terminal(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
-    """Standard input as a terminal; write the answer to it."""
-
-    class Terminal(io.StringIO):
-        def isatty(self) -> bool:
-            return True
-
-    stdin = Terminal()
-    monkeypatch.setattr(sys, "stdin", stdin)
-    return stdin
-
-
-def answering(terminal: io.StringIO, answer: str) -> None:
-    terminal.write(answer + "\n")
-    terminal.seek(0)
 
 
 def test_queue_lists_each_kind_within_80_columns(hub: FakeHub, run: Run) -> None:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import io
 import re
-import sys
 from typing import Any
 
 import pytest
 
 from contracts.codes import SuspensionReason
 from kopuro_client.administration import Administration
-from tests.unit.client.commands.conftest import Run
+from tests.unit.client.commands.conftest import Run, answering
 from tests.unit.client.fake_hub import FakeHub, json_response, problem
 
 OSH = "/directory/v1/organizations/kg.osh"
@@ -25,26 +24,6 @@ RECORD: dict[str, Any] = {
 }
 REQUEST = {"id": "a-1", "state": "requested"}
 SUSPEND = ("organization", "suspend", "kg.osh", "--reason", "data_misused")
-
-
-@pytest.fixture
-def terminal(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
-    """Standard input as a terminal; write the answers to it."""
-
-    class Terminal(io.StringIO):
-        def isatty(self) -> bool:
-            return True
-
-    stdin = Terminal()
-    monkeypatch.setattr(sys, "stdin", stdin)
-    return stdin
-
-
-def answering(terminal: io.StringIO, answer: str) -> None:
-    terminal.seek(0)
-    terminal.truncate()
-    terminal.write(answer + "\n")
-    terminal.seek(0)
 
 
 def test_suspend_shows_what_it_concerns_and_asks(hub: FakeHub, run: Run, terminal: io.StringIO) -> None:

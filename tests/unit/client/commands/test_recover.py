@@ -67,4 +67,4 @@ def test_trigger_needs_a_sandbox_and_sends_the_given_data(hub: FakeHub, run: Run
     for _ in range(3):
         ran = run("trigger", "offer.opened", str(file))
         assert (ran.code, len(hub.requests_to(messages))) == (2, 1)
-        assert "no sandbox" in ran.err
+        assert "not a sandbox" in ran.err

@@ -106,6 +106,6 @@ def test_show_prints_the_reply_with_its_author(hub: FakeHub, run: Run) -> None:
 def test_opt_out_says_so(hub: FakeHub, run: Run) -> None:
     hub.script("PUT", "/directory/v1/watch/opt-in", json_response({"receives": False, "since": None}))
     ran = run("watch", "opt-in", "--out")
-    assert (ran.code, ran.err) == (0, "you receive no watch reports\n")
+    assert (ran.code, ran.err) == (0, "you do not receive watch reports\n")
     (sent,) = hub.requests_to("/directory/v1/watch/opt-in")
     assert sent.json() == {"receives": False}

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from prometheus_client import CollectorRegistry
 
-from runtime.access.gate import Gate
-from runtime.access.tokens import TokenVerifier
-from runtime.clock import SystemClock
 from runtime.telemetry import trace
-from runtime.telemetry.metrics import HttpMetrics
-from runtime.web.protocol import CONNECTION
 from runtime.web.request import Request
 from runtime.web.response import Response
-from runtime.web.router import Route, Router
-from tests.support.resource_paths import path_of
+from runtime.web.router import Route
+from tests.support.routed import routed
 from tests.support.service_resources import resources
 
 
@@ -40,25 +33,7 @@ ROUTES = _routes()
 
 
 def ask(route: Route, query: str) -> tuple[int, Mapping[str, Any]]:
-    router = Router(
-        [route],
-        Gate(
-            TokenVerifier(lambda: {"keys": []}, "kopuro:kg", SystemClock(), clients=lambda _: None),
-            lambda _: False,
-        ),
-        HttpMetrics(CollectorRegistry()),
-    )
-    statuses: list[str] = []
-    environ = {
-        "REQUEST_METHOD": route.method,
-        "REMOTE_ADDR": "192.0.2.1",
-        "RAW_PATH_INFO": path_of(route.url),
-        "QUERY_STRING": query,
-        "CONTENT_LENGTH": "0",
-        CONNECTION: None,
-    }
-    (body,) = router(environ, lambda status, headers: statuses.append(status))
-    return int(statuses[0].split()[0]), json.loads(body)
+    return routed(route, QUERY_STRING=query)
 
 
 def test_parameter_tests_cover_the_routes_of_all_services() -> None:

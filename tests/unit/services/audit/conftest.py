@@ -7,20 +7,15 @@ from collections.abc import Iterator
 import pytest
 
 from runtime.storage.database import Database
-from tests.support.migrated import upgrade
-from tests.unit.services.audit.logs import LogOnDatabase, new_key
+from tests.unit.services.audit.logs import LogOnDatabase, audit_database, empty_log
 
 
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
-    opened = Database.open(database_url)
-    upgrade("services.audit", opened)
-    yield opened
-    opened.close()
+    with audit_database(database_url) as opened:
+        yield opened
 
 
 @pytest.fixture
 def audit(database: Database) -> LogOnDatabase:
-    made = LogOnDatabase(database=database, key=new_key())
-    made.check()
-    return made
+    return empty_log(database)

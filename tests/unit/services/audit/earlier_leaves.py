@@ -14,7 +14,7 @@ from contracts.canonical import canonical_json
 from contracts.envelope import Envelope
 from services.audit.adapters.tables import ENTRIES, FACETS, NODES, OPENINGS, ORGANIZATIONS
 from services.audit.log.domain.chronology import Chronology
-from services.audit.log.domain.entry import entry_of, organizations_of
+from services.audit.log.domain.entry import entry_of_message, organizations_of
 from services.audit.log.domain.facets import facets_of
 from services.audit.log.domain.merkle import leaf_hash
 from tests.unit.services.audit.logs import NOON, LogOnDatabase
@@ -22,14 +22,7 @@ from tests.unit.services.audit.logs import NOON, LogOnDatabase
 
 def earlier_leaf(message: Envelope, salt: bytes) -> bytes:
     """Return the leaf that formats 1 and 2 have for an event, written from their documentation."""
-    entry = entry_of(
-        message_id=message.id,
-        type=message.type,
-        time=message.time,
-        source=message.source,
-        partition_key=message.partition_key,
-        data=message.data,
-    )
+    entry = entry_of_message(message)
     time = entry.time.astimezone(dt.UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
     members = {
         "actor": entry.actor,

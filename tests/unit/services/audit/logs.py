@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,6 +35,7 @@ from services.audit.log.handlers.self_check import SelfCheck
 from services.audit.log.handlers.sequencer import Sequencer
 from services.audit.log.ports import LogPublication
 from services.audit.reports.handlers.history import History
+from tests.support.migrated import upgrade
 from tests.unit.services.audit.publications import MemoryPublication
 
 NOON = dt.datetime(2026, 3, 1, 12, 0, tzinfo=dt.UTC)
@@ -47,6 +49,22 @@ def auditor(name: str) -> Reader:
 def new_key(hub: str = "kg") -> LogKey:
     signer = Ed25519Signer(name=origin_of(hub), private_key=Ed25519PrivateKey.generate())
     return LogKey(signer=signer)
+
+
+@contextmanager
+def audit_database(url: str) -> Iterator[Database]:
+    """Open the database in audit's schema."""
+    database = Database.open(url)
+    upgrade("services.audit", database)
+    yield database
+    database.close()
+
+
+def empty_log(database: Database) -> LogOnDatabase:
+    """Return a new log that has passed its check at start."""
+    log = LogOnDatabase(database=database, key=new_key())
+    log.check()
+    return log
 
 
 def event(

@@ -82,7 +82,7 @@ def test_party_sees_its_own_mailbox_and_staff_all_with_their_read_stated(
     bench.receive(message, unplaced(), released_case())
     assert {one["organization"] for one in trace(tracing, SENDER)[0]} == {SENDER}
     for who, id_ in ((STRANGER, REFERRAL), (STRANGER, message.id), (SENDER, message.id)):
-        with pytest.raises(Refused, match="No mailbox that you may look into"):
+        with pytest.raises(Refused, match="No mailbox that you can read"):
             trace(tracing, who, id_)
     items, read = trace(tracing, "ann", role="auditor")
     # The coordinators' shared mailbox belongs to no organisation.

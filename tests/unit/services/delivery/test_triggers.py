@@ -64,7 +64,7 @@ def test_unknown_type_or_data_that_does_not_fit_is_refused(
 
 def test_hub_that_is_no_sandbox_makes_no_message(bench: Workbench) -> None:
     bench.is_sandbox = False
-    with pytest.raises(Refused, match="no sandbox") as refused:
+    with pytest.raises(Refused, match="not a sandbox") as refused:
         bench.triggers.make(ACCEPTOR, "offer.opened", plain(opened().data))
     assert refused.value.slug == "not-found"
     assert bench.states() == []

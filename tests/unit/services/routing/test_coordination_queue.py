@@ -21,12 +21,9 @@ from contracts.codes import (
     UnreadableReason,
     Urgency,
 )
-from contracts.envelope import Event
 from contracts.errors import Refused
 from contracts.facts import (
     AnswerSubmitted,
-    Fact,
-    OfferOpened,
     OutcomeSubmitted,
     ProgressSubmitted,
     ReplacementSubmitted,
@@ -41,7 +38,15 @@ from services.routing.domain.report_rows import wish_rows
 from services.routing.domain.wishes import Change, ChangeKind, Wish
 from tests.services.made_cursors import made_cursors
 from tests.unit.services.routing.samples import HOUR, NOW, SENDER, organization, service
-from tests.unit.services.routing.workbench import Workbench, event, opened, sender, submitted, workbench
+from tests.unit.services.routing.workbench import (
+    Workbench,
+    accepted_by,
+    event,
+    opened,
+    sender,
+    submitted,
+    workbench,
+)
 
 
 @pytest.fixture
@@ -70,16 +75,6 @@ def queued(bench: Workbench, kind: str, **query: str) -> list[str]:
 
 def at(bench: Workbench, moment: dt.datetime) -> None:
     bench.clock.time = moment
-
-
-def accepted(offer: OfferOpened) -> Event[Fact]:
-    answer = AnswerSubmitted(
-        referral_id=offer.referral_id,
-        offer_id=offer.offer_id,
-        organization=offer.organization,
-        answer=Answer.accept,
-    )
-    return event(answer, offer.referral_id)
 
 
 def test_unplaced_queue_orders_by_urgency_then_age(bench: Workbench) -> None:
@@ -139,14 +134,14 @@ def test_silent_queue_holds_offers_past_half_of_their_answer_time(bench: Workben
     assert (item["since"], item["deadline"]) == ("2026-03-02T09:00:00Z", "2026-03-03T09:00:00Z")
     at(bench, NOW + 36 * HOUR)
     assert queued(bench, "silent") == [urgent, routine]
-    bench.take(accepted(offer))
+    bench.take(accepted_by(offer))
     assert queued(bench, "silent") == [routine]
 
 
 def test_overdue_queue_keeps_a_referral_until_the_acceptor_reports(bench: Workbench) -> None:
     referral = new_id()
     (offer,) = opened(bench.take(submitted(referral, urgency=Urgency.urgent)))
-    bench.take(accepted(offer))
+    bench.take(accepted_by(offer))
     due = NOW + 72 * HOUR
     assert queued(bench, "overdue") == []
     bench.fire(due)
@@ -171,7 +166,7 @@ def test_emergency_queue_holds_open_emergencies_only(bench: Workbench) -> None:
     bench.take(submitted(emergency, urgency=Urgency.emergency), submitted(new_id(), urgency=Urgency.urgent))
     offers = opened(bench.take(submitted(closed, urgency=Urgency.emergency)))
     assert queued(bench, "emergency") == [emergency, closed]
-    bench.take(accepted(offers[0]))
+    bench.take(accepted_by(offers[0]))
     (_, held) = page(bench, "emergency")["items"]
     assert (held["status"], held["reason"]) == ("accepted", "report_awaited")
     assert held["waits_for"] == [offers[0].organization]
@@ -193,7 +188,7 @@ def test_queue_waits_for_the_sender_while_the_acceptor_cannot_read_the_case(benc
         content=SealedContent.case,
         reason=UnreadableReason.cannot_decrypt,
     )
-    bench.take(accepted(offer), event(unreadable, referral))
+    bench.take(accepted_by(offer), event(unreadable, referral))
 
     def overdue() -> tuple[str, list[str]]:
         bench.fire(bench.clock.time + 30 * 24 * HOUR)
@@ -215,7 +210,7 @@ def test_emergency_without_a_readable_case_waits_for_its_sender(bench: Workbench
         content=SealedContent.case,
         reason=UnreadableReason.cannot_decrypt,
     )
-    bench.take(accepted(first), event(unreadable, referral))
+    bench.take(accepted_by(first), event(unreadable, referral))
     (item,) = page(bench, "emergency")["items"]
     assert (item["reason"], item["waits_for"]) == ("case_awaited", [SENDER])
 
@@ -227,7 +222,7 @@ def test_queues_hold_exactly_the_referrals_that_the_domain_names(bench: Workbenc
         needs = ("consular.passport",) if number % 4 == 3 else ("legal.wage_claim",)
         published = bench.take(submitted(one, urgency=urgency, needs=needs))
         if offers := opened(published)[: number % 2]:
-            bench.take(accepted(offers[0]))
+            bench.take(accepted_by(offers[0]))
     for hours in (0, 1, 20, 40, 80, 800):
         moment = NOW + hours * HOUR
         bench.fire(moment)
@@ -330,7 +325,7 @@ def test_engagements_count_open_offers_and_accepted_referrals_by_urgency(databas
     urgencies = (Urgency.emergency, Urgency.urgent, Urgency.urgent, Urgency.routine)
     offers = [opened(bench.take(submitted(new_id(), urgency=one)))[0] for one in urgencies]
     for offer in offers[:2]:
-        bench.take(accepted(offer))
+        bench.take(accepted_by(offer))
     none = {"emergency": 0, "urgent": 0, "routine": 0}
     assert engaged(bench, "ru.one") == {
         "organization": "ru.one",

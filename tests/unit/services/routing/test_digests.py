@@ -8,16 +8,15 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from contracts.codes import Answer, Urgency
-from contracts.envelope import Event
-from contracts.facts import AnswerSubmitted, CoordinationDigest, Fact, OfferOpened
+from contracts.codes import Urgency
+from contracts.facts import CoordinationDigest
 from runtime.identifiers import new_id
 from services.routing.adapters.digests import SqlDigests
 from services.routing.domain.coordination_queue import QueueKind, is_in_queue
 from services.routing.domain.digest import DigestPeriod, period_of
 from services.routing.handlers.digests import WriteDigests
 from tests.unit.services.routing.samples import NOW
-from tests.unit.services.routing.workbench import Workbench, event, opened, submitted, workbench
+from tests.unit.services.routing.workbench import Workbench, accepted_by, opened, submitted, workbench
 
 DAY = dt.timedelta(days=1)
 
@@ -39,16 +38,6 @@ def writer(bench: Workbench, every: DigestPeriod | None = DigestPeriod.day) -> W
         clock=bench.clock,
         after_commit=lambda: None,
     )
-
-
-def accepted(offer: OfferOpened) -> Event[Fact]:
-    answer = AnswerSubmitted(
-        referral_id=offer.referral_id,
-        offer_id=offer.offer_id,
-        organization=offer.organization,
-        answer=Answer.accept,
-    )
-    return event(answer, offer.referral_id)
 
 
 def written(bench: Workbench) -> list[CoordinationDigest]:
@@ -103,7 +92,7 @@ def test_digest_counts_each_queue_and_names_no_referral(bench: Workbench) -> Non
         urgency = list(Urgency)[number % 3]
         needs = ("consular.passport",) if number % 4 == 3 else ("legal.wage_claim",)
         if (offers := opened(bench.take(submitted(one, urgency=urgency, needs=needs)))) and number % 2:
-            bench.take(accepted(offers[0]))
+            bench.take(accepted_by(offers[0]))
     counted = dict.fromkeys(QueueKind, 0)
     for days in (0, 1, 40):
         bench.fire(NOW + days * DAY)

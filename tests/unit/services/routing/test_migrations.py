@@ -7,9 +7,9 @@ from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from sqlalchemy import select
 
-from contracts.codes import Answer, CapacityStatus, Outcome, Urgency
+from contracts.codes import CapacityStatus, Outcome, Urgency
 from contracts.envelope import Event
-from contracts.facts import AnswerSubmitted, Fact, OfferOpened, OutcomeSubmitted
+from contracts.facts import Fact, OfferOpened, OutcomeSubmitted
 from contracts.organization import Capacity
 from runtime.identifiers import new_id
 from runtime.storage.migrate import differences
@@ -17,7 +17,7 @@ from services.routing.adapters.tables import REFERRALS
 from services.routing.domain.network_figures import OpenReferrals
 from services.routing.migrations import asked, coordination, figures, service_loads
 from tests.unit.services.routing.samples import HOUR, NOW, SENDER, organization, service
-from tests.unit.services.routing.workbench import Workbench, event, opened, submitted, workbench
+from tests.unit.services.routing.workbench import Workbench, accepted_by, event, opened, submitted, workbench
 
 
 @pytest.fixture
@@ -54,16 +54,6 @@ def test_migration_with_existing_column_changes_nothing(busy: Workbench) -> None
         asked.upgrade()
         found = connection.exec_driver_sql("SELECT DISTINCT asked FROM observations").scalars().all()
     assert found == [7]
-
-
-def accepted_by(offer: OfferOpened) -> Event[Fact]:
-    answer = AnswerSubmitted(
-        referral_id=offer.referral_id,
-        offer_id=offer.offer_id,
-        organization=offer.organization,
-        answer=Answer.accept,
-    )
-    return event(answer, offer.referral_id)
 
 
 def completed(offer: OfferOpened) -> Event[Fact]:

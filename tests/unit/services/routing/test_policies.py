@@ -37,6 +37,14 @@ def policies(bench: Workbench) -> Policies:
     )
 
 
+def rewrite_second(bench: Workbench) -> None:
+    """Apply the second policy, and change its content in the database."""
+    policies(bench).apply(SECOND, by="ann", now=NOW)
+    with bench.database.write() as transaction:
+        forged = {**SECOND.content, "emergency_offers": 1}
+        transaction.execute(update(POLICIES).where(POLICIES.c.number == 2).values(content=forged))
+
+
 def started(bench: Workbench, configured: RoutingPolicy | None = None) -> LivePolicy:
     live = LivePolicy(policies(bench), document_of(configured or RoutingPolicy()), bench.clock, lambda: None)
     live.start(lambda _: None)
@@ -139,10 +147,7 @@ def test_policy_whose_fact_cannot_be_written_is_not_in_force(
 
 def test_rewritten_policy_is_not_used_and_raises_an_alarm(bench: Workbench) -> None:
     live = started(bench)
-    policies(bench).apply(SECOND, by="ann", now=NOW)
-    with bench.database.write() as transaction:
-        forged = {**SECOND.content, "emergency_offers": 1}
-        transaction.execute(update(POLICIES).where(POLICIES.c.number == 2).values(content=forged))
+    rewrite_second(bench)
     live.refresh()
     assert live.current() == FIRST.policy
     assert "policy 2 does not match its digest" in (live.alarm() or "")
@@ -166,10 +171,7 @@ def test_policy_that_is_no_json_is_not_used_and_raises_an_alarm(bench: Workbench
 
 def test_policy_is_applied_in_place_of_a_rewritten_one(bench: Workbench) -> None:
     live = started(bench)
-    policies(bench).apply(SECOND, by="ann", now=NOW)
-    with bench.database.write() as transaction:
-        forged = {**SECOND.content, "emergency_offers": 1}
-        transaction.execute(update(POLICIES).where(POLICIES.c.number == 2).values(content=forged))
+    rewrite_second(bench)
     live.refresh()
     third = document_of(replace(SECOND.policy, version="v3"))
     applied = policies(bench).apply(third, by="ann", now=NOW)

@@ -9,9 +9,11 @@ from dataclasses import replace
 from prometheus_client import CollectorRegistry
 from sqlalchemy import select
 
+from contracts.codes import Answer
 from contracts.envelope import Event, decode
 from contracts.facts import (
     AgreementChanged,
+    AnswerSubmitted,
     DecisionsRecorded,
     Fact,
     OfferOpened,
@@ -191,6 +193,17 @@ def workbench(database_url: str, *receivers: Organization | str) -> Workbench:
 def event(fact: Fact, referral_id: str, at: dt.datetime = NOW) -> Event[Fact]:
     traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     return message_of(fact, referral_id, time=at, source="/kg/intake", traceparent=traceparent)
+
+
+def accepted_by(offer: OfferOpened) -> Event[Fact]:
+    """Return the acceptance of the offer by its organisation."""
+    answer = AnswerSubmitted(
+        referral_id=offer.referral_id,
+        offer_id=offer.offer_id,
+        organization=offer.organization,
+        answer=Answer.accept,
+    )
+    return event(answer, offer.referral_id)
 
 
 def delivery(submission: Event[Fact]) -> Delivery:

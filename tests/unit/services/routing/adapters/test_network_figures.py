@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from typing import Any
 
 import pytest
 from sqlalchemy import create_engine
@@ -13,6 +12,7 @@ from runtime.storage import migrate
 from runtime.storage.database import Database
 from runtime.storage.sql_statement import SqlStatement
 from services.routing.adapters.network_figures import OLDEST_OFFERS, OPEN, OVERDUE, network_figures
+from tests.support.query_plans import rows_read
 from tests.unit.services.routing.adapters.test_queues import OPEN as OPEN_REFERRALS
 from tests.unit.services.routing.adapters.test_queues import fill
 
@@ -73,12 +73,5 @@ def test_postgresql_figures_read_no_closed_referral(postgres_database: str) -> N
         for statement in (OPEN, OVERDUE, OLDEST_OFFERS):
             explained = SqlStatement(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement.text}")
             (plan,) = explained.run(transaction).scalar_one()
-            assert _rows_read(plan["Plan"]) < 6 * OPEN_REFERRALS, json.dumps(plan, indent=1)
+            assert rows_read(plan["Plan"]) < 6 * OPEN_REFERRALS, json.dumps(plan, indent=1)
     database.close()
-
-
-def _rows_read(node: dict[str, Any]) -> float:
-    """Return the rows that the nodes of a plan produced or filtered out."""
-    rows: float = node["Actual Rows"] + node.get("Rows Removed by Filter", 0)
-    loops: float = node["Actual Loops"]
-    return loops * rows + sum(_rows_read(part) for part in node.get("Plans", ()))

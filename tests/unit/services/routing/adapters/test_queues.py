@@ -18,6 +18,7 @@ from services.routing.adapters import engagements
 from services.routing.adapters.queues import queue_page
 from services.routing.adapters.tables import METADATA, OFFERS, REFERRALS
 from services.routing.domain.coordination_queue import QueueFilter, QueueKind, QueuePosition
+from tests.support.query_plans import rows_read
 
 NOW = SystemClock().now()
 HOUR = dt.timedelta(hours=1)
@@ -135,12 +136,5 @@ def test_postgresql_page_reads_no_closed_referral(postgres_database: str) -> Non
                 statement = f"EXPLAIN (ANALYZE, FORMAT JSON) {text}".replace("%", "%%")
                 (plan,) = transaction.exec_driver_sql(statement).scalar_one()
                 assert plan["Plan"]["Actual Rows"] > 0
-                assert _rows_read(plan["Plan"]) < 6 * OPEN, json.dumps(plan, indent=1)
+                assert rows_read(plan["Plan"]) < 6 * OPEN, json.dumps(plan, indent=1)
     database.close()
-
-
-def _rows_read(node: dict[str, Any]) -> float:
-    """Return the rows that the nodes of a plan produced or filtered out."""
-    rows: float = node["Actual Rows"] + node.get("Rows Removed by Filter", 0)
-    loops: float = node["Actual Loops"]
-    return loops * rows + sum(_rows_read(part) for part in node.get("Plans", ()))

@@ -41,9 +41,19 @@ class FixedClock:
 
 
 def turn(audit: LogOnDatabase, *, now: dt.datetime = NOON, kept: dt.timedelta | None = None) -> int:
+    return retention_of(audit, SqlClosures(), now=now, kept=kept).turn()
+
+
+def retention_of(
+    audit: LogOnDatabase,
+    closures: SqlClosures,
+    *,
+    now: dt.datetime = NOON,
+    kept: dt.timedelta | None = None,
+) -> Retention:
     return Retention(
         database=audit.database,
-        closures=SqlClosures(),
+        closures=closures,
         record=audit.record,
         log=audit.log,
         contents=SqlContents(),
@@ -53,7 +63,7 @@ def turn(audit: LogOnDatabase, *, now: dt.datetime = NOON, kept: dt.timedelta | 
         after_commit=audit.wake,
         kept=kept,
         clock=FixedClock(now),
-    ).turn()
+    )
 
 
 def referral_event(fact: str, referral: str = FIRST, **data: Any) -> Envelope:
@@ -225,19 +235,7 @@ def test_content_of_an_interrupted_retention_turn_is_purged_by_the_next(
     audit: LogOnDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(retention, "STEP", 1)
-    handler = Retention(
-        database=audit.database,
-        closures=BreakingClosures(),
-        record=audit.record,
-        log=audit.log,
-        contents=SqlContents(),
-        outbox=Outbox(MESSAGING.outbox),
-        noticed=audit.noticed,
-        source="/kg/audit",
-        after_commit=audit.wake,
-        kept=None,
-        clock=FixedClock(NOON),
-    )
+    handler = retention_of(audit, BreakingClosures())
     handler.turn()  # that of the start, which forgets in any case
     audit.publish([*story(FIRST), REVOKED])
     with audit.database.write() as transaction:
