@@ -105,7 +105,10 @@ class Protocol(wsgi.HttpProtocol):  # type: ignore[misc]  # eventlet publishes n
         self.close_connection = not head.keeps_alive
         self.environ = self.get_environ()
         self.application = self.server.app
-        self.handle_one_response()
+        try:
+            self.handle_one_response()
+        finally:
+            self.environ = {}  # it refers to this object: a cycle would be left to the garbage collector
 
     def get_environ(self) -> dict[str, Any]:
         head = self.head
