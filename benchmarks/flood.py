@@ -34,6 +34,8 @@ from services.gateway.domain.partner import submissions_of
 
 _READS: Final = 25.0  # per second, half of the rate of one organisation
 _NESTED: Final = b"[" + b",".join([b"[" * 51 + b"]" * 51] * 80_000) + b"]"
+# Another partner has an address of its own. The attacks come from 127.0.0.1.
+_VICTIM: Final = "127.0.0.2"
 _INTAKE_READ: Final = "/v1/referrals?limit=1"
 _DELIVERY_READ: Final = "/v1/mailbox?limit=1"
 # After an attack goes on: it had saved up some of its rate meanwhile.
@@ -254,7 +256,7 @@ def _webhook(delivery: Endpoint, token: str, port: str) -> str:
 
 
 async def _read(door: Endpoint, path: str, token: str, seconds: float) -> tuple[list[float], int]:
-    links = Links(door, token, 16)
+    links = Links(door, token, 16, _VICTIM)
     failed = 0
 
     async def one(due: float) -> float:

@@ -31,8 +31,10 @@ class Link:
     The first request opens it; later ones reopen it after a failure or a long idle time.
     """
 
-    def __init__(self, door: Endpoint, token: str) -> None:
+    def __init__(self, door: Endpoint, token: str, source: str | None = None) -> None:
+        """source: the local address to connect from."""
         self._door = door
+        self._local = None if source is None else (source, 0)
         self.bear(token)
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         self._used = 0.0
@@ -46,7 +48,9 @@ class Link:
         if time.monotonic() - self._used > _IDLE_SECONDS:
             self.close()
         if self._streams is None:
-            self._streams = await asyncio.open_connection(self._door.host, self._door.port)
+            self._streams = await asyncio.open_connection(
+                self._door.host, self._door.port, local_addr=self._local
+            )
         reader, writer = self._streams
         try:
             head = f"{method} {path} HTTP/1.1\r\n{self._head}Content-Length: {len(body)}\r\n\r\n"
@@ -72,10 +76,10 @@ class Link:
 
 
 class Links:
-    """A pool of a fixed number of connections."""
+    """A pool of a fixed number of connections. source: see `Link`."""
 
-    def __init__(self, door: Endpoint, token: str, count: int) -> None:
-        self._all = [Link(door, token) for _ in range(count)]
+    def __init__(self, door: Endpoint, token: str, count: int, source: str | None = None) -> None:
+        self._all = [Link(door, token, source) for _ in range(count)]
         self._free: asyncio.LifoQueue[Link] = asyncio.LifoQueue()
         for link in self._all:
             self._free.put_nowait(link)

@@ -7,8 +7,9 @@ Further requests wait for their caller's own, in the order of their arrival.
 
 from __future__ import annotations
 
+import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
@@ -62,13 +63,17 @@ class _Requests:
 class CallerLimits:
     """The requests in progress by caller and share. Safe to share among greenlets."""
 
-    def __init__(self) -> None:
+    def __init__(self, draw: Callable[[], float] = random.random) -> None:
+        """draw: returns a number from 0 to 1."""
+        self._draw = draw
         self._requests: dict[tuple[str, Share], _Requests] = {}
 
     @contextmanager
     def slot(self, caller: str, share: Share) -> Iterator[None]:
-        """Hold one of the caller's slots, waiting for it at most WAIT_SECONDS.
+        """Hold one of the caller's slots, waiting for it at most WAIT_SECONDS, and at least half of that.
 
+        The time is drawn: requests that began to wait together are not refused together, which would hold
+        the process for as long as all of their refusals need.
         Raises Unavailable (503 with Retry-After) when too many requests wait, or none ends in time.
         """
         key = (caller, share)
@@ -80,7 +85,7 @@ class CallerLimits:
             raise _too_many()
         requests.count += 1
         try:
-            if not requests.slots.acquire(timeout=WAIT_SECONDS):
+            if not requests.slots.acquire(timeout=WAIT_SECONDS * (1 + self._draw()) / 2):
                 raise _too_many()
             try:
                 yield

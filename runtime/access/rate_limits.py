@@ -43,6 +43,14 @@ class RequestRates:
         """Count a request of the caller; return False, and count nothing, if it has none left."""
         return self._buckets.take(caller) == 1
 
+    def is_overdrawn(self, caller: str) -> bool:
+        """Return whether the bodies of the caller have used more than there was."""
+        return self._buckets.is_overdrawn(caller)
+
+    def use(self, caller: str) -> None:
+        """Count a further piece of a body, also if that overdraws the rate."""
+        self._buckets.use(caller, 1)
+
     def remaining(self, caller: str) -> Remaining:
         """Return what is left for the caller."""
         return self._buckets.remaining(caller)
@@ -50,7 +58,8 @@ class RequestRates:
     def refusal(self, caller: str) -> RateLimited:
         """Return the error of a request beyond the rate."""
         return RateLimited(
-            f"Your organisation has sent more than {self._buckets.allowance.per_minute} requests a minute.",
+            f"Your organisation has sent more than {self._buckets.allowance.per_minute} requests a minute."
+            " A body counts once for each started 64 KiB.",
             retry_after=self._buckets.seconds_until(caller),
         )
 

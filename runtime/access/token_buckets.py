@@ -90,6 +90,10 @@ class TokenBuckets:
         level = min(burst, max(-burst, self._level(caller) - amount))
         self._levels[caller] = (level, self._clock())
 
+    def is_overdrawn(self, caller: str) -> bool:
+        """Return whether the caller has used more than there was."""
+        return self._level(caller) < -_ROUNDING
+
     def seconds_until(self, caller: str, wanted: int = 1) -> int:
         """Return the whole seconds until the wanted ones are there, at least one; at most a burst is."""
         missing = min(wanted, self.allowance.burst) - self._level(caller)

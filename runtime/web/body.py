@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
 import eventlet
 
 from contracts.errors import Refused
+from runtime.turn import Turn
 from runtime.web import deadlines
 from runtime.web.chunks import BadChunk
 
@@ -18,9 +19,14 @@ DEFAULT_LIMIT: Final = 1024 * 1024
 _SEGMENT: Final = 64 * 1024
 
 
-def read_body(environ: dict[str, Any], limit: int) -> bytes:
+def _count_nothing() -> None:
+    """Count no segment: a body of a public resource."""
+
+
+def read_body(environ: dict[str, Any], limit: int, count: Callable[[], object] = _count_nothing) -> bytes:
     """Read a body with Content-Length or a chunked one (RFC 9112 §6, §7). `read_head` has checked the head.
 
+    count: called before each further segment of 64 KiB is read, but not before the first.
     Raises Refused: `unsupported-content-encoding` for a compressed body; `body-too-large` as soon as the
     size is known, which is before the first byte when it is announced; `malformed-request` when the body
     does not match its framing, with status 408 when it arrives too slowly: the first 64 KiB within
@@ -38,8 +44,8 @@ def read_body(environ: dict[str, Any], limit: int) -> bytes:
         return b""
     try:
         if chunked:
-            return _read_chunks(environ["wsgi.input"], limit)
-        return _read_exactly(environ["wsgi.input"], length)
+            return _read_chunks(environ["wsgi.input"], limit, count)
+        return _read_exactly(environ["wsgi.input"], length, count)
     except BadChunk:
         raise Refused("malformed-request", "The chunked body is malformed.") from None
     except OSError:
@@ -56,11 +62,15 @@ def announces_more_than(environ: dict[str, Any], size: int) -> bool:
     return is_chunked(environ) or int(environ["CONTENT_LENGTH"]) > size
 
 
-def _read_exactly(stream: Any, length: int) -> bytes:
+def _read_exactly(stream: Any, length: int, count: Callable[[], object]) -> bytes:
     started = time.monotonic()
     body = io.BytesIO()  # one buffer, of which `getvalue` makes no copy
     received = 0
+    turn = Turn()
     while received < length:
+        if received:
+            count()
+            turn.end_if_over()  # what has arrived already is read without waiting
         with _deadline(started, received):
             segment: bytes = stream.read(min(_SEGMENT, length - received))
         if not segment:
@@ -69,11 +79,15 @@ def _read_exactly(stream: Any, length: int) -> bytes:
     return body.getvalue()
 
 
-def _read_chunks(stream: Any, limit: int) -> bytes:
+def _read_chunks(stream: Any, limit: int, count: Callable[[], object]) -> bytes:
     started = time.monotonic()
     body = io.BytesIO()
     received = counted = 0
+    turn = Turn()
     while True:
+        if received:
+            count()
+            turn.end_if_over()
         # A new deadline for each segment, not for each chunk: a chunk can be as short as one byte.
         with _deadline(started, counted := received):
             while received - counted < _SEGMENT:

@@ -2,14 +2,15 @@
 
 Idle connections, and those whose head has not arrived, cost the hub a descriptor and their owner nothing. So
 a full port first closes the oldest of these, from the address with the most connections that has one. A
-request in progress is never closed to make room.
+request in progress is never closed to make room. Newcomers of one address close others at a bounded rate
+(`connection_queue.py`), so that a kept connection is not closed before it is used again.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import resource
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,18 +18,24 @@ from eventlet import greenio, wsgi
 
 _MOST_PUBLIC: Final = 10_000  # as many as there are workers (`runtime/process.py`)
 _RESERVED: Final = 512  # descriptors for the operations port, the database, the broker and files
+_MOST_WAITING: Final = 1_000
+_WAITING_OF_RESERVED: Final = 8  # at least an eighth of the reserved descriptors may wait
 _IPV6_NETWORK: Final = 64  # bits: the smallest network that one customer gets
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ConnectionLimits:
-    """total: open connections of the port; per_address: of one IPv4 address or one IPv6 /64 network."""
+    """total: open connections of the port; per_address: of one IPv4 address or one IPv6 /64 network.
+
+    waiting: connections beyond these that wait for a place; half of them may be of one address.
+    """
 
     total: int
     per_address: int
+    waiting: int
 
 
-OPERATIONS_LIMITS: Final = ConnectionLimits(total=64, per_address=32)
+OPERATIONS_LIMITS: Final = ConnectionLimits(total=64, per_address=32, waiting=8)
 
 
 def open_file_limit() -> int:
@@ -43,23 +50,35 @@ def public_limits(
     """Return the limits of a service's public port.
 
     open_files: the process's limit of file descriptors. Connections never use the last 512 of them (or half,
-    if there are fewer than 1,024). total and per_address: the operator's own limits; by default one address
-    gets half of the total.
+    if there are fewer than 1,024), but for those that wait: they get what the total leaves, at least an
+    eighth of the reserved ones, and at most 1,000. total and per_address: the operator's own limits; by
+    default one address gets half of the total.
     """
     most = max(open_files // 2, open_files - _RESERVED)
     total = min(most, _MOST_PUBLIC if total is None else total)
-    return ConnectionLimits(total=total, per_address=min(total, per_address or max(1, total // 2)))
+    return ConnectionLimits(
+        total=total,
+        per_address=min(total, per_address or max(1, total // 2)),
+        waiting=min(_MOST_WAITING, max(most - total, (open_files - most) // _WAITING_OF_RESERVED)),
+    )
 
 
 class Connection:
     """One client connection.
 
-    state: eventlet's `[address, socket, phase]`; origin: the address or network that it counts for.
+    state: eventlet's `[address, socket, phase]`; origin: the address or network that it counts for. leave:
+    closes it while it has no greenlet, None while it has one.
     """
 
     def __init__(self, state: list[Any]) -> None:
         self.state = state
         self.origin = origin_of(state[0])
+        self.leave: Callable[[], None] | None = None
+
+    @property
+    def socket(self) -> Any:
+        """Return the client's socket."""
+        return self.state[1]
 
     @property
     def idle(self) -> bool:
@@ -68,6 +87,9 @@ class Connection:
 
     def end(self) -> None:
         """Close now if idle, otherwise after the current response."""
+        if self.leave is not None:
+            self.leave()
+            return
         idle = self.idle
         self.state[2] = wsgi.STATE_CLOSE
         if idle:
@@ -91,6 +113,11 @@ class Connections:
     def __iter__(self) -> Iterator[Connection]:
         for group in list(self._by_origin.values()):
             yield from list(group)
+
+    def has_room(self, origin: str) -> bool:
+        """Return whether a connection of the address has a place without another one being closed."""
+        own = self._by_origin.get(origin, {})
+        return len(own) < self._limits.per_address and self._count < self._limits.total
 
     def admit(self, connection: Connection) -> bool:
         """Add the connection, closing another one if necessary; return False if there is no room."""

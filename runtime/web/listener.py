@@ -16,17 +16,21 @@ from functools import partial
 from typing import Any, Final
 
 import eventlet
-from eventlet import wsgi
+from eventlet import hubs, wsgi
 from eventlet.event import Event
+from eventlet.greenio import GreenSocket
 
 from contracts.errors import Unavailable
 from runtime.settings import Address
 from runtime.telemetry.logs import describe
 from runtime.telemetry.metrics import ConnectionMetrics
+from runtime.turn import Turn
 from runtime.web import deadlines
+from runtime.web.connection_queue import ConnectionQueue
 from runtime.web.connections import Connection, ConnectionLimits, Connections
 from runtime.web.problems import response_for
 from runtime.web.protocol import EventletLog, Protocol, message_of
+from runtime.web.silent_connections import SilentConnections, first_byte
 
 _log = logging.getLogger(__name__)
 
@@ -35,6 +39,8 @@ _ACCEPT_PAUSE: Final = (
     0.1  # after a failed accept; without it, a lack of descriptors would keep the process busy
 )
 _WARNING_SECONDS: Final = 60.0  # between two log lines about refused connections or a failed accept
+_QUEUE_SECONDS: Final = 0.02  # between two looks at the connections that wait for a place
+_REFUSAL: Final = message_of(response_for(Unavailable("Too many connections.", retry_after=5)))
 
 WsgiApplication = Callable[[dict[str, Any], Callable[..., Any]], list[bytes]]
 
@@ -42,7 +48,7 @@ WsgiApplication = Callable[[dict[str, Any], Callable[..., Any]], list[bytes]]
 class Listener:
     """Serves `application` on `address` until it is drained or closed.
 
-    limits: connections beyond them are answered 503 and closed, unless an idle one makes room.
+    limits: a connection beyond them waits until an idle one makes room, or else is answered 503 and closed.
     spawn: runs a function in a greenlet and returns the greenlet; functions passed to it never raise.
     """
 
@@ -60,8 +66,10 @@ class Listener:
         self._spawn = spawn
         self._socket: Any = None
         self._server: Any = None
-        self._acceptor: Any = None
         self._connections = Connections(limits)
+        self._queue = ConnectionQueue(limits.waiting)
+        self._silent = SilentConnections(self._start, self._forget)
+        self._greenlets: list[Any] = []
         self._metrics = metrics
         self._warn_after = 0.0
         self._draining = False
@@ -90,55 +98,110 @@ class Listener:
             keepalive=deadlines.KEEPALIVE_SECONDS,
             socket_timeout=deadlines.SOCKET_SECONDS,
         )
-        self._acceptor = self._spawn(self._accept)
+        self._greenlets = [
+            self._spawn(loop) for loop in (self._accept, self._admit_waiting, self._silent.close_due_for_ever)
+        ]
 
     def drain(self) -> None:
         """Stop listening, close idle connections, and return when every request has been answered."""
         if not self._draining:
             self._draining = True
             self.close()
+            for connection in self._queue:
+                connection.close()
             for connection in self._connections:
                 connection.end()
-            if not self._connections:
+            if not self._connections and not self._all_closed.ready():
                 self._all_closed.send()
         self._all_closed.wait()
 
     def close(self) -> None:
         """Stop listening. Requests in flight continue."""
         if self._socket is not None:
-            self._acceptor.kill()
+            for greenlet in self._greenlets:
+                greenlet.kill()
             self._socket.close()
 
     def _accept(self) -> None:
+        listening = self._socket.fd  # a connection that is refused needs no socket of eventlet's
+        turn = Turn()
         while True:
             try:
-                client, address = self._socket.accept()
+                client, address = listening.accept()
+                hubs.notify_opened(client.fileno())
+                client.setblocking(False)
                 client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            except BlockingIOError:
+                hubs.trampoline(listening, read=True)
+                turn = Turn()
+                continue
             except OSError as fault:
                 # Most likely out of file descriptors: the backlog is served when connections close.
                 self._warn("accepting a connection failed", cause=describe(fault))
                 eventlet.sleep(_ACCEPT_PAUSE)
                 continue
-            connection = Connection([address, client, wsgi.STATE_IDLE])
-            if not self._connections.admit(connection):
-                self._refuse(client)
-                continue
-            self._metrics.opened()
-            client.settimeout(deadlines.SOCKET_SECONDS)
-            self._spawn(partial(self._serve, connection))
+            self._place(Connection([address, client, wsgi.STATE_IDLE]))
+            turn.end_if_over()
 
-    def _refuse(self, client: Any) -> None:
+    def _place(self, connection: Connection) -> None:
+        """Give a new connection a place, or let it wait for one, or refuse it."""
+        origin = connection.origin
+        if (
+            not self._queue.has(origin)
+            and (self._connections.has_room(origin) or self._queue.may_replace(origin))
+            and self._connections.admit(connection)
+        ):
+            self._watch(connection)
+        elif not self._queue.add(connection):
+            self._refuse(connection)
+
+    def _admit_waiting(self) -> None:
+        """Admit the connections that wait, those of one address in the order of their arrival. Never ends."""
+        while True:
+            eventlet.sleep(_QUEUE_SECONDS)
+            for connection in self._queue.first_of_each():
+                self._admit_if_due(connection)
+
+    def _admit_if_due(self, connection: Connection) -> None:
+        origin = connection.origin
+        if first_byte(connection) == b"":
+            self._queue.remove_first(origin)
+            connection.close()
+        elif self._connections.has_room(origin) or self._queue.may_replace(origin):
+            self._queue.remove_first(origin)
+            if self._connections.admit(connection):
+                self._watch(connection)
+            else:
+                self._refuse(connection)
+
+    def _refuse(self, connection: Connection) -> None:
         """Answer 503 without reading the request, and close."""
         self._metrics.refused()
         self._warn("connections refused", cause="the port or the address has its most connections")
         try:
-            client.setblocking(False)  # an empty socket buffer takes so short an answer
-            client.send(message_of(response_for(Unavailable("Too many connections.", retry_after=5))))
-            client.shutdown(socket.SHUT_WR)
+            connection.socket.send(_REFUSAL)  # an empty socket buffer takes so short an answer
+            connection.socket.shutdown(socket.SHUT_WR)
         except OSError as fault:
             _log.debug("connection broken by the client", extra={"cause": describe(fault)})
         finally:
-            client.close()
+            connection.close()
+
+    def _watch(self, connection: Connection) -> None:
+        self._metrics.opened()
+        self._silent.watch(connection)
+
+    def _start(self, connection: Connection) -> None:
+        """Serve a connection that has sent something. Runs in the event loop: it must not block."""
+        client = connection.state[1] = GreenSocket(connection.socket, set_nonblocking=False)
+        client.settimeout(deadlines.SOCKET_SECONDS)
+        self._spawn(partial(self._serve, connection))
+
+    def _forget(self, connection: Connection) -> None:
+        """Count a connection as closed."""
+        self._connections.discard(connection)
+        self._metrics.closed()
+        if self._draining and not self._connections and not self._all_closed.ready():
+            self._all_closed.send()
 
     def _warn(self, message: str, *, cause: str) -> None:
         """Log a warning, at most one a minute: otherwise a flood of connections becomes a flood of lines."""
@@ -157,7 +220,4 @@ class Listener:
             _log.exception("connection closed after an error")
         finally:
             connection.close()
-            self._connections.discard(connection)
-            self._metrics.closed()
-            if self._draining and not self._connections and not self._all_closed.ready():
-                self._all_closed.send()
+            self._forget(connection)

@@ -6,6 +6,7 @@ in logs or in error pages, and those that wait without a bound.
 
 from __future__ import annotations
 
+import io
 import logging
 import socket
 import sys
@@ -22,6 +23,7 @@ from runtime.telemetry.logs import describe
 from runtime.web import deadlines
 from runtime.web.chunks import Chunks
 from runtime.web.head import BadHead, Head, environment, read_head
+from runtime.web.paced_reader import PacedReader
 from runtime.web.problems import response_for
 from runtime.web.response import Response
 
@@ -73,10 +75,14 @@ class Protocol(wsgi.HttpProtocol):  # type: ignore[misc]  # eventlet publishes n
     served = False  # whether an earlier request of the connection was read
     requestline = ""  # eventlet's log lines repeat it; here it never has content
     head: Head
+    rfile: Any
     wfile: Any
+    _reader: PacedReader
 
     def setup(self) -> None:
         super().setup()
+        self._reader = PacedReader(self.rfile.detach())
+        self.rfile = io.BufferedReader(self._reader)
         self.wfile = _Output(self.wfile, self.connection)
 
     def handle_one_request(self) -> None:
@@ -99,7 +105,10 @@ class Protocol(wsgi.HttpProtocol):  # type: ignore[misc]  # eventlet publishes n
         self.close_connection = not head.keeps_alive
         self.environ = self.get_environ()
         self.application = self.server.app
-        self.handle_one_response()
+        try:
+            self.handle_one_response()
+        finally:
+            self.environ = {}  # it refers to this object: a cycle would be left to the garbage collector
 
     def get_environ(self) -> dict[str, Any]:
         head = self.head
@@ -127,6 +136,7 @@ class Protocol(wsgi.HttpProtocol):  # type: ignore[misc]  # eventlet publishes n
         self._refuse(Refused("malformed-request", "The request cannot be parsed."))
 
     def _read_head(self) -> Head | None:
+        self._reader.begin()
         try:
             if self.served:
                 self.connection.settimeout(deadlines.KEEPALIVE_SECONDS)

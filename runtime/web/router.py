@@ -27,6 +27,7 @@ from runtime.web import problems
 from runtime.web.body import announces_more_than, read_body
 from runtime.web.client_address import Network, client_address
 from runtime.web.connections import origin_of
+from runtime.web.fair_turns import FairTurns
 from runtime.web.operation import Operation
 from runtime.web.path import ID_FORMS, decode_path, id_forms_of, require_id_forms, template_of
 from runtime.web.protocol import close_after_response, may_make_room
@@ -128,13 +129,16 @@ class Router:
         self._proxies = proxies
         self._submissions = submissions
         self._held = held
+        self._turns = FairTurns()
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
         started, started_at = time.perf_counter(), time.time_ns()
         sent = environ.get("HTTP_TRACEPARENT")
+        origin = self._origin(environ)
+        self._turns.wait(origin)
         at = trace.continued(sent)
         with trace.attached(at), self._metrics.in_flight.track_inprogress():
-            template, response, caller = self._respond(environ, at)
+            template, response, caller = self._respond(environ, origin, at)
         headers = {"traceparent": str(at), "Cache-Control": "no-store", **response.headers}
         method = environ["REQUEST_METHOD"]
         body = [response.body]
@@ -158,23 +162,25 @@ class Router:
                 )
             )
         if response.status in _HELD:
-            self._hold(environ, caller)
+            self._hold(environ, origin, caller)
         start_response(_STATUS_LINES[response.status], list(headers.items()))
         return body
 
-    def _hold(self, environ: dict[str, Any], caller: Principal | None) -> None:
+    def _hold(self, environ: dict[str, Any], origin: str, caller: Principal | None) -> None:
         """Delay the refusal of a caller that gets many of them, or close its connection."""
         if self._held is None:
             return
-        name, address = None if caller is None else caller.id, self._origin(environ)
-        seconds = self._held.seconds_for(name, address)
+        name = None if caller is None else caller.id
+        seconds = self._held.seconds_for(name, origin)
         if seconds:
             with self._metrics.held.track_inprogress(), may_make_room(environ):
-                is_held = self._held.hold(name, address, seconds)
+                is_held = self._held.hold(name, origin, seconds)
             if not is_held:
                 close_after_response(environ)
 
-    def _respond(self, environ: dict[str, Any], at: trace.Trace) -> tuple[str, Response, Principal | None]:
+    def _respond(
+        self, environ: dict[str, Any], origin: str, at: trace.Trace
+    ) -> tuple[str, Response, Principal | None]:
         """Return the route's template, the response, and the caller if the request has a valid token."""
         template = _NO_ROUTE
         caller: Principal | None = None
@@ -199,8 +205,9 @@ class Router:
                 # others of the caller may have used up what was left.
                 if caller is not None and work is not None and self._submissions is not None:
                     self._submissions.require_any(caller.id, work)
+                count = self._counter(caller, route)
                 reading = True
-                body = read_body(environ, route.limit)
+                body = read_body(environ, route.limit, count)
                 reading = False
                 body_read = True
                 if route.operation is not None:
@@ -214,7 +221,7 @@ class Router:
                     body=body,
                     caller=caller,
                     reauthorize=partial(self._caller, environ, route),
-                    origin=self._origin(environ),
+                    origin=origin,
                 )
                 response = route.handle_request(request, at)
         except MethodNotAllowed as fault:
@@ -243,6 +250,14 @@ class Router:
             return
         if not self._rates.take(caller.id):
             raise self._rates.refusal(caller.id)
+
+    def _counter(self, caller: Principal | None, route: Route) -> Callable[[], object]:
+        """Return what counts further pieces of a body. Raises RateLimited if earlier ones have overdrawn."""
+        if caller is None or self._rates is None or route.counted_in is Share.credentials:
+            return lambda: None
+        if self._rates.is_overdrawn(caller.id):
+            raise self._rates.refusal(caller.id)
+        return partial(self._rates.use, caller.id)
 
     def _left(self, caller: Principal, work: Work | None) -> Mapping[str, str]:
         """Return the headers that say what is left."""

@@ -34,6 +34,21 @@ def test_refusal_of_a_request_says_when_the_next_is_taken() -> None:
     assert error.problem()["type"] == "urn:kopuro:problem:too-many-requests"
 
 
+def test_bodies_count_once_for_each_further_piece_and_may_overdraw() -> None:
+    clock = FakeClock()
+    rates = RequestRates(60, clock)  # ten at once
+    assert rates.take("kg.a")
+    for _ in range(9):
+        rates.use("kg.a")
+    assert not rates.is_overdrawn("kg.a")
+    rates.use("kg.a")
+    assert rates.is_overdrawn("kg.a")
+    assert not rates.is_overdrawn("kg.b")
+    clock.now += 1
+    assert not rates.is_overdrawn("kg.a")
+    assert not rates.take("kg.a")
+
+
 def test_referrals_and_statements_are_counted_apart() -> None:
     rates = SubmissionRates(per_minute=60, burst=3, clock=FakeClock())
     assert rates.take("kg.a", Work.referrals, 5) == 3

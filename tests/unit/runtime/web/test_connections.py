@@ -32,7 +32,7 @@ def is_shut(one: Connection) -> bool:
 
 
 def test_oldest_idle_connection_of_fullest_address_makes_room() -> None:
-    table = Connections(ConnectionLimits(total=4, per_address=3))
+    table = Connections(ConnectionLimits(total=4, per_address=3, waiting=2))
     busy = connection("a", busy=True)
     older, newer, other = connection("a"), connection("a"), connection("b")
     assert all(table.admit(one) for one in (other, busy, older, newer))
@@ -42,7 +42,7 @@ def test_oldest_idle_connection_of_fullest_address_makes_room() -> None:
 
 
 def test_other_address_makes_room_when_fullest_is_busy() -> None:
-    table = Connections(ConnectionLimits(total=3, per_address=2))
+    table = Connections(ConnectionLimits(total=3, per_address=2, waiting=2))
     idle = connection("b")
     assert all(table.admit(one) for one in (connection("a", busy=True), connection("a", busy=True), idle))
     assert table.admit(connection("c"))
@@ -50,7 +50,7 @@ def test_other_address_makes_room_when_fullest_is_busy() -> None:
 
 
 def test_full_address_is_refused_while_all_its_connections_are_busy() -> None:
-    table = Connections(ConnectionLimits(total=9, per_address=2))
+    table = Connections(ConnectionLimits(total=9, per_address=2, waiting=2))
     first = connection("a", busy=True)
     assert table.admit(first)
     assert table.admit(connection("a", busy=True))
@@ -88,7 +88,7 @@ def test_ipv6_network_counts_as_one_address() -> None:
 
 
 def test_connection_of_a_held_refusal_makes_room_and_one_of_a_request_does_not() -> None:
-    table = Connections(ConnectionLimits(total=9, per_address=1))
+    table = Connections(ConnectionLimits(total=9, per_address=1, waiting=2))
     held = connection("a", busy=True)
     environ = {CONNECTION: SimpleNamespace(conn_state=held.state)}
     assert table.admit(held)
