@@ -1,8 +1,8 @@
 """The p50 and p99 of one partner's reads, alone and during each attack of another partner.
 
 The hub has the limits that it is shipped with. Alone and under attack alternate within one run, because
-nothing else
-makes two figures comparable on a machine that others use too: the attack is stopped for each phase alone.
+nothing else makes two figures comparable on a machine that others use too: the attack is stopped for each
+phase alone.
 """
 
 from __future__ import annotations
@@ -50,8 +50,7 @@ class Flooded:
     first: the p99 while the attacker uses up what it may send at once; NaN: not measured. ratio: of the p99
     to that alone in the same round, with the lowest and the highest. failed: reads without an answer. cpu:
     seconds of processor time that the hub's services used in a second of attack, above those in a second
-    alone.
-    memory: MiB of intake afterwards.
+    alone. memory: MiB of intake afterwards.
     """
 
     alone: tuple[float, float]
