@@ -11,7 +11,7 @@ from runtime.access.read_recorder import ReadRecorder
 from runtime.application import ReadinessCheck
 from runtime.background import Background
 from runtime.clock import Clock, SystemClock
-from runtime.messaging.authors import Authors, authors_in
+from runtime.messaging.authors import authors_in
 from runtime.messaging.messenger import Messenger
 from runtime.messaging.ports import Broker
 from runtime.messaging.rabbit.broker import RabbitBroker
@@ -37,7 +37,6 @@ class Platform:
     registry: CollectorRegistry
     database: Database
     broker: Broker
-    authors: Authors
     messenger: Messenger
     spans: SpanExport | None  # None: tracing is off
 
@@ -101,7 +100,6 @@ def build_platform(name: str, settings: Settings, tables: MessagingTables) -> Pl
         raise SettingsError(
             [f"KOPURO_AMQP_URI names the broker user {broker.user}; the manifest lists {listed} for {name}"]
         )
-    authors = authors_in(identity.manifest)
     counter = span_counter(registry)
     spans = None
     if settings.traces_endpoint is not None:
@@ -115,7 +113,7 @@ def build_platform(name: str, settings: Settings, tables: MessagingTables) -> Pl
         topology=hub_topology(),
         clock=clock,
         registry=registry,
-        authors=authors,
+        authors=authors_in(identity.manifest),
         receipt_time=settings.receipt_time,
         spans=spans,
     )
@@ -125,7 +123,6 @@ def build_platform(name: str, settings: Settings, tables: MessagingTables) -> Pl
         registry=registry,
         database=database,
         broker=broker,
-        authors=authors,
         messenger=messenger,
         spans=spans,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
 from prometheus_client import CollectorRegistry
@@ -29,8 +29,10 @@ from runtime.messaging.outbox.relay import Relay
 from runtime.messaging.outbox.wave_signer import WaveSigner
 from runtime.messaging.ports import Broker
 from runtime.messaging.replica import Replica, ReplicaHistory, ReplicaRecord, ReplicaView
+from runtime.messaging.request_reply import RequestClient, RequestServer
 from runtime.messaging.retries import consumers_due
 from runtime.messaging.signatures.living_identity import LivingIdentity
+from runtime.messaging.signatures.requests import Peers
 from runtime.messaging.stalled_loops import StalledLoops
 from runtime.messaging.tables import MessagingTables
 from runtime.messaging.topology_watch import TopologyWatch
@@ -73,6 +75,7 @@ class Messenger:
         spans: receives the spans of messages; None when tracing is off.
         """
         service, self.source = identity.present.service, identity.present.source
+        self._service = service
         self._spans = MessageSpans(self.source, spans)
         self._identity = identity
         self._signer = WaveSigner(identity.key)
@@ -193,6 +196,36 @@ class Messenger:
         processor = self.consumer(queue, replica.apply, Envelope.decode, after_commit=view.refresh)
         self._replicas.append((replica, view))
         return processor, lambda: replica.unready(self._database)
+
+    def request_client(self, service: str) -> RequestClient:
+        """Return the client for requests to a service. It is background work of its own."""
+        return RequestClient(
+            self.broker,
+            self._service,
+            peers=self._peers((service,)),
+            clock=self._clock,
+            refused=self._metrics.add_peer(f"{self._service}.replies"),
+        )
+
+    def request_server(
+        self, queue: str, requesters: Collection[str], answer: Callable[[Mapping[str, Any]], Any]
+    ) -> RequestServer:
+        """Return the processor for the `@batches` method of a queue of requests by these services."""
+        return RequestServer(
+            self.broker,
+            answer,
+            peers=self._peers(requesters),
+            clock=self._clock,
+            refused=self._metrics.add_peer(queue),
+        )
+
+    def _peers(self, services: Collection[str]) -> Peers:
+        return Peers(
+            sign=self._signer.sign,
+            author_of=self._identity.verifier.author_of,
+            services=frozenset(services),
+            users=self._authors.users_of(services),
+        )
 
     def start(self, spawn: Spawn) -> None:
         """Start the timers, and the relay as soon as the broker has every exchange and queue.

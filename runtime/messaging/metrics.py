@@ -9,6 +9,19 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 # How a message leaves its consumer, and the checks that an author may fail. Each is a label's value.
 RESULTS = ("applied", "known", "postponed", "parked")
 CHECKS = ("unsigned", "digest", "source", "owner", "key", "signature", "user", "queue")
+# Those of a request or a reply (`signatures.requests`).
+REQUEST_CHECKS = (
+    "unsigned",
+    "digest",
+    "source",
+    "key",
+    "signature",
+    "user",
+    "form",
+    "address",
+    "stale",
+    "replayed",
+)
 
 
 class MessagingMetrics:
@@ -42,7 +55,7 @@ class MessagingMetrics:
         )
         self.not_authentic = Counter(
             "kopuro_messages_not_authentic",
-            "Messages dead-lettered because their author is not proven, by consumer and failed check",
+            "Messages without effect because their author is not proven, by consumer and failed check",
             ("consumer", "check"),
             registry=registry,
         )
@@ -115,3 +128,9 @@ class MessagingMetrics:
         self.batch_size.labels(consumer)
         self.dead_letters.labels(consumer).set(0)
         self._consumer_oldest_seconds.labels(consumer).set_function(oldest_seconds)
+
+    def add_peer(self, consumer: str) -> Callable[[str], None]:
+        """Show the series of a consumer of requests or replies; return what counts a failed check."""
+        for check in REQUEST_CHECKS:
+            self.not_authentic.labels(consumer, check)
+        return lambda check: self.not_authentic.labels(consumer, check).inc()

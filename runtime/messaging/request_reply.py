@@ -1,7 +1,9 @@
 """Request/reply over the broker, with a deadline.
 
-A request is a transient message with the client's private queue in its headers. Without a reply in time the
-client raises Unavailable: a 503 over HTTP, never an endless wait and never a bare 500.
+A request is a transient message that names the client's private queue. Both sides sign what they send
+(`signatures.requests`), and neither believes anything else: a broker password alone asks nothing and answers
+nothing. Without a reply in time the client raises Unavailable: a 503 over HTTP, never an endless wait and
+never a bare 500.
 """
 
 from __future__ import annotations
@@ -9,23 +11,24 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import orjson
 
 from contracts.errors import KopuroError, Refused, Unavailable
 from contracts.topology import QUERIES, QUERY_DEADLINE_MS, REPLIES
 from runtime.background import Spawn
+from runtime.clock import Clock
 from runtime.identifiers import new_id
 from runtime.messaging.dead_letters.dead_letter import reason_of
 from runtime.messaging.ports import Broker, BrokerUnavailable, Delivery, Outgoing
+from runtime.messaging.signatures.requests import Peers, Request, RequestProofs
+from runtime.messaging.signatures.verifier import NotAuthentic
 
 _log = logging.getLogger(__name__)
 
-REPLY_TO = "kopuro-reply-to"
-QUESTION = "kopuro-question"
 DEADLINE_SECONDS = QUERY_DEADLINE_MS / 1000
 
 _IDLE_SECONDS = 0.5
@@ -52,15 +55,20 @@ class RequestClient:
         broker: Broker,
         service: str,
         *,
-        answerers: Collection[str] | None = None,
+        peers: Peers,
+        clock: Clock,
+        refused: Callable[[str], None] = lambda check: None,
         deadline: float = DEADLINE_SECONDS,
     ) -> None:
-        """service: the requester's name. answerers: the broker users whose replies it believes; None: any.
+        """service: the requester's name. peers: signs its requests, and proves the replies to them.
 
-        deadline: how long a caller waits, in seconds.
+        refused: called with the failed check of each reply that is not authentic. deadline: how long a caller
+        waits, in seconds.
         """
         self._deadline = deadline
-        self._answerers = answerers
+        self._peers = peers
+        self._clock = clock
+        self._refused = refused
         self._replies = broker.private_consumer(service)
         self._publisher = broker.publisher()
         self._unsent: deque[Outgoing] = deque()
@@ -75,13 +83,15 @@ class RequestClient:
         if reply_to is None:
             raise Unavailable(_NO_REPLY)
         number = new_id()
+        request = Request(
+            to=queue, reply_to=reply_to, number=number, asked_at=self._clock.now(), question=question
+        )
         message = Outgoing(
             exchange=QUERIES,
             routing_key=queue,
             message_id=number,
             partition_key="",
-            body=orjson.dumps(question),
-            headers={REPLY_TO: reply_to, QUESTION: number},
+            body=request.encode(),
             transient=True,
         )
         pending = self._pending[number] = _Pending()
@@ -125,7 +135,7 @@ class RequestClient:
             # No client waits for a request past its deadline.
             wave = [message for message in wave if message.message_id in self._pending]
             try:
-                self._publisher.publish(wave)
+                self._publisher.publish(self._peers.sign(wave))
                 self._publisher.tend()
             except BrokerUnavailable:
                 for message in wave:
@@ -142,9 +152,14 @@ class RequestClient:
                 pause.wait(_IDLE_SECONDS)
                 continue
             for delivery in deliveries:
-                if not _is_from(delivery, self._answerers, "reply"):
+                try:
+                    self._peers.prove(delivery)
+                except NotAuthentic as fault:
+                    _log.warning("reply not authentic", extra={"reason": str(fault)})
+                    self._refused(fault.check)
                     continue
-                self._settle(delivery.headers.get(QUESTION, ""), _reply_in(delivery.body))
+                reply = _reply_in(delivery.body)
+                self._settle(reply.get("number", ""), reply)
         self._replies.close()
 
     def _settle(self, number: str, reply: Mapping[str, Any]) -> None:
@@ -161,10 +176,11 @@ def _reply_in(body: bytes) -> Mapping[str, Any]:
         reply = orjson.loads(body)
     except orjson.JSONDecodeError:
         reply = None
-    if not isinstance(reply, dict) or not isinstance(reply.get("refused", {}), dict):
+    is_reply = isinstance(reply, dict) and isinstance(reply.get("number"), str)
+    if not is_reply or not isinstance(reply.get("refused", {}), dict):
         _log.error("unreadable reply ignored")
         return {}
-    return reply
+    return cast(Mapping[str, Any], reply)
 
 
 class RequestServer:
@@ -175,58 +191,65 @@ class RequestServer:
         broker: Broker,
         answer: Callable[[Mapping[str, Any]], Any],
         *,
-        askers: Collection[str] | None = None,
+        peers: Peers,
+        clock: Clock,
+        refused: Callable[[str], None] = lambda check: None,
     ) -> None:
         """answer: returns the reply to a request as JSON values; may raise Refused.
 
-        askers: the broker users whose requests it answers; None: any.
+        peers: proves the requests, and signs the replies to them. refused: called with the failed check of
+        each request that is not authentic.
         """
         self._publisher = broker.publisher()
-        self._askers = askers
         self._answer = answer
+        self._peers = peers
+        self._proofs = RequestProofs(peers, clock)
+        self._refused = refused
 
     def process(self, deliveries: Sequence[Delivery]) -> None:
-        """Reply to each request. Raises BrokerUnavailable."""
-        replies = []
-        for delivery in deliveries:
-            if not _is_from(delivery, self._askers, "request"):
-                continue
-            reply_to, number = delivery.headers.get(REPLY_TO), delivery.headers.get(QUESTION)
-            if reply_to and number:
-                replies.append(
-                    Outgoing(
-                        exchange=REPLIES,
-                        routing_key=reply_to,
-                        message_id=new_id(),
-                        partition_key="",
-                        body=self._reply(delivery.body),
-                        headers={QUESTION: number},
-                        transient=True,
-                    )
-                )
+        """Reply to each authentic request. The others get no reply. Raises BrokerUnavailable."""
+        requests = self._authentic(deliveries)
+        replies = self._peers.sign([self._reply_to(request) for request in requests])
         try:
-            self._publisher.publish(replies)
+            try:
+                self._publisher.publish(replies)
+            except BrokerUnavailable:
+                # No heartbeats are sent between requests, so the broker may have dropped the idle connection.
+                self._publisher.publish(replies)
         except BrokerUnavailable:
-            # No heartbeats are sent between requests, so the broker may have dropped the idle connection.
-            self._publisher.publish(replies)
+            self._proofs.unanswered(requests)
+            raise
 
-    def _reply(self, body: bytes) -> bytes:
+    def _authentic(self, deliveries: Sequence[Delivery]) -> list[Request]:
+        requests = []
+        for delivery in deliveries:
+            try:
+                requests.append(self._proofs.read(delivery))
+            except NotAuthentic as fault:
+                _log.warning("request not authentic", extra={"reason": str(fault)})
+                self._refused(fault.check)
+        return requests
+
+    def _reply_to(self, request: Request) -> Outgoing:
+        return Outgoing(
+            exchange=REPLIES,
+            routing_key=request.reply_to,
+            message_id=new_id(),
+            partition_key="",
+            body=self._reply(request),
+            transient=True,
+        )
+
+    def _reply(self, request: Request) -> bytes:
+        reply: dict[str, Any] = {"number": request.number}
         try:
-            return orjson.dumps({"answer": self._answer(orjson.loads(body))}, option=orjson.OPT_UTC_Z)
+            answer = self._answer(request.question)
+            return orjson.dumps({**reply, "answer": answer}, option=orjson.OPT_UTC_Z)
         except Refused as refused:
             reason = {"slug": refused.slug, "detail": refused.detail, "status": refused.status}
-            return orjson.dumps({"refused": reason})
+            reply["refused"] = reason
         except KopuroError as error:
             _log.warning("request not answered", extra={"reason": reason_of(error)})
         except Exception as error:  # noqa: BLE001 - one bad request must not stop the others
             _log.error("request failed", extra={"reason": reason_of(error)})
-        return b"{}"
-
-
-def _is_from(delivery: Delivery, users: Collection[str] | None, kind: str) -> bool:
-    """Return whether one of the users sent the message; log an error if not. kind: `request` or `reply`."""
-    if users is None or delivery.user_id in users:
-        return True
-    reason = f"sent by {delivery.user_id or 'no user'}"
-    _log.error(f"{kind} of another user ignored", extra={"reason": reason})
-    return False
+        return orjson.dumps(reply)

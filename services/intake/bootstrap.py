@@ -15,7 +15,6 @@ from runtime.identifiers import new_id
 from runtime.messaging.batches import BatchProcessor
 from runtime.messaging.outbox.outbox_age import OutboxAge
 from runtime.messaging.replica import ReplicaRecord
-from runtime.messaging.request_reply import RequestClient
 from runtime.periodic import Periodic
 from runtime.service_platform import build_platform
 from runtime.settings import Settings
@@ -58,7 +57,7 @@ def build(settings: Settings) -> Application[IntakeParts]:
         members.absorb(records)
 
     directory, directory_unready = platform.messenger.replica(REPLICA, "intake.directory", absorb)
-    queries = RequestClient(platform.broker, "intake", answerers=platform.authors.users_of((ROUTING,)))
+    queries = platform.messenger.request_client(ROUTING)
     custody_kids = AnnouncedCustodyKeys(settings.discovery, platform.clock)
     transit_keys = SqlTransitKeys(
         platform.database,

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from contracts.envelope import Envelope, decode
-from contracts.topology import REQUESTERS, ROUTING, ROUTING_PARTITIONS
+from contracts.topology import REQUESTERS, ROUTING, ROUTING_PARTITIONS, ROUTING_QUERIES
 from runtime.access.access_records import AccessRecords
 from runtime.application import Application
 from runtime.messaging.batches import BatchProcessor
@@ -196,10 +196,8 @@ def build(settings: Settings) -> Application[RoutingParts]:
             statements=StatementQueries(database=platform.database, reports=reports, statements=statements),
             facts=ReadinessGate(facts, directory_unready),
             directory=directory,
-            questions=RequestServer(
-                platform.broker,
-                partial(answer_question, queries, preview=previews.preview),
-                askers=platform.authors.users_of(REQUESTERS),
+            questions=platform.messenger.request_server(
+                ROUTING_QUERIES, REQUESTERS, partial(answer_question, queries, preview=previews.preview)
             ),
         ),
         verifier=access.verifier(settings.hub, platform.clock, issuer=settings.issuer),

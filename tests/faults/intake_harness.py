@@ -18,6 +18,7 @@ from contracts.organization import SealingKey
 from contracts.records import read
 from contracts.topology import ROUTING_QUERIES
 from kopuro_client.sealing import public_key, seal
+from runtime.clock import SystemClock
 from runtime.messaging.ports import BrokerUnavailable
 from runtime.messaging.rabbit.broker import RabbitBroker
 from runtime.messaging.request_reply import DEADLINE_SECONDS, RequestServer
@@ -25,7 +26,7 @@ from runtime.storage.database import Database
 from tests.crash.crashing import consumed, figure
 from tests.processes import HUB, RunningService
 from tests.services.neighbours import ACCEPTOR, SENDER, Neighbours, event_of, opened
-from tests.support.hub_keys import signed_event
+from tests.support.hub_keys import peers, signed_event
 from tests.support.migrated import upgrade
 from tests.unit.services.intake.samples import document
 from tests.unit.services.intake.samples import organization as member
@@ -120,7 +121,8 @@ def _answer(broker: RabbitBroker, stop: threading.Event) -> None:
     def answer(request: Mapping[str, Any]) -> Any:
         return []
 
-    processor = RequestServer(broker, answer)
+    peers_of_routing = peers("routing", "intake", user=broker.user)
+    processor = RequestServer(broker, answer, peers=peers_of_routing, clock=SystemClock())
     with closing(broker.consumer([ROUTING_QUERIES], 100)) as consumer:
         while not stop.is_set():
             with suppress(BrokerUnavailable):

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from typing import Any
 
+import orjson
 import pytest
 
 from contracts.errors import Refused, Unavailable
 from contracts.topology import QUERIES, REPLIES, Exchange, Queue, Topology, addressed, merged, published_to
-from runtime.messaging.ports import Broker
+from runtime.clock import SystemClock
+from runtime.messaging.memory import MemoryBroker, MemoryPublisher
+from runtime.messaging.ports import Broker, BrokerUnavailable, Delivery, Outgoing
 from runtime.messaging.rabbit.broker import RabbitBroker
 from runtime.messaging.request_reply import RequestClient, RequestServer, _reply_in
+from runtime.messaging.signatures.requests import Request
 from tests.faults.tcp_proxy import TcpProxy
+from tests.support.hub_keys import peers, signer
 
 QUESTIONS = merged(
     Topology(
@@ -28,15 +33,39 @@ QUESTIONS = merged(
 )
 
 
+USER = "hub"
+
+
 @pytest.fixture
 def hub(any_broker: Broker) -> Broker:
-    any_broker.declare(QUESTIONS)
-    return any_broker
+    hub = any_broker if isinstance(any_broker, RabbitBroker) else MemoryBroker(user=USER)
+    hub.declare(QUESTIONS)
+    return hub
+
+
+def user_of(hub: Broker) -> str:
+    return hub.user if isinstance(hub, RabbitBroker) else USER
+
+
+def client(hub: Broker, *, deadline: float = 10, refused: list[str] | None = None) -> RequestClient:
+    return RequestClient(
+        hub,
+        "asker",
+        peers=peers("asker", "answerer", user=user_of(hub)),
+        clock=SystemClock(),
+        refused=(refused if refused is not None else list[str]()).append,
+        deadline=deadline,
+    )
+
+
+def server(hub: Broker, answer: Callable[[Mapping[str, Any]], Any]) -> RequestServer:
+    believed = peers("answerer", "asker", user=user_of(hub))
+    return RequestServer(hub, answer, peers=believed, clock=SystemClock())
 
 
 @contextmanager
-def asking(hub: Broker, *, deadline: float = 10) -> Iterator[RequestClient]:
-    queries = RequestClient(hub, "asker", deadline=deadline)
+def asking(hub: Broker, *, deadline: float = 10, refused: list[str] | None = None) -> Iterator[RequestClient]:
+    queries = client(hub, deadline=deadline, refused=refused)
     threads: list[threading.Thread] = []
 
     def spawn(function: Callable[[], None]) -> None:
@@ -65,7 +94,7 @@ def listening(queries: RequestClient) -> bool:
 
 @contextmanager
 def answering(hub: Broker, answer: Callable[[Mapping[str, Any]], Any]) -> Iterator[None]:
-    processor = RequestServer(hub, answer)
+    processor = server(hub, answer)
     stop = threading.Event()
 
     def run() -> None:
@@ -172,7 +201,7 @@ def test_request_server_replies_at_once_after_idle_connection_was_dropped(
 ) -> None:
     direct = RabbitBroker(vhost)
     direct.declare(QUESTIONS)
-    processor = RequestServer(RabbitBroker(proxied), answer)
+    processor = server(RabbitBroker(proxied), answer)
     consumer = direct.consumer(["questions"], 10)
     with asking(direct) as queries, ThreadPoolExecutor(1) as pool:
         for number in (1, 2):
@@ -193,6 +222,90 @@ def fails(queries: RequestClient) -> bool:
     return False
 
 
-@pytest.mark.parametrize("body", [b"x", b"1", b"null", b'{"refused": 1}'])
+@pytest.mark.parametrize(
+    "body", [b"x", b"1", b"null", b"{}", b'{"number": 1}', b'{"number": "n", "refused": 1}']
+)
 def test_unreadable_reply_counts_as_no_reply(body: bytes) -> None:
     assert _reply_in(body) == {}
+
+
+@pytest.mark.parametrize(("author", "check"), [(None, "unsigned"), ("intake", "source"), ("asker", "source")])
+def test_forged_reply_is_ignored_and_the_genuine_one_arrives(
+    hub: Broker, author: str | None, check: str
+) -> None:
+    refused: list[str] = []
+    asked = threading.Event()
+
+    def forge() -> None:
+        with closing(hub.consumer(["questions"], 1)) as consumer:
+            deliveries: list[Delivery] = []
+            while not deliveries:
+                deliveries = list(consumer.take(1, 0.1))
+            request = orjson.loads(deliveries[0].body)
+            body = orjson.dumps({"number": request["number"], "answer": "forged"})
+            reply = Outgoing(
+                exchange=REPLIES,
+                routing_key=request["reply_to"],
+                message_id="forged",
+                partition_key="",
+                body=body,
+                transient=True,
+            )
+            with closing(hub.publisher()) as publisher:
+                publisher.publish([reply] if author is None else signer(author).sign([reply]))
+            server(hub, answer).process(deliveries)
+            consumer.acknowledge(deliveries)
+            asked.set()
+
+    with asking(hub, refused=refused) as queries:
+        thread = threading.Thread(target=forge)
+        thread.start()
+        try:
+            assert queries.ask("questions", {"number": 4}) == {"double": 8}
+        finally:
+            thread.join(10)
+    assert asked.is_set()
+    assert refused == [check]
+
+
+class LosingBroker(MemoryBroker):
+    """Loses its connection at the first `losses` attempts to publish."""
+
+    losses = 2
+
+    def publisher(self) -> MemoryPublisher:
+        publisher = super().publisher()
+        publish = publisher.publish
+
+        def lose(messages: Sequence[Outgoing]) -> None:
+            if self.losses:
+                self.losses -= 1
+                raise BrokerUnavailable("The connection broke.")
+            publish(messages)
+
+        publisher.publish = lose  # type: ignore[method-assign] # one method of the fake
+        return publisher
+
+
+def test_request_that_the_broker_redelivers_after_an_outage_is_answered() -> None:
+    broker = LosingBroker(user=USER)
+    broker.declare(QUESTIONS)
+    asked: list[Any] = []
+    processor = server(broker, asked.append)
+    request = Request(
+        to="questions", reply_to="asker.1", number="1", asked_at=SystemClock().now(), question={"number": 3}
+    )
+    message = Outgoing(
+        exchange=QUERIES, routing_key="questions", message_id="1", partition_key="", body=request.encode()
+    )
+    broker.losses = 0
+    with closing(broker.publisher()) as publisher:
+        publisher.publish(signer("asker").sign([message]))
+    broker.losses = 2  # the publisher of replies tries twice
+    with closing(broker.consumer(["questions"], 10)) as consumer:
+        deliveries = consumer.take(1, 1)
+        with pytest.raises(BrokerUnavailable):
+            processor.process(deliveries)
+        for _ in range(2):
+            processor.process(deliveries)
+    assert asked == [{"number": 3}] * 2, "once more after the outage, and not a third time"

@@ -36,6 +36,7 @@ from contracts.topology import DIRECT, ROUTING_QUERIES, hub_topology
 from kopuro_client.sealing import generate_key, public_key, seal
 from runtime.access.signer import TokenSigner
 from runtime.access.tokens import Principal, issuer_of
+from runtime.clock import SystemClock
 from runtime.identifiers import new_id
 from runtime.messaging.outbox.outbox import outgoing
 from runtime.messaging.ports import BrokerUnavailable, Outgoing
@@ -47,7 +48,7 @@ from tests.processes import HUB, RunningService
 from tests.services.made_cursors import made_cursors
 from tests.support import migrated
 from tests.support.events import message_of
-from tests.support.hub_keys import all_signed
+from tests.support.hub_keys import all_signed, peers
 from tests.support.partners import Partner, client_id_of, registered, signed_token
 from tests.support.transit_secrets import TransitSecrets
 from tests.unit.services.intake.samples import (
@@ -80,7 +81,12 @@ class FakeRouting:
         self.answers: dict[str, Any] = {}
         self.asked: list[Query] = []
         self._broker = RabbitBroker(amqp_uri)
-        self._processor = RequestServer(self._broker, self._answer)
+        self._processor = RequestServer(
+            self._broker,
+            self._answer,
+            peers=peers("routing", "intake", user=self._broker.user),
+            clock=SystemClock(),
+        )
         self._stopping = False
         self._thread = threading.Thread(target=self._run)
 

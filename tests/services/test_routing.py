@@ -31,11 +31,13 @@ from contracts.facts import (
 )
 from contracts.queries import OfferQuery, PartyQuery, ReferralQuery
 from contracts.topology import ROUTING_QUERIES
+from runtime.clock import SystemClock
 from runtime.identifiers import new_id
 from runtime.messaging.rabbit.broker import RabbitBroker
 from runtime.messaging.request_reply import RequestClient
 from tests.processes import RunningService
 from tests.services.neighbours import Neighbours, kinds, until
+from tests.support.hub_keys import peers
 from tests.unit.services.routing.samples import SENDER, agreement, facts, organization
 from tests.unit.services.routing.workbench import sender
 
@@ -97,7 +99,10 @@ def hear(hub: Hub, kind: type[Fact], count: int = 1) -> list[Any]:
 
 @contextmanager
 def query_client(amqp_uri: str) -> Iterator[RequestClient]:
-    queries = RequestClient(RabbitBroker(amqp_uri), "intake")
+    broker = RabbitBroker(amqp_uri)
+    queries = RequestClient(
+        broker, "intake", peers=peers("intake", "routing", user=broker.user), clock=SystemClock()
+    )
     thread: list[threading.Thread] = []
 
     def spawn(function: Any, /) -> object:

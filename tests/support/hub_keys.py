@@ -20,6 +20,7 @@ from contracts.jose import encoded, thumbprint
 from contracts.manifest import Manifest, ServiceIdentity
 from contracts.signatures import SigningKey, VerificationKey
 from contracts.topology import owners_of
+from runtime.messaging.authors import authors_in
 from runtime.messaging.headers import SIGNED
 from runtime.messaging.outbox.event_batch import decode_batch
 from runtime.messaging.outbox.outbox import outgoing
@@ -27,6 +28,7 @@ from runtime.messaging.outbox.wave_signer import WaveSigner
 from runtime.messaging.ports import Delivery, Outgoing
 from runtime.messaging.rabbit.broker import RabbitBroker
 from runtime.messaging.signatures.identity import HubIdentity
+from runtime.messaging.signatures.requests import Peers
 from runtime.messaging.signatures.statement import STATEMENT_TYPE
 from runtime.messaging.signatures.verifier import FactVerifier
 
@@ -77,6 +79,20 @@ def identity(
     services = tuple(sorted({*SERVICES, service}))
     key = SigningKey(private_key(service), STATEMENT_TYPE)
     return HubIdentity(service=service, key=key, manifest=manifest(hub, services), owners=owners)
+
+
+def peers(service: str, *believed: str, user: str | None = None) -> Peers:
+    """Return how a service proves its requests or replies, and whose it believes.
+
+    user: the broker user that all services share; None: each has its own.
+    """
+    listed = manifest(HUB, tuple(sorted({*SERVICES, service, *believed})), user)
+    return Peers(
+        sign=signer(service).sign,
+        author_of=FactVerifier(listed).author_of,
+        services=believed,
+        users=authors_in(listed).users_of(believed),
+    )
 
 
 def source_of(fact: type[Fact] | Fact, hub: str = HUB) -> str:

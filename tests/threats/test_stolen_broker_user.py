@@ -45,9 +45,10 @@ from runtime.messaging.ports import Delivery, Outgoing
 from runtime.messaging.rabbit.broker import RabbitBroker
 from runtime.messaging.rabbit.browser import RabbitBrowsers
 from runtime.messaging.request_reply import RequestServer
+from runtime.messaging.signatures.requests import Request
 from sandbox.broker import PrivateBroker
-from tests.messaging.consumer_harness import START, ConsumerHarness, opened
-from tests.support.hub_keys import manifest, signed, signed_event, verifier
+from tests.messaging.consumer_harness import START, ConsumerHarness, HandClock, opened
+from tests.support.hub_keys import manifest, peers, signed, signed_event, verifier
 from tests.support.hub_users import imported
 
 HUB = "kg"
@@ -414,21 +415,33 @@ def test_replayed_message_takes_effect_only_with_proof_of_its_author(
     assert len(harness.dead_letters()) == (0 if has_proof else 1)
 
 
-def test_reply_or_request_of_another_user_is_ignored(hub: HubBroker) -> None:
+def test_request_that_intake_did_not_sign_and_send_is_ignored(hub: HubBroker) -> None:
     broker = RabbitBroker(hub.uris["routing"], service="routing")
     asked: list[Any] = []
+    server = RequestServer(broker, asked.append, peers=peers("routing", "intake"), clock=HandClock())
+    request = Request(
+        to=ROUTING_QUERIES,
+        reply_to="intake.replies.0",
+        number=new_id(),
+        asked_at=START,
+        question={"ask": "?"},
+    )
+    unsigned = replace(transient(QUERIES, ROUTING_QUERIES), body=request.encode())
     with contextlib.closing(broker.consumer([ROUTING_QUERIES], 10)) as consumer:
-        send(hub.uris["intake"], transient(QUERIES, ROUTING_QUERIES), "intake")
-        deliveries = consumer.take(1, LONG)
-        request = replace(
-            deliveries[0], body=b"{}", headers={"kopuro-reply-to": "intake.replies.0", "kopuro-question": "q"}
-        )
-        server = RequestServer(broker, lambda question: asked.append(question), askers={"kg.intake"})
-        server.process([replace(request, user_id="kg.audit"), replace(request, user_id=None)])
+
+        def received(message: Outgoing) -> Delivery:
+            send(hub.uris["intake"], message, "intake")
+            (delivery,) = consumer.take(1, LONG)
+            consumer.acknowledge([delivery])
+            return delivery
+
+        server.process([received(unsigned)])
+        server.process([received(signed(unsigned, by=other)) for other in sorted({*SERVICES} - {"intake"})])
+        genuine = received(signed(unsigned, by="intake"))
+        server.process([replace(genuine, user_id="kg.audit"), replace(genuine, user_id=None)])
         assert asked == []
-        server.process([request])
-        assert asked == [{}]
-        consumer.acknowledge(deliveries)
+        server.process([genuine])
+    assert asked == [{"ask": "?"}]
 
 
 # --- Names of users ------------------------------------------------------------------------------
