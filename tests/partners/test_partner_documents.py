@@ -251,6 +251,7 @@ def test_webhook_program_of_a_page_outlasts_requests_of_strangers(
     hub: RunningHub, tmp_path: Path, program: str
 ) -> None:
     receiver = hub.organization(BOTH[1])
+    assert receiver.hub.webhooks.endpoints() == []  # each program deletes its own
     with running(hub, BOTH[1], program, tmp_path) as page:
         (endpoint,) = until(lambda: receiver.hub.webhooks.endpoints() or None, "the endpoint")
         address = urlsplit(endpoint["url"])
