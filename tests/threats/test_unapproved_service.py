@@ -111,3 +111,19 @@ def test_approved_service_is_asked_for_the_approved_need_alone(
 
     assert approve(hub, "DELETE", role="operator") == 200
     until(lambda: verdict(hub, "girl-taken-to-the-city")[1] != {}, "the withdrawal in routing's replica")
+
+
+def test_approval_does_not_cover_what_the_organization_adds_to_its_service(
+    hub: RunningHub, attacker: Participant
+) -> None:
+    until_routing_has_the_service(hub)
+    others = [one for one in attacker.hub.organization(ATTACKER)["services"] if one["id"] != "rescue"]
+    local = {**SERVICE, "areas": ["KG-N"], "eligibility": {"sexes": ["female"]}}
+    attacker.hub.update_organization(ATTACKER, {"services": [*others, local]})
+    assert approve(hub, needs=(TRAFFICKING,)) == 200
+    attacker.hub.update_organization(ATTACKER, {"services": [*others, SERVICE]})
+    assert attacker.hub.organization(ATTACKER)["approved_services"] == []
+    failed = until(
+        lambda: verdict(hub, "girl-taken-to-the-city")[1], "the wider service in routing's replica"
+    )
+    assert failed == {"service_not_approved": {"service": "rescue", "needs": [TRAFFICKING]}}

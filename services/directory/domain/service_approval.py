@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Collection, Sequence
+from dataclasses import fields, replace
 from hashlib import sha256
 from typing import Any
 
 from contracts.canonical import canonical_json
 from contracts.errors import PointerError, Refused
-from contracts.organization import ApprovedService, Organization
+from contracts.organization import ApprovedService, Eligibility, Organization, Service
 from contracts.records import plain
 from contracts.vocabularies import need_group, sensitive_needs
 
@@ -52,6 +52,47 @@ def without_approval(present: Organization, service_id: str) -> Organization:
     if len(others) == len(present.approved_services) and service_id not in {s.id for s in present.services}:
         raise _no_such_service()
     return replace(present, approved_services=others)
+
+
+def with_approvals_that_hold(before: Organization | None, wanted: Organization) -> Organization:
+    """Return the record without the approvals of services that are gone, or reach more people than before.
+
+    What was approved is the service that the approvers saw, or a narrower one.
+    """
+    known = {} if before is None else {service.id: service for service in before.services}
+    present = {service.id: service for service in wanted.services}
+    kept = tuple(
+        approval
+        for approval in wanted.approved_services
+        if approval.service in present
+        and (
+            approval.service not in known
+            or not reaches_more(known[approval.service], present[approval.service])
+        )
+    )
+    return replace(wanted, approved_services=kept)
+
+
+def reaches_more(before: Service, after: Service) -> bool:
+    """Return whether a service is for places or people that it was not for before.
+
+    Languages and capacities are not among them: they change with the staff and the day.
+    """
+    conditions = (
+        (getattr(before.eligibility, one.name), getattr(after.eligibility, one.name))
+        for one in fields(Eligibility)
+    )
+    return (
+        any(not _is_in(area, before.areas) for area in after.areas)
+        or not set(after.settlements) <= set(before.settlements)
+        # An empty list sets no condition.
+        or any(old and not (new and set(new) <= set(old)) for old, new in conditions)
+    )
+
+
+def _is_in(area: str, areas: Collection[str]) -> bool:
+    """Return whether an area, a country or a region of one, is among these or in one of their countries."""
+    return area in areas or area.partition("-")[0] in areas
 
 
 def service_basis(present: Organization, service_id: str) -> str:

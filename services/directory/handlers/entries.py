@@ -25,6 +25,7 @@ from services.directory.domain.client import Client
 from services.directory.domain.entry import E, E_co, Standing, Subject, TokenKey
 from services.directory.domain.precondition import Precondition, check_precondition, merge_patch
 from services.directory.domain.sealing_key_history import with_key
+from services.directory.domain.service_approval import with_approvals_that_hold
 from services.directory.handlers.approvals import Approvals
 from services.directory.handlers.effects import take_effect
 from services.directory.handlers.ledger import Ledger, Writing
@@ -158,8 +159,8 @@ class Entries:
     ) -> Written[Organization] | Approval:
         with self._ledger.writing() as writing:
             present = writing.standing(Organization, organization)
-            wanted = decide(present)
             before = None if present is None else present.entry
+            wanted = with_approvals_that_hold(before, decide(present))
             change = RecordChange(organization=wanted)
             vouches = needs_second_person(before, wanted, by_operator=editor.operator)
             if wanted != before and self._approvals.two_persons and vouches:
@@ -201,6 +202,8 @@ def _as_loaded(writing: Writing, wanted: E, present: Standing[E] | None) -> E:
         sealing_key_change=before.sealing_key_change,
         approved_services=wanted.approved_services or before.approved_services,
     )
+    if not wanted.approved_services:
+        kept = with_approvals_that_hold(before, kept)
     if key is None or key == before.sealing_key:
         return kept
     return replace(

@@ -129,11 +129,12 @@ class RoutedNetwork:
         """Submit referrals, and answer some of their offers."""
         drawn, clock = self.drawn, self.bench.clock
         clock.time += drawn.choice([HOUR, 7 * HOUR, DAY])
-        facts = self.bench.take(*(self._drawn_submission() for _ in range(count)))
+        submissions = (self._drawn_submission() for _ in range(count))
+        facts = self.bench.take(*(replace(one, time=clock.time) for one in submissions))
         offers = [fact for fact in facts if isinstance(fact, OfferOpened)]
         answers = [self._drawn_answer(offer) for offer in offers if drawn.random() < 0.6]
         if answers:
-            self.bench.take(*answers)
+            self.bench.take(*(replace(one, time=clock.time) for one in answers))
         if drawn.random() < 0.3:
             self.bench.fire(clock.time + 4 * DAY)
 

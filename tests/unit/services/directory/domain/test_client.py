@@ -58,14 +58,17 @@ def test_both_secrets_are_accepted_for_a_day_after_a_rotation() -> None:
     assert rotated.secrets(NOON + OVERLAP) == (digest(NEW),)
 
 
-def test_second_rotation_ends_the_secret_before_the_present_one() -> None:
+def test_second_rotation_ends_the_secret_between_and_leaves_the_first() -> None:
     kept = client(client_id="a", principal="kg.a", roles=(Role.partner,), secret=SECRET)
     twice = kept.rotated(digest(NEW), NOON, expires_at=None).rotated(digest("z" * 43), NOON, expires_at=None)
     assert [twice.secret_known(secret, NOON) is not None for secret in (SECRET, NEW, "z" * 43)] == [
+        True,
         False,
         True,
-        True,
     ]
+    later = twice.rotated(digest("y" * 43), NOON + OVERLAP, expires_at=None)
+    accepted = [later.secret_known(secret, NOON + OVERLAP) for secret in (SECRET, "z" * 43, "y" * 43)]
+    assert [one is not None for one in accepted] == [False, True, True]
 
 
 def test_repeated_rotation_changes_nothing() -> None:

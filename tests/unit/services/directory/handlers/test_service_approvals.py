@@ -9,8 +9,10 @@ import pytest
 from contracts.errors import Refused
 from contracts.facts import OrganizationChanged
 from contracts.organization import ApprovedService, Organization
+from services.directory import admission
+from services.directory.domain.amendment import Editor
 from services.directory.domain.approval import Approval, Decider, Policy
-from services.directory.domain.precondition import at_revision
+from services.directory.domain.precondition import ANY_REVISION, at_revision
 from tests.unit.services.directory.samples import (
     NOON,
     OPERATOR,
@@ -76,14 +78,63 @@ def test_withdrawn_approval_is_removed(recorded: Directory) -> None:
     assert len(recorded.revisions(OSH)) == 3
 
 
-def test_approval_of_a_service_that_was_removed_can_be_withdrawn(recorded: Directory) -> None:
+def test_approval_ends_with_its_service(recorded: Directory) -> None:
     recorded.service_approvals.approve(COORDINATOR, OSH, "legal", [TRAFFICKING])
-    recorded.entries.patch_organization(
-        OSH_ITSELF, OSH, {"services": []}, precondition=at_revision(2), admit=_admit
-    )
-    recorded.service_approvals.withdraw(COORDINATOR, OSH, "legal")
+    change(recorded, {"services": []})
     assert record(recorded).approved_services == ()
-    assert slug(recorded.service_approvals.withdraw, COORDINATOR, OSH, "legal") == "not-found"
+    change(recorded, {"services": [service_record(needs=NEEDS, areas=["KG", "KZ"])]})
+    assert record(recorded).approved_services == ()
+    assert slug(recorded.service_approvals.withdraw, COORDINATOR, OSH, "missing") == "not-found"
+
+
+@pytest.mark.parametrize(
+    "wider",
+    [
+        {"areas": ["KG-GO", "RU-MOW"]},
+        {"areas": ["KG"]},
+        {"settlements": ["urban", "rural"]},
+        {"eligibility": {}},
+        {"eligibility": {"sexes": ["female", "male"]}},
+        {"eligibility": {"age_bands": ["18_24"]}},
+    ],
+    ids=["further area", "whole country", "settlements", "everybody", "further sex", "dropped condition"],
+)
+@pytest.mark.parametrize("editor", [OSH_ITSELF, OPERATOR], ids=["itself", "an operator"])
+def test_approval_ends_when_its_service_reaches_more(
+    recorded: Directory, wider: dict[str, Any], editor: Editor
+) -> None:
+    service = service_record(needs=NEEDS, settlements=["urban"], eligibility={"sexes": ["female"]})
+    change(recorded, {"services": [service]})
+    recorded.service_approvals.approve(COORDINATOR, OSH, "legal", [TRAFFICKING])
+    change(recorded, {"services": [{**service, **wider}]}, editor)
+    assert record(recorded).approved_services == ()
+
+
+@pytest.mark.parametrize(
+    "change_of_service",
+    [
+        {"areas": ["KG-GO"]},
+        {"settlements": ["rural"]},
+        {"eligibility": {"sexes": ["female"]}},
+        {"languages": ["ky", "ru"], "always_open": True, "name": "Advice and shelter"},
+        {"needs": [TRAFFICKING]},
+    ],
+    ids=["fewer areas", "fewer settlements", "a condition", "languages", "fewer needs"],
+)
+def test_approval_outlasts_changes_that_reach_nobody_else(
+    recorded: Directory, change_of_service: dict[str, Any]
+) -> None:
+    service = service_record(needs=NEEDS, areas=["KG", "KZ-10"])
+    change(recorded, {"services": [service]})
+    recorded.service_approvals.approve(COORDINATOR, OSH, "legal", [TRAFFICKING])
+    change(recorded, {"services": [{**service, **change_of_service}]})
+    assert record(recorded).approved_services == (approval(TRAFFICKING),)
+
+
+def change(directory: Directory, patch: dict[str, Any], editor: Editor = OSH_ITSELF) -> None:
+    directory.entries.patch_organization(
+        editor, OSH, patch, precondition=ANY_REVISION, admit=lambda one: admission.organization(one, NOON)
+    )
 
 
 @pytest.mark.parametrize(
@@ -135,11 +186,17 @@ def test_organization_cannot_write_its_own_approval(recorded: Directory) -> None
     assert record(recorded).approved_services == ()
 
 
-def test_approval_stays_as_it_is_when_the_organization_changes_its_service(recorded: Directory) -> None:
+def test_approval_covers_no_need_that_the_service_adds(recorded: Directory) -> None:
     recorded.service_approvals.approve(COORDINATOR, OSH, "legal", [TRAFFICKING])
-    more = {"services": [service_record(needs=[*NEEDS, "health.tb"], areas=["KG", "RU", "KZ"])]}
-    recorded.entries.patch_organization(OSH_ITSELF, OSH, more, precondition=at_revision(2), admit=_admit)
+    change(recorded, {"services": [service_record(needs=[*NEEDS, "health.tb"])]})
     assert record(recorded).approved_services == (approval(TRAFFICKING),)
+
+
+def test_loaded_record_with_a_wider_service_loses_its_approval(recorded: Directory) -> None:
+    recorded.service_approvals.approve(COORDINATOR, OSH, "legal", [TRAFFICKING])
+    file = organization(services=[service_record(needs=NEEDS, areas=["KG", "KZ"])])
+    recorded.entries.enter(Organization, [file], by="load")
+    assert record(recorded).approved_services == ()
 
 
 def test_loaded_record_without_approvals_keeps_them(recorded: Directory) -> None:
