@@ -62,6 +62,11 @@ class Read:
         """Return the statement of one page of a list."""
         return cls(referral_ids=referral_ids, filter=filter)
 
+    @classmethod
+    def of_figures(cls, filter: Mapping[str, str]) -> Read:
+        """Return the statement of an answer with numbers that may stand for one person, without its id."""
+        return cls(referral_ids=(), filter=filter)
+
 
 # An answer without facts of any person, such as an empty page of a mailbox. It leaves no entry.
 NOTHING_READ: Final = Read(referral_ids=())

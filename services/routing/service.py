@@ -98,7 +98,7 @@ class RoutingService(WebService):
         "/v1/coordination/wishes",
         roles=COORDINATORS,
         query=operations.WISHED,
-        reads=Reads.no_person,
+        reads=Reads.recorded,
         operation=operations.WISHES,
     )
     def wishes(self, request: Request) -> Response:
@@ -109,7 +109,7 @@ class RoutingService(WebService):
         "/v1/coordination/coverage",
         roles=COORDINATORS,
         query=operations.COVERED,
-        reads=Reads.no_person,
+        reads=Reads.recorded,
         operation=operations.COVERAGE,
     )
     def coverage(self, request: Request) -> Response:
@@ -174,7 +174,7 @@ class RoutingService(WebService):
         "GET",
         "/v1/coordination/organizations/<organization:id>/engagements",
         roles=SUSPENDERS,
-        reads=Reads.no_person,
+        reads=Reads.recorded,
         operation=operations.ENGAGEMENTS,
     )
     def engagements(self, request: Request) -> Response:

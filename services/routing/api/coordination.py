@@ -87,7 +87,7 @@ def queue(queries: CoordinationQueries, request: Request, clock: Clock) -> Respo
     if last is not None:
         position = last.priority, microseconds(last.submitted_at), last.referral_id
         following = paging.encode_cursor(scope, position)
-    filters = {name: query[name] for name in ("kind", "region", "need", "organization") if name in query}
+    filters = _named(query, "kind", "region", "need", "organization")
     read = Read.of_list([item.id for item in items], filters)
     return Response.of(Page(items=items, next=following)).reading(read)
 
@@ -103,8 +103,9 @@ def wishes(queries: NetworkQueries, request: Request, clock: Clock) -> Response:
     limit = paging.limit_of(query)
     as_csv = wants_csv(query)
     found, considered = queries.wishes(clock.now(), wanted)
+    read = Read.of_figures(_named(query, "region", "need", "organization"))
     if as_csv:
-        return csv_response(wish_rows(found[:limit]))
+        return csv_response(wish_rows(found[:limit])).reading(read)
     items = tuple(
         NetworkWish(
             changes=tuple(extended(NetworkChange, change) for change in wish.changes),
@@ -113,7 +114,7 @@ def wishes(queries: NetworkQueries, request: Request, clock: Clock) -> Response:
         )
         for wish in found[:limit]
     )
-    return Response.of(WishList(considered=considered, items=items, next=None))
+    return Response.of(WishList(considered=considered, items=items, next=None)).reading(read)
 
 
 def coverage(queries: NetworkQueries, request: Request, clock: Clock) -> Response:
@@ -128,17 +129,18 @@ def coverage(queries: NetworkQueries, request: Request, clock: Clock) -> Respons
         language=_code(query, "language", "languages"),
         lacking=lacking == "true",
     )
+    read = Read.of_figures(_named(query, "region", "need", "language", "lacking"))
     if wants_csv(query):
         if paged := sorted(query.keys() & {"after", "limit"}):
             raise invalid_parameter(paged[0], "must be absent for CSV, which has all cells.")
-        return csv_response(coverage_rows(queries.coverage(clock.now(), wanted)))
+        return csv_response(coverage_rows(queries.coverage(clock.now(), wanted))).reading(read)
     limit = paging.limit_of(query)
     after = paging.position_of(query, _COVERAGE, (paging.NAME,) * 3)
     cells = queries.coverage(clock.now(), wanted)
     left = [one for one in cells if after is None or _cell(one) > after]
     following = paging.encode_cursor(_COVERAGE, _cell(left[limit - 1])) if len(left) > limit else None
     cells_shown = [extended(CoverageCell, one) for one in left[:limit]]
-    return Response.of(Page(items=cells_shown, next=following))
+    return Response.of(Page(items=cells_shown, next=following)).reading(read)
 
 
 def _cell(one: Coverage) -> tuple[str, str, str]:
@@ -155,13 +157,20 @@ def candidates(queries: CoordinationQueries, request: Request, clock: Clock) -> 
 
 def engagements(queries: CoordinationQueries, request: Request) -> Response:
     """`GET /v1/coordination/organizations/{id}/engagements`: numbers only, of referrals by urgency."""
-    return Response.of(queries.engagements(request.path_params["id"]))
+    organization = request.path_params["id"]
+    read = Read.of_figures({"organization": organization})
+    return Response.of(queries.engagements(organization)).reading(read)
 
 
 def _queue_kind(text: str | None) -> QueueKind:
     if text is None or text not in QueueKind.__members__:
         raise invalid_parameter("kind", f"must be one of {', '.join(QueueKind)}.")
     return QueueKind(text)
+
+
+def _named(query: Mapping[str, str], *names: str) -> dict[str, str]:
+    """Return the named parameters of the query."""
+    return {name: query[name] for name in names if name in query}
 
 
 def _code(query: Mapping[str, str], name: str, vocabulary: str) -> str | None:

@@ -40,6 +40,9 @@ OF_PERSONS = {
     "/v1/coordination/unplaced": Reads.recorded,
     "/v1/coordination/queue": Reads.recorded,
     "/v1/coordination/<id>/candidates": Reads.recorded,
+    "/v1/coordination/wishes": Reads.recorded,
+    "/v1/coordination/coverage": Reads.recorded,
+    "/v1/coordination/organizations/<id>/engagements": Reads.recorded,
     "/v1/mailbox": Reads.recorded,
     "/v1/submissions": Reads.recorded,
     "/v1/deliveries/<id>": Reads.recorded,
@@ -134,6 +137,14 @@ def test_answer_about_one_referral_is_recorded_in_its_history(bench: Bench) -> N
     bench.ask("auditor")
     ((key, _),) = bench.recorded()
     assert key == FIRST
+
+
+def test_figures_that_may_stand_for_one_person_are_recorded_with_the_question(bench: Bench) -> None:
+    bench.answer = Response.json({}).reading(Read.of_figures({"region": "RU-KAM"}))
+    bench.ask("coordinator")
+    ((key, body),) = bench.recorded()
+    assert key == "kg.ann"
+    assert '{"region":"RU-KAM"}' in body
 
 
 def test_party_leaves_no_record_nor_does_an_empty_answer(bench: Bench) -> None:
