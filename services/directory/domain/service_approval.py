@@ -57,18 +57,20 @@ def without_approval(present: Organization, service_id: str) -> Organization:
 def with_approvals_that_hold(before: Organization | None, wanted: Organization) -> Organization:
     """Return the record without the approvals of services that are gone, or reach more people than before.
 
-    What was approved is the service that the approvers saw, or a narrower one.
+    What was approved is the service that the approvers saw, or a narrower one. before: None for a new record,
+    whose approvals its writer vouches for.
     """
-    known = {} if before is None else {service.id: service for service in before.services}
+    if before is None:
+        return wanted
+    known = {service.id: service for service in before.services}
     present = {service.id: service for service in wanted.services}
     kept = tuple(
         approval
         for approval in wanted.approved_services
         if approval.service in present
-        and (
-            approval.service not in known
-            or not reaches_more(known[approval.service], present[approval.service])
-        )
+        # Earlier builds kept the approval of a service that was removed: it must not cover another one.
+        and approval.service in known
+        and not reaches_more(known[approval.service], present[approval.service])
     )
     return replace(wanted, approved_services=kept)
 

@@ -9,6 +9,7 @@ import pytest
 from contracts.errors import Refused
 from contracts.facts import OrganizationChanged
 from contracts.organization import ApprovedService, Organization
+from contracts.records import plain
 from services.directory import admission
 from services.directory.domain.amendment import Editor
 from services.directory.domain.approval import Approval, Decider, Policy
@@ -85,6 +86,16 @@ def test_approval_ends_with_its_service(recorded: Directory) -> None:
     change(recorded, {"services": [service_record(needs=NEEDS, areas=["KG", "KZ"])]})
     assert record(recorded).approved_services == ()
     assert slug(recorded.service_approvals.withdraw, COORDINATOR, OSH, "missing") == "not-found"
+
+
+def test_approval_that_an_earlier_build_left_without_its_service_covers_no_new_one(
+    recorded: Directory,
+) -> None:
+    left = organization(services=[], approved_services=[plain(approval(TRAFFICKING))])
+    recorded.entries.enter(Organization, [left], by="load")
+    assert record(recorded).approved_services == (approval(TRAFFICKING),)
+    change(recorded, {"services": [service_record(needs=NEEDS, areas=["KG", "KZ"])]})
+    assert record(recorded).approved_services == ()
 
 
 @pytest.mark.parametrize(
