@@ -203,8 +203,8 @@ class BatchProcessor(Generic[M]):
             except Malformed as error:
                 hopeless.append(_Hopeless(delivery=delivery, reason=reason_of(error)))
                 continue
-            if (misplaced := self._misplaced(delivery, message)) is not None:
-                hopeless.append(_Hopeless(delivery=delivery, reason=misplaced))
+            if (reason := self._inadmissible(delivery, message)) is not None:
+                hopeless.append(_Hopeless(delivery=delivery, reason=reason))
                 continue
             if check and (fault := self._fault(delivery, message)) is not None:
                 self._metrics.not_authentic.labels(self.consumer, "user").inc()
@@ -213,7 +213,7 @@ class BatchProcessor(Generic[M]):
             decoded.append(_Decoded(delivery, message))
         return decoded, hopeless
 
-    def _misplaced(self, delivery: Delivery, message: M) -> str | None:
+    def _inadmissible(self, delivery: Delivery, message: M) -> str | None:
         """Return why an authentic message may not take effect here now; None if it may.
 
         Its signature says neither for which queue it is meant nor when it was sent. A captured one could

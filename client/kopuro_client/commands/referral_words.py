@@ -293,7 +293,7 @@ STEPS: Final[Mapping[str, Texts]] = {
     ),
 }
 
-# Of steps that concern no organisation: a referral that was split is completed by its parts.
+# Steps that concern no organisation: a referral that was split is completed by its parts.
 _OF_NOBODY: Final[Mapping[str, Texts]] = {
     "referral.completed": ("the referral is completed", "направление завершено", "жолдомо аяктады"),
 }

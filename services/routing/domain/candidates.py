@@ -1,7 +1,7 @@
 """The candidates of a decision.
 
-A decision considers some hundred services, and most of them may not be asked. Their records are made when
-somebody reads them: a decision itself reads the eligible ones, and which rules the others fail.
+A decision considers some hundred services, and most of them may not be asked. The decision itself reads the
+records of the eligible ones only. The record of another is made when it is read.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ class Circumstances:
     chain: Chain | None = None
     # How long a decline for lack of capacity counts, for a referral of this urgency.
     full_for: dt.timedelta = dt.timedelta()
-    # Of a part: the needs of the whole referral. Empty for a referral that is no part.
+    # The needs of the whole referral, for a part; empty for a referral that is not a part.
     whole_needs: tuple[str, ...] = ()
     # The following fields are the same for every candidate and are computed once.
     # The first need must be met; further needs count in the score, and of a part they must be met too.

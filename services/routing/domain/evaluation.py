@@ -38,7 +38,7 @@ class _Group:
 # In the order of `Profile.traits`.
 _GROUPS = (
     _Group(
-        # Of the organisation's standing.
+        # The organisation's standing
         rules=(
             rules.organization_active,
             rules.organization_vetted,
@@ -53,7 +53,7 @@ _GROUPS = (
         ),
     ),
     _Group(
-        # Of the people whom the service is for.
+        # The people whom the service is for
         rules=(rules.settlement_served, rules.person_eligible),
         reads=lambda given: (
             given.facts.settlement,
@@ -65,12 +65,12 @@ _GROUPS = (
         ),
     ),
     _Group(
-        # Of its languages.
+        # Its languages
         rules=(rules.language_shared,),
         reads=lambda given: given.facts.languages,
     ),
     _Group(
-        # Of its terms.
+        # Its terms
         rules=(rules.cost_accepted, rules.capacity_left, rules.open_now),
         reads=lambda given: (given.facts.accepts_cost, given.facts.urgency),
     ),

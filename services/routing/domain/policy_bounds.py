@@ -59,7 +59,7 @@ BOUNDS: Final = (
         lowest=3,
         highest=10_000,
         below="a sender's next persons would wait until the organisation has answered about the first.",
-        above="the bound would bound nothing; leave it out.",
+        above="the bound would have no effect; leave it out.",
     ),
     Bound(
         pointer="/emergency_alert",
@@ -99,7 +99,7 @@ BOUNDS: Final = (
         lowest=1,
         highest=48,
         below="nobody could be reminded.",
-        above="reminders would bury the offers in the mailbox.",
+        above="the mailbox would have more reminders than offers.",
         practice=False,
     ),
     Bound(

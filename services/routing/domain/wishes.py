@@ -80,7 +80,7 @@ OF_ORGANIZATION: Mapping[str, ChangeKind] = {
     "open_now": ChangeKind.opening_hours,
 }
 
-# Of these, the changes that concern one service.
+# The changes among these that concern one service.
 _OF_SERVICE = frozenset(
     {
         ChangeKind.approval,
