@@ -69,7 +69,9 @@ def submit_referral(context: ApiContext, request: Request) -> Response:
     try:
         submission = load(ReferralSubmission, request.json(), now=context.now())
     except Refused as error:
-        return _referral_response(context.handlers.answer(refusal(caller, error, claim, is_referral=True)))
+        return _referral_response(
+            context.handlers.commits.answer(refusal(caller, error, claim, is_referral=True))
+        )
     return _referral_response(context.handlers.submit_referral(caller, submission, claim))
 
 
@@ -95,7 +97,7 @@ def submit_command(context: ApiContext, request: Request, name: str) -> Response
     try:
         body = load(COMMANDS[name], request.json() if request.body.strip() else {}, now=context.now())
     except Refused as error:
-        submission_id = context.handlers.answer(refusal(caller, error, claim))
+        submission_id = context.handlers.commits.answer(refusal(caller, error, claim))
     else:
         command = Command(body=body, subject=subject, claim=claim)
         submission_id = context.handlers.submit_command(caller, command)

@@ -25,6 +25,7 @@ from services.intake.adapters.store import SqlAdmissionStore
 from services.intake.adapters.tables import MESSAGING, REPLICA
 from services.intake.adapters.transit_keys import SqlTransitKeys, trusted_age
 from services.intake.api import ApiContext
+from services.intake.commits import SubmissionCommits
 from services.intake.handlers import IntakeHandlers
 from services.intake.referral_views import ReferralViews
 from services.intake.submission_search import SubmissionSearch
@@ -68,18 +69,23 @@ def build(settings: Settings) -> Application[IntakeParts]:
     store = SqlAdmissionStore()
     rates = SubmissionRates(per_minute=settings.submissions_per_minute, burst=settings.submissions_burst)
     routing = RoutingByBroker(queries)
-    handlers = IntakeHandlers(
+    commits = SubmissionCommits(
         database=platform.database,
         store=store,
         outbox=platform.messenger.outbox,
-        referrals=routing,
-        members=members.get,
-        custody_kids=custody_kids,
-        hub_country=settings.hub.upper(),
         transit_keys=transit_keys,
         backlog=lambda: platform.messenger.backlog,
         after_commit=platform.messenger.wake,
         rates=rates,
+    )
+    handlers = IntakeHandlers(
+        database=platform.database,
+        store=store,
+        commits=commits,
+        referrals=routing,
+        members=members.get,
+        custody_kids=custody_kids,
+        hub_country=settings.hub.upper(),
     )
     search = SubmissionSearch(
         database=platform.database,
@@ -88,7 +94,7 @@ def build(settings: Settings) -> Application[IntakeParts]:
     )
     housekeeping = Periodic(
         "idempotency keys",
-        lambda: handlers.forget_old_keys(platform.clock.now()),
+        lambda: commits.forget_old_keys(platform.clock.now()),
         seconds=_SECONDS_BETWEEN_CLEANINGS,
     )
     return Application(

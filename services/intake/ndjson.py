@@ -23,6 +23,7 @@ from contracts.referral import ReferralSubmission
 from runtime.turn import Turn
 from runtime.web.request import parse_json
 from runtime.web.response import Response
+from services.intake.commits import Result
 from services.intake.domain.admission import (
     MAXIMUM_LINES,
     Caller,
@@ -34,7 +35,7 @@ from services.intake.domain.admission import (
     require_batch_key,
 )
 from services.intake.domain.command import COMMANDS
-from services.intake.handlers import Command, IntakeHandlers, Result, refusal
+from services.intake.handlers import Command, IntakeHandlers, refusal
 
 BODY_LIMIT = 8 * 1024 * 1024
 LONGEST_LINE = LONGEST_SEALED + 64 * 1024  # bytes: as much as a referral of its own (`api.SEALED_LIMIT`)
@@ -127,7 +128,7 @@ def _each(
 
 
 def _respond(handlers: IntakeHandlers, prepared: Mapping[int, Prepared]) -> Response:
-    results = handlers.answer_all(list(prepared.values()))
+    results = handlers.commits.answer_all(list(prepared.values()))
     return Response.lines(_result(number, result) for number, result in zip(prepared, results, strict=True))
 
 

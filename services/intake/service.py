@@ -34,7 +34,7 @@ def submission(
     """Make the decorated method handle submissions of partners.
 
     An excluded organisation still gets the first answer to a submission that it repeats; see
-    `IntakeHandlers.answer_all`.
+    `SubmissionCommits.answer_all`.
     """
     return resource(
         "POST",

@@ -10,7 +10,7 @@ from unittest.mock import patch
 from runtime import service_platform
 from runtime.messaging.rabbit.broker import RabbitBroker
 from services.intake import bootstrap
-from services.intake.handlers import IntakeHandlers
+from services.intake.commits import SubmissionCommits
 
 HEARTBEAT_SECONDS = 2
 CONNECT_SECONDS = 2
@@ -30,6 +30,6 @@ def altered(_package: str) -> Iterator[None]:
     )
     with (
         patch.object(service_platform, "RabbitBroker", impatient_broker),
-        patch.object(bootstrap, "IntakeHandlers", partial(IntakeHandlers, outbox_bound=OUTBOX_BOUND)),
+        patch.object(bootstrap, "SubmissionCommits", partial(SubmissionCommits, outbox_bound=OUTBOX_BOUND)),
     ):
         yield

@@ -160,7 +160,7 @@ MUTATIONS = (
         name="a used Idempotency-Key is ignored",
         edits=(
             Edit(
-                path="services/intake/handlers.py",
+                path="services/intake/commits.py",
                 old="    known = used.get(place)\n",
                 new="    known = None\n",
             ),

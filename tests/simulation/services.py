@@ -61,6 +61,7 @@ from services.delivery.incoming import Incoming
 from services.intake.adapters import tables as intake_tables
 from services.intake.adapters.store import SqlAdmissionStore
 from services.intake.adapters.transit_keys import SqlTransitKeys
+from services.intake.commits import SubmissionCommits
 from services.intake.domain.members import member_of
 from services.intake.handlers import IntakeHandlers as IntakeHandlers
 from services.intake.transit_key_changes import TransitKeyChanges
@@ -201,15 +202,19 @@ class Intake(Service):
         self.handlers = IntakeHandlers(
             database=self.database,
             store=SqlAdmissionStore(),
-            outbox=self.messenger.outbox,
+            commits=SubmissionCommits(
+                database=self.database,
+                store=SqlAdmissionStore(),
+                outbox=self.messenger.outbox,
+                transit_keys=SqlTransitKeys(self.database, process=new_id()),
+                backlog=lambda: 0,
+                after_commit=self.messenger.wake,
+                rates=SubmissionRates(per_minute=60, burst=1_000_000),
+            ),
             referrals=_Asked(self),
             members=members.get,
             custody_kids=lambda: (network.custody_kid,),
             hub_country="KG",
-            transit_keys=SqlTransitKeys(self.database, process=new_id()),
-            backlog=lambda: 0,
-            after_commit=self.messenger.wake,
-            rates=SubmissionRates(per_minute=60, burst=1_000_000),
         )
         changes = TransitKeyChanges(
             source=self.messenger.source,

@@ -20,6 +20,7 @@ from runtime.storage.database import Database
 from services.intake.adapters.store import SqlAdmissionStore
 from services.intake.adapters.tables import IDEMPOTENCY_KEYS, MESSAGING, METADATA, SUBMISSIONS
 from services.intake.adapters.transit_keys import SqlTransitKeys
+from services.intake.commits import SubmissionCommits
 from services.intake.domain.admission import Admission, Claim
 from services.intake.domain.members import Member
 from services.intake.handlers import IntakeHandlers
@@ -67,15 +68,19 @@ class IntakeBench:
         return IntakeHandlers(
             database=self.database,
             store=SqlAdmissionStore(),
-            outbox=Outbox(MESSAGING.outbox),
+            commits=SubmissionCommits(
+                database=self.database,
+                store=SqlAdmissionStore(),
+                outbox=Outbox(MESSAGING.outbox),
+                transit_keys=SqlTransitKeys(self.database, process=new_id()),
+                backlog=lambda: self.backlog,
+                after_commit=self._wake,
+                rates=self.rates,
+            ),
             referrals=self.routing,
             members=lambda organization: self.members.get(organization),
             custody_kids=lambda: self.custody_kids(),
             hub_country="KG",
-            transit_keys=SqlTransitKeys(self.database, process=new_id()),
-            backlog=lambda: self.backlog,
-            after_commit=self._wake,
-            rates=self.rates,
         )
 
     def submit(self, claim: Claim | None = None, *, by: str = OSH, **changes: Any) -> str:

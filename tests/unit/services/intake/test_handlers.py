@@ -39,6 +39,7 @@ from runtime.identifiers import new_id
 from runtime.messaging.outbox.outbox import Outbox
 from runtime.storage.database import Database
 from services.intake.adapters.tables import MESSAGING
+from services.intake.commits import OUTBOX_BOUND
 from services.intake.domain.admission import Admission, Caller, Refusal, claim_of
 from services.intake.domain.command import (
     AcceptOffer,
@@ -53,7 +54,7 @@ from services.intake.domain.command import (
     Unreadable,
     WithdrawReferral,
 )
-from services.intake.handlers import OUTBOX_BOUND, Command
+from services.intake.handlers import Command
 from tests.support.events import message_of
 from tests.unit.services.intake.intake_fixture import IntakeBench, not_found_detail
 from tests.unit.services.intake.samples import (
@@ -166,7 +167,7 @@ class FailingOutbox(Outbox):
 
 
 def test_failed_admission_writes_nothing(bench: IntakeBench) -> None:
-    bench.handlers._outbox = FailingOutbox(MESSAGING.outbox)
+    bench.handlers.commits._outbox = FailingOutbox(MESSAGING.outbox)
     with pytest.raises(RuntimeError):
         bench.submit()
     assert bench.counts() == (0, 0, 0)
@@ -207,9 +208,9 @@ def test_submission_to_unusable_database_is_unavailable(
 ) -> None:
     nowhere = tmp_path_factory.mktemp("nowhere") / "missing" / "x.sqlite"
     prepared = bench.prepared()
-    bench.handlers._commits._database = Database.open(f"sqlite:///{nowhere}")
+    bench.handlers.commits._commits._database = Database.open(f"sqlite:///{nowhere}")
     with pytest.raises(Unavailable):
-        bench.handlers.answer(prepared)
+        bench.handlers.commits.answer(prepared)
 
 
 # --- Answers to offers ---------------------------------------------------------------------------
@@ -532,7 +533,7 @@ def test_invalid_command_among_many_is_refused_alone(bench: IntakeBench) -> None
     assert bad.error.slug == "not-found"
     assert isinstance(accept, Admission)
     assert isinstance(report, Admission)
-    assert bench.handlers.admit_all([accept, report]) == [accept.id, report.id]
+    assert bench.handlers.commits.admit_all([accept, report]) == [accept.id, report.id]
     assert [type(event.data) for event in bench.sent()[2:]] == [AnswerSubmitted, ProgressSubmitted]
 
 

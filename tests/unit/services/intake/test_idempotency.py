@@ -12,8 +12,8 @@ import pytest
 from contracts.errors import Refused
 from services.intake.adapters.store import SqlAdmissionStore
 from services.intake.adapters.tables import IDEMPOTENCY_KEYS
+from services.intake.commits import IDEMPOTENCY_KEYS_KEPT
 from services.intake.domain.members import Member
-from services.intake.handlers import IDEMPOTENCY_KEYS_KEPT
 from tests.unit.services.intake.intake_fixture import IntakeBench
 from tests.unit.services.intake.samples import MOSCOW, NOON, OSH, claim, sealed
 
@@ -56,7 +56,9 @@ def test_first_request_wins_within_one_group_commit(bench: IntakeBench) -> None:
     same = [bench.prepared(claim("k", b"body")) for _ in range(3)]
     other = bench.prepared(claim("k", b"another body"), accepts_cost=True)
     plain = bench.prepared()
-    first, second, conflict, third, without_key = bench.handlers.admit_all([*same[:2], other, same[2], plain])
+    first, second, conflict, third, without_key = bench.handlers.commits.admit_all(
+        [*same[:2], other, same[2], plain]
+    )
     assert first == second == third == same[0].id
     assert isinstance(conflict, Refused)
     assert conflict.slug == "idempotency-conflict"
@@ -73,7 +75,7 @@ def test_concurrent_requests_with_one_key_create_one_referral(bench: IntakeBench
 
     def admit(number: int) -> str:
         together.wait()
-        return handlers[number % processes].answer(admissions[number])
+        return handlers[number % processes].commits.answer(admissions[number])
 
     with ThreadPoolExecutor(CALLERS) as callers:
         answers = set(callers.map(admit, range(CALLERS)))
@@ -89,7 +91,7 @@ def test_concurrent_requests_share_commits(bench: IntakeBench) -> None:
 
     def admit(number: int) -> str:
         together.wait()
-        return bench.handlers.answer(admissions[number])
+        return bench.handlers.commits.answer(admissions[number])
 
     with ThreadPoolExecutor(CALLERS) as callers:
         assert list(callers.map(admit, range(CALLERS))) == [a.id for a in admissions]
@@ -131,9 +133,9 @@ def test_lookup_of_more_keys_than_sql_parameters_succeeds(bench: IntakeBench) ->
 
 def test_expired_keys_are_deleted(bench: IntakeBench) -> None:
     bench.submit(claim("k", b"body"))
-    assert bench.handlers.forget_old_keys(NOON + IDEMPOTENCY_KEYS_KEPT)
+    assert bench.handlers.commits.forget_old_keys(NOON + IDEMPOTENCY_KEYS_KEPT)
     assert bench.count(IDEMPOTENCY_KEYS) == 1
-    assert bench.handlers.forget_old_keys(NOON + IDEMPOTENCY_KEYS_KEPT + dt.timedelta(seconds=1))
+    assert bench.handlers.commits.forget_old_keys(NOON + IDEMPOTENCY_KEYS_KEPT + dt.timedelta(seconds=1))
     assert bench.count(IDEMPOTENCY_KEYS) == 0
     bench.submit(claim("k", b"another body"))
 

@@ -16,8 +16,8 @@ from runtime.clock import SystemClock
 from runtime.storage.database import DatabaseUnavailable
 from runtime.web.request import Request
 from services.intake import api, ndjson
+from services.intake.commits import ADMISSIONS_PER_COMMIT
 from services.intake.domain.members import Member
-from services.intake.handlers import ADMISSIONS_PER_COMMIT
 from tests.unit.services.intake.intake_fixture import IntakeBench
 from tests.unit.services.intake.samples import MOSCOW, OFFER, OSH, OSH_KID, REFERRAL, document, sealed
 
@@ -448,7 +448,7 @@ def test_batch_whose_database_fails_in_between_answers_503_for_the_rest(
 ) -> None:
     lines = [{**document(), "idempotency_key": f"k{n}"} for n in range(ADMISSIONS_PER_COMMIT + 2)]
     body = b"\n".join(json.dumps(line).encode() for line in lines)
-    record = bench.handlers._record
+    record = bench.handlers.commits._record
     groups: list[int] = []
 
     def fail_later(transaction: Any, commands: Any) -> Any:
@@ -457,7 +457,7 @@ def test_batch_whose_database_fails_in_between_answers_503_for_the_rest(
             raise DatabaseUnavailable("the database is away")
         return record(transaction, commands)
 
-    monkeypatch.setattr(bench.handlers._commits, "_apply", fail_later)
+    monkeypatch.setattr(bench.handlers.commits._commits, "_apply", fail_later)
     client = ApiClient(bench, OSH)
     found = client.refer_many(body, "monday")
     assert [one["status"] for one in found] == [202] * ADMISSIONS_PER_COMMIT + [503] * 2

@@ -111,7 +111,7 @@ def test_what_the_database_did_not_take_does_not_count(
     def broken(_admissions: object) -> None:
         raise DatabaseUnavailable("down")
 
-    monkeypatch.setattr(limited.handlers._commits, "submit", broken)
+    monkeypatch.setattr(limited.handlers.commits._commits, "submit", broken)
     with pytest.raises(DatabaseUnavailable):
         ApiClient(limited, OSH).refer_many(batch(*lines(10)))
     assert left(limited) == 9

@@ -21,8 +21,9 @@ from runtime.web.request import Request
 from services.intake import api
 from services.intake.adapters.store import SqlAdmissionStore
 from services.intake.adapters.tables import COMMANDS, MESSAGING, SUBMISSIONS
+from services.intake.commits import IDEMPOTENCY_KEYS_KEPT
 from services.intake.domain.command import COMMANDS as COMMAND_BODIES
-from services.intake.handlers import IDEMPOTENCY_KEYS_KEPT, Command
+from services.intake.handlers import Command
 from services.intake.submission_search import SubmissionSearch
 from tests.unit.services.intake.intake_fixture import IntakeBench
 from tests.unit.services.intake.samples import MOSCOW, NOON, OFFER, OSH, STRANGER, caller, claim, document
@@ -169,7 +170,7 @@ def test_commands_are_forgotten_with_the_keys_and_referrals_are_not(
     with bench.database.write() as transaction:
         later = update(COMMANDS).where(COMMANDS.c.id == kept)
         transaction.execute(later.values(submitted_at=NOON + dt.timedelta(days=1)))
-    bench.handlers.forget_old_keys(NOON + IDEMPOTENCY_KEYS_KEPT + dt.timedelta(seconds=1))
+    bench.handlers.commits.forget_old_keys(NOON + IDEMPOTENCY_KEYS_KEPT + dt.timedelta(seconds=1))
     assert find(search, MOSCOW, id=submission)[0] == []
     assert [one["id"] for one in find(search, "ann", "auditor", id=referral)[0]] == [referral, kept]
     assert bench.count(SUBMISSIONS) == 1
