@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Final
 
-from admin.doctor.findings import Finding, Severity
+from admin.doctor.findings import Finding, Severity, version_finding
 from admin.doctor.identity_checks import (
     announced_findings,
     file_findings,
@@ -15,24 +15,16 @@ from admin.doctor.identity_checks import (
     settings_findings,
     unusable_file_findings,
 )
-from admin.doctor.observations import BrokerLogin, Certificate, LoginFault, Observations, Space
+from admin.doctor.observations import Observations, Space
+from admin.doctor.server_checks import broker_findings, rights_findings, tls_findings
 from kopuro_client.commands.counts import count
 from runtime.storage.space import LOW, is_low_space
 
-# Time to order, sign and install another certificate.
-EXPIRY_WARNING: Final = dt.timedelta(days=21)
 # As services do (runtime/messaging/clocks.py).
 CLOCK_TOLERANCE: Final = dt.timedelta(seconds=2)
 OUTBOX_TOLERANCE: Final = dt.timedelta(minutes=5)
 OLDEST_PYTHON: Final = (3, 11)
-BROKER_VERSIONS: Final = ((3, 10), (4, 99))
 POSTGRESQL_VERSIONS: Final = (15, 18)
-_CERTIFICATE_REMEDY: Final = (
-    "install a certificate for this host name that the CA in KOPURO_BROKER_CA or KOPURO_DATABASE_CA signed, "
-    "or name the right CA there; KOPURO_BROKER_CERTIFICATE names ours where the server asks for one"
-)
-_IMPORT: Final = "import the definitions again (`kopuro admin broker definitions`)"
-_GUEST: Final = "guest"
 _MIB: Final = 1024 * 1024
 
 
@@ -65,177 +57,6 @@ def merged(findings: Iterable[Finding]) -> list[Finding]:
     return [replace(finding, subject=", ".join(names)) for finding, names in subjects.items()]
 
 
-def tls_findings(seen: Observations) -> Iterator[Finding]:
-    for server in seen.servers:
-        if server.fault is not None:
-            yield Finding(
-                check="tls",
-                subject=server.subject,
-                what=f"TLS to {server.address} fails: {server.fault}",
-                remedy=_CERTIFICATE_REMEDY,
-            )
-        elif not server.encrypted and not server.is_local:
-            yield Finding(
-                check="tls-off",
-                subject=server.subject,
-                what=f"the connection to {server.address} is not encrypted and leaves this machine",
-                remedy="use amqps:// for the broker, and KOPURO_DATABASE_CA for PostgreSQL",
-            )
-    shown = [server.certificate for server in seen.servers if server.certificate is not None]
-    for certificate in dict.fromkeys((*shown, *seen.certificates)):
-        yield from _expiry(certificate, seen.now)
-
-
-def _expiry(certificate: Certificate, now: dt.datetime) -> Iterator[Finding]:
-    left = certificate.not_after - now
-    if left > EXPIRY_WARNING:
-        return
-    has_expired = left <= dt.timedelta(0)
-    when = "has expired" if has_expired else f"expires in {count(left.days, 'day')}"
-    yield Finding(
-        check="certificate-expiry",
-        subject=certificate.subject,
-        what=f"the certificate {when} ({certificate.not_after:%Y-%m-%d %H:%M} UTC)",
-        remedy="renew it; connections read the files again, so services need no restart",
-        severity=Severity.fault if has_expired else Severity.warning,
-    )
-
-
-def broker_findings(seen: Observations) -> Iterator[Finding]:
-    faulty = {server.address for server in seen.servers if server.fault is not None}
-    for login in seen.logins:
-        if login.fault is not None:
-            if login.cause is not LoginFault.tls or login.address not in faulty:  # else `tls` says so
-                yield _login_finding(login, login.fault)
-            continue
-        if login.alarms:
-            yield Finding(
-                check="broker-alarm",
-                subject="broker",
-                what=f"the broker blocks publishers: it has an alarm ({', '.join(login.alarms)})",
-                remedy="give it memory or disk space: `rabbitmq-diagnostics alarms`, and `rabbitmqctl "
-                "list_queues --vhost VHOST name messages memory` for what fills it; messages wait in the "
-                "outboxes meanwhile, and nothing is lost",
-            )
-        if login.missing:
-            more = f" and {len(login.missing) - 5} more" if len(login.missing) > 5 else ""
-            yield Finding(
-                check="topology",
-                subject=login.service,
-                what=f"the broker lacks {', '.join(login.missing[:5])}{more}",
-                remedy="import the definitions of this build (`kopuro admin broker definitions`, then "
-                "`rabbitmqctl import_definitions`)",
-            )
-        if login.uncompared is not None:
-            yield Finding(
-                check="management-plugin",
-                subject=login.service,
-                what=f"bindings are not compared: {login.uncompared}",
-                remedy="enable the plugin rabbitmq_management, and compare KOPURO_BROKER_MANAGEMENT_URI "
-                "with its address and user",
-            )
-    # The broker of an embedded hub imports all bindings at each start.
-    if seen.logins and not seen.is_embedded and not any(login.compares_bindings for login in seen.logins):
-        yield Finding(
-            check="bindings",
-            subject="broker",
-            what="no service compares the broker's bindings",
-            remedy="set KOPURO_BROKER_MANAGEMENT_URI (docs/operations.md)",
-            severity=Severity.warning,
-        )
-    for version in sorted({login.version for login in seen.logins if login.version}):
-        numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
-        if not BROKER_VERSIONS[0] <= numbers <= BROKER_VERSIONS[1]:
-            yield _version("RabbitMQ", version, "3.10 to 4.x", is_older=numbers < BROKER_VERSIONS[0])
-
-
-def _login_finding(login: BrokerLogin, fault: str) -> Finding:
-    match login.cause:
-        case LoginFault.refused:
-            return Finding(
-                check="broker-login",
-                subject=login.service,
-                what=f"{login.user} cannot log in: {fault}",
-                remedy=f"compare the password in KOPURO_AMQP_URI of {login.service} with DIR/broker/, and "
-                f"{_IMPORT}",
-            )
-        case LoginFault.vhost_missing:
-            return Finding(
-                check="broker-vhost",
-                subject=login.service,
-                what=f"{fault} as KOPURO_AMQP_URI names",
-                remedy=f"{_IMPORT}, or correct the path of the URI",
-            )
-        case LoginFault.vhost_refused:
-            return Finding(
-                check="broker-vhost",
-                subject=login.service,
-                what=f"{login.user} cannot log in: {fault} that KOPURO_AMQP_URI names",
-                remedy=f"{_IMPORT}, or correct the path of the URI",
-            )
-        case LoginFault.tls:
-            return Finding(
-                check="tls",
-                subject=login.service,
-                what=f"TLS to {login.address} fails: {fault}",
-                remedy=_CERTIFICATE_REMEDY,
-            )
-        case LoginFault.unreachable:
-            return Finding(
-                check="broker",
-                subject=login.service,
-                what=fault,
-                remedy="start the broker, and compare host and port in KOPURO_AMQP_URI with its listeners",
-            )
-
-
-def rights_findings(seen: Observations) -> Iterator[Finding]:
-    if seen.exported is None:
-        return
-    remedy = "import the definitions of this build: `rabbitmqctl import_definitions`"
-    for user, rights in seen.exported.expected.items():
-        present = seen.exported.present.get(user)
-        if present is None:
-            what = f"the broker has no user {user} with rights in the hub's virtual host"
-        elif present != rights:
-            names = ("configure", "write", "read")
-            wrong = [name for name, a, b in zip(names, present, rights, strict=True) if a != b]
-            what = f"the rights of {user} are not those that it needs: {', '.join(wrong)}"
-        else:
-            continue
-        yield Finding(check="broker-rights", subject=user, what=what, remedy=remedy)
-    for user in seen.exported.administrators:
-        if user in seen.exported.expected:
-            yield Finding(
-                check="broker-rights",
-                subject=user,
-                what=f"{user} is an administrator of the broker",
-                remedy=f"take its tags away: `rabbitmqctl set_user_tags {user}`",
-            )
-    powers: dict[str, list[str]] = {}
-    for user in sorted({*seen.exported.administrators} - seen.exported.own_administrators):
-        powers.setdefault(user, []).append("is an administrator of the broker")
-    for user in sorted(seen.exported.present):
-        powers.setdefault(user, []).append("has rights in the hub's virtual host")
-    for user, its in powers.items():
-        if user == _GUEST or user in seen.exported.expected:
-            continue
-        yield Finding(
-            check="broker-stranger",
-            subject=user,
-            what=f"{user} is none of the hub's users, and {' and '.join(its)}",
-            remedy=f"find out whose it is; unless your operators use it, `rabbitmqctl delete_user {user}`",
-            severity=Severity.warning,
-        )
-    if _GUEST in {*seen.exported.present, *seen.exported.administrators}:
-        yield Finding(
-            check="broker-guest",
-            subject="broker",
-            what="the user guest, whose password everybody knows, exists",
-            remedy="`rabbitmqctl delete_user guest`",
-        )
-
-
 def database_findings(seen: Observations) -> Iterator[Finding]:
     owners = {
         revision: state.service
@@ -256,7 +77,7 @@ def database_findings(seen: Observations) -> Iterator[Finding]:
             POSTGRESQL_VERSIONS[0] <= state.version[0] <= POSTGRESQL_VERSIONS[1]
         ):
             version = f"{state.version[0]}.{state.version[1]}"
-            yield _version(
+            yield version_finding(
                 "PostgreSQL", version, "15 to 18", is_older=state.version[0] < POSTGRESQL_VERSIONS[0]
             )
         revision = state.revision
@@ -363,7 +184,7 @@ def _low_file_systems(seen: Observations) -> dict[object, list[Space]]:
 def machine_findings(seen: Observations) -> Iterator[Finding]:
     if seen.machine.python < OLDEST_PYTHON:
         version = ".".join(map(str, seen.machine.python))
-        yield _version("Python", version, "3.11 or later", is_older=True)
+        yield version_finding("Python", version, "3.11 or later", is_older=True)
     clock = seen.machine.clock
     if clock.synchronized is False:
         yield Finding(
@@ -409,13 +230,3 @@ def readiness_findings(seen: Observations) -> Iterator[Finding]:
 def _seconds(ahead: dt.timedelta) -> str:
     direction = "ahead of" if ahead > dt.timedelta(0) else "behind"
     return f"{abs(ahead.total_seconds()):.0f} s {direction}"
-
-
-def _version(what: str, version: str, tried: str, *, is_older: bool) -> Finding:
-    return Finding(
-        check="version",
-        subject=what,
-        what=f"{what} {version} is {'too old' if is_older else 'newer than those tried'}",
-        remedy=f"Kopuro is tried with {tried}",
-        severity=Severity.fault if is_older else Severity.warning,
-    )

@@ -22,3 +22,14 @@ class Finding:
     what: str
     remedy: str
     severity: Severity = Severity.fault
+
+
+def version_finding(what: str, version: str, tried: str, *, is_older: bool) -> Finding:
+    """Return the finding that a program is outside the versions that were tried: older is a fault."""
+    return Finding(
+        check="version",
+        subject=what,
+        what=f"{what} {version} is {'too old' if is_older else 'newer than those tried'}",
+        remedy=f"Kopuro is tried with {tried}",
+        severity=Severity.fault if is_older else Severity.warning,
+    )

@@ -3,9 +3,8 @@
 A spreadsheet reads a formula at the start of a cell, and it may separate cells at semicolons, tabs and ends
 of lines instead of our commas. So a text gets an apostrophe where a formula could begin: at its start and
 behind each such separator. Where a text has an apostrophe of its own there, it gets another one, so that a
-reader who removes one apostrophe from each of these places has the original. The client
-writes the same into its files (`kopuro_client/spreadsheet.py`); docs/auditing.md
-describes the encoding to the byte.
+reader who removes one apostrophe from each of these places has the original. The client writes the same into
+its files (`kopuro_client/spreadsheet.py`); docs/auditing.md describes the encoding to the byte.
 """
 
 from __future__ import annotations

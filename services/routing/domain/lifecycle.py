@@ -14,22 +14,17 @@ from contracts.codes import CONSENT_REVOKED, Answer, ProgressStatus, ReferralSta
 from contracts.envelope import Event
 from contracts.errors import Defect, Refused, Unavailable
 from contracts.facts import (
-    AnswerRefused,
     AnswerSubmitted,
     CasePaused,
     CaseRefused,
     CaseRequested,
     CaseUnreadable,
-    CoordinatorWithdrawalRefused,
     CoordinatorWithdrawalSubmitted,
     Fact,
-    HandBackRefused,
     HandBackSubmitted,
-    InterventionRefused,
     InterventionSubmitted,
     NoteUnreadable,
     OutcomeSubmitted,
-    PlacementRefused,
     PlacementSubmitted,
     ProgressSubmitted,
     ReferralCompleted,
@@ -38,7 +33,6 @@ from contracts.facts import (
     ReferralSubmitted,
     ReplacementSubmitted,
     RevocationSubmitted,
-    SubmissionRefused,
     UnreadableSubmitted,
     WithdrawalSubmitted,
 )
@@ -53,6 +47,7 @@ from services.routing.domain.onward import refer_onward
 from services.routing.domain.open_offers import ask_again, ask_next, place, revoke_open
 from services.routing.domain.parties import require_acceptor, require_party
 from services.routing.domain.referral import Referral, ReferralEvent, next_status
+from services.routing.domain.refusals import refusal_of
 from services.routing.domain.split_ends import rejoin, with_linked_ends
 from services.routing.domain.standing import revoke_suspended
 from services.routing.domain.transition import Transition, TransitionContext
@@ -124,7 +119,7 @@ def _apply(referral: Referral | None, event: Event[Fact], context: TransitionCon
                 # The vault may refuse the case after the referral has ended; then nothing is left to fail.
                 return Transition(referral=referral) if referral.is_closed else fail(referral, context)
     except Refused as refused:
-        return Transition(referral=referral, facts=(_refusal(submission, event.id, refused),))
+        return Transition(referral=referral, facts=(refusal_of(submission, event.id, refused),))
     raise Defect(f"Routing does not consume {submission.type}.")
 
 
@@ -220,7 +215,7 @@ def _refuse_suspended(
     """Refuse the acceptance of a suspended organisation: accepting would release the case to it."""
     step = revoke_suspended(referral, context)
     refused = Refused("offer-closed", ACCEPTOR_BARRED)
-    return replace(step, facts=(*step.facts, _refusal(submission, submission_id, refused)))
+    return replace(step, facts=(*step.facts, refusal_of(submission, submission_id, refused)))
 
 
 def _accept(referral: Referral, closed: ClosedOffer, acceptor: str, context: TransitionContext) -> Transition:
@@ -358,62 +353,3 @@ def _replace_linked(
 ) -> Transition | None:
     referral = context.referral(id_)
     return None if referral is None else _replaced(referral, submission, context)
-
-
-def _refusal(submission: Fact, submission_id: str, refused: Refused) -> Fact:
-    match submission:
-        case AnswerSubmitted():
-            return AnswerRefused(
-                referral_id=submission.referral_id,
-                offer_id=submission.offer_id,
-                organization=submission.organization,
-                submission_id=submission_id,
-                problem=refused.problem(),
-            )
-        case PlacementSubmitted():
-            return PlacementRefused(
-                referral_id=submission.referral_id,
-                organization=submission.organization,
-                coordinator=submission.coordinator,
-                submission_id=submission_id,
-                problem=refused.problem(),
-            )
-        case CoordinatorWithdrawalSubmitted():
-            return CoordinatorWithdrawalRefused(
-                referral_id=submission.referral_id,
-                organization=submission.organization,
-                coordinator=submission.coordinator,
-                submission_id=submission_id,
-                problem=refused.problem(),
-            )
-        case InterventionSubmitted():
-            return InterventionRefused(
-                referral_id=submission.referral_id,
-                organization=submission.organization,
-                coordinator=submission.coordinator,
-                act=submission.act,
-                submission_id=submission_id,
-                problem=refused.problem(),
-            )
-        case HandBackSubmitted():
-            return HandBackRefused(
-                referral_id=submission.referral_id,
-                organization=submission.organization,
-                submission_id=submission_id,
-                problem=refused.problem(),
-            )
-        case (
-            ProgressSubmitted()
-            | OutcomeSubmitted()
-            | WithdrawalSubmitted()
-            | RevocationSubmitted()
-            | UnreadableSubmitted()
-        ):
-            return SubmissionRefused(
-                referral_id=submission.referral_id,
-                organization=submission.organization,
-                submission_id=submission_id,
-                problem=refused.problem(),
-            )
-    # A refusal without an addressee would be lost.
-    raise Defect(f"Routing cannot refuse {submission.type}.")

@@ -12,12 +12,9 @@ from sqlalchemy import Connection
 from contracts.envelope import Event
 from contracts.errors import Refused
 from contracts.facts import (
-    CoordinatorWithdrawalRefused,
     CoordinatorWithdrawalSubmitted,
     Fact,
-    InterventionRefused,
     InterventionSubmitted,
-    PlacementRefused,
     PlacementSubmitted,
 )
 from contracts.records import canonical
@@ -25,6 +22,7 @@ from runtime.identifiers import new_id
 from runtime.messaging.outbox.outbox import Outbox, outgoing
 from runtime.storage.database import Database
 from services.routing.domain.referral import Referral
+from services.routing.domain.refusals import refusal_of
 from services.routing.domain.timeline import entry_of
 from services.routing.ports import Changes, PlacementKeys, ReferralStore
 
@@ -87,7 +85,7 @@ class CoordinatorSubmissions:
                 attempt(referral)
             except Refused as refused:
                 refusal = refused
-                fact = _refused(submission, submission_id, refused)
+                fact = refusal_of(submission, submission_id, refused)
                 event = replace(event, id=new_id(), data=fact)
                 entry = entry_of(fact, submission.referral_id, now)
                 self._store.save(transaction, Changes(before={}, after=(), timeline=(entry,)))
@@ -120,26 +118,6 @@ class CoordinatorSubmissions:
         if content != _digest(submission):
             raise Refused("idempotency-conflict", "The key was used for another submission.")
         return submission_id
-
-
-def _refused(submission: Submission, submission_id: str, refused: Refused) -> Fact:
-    if isinstance(submission, InterventionSubmitted):
-        return InterventionRefused(
-            referral_id=submission.referral_id,
-            organization=submission.organization,
-            coordinator=submission.coordinator,
-            act=submission.act,
-            submission_id=submission_id,
-            problem=refused.problem(),
-        )
-    kind = PlacementRefused if isinstance(submission, PlacementSubmitted) else CoordinatorWithdrawalRefused
-    return kind(
-        referral_id=submission.referral_id,
-        organization=submission.organization,
-        coordinator=submission.coordinator,
-        submission_id=submission_id,
-        problem=refused.problem(),
-    )
 
 
 def _digest(submission: Submission) -> str:
