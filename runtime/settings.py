@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import TypeVar
 
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
-
-from runtime.secret_files import with_secrets
-from runtime.tls import BROKER, DATABASE, TlsFiles, UnusableTlsFiles, tls_files, variables
-
-T = TypeVar("T")
+from runtime.environment import (
+    Environment,
+    amqp_uri,
+    database_url,
+    days,
+    days_between,
+    file,
+    hub,
+    issuer,
+    management_uri,
+    one_of,
+    positive,
+    ratio,
+    seconds,
+    traces_endpoint,
+    whole_number,
+)
+from runtime.tls import BROKER, DATABASE, TlsFiles
 
 # The policies of approval: a second person must confirm a decision, or one person decides alone.
 TWO_PERSON = "two-person"
@@ -35,14 +45,13 @@ APPLICATION_TRACES_KEPT = timedelta(days=30)
 MOST_APPLICATIONS = 200
 
 _ADDRESS = re.compile(r"(?P<host>[^:\s/]+):(?P<port>\d{1,5})")
-_MANAGEMENT_URI = re.compile(r"https?://[^:/@\s]+:[^:/@\s]+@[^:/@\s\[\]]+(:\d{1,5})?(/[^?#\s]*)?")
-# RFC 8414 §2: https, without query and fragment. http is for one machine, such as the sandbox.
-_ISSUER = re.compile(r"https?://[^/?#@\s]+(/[^/?#\s]+)*")
-# The library posts to the URL as it is: without a path, a receiver answers 404.
-_TRACES_ENDPOINT = re.compile(r"https?://[^/?#@\s]+(/[^/?#\s]+)+")
-_RATIO = re.compile(r"[01](\.\d{1,9})?")
 _LOOPBACK = frozenset({"127.0.0.1", "localhost"})
-_HUB = re.compile(r"[a-z]{2}")
+_flag = one_of("true", "false", described="neither true nor false")
+_digest = one_of("day", "week", described="neither `day` nor `week`")
+_approvals = one_of(TWO_PERSON, ONE_PERSON, described=f"neither {TWO_PERSON} nor {ONE_PERSON}")
+_cover = whole_number(0, 9999, described="a whole number up to 9999")
+# No fewer than partners rely on, and than `kopuro admin reconcile` looks back.
+_messages_kept = days_between(MESSAGES_KEPT.days, 3650)
 
 
 class SettingsError(Exception):
@@ -167,211 +176,70 @@ class Settings:
 
         is_client: of a process that is a client of the hub and needs no database, service key or manifest.
         """
-        environ, problems = with_secrets(environ)
-
-        def required(name: str, read: Callable[[str], T], fallback: T) -> T:
-            text = environ.get(name, "").strip()
-            if not text:
-                problems.append(f"{name} is not set")
-                return fallback
-            try:
-                return read(text)
-            except ValueError as fault:
-                problems.append(f"{name} {fault}")
-                return fallback
-
-        def optional(name: str, read: Callable[[str], T]) -> T | None:
-            text = environ.get(name, "").strip()
-            try:
-                return read(text) if text else None
-            except ValueError as fault:
-                problems.append(f"{name} {fault}")
-                return None
-
-        def file(name: str) -> Path | None:
-            text = environ.get(name, "").strip()
-            if not text:
-                return None
-            if not Path(text).is_file():
-                problems.append(f"{name} does not name a file")
-            return Path(text)
-
-        def days(name: str) -> timedelta | None:
-            text = environ.get(name, "").strip()
-            if not text:
-                return None
-            if not (text.isascii() and text.isdigit() and 0 < len(text) <= 5):
-                problems.append(f"{name} is not a whole number of days")
-                return None
-            return timedelta(days=int(text))
-
-        def mailbox_days(name: str) -> timedelta:
-            text = environ.get(name, "").strip()
-            if not text:
-                return MESSAGES_KEPT
-            # No fewer than partners rely on, and than `kopuro admin reconcile` looks back.
-            least = MESSAGES_KEPT.days
-            if not (text.isascii() and text.isdigit() and len(text) <= 4 and least <= int(text) <= 3650):
-                problems.append(f"{name} is not a whole number of days from {least} to 3650")
-                return MESSAGES_KEPT
-            return timedelta(days=int(text))
-
-        def days_between(name: str, least: int, most: int, default: timedelta) -> timedelta:
-            text = environ.get(name, "").strip()
-            if not text:
-                return default
-            if not (text.isascii() and text.isdigit() and len(text) <= 4 and least <= int(text) <= most):
-                problems.append(f"{name} is not a whole number of days from {least} to {most}")
-                return default
-            return timedelta(days=int(text))
-
-        def at_most(name: str, most: int, default: int) -> int:
-            text = environ.get(name, "").strip()
-            if not text:
-                return default
-            if not (text.isascii() and text.isdigit() and len(text) <= 6 and int(text) <= most):
-                problems.append(f"{name} is not a whole number from 0 to {most}")
-                return default
-            return int(text)
-
-        def sandbox(name: str) -> bool:
-            text = environ.get(name, "").strip()
-            if text not in ("", "true", "false"):
-                problems.append(f"{name} is neither true nor false")
-            host = environ.get("KOPURO_HTTP_ADDRESS", "").strip().rpartition(":")[0]
-            if text == "true" and host not in _LOOPBACK:
-                problems.append(f"{name} is true, but KOPURO_HTTP_ADDRESS is not on loopback")
-            return text == "true"
-
-        def positive(name: str) -> int | None:
-            text = environ.get(name, "").strip()
-            if not text:
-                return None
-            if not (text.isascii() and text.isdigit() and len(text) <= 6 and int(text) > 0):
-                problems.append(f"{name} is not a positive whole number")
-                return None
-            return int(text)
-
-        def policy_of_approvals(name: str) -> str:
-            text = environ.get(name, "").strip() or TWO_PERSON
-            if text not in (TWO_PERSON, ONE_PERSON):
-                problems.append(f"{name} is neither {TWO_PERSON} nor {ONE_PERSON}")
-                return TWO_PERSON
-            return text
-
-        def seconds(name: str, default: timedelta) -> timedelta:
-            text = environ.get(name, "").strip()
-            if not text:
-                return default
-            if not (text.isascii() and text.isdigit() and len(text) <= 8):
-                problems.append(f"{name} is not a whole number of seconds")
-                return default
-            return timedelta(seconds=int(text))
-
-        def management_uri(name: str) -> str | None:
-            text = environ.get(name, "").strip()
-            if not text:
-                return None
-            if _MANAGEMENT_URI.fullmatch(text) is None:
-                problems.append(
-                    f"{name} is not an http:// or https:// URI with a user, a password and a host"
-                )
-                return None
-            return text
-
-        def each(name: str, read: Callable[[str], T], what: str) -> tuple[T, ...]:
-            texts = [text.strip() for text in environ.get(name, "").split(",")]
-            try:
-                return tuple(read(text) for text in texts if text)
-            except ValueError:
-                problems.append(f"{name} is not a comma-separated list of {what}")
-                return ()
-
-        def issuer_url(name: str) -> str | None:
-            text = environ.get(name, "").strip()
-            if not text:
-                return None
-            if _ISSUER.fullmatch(text) is None:
-                problems.append(f"{name} is not a URL without query, fragment and trailing slash")
-                return None
-            return text
-
-        def rate(name: str) -> int:
-            text = environ.get(name, "").strip() or "0"
-            if not (text.isascii() and text.isdigit() and len(text) <= 4):
-                problems.append(f"{name} is not a whole number up to 9999")
-                return 0
-            return int(text)
-
-        def tls(server: str, address: str, schemes: tuple[str, ...]) -> TlsFiles | None:
-            try:
-                files = tls_files(server, environ)
-            except UnusableTlsFiles as fault:
-                problems.extend(fault.problems)
-                return None
-            text = environ.get(address, "").strip()
-            if files is not None and text and not text.startswith(schemes):
-                given = " and ".join(name for name in variables(server).values() if environ.get(name))
-                problems.append(f"{given} is set, but {address} does not use TLS")
-            return files
-
+        given = Environment(environ)
         nowhere = Address(host="", port=0)
         settings = cls(
-            amqp_uri=required("KOPURO_AMQP_URI", _amqp_uri, ""),
-            database_url="" if is_client else required("KOPURO_DATABASE_URL", _database_url, ""),
-            http_address=required("KOPURO_HTTP_ADDRESS", _address, nowhere),
-            operations_address=required("KOPURO_OPERATIONS_ADDRESS", _address, nowhere),
-            hub=required("KOPURO_HUB", _hub, ""),
+            amqp_uri=given.required("KOPURO_AMQP_URI", amqp_uri, ""),
+            database_url="" if is_client else given.required("KOPURO_DATABASE_URL", database_url, ""),
+            http_address=given.required("KOPURO_HTTP_ADDRESS", _address, nowhere),
+            operations_address=given.required("KOPURO_OPERATIONS_ADDRESS", _address, nowhere),
+            hub=given.required("KOPURO_HUB", hub, ""),
             # The discovery file may be written after this process has started.
-            discovery=required("KOPURO_DISCOVERY", Path, Path()),
-            service_key=Path() if is_client else required("KOPURO_SERVICE_KEY", _file, Path()),
-            manifest=Path() if is_client else required("KOPURO_MANIFEST", _file, Path()),
-            hub_key=Path() if is_client else required("KOPURO_HUB_KEY", _file, Path()),
-            broker_management_uri=management_uri("KOPURO_BROKER_MANAGEMENT_URI"),
-            broker_tls=tls(BROKER, "KOPURO_AMQP_URI", ("amqps://",)),
-            database_tls=tls(DATABASE, "KOPURO_DATABASE_URL", ("postgresql",)),
-            key_pause=seconds("KOPURO_KEY_PAUSE_SECONDS", KEY_PAUSE),
-            receipt_time=seconds("KOPURO_RECEIPT_SECONDS", RECEIPT_TIME),
-            custody_key=file("KOPURO_CUSTODY_KEY"),
-            vault_keys=Path(text) if (text := environ.get("KOPURO_VAULT_KEYS", "").strip()) else None,
-            transit_key_period=seconds("KOPURO_TRANSIT_KEY_SECONDS", TRANSIT_KEY_PERIOD),
-            gateway_key=file("KOPURO_GATEWAY_KEY"),
-            token_signing_key=file("KOPURO_TOKEN_SIGNING_KEY"),
-            log_signing_key=file("KOPURO_LOG_SIGNING_KEY"),
-            policy=file("KOPURO_POLICY"),
+            discovery=given.required("KOPURO_DISCOVERY", Path, Path()),
+            service_key=Path() if is_client else given.required("KOPURO_SERVICE_KEY", file, Path()),
+            manifest=Path() if is_client else given.required("KOPURO_MANIFEST", file, Path()),
+            hub_key=Path() if is_client else given.required("KOPURO_HUB_KEY", file, Path()),
+            broker_management_uri=given.optional("KOPURO_BROKER_MANAGEMENT_URI", management_uri, None),
+            broker_tls=given.tls(BROKER, "KOPURO_AMQP_URI", ("amqps://",)),
+            database_tls=given.tls(DATABASE, "KOPURO_DATABASE_URL", ("postgresql",)),
+            key_pause=given.optional("KOPURO_KEY_PAUSE_SECONDS", seconds, KEY_PAUSE),
+            receipt_time=given.optional("KOPURO_RECEIPT_SECONDS", seconds, RECEIPT_TIME),
+            custody_key=given.optional("KOPURO_CUSTODY_KEY", file, None),
+            vault_keys=given.optional("KOPURO_VAULT_KEYS", Path, None),
+            transit_key_period=given.optional("KOPURO_TRANSIT_KEY_SECONDS", seconds, TRANSIT_KEY_PERIOD),
+            gateway_key=given.optional("KOPURO_GATEWAY_KEY", file, None),
+            token_signing_key=given.optional("KOPURO_TOKEN_SIGNING_KEY", file, None),
+            log_signing_key=given.optional("KOPURO_LOG_SIGNING_KEY", file, None),
+            policy=given.optional("KOPURO_POLICY", file, None),
             # The publishing process creates it on its first start.
-            log_directory=Path(text) if (text := environ.get("KOPURO_LOG_DIRECTORY", "").strip()) else None,
-            witness_policy=file("KOPURO_WITNESS_POLICY"),
-            retention=days("KOPURO_RETENTION_DAYS"),
-            facts_kept=kept if (kept := days("KOPURO_FACTS_DAYS")) is not None else FACTS_KEPT,
-            digest=optional("KOPURO_DIGEST", _digest),
-            sandbox=sandbox("KOPURO_SANDBOX"),
-            messages_kept=mailbox_days("KOPURO_MAILBOX_DAYS"),
-            watch_reports_kept=days_between("KOPURO_WATCH_REPORT_DAYS", 30, 3650, WATCH_REPORTS_KEPT),
-            most_applications=at_most("KOPURO_APPLICATIONS", 10_000, MOST_APPLICATIONS),
-            application_decided_within=days_between(
-                "KOPURO_APPLICATION_DAYS", 7, 365, APPLICATION_DECIDED_WITHIN
+            log_directory=given.optional("KOPURO_LOG_DIRECTORY", Path, None),
+            witness_policy=given.optional("KOPURO_WITNESS_POLICY", file, None),
+            retention=given.optional("KOPURO_RETENTION_DAYS", days, None),
+            facts_kept=given.optional("KOPURO_FACTS_DAYS", days, FACTS_KEPT),
+            digest=given.optional("KOPURO_DIGEST", _digest, None),
+            sandbox=_sandbox(given),
+            messages_kept=given.optional("KOPURO_MAILBOX_DAYS", _messages_kept, MESSAGES_KEPT),
+            watch_reports_kept=given.optional(
+                "KOPURO_WATCH_REPORT_DAYS", days_between(30, 3650), WATCH_REPORTS_KEPT
             ),
-            application_traces_kept=days_between(
-                "KOPURO_APPLICATION_TRACE_DAYS", 1, 365, APPLICATION_TRACES_KEPT
+            most_applications=given.optional(
+                "KOPURO_APPLICATIONS", whole_number(0, 10_000), MOST_APPLICATIONS
             ),
-            cover=rate("KOPURO_LOG_COVER_PER_MINUTE"),
-            approvals=policy_of_approvals("KOPURO_APPROVALS"),
-            webhook_key=Path(text) if (text := environ.get("KOPURO_WEBHOOK_KEY", "").strip()) else None,
-            webhook_networks=each("KOPURO_WEBHOOK_NETWORKS", ip_network, "networks"),
-            webhook_refused=each("KOPURO_WEBHOOK_REFUSED", _address, "host:port"),
-            requests_per_minute=positive("KOPURO_REQUESTS_PER_MINUTE") or REQUESTS_PER_MINUTE,
-            submissions_per_minute=positive("KOPURO_SUBMISSIONS_PER_MINUTE") or SUBMISSIONS_PER_MINUTE,
-            submissions_burst=positive("KOPURO_SUBMISSIONS_BURST") or SUBMISSIONS_BURST,
-            proxies=each("KOPURO_PROXIES", ip_network, "networks"),
-            issuer=issuer_url("KOPURO_ISSUER"),
-            traces_endpoint=optional("KOPURO_TRACES_ENDPOINT", _traces_endpoint),
-            traces_ratio=optional("KOPURO_TRACES_RATIO", _ratio) or 1.0,
-            connections=positive("KOPURO_CONNECTIONS"),
-            connections_per_address=positive("KOPURO_CONNECTIONS_PER_ADDRESS"),
+            application_decided_within=given.optional(
+                "KOPURO_APPLICATION_DAYS", days_between(7, 365), APPLICATION_DECIDED_WITHIN
+            ),
+            application_traces_kept=given.optional(
+                "KOPURO_APPLICATION_TRACE_DAYS", days_between(1, 365), APPLICATION_TRACES_KEPT
+            ),
+            cover=given.optional("KOPURO_LOG_COVER_PER_MINUTE", _cover, 0),
+            approvals=given.optional("KOPURO_APPROVALS", _approvals, TWO_PERSON),
+            webhook_key=given.optional("KOPURO_WEBHOOK_KEY", Path, None),
+            webhook_networks=given.each("KOPURO_WEBHOOK_NETWORKS", ip_network, "networks"),
+            webhook_refused=given.each("KOPURO_WEBHOOK_REFUSED", _address, "host:port"),
+            requests_per_minute=given.optional("KOPURO_REQUESTS_PER_MINUTE", positive, REQUESTS_PER_MINUTE),
+            submissions_per_minute=given.optional(
+                "KOPURO_SUBMISSIONS_PER_MINUTE", positive, SUBMISSIONS_PER_MINUTE
+            ),
+            submissions_burst=given.optional("KOPURO_SUBMISSIONS_BURST", positive, SUBMISSIONS_BURST),
+            proxies=given.each("KOPURO_PROXIES", ip_network, "networks"),
+            issuer=given.optional("KOPURO_ISSUER", issuer, None),
+            traces_endpoint=given.optional("KOPURO_TRACES_ENDPOINT", traces_endpoint, None),
+            traces_ratio=given.optional("KOPURO_TRACES_RATIO", ratio, 1.0),
+            connections=given.optional("KOPURO_CONNECTIONS", positive, None),
+            connections_per_address=given.optional("KOPURO_CONNECTIONS_PER_ADDRESS", positive, None),
         )
-        if problems:
-            raise SettingsError(problems)
+        if given.problems:
+            raise SettingsError(given.problems)
         return settings
 
 
@@ -382,49 +250,9 @@ def _address(text: str) -> Address:
     return Address(host=match["host"], port=int(match["port"]))
 
 
-def _traces_endpoint(text: str) -> str:
-    if _TRACES_ENDPOINT.fullmatch(text) is None:
-        raise ValueError("is not an http:// or https:// URL with a path and without user, query and fragment")
-    return text
-
-
-def _digest(text: str) -> str:
-    if text not in ("day", "week"):
-        raise ValueError("is neither `day` nor `week`")
-    return text
-
-
-def _ratio(text: str) -> float:
-    if _RATIO.fullmatch(text) is None or not 0 < float(text) <= 1:
-        raise ValueError("is not a decimal number above 0 and up to 1")
-    return float(text)
-
-
-def _file(text: str) -> Path:
-    if not Path(text).is_file():
-        raise ValueError("does not name a file")
-    return Path(text)
-
-
-def _hub(text: str) -> str:
-    if _HUB.fullmatch(text) is None:
-        raise ValueError("is not a lower-case two-letter country code")
-    return text
-
-
-def _amqp_uri(text: str) -> str:
-    if not text.startswith(("amqp://", "amqps://")):
-        raise ValueError("is not an amqp:// or amqps:// URI")
-    if "ssl" in text.partition("?")[2]:
-        raise ValueError("has parameters for TLS: set KOPURO_BROKER_CA and KOPURO_BROKER_CERTIFICATE instead")
-    return text
-
-
-def _database_url(text: str) -> str:
-    try:
-        backend = make_url(text).get_backend_name()
-    except (ArgumentError, ValueError):
-        raise ValueError("is not an SQLAlchemy database URL") from None
-    if backend not in ("sqlite", "postgresql"):
-        raise ValueError("is not a SQLite or PostgreSQL URL")
-    return text
+def _sandbox(given: Environment) -> bool:
+    is_on = given.optional("KOPURO_SANDBOX", _flag, "false") == "true"
+    host = given.text("KOPURO_HTTP_ADDRESS").rpartition(":")[0]
+    if is_on and host not in _LOOPBACK:
+        given.problems.append("KOPURO_SANDBOX is true, but KOPURO_HTTP_ADDRESS is not on loopback")
+    return is_on
