@@ -25,8 +25,7 @@ from tests.distribution import Distribution, turn
 from tests.faults.tcp_proxy import TcpProxy
 from tests.fork_server import ForkServer
 from tests.servers import PostgresServer
-from tests.support import migrated
-from tests.support.certificates import PrivateCa
+from tests.support import machine_certificates, migrated
 from tests.support.kopuro_forks import Kopuro
 from tests.support.lent_vhosts import LentVhosts
 
@@ -55,12 +54,8 @@ def pytest_configure(config: pytest.Config) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     no_certificates = tempfile.TemporaryDirectory(prefix="kopuro-no-certificates-")
     config.add_cleanup(no_certificates.cleanup)
-    authority = PrivateCa(Path(no_certificates.name)).file
-    os.environ |= {
-        "SSL_CERT_DIR": f"{no_certificates.name}/none",
-        "SSL_CERT_FILE": str(authority),
-        "EVENTLET_NO_GREENDNS": "yes",
-    }
+    machine_certificates.hide(Path(no_certificates.name))
+    os.environ["EVENTLET_NO_GREENDNS"] = "yes"
 
 
 @pytest.hookimpl(wrapper=True)

@@ -64,6 +64,8 @@ _UNREADABLE_SQLITE = frozenset(
 # The one error without a code, which the driver itself raises.
 _NO_TEXT = "Could not decode to UTF-8"
 # libpq does not say which.
+# So begins each attempt in the messages of PostgreSQL's client library.
+_ATTEMPT = "connection to server"
 _UNVERIFIED = "the server's certificate has expired, or no CA of KOPURO_DATABASE_CA signed it"
 
 
@@ -71,10 +73,14 @@ class DatabaseUnavailable(Unavailable):
     """The database is unreachable or cannot write (disk full, locked). Nothing took effect."""
 
     def reason(self) -> str:
-        """Return the driver's message, such as "database or disk is full": one line without the statement."""
+        """Return the driver's message, such as "database or disk is full": one line without the statement.
+
+        PostgreSQL's driver tries every address of a host, and has a line for each.
+        """
         cause = self.__cause__
         fault = cause.orig if isinstance(cause, DBAPIError) else cause
-        line = (str(fault or "").strip() or self.detail).splitlines()[0]
+        lines = (str(fault or "").strip() or self.detail).splitlines()
+        line = "; ".join(one for one in lines if one.startswith(_ATTEMPT)) or lines[0]
         return f"{line} ({_UNVERIFIED})" if "certificate verify failed" in line else line
 
 

