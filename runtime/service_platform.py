@@ -66,16 +66,14 @@ class Platform:
             ("clocks", self.messenger.clocks.alarm),
         ]
 
-    def span_export(self) -> list[Background]:
-        """Return the background work of tracing: none when it is off."""
-        return [] if self.spans is None else [self.spans]
+    def background(self) -> list[Background]:
+        """Return the background work of every service.
 
-    def wal_checkpointing(self) -> Periodic:
-        """Return the periodic WAL checkpoint of a service that stores sealed cases, or texts of applicants.
-
-        It soon removes deleted content from every file of the service.
+        The messenger; the export of spans, when tracing is on; and the WAL checkpoint, which soon removes
+        deleted content from every file of the service.
         """
-        return Periodic("old pages", self.database.checkpoint_wal, seconds=_FORGETTING_SECONDS)
+        forgetting = Periodic("old pages", self.database.checkpoint_wal, seconds=_FORGETTING_SECONDS)
+        return [*([] if self.spans is None else [self.spans]), self.messenger, forgetting]
 
 
 def build_platform(name: str, settings: Settings, tables: MessagingTables) -> Platform:

@@ -217,8 +217,7 @@ def assemble(settings: Settings, publication: LogPublication) -> Application[Aud
             ("log", inspector.alarm),
         ],
         background=[
-            *platform.span_export(),
-            messenger,
+            *platform.background(),
             Periodic("publication", publisher.turn, seconds=PUBLISHING_SECONDS),
             Periodic("witnesses", cosigner.turn, seconds=COSIGNING_SECONDS),
             Periodic("author receipts", author_receipts.turn, seconds=PUBLISHING_SECONDS),

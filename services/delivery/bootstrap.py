@@ -156,11 +156,9 @@ def build(settings: Settings) -> Application[DeliveryParts]:
         readiness=[("broker", messenger.unready), ("directory", unready)],
         warnings=platform.warnings(),
         background=[
-            *platform.span_export(),
-            messenger,
+            *platform.background(),
             polling,
             cleaning,
-            platform.wal_checkpointing(),
             *_background(webhooks),
         ],
         releases=[notifier.stop],

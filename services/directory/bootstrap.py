@@ -210,16 +210,13 @@ def build(settings: Settings) -> Application[DirectoryHandlers]:
         readiness=[("broker", messenger.unready)],
         warnings=[*platform.warnings(), ("roles", roles.alarm), ("applications", applications.full)],
         background=[
-            *platform.span_export(),
+            *platform.background(),
             signing_keys,
             roles,
-            messenger,
             Periodic("token keys", signing_keys.look, seconds=KEYS_SECONDS),
             Periodic("failed attempts", failed.publish, seconds=ATTEMPTS_SECONDS),
             Periodic("expiry notices", expiry.run, seconds=EXPIRY_SECONDS),
             Periodic("watch reports", watched.forget_old, seconds=WATCH_SECONDS),
-            # What an applicant withdrew is soon in no file.
-            platform.wal_checkpointing(),
             Periodic("applications", applications.tidy, seconds=APPLICATION_SECONDS),
         ],
         registry=platform.registry,

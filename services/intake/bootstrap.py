@@ -122,11 +122,9 @@ def build(settings: Settings) -> Application[IntakeParts]:
         ],
         warnings=platform.warnings(),
         background=[
-            *platform.span_export(),
-            platform.messenger,
+            *platform.background(),
             queries,
             housekeeping,
-            platform.wal_checkpointing(),
         ],
         spans=platform.spans,
         registry=platform.registry,

@@ -207,8 +207,7 @@ def build(settings: Settings) -> Application[RoutingParts]:
         readiness=[("broker", platform.messenger.unready), ("directory", directory_unready)],
         warnings=[*platform.warnings(), ("policy", policy.alarm)],
         background=[
-            *platform.span_export(),
-            platform.messenger,
+            *platform.background(),
             policy,
             DeadlineTimer(commands, platform.clock),
             Periodic("reduction of facts", reducing.turn, seconds=_SECONDS_BETWEEN_REDUCTIONS),

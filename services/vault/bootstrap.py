@@ -131,7 +131,7 @@ def build(settings: Settings) -> Application[VaultParts]:
             ("transit keys", keeping.alarm),
             ("custody key", AnnouncedKeyWatch(settings.discovery, custody_keys.has).alarm),
         ],
-        background=[*platform.span_export(), messenger, keeping, releases, platform.wal_checkpointing()],
+        background=[*platform.background(), keeping, releases],
         spans=platform.spans,
         registry=platform.registry,
         clock=platform.clock,
