@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import time
-from typing import Final
+from collections.abc import Iterable, Iterator
+from typing import Final, TypeVar
+
+T = TypeVar("T")
 
 TURN_SECONDS: Final = 0.003
 
@@ -19,3 +22,11 @@ class Turn:
         if time.perf_counter() >= self._end:
             time.sleep(0)
             self._end = time.perf_counter() + TURN_SECONDS
+
+
+def in_turns(items: Iterable[T]) -> Iterator[T]:
+    """Yield the items, and yield to the other greenlets between two of them at the end of each turn."""
+    turn = Turn()
+    for item in items:
+        yield item
+        turn.end_if_over()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from runtime.access.caller_limits import Share
 from runtime.access.reads import Reads
 from runtime.entrypoints.batches import batches
 from runtime.entrypoints.resource import resource
@@ -62,6 +63,7 @@ class AuditService(WebService):
         "/v1/history",
         roles=READERS,
         query=operations.SEARCHED,
+        share=Share.report,
         reads=Reads.by_handler,
         operation=operations.HISTORY,
     )
@@ -73,6 +75,7 @@ class AuditService(WebService):
         "/v1/history/<uuid:referral_id>",
         roles=READERS,
         query=operations.TIMELINE_SEARCHED,
+        share=Share.report,
         reads=Reads.by_handler,
         operation=operations.TIMELINE,
     )
@@ -83,6 +86,7 @@ class AuditService(WebService):
         "GET",
         "/v1/history/<uuid:referral_id>/bundle",
         roles=READERS | PARTIES,
+        share=Share.report,
         reads=Reads.by_handler,
         operation=operations.BUNDLE,
     )
@@ -94,6 +98,7 @@ class AuditService(WebService):
         "/v1/history/<uuid:referral_id>/story",
         roles=READERS | PARTIES,
         query=operations.TOLD,
+        share=Share.report,
         reads=Reads.by_handler,
         operation=operations.STORY,
     )
@@ -105,6 +110,7 @@ class AuditService(WebService):
         "/v1/history/<uuid:referral_id>/readers",
         roles=READERS | PARTIES,
         query=operations.READ_BY,
+        share=Share.report,
         reads=Reads.by_handler,
         operation=operations.READERS,
     )
@@ -116,6 +122,7 @@ class AuditService(WebService):
         "/v1/export",
         roles=READERS,
         query=operations.EXPORTED,
+        share=Share.report,
         reads=Reads.by_handler,
         operation=operations.EXPORT,
     )
@@ -127,6 +134,7 @@ class AuditService(WebService):
         "/v1/statistics",
         roles=READERS,
         query=operations.COUNTED,
+        share=Share.report,
         reads=Reads.by_handler,
         operation=operations.STATISTICS,
     )
@@ -138,6 +146,7 @@ class AuditService(WebService):
         "/v1/statistics/entries",
         roles=frozenset({"auditor"}),
         query=operations.BEHIND,
+        share=Share.report,
         reads=Reads.by_handler,
         operation=operations.STATISTICS_ENTRIES,
     )

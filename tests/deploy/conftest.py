@@ -18,10 +18,11 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("prepared")
     kopuro = Path(sys.executable).with_name("kopuro")
     for _ in range(2):
-        subprocess.run(
+        done = subprocess.run(
             [DEPLOY / "compose" / "prepare", "kg", "hub.example", directory],
             env={**os.environ, "KOPURO": str(kopuro)},
-            check=True,
             capture_output=True,
+            text=True,
         )
+        assert done.returncode == 0, done.stderr
     return directory

@@ -6,7 +6,7 @@ A past candidate and a past acceptor look for the facts of a referral that is no
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from contracts.codes import ReferralStatus
 from kopuro_client import RefusedError
 from tests.journey.running_hub import RunningHub
 from tests.journey.waiting import until
@@ -185,6 +186,7 @@ def test_past_candidate_and_past_acceptor_find_no_facts_at_any_door(hub: Running
     candidate.hub.decline(offer_id, "language")
     sender.await_message("offer.declined", referral_id)
     acceptor, offer_id = hub.next_offer(sender, referral_id)
+    frozen = everything_about(hub, candidate.id, referral_id)
     acceptor.hub.accept(offer_id)
     acceptor.await_message("case.released", referral_id)
     sender.hub.note(referral_id, "The bus leaves at six.", to=acceptor.id)
@@ -197,7 +199,8 @@ def test_past_candidate_and_past_acceptor_find_no_facts_at_any_door(hub: Running
 
     sender.hub.revoke_consent(referral_id)
     acceptor.await_message("referral.withdrawn", referral_id)
-    hub.history(referral_id, last="referral.withdrawn")
+    assert any(entry["type"].endswith("referral.read.v1") for entry in staff_reads(hub, referral_id))
+    assert everything_about(hub, candidate.id, referral_id) == frozen
     for organization in (candidate, acceptor):
         assert resources_with_facts(hub, organization.id, referral_id) == []
     # Not at once: SQLite's write-ahead log has old pages for some seconds.
@@ -206,6 +209,36 @@ def test_past_candidate_and_past_acceptor_find_no_facts_at_any_door(hub: Running
         lambda: services_that_hold(f'"{CANARY}"', hub) | services_that_hold(note[-40:], hub) <= {"audit"},
         "the end of every trace in the databases",
     )
+
+
+def everything_about(hub: RunningHub, organization: str, referral_id: str) -> dict[str, Any]:
+    """Return what an organisation learns of a referral: how it stands, in which lists it is, who read it."""
+    headers = {"Authorization": f"Bearer {hub.token(organization)}"}
+
+    def get(service: str, path: str, **query: str) -> Any:
+        answer = httpx.get(f"{hub.address(service)}{path}", params=query, headers=headers)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    listed = {
+        status: [one["id"] for one in get("intake", "/v1/referrals", status=status)["items"]]
+        for status in ReferralStatus
+    }
+    readers = get("audit", f"/v1/history/{referral_id}/readers")["items"]
+    story = get("audit", f"/v1/history/{referral_id}/story", format="json")
+    return {
+        "referral": get("intake", f"/v1/referrals/{referral_id}"),
+        "lists": [status for status, ids in listed.items() if referral_id in ids],
+        # Without the organisation's own reads.
+        "story": [one for one in story["events"]["sentences"] if organization not in one["text"]],
+        "readers": [one for one in readers if one["reader"] != organization],
+    }
+
+
+def staff_reads(hub: RunningHub, referral_id: str) -> Sequence[Mapping[str, Any]]:
+    """Let a coordinator read the referral, and return its history with that read."""
+    hub.participants.staff("coordinator").referral(referral_id)
+    return hub.history(referral_id, last="referral.read")
 
 
 def resources_with_facts(hub: RunningHub, organization: str, referral_id: str) -> list[str]:

@@ -18,12 +18,14 @@ obtained by other means.
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Any, Final
 
 from contracts import base64_text
 from contracts.answers.history import Bundle as BundleDocument
 from contracts.canonical import canonical_json
+from runtime.turn import in_turns
 from services.audit.log.ports import opened_head
 from services.audit.reports.handlers.history import Bundle, BundledEntry
 
@@ -34,6 +36,7 @@ def bundle_file(bundle: Bundle) -> BundleDocument:
     """Return the file's content."""
     created_at = bundle.created_at.astimezone(dt.UTC).replace(tzinfo=None).isoformat(timespec="seconds")
     manifest = {"created_at": f"{created_at}Z", "entries": len(bundle.entries)}
+    entries = tuple(map(entry_document, in_turns(bundle.entries)))
     content: dict[str, Any] = {
         "format": FORMAT,
         "origin": bundle.published.checkpoint.origin,
@@ -41,10 +44,20 @@ def bundle_file(bundle: Bundle) -> BundleDocument:
         "referral_id": bundle.referral_id,
         "referral_key": None if bundle.referral_key is None else base64_text.encoded(bundle.referral_key),
         "checkpoint": bundle.published.note.decode(),
-        "entries": [entry_document(entry) for entry in bundle.entries],
     }
-    digest = sha256(canonical_json({**content, "manifest": manifest})).hexdigest()
-    return BundleDocument(**content, manifest={**manifest, "sha256": digest})
+    digest = _digest({**content, "manifest": manifest}, entries)
+    return BundleDocument(**content, entries=entries, manifest={**manifest, "sha256": digest})
+
+
+def _digest(content: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]) -> str:
+    """Return the SHA-256 of the canonical JSON of the content with the entries, computed entry by entry."""
+    # Inside a text, the quotation marks of this member would be escaped.
+    before, member, after = canonical_json({**content, "entries": []}).partition(b'"entries":[]')
+    digest = sha256(before + member[:-1])
+    for number, entry in enumerate(in_turns(entries)):
+        digest.update((b"," if number else b"") + canonical_json(entry))
+    digest.update(b"]" + after)
+    return digest.hexdigest()
 
 
 def entry_document(entry: BundledEntry) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 NDJSON: one line per entry, and a last line with the cursor of the next page:
 
-    {"index": int, "leaf": str, "salt": base64 | null, "data": {...} | null}
+    {"index": int, "leaf": str, "head": {"salt": base64, "value": {...}} | null, "salt": base64 | null,
+     "data": {...} | null}
     {"next": cursor | null, "size": int, "checkpoint": signed note}
 
 CSV: the leaf's fields without the content; a Link header (RFC 8288) points to the next page.
@@ -10,11 +11,13 @@ CSV: the leaf's fields without the content; a Link header (RFC 8288) points to t
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Any, Final
 from urllib.parse import urlencode
 
 from contracts import base64_text
 from runtime.access.reads import Reader
+from runtime.turn import in_turns
 from runtime.web.paging import encode_cursor, integer_of
 from runtime.web.parameters import invalid_parameter
 from runtime.web.request import Request
@@ -61,7 +64,7 @@ def export(handler: Export, request: Request) -> Response:
     following = page.following
     cursor = None if following is None else encode_cursor(_SCOPE, (following.start, following.size))
     if form == "ndjson":
-        return Response.ndjson([*map(_line, page.leaves), _last_line(page, cursor)])
+        return Response.ndjson(chain(map(_line, in_turns(page.leaves)), [_last_line(page, cursor)]))
     headers = {"Content-Type": "text/csv; charset=utf-8"}
     if cursor is not None:
         headers["Link"] = f'</v1/export?{urlencode({**query, "after": cursor})}>; rel="next"'
@@ -85,6 +88,6 @@ def _last_line(page: ExportPage, cursor: str | None) -> dict[str, Any]:
 
 def _csv(page: ExportPage, *, header: bool) -> str:
     # Concatenated pages form one file, so only the first page has a header row.
-    entries = ({"index": leaf.index, **leaf.fields} for leaf in page.leaves)
+    entries = ({"index": leaf.index, **leaf.fields} for leaf in in_turns(page.leaves))
     rows = ([entry.get(name) for name in _COLUMNS] for entry in entries)
     return spreadsheet([_COLUMNS, *rows] if header else rows)

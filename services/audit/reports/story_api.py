@@ -6,6 +6,7 @@ import datetime as dt
 from typing import Final
 
 from runtime.access.reads import Reader
+from runtime.turn import in_turns
 from runtime.web.languages import in_language, wanted_language
 from runtime.web.parameters import invalid_parameter
 from runtime.web.request import Request
@@ -40,7 +41,9 @@ def story(history: History, request: Request, oversight: frozenset[str]) -> Resp
         as_party=request.principal.roles.isdisjoint(oversight),
     )
     media_type, render = RENDERERS[form]
-    document = build_story(referral_id, [_story_entry(leaf) for leaf in leaves], words_of(language))
+    document = build_story(
+        referral_id, [_story_entry(leaf) for leaf in in_turns(leaves)], words_of(language), each=in_turns
+    )
     headers = {
         "Content-Type": media_type,
         "Content-Security-Policy": _POLICY,

@@ -2,19 +2,23 @@
 
 An organisation's list merges the referrals that it sent and those that it was offered, by id. Each has an
 index in that order, so the first rows of both suffice. A filter by a final status is checked row by row. Open
-statuses are rare, so a filter by one starts from the status index and then checks the party.
+statuses are rare, so a filter by one starts from the status index and then checks the party. A filter leaves
+out the referrals in which the organisation's part has ended: it would tell how they go on.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, case, false, or_, select, true, union
+from sqlalchemy import ColumnElement, Select, and_, case, false, or_, select, true, union
 
 from services.routing.adapters.tables import OFFERS, REFERRALS
+from services.routing.domain.fact_readers import HAS_PART
 from services.routing.domain.referral import REFERRAL_TRANSITIONS
 
 UNDER_WAY = frozenset(status.value for status, events in REFERRAL_TRANSITIONS.items() if events)
+
+_HAS_PART = OFFERS.c.state.in_(sorted(state.value for state in HAS_PART))
 
 
 def page_of(*, party: str | None, status: str | None, after: str | None, limit: int) -> Select[Any]:
@@ -36,7 +40,9 @@ def page_of(*, party: str | None, status: str | None, after: str | None, limit: 
         # CASE it estimates 1/2.
         stands = case((REFERRALS.c.status == status, true()), else_=false())
         sent = sent.where(stands)
-        asked = asked.join(REFERRALS, REFERRALS.c.id == OFFERS.c.referral_id).where(stands)
+        asked = asked.join(REFERRALS, REFERRALS.c.id == OFFERS.c.referral_id).where(
+            case((and_(REFERRALS.c.status == status, _HAS_PART), true()), else_=false())
+        )
     # An organisation may have had two offers for one referral.
     firsts = (
         sent.order_by(REFERRALS.c.id).limit(limit).subquery("sent"),
@@ -56,7 +62,7 @@ def _under_way(party: str, status: str | None, after: str | None, limit: int) ->
     # Not `EXISTS`: PostgreSQL may evaluate it by reading every offer of the organisation.
     offer = (
         select(OFFERS.c.id)
-        .where(OFFERS.c.referral_id == standing.c.id, OFFERS.c.organization == party)
+        .where(OFFERS.c.referral_id == standing.c.id, OFFERS.c.organization == party, _HAS_PART)
         .limit(1)
         .scalar_subquery()
     )

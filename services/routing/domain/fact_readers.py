@@ -1,8 +1,14 @@
-"""The organisations that may read the facts of a referral."""
+"""The organisations that may read the facts of a referral, and how long its candidates have a part in it."""
 
 from __future__ import annotations
 
+import datetime as dt
+
+from contracts.codes import OfferState
 from services.routing.domain.referral import Referral
+
+# The states of an offer whose organisation has a part in the referral.
+HAS_PART = frozenset({OfferState.open, OfferState.accepted})
 
 
 def may_read_facts(referral: Referral, viewer: str, *, oversight: bool) -> bool:
@@ -17,3 +23,15 @@ def may_read_facts(referral: Referral, viewer: str, *, oversight: bool) -> bool:
     if referral.is_closed:
         return False
     return viewer == referral.acceptor or any(o.organization == viewer for o in referral.open_offers)
+
+
+def end_of_part(referral: Referral, organization: str) -> dt.datetime | None:
+    """Return when an organisation's part in a referral ended; None for the sender and while it has a part.
+
+    It has a part while its offer is open or accepted. What happens later to the person is not its business:
+    whether somebody else accepted, and whether consent was withdrawn.
+    """
+    own = [offer for offer in referral.offers if offer.organization == organization]
+    if organization in (referral.sender, referral.acceptor) or any(offer.state in HAS_PART for offer in own):
+        return None
+    return max((offer.closed_at for offer in own if offer.closed_at is not None), default=None)

@@ -7,9 +7,9 @@ from typing import Any
 
 from contracts.answers.form import extended
 from contracts.answers.referrals import OfferView, PartView, ReferralSummary, ReferralView, Step
-from contracts.codes import FHIR_TASK_STATUS
+from contracts.codes import FHIR_TASK_STATUS, ReferralStatus
 from contracts.records import plain
-from services.routing.domain.fact_readers import may_read_facts
+from services.routing.domain.fact_readers import end_of_part, may_read_facts
 from services.routing.domain.referral import Referral
 from services.routing.domain.rules import NOT_IN_CHAIN
 from services.routing.domain.timeline import TimelineEntry
@@ -47,13 +47,14 @@ def referral_view(
     referral that it belongs to: an acceptor of a part learns of no other one.
     """
     whole = oversight or viewer == referral.sender
+    shown = summary(referral, viewer=viewer, whole=whole)
     facts = referral.facts if whole else referral.facts.situation()
     shows_report = referral.acceptor is not None and (whole or viewer == referral.acceptor)
     shows_facts = referral.has_facts and may_read_facts(referral, viewer, oversight=whole)
     return extended(
         ReferralView,
-        summary(referral, viewer=viewer, whole=whole),
-        status_fhir=FHIR_TASK_STATUS[referral.status],
+        shown,
+        status_fhir=FHIR_TASK_STATUS[shown.status],
         outcome=referral.outcome if whole or viewer == referral.acceptor else None,
         facts=plain(facts) if shows_facts else None,
         due_at=referral.due_at if shows_report else None,
@@ -106,19 +107,21 @@ def summary(referral: Referral, *, viewer: str, whole: bool) -> ReferralSummary:
     """Return one item of `GET /v1/referrals`.
 
     Only the sender, oversight and the acceptor itself see the acceptor. Urgency, region and needs are null
-    for a viewer that may no longer read the facts.
+    for a viewer that may no longer read the facts. Once a candidate's part has ended, the referral stays
+    `offered` for it, last updated then.
     """
     shows_facts = may_read_facts(referral, viewer, oversight=whole)
+    ended = None if whole else end_of_part(referral, viewer)
     return ReferralSummary(
         id=referral.id,
         sender=referral.sender,
-        status=referral.status,
+        status=referral.status if ended is None else ReferralStatus.offered,
         acceptor=referral.acceptor if whole or viewer == referral.acceptor else None,
         urgency=referral.facts.urgency if shows_facts else None,
         region=referral.facts.region if shows_facts else None,
         needs=referral.facts.needs if shows_facts else None,
         submitted_at=referral.submitted_at,
-        updated_at=referral.updated_at,
+        updated_at=ended or referral.updated_at,
         part_of=referral.part.referral_id if whole and referral.part is not None else None,
     )
 

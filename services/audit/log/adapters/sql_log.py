@@ -71,7 +71,8 @@ _OPENED_COLUMNS = (
 )
 _OPENED = SqlStatement(
     _OPENED_COLUMNS.format("LEFT")
-    + " WHERE referral_id = ? AND entries.leaf_index < ? AND NOT type = ANY (?)"
+    + " WHERE referral_id = ? AND entries.leaf_index >= ? AND entries.leaf_index < ?"
+    " AND NOT type = ANY (?)"
     " ORDER BY entries.leaf_index LIMIT ?"
 )
 _OPENED_AT = SqlStatement(_OPENED_COLUMNS.format("LEFT") + " WHERE entries.leaf_index = ANY (?)")
@@ -253,12 +254,13 @@ class SqlLog:
         transaction: Connection,
         referral_id: str,
         *,
+        start: int,
         stop: int,
         limit: int,
         without: Collection[str] = (),
     ) -> list[OpenedLeaf]:
         """See `ports.Log`."""
-        rows = _OPENED.run(transaction, referral_id, stop, list(without), limit)
+        rows = _OPENED.run(transaction, referral_id, start, stop, list(without), limit)
         found = self._checked(transaction, rows)
         for leaf in found:
             # Otherwise a changed column would show the entry to the parties of another referral.

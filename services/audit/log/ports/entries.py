@@ -157,11 +157,12 @@ class Log(Protocol):
         transaction: Connection,
         referral_id: str,
         *,
+        start: int,
         stop: int,
         limit: int,
         without: Collection[str] = (),
     ) -> list[OpenedLeaf]:
-        """Return the first `limit` leaves of a referral below `stop`, by index, with their openings.
+        """Return the first `limit` leaves of a referral of `[start, stop)`, by index, with their openings.
 
         without: types to leave out.
         """

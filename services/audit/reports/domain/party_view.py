@@ -82,16 +82,21 @@ def withheld_from(organization: str, steps: Sequence[LoggedStep]) -> frozenset[i
     offers = [s.index for s in steps if s.type == OfferOpened.type and s.organization == organization]
     if any(step.type in _REFERRAL_ENDS for step in steps):
         return frozenset(offers)
-    last = _last_of(organization, steps)
-    # An answer in time may follow the expiry: then the offer is accepted after all.
-    return frozenset(offers if last in _OFFER_ENDS else offers[:-1])
+    return frozenset(offers[:-1] if end_of_part(organization, steps) is None else offers)
 
 
-def _last_of(organization: str, steps: Sequence[LoggedStep]) -> str | None:
-    """Return the type of the organisation's last step that opens, closes or accepts an offer."""
+def end_of_part(organization: str, steps: Sequence[LoggedStep]) -> int | None:
+    """Return the index of the entry with which the organisation's part in a referral ended.
+
+    None for the sender, for the acceptor, and while an offer is open. An answer in time may follow the
+    expiry: then the offer is accepted after all. steps: all entries of one referral, by index.
+    """
+    if _is_named(organization, _BEGINNINGS, steps):
+        return None
     decisive = _OFFER_ENDS | {OfferOpened.type, OfferAccepted.type}
-    own = (s.type for s in reversed(steps) if s.organization == organization and s.type in decisive)
-    return next(own, None)
+    own = (step for step in reversed(steps) if step.organization == organization and step.type in decisive)
+    last = next(own, None)
+    return last.index if last is not None and last.type in _OFFER_ENDS else None
 
 
 def _is_named(organization: str, types: Collection[str], steps: Sequence[LoggedStep]) -> bool:

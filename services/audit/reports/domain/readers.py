@@ -2,7 +2,8 @@
 
 Staff and operators are always named. An organisation that was offered a referral must not learn from the
 reads which other organisations are parties to it: it gets only the names of a filter, and of the
-organisations' own reads only its own. The sender reads everything, as in its story.
+organisations' own reads only its own; once its part has ended, also no later reads by staff. The sender reads
+everything, as in its story.
 """
 
 from __future__ import annotations
@@ -53,11 +54,13 @@ class Viewer:
     """The organisation that asks who read its referral, or staff. organization: None for staff.
 
     parties: every organisation that the referral's entries name; sender: the one that submitted it.
+    until: the entry that ended the organisation's part; None while it has one.
     """
 
     organization: str | None
     sender: str | None
     parties: Collection[str]
+    until: int | None = None
 
     @property
     def sees_everything(self) -> bool:
@@ -66,7 +69,11 @@ class Viewer:
 
     def sees(self, read: RecordedRead) -> bool:
         """Return whether the viewer learns of the read."""
-        return self.sees_everything or read.reader == self.organization or read.reader not in self.parties
+        if self.sees_everything or read.reader == self.organization:
+            return True
+        # Later reads would tell how the referral goes on.
+        is_later = self.until is not None and read.index > self.until
+        return read.reader not in self.parties and not is_later
 
     def shown(self, read: RecordedRead) -> ShownRead:
         """Return the read as the viewer sees it. Never the ids of other referrals in the same answer.
@@ -88,10 +95,13 @@ class Viewer:
         )
 
 
-def viewer_of(organization: str | None, steps: Sequence[tuple[str, str | None]]) -> Viewer:
-    """Return the viewer. steps: type and organisation of every entry of the referral."""
+def viewer_of(
+    organization: str | None, steps: Sequence[tuple[str, str | None]], *, until: int | None = None
+) -> Viewer:
+    """Return the viewer. steps: type and organisation of every entry of the referral; until: see `Viewer`."""
     return Viewer(
         organization=organization,
         sender=next((party for type, party in steps if type in _BEGINNINGS), None),
         parties=frozenset(party for _, party in steps if party is not None),
+        until=until,
     )

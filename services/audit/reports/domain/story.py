@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -83,8 +83,16 @@ class Words:
     names: frozenset[str]
 
 
-def build_story(referral_id: str, entries: Sequence[StoryEntry], words: Words) -> Story:
-    """Return the story of these entries, in their order. Total: accepts content of any shape."""
+def build_story(
+    referral_id: str,
+    entries: Sequence[StoryEntry],
+    words: Words,
+    each: Callable[[Iterable[StoryEntry]], Iterable[StoryEntry]] = iter,
+) -> Story:
+    """Return the story of these entries, in their order. Total: accepts content of any shape.
+
+    each: passes the entries on, and may let other work run in between.
+    """
     # Offers are numbered within the referral. An offer's rank does not serve: it is its place in one
     # decision, and after a decline the next organisation has rank 1 again.
     offers = [entry.index for entry in entries if entry.type == OfferOpened.type]
@@ -103,7 +111,7 @@ def build_story(referral_id: str, entries: Sequence[StoryEntry], words: Words) -
                 type=entry.type,
                 text=_sentence(entry, words, number=numbers.get(entry.index, NOTHING)),
             )
-            for entry in entries
+            for entry in each(entries)
         ),
     )
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Final
@@ -15,6 +16,7 @@ from runtime.access.read_recorder import ReadRecorder
 from runtime.access.reads import Reader
 from runtime.clock import Clock
 from runtime.storage.database import Database
+from runtime.turn import in_turns
 from services.audit.log.ports import (
     Head,
     Log,
@@ -28,6 +30,7 @@ from services.audit.log.ports import (
 )
 from services.audit.reports.domain.party_view import readable_by
 from services.audit.reports.domain.readers import READ_TYPES, Viewer
+from services.audit.reports.handlers.daily_reads import DailyReads
 from services.audit.reports.handlers.paged_search import search_page
 from services.audit.reports.handlers.party_leaves import leaves_for, step_of, without_facts
 from services.audit.reports.handlers.recorded_reads import RecordedReads, recorded_read, viewer
@@ -35,7 +38,9 @@ from services.audit.reports.handlers.recorded_reads import RecordedReads, record
 # A referral has some tens of entries besides those about reads of it.
 MOST_EXPORTED: Final = 10_000
 # Anybody of the staff can add reads without end. A story shows the first ones; `readers` pages through all.
-MOST_READS_TOLD: Final = 1_000
+MOST_READS_TOLD: Final = 200
+# Entries read at once: some milliseconds, during which nothing else runs on SQLite.
+STEP: Final = 100
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,7 +91,10 @@ class Bundle:
 
 
 class History:
-    """Reads the history. Each read appends an entry of its own to the log."""
+    """Reads the history. Each read by staff appends an entry of its own to the log.
+
+    A read by a party does so once a day, and again once its answer has further steps (`daily_reads.py`).
+    """
 
     def __init__(
         self,
@@ -103,6 +111,7 @@ class History:
         self._record = record
         self._clock = clock
         self._reads = RecordedReads(database=database, log=log)
+        self._daily = DailyReads(lambda: clock.now().date())
 
     def page(self, reader: Reader, search: Search, position: Position | None, limit: int) -> HistoryPage:
         """Return up to `limit` matching entries, oldest first.
@@ -163,10 +172,10 @@ class History:
                 key = referral_key(self._log.tag_secret(transaction), referral_id)
         published = self._published.covering(leaves[-1].index)
         assert published is not None
-        entries = tuple(
-            BundledEntry(leaf=leaf, proof=self._published.inclusion(leaf.index, published.size))
-            for leaf in leaves
-        )
+        entries = []
+        for leaf in in_turns(leaves):
+            proof = self._published.inclusion(leaf.index, published.size)
+            entries.append(BundledEntry(leaf=leaf, proof=proof))
         exported = HistoryExported(
             reader=reader.id,
             referral_id=referral_id,
@@ -175,13 +184,17 @@ class History:
             client_id=reader.client_id,
             roles=reader.roles,
         )
-        self._record.record(exported, referral_id)
+        if as_party:
+            asked = (reader, referral_id, "bundle", len(entries))
+            self._daily.record_once(asked, lambda: self._record.record(exported, referral_id))
+        else:
+            self._record.record(exported, referral_id)
         return Bundle(
             referral_id=referral_id,
             referral_key=key,
             log_key=self._published.verifier_key,
             published=published,
-            entries=entries,
+            entries=tuple(entries),
             created_at=self._clock.now(),
         )
 
@@ -225,7 +238,7 @@ class History:
         told = self._reads.of_referral(referral_id, start=0, stop=size, exports=False)
         reads = islice((leaf for leaf in told if _is_seen(seen_by, leaf)), MOST_READS_TOLD)
         leaves = sorted([*steps, *reads], key=lambda leaf: leaf.index)
-        self.record(reader, referral_id, {"referral": referral_id, **asked}, len(leaves), (referral_id,))
+        self._record_told(reader, referral_id, asked, len(leaves), as_party=as_party, steps=len(steps))
         return leaves
 
     def readers(
@@ -244,9 +257,29 @@ class History:
         page = list(islice((read for read in found if read is not None and seen_by.sees(read)), limit + 1))
         following = page[limit].index if len(page) > limit else None
         items = [seen_by.shown(read) for read in page[:limit]]
-        asked = {"referral": referral_id, "readers": "true"}
-        self.record(reader, referral_id, asked, len(items), (referral_id,))
+        asked = {"readers": "true"}
+        self._record_told(reader, referral_id, asked, len(items), as_party=as_party, steps=len(steps))
         return items, following
+
+    def _record_told(
+        self,
+        reader: Reader,
+        referral_id: str,
+        asked: Mapping[str, Any],
+        entries: int,
+        *,
+        as_party: bool,
+        steps: int,
+    ) -> None:
+        """Record that a referral's story or readers were told. steps: of the referral, without reads."""
+
+        def record() -> None:
+            self.record(reader, referral_id, {"referral": referral_id, **asked}, entries, (referral_id,))
+
+        if as_party:
+            self._daily.record_once((reader, referral_id, *sorted(asked.items()), steps), record)
+        else:
+            record()
 
     def _of_referral(
         self, reader: Reader, referral_id: str, *, as_party: bool
@@ -260,9 +293,8 @@ class History:
 
     def _with_others(self, referral_id: str, steps: Sequence[OpenedLeaf], *, stop: int) -> list[OpenedLeaf]:
         """Return the steps, and as many of the referral's other entries as fit, by index."""
-        with self._database.read() as transaction:
-            first = self._log.opened_leaves(transaction, referral_id, stop=stop, limit=MOST_EXPORTED)
         shown = {leaf.index for leaf in steps}
+        first = islice(self._leaves(referral_id, stop=stop), MOST_EXPORTED)
         others = [leaf for leaf in first if leaf.index not in shown]
         return sorted([*steps, *others[: MOST_EXPORTED - len(steps)]], key=lambda leaf: leaf.index)
 
@@ -271,15 +303,26 @@ class History:
 
         Raises Refused `bundle-too-large` for more than MOST_EXPORTED.
         """
-        with self._database.read() as transaction:
-            steps = self._log.opened_leaves(
-                transaction, referral_id, stop=stop, limit=MOST_EXPORTED + 1, without=READ_TYPES
-            )
+        steps = list(islice(self._leaves(referral_id, stop=stop, without=READ_TYPES), MOST_EXPORTED + 1))
         if len(steps) > MOST_EXPORTED:
             raise Refused(
                 "bundle-too-large", f"The history has more than {MOST_EXPORTED} entries besides its reads."
             )
         return steps
+
+    def _leaves(self, referral_id: str, *, stop: int, without: Collection[str] = ()) -> Iterator[OpenedLeaf]:
+        """Yield the leaves of a referral below `stop`, by index, and let other requests run in between."""
+        start = 0
+        while True:
+            with self._database.read() as transaction:
+                some = self._log.opened_leaves(
+                    transaction, referral_id, start=start, stop=stop, limit=STEP, without=without
+                )
+            yield from some
+            if len(some) < STEP:
+                return
+            start = some[-1].index + 1
+            time.sleep(0)
 
     def _size(self) -> int:
         """Return the number of entries, published or not."""

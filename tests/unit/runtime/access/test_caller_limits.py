@@ -13,7 +13,14 @@ from contracts.errors import Unavailable
 from runtime.access import caller_limits
 from runtime.access.caller_limits import CallerLimits, Share
 
-ACTIVE = {Share.read: 16, Share.change: 16, Share.batch: 2, Share.long_poll: 256, Share.credentials: 4}
+ACTIVE = {
+    Share.read: 16,
+    Share.report: 2,
+    Share.change: 16,
+    Share.batch: 2,
+    Share.long_poll: 256,
+    Share.credentials: 4,
+}
 
 
 @pytest.fixture(autouse=True)

@@ -24,12 +24,21 @@ STATUSES = ("completed", "completed", "failed", "in_progress", "unplaced")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Known:
-    """One referral of a sample. asked: the organisations with an offer, possibly repeated."""
+    """One referral of a sample. asked: the organisations with an offer, possibly repeated.
+
+    The first of them has accepted, and the others have declined.
+    """
 
     id: str
     sender: str
     status: str
     asked: tuple[str, ...]
+
+    def is_listed(self, party: str | None, status: str | None) -> bool:
+        if status not in (None, self.status):
+            return False
+        concerned = self.asked if status is None else self.asked[:1]
+        return party is None or self.sender == party or party in concerned
 
 
 def sample(count: int, under_way: int | None = None) -> list[Known]:
@@ -74,7 +83,7 @@ def fill(database: Database, known: list[Known]) -> None:
                     "organization": organization,
                     "service": "s",
                     "rank": number,
-                    "state": "declined",
+                    "state": "declined" if number else "accepted",
                     "opened_at": NOW,
                     "deadline": NOW,
                     "acts_at": NOW,
@@ -97,12 +106,7 @@ def test_pages_together_hold_the_whole_list(database: Database, party: str | Non
     known = sample(120)
     fill(database, known)
     for status in (None, "completed", "failed", "in_progress", "rejected"):
-        expected = [
-            one.id
-            for one in known
-            if (party is None or one.sender == party or party in one.asked)
-            and (status is None or one.status == status)
-        ]
+        expected = [one.id for one in known if one.is_listed(party, status)]
         found: list[str] = []
         with database.read() as transaction:
             while page := list(

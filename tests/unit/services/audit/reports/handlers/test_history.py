@@ -416,3 +416,59 @@ def test_flood_of_reads_hides_neither_story_nor_bundle_nor_readers(
         items, start = audit_log.history.readers(auditor("z"), FIRST, start=start, limit=2, as_party=False)
         seen += [item.reader for item in items]
     assert seen == [MOSCOW, MOSCOW, MOSCOW, *names]
+
+
+def test_repeated_read_by_a_party_is_on_record_once_and_again_after_a_further_step(
+    audit_log: LogOnDatabase,
+) -> None:
+    audit_log.publish([])
+    party = Reader(id=MOSCOW, roles=("partner",))
+
+    def read_everything() -> int:
+        for _ in range(3):
+            read_as(audit_log, MOSCOW)
+            audit_log.history.readers(party, FIRST, start=0, limit=5, as_party=True)
+            audit_log.history.export(party, FIRST, as_party=True)
+        return len(audit_log.recorded_reads())
+
+    assert read_everything() == 3
+    assert read_everything() == 3
+    audit_log.publish([event("kopuro.offer.declined.v1", partition_key=FIRST, data={"organization": MOSCOW})])
+    assert read_everything() == 6
+
+
+def test_every_read_by_staff_is_on_record(audit_log: LogOnDatabase) -> None:
+    audit_log.publish([])
+    for _ in range(2):
+        audit_log.history.opened(auditor("ann"), FIRST, {"story": "en"})
+        audit_log.history.readers(auditor("ann"), FIRST, start=0, limit=5, as_party=False)
+        audit_log.history.export(auditor("ann"), FIRST)
+    assert len(audit_log.recorded_reads()) == 6
+
+
+@pytest.mark.parametrize(
+    "end", ["offer.declined", "offer.expired", "offer.revoked", "acceptance.revoked", "referral.handed_back"]
+)
+def test_past_candidate_sees_no_read_after_the_end_of_its_part(audit_log: LogOnDatabase, end: str) -> None:
+    audit_log.append([read_by_staff(FIRST, reader="before")])
+    audit_log.append([event(f"kopuro.{end}.v1", partition_key=FIRST, data={"organization": MOSCOW})])
+    audit_log.append([read_by_staff(FIRST, reader="after")])
+    assert [item["reader"] for item in readers_of(audit_log, MOSCOW)] == ["before"]
+    assert [item["reader"] for item in readers_of(audit_log, MOSCOW)] == ["before", MOSCOW]
+    assert read_as(audit_log, MOSCOW) == [1, 5, 6, 8]
+    readers = [item["reader"] for item in readers_of(audit_log, OSH)]
+    assert readers[:3] == ["before", "after", MOSCOW]
+    # Its answer came in time after all, or it was asked again.
+    audit_log.append([event("kopuro.offer.opened.v1", partition_key=FIRST, data={"organization": MOSCOW})])
+    assert "after" in [item["reader"] for item in readers_of(audit_log, MOSCOW)]
+
+
+def test_long_history_is_read_step_by_step(audit_log: LogOnDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(history, "STEP", 2)
+    notes = [
+        event("kopuro.note.submitted.v1", partition_key=FIRST, data={"organization": OSH}) for _ in range(6)
+    ]
+    audit_log.publish([*notes, read_by_staff(FIRST)])
+    told = audit_log.history.opened(auditor("ann"), FIRST, {"story": "en"})
+    assert [leaf.index for leaf in told] == [0, 1, *range(5, 12)]
+    assert len(audit_log.history.export(auditor("ann"), FIRST).entries) == 8
