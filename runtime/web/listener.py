@@ -40,9 +40,21 @@ _ACCEPT_PAUSE: Final = (
 )
 _WARNING_SECONDS: Final = 60.0  # between two log lines about refused connections or a failed accept
 _QUEUE_SECONDS: Final = 0.02  # between two looks at the connections that wait for a place
+_SEND_BUFFER: Final = 64 * 1024  # bytes that wait for the peer; Linux takes twice as much memory
 _REFUSAL: Final = message_of(response_for(Unavailable("Too many connections.", retry_after=5)))
 
 WsgiApplication = Callable[[dict[str, Any], Callable[..., Any]], list[bytes]]
+
+
+def prepare(client: socket.socket) -> None:
+    """Set the options of a new connection.
+
+    Without a bound, the kernel gives up to 4 MiB to each answer that the peer does not read: some thousands
+    of connections would use up the memory of the whole machine.
+    """
+    client.setblocking(False)
+    client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
 
 
 class Listener:
@@ -129,8 +141,7 @@ class Listener:
             try:
                 client, address = listening.accept()
                 hubs.notify_opened(client.fileno())
-                client.setblocking(False)
-                client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                prepare(client)
             except BlockingIOError:
                 hubs.trampoline(listening, read=True)
                 turn = Turn()

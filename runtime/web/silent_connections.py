@@ -68,7 +68,13 @@ class SilentConnections:
             turn.end_if_over()
 
     def _look(self, connection: Connection) -> None:
-        """Hand over a connection that has sent something, and close one that the peer has closed."""
+        """Hand over a connection that has sent something, and close one that the peer has closed.
+
+        The event loop gathers what it calls before it calls the first: another call may have closed this
+        connection since, and its descriptor may belong to a new one.
+        """
+        if connection not in self._watched:
+            return
         state = first_byte(connection)
         if state is None:
             return
@@ -79,6 +85,8 @@ class SilentConnections:
         self._speaks(connection)
 
     def _close(self, connection: Connection) -> None:
+        if connection not in self._watched:  # see `_look`
+            return
         self._forget(connection)
         try:
             connection.socket.shutdown(socket.SHUT_RDWR)
