@@ -11,6 +11,9 @@ import pytest
 
 from tests.deploy.settings_names import DEPLOY
 
+# Without root's right to write to files that are read-only.
+_AS_AN_OWNER = ("setpriv", "--bounding-set=-all", "--inh-caps=-all") if os.geteuid() == 0 else ()
+
 
 @pytest.fixture(scope="session")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -19,7 +22,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     kopuro = Path(sys.executable).with_name("kopuro")
     for _ in range(2):
         done = subprocess.run(
-            [DEPLOY / "compose" / "prepare", "kg", "hub.example", directory],
+            [*_AS_AN_OWNER, DEPLOY / "compose" / "prepare", "kg", "hub.example", directory],
             env={**os.environ, "KOPURO": str(kopuro)},
             capture_output=True,
             text=True,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
 import amqp
@@ -13,6 +15,7 @@ import pytest
 from contracts.broker_rights import PARTNERS_VHOST
 from runtime.messaging.rabbit.connection import ConnectionFactory
 from sandbox.broker import PrivateBroker
+from sandbox.broker_configuration import LARGEST_MESSAGE
 from services.gateway.adapters.management_users import ManagementUsers
 from services.gateway.adapters.partners_topology import MOST_PARKED, MOST_SUBMISSIONS
 from services.gateway.adapters.rabbit_queues import RabbitQueues
@@ -20,7 +23,7 @@ from services.gateway.adapters.rabbit_submissions import PREFETCH, RabbitSubmiss
 from services.gateway.domain.partner import PARKED, SUBMISSIONS, exchange_of, hashed, queue_of, submissions_of
 from services.gateway.domain.window import CAPACITY, Count
 from services.gateway.ports import BrokerUsers, Queues, SessionEnded, UserConflict
-from services.gateway.submission_desk import Received, Verdict
+from services.gateway.submission_desk import Received, Verdict, received
 from tests.journey.waiting import until
 from tests.unit.services.gateway.doubles import OSH, BrokerInMemory, message
 
@@ -277,6 +280,25 @@ def test_submission_is_routed_to_no_queue_but_its_organizations(node: PrivateBro
     link.collect()
 
 
+def test_bodies_that_are_too_long_are_not_kept_while_they_wait_for_their_refusal(node: PrivateBroker) -> None:
+    submissions = RabbitSubmissions(factory_of(node), lambda: [OSH])
+    submissions.take(0.01)
+    link = factory_of(node).connect()
+    channel = link.channel()
+    body = bytes(LARGEST_MESSAGE - 4096)
+    for number in range(4):
+        channel.basic_publish(amqp.Message(body, message_id=f"k{number}"), exchange_of(OSH), OSH)
+    del body
+    taken = take(submissions, 4)
+    digest = sha256(bytes(LARGEST_MESSAGE - 4096)).hexdigest()
+    assert [(one.body, one.digest) for _, one in taken] == [(None, digest)] * 4
+    gc.collect()
+    assert not [each for each in gc.get_objects() if isinstance(each, amqp.Message)]
+    submissions.settle([(tag, Verdict.answered) for tag, _ in taken])
+    submissions.close()
+    link.collect()
+
+
 def test_properties_of_a_submission_arrive_as_they_were_sent(node: PrivateBroker) -> None:
     submissions = RabbitSubmissions(factory_of(node), lambda: [OSH])
     submissions.take(0.01)
@@ -286,8 +308,8 @@ def test_properties_of_a_submission_arrive_as_they_were_sent(node: PrivateBroker
     for properties in (sent, {}):
         channel.basic_publish(amqp.Message(b"\xff", **properties), exchange_of(OSH), OSH)
     (first, with_all), (second, with_none) = take(submissions, 2)
-    assert with_all == Received(organization=OSH, body=b"\xff", user_id=None, message_id=None, **sent)
-    assert with_none == Received(organization=OSH, body=b"\xff", user_id=None, message_id=None)
+    assert with_all == received(OSH, b"\xff", user_id=None, message_id=None, **sent)
+    assert with_none == received(OSH, b"\xff", user_id=None, message_id=None)
     submissions.settle([(tag, Verdict.answered) for tag in (first, second)])
     submissions.close()
     link.collect()
@@ -339,7 +361,7 @@ def test_flood_of_one_organization_delays_no_other(node: PrivateBroker) -> None:
     channel.basic_publish(amqp.Message(b"{}", message_id="one"), exchange_of(OTHER), OTHER)
     submissions = RabbitSubmissions(factory_of(node), users.submitters)
     first = take(submissions, PREFETCH + 1)
-    assert [received.message_id for _, received in first if received.organization == OTHER] == ["one"]
+    assert [one.message_id for _, one in first if one.organization == OTHER] == ["one"]
     assert len(first) == PREFETCH + 1
     submissions.close()
     channel.queue_purge(submissions_of(OSH))

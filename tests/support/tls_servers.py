@@ -11,6 +11,7 @@ import struct
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
+from functools import partial
 from pathlib import Path
 from typing import Final, Self
 from urllib.parse import urlsplit
@@ -19,6 +20,7 @@ from admin.embedded_broker import LOOPBACK
 from sandbox.broker import PrivateBroker
 from sandbox.ports import free_ports
 from tests import postgres_programs
+from tests.journey.waiting import until
 from tests.servers import PostgresServer
 from tests.support.certificates import Issued, PrivateCa
 
@@ -69,7 +71,18 @@ def tls_broker(directory: Path, ca: PrivateCa, *, hub: str | None = None) -> Ite
         "ssl_options.fail_if_no_peer_cert = true\n"
     )
     with PrivateBroker(directory / "node", hub=hub) as node:
+        # The node opens the listener for TLS after the one whose answer shows that it is ready.
+        until(partial(listens, port), "the listener for TLS")
         yield TlsBroker(node, port, files)
+
+
+def listens(port: int) -> bool:
+    """Return whether something accepts connections on a port of this machine."""
+    try:
+        socket.create_connection((LOOPBACK, port), timeout=5).close()
+    except OSError:
+        return False
+    return True
 
 
 class TlsPostgres:

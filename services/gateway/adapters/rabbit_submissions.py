@@ -26,7 +26,7 @@ from services.gateway.adapters.partners_topology import (
     declare_submissions,
 )
 from services.gateway.domain.partner import PARKED, SUBMISSIONS, submissions_of
-from services.gateway.submission_desk import Received, Verdict
+from services.gateway.submission_desk import Received, Verdict, received
 
 _log = logging.getLogger(__name__)
 
@@ -147,18 +147,19 @@ class RabbitSubmissions:
         """owner: of the queue; None: of the queue of parked submissions that an operator moved back."""
         properties, info = message.properties, message.delivery_info
         body = message.body or b""
-        received = Received(
+        # A body that is too long goes at once: twenty of them, of each organisation, would be 320 MiB.
+        one = received(
             # Only the gateway's user may publish to the operators' queue, and the broker compared user_id
             # when the submission first came.
-            organization=(properties.get("user_id") or "") if owner is None else owner,
-            body=body if isinstance(body, bytes) else body.encode(),
+            (properties.get("user_id") or "") if owner is None else owner,
+            body if isinstance(body, bytes) else body.encode(),
             user_id=properties.get("user_id"),
             message_id=properties.get("message_id"),
             content_type=properties.get("content_type"),
             content_encoding=properties.get("content_encoding"),
             expiration=properties.get("expiration"),
         )
-        self._arrived.append((info["delivery_tag"], received))
+        self._arrived.append((info["delivery_tag"], one))
 
     def _broken(self, error: BaseException) -> BrokerUnavailable:
         link, self._link = self._link, None

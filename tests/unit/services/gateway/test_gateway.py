@@ -13,7 +13,7 @@ from runtime.messaging.ports import BrokerUnavailable
 from services.gateway.gateway import SubmissionWork, WindowWork
 from services.gateway.gateway_metrics import GatewayMetrics
 from services.gateway.ports import Result
-from services.gateway.submission_desk import Received, SubmissionDesk, Verdict
+from services.gateway.submission_desk import Received, SubmissionDesk, Verdict, received
 from services.gateway.window_keeper import WindowKeeper
 from tests.journey.waiting import until
 from tests.unit.services.gateway.doubles import OSH, BrokerInMemory, HubInMemory, message
@@ -22,8 +22,8 @@ from tests.unit.services.gateway.doubles import OSH, BrokerInMemory, HubInMemory
 class SubmissionsInMemory:
     """See `gateway.Submissions`. held: by tag."""
 
-    def __init__(self, *received: Received) -> None:
-        self.held = dict(enumerate(received))
+    def __init__(self, *submissions: Received) -> None:
+        self.held = dict(enumerate(submissions))
         self.parked = 0
         self.waiting: dict[str, int] = {}
         self.given: set[int] = set()
@@ -32,7 +32,7 @@ class SubmissionsInMemory:
     def take(self, seconds: float) -> list[tuple[int, Received]]:
         if not self.available:
             raise BrokerUnavailable("down")
-        new = [(tag, received) for tag, received in self.held.items() if tag not in self.given]
+        new = [(tag, one) for tag, one in self.held.items() if tag not in self.given]
         self.given |= self.held.keys()
         return new
 
@@ -56,7 +56,7 @@ def spawned(work: Callable[[], None]) -> object:
 
 def submission(key: str, organization: str = OSH) -> Received:
     body = b'{"submit":"accept","offer_id":"o"}'
-    return Received(organization=organization, body=body, user_id=organization, message_id=key)
+    return received(organization, body, user_id=organization, message_id=key)
 
 
 def test_batch_is_settled_by_its_verdicts() -> None:
@@ -152,9 +152,7 @@ def test_organization_for_which_the_hub_is_slow_delays_no_other() -> None:
 
 def test_organization_for_which_the_hub_is_unavailable_lets_no_other_pause() -> None:
     hub = HubInMemory()
-    bad = Received(
-        organization=OSH, body=b'{"submit":"accept","unavailable":true}', user_id=OSH, message_id="a"
-    )
+    bad = received(OSH, b'{"submit":"accept","unavailable":true}', user_id=OSH, message_id="a")
     submissions = SubmissionsInMemory(bad)
     now = [0.0]
     desk = SubmissionDesk(hub, GatewayMetrics(CollectorRegistry()))

@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 from contracts.errors import Unavailable
 from services.gateway.gateway_metrics import GatewayMetrics
 from services.gateway.ports import Answer
-from services.gateway.submission_desk import LONGEST_BODY, Received, SubmissionDesk, Verdict
+from services.gateway.submission_desk import LONGEST_BODY, Received, SubmissionDesk, Verdict, received
 from tests.unit.services.gateway.doubles import OSH, HubInMemory
 
 OTHER = "ru.moscow-common-table"
@@ -22,8 +22,8 @@ class Desk:
         self.hub = HubInMemory()
         self.desk = SubmissionDesk(self.hub, GatewayMetrics(CollectorRegistry()))
 
-    def verdicts(self, *received: Received) -> list[Verdict]:
-        return self.desk.process(received)
+    def verdicts(self, *submissions: Received) -> list[Verdict]:
+        return self.desk.process(submissions)
 
 
 @pytest.fixture
@@ -33,9 +33,9 @@ def desk() -> Desk:
 
 def submission(key: str | None = "k1", *, organization: str = OSH, **changes: Any) -> Received:
     body = changes.pop("body", {"submit": "accept", "offer_id": "o"})
-    return Received(
-        organization=organization,
-        body=body if isinstance(body, bytes) else json.dumps(body, indent=1).encode(),
+    return received(
+        organization,
+        body if isinstance(body, bytes) else json.dumps(body, indent=1).encode(),
         user_id=changes.pop("user_id", organization),
         message_id=key,
         **changes,
@@ -67,7 +67,7 @@ def test_refusal_of_the_hub_is_answered_with_its_problem(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize(
-    ("received", "slug"),
+    ("refused", "slug"),
     [
         (submission(None), "invalid-parameter"),
         (submission(""), "invalid-parameter"),
@@ -85,15 +85,15 @@ def test_refusal_of_the_hub_is_answered_with_its_problem(desk: Desk) -> None:
     ],
 )
 def test_message_that_is_no_submission_is_refused_and_never_sent_to_the_hub(
-    desk: Desk, received: Received, slug: str
+    desk: Desk, refused: Received, slug: str
 ) -> None:
-    assert desk.verdicts(received) == [Verdict.answered]
+    assert desk.verdicts(refused) == [Verdict.answered]
     (answer,) = desk.hub.answers
     assert problem_of(answer) == slug
     assert desk.hub.taken == {}
     # An invalid key is not repeated in the answer.
     assert answer.message_id in (None, "k1")
-    assert (answer.message_id is None) == (received.message_id != "k1")
+    assert (answer.message_id is None) == (refused.message_id != "k1")
 
 
 UNREADABLE = [
