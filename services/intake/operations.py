@@ -21,7 +21,12 @@ from runtime.web.operation import NDJSON, Body, Operation, Parameter, answer, li
 from runtime.web.parameters import IDEMPOTENCY_KEY, ORGANIZATION, PAGED, coded, matching
 from services.intake.domain.command import COMMANDS, CommandBody
 
-LISTED: Final = (coded("status", ReferralStatus, "Only referrals in this state."), *PAGED)
+LISTED: Final = (
+    coded(
+        "status", ReferralStatus, "Only referrals in this state in which your organisation still has a part."
+    ),
+    *PAGED,
+)
 
 FOUND: Final = (
     matching(

@@ -113,7 +113,12 @@ def show(session: Session, referral: REFERRAL) -> None:
 
 def list_(
     session: Session,
-    status: Annotated[str | None, typer.Option(help="Only referrals in this state, such as offered.")] = None,
+    status: Annotated[
+        str | None,
+        typer.Option(
+            help="Only referrals in this state, such as offered, in which the organisation still has a part."
+        ),
+    ] = None,
     after: AFTER = None,
     limit: LIMIT = None,
 ) -> None:

@@ -76,9 +76,11 @@ def enumeration(hint: Any) -> type[Enum] | None:
 
 
 def typed(node: ast.expr, hints: Mapping[str, Any]) -> Any:
-    """Return the type of a name or of a chain of attributes; None if it is not known."""
+    """Return the type of a name, of a chain of attributes, or of a choice; None if it is not known."""
     if isinstance(node, ast.Name):
         return hints.get(node.id)
+    if isinstance(node, ast.IfExp):
+        return typed(node.body, hints) or typed(node.orelse, hints)
     if isinstance(node, ast.Attribute):
         kind = typed(node.value, hints)
         return kind if enumeration(kind) and node.attr == "value" else attribute_type(kind, node.attr)
