@@ -22,9 +22,7 @@ from runtime.web.parameters import IDEMPOTENCY_KEY, ORGANIZATION, PAGED, coded, 
 from services.intake.domain.command import COMMANDS, CommandBody
 
 LISTED: Final = (
-    coded(
-        "status", ReferralStatus, "Only referrals in this state in which your organisation still has a part."
-    ),
+    coded("status", ReferralStatus, "Only referrals in this state in which you have a part."),
     *PAGED,
 )
 

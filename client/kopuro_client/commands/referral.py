@@ -115,9 +115,7 @@ def list_(
     session: Session,
     status: Annotated[
         str | None,
-        typer.Option(
-            help="Only referrals in this state, such as offered, in which the organisation still has a part."
-        ),
+        typer.Option(help="Only referrals in this state in which you still have a part."),
     ] = None,
     after: AFTER = None,
     limit: LIMIT = None,
