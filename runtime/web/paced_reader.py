@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import eventlet
 
-FREE_LOOKS: Final = 8  # of each request; what an honest client sends in small pieces
+FREE_LOOKS: Final = 4  # of each request; what an honest client sends in small pieces
 _EARNS_A_LOOK: Final = 512  # bytes
 _FIRST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 2.0
@@ -43,6 +43,10 @@ class PacedReader(io.RawIOBase):
         """Begin another request, with new free looks."""
         self._looks = float(FREE_LOOKS)
         self._pause = _FIRST_PAUSE
+
+    def spend(self) -> None:
+        """Look rarely from now on: nobody waits for what comes."""
+        self._looks = 0.0
 
     def readable(self) -> bool:
         return True

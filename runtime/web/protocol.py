@@ -85,6 +85,10 @@ class Protocol(wsgi.HttpProtocol):  # type: ignore[misc]  # eventlet publishes n
         self.rfile = io.BufferedReader(self._reader)
         self.wfile = _Output(self.wfile, self.connection)
 
+    def expect_nothing(self) -> None:
+        """Look rarely for the rest of the request, because it has been answered."""
+        self._reader.spend()
+
     def handle_one_request(self) -> None:
         """Read one request and respond, or refuse its head and close."""
         self.close_connection = True
@@ -194,6 +198,7 @@ class _Input(wsgi.Input):  # type: ignore[misc]  # eventlet publishes no types
         The response has been sent. The rest must arrive within DISCARD_SECONDS.
         """
         if not self.chunked_input and self.content_length - self.position <= _DISCARDED:
+            self.protocol.expect_nothing()
             with eventlet.Timeout(deadlines.DISCARD_SECONDS, exception=False):
                 try:
                     super().discard(_PIECE)

@@ -83,3 +83,16 @@ def test_stream_of_the_socket_is_closed_with_it() -> None:
     raw = io.BytesIO(b"")
     PacedReader(raw).close()
     assert raw.closed
+
+
+def test_rest_of_an_answered_request_is_looked_for_after_a_pause() -> None:
+    pauses: list[float] = []
+    reader = PacedReader(Peer(1), sleep=pauses.append, draw=lambda: 1.0)
+    reader.readinto(bytearray(100))
+    assert pauses == []
+    reader.spend()
+    reader.readinto(bytearray(100))
+    assert pauses == [0.05]
+    reader.begin()
+    reader.readinto(bytearray(100))
+    assert pauses == [0.05]
