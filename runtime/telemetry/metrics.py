@@ -70,8 +70,12 @@ class HttpMetrics:
         key = (method, route, status)
         children = self._children.get(key)
         if children is None:
-            labels = (method, route, str(status))
-            children = (self._requests.labels(*labels), self._seconds.labels(*labels))
+            # Anybody can provoke a dozen kinds of refusal at each route: their times share one histogram.
+            timed = str(status) if status < 400 else f"{status // 100}xx"
+            children = (
+                self._requests.labels(method, route, str(status)),
+                self._seconds.labels(method, route, timed),
+            )
             self._children[key] = children
         children[0].inc()
         children[1].observe(seconds, None if trace_id is None else {"trace_id": trace_id})
