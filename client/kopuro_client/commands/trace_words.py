@@ -92,6 +92,14 @@ REASONS: Final[Mapping[Action, Texts]] = {
         "Жолдомо {organizations} уюмуна гана арналган, ал уюм аны алган жок. Иш ошол уюмга гана "
         "мөөрлөнгөн, ошондуктан башкага сунуштоого болбойт.",
     ),
+    Action.place_elsewhere: (
+        "{organizations}, which accepted the referral, is suspended or inactive: a coordinator must place it "
+        "with another organisation.",
+        "{organizations}: принявшая организация больше не действует. Координатор должен направить в другую "
+        "организацию.",
+        "Жолдомону кабыл алган {organizations} уюмунун катышуусу токтотулган: координатор аны башка уюмга "
+        "жайгаштырышы керек.",
+    ),
     Action.release: (
         "The offer is accepted; the vault has not released the case yet.",
         "Предложение принято, но хранилище ещё не выдало дело.",
@@ -176,6 +184,16 @@ _READ: Final[Texts] = (
     "kopuro mailbox list, затем kopuro mailbox ack {subject}",
     "kopuro mailbox list, андан кийин kopuro mailbox ack {subject}",
 )
+_PLACE: Final[Texts] = (
+    "For a coordinator: kopuro coordination candidates {subject}, then kopuro coordination place "
+    "{subject} ORGANISATION. The sender may withdraw it: kopuro referral withdraw {subject} --reason "
+    "REASON",
+    "Координатору: kopuro coordination candidates {subject}, затем kopuro coordination place {subject} "
+    "ОРГАНИЗАЦИЯ. Отправитель может отозвать: kopuro referral withdraw {subject} --reason ПРИЧИНА",
+    "Координаторго: kopuro coordination candidates {subject}, андан кийин kopuro coordination place "
+    "{subject} УЮМ. Жөнөтүүчү кайтарып ала алат: kopuro referral withdraw {subject} --reason СЕБЕП",
+)
+
 _NOTHING: Final[Texts] = (
     "You need not do anything.",
     "От вас ничего не требуется.",
@@ -228,15 +246,8 @@ TO_DO: Final[Mapping[tuple[Owner, Action], Texts]] = {
         "Ошол мөөнөткө чейин жооп болбосо, сунуш бүтүп, кийинки уюмга берилет. Андай уюм жок болсо, "
         "координатор жайгаштырышы керек.",
     ),
-    (Owner.network, Action.place): (
-        "For a coordinator: kopuro coordination candidates {subject}, then kopuro coordination place "
-        "{subject} ORGANISATION. The sender may withdraw it: kopuro referral withdraw {subject} --reason "
-        "REASON",
-        "Координатору: kopuro coordination candidates {subject}, затем kopuro coordination place {subject} "
-        "ОРГАНИЗАЦИЯ. Отправитель может отозвать: kopuro referral withdraw {subject} --reason ПРИЧИНА",
-        "Координаторго: kopuro coordination candidates {subject}, андан кийин kopuro coordination place "
-        "{subject} УЮМ. Жөнөтүүчү кайтарып ала алат: kopuro referral withdraw {subject} --reason СЕБЕП",
-    ),
+    (Owner.network, Action.place): _PLACE,
+    (Owner.network, Action.place_elsewhere): _PLACE,
     (Owner.network, Action.place_named): (
         "A coordinator can ask it again: kopuro coordination place {subject} {organizations}. To ask others, "
         "the sender withdraws the referral (kopuro referral withdraw {subject} --reason other) and submits "

@@ -41,6 +41,7 @@ class Action(StrEnum):
     answer = "answer"
     place = "place"
     place_named = "place_named"  # the referral is for one organisation alone
+    place_elsewhere = "place_elsewhere"  # the acceptor is suspended or inactive
     release = "release"  # the vault has not released the case
     end_pause = "end_pause"  # the vault holds the case, because the acceptor's key was replaced
     open_case = "open_case"
@@ -184,13 +185,18 @@ def _split(evidence: Evidence, referral: Referral) -> NextAction:
 def _accepted(evidence: Evidence, referral: Referral) -> NextAction:
     if referral["acceptor"] is None:  # a candidate whose offer has ended does not see it
         return _offer_ended(referral)
-    return _replacement(evidence, referral) or _release(evidence, referral) or _report(evidence, referral)
+    return (
+        _excluded(evidence, referral)
+        or _replacement(evidence, referral)
+        or _release(evidence, referral)
+        or _report(evidence, referral)
+    )
 
 
 def _held(evidence: Evidence, referral: Referral) -> NextAction:
     if referral["acceptor"] is None:
         return _offer_ended(referral)
-    return _replacement(evidence, referral) or _report(evidence, referral)
+    return _excluded(evidence, referral) or _replacement(evidence, referral) or _report(evidence, referral)
 
 
 def _failed(evidence: Evidence, referral: Referral) -> NextAction:
@@ -211,6 +217,26 @@ def _ended(evidence: Evidence, referral: Referral) -> NextAction:
 def _offer_ended(referral: Referral) -> NextAction:
     ends = [offer["closed_at"] for offer in referral["offers"] if offer.get("closed_at") is not None]
     return NextAction(owner=Owner.nobody, action=Action.offer_ended, since=ends[-1] if ends else None)
+
+
+def _excluded(evidence: Evidence, referral: Referral) -> NextAction | None:
+    """Return the coordinators' turn while the acceptor is suspended or inactive.
+
+    An acceptor that asks, or that has reported since, is admitted again.
+    """
+    acceptor = referral["acceptor"]
+    step = evidence.last("referral.acceptor_suspended", "offer.accepted", "referral.progressed")
+    if acceptor is None or evidence.viewer == acceptor or step is None:
+        return None
+    if step["fact"] != "referral.acceptor_suspended":
+        return None
+    return NextAction(
+        owner=Owner.network,
+        action=Action.place_elsewhere,
+        organizations=(acceptor,),
+        since=step["time"],
+        subject=referral["id"],
+    )
 
 
 def _replacement(evidence: Evidence, referral: Referral) -> NextAction | None:

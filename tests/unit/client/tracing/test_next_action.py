@@ -34,6 +34,10 @@ from tests.unit.client.tracing.evidences import (
 
 ACCEPTED = (step("offer.opened", 1, CANDIDATE), step("offer.accepted", 2, CANDIDATE))
 HELD: dict[str, Any] = {"acceptor": CANDIDATE, "due_at": at(100), "timeline": ACCEPTED}
+SUSPENDED: dict[str, Any] = {
+    **HELD,
+    "timeline": (*ACCEPTED, step("referral.acceptor_suspended", 5)),
+}
 OFFERED = message("offer.opened", "delivered", 1)
 LETTER = message("case.released", "queued", 2)
 OPENED = message("case.released", "acknowledged", 2)
@@ -144,6 +148,36 @@ TABLE: dict[str, list[Row]] = {
         ),
     ],
     "accepted": [
+        (
+            evidence(
+                STAFF,
+                referral("accepted", **SUSPENDED),
+                messages=[LETTER],
+            ),
+            Owner.network,
+            Action.place_elsewhere,
+            at(5),
+            None,
+        ),
+        (
+            evidence(SENDER, referral("accepted", **SUSPENDED)),
+            Owner.network,
+            Action.place_elsewhere,
+            at(5),
+            None,
+        ),
+        # It reads the referral, so it is admitted again; nobody else knows before it reports.
+        (
+            evidence(
+                CANDIDATE,
+                referral("accepted", **SUSPENDED),
+                messages=[LETTER],
+            ),
+            Owner.you,
+            Action.open_case,
+            at(2),
+            at(100),
+        ),
         (evidence(CANDIDATE, referral("accepted", **HELD)), Owner.hub, Action.release, at(2), None),
         (evidence(STAFF, referral("accepted", **HELD)), Owner.hub, Action.release, at(2), None),
         (
