@@ -84,7 +84,7 @@ def put_client_keys(handlers: DirectoryHandlers, request: Request) -> Response:
 
 
 def revoke_tokens(handlers: DirectoryHandlers, request: Request) -> Response:
-    """Refuse all tokens of a client from now on: of any for an operator, of itself and later ones for others."""
+    """Refuse all tokens of a client from now on: any for an operator, itself and later ones for others."""
     revoked = handlers.own_credentials.revoke_tokens(
         request.path_params["client_id"],
         by=request.principal,
