@@ -78,10 +78,22 @@ def _disclosed(slot: int) -> str:
 
 
 def _approved(slot: int) -> str:
-    """Whether the network has approved the organisation for this need: for the principal one, the service."""
-    of_service = " AND p.service = s.id" if slot == 1 else ""
-    return f"""(:sensitive{slot} = 0 OR EXISTS (SELECT 1 FROM approval p
-    WHERE p.org = o.id AND p.code IN (:need{slot}, :group{slot}){of_service}))"""  # noqa: S608
+    """Whether the service is approved for the need, or for a further need one that serves the person."""
+    approval = f"""SELECT 1 FROM approval p JOIN service t ON t.id = p.service
+    WHERE p.org = o.id AND p.code IN (:need{slot}, :group{slot})"""  # noqa: S608
+    if slot == 1:
+        return f"(:sensitive1 = 0 OR EXISTS ({approval} AND p.service = s.id))"
+    group = f"CASE WHEN :need{slot} = :group{slot} THEN 'any ' || :group{slot} END"
+    return f"""(:sensitive{slot} = 0 OR EXISTS ({approval} AND EXISTS (SELECT 1 FROM met m
+        WHERE m.service = t.id AND m.code IN (:need{slot}, :group{slot}, {group})
+        AND m.area IN (:region, :country))
+    AND (t.id = s.id OR (t.settlements & :settlement) <> 0 AND (t.sexes & :sex) <> 0
+        AND (t.ages & :age) <> 0 AND (t.stages & :stage) <> 0
+        AND (t.specials = 0 OR (t.specials & :special) <> 0)
+        AND (t.origins = 0
+            OR EXISTS (SELECT 1 FROM origin b WHERE b.service = t.id AND b.country = :origin))
+        AND EXISTS (SELECT 1 FROM speaks l
+            WHERE l.service = t.id AND l.lang IN ({_list("language", LANGUAGES)})))))"""  # noqa: S608
 
 
 _SPOKEN: Final = f"""(SELECT MAX(CASE WHEN l.own = 0 THEN 1 WHEN l.lang = :language THEN 3 ELSE 2 END)

@@ -118,6 +118,18 @@ class KeyManner(StrEnum):
     approved = "approved"
 
 
+class ApprovalEnd(StrEnum):
+    """Why the approval of a service ended.
+
+    widened: the service reaches more places or people than was approved; removed: it is gone; withdrawn: the
+    network decided so.
+    """
+
+    widened = "widened"
+    removed = "removed"
+    withdrawn = "withdrawn"
+
+
 class ApprovalKind(StrEnum):
     """The decisions that a second person confirms.
 

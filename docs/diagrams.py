@@ -138,6 +138,7 @@ PUBLISHERS: Mapping[type[Fact], str] = {
     facts.ApprovalGranted: "directory",
     facts.ApprovalRefused: "directory",
     facts.SealingKeyReplaced: "directory",
+    facts.ServiceApprovalEnded: "directory",
     facts.ReplicaRequested: "every service with a copy of the directory",
     facts.ReplicaCompleted: "directory",
     facts.EmployerReported: "directory",

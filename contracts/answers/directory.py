@@ -166,9 +166,10 @@ class AmqpPassword:
 class ApprovalRecord:
     """A change that needs a second person, or that was decided.
 
-    subject: the client, organisation or service concerned. change: exactly what was requested, or an empty
-    object once it was erased: a request to vet an applicant ended without effect; digest: its SHA-256,
-    hexadecimal. basis: the state of the record that the request was made on.
+    subject: the client, organisation or service concerned. change: what was requested, with the first 16
+    characters of a secret's digest as `secret_fingerprint` in place of the digest; or an empty object once it
+    was erased: a request to vet an applicant ended without effect. digest: the SHA-256 of the kind, the whole
+    change and the basis, hexadecimal. basis: the state of the record that the request was made on.
     """
 
     id: str

@@ -119,6 +119,7 @@ from contracts.facts.directory import (
     ReplicaRequested,
     RoleGranted,
     SealingKeyReplaced,
+    ServiceApprovalEnded,
     TokenKeyChanged,
 )
 from contracts.facts.sealed import (
@@ -241,6 +242,7 @@ __all__ = [
     "SealedNoteSubmitted",
     "SealedReportSubmitted",
     "SealingKeyReplaced",
+    "ServiceApprovalEnded",
     "StatementIssued",
     "SubmissionAdmitted",
     "SubmissionRefused",

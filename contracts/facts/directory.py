@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from contracts.canonical import Count
-from contracts.codes import ApprovalKind, ApprovalRefusal, KeyManner, SuspensionReason
+from contracts.codes import ApprovalEnd, ApprovalKind, ApprovalRefusal, KeyManner, SuspensionReason
 from contracts.facts.fact import Fact, fact
 from contracts.identifiers import OrganizationId, Uuid
 from contracts.organization import Agreement, Organization
@@ -233,6 +233,21 @@ class ApprovalRefused(Fact):
     by: str
     reason: ApprovalRefusal
     organization: OrganizationId | None = None
+
+
+@fact("service_approval.ended", classification="public")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ServiceApprovalEnded(Fact):
+    """A service is no longer approved for these sensitive needs, and is not asked about them.
+
+    approved_needs: all for which it was approved. by: the principal whose change ended the approval.
+    """
+
+    organization: OrganizationId
+    service: str
+    approved_needs: tuple[str, ...]
+    reason: ApprovalEnd
+    by: str
 
 
 @fact("sealing_key.replaced", classification="public")

@@ -105,8 +105,8 @@ OWNERS: Mapping[str, frozenset[str]] = {
                 "webhook.failing",
             ),
         ),
-        # Each service that shows staff the facts of a person.
-        (("intake", "routing", "delivery"), ("referral.read",)),
+        # Each service that shows staff the facts of a person, or the name of one who applies.
+        (("intake", "routing", "delivery", "directory"), ("referral.read",)),
         ((OPERATIONS,), ("dead_letter.read",)),
         (
             ("directory",),
@@ -122,6 +122,7 @@ OWNERS: Mapping[str, frozenset[str]] = {
                 "access.refused",
                 "role.granted",
                 "sealing_key.replaced",
+                "service_approval.ended",
                 "approval.requested",
                 "approval.endorsed",
                 "approval.granted",

@@ -63,6 +63,7 @@ DELIVERY_KEYS = (
     "credential.*",
     "approval.*",
     "sealing_key.replaced",
+    "service_approval.ended",
     "webhook.*",
     # to the coordinators
     "application.submitted",

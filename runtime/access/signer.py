@@ -12,9 +12,9 @@ from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.jwk import OKPKey
 
-from runtime.access.tokens import ALGORITHM, TOKEN_TYPE, Principal
+from runtime.access.tokens import ALGORITHM, LONGEST_LIFETIME_SECONDS, TOKEN_TYPE, Principal
 
-LIFETIME_SECONDS: Final = 900
+LIFETIME_SECONDS: Final = LONGEST_LIFETIME_SECONDS
 _TOKEN_ID_BYTES: Final = 16
 
 

@@ -31,6 +31,8 @@ ALGORITHM: Final = "EdDSA"
 BY_SECRET: Final = "secret"  # noqa: S105 - the claim `credential` of a token that a secret got
 TOKEN_TYPE: Final = "at+jwt"  # noqa: S105 - a media type, not a secret
 LEEWAY_SECONDS: Final = 30  # the clocks of one deployment differ by less
+# The directory issues none that is valid for longer. A thief of the signing key could.
+LONGEST_LIFETIME_SECONDS: Final = 900
 _MAXIMUM_TOKEN: Final = 4096
 _REMEMBERED: Final = 4096
 
@@ -184,6 +186,8 @@ class TokenVerifier:
             raise Refused("expired-token", "Request a new one from /oauth/token.")
         if now < max(issued, not_before) - LEEWAY_SECONDS:
             raise _invalid("The token is not valid yet.")
+        if expires - issued > LONGEST_LIFETIME_SECONDS:
+            raise _invalid("The token is valid for longer than this hub's tokens.")
         principal = Principal(
             id=subject,
             roles=frozenset(roles),
@@ -226,7 +230,9 @@ def permit(principal: Principal, roles: frozenset[str]) -> None:
 def _is_revoked(principal: Principal, client: RegisteredClient) -> bool:
     if principal.epoch is None:
         return principal.issued_at < client.not_before
-    return principal.epoch < client.token_epoch
+    # A later epoch than the client's is forged, or the revocation has not reached this service, which takes
+    # milliseconds. Accepted, a forged one would outlive every revocation.
+    return principal.epoch != client.token_epoch
 
 
 def _is_of_ended_key(principal: Principal, client: RegisteredClient) -> bool:

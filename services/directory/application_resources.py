@@ -51,7 +51,7 @@ class ApplicationResources(WebService):
         "/v1/applications",
         roles=APPLICATION_STAFF,
         query=application_operations.LISTED_APPLICATIONS,
-        reads=Reads.no_person,
+        reads=Reads.recorded,
         operation=application_operations.APPLICATIONS,
     )
     def applications(self, request: Request) -> Response:
@@ -61,7 +61,7 @@ class ApplicationResources(WebService):
         "GET",
         "/v1/applications/<uuid:id>",
         roles=APPLICATION_STAFF,
-        reads=Reads.no_person,
+        reads=Reads.recorded,
         operation=application_operations.SHOW_APPLICATION,
     )
     def show_application(self, request: Request) -> Response:

@@ -206,6 +206,7 @@ def build(settings: Settings) -> Application[DirectoryHandlers]:
         verifier=TokenVerifier(server.keys, issuer, platform.clock, clients=access.client, audience=audience),
         is_excluded=access.is_excluded,
         messenger=messenger,
+        reads=platform.read_recorder(),
         spans=platform.spans,
         readiness=[("broker", messenger.unready)],
         warnings=[*platform.warnings(), ("roles", roles.alarm), ("applications", applications.full)],

@@ -54,6 +54,10 @@ class Register(Protocol):
         """Return the clients of these principals, live and revoked, ordered by id."""
         ...
 
+    def registered_at(self, transaction: Connection, clients: Sequence[str]) -> Mapping[str, dt.datetime]:
+        """Return by id when each client was registered first; unknown ones are left out."""
+        ...
+
     def every(self, transaction: Connection, subject: Subject) -> Iterator[Standing[DirectoryEntry]]:
         """Yield every entry of that kind, ordered by id."""
         ...

@@ -22,6 +22,7 @@ from contracts.records import read
 from contracts.referral import ReferralFacts
 from contracts.topology import OPERATIONS
 from kopuro_client.commands import ExitCode, main
+from kopuro_client.paging import following
 from runtime.messaging.dead_letters.dead_letter import dead_letter_of
 from runtime.messaging.ports import Delivery
 from runtime.messaging.rabbit.broker import RabbitBroker
@@ -30,6 +31,7 @@ from tests.journey.running_hub import RunningHub
 from tests.journey.waiting import until
 from tests.messaging.consumer_harness import START
 from tests.support.events import message_of
+from tests.unit.services.directory.application_samples import application_record
 
 # Every way in which staff read facts of persons: who, at which service, and the path. `{id}` is a referral.
 READS = [
@@ -129,6 +131,48 @@ def test_staff_read_names_reader_and_query_to_the_party(
     assert read["roles"] == [role]
     if read["type"] != "kopuro.log.exported.v1":  # an export is no part of a single referral's history
         assert who in hub.sender.hub.story(hub.referral_id)
+
+
+# Reads without the id of a referral: figures that may stand for one person, and applicants' names.
+UNNAMED_READS = [
+    ("coordinator", "routing", "/v1/coordination/wishes"),
+    ("coordinator", "routing", "/v1/coordination/coverage"),
+    ("coordinator", "routing", "/v1/coordination/organizations/{sender}/engagements"),
+    ("coordinator", "directory", "/v1/applications"),
+    ("operator", "directory", "/v1/applications"),
+    ("operator", "directory", "/v1/applications/{application}"),
+]
+
+
+@pytest.fixture(scope="module")
+def application(hub: HubWithStaff) -> str:
+    """The id of an application with the name and telephone of the person who applies."""
+    answer = httpx.post(f"{hub.address('directory')}/v1/applications", json=application_record())
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["id"])
+
+
+@pytest.mark.parametrize(("role", "service", "path"), UNNAMED_READS)
+def test_staff_read_of_figures_and_applications_is_an_entry_with_its_reader(
+    hub: HubWithStaff, application: str, role: str, service: str, path: str
+) -> None:
+    token, auditor = hub.token(role), hub.participants.staff("auditor")
+    who = claims_of(token)["sub"]
+
+    def recorded() -> int:
+        """Return how many reads by this member of the staff the service has recorded."""
+        pages = following(
+            lambda after: auditor.history(
+                event_type="kopuro.referral.read.v1", actor=who, after=after, limit=200
+            )
+        )
+        return sum(entry["actor"] == f"/kg/{service}" for entry in pages)
+
+    before = recorded()
+    address = hub.address(service) + path.format(sender=hub.sender.id, application=application)
+    answer = httpx.get(address, headers={"Authorization": f"Bearer {token}"}, timeout=30)
+    assert answer.status_code == 200, answer.text
+    until(lambda: recorded() > before, f"the read of {path} by {who} in the log")
 
 
 def asks(read: Mapping[str, Any], service: str, path: str) -> bool:

@@ -77,6 +77,12 @@ FORGERIES: dict[str, Callable[[Thief], str]] = {
     "partner as auditor and coordinator": lambda thief: thief.token(
         MEMBER, "partner", "auditor", "coordinator", client_id=MEMBER
     ),
+    "live client, of a later epoch than the directory has": lambda thief: thief.token(
+        MEMBER, "partner", client_id=MEMBER, epoch=10**6
+    ),
+    "live client, for ten years": lambda thief: thief.token(
+        MEMBER, "partner", client_id=MEMBER, exp=int(time.time()) + 10 * 365 * 86_400
+    ),
     "invented member of the staff": lambda thief: thief.token("kg.eve", "operator", client_id="eve"),
 }
 

@@ -228,7 +228,7 @@ def revoke_tokens(session: Session, client: _CLIENT) -> None:
 
 
 def revoke(session: Session, client: _CLIENT) -> None:
-    """Revoke a client at once: any as an operator, your own as an organisation."""
+    """Revoke a client at once. A client of an organisation revokes itself and those registered after it."""
     revoked = session.hub.administration.revoke_client(client)
     if session.out.as_json:
         session.out.document(revoked)

@@ -35,6 +35,7 @@ _SUMMARY_FIELDS = (
     "act",
     "reason",
     "service",
+    "approved_needs",
     "part",
     "need",
     "deadline",

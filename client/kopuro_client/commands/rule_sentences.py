@@ -63,9 +63,9 @@ SENTENCES: Final[Mapping[str, tuple[str, str, str]]] = {
         "Анын кызматы бул муктаждыкка ылайык келбейт: {need}.",
     ),
     "service_not_approved": (
-        "The network has not approved its service for this sensitive need: {needs}.",
-        "Сеть не одобрила её услугу для этой деликатной потребности: {needs}.",
-        "Тармак анын кызматын бул купуя муктаждык үчүн бекиткен эмес: {needs}.",
+        "The network has approved no service of it that serves this person for this sensitive need: {needs}.",
+        "Сеть не одобрила её услугу для этого человека с такой деликатной потребностью: {needs}.",
+        "Тармак анын кызматын мындай купуя муктаждыгы бар бул адам үчүн бекиткен эмес: {needs}.",
     ),
     "out_of_area": (
         "Its service does not cover the region: {region}.",

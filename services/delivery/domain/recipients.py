@@ -62,6 +62,7 @@ RECIPIENTS: Mapping[str, tuple[str, ...]] = {
     facts.ApprovalGranted.type: _CANDIDATE,
     facts.ApprovalRefused.type: _CANDIDATE,
     facts.SealingKeyReplaced.type: _CANDIDATE,
+    facts.ServiceApprovalEnded.type: _CANDIDATE,
     facts.ApplicationSubmitted.type: (),
     facts.WebhookChanged.type: _CANDIDATE,  # so that an owner learns of an endpoint that a thief registered
     facts.WebhookFailing.type: _CANDIDATE,
@@ -92,6 +93,7 @@ COORDINATED: Mapping[str, str | None] = {
     facts.AcceptanceRevoked.type: None,
     facts.DirectoryCorrectionSuggested.type: None,
     facts.SealingKeyReplaced.type: None,
+    facts.ServiceApprovalEnded.type: None,
     facts.ApplicationSubmitted.type: None,
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -79,6 +80,15 @@ class SqlRegister:
         """See `ports.Register`."""
         query = select(CLIENTS.c.record).where(CLIENTS.c.principal.in_(principals)).order_by(CLIENTS.c.id)
         return [read(Client, row.record) for row in transaction.execute(query)]
+
+    def registered_at(self, transaction: Connection, clients: Sequence[str]) -> Mapping[str, dt.datetime]:
+        """See `ports.Register`."""
+        query = select(REVISIONS.c.id, REVISIONS.c.changed_at).where(
+            REVISIONS.c.subject == Subject.client.value,
+            REVISIONS.c.id.in_(clients),
+            REVISIONS.c.number == 1,
+        )
+        return {row.id: row.changed_at for row in transaction.execute(query)}
 
     def every(self, transaction: Connection, subject: Subject) -> Iterator[Standing[DirectoryEntry]]:
         """See `ports.Register`."""

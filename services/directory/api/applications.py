@@ -13,6 +13,7 @@ from contracts.answers.applications import (
 )
 from contracts.codes import ApplicationState
 from contracts.errors import Refused
+from runtime.access.reads import NOTHING_READ, Read
 from runtime.web.paging import NAME
 from runtime.web.parameters import invalid_parameter
 from runtime.web.request import Request
@@ -73,12 +74,17 @@ def applications(handlers: DirectoryHandlers, request: Request) -> Response:
     )
     taken, most = handlers.applications.room()
     room = ApplicationRoom(taken=taken, most=most)
-    return Response.of(ApplicationList(items=tuple(items), next=following, room=room))
+    answer = Response.of(ApplicationList(items=tuple(items), next=following, room=room))
+    # Each shows the name and telephone of the person who applies.
+    return answer.reading(
+        Read.of_figures({} if state is None else {"state": state}) if items else NOTHING_READ
+    )
 
 
 def application(handlers: DirectoryHandlers, request: Request) -> Response:
     """Return one application with all that was sent."""
-    return Response.of(_record(handlers.applications.one(request.path_params["id"])))
+    kept = handlers.applications.one(request.path_params["id"])
+    return Response.of(_record(kept)).reading(Read.of_figures({"application_id": kept.id}))
 
 
 def vet_application(handlers: DirectoryHandlers, request: Request) -> Response:

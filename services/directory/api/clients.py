@@ -53,10 +53,11 @@ def post_credential(handlers: DirectoryHandlers, request: Request) -> Response:
 
 
 def delete_credential(handlers: DirectoryHandlers, request: Request) -> Response:
-    """Revoke a client: any for an operator, its own for a partner. A repetition succeeds."""
+    """Revoke a client: any for an operator, itself and later ones for a partner. A repetition succeeds."""
     revoked = handlers.credentials.revoke(
         request.path_params["client_id"],
         by=request.principal.id,
+        client=request.principal.client_id,
         operator=request.principal.has(Role.operator),
     )
     return Response.of(_client(revoked))
@@ -83,10 +84,10 @@ def put_client_keys(handlers: DirectoryHandlers, request: Request) -> Response:
 
 
 def revoke_tokens(handlers: DirectoryHandlers, request: Request) -> Response:
-    """Refuse all tokens of a client from now on: of any for an operator, of its own for others."""
+    """Refuse all tokens of a client from now on: any for an operator, itself and later ones for others."""
     revoked = handlers.own_credentials.revoke_tokens(
         request.path_params["client_id"],
-        by=request.principal.id,
+        by=request.principal,
         operator=request.principal.has(Role.operator),
     )
     return Response.of(_client(revoked))

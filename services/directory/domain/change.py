@@ -132,6 +132,9 @@ class AgreementChange:
         return self.agreement.id
 
 
+# Of the secret's SHA-256 digest: 64 bits, which nobody matches with another secret.
+FINGERPRINT_CHARACTERS: Final = 16
+
 Change = ClientIssue | KeyChange | RecordChange | ServiceChange | AgreementChange
 
 _CLASSES: Final[Mapping[ApprovalKind, type[Change]]] = {
@@ -153,6 +156,17 @@ def stored(change: Change) -> Mapping[str, Any]:
 def restored(kind: ApprovalKind, document: Mapping[str, Any]) -> Change:
     """Return the change from its JSON."""
     return read(_CLASSES[kind], document)
+
+
+def shown_change(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the JSON of a change as readers of the request see it: a fingerprint for the digest of a secret.
+
+    The fingerprint is enough to compare the secret with its owner by telephone.
+    """
+    if "secret_sha256" not in document:
+        return document
+    shown = {name: value for name, value in document.items() if name != "secret_sha256"}
+    return {**shown, "secret_fingerprint": document["secret_sha256"][:FINGERPRINT_CHARACTERS]}
 
 
 def digest(kind: ApprovalKind, document: Mapping[str, Any], basis: str) -> str:

@@ -1,6 +1,6 @@
-"""The facts that say who decided what: every change of a client or a sealing key has one.
+"""The facts that say who decided what: a change of a client or a sealing key, or the end of an approval.
 
-They follow from the entry before and after a change, so no code can change a client or a key in silence.
+They follow from the entry before and after a change, so no code can make such a change in silence.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from contracts.codes import KeyManner
+from contracts.codes import ApprovalEnd, KeyManner
 from contracts.facts import (
     CredentialIssued,
     CredentialRevoked,
@@ -16,10 +16,12 @@ from contracts.facts import (
     Fact,
     RoleGranted,
     SealingKeyReplaced,
+    ServiceApprovalEnded,
 )
 from contracts.organization import Organization
 from services.directory.domain.client import Client, Role
 from services.directory.domain.entry import DirectoryEntry
+from services.directory.domain.service_approval import reaches_more
 
 
 def notices(
@@ -36,6 +38,7 @@ def notices(
         yield from _of_client(present, after, by, approved_by, first_client=first_client)
     elif isinstance(after, Organization) and isinstance(before, Organization):
         yield from _of_key(before, after, by, approved_by)
+        yield from _of_approvals(before, after, by)
 
 
 def _without_revocations(client: Client) -> Client:
@@ -101,3 +104,27 @@ def _of_key(before: Organization, after: Organization, by: str, approved_by: str
         previous=None if before.sealing_key is None else before.sealing_key.kid,
         approved_by=approved_by,
     )
+
+
+def _of_approvals(before: Organization, after: Organization, by: str) -> Iterator[Fact]:
+    """Yield a fact for each service whose approval ended; not for one that is approved for other needs."""
+    approved = {one.service for one in after.approved_services}
+    known = {service.id: service for service in before.services}
+    present = {service.id: service for service in after.services}
+    for ended in before.approved_services:
+        if ended.service in approved:
+            continue
+        service = present.get(ended.service)
+        if service is None:
+            reason = ApprovalEnd.removed
+        elif ended.service not in known or reaches_more(known[ended.service], service):
+            reason = ApprovalEnd.widened
+        else:
+            reason = ApprovalEnd.withdrawn
+        yield ServiceApprovalEnded(
+            organization=after.id,
+            service=ended.service,
+            approved_needs=ended.needs,
+            reason=reason,
+            by=by,
+        )

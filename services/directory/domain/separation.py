@@ -1,7 +1,7 @@
 """Separation of roles: one role for each principal, and one client for each member of the hub's staff.
 
-The log names the client of every read. So the client of a member of the staff has no id that could be an
-organisation's.
+The log names the client of every read. So no client has an id that could be read as another organisation's:
+neither that organisation's id nor one that begins with it and a dot, as the gateway's client `kg.name.amqp`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from contracts.identifiers import ORGANIZATION_PATTERN
 from services.directory.domain.client import Client, Role
 
 STAFF_ROLES = frozenset(Role) - {Role.partner}
-_ORGANIZATION = re.compile(ORGANIZATION_PATTERN)
+# The organisation that a client id names: all of it, or what is before its second dot.
+_NAMES_ORGANIZATION = re.compile(ORGANIZATION_PATTERN.removesuffix("$") + r"(?=\.|$)")
 
 
 def is_staff(client: Client) -> bool:
@@ -31,13 +32,21 @@ def wrong_client_id(client: Client, present: Client | None = None) -> str | None
     """
     if present is not None and present.live:
         return None
-    if is_staff(client) and _ORGANIZATION.fullmatch(client.id):
-        return "A client of the hub's staff cannot have an id of the form of an organisation's, as `kg.name`."
-    return None
+    named = _NAMES_ORGANIZATION.match(client.id.lower())
+    if named is None:
+        return None
+    if is_staff(client):
+        return (
+            "A client of the hub's staff cannot have an id of the form of an organisation's, as `kg.name` or "
+            "`kg.name.desk`."
+        )
+    if named[0] == client.principal and client.id.startswith(client.principal):
+        return None
+    return f"Only a client of {named[0]} can have this id. Choose one that begins with `{client.principal}.`."
 
 
 def ambiguous_clients(clients: Iterable[Client]) -> list[str]:
-    """Return the ids of live clients of the staff that could be ids of organisations, sorted."""
+    """Return the ids of live clients that could be read as another organisation's, sorted."""
     return sorted(client.id for client in clients if client.live and wrong_client_id(client) is not None)
 
 

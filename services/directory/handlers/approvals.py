@@ -29,7 +29,7 @@ from services.directory.domain.approval import (
     granted,
     refused,
 )
-from services.directory.domain.change import Change, digest, restored, stored
+from services.directory.domain.change import Change, digest, restored, shown_change, stored
 from services.directory.domain.entry import DirectoryEntry, Standing
 from services.directory.handlers.effects import basis_of, check, take_effect
 from services.directory.handlers.ledger import Ledger, Writing
@@ -206,7 +206,7 @@ class Approvals:
             decided_at=approval.decided_at,
             basis=approval.basis,
             digest=approval.digest,
-            change=approval.change,
+            change=shown_change(approval.change),
         )
 
     def _one(self, writing: Writing, approval_id: str) -> Approval:

@@ -15,6 +15,7 @@ from services.directory.domain.client_key import ClientKey, KeySet, client_keys
 from services.directory.domain.entry import Standing
 from services.directory.domain.precondition import Precondition, check_precondition
 from services.directory.handlers.approvals import Approvals
+from services.directory.handlers.earlier_clients import require_earlier
 from services.directory.handlers.effects import take_effect
 from services.directory.handlers.ledger import Ledger
 from services.directory.handlers.owner_secrets import check_secret
@@ -95,15 +96,18 @@ class Credentials:
             assert written is not None
             return Issued(standing=written, created=present is None, secret=secret)
 
-    def revoke(self, client_id: str, *, by: str, operator: bool) -> Standing[Client]:
+    def revoke(self, client_id: str, *, by: str, client: str = "", operator: bool) -> Standing[Client]:
         """Revoke a client; its tokens are refused from then on. A repetition changes nothing.
 
-        Raises Refused `not-found`, also for another principal's client unless `operator`.
+        client: the client that asks. Raises Refused `not-found`, also for another principal's client unless
+        `operator`, and `forbidden` (see `require_earlier`).
         """
         with self._ledger.writing() as writing:
             present = writing.standing(Client, client_id)
             if present is None or not (operator or present.entry.principal == by):
                 raise Refused("not-found", "There is no client with this id.")
+            if not operator:
+                require_earlier(writing, client, client_id)
             return writing.put(replace(present.entry, live=False, amqp_password_hash=""), by=by)
 
     def page(self, principal: str | None, after: str, limit: int) -> list[Standing[Client]]:

@@ -1,4 +1,4 @@
-"""Self-service of a client: it rotates its secret and replaces its keys. Its owner revokes the tokens.
+"""Self-service of a client: it rotates its secret, replaces its keys and ends its tokens.
 
 A client changes only itself. A thief of one credential could otherwise make the organisation's other clients
 its own, the gateway's too, and keep them after the stolen client was revoked.
@@ -16,6 +16,7 @@ from runtime.access.tokens import LEEWAY_SECONDS, Principal
 from services.directory.domain.client import Client
 from services.directory.domain.client_key import ClientKey, KeySet, client_keys
 from services.directory.domain.entry import Standing
+from services.directory.handlers.earlier_clients import require_earlier
 from services.directory.handlers.ledger import Ledger, Writing
 from services.directory.handlers.owner_secrets import check_secret
 
@@ -62,16 +63,19 @@ class OwnCredentials:
                 raise Refused("conflict", "The client has no secret, so it keeps at least one key.")
             return writing.put(client.with_keys(keys, writing.now, lifetime=_TOKEN_LIFETIME), by=by.id)
 
-    def revoke_tokens(self, client_id: str, *, by: str, operator: bool) -> Standing[Client]:
+    def revoke_tokens(self, client_id: str, *, by: Principal, operator: bool) -> Standing[Client]:
         """Refuse all tokens that the client has; it can get new ones.
 
-        Raises Refused `not-found`, also for another principal's client unless `operator`.
+        Raises Refused `not-found`, also for another principal's client unless `operator`, and `forbidden`
+        (see `require_earlier`).
         """
         with self._ledger.writing() as writing:
             client = _live(writing, client_id)
-            if client.principal != by and not operator:
-                raise _not_found()
-            return writing.put(client.without_tokens(writing.now), by=by)
+            if not operator:
+                if client.principal != by.id:
+                    raise _not_found()
+                require_earlier(writing, by.client_id, client_id)
+            return writing.put(client.without_tokens(writing.now), by=by.id)
 
     def revoke_tokens_of(self, organization: str, *, by: str) -> list[Standing[Client]]:
         """Refuse all tokens of all clients of an organisation. Raises Refused `not-found`."""

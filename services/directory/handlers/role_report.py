@@ -66,7 +66,7 @@ class RoleReport:
         if self._ambiguous:
             named = ", ".join(self._ambiguous)
             warnings.append(
-                f"these clients of the staff have ids of the form of an organisation's: {named}."
+                f"these clients have ids that could be read as another organisation's: {named}."
                 " Revoke them, and issue others"
             )
         return "; ".join(warnings) or None

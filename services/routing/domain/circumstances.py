@@ -40,6 +40,9 @@ class Circumstances:
     full_for: dt.timedelta = dt.timedelta()
     # The needs of the whole referral, for a part; empty for a referral that is not a part.
     whole_needs: tuple[str, ...] = ()
+    # A further sensitive need takes the approval of a service for this person. False for a decision of an
+    # earlier build, which accepted that of any service of the organisation.
+    approvals_serve_person: bool = True
     # The following fields are the same for every candidate and are computed once.
     # The first need must be met; further needs count in the score, and of a part they must be met too.
     principal_need: str = field(init=False, repr=False)

@@ -74,9 +74,9 @@ class DecisionInputs:
 
     asked: the organisations that had received an offer. declined_as_full: when some of them declined for lack
     of capacity. declined_for_person: why organisations will not or may not help the person. placed_with: the
-    one that a coordinator chose. observed: of the candidates'
-    organisations. chain: of an onward referral. whole_needs: of a part. With them,
-    `recomputation.py` makes the same decision again.
+    one that a coordinator chose. observed: of the candidates' organisations. chain: of an onward referral.
+    whole_needs: of a part. approvals_serve_person: see `Circumstances`. With them, `recomputation.py` makes
+    the same decision again.
     """
 
     asked: tuple[str, ...] = ()
@@ -86,6 +86,7 @@ class DecisionInputs:
     observed: ObservedOrganizations = field(default_factory=ObservedOrganizations)
     chain: Chain | None = None
     whole_needs: tuple[str, ...] = ()
+    approvals_serve_person: bool = True
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -212,6 +213,7 @@ def _inputs(
         observed=ObservedOrganizations(shortlist.organizations, observed),
         chain=given.chain,
         whole_needs=given.whole_needs,
+        approvals_serve_person=given.approvals_serve_person,
     )
 
 

@@ -220,10 +220,12 @@ class Evaluation:
         unapproved: dict[int, tuple[str, ...]] = {}
         for need in self._given.sensitive:
             approvals = frozenset((need, need_group(need)))
-            suffices_elsewhere = need != self._given.principal_need
+            is_principal = need == self._given.principal_need
             for position, offered in enumerate(services):
-                if offered.approved.isdisjoint(approvals) and not (
-                    suffices_elsewhere and not offered.organization_approved.isdisjoint(approvals)
+                # Most services fail without a look at the others of their organisation.
+                approved = offered.approved if is_principal else offered.organization_approved
+                if approved.isdisjoint(approvals) or not (
+                    is_principal or rules.approved_for_further(offered, need, self._given)
                 ):
                     unapproved[position] = (*unapproved.get(position, ()), need)
         # Services of several organisations may have the same id.

@@ -82,9 +82,14 @@ class DirectoryStates:
 def completed(stored: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return a stored decision with the members that this build records, as an earlier build meant it."""
     inputs = stored.get("inputs")
-    if stored.get("rules") != _EARLIER_RULES or not isinstance(inputs, Mapping):
+    if not inputs or not isinstance(inputs, Mapping):
         return stored
-    return {**stored, "rules": list(RULES), "inputs": {**inputs, "declined_for_person": {}}}
+    if stored.get("rules") == _EARLIER_RULES:
+        inputs = {**inputs, "declined_for_person": {}}
+        stored = {**stored, "rules": list(RULES), "inputs": inputs}
+    if "approvals_serve_person" not in inputs:
+        stored = {**stored, "inputs": {**inputs, "approvals_serve_person": False}}
+    return stored
 
 
 def made_again(
@@ -124,6 +129,7 @@ def made_again(
             chain=_chain(inputs["chain"]),
             full_for=policy.counts_as_full(facts.urgency),
             whole_needs=tuple(inputs["whole_needs"]),
+            approvals_serve_person=inputs["approvals_serve_person"],
         )
         trigger = Trigger(stored["trigger"])
         return decide(stored["id"], given, policy, trigger, placed_with=inputs["placed_with"])

@@ -150,9 +150,9 @@ def need_met(offered: OfferedService, given: Circumstances) -> Failure | None:
 def service_approved(offered: OfferedService, given: Circumstances) -> Failure | None:
     """The network has approved the organisation for every sensitive need of the referral.
 
-    The principal need takes the approval of this service. A further need takes the approval of any service
-    of the organisation, which reads the whole case if it accepts. Vetting an organisation says nothing about
-    a service that it declares later.
+    The principal need takes the approval of this service. A further need takes the approval of this service
+    or of another one of the organisation, which reads the whole case if it accepts: see
+    `approved_for_further`. Vetting an organisation says nothing about a service that it declares later.
     """
     if not given.sensitive:
         return None
@@ -161,10 +161,31 @@ def service_approved(offered: OfferedService, given: Circumstances) -> Failure |
         need
         for need in given.sensitive
         if not (
-            offered.is_approved_for(need) or (need != principal and offered.is_organization_approved(need))
+            offered.is_approved_for(need) if need == principal else approved_for_further(offered, need, given)
         )
     ]
     return service_not_approved(offered, needs) if needs else None
+
+
+def approved_for_further(offered: OfferedService, need: str, given: Circumstances) -> bool:
+    """Return whether the organisation has an approved service that meets the need and serves this person.
+
+    The service that is asked has rules of its own about the person, so only its need and approval count here.
+    """
+    if not given.approvals_serve_person:
+        return offered.is_organization_approved(need)
+    if offered.is_approved_for(need) and offered.needs.cover(need):
+        return True
+    return offered.is_organization_approved(need) and any(
+        one.is_approved_for(need) and one.needs.cover(need) and _serves(one, given)
+        for one in given.directory.offered_services_of(offered.organization_id)
+    )
+
+
+def _serves(offered: OfferedService, given: Circumstances) -> bool:
+    """Return whether the service is for this person: place, settlement, conditions and language."""
+    about_person = (area_served, settlement_served, person_eligible, language_shared)
+    return all(rule(offered, given) is None for rule in about_person)
 
 
 def service_not_approved(offered: OfferedService, needs: Sequence[str]) -> Failure:

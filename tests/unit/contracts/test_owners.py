@@ -16,7 +16,7 @@ KEYS = {fact.__name__: fact.routing_key for fact in CATALOGUE.values()}
 SHARED = {
     "submission.refused": {"routing", "vault"},
     "replica.requested": {"intake", "routing", "delivery", "vault", "audit"},
-    "referral.read": {"intake", "routing", "delivery"},
+    "referral.read": {"intake", "routing", "delivery", "directory"},
 }
 # Facts that a service makes for its own use and never publishes.
 NOT_PUBLISHED = {

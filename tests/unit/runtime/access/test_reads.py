@@ -43,6 +43,9 @@ OF_PERSONS = {
     "/v1/coordination/wishes": Reads.recorded,
     "/v1/coordination/coverage": Reads.recorded,
     "/v1/coordination/organizations/<id>/engagements": Reads.recorded,
+    # The name and telephone of the person who applies for an organisation.
+    "/v1/applications": Reads.recorded,
+    "/v1/applications/<id>": Reads.recorded,
     "/v1/mailbox": Reads.recorded,
     "/v1/submissions": Reads.recorded,
     "/v1/deliveries/<id>": Reads.recorded,
@@ -57,6 +60,54 @@ OF_PERSONS = {
     "/v1/statistics/entries": Reads.by_handler,
     "/v1/entries/<index>": Reads.by_handler,
 }
+
+
+# Every other resource that staff or anybody may read, with the reason why no read of it needs an entry. A
+# figure that may stand for one person, and the name of anybody, belong to `OF_PERSONS`.
+NO_PERSON = {
+    "/checkpoint": "public: a root hash and its size",
+    "/cosigned-checkpoint": "public: a root hash and its size",
+    "/tile/<path>": "public: hashes of entries",
+    "/v1/log-key": "public: the verifier key of the log",
+    "/v1/entries": "hashes of entries, and heads that name the caller's own referrals",
+    "/v1/proof": "hashes",
+    "/v1/consistency": "hashes",
+    "/v1/mailbox/consumers": "names of the caller's own consumers",
+    "/v1/webhooks": "the caller's own endpoints",
+    "/v1/webhooks/<endpoint_id>": "the caller's own endpoint, with notices that name messages only",
+    "/.well-known/oauth-authorization-server": "public: addresses of the token endpoint",
+    "/oauth/jwks": "public keys",
+    "/v1/organizations": "records of organisations, which every member reads",
+    "/v1/organizations/<id>": "records of organisations, which every member reads",
+    "/v1/services": "records of organisations, which every member reads",
+    "/v1/service_at_locations": "records of organisations, which every member reads",
+    "/v1/taxonomy_terms": "vocabularies",
+    "/v1/agreements": "agreements between organisations",
+    "/v1/keys": "public sealing keys of organisations",
+    "/v1/credentials": "ids of clients and their owners: the access to the hub itself",
+    "/v1/amqp-password": "whether the caller's own password waits",
+    "/v1/approvals": "changes of the directory and who asked; every decision is an entry",
+    "/v1/approvals/<id>": "a change of the directory and who asked; every decision is an entry",
+    "/v1/watched": "employers about which organisations warn, which every member reads",
+    "/v1/watched/<id>": "an employer about which organisations warn, which every member reads",
+    "/v1/watch/reports": "the caller's own reports",
+    "/v1/watch/recipients": "organisations that receive reports",
+    "/v1/watch/opt-in": "the caller's own choice",
+    "/v1/applications/<id>/state": "one's own application, without its content",
+    "/apply": "an empty form",
+    "/apply/state": "an empty form",
+    "/v1/coordination/report": "figures of five persons or more",
+    "/v1/coordination/statistics": "figures of five persons or more",
+    "/v1/statement": "the caller's own statement, with figures of five persons or more",
+    "/v1/statement/month": "the caller's own statement, with figures of five persons or more",
+    "/v1/statement/month/decisions": "commitments to decisions that concern the caller",
+}
+
+
+def test_resource_without_facts_of_persons_is_listed_with_its_reason() -> None:
+    declared = {url for url, entrypoint in RESOURCES.items() if entrypoint.reads is Reads.no_person}
+    assert declared == NO_PERSON.keys()
+    assert all(NO_PERSON.values())
 
 
 @pytest.mark.parametrize("url", sorted(RESOURCES))

@@ -172,12 +172,36 @@ def test_token_of_an_earlier_epoch_is_refused_whatever_its_times_say() -> None:
     checked = TokenVerifier(lambda: keys, "kopuro:kg", SetClock(), clients=clients.get)
     later = NOON + timedelta(seconds=20)
     token = SIGNER.issue(PARTNER, now=later, epoch=1)
+    clients["osh"] = replace(CLIENTS["osh"], token_epoch=1)
     assert checked.verify(token) == PARTNER
     clients["osh"] = replace(CLIENTS["osh"], not_before=NOON.timestamp(), token_epoch=2)
     assert slug(checked, token) == "invalid-token"
     # The revocation was dated by a clock that was ahead.
     clients["osh"] = replace(CLIENTS["osh"], not_before=later.timestamp() + 86_400, token_epoch=2)
     assert checked.verify(SIGNER.issue(PARTNER, now=NOON, epoch=2)) == PARTNER
+
+
+def test_forged_token_of_a_later_epoch_outlives_no_revocation() -> None:
+    clients = {"osh": replace(CLIENTS["osh"], token_epoch=1)}
+    keys = {"keys": [SIGNER.public_jwk()]}
+    checked = TokenVerifier(lambda: keys, "kopuro:kg", SetClock(), clients=clients.get)
+    forged = [SIGNER.issue(PARTNER, now=NOON, epoch=epoch) for epoch in (2, 3, 10**6)]
+    assert [slug(checked, token) for token in forged] == ["invalid-token"] * 3
+    # Once the second revocation is known, its own tokens are admitted and those of other epochs refused.
+    clients["osh"] = replace(CLIENTS["osh"], token_epoch=2)
+    assert checked.verify(forged[0]) == PARTNER
+    assert [slug(checked, token) for token in forged[1:]] == ["invalid-token"] * 2
+
+
+@pytest.mark.parametrize(
+    ("issued", "expires"), [(0, 901), (0, 10 * 365 * 86_400), (-86_400, 60), (29, 930), (31, 60)], ids=str
+)
+def test_token_that_is_valid_for_longer_or_issued_later_than_the_hubs_is_refused(
+    issued: int, expires: int
+) -> None:
+    now = NOON.timestamp()
+    token = signed(claims(iat=now + issued, nbf=now, exp=now + expires))
+    assert slug(verifier(), token) == "invalid-token"
 
 
 def test_token_of_a_removed_key_is_refused_and_no_other() -> None:

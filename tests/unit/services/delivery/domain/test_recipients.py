@@ -86,6 +86,7 @@ def test_message_about_a_person_is_closed_at_the_end(name: str) -> None:
         ("approval.granted", {ORG}),
         ("approval.refused", {ORG}),
         ("sealing_key.replaced", {ORG, COORDINATORS}),
+        ("service_approval.ended", {ORG, COORDINATORS}),
         ("receipts.issued", {ORG}),
         ("receipt.issued", {ORG}),
     ],

@@ -52,13 +52,28 @@ def test_organization_cannot_be_staff(role: Role) -> None:
 
 @pytest.mark.parametrize("role", [Role.coordinator, Role.auditor, Role.operator])
 def test_staff_client_with_an_id_of_an_organization_form_is_refused(role: Role) -> None:
-    for client_id in (OSH, "kg.ann", "zz.nobody-yet"):
+    for client_id in (OSH, "kg.ann", "zz.nobody-yet", "KG.ann", f"{OSH}.amqp", "kg.ann.laptop"):
         with pytest.raises(Refused) as refusal:
             check_separation(of(role, client_id), None, [], lambda _: False)
         assert refusal.value.slug == "conflict"
         assert [error.pointer for error in refusal.value.errors] == ["/client_id"]
-    for client_id in ("ann", "Ann", "ann.laptop", "kg.ann_2", "kg-ann", "KG.ann"):
+    for client_id in ("ann", "Ann", "ann.laptop", "kg.ann_2", "kg-ann"):
         check_separation(of(role, client_id), None, [], lambda _: False)
+
+
+@pytest.mark.parametrize("client_id", ["kg.other", "kg.other.amqp", "KG.Other.desk", OSH.upper(), f"{OSH}-2"])
+def test_partner_client_with_the_id_of_another_organization_is_refused(client_id: str) -> None:
+    with pytest.raises(Refused) as refusal:
+        check_separation(of(Role.partner, client_id, OSH), None, [], lambda principal: principal == OSH)
+    assert refusal.value.slug == "conflict"
+    (error,) = refusal.value.errors
+    assert error.pointer == "/client_id"
+    assert f"begins with `{OSH}.`" in error.detail
+
+
+@pytest.mark.parametrize("client_id", [OSH, f"{OSH}.amqp", f"{OSH}.desk.2", "osh", "osh.desk"])
+def test_partner_client_may_have_an_id_of_its_own_organization(client_id: str) -> None:
+    check_separation(of(Role.partner, client_id, OSH), None, [], lambda principal: principal == OSH)
 
 
 def test_partner_client_may_have_the_id_of_its_organization() -> None:

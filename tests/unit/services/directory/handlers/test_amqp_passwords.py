@@ -80,7 +80,7 @@ def test_organization_without_a_live_client_of_the_gateway_is_refused(connected:
     other = Principal(id="kg.other", roles=frozenset({"partner"}), client_id="kg.other")
     assert slug(lambda: passwords.replace(FIRST, by=other)) == "not-found"
     passwords.replace(FIRST, by=DESK)
-    connected.credentials.revoke(GATEWAY.client_id, by=OSH, operator=False)
+    connected.credentials.revoke(GATEWAY.client_id, by=OSH, client=GATEWAY.client_id, operator=False)
     assert slug(lambda: passwords.waiting(by=DESK)) == "not-found"
     # A password that waited at the revocation is not applied when the client is issued again.
     issue(connected, OSH, GATEWAY.client_id, "h" * 43, precondition=ANY_REVISION)

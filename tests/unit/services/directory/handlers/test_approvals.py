@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from hashlib import sha256
 
 import pytest
 
@@ -20,7 +21,7 @@ from contracts.facts import (
     OrganizationChanged,
     RoleGranted,
 )
-from contracts.records import plain
+from contracts.records import dump, plain
 from runtime.storage.database import Database
 from services.directory.domain.amendment import Editor
 from services.directory.domain.approval import (
@@ -115,6 +116,22 @@ def test_credential_takes_effect_only_after_the_second_person_approves(guarded: 
     assert issued == CredentialIssued(
         client_id="desk", principal=OSH, roles=("partner",), by=OPERATOR.id, approved_by=SECOND.id
     )
+
+
+def test_request_shows_a_fingerprint_in_place_of_the_digest_of_its_secret(guarded: Directory) -> None:
+    waiting = requested(issue(guarded, OSH, "desk", SECRET))
+    secret_digest = sha256(SECRET.encode()).hexdigest()
+    shown = guarded.approvals.shown(waiting)
+    assert secret_digest not in dump(shown).decode()
+    assert shown.change["secret_fingerprint"] == secret_digest[:16]
+    assert (shown.change["client_id"], shown.change["principal"], shown.requested_by) == (
+        "desk",
+        OSH,
+        OPERATOR.id,
+    )
+    # The request itself keeps the whole digest, which takes effect.
+    guarded.approvals.approve(waiting.id, SECOND)
+    assert guarded.tokens.issue("desk", SECRET)
 
 
 def test_request_of_a_revoked_operator_is_stale(guarded: Directory) -> None:

@@ -119,7 +119,7 @@ def test_removed_and_expired_keys_get_no_token(directory: Directory) -> None:
 def test_revoked_client_gets_no_token_for_its_key(directory: Directory) -> None:
     key = new_key()
     issue_with_keys(directory, key)
-    directory.credentials.revoke("desk", by=OSH, operator=False)
+    directory.credentials.revoke("desk", by=OSH, client="desk", operator=False)
     assert refusal(directory, assertion(key, "desk", ISSUER, NOON)).slug == "invalid-client"
 
 

@@ -119,7 +119,7 @@ def test_revoked_client_stays_revoked_until_it_is_issued_again(filled: Directory
 
 def test_staff_member_with_another_role_after_revocation_is_a_grant_on_record(filled: Directory) -> None:
     issue(filled, "ann", "ann", SECRET, Role.auditor)
-    filled.credentials.revoke("ann", by="ann", operator=False)
+    filled.credentials.revoke("ann", by="ann", client="ann", operator=False)
     issue(filled, "ann", "ann", OTHER, Role.coordinator, precondition=ANY_REVISION)
     granted = [event.data for event in filled.events() if isinstance(event.data, RoleGranted)]
     assert [fact.role for fact in granted] == ["auditor", "coordinator"]
@@ -133,4 +133,4 @@ def test_partner_revokes_and_lists_only_its_own_clients(filled: Directory) -> No
     assert slug(lambda: filled.credentials.revoke("nothing", by=OSH, operator=True)) == "not-found"
     assert [c.entry.id for c in filled.credentials.page(OSH, "", 10)] == ["desk"]
     assert [c.entry.id for c in filled.credentials.page(None, "", 10)] == ["desk", "other"]
-    assert not filled.credentials.revoke("desk", by=OSH, operator=False).entry.live
+    assert not filled.credentials.revoke("desk", by=OSH, client="desk", operator=False).entry.live

@@ -63,5 +63,5 @@ def test_rotated_secret_and_revoked_client_are_not_announced(filled: Directory) 
     key = {**new_key().as_dict(private=False), "exp": int(END.timestamp())}
     filled.own_credentials.replace_keys("desk", admission.key_set({"keys": [key]}), by=DESK)
     assert [fact.credential for fact in told_at(filled, dt.timedelta(hours=20))] == ["k-1"]
-    filled.credentials.revoke("desk", by=OSH, operator=False)
+    filled.credentials.revoke("desk", by=OSH, client="desk", operator=False)
     assert told_at(filled, dt.timedelta(hours=2)) == []

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -29,6 +31,7 @@ from tests.unit.services.directory.samples import (
 )
 
 SECRET, NEW, THIRD = "a" * 43, "n" * 43, "t" * 43
+_OPERATOR = Principal(id=OPERATOR.id, roles=frozenset({"operator"}), client_id="operator")
 STRANGER = Principal(id="kg.other", roles=frozenset({"partner"}), client_id="other")
 REQUEST = ProvableRequest(method="POST", path="/v1/keys", token="a.token", body=b"{}")
 
@@ -100,13 +103,13 @@ def test_foreign_and_revoked_clients_are_not_found(filled: Directory) -> None:
     for change in (
         lambda: own.rotate("desk", digest(NEW), by=STRANGER),
         lambda: own.replace_keys("desk", keys, by=STRANGER),
-        lambda: own.revoke_tokens("desk", by="kg.other", operator=False),
+        lambda: own.revoke_tokens("desk", by=STRANGER, operator=False),
         lambda: own.rotate("nobody", digest(NEW), by=DESK),
     ):
         assert slug(change) == "not-found"
-    filled.credentials.revoke("desk", by=OSH, operator=False)
+    filled.credentials.revoke("desk", by=OSH, client="desk", operator=False)
     assert slug(lambda: own.rotate("desk", digest(NEW), by=DESK)) == "not-found"
-    assert slug(lambda: own.revoke_tokens("desk", by=OSH, operator=True)) == "not-found"
+    assert slug(lambda: own.revoke_tokens("desk", by=DESK, operator=True)) == "not-found"
 
 
 @pytest.mark.parametrize("client_id", ["office", f"{OSH}.amqp"])
@@ -120,7 +123,7 @@ def test_client_changes_neither_secret_nor_keys_of_another_client_of_its_organiz
     assert slug(lambda: own.replace_keys(client_id, stolen, by=DESK)) == "forbidden"
     assert slug(lambda: own.rotate(client_id, digest(NEW), by=DESK)) == "forbidden"
     assert filled.credentials.page(OSH, "", 10) == before
-    filled.own_credentials.revoke_tokens(client_id, by=OSH, operator=False)
+    filled.own_credentials.revoke_tokens(client_id, by=replace(DESK, client_id=client_id), operator=False)
 
 
 def test_keys_live_beside_the_secret_and_the_last_credential_stays(filled: Directory) -> None:
@@ -208,7 +211,7 @@ def test_replacement_by_an_operator_ends_secrets_keys_and_tokens_at_once(filled:
 def test_revocation_of_tokens_ends_those_before_and_spares_those_after(filled: Directory) -> None:
     filled.clock.time = NOON.replace(microsecond=400_000)
     before = filled.tokens.issue("desk", SECRET)
-    filled.own_credentials.revoke_tokens("desk", by=OSH, operator=False)
+    filled.own_credentials.revoke_tokens("desk", by=DESK, operator=False)
     # In the same second: times in tokens are whole seconds.
     after = filled.tokens.issue("desk", SECRET)
     assert slug(lambda: verifier(filled).verify(before)) == "invalid-token"
@@ -224,8 +227,8 @@ def test_revocation_of_tokens_ends_those_before_and_spares_those_after(filled: D
 
 def test_each_revocation_within_a_second_is_told(filled: Directory) -> None:
     filled.clock.time = NOON.replace(microsecond=400_000)
-    filled.own_credentials.revoke_tokens("desk", by=OSH, operator=False)
-    filled.own_credentials.revoke_tokens("desk", by=OPERATOR.id, operator=True)
+    filled.own_credentials.revoke_tokens("desk", by=DESK, operator=False)
+    filled.own_credentials.revoke_tokens("desk", by=_OPERATOR, operator=True)
     told = [event.data for event in filled.events() if isinstance(event.data, CredentialTokensRevoked)]
     assert [one.by for one in told] == [OSH, OPERATOR.id]
 
@@ -244,7 +247,7 @@ def test_token_requested_during_the_revocation_is_refused(filled: Directory) -> 
             return taken
 
     filled.own_credentials._ledger.clock = AtTheRevocation(filled.clock.time)
-    filled.own_credentials.revoke_tokens("desk", by=OSH, operator=False)
+    filled.own_credentials.revoke_tokens("desk", by=DESK, operator=False)
     (token,) = requested
     assert slug(lambda: verifier(filled).verify(token)) == "invalid-token"
     assert verifier(filled).verify(filled.tokens.issue("desk", SECRET)).id == OSH
@@ -253,10 +256,10 @@ def test_token_requested_during_the_revocation_is_refused(filled: Directory) -> 
 def test_clock_that_was_ahead_neither_saves_a_token_nor_locks_its_client_out(filled: Directory) -> None:
     filled.clock.time = NOON + dt.timedelta(days=1)
     ahead = filled.tokens.issue("desk", SECRET)
-    filled.own_credentials.revoke_tokens("desk", by=OSH, operator=False)
+    filled.own_credentials.revoke_tokens("desk", by=DESK, operator=False)
     filled.clock.time = NOON
     assert verifier(filled).verify(filled.tokens.issue("desk", SECRET)).id == OSH
-    filled.own_credentials.revoke_tokens("desk", by=OSH, operator=False)
+    filled.own_credentials.revoke_tokens("desk", by=DESK, operator=False)
     filled.clock.time = NOON + dt.timedelta(days=1, seconds=5)
     assert slug(lambda: verifier(filled).verify(ahead)) == "invalid-token"
 
@@ -281,7 +284,7 @@ def test_token_of_request_that_revocation_overtakes_is_refused(
 
     def after_revocation(client: Client) -> Principal:
         filled.clock.time += dt.timedelta(seconds=2)
-        filled.own_credentials.revoke_tokens("desk", by=OSH, operator=False)
+        filled.own_credentials.revoke_tokens("desk", by=DESK, operator=False)
         filled.clock.time += dt.timedelta(seconds=2)
         return principal_of(client)
 
@@ -316,3 +319,23 @@ def test_digest_of_a_text_that_everybody_knows_is_refused_and_changes_nothing(
         ]
     assert filled.events() == before
     assert filled.tokens.issue("desk", SECRET)
+
+
+def test_client_ends_itself_and_clients_registered_after_it_and_no_earlier_one(filled: Directory) -> None:
+    """A thief of one client cannot lock its owner out."""
+    filled.clock.time += dt.timedelta(days=1)
+    issue(filled, OSH, "phone", NEW)
+    issue(filled, OSH, "tablet", THIRD)  # at the same time
+    credentials, own = filled.credentials, filled.own_credentials
+    phone = replace(DESK, client_id="phone")
+    for other in ("desk", "tablet"):
+        revoke = partial(credentials.revoke, other, by=OSH, client="phone", operator=False)
+        assert slug(revoke) == "forbidden"
+        assert slug(partial(own.revoke_tokens, other, by=phone, operator=False)) == "forbidden"
+    # Another secret does not make a client later.
+    issue(filled, OSH, "desk", NEW[::-1] + "x", precondition=ANY_REVISION)
+    assert own.revoke_tokens("phone", by=DESK, operator=False).entry.live
+    assert own.revoke_tokens("phone", by=phone, operator=False).entry.live
+    assert not credentials.revoke("phone", by=OSH, client="desk", operator=False).entry.live
+    assert not credentials.revoke("tablet", by=OSH, client="tablet", operator=False).entry.live
+    assert not credentials.revoke("desk", by=OPERATOR.id, client="operator", operator=True).entry.live

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from contracts.codes import ApprovalEnd
 from contracts.errors import Refused
-from contracts.facts import OrganizationChanged
+from contracts.facts import OrganizationChanged, ServiceApprovalEnded
 from contracts.organization import ApprovedService, Organization
 from contracts.records import plain
 from services.directory import admission
@@ -37,6 +38,17 @@ def recorded(directory: Directory) -> Directory:
 
 def approval(*needs: str) -> ApprovedService:
     return ApprovedService(service="legal", needs=needs, by=COORDINATOR, at=NOON)
+
+
+def ends(directory: Directory) -> list[ServiceApprovalEnded]:
+    """The notices that an approval ended, to the mailboxes of the organisation and of the coordinators."""
+    return [event.data for event in directory.events() if isinstance(event.data, ServiceApprovalEnded)]
+
+
+def ended(reason: str, by: str) -> ServiceApprovalEnded:
+    return ServiceApprovalEnded(
+        organization=OSH, service="legal", approved_needs=(TRAFFICKING,), reason=ApprovalEnd(reason), by=by
+    )
 
 
 def record(directory: Directory) -> Organization:
@@ -76,6 +88,7 @@ def test_withdrawn_approval_is_removed(recorded: Directory) -> None:
     recorded.service_approvals.withdraw(COORDINATOR, OSH, "legal")
     recorded.service_approvals.withdraw(COORDINATOR, OSH, "legal")
     assert record(recorded).approved_services == ()
+    assert ends(recorded) == [ended("withdrawn", COORDINATOR)]
     assert len(recorded.revisions(OSH)) == 3
 
 
@@ -83,6 +96,7 @@ def test_approval_ends_with_its_service(recorded: Directory) -> None:
     recorded.service_approvals.approve(COORDINATOR, OSH, "legal", [TRAFFICKING])
     change(recorded, {"services": []})
     assert record(recorded).approved_services == ()
+    assert ends(recorded) == [ended("removed", OSH)]
     change(recorded, {"services": [service_record(needs=NEEDS, areas=["KG", "KZ"])]})
     assert record(recorded).approved_services == ()
     assert slug(recorded.service_approvals.withdraw, COORDINATOR, OSH, "missing") == "not-found"
@@ -119,6 +133,7 @@ def test_approval_ends_when_its_service_reaches_more(
     recorded.service_approvals.approve(COORDINATOR, OSH, "legal", [TRAFFICKING])
     change(recorded, {"services": [{**service, **wider}]}, editor)
     assert record(recorded).approved_services == ()
+    assert ends(recorded) == [ended("widened", editor.id)]
 
 
 @pytest.mark.parametrize(
@@ -140,6 +155,7 @@ def test_approval_outlasts_changes_that_reach_nobody_else(
     recorded.service_approvals.approve(COORDINATOR, OSH, "legal", [TRAFFICKING])
     change(recorded, {"services": [{**service, **change_of_service}]})
     assert record(recorded).approved_services == (approval(TRAFFICKING),)
+    assert ends(recorded) == []
 
 
 def change(directory: Directory, patch: dict[str, Any], editor: Editor = OSH_ITSELF) -> None:
@@ -208,6 +224,16 @@ def test_loaded_record_with_a_wider_service_loses_its_approval(recorded: Directo
     file = organization(services=[service_record(needs=NEEDS, areas=["KG", "KZ"])])
     recorded.entries.enter(Organization, [file], by="load")
     assert record(recorded).approved_services == ()
+    assert ends(recorded) == [ended("widened", "load")]
+
+
+def test_loaded_record_that_drops_an_approval_is_told(recorded: Directory) -> None:
+    recorded.service_approvals.approve(COORDINATOR, OSH, "legal", [TRAFFICKING])
+    crisis = {**service_record(needs=NEEDS), "id": "crisis"}
+    other = {**plain(approval(VIOLENCE)), "service": "crisis"}
+    file = organization(services=[service_record(needs=NEEDS), crisis], approved_services=[other])
+    recorded.entries.enter(Organization, [file], by="load")
+    assert ends(recorded) == [ended("withdrawn", "load")]
 
 
 def test_loaded_record_without_approvals_keeps_them(recorded: Directory) -> None:

@@ -92,7 +92,7 @@ def test_directory_knows_its_own_clients(directory: Directory) -> None:
 def test_revoked_client_gets_no_token_and_the_refusal_does_not_say_so(directory: Directory) -> None:
     directory.entries.put_organization(OPERATOR, organization())
     issue(directory, OSH, "desk", SECRET)
-    directory.credentials.revoke("desk", by=OSH, operator=False)
+    directory.credentials.revoke("desk", by=OSH, client="desk", operator=False)
     with pytest.raises(Refused) as refusal:
         directory.tokens.issue("desk", SECRET)
     assert (refusal.value.slug, refusal.value.detail) == (

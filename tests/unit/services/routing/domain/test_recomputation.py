@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from admin.routing.stored import StoredDecision
+from contracts.codes import DisclosureClass
+from contracts.organization import ApprovedService
 from contracts.records import plain
 from services.routing.domain.decision import Trigger, decide
 from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.recomputation import DirectoryStates, NotReproducible, completed, made_again
-from tests.unit.services.routing.samples import SENDER, circumstances, facts, network
+from tests.unit.services.routing.samples import (
+    NOW,
+    SENDER,
+    agreement,
+    circumstances,
+    facts,
+    network,
+    organization,
+    service,
+)
 
 DIRECTORY = network("ru.one", "ru.two")
 POLICY = RoutingPolicy()
@@ -60,8 +72,31 @@ def test_decision_of_a_build_without_reasons_about_the_person_is_made_again() ->
     record = stored()
     record["rules"].remove("not_declined_for_person")
     del record["inputs"]["declined_for_person"]
+    del record["inputs"]["approvals_serve_person"]
     again = made_again(record, sender=SENDER, facts=facts(), policy=POLICY, directory=DIRECTORY)
-    assert plain(again) == completed(record) == stored()
+    assert plain(again) == completed(record)
+    assert plain(again)["rules"] == stored()["rules"]
+
+
+def test_decision_that_took_an_approval_for_others_is_made_again() -> None:
+    needs = ("legal.wage_claim", "protection.trafficking")
+    approval = ApprovedService(service="shelter", needs=needs[1:], by="kg.coordinator", at=NOW)
+    elsewhere = service(id="shelter", needs=needs[1:], areas=("RU-SPE",))
+    receiver = replace(
+        organization("ru.one", service(needs=needs[:1]), elsewhere), approved_services=(approval,)
+    )
+    directory = network(receiver, agreements=(agreement(disclosure=DisclosureClass.sensitive),))
+    given = circumstances(directory, facts(needs=needs), sender=SENDER, approvals_serve_person=False)
+    before = decide("018f0000-0000-7000-9000-000000000002", given, POLICY, Trigger.submitted)
+    assert [one.organization for one in before.ranked] == ["ru.one"]
+    record = plain(before)
+    del record["inputs"]["approvals_serve_person"]  # which the build that decided did not record
+
+    again = made_again(record, sender=SENDER, facts=facts(needs=needs), policy=POLICY, directory=directory)
+    assert plain(again) == completed(record) == plain(before)
+
+    now = decide(before.id, replace(given, approvals_serve_person=True), POLICY, Trigger.submitted)
+    assert now.ranked == []
 
 
 @pytest.mark.parametrize("version", [-5, None, "7", True, 1.5])

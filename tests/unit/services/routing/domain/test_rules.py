@@ -23,7 +23,7 @@ from contracts.codes import (
     Urgency,
     Vetting,
 )
-from contracts.organization import Agreement, ApprovedService, Capacity, Eligibility, Organization
+from contracts.organization import Agreement, ApprovedService, Capacity, Eligibility, Organization, Service
 from contracts.referral import ReferralFacts
 from contracts.vocabularies import codes, need_group, sensitive_needs
 from services.routing.domain import rules
@@ -421,7 +421,7 @@ def test_conditions_must_hold_in_one_agreement() -> None:
 
 def test_each_sensitive_need_takes_an_agreement() -> None:
     needs = ("legal.wage_claim", "health.hiv", "money.pension_transfer")
-    receiver = replace(organization(NAME), approved_services=(approved("legal", "health.hiv"),))
+    receiver = replace(with_service(needs=needs), approved_services=(approved("legal", "health.hiv"),))
     legal = agreement(id="legal", needs=("legal",), disclosure=DisclosureClass.sensitive)
     health = agreement(id="health", needs=("health",), disclosure=DisclosureClass.sensitive)
     assert broken(receiver, facts(needs=needs), agreements=(legal,)) == {"agreement_in_force"}
@@ -542,7 +542,7 @@ def test_referral_that_names_a_sensitive_group_needs_approval_of_the_group() -> 
 @pytest.mark.parametrize("principal", ["legal.wage_claim", TRAFFICKING])
 def test_further_sensitive_need_takes_an_approval(principal: str, need: str) -> None:
     def failed(*approvals: ApprovedService) -> set[str]:
-        receiver = replace(with_service(needs=(principal,)), approved_services=approvals)
+        receiver = replace(with_service(needs=(principal, need)), approved_services=approvals)
         return broken(receiver, facts(needs=(principal, need)), agreements=SENSITIVE)
 
     first = (principal,) if principal in sensitive_needs() else ()
@@ -565,6 +565,55 @@ def test_further_sensitive_need_may_be_approved_for_another_service_of_the_organ
     assert failed(approved("clinic", *needs)) == {"service_approved"}
     # an approval of a service that the organisation no longer offers does not count
     assert failed(approved("shelter", needs[0]), approved("closed", needs[1])) == {"service_approved"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"areas": ("RU-SPE",)},
+        {"settlements": (Settlement.rural,)},
+        {"languages": ("zh",)},
+        {"eligibility": Eligibility(sexes=(Sex.female,))},
+        {"eligibility": Eligibility(age_bands=(AgeBand.years_12_17,))},
+        {"needs": ("protection.missing_person",)},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("whole", [False, True], ids=["referral", "part"])
+def test_approval_of_a_service_for_others_does_not_cover_a_further_need(
+    change: dict[str, Any], *, whole: bool
+) -> None:
+    person = facts(sex=Sex.male, settlement=Settlement.urban, needs=("legal.wage_claim", TRAFFICKING))
+    approvals = (approved("shelter", TRAFFICKING),)
+
+    def found(shelter: Service, *, approvals_serve_person: bool = True) -> set[str]:
+        two = replace(
+            organization(NAME, service(needs=("legal.wage_claim",)), shelter), approved_services=approvals
+        )
+        directory = network(two, agreements=SENSITIVE)
+        asked = next(one for one in directory.offered_services_of(NAME) if one.service.id == "legal")
+        given = circumstances(
+            directory,
+            replace(person, needs=person.needs[:1]) if whole else person,
+            whole_needs=person.needs if whole else (),
+            approvals_serve_person=approvals_serve_person,
+        )
+        return {one.rule for one in failures(asked, given)}
+
+    shelter = service(id="shelter", needs=(TRAFFICKING,))
+    assert found(shelter) == set()
+    assert found(replace(shelter, **change)) == {"service_approved"}
+    # decisions of earlier builds are made again as they were
+    assert found(replace(shelter, **change), approvals_serve_person=False) == set()
+
+
+def test_coordinator_may_still_place_with_an_approved_service_elsewhere() -> None:
+    """The service that is asked has rules of its own about the person, and those may be overridden."""
+    needs = ("legal.wage_claim", TRAFFICKING)
+    receiver = replace(
+        with_service(needs=needs, areas=("RU-SPE",)), approved_services=(approved("legal", TRAFFICKING),)
+    )
+    assert broken(receiver, facts(needs=needs), agreements=SENSITIVE) == {"area_served"}
 
 
 def test_missing_approval_names_service_and_every_need() -> None:
