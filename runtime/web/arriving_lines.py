@@ -1,7 +1,7 @@
 """A limit on the lines of a batch that is checked while the batch arrives.
 
 A batch may have 8 MiB. Its handler refuses an invalid line on its own, but only when the whole batch is in
-memory. A line of twice of what any valid line has is no mistake of an honest program: the batch is refused at
+memory. A line far beyond what a valid one has is no mistake of an honest program: the batch is refused at
 once, and the rest of it is not read.
 """
 
@@ -14,8 +14,8 @@ from contracts.jose import LONGEST_SEALED
 from contracts.json_limits import MOST_VALUES, SEPARATORS_PER_VALUE, separators
 
 LARGEST_PIECE: Final = 64 * 1024
-LONGEST: Final = 2 * (LONGEST_SEALED + 64 * 1024)  # bytes
-# Commas and opening brackets. The gateway passes on half of it, for which intake refuses the line alone.
+LONGEST: Final = 2 * (LONGEST_SEALED + 64 * 1024)  # bytes; twice what a line may have
+# Commas and opening brackets: twice what any document may have, and more than a piece can hold.
 MOST_SEPARATORS: Final = 2 * MOST_VALUES * SEPARATORS_PER_VALUE
 
 

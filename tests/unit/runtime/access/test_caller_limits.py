@@ -105,7 +105,7 @@ def test_wait_for_a_slot_is_drawn_from_half_of_the_longest(
             return False
 
     monkeypatch.setattr(caller_limits, "WAIT_SECONDS", 10.0)
-    monkeypatch.setattr(caller_limits.threading, "Semaphore", Taken)
+    monkeypatch.setattr(threading, "Semaphore", Taken)
     with pytest.raises(Unavailable), CallerLimits(lambda: drawn).slot("kg.flood", Share.read):
         pytest.fail("no slot was free")
     assert waited == [seconds]

@@ -41,6 +41,6 @@ def test_limits_are_of_one_line_and_a_further_byte_is_refused(size: int) -> None
     assert pieces_until_refusal(b"{}\n" + longest + b"x\n{}", size) is not None
 
 
-def test_line_that_is_refused_on_its_own_or_that_the_gateway_passes_on_is_read() -> None:
+def test_limits_are_well_above_those_of_a_line_and_of_the_gateway() -> None:
     assert max(LONGEST_LINE, LONGEST_BODY) * 3 // 2 < LONGEST
     assert MOST_VALUES * SEPARATORS_PER_VALUE * 3 // 2 < MOST_SEPARATORS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -32,7 +33,7 @@ def chunked(body: bytes) -> dict[str, Any]:
 def test_further_segments_of_an_announced_body_are_counted() -> None:
     for length, expected in ((SEGMENT, 0), (SEGMENT + 1, 1), (3 * SEGMENT, 2)):
         counted: list[None] = []
-        read_body(announced(io.BytesIO(bytes(length)), length), LIMIT, lambda c=counted: c.append(None))
+        read_body(announced(io.BytesIO(bytes(length)), length), LIMIT, partial(counted.append, None))
         assert len(counted) == expected
 
 
