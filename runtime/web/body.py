@@ -13,20 +13,32 @@ import eventlet
 from contracts.errors import Refused
 from runtime.turn import Turn
 from runtime.web import deadlines
+from runtime.web.arriving_lines import LARGEST_PIECE
 from runtime.web.chunks import BadChunk
 
 DEFAULT_LIMIT: Final = 1024 * 1024
-_SEGMENT: Final = 64 * 1024
+_SEGMENT: Final = LARGEST_PIECE
 
 
 def _count_nothing() -> None:
     """Count no segment: a body of a public resource."""
 
 
-def read_body(environ: dict[str, Any], limit: int, count: Callable[[], object] = _count_nothing) -> bytes:
+def take_any(_piece: bytes) -> None:
+    """Check nothing: a body of any shape."""
+
+
+def read_body(
+    environ: dict[str, Any],
+    limit: int,
+    count: Callable[[], object] = _count_nothing,
+    check: Callable[[bytes], object] = take_any,
+) -> bytes:
     """Read a body with Content-Length or a chunked one (RFC 9112 §6, §7). `read_head` has checked the head.
 
     count: called before each further segment of 64 KiB is read, but not before the first.
+    check: called with each piece as it arrives, at most 64 KiB; it raises Refused to end the reading. The
+    rest counts as if it had been read (up to `limit` if its length is unknown): a refusal is not cheaper.
     Raises Refused: `unsupported-content-encoding` for a compressed body; `body-too-large` as soon as the
     size is known, which is before the first byte when it is announced; `malformed-request` when the body
     does not match its framing, with status 408 when it arrives too slowly: the first 64 KiB within
@@ -44,8 +56,8 @@ def read_body(environ: dict[str, Any], limit: int, count: Callable[[], object] =
         return b""
     try:
         if chunked:
-            return _read_chunks(environ["wsgi.input"], limit, count)
-        return _read_exactly(environ["wsgi.input"], length, count)
+            return _read_chunks(environ["wsgi.input"], limit, count, check)
+        return _read_exactly(environ["wsgi.input"], length, count, check)
     except BadChunk:
         raise Refused("malformed-request", "The chunked body is malformed.") from None
     except OSError:
@@ -62,7 +74,9 @@ def announces_more_than(environ: dict[str, Any], size: int) -> bool:
     return is_chunked(environ) or int(environ["CONTENT_LENGTH"]) > size
 
 
-def _read_exactly(stream: Any, length: int, count: Callable[[], object]) -> bytes:
+def _read_exactly(
+    stream: Any, length: int, count: Callable[[], object], check: Callable[[bytes], object]
+) -> bytes:
     started = time.monotonic()
     body = io.BytesIO()  # one buffer, of which `getvalue` makes no copy
     received = 0
@@ -76,10 +90,13 @@ def _read_exactly(stream: Any, length: int, count: Callable[[], object]) -> byte
         if not segment:
             raise ConnectionError
         received += body.write(segment)
+        _check(segment, length - received, count, check)
     return body.getvalue()
 
 
-def _read_chunks(stream: Any, limit: int, count: Callable[[], object]) -> bytes:
+def _read_chunks(
+    stream: Any, limit: int, count: Callable[[], object], check: Callable[[bytes], object]
+) -> bytes:
     started = time.monotonic()
     body = io.BytesIO()
     received = counted = 0
@@ -97,6 +114,17 @@ def _read_chunks(stream: Any, limit: int, count: Callable[[], object]) -> bytes:
                 received += body.write(piece)
                 if received > limit:
                     raise _too_large(limit)
+                _check(piece, limit - received, count, check)
+
+
+def _check(piece: bytes, left: int, count: Callable[[], object], check: Callable[[bytes], object]) -> None:
+    """Check a piece; if the body is refused, count the segments of the bytes that are left unread."""
+    try:
+        check(piece)
+    except Refused:
+        for _ in range(-(-left // _SEGMENT)):
+            count()
+        raise
 
 
 @contextmanager

@@ -24,11 +24,12 @@ from runtime.telemetry import trace
 from runtime.telemetry.metrics import HttpMetrics
 from runtime.telemetry.spans import Spans, request_span
 from runtime.web import problems
-from runtime.web.body import announces_more_than, read_body
+from runtime.web.arriving_lines import ArrivingLines
+from runtime.web.body import announces_more_than, read_body, take_any
 from runtime.web.client_address import Network, client_address
 from runtime.web.connections import origin_of
 from runtime.web.fair_turns import FairTurns
-from runtime.web.operation import Operation
+from runtime.web.operation import NDJSON, Operation
 from runtime.web.path import ID_FORMS, decode_path, id_forms_of, require_id_forms, template_of
 from runtime.web.protocol import close_after_response, may_make_room
 from runtime.web.request import Request, parse_parameters, require_known
@@ -79,6 +80,12 @@ class Route:
     def template(self) -> str:
         """Return the URL as metrics and recorded reads name it: `/v1/referrals/<id>`."""
         return template_of(self.url)
+
+    @property
+    def takes_lines(self) -> bool:
+        """Return whether the body is a batch, one document a line."""
+        taken = None if self.operation is None else self.operation.body
+        return taken is not None and taken.media_type == NDJSON
 
     @property
     def counted_in(self) -> Share:
@@ -207,7 +214,8 @@ class Router:
                     self._submissions.require_any(caller.id, work)
                 count = self._counter(caller, route)
                 reading = True
-                body = read_body(environ, route.limit, count)
+                check = ArrivingLines().add if route.takes_lines else take_any
+                body = read_body(environ, route.limit, count, check)
                 reading = False
                 body_read = True
                 if route.operation is not None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import threading
 import time
 from collections import Counter
@@ -21,6 +22,7 @@ from admin.keys import public_half
 from contracts.records import plain
 from kopuro_client.sealing import seal
 from runtime.access.held_refusals import HOLD_ADDRESS_SECONDS, HOLD_SECONDS
+from runtime.web.arriving_lines import LARGEST_PIECE, MOST_SEPARATORS
 from sandbox import network
 from sandbox.hub import Hub
 from tests.support.amqp_hub import AmqpHub
@@ -144,6 +146,23 @@ def test_refusal_names_both_policies_and_the_time(hub: AmqpHub) -> None:
     policies = answer.headers["RateLimit-Policy"]
     assert policies == f'"organization";q={REQUESTS // 6};w=10, "referrals";q={BURST};w={BURST}'
     assert '"referrals";r=0;t=' in answer.headers["RateLimit"]
+
+
+def test_nested_line_is_refused_before_the_rest_of_it_is_sent(hub: AmqpHub) -> None:
+    third = next(name for name in hub.hub.files.people()["organizations"] if name not in (HOSTILE, VICTIM))
+    door = Door(hub, third)
+    host, port = door.url.removeprefix("http://").split(":")
+    head = (
+        f"POST /v1/submissions:batch HTTP/1.1\r\nHost: intake\r\nContent-Length: {8 * 1024 * 1024}\r\n"
+        f"Authorization: {door.headers['Authorization']}\r\n\r\n"
+    )
+    with socket.create_connection((host, int(port)), timeout=20) as connection:
+        connection.sendall(head.encode() + b"[" * (MOST_SEPARATORS + LARGEST_PIECE))
+        answer = b""
+        while piece := connection.recv(4096):  # until intake closes: it waits for nothing more
+            answer += piece
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert b"urn:kopuro:problem:body-too-large" in answer
 
 
 def test_library_brings_a_batch_through_that_is_beyond_the_rate(hub: AmqpHub) -> None:

@@ -95,3 +95,24 @@ def test_ended_requests_leave_no_record_of_their_caller() -> None:
     with limits.slot("kg.flood", Share.read):
         pass
     assert not limits._requests
+
+
+@pytest.mark.parametrize(("drawn", "seconds"), [(0.0, 5.0), (0.5, 7.5), (1.0, 10.0)])
+def test_wait_for_a_slot_is_drawn_from_half_of_the_longest(
+    drawn: float, seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+
+    class Taken:
+        def __init__(self, _active: int) -> None:
+            pass
+
+        def acquire(self, *, timeout: float) -> bool:
+            waited.append(timeout)
+            return False
+
+    monkeypatch.setattr(caller_limits, "WAIT_SECONDS", 10.0)
+    monkeypatch.setattr(threading, "Semaphore", Taken)
+    with pytest.raises(Unavailable), CallerLimits(lambda: drawn).slot("kg.flood", Share.read):
+        pytest.fail("no slot was free")
+    assert waited == [seconds]

@@ -1,10 +1,53 @@
-"""The options of accepted connections."""
+"""The options of accepted connections, and connections that a listener refuses."""
 
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
+from typing import Any
 
-from runtime.web.listener import prepare
+import eventlet
+from prometheus_client import CollectorRegistry
+
+from runtime.settings import Address
+from runtime.telemetry.metrics import ConnectionMetrics
+from runtime.web.connections import ConnectionLimits
+from runtime.web.listener import Listener, prepare
+
+
+def free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
+
+
+def test_refused_connection_gets_its_answer_without_a_greenlet() -> None:
+    spawned: list[Any] = []
+
+    def spawn(function: Callable[[], None]) -> Any:
+        spawned.append(function)
+        return eventlet.spawn(function)
+
+    port = free_port()
+    none = ConnectionLimits(total=0, per_address=0, waiting=0)
+    metrics = ConnectionMetrics(CollectorRegistry(), "public")
+    listener = Listener(
+        Address(host="127.0.0.1", port=port), lambda _e, _s: [], spawn, limits=none, metrics=metrics
+    )
+    listener.open()
+    try:
+        loops = len(spawned)
+        for _ in range(5):
+            client = eventlet.connect(("127.0.0.1", port))
+            client.settimeout(10)
+            answer = b""
+            while piece := client.recv(4096):
+                answer += piece
+            client.close()
+            assert answer.startswith(b"HTTP/1.1 503 ")
+        assert len(spawned) == loops
+    finally:
+        listener.close()
 
 
 def test_answer_that_is_not_read_takes_little_memory() -> None:

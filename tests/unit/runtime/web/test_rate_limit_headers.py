@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -20,6 +21,7 @@ from runtime.access.rate_limits import RequestRates, SubmissionRates, Work
 from runtime.access.signer import TokenSigner
 from runtime.access.tokens import Principal, TokenVerifier
 from runtime.telemetry.metrics import HttpMetrics
+from runtime.web.operation import NDJSON, Body, Operation, nothing
 from runtime.web.protocol import CONNECTION
 from runtime.web.response import Response
 from runtime.web.router import Route, Router
@@ -29,6 +31,11 @@ pytestmark = pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
 NOON = datetime(2026, 3, 21, 12, tzinfo=UTC)
 SIGNER = TokenSigner(OKPKey.generate_key("Ed25519").as_dict(private=True), "kopuro:kg")
 PARTNERS = frozenset({"partner"})
+BATCH = Operation(
+    summary="Takes lines", answers={204: nothing("Done.")}, body=Body(schema={}, media_type=NDJSON)
+)
+_PIECE = 64 * 1024
+_LARGEST = 8 * 1024 * 1024
 
 
 class Noon:
@@ -54,16 +61,18 @@ class Door:
                 method="GET",
                 url=url,
                 roles=roles,
-                limit=0,
+                limit=_LARGEST,
                 handle_request=lambda _r, _a: Response.empty(),
                 share=share,
                 work=work,
+                operation=operation,
             )
-            for url, roles, share, work in (
-                ("/own", PARTNERS, None, None),
-                ("/public", None, None, None),
-                ("/revoke", PARTNERS, Share.credentials, None),
-                ("/submit", PARTNERS, None, Work.referrals),
+            for url, roles, share, work, operation in (
+                ("/own", PARTNERS, None, None, None),
+                ("/public", None, None, None, None),
+                ("/revoke", PARTNERS, Share.credentials, None, None),
+                ("/submit", PARTNERS, None, Work.referrals, None),
+                ("/batch", PARTNERS, Share.batch, None, BATCH),
             )
         ]
         gate = Gate(verifier, lambda _: False)
@@ -80,7 +89,9 @@ class Door:
             conn_state=[("192.0.2.1", 1), None, wsgi.STATE_REQUEST], close_connection=False, lingers=False
         )
 
-    def ask(self, organization: str, path: str = "/own", query: str = "") -> tuple[int, dict[str, str], Any]:
+    def ask(
+        self, organization: str, path: str = "/own", query: str = "", sent: bytes = b""
+    ) -> tuple[int, dict[str, str], Any]:
         # Several clients of an organisation share its requests.
         principal = Principal(id=organization, roles=PARTNERS, client_id=f"{organization}#{path}{query}")
         answers: list[tuple[str, list[tuple[str, str]]]] = []
@@ -90,7 +101,8 @@ class Door:
             "RAW_PATH_INFO": path,
             "QUERY_STRING": query,
             "HTTP_AUTHORIZATION": f"Bearer {SIGNER.issue(principal, now=NOON)}",
-            "CONTENT_LENGTH": "0",
+            "CONTENT_LENGTH": str(len(sent)),
+            "wsgi.input": io.BytesIO(sent),
             CONNECTION: self.connection,
         }
         (body,) = self._router(environ, lambda status, headers: answers.append((status, headers)))
@@ -147,3 +159,27 @@ def test_connection_is_closed_when_too_many_refusals_of_the_caller_are_held() ->
     assert door.ask("kg.a")[0] == 429
     assert door.connection.close_connection
     assert door.connection.conn_state[2] == wsgi.STATE_REQUEST
+
+
+def test_body_counts_as_a_request_for_each_started_piece() -> None:
+    for size, left in ((_PIECE, 2), (_PIECE + 1, 1), (3 * _PIECE, 0)):
+        status, headers, _ = Door().ask("kg.a", sent=bytes(size))
+        assert (status, headers["RateLimit"].partition(";t=")[0]) == (204, f'"organization";r={left}')
+    door = Door()
+    assert [door.ask("kg.a", sent=bytes(9 * _PIECE))[0] for _ in range(2)] == [204, 429]
+    assert door.ask("kg.b")[0] == 204
+
+
+def test_nested_line_is_refused_while_it_arrives_and_the_connection_is_closed() -> None:
+    door = Door()
+    status, _, problem = door.ask("kg.a", path="/batch", sent=b"{}\n" + b"[" * (_LARGEST - 3))
+    assert (status, problem["type"]) == (413, "urn:kopuro:problem:body-too-large")
+    assert door.connection.close_connection
+    # It counts as if it had been read: the refusal gives the caller no further attempts.
+    assert door.ask("kg.a", path="/batch", sent=b"{}")[0] == 429
+
+
+def test_many_long_lines_are_read_whole() -> None:
+    door = Door()
+    assert door.ask("kg.a", path="/batch", sent=(b"[" * 100_000 + b"\n") * 8)[0] == 204
+    assert not door.connection.close_connection
