@@ -24,7 +24,7 @@ from kopuro_client.commands.new_file import write_new
 from kopuro_client.errors import InvalidArgumentError
 from runtime.private_keys import private_keys
 
-# Others may pass through the directory (0711) to the public files: each private file has mode 0600.
+# Other users may traverse the directory (0711) to reach the public files; each private file has mode 0600.
 _OTHERS_LIST_OR_WRITE: Final = 0o066
 
 

@@ -1,4 +1,4 @@
-"""Where cases that are sealed to an earlier custody key may still be."""
+"""Finds the places that may still hold cases sealed to an earlier custody key."""
 
 from __future__ import annotations
 

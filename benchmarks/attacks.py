@@ -23,7 +23,7 @@ from services.gateway.domain.partner import exchange_of
 
 _NICENESS: Final = 19
 _BROKEN: Final = (OSError, asyncio.IncompleteReadError)
-# Between two attempts to open a connection that the hub has closed.
+# Seconds between two attempts to reopen a connection that the hub has closed.
 _PAUSE: Final = 0.01
 # Messages that wait for the broker's confirm at one time.
 _UNCONFIRMED: Final = 100

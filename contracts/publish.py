@@ -128,7 +128,7 @@ def problem_schema() -> Json:
             "retry_after": {
                 "type": "integer",
                 "minimum": 1,
-                "description": "Of `too-many-submissions`: seconds after which it is taken.",
+                "description": "For `too-many-submissions`: seconds until the submission can be repeated.",
             },
         },
         "required": ["detail", "status", "title", "type"],

@@ -96,7 +96,7 @@ def _stop_when_asked(stop: StopRequest, application: Application[Any], runner: A
     with eventlet.Timeout(GRACE_SECONDS, exception=False):
         runner.stop()
         return
-    _log.warning("unfinished work abandoned", extra={"seconds": GRACE_SECONDS})
+    _log.warning("stopping with unfinished work", extra={"seconds": GRACE_SECONDS})
     runner.kill()
 
 

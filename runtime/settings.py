@@ -144,7 +144,7 @@ class Settings:
     # KOPURO_REQUESTS_PER_MINUTE, optional: the most requests of one organisation to this process
     requests_per_minute: int = REQUESTS_PER_MINUTE
     # KOPURO_SUBMISSIONS_PER_MINUTE and KOPURO_SUBMISSIONS_BURST, optional: the most referrals of one
-    # organisation, and the most statements, that intake takes in a minute for long, and at once
+    # organisation, and the most statements, that intake admits a minute on average, and at once
     submissions_per_minute: int = SUBMISSIONS_PER_MINUTE
     submissions_burst: int = SUBMISSIONS_BURST
     # KOPURO_PROXIES, optional: the networks of the proxies in front of this service, whose X-Forwarded-For

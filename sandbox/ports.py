@@ -48,7 +48,7 @@ def settled_ports(known: Sequence[int | None], *, reserved: Collection[int] = ()
 
 
 def keep(owner: object, port: int) -> None:
-    """Keep others from choosing a port for as long as the owner lives, also while no server listens.
+    """Keep others from choosing a port for as long as the owner lives, even while no server listens.
 
     A server with SO_REUSEADDR can listen on it: the socket is bound and does not listen. Does nothing if a
     server listens already.

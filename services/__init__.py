@@ -1,1 +1,1 @@
-"""The services of a hub. Each is a room of its own: none imports another."""
+"""The services of a hub. No service imports another."""

@@ -1,4 +1,4 @@
-"""Where the parts of a hub that a backup concerns are."""
+"""Locations of the parts of a hub that a backup copies."""
 
 from __future__ import annotations
 

@@ -181,7 +181,7 @@ def _check_vault_keys(places: HubPlaces, record: BackupRecord, *, without_vault_
     if without_vault_keys:
         if places.vault_keys.exists() and places.vault_keys.stat().st_size:
             raise RestoreRefused(
-                f"{places.vault_keys} exists: leave --without-vault-keys out, or move it away"
+                f"{places.vault_keys} exists: omit --without-vault-keys, or move the file away"
             )
         return
     if record.newest_vault_key is None:

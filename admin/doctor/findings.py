@@ -7,7 +7,10 @@ from enum import StrEnum
 
 
 class Severity(StrEnum):
-    """fault: the hub does not work, or not safely. warning: it will not for long, or cannot be checked."""
+    """fault: the hub does not work, or not safely.
+
+    warning: it will stop working unless somebody acts, or cannot be checked.
+    """
 
     fault = "fault"
     warning = "warning"

@@ -166,7 +166,7 @@ def rights_findings(seen: Observations) -> Iterator[Finding]:
                 check="broker-rights",
                 subject=user,
                 what=f"{user} is an administrator of the broker",
-                remedy=f"take its tags away: `rabbitmqctl set_user_tags {user}`",
+                remedy=f"remove its tags: `rabbitmqctl set_user_tags {user}`",
             )
     powers: dict[str, list[str]] = {}
     for user in sorted({*seen.exported.administrators} - seen.exported.own_administrators):

@@ -41,7 +41,7 @@ def stored_decision(row: Any, *, early: bool) -> StoredDecision:
     """Return the decision of a row. early: its record is erased although its referral has not ended."""
     salt = row.salt
     committed = salt is not None and len(salt) == SALT_BYTES
-    # A record that only claims to be erased is a rewritten one.
+    # A record that is marked erased without an entry in the log was rewritten.
     kept = row.commitment if row.erased_at is not None and row.record == "{}" else None
     return StoredDecision(
         id=row.id,

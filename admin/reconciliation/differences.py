@@ -22,7 +22,7 @@ _CLOSINGS: Final = {
     "entered_in_error": _WITHDRAWN,
     "failed": "referral.failed",
 }
-# The acceptance has ended, and the referral goes on without an acceptor.
+# The acceptance has ended, and the referral continues without an acceptor.
 _UNHELD: Final = ("acceptance.revoked", "referral.handed_back")
 # The first entry of a referral, or of a part of one.
 _BEGINNINGS: Final = ("referral.submitted", "part.opened")

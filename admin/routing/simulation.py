@@ -88,7 +88,7 @@ def _names(organizations: Sequence[str]) -> str:
 def _turn(first: First | None) -> str:
     """Return whose turn it is, in the words of an explanation."""
     if first is None:
-        return "nobody may be asked."
+        return "no organisation may be asked."
     values: dict[str, object] = {"organization": first.organization, "equals": first.equals}
     if first.why is not Why.turn:
         return phrase(first.why.value, "en", **values)

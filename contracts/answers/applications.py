@@ -1,4 +1,4 @@
-"""Answers about applications. Only `ApplicationRecord`, for the staff, shows what was sent."""
+"""Response bodies about applications. Only `ApplicationRecord`, for the staff, shows what was sent."""
 
 from __future__ import annotations
 

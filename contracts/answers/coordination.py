@@ -1,4 +1,4 @@
-"""Answers of routing's resources: decisions, the coordinators' queues and the state of the network."""
+"""Response bodies of routing's resources: decisions, the coordinators' queues and the network's state."""
 
 from __future__ import annotations
 

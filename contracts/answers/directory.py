@@ -1,4 +1,4 @@
-"""Answers of the directory's resources."""
+"""Response bodies of the directory's resources."""
 
 from __future__ import annotations
 

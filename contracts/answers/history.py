@@ -1,4 +1,4 @@
-"""Answers of audit's resources. Hashes, salts and leaves of a bundle are base64."""
+"""Response bodies of audit's resources. Hashes, salts and leaves of a bundle are base64."""
 
 from __future__ import annotations
 

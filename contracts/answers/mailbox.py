@@ -1,4 +1,4 @@
-"""Answers of delivery's resources."""
+"""Response bodies of delivery's resources."""
 
 from __future__ import annotations
 
@@ -88,7 +88,9 @@ class ToldEndpoint:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MessageState:
-    """Where a message is. organization: the mailbox's owner, null for the coordinators' shared mailbox.
+    """The location and state of a message.
+
+    organization: the mailbox's owner, null for the coordinators' shared mailbox.
 
     state: queued, delivered (fetched at least once) or acknowledged. Only the fetching of `offer.opened` and
     `case.released` is stored: other messages go from queued to acknowledged. offer_id: of an `offer.opened`.

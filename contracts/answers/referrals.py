@@ -1,4 +1,4 @@
-"""Answers of intake's resources. Routing makes the views of referrals; intake passes them on."""
+"""Response bodies of intake's resources. Routing makes the views of referrals; intake passes them on."""
 
 from __future__ import annotations
 

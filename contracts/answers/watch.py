@@ -1,4 +1,4 @@
-"""Answers about watch reports. Only `OwnReport`, for the reporter itself, is about a single report."""
+"""Response bodies about watch reports. Only `OwnReport`, for the reporter itself, is about a single one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answers of the resources of webhooks."""
+"""Response bodies of the webhook resources."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class WebhookEndpoint:
 
     state: unverified until it answers a challenge, then active; or disabled, with the reason: owner, gone (it
     answered 410) or failing. failing_since: the first failure since the last success. disabled_at: when it
-    was disabled; of one that fails, when the hub will disable it if it goes on failing.
+    was disabled; of one that fails, when the hub will disable it if it keeps failing.
     """
 
     id: str

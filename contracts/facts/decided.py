@@ -91,7 +91,7 @@ class ReferralWithdrawn(Fact):
     """organization: the acceptor, when there is one. reason: a withdrawal code, or `consent_revoked`.
 
     A referral that had ended before `consent_revoked` keeps its status; what is held about the person is
-    erased all the same.
+    erased anyway.
 
     coordinator: who withdrew it for an organisation that could not; None if a party did it itself.
     """
@@ -139,7 +139,7 @@ class ReferralReferredOnward(Fact):
 @fact("referral.split")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReferralSplit(Fact):
-    """No one organisation covers the needs: the referral goes on in parts. Sent to the sender.
+    """No one organisation covers the needs: the referral continues in parts. Sent to the sender.
 
     parts: their ids, in their order; they follow from this referral's id and the positions. Each part is a
     referral of its own. Its acceptor receives the case of this referral, whose consent allows several
@@ -267,7 +267,7 @@ class ReferralAcceptorSuspended(Fact):
 class ReferralAcceptorDeclinedPart(Fact):
     """The acceptor of a part declined another part for a reason that concerns the person.
 
-    It keeps the case until it hands the part back; a coordinator is asked to see to it.
+    It keeps the case until it hands the part back; a coordinator is asked to handle it.
     """
 
     referral_id: ReferralId

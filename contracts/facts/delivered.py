@@ -38,7 +38,7 @@ class DeliveryAcknowledged(Fact):
 @fact("submission.admitted")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SubmissionAdmitted(Fact):
-    """The answer to a submission over AMQP that the hub accepted. Only read from the mailbox.
+    """The answer to a submission over AMQP that the hub accepted. It exists only in the mailbox.
 
     message_id: as the organisation chose it. submission_id: as HTTP answers it with 202, for a referral the
     referral's id.
@@ -69,7 +69,7 @@ class NoteDelivered(Fact):
 class MessageClosed(Fact):
     """Replaces a message in a mailbox after its end, or after what it asked for was done.
 
-    It ends with its offer, referral or watch report. Only read from the mailbox.
+    It ends with its offer, referral or watch report. It exists only in the mailbox.
 
     The event has the id of the message, whose content the hub has erased. message_type: the type that it had.
     reason: how the offer, the referral or the watch report ended. referral_id: null for a watch report.
@@ -107,7 +107,7 @@ class WebhookChanged(Fact):
 
     client_id: of the client that asked for it, None if the hub did it itself. host: of its URL,
     whose path and query may contain a secret. change: `gone` if the endpoint answered 410; the hub then
-    disabled it. `message_refused` if it goes on refusing one message, `message_id`, while it takes others.
+    disabled it. `message_refused` if it keeps refusing one message, `message_id`, while it takes others.
     The hub names no second message while the notice of the first waits.
     """
 

@@ -48,7 +48,7 @@ class RequestRates:
         return self._buckets.is_overdrawn(caller)
 
     def use(self, caller: str) -> None:
-        """Count a further piece of a body, also if that overdraws the rate."""
+        """Count a further piece of a body, even if that overdraws the rate."""
         self._buckets.use(caller, 1)
 
     def remaining(self, caller: str) -> Remaining:

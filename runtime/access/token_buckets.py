@@ -85,7 +85,7 @@ class TokenBuckets:
         return taken
 
     def use(self, caller: str, amount: float) -> None:
-        """Use an amount, also if that overdraws the bucket. Negative: give back."""
+        """Use an amount, even if that overdraws the bucket. Negative: give back."""
         burst = float(self.allowance.burst)
         level = min(burst, max(-burst, self._level(caller) - amount))
         self._levels[caller] = (level, self._clock())

@@ -276,7 +276,7 @@ class Messenger:
                 if ticks % TICKS_BETWEEN_CLEANING == 0 or not is_clean:
                     is_clean = prune(self._database, self._forget)
             except DatabaseUnavailable as error:
-                _log.warning("timer paused", extra={"reason": str(error)})
+                _log.warning("periodic task failed; will retry", extra={"reason": str(error)})
             ticks += 1
 
     def _watch_broker(self) -> None:

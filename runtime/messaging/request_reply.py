@@ -178,7 +178,7 @@ def _reply_in(body: bytes) -> Mapping[str, Any]:
         reply = None
     is_reply = isinstance(reply, dict) and isinstance(reply.get("number"), str)
     if not is_reply or not isinstance(reply.get("refused", {}), dict):
-        _log.error("unreadable reply ignored")
+        _log.error("malformed reply ignored")
         return {}
     return cast(Mapping[str, Any], reply)
 

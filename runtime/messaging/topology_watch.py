@@ -27,7 +27,9 @@ _log = logging.getLogger(__name__)
 CHECK_SECONDS = 20.0
 _NAMES_SHOWN = 5
 _LOOP = "watch of the broker"
-_UNNOTICED = "So a repair of bindings is not noticed: after it, restore the API or restart the service."
+_UNNOTICED = (
+    "A repair of bindings is therefore not noticed: afterwards restore the API or restart the service."
+)
 
 
 class TopologyWatch:
@@ -44,7 +46,7 @@ class TopologyWatch:
     ) -> None:
         """lacking: a gauge with the label `name`, set to 1 for each thing that is missing.
 
-        stalled_loops: told while the broker is unreachable. It may be so for new connections only, so that
+        stalled_loops: notified while the broker is unreachable. It may be so for new connections only: then
         consumers whose connections are open notice nothing.
         """
         self._reader = reader

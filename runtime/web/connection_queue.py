@@ -16,7 +16,7 @@ from typing import Final
 from runtime.access.token_buckets import Allowance, TokenBuckets
 from runtime.web.connections import Connection
 
-# Places of one address that others leave for its newcomers. At that rate, 5,000 connections of an address
+# Connections per address that are kept free for new ones. At that rate, 5,000 connections of an address
 # live longer than a kept one may be idle.
 _REPLACEMENTS: Final = Allowance(name="connections", burst=50, per_minute=3_000)
 # Addresses share counters: many addresses cost no memory.

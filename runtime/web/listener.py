@@ -95,9 +95,7 @@ class Listener:
         except OSError as fault:
             # The text of this error says nothing about a caller, and the operator needs both.
             reason = os.strerror(fault.errno) if fault.errno else describe(fault)
-            _log.critical(
-                "address cannot be listened on", extra={"address": str(self._address), "reason": reason}
-            )
+            _log.critical("cannot listen on address", extra={"address": str(self._address), "reason": reason})
             raise
         self._server = wsgi.Server(
             self._socket,

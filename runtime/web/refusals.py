@@ -24,7 +24,7 @@ _ANY: Final = frozenset(
 _TOKEN: Final = frozenset(
     {"missing-token", "invalid-token", "expired-token", "forbidden", "too-many-requests"}
 )
-# The router reads the body of every request, also where the handler needs none.
+# The router reads the body of every request, even where the handler needs none.
 _BODY: Final = frozenset({"body-too-large", "unsupported-content-encoding"})
 _JSON_BODY: Final = frozenset(
     {"malformed-json", "duplicate-name", "invalid-submission", "unsupported-media-type"}

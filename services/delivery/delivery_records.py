@@ -101,7 +101,7 @@ class DeliveryRecords:
             transaction, sequences=delivered, organizations=acknowledging, message_ids=named
         )
         found = {(entry.organization, entry.message_id): entry for entry in entries}
-        # A message that was closed since the poll read it is delivered with its content all the same.
+        # A message that was closed since the poll read it is delivered with its content anyway.
         new = [replace(entry, is_closed=False) for entry in entries if entry.sequence in delivered]
         events = self._advance(transaction, new, DeliveryEvent.deliver, now)
         for entry in new:

@@ -1,4 +1,4 @@
-"""Where a message is: its mailbox, whether it was fetched and acknowledged, and the webhooks notified."""
+"""Finds a message: its mailbox, whether it was fetched and acknowledged, and the webhooks notified."""
 
 from __future__ import annotations
 

@@ -251,7 +251,7 @@ class SubmissionWork:
                     pause = _FIRST_PAUSE
                 except Unavailable as error:
                     self._fault = str(error)
-                    _log.warning("submissions cannot be taken", extra={"reason": str(error)})
+                    _log.warning("submissions cannot be consumed", extra={"reason": str(error)})
                     self._stopping.wait(pause)
                     pause = min(2 * pause, _LONGEST_PAUSE)
             self._finish()
@@ -264,7 +264,7 @@ class SubmissionWork:
             try:
                 self._settle_done()
             except Unavailable as error:
-                _log.warning("submissions are delivered again", extra={"reason": str(error)})
+                _log.warning("submissions will be redelivered", extra={"reason": str(error)})
             if not any(lane.is_busy for lane in self._lanes.values()):
                 return
             self._one_done.wait()

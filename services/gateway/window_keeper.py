@@ -84,10 +84,10 @@ class WindowKeeper:
             self._session = None
             return 0.0
         except Unavailable as error:
-            _log.warning("window cannot go on", extra={"reason": str(error)})
+            _log.warning("window paused", extra={"reason": str(error)})
             return FAILURE_PAUSE
         except Defect as defect:
-            _log.error("window cannot go on", extra={"reason": str(defect)})
+            _log.error("window stopped", extra={"reason": str(defect)})
             return NOT_ADMITTED_PAUSE
 
     def _advance(self) -> float:
@@ -206,11 +206,11 @@ class WindowKeeper:
             self._report_conflict()
             return NOT_ADMITTED_PAUSE
         except Unavailable as error:
-            _log.warning("access could not be ended yet", extra={"reason": str(error)})
+            _log.warning("access not revoked yet", extra={"reason": str(error)})
             return FAILURE_PAUSE
         self._withdrawn = True
-        _log.warning("access to the partners' broker ended", extra={"organization": self.organization})
+        _log.warning("access to the partners' broker revoked", extra={"organization": self.organization})
         return NOT_ADMITTED_PAUSE
 
     def _report_conflict(self) -> None:
-        _log.error("the broker's user belongs to somebody else", extra={"organization": self.organization})
+        _log.error("the broker user is not the gateway's", extra={"organization": self.organization})

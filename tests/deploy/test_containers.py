@@ -98,7 +98,7 @@ def test_only_proxy_and_loopback_are_reached_from_outside() -> None:
     assert outside == {"proxy", "grafana", "delivery"}
 
 
-def test_services_get_time_to_stop() -> None:
+def test_unit_files_allow_services_time_to_stop() -> None:
     for service in SERVICES:
         assert float(CONTAINERS[service]["stop_grace_period"].removesuffix("s")) > BOUND_SECONDS
 

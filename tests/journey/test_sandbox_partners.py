@@ -74,7 +74,7 @@ def completed(sender: Participant, referral: str) -> list[tuple[str, str, str | 
 
 
 @pytest.mark.parametrize("behaviour", DECLINING)
-def test_organisation_declines_with_its_reason_and_the_next_one_accepts(
+def test_organization_declines_with_its_reason_and_the_next_one_accepts(
     sender: Participant, referrals: Mapping[Behaviour, str], behaviour: Behaviour
 ) -> None:
     assert completed(sender, referrals[behaviour]) == [
@@ -83,14 +83,14 @@ def test_organisation_declines_with_its_reason_and_the_next_one_accepts(
     ]
 
 
-def test_accepting_organisation_closes_the_loop(
+def test_accepting_organization_closes_the_loop(
     sender: Participant, referrals: Mapping[Behaviour, str]
 ) -> None:
     assert completed(sender, referrals[Behaviour.accepts]) == [(ACCEPTS, "accepted", None)]
     assert sender.hub.trace(referrals[Behaviour.accepts]).next.owner is Owner.nobody
 
 
-def test_silent_organisation_lets_its_offer_expire(
+def test_silent_organization_lets_its_offer_expire(
     sender: Participant, referrals: Mapping[Behaviour, str]
 ) -> None:
     offers = completed(sender, referrals[Behaviour.silent])
@@ -124,7 +124,7 @@ def test_unreadable_case_is_reported_and_opened_once_it_was_sent_again(
     assert completed(sender, referral) == [(organization_id(Behaviour.unreadable), "accepted", None)]
 
 
-def test_organisation_that_never_reports_becomes_overdue(
+def test_organization_that_never_reports_becomes_overdue(
     sender: Participant, referrals: Mapping[Behaviour, str]
 ) -> None:
     referral = referrals[Behaviour.no_report]
@@ -143,7 +143,7 @@ def test_referral_that_is_handed_back_goes_to_the_next_one(
     ]
 
 
-def test_named_organisation_that_declines_leaves_the_referral_unplaced(
+def test_named_organization_that_declines_leaves_the_referral_unplaced(
     fast: RunningHub, sender: Participant
 ) -> None:
     behaviour = Behaviour.declines_language

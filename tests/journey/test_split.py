@@ -39,7 +39,7 @@ def accepted(hub: RunningHub, sender: Participant, part: str) -> Participant:
     return acceptor
 
 
-def test_two_organisations_help_with_one_case_and_the_whole_completes_with_them(hub: RunningHub) -> None:
+def test_two_organizations_help_with_one_case_and_the_whole_completes_with_them(hub: RunningHub) -> None:
     sender, whole, parts = split(hub)
 
     assert parts == (part_id(whole, 1), part_id(whole, 2))
@@ -59,7 +59,7 @@ def test_two_organisations_help_with_one_case_and_the_whole_completes_with_them(
     assert sorted(listed) == sorted(parts)
     assert sender.hub.decision(whole)["parts"] == list(parts)
     assert sender.hub.decision(parts[0])["decisions"][0]["trigger"] == "submitted"
-    assert f"The referral goes on in parts: {', '.join(parts)}." in sender.hub.story(whole)
+    assert f"The referral continues in parts: {', '.join(parts)}." in sender.hub.story(whole)
     assert f"This referral is a part of {whole}" in sender.hub.story(parts[1])
 
     acceptors[0].hub.complete(parts[0], "resolved")

@@ -183,7 +183,7 @@ def test_stopping_service_answers_long_polls_at_once(hub: Neighbours, delivery: 
         delivery.process.stop(timeout=10)
         assert poll.result() == {"items": [], "next": None, "resume": None}
     assert delivery.process.exit_code() == 0
-    assert not [line for line in delivery.log_lines() if line["message"] == "unfinished work abandoned"]
+    assert not [line for line in delivery.log_lines() if line["message"] == "stopping with unfinished work"]
 
 
 def test_killed_delivery_loses_and_repeats_no_message(hub: Neighbours, database_url: str) -> None:
@@ -258,7 +258,7 @@ def test_acknowledgement_with_a_body_or_a_form_for_json_is_refused(
     assert (answer.status_code, answer.json()["type"]) == (415, "urn:kopuro:problem:unsupported-media-type")
 
 
-def test_made_cursors_are_refused(quiet_hub: Neighbours, quiet_delivery: RunningService) -> None:
+def test_forged_cursors_are_refused(quiet_hub: Neighbours, quiet_delivery: RunningService) -> None:
     partner = quiet_hub.partner(ACCEPTOR, quiet_delivery)
     for cursor in made_cursors(mailbox_cursors(ACCEPTOR)):
         answer = partner.ask("GET", "delivery", "/v1/mailbox", params={"after": cursor})

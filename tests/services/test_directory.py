@@ -733,7 +733,7 @@ def test_invalid_parameters_are_refused(hub: Hub, path: str, slug: str) -> None:
         ("approvals", "approvals"),
     ],
 )
-def test_made_cursors_are_refused(hub: Hub, path: str, scope: str) -> None:
+def test_forged_cursors_are_refused(hub: Hub, path: str, scope: str) -> None:
     headers = {"Authorization": f"Bearer {hub.token_of(OSH)}"}
     with httpx.Client(base_url=hub.service.url, headers=headers) as client:
         for cursor in made_cursors(scope):

@@ -492,7 +492,9 @@ with opened(sys.argv[1]) as database:
 """
 
 
-def test_others_run_during_a_transaction_of_many_statements(database_url: str, tmp_path: Path) -> None:
+def test_other_greenlets_run_during_a_transaction_of_many_statements(
+    database_url: str, tmp_path: Path
+) -> None:
     printed = words_printed_by(LONG_TRANSACTION, database_url, tmp_path)
     assert printed == ["True", "True", "True"]
 

@@ -102,7 +102,7 @@ def test_applicant_becomes_a_member_and_accepts_its_first_referral(hub: RunningH
     assert on_record(hub, "approval.granted", "kg.operator", NEWCOMER) >= 1
 
 
-def test_door_answers_alike_for_what_exists_and_what_does_not(hub: RunningHub) -> None:
+def test_application_response_does_not_reveal_whether_a_record_exists(hub: RunningHub) -> None:
     known = read_own(hub, MEMBER)
     shapes = set()
     for changes in (

@@ -115,7 +115,7 @@ QUESTIONS: dict[str, Callable[[str], Query]] = {
 
 
 @pytest.mark.parametrize("kind", QUESTIONS)
-def test_question_with_the_brokers_password_alone_gets_no_reply(
+def test_request_with_the_brokers_password_alone_gets_no_reply(
     hub: RunningHub, asker: Asker, kind: str
 ) -> None:
     sender, referral_id = hub.submit(REFERRAL)
@@ -132,14 +132,14 @@ def test_question_with_the_brokers_password_alone_gets_no_reply(
     assert sender.hub.referral(referral_id)["id"] == referral_id
 
 
-def test_question_of_an_earlier_build_gets_no_reply(hub: RunningHub, asker: Asker) -> None:
+def test_request_of_an_earlier_build_gets_no_reply(hub: RunningHub, asker: Asker) -> None:
     query = ReferralListQuery(viewer="nobody", oversight=True, limit=100)
     headers = {"kopuro-reply-to": asker.request(query).reply_to, "kopuro-question": new_id()}
     with refused(hub, asker, "unsigned"):
         asker.publish(replace(message_of(orjson.dumps(query.wire())), headers=headers))
 
 
-def test_captured_question_is_answered_to_nobody_else_and_once(hub: RunningHub, asker: Asker) -> None:
+def test_captured_request_gets_one_reply_and_only_to_its_requester(hub: RunningHub, asker: Asker) -> None:
     query = ReferralListQuery(viewer="nobody", oversight=True, limit=100)
     captured = asker.request(query)
     genuine = signed_by(hub, "intake", captured)
@@ -157,7 +157,7 @@ def test_captured_question_is_answered_to_nobody_else_and_once(hub: RunningHub, 
 
 
 @pytest.mark.parametrize("age", [FRESH * 2, -FRESH * 2])
-def test_question_of_another_time_gets_no_reply(hub: RunningHub, asker: Asker, age: timedelta) -> None:
+def test_stale_request_gets_no_reply(hub: RunningHub, asker: Asker, age: timedelta) -> None:
     query = ReferralListQuery(viewer="nobody", oversight=True, limit=100)
     with refused(hub, asker, "stale"):
         request = asker.request(query, asked_at=datetime.now(UTC) - age)

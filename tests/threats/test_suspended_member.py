@@ -177,7 +177,7 @@ def test_coordinator_revokes_consent_for_the_suspended_sender(hub: RunningHub) -
     assert sender.await_message("referral.withdrawn", referral_id)["coordinator"] == "kg.coordinator"
 
 
-def test_past_candidate_and_past_acceptor_find_no_facts_at_any_door(hub: RunningHub) -> None:
+def test_past_candidate_and_past_acceptor_read_no_facts_at_any_resource(hub: RunningHub) -> None:
     languages = [*hub.facts("wage-claim-osh-moscow")["languages"], CANARY]
     sender, referral_id = hub.submit("wage-claim-osh-moscow", urgency="urgent", languages=languages)
     candidate, offer_id = hub.next_offer(sender, referral_id)

@@ -182,7 +182,9 @@ def replace(
     """
     _, case, _ = read_submission(file)
     if case is None:
-        raise InvalidArgumentError("the case is already sealed: give the unsealed case, which is sealed here")
+        raise InvalidArgumentError(
+            "the case is already sealed: give the unsealed case; this command seals it"
+        )
     show_submitted(
         session.out,
         session.hub.replace_case(referral, case),

@@ -67,7 +67,7 @@ _REASONS: Final[Mapping[str, Texts]] = {
         "сунуштай турган уюм жок",
     ),
     "candidates_exhausted": (
-        "nobody else can be asked",
+        "no other organisation can be asked",
         "больше предложить некому",
         "сунуштай турган башка уюм жок",
     ),

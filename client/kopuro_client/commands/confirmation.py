@@ -14,7 +14,7 @@ YES = Annotated[bool, typer.Option("--yes", help="Do not show what would be affe
 
 
 def require_terminal() -> None:
-    """Raise InvalidArgumentError if nobody can be asked."""
+    """Raise InvalidArgumentError without a terminal to ask on."""
     if not sys.stdin.isatty():
         raise InvalidArgumentError("cannot ask for confirmation without a terminal: add --yes")
 

@@ -209,7 +209,7 @@ def move_on(
 ) -> None:
     """Revoke the open offer, or an overdue acceptance, and ask the next candidate."""
     _confirm(
-        session, referral, organization, "will be asked no longer", "move on to the next candidate?", yes=yes
+        session, referral, organization, "will no longer be asked", "move on to the next candidate?", yes=yes
     )
     submitted = session.hub.move_on(
         referral, reason, organization=organization, idempotency_key=idempotency_key
@@ -234,11 +234,11 @@ def place(
     """Offer a referral to an organisation, and revoke its open offers."""
     if not yes:
         require_terminal()
-        effects = _effects(session.hub.referral(referral), None, "will be asked no longer")
+        effects = _effects(session.hub.referral(referral), None, "will no longer be asked")
         effects.append(f"{organization}: will be asked")
         services = session.hub.candidates(referral, organization=organization)["candidates"]
         if services and not any(map(may_be_placed, services)):
-            effects.append("the hub will refuse: nobody may override all of these rules:")
+            effects.append("the hub will refuse: some of these rules cannot be overridden:")
         for candidate in services:
             effects += [f"  {candidate['service']}: {one}" for one in failed_rules(candidate)]
         confirm(session.out, effects, "place the referral?")

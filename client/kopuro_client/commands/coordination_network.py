@@ -75,7 +75,7 @@ def coverage(
     need: NEED = None,
     spoken: Annotated[str | None, typer.Option(help="Only this language of the person, such as ky.")] = None,
     lacking: Annotated[
-        bool, typer.Option("--lacking", help="Only where referrals wait that found nobody.")
+        bool, typer.Option("--lacking", help="Only cells with referrals that found no organisation.")
     ] = False,
     as_csv: AS_CSV = False,
     language: LANGUAGE = "en",

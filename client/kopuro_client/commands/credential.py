@@ -211,7 +211,7 @@ def amqp_password(
         session.out.document({"file": str(file), "waits": waits})
     elif waits:
         session.out.note(
-            "the gateway has not applied the password yet; until then the present one is in force"
+            "the gateway has not applied the new password yet; the present one stays valid until then"
         )
     else:
         session.out.note("the new password is in force, and connections with the earlier one are closed")

@@ -70,7 +70,7 @@ PHRASES: Final[Mapping[str, Texts]] = {
         "Сунуштай турган уюм жок: бардык талапкерлер четтетилген.",
     ),
     "only_one": (
-        "{organization} was asked because no other organisation may be asked.",
+        "{organization} was asked because it was the only eligible organisation.",
         "Выбор пал на {organization}: другим организациям предложить нельзя.",
         "{organization} тандалды: башка уюмдарга сунуштоого болбойт.",
     ),

@@ -115,7 +115,7 @@ def _published(session: Session, answer: Mapping[str, Any]) -> None:
         session.out.document(answer)
     elif "state" in answer:
         session.out.text(answer["id"])
-        session.out.note("requested; the key is in force when the operators have approved the request")
+        session.out.note("requested; the key takes effect once the operators approve the request")
     else:
         session.out.text(answer["kid"])
         session.out.note("published; keep any earlier key to open the cases sealed to it")

@@ -16,7 +16,7 @@ REASONS: Final[Mapping[str, Texts]] = {
         "{since} баштап сунуштай турган уюм жок",
     ),
     "candidates_exhausted": (
-        "nobody else can be asked, since {since}",
+        "no other organisation can be asked, since {since}",
         "больше предложить некому, с {since}",
         "{since} баштап сунуштай турган башка уюм жок",
     ),

@@ -72,7 +72,7 @@ REASONS: Final[Mapping[Action, Texts]] = {
         "Сунуш жооп күтүүдө.",
     ),
     Action.await_parts: (
-        "No organisation that could be asked covers all needs: the referral goes on in parts, and ends with "
+        "No organisation that could be asked covers all needs: the referral continues in parts and ends with "
         "the last one.",
         "Ни одна организация, которой можно предложить, не охватывает все потребности: направление разделено "
         "на части и завершится с последней из них.",
@@ -86,7 +86,7 @@ REASONS: Final[Mapping[Action, Texts]] = {
     ),
     Action.place_named: (
         "The referral is for {organizations} alone, which has not taken it. The case is sealed to it, so "
-        "nobody else can be asked.",
+        "no other organisation can be asked.",
         "Направление адресовано только {organizations}, и эта организация его не приняла. Дело запечатано "
         "для неё, поэтому предложить его другой нельзя.",
         "Жолдомо {organizations} уюмуна гана арналган, ал уюм аны алган жок. Иш ошол уюмга гана "
@@ -162,7 +162,7 @@ REASONS: Final[Mapping[Action, Texts]] = {
         "Билдирүү жолдомо жөнүндө эмес жана ырасталган.",
     ),
     Action.offer_ended: (
-        "Your offer has ended. What followed is between others.",
+        "Your offer has ended. You cannot see what followed.",
         "Ваше предложение закончилось. Дальнейшее касается других.",
         "Сизге берилген сунуш аяктады. Кийинкиси башкаларга тиешелүү.",
     ),
@@ -195,7 +195,7 @@ _PLACE: Final[Texts] = (
 )
 
 _NOTHING: Final[Texts] = (
-    "You need not do anything.",
+    "You do not need to do anything.",
     "От вас ничего не требуется.",
     "Сизден эч нерсе талап кылынбайт.",
 )

@@ -19,7 +19,7 @@ _COLUMNS = ("id", "name", "number", "region", "practices", "months", "reporters"
 
 def group() -> typer.Typer:
     """Return the commands under `kopuro watch`."""
-    commands = typer.Typer(no_args_is_help=True, help="Report employers that cheat, and see who is watched.")
+    commands = typer.Typer(no_args_is_help=True, help="Report abusive employers, and list watched ones.")
     commands.command("report")(connected(report))
     commands.command("list")(connected(list_))
     commands.command("show")(connected(show))

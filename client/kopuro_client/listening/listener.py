@@ -19,7 +19,7 @@ _SHORTEST_SLEEP: Final = 0.05
 _LARGEST_PAGE: Final = 200
 # Seconds after which the mailbox is read although something can be sent: retries may take all the time.
 _LONGEST_UNREAD: Final = 1.0
-# Read ahead of the others when there is no room for more, so many at most: useless after their deadline.
+# Most offers read ahead when the lanes are full: an offer is useless after its deadline.
 _OFFERS: Final = "offer.opened"
 _MOST_AHEAD: Final = 1000
 

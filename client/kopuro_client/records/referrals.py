@@ -101,7 +101,7 @@ class Preview(TypedDict):
     """The prospects of a referral now. Organisations are counted in bands: 0, 1-4, 5-19 or 20+.
 
     half_answered_seconds, found_nobody: of earlier referrals of the same group of needs and country, None if
-    too few are known (for the former also if less than half were answered). more_by_language, more_by_region:
+    too few are known (for the former even if less than half were answered). more_by_language, more_by_region:
     how many more could be asked with that language, or in that region of the same country. only_by_kind: by
     each kind that the consent opts in to, how many could be asked only because of it. parts: the fewest
     groups of needs that one organisation each could take; empty for a single need. would_split: whether the

@@ -32,7 +32,9 @@ class ToldEndpoint(TypedDict):
 
 
 class MessageState(TypedDict):
-    """Where a message is. organization: the mailbox's owner, None for the coordinators' mailbox.
+    """The location and state of a message.
+
+    organization: the mailbox's owner, None for the coordinators' mailbox.
 
     state: queued, delivered or acknowledged. offer_id: of an `offer.opened`. closed_at: when its content was
     erased. own: whether it is in the caller's mailbox.

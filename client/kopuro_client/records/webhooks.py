@@ -9,7 +9,7 @@ class WebhookEndpoint(TypedDict):
     """An endpoint. state: unverified, active or disabled; reason: why it is disabled.
 
     types: of the messages it gets notices of; empty: all. disabled_at: when it was disabled; of one that
-    fails, when it will be disabled if it goes on failing.
+    fails, when it will be disabled if it keeps failing.
     """
 
     id: str
@@ -35,7 +35,7 @@ class WebhookSecret(TypedDict):
 
 
 class WebhookNotice(TypedDict):
-    """A message told to an endpoint. state: waiting, sent, read, cancelled, expired or failed."""
+    """A notice of a message to an endpoint. state: waiting, sent, read, cancelled, expired or failed."""
 
     message_id: str
     type: str

@@ -33,7 +33,7 @@ class Watch(Connected):
         return cast("Page[WatchedEmployer]", page)
 
     def watched(self, watched_id: str) -> WatchedEmployer:
-        """Return one watched employer. Raises RefusedError `not-found`, also if it is not watched now."""
+        """Return one watched employer. Raises RefusedError `not-found`, even if it is not watched now."""
         return cast(WatchedEmployer, self._connection.get(self._at("directory", "watched", watched_id)))
 
     def reply_for_employer(self, watched_id: str, text: str) -> WatchedEmployer:

@@ -25,7 +25,7 @@ def write_durably(file: Path, content: bytes) -> None:
 def durably(file: Path) -> Iterator[BinaryIO]:
     """Replace the file by what the block writes. Only its owner may read it.
 
-    Readers see either the whole old or the whole new content, also if the process is killed. When the block
+    Readers see either the whole old or the whole new content, even if the process is killed. When the block
     has been left, the new content survives a loss of power. If the block raises, the file stays unchanged.
     Raises InvalidArgumentError if the file cannot be written.
     """

@@ -1,1 +1,1 @@
-"""Where a submission, message or referral is, step by step, and whose turn it is. Pure."""
+"""Traces a submission, message or referral step by step, and decides whose turn it is. Pure."""

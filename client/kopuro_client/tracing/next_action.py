@@ -155,7 +155,9 @@ def _unplaced(evidence: Evidence, referral: Referral) -> NextAction:
         return _offer_ended(referral)
     step = evidence.last("referral.unplaced", "acceptance.revoked")
     since = referral["updated_at"] if step is None else step["time"]
-    named = (referral["facts"] or {}).get("to")  # the case is sealed to it: nobody else can be asked
+    named = (referral["facts"] or {}).get(
+        "to"
+    )  # the case is sealed to it: no other organisation can be asked
     return NextAction(
         owner=Owner.network,
         action=Action.place if named is None else Action.place_named,

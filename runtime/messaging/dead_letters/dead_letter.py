@@ -24,7 +24,7 @@ FIRST_SEEN = "kopuro-first-seen"
 QUEUE = "kopuro-queue"
 ROUTING_KEY = "kopuro-routing-key"
 
-# Our code's folder and the packages in it that a service runs. A wheel puts them beside others' packages.
+# The folder of our packages, and those that a service runs. A wheel installs them beside others' packages.
 _ROOT = Path(__file__).parents[3]
 _OURS = frozenset({"contracts", "runtime", "services"})
 

@@ -47,7 +47,7 @@ _COUNT = SqlStatement("SELECT count(*) FROM unreceipted")
 # A statement of its own: beside count(*), min() does not use the index.
 _OLDEST = SqlStatement("SELECT min(published_at) FROM unreceipted")
 _COUNT_BEFORE = SqlStatement("SELECT count(*) FROM unreceipted WHERE published_at <= ?")
-# Those never offered come first, so that no number of hopeless copies keeps a healthy one from its offer.
+# Those never offered come first, so that copies that can never be logged do not delay the others.
 _DUE = SqlStatement(
     "SELECT number, partition_key, body, published_at, offers, due_at FROM unreceipted"
     " WHERE published_at <= ? AND due_at <= ? ORDER BY offers, published_at, number LIMIT ?",

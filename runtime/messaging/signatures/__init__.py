@@ -1,1 +1,1 @@
-"""Signatures of facts: each service signs what it publishes, and each consumer checks who spoke."""
+"""Signatures of facts: each service signs what it publishes, and each consumer verifies the author."""

@@ -84,14 +84,14 @@ class LivingIdentity:
             changed = self._files.changed()
         except SettingsError as fault:
             reason = "; ".join(fault.problems)
-            _log.error("identity unusable, the earlier one stays", extra={"reason": reason})
+            _log.error("new identity unusable; keeping the present one", extra={"reason": reason})
             return
         if changed is None:
             return
         used = self.present.manifest.version
         if changed.manifest.version < used:
             _log.error(
-                "manifest is older than the present one, which stays",
+                "new manifest is older than the present one; keeping the present one",
                 extra={"version": changed.manifest.version, "present": used},
             )
             return

@@ -175,7 +175,7 @@ WEBHOOK_ENDPOINTS = Table(
     Column("challenge", String(64), nullable=False),
     Column("failing_since", Instant),
     Column("last_failure", Instant),
-    # The highest share of the failing time, in percent, that its owner was told.
+    # The highest share of the failing time, in percent, that its owner was notified of.
     Column("noticed", Integer, nullable=False),
     Index("webhook_endpoints_organization", "organization"),
 )

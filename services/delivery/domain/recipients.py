@@ -23,7 +23,7 @@ RECIPIENTS: Mapping[str, tuple[str, ...]] = {
     facts.AnswerRefused.type: _CANDIDATE,
     facts.SubmissionRefused.type: _CANDIDATE,
     facts.CaseRefused.type: _CANDIDATE,  # `organization` sealed the case
-    facts.CasePaused.type: _BOTH,  # so that an acceptor whose key a thief replaced learns of it
+    facts.CasePaused.type: _BOTH,  # so that an acceptor learns that an attacker replaced its key
     facts.CaseRequested.type: _BOTH,  # so that the acceptor knows that what it has may be out of date
     facts.PlacementRefused.type: (),
     facts.PlacementAnswered.type: (),
@@ -64,7 +64,7 @@ RECIPIENTS: Mapping[str, tuple[str, ...]] = {
     facts.SealingKeyReplaced.type: _CANDIDATE,
     facts.ServiceApprovalEnded.type: _CANDIDATE,
     facts.ApplicationSubmitted.type: (),
-    facts.WebhookChanged.type: _CANDIDATE,  # so that an owner learns of an endpoint that a thief registered
+    facts.WebhookChanged.type: _CANDIDATE,  # so that an owner learns of an attacker's endpoint
     facts.WebhookFailing.type: _CANDIDATE,
     # The field holds several organisations.
     facts.EmployerReportRetracted.type: _RECIPIENTS,
@@ -97,7 +97,7 @@ COORDINATED: Mapping[str, str | None] = {
     facts.ApplicationSubmitted.type: None,
 }
 
-# The facts that end an acceptance while the referral goes on; its case is deleted then.
+# The facts that end an acceptance while the referral continues; its case is deleted then.
 ENDED = frozenset({facts.AcceptanceRevoked.type, facts.ReferralHandedBack.type})
 
 

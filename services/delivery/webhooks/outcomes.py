@@ -145,7 +145,7 @@ class Outcomes:
     ) -> bool:
         """Return whether to tell the owner that the endpoint refuses this message but accepts others.
 
-        The owner is told of one message at a time. endpoint: before this outcome.
+        The owner is notified of one message at a time. endpoint: before this outcome.
         """
         if outcome.failure is None or notice.state is not NoticeState.waiting:
             return False

@@ -310,7 +310,7 @@ class EndpointOwners:
     ) -> None:
         """Tell the owner of a change. Raises RateLimited, which undoes it, unless it is a deletion.
 
-        The owner can always delete an endpoint that a thief registered.
+        The owner can always delete an endpoint that an attacker registered.
         """
         if change == "deleted":
             self._changes.use(endpoint.organization, 1)

@@ -30,7 +30,7 @@ class WebhookFacts:
     ) -> Outgoing:
         """Return a `webhook.changed`. client_id: that asked for the change, None for the hub itself.
 
-        message_id: of the message that the endpoint goes on refusing.
+        message_id: of the message that the endpoint keeps refusing.
         """
         fact = WebhookChanged(
             organization=endpoint.organization,

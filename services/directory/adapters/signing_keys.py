@@ -21,7 +21,7 @@ from services.directory.domain.entry import TokenKey
 
 _log = logging.getLogger(__name__)
 
-# In which every service has a new key; a service whose broker is away for longer admits tokens later.
+# Time in which every service gets a new key. Without its broker, a service admits the tokens later.
 ANNOUNCED: Final = dt.timedelta(seconds=10)
 
 

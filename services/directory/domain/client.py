@@ -137,7 +137,7 @@ class Client:
         """Return the client with a new secret; the present one is accepted for OVERLAP.
 
         While an earlier secret is accepted, that one keeps its time, and the present one ends at once: a
-        thief that rotates twice would otherwise end the owner's. A repetition changes nothing.
+        attacker that rotates twice would otherwise end the owner's. A repetition changes nothing.
         """
         if secret_sha256 == self.secret_sha256:
             return self

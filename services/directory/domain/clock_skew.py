@@ -1,4 +1,4 @@
-"""Clocks of clients that differ from the hub's: told as such, with the difference and the hub's time."""
+"""Clocks of clients that differ from the hub's: reported with the difference and the hub's time."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ class AmqpPasswords:
             return _gateways_client(self._ledger, transaction, by.id).amqp_password_hash
 
     def applied(self, password_hash: str, *, by: Principal) -> None:
-        """Record that the broker has this password. Another one that waits meanwhile goes on waiting.
+        """Record that the broker has this password. Another one that waits meanwhile keeps waiting.
 
         Raises Refused `forbidden` unless `by` is the gateway.
         """

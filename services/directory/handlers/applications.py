@@ -42,7 +42,7 @@ _AT_ONCE: Final = 100
 
 
 class NoRoom(Unavailable):
-    """As many applications wait, or were withdrawn within their first day, as the network takes."""
+    """The limit of waiting applications is reached; those withdrawn within their first day count."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -78,7 +78,7 @@ def _wanted(writing: Writing, change: Change, *, approver: str) -> Client | Orga
             if before is None:
                 return issued
             known = before.entry
-            # Whoever knew the secret before may have tokens. A password for the broker goes on waiting.
+            # Whoever knew the secret before may have tokens. A password for the broker keeps waiting.
             kept = replace(
                 issued,
                 token_epoch=known.token_epoch,

@@ -60,4 +60,4 @@ class ExpiryNotices:
                 ),
                 key=client.id,
             )
-        _log.warning("a credential expires", extra={"client": client.id, "days": stage})
+        _log.warning("credential expires soon", extra={"client": client.id, "days": stage})

@@ -19,7 +19,7 @@ def check_password(password_hash: str, *names: str) -> None:
 
 
 def _known(pointer: str, command: str) -> Refused:
-    detail = "This is the digest of an empty text or of the client's own name."
+    detail = "The digest is that of an empty string or of the client's own name."
     return Refused(
         "invalid-submission",
         f"Make a random one (`{command}`) and check that the program has it where it makes the digest.",

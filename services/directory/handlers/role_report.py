@@ -34,9 +34,9 @@ class RoleReport:
         """Check the clients, and log each wrong principal and client once."""
         self.check()
         for principal, rule in self._broken.items():
-            _log.warning("roles are not separate", extra={"principal": principal, "rule": rule})
+            _log.warning("principal has conflicting roles", extra={"principal": principal, "rule": rule})
         for client_id in self._ambiguous:
-            _log.warning("a client of the staff has an organisation's id", extra={"client": client_id})
+            _log.warning("staff client has an organisation id", extra={"client": client_id})
 
     def stop(self) -> None:
         """Do nothing: no task is running."""

@@ -127,7 +127,7 @@ class RabbitSubmissions:
         try:
             found = self._organizations()
         except BrokerUnavailable as error:
-            _log.warning("new queues of submissions are not looked for", extra={"reason": str(error)})
+            _log.warning("new submission queues are not discovered", extra={"reason": str(error)})
             return
         for organization in sorted(set(found) - self._consumed):
             declare_submissions(self._channel, organization)

@@ -28,7 +28,7 @@ CHANGES_NEEDED: Final = 2
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Count:
-    """What the broker last counted in a queue. messages: waiting, and delivered but not acknowledged.
+    """The broker's last count of a queue. messages: waiting, and delivered but not acknowledged.
 
     mark: differs between two counts of the broker; equal for two readings of one count.
     """

@@ -1,4 +1,4 @@
-"""What was observed of organisations: counts, the load of each service, and when each was full."""
+"""Observations about organisations: counts, the load of each service, and when each was full."""
 
 from __future__ import annotations
 

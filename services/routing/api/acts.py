@@ -1,4 +1,4 @@
-"""What coordinators do about a referral: place, intervene, withdraw. Each answers with a submission."""
+"""Coordinators' acts on a referral: place, intervene, withdraw. Each returns a submission."""
 
 from __future__ import annotations
 

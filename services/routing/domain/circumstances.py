@@ -1,4 +1,4 @@
-"""What the rules and scores know besides the candidate: the referral and the network as it is now."""
+"""Inputs of the rules and scores besides the candidate: the referral and the present network."""
 
 from __future__ import annotations
 

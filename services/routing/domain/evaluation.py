@@ -87,7 +87,7 @@ _Failures = tuple[Failure, ...]
 
 
 class _Known:
-    """What was found for all referrals with the same facts: the failures by profile and by trait.
+    """The evaluation of all referrals with the same facts: the failures by profile and by trait.
 
     by_profile: of the rules of all groups. by_trait: of each group's rules.
     """

@@ -79,7 +79,7 @@ def _extend(
 ) -> Transition:
     until = submission.until
     if until is None:
-        raise Refused("invalid-submission", "An extension requires the new deadline.")
+        raise Refused("invalid-submission", "An extension requires a new deadline.")
     policy, urgency = context.policy, referral.facts.urgency
     if referral.acceptor is not None:
         on_hold = referral.status is ReferralStatus.on_hold

@@ -186,7 +186,7 @@ def _answer(
 ) -> Transition:
     offer = referral.offer(submission.offer_id)
     if offer is None or offer.organization != submission.organization:
-        raise Refused("not-found", "This offer does not exist, or it was not made to your organisation.")
+        raise Refused("not-found", "This offer does not exist, or it was made to another organisation.")
     if submission.answer is Answer.decline and submission.reason is None:
         raise Refused("invalid-submission", "A decline requires a reason.")
     event = OfferEvent.accept if submission.answer is Answer.accept else OfferEvent.decline

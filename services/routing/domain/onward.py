@@ -40,7 +40,7 @@ def refer_onward(referral: Referral, onward_from: str, context: TransitionContex
     """Ask the first candidates for a new referral that continues a chain; end it if it may not continue it.
 
     Fails closed: the sender must be the acceptor of the earlier referral. The failure says the same about an
-    unknown referral as about one of other organisations, and is told to the sender only.
+    unknown referral as about one of other organisations, and goes to the sender only.
     """
     earlier = context.referral(onward_from)
     if earlier is None or not may_refer_onward(earlier, referral.sender):

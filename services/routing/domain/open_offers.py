@@ -1,4 +1,4 @@
-"""Opening offers to the next candidates, also when a place becomes free, and revoking open offers."""
+"""Opening offers to the next candidates, even when a place becomes free, and revoking open offers."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def _revoked_for(
             )
         return revoked
     if any(offer.organization == placement.organization for offer in referral.open_offers):
-        raise Refused("conflict", "The organisation already has an open offer of this referral.")
+        raise Refused("conflict", "The organisation already has an open offer for this referral.")
     if placement.reason is None:
         raise Refused(
             "invalid-submission", "A reason is required, because the referral's open offers would be revoked."

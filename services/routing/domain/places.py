@@ -69,7 +69,7 @@ class OffersPerSender:
     """The policy's bounds on the open offers of one sender at one candidate.
 
     least: what a sender may always have while acceptances leave a place; its share is never below. most: what
-    it may have at most, also where the candidate states no maximum; None leaves the bound to the places.
+    it may have at most, even where the candidate states no maximum; None leaves the bound to the places.
     """
 
     least: OfferCount = 1

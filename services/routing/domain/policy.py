@@ -87,7 +87,7 @@ class RoutingPolicy:
     fairness: Fairness = field(default_factory=Fairness)
     # What happens while an offer has no answer.
     escalation: Escalation = field(default_factory=Escalation)
-    # Coordinators are told of an emergency whose offer nobody has answered for so long, or for half of the
+    # Coordinators are notified of an emergency whose offer has had no answer for so long, or for half of the
     # answer time if that is shorter.
     emergency_alert: Seconds = 20 * 60
     # The most reminders by coordinators to one organisation about one referral in an answer time.
@@ -139,7 +139,7 @@ class RoutingPolicy:
         return dt.timedelta(seconds=by_urgency[urgency])
 
     def alert_after(self) -> dt.timedelta:
-        """Return how long an offer of an emergency may wait before coordinators are told."""
+        """Return how long an offer of an emergency may wait before coordinators are notified."""
         return dt.timedelta(seconds=min(self.emergency_alert, self.emergency.answer / 2))
 
     def wait_for_backlog(self) -> dt.timedelta:

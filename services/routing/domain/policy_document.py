@@ -1,4 +1,4 @@
-"""A policy's document: JSON in a file, in the database and in the log. Every door reads it here."""
+"""A policy's document: JSON in a file, in the database and in the log. All interfaces parse it here."""
 
 from __future__ import annotations
 

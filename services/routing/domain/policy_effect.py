@@ -31,7 +31,7 @@ class Standing:
 class Why(StrEnum):
     """Why an organisation is asked first."""
 
-    only_one = "only_one"  # nobody else may be asked
+    only_one = "only_one"  # no other organisation may be asked
     best = "best"  # its capacity and score come first
     turn = "turn"  # of equals, it was asked least recently
     chance = "chance"  # out of turn, to let it show that it answers

@@ -31,7 +31,7 @@ class RecordedDecision:
 
     @property
     def committed(self) -> CommittedDecision:
-        """What the log keeps of the decision."""
+        """Return the part of the decision that the log keeps."""
         return CommittedDecision(
             decision_id=self.id,
             commitment=commitment_to(self.record, self.salt),

@@ -14,7 +14,7 @@ from contracts.vocabularies import need_group
 # The members of a timeline entry's detail that say something about the person, or may quote such facts.
 DROPPED_DETAILS: Final = frozenset({"urgency", "region", "needs", "problem"})
 
-# The remaining members of ReferralFacts, which has no unknown value for all of them. Nobody is shown these.
+# The remaining members of ReferralFacts, which has no unknown value for all of them. They are never shown.
 _PLACEHOLDERS: Final[Mapping[str, Any]] = {
     "settlement": Settlement.urban,
     "languages": ("en",),

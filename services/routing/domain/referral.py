@@ -42,7 +42,7 @@ class ReferralEvent(StrEnum):
     hand_back = "hand_back"  # by the acceptor
     progress = "progress"
     hold = "hold"
-    split = "split"  # type: ignore[assignment]  # its needs go on in parts
+    split = "split"  # type: ignore[assignment]  # its needs continue in parts
     rejoin = "rejoin"  # a late-read acceptance of the whole
     complete = "complete"
     withdraw = "withdraw"
@@ -114,7 +114,7 @@ class Referral:
     service) of the candidates that lacked only a place when the referral became unplaced. has_facts: False
     once the facts have been reduced; then only needs (groups), urgency and region (country) are true. chain:
     None unless the sender refers another referral onward with this one. part: None unless this is a part.
-    parts: into how many it was split, also if it has rejoined; 0 for one that was not.
+    parts: into how many it was split, even if it has rejoined; 0 for one that was not.
     consent_revoked: whether the person has withdrawn the consent, before or after the end.
     traceparent: the span in which the submission was handled, None without a trace. left_out: by
     organisation, the reason about the person with which it declined or handed back another part.

@@ -1,4 +1,4 @@
-"""Splitting: a referral whose needs no one organisation covers goes on in parts.
+"""Splitting: a referral whose needs no one organisation covers continues in parts.
 
 Each part is a referral of its own with some of the needs, the same consent, and the case of the referral that
 was split. That one keeps no offer: it ends when its parts have ended (`split_ends.py`).
@@ -55,10 +55,10 @@ def parts_to_take(referral: Referral, context: TransitionContext) -> tuple[Part,
 
 
 def require_not_split(referral: Referral) -> None:
-    """Raises Refused `not-in-this-state` for a referral that goes on in parts, and names these."""
+    """Raises Refused `not-in-this-state` for a referral that continues in parts, and names these."""
     if referral.status is ReferralStatus.split:
         parts = ", ".join(referral.part_ids)
-        raise Refused("not-in-this-state", f"The referral goes on in parts. Act on one of them: {parts}.")
+        raise Refused("not-in-this-state", f"The referral continues in parts. Act on one of them: {parts}.")
 
 
 def split(

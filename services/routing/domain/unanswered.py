@@ -1,4 +1,4 @@
-"""Emergencies that nobody answers: when the coordinators are told."""
+"""Emergencies without an answer: when the coordinators are notified."""
 
 from __future__ import annotations
 

@@ -78,9 +78,9 @@ class CoordinationQueries:
     def candidates(self, referral_id: str, organization: str | None, now: dt.datetime) -> Considered:
         """Return each candidate that a search would consider now, with the result of every rule.
 
-        organization: consider this organisation's services instead, also if no search would. Nothing is
+        organization: consider this organisation's services instead, even if no search would. Nothing is
         stored. Raises Refused: `not-found`, and `not-in-this-state` once the facts have been reduced, because
-        any answer would be about facts that nobody stated, or while the referral goes on in parts.
+        any answer would be about facts that nobody stated, or while the referral continues in parts.
         """
         with self._database.read() as transaction:
             referral = self._store.view(transaction, [referral_id]).get(referral_id)

@@ -158,7 +158,7 @@ class LivePolicy:
             return
         self._problem = None
         if newer is not None:
-            _log.info("another policy is in force", extra={"version": newer.document.version})
+            _log.info("policy changed", extra={"version": newer.document.version})
             self._applied = newer
 
     def current(self) -> RoutingPolicy:

@@ -56,7 +56,7 @@ class IssueStatements:
 
         Statements and messages of a page of organisations are one transaction: a crash before it loses
         nothing, the next turn goes on with the other organisations, and none gets two. Every organisation of
-        the directory gets one, also if nothing happened: a statement that comes only to those who were passed
+        the directory gets one, even if nothing happened: a statement that comes only to those who were passed
         over would say so. A month that lacks a week's report, such as the one in which the hub began, is not
         issued.
         """

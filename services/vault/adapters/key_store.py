@@ -49,7 +49,7 @@ class SqliteKeyStore:
     """See `ports.KeyStore`."""
 
     def __init__(self, file: Path) -> None:
-        """file: gets the mode 0600, also if it exists. Raises DatabaseUnavailable and OSError."""
+        """file: gets the mode 0600, even if it exists. Raises DatabaseUnavailable and OSError."""
         self.is_new = not file.exists()
         if not self.is_new:
             file.chmod(0o600)

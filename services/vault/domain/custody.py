@@ -39,7 +39,7 @@ class CustodyEvent(StrEnum):
     release = "release"
     replacement = "replacement"  # the sender sent the case again, sealed to its acceptor
     renewal = "renewal"  # the sender replaced the case in custody: every acceptor gets the new one
-    # The referral goes on in parts, which are accepted in its place, or is whole again.
+    # The referral continues in parts, which are accepted in its place, or is whole again.
     split = "split"  # type: ignore[assignment]
     closing = "closing"  # the referral is completed, withdrawn or failed
 
@@ -174,7 +174,7 @@ def revoke(custody: Custody, organization: str) -> Custody:
 
 
 def split(custody: Custody, sender: str, parts: Sequence[str]) -> Custody:
-    """Return the custody of a referral that goes on in parts. parts: their ids, in their order.
+    """Return the custody of a referral that continues in parts. parts: their ids, in their order.
 
     Raises IllegalCustodyTransition unless the ids are those of its parts, and for a referral that has an
     acceptor, was split before, is a part itself, or has another sender.
@@ -279,7 +279,7 @@ def renew(custody: Custody, sender: str, kid: str) -> Custody:
     and its referral is open.
     """
     if custody.state not in (CustodyState.held, CustodyState.released):
-        raise Refused("not-in-this-state", "The hub has no case of this referral that could be replaced.")
+        raise Refused("not-in-this-state", "The hub has no replaceable case for this referral.")
     if sender != custody.sender:
         raise Refused("not-a-party", "Only the sender of a referral can replace its case.")
     return replace(step(custody, CustodyEvent.renewal), receiver=None, kid=kid)

@@ -12,7 +12,7 @@ operator discarded a dead letter. Such a key is destroyed when a newer one has b
 message from before the last `WATCHED` is waiting (`quiet_window.py`). Messages are delivered in order, so
 those sealed to the earlier key have all been delivered once.
 
-Only the vault's clock orders its keys. If it was ahead once, the next key is made on time all the same.
+Only the vault's clock orders its keys. If it was ahead once, the next key is made on time anyway.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from admin.client_commands import default_client_id
         ("cholpon.b", "auditor", "cholpon.b"),
     ],
 )
-def test_default_id_of_the_staff_is_not_of_an_organisations_form(
+def test_default_id_of_the_staff_is_not_of_an_organizations_form(
     principal: str, role: str, client_id: str
 ) -> None:
     assert default_client_id(principal, role) == client_id

@@ -44,7 +44,7 @@ def test_gateway_starts_with_the_files(tmp_path: Path, plan: GatewayPlan) -> Non
     assert settings.amqp_uri.endswith(f"@broker.example:5671/{PARTNERS_VHOST}")
 
 
-def test_gateway_with_private_ca_is_told_of_it(tmp_path: Path, plan: GatewayPlan) -> None:
+def test_gateway_environment_names_the_private_ca(tmp_path: Path, plan: GatewayPlan) -> None:
     ca = PrivateCa(tmp_path).file
     write_gateway_files(tmp_path / "gateway", replace(plan, broker_ca=ca))
     settings = Settings.from_environment(read_environment(tmp_path / "gateway" / ENVIRONMENT), is_client=True)

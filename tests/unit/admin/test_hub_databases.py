@@ -6,6 +6,6 @@ from admin.hub_databases import hub_databases
 from kopuro_client.errors import InvalidArgumentError
 
 
-def test_every_way_to_name_databases_is_told_when_none_is_taken() -> None:
+def test_refusal_without_databases_names_every_option() -> None:
     with pytest.raises(InvalidArgumentError, match=r"^give --env or --data-dir, or set "):
         hub_databases(None, None, {})

@@ -44,7 +44,7 @@ def test_submission_is_sealed_to_custody_key(hub: FakeHub, client: Kopuro) -> No
     assert "Нурлан".encode() not in request.body
 
 
-def test_submission_to_named_organisation_is_sealed_to_its_key(hub: FakeHub, client: Kopuro) -> None:
+def test_submission_to_named_organization_is_sealed_to_its_key(hub: FakeHub, client: Kopuro) -> None:
     key = generate_key()
     hub.script("GET", RECEIVER, json_response({"id": "ru.moscow-union", "sealing_key": public_key(key)}))
     hub.script("POST", REFERRALS, REQUESTED)
@@ -53,7 +53,7 @@ def test_submission_to_named_organisation_is_sealed_to_its_key(hub: FakeHub, cli
 
 
 @pytest.mark.parametrize("record", [{"sealing_key": None}, {}, {"sealing_key": {"kty": "RSA"}}])
-def test_submission_to_organisation_without_valid_key_is_not_sent(
+def test_submission_to_organization_without_valid_key_is_not_sent(
     hub: FakeHub, client: Kopuro, record: dict[str, Any]
 ) -> None:
     hub.script("GET", RECEIVER, json_response(record))

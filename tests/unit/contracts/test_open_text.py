@@ -88,7 +88,7 @@ def test_lines_are_allowed_where_a_text_may_have_several() -> None:
         (Employer, "name"),
     ],
 )
-def test_every_name_and_title_at_a_door_is_plain_text(record: type, member: str) -> None:
+def test_every_submitted_name_and_title_is_plain_text(record: type, member: str) -> None:
     for text in ("\u3164\u3164", "Osh\u202eAid", "Osh\nAid", "Osh" + "\u0301" * 9):
         assert member in schema_of(record)().validate({member: text})
     assert member not in schema_of(record)().validate({member: NAMES[0]})

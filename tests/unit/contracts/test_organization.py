@@ -23,7 +23,7 @@ def errors(cls: type, data: Any) -> dict[str, str]:
 # --- organisations --------------------------------------------------------------------------------
 
 
-def test_organisation_with_required_fields_only_loads() -> None:
+def test_organization_with_required_fields_only_loads() -> None:
     record = load(
         Organization,
         {"id": "kg.osh", "name": "Ош", "kind": "ngo", "country": "KG", "vetting": "applied"},
@@ -34,7 +34,7 @@ def test_organisation_with_required_fields_only_loads() -> None:
     assert record.profile == Profile(reporting=Reporting.none)
 
 
-def test_organisation_with_repeated_service_id_is_refused() -> None:
+def test_organization_with_repeated_service_id_is_refused() -> None:
     first, second = RECORD["services"]
     twice = {**RECORD, "services": [first, second, {**second, "id": first["id"]}]}
     assert errors(Organization, twice) == {"/services/2/id": "Must be unique within the organisation."}
@@ -126,7 +126,7 @@ def test_agreement_without_end_and_needs_covers_everything() -> None:
     assert agreement.needs == ()
 
 
-def test_agreement_with_every_vetted_organisation_has_no_other_party() -> None:
+def test_agreement_with_every_vetted_organization_has_no_other_party() -> None:
     assert load(Agreement, {**AGREED, "parties": ["*"]}).parties == ("*",)
     assert errors(Agreement, {**AGREED, "parties": ["*", SENDER]}) == {
         "/parties": "'*' must be the only party."

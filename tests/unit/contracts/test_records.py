@@ -301,7 +301,7 @@ def test_facts_round_trip_through_load_and_read(record: ReferralFacts) -> None:
 
 
 @given(records_of(Organization))
-def test_organisation_round_trips_through_load_and_read(record: Organization) -> None:
+def test_organization_round_trips_through_load_and_read(record: Organization) -> None:
     assert load(Organization, plain(record)) == record
     assert read(Organization, orjson.loads(dump(record))) == record
 

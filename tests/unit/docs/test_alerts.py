@@ -111,6 +111,6 @@ def _target_files(job: dict[str, Any]) -> list[str]:
     return [name for found in job["file_sd_configs"] for name in found["files"]]
 
 
-def test_rules_hold_no_name_of_an_organisation() -> None:
+def test_rules_hold_no_name_of_an_organization() -> None:
     text = "".join(path.read_text("utf-8") for path in Path(PROMETHEUS).rglob("*.yml"))
     assert re.findall(r"organi[sz]ation *(?:=|!=|=~)", text) == []

@@ -74,7 +74,7 @@ def test_query_takes_the_maximum_of_gauges_and_the_sum_of_counters(panel: str, e
         assert re.search(rf"{aggregate}\({metric}", expression), (panel, metric, expression)
 
 
-def test_queries_name_no_organisation() -> None:
+def test_queries_name_no_organization() -> None:
     assert [expression for _, expression in QUERIES if "organi" in expression] == []
 
 

@@ -63,7 +63,7 @@ def test_each_batch_names_the_schema_of_its_lines() -> None:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_is_valid_at_both_doors_and_is_read(name: str) -> None:
+def test_every_command_is_valid_over_http_and_amqp_and_is_read(name: str) -> None:
     submission = golden(name)
     MESSAGES.validate(submission)
     LINES.validate(submission)
@@ -71,7 +71,7 @@ def test_every_command_is_valid_at_both_doors_and_is_read(name: str) -> None:
     assert isinstance(_command(dict(submission), None, NOW).body, COMMANDS[name])
 
 
-def test_referral_is_valid_at_both_doors_and_is_read() -> None:
+def test_referral_is_valid_over_http_and_amqp_and_is_read() -> None:
     REFERRALS.validate(referral())
     REFERRALS.validate({**referral(), "idempotency_key": "mine"})
     MESSAGES.validate({"submit": "referral", **referral()})

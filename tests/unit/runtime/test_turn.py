@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from runtime import turn
 
 
 def test_items_are_passed_on_and_turns_end_between_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    slept: list[float] = []
-    monkeypatch.setattr(turn, "TURN_SECONDS", 0.001)
-    monkeypatch.setattr("runtime.turn.time.sleep", slept.append)
-    begun = time.perf_counter()
+    now, slept = [0.0], []
+    monkeypatch.setattr("runtime.turn.time.perf_counter", lambda: now[0])
+    monkeypatch.setattr("runtime.turn.time.sleep", lambda seconds: slept.append((now[0], seconds)))
     passed = []
     for number in turn.in_turns(range(5)):
         passed.append(number)
-        while time.perf_counter() < begun + 0.002 * (number + 1):
-            pass
+        now[0] += 0.75 * turn.TURN_SECONDS
     assert passed == [0, 1, 2, 3, 4]
-    assert slept == [0, 0, 0, 0, 0]
+    assert [seconds for _, seconds in slept] == [0, 0]
+    assert [round(at / turn.TURN_SECONDS, 2) for at, _ in slept] == [1.5, 3.0]

@@ -1,4 +1,4 @@
-"""Log entries: what the log says of an event, and the head in which it says it.
+"""Log entries: the leaf of an event and the head that describes it.
 
 The head names the source, type, time and referral of an event, and an organisation. A leaf commits to it, and
 separately to the event's data (`leaf.py`), so it stays with those who may read it.

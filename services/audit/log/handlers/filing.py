@@ -35,4 +35,4 @@ class Filing:
             left = self._unfiled.file(transaction, STEP)
         self._done = not left
         if self._done:
-            _log.info("all entries have facets")
+            _log.info("facets of all entries stored")

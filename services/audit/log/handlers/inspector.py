@@ -261,7 +261,7 @@ class Inspector:
             raise LogDamaged("The stored entries do not match the signed checkpoint.")
         self._round = None
         if self._damage is not None:
-            _log.info("the log is no longer damaged")
+            _log.info("log inspection found no damage; an earlier alarm is cleared")
             self._damage = None
             self._noticed.clear()
         self._follow(at_least=1)

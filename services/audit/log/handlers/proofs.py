@@ -120,5 +120,5 @@ def _within(size: int | None, head: Head | None, name: str) -> int:
 
 
 def _refused(error: ProofError, name: str) -> Refused:
-    detail = f"This proof does not exist: {error}."
+    detail = f"Cannot build this proof: {error}."
     return Refused("invalid-parameter", detail, errors=(PointerError(pointer=f"/{name}", detail=detail),))

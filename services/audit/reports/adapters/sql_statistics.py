@@ -24,7 +24,7 @@ from services.audit.reports.domain.statistics_counts import (
 
 _ACCEPTED: Final = "kopuro.offer.accepted.v1"
 _ANSWERED: Final = (_ACCEPTED, "kopuro.offer.declined.v1")
-# The acceptance has ended, and the referral goes on without an acceptor.
+# The acceptance has ended, and the referral continues without an acceptor.
 _UNHELD: Final = ("kopuro.acceptance.revoked.v1", "kopuro.referral.handed_back.v1")
 _COMPLETED: Final = "kopuro.referral.completed.v1"
 _ENDED: Final = {"kopuro.referral.withdrawn.v1": "withdrawn", "kopuro.referral.failed.v1": "failed"}

@@ -267,7 +267,7 @@ def _head(connection: _Connection, protocol: h11.Connection) -> h11.Response:
 
 
 def _body(connection: _Connection, protocol: h11.Connection) -> bytes:
-    """Return the first bytes of the body. The status counts, also if the body breaks off."""
+    """Return the first bytes of the body. The status counts, even if the body breaks off."""
     body = b""
     with suppress(OSError, h11.RemoteProtocolError):
         while len(body) < BODY_BYTES:

@@ -115,7 +115,7 @@ class Health:
 
     @property
     def disabled_at(self) -> dt.datetime | None:
-        """Return when the endpoint will be disabled if it goes on failing."""
+        """Return when the endpoint will be disabled if it keeps failing."""
         return None if self.failing_since is None else self.failing_since + FAILING_FOR
 
 
@@ -143,7 +143,7 @@ class Endpoint:
 
     @property
     def disabled_at(self) -> dt.datetime | None:
-        """Return when the endpoint was disabled, or when it will be if it goes on failing."""
+        """Return when the endpoint was disabled, or when it will be if it keeps failing."""
         return self.since if self.state is EndpointState.disabled else self.health.disabled_at
 
     def disabled(self, event: EndpointEvent, reason: str, now: dt.datetime) -> Endpoint:

@@ -1,4 +1,4 @@
-"""The state machine of a notice: one message of a mailbox, told to one endpoint."""
+"""The state machine of a notice: the announcement of one message of a mailbox to one endpoint."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ TRANSITIONS: Mapping[NoticeState, Mapping[NoticeEvent, NoticeState]] = {
     NoticeState.sent: _ENDED,
     NoticeState.expired: _ENDED,
     NoticeState.failed: _ENDED,
-    # A request that was under way is answered all the same.
+    # A request that was under way is answered anyway.
     NoticeState.read: {**_ENDED, NoticeEvent.succeed: NoticeState.sent},
     NoticeState.cancelled: {
         **_ENDED,
@@ -76,7 +76,7 @@ def following_state(state: NoticeState, event: NoticeEvent) -> NoticeState:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Notice:
-    """One message told to one endpoint.
+    """The announcement of one message to one endpoint.
 
     number: of its row, 0 before it is stored. sequence: of the message in the mailbox, 0 for a challenge or a
     test. referral_id: empty if the message names none; notices of one referral are sent in order of their

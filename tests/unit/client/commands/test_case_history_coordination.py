@@ -166,7 +166,7 @@ def test_bundle_is_written_verbatim_and_overwrites_nothing(hub: FakeHub, run: Ru
     assert run("bundle", "r1", "--output", str(file)).code == 2
 
 
-def test_readers_are_listed_with_client_role_and_question(hub: FakeHub, run: Run) -> None:
+def test_readers_are_listed_with_client_role_and_query(hub: FakeHub, run: Run) -> None:
     read = {
         "index": 7,
         "time": "2026-05-01T12:00:00.000000Z",

@@ -144,7 +144,7 @@ def test_queue_names_the_whole_of_a_part() -> None:
         ("ky", "жоопсуз: 1", "9 мүн мурун сунушталган, мөөнөттүн жарымы жоопсуз өттү"),
     ],
 )
-def test_queue_speaks_the_language_that_was_asked_for(language: str, heading: str, cause: str) -> None:
+def test_queue_is_printed_in_the_requested_language(language: str, heading: str, cause: str) -> None:
     out, now = io.StringIO(), dt.datetime(2026, 5, 1, 9, 40, tzinfo=dt.UTC)
     item: Any = {**ITEM, "since": "2026-05-01T09:31:00Z"}
     output = Output(as_json=False, stdout=out)
@@ -399,7 +399,7 @@ def test_candidate_with_a_rule_that_nobody_overrides_is_not_offered_for_placemen
     assert "may place" not in run("coordination", "candidates", ID, "--as", "coordinator").out
     answering(terminal, "n")
     err = run("coordination", "place", ID, "ru.far", "--as", "coordinator").err
-    assert "the hub will refuse: nobody may override all of these rules:" in err
+    assert "the hub will refuse: some of these rules cannot be overridden:" in err
     assert OVERRIDABLE == COORDINATOR_MAY_OVERRIDE
 
 

@@ -63,7 +63,7 @@ def shown(language: str) -> Any:
     return orjson.loads(orjson.dumps(report_view(made(WEEK, EVENTS), before, language)))
 
 
-def test_report_speaks_the_language_of_the_reader(hub: FakeHub, run: Run) -> None:
+def test_report_is_in_the_language_of_the_reader(hub: FakeHub, run: Run) -> None:
     hub.script("GET", REPORT, json_response(shown("ru")))
     done = run("coordination", "report", "--language", "ru", "--as", "coordinator")
     lines = [line.split() for line in done.out.splitlines()]

@@ -270,7 +270,7 @@ def morning(hub: FakeHub) -> FakeHub:
     return hub
 
 
-def test_every_reading_command_of_coordinators_speaks_languages() -> None:
+def test_every_reading_command_of_coordinators_takes_a_language() -> None:
     group = APPLICATION.commands["coordination"].commands
     assert {line[1] for line in COMMANDS if line[0] == "coordination"} == group.keys() - ACTS
 

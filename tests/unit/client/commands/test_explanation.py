@@ -140,7 +140,7 @@ def test_explanation_fits_80_columns_and_breaks_no_id(
         ),
         (
             {"turn": turn(equals=1), "candidates": [UNION, {**UNION, "service": "other", "rank": None}]},
-            "ru.moscow-union was asked because no other organisation may be asked.",
+            "ru.moscow-union was asked because it was the only eligible organisation.",
         ),
         ({"turn": turn(), "trigger": "placed_by_coordinator"}, None),
         ({"turn": None}, None),

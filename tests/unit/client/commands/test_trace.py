@@ -82,7 +82,7 @@ def test_sentences_and_the_story_are_in_the_chosen_language(
     assert asked.query == {"format": "json", "language": language}
 
 
-def test_key_is_looked_up_at_intake_for_the_organisation_that_staff_name(told: FakeHub, run: Run) -> None:
+def test_key_is_looked_up_at_intake_for_the_organization_that_staff_name(told: FakeHub, run: Run) -> None:
     assert run("trace", "monday", "--organization", ORGANIZATION, "--json").json()["referral"] == REFERRAL
     first = next(one for one in told.received if one.path == SUBMISSIONS)
     assert first.query == {"key": "monday", "organization": ORGANIZATION}
@@ -133,7 +133,7 @@ def test_hub_that_does_not_answer_at_all_is_an_error(hub: FakeHub, run: Run) -> 
     assert run("trace", "monday").code == 5
 
 
-def test_refused_caller_is_not_told_that_nothing_was_found(hub: FakeHub, run: Run) -> None:
+def test_trace_of_refused_caller_does_not_report_nothing_found(hub: FakeHub, run: Run) -> None:
     hub.script("GET", SUBMISSIONS, problem(403, "forbidden", "Suspended"))
     ran = run("trace", REFERRAL)
     assert (ran.code, ran.out) == (3, "")

@@ -457,7 +457,7 @@ def test_sentences_of_every_turn_exist_in_every_language() -> None:
         assert all(text and "{" not in text for text in texts)
 
 
-def test_turn_of_a_split_referral_is_that_of_organisations_and_of_the_coordinators() -> None:
+def test_turn_of_a_split_referral_is_that_of_organizations_and_of_the_coordinators() -> None:
     parts = [part("accepted", CANDIDATE), {**part("unplaced"), "id": "r3"}]
     found = next_action(evidence(SENDER, referral("split", parts=parts)))
     assert (found.organizations, found.also_coordinators, found.subject) == ((CANDIDATE,), True, "r3")

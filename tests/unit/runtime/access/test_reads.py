@@ -173,7 +173,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 
 
 @pytest.mark.parametrize("role", sorted(STAFF))
-def test_answer_to_staff_is_recorded_with_reader_client_role_and_question(bench: Bench, role: str) -> None:
+def test_response_to_staff_is_recorded_with_reader_client_role_and_query(bench: Bench, role: str) -> None:
     bench.answer = Response.json({}).reading(Read.of_list([FIRST, SECOND], {"status": "unplaced"}))
     assert bench.ask(role).status == 200
     ((key, body),) = bench.recorded()
@@ -190,7 +190,7 @@ def test_answer_about_one_referral_is_recorded_in_its_history(bench: Bench) -> N
     assert key == FIRST
 
 
-def test_figures_that_may_stand_for_one_person_are_recorded_with_the_question(bench: Bench) -> None:
+def test_read_of_figures_that_may_stand_for_one_person_is_recorded_with_its_query(bench: Bench) -> None:
     bench.answer = Response.json({}).reading(Read.of_figures({"region": "RU-KAM"}))
     bench.ask("coordinator")
     ((key, body),) = bench.recorded()

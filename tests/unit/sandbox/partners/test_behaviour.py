@@ -48,7 +48,7 @@ def test_replaced_case_is_opened() -> None:
     assert act_on(Behaviour.unreadable, "case.released", OFFER, is_replaced=True) == CLOSE
 
 
-def test_each_reason_of_the_catalogue_has_an_organisation_that_declines_with_it() -> None:
+def test_each_reason_of_the_catalogue_has_an_organization_that_declines_with_it() -> None:
     declining = {behaviour.reason: behaviour for behaviour in Behaviour if behaviour.reason is not None}
     assert set(declining) == set(DeclineReason)
     for reason, behaviour in declining.items():

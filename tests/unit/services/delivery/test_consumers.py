@@ -233,7 +233,7 @@ def test_unknown_consumer_is_refused_everywhere(bench: Workbench) -> None:
         assert refused.value.slug == "not-found"
 
 
-def test_organisation_has_a_limited_number_of_consumers(bench: Workbench) -> None:
+def test_organization_has_a_limited_number_of_consumers(bench: Workbench) -> None:
     for number in range(MOST_CONSUMERS):
         create(bench, f"c{number}")
     with pytest.raises(Refused, match="at most 10 consumers"):

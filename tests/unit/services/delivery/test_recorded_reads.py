@@ -43,7 +43,7 @@ def request(who: str, role: str = "partner") -> Request:
     )
 
 
-def test_every_fetch_of_a_case_is_recorded_with_organisation_and_client(bench: Workbench) -> None:
+def test_every_fetch_of_a_case_is_recorded_with_organization_and_client(bench: Workbench) -> None:
     bench.receive(released_case())
     for _ in range(2):
         assert SEALED.encode() in api.case(bench.partner, recorder(bench), request(ACCEPTOR)).body

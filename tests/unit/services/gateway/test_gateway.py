@@ -150,7 +150,7 @@ def test_organization_for_which_the_hub_is_slow_delays_no_other() -> None:
     assert list(hub.taken) == ["c", "a", "b"]
 
 
-def test_organization_for_which_the_hub_is_unavailable_lets_no_other_pause() -> None:
+def test_organization_for_which_the_hub_is_unavailable_does_not_delay_others() -> None:
     hub = HubInMemory()
     bad = received(OSH, b'{"submit":"accept","unavailable":true}', user_id=OSH, message_id="a")
     submissions = SubmissionsInMemory(bad)

@@ -126,7 +126,7 @@ def test_consumer_that_has_gone_leaves_only_what_it_did_not_acknowledge(bench: B
     assert ids(bench.broker.ready) == ["m0", "m2", "m3"]
 
 
-def test_messages_are_not_taken_from_a_consumer(bench: Bench) -> None:
+def test_browser_does_not_take_messages_from_a_consumer(bench: Bench) -> None:
     bench.broker.consumers = 1
     bench.arrive(3)
     bench.turns(2)

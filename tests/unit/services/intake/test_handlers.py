@@ -135,7 +135,7 @@ def test_onward_referral_unknown_to_intake_is_looked_up_at_routing(bench: Intake
     assert bench.counts() == (1, 0, 2)
 
 
-def test_stranger_cannot_tell_a_referral_of_others_from_an_unknown_one(bench: IntakeBench) -> None:
+def test_non_party_gets_the_same_refusal_for_known_and_unknown_referrals(bench: IntakeBench) -> None:
     known = bench.submit()
     note_offers(bench, offer_opened(OFFER, known))
     before = bench.counts()

@@ -196,7 +196,7 @@ def test_shifted_batch_of_answers_admits_no_line_twice(bench: IntakeBench, mosco
     assert refused(moscow.submit_many(batch(b"", line), "monday")) == {2: "idempotency-conflict"}
 
 
-def test_second_of_two_equal_lines_of_a_batch_is_told_what_it_equals(
+def test_refusal_of_a_repeated_line_says_that_an_equal_line_was_admitted(
     bench: IntakeBench, moscow: ApiClient
 ) -> None:
     line = {"submit": "decline", "offer_id": OFFER, "reason": "language"}

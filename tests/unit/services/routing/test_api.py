@@ -73,7 +73,7 @@ def test_unplaced_referrals_are_paged(bench: Workbench) -> None:
     assert pages == [ids[:2], ids[2:4], ids[4:]]
 
 
-def test_made_cursors_are_refused(bench: Workbench) -> None:
+def test_forged_cursors_are_refused(bench: Workbench) -> None:
     for cursor in made_cursors("unplaced"):
         with pytest.raises(Refused) as caught:
             api.unplaced(bench.queries, coordinator(after=cursor))

@@ -137,7 +137,7 @@ def status(bench: Workbench, referral_id: str) -> str:
 # --- migrations -------------------------------------------------------------------------------------
 
 
-def test_others_may_run_before_each_fact_is_applied(
+def test_other_greenlets_may_run_before_each_fact_is_applied(
     bench: Workbench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     referrals = [new_id() for _ in range(20)]

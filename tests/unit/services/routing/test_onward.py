@@ -145,7 +145,9 @@ def test_withdrawn_consent_of_the_first_referral_leaves_the_second_open(bench: W
     assert bench.queries.referral(second.partition_key, acceptor, oversight=False).status == "offered"
 
 
-def test_strangers_attempt_fails_and_leaves_no_trace_at_the_earlier_referral(bench: Workbench) -> None:
+def test_onward_referral_by_a_non_party_fails_and_does_not_change_the_earlier_referral(
+    bench: Workbench,
+) -> None:
     first, _ = held(bench)
     before = bench.queries.referral(first, SENDER, oversight=True)
     attempt = onward(first, "ru.stranger")

@@ -283,7 +283,7 @@ def test_deadline_of_the_last_offer_splits_the_referral(database_url: str) -> No
     bench.close()
 
 
-def test_parts_of_one_person_count_once_for_an_organisation_that_was_passed_over(database_url: str) -> None:
+def test_parts_of_one_person_count_once_for_an_organization_that_was_passed_over(database_url: str) -> None:
     full = service(
         needs=(LEGAL, SHELTER), capacity=Capacity(status=CapacityStatus.no_capacity, updated_at=NOW)
     )
@@ -300,7 +300,7 @@ def test_parts_of_one_person_count_once_for_an_organisation_that_was_passed_over
     bench.close()
 
 
-def test_organisation_left_out_of_a_part_stays_so_in_the_store(bench: Workbench) -> None:
+def test_organization_left_out_of_a_part_stays_so_in_the_store(bench: Workbench) -> None:
     whole, first, _ = split(bench)
     bench.take(answer(first, Answer.decline, DeclineReason.conflict_of_interest))
     with bench.database.read() as transaction:

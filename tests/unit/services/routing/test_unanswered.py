@@ -1,4 +1,4 @@
-"""Emergencies that nobody answers: the coordinators are told once for each wait, on both databases."""
+"""Emergencies without an answer: the coordinators are told once for each wait, on both databases."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def answered(bench: Workbench, offer: OfferOpened, what: Answer, at: dt.datetime
     return bench.take(event(answer, offer.referral_id, at))
 
 
-def test_coordinators_are_told_once_of_an_unanswered_emergency(bench: Workbench) -> None:
+def test_coordinators_are_notified_once_of_an_unanswered_emergency(bench: Workbench) -> None:
     first, second = emergency(bench)
     assert told(bench, NOW + ALERT - SECOND) == []
     (report,) = told(bench, NOW + ALERT)

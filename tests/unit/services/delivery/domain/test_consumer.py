@@ -104,7 +104,7 @@ def test_unknown_contract_is_refused() -> None:
     assert (fault.pointer, fault.detail) == ("/contract", "Must be a version that this hub writes: 1.")
 
 
-def test_consumer_with_a_contract_that_this_hub_cannot_write_is_told_instead_of_given_another() -> None:
+def test_consumer_with_an_unsupported_contract_is_refused_and_gets_no_other() -> None:
     later = dataclasses.replace(consumer(), contract="2")
     with pytest.raises(Refused, match="a `contract` that it writes: 1") as refused:
         later.selected(frozenset())

@@ -50,7 +50,7 @@ def _failing(gaps: list[float]) -> list[int]:
     return given_
 
 
-def test_owner_is_told_at_each_share_once_and_at_the_end() -> None:
+def test_owner_is_notified_once_at_each_share_and_at_the_end() -> None:
     assert _failing([10.0] * 12) == [50, 70, 90, 100]
 
 

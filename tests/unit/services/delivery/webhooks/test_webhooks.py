@@ -469,7 +469,7 @@ def test_message_without_an_attempt_is_sent_before_those_that_were_refused(hub: 
     assert hub.sender.requests[0][1].document["data"]["referral_id"] == REFERRAL
 
 
-def test_owner_is_told_once_of_a_message_that_is_refused_while_others_pass(hub: WebhookHub) -> None:
+def test_owner_is_notified_once_of_a_refused_message_while_others_pass(hub: WebhookHub) -> None:
     hub.verified()
     refused = {new_id() for _ in range(3)}
     hub.sender.answer = lambda request: (500 if _data(request).get("referral_id") in refused else 204, b"")
@@ -485,7 +485,7 @@ def test_owner_is_told_once_of_a_message_that_is_refused_while_others_pass(hub: 
     }
 
 
-def test_owner_is_not_told_of_one_message_while_every_attempt_fails(hub: WebhookHub) -> None:
+def test_owner_is_not_notified_of_one_message_while_every_attempt_fails(hub: WebhookHub) -> None:
     hub.verified()
     hub.sender.answer = lambda _: (500, b"")
     hub.bench.receive(*[overdue(new_id()) for _ in range(3)])
@@ -535,7 +535,7 @@ def test_excluded_organization_gets_no_notice_until_it_is_readmitted(hub: Webhoo
     assert len(hub.sender.requests) == 1
 
 
-def test_endpoint_is_told_about_its_types_and_its_own_mailbox_only(hub: WebhookHub) -> None:
+def test_endpoint_gets_notices_of_its_types_and_its_own_mailbox_only(hub: WebhookHub) -> None:
     hub.verified(types=("kopuro.offer.opened.v1",))
     hub.verified(STRANGER, "https://stranger.example.org/")
     hub.bench.receive(unplaced(), opened(), declined(), overdue(new_id()))
@@ -624,7 +624,7 @@ def test_simultaneous_registrations_do_not_exceed_the_limit(
 
 
 @ON_ONE_DATABASE
-def test_published_examples_can_be_registered_and_unknown_type_is_told_the_known_ones(
+def test_published_examples_can_be_registered_and_refusal_of_unknown_type_lists_known_types(
     hub: WebhookHub,
 ) -> None:
     assert operations.REGISTER.body is not None

@@ -87,7 +87,7 @@ def test_invalid_assertion_is_refused(changes: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("ahead", "told"), [(412, "412 s ahead of"), (-412, "412 s behind"), (86_400, "86400 s ahead of")]
 )
-def test_wrong_clock_is_told_with_the_seconds_and_the_hubs_time(ahead: int, told: str) -> None:
+def test_refusal_for_a_wrong_clock_states_the_seconds_and_the_hubs_time(ahead: int, told: str) -> None:
     refused = refusal(iat=NOW + ahead, exp=NOW + ahead + 300)
     assert refused.slug == "clock-skew"
     assert told in refused.detail

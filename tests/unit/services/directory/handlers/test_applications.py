@@ -82,7 +82,7 @@ def test_repetition_under_a_reference_makes_one_application(directory: Directory
     assert len(directory.events()) == 1
 
 
-def test_door_says_nothing_about_who_is_known(directory: Directory) -> None:
+def test_application_response_does_not_reveal_known_organizations(directory: Directory) -> None:
     directory.entries.put_organization(OPERATOR, organization(OSH))
     known = request(proposed_id=OSH, parent=OSH, name=organization(OSH).name)
     unknown = request(proposed_id="kg.nobody", parent="kg.nobody-else")
@@ -319,7 +319,7 @@ def test_conflicts_of_id_and_parent_are_named_when_it_is_vetted(two: Directory) 
     assert two.applications.one(orphan).state is ApplicationState.waiting
 
 
-def test_refusal_is_told_to_the_applicant_and_repeats(directory: Directory) -> None:
+def test_applicant_reads_the_refusal_and_its_repetition_changes_nothing(directory: Directory) -> None:
     applied = directory.applications.apply(request())
     ended = directory.applications.refuse(applied.application.id, REFUSAL, by=DESK)
     assert directory.applications.refuse(ended.id, REFUSAL, by=DESK) == ended
@@ -354,7 +354,7 @@ def test_undecided_applications_expire_and_traces_are_deleted(directory: Directo
 
 
 @pytest.mark.parametrize(("most_waiting", "of_one_address"), [(200, 20), (1_000, 100), (5, 10)])
-def test_address_sends_a_tenth_of_the_room_in_a_day(
+def test_address_may_send_a_tenth_of_the_limit_in_a_day(
     monkeypatch: pytest.MonkeyPatch, most_waiting: int, of_one_address: int
 ) -> None:
     seconds = iter(range(0, 10**9, 60))
@@ -389,7 +389,7 @@ def test_rates_of_an_address_do_not_bound_another_one() -> None:
     assert bounded < 3
 
 
-def test_staff_free_the_room_of_a_withdrawn_application_at_once(directory: Directory) -> None:
+def test_refused_withdrawn_application_no_longer_counts_to_the_limit(directory: Directory) -> None:
     directory.most_applications(1)
     sent = directory.applications.apply(request())
     directory.applications.withdraw(sent.application.id, reference_of(sent))

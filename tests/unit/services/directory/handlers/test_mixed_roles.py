@@ -85,7 +85,7 @@ def test_mixed_principals_are_logged_counted_and_a_warning(
     reported = report(earlier, counts)
     with caplog.at_level(logging.WARNING):
         reported.start(lambda function: function())
-    lines = [r for r in caplog.records if r.getMessage() == "roles are not separate"]
+    lines = [r for r in caplog.records if r.getMessage() == "principal has conflicting roles"]
     assert {line.principal for line in lines} == {"kg.ann", "kg.bek", OSH}  # type: ignore[attr-defined]
     warning = reported.alarm()
     assert warning is not None
@@ -109,7 +109,9 @@ def test_staff_client_with_an_organization_id_is_logged_and_a_warning_until_revo
     reported = report(earlier, counts)
     with caplog.at_level(logging.WARNING):
         reported.start(lambda function: function())
-    assert [r.client for r in caplog.records if "organisation's id" in r.getMessage()] == ["kg.old"]  # type: ignore[attr-defined]
+    assert [r.client for r in caplog.records if r.getMessage() == "staff client has an organization id"] == [
+        "kg.old"
+    ]  # type: ignore[attr-defined]
     assert "kg.old" in str(reported.alarm())
     assert counts[-1] == 0
     assert roles(earlier, "kg.old") == {"auditor"}

@@ -225,7 +225,7 @@ def test_revocation_of_tokens_ends_those_before_and_spares_those_after(filled: D
     )
 
 
-def test_each_revocation_within_a_second_is_told(filled: Directory) -> None:
+def test_each_revocation_within_a_second_is_published(filled: Directory) -> None:
     filled.clock.time = NOON.replace(microsecond=400_000)
     filled.own_credentials.revoke_tokens("desk", by=DESK, operator=False)
     filled.own_credentials.revoke_tokens("desk", by=_OPERATOR, operator=True)
@@ -315,7 +315,7 @@ def test_digest_of_a_text_that_everybody_knows_is_refused_and_changes_nothing(
             call()
         assert refused.value.slug == "invalid-submission"
         assert [(error.pointer, error.detail) for error in refused.value.errors] == [
-            ("/secret_sha256", "This is the digest of an empty text or of the client's own name.")
+            ("/secret_sha256", "The digest is that of an empty string or of the client's own name.")
         ]
     assert filled.events() == before
     assert filled.tokens.issue("desk", SECRET)

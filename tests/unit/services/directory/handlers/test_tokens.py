@@ -43,7 +43,7 @@ def test_unknown_client_and_wrong_secret_are_refused_alike(
 
 @pytest.mark.parametrize("client_id", ["desk", "nobody", ""])
 @pytest.mark.parametrize("secret", ["", "\n", "desk", "b" * 31])
-def test_short_secret_is_refused_alike_for_every_client_even_if_its_digest_is_stored(
+def test_short_secret_gets_the_same_refusal_for_every_client_even_with_a_stored_digest(
     directory: Directory, client_id: str, secret: str
 ) -> None:
     directory.entries.put_organization(OPERATOR, organization())

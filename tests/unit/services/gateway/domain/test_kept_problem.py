@@ -51,7 +51,7 @@ def test_a_short_invented_name_leaves_the_text_readable() -> None:
 
 
 @pytest.mark.parametrize("pointer", ["", "/urgency", "/consent/given_at", "/languages/0"])
-def test_names_of_the_contract_stay(pointer: str) -> None:
+def test_contract_names_are_unchanged(pointer: str) -> None:
     assert kept_problem(refusal(pointer)) == refusal(pointer)
 
 

@@ -74,7 +74,7 @@ def test_country_and_group_count_in_their_regions_and_needs() -> None:
     assert cell(found, "RU", "legal", "ru").services == 1
 
 
-def test_organization_out_of_good_standing_covers_nothing() -> None:
+def test_organization_out_of_good_standing_counts_in_no_coverage_cell() -> None:
     assert covered(organization("ru.one", vetting=Vetting.suspended)) == []
 
 

@@ -54,7 +54,7 @@ def test_parts_of_one_person_count_once() -> None:
     assert (found.found_nobody, found.half_answered_seconds) == (0.2, 3_600)
 
 
-def test_figures_need_enough_persons_of_other_organisations() -> None:
+def test_figures_need_enough_persons_of_other_organizations() -> None:
     """A sender that knows its own referrals subtracts them."""
     own = [past(5, found_nobody=True, sender="kg.own") for _ in range(FEWEST)]
     others = [past(5) for _ in range(FEWEST)]

@@ -163,7 +163,9 @@ def test_reminder_of_an_acceptor_requires_an_overdue_report(driver: ReferralDriv
 
 
 @pytest.mark.parametrize("what", CoordinatorAct)
-def test_act_on_a_stranger_is_refused(driver: ReferralDriver, what: CoordinatorAct) -> None:
+def test_intervention_at_an_organization_that_is_no_party_is_refused(
+    driver: ReferralDriver, what: CoordinatorAct
+) -> None:
     driver.submit()
     published = act(driver, what, "ru.nobody", until=NOW + 4 * DAY)
     assert refused(published) == "conflict"

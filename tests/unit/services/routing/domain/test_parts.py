@@ -44,13 +44,13 @@ def approval(of: str = "legal") -> ApprovedService:
     return ApprovedService(service=of, needs=(HIV,), by="kg.coordinator", at=NOW)
 
 
-def test_organisation_that_could_take_all_needs_makes_one_part() -> None:
+def test_organization_that_could_take_all_needs_makes_one_part() -> None:
     both = organization("ru.both", service(needs=(LEGAL,)), service(id="second", needs=(WORK,)))
     found = divided(both, helping("ru.legal", LEGAL), needs=(LEGAL, WORK))
     assert found == {(LEGAL, WORK): {"ru.both"}}
 
 
-def test_needs_of_different_organisations_are_divided_into_fewest_parts() -> None:
+def test_needs_of_different_organizations_are_divided_into_fewest_parts() -> None:
     found = divided(
         helping("ru.legal", LEGAL),
         helping("ru.home", SHELTER),
@@ -60,7 +60,7 @@ def test_needs_of_different_organisations_are_divided_into_fewest_parts() -> Non
     assert found == {(LEGAL,): {"ru.legal"}, (SHELTER, WORK): {"ru.two"}}
 
 
-def test_need_that_nobody_meets_is_a_part_without_organisations() -> None:
+def test_need_that_nobody_meets_is_a_part_without_organizations() -> None:
     found = divided(helping("ru.two", LEGAL, SHELTER), needs=(LEGAL, WORK, SHELTER))
     assert list(found.items()) == [((LEGAL, SHELTER), {"ru.two"}), ((WORK,), set())]
 
@@ -120,7 +120,7 @@ def test_part_without_the_sensitive_need_takes_an_agreement_of_the_class_of_the_
     assert {part.needs: set(part.organizations) for part in found} == {(WORK,): set(), (HIV,): {"ru.clinic"}}
 
 
-def test_part_of_a_referral_to_a_named_organisation_has_no_other_organisation() -> None:
+def test_part_of_a_referral_to_a_named_organization_has_no_other_organization() -> None:
     found = divided(helping("ru.named", LEGAL), helping("ru.work", WORK), needs=(LEGAL, WORK), to="ru.named")
     assert found == {(LEGAL,): {"ru.named"}, (WORK,): set()}
 

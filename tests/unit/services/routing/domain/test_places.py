@@ -227,7 +227,7 @@ ACTIONS = st.lists(
 
 @settings(max_examples=150, deadline=None)
 @given(ACTIONS, st.integers(1, 8))
-def test_nobody_starves_whatever_the_others_submit(
+def test_every_sender_gets_its_share_of_places(
     actions: list[tuple[str, object, object]], maximum: int
 ) -> None:
     """After each step: who waits holds a share of the places, or acceptances have taken every place."""

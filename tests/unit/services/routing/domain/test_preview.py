@@ -41,7 +41,7 @@ def consulate(name: str, **changes: object) -> Organization:
     return organization(name, service(**changes), kind=CONSULATE)
 
 
-def test_organisations_that_could_be_asked_are_counted_once_each() -> None:
+def test_organizations_that_could_be_asked_are_counted_once_each() -> None:
     two_services = organization("ru.one", service(), service(id="second"))
     full = service(capacity=Capacity(status=CapacityStatus.no_capacity, updated_at=NOW))
     assert previewed(two_services, organization("ru.full", full)).candidates is Band.few
@@ -80,7 +80,7 @@ def test_region_is_not_listed_if_its_services_would_fail_there_too() -> None:
     assert previewed(unvetted).more_by_region == {}
 
 
-def test_referral_to_a_named_organisation_counts_only_its_services() -> None:
+def test_referral_to_a_named_organization_counts_only_its_services() -> None:
     named = organization("ru.named", service(languages=("uz",)), service(id="far", areas=("RU-SPE",)))
     found = previewed(named, organization("ru.other"), wanted=facts(to="ru.named"))
     assert found.candidates is Band.none
@@ -95,7 +95,7 @@ def test_consented_kind_states_what_its_opt_in_adds() -> None:
     assert found.only_by_kind == {"consular_representative": Band.few, "state_body": Band.none}
 
 
-def test_needs_of_different_organisations_are_listed_in_parts() -> None:
+def test_needs_of_different_organizations_are_listed_in_parts() -> None:
     members = (organization("ru.legal"), organization("ru.work", service(needs=("work", "information"))))
     wanted = facts(needs=("legal.wage_claim", "work", "information", "money"))
     assert plain(previewed(*members, wanted=wanted).parts) == [

@@ -96,7 +96,7 @@ def of_type(published: Sequence[tuple[str, Fact]], kind: type) -> list[str]:
     return [referral_id for referral_id, fact in published if isinstance(fact, kind)]
 
 
-def test_needs_of_two_organisations_are_split_and_each_part_is_offered() -> None:
+def test_needs_of_two_organizations_are_split_and_each_part_is_offered() -> None:
     family = families(helping("ru.legal", LEGAL), helping("ru.home", SHELTER))
 
     whole = family.submit(LEGAL, SHELTER)
@@ -132,13 +132,13 @@ def test_referral_stays_whole_without_the_persons_permission() -> None:
     assert (whole.status, whole.parts) == (ReferralStatus.offered, 0)
 
 
-def test_referral_stays_whole_if_one_organisation_covers_all_needs() -> None:
+def test_referral_stays_whole_if_one_organization_covers_all_needs() -> None:
     family = families(helping("ru.legal", LEGAL), helping("ru.both", LEGAL, SHELTER))
     whole = family.submit(LEGAL, SHELTER)
     assert (whole.status, whole.parts) == (ReferralStatus.offered, 0)
 
 
-def test_referral_to_a_named_organisation_stays_whole() -> None:
+def test_referral_to_a_named_organization_stays_whole() -> None:
     family = families(helping("ru.legal", LEGAL), helping("ru.home", SHELTER))
     whole = family.submit(LEGAL, SHELTER, to="ru.legal")
     assert (whole.status, whole.parts) == (ReferralStatus.offered, 0)
@@ -234,7 +234,7 @@ def test_late_acceptance_is_refused_once_a_part_has_an_acceptor_or_has_ended(
     assert family.referrals == before
 
 
-def test_decline_in_time_that_is_read_after_the_split_is_told_and_changes_no_part(
+def test_timely_decline_read_after_the_split_is_reported_and_changes_no_part(
     expired: tuple[Families, AnswerSubmitted],
 ) -> None:
     family, accepted = expired
@@ -272,7 +272,7 @@ def test_decision_about_a_part_can_be_made_again_from_its_record() -> None:
         assert dump(again) == dump(decision)
 
 
-def test_organisation_without_approval_for_a_need_of_the_whole_is_asked_about_no_part() -> None:
+def test_organization_without_approval_for_a_need_of_the_whole_is_asked_about_no_part() -> None:
     """It would receive the case, which tells of the sensitive need too."""
     approved = ApprovedService(service="legal", needs=(HIV,), by="kg.coordinator", at=NOW)
     clinic = organization("ru.clinic", service(needs=(HIV,)), approved_services=(approved,))
@@ -323,7 +323,7 @@ def test_part_of_several_needs_is_offered_only_to_those_that_meet_all_of_them() 
 @pytest.mark.parametrize(
     ("reason", "is_left_out"), [("conflict_of_interest", True), ("language", False), ("no_capacity", False)]
 )
-def test_organisation_that_may_not_help_the_person_is_asked_about_no_other_part(
+def test_organization_that_may_not_help_the_person_is_asked_about_no_other_part(
     reason: str, is_left_out: bool, handed_back: bool
 ) -> None:
     """Every part has the one case of the one person. Both organisations could take either part."""
@@ -552,7 +552,7 @@ def test_revoked_consent_ends_the_whole_and_every_part_whoever_reports_it(
     assert {one.status for one in two.referrals.values()} == {ReferralStatus.withdrawn}
 
 
-def test_consent_revoked_after_the_end_is_told_about_every_part_again(two: Families) -> None:
+def test_consent_revoked_after_the_end_is_published_again_for_every_part(two: Families) -> None:
     for part in two.parts:
         two.complete(part)
     published = two.apply(RevocationSubmitted(referral_id=REFERRAL, organization=SENDER))
@@ -609,7 +609,7 @@ def test_whole_that_was_split_cannot_be_placed(two: Families) -> None:
     first, second = two.parts
     assert (referral_id, refused.problem["detail"]) == (
         REFERRAL,
-        f"The referral goes on in parts. Act on one of them: {first.id}, {second.id}.",
+        f"The referral continues in parts. Act on one of them: {first.id}, {second.id}.",
     )
     nudge = InterventionSubmitted(
         referral_id=REFERRAL,

@@ -146,7 +146,7 @@ def test_story_tells_both_ends_of_an_onward_referral(language: str, continues: s
     [
         (
             "en",
-            "No organisation that could be asked covers all needs. The referral goes on in parts: r2, r3.",
+            "No organisation that could be asked covers all needs. The referral continues in parts: r2, r3.",
             "This referral is a part of r1, for some of its needs.",
             "All parts have ended; the referral is completed: resolved.",
         ),

@@ -88,7 +88,7 @@ def test_referral_whose_acceptance_ended_has_no_acceptor(audit: LogOnDatabase, e
     assert figures(audit, "organization_kind") == {("none",): 7, ("",): 7}
 
 
-def test_unplaced_referral_is_counted_as_such_until_an_organisation_is_asked_again(
+def test_unplaced_referral_is_counted_as_such_until_an_organization_is_asked_again(
     audit: LogOnDatabase,
 ) -> None:
     def waiting(*steps: str) -> None:
