@@ -39,6 +39,7 @@ class Received:
 
     user_id, message_id, content_type, content_encoding, expiration: its properties; None: absent. All others,
     and its headers, have no effect and are not kept.
+    dropped: the digest of a body above LONGEST_BODY, which is not kept: `body` is empty. None: it is kept.
     """
 
     organization: str
@@ -48,6 +49,7 @@ class Received:
     content_type: str | None = None
     content_encoding: str | None = None
     expiration: str | None = None
+    dropped: str | None = None
 
 
 class Verdict(StrEnum):
@@ -178,14 +180,14 @@ def _groups(prepared: Sequence[_Prepared]) -> Iterator[list[_Prepared]]:
 
 def _prepared(place: int, message: Received) -> _Prepared:
     """Return the submission as a line for intake, or with the problem that refuses it."""
-    digest = sha256(message.body).hexdigest()
+    digest = digest_of(message.body) if message.dropped is None else message.dropped
     message_id = None
     try:
         message_id = _message_id(message)
         if message.user_id != message.organization:
             raise Refused("forbidden", "The property user_id must be the id of your organisation.")
         _require_readable(message)
-        if len(message.body) > LONGEST_BODY:
+        if message.dropped is not None or len(message.body) > LONGEST_BODY:
             raise Refused("body-too-large", f"A submission has at most {LONGEST_BODY} bytes.")
         document = parse_json(message.body, most_values=MOST_VALUES)
         if not isinstance(document, dict):
@@ -200,6 +202,11 @@ def _prepared(place: int, message: Received) -> _Prepared:
         del document["submit"]
     line = orjson.dumps({**document, _KEY: message_id})
     return _Prepared(place=place, message_id=message_id, digest=digest, line=line, is_referral=is_referral)
+
+
+def digest_of(body: bytes) -> str:
+    """Return the digest that names what was submitted in its answer."""
+    return sha256(body).hexdigest()
 
 
 def _require_readable(message: Received) -> None:

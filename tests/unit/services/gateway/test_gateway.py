@@ -10,6 +10,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from runtime.messaging.ports import BrokerUnavailable
+from services.gateway.domain.in_hand import MOST_IN_HAND
 from services.gateway.gateway import SubmissionWork, WindowWork
 from services.gateway.gateway_metrics import GatewayMetrics
 from services.gateway.ports import Result
@@ -28,12 +29,18 @@ class SubmissionsInMemory:
         self.waiting: dict[str, int] = {}
         self.given: set[int] = set()
         self.available = True
+        self.handed_back: list[tuple[str, list[int]]] = []
+        self.paused: set[str] = set()
 
     def take(self, seconds: float) -> list[tuple[int, Received]]:
         if not self.available:
             raise BrokerUnavailable("down")
-        new = [(tag, received) for tag, received in self.held.items() if tag not in self.given]
-        self.given |= self.held.keys()
+        new = [
+            (tag, received)
+            for tag, received in self.held.items()
+            if tag not in self.given and received.organization not in self.paused
+        ]
+        self.given |= {tag for tag, _ in new}
         return new
 
     def settle(self, verdicts: list[tuple[int, Verdict]]) -> None:
@@ -43,6 +50,11 @@ class SubmissionsInMemory:
                 del self.held[tag]
             if verdict is Verdict.parked:
                 self.parked += 1
+
+    def hand_back(self, organization: str, tags: Sequence[int]) -> None:
+        self.handed_back.append((organization, list(tags)))
+        self.given -= set(tags)
+        self.paused.add(organization)
 
     def close(self) -> None:
         self.held.clear()
@@ -118,6 +130,44 @@ def test_organization_beyond_its_rate_is_paced_in_order_and_delays_nobody() -> N
     assert work.turn() == {Verdict.answered}
     assert list(hub.taken) == ["a", "e", "b", "c", "d"]
     assert submissions.held == {}
+
+
+def large(key: str, organization: str) -> Received:
+    body = b'{"submit":"accept","offer_id":"' + b"o" * 1_000_000 + b'"}'
+    return Received(organization=organization, body=body, user_id=organization, message_id=key)
+
+
+def test_submissions_beyond_the_bytes_in_hand_wait_in_their_queue_and_keep_their_order_and_pause() -> None:
+    others = [f"ru.union-{number}" for number in range(4)]
+    hub = HubInMemory(left=dict.fromkeys(others, 0))
+    submissions = SubmissionsInMemory()
+    submissions.held = {
+        number: large(f"{number}", others[number // 20]) for number in range(20 * len(others))
+    }
+    now = [0.0]
+    desk = SubmissionDesk(hub, GatewayMetrics(CollectorRegistry()))
+    work = SubmissionWork(submissions, desk, clock=lambda: now[0])
+    work.turn()
+    assert submissions.handed_back
+    in_hand = sum(len(submissions.held[tag].body) for tag in submissions.given)
+    assert in_hand <= MOST_IN_HAND
+    for organization, tags in submissions.handed_back:
+        assert tags == sorted(tags)
+        assert {submissions.held[tag].organization for tag in tags} == {organization}
+    # A small one of another organisation is answered meanwhile.
+    submissions.held[100] = submission("small")
+    assert Verdict.answered in work.turn()
+    assert list(hub.taken) == ["small"]
+    # Later everything is answered, in order.
+    hub.left = {}
+    for _ in range(3 * len(others)):
+        submissions.paused.clear()
+        now[0] += 120.0
+        work.turn()
+    assert submissions.held == {}
+    for number, organization in enumerate(others):
+        keys = [key for key in hub.taken if key != "small" and int(key) // 20 == number]
+        assert keys == [str(20 * number + place) for place in range(20)], organization
 
 
 class SlowHub(HubInMemory):
