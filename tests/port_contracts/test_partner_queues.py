@@ -13,6 +13,7 @@ import pytest
 from contracts.broker_rights import PARTNERS_VHOST
 from runtime.messaging.rabbit.connection import ConnectionFactory
 from sandbox.broker import PrivateBroker
+from sandbox.broker_configuration import LARGEST_MESSAGE
 from services.gateway.adapters.management_users import ManagementUsers
 from services.gateway.adapters.partners_topology import MOST_PARKED, MOST_SUBMISSIONS
 from services.gateway.adapters.rabbit_queues import RabbitQueues
@@ -20,7 +21,7 @@ from services.gateway.adapters.rabbit_submissions import PREFETCH, RabbitSubmiss
 from services.gateway.domain.partner import PARKED, SUBMISSIONS, exchange_of, hashed, queue_of, submissions_of
 from services.gateway.domain.window import CAPACITY, Count
 from services.gateway.ports import BrokerUsers, Queues, SessionEnded, UserConflict
-from services.gateway.submission_desk import Received, Verdict
+from services.gateway.submission_desk import LONGEST_BODY, Received, Verdict, digest_of
 from tests.journey.waiting import until
 from tests.unit.services.gateway.doubles import OSH, BrokerInMemory, message
 
@@ -290,6 +291,56 @@ def test_properties_of_a_submission_arrive_as_they_were_sent(node: PrivateBroker
     assert with_none == Received(organization=OSH, body=b"\xff", user_id=None, message_id=None)
     submissions.settle([(tag, Verdict.answered) for tag in (first, second)])
     submissions.close()
+    link.collect()
+
+
+def test_body_that_is_too_large_arrives_as_its_digest_and_a_larger_one_closes_its_channel(
+    node: PrivateBroker,
+) -> None:
+    submissions = RabbitSubmissions(factory_of(node), lambda: [OSH])
+    submissions.take(0.01)
+    link = factory_of(node).connect()
+    channel = link.channel()
+    longest, larger = b"a" * LONGEST_BODY, b"b" * (LONGEST_BODY + 1)
+    for body in (longest, larger):
+        channel.basic_publish(amqp.Message(body), exchange_of(OSH), OSH)
+    (first, kept), (second, dropped) = take(submissions, 2)
+    assert (kept.body, kept.dropped) == (longest, None)
+    assert (dropped.body, dropped.dropped) == (b"", digest_of(larger))
+    submissions.settle([(tag, Verdict.answered) for tag in (first, second)])
+    channel.confirm_select()
+    with pytest.raises(amqp.exceptions.PreconditionFailed):
+        channel.basic_publish_confirm(amqp.Message(b"c" * (LARGEST_MESSAGE + 1)), exchange_of(OSH), OSH)
+    submissions.close()
+    link.collect()
+
+
+def test_submissions_that_are_handed_back_come_again_in_order_after_others(node: PrivateBroker) -> None:
+    users = ManagementUsers(node.identity.management_uri(HUB))
+    queues = RabbitQueues(factory_of(node))
+    for organization in (OSH, OTHER):
+        queues.begin(organization)
+    link = factory_of(node).connect()
+    channel = link.channel()
+    numbers = [f"f{number}" for number in range(PREFETCH + 5)]
+    for key in numbers:
+        channel.basic_publish(amqp.Message(b"{}", message_id=key), exchange_of(OSH), OSH)
+    submissions = RabbitSubmissions(factory_of(node), users.submitters)
+    held = take(submissions, PREFETCH)
+    submissions.settle([(tag, Verdict.answered) for tag, _ in held[:2]])  # lets two more come meanwhile
+    submissions.hand_back(OSH, [tag for tag, _ in held[2:]])
+    channel.basic_publish(amqp.Message(b"{}", message_id="one"), exchange_of(OTHER), OTHER)
+    ((tag, other),) = take(submissions, 1)
+    assert other.organization == OTHER
+    submissions.settle([(tag, Verdict.answered)])
+    again: list[str | None] = []
+    while len(again) < len(numbers) - 2:
+        for tag, received in take(submissions, 1):
+            again.append(received.message_id)
+            submissions.settle([(tag, Verdict.answered)])
+    assert again == numbers[2:]
+    submissions.close()
+    queues.close()
     link.collect()
 
 

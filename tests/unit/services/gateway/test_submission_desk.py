@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from prometheus_client import CollectorRegistry
 from contracts.errors import Unavailable
 from services.gateway.gateway_metrics import GatewayMetrics
 from services.gateway.ports import Answer
-from services.gateway.submission_desk import LONGEST_BODY, Received, SubmissionDesk, Verdict
+from services.gateway.submission_desk import LONGEST_BODY, Received, SubmissionDesk, Verdict, digest_of
 from tests.unit.services.gateway.doubles import OSH, HubInMemory
 
 OTHER = "ru.moscow-common-table"
@@ -82,6 +83,7 @@ def test_refusal_of_the_hub_is_answered_with_its_problem(desk: Desk) -> None:
         (submission(body=["accept"]), "invalid-submission"),
         (submission(body={"submit": "accept", "idempotency_key": "other"}), "invalid-submission"),
         (submission(body=b" " * (LONGEST_BODY + 1)), "body-too-large"),
+        (replace(submission(body=b""), dropped=digest_of(b"larger")), "body-too-large"),
     ],
 )
 def test_message_that_is_no_submission_is_refused_and_never_sent_to_the_hub(
@@ -94,6 +96,13 @@ def test_message_that_is_no_submission_is_refused_and_never_sent_to_the_hub(
     # An invalid key is not repeated in the answer.
     assert answer.message_id in (None, "k1")
     assert (answer.message_id is None) == (received.message_id != "k1")
+
+
+def test_answer_to_a_body_that_was_dropped_names_what_was_submitted(desk: Desk) -> None:
+    body = b" " * (LONGEST_BODY + 1)
+    desk.verdicts(submission(body=body), replace(submission(body=b""), dropped=digest_of(body)))
+    kept, dropped = desk.hub.answers
+    assert kept == dropped
 
 
 UNREADABLE = [
