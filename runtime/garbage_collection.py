@@ -11,7 +11,8 @@ import gc
 from typing import Final
 
 # New container objects between two collections of the youngest generation, and collections of one generation
-# per collection of the next. They bound the garbage in cycles to a few megabytes.
+# per collection of the next. They bound the garbage in cycles to a few megabytes of small objects. They count
+# no bytes, so no cycle may hold messages: see `messaging.rabbit.connection.drain`.
 # Measured on Python 3.13.5 and 3.14.10: in 6,000 closed loops the collector ran one to four times in each
 # service except the idle directory and found 12,000 to 67,000 objects.
 _THRESHOLDS: Final = (20_000, 20, 50)

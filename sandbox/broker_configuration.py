@@ -32,9 +32,9 @@ log.file.rotation.size = 10485760
 log.file.rotation.count = 2
 """
 
-LARGEST_MESSAGE = 16 * 1024 * 1024
-"""Bytes of a message, as in deploy/: above what intake admits. The broker closes the channel of a larger one
-and says why. Its own default is 128 MiB."""
+LARGEST_MESSAGE = 4 * 1024 * 1024
+"""Bytes of a message, as in deploy/: above what intake admits, and above every event and batch of events. The
+broker closes the channel of a larger one and says why. Its own default is 128 MiB."""
 
 # Once a minute RabbitMQ checks that epmd runs and, if not, starts that daemon on all addresses. The
 # private node needs no epmd, but no setting disables the check. Erlang evaluates this file at its start; it

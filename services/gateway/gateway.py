@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, Protocol
 
 from contracts.errors import Unavailable
 from runtime.background import Spawn
+from services.gateway.domain.in_hand import may_begin, to_hand_back
 from services.gateway.ports import BrokerUsers
 from services.gateway.submission_desk import Received, SubmissionDesk, Verdict
 from services.gateway.window_keeper import WindowKeeper
@@ -34,7 +35,7 @@ _BUSY_SECONDS: Final = 0.05
 
 
 class Submissions(Protocol):
-    """The queue of submissions. `take` and `settle` raise BrokerUnavailable.
+    """The queue of submissions. `take`, `settle` and `hand_back` raise BrokerUnavailable.
 
     parked, waiting: how many submissions were set aside, and how many of each organisation nobody has taken
     yet, as last counted.
@@ -51,6 +52,13 @@ class Submissions(Protocol):
         """Acknowledge, requeue or park submissions by tag."""
         ...
 
+    def hand_back(self, organization: str, tags: Sequence[int]) -> None:
+        """Requeue all submissions of an organisation that are not being processed, by tag, in order.
+
+        `take` returns none of it for some seconds.
+        """
+        ...
+
     def close(self) -> None:
         """Close the connection; what is not settled is delivered again."""
         ...
@@ -61,7 +69,7 @@ class _Lane:
     """The submissions of one organisation that are taken and not settled, in order, by tag.
 
     until: nothing is processed earlier. failures: how often the hub was unavailable for it in a row.
-    is_paced: it has used up its rate. is_busy: a batch of it is being processed.
+    is_paced: it has used up its rate. is_busy: a batch of it is being processed, of `processed` bytes.
     """
 
     taken: list[tuple[int, Received]] = field(default_factory=list)
@@ -69,6 +77,16 @@ class _Lane:
     failures: int = 0
     is_paced: bool = False
     is_busy: bool = False
+    processed: int = 0
+
+    def hold(self, tag: int, received: Received) -> None:
+        """Add a submission that was taken."""
+        self.taken.append((tag, received))
+
+    @property
+    def waiting(self) -> int:
+        """Return the bytes that wait to be processed."""
+        return sum(len(received.body) for _, received in self.taken)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,7 +104,8 @@ class SubmissionWork:
 
     Every organisation is processed apart, and pauses apart: one for which the hub is slow or unavailable
     delays no other. What is not settled is held here, and the broker sends no more of an organisation than
-    `take` may have at a time: the rest waits in its own queue, and is never refused.
+    `take` may have at a time: the rest waits in its own queue, and is never refused. What all of them hold is
+    bounded in bytes (`domain.in_hand`).
     """
 
     def __init__(
@@ -148,29 +167,59 @@ class SubmissionWork:
         """Take submissions, begin to process them, and settle what is done; return its verdicts."""
         try:
             is_busy = any(lane.is_busy for lane in self._lanes.values())
-            taken = self._submissions.take(_BUSY_SECONDS if is_busy else TAKE_SECONDS)
-            self._fault = None
-            for tag, received in taken:
-                self._lanes.setdefault(received.organization, _Lane()).taken.append((tag, received))
+            self._take(_BUSY_SECONDS if is_busy else TAKE_SECONDS)
             self._wait_for(self._begin_due())
+            self._hand_back()
             verdicts = self._settle_done()
         except Unavailable:
             # The connection is lost, and the tags with it: the broker delivers these again.
             self._link += 1
-            self._lanes = {name: _Lane(is_busy=True) for name, lane in self._lanes.items() if lane.is_busy}
+            self._lanes = {
+                name: _Lane(is_busy=True, processed=lane.processed)
+                for name, lane in self._lanes.items()
+                if lane.is_busy
+            }
             raise
         self._note_waiting(any(lane.failures for lane in self._lanes.values()) or self._others_wait())
         return verdicts
 
+    def _take(self, seconds: float) -> None:
+        for tag, received in self._submissions.take(seconds):
+            self._lanes.setdefault(received.organization, _Lane()).hold(tag, received)
+        self._fault = None
+
+    def _hand_back(self) -> None:
+        """Give back what is too much; what an organisation has used up or failed at stays known."""
+        waiting = {name: lane.waiting for name, lane in self._lanes.items()}
+        for organization in to_hand_back(waiting, self._processed()):
+            lane = self._lanes[organization]
+            taken, lane.taken = lane.taken, []
+            self._submissions.hand_back(organization, [tag for tag, _ in taken])
+            _log.warning(
+                "submissions given back to their queue: too many bytes are in hand",
+                extra={"organization": organization, "count": len(taken)},
+            )
+
+    def _processed(self) -> int:
+        return sum(lane.processed for lane in self._lanes.values())
+
     def _begin_due(self) -> set[str]:
         """Begin to process the batches that are due; return their organisations."""
-        now, begun = self._clock(), set()
+        now, begun, processed = self._clock(), set(), self._processed()
+        # Given back, and its pause is over: it is known again when more of it is taken.
+        for name in [name for name, lane in self._lanes.items() if not (lane.taken or lane.is_busy)]:
+            if self._lanes[name].until <= now:
+                del self._lanes[name]
         places = _MOST_AT_ONCE - sum(lane.is_busy for lane in self._lanes.values())
         due = [name for name, lane in self._lanes.items() if lane.taken and not lane.is_busy]
         for organization in [name for name in due if self._lanes[name].until <= now][:places]:
+            size = self._lanes[organization].waiting
+            if not may_begin(size, processed):
+                continue  # it stays before the others
+            processed += size
             # At the end of the order, so that organisations take turns at the places.
             lane = self._lanes[organization] = self._lanes.pop(organization)
-            lane.is_busy, batch, lane.taken = True, lane.taken, []
+            lane.is_busy, lane.processed, batch, lane.taken = True, size, lane.taken, []
             begun.add(organization)
             process = partial(self._process, organization, batch, self._link)
             if self._spawn is None:
@@ -205,7 +254,7 @@ class SubmissionWork:
         verdicts: set[Verdict] = set()
         for one in done:
             lane = self._lanes[one.organization]
-            lane.is_busy = False
+            lane.is_busy, lane.processed = False, 0
             if one.link != self._link:
                 continue  # delivered again
             verdicts |= set(one.verdicts)

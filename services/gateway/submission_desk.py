@@ -37,25 +37,19 @@ _JSON_BODY: Final = Body()
 class Received:
     """A submission. organization: the owner of the queue, to whose exchange nobody else may publish.
 
-    body: None if it was longer than LONGEST_BODY: then it was not kept. digest: its SHA-256, in hexadecimal.
     user_id, message_id, content_type, content_encoding, expiration: its properties; None: absent. All others,
     and its headers, have no effect and are not kept.
+    dropped: the digest of a body above LONGEST_BODY, which is not kept: `body` is empty. None: it is kept.
     """
 
     organization: str
-    body: bytes | None
-    digest: str
+    body: bytes
     user_id: str | None
     message_id: str | None
     content_type: str | None = None
     content_encoding: str | None = None
     expiration: str | None = None
-
-
-def received(organization: str, body: bytes, **properties: str | None) -> Received:
-    """Return a submission with this body, and without it if it is too long."""
-    kept = body if len(body) <= LONGEST_BODY else None
-    return Received(organization=organization, body=kept, digest=sha256(body).hexdigest(), **properties)
+    dropped: str | None = None
 
 
 class Verdict(StrEnum):
@@ -186,13 +180,14 @@ def _groups(prepared: Sequence[_Prepared]) -> Iterator[list[_Prepared]]:
 
 def _prepared(place: int, message: Received) -> _Prepared:
     """Return the submission as a line for intake, or with the problem that refuses it."""
+    digest = digest_of(message.body) if message.dropped is None else message.dropped
     message_id = None
     try:
         message_id = _message_id(message)
         if message.user_id != message.organization:
             raise Refused("forbidden", "The property user_id must be the id of your organisation.")
         _require_readable(message)
-        if message.body is None:
+        if message.dropped is not None or len(message.body) > LONGEST_BODY:
             raise Refused("body-too-large", f"A submission has at most {LONGEST_BODY} bytes.")
         document = parse_json(message.body, most_values=MOST_VALUES)
         if not isinstance(document, dict):
@@ -201,14 +196,17 @@ def _prepared(place: int, message: Received) -> _Prepared:
             where = PointerError(pointer=f"/{_KEY}", detail="Over AMQP the property message_id is the key.")
             raise Refused("invalid-submission", f"Correct /{_KEY}.", errors=(where,))
     except Refused as refused:
-        return _Prepared(place=place, message_id=message_id, digest=message.digest, problem=refused.problem())
+        return _Prepared(place=place, message_id=message_id, digest=digest, problem=refused.problem())
     is_referral = document.get("submit") == REFERRAL
     if is_referral:
         del document["submit"]
     line = orjson.dumps({**document, _KEY: message_id})
-    return _Prepared(
-        place=place, message_id=message_id, digest=message.digest, line=line, is_referral=is_referral
-    )
+    return _Prepared(place=place, message_id=message_id, digest=digest, line=line, is_referral=is_referral)
+
+
+def digest_of(body: bytes) -> str:
+    """Return the digest that names what was submitted in its answer."""
+    return sha256(body).hexdigest()
 
 
 def _require_readable(message: Received) -> None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Any
 
 import amqp
@@ -23,7 +21,7 @@ from services.gateway.adapters.rabbit_submissions import PREFETCH, RabbitSubmiss
 from services.gateway.domain.partner import PARKED, SUBMISSIONS, exchange_of, hashed, queue_of, submissions_of
 from services.gateway.domain.window import CAPACITY, Count
 from services.gateway.ports import BrokerUsers, Queues, SessionEnded, UserConflict
-from services.gateway.submission_desk import Received, Verdict, received
+from services.gateway.submission_desk import LONGEST_BODY, Received, Verdict, digest_of
 from tests.journey.waiting import until
 from tests.unit.services.gateway.doubles import OSH, BrokerInMemory, message
 
@@ -280,25 +278,6 @@ def test_submission_is_routed_to_no_queue_but_its_organizations(node: PrivateBro
     link.collect()
 
 
-def test_bodies_that_are_too_long_are_not_kept_while_they_wait_for_their_refusal(node: PrivateBroker) -> None:
-    submissions = RabbitSubmissions(factory_of(node), lambda: [OSH])
-    submissions.take(0.01)
-    link = factory_of(node).connect()
-    channel = link.channel()
-    body = bytes(LARGEST_MESSAGE - 4096)
-    for number in range(4):
-        channel.basic_publish(amqp.Message(body, message_id=f"k{number}"), exchange_of(OSH), OSH)
-    del body
-    taken = take(submissions, 4)
-    digest = sha256(bytes(LARGEST_MESSAGE - 4096)).hexdigest()
-    assert [(one.body, one.digest) for _, one in taken] == [(None, digest)] * 4
-    gc.collect()
-    assert not [each for each in gc.get_objects() if isinstance(each, amqp.Message)]
-    submissions.settle([(tag, Verdict.answered) for tag, _ in taken])
-    submissions.close()
-    link.collect()
-
-
 def test_properties_of_a_submission_arrive_as_they_were_sent(node: PrivateBroker) -> None:
     submissions = RabbitSubmissions(factory_of(node), lambda: [OSH])
     submissions.take(0.01)
@@ -308,10 +287,60 @@ def test_properties_of_a_submission_arrive_as_they_were_sent(node: PrivateBroker
     for properties in (sent, {}):
         channel.basic_publish(amqp.Message(b"\xff", **properties), exchange_of(OSH), OSH)
     (first, with_all), (second, with_none) = take(submissions, 2)
-    assert with_all == received(OSH, b"\xff", user_id=None, message_id=None, **sent)
-    assert with_none == received(OSH, b"\xff", user_id=None, message_id=None)
+    assert with_all == Received(organization=OSH, body=b"\xff", user_id=None, message_id=None, **sent)
+    assert with_none == Received(organization=OSH, body=b"\xff", user_id=None, message_id=None)
     submissions.settle([(tag, Verdict.answered) for tag in (first, second)])
     submissions.close()
+    link.collect()
+
+
+def test_body_that_is_too_large_arrives_as_its_digest_and_a_larger_one_closes_its_channel(
+    node: PrivateBroker,
+) -> None:
+    submissions = RabbitSubmissions(factory_of(node), lambda: [OSH])
+    submissions.take(0.01)
+    link = factory_of(node).connect()
+    channel = link.channel()
+    longest, larger = b"a" * LONGEST_BODY, b"b" * (LONGEST_BODY + 1)
+    for body in (longest, larger):
+        channel.basic_publish(amqp.Message(body), exchange_of(OSH), OSH)
+    (first, kept), (second, dropped) = take(submissions, 2)
+    assert (kept.body, kept.dropped) == (longest, None)
+    assert (dropped.body, dropped.dropped) == (b"", digest_of(larger))
+    submissions.settle([(tag, Verdict.answered) for tag in (first, second)])
+    channel.confirm_select()
+    with pytest.raises(amqp.exceptions.PreconditionFailed):
+        channel.basic_publish_confirm(amqp.Message(b"c" * (LARGEST_MESSAGE + 1)), exchange_of(OSH), OSH)
+    submissions.close()
+    link.collect()
+
+
+def test_submissions_that_are_handed_back_come_again_in_order_after_others(node: PrivateBroker) -> None:
+    users = ManagementUsers(node.identity.management_uri(HUB))
+    queues = RabbitQueues(factory_of(node))
+    for organization in (OSH, OTHER):
+        queues.begin(organization)
+    link = factory_of(node).connect()
+    channel = link.channel()
+    numbers = [f"f{number}" for number in range(PREFETCH + 5)]
+    for key in numbers:
+        channel.basic_publish(amqp.Message(b"{}", message_id=key), exchange_of(OSH), OSH)
+    submissions = RabbitSubmissions(factory_of(node), users.submitters)
+    held = take(submissions, PREFETCH)
+    submissions.settle([(tag, Verdict.answered) for tag, _ in held[:2]])  # lets two more come meanwhile
+    submissions.hand_back(OSH, [tag for tag, _ in held[2:]])
+    channel.basic_publish(amqp.Message(b"{}", message_id="one"), exchange_of(OTHER), OTHER)
+    ((tag, other),) = take(submissions, 1)
+    assert other.organization == OTHER
+    submissions.settle([(tag, Verdict.answered)])
+    again: list[str | None] = []
+    while len(again) < len(numbers) - 2:
+        for tag, received in take(submissions, 1):
+            again.append(received.message_id)
+            submissions.settle([(tag, Verdict.answered)])
+    assert again == numbers[2:]
+    submissions.close()
+    queues.close()
     link.collect()
 
 
@@ -361,7 +390,7 @@ def test_flood_of_one_organization_delays_no_other(node: PrivateBroker) -> None:
     channel.basic_publish(amqp.Message(b"{}", message_id="one"), exchange_of(OTHER), OTHER)
     submissions = RabbitSubmissions(factory_of(node), users.submitters)
     first = take(submissions, PREFETCH + 1)
-    assert [one.message_id for _, one in first if one.organization == OTHER] == ["one"]
+    assert [received.message_id for _, received in first if received.organization == OTHER] == ["one"]
     assert len(first) == PREFETCH + 1
     submissions.close()
     channel.queue_purge(submissions_of(OSH))

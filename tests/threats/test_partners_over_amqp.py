@@ -77,6 +77,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tls(data: Path) -> TlsPorts:
     ca = PrivateCa(data.parent)
     amqps, management = add_tls(data, ca.issue("partners"))
+    # The broker of operators who have kept an earlier limit: the gateway holds without the broker's.
+    (data / "broker" / "conf.d" / "20-size.conf").write_text("max_message_size = 16777216\n")
     return TlsPorts(ca=ca.file, amqps=amqps, management=management)
 
 
@@ -288,6 +290,23 @@ def test_hostile_submission_over_amqp_is_refused_and_costs_little_cpu_and_no_mem
         cpu_now, memory_now = used(hub, service)
         assert (cpu_now - cpu) / count < 0.05, service
         assert memory_now - memory < 40_000_000, service
+
+
+def test_flood_of_huge_submissions_takes_no_memory_of_the_gateway_and_delays_no_other(hub: AmqpHub) -> None:
+    """Forty of 15 MiB took more than a gigabyte of it: the bodies were kept, and cycles kept them longer."""
+    assert hub.hub.supervisor is not None
+    (pid,) = [one.pid for one in hub.hub.supervisor.status() if one.name == GATEWAY]
+    huge = b'{"submit":"progress","referral_id":"' + b"a" * (15 * 1024 * 1024) + b'"}'
+    with hub.program(OSH) as osh, hub.program(MOSCOW) as moscow:
+        _, before = used(hub, GATEWAY)
+        keys = [osh.submit(huge, content_encoding="utf-8") for _ in range(40)]
+        other = moscow.submit({"submit": "accept", "offer_id": "none"})
+        assert moscow.answer_to(other)["problem"]["status"] == 422
+        assert {osh.answer_to(key)["problem"]["status"] for key in keys} == {413}
+    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    (peak,) = [int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM:")]
+    # One message on its way, in frames and as a whole.
+    assert peak - before < 120_000_000
 
 
 def used(hub: AmqpHub, service: str) -> tuple[float, float]:

@@ -128,12 +128,25 @@ def drain(link: amqp.Connection, seconds: float) -> bool:
     except TimeoutError as error:
         if error.errno == errno.ETIMEDOUT:
             raise  # not our timeout: the kernel gave up the connection
+        _forget_frames(error)
         return False
     except UNDECODABLE as error:
         # Errors that `tolerant` does not replace must not end the process either. The broker dead-letters the
         # message after its delivery limit.
         raise AMQPError(f"a frame cannot be decoded ({type(error).__name__})") from error
     return True
+
+
+def _forget_frames(error: BaseException) -> None:
+    """Let go of the callers' frames, and with them of the messages in their variables.
+
+    eventlet keeps the exception of a timeout in a variable of the frame that raises it: a cycle, in which the
+    frames up to here and those of their callers would live until the collector runs.
+    """
+    link: BaseException | None = error
+    while link is not None:
+        link.__traceback__ = None
+        link = link.__context__
 
 
 def has_arrived(link: amqp.Connection) -> bool:

@@ -26,13 +26,15 @@ from services.gateway.adapters.partners_topology import (
     declare_submissions,
 )
 from services.gateway.domain.partner import PARKED, SUBMISSIONS, submissions_of
-from services.gateway.submission_desk import Received, Verdict, received
+from services.gateway.submission_desk import LONGEST_BODY, Received, Verdict, digest_of
 
 _log = logging.getLogger(__name__)
 
 # Submissions of one organisation that are taken and not settled.
 PREFETCH: Final = 20
+# One `take` ends with the submission that reaches one of them.
 _BATCH: Final = 100
+_BATCH_BYTES: Final = 16 * 1024 * 1024
 # Seconds between two looks for new queues.
 _LOOK_SECONDS: Final = 2.0
 # Seconds between two counts of the parked and of the waiting submissions.
@@ -51,10 +53,12 @@ class RabbitSubmissions:
         self._connection_factory = connection_factory
         self._organizations = organizations
         self._consumed: set[str] = set()
+        self._consumes_moved = False
         self._look_at = 0.0
         self._link: amqp.Connection | None = None
         self._channel: Any = None
         self._arrived: list[tuple[int, Received]] = []
+        self._arrived_bytes = 0
         self._count_at = 0.0
         self.parked = 0
         self.waiting: dict[str, int] = {}
@@ -62,7 +66,7 @@ class RabbitSubmissions:
     def close(self) -> None:
         """Close the connection; what was taken and not settled is delivered again."""
         link, self._link = self._link, None
-        self._arrived.clear()
+        self._arrived, self._arrived_bytes = [], 0
         if link is not None:
             close(link)
 
@@ -91,12 +95,12 @@ class RabbitSubmissions:
             while not self._arrived and (left := deadline - time.monotonic()) > 0:
                 drain(self._link, min(left, self._heartbeat.interval))
                 self._heartbeat.beat()
-            while self._arrived and len(self._arrived) < _BATCH and drain(self._link, AT_ONCE_SECONDS):
+            while self._has_room() and drain(self._link, AT_ONCE_SECONDS):
                 pass
         except BROKEN as error:
             raise self._broken(error) from error
         # All of them: what is requeued must not come after a later one of its organisation.
-        taken, self._arrived = self._arrived, []
+        taken, self._arrived, self._arrived_bytes = self._arrived, [], 0
         return taken
 
     def settle(self, verdicts: Sequence[tuple[int, Verdict]]) -> None:
@@ -110,6 +114,28 @@ class RabbitSubmissions:
         except BROKEN as error:
             raise self._broken(error) from error
 
+    def hand_back(self, organization: str, tags: Sequence[int]) -> None:
+        """Requeue submissions of an organisation, and take none of it before the next look for queues.
+
+        tags: all that are taken of it and not being processed, in order. Raises BrokerUnavailable.
+        """
+        try:
+            # First, or the broker would send at once what is given back.
+            self._channel.basic_cancel(SUBMISSIONS)
+            self._channel.basic_cancel(submissions_of(organization))
+            self._consumes_moved = False
+            self._consumed.discard(organization)
+            meanwhile = [tag for tag, received in self._arrived if received.organization == organization]
+            self._arrived = [each for each in self._arrived if each[1].organization != organization]
+            self._arrived_bytes = sum(len(received.body) for _, received in self._arrived)
+            for tag in (*tags, *meanwhile):
+                self._channel.basic_reject(tag, requeue=True)
+        except BROKEN as error:
+            raise self._broken(error) from error
+
+    def _has_room(self) -> bool:
+        return 0 < len(self._arrived) < _BATCH and self._arrived_bytes < _BATCH_BYTES
+
     def _connect(self) -> None:
         self._link = self._connection_factory.connect()
         self._heartbeat = Heartbeat(self._link, self._connection_factory.heartbeat)
@@ -119,20 +145,24 @@ class RabbitSubmissions:
         channel.queue_declare(PARKED, durable=True, auto_delete=False, arguments=PARKED_ARGUMENTS)
         channel.queue_declare(SUBMISSIONS, durable=True, auto_delete=False, arguments=SUBMISSIONS_ARGUMENTS)
         channel.basic_qos(0, PREFETCH, False)  # of each consumer
-        channel.basic_consume(SUBMISSIONS, callback=partial(self._on_message, None))
+        self._consumes_moved = False
         self._consumed.clear()
         self._look_at = 0.0
 
     def _look(self) -> None:
+        if not self._consumes_moved:
+            self._channel.basic_consume(SUBMISSIONS, SUBMISSIONS, callback=partial(self._on_message, None))
+            self._consumes_moved = True
         try:
             found = self._organizations()
         except BrokerUnavailable as error:
-            _log.warning("new submission queues are not discovered", extra={"reason": str(error)})
+            _log.warning("new queues of submissions are not looked for", extra={"reason": str(error)})
             return
         for organization in sorted(set(found) - self._consumed):
             declare_submissions(self._channel, organization)
             self._channel.basic_consume(
                 submissions_of(organization),
+                submissions_of(organization),  # as the tag
                 callback=partial(self._on_message, organization),
                 # Deleted at the broker: consumed again once it is back.
                 on_cancel=lambda _, organization=organization: self._consumed.discard(organization),
@@ -147,23 +177,29 @@ class RabbitSubmissions:
         """owner: of the queue; None: of the queue of parked submissions that an operator moved back."""
         properties, info = message.properties, message.delivery_info
         body = message.body or b""
-        # A body that is too long goes at once: twenty of them, of each organisation, would be 320 MiB.
-        one = received(
+        body = body if isinstance(body, bytes) else body.encode()
+        dropped = None
+        if len(body) > LONGEST_BODY:
+            # It will be refused: nothing parses it, and nothing keeps it until then.
+            dropped, body = digest_of(body), b""
+        received = Received(
             # Only the gateway's user may publish to the operators' queue, and the broker compared user_id
             # when the submission first came.
-            (properties.get("user_id") or "") if owner is None else owner,
-            body if isinstance(body, bytes) else body.encode(),
+            organization=(properties.get("user_id") or "") if owner is None else owner,
+            body=body,
             user_id=properties.get("user_id"),
             message_id=properties.get("message_id"),
             content_type=properties.get("content_type"),
             content_encoding=properties.get("content_encoding"),
             expiration=properties.get("expiration"),
+            dropped=dropped,
         )
-        self._arrived.append((info["delivery_tag"], one))
+        self._arrived_bytes += len(body)
+        self._arrived.append((info["delivery_tag"], received))
 
     def _broken(self, error: BaseException) -> BrokerUnavailable:
         link, self._link = self._link, None
-        self._arrived.clear()
+        self._arrived, self._arrived_bytes = [], 0
         if link is not None:
             abandon(link)
         return BrokerUnavailable(f"The connection to the partners' broker failed ({type(error).__name__}).")

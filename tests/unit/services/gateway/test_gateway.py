@@ -10,10 +10,11 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from runtime.messaging.ports import BrokerUnavailable
+from services.gateway.domain.in_hand import MOST_IN_HAND
 from services.gateway.gateway import SubmissionWork, WindowWork
 from services.gateway.gateway_metrics import GatewayMetrics
 from services.gateway.ports import Result
-from services.gateway.submission_desk import Received, SubmissionDesk, Verdict, received
+from services.gateway.submission_desk import Received, SubmissionDesk, Verdict
 from services.gateway.window_keeper import WindowKeeper
 from tests.journey.waiting import until
 from tests.unit.services.gateway.doubles import OSH, BrokerInMemory, HubInMemory, message
@@ -22,18 +23,24 @@ from tests.unit.services.gateway.doubles import OSH, BrokerInMemory, HubInMemory
 class SubmissionsInMemory:
     """See `gateway.Submissions`. held: by tag."""
 
-    def __init__(self, *submissions: Received) -> None:
-        self.held = dict(enumerate(submissions))
+    def __init__(self, *received: Received) -> None:
+        self.held = dict(enumerate(received))
         self.parked = 0
         self.waiting: dict[str, int] = {}
         self.given: set[int] = set()
         self.available = True
+        self.handed_back: list[tuple[str, list[int]]] = []
+        self.paused: set[str] = set()
 
     def take(self, seconds: float) -> list[tuple[int, Received]]:
         if not self.available:
             raise BrokerUnavailable("down")
-        new = [(tag, one) for tag, one in self.held.items() if tag not in self.given]
-        self.given |= self.held.keys()
+        new = [
+            (tag, received)
+            for tag, received in self.held.items()
+            if tag not in self.given and received.organization not in self.paused
+        ]
+        self.given |= {tag for tag, _ in new}
         return new
 
     def settle(self, verdicts: list[tuple[int, Verdict]]) -> None:
@@ -43,6 +50,11 @@ class SubmissionsInMemory:
                 del self.held[tag]
             if verdict is Verdict.parked:
                 self.parked += 1
+
+    def hand_back(self, organization: str, tags: Sequence[int]) -> None:
+        self.handed_back.append((organization, list(tags)))
+        self.given -= set(tags)
+        self.paused.add(organization)
 
     def close(self) -> None:
         self.held.clear()
@@ -56,7 +68,7 @@ def spawned(work: Callable[[], None]) -> object:
 
 def submission(key: str, organization: str = OSH) -> Received:
     body = b'{"submit":"accept","offer_id":"o"}'
-    return received(organization, body, user_id=organization, message_id=key)
+    return Received(organization=organization, body=body, user_id=organization, message_id=key)
 
 
 def test_batch_is_settled_by_its_verdicts() -> None:
@@ -120,6 +132,44 @@ def test_organization_beyond_its_rate_is_paced_in_order_and_delays_nobody() -> N
     assert submissions.held == {}
 
 
+def large(key: str, organization: str) -> Received:
+    body = b'{"submit":"accept","offer_id":"' + b"o" * 1_000_000 + b'"}'
+    return Received(organization=organization, body=body, user_id=organization, message_id=key)
+
+
+def test_submissions_beyond_the_bytes_in_hand_wait_in_their_queue_and_keep_their_order_and_pause() -> None:
+    others = [f"ru.union-{number}" for number in range(4)]
+    hub = HubInMemory(left=dict.fromkeys(others, 0))
+    submissions = SubmissionsInMemory()
+    submissions.held = {
+        number: large(f"{number}", others[number // 20]) for number in range(20 * len(others))
+    }
+    now = [0.0]
+    desk = SubmissionDesk(hub, GatewayMetrics(CollectorRegistry()))
+    work = SubmissionWork(submissions, desk, clock=lambda: now[0])
+    work.turn()
+    assert submissions.handed_back
+    in_hand = sum(len(submissions.held[tag].body) for tag in submissions.given)
+    assert in_hand <= MOST_IN_HAND
+    for organization, tags in submissions.handed_back:
+        assert tags == sorted(tags)
+        assert {submissions.held[tag].organization for tag in tags} == {organization}
+    # A small one of another organisation is answered meanwhile.
+    submissions.held[100] = submission("small")
+    assert Verdict.answered in work.turn()
+    assert list(hub.taken) == ["small"]
+    # Later everything is answered, in order.
+    hub.left = {}
+    for _ in range(3 * len(others)):
+        submissions.paused.clear()
+        now[0] += 120.0
+        work.turn()
+    assert submissions.held == {}
+    for number, organization in enumerate(others):
+        keys = [key for key in hub.taken if key != "small" and int(key) // 20 == number]
+        assert keys == [str(20 * number + place) for place in range(20)], organization
+
+
 class SlowHub(HubInMemory):
     """A hub in which the requests of one organisation wait until they are let go."""
 
@@ -150,9 +200,11 @@ def test_organization_for_which_the_hub_is_slow_delays_no_other() -> None:
     assert list(hub.taken) == ["c", "a", "b"]
 
 
-def test_organization_for_which_the_hub_is_unavailable_does_not_delay_others() -> None:
+def test_organization_for_which_the_hub_is_unavailable_lets_no_other_pause() -> None:
     hub = HubInMemory()
-    bad = received(OSH, b'{"submit":"accept","unavailable":true}', user_id=OSH, message_id="a")
+    bad = Received(
+        organization=OSH, body=b'{"submit":"accept","unavailable":true}', user_id=OSH, message_id="a"
+    )
     submissions = SubmissionsInMemory(bad)
     now = [0.0]
     desk = SubmissionDesk(hub, GatewayMetrics(CollectorRegistry()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from prometheus_client import CollectorRegistry
 from contracts.errors import Unavailable
 from services.gateway.gateway_metrics import GatewayMetrics
 from services.gateway.ports import Answer
-from services.gateway.submission_desk import LONGEST_BODY, Received, SubmissionDesk, Verdict, received
+from services.gateway.submission_desk import LONGEST_BODY, Received, SubmissionDesk, Verdict, digest_of
 from tests.unit.services.gateway.doubles import OSH, HubInMemory
 
 OTHER = "ru.moscow-common-table"
@@ -22,8 +23,8 @@ class Desk:
         self.hub = HubInMemory()
         self.desk = SubmissionDesk(self.hub, GatewayMetrics(CollectorRegistry()))
 
-    def verdicts(self, *submissions: Received) -> list[Verdict]:
-        return self.desk.process(submissions)
+    def verdicts(self, *received: Received) -> list[Verdict]:
+        return self.desk.process(received)
 
 
 @pytest.fixture
@@ -33,9 +34,9 @@ def desk() -> Desk:
 
 def submission(key: str | None = "k1", *, organization: str = OSH, **changes: Any) -> Received:
     body = changes.pop("body", {"submit": "accept", "offer_id": "o"})
-    return received(
-        organization,
-        body if isinstance(body, bytes) else json.dumps(body, indent=1).encode(),
+    return Received(
+        organization=organization,
+        body=body if isinstance(body, bytes) else json.dumps(body, indent=1).encode(),
         user_id=changes.pop("user_id", organization),
         message_id=key,
         **changes,
@@ -67,7 +68,7 @@ def test_refusal_of_the_hub_is_answered_with_its_problem(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize(
-    ("refused", "slug"),
+    ("received", "slug"),
     [
         (submission(None), "invalid-parameter"),
         (submission(""), "invalid-parameter"),
@@ -82,18 +83,26 @@ def test_refusal_of_the_hub_is_answered_with_its_problem(desk: Desk) -> None:
         (submission(body=["accept"]), "invalid-submission"),
         (submission(body={"submit": "accept", "idempotency_key": "other"}), "invalid-submission"),
         (submission(body=b" " * (LONGEST_BODY + 1)), "body-too-large"),
+        (replace(submission(body=b""), dropped=digest_of(b"larger")), "body-too-large"),
     ],
 )
 def test_message_that_is_no_submission_is_refused_and_never_sent_to_the_hub(
-    desk: Desk, refused: Received, slug: str
+    desk: Desk, received: Received, slug: str
 ) -> None:
-    assert desk.verdicts(refused) == [Verdict.answered]
+    assert desk.verdicts(received) == [Verdict.answered]
     (answer,) = desk.hub.answers
     assert problem_of(answer) == slug
     assert desk.hub.taken == {}
     # An invalid key is not repeated in the answer.
     assert answer.message_id in (None, "k1")
-    assert (answer.message_id is None) == (refused.message_id != "k1")
+    assert (answer.message_id is None) == (received.message_id != "k1")
+
+
+def test_answer_to_a_body_that_was_dropped_names_what_was_submitted(desk: Desk) -> None:
+    body = b" " * (LONGEST_BODY + 1)
+    desk.verdicts(submission(body=body), replace(submission(body=b""), dropped=digest_of(body)))
+    kept, dropped = desk.hub.answers
+    assert kept == dropped
 
 
 UNREADABLE = [
