@@ -59,12 +59,14 @@ class GeneratedNetwork:
         return sum(len(organization.services) for organization in self.organizations)
 
     def directory(self) -> Directory:
-        """Return the directory of all records, with their revisions."""
+        """Return the directory of all records, with their revisions, as the service has it after its start."""
         directory = Directory()
         for revision, organization in enumerate(self.organizations, 1):
             directory.put_organization(organization, revision)
         for agreement in self.agreements:
             directory.put_agreement(agreement)
+        # As the service does when it starts.
+        directory.prepare_searches()
         return directory
 
     def circumstances(self, referral: AskedReferral, directory: Directory) -> Circumstances:

@@ -20,8 +20,9 @@ _NONE: Final[frozenset[str]] = frozenset()
 _Key = tuple[str, str]
 # Need and region.
 _Search = tuple[str, str]
-# The searches whose result is kept: some 5 megabytes in a directory of 50,000 services.
-_MOST_FOUND = 1_024
+# The searches whose result is kept: more than the vocabularies have needs and regions. Each service is in as
+# many as the needs and regions that it answers: some 40 megabytes in a directory of 50,000 services.
+_MOST_FOUND = 16_384
 # The answers about agreements that are kept.
 _MOST_GRANTED = 4_096
 
@@ -136,7 +137,13 @@ class Directory:
             self._agreements_of[party] -= this
         self._agreements[agreement.id] = agreement
         for party in agreement.parties:
-            self._agreements_of[party] = self._agreements_of.get(party, _NONE) | this
+            named_in = self._agreements_of.get(party)
+            self._agreements_of[party] = (named_in or _NONE) | this
+            # A shortlist says who is named at all. An organisation stays in it after its last agreement.
+            if named_in is None:
+                for offered in self.offered_services_of(party):
+                    for key in _index_keys(offered.service):
+                        self._forget(key)
 
     def organization(self, organization_id: str) -> Organization | None:
         """Return the organisation, or None if it is unknown."""
@@ -211,8 +218,16 @@ class Directory:
         for key in keys:
             self._searches.setdefault(key, set()).add(search)
         services = self._services_under(keys)
-        shortlist = self._found[search] = Shortlist(services) if services else NOTHING_FOUND
+        shortlist = self._found[search] = (
+            Shortlist(services, self._agreements_of.keys()) if services else NOTHING_FOUND
+        )
         return shortlist
+
+    def prepare_searches(self) -> None:
+        """Search every region for every need, so that the first referral finds a kept result too."""
+        for need in codes("needs"):
+            for region in codes("regions"):
+                self.shortlist_for(need, region)
 
     def _services_under(self, keys: Iterable[_Key]) -> Sequence[OfferedService]:
         """Return the services under any of these keys of the index, in the order of their places."""

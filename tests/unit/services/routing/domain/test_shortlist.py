@@ -104,20 +104,20 @@ def test_service_of_the_whole_group_or_country_renews_what_a_search_found() -> N
         before = directory.shortlist_for("legal.wage_claim", "RU-MOW")
         directory.put_organization(organization("ru.two", offered))
         assert directory.shortlist_for("legal.wage_claim", "RU-MOW") is not before
-        assert directory.shortlist_for("legal.wage_claim", "RU-MOW").organizations == ["ru.one", "ru.two"]
+        assert directory.shortlist_for("legal.wage_claim", "RU-MOW").organizations == ("ru.one", "ru.two")
 
 
 def test_search_that_found_nothing_finds_the_first_service() -> None:
     directory = network("ru.one")
     assert directory.shortlist_for("health.tb", "RU-MOW") is NOTHING_FOUND
     directory.put_organization(organization("ru.one", service(needs=("health.tb",))))
-    assert directory.shortlist_for("health.tb", "RU-MOW").organizations == ["ru.one"]
+    assert directory.shortlist_for("health.tb", "RU-MOW").organizations == ("ru.one",)
 
 
 def test_positions_are_those_of_the_organizations_services() -> None:
     several = organization("ru.two", service(id="a"), service(id="b"), service(id="c"))
     shortlist = Shortlist(tuple(network("ru.one", several, "ru.zero").all_offered_services()))
-    assert shortlist.organizations == ["ru.one", "ru.two", "ru.two", "ru.two", "ru.zero"]
+    assert shortlist.organizations == ("ru.one", "ru.two", "ru.two", "ru.two", "ru.zero")
     assert [list(shortlist.positions_of(name)) for name in ("ru.one", "ru.two", "ru.none")] == [
         [0],
         [1, 2, 3],
