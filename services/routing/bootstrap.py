@@ -209,6 +209,8 @@ def build(settings: Settings) -> Application[RoutingParts]:
         background=[
             *platform.span_export(),
             platform.messenger,
+            # After the messenger, which reads the stored directory when it starts.
+            network,
             policy,
             DeadlineTimer(commands, platform.clock),
             Periodic("reduction of facts", reducing.turn, seconds=_SECONDS_BETWEEN_REDUCTIONS),

@@ -6,6 +6,7 @@ import datetime as dt
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Final
 
 from contracts.codes import DisclosureClass, Vetting
@@ -223,12 +224,6 @@ class Directory:
         )
         return shortlist
 
-    def prepare_searches(self) -> None:
-        """Search every region for every need, so that the first referral finds a kept result too."""
-        for need in codes("needs"):
-            for region in codes("regions"):
-                self.shortlist_for(need, region)
-
     def _services_under(self, keys: Iterable[_Key]) -> Sequence[OfferedService]:
         """Return the services under any of these keys of the index, in the order of their places."""
         found = [entries for key in keys if (entries := self._index.get(key)) is not None]
@@ -301,6 +296,11 @@ class Directory:
             for need, found in agreements.items()
             if named.isdisjoint(found) and everyone.isdisjoint(found)
         ]
+
+
+def every_search() -> Iterator[tuple[str, str]]:
+    """Yield each need and region of the vocabularies, for which `shortlist_for` keeps what it found."""
+    return product(codes("needs"), codes("regions"))
 
 
 def _place(organization: str, number: int) -> str:
