@@ -155,10 +155,18 @@ class Evaluation:
         is_bounded = given.offers_per_sender.most is not None
         for position in positions:
             offered, seen = services[position], observed[position]
-            if seen.full_since:
-                found[position] = _with(found[position], rules.declined_as_full(offered, given, seen))
-            if is_bounded or _may_lack_room(offered, seen):
-                found[position] = _with(found[position], rules.no_place_left(offered, given, seen))
+            if seen.full_since and (failure := rules.declined_as_full(offered, given, seen)) is not None:
+                found[position] = _with(found[position], failure)
+            if not is_bounded:
+                # Nearly always, every sender finds a place within the maximum.
+                maximum = offered.maximum
+                if maximum is None:
+                    continue
+                roomy = seen.services.get(offered.service_id, NO_LOAD).roomy
+                if roomy is not None and maximum >= roomy:
+                    continue
+            if (failure := rules.no_place_left(offered, given, seen)) is not None:
+                found[position] = _with(found[position], failure)
 
     def _of_profiles(self, shortlist: Shortlist) -> list[_Failures]:
         """Return the failures of the rules that read only the profile."""
@@ -262,14 +270,6 @@ def _known_failures(reads: tuple[Hashable, ...]) -> _Known:
 def _known_of_group(_number: int, _read: Hashable) -> dict[Trait, _Failures]:
     """Return the failures by trait of one group's rules, for all referrals with the same facts."""
     return {}
-
-
-def _may_lack_room(offered: OfferedService, seen: Observation) -> bool:
-    """Whether some sender may find no place within the service's maximum, whatever its share."""
-    if offered.maximum is None:
-        return False
-    roomy = seen.services.get(offered.service_id, NO_LOAD).roomy
-    return roomy is None or offered.maximum < roomy
 
 
 def _failures(group: Iterable[Rule], offered: OfferedService, given: Circumstances) -> list[Failure]:
