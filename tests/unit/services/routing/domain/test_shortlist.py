@@ -8,18 +8,21 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contracts.organization import Agreement, Organization
+from contracts.codes import CapacityStatus, Funding
+from contracts.organization import Agreement, Capacity, Organization
 from contracts.records import dump
 from services.routing.domain.decision import Decision, Trigger, decide
 from services.routing.domain.directory import Directory, every_search
-from services.routing.domain.observation import NOTHING_OBSERVED, Observation
+from services.routing.domain.observation import NOTHING_OBSERVED, Observation, ServiceLoad
 from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.shortlist import NOTHING_FOUND, Shortlist
 from tests.unit.services.routing.domain.test_evaluation import FACTS, NAMES, OBSERVED, ORGANIZATIONS
 from tests.unit.services.routing.samples import (
+    NOW,
     SENDER,
     agreement,
     circumstances,
+    facts,
     network,
     organization,
     service,
@@ -104,6 +107,21 @@ def test_record_that_is_read_after_later_changes_is_that_of_the_decisions_time(
             made.append((walk.decided(walk.directory, about), record))
     for decision, record in made:
         assert dump(decision) == record
+
+
+def test_load_of_an_excluded_service_is_that_of_the_decisions_time() -> None:
+    one_place = Capacity(status=CapacityStatus.capacity, updated_at=NOW, maximum=1)
+    offered = service(cost=Funding.commercial, capacity=one_place)
+    walk = Walk()
+    walk.change(1, agreement(parties=(SENDER, "ru.one")))
+    walk.change(2, ("ru.one", {"services": (offered,)}))
+    full = ("ru.one", Observation(services={offered.id: ServiceLoad(accepted=1)}))
+    before = walk.decided(walk.directory, facts())
+    walk.change(3, full)
+    after = walk.decided(walk.directory, facts())
+    walk.change(4, ("ru.one", NOTHING_OBSERVED))
+    assert [failure.rule for failure in before.candidates[0].failures] == ["cost_accepted"]
+    assert [failure.rule for failure in after.candidates[0].failures] == ["cost_accepted", "place_left"]
 
 
 def test_first_agreement_of_an_organization_is_found_by_a_kept_search() -> None:
