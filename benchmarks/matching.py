@@ -19,6 +19,7 @@ from benchmarks.matching_network import POLICY, AskedReferral, GeneratedNetwork,
 from benchmarks.matching_schema import rows_of
 from benchmarks.matching_sql import arguments
 from benchmarks.stopwatch import Stopwatch
+from contracts.records import dump
 from runtime.garbage_collection import freeze_gc
 from services.routing.domain.decision import Trigger, decide
 from services.routing.domain.directory import Directory
@@ -27,6 +28,8 @@ from tests.servers import PostgresServer
 # The sizes of the directories, in services.
 SIZES = (1_000, 10_000, 50_000)
 DECIDE = "decide()"
+# The decision, and its record as JSON, which holds the evidence of every candidate.
+RECORDED = "decide() and its record"
 # PostgreSQL keeps all tables in its memory, as the directory is, and plans each statement once.
 _SETTINGS = {
     "jit": "off",
@@ -43,10 +46,11 @@ _SETTINGS = {
 class Matching:
     """services: in the directory; candidates: considered per decision (p50, p99). Times in milliseconds.
 
-    p50, p99: of `decide()`. explained: (p50, p99) by database of the same question in SQL. eligible: of the
-    smaller question for the eligible services only. cpu: (p50, p99) of CPU time, for `decide()` and for the
-    whole question by database; other load on the machine affects it least. each: (p50, p99) of the CPU
-    microseconds of `decide()` for a candidate, over decisions with at least ten.
+    p50, p99: of `decide()`. recorded: the same with the decision's record. explained: (p50, p99) by database
+    of the same question in SQL. eligible: of the smaller question for the eligible services only. cpu: (p50,
+    p99) of CPU time, for `decide()`, for it with the record, and for the whole question by database; other
+    load on the machine affects it least. each: (p50, p99) of the CPU microseconds of `decide()` for a
+    candidate, over decisions with at least ten.
     """
 
     services: int
@@ -54,6 +58,7 @@ class Matching:
     candidates: tuple[float, float]
     p50: float
     p99: float
+    recorded: tuple[float, float] = (0.0, 0.0)
     explained: dict[str, tuple[float, float]] = field(default_factory=dict)
     eligible: dict[str, tuple[float, float]] = field(default_factory=dict)
     cpu: dict[str, tuple[float, float]] = field(default_factory=dict)
@@ -89,7 +94,8 @@ def measure_matching(
         run.forget()
         for referral in asked[:decisions]:
             run.ask(referral)
-    p50, p99 = _percentiles(run.decided.elapsed)[DECIDE]
+    decided = _percentiles(run.decided.elapsed)
+    p50, p99 = decided[DECIDE]
     each = [
         1000 * cpu / count
         for cpu, count in zip(run.decided.cpu[DECIDE], run.considered, strict=True)
@@ -101,6 +107,7 @@ def measure_matching(
         candidates=(percentile(run.considered, 0.5), percentile(run.considered, 0.99)),
         p50=p50,
         p99=p99,
+        recorded=decided[RECORDED],
         explained=_percentiles(run.explained.elapsed),
         eligible=_percentiles(run.eligible.elapsed),
         cpu=_percentiles({**run.decided.cpu, **run.explained.cpu}),
@@ -136,9 +143,11 @@ class _Run:
 
     def ask(self, referral: AskedReferral) -> None:
         """Decide the referral, and ask each database about it."""
-        with self.decided.of(DECIDE):
-            given = self._network.circumstances(referral, self._directory)
-            decision = decide(referral.id, given, POLICY, Trigger.submitted)
+        with self.decided.of(RECORDED):
+            with self.decided.of(DECIDE):
+                given = self._network.circumstances(referral, self._directory)
+                decision = decide(referral.id, given, POLICY, Trigger.submitted)
+            dump(decision)
         self.considered.append(float(len(decision.candidates)))
         asked = arguments(given, referral, self._keys[referral.sender])
         for database in self.databases:

@@ -20,7 +20,7 @@ from contracts.referral import ReferralFacts
 from contracts.vocabularies import codes
 from sandbox import network
 from services.routing.domain.circumstances import Circumstances
-from services.routing.domain.directory import Directory
+from services.routing.domain.directory import Directory, every_search
 from services.routing.domain.observation import NOTHING_OBSERVED, Observation, ServiceLoad
 from services.routing.domain.places import Demand
 from services.routing.domain.policy import RoutingPolicy
@@ -59,12 +59,15 @@ class GeneratedNetwork:
         return sum(len(organization.services) for organization in self.organizations)
 
     def directory(self) -> Directory:
-        """Return the directory of all records, with their revisions."""
+        """Return the directory of all records, with their revisions, as a service that has started."""
         directory = Directory()
         for revision, organization in enumerate(self.organizations, 1):
             directory.put_organization(organization, revision)
         for agreement in self.agreements:
             directory.put_agreement(agreement)
+        # As the service does when it starts.
+        for need, region in every_search():
+            directory.shortlist_for(need, region)
         return directory
 
     def circumstances(self, referral: AskedReferral, directory: Directory) -> Circumstances:

@@ -208,6 +208,8 @@ def build(settings: Settings) -> Application[RoutingParts]:
         warnings=[*platform.warnings(), ("policy", policy.alarm)],
         background=[
             *platform.background(),
+            # After the messenger, which reads the stored directory when it starts.
+            network,
             policy,
             DeadlineTimer(commands, platform.clock),
             Periodic("reduction of facts", reducing.turn, seconds=_SECONDS_BETWEEN_REDUCTIONS),

@@ -12,8 +12,10 @@ from sqlalchemy.engine import Transaction
 from contracts.facts import AgreementChanged, Fact, OrganizationChanged
 from contracts.organization import Agreement, Organization
 from contracts.records import read
+from runtime.background import Spawn
 from runtime.messaging.replica import ReplicaRecord
-from services.routing.domain.directory import Directory
+from runtime.turn import Turn
+from services.routing.domain.directory import Directory, every_search
 from services.routing.domain.observation import NOTHING_OBSERVED, Observation
 
 
@@ -37,6 +39,7 @@ class LiveDirectory:
 
     def __init__(self) -> None:
         self.directory = Directory()
+        self._stopping = False
         self._recalled: dict[str, Observation] = {}
         self._unsettled: list[tuple[Transaction, Mapping[str, Observation]]] = []
         self._settling = threading.Lock()
@@ -45,6 +48,27 @@ class LiveDirectory:
         # Organisations whose records or agreements changed since the last `take_amended`.
         self._amending = threading.Lock()
         self._amended: set[str] = set()
+
+    def start(self, spawn: Spawn) -> None:
+        """Start to prepare the searches. Call it after the stored records were absorbed."""
+        spawn(self._prepare_searches)
+
+    def stop(self) -> None:
+        """Stop to prepare them."""
+        self._stopping = True
+
+    def _prepare_searches(self) -> None:
+        """Make every search once, so that a first referral finds its shortlist too.
+
+        It takes some 0.8 s of CPU for 50,000 services. A search that a change concerns is made again when a
+        referral asks for it.
+        """
+        turn = Turn()
+        for need, region in every_search():
+            if self._stopping:
+                return
+            self.directory.shortlist_for(need, region)
+            turn.end_if_over()
 
     def absorb(self, records: Sequence[ReplicaRecord]) -> None:
         """Apply new and changed directory records."""

@@ -6,7 +6,7 @@ records of the eligible ones only. The record of another is made when it is read
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, overload
 
@@ -46,27 +46,35 @@ class Candidate:
 class Candidates(Sequence[Candidate]):
     """The candidates in order: the ranked ones, other eligible ones, then those that may not be asked."""
 
-    __slots__ = ("_failed", "_made", "_others", "_services", "eligible")
+    __slots__ = ("_excluded", "_failures", "_made", "_positions", "_services", "eligible")
 
     def __init__(
         self,
         eligible: Sequence[Candidate],
         services: Sequence[OfferedService],
-        failed: Sequence[tuple[Failure, ...]],
-        others: Sequence[int],
+        positions: Sequence[int],
+        failures: Callable[[], Sequence[tuple[Failure, ...]]],
     ) -> None:
-        """eligible: in order. failed: the failures of each service. others: which services are ineligible."""
+        """eligible: in order. positions: theirs among the services.
+
+        failures: returns the failures of each service, whenever it is called. It is called once, when the
+        services that may not be asked are read.
+        """
         self.eligible = eligible
         self._services = services
-        self._failed = failed
-        self._others = others
+        self._positions = positions
+        self._failures = failures
+        self._excluded: Sequence[tuple[OfferedService, tuple[Failure, ...]]] | None = None
         self._made: tuple[Candidate, ...] | None = None
 
     @property
-    def excluded(self) -> Iterator[tuple[OfferedService, tuple[Failure, ...]]]:
+    def excluded(self) -> Sequence[tuple[OfferedService, tuple[Failure, ...]]]:
         """The services that may not be asked, each with the rules that it fails."""
-        services, failed = self._services, self._failed
-        return ((services[position], failed[position]) for position in self._others)
+        if self._excluded is None:
+            eligible = set(self._positions)
+            each = enumerate(zip(self._services, self._failures(), strict=True))
+            self._excluded = [one for position, one in each if position not in eligible]
+        return self._excluded
 
     @property
     def organizations(self) -> Iterator[str]:
@@ -123,7 +131,7 @@ class Candidates(Sequence[Candidate]):
         return iter(self._all())
 
     def __len__(self) -> int:
-        return len(self._failed)
+        return len(self._services)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Candidates):

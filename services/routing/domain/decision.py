@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from itertools import groupby, takewhile
 from typing import Any
 
@@ -166,10 +167,13 @@ def decide(
         else given.directory.shortlist_for(given.principal_need, given.facts.region)
     )
     observed = list(map(given.observed, shortlist.organizations))
-    failed = Evaluation(given, is_searched=not named).failures(shortlist, observed)
-    eligible, contenders, others = _divided(
-        shortlist, observed, failed, Scoring(given, policy.weights), overridable
-    )
+    evaluation = Evaluation(given, is_searched=not named)
+    failed = evaluation.failures(shortlist)
+    # What was observed of the others cannot change that they are excluded: it is evaluated when it is read.
+    possible = [n for n, some in enumerate(failed) if not some or _is_overridden(some, overridable)]
+    evaluation.add_observed(shortlist, observed, possible, failed)
+    chosen = [n for n in possible if not failed[n] or _is_overridden(failed[n], overridable)]
+    eligible, contenders = _scored(shortlist, observed, failed, chosen, Scoring(given, policy.weights))
     turn = None
     if eligible:
         eligible, turn = rank(
@@ -188,7 +192,12 @@ def decide(
         trigger=trigger,
         policy_version=policy.version,
         directory_version=given.directory.version,
-        candidates=Candidates(eligible, shortlist.services, failed, others),
+        candidates=Candidates(
+            eligible,
+            shortlist.services,
+            chosen,
+            partial(_all_failures, evaluation, shortlist, observed, failed, possible),
+        ),
         rules=_RULES,
         overridden=tuple(sorted(overridden)),
         nobody=None if failed else _nobody(given, named),
@@ -229,24 +238,37 @@ def _nobody(given: Circumstances, named: str | None) -> NobodyConsidered:
     return NobodyConsidered(reason=reason, need=need, region=region, organization=named, elsewhere=elsewhere)
 
 
-def _divided(
+def _is_overridden(failures: tuple[Failure, ...], overridable: frozenset[str]) -> bool:
+    return bool(overridable) and all(failure.rule in overridable for failure in failures)
+
+
+def _all_failures(
+    evaluation: Evaluation,
+    shortlist: Shortlist,
+    observed: Sequence[Observation],
+    failed: list[tuple[Failure, ...]],
+    complete: Sequence[int],
+) -> Sequence[tuple[Failure, ...]]:
+    """Return the failures of each service. complete: the positions whose failures are complete already."""
+    left = set(range(len(failed))).difference(complete)
+    evaluation.add_observed(shortlist, observed, sorted(left), failed)
+    return failed
+
+
+def _scored(
     shortlist: Shortlist,
     observed: Sequence[Observation],
     failed: Sequence[tuple[Failure, ...]],
+    positions: Sequence[int],
     scoring: Scoring,
-    overridable: frozenset[str],
-) -> tuple[list[Candidate], dict[str, Contender], list[int]]:
-    """Return the eligible candidates, their organisations, and the positions of the other services.
+) -> tuple[list[Candidate], dict[str, Contender]]:
+    """Return the eligible candidates, and their organisations.
 
-    observed, failed: of each service of the shortlist.
+    observed, failed: of each service of the shortlist. positions: of the eligible ones.
     """
     eligible: list[Candidate] = []
     contenders: dict[str, Contender] = {}
-    others: list[int] = []
-    for position, failures in enumerate(failed):
-        if failures and not (overridable and all(failure.rule in overridable for failure in failures)):
-            others.append(position)
-            continue
+    for position in positions:
         offered, seen = shortlist.services[position], observed[position]
         contributions, score = scoring.scored(offered, seen)
         organization = offered.organization_id
@@ -256,14 +278,14 @@ def _divided(
                 offered.service_id,
                 offered.status,
                 offered.revision,
-                failures,
+                failed[position],
                 score,
                 contributions,
             )
         )
         if organization not in contenders:
             contenders[organization] = Contender(last_asked=seen.last_asked, judged=seen.judged)
-    return eligible, contenders, others
+    return eligible, contenders
 
 
 _NEVER = dt.datetime.min.replace(tzinfo=dt.UTC)

@@ -6,6 +6,7 @@ import datetime as dt
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Final
 
 from contracts.codes import DisclosureClass, Vetting
@@ -20,8 +21,9 @@ _NONE: Final[frozenset[str]] = frozenset()
 _Key = tuple[str, str]
 # Need and region.
 _Search = tuple[str, str]
-# The searches whose result is kept: some 5 megabytes in a directory of 50,000 services.
-_MOST_FOUND = 1_024
+# The searches whose result is kept: more than the vocabularies have needs and regions. Each service is in as
+# many as the needs and regions that it answers: some 40 megabytes in a directory of 50,000 services.
+_MOST_FOUND = 16_384
 # The answers about agreements that are kept.
 _MOST_GRANTED = 4_096
 
@@ -136,7 +138,13 @@ class Directory:
             self._agreements_of[party] -= this
         self._agreements[agreement.id] = agreement
         for party in agreement.parties:
-            self._agreements_of[party] = self._agreements_of.get(party, _NONE) | this
+            named_in = self._agreements_of.get(party)
+            self._agreements_of[party] = (named_in or _NONE) | this
+            # A shortlist says who is named at all. An organisation stays in it after its last agreement.
+            if named_in is None:
+                for offered in self.offered_services_of(party):
+                    for key in _index_keys(offered.service):
+                        self._forget(key)
 
     def organization(self, organization_id: str) -> Organization | None:
         """Return the organisation, or None if it is unknown."""
@@ -211,7 +219,9 @@ class Directory:
         for key in keys:
             self._searches.setdefault(key, set()).add(search)
         services = self._services_under(keys)
-        shortlist = self._found[search] = Shortlist(services) if services else NOTHING_FOUND
+        shortlist = self._found[search] = (
+            Shortlist(services, self._agreements_of.keys()) if services else NOTHING_FOUND
+        )
         return shortlist
 
     def _services_under(self, keys: Iterable[_Key]) -> Sequence[OfferedService]:
@@ -286,6 +296,11 @@ class Directory:
             for need, found in agreements.items()
             if named.isdisjoint(found) and everyone.isdisjoint(found)
         ]
+
+
+def every_search() -> Iterator[tuple[str, str]]:
+    """Yield each need and region of the vocabularies, for which `shortlist_for` keeps what it found."""
+    return product(codes("needs"), codes("regions"))
 
 
 def _place(organization: str, number: int) -> str:

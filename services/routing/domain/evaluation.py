@@ -19,7 +19,7 @@ from contracts.vocabularies import need_group
 from services.routing.domain import rules
 from services.routing.domain.circumstances import Circumstances
 from services.routing.domain.observation import NO_LOAD, Observation
-from services.routing.domain.offered_service import OfferedService, Profile, Trait
+from services.routing.domain.offered_service import OfferedService, Trait
 from services.routing.domain.rules import Failure, Rule
 from services.routing.domain.shortlist import Shortlist
 
@@ -89,13 +89,13 @@ _Failures = tuple[Failure, ...]
 class _Known:
     """The evaluation of all referrals with the same facts: the failures by profile and by trait.
 
-    by_profile: of the rules of all groups. by_trait: of each group's rules.
+    by_profile: of the rules of all groups, by the profile's number. by_trait: of each group's rules.
     """
 
     __slots__ = ("by_profile", "by_trait")
 
     def __init__(self, reads: Iterable[Hashable]) -> None:
-        self.by_profile: dict[Profile, _Failures] = {}
+        self.by_profile: list[_Failures | None] = []
         self.by_trait = [_known_of_group(number, read) for number, read in enumerate(reads)]
 
 
@@ -125,13 +125,9 @@ class Evaluation:
             self._for_some.append((rules.not_declined_for_person, given.declined_for_person))
         if given.chain is not None:
             self._for_some.append((rules.not_in_chain, given.chain.holders))
-        self._is_bounded = given.offers_per_sender.most is not None
 
-    def failures(self, shortlist: Shortlist, observed: Sequence[Observation]) -> Sequence[_Failures]:
-        """Return what `rules.failures` returns for each service of the shortlist.
-
-        observed: of the organisation of each service.
-        """
+    def failures(self, shortlist: Shortlist) -> list[_Failures]:
+        """Return the failures of each service of the shortlist, except those that `add_observed` adds."""
         found = self._of_profiles(shortlist)
         self._add_not_disclosed(shortlist, found)
         if self._given.sensitive:
@@ -141,15 +137,43 @@ class Evaluation:
         for rule, organizations in self._for_some:
             for name in organizations:
                 self._add(rule, shortlist.positions_of(name), shortlist, found)
-        full = [position for position, seen in enumerate(observed) if seen.full_since]
-        self._add(rules.capacity_not_declined, full, shortlist, found)
-        self._add(rules.place_left, self._without_room(shortlist, observed), shortlist, found)
         return found
+
+    def add_observed(
+        self,
+        shortlist: Shortlist,
+        observed: Sequence[Observation],
+        positions: Iterable[int],
+        found: list[_Failures],
+    ) -> None:
+        """Add the failures of `capacity_not_declined` and `place_left` for the services at these positions.
+
+        observed: of the organisation of each service. They read nothing that changes after the decision, so
+        they may be added later.
+        """
+        services, given = shortlist.services, self._given
+        is_bounded = given.offers_per_sender.most is not None
+        for position in positions:
+            offered, seen = services[position], observed[position]
+            if seen.full_since and (failure := rules.declined_as_full(offered, given, seen)) is not None:
+                found[position] = _with(found[position], failure)
+            if not is_bounded:
+                # Nearly always, every sender finds a place within the maximum.
+                maximum = offered.maximum
+                if maximum is None:
+                    continue
+                roomy = seen.services.get(offered.service_id, NO_LOAD).roomy
+                if roomy is not None and maximum >= roomy:
+                    continue
+            if (failure := rules.no_place_left(offered, given, seen)) is not None:
+                found[position] = _with(found[position], failure)
 
     def _of_profiles(self, shortlist: Shortlist) -> list[_Failures]:
         """Return the failures of the rules that read only the profile."""
         known = self._known.by_profile
-        found = list(map(known.get, shortlist.profiles))
+        if len(known) < shortlist.most_profiles:
+            known += [None] * (shortlist.most_profiles - len(known))
+        found = list(map(known.__getitem__, shortlist.profiles))
         if None not in found:
             return found  # type: ignore[return-value]
         services = shortlist.services
@@ -160,7 +184,7 @@ class Evaluation:
 
     def _of_profile(self, offered: OfferedService) -> _Failures:
         """Return, and keep, the failures of the rules that read only the profile."""
-        if (known := self._known.by_profile.get(offered.profile)) is not None:
+        if (known := self._known.by_profile[offered.profile.number]) is not None:
             return known
         failed: list[_Failures] = []
         for by_trait, group, trait in zip(self._known.by_trait, _GROUPS, offered.profile.traits, strict=True):
@@ -173,7 +197,7 @@ class Evaluation:
             failures = tuple(sorted(chain.from_iterable(failed), key=_position))
         else:
             failures = failed[0] if failed else ()
-        self._known.by_profile[offered.profile] = failures
+        self._known.by_profile[offered.profile.number] = failures
         return failures
 
     def _add_not_disclosed(self, shortlist: Shortlist, found: list[_Failures]) -> None:
@@ -190,8 +214,8 @@ class Evaluation:
             # Agreements of all vetted organisations suffice: no need to look at their own.
             return
         agreements = frozenset().union(*self._given.agreements.values())
-        named_in = list(map(self._named_in.get, shortlist.organizations))
-        for position, named in enumerate(named_in):
+        for position in shortlist.named:
+            named = self._named_in.get(shortlist.organizations[position])
             if named is not None and not agreements.isdisjoint(named):
                 failure = self._not_disclosed(named, is_vetted=shortlist.services[position].is_vetted)
                 found[position] = _with(before[position], failure)
@@ -235,19 +259,6 @@ class Evaluation:
             if (failure := known.get(key)) is None:
                 failure = known[key] = rules.service_not_approved(services[position], list(needs))
             found[position] = _with(found[position], failure)
-
-    def _without_room(self, shortlist: Shortlist, observed: Sequence[Observation]) -> Iterable[int]:
-        """Return the positions of the services for which `place_left` may fail."""
-        services = shortlist.services
-        if self._is_bounded:
-            return range(len(services))
-        found = []
-        for position in shortlist.limited:
-            offered = services[position]
-            roomy = observed[position].services.get(offered.service_id, NO_LOAD).roomy
-            if roomy is None or offered.maximum < roomy:  # type: ignore[operator]
-                found.append(position)
-        return found
 
 
 # Enough for the referrals of the day, which have few languages, ages and countries.

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import count
 
 from contracts.codes import CapacityStatus, Funding, Vetting
 from contracts.organization import Capacity, Eligibility, Organization, Service
@@ -41,12 +42,17 @@ class Profile:
     """The traits of a service that groups of rules read (`evaluation.py`); equal ones are one instance.
 
     traits: the organisation's standing, the people whom the service is for, its languages, its terms.
+    number: from 0, for tables by profile.
     """
 
-    __slots__ = ("traits",)
+    __slots__ = ("number", "traits")
 
     def __init__(self, *traits: Trait) -> None:
         self.traits = traits
+        self.number = next(_numbers)
+
+
+_numbers = count()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

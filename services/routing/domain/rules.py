@@ -22,7 +22,7 @@ from contracts.organization import Organization
 from services.routing.domain.capacity import latest_statement
 from services.routing.domain.circumstances import Circumstances
 from services.routing.domain.directory import Directory
-from services.routing.domain.observation import NO_LOAD
+from services.routing.domain.observation import NO_LOAD, Observation
 from services.routing.domain.offered_service import OfferedService
 from services.routing.domain.places import NoPlace, place_refused
 
@@ -275,7 +275,12 @@ def capacity_not_declined(offered: OfferedService, given: Circumstances) -> Fail
 
     A statement of capacity after the decline counts more.
     """
-    declined_at = given.observed(offered.organization_id).full_since.get(offered.service_id)
+    return declined_as_full(offered, given, given.observed(offered.organization_id))
+
+
+def declined_as_full(offered: OfferedService, given: Circumstances, seen: Observation) -> Failure | None:
+    """Return what `capacity_not_declined` returns. seen: what was observed of the organisation."""
+    declined_at = seen.full_since.get(offered.service_id)
     if declined_at is None or latest_statement(offered.service) > declined_at:
         return None
     until = declined_at + given.full_for
@@ -290,14 +295,19 @@ PLACE_LEFT = "place_left"
 
 def place_left(offered: OfferedService, given: Circumstances) -> Failure | None:
     """The sender may take a place: see `places.py` for how many there are, and for its share."""
+    return no_place_left(offered, given, given.observed(offered.organization_id))
+
+
+def no_place_left(offered: OfferedService, given: Circumstances, seen: Observation) -> Failure | None:
+    """Return what `place_left` returns. seen: what was observed of the organisation."""
     maximum, bounds = offered.maximum, given.offers_per_sender
     if maximum is None and bounds.most is None:
         return None
-    seen = given.observed(offered.organization_id).services.get(offered.service_id, NO_LOAD)
+    load = seen.services.get(offered.service_id, NO_LOAD)
     refused = place_refused(
-        seen.demand,
+        load.demand,
         maximum=maximum,
-        accepted=seen.accepted,
+        accepted=load.accepted,
         sender=given.sender,
         urgency=given.facts.urgency,
         bounds=bounds,

@@ -1,4 +1,4 @@
-"""The observations of transactions that are still open."""
+"""The observations of transactions that are still open, and the searches at the start."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from runtime.storage.database import Database, sqlite_url
+from services.routing.domain.directory import Directory, every_search
 from services.routing.domain.observation import Observation
+from services.routing.domain.shortlist import Shortlist
 from services.routing.live_directory import LiveDirectory
 
 ASKED_ONCE = {"kg.legal": Observation(answered=1)}
@@ -47,3 +49,31 @@ def test_changes_of_a_rolled_back_transaction_are_settled(database: Database) ->
         raise ZeroDivisionError
     assert settled(network) == {"kg.legal"}
     assert network.observed("kg.legal").answered == 0
+
+
+class SearchedDirectory(Directory):
+    """Notes each search."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.searches: list[tuple[str, str]] = []
+
+    def shortlist_for(self, need: str, region: str) -> Shortlist:
+        self.searches.append((need, region))
+        return super().shortlist_for(need, region)
+
+
+def test_start_makes_every_search() -> None:
+    network = LiveDirectory()
+    network.directory = searched = SearchedDirectory()
+    network.start(lambda prepare: prepare())
+    assert searched.searches == list(every_search())
+    assert ("legal.wage_claim", "RU-MOW") in searched.searches
+
+
+def test_stop_ends_the_searches() -> None:
+    network = LiveDirectory()
+    network.directory = searched = SearchedDirectory()
+    network.stop()
+    network.start(lambda prepare: prepare())
+    assert searched.searches == []

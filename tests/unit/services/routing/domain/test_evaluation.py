@@ -189,8 +189,9 @@ def test_candidates_fail_the_rules_that_each_fails_alone(
 def assert_evaluated(shortlist: Shortlist, given: Circumstances, *, is_searched: bool) -> None:
     evaluation = Evaluation(given, is_searched=is_searched)
     observed = [given.observed(name) for name in shortlist.organizations]
-    found = evaluation.failures(shortlist, observed)
-    assert list(found) == [rules.failures(offered, given) for offered in shortlist.services]
+    found = evaluation.failures(shortlist)
+    evaluation.add_observed(shortlist, observed, range(len(found)), found)
+    assert found == [rules.failures(offered, given) for offered in shortlist.services]
 
 
 def test_search_after_a_change_of_the_directory_finds_what_changed() -> None:
@@ -241,7 +242,6 @@ def test_branch_under_another_parent_is_judged_by_its_own_parent() -> None:
     )
     given = circumstances(directory)
     shortlist = Shortlist(tuple(directory.all_offered_services()))
-    observed = [NOTHING_OBSERVED] * 2
-    found = Evaluation(given, is_searched=True).failures(shortlist, observed)
+    found = Evaluation(given, is_searched=True).failures(shortlist)
     failed = dict(zip(shortlist.organizations, [[one.rule for one in some] for some in found], strict=True))
     assert failed == {"ru.one": ["kind_consented"], "ru.two": []}

@@ -72,8 +72,11 @@ CHAIN = Chain(
 def failures(offered: OfferedService, given: Circumstances) -> tuple[Failure, ...]:
     """Return the failed rules, which a decision finds as well."""
     found = rules.failures(offered, given)
-    observed = [given.observed(offered.organization_id)]
-    assert Evaluation(given, is_searched=False).failures(Shortlist([offered]), observed) == [found]
+    shortlist, observed = Shortlist([offered]), [given.observed(offered.organization_id)]
+    evaluation = Evaluation(given, is_searched=False)
+    evaluated = evaluation.failures(shortlist)
+    evaluation.add_observed(shortlist, observed, [0], evaluated)
+    assert evaluated == [found]
     return found
 
 

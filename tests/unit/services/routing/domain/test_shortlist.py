@@ -8,18 +8,21 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contracts.organization import Agreement, Organization
-from contracts.records import plain
-from services.routing.domain.decision import Trigger, decide
-from services.routing.domain.directory import Directory
-from services.routing.domain.observation import NOTHING_OBSERVED, Observation
+from contracts.codes import CapacityStatus, Funding
+from contracts.organization import Agreement, Capacity, Organization
+from contracts.records import dump
+from services.routing.domain.decision import Decision, Trigger, decide
+from services.routing.domain.directory import Directory, every_search
+from services.routing.domain.observation import NOTHING_OBSERVED, Observation, ServiceLoad
 from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.shortlist import NOTHING_FOUND, Shortlist
 from tests.unit.services.routing.domain.test_evaluation import FACTS, NAMES, OBSERVED, ORGANIZATIONS
 from tests.unit.services.routing.samples import (
+    NOW,
     SENDER,
     agreement,
     circumstances,
+    facts,
     network,
     organization,
     service,
@@ -69,12 +72,12 @@ class Walk:
             directory.put_agreement(one)
         return directory
 
-    def decided(self, directory: Directory, about: Any) -> Any:
+    def decided(self, directory: Directory, about: Any) -> Decision:
         given_now = circumstances(
             directory, about, observed=lambda name: self.observed.get(name, NOTHING_OBSERVED)
         )
         made = decide("decision", given_now, RoutingPolicy(), Trigger.submitted)
-        return plain(replace(made, directory_version=0))
+        return replace(made, directory_version=0)
 
 
 @settings(max_examples=60)
@@ -87,7 +90,53 @@ def test_decisions_between_changes_equal_those_of_a_fresh_directory(
         walk.change(number, change)
         fresh = walk.fresh()
         for about in asked:
-            assert walk.decided(walk.directory, about) == walk.decided(fresh, about)
+            assert dump(walk.decided(walk.directory, about)) == dump(walk.decided(fresh, about))
+
+
+@settings(max_examples=60)
+@given(st.lists(CHANGES, min_size=1, max_size=12), st.lists(FACTS, min_size=1, max_size=3))
+def test_record_that_is_read_after_later_changes_is_that_of_the_decisions_time(
+    changes: list[Any], asked: list[Any]
+) -> None:
+    walk = Walk()
+    made: list[tuple[Decision, bytes]] = []
+    for number, change in enumerate(changes, 1):
+        walk.change(number, change)
+        for about in asked:
+            record = dump(walk.decided(walk.directory, about))
+            made.append((walk.decided(walk.directory, about), record))
+    for decision, record in made:
+        assert dump(decision) == record
+
+
+def test_load_of_an_excluded_service_is_that_of_the_decisions_time() -> None:
+    one_place = Capacity(status=CapacityStatus.capacity, updated_at=NOW, maximum=1)
+    offered = service(cost=Funding.commercial, capacity=one_place)
+    walk = Walk()
+    walk.change(1, agreement(parties=(SENDER, "ru.one")))
+    walk.change(2, ("ru.one", {"services": (offered,)}))
+    full = ("ru.one", Observation(services={offered.id: ServiceLoad(accepted=1)}))
+    before = walk.decided(walk.directory, facts())
+    walk.change(3, full)
+    after = walk.decided(walk.directory, facts())
+    walk.change(4, ("ru.one", NOTHING_OBSERVED))
+    assert [failure.rule for failure in before.candidates[0].failures] == ["cost_accepted"]
+    assert [failure.rule for failure in after.candidates[0].failures] == ["cost_accepted", "place_left"]
+
+
+def test_first_agreement_of_an_organization_is_found_by_a_kept_search() -> None:
+    directory = network("ru.one", "ru.two", agreements=())
+    found = directory.shortlist_for("legal.wage_claim", "RU-MOW")
+    assert list(found.named) == []
+    directory.put_agreement(agreement(parties=(SENDER, "ru.two")))
+    assert list(directory.shortlist_for("legal.wage_claim", "RU-MOW").named) == [1]
+
+
+def test_each_search_of_the_vocabularies_is_kept() -> None:
+    directory = network("ru.one")
+    found = {search: directory.shortlist_for(*search) for search in every_search()}
+    assert all(directory.shortlist_for(*search) is kept for search, kept in found.items())
+    assert found["legal.wage_claim", "RU-MOW"].organizations == ("ru.one",)
 
 
 def test_change_of_another_need_or_region_keeps_what_a_search_found() -> None:
@@ -104,20 +153,20 @@ def test_service_of_the_whole_group_or_country_renews_what_a_search_found() -> N
         before = directory.shortlist_for("legal.wage_claim", "RU-MOW")
         directory.put_organization(organization("ru.two", offered))
         assert directory.shortlist_for("legal.wage_claim", "RU-MOW") is not before
-        assert directory.shortlist_for("legal.wage_claim", "RU-MOW").organizations == ["ru.one", "ru.two"]
+        assert directory.shortlist_for("legal.wage_claim", "RU-MOW").organizations == ("ru.one", "ru.two")
 
 
 def test_search_that_found_nothing_finds_the_first_service() -> None:
     directory = network("ru.one")
     assert directory.shortlist_for("health.tb", "RU-MOW") is NOTHING_FOUND
     directory.put_organization(organization("ru.one", service(needs=("health.tb",))))
-    assert directory.shortlist_for("health.tb", "RU-MOW").organizations == ["ru.one"]
+    assert directory.shortlist_for("health.tb", "RU-MOW").organizations == ("ru.one",)
 
 
 def test_positions_are_those_of_the_organizations_services() -> None:
     several = organization("ru.two", service(id="a"), service(id="b"), service(id="c"))
     shortlist = Shortlist(tuple(network("ru.one", several, "ru.zero").all_offered_services()))
-    assert shortlist.organizations == ["ru.one", "ru.two", "ru.two", "ru.two", "ru.zero"]
+    assert shortlist.organizations == ("ru.one", "ru.two", "ru.two", "ru.two", "ru.zero")
     assert [list(shortlist.positions_of(name)) for name in ("ru.one", "ru.two", "ru.none")] == [
         [0],
         [1, 2, 3],
