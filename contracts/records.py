@@ -28,7 +28,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import orjson
 from marshmallow import RAISE, Schema, ValidationError, fields, post_load, validates_schema
-from marshmallow.validate import Length, Range, Validator
+from marshmallow.validate import Length, OneOf, Range, Validator
 
 from contracts import moments
 from contracts.canonical import EXACT_INTEGER, JsonObject, Text
@@ -252,7 +252,11 @@ def _field(hint: Any, options: dict[str, Any]) -> fields.Field[Any]:
     if dataclasses.is_dataclass(hint):
         return make(fields.Nested, schema_of(typing.cast(Hashable, hint)))
     if isinstance(hint, type) and issubclass(hint, StrEnum):
-        return make(fields.Enum, hint, by_value=True)
+        made = make(fields.Enum, hint, by_value=True)
+        for allowed in validators:
+            if isinstance(allowed, OneOf):  # fewer codes than the enumeration has, for an unknown code too
+                made.error_messages["unknown"] = allowed.error
+        return made
     simple: dict[Any, type[fields.Field[Any]]] = {
         str: Text,
         bool: StrictBoolean,

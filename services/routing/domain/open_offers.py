@@ -114,8 +114,8 @@ def _why_not(decision: Decision) -> str:
         for candidate in decision.candidates
     ]
     fewest = min(forbidding, key=len)
-    rules = ", ".join(f"{rule_label(rule, 'en')} ({rule})" for rule in fewest)
-    return f"A coordinator cannot override the rules that exclude the organisation: {rules}."
+    rules = "; ".join(f"{rule_label(rule, 'en')} ({rule})" for rule in fewest)
+    return f"The organisation is excluded by rules that a coordinator cannot override: {rules}."
 
 
 def ask_next(

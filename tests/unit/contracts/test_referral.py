@@ -37,6 +37,14 @@ def test_opt_in_of_other_kinds_is_refused(kind: OrganizationKind) -> None:
         assert pointers(Consent, data) == ["/opt_in_kinds/0"]
 
 
+@pytest.mark.parametrize("code", ["ngo", "club"])
+def test_refusal_of_an_opt_in_lists_the_kinds_that_need_one(code: str) -> None:
+    with pytest.raises(Refused) as caught:
+        load(Consent, {**plain(CONSENT), "opt_in_kinds": [code]})
+    (error,) = caught.value.errors
+    assert error.detail == f"Must be a kind that needs an opt-in: {', '.join(sorted(OPT_IN_KINDS))}."
+
+
 def test_consent_defaults_allow_nothing() -> None:
     consent = load(Consent, {"given": True, "given_at": "2026-03-01T09:00:00Z", "method": "oral"})
     assert consent.opt_in_kinds == ()
