@@ -44,12 +44,12 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
         started.ask(
             "kg.other", "PUT", "/v1/credentials/kg.other/keys", json=public_set(KEY)
         ).raise_for_status()
-        leaver = {"principal": "kg.other", "roles": ["partner"], "client_id": "kg.leaver"} | {
+        leaver = {"principal": "kg.other", "roles": ["partner"], "client_id": "leaver-client"} | {
             "secret_sha256": sha256(SECRET.encode()).hexdigest()
         }
         started.ask("operator", "POST", "/v1/credentials", json=leaver).raise_for_status()
-        started.token_of("kg.leaver")
-        started.ask("operator", "DELETE", "/v1/credentials/kg.leaver").raise_for_status()
+        started.token_of("leaver-client")
+        started.ask("operator", "DELETE", "/v1/credentials/leaver-client").raise_for_status()
         suspended = started.ask(
             "coordinator", "POST", f"/v1/organizations/{OSH}/suspend", json={"reason": "data_misused"}
         )
@@ -81,7 +81,7 @@ def refused_requests(hub: Hub) -> Mapping[str, tuple[dict[str, Any], tuple[int, 
         ),
         "wrong secret": ({"data": GRANT, "auth": ("kg.other", "wrong")}, client),
         "unknown client": ({"data": GRANT, "auth": ("nobody", SECRET)}, client),
-        "revoked client": ({"data": GRANT, "auth": ("kg.leaver", SECRET)}, client),
+        "revoked client": ({"data": GRANT, "auth": ("leaver-client", SECRET)}, client),
         "no credentials": ({"data": GRANT}, client),
         "id without a secret": ({"data": {**GRANT, "client_id": "kg.other"}}, client),
         "no Basic": ({"data": GRANT, "headers": {"Authorization": "Bearer a.b.c"}}, client),

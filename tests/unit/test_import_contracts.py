@@ -17,7 +17,7 @@ CONTRACTS = configparser.ConfigParser()
 CONTRACTS.read(ROOT / ".importlinter")
 LAYERS = [CONTRACTS[name] for name in CONTRACTS.sections() if CONTRACTS[name].get("type") == "layers"]
 CONTAINERS = [container for contract in LAYERS for container in contract.get("containers", "").split()]
-ROOMS = CONTRACTS["importlinter:contract:rooms"]["layers"].split()
+ROOMS = CONTRACTS["importlinter:contract:packages"]["layers"].split()
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def lint(directory: Path) -> tuple[int, str]:
 
 def test_layers_contract_with_containers_is_exhaustive() -> None:
     lax = [contract["name"] for contract in LAYERS if not contract.getboolean("exhaustive", fallback=False)]
-    assert lax == [CONTRACTS["importlinter:contract:rooms"]["name"]], "the root packages have no container"
+    assert lax == [CONTRACTS["importlinter:contract:packages"]["name"]], "the root packages have no container"
 
 
 def test_packaged_root_has_a_layer() -> None:
@@ -78,7 +78,7 @@ FORBIDDEN = (
     ("services/audit/reports/adapters", "nameko", "edge"),
     ("services/routing/domain", "services.vault.ports", "independent"),
     ("client/kopuro_client", "contracts.errors", "client"),
-    ("contracts", "runtime.clock", "rooms"),
+    ("contracts", "runtime.clock", "packages"),
     ("sandbox", "services.vault.ports", "sandbox"),
     ("services/audit/reports/handlers", "services.audit.log.domain.entry", "audit_ports"),
     ("services/delivery/domain", "services.delivery.handlers", "delivery"),

@@ -72,8 +72,10 @@ def test_hub_continues_from_generated_history(
             assert (shown["status"], shown["sender"]) == ("completed", SENDER)
             told = _get(hub, "audit", "auditor", f"/v1/history/{referral}")
             assert "kopuro.referral.completed.v1" in [item["type"] for item in told["items"]]
-        # Nothing of the history waits in a mailbox, and every read that is measured is answered.
-        assert _get(hub, "delivery", SENDER, "/v1/mailbox")["items"] == []
+        # Nothing of the history waits in a mailbox, and every read that is measured is answered. The hub
+        # itself may have issued the statement of a month.
+        waiting = {one["type"] for one in _get(hub, "delivery", SENDER, "/v1/mailbox")["items"]}
+        assert waiting <= {"kopuro.statement.issued.v1"}
         assert all(taken >= 0 for taken in measure_reads(hub, old, 1).values())
 
         assert close_loops(hub, 3) == 3

@@ -260,7 +260,7 @@ def test_place_shows_what_it_revokes_and_overrides(hub: FakeHub, run: Run, termi
     answering(terminal, "y")
     ran = run("coordination", "place", ID, "ru.far", "--reason", "no_answer", "--as", "coordinator")
     assert ran.out == "s1\n"
-    assert "ru.moscow-centre (until 2026-05-02 09:00:01Z): will be asked no longer" in ran.err
+    assert "ru.moscow-centre (until 2026-05-02 09:00:01Z): will no longer be asked" in ran.err
     assert "Its service does not cover the region: Moscow." in ran.err
     (request,) = hub.requests_to(f"{ADDRESS}/offer")
     assert request.json() == {"organization": "ru.far", "reason": "no_answer"}

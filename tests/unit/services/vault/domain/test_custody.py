@@ -246,5 +246,5 @@ def test_case_in_custody_is_renewed_while_the_vault_has_one(state: CustodyState)
         with pytest.raises(Refused, match="Only the sender"):
             renew(before, ACCEPTOR, "new")
     else:
-        with pytest.raises(Refused, match="no case"):
+        with pytest.raises(Refused, match="no replaceable case"):
             renew(before, SENDER, "new")
