@@ -145,7 +145,11 @@ def ratio(text: str) -> float:
 
 
 def file(text: str) -> Path:
-    if not Path(text).is_file():
+    try:
+        found = Path(text).is_file()
+    except OSError:  # a name that is too long, or a folder that must not be searched
+        found = False
+    if not found:
         raise ValueError("does not name a file")
     return Path(text)
 

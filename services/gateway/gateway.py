@@ -27,6 +27,8 @@ _FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 10.0
 # Not settled: tried again, before what comes later of the organisation.
 _HELD: Final = frozenset({Verdict.retried, Verdict.paced})
+# How often a batch that waits for room may be passed over for later ones.
+_MOST_OVERTAKEN: Final = 8
 # Organisations whose submissions are processed at a time.
 _MOST_AT_ONCE: Final = 64
 # Seconds after which others no longer wait for a batch, and between two looks while one is processed.
@@ -70,6 +72,7 @@ class _Lane:
 
     until: nothing is processed earlier. failures: how often the hub was unavailable for it in a row.
     is_paced: it has used up its rate. is_busy: a batch of it is being processed, of `processed` bytes.
+    overtaken: how often its batch was passed over, because there was no room for it.
     """
 
     taken: list[tuple[int, Received]] = field(default_factory=list)
@@ -78,6 +81,7 @@ class _Lane:
     is_paced: bool = False
     is_busy: bool = False
     processed: int = 0
+    overtaken: int = 0
 
     def hold(self, tag: int, received: Received) -> None:
         """Add a submission that was taken."""
@@ -215,11 +219,15 @@ class SubmissionWork:
         for organization in [name for name in due if self._lanes[name].until <= now][:places]:
             size = self._lanes[organization].waiting
             if not may_begin(size, processed):
+                self._lanes[organization].overtaken += 1
+                if self._lanes[organization].overtaken > _MOST_OVERTAKEN:
+                    break  # small batches could keep it from its turn for ever
                 continue  # it stays before the others
             processed += size
             # At the end of the order, so that organisations take turns at the places.
             lane = self._lanes[organization] = self._lanes.pop(organization)
             lane.is_busy, lane.processed, batch, lane.taken = True, size, lane.taken, []
+            lane.overtaken = 0
             begun.add(organization)
             process = partial(self._process, organization, batch, self._link)
             if self._spawn is None:

@@ -93,12 +93,12 @@ REASONS: Final[Mapping[Action, Texts]] = {
         "мөөрлөнгөн, ошондуктан башкага сунуштоого болбойт.",
     ),
     Action.place_elsewhere: (
-        "{organizations}, which accepted the referral, is suspended or inactive: a coordinator must place it "
-        "with another organisation.",
-        "{organizations}: принявшая организация больше не действует. Координатор должен направить в другую "
-        "организацию.",
-        "Жолдомону кабыл алган {organizations} уюмунун катышуусу токтотулган: координатор аны башка уюмга "
-        "жайгаштырышы керек.",
+        "{organizations}, which accepted the referral, was suspended and has not reported since: unless it "
+        "has been readmitted, a coordinator must place the referral with another organisation.",
+        "{organizations}: принявшая организация была приостановлена и с тех пор не отчитывалась. Если её не "
+        "допустили снова, координатор должен направить в другую организацию.",
+        "Жолдомону кабыл алган {organizations} уюмунун катышуусу токтотулган, андан бери отчёт берген жок: "
+        "эгер ал кайра кабыл алынбаса, координатор жолдомону башка уюмга жайгаштырышы керек.",
     ),
     Action.release: (
         "The offer is accepted; the vault has not released the case yet.",

@@ -41,7 +41,7 @@ class Action(StrEnum):
     answer = "answer"
     place = "place"
     place_named = "place_named"  # the referral is for one organisation alone
-    place_elsewhere = "place_elsewhere"  # the acceptor is suspended or inactive
+    place_elsewhere = "place_elsewhere"  # the acceptor was suspended
     release = "release"  # the vault has not released the case
     end_pause = "end_pause"  # the vault holds the case, because the acceptor's key was replaced
     open_case = "open_case"
@@ -155,9 +155,8 @@ def _unplaced(evidence: Evidence, referral: Referral) -> NextAction:
         return _offer_ended(referral)
     step = evidence.last("referral.unplaced", "acceptance.revoked")
     since = referral["updated_at"] if step is None else step["time"]
-    named = (referral["facts"] or {}).get(
-        "to"
-    )  # the case is sealed to it: no other organisation can be asked
+    # The case is sealed to it: no other organisation can be asked.
+    named = (referral["facts"] or {}).get("to")
     return NextAction(
         owner=Owner.network,
         action=Action.place if named is None else Action.place_named,
@@ -224,7 +223,8 @@ def _offer_ended(referral: Referral) -> NextAction:
 def _excluded(evidence: Evidence, referral: Referral) -> NextAction | None:
     """Return the coordinators' turn while the acceptor is suspended or inactive.
 
-    An acceptor that asks, or that has reported since, is admitted again.
+    Its readmission is no step of the referral: an acceptor that asks, or that has reported since, has been
+    readmitted; otherwise the sentence leaves it open.
     """
     acceptor = referral["acceptor"]
     step = evidence.last("referral.acceptor_suspended", "offer.accepted", "referral.progressed")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import socket
+import sys
 import time
 import warnings
 from collections.abc import Iterator
@@ -123,12 +124,13 @@ def abandon(link: amqp.Connection) -> None:
 
 def drain(link: amqp.Connection, seconds: float) -> bool:
     """Handle one frame from the broker; return False if none arrived in time. Raises one of BROKEN."""
+    handled = sys.exc_info()[1]  # by a caller: its frames stay for the caller's log
     try:
         link.drain_events(timeout=seconds)
     except TimeoutError as error:
         if error.errno == errno.ETIMEDOUT:
             raise  # not our timeout: the kernel gave up the connection
-        _forget_frames(error)
+        _forget_frames(error, handled)
         return False
     except UNDECODABLE as error:
         # Errors that `tolerant` does not replace must not end the process either. The broker dead-letters the
@@ -137,14 +139,14 @@ def drain(link: amqp.Connection, seconds: float) -> bool:
     return True
 
 
-def _forget_frames(error: BaseException) -> None:
+def _forget_frames(error: BaseException, handled: BaseException | None) -> None:
     """Let go of the callers' frames, and with them of the messages in their variables.
 
     eventlet keeps the exception of a timeout in a variable of the frame that raises it: a cycle, in which the
     frames up to here and those of their callers would live until the collector runs.
     """
     link: BaseException | None = error
-    while link is not None:
+    while link is not None and link is not handled:
         link.__traceback__ = None
         link = link.__context__
 

@@ -36,7 +36,7 @@ class RoleReport:
         for principal, rule in self._broken.items():
             _log.warning("principal has conflicting roles", extra={"principal": principal, "rule": rule})
         for client_id in self._ambiguous:
-            _log.warning("staff client has an organisation id", extra={"client": client_id})
+            _log.warning("client id resembles another organisation's", extra={"client": client_id})
 
     def stop(self) -> None:
         """Do nothing: no task is running."""

@@ -130,6 +130,7 @@ class RabbitSubmissions:
             self._arrived_bytes = sum(len(received.body) for _, received in self._arrived)
             for tag in (*tags, *meanwhile):
                 self._channel.basic_reject(tag, requeue=True)
+            self._look_at = time.monotonic() + _LOOK_SECONDS
         except BROKEN as error:
             raise self._broken(error) from error
 
@@ -159,6 +160,8 @@ class RabbitSubmissions:
             _log.warning("new queues of submissions are not looked for", extra={"reason": str(error)})
             return
         for organization in sorted(set(found) - self._consumed):
+            if self._arrived_bytes >= _BATCH_BYTES:
+                break  # a new consumer gets its submissions while the broker answers: the rest comes later
             declare_submissions(self._channel, organization)
             self._channel.basic_consume(
                 submissions_of(organization),

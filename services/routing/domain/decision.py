@@ -251,8 +251,9 @@ def _all_failures(
 ) -> Sequence[tuple[Failure, ...]]:
     """Return the failures of each service. complete: the positions whose failures are complete already."""
     left = set(range(len(failed))).difference(complete)
-    evaluation.add_observed(shortlist, observed, sorted(left), failed)
-    return failed
+    found = list(failed)
+    evaluation.add_observed(shortlist, observed, sorted(left), found)
+    return found
 
 
 def _scored(

@@ -257,6 +257,9 @@ class History:
         page = list(islice((read for read in found if read is not None and seen_by.sees(read)), limit + 1))
         following = page[limit].index if len(page) > limit else None
         items = [seen_by.shown(read) for read in page[:limit]]
+        if as_party:
+            # What the party may not see must not show in the record of its own reads.
+            steps = [leaf for leaf, _ in leaves_for(reader.id, steps)]
         asked = {"readers": "true"}
         self._record_told(reader, referral_id, asked, len(items), as_party=as_party, steps=len(steps))
         return items, following

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import pairwise
 
 import pytest
@@ -293,3 +294,31 @@ def test_windows_begin_and_end_with_the_users_at_the_broker() -> None:
     del broker.users[OSH]
     until(lambda: work.states() == (0, 0), "the end of the window")
     work.stop()
+
+
+def test_small_batches_overtake_a_large_one_that_waits_for_room_a_few_times() -> None:
+    submissions = SubmissionsInMemory()
+    work = SubmissionWork(submissions, SubmissionDesk(HubInMemory(), GatewayMetrics(CollectorRegistry())))
+    begun: list[str] = []
+    unfinished: list[Callable[[], None]] = []
+
+    def spawn(process: Callable[[], None]) -> None:
+        assert isinstance(process, partial)
+        begun.append(process.args[0])
+        if process.args[0] == "ru.first":
+            unfinished.append(process)
+        else:
+            process()
+
+    work._spawn = spawn
+    submissions.held = {number: large(f"first{number}", "ru.first") for number in range(6)}
+    work.turn()
+    submissions.held |= {100 + number: large(f"large{number}", "ru.large") for number in range(20)}
+    for number in range(12):
+        submissions.held[200 + number] = submission(f"small{number}", f"ru.small-{number}")
+        work.turn()
+    assert begun == ["ru.first", *(f"ru.small-{number}" for number in range(8))]
+    unfinished.pop()()
+    work.turn()  # settles it
+    work.turn()
+    assert begun[9:] == ["ru.large", *(f"ru.small-{number}" for number in range(8, 12))]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import traceback
 import weakref
 from collections.abc import Iterator
 from typing import Any
@@ -48,5 +49,26 @@ def test_wait_in_vain_keeps_no_message_of_its_callers_until_the_collector_runs()
 
     eventlet.spawn(take).wait()
     assert kept[0]() is None
+    near.close()
+    far.close()
+
+
+def test_wait_in_vain_leaves_the_fault_that_a_caller_handles_its_frames() -> None:
+    near, far = socket.socketpair()
+
+    def failed() -> None:
+        raise ValueError
+
+    def handle() -> ValueError:
+        try:
+            failed()
+        except ValueError as fault:
+            assert not drain(Link(near), 0.001)
+            return fault
+        raise AssertionError
+
+    fault = eventlet.spawn(handle).wait()
+    assert fault.__traceback__ is not None
+    assert [frame.name for frame in traceback.extract_tb(fault.__traceback__)] == ["handle", "failed"]
     near.close()
     far.close()

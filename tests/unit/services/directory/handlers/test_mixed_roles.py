@@ -109,7 +109,7 @@ def test_staff_client_with_an_organization_id_is_logged_and_a_warning_until_revo
     reported = report(earlier, counts)
     with caplog.at_level(logging.WARNING):
         reported.start(lambda function: function())
-    lines = [r for r in caplog.records if r.getMessage() == "staff client has an organisation id"]
+    lines = [r for r in caplog.records if r.getMessage() == "client id resembles another organisation's"]
     assert [line.client for line in lines] == ["kg.old"]  # type: ignore[attr-defined]
     assert "kg.old" in str(reported.alarm())
     assert counts[-1] == 0

@@ -472,3 +472,20 @@ def test_long_history_is_read_step_by_step(audit_log: LogOnDatabase, monkeypatch
     told = audit_log.history.opened(auditor("ann"), FIRST, {"story": "en"})
     assert [leaf.index for leaf in told] == [0, 1, *range(5, 12)]
     assert len(audit_log.history.export(auditor("ann"), FIRST).entries) == 8
+
+
+def test_own_reads_do_not_tell_a_past_candidate_that_the_referral_goes_on(audit_log: LogOnDatabase) -> None:
+    declined = event("kopuro.offer.declined.v1", partition_key=FIRST, data={"organization": MOSCOW})
+    accepted = event("kopuro.offer.accepted.v1", partition_key=FIRST, data={"organization": ALMATY})
+    audit_log.publish([declined])
+
+    def read_everything() -> list[str]:
+        party = Reader(id=MOSCOW, roles=("partner",))
+        read_as(audit_log, MOSCOW)
+        audit_log.history.export(party, FIRST, as_party=True)
+        return [item["reader"] for item in readers_of(audit_log, MOSCOW)]
+
+    for _ in range(3):
+        seen = read_everything()
+    audit_log.publish([accepted])
+    assert [read_everything() for _ in range(2)] == [seen, seen]
