@@ -9,6 +9,7 @@ from hashlib import sha256
 from typing import Any
 
 from contracts.canonical import canonical_json
+from contracts.codes import Funding
 from contracts.errors import PointerError, Refused
 from contracts.organization import ApprovedService, Eligibility, Organization, Service
 from contracts.records import plain
@@ -87,6 +88,8 @@ def reaches_more(before: Service, after: Service) -> bool:
     return (
         any(not _is_in(area, before.areas) for area in after.areas)
         or not set(after.settlements) <= set(before.settlements)
+        # A free service is for people who accept no cost, too.
+        or (after.cost is Funding.free and before.cost is not Funding.free)
         # An empty list sets no condition.
         or any(old and not (new and set(new) <= set(old)) for old, new in conditions)
     )

@@ -16,6 +16,7 @@ from contracts.broker_rights import gateway_client
 from contracts.errors import Refused
 from runtime.access.tokens import Principal
 from services.directory.domain.client import Client
+from services.directory.handlers.earlier_clients import require_earlier
 from services.directory.handlers.ledger import Ledger
 from services.directory.handlers.owner_secrets import check_password
 
@@ -30,11 +31,13 @@ class AmqpPasswords:
         """Let a password wait for the gateway, in place of one that waits. A repetition changes nothing.
 
         The organisation's mailbox gets the notice `credential.issued` about the gateway's client. Raises
-        Refused `invalid-submission` for a password that everybody knows.
+        Refused `invalid-submission` for a password that everybody knows, and `forbidden` for a client that is
+        newer than the gateway's: its thief would get the mailbox at the partners' broker.
         """
         check_password(password_hash, by.id)
         with self._ledger.writing() as writing:
             client = _gateways_client(self._ledger, writing.transaction, by.id)
+            require_earlier(writing, by.client_id, client.id)
             if client.amqp_password_hash != password_hash:
                 waiting = replace(client, amqp_password_hash=password_hash)
                 writing.put(waiting.without_tokens(writing.now), by=by.id)

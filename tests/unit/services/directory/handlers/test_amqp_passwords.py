@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from base64 import b64encode
 from collections.abc import Callable
+from dataclasses import replace
 from hashlib import sha256
 
 import pytest
@@ -22,6 +24,7 @@ FIRST, SECOND = "AAAA" * 12, "BBBB" * 12
 def connected(directory: Directory) -> Directory:
     directory.entries.put_organization(OPERATOR, organization())
     issue(directory, OSH, "desk", "a" * 43)
+    directory.clock.time += dt.timedelta(days=1)
     issue(directory, OSH, GATEWAY.client_id, "g" * 43)
     return directory
 
@@ -46,6 +49,15 @@ def test_password_waits_until_the_gateway_has_applied_it(connected: Directory) -
     passwords.applied(FIRST, by=GATEWAY)
     assert passwords.waiting(by=GATEWAY) == ""
     passwords.applied(FIRST, by=GATEWAY)
+
+
+def test_client_that_was_registered_after_the_gateways_sets_no_password(connected: Directory) -> None:
+    connected.clock.time += dt.timedelta(days=1)
+    issue(connected, OSH, "phone", "b" * 43)
+    before = epoch(connected)
+    phone = replace(DESK, client_id="phone")
+    assert slug(lambda: connected.amqp_passwords.replace(FIRST, by=phone)) == "forbidden"
+    assert (epoch(connected), connected.amqp_passwords.waiting(by=GATEWAY)) == (before, "")
 
 
 def test_request_ends_the_gateways_token_and_is_announced_once(connected: Directory) -> None:

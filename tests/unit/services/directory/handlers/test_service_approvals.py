@@ -121,14 +121,17 @@ def test_approval_that_an_earlier_build_left_without_its_service_covers_no_new_o
         {"eligibility": {}},
         {"eligibility": {"sexes": ["female", "male"]}},
         {"eligibility": {"age_bands": ["18_24"]}},
+        {"cost": "free"},
     ],
-    ids=["further area", "whole country", "settlements", "everybody", "further sex", "dropped condition"],
+    ids=["further area", "whole country", "settlements", "everybody", "further sex", "condition", "free"],
 )
 @pytest.mark.parametrize("editor", [OSH_ITSELF, OPERATOR], ids=["itself", "an operator"])
 def test_approval_ends_when_its_service_reaches_more(
     recorded: Directory, wider: dict[str, Any], editor: Editor
 ) -> None:
-    service = service_record(needs=NEEDS, settlements=["urban"], eligibility={"sexes": ["female"]})
+    service = service_record(
+        needs=NEEDS, settlements=["urban"], eligibility={"sexes": ["female"]}, cost="commercial"
+    )
     change(recorded, {"services": [service]})
     recorded.service_approvals.approve(COORDINATOR, OSH, "legal", [TRAFFICKING])
     change(recorded, {"services": [{**service, **wider}]}, editor)
