@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,6 +16,7 @@ from sqlalchemy import event as listening
 from runtime.identifiers import new_id
 from services.audit.log.domain.search import Search
 from services.audit.log.ports import StoredLeaf
+from tests.servers import PostgresServer
 from tests.unit.services.audit.logs import NOON, LogOnDatabase, event
 
 MINUTE = dt.timedelta(minutes=1)
@@ -58,6 +60,12 @@ _OWN = re.compile(r"^(SCAN|CO-ROUTINE|CORRELATED|SCALAR|MATERIALIZE)\b(?! (entri
 _READS = re.compile(r"\bFROM\b")
 _WRONG = re.compile("Seq Scan|Bitmap|Sort|Hash|Merge")
 _SOUGHT = re.compile(r"^SEARCH \S+ USING (COVERING INDEX|INDEX|INTEGER PRIMARY KEY|PRIMARY KEY)\b")
+
+
+@pytest.fixture
+def postgres_database(postgres: PostgresServer) -> str:
+    """A new database: a lent one may know something of the tables that earlier tests filled."""
+    return postgres.create_database(f"plans_{secrets.token_hex(6)}")
 
 
 @pytest.fixture
