@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 from contracts.errors import Defect, Refused
 from contracts.facts import (
     AnswerRefused,
@@ -29,47 +32,20 @@ def refusal_of(submission: Fact, submission_id: str, refused: Refused) -> Fact:
 
     Raises Defect for a fact that is no submission.
     """
+    told = partial(_told, submission_id=submission_id, refused=refused)
     match submission:
         case AnswerSubmitted():
-            return AnswerRefused(
-                referral_id=submission.referral_id,
-                offer_id=submission.offer_id,
-                organization=submission.organization,
-                submission_id=submission_id,
-                problem=refused.problem(),
-            )
+            return AnswerRefused(**told(submission), offer_id=submission.offer_id)
         case PlacementSubmitted():
-            return PlacementRefused(
-                referral_id=submission.referral_id,
-                organization=submission.organization,
-                coordinator=submission.coordinator,
-                submission_id=submission_id,
-                problem=refused.problem(),
-            )
+            return PlacementRefused(**told(submission), coordinator=submission.coordinator)
         case CoordinatorWithdrawalSubmitted():
-            return CoordinatorWithdrawalRefused(
-                referral_id=submission.referral_id,
-                organization=submission.organization,
-                coordinator=submission.coordinator,
-                submission_id=submission_id,
-                problem=refused.problem(),
-            )
+            return CoordinatorWithdrawalRefused(**told(submission), coordinator=submission.coordinator)
         case InterventionSubmitted():
             return InterventionRefused(
-                referral_id=submission.referral_id,
-                organization=submission.organization,
-                coordinator=submission.coordinator,
-                act=submission.act,
-                submission_id=submission_id,
-                problem=refused.problem(),
+                **told(submission), coordinator=submission.coordinator, act=submission.act
             )
         case HandBackSubmitted():
-            return HandBackRefused(
-                referral_id=submission.referral_id,
-                organization=submission.organization,
-                submission_id=submission_id,
-                problem=refused.problem(),
-            )
+            return HandBackRefused(**told(submission))
         case (
             ProgressSubmitted()
             | OutcomeSubmitted()
@@ -77,11 +53,16 @@ def refusal_of(submission: Fact, submission_id: str, refused: Refused) -> Fact:
             | RevocationSubmitted()
             | UnreadableSubmitted()
         ):
-            return SubmissionRefused(
-                referral_id=submission.referral_id,
-                organization=submission.organization,
-                submission_id=submission_id,
-                problem=refused.problem(),
-            )
+            return SubmissionRefused(**told(submission))
     # A refusal without an addressee would be lost.
     raise Defect(f"Routing cannot refuse {submission.type}.")
+
+
+def _told(submission: Any, *, submission_id: str, refused: Refused) -> dict[str, Any]:
+    """Return what every refusal says."""
+    return {
+        "referral_id": submission.referral_id,
+        "organization": submission.organization,
+        "submission_id": submission_id,
+        "problem": refused.problem(),
+    }

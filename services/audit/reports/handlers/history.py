@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Final
@@ -184,11 +184,11 @@ class History:
             client_id=reader.client_id,
             roles=reader.roles,
         )
-        if as_party:
-            asked = (reader, referral_id, "bundle", len(entries))
-            self._daily.record_once(asked, lambda: self._record.record(exported, referral_id))
-        else:
-            self._record.record(exported, referral_id)
+        self._record_for(
+            (reader, referral_id, "bundle", len(entries)),
+            lambda: self._record.record(exported, referral_id),
+            as_party=as_party,
+        )
         return Bundle(
             referral_id=referral_id,
             referral_key=key,
@@ -274,13 +274,18 @@ class History:
         as_party: bool,
         steps: int,
     ) -> None:
-        """Record that a referral's story or readers were told. steps: of the referral, without reads."""
+        """Record that a referral's story or readers were told. steps: that the reader may see."""
+        filter = {"referral": referral_id, **asked}
+        self._record_for(
+            (reader, referral_id, *sorted(asked.items()), steps),
+            lambda: self.record(reader, referral_id, filter, entries, (referral_id,)),
+            as_party=as_party,
+        )
 
-        def record() -> None:
-            self.record(reader, referral_id, {"referral": referral_id, **asked}, entries, (referral_id,))
-
+    def _record_for(self, read: Hashable, record: Callable[[], None], *, as_party: bool) -> None:
+        """Record a read: by a party once a day."""
         if as_party:
-            self._daily.record_once((reader, referral_id, *sorted(asked.items()), steps), record)
+            self._daily.record_once(read, record)
         else:
             record()
 
