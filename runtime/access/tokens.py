@@ -230,8 +230,8 @@ def permit(principal: Principal, roles: frozenset[str]) -> None:
 def _is_revoked(principal: Principal, client: RegisteredClient) -> bool:
     if principal.epoch is None:
         return principal.issued_at < client.not_before
-    # A later epoch than the client's is forged, or the revocation has not reached this service, which takes
-    # milliseconds. Accepted, a forged one would outlive every revocation.
+    # A later epoch than the client's is forged, or the revocation has not reached this service: that takes
+    # milliseconds, or as long as its broker is away. Accepted, a forged one would outlive every revocation.
     return principal.epoch != client.token_epoch
 
 

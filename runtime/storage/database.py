@@ -63,9 +63,9 @@ _UNREADABLE_SQLITE = frozenset(
 )
 # The one error without a code, which the driver itself raises.
 _NO_TEXT = "Could not decode to UTF-8"
-# libpq does not say which.
-# So begins each attempt in the messages of PostgreSQL's client library.
+# Each attempt in the messages of PostgreSQL's client library begins so.
 _ATTEMPT = "connection to server"
+# libpq does not say which.
 _UNVERIFIED = "the server's certificate has expired, or no CA of KOPURO_DATABASE_CA signed it"
 
 

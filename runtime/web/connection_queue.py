@@ -16,8 +16,8 @@ from typing import Final
 from runtime.access.token_buckets import Allowance, TokenBuckets
 from runtime.web.connections import Connection
 
-# Connections per address that are kept free for new ones. At that rate, 5,000 connections of an address
-# live longer than a kept one may be idle.
+# How many of its connections an address may replace by new ones. At that rate, each of 5,000 lives longer
+# than a kept one may be idle.
 _REPLACEMENTS: Final = Allowance(name="connections", burst=50, per_minute=3_000)
 # Addresses share counters: many addresses cost no memory.
 _COUNTERS: Final = 4_096

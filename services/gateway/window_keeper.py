@@ -87,7 +87,7 @@ class WindowKeeper:
             _log.warning("window paused", extra={"reason": str(error)})
             return FAILURE_PAUSE
         except Defect as defect:
-            _log.error("window stopped", extra={"reason": str(defect)})
+            _log.error("window paused after a defect", extra={"reason": str(defect)})
             return NOT_ADMITTED_PAUSE
 
     def _advance(self) -> float:

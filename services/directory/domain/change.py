@@ -132,7 +132,7 @@ class AgreementChange:
         return self.agreement.id
 
 
-# Of the secret's SHA-256 digest: 64 bits, which nobody matches with another secret.
+# Of the secret's SHA-256 digest: 64 bits are too many to find another secret with the same ones.
 FINGERPRINT_CHARACTERS: Final = 16
 
 Change = ClientIssue | KeyChange | RecordChange | ServiceChange | AgreementChange

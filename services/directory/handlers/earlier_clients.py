@@ -1,4 +1,4 @@
-"""Clients of one organisation: an earlier one may end a later one, and never the other way round."""
+"""Clients of one organisation: an earlier one has power over a later one, and never the other way round."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from services.directory.handlers.ledger import Writing
 
 
 def require_earlier(writing: Writing, client: str, other: str) -> None:
-    """Check that a client may end another one of its principal, or its tokens. Each may end itself.
+    """Check that a client may end or change another one of its principal. Each has power over itself.
 
-    A thief of a client could otherwise lock its owner out. Raises Refused `forbidden` unless `client` was
-    registered before `other`.
+    A thief of a client could otherwise lock its owner out, or get what the other one reads. Raises Refused
+    `forbidden` unless `client` was registered before `other`.
     """
     if client == other:
         return
@@ -20,5 +20,5 @@ def require_earlier(writing: Writing, client: str, other: str) -> None:
     raise Refused(
         "forbidden",
         f"The client {other} was not registered after the one that you use. Use an earlier client, or call "
-        "the hub's operators: one of them revokes it at once.",
+        "the hub's operators.",
     )

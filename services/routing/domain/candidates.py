@@ -57,8 +57,8 @@ class Candidates(Sequence[Candidate]):
     ) -> None:
         """eligible: in order. positions: theirs among the services.
 
-        failures: returns the failures of each service, whenever it is called. It is called once, when the
-        services that may not be asked are read.
+        failures: returns the failures of each service. It is called when the services that may not be asked
+        are read for the first time, however long after the decision.
         """
         self.eligible = eligible
         self._services = services

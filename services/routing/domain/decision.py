@@ -169,7 +169,7 @@ def decide(
     observed = list(map(given.observed, shortlist.organizations))
     evaluation = Evaluation(given, is_searched=not named)
     failed = evaluation.failures(shortlist)
-    # What was observed of the others cannot change that they are excluded: it is evaluated when it is read.
+    # No observation makes an excluded service eligible: the rules about them wait until its record is read.
     possible = [n for n, some in enumerate(failed) if not some or _is_overridden(some, overridable)]
     evaluation.add_observed(shortlist, observed, possible, failed)
     chosen = [n for n in possible if not failed[n] or _is_overridden(failed[n], overridable)]

@@ -28,8 +28,8 @@ def may_read_facts(referral: Referral, viewer: str, *, oversight: bool) -> bool:
 def end_of_part(referral: Referral, organization: str) -> dt.datetime | None:
     """Return when an organisation's part in a referral ended; None for the sender and while it has a part.
 
-    It has a part while its offer is open or accepted. What happens later to the person is not its business:
-    whether somebody else accepted, and whether consent was withdrawn.
+    It has a part while its offer is open or accepted. Later it does not learn whether another organisation
+    accepts, or whether consent is withdrawn.
     """
     own = [offer for offer in referral.offers if offer.organization == organization]
     if organization in (referral.sender, referral.acceptor) or any(offer.state in HAS_PART for offer in own):

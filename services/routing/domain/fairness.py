@@ -1,4 +1,4 @@
-"""Fairness between organisations that are about equally suitable, and towards those that have no record yet.
+"""Fairness between organisations that are about equally suitable, and towards newcomers.
 
 The best organisations form a band of equals: their scores differ from the best by at most `Fairness.band`.
 Among equals the least recently asked comes first. In a share of the referrals, `Fairness.explore`, an

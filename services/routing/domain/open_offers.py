@@ -1,4 +1,4 @@
-"""Opening offers to the next candidates, even when a place becomes free, and revoking open offers."""
+"""Opening offers to the next candidates, also when a place becomes free, and revoking open offers."""
 
 from __future__ import annotations
 
