@@ -271,6 +271,7 @@ _FACTS: tuple[facts.Fact, ...] = (
         organization=RECEIVER,
         coordinator="coordinator",
         reason=InterventionReason.person_at_risk,
+        offers=(OFFER,),
     ),
     facts.InterventionSubmitted(
         referral_id=REFERRAL,
@@ -279,6 +280,7 @@ _FACTS: tuple[facts.Fact, ...] = (
         act=CoordinatorAct.extend,
         reason=InterventionReason.agreed_with_organization,
         until=NOON,
+        offers=(OFFER,),
     ),
     facts.CoordinatorWithdrawalSubmitted(
         referral_id=REFERRAL, organization=SENDER, coordinator="kg.coordinator", reason="consent_revoked"
@@ -746,6 +748,14 @@ _EARLIER_FACTS: tuple[facts.Fact, ...] = (
         replaced=True,
     ),
     facts.PlacementSubmitted(referral_id=REFERRAL, organization=RECEIVER, coordinator="coordinator"),
+    facts.InterventionSubmitted(
+        referral_id=REFERRAL,
+        organization=RECEIVER,
+        coordinator="kg.coordinator",
+        act=CoordinatorAct.extend,
+        reason=InterventionReason.agreed_with_organization,
+        until=NOON,
+    ),
     facts.AlertClosed(referral_id=REFERRAL, message_type=facts.ReferralUnanswered.type),
     facts.DecisionsRecorded(
         decisions=(facts.CommittedDecision(decision_id=MESSAGE, commitment="sha256:" + "0a" * 32),)
@@ -842,6 +852,14 @@ EARLIER: dict[str, Event[facts.Fact]] = {
             ),
             by="aigul",
             reason=SuspensionReason.person_at_risk,
+        )
+    ),
+    "kopuro.placement.submitted.v1.without_offers": _event(
+        facts.PlacementSubmitted(
+            referral_id=REFERRAL,
+            organization=RECEIVER,
+            coordinator="coordinator",
+            reason=InterventionReason.person_at_risk,
         )
     ),
     "kopuro.webhook.changed.v1.without_message": _event(
