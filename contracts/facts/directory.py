@@ -77,6 +77,8 @@ class ClientChanged(Fact):
     token_epoch: how often the client's tokens were revoked; a token of an earlier epoch is refused.
     not_before: when that was last, in whole seconds; None: never. It counts for tokens without an epoch.
     ended_keys: the thumbprints (RFC 7638) of removed keys; a token that one of them got is refused.
+    record_sha256: the digest of the directory's record with its secrets' digests, so that a rewritten record
+    differs from the log; None in facts of earlier builds.
     """
 
     revision: Count
@@ -87,6 +89,7 @@ class ClientChanged(Fact):
     not_before: dt.datetime | None = None
     token_epoch: Count = 0
     ended_keys: tuple[str, ...] = ()
+    record_sha256: str | None = None
 
 
 @fact("credential.issued", classification="public")

@@ -553,6 +553,7 @@ _FACTS: tuple[facts.Fact, ...] = (
         not_before=NOON,
         token_epoch=2,
         ended_keys=(KID,),
+        record_sha256="1b" * 32,
     ),
     facts.CredentialIssued(
         client_id="osh-laptop",
@@ -869,6 +870,18 @@ EARLIER: dict[str, Event[facts.Fact]] = {
             host="cases.example.org",
             change="registered",
             client_id=RECEIVER,
+        )
+    ),
+    "kopuro.client.changed.v1.without_digest": _event(
+        facts.ClientChanged(
+            revision=3,
+            client_id="osh-laptop",
+            principal=SENDER,
+            roles=("partner",),
+            live=True,
+            not_before=NOON,
+            token_epoch=2,
+            ended_keys=(KID,),
         )
     ),
     "kopuro.client.changed.v1.without_ended_keys": _event(
