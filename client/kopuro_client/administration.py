@@ -48,12 +48,12 @@ class Administration:
         return cast(Approval, self._connection.post(url, {}))
 
     def approve_service(
-        self, organization_id: str, service_id: str, needs: Iterable[str], *, revision: int | None = None
+        self, organization_id: str, service_id: str, needs: Iterable[str], *, revision: int
     ) -> Organization | Approval:
         """Approve a service for exactly these sensitive needs, as an operator or a coordinator.
 
         Returns the changed record, or the request if a second person must approve it. revision: the record's
-        that you read; the approval is refused if it has a later one.
+        that you read, with the service as you approve it; the approval is refused if it has a later one.
         """
         body = {"needs": list(texts(needs, "needs"))}
         answer = self._connection.post(

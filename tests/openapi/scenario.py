@@ -203,7 +203,14 @@ def directory(api: DocumentedHub) -> None:
     service = approved["approved_services"][0]
     ids = {"id": approved["id"], "service": service["service"]}
     api.ask("directory_withdraw_service_approval", "coordinator", **ids)
-    waiting = api.ask("directory_approve_service", "coordinator", body={"needs": service["needs"]}, **ids)
+    read = api.ask("directory_organization", "coordinator", id=approved["id"])
+    waiting = api.ask(
+        "directory_approve_service",
+        "coordinator",
+        body={"needs": service["needs"]},
+        headers={"If-Match": f'"{read["revision"]}"'},
+        **ids,
+    )
     assert waiting["state"] == "requested"
     api.ask("directory_approval", "coordinator", id=waiting["id"])
     api.ask("directory_approve", "operator", id=waiting["id"])

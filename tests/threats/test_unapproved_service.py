@@ -42,11 +42,14 @@ def approve(
     hub: RunningHub, method: str = "POST", *, role: str = "coordinator", needs: tuple[str, ...] = ()
 ) -> int:
     """Approve the attacker's service, or withdraw its approval; return the status."""
+    address = f"{hub.address('directory')}/v1/organizations/{ATTACKER}"
+    authorization = {"Authorization": f"Bearer {hub.token(role)}"}
+    seen = {"If-Match": httpx.get(address, headers=authorization).headers.get("ETag", '"0"')}
     answer = httpx.request(
         method,
-        f"{hub.address('directory')}/v1/organizations/{ATTACKER}/services/rescue/approval",
+        f"{address}/services/rescue/approval",
         json={"needs": list(needs)} if method == "POST" else None,
-        headers={"Authorization": f"Bearer {hub.token(role)}"},
+        headers={**authorization, **(seen if method == "POST" else {})},
     )
     return answer.status_code
 

@@ -14,7 +14,7 @@ from contracts.facts import ClientChanged, CredentialIssued, CredentialTokensRev
 from kopuro_client.request_proof import RequestSigner
 from runtime.access.tokens import Principal, TokenVerifier
 from services.directory import admission
-from services.directory.domain.client import OVERLAP, Client, Role, digest
+from services.directory.domain.client import OVERLAP, Client, Role, client, digest
 from services.directory.domain.precondition import ANY_REVISION
 from services.directory.domain.request_proof import ProvableRequest
 from tests.support.client_assertions import Key, assertion, new_key, public_set
@@ -323,19 +323,37 @@ def test_digest_of_a_text_that_everybody_knows_is_refused_and_changes_nothing(
 
 def test_client_ends_itself_and_clients_registered_after_it_and_no_earlier_one(filled: Directory) -> None:
     """A thief of one client cannot lock its owner out."""
-    filled.clock.time += dt.timedelta(days=1)
     issue(filled, OSH, "phone", NEW)
-    issue(filled, OSH, "tablet", THIRD)  # at the same time
     credentials, own = filled.credentials, filled.own_credentials
     phone = replace(DESK, client_id="phone")
-    for other in ("desk", "tablet"):
-        revoke = partial(credentials.revoke, other, by=OSH, client="phone", operator=False)
-        assert slug(revoke) == "forbidden"
-        assert slug(partial(own.revoke_tokens, other, by=phone, operator=False)) == "forbidden"
+    revoke = partial(credentials.revoke, "desk", by=OSH, client="phone", operator=False)
+    assert slug(revoke) == "forbidden"
+    assert slug(partial(own.revoke_tokens, "desk", by=phone, operator=False)) == "forbidden"
     # Another secret does not make a client later.
     issue(filled, OSH, "desk", NEW[::-1] + "x", precondition=ANY_REVISION)
     assert own.revoke_tokens("phone", by=DESK, operator=False).entry.live
     assert own.revoke_tokens("phone", by=phone, operator=False).entry.live
     assert not credentials.revoke("phone", by=OSH, client="desk", operator=False).entry.live
-    assert not credentials.revoke("tablet", by=OSH, client="tablet", operator=False).entry.live
     assert not credentials.revoke("desk", by=OPERATOR.id, client="operator", operator=True).entry.live
+
+
+def test_order_of_clients_does_not_depend_on_the_clock(filled: Directory) -> None:
+    """It was set back between the two registrations."""
+    filled.clock.time -= dt.timedelta(days=400)
+    issue(filled, OSH, "phone", NEW)
+    assert slug(partial(filled.credentials.revoke, "desk", by=OSH, client="phone", operator=False)) == (
+        "forbidden"
+    )
+    assert not filled.credentials.revoke("phone", by=OSH, client="desk", operator=False).entry.live
+
+
+def test_clients_of_one_loaded_file_do_not_end_each_other(filled: Directory) -> None:
+    loaded = [
+        client(client_id=name, principal=OSH, roles=(Role.partner,), secret=secret)
+        for name, secret in (("phone", NEW), ("tablet", THIRD))
+    ]
+    filled.entries.enter(Client, loaded, by="load")
+    for one, other in (("phone", "tablet"), ("tablet", "phone")):
+        revoke = partial(filled.credentials.revoke, other, by=OSH, client=one, operator=False)
+        assert slug(revoke) == "forbidden"
+    assert not filled.credentials.revoke("tablet", by=OSH, client="desk", operator=False).entry.live
