@@ -24,7 +24,7 @@ from runtime.clock import Clock
 from runtime.identifiers import new_id
 from runtime.messaging.dead_letters.dead_letter import reason_of
 from runtime.messaging.ports import Broker, BrokerUnavailable, Delivery, Outgoing
-from runtime.messaging.signatures.requests import Peers, Request, RequestProofs
+from runtime.messaging.signatures.requests import AnsweredBefore, Peers, Request, RequestProofs
 from runtime.messaging.signatures.verifier import NotAuthentic
 
 _log = logging.getLogger(__name__)
@@ -225,6 +225,8 @@ class RequestServer:
         for delivery in deliveries:
             try:
                 requests.append(self._proofs.read(delivery))
+            except AnsweredBefore:
+                continue
             except NotAuthentic as fault:
                 _log.warning("request not authentic", extra={"reason": str(fault)})
                 self._refused(fault.check)

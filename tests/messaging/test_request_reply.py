@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -58,9 +59,16 @@ def client(hub: Broker, *, deadline: float = 10, refused: list[str] | None = Non
     )
 
 
-def server(hub: Broker, answer: Callable[[Mapping[str, Any]], Any]) -> RequestServer:
-    believed = peers("answerer", "asker", user=user_of(hub))
-    return RequestServer(hub, answer, peers=believed, clock=SystemClock())
+def server(
+    hub: Broker, answer: Callable[[Mapping[str, Any]], Any], refused: list[str] | None = None
+) -> RequestServer:
+    return RequestServer(
+        hub,
+        answer,
+        peers=peers("answerer", "asker", user=user_of(hub)),
+        clock=SystemClock(),
+        refused=(refused if refused is not None else list[str]()).append,
+    )
 
 
 @contextmanager
@@ -285,6 +293,42 @@ class LosingBroker(MemoryBroker):
 
         publisher.publish = lose  # type: ignore[method-assign] # one method of the fake
         return publisher
+
+
+def test_request_whose_acknowledgement_was_lost_is_answered_once_and_is_no_replay(hub: Broker) -> None:
+    answered: list[Any] = []
+    refused: list[str] = []
+
+    def count(question: Mapping[str, Any]) -> str:
+        answered.append(question)
+        return "done"
+
+    processor = server(hub, count, refused)
+    taken: list[Delivery] = []
+
+    def take() -> Sequence[Delivery]:
+        deliveries: Sequence[Delivery] = ()
+        give_up = time.monotonic() + 10
+        while not deliveries and time.monotonic() < give_up:
+            deliveries = consumer.take(100, 0.1)
+        taken.extend(deliveries)
+        return deliveries
+
+    with asking(hub) as queries:
+        with ThreadPoolExecutor(1) as pool, closing(hub.consumer(["questions"], 100)) as consumer:
+            reply = pool.submit(queries.ask, "questions", {"number": 1})
+            processor.process(take())
+            assert reply.result(10) == "done"
+            # The connection breaks before the acknowledgement.
+        with closing(hub.consumer(["questions"], 100)) as consumer:
+            again = take()
+            processor.process(again)
+            assert (len(answered), refused) == (1, [])
+            # The same bytes, sent by somebody else: a replay.
+            processor.process([replace(one, redelivered=False) for one in again])
+            consumer.acknowledge(again)
+    assert [one.redelivered for one in taken] == [False, True]
+    assert (len(answered), refused) == (1, ["replayed"])
 
 
 def test_request_that_the_broker_redelivers_after_an_outage_is_answered() -> None:

@@ -75,6 +75,10 @@ class Peers:
             raise NotAuthentic("source", f"signed by {author}")
 
 
+class AnsweredBefore(Exception):
+    """The broker delivered again a request that was answered: its acknowledgement was lost. Not an attack."""
+
+
 class RequestProofs:
     """Reads the requests that arrive at one process, each number once."""
 
@@ -85,7 +89,11 @@ class RequestProofs:
         self._known: dict[str, dt.datetime] = {}
 
     def read(self, delivery: Delivery) -> Request:
-        """Return the request. Raises NotAuthentic, also for one that was returned before."""
+        """Return the request. Raises NotAuthentic, also for one that was returned before and sent again.
+
+        Raises AnsweredBefore for one that was returned before and that the broker delivered again. The broker
+        alone sets the mark of a redelivery.
+        """
         self._peers.prove(delivery)
         request = _request_in(delivery.body)
         now = self._clock.now()
@@ -94,6 +102,8 @@ class RequestProofs:
         if abs(now - request.asked_at) > FRESH:
             raise NotAuthentic("stale", f"asked at {request.asked_at.isoformat()}")
         if request.number in self._known:
+            if delivery.redelivered:
+                raise AnsweredBefore
             raise NotAuthentic("replayed", "it was answered before")
         self._forget(now)
         self._known[request.number] = now
