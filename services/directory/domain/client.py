@@ -97,8 +97,9 @@ class Client:
     not_before: the time of the last revocation, in whole seconds, which its notice names; None: never.
     ended_keys: removed keys whose tokens may not have expired, at most MOST_ENDED_KEYS.
     amqp_password_hash: of a client of the gateway, the password at the partners' broker that waits for the
-    gateway; empty: none waits. root: operators have named it the organisation's first client, whatever the
-    order of registration; of one client of an organisation at most.
+    gateway; empty: none waits. amqp_password_by: the client that asked for the last one; empty: none did.
+    root: operators have named it the organisation's first client, whatever the order of registration; of one
+    client of an organisation at most.
     """
 
     id: str
@@ -113,6 +114,7 @@ class Client:
     token_epoch: int = 0
     amqp_password_hash: str = ""
     ended_keys: tuple[EndedKey, ...] = ()
+    amqp_password_by: str = ""
     root: bool = False
 
     def secret_known(self, secret: str, now: dt.datetime) -> str | None:

@@ -14,6 +14,7 @@ from services.directory.domain.client import SECRET_BYTES, Client, Role, digest
 from services.directory.domain.client_key import ClientKey, KeySet, client_keys
 from services.directory.domain.entry import Standing
 from services.directory.domain.precondition import Precondition, check_precondition
+from services.directory.handlers.amqp_passwords import end_password_of
 from services.directory.handlers.approvals import Approvals
 from services.directory.handlers.earlier_clients import require_earlier
 from services.directory.handlers.effects import take_effect
@@ -99,6 +100,8 @@ class Credentials:
     def revoke(self, client_id: str, *, by: str, client: str = "", operator: bool) -> Standing[Client]:
         """Revoke a client; its tokens are refused from then on. A repetition changes nothing.
 
+        The password at the partners' broker that it has set ends too (`amqp_passwords.end_password_of`).
+
         client: the client that asks. Raises Refused `not-found`, also for another principal's client unless
         `operator`, and `forbidden` (see `require_earlier`).
         """
@@ -108,7 +111,10 @@ class Credentials:
                 raise Refused("not-found", "There is no client with this id.")
             if not operator:
                 require_earlier(writing, client, client_id)
-            return writing.put(replace(present.entry, live=False, amqp_password_hash=""), by=by)
+            revoked = replace(present.entry, live=False, amqp_password_hash="", amqp_password_by="")
+            standing = writing.put(revoked, by=by)
+            end_password_of(writing, revoked, by=by)
+            return standing
 
     def page(self, principal: str | None, after: str, limit: int) -> list[Standing[Client]]:
         """Return clients with ids above `after`, ordered by id. principal: only its own; None: all."""

@@ -85,6 +85,8 @@ def _wanted(writing: Writing, change: Change, *, approver: str) -> Client | Orga
                 not_before=known.not_before,
                 ended_keys=known.ended_keys,
                 amqp_password_hash=known.amqp_password_hash,
+                amqp_password_by=known.amqp_password_by,
+                root=known.root,
             )
             return known if kept == known else kept.without_tokens(writing.now)
         case KeyChange():
