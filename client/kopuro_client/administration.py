@@ -151,6 +151,15 @@ class Administration:
         url = self._at("organizations", text(organization_id, "an organisation"), "revoke-tokens")
         return cast("list[RegisteredClient]", self._connection.post(url, {}, repeatable=True)["items"])
 
+    def name_root_client(self, client_id: str) -> RegisteredClient | Approval:
+        """Name a client the first one of its organisation, as an operator.
+
+        It may then end the others, and none of them ends it. Returns the client, or the request if a second
+        person must approve it.
+        """
+        url = self._at("credentials", text(client_id, "a client"), "root")
+        return cast("RegisteredClient | Approval", self._connection.put(url, {}))
+
     def revoke_client(self, client_id: str) -> RegisteredClient:
         """Revoke a client at once: any for an operator, its own for a partner."""
         url = self._at("credentials", text(client_id, "a client"))

@@ -98,7 +98,8 @@ class SqlRegister:
 
 def _next_registered(transaction: Connection) -> int:
     # `hold` excludes other writers.
-    return transaction.execute(select(func.coalesce(func.max(CLIENTS.c.registered), 0) + 1)).scalar_one()
+    highest: int = transaction.execute(select(func.coalesce(func.max(CLIENTS.c.registered), 0))).scalar_one()
+    return highest + 1
 
 
 def _standing(kind: type[E], row: Any) -> Standing[E]:

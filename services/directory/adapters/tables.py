@@ -11,7 +11,7 @@ METADATA = MetaData()
 MESSAGING = messaging_tables(METADATA)
 
 
-def _standing(name: str, *more: Column[str] | Index) -> Table:
+def _standing(name: str, *more: Column[str] | Column[int] | Index) -> Table:
     """Return a table of current entries, one row each."""
     return Table(
         name,

@@ -82,6 +82,7 @@ APPROVERS: Final[Mapping[ApprovalKind, frozenset[str]]] = {
     ApprovalKind.sealing_key: frozenset({"operator"}),
     ApprovalKind.vetting: frozenset({"operator"}),
     ApprovalKind.agreement: frozenset({"operator"}),
+    ApprovalKind.root_client: frozenset({"operator"}),
     ApprovalKind.service: frozenset({"operator", "coordinator"}),
 }
 

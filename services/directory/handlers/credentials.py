@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from contracts.errors import PointerError, Refused
 from services.directory.domain.approval import Approval
-from services.directory.domain.change import ClientIssue
+from services.directory.domain.change import ClientIssue, RootClient
 from services.directory.domain.client import SECRET_BYTES, Client, Role, digest
 from services.directory.domain.client_key import ClientKey, KeySet, client_keys
 from services.directory.domain.entry import Standing
@@ -115,6 +115,26 @@ class Credentials:
             standing = writing.put(revoked, by=by)
             end_password_of(writing, revoked, by=by)
             return standing
+
+    def name_root(self, client_id: str, *, by: str) -> Standing[Client] | Approval:
+        """Let a client come before the others of its organisation (`earlier_clients.py`).
+
+        Returns the request if a second person must approve it too. A repetition changes nothing. Raises
+        Refused `not-found` unless it is a live client of an organisation, and `conflict` for the gateway's.
+        """
+        with self._ledger.writing() as writing:
+            present = writing.standing(Client, client_id)
+            if present is None or present.entry.organization is None:
+                raise Refused("not-found", "There is no live client of an organisation with this id.")
+            if present.entry.root and present.entry.live:
+                return present
+            change = RootClient(client_id=client_id, organization=present.entry.organization)
+            decided = self._approvals.decide(writing, change, by=by)
+            if isinstance(decided, Approval):
+                return decided
+            named = writing.standing(Client, client_id)
+            assert named is not None
+            return named
 
     def page(self, principal: str | None, after: str, limit: int) -> list[Standing[Client]]:
         """Return clients with ids above `after`, ordered by id. principal: only its own; None: all."""
