@@ -21,6 +21,7 @@ from runtime.messaging.ports import Broker, BrokerUnavailable, Delivery, Outgoin
 from runtime.messaging.rabbit.broker import RabbitBroker
 from runtime.messaging.request_reply import RequestClient, RequestServer, _reply_in
 from runtime.messaging.signatures.requests import Request
+from runtime.messaging.signatures.sealed_replies import ReplyOpener, ReplySealer
 from tests.faults.tcp_proxy import TcpProxy
 from tests.support.hub_keys import peers, signer
 
@@ -231,10 +232,21 @@ def fails(queries: RequestClient) -> bool:
 
 
 @pytest.mark.parametrize(
-    "body", [b"x", b"1", b"null", b"{}", b'{"number": 1}', b'{"number": "n", "refused": 1}']
+    "body",
+    [
+        *(b"x", b"1", b"null", b"{}", b'{"number": 1}', b'{"number": "n"}', b'{"number": "n", "answer": 1}'),
+        *(b'{"number": "n", "sealed": 1}', b'{"number": "n", "sealed": "A"}'),
+    ],
 )
 def test_unreadable_reply_counts_as_no_reply(body: bytes) -> None:
-    assert _reply_in(body) == {}
+    assert _reply_in(body, ReplyOpener())[1] == {}
+
+
+@pytest.mark.parametrize("reply", [b"x", b"1", b"null", b'{"refused": 1}'])
+def test_sealed_bytes_that_are_no_reply_count_as_no_reply(reply: bytes) -> None:
+    opener = ReplyOpener()
+    body = orjson.dumps({"number": "n", "sealed": ReplySealer().seal(reply, opener.key, "n")})
+    assert _reply_in(body, opener) == ("n", {})
 
 
 @pytest.mark.parametrize(("author", "check"), [(None, "unsigned"), ("intake", "source"), ("asker", "source")])
@@ -250,7 +262,8 @@ def test_forged_reply_is_ignored_and_the_genuine_one_arrives(
             while not deliveries:
                 deliveries = list(consumer.take(1, 0.1))
             request = orjson.loads(deliveries[0].body)
-            body = orjson.dumps({"number": request["number"], "answer": "forged"})
+            forged = ReplySealer().seal(b'{"answer": "forged"}', request["reply_key"], request["number"])
+            body = orjson.dumps({"number": request["number"], "sealed": forged})
             reply = Outgoing(
                 exchange=REPLIES,
                 routing_key=request["reply_to"],
@@ -337,7 +350,12 @@ def test_request_that_the_broker_redelivers_after_an_outage_is_answered() -> Non
     asked: list[Any] = []
     processor = server(broker, asked.append)
     request = Request(
-        to="questions", reply_to="asker.1", number="1", asked_at=SystemClock().now(), question={"number": 3}
+        to="questions",
+        reply_to="asker.1",
+        reply_key=ReplyOpener().key,
+        number="1",
+        asked_at=SystemClock().now(),
+        question={"number": 3},
     )
     message = Outgoing(
         exchange=QUERIES, routing_key="questions", message_id="1", partition_key="", body=request.encode()

@@ -21,6 +21,7 @@ NOW = dt.datetime(2026, 11, 28, 12, 0, tzinfo=dt.UTC)
 REQUEST = Request(
     to=ROUTING_QUERIES,
     reply_to="intake.replies.1",
+    reply_key="A" * 43,
     number="1",
     asked_at=NOW,
     question={"ask": "referrals", "viewer": "kg.osh", "oversight": False},
@@ -75,12 +76,13 @@ def test_request_sent_by_another_broker_user_is_refused(user: str | None) -> Non
     "alter",
     [
         lambda request: replace(request, reply_to="intake.replies.thief"),
+        lambda request: replace(request, reply_key="B" * 43),
         lambda request: replace(request, question={**request.question, "oversight": True}),
         lambda request: replace(request, question={**request.question, "viewer": "kg.thief"}),
         lambda request: replace(request, number="2"),
         lambda request: replace(request, asked_at=NOW + dt.timedelta(seconds=1)),
     ],
-    ids=["reply_to", "oversight", "viewer", "number", "asked_at"],
+    ids=["reply_to", "reply_key", "oversight", "viewer", "number", "asked_at"],
 )
 def test_proof_covers_whatever_the_reply_depends_on(alter: Callable[[Request], Request]) -> None:
     genuine = delivered(REQUEST.encode())
