@@ -9,12 +9,12 @@ either loses nothing: a hash waits until the gateway reports that the broker has
 from __future__ import annotations
 
 import secrets
-from base64 import b64encode
 from dataclasses import replace
 from typing import Final
 
 from sqlalchemy import Connection
 
+from contracts.base64_text import encoded
 from contracts.broker_rights import gateway_client
 from contracts.errors import Refused
 from runtime.access.tokens import Principal
@@ -83,7 +83,7 @@ def end_password_of(writing: Writing, revoked: Client, *, by: str) -> None:
         or gateway.entry.amqp_password_by != revoked.id
     ):
         return
-    unknown = b64encode(secrets.token_bytes(_HASH_BYTES)).decode()
+    unknown = encoded(secrets.token_bytes(_HASH_BYTES))
     ended = replace(gateway.entry, amqp_password_hash=unknown, amqp_password_by="")
     writing.put(ended.without_tokens(writing.now), by=by)
 
