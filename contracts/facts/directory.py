@@ -99,7 +99,8 @@ class CredentialIssued(Fact):
 
     organization: the principal, if it is a partner. by: the requester; approved_by: the second person, None
     where one person decides. keys: the ids (`kid`) of the public keys. previous_until: until when the
-    secret before is accepted too; None: it is not.
+    secret before is accepted too; None: it is not. root: operators have named the client the first one of its
+    organisation; its secret and keys stay.
     """
 
     client_id: str
@@ -111,6 +112,7 @@ class CredentialIssued(Fact):
     replaced: bool = False
     keys: tuple[str, ...] = ()
     previous_until: dt.datetime | None = None
+    root: bool = False
 
 
 @fact("credential.tokens_revoked", classification="public")

@@ -565,6 +565,7 @@ _FACTS: tuple[facts.Fact, ...] = (
         replaced=True,
         keys=("key-1",),
         previous_until=NOON,
+        root=True,
     ),
     facts.CredentialRevoked(client_id="osh-laptop", principal=SENDER, by="aigul", organization=SENDER),
     facts.CredentialTokensRevoked(
@@ -903,6 +904,19 @@ EARLIER: dict[str, Event[facts.Fact]] = {
             roles=("partner",),
             live=True,
             not_before=NOON,
+        )
+    ),
+    "kopuro.credential.issued.v1.without_root": _event(
+        facts.CredentialIssued(
+            client_id="osh-laptop",
+            principal=SENDER,
+            roles=("partner",),
+            by="aigul",
+            approved_by="bakyt",
+            organization=SENDER,
+            replaced=True,
+            keys=("key-1",),
+            previous_until=NOON,
         )
     ),
     "kopuro.organization.changed.v1.one_capacity": _event(

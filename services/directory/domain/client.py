@@ -94,10 +94,12 @@ class Client:
     secret_expires_at: None for no end. retiring: the secret before the present one, which is still accepted.
     token_epoch: how often its tokens were revoked; those of an earlier epoch are refused. A number, not a
     time: neither a token request during the revocation nor a wrong clock escapes it.
-    not_before: the time of the last revocation, in whole seconds, for tokens without an epoch; None: never.
+    not_before: the time of the last revocation, in whole seconds, which its notice names; None: never.
     ended_keys: removed keys whose tokens may not have expired, at most MOST_ENDED_KEYS.
     amqp_password_hash: of a client of the gateway, the password at the partners' broker that waits for the
-    gateway; empty: none waits.
+    gateway; empty: none waits. amqp_password_by: the client that asked for the last one; empty: none did.
+    root: operators have named it the organisation's first client, whatever the order of registration; of one
+    client of an organisation at most.
     """
 
     id: str
@@ -112,6 +114,8 @@ class Client:
     token_epoch: int = 0
     amqp_password_hash: str = ""
     ended_keys: tuple[EndedKey, ...] = ()
+    amqp_password_by: str = ""
+    root: bool = False
 
     def secret_known(self, secret: str, now: dt.datetime) -> str | None:
         """Return the digest of the client's own secret that this is, in constant time; else None.
@@ -150,7 +154,7 @@ class Client:
     def without_tokens(self, now: dt.datetime) -> Client:
         """Return the client whose tokens up to now are refused."""
         end = next_second(now)
-        # A clock that was set back must not revive tokens that have no epoch.
+        # Also if the clock was set back.
         not_before = end if self.not_before is None else max(end, self.not_before)
         return replace(self, not_before=not_before, token_epoch=self.token_epoch + 1, ended_keys=())
 

@@ -33,6 +33,7 @@ from services.routing.domain.decision import Decision, Trigger, decide
 from services.routing.domain.ending import withdraw_for
 from services.routing.domain.intervention import awaited, intervene
 from services.routing.domain.observation import Observation
+from services.routing.domain.open_approval import is_approved
 from services.routing.domain.open_offers import place
 from services.routing.domain.parts import parts_of
 from services.routing.domain.policy import RoutingPolicy
@@ -44,6 +45,7 @@ from services.routing.handlers.coordinator_submissions import CoordinatorSubmiss
 from services.routing.handlers.decision_spans import Decided, not_reported
 from services.routing.handlers.referral_batch import ReferralBatch
 from services.routing.handlers.turns import in_turns
+from services.routing.handlers.unapproved import UnapprovedOffers
 from services.routing.handlers.unplaced import UnplacedReferrals
 from services.routing.live_directory import LiveDirectory
 from services.routing.ports import PlacementKeys, ReferralStore
@@ -108,6 +110,18 @@ class RoutingCommands:
             after_commit=after_commit,
         )
         self._unplaced = UnplacedReferrals(
+            database=database,
+            store=store,
+            outbox=outbox,
+            network=network,
+            source=source,
+            settle=self._settle,
+            context=self._context,
+            finish=self._finish,
+            after_commit=after_commit,
+        )
+
+        self._unapproved = UnapprovedOffers(
             database=database,
             store=store,
             outbox=outbox,
@@ -227,6 +241,14 @@ class RoutingCommands:
         """
         return self._unplaced.decide_again(now)
 
+    def end_unapproved_offers(self, now: dt.datetime) -> int:
+        """Revoke open offers whose holders are no longer approved for their referrals (`UnapprovedOffers`).
+
+        Returns how many referrals changed. Raises DatabaseUnavailable, and Unavailable if another process was
+        faster.
+        """
+        return self._unapproved.end(now)
+
     def recall(self) -> None:
         """Reload all observations, including those of other processes. Raises DatabaseUnavailable."""
         with self._network.settling(), self._database.read() as transaction:
@@ -342,6 +364,9 @@ class RoutingCommands:
             parts=lambda referral: parts_of(self._circumstances(referral, now, so_far, policy), in_turns),
             in_good_standing=self._network.directory.in_good_standing,
             can_submit=self._can_submit,
+            is_approved=lambda referral, offer: is_approved(
+                offer, self._circumstances(referral, now, so_far, policy)
+            ),
         )
 
     def _circumstances(

@@ -94,7 +94,7 @@ def test_tokens_are_revoked_up_to_the_next_whole_second(microsecond: int, second
     assert NOBODY.without_tokens(moment).not_before == NOON + dt.timedelta(seconds=seconds)
 
 
-def test_clock_that_was_set_back_revives_no_token_without_epoch() -> None:
+def test_clock_that_was_set_back_sets_no_revocation_back() -> None:
     later = NOBODY.without_tokens(NOON + dt.timedelta(hours=1))
     again = later.without_tokens(NOON)
     assert (again.not_before, again.token_epoch) == (later.not_before, 2)
