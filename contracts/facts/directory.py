@@ -74,7 +74,7 @@ class ReplicaCompleted(Fact):
 class ClientChanged(Fact):
     """An OAuth client, without its secret or the secret's digest. live: tokens of the client are valid.
 
-    token_epoch: how often the client's tokens were revoked; a token of an earlier epoch is refused.
+    token_epoch: it grows when the client's tokens are revoked; a token of another epoch is refused.
     not_before: when that was last, in whole seconds; None: never. It counts for tokens without an epoch.
     ended_keys: the thumbprints (RFC 7638) of removed keys; a token that one of them got is refused.
     record_sha256: the digest of the directory's record with its secrets' digests, so that a rewritten record
