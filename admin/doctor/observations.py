@@ -101,8 +101,7 @@ class LoginFault(StrEnum):
     unreachable = "unreachable"
     tls = "tls"
     refused = "refused"
-    vhost_missing = "vhost missing"
-    vhost_refused = "vhost refused"
+    vhost = "vhost"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

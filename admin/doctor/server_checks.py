@@ -115,14 +115,7 @@ def _login_finding(login: BrokerLogin, fault: str) -> Finding:
                 remedy=f"compare the password in KOPURO_AMQP_URI of {login.service} with DIR/broker/, and "
                 f"{_IMPORT}",
             )
-        case LoginFault.vhost_missing:
-            return Finding(
-                check="broker-vhost",
-                subject=login.service,
-                what=f"{fault} as KOPURO_AMQP_URI names",
-                remedy=f"{_IMPORT}, or correct the path of the URI",
-            )
-        case LoginFault.vhost_refused:
+        case LoginFault.vhost:
             return Finding(
                 check="broker-vhost",
                 subject=login.service,

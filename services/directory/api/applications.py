@@ -19,7 +19,7 @@ from runtime.web.parameters import invalid_parameter
 from runtime.web.request import Request
 from runtime.web.response import Response
 from services.directory import admission
-from services.directory.api.responses import page_items
+from services.directory.api.responses import page
 from services.directory.domain.application import KeptApplication
 from services.directory.handlers import DirectoryHandlers
 
@@ -64,7 +64,7 @@ def applications(handlers: DirectoryHandlers, request: Request) -> Response:
     if wanted is not None and wanted not in set(ApplicationState):
         raise invalid_parameter("state", "is not a state of an application.")
     state = None if wanted is None else ApplicationState(wanted)
-    items, following = page_items(
+    found = page(
         request,
         "applications",
         (NAME,),
@@ -74,10 +74,10 @@ def applications(handlers: DirectoryHandlers, request: Request) -> Response:
     )
     taken, most = handlers.applications.room()
     room = ApplicationRoom(taken=taken, most=most)
-    answer = Response.of(ApplicationList(items=tuple(items), next=following, room=room))
+    answer = Response.of(ApplicationList(items=tuple(found.items), next=found.next, room=room))
     # Each shows the name and telephone of the person who applies.
     return answer.reading(
-        Read.of_figures({} if state is None else {"state": state}) if items else NOTHING_READ
+        Read.of_figures({} if state is None else {"state": state}) if found.items else NOTHING_READ
     )
 
 

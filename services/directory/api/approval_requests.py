@@ -18,15 +18,17 @@ def approvals(handlers: DirectoryHandlers, request: Request) -> Response:
     state = request.query_params.get("state")
     if state is not None and state not in set(State):
         raise invalid_parameter("state", "is not a state of an approval.")
-    return page(
-        request,
-        "approvals",
-        (NAME,),
-        lambda after, limit: handlers.approvals.page(
-            _reader(request), None if state is None else State(state), after[0], limit
-        ),
-        lambda approval: (approval.id,),
-        handlers.approvals.shown,
+    return Response.of(
+        page(
+            request,
+            "approvals",
+            (NAME,),
+            lambda after, limit: handlers.approvals.page(
+                _reader(request), None if state is None else State(state), after[0], limit
+            ),
+            lambda approval: (approval.id,),
+            handlers.approvals.shown,
+        )
     )
 
 

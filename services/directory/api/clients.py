@@ -19,13 +19,15 @@ from services.directory.preconditions import precondition_of
 def credentials(handlers: DirectoryHandlers, request: Request) -> Response:
     """List clients, without secrets: every client for an operator, its own for a partner."""
     own = None if request.principal.has(Role.operator) else request.principal.id
-    return page(
-        request,
-        "credentials",
-        (NAME,),
-        lambda after, limit: handlers.credentials.page(own, after[0], limit),
-        lambda standing: (standing.entry.id,),
-        _client,
+    return Response.of(
+        page(
+            request,
+            "credentials",
+            (NAME,),
+            lambda after, limit: handlers.credentials.page(own, after[0], limit),
+            lambda standing: (standing.entry.id,),
+            _client,
+        )
     )
 
 

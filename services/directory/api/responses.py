@@ -54,21 +54,8 @@ def page(
     fetch: Callable[[Any, int], Sequence[T]],
     position: Callable[[T], tuple[Scalar, ...]],
     render: Callable[[T], Any],
-) -> Response:
-    """Return one page of a list; `page_items` describes the parameters."""
-    items, following = page_items(request, scope, parts, fetch, position, render)
-    return Response.of(Page(items=items, next=following))
-
-
-def page_items(
-    request: Request,
-    scope: str,
-    parts: Sequence[Part],
-    fetch: Callable[[Any, int], Sequence[T]],
-    position: Callable[[T], tuple[Scalar, ...]],
-    render: Callable[[T], Any],
-) -> tuple[list[Any], str | None]:
-    """Return the items of one page of a list, and the cursor of the next.
+) -> Page[Any]:
+    """Return one page of a list.
 
     parts: the types of a position's values. Raises Refused for an invalid limit or cursor.
     """
@@ -78,4 +65,4 @@ def page_items(
     found = fetch(after, limit + 1)
     shown = found[:limit]
     following = encode_cursor(scope, position(shown[-1])) if len(found) > limit else None
-    return [render(item) for item in shown], following
+    return Page(items=[render(item) for item in shown], next=following)
