@@ -6,7 +6,6 @@ import gc
 import sys
 import warnings
 
-
 _HELP = (
     "usage: python -m runtime PACKAGE\n\n"
     "Run one service until SIGTERM. PACKAGE: for example services.intake. Its settings are variables of the\n"

@@ -54,7 +54,7 @@ class ReadRecorder:
         )
         self._commits.submit(outgoing(event))
 
-    def record_answer(self, principal: Principal, resource: str, read: Read | None) -> None:
+    def record_response(self, principal: Principal, resource: str, read: Read | None) -> None:
         """Record that staff got an answer with these referrals; other principals read as parties.
 
         resource: method and route template. Raises Unavailable, and Defect for an answer that does not state

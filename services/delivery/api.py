@@ -10,8 +10,12 @@ from typing import Annotated, Any, Final
 import orjson
 from marshmallow.validate import Length
 
-from contracts.answers.form import Page
-from contracts.answers.mailbox import (
+from contracts.errors import KopuroError, PointerError, Refused
+from contracts.facts import CaseFetched
+from contracts.identifiers import MessageId
+from contracts.records import load
+from contracts.responses.form import Page
+from contracts.responses.mailbox import (
     Acknowledgement,
     AcknowledgementResults,
     AnswerIds,
@@ -19,11 +23,7 @@ from contracts.answers.mailbox import (
     ReleasedCase,
     TriggeredMessageId,
 )
-from contracts.answers.mailbox import MailboxPage as MailboxAnswer
-from contracts.errors import KopuroError, PointerError, Refused
-from contracts.facts import CaseFetched
-from contracts.identifiers import MessageId
-from contracts.records import load
+from contracts.responses.mailbox import MailboxPage as MailboxResponse
 from contracts.rfc3339 import parse_time
 from runtime.access.read_recorder import ReadRecorder
 from runtime.access.reads import NOTHING_READ, STAFF, Read, Reader
@@ -121,7 +121,7 @@ def mailbox(handlers: MailboxHandlers, request: Request) -> Response:
     last = encode_cursor(cursors, [page.last]) if read and page.last else query.get("after") or None
     # the stored bytes, not parsed again
     items: tuple[Any, ...] = tuple(orjson.Fragment(body) for body in page.bodies)
-    response = Response.of(MailboxAnswer(items=items, next=last if page.more else None, resume=last))
+    response = Response.of(MailboxResponse(items=items, next=last if page.more else None, resume=last))
     # Partners read their own mailbox; only the messages of staff are looked into.
     return response if request.principal.roles.isdisjoint(STAFF) else response.reading(_read(page))
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 
-from contracts.answers.form import Page
-from contracts.answers.referrals import Submitted
 from contracts.codes import ReferralStatus
 from contracts.errors import Refused
 from contracts.idempotency_key import HEADER, require_well_formed
@@ -13,6 +11,8 @@ from contracts.jose import LONGEST_SEALED
 from contracts.queries import ReferralListQuery
 from contracts.records import load
 from contracts.referral import ReferralFacts, ReferralSubmission
+from contracts.responses.form import Page
+from contracts.responses.referrals import Submitted
 from runtime.access.reads import NOTHING_READ, Read
 from runtime.clock import Clock
 from runtime.identifiers import new_id, new_unguessable_id

@@ -14,12 +14,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from contracts.answers.referrals import LineResult
 from contracts.errors import PointerError, Refused, Unavailable
 from contracts.identifiers import UUID_PATTERN
 from contracts.jose import LONGEST_SEALED
 from contracts.records import load
 from contracts.referral import ReferralSubmission
+from contracts.responses.referrals import LineResult
 from runtime.turn import Turn
 from runtime.web.request import parse_json
 from runtime.web.response import Response

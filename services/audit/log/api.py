@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from contracts import base64_text
-from contracts.answers.history import ConsistencyProof, InclusionProof
+from contracts.responses.history import ConsistencyProof, InclusionProof
 from runtime.web.request import Request
 from runtime.web.response import Response
 from services.audit.log import tile_api

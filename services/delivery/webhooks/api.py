@@ -7,8 +7,9 @@ from typing import Annotated, Final
 
 from marshmallow.validate import Length
 
-from contracts.answers.form import Page
-from contracts.answers.webhooks import (
+from contracts.records import load
+from contracts.responses.form import Page
+from contracts.responses.webhooks import (
     WebhookAttempt,
     WebhookEndpoint,
     WebhookNotice,
@@ -16,7 +17,6 @@ from contracts.answers.webhooks import (
     WebhookResponse,
     WebhookSecret,
 )
-from contracts.records import load
 from runtime.web.paging import NUMBER, encode_cursor, limit_of, position_of
 from runtime.web.request import Request
 from runtime.web.response import Response

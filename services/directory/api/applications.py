@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from contracts.answers.applications import (
+from contracts.codes import ApplicationState
+from contracts.errors import Refused
+from contracts.responses.applications import (
     ApplicationList,
     ApplicationReceipt,
     ApplicationRecord,
     ApplicationRoom,
     ApplicationStatus,
 )
-from contracts.codes import ApplicationState
-from contracts.errors import Refused
 from runtime.access.reads import NOTHING_READ, Read
 from runtime.web.paging import NAME
 from runtime.web.parameters import invalid_parameter

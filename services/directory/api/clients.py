@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from contracts.answers.directory import ClientRecord, IssuedClient
-from contracts.answers.form import Page, extended
+from contracts.responses.directory import ClientRecord, IssuedClient
+from contracts.responses.form import Page, extended
 from runtime.web.paging import NAME
 from runtime.web.request import Request
 from runtime.web.response import Response

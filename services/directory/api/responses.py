@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from contracts.answers.directory import AgreementRecord, OrganizationRecord
-from contracts.answers.form import Page, extended
 from contracts.organization import Agreement, Organization
+from contracts.responses.directory import AgreementRecord, OrganizationRecord
+from contracts.responses.form import Page, extended
 from runtime.web.paging import Part, Scalar, encode_cursor, limit_of, position_of
 from runtime.web.request import Request
 from runtime.web.response import Response

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from contracts import vocabularies
-from contracts.answers.directory import OfferedService
-from contracts.answers.form import extended
+from contracts.responses.directory import OfferedService
+from contracts.responses.form import extended
 from runtime.web.paging import NAME, NUMBER
 from runtime.web.parameters import invalid_parameter
 from runtime.web.request import Request

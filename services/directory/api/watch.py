@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-from contracts.answers.form import extended
-from contracts.answers.watch import OwnReport, Reply, WatchedEmployer, WatchOptIn, WatchRecipient
 from contracts.idempotency_key import HEADER, require_well_formed
 from contracts.organization import Organization
+from contracts.responses.form import extended
+from contracts.responses.watch import OwnReport, Reply, WatchedEmployer, WatchOptIn, WatchRecipient
 from contracts.vocabularies import codes
 from runtime.web.paging import NAME
 from runtime.web.parameters import invalid_parameter

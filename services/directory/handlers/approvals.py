@@ -11,10 +11,10 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from contracts.answers.directory import ApprovalRecord
 from contracts.codes import ApprovalKind
 from contracts.errors import Refused
 from contracts.facts import ApprovalEndorsed, ApprovalGranted, ApprovalRefused, ApprovalRequested
+from contracts.responses.directory import ApprovalRecord
 from runtime.identifiers import new_id
 from services.directory.domain.approval import (
     MOST_OPEN_ABOUT_SUBJECT,

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from contracts import base64_text
-from contracts.answers.form import Page
-from contracts.answers.reports import (
+from contracts.responses.form import Page
+from contracts.responses.reports import (
     AskingDecision,
     IssuedIn,
     MonthlyStatement,

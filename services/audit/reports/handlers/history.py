@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Final
 
-from contracts.answers.history import RecordedRead as ShownRead
 from contracts.errors import Defect, Refused
 from contracts.facts import HistoryExported, HistoryRead
+from contracts.responses.history import RecordedRead as ShownRead
 from runtime.access.read_recorder import ReadRecorder
 from runtime.access.reads import Reader
 from runtime.clock import Clock

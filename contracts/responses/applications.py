@@ -12,7 +12,7 @@ from contracts.identifiers import OrganizationId, Uuid
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ApplicationReceipt:
-    """The answer to an application. reference: the only time that it is shown; null if the applicant made it.
+    """The response to an application. reference: shown only here; null if the applicant made it.
 
     salt: 32 bytes in base64url that open the commitment to the application in the hub's log; null for the
     repetition of one that has ended.
