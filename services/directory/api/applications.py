@@ -47,13 +47,13 @@ def post_application(handlers: DirectoryHandlers, request: Request) -> Response:
 
 def application_state(handlers: DirectoryHandlers, request: Request) -> Response:
     """Return the state of the applicant's own application."""
-    handlers.application_rates.take_question(request.origin)
+    handlers.application_rates.take_status_request(request.origin)
     return Response.of(_status(handlers.applications.status(request.path_params["id"], _reference(request))))
 
 
 def withdraw_application(handlers: DirectoryHandlers, request: Request) -> Response:
     """Withdraw the applicant's own application."""
-    handlers.application_rates.take_question(request.origin)
+    handlers.application_rates.take_status_request(request.origin)
     ended = handlers.applications.withdraw(request.path_params["id"], _reference(request))
     return Response.of(_status(ended))
 

@@ -143,8 +143,8 @@ def test_work_queue_has_a_single_active_consumer(name: str) -> None:
 
 def test_every_queue_is_a_work_dead_letter_or_query_queue() -> None:
     assert QUEUES.keys() == {*WORK_QUEUES, *PARKED, ROUTING_QUERIES}
-    questions: Queue = QUEUES[ROUTING_QUERIES]
-    assert 0 < questions.arguments["x-message-ttl"] <= 10_000
+    queries: Queue = QUEUES[ROUTING_QUERIES]
+    assert 0 < queries.arguments["x-message-ttl"] <= 10_000
 
 
 @pytest.mark.parametrize("fact", CATALOGUE.values(), ids=lambda fact: fact.type)

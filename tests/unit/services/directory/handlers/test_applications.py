@@ -18,7 +18,7 @@ from services.directory.domain.application import commitment
 from services.directory.domain.approval import VALID_FOR, Approval, Decider, Policy, State
 from services.directory.handlers.application_rates import (
     APPLICATIONS_PER_MINUTE,
-    QUESTIONS_PER_MINUTE,
+    STATUS_REQUESTS_PER_MINUTE,
     ApplicationRates,
 )
 from services.directory.handlers.applications import Applied
@@ -375,10 +375,10 @@ def test_rates_of_an_address_do_not_bound_another_one() -> None:
         rates.take_application("192.0.2.1")
     with pytest.raises(RateLimited):
         rates.take_application("192.0.2.1")
-    for _ in range(QUESTIONS_PER_MINUTE):
-        rates.take_question("192.0.2.1")
+    for _ in range(STATUS_REQUESTS_PER_MINUTE):
+        rates.take_status_request("192.0.2.1")
     with pytest.raises(RateLimited):
-        rates.take_question("192.0.2.1")
+        rates.take_status_request("192.0.2.1")
     # Two of the addresses may share a counter, hardly three.
     bounded = 0
     for last in (2, 3, 4):
