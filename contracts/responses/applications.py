@@ -66,7 +66,7 @@ class ApplicationRecord:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ApplicationRoom:
-    """How many applications take room, and how many may before the network takes no further one.
+    """How many applications count towards the limit, and how many may before the network takes no further one.
 
     taken: the open ones, and those that were withdrawn within a day of being sent.
     """
@@ -77,7 +77,7 @@ class ApplicationRoom:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ApplicationList:
-    """A page of applications, with the room that all of them take. next: null on the last page."""
+    """A page of applications. room: how many count towards the limit. next: null on the last page."""
 
     items: tuple[ApplicationRecord, ...]
     next: str | None

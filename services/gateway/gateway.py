@@ -27,7 +27,7 @@ _FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 10.0
 # Not settled: tried again, before what comes later of the organisation.
 _HELD: Final = frozenset({Verdict.retried, Verdict.paced})
-# How often a batch that waits for room may be passed over for later ones.
+# How often a batch that waits for the bytes that it needs may be passed over for later ones.
 _MOST_OVERTAKEN: Final = 8
 # Organisations whose submissions are processed at a time.
 _MOST_AT_ONCE: Final = 64
@@ -72,7 +72,7 @@ class _Lane:
 
     until: nothing is processed earlier. failures: how often the hub was unavailable for it in a row.
     is_paced: it has used up its rate. is_busy: a batch of it is being processed, of `processed` bytes.
-    overtaken: how often its batch was passed over, because there was no room for it.
+    overtaken: how often its batch was passed over, because too few bytes were free for it.
     """
 
     taken: list[tuple[int, Received]] = field(default_factory=list)

@@ -103,11 +103,11 @@ class WindowKeeper:
             # The messages in the queue are copied again, the closed ones without their content.
             self._rebuild()
             return 0.0
-        self._window, room = self._window.room(waiting, self._clock())
-        if not room:
+        self._window, free = self._window.free(waiting, self._clock())
+        if not free:
             self._hub.require_admitted(self.organization)
             return FULL_PAUSE
-        self._copy(room)
+        self._copy(free)
         return 0.0
 
     def _open(self) -> None:
@@ -170,11 +170,11 @@ class WindowKeeper:
             self._queues.look(self._session, self.organization)
         )
 
-    def _copy(self, room: int) -> None:
+    def _copy(self, free: int) -> None:
         page = self._hub.page(
             self.organization,
             after=self._window.cursor,
-            limit=min(room, PAGE),
+            limit=min(free, PAGE),
             wait=self._proof_wait if self._window.copied else IDLE_WAIT,
         )
         # After a page that the queue took in part, the same page is read again.

@@ -175,7 +175,7 @@ def applications(
     room = page.get("room")  # missing from older hubs
     if room is not None and not session.out.as_json:
         session.out.note(
-            f"{room['taken']} of {room['most']} places are taken, by those that are open and by those that "
+            f"{room['taken']} of at most {room['most']} applications: those that are open, and those that "
             "were withdrawn within a day of being sent"
         )
 
@@ -231,7 +231,7 @@ def refuse_application(
     note: Annotated[str | None, typer.Option(help="A note that only the applicant can read.")] = None,
     yes: YES = False,
 ) -> None:
-    """Refuse applications, as a coordinator or operator. Refusing a withdrawn one frees its room at once."""
+    """Refuse applications, as a coordinator or operator. Withdrawn ones no longer count then."""
     if not yes:
         require_terminal()
         effects = []

@@ -72,7 +72,7 @@ def applications(handlers: DirectoryHandlers, request: Request) -> Response:
         lambda kept: (kept.id,),
         _record,
     )
-    taken, most = handlers.applications.room()
+    taken, most = handlers.applications.counted()
     room = ApplicationRoom(taken=taken, most=most)
     answer = Response.of(ApplicationList(items=tuple(found.items), next=found.next, room=room))
     # Each shows the name and telephone of the person who applies.

@@ -35,7 +35,7 @@ from services.directory.ports import ApplicationStore
 _REFERENCE_BYTES: Final = 32
 # Of a full queue: nothing changes within seconds.
 _RETRY_AFTER: Final = 3600
-# How long an application takes room after it was sent, although it was withdrawn.
+# How long an application counts towards the limit after it was sent, although it was withdrawn.
 _WITHDRAWN_COUNTS: Final = dt.timedelta(days=1)
 # Applications that one run ends, so that it holds up no other writer for long.
 _AT_ONCE: Final = 100
@@ -54,7 +54,7 @@ class Applied:
 
 
 class Applications:
-    """Takes applications while there is room, and keeps each until it is decided or expires.
+    """Takes a limited number of applications, and keeps each until it is decided or expires.
 
     Its answers depend on the application and on how many wait, never on who is a member or who
     has applied: ids and parents are compared when the staff vet it.
@@ -204,7 +204,7 @@ class Applications:
             return self._steps.take(writing, asked, ApplicationStep.vetting_requested, by=by)
 
     def refuse(self, application_id: str, rejection: ApplicationRejection, *, by: str) -> KeptApplication:
-        """Refuse an application, or a withdrawn one, whose room is free then.
+        """Refuse an application, or a withdrawn one, which then no longer counts towards the limit.
 
         Raises Refused `not-found`, and `conflict` if it was decided otherwise.
         """
@@ -265,13 +265,13 @@ class Applications:
             "decide about those that wait, and refuse those that are not genuine"
         )
 
-    def room(self) -> tuple[int, int]:
-        """Return how many applications take room, and how many may."""
+    def counted(self) -> tuple[int, int]:
+        """Return how many applications count towards the limit, and the limit."""
         with self._ledger.database.read() as transaction:
             return self._count_taken(transaction, self._ledger.clock.now()), self._most_waiting
 
     def _count_taken(self, transaction: Connection, now: dt.datetime) -> int:
-        """Return how many applications take room: the open ones, and those withdrawn within their first day.
+        """Return how many applications count: the open ones, and those withdrawn within their first day.
 
         A sender that withdraws what it sends would fill the coordinators' mailbox and the log otherwise.
         """

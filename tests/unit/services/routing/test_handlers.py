@@ -852,7 +852,7 @@ def test_observations_of_a_failed_transaction_are_dropped_by_recall(bench: Workb
 
 @pytest.fixture
 def small(postgres_database: str) -> Iterator[Workbench]:
-    """`ru.small` has room for one. Another organisation's offer is due tomorrow: the timer has work.
+    """`ru.small` has one place. Another organisation's offer is due tomorrow: the timer has work.
 
     On PostgreSQL, where the timer's transaction may begin and end while that of a batch is under way.
     """

@@ -393,12 +393,12 @@ def test_refused_withdrawn_application_no_longer_counts_to_the_limit(directory: 
     directory.most_applications(1)
     sent = directory.applications.apply(request())
     directory.applications.withdraw(sent.application.id, reference_of(sent))
-    assert directory.applications.room() == (1, 1)
+    assert directory.applications.counted() == (1, 1)
     with pytest.raises(Unavailable):
         directory.applications.apply(request())
     ended = directory.applications.refuse(sent.application.id, REFUSAL, by=DESK)
     assert (ended.state, ended.content, ended.decided_by) == (ApplicationState.refused, None, DESK)
-    assert directory.applications.room() == (0, 1)
+    assert directory.applications.counted() == (0, 1)
     directory.applications.apply(request())
 
 
@@ -407,4 +407,4 @@ def test_applicant_frees_no_room_by_withdrawing_again(directory: Directory) -> N
     sent = directory.applications.apply(request())
     for _ in range(2):
         directory.applications.withdraw(sent.application.id, reference_of(sent))
-    assert directory.applications.room() == (1, 1)
+    assert directory.applications.counted() == (1, 1)
