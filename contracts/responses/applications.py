@@ -66,7 +66,7 @@ class ApplicationRecord:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ApplicationRoom:
-    """How many applications count towards the limit, and how many may before the network takes no further one.
+    """How many applications count towards the limit, and the limit.
 
     taken: the open ones, and those that were withdrawn within a day of being sent.
     """

@@ -10,10 +10,10 @@ from contracts.topology.admission import admitted_facts
 from contracts.topology.elements import Binding, Exchange, Queue, Topology, merged
 from contracts.topology.exchanges import (
     CASES,
+    DEAD_LETTERS,
     DIRECT,
     EVENTS,
     LOG,
-    PARKED,
     QUERIES,
     RECEIPTS,
     REPLAYS,
@@ -71,7 +71,7 @@ __all__ = [
     "MAILBOXES",
     "OPERATIONS",
     "OWNERS",
-    "PARKED",
+    "DEAD_LETTERS",
     "PARTITIONS",
     "PARTITION_HEADER",
     "QUERIES",

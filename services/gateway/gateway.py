@@ -14,8 +14,8 @@ from contracts.errors import Unavailable
 from runtime.background import Spawn
 from services.gateway.domain.in_hand import may_begin, to_hand_back
 from services.gateway.ports import BrokerUsers
-from services.gateway.submission_desk import Received, SubmissionDesk, Verdict
-from services.gateway.window_keeper import WindowKeeper
+from services.gateway.submission_processor import Received, SubmissionProcessor, Verdict
+from services.gateway.window_updater import WindowUpdater
 
 _log = logging.getLogger(__name__)
 
@@ -39,11 +39,11 @@ _BUSY_SECONDS: Final = 0.05
 class Submissions(Protocol):
     """The queue of submissions. `take`, `settle` and `hand_back` raise BrokerUnavailable.
 
-    parked, waiting: how many submissions were set aside, and how many of each organisation nobody has taken
-    yet, as last counted.
+    dead_letters, waiting: how many submissions became dead letters, and how many of each organisation nobody
+    has taken yet, as last counted.
     """
 
-    parked: int
+    dead_letters: int
     waiting: dict[str, int]
 
     def take(self, seconds: float) -> list[tuple[int, Received]]:
@@ -51,7 +51,7 @@ class Submissions(Protocol):
         ...
 
     def settle(self, verdicts: list[tuple[int, Verdict]]) -> None:
-        """Acknowledge, requeue or park submissions by tag."""
+        """Acknowledge, requeue or dead-letter submissions by tag."""
         ...
 
     def hand_back(self, organization: str, tags: Sequence[int]) -> None:
@@ -115,13 +115,13 @@ class SubmissionWork:
     def __init__(
         self,
         submissions: Submissions,
-        desk: SubmissionDesk,
+        processor: SubmissionProcessor,
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """clock: seconds from any origin."""
         self._submissions = submissions
-        self._desk = desk
+        self._processor = processor
         self._clock = clock
         self._waiting_since: float | None = None
         self._lanes: dict[str, _Lane] = {}
@@ -138,9 +138,9 @@ class SubmissionWork:
         """Return why no submissions are taken; None when they are."""
         return self._fault
 
-    def parked(self) -> int:
+    def dead_letters(self) -> int:
         """Return how many submissions were set aside."""
-        return self._submissions.parked
+        return self._submissions.dead_letters
 
     def waiting_seconds(self) -> float:
         """Return for how long submissions have waited without a pause; 0 while none waits.
@@ -152,7 +152,7 @@ class SubmissionWork:
 
     def alarm(self) -> str | None:
         """Return a warning while submissions are set aside."""
-        number = self._submissions.parked
+        number = self._submissions.dead_letters
         return f"{number} submissions in submissions.parked have no answer." if number else None
 
     def start(self, spawn: Spawn) -> None:
@@ -239,7 +239,7 @@ class SubmissionWork:
     def _process(self, organization: str, batch: list[tuple[int, Received]], link: int) -> None:
         verdicts = [Verdict.retried] * len(batch)
         try:
-            verdicts = self._desk.process([received for _, received in batch])
+            verdicts = self._processor.process([received for _, received in batch])
         except Exception:  # noqa: BLE001 - the fault of one batch must not end the others
             _log.error("submissions could not be processed", exc_info=True)
         finally:
@@ -286,7 +286,7 @@ class SubmissionWork:
             lane.failures = 1 if Verdict.answered in verdicts else lane.failures + 1
             pause = min(_FIRST_PAUSE * 2.0 ** min(lane.failures - 1, 30), _LONGEST_PAUSE)
         else:
-            lane.failures, pause = 0, self._desk.paces.get(organization, 0.0) if lane.is_paced else 0.0
+            lane.failures, pause = 0, self._processor.paces.get(organization, 0.0) if lane.is_paced else 0.0
         lane.until = self._clock() + pause
 
     def _others_wait(self) -> bool:
@@ -334,14 +334,14 @@ class WindowWork:
     def __init__(
         self,
         users: BrokerUsers,
-        keeper_of: Callable[[str], WindowKeeper],
+        updater_of: Callable[[str], WindowUpdater],
         beat: Callable[[], None],
     ) -> None:
         """beat: called every few seconds to keep the connection of the queues alive."""
         self._users = users
-        self._keeper_of = keeper_of
+        self._updater_of = updater_of
         self._beat = beat
-        self._keepers: dict[str, WindowKeeper] = {}
+        self._updaters: dict[str, WindowUpdater] = {}
         self._stopping = threading.Event()
         self._running = 0
         self._spawn: Spawn | None = None
@@ -353,12 +353,12 @@ class WindowWork:
 
     def states(self) -> tuple[int, int]:
         """Return how many organisations have access to their queues, and how many have not."""
-        is_open = sum(keeper.is_open for keeper in self._keepers.values())
-        return is_open, len(self._keepers) - is_open
+        is_open = sum(updater.is_open for updater in self._updaters.values())
+        return is_open, len(self._updaters) - is_open
 
     def unproved(self) -> int:
         """Return the copies whose acknowledgement is not proved."""
-        return sum(keeper.unproved for keeper in self._keepers.values())
+        return sum(updater.unproved for updater in self._updaters.values())
 
     def start(self, spawn: Spawn) -> None:
         """See `runtime.background.Background`."""
@@ -372,11 +372,11 @@ class WindowWork:
     def look(self) -> None:
         """Start the windows of new users, and let those of removed users end. Raises Unavailable."""
         wanted = {access.organization for access in self._users.all()}
-        for organization in wanted - self._keepers.keys():
-            self._keepers[organization] = self._keeper_of(organization)
+        for organization in wanted - self._updaters.keys():
+            self._updaters[organization] = self._updater_of(organization)
             self._begin(lambda organization=organization: self._keep(organization))  # type: ignore[misc]
-        for organization in self._keepers.keys() - wanted:
-            del self._keepers[organization]
+        for organization in self._updaters.keys() - wanted:
+            del self._updaters[organization]
         self._fault = None
 
     def _look_for_ever(self) -> None:
@@ -390,14 +390,14 @@ class WindowWork:
             self._stopping.wait(LOOK_SECONDS)
 
     def _keep(self, organization: str) -> None:
-        keeper = self._keepers.get(organization)
-        while keeper is not None and not self._stopping.is_set():
+        updater = self._updaters.get(organization)
+        while updater is not None and not self._stopping.is_set():
             started = time.monotonic()
-            pause = keeper.turn()
+            pause = updater.turn()
             # A turn that neither waits nor pauses must not take the process for itself.
             self._stopping.wait(max(pause, 0.05 if time.monotonic() - started < 0.05 else 0.0))
-            if self._keepers.get(organization) is not keeper:
-                keeper = None
+            if self._updaters.get(organization) is not updater:
+                updater = None
 
     def _begin(self, work: Callable[[], None]) -> None:
         assert self._spawn is not None

@@ -56,14 +56,14 @@ class Verdict(StrEnum):
     """How a submission is settled at the broker.
 
     answered: its answer is in the mailbox. retried: the hub was unavailable. paced: the organisation has used
-    up its rate; nothing was recorded, and the submission is processed again later. parked: the hub does not
-    admit the organisation, which therefore cannot be answered, or the hub fails on this very submission.
+    up its rate; nothing was recorded, and the submission is processed again later. dead_letter: the hub does
+    not admit the organisation, which therefore cannot be answered, or the hub fails on this very submission.
     """
 
     answered = "answered"
     retried = "retried"
     paced = "paced"
-    parked = "parked"
+    dead_letter = "parked"  # the label of the metric
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,7 +76,7 @@ class _Prepared:
     problem: dict[str, Any] | None = None
 
 
-class SubmissionDesk:
+class SubmissionProcessor:
     """Submits what organisations publish. One instance; one greenlet at a time for each organisation."""
 
     def __init__(self, hub: Hub, metrics: GatewayMetrics) -> None:
@@ -117,8 +117,10 @@ class SubmissionDesk:
             _log.warning("submissions wait for the hub", extra={"reason": str(error)})
         except NotAdmitted:
             left = [place for place, verdict in verdicts.items() if verdict is Verdict.retried]
-            _log.warning("submissions parked", extra={"organization": organization, "count": len(left)})
-            verdicts |= dict.fromkeys(left, Verdict.parked)
+            _log.warning(
+                "submissions became dead letters", extra={"organization": organization, "count": len(left)}
+            )
+            verdicts |= dict.fromkeys(left, Verdict.dead_letter)
         if organization in self.paces:
             left = [place for place, verdict in verdicts.items() if verdict is Verdict.retried]
             verdicts |= dict.fromkeys(left, Verdict.paced)
@@ -133,9 +135,9 @@ class SubmissionDesk:
             return dict.fromkeys(answers, Verdict.answered)
         except Defect as defect:
             if len(group) == 1:
-                _log.error("submission parked", extra={"reason": str(defect)})
-                return {group[0].place: Verdict.parked}
-        # One by one, so that only the submission on which the hub fails is parked.
+                _log.error("submission became a dead letter", extra={"reason": str(defect)})
+                return {group[0].place: Verdict.dead_letter}
+        # One by one, so that only the submission on which the hub fails becomes a dead letter.
         done: dict[int, Verdict] = {}
         for one in group:
             single = self._done(organization, [one])

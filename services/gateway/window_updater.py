@@ -31,7 +31,7 @@ FAILURE_PAUSE: Final = 2.0
 PASSWORD_PAUSE: Final = 5.0
 
 
-class WindowKeeper:
+class WindowUpdater:
     """The window of one organisation. `turn` is called again and again by one greenlet."""
 
     def __init__(

@@ -17,8 +17,8 @@ import pytest
 from sqlalchemy import select
 
 from contracts.topology import (
+    DEAD_LETTERS,
     DIRECT,
-    PARKED,
     REPLAYS,
     Queue,
     Topology,
@@ -51,7 +51,7 @@ LETTERS = merged(
         ),
         bindings=(),
     ),
-    addressed(PARKED, ["letters.parked"]),
+    addressed(DEAD_LETTERS, ["letters.parked"]),
     addressed(REPLAYS, ["letters.1", "letters.fragile"]),
 )
 LONG = 10.0
