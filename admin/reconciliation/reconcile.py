@@ -29,7 +29,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from admin.read_only_engine import open_read_only
-from admin.reconciliation.decision_differences import StoredDecision, rewritten_decisions, unlogged_decisions
+from admin.reconciliation.decision_differences import DecisionRow, rewritten_decisions, unlogged_decisions
 from admin.reconciliation.differences import (
     Difference,
     LoggedFact,
@@ -123,7 +123,7 @@ def decision_differences(
 ) -> Iterator[Difference]:
     """Yield every difference between routing's decisions and the log. settled: ignore later changes."""
     # Routing is read before the log, so that the log already has the settled decisions.
-    stored: list[StoredDecision] = []
+    stored: list[DecisionRow] = []
     while page := states.decisions(stored[-1].id if stored else "", PAGE):
         stored += page
     logged: set[str] = set()

@@ -26,13 +26,13 @@ from admin.reconciliation.compared_rows import (
     revision_of,
     stored_decision,
 )
-from admin.reconciliation.decision_differences import LoggedDecision, StoredDecision
+from admin.reconciliation.decision_differences import DecisionRow, LoggedDecision
 from admin.reconciliation.differences import (
     HeldCase,
     LoggedFact,
     LoggedRevision,
+    RecordRevision,
     ReferralState,
-    Revision,
     RoutedReferral,
 )
 from admin.reconciliation.service_tables import (
@@ -66,7 +66,7 @@ _ENDED = frozenset({"completed", "withdrawn", "failed", "entered_in_error"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class MailboxMessage:
+class StoredMessage:
     """A message in a mailbox. sequence: its position among all messages of delivery."""
 
     sequence: int
@@ -135,12 +135,12 @@ class ServiceStates:
             for number in ids
         ]
 
-    def messages(self, after: int, limit: int) -> list[MailboxMessage]:
+    def messages(self, after: int, limit: int) -> list[StoredMessage]:
         """Return the next messages of all mailboxes after a sequence."""
         wanted = select(MESSAGES).where(MESSAGES.c.sequence > after).order_by(MESSAGES.c.sequence)
         with self._engines["delivery"].connect() as connection:
             return [
-                MailboxMessage(
+                StoredMessage(
                     sequence=row.sequence,
                     message_id=row.message_id,
                     fact=fact_of(row.type),
@@ -150,16 +150,16 @@ class ServiceStates:
                 for row in connection.execute(wanted.limit(limit))
             ]
 
-    def revisions(self) -> dict[Revision, dt.datetime]:
+    def revisions(self) -> dict[RecordRevision, dt.datetime]:
         """Return every published revision of the directory with its time."""
         wanted = select(REVISIONS).where(REVISIONS.c.subject.in_(PUBLISHED))
         with self._engines["directory"].connect() as connection:
             return {
-                Revision(subject=row.subject, id=row.id, number=row.number): row.changed_at
+                RecordRevision(subject=row.subject, id=row.id, number=row.number): row.changed_at
                 for row in connection.execute(wanted)
             }
 
-    def records(self) -> dict[Revision, str]:
+    def records(self) -> dict[RecordRevision, str]:
         """Return the digest of each published record in force, under the revision that it says it is."""
         found = {}
         with self._engines["directory"].connect() as connection:
@@ -167,14 +167,14 @@ class ServiceStates:
                 for row in connection.execute(select(records)):
                     record = orjson.loads(row.record)
                     content = record["key"] if subject == "token_key" else record
-                    revision = Revision(subject=subject, id=row.id, number=row.revision)
+                    revision = RecordRevision(subject=subject, id=row.id, number=row.revision)
                     found[revision] = record_digest(content)
         return found
 
-    def logged_revisions(self, limit: int) -> dict[Revision, LoggedRevision]:
+    def logged_revisions(self, limit: int) -> dict[RecordRevision, LoggedRevision]:
         """Return every revision of the directory in the log. limit: entries per query."""
         types = [f"kopuro.{subject}.changed.v1" for subject in PUBLISHED]
-        found: dict[Revision, LoggedRevision] = {}
+        found: dict[RecordRevision, LoggedRevision] = {}
         for page in self._opened_pages(types, limit):
             for opened in page:
                 if opened.data is None:
@@ -189,19 +189,19 @@ class ServiceStates:
                 found.setdefault(revision, entry)
         return found
 
-    def decisions(self, after: str, limit: int) -> list[StoredDecision]:
+    def decisions(self, after: str, limit: int) -> list[DecisionRow]:
         """Return routing's next decisions after an id, in the order of their ids."""
         wanted = select(DECISIONS).where(DECISIONS.c.id > after).order_by(DECISIONS.c.id).limit(limit)
         with self._engines["routing"].connect() as connection:
             rows = connection.execute(wanted).all()
         return self._stored_decisions(rows)
 
-    def decisions_of(self, ids: Sequence[str]) -> dict[str, StoredDecision]:
+    def decisions_of(self, ids: Sequence[str]) -> dict[str, DecisionRow]:
         """Return the existing ones of these decisions."""
         found = self._stored_decisions(self._rows("routing", DECISIONS, "id", ids))
         return {decision.id: decision for decision in found}
 
-    def _stored_decisions(self, rows: Sequence[Any]) -> list[StoredDecision]:
+    def _stored_decisions(self, rows: Sequence[Any]) -> list[DecisionRow]:
         erased = sorted({row.referral_id for row in rows if row.erased_at is not None})
         ended = {row.id for row in self._rows("routing", REFERRALS, "id", erased) if row.status in _ENDED}
         return [

@@ -32,7 +32,7 @@ from runtime.web.parameters import invalid_parameter
 from runtime.web.path import ID_FORMS
 from runtime.web.request import Request
 from runtime.web.response import Response
-from services.delivery.domain.consumer import Consumer, require_contract
+from services.delivery.domain.consumer import NamedConsumer, require_contract
 from services.delivery.domain.recipients import shared_mailboxes
 from services.delivery.domain.selection import Selection, name_of, require_kinds, types_of
 from services.delivery.handlers import ConsumerHandlers, MailboxHandlers, MailboxPage, mailbox_cursors
@@ -265,7 +265,7 @@ def _place(text: str, cursors: str) -> int | dt.datetime | None:
         return None
 
 
-def _described(consumer: Consumer, waiting_since: dt.datetime | None) -> MailboxConsumer:
+def _described(consumer: NamedConsumer, waiting_since: dt.datetime | None) -> MailboxConsumer:
     return MailboxConsumer(
         name=consumer.name,
         types=tuple(consumer.types),

@@ -27,7 +27,7 @@ _CONNECT_SECONDS: Final = 5.0
 _HEARTBEAT_SECONDS: Final = 20
 
 
-class Connections:
+class GatewayConnections:
     """The connections that end with the process."""
 
     def __init__(self, hub: HttpHub, queues: RabbitQueues) -> None:
@@ -77,7 +77,7 @@ def build(settings: Settings) -> Application[None]:
     return Application(
         name="gateway",
         settings=settings,
-        database=Connections(hub, queues),
+        database=GatewayConnections(hub, queues),
         handlers=None,
         # The gateway has no resources that take tokens, so it trusts no token key.
         verifier=TokenVerifier(lambda: {"keys": []}, issuer_of(settings.hub), clock, clients=lambda _: None),

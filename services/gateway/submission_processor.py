@@ -19,7 +19,7 @@ from runtime.web.operation import Body
 from runtime.web.request import parse_json
 from services.gateway.domain.kept_problem import kept_problem
 from services.gateway.gateway_metrics import GatewayMetrics
-from services.gateway.ports import Answer, Hub, NotAdmitted, Result
+from services.gateway.ports import HubClient, NotAdmitted, Result, SubmissionAnswer
 
 _log = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ class _Prepared:
 class SubmissionProcessor:
     """Submits what organisations publish. One instance; one greenlet at a time for each organisation."""
 
-    def __init__(self, hub: Hub, metrics: GatewayMetrics) -> None:
+    def __init__(self, hub: HubClient, metrics: GatewayMetrics) -> None:
         self._hub = hub
         self._metrics = metrics
         # Organisation -> seconds until the hub takes more of it, as of its last `process`.
@@ -146,18 +146,18 @@ class SubmissionProcessor:
             done |= single
         return done
 
-    def _answers(self, organization: str, group: Sequence[_Prepared]) -> dict[int, Answer]:
+    def _answers(self, organization: str, group: Sequence[_Prepared]) -> dict[int, SubmissionAnswer]:
         """Return the answers of a group by place, without those for which the hub was unavailable."""
         lines = [one.line for one in group if one.problem is None]
         results = iter(self._hub.submit(organization, lines, referrals=group[0].is_referral) if lines else ())
-        answers: dict[int, Answer] = {}
+        answers: dict[int, SubmissionAnswer] = {}
         for one in group:
             result = Result(problem=one.problem) if one.problem is not None else next(results)
             if result.is_unavailable:
                 if result.retry_after is not None:
                     self.paces[organization] = result.retry_after
                 break
-            answers[one.place] = Answer(
+            answers[one.place] = SubmissionAnswer(
                 message_id=one.message_id,
                 body=one.digest,
                 submission_id=result.submission_id,

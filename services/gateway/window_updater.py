@@ -9,7 +9,15 @@ from typing import Final
 from contracts.errors import Defect, Unavailable
 from services.gateway.domain.window import Window, rebuilt
 from services.gateway.gateway_metrics import GatewayMetrics
-from services.gateway.ports import BrokerUsers, Hub, NotAdmitted, Queues, SessionEnded, Standing, UserConflict
+from services.gateway.ports import (
+    BrokerUsers,
+    HubClient,
+    NotAdmitted,
+    Queues,
+    QueueState,
+    SessionEnded,
+    UserConflict,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -38,7 +46,7 @@ class WindowUpdater:
         self,
         organization: str,
         *,
-        hub: Hub,
+        hub: HubClient,
         queues: Queues,
         users: BrokerUsers,
         metrics: GatewayMetrics,
@@ -138,7 +146,7 @@ class WindowUpdater:
         session = self._queues.begin(self.organization)
         self._window, self._session, self._looked_at = rebuilt(), session, self._clock()
 
-    def _prove(self, standing: Standing) -> None:
+    def _prove(self, standing: QueueState) -> None:
         count = self._users.count(self.organization)
         left = (standing.waiting, None if count is None else count.messages)
         idle = standing.waiting > 0 and left == self._last_left

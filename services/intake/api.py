@@ -77,7 +77,7 @@ def submit_referral(context: ApiContext, request: Request) -> Response:
 
 def submit_referral_batch(context: ApiContext, request: Request) -> Response:
     """`POST /v1/referrals:batch`."""
-    batch = ndjson.Batch.of(request.body, request.headers.get(HEADER))
+    batch = ndjson.BatchBody.of(request.body, request.headers.get(HEADER))
     return ndjson.submit_referrals(context.handlers, context.caller(request), batch)
 
 
@@ -106,7 +106,7 @@ def submit_command(context: ApiContext, request: Request, name: str) -> Response
 
 def submit_command_batch(context: ApiContext, request: Request) -> Response:
     """`POST /v1/submissions:batch`."""
-    batch = ndjson.Batch.of(request.body, request.headers.get(HEADER))
+    batch = ndjson.BatchBody.of(request.body, request.headers.get(HEADER))
     return ndjson.submit_commands(context.handlers, context.caller(request), batch)
 
 

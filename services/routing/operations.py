@@ -28,7 +28,7 @@ from runtime.web.languages import ACCEPT_LANGUAGE, LANGUAGE_HEADERS
 from runtime.web.operation import Body, Operation, or_csv, page_of, record_of
 from runtime.web.parameters import JSON_OR_CSV, LIMIT, ORGANIZATION, PAGED, coded, flag, matching
 from services.routing.api import ExtensionRequest, InterventionRequest, PlacementRequest, WithdrawalRequest
-from services.routing.domain.calendar_week import Span
+from services.routing.domain.calendar_week import SeriesSpan
 from services.routing.domain.coordination_queue import QueueKind
 from services.routing.domain.report_words import LANGUAGES
 
@@ -71,7 +71,7 @@ MONTH: Final = matching(
 ASKING: Final = (MONTH, *PAGED)
 REPORTED: Final = (WEEK, _LABELS, JSON_OR_CSV)
 SERIES_SPANS: Final = (
-    coded("every", Span, "The length of a span; by default a week."),
+    coded("every", SeriesSpan, "The length of a span; by default a week."),
     LIMIT,
     _LABELS,
     JSON_OR_CSV,

@@ -21,7 +21,7 @@ from services.routing.domain.observation import Observation
 from services.routing.domain.recorded_decision import RecordedDecision
 from services.routing.domain.referral import Referral
 from services.routing.domain.timeline import TimelineEntry
-from services.routing.domain.waiting import Queue, WaitingReferral
+from services.routing.domain.waiting import WaitingQueue, WaitingReferral
 from services.routing.domain.weekly_report import Statement, WeekEvents, WeeklyReport
 
 
@@ -166,11 +166,11 @@ class ReferralStore(Protocol):
         """Return the existing observations of these organisations."""
         ...
 
-    def queues_at(self, transaction: Connection, organizations: Collection[str]) -> list[Queue]:
+    def queues_at(self, transaction: Connection, organizations: Collection[str]) -> list[WaitingQueue]:
         """Return the queues of unplaced referrals that wait for a place at one of the organisations."""
         ...
 
-    def first_in(self, transaction: Connection, queue: Queue, limit: int) -> list[WaitingReferral]:
+    def first_in(self, transaction: Connection, queue: WaitingQueue, limit: int) -> list[WaitingReferral]:
         """Return up to `limit` referrals of a queue, oldest first."""
         ...
 

@@ -7,7 +7,7 @@ from typing import Final
 from contracts.facts import OfferOpened
 from contracts.responses.webhooks import WebhookAttempt, WebhookEndpoint, WebhookNotice, WebhookSecret
 from runtime.web.operation import Body, Operation, nothing, page_of, record_of
-from services.delivery.webhooks.api import Change, Registration
+from services.delivery.webhooks.api import EndpointChange, Registration
 
 REGISTER: Final = Operation(
     summary="Register an endpoint; a signed challenge follows, and only this response shows the secret",
@@ -24,7 +24,7 @@ LIST: Final = Operation(
 SHOW: Final = Operation(summary="Show an endpoint", responses={200: record_of(WebhookEndpoint)})
 CHANGE: Final = Operation(
     summary="Change an endpoint's address or types, disable it, or enable it again",
-    body=Body(record=Change, examples={"enable again": {"enabled": True}}),
+    body=Body(record=EndpointChange, examples={"enable again": {"enabled": True}}),
     responses={200: record_of(WebhookEndpoint)},
     refusals=frozenset({"conflict"}),
 )

@@ -10,7 +10,7 @@ from services.directory.api.responses import page
 from services.directory.domain.approval import Decider, State
 from services.directory.domain.client import Role
 from services.directory.handlers import DirectoryHandlers
-from services.directory.handlers.approvals import Reader
+from services.directory.handlers.approvals import ApprovalReader
 
 
 def approvals(handlers: DirectoryHandlers, request: Request) -> Response:
@@ -50,9 +50,9 @@ def refuse(handlers: DirectoryHandlers, request: Request) -> Response:
     return Response.of(handlers.approvals.shown(decided))
 
 
-def _reader(request: Request) -> Reader:
+def _reader(request: Request) -> ApprovalReader:
     partner = request.principal.has(Role.partner)
-    return Reader(organization=request.principal.id if partner else None)
+    return ApprovalReader(organization=request.principal.id if partner else None)
 
 
 def _decider(request: Request) -> Decider:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from contracts.organization import Agreement, Organization
 from contracts.responses.directory import AgreementRecord, OrganizationRecord
 from contracts.responses.form import Page, extended
-from runtime.web.paging import Part, Scalar, encode_cursor, limit_of, position_of
+from runtime.web.paging import CursorPart, Scalar, encode_cursor, limit_of, position_of
 from runtime.web.request import Request
 from runtime.web.response import Response
 from services.directory.domain.amendment import Editor
@@ -50,7 +50,7 @@ def single(record: OrganizationRecord | AgreementRecord, *, created: bool = Fals
 def page(
     request: Request,
     scope: str,
-    parts: Sequence[Part],
+    parts: Sequence[CursorPart],
     fetch: Callable[[Any, int], Sequence[T]],
     position: Callable[[T], tuple[Scalar, ...]],
     render: Callable[[T], Any],

@@ -25,7 +25,7 @@ from services.directory.domain.application import (
     reference_digest,
     rejected,
 )
-from services.directory.domain.approval import Approval, Step
+from services.directory.domain.approval import Approval, ApprovalStep
 from services.directory.domain.change import RecordChange
 from services.directory.handlers.application_steps import ApplicationSteps
 from services.directory.handlers.approvals import Approvals
@@ -243,7 +243,7 @@ class Applications:
         with self._ledger.writing() as writing:
             known = self._store.one(writing.transaction, application.id)
             if known is not None and known.approval_id == application.approval_id:
-                self._end_approval(writing, known, by=self._ledger.source, step=Step.expire)
+                self._end_approval(writing, known, by=self._ledger.source, step=ApprovalStep.expire)
 
     def _expire(self, application_id: str) -> None:
         with self._ledger.writing() as writing:
@@ -286,7 +286,12 @@ class Applications:
         return known
 
     def _end_approval(
-        self, writing: Writing, application: KeptApplication, *, by: str, step: Step = Step.overtake
+        self,
+        writing: Writing,
+        application: KeptApplication,
+        *,
+        by: str,
+        step: ApprovalStep = ApprovalStep.overtake,
     ) -> None:
         if application.state is ApplicationState.in_approval and application.approval_id is not None:
             self._approvals.end(writing, application.approval_id, step, by=by)

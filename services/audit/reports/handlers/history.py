@@ -22,7 +22,7 @@ from services.audit.log.ports import (
     Log,
     OpenedLeaf,
     Proof,
-    Published,
+    PublishedCheckpoint,
     PublishedTree,
     Search,
     StoredLeaf,
@@ -85,7 +85,7 @@ class Bundle:
     referral_id: str
     referral_key: bytes | None
     log_key: str
-    published: Published
+    published: PublishedCheckpoint
     entries: tuple[BundledEntry, ...]
     created_at: dt.datetime
 

@@ -19,7 +19,6 @@ from admin.doctor.observations import (
     Announced,
     BrokerLogin,
     Certificate,
-    Clock,
     DatabaseState,
     Exported,
     FileKind,
@@ -27,6 +26,7 @@ from admin.doctor.observations import (
     LoginFault,
     LogState,
     Machine,
+    MachineClock,
     Observations,
     Readiness,
     ServiceKeys,
@@ -80,7 +80,7 @@ DATABASE = DatabaseState(
 SPACE = Space(subject="audit", path=Path("/srv/kopuro/log"), free=2**34)
 LOG = LogState(fault=None, stored=10, published=9)
 READY = Readiness(service="intake", address="127.0.0.1:9101", fault=None)
-MACHINE = Machine(python=(3, 13), clock=Clock(synchronized=True, ahead=dt.timedelta(seconds=1)))
+MACHINE = Machine(python=(3, 13), clock=MachineClock(synchronized=True, ahead=dt.timedelta(seconds=1)))
 EXPORTED = Exported(expected=RIGHTS, present=RIGHTS)
 
 HEALTHY = Observations(
@@ -210,11 +210,11 @@ FAULTS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "clock of this machine is not synchronised": (
         "clock",
-        {"machine": replace(MACHINE, clock=Clock(synchronized=False))},
+        {"machine": replace(MACHINE, clock=MachineClock(synchronized=False))},
     ),
     "clock of this machine is behind its time servers": (
         "clock",
-        {"machine": replace(MACHINE, clock=Clock(synchronized=True, ahead=dt.timedelta(seconds=-5)))},
+        {"machine": replace(MACHINE, clock=MachineClock(synchronized=True, ahead=dt.timedelta(seconds=-5)))},
     ),
     "database is another service's": (
         "schema",

@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from contracts.errors import Unavailable
 from services.gateway.gateway_metrics import GatewayMetrics
-from services.gateway.ports import Answer
+from services.gateway.ports import SubmissionAnswer
 from services.gateway.submission_processor import (
     LONGEST_BODY,
     Received,
@@ -49,7 +49,7 @@ def submission(key: str | None = "k1", *, organization: str = OSH, **changes: An
     )
 
 
-def problem_of(answer: Answer) -> str:
+def problem_of(answer: SubmissionAnswer) -> str:
     assert answer.problem is not None
     return str(answer.problem["type"]).removeprefix("urn:kopuro:problem:")
 

@@ -22,7 +22,7 @@ from services.directory.handlers.application_rates import (
     ApplicationRates,
 )
 from services.directory.handlers.applications import Applied
-from services.directory.handlers.approvals import Reader
+from services.directory.handlers.approvals import ApprovalReader
 from tests.unit.services.directory.application_samples import APPLICANT, content, request
 from tests.unit.services.directory.samples import OPERATOR, OSH, Directory, organization
 
@@ -231,7 +231,7 @@ def test_end_of_an_application_ends_the_request_to_vet_it(two: Directory, end: s
         two.applications.refuse(asked.id, REFUSAL, by="kg.second-desk")
     assert refused(two.approvals.approve, asked.approval_id or "", SECOND).slug == "conflict"
     assert two.listings.organizations({}, "", 9) == []
-    shown = two.approvals.page(Reader(organization=None), None, "", 9)
+    shown = two.approvals.page(ApprovalReader(organization=None), None, "", 9)
     assert [one.state for one in shown] == [State.stale]
 
 
@@ -247,7 +247,7 @@ def test_member_reads_no_request_about_another_applicant_for_its_id(
     granted = two.applications.vet(own, AS_PROPOSED, by=DESK).approval_id or ""
     two.clock.time += later
     two.approvals.approve(granted, SECOND)
-    member, staff = Reader(organization=APPLICANT), Reader(organization=None)
+    member, staff = ApprovalReader(organization=APPLICANT), ApprovalReader(organization=None)
     assert [one.id for one in two.approvals.page(staff, None, "", 9)] == [asked, granted]
     assert [one.id for one in two.approvals.page(member, None, "", 9)] == [granted]
     assert two.approvals.one(granted, member).change["organization"]["name"] == content().name
@@ -271,8 +271,10 @@ def test_member_reads_no_request_that_is_older_than_its_record(two: Directory) -
     alone = Directory(two.database)
     alone.clock.time = two.clock.time
     alone.entries.put_organization(OPERATOR, organization(OSH))
-    assert two.approvals.page(Reader(organization=OSH), None, "", 9) == []
-    assert [one.id for one in two.approvals.page(Reader(organization=None), None, "", 9)] == [asked.id]
+    assert two.approvals.page(ApprovalReader(organization=OSH), None, "", 9) == []
+    assert [one.id for one in two.approvals.page(ApprovalReader(organization=None), None, "", 9)] == [
+        asked.id
+    ]
 
 
 @pytest.mark.parametrize("end", ["withdraw", "refuse", "expire", "refuse the request", "another id"])
@@ -282,7 +284,7 @@ def test_request_to_vet_that_ends_without_effect_keeps_nothing_of_the_applicant(
     applied = two.applications.apply(request())
     asked = two.applications.vet(applied.application.id, AS_PROPOSED, by=DESK)
     approval_id = asked.approval_id or ""
-    before = two.approvals.one(approval_id, Reader(organization=None))
+    before = two.approvals.one(approval_id, ApprovalReader(organization=None))
     assert before.change["organization"]["description"] == content().description
     if end == "withdraw":
         two.applications.withdraw(asked.id, reference_of(applied))
@@ -295,7 +297,7 @@ def test_request_to_vet_that_ends_without_effect_keeps_nothing_of_the_applicant(
         two.approvals.refuse(approval_id, SECOND)
     else:
         two.applications.vet(asked.id, ApplicationVetting(id="kg.talas"), by=DESK)
-    after = two.approvals.one(approval_id, Reader(organization=None))
+    after = two.approvals.one(approval_id, ApprovalReader(organization=None))
     assert (after.change, after.digest, after.subject) == ({}, before.digest, before.subject)
     assert refused(two.approvals.approve, approval_id, SECOND).slug == "conflict"
     with two.database.read() as transaction:
