@@ -63,7 +63,7 @@ class ReadRecorder:
         if principal.roles.isdisjoint(STAFF):
             return
         if read is None:
-            raise Defect(f"{resource} does not state which referrals its answer contains.")
+            raise Defect(f"{resource} does not state which referrals its response contains.")
         if read is NOTHING_READ:
             return
         reader = Reader.of(principal)

@@ -29,7 +29,7 @@ _SAMPLE_ID: Final = "0199a0de-0000-7000-8000-0000000000f1"
 WAIT: Final = Parameter(
     name="wait",
     schema={"type": "integer", "minimum": 0, "maximum": LONGEST_WAIT, "default": 0},
-    description="The most seconds to wait for a message when there is none.",
+    description="The longest wait for a message, in seconds.",
 )
 # The mailbox has a cursor of its own: `resume` continues a poll.
 AFTER_MESSAGE: Final = Parameter(
@@ -38,7 +38,8 @@ AFTER_MESSAGE: Final = Parameter(
 READ_AGAIN: Final = Parameter(
     name="from",
     schema={"type": "string"},
-    description="Read again, acknowledged messages too: an RFC 3339 time with an offset, or a cursor.",
+    description="Read again from here, including acknowledged messages: an RFC 3339 time with an offset, or "
+    "a cursor.",
 )
 TYPES: Final = Parameter(
     name="type",
@@ -68,7 +69,7 @@ ACKNOWLEDGE_BATCH: Final = Operation(
     refusals=frozenset({"not-found"}),
 )
 TRACE_MESSAGES: Final = Operation(
-    summary="Say where the messages about a referral are, or one message: a partner its own, staff all",
+    summary="Find the messages about a referral, or one message; a partner sees its own, staff see all",
     responses={200: page_of(MessageState)},
 )
 READ_CASE: Final = Operation(

@@ -239,7 +239,7 @@ PROVE_KEY: Final = _change(
     Body(record=admission.Proof, examples={"an answer": {"answer": "an-invented-answer"}}),
 )
 CREDENTIALS: Final = Operation(
-    summary="List the OAuth clients: for a partner, its own",
+    summary="List the OAuth clients; a partner sees its own",
     responses={200: page_of(ClientRecord)},
     refusals=_CURSOR,
 )
@@ -291,7 +291,7 @@ REVOKE_TOKENS_OF_ORGANIZATION: Final = _change(
     "Refuse all tokens of an organisation's clients from now on", {200: page_of(ClientRecord)}
 )
 APPROVALS: Final = Operation(
-    summary="List the approvals, oldest first: for a partner, those about itself",
+    summary="List the approvals, oldest first; a partner sees those about itself",
     responses={200: page_of(ApprovalRecord)},
     refusals=_CURSOR,
 )

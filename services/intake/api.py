@@ -125,7 +125,7 @@ def find(search: SubmissionSearch, request: Request) -> Response:
     """
     query, viewer = request.query_params, request.principal.id
     if ("id" in query) == ("key" in query):
-        raise invalid_parameter("id", "must be given, or `key` instead, but not both.")
+        raise invalid_parameter("id", "or `key` must be given, but not both.")
     oversight = bool(request.principal.roles & OVERSIGHT)
     organization = organization_of(query)
     if not oversight and organization not in (None, viewer):

@@ -30,7 +30,7 @@ FOUND: Final = (
     matching(
         "id",
         UUID_PATTERN,
-        "The id of a submission; or of a referral or an offer: then all submissions about that referral.",
+        "The id of a submission; the id of a referral or an offer finds all submissions about that referral.",
     ),
     Parameter(
         name="key",
@@ -128,13 +128,13 @@ SUBMIT_COMMANDS: Final = Operation(
     refusals=_SUBMITTING,
 )
 PREVIEW: Final = Operation(
-    summary="Learn what a referral would meet now, without sending or storing anything",
+    summary="Count the organisations that could take a referral now; nothing is sent or stored",
     body=Body(record=ReferralFacts, examples={"a wage claim": FACTS}),
     responses={200: record_of(Prospects)},
     refusals=frozenset({"unknown-organization", "receiver-has-no-key"}),
 )
 LIST: Final = Operation(
-    summary="List the referrals to which the caller is a party; for staff, all",
+    summary="List the referrals to which the caller is a party; staff see all",
     responses={200: page_of(ReferralSummary)},
     refusals=frozenset({"invalid-cursor"}),
 )
@@ -143,7 +143,7 @@ SHOW: Final = Operation(
     responses={200: record_of(ReferralView)},
 )
 FIND: Final = Operation(
-    summary="Find admitted submissions by id or Idempotency-Key: a partner its own, staff all",
+    summary="Find admitted submissions by id or Idempotency-Key; a partner sees its own, staff see all",
     responses={200: page_of(AdmittedSubmission)},
 )
 SHOW_OFFER: Final = Operation(

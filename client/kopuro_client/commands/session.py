@@ -66,7 +66,7 @@ def connected(
         if discovery is None:
             raise InvalidArgumentError("no hub given: use --discovery URL or set KOPURO_DISCOVERY_URL")
         if as_json and arguments.get("as_csv"):
-            raise InvalidArgumentError("--csv and --json are two formats: give one of them")
+            raise InvalidArgumentError("--csv and --json cannot be combined")
         _check_texts(arguments)
         identity = ANYBODY
         if not anonymous:

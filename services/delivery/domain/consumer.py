@@ -46,7 +46,7 @@ class NamedConsumer:
         if self.contract not in CONTRACTS:
             detail = (
                 "This hub does not write the version of the contract that the consumer pins. PUT the consumer"
-                f" with a `contract` that it writes: {', '.join(CONTRACTS)}."
+                f" with a `contract` that the hub writes: {', '.join(CONTRACTS)}."
             )
             raise Refused("conflict", detail)
         own = types_of(self.types)

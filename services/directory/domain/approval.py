@@ -175,7 +175,7 @@ def refused(approval: Approval, by: Decider, *, at: dt.datetime) -> Approval:
     """
     if by.id != approval.requested_by and not by.roles & APPROVERS[approval.kind]:
         who = in_words(APPROVERS[approval.kind])
-        raise Refused("forbidden", f"Only who made the request, or {who}, may refuse it.")
+        raise Refused("forbidden", f"Only its requester, or {who}, may refuse the request.")
     expired = approval.shown_at(at) is State.expired
     return approval.step(ApprovalStep.expire if expired else ApprovalStep.refuse, by=by.id, at=at)
 

@@ -232,8 +232,8 @@ class Approvals:
             if len(requests) - len(over) >= most:
                 raise Refused(
                     "too-many-open-requests",
-                    f"{who} {most} open requests. Have some decided or refuse them; each expires after "
-                    f"{VALID_FOR.days} days.",
+                    f"{who} {most} open requests. Wait until some are decided, or refuse them; each "
+                    f"expires after {VALID_FOR.days} days.",
                 )
         for one in lapsed.values():
             self._settle(writing, one.step(ApprovalStep.expire, by=by, at=writing.now))

@@ -157,7 +157,7 @@ class RabbitSubmissions:
         try:
             found = self._organizations()
         except BrokerUnavailable as error:
-            _log.warning("new queues of submissions are not looked for", extra={"reason": str(error)})
+            _log.warning("cannot look for new queues of submissions", extra={"reason": str(error)})
             return
         for organization in sorted(set(found) - self._consumed):
             if self._arrived_bytes >= _BATCH_BYTES:
