@@ -23,7 +23,7 @@ from kopuro_client.client_key import ClientKey
 from kopuro_client.request_proof import HEADER as PROOF
 from kopuro_client.request_proof import RequestSigner
 from services.gateway.domain.partner import client_of
-from services.gateway.ports import MailboxMessage, NotAdmitted, Result, SubmissionAnswer, MessagePage
+from services.gateway.ports import MailboxMessage, MessagePage, NotAdmitted, Result, SubmissionAnswer
 
 # It logs every request, with a level that is meant for operators.
 logging.getLogger("httpx").setLevel(logging.WARNING)

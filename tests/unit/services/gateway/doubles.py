@@ -12,13 +12,13 @@ from services.gateway.domain.window import CAPACITY, Count
 from services.gateway.ports import (
     Access,
     MailboxMessage,
+    MessagePage,
     NotAdmitted,
     QueueState,
     Result,
     SessionEnded,
     SubmissionAnswer,
     UserConflict,
-    MessagePage,
 )
 
 OSH = "kg.osh-legal-aid"
