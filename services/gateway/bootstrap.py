@@ -18,10 +18,11 @@ from services.gateway.adapters.http_hub import HttpHub
 from services.gateway.adapters.management_users import ManagementUsers
 from services.gateway.adapters.rabbit_queues import RabbitQueues
 from services.gateway.adapters.rabbit_submissions import RabbitSubmissions
-from services.gateway.gateway import SubmissionWork, WindowWork
 from services.gateway.gateway_metrics import GatewayMetrics
 from services.gateway.submission_processor import SubmissionProcessor
+from services.gateway.submission_work import SubmissionWork
 from services.gateway.window_updater import WindowUpdater
+from services.gateway.window_work import WindowWork
 
 _CONNECT_SECONDS: Final = 5.0
 _HEARTBEAT_SECONDS: Final = 20

@@ -15,7 +15,7 @@ from services.routing.domain.report_view import report_view, series_view, statem
 from services.routing.domain.weekly_report import report_of, statements_of
 from services.routing.domain.withholding import Path
 from services.routing.live_directory import LiveDirectory
-from services.routing.ports import WeekEventReader, WeeklyReports
+from services.routing.report_ports import WeekEventReader, WeeklyReports
 
 # A week's last transactions and messages are read by then.
 MADE_AFTER: Final = dt.timedelta(hours=1)

@@ -1,4 +1,4 @@
-"""The gateway's background work: batches of submissions, and windows that follow the users at the broker."""
+"""The work with submissions: batches, pauses, rates, and the bytes in hand."""
 
 from __future__ import annotations
 
@@ -12,17 +12,16 @@ from prometheus_client import CollectorRegistry
 
 from runtime.messaging.ports import BrokerUnavailable
 from services.gateway.domain.in_hand import MOST_IN_HAND
-from services.gateway.gateway import SubmissionWork, WindowWork
 from services.gateway.gateway_metrics import GatewayMetrics
 from services.gateway.ports import Result
 from services.gateway.submission_processor import Received, SubmissionProcessor, Verdict
-from services.gateway.window_updater import WindowUpdater
+from services.gateway.submission_work import SubmissionWork
 from tests.journey.waiting import until
-from tests.unit.services.gateway.doubles import OSH, BrokerInMemory, HubInMemory, message
+from tests.unit.services.gateway.doubles import OSH, HubInMemory
 
 
 class SubmissionsInMemory:
-    """See `gateway.Submissions`. held: by tag."""
+    """See `submission_work.Submissions`. held: by tag."""
 
     def __init__(self, *received: Received) -> None:
         self.held = dict(enumerate(received))
@@ -277,28 +276,7 @@ def test_broker_that_is_away_is_the_reason_why_the_gateway_is_not_ready() -> Non
     assert work.unready() is None
 
 
-def test_windows_begin_and_end_with_the_users_at_the_broker() -> None:
-    hub, broker = HubInMemory(mailbox=[message(0)]), BrokerInMemory()
-    metrics = GatewayMetrics(CollectorRegistry())
-
-    def updater_of(organization: str) -> WindowUpdater:
-        return WindowUpdater(
-            organization, hub=hub, queues=broker, users=broker, metrics=metrics, clock=lambda: 0.0
-        )
-
-    work = WindowWork(broker, updater_of, lambda: None)
-    assert work.unready() is not None
-    work.start(spawned)
-    until(lambda: work.unproved() == 1, "the copy")
-    until(lambda: work.unready() is None, "the users, which are known once every window has begun")
-    assert work.states() == (1, 0)
-    assert [one.id for one in broker.ready] == ["m0"]
-    del broker.users[OSH]
-    until(lambda: work.states() == (0, 0), "the end of the window")
-    work.stop()
-
-
-def test_small_batches_overtake_a_large_one_that_waits_for_room_a_few_times() -> None:
+def test_small_batches_overtake_a_large_one_that_waits_for_bytes_a_few_times() -> None:
     submissions = SubmissionsInMemory()
     work = SubmissionWork(
         submissions, SubmissionProcessor(HubInMemory(), GatewayMetrics(CollectorRegistry()))
