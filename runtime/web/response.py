@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from contracts.answers.form import answer_json
+from contracts.responses.form import record_json
 from runtime.access.reads import Read
 from runtime.web.operation import Content, Operation
 
@@ -45,15 +45,15 @@ class Response:
 
     @classmethod
     def of(cls, record: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-        """Return the JSON of a record or a page of records (`contracts/answers/form.py`)."""
+        """Return the JSON of a record or a page of records (`contracts/responses/form.py`)."""
         all_headers = {"Content-Type": "application/json", **(headers or {})}
-        return cls(status, answer_json(record), all_headers, content=Content.of(record))
+        return cls(status, record_json(record), all_headers, content=Content.of(record))
 
     @classmethod
     def lines(cls, records: Iterable[Any]) -> Response:
         """Return newline-delimited JSON, one record a line."""
         listed = list(records)
-        body = b"".join(answer_json(record) + b"\n" for record in listed)
+        body = b"".join(record_json(record) + b"\n" for record in listed)
         kinds = frozenset(map(type, listed))
         return cls(200, body, {"Content-Type": "application/x-ndjson"}, content=Content(kinds))
 
