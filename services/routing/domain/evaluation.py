@@ -142,19 +142,19 @@ class Evaluation:
     def add_observed(
         self,
         shortlist: Shortlist,
-        observed: Sequence[Observation],
         positions: Iterable[int],
+        observed: Iterable[Observation],
         found: list[_Failures],
     ) -> None:
         """Add the failures of `capacity_not_declined` and `place_left` for the services at these positions.
 
-        observed: of the organisation of each service. They read nothing that changes after the decision, so
+        observed: of the organisation of each of them. They read nothing that changes after the decision, so
         they may be added later.
         """
         services, given = shortlist.services, self._given
         is_bounded = given.offers_per_sender.most is not None
-        for position in positions:
-            offered, seen = services[position], observed[position]
+        for position, seen in zip(positions, observed, strict=True):
+            offered = services[position]
             if seen.full_since and (failure := rules.declined_as_full(offered, given, seen)) is not None:
                 found[position] = _with(found[position], failure)
             if not is_bounded:
@@ -210,11 +210,12 @@ class Evaluation:
             unvetted = self._not_disclosed(_NAMED_NOWHERE, is_vetted=False)
             for position in shortlist.unvetted:
                 found[position] = _with(before[position], unvetted)
-        if vetted is None and not shortlist.unvetted:
-            # Agreements of all vetted organisations suffice: no need to look at their own.
+        # If agreements of all vetted organisations suffice, only the others need agreements of their own.
+        left = shortlist.unvetted if vetted is None else shortlist.named
+        if not left:
             return
         agreements = frozenset().union(*self._given.agreements.values())
-        for position in shortlist.named:
+        for position in left:
             named = self._named_in.get(shortlist.organizations[position])
             if named is not None and not agreements.isdisjoint(named):
                 failure = self._not_disclosed(named, is_vetted=shortlist.services[position].is_vetted)

@@ -92,6 +92,8 @@ class OfferedService:
     # The unit of the tightest capacity, for a service that states several.
     unit: str | None = field(init=False, repr=False, compare=False)
     profile: Profile = field(init=False, repr=False, compare=False)
+    # The JSON of the service as a candidate of a decision, up to the rules that it fails (`candidates.py`).
+    candidate_json: str = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         service, organization = self.service, self.organization
@@ -141,6 +143,9 @@ class OfferedService:
             ),
             "unit": capacity.unit if service.further_capacities else None,
             "profile": _profile(standing, people, tongues, terms),
+            # No id has a character that JSON escapes.
+            "candidate_json": f'{{"organization":"{organization.id}","service":"{service.id}",'
+            f'"capacity":"{capacity.status.value}","revision":{self.revision},"failures":',
         }
         for name, value in derived.items():
             object.__setattr__(self, name, value)

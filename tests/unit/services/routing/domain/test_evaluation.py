@@ -190,7 +190,7 @@ def assert_evaluated(shortlist: Shortlist, given: Circumstances, *, is_searched:
     evaluation = Evaluation(given, is_searched=is_searched)
     observed = [given.observed(name) for name in shortlist.organizations]
     found = evaluation.failures(shortlist)
-    evaluation.add_observed(shortlist, observed, range(len(found)), found)
+    evaluation.add_observed(shortlist, range(len(found)), observed, found)
     assert found == [rules.failures(offered, given) for offered in shortlist.services]
 
 

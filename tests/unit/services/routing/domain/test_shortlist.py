@@ -14,6 +14,7 @@ from contracts.records import dump
 from services.routing.domain.decision import Decision, Trigger, decide
 from services.routing.domain.directory import Directory, every_search
 from services.routing.domain.observation import NOTHING_OBSERVED, Observation, ServiceLoad
+from services.routing.domain.observations import Observations
 from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.shortlist import NOTHING_FOUND, Shortlist
 from tests.unit.services.routing.domain.test_evaluation import FACTS, NAMES, OBSERVED, ORGANIZATIONS
@@ -50,7 +51,7 @@ class Walk:
         self.directory = Directory()
         self.organizations: dict[str, tuple[Organization, int]] = {}
         self.agreements: dict[str, Agreement] = {}
-        self.observed: dict[str, Observation] = {}
+        self.observed = Observations()
 
     def change(self, number: int, change: Any) -> None:
         match change:
@@ -58,7 +59,7 @@ class Walk:
                 self.agreements[change.id] = change
                 self.directory.put_agreement(change)
             case (name, Observation() as seen):
-                self.observed[name] = seen
+                self.observed.update({name: seen})
             case (name, fields):
                 record = replace(organization(name), **fields)
                 self.organizations[name] = record, number
@@ -73,9 +74,7 @@ class Walk:
         return directory
 
     def decided(self, directory: Directory, about: Any) -> Decision:
-        given_now = circumstances(
-            directory, about, observed=lambda name: self.observed.get(name, NOTHING_OBSERVED)
-        )
+        given_now = circumstances(directory, about, observed=self.observed.then())
         made = decide("decision", given_now, RoutingPolicy(), Trigger.submitted)
         return replace(made, directory_version=0)
 
