@@ -246,6 +246,11 @@ class Evaluation:
         for need in self._given.sensitive:
             approvals = frozenset((need, need_group(need)))
             is_principal = need == self._given.principal_need
+            if is_principal and shortlist.is_approved:
+                for position, is_approved in enumerate(shortlist.is_approved):
+                    if not is_approved:
+                        unapproved[position] = (*unapproved.get(position, ()), need)
+                continue
             for position, offered in enumerate(services):
                 # Most services fail without a look at the others of their organisation.
                 approved = offered.approved if is_principal else offered.organization_approved

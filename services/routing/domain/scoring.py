@@ -9,7 +9,7 @@ import datetime as dt
 import math
 from collections.abc import Mapping
 
-from contracts.vocabularies import need_group
+from contracts.vocabularies import need_group, sensitive_needs
 from services.routing.domain.circumstances import Circumstances
 from services.routing.domain.observation import NO_LOAD, NOTHING_OBSERVED, Observation
 from services.routing.domain.offered_service import OfferedService
@@ -36,7 +36,7 @@ class Scoring:
         first = self._needs[0]
         # A service that meets a need which takes no approval meets it for its organisation. A referral that
         # names a group may be met by a need that takes one.
-        self._is_first_covered = is_searched and first not in given.sensitive and first != need_group(first)
+        self._is_first_covered = is_searched and first not in sensitive_needs() and first != need_group(first)
         self._languages = given.facts.languages
         self._weights = (
             weights.needs_covered,

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.codes import CapacityStatus, Funding
-from contracts.organization import Agreement, Capacity, Organization
+from contracts.organization import Agreement, ApprovedService, Capacity, Organization
 from contracts.records import dump
 from services.routing.domain.decision import Decision, Trigger, decide
 from services.routing.domain.directory import Directory, every_search
@@ -171,3 +171,17 @@ def test_positions_are_those_of_the_organizations_services() -> None:
         [1, 2, 3],
         [],
     ]
+
+
+def test_search_says_who_names_the_region_and_who_is_approved() -> None:
+    need = "health.tb"
+    approved = ApprovedService(service="legal", needs=(need,), by="kg.coordinator", at=NOW)
+    directory = network(
+        replace(organization("ru.one", service(id="legal", needs=(need,))), approved_services=(approved,)),
+        organization("ru.two", service(id="legal", needs=(need,), areas=("RU",))),
+    )
+    found = directory.shortlist_for(need, "RU-MOW")
+    assert found.organizations == ("ru.one", "ru.two")
+    assert list(found.is_near) == [1, 0]
+    assert list(found.is_approved) == [1, 0]
+    assert directory.shortlist_of("ru.one").is_near == b""
