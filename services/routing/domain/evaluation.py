@@ -19,7 +19,7 @@ from contracts.vocabularies import need_group
 from services.routing.domain import rules
 from services.routing.domain.circumstances import Circumstances
 from services.routing.domain.observation import NO_LOAD, Observation
-from services.routing.domain.offered_service import OfferedService, Trait
+from services.routing.domain.offered_service import UNNUMBERED, OfferedService, Trait
 from services.routing.domain.rules import Failure, Rule
 from services.routing.domain.shortlist import Shortlist
 
@@ -183,13 +183,16 @@ class Evaluation:
         ]
 
     def _of_profile(self, offered: OfferedService) -> _Failures:
-        """Return, and keep, the failures of the rules that read only the profile."""
-        if (known := self._known.by_profile[offered.profile.number]) is not None:
+        """Return the failures of the rules that read only the profile, and keep them by its number."""
+        number = offered.profile.number
+        if (known := self._known.by_profile[number]) is not None:
             return known
         failed: list[_Failures] = []
         for by_trait, group, trait in zip(self._known.by_trait, _GROUPS, offered.profile.traits, strict=True):
             failures = by_trait.get(trait)
             if failures is None:
+                if len(by_trait) >= UNNUMBERED:
+                    by_trait.clear()
                 failures = by_trait[trait] = tuple(_failures(group.rules, offered, self._given))
             if failures:
                 failed.append(failures)
@@ -197,7 +200,8 @@ class Evaluation:
             failures = tuple(sorted(chain.from_iterable(failed), key=_position))
         else:
             failures = failed[0] if failed else ()
-        self._known.by_profile[offered.profile.number] = failures
+        if number != UNNUMBERED:
+            self._known.by_profile[number] = failures
         return failures
 
     def _add_not_disclosed(self, shortlist: Shortlist, found: list[_Failures]) -> None:

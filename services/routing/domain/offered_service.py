@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import count
+from typing import Final
 
 from contracts.codes import CapacityStatus, Funding, Vetting
 from contracts.organization import Capacity, Eligibility, Organization, Service
@@ -42,17 +43,20 @@ class Profile:
     """The traits of a service that groups of rules read (`evaluation.py`); equal ones are one instance.
 
     traits: the organisation's standing, the people whom the service is for, its languages, its terms.
-    number: from 0, for tables by profile.
+    number: from 0, for tables by profile; UNNUMBERED if there were that many profiles before.
     """
 
     __slots__ = ("number", "traits")
 
     def __init__(self, *traits: Trait) -> None:
         self.traits = traits
-        self.number = next(_numbers)
+        self.number = min(next(_numbers), UNNUMBERED)
 
 
 _numbers = count()
+# Changes of services make new profiles, and tables have a place for each number. A network of 50,000 services
+# has some 500 profiles.
+UNNUMBERED: Final = 16_384
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
