@@ -26,6 +26,7 @@ class Circumstances:
     # Organisations that already received an offer for this referral (`consequences.asked_before`).
     asked: frozenset[str]
     directory: Directory
+    # What has been observed of an organisation so far. A decision's record asks later and must get the same.
     observed: Callable[[str], Observation]
     now: dt.datetime
     # The policy's bounds on the sender's open offers at one candidate.
