@@ -41,7 +41,8 @@ def quick_init(cls: type[T]) -> type[T]:
         lines.append(f" {_SET}{name}(self, {value})")
     if hasattr(cls, "__post_init__"):
         lines.append(" self.__post_init__()")
-    source = f"def __init__(self, *, {', '.join(parameters)}):\n" + "\n".join(lines)
+    head = ", *, ".join(["self", ", ".join(parameters)] if parameters else ["self"])
+    source = f"def __init__({head}):\n" + "\n".join(lines or [" pass"])
     exec(source, names)  # noqa: S102 - from names of fields only, as `dataclasses` makes its own
     made_init = names["__init__"]
     made_init.__qualname__ = f"{cls.__qualname__}.__init__"

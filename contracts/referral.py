@@ -50,6 +50,7 @@ OptInKind = Annotated[
 ]
 
 
+@quick_init
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Consent:
     """The person's consent. Anything not named here is not allowed."""

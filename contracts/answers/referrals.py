@@ -13,6 +13,7 @@ from contracts.answers.form import OMITTED, Shape
 from contracts.answers.mailbox import PROBLEM
 from contracts.codes import FHIR_TASK_STATUS, OfferState, Outcome, ReferralStatus, Urgency
 from contracts.identifiers import MessageId, OfferId, OrganizationId, ReferralId
+from contracts.quick_init import quick_init
 
 _Band = Annotated[str, OneOf(("0", "1-4", "5-19", "20+"))]
 _BANDS = Shape({"type": "object", "additionalProperties": {"enum": ["0", "1-4", "5-19", "20+"]}})
@@ -26,6 +27,7 @@ class Submitted:
     status: Annotated[str, OneOf(("requested", "submitted"))]
 
 
+@quick_init
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LineResult:
     """The result of one line of a batch. id: of what was admitted (202), else there is a `problem`."""

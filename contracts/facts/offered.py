@@ -12,12 +12,10 @@ from contracts.canonical import Count
 from contracts.codes import DeclineReason
 from contracts.facts.fact import Fact, OpenNote, fact
 from contracts.identifiers import OfferId, OrganizationId, ReferralId
-from contracts.quick_init import quick_init
 from contracts.referral import Situation
 
 
 @fact("offer.opened")
-@quick_init
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OfferOpened(Fact):
     """rank: 1 for the best candidate. deadline: an offer without an answer by then expires."""

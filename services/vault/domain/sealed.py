@@ -15,8 +15,10 @@ import orjson
 
 from contracts.errors import Refused
 from contracts.jose import CONTENT_ENCRYPTION, HEADER_MEMBERS, KEY_MANAGEMENT, LONGEST_HEADER, decoded
+from contracts.quick_init import quick_init
 
 
+@quick_init
 @dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class SealedCase:
     """A split JWE.

@@ -77,6 +77,18 @@ def test_record_stays_frozen_and_can_be_replaced() -> None:
     )
 
 
+@quick_init
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Empty:
+    pass
+
+
+def test_record_without_members_takes_none() -> None:
+    assert Empty() == Empty()
+    with pytest.raises(TypeError):
+        Empty(other=1)  # type: ignore[call-arg]
+
+
 class Hashed:
     """Any two are equal."""
 
