@@ -184,6 +184,8 @@ class BatchProcessor(Generic[M]):
         self, deliveries: Sequence[Delivery], *, check: bool = True
     ) -> tuple[list[_Decoded[M]], list[_Hopeless]]:
         decoded, hopeless = [], []
+        longest = self._deduplicator.remembers
+        oldest = None if longest is None else self._clock.now() - longest
         turn = Turn()
         for delivery in deliveries:
             turn.end_if_over()
@@ -203,7 +205,7 @@ class BatchProcessor(Generic[M]):
             except Malformed as error:
                 hopeless.append(_Hopeless(delivery=delivery, reason=reason_of(error)))
                 continue
-            if (reason := self._inadmissible(delivery, message)) is not None:
+            if (reason := self._inadmissible(delivery, message, oldest)) is not None:
                 hopeless.append(_Hopeless(delivery=delivery, reason=reason))
                 continue
             if check and (fault := self._fault(delivery, message)) is not None:
@@ -213,8 +215,10 @@ class BatchProcessor(Generic[M]):
             decoded.append(_Decoded(delivery, message))
         return decoded, hopeless
 
-    def _inadmissible(self, delivery: Delivery, message: M) -> str | None:
+    def _inadmissible(self, delivery: Delivery, message: M, oldest: dt.datetime | None) -> str | None:
         """Return why an authentic message may not take effect here now; None if it may.
+
+        oldest: the earliest time of a message that the deduplicator still recognises; None: any.
 
         Its signature says neither for which queue it is meant nor when it was sent. A captured one could
         reach another consumer, or take effect again after the inbox has forgotten it.
@@ -224,7 +228,7 @@ class BatchProcessor(Generic[M]):
             self._metrics.not_authentic.labels(self.consumer, "queue").inc()
             return f"not authentic: the queue {delivery.queue} is not for messages of type {message.type}"
         longest = self._deduplicator.remembers
-        if longest is not None and message.time < self._clock.now() - longest:
+        if longest is not None and oldest is not None and message.time < oldest:
             return f"it was sent more than {longest.days} days ago, and may have taken effect before"
         return None
 

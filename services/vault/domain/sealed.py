@@ -9,6 +9,7 @@ erases the case even if copies of `ciphertext` remain.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -65,7 +66,9 @@ def unreadable(detail: str) -> Refused:
     return Refused("case-unreadable", detail)
 
 
+@lru_cache(maxsize=256)  # a release reads it twice, and it is public
 def _header(segment: str) -> dict[str, Any]:
+    """Return the header, which nobody may change."""
     if len(segment) > LONGEST_HEADER:
         raise unreadable(f"The header of the sealed case is longer than {LONGEST_HEADER} characters.")
     try:
