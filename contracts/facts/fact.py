@@ -39,7 +39,7 @@ def fact(
     exchange: str = EVENTS,
     classification: str = "routing-facts",
 ) -> Callable[[F], F]:
-    """Register the class in the catalogue as `kopuro.<routing key>.v<version>`.
+    """Register the class in the catalogue as `kopuro.<routing key>.v<version>`, with a `quick_init`.
 
     classification: `public` (about organisations), `routing-facts` (no person), `sealed` (ciphertext).
     """
