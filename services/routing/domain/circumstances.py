@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from contracts.codes import DisclosureClass
+from contracts.quick_init import quick_init
 from contracts.referral import ReferralFacts
 from contracts.vocabularies import country_of, sensitive_needs
 from services.routing.domain.chain import Chain
@@ -16,6 +17,7 @@ from services.routing.domain.observation import Observation
 from services.routing.domain.places import OffersPerSender
 
 
+@quick_init
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Circumstances:
     """The rules' inputs besides the candidate: the referral and the current state of the network."""

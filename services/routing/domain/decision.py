@@ -12,6 +12,7 @@ from itertools import groupby, takewhile
 from typing import Any
 
 from contracts.codes import CapacityStatus, Urgency
+from contracts.quick_init import quick_init
 from services.routing.domain import rules
 from services.routing.domain.candidates import Candidate, Candidates
 from services.routing.domain.capacity import ORDER_OF_CAPACITY
@@ -70,6 +71,7 @@ class NobodyConsidered:
     elsewhere: int = 0
 
 
+@quick_init
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DecisionInputs:
     """The inputs of a decision besides the referral's facts, the policy and the directory.
@@ -91,6 +93,7 @@ class DecisionInputs:
     approvals_serve_person: bool = True
 
 
+@quick_init
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Decision:
     """One routing decision with its evidence.
