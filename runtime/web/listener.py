@@ -80,6 +80,7 @@ class Listener:
         self._server: Any = None
         self._connections = Connections(limits)
         self._queue = ConnectionQueue(limits.waiting)
+        self._queued = Event()  # sent when a connection is queued; replaced when the queue is looked at
         self._silent = SilentConnections(self._start, self._forget)
         self._greenlets: list[Any] = []
         self._metrics = metrics
@@ -163,13 +164,21 @@ class Listener:
             self._watch(connection)
         elif not self._queue.add(connection):
             self._refuse(connection)
+        elif not self._queued.ready():
+            self._queued.send()
 
     def _admit_waiting(self) -> None:
-        """Admit the connections that wait, those of one address in the order of their arrival. Never ends."""
+        """Admit the connections that wait, those of one address in the order of their arrival. Never ends.
+
+        While none waits there is nothing to look at: 50 looks a second are most of an idle service's work.
+        """
         while True:
-            eventlet.sleep(_QUEUE_SECONDS)
-            for connection in self._queue.first_of_each():
-                self._admit_if_due(connection)
+            self._queued.wait()
+            self._queued = Event()
+            while len(self._queue):
+                eventlet.sleep(_QUEUE_SECONDS)
+                for connection in self._queue.first_of_each():
+                    self._admit_if_due(connection)
 
     def _admit_if_due(self, connection: Connection) -> None:
         origin = connection.origin

@@ -7,10 +7,12 @@ from collections.abc import Callable
 from typing import Any
 
 import eventlet
+import pytest
 from prometheus_client import CollectorRegistry
 
 from runtime.settings import Address
 from runtime.telemetry.metrics import ConnectionMetrics
+from runtime.web.connection_queue import ConnectionQueue
 from runtime.web.connections import ConnectionLimits
 from runtime.web.listener import Listener, prepare
 
@@ -46,6 +48,48 @@ def test_refused_connection_gets_its_answer_without_a_greenlet() -> None:
             client.close()
             assert answer.startswith(b"HTTP/1.1 503 ")
         assert len(spawned) == loops
+    finally:
+        listener.close()
+
+
+def test_waiting_connection_is_admitted_and_an_empty_queue_is_not_looked_at(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Looking at an empty queue was most of the work of an idle service."""
+    looks = 0
+    own = ConnectionQueue.first_of_each
+
+    def counted(queue: ConnectionQueue) -> Any:
+        nonlocal looks
+        looks += 1
+        return own(queue)
+
+    def answer(_environment: Any, start: Callable[..., Any]) -> list[bytes]:
+        start("200 OK", [("Content-Length", "0")])
+        return []
+
+    monkeypatch.setattr(ConnectionQueue, "first_of_each", counted)
+    port = free_port()
+    one = ConnectionLimits(total=1, per_address=1, waiting=1_000)
+    metrics = ConnectionMetrics(CollectorRegistry(), "public")
+    listener = Listener(
+        Address(host="127.0.0.1", port=port), answer, eventlet.spawn, limits=one, metrics=metrics
+    )
+    listener.open()
+    try:
+        for _ in range(2):
+            eventlet.sleep(0.1)
+            assert looks == 0
+            # An address may replace 50 of its connections at once; the others wait.
+            clients = [eventlet.connect(("127.0.0.1", port)) for _ in range(60)]
+            clients[-1].settimeout(10)
+            clients[-1].sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert clients[-1].recv(4096).startswith(b"HTTP/1.1 200 ")
+            assert looks > 0
+            for client in clients:
+                client.close()
+            eventlet.sleep(0.05)  # the queue is empty: the look that follows its last connection
+            looks = 0
     finally:
         listener.close()
 
