@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from contracts.answers.directory import AgreementRecord, OrganizationRecord
 from contracts.answers.form import Page, extended
 from contracts.organization import Agreement, Organization
+from runtime.turn import in_turns
 from runtime.web.paging import Part, Scalar, encode_cursor, limit_of, position_of
 from runtime.web.request import Request
 from runtime.web.response import Response
@@ -78,4 +79,4 @@ def page_items(
     found = fetch(after, limit + 1)
     shown = found[:limit]
     following = encode_cursor(scope, position(shown[-1])) if len(found) > limit else None
-    return [render(item) for item in shown], following
+    return [render(item) for item in in_turns(shown)], following
