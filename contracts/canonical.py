@@ -7,6 +7,7 @@ record refuses both, so that every accepted record can be logged.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from hashlib import sha256
 from typing import Annotated, Any, Final, cast
 
 import orjson
@@ -81,6 +82,11 @@ def canonical_json(value: Mapping[str, Any]) -> bytes:
     except (ValueError, TypeError, RecursionError):
         # `from None`: the library's messages may quote the content.
         raise NotCanonical("no canonical JSON (RFC 8785)") from None
+
+
+def content_digest(value: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of the value's canonical JSON, hexadecimal. Raises NotCanonical."""
+    return sha256(canonical_json(value)).hexdigest()
 
 
 def _is_simple(value: object) -> bool:

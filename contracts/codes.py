@@ -134,7 +134,8 @@ class ApprovalKind(StrEnum):
     """The decisions that a second person confirms.
 
     credential: a client of a partner; role: a client of the hub's staff; vetting: what the network states
-    about an organisation; service: a service for sensitive needs; agreement: what parties may disclose.
+    about an organisation; service: a service for sensitive needs; agreement: what parties may disclose;
+    root_client: which client of a partner comes before its others.
     """
 
     credential = "credential"
@@ -143,6 +144,7 @@ class ApprovalKind(StrEnum):
     vetting = "vetting"
     service = "service"
     agreement = "agreement"
+    root_client = "root_client"
 
 
 class ApprovalRefusal(StrEnum):

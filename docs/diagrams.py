@@ -236,9 +236,9 @@ def mailbox_table() -> str:
     for kind, fields in RECIPIENTS.items():
         recipients = [roles[field] for field in fields]
         if kind in COORDINATED:
-            reason = COORDINATED[kind]
+            reasons = " or ".join(f"`{reason}`" for reason in sorted(COORDINATED[kind] or ()))
             recipients.append(
-                f"the coordinators if the reason is `{reason}`" if reason else "the coordinators"
+                f"the coordinators if the reason is {reasons}" if reasons else "the coordinators"
             )
         rows.append(
             (f"`{CATALOGUE[kind].routing_key}`", ", ".join(recipients) or "nobody: it closes a message")

@@ -43,25 +43,27 @@ def up(
     """
     if fast and policy is not None:
         raise typer.BadParameter("cannot be used with --policy", param_hint="--fast")
-    from runtime.settings import ONE_PERSON, TWO_PERSON
-    from sandbox.broker import BrokerError
     from sandbox.ending_signals import ending_signals_raise
-    from sandbox.hub import FAST_POLICY, Hub, HubError
 
-    def report(text: str) -> None:
-        print(f"kopuro: {text}", file=sys.stderr, flush=True)  # noqa: T201 - progress is for stderr
+    # Around the imports too, which take longer than some steps of the start.
+    with ending_signals_raise():
+        from runtime.settings import ONE_PERSON, TWO_PERSON
+        from sandbox.broker import BrokerError
+        from sandbox.hub import FAST_POLICY, Hub, HubError
 
-    hub = Hub(
-        data_dir,
-        empty=empty,
-        partners=not empty,
-        policy=FAST_POLICY if fast else policy,
-        approvals=TWO_PERSON if two_person else ONE_PERSON,
-        amqp=amqp,
-        progress=report,
-    )
-    try:
-        with ending_signals_raise():
+        def report(text: str) -> None:
+            print(f"kopuro: {text}", file=sys.stderr, flush=True)  # noqa: T201 - progress is for stderr
+
+        hub = Hub(
+            data_dir,
+            empty=empty,
+            partners=not empty,
+            policy=FAST_POLICY if fast else policy,
+            approvals=TWO_PERSON if two_person else ONE_PERSON,
+            amqp=amqp,
+            progress=report,
+        )
+        try:
             hub.start()
             ready = {"discovery": hub.files.discovery_address(), "data_dir": str(hub.files.directory)}
             if as_json:
@@ -69,13 +71,12 @@ def up(
             else:
                 report(f"ready: {ready['discovery']}")
                 report(f"credentials: {hub.files.credentials}")
-            # Still inside: SIGTERM may arrive after the ready line and before `run` installs its handler.
             hub.run()
-    except (HubError, BrokerError, OSError) as error:
-        _report_failure(str(error), as_json=as_json)
-        raise typer.Exit(1) from None
-    finally:
-        hub.stop()
+        except (HubError, BrokerError, OSError) as error:
+            _report_failure(str(error), as_json=as_json)
+            raise typer.Exit(1) from None
+        finally:
+            hub.stop()
 
 
 def demo(

@@ -7,8 +7,11 @@ import signal
 import threading
 from collections.abc import Iterator
 from types import FrameType
+from typing import NoReturn
 
 ENDING = (signal.SIGTERM, signal.SIGINT)
+# Received inside `ending_signals_raise`. Signals belong to the whole process, and so does this.
+_received: list[int] = []
 
 
 @contextlib.contextmanager
@@ -19,20 +22,32 @@ def ending_signals_raise() -> Iterator[None]:
 
     Python leaves SIGINT ignored in a process that inherited it so, as shells start background commands:
     without this block a Ctrl-C during the start would be lost, and one after it would stop the hub.
+
+    Python drops an exception that is raised in a call of its own, such as a weak reference's callback at an
+    import. Call `raise_lost_signal` between the steps of the block.
     """
 
     def leave(number: int, frame: FrameType | None) -> None:
-        raise SystemExit(128 + number)
+        _received.append(number)
+        _raise(number)
 
-    previous = {
-        signal.SIGTERM: signal.signal(signal.SIGTERM, leave),
-        signal.SIGINT: signal.signal(signal.SIGINT, signal.default_int_handler),
-    }
+    previous = {number: signal.signal(number, leave) for number in ENDING}
     try:
         yield
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+        _received.clear()
+
+
+def raise_lost_signal() -> None:
+    """Raise the exception of a signal that arrived in the block around, if Python dropped it."""
+    if _received:
+        _raise(_received[0])
+
+
+def _raise(number: int) -> NoReturn:
+    raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
 
 
 @contextlib.contextmanager

@@ -31,7 +31,7 @@ from runtime.storage.migrate import upgrade
 from runtime.tls import BROKER, DATABASE, TlsFiles, UnusableTlsFiles, tls_files, variables
 from sandbox import network
 from sandbox.broker import PrivateBroker
-from sandbox.ending_signals import signals_held
+from sandbox.ending_signals import raise_lost_signal, signals_held
 from sandbox.hub_files import GATEWAY, HUB, SECOND_OPERATOR, SERVICES, HubFiles
 from sandbox.partners.organizations import organizations as fixed_organizations
 from sandbox.process import ServiceProcess
@@ -135,6 +135,7 @@ class Hub:
     def run(self) -> None:
         """Run until SIGTERM or SIGINT, then stop."""
         assert self.supervisor is not None
+        raise_lost_signal()
         self.supervisor.run_until_signalled(within=STOP_WITHIN_SECONDS)
 
     def _start(self) -> None:
@@ -157,7 +158,7 @@ class Hub:
         members = [*(network.load().organizations if self._members is None else self._members)]
         if self._partners:
             members += fixed_organizations()
-        self._progress("creating keys and credentials")
+        self._step("creating keys and credentials")
         self.files.settle(() if self._empty else members)
         if self._approvals == TWO_PERSON and SECOND_OPERATOR not in self.files.people():
             raise HubError(
@@ -170,7 +171,7 @@ class Hub:
                 "--amqp needs the private broker: unset KOPURO_AMQP_URI, or start a gateway yourself"
             )
         if not amqp_uri:
-            self._progress("starting a private RabbitMQ")
+            self._step("starting a private RabbitMQ")
             self._broker = PrivateBroker(
                 directory / "broker",
                 hub=HUB,
@@ -179,20 +180,20 @@ class Hub:
             )
             self._broker.spawn()
             stages.append([self._broker])
-        self._progress("migrating the databases")
+        self._step("migrating the databases")
         for service in SERVICES:
             with signals_held():
                 self._migrate(service)
         if not self.files.loaded.exists():
-            self._progress("loading the directory")
+            self._step("loading the directory")
             self._load()
         if self._broker is not None:
             set_users(self.files.manifest.parent, {user: user_name(HUB, user) for user in USERS})
             self._broker.wait_until_ready()
         else:
-            self._progress("declaring the queues")
+            self._step("declaring the queues")
             self._declare(amqp_uri)
-        self._progress("starting the services")
+        self._step("starting the services")
         stages.append(
             [
                 self._process(service, self._broker.uri_of(service) if self._broker else amqp_uri)
@@ -208,6 +209,10 @@ class Hub:
         self.supervisor = Supervisor(stages)
         self.supervisor.start()
         self._wait_until_ready()
+
+    def _step(self, text: str) -> None:
+        raise_lost_signal()
+        self._progress(text)
 
     def _migrate(self, service: str) -> None:
         database = Database.open(self._database_url(service), tls=self._tls(DATABASE))
@@ -348,6 +353,7 @@ class Hub:
         processes = (*SERVICES, GATEWAY) if self._amqp else SERVICES
         for number, process in enumerate(processes):
             while self._unready(process) is not None:
+                raise_lost_signal()
                 self._give_up_on_crash_loops()
                 if time.monotonic() > deadline:
                     states = {each: self._unready(each) for each in processes[number:]}

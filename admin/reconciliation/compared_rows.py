@@ -13,6 +13,7 @@ from admin.reconciliation.differences import (
     LoggedFact,
     Revision,
 )
+from contracts.canonical import content_digest
 from contracts.commitment import SALT_BYTES, commitment_to
 from services.audit.log.domain.leaf import fields_of
 from services.routing.domain.candidate_tree import candidates_root
@@ -68,9 +69,19 @@ def record_digest(record: Any) -> str:
     return sha256(orjson.dumps(record, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
+def compared_record(subject: str, record: Any) -> Any:
+    """Return what is compared of a stored directory record."""
+    match subject:
+        case "token_key":
+            return record["key"]
+        case "client":
+            return content_digest(record)
+    return record
+
+
 def logged_record(subject: str, data: Mapping[str, Any]) -> Any:
-    """Return the directory record in the data of a `<subject>.changed` fact."""
-    return data[PUBLISHED[subject][0]]
+    """Return what is compared of the data of a `<subject>.changed` fact; None if it says nothing of it."""
+    return data.get("record_sha256") if subject == "client" else data[PUBLISHED[subject][0]]
 
 
 def revision_of(type: str, data: Mapping[str, Any]) -> Revision:

@@ -24,6 +24,7 @@ _CLOSINGS: Final = {
 }
 # The acceptance has ended, and the referral continues without an acceptor.
 _UNHELD: Final = ("acceptance.revoked", "referral.handed_back")
+_HELD: Final = frozenset({"accepted", "in_progress", "on_hold"})
 # The first entry of a referral, or of a part of one.
 _BEGINNINGS: Final = ("referral.submitted", "part.opened")
 
@@ -66,7 +67,8 @@ class HeldCase:
     """The vault's state of a referral. has_case: whether the sealed case still exists.
 
     acceptor: the organisation that the case is for, None without one. is_part: it releases the case of the
-    referral of which it is a part; has_case is about that one.
+    referral of which it is a part; has_case is about that one. acceptance_id: the message with the acceptance
+    that the vault acted on; None without one. has_evidence: whether the vault has kept that message.
     """
 
     state: str
@@ -74,13 +76,16 @@ class HeldCase:
     changed_at: dt.datetime
     acceptor: str | None = None
     is_part: bool = False
+    acceptance_id: str | None = None
+    has_evidence: bool = True
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReferralState:
     """The state of one referral in the log and in each service. None: the service has no record of it.
 
-    submitted_at: when intake admitted it.
+    submitted_at: when intake admitted it. case_at: the organisation that can fetch the released case from
+    delivery.
     """
 
     referral_id: str
@@ -88,6 +93,7 @@ class ReferralState:
     submitted_at: dt.datetime | None = None
     routed: RoutedReferral | None = None
     custody: HeldCase | None = None
+    case_at: str | None = None
 
     def moved_at(self) -> dt.datetime | None:
         """Return the time of the latest change in any record; None without records."""
@@ -125,19 +131,23 @@ class Revision:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LoggedRevision:
-    """The log entry of a revision. content: the digest of the logged record."""
+    """The log entry of a revision. content: the digest of the logged record; None: it is not compared."""
 
     index: int
     time: dt.datetime
-    content: str = ""
+    content: str | None = None
 
 
 def directory_differences(
-    made: Mapping[Revision, dt.datetime], logged: Mapping[Revision, LoggedRevision], settled: dt.datetime
+    made: Mapping[Revision, dt.datetime],
+    contents: Mapping[Revision, str],
+    logged: Mapping[Revision, LoggedRevision],
+    settled: dt.datetime,
 ) -> Iterator[Difference]:
-    """Yield revisions without a log entry and entries without a revision. made: the time of each change.
+    """Yield revisions without a log entry or with another record, and entries without a revision.
 
-    settled: later changes are not compared.
+    made: the time of each change. contents: the digest of its record. settled: later changes are not
+    compared.
     """
 
     def different(revision: Revision, what: str, index: int | None = None) -> Difference:
@@ -151,6 +161,11 @@ def directory_differences(
                 f"revision {revision.number} exists, "
                 f"but the log has no {revision.subject}.changed entry for it",
             )
+    for revision in sorted(logged.keys() & made.keys(), key=_sort_key):
+        entry = logged[revision]
+        if entry.content not in (None, contents[revision]) and made[revision] <= settled:
+            what = f"revision {revision.number} has another record than the log: it was rewritten"
+            yield different(revision, what, entry.index)
     for revision in sorted(logged.keys() - made.keys(), key=_sort_key):
         entry = logged[revision]
         if entry.time <= settled:
@@ -175,7 +190,7 @@ def rewritten_records(
             continue
         if changed is None:
             what = f"the record in force says revision {revision.number}, which does not exist"
-        elif entry is not None and entry.content != content:
+        elif entry is not None and entry.content not in (None, content):
             what = f"the record in force is not revision {revision.number} of the log: it was rewritten"
         else:
             continue
@@ -212,6 +227,24 @@ def differences(state: ReferralState) -> Iterator[Difference]:
         )
     yield from _routing(state, facts, different)
     yield from _vault(state, facts, different)
+    yield from _delivery(state, different)
+
+
+def _delivery(state: ReferralState, different: _DifferenceFactory) -> Iterator[Difference]:
+    """Compare who can fetch the released case."""
+    released = [entry.organization for entry in state.entries if entry.fact == "case.released"]
+    last = released[-1] if released else None
+    if state.case_at is not None and state.case_at != last:
+        yield different(
+            "delivery",
+            f"the case is for {state.case_at}, but the log has it released to {last or 'nobody'}",
+            "case.released",
+        )
+    routed, custody = state.routed, state.custody
+    is_held = routed is not None and routed.status in _HELD and routed.acceptor == last
+    is_released = is_held and custody is not None and custody.state == "released"
+    if state.case_at is None and last is not None and is_released:
+        yield different("delivery", f"the case that was released to {last} is missing", "case.released")
 
 
 def _routing(
@@ -290,6 +323,17 @@ def _vault(state: ReferralState, facts: Counter[str], different: _DifferenceFact
         yield different(
             "vault", f"the case is for {acceptor}, to whom the log has no case.released", "case.released"
         )
+    if custody is not None and custody.acceptance_id is not None and held in ("held", "released"):
+        accepted = {
+            entry.organization
+            for entry in state.entries
+            if entry.message_id == custody.acceptance_id and entry.fact == "offer.accepted"
+        }
+        if acceptor not in accepted:
+            what = f"the case is for {acceptor}, but the log does not have the acceptance it was released for"
+            yield different("vault", what, "offer.accepted")
+        if not custody.has_evidence:
+            yield different("vault", "the acceptance that the vault acted on is missing from its evidence")
     # The log must give a reason for each missing record.
     if held in ("held", "released") and custody is not None and not custody.has_case:
         yield different("vault", f"custody state is {held}, but the sealed case is missing")

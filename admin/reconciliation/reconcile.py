@@ -32,15 +32,22 @@ from admin.read_only_engine import open_read_only
 from admin.reconciliation.decision_differences import StoredDecision, rewritten_decisions, unlogged_decisions
 from admin.reconciliation.differences import (
     Difference,
-    LoggedFact,
     differences,
     directory_differences,
     rewritten_records,
 )
+from admin.reconciliation.directory_rows import approval_differences, key_differences
+from admin.reconciliation.directory_states import DirectoryStates
+from admin.reconciliation.mailbox_differences import (
+    MailboxMessage,
+    misplaced_messages,
+    undelivered_messages,
+)
+from admin.reconciliation.mailbox_states import MailboxStates
 from admin.reconciliation.service_states import SERVICES, ServiceStates
 from admin.reconciliation.statement_differences import statement_differences
 from admin.reconciliation.unreceipted_events import unlogged_events
-from contracts.facts import CATALOGUE
+from contracts.facts import CATALOGUE, SubmissionRefused
 from contracts.topology import DELIVERY_KEYS, topic_matches
 from kopuro_client.commands.counts import count
 from kopuro_client.errors import InvalidArgumentError
@@ -56,12 +63,14 @@ WRONG_USAGE: Final = 2
 MAILBOX_WINDOW: Final = dt.timedelta(days=29)
 # The facts that delivery puts into mailboxes unchanged, and not those that only close a message there.
 # Notices of sealed messages and receipts have no log entry.
-DELIVERED: Final = frozenset(
-    fact.routing_key
+_DELIVERED: Final = [
+    fact
     for fact in CATALOGUE.values()
     if any(topic_matches(key, fact.routing_key) for key in DELIVERY_KEYS)
     and (RECIPIENTS[fact.type] or COORDINATED.get(fact.type, "") is None)
-)
+]
+DELIVERED: Final = frozenset(fact.routing_key for fact in _DELIVERED)
+DELIVERED_TYPES: Final = tuple(fact.type for fact in _DELIVERED)
 
 
 @dataclass(kw_only=True, slots=True)
@@ -90,29 +99,14 @@ def reconcile(states: ServiceStates, settled: dt.datetime, compared: Compared) -
         compared.unsettled += len(page) - len(settled_states)
         for state in settled_states:
             yield from differences(state)
-        delivered = {
-            (entry.message_id, entry.fact): (state.referral_id, entry)
-            for state in settled_states
-            for entry in state.entries
-            if entry.fact in DELIVERED and entry.time > settled - MAILBOX_WINDOW
-        }
-        ids = [message_id for message_id, _ in delivered]
-        for missing in delivered.keys() - states.in_mailboxes(ids):
-            yield _undelivered(*delivered[missing])
-    yield from _unrecorded(states, settled, compared)
-    # The directory is read before the log, so that the log already has its changes.
-    current = states.records()
-    made = states.revisions()
-    compared.revisions += sum(changed <= settled for changed in made.values())
-    logged = states.logged_revisions(PAGE)
-    yield from directory_differences(made, logged, settled)
-    yield from rewritten_records(current, logged, made, settled)
+    yield from _mailbox_differences(states.mailboxes, settled, compared)
+    yield from _directory_differences(states.directory, settled, compared)
     yield from decision_differences(states, settled, compared)
     yield from _statement_differences(states, settled, compared)
     yield from _unlogged(states, settled, compared)
     for damage in states.content_damage(PAGE):
         yield Difference(referral_id=None, record="log", where="log", what=damage)
-    for index, mismatch in sorted(states.mismatches.items()):
+    for index, mismatch in sorted(states.entries.mismatches.items()):
         yield Difference(
             referral_id=None, record=f"entry {index}", where="log", what=mismatch.detail, index=index
         )
@@ -148,22 +142,48 @@ def _statement_differences(
     yield from statement_differences(stored, logged, settled)
 
 
-def _undelivered(referral_id: str, entry: LoggedFact) -> Difference:
-    what = f"the log has {entry.fact}, but no mailbox has it"
-    return Difference(referral_id=referral_id, where="delivery", what=what, index=entry.index)
-
-
-def _unrecorded(states: ServiceStates, settled: dt.datetime, compared: Compared) -> Iterator[Difference]:
+def _mailbox_differences(
+    mailboxes: MailboxStates, settled: dt.datetime, compared: Compared
+) -> Iterator[Difference]:
     after = 0
-    while page := states.messages(after, PAGE):
+    while page := mailboxes.messages(after, PAGE):
         after = page[-1].sequence
-        wanted = [message for message in page if message.fact in DELIVERED and message.queued_at <= settled]
+        wanted = [message for message in page if _is_logged(message) and message.queued_at <= settled]
         compared.messages += len(wanted)
-        known = states.in_log([message.message_id for message in wanted])
-        for message in wanted:
-            if (message.message_id, message.fact) not in known:
-                what = f"a mailbox has {message.fact}, but the log does not"
-                yield Difference(referral_id=message.referral_id, where="delivery", what=what)
+        logged = mailboxes.logged([message.message_id for message in wanted])
+        yield from misplaced_messages(wanted, logged)
+    for entries in mailboxes.delivered(DELIVERED_TYPES, PAGE):
+        recent = [
+            entry
+            for entry in entries
+            if entry.time is not None and settled - MAILBOX_WINDOW < entry.time <= settled
+        ]
+        yield from undelivered_messages(recent, mailboxes.holders([entry.message_id for entry in recent]))
+
+
+def _is_logged(message: MailboxMessage) -> bool:
+    """Return whether the log has the message.
+
+    Results of submissions over AMQP come from the gateway and concern no referral; they have no entry.
+    """
+    return message.fact in DELIVERED and not (
+        message.fact == SubmissionRefused.routing_key and not message.referral_id
+    )
+
+
+def _directory_differences(
+    directory: DirectoryStates, settled: dt.datetime, compared: Compared
+) -> Iterator[Difference]:
+    # The directory is read before the log, so that the log already has its changes.
+    current = directory.records()
+    made, contents = directory.revisions()
+    approvals, keys = directory.approvals(), directory.sealing_keys()
+    compared.revisions += sum(changed <= settled for changed in made.values())
+    logged = directory.logged_revisions(PAGE)
+    yield from directory_differences(made, contents, logged, settled)
+    yield from rewritten_records(current, logged, made, settled)
+    yield from approval_differences(approvals, directory.logged_approvals(PAGE), settled)
+    yield from key_differences(keys, directory.logged_keys(PAGE), settled)
 
 
 def _unlogged(states: ServiceStates, settled: dt.datetime, compared: Compared) -> Iterator[Difference]:

@@ -5,12 +5,9 @@ from __future__ import annotations
 import datetime as dt
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-import orjson
 from sqlalchemy import (
-    Connection,
     Engine,
     func,
     select,
@@ -18,32 +15,28 @@ from sqlalchemy import (
 from sqlalchemy.sql.selectable import TableClause
 
 from admin.reconciliation.compared_rows import (
-    PUBLISHED,
     fact_of,
     logged_fact,
-    logged_record,
-    record_digest,
-    revision_of,
     stored_decision,
 )
 from admin.reconciliation.decision_differences import LoggedDecision, StoredDecision
 from admin.reconciliation.differences import (
     HeldCase,
     LoggedFact,
-    LoggedRevision,
     ReferralState,
-    Revision,
     RoutedReferral,
 )
+from admin.reconciliation.directory_states import DirectoryStates
+from admin.reconciliation.mailbox_states import MailboxStates
+from admin.reconciliation.opened_entries import OpenedEntries
 from admin.reconciliation.service_tables import (
     CASES,
     CUSTODIES,
     DECISIONS,
-    MESSAGES,
+    EVIDENCE,
+    LETTERS,
     OFFERS,
-    RECORDS,
     REFERRALS,
-    REVISIONS,
     STATEMENTS,
     SUBMISSIONS,
 )
@@ -53,10 +46,9 @@ from contracts.facts import DecisionsRecorded, StatementIssued
 from services.audit.adapters.tables import ENTRIES
 from services.audit.log.adapters.sql_contents import SqlContents
 from services.audit.log.adapters.sql_log import SqlLog
-from services.audit.log.domain.opening import ContentMismatch, changed_head
+from services.audit.log.domain.opening import changed_head
 from services.audit.log.handlers.content_inspection import ContentInspection, ReasonMissing
 from services.audit.log.handlers.entry_verification import LogDamaged
-from services.audit.log.ports import OpenedLeaf
 from services.routing.domain.monthly_statement import digest_of
 
 SERVICES = ("audit", "intake", "routing", "vault", "delivery", "directory")
@@ -65,25 +57,15 @@ SERVICES = ("audit", "intake", "routing", "vault", "delivery", "directory")
 _ENDED = frozenset({"completed", "withdrawn", "failed", "entered_in_error"})
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class MailboxMessage:
-    """A message in a mailbox. sequence: its position among all messages of delivery."""
-
-    sequence: int
-    message_id: str
-    fact: str
-    referral_id: str
-    queued_at: dt.datetime
-
-
 class ServiceStates:
     """The services' states, read through one read-only engine for each of SERVICES."""
 
     def __init__(self, engines: Mapping[str, Engine]) -> None:
         self._engines = engines
         self._log = SqlLog()
-        # Entries whose leaf or content is not what was logged. Nothing of them is compared.
-        self.mismatches: dict[int, ContentMismatch] = {}
+        self.entries = OpenedEntries(engines["audit"], self._log)
+        self.mailboxes = MailboxStates(engines["delivery"], self.entries)
+        self.directory = DirectoryStates(engines["directory"], self.entries)
 
     def referrals(self, after: str, limit: int) -> list[ReferralState]:
         """Return the next referrals after an id that any service knows, in the order of their ids.
@@ -110,7 +92,15 @@ class ServiceStates:
             )
             for row in self._rows("routing", REFERRALS, "id", ids)
         }
+        letters = {
+            row.referral_id: row.organization
+            for row in self._rows("delivery", LETTERS, "referral_id", ids)
+            if row.sealed_case is not None
+        }
         held = self._rows("vault", CUSTODIES, "referral_id", ids)
+        evidence = {
+            (row.referral_id, row.message_id) for row in self._rows("vault", EVIDENCE, "referral_id", ids)
+        }
         kept = [row.part_of or row.referral_id for row in held]
         cases = {row.referral_id for row in self._rows("vault", CASES, "referral_id", kept)}
         custodies = {
@@ -120,6 +110,8 @@ class ServiceStates:
                 changed_at=row.changed_at,
                 acceptor=row.acceptor,
                 is_part=row.part_of is not None,
+                acceptance_id=row.acceptance_id,
+                has_evidence=(row.referral_id, row.acceptance_id) in evidence,
             )
             for row in held
         }
@@ -131,63 +123,10 @@ class ServiceStates:
                 submitted_at=submitted.get(number),
                 routed=routed.get(number),
                 custody=custodies.get(number),
+                case_at=letters.get(number),
             )
             for number in ids
         ]
-
-    def messages(self, after: int, limit: int) -> list[MailboxMessage]:
-        """Return the next messages of all mailboxes after a sequence."""
-        wanted = select(MESSAGES).where(MESSAGES.c.sequence > after).order_by(MESSAGES.c.sequence)
-        with self._engines["delivery"].connect() as connection:
-            return [
-                MailboxMessage(
-                    sequence=row.sequence,
-                    message_id=row.message_id,
-                    fact=fact_of(row.type),
-                    referral_id=row.referral_id,
-                    queued_at=row.queued_at,
-                )
-                for row in connection.execute(wanted.limit(limit))
-            ]
-
-    def revisions(self) -> dict[Revision, dt.datetime]:
-        """Return every published revision of the directory with its time."""
-        wanted = select(REVISIONS).where(REVISIONS.c.subject.in_(PUBLISHED))
-        with self._engines["directory"].connect() as connection:
-            return {
-                Revision(subject=row.subject, id=row.id, number=row.number): row.changed_at
-                for row in connection.execute(wanted)
-            }
-
-    def records(self) -> dict[Revision, str]:
-        """Return the digest of each published record in force, under the revision that it says it is."""
-        found = {}
-        with self._engines["directory"].connect() as connection:
-            for subject, records in RECORDS.items():
-                for row in connection.execute(select(records)):
-                    record = orjson.loads(row.record)
-                    content = record["key"] if subject == "token_key" else record
-                    revision = Revision(subject=subject, id=row.id, number=row.revision)
-                    found[revision] = record_digest(content)
-        return found
-
-    def logged_revisions(self, limit: int) -> dict[Revision, LoggedRevision]:
-        """Return every revision of the directory in the log. limit: entries per query."""
-        types = [f"kopuro.{subject}.changed.v1" for subject in PUBLISHED]
-        found: dict[Revision, LoggedRevision] = {}
-        for page in self._opened_pages(types, limit):
-            for opened in page:
-                if opened.data is None:
-                    continue
-                leaf = opened.fields
-                revision = revision_of(leaf["type"], opened.data)
-                entry = LoggedRevision(
-                    index=opened.index,
-                    time=dt.datetime.fromisoformat(leaf["time"]),
-                    content=record_digest(logged_record(revision.subject, opened.data)),
-                )
-                found.setdefault(revision, entry)
-        return found
 
     def decisions(self, after: str, limit: int) -> list[StoredDecision]:
         """Return routing's next decisions after an id, in the order of their ids."""
@@ -211,7 +150,7 @@ class ServiceStates:
 
     def logged_decisions(self, limit: int) -> Iterator[list[LoggedDecision]]:
         """Yield the log's commitments to decisions, in pages. limit: entries per query."""
-        for page in self._opened_pages([DecisionsRecorded.type], limit):
+        for page in self.entries.pages([DecisionsRecorded.type], limit):
             yield [
                 LoggedDecision(
                     index=opened.index,
@@ -240,7 +179,7 @@ class ServiceStates:
 
     def logged_statements(self, limit: int) -> Iterator[list[LoggedStatement]]:
         """Yield the statements that the log says were issued, in pages. limit: entries per query."""
-        for page in self._opened_pages([StatementIssued.type], limit):
+        for page in self.entries.pages([StatementIssued.type], limit):
             yield [
                 LoggedStatement(
                     index=opened.index,
@@ -251,33 +190,6 @@ class ServiceStates:
                 for opened in page
                 if opened.data is not None
             ]
-
-    def _opened_pages(self, types: Sequence[str], limit: int) -> Iterator[list[OpenedLeaf]]:
-        """Yield the entries of these types with their content, after comparing both with the log."""
-        after = -1
-        with self._engines["audit"].connect() as connection:
-            while True:
-                wanted = select(ENTRIES.c.leaf_index).where(
-                    ENTRIES.c.type.in_(types), ENTRIES.c.leaf_index > after
-                )
-                indices = list(
-                    connection.execute(wanted.order_by(ENTRIES.c.leaf_index).limit(limit)).scalars()
-                )
-                if not indices:
-                    return
-                after = indices[-1]
-                opened = self._opened(connection, indices)
-                yield [opened[index] for index in indices if index in opened]
-
-    def _opened(self, connection: Connection, indices: Sequence[int]) -> dict[int, OpenedLeaf]:
-        """Return these entries without those that do not match, which `mismatches` keeps."""
-        left = [index for index in indices if index not in self.mismatches]
-        while True:
-            try:
-                return self._log.opened_at(connection, left)
-            except ContentMismatch as mismatch:
-                self.mismatches[mismatch.index] = mismatch
-                left.remove(mismatch.index)
 
     def content_damage(self, limit: int) -> Iterator[str]:
         """Yield what is wrong beside the log: content missing without a reason, rewritten search keys.
@@ -302,10 +214,6 @@ class ServiceStates:
                     inspection.check(connection, start, stop)
                 except LogDamaged as damage:
                     yield str(damage)
-
-    def in_mailboxes(self, message_ids: Sequence[str]) -> set[tuple[str, str]]:
-        """Return those of the ids that are in a mailbox, each with its fact: authors may share an id."""
-        return self._known("delivery", MESSAGES, message_ids)
 
     def in_log(self, message_ids: Sequence[str]) -> set[tuple[str, str]]:
         """Return those of the ids that have a log entry, each with its fact."""
@@ -348,5 +256,5 @@ class ServiceStates:
                 try:
                     found[row.referral_id].append(logged_fact(row))
                 except (ValueError, KeyError):
-                    self.mismatches[row.leaf_index] = changed_head(row.leaf_index)
+                    self.entries.mismatches[row.leaf_index] = changed_head(row.leaf_index)
             return found

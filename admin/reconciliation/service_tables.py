@@ -6,10 +6,17 @@ tests/services/test_reconcile.py fails until it does:
     intake    submissions(referral_id, submitted_at)
     routing   referrals(id, sender, status, acceptor, updated_at, consent_revoked),
               offers(referral_id, organization), decisions(id, referral_id, decided_at, record, salt)
-    vault     custodies(referral_id, state, acceptor, changed_at, part_of), sealed_cases(referral_id)
-    delivery  mailbox_messages(sequence, message_id, type, referral_id, queued_at)
-    directory revisions(subject, id, number, changed_at),
-              organizations, agreements, token_keys(id, revision, record)
+    vault     custodies(referral_id, state, acceptor, acceptance_id, changed_at, part_of),
+              sealed_cases(referral_id)
+              evidence(referral_id, message_id, acted_at)
+    delivery  mailbox_messages(sequence, organization, message_id, type, referral_id, queued_at, body,
+              closed_at),
+              case_letters(referral_id, organization, sealed_case)
+    directory revisions(subject, id, number, changed_at, record),
+              organizations, agreements, token_keys, clients(id, revision, record),
+              approvals(id, kind, subject, digest, requested_by, requested_at, state, decided_by,
+              endorsed_by),
+              sealing_keys(organization, number, key, since)
     each      unreceipted(number, body, published_at)
 
 Times are microseconds since 1970 (`runtime.storage.columns.Instant`).
@@ -61,18 +68,24 @@ CUSTODIES = table(
     column("referral_id"),
     column("state"),
     column("acceptor"),
+    column("acceptance_id"),
     column("changed_at", Instant),
     column("part_of"),
 )
+EVIDENCE = table("evidence", column("referral_id"), column("message_id"), column("acted_at", Instant))
 CASES = table("sealed_cases", column("referral_id"))
 MESSAGES = table(
     "mailbox_messages",
     column("sequence"),
+    column("organization"),
     column("message_id"),
     column("type"),
     column("referral_id"),
     column("queued_at", Instant),
+    column("body", LargeBinary),
+    column("closed_at", Instant),
 )
+LETTERS = table("case_letters", column("referral_id"), column("organization"), column("sealed_case", Text))
 
 RECORDS = {
     subject: table(name, column("id"), column("revision"), column("record", Text))
@@ -80,8 +93,29 @@ RECORDS = {
         ("organization", "organizations"),
         ("agreement", "agreements"),
         ("token_key", "token_keys"),
+        ("client", "clients"),
     )
 }
 REVISIONS = table(
-    "revisions", column("subject"), column("id"), column("number"), column("changed_at", Instant)
+    "revisions",
+    column("subject"),
+    column("id"),
+    column("number"),
+    column("changed_at", Instant),
+    column("record", Text),
+)
+APPROVALS = table(
+    "approvals",
+    column("id"),
+    column("kind"),
+    column("subject"),
+    column("digest"),
+    column("requested_by"),
+    column("requested_at", Instant),
+    column("state"),
+    column("decided_by"),
+    column("endorsed_by"),
+)
+SEALING_KEYS = table(
+    "sealing_keys", column("organization"), column("number"), column("key", Text), column("since", Instant)
 )

@@ -48,12 +48,12 @@ class Administration:
         return cast(Approval, self._connection.post(url, {}))
 
     def approve_service(
-        self, organization_id: str, service_id: str, needs: Iterable[str], *, revision: int | None = None
+        self, organization_id: str, service_id: str, needs: Iterable[str], *, revision: int
     ) -> Organization | Approval:
         """Approve a service for exactly these sensitive needs, as an operator or a coordinator.
 
         Returns the changed record, or the request if a second person must approve it. revision: the record's
-        that you read; the approval is refused if it has a later one.
+        that you read, with the service as you approve it; the approval is refused if it has a later one.
         """
         body = {"needs": list(texts(needs, "needs"))}
         answer = self._connection.post(
@@ -150,6 +150,15 @@ class Administration:
         """End all tokens of an organisation's clients, as operator or coordinator; return the clients."""
         url = self._at("organizations", text(organization_id, "an organisation"), "revoke-tokens")
         return cast("list[RegisteredClient]", self._connection.post(url, {}, repeatable=True)["items"])
+
+    def name_root_client(self, client_id: str) -> RegisteredClient | Approval:
+        """Name a client the first one of its organisation, as an operator.
+
+        It may then end the others, and none of them ends it. Returns the client, or the request if a second
+        person must approve it.
+        """
+        url = self._at("credentials", text(client_id, "a client"), "root")
+        return cast("RegisteredClient | Approval", self._connection.put(url, {}))
 
     def revoke_client(self, client_id: str) -> RegisteredClient:
         """Revoke a client at once: any for an operator, its own for a partner."""

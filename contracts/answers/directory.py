@@ -130,7 +130,7 @@ class ClientRecord:
     """An OAuth client, without its secret. live: whether it may get tokens.
 
     keys: its public keys (JWK), each with `alg` and `expires_at`. previous_secret_until: until when the
-    former secret is accepted too.
+    former secret is accepted too. root: operators have named it the first client of its organisation.
     """
 
     client_id: str
@@ -141,6 +141,7 @@ class ClientRecord:
     has_secret: bool = True
     secret_expires_at: dt.datetime | None = None
     previous_secret_until: dt.datetime | None = None
+    root: bool = False
     revision: int
 
 

@@ -74,9 +74,11 @@ class ReplicaCompleted(Fact):
 class ClientChanged(Fact):
     """An OAuth client, without its secret or the secret's digest. live: tokens of the client are valid.
 
-    token_epoch: how often the client's tokens were revoked; a token of an earlier epoch is refused.
+    token_epoch: it grows when the client's tokens are revoked; a token of another epoch is refused.
     not_before: when that was last, in whole seconds; None: never. It counts for tokens without an epoch.
     ended_keys: the thumbprints (RFC 7638) of removed keys; a token that one of them got is refused.
+    record_sha256: the digest of the directory's record with its secrets' digests, so that a rewritten record
+    differs from the log; None in facts of earlier builds.
     """
 
     revision: Count
@@ -87,6 +89,7 @@ class ClientChanged(Fact):
     not_before: dt.datetime | None = None
     token_epoch: Count = 0
     ended_keys: tuple[str, ...] = ()
+    record_sha256: str | None = None
 
 
 @fact("credential.issued", classification="public")
@@ -96,7 +99,8 @@ class CredentialIssued(Fact):
 
     organization: the principal, if it is a partner. by: the requester; approved_by: the second person, None
     where one person decides. keys: the ids (`kid`) of the public keys. previous_until: until when the
-    secret before is accepted too; None: it is not.
+    secret before is accepted too; None: it is not. root: operators have named the client the first one of its
+    organisation; its secret and keys stay.
     """
 
     client_id: str
@@ -108,6 +112,7 @@ class CredentialIssued(Fact):
     replaced: bool = False
     keys: tuple[str, ...] = ()
     previous_until: dt.datetime | None = None
+    root: bool = False
 
 
 @fact("credential.tokens_revoked", classification="public")

@@ -91,6 +91,7 @@ class OfferRevoked(Fact):
                 "consent_revoked",
                 "failed",
                 "organization_suspended",
+                "approval_ended",
                 "moved_on",
             ]
         ),

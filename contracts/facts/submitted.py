@@ -154,13 +154,15 @@ class PlacementSubmitted(Fact):
     """A coordinator requests an offer of a referral to an organisation.
 
     The referral must be unplaced or have an open offer, or its acceptor must be suspended or overdue. reason:
-    why an open offer or an acceptance is revoked for it; None for an unplaced referral.
+    why an open offer or an acceptance is revoked for it; None for an unplaced referral. offers: those that
+    the coordinator saw open or accepted; no other one is revoked. None in a fact of an earlier build: any.
     """
 
     referral_id: ReferralId
     organization: OrganizationId
     coordinator: str
     reason: InterventionReason | None = None
+    offers: tuple[OfferId, ...] | None = None
 
 
 @fact("intervention.submitted")
@@ -169,7 +171,8 @@ class InterventionSubmitted(Fact):
     """A coordinator acts on a referral that waits for an organisation.
 
     organization: the holder of an open offer, or the acceptor; None for all that the referral waits for.
-    until: the new deadline; only for `extend`.
+    until: the new deadline; only for `extend`. offers: those that the coordinator saw open or accepted; the
+    act concerns no other one. None in a fact of an earlier build: any.
     """
 
     referral_id: ReferralId
@@ -178,3 +181,4 @@ class InterventionSubmitted(Fact):
     act: CoordinatorAct
     reason: InterventionReason
     until: dt.datetime | None = None
+    offers: tuple[OfferId, ...] | None = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -21,24 +20,15 @@ _MOST_AWAITED: Final = 1000
 class RegisteredClient:
     """A client as the directory registered it. live: False once it is revoked.
 
-    token_epoch: its tokens of an earlier epoch are refused. not_before: those without an epoch that were
-    issued before, in seconds since 1970. ended_keys: the thumbprints of removed keys, whose tokens are
-    refused.
+    token_epoch: its tokens of another epoch are refused. ended_keys: the thumbprints of removed keys, whose
+    tokens are refused.
     """
 
     principal: str
     roles: frozenset[str]
     live: bool
-    not_before: float = 0.0
     token_epoch: int = 0
     ended_keys: frozenset[str] = frozenset()
-
-
-def not_before_of(moment: dt.datetime | str | None) -> float:
-    """Return the `RegisteredClient.not_before` of a fact's or a record's member."""
-    if moment is None:
-        return 0.0
-    return (dt.datetime.fromisoformat(moment) if isinstance(moment, str) else moment).timestamp()
 
 
 def permitted_roles(roles: Iterable[str]) -> frozenset[str]:
@@ -96,7 +86,6 @@ class ReplicatedClients:
                 principal=data["principal"],
                 roles=permitted_roles(data["roles"]),
                 live=data["live"],
-                not_before=not_before_of(data.get("not_before")),
                 token_epoch=data.get("token_epoch", 0),
                 ended_keys=frozenset(data.get("ended_keys", ())),
             )
@@ -112,7 +101,6 @@ def _includes(after: RegisteredClient, before: RegisteredClient) -> bool:
         after.live
         and after.principal == before.principal
         and before.roles <= after.roles
-        and after.not_before <= before.not_before
         and after.token_epoch <= before.token_epoch
         and after.ended_keys <= before.ended_keys
     )

@@ -62,7 +62,7 @@ class TokenSigner:
         lifetime: int = LIFETIME_SECONDS,
         client_id: str | None = None,
         token_id: str | None = None,
-        epoch: int | None = None,
+        epoch: int = 0,
         credential: str | None = None,
     ) -> str:
         """Return a token for `principal`, valid from `now` for `lifetime` seconds.
@@ -82,7 +82,7 @@ class TokenSigner:
             "iat": issued,
             "nbf": issued,
             "exp": issued + lifetime,
-            **({} if epoch is None else {"epoch": epoch}),
+            "epoch": epoch,
             **({} if credential is None else {"credential": credential}),
         }
         header = {"alg": ALGORITHM, "typ": TOKEN_TYPE, "kid": self.kid}

@@ -45,7 +45,7 @@ class Principal:
     """The holder of a token: the id of an organisation or a person, and its roles.
 
     client_id, token_id: the OAuth client that got the token, and the token's `jti`. issued_at: the token's
-    `iat`. epoch: its client's `token_epoch` when it was issued; None for a token of an earlier build.
+    `iat`. epoch: its client's `token_epoch` when it was issued.
     credential: what got the token: the thumbprint (RFC 7638) of a key, or `secret`; None for a token of an
     earlier build.
     excluded: its organisation may not use the hub, and the resource admits it (`access/gate.py`).
@@ -56,7 +56,7 @@ class Principal:
     client_id: str = field(default="", compare=False)
     token_id: str = field(default="", compare=False)
     issued_at: float = field(default=0.0, compare=False)
-    epoch: int | None = field(default=None, compare=False)
+    epoch: int = field(default=0, compare=False)
     credential: str | None = field(default=None, compare=False)
     excluded: bool = False
 
@@ -228,8 +228,6 @@ def permit(principal: Principal, roles: frozenset[str]) -> None:
 
 
 def _is_revoked(principal: Principal, client: RegisteredClient) -> bool:
-    if principal.epoch is None:
-        return principal.issued_at < client.not_before
     # A later epoch than the client's is forged, or the revocation has not reached this service: that takes
     # milliseconds, or as long as its broker is away. Accepted, a forged one would outlive every revocation.
     return principal.epoch != client.token_epoch
@@ -242,10 +240,9 @@ def _is_of_ended_key(principal: Principal, client: RegisteredClient) -> bool:
     return principal.credential in client.ended_keys
 
 
-def _epoch(claims: Mapping[str, Any]) -> int | None:
+def _epoch(claims: Mapping[str, Any]) -> int:
+    # Required: without it a forged token would outlive every revocation.
     epoch = claims.get("epoch")
-    if epoch is None:
-        return None
     if type(epoch) is not int or epoch < 0:
         raise _lacking()
     return epoch

@@ -20,7 +20,7 @@ from contracts.facts import routing_key_of
 from contracts.records import Malformed
 from contracts.topology import admitted_facts
 from runtime.clock import Clock
-from runtime.messaging.clocks import Clocks
+from runtime.messaging.clocks import MOST_AHEAD, Clocks
 from runtime.messaging.consumer_age import ConsumerAge
 from runtime.messaging.dead_letters.dead_letter import dead_letter_of, reason_of
 from runtime.messaging.headers import SIGNED, UNDECODABLE_PROPERTIES
@@ -224,8 +224,16 @@ class BatchProcessor(Generic[M]):
             self._metrics.not_authentic.labels(self.consumer, "queue").inc()
             return f"not authentic: the queue {delivery.queue} is not for messages of type {message.type}"
         longest = self._deduplicator.remembers
-        if longest is not None and message.time < self._clock.now() - longest:
+        if longest is None:
+            return None
+        now = self._clock.now()
+        if message.time < now - longest:
             return f"it was sent more than {longest.days} days ago, and may have taken effect before"
+        if message.time > now + MOST_AHEAD:
+            # It would still count as young when the inbox has forgotten it.
+            self._clocks.note([message], now)
+            minutes = MOST_AHEAD // dt.timedelta(minutes=1)
+            return f"its time is more than {minutes} minutes ahead of this service's clock"
         return None
 
     def _apply(self, batch: Sequence[_Decoded[M]]) -> None:

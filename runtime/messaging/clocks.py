@@ -13,6 +13,8 @@ from typing import Any, Final
 
 # Hosts that follow NTP agree within milliseconds.
 TOLERATED: Final = dt.timedelta(seconds=2)
+# A message that is further ahead of our clock takes no effect where its age counts (`batches.py`).
+MOST_AHEAD: Final = dt.timedelta(minutes=5)
 REMEMBERED_SECONDS: Final = 600.0
 
 

@@ -2,7 +2,8 @@
 
 A request is a transient message that names the client's private queue. Both sides sign what they send
 (`signatures.requests`), and neither believes anything else: a broker password alone asks nothing and answers
-nothing. Without a reply in time the client raises Unavailable: a 503 over HTTP, never an endless wait and
+nothing. Replies are sealed to the process that asked (`signatures.sealed_replies`), so that passwords read
+none. Without a reply in time the client raises Unavailable: a 503 over HTTP, never an endless wait and
 never a bare 500.
 """
 
@@ -13,7 +14,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import orjson
 
@@ -24,7 +25,8 @@ from runtime.clock import Clock
 from runtime.identifiers import new_id
 from runtime.messaging.dead_letters.dead_letter import reason_of
 from runtime.messaging.ports import Broker, BrokerUnavailable, Delivery, Outgoing
-from runtime.messaging.signatures.requests import Peers, Request, RequestProofs
+from runtime.messaging.signatures.requests import AnsweredBefore, Peers, Request, RequestProofs
+from runtime.messaging.signatures.sealed_replies import ReplyOpener, ReplySealer, ReplyUnopened
 from runtime.messaging.signatures.verifier import NotAuthentic
 
 _log = logging.getLogger(__name__)
@@ -69,6 +71,7 @@ class RequestClient:
         self._peers = peers
         self._clock = clock
         self._refused = refused
+        self._opener = ReplyOpener()
         self._replies = broker.private_consumer(service)
         self._publisher = broker.publisher()
         self._unsent: deque[Outgoing] = deque()
@@ -84,7 +87,12 @@ class RequestClient:
             raise Unavailable(_NO_REPLY)
         number = new_id()
         request = Request(
-            to=queue, reply_to=reply_to, number=number, asked_at=self._clock.now(), question=question
+            to=queue,
+            reply_to=reply_to,
+            reply_key=self._opener.key,
+            number=number,
+            asked_at=self._clock.now(),
+            question=question,
         )
         message = Outgoing(
             exchange=QUERIES,
@@ -158,8 +166,7 @@ class RequestClient:
                     _log.warning("reply not authentic", extra={"reason": str(fault)})
                     self._refused(fault.check)
                     continue
-                reply = _reply_in(delivery.body)
-                self._settle(reply.get("number", ""), reply)
+                self._settle(*_reply_in(delivery.body, self._opener))
         self._replies.close()
 
     def _settle(self, number: str, reply: Mapping[str, Any]) -> None:
@@ -170,17 +177,23 @@ class RequestClient:
             pending.arrived.set()
 
 
-def _reply_in(body: bytes) -> Mapping[str, Any]:
-    """Return the reply; an empty one, which counts as no reply, for bytes that are none."""
+def _reply_in(body: bytes, opener: ReplyOpener) -> tuple[str, Mapping[str, Any]]:
+    """Return the request's number and the reply.
+
+    An empty reply, which counts as none, for bytes that cannot be read.
+    """
+    number = ""
     try:
-        reply = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        reply = None
-    is_reply = isinstance(reply, dict) and isinstance(reply.get("number"), str)
-    if not is_reply or not isinstance(reply.get("refused", {}), dict):
-        _log.error("malformed reply ignored")
-        return {}
-    return cast(Mapping[str, Any], reply)
+        message = orjson.loads(body)
+        if isinstance(message, dict) and isinstance(message.get("number"), str):
+            number = message["number"]
+            reply = orjson.loads(opener.open(message["sealed"], number))
+            if isinstance(reply, dict) and isinstance(reply.get("refused", {}), dict):
+                return number, reply
+    except (orjson.JSONDecodeError, ReplyUnopened, KeyError, TypeError, AttributeError):
+        pass
+    _log.error("malformed reply ignored")
+    return number, {}
 
 
 class RequestServer:
@@ -204,12 +217,13 @@ class RequestServer:
         self._answer = answer
         self._peers = peers
         self._proofs = RequestProofs(peers, clock)
+        self._sealer = ReplySealer()
         self._refused = refused
 
     def process(self, deliveries: Sequence[Delivery]) -> None:
         """Reply to each authentic request. The others get no reply. Raises BrokerUnavailable."""
         requests = self._authentic(deliveries)
-        replies = self._peers.sign([self._reply_to(request) for request in requests])
+        replies = self._peers.sign([reply for one in requests if (reply := self._reply_to(one)) is not None])
         try:
             try:
                 self._publisher.publish(replies)
@@ -225,26 +239,33 @@ class RequestServer:
         for delivery in deliveries:
             try:
                 requests.append(self._proofs.read(delivery))
+            except AnsweredBefore:
+                continue
             except NotAuthentic as fault:
                 _log.warning("request not authentic", extra={"reason": str(fault)})
                 self._refused(fault.check)
         return requests
 
-    def _reply_to(self, request: Request) -> Outgoing:
+    def _reply_to(self, request: Request) -> Outgoing | None:
+        """Return the sealed reply; None for a request whose key cannot be used."""
+        try:
+            sealed = self._sealer.seal(self._reply(request), request.reply_key, request.number)
+        except ValueError:
+            _log.error("request names a key that cannot be used")
+            return None
         return Outgoing(
             exchange=REPLIES,
             routing_key=request.reply_to,
             message_id=new_id(),
             partition_key="",
-            body=self._reply(request),
+            body=orjson.dumps({"number": request.number, "sealed": sealed}),
             transient=True,
         )
 
     def _reply(self, request: Request) -> bytes:
-        reply: dict[str, Any] = {"number": request.number}
+        reply: dict[str, Any] = {}
         try:
-            answer = self._answer(request.question)
-            return orjson.dumps({**reply, "answer": answer}, option=orjson.OPT_UTC_Z)
+            return orjson.dumps({"answer": self._answer(request.question)}, option=orjson.OPT_UTC_Z)
         except Refused as refused:
             reason = {"slug": refused.slug, "detail": refused.detail, "status": refused.status}
             reply["refused"] = reason

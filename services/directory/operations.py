@@ -245,6 +245,10 @@ POST_CREDENTIAL: Final = _change(
     "unknown-organization",
 )
 DELETE_CREDENTIAL: Final = _change("Revoke a client; a repetition succeeds", {200: answer(ClientRecord)})
+PUT_ROOT_CLIENT: Final = _change(
+    "Name a client the first one of its organisation; a repetition changes nothing",
+    {200: answer(ClientRecord), 202: _WAITS},
+)
 _SAMPLE_DIGEST: Final = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 ROTATE_CREDENTIAL: Final = _change(
     "Replace the secret of the client that got the token; the present one is accepted for another day",

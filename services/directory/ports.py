@@ -54,8 +54,11 @@ class Register(Protocol):
         """Return the clients of these principals, live and revoked, ordered by id."""
         ...
 
-    def registered_at(self, transaction: Connection, clients: Sequence[str]) -> Mapping[str, dt.datetime]:
-        """Return by id when each client was registered first; unknown ones are left out."""
+    def registered(self, transaction: Connection, clients: Sequence[str]) -> Mapping[str, int]:
+        """Return by id the place of each client in the order of registration; unknown ones are left out.
+
+        Those that one transaction registered have the same place. A new issue does not change it.
+        """
         ...
 
     def every(self, transaction: Connection, subject: Subject) -> Iterator[Standing[DirectoryEntry]]:

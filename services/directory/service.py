@@ -217,6 +217,15 @@ class DirectoryService(WatchResources, ApplicationResources):
         return api.delete_credential(self.handlers, api.proved(self.handlers, request))
 
     @resource(
+        "PUT",
+        "/v1/credentials/<client:client_id>/root",
+        roles=OPERATORS,
+        operation=operations.PUT_ROOT_CLIENT,
+    )
+    def put_root_client(self, request: Request) -> Response:
+        return api.put_root_client(self.handlers, api.proved(self.handlers, request))
+
+    @resource(
         "POST",
         "/v1/credentials/<client:client_id>/rotate",
         roles=READERS,

@@ -1,4 +1,4 @@
-"""The timer that fires deadlines, acts on suspensions and decides unplaced referrals again, by polling."""
+"""The timer that fires deadlines, ends offers and decides unplaced referrals again, by polling."""
 
 from __future__ import annotations
 
@@ -50,6 +50,7 @@ class DeadlineTimer:
                     while self._commands.act_on_suspensions(self._clock.now()) >= DUE_AT_ONCE:
                         if self._stopping.is_set():
                             return
+                self._commands.end_unapproved_offers(self._clock.now())
                 self._commands.decide_unplaced_again(self._clock.now())
                 if polls % POLLS_BETWEEN_RECALLS == 0:
                     self._commands.recall()

@@ -29,6 +29,25 @@ def directory_entry(fact: Fact) -> Organization | Agreement | None:
     return None
 
 
+def _approved(organization: Organization) -> tuple[object, ...]:
+    """Return what `rules.service_approved` reads of the record."""
+    return (
+        organization.approved_services,
+        [
+            (
+                one.id,
+                one.needs,
+                one.areas,
+                one.settlements,
+                one.eligibility,
+                one.languages,
+                one.interpretation,
+            )
+            for one in organization.services
+        ],
+    )
+
+
 class LiveDirectory:
     """The directory and the observations that every decision reads.
 
@@ -48,6 +67,8 @@ class LiveDirectory:
         # Organisations whose records or agreements changed since the last `take_amended`.
         self._amending = threading.Lock()
         self._amended: set[str] = set()
+        # Organisations whose approvals may have ended since the last `take_disapproved`.
+        self._disapproved: set[str] = set()
 
     def start(self, spawn: Spawn) -> None:
         """Start to prepare the searches. Call it after the stored records were absorbed."""
@@ -73,9 +94,13 @@ class LiveDirectory:
     def absorb(self, records: Sequence[ReplicaRecord]) -> None:
         """Apply new and changed directory records."""
         amended: set[str] = set()
+        disapproved: set[str] = set()
         for record in records:
             if record.type == OrganizationChanged.type:
                 organization = read(Organization, record.data["organization"])
+                before = self.directory.organization(organization.id)
+                if before is None or _approved(before) != _approved(organization):
+                    disapproved.add(organization.id)
                 self.directory.put_organization(organization, record.data["revision"])
                 amended.add(organization.id)
             elif record.type == AgreementChanged.type:
@@ -85,6 +110,7 @@ class LiveDirectory:
             self.directory.version = record.change
         with self._amending:
             self._amended |= amended
+            self._disapproved |= disapproved
 
     def observed(self, organization: str) -> Observation:
         """Return an organisation's observation, including changes that are not committed yet."""
@@ -132,6 +158,15 @@ class LiveDirectory:
         with self._amending:
             amended, self._amended = self._amended, set()
         return amended
+
+    def take_disapproved(self) -> set[str]:
+        """Return and forget the organisations whose approvals, or what they cover, have changed.
+
+        After the start these are all organisations.
+        """
+        with self._amending:
+            disapproved, self._disapproved = self._disapproved, set()
+        return disapproved
 
     @contextmanager
     def settling(self) -> Iterator[set[str]]:

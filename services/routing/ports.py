@@ -81,6 +81,12 @@ class ReferralStore(Protocol):
         """Return the ids of referrals with an open offer to one of the organisations."""
         ...
 
+    def offered_after(
+        self, transaction: Connection, organizations: Collection[str], after: str | None, limit: int
+    ) -> list[str]:
+        """Return the ids above `after` of referrals with an open offer to one of them, in order."""
+        ...
+
     def held_by(self, transaction: Connection, organizations: Collection[str], limit: int) -> list[str]:
         """Return the ids of open referrals accepted by one of the organisations and not yet noted."""
         ...

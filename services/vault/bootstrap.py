@@ -26,6 +26,7 @@ from services.vault.adapters.tables import MESSAGING, REPLICA
 from services.vault.adapters.transit_keys import SqlTransitKeyStore, TransitOpener
 from services.vault.adapters.waiting_messages import WaitingMessages
 from services.vault.domain.evidence import ProvenEvent, with_proof
+from services.vault.domain.lacking_keys import lacking_keys
 from services.vault.handlers import VaultHandlers
 from services.vault.key_keeping import KeyKeeping
 
@@ -106,6 +107,10 @@ def build(settings: Settings) -> Application[VaultParts]:
         with platform.database.read() as transaction:
             return store.paused(transaction, now)
 
+    def without_key() -> str | None:
+        with platform.database.read() as transaction:
+            return lacking_keys(handlers.without_key(transaction, platform.clock.now()))
+
     VaultMetrics(platform.registry, paused, platform.clock)
     directory, unready = messenger.replica(REPLICA, "vault.directory", keys.absorb)
     return Application(
@@ -129,6 +134,7 @@ def build(settings: Settings) -> Application[VaultParts]:
         warnings=[
             *platform.warnings(),
             ("transit keys", keeping.alarm),
+            ("sealing keys", without_key),
             ("custody key", AnnouncedKeyWatch(settings.discovery, custody_keys.has).alarm),
         ],
         background=[*platform.background(), keeping, releases],

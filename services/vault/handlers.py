@@ -58,6 +58,8 @@ from services.vault.releases import Releases, refuse_case
 from services.vault.replacements import Replacements
 
 _RELEASED_AT_ONCE = 100
+# How long a case waits for its acceptor's key before an operator is told.
+NOT_YET_LACKING = dt.timedelta(minutes=1)
 
 
 class VaultHandlers:
@@ -176,6 +178,15 @@ class VaultHandlers:
             for acceptor in self._store.awaited_acceptors(transaction)
             if self._releases.is_possible_to(acceptor, now)
         ]
+
+    def without_key(self, transaction: Connection, now: dt.datetime) -> dict[str, int]:
+        """Return the number of accepted cases that wait for a sealing key of their acceptor, by acceptor.
+
+        A key that was published just now may not have reached the vault: cases that came or were accepted
+        within NOT_YET_LACKING do not count.
+        """
+        waiting = self._store.awaiting_release(transaction, now - NOT_YET_LACKING)
+        return {one: count for one, count in waiting.items() if not self._releases.has_key(one)}
 
     def release_waiting(self, transaction: Connection, now: dt.datetime) -> Iterable[Outgoing]:
         """Release held cases whose acceptors have published a key meanwhile, or whose pause is over."""

@@ -37,6 +37,10 @@ class CustodyStore(Protocol):
         """Return the acceptors of held cases that wait for their keys, not for their senders."""
         ...
 
+    def awaiting_release(self, transaction: Connection, until: dt.datetime) -> dict[str, int]:
+        """Return the number of held cases of each acceptor that have not changed since `until`."""
+        ...
+
     def waiting_for(self, transaction: Connection, acceptor: str, limit: int) -> list[str]:
         """Return at most `limit` referrals whose cases wait for this acceptor's key. Takes no lock."""
         ...

@@ -95,6 +95,10 @@ class Releases:
         """Return whether the acceptor has a key to which a case may be sealed now."""
         return self._keys.of(acceptor) is not None and self.paused_until(acceptor, now) is None
 
+    def has_key(self, acceptor: str) -> bool:
+        """Return whether a sealing key of the acceptor is known."""
+        return self._keys.of(acceptor) is not None
+
     def require_key_of(self, receiver: str, kid: str, now: dt.datetime, *, waited: dt.timedelta) -> None:
         """Require that the receiver's keys accept a case that is sealed to this key.
 
@@ -162,16 +166,15 @@ class Releases:
     ) -> SealedCaseReleased | None:
         """Return the case sealed to its acceptor; None if no key of the acceptor may be used for it."""
         acceptor = acceptance.organization
-        if self.paused_until(acceptor, now) is not None:
+        key = self._keys.of(acceptor)
+        # Without a known key nothing says whose key the case is sealed to: the case waits for one.
+        if key is None or self.paused_until(acceptor, now) is not None:
             return None
         if self._is_sealed_to_a_refused_key(custody, acceptor, case, now):
             return None
         if disposition_of(custody) is Disposition.forward:
             compact = case.whole()
         else:
-            key = self._keys.of(acceptor)
-            if key is None:
-                return None
             try:
                 compact = self._custody_keys.reseal(case, key)
             except UnusableKey:
@@ -193,8 +196,8 @@ class Releases:
         A key that was replaced without proof is lost or stolen: what is sealed to it is not released.
         """
         forwarded = disposition_of(custody) is Disposition.forward
-        known = self._keys.of(acceptor) is not None
-        return forwarded and known and not self._keys.accepts(acceptor, case.kid(), now)
+        is_known = self._keys.of(acceptor) is not None
+        return forwarded and is_known and not self._keys.accepts(acceptor, case.kid(), now)
 
 
 def refuse_case(

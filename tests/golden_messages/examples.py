@@ -271,6 +271,7 @@ _FACTS: tuple[facts.Fact, ...] = (
         organization=RECEIVER,
         coordinator="coordinator",
         reason=InterventionReason.person_at_risk,
+        offers=(OFFER,),
     ),
     facts.InterventionSubmitted(
         referral_id=REFERRAL,
@@ -279,6 +280,7 @@ _FACTS: tuple[facts.Fact, ...] = (
         act=CoordinatorAct.extend,
         reason=InterventionReason.agreed_with_organization,
         until=NOON,
+        offers=(OFFER,),
     ),
     facts.CoordinatorWithdrawalSubmitted(
         referral_id=REFERRAL, organization=SENDER, coordinator="kg.coordinator", reason="consent_revoked"
@@ -551,6 +553,7 @@ _FACTS: tuple[facts.Fact, ...] = (
         not_before=NOON,
         token_epoch=2,
         ended_keys=(KID,),
+        record_sha256="1b" * 32,
     ),
     facts.CredentialIssued(
         client_id="osh-laptop",
@@ -562,6 +565,7 @@ _FACTS: tuple[facts.Fact, ...] = (
         replaced=True,
         keys=("key-1",),
         previous_until=NOON,
+        root=True,
     ),
     facts.CredentialRevoked(client_id="osh-laptop", principal=SENDER, by="aigul", organization=SENDER),
     facts.CredentialTokensRevoked(
@@ -749,6 +753,14 @@ _EARLIER_FACTS: tuple[facts.Fact, ...] = (
         replaced=True,
     ),
     facts.PlacementSubmitted(referral_id=REFERRAL, organization=RECEIVER, coordinator="coordinator"),
+    facts.InterventionSubmitted(
+        referral_id=REFERRAL,
+        organization=RECEIVER,
+        coordinator="kg.coordinator",
+        act=CoordinatorAct.extend,
+        reason=InterventionReason.agreed_with_organization,
+        until=NOON,
+    ),
     facts.AlertClosed(referral_id=REFERRAL, message_type=facts.ReferralUnanswered.type),
     facts.DecisionsRecorded(
         decisions=(facts.CommittedDecision(decision_id=MESSAGE, commitment="sha256:" + "0a" * 32),)
@@ -848,6 +860,14 @@ EARLIER: dict[str, Event[facts.Fact]] = {
             reason=SuspensionReason.person_at_risk,
         )
     ),
+    "kopuro.placement.submitted.v1.without_offers": _event(
+        facts.PlacementSubmitted(
+            referral_id=REFERRAL,
+            organization=RECEIVER,
+            coordinator="coordinator",
+            reason=InterventionReason.person_at_risk,
+        )
+    ),
     "kopuro.webhook.changed.v1.without_message": _event(
         facts.WebhookChanged(
             organization=RECEIVER,
@@ -855,6 +875,18 @@ EARLIER: dict[str, Event[facts.Fact]] = {
             host="cases.example.org",
             change="registered",
             client_id=RECEIVER,
+        )
+    ),
+    "kopuro.client.changed.v1.without_digest": _event(
+        facts.ClientChanged(
+            revision=3,
+            client_id="osh-laptop",
+            principal=SENDER,
+            roles=("partner",),
+            live=True,
+            not_before=NOON,
+            token_epoch=2,
+            ended_keys=(KID,),
         )
     ),
     "kopuro.client.changed.v1.without_ended_keys": _event(
@@ -876,6 +908,19 @@ EARLIER: dict[str, Event[facts.Fact]] = {
             roles=("partner",),
             live=True,
             not_before=NOON,
+        )
+    ),
+    "kopuro.credential.issued.v1.without_root": _event(
+        facts.CredentialIssued(
+            client_id="osh-laptop",
+            principal=SENDER,
+            roles=("partner",),
+            by="aigul",
+            approved_by="bakyt",
+            organization=SENDER,
+            replaced=True,
+            keys=("key-1",),
+            previous_until=NOON,
         )
     ),
     "kopuro.organization.changed.v1.one_capacity": _event(

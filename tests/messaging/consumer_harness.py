@@ -13,6 +13,7 @@ from sqlalchemy import Column, Connection, MetaData, String, Table, func, insert
 
 from contracts.records import Malformed
 from runtime.messaging.batches import BatchProcessor, Identified
+from runtime.messaging.clocks import Clocks
 from runtime.messaging.metrics import MessagingMetrics
 from runtime.messaging.outbox.outbox import Outbox
 from runtime.messaging.ports import Delivery, Outgoing
@@ -108,6 +109,7 @@ class ConsumerHarness:
     ) -> None:
         self.database = database
         self.clock = HandClock()
+        self.clocks = Clocks()
         self.faults: dict[str, Exception] = {}
         self.commits = 0
         self.registry = CollectorRegistry()
@@ -120,6 +122,7 @@ class ConsumerHarness:
             decode=decode,
             handler=self.handle,
             clock=self.clock,
+            clocks=self.clocks,
             metrics=MessagingMetrics(self.registry),
             after_commit=self._committed,
             fault=fault,

@@ -13,6 +13,7 @@ from sqlalchemy import update
 
 from contracts.errors import Unavailable
 from contracts.topology import Queue, Topology
+from runtime.messaging.clocks import MOST_AHEAD
 from runtime.messaging.dead_letters.dead_letter import REASON
 from runtime.messaging.headers import SIGNED
 from runtime.messaging.inbox import KEPT, REMEMBERED, Inbox
@@ -101,6 +102,21 @@ def test_captured_message_takes_no_effect_again_after_the_inbox_has_forgotten_it
     assert harness.effects() == ["a"]
     (refused,) = harness.dead_letters()
     assert refused.headers[REASON] == "it was sent more than 29 days ago, and may have taken effect before"
+
+
+def test_message_dated_ahead_takes_no_effect_and_is_reported_as_a_clock_that_is_ahead(
+    harness: ConsumerHarness,
+) -> None:
+    """It would be young enough to take effect a second time when the inbox has forgotten it."""
+    harness.clock.time = START - MOST_AHEAD - dt.timedelta(seconds=1)
+    harness.processor.process(deliveries("a"))
+    assert harness.effects() == []
+    (refused,) = harness.dead_letters()
+    assert refused.headers[REASON] == "its time is more than 5 minutes ahead of this service's clock"
+    assert harness.clocks.furthest() == MOST_AHEAD.total_seconds() + 1
+    harness.clock.time = START - MOST_AHEAD
+    harness.processor.process(deliveries("a"))
+    assert harness.effects() == ["a"]
 
 
 def test_message_keeps_its_proof_through_retries_into_the_dead_letter(harness: ConsumerHarness) -> None:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -20,6 +21,7 @@ from runtime.messaging.ports import Broker, BrokerUnavailable, Delivery, Outgoin
 from runtime.messaging.rabbit.broker import RabbitBroker
 from runtime.messaging.request_reply import RequestClient, RequestServer, _reply_in
 from runtime.messaging.signatures.requests import Request
+from runtime.messaging.signatures.sealed_replies import ReplyOpener, ReplySealer
 from tests.faults.tcp_proxy import TcpProxy
 from tests.support.hub_keys import peers, signer
 
@@ -58,9 +60,16 @@ def client(hub: Broker, *, deadline: float = 10, refused: list[str] | None = Non
     )
 
 
-def server(hub: Broker, answer: Callable[[Mapping[str, Any]], Any]) -> RequestServer:
-    believed = peers("answerer", "asker", user=user_of(hub))
-    return RequestServer(hub, answer, peers=believed, clock=SystemClock())
+def server(
+    hub: Broker, answer: Callable[[Mapping[str, Any]], Any], refused: list[str] | None = None
+) -> RequestServer:
+    return RequestServer(
+        hub,
+        answer,
+        peers=peers("answerer", "asker", user=user_of(hub)),
+        clock=SystemClock(),
+        refused=(refused if refused is not None else list[str]()).append,
+    )
 
 
 @contextmanager
@@ -223,10 +232,21 @@ def fails(queries: RequestClient) -> bool:
 
 
 @pytest.mark.parametrize(
-    "body", [b"x", b"1", b"null", b"{}", b'{"number": 1}', b'{"number": "n", "refused": 1}']
+    "body",
+    [
+        *(b"x", b"1", b"null", b"{}", b'{"number": 1}', b'{"number": "n"}', b'{"number": "n", "answer": 1}'),
+        *(b'{"number": "n", "sealed": 1}', b'{"number": "n", "sealed": "A"}'),
+    ],
 )
 def test_unreadable_reply_counts_as_no_reply(body: bytes) -> None:
-    assert _reply_in(body) == {}
+    assert _reply_in(body, ReplyOpener())[1] == {}
+
+
+@pytest.mark.parametrize("reply", [b"x", b"1", b"null", b'{"refused": 1}'])
+def test_sealed_bytes_that_are_no_reply_count_as_no_reply(reply: bytes) -> None:
+    opener = ReplyOpener()
+    body = orjson.dumps({"number": "n", "sealed": ReplySealer().seal(reply, opener.key, "n")})
+    assert _reply_in(body, opener) == ("n", {})
 
 
 @pytest.mark.parametrize(("author", "check"), [(None, "unsigned"), ("intake", "source"), ("asker", "source")])
@@ -242,7 +262,8 @@ def test_forged_reply_is_ignored_and_the_genuine_one_arrives(
             while not deliveries:
                 deliveries = list(consumer.take(1, 0.1))
             request = orjson.loads(deliveries[0].body)
-            body = orjson.dumps({"number": request["number"], "answer": "forged"})
+            forged = ReplySealer().seal(b'{"answer": "forged"}', request["reply_key"], request["number"])
+            body = orjson.dumps({"number": request["number"], "sealed": forged})
             reply = Outgoing(
                 exchange=REPLIES,
                 routing_key=request["reply_to"],
@@ -287,13 +308,54 @@ class LosingBroker(MemoryBroker):
         return publisher
 
 
+def test_request_whose_acknowledgement_was_lost_is_answered_once_and_is_no_replay(hub: Broker) -> None:
+    answered: list[Any] = []
+    refused: list[str] = []
+
+    def count(question: Mapping[str, Any]) -> str:
+        answered.append(question)
+        return "done"
+
+    processor = server(hub, count, refused)
+    taken: list[Delivery] = []
+
+    def take() -> Sequence[Delivery]:
+        deliveries: Sequence[Delivery] = ()
+        give_up = time.monotonic() + 10
+        while not deliveries and time.monotonic() < give_up:
+            deliveries = consumer.take(100, 0.1)
+        taken.extend(deliveries)
+        return deliveries
+
+    with asking(hub) as queries:
+        with ThreadPoolExecutor(1) as pool, closing(hub.consumer(["questions"], 100)) as consumer:
+            reply = pool.submit(queries.ask, "questions", {"number": 1})
+            processor.process(take())
+            assert reply.result(10) == "done"
+            # The connection breaks before the acknowledgement.
+        with closing(hub.consumer(["questions"], 100)) as consumer:
+            again = take()
+            processor.process(again)
+            assert (len(answered), refused) == (1, [])
+            # The same bytes, sent by somebody else: a replay.
+            processor.process([replace(one, redelivered=False) for one in again])
+            consumer.acknowledge(again)
+    assert [one.redelivered for one in taken] == [False, True]
+    assert (len(answered), refused) == (1, ["replayed"])
+
+
 def test_request_that_the_broker_redelivers_after_an_outage_is_answered() -> None:
     broker = LosingBroker(user=USER)
     broker.declare(QUESTIONS)
     asked: list[Any] = []
     processor = server(broker, asked.append)
     request = Request(
-        to="questions", reply_to="asker.1", number="1", asked_at=SystemClock().now(), question={"number": 3}
+        to="questions",
+        reply_to="asker.1",
+        reply_key=ReplyOpener().key,
+        number="1",
+        asked_at=SystemClock().now(),
+        question={"number": 3},
     )
     message = Outgoing(
         exchange=QUERIES, routing_key="questions", message_id="1", partition_key="", body=request.encode()

@@ -241,13 +241,89 @@ MUTATIONS = (
         edits=(
             Edit(
                 path="services/vault/releases.py",
-                old="        if self.paused_until(acceptor, now) is not None:\n            return None\n",
-                new="",
+                old="        if key is None or self.paused_until(acceptor, now) is not None:\n",
+                new="        if key is None:\n",
             ),
         ),
         tests=(
             "tests/unit/services/vault/test_handlers.py::"
             "test_release_to_a_replaced_key_waits_until_the_pause_is_over",
+        ),
+    ),
+    Mutation(
+        name="the vault releases a case although it knows no key of the acceptor",
+        edits=(
+            Edit(
+                path="services/vault/releases.py",
+                old="        if key is None or self.paused_until(acceptor, now) is not None:\n",
+                new="        if self.paused_until(acceptor, now) is not None:\n",
+            ),
+            Edit(
+                path="services/vault/releases.py",
+                old="        else:\n            try:\n                compact",
+                new="        elif key is None:\n            return None\n"
+                "        else:\n            try:\n                compact",
+            ),
+        ),
+        tests=(
+            "tests/unit/services/vault/test_handlers.py::"
+            "test_case_for_an_acceptor_whose_key_is_not_known_is_released_once_the_key_is_known",
+        ),
+    ),
+    Mutation(
+        name="an organisation accepts an offer whose approval has ended",
+        edits=(
+            Edit(
+                path="services/routing/domain/lifecycle.py",
+                old="        and not context.is_approved(referral, offer)\n",
+                new="        and False\n",
+            ),
+        ),
+        tests=(
+            "tests/unit/services/routing/domain/test_unapproved.py::"
+            "test_acceptance_after_the_end_of_the_approval_is_refused_and_the_next_is_asked",
+        ),
+    ),
+    Mutation(
+        name="a fact that is dated ahead takes effect",
+        edits=(
+            Edit(
+                path="runtime/messaging/batches.py",
+                old="        if message.time > now + MOST_AHEAD:\n",
+                new="        if False:\n",
+            ),
+        ),
+        tests=(
+            "tests/messaging/test_authenticity.py::"
+            "test_message_dated_ahead_takes_no_effect_and_is_reported_as_a_clock_that_is_ahead",
+        ),
+    ),
+    Mutation(
+        name="a later client refuses the request of an earlier one",
+        edits=(
+            Edit(
+                path="services/directory/handlers/approvals.py",
+                old="            approval = refused(found, by, at=writing.now, has_power=has_power)\n",
+                new="            approval = refused(found, by, at=writing.now)\n",
+            ),
+        ),
+        tests=(
+            "tests/unit/services/directory/handlers/test_sealing_keys.py::"
+            "test_later_client_does_not_refuse_the_request_of_an_earlier_one",
+        ),
+    ),
+    Mutation(
+        name="a password outlives the client that set it",
+        edits=(
+            Edit(
+                path="services/directory/handlers/credentials.py",
+                old="            end_password_of(writing, revoked, by=by)\n",
+                new="",
+            ),
+        ),
+        tests=(
+            "tests/unit/services/directory/handlers/test_amqp_passwords.py::"
+            "test_password_ends_with_the_client_that_set_it",
         ),
     ),
     Mutation(

@@ -203,7 +203,14 @@ def directory(api: DocumentedHub) -> None:
     service = approved["approved_services"][0]
     ids = {"id": approved["id"], "service": service["service"]}
     api.ask("directory_withdraw_service_approval", "coordinator", **ids)
-    waiting = api.ask("directory_approve_service", "coordinator", body={"needs": service["needs"]}, **ids)
+    read = api.ask("directory_organization", "coordinator", id=approved["id"])
+    waiting = api.ask(
+        "directory_approve_service",
+        "coordinator",
+        body={"needs": service["needs"]},
+        headers={"If-Match": f'"{read["revision"]}"'},
+        **ids,
+    )
     assert waiting["state"] == "requested"
     api.ask("directory_approval", "coordinator", id=waiting["id"])
     api.ask("directory_approve", "operator", id=waiting["id"])
@@ -332,6 +339,8 @@ def credentials(api: DocumentedHub) -> None:
     api.ask("directory_token_keys", None)
     client = {"client_id": api.hub.people["organizations"][STRANGER]["client_id"]}
     api.ask("directory_put_client_keys", STRANGER, body={"keys": []}, **client)
+    waiting = api.ask("directory_put_root_client", "operator", **client)
+    api.ask("directory_approve", SECOND_OPERATOR, id=waiting["id"])
     digest = sha256(b"another-invented-secret-of-32-characters").hexdigest()
     api.ask("directory_rotate_credential", STRANGER, body={"secret_sha256": digest}, **client)
     amqp = {"principal": STRANGER, "roles": ["partner"], "client_id": f"{STRANGER}.amqp"}

@@ -572,13 +572,17 @@ def test_two_persons_approve_a_service_and_its_organization_does_not(tmp_path: P
         for cannot in (OSH, "kg.other", "auditor"):
             problem(hub.ask(cannot, "POST", place, json=wanted), 403, "forbidden")
             problem(hub.ask(cannot, "DELETE", place), 403, "forbidden")
+        seen = {"If-Match": patched.headers["ETag"]}
         bodies: list[Any] = [{"needs": []}, {"needs": ["money"]}, {}, {**wanted, "by": "kg.second"}]
         for wrong in bodies:
-            problem(hub.ask("operator", "POST", place, json=wrong), 422, "invalid-submission")
+            problem(hub.ask("operator", "POST", place, json=wrong, headers=seen), 422, "invalid-submission")
         stale = hub.ask("operator", "POST", place, json=wanted, headers={"If-Match": '"1"'})
         problem(stale, 412, "precondition-failed")
+        for unseen in ({}, {"If-Match": "*"}):
+            blind = hub.ask("operator", "POST", place, json=wanted, headers=unseen)
+            problem(blind, 428, "precondition-required")
 
-        asked = hub.ask("operator", "POST", place, json=wanted)
+        asked = hub.ask("operator", "POST", place, json=wanted, headers=seen)
         assert (asked.status_code, asked.json()["kind"]) == (202, "service")
         decision = f"{asked.headers['Location']}/approve"
         problem(hub.ask("operator", "POST", decision), 403, "forbidden")

@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from admin.reconciliation import reconcile
 from admin.reconciliation.service_states import SERVICES
 from contracts.commitment import commitment_to
 from contracts.envelope import Envelope, Event
-from contracts.facts import DecisionsRecorded, HistoryRead
+from contracts.facts import DecisionsRecorded, HistoryRead, SubmissionRefused
 from contracts.records import plain
 from kopuro_client.commands import ExitCode, main
 from runtime.identifiers import new_id
@@ -33,21 +34,43 @@ from runtime.storage.database import Database
 from sandbox.hub_files import HubFiles
 from services.audit.adapters.tables import FACETS, OPENINGS
 from services.audit.adapters.tables import ORGANIZATIONS as ORGANIZATION_ENTRIES
-from services.delivery.adapters.tables import MESSAGES
-from services.delivery.domain.recipients import RECIPIENTS
-from services.directory.adapters.tables import ORGANIZATIONS, REVISIONS
+from services.delivery.adapters.tables import CASE_LETTERS, MESSAGES
+from services.delivery.domain.recipients import RECIPIENTS, recipients_of
+from services.directory.adapters.tables import APPROVALS, CLIENTS, ORGANIZATIONS, REVISIONS, SEALING_KEYS
+from services.directory.domain.client import Client, Role
+from services.directory.domain.entry import Standing
+from services.directory.domain.full_state import full_state
 from services.intake.adapters.tables import SUBMISSIONS
 from services.routing.adapters.store import SqlReferralStore
 from services.routing.adapters.tables import DECISIONS, OFFERS, REFERRALS
 from services.routing.domain.recorded_decision import RecordedDecision
 from services.routing.ports import Changes
-from services.vault.adapters.tables import CUSTODIES, SEALED_CASES
+from services.vault.adapters.tables import CUSTODIES, EVIDENCE, SEALED_CASES
 from tests.servers import PostgresServer
 from tests.support.migrated import upgrade
 from tests.unit.services.audit.logs import LogOnDatabase, event, new_key
 
 OSH, MOSCOW = "kg.osh-legal-aid", "ru.moscow-union"
 THEN = dt.datetime.now(dt.UTC) - dt.timedelta(hours=1)
+
+
+def encoded(message: Envelope) -> bytes:
+    """Return the message as its author publishes it."""
+    return orjson.dumps(
+        {
+            "specversion": "1.0",
+            "id": message.id,
+            "source": message.source,
+            "type": message.type,
+            "time": message.time,
+            "partitionkey": message.partition_key,
+            "correlationid": message.correlation_id,
+            "data": message.data,
+        }
+    )
+
+
+_SENDERS = MESSAGES.c.organization == OSH
 
 
 class HubOnDisk:
@@ -102,18 +125,38 @@ class HubOnDisk:
             acts_at=moved,
         )
         self.decide(number, moved)
-        self.write("vault", CUSTODIES, referral_id=number, state="released", changed_at=moved)
-        self.write("vault", SEALED_CASES, referral_id=number, wrapped_key="k", ciphertext="c")
         said = [
             self._said(number, "referral.submitted", {"sender": OSH}, moved),
             self._said(number, "offer.opened", {"organization": MOSCOW}, moved),
             self._said(number, "offer.accepted", {"organization": MOSCOW, "sender": OSH}, moved),
             self._said(number, "case.released", {"organization": MOSCOW}, moved),
         ]
+        acceptance = said[2]
+        self.write(
+            "vault",
+            CUSTODIES,
+            referral_id=number,
+            state="released",
+            acceptor=MOSCOW,
+            acceptance_id=acceptance.id,
+            changed_at=moved,
+        )
+        self.write("vault", SEALED_CASES, referral_id=number, wrapped_key="k", ciphertext="c")
+        self.write(
+            "vault",
+            EVIDENCE,
+            referral_id=number,
+            message_id=acceptance.id,
+            type=acceptance.type,
+            body=encoded(acceptance),
+            signed="proof",
+            acted_at=moved,
+        )
+        self.write("delivery", CASE_LETTERS, referral_id=number, organization=MOSCOW, sealed_case="sealed")
         self.log.append([one for one in said if skip != f"entry {one.type}"])
         for one in said[1:3]:
             if skip != f"mailbox {one.type}":
-                self.deliver(number, one.id, one.type, moved)
+                self.deliver(number, one, moved)
         return number
 
     def decide(self, referral_id: str, moved: dt.datetime = THEN, *, logged: bool = True) -> str:
@@ -165,19 +208,21 @@ class HubOnDisk:
             }
             transaction.execute(update(DECISIONS).where(DECISIONS.c.id == decision_id).values(kept))
 
-    def deliver(self, referral_id: str, message_id: str, type: str, moved: dt.datetime = THEN) -> None:
-        self.write(
-            "delivery",
-            MESSAGES,
-            organization=MOSCOW,
-            message_id=message_id,
-            type=type,
-            referral_id=referral_id,
-            correlation_id=referral_id,
-            body=b"{}",
-            state="queued",
-            queued_at=moved,
-        )
+    def deliver(self, referral_id: str, message: Envelope, moved: dt.datetime = THEN) -> None:
+        """Put the message into the mailbox of each recipient."""
+        for organization in recipients_of(message.type, message.data):
+            self.write(
+                "delivery",
+                MESSAGES,
+                organization=organization,
+                message_id=message.id,
+                type=message.type,
+                referral_id=referral_id,
+                correlation_id=referral_id,
+                body=encoded(message),
+                state="queued",
+                queued_at=moved,
+            )
 
     def revise(self, number: int = 1, *, subject: str = "organization", moved: dt.datetime = THEN) -> None:
         """Change a directory record, without its log entry."""
@@ -190,7 +235,7 @@ class HubOnDisk:
             previous=None,
             changed_by="kg.operator",
             changed_at=moved,
-            record={},
+            record={"key": {"kid": "record"}} if subject == "token_key" else {"id": "record"},
         )
 
     def log_revision(
@@ -240,7 +285,7 @@ def test_consistent_hub_has_no_differences(hub: HubOnDisk, capsys: pytest.Captur
     assert run(hub, capsys) == (0, [])
     assert reconcile.main([]) == 0
     assert (
-        "agree: 3 referrals, 6 messages, 0 directory revisions, 3 decisions and 0 statements compared"
+        "agree: 3 referrals, 9 messages, 0 directory revisions, 3 decisions and 0 statements compared"
         in capsys.readouterr().out
     )
 
@@ -254,7 +299,7 @@ def test_databases_of_environment_files_are_compared(
         variables = {"KOPURO_DATABASE_URL": hub.template.format(service=service)}
         write_environment(tmp_path / f"{service}.env", variables)
     assert main(["admin", "reconcile", "--env", str(tmp_path)]) == 0
-    assert "agree: 1 referral, 2 messages, " in capsys.readouterr().out
+    assert "agree: 1 referral, 3 messages, " in capsys.readouterr().out
     (tmp_path / "vault.env").unlink()
     assert main(["admin", "reconcile", "--env", str(tmp_path)]) == 2
 
@@ -302,8 +347,8 @@ def _history_read(fact: HistoryRead) -> Outgoing:
     ("skip", "where"),
     [
         ("entry kopuro.referral.submitted.v1", {"intake", "routing"}),
-        ("entry kopuro.offer.accepted.v1", {"routing", "delivery"}),
-        ("entry kopuro.case.released.v1", {"vault"}),
+        ("entry kopuro.offer.accepted.v1", {"routing", "delivery", "vault"}),
+        ("entry kopuro.case.released.v1", {"vault", "delivery"}),
         ("mailbox kopuro.offer.opened.v1", {"delivery"}),
     ],
 )
@@ -389,7 +434,15 @@ def test_erased_decision_is_reported_unless_its_referral_ended_and_its_commitmen
         ("vault", update(CUSTODIES).values(acceptor="kz.other"), "vault"),
         ("vault", SEALED_CASES.delete(), "vault"),
         ("vault", update(CUSTODIES).values(state="erased"), "vault"),
+        ("vault", update(CUSTODIES).values(acceptance_id=new_id()), "vault"),
+        ("vault", EVIDENCE.delete(), "vault"),
         ("delivery", MESSAGES.delete(), "delivery"),
+        ("delivery", MESSAGES.delete().where(_SENDERS), "delivery"),
+        ("delivery", update(MESSAGES).where(_SENDERS).values(organization="kz.other"), "delivery"),
+        ("delivery", update(MESSAGES).values(body=encoded(event())), "delivery"),
+        ("delivery", update(MESSAGES).values(body=b"{}"), "delivery"),
+        ("delivery", update(CASE_LETTERS).values(organization="kz.other"), "delivery"),
+        ("delivery", CASE_LETTERS.delete(), "delivery"),
         ("audit", OPENINGS.delete(), "log"),
         ("audit", FACETS.delete(), "log"),
         ("audit", ORGANIZATION_ENTRIES.delete(), "log"),
@@ -428,6 +481,143 @@ def test_record_in_force_that_is_not_the_logged_revision_is_reported(
         transaction.execute(update(ORGANIZATIONS).values(record={"id": "record"}, revision=2))
     status, (found,) = run(hub, capsys)
     assert "revision 2, which does not exist" in found["what"]
+
+
+CLIENT = Client(id="osh-laptop", principal=OSH, roles=(Role.partner,), secret_sha256="a" * 64)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"roles": (Role.operator,)},
+        {"secret_sha256": "b" * 64},
+        {"live": False},
+        {"amqp_password_hash": "c" * 48},
+    ],
+    ids=lambda changed: next(iter(changed)),
+)
+def test_rewritten_client_is_reported(
+    hub: HubOnDisk, capsys: pytest.CaptureFixture[str], changed: dict[str, Any]
+) -> None:
+    fact = full_state(Standing(revision=1, entry=CLIENT))
+    hub.write(
+        "directory",
+        REVISIONS,
+        subject="client",
+        id=CLIENT.id,
+        number=1,
+        changed_by="kg.operator",
+        changed_at=THEN,
+        record=CLIENT,
+    )
+    hub.write("directory", CLIENTS, id=CLIENT.id, revision=1, principal=OSH, record=CLIENT)
+    hub.log.append([event(fact.type, data=plain(fact), partition_key=CLIENT.id, time=THEN)])
+    assert run(hub, capsys) == (0, [])
+    for table, what in (
+        (CLIENTS, "the record in force is not revision 1"),
+        (REVISIONS, "revision 1 has another record"),
+    ):
+        with hub.databases["directory"].write() as transaction:
+            transaction.execute(update(table).values(record=replace(CLIENT, **changed)))
+        status, (found,) = run(hub, capsys)
+        assert (status, found["record"], found["index"]) == (1, "client osh-laptop", 0)
+        assert what in found["what"]
+        with hub.databases["directory"].write() as transaction:
+            transaction.execute(update(table).values(record=CLIENT))
+
+
+REQUEST = {"kind": "role", "subject": "kg.aigul", "requested_by": "kg.operator"}
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        (APPROVALS.delete(), "is missing"),
+        (update(APPROVALS).values(requested_by="kg.other"), "differs from the one in the log"),
+        (update(APPROVALS).values(subject="kg.other"), "differs from the one in the log"),
+        (update(APPROVALS).values(digest="0" * 64), "differs from the one in the log"),
+        (update(APPROVALS).values(decided_by="kg.other"), "was decided by kg.other, in the log by kg.second"),
+        (update(APPROVALS).values(state="refused"), "is refused, but the log says granted"),
+        (update(APPROVALS).values(state="requested"), "is requested, but the log says granted"),
+        (update(APPROVALS).values(endorsed_by="kg.other"), "was endorsed by kg.other, in the log by nobody"),
+        (update(APPROVALS).values(id="another"), "is missing"),
+    ],
+    ids=lambda value: str(value) if isinstance(value, str) else "",
+)
+def test_rewritten_approval_is_reported(
+    hub: HubOnDisk, capsys: pytest.CaptureFixture[str], change: Any, what: str
+) -> None:
+    number, digest = new_id(), "d" * 64
+    hub.write(
+        "directory",
+        APPROVALS,
+        **REQUEST,
+        id=number,
+        concerned="kg.aigul",
+        change={},
+        digest=digest,
+        basis="1",
+        requested_at=THEN,
+        expires_at=THEN,
+        state="granted",
+        decided_by="kg.second",
+        decided_at=THEN,
+    )
+    steps: dict[str, dict[str, Any]] = {
+        "requested": {"digest": digest},
+        "granted": {"digest": digest, "by": "kg.second"},
+    }
+    for step, data in steps.items():
+        said = {**REQUEST, "id": number, "organization": None, **data}
+        hub.log.append([event(f"kopuro.approval.{step}.v1", data=said, partition_key=number, time=THEN)])
+    assert run(hub, capsys) == (0, [])
+    with hub.databases["directory"].write() as transaction:
+        transaction.execute(change)
+    status, found = run(hub, capsys)
+    assert status == 1
+    assert f"the request for approval {what}" in {one["what"] for one in found}
+    assert {one["where"] for one in found} == {"directory"}
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (SEALING_KEYS.delete(), "the key second is missing from the history of sealing keys"),
+        (update(SEALING_KEYS).values(key={"kid": "third"}), "the log has no sealing key third"),
+    ],
+    ids=["deleted", "rewritten"],
+)
+def test_rewritten_history_of_sealing_keys_is_reported(
+    hub: HubOnDisk, capsys: pytest.CaptureFixture[str], change: Any, expected: str
+) -> None:
+    hub.write(
+        "directory",
+        SEALING_KEYS,
+        organization=OSH,
+        number=2,
+        key={"kid": "second"},
+        since=THEN,
+        manner="proved",
+        by=OSH,
+    )
+    replaced = {"organization": OSH, "kid": "second", "manner": "proved", "by": OSH, "previous": "first"}
+    notice = event("kopuro.sealing_key.replaced.v1", data=replaced, partition_key=OSH, time=THEN)
+    hub.log.append([notice])
+    hub.deliver("", notice)
+    assert run(hub, capsys) == (0, [])
+    with hub.databases["directory"].write() as transaction:
+        transaction.execute(change)
+    status, found = run(hub, capsys)
+    assert status == 1
+    assert (f"organization {OSH}", expected) in {(one["record"], one["what"]) for one in found}
+
+
+def test_result_of_an_amqp_submission_needs_no_entry(
+    hub: HubOnDisk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    refused = SubmissionRefused(referral_id=None, organization=OSH, submission_id=None, problem={})
+    hub.deliver("", event(refused.type, data=plain(refused), partition_key=OSH, time=THEN))
+    assert run(hub, capsys) == (0, [])
 
 
 @pytest.mark.parametrize("column", [{"data": {"decisions": []}}, {"salt": b"\0" * 32}], ids=str)
@@ -510,7 +700,8 @@ def test_reconciliation_over_many_pages_skips_no_record(
             odd.add(number)
     status, found = run(hub, capsys)
     assert (status, {one["referral_id"] for one in found}) == (1, odd)
-    assert len(found) == len(odd)
+    assert {one["where"] for one in found} == {"vault", "delivery"}
+    assert len(found) == 2 * len(odd)
 
 
 def test_delivered_facts_are_those_of_which_a_mailbox_gets_the_message() -> None:

@@ -334,8 +334,9 @@ class Routing(Service):
         try:
             acted = self.commands.act_on_suspensions(self.clock.now()) if self.suspended else 0
             fired = self.commands.fire_deadlines(self.clock.now())
+            ended = self.commands.end_unapproved_offers(self.clock.now())
             told = self.unanswered.turn()
-            return fired + acted + told + self.commands.decide_unplaced_again(self.clock.now())
+            return fired + acted + ended + told + self.commands.decide_unplaced_again(self.clock.now())
         except Unavailable:
             return 0
 

@@ -62,6 +62,7 @@ ACCESS: Final[Mapping[str, str]] = {
     "directory DELETE /v1/credentials/<client_id>": "operator partner",
     "directory PUT /v1/credentials/<client_id>/keys": _ALL,
     "directory POST /v1/credentials/<client_id>/revoke-tokens": _ALL,
+    "directory PUT /v1/credentials/<client_id>/root": "operator",
     "directory POST /v1/credentials/<client_id>/rotate": _ALL,
     "directory GET /v1/keys": "operator partner",
     "directory POST /v1/keys": "operator partner",

@@ -5,25 +5,32 @@ The questions go to a running hub. What the thief lacks is intake's signing key.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import amqp
 import orjson
 import pytest
 
 from admin.embedded_broker import BrokerFiles, BrokerIdentity
+from contracts.jose import decoded
 from contracts.queries import OfferQuery, PartyQuery, Query, ReferralListQuery, ReferralQuery
 from contracts.signatures import SigningKey
-from contracts.topology import QUERIES, ROUTING_QUERIES
+from contracts.topology import QUERIES, REPLIES, ROUTING_QUERIES
+from kopuro_client import UnavailableError
 from runtime.identifiers import new_id
 from runtime.messaging.outbox.wave_signer import WaveSigner
 from runtime.messaging.ports import Outgoing, PrivateConsumer, Publisher
 from runtime.messaging.rabbit.broker import RabbitBroker
 from runtime.messaging.signatures.requests import FRESH, Request
+from runtime.messaging.signatures.sealed_replies import ReplyOpener, ReplyUnopened
 from runtime.messaging.signatures.statement import STATEMENT_TYPE
 from tests.journey.running_hub import RunningHub
 from tests.journey.waiting import until
@@ -34,10 +41,11 @@ METRIC = "kopuro_messages_not_authentic_total"
 
 @dataclass(frozen=True)
 class Asker:
-    """The thief's connection as intake's user. replies: its private queue."""
+    """The thief's connection as intake's user. replies: its private queue; opener: its key pair."""
 
     publisher: Publisher
     replies: PrivateConsumer
+    opener: ReplyOpener = field(default_factory=ReplyOpener)
 
     def request(self, query: Query, **changes: Any) -> Request:
         """Return a request that is answered to the thief."""
@@ -45,6 +53,7 @@ class Asker:
         request = Request(
             to=ROUTING_QUERIES,
             reply_to=self.replies.name,
+            reply_key=self.opener.key,
             number=new_id(),
             asked_at=datetime.now(UTC),
             question=query.wire(),
@@ -61,12 +70,21 @@ class Asker:
         return orjson.loads(replies[0].body) if replies else None
 
 
-@pytest.fixture
-def asker(hub: RunningHub) -> Iterator[Asker]:
+def password_of(hub: RunningHub, service: str) -> tuple[str, int]:
+    """Return the stolen password of a service at the broker, and the broker's port."""
     identity = BrokerFiles(root=hub.files.directory / "broker").identity
     of_broker = BrokerIdentity.from_json(identity.read_text(encoding="utf-8"))
-    uri = f"amqp://kg.intake:{of_broker.passwords['intake']}@127.0.0.1:{of_broker.amqp_port}/kopuro"
-    broker = RabbitBroker(uri, service="intake")
+    return of_broker.passwords[service], of_broker.amqp_port
+
+
+def broker_as(hub: RunningHub, service: str) -> RabbitBroker:
+    password, port = password_of(hub, service)
+    return RabbitBroker(f"amqp://kg.{service}:{password}@127.0.0.1:{port}/kopuro", service=service)
+
+
+@pytest.fixture
+def asker(hub: RunningHub) -> Iterator[Asker]:
+    broker = broker_as(hub, "intake")
     with closing(broker.private_consumer("intake")) as replies, closing(broker.publisher()) as publisher:
         replies.take(1, 0.1)  # declares the queue
         yield Asker(publisher, replies)
@@ -147,7 +165,8 @@ def test_captured_request_gets_one_reply_and_only_to_its_requester(hub: RunningH
     # The control: only the signature makes the difference. Whoever has intake's key as well reads on.
     reply = asker.reply(10)
     assert reply["number"] == captured.number
-    assert isinstance(reply["answer"], list)
+    opened = orjson.loads(asker.opener.open(reply["sealed"], captured.number))
+    assert isinstance(opened["answer"], list)
     with refused(hub, asker, "replayed"):
         asker.publish(genuine)
     elsewhere = asker.request(query, number=new_id(), reply_to="intake.replies.0")
@@ -162,3 +181,39 @@ def test_stale_request_gets_no_reply(hub: RunningHub, asker: Asker, age: timedel
     with refused(hub, asker, "stale"):
         request = asker.request(query, asked_at=datetime.now(UTC) - age)
         asker.publish(signed_by(hub, "intake", request))
+
+
+def test_passwords_of_intake_and_routing_together_open_no_reply(hub: RunningHub) -> None:
+    """Routing's shows where replies go, and intake's gets copies of them."""
+    sender, referral_id = hub.submit(REFERRAL)
+    until(lambda: sender.hub.referral(referral_id)["offers"], "the offers")
+    with ThreadPoolExecutor(1) as pool:
+        stop = threading.Event()
+
+        def read_again_and_again() -> None:
+            while not stop.is_set():
+                with contextlib.suppress(UnavailableError):
+                    sender.hub.referral(referral_id)
+
+        reading = pool.submit(read_again_and_again)
+        try:
+            with closing(broker_as(hub, "routing").consumer([ROUTING_QUERIES], 1)) as consumer:
+                request = orjson.loads(until(lambda: consumer.take(1, 1), "a request")[0].body)
+        finally:
+            stop.set()
+        reading.result(30)
+    password, port = password_of(hub, "intake")
+    link = amqp.Connection(f"127.0.0.1:{port}", "kg.intake", password, virtual_host="kopuro")
+    link.connect()
+    with closing(link):
+        channel = link.channel()
+        copies = f"intake.replies.{new_id()}"
+        channel.queue_declare(copies, exclusive=True)
+        channel.queue_bind(copies, f"{REPLIES}.intake", routing_key=request["reply_to"])
+        assert sender.hub.referral(referral_id)["id"] == referral_id
+        copy = until(lambda: channel.basic_get(copies, no_ack=True), "a copy of the reply")
+    reply = orjson.loads(copy.body)
+    assert reply.keys() == {"number", "sealed"}
+    assert referral_id.encode() not in decoded(reply["sealed"])
+    with pytest.raises(ReplyUnopened):
+        ReplyOpener().open(reply["sealed"], reply["number"])

@@ -515,6 +515,23 @@ def test_organization_replaces_its_own_password_and_loses_no_message(hub: AmqpHu
         assert not stranger.administration.amqp_password_waits()
 
 
+def test_client_that_is_revoked_loses_the_password_that_it_set(hub: AmqpHub, tmp_path: Path) -> None:
+    """Its organisation keeps its rights, and sets another password with another client."""
+    files, password = hub.hub.files, tmp_path / "password"
+    mine = ("--as", OSH, "--credentials", str(files.credentials), "--discovery", files.discovery_address())
+    assert main(["credential", "amqp-password", str(password), *mine]) == ExitCode.OK
+    with hub.partner(OSH) as partner:
+        until(lambda: not partner.administration.amqp_password_waits() or None, "the new password")
+    hub.passwords[OSH] = password.read_text()
+    link = connection(hub, OSH)
+    with hub.staff("operator") as operator:
+        operator.administration.revoke_client(OSH)
+    _await_closure(link)
+    with pytest.raises((AMQPError, OSError)):
+        connection(hub, OSH)
+    assert OSH in hub.granted()
+
+
 def test_revoked_client_loses_its_connections_and_its_rights(hub: AmqpHub) -> None:
     link = connection(hub, STRANGER)
     with hub.staff("operator") as operator:

@@ -423,6 +423,7 @@ def test_request_that_intake_did_not_sign_and_send_is_ignored(hub: HubBroker) ->
     request = Request(
         to=ROUTING_QUERIES,
         reply_to="intake.replies.0",
+        reply_key="A" * 43,
         number=new_id(),
         asked_at=START,
         question={"ask": "?"},

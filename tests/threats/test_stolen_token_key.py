@@ -50,6 +50,7 @@ class Thief:
             "iat": now,
             "nbf": now,
             "exp": now + 900,
+            "epoch": 0,
             **claims,
         }
         header = {"alg": "EdDSA", "typ": "at+jwt", "kid": self._key.thumbprint()}
@@ -79,6 +80,9 @@ FORGERIES: dict[str, Callable[[Thief], str]] = {
     ),
     "live client, of a later epoch than the directory has": lambda thief: thief.token(
         MEMBER, "partner", client_id=MEMBER, epoch=10**6
+    ),
+    "live client, without an epoch": lambda thief: thief.token(
+        MEMBER, "partner", client_id=MEMBER, epoch=None
     ),
     "live client, for ten years": lambda thief: thief.token(
         MEMBER, "partner", client_id=MEMBER, exp=int(time.time()) + 10 * 365 * 86_400

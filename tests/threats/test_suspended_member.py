@@ -186,6 +186,7 @@ def test_past_candidate_and_past_acceptor_read_no_facts_at_any_resource(hub: Run
     candidate.hub.decline(offer_id, "language")
     sender.await_message("offer.declined", referral_id)
     acceptor, offer_id = hub.next_offer(sender, referral_id)
+    hub.history(referral_id, last="directory_correction.suggested")
     frozen = everything_about(hub, candidate.id, referral_id)
     acceptor.hub.accept(offer_id)
     acceptor.await_message("case.released", referral_id)
@@ -200,6 +201,8 @@ def test_past_candidate_and_past_acceptor_read_no_facts_at_any_resource(hub: Run
     sender.hub.revoke_consent(referral_id)
     acceptor.await_message("referral.withdrawn", referral_id)
     assert any(entry["type"].endswith("referral.read.v1") for entry in staff_reads(hub, referral_id))
+    assert len(frozen["story"]) > 2
+    hub.history(referral_id, last="content.erased")
     assert everything_about(hub, candidate.id, referral_id) == frozen
     for organization in (candidate, acceptor):
         assert resources_with_facts(hub, organization.id, referral_id) == []

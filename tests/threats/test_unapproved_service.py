@@ -42,11 +42,14 @@ def approve(
     hub: RunningHub, method: str = "POST", *, role: str = "coordinator", needs: tuple[str, ...] = ()
 ) -> int:
     """Approve the attacker's service, or withdraw its approval; return the status."""
+    address = f"{hub.address('directory')}/v1/organizations/{ATTACKER}"
+    authorization = {"Authorization": f"Bearer {hub.token(role)}"}
+    seen = {"If-Match": httpx.get(address, headers=authorization).headers.get("ETag", '"0"')}
     answer = httpx.request(
         method,
-        f"{hub.address('directory')}/v1/organizations/{ATTACKER}/services/rescue/approval",
+        f"{address}/services/rescue/approval",
         json={"needs": list(needs)} if method == "POST" else None,
-        headers={"Authorization": f"Bearer {hub.token(role)}"},
+        headers={**authorization, **(seen if method == "POST" else {})},
     )
     return answer.status_code
 
@@ -111,6 +114,49 @@ def test_approved_service_is_asked_for_the_approved_need_alone(
 
     assert approve(hub, "DELETE", role="operator") == 200
     until(lambda: verdict(hub, "girl-taken-to-the-city")[1] != {}, "the withdrawal in routing's replica")
+
+
+def open_offer_to_the_attacker(hub: RunningHub, attacker: Participant) -> tuple[Participant, str, str]:
+    """Approve the attacker's service, and return the sender, the id and the offer of a referral to it."""
+    until_routing_has_the_service(hub)
+    assert approve(hub, needs=(TRAFFICKING,)) == 200
+    until(lambda: verdict(hub, "girl-taken-to-the-city")[1] == {}, "the approval in routing's replica")
+    sender, referral_id = hub.submit("girl-taken-to-the-city")
+    until(lambda: sender.hub.referral(referral_id)["offers"], "the offers")
+    try:
+        hub.participants.staff("coordinator").place(referral_id, ATTACKER, reason="person_at_risk")
+    except RefusedError as refusal:
+        # Routing has asked it already, or has just done so: an emergency asks several.
+        if refusal.type != "urn:kopuro:problem:conflict":
+            raise
+    offer = attacker.await_message("offer.opened", referral_id)
+    return sender, referral_id, offer["offer_id"]
+
+
+@pytest.mark.parametrize("end", ["withdrawn", "widened"])
+def test_open_offer_of_a_service_that_loses_its_approval_is_revoked_and_made_to_the_next(
+    hub: RunningHub, attacker: Participant, end: str
+) -> None:
+    others = [one for one in attacker.hub.organization(ATTACKER)["services"] if one["id"] != "rescue"]
+    smaller = {**SERVICE, "areas": ["RU", "TJ"]}
+    attacker.hub.update_organization(ATTACKER, {"services": [*others, smaller]})
+    sender, referral_id, offer_id = open_offer_to_the_attacker(hub, attacker)
+    if end == "withdrawn":
+        assert approve(hub, "DELETE", role="operator") == 200
+    else:
+        attacker.hub.update_organization(ATTACKER, {"services": [*others, SERVICE]})
+    revoked = attacker.await_message("offer.revoked", referral_id)
+    assert (revoked["offer_id"], revoked["reason"]) == (offer_id, "approval_ended")
+
+    def following() -> bool:
+        offers = sender.hub.referral(referral_id)["offers"]
+        return any(one["state"] == "open" and one["organization"] != ATTACKER for one in offers)
+
+    until(following, "the next offer")
+    attacker.hub.accept(offer_id)
+    refused = attacker.await_message("answer.refused", referral_id)
+    assert refused["problem"]["type"] == "urn:kopuro:problem:offer-closed"
+    sender.hub.withdraw(referral_id, "placed_elsewhere")
 
 
 def test_approval_does_not_cover_what_the_organization_adds_to_its_service(

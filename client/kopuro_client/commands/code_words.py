@@ -88,6 +88,11 @@ _REASONS: Final[Mapping[str, Texts]] = {
         "участие организации приостановлено",
         "уюмдун катышуусу токтотулган",
     ),
+    "approval_ended": (
+        "the network no longer approves the service for a sensitive need",
+        "услуга больше не одобрена для деликатной потребности",
+        "кызмат купуя муктаждык үчүн мындан ары бекитилген эмес",
+    ),
     "report_overdue": ("the report was overdue", "отчёт просрочен", "отчёттун мөөнөтү өткөн"),
     "moved_on": (
         "a coordinator moved the referral on",

@@ -26,7 +26,7 @@ from kopuro_client.commands.submitted import IDEMPOTENCY_KEY, show_submitted
 from kopuro_client.commands.timeline import show_referral
 from kopuro_client.commands.trace_words import reason_of, whose_turn
 from kopuro_client.errors import InvalidArgumentError
-from kopuro_client.records import Referral
+from kopuro_client.records import Offer, Referral
 from kopuro_client.tracing.evidence import Evidence
 from kopuro_client.tracing.next_action import ENDS, next_action
 
@@ -174,9 +174,9 @@ def nudge(
     idempotency_key: IDEMPOTENCY_KEY = None,
 ) -> None:
     """Remind the organisations that a referral waits for."""
-    _confirm(session, referral, organization, "reminded", "send this reminder?", yes=yes)
+    seen = _confirm(session, referral, organization, "reminded", "send this reminder?", yes=yes)
     submitted = session.hub.nudge(
-        referral, reason, organization=organization, idempotency_key=idempotency_key
+        referral, reason, organization=organization, offers=seen, idempotency_key=idempotency_key
     )
     show_submitted(session.out, submitted, "reminder recorded")
 
@@ -192,9 +192,9 @@ def extend(
 ) -> None:
     """Give more time to the organisations that a referral waits for."""
     effect = f"will have time until {until}"
-    _confirm(session, referral, organization, effect, "extend this deadline?", yes=yes)
+    seen = _confirm(session, referral, organization, effect, "extend this deadline?", yes=yes)
     submitted = session.hub.extend(
-        referral, until, reason, organization=organization, idempotency_key=idempotency_key
+        referral, until, reason, organization=organization, offers=seen, idempotency_key=idempotency_key
     )
     show_submitted(session.out, submitted, "extension recorded")
 
@@ -208,11 +208,11 @@ def move_on(
     idempotency_key: IDEMPOTENCY_KEY = None,
 ) -> None:
     """Revoke the open offer, or an overdue acceptance, and ask the next candidate."""
-    _confirm(
+    seen = _confirm(
         session, referral, organization, "will no longer be asked", "move on to the next candidate?", yes=yes
     )
     submitted = session.hub.move_on(
-        referral, reason, organization=organization, idempotency_key=idempotency_key
+        referral, reason, organization=organization, offers=seen, idempotency_key=idempotency_key
     )
     show_submitted(session.out, submitted, "move recorded")
 
@@ -232,9 +232,12 @@ def place(
     idempotency_key: IDEMPOTENCY_KEY = None,
 ) -> None:
     """Offer a referral to an organisation, and revoke its open offers."""
+    seen = None
     if not yes:
         require_terminal()
-        effects = _effects(session.hub.referral(referral), None, "will no longer be asked")
+        found = session.hub.referral(referral)
+        seen = [offer["id"] for offer in _waits_for(found, None)]
+        effects = _effects(found, None, "will no longer be asked")
         effects.append(f"{organization}: will be asked")
         services = session.hub.candidates(referral, organization=organization)["candidates"]
         if services and not any(map(may_be_placed, services)):
@@ -242,37 +245,45 @@ def place(
         for candidate in services:
             effects += [f"  {candidate['service']}: {one}" for one in failed_rules(candidate)]
         confirm(session.out, effects, "place the referral?")
-    placed = session.hub.place(referral, organization, reason=reason, idempotency_key=idempotency_key)
+    placed = session.hub.place(
+        referral, organization, reason=reason, offers=seen, idempotency_key=idempotency_key
+    )
     show_submitted(session.out, placed, "placement recorded")
 
 
 def _confirm(
     session: Session, referral_id: str, organization: str | None, effect: str, question: str, *, yes: bool
-) -> None:
+) -> list[str] | None:
+    """Return the ids of the offers that were shown; None if nothing was."""
     if yes:
-        return
+        return None
     require_terminal()
-    confirm(session.out, _effects(session.hub.referral(referral_id), organization, effect), question)
+    referral = session.hub.referral(referral_id)
+    confirm(session.out, _effects(referral, organization, effect), question)
+    return [offer["id"] for offer in _waits_for(referral, organization)]
 
 
 def _effects(referral: Referral, organization: str | None, effect: str) -> list[str]:
     facts = referral["facts"] or {}  # none in an old referral
     about = f"{referral['id']} ({referral['status']}, {facts.get('urgency')}, {facts.get('region')})"
-    return [about, *(f"{one}: {effect}" for one in _waits_for(referral, organization))]
+    waits_for = _waits_for(referral, organization)
+    return [about, *(f"{offer['organization']} ({_state(referral, offer)}): {effect}" for offer in waits_for)]
 
 
-def _waits_for(referral: Referral, organization: str | None) -> list[str]:
-    """Return the organisations that the referral waits for, with the time of their offers."""
+def _waits_for(referral: Referral, organization: str | None) -> list[Offer]:
+    """Return the offers for whose holders the referral waits: the open ones, or the accepted one."""
     if referral["status"] in ENDS:
         return []
-    if referral["acceptor"] is not None:
-        held = f"{referral['acceptor']} ({referral['status']})"
-        return [held] if organization in (None, referral["acceptor"]) else []
+    state = "open" if referral["acceptor"] is None else "accepted"
     return [
-        f"{offer['organization']} (until {moment(offer['deadline'])})"
+        offer
         for offer in referral["offers"]
-        if offer["state"] == "open" and organization in (None, offer["organization"])
+        if offer["state"] == state and organization in (None, offer["organization"])
     ]
+
+
+def _state(referral: Referral, offer: Offer) -> str:
+    return f"until {moment(offer['deadline'])}" if offer["state"] == "open" else referral["status"]
 
 
 ACTS_FOR = Annotated[

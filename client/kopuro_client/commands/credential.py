@@ -39,6 +39,7 @@ def group() -> typer.Typer:
     commands.command("amqp-password")(connected(amqp_password))
     commands.command("revoke-tokens")(connected(revoke_tokens))
     commands.command("revoke")(connected(revoke))
+    commands.command("name-root")(connected(name_root))
     return commands
 
 
@@ -235,6 +236,22 @@ def revoke(session: Session, client: _CLIENT) -> None:
     else:
         session.out.text(revoked["client_id"])
         session.out.note("revoked")
+
+
+def name_root(session: Session, client: _CLIENT) -> None:
+    """Name a client the first one of its organisation, as an operator. It may then revoke the others.
+
+    None of them revokes it. A second operator may have to approve it; the organisation's mailbox says so.
+    """
+    named: Mapping[str, Any] = session.hub.administration.name_root_client(client)
+    if session.out.as_json:
+        session.out.document(named)
+    elif "requested_by" in named:
+        session.out.text(named["id"])
+        session.out.note("requested; another operator approves it with `kopuro approvals approve`")
+    else:
+        session.out.text(named["client_id"])
+        session.out.note("named; it comes before the organisation's other clients")
 
 
 def _public_keys(file: Path) -> list[dict[str, Any]]:

@@ -154,6 +154,11 @@ TRIGGERS: Final[Mapping[str, Texts]] = {
         "участие организации в сети приостановлено или прекращено",
         "уюмдун тармакка катышуусу токтотулду",
     ),
+    "approval_ended": (
+        "the service that was asked is no longer approved for a sensitive need",
+        "запрошенная услуга больше не одобрена для деликатной потребности",
+        "суралган кызмат купуя муктаждык үчүн мындан ары бекитилген эмес",
+    ),
     "placed_by_coordinator": (
         "a coordinator chose the organisation",
         "организацию выбрал координатор",

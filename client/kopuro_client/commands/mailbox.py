@@ -260,6 +260,8 @@ def summary(message: Message, hub: Kopuro) -> dict[str, Any]:
         shown["month"] = data["month"]  # what `kopuro organization statement --month` takes
     if fact_of(message).startswith("approval."):
         shown["approval"] = data.get("id")  # what `kopuro approvals` takes
+    if data.get("root") is True:
+        shown["root"] = True  # operators have named the client the first one
     if fact_of(message).startswith("submission."):
         # Over AMQP the property message_id is the key.
         answered = {"key": data.get("message_id"), "submission": data.get("submission_id")}

@@ -125,9 +125,9 @@ def approve_service(
         list[str], typer.Argument(metavar="NEED...", help="Sensitive needs, such as protection.trafficking.")
     ],
     revision: Annotated[
-        int | None,
-        typer.Option(help="Revision that you read; refused if the record has a later one."),
-    ] = None,
+        int,
+        typer.Option(help="Revision of the record that you read; refused if it has a later one."),
+    ],
 ) -> None:
     """Approve a service for sensitive needs, as an operator or coordinator. Replaces an earlier approval."""
     approved = session.hub.administration.approve_service(organization, service, needs, revision=revision)
@@ -148,4 +148,4 @@ def withdraw_approval(session: Session, organization: ORGANIZATION, service: _SE
         session.out.document(changed)
     else:
         session.out.text(changed["revision"])
-        session.out.note("withdrawn; open offers stay open")
+        session.out.note("withdrawn; open offers about its sensitive needs are revoked")

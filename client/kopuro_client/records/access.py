@@ -8,8 +8,8 @@ from typing import Any, NotRequired, TypedDict
 class Approval(TypedDict):
     """A request that a second person confirms. change: exactly what takes effect.
 
-    kind: credential, role, sealing_key, vetting, service or agreement; state: requested, granted, refused,
-    expired or stale; digest: the SHA-256 of the request, which every fact about it repeats.
+    kind: credential, role, sealing_key, vetting, service, agreement or root_client; state: requested,
+    granted, refused, expired or stale; digest: the SHA-256 of the request, which every fact about it repeats.
     """
 
     id: str
@@ -33,7 +33,7 @@ class RegisteredClient(TypedDict):
     """An OAuth client. live: it may get tokens; client_secret: only when the hub has just made it.
 
     keys: its public keys, JWKs with `alg` and `expires_at`. previous_secret_until: until when the secret
-    before the present one is accepted too.
+    before the present one is accepted too. root: the first client of its organisation, named by operators.
     """
 
     client_id: str
@@ -44,5 +44,6 @@ class RegisteredClient(TypedDict):
     has_secret: bool
     secret_expires_at: str | None
     previous_secret_until: str | None
+    root: bool
     revision: int
     client_secret: NotRequired[str]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from kopuro_client.paging import following
@@ -123,17 +123,21 @@ class Coordination(Connected):
         organization_id: str,
         *,
         reason: str | None = None,
+        offers: Sequence[str] | None = None,
         idempotency_key: str | None = None,
     ) -> Accepted:
         """Offer a referral to an organisation, as a coordinator.
 
         reason: required if open offers or an overdue acceptance are revoked for it: no_answer,
-        agreed_with_organization, asked_by_sender, person_at_risk or other.
+        agreed_with_organization, asked_by_sender, person_at_risk or other. offers: the ids of the open
+        offers, or of the accepted one, that the coordinator saw: if the referral waits for another one when
+        the placement takes effect, it is refused. By default those of the moment of the request.
         """
-        body = {"organization": organization_id, **({} if reason is None else {"reason": reason})}
+        body = {"organization": organization_id, **_given(reason=reason, offers=offers)}
         return self._act(referral_id, "offer", body, idempotency_key)
 
     # organization, below: the holder of an open offer or the acceptor; by default all that are waited for.
+    # offers: as for `place`; the act concerns no other offer.
 
     def nudge(
         self,
@@ -141,10 +145,11 @@ class Coordination(Connected):
         reason: str,
         *,
         organization: str | None = None,
+        offers: Sequence[str] | None = None,
         idempotency_key: str | None = None,
     ) -> Accepted:
         """Remind the organisation that an answer or a report is awaited. reason: see `place`."""
-        return self._act(referral_id, "nudge", _act(reason, organization), idempotency_key)
+        return self._act(referral_id, "nudge", _act(reason, organization, offers), idempotency_key)
 
     def extend(
         self,
@@ -153,10 +158,11 @@ class Coordination(Connected):
         reason: str,
         *,
         organization: str | None = None,
+        offers: Sequence[str] | None = None,
         idempotency_key: str | None = None,
     ) -> Accepted:
         """Give the organisation more time. until: the new deadline, RFC 3339. reason: see `place`."""
-        body = {**_act(reason, organization), "until": until}
+        body = {**_act(reason, organization, offers), "until": until}
         return self._act(referral_id, "extend", body, idempotency_key)
 
     def move_on(
@@ -165,13 +171,14 @@ class Coordination(Connected):
         reason: str,
         *,
         organization: str | None = None,
+        offers: Sequence[str] | None = None,
         idempotency_key: str | None = None,
     ) -> Accepted:
         """Revoke the open offer, or an overdue acceptance, and ask the next candidate.
 
         reason: see `place`.
         """
-        return self._act(referral_id, "move-on", _act(reason, organization), idempotency_key)
+        return self._act(referral_id, "move-on", _act(reason, organization, offers), idempotency_key)
 
     def withdraw_for(self, referral_id: str, organization_id: str, reason: str) -> Accepted:
         """Withdraw a referral for an organisation that cannot do it itself, as a coordinator.
@@ -188,5 +195,10 @@ class Coordination(Connected):
         return self._submit("coordination", referral_id, act, service="routing", body=body, key=key)
 
 
-def _act(reason: str, organization: str | None) -> dict[str, Any]:
-    return {"reason": reason, **({} if organization is None else {"organization": organization})}
+def _act(reason: str, organization: str | None, offers: Sequence[str] | None) -> dict[str, Any]:
+    return {"reason": reason, **_given(organization=organization, offers=offers)}
+
+
+def _given(*, offers: Sequence[str] | None, **members: str | None) -> dict[str, Any]:
+    given: dict[str, Any] = {name: value for name, value in members.items() if value is not None}
+    return given if offers is None else {**given, "offers": list(offers)}

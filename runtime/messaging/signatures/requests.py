@@ -3,8 +3,10 @@
 Both are signed as facts are (`WaveSigner`): the proof is in the header SIGNED and covers the whole body. What
 the reply depends on is therefore in the body, not in the headers:
 
-    request: {"to": queue, "reply_to": queue, "number": id, "asked_at": RFC 3339, "question": {...}}
-    reply:   {"number": id, "answer": JSON} or {"number": id, "refused": {...}} or {"number": id}
+    request: {"to": queue, "reply_to": queue, "reply_key": X25519, "number": id, "asked_at": RFC 3339,
+              "question": {...}}
+    reply:   {"number": id, "sealed": text}, and sealed in it (`sealed_replies.py`):
+             {"answer": JSON} or {"refused": {...}} or {}
 
 A request is answered in the private queue that its author signed, and once: a captured one has no effect.
 Neither body is an event, and no event has these members, so a proof of one is none of another.
@@ -31,10 +33,14 @@ FRESH: Final = dt.timedelta(seconds=60)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Request:
-    """to: the queue of the service that is asked; reply_to: the requester's private queue; number: its id."""
+    """to: the queue of the service that is asked; reply_to: the requester's private queue; number: its id.
+
+    reply_key: the requester's public key, to which the reply is sealed.
+    """
 
     to: str
     reply_to: str
+    reply_key: str
     number: str
     asked_at: dt.datetime
     question: Mapping[str, Any]
@@ -45,6 +51,7 @@ class Request:
             {
                 "to": self.to,
                 "reply_to": self.reply_to,
+                "reply_key": self.reply_key,
                 "number": self.number,
                 "asked_at": self.asked_at,
                 "question": self.question,
@@ -75,6 +82,10 @@ class Peers:
             raise NotAuthentic("source", f"signed by {author}")
 
 
+class AnsweredBefore(Exception):
+    """The broker delivered again a request that was answered: its acknowledgement was lost. Not an attack."""
+
+
 class RequestProofs:
     """Reads the requests that arrive at one process, each number once."""
 
@@ -85,7 +96,11 @@ class RequestProofs:
         self._known: dict[str, dt.datetime] = {}
 
     def read(self, delivery: Delivery) -> Request:
-        """Return the request. Raises NotAuthentic, also for one that was returned before."""
+        """Return the request. Raises NotAuthentic, also for one that was returned before and sent again.
+
+        Raises AnsweredBefore for one that was returned before and that the broker delivered again. The broker
+        alone sets the mark of a redelivery.
+        """
         self._peers.prove(delivery)
         request = _request_in(delivery.body)
         now = self._clock.now()
@@ -94,6 +109,8 @@ class RequestProofs:
         if abs(now - request.asked_at) > FRESH:
             raise NotAuthentic("stale", f"asked at {request.asked_at.isoformat()}")
         if request.number in self._known:
+            if delivery.redelivered:
+                raise AnsweredBefore
             raise NotAuthentic("replayed", "it was answered before")
         self._forget(now)
         self._known[request.number] = now

@@ -76,8 +76,8 @@ RECIPIENTS: Mapping[str, tuple[str, ...]] = {
 
 # The shared mailbox of all principals with the role `coordinator`. No organisation can have this id.
 COORDINATORS: Final = "coordinators"
-# Facts that also go to the coordinators: the type, and the `reason` it must have (None: any).
-COORDINATED: Mapping[str, str | None] = {
+# Facts that also go to the coordinators: the type, and the reasons of which it must have one; None: any.
+COORDINATED: Mapping[str, frozenset[str] | None] = {
     facts.PlacementRefused.type: None,
     facts.PlacementAnswered.type: None,
     facts.InterventionRefused.type: None,
@@ -87,7 +87,7 @@ COORDINATED: Mapping[str, str | None] = {
     facts.ReferralOverdue.type: None,
     facts.ReferralUnanswered.type: None,
     facts.CoordinationDigest.type: None,
-    facts.OfferRevoked.type: "organization_suspended",
+    facts.OfferRevoked.type: frozenset({"organization_suspended", "approval_ended"}),
     facts.ReferralAcceptorSuspended.type: None,
     facts.ReferralAcceptorDeclinedPart.type: None,
     facts.AcceptanceRevoked.type: None,
@@ -111,7 +111,9 @@ def recipients_of(fact_type: str, data: Mapping[str, Any]) -> tuple[str, ...]:
     if fields is None:
         raise Defect(f"No recipients are defined for {fact_type}.")
     mailboxes = dict.fromkeys(named for field in fields for named in _named_in(data[field]))
-    if fact_type in COORDINATED and COORDINATED[fact_type] in (None, data.get("reason")):
+    if fact_type in COORDINATED and (
+        (reasons := COORDINATED[fact_type]) is None or data.get("reason") in reasons
+    ):
         mailboxes[COORDINATORS] = None
     return tuple(mailboxes)
 

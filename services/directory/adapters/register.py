@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, Table, Text, insert, select, text, type_coerce
+from sqlalchemy import Connection, Table, Text, func, insert, select, text, type_coerce
 from sqlalchemy.dialects import postgresql, sqlite
 
 from contracts.organization import Agreement, Organization
@@ -24,6 +23,8 @@ _TABLES: Final[Mapping[type[DirectoryEntry], Table]] = {
     Client: CLIENTS,
 }
 _KINDS: Final[Mapping[Subject, type[DirectoryEntry]]] = {subject: kind for kind, subject in SUBJECTS.items()}
+# Of a row that is replaced.
+_UNCHANGED: Final = frozenset({"id", "registered"})
 
 
 class SqlRegister:
@@ -48,6 +49,7 @@ class SqlRegister:
         if not revisions:
             return
         table = _TABLES[type(revisions[0].entry)]
+        more = {"registered": _next_registered(transaction)} if table is CLIENTS else {}
         transaction.execute(
             insert(REVISIONS),
             [
@@ -67,9 +69,9 @@ class SqlRegister:
         statement = dialect.insert(table)
         upsert = statement.on_conflict_do_update(
             index_elements=[table.c.id],
-            set_={column.name: statement.excluded[column.name] for column in table.c if column.name != "id"},
+            set_={c.name: statement.excluded[c.name] for c in table.c if c.name not in _UNCHANGED},
         )
-        transaction.execute(upsert, [_row(revision) for revision in revisions])
+        transaction.execute(upsert, [_row(revision) | more for revision in revisions])
 
     def page(
         self, transaction: Connection, kind: type[E], where: Mapping[str, str], after: str, limit: int
@@ -91,14 +93,10 @@ class SqlRegister:
         query = select(CLIENTS.c.record).where(CLIENTS.c.principal.in_(principals)).order_by(CLIENTS.c.id)
         return [read(Client, row.record) for row in transaction.execute(query)]
 
-    def registered_at(self, transaction: Connection, clients: Sequence[str]) -> Mapping[str, dt.datetime]:
+    def registered(self, transaction: Connection, clients: Sequence[str]) -> Mapping[str, int]:
         """See `ports.Register`."""
-        query = select(REVISIONS.c.id, REVISIONS.c.changed_at).where(
-            REVISIONS.c.subject == Subject.client.value,
-            REVISIONS.c.id.in_(clients),
-            REVISIONS.c.number == 1,
-        )
-        return {row.id: row.changed_at for row in transaction.execute(query)}
+        query = select(CLIENTS.c.id, CLIENTS.c.registered).where(CLIENTS.c.id.in_(clients))
+        return {row.id: row.registered for row in transaction.execute(query)}
 
     def every(self, transaction: Connection, subject: Subject) -> Iterator[Standing[DirectoryEntry]]:
         """See `ports.Register`."""
@@ -106,6 +104,12 @@ class SqlRegister:
         table = _TABLES[kind]
         for row in transaction.execute(select(table).order_by(table.c.id)):
             yield Standing(revision=row.revision, entry=read(kind, row.record))
+
+
+def _next_registered(transaction: Connection) -> int:
+    # `hold` excludes other writers.
+    highest: int = transaction.execute(select(func.coalesce(func.max(CLIENTS.c.registered), 0))).scalar_one()
+    return highest + 1
 
 
 def _standing(kind: type[E], row: Any) -> Standing[E]:

@@ -11,7 +11,7 @@ METADATA = MetaData()
 MESSAGING = messaging_tables(METADATA)
 
 
-def _standing(name: str, *more: Column[str] | Index) -> Table:
+def _standing(name: str, *more: Column[str] | Column[int] | Index) -> Table:
     """Return a table of current entries, one row each."""
     return Table(
         name,
@@ -33,6 +33,8 @@ TOKEN_KEYS = _standing("token_keys")
 CLIENTS = _standing(
     "clients",
     Column("principal", String(100), nullable=False),
+    # Ascends with each transaction that registers new clients, whatever the clock says.
+    Column("registered", Integer, nullable=False),
     Index("clients_principal", "principal"),
 )
 
@@ -89,6 +91,8 @@ APPROVALS = Table(
     Column("digest", String(64), nullable=False),
     Column("basis", String(100), nullable=False),
     Column("requested_by", String(100), nullable=False),
+    # The client that made the request for its organisation; null for staff, and in earlier builds.
+    Column("client", String(100)),
     Column("requested_at", Instant, nullable=False),
     Column("expires_at", Instant, nullable=False),
     Column("state", String(20), nullable=False),

@@ -54,4 +54,5 @@ def _reader(request: Request) -> Reader:
 
 
 def _decider(request: Request) -> Decider:
-    return Decider(id=request.principal.id, roles=request.principal.roles)
+    principal = request.principal
+    return Decider(id=principal.id, roles=principal.roles, client=principal.client_id)

@@ -63,6 +63,12 @@ def delete_credential(handlers: DirectoryHandlers, request: Request) -> Response
     return Response.of(_client(revoked))
 
 
+def put_root_client(handlers: DirectoryHandlers, request: Request) -> Response:
+    """Name a client the first one of its organisation. 202: a second person must approve the request."""
+    named = handlers.credentials.name_root(request.path_params["client_id"], by=request.principal.id)
+    return requested(handlers, named) if isinstance(named, Approval) else Response.of(_client(named))
+
+
 def rotate_credential(handlers: DirectoryHandlers, request: Request) -> Response:
     """Replace the secret of the client that got the token; the present one is accepted for another day."""
     wanted = admission.rotation_request(request.json(), handlers.clock.now())
@@ -111,5 +117,6 @@ def _client(standing: Standing[Client]) -> ClientRecord:
         has_secret=client.secret_sha256 != "",
         secret_expires_at=client.secret_expires_at,
         previous_secret_until=None if retiring is None else retiring.until,
+        root=client.root,
         revision=standing.revision,
     )

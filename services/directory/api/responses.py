@@ -32,7 +32,8 @@ def requested(handlers: DirectoryHandlers, approval: Approval) -> Response:
 
 def editor_of(request: Request) -> Editor:
     """Return the caller as the author of a change."""
-    return Editor(id=request.principal.id, operator=request.principal.has(Role.operator))
+    principal = request.principal
+    return Editor(id=principal.id, operator=principal.has(Role.operator), client_id=principal.client_id)
 
 
 def organization_record(standing: Standing[Organization]) -> OrganizationRecord:

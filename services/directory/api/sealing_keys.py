@@ -51,6 +51,7 @@ def post_key(handlers: DirectoryHandlers, request: Request) -> Response:
         wanted.organization or request.principal.id,
         key,
         by=request.principal.id,
+        client=request.principal.client_id,
         operator=operator,
         without_proof=wanted.approval,
         precondition=precondition_of(request),

@@ -20,10 +20,11 @@ KEPT_BY_DIRECTORY: Final = ("sealing_key", "sealing_key_change", "approved_servi
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Editor:
-    """The principal that requests a change. id: of an organisation or a person."""
+    """The principal that requests a change, with its client. id: of an organisation or a person."""
 
     id: str
     operator: bool
+    client_id: str = ""
 
 
 def permit_amendment(editor: Editor, present: Standing[Organization] | None, wanted: Organization) -> None:

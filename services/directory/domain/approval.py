@@ -82,6 +82,7 @@ APPROVERS: Final[Mapping[ApprovalKind, frozenset[str]]] = {
     ApprovalKind.sealing_key: frozenset({"operator"}),
     ApprovalKind.vetting: frozenset({"operator"}),
     ApprovalKind.agreement: frozenset({"operator"}),
+    ApprovalKind.root_client: frozenset({"operator"}),
     ApprovalKind.service: frozenset({"operator", "coordinator"}),
 }
 
@@ -93,7 +94,8 @@ class Approval:
     subject: the client, organisation or service concerned. concerned: the principal who would gain by it;
     organization: the partner whose mailbox has the notices, or None. change: what was requested, as JSON;
     digest: its SHA-256, hexadecimal. basis: the state of the record that the request was made on.
-    endorsed_by: the first of two members of the staff, if the request needs two.
+    endorsed_by: the first of two members of the staff, if the request needs two. client: with which a partner
+    made the request; None for staff, and for requests of earlier builds.
     """
 
     id: str
@@ -112,6 +114,12 @@ class Approval:
     decided_at: dt.datetime | None = None
     endorsed_by: str | None = None
     endorsed_at: dt.datetime | None = None
+    client: str | None = None
+
+    @property
+    def is_partners(self) -> bool:
+        """Whether a partner made the request itself."""
+        return self.requested_by == self.organization
 
     def step(self, step: Step, *, by: str, at: dt.datetime) -> Approval:
         """Return the approval after the step. Raises Refused `conflict` if its state does not permit it."""
@@ -128,15 +136,16 @@ class Approval:
 
     def needs_endorsement(self, policy: Policy) -> bool:
         """Return whether two members of the staff must approve, because a partner made the request itself."""
-        return policy is Policy.two_person and self.requested_by == self.organization
+        return policy is Policy.two_person and self.is_partners
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Decider:
-    """The principal that decides about a request."""
+    """The principal that decides about a request. client: the one with which it got its token."""
 
     id: str
     roles: frozenset[str]
+    client: str = ""
 
 
 def granted(
@@ -151,13 +160,14 @@ def granted(
     """Return the approval as granted or endorsed, or as expired or stale if it is too late.
 
     basis: the record's state now. revoked: those of the requester and the endorser whose clients have been
-    revoked since: a request of one is stale, and an endorsement by one does not count. Raises Refused
+    revoked since: a request of one is stale, and an endorsement by one does not count. It has the client of a
+    partner's request too, if that one was revoked. Raises Refused
     `forbidden` for a principal that may not approve it, and `conflict` if the request was decided before.
     """
     _check_approver(approval, by)
     if approval.shown_at(at) is State.expired:
         return approval.step(Step.expire, by=by.id, at=at)
-    if basis != approval.basis or approval.requested_by in revoked:
+    if basis != approval.basis or not {approval.requested_by, approval.client}.isdisjoint(revoked):
         return approval.step(Step.overtake, by=by.id, at=at)
     if approval.needs_endorsement(policy):
         if approval.endorsed_by is None or approval.endorsed_by in revoked:
@@ -167,15 +177,22 @@ def granted(
     return approval.step(Step.grant, by=by.id, at=at)
 
 
-def refused(approval: Approval, by: Decider, *, at: dt.datetime) -> Approval:
+def refused(approval: Approval, by: Decider, *, at: dt.datetime, has_power: bool = True) -> Approval:
     """Return the approval as refused; its requester may withdraw it in this way.
 
-    Raises Refused `forbidden` for another principal without the role, and `conflict` if the request was
-    decided before.
+    has_power: whether the requester's client may end what the client of the request has made. Raises Refused
+    `forbidden` for another principal without the role, and for a client without that power; `conflict` if the
+    request was decided before.
     """
     if by.id != approval.requested_by and not by.roles & APPROVERS[approval.kind]:
         who = in_words(APPROVERS[approval.kind])
         raise Refused("forbidden", f"Only who made the request, or {who}, may refuse it.")
+    if not by.roles & APPROVERS[approval.kind] and not has_power:
+        raise Refused(
+            "forbidden",
+            "An earlier client of your organisation made the request. Withdraw it with that one, or call the "
+            "hub's operators.",
+        )
     expired = approval.shown_at(at) is State.expired
     return approval.step(Step.expire if expired else Step.refuse, by=by.id, at=at)
 

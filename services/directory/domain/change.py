@@ -132,10 +132,31 @@ class AgreementChange:
         return self.agreement.id
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RootClient:
+    """Name a client the first one of its organisation."""
+
+    client_id: str
+    organization: str
+    kind = ApprovalKind.root_client
+
+    @property
+    def subject(self) -> str:
+        """Return the organisation's id."""
+        return self.organization
+
+    concerned = subject
+
+    @property
+    def partner(self) -> str | None:
+        """Return the organisation's id."""
+        return self.organization
+
+
 # Of the secret's SHA-256 digest: 64 bits are too many to find another secret with the same ones.
 FINGERPRINT_CHARACTERS: Final = 16
 
-Change = ClientIssue | KeyChange | RecordChange | ServiceChange | AgreementChange
+Change = ClientIssue | KeyChange | RecordChange | ServiceChange | AgreementChange | RootClient
 
 _CLASSES: Final[Mapping[ApprovalKind, type[Change]]] = {
     ApprovalKind.credential: ClientIssue,
@@ -144,6 +165,7 @@ _CLASSES: Final[Mapping[ApprovalKind, type[Change]]] = {
     ApprovalKind.vetting: RecordChange,
     ApprovalKind.service: ServiceChange,
     ApprovalKind.agreement: AgreementChange,
+    ApprovalKind.root_client: RootClient,
 }
 
 

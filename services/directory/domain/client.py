@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import datetime as dt
 import hmac
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from hashlib import sha256
+from secrets import randbelow
 from typing import Annotated, Final
 
 from marshmallow.validate import Length
@@ -27,6 +28,8 @@ SECRET_BYTES: Final = 32
 MINIMUM_SECRET: Final = 32
 # Removed keys that are remembered until their tokens have expired.
 MOST_ENDED_KEYS: Final = 20
+# The largest step from one epoch of tokens to the next: nobody guesses it within a token's validity.
+EPOCH_STEPS: Final = 2**32
 # How long a rotated secret is still accepted: enough for a partner to change it everywhere.
 OVERLAP: Final = dt.timedelta(hours=24)
 
@@ -92,12 +95,14 @@ class Client:
     secret_sha256 is empty for a client that has keys only. live: it may get tokens; a revoked client is not
     live and keeps its entry. keys: with which the client signs instead of showing a secret.
     secret_expires_at: None for no end. retiring: the secret before the present one, which is still accepted.
-    token_epoch: how often its tokens were revoked; those of an earlier epoch are refused. A number, not a
-    time: neither a token request during the revocation nor a wrong clock escapes it.
-    not_before: the time of the last revocation, in whole seconds, for tokens without an epoch; None: never.
+    token_epoch: it grows by a random step when its tokens are revoked; those of another epoch are refused. A
+    number, not a time: neither a token request during the revocation nor a wrong clock escapes it.
+    not_before: the time of the last revocation, in whole seconds, which its notice names; None: never.
     ended_keys: removed keys whose tokens may not have expired, at most MOST_ENDED_KEYS.
     amqp_password_hash: of a client of the gateway, the password at the partners' broker that waits for the
-    gateway; empty: none waits.
+    gateway; empty: none waits. amqp_password_by: the client that asked for the last one; empty: none did.
+    root: operators have named it the organisation's first client, whatever the order of registration; of one
+    client of an organisation at most.
     """
 
     id: str
@@ -112,6 +117,8 @@ class Client:
     token_epoch: int = 0
     amqp_password_hash: str = ""
     ended_keys: tuple[EndedKey, ...] = ()
+    amqp_password_by: str = ""
+    root: bool = False
 
     def secret_known(self, secret: str, now: dt.datetime) -> str | None:
         """Return the digest of the client's own secret that this is, in constant time; else None.
@@ -147,12 +154,18 @@ class Client:
             retiring = RetiringSecret(sha256=self.secret_sha256, until=min(ends))
         return replace(self, secret_sha256=secret_sha256, secret_expires_at=expires_at, retiring=retiring)
 
-    def without_tokens(self, now: dt.datetime) -> Client:
-        """Return the client whose tokens up to now are refused."""
+    def without_tokens(self, now: dt.datetime, draw: Callable[[int], int] = randbelow) -> Client:
+        """Return the client whose tokens up to now are refused.
+
+        draw: returns a number from 0 and below another one, random by default. The new epoch is not the next
+        number, so that nobody forges tokens of it beforehand.
+        """
         end = next_second(now)
-        # A clock that was set back must not revive tokens that have no epoch.
+        # Also if the clock was set back.
         not_before = end if self.not_before is None else max(end, self.not_before)
-        return replace(self, not_before=not_before, token_epoch=self.token_epoch + 1, ended_keys=())
+        return replace(
+            self, not_before=not_before, token_epoch=self.token_epoch + 1 + draw(EPOCH_STEPS), ended_keys=()
+        )
 
     def with_keys(self, keys: tuple[ClientKey, ...], now: dt.datetime, *, lifetime: dt.timedelta) -> Client:
         """Return the client with another set of keys. The tokens that a removed key got are refused.

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+from contracts.canonical import content_digest
 from contracts.codes import SuspensionReason
 from contracts.facts import AgreementChanged, ClientChanged, Fact, OrganizationChanged, TokenKeyChanged
 from contracts.organization import Agreement, Organization
+from contracts.records import plain
 from contracts.topology import EVENT_QUEUES
 from services.directory.domain.client import Client
 from services.directory.domain.entry import DirectoryEntry, Standing, Subject, TokenKey
@@ -28,7 +30,7 @@ def full_state(
     """Return the fact with an entry's current state. by: the principal that changed it; None in a snapshot.
 
     reason: why the change suspends the organisation.
-    A client's fact has no secret and no digest: only the directory checks secrets.
+    A client's fact has no secret and no digest of one: only the directory checks secrets.
     """
     entry, revision = standing.entry, standing.revision
     match entry:
@@ -48,6 +50,7 @@ def full_state(
                 not_before=entry.not_before,
                 token_epoch=entry.token_epoch,
                 ended_keys=tuple(each.key for each in entry.ended_keys),
+                record_sha256=content_digest(plain(entry)),
             )
 
 

@@ -57,6 +57,8 @@ def _of_client(
         return
     if before is not None and replace(before, amqp_password_hash="") == after:
         return  # The gateway has applied the password, whose request had its fact.
+    if before is not None and replace(before, root=False) == after:
+        return  # Another client has been named the root, which has the fact.
     if before is not None and before.live and _without_revocations(before) == _without_revocations(after):
         # By the number: two revocations within a second have the same time.
         if after.not_before is not None and after.token_epoch != before.token_epoch:
@@ -78,6 +80,7 @@ def _of_client(
         replaced=before is not None,
         keys=tuple(key.kid for key in after.keys),
         previous_until=None if after.retiring is None else after.retiring.until,
+        root=after.root and not (before is not None and before.root),
     )
     had = set(before.roles) if before is not None and before.live else set()
     for role in after.roles:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contracts.organization import Organization
-from runtime.access.clients import RegisteredClient, not_before_of, permitted_roles
+from runtime.access.clients import RegisteredClient, permitted_roles
 from runtime.storage.database import Database
 from services.directory.domain.client import Client
 from services.directory.ports import Register
@@ -28,7 +28,6 @@ class RegisteredAccess:
             principal=found.entry.principal,
             roles=permitted_roles(role.value for role in found.entry.roles),
             live=found.entry.live,
-            not_before=not_before_of(found.entry.not_before),
             token_epoch=found.entry.token_epoch,
             ended_keys=frozenset(each.key for each in found.entry.ended_keys),
         )

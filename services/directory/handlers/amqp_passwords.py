@@ -8,17 +8,23 @@ either loses nothing: a hash waits until the gateway reports that the broker has
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import replace
+from typing import Final
 
 from sqlalchemy import Connection
 
+from contracts.base64_text import encoded
 from contracts.broker_rights import gateway_client
 from contracts.errors import Refused
 from runtime.access.tokens import Principal
 from services.directory.domain.client import Client
 from services.directory.handlers.earlier_clients import require_earlier
-from services.directory.handlers.ledger import Ledger
+from services.directory.handlers.ledger import Ledger, Writing
 from services.directory.handlers.owner_secrets import check_password
+
+# Four bytes of salt and a SHA-256 digest.
+_HASH_BYTES: Final = 36
 
 
 class AmqpPasswords:
@@ -39,7 +45,7 @@ class AmqpPasswords:
             client = _gateways_client(self._ledger, writing.transaction, by.id)
             require_earlier(writing, by.client_id, client.id)
             if client.amqp_password_hash != password_hash:
-                waiting = replace(client, amqp_password_hash=password_hash)
+                waiting = replace(client, amqp_password_hash=password_hash, amqp_password_by=by.client_id)
                 writing.put(waiting.without_tokens(writing.now), by=by.id)
 
     def waiting(self, *, by: Principal) -> str:
@@ -58,6 +64,28 @@ class AmqpPasswords:
             client = _gateways_client(self._ledger, writing.transaction, by.id)
             if client.amqp_password_hash == password_hash:
                 writing.put(replace(client, amqp_password_hash=""), by=by.id)
+
+
+def end_password_of(writing: Writing, revoked: Client, *, by: str) -> None:
+    """Let a password that nobody knows replace the one that a client has set which is revoked now.
+
+    Its thief would otherwise stay connected to the partners' broker. A password that another client has set
+    stays: the thief has seen its hash at most. One that an operator has set at the broker since is replaced
+    too, because the directory does not know of it.
+    """
+    if revoked.organization is None:
+        return
+    gateway = writing.standing(Client, gateway_client(revoked.organization))
+    if (
+        gateway is None
+        or not gateway.entry.live
+        or gateway.entry.organization != revoked.organization
+        or gateway.entry.amqp_password_by != revoked.id
+    ):
+        return
+    unknown = encoded(secrets.token_bytes(_HASH_BYTES))
+    ended = replace(gateway.entry, amqp_password_hash=unknown, amqp_password_by="")
+    writing.put(ended.without_tokens(writing.now), by=by)
 
 
 def _gateways_client(ledger: Ledger, transaction: Connection, organization: str) -> Client:

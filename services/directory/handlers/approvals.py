@@ -31,6 +31,7 @@ from services.directory.domain.approval import (
 )
 from services.directory.domain.change import Change, digest, restored, shown_change, stored
 from services.directory.domain.entry import DirectoryEntry, Standing
+from services.directory.handlers.earlier_clients import has_power_over
 from services.directory.handlers.effects import basis_of, check, take_effect
 from services.directory.handlers.ledger import Ledger, Writing
 from services.directory.ports import ApprovalStore
@@ -73,12 +74,15 @@ class Approvals:
             return self.request(writing, change, by=by)
         return take_effect(writing, change, by=by)
 
-    def request(self, writing: Writing, change: Change, *, by: str) -> Approval:
+    def request(self, writing: Writing, change: Change, *, by: str, client: str | None = None) -> Approval:
         """Request an approval, whatever the policy. A repetition returns the open request.
 
         A requester has one open request about a subject: another one makes the earlier stale. Requests for
         sealing keys stay side by side, because a thief of the partner's secret could make the owner's stale.
-        Raises Refused as `effects.take_effect` does, and `too-many-open-requests`.
+        For the same reason the request of a later client is no repetition of an earlier one's.
+
+        client: of a partner that requests the change itself. Raises Refused as `effects.take_effect` does,
+        and `too-many-open-requests`.
         """
         check(writing, change)
         document, basis = stored(change), basis_of(writing, change)
@@ -86,11 +90,15 @@ class Approvals:
         for earlier in self._store.open(writing.transaction, change.kind, change.subject):
             if earlier.requested_by != by:
                 continue
-            if earlier.digest == digested and earlier.shown_at(writing.now) is State.requested:
+            if (
+                earlier.digest == digested
+                and earlier.shown_at(writing.now) is State.requested
+                and _may_stand_for(writing, earlier, client)
+            ):
                 return earlier
             if change.kind is not ApprovalKind.sealing_key:
                 self._settle(writing, earlier.step(Step.overtake, by=by, at=writing.now))
-        self._make_room(writing, change, by)
+        self._make_room(writing, change, by, client)
         approval = Approval(
             id=new_id(),
             kind=change.kind,
@@ -101,6 +109,7 @@ class Approvals:
             digest=digested,
             basis=basis,
             requested_by=by,
+            client=client,
             requested_at=writing.now,
             expires_at=writing.now + VALID_FOR,
         )
@@ -150,9 +159,16 @@ class Approvals:
         return approval
 
     def refuse(self, approval_id: str, by: Decider) -> Approval:
-        """End a request without effect; return it. Raises Refused `not-found`, `forbidden`, `conflict`."""
+        """End a request without effect; return it. Raises Refused `not-found`, `forbidden`, `conflict`.
+
+        A partner withdraws what this client or a later one requested (`earlier_clients.py`).
+        """
         with self._ledger.writing() as writing:
-            approval = refused(self._one(writing, approval_id), by, at=writing.now)
+            found = self._one(writing, approval_id)
+            has_power = not found.is_partners or (
+                found.client is not None and has_power_over(writing, by.client, found.client)
+            )
+            approval = refused(found, by, at=writing.now, has_power=has_power)
             self._settle(writing, approval)
         return approval
 
@@ -215,8 +231,12 @@ class Approvals:
             raise Refused("not-found", "There is no approval with this id.")
         return found
 
-    def _make_room(self, writing: Writing, change: Change, by: str) -> None:
-        """End expired requests, and refuse one more than requester or subject may have open."""
+    def _make_room(self, writing: Writing, change: Change, by: str, client: str | None) -> None:
+        """End expired requests, and refuse one more than requester or subject may have open.
+
+        Requests of later clients of the organisation do not count, nor do those of the organisation for
+        staff: a thief of a client could otherwise keep its owner from requesting anything.
+        """
         counted = (
             (self._store.open_by(writing.transaction, by), MOST_OPEN_BY_REQUESTER, "You have"),
             (
@@ -229,7 +249,8 @@ class Approvals:
         for requests, most, who in counted:
             over = [one for one in requests if one.shown_at(writing.now) is State.expired]
             lapsed |= {one.id: one for one in over}
-            if len(requests) - len(over) >= most:
+            counting = [one for one in requests if one not in over and _counts(writing, one, client)]
+            if len(counting) >= most:
                 raise Refused(
                     "too-many-open-requests",
                     f"{who} {most} open requests. Have some decided or refuse them; each expires after "
@@ -259,8 +280,29 @@ class Approvals:
         self._settled(writing, approval)
 
 
+def _may_stand_for(writing: Writing, earlier: Approval, client: str | None) -> bool:
+    """Return whether nobody but `client` and those with power over it can withdraw the request."""
+    if client is None or not earlier.is_partners:
+        return True
+    return earlier.client is not None and has_power_over(writing, earlier.client, client)
+
+
+def _counts(writing: Writing, open_request: Approval, client: str | None) -> bool:
+    """Return whether an open request counts against the bounds of a new one. client: None for staff."""
+    if not open_request.is_partners:
+        return True
+    if client is None:
+        return False
+    maker = open_request.client
+    return maker is None or maker == client or not has_power_over(writing, client, maker)
+
+
 def _revoked(writing: Writing, approval: Approval) -> set[str]:
-    """Return those of the requester and the endorser that had clients and have no live one any more."""
+    """Return those of the requester and the endorser that had clients and have no live one any more.
+
+    And the client of the request if it was revoked.
+    """
     principals = [one for one in (approval.requested_by, approval.endorsed_by) if one is not None]
     clients = writing.ledger.register.clients_of(writing.transaction, principals)
-    return {one.principal for one in clients} - {one.principal for one in clients if one.live}
+    principals_without = {one.principal for one in clients} - {one.principal for one in clients if one.live}
+    return principals_without | {one.id for one in clients if one.id == approval.client and not one.live}

@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 
 from contracts.errors import PointerError, Refused
 from services.directory.domain.approval import Approval
-from services.directory.domain.change import ClientIssue
+from services.directory.domain.change import ClientIssue, RootClient
 from services.directory.domain.client import SECRET_BYTES, Client, Role, digest
 from services.directory.domain.client_key import ClientKey, KeySet, client_keys
 from services.directory.domain.entry import Standing
 from services.directory.domain.precondition import Precondition, check_precondition
+from services.directory.handlers.amqp_passwords import end_password_of
 from services.directory.handlers.approvals import Approvals
 from services.directory.handlers.earlier_clients import require_earlier
 from services.directory.handlers.effects import take_effect
@@ -99,6 +100,8 @@ class Credentials:
     def revoke(self, client_id: str, *, by: str, client: str = "", operator: bool) -> Standing[Client]:
         """Revoke a client; its tokens are refused from then on. A repetition changes nothing.
 
+        The password at the partners' broker that it has set ends too (`amqp_passwords.end_password_of`).
+
         client: the client that asks. Raises Refused `not-found`, also for another principal's client unless
         `operator`, and `forbidden` (see `require_earlier`).
         """
@@ -108,7 +111,30 @@ class Credentials:
                 raise Refused("not-found", "There is no client with this id.")
             if not operator:
                 require_earlier(writing, client, client_id)
-            return writing.put(replace(present.entry, live=False, amqp_password_hash=""), by=by)
+            revoked = replace(present.entry, live=False, amqp_password_hash="", amqp_password_by="")
+            standing = writing.put(revoked, by=by)
+            end_password_of(writing, revoked, by=by)
+            return standing
+
+    def name_root(self, client_id: str, *, by: str) -> Standing[Client] | Approval:
+        """Let a client come before the others of its organisation (`earlier_clients.py`).
+
+        Returns the request if a second person must approve it too. A repetition changes nothing. Raises
+        Refused `not-found` unless it is a live client of an organisation, and `conflict` for the gateway's.
+        """
+        with self._ledger.writing() as writing:
+            present = writing.standing(Client, client_id)
+            if present is None or present.entry.organization is None:
+                raise Refused("not-found", "There is no live client of an organisation with this id.")
+            if present.entry.root and present.entry.live:
+                return present
+            change = RootClient(client_id=client_id, organization=present.entry.organization)
+            decided = self._approvals.decide(writing, change, by=by)
+            if isinstance(decided, Approval):
+                return decided
+            named = writing.standing(Client, client_id)
+            assert named is not None
+            return named
 
     def page(self, principal: str | None, after: str, limit: int) -> list[Standing[Client]]:
         """Return clients with ids above `after`, ordered by id. principal: only its own; None: all."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from hashlib import sha256
 
+from contracts.broker_rights import gateway_client
 from contracts.codes import KeyManner
 from contracts.errors import PointerError, Refused
 from contracts.organization import Agreement, Organization
@@ -13,6 +15,7 @@ from services.directory.domain.change import (
     ClientIssue,
     KeyChange,
     RecordChange,
+    RootClient,
     ServiceChange,
 )
 from services.directory.domain.client import Client, client_with_digest
@@ -35,6 +38,10 @@ def basis_of(writing: Writing, change: Change) -> str:
             return _revision(writing.standing(Organization, change.organization.id))
         case ServiceChange():
             return service_basis(_organization(writing, change.organization).entry, change.service)
+        case RootClient():
+            named = _revision(_client_of(writing, change))
+            roots = sorted(one.id for one in _clients(writing, change.organization) if one.root)
+            return f"{named}, root {sha256(' '.join(roots).encode()).hexdigest()[:16] if roots else 'none'}"
         case AgreementChange():
             return _revision(writing.standing(Agreement, change.agreement.id))
 
@@ -54,6 +61,10 @@ def take_effect(
     """
     wanted = _wanted(writing, change, approver=approved_by or by)
     _check(writing, wanted)
+    if isinstance(change, RootClient):
+        for earlier in _clients(writing, change.organization):
+            if earlier.root and earlier.id != change.client_id:
+                writing.put(replace(earlier, root=False), by=by, approved_by=approved_by)
     if isinstance(wanted, Client):
         return writing.put(wanted, by=by, approved_by=approved_by)
     if isinstance(wanted, Agreement):
@@ -85,6 +96,8 @@ def _wanted(writing: Writing, change: Change, *, approver: str) -> Client | Orga
                 not_before=known.not_before,
                 ended_keys=known.ended_keys,
                 amqp_password_hash=known.amqp_password_hash,
+                amqp_password_by=known.amqp_password_by,
+                root=known.root,
             )
             return known if kept == known else kept.without_tokens(writing.now)
         case KeyChange():
@@ -93,6 +106,8 @@ def _wanted(writing: Writing, change: Change, *, approver: str) -> Client | Orga
         case ServiceChange():
             present = _organization(writing, change.organization).entry
             return with_approval(present, change.service, change.needs, by=approver, at=writing.now)
+        case RootClient():
+            return replace(_client_of(writing, change).entry, root=True)
         case RecordChange():
             record = change.organization
             if record.sealing_key is None or writing.organization(record.id) is not None:
@@ -126,6 +141,19 @@ def _check(writing: Writing, wanted: Client | Organization | Agreement) -> None:
         writing.ledger.register.clients_of(writing.transaction, [wanted.principal]),
         lambda principal: writing.organization(principal) is not None,
     )
+
+
+def _client_of(writing: Writing, change: RootClient) -> Standing[Client]:
+    found = writing.standing(Client, change.client_id)
+    if found is None or not found.entry.live or found.entry.organization != change.organization:
+        raise Refused("not-found", "There is no live client of an organisation with this id.")
+    if change.client_id == gateway_client(change.organization):
+        raise Refused("conflict", "The gateway's client is always in use. Name another client the root.")
+    return found
+
+
+def _clients(writing: Writing, organization: str) -> list[Client]:
+    return writing.ledger.register.clients_of(writing.transaction, [organization])
 
 
 def _organization(writing: Writing, organization: str) -> Standing[Organization]:

@@ -27,6 +27,7 @@ from services.directory.domain.precondition import Precondition, check_precondit
 from services.directory.domain.sealing_key_history import with_key
 from services.directory.domain.service_approval import with_approvals_that_hold
 from services.directory.handlers.approvals import Approvals
+from services.directory.handlers.earlier_clients import require_earlier
 from services.directory.handlers.effects import take_effect
 from services.directory.handlers.ledger import Ledger, Writing
 
@@ -161,6 +162,8 @@ class Entries:
             present = writing.standing(Organization, organization)
             before = None if present is None else present.entry
             wanted = with_approvals_that_hold(before, decide(present))
+            if not editor.operator and before is not None and wanted.is_excluded > before.is_excluded:
+                self._require_root(writing, organization, editor.client_id)
             change = RecordChange(organization=wanted)
             vouches = needs_second_person(before, wanted, by_operator=editor.operator)
             if wanted != before and self._approvals.two_persons and vouches:
@@ -169,6 +172,16 @@ class Entries:
             written = writing.standing(Organization, organization)
             assert written is not None
             return Written(standing=written, created=present is None)
+
+    def _require_root(self, writing: Writing, organization: str, client: str) -> None:
+        """Check that a client comes before every other live one of its organisation, or is the only one.
+
+        An organisation that is no longer active is shut out with all of its clients, and does not return by
+        itself. Raises Refused `forbidden`.
+        """
+        for other in self._ledger.register.clients_of(writing.transaction, [organization]):
+            if other.live:
+                require_earlier(writing, client, other.id)
 
 
 def _replaced(

@@ -63,15 +63,16 @@ class SealingKeys:
         key: SealingKey,
         *,
         by: str,
+        client: str | None = None,
         operator: bool = False,
         without_proof: bool = False,
         precondition: Precondition | None = None,
     ) -> SealingKey | Challenged | Approval:
         """Publish the organisation's key; return it if it is in force, or what is still needed.
 
-        by: the organisation, or an operator that asks for it. without_proof: the present key is lost.
-        precondition: on the whole record. Raises Refused `not-found` if the organisation has no record,
-        `precondition-failed` and `too-many-open-requests`.
+        by: the organisation with its client, or an operator that asks for it. without_proof: the present key
+        is lost. precondition: on the whole record. Raises Refused `not-found` if the organisation has no
+        record, `precondition-failed` and `too-many-open-requests`.
         """
         with self._ledger.writing() as writing:
             present = self._record(writing, organization)
@@ -85,7 +86,7 @@ class SealingKeys:
                 return self._challenge(writing, organization, key, present.sealing_key)
             # Without proof a partner's own token never suffices to replace a key, whatever the policy.
             if self._approvals.two_persons or (not operator and present.sealing_key is not None):
-                return self._approvals.request(writing, change, by=by)
+                return self._approvals.request(writing, change, by=by, client=None if operator else client)
             take_effect(writing, change, by=by)
             return key
 

@@ -29,13 +29,20 @@ class ServiceApprovals:
         service: str,
         needs: Sequence[str],
         *,
-        precondition: Precondition | None = None,
+        precondition: Precondition | None,
     ) -> Standing[Organization] | Approval:
-        """Approve a service for exactly these needs. precondition: on the whole record.
+        """Approve a service for exactly these needs. precondition: the revision that the approver has read.
 
         Returns the request if a second person must approve it too. Raises Refused: what `with_approval`
-        raises, `not-found`, `precondition-failed`, and `forbidden` for the approver's own organisation.
+        raises, `not-found`, `precondition-failed`, `precondition-required` without a revision, because the
+        organisation could widen the service under the approver's hands, and `forbidden` for the approver's
+        own organisation.
         """
+        if precondition is None or precondition.revisions is None:
+            raise Refused(
+                "precondition-required",
+                "Read the record, then send its ETag in `If-Match`: the approval is of what you read.",
+            )
         change = ServiceChange(organization=organization, service=service, needs=tuple(sorted(set(needs))))
         with self._ledger.writing() as writing:
             _present(writing, approver, organization, precondition)

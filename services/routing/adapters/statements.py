@@ -131,6 +131,10 @@ FIRST_IN_QUEUE = SqlStatement(
 OFFERED_TO = SqlStatement(
     "SELECT DISTINCT referral_id FROM offers WHERE state = 'open' AND organization = ANY (?) LIMIT ?"
 )
+OFFERED_AFTER = SqlStatement(
+    "SELECT DISTINCT referral_id FROM offers WHERE state = 'open' AND organization = ANY (?)"
+    " AND referral_id > ? ORDER BY referral_id LIMIT ?"
+)
 # The condition on the status is that of the index `referrals_held`.
 HELD_BY = SqlStatement(
     "SELECT id FROM referrals WHERE acceptor = ANY (?) AND status IN ('accepted', 'in_progress', 'on_hold')"

@@ -103,6 +103,13 @@ class SqlReferralStore:
         rows = statements.OFFERED_TO.run(transaction, sorted(organizations), limit)
         return [referral_id for (referral_id,) in rows]
 
+    def offered_after(
+        self, transaction: Connection, organizations: Collection[str], after: str | None, limit: int
+    ) -> list[str]:
+        """See `ports.ReferralStore`."""
+        rows = statements.OFFERED_AFTER.run(transaction, sorted(organizations), after or "", limit)
+        return [referral_id for (referral_id,) in rows]
+
     def held_by(self, transaction: Connection, organizations: Collection[str], limit: int) -> list[str]:
         """See `ports.ReferralStore`."""
         rows = statements.HELD_BY.run(transaction, sorted(organizations), limit)

@@ -4,28 +4,37 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
+from typing import Annotated
+
+from marshmallow.validate import Length
 
 from contracts.answers.referrals import Submitted
 from contracts.codes import CoordinatorAct, InterventionReason
 from contracts.facts import CoordinatorReason, InterventionSubmitted
 from contracts.idempotency_key import HEADER, require_well_formed
-from contracts.identifiers import OrganizationId
+from contracts.identifiers import OfferId, OrganizationId
 from contracts.records import load
 from runtime.clock import Clock
 from runtime.web.request import Request
 from runtime.web.response import Response
+from services.routing.domain.open_offers import MOST_OPEN
 from services.routing.handlers.commands import RoutingCommands
+
+SeenOffers = Annotated[tuple[OfferId, ...], Length(max=MOST_OPEN)]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlacementRequest:
     """The body of `POST /v1/coordination/{referral_id}/offer`.
 
-    reason: required if an open offer or an overdue acceptance is revoked for the placement.
+    reason: required if an open offer or an overdue acceptance is revoked for the placement. offers: the ids
+    of the offers that were open or accepted when the coordinator looked; by default those of now. If the
+    referral waits for another one when the placement takes effect, it is refused.
     """
 
     organization: OrganizationId
     reason: InterventionReason | None = None
+    offers: SeenOffers | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,19 +42,26 @@ class InterventionRequest:
     """The body of `POST /v1/coordination/{referral_id}/nudge` and `.../move-on`.
 
     organization: the holder of an open offer or the acceptor; None for all that the referral waits for.
+    offers: the ids of the offers that were open or accepted when the coordinator looked; by default those of
+    now. The act concerns no other one.
     """
 
     reason: InterventionReason
     organization: OrganizationId | None = None
+    offers: SeenOffers | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ExtensionRequest:
-    """The body of `POST /v1/coordination/{referral_id}/extend`. until: the new deadline."""
+    """The body of `POST /v1/coordination/{referral_id}/extend`.
+
+    until: the new deadline. organization, offers: see `InterventionRequest`.
+    """
 
     reason: InterventionReason
     until: dt.datetime
     organization: OrganizationId | None = None
+    offers: SeenOffers | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,6 +85,7 @@ def place(commands: RoutingCommands, request: Request, clock: Clock) -> Response
         request.principal.id,
         clock.now(),
         reason=wanted.reason,
+        offers=wanted.offers,
         key=key,
     )
     return _submitted(submission_id)
@@ -89,6 +106,7 @@ def intervene(commands: RoutingCommands, request: Request, clock: Clock, act: Co
         act=act,
         reason=wanted.reason,
         until=wanted.until if isinstance(wanted, ExtensionRequest) else None,
+        offers=wanted.offers,
     )
     return _submitted(commands.submit_intervention(intervention, clock.now(), key=key))
 

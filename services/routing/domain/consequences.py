@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from contracts.codes import OfferState
 from contracts.facts import DirectoryCorrectionSuggested
-from services.routing.domain.offer import ACCEPTED_ELSEWHERE, ORGANIZATION_SUSPENDED, Offer
+from services.routing.domain.offer import ACCEPTED_ELSEWHERE, APPROVAL_ENDED, ORGANIZATION_SUSPENDED, Offer
 from services.routing.domain.referral import Referral
 
 
@@ -45,7 +45,7 @@ CONSEQUENCES: Mapping[str, Consequence] = {
 }
 _NONE = Consequence()
 # The reasons of a revocation that say nothing about the offer's holder.
-_SAY_NOTHING = frozenset({ACCEPTED_ELSEWHERE, ORGANIZATION_SUSPENDED})
+_SAY_NOTHING = frozenset({ACCEPTED_ELSEWHERE, ORGANIZATION_SUSPENDED, APPROVAL_ENDED})
 # The states of an offer whose reason the organisation itself gave.
 _GIVEN = frozenset({OfferState.declined, OfferState.returned})
 
@@ -81,8 +81,8 @@ def asked_before(referral: Referral) -> frozenset[str]:
 
     An offer that was revoked because another organisation accepted first says nothing about its holder: when
     the acceptor hands the referral back, the holder is asked again. So is an organisation that was suspended
-    meanwhile, once it is readmitted. An organisation that was asked about the whole referral is not asked
-    about a part of it.
+    meanwhile, once it is readmitted, and one whose service lost its approval, once it is approved again. An
+    organisation that was asked about the whole referral is not asked about a part of it.
     """
     before = referral.part.asked if referral.part is not None else ()
     return (

@@ -8,13 +8,13 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import replace
 
-from contracts.codes import CoordinatorAct, OfferState, ReferralStatus
+from contracts.codes import CoordinatorAct, ReferralStatus
 from contracts.errors import Refused
 from contracts.facts import InterventionApplied, InterventionSubmitted
 from services.routing.domain.decision import Trigger
 from services.routing.domain.offer import Offer
 from services.routing.domain.offer_closing import MOVED_ON
-from services.routing.domain.open_offers import ask_next, revoke_acceptance, revoke_open
+from services.routing.domain.open_offers import ask_next, changed_since, revoke_acceptance, revoke_open
 from services.routing.domain.referral import Referral
 from services.routing.domain.splitting import require_not_split
 from services.routing.domain.transition import Transition, TransitionContext
@@ -24,7 +24,7 @@ def intervene(
     referral: Referral, submission: InterventionSubmitted, context: TransitionContext
 ) -> Transition:
     """Apply a coordinator's act. Raises Refused."""
-    offers = _awaited(referral, submission.organization)
+    offers = awaited(referral, submission)
     match submission.act:
         case CoordinatorAct.nudge:
             return _nudge(referral, offers, submission, context)
@@ -34,19 +34,21 @@ def intervene(
             return _move_on(referral, offers, submission, context)
 
 
-def _awaited(referral: Referral, organization: str | None) -> tuple[Offer, ...]:
-    """Return the open offers, or the accepted one, of the organisation; of all with None."""
+def awaited(referral: Referral, submission: InterventionSubmitted) -> tuple[Offer, ...]:
+    """Return the offers that the act concerns: open ones, or the accepted one. Raises Refused."""
     if referral.is_closed:
         raise Refused("not-in-this-state", f"The referral is {referral.status}.")
     require_not_split(referral)
-    state = OfferState.open if referral.acceptor is None else OfferState.accepted
-    offers = tuple(offer for offer in referral.offers if offer.state is state)
+    offers = referral.awaited_offers
     if not offers:
         raise Refused("not-in-this-state", "No organisation has this referral now: place it.")
-    wanted = tuple(offer for offer in offers if organization in (None, offer.organization))
+    wanted = [offer for offer in offers if submission.organization in (None, offer.organization)]
     if not wanted:
         raise Refused("conflict", "The referral does not wait for this organisation.")
-    return wanted
+    seen = tuple(offer for offer in wanted if submission.offers is None or offer.id in submission.offers)
+    if not seen:
+        raise changed_since(referral)
+    return seen
 
 
 def _nudge(

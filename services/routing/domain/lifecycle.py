@@ -49,10 +49,14 @@ from services.routing.domain.parties import require_acceptor, require_party
 from services.routing.domain.referral import Referral, ReferralEvent, next_status
 from services.routing.domain.refusals import refusal_of
 from services.routing.domain.split_ends import rejoin, with_linked_ends
-from services.routing.domain.standing import revoke_suspended
+from services.routing.domain.standing import revoke_suspended, revoke_unapproved
 from services.routing.domain.transition import Transition, TransitionContext
 
 ACCEPTOR_BARRED = "The organisation cannot accept: it is not active and vetted."
+ACCEPTOR_NOT_APPROVED = (
+    "The organisation cannot accept: the network does not approve its service for a sensitive need of this "
+    "referral."
+)
 
 
 class UnknownReferral(Unavailable):
@@ -81,10 +85,8 @@ def _apply(referral: Referral | None, event: Event[Fact], context: TransitionCon
     try:
         match submission:
             case AnswerSubmitted():
-                if submission.answer is Answer.accept and not context.in_good_standing(
-                    submission.organization
-                ):
-                    return _refuse_suspended(referral, submission, event.id, context)
+                if (refusal := _refused_acceptance(referral, submission, event.id, context)) is not None:
+                    return refusal
                 return _answer(referral, submission, event.time, context)
             case ProgressSubmitted():
                 return _progress(referral, submission, context)
@@ -209,12 +211,27 @@ def _answer(
     return ask_next(closed.referral, Trigger.declined, context, closed.facts, closed.observed)
 
 
-def _refuse_suspended(
+def _refused_acceptance(
     referral: Referral, submission: AnswerSubmitted, submission_id: str, context: TransitionContext
-) -> Transition:
-    """Refuse the acceptance of a suspended organisation: accepting would release the case to it."""
-    step = revoke_suspended(referral, context)
-    refused = Refused("offer-closed", ACCEPTOR_BARRED)
+) -> Transition | None:
+    """Refuse the acceptance of an organisation that is suspended, or no longer approved for the referral.
+
+    Accepting would release the case to it. None for any other answer.
+    """
+    if submission.answer is not Answer.accept:
+        return None
+    offer = referral.offer(submission.offer_id)
+    if not context.in_good_standing(submission.organization):
+        step, detail = revoke_suspended(referral, context), ACCEPTOR_BARRED
+    elif (
+        offer is not None
+        and offer.organization == submission.organization
+        and not context.is_approved(referral, offer)
+    ):
+        step, detail = revoke_unapproved(referral, context), ACCEPTOR_NOT_APPROVED
+    else:
+        return None
+    refused = Refused("offer-closed", detail)
     return replace(step, facts=(*step.facts, refusal_of(submission, submission_id, refused)))
 
 

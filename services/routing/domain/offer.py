@@ -18,9 +18,11 @@ from enum import StrEnum
 from contracts.codes import OfferState
 from contracts.errors import Refused
 
-# Reasons of a revocation: another organisation accepted first; the offer's holder is not in good standing.
+# Reasons of a revocation: another organisation accepted first; the offer's holder is not in good standing;
+# the network no longer approves the holder for a sensitive need of the referral.
 ACCEPTED_ELSEWHERE = "accepted_elsewhere"
 ORGANIZATION_SUSPENDED = "organization_suspended"
+APPROVAL_ENDED = "approval_ended"
 
 
 class OfferEvent(StrEnum):

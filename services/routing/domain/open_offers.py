@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from contracts.codes import OfferState, ReferralStatus
+from contracts.codes import ReferralStatus
 from contracts.errors import Refused
 from contracts.facts import (
     Fact,
@@ -39,9 +39,12 @@ def place(referral: Referral, placement: PlacementSubmitted, context: Transition
     """Offer a referral to the organisation that a coordinator chose. Raises Refused.
 
     The referral is unplaced, or has open offers, or its acceptor is suspended or overdue. The open offers or
-    the acceptance are revoked.
+    the acceptance are revoked, if the coordinator saw them.
     """
     require_not_split(referral)
+    seen = placement.offers
+    if seen is not None and any(offer.id not in seen for offer in referral.awaited_offers):
+        raise changed_since(referral)
     revoked = ClosedOffer(referral=referral, facts=())
     if referral.status is not ReferralStatus.unplaced:
         revoked = _revoked_for(referral, placement, context)
@@ -51,6 +54,16 @@ def place(referral: Referral, placement: PlacementSubmitted, context: Transition
     after, opened = _open_offers(revoked.referral, decision, 1, context, placed_by=placement.coordinator)
     return Transition(
         referral=after, facts=(*revoked.facts, *opened), decisions=(decision,), observed=revoked.observed
+    )
+
+
+def changed_since(referral: Referral) -> Refused:
+    """Return the refusal of an act on offers that the coordinator did not see."""
+    waits_for = ", ".join(sorted({offer.organization for offer in referral.awaited_offers}))
+    return Refused(
+        "conflict",
+        f"The referral has changed: it waits for {waits_for} now. Look at it again, and repeat the act if it "
+        "is still right.",
     )
 
 
@@ -87,7 +100,7 @@ def revoke_acceptance(referral: Referral, coordinator: str, context: TransitionC
             "A coordinator can move a referral only if it is unplaced or has an open offer, or if its "
             "acceptor is suspended or has missed a report.",
         )
-    (accepted,) = [offer for offer in referral.offers if offer.state is OfferState.accepted]
+    (accepted,) = referral.awaited_offers
     revoked = close_offer(
         referral,
         accepted,

@@ -26,7 +26,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from contracts.codes import Outcome, ReferralStatus, Urgency
+from contracts.codes import OfferState, Outcome, ReferralStatus, Urgency
 from contracts.errors import Refused
 from contracts.referral import ReferralFacts
 from services.routing.domain.chain import Chain
@@ -167,6 +167,14 @@ class Referral:
     def open_offers(self) -> tuple[Offer, ...]:
         """The offers that await an answer."""
         return tuple(offer for offer in self.offers if offer.is_open)
+
+    @property
+    def awaited_offers(self) -> tuple[Offer, ...]:
+        """The offers for whose holders the referral waits: the open ones, or the accepted one."""
+        if self.is_closed:
+            return ()
+        state = OfferState.open if self.acceptor is None else OfferState.accepted
+        return tuple(offer for offer in self.offers if offer.state is state)
 
     @property
     def is_seeking(self) -> bool:

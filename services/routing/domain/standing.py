@@ -1,15 +1,16 @@
-"""The consequences for a referral when an organisation is suspended, leaves or becomes inactive.
+"""The consequences for a referral when an organisation loses its good standing or an approval of a service.
 
-Its open offers are revoked and the next candidates are asked. Its accepted referrals stay accepted, and the
-sender and the coordinators are notified. A coordinator may then place them with another organisation
-(`open_offers.place`).
+Its open offers are revoked and the next candidates are asked. The end of an approval concerns the offers
+whose referrals have a sensitive need for which the organisation is no longer approved. Its accepted referrals
+stay accepted. After a suspension the sender and the coordinators are notified, and a coordinator may place
+them with another organisation (`open_offers.place`).
 """
 
 from __future__ import annotations
 
 from contracts.facts import ReferralAcceptorSuspended
 from services.routing.domain.decision import Trigger
-from services.routing.domain.offer import ORGANIZATION_SUSPENDED
+from services.routing.domain.offer import APPROVAL_ENDED, ORGANIZATION_SUSPENDED
 from services.routing.domain.open_offers import ask_next, revoke_open
 from services.routing.domain.referral import Referral
 from services.routing.domain.transition import Transition, TransitionContext
@@ -25,6 +26,18 @@ def revoke_suspended(referral: Referral, context: TransitionContext) -> Transiti
         return Transition(referral=referral)
     after, revoked = revoke_open(referral, ORGANIZATION_SUSPENDED, context.now, suspended)
     return ask_next(after, Trigger.organization_suspended, context, revoked)
+
+
+def revoke_unapproved(referral: Referral, context: TransitionContext) -> Transition:
+    """Revoke open offers whose holders are no longer approved for the referral, and ask the next candidates.
+
+    Without such an offer the referral stays as it is.
+    """
+    unapproved = [o for o in referral.open_offers if not context.is_approved(referral, o)]
+    if not unapproved:
+        return Transition(referral=referral)
+    after, revoked = revoke_open(referral, APPROVAL_ENDED, context.now, unapproved)
+    return ask_next(after, Trigger.approval_ended, context, revoked)
 
 
 def suspended_acceptor(referral: Referral, context: TransitionContext) -> ReferralAcceptorSuspended | None:

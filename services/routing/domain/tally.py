@@ -10,7 +10,7 @@ from typing import Final
 from contracts.codes import CONSENT_REVOKED, DeclineReason, HandBackReason, OfferState, Urgency
 from contracts.facts import ReferralUnplaced
 from services.routing.domain.ending import FAILED, WITHDRAWN
-from services.routing.domain.offer import ACCEPTED_ELSEWHERE, ORGANIZATION_SUSPENDED
+from services.routing.domain.offer import ACCEPTED_ELSEWHERE, APPROVAL_ENDED, ORGANIZATION_SUSPENDED
 from services.routing.domain.offer_closing import MOVED_ON, NO_ANSWER, REPORT_OVERDUE
 from services.routing.domain.referral import Referral
 from services.routing.domain.transition import Transition
@@ -26,6 +26,7 @@ REASONS: Final[Mapping[OfferState, tuple[str, ...]]] = {
     OfferState.revoked: (
         ACCEPTED_ELSEWHERE,
         ORGANIZATION_SUSPENDED,
+        APPROVAL_ENDED,
         MOVED_ON,
         REPORT_OVERDUE,
         CONSENT_REVOKED,

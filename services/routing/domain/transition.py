@@ -10,6 +10,7 @@ from typing import Protocol
 from contracts.facts import Fact, ReferralReferredOnward
 from services.routing.domain.decision import Decision, Trigger
 from services.routing.domain.observation import Observation
+from services.routing.domain.offer import Offer
 from services.routing.domain.parts import Part
 from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.referral import Referral
@@ -25,7 +26,7 @@ class Decide(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TransitionContext:
-    """The inputs of a transition: time, new ids, policy, matching and standing of organisations."""
+    """The inputs of a transition: time, new ids, policy, matching, standing and approvals."""
 
     now: dt.datetime
     new_id: Callable[[], str]
@@ -35,6 +36,8 @@ class TransitionContext:
     in_good_standing: Callable[[str], bool]
     # Whether an organisation can submit by itself: it is in good standing and has a live client.
     can_submit: Callable[[str], bool]
+    # Whether the network still approves the offer's holder for the referral's sensitive needs.
+    is_approved: Callable[[Referral, Offer], bool]
     # Another referral by its id as it is now, None if unknown. Known are those that the facts at hand refer
     # onward, and those that a split has linked with the referrals at hand.
     referral: Callable[[str], Referral | None] = lambda _: None

@@ -31,8 +31,9 @@ from services.routing.domain.circumstances import Circumstances
 from services.routing.domain.consequences import asked_before, declined_as_full, declined_for_person
 from services.routing.domain.decision import Decision, Trigger, decide
 from services.routing.domain.ending import withdraw_for
-from services.routing.domain.intervention import intervene
+from services.routing.domain.intervention import awaited, intervene
 from services.routing.domain.observation import Observation
+from services.routing.domain.open_approval import is_approved
 from services.routing.domain.open_offers import place
 from services.routing.domain.parts import parts_of
 from services.routing.domain.policy import RoutingPolicy
@@ -44,6 +45,7 @@ from services.routing.handlers.coordinator_submissions import CoordinatorSubmiss
 from services.routing.handlers.decision_spans import Decided, not_reported
 from services.routing.handlers.referral_batch import ReferralBatch
 from services.routing.handlers.turns import in_turns
+from services.routing.handlers.unapproved import UnapprovedOffers
 from services.routing.handlers.unplaced import UnplacedReferrals
 from services.routing.live_directory import LiveDirectory
 from services.routing.ports import PlacementKeys, ReferralStore
@@ -108,6 +110,18 @@ class RoutingCommands:
             after_commit=after_commit,
         )
         self._unplaced = UnplacedReferrals(
+            database=database,
+            store=store,
+            outbox=outbox,
+            network=network,
+            source=source,
+            settle=self._settle,
+            context=self._context,
+            finish=self._finish,
+            after_commit=after_commit,
+        )
+
+        self._unapproved = UnapprovedOffers(
             database=database,
             store=store,
             outbox=outbox,
@@ -227,6 +241,14 @@ class RoutingCommands:
         """
         return self._unplaced.decide_again(now)
 
+    def end_unapproved_offers(self, now: dt.datetime) -> int:
+        """Revoke open offers whose holders are no longer approved for their referrals (`UnapprovedOffers`).
+
+        Returns how many referrals changed. Raises DatabaseUnavailable, and Unavailable if another process was
+        faster.
+        """
+        return self._unapproved.end(now)
+
     def recall(self) -> None:
         """Reload all observations, including those of other processes. Raises DatabaseUnavailable."""
         with self._network.settling(), self._database.read() as transaction:
@@ -240,27 +262,43 @@ class RoutingCommands:
         now: dt.datetime,
         *,
         reason: InterventionReason | None = None,
+        offers: tuple[str, ...] | None = None,
         key: str | None = None,
     ) -> str:
-        """Submit a coordinator's placement; return its id. See `CoordinatorSubmissions.submit`."""
+        """Submit a coordinator's placement; return its id. See `CoordinatorSubmissions.submit`.
+
+        offers: see `PlacementSubmitted`; by default those for which the referral waits now.
+        """
         placement = PlacementSubmitted(
-            referral_id=referral_id, organization=organization, coordinator=coordinator, reason=reason
+            referral_id=referral_id,
+            organization=organization,
+            coordinator=coordinator,
+            reason=reason,
+            offers=offers,
         )
 
-        def attempt(referral: Referral) -> None:
+        def attempt(referral: Referral) -> PlacementSubmitted:
             if self._network.directory.organization(organization) is None:
                 raise Refused("unknown-organization", "The directory has no organisation with this id.")
             place(referral, placement, self._context(now, {}))
+            seen = tuple(offer.id for offer in referral.awaited_offers) if offers is None else offers
+            return replace(placement, offers=seen)
 
         return self._coordinators.submit(placement, now, key, attempt)
 
     def submit_intervention(
         self, intervention: InterventionSubmitted, now: dt.datetime, *, key: str | None = None
     ) -> str:
-        """Submit a coordinator's act; return its id. See `CoordinatorSubmissions.submit`."""
-        return self._coordinators.submit(
-            intervention, now, key, lambda referral: intervene(referral, intervention, self._context(now, {}))
-        )
+        """Submit a coordinator's act; return its id. See `CoordinatorSubmissions.submit`.
+
+        Its offers are by default those for which the referral waits now.
+        """
+
+        def attempt(referral: Referral) -> InterventionSubmitted:
+            intervene(referral, intervention, self._context(now, {}))
+            return replace(intervention, offers=tuple(offer.id for offer in awaited(referral, intervention)))
+
+        return self._coordinators.submit(intervention, now, key, attempt)
 
     def submit_withdrawal(
         self,
@@ -279,9 +317,12 @@ class RoutingCommands:
         withdrawal = CoordinatorWithdrawalSubmitted(
             referral_id=referral_id, organization=organization, coordinator=coordinator, reason=reason
         )
-        return self._coordinators.submit(
-            withdrawal, now, key, lambda referral: withdraw_for(referral, withdrawal, self._context(now, {}))
-        )
+
+        def attempt(referral: Referral) -> CoordinatorWithdrawalSubmitted:
+            withdraw_for(referral, withdrawal, self._context(now, {}))
+            return withdrawal
+
+        return self._coordinators.submit(withdrawal, now, key, attempt)
 
     def consider(self, referral: Referral, now: dt.datetime, organization: str | None) -> Decision:
         """Return the decision that a search would make now, or that about one organisation; store nothing."""
@@ -323,6 +364,9 @@ class RoutingCommands:
             parts=lambda referral: parts_of(self._circumstances(referral, now, so_far, policy), in_turns),
             in_good_standing=self._network.directory.in_good_standing,
             can_submit=self._can_submit,
+            is_approved=lambda referral, offer: is_approved(
+                offer, self._circumstances(referral, now, so_far, policy)
+            ),
         )
 
     def _circumstances(

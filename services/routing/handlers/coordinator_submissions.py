@@ -54,7 +54,7 @@ class CoordinatorSubmissions:
         submission: Submission,
         now: dt.datetime,
         key: str | None,
-        attempt: Callable[[Referral], object],
+        attempt: Callable[[Referral], Submission],
     ) -> str:
         """Publish the submission; return its id.
 
@@ -62,8 +62,9 @@ class CoordinatorSubmissions:
         refused now; another one under the same key is refused as `idempotency-conflict`.
 
         attempt: applies the submission to the referral as a trial, or raises Refused, so that the coordinator
-        learns at once why it is impossible. If the state changes before routing applies it, the refusal goes
-        to the coordinators' mailbox. A fact `….refused` records both. Raises Refused, DatabaseUnavailable.
+        learns at once why it is impossible. It returns what to publish: the submission with the offers that
+        it concerns. If the state changes before routing applies it, the refusal goes to the coordinators'
+        mailbox. A fact `….refused` records both. Raises Refused, DatabaseUnavailable.
         """
         refusal: Refused | None = None
         with self._database.write() as transaction:
@@ -82,7 +83,7 @@ class CoordinatorSubmissions:
                 data=submission,
             )
             try:
-                attempt(referral)
+                event = replace(event, data=attempt(referral))
             except Refused as refused:
                 refusal = refused
                 fact = refusal_of(submission, submission_id, refused)

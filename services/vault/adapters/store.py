@@ -44,6 +44,10 @@ _AWAITED = SqlStatement(
     "SELECT DISTINCT acceptor FROM custodies WHERE state = 'held' AND acceptor IS NOT NULL"
     " AND (receiver IS NULL OR receiver = acceptor) ORDER BY acceptor"
 )
+_AWAITING_RELEASE = SqlStatement(
+    "SELECT acceptor, count(*) FROM custodies WHERE state = 'held' AND acceptor IS NOT NULL"
+    " AND (receiver IS NULL OR receiver = acceptor) AND changed_at <= ? GROUP BY acceptor"
+)
 _WAITING_FOR = SqlStatement(
     "SELECT referral_id FROM custodies WHERE state = 'held' AND acceptor = ?"
     " AND (receiver IS NULL OR receiver = acceptor) ORDER BY referral_id LIMIT ?"
@@ -113,6 +117,11 @@ class SqlCustodyStore:
     def awaited_acceptors(self, transaction: Connection) -> list[str]:
         """See `ports.CustodyStore`."""
         return [acceptor for (acceptor,) in _AWAITED.run(transaction)]
+
+    def awaiting_release(self, transaction: Connection, until: dt.datetime) -> dict[str, int]:
+        """See `ports.CustodyStore`."""
+        rows = _AWAITING_RELEASE.run(transaction, microseconds(until))
+        return {row[0]: row[1] for row in rows}
 
     def waiting_for(self, transaction: Connection, acceptor: str, limit: int) -> list[str]:
         """See `ports.CustodyStore`."""

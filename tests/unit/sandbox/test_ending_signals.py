@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import threading
+import weakref
 from pathlib import Path
 
 import pytest
 
-from sandbox.ending_signals import ending_signals_raise, signals_held
+from sandbox.ending_signals import ending_signals_raise, raise_lost_signal, signals_held
+from sandbox.hub import Hub
 
 
 @pytest.mark.parametrize("inherited", [signal.SIG_IGN, signal.SIG_DFL])
@@ -42,6 +45,40 @@ def test_held_signal_is_raised_after_the_block(number: signal.Signals, raised: t
             done.append("the rest of the block")
         assert signal.getsignal(number) is handler
     assert done == ["the rest of the block"]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize(
+    ("number", "raised"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)]
+)
+def test_signal_that_python_drops_is_raised_at_the_next_step(
+    number: signal.Signals, raised: type[BaseException]
+) -> None:
+    with ending_signals_raise():
+        raise_lost_signal()
+        lost = threading.Event()
+        watch = weakref.ref(lost, lambda dead: signal.raise_signal(number))
+        del lost
+        assert watch() is None
+        with pytest.raises(raised):
+            raise_lost_signal()
+    raise_lost_signal()
+
+
+@pytest.mark.parametrize("lost_at", ["creating keys and credentials", "starting a private RabbitMQ"])
+def test_hub_does_not_start_on_after_a_lost_signal(tmp_path: Path, lost_at: str) -> None:
+    steps = []
+
+    def lose_a_signal(step: str) -> None:
+        steps.append(step)
+        if step == lost_at:
+            with contextlib.suppress(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGINT)
+
+    hub = Hub(tmp_path / "data", empty=True, progress=lose_a_signal)
+    with ending_signals_raise(), pytest.raises(KeyboardInterrupt):
+        hub.start()
+    assert steps[-1] == lost_at
 
 
 def test_signals_are_not_held_in_another_thread() -> None:

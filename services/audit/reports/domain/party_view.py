@@ -1,8 +1,9 @@
 """The entries of a referral that its parties may read: those that `GET /v1/referrals/{id}` shows them.
 
 The sender reads every step of the referral. An organisation that received an offer reads its own steps, but
-not who else received one and not what an acceptor reported. Of an offer that ended without an acceptance, or
-of a referral that ended, it no longer reads the facts. Only oversight roles see deliveries.
+not who else received one and not what an acceptor reported. Of a referral that ended it no longer reads the
+facts. Once its own part has ended it reads no content at all, only which steps there were: the content is
+erased when the person withdraws consent, and that is news. Only oversight roles see deliveries.
 `domain/readers.py` decides which reads a party sees.
 """
 
@@ -76,13 +77,15 @@ def withheld_from(organization: str, steps: Sequence[LoggedStep]) -> frozenset[i
 
     steps: all entries of one referral, by index. The sender reads the facts, which are its own. Any other
     organisation reads those of its last offer while that is open or accepted and the referral has not ended.
+    All entries once the organisation's part has ended.
     """
     if _is_named(organization, _BEGINNINGS, steps):
         return frozenset()
+    if end_of_part(organization, steps) is not None:
+        return frozenset(step.index for step in steps)
     offers = [s.index for s in steps if s.type == OfferOpened.type and s.organization == organization]
-    if any(step.type in _REFERRAL_ENDS for step in steps):
-        return frozenset(offers)
-    return frozenset(offers[:-1] if end_of_part(organization, steps) is None else offers)
+    has_ended = any(step.type in _REFERRAL_ENDS for step in steps)
+    return frozenset(offers if has_ended else offers[:-1])
 
 
 def end_of_part(organization: str, steps: Sequence[LoggedStep]) -> int | None:

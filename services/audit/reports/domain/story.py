@@ -1,6 +1,7 @@
 """A referral's history as sentences for people. Pure.
 
-A sentence states only what its entry contains; an entry whose content has been erased still has a sentence.
+A sentence states only what its entry contains; an entry whose content is not available still has a sentence:
+it has been erased, or is withheld from the reader. The sentence does not say which: an erasure is news.
 The texts are unescaped: the document renderers escape them.
 """
 
@@ -33,7 +34,7 @@ _LONGEST: Final = 600
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoryEntry:
-    """A log entry to narrate. type: the event's; data: its content, None once erased."""
+    """A log entry to narrate. type: the event's; data: its content, None once erased or withheld."""
 
     index: int
     time: dt.datetime
@@ -58,7 +59,7 @@ class Sentence:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Story:
-    """A referral's story. situation: names and values, empty once erased."""
+    """A referral's story. situation: names and values, empty once erased or withheld."""
 
     language: str
     title: str
@@ -147,7 +148,7 @@ def _situation(entries: Sequence[StoryEntry], words: Words) -> tuple[tuple[str, 
 def _sentence(entry: StoryEntry, words: Words, *, number: str) -> str:
     fact = entry.type.removeprefix("kopuro.").rpartition(".")[0] or entry.type
     if entry.data is None:
-        return words.phrases["erased"].format_map({"fact": clean(fact)})
+        return words.phrases["unavailable"].format_map({"fact": clean(fact)})
     variants = [entry.data.get(name) for name in ("answer", "act", "reason")]
     if entry.data.get("onward_from") is not None:
         variants.append("onward")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import time
 from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final
 
@@ -32,7 +32,7 @@ from services.audit.reports.domain.party_view import readable_by
 from services.audit.reports.domain.readers import READ_TYPES, Viewer
 from services.audit.reports.handlers.daily_reads import DailyReads
 from services.audit.reports.handlers.paged_search import search_page
-from services.audit.reports.handlers.party_leaves import leaves_for, step_of, without_facts
+from services.audit.reports.handlers.party_leaves import leaves_for, step_of, told_leaves, without_content
 from services.audit.reports.handlers.recorded_reads import RecordedReads, recorded_read, viewer
 
 # A referral has some tens of entries besides those about reads of it.
@@ -157,7 +157,7 @@ class History:
             # Entries that are not published yet may end what the party may read. An opening proves whole
             # content, so an entry without its facts has none.
             leaves = [
-                replace(leaf, salt=None, data=None) if withheld else leaf
+                without_content(leaf) if withheld else leaf
                 for leaf, withheld in leaves_for(reader.id, self._steps(referral_id, stop=self._size()))
                 if leaf.index < size
             ]
@@ -232,9 +232,7 @@ class History:
         steps, size = self._of_referral(reader, referral_id, as_party=as_party)
         seen_by = viewer(reader, steps, as_party=as_party)
         if as_party:
-            steps = [
-                without_facts(leaf) if withheld else leaf for leaf, withheld in leaves_for(reader.id, steps)
-            ]
+            steps = told_leaves(reader.id, steps)
         told = self._reads.of_referral(referral_id, start=0, stop=size, exports=False)
         reads = islice((leaf for leaf in told if _is_seen(seen_by, leaf)), MOST_READS_TOLD)
         leaves = sorted([*steps, *reads], key=lambda leaf: leaf.index)

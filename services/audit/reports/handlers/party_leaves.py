@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from services.audit.log.ports import OpenedLeaf
-from services.audit.reports.domain.party_view import LoggedStep, readable_by, withheld_from
+from services.audit.reports.domain.party_view import LoggedStep, end_of_part, readable_by, withheld_from
 
 
 def leaves_for(organization: str, leaves: Sequence[OpenedLeaf]) -> list[tuple[OpenedLeaf, bool]]:
@@ -19,12 +19,27 @@ def leaves_for(organization: str, leaves: Sequence[OpenedLeaf]) -> list[tuple[Op
     return [(leaf, leaf.index in withheld) for leaf in leaves if leaf.index in readable]
 
 
+def told_leaves(organization: str, leaves: Sequence[OpenedLeaf]) -> list[OpenedLeaf]:
+    """Return the leaves that a party may read, with as much of their content as it may read.
+
+    leaves: as for `leaves_for`.
+    """
+    has_ended = end_of_part(organization, [step_of(leaf) for leaf in leaves]) is not None
+    hidden = without_content if has_ended else without_facts
+    return [hidden(leaf) if withheld else leaf for leaf, withheld in leaves_for(organization, leaves)]
+
+
 def step_of(opened: OpenedLeaf) -> LoggedStep:
     """Return what the leaf says of its entry."""
     leaf = opened.fields
     return LoggedStep(
         index=opened.index, type=leaf["type"], actor=leaf["actor"], organization=leaf["organization"]
     )
+
+
+def without_content(leaf: OpenedLeaf) -> OpenedLeaf:
+    """Return the leaf without its opening."""
+    return replace(leaf, salt=None, data=None)
 
 
 def without_facts(leaf: OpenedLeaf) -> OpenedLeaf:

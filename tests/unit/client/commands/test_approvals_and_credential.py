@@ -167,6 +167,14 @@ def test_revoke_tokens_names_the_client(hub: FakeHub, run: Run) -> None:
     assert run("credential", "revoke-tokens", "osh-laptop").out == "osh-laptop\n"
 
 
+def test_name_root_prints_the_client_or_the_request(hub: FakeHub, run: Run) -> None:
+    url = f"{CREDENTIALS}/osh-laptop/root"
+    request = {"id": "a-1", "kind": "root_client", "state": "requested", "requested_by": "kg.operator"}
+    hub.script("PUT", url, json_response(CLIENT), json_response(request, status=202))
+    assert run("credential", "name-root", "osh-laptop").out == "osh-laptop\n"
+    assert run("credential", "name-root", "osh-laptop").out == "a-1\n"
+
+
 def test_amqp_password_stays_in_a_private_file_and_its_hash_is_sent(
     hub: FakeHub, run: Run, tmp_path: Path
 ) -> None:

@@ -239,7 +239,8 @@ def test_act_shows_whom_it_affects_and_asks(
     answering(terminal, "y")
     assert run(*line).out == "s1\n"
     (request,) = hub.requests_to(f"{ADDRESS}/{act}")
-    assert request.json() == {"reason": "no_answer", **body}
+    (seen,) = [offer["id"] for offer in REFERRAL["offers"] if offer["state"] == "open"]
+    assert request.json() == {"reason": "no_answer", "offers": [seen], **body}
     assert request.headers["idempotency-key"]
 
 
@@ -263,7 +264,8 @@ def test_place_shows_what_it_revokes_and_overrides(hub: FakeHub, run: Run, termi
     assert "ru.moscow-centre (until 2026-05-02 09:00:01Z): will no longer be asked" in ran.err
     assert "Its service does not cover the region: Moscow." in ran.err
     (request,) = hub.requests_to(f"{ADDRESS}/offer")
-    assert request.json() == {"organization": "ru.far", "reason": "no_answer"}
+    (seen,) = [offer["id"] for offer in REFERRAL["offers"] if offer["state"] == "open"]
+    assert request.json() == {"organization": "ru.far", "reason": "no_answer", "offers": [seen]}
 
 
 UNREADABLE = {

@@ -102,7 +102,13 @@ RICH: Final = {
     "offers": [
         {**REFERRAL["offers"][0], "state": state, "reason": reason}
         for state in OFFER_STATES
-        for reason in (None, *sorted(codes("decline_reasons")), "organization_suspended", "moved_on")
+        for reason in (
+            None,
+            *sorted(codes("decline_reasons")),
+            "organization_suspended",
+            "approval_ended",
+            "moved_on",
+        )
     ],
     "timeline": [
         {

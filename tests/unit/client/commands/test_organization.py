@@ -190,10 +190,11 @@ def test_approve_service_prints_the_revision_or_the_request(hub: FakeHub, run: R
     )
     line = ("organization", "approve-service", "kg.osh", "house", "protection.violence", "health.hiv")
     assert run(*line, "--revision", "7").out == "8\n"
-    assert run(*line).out == "a-1\n"
+    assert run(*line, "--revision", "8").out == "a-1\n"
+    assert run(*line).code == 2
     first, second = hub.requests_to(place)
     assert first.json() == second.json() == {"needs": ["protection.violence", "health.hiv"]}
-    assert (first.headers["if-match"], second.headers.get("if-match")) == ('"7"', None)
+    assert (first.headers["if-match"], second.headers.get("if-match")) == ('"7"', '"8"')
 
 
 def test_withdraw_approval_prints_the_revision(hub: FakeHub, run: Run) -> None:

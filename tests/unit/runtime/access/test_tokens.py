@@ -65,6 +65,7 @@ def claims(**changes: Any) -> dict[str, Any]:
         "roles": ["partner"],
         "iat": now,
         "exp": now + 900,
+        "epoch": 0,
     }
     return {**good, **changes}
 
@@ -155,17 +156,6 @@ def test_token_for_another_audience_is_refused() -> None:
     assert slug(checked, signed(claims())) == "invalid-token"
 
 
-def test_token_issued_before_the_revocation_of_tokens_is_refused() -> None:
-    clients = dict(CLIENTS)
-    keys = {"keys": [SIGNER.public_jwk()]}
-    checked = TokenVerifier(lambda: keys, "kopuro:kg", SetClock(), clients=clients.get)
-    token = SIGNER.issue(PARTNER, now=NOON)
-    assert checked.verify(token) == PARTNER
-    clients["osh"] = replace(CLIENTS["osh"], not_before=NOON.timestamp() + 1)
-    assert slug(checked, token) == "invalid-token"
-    assert checked.verify(SIGNER.issue(PARTNER, now=NOON + timedelta(seconds=1))) == PARTNER
-
-
 def test_token_of_an_earlier_epoch_is_refused_whatever_its_times_say() -> None:
     clients = dict(CLIENTS)
     keys = {"keys": [SIGNER.public_jwk()]}
@@ -174,10 +164,8 @@ def test_token_of_an_earlier_epoch_is_refused_whatever_its_times_say() -> None:
     token = SIGNER.issue(PARTNER, now=later, epoch=1)
     clients["osh"] = replace(CLIENTS["osh"], token_epoch=1)
     assert checked.verify(token) == PARTNER
-    clients["osh"] = replace(CLIENTS["osh"], not_before=NOON.timestamp(), token_epoch=2)
+    clients["osh"] = replace(CLIENTS["osh"], token_epoch=2)
     assert slug(checked, token) == "invalid-token"
-    # The revocation was dated by a clock that was ahead.
-    clients["osh"] = replace(CLIENTS["osh"], not_before=later.timestamp() + 86_400, token_epoch=2)
     assert checked.verify(SIGNER.issue(PARTNER, now=NOON, epoch=2)) == PARTNER
 
 
@@ -187,10 +175,10 @@ def test_forged_token_of_a_later_epoch_outlives_no_revocation() -> None:
     checked = TokenVerifier(lambda: keys, "kopuro:kg", SetClock(), clients=clients.get)
     forged = [SIGNER.issue(PARTNER, now=NOON, epoch=epoch) for epoch in (2, 3, 10**6)]
     assert [slug(checked, token) for token in forged] == ["invalid-token"] * 3
-    # Once the second revocation is known, its own tokens are admitted and those of other epochs refused.
-    clients["osh"] = replace(CLIENTS["osh"], token_epoch=2)
-    assert checked.verify(forged[0]) == PARTNER
-    assert [slug(checked, token) for token in forged[1:]] == ["invalid-token"] * 2
+    # The next epoch is drawn (`services/directory/domain/client.py`): no forged token has it but by chance.
+    clients["osh"] = replace(CLIENTS["osh"], token_epoch=4_000_000_007)
+    assert [slug(checked, token) for token in forged] == ["invalid-token"] * 3
+    assert checked.verify(SIGNER.issue(PARTNER, now=NOON, epoch=4_000_000_007)) == PARTNER
 
 
 @pytest.mark.parametrize(
@@ -220,7 +208,13 @@ def test_token_whose_credential_is_no_text_is_refused(credential: Any) -> None:
     assert slug(verifier(), signed(claims(credential=credential))) == "invalid-token"
 
 
-@pytest.mark.parametrize("epoch", [-1, True, "1", 1.0, [1]])
+def test_token_without_an_epoch_is_refused_whatever_its_times_say() -> None:
+    later = NOON + timedelta(seconds=20)
+    without = {name: value for name, value in claims(iat=later.timestamp()).items() if name != "epoch"}
+    assert slug(verifier(), signed(without)) == "invalid-token"
+
+
+@pytest.mark.parametrize("epoch", [-1, None, True, "1", 1.0, [1]])
 def test_token_whose_epoch_is_no_number_is_refused(epoch: Any) -> None:
     assert slug(verifier(), signed(claims(epoch=epoch))) == "invalid-token"
 

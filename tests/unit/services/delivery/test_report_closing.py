@@ -146,6 +146,7 @@ def test_opt_out_erases_the_reports_of_its_organization_only(bench: Workbench, i
 
 
 def test_report_after_another_opt_in_stays(bench: Workbench) -> None:
+    bench.clock.time += dt.timedelta(minutes=10)
     before, after = submitted(), submitted(report_id=OTHER_REPORT, minutes=9)
     bench.receive(after, before)
     bench.receive(chosen(False, 2), chosen(True, 3), chosen(False, 5), chosen(True, 6))

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from joserfc.jwk import OKPKey
 from sqlalchemy import select
 
 from contracts.envelope import Event, decode
-from contracts.facts import Fact
+from contracts.facts import ClientChanged, Fact
 from contracts.organization import Agreement, Organization, SealingKey
 from runtime.access.signer import TokenSigner
 from runtime.access.tokens import Principal
@@ -116,6 +116,11 @@ def agreement(agreement_id: str = "network-memorandum", **changes: Any) -> Agree
         },
         NOON,
     )
+
+
+def without_digest(fact: Fact) -> Fact:
+    """Return the fact without the digest of a client's record."""
+    return replace(fact, record_sha256=None) if isinstance(fact, ClientChanged) else fact
 
 
 def issue(

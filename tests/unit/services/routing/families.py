@@ -12,6 +12,7 @@ from services.routing.domain.consequences import asked_before, declined_as_full,
 from services.routing.domain.decision import Decision, Trigger, decide
 from services.routing.domain.directory import Directory
 from services.routing.domain.lifecycle import apply
+from services.routing.domain.open_approval import is_approved
 from services.routing.domain.parts import Part, parts_of
 from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.referral import Referral
@@ -64,6 +65,7 @@ class Families:
             decide=decide_now,
             in_good_standing=self.directory.in_good_standing,
             can_submit=self.directory.in_good_standing,
+            is_approved=lambda referral, offer: is_approved(offer, self.given(referral)),
             referral=self.referrals.get,
             parts=parts,
         )

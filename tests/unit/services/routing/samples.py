@@ -32,6 +32,7 @@ from services.routing.domain.directory import Directory
 from services.routing.domain.lifecycle import apply
 from services.routing.domain.observation import NOTHING_OBSERVED, Observation, ServiceLoad, load_between
 from services.routing.domain.offered_service import OfferedService
+from services.routing.domain.open_approval import is_approved
 from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.referral import Referral
 from services.routing.domain.tally import Tally
@@ -194,6 +195,7 @@ class ReferralDriver:
             decide=self._decide,
             in_good_standing=self.directory.in_good_standing,
             can_submit=self.can_submit,
+            is_approved=lambda referral, offer: is_approved(offer, self.given(referral)),
         )
 
     def can_submit(self, organization: str) -> bool:
@@ -223,7 +225,12 @@ class ReferralDriver:
         return self.referral
 
     def _decide(self, referral: Referral, trigger: Trigger, placed_with: str | None = None, /) -> Decision:
-        given = circumstances(
+        given = self.given(referral)
+        return decide(self.new_id(), given, self.policy, trigger, placed_with=placed_with)
+
+    def given(self, referral: Referral) -> Circumstances:
+        """The inputs of the rules for a decision about the referral now."""
+        return circumstances(
             self.directory,
             referral.facts,
             sender=referral.sender,
@@ -235,4 +242,3 @@ class ReferralDriver:
             chain=referral.chain,
             full_for=self.policy.counts_as_full(referral.facts.urgency),
         )
-        return decide(self.new_id(), given, self.policy, trigger, placed_with=placed_with)

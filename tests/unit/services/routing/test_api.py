@@ -182,7 +182,7 @@ def test_pause_is_in_the_timeline_and_explanation_until_it_ends(bench: Workbench
     )
     until = NOW + dt.timedelta(hours=24)
     paused = CasePaused(referral_id=referral, organization=opened.organization, sender=SENDER, until=until)
-    assert bench.take(message_of(paused, referral)) == []
+    assert bench.take(message_of(paused, referral, time=NOW)) == []
     for viewer in (SENDER, opened.organization):
         view = bench.queries.referral(referral, viewer, oversight=False)
         assert view.timeline[-1].fact == "case.paused"

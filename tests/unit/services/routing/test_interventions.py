@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from contracts.codes import CoordinatorAct, InterventionReason
+from contracts.codes import CoordinatorAct, InterventionReason, OfferState
 from contracts.errors import Refused
 from contracts.facts import (
     InterventionApplied,
@@ -16,6 +16,7 @@ from contracts.facts import (
     InterventionSubmitted,
     OfferExpired,
     OfferReminded,
+    PlacementRefused,
 )
 from contracts.idempotency_key import HEADER
 from runtime.access.tokens import Principal
@@ -80,6 +81,7 @@ def test_extension_takes_effect_from_the_queue_and_is_stored(bench: Workbench) -
         act=CoordinatorAct.extend,
         reason=InterventionReason.agreed_with_organization,
         until=until,
+        offers=(offer.offer_id,),
     )
     (applied,) = bench.take(submission)
     assert isinstance(applied, InterventionApplied)
@@ -123,6 +125,40 @@ def test_repeated_move_on_with_a_key_has_one_effect(bench: Workbench) -> None:
     assert refused.value.slug == "idempotency-conflict"
 
 
+def test_two_coordinators_that_move_on_at_once_revoke_one_offer(bench: Workbench) -> None:
+    referral = new_id()
+    (offer,) = opened(bench.take(submitted(referral)))
+    asked = request(referral, {"reason": "no_answer"})
+    for _ in range(2):
+        intervene(bench, CoordinatorAct.move_on, asked)
+    first, second = bench.published()[-2:]
+    (following,) = opened(bench.take(first))
+    (refused,) = bench.take(second)
+    assert isinstance(refused, InterventionRefused)
+    assert following.organization in str(refused.problem["detail"])
+    view = bench.queries.referral(referral, SENDER, oversight=False)
+    assert {one.id: one.state for one in view.offers} == {
+        offer.offer_id: OfferState.revoked,
+        following.offer_id: OfferState.open,
+    }
+
+
+def test_placement_after_another_coordinators_is_refused(small: Workbench) -> None:
+    small.absorb(["ru.two", "ru.three"])
+    referral = new_id()
+    (offer,) = opened(small.take(submitted(referral)))
+    others = sorted({"ru.one", "ru.two", "ru.three"} - {offer.organization})
+    for other in others:
+        small.commands.submit_placement(
+            referral, other, "kg.coordinator", NOW, reason=InterventionReason.no_answer
+        )
+    first, second = small.published()[-2:]
+    assert [one.organization for one in opened(small.take(first))] == others[:1]
+    (refused,) = small.take(second)
+    assert isinstance(refused, PlacementRefused)
+    assert others[0] in str(refused.problem["detail"])
+
+
 @pytest.mark.parametrize(
     ("act", "body", "pointer"),
     [
@@ -132,6 +168,8 @@ def test_repeated_move_on_with_a_key_has_one_effect(bench: Workbench) -> None:
         (CoordinatorAct.extend, {"reason": "other"}, "/until"),
         (CoordinatorAct.extend, {"reason": "other", "until": "tomorrow"}, "/until"),
         (CoordinatorAct.move_on, {"reason": "other", "organization": "RU One"}, "/organization"),
+        (CoordinatorAct.move_on, {"reason": "other", "offers": ["all"]}, "/offers/0"),
+        (CoordinatorAct.move_on, {"reason": "other", "offers": [new_id()] * 21}, "/offers"),
     ],
 )
 def test_act_that_breaks_the_contract_is_refused(

@@ -138,7 +138,8 @@ class Workbench:
         self.database.close()
 
     def take(self, *events: Event[Fact]) -> list[Fact]:
-        """Process one batch; return the published facts."""
+        """Process one batch, not before its events were made; return the published facts."""
+        self.clock.time = max([self.clock.time, *(event.time for event in events)])
         known = {event.id for event in self.published()}
         self.processor.process([delivery(event) for event in events])
         return [event.data for event in self.published() if event.id not in known]

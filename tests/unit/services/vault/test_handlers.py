@@ -45,6 +45,7 @@ from services.vault.batch import PATIENCE
 from services.vault.domain.custody import CustodyState
 from services.vault.domain.evidence import ProvenEvent
 from services.vault.domain.sealed import SealedCase
+from services.vault.handlers import NOT_YET_LACKING
 from tests.support.hub_keys import verifier
 from tests.unit.services.vault.workbench import (
     ACCEPTOR,
@@ -270,6 +271,36 @@ def test_case_sealed_to_named_receiver_is_forwarded_unchanged(vault: Workbench) 
     message = only(SealedCaseReleased, vault.sent())
     assert message.case == sealed
     assert message.kid == vault.keys.published[ACCEPTOR].kid
+
+
+def test_case_for_an_acceptor_whose_key_is_not_known_is_released_once_the_key_is_known(
+    vault: Workbench,
+) -> None:
+    """What its sender sealed to an earlier key, too: that one may have been replaced without proof."""
+    sealed = seal(CASE, public_key(vault.keys.private[ACCEPTOR]))
+    vault.receive(sealed_case(sealed, to=ACCEPTOR))
+    known = vault.keys.published.pop(ACCEPTOR)
+    vault.receive(acceptance())
+    vault.release_waiting()
+    assert (vault.sent(), vault.state(), vault.dead_letters()) == ([], CustodyState.held, 0)
+    assert vault.without_key() == {}, "the key may be on its way"
+    vault.clock.time += NOT_YET_LACKING
+    assert vault.without_key() == {ACCEPTOR: 1}
+    vault.keys.published[ACCEPTOR] = known
+    assert vault.without_key() == {}
+    vault.release_waiting()
+    vault.release_waiting()
+    assert only(SealedCaseReleased, vault.sent()).case == sealed
+    vault.clock.time += NOT_YET_LACKING
+    assert vault.without_key() == {}
+
+
+def test_case_in_custody_for_an_acceptor_without_a_key_is_reported(vault: Workbench) -> None:
+    vault.receive(sealed_case(sealed_to_hub(vault)), acceptance(STRANGER))
+    vault.clock.time += NOT_YET_LACKING
+    assert vault.without_key() == {STRANGER: 1}
+    vault.receive(event(CLOSINGS[0][0]))
+    assert vault.without_key() == {}
 
 
 def test_case_sealed_to_other_organization_than_acceptor_is_requested_from_its_sender(

@@ -173,6 +173,10 @@ class Workbench:
         with self.database.read() as transaction:
             return self.handlers.releasable(transaction, self.clock.now())
 
+    def without_key(self) -> dict[str, int]:
+        with self.database.read() as transaction:
+            return self.handlers.without_key(transaction, self.clock.now())
+
     def release_waiting(self) -> None:
         with self.database.write() as transaction:
             released = self.handlers.release_waiting(transaction, self.clock.now())

@@ -12,7 +12,7 @@ import pytest
 from contracts.topology import QUERIES, ROUTING_QUERIES
 from runtime.messaging.headers import SIGNED
 from runtime.messaging.ports import Delivery, Outgoing
-from runtime.messaging.signatures.requests import FRESH, Request, RequestProofs
+from runtime.messaging.signatures.requests import FRESH, AnsweredBefore, Request, RequestProofs
 from runtime.messaging.signatures.verifier import NotAuthentic
 from tests.support.hub_keys import peers, signer
 from tests.support.settable_clock import SettableClock
@@ -21,6 +21,7 @@ NOW = dt.datetime(2026, 11, 28, 12, 0, tzinfo=dt.UTC)
 REQUEST = Request(
     to=ROUTING_QUERIES,
     reply_to="intake.replies.1",
+    reply_key="A" * 43,
     number="1",
     asked_at=NOW,
     question={"ask": "referrals", "viewer": "kg.osh", "oversight": False},
@@ -75,12 +76,13 @@ def test_request_sent_by_another_broker_user_is_refused(user: str | None) -> Non
     "alter",
     [
         lambda request: replace(request, reply_to="intake.replies.thief"),
+        lambda request: replace(request, reply_key="B" * 43),
         lambda request: replace(request, question={**request.question, "oversight": True}),
         lambda request: replace(request, question={**request.question, "viewer": "kg.thief"}),
         lambda request: replace(request, number="2"),
         lambda request: replace(request, asked_at=NOW + dt.timedelta(seconds=1)),
     ],
-    ids=["reply_to", "oversight", "viewer", "number", "asked_at"],
+    ids=["reply_to", "reply_key", "oversight", "viewer", "number", "asked_at"],
 )
 def test_proof_covers_whatever_the_reply_depends_on(alter: Callable[[Request], Request]) -> None:
     genuine = delivered(REQUEST.encode())
@@ -134,6 +136,21 @@ def test_captured_request_is_refused_for_as_long_as_it_is_fresh() -> None:
         assert failed_check(message, reader) == "replayed"
     clock.time = NOW + FRESH + dt.timedelta(seconds=1)
     assert failed_check(message, reader) == "stale"
+
+
+def test_redelivery_of_an_answered_request_is_no_replay() -> None:
+    reader, message = proofs(), delivered(REQUEST.encode())
+    reader.read(message)
+    with pytest.raises(AnsweredBefore):
+        reader.read(replace(message, redelivered=True))
+    assert failed_check(message, reader) == "replayed"
+
+
+def test_redelivery_that_is_not_authentic_or_not_answered_is_treated_as_a_first_delivery() -> None:
+    again = replace(delivered(REQUEST.encode()), redelivered=True)
+    assert failed_check(replace(again, body=b"x")) == "digest"
+    assert failed_check(again, proofs(SettableClock(NOW + 2 * FRESH))) == "stale"
+    assert proofs().read(again) == REQUEST
 
 
 def test_forgeries_use_up_no_memory_and_genuine_requests_are_forgotten() -> None:

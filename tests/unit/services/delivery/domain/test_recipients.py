@@ -97,8 +97,11 @@ def test_fact_goes_to_its_recipients(fact: str, expected: set[str]) -> None:
     assert (set(recipients), len(recipients)) == (expected, len(expected))
 
 
-def test_offer_revoked_after_suspension_goes_to_coordinators_too() -> None:
-    data = {"organization": ORG, "sender": SENDER, "reason": "organization_suspended"}
+@pytest.mark.parametrize("reason", ["organization_suspended", "approval_ended"])
+def test_offer_that_a_suspension_or_the_end_of_an_approval_revokes_goes_to_coordinators_too(
+    reason: str,
+) -> None:
+    data = {"organization": ORG, "sender": SENDER, "reason": reason}
     assert set(recipients_of("kopuro.offer.revoked.v1", data)) == {ORG, COORDINATORS}
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from contracts.canonical import content_digest
 from contracts.facts import AgreementChanged, ClientChanged, OrganizationChanged, TokenKeyChanged
+from contracts.records import plain
 from contracts.topology import EVENT_QUEUES
 from services.directory.domain.client import Role, client
 from services.directory.domain.entry import Standing, Subject, TokenKey
@@ -26,11 +30,21 @@ def test_full_state_fact_holds_entry_and_revision() -> None:
     assert full_state(Standing(revision=4, entry=key)) == TokenKeyChanged(revision=4, key={"kid": "kid"})
 
 
-def test_full_state_fact_of_a_client_has_neither_secret_nor_digest() -> None:
+def test_full_state_fact_of_a_client_has_no_secret_and_no_digest_of_one() -> None:
     kept = client(client_id="a", principal="kg.a", roles=(Role.partner,), secret="x" * 43)
     fact = full_state(Standing(revision=1, entry=kept), by="aigul")
-    assert fact == ClientChanged(revision=1, client_id="a", principal="kg.a", roles=("partner",), live=True)
+    assert fact == ClientChanged(
+        revision=1,
+        client_id="a",
+        principal="kg.a",
+        roles=("partner",),
+        live=True,
+        record_sha256=content_digest(plain(kept)),
+    )
     assert kept.secret_sha256 not in str(fact)
+    other = full_state(Standing(revision=1, entry=replace(kept, secret_sha256="0" * 64)))
+    assert isinstance(other, ClientChanged)
+    assert other.record_sha256 != fact.record_sha256
 
 
 def test_full_state_fact_of_a_record_names_who_changed_it() -> None:

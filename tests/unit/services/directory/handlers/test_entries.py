@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -263,6 +264,27 @@ def test_loaded_record_with_another_key_counts_as_approved_and_is_announced(dire
         },
     ],
 )
+def test_only_the_earliest_client_may_shut_its_organization_out(directory: Directory) -> None:
+    directory.entries.put_organization(OPERATOR, organization())
+    issue(directory, OSH, OSH, "a" * 43)
+    directory.clock.time = NOON + dt.timedelta(hours=1)
+    issue(directory, f"{OSH}.phone", OSH, "b" * 43)
+    later, first = (replace(OSH_ITSELF, client_id=client) for client in (f"{OSH}.phone", OSH))
+
+    def leave(editor: Editor) -> object:
+        return directory.entries.patch_organization(
+            editor,
+            OSH,
+            {"active": False},
+            precondition=ANY_REVISION,
+            admit=lambda document: admission.organization(document, NOON),
+        )
+
+    with pytest.raises(Refused, match="does not come after"):
+        leave(later)
+    assert isinstance(leave(first), Written)
+
+
 @pytest.mark.parametrize("editor", [OPERATOR, OSH_ITSELF])
 def test_record_cannot_change_what_the_directory_keeps(
     directory: Directory, change: dict[str, Any], editor: Editor

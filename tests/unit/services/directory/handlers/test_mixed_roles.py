@@ -21,7 +21,14 @@ from services.directory.domain.precondition import ANY_REVISION
 from services.directory.handlers.role_report import RoleReport
 from services.directory.migrations import approvals, staff
 from tests.support import migrated
-from tests.unit.services.directory.samples import OPERATOR, OSH, Directory, issue, organization
+from tests.unit.services.directory.samples import (
+    OPERATOR,
+    OSH,
+    Directory,
+    issue,
+    organization,
+    without_digest,
+)
 
 SECRET = "a" * 43
 Keep = Callable[..., dict[str, object]]
@@ -149,7 +156,7 @@ def test_kept_role_is_the_only_one_and_on_record(earlier: Directory, keep: Keep)
     assert keep("kg.bek", "operator") == {"bek-1": "revoked"}
     assert roles(earlier, "bek-2") == {"operator"}
     assert keep("kg.bek", "operator") == {}
-    facts = [event.data for event in earlier.events()]
+    facts = [without_digest(event.data) for event in earlier.events()]
     assert CredentialRevoked(client_id="bek-1", principal="kg.bek", by="admin", organization=None) in facts
     assert (
         ClientChanged(revision=2, client_id="ann", principal="kg.ann", roles=("auditor",), live=True) in facts

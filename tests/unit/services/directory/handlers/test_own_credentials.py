@@ -14,7 +14,8 @@ from contracts.facts import ClientChanged, CredentialIssued, CredentialTokensRev
 from kopuro_client.request_proof import RequestSigner
 from runtime.access.tokens import Principal, TokenVerifier
 from services.directory import admission
-from services.directory.domain.client import OVERLAP, Client, Role, digest
+from services.directory.domain.approval import Approval, Decider, Policy
+from services.directory.domain.client import OVERLAP, Client, Role, client, digest
 from services.directory.domain.precondition import ANY_REVISION
 from services.directory.domain.request_proof import ProvableRequest
 from tests.support.client_assertions import Key, assertion, new_key, public_set
@@ -323,19 +324,114 @@ def test_digest_of_a_text_that_everybody_knows_is_refused_and_changes_nothing(
 
 def test_client_ends_itself_and_clients_registered_after_it_and_no_earlier_one(filled: Directory) -> None:
     """A thief of one client cannot lock its owner out."""
-    filled.clock.time += dt.timedelta(days=1)
     issue(filled, OSH, "phone", NEW)
-    issue(filled, OSH, "tablet", THIRD)  # at the same time
     credentials, own = filled.credentials, filled.own_credentials
     phone = replace(DESK, client_id="phone")
-    for other in ("desk", "tablet"):
-        revoke = partial(credentials.revoke, other, by=OSH, client="phone", operator=False)
-        assert slug(revoke) == "forbidden"
-        assert slug(partial(own.revoke_tokens, other, by=phone, operator=False)) == "forbidden"
+    revoke = partial(credentials.revoke, "desk", by=OSH, client="phone", operator=False)
+    assert slug(revoke) == "forbidden"
+    assert slug(partial(own.revoke_tokens, "desk", by=phone, operator=False)) == "forbidden"
     # Another secret does not make a client later.
     issue(filled, OSH, "desk", NEW[::-1] + "x", precondition=ANY_REVISION)
     assert own.revoke_tokens("phone", by=DESK, operator=False).entry.live
     assert own.revoke_tokens("phone", by=phone, operator=False).entry.live
     assert not credentials.revoke("phone", by=OSH, client="desk", operator=False).entry.live
-    assert not credentials.revoke("tablet", by=OSH, client="tablet", operator=False).entry.live
     assert not credentials.revoke("desk", by=OPERATOR.id, client="operator", operator=True).entry.live
+
+
+def test_order_of_clients_does_not_depend_on_the_clock(filled: Directory) -> None:
+    """It was set back between the two registrations."""
+    filled.clock.time -= dt.timedelta(days=400)
+    issue(filled, OSH, "phone", NEW)
+    assert slug(partial(filled.credentials.revoke, "desk", by=OSH, client="phone", operator=False)) == (
+        "forbidden"
+    )
+    assert not filled.credentials.revoke("phone", by=OSH, client="desk", operator=False).entry.live
+
+
+def test_root_client_that_operators_name_comes_before_earlier_ones(filled: Directory) -> None:
+    """The first client of an earlier build may be the one that is in use."""
+    credentials = filled.credentials
+    for name, secret in (("phone", NEW), ("safe", THIRD)):
+        issue(filled, OSH, name, secret)
+    known = len(filled.events())
+    named = credentials.name_root("safe", by=OPERATOR.id)
+    assert not isinstance(named, Approval)
+    assert named.entry.root
+    told = [event.data for event in filled.events()[known:] if isinstance(event.data, CredentialIssued)]
+    assert [(one.client_id, one.organization, one.root) for one in told] == [("safe", OSH, True)]
+    assert slug(partial(credentials.revoke, "safe", by=OSH, client="desk", operator=False)) == "forbidden"
+    # The others keep their order.
+    assert slug(partial(credentials.revoke, "desk", by=OSH, client="phone", operator=False)) == "forbidden"
+    # Another secret changes nothing about it, nor does a loaded file.
+    issue(filled, OSH, "safe", THIRD[::-1] + "x", precondition=ANY_REVISION)
+    loaded = client(client_id="safe", principal=OSH, roles=(Role.partner,), secret=SECRET)
+    filled.entries.enter(Client, [loaded], by="load")
+    assert not credentials.revoke("desk", by=OSH, client="safe", operator=False).entry.live
+
+
+def test_another_root_client_takes_the_place_of_the_first_one(filled: Directory) -> None:
+    credentials = filled.credentials
+    issue(filled, OSH, "phone", NEW)
+    credentials.name_root("phone", by=OPERATOR.id)
+    known = len(filled.events())
+    credentials.name_root("phone", by=OPERATOR.id)
+    assert len(filled.events()) == known
+    credentials.name_root("desk", by=OPERATOR.id)
+    roots = [one.entry.id for one in credentials.page(OSH, "", 10) if one.entry.root]
+    assert roots == ["desk"]
+    told = [event.data for event in filled.events()[known:] if isinstance(event.data, CredentialIssued)]
+    assert [(one.client_id, one.root) for one in told] == [("desk", True)]
+    assert slug(partial(credentials.revoke, "desk", by=OSH, client="phone", operator=False)) == "forbidden"
+
+
+def test_root_client_takes_two_persons_and_is_told_to_its_organization(filled: Directory) -> None:
+    issue(filled, OSH, "phone", NEW)
+    guarded = Directory(filled.database, policy=Policy.two_person)
+    asked = guarded.credentials.name_root("phone", by=OPERATOR.id)
+    assert isinstance(asked, Approval)
+    assert (asked.kind, asked.subject, asked.organization) == ("root_client", OSH, OSH)
+    owner = Decider(id=OSH, roles=frozenset({"partner"}), client="desk")
+    for cannot in (Decider(id=OPERATOR.id, roles=frozenset({"operator"})), owner):
+        assert slug(partial(guarded.approvals.approve, asked.id, cannot)) == "forbidden"
+    assert slug(partial(guarded.approvals.refuse, asked.id, owner)) == "forbidden"
+    # Another client is named first: the request is stale.
+    other = guarded.credentials.name_root("desk", by="kg.third")
+    assert isinstance(other, Approval)
+    second = Decider(id="kg.second", roles=frozenset({"operator"}))
+    guarded.approvals.approve(other.id, second)
+    assert slug(partial(guarded.approvals.approve, asked.id, second)) == "conflict"
+    again = guarded.credentials.name_root("phone", by=OPERATOR.id)
+    assert isinstance(again, Approval)
+    guarded.approvals.approve(again.id, second)
+    (root,) = [one.entry for one in guarded.credentials.page(OSH, "", 10) if one.entry.root]
+    assert root.id == "phone"
+    (told,) = [
+        event.data
+        for event in guarded.events()
+        if isinstance(event.data, CredentialIssued) and event.data.root and event.data.client_id == "phone"
+    ]
+    assert (told.organization, told.by, told.approved_by) == (OSH, OPERATOR.id, "kg.second")
+
+
+def test_only_a_live_client_of_an_organization_in_other_hands_than_the_gateways_becomes_root(
+    filled: Directory,
+) -> None:
+    issue(filled, OSH, f"{OSH}.amqp", NEW)
+    issue(filled, "kg.ann", "ann", THIRD, Role.auditor)
+    name = filled.credentials.name_root
+    assert slug(partial(name, f"{OSH}.amqp", by=OPERATOR.id)) == "conflict"
+    filled.credentials.revoke("desk", by=OPERATOR.id, operator=True)
+    for unfit in ("ann", "nobody", "desk"):
+        assert slug(partial(name, unfit, by=OPERATOR.id)) == "not-found"
+
+
+def test_clients_of_one_loaded_file_do_not_end_each_other(filled: Directory) -> None:
+    loaded = [
+        client(client_id=name, principal=OSH, roles=(Role.partner,), secret=secret)
+        for name, secret in (("phone", NEW), ("tablet", THIRD))
+    ]
+    filled.entries.enter(Client, loaded, by="load")
+    for one, other in (("phone", "tablet"), ("tablet", "phone")):
+        revoke = partial(filled.credentials.revoke, other, by=OSH, client=one, operator=False)
+        assert slug(revoke) == "forbidden"
+    assert not filled.credentials.revoke("tablet", by=OSH, client="desk", operator=False).entry.live

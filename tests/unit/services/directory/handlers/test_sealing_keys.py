@@ -16,11 +16,18 @@ from contracts.errors import Refused
 from contracts.facts import ApprovalEndorsed, ApprovalGranted, SealingKeyReplaced
 from contracts.organization import SealingKey, SealingKeyChange
 from runtime.settings import REQUESTS_PER_MINUTE
-from services.directory.domain.approval import Approval, Decider, Policy, State
+from services.directory.domain.approval import (
+    MOST_OPEN_ABOUT_SUBJECT,
+    Approval,
+    Decider,
+    Policy,
+    State,
+)
 from services.directory.domain.client import Role
 from services.directory.domain.precondition import at_revision
 from services.directory.domain.sealing_key_history import CHALLENGE_VALID_FOR, MOST_CHALLENGES
 from services.directory.handlers import sealing_keys
+from services.directory.handlers.approvals import Reader
 from services.directory.handlers.sealing_keys import Challenged
 from tests.unit.services.directory.samples import (
     NOON,
@@ -278,6 +285,72 @@ def test_request_for_another_key_makes_no_request_stale(keyed: Directory) -> Non
     assert guarded.approvals.approve(asked.id, SECOND).state is State.granted
     assert present(guarded) == new
     assert slug(lambda: guarded.approvals.approve(thiefs.id, FIRST)) == "conflict"
+
+
+@pytest.fixture
+def stolen(keyed: Directory) -> Directory:
+    """Two persons decide; the client `desk` is the owner's, `phone` is stolen and was registered later."""
+    for name in ("desk", "phone"):
+        issue(keyed, OSH, name, name * 20)
+    return Directory(keyed.database, policy=Policy.two_person)
+
+
+def ask_for(directory: Directory, key: SealingKey, client: str) -> Approval:
+    asked = directory.keys.publish(OSH, key, by=OSH, client=client, without_proof=True)
+    assert isinstance(asked, Approval)
+    return asked
+
+
+def owner_with(client: str) -> Decider:
+    return Decider(id=OSH, roles=frozenset({"partner"}), client=client)
+
+
+def test_later_client_does_not_refuse_the_request_of_an_earlier_one(stolen: Directory) -> None:
+    asked = ask_for(stolen, new_sealing_key(), "desk")
+    assert slug(lambda: stolen.approvals.refuse(asked.id, owner_with("phone"))) == "forbidden"
+    own = ask_for(stolen, new_sealing_key(), "phone")
+    assert stolen.approvals.refuse(own.id, owner_with("phone")).state is State.refused
+    thiefs = ask_for(stolen, new_sealing_key(), "phone")
+    assert stolen.approvals.refuse(thiefs.id, owner_with("desk")).state is State.refused
+    assert stolen.approvals.refuse(asked.id, owner_with("desk")).state is State.refused
+
+
+def test_requests_of_a_later_client_leave_room_for_the_owner_and_for_operators(stolen: Directory) -> None:
+    for _ in range(MOST_OPEN_ABOUT_SUBJECT):
+        ask_for(stolen, new_sealing_key(), "phone")
+    assert slug(lambda: ask_for(stolen, new_sealing_key(), "phone")) == "too-many-open-requests"
+    asked = [ask_for(stolen, new_sealing_key(), "desk") for _ in range(MOST_OPEN_ABOUT_SUBJECT)]
+    assert len({one.id for one in asked}) == MOST_OPEN_ABOUT_SUBJECT
+    assert slug(lambda: ask_for(stolen, new_sealing_key(), "desk")) == "too-many-open-requests"
+    staffs = stolen.keys.publish(OSH, new_sealing_key(), by=OPERATOR.id, operator=True)
+    assert isinstance(staffs, Approval)
+
+
+def test_request_of_a_later_client_for_the_same_key_does_not_stand_for_the_owners(stolen: Directory) -> None:
+    new = new_sealing_key()
+    thiefs = ask_for(stolen, new, "phone")
+    owners = ask_for(stolen, new, "desk")
+    assert owners.id != thiefs.id
+    assert ask_for(stolen, new, "desk").id == owners.id
+    assert ask_for(stolen, new, "phone").id in (owners.id, thiefs.id)
+    stolen.approvals.refuse(thiefs.id, owner_with("phone"))
+    assert ask_for(stolen, new, "phone").id == owners.id
+    stolen.approvals.approve(owners.id, FIRST)
+    assert stolen.approvals.approve(owners.id, SECOND).state is State.granted
+
+
+def test_request_of_a_client_that_was_revoked_is_stale(stolen: Directory) -> None:
+    thiefs = ask_for(stolen, new_sealing_key(), "phone")
+    stolen.credentials.revoke("phone", by=OSH, client="desk", operator=False)
+    assert slug(lambda: stolen.approvals.approve(thiefs.id, FIRST)) == "conflict"
+    assert stolen.approvals.one(thiefs.id, Reader(organization=None)).state is State.stale
+
+
+def test_request_of_an_earlier_build_is_refused_by_operators_alone(stolen: Directory) -> None:
+    asked = stolen.keys.publish(OSH, new_sealing_key(), by=OSH, without_proof=True)
+    assert isinstance(asked, Approval)
+    assert slug(lambda: stolen.approvals.refuse(asked.id, owner_with("desk"))) == "forbidden"
+    assert stolen.approvals.refuse(asked.id, FIRST).state is State.refused
 
 
 def test_request_outlives_other_changes_of_the_record_but_not_another_key(

@@ -12,9 +12,11 @@ from contracts.facts import OrganizationChanged, ServiceApprovalEnded
 from contracts.organization import ApprovedService, Organization
 from contracts.records import plain
 from services.directory import admission
+from services.directory.adapters.register import SqlRegister
 from services.directory.domain.amendment import Editor
 from services.directory.domain.approval import Approval, Decider, Policy
-from services.directory.domain.precondition import ANY_REVISION, at_revision
+from services.directory.domain.entry import Standing
+from services.directory.domain.precondition import ANY_REVISION, Precondition, at_revision
 from tests.unit.services.directory.samples import (
     NOON,
     OPERATOR,
@@ -34,6 +36,18 @@ NEEDS = ["legal.wage_claim", TRAFFICKING, VIOLENCE, "health"]
 def recorded(directory: Directory) -> Directory:
     directory.entries.put_organization(OPERATOR, organization(services=[service_record(needs=NEEDS)]))
     return directory
+
+
+def approve(
+    directory: Directory, approver: str, organization_id: str, service: str, needs: list[str], **named: Any
+) -> Standing[Organization] | Approval:
+    """Approve the service at the revision that the record has, unless another one is named."""
+    with directory.database.read() as transaction:
+        known = SqlRegister().standing(transaction, Organization, [organization_id]).get(organization_id)
+    seen = at_revision(1 if known is None else known.revision)
+    return directory.service_approvals.approve(
+        approver, organization_id, service, needs, **{"precondition": seen, **named}
+    )
 
 
 def approval(*needs: str) -> ApprovedService:
@@ -62,7 +76,7 @@ def slug(command: Any, *arguments: Any, **named: Any) -> str:
 
 
 def test_approval_is_recorded_with_needs_time_and_approver(recorded: Directory) -> None:
-    recorded.service_approvals.approve(COORDINATOR, OSH, "legal", [VIOLENCE, TRAFFICKING, VIOLENCE])
+    approve(recorded, COORDINATOR, OSH, "legal", [VIOLENCE, TRAFFICKING, VIOLENCE])
     assert record(recorded).approved_services == (approval(TRAFFICKING, VIOLENCE),)
     assert recorded.revisions(OSH)[-1] == (2, 1, COORDINATOR)
     fact = recorded.events()[-1].data
@@ -71,20 +85,20 @@ def test_approval_is_recorded_with_needs_time_and_approver(recorded: Directory) 
 
 
 def test_later_approval_replaces_the_earlier_one(recorded: Directory) -> None:
-    recorded.service_approvals.approve(COORDINATOR, OSH, "legal", [TRAFFICKING, VIOLENCE])
-    recorded.service_approvals.approve(COORDINATOR, OSH, "legal", ["health.hiv"])
+    approve(recorded, COORDINATOR, OSH, "legal", [TRAFFICKING, VIOLENCE])
+    approve(recorded, COORDINATOR, OSH, "legal", ["health.hiv"])
     assert record(recorded).approved_services == (approval("health.hiv"),)
 
 
 def test_repeated_approval_makes_no_revision(recorded: Directory) -> None:
-    recorded.service_approvals.approve(COORDINATOR, OSH, "legal", [TRAFFICKING])
-    recorded.service_approvals.approve("kg.other", OSH, "legal", [TRAFFICKING])
+    approve(recorded, COORDINATOR, OSH, "legal", [TRAFFICKING])
+    approve(recorded, "kg.other", OSH, "legal", [TRAFFICKING])
     assert record(recorded).approved_services == (approval(TRAFFICKING),)
     assert len(recorded.revisions(OSH)) == 2
 
 
 def test_withdrawn_approval_is_removed(recorded: Directory) -> None:
-    recorded.service_approvals.approve(COORDINATOR, OSH, "legal", [TRAFFICKING])
+    approve(recorded, COORDINATOR, OSH, "legal", [TRAFFICKING])
     recorded.service_approvals.withdraw(COORDINATOR, OSH, "legal")
     recorded.service_approvals.withdraw(COORDINATOR, OSH, "legal")
     assert record(recorded).approved_services == ()
@@ -93,7 +107,7 @@ def test_withdrawn_approval_is_removed(recorded: Directory) -> None:
 
 
 def test_approval_ends_with_its_service(recorded: Directory) -> None:
-    recorded.service_approvals.approve(COORDINATOR, OSH, "legal", [TRAFFICKING])
+    approve(recorded, COORDINATOR, OSH, "legal", [TRAFFICKING])
     change(recorded, {"services": []})
     assert record(recorded).approved_services == ()
     assert ends(recorded) == [ended("removed", OSH)]
@@ -133,7 +147,7 @@ def test_approval_ends_when_its_service_reaches_more(
         needs=NEEDS, settlements=["urban"], eligibility={"sexes": ["female"]}, cost="commercial"
     )
     change(recorded, {"services": [service]})
-    recorded.service_approvals.approve(COORDINATOR, OSH, "legal", [TRAFFICKING])
+    approve(recorded, COORDINATOR, OSH, "legal", [TRAFFICKING])
     change(recorded, {"services": [{**service, **wider}]}, editor)
     assert record(recorded).approved_services == ()
     assert ends(recorded) == [ended("widened", editor.id)]
@@ -155,7 +169,7 @@ def test_approval_outlasts_changes_that_reach_nobody_else(
 ) -> None:
     service = service_record(needs=NEEDS, areas=["KG", "KZ-10"])
     change(recorded, {"services": [service]})
-    recorded.service_approvals.approve(COORDINATOR, OSH, "legal", [TRAFFICKING])
+    approve(recorded, COORDINATOR, OSH, "legal", [TRAFFICKING])
     change(recorded, {"services": [{**service, **change_of_service}]})
     assert record(recorded).approved_services == (approval(TRAFFICKING),)
     assert ends(recorded) == []
@@ -181,27 +195,36 @@ def change(directory: Directory, patch: dict[str, Any], editor: Editor = OSH_ITS
 def test_approval_for_a_need_that_cannot_be_approved_is_refused(
     recorded: Directory, needs: list[str]
 ) -> None:
-    assert slug(recorded.service_approvals.approve, COORDINATOR, OSH, "legal", needs) == "invalid-submission"
+    assert slug(approve, recorded, COORDINATOR, OSH, "legal", needs) == "invalid-submission"
     assert record(recorded).approved_services == ()
 
 
 def test_approval_of_unknown_service_or_organization_is_refused(recorded: Directory) -> None:
-    approve = recorded.service_approvals.approve
-    assert slug(approve, COORDINATOR, OSH, "unknown", [TRAFFICKING]) == "not-found"
-    assert slug(approve, COORDINATOR, "kg.unknown", "legal", [TRAFFICKING]) == "not-found"
+    assert slug(approve, recorded, COORDINATOR, OSH, "unknown", [TRAFFICKING]) == "not-found"
+    assert slug(approve, recorded, COORDINATOR, "kg.unknown", "legal", [TRAFFICKING]) == "not-found"
     assert slug(recorded.service_approvals.withdraw, COORDINATOR, OSH, "unknown") == "not-found"
 
 
 def test_organization_cannot_approve_its_own_service(recorded: Directory) -> None:
-    assert slug(recorded.service_approvals.approve, OSH, OSH, "legal", [TRAFFICKING]) == "forbidden"
+    assert slug(approve, recorded, OSH, OSH, "legal", [TRAFFICKING]) == "forbidden"
     assert slug(recorded.service_approvals.withdraw, OSH, OSH, "legal") == "forbidden"
+
+
+@pytest.mark.parametrize("unseen", [None, ANY_REVISION])
+def test_approval_without_the_revision_that_was_read_is_refused(
+    recorded: Directory, unseen: Precondition | None
+) -> None:
+    refused = slug(
+        recorded.service_approvals.approve, COORDINATOR, OSH, "legal", [TRAFFICKING], precondition=unseen
+    )
+    assert refused == "precondition-required"
+    assert record(recorded).approved_services == ()
 
 
 def test_approval_of_a_record_that_changed_since_is_refused(recorded: Directory) -> None:
     changed = organization(services=[service_record(needs=NEEDS)], description="Changed.")
     recorded.entries.put_organization(OSH_ITSELF, changed, precondition=at_revision(1))
-    approve = recorded.service_approvals.approve
-    stale = slug(approve, COORDINATOR, OSH, "legal", [TRAFFICKING], precondition=at_revision(1))
+    stale = slug(approve, recorded, COORDINATOR, OSH, "legal", [TRAFFICKING], precondition=at_revision(1))
     assert stale == "precondition-failed"
 
 
@@ -217,13 +240,13 @@ def test_organization_cannot_write_its_own_approval(recorded: Directory) -> None
 
 
 def test_approval_covers_no_need_that_the_service_adds(recorded: Directory) -> None:
-    recorded.service_approvals.approve(COORDINATOR, OSH, "legal", [TRAFFICKING])
+    approve(recorded, COORDINATOR, OSH, "legal", [TRAFFICKING])
     change(recorded, {"services": [service_record(needs=[*NEEDS, "health.tb"])]})
     assert record(recorded).approved_services == (approval(TRAFFICKING),)
 
 
 def test_loaded_record_with_a_wider_service_loses_its_approval(recorded: Directory) -> None:
-    recorded.service_approvals.approve(COORDINATOR, OSH, "legal", [TRAFFICKING])
+    approve(recorded, COORDINATOR, OSH, "legal", [TRAFFICKING])
     file = organization(services=[service_record(needs=NEEDS, areas=["KG", "KZ"])])
     recorded.entries.enter(Organization, [file], by="load")
     assert record(recorded).approved_services == ()
@@ -231,7 +254,7 @@ def test_loaded_record_with_a_wider_service_loses_its_approval(recorded: Directo
 
 
 def test_loaded_record_that_drops_an_approval_is_told(recorded: Directory) -> None:
-    recorded.service_approvals.approve(COORDINATOR, OSH, "legal", [TRAFFICKING])
+    approve(recorded, COORDINATOR, OSH, "legal", [TRAFFICKING])
     crisis = {**service_record(needs=NEEDS), "id": "crisis"}
     other = {**plain(approval(VIOLENCE)), "service": "crisis"}
     file = organization(services=[service_record(needs=NEEDS), crisis], approved_services=[other])
@@ -240,7 +263,7 @@ def test_loaded_record_that_drops_an_approval_is_told(recorded: Directory) -> No
 
 
 def test_loaded_record_without_approvals_keeps_them(recorded: Directory) -> None:
-    recorded.service_approvals.approve(COORDINATOR, OSH, "legal", [TRAFFICKING])
+    approve(recorded, COORDINATOR, OSH, "legal", [TRAFFICKING])
     file = organization(services=[service_record(needs=NEEDS)], description="From a file.")
     recorded.entries.enter(Organization, [file], by="load")
     assert record(recorded).description == "From a file."
@@ -265,7 +288,7 @@ def guarded(recorded: Directory) -> Directory:
 
 
 def requested(directory: Directory) -> Approval:
-    approval = directory.service_approvals.approve(COORDINATOR, OSH, "legal", [TRAFFICKING])
+    approval = approve(directory, COORDINATOR, OSH, "legal", [TRAFFICKING])
     assert isinstance(approval, Approval)
     return approval
 

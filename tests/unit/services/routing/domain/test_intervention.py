@@ -9,6 +9,7 @@ import pytest
 from contracts.codes import (
     Answer,
     CoordinatorAct,
+    DeclineReason,
     InterventionReason,
     OfferState,
     ProgressStatus,
@@ -32,6 +33,7 @@ from contracts.facts import (
 )
 from services.routing.domain.decision import Trigger
 from services.routing.domain.lifecycle import act_when_due, remind
+from services.routing.domain.offer import Offer
 from tests.unit.services.routing.samples import (
     DAY,
     HOUR,
@@ -59,6 +61,7 @@ def act(
     organization: str | None = None,
     *,
     until: dt.datetime | None = None,
+    offers: tuple[str, ...] | None = None,
 ) -> tuple[Fact, ...]:
     return driver.apply(
         InterventionSubmitted(
@@ -68,6 +71,7 @@ def act(
             act=what,
             reason=InterventionReason.no_answer,
             until=until,
+            offers=offers,
         )
     )
 
@@ -76,10 +80,15 @@ def place(
     driver: ReferralDriver,
     organization: str,
     reason: InterventionReason | None = InterventionReason.person_at_risk,
+    offers: tuple[str, ...] | None = None,
 ) -> tuple[Fact, ...]:
     return driver.apply(
         PlacementSubmitted(
-            referral_id=REFERRAL, organization=organization, coordinator=COORDINATOR, reason=reason
+            referral_id=REFERRAL,
+            organization=organization,
+            coordinator=COORDINATOR,
+            reason=reason,
+            offers=offers,
         )
     )
 
@@ -97,6 +106,18 @@ def accept(driver: ReferralDriver) -> str:
     return offer.organization
 
 
+def decline(driver: ReferralDriver, offer: Offer) -> None:
+    driver.apply(
+        AnswerSubmitted(
+            referral_id=REFERRAL,
+            offer_id=offer.id,
+            organization=offer.organization,
+            answer=Answer.decline,
+            reason=DeclineReason.language,
+        )
+    )
+
+
 def overdue(driver: ReferralDriver) -> str:
     """Have the first candidate accept and miss its report; return it."""
     driver.submit()
@@ -110,6 +131,50 @@ def refused(published: tuple[Fact, ...]) -> str:
     (fact,) = published
     assert isinstance(fact, InterventionRefused | PlacementRefused)
     return str(fact.problem["type"]).rpartition(":")[2]
+
+
+# --- offers that the coordinator saw ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("what", CoordinatorAct)
+def test_act_on_an_offer_that_the_coordinator_did_not_see_is_refused(
+    driver: ReferralDriver, what: CoordinatorAct
+) -> None:
+    driver.submit()
+    (shown,) = driver.known.open_offers
+    decline(driver, shown)
+    (unseen,) = driver.known.open_offers
+    until = unseen.deadline + HOUR
+    (fact,) = act(driver, what, until=until, offers=(shown.id,))
+    assert isinstance(fact, InterventionRefused)
+    assert str(fact.problem["detail"]).startswith(
+        f"The referral has changed: it waits for {unseen.organization}"
+    )
+    assert driver.known.open_offers == (unseen,)
+    assert not isinstance(
+        act(driver, what, until=until, offers=(shown.id, unseen.id))[0], InterventionRefused
+    )
+
+
+def test_move_on_revokes_no_offer_that_was_opened_since(driver: ReferralDriver) -> None:
+    driver.submit(urgency=Urgency.emergency)
+    first, second = driver.known.open_offers
+    act(driver, CoordinatorAct.move_on, offers=(first.id,))
+    assert [offer.id for offer in driver.known.open_offers] == [second.id]
+
+
+def test_placement_that_would_revoke_an_unseen_offer_is_refused(driver: ReferralDriver) -> None:
+    driver = ReferralDriver(network("ru.one", "ru.two", "ru.three"))
+    driver.submit()
+    (shown,) = driver.known.open_offers
+    decline(driver, shown)
+    (unseen,) = driver.known.open_offers
+    (third,) = {"ru.one", "ru.two", "ru.three"} - {shown.organization, unseen.organization}
+    assert refused(place(driver, third, offers=(shown.id,))) == "conflict"
+    assert refused(place(driver, third, offers=())) == "conflict"
+    assert driver.known.open_offers == (unseen,)
+    place(driver, third, offers=(unseen.id,))
+    assert [offer.organization for offer in driver.known.open_offers] == [third]
 
 
 # --- reminders --------------------------------------------------------------------------------------

@@ -54,6 +54,7 @@ from services.routing.domain.escalation_steps import Escalation, Step, StepAct
 from services.routing.domain.lifecycle import act_when_due, apply, remind
 from services.routing.domain.observation import NOTHING_OBSERVED, Observation, load_between
 from services.routing.domain.offer import Offer
+from services.routing.domain.open_approval import is_approved
 from services.routing.domain.open_offers import ask_again
 from services.routing.domain.parts import parts_of
 from services.routing.domain.policy import FullFor, RoutingPolicy
@@ -139,6 +140,7 @@ class NetworkWalk(RuleBasedStateMachine):
             decide=decide_now,
             in_good_standing=self.directory.in_good_standing,
             can_submit=self.directory.in_good_standing,
+            is_approved=lambda referral, offer: is_approved(offer, self.given(referral)),
             referral=self.referrals.get,
             parts=lambda referral: parts_of(self.given(referral)),
         )

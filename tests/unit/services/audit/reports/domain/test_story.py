@@ -48,7 +48,7 @@ def test_story_names_actor_step_time_and_entry() -> None:
     assert "offered to ru.moscow-union (offer 1); an answer was due by 2026-03-02 12:00:00 UTC.  [4]" in text
     assert "ru.moscow-union declined: no capacity. They wrote: “До мая мест нет”  [5]" in text
     assert "No organisation was found: no suitable organisation accepted." in text
-    assert "case.released: the content of this entry has been erased.  [7]" in text
+    assert "case.released: the content of this entry is no longer available.  [7]" in text
 
 
 @pytest.mark.parametrize(

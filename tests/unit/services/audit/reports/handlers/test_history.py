@@ -248,8 +248,10 @@ def test_party_reads_its_own_part_and_its_read_is_recorded(audit_log: LogOnDatab
 
 
 @pytest.mark.parametrize("end", ["offer.declined", "referral.withdrawn"])
-def test_story_and_bundle_of_a_past_candidate_lack_the_facts(audit: LogOnDatabase, end: str) -> None:
+def test_story_and_bundle_lack_the_facts_after_the_end(audit: LogOnDatabase, end: str) -> None:
+    """And of a past candidate all content, so that an erasure of it does not show."""
     referral, offer = new_id(), {"organization": MOSCOW, "sender": OSH, "rank": 1}
+    left = None if end == "offer.declined" else offer
     facts = {"needs": ["legal"]}
 
     def at_routing(fact: str, data: dict[str, Any]) -> Envelope:
@@ -270,9 +272,9 @@ def test_story_and_bundle_of_a_past_candidate_lack_the_facts(audit: LogOnDatabas
     assert read_by_candidate() == [{**offer, "facts": facts}, {**offer, "facts": facts}, False]
     # In the log, but not published yet.
     audit.append([at_routing(end, {"organization": MOSCOW, "sender": OSH, "reason": "other"})])
-    assert read_by_candidate() == [offer, None, True]
+    assert read_by_candidate() == [left, None, True]
     audit.publish([])
-    assert read_by_candidate() == [offer, None, True]
+    assert read_by_candidate() == [left, None, True]
 
 
 @pytest.mark.parametrize("referral", [FIRST, new_id()], ids=["another's", "unknown"])

@@ -1,0 +1,104 @@
+"""Read-only queries of the mailboxes, and of the entries of the log that mailboxes receive."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Engine, select
+
+from admin.reconciliation.compared_rows import fact_of, record_digest
+from admin.reconciliation.mailbox_differences import LoggedMessage, MailboxMessage, MessageKey
+from admin.reconciliation.opened_entries import OpenedEntries
+from admin.reconciliation.service_tables import MESSAGES
+from contracts.envelope import Envelope
+from contracts.records import Malformed
+from services.audit.log.ports import OpenedLeaf
+from services.delivery.domain.recipients import recipients_of
+
+
+class MailboxStates:
+    """Delivery's mailboxes beside the log."""
+
+    def __init__(self, delivery: Engine, entries: OpenedEntries) -> None:
+        self._engine = delivery
+        self._entries = entries
+
+    def messages(self, after: int, limit: int) -> list[MailboxMessage]:
+        """Return the next messages of all mailboxes after a sequence."""
+        wanted = select(MESSAGES).where(MESSAGES.c.sequence > after).order_by(MESSAGES.c.sequence)
+        with self._engine.connect() as connection:
+            return [_message(row) for row in connection.execute(wanted.limit(limit))]
+
+    def logged(self, message_ids: Sequence[str]) -> dict[MessageKey, LoggedMessage]:
+        """Return the entries of these messages."""
+        opened, others = self._entries.of_messages(message_ids)
+        found = {one.key: one for one in map(_logged, opened)}
+        for message_id, type in others:
+            unmatched = LoggedMessage(
+                index=None,
+                message_id=message_id,
+                fact=fact_of(type),
+                referral_id=None,
+                time=None,
+                recipients=None,
+                content=None,
+            )
+            found.setdefault(unmatched.key, unmatched)
+        return found
+
+    def delivered(self, types: Sequence[str], limit: int) -> Iterator[list[LoggedMessage]]:
+        """Yield the entries of these types, in pages. limit: entries per query."""
+        for page in self._entries.pages(types, limit):
+            yield [_logged(opened) for opened in page]
+
+    def holders(self, message_ids: Sequence[str]) -> dict[MessageKey, set[str]]:
+        """Return whose mailboxes have these messages."""
+        wanted = select(MESSAGES.c.message_id, MESSAGES.c.type, MESSAGES.c.organization)
+        found: dict[MessageKey, set[str]] = defaultdict(set)
+        with self._engine.connect() as connection:
+            for row in connection.execute(wanted.where(MESSAGES.c.message_id.in_(message_ids))):
+                found[row.message_id, fact_of(row.type)].add(row.organization)
+        return found
+
+
+def _message(row: Any) -> MailboxMessage:
+    return MailboxMessage(
+        sequence=row.sequence,
+        message_id=row.message_id,
+        fact=fact_of(row.type),
+        referral_id=row.referral_id,
+        queued_at=row.queued_at,
+        organization=row.organization,
+        content=_content(bytes(row.body)) if row.closed_at is None else None,
+    )
+
+
+def _content(body: bytes) -> str:
+    try:
+        return record_digest(Envelope.decode(body).data)
+    except Malformed:
+        return "no event"
+
+
+def _logged(opened: OpenedLeaf) -> LoggedMessage:
+    leaf, data = opened.fields, opened.data
+    return LoggedMessage(
+        index=opened.index,
+        message_id=leaf["message_id"],
+        fact=fact_of(leaf["type"]),
+        referral_id=leaf.get("referral_id"),
+        time=dt.datetime.fromisoformat(leaf["time"]),
+        recipients=None if data is None else _recipients(leaf["type"], data),
+        content=None if data is None else record_digest(data),
+    )
+
+
+def _recipients(type: str, data: Mapping[str, Any]) -> frozenset[str] | None:
+    """Return the mailboxes that receive a fact; None for one of an earlier build without their names."""
+    try:
+        return frozenset(recipients_of(type, data))
+    except KeyError:
+        return None

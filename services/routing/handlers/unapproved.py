@@ -1,0 +1,130 @@
+"""The end of open offers whose holders are no longer approved for the sensitive needs of their referrals."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Mapping
+from itertools import islice
+from typing import Final
+
+from sqlalchemy import Connection
+
+from runtime.messaging.outbox.outbox import Outbox
+from runtime.messaging.ports import Outgoing
+from runtime.storage.database import Database
+from services.routing.domain.observation import Observation
+from services.routing.domain.standing import revoke_unapproved
+from services.routing.domain.transition import TransitionContext
+from services.routing.handlers.referral_batch import ReferralBatch
+from services.routing.live_directory import LiveDirectory
+from services.routing.ports import ReferralStore
+
+# The most referrals that one call looks at, the most organisations of one look-up, and the most look-ups.
+PAGE: Final = 200
+ORGANIZATIONS_AT_ONCE: Final = 500
+LOOKUPS_AT_ONCE: Final = 20
+# A decision that began before a change may commit its offer after it: each change is looked up again then.
+SETTLED_AFTER: Final = dt.timedelta(seconds=10)
+
+
+class UnapprovedOffers:
+    """Looks at the open offers of organisations whose approvals have changed. Not safe for concurrent calls.
+
+    After the start these are all organisations, so a crash delays the effect and loses nothing. They are
+    looked up in the order of their changes, a page of referrals at a time, so that an organisation that
+    changes its record again and again delays no other. Each process acts on the changes of its own copy of
+    the directory. An acceptance is refused also before its offer was looked at (`domain/lifecycle.py`).
+    """
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        store: ReferralStore,
+        outbox: Outbox,
+        network: LiveDirectory,
+        source: str,
+        settle: Callable[[Connection], None],
+        context: Callable[[dt.datetime, Mapping[str, Observation]], TransitionContext],
+        finish: Callable[[Connection, ReferralBatch], list[Outgoing]],
+        after_commit: Callable[[], None],
+    ) -> None:
+        """settle, context, finish: the steps of every routing transaction, see `RoutingCommands`."""
+        self._database = database
+        self._store = store
+        self._outbox = outbox
+        self._network = network
+        self._source = source
+        self._settle = settle
+        self._context = context
+        self._finish = finish
+        self._after_commit = after_commit
+        # Organisations to look up, in order, and those of the present look-up with its position.
+        self._waiting: dict[str, None] = {}
+        self._present: tuple[str, ...] = ()
+        self._after: str | None = None
+        # When each changed organisation is looked up a second time.
+        self._again: dict[str, dt.datetime] = {}
+
+    def end(self, now: dt.datetime) -> int:
+        """Revoke the offers on a page of referrals, and ask the next candidates; return how many changed.
+
+        Raises DatabaseUnavailable, and Unavailable if another process was faster. Then the next call looks at
+        the page again.
+        """
+        self._note(now)
+        changed = 0
+        left = PAGE
+        for _ in range(LOOKUPS_AT_ONCE):
+            if not self._begin() or left <= 0:
+                break
+            looked_at, ended = self._page(left, now)
+            left -= looked_at
+            changed += ended
+        return changed
+
+    def _note(self, now: dt.datetime) -> None:
+        changed = self._network.take_disapproved()
+        due = [organization for organization, at in self._again.items() if at <= now]
+        for organization in due:
+            del self._again[organization]
+        self._waiting |= dict.fromkeys([*sorted(changed), *due])
+        self._again |= dict.fromkeys(changed, now + SETTLED_AFTER)
+
+    def _begin(self) -> bool:
+        """Begin the next look-up if the present one has ended; return False if nothing is left."""
+        if not self._present:
+            self._present = tuple(islice(self._waiting, ORGANIZATIONS_AT_ONCE))
+            for organization in self._present:
+                del self._waiting[organization]
+        return bool(self._present)
+
+    def _page(self, limit: int, now: dt.datetime) -> tuple[int, int]:
+        """Look at the next referrals; return how many there were, and how many changed."""
+        with self._database.read() as transaction:
+            ids = self._store.offered_after(transaction, self._present, self._after, limit)
+            known = self._store.view(transaction, ids) if ids else {}
+        context = self._context(now, {})
+        wanted = [
+            id_
+            for id_, referral in known.items()
+            if not all(context.is_approved(referral, offer) for offer in referral.open_offers)
+        ]
+        if wanted:
+            self._revoke(wanted, now)
+        if len(ids) == limit:
+            self._after = ids[-1]
+        else:
+            self._present, self._after = (), None
+        return len(ids), len(wanted)
+
+    def _revoke(self, ids: list[str], now: dt.datetime) -> None:
+        with self._database.write() as transaction:
+            batch = ReferralBatch(self._store.load(transaction, ids), self._source, now)
+            self._settle(transaction)
+            context = self._context(now, batch.observed)
+            for referral_id in ids:
+                if (referral := batch.referral(referral_id)) is not None:
+                    batch.take(revoke_unapproved(referral, context), cause=None)
+            self._outbox.add(transaction, self._finish(transaction, batch))
+        self._after_commit()
