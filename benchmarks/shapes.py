@@ -105,7 +105,7 @@ EMPTY: Final = frozenset(
 # Tables that do not grow with the referrals.
 STANDING: Final = frozenset(
     {"full_services", "replica", "replica_changes", "manifests", "policies", "sealing_keys"}
-    | {"mailbox_consumers"}
+    | {"mailbox_consumers", "alert_counts"}
     | {"transit_keys", "transit_counts", "webhook_endpoints", "webhook_secrets", "weekly_reports", "digests"}
     | {"asked_in_week", "statements", "issued_months"}
 )

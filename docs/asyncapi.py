@@ -70,6 +70,7 @@ def messages() -> list[type[Fact]]:
         facts.CaseReleased,
         facts.NoteDelivered,
         facts.EmployerReportDelivered,
+        facts.AlertsCounted,
         facts.MessageClosed,
         facts.SubmissionAdmitted,
     }

@@ -156,6 +156,7 @@ PUBLISHERS: Mapping[type[Fact], str] = {
     facts.SealedNoteReleased: "vault",
     facts.NoteDelivered: "delivery",
     facts.SubmissionAdmitted: "delivery",
+    facts.AlertsCounted: "delivery",
     facts.MessageClosed: "delivery",
     facts.WebhookChanged: "delivery",
     facts.WebhookFailing: "delivery",
@@ -170,6 +171,7 @@ DIRECT: Mapping[type[Fact], str] = {
     facts.NoteDelivered: "none: delivery writes it into the mailbox",
     facts.EmployerReportDelivered: "none: delivery writes it into the mailbox",
     facts.SubmissionAdmitted: "none: delivery writes it into the mailbox",
+    facts.AlertsCounted: "none: delivery writes it into the mailbox",
     facts.MessageClosed: "none: delivery returns it instead of an erased message",
 }
 
@@ -252,6 +254,7 @@ def mailbox_table() -> str:
         (f"`{facts.EmployerReportDelivered.routing_key}`", "each organisation that its evidence is sealed to")
     )
     rows.append((f"`{facts.SubmissionAdmitted.routing_key}`", "whoever submitted over AMQP"))
+    rows.append((f"`{facts.AlertsCounted.routing_key}`", "the coordinators"))
     rows.append((f"`{facts.MessageClosed.routing_key}`", "whoever had received the erased message"))
     return _table(("message", "recipient"), rows)
 

@@ -27,7 +27,8 @@ max_message_size = {largest}
 raft.wal_max_size_bytes = 67108864
 log.file = rabbit.log
 log.file.level = info
-log.connection.level = warning
+log.connection.level = critical
+log.channel.level = critical
 log.file.rotation.size = 10485760
 log.file.rotation.count = 2
 """

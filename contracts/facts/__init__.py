@@ -83,6 +83,7 @@ from contracts.facts.custody import (
 from contracts.facts.delivered import (
     DeliveryAcknowledged,
     DeliveryDelivered,
+    AlertsCounted,
     MessageClosed,
     NoteDelivered,
     WebhookChanged,
@@ -148,6 +149,7 @@ __all__ = [
     "AccessRefused",
     "AgreementChanged",
     "AlertClosed",
+    "AlertsCounted",
     "AnswerRefused",
     "AnswerSubmitted",
     "ApplicationDecided",

@@ -100,6 +100,26 @@ class MessageClosed(Fact):
     closed_at: dt.datetime
 
 
+@fact("alerts.counted")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AlertsCounted(Fact):
+    """More alerts of one type came in an hour than the coordinators get one by one.
+
+    It exists only in the mailbox. organization: the one that causes the alerts: the sender, or the acceptor
+    that does not report. message_type: of the alerts. since: the beginning of the hour. messages: how many
+    there have been so far, the first of which are in the mailbox. Written again when the number has doubled.
+    The referrals of all are in the coordinators' queues.
+    """
+
+    organization: OrganizationId
+    message_type: Annotated[
+        str,
+        OneOf(["kopuro.referral.unanswered.v1", "kopuro.referral.unplaced.v1", "kopuro.referral.overdue.v1"]),
+    ]
+    since: dt.datetime
+    messages: Count
+
+
 @fact("webhook.changed", classification="public")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WebhookChanged(Fact):

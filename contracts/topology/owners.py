@@ -99,6 +99,7 @@ OWNERS: Mapping[str, frozenset[str]] = {
                 "note.delivered",
                 "employer_report.delivered",
                 "message.closed",
+                "alerts.counted",
                 "submission.admitted",
                 "case.fetched",
                 "webhook.changed",

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from runtime.access.address_counters import counter_of
 from runtime.access.token_buckets import Allowance, TokenBuckets
 
 # A client waits longer than that for an answer.
@@ -24,8 +25,6 @@ _OF_CALLER: Final = Allowance(name="refusals", burst=20, per_minute=20)
 _OF_ADDRESS: Final = Allowance(name="refusals", burst=600, per_minute=600)
 # Held refusals of one caller; each has a connection and a greenlet.
 MOST_HELD: Final = 256
-# Addresses share counters: invented ones cost neither memory nor time.
-_COUNTERS: Final = 4096
 
 
 class HeldRefusals:
@@ -56,7 +55,7 @@ class HeldRefusals:
         """
         if caller is not None:
             return 0.0 if self._of_callers.take(caller) else HOLD_SECONDS
-        return 0.0 if self._of_addresses.take(_counter_of(address)) else HOLD_ADDRESS_SECONDS
+        return 0.0 if self._of_addresses.take(counter_of(address)) else HOLD_ADDRESS_SECONDS
 
     def hold(self, caller: str | None, address: str, seconds: float) -> bool:
         """Wait, at most until `release`. Return False at once if as many refusals of the caller wait already.
@@ -66,7 +65,7 @@ class HeldRefusals:
         The wait is from half of the seconds to all of them. Connections that were refused together would
         otherwise ask again together, and use up at once what their caller's rate has saved up meanwhile.
         """
-        name = _counter_of(address) if caller is None else caller
+        name = counter_of(address) if caller is None else caller
         held = self._held.get(name, 0)
         if held >= self._most:
             return False
@@ -84,9 +83,3 @@ class HeldRefusals:
     def release(self) -> None:
         """Send all held refusals now, and hold none from now on: the process stops."""
         self._released.set()
-
-
-def _counter_of(address: str) -> str:
-    # Python's hash has a key of its own in each process: nobody can choose an address that shares another's.
-    # No id of an organisation contains a space.
-    return f"address {hash(address) % _COUNTERS}"

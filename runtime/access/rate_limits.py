@@ -13,6 +13,7 @@ from enum import Enum
 from typing import Final
 
 from contracts.errors import RateLimited, TooManySubmissions
+from runtime.access.address_counters import counter_of
 from runtime.access.token_buckets import Allowance, Remaining, TokenBuckets
 
 REQUESTS: Final = "organization"
@@ -20,6 +21,9 @@ REQUESTS: Final = "organization"
 _BURST_SECONDS: Final = 10
 # The cost of a submission that gives the hub no new work: a repeated or a refused one.
 IDLE_COST: Final = 0.1
+# How many times the requests of one organisation an address may send without a token: several organisations
+# share an address, and a reader of the whole log asks for thousands of tiles.
+_OF_ADDRESS: Final = 4
 
 
 class Work(Enum):
@@ -33,11 +37,23 @@ class Work(Enum):
 
 
 class RequestRates:
-    """The requests of each caller. Safe to share among greenlets."""
+    """The requests of each caller, and of each address without one. Safe to share among greenlets."""
 
     def __init__(self, per_minute: int, clock: Callable[[], float] = time.monotonic) -> None:
         burst = max(1, per_minute * _BURST_SECONDS // 60)
         self._buckets = TokenBuckets(Allowance(name=REQUESTS, burst=burst, per_minute=per_minute), clock)
+        of_address = Allowance(name="address", burst=_OF_ADDRESS * burst, per_minute=_OF_ADDRESS * per_minute)
+        self._of_addresses = TokenBuckets(of_address, clock)
+
+    def require_public(self, address: str) -> None:
+        """Count a request of an address without a token. Raises RateLimited if it has none left."""
+        counter = counter_of(address)
+        if self._of_addresses.take(counter) == 0:
+            raise RateLimited(
+                f"Your address has sent more than {self._of_addresses.allowance.per_minute} requests a minute"
+                " without a token.",
+                retry_after=self._of_addresses.seconds_until(counter),
+            )
 
     def take(self, caller: str) -> bool:
         """Count a request of the caller; return False, and count nothing, if it has none left."""

@@ -10,11 +10,11 @@ from typing import Any, Final
 import eventlet
 import orjson
 from nameko.extensions import DependencyProvider
-from prometheus_client import CollectorRegistry, Gauge
-from prometheus_client.exposition import choose_encoder
+from prometheus_client import Gauge
 
 from contracts.errors import Refused
 from runtime.application import APPLICATION, Application, ReadinessCheck
+from runtime.telemetry.exposition import exposition
 from runtime.telemetry.logs import describe
 from runtime.telemetry.metrics import ConnectionMetrics
 from runtime.web.body import announces_more_than
@@ -95,7 +95,7 @@ class OperationsApplication:
         if (unknown := _unknown_parameter(environ.get("QUERY_STRING", ""))) is not None:
             return _respond(start_response, "400 Bad Request", {"status": unknown})
         if path == "/metrics":
-            body, media_type = _exposition(self._application.registry, environ.get("HTTP_ACCEPT", ""))
+            body, media_type = exposition(self._application.registry, environ.get("HTTP_ACCEPT", ""))
             start_response("200 OK", [("Content-Type", media_type)])
             return [body]
         if path == "/healthz":
@@ -162,13 +162,3 @@ def _unknown_parameter(query: str) -> str | None:
 def _respond(start_response: Callable[..., Any], status: str, document: dict[str, Any]) -> list[bytes]:
     start_response(status, [_JSON])
     return [orjson.dumps(document)]
-
-
-def _exposition(registry: CollectorRegistry, accept: str) -> tuple[bytes, str]:
-    """Return the metrics and their media type for an Accept header; as text for one that is malformed."""
-    try:
-        encode, media_type = choose_encoder(accept)
-        return encode(registry), media_type
-    except (ValueError, TypeError):  # the library compares the version without checking it
-        encode, media_type = choose_encoder("")
-        return encode(registry), media_type

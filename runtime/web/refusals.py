@@ -17,13 +17,12 @@ _ANY: Final = frozenset(
         "invalid-path",
         "invalid-parameter",
         "expectation-failed",
+        "too-many-requests",
         "unavailable",
         "internal",
     }
 )
-_TOKEN: Final = frozenset(
-    {"missing-token", "invalid-token", "expired-token", "forbidden", "too-many-requests"}
-)
+_TOKEN: Final = frozenset({"missing-token", "invalid-token", "expired-token", "forbidden"})
 # The router reads the body of every request, even where the handler needs none.
 _BODY: Final = frozenset({"body-too-large", "unsupported-content-encoding"})
 _JSON_BODY: Final = frozenset(

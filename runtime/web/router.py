@@ -14,6 +14,7 @@ from werkzeug.exceptions import MethodNotAllowed, NotFound
 from werkzeug.routing import Map, RequestRedirect, Rule, UnicodeConverter
 
 from contracts.errors import Refused
+from runtime.access.address_counters import counter_of
 from runtime.access.caller_limits import CallerLimits, Share
 from runtime.access.gate import Gate
 from runtime.access.held_refusals import HeldRefusals
@@ -202,7 +203,7 @@ class Router:
             fault_response = route.fault_response
             caller = self._caller(environ, route)
             counted, work = caller is not None and self._rates is not None, route.work
-            self._take(caller, route)
+            self._take(caller, route, origin)
             require_id_forms(values, id_forms)
             query = parse_parameters(environ.get("QUERY_STRING", ""))
             require_known(query, route.query)
@@ -231,7 +232,8 @@ class Router:
                     reauthorize=partial(self._caller, environ, route),
                     origin=origin,
                 )
-                response = route.handle_request(request, at)
+                with self._public_slot(caller, origin, route):
+                    response = route.handle_request(request, at)
         except MethodNotAllowed as fault:
             response = problems.method_not_allowed(list(fault.valid_methods or ()))
         except (NotFound, RequestRedirect):
@@ -252,9 +254,12 @@ class Router:
         peer, forwarded = environ["REMOTE_ADDR"], environ.get("HTTP_X_FORWARDED_FOR")
         return origin_of((client_address(peer, forwarded, self._proxies), 0))
 
-    def _take(self, caller: Principal | None, route: Route) -> None:
-        """Count the caller's request. Raises RateLimited."""
-        if caller is None or self._rates is None or route.counted_in is Share.credentials:
+    def _take(self, caller: Principal | None, route: Route, origin: str) -> None:
+        """Count the caller's request, or that of its address at a public route. Raises RateLimited."""
+        if self._rates is None or route.counted_in is Share.credentials:
+            return
+        if caller is None:
+            self._rates.require_public(origin)
             return
         if not self._rates.take(caller.id):
             raise self._rates.refusal(caller.id)
@@ -277,6 +282,17 @@ class Router:
 
     def _slot(self, caller: Principal | None, route: Route) -> AbstractContextManager[None]:
         return nullcontext() if caller is None else self._limits.slot(caller.id, route.counted_in)
+
+    def _public_slot(
+        self, caller: Principal | None, origin: str, route: Route
+    ) -> AbstractContextManager[None]:
+        """Hold a slot of the caller's address at a public route.
+
+        Only once the body has been read: others behind the same address must not wait for a slow one.
+        """
+        if caller is not None:
+            return nullcontext()
+        return self._limits.slot(counter_of(origin), route.counted_in)
 
     def _caller(self, environ: dict[str, Any], route: Route) -> Principal | None:
         if route.roles is None:

@@ -19,6 +19,7 @@ from runtime.periodic import Periodic
 from runtime.service_platform import build_platform
 from runtime.settings import Settings
 from runtime.web.discovery import names_sandbox
+from services.delivery.adapters.alert_counts import SqlAlertCounts
 from services.delivery.adapters.closings import SqlClosings
 from services.delivery.adapters.consumers import SqlConsumers
 from services.delivery.adapters.mailbox_notifier import MailboxNotifier
@@ -111,7 +112,15 @@ def build(settings: Settings) -> Application[DeliveryParts]:
 
     cleaning = Periodic("mailbox cleaning", mailbox.forget_old, seconds=_SECONDS_BETWEEN_CLEANINGS)
     reads = platform.read_recorder()
-    incoming = Incoming(mailboxes=mailboxes, cases=cases, closings=closings, reports=reports)
+    incoming = Incoming(
+        source=platform.source,
+        mailboxes=mailboxes,
+        cases=cases,
+        closings=closings,
+        reports=reports,
+        alerts=SqlAlertCounts(),
+        new_id=new_id,
+    )
     directory, unready = messenger.replica(REPLICA, "delivery.directory", absorb)
     return Application(
         name="delivery",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
@@ -12,6 +13,7 @@ from contracts.envelope import Envelope, Event
 from contracts.errors import Defect, PointerError, Refused
 from contracts.facts import (
     CATALOGUE,
+    AlertsCounted,
     CaseReleased,
     EmployerReportDelivered,
     Fact,
@@ -25,11 +27,13 @@ from contracts.records import load
 from runtime.clock import Clock
 from runtime.messaging.ports import Outgoing
 from runtime.storage.database import Database
+from services.delivery.domain.alert_counts import alert_kind, counted, hour_of, is_single
 from services.delivery.domain.closing import CARRIERS, End, Ends, is_closed_later, kept_until
-from services.delivery.domain.recipients import ENDED, recipients_of
+from services.delivery.domain.recipients import COORDINATORS, ENDED, recipients_of
 from services.delivery.domain.report_closing import RETRACTED, DeliveredReport, end_of, report_end
 from services.delivery.domain.selection import require_kinds, types_of
 from services.delivery.ports import (
+    AlertCounts,
     Arrival,
     Closings,
     EndedAcceptance,
@@ -44,8 +48,20 @@ class Incoming:
     """Batch handlers: they write in the caller's transaction and publish nothing."""
 
     def __init__(
-        self, *, mailboxes: Mailboxes, cases: ReleasedCases, closings: Closings, reports: ReportClosings
+        self,
+        *,
+        source: str,
+        mailboxes: Mailboxes,
+        cases: ReleasedCases,
+        closings: Closings,
+        reports: ReportClosings,
+        alerts: AlertCounts,
+        new_id: Callable[[], str],
     ) -> None:
+        """source: of the events that count alerts, such as `/kg/delivery`."""
+        self._source = source
+        self._alerts = alerts
+        self._new_id = new_id
         self._mailboxes = mailboxes
         self._cases = cases
         self._closings = closings
@@ -59,13 +75,20 @@ class Incoming:
         The case of an acceptance that was handed back or revoked is deleted too; the vault releases it again
         to the next acceptor. What mailboxes hold about a person is erased when its offer or referral ends
         (`domain/closing.py`), and a watch report when it is retracted. When its recipient opts out, it is
-        erased within seconds, some at a time (`MailboxHandlers.forget_old`).
+        erased within seconds, some at a time (`MailboxHandlers.forget_old`). Beyond a number in an hour, the
+        coordinators' alerts are counted instead of appended (`domain/alert_counts.py`).
         """
         self._mailboxes.serialise(transaction)
         ends = Ends()
         for message in messages:
             ends.add(message.type, message.data, now)
         report_ends = [end for m in messages if (end := report_end(m.type, m.data, m.time)) is not None]
+        addressed = [
+            (message, organization)
+            for message in messages
+            for organization in recipients_of(message.type, message.data)
+        ]
+        withheld, counts = self._count_alerts(transaction, addressed, now)
         arrivals = [
             Arrival(
                 organization=organization,
@@ -78,8 +101,8 @@ class Incoming:
                 offer_id=message.data["offer_id"] if message.type == OfferOpened.type else None,
                 carries=is_closed_later(message.type, organization),
             )
-            for message in messages
-            for organization in recipients_of(message.type, message.data)
+            for message, organization in addressed
+            if organization != COORDINATORS or message.id not in withheld
         ]
         ended = [
             EndedAcceptance(
@@ -93,7 +116,7 @@ class Incoming:
         self._cases.end(transaction, ended, now)
         self._cases.close(transaction, ends.referrals)
         self._closings.remember_ended(transaction, ends.offers)
-        self._append(transaction, arrivals, now)
+        self._append(transaction, [*arrivals, *counts], now)
         self._close(transaction, ends)
         if report_ends:
             self._reports.remember(transaction, report_ends)
@@ -165,6 +188,51 @@ class Incoming:
         self._cases.keep(transaction, cases)
         self._append(transaction, arrivals, now)
         return ()
+
+    def _count_alerts(
+        self, transaction: Connection, addressed: Sequence[tuple[Envelope, str]], now: dt.datetime
+    ) -> tuple[set[str], list[Arrival]]:
+        """Return the ids of the alerts that do not come one by one, and the messages that count them."""
+        kinds = {
+            message.id: kind
+            for message, mailbox in addressed
+            if mailbox == COORDINATORS and (kind := alert_kind(message.type, message.data)) is not None
+        }
+        if not kinds:
+            return set(), []
+        since, numbers = hour_of(now), Counter(kinds.values())
+        before = self._alerts.add(transaction, since, numbers)
+        reached, withheld = Counter(before), set[str]()
+        for message_id, kind in kinds.items():
+            reached[kind] += 1
+            if not is_single(reached[kind]):
+                withheld.add(message_id)
+        counts = [
+            self._counted(fact, now)
+            for kind in sorted(numbers)
+            if (fact := counted(kind, since, before[kind], reached[kind])) is not None
+        ]
+        return withheld, counts
+
+    def _counted(self, fact: AlertsCounted, now: dt.datetime) -> Arrival:
+        message_id = self._new_id()
+        event: Event[Fact] = Event(
+            id=message_id,
+            source=self._source,
+            time=now,
+            partition_key=COORDINATORS,
+            correlation_id=message_id,
+            causation_id=None,
+            data=fact,
+        )
+        return Arrival(
+            organization=COORDINATORS,
+            message_id=message_id,
+            type=fact.type,
+            referral_id="",
+            correlation_id=message_id,
+            body=event.encode(),
+        )
 
     def append(self, transaction: Connection, arrivals: Sequence[Arrival], now: dt.datetime) -> None:
         """Append messages that no queue delivered."""

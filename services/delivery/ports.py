@@ -11,6 +11,7 @@ from typing import Protocol
 from sqlalchemy import Connection
 
 from contracts.quick_init import quick_init
+from services.delivery.domain.alert_counts import AlertKind
 from services.delivery.domain.closing import ClosedMessage, End, OpenMessage
 from services.delivery.domain.consumer import NamedConsumer, OldMessage
 from services.delivery.domain.delivery import DeliveryState
@@ -90,6 +91,22 @@ class EndedAcceptance:
     referral_id: str
     organization: str
     offer_id: str
+
+
+class AlertCounts(Protocol):
+    """The numbers of the coordinators' alerts in an hour. Durable with the caller's transaction.
+
+    Concurrency: the caller has called `Mailboxes.serialise` in the same transaction.
+    """
+
+    def add(
+        self, transaction: Connection, since: dt.datetime, alerts: Mapping[AlertKind, int]
+    ) -> dict[AlertKind, int]:
+        """Add numbers to those of the hour that began at `since`; return what each was before.
+
+        Forgets earlier hours.
+        """
+        ...
 
 
 class Mailboxes(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from runtime.access.caller_limits import Share
 from runtime.access.reads import Reads
 from runtime.entrypoints.resource import resource
 from runtime.entrypoints.service import WebService
@@ -51,6 +52,7 @@ class ApplicationResources(WebService):
         "/v1/applications",
         roles=APPLICATION_STAFF,
         query=application_operations.LISTED_APPLICATIONS,
+        share=Share.report,
         reads=Reads.recorded,
         operation=application_operations.APPLICATIONS,
     )

@@ -61,6 +61,7 @@ class DirectoryService(WatchResources, ApplicationResources):
         "/v1/organizations",
         roles=READERS,
         query=operations.LISTED_ORGANIZATIONS,
+        share=Share.report,
         reads=Reads.no_person,
         operation=operations.ORGANIZATIONS,
     )
@@ -125,6 +126,7 @@ class DirectoryService(WatchResources, ApplicationResources):
         "/v1/services",
         roles=READERS,
         query=operations.LISTED_SERVICES,
+        share=Share.report,
         reads=Reads.no_person,
         operation=operations.SERVICES,
     )
@@ -136,6 +138,7 @@ class DirectoryService(WatchResources, ApplicationResources):
         "/v1/service_at_locations",
         roles=READERS,
         query=PAGED,
+        share=Share.report,
         reads=Reads.no_person,
         operation=operations.SERVICE_AT_LOCATIONS,
     )
@@ -158,6 +161,7 @@ class DirectoryService(WatchResources, ApplicationResources):
         "/v1/agreements",
         roles=READERS,
         query=PAGED,
+        share=Share.report,
         reads=Reads.no_person,
         operation=operations.AGREEMENTS,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from runtime.access.caller_limits import Share
 from runtime.access.reads import Reads
 from runtime.entrypoints.resource import resource
 from runtime.entrypoints.service import WebService
@@ -23,6 +24,7 @@ class WatchResources(WebService):
         "/v1/watched",
         roles=READERS,
         query=watch_operations.LISTED_WATCHED,
+        share=Share.report,
         reads=Reads.no_person,
         operation=watch_operations.WATCHED,
     )
@@ -48,6 +50,7 @@ class WatchResources(WebService):
         "/v1/watch/reports",
         roles=PARTNERS,
         query=PAGED,
+        share=Share.report,
         reads=Reads.no_person,
         operation=watch_operations.WATCH_REPORTS,
     )
@@ -79,6 +82,7 @@ class WatchResources(WebService):
         "/v1/watch/recipients",
         roles=PARTNERS | COORDINATORS,
         query=PAGED,
+        share=Share.report,
         reads=Reads.no_person,
         operation=watch_operations.WATCH_RECIPIENTS,
     )

@@ -716,6 +716,9 @@ _FACTS: tuple[facts.Fact, ...] = (
     facts.MessageClosed(
         referral_id=REFERRAL, message_type="kopuro.offer.opened.v1", reason="declined", closed_at=NOON
     ),
+    facts.AlertsCounted(
+        organization=SENDER, message_type=facts.ReferralUnplaced.type, since=NOON, messages=300
+    ),
     facts.WebhookChanged(
         organization=RECEIVER,
         endpoint_id="01930f6e-5d2a-7c11-8a4f-0b6d2f9c1a55",
@@ -813,6 +816,7 @@ _BEGINNINGS = (
     facts.RoutingPolicyApplied,
     facts.StatementIssued,
     facts.CoordinationDigest,
+    facts.AlertsCounted,
     facts.OrganizationChanged,
     facts.ReplicaRequested,
     facts.ReferralRead,

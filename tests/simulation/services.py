@@ -49,6 +49,7 @@ from services.audit.log.handlers.receipts import Receipts
 from services.audit.log.handlers.self_check import SelfCheck
 from services.audit.log.handlers.sequencer import Sequencer
 from services.delivery.adapters import tables as delivery_tables
+from services.delivery.adapters.alert_counts import SqlAlertCounts
 from services.delivery.adapters.closings import SqlClosings
 from services.delivery.adapters.consumers import SqlConsumers
 from services.delivery.adapters.mailbox_notifier import MailboxNotifier
@@ -448,7 +449,15 @@ class Delivery(Service):
             is_barred=lambda _: False,
             messages_kept=KEPT,
         )
-        incoming = Incoming(mailboxes=mailboxes, cases=cases, closings=closings, reports=reports)
+        incoming = Incoming(
+            source=self.messenger.source,
+            mailboxes=mailboxes,
+            cases=cases,
+            closings=closings,
+            reports=reports,
+            alerts=SqlAlertCounts(),
+            new_id=new_id,
+        )
         return [
             self.messenger.consumer("delivery.events", incoming.events, Envelope.decode),
             self.messenger.consumer("delivery.sealed", incoming.sealed_messages, decode),

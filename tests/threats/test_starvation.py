@@ -10,6 +10,7 @@ import pytest
 
 from contracts.records import plain
 from sandbox.demo.participants import Participant
+from services.delivery.domain.alert_counts import SINGLE
 from tests.journey.running_hub import RunningHub
 from tests.journey.waiting import until
 
@@ -73,3 +74,23 @@ def test_declined_offer_of_a_flood_makes_room_for_a_waiting_referral(hub: Runnin
     assert flood.statuses() == {"offered": PLACES, "unplaced": FLOOD - PLACES}
     decisions = flood.sender.hub.decision(waiting)["decisions"]
     assert [one["trigger"] for one in decisions] == ["submitted", "place_may_be_free"]
+
+
+def test_flood_leaves_the_coordinators_room_for_others(hub: RunningHub, flood: Flood) -> None:
+    coordinator = hub.participants.staff("coordinator")
+    sender = hub.organization("kg.osh-legal-aid")
+    facts = {**hub.facts("nobody"), "urgency": "routine"}
+    referral_id = sender.hub.submit(facts, case=plain(hub.network.referral("nobody").case))["id"]
+    sender.await_message("referral.unplaced", referral_id)
+    page = coordinator.queue_page("unplaced", limit=20)
+    assert referral_id in [one["id"] for one in page["items"]]
+    messages = coordinator.mailbox(types=["referral.unplaced", "alerts.counted"], limit=200)["items"]
+    alerts = [one["data"]["sender"] for one in messages if one["type"] == "kopuro.referral.unplaced.v1"]
+    # The next hour may have begun during the flood.
+    assert alerts.count(HOSTILE) in range(SINGLE, 2 * SINGLE + 1)
+    assert sender.id in alerts
+    counts = [one["data"] for one in messages if one["type"] == "kopuro.alerts.counted.v1"]
+    assert {(one["organization"], one["message_type"]) for one in counts} == {
+        (HOSTILE, "kopuro.referral.unplaced.v1")
+    }
+    sender.hub.withdraw(referral_id, reason="other")

@@ -245,6 +245,7 @@ def test_owner_publishes_its_facts(hub: HubBroker, key: str, owners: frozenset[s
     unrouted = {
         "note.delivered",
         "message.closed",
+        "alerts.counted",
         "submission.admitted",
         "receipts.issued",
         "receipt.issued",

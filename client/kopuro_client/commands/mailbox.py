@@ -251,6 +251,9 @@ def summary(message: Message, hub: Kopuro) -> dict[str, Any]:
         shown.pop("organization", None)  # it is the reader
     if fact_of(message) == "message.closed":
         shown["closed"] = data["message_type"].removeprefix("kopuro.").rsplit(".v", 1)[0]
+    if fact_of(message) == "alerts.counted":
+        shown["alerts"] = data["message_type"].removeprefix("kopuro.").rsplit(".v", 1)[0]
+        shown |= {"number": data["messages"], "since": moment(data["since"])}
     if fact_of(message) == "coordination.digest":
         shown |= {"period": data["period"], "as_of": moment(data["as_of"])}
         shown |= {one["queue"]: one["referrals"] for one in data["queues"]}

@@ -75,6 +75,16 @@ MESSAGES = Table(
     sqlite_autoincrement=True,
 )
 
+# How many alerts of the coordinators an organisation has caused in the hour that began at `since`.
+ALERT_COUNTS = Table(
+    "alert_counts",
+    METADATA,
+    Column("since", Instant, primary_key=True),
+    Column("organization", String(100), primary_key=True),
+    Column("type", String(100), primary_key=True),
+    Column("messages", Integer, nullable=False),
+)
+
 # Named consumers. position: the sequence up to which the consumer needs no message; types: a JSON array.
 CONSUMERS = Table(
     "mailbox_consumers",

@@ -13,12 +13,13 @@ from services.delivery.domain.recipients import RECIPIENTS
 _PREFIX: Final = "kopuro."
 
 
-# Notices of sealed messages, and answers to submissions over AMQP, are made here: they are not in the table
-# of recipients.
+# Notices of sealed messages, answers to submissions over AMQP and counts of alerts are made here: they are
+# not in the table of recipients.
 _MADE_HERE: Final = (
     facts.CaseReleased.type,
     facts.NoteDelivered.type,
     facts.SubmissionAdmitted.type,
+    facts.AlertsCounted.type,
     facts.EmployerReportDelivered.type,
 )
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, Table, func, insert, select, text
+from sqlalchemy import Connection, Table, Text, func, insert, select, text, type_coerce
 from sqlalchemy.dialects import postgresql, sqlite
 
 from contracts.organization import Agreement, Organization
 from contracts.records import read
+from runtime.turn import in_turns
+from services.directory.adapters.decoded_records import DecodedRecords
 from services.directory.adapters.tables import AGREEMENTS, CLIENTS, ORGANIZATIONS, REVISIONS, TOKEN_KEYS
 from services.directory.domain.client import Client
 from services.directory.domain.entry import SUBJECTS, DirectoryEntry, E, Revision, Standing, Subject, TokenKey
@@ -27,6 +29,9 @@ _UNCHANGED: Final = frozenset({"id", "registered"})
 
 class SqlRegister:
     """See `ports.Register`."""
+
+    def __init__(self) -> None:
+        self._decoded = DecodedRecords()
 
     def hold(self, transaction: Connection) -> None:
         """See `ports.Register`. On SQLite a write transaction is exclusive already."""
@@ -73,10 +78,15 @@ class SqlRegister:
     ) -> list[Standing[E]]:
         """See `ports.Register`."""
         table = _TABLES[kind]
-        query = select(table).where(table.c.id > after).order_by(table.c.id).limit(limit)
+        # As text: a record that was read lately is not decoded again.
+        columns = table.c.revision, type_coerce(table.c.record, Text).label("record")
+        query = select(*columns).where(table.c.id > after).order_by(table.c.id).limit(limit)
         for column, value in where.items():
             query = query.where(table.c[column] == value)
-        return [_standing(kind, row) for row in transaction.execute(query)]
+        return [
+            Standing(revision=row.revision, entry=self._decoded.read(kind, row.record))
+            for row in in_turns(transaction.execute(query).all())
+        ]
 
     def clients_of(self, transaction: Connection, principals: Sequence[str]) -> list[Client]:
         """See `ports.Register`."""

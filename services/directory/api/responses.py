@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from contracts.organization import Agreement, Organization
 from contracts.responses.directory import AgreementRecord, OrganizationRecord
 from contracts.responses.form import Page, extended
+from runtime.turn import in_turns
 from runtime.web.paging import CursorPart, Scalar, encode_cursor, limit_of, position_of
 from runtime.web.request import Request
 from runtime.web.response import Response
@@ -66,4 +67,4 @@ def page(
     found = fetch(after, limit + 1)
     shown = found[:limit]
     following = encode_cursor(scope, position(shown[-1])) if len(found) > limit else None
-    return Page(items=[render(item) for item in shown], next=following)
+    return Page(items=[render(item) for item in in_turns(shown)], next=following)

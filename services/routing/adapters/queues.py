@@ -45,10 +45,10 @@ def queue_page(
     kind: QueueKind, now: dt.datetime, wanted: QueueFilter, *, after: QueuePosition | None, limit: int
 ) -> Select[Any]:
     """Select up to `limit` ids of a queue behind the position `after`, in the queue's order."""
-    order = (_PRIORITY, REFERRALS.c.submitted_at, REFERRALS.c.id)
+    order = (_PRIORITY, REFERRALS.c.turn_at, REFERRALS.c.id)
     found = select(REFERRALS.c.id).where(*in_queue(kind, now), *_wanted(wanted))
     if after is not None:
-        found = found.where(tuple_(*order) > (after.priority, after.submitted_at, after.referral_id))
+        found = found.where(tuple_(*order) > (after.priority, after.turn_at, after.referral_id))
     return found.order_by(*order).limit(limit)
 
 

@@ -25,8 +25,8 @@ _STATUSES: Final = {status.value: status for status in ReferralStatus}
 _OFFER_STATES: Final = {state.value: state for state in OfferState}
 
 
-def referral_values(referral: Referral) -> tuple[Any, ...]:
-    """Return the values of `statements.NEW_REFERRAL`."""
+def referral_values(referral: Referral, turn_at: dt.datetime) -> tuple[Any, ...]:
+    """Return the values of `statements.NEW_REFERRAL`. turn_at: its turn in the coordinators' queues."""
     return (
         referral.id,
         referral.sender,
@@ -36,6 +36,7 @@ def referral_values(referral: Referral) -> tuple[Any, ...]:
         microseconds(referral.submitted_at),
         need_group(referral.facts.needs[0]),
         country_of(referral.facts.region),
+        microseconds(turn_at),
         *_chain_values(referral.chain),
         None if referral.part is None else referral.part.referral_id,
         *changing_values(referral),
@@ -127,6 +128,7 @@ def referral_of(
     parts: int | None,
     consent_revoked: bool | None,
     left_out: str | None,
+    turn_at: int | None,
     *,
     offers: tuple[Offer, ...],
     waits_for: frozenset[tuple[str, str]],
@@ -154,6 +156,7 @@ def referral_of(
         parts=parts or 0,
         consent_revoked=bool(consent_revoked),
         left_out=orjson.loads(left_out) if left_out else {},
+        turn_at=optional_moment(turn_at),
     )
 
 

@@ -7,7 +7,7 @@ from runtime.storage.sql_statement import SqlStatement
 _VIEWED = (
     "SELECT id, sender, status, acceptor, outcome, facts, correlation_id, traceparent, submitted_at,"
     " updated_at, due_at, overdue_since, onward_from, chain, part_of, part, parts,"
-    " consent_revoked, left_out FROM referrals WHERE id = ANY (?) ORDER BY id"
+    " consent_revoked, left_out, turn_at FROM referrals WHERE id = ANY (?) ORDER BY id"
 )
 VIEW = SqlStatement(_VIEWED)
 LOAD = SqlStatement(_VIEWED, postgresql="FOR UPDATE")
@@ -22,10 +22,18 @@ OFFERS_OF = SqlStatement(
 )
 NEW_REFERRAL = SqlStatement(
     "INSERT INTO referrals (id, sender, facts, correlation_id, traceparent, submitted_at, need_group,"
-    " country, onward_from, chain, part_of,"
+    " country, turn_at, onward_from, chain, part_of,"
     " status, acceptor, outcome, updated_at, due_at, overdue_since, priority, parts,"
     " consent_revoked, part, left_out)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+# The latest turn of each sender, by the rank of the urgency: of its open referrals.
+LATEST_TURNS = SqlStatement(
+    "SELECT value,"
+    " (SELECT max(turn_at) FROM referrals WHERE sender = value AND priority = 0),"
+    " (SELECT max(turn_at) FROM referrals WHERE sender = value AND priority = 1),"
+    " (SELECT max(turn_at) FROM referrals WHERE sender = value AND priority = 2)"
+    " FROM EACH (?)"
 )
 CHANGED_REFERRAL = SqlStatement(
     "UPDATE referrals SET status = ?, acceptor = ?, outcome = ?, updated_at = ?, due_at = ?,"

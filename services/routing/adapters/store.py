@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Select, delete, select
@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Select, delete, select
 from contracts.codes import OfferState, ReferralStatus
 from contracts.errors import Unavailable
 from contracts.facts import CaseRequested, CaseUnreadable
-from runtime.storage.columns import microseconds
+from runtime.storage.columns import microseconds, moment_of
 from services.routing.adapters import demand, engagements, observations, seeking, statements
 from services.routing.adapters.fact_reduction import mark_revoked
 from services.routing.adapters.network_figures import network_figures
@@ -36,9 +36,11 @@ from services.routing.adapters.tables import (
     TIMELINE,
 )
 from services.routing.domain.coordination_queue import (
+    LatestTurns,
     QueueFilter,
     QueueKind,
     QueuePosition,
+    turns_of,
 )
 from services.routing.domain.directory import Reach
 from services.routing.domain.engagements import Engagements
@@ -270,11 +272,22 @@ def _numbers(transaction: Connection, query: Select[int, int]) -> dict[int, int]
 def _save_referrals(transaction: Connection, changes: Changes) -> None:
     new = [r for r in changes.after if r.id not in changes.before]
     changed = [r for r in changes.after if r.id in changes.before and r is not changes.before[r.id]]
-    statements.NEW_REFERRAL.run_for_each(
-        transaction,
-        [referral_values(r) for r in new],
-    )
+    turns = _turns_of(transaction, new, changes.before) if new else {}
+    statements.NEW_REFERRAL.run_for_each(transaction, [referral_values(r, turns[r.id]) for r in new])
     statements.CHANGED_REFERRAL.run_for_each(transaction, [(*changing_values(r), r.id) for r in changed])
+
+
+def _turns_of(
+    transaction: Connection, new: Sequence[Referral], before: Mapping[str, Referral]
+) -> dict[str, dt.datetime]:
+    """Return the turns of new referrals. Two processes that write at once may give the same turn twice."""
+    latest: LatestTurns = {
+        (sender, rank): moment_of(turn_at)
+        for sender, *ranks in statements.LATEST_TURNS.run(transaction, sorted({one.sender for one in new}))
+        for rank, turn_at in enumerate(ranks)
+        if turn_at is not None
+    }
+    return turns_of(new, latest, before)
 
 
 def _save_offers(transaction: Connection, changes: Changes) -> None:

@@ -25,7 +25,7 @@ REPLICA = replica_table(METADATA)
 # Each change of the directory as routing read it, for `recomputation.py`.
 DIRECTORY_CHANGES = replica_changes_table(METADATA)
 
-_QUEUE_ORDER = ("priority", "submitted_at", "id")
+_QUEUE_ORDER = ("priority", "turn_at", "id")
 _HELD = text("status IN ('accepted', 'in_progress', 'on_hold')")
 # Ended, and their facts not yet reduced.
 _ENDED = text("facts_state IS NULL AND status IN ('completed', 'withdrawn', 'failed', 'entered_in_error')")
@@ -53,6 +53,9 @@ REFERRALS = Table(
     Column("overdue_since", Instant),
     # The rank of the urgency, 0 for an emergency; null for a closed referral.
     Column("priority", SmallInteger),
+    # The turn in the coordinators' queues (`domain/coordination_queue.py`); null for one that was closed when
+    # turns were introduced.
+    Column("turn_at", Instant),
     # The group of the first need and the country of the region: what the figures count by.
     Column("need_group", String(60)),
     Column("country", String(2)),
@@ -84,6 +87,15 @@ REFERRALS = Table(
         "referrals_queue",
         "status",
         *_QUEUE_ORDER,
+        sqlite_where=text("priority IS NOT NULL"),
+        postgresql_where=text("priority IS NOT NULL"),
+    ),
+    # The latest turn of a sender.
+    Index(
+        "referrals_turns",
+        "sender",
+        "priority",
+        "turn_at",
         sqlite_where=text("priority IS NOT NULL"),
         postgresql_where=text("priority IS NOT NULL"),
     ),

@@ -27,7 +27,7 @@ def due_emergencies(opened_by: dt.datetime, limit: int) -> Select[str]:
     return (
         select(REFERRALS.c.id)
         .where(*_WAITS, ~reported.exists(), _oldest_offer <= opened_by)
-        .order_by(REFERRALS.c.priority, REFERRALS.c.submitted_at, REFERRALS.c.id)
+        .order_by(REFERRALS.c.priority, REFERRALS.c.turn_at, REFERRALS.c.id)
         .limit(limit)
     )
 

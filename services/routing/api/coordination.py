@@ -34,7 +34,7 @@ from services.routing.handlers.queries import RoutingQueries
 
 _UNPLACED = "unplaced"
 _COVERAGE = "coverage"
-# The priority, the time of submission in microseconds, and the id.
+# The priority, the turn in microseconds, and the id.
 _QUEUE_POSITION = (paging.NUMBER, paging.NUMBER, paging.UUID)
 
 
@@ -78,14 +78,12 @@ def queue(queries: CoordinationQueries, request: Request, clock: Clock) -> Respo
     cursor = paging.position_of(query, scope, _QUEUE_POSITION)
     after = None
     if cursor is not None:
-        priority, submitted_at, referral_id = cursor
-        after = QueuePosition(
-            priority=priority, submitted_at=moment_of(submitted_at), referral_id=referral_id
-        )
+        priority, turn_at, referral_id = cursor
+        after = QueuePosition(priority=priority, turn_at=moment_of(turn_at), referral_id=referral_id)
     items, last = queries.queue(kind, clock.now(), wanted, after=after, limit=limit)
     following = None
     if last is not None:
-        position = last.priority, microseconds(last.submitted_at), last.referral_id
+        position = last.priority, microseconds(last.turn_at), last.referral_id
         following = paging.encode_cursor(scope, position)
     filters = _named(query, "kind", "region", "need", "organization")
     read = Read.of_list([item.id for item in items], filters)

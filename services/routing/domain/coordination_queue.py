@@ -1,18 +1,31 @@
-"""The coordinators' queues: which open referrals need a person, in which order, and why."""
+"""The coordinators' queues: which open referrals need a person, in which order, and why.
+
+Among referrals of one urgency the senders take turns. A referral's turn is the time of its submission, but at
+least `TURN` after the latest turn of an open referral of the same sender and urgency. A sender that submits
+one referral in that time keeps the times of submission. Of 300 at once, the second stands behind whatever
+other senders submit within an hour, the third behind two hours, and so on: another sender's referral stands
+behind few of them. A turn is stored and does not change, so that no page passes a referral over while others
+leave the queue. A part of a split referral has the turn of the whole.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from contracts.codes import ReferralStatus, Urgency
 from contracts.responses.coordination import QueueItem
 from services.routing.domain.offer import Offer
 from services.routing.domain.places import ORDER_OF_URGENCY
 from services.routing.domain.referral import Referral
+
+TURN: Final = dt.timedelta(hours=1)
+
+# (sender, rank of the urgency) -> the latest turn of its open referrals; absent without one.
+LatestTurns = Mapping[tuple[str, int], dt.datetime]
 
 
 class QueueKind(StrEnum):
@@ -43,10 +56,10 @@ class QueueFilter:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class QueuePosition:
-    """A referral's place in every queue: urgency first, then the time of its submission."""
+    """A referral's place in every queue: urgency first, then its turn."""
 
     priority: int
-    submitted_at: dt.datetime
+    turn_at: dt.datetime
     referral_id: str
 
 
@@ -62,9 +75,31 @@ def position_in_queue(referral: Referral) -> QueuePosition:
     """Return the position of an open referral."""
     return QueuePosition(
         priority=ORDER_OF_URGENCY[referral.facts.urgency],
-        submitted_at=referral.submitted_at,
+        turn_at=referral.turn_at or referral.submitted_at,
         referral_id=referral.id,
     )
+
+
+def turns_of(
+    new: Sequence[Referral], latest: LatestTurns, before: Mapping[str, Referral]
+) -> dict[str, dt.datetime]:
+    """Return the turns of new referrals by id. They take their turns in the order of their submission.
+
+    before: the referrals that existed already, by id, among them the whole of a new part.
+    """
+    taken = dict(latest)
+    turns: dict[str, dt.datetime] = {}
+    wholes = [one for one in new if one.part is None]
+    for one in sorted(wholes, key=lambda one: (one.submitted_at, one.id)):
+        key = one.sender, ORDER_OF_URGENCY[one.facts.urgency]
+        turns[one.id] = max(one.submitted_at, taken[key] + TURN) if key in taken else one.submitted_at
+        taken[key] = turns[one.id]
+    for one in new:
+        if one.part is not None:
+            whole = before.get(one.part.referral_id)
+            stored = None if whole is None else whole.turn_at
+            turns[one.id] = turns.get(one.part.referral_id) or stored or one.submitted_at
+    return turns
 
 
 def is_in_queue(referral: Referral, kind: QueueKind, now: dt.datetime) -> bool:

@@ -119,7 +119,8 @@ class Referral:
     parts: into how many it was split, even if it has rejoined; 0 for one that was not.
     consent_revoked: whether the person has withdrawn the consent, before or after the end.
     traceparent: the span in which the submission was handled, None without a trace. left_out: by
-    organisation, the reason about the person with which it declined or handed back another part.
+    organisation, the reason about the person with which it declined or handed back another part. turn_at: its
+    turn in the coordinators' queues, None before it is stored (`coordination_queue.turns_of`).
     """
 
     id: str
@@ -140,6 +141,7 @@ class Referral:
     part: PartOf | None = None
     parts: int = 0
     traceparent: str | None = None
+    turn_at: dt.datetime | None = None
     consent_revoked: bool = False
     left_out: Mapping[str, str] = field(default_factory=dict)
 

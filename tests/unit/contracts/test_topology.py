@@ -70,6 +70,7 @@ PULLED = {
     "employer_report.delivered": "delivery makes it in the mailbox, from the report that the directory sent",
     "note.delivered": "delivery makes it in the receiver's mailbox, from the letter that the vault sent",
     "submission.admitted": "delivery makes it in the mailbox, from what intake answered the gateway",
+    "alerts.counted": "delivery makes it in the coordinators' mailbox",
     "message.closed": "delivery returns it instead of a message whose content it has erased",
 }
 

@@ -20,18 +20,19 @@ def test_requests_are_counted_by_method_route_and_status() -> None:
     assert bucket == 1
 
 
-def test_refusals_of_a_route_share_one_histogram_and_are_counted_apart() -> None:
+def test_refusals_share_one_histogram_and_are_counted_apart() -> None:
     registry = CollectorRegistry()
     metrics = HttpMetrics(registry)
     for status in (400, 401, 404, 405, 431, 500, 503):
         metrics.observe("GET", "/v1/things", status, 0.02)
+        metrics.observe("PUT", "/v1/others", status, 0.02)
     histograms = {
-        sample.labels["status"]: sample.value
+        (sample.labels["route"], sample.labels["status"]): sample.value
         for family in registry.collect()
         for sample in family.samples
         if sample.name == "kopuro_http_request_seconds_count"
     }
-    assert histograms == {"4xx": 5, "5xx": 2}
+    assert histograms == {("(any)", "4xx"): 10, ("/v1/things", "5xx"): 2, ("/v1/others", "5xx"): 2}
     labels = {"method": "GET", "route": "/v1/things", "status": "401"}
     assert registry.get_sample_value("kopuro_http_requests_total", labels) == 1
 

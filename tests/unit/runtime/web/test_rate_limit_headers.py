@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import threading
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
@@ -53,6 +54,8 @@ class Door:
     The clock stands still.
     """
 
+    per_minute = 18
+
     def __init__(self) -> None:
         keys = {"keys": [SIGNER.public_jwk()]}
         verifier = TokenVerifier(lambda: keys, "kopuro:kg", Noon(), clients=client_of)
@@ -62,7 +65,7 @@ class Door:
                 url=url,
                 roles=roles,
                 limit=_LARGEST,
-                handle_request=lambda _r, _a: Response.empty(),
+                handle_request=lambda _r, _a: self.handle(),
                 share=share,
                 work=work,
                 operation=operation,
@@ -81,7 +84,7 @@ class Door:
             routes,
             gate,
             HttpMetrics(CollectorRegistry()),
-            RequestRates(18, lambda: 0.0),
+            RequestRates(self.per_minute, lambda: 0.0),
             submissions=self.submissions,
             held=HeldRefusals(most=0, clock=lambda: 0.0),
         )
@@ -89,15 +92,23 @@ class Door:
             conn_state=[("192.0.2.1", 1), None, wsgi.STATE_REQUEST], close_connection=False, lingers=False
         )
 
+    def handle(self) -> Response:
+        return Response.empty()
+
     def ask(
-        self, organization: str, path: str = "/own", query: str = "", sent: bytes = b""
+        self,
+        organization: str,
+        path: str = "/own",
+        query: str = "",
+        sent: bytes = b"",
+        address: str = "192.0.2.1",
     ) -> tuple[int, dict[str, str], Any]:
         # Several clients of an organisation share its requests.
         principal = Principal(id=organization, roles=PARTNERS, client_id=f"{organization}#{path}{query}")
         answers: list[tuple[str, list[tuple[str, str]]]] = []
         environ = {
             "REQUEST_METHOD": "GET",
-            "REMOTE_ADDR": "192.0.2.1",
+            "REMOTE_ADDR": address,
             "RAW_PATH_INFO": path,
             "QUERY_STRING": query,
             "HTTP_AUTHORIZATION": f"Bearer {SIGNER.issue(principal, now=NOON)}",
@@ -130,6 +141,56 @@ def test_refused_request_counts_and_public_resource_does_not() -> None:
         status, headers, _ = door.ask("kg.a", path="/public")
         assert status == 204
         assert "RateLimit" not in headers
+
+
+def test_address_is_refused_at_public_resources_beyond_its_requests_and_others_are_not() -> None:
+    door = Door()
+    assert [door.ask("kg.a", path="/public")[0] for _ in range(12)] == [204] * 12
+    status, headers, problem = door.ask("kg.a", path="/public")
+    assert (status, problem["type"]) == (429, "urn:kopuro:problem:too-many-requests")
+    assert headers["Retry-After"] == "1"
+    assert door.ask("kg.a", path="/public", address="198.51.100.7")[0] == 204
+    # Whoever has a token is not counted by address.
+    assert door.ask("kg.a")[0] == 204
+
+
+def test_address_has_a_share_of_the_process_at_public_resources(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Threads, which have no event loop to take turns in.
+    monkeypatch.setattr("runtime.web.router.FairTurns.wait", lambda _turns, _caller: None)
+
+    class Busy(Door):
+        per_minute = 1_800
+
+        def __init__(self) -> None:
+            self.lock, self.active, self.most = threading.Lock(), 0, 0
+            self.arrived, self.go_on = threading.Semaphore(0), threading.Event()
+            super().__init__()
+
+        def handle(self) -> Response:
+            with self.lock:
+                self.active += 1
+                self.most = max(self.most, self.active)
+            self.arrived.release()
+            self.go_on.wait(30)
+            with self.lock:
+                self.active -= 1
+            return Response.empty()
+
+    door = Busy()
+    flood = [threading.Thread(target=door.ask, args=("kg.a", "/public")) for _ in range(40)]
+    for thread in flood:
+        thread.start()
+    for _ in range(16):
+        assert door.arrived.acquire(timeout=30)
+    # All 40 have begun, and 16 are worked on. Another address does not wait for them.
+    other = threading.Thread(target=door.ask, args=("kg.a", "/public"), kwargs={"address": "198.51.100.7"})
+    other.start()
+    assert door.arrived.acquire(timeout=30)
+    assert door.active == 17
+    door.go_on.set()
+    for thread in (*flood, other):
+        thread.join(30)
+    assert door.most == 17
 
 
 def test_thief_of_a_token_cannot_use_up_the_requests_that_revoke_it() -> None:

@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import pytest
+
+from contracts.responses.form import Page, record_json
 from runtime.web.response import Response
 
 
@@ -18,3 +22,24 @@ def test_ndjson_response_ends_every_line() -> None:
     answer = Response.ndjson([{"line": 1}, {"line": 2}])
     assert answer.body == b'{"line":1}\n{"line":2}\n'
     assert answer.headers["Content-Type"] == "application/x-ndjson"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Item:
+    id: str
+    text: str
+
+
+def test_page_is_encoded_as_a_whole_record_is() -> None:
+    for items in ([], [Item(id=str(number), text="ä") for number in range(3)]):
+        for following in (None, "YQ"):
+            page = Page(items=items, next=following)
+            assert Response.of(page).body == record_json(page)
+
+
+def test_other_requests_run_between_the_items_of_a_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    turns: list[float] = []
+    monkeypatch.setattr("runtime.turn.TURN_SECONDS", 0.0)
+    monkeypatch.setattr("runtime.turn.time.sleep", turns.append)
+    Response.of(Page(items=[Item(id=str(number), text="x" * 10_000) for number in range(9)], next=None))
+    assert turns == [0] * 9

@@ -40,6 +40,7 @@ from runtime.messaging.outbox.event_batch import decode_batch
 from runtime.messaging.outbox.outbox import Outbox
 from runtime.messaging.ports import Delivery
 from runtime.storage.database import Database
+from services.delivery.adapters.alert_counts import SqlAlertCounts
 from services.delivery.adapters.closings import SqlClosings
 from services.delivery.adapters.consumers import SqlConsumers
 from services.delivery.adapters.mailbox_notifier import MailboxNotifier
@@ -162,7 +163,15 @@ class Workbench:
             consumers=self.consumers_stored,
             clock=self.clock,
         )
-        incoming = Incoming(mailboxes=self.mailboxes, cases=cases, closings=closings, reports=reports)
+        incoming = Incoming(
+            source="/kg/delivery",
+            mailboxes=self.mailboxes,
+            cases=cases,
+            closings=closings,
+            reports=reports,
+            alerts=SqlAlertCounts(),
+            new_id=new_id,
+        )
         self.is_sandbox = True
         self.submission_answers = SubmissionAnswers(
             database=self.database,

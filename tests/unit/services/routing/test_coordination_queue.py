@@ -20,6 +20,7 @@ from contracts.codes import (
     SealedContent,
     UnreadableReason,
     Urgency,
+    WithdrawalReason,
 )
 from contracts.errors import Refused
 from contracts.facts import (
@@ -28,6 +29,7 @@ from contracts.facts import (
     ProgressSubmitted,
     ReplacementSubmitted,
     UnreadableSubmitted,
+    WithdrawalSubmitted,
 )
 from runtime.access.tokens import Principal
 from runtime.identifiers import new_id
@@ -102,6 +104,50 @@ def test_unplaced_queue_orders_by_urgency_then_age(bench: Workbench) -> None:
         "deadline": None,
         "part_of": None,
     }
+
+
+def test_emergency_of_another_sender_is_on_the_first_page_during_a_flood(bench: Workbench) -> None:
+    flood = [new_id() for _ in range(60)]
+    bench.take(*(submitted(one, urgency=Urgency.emergency) for one in flood))
+    bench.take(submitted(other := new_id(), sender="kz.other", urgency=Urgency.emergency))
+    at(bench, NOW + HOUR)
+    assert queued(bench, "emergency", limit="10")[:3] == [flood[0], other, flood[1]]
+    # Every referral is in the queue, in the order of its sender.
+    whole: list[str] = []
+    following: dict[str, str] = {}
+    while True:
+        found = page(bench, "emergency", limit="7", **following)
+        whole += [item["id"] for item in found["items"]]
+        if found["next"] is None:
+            break
+        following = {"after": found["next"]}
+    assert [one for one in whole if one != other] == flood
+    assert len(whole) == 61
+
+
+def test_pages_pass_nothing_over_while_referrals_leave_the_queue(bench: Workbench) -> None:
+    flood = [new_id() for _ in range(8)]
+    for one in flood:
+        bench.take(submitted(one, needs=("consular.passport",), urgency=Urgency.emergency))
+    bench.take(submitted(other := new_id(), sender="kz.other", needs=("consular.passport",)))
+    first = page(bench, "unplaced", limit="4")
+    for one in flood[:3]:
+        withdrawal = WithdrawalSubmitted(referral_id=one, organization=SENDER, reason=WithdrawalReason.other)
+        bench.take(event(withdrawal, one))
+    second = page(bench, "unplaced", limit="50", after=first["next"])
+    assert [item["id"] for item in second["items"]] == [*flood[4:], other]
+
+
+def test_sender_whose_emergencies_have_ended_waits_for_no_turn(bench: Workbench) -> None:
+    for _ in range(5):
+        bench.take(submitted(one := new_id(), needs=("consular.passport",), urgency=Urgency.emergency))
+        withdrawal = WithdrawalSubmitted(referral_id=one, organization=SENDER, reason=WithdrawalReason.other)
+        bench.take(event(withdrawal, one))
+    bench.take(submitted(own := new_id(), needs=("consular.passport",), urgency=Urgency.emergency))
+    bench.take(
+        submitted(new_id(), sender="kz.other", needs=("consular.passport",), urgency=Urgency.emergency)
+    )
+    assert queued(bench, "unplaced")[0] == own
 
 
 def test_unplaced_queue_shows_when_a_full_service_can_be_asked(database_url: str) -> None:
@@ -231,7 +277,7 @@ def test_queues_hold_exactly_the_referrals_that_the_domain_names(bench: Workbenc
         for kind in QueueKind:
             expected = sorted(
                 (one for one in known if is_in_queue(one, kind, moment)),
-                key=lambda one: (priority_of(one), one.submitted_at, one.id),
+                key=lambda one: (priority_of(one), one.turn_at, one.id),
             )
             assert queued(bench, kind) == [one.id for one in expected], (kind, hours)
 

@@ -15,7 +15,7 @@ from runtime.identifiers import new_id
 from runtime.storage.migrate import differences
 from services.routing.adapters.tables import REFERRALS
 from services.routing.domain.network_figures import OpenReferrals
-from services.routing.migrations import asked, coordination, figures, service_loads
+from services.routing.migrations import asked, coordination, figures, service_loads, turns
 from tests.unit.services.routing.samples import HOUR, NOW, SENDER, organization, service
 from tests.unit.services.routing.workbench import Workbench, accepted_by, event, opened, submitted, workbench
 
@@ -106,10 +106,12 @@ def test_migration_ranks_open_referrals_by_urgency(busy: Workbench) -> None:
         connection.execute(closed.values(status="withdrawn", priority=None))
         before = connection.execute(select(REFERRALS.c.id, REFERRALS.c.priority)).all()
         with Operations.context(MigrationContext.configure(connection)):
+            turns.downgrade()
             figures.downgrade()
             coordination.downgrade()
             coordination.upgrade()
             figures.upgrade()
+            turns.upgrade()
         after = connection.execute(select(REFERRALS.c.id, REFERRALS.c.priority)).all()
     assert {one.priority for one in before} == {0, 1, 2, None}
     assert sorted(after) == sorted(before)

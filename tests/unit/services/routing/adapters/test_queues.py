@@ -46,6 +46,7 @@ def fill(database: Database, count: int) -> None:
                 "acceptor": "ru.one" if status == "accepted" else None,
                 "overdue_since": NOW if status == "accepted" else None,
                 "priority": number % 2 if is_open else None,
+                "turn_at": NOW,
                 "need_group": "legal",
                 "country": "RU",
             }
@@ -72,7 +73,7 @@ def fill(database: Database, count: int) -> None:
         )
 
 
-AFTER = QueuePosition(priority=0, submitted_at=NOW, referral_id=f"{6:036}")
+AFTER = QueuePosition(priority=0, turn_at=NOW, referral_id=f"{6:036}")
 
 
 def query(kind: QueueKind, wanted: QueueFilter) -> Any:

@@ -1,0 +1,64 @@
+"""The bound on the coordinators' alerts: which come one by one, and when a count replaces the others.
+
+An alert asks the coordinators to act on a referral, which is in one of their queues as long as it asks. In an
+hour, `SINGLE` alerts of each type that one organisation causes come as they are. Then the mailbox gets
+`alerts.counted` at once, and again whenever the number has doubled. So one organisation fills the mailbox
+neither with emergencies nor with missing reports.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from contracts import facts
+from contracts.facts import AlertsCounted
+
+SINGLE: Final = 20
+# How long a count is kept.
+KEPT: Final = dt.timedelta(hours=2)
+
+# The field with the organisation that causes an alert: the sender, or the acceptor that does not report.
+CAUSES: Final[Mapping[str, str]] = {
+    facts.ReferralUnplaced.type: "sender",
+    facts.ReferralUnanswered.type: "sender",
+    facts.ReferralOverdue.type: "organization",
+}
+
+
+@dataclass(frozen=True, order=True, kw_only=True, slots=True)
+class AlertKind:
+    """What is counted: the alerts of one type that one organisation causes."""
+
+    organization: str
+    type: str
+
+
+def alert_kind(fact_type: str, data: Mapping[str, Any]) -> AlertKind | None:
+    """Return what a message to the coordinators counts as; None if it is no alert. data: of the event."""
+    field = CAUSES.get(fact_type)
+    return None if field is None else AlertKind(organization=data[field], type=fact_type)
+
+
+def hour_of(now: dt.datetime) -> dt.datetime:
+    """Return the beginning of the hour in which alerts count together."""
+    return now.replace(minute=0, second=0, microsecond=0)
+
+
+def is_single(number: int) -> bool:
+    """Return whether an alert comes as it is. number: which of its kind in the hour, from 1."""
+    return number <= SINGLE
+
+
+def counted(kind: AlertKind, since: dt.datetime, before: int, after: int) -> AlertsCounted | None:
+    """Return the message that is due when the number of alerts has risen; None if none is due."""
+    if _level(before) == _level(after):
+        return None
+    return AlertsCounted(organization=kind.organization, message_type=kind.type, since=since, messages=after)
+
+
+def _level(number: int) -> int:
+    """Return 0 up to `SINGLE` alerts, 1 up to twice as many, 2 up to four times as many, and so on."""
+    return ((max(number, 1) - 1) // SINGLE).bit_length()

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import datetime as dt
+from typing import get_type_hints
+
+from contracts import facts
+from services.delivery.domain.alert_counts import CAUSES, SINGLE, AlertKind, counted, hour_of, is_single
+from services.delivery.domain.closing import ALERTS
+from services.delivery.domain.recipients import COORDINATED, RECIPIENTS
+
+NOON = dt.datetime(2026, 3, 1, 12, 0, tzinfo=dt.UTC)
+KIND = AlertKind(organization="kg.sender", type=facts.ReferralUnplaced.type)
+
+
+def test_every_alert_of_the_coordinators_is_counted_by_a_field_that_names_an_organization() -> None:
+    # Whatever is in no queue comes one by one: the coordinators find it nowhere else.
+    assert CAUSES.keys() == ALERTS
+    for kind, field in CAUSES.items():
+        assert field in get_type_hints(facts.CATALOGUE[kind])
+        assert kind in COORDINATED
+        assert kind in RECIPIENTS
+
+
+def test_alerts_of_a_burst_are_counted_whenever_their_number_has_doubled() -> None:
+    messages = []
+    for number in range(1, 301):
+        fact = counted(KIND, NOON, number - 1, number)
+        messages += [number] if is_single(number) else []
+        messages += [fact.messages] if fact is not None else []
+    assert messages == [*range(1, SINGLE + 1), 21, 41, 81, 161]
+
+
+def test_alerts_that_arrive_together_are_counted_once() -> None:
+    assert counted(KIND, NOON, 0, SINGLE) is None
+    assert counted(KIND, NOON, 5, 300) == facts.AlertsCounted(
+        organization="kg.sender", message_type=facts.ReferralUnplaced.type, since=NOON, messages=300
+    )
+
+
+def test_alerts_of_one_hour_count_together() -> None:
+    assert hour_of(NOON + dt.timedelta(minutes=59, microseconds=3)) == NOON
+    assert hour_of(NOON + dt.timedelta(minutes=60)) == NOON + dt.timedelta(hours=1)
