@@ -62,6 +62,7 @@ PROBLEMS: dict[str, tuple[str, int]] = {
     "bundle-too-large": ("The history is too long for one bundle", 422),
     "precondition-required": ("A precondition is required (If-Match)", 428),
     "too-many-open-requests": ("Too many requests wait for a decision", 409),
+    "answer-too-large": ("The answer is too large", 500),
     "content-mismatch": ("Stored content does not match the log", 500),
     "too-many-requests": ("Too many requests in a minute", 429),
     "too-many-submissions": ("Too many submissions in a minute", 429),

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from contracts.errors import Refused
 from contracts.identifiers import OfferId, OrganizationId, ReferralId
 from contracts.records import Malformed, plain, read
 from contracts.referral import ReferralFacts
+
+# Why an organisation may not state something about a referral: the same from intake and from routing, and the
+# same whether nobody has accepted the referral or another organisation has.
+NOT_THE_ACCEPTOR: Final = "Only an organisation that has accepted the referral may do this."
 
 
 class Query:
@@ -63,6 +67,19 @@ class PartyQuery(Query):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class PartInQuery(Query):
+    """Those of the referrals in which the organisation still has a part: a list of their ids.
+
+    It sent the referral, holds it or held it at its end, or has an open offer of it. Not after it has
+    declined, not answered in time, or lost the referral again.
+    """
+
+    ask = "part_in"
+    ids: tuple[ReferralId, ...]
+    organization: OrganizationId
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class PreviewQuery(Query):
     """`POST /v1/referrals:preview`. Nobody stores or logs the facts."""
 
@@ -72,7 +89,8 @@ class PreviewQuery(Query):
 
 
 _QUERIES: Mapping[str, type[Query]] = {
-    query.ask: query for query in (ReferralQuery, ReferralListQuery, OfferQuery, PartyQuery, PreviewQuery)
+    query.ask: query
+    for query in (ReferralQuery, ReferralListQuery, OfferQuery, PartyQuery, PartInQuery, PreviewQuery)
 }
 
 

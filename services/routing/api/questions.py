@@ -9,6 +9,7 @@ from contracts.codes import ReferralStatus
 from contracts.errors import Refused
 from contracts.queries import (
     OfferQuery,
+    PartInQuery,
     PartyQuery,
     PreviewQuery,
     ReferralListQuery,
@@ -43,6 +44,8 @@ def answer_question(
             return queries.offer_parties(asked.id)
         case PartyQuery() as asked:
             return queries.is_party(asked.id, asked.organization)
+        case PartInQuery() as asked:
+            return queries.part_in(asked.ids, asked.organization)
         case PreviewQuery() as asked if preview is not None:
             return preview(asked.sender, asked.facts)
     raise Refused("invalid-parameter", "Routing does not support this query.")

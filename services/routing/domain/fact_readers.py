@@ -35,3 +35,15 @@ def end_of_part(referral: Referral, organization: str) -> dt.datetime | None:
     if organization in (referral.sender, referral.acceptor) or any(offer.state in HAS_PART for offer in own):
         return None
     return max((offer.closed_at for offer in own if offer.closed_at is not None), default=None)
+
+
+def has_part(referral: Referral, organization: str) -> bool:
+    """Return whether an organisation may still state something about a referral.
+
+    It sent it, holds it or held it at its end, or its offer is open. Else everything that it states is
+    refused, whatever has become of the referral.
+    """
+    return (
+        organization in (referral.sender, referral.acceptor)
+        or any(offer.organization == organization and offer.state in HAS_PART for offer in referral.offers)
+    )

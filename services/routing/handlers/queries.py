@@ -28,7 +28,13 @@ class RoutingQueries:
         """Return the viewer's view of a referral. Raises Refused `not-found`, also for another's referral."""
         with self._database.read() as transaction:
             referral = self._visible(transaction, referral_id, viewer, oversight)
-            timeline = self._store.timeline(transaction, referral_id)
+            # One more than shown, to know whether there are earlier ones.
+            timeline = self._store.timeline(
+                transaction,
+                referral_id,
+                organization=None if oversight or viewer == referral.sender else viewer,
+                limit=MOST_STEPS + 1,
+            )
             onward = self._store.onward_of(transaction, referral_id)
             parts = self._store.view(transaction, referral.part_ids)
         return referral_view(
@@ -65,6 +71,12 @@ class RoutingQueries:
             referral = self._store.view(transaction, [referral_id]).get(referral_id)
         return referral is not None and is_party(referral, organization)
 
+    def part_in(self, referral_ids: Collection[str], organization: str) -> list[str]:
+        """Return those of the referrals in which the organisation has a part now, by id."""
+        with self._database.read() as transaction:
+            found = self._store.view(transaction, referral_ids)
+        return sorted(one.id for one in found.values() if has_part(one, organization))
+
     def decisions(self, referral_id: str, viewer: str, *, oversight: bool) -> list[dict[str, Any]]:
         """Return all decisions about a referral, for its sender and for oversight. Raises Refused."""
         with self._database.read() as transaction:
@@ -89,12 +101,14 @@ class RoutingQueries:
             referral = self._store.view(transaction, [referral_id]).get(referral_id)
             if referral is None or referral.acceptor is None or referral.is_closed:
                 return None
-            timeline = self._store.timeline(transaction, referral_id)
-        untils = [
-            dt.datetime.fromisoformat(entry.detail["until"])
-            for entry in timeline
-            if entry.fact == "case.paused" and entry.organization == referral.acceptor
-        ]
+            pauses = self._store.timeline(
+                transaction,
+                referral_id,
+                organization=referral.acceptor,
+                fact=CasePaused.routing_key,
+                limit=1,
+            )
+        untils = [dt.datetime.fromisoformat(entry.detail["until"]) for entry in pauses]
         if not untils or untils[-1] <= now:
             return None
         return Pause(organization=referral.acceptor, until=untils[-1])
