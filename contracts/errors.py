@@ -65,6 +65,7 @@ PROBLEMS: dict[str, tuple[str, int]] = {
     "answer-too-large": ("The answer is too large", 500),
     "content-mismatch": ("Stored content does not match the log", 500),
     "too-many-requests": ("Too many requests in a minute", 429),
+    "too-many-statements": ("Too many submissions about one referral in a day", 429),
     "too-many-submissions": ("Too many submissions in a minute", 429),
     "unavailable": ("The service is temporarily unavailable", 503),
     "internal": ("Internal server error", 500),
@@ -105,6 +106,7 @@ class Refused(KopuroError):
     """The request cannot succeed, however often it is repeated.
 
     slug: a key of `PROBLEMS`; detail: one sentence for a person; errors: each fault with its place.
+    retry_after: seconds after which it may succeed after all, None if it never will.
     """
 
     def __init__(
@@ -114,8 +116,10 @@ class Refused(KopuroError):
         *,
         status: int | None = None,
         errors: Sequence[PointerError] = (),
+        retry_after: int | None = None,
     ) -> None:
         super().__init__(detail)
+        self.retry_after = retry_after
         self.title, usual_status = PROBLEMS[slug]
         self.slug = slug
         self.detail = detail

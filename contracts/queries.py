@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, ClassVar, Final
 
 from contracts.errors import Refused
@@ -66,15 +67,24 @@ class PartyQuery(Query):
     organization: OrganizationId
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PartInQuery(Query):
-    """Those of the referrals in which the organisation still has a part: a list of their ids.
+class Role(StrEnum):
+    """What an organisation is in a referral now.
 
-    It sent the referral, holds it or held it at its end, or has an open offer of it. Not after it has
-    declined, not answered in time, or lost the referral again.
+    acceptor: also after the end. candidate: it has an open offer, so that its acceptance may be on its way.
+    none: it has declined, not answered in time, or lost the referral again, or it was never asked.
     """
 
-    ask = "part_in"
+    sender = "sender"
+    acceptor = "acceptor"
+    candidate = "candidate"
+    none = "none"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RolesQuery(Query):
+    """The organisation's role in each of the referrals, by id, without those that routing has not read."""
+
+    ask = "roles"
     ids: tuple[ReferralId, ...]
     organization: OrganizationId
 
@@ -90,7 +100,7 @@ class PreviewQuery(Query):
 
 _QUERIES: Mapping[str, type[Query]] = {
     query.ask: query
-    for query in (ReferralQuery, ReferralListQuery, OfferQuery, PartyQuery, PartInQuery, PreviewQuery)
+    for query in (ReferralQuery, ReferralListQuery, OfferQuery, PartyQuery, RolesQuery, PreviewQuery)
 }
 
 

@@ -35,7 +35,9 @@ DEADLINE_SECONDS = QUERY_DEADLINE_MS / 1000
 
 _IDLE_SECONDS = 0.5
 _NO_REPLY = "The responsible service did not reply in time."
-_TOO_LARGE = Refused("answer-too-large", "The hub cannot send an answer of this size from one service to another.")
+_TOO_LARGE = Refused(
+    "answer-too-large", "The hub cannot send an answer of this size from one service to another."
+)
 
 
 class _Pending:
@@ -255,7 +257,9 @@ class RequestServer:
         if not reply.is_too_large:
             return reply
         # The broker would close the channel, and nobody would get a reply.
-        _log.error("reply too large", extra={"bytes": len(reply.body), "question": request.question.get("ask")})
+        _log.error(
+            "reply too large", extra={"bytes": len(reply.body), "question": request.question.get("ask")}
+        )
         self._too_large()
         return replace(reply, body=_refusal(request, _TOO_LARGE))
 

@@ -74,6 +74,8 @@ _SUBMISSION: Final = {**FACTS, "case": _SEALED}
 _SUBMITTING: Final = frozenset(
     {"invalid-submission", "invalid-parameter", "forbidden", "unavailable", "too-many-submissions"}
 )
+# And every one about an existing referral.
+_ABOUT_REFERRAL: Final = frozenset({"not-a-party", "too-many-statements"})
 _OF_REFERRALS: Final = frozenset(
     {"case-not-sealed", "unknown-organization", "receiver-has-no-key", "not-found"}
 )

@@ -111,11 +111,12 @@ class ReferralStore(Protocol):
         *,
         organization: str | None = None,
         fact: str | None = None,
+        without: Collection[str] = (),
         limit: int,
     ) -> list[TimelineEntry]:
         """Return the newest `limit` entries of a referral's timeline, oldest first.
 
-        organization, fact: only entries about it.
+        organization, fact: only entries about it. without: facts to leave out.
         """
         ...
 

@@ -84,9 +84,8 @@ class Outbox:
         batches = encode_batch(messages)
         for message in batches:
             if message.is_too_large:
-                raise Defect(
-                    f"A message {message.routing_key} of {len(message.body)} bytes is too large for the broker."
-                )
+                size = len(message.body)
+                raise Defect(f"A message {message.routing_key} of {size} bytes is too large for the broker.")
         _ADD.run_for_each(
             transaction,
             [

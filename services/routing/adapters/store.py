@@ -134,6 +134,7 @@ class SqlReferralStore:
         *,
         organization: str | None = None,
         fact: str | None = None,
+        without: Collection[str] = (),
         limit: int,
     ) -> list[TimelineEntry]:
         """See `ports.ReferralStore`."""
@@ -142,6 +143,8 @@ class SqlReferralStore:
             wanted = wanted.where(TIMELINE.c.organization == organization)
         if fact is not None:
             wanted = wanted.where(TIMELINE.c.fact == fact)
+        if without:
+            wanted = wanted.where(TIMELINE.c.fact.not_in(without))
         newest = wanted.order_by(TIMELINE.c.number.desc()).limit(limit)
         rows = reversed(transaction.execute(newest).all())
         return [

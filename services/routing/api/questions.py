@@ -9,11 +9,11 @@ from contracts.codes import ReferralStatus
 from contracts.errors import Refused
 from contracts.queries import (
     OfferQuery,
-    PartInQuery,
     PartyQuery,
     PreviewQuery,
     ReferralListQuery,
     ReferralQuery,
+    RolesQuery,
     parse_query,
 )
 from contracts.referral import ReferralFacts
@@ -44,8 +44,8 @@ def answer_question(
             return queries.offer_parties(asked.id)
         case PartyQuery() as asked:
             return queries.is_party(asked.id, asked.organization)
-        case PartInQuery() as asked:
-            return queries.part_in(asked.ids, asked.organization)
+        case RolesQuery() as asked:
+            return queries.roles(asked.ids, asked.organization)
         case PreviewQuery() as asked if preview is not None:
             return preview(asked.sender, asked.facts)
     raise Refused("invalid-parameter", "Routing does not support this query.")

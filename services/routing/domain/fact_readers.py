@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 
 from contracts.codes import OfferState
+from contracts.queries import Role
 from services.routing.domain.referral import Referral
 
 # The states of an offer whose organisation has a part in the referral.
@@ -37,13 +38,15 @@ def end_of_part(referral: Referral, organization: str) -> dt.datetime | None:
     return max((offer.closed_at for offer in own if offer.closed_at is not None), default=None)
 
 
-def has_part(referral: Referral, organization: str) -> bool:
-    """Return whether an organisation may still state something about a referral.
+def role_in(referral: Referral, organization: str) -> Role:
+    """Return the organisation's role in a referral.
 
-    It sent it, holds it or held it at its end, or its offer is open. Else everything that it states is
-    refused, whatever has become of the referral.
+    The role `none` does not depend on what becomes of the referral after the organisation's part has ended.
     """
-    return (
-        organization in (referral.sender, referral.acceptor)
-        or any(offer.organization == organization and offer.state in HAS_PART for offer in referral.offers)
-    )
+    if organization == referral.sender:
+        return Role.sender
+    if organization == referral.acceptor:
+        return Role.acceptor
+    if any(offer.organization == organization and offer.state in HAS_PART for offer in referral.offers):
+        return Role.candidate
+    return Role.none

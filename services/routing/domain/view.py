@@ -43,7 +43,7 @@ def referral_view(
     still act on them (`domain/fact_readers.py`), else null. Facts that have been reduced are null too. Only
     the sender, oversight and the acceptor see the outcome, the acceptor and when its report is due.
 
-    timeline: the newest steps, oldest first; the view shows the newest MOST_STEPS, and whether there are more.
+    timeline: the newest steps, oldest first. The view shows the newest MOST_STEPS and whether there are more.
 
     onward: (id, sender) of the referrals by which this one was referred onward. Each end of a link is shown
     to those who may know it: the referral that this one continues to its sender, which accepted that one, but

@@ -584,7 +584,7 @@ def test_report_of_another_organization_is_refused(submission: Any, who: str) ->
 def test_report_before_acceptance_or_after_the_end_is_refused(submission: Any) -> None:
     driver = make_driver("ru.one")
     driver.submit()
-    assert refused(driver, submission("ru.one")) == ("ru.one", "not-in-this-state")
+    assert refused(driver, submission("ru.one")) == ("ru.one", "not-a-party")
     driver.apply(answer(open_offer(driver)))
     driver.apply(outcome("ru.one"))
     assert refused(driver, submission("ru.one")) == ("ru.one", "not-in-this-state")
@@ -994,7 +994,7 @@ def test_replaced_case_of_another_organization_changes_nothing(by: str) -> None:
 def test_unreadable_case_report_is_accepted_from_the_acceptor_only() -> None:
     driver = make_driver()
     driver.submit()
-    assert refused(driver, unreadable(open_offer(driver).organization))[1] == "not-in-this-state"
+    assert refused(driver, unreadable(open_offer(driver).organization))[1] == "not-a-party"
     driver = accepted()
     acceptor = driver.known.acceptor
     assert acceptor is not None
