@@ -1065,13 +1065,9 @@ def test_refusal_tells_a_past_candidate_nothing_of_the_referral(submission: Any)
 
 def test_refusal_of_a_timely_answer_does_not_tell_what_became_of_the_referral() -> None:
     problems = []
-    for happens in (
-        lambda driver, second: driver.apply(answer(second)),
-        lambda driver, second: driver.apply(withdrawal()),
-        lambda driver, second: driver.apply(revocation()),
-    ):
+    for happens in (answer(expired_unheard()[2]), withdrawal(), revocation()):
         driver, first, second = expired_unheard()
-        happens(driver, second)
+        driver.apply(answer(second) if isinstance(happens, AnswerSubmitted) else happens)
         (fact,) = driver.apply(answer(first), admitted_at=first.deadline)
         problems.append(cast(AnswerRefused, fact).problem)
     assert all(problem == problems[0] for problem in problems)
