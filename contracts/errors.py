@@ -62,8 +62,10 @@ PROBLEMS: dict[str, tuple[str, int]] = {
     "bundle-too-large": ("The history is too long for one bundle", 422),
     "precondition-required": ("A precondition is required (If-Match)", 428),
     "too-many-open-requests": ("Too many requests wait for a decision", 409),
+    "response-too-large": ("The answer is too large", 500),
     "content-mismatch": ("Stored content does not match the log", 500),
     "too-many-requests": ("Too many requests in a minute", 429),
+    "too-many-statements": ("Too many submissions about one referral in a day", 429),
     "too-many-submissions": ("Too many submissions in a minute", 429),
     "unavailable": ("The service is temporarily unavailable", 503),
     "internal": ("Internal server error", 500),
@@ -104,6 +106,7 @@ class Refused(KopuroError):
     """The request cannot succeed, however often it is repeated.
 
     slug: a key of `PROBLEMS`; detail: one sentence for a person; errors: each fault with its place.
+    retry_after: seconds after which it may succeed after all, None if it never will.
     """
 
     def __init__(
@@ -113,8 +116,10 @@ class Refused(KopuroError):
         *,
         status: int | None = None,
         errors: Sequence[PointerError] = (),
+        retry_after: int | None = None,
     ) -> None:
         super().__init__(detail)
+        self.retry_after = retry_after
         self.title, usual_status = PROBLEMS[slug]
         self.slug = slug
         self.detail = detail

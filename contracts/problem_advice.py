@@ -51,8 +51,10 @@ ADVICE: Final[Mapping[str, str]] = {
     "bundle-too-large": "Read the history in pages instead.",
     "precondition-required": "Read the record, and send its `ETag` as `If-Match`.",
     "too-many-open-requests": "Wait until some of the open requests are decided, or withdraw one.",
+    "response-too-large": "Report it to the operators: the hub does not expect an answer of this size.",
     "content-mismatch": "Tell the operators and the auditors: the hub's data was damaged.",
     "too-many-requests": "Send fewer requests: `RateLimit` states what is left, `Retry-After` when to go on.",
+    "too-many-statements": "Wait as `Retry-After` says; report less often about one referral.",
     "too-many-submissions": (
         "Repeat the submission, of a batch only the lines with this problem, under the same key after"
         " `retry_after` seconds. What was admitted stays admitted."

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from enum import StrEnum
+from typing import Any, ClassVar, Final
 
 from contracts.errors import Refused
 from contracts.identifiers import OfferId, OrganizationId, ReferralId
 from contracts.records import Malformed, plain, read
 from contracts.referral import ReferralFacts
+
+# Why an organisation may not state something about a referral: the same from intake and from routing, and the
+# same whether nobody has accepted the referral or another organisation has.
+NOT_THE_ACCEPTOR: Final = "Only an organisation that has accepted the referral may do this."
 
 
 class Query:
@@ -62,6 +67,28 @@ class PartyQuery(Query):
     organization: OrganizationId
 
 
+class Role(StrEnum):
+    """What an organisation is in a referral now.
+
+    acceptor: also after the end. candidate: it has an open offer, so that its acceptance may be on its way.
+    none: it has declined, not answered in time, or lost the referral again, or it was never asked.
+    """
+
+    sender = "sender"
+    acceptor = "acceptor"
+    candidate = "candidate"
+    none = "none"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RolesQuery(Query):
+    """The organisation's role in each of the referrals, by id, without those that routing has not read."""
+
+    ask = "roles"
+    ids: tuple[ReferralId, ...]
+    organization: OrganizationId
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PreviewQuery(Query):
     """`POST /v1/referrals:preview`. Nobody stores or logs the facts."""
@@ -72,7 +99,8 @@ class PreviewQuery(Query):
 
 
 _QUERIES: Mapping[str, type[Query]] = {
-    query.ask: query for query in (ReferralQuery, ReferralListQuery, OfferQuery, PartyQuery, PreviewQuery)
+    query.ask: query
+    for query in (ReferralQuery, ReferralListQuery, OfferQuery, PartyQuery, RolesQuery, PreviewQuery)
 }
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from admin.broker_definitions import definitions
 from admin.embedded_broker import DEFAULT_VHOST, LOOPBACK, BrokerFiles, BrokerIdentity
+from runtime.messaging.ports import MOST_MESSAGE_BYTES
 
 MARKER = "KOPURO_PRIVATE_BROKER"
 """Environment variable of the node and its children. Its value is their data directory."""
@@ -33,7 +34,7 @@ log.file.rotation.size = 10485760
 log.file.rotation.count = 2
 """
 
-LARGEST_MESSAGE = 4 * 1024 * 1024
+LARGEST_MESSAGE = MOST_MESSAGE_BYTES
 """Bytes of a message, as in deploy/: above what intake admits, and above every event and batch of events. The
 broker closes the channel of a larger one and says why. Its own default is 128 MiB."""
 

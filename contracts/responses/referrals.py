@@ -136,7 +136,9 @@ class ReferralView:
 
     facts: null for a viewer that may not read them, once they are reduced, and until routing has the
     referral; then urgency, region and needs are absent or null too. offers, timeline: to a candidate, its
-    own only. due_at: when the acceptor's next report is due, null without an acceptor; overdue_since: when it
+    own only. timeline: the newest 200 steps, oldest first; an organisation's submission that was refused is
+    a step for that organisation alone. timeline_truncated: whether there are earlier steps, which the story
+    tells. due_at: when the acceptor's next report is due, null without an acceptor; overdue_since: when it
     became overdue. Both are null to a candidate that is not the acceptor. onward_from: the referral that the
     sender refers onward with this one; null to candidates. onward: the referrals by which this one was
     referred onward, to the sender and to the organisation that submitted them. part_of: the referral of which
@@ -163,6 +165,7 @@ class ReferralView:
     onward: tuple[ReferralId, ...] = ()
     part_of: ReferralId | None = None
     parts: tuple[PartView, ...] = ()
+    timeline_truncated: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -141,6 +141,8 @@ class MemoryPublisher:
         """See `ports.Publisher`."""
         with self._broker.changed:
             for confirmed, message in enumerate(messages):
+                if message.is_too_large:
+                    raise PublishIncomplete(confirmed, "a message is larger than the broker takes")
                 exchange = published_to(message.exchange, message.routing_key, self._service)
                 if not self._broker.knows(exchange):
                     raise PublishIncomplete(confirmed, "the exchange does not exist")

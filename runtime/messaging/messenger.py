@@ -217,6 +217,7 @@ class Messenger:
             peers=self._peers(requesters),
             clock=self._clock,
             refused=self._metrics.add_peer(queue),
+            too_large=self._metrics.replies_too_large.inc,
         )
 
     def _peers(self, services: Collection[str]) -> Peers:

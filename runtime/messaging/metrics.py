@@ -59,6 +59,11 @@ class MessagingMetrics:
             ("consumer", "check"),
             registry=registry,
         )
+        self.replies_too_large = Counter(
+            "kopuro_replies_too_large",
+            "Replies to other services that were too large for the broker, and refused instead",
+            registry=registry,
+        )
         self.published = Counter(
             "kopuro_messages_published", "Published events that the broker confirmed", registry=registry
         )

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 from contracts.errors import Unavailable
 from contracts.quick_init import quick_init
 from contracts.topology import PARTITION_HEADER, Topology, partition_of
+
+# Bytes of a body that every broker of a hub takes (`max_message_size`). It closes the channel of a publisher
+# that sends more, and no message behind it is confirmed.
+MOST_MESSAGE_BYTES: Final = 4 * 1024 * 1024
 
 
 @quick_init
@@ -32,6 +36,11 @@ class Outgoing:
     headers: Mapping[str, str] = field(default_factory=dict)
     # Useless after its deadline (a request or a reply): not persisted, not returned when unroutable.
     transient: bool = False
+
+    @property
+    def is_too_large(self) -> bool:
+        """Whether no broker takes it. Only checked before it reaches a publisher: see `Publisher.publish`."""
+        return len(self.body) > MOST_MESSAGE_BYTES
 
     @property
     def all_headers(self) -> dict[str, str]:
@@ -83,7 +92,8 @@ class Publisher(Protocol):
         """Publish persistently and in order; return when every message is confirmed and in a queue.
 
         Raises PublishIncomplete; the connection is then dropped, and the next call opens another. Unconfirmed
-        messages may be published again: consumers recognise duplicates by the message id.
+        messages may be published again: consumers recognise duplicates by the message id. A message that is
+        too large fails those behind it too, so whoever publishes several checks each one first.
         """
         ...
 

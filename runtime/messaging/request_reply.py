@@ -25,6 +25,7 @@ from runtime.clock import Clock
 from runtime.identifiers import new_id
 from runtime.messaging.dead_letters.dead_letter import reason_of
 from runtime.messaging.ports import Broker, BrokerUnavailable, Delivery, Outgoing
+from runtime.messaging.rare_warnings import RareWarnings
 from runtime.messaging.signatures.requests import AnsweredBefore, Peers, Request, RequestProofs
 from runtime.messaging.signatures.sealed_replies import ReplyOpener, ReplySealer, ReplyUnopened
 from runtime.messaging.signatures.verifier import NotAuthentic
@@ -35,6 +36,9 @@ DEADLINE_SECONDS = QUERY_DEADLINE_MS / 1000
 
 _IDLE_SECONDS = 0.5
 _NO_REPLY = "The responsible service did not reply in time."
+_TOO_LARGE = Refused(
+    "response-too-large", "The hub cannot send an answer of this size from one service to another."
+)
 
 
 class _Pending:
@@ -72,6 +76,7 @@ class RequestClient:
         self._clock = clock
         self._refused = refused
         self._opener = ReplyOpener()
+        self._warnings = RareWarnings(_log, "reply not authentic", clock)
         self._replies = broker.private_consumer(service)
         self._publisher = broker.publisher()
         self._unsent: deque[Outgoing] = deque()
@@ -81,7 +86,10 @@ class RequestClient:
         self._ended: list[threading.Event] = []
 
     def ask(self, queue: str, question: Mapping[str, Any]) -> Any:
-        """Return the reply as JSON values. Raises the server's Refused, and Unavailable."""
+        """Return the reply as JSON values. Raises the server's Refused, and Unavailable.
+
+        Raises Refused `body-too-large` for a request that the broker would not take.
+        """
         reply_to = self._replies.name
         if reply_to is None:
             raise Unavailable(_NO_REPLY)
@@ -102,6 +110,8 @@ class RequestClient:
             body=request.encode(),
             transient=True,
         )
+        if message.is_too_large:
+            raise Refused("body-too-large", "The request is too large to be sent on inside the hub.")
         pending = self._pending[number] = _Pending()
         try:
             self._unsent.append(message)
@@ -163,7 +173,7 @@ class RequestClient:
                 try:
                     self._peers.prove(delivery)
                 except NotAuthentic as fault:
-                    _log.warning("reply not authentic", extra={"reason": str(fault)})
+                    self._warnings.warn(fault.check, str(fault))
                     self._refused(fault.check)
                     continue
                 self._settle(*_reply_in(delivery.body, self._opener))
@@ -207,11 +217,13 @@ class RequestServer:
         peers: Peers,
         clock: Clock,
         refused: Callable[[str], None] = lambda check: None,
+        too_large: Callable[[], None] = lambda: None,
     ) -> None:
         """answer: returns the reply to a request as JSON values; may raise Refused.
 
         peers: proves the requests, and signs the replies to them. refused: called with the failed check of
-        each request that is not authentic.
+        each request that is not authentic. too_large: called for each reply that the broker would not take;
+        that request is refused as `response-too-large`, and the others get their replies.
         """
         self._publisher = broker.publisher()
         self._answer = answer
@@ -219,6 +231,8 @@ class RequestServer:
         self._proofs = RequestProofs(peers, clock)
         self._sealer = ReplySealer()
         self._refused = refused
+        self._warnings = RareWarnings(_log, "request not authentic", clock)
+        self._too_large = too_large
 
     def process(self, deliveries: Sequence[Delivery]) -> None:
         """Reply to each authentic request. The others get no reply. Raises BrokerUnavailable."""
@@ -242,17 +256,29 @@ class RequestServer:
             except AnsweredBefore:
                 continue
             except NotAuthentic as fault:
-                _log.warning("request not authentic", extra={"reason": str(fault)})
+                self._warnings.warn(fault.check, str(fault))
                 self._refused(fault.check)
         return requests
 
     def _reply_to(self, request: Request) -> Outgoing | None:
         """Return the sealed reply; None for a request whose key cannot be used."""
         try:
-            sealed = self._sealer.seal(self._reply(request), request.reply_key, request.number)
+            reply = self._sealed(request, self._reply(request))
+            if reply.is_too_large:
+                # The broker would close the channel, and nobody would get a reply.
+                _log.error(
+                    "reply too large",
+                    extra={"bytes": len(reply.body), "question": request.question.get("ask")},
+                )
+                self._too_large()
+                reply = self._sealed(request, _refusal(_TOO_LARGE))
         except ValueError:
             _log.error("request names a key that cannot be used")
             return None
+        return reply
+
+    def _sealed(self, request: Request, reply: bytes) -> Outgoing:
+        sealed = self._sealer.seal(reply, request.reply_key, request.number)
         return Outgoing(
             exchange=REPLIES,
             routing_key=request.reply_to,
@@ -267,10 +293,14 @@ class RequestServer:
         try:
             return orjson.dumps({"answer": self._answer(request.question)}, option=orjson.OPT_UTC_Z)
         except Refused as refused:
-            reason = {"slug": refused.slug, "detail": refused.detail, "status": refused.status}
-            reply["refused"] = reason
+            return _refusal(refused)
         except KopuroError as error:
             _log.warning("request not answered", extra={"reason": reason_of(error)})
         except Exception as error:  # noqa: BLE001 - one bad request must not stop the others
             _log.error("request failed", extra={"reason": reason_of(error)})
         return orjson.dumps(reply)
+
+
+def _refusal(refused: Refused) -> bytes:
+    reason = {"slug": refused.slug, "detail": refused.detail, "status": refused.status}
+    return orjson.dumps({"refused": reason})

@@ -82,6 +82,8 @@ def method_not_allowed(allowed: list[str]) -> Response:
 def _refused(refused: Refused) -> Response:
     challenge = _CHALLENGES.get(refused.slug) if refused.status == 401 else None
     headers = {"WWW-Authenticate": challenge} if challenge else {}
+    if refused.retry_after is not None:
+        headers["Retry-After"] = str(refused.retry_after)
     if refused.slug == "unsupported-content-encoding":
         headers["Accept-Encoding"] = "identity"  # RFC 9110 §12.5.3
     return _response(refused.problem(), headers)

@@ -6,6 +6,7 @@ Concurrent requests share a transaction.
 from __future__ import annotations
 
 import datetime as dt
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 
 from sqlalchemy import Connection
@@ -18,6 +19,7 @@ from runtime.storage.database import Database
 from runtime.storage.group_commit import GroupCommit
 from runtime.storage.pruning import prune
 from services.intake.domain.admission import Admission, Claim, Prepared, Refusal, UsedKey
+from services.intake.domain.statement_bound import BOUND_INTERVAL, beyond_bound
 from services.intake.ports import AdmissionStore, TransitKeys
 
 # Above this many outbox messages, submissions are refused with a Retry-After.
@@ -166,11 +168,18 @@ class SubmissionCommits:
         used = dict(self._store.claimed(transaction, claims))
         fresh: list[Admission] = []
         results = []
+        about = self._submitted_about(transaction, [a for group in groups for a in group])
         for group in groups:
             answers: list[Result] = []
             for admission in group:
-                answer = _claim(admission, used)
+                answer = _repeated(admission, used)
+                if answer is None and not admission.is_referral:
+                    earlier = about[admission.organization, admission.referral_id]
+                    answer = beyond_bound(earlier, now := admission.events[0].time)
+                    if answer is None:
+                        earlier.append(now)
                 if answer is None:
+                    _claim(admission, used)
                     fresh.append(admission)
                     answer = admission.id
                 answers.append(answer)
@@ -182,8 +191,23 @@ class SubmissionCommits:
             self._outbox.add(transaction, [outgoing(e) for admission in fresh for e in admission.events])
         return results
 
+    def _submitted_about(
+        self, transaction: Connection, admissions: Sequence[Admission]
+    ) -> dict[tuple[str, str], list[dt.datetime]]:
+        """Return when the commands about each referral at hand were admitted in the last day."""
+        subjects: dict[str, set[str]] = defaultdict(set)
+        for one in admissions:
+            if not one.is_referral:
+                subjects[one.organization].add(one.referral_id)
+        found: dict[tuple[str, str], list[dt.datetime]] = defaultdict(list)
+        for organization, referral_ids in subjects.items():
+            since = admissions[0].events[0].time - BOUND_INTERVAL
+            known = self._store.submitted_about(transaction, referral_ids, organization, since)
+            found.update({(organization, referral_id): list(times) for referral_id, times in known.items()})
+        return found
 
-def _claim(admission: Admission, used: dict[tuple[str, str], UsedKey]) -> Result | None:
+
+def _repeated(admission: Admission, used: Mapping[tuple[str, str], UsedKey]) -> Result | None:
     """Return a repeated key's first id or a conflict; None for a new key or no key."""
     claim = admission.claim
     if claim is None:
@@ -196,9 +220,15 @@ def _claim(admission: Admission, used: dict[tuple[str, str], UsedKey]) -> Result
                 "idempotency-conflict",
                 "An equal line was admitted under the batch's key, earlier in this batch or elsewhere.",
             )
-        new = UsedKey(fingerprint=claim.fingerprint, understood=claim.understood, answer_id=admission.id)
-        used.update({(claim.organization, key): new for key in claim.keys})
         return None
     if claim.repeats(known):
         return known.answer_id
     return Refused("idempotency-conflict", "Repeat the first body, or send this one under a new key.")
+
+
+def _claim(admission: Admission, used: dict[tuple[str, str], UsedKey]) -> None:
+    """Note the key of a new admission as used."""
+    claim = admission.claim
+    if claim is not None:
+        new = UsedKey(fingerprint=claim.fingerprint, understood=claim.understood, answer_id=admission.id)
+        used.update({(claim.organization, key): new for key in claim.keys})

@@ -5,13 +5,22 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from sqlalchemy import Connection
 
 from contracts.envelope import Envelope
-from contracts.errors import Refused, Unavailable
+from contracts.errors import Refused, Unavailable, drop_frames
 from contracts.facts import OfferOpened
-from contracts.queries import OfferQuery, PartyQuery, PreviewQuery, ReferralQuery
+from contracts.queries import (
+    NOT_THE_ACCEPTOR,
+    OfferQuery,
+    PartyQuery,
+    PreviewQuery,
+    ReferralQuery,
+    Role,
+    RolesQuery,
+)
 from contracts.records import read
 from contracts.referral import ReferralFacts, ReferralSubmission
 from contracts.responses.referrals import Prospects
@@ -43,6 +52,10 @@ from services.intake.domain.submission import (
 from services.intake.ports import NO_SUCH_OFFER, AdmissionStore, Referrals
 
 _NO_SUCH_REFERRAL = "No referral with this id was sent by your organisation or offered to it."
+
+_NO_PART = "Your organisation has no part in this referral any more."
+# Referrals in one request to routing, which reads them all at once.
+ROLES_AT_ONCE: Final = 100
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -131,6 +144,7 @@ class IntakeHandlers:
     def prepare_commands(self, caller: Caller, commands: Sequence[Command]) -> list[Prepared]:
         """Return the admission of each command, or its refusal."""
         known = self._known_subjects(caller.organization, commands)
+        roles = self._roles(caller.organization, commands)
         prepared: list[Prepared] = []
         has_waited = False
         turn = Turn()
@@ -143,7 +157,7 @@ class IntakeHandlers:
                 has_waited = has_waited or one.subject not in known
             claim = one.claim and one.claim.understood_as(name_of(one.body), one.subject, one.body)
             try:
-                prepared.append(self._prepared_command(caller, one, known, claim))
+                prepared.append(self._prepared_command(caller, one, known, roles, claim))
             except (Refused, Unavailable) as error:
                 prepared.append(Refusal(organization=caller.organization, error=error, claim=claim))
         return prepared
@@ -180,8 +194,30 @@ class IntakeHandlers:
                 **{r: r for r in self._store.shared_with(transaction, referrals, organization)},
             }
 
+    def _roles(self, organization: str, commands: Sequence[Command]) -> dict[str, Role]:
+        """Return the organisation's role in each referral that the commands are about.
+
+        Without those that routing has not read yet, and without any while routing does not reply: routing
+        then refuses later what it has to refuse.
+        """
+        subjects = list(dict.fromkeys(one.subject for one in commands if not one.body.about_offer))
+        roles: dict[str, Role] = {}
+        try:
+            for start in range(0, len(subjects), ROLES_AT_ONCE):
+                ids = tuple(subjects[start : start + ROLES_AT_ONCE])
+                found = self._referrals.ask(RolesQuery(ids=ids, organization=organization))
+                roles.update({referral_id: Role(role) for referral_id, role in found.items()})
+        except Unavailable as error:
+            drop_frames(error)
+        return roles
+
     def _prepared_command(
-        self, caller: Caller, command: Command, known: Mapping[str, str], claim: Claim | None
+        self,
+        caller: Caller,
+        command: Command,
+        known: Mapping[str, str],
+        roles: Mapping[str, Role],
+        claim: Claim | None,
     ) -> Admission:
         _refuse_excluded(caller)
         if isinstance(command.body, AcceptOffer | ReportProgress | CompleteReferral):
@@ -196,6 +232,8 @@ class IntakeHandlers:
             require_sealed_to(command.body.case, kids, "/case")
         # The organisation may have learned of the subject before intake did; routing then knows it.
         referral_id = known.get(command.subject) or self._ask_routing(command, caller.organization)
+        if not command.body.about_offer and (role := roles.get(command.subject)) is not None:
+            _require_part(role, command.body)
         if isinstance(command.body, AddNote | DeclineOffer | HandBack) and command.body.note is not None:
             self._require_receivers_key(command.body.note, referral_id, caller.organization)
         if isinstance(command.body, Replacement):
@@ -250,6 +288,15 @@ class IntakeHandlers:
         if not self._referrals.ask(PartyQuery(id=command.subject, organization=organization)):
             raise Refused("not-found", _NO_SUCH_REFERRAL)
         return command.subject
+
+
+def _require_part(role: Role, body: CommandBody) -> None:
+    """Refuse at once what routing would refuse. Raises Refused `not-a-party`.
+
+    A candidate's acceptance may be on its way to routing, so its reports are left to routing.
+    """
+    if role is Role.none or (role is Role.sender and body.by_acceptor):
+        raise Refused("not-a-party", NOT_THE_ACCEPTOR if body.by_acceptor else _NO_PART)
 
 
 def refusal(caller: Caller, error: Refused, claim: Claim | None, *, is_referral: bool = False) -> Refusal:

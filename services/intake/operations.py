@@ -74,6 +74,8 @@ _SUBMISSION: Final = {**FACTS, "case": _SEALED}
 _SUBMITTING: Final = frozenset(
     {"invalid-submission", "invalid-parameter", "forbidden", "unavailable", "too-many-submissions"}
 )
+# And those about an existing referral, by whether their subject is an offer.
+_PARTIES: Final = {True: (), False: ("not-a-party",)}
 _OF_REFERRALS: Final = frozenset(
     {"case-not-sealed", "unknown-organization", "receiver-has-no-key", "not-found"}
 )
@@ -163,7 +165,10 @@ def command(
         responses={
             202: record_of(Submitted, description="Recorded durably; the result comes to the mailbox.")
         },
-        refusals=_SUBMITTING | _OF_REFERRALS | refusals,
+        refusals=_SUBMITTING
+        | _OF_REFERRALS
+        | {"too-many-statements", *_PARTIES[kind.about_offer]}
+        | refusals,
     )
 
 
@@ -181,6 +186,6 @@ REPLACE_CASE: Final = command(
     "replace_case",
     "Replace a case, in the hub's custody or sealed to its acceptor",
     {"case": _SEALED},
-    refusals=frozenset({"not-a-party", "not-in-this-state"}),
+    refusals=frozenset({"not-in-this-state"}),
 )
 REVOKE_CONSENT: Final = command("revoke_consent", "Report that the person has withdrawn the consent", {})

@@ -86,6 +86,16 @@ class AdmissionStore(Protocol):
         """
         ...
 
+    def submitted_about(
+        self,
+        transaction: Connection,
+        referral_ids: Collection[str],
+        organization: str,
+        since: dt.datetime,
+    ) -> Mapping[str, list[dt.datetime]]:
+        """Return when the organisation's commands about each referral were admitted since, oldest first."""
+        ...
+
     def referral_of(self, transaction: Connection, offer_id: str) -> str | None:
         """Return the referral of a known offer, or None."""
         ...

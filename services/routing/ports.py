@@ -107,8 +107,20 @@ class ReferralStore(Protocol):
         """Return the existing referrals of those ids, without locks."""
         ...
 
-    def timeline(self, transaction: Connection, referral_id: str) -> list[TimelineEntry]:
-        """Return a referral's timeline, oldest entry first."""
+    def timeline(
+        self,
+        transaction: Connection,
+        referral_id: str,
+        *,
+        organization: str | None = None,
+        fact: str | None = None,
+        without: Collection[str] = (),
+        limit: int,
+    ) -> list[TimelineEntry]:
+        """Return the newest `limit` entries of a referral's timeline, oldest first.
+
+        organization, fact: only entries about it. without: facts to leave out.
+        """
         ...
 
     def decisions(self, transaction: Connection, referral_id: str) -> list[Mapping[str, Any]]:

@@ -66,9 +66,9 @@ def test_former_acceptor_reads_nothing_after_hand_back_and_next_one_does(hub: Ru
     _refuses_the_case(former, referral_id)
     seen = former.hub.referral(referral_id)
     assert (seen["acceptor"], {offer["state"] for offer in seen["offers"]}) == (None, {"returned"})
-    former.hub.complete(referral_id, "resolved")
-    refused = former.await_message("submission.refused", referral_id)
-    assert refused["problem"]["type"] == "urn:kopuro:problem:not-a-party"
+    with pytest.raises(RefusedError) as refused:
+        former.hub.complete(referral_id, "resolved")
+    assert refused.value.type == "urn:kopuro:problem:not-a-party"
     decisions = sender.hub.decision(referral_id)["decisions"]
     assert [one["trigger"] for one in decisions] == ["submitted", "handed_back"]
     hub.history(referral_id, last="hand_back.submitted")

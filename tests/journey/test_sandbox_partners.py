@@ -108,8 +108,9 @@ def test_late_answer_is_refused(sender: Participant, referrals: Mapping[Behaviou
     ]
 
     def refused() -> bool:
-        timeline = sender.hub.referral(referrals[Behaviour.late])["timeline"]
-        return any(step["fact"] == "answer.refused" for step in timeline)
+        return f"The answer of {organization_id(Behaviour.late)} could not" in sender.hub.story(
+            referrals[Behaviour.late]
+        )
 
     until(refused, "the refusal of the late answer", within=PATIENCE)
 

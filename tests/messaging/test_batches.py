@@ -13,18 +13,21 @@ from contracts import envelope
 from contracts.errors import Defect, Refused, Unavailable
 from contracts.facts import ReplicaRequested
 from contracts.topology import Queue, Topology
+from runtime.messaging.batches import Identified
 from runtime.messaging.headers import UNDECODABLE_PROPERTIES
 from runtime.messaging.inbox import EventIdentity, Inbox
 from runtime.messaging.memory import MemoryBroker
 from runtime.messaging.outbox.event_batch import encode_batch
-from runtime.messaging.ports import Delivery, Outgoing
+from runtime.messaging.ports import MOST_MESSAGE_BYTES, Delivery, Outgoing
 from runtime.messaging.retries import MOST_ATTEMPTS, Retries, delay_after
 from runtime.storage.database import Database, DatabaseUnavailable
+from tests.messaging import consumer_harness
 from tests.messaging.consumer_harness import (
     SECRET,
     START,
     TABLES,
     ConsumerHarness,
+    answer_to,
     deliveries,
     delivery,
     opened,
@@ -195,6 +198,21 @@ def test_deferred_message_is_retried_when_due(harness: ConsumerHarness) -> None:
     assert harness.effects() == harness.answers() == ["a", "b", "c"]
     assert harness.count(TABLES.retries) == 0
     assert harness.dead_letters() == []
+
+
+def test_message_whose_effect_no_broker_takes_is_dead_lettered_alone(
+    harness: ConsumerHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def large(message: Identified) -> Outgoing:
+        answer = answer_to(message)
+        return replace(answer, body=b"x" * (MOST_MESSAGE_BYTES + 1)) if message.id == "b" else answer
+
+    monkeypatch.setattr(consumer_harness, "answer_to", large)
+    harness.processor.process(deliveries("a", "b", "c"))
+    assert harness.effects() == harness.answers() == ["a", "c"]
+    (letter,) = harness.dead_letters()
+    assert letter.message_id == "b"
+    assert "too large for the broker" in letter.headers["kopuro-reason"]
 
 
 def test_message_of_another_author_is_parked_and_its_neighbours_take_effect(database_url: str) -> None:

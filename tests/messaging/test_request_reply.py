@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import orjson
 import pytest
@@ -17,13 +18,14 @@ from contracts.errors import Refused, Unavailable
 from contracts.topology import QUERIES, REPLIES, Exchange, Queue, Topology, addressed, merged, published_to
 from runtime.clock import SystemClock
 from runtime.messaging.memory import MemoryBroker, MemoryPublisher
-from runtime.messaging.ports import Broker, BrokerUnavailable, Delivery, Outgoing
+from runtime.messaging.ports import MOST_MESSAGE_BYTES, Broker, BrokerUnavailable, Delivery, Outgoing
 from runtime.messaging.rabbit.broker import RabbitBroker
 from runtime.messaging.request_reply import RequestClient, RequestServer, _reply_in
 from runtime.messaging.signatures.requests import Request
 from runtime.messaging.signatures.sealed_replies import ReplyOpener, ReplySealer
 from tests.faults.tcp_proxy import TcpProxy
 from tests.support.hub_keys import peers, signer
+from tests.support.settable_clock import SettableClock
 
 QUESTIONS = merged(
     Topology(
@@ -371,3 +373,101 @@ def test_request_that_the_broker_redelivers_after_an_outage_is_answered() -> Non
         for _ in range(2):
             processor.process(deliveries)
     assert asked == [{"number": 3}] * 2, "once more after the outage, and not a third time"
+
+
+def test_reply_that_is_too_large_is_refused_and_the_others_are_sent() -> None:
+    broker = MemoryBroker(user=USER)
+    broker.declare(QUESTIONS)
+    counted: list[None] = []
+    processor = RequestServer(
+        broker,
+        lambda question: "x" * question["size"],
+        peers=peers("answerer", "asker", user=USER),
+        clock=SystemClock(),
+        too_large=lambda: counted.append(None),
+    )
+    replies = broker.private_consumer("asker")
+    replies.take(1, 0)
+    assert replies.name is not None
+    opener = ReplyOpener()
+    sizes = {"1": 10, "2": MOST_MESSAGE_BYTES, "3": 20}
+    requests = [
+        Request(
+            to="questions",
+            reply_to=replies.name,
+            reply_key=opener.key,
+            number=number,
+            asked_at=SystemClock().now(),
+            question={"size": size},
+        )
+        for number, size in sizes.items()
+    ]
+    with closing(broker.publisher()) as publisher:
+        publisher.publish(
+            signer("asker").sign(
+                [
+                    Outgoing(
+                        exchange=QUERIES,
+                        routing_key="questions",
+                        message_id=request.number,
+                        partition_key="",
+                        body=request.encode(),
+                    )
+                    for request in requests
+                ]
+            )
+        )
+    with closing(broker.consumer(["questions"], 10)) as consumer:
+        processor.process(consumer.take(10, 1))
+    received = dict(_reply_in(one.body, opener) for one in replies.take(10, 1))
+    assert {number: "answer" in reply for number, reply in received.items()} == {
+        "1": True,
+        "2": False,
+        "3": True,
+    }
+    assert received["2"]["refused"]["slug"] == "response-too-large"
+    assert len(counted) == 1
+
+
+def test_large_reply_stops_nobody_else(hub: Broker) -> None:
+    with answering(hub, lambda question: "x" * question["size"]), asking(hub) as queries:
+        with ThreadPoolExecutor(4) as pool:
+            large = [pool.submit(queries.ask, "questions", {"size": MOST_MESSAGE_BYTES}) for _ in range(2)]
+            small = [pool.submit(queries.ask, "questions", {"size": 3}) for _ in range(2)]
+        assert [one.result() for one in small] == ["xxx"] * 2
+        assert {cast(Refused, one.exception()).slug for one in large} == {"response-too-large"}
+
+
+def test_request_that_is_too_large_is_refused_before_it_is_sent(hub: Broker) -> None:
+    with asking(hub) as queries, pytest.raises(Refused) as caught:
+        queries.ask("questions", {"long": "x" * MOST_MESSAGE_BYTES})
+    assert caught.value.slug == "body-too-large"
+
+
+def test_requests_that_are_not_authentic_leave_one_line_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+    start = dt.datetime(2026, 11, 28, tzinfo=dt.UTC)
+    clock = SettableClock(start)
+    checks: list[str] = []
+    processor = RequestServer(
+        MemoryBroker(),
+        lambda question: None,
+        peers=peers("answerer", "asker", user=USER),
+        clock=clock,
+        refused=checks.append,
+    )
+    forged = Delivery(
+        tag=1,
+        queue="questions",
+        routing_key="questions",
+        message_id="1",
+        body=b"{}",
+        headers={},
+        redelivered=False,
+        user_id=USER,
+    )
+    processor.process([forged] * 500)
+    clock.time = start + dt.timedelta(seconds=61)
+    processor.process([forged] * 500)
+    lines = [one for one in caplog.records if one.message == "request not authentic"]
+    assert [vars(one)["withheld"] for one in lines] == [0, 499]
+    assert len(checks) == 1000, "the metric counts each"

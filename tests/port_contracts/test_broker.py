@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -25,6 +26,7 @@ from contracts.topology import (
 from runtime.messaging.memory import MemoryBroker
 from runtime.messaging.outbox.event_batch import encode_batch
 from runtime.messaging.ports import (
+    MOST_MESSAGE_BYTES,
     Broker,
     BrokerUnavailable,
     Consumer,
@@ -340,6 +342,18 @@ def test_first_of_several_unroutable_messages_ends_the_confirmed_part(hub: Broke
         publish(hub, wave)
     assert caught.value.confirmed == 1
     assert caught.value.unroutable == "(default) none"
+
+
+def test_wave_with_a_message_that_is_too_large_is_incomplete_and_the_publisher_goes_on(hub: Broker) -> None:
+    large = replace(direct("a", "2")[0], body=b"x" * (MOST_MESSAGE_BYTES + 1))
+    with contextlib.closing(hub.publisher()) as publisher:
+        with pytest.raises(PublishIncomplete) as caught:
+            publisher.publish([*direct("a", "1"), large, *direct("a", "3")])
+        assert caught.value.confirmed <= 1
+        publisher.publish(direct("b", "4"))
+        publisher.publish([replace(large, body=b"x" * MOST_MESSAGE_BYTES)])
+    assert "3" not in emptied(hub, "a")
+    assert emptied(hub, "b") == ["4"]
 
 
 def test_wave_with_missing_exchange_is_incomplete(hub: Broker) -> None:

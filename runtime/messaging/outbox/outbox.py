@@ -16,6 +16,7 @@ import orjson
 from sqlalchemy import Connection, Table, func, select
 
 from contracts.envelope import Event
+from contracts.errors import Defect
 from contracts.facts import Fact
 from contracts.topology import (
     DEAD_LETTER_SUFFIX,
@@ -73,7 +74,16 @@ class Outbox:
         self._count = select(func.count()).select_from(table)
 
     def add(self, transaction: Connection, messages: Iterable[Outgoing]) -> None:
-        """Write messages in the transaction that caused them, as event batches."""
+        """Write messages in the transaction that caused them, as event batches.
+
+        Raises Defect for a message that no broker takes. Nothing behind it would ever be published, so its
+        cause fails instead: a request with 500, a message into the dead letters.
+        """
+        batches = encode_batch(messages)
+        for message in batches:
+            if message.is_too_large:
+                size = len(message.body)
+                raise Defect(f"A message {message.routing_key} of {size} bytes is too large for the broker.")
         _ADD.run_for_each(
             transaction,
             [
@@ -85,7 +95,7 @@ class Outbox:
                     orjson.dumps(dict(message.headers)).decode(),
                     message.body,
                 )
-                for message in encode_batch(messages)
+                for message in batches
             ],
         )
 

@@ -33,6 +33,7 @@ CONNECT_SECONDS: Final = 5.0
 _ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _ASSERTION_SECONDS: Final = 60
 # Whether a service or a proxy sent them.
+_TOO_MANY_STATEMENTS: Final = f"{PROBLEM_PREFIX}too-many-statements"
 _TRANSIENT: Final = frozenset({408, 425, 429, 502, 503, 504})
 # The problems with which the token endpoint refuses the organisation. Any other one is about the gateway,
 # such as `clock-skew`: then submissions wait, and nobody loses access.
@@ -269,7 +270,8 @@ def _message(item: Mapping[str, Any]) -> MailboxMessage:
 def _result(line: Mapping[str, Any]) -> Result:
     if line["status"] == 202:
         return Result(submission_id=line["id"])
-    if line["status"] == 429:
+    # The bound of one referral must not hold up the organisation's submissions about others.
+    if line["status"] == 429 and line["problem"].get("type") != _TOO_MANY_STATEMENTS:
         return Result(is_unavailable=True, retry_after=line["problem"].get("retry_after", _PACE_SECONDS))
     if line["status"] == 503:
         return Result(is_unavailable=True)

@@ -31,6 +31,11 @@ _COMMANDS = SqlStatement(
     "SELECT id, referral_id, organization, fact, submitted_at FROM commands"
     " WHERE id = ANY (?) OR referral_id = ? ORDER BY id"
 )
+# The bound of a referral's commands (`domain/statement_bound.py`) bounds the rows of each.
+_SUBMITTED_ABOUT = SqlStatement(
+    "SELECT referral_id, submitted_at FROM commands"
+    " WHERE referral_id = ANY (?) AND organization = ? AND submitted_at > ? ORDER BY submitted_at"
+)
 _NEW_CLAIM = SqlStatement(
     "INSERT INTO idempotency_keys (organization, key, fingerprint, understood, answer_id, used_at)"
     " VALUES (?, ?, ?, ?, ?, ?)"
@@ -148,6 +153,21 @@ class SqlAdmissionStore:
             for id_, referral, organization, fact, at in _COMMANDS.run(transaction, wanted, referral_id)
         ]
         return referrals + commands
+
+    def submitted_about(
+        self,
+        transaction: Connection,
+        referral_ids: Collection[str],
+        organization: str,
+        since: dt.datetime,
+    ) -> Mapping[str, list[dt.datetime]]:
+        """See `ports.AdmissionStore`."""
+        found: dict[str, list[dt.datetime]] = defaultdict(list)
+        if referral_ids:
+            rows = _SUBMITTED_ABOUT.run(transaction, list(referral_ids), organization, microseconds(since))
+            for referral_id, at in rows:
+                found[referral_id].append(moment_of(at))
+        return found
 
     def referral_of(self, transaction: Connection, offer_id: str) -> str | None:
         """See `ports.AdmissionStore`."""

@@ -41,10 +41,15 @@ from contracts.referral import SealedText
 
 
 class CommandBody:
-    """The body of a command. about_offer: whether its subject is an offer, not a referral."""
+    """The body of a command.
+
+    about_offer: whether its subject is an offer, not a referral. by_acceptor: whether only the organisation
+    that has accepted the referral may submit it.
+    """
 
     __slots__ = ()
     about_offer: ClassVar[bool] = False
+    by_acceptor: ClassVar[bool] = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,6 +79,8 @@ class DeclineOffer(CommandBody):
 class HandBack(CommandBody):
     """The body of `POST /v1/referrals/{id}/hand-back`. note: sealed to the sender's key."""
 
+    by_acceptor = True
+
     reason: HandBackReason
     note: SealedText | None = None
 
@@ -95,12 +102,16 @@ class WithdrawReferral(CommandBody):
 class ReportProgress(CommandBody):
     """The body of `POST /v1/referrals/{id}/progress`."""
 
+    by_acceptor = True
+
     status: ProgressStatus
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CompleteReferral(CommandBody):
     """The body of `POST /v1/referrals/{id}/complete`."""
+
+    by_acceptor = True
 
     outcome: Outcome
 

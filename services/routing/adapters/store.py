@@ -136,11 +136,26 @@ class SqlReferralStore:
         table = SUSPENDED_ACCEPTORS
         transaction.execute(delete(table).where(table.c.organization.in_(organizations)))
 
-    def timeline(self, transaction: Connection, referral_id: str) -> list[TimelineEntry]:
+    def timeline(
+        self,
+        transaction: Connection,
+        referral_id: str,
+        *,
+        organization: str | None = None,
+        fact: str | None = None,
+        without: Collection[str] = (),
+        limit: int,
+    ) -> list[TimelineEntry]:
         """See `ports.ReferralStore`."""
-        rows = transaction.execute(
-            select(TIMELINE).where(TIMELINE.c.referral_id == referral_id).order_by(TIMELINE.c.number)
-        )
+        wanted = select(TIMELINE).where(TIMELINE.c.referral_id == referral_id)
+        if organization is not None:
+            wanted = wanted.where(TIMELINE.c.organization == organization)
+        if fact is not None:
+            wanted = wanted.where(TIMELINE.c.fact == fact)
+        if without:
+            wanted = wanted.where(TIMELINE.c.fact.not_in(without))
+        newest = wanted.order_by(TIMELINE.c.number.desc()).limit(limit)
+        rows = reversed(transaction.execute(newest).all())
         return [
             TimelineEntry(
                 referral_id=row.referral_id,

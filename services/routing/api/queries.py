@@ -13,6 +13,7 @@ from contracts.queries import (
     PreviewQuery,
     ReferralListQuery,
     ReferralQuery,
+    RolesQuery,
     parse_query,
 )
 from contracts.referral import ReferralFacts
@@ -43,6 +44,8 @@ def reply_to_query(
             return queries.offer_parties(asked.id)
         case PartyQuery() as asked:
             return queries.is_party(asked.id, asked.organization)
+        case RolesQuery() as asked:
+            return queries.roles(asked.ids, asked.organization)
         case PreviewQuery() as asked if preview is not None:
             return preview(asked.sender, asked.facts)
     raise Refused("invalid-parameter", "Routing does not support this query.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 
 from contracts.codes import OfferState
+from contracts.queries import Role
 from services.routing.domain.referral import Referral
 
 # The states of an offer whose organisation has a part in the referral.
@@ -35,3 +36,17 @@ def end_of_part(referral: Referral, organization: str) -> dt.datetime | None:
     if organization in (referral.sender, referral.acceptor) or any(offer.state in HAS_PART for offer in own):
         return None
     return max((offer.closed_at for offer in own if offer.closed_at is not None), default=None)
+
+
+def role_in(referral: Referral, organization: str) -> Role:
+    """Return the organisation's role in a referral.
+
+    The role `none` does not depend on what becomes of the referral after the organisation's part has ended.
+    """
+    if organization == referral.sender:
+        return Role.sender
+    if organization == referral.acceptor:
+        return Role.acceptor
+    if any(offer.organization == organization and offer.state in HAS_PART for offer in referral.offers):
+        return Role.candidate
+    return Role.none

@@ -201,8 +201,9 @@ def _answer(
         # The offer expired before this timely acceptance was read, and the referral was split.
         return _accept_whole(referral, closed, submission.organization, context)
     if not referral.is_answerable and referral.status is not ReferralStatus.split:
-        # The offer expired before this timely answer was read, and another organisation accepted meanwhile.
-        raise Refused("offer-closed", f"The offer is closed because the referral is {referral.status}.")
+        # The offer expired before this timely answer was read, and the referral was accepted elsewhere or has
+        # ended meanwhile. Which of these is not for a candidate to know.
+        raise Refused("offer-closed", "The offer has already expired.")
     if event is OfferEvent.accept:
         return _accept(referral, closed, submission.organization, context)
     if not offer.is_open:
@@ -326,12 +327,14 @@ def _report_note(referral: Referral, submission: UnreadableSubmitted) -> Transit
     require_party(
         submission.organization in parties, "Only a party to the referral may report an unreadable note."
     )
+    # A candidate has notes of the sender only. An answer about others would tell it who else was asked.
+    authors = parties if submission.organization == referral.sender else {referral.sender}
     if (
         submission.author is None
         or submission.author == submission.organization
-        or submission.author not in parties
+        or submission.author not in authors
     ):
-        raise Refused("not-a-party", "The note's author must be another party to the referral.")
+        raise Refused("not-a-party", "No note of this author was forwarded to your organisation.")
     fact = NoteUnreadable(
         referral_id=referral.id,
         organization=submission.author,

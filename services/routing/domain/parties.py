@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contracts.errors import Refused
+from contracts.queries import NOT_THE_ACCEPTOR
 from services.routing.domain.referral import Referral
 
 
@@ -13,10 +14,9 @@ def require_party(holds: bool, detail: str) -> None:
 
 
 def require_acceptor(referral: Referral, organization: str) -> None:
-    """Raise Refused unless the organisation is the referral's acceptor.
+    """Raise Refused `not-a-party` unless the organisation is the referral's acceptor.
 
-    `not-in-this-state` if there is no acceptor, else `not-a-party`.
+    One answer whether nobody has accepted or another organisation has: whoever is asked or was asked must not
+    learn it from a statement.
     """
-    if referral.acceptor is None:
-        raise Refused("not-in-this-state", "No organisation has accepted the referral.")
-    require_party(organization == referral.acceptor, "Another organisation holds the referral.")
+    require_party(organization == referral.acceptor, NOT_THE_ACCEPTOR)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from contracts.errors import Defect, Refused
 from contracts.facts import (
@@ -25,6 +25,10 @@ from contracts.facts import (
     UnreadableSubmitted,
     WithdrawalSubmitted,
 )
+
+# The refusals of organisations' submissions. Whoever was asked can cause any number of them, so they are
+# steps of the referral for their author only.
+OF_ORGANIZATIONS: Final = (AnswerRefused, HandBackRefused, SubmissionRefused)
 
 
 def refusal_of(submission: Fact, submission_id: str, refused: Refused) -> Fact:

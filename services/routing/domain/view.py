@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
 
 from contracts.codes import FHIR_TASK_STATUS, ReferralStatus
 from contracts.records import plain
@@ -18,6 +18,11 @@ from services.routing.domain.timeline import TimelineEntry
 OVERSIGHT_ROLES = frozenset({"coordinator", "auditor", "operator"})
 
 
+# The newest steps of a referral that its view shows: far more than an ordinary one has, and a view of some
+# hundred kilobytes at most.
+MOST_STEPS: Final = 200
+
+
 def is_party(referral: Referral, organization: str) -> bool:
     """Return whether the organisation is the sender or has received an offer."""
     return organization == referral.sender or any(o.organization == organization for o in referral.offers)
@@ -25,7 +30,7 @@ def is_party(referral: Referral, organization: str) -> bool:
 
 def referral_view(
     referral: Referral,
-    timeline: Iterable[TimelineEntry],
+    timeline: Sequence[TimelineEntry],
     onward: Iterable[tuple[str, str]] = (),
     parts: Iterable[Referral] = (),
     *,
@@ -37,6 +42,8 @@ def referral_view(
     An organisation that received an offer sees only its own offers and steps, and the facts only while it may
     still act on them (`domain/fact_readers.py`), else null. Facts that have been reduced are null too. Only
     the sender, oversight and the acceptor see the outcome, the acceptor and when its report is due.
+
+    timeline: the newest steps, oldest first. The view shows the newest MOST_STEPS and whether there are more.
 
     onward: (id, sender) of the referrals by which this one was referred onward. Each end of a link is shown
     to those who may know it: the referral that this one continues to its sender, which accepted that one, but
@@ -89,9 +96,10 @@ def referral_view(
         ),
         timeline=tuple(
             Step(time=entry.time, fact=entry.fact, organization=entry.organization, detail=entry.detail)
-            for entry in timeline
+            for entry in timeline[-MOST_STEPS:]
             if whole or entry.organization == viewer
         ),
+        timeline_truncated=len(timeline) > MOST_STEPS,
     )
 
 

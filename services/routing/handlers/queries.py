@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any
+from collections.abc import Collection
+from typing import Any, Final
 
 from sqlalchemy import Connection
 
 from contracts.errors import Refused
+from contracts.facts import CasePaused
+from contracts.queries import Role
 from contracts.responses.coordination import Pause, UnplacedReferral
 from contracts.responses.referrals import ReferralSummary, ReferralView
 from runtime.storage.database import Database
+from services.routing.domain.fact_readers import role_in
 from services.routing.domain.network_figures import NetworkFigures
 from services.routing.domain.referral import Referral
-from services.routing.domain.view import decision_view, is_party, referral_view, summary
+from services.routing.domain.refusals import OF_ORGANIZATIONS
+from services.routing.domain.view import MOST_STEPS, decision_view, is_party, referral_view, summary
 from services.routing.ports import ReferralStore
+
+_REFUSALS: Final = tuple(fact.routing_key for fact in OF_ORGANIZATIONS)
 
 
 class RoutingQueries:
@@ -28,7 +35,15 @@ class RoutingQueries:
         """Return the viewer's view of a referral. Raises Refused `not-found`, also for another's referral."""
         with self._database.read() as transaction:
             referral = self._visible(transaction, referral_id, viewer, oversight)
-            timeline = self._store.timeline(transaction, referral_id)
+            sees_all = oversight or viewer == referral.sender
+            timeline = self._store.timeline(
+                transaction,
+                referral_id,
+                organization=None if sees_all else viewer,
+                without=_REFUSALS if sees_all else (),
+                # One more than shown, to know whether there are earlier ones.
+                limit=MOST_STEPS + 1,
+            )
             onward = self._store.onward_of(transaction, referral_id)
             parts = self._store.view(transaction, referral.part_ids)
         return referral_view(
@@ -65,6 +80,12 @@ class RoutingQueries:
             referral = self._store.view(transaction, [referral_id]).get(referral_id)
         return referral is not None and is_party(referral, organization)
 
+    def roles(self, referral_ids: Collection[str], organization: str) -> dict[str, Role]:
+        """Return the organisation's role in each of the referrals that routing has read."""
+        with self._database.read() as transaction:
+            found = self._store.view(transaction, referral_ids)
+        return {id_: role_in(referral, organization) for id_, referral in found.items()}
+
     def decisions(self, referral_id: str, viewer: str, *, oversight: bool) -> list[dict[str, Any]]:
         """Return all decisions about a referral, for its sender and for oversight. Raises Refused."""
         with self._database.read() as transaction:
@@ -89,12 +110,14 @@ class RoutingQueries:
             referral = self._store.view(transaction, [referral_id]).get(referral_id)
             if referral is None or referral.acceptor is None or referral.is_closed:
                 return None
-            timeline = self._store.timeline(transaction, referral_id)
-        untils = [
-            dt.datetime.fromisoformat(entry.detail["until"])
-            for entry in timeline
-            if entry.fact == "case.paused" and entry.organization == referral.acceptor
-        ]
+            pauses = self._store.timeline(
+                transaction,
+                referral_id,
+                organization=referral.acceptor,
+                fact=CasePaused.routing_key,
+                limit=1,
+            )
+        untils = [dt.datetime.fromisoformat(entry.detail["until"]) for entry in pauses]
         if not untils or untils[-1] <= now:
             return None
         return Pause(organization=referral.acceptor, until=untils[-1])

@@ -17,6 +17,7 @@ from services.routing.domain.alerts import closed_alerts
 from services.routing.domain.observation import Observation, load_between
 from services.routing.domain.recorded_decision import RecordedDecision, recorded
 from services.routing.domain.referral import Referral
+from services.routing.domain.refusals import OF_ORGANIZATIONS
 from services.routing.domain.tally import Tally
 from services.routing.domain.timeline import TimelineEntry, entry_of
 from services.routing.domain.transition import Transition
@@ -103,7 +104,9 @@ class ReferralBatch:
             recorded(decision, os.urandom(SALT_BYTES), asked=asked, logged_in=self._logged_in)
             for decision in transition.decisions
         ]
-        if cause is not None and (transition.noted or not is_linked):
+        # Of a refused submission the refusal tells all.
+        is_refused = any(isinstance(fact, OF_ORGANIZATIONS) for fact in transition.facts)
+        if cause is not None and not is_refused and (transition.noted or not is_linked):
             self._timeline.append(entry_of(cause.data, referral.id, cause.time))
         answered = closed_alerts(before, referral, cause.data if cause is not None else None)
         reports = [

@@ -30,6 +30,12 @@ from services.audit.log.ports import (
 )
 from services.audit.reports.domain.party_view import readable_by
 from services.audit.reports.domain.readers import READ_TYPES, Viewer
+from services.audit.reports.domain.statements import (
+    STATEMENT_TYPES,
+    STEP_TYPES,
+    LoggedStatement,
+    not_told,
+)
 from services.audit.reports.handlers.daily_reads import DailyReads
 from services.audit.reports.handlers.paged_search import search_page
 from services.audit.reports.handlers.party_leaves import leaves_for, step_of, told_leaves, without_content
@@ -37,6 +43,9 @@ from services.audit.reports.handlers.recorded_reads import RecordedReads, record
 
 # A referral has some tens of entries besides those about reads of it.
 MOST_EXPORTED: Final = 10_000
+# Statements and deliveries of a referral that its history tells, the first ones. An organisation may add 100
+# statements a day; an ordinary referral has some tens of both.
+MOST_STATEMENTS_TOLD: Final = 1_000
 # Anybody of the staff can add reads without end. A story shows the first ones; `readers` pages through all.
 MOST_READS_TOLD: Final = 200
 # Entries read at once: some milliseconds, during which nothing else runs on SQLite.
@@ -225,7 +234,8 @@ class History:
     ) -> list[OpenedLeaf]:
         """Return a referral's entries with their remaining openings, and record the read with `asked`.
 
-        Includes the first MOST_READS_TOLD reads of it. as_party: the reader is an organisation and gets only
+        Includes the first MOST_READS_TOLD reads of it, and leaves out what was refused
+        (`domain/statements.py`). as_party: the reader is an organisation and gets only
         what it may see (`domain/party_view.py`, `domain/readers.py`). Raises Refused `not-found`, also for an
         organisation that is no party, and `bundle-too-large` for more than MOST_EXPORTED other entries.
         """
@@ -233,6 +243,8 @@ class History:
         seen_by = viewer(reader, steps, as_party=as_party)
         if as_party:
             steps = told_leaves(reader.id, steps)
+        left_out = not_told(map(_statement, steps))
+        steps = [leaf for leaf in steps if leaf.index not in left_out]
         told = self._reads.of_referral(referral_id, start=0, stop=size, exports=False)
         reads = islice((leaf for leaf in told if _is_seen(seen_by, leaf)), MOST_READS_TOLD)
         leaves = sorted([*steps, *reads], key=lambda leaf: leaf.index)
@@ -307,14 +319,23 @@ class History:
     def _steps(self, referral_id: str, *, stop: int) -> list[OpenedLeaf]:
         """Return the entries of a referral below `stop`, by index, without those about reads.
 
-        Raises Refused `bundle-too-large` for more than MOST_EXPORTED.
+        Of statements and deliveries only the first MOST_STATEMENTS_TOLD (`domain/statements.py`). Raises
+        Refused `bundle-too-large` for more than MOST_EXPORTED others.
         """
-        steps = list(islice(self._leaves(referral_id, stop=stop, without=READ_TYPES), MOST_EXPORTED + 1))
+        others = self._leaves(referral_id, stop=stop, without=READ_TYPES | STATEMENT_TYPES)
+        steps = list(islice(others, MOST_EXPORTED + 1))
         if len(steps) > MOST_EXPORTED:
             raise Refused(
-                "bundle-too-large", f"The history has more than {MOST_EXPORTED} entries besides its reads."
+                "bundle-too-large",
+                f"The history has more than {MOST_EXPORTED} entries besides its reads and statements.",
             )
-        return steps
+        stated = self._leaves(referral_id, stop=stop, without=READ_TYPES | STEP_TYPES)
+        statements = [
+            leaf
+            for leaf in islice(stated, MOST_STATEMENTS_TOLD)
+            if leaf.fields["type"] in STATEMENT_TYPES  # a type of another build is among the steps
+        ]
+        return sorted([*steps, *statements], key=lambda leaf: leaf.index)
 
     def _leaves(self, referral_id: str, *, stop: int, without: Collection[str] = ()) -> Iterator[OpenedLeaf]:
         """Yield the leaves of a referral below `stop`, by index, and let other requests run in between."""
@@ -350,3 +371,14 @@ def _referrals(leaves: Sequence[StoredLeaf]) -> list[str]:
 def _is_seen(viewer: Viewer, leaf: OpenedLeaf) -> bool:
     read = recorded_read(leaf)
     return read is not None and viewer.sees(read)
+
+
+def _statement(leaf: OpenedLeaf) -> LoggedStatement:
+    fields = leaf.fields
+    return LoggedStatement(
+        index=leaf.index,
+        type=fields["type"],
+        message_id=fields["message_id"],
+        organization=fields["organization"],
+        data=leaf.data if isinstance(leaf.data, dict) else None,
+    )

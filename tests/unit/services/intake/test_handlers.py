@@ -34,7 +34,7 @@ from contracts.facts import (
     UnreadableSubmitted,
     WithdrawalSubmitted,
 )
-from contracts.queries import OfferQuery, PartyQuery, Query, ReferralQuery
+from contracts.queries import NOT_THE_ACCEPTOR, OfferQuery, PartyQuery, Query, ReferralQuery, Role
 from runtime.identifiers import new_id
 from runtime.messaging.outbox.outbox import Outbox
 from runtime.storage.database import Database
@@ -54,6 +54,7 @@ from services.intake.domain.command import (
     Unreadable,
     WithdrawReferral,
 )
+from services.intake.domain.statement_bound import BOUND_INTERVAL, MOST_ABOUT_REFERRAL
 from services.intake.handlers import Command
 from tests.support.events import message_of
 from tests.unit.services.intake.intake_fixture import IntakeBench, not_found_detail
@@ -563,3 +564,101 @@ def test_repeated_command_publishes_its_fact_once(bench: IntakeBench) -> None:
     first = bench.handlers.submit_command(caller(MOSCOW, new_id=new_id), command)
     assert bench.handlers.submit_command(caller(MOSCOW, new_id=new_id), command) == first
     assert sum(isinstance(event.data, AnswerSubmitted) for event in bench.sent()) == 1
+
+
+# --- Who may state what, and how often -------------------------------------------------------------
+
+BY_ACCEPTOR: list[CommandBody] = [
+    ReportProgress(status=ProgressStatus.in_progress),
+    CompleteReferral(outcome=Outcome.resolved),
+    HandBack(reason=HandBackReason.out_of_area),
+]
+
+
+def refusal_of(bench: IntakeBench, body: CommandBody, role: Role, organization: str) -> Refused | None:
+    """Return how a statement about a known referral is refused; None if it is admitted."""
+    referral = bench.submit()
+    note_offers(bench, offer_opened(new_id(), referral))
+    bench.routing.roles = {(organization, referral): role}
+    try:
+        submit_command(bench, caller(organization, new_id=new_id), referral, body)
+    except Refused as refused:
+        return refused
+    return None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *BY_ACCEPTOR,
+        RevokeConsent(),
+        Unreadable(reason=UnreadableReason.cannot_decrypt),
+        WithdrawReferral(reason=WithdrawalReason.placed_elsewhere),
+    ],
+)
+def test_organization_without_a_part_is_refused_at_once(bench: IntakeBench, body: CommandBody) -> None:
+    found = refusal_of(bench, body, Role.none, MOSCOW)
+    assert found is not None
+    assert found.slug == "not-a-party"
+    assert not [one for one in bench.sent() if one.data.routing_key.startswith(("progress", "outcome"))]
+
+
+@pytest.mark.parametrize("body", BY_ACCEPTOR)
+def test_report_of_the_sender_is_refused_at_once(bench: IntakeBench, body: CommandBody) -> None:
+    found = refusal_of(bench, body, Role.sender, OSH)
+    assert found is not None
+    assert (found.slug, found.detail) == ("not-a-party", NOT_THE_ACCEPTOR)
+
+
+@pytest.mark.parametrize("role", [Role.acceptor, Role.candidate])
+@pytest.mark.parametrize("body", BY_ACCEPTOR)
+def test_report_of_who_has_accepted_or_may_just_have_is_admitted(
+    bench: IntakeBench, body: CommandBody, role: Role
+) -> None:
+    assert refusal_of(bench, body, role, MOSCOW) is None
+
+
+def test_statement_is_admitted_while_routing_does_not_answer(bench: IntakeBench) -> None:
+    referral = bench.submit()
+    note_offers(bench, offer_opened(OFFER, referral))
+    bench.routing.roles = Unavailable("routing is down")
+    submit_command(bench, caller(MOSCOW), referral, BY_ACCEPTOR[0])
+
+
+def test_organization_submits_a_bounded_number_of_times_about_a_referral(bench: IntakeBench) -> None:
+    referral, other = bench.submit(), bench.submit()
+    note_offers(bench, offer_opened(OFFER, referral), offer_opened(new_id(), other))
+    report = [Command(body=BY_ACCEPTOR[0], subject=referral)] * (MOST_ABOUT_REFERRAL + 20)
+    commits = bench.handlers.commits
+
+    def state(at: Caller, commands: list[Command]) -> list[object]:
+        return list(commits.answer_all(bench.handlers.prepare_commands(at, commands)))
+
+    now = caller(MOSCOW, new_id=new_id)
+    results = state(now, report)
+    refused = [one for one in results if isinstance(one, Refused)]
+    assert len(refused) == 20
+    assert (refused[0].slug, refused[0].status) == ("too-many-statements", 429)
+    assert refused[0].retry_after == BOUND_INTERVAL.total_seconds() + 1
+    (one_more,) = state(now, report[:1])
+    assert isinstance(one_more, Refused)
+    # The bound concerns this referral and this organisation, for a day.
+    (elsewhere,) = state(now, [Command(body=BY_ACCEPTOR[0], subject=other)])
+    (by_sender,) = state(caller(new_id=new_id), [Command(body=RevokeConsent(), subject=referral)])
+    later = replace(now, now=NOON + BOUND_INTERVAL)
+    (next_day,) = state(later, report[:1])
+    assert isinstance(elsewhere, str)
+    assert isinstance(by_sender, str)
+    assert isinstance(next_day, str)
+
+
+def test_repeated_statement_beyond_the_bound_gets_its_first_id(bench: IntakeBench) -> None:
+    referral = bench.submit()
+    note_offers(bench, offer_opened(OFFER, referral))
+    claim = claim_of(MOSCOW, "first", b"body")
+    first = Command(body=BY_ACCEPTOR[0], subject=referral, claim=claim)
+    now = caller(MOSCOW, new_id=new_id)
+    known = bench.handlers.submit_command(now, first)
+    more = [Command(body=BY_ACCEPTOR[0], subject=referral)] * MOST_ABOUT_REFERRAL
+    bench.handlers.commits.answer_all(bench.handlers.prepare_commands(now, more))
+    assert bench.handlers.submit_command(now, first) == known

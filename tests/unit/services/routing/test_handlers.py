@@ -55,7 +55,7 @@ from contracts.facts import (
 )
 from contracts.idempotency_key import KEYS_KEPT
 from contracts.organization import Capacity
-from contracts.queries import OfferQuery, PartyQuery, ReferralListQuery, ReferralQuery
+from contracts.queries import OfferQuery, PartyQuery, ReferralListQuery, ReferralQuery, RolesQuery
 from contracts.records import plain
 from runtime.identifiers import new_id
 from runtime.storage.database import Database
@@ -64,9 +64,11 @@ from runtime.telemetry.trace import caused_by, parse
 from services.routing.adapters.tables import DECISIONS, MESSAGING, OFFERS, REFERRALS
 from services.routing.api import reply_to_query
 from services.routing.consumer_lag import ANSWERS_UNDER_WAY, QUIET
+from services.routing.domain import view as view_module
 from services.routing.domain.observation import Observation, ServiceLoad
 from services.routing.domain.places import Demand
 from services.routing.domain.policy import RoutingPolicy
+from services.routing.handlers import queries as queries_module
 from services.routing.ports import Changes
 from tests.support.turns import count_turns
 from tests.unit.services.routing.samples import DAY, HOUR, NOW, SENDER, organization, service
@@ -566,6 +568,50 @@ def test_only_staff_see_the_time_of_another_senders_offer(bench: Workbench) -> N
         (decision,) = bench.queries.decisions(later, viewer, oversight=oversight)
         asked = decision["turn"]["organizations"][offer.organization]["last_asked"]
         assert asked == f"{NOW:%Y-%m-%d}{time}"
+
+
+def test_view_shows_the_newest_steps_and_refusals_to_their_author_only(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queries_module, "MOST_STEPS", 6)
+    monkeypatch.setattr(view_module, "MOST_STEPS", 6)
+    referral = new_id()
+    (first,) = opened(bench.take(submitted(referral)))
+    (second,) = opened(bench.take(answer(first, Answer.decline)))
+    bench.take(answer(second))
+    bench.take(*(outcome(referral, first.organization) for _ in range(9)))
+    for viewer, oversight in ((SENDER, False), ("kg.auditor", True)):
+        shown = view(bench, referral, viewer, oversight=oversight)
+        assert [entry["fact"] for entry in shown["timeline"]] == [
+            "offer.opened",
+            "answer.submitted",
+            "offer.declined",
+            "offer.opened",
+            "answer.submitted",
+            "offer.accepted",
+        ]
+        assert shown["timeline_truncated"] is True
+    own = view(bench, referral, first.organization)
+    assert [entry["fact"] for entry in own["timeline"]] == ["submission.refused"] * 6
+    assert view(bench, referral, second.organization)["timeline_truncated"] is False
+
+
+def test_roles_are_answered_for_the_referrals_that_routing_has_read(
+    bench: Workbench, declined_once: tuple[str, OfferOpened, OfferOpened]
+) -> None:
+    referral, first, second = declined_once
+    fresh = new_id()
+    (asked,) = opened(bench.take(submitted(fresh)))
+
+    def roles(organization: str) -> Any:
+        query = RolesQuery(ids=(referral, fresh, new_id()), organization=organization)
+        return plain(reply_to_query(bench.queries, query.wire()))
+
+    assert roles(SENDER) == {referral: "sender", fresh: "sender"}
+    assert roles(first.organization)[referral] == "none"
+    assert roles(second.organization)[referral] == "acceptor"
+    assert roles(asked.organization)[fresh] == "candidate"
+    assert roles("kz.stranger") == {referral: "none", fresh: "none"}
 
 
 def test_queries_of_other_services_are_answered(

@@ -176,7 +176,7 @@ def test_hand_back_without_acceptance_is_refused() -> None:
     driver.submit()
     (refused,) = driver.apply(submission("ru.one"))
     assert isinstance(refused, HandBackRefused)
-    assert refused.problem["type"].endswith(":not-in-this-state")
+    assert refused.problem["type"].endswith(":not-a-party")
 
 
 def test_hand_back_of_completed_referral_is_refused() -> None:

@@ -584,7 +584,7 @@ def test_report_of_another_organization_is_refused(submission: Any, who: str) ->
 def test_report_before_acceptance_or_after_the_end_is_refused(submission: Any) -> None:
     driver = make_driver("ru.one")
     driver.submit()
-    assert refused(driver, submission("ru.one")) == ("ru.one", "not-in-this-state")
+    assert refused(driver, submission("ru.one")) == ("ru.one", "not-a-party")
     driver.apply(answer(open_offer(driver)))
     driver.apply(outcome("ru.one"))
     assert refused(driver, submission("ru.one")) == ("ru.one", "not-in-this-state")
@@ -994,7 +994,7 @@ def test_replaced_case_of_another_organization_changes_nothing(by: str) -> None:
 def test_unreadable_case_report_is_accepted_from_the_acceptor_only() -> None:
     driver = make_driver()
     driver.submit()
-    assert refused(driver, unreadable(open_offer(driver).organization))[1] == "not-in-this-state"
+    assert refused(driver, unreadable(open_offer(driver).organization))[1] == "not-a-party"
     driver = accepted()
     acceptor = driver.known.acceptor
     assert acceptor is not None
@@ -1024,3 +1024,63 @@ def test_unreadable_note_is_reported_to_its_author_after_the_end_too() -> None:
 def test_unreadable_note_between_other_organizations_is_refused(reader: str, author: str) -> None:
     driver = accepted()
     assert refused(driver, unreadable(reader, SealedContent.note, author)) == (reader, "not-a-party")
+
+
+# --- what refusals tell --------------------------------------------------------------------------------
+
+
+def _life(end: str) -> ReferralDriver:
+    """A referral that `ru.one` has declined, in one of its later states."""
+    driver = make_driver("ru.one", "ru.two")
+    driver.submit()
+    offers = {offer.organization: offer for offer in driver.known.open_offers}
+    if "ru.one" not in offers:
+        driver.apply(answer(open_offer(driver), Answer.decline))
+    driver.apply(answer(open_offer(driver), Answer.decline))
+    if end != "open":
+        driver = make_driver("ru.one", "ru.two")
+        driver.submit()
+        first = open_offer(driver)
+        driver.apply(answer(first, Answer.decline))
+        driver.apply(answer(open_offer(driver)))
+        if end == "completed":
+            driver.apply(outcome(str(driver.known.acceptor)))
+        if end == "withdrawn":
+            driver.apply(withdrawal())
+        if end == "revoked":
+            driver.apply(revocation())
+    return driver
+
+
+@pytest.mark.parametrize("submission", [progress, outcome, revocation, withdrawal])
+def test_refusal_tells_a_past_candidate_nothing_of_the_referral(submission: Any) -> None:
+    problems = []
+    for end in ("open", "accepted", "completed", "withdrawn", "revoked"):
+        driver = _life(end)
+        past = next(o.organization for o in driver.known.offers if o.state.value == "declined")
+        (fact,) = driver.apply(submission(past))
+        problems.append(cast(SubmissionRefused, fact).problem)
+    assert all(problem == problems[0] for problem in problems)
+
+
+def test_refusal_of_a_timely_answer_does_not_tell_what_became_of_the_referral() -> None:
+    problems = []
+    for happens in (answer(expired_unheard()[2]), withdrawal(), revocation()):
+        driver, first, second = expired_unheard()
+        driver.apply(answer(second) if isinstance(happens, AnswerSubmitted) else happens)
+        (fact,) = driver.apply(answer(first), admitted_at=first.deadline)
+        problems.append(cast(AnswerRefused, fact).problem)
+    assert all(problem == problems[0] for problem in problems)
+
+
+def test_candidate_cannot_ask_who_else_was_asked() -> None:
+    driver = make_driver("ru.one", "ru.two")
+    driver.submit()
+    first = open_offer(driver).organization
+    driver.apply(answer(open_offer(driver), Answer.decline))
+    second = open_offer(driver).organization
+    problems = []
+    for author in (second, "ru.stranger"):
+        (fact,) = driver.apply(unreadable(first, SealedContent.note, author))
+        problems.append(cast(SubmissionRefused, fact).problem)
+    assert problems[0] == problems[1]

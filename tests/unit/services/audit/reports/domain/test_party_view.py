@@ -29,6 +29,7 @@ from runtime.identifiers import new_id
 from services.audit.log.domain.entry import entry_of
 from services.audit.reports.domain.party_view import LoggedStep, readable_by, withheld_from
 from services.audit.reports.domain.readers import viewer_of
+from services.routing.domain.refusals import OF_ORGANIZATIONS
 from tests.unit.services.routing.samples import DAY, NOW, SENDER, consent, organization, service
 from tests.unit.services.routing.workbench import Workbench, event, opened, submitted, workbench
 
@@ -116,7 +117,18 @@ class Journey:
                 assert readable is None, f"{viewer} may not see the referral"
                 continue
             assert readable is not None, f"{viewer} may see the referral"
-            shown_facts = sorted(self.log[index].data.routing_key for index in readable)
+            # Routing shows what was refused to its author only, and there without the submission.
+            refusals = {
+                getattr(one.data, "submission_id", None): getattr(one.data, "organization", None)
+                for one in self.log
+                if isinstance(one.data, OF_ORGANIZATIONS)
+            }
+            shown_facts = sorted(
+                one.data.routing_key
+                for one in (self.log[index] for index in readable)
+                if one.id not in refusals
+                and (refusals.get(getattr(one.data, "submission_id", None), viewer) == viewer)
+            )
             assert shown_facts == sorted(entry["fact"] for entry in view["timeline"]), viewer
             opened_here = [index for index in readable if isinstance(self.log[index].data, OfferOpened)]
             shows_facts = bool(set(opened_here) - withheld_from(viewer, steps))

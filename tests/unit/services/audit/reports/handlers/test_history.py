@@ -420,6 +420,52 @@ def test_flood_of_reads_hides_neither_story_nor_bundle_nor_readers(
     assert seen == [MOSCOW, MOSCOW, MOSCOW, *names]
 
 
+def refused(number: int, organization: str = MOSCOW) -> list[Envelope]:
+    """Return a statement of an organisation and its refusal."""
+    stated = event(
+        "kopuro.progress.submitted.v1",
+        id=f"{number:08}-0000-7000-8000-000000000000",
+        partition_key=FIRST,
+        source="/kg/intake",
+        data={"organization": organization, "status": "in_progress"},
+    )
+    refusal = event(
+        "kopuro.submission.refused.v1",
+        partition_key=FIRST,
+        data={"organization": organization, "submission_id": stated.id, "problem": {"title": "Not yours"}},
+    )
+    return [stated, refusal]
+
+
+@pytest.mark.parametrize(("reader", "as_party"), [("ann", False), (OSH, True), (MOSCOW, True)])
+def test_flood_of_refused_statements_hides_neither_story_nor_bundle_nor_readers(
+    audit_log: LogOnDatabase, monkeypatch: pytest.MonkeyPatch, reader: str, as_party: bool
+) -> None:
+    monkeypatch.setattr(history, "MOST_EXPORTED", 5)
+    monkeypatch.setattr(history, "MOST_STATEMENTS_TOLD", 10)
+    progressed = event(
+        "kopuro.referral.progressed.v1", partition_key=FIRST, data={"organization": MOSCOW, "sender": OSH}
+    )
+    flood = [one for number in range(20) for one in refused(number)]
+    delivered = [
+        event(
+            "kopuro.delivery.delivered.v1",
+            partition_key=FIRST,
+            source="/kg/delivery",
+            data={"organization": MOSCOW},
+        )
+        for _ in range(20)
+    ]
+    audit_log.publish([*flood, *delivered, progressed])
+    told = audit_log.history.opened(auditor(reader), FIRST, {"story": "en"}, as_party=as_party)
+    types = [leaf.fields["type"] for leaf in told]
+    assert types.count("kopuro.submission.refused.v1") == 3, "the first ones"
+    assert "kopuro.progress.submitted.v1" not in types, "it did not take effect"
+    assert types[-1] == "kopuro.referral.progressed.v1", "what took effect is told however many statements"
+    assert audit_log.history.export(auditor(reader), FIRST, as_party=as_party).entries
+    audit_log.history.readers(auditor(reader), FIRST, start=0, limit=2, as_party=as_party)
+
+
 def test_repeated_read_by_a_party_is_on_record_once_and_again_after_a_further_step(
     audit_log: LogOnDatabase,
 ) -> None:

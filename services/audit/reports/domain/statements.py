@@ -1,0 +1,87 @@
+"""The entries that an organisation can add to a referral's history without changing anything. Pure.
+
+An organisation states what it likes, and routing decides what takes effect: routing's facts are the steps of
+the referral. Each statement and each message about it leaves entries. So they count apart from the steps, and
+cannot make the history of a referral too long to read.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from contracts.facts import (
+    CATALOGUE,
+    AnswerRefused,
+    AnswerSubmitted,
+    HandBackRefused,
+    HandBackSubmitted,
+    NoteSubmitted,
+    OutcomeSubmitted,
+    ProgressSubmitted,
+    ReplacementSubmitted,
+    RevocationSubmitted,
+    SubmissionRefused,
+    UnreadableSubmitted,
+    WithdrawalSubmitted,
+)
+from services.audit.reports.domain.readers import READ_TYPES
+
+_DELIVERIES: Final = frozenset(
+    name for name, fact in CATALOGUE.items() if fact.routing_key.startswith("delivery.")
+)
+
+STATEMENT_TYPES: Final = _DELIVERIES | {
+    fact.type
+    for fact in (
+        AnswerRefused,
+        AnswerSubmitted,
+        HandBackRefused,
+        HandBackSubmitted,
+        NoteSubmitted,
+        OutcomeSubmitted,
+        ProgressSubmitted,
+        ReplacementSubmitted,
+        RevocationSubmitted,
+        SubmissionRefused,
+        UnreadableSubmitted,
+        WithdrawalSubmitted,
+    )
+}
+# Every other type of a referral's entries, apart from those about reads.
+STEP_TYPES: Final = frozenset(CATALOGUE) - STATEMENT_TYPES - READ_TYPES
+
+# Refusals of one organisation that a story tells.
+MOST_REFUSALS_TOLD: Final = 3
+_REFUSALS: Final = frozenset(fact.type for fact in (AnswerRefused, HandBackRefused, SubmissionRefused))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LoggedStatement:
+    """An entry of a referral. message_id: of its event; data: its content, None once erased or withheld."""
+
+    index: int
+    type: str
+    message_id: str
+    organization: str | None
+    data: Mapping[str, Any] | None
+
+
+def not_told(entries: Iterable[LoggedStatement]) -> Collection[int]:
+    """Return the indices of the entries that a story leaves out.
+
+    A submission that was refused did not happen as it states: its refusal is told instead, and of each
+    organisation the first MOST_REFUSALS_TOLD.
+    """
+    known = list(entries)
+    refusals = [entry for entry in known if entry.type in _REFUSALS]
+    refused = {(entry.data or {}).get("submission_id") for entry in refusals}
+    left_out = {e.index for e in known if e.type in STATEMENT_TYPES and e.message_id in refused}
+    told: Counter[str | None] = Counter()
+    for entry in refusals:
+        told[entry.organization] += 1
+        if told[entry.organization] > MOST_REFUSALS_TOLD:
+            left_out.add(entry.index)
+    return left_out
