@@ -19,7 +19,7 @@ from services.vault.adapters.tables import EVIDENCE
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Evidence:
+class VaultFact:
     """A fact that the vault acted on.
 
     author: the service that signed it, None when the signature does not verify; problem says why. event: its
@@ -39,7 +39,7 @@ class Evidence:
         return asdict(self)
 
 
-def evidence_of(referral_id: str, database_url: str, keys: Path) -> list[Evidence]:
+def evidence_of(referral_id: str, database_url: str, keys: Path) -> list[VaultFact]:
     """Return the vault's evidence about a referral, oldest first, verified with the manifest in `keys`.
 
     Raises InvalidArgumentError when the manifest or the database cannot be read.
@@ -49,14 +49,14 @@ def evidence_of(referral_id: str, database_url: str, keys: Path) -> list[Evidenc
         return list(_read(database, verifier, referral_id))
 
 
-def _read(database: Database, verifier: FactVerifier, referral_id: str) -> Iterator[Evidence]:
+def _read(database: Database, verifier: FactVerifier, referral_id: str) -> Iterator[VaultFact]:
     table = EVIDENCE.c
     wanted = select(EVIDENCE).where(table.referral_id == referral_id).order_by(table.acted_at, table.type)
     with database.read() as transaction:
         for row in transaction.execute(wanted):
             author, problem = _author(verifier, bytes(row.body), row.signed)
             acted_at: dt.datetime = row.acted_at
-            yield Evidence(
+            yield VaultFact(
                 type=row.type,
                 message_id=row.message_id,
                 acted_at=acted_at.isoformat(),

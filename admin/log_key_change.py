@@ -47,5 +47,5 @@ def signs_published_log(hub: str, key: dict[str, Any], published_log: Path) -> b
 def _signer(hub: str, key: dict[str, Any]) -> Ed25519Signer:
     private = OKPKey.import_key(key).private_key
     if not isinstance(private, Ed25519PrivateKey):
-        raise InvalidArgumentError("the log's key file holds another key than Ed25519")
+        raise InvalidArgumentError("the log's key file holds a key that is not Ed25519")
     return Ed25519Signer(name=origin_of(hub), private_key=private)

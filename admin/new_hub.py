@@ -153,7 +153,7 @@ def _with_user(uri: str, user: str, password: str) -> str:
 
 
 @dataclass(kw_only=True)
-class Outcome:
+class WrittenHub:
     """The files that a run wrote and kept. different: variables in which a kept one differs from the plan."""
 
     written: list[Path] = field(default_factory=list)
@@ -171,10 +171,10 @@ class Outcome:
             self.written.append(file)
 
 
-def write_hub_files(directory: Path, plan: Plan) -> Outcome:
+def write_hub_files(directory: Path, plan: Plan) -> WrittenHub:
     """Write the files beside the keys in `directory`. Raises InvalidArgumentError and OSError."""
     directory = directory.resolve()
-    outcome = Outcome()
+    outcome = WrittenHub()
     for name in (ENVIRONMENTS, "broker", "databases", "operators"):
         make_private(directory / name)
     if plan.state is None:
@@ -202,7 +202,7 @@ def write_hub_files(directory: Path, plan: Plan) -> Outcome:
     return outcome
 
 
-def _write_discovery(directory: Path, plan: Plan, outcome: Outcome) -> None:
+def _write_discovery(directory: Path, plan: Plan, outcome: WrittenHub) -> None:
     custody = next(key for key in key_files_in(directory) if key.service == "vault" and key.is_custody)
     document = {
         "hub": plan.hub,
@@ -213,7 +213,7 @@ def _write_discovery(directory: Path, plan: Plan, outcome: Outcome) -> None:
     outcome.put(directory / DISCOVERY, lambda: json.dumps(document, indent=2) + "\n", write_public)
 
 
-def _write_webhook_key(file: Path, outcome: Outcome) -> None:
+def _write_webhook_key(file: Path, outcome: WrittenHub) -> None:
     # Not left to delivery, whose user may not be able to write here.
     if os.path.lexists(file):
         outcome.kept.append(file)
@@ -222,7 +222,7 @@ def _write_webhook_key(file: Path, outcome: Outcome) -> None:
         outcome.written.append(file)
 
 
-def _broker_passwords(directory: Path, plan: Plan, outcome: Outcome) -> dict[str, str]:
+def _broker_passwords(directory: Path, plan: Plan, outcome: WrittenHub) -> dict[str, str]:
     before = set(directory.iterdir())
     files = write_definitions(directory, hub=plan.hub, vhost=plan.vhost)
     for file in (*files.values(), directory / "definitions.json"):
@@ -230,7 +230,7 @@ def _broker_passwords(directory: Path, plan: Plan, outcome: Outcome) -> dict[str
     return {user: file.read_text(encoding="utf-8").strip() for user, file in files.items()}
 
 
-def _database_passwords(directory: Path, plan: Plan, outcome: Outcome) -> dict[str, str]:
+def _database_passwords(directory: Path, plan: Plan, outcome: WrittenHub) -> dict[str, str]:
     if not plan.uses_postgresql:
         return {}
     passwords = {}
@@ -278,14 +278,14 @@ def _tls(plan: Plan) -> Mapping[str, str]:
     return {name: str(file.resolve()) for name, file in files if file is not None}
 
 
-def _put_environment(file: Path, variables: Mapping[str, str], outcome: Outcome) -> None:
+def _put_environment(file: Path, variables: Mapping[str, str], outcome: WrittenHub) -> None:
     outcome.put(file, lambda: environment_text(variables))
     present = read_environment(file)
     if different := sorted(name for name, value in variables.items() if present.get(name) != value):
         outcome.different[file] = different
 
 
-def _write_operators(directory: Path, plan: Plan, outcome: Outcome) -> None:
+def _write_operators(directory: Path, plan: Plan, outcome: WrittenHub) -> None:
     clients = []
     for name in plan.operators:
         file = directory / "operators" / f"{name}.env"

@@ -53,7 +53,8 @@ def init_hub(
         ),
     ] = None,
     operator: Annotated[
-        list[str] | None, typer.Option(help="Name of a first operator; repeat it for three of them.")
+        list[str] | None,
+        typer.Option(help="Name of a first operator. Give it three times, for three operators."),
     ] = None,
     broker_ca: Annotated[
         Path | None, typer.Option(help="PEM file of the private CA that signed the broker's certificate.")

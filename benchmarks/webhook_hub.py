@@ -27,7 +27,7 @@ from services.delivery.webhooks.adapters.sql_endpoints import SqlEndpoints
 from services.delivery.webhooks.adapters.sql_notices import SqlNotices
 from services.delivery.webhooks.dispatcher import Dispatcher
 from services.delivery.webhooks.metrics import WebhookMetrics
-from services.delivery.webhooks.outcomes import Outcome, Outcomes
+from services.delivery.webhooks.outcomes import AttemptResult, Outcomes
 from services.delivery.webhooks.owners import CHANGES, EndpointOwners
 from services.delivery.webhooks.webhook_facts import WebhookFacts
 
@@ -49,7 +49,9 @@ class SendingHub:
             database=self._database,
             endpoints=endpoints,
             notices=self._notices,
-            outcomes=GroupCommit[Outcome, None](self._database, outcomes.write, after_commit=lambda: None),
+            outcomes=GroupCommit[AttemptResult, None](
+                self._database, outcomes.write, after_commit=lambda: None
+            ),
             sender=sender,
             seal=seal,
             clock=self._clock,

@@ -15,11 +15,11 @@ from contracts.topology import (
     CASE_QUEUES,
     CASES,
     DEAD_LETTER_SUFFIX,
+    DEAD_LETTERS,
     EVENT_QUEUES,
     EVENTS,
     LOG,
     OPERATIONS,
-    PARKED,
     QUERIES,
     RECEIPT_QUEUES,
     RECEIPTS,
@@ -85,7 +85,7 @@ def dead_letter_queues_of(service: str) -> tuple[str, ...]:
 
 def exchanges_of(service: str) -> tuple[str, ...]:
     """Return the exchanges that the service publishes to."""
-    own = {LOG, *(f"{exchange}.{service}" for exchange in (EVENTS, CASES, PARKED))}
+    own = {LOG, *(f"{exchange}.{service}" for exchange in (EVENTS, CASES, DEAD_LETTERS))}
     if service in REQUESTERS:
         own.add(QUERIES)
     match service:

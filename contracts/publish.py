@@ -10,6 +10,7 @@ The client's copy of the vocabularies' labels (`LABELS`) is generated with them.
 
 from __future__ import annotations
 
+import argparse
 import inspect
 import json
 import re
@@ -284,19 +285,18 @@ def publish(folder: Path = FOLDER) -> list[str]:
 
 
 def main(arguments: Iterable[str]) -> int:
-    """Publish, or with `--check` only report drift. Returns 1 when a file has drifted, 2 on wrong usage."""
-    given = list(arguments)
-    if given not in ([], ["--check"]):
-        sys.stderr.write("usage: python -m contracts.publish [--check]\n")
-        return 2
-    names = [f"contracts/schemas/{name}" for name in (drifted() if given else publish())]
+    """Publish, or with `--check` only report drift. Returns 1 when a file has drifted."""
+    parser = argparse.ArgumentParser(prog="python -m contracts.publish")
+    parser.add_argument("--check", action="store_true", help="change nothing; fail if a file has drifted")
+    check = parser.parse_args(list(arguments)).check
+    names = [f"contracts/schemas/{name}" for name in (drifted() if check else publish())]
     if not LABELS.exists() or LABELS.read_bytes() != labels():
         names.append(LABELS.relative_to(LABELS.parents[3]).as_posix())
-        if not given:
+        if not check:
             LABELS.write_bytes(labels())
-    verb = "drifted" if given else "published"
+    verb = "drifted" if check else "published"
     sys.stdout.writelines(f"{verb}: {name}\n" for name in names)
-    return 1 if given and names else 0
+    return 1 if check and names else 0
 
 
 if __name__ == "__main__":

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from contracts.answers.reports import STATEMENT_CONTENT
 from contracts.identifiers import UUID_PATTERN
+from contracts.responses.reports import STATEMENT_CONTENT
 
 FORMAT: Final = "kopuro-proved-statement/1"
 

@@ -4,7 +4,7 @@ It describes every resource of every service as `@resource` declares it (`runtim
 document: `contracts/openapi.json`. Each path has the server of its service, whose address is in the hub's
 discovery document. Exit status: 0 written, or nothing differs; 1 with --check where the file differs.
 
-The schemas of requests are closed and list every code; those of answers are open, so that a later hub may
+The schemas of requests are closed and list every code; those of responses are open, so that a later hub may
 add members. A record that occurs in both has the suffix `Input` in requests.
 """
 
@@ -24,11 +24,11 @@ from contracts.problem_advice import ADVICE
 from contracts.publish import encode_json, envelope_schema, problem_schema
 from docs.generated_file import run
 from docs.published_operations import SERVICES, VARIABLE, WORDS, Published, operations
-from docs.record_schemas import Json, answer_schemas, request_schemas
+from docs.record_schemas import Json, request_schemas, response_schemas
 from docs.submission_schemas import line_schemas
 from runtime.web.discovery import PATH
 from runtime.web.oauth_errors import code_of
-from runtime.web.operation import JSON, NDJSON, Answer, Body, Operation, Parameter
+from runtime.web.operation import JSON, NDJSON, Body, DeclaredResponse, Operation, Parameter
 from runtime.web.parameters import IDEMPOTENCY_KEY
 from runtime.web.path import ID_FORMS
 from runtime.web.problems import MEDIA_TYPE
@@ -55,7 +55,10 @@ def document() -> Json:
     published = operations()
     bodies = [body.record for one in published if (body := one.operation.body) and body.record]
     records = {
-        record for one in published for answer in one.operation.answers.values() for record in answer.records
+        record
+        for one in published
+        for declared in one.operation.responses.values()
+        for record in declared.records
     }
     paths: Json = {}
     for one in published:
@@ -78,7 +81,7 @@ def document() -> Json:
             "responses": _refusals(published),
             "schemas": {
                 **request_schemas(bodies),
-                **answer_schemas(records),
+                **response_schemas(records),
                 **line_schemas(),
                 "Envelope": _component(envelope_schema()),
                 "Problem": _component(problem_schema()),
@@ -160,7 +163,7 @@ def _key(name: str) -> str:
 
 
 def _responses(one: Published) -> Json:
-    responses = {str(status): _answer(answer) for status, answer in one.operation.answers.items()}
+    responses = {str(status): _response(declared) for status, declared in one.operation.responses.items()}
     for status, slugs in refusals_by_status(one).items():
         responses.setdefault(str(status), {"$ref": _RESPONSES + _refusal_name(status, slugs, one.operation)})
     return dict(sorted(responses.items()))
@@ -221,18 +224,20 @@ def _headers(described: Mapping[str, str]) -> Json:
     }
 
 
-def _answer(answer: Answer) -> Json:
-    described: Json = {"description": answer.description}
-    if answer.headers:
-        described["headers"] = _headers(answer.headers)
-    if not answer.media_types:
+def _response(declared: DeclaredResponse) -> Json:
+    described: Json = {"description": declared.description}
+    if declared.headers:
+        described["headers"] = _headers(declared.headers)
+    if not declared.media_types:
         return described
-    described["content"] = {media: {"schema": _answer_schema(answer, media)} for media in answer.media_types}
+    described["content"] = {
+        media: {"schema": _response_schema(declared, media)} for media in declared.media_types
+    }
     return described
 
 
-def _answer_schema(answer: Answer, media_type: str) -> Json:
-    references = [{"$ref": _SCHEMAS + record.__name__} for record in sorted(answer.records, key=_name)]
+def _response_schema(declared: DeclaredResponse, media_type: str) -> Json:
+    references = [{"$ref": _SCHEMAS + record.__name__} for record in sorted(declared.records, key=_name)]
     if media_type == NDJSON and references:
         return {
             "type": "string",
@@ -240,9 +245,9 @@ def _answer_schema(answer: Answer, media_type: str) -> Json:
             "x-line": references[0],
         }
     if not references or media_type != JSON:
-        return dict(answer.schema or ({} if media_type.endswith("json") else {"type": "string"}))
+        return dict(declared.schema or ({} if media_type.endswith("json") else {"type": "string"}))
     schema: Json = references[0] if len(references) == 1 else {"anyOf": references}
-    if not answer.paged:
+    if not declared.paged:
         return schema
     return {
         "type": "object",

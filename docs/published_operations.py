@@ -50,7 +50,7 @@ class Published:
 
     @property
     def refusals(self) -> frozenset[str]:
-        """The slugs of every problem that the operation can answer with."""
+        """The slugs of every problem that the operation can return."""
         route = self.resource.route()
         body = self.operation.body
         return refusals_of(

@@ -7,8 +7,8 @@ import typing
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from contracts.answers.form import Shape, is_omitted, json_name, records_in
 from contracts.publish import description_of, record_definitions
+from contracts.responses.form import Shape, is_omitted, json_name, records_in
 
 Json = dict[str, Any]
 
@@ -32,7 +32,7 @@ def request_schemas(records: Iterable[type]) -> Json:
     return found
 
 
-def answer_schemas(records: Iterable[type]) -> Json:
+def response_schemas(records: Iterable[type]) -> Json:
     """Return the open schemas of these records and of all records in them. Every member is required."""
     found: Json = {}
     for record in sorted(set(records), key=lambda one: one.__name__):

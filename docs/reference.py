@@ -21,7 +21,7 @@ from docs.generated_file import run
 from docs.openapi import VERSION
 from docs.published_operations import SERVICES, WORDS, Published, operations
 from runtime.web.discovery import PATH as DISCOVERY
-from runtime.web.operation import NDJSON, Answer, Body, Parameter
+from runtime.web.operation import NDJSON, Body, DeclaredResponse, Parameter
 from runtime.web.published_contracts import ASYNCAPI_PATH, OPENAPI_PATH
 from runtime.web.refusals import statuses_of
 
@@ -49,7 +49,9 @@ def endpoint_rows(service: str, published: Iterable[Published]) -> list[tuple[st
                 one.operation.summary,
                 "anybody" if route.roles is None else ", ".join(sorted(route.roles)),
                 _taken(one),
-                "; ".join(_answered(status, answer) for status, answer in one.operation.answers.items()),
+                "; ".join(
+                    _responded(status, declared) for status, declared in one.operation.responses.items()
+                ),
                 ", ".join(f"`{slug}`" for slug in sorted(one.operation.refusals)),
             )
         )
@@ -71,16 +73,18 @@ def _body(body: Body) -> str:
     return f"`{name}`"
 
 
-def _answered(status: int, answer: Answer) -> str:
-    names = " or ".join(f"`{record.__name__}`" for record in sorted(answer.records, key=lambda r: r.__name__))
-    if answer.paged:
+def _responded(status: int, declared: DeclaredResponse) -> str:
+    names = " or ".join(
+        f"`{record.__name__}`" for record in sorted(declared.records, key=lambda r: r.__name__)
+    )
+    if declared.paged:
         names = f"page of {names}"
-    if answer.media_types == (NDJSON,) and names:
+    if declared.media_types == (NDJSON,) and names:
         names = f"lines of {names}"
     return f"{status} {names}".strip()
 
 
-_HEAD: Final = ("request", "does", "for", "takes", "answers", "refuses besides")
+_HEAD: Final = ("request", "does", "for", "takes", "returns", "refuses besides")
 
 
 def endpoints() -> bytes:

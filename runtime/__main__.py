@@ -6,11 +6,20 @@ import gc
 import sys
 import warnings
 
+_HELP = (
+    "usage: python -m runtime PACKAGE\n\n"
+    "Run one service until SIGTERM. PACKAGE: for example services.intake. Its settings are variables of the\n"
+    "environment, which docs/operations.md lists.\n"
+)
+
 
 def main(arguments: list[str]) -> int:
     """Run the service in the package that `arguments` names; return the exit status."""
+    if arguments in (["--help"], ["-h"]):
+        sys.stdout.write(_HELP)
+        return 0
     if len(arguments) != 1:
-        sys.stderr.write("usage: python -m runtime PACKAGE, for example services.intake\n")
+        sys.stderr.write(_HELP)
         return 2
     # Imports create objects and no garbage. Looking for it would take a seventh of their time; the collector
     # is enabled again before the service is built.

@@ -49,7 +49,8 @@ def up(
     with ending_signals_raise():
         from runtime.settings import ONE_PERSON, TWO_PERSON
         from sandbox.broker import BrokerError
-        from sandbox.hub import FAST_POLICY, Hub, HubError
+        from sandbox.hub import FAST_POLICY, Hub
+        from sandbox.hub_processes import HubError
 
         def report(text: str) -> None:
             print(f"kopuro: {text}", file=sys.stderr, flush=True)  # noqa: T201 - progress is for stderr

@@ -16,23 +16,22 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from admin.embedded_broker import LOOPBACK
-from admin.environment_files import write_environment
-from admin.manifest_files import current_key_file, set_users
+from admin.manifest_files import set_users
 from admin.private_files import LivingOwner
 from contracts.broker_rights import USERS, user_name
 from contracts.organization import Organization
 from contracts.topology import hub_topology
-from kopuro_client.errors import InvalidArgumentError
 from runtime.messaging.ports import BrokerUnavailable
 from runtime.messaging.rabbit.broker import RabbitBroker
 from runtime.settings import ONE_PERSON, TWO_PERSON, Settings
-from runtime.storage.database import Database, DatabaseUnavailable, sqlite_url
+from runtime.storage.database import Database, DatabaseUnavailable
 from runtime.storage.migrate import upgrade
-from runtime.tls import BROKER, DATABASE, TlsFiles, UnusableTlsFiles, tls_files, variables
+from runtime.tls import BROKER, DATABASE
 from sandbox import network
 from sandbox.broker import PrivateBroker
 from sandbox.ending_signals import raise_lost_signal, signals_held
 from sandbox.hub_files import GATEWAY, HUB, SECOND_OPERATOR, SERVICES, HubFiles
+from sandbox.hub_processes import HubError, HubProcesses
 from sandbox.partners.organizations import organizations as fixed_organizations
 from sandbox.process import ServiceProcess
 from sandbox.supervisor import Supervised, Supervisor
@@ -42,27 +41,8 @@ STOP_WITHIN_SECONDS = 14.0
 # A service that has ended this often before it was ready will not become ready.
 HOPELESS_AFTER_RESTARTS = 3
 
-# The only variables that services inherit: program search paths, locale, temporary directory.
-_INHERITED = ("PATH", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH")
-# Settings of services that the environment of `kopuro up` may change.
-_PASSED_ON = (
-    "KOPURO_DIGEST",
-    "KOPURO_RECEIPT_SECONDS",
-    "KOPURO_TRANSIT_KEY_SECONDS",
-    "KOPURO_REQUESTS_PER_MINUTE",
-    "KOPURO_SUBMISSIONS_BURST",
-    "KOPURO_SUBMISSIONS_PER_MINUTE",
-    "KOPURO_TRACES_ENDPOINT",
-    "KOPURO_TRACES_RATIO",
-)
-
-
 # Deadlines of seconds, and no chance in the order of candidates.
 FAST_POLICY = Path(__file__).parent / "fast_policy.json"
-
-
-class HubError(Exception):
-    """The hub cannot start; the text says what to do."""
 
 
 class Hub:
@@ -94,9 +74,9 @@ class Hub:
         self._empty = empty
         self._members = members
         self._partners = partners
-        self._policy = policy
         self._approvals = approvals
         self._environment = dict(os.environ if environment is None else environment)
+        self.processes = HubProcesses(self.files, self._environment, policy=policy, approvals=approvals)
         self._ready_within = ready_within
         self._amqp = amqp
         self._progress = progress
@@ -139,7 +119,7 @@ class Hub:
         self.supervisor.run_until_signalled(within=STOP_WITHIN_SECONDS)
 
     def _start(self) -> None:
-        if problems := Settings.problems_of(self._passed_on()):
+        if problems := Settings.problems_of(self.processes.passed_on()):
             raise HubError("\n".join(problems))
         directory = self.files.directory
         try:
@@ -201,11 +181,12 @@ class Hub:
             ]
         )
         if self._amqp:
-            stages.append([self._gateway()])
+            assert self._broker is not None
+            stages.append([self.processes.gateway(self._broker)])
         else:  # of an earlier start
             (self.files.environments / f"{GATEWAY}.env").unlink(missing_ok=True)
         if self._partners:
-            stages.append([self._players()])
+            stages.append([self.processes.partners()])
         self.supervisor = Supervisor(stages)
         self.supervisor.start()
         self._wait_until_ready()
@@ -215,7 +196,7 @@ class Hub:
         self._progress(text)
 
     def _migrate(self, service: str) -> None:
-        database = Database.open(self._database_url(service), tls=self._tls(DATABASE))
+        database = Database.open(self.processes.database_url(service), tls=self.processes.tls(DATABASE))
         try:
             upgrade(f"services.{service}", database)
         except DatabaseUnavailable as error:
@@ -230,9 +211,10 @@ class Hub:
         if not self._empty:
             agreements = Path(network.__file__).parent / "agreements.json"
             files += ["--organizations", str(self.files.organizations), "--agreements", str(agreements)]
+        database_url = self.processes.database_url("directory")
         done = subprocess.run(
             [sys.executable, "-m", "services.directory.load", *files],
-            env={**self._inherited(), "KOPURO_DATABASE_URL": self._database_url("directory")},
+            env={**self.processes.inherited(), "KOPURO_DATABASE_URL": database_url},
             capture_output=True,
             text=True,
             check=False,
@@ -243,7 +225,7 @@ class Hub:
 
     def _declare(self, amqp_uri: str) -> None:
         # The services share this user, which has every right, unlike at the private broker.
-        broker = RabbitBroker(amqp_uri, tls=self._tls(BROKER))
+        broker = RabbitBroker(amqp_uri, tls=self.processes.tls(BROKER))
         set_users(self.files.manifest.parent, dict.fromkeys(USERS, broker.user))
         try:
             broker.declare(hub_topology())
@@ -251,102 +233,7 @@ class Hub:
             raise HubError(f"the broker of KOPURO_AMQP_URI cannot be used: {error}") from error
 
     def _process(self, service: str, amqp_uri: str) -> ServiceProcess:
-        ports = self.files.ports(service)
-        environment = {
-            **self._inherited(),
-            "KOPURO_AMQP_URI": amqp_uri,
-            "KOPURO_DATABASE_URL": self._database_url(service),
-            "KOPURO_HTTP_ADDRESS": f"{LOOPBACK}:{ports.http}",
-            "KOPURO_OPERATIONS_ADDRESS": f"{LOOPBACK}:{ports.operations}",
-            "KOPURO_HUB": HUB,
-            "KOPURO_DISCOVERY": str(self.files.discovery),
-            "KOPURO_ISSUER": f"http://{LOOPBACK}:{self.files.ports('directory').http}",
-            "KOPURO_SERVICE_KEY": str(self._service_key(service)),
-            "KOPURO_MANIFEST": str(self.files.manifest),
-            "KOPURO_HUB_KEY": str(self.files.hub_key),
-        }
-        environment |= self._passed_on()
-        # Each secret goes only to the service that uses it.
-        match service:
-            case "vault":
-                environment["KOPURO_CUSTODY_KEY"] = str(self.files.key("custody"))
-                environment["KOPURO_VAULT_KEYS"] = str(self.files.vault_keys)
-            case "delivery":
-                environment["KOPURO_WEBHOOK_KEY"] = str(self.files.webhook_key)
-                # A partner that tries the sandbox receives webhooks on the same machine.
-                environment["KOPURO_WEBHOOK_NETWORKS"] = f"{LOOPBACK}/32"
-                own_ports = set(self.files.reserved_ports())
-                if self._broker is not None:
-                    own_ports.add(self._broker.identity.distribution_port)
-                # With a broker of its own a hub may be more than a sandbox: then only on demand.
-                default = "false" if self._broker is None else "true"
-                environment["KOPURO_SANDBOX"] = self._environment.get("KOPURO_SANDBOX", default)
-                environment["KOPURO_WEBHOOK_REFUSED"] = ",".join(
-                    f"{LOOPBACK}:{port}" for port in sorted(own_ports)
-                )
-            case "directory":
-                environment["KOPURO_TOKEN_SIGNING_KEY"] = str(self.files.key("token"))
-                environment["KOPURO_APPROVALS"] = self._approvals
-            case "audit":
-                environment["KOPURO_LOG_SIGNING_KEY"] = str(self.files.key("log"))
-                environment["KOPURO_LOG_DIRECTORY"] = str(self.files.published_log)
-                if witnesses := self._environment.get("KOPURO_WITNESS_POLICY"):
-                    environment["KOPURO_WITNESS_POLICY"] = witnesses
-            case "routing" if self._policy is not None:
-                environment["KOPURO_POLICY"] = str(self._policy)
-        # What `kopuro admin` reads of a hub: the same files as those of a hub of processes.
-        own = {name: value for name, value in environment.items() if name.startswith("KOPURO_")}
-        self.files.environments.mkdir(mode=0o700, exist_ok=True)
-        write_environment(self.files.environments / f"{service}.env", own)
-        return ServiceProcess(
-            service,
-            [sys.executable, "-m", "runtime", f"services.{service}"],
-            environment=environment,
-            log=self.files.log(service),
-        )
-
-    def _gateway(self) -> ServiceProcess:
-        """Return the gateway's process. It has no service's key and no right in the hub's virtual host."""
-        assert self._broker is not None
-        ports = self.files.ports(GATEWAY)
-        environment = {
-            **self._inherited(),
-            "KOPURO_AMQP_URI": self._broker.identity.partners_uri(HUB),
-            "KOPURO_BROKER_MANAGEMENT_URI": self._broker.identity.management_uri(HUB),
-            "KOPURO_HTTP_ADDRESS": f"{LOOPBACK}:{ports.http}",
-            "KOPURO_OPERATIONS_ADDRESS": f"{LOOPBACK}:{ports.operations}",
-            "KOPURO_HUB": HUB,
-            "KOPURO_DISCOVERY": str(self.files.discovery),
-            "KOPURO_GATEWAY_KEY": str(self.files.key(GATEWAY)),
-        }
-        own = {name: value for name, value in environment.items() if name.startswith("KOPURO_")}
-        write_environment(self.files.environments / f"{GATEWAY}.env", own)
-        return ServiceProcess(
-            GATEWAY,
-            [sys.executable, "-m", "runtime", f"services.{GATEWAY}"],
-            environment=environment,
-            log=self.files.log(GATEWAY),
-        )
-
-    def _players(self) -> ServiceProcess:
-        return ServiceProcess(
-            "partners",
-            [
-                sys.executable,
-                "-m",
-                "sandbox.partners",
-                self.files.discovery_address(),
-                str(self.files.credentials),
-            ],
-            environment=self._inherited(),
-            log=self.files.log("partners"),
-        )
-
-    def _service_key(self, service: str) -> Path:
-        try:
-            return current_key_file(self.files.manifest.parent, service)
-        except InvalidArgumentError as error:
-            raise HubError(f"the keys of {service} cannot be used: {error}") from error
+        return self.processes.service(service, amqp_uri, self._broker)
 
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + self._ready_within
@@ -383,26 +270,3 @@ class Hub:
         finally:
             connection.close()
         return None if response.status == 200 else text[:300]
-
-    def _database_url(self, service: str) -> str:
-        template = self._environment.get("KOPURO_DATABASE_TEMPLATE")
-        return (
-            template.replace("{service}", service) if template else sqlite_url(self.files.database(service))
-        )
-
-    def _tls(self, server: str) -> TlsFiles | None:
-        try:
-            return tls_files(server, self._environment)
-        except UnusableTlsFiles as error:
-            raise HubError(str(error)) from None
-
-    def _passed_on(self) -> dict[str, str]:
-        return {name: value for name in _PASSED_ON if (value := self._environment.get(name))}
-
-    def _inherited(self) -> dict[str, str]:
-        names = [*_INHERITED]
-        # A private broker and SQLite files use no TLS.
-        for server, address in ((BROKER, "KOPURO_AMQP_URI"), (DATABASE, "KOPURO_DATABASE_TEMPLATE")):
-            if self._environment.get(address):
-                names += variables(server).values()
-        return {name: self._environment[name] for name in names if name in self._environment}

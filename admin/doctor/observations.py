@@ -101,8 +101,7 @@ class LoginFault(StrEnum):
     unreachable = "unreachable"
     tls = "tls"
     refused = "refused"
-    vhost_missing = "vhost missing"
-    vhost_refused = "vhost refused"
+    vhost = "vhost"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -200,7 +199,7 @@ class Readiness:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Clock:
+class MachineClock:
     """The clock of the machine on which doctor runs.
 
     synchronized: whether time servers are known to agree with it; None: nothing here says. ahead: how far it
@@ -216,7 +215,7 @@ class Machine:
     """The machine on which doctor runs."""
 
     python: tuple[int, int]
-    clock: Clock
+    clock: MachineClock
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

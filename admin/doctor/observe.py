@@ -222,7 +222,7 @@ def _announced_in(file: str, hub: str, custody_kids: tuple[str, ...]) -> Announc
     except ValueError:
         fault = "it is not JSON"
     except AttributeError:
-        fault = "it is not a JSON object, or its `services` is none"
+        fault = "it is not a JSON object, or its `services` is not one"
     custody = document.get("custody_key") if fault is None else None
     return Announced(
         path=Path(file),

@@ -10,7 +10,7 @@ import datetime as dt
 import subprocess
 from collections.abc import Sequence
 
-from admin.doctor.observations import Clock
+from admin.doctor.observations import MachineClock
 
 _SECONDS = 5.0
 _TRACKING = ("chronyc", "-c", "tracking")
@@ -20,13 +20,13 @@ _LEAP_STATUS = 13
 _NOT_SYNCHRONISED = "Not synchronised"
 
 
-def observed_clock() -> Clock:
+def observed_clock() -> MachineClock:
     """Ask chrony, and systemd where chrony does not run."""
     ahead = ahead_of_servers(_output(_TRACKING))
     if ahead is not None:
-        return Clock(synchronized=True, ahead=ahead)
+        return MachineClock(synchronized=True, ahead=ahead)
     answer = _output(("timedatectl", "show", "--property=NTPSynchronized", "--value"))
-    return Clock(synchronized={"yes": True, "no": False}.get(answer.strip()))
+    return MachineClock(synchronized={"yes": True, "no": False}.get(answer.strip()))
 
 
 def ahead_of_servers(tracking: str) -> dt.timedelta | None:

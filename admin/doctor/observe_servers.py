@@ -176,8 +176,8 @@ def _login_fault(error: Exception, *, over_tls: bool) -> tuple[LoginFault, str]:
     if isinstance(cause, NotAllowed):
         # RabbitMQ's words: `vhost NAME not found` and `access to vhost 'NAME' refused for user 'USER'`.
         if "not found" in str(cause.reply_text):
-            return LoginFault.vhost_missing, "the broker has no such virtual host"
-        return LoginFault.vhost_refused, "the broker does not let the user into the virtual host"
+            return LoginFault.vhost, "the broker does not have the virtual host"
+        return LoginFault.vhost, "the broker does not let the user into the virtual host"
     if cause is not None and (fault := handshake_fault(cause, over_tls=over_tls)) is not None:
         return LoginFault.tls, fault
     return LoginFault.unreachable, str(error)

@@ -15,7 +15,8 @@ EXPIRY_WARNING: Final = dt.timedelta(days=21)
 BROKER_VERSIONS: Final = ((3, 10), (4, 99))
 _CERTIFICATE_REMEDY: Final = (
     "install a certificate for this host name that the CA in KOPURO_BROKER_CA or KOPURO_DATABASE_CA signed, "
-    "or name the right CA there; KOPURO_BROKER_CERTIFICATE names ours where the server asks for one"
+    "or name the right CA there; KOPURO_BROKER_CERTIFICATE names the service's own one, if the server asks "
+    "for it"
 )
 _IMPORT: Final = "import the definitions again (`kopuro admin broker definitions`)"
 _GUEST: Final = "guest"
@@ -69,9 +70,9 @@ def broker_findings(seen: Observations) -> Iterator[Finding]:
                 check="broker-alarm",
                 subject="broker",
                 what=f"the broker blocks publishers: it has an alarm ({', '.join(login.alarms)})",
-                remedy="give it memory or disk space: `rabbitmq-diagnostics alarms`, and `rabbitmqctl "
-                "list_queues --vhost VHOST name messages memory` for what fills it; messages wait in the "
-                "outboxes meanwhile, and nothing is lost",
+                remedy="free memory or disk space: `rabbitmq-diagnostics alarms` names what is short, and "
+                "`rabbitmqctl list_queues --vhost VHOST name messages memory` shows the full queues; "
+                "messages wait in the outboxes meanwhile, and nothing is lost",
             )
         if login.missing:
             more = f" and {len(login.missing) - 5} more" if len(login.missing) > 5 else ""
@@ -115,14 +116,7 @@ def _login_finding(login: BrokerLogin, fault: str) -> Finding:
                 remedy=f"compare the password in KOPURO_AMQP_URI of {login.service} with DIR/broker/, and "
                 f"{_IMPORT}",
             )
-        case LoginFault.vhost_missing:
-            return Finding(
-                check="broker-vhost",
-                subject=login.service,
-                what=f"{fault} as KOPURO_AMQP_URI names",
-                remedy=f"{_IMPORT}, or correct the path of the URI",
-            )
-        case LoginFault.vhost_refused:
+        case LoginFault.vhost:
             return Finding(
                 check="broker-vhost",
                 subject=login.service,
@@ -179,7 +173,7 @@ def rights_findings(seen: Observations) -> Iterator[Finding]:
         yield Finding(
             check="broker-stranger",
             subject=user,
-            what=f"{user} is none of the hub's users, and {' and '.join(its)}",
+            what=f"{user} is not one of the hub's users, and {' and '.join(its)}",
             remedy=f"find out whose it is; unless your operators use it, `rabbitmqctl delete_user {user}`",
             severity=Severity.warning,
         )

@@ -8,10 +8,10 @@ from typing import Any
 
 import orjson
 
-from admin.reconciliation.decision_differences import StoredDecision
+from admin.reconciliation.decision_differences import DecisionRow
 from admin.reconciliation.differences import (
     LoggedFact,
-    Revision,
+    RecordRevision,
 )
 from contracts.canonical import content_digest
 from contracts.commitment import SALT_BYTES, commitment_to
@@ -38,13 +38,13 @@ def logged_fact(row: Any) -> LoggedFact:
     )
 
 
-def stored_decision(row: Any, *, early: bool) -> StoredDecision:
+def stored_decision(row: Any, *, early: bool) -> DecisionRow:
     """Return the decision of a row. early: its record is erased although its referral has not ended."""
     salt = row.salt
     committed = salt is not None and len(salt) == SALT_BYTES
     # A record that is marked erased without an entry in the log was rewritten.
     kept = row.commitment if row.erased_at is not None and row.record == "{}" else None
-    return StoredDecision(
+    return DecisionRow(
         id=row.id,
         referral_id=row.referral_id,
         decided_at=row.decided_at,
@@ -84,13 +84,13 @@ def logged_record(subject: str, data: Mapping[str, Any]) -> Any:
     return data.get("record_sha256") if subject == "client" else data[PUBLISHED[subject][0]]
 
 
-def revision_of(type: str, data: Mapping[str, Any]) -> Revision:
+def revision_of(type: str, data: Mapping[str, Any]) -> RecordRevision:
     """Return which revision of which record a fact of this type is about."""
     subject = type.split(".")[1]
     found: Any = data
     for step in PUBLISHED[subject]:
         found = found[step]
-    return Revision(subject=subject, id=found, number=data["revision"])
+    return RecordRevision(subject=subject, id=found, number=data["revision"])
 
 
 def fact_of(type: str) -> str:

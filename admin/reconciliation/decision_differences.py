@@ -10,7 +10,7 @@ from admin.reconciliation.differences import Difference
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class StoredDecision:
+class DecisionRow:
     """A decision in routing's database.
 
     commitment: that its record and salt open, or what an erased decision keeps; None without a salt.
@@ -39,7 +39,7 @@ class LoggedDecision:
 
 
 def rewritten_decisions(
-    logged: Sequence[LoggedDecision], stored: Mapping[str, StoredDecision], settled: dt.datetime
+    logged: Sequence[LoggedDecision], stored: Mapping[str, DecisionRow], settled: dt.datetime
 ) -> Iterator[Difference]:
     """Yield logged decisions that routing no longer has, or has with another record or salt."""
     for one in logged:
@@ -60,7 +60,7 @@ def rewritten_decisions(
 
 
 def unlogged_decisions(
-    stored: Sequence[StoredDecision],
+    stored: Sequence[DecisionRow],
     logged: Collection[str],
     *,
     since: dt.datetime | None,

@@ -121,7 +121,7 @@ class Difference:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Revision:
+class RecordRevision:
     """One change of a directory record. subject: the record's kind, as in `<subject>.changed`."""
 
     subject: str
@@ -139,9 +139,9 @@ class LoggedRevision:
 
 
 def directory_differences(
-    made: Mapping[Revision, dt.datetime],
-    contents: Mapping[Revision, str],
-    logged: Mapping[Revision, LoggedRevision],
+    made: Mapping[RecordRevision, dt.datetime],
+    contents: Mapping[RecordRevision, str],
+    logged: Mapping[RecordRevision, LoggedRevision],
     settled: dt.datetime,
 ) -> Iterator[Difference]:
     """Yield revisions without a log entry or with another record, and entries without a revision.
@@ -150,7 +150,7 @@ def directory_differences(
     compared.
     """
 
-    def different(revision: Revision, what: str, index: int | None = None) -> Difference:
+    def different(revision: RecordRevision, what: str, index: int | None = None) -> Difference:
         record = f"{revision.subject} {revision.id}"
         return Difference(referral_id=None, record=record, where="directory", what=what, index=index)
 
@@ -174,9 +174,9 @@ def directory_differences(
 
 
 def rewritten_records(
-    current: Mapping[Revision, str],
-    logged: Mapping[Revision, LoggedRevision],
-    changed_at: Mapping[Revision, dt.datetime],
+    current: Mapping[RecordRevision, str],
+    logged: Mapping[RecordRevision, LoggedRevision],
+    changed_at: Mapping[RecordRevision, dt.datetime],
     settled: dt.datetime,
 ) -> Iterator[Difference]:
     """Yield current records that differ from the logged revision of their number.
@@ -203,7 +203,7 @@ def rewritten_records(
         )
 
 
-def _sort_key(revision: Revision) -> tuple[str, str, int]:
+def _sort_key(revision: RecordRevision) -> tuple[str, str, int]:
     return revision.subject, revision.id, revision.number
 
 

@@ -16,7 +16,7 @@ from admin.reconciliation.compared_rows import (
     record_digest,
     revision_of,
 )
-from admin.reconciliation.differences import LoggedRevision, Revision
+from admin.reconciliation.differences import LoggedRevision, RecordRevision
 from admin.reconciliation.directory_rows import LoggedDecisionStep, LoggedKey, StoredApproval, StoredKey
 from admin.reconciliation.opened_entries import OpenedEntries
 from admin.reconciliation.service_tables import APPROVALS, RECORDS, REVISIONS, SEALING_KEYS
@@ -38,30 +38,30 @@ class DirectoryStates:
         self._engine = directory
         self._entries = entries
 
-    def revisions(self) -> tuple[dict[Revision, dt.datetime], dict[Revision, str]]:
+    def revisions(self) -> tuple[dict[RecordRevision, dt.datetime], dict[RecordRevision, str]]:
         """Return every published revision of the directory with its time, and with its record's digest."""
         wanted = select(REVISIONS).where(REVISIONS.c.subject.in_(PUBLISHED))
-        made: dict[Revision, dt.datetime] = {}
-        contents: dict[Revision, str] = {}
+        made: dict[RecordRevision, dt.datetime] = {}
+        contents: dict[RecordRevision, str] = {}
         with self._engine.connect() as connection:
             for row in connection.execute(wanted):
-                revision = Revision(subject=row.subject, id=row.id, number=row.number)
+                revision = RecordRevision(subject=row.subject, id=row.id, number=row.number)
                 made[revision] = row.changed_at
                 contents[revision] = _digest(row.subject, row.record)
         return made, contents
 
-    def records(self) -> dict[Revision, str]:
+    def records(self) -> dict[RecordRevision, str]:
         """Return the digest of each published record in force, under the revision that it says it is."""
         with self._engine.connect() as connection:
             return {
-                Revision(subject=subject, id=row.id, number=row.revision): _digest(subject, row.record)
+                RecordRevision(subject=subject, id=row.id, number=row.revision): _digest(subject, row.record)
                 for subject, records in RECORDS.items()
                 for row in connection.execute(select(records))
             }
 
-    def logged_revisions(self, limit: int) -> dict[Revision, LoggedRevision]:
+    def logged_revisions(self, limit: int) -> dict[RecordRevision, LoggedRevision]:
         """Return every revision of the directory in the log. limit: entries per query."""
-        found: dict[Revision, LoggedRevision] = {}
+        found: dict[RecordRevision, LoggedRevision] = {}
         for leaf, data in self._opened([f"kopuro.{subject}.changed.v1" for subject in PUBLISHED], limit):
             revision = revision_of(leaf["type"], data)
             record = logged_record(revision.subject, data)

@@ -13,7 +13,7 @@ MessageKey = tuple[str, str]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class MailboxMessage:
+class StoredMessage:
     """A message in a mailbox. sequence: its position among all messages of delivery.
 
     organization: whose mailbox it is in. content: the digest of the data; None once it is erased.
@@ -54,7 +54,7 @@ class LoggedMessage:
 
 
 def misplaced_messages(
-    stored: Sequence[MailboxMessage], logged: Mapping[MessageKey, LoggedMessage]
+    stored: Sequence[StoredMessage], logged: Mapping[MessageKey, LoggedMessage]
 ) -> Iterator[Difference]:
     """Yield messages in mailboxes that the log does not have, not for that mailbox, or with other data."""
     for message in stored:

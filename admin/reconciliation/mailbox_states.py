@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Engine, select
 
 from admin.reconciliation.compared_rows import fact_of, record_digest
-from admin.reconciliation.mailbox_differences import LoggedMessage, MailboxMessage, MessageKey
+from admin.reconciliation.mailbox_differences import LoggedMessage, MessageKey, StoredMessage
 from admin.reconciliation.opened_entries import OpenedEntries
 from admin.reconciliation.service_tables import MESSAGES
 from contracts.envelope import Envelope
@@ -26,7 +26,7 @@ class MailboxStates:
         self._engine = delivery
         self._entries = entries
 
-    def messages(self, after: int, limit: int) -> list[MailboxMessage]:
+    def messages(self, after: int, limit: int) -> list[StoredMessage]:
         """Return the next messages of all mailboxes after a sequence."""
         wanted = select(MESSAGES).where(MESSAGES.c.sequence > after).order_by(MESSAGES.c.sequence)
         with self._engine.connect() as connection:
@@ -64,8 +64,8 @@ class MailboxStates:
         return found
 
 
-def _message(row: Any) -> MailboxMessage:
-    return MailboxMessage(
+def _message(row: Any) -> StoredMessage:
+    return StoredMessage(
         sequence=row.sequence,
         message_id=row.message_id,
         fact=fact_of(row.type),

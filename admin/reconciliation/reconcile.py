@@ -29,7 +29,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from admin.read_only_engine import open_read_only
-from admin.reconciliation.decision_differences import StoredDecision, rewritten_decisions, unlogged_decisions
+from admin.reconciliation.decision_differences import DecisionRow, rewritten_decisions, unlogged_decisions
 from admin.reconciliation.differences import (
     Difference,
     differences,
@@ -39,7 +39,7 @@ from admin.reconciliation.differences import (
 from admin.reconciliation.directory_rows import approval_differences, key_differences
 from admin.reconciliation.directory_states import DirectoryStates
 from admin.reconciliation.mailbox_differences import (
-    MailboxMessage,
+    StoredMessage,
     misplaced_messages,
     undelivered_messages,
 )
@@ -117,7 +117,7 @@ def decision_differences(
 ) -> Iterator[Difference]:
     """Yield every difference between routing's decisions and the log. settled: ignore later changes."""
     # Routing is read before the log, so that the log already has the settled decisions.
-    stored: list[StoredDecision] = []
+    stored: list[DecisionRow] = []
     while page := states.decisions(stored[-1].id if stored else "", PAGE):
         stored += page
     logged: set[str] = set()
@@ -161,7 +161,7 @@ def _mailbox_differences(
         yield from undelivered_messages(recent, mailboxes.holders([entry.message_id for entry in recent]))
 
 
-def _is_logged(message: MailboxMessage) -> bool:
+def _is_logged(message: StoredMessage) -> bool:
     """Return whether the log has the message.
 
     Results of submissions over AMQP come from the gateway and concern no referral; they have no entry.

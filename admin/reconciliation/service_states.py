@@ -19,7 +19,7 @@ from admin.reconciliation.compared_rows import (
     logged_fact,
     stored_decision,
 )
-from admin.reconciliation.decision_differences import LoggedDecision, StoredDecision
+from admin.reconciliation.decision_differences import DecisionRow, LoggedDecision
 from admin.reconciliation.differences import (
     HeldCase,
     LoggedFact,
@@ -128,19 +128,19 @@ class ServiceStates:
             for number in ids
         ]
 
-    def decisions(self, after: str, limit: int) -> list[StoredDecision]:
+    def decisions(self, after: str, limit: int) -> list[DecisionRow]:
         """Return routing's next decisions after an id, in the order of their ids."""
         wanted = select(DECISIONS).where(DECISIONS.c.id > after).order_by(DECISIONS.c.id).limit(limit)
         with self._engines["routing"].connect() as connection:
             rows = connection.execute(wanted).all()
         return self._stored_decisions(rows)
 
-    def decisions_of(self, ids: Sequence[str]) -> dict[str, StoredDecision]:
+    def decisions_of(self, ids: Sequence[str]) -> dict[str, DecisionRow]:
         """Return the existing ones of these decisions."""
         found = self._stored_decisions(self._rows("routing", DECISIONS, "id", ids))
         return {decision.id: decision for decision in found}
 
-    def _stored_decisions(self, rows: Sequence[Any]) -> list[StoredDecision]:
+    def _stored_decisions(self, rows: Sequence[Any]) -> list[DecisionRow]:
         erased = sorted({row.referral_id for row in rows if row.erased_at is not None})
         ended = {row.id for row in self._rows("routing", REFERRALS, "id", erased) if row.status in _ENDED}
         return [

@@ -22,7 +22,7 @@ from services.routing.domain.recomputation import (
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Mismatch:
+class DecisionMismatch:
     """A decision or a table that is not as it was. where: which one; what: a sentence."""
 
     where: str
@@ -35,7 +35,7 @@ class Recomputed:
     """equal: decisions made again with the same bytes. skipped: reasons by decision, if it cannot be made."""
 
     equal: int = 0
-    mismatches: list[Mismatch] = field(default_factory=list)
+    mismatches: list[DecisionMismatch] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -55,7 +55,7 @@ def recompute(stored: Stored, decisions: Sequence[StoredDecision]) -> Recomputed
             result.skipped[decision.id] = str(reason)
             continue
         except NotReproducible as reason:
-            result.mismatches.append(Mismatch(where=where, what=str(reason)))
+            result.mismatches.append(DecisionMismatch(where=where, what=str(reason)))
             continue
         values = completed(decision.values)
         found = tuple(islice(differences(values, plain(again)), MOST_DIFFERENCES))
@@ -65,8 +65,8 @@ def recompute(stored: Stored, decisions: Sequence[StoredDecision]) -> Recomputed
             result.equal += 1
             continue
         what = "the stored record is not what the recorded inputs lead to"
-        result.mismatches.append(Mismatch(where=where, what=what, pointers=found))
-    result.mismatches += [Mismatch(where=where, what=what) for where, what in stored.faults.items()]
+        result.mismatches.append(DecisionMismatch(where=where, what=what, pointers=found))
+    result.mismatches += [DecisionMismatch(where=where, what=what) for where, what in stored.faults.items()]
     return result
 
 

@@ -38,7 +38,7 @@ _EXACT: Final = ("asked", "accepted", "declined", "silent", "median_seconds")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Mismatch:
+class StatementMismatch:
     """A statement that disagrees with the decisions. span: a week or the month."""
 
     organization: str
@@ -51,7 +51,7 @@ class CountedAgain:
     """statements: of a week or of the month. missing: weeks without a report; erased: decisions by week."""
 
     statements: int = 0
-    mismatches: list[Mismatch] = field(default_factory=list)
+    mismatches: list[StatementMismatch] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     erased: dict[str, int] = field(default_factory=dict)
 
@@ -79,7 +79,7 @@ def count_again(routing: Connection, month: CalendarMonth, now: dt.datetime) -> 
             result.statements += 1
             kept = stored.get(organization, Statement())
             result.mismatches += [
-                Mismatch(organization=organization, span=str(week), what=what)
+                StatementMismatch(organization=organization, span=str(week), what=what)
                 for what in (
                     *_differences(
                         kept, counted.get(organization, Statement()), events, organization, erased, root_of
@@ -93,7 +93,7 @@ def count_again(routing: Connection, month: CalendarMonth, now: dt.datetime) -> 
         result.statements += 1
         if issued is None or issued.content != content_of(monthly_statement(organization, month, own)):
             what = "the issued statement is not the sum of its weeks"
-            result.mismatches.append(Mismatch(organization=organization, span=str(month), what=what))
+            result.mismatches.append(StatementMismatch(organization=organization, span=str(month), what=what))
     return result
 
 

@@ -101,5 +101,5 @@ def _json_or_none(body: bytes) -> object:
 def answered(answer: Mapping[str, Any], member: str) -> Any:
     """A member that every answer of the hub has. Raises DefectError where it is missing."""
     if member not in answer:
-        raise DefectError(f"the hub's answer lacks {member!r}, which the contract requires")
+        raise DefectError(f"the hub's response lacks {member!r}, which the contract requires")
     return answer[member]

@@ -10,10 +10,10 @@ from contracts.topology.admission import admitted_facts
 from contracts.topology.elements import Binding, Exchange, Queue, Topology, merged
 from contracts.topology.exchanges import (
     CASES,
+    DEAD_LETTERS,
     DIRECT,
     EVENTS,
     LOG,
-    PARKED,
     QUERIES,
     RECEIPTS,
     REPLAYS,
@@ -60,6 +60,7 @@ __all__ = [
     "ACCESS_KEYS",
     "CASES",
     "CASE_QUEUES",
+    "DEAD_LETTERS",
     "DEAD_LETTER_SUFFIX",
     "DELIVERY_KEYS",
     "DELIVERY_LIMIT",
@@ -71,7 +72,6 @@ __all__ = [
     "MAILBOXES",
     "OPERATIONS",
     "OWNERS",
-    "PARKED",
     "PARTITIONS",
     "PARTITION_HEADER",
     "QUERIES",

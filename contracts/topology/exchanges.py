@@ -10,7 +10,7 @@ CASES = "kopuro.cases"
 # service may write to it.
 DIRECT = ""
 # Exchanges that address a queue by its name, each written by few users.
-PARKED = "kopuro.parked"  # a service's own dead-letter queues
+DEAD_LETTERS = "kopuro.parked"  # a service's own dead-letter queues
 QUERIES = "kopuro.queries"  # queues of requests
 REPLIES = "kopuro.replies"  # a requester's private queues
 SNAPSHOTS = "kopuro.snapshots"  # the directory's snapshots, to the queues of replicas

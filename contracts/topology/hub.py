@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from contracts.topology.elements import Binding, Exchange, Queue, Topology, merged
 from contracts.topology.exchanges import (
     CASES,
+    DEAD_LETTERS,
     EVENTS,
     LOG,
-    PARKED,
     QUERIES,
     RECEIPTS,
     REPLAYS,
@@ -85,7 +85,7 @@ def hub_topology() -> Topology:
         ),
         _facts(EVENTS, {ROUTING_PARTITIONED: ROUTING_KEYS, **EVENT_QUEUES}),
         _facts(CASES, CASE_QUEUES),
-        addressed(PARKED, [dead_letter_queue_name(consumer) for consumer in consumers]),
+        addressed(DEAD_LETTERS, [dead_letter_queue_name(consumer) for consumer in consumers]),
         addressed(QUERIES, [ROUTING_QUERIES]),
         addressed(SNAPSHOTS, REPLICA_QUEUES),
         addressed(RECEIPTS, [MAILBOXES, *RECEIPT_QUEUES.values()]),

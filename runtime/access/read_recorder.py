@@ -54,7 +54,7 @@ class ReadRecorder:
         )
         self._commits.submit(outgoing(event))
 
-    def record_answer(self, principal: Principal, resource: str, read: Read | None) -> None:
+    def record_response(self, principal: Principal, resource: str, read: Read | None) -> None:
         """Record that staff got an answer with these referrals; other principals read as parties.
 
         resource: method and route template. Raises Unavailable, and Defect for an answer that does not state
@@ -63,7 +63,7 @@ class ReadRecorder:
         if principal.roles.isdisjoint(STAFF):
             return
         if read is None:
-            raise Defect(f"{resource} does not state which referrals its answer contains.")
+            raise Defect(f"{resource} does not state which referrals its response contains.")
         if read is NOTHING_READ:
             return
         reader = Reader.of(principal)

@@ -35,7 +35,7 @@ from runtime.web.listener import Listener
 from runtime.web.operation import Operation, Parameter
 from runtime.web.request import Request
 from runtime.web.response import Response
-from runtime.web.router import FaultAnswer, Route, Router
+from runtime.web.router import FaultResponse, Route, Router
 
 S = TypeVar("S")
 Method = Callable[[S, Request], Response]
@@ -54,7 +54,7 @@ def resource(
     share: Share | None = None,
     work: Work | None = None,
     operation: Operation | None = None,
-    answer_fault: FaultAnswer = problems.response_for,
+    fault_response: FaultResponse = problems.response_for,
 ) -> Callable[[Method[S]], Method[S]]:
     """Make the decorated method handle `method` on `url` (`/v1/things/<uuid:id>`).
 
@@ -66,16 +66,16 @@ def resource(
     takes_key: whether the method honours the Idempotency-Key; otherwise a request with one is refused.
     open_to_excluded: organisations that are suspended, inactive or have left may call it too, and the method
     decides what they get; every other resource refuses them.
-    reads: the facts of persons that the answer contains; every GET resource of a service declares it. With
-    `Reads.recorded` the answer leaves only after the read by staff is committed to the outbox; when that
+    reads: the facts of persons that the response contains; every GET resource of a service declares it. With
+    `Reads.recorded` the response leaves only after the read by staff is committed to the outbox; when that
     fails, the caller gets the error instead.
     share: what the requests of one caller are counted in (`runtime/access/caller_limits.py`); by default
     reads or changes, by the method.
     work: what the requests submit, each line of a batch on its own; the handler counts it in the
     application's `submissions`. A caller that has none left is refused before the body is read.
-    operation: the body, answers and refusals, as the OpenAPI document publishes them. An answer that it does
-    not declare becomes a 500, as a defect of ours.
-    answer_fault: returns the response to an exception; by default an RFC 9457 problem.
+    operation: the body, responses and refusals, as the OpenAPI document publishes them. A response that it
+    does not declare becomes a 500, as a defect of ours.
+    fault_response: returns the response to an exception; by default an RFC 9457 problem.
     """
     parameters = tuple(query)
 
@@ -92,7 +92,7 @@ def resource(
                     if reads is Reads.recorded:
                         _record(service, request, response)
                 except Exception as fault:  # noqa: BLE001 - every fault has a response
-                    response = answer_fault(fault)
+                    response = fault_response(fault)
                 return response if operation is None else response.with_notices_of(operation)
 
         register_entrypoint(
@@ -109,7 +109,7 @@ def resource(
                 share,
                 work,
                 operation,
-                answer_fault,
+                fault_response,
             ),
         )
         return handle_request
@@ -122,7 +122,7 @@ def _record(service: Any, request: Request, response: Response) -> None:
     if application.reads is None:
         raise Defect(f"{application.name} has no recorder of reads.")
     resource = f"{request.method} {request.route}"
-    application.reads.record_answer(request.principal, resource, response.read)
+    application.reads.record_response(request.principal, resource, response.read)
 
 
 class WebServer(ProviderCollector, SharedExtension):  # type: ignore[misc]  # nameko has no types
@@ -188,7 +188,7 @@ class Resource(Entrypoint):  # type: ignore[misc]  # nameko has no types
         share: Share | None,
         work: Work | None,
         operation: Operation | None,
-        answer_fault: FaultAnswer,
+        fault_response: FaultResponse,
     ) -> None:
         super().__init__()
         self.reads = reads
@@ -202,7 +202,7 @@ class Resource(Entrypoint):  # type: ignore[misc]  # nameko has no types
         self._open_to_excluded = open_to_excluded
         self._share = share
         self._work = work
-        self._answer_fault = answer_fault
+        self._fault_response = fault_response
 
     def setup(self) -> None:
         self.server.register_provider(self)
@@ -224,7 +224,7 @@ class Resource(Entrypoint):  # type: ignore[misc]  # nameko has no types
             open_to_excluded=self._open_to_excluded,
             share=self._share,
             work=self._work,
-            answer_fault=self._answer_fault,
+            fault_response=self._fault_response,
             operation=self.operation,
             handle_request=self._respond,
         )

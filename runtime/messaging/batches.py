@@ -24,7 +24,7 @@ from runtime.messaging.clocks import MOST_AHEAD, Clocks
 from runtime.messaging.consumer_age import ConsumerAge
 from runtime.messaging.dead_letters.dead_letter import dead_letter_of, reason_of
 from runtime.messaging.headers import SIGNED, UNDECODABLE_PROPERTIES
-from runtime.messaging.inbox import Deduplicator, Identity, Inbox
+from runtime.messaging.inbox import Deduplicator, EventIdentity, Inbox
 from runtime.messaging.message_spans import MessageSpans
 from runtime.messaging.metrics import MessagingMetrics
 from runtime.messaging.outbox.outbox import Outbox
@@ -239,7 +239,7 @@ class BatchProcessor(Generic[M]):
     def _apply(self, batch: Sequence[_Decoded[M]]) -> None:
         now = self._clock.now()
         with self._database.write(durable=self._durable) as transaction:
-            identities = [Identity(one.message.source, one.message.id) for one in batch]
+            identities = [EventIdentity(one.message.source, one.message.id) for one in batch]
             fresh = self._deduplicator.admit(transaction, self.consumer, identities, now)
             messages = []
             for identity, one in zip(identities, batch, strict=True):
@@ -305,4 +305,4 @@ def _retry_row(one: _Decoded[Any], attempts: int) -> str:
     """
     if attempts:
         return one.delivery.message_id
-    return Identity(one.message.source, one.message.id).key
+    return EventIdentity(one.message.source, one.message.id).key

@@ -36,7 +36,7 @@ _ENTER = SqlStatement(
 )
 
 
-class Identity(NamedTuple):
+class EventIdentity(NamedTuple):
     """The identity of an event: its source and its id (CloudEvents 1.0, "id": unique for each source).
 
     The id alone would let one author take another author's id and so keep its event from taking effect.
@@ -69,8 +69,8 @@ class Deduplicator(Protocol):
     def remembers(self) -> dt.timedelta | None: ...
 
     def admit(
-        self, transaction: Connection, consumer: str, messages: Sequence[Identity], now: dt.datetime
-    ) -> set[Identity]:
+        self, transaction: Connection, consumer: str, messages: Sequence[EventIdentity], now: dt.datetime
+    ) -> set[EventIdentity]:
         """Return the messages that may take effect: those of no committed transaction."""
         ...
 
@@ -84,8 +84,8 @@ class NoDeduplication:
     remembers: dt.timedelta | None = None
 
     def admit(
-        self, transaction: Connection, consumer: str, messages: Sequence[Identity], now: dt.datetime
-    ) -> set[Identity]:
+        self, transaction: Connection, consumer: str, messages: Sequence[EventIdentity], now: dt.datetime
+    ) -> set[EventIdentity]:
         """See `Deduplicator`."""
         return set(messages)
 
@@ -104,8 +104,8 @@ class Inbox:
         self._all_current = set[str]()
 
     def admit(
-        self, transaction: Connection, consumer: str, messages: Sequence[Identity], now: dt.datetime
-    ) -> set[Identity]:
+        self, transaction: Connection, consumer: str, messages: Sequence[EventIdentity], now: dt.datetime
+    ) -> set[EventIdentity]:
         """Insert the messages and return the new ones: only these may take effect."""
         keys = {message.key: message for message in messages}
         if not keys:
@@ -116,7 +116,7 @@ class Inbox:
         return {keys[key] for key in entered.scalars()}
 
     def _of_earlier_builds(
-        self, transaction: Connection, consumer: str, messages: Sequence[Identity]
+        self, transaction: Connection, consumer: str, messages: Sequence[EventIdentity]
     ) -> set[str]:
         """Return the ids of those that an earlier build has processed."""
         if consumer in self._all_current:

@@ -26,7 +26,7 @@ from runtime.messaging.ports import BrokerUnavailable, Delivery, Outgoing, Publi
 
 
 @dataclass(frozen=True, slots=True)
-class Published:
+class PublishedMessage:
     """A message with the user who published it."""
 
     message: Outgoing
@@ -37,7 +37,7 @@ class _Queue:
     def __init__(self, name: str, *, single: bool) -> None:
         self.name = name
         self.single = single  # single active consumer: only the oldest consumer receives messages
-        self.ready: deque[tuple[Published, bool]] = deque()
+        self.ready: deque[tuple[PublishedMessage, bool]] = deque()
         self.consumers: list[MemoryConsumer] = []
 
 
@@ -150,7 +150,7 @@ class MemoryPublisher:
                     reason = f"a message is unroutable ({place})"
                     raise PublishIncomplete(confirmed, reason, unroutable=place)
                 for name in names:
-                    self._broker.queues[name].ready.append((Published(message, self._user), False))
+                    self._broker.queues[name].ready.append((PublishedMessage(message, self._user), False))
                 self._broker.changed.notify_all()
 
     def tend(self) -> None:
@@ -168,7 +168,7 @@ class MemoryConsumer:
         self._names = queues
         self._prefetch = prefetch
         self._queues: list[_Queue] = []  # empty while not connected
-        self._unacknowledged: deque[tuple[int, _Queue, Published]] = deque()
+        self._unacknowledged: deque[tuple[int, _Queue, PublishedMessage]] = deque()
         self._last_tag = 0
 
     def take(self, limit: int, timeout: float) -> list[Delivery]:

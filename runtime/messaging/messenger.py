@@ -46,7 +46,7 @@ _log = logging.getLogger(__name__)
 M = TypeVar("M", bound=Identified)
 
 TICK_SECONDS = 1.0
-PARKED_SECONDS = 2.0  # between two counts of the dead letters
+DEAD_LETTER_SECONDS = 2.0  # between two counts of the dead letters
 WAIT_SECONDS = 1.0  # between two attempts to find every queue
 TICKS_BETWEEN_CLEANING = 600
 
@@ -288,7 +288,7 @@ class Messenger:
             self._watch.look()
             if self._watch.is_complete and not self.dead_letter_counts.refresh(consumers):
                 self._watch.look_again()
-            self._stopping.wait(PARKED_SECONDS if self._watch.is_complete else WAIT_SECONDS)
+            self._stopping.wait(DEAD_LETTER_SECONDS if self._watch.is_complete else WAIT_SECONDS)
         self.dead_letter_counts.close()
 
     def _forget(self, transaction: Connection, limit: int) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 import orjson
 
 from contracts.errors import Unavailable
-from runtime.web.operation import Answer, Operation
+from runtime.web.operation import DeclaredResponse, Operation
 from runtime.web.published_contracts import LINKS
 from runtime.web.response import Response
 
@@ -15,8 +15,8 @@ PATH = "/.well-known/kopuro"
 
 DISCOVERY = Operation(
     summary="Find the addresses of the hub's services, its country and its custody key",
-    answers={
-        200: Answer(
+    responses={
+        200: DeclaredResponse(
             description="The discovery document.",
             schema={
                 "type": "object",

@@ -66,7 +66,7 @@ class BadHead(Refused):
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
+class RequestHead:
     """A request head. method and target: as sent; headers: by lower-case name, values as latin-1.
 
     length: the body's announced length in bytes, None when chunked; http_1_1: False for HTTP/1.0.
@@ -93,7 +93,7 @@ class Head:
         return "close" not in options and (self.http_1_1 or "keep-alive" in options)
 
 
-def read_head(readline: Callable[[int], bytes]) -> Head | None:
+def read_head(readline: Callable[[int], bytes]) -> RequestHead | None:
     """Read the next head of a connection.
 
     readline: returns at most the given number of bytes, up to and including LF; empty at EOF. Returns None
@@ -125,7 +125,7 @@ def read_head(readline: Callable[[int], bytes]) -> Head | None:
     _check_host(headers.get("host"), http_1_1=http_1_1)
     if http_1_1 and headers.get("expect", "").lower() not in ("", _CONTINUE):
         raise BadHead("expectation-failed", f"The only supported expectation is {_CONTINUE}.")
-    return Head(method, target, headers, _length(headers, http_1_1=http_1_1), http_1_1)
+    return RequestHead(method, target, headers, _length(headers, http_1_1=http_1_1), http_1_1)
 
 
 def _request_line(line: bytes) -> tuple[str, str, bool]:
@@ -184,7 +184,7 @@ def _malformed(detail: str) -> BadHead:
     return BadHead("malformed-request", detail)
 
 
-def environment(head: Head) -> dict[str, Any]:
+def environment(head: RequestHead) -> dict[str, Any]:
     """Return the head as a WSGI environ (PEP 3333).
 
     Omits header names with an underscore: WSGI cannot tell them from names with a hyphen. HTTP_EXPECT is

@@ -49,7 +49,7 @@ WsgiApplication = Callable[[dict[str, Any], Callable[..., Any]], list[bytes]]
 def prepare(client: socket.socket) -> None:
     """Set the options of a new connection.
 
-    Without a bound, the kernel gives up to 4 MiB to each answer that the peer does not read: some thousands
+    Without a bound, the kernel gives up to 4 MiB to each response that the peer does not read: some thousands
     of connections would use up the memory of the whole machine.
     """
     client.setblocking(False)
@@ -188,7 +188,7 @@ class Listener:
         self._metrics.refused()
         self._warn("connections refused", cause="the port or the address has its most connections")
         try:
-            connection.socket.send(_REFUSAL)  # an empty socket buffer takes so short an answer
+            connection.socket.send(_REFUSAL)  # an empty socket buffer takes so short a response
             connection.socket.shutdown(socket.SHUT_WR)
         except OSError as fault:
             _log.debug("connection broken by the client", extra={"cause": describe(fault)})

@@ -1,7 +1,7 @@
 """Errors of the token endpoint: what an OAuth library reads and what a reader of problems reads, in one body.
 
 `error` and `error_description` are those of RFC 6749 §5.2; the other members are the problem of RFC 9457 that
-every other resource answers with. OAuth libraries look for `application/json` and ignore other members.
+every other resource returns. OAuth libraries look for `application/json` and ignore other members.
 """
 
 from __future__ import annotations

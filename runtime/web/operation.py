@@ -1,7 +1,7 @@
-"""The declaration of a resource: what it takes, answers and refuses.
+"""The declaration of a resource: what it takes, returns and refuses.
 
-`@resource` carries it; `docs.openapi` publishes it; and an answer that it does not declare does not leave
-the service, so that the published document stays true.
+`@resource` carries it; `docs.openapi` publishes it; and a response that it does not declare does not
+leave the service, so that the published document stays true.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from contracts.answers.form import Page
 from contracts.errors import PROBLEMS, Defect, Refused
+from contracts.responses.form import Page
 
 JSON: Final = "application/json"
 NDJSON: Final = "application/x-ndjson"
@@ -69,7 +69,7 @@ class Body:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Answer:
+class DeclaredResponse:
     """One successful response.
 
     records: the kinds of record that may be its body; none for a body without a record (`schema` describes
@@ -110,7 +110,7 @@ class Operation:
     """
 
     summary: str
-    answers: Mapping[int, Answer]
+    responses: Mapping[int, DeclaredResponse]
     body: Body | None = None
     headers: tuple[Parameter, ...] = ()
     refusals: frozenset[str] = frozenset()
@@ -118,8 +118,8 @@ class Operation:
     deprecated: Deprecation | None = None
 
     def __post_init__(self) -> None:
-        if not self.answers or not self.summary:
-            raise ValueError("an operation has a summary and at least one answer")
+        if not self.responses or not self.summary:
+            raise ValueError("an operation has a summary and at least one response")
         if unknown := self.refusals - PROBLEMS.keys():
             raise ValueError(f"these are not problem types: {sorted(unknown)}")
 
@@ -141,15 +141,15 @@ class Operation:
         self, status: int, headers: Mapping[str, str], content: Content | None, *, empty: bool
     ) -> None:
         """Raises Defect for a response that the operation does not declare."""
-        answer = self.answers.get(status)
-        if answer is None:
+        declared = self.responses.get(status)
+        if declared is None:
             raise Defect(f"The response {status} is not declared.")
         media_type = headers.get("Content-Type", "").partition(";")[0]
-        if not (empty and not answer.media_types) and media_type not in answer.media_types:
+        if not (empty and not declared.media_types) and media_type not in declared.media_types:
             raise Defect(f"The media type {media_type} of response {status} is not declared.")
         found = Content(frozenset()) if content is None else content
-        if answer.records and media_type in (JSON, NDJSON):
-            if content is None or not found.records <= answer.records or found.paged is not answer.paged:
+        if declared.records and media_type in (JSON, NDJSON):
+            if content is None or not found.records <= declared.records or found.paged is not declared.paged:
                 raise Defect(f"The body of response {status} is not of a declared record.")
         elif found.records:
             raise Defect(f"The record of response {status} is not declared.")
@@ -176,42 +176,44 @@ class Deprecation:
         }
 
 
-def or_csv(answer: Answer) -> Answer:
+def or_csv(declared: DeclaredResponse) -> DeclaredResponse:
     """Return the declaration of the same response with a second form: CSV, where `format` asks for it."""
-    return replace(answer, media_types=(*answer.media_types, CSV))
+    return replace(declared, media_types=(*declared.media_types, CSV))
 
 
-def answer(record: type, *, description: str = "", headers: Mapping[str, str] | None = None) -> Answer:
+def record_of(
+    record: type, *, description: str = "", headers: Mapping[str, str] | None = None
+) -> DeclaredResponse:
     """Return the declaration of a response whose body is this record."""
     return one_of([record], description=description, headers=headers)
 
 
 def one_of(
     records: Iterable[type], *, description: str = "", headers: Mapping[str, str] | None = None
-) -> Answer:
+) -> DeclaredResponse:
     """Return the declaration of a response whose body is one of these records."""
     kinds = frozenset(records)
     names = " or ".join(sorted(kind.__name__ for kind in kinds))
-    return Answer(description=description or names, records=kinds, headers=headers or {})
+    return DeclaredResponse(description=description or names, records=kinds, headers=headers or {})
 
 
-def page_of(record: type, *, description: str = "") -> Answer:
+def page_of(record: type, *, description: str = "") -> DeclaredResponse:
     """Return the declaration of a page of these records."""
-    return Answer(
+    return DeclaredResponse(
         description=description or f"A page: {record.__name__}", records=frozenset({record}), paged=True
     )
 
 
-def lines_of(record: type, *, description: str) -> Answer:
+def lines_of(record: type, *, description: str) -> DeclaredResponse:
     """Return the declaration of NDJSON with one record a line."""
-    return Answer(description=description, records=frozenset({record}), media_types=(NDJSON,))
+    return DeclaredResponse(description=description, records=frozenset({record}), media_types=(NDJSON,))
 
 
-def text(description: str, *media_types: str) -> Answer:
+def text(description: str, *media_types: str) -> DeclaredResponse:
     """Return the declaration of a body without records."""
-    return Answer(description=description, media_types=media_types or ("text/plain",))
+    return DeclaredResponse(description=description, media_types=media_types or ("text/plain",))
 
 
-def nothing(description: str) -> Answer:
+def nothing(description: str) -> DeclaredResponse:
     """Return the declaration of a response without a body."""
-    return Answer(description=description, media_types=())
+    return DeclaredResponse(description=description, media_types=())

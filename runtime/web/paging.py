@@ -35,7 +35,7 @@ def encode_cursor(scope: str, position: Sequence[Scalar]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class CursorPart:
     """One part of a position. first: sorts before every item; form: a text's pattern, None for a number."""
 
     first: Scalar
@@ -48,13 +48,13 @@ class Part:
         return type(value) is str and self.form.fullmatch(value) is not None
 
 
-NUMBER: Final = Part(0)
-UUID: Final = Part("", re.compile(UUID_PATTERN))
+NUMBER: Final = CursorPart(0)
+UUID: Final = CursorPart("", re.compile(UUID_PATTERN))
 # Ids of organisations, services and agreements; region codes.
-NAME: Final = Part("", re.compile(r"[A-Za-z0-9._-]{1,100}"))
+NAME: Final = CursorPart("", re.compile(r"[A-Za-z0-9._-]{1,100}"))
 
 
-def position_of(query: Mapping[str, str], scope: str, parts: Sequence[Part]) -> tuple[Any, ...] | None:
+def position_of(query: Mapping[str, str], scope: str, parts: Sequence[CursorPart]) -> tuple[Any, ...] | None:
     """Return the position in the query's `after`, None when it is absent or empty.
 
     Raises Refused `invalid-cursor`.
@@ -63,7 +63,7 @@ def position_of(query: Mapping[str, str], scope: str, parts: Sequence[Part]) -> 
     return decode_cursor(scope, cursor, parts) if cursor else None
 
 
-def decode_cursor(scope: str, cursor: str, parts: Sequence[Part]) -> tuple[Any, ...]:
+def decode_cursor(scope: str, cursor: str, parts: Sequence[CursorPart]) -> tuple[Any, ...]:
     """Return the position in `cursor`, one value for each of `parts`. Raises Refused `invalid-cursor`."""
     try:
         raw = decoded(cursor)

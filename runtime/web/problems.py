@@ -64,19 +64,19 @@ def _response_for(exception: Exception) -> Response:
     at = trace.current()
     if at is not None:
         body["reference"] = at.trace_id  # the log line carries the same trace id
-    return _answer(body)
+    return _response(body)
 
 
 def not_found() -> Response:
     """Return the response for a path that matches no route."""
     detail = "This service has no resource at this path. `/reference` names the service of each path."
-    return _answer(problem("not-found", detail))
+    return _response(problem("not-found", detail))
 
 
 def method_not_allowed(allowed: list[str]) -> Response:
     """Return the response for a method that the path does not support. RFC 9110 §15.5.6 requires Allow."""
     methods = ", ".join(sorted(allowed))
-    return _answer(problem("method-not-allowed", f"This resource supports {methods}."), {"Allow": methods})
+    return _response(problem("method-not-allowed", f"This resource supports {methods}."), {"Allow": methods})
 
 
 def _refused(refused: Refused) -> Response:
@@ -84,14 +84,14 @@ def _refused(refused: Refused) -> Response:
     headers = {"WWW-Authenticate": challenge} if challenge else {}
     if refused.slug == "unsupported-content-encoding":
         headers["Accept-Encoding"] = "identity"  # RFC 9110 §12.5.3
-    return _answer(refused.problem(), headers)
+    return _response(refused.problem(), headers)
 
 
 def _unavailable(unavailable: Unavailable) -> Response:
-    return _answer(unavailable.problem(), {"Retry-After": str(unavailable.retry_after)})
+    return _response(unavailable.problem(), {"Retry-After": str(unavailable.retry_after)})
 
 
-def _answer(body: dict[str, object], headers: dict[str, str] | None = None) -> Response:
+def _response(body: dict[str, object], headers: dict[str, str] | None = None) -> Response:
     status = body["status"]
     assert isinstance(status, int)
     return Response(status, orjson.dumps(body), {"Content-Type": MEDIA_TYPE, **(headers or {})})

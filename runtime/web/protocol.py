@@ -22,7 +22,7 @@ from contracts.errors import Refused
 from runtime.telemetry.logs import describe
 from runtime.web import deadlines
 from runtime.web.chunks import Chunks
-from runtime.web.head import BadHead, Head, environment, read_head
+from runtime.web.head import BadHead, RequestHead, environment, read_head
 from runtime.web.paced_reader import PacedReader
 from runtime.web.problems import response_for
 from runtime.web.response import Response
@@ -74,7 +74,7 @@ class Protocol(wsgi.HttpProtocol):  # type: ignore[misc]  # eventlet publishes n
     lingers = False
     served = False  # whether an earlier request of the connection was read
     requestline = ""  # eventlet's log lines repeat it; here it never has content
-    head: Head
+    head: RequestHead
     rfile: Any
     wfile: Any
     _reader: PacedReader
@@ -139,7 +139,7 @@ class Protocol(wsgi.HttpProtocol):  # type: ignore[misc]  # eventlet publishes n
         """Send a problem: the standard library's error page repeats what the client sent."""
         self._refuse(Refused("malformed-request", "The request cannot be parsed."))
 
-    def _read_head(self) -> Head | None:
+    def _read_head(self) -> RequestHead | None:
         self._reader.begin()
         try:
             if self.served:
@@ -273,7 +273,7 @@ class EventletLog:
     error = info
 
 
-def _connection_option(head: Head) -> str:
+def _connection_option(head: RequestHead) -> str:
     if not head.keeps_alive:
         return "close"
     return "" if head.http_1_1 else "keep-alive"

@@ -12,7 +12,7 @@ from importlib.resources import files
 from typing import Final
 
 from contracts.errors import Defect
-from runtime.web.operation import JSON, Answer, Operation, text
+from runtime.web.operation import JSON, DeclaredResponse, Operation, text
 from runtime.web.response import Response
 
 OPENAPI_PATH: Final = "/openapi.json"
@@ -28,15 +28,15 @@ LINKS: Final[Mapping[str, str]] = {
 
 OPENAPI: Final = Operation(
     summary="Read this document",
-    answers={200: Answer(description="The OpenAPI document.", schema={"type": "object"})},
+    responses={200: DeclaredResponse(description="The OpenAPI document.", schema={"type": "object"})},
 )
 ASYNCAPI: Final = Operation(
     summary="Read the description of the messages to partners (AsyncAPI 3.0)",
-    answers={200: Answer(description="The AsyncAPI document.", schema={"type": "object"})},
+    responses={200: DeclaredResponse(description="The AsyncAPI document.", schema={"type": "object"})},
 )
 REFERENCE: Final = Operation(
     summary="Read the list of all requests, messages and problems as a page",
-    answers={200: text("The page.", "text/html")},
+    responses={200: text("The page.", "text/html")},
 )
 
 # The page runs no script and loads nothing.

@@ -41,7 +41,7 @@ _BY_ACCESS: Final[Mapping[str, tuple[int, int]]] = {"clock-skew": (401, 403)}
 def refusals_of(
     *, method: str, url: str, public: bool, takes_key: bool, has_json: bool, own: frozenset[str]
 ) -> frozenset[str]:
-    """Return the slugs of every problem that a resource can answer with. own: those of its handler."""
+    """Return the slugs of every problem that a resource can return. own: those of its handler."""
     found = _ANY | own | _BODY
     if not public:
         found |= _TOKEN

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from contracts.answers.form import Page, answer_json
+from contracts.responses.form import Page, record_json
 from runtime.access.reads import Read
 from runtime.turn import in_turns
 from runtime.web.operation import Content, Operation
@@ -46,16 +46,16 @@ class Response:
 
     @classmethod
     def of(cls, record: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-        """Return the JSON of a record or a page of records (`contracts/answers/form.py`)."""
+        """Return the JSON of a record or a page of records (`contracts/responses/form.py`)."""
         all_headers = {"Content-Type": "application/json", **(headers or {})}
-        body = _page_json(record) if isinstance(record, Page) else answer_json(record)
+        body = _page_json(record) if isinstance(record, Page) else record_json(record)
         return cls(status, body, all_headers, content=Content.of(record))
 
     @classmethod
     def lines(cls, records: Iterable[Any]) -> Response:
         """Return newline-delimited JSON, one record a line."""
         listed = list(records)
-        body = b"".join(answer_json(record) + b"\n" for record in listed)
+        body = b"".join(record_json(record) + b"\n" for record in listed)
         kinds = frozenset(map(type, listed))
         return cls(200, body, {"Content-Type": "application/x-ndjson"}, content=Content(kinds))
 
@@ -87,5 +87,5 @@ class Response:
 
 def _page_json(page: Page[Any]) -> bytes:
     """Return the JSON of a page. Its items may have megabytes, so other requests run between them."""
-    items = b",".join([answer_json(item) for item in in_turns(page.items)])
+    items = b",".join([record_json(item) for item in in_turns(page.items)])
     return b'{"items":[' + items + b'],"next":' + orjson.dumps(page.next) + b"}"

@@ -37,7 +37,7 @@ from runtime.web.request import Request, parse_parameters, require_known
 from runtime.web.response import Response
 
 # Returns the response to a request that raised the exception. Never raises.
-FaultAnswer = Callable[[Exception], Response]
+FaultResponse = Callable[[Exception], Response]
 
 _STATUS_LINES: Final = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 _NO_ROUTE: Final = "(none)"
@@ -60,7 +60,7 @@ class Route:
     limit: the largest body in bytes. query: the permitted query parameters. takes_key: whether a repetition
     with the same Idempotency-Key has no second effect. open_to_excluded: excluded organisations may call it;
     the handler decides what they get. share: what the requests of one caller are counted in. work: what its
-    requests submit, None for nothing. answer_fault: returns the response to a request of the route that
+    requests submit, None for nothing. fault_response: returns the response to a request of the route that
     raised an exception.
     """
 
@@ -74,7 +74,7 @@ class Route:
     open_to_excluded: bool = False
     share: Share | None = None  # None: reads or changes, by the method
     work: Work | None = None
-    answer_fault: FaultAnswer = problems.response_for
+    fault_response: FaultResponse = problems.response_for
     operation: Operation | None = field(default=None, compare=False)  # None: any body is taken
 
     @property
@@ -193,14 +193,14 @@ class Router:
         template = _NO_ROUTE
         caller: Principal | None = None
         work: Work | None = None
-        answer_fault: FaultAnswer = problems.response_for
+        fault_response: FaultResponse = problems.response_for
         counted = False
         body_read = reading = False
         try:
             _require_implemented(environ["REQUEST_METHOD"])
             path = decode_path(environ["RAW_PATH_INFO"])
             (route, template, id_forms), values = self._adapter.match(path, environ["REQUEST_METHOD"])
-            answer_fault = route.answer_fault
+            fault_response = route.fault_response
             caller = self._caller(environ, route)
             counted, work = caller is not None and self._rates is not None, route.work
             self._take(caller, route, origin)
@@ -239,7 +239,7 @@ class Router:
         except (NotFound, RequestRedirect):
             response = problems.not_found()
         except Exception as fault:  # noqa: BLE001 - every fault has a response
-            response = answer_fault(fault)
+            response = fault_response(fault)
         # After a partly read body, the start of the next request is unknown.
         # A client that waits for 100 (Continue) sends the body or the next request: which one is unknown too.
         tolerated = 0 if "HTTP_EXPECT" in environ else _UNREAD_TOLERATED

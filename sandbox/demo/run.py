@@ -17,7 +17,8 @@ from sandbox.demo.output import DemoOutput, new_console
 from sandbox.demo.participants import DemoError, Participants
 from sandbox.demo.stories import STORIES, TITLES, DemoHub
 from sandbox.ending_signals import ending_signals_raise
-from sandbox.hub import Hub, HubError
+from sandbox.hub import Hub
+from sandbox.hub_processes import HubError
 
 POLICY = Path(__file__).parent / "policy.json"
 INTERRUPTED = 130

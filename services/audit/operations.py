@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from contracts.answers.history import (
+from contracts.identifiers import UUID_PATTERN
+from contracts.responses.history import (
     Bundle,
     ConsistencyProof,
     CountedReferral,
@@ -16,18 +17,17 @@ from contracts.answers.history import (
     ReadersPage,
     StatisticsTable,
 )
-from contracts.identifiers import UUID_PATTERN
 from runtime.web.languages import ACCEPT_LANGUAGE, LANGUAGE_HEADERS
 from runtime.web.operation import (
     CSV,
     JSON,
     NDJSON,
-    Answer,
+    DeclaredResponse,
     Operation,
     Parameter,
-    answer,
     or_csv,
     page_of,
+    record_of,
     text,
 )
 from runtime.web.parameters import AFTER, JSON_OR_CSV, PAGED, SINCE, UNTIL, coded, flag, limit, matching
@@ -107,46 +107,46 @@ COMPARED: Final = (
 
 CHECKPOINT: Final = Operation(
     summary="Read the newest published checkpoint of the log (C2SP tlog-checkpoint)",
-    answers={200: text("A signed note.")},
+    responses={200: text("A signed note.")},
     refusals=frozenset({"not-found", "unavailable"}),
 )
 COSIGNED_CHECKPOINT: Final = Operation(
     summary="Read the newest checkpoint with the cosignatures that the policy requires",
-    answers={200: text("A signed note.")},
+    responses={200: text("A signed note.")},
     refusals=frozenset({"not-found", "unavailable"}),
 )
 _TILE: Final = ("application/octet-stream",)
 TILE: Final = Operation(
     summary="Read a tile or an entry bundle of the log (C2SP tlog-tiles)",
-    answers={
+    responses={
         200: text("The whole tile.", *_TILE),
         206: text("The part that a Range header asked for.", *_TILE),
-        304: Answer(description="The tile that the caller has.", media_types=_TILE),
-        416: Answer(description="The tile has no such part.", media_types=_TILE),
+        304: DeclaredResponse(description="The tile that the caller has.", media_types=_TILE),
+        416: DeclaredResponse(description="The tile has no such part.", media_types=_TILE),
     },
     refusals=frozenset({"content-mismatch"}),
 )
 LOG_KEY: Final = Operation(
     summary="Read the key that verifies the log's checkpoints (C2SP signed-note)",
-    answers={200: text("A verifier key on one line.")},
+    responses={200: text("A verifier key on one line.")},
 )
 HISTORY: Final = Operation(
-    summary="Search the entries of the log", answers={200: answer(HistoryPage)}, refusals=_CURSOR
+    summary="Search the entries of the log", responses={200: record_of(HistoryPage)}, refusals=_CURSOR
 )
 TIMELINE: Final = Operation(
-    summary="List the entries about a referral", answers={200: answer(HistoryPage)}, refusals=_CURSOR
+    summary="List the entries about a referral", responses={200: record_of(HistoryPage)}, refusals=_CURSOR
 )
 BUNDLE: Final = Operation(
     summary="Get a referral's history with its proofs, to be verified offline",
-    answers={
-        200: answer(Bundle, headers={"Content-Disposition": "The name of the file to save."}),
+    responses={
+        200: record_of(Bundle, headers={"Content-Disposition": "The name of the file to save."}),
     },
     refusals=_HISTORY,
 )
 STORY: Final = Operation(
     summary="Get a referral's history as a document for people",
     headers=(ACCEPT_LANGUAGE,),
-    answers={
+    responses={
         200: replace(
             text("The document.", "text/plain", "text/markdown", "text/html", JSON), headers=LANGUAGE_HEADERS
         )
@@ -154,30 +154,30 @@ STORY: Final = Operation(
     refusals=_HISTORY,
 )
 READERS: Final = Operation(
-    summary="List who read a referral", answers={200: answer(ReadersPage)}, refusals=_HISTORY | _CURSOR
+    summary="List who read a referral", responses={200: record_of(ReadersPage)}, refusals=_HISTORY | _CURSOR
 )
 EXPORT: Final = Operation(
     summary="Export entries in bulk",
-    answers={200: text("One line for each entry; the last line of NDJSON has `next`.", NDJSON, CSV)},
+    responses={200: text("One line for each entry; the last line of NDJSON has `next`.", NDJSON, CSV)},
     refusals=_CURSOR,
 )
 STATISTICS: Final = Operation(
     summary="Count referrals by one or two dimensions; small figures are withheld",
-    answers={200: or_csv(answer(StatisticsTable, description="A table."))},
+    responses={200: or_csv(record_of(StatisticsTable, description="A table."))},
 )
 STATISTICS_ENTRIES: Final = Operation(
     summary="List the referrals behind a figure",
-    answers={200: page_of(CountedReferral)},
+    responses={200: page_of(CountedReferral)},
     refusals=_CURSOR,
 )
-ENTRY: Final = Operation(summary="Read one entry of the log", answers={200: answer(Entry)})
+ENTRY: Final = Operation(summary="Read one entry of the log", responses={200: record_of(Entry)})
 ENTRIES: Final = Operation(
     summary="Get entries about routing's decisions, and the caller's own statements, with their proofs",
-    answers={200: answer(ProvedEntries)},
+    responses={200: record_of(ProvedEntries)},
 )
 PROOF: Final = Operation(
-    summary="Get a proof that an entry is in the log", answers={200: answer(InclusionProof)}
+    summary="Get a proof that an entry is in the log", responses={200: record_of(InclusionProof)}
 )
 CONSISTENCY: Final = Operation(
-    summary="Get a proof that the log only grew", answers={200: answer(ConsistencyProof)}
+    summary="Get a proof that the log only grew", responses={200: record_of(ConsistencyProof)}
 )

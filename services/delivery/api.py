@@ -10,8 +10,12 @@ from typing import Annotated, Any, Final
 import orjson
 from marshmallow.validate import Length
 
-from contracts.answers.form import Page
-from contracts.answers.mailbox import (
+from contracts.errors import KopuroError, PointerError, Refused
+from contracts.facts import CaseFetched
+from contracts.identifiers import MessageId
+from contracts.records import load
+from contracts.responses.form import Page
+from contracts.responses.mailbox import (
     Acknowledgement,
     AcknowledgementResults,
     AnswerIds,
@@ -19,11 +23,7 @@ from contracts.answers.mailbox import (
     ReleasedCase,
     TriggeredMessageId,
 )
-from contracts.answers.mailbox import MailboxPage as MailboxAnswer
-from contracts.errors import KopuroError, PointerError, Refused
-from contracts.facts import CaseFetched
-from contracts.identifiers import MessageId
-from contracts.records import load
+from contracts.responses.mailbox import MailboxPage as MailboxResponse
 from contracts.rfc3339 import parse_time
 from runtime.access.read_recorder import ReadRecorder
 from runtime.access.reads import NOTHING_READ, STAFF, Read, Reader
@@ -32,7 +32,7 @@ from runtime.web.parameters import invalid_parameter
 from runtime.web.path import ID_FORMS
 from runtime.web.request import Request
 from runtime.web.response import Response
-from services.delivery.domain.consumer import Consumer, require_contract
+from services.delivery.domain.consumer import NamedConsumer, require_contract
 from services.delivery.domain.recipients import shared_mailboxes
 from services.delivery.domain.selection import Selection, name_of, require_kinds, types_of
 from services.delivery.handlers import ConsumerHandlers, MailboxHandlers, MailboxPage, mailbox_cursors
@@ -121,7 +121,7 @@ def mailbox(handlers: MailboxHandlers, request: Request) -> Response:
     last = encode_cursor(cursors, [page.last]) if read and page.last else query.get("after") or None
     # the stored bytes, not parsed again
     items: tuple[Any, ...] = tuple(orjson.Fragment(body) for body in page.bodies)
-    response = Response.of(MailboxAnswer(items=items, next=last if page.more else None, resume=last))
+    response = Response.of(MailboxResponse(items=items, next=last if page.more else None, resume=last))
     # Partners read their own mailbox; only the messages of staff are looked into.
     return response if request.principal.roles.isdisjoint(STAFF) else response.reading(_read(page))
 
@@ -265,7 +265,7 @@ def _place(text: str, cursors: str) -> int | dt.datetime | None:
         return None
 
 
-def _described(consumer: Consumer, waiting_since: dt.datetime | None) -> MailboxConsumer:
+def _described(consumer: NamedConsumer, waiting_since: dt.datetime | None) -> MailboxConsumer:
     return MailboxConsumer(
         name=consumer.name,
         types=tuple(consumer.types),

@@ -25,7 +25,7 @@ class MarkDelivered:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Acknowledgement:
+class Acknowledger:
     """Acknowledges messages. shared: the mailboxes that the organisation reads besides its own."""
 
     organization: str
@@ -80,7 +80,7 @@ class DeliveryRecords:
         self._new_id = new_id
 
     def write(
-        self, transaction: Connection, commands: Sequence[MarkDelivered | Acknowledgement]
+        self, transaction: Connection, commands: Sequence[MarkDelivered | Acknowledger]
     ) -> Sequence[Results]:
         """Apply the commands; return each command's results, in order. `MarkDelivered` has none.
 

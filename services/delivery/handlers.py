@@ -15,13 +15,13 @@ from runtime.storage.database import Database
 from runtime.storage.group_commit import GroupCommit
 from runtime.storage.pruning import prune
 from services.delivery.delivery_records import (
-    Acknowledgement,
+    Acknowledger,
     DeliveryRecords,
     MarkDelivered,
     Results,
     consumer_acknowledgement,
 )
-from services.delivery.domain.consumer import MOST_CONSUMERS, Consumer, still_needed, unknown_consumer
+from services.delivery.domain.consumer import MOST_CONSUMERS, NamedConsumer, still_needed, unknown_consumer
 from services.delivery.domain.delivery import DeliveryEvent, step
 from services.delivery.domain.selection import WAITING, Selection
 from services.delivery.ports import (
@@ -29,9 +29,9 @@ from services.delivery.ports import (
     Consumers,
     Mailboxes,
     Notifier,
+    PolledMessage,
     ReleasedCases,
     ReportClosings,
-    Waiting,
 )
 
 # Bytes of messages in one page; a single note may have a mebibyte.
@@ -99,7 +99,7 @@ class MailboxHandlers:
         self._notifier = notifier
         self._clock = clock
         self._is_barred = is_barred
-        self._steps = GroupCommit[MarkDelivered | Acknowledgement, Results](
+        self._steps = GroupCommit[MarkDelivered | Acknowledger, Results](
             database, records.write, after_commit=after_commit
         )
 
@@ -162,7 +162,7 @@ class MailboxHandlers:
         if not message_ids:
             return ()
         return self._steps.submit(
-            Acknowledgement(organization=organization, message_ids=message_ids, shared=shared)
+            Acknowledger(organization=organization, message_ids=message_ids, shared=shared)
         )
 
     def case(self, organization: str, referral_id: str) -> str:
@@ -191,7 +191,7 @@ class MailboxHandlers:
         def messages(transaction: Connection, limit: int) -> int:
             expired = now - self._messages_kept
             old = self._mailboxes.old(transaction, expired, limit)
-            consumers: dict[str, list[Consumer]] = {}
+            consumers: dict[str, list[NamedConsumer]] = {}
             for consumer in self._consumers.all_of(transaction, {message.organization for message in old}):
                 consumers.setdefault(consumer.organization, []).append(consumer)
             sequences = {message.sequence for message in old}
@@ -245,7 +245,7 @@ class MailboxHandlers:
         wait: float,
         selection: Selection,
         reauthorize: Callable[[], object] | None,
-    ) -> tuple[list[Waiting], bool, int]:
+    ) -> tuple[list[PolledMessage], bool, int]:
         """Return messages, whether more follow, and the sequence up to which the mailboxes were read."""
         deadline = time.monotonic() + wait
         with self._notifier.listening(*mailboxes) as subscription:
@@ -279,7 +279,7 @@ class ConsumerHandlers:
         self._consumers = consumers
         self._clock = clock
 
-    def all_of(self, organization: str) -> list[tuple[Consumer, dt.datetime | None]]:
+    def all_of(self, organization: str) -> list[tuple[NamedConsumer, dt.datetime | None]]:
         """Return the consumers by name, each with the time since when a message waits for it."""
         with self._database.read() as transaction:
             return [
@@ -295,7 +295,7 @@ class ConsumerHandlers:
         types: Sequence[str] | None,
         contract: str | None,
         start: int | dt.datetime | None,
-    ) -> tuple[Consumer, dt.datetime | None]:
+    ) -> tuple[NamedConsumer, dt.datetime | None]:
         """Create or change a consumer. None leaves a setting as it is.
 
         start: where it reads next, a sequence to read after or a time.
@@ -311,7 +311,7 @@ class ConsumerHandlers:
                 and len(self._consumers.all_of(transaction, [organization])) >= MOST_CONSUMERS
             ):
                 raise Refused("conflict", f"An organisation has at most {MOST_CONSUMERS} consumers.")
-            consumer = existing or Consumer(
+            consumer = existing or NamedConsumer(
                 organization=organization, name=name, position=0, created_at=self._clock.now()
             )
             if types is not None:

@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 from sqlalchemy import Connection
 
-from contracts.answers.mailbox import MessageState, ToldEndpoint
+from contracts.responses.mailbox import MessageState, ToldEndpoint
 from runtime.storage.database import Database
 from services.delivery.domain.recipients import COORDINATORS
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from contracts.answers.mailbox import (
+from contracts.identifiers import SLUG_PATTERN
+from contracts.responses.mailbox import (
     AcknowledgementResults,
     AnswerIds,
     MailboxConsumer,
@@ -13,8 +14,7 @@ from contracts.answers.mailbox import (
     ReleasedCase,
     TriggeredMessageId,
 )
-from contracts.identifiers import SLUG_PATTERN
-from runtime.web.operation import Body, Operation, Parameter, answer, nothing, page_of
+from runtime.web.operation import Body, Operation, Parameter, nothing, page_of, record_of
 from runtime.web.parameters import AFTER, LIMIT
 from services.delivery.api import (
     LONGEST_WAIT,
@@ -29,7 +29,7 @@ _SAMPLE_ID: Final = "0199a0de-0000-7000-8000-0000000000f1"
 WAIT: Final = Parameter(
     name="wait",
     schema={"type": "integer", "minimum": 0, "maximum": LONGEST_WAIT, "default": 0},
-    description="The most seconds to wait for a message when there is none.",
+    description="The longest wait for a message, in seconds.",
 )
 # The mailbox has a cursor of its own: `resume` continues a poll.
 AFTER_MESSAGE: Final = Parameter(
@@ -38,7 +38,8 @@ AFTER_MESSAGE: Final = Parameter(
 READ_AGAIN: Final = Parameter(
     name="from",
     schema={"type": "string"},
-    description="Read again, acknowledged messages too: an RFC 3339 time with an offset, or a cursor.",
+    description="Read again from here, including acknowledged messages: an RFC 3339 time with an offset, or "
+    "a cursor.",
 )
 TYPES: Final = Parameter(
     name="type",
@@ -54,26 +55,26 @@ OF_MAILBOX: Final = (AFTER_MESSAGE, CONSUMER, READ_AGAIN, LIMIT, TYPES, WAIT)
 
 READ_MAILBOX: Final = Operation(
     summary="Read the messages that wait for the caller, oldest first; `wait` makes it a long poll",
-    answers={200: answer(MailboxPage)},
+    responses={200: record_of(MailboxPage)},
     refusals=frozenset({"conflict", "invalid-cursor", "not-found"}),
 )
 ACKNOWLEDGE: Final = Operation(
     summary="Acknowledge one message; a repetition succeeds",
-    answers={204: nothing("The message is acknowledged.")},
+    responses={204: nothing("The message is acknowledged.")},
 )
 ACKNOWLEDGE_BATCH: Final = Operation(
     summary="Acknowledge up to a thousand messages, with a result for each",
     body=Body(record=Acknowledgements, examples={"one message": {"ids": [_SAMPLE_ID]}}),
-    answers={200: answer(AcknowledgementResults)},
+    responses={200: record_of(AcknowledgementResults)},
     refusals=frozenset({"not-found"}),
 )
 TRACE_MESSAGES: Final = Operation(
-    summary="Say where the messages about a referral are, or one message: a partner its own, staff all",
-    answers={200: page_of(MessageState)},
+    summary="Find the messages about a referral, or one message; a partner sees its own, staff see all",
+    responses={200: page_of(MessageState)},
 )
 READ_CASE: Final = Operation(
     summary="Read a case that was released to the caller, sealed to the caller's key",
-    answers={200: answer(ReleasedCase)},
+    responses={200: record_of(ReleasedCase)},
 )
 TRIGGER: Final = Operation(
     summary="Put a message into one's own mailbox, only in a sandbox",
@@ -91,7 +92,7 @@ TRIGGER: Final = Operation(
             }
         },
     ),
-    answers={201: answer(TriggeredMessageId)},
+    responses={201: record_of(TriggeredMessageId)},
     refusals=frozenset({"not-found"}),
 )
 ANSWER_SUBMISSIONS: Final = Operation(
@@ -104,21 +105,21 @@ ANSWER_SUBMISSIONS: Final = Operation(
             }
         },
     ),
-    answers={200: answer(AnswerIds)},
+    responses={200: record_of(AnswerIds)},
     refusals=frozenset({"forbidden"}),
 )
 LIST_CONSUMERS: Final = Operation(
-    summary="List the caller's named consumers, by name", answers={200: page_of(MailboxConsumer)}
+    summary="List the caller's named consumers, by name", responses={200: page_of(MailboxConsumer)}
 )
 PUT_CONSUMER: Final = Operation(
     summary="Create a named consumer, or change its settings and position",
     body=Body(
         record=ConsumerSettings, examples={"offers only": {"types": ["offer.opened"], "contract": "1"}}
     ),
-    answers={200: answer(MailboxConsumer)},
+    responses={200: record_of(MailboxConsumer)},
     refusals=frozenset({"conflict"}),
 )
 DELETE_CONSUMER: Final = Operation(
     summary="Delete a named consumer",
-    answers={204: nothing("The consumer is deleted.")},
+    responses={204: nothing("The consumer is deleted.")},
 )

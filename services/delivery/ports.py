@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from services.delivery.domain.alert_counts import AlertKind
 from services.delivery.domain.closing import ClosedMessage, End, OpenMessage
-from services.delivery.domain.consumer import Consumer, OldMessage
+from services.delivery.domain.consumer import NamedConsumer, OldMessage
 from services.delivery.domain.delivery import DeliveryState
 from services.delivery.domain.report_closing import DeliveredReport, ReportEnd
 from services.delivery.domain.selection import WAITING, Selection
@@ -57,7 +57,7 @@ class MailboxEntry:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Waiting:
+class PolledMessage:
     """A message as a poll reads it. closed: set if its body has been erased."""
 
     sequence: int
@@ -130,7 +130,7 @@ class Mailboxes(Protocol):
         limit: int,
         size: int,
         selection: Selection = WAITING,
-    ) -> tuple[list[Waiting], bool]:
+    ) -> tuple[list[PolledMessage], bool]:
         """Return the selected messages with a sequence above `after`, and whether more follow.
 
         Oldest first. At most `limit` messages with `size` bytes of bodies in total, but at least one message.
@@ -199,17 +199,17 @@ class Mailboxes(Protocol):
 class Consumers(Protocol):
     """The named consumers of organisations. Durable with the caller's transaction."""
 
-    def all_of(self, transaction: Connection, organizations: Collection[str]) -> list[Consumer]:
+    def all_of(self, transaction: Connection, organizations: Collection[str]) -> list[NamedConsumer]:
         """Return the organisations' consumers, sorted by organisation and name."""
         ...
 
     def one(
         self, transaction: Connection, organization: str, name: str, *, lock: bool = False
-    ) -> Consumer | None:
+    ) -> NamedConsumer | None:
         """Return a consumer, None if there is none. lock: until the transaction ends."""
         ...
 
-    def put(self, transaction: Connection, consumer: Consumer) -> None:
+    def put(self, transaction: Connection, consumer: NamedConsumer) -> None:
         """Store a consumer, in place of one with the same name. What it has acknowledged stays."""
         ...
 
@@ -217,11 +217,13 @@ class Consumers(Protocol):
         """Delete a consumer and its acknowledgements; return whether there was one."""
         ...
 
-    def restart(self, transaction: Connection, consumer: Consumer, position: int) -> None:
+    def restart(self, transaction: Connection, consumer: NamedConsumer, position: int) -> None:
         """Move a locked consumer to a position, forward or back, without its acknowledgements."""
         ...
 
-    def acknowledge(self, transaction: Connection, consumer: Consumer, sequences: Collection[int]) -> None:
+    def acknowledge(
+        self, transaction: Connection, consumer: NamedConsumer, sequences: Collection[int]
+    ) -> None:
         """Store that a locked consumer needs these messages no more, and move its position if it can."""
         ...
 
@@ -234,7 +236,7 @@ class Consumers(Protocol):
         """
         ...
 
-    def waiting_since(self, transaction: Connection, consumer: Consumer) -> dt.datetime | None:
+    def waiting_since(self, transaction: Connection, consumer: NamedConsumer) -> dt.datetime | None:
         """Return when the oldest message that the consumer needs was queued; None if it needs none."""
         ...
 

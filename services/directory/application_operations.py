@@ -4,12 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from contracts.answers.applications import (
-    ApplicationList,
-    ApplicationReceipt,
-    ApplicationRecord,
-    ApplicationStatus,
-)
 from contracts.application import (
     LONGEST_APPLICATION,
     ApplicationRejection,
@@ -17,7 +11,13 @@ from contracts.application import (
     ApplicationVetting,
 )
 from contracts.codes import ApplicationState
-from runtime.web.operation import Body, Operation, Parameter, answer, text
+from contracts.responses.applications import (
+    ApplicationList,
+    ApplicationReceipt,
+    ApplicationRecord,
+    ApplicationStatus,
+)
+from runtime.web.operation import Body, Operation, Parameter, record_of, text
 from runtime.web.parameters import PAGED, coded
 from runtime.web.problems import MEDIA_TYPE
 from services.directory.api.applications import REFERENCE_HEADER
@@ -30,7 +30,7 @@ PAGE_LANGUAGE: Final = (coded("language", LANGUAGES, "The language of the page."
 _REFERENCE: Final = Parameter(
     name=REFERENCE_HEADER,
     schema={"type": "string", "minLength": 1},
-    description="The reference that the answer to the application showed; 404 without it.",
+    description="The reference that the response to the application showed; 404 without it.",
     required=True,
 )
 _APPLICATION: Final[dict[str, Any]] = {
@@ -48,8 +48,8 @@ _DECIDING: Final = CHANGING | {"conflict", "not-found"}
 POST_APPLICATION: Final = Operation(
     summary="Apply to join the network; `reference` is shown once",
     body=Body(record=ApplicationRequest, examples={"an organisation": _APPLICATION}),
-    answers={
-        201: answer(
+    responses={
+        201: record_of(
             ApplicationReceipt,
             description="The application waits for a coordinator.",
             headers={"Location": "Where its state is read."},
@@ -60,32 +60,32 @@ POST_APPLICATION: Final = Operation(
 APPLICATION_STATE: Final = Operation(
     summary="Read the state of one's own application, with its reference",
     headers=(_REFERENCE,),
-    answers={200: answer(ApplicationStatus)},
+    responses={200: record_of(ApplicationStatus)},
     refusals=frozenset({"not-found", "too-many-requests"}),
 )
 WITHDRAW_APPLICATION: Final = Operation(
     summary="Withdraw one's own application; what was sent is erased",
     headers=(_REFERENCE,),
-    answers={200: answer(ApplicationStatus)},
+    responses={200: record_of(ApplicationStatus)},
     refusals=frozenset({"not-found", "conflict", "too-many-requests"}),
 )
 APPLICATIONS: Final = Operation(
     summary="List the applications to join the network, oldest first",
-    answers={200: answer(ApplicationList)},
+    responses={200: record_of(ApplicationList)},
     refusals=frozenset({"invalid-cursor"}),
 )
 SHOW_APPLICATION: Final = Operation(
     summary="Read one application with all that was sent",
-    answers={200: answer(ApplicationRecord)},
+    responses={200: record_of(ApplicationRecord)},
     refusals=frozenset({"not-found"}),
 )
 VET_APPLICATION: Final = Operation(
     summary="Ask to vet an application; a second person approves, and the organisation is created",
     body=Body(record=ApplicationVetting, examples={"as proposed": {}, "another id": {"id": "kg.osh-law"}}),
     headers=(PROOF,),
-    answers={
-        200: answer(ApplicationRecord, description="The organisation is vetted."),
-        202: answer(ApplicationRecord, description="A second person must approve `approval_id`."),
+    responses={
+        200: record_of(ApplicationRecord, description="The organisation is vetted."),
+        202: record_of(ApplicationRecord, description="A second person must approve `approval_id`."),
     },
     refusals=_DECIDING | {"unknown-organization", "too-many-open-requests"},
 )
@@ -93,7 +93,7 @@ REFUSE_APPLICATION: Final = Operation(
     summary="Refuse an application; only the applicant reads the note",
     body=Body(record=ApplicationRejection, examples={"a reason": {"reason": "not_verified"}}),
     headers=(PROOF,),
-    answers={200: answer(ApplicationRecord)},
+    responses={200: record_of(ApplicationRecord)},
     refusals=_DECIDING,
 )
 
@@ -115,7 +115,7 @@ _STATE_PAGES: Final = {
 }
 APPLY_FORM: Final = Operation(
     summary="Get the form of an application as a page, without scripts",
-    answers={
+    responses={
         200: text("The form.", _HTML),
         503: text("The network takes no applications.", _HTML, MEDIA_TYPE),
     },
@@ -123,7 +123,7 @@ APPLY_FORM: Final = Operation(
 APPLY: Final = Operation(
     summary="Apply by the form",
     body=_form("name", "kind", "country", "description", "contact_name"),
-    answers={
+    responses={
         201: text("The page with the reference.", _HTML),
         409: text("The form again: it was used for another application.", _HTML),
         422: text("The form again, with what to correct beside each field.", _HTML),
@@ -134,17 +134,17 @@ APPLY: Final = Operation(
 )
 APPLY_STATE_FORM: Final = Operation(
     summary="Get the page on which an applicant reads the state",
-    answers={200: text("The form.", _HTML)},
+    responses={200: text("The form.", _HTML)},
 )
 APPLY_STATE: Final = Operation(
     summary="Read the state of an application by the form",
     body=_form("id", "reference"),
-    answers=_STATE_PAGES,
+    responses=_STATE_PAGES,
     refusals=frozenset({"unsupported-media-type"}),
 )
 APPLY_WITHDRAW: Final = Operation(
     summary="Withdraw an application by the form",
     body=_form("id", "reference"),
-    answers={**_STATE_PAGES, 409: text("The form again: it cannot be withdrawn.", _HTML)},
+    responses={**_STATE_PAGES, 409: text("The form again: it cannot be withdrawn.", _HTML)},
     refusals=frozenset({"unsupported-media-type"}),
 )

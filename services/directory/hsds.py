@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from contracts.answers.directory import (
+from contracts.responses.directory import (
     Location,
     ServiceArea,
     ServiceAtLocation,

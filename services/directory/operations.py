@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from contracts import vocabularies
-from contracts.answers.directory import (
+from contracts.codes import OrganizationKind
+from contracts.organization import Agreement, Organization, SealingKey
+from contracts.responses.directory import (
     AccessToken,
     AgreementRecord,
     AmqpPassword,
@@ -20,9 +22,17 @@ from contracts.answers.directory import (
     ServiceAtLocation,
     TaxonomyTerm,
 )
-from contracts.codes import OrganizationKind
-from contracts.organization import Agreement, Organization, SealingKey
-from runtime.web.operation import FORM, Answer, Body, Operation, Parameter, answer, one_of, page_of, text
+from runtime.web.operation import (
+    FORM,
+    Body,
+    DeclaredResponse,
+    Operation,
+    Parameter,
+    one_of,
+    page_of,
+    record_of,
+    text,
+)
 from runtime.web.parameters import IF_MATCH, IF_NONE_MATCH, ORGANIZATION, PAGED, coded, matching
 from services.directory import admission
 from services.directory.api import MERGE_PATCH
@@ -58,7 +68,7 @@ _ETAG: Final = {"ETag": "The revision of the record, in quotes."}
 _HEADERS: Final = (PROOF, IF_MATCH, IF_NONE_MATCH)
 _CURSOR: Final = frozenset({"invalid-cursor"})
 
-_WAITS: Final = answer(
+_WAITS: Final = record_of(
     ApprovalRecord,
     description="A second person must approve the request.",
     headers={"Location": "The address of the approval."},
@@ -86,12 +96,14 @@ _AGREEMENT: Final[Mapping[str, Any]] = {
 }
 
 
-def _change(summary: str, answers: Mapping[int, Answer], body: Body | None = None, *more: str) -> Operation:
+def _change(
+    summary: str, responses: Mapping[int, DeclaredResponse], body: Body | None = None, *more: str
+) -> Operation:
     return Operation(
         summary=summary,
         body=body,
         headers=_HEADERS,
-        answers=answers,
+        responses=responses,
         refusals=CHANGING | _CONDITIONAL | frozenset(more),
     )
 
@@ -113,7 +125,7 @@ TOKEN: Final = Operation(
         media_type=FORM,
         examples={"with HTTP Basic": {"grant_type": "client_credentials"}},
     ),
-    answers={200: answer(AccessToken, headers={"Pragma": "`no-cache` (RFC 6749 §5.1)."})},
+    responses={200: record_of(AccessToken, headers={"Pragma": "`no-cache` (RFC 6749 §5.1)."})},
     refusals=frozenset(
         {
             "invalid-client",
@@ -129,25 +141,25 @@ TOKEN: Final = Operation(
 )
 SERVER_METADATA: Final = Operation(
     summary="Read the metadata of the authorization server (RFC 8414); 404 if the hub has no issuer",
-    answers={200: Answer(description="The metadata.", schema={"type": "object"})},
+    responses={200: DeclaredResponse(description="The metadata.", schema={"type": "object"})},
     refusals=frozenset({"not-found"}),
 )
 TOKEN_KEYS: Final = Operation(
     summary="Read the public keys that verify access tokens (RFC 7517)",
-    answers={200: text("A JWK set.", "application/jwk-set+json")},
+    responses={200: text("A JWK set.", "application/jwk-set+json")},
 )
 ORGANIZATIONS: Final = Operation(
-    summary="List the organisations", answers={200: page_of(OrganizationRecord)}, refusals=_CURSOR
+    summary="List the organisations", responses={200: page_of(OrganizationRecord)}, refusals=_CURSOR
 )
 SHOW_ORGANIZATION: Final = Operation(
     summary="Read one organisation with its services",
-    answers={200: answer(OrganizationRecord, headers=_ETAG)},
+    responses={200: record_of(OrganizationRecord, headers=_ETAG)},
 )
 PUT_ORGANIZATION: Final = _change(
     "Create or replace an organisation's record",
     {
-        200: answer(OrganizationRecord, description="Replaced.", headers=_ETAG),
-        201: answer(OrganizationRecord, description="Created.", headers=_ETAG),
+        200: record_of(OrganizationRecord, description="Replaced.", headers=_ETAG),
+        201: record_of(OrganizationRecord, description="Created.", headers=_ETAG),
         202: _WAITS,
     },
     Body(record=Organization, examples={"an applicant": _ORGANIZATION}),
@@ -155,7 +167,7 @@ PUT_ORGANIZATION: Final = _change(
 )
 PATCH_ORGANIZATION: Final = _change(
     "Change members of an organisation's record by a JSON merge patch (RFC 7396)",
-    {200: answer(OrganizationRecord, headers=_ETAG), 202: _WAITS},
+    {200: record_of(OrganizationRecord, headers=_ETAG), 202: _WAITS},
     Body(
         schema={"type": "object", "description": "Members of an Organization, null to clear one."},
         media_type=MERGE_PATCH,
@@ -167,38 +179,38 @@ PATCH_ORGANIZATION: Final = _change(
 )
 SUSPEND: Final = _change(
     "Suspend an organisation at once; a repetition changes nothing",
-    {200: answer(OrganizationRecord, headers=_ETAG)},
+    {200: record_of(OrganizationRecord, headers=_ETAG)},
     Body(record=admission.SuspensionRequest, examples={"a reason": {"reason": "credentials_stolen"}}),
 )
 APPROVE_SERVICE: Final = _change(
     "Approve a service for sensitive needs, in place of an earlier approval",
-    {200: answer(OrganizationRecord, headers=_ETAG), 202: _WAITS},
+    {200: record_of(OrganizationRecord, headers=_ETAG), 202: _WAITS},
     Body(record=admission.ServiceApprovalRequest, examples={"one need": {"needs": ["legal.detention"]}}),
 )
 WITHDRAW_APPROVAL: Final = _change(
-    "Withdraw the approval of a service", {200: answer(OrganizationRecord, headers=_ETAG)}
+    "Withdraw the approval of a service", {200: record_of(OrganizationRecord, headers=_ETAG)}
 )
 SERVICES: Final = Operation(
-    summary="List the services on offer", answers={200: page_of(OfferedService)}, refusals=_CURSOR
+    summary="List the services on offer", responses={200: page_of(OfferedService)}, refusals=_CURSOR
 )
 SERVICE_AT_LOCATIONS: Final = Operation(
     summary="List the services on offer once for each area, as HSDS 3 objects",
-    answers={200: page_of(ServiceAtLocation)},
+    responses={200: page_of(ServiceAtLocation)},
     refusals=_CURSOR,
 )
 TAXONOMY_TERMS: Final = Operation(
     summary="List the needs with their labels, as HSDS 3 objects",
-    answers={200: page_of(TaxonomyTerm)},
+    responses={200: page_of(TaxonomyTerm)},
     refusals=_CURSOR,
 )
 AGREEMENTS: Final = Operation(
-    summary="List the agreements", answers={200: page_of(AgreementRecord)}, refusals=_CURSOR
+    summary="List the agreements", responses={200: page_of(AgreementRecord)}, refusals=_CURSOR
 )
 POST_AGREEMENT: Final = _change(
     "Create or replace an agreement",
     {
-        200: answer(AgreementRecord, description="Replaced.", headers=_ETAG),
-        201: answer(AgreementRecord, description="Created.", headers=_ETAG),
+        200: record_of(AgreementRecord, description="Replaced.", headers=_ETAG),
+        201: record_of(AgreementRecord, description="Created.", headers=_ETAG),
         202: _WAITS,
     },
     Body(record=Agreement, examples={"for every vetted organisation": _AGREEMENT}),
@@ -206,12 +218,12 @@ POST_AGREEMENT: Final = _change(
 )
 KEYS: Final = Operation(
     summary="List an organisation's sealing keys, the present one first",
-    answers={200: page_of(KeyPeriod)},
+    responses={200: page_of(KeyPeriod)},
 )
 POST_KEY: Final = _change(
     "Publish a sealing key",
     {
-        201: answer(SealingKey, description="The key is in force."),
+        201: record_of(SealingKey, description="The key is in force."),
         202: one_of(
             [KeyChallenge, ApprovalRecord],
             description="A challenge to answer, or a request that operators must approve.",
@@ -223,19 +235,19 @@ POST_KEY: Final = _change(
 )
 PROVE_KEY: Final = _change(
     "Replace the caller's sealing key by the answer to its challenge",
-    {201: answer(SealingKey, description="The key is in force.")},
+    {201: record_of(SealingKey, description="The key is in force.")},
     Body(record=admission.Proof, examples={"an answer": {"answer": "an-invented-answer"}}),
 )
 CREDENTIALS: Final = Operation(
-    summary="List the OAuth clients: for a partner, its own",
-    answers={200: page_of(ClientRecord)},
+    summary="List the OAuth clients; a partner sees its own",
+    responses={200: page_of(ClientRecord)},
     refusals=_CURSOR,
 )
 POST_CREDENTIAL: Final = _change(
     "Create an OAuth client, or replace its secret",
     {
-        200: answer(IssuedClient, description="The secret is replaced.", headers=_ETAG),
-        201: answer(IssuedClient, description="Created.", headers=_ETAG),
+        200: record_of(IssuedClient, description="The secret is replaced.", headers=_ETAG),
+        201: record_of(IssuedClient, description="Created.", headers=_ETAG),
         202: _WAITS,
     },
     Body(
@@ -244,53 +256,53 @@ POST_CREDENTIAL: Final = _change(
     ),
     "unknown-organization",
 )
-DELETE_CREDENTIAL: Final = _change("Revoke a client; a repetition succeeds", {200: answer(ClientRecord)})
+DELETE_CREDENTIAL: Final = _change("Revoke a client; a repetition succeeds", {200: record_of(ClientRecord)})
 PUT_ROOT_CLIENT: Final = _change(
     "Name a client the first one of its organisation; a repetition changes nothing",
-    {200: answer(ClientRecord), 202: _WAITS},
+    {200: record_of(ClientRecord), 202: _WAITS},
 )
 _SAMPLE_DIGEST: Final = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 ROTATE_CREDENTIAL: Final = _change(
     "Replace the secret of the client that got the token; the present one is accepted for another day",
-    {200: answer(ClientRecord)},
+    {200: record_of(ClientRecord)},
     Body(record=admission.RotationRequest, examples={"a digest": {"secret_sha256": _SAMPLE_DIGEST}}),
 )
 _SAMPLE_HASH: Final = "bm9u" + 44 * "A"
 AMQP_PASSWORD: Final = Operation(
     summary="Read whether a new password at the partners' broker waits for the gateway",
-    answers={200: answer(AmqpPassword)},
+    responses={200: record_of(AmqpPassword)},
     refusals=frozenset({"not-found"}),
 )
 POST_AMQP_PASSWORD: Final = _change(
     "Replace the organisation's password at the partners' broker; the present one ends within seconds",
-    {202: answer(AmqpPassword, description="The gateway applies it and closes open connections.")},
+    {202: record_of(AmqpPassword, description="The gateway applies it and closes open connections.")},
     Body(record=admission.AmqpPasswordRequest, examples={"a hash": {"password_hash": _SAMPLE_HASH}}),
 )
 AMQP_PASSWORD_APPLIED: Final = _change(
     "Report that the partners' broker has a password, as the gateway",
-    {200: answer(AmqpPassword)},
+    {200: record_of(AmqpPassword)},
     Body(record=admission.AmqpPasswordRequest, examples={"a hash": {"password_hash": _SAMPLE_HASH}}),
 )
 PUT_CLIENT_KEYS: Final = _change(
     "Replace the public keys of the client that got the token by a JWK set",
-    {200: answer(ClientRecord)},
+    {200: record_of(ClientRecord)},
     Body(record=KeySet, examples={"no key": {"keys": []}}),
 )
 REVOKE_TOKENS: Final = _change(
-    "Refuse all tokens of a client from now on; it can get new ones", {200: answer(ClientRecord)}
+    "Refuse all tokens of a client from now on; it can get new ones", {200: record_of(ClientRecord)}
 )
 REVOKE_TOKENS_OF_ORGANIZATION: Final = _change(
     "Refuse all tokens of an organisation's clients from now on", {200: page_of(ClientRecord)}
 )
 APPROVALS: Final = Operation(
-    summary="List the approvals, oldest first: for a partner, those about itself",
-    answers={200: page_of(ApprovalRecord)},
+    summary="List the approvals, oldest first; a partner sees those about itself",
+    responses={200: page_of(ApprovalRecord)},
     refusals=_CURSOR,
 )
 APPROVAL: Final = Operation(
-    summary="Read one approval with exactly what was requested", answers={200: answer(ApprovalRecord)}
+    summary="Read one approval with exactly what was requested", responses={200: record_of(ApprovalRecord)}
 )
-APPROVE: Final = _change("Approve a request, as its second person", {200: answer(ApprovalRecord)})
+APPROVE: Final = _change("Approve a request, as its second person", {200: record_of(ApprovalRecord)})
 REFUSE: Final = _change(
-    "End a request without effect; its requester withdraws it in this way", {200: answer(ApprovalRecord)}
+    "End a request without effect; its requester withdraws it in this way", {200: record_of(ApprovalRecord)}
 )

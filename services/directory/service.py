@@ -36,7 +36,7 @@ class DirectoryService(WatchResources, ApplicationResources):
         TOKEN_PATH,
         roles=None,
         limit=16 * 1024,
-        answer_fault=oauth_errors.response_for,
+        fault_response=oauth_errors.response_for,
         operation=operations.TOKEN,
     )
     def token(self, request: Request) -> Response:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 from contracts import vocabularies
-from contracts.answers.watch import OwnReport, WatchedEmployer, WatchOptIn, WatchRecipient
 from contracts.employer import EmployerReport
-from runtime.web.operation import Body, Operation, Parameter, answer, page_of
+from contracts.responses.watch import OwnReport, WatchedEmployer, WatchOptIn, WatchRecipient
+from runtime.web.operation import Body, Operation, Parameter, page_of, record_of
 from runtime.web.parameters import PAGED, coded, matching
 from services.directory import admission
 from services.directory.api.watch import LONGEST_NAME
@@ -43,12 +43,12 @@ _REPORT: Final[dict[str, Any]] = {
 
 WATCHED: Final = Operation(
     summary="List the employers that at least two unrelated organisations report",
-    answers={200: page_of(WatchedEmployer)},
+    responses={200: page_of(WatchedEmployer)},
     refusals=_CURSOR,
 )
 SHOW_WATCHED: Final = Operation(
     summary="Read one watched employer",
-    answers={200: answer(WatchedEmployer)},
+    responses={200: record_of(WatchedEmployer)},
     refusals=frozenset({"not-found"}),
 )
 PUT_REPLY: Final = Operation(
@@ -58,39 +58,39 @@ PUT_REPLY: Final = Operation(
         examples={"a reply": {"text": "The wages of January were paid in March (invented)."}},
     ),
     headers=(PROOF,),
-    answers={200: answer(WatchedEmployer)},
+    responses={200: record_of(WatchedEmployer)},
     refusals=CHANGING | {"not-found"},
 )
 WATCH_REPORTS: Final = Operation(
     summary="List the caller's own reports about employers, oldest first",
-    answers={200: page_of(OwnReport)},
+    responses={200: page_of(OwnReport)},
     refusals=_CURSOR,
 )
 POST_REPORT: Final = Operation(
     summary="Report an employer or recruitment agency, with evidence sealed to each recipient",
     body=Body(record=EmployerReport, examples={"wages withheld": _REPORT}),
     headers=(PROOF,),
-    answers={201: answer(OwnReport, description="The report is stored and sent to its recipients.")},
+    responses={201: record_of(OwnReport, description="The report is stored and sent to its recipients.")},
     refusals=CHANGING | {"case-not-sealed", "conflict"},
 )
 RETRACT_REPORT: Final = Operation(
     summary="Retract a report of the caller; a repetition changes nothing",
     headers=(PROOF,),
-    answers={200: answer(OwnReport)},
+    responses={200: record_of(OwnReport)},
     refusals=CHANGING | {"not-found"},
 )
 WATCH_RECIPIENTS: Final = Operation(
     summary="List the organisations that receive watch reports, with their sealing keys",
-    answers={200: page_of(WatchRecipient)},
+    responses={200: page_of(WatchRecipient)},
     refusals=_CURSOR,
 )
 WATCH_OPT_IN: Final = Operation(
-    summary="Read whether the caller has opted in to watch reports", answers={200: answer(WatchOptIn)}
+    summary="Read whether the caller has opted in to watch reports", responses={200: record_of(WatchOptIn)}
 )
 PUT_OPT_IN: Final = Operation(
     summary="Opt the caller in to watch reports, or out",
     body=Body(record=admission.WatchChoice, examples={"opt in": {"receives": True}}),
     headers=(PROOF,),
-    answers={200: answer(WatchOptIn)},
+    responses={200: record_of(WatchOptIn)},
     refusals=CHANGING | {"conflict"},
 )

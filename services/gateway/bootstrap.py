@@ -18,16 +18,17 @@ from services.gateway.adapters.http_hub import HttpHub
 from services.gateway.adapters.management_users import ManagementUsers
 from services.gateway.adapters.rabbit_queues import RabbitQueues
 from services.gateway.adapters.rabbit_submissions import RabbitSubmissions
-from services.gateway.gateway import SubmissionWork, WindowWork
 from services.gateway.gateway_metrics import GatewayMetrics
-from services.gateway.submission_desk import SubmissionDesk
-from services.gateway.window_keeper import WindowKeeper
+from services.gateway.submission_processor import SubmissionProcessor
+from services.gateway.submission_work import SubmissionWork
+from services.gateway.window_updater import WindowUpdater
+from services.gateway.window_work import WindowWork
 
 _CONNECT_SECONDS: Final = 5.0
 _HEARTBEAT_SECONDS: Final = 20
 
 
-class Connections:
+class GatewayConnections:
     """The connections that end with the process."""
 
     def __init__(self, hub: HttpHub, queues: RabbitQueues) -> None:
@@ -63,19 +64,21 @@ def build(settings: Settings) -> Application[None]:
     hub = HttpHub(settings.discovery, key)
     queues = RabbitQueues(factory)
     users = ManagementUsers(settings.broker_management_uri, vhost=factory.vhost, tls=settings.broker_tls)
-    submissions = SubmissionWork(RabbitSubmissions(factory, users.submitters), SubmissionDesk(hub, metrics))
+    submissions = SubmissionWork(
+        RabbitSubmissions(factory, users.submitters), SubmissionProcessor(hub, metrics)
+    )
 
-    def keeper_of(organization: str) -> WindowKeeper:
-        return WindowKeeper(
+    def updater_of(organization: str) -> WindowUpdater:
+        return WindowUpdater(
             organization, hub=hub, queues=queues, users=users, metrics=metrics, clock=time.monotonic
         )
 
-    windows = WindowWork(users, keeper_of, queues.beat)
-    metrics.observe(windows.states, windows.unproved, submissions.parked, submissions.waiting_seconds)
+    windows = WindowWork(users, updater_of, queues.beat)
+    metrics.observe(windows.states, windows.unproved, submissions.dead_letters, submissions.waiting_seconds)
     return Application(
         name="gateway",
         settings=settings,
-        database=Connections(hub, queues),
+        database=GatewayConnections(hub, queues),
         handlers=None,
         # The gateway has no resources that take tokens, so it trusts no token key.
         verifier=TokenVerifier(lambda: {"keys": []}, issuer_of(settings.hub), clock, clients=lambda _: None),

@@ -40,8 +40,8 @@ class GatewayMetrics:
             "Copied messages whose acknowledgement is not proved, in all queues",
             registry=registry,
         )
-        self._parked = Gauge(
-            "kopuro_gateway_parked", "Submissions that were set aside, unanswered", registry=registry
+        self._dead_letters = Gauge(
+            "kopuro_gateway_parked", "Submissions that became dead letters, unanswered", registry=registry
         )
         self._waiting = Gauge(
             "kopuro_gateway_waiting_seconds",
@@ -54,15 +54,15 @@ class GatewayMetrics:
         self,
         windows: Callable[[], tuple[int, int]],
         unproved: Callable[[], int],
-        parked: Callable[[], int],
+        dead_letters: Callable[[], int],
         waiting_seconds: Callable[[], float],
     ) -> None:
         """Read the gauges from these.
 
-        windows: the organisations with and without access; unproved: copies; parked: submissions;
+        windows: the organisations with and without access; unproved: copies; dead_letters: submissions;
         waiting_seconds: of submissions.
         """
-        self._parked.set_function(parked)
+        self._dead_letters.set_function(dead_letters)
         self._waiting.set_function(waiting_seconds)
         self._windows.labels("open").set_function(lambda: windows()[0])
         self._windows.labels("ended").set_function(lambda: windows()[1])

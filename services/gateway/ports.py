@@ -28,7 +28,7 @@ class MailboxMessage:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Page:
+class MessagePage:
     """Waiting messages of a mailbox, oldest first. cursor: after the last one; None: nothing was read."""
 
     messages: tuple[MailboxMessage, ...]
@@ -49,7 +49,7 @@ class Result:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Answer:
+class SubmissionAnswer:
     """An answer for the mailbox. body: the digest of what was submitted."""
 
     message_id: str | None
@@ -58,7 +58,7 @@ class Answer:
     problem: Mapping[str, Any] | None = None
 
 
-class Hub(Protocol):
+class HubClient(Protocol):
     """The hub, as each organisation's own client. Every method raises NotAdmitted, Unavailable and Defect.
 
     Defect: the hub failed on this very request, or its answer violates its contract.
@@ -79,7 +79,7 @@ class Hub(Protocol):
         """Report that the broker has this password. Repeatable."""
         ...
 
-    def page(self, organization: str, *, after: str | None, limit: int, wait: float) -> Page:
+    def page(self, organization: str, *, after: str | None, limit: int, wait: float) -> MessagePage:
         """Return waiting messages. wait: seconds to wait for one; ends early when access ends."""
         ...
 
@@ -98,13 +98,13 @@ class Hub(Protocol):
         """
         ...
 
-    def answer(self, organization: str, answers: Sequence[Answer]) -> None:
+    def answer(self, organization: str, answers: Sequence[SubmissionAnswer]) -> None:
         """Put answers into the mailbox. Repeatable: an answer that is there already stays."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Standing:
+class QueueState:
     """The exact state of a queue. waiting: messages that are not delivered. consumers: of all connections."""
 
     waiting: int
@@ -122,7 +122,7 @@ class Queues(Protocol):
         """Create the queue if it is missing, remove the waiting messages, and return the session."""
         ...
 
-    def standing(self, session: int, organization: str) -> Standing:
+    def standing(self, session: int, organization: str) -> QueueState:
         """Return how many messages wait to be delivered, and how many consumers there are."""
         ...
 

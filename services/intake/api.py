@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 
-from contracts.answers.form import Page
-from contracts.answers.referrals import Submitted
 from contracts.codes import ReferralStatus
 from contracts.errors import Refused
 from contracts.idempotency_key import HEADER, require_well_formed
@@ -13,6 +11,8 @@ from contracts.jose import LONGEST_SEALED
 from contracts.queries import ReferralListQuery
 from contracts.records import load
 from contracts.referral import ReferralFacts, ReferralSubmission
+from contracts.responses.form import Page
+from contracts.responses.referrals import Submitted
 from runtime.access.reads import NOTHING_READ, Read
 from runtime.clock import Clock
 from runtime.identifiers import new_id, new_unguessable_id
@@ -77,7 +77,7 @@ def submit_referral(context: ApiContext, request: Request) -> Response:
 
 def submit_referral_batch(context: ApiContext, request: Request) -> Response:
     """`POST /v1/referrals:batch`."""
-    batch = ndjson.Batch.of(request.body, request.headers.get(HEADER))
+    batch = ndjson.BatchBody.of(request.body, request.headers.get(HEADER))
     return ndjson.submit_referrals(context.handlers, context.caller(request), batch)
 
 
@@ -106,7 +106,7 @@ def submit_command(context: ApiContext, request: Request, name: str) -> Response
 
 def submit_command_batch(context: ApiContext, request: Request) -> Response:
     """`POST /v1/submissions:batch`."""
-    batch = ndjson.Batch.of(request.body, request.headers.get(HEADER))
+    batch = ndjson.BatchBody.of(request.body, request.headers.get(HEADER))
     return ndjson.submit_commands(context.handlers, context.caller(request), batch)
 
 
@@ -125,7 +125,7 @@ def find(search: SubmissionSearch, request: Request) -> Response:
     """
     query, viewer = request.query_params, request.principal.id
     if ("id" in query) == ("key" in query):
-        raise invalid_parameter("id", "must be given, or `key` instead, but not both.")
+        raise invalid_parameter("id", "or `key` must be given, but not both.")
     oversight = bool(request.principal.roles & OVERSIGHT)
     organization = organization_of(query)
     if not oversight and organization not in (None, viewer):

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from contracts.answers.referrals import Prospects
 from contracts.envelope import Envelope
 from contracts.errors import Refused, Unavailable
 from contracts.facts import OfferOpened
 from contracts.queries import OfferQuery, PartyQuery, PreviewQuery, ReferralQuery
 from contracts.records import read
 from contracts.referral import ReferralFacts, ReferralSubmission
+from contracts.responses.referrals import Prospects
 from runtime.access.standing import excluded_refusal
 from runtime.messaging.ports import Outgoing
 from runtime.storage.database import Database

@@ -14,12 +14,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from contracts.answers.referrals import LineResult
 from contracts.errors import PointerError, Refused, Unavailable
 from contracts.identifiers import UUID_PATTERN
 from contracts.jose import LONGEST_SEALED
 from contracts.records import load
 from contracts.referral import ReferralSubmission
+from contracts.responses.referrals import LineResult
 from runtime.turn import Turn
 from runtime.web.request import parse_json
 from runtime.web.response import Response
@@ -46,14 +46,14 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class BatchBody:
     """The body of a batch. key: the request's Idempotency-Key, or None."""
 
     body: bytes
     key: str | None
 
     @classmethod
-    def of(cls, body: bytes, key: str | None) -> Batch:
+    def of(cls, body: bytes, key: str | None) -> BatchBody:
         """Raises Refused for a malformed key."""
         return cls(body, require_batch_key(key))
 
@@ -88,7 +88,7 @@ class _Line:
         return claim_of(self.caller.organization, key, self.text, pointer=f"/{_KEY}")
 
 
-def submit_referrals(handlers: IntakeHandlers, caller: Caller, batch: Batch) -> Response:
+def submit_referrals(handlers: IntakeHandlers, caller: Caller, batch: BatchBody) -> Response:
     """Submit one referral a line: the body of `POST /v1/referrals`, optionally with an `idempotency_key`."""
 
     def prepare(document: Any, claim: Claim | None) -> Prepared:
@@ -97,7 +97,7 @@ def submit_referrals(handlers: IntakeHandlers, caller: Caller, batch: Batch) -> 
     return _respond(handlers, _each(caller, batch, prepare, are_referrals=True))
 
 
-def submit_commands(handlers: IntakeHandlers, caller: Caller, batch: Batch) -> Response:
+def submit_commands(handlers: IntakeHandlers, caller: Caller, batch: BatchBody) -> Response:
     """Submit one command a line: `{"submit": name, "offer_id" or "referral_id": subject, …body fields}`."""
 
     def parse(document: Any, claim: Claim | None) -> Command:
@@ -112,7 +112,7 @@ def submit_commands(handlers: IntakeHandlers, caller: Caller, batch: Batch) -> R
 
 
 def _each(
-    caller: Caller, batch: Batch, parse: Callable[[Any, Claim | None], T], *, are_referrals: bool
+    caller: Caller, batch: BatchBody, parse: Callable[[Any, Claim | None], T], *, are_referrals: bool
 ) -> dict[int, T | Refusal]:
     """Return each line's result of `parse` by line number, from 1. Raises Refused for too many lines."""
     lines = batch.body.split(b"\n", MAXIMUM_LINES)

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Set
 from typing import Any, Final
 
-from contracts.answers.referrals import (
+from contracts.codes import ReferralStatus
+from contracts.identifiers import UUID_PATTERN
+from contracts.referral import ReferralFacts, ReferralSubmission
+from contracts.responses.referrals import (
     AdmittedSubmission,
     LineResult,
     OwnOffer,
@@ -14,10 +17,7 @@ from contracts.answers.referrals import (
     ReferralView,
     Submitted,
 )
-from contracts.codes import ReferralStatus
-from contracts.identifiers import UUID_PATTERN
-from contracts.referral import ReferralFacts, ReferralSubmission
-from runtime.web.operation import NDJSON, Body, Operation, Parameter, answer, lines_of, page_of
+from runtime.web.operation import NDJSON, Body, Operation, Parameter, lines_of, page_of, record_of
 from runtime.web.parameters import IDEMPOTENCY_KEY, ORGANIZATION, PAGED, coded, matching
 from services.intake.domain.command import COMMANDS, CommandBody
 
@@ -30,7 +30,7 @@ FOUND: Final = (
     matching(
         "id",
         UUID_PATTERN,
-        "The id of a submission; or of a referral or an offer: then all submissions about that referral.",
+        "The id of a submission; the id of a referral or an offer finds all submissions about that referral.",
     ),
     Parameter(
         name="key",
@@ -85,8 +85,8 @@ _BATCH: Final = {
 SUBMIT: Final = Operation(
     summary="Submit a referral with its sealed case",
     body=Body(record=ReferralSubmission, examples={"a wage claim": _SUBMISSION}),
-    answers={
-        202: answer(
+    responses={
+        202: record_of(
             Submitted,
             description="Recorded durably, not yet decided.",
             headers={"Location": "The address of the referral."},
@@ -105,7 +105,7 @@ SUBMIT_BATCH: Final = Operation(
         media_type=NDJSON,
         required=False,
     ),
-    answers=_BATCH,
+    responses=_BATCH,
     refusals=_SUBMITTING,
 )
 SUBMIT_COMMANDS: Final = Operation(
@@ -124,31 +124,31 @@ SUBMIT_COMMANDS: Final = Operation(
         media_type=NDJSON,
         required=False,
     ),
-    answers=_BATCH,
+    responses=_BATCH,
     refusals=_SUBMITTING,
 )
 PREVIEW: Final = Operation(
-    summary="Learn what a referral would meet now, without sending or storing anything",
+    summary="Count the organisations that could take a referral now; nothing is sent or stored",
     body=Body(record=ReferralFacts, examples={"a wage claim": FACTS}),
-    answers={200: answer(Prospects)},
+    responses={200: record_of(Prospects)},
     refusals=frozenset({"unknown-organization", "receiver-has-no-key"}),
 )
 LIST: Final = Operation(
-    summary="List the referrals to which the caller is a party; for staff, all",
-    answers={200: page_of(ReferralSummary)},
+    summary="List the referrals to which the caller is a party; staff see all",
+    responses={200: page_of(ReferralSummary)},
     refusals=frozenset({"invalid-cursor"}),
 )
 SHOW: Final = Operation(
     summary="Read a referral as the caller may see it",
-    answers={200: answer(ReferralView)},
+    responses={200: record_of(ReferralView)},
 )
 FIND: Final = Operation(
-    summary="Find admitted submissions by id or Idempotency-Key: a partner its own, staff all",
-    answers={200: page_of(AdmittedSubmission)},
+    summary="Find admitted submissions by id or Idempotency-Key; a partner sees its own, staff see all",
+    responses={200: page_of(AdmittedSubmission)},
 )
 SHOW_OFFER: Final = Operation(
     summary="Read an offer that was made to the caller",
-    answers={200: answer(OwnOffer)},
+    responses={200: record_of(OwnOffer)},
 )
 
 
@@ -160,7 +160,9 @@ def command(
     return Operation(
         summary=summary,
         body=Body(record=kind, required=bool(example), examples={name: dict(example)}),
-        answers={202: answer(Submitted, description="Recorded durably; the result comes to the mailbox.")},
+        responses={
+            202: record_of(Submitted, description="Recorded durably; the result comes to the mailbox.")
+        },
         refusals=_SUBMITTING | _OF_REFERRALS | refusals,
     )
 

@@ -17,7 +17,7 @@ NO_SUCH_OFFER: Final = "This offer does not exist, or it was not made to your or
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Submitted:
+class AdmittedReferral:
     """A referral that intake admitted."""
 
     id: str
@@ -69,7 +69,7 @@ class AdmissionStore(Protocol):
         """Return the referrals that the organisation is known to have sent or been offered."""
         ...
 
-    def submitted(self, transaction: Connection, referral_id: str) -> Submitted | None:
+    def submitted(self, transaction: Connection, referral_id: str) -> AdmittedReferral | None:
         """Return a referral that intake admitted, or None."""
         ...
 

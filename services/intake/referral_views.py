@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from contracts.answers.form import extended
-from contracts.answers.referrals import OwnOffer, ReferralSummary, ReferralView
 from contracts.codes import FHIR_TASK_STATUS, ReferralStatus
 from contracts.errors import Refused
 from contracts.queries import OfferQuery, ReferralListQuery, ReferralQuery
 from contracts.records import read
+from contracts.responses.form import extended
+from contracts.responses.referrals import OwnOffer, ReferralSummary, ReferralView
 from runtime.storage.database import Database
 from services.intake.ports import NO_SUCH_OFFER, AdmissionStore, Referrals
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from contracts.answers.referrals import AdmittedSubmission
+from contracts.responses.referrals import AdmittedSubmission
 from runtime.messaging.outbox.outbox_age import OutboxAge
 from runtime.storage.database import Database
 from services.intake.domain.admission import keys_of_batch

@@ -28,7 +28,7 @@ from services.routing.adapters.tables import DIRECTORY_CHANGES, MESSAGING, REPLI
 from services.routing.adapters.unanswered import SqlUnansweredEmergencies
 from services.routing.adapters.week_events import SqlWeekEvents
 from services.routing.adapters.weekly_reports import SqlWeeklyReports
-from services.routing.api import answer_question
+from services.routing.api import reply_to_query
 from services.routing.deadlines import DeadlineTimer
 from services.routing.domain.coverage import stale_services
 from services.routing.domain.digest import DigestPeriod
@@ -71,7 +71,7 @@ class RoutingParts:
     statements: StatementQueries
     facts: ReadinessGate
     directory: BatchProcessor[Envelope]
-    questions: RequestServer
+    query_server: RequestServer
 
 
 def build(settings: Settings) -> Application[RoutingParts]:
@@ -196,8 +196,8 @@ def build(settings: Settings) -> Application[RoutingParts]:
             statements=StatementQueries(database=platform.database, reports=reports, statements=statements),
             facts=ReadinessGate(facts, directory_unready),
             directory=directory,
-            questions=platform.messenger.request_server(
-                ROUTING_QUERIES, REQUESTERS, partial(answer_question, queries, preview=previews.preview)
+            query_server=platform.messenger.request_server(
+                ROUTING_QUERIES, REQUESTERS, partial(reply_to_query, queries, preview=previews.preview)
             ),
         ),
         verifier=access.verifier(settings.hub, platform.clock, issuer=settings.issuer),

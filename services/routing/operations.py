@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from contracts import vocabularies
-from contracts.answers.coordination import (
+from contracts.responses.coordination import (
     Considered,
     CoverageCell,
     Decisions,
@@ -16,8 +16,8 @@ from contracts.answers.coordination import (
     UnplacedReferral,
     WishList,
 )
-from contracts.answers.referrals import Submitted
-from contracts.answers.reports import (
+from contracts.responses.referrals import Submitted
+from contracts.responses.reports import (
     AskingDecision,
     MonthlyStatement,
     NetworkReport,
@@ -25,10 +25,10 @@ from contracts.answers.reports import (
     OrganizationStatement,
 )
 from runtime.web.languages import ACCEPT_LANGUAGE, LANGUAGE_HEADERS
-from runtime.web.operation import Body, Operation, answer, or_csv, page_of
+from runtime.web.operation import Body, Operation, or_csv, page_of, record_of
 from runtime.web.parameters import JSON_OR_CSV, LIMIT, ORGANIZATION, PAGED, coded, flag, matching
 from services.routing.api import ExtensionRequest, InterventionRequest, PlacementRequest, WithdrawalRequest
-from services.routing.domain.calendar_week import Span
+from services.routing.domain.calendar_week import SeriesSpan
 from services.routing.domain.coordination_queue import QueueKind
 from services.routing.domain.report_words import LANGUAGES
 
@@ -71,7 +71,7 @@ MONTH: Final = matching(
 ASKING: Final = (MONTH, *PAGED)
 REPORTED: Final = (WEEK, _LABELS, JSON_OR_CSV)
 SERIES_SPANS: Final = (
-    coded("every", Span, "The length of a span; by default a week."),
+    coded("every", SeriesSpan, "The length of a span; by default a week."),
     LIMIT,
     _LABELS,
     JSON_OR_CSV,
@@ -80,63 +80,63 @@ SERIES_SPANS: Final = (
 REPORT: Final = Operation(
     summary="Read the report of a week; small figures are withheld",
     headers=(ACCEPT_LANGUAGE,),
-    answers={200: or_csv(answer(NetworkReport, headers=LANGUAGE_HEADERS))},
+    responses={200: or_csv(record_of(NetworkReport, headers=LANGUAGE_HEADERS))},
     refusals=frozenset({"not-found"}),
 )
 SERIES: Final = Operation(
     summary="Read the totals of the latest weeks or months",
     headers=(ACCEPT_LANGUAGE,),
-    answers={200: or_csv(answer(NetworkSeries, headers=LANGUAGE_HEADERS))},
+    responses={200: or_csv(record_of(NetworkSeries, headers=LANGUAGE_HEADERS))},
 )
 STATEMENT: Final = Operation(
     summary="Read the figures of the caller's own week",
     headers=(ACCEPT_LANGUAGE,),
-    answers={200: or_csv(answer(OrganizationStatement, headers=LANGUAGE_HEADERS))},
+    responses={200: or_csv(record_of(OrganizationStatement, headers=LANGUAGE_HEADERS))},
     refusals=frozenset({"not-found"}),
 )
 
 MONTHLY_STATEMENT: Final = Operation(
     summary="Read the figures of the caller's own month",
-    answers={200: answer(MonthlyStatement)},
+    responses={200: record_of(MonthlyStatement)},
     refusals=frozenset({"not-found"}),
 )
 ASKING_DECISIONS: Final = Operation(
     summary="List the decisions of a month that asked the caller, with their proofs",
-    answers={200: page_of(AskingDecision)},
+    responses={200: page_of(AskingDecision)},
     refusals=frozenset({"not-found", "invalid-cursor"}),
 )
 
 DECISIONS: Final = Operation(
     summary="Read why a referral was offered to these organisations, in this order",
-    answers={200: answer(Decisions)},
+    responses={200: record_of(Decisions)},
 )
 UNPLACED: Final = Operation(
     summary="List the referrals that await placement",
-    answers={200: page_of(UnplacedReferral)},
+    responses={200: page_of(UnplacedReferral)},
     refusals=frozenset({"invalid-cursor"}),
 )
 QUEUE: Final = Operation(
     summary="List a queue of the coordinators, the most urgent first",
-    answers={200: page_of(QueueItem)},
+    responses={200: page_of(QueueItem)},
     refusals=frozenset({"invalid-cursor"}),
 )
 CANDIDATES: Final = Operation(
     summary="Read which organisations a search would consider now, with the result of every rule",
-    answers={200: answer(Considered)},
+    responses={200: record_of(Considered)},
     refusals=frozenset({"not-in-this-state"}),
 )
 WISHES: Final = Operation(
     summary="List the changes of the network that would place the most referrals",
-    answers={200: or_csv(answer(WishList))},
+    responses={200: or_csv(record_of(WishList))},
 )
 COVERAGE: Final = Operation(
     summary="List who could help, by region, need and language",
-    answers={200: or_csv(page_of(CoverageCell))},
+    responses={200: or_csv(page_of(CoverageCell))},
     refusals=frozenset({"invalid-cursor"}),
 )
 ENGAGEMENTS: Final = Operation(
     summary="Count the open referrals of an organisation, by urgency",
-    answers={200: answer(EngagementCounts)},
+    responses={200: record_of(EngagementCounts)},
 )
 
 
@@ -144,7 +144,7 @@ def _act(summary: str, body: type, example: Mapping[str, Any]) -> Operation:
     return Operation(
         summary=summary,
         body=Body(record=body, examples={"example": dict(example)}),
-        answers={202: answer(Submitted, description="Recorded durably, not yet applied.")},
+        responses={202: record_of(Submitted, description="Recorded durably, not yet applied.")},
         refusals=frozenset(
             {
                 "invalid-submission",

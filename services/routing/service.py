@@ -47,8 +47,8 @@ class RoutingService(WebService):
         self.application.process_receipts(deliveries)
 
     @batches(ROUTING_QUERIES, interval=0.0)
-    def questions(self, deliveries: Sequence[Delivery]) -> None:
-        self.handlers.questions.process(deliveries)
+    def queries(self, deliveries: Sequence[Delivery]) -> None:
+        self.handlers.query_server.process(deliveries)
 
     @resource(
         "GET",

@@ -20,7 +20,7 @@ PATIENCE = dt.timedelta(seconds=10)
 
 
 @dataclass(kw_only=True, slots=True)
-class Batch:
+class BatchProgress:
     """The state of a batch in progress: custodies that were taken, cases to store, events to publish.
 
     linked: the custodies that were taken because a split links them with others, as they were. taken: all

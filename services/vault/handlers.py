@@ -30,7 +30,7 @@ from contracts.facts import (
 )
 from runtime.messaging.outbox.outbox import outgoing
 from runtime.messaging.ports import Outgoing
-from services.vault.batch import PATIENCE, Batch
+from services.vault.batch import PATIENCE, BatchProgress
 from services.vault.domain.content import check_content
 from services.vault.domain.custody import (
     Acceptance,
@@ -50,8 +50,8 @@ from services.vault.ports import (
     CustodyKeys,
     CustodyStore,
     DeclineNotes,
+    KnownSealingKeys,
     MessageOpener,
-    SealingKeys,
     TransitKeyStore,
 )
 from services.vault.releases import Releases, refuse_case
@@ -74,7 +74,7 @@ class VaultHandlers:
         opener: MessageOpener,
         transit_keys: TransitKeyStore,
         custody_keys: CustodyKeys,
-        keys: SealingKeys,
+        keys: KnownSealingKeys,
         new_id: Callable[[], str],
     ) -> None:
         self._source = source
@@ -211,7 +211,7 @@ class VaultHandlers:
 
     # One method for each message type
 
-    def _receive_case(self, batch: Batch, message: Event[Fact], fact: SealedCaseSubmitted) -> None:
+    def _receive_case(self, batch: BatchProgress, message: Event[Fact], fact: SealedCaseSubmitted) -> None:
         custody = batch.custodies[fact.referral_id]
         # Checked first: a second case for a referral must not change the held one.
         if step(custody, CustodyEvent.arrival).state is CustodyState.erased:
@@ -230,13 +230,13 @@ class VaultHandlers:
             batch.arrived[fact.referral_id] = case
             let_parts_follow(batch, fact.referral_id)
 
-    def _rejoin(self, batch: Batch, message: Event[Fact], fact: ReferralRejoined) -> None:
+    def _rejoin(self, batch: BatchProgress, message: Event[Fact], fact: ReferralRejoined) -> None:
         is_held = any(batch.custodies[id_].acceptance is not None for id_ in fact.parts)
         if is_held and batch.now - message.time < PATIENCE:
             raise Unavailable("A part was handed back, which may not have reached the vault yet.")
         rejoin_referral(batch, fact)
 
-    def _accepted(self, batch: Batch, message: Event[Fact], fact: OfferAccepted) -> None:
+    def _accepted(self, batch: BatchProgress, message: Event[Fact], fact: OfferAccepted) -> None:
         acceptance = Acceptance(
             organization=fact.organization,
             message_id=message.id,
@@ -251,7 +251,7 @@ class VaultHandlers:
             )
         batch.custodies[fact.referral_id] = accept(custody, fact.sender, acceptance)
 
-    def _closed(self, batch: Batch, message: Event[Fact], referral_id: str, reason: str) -> None:
+    def _closed(self, batch: BatchProgress, message: Event[Fact], referral_id: str, reason: str) -> None:
         before = batch.custodies[referral_id]
         custody = batch.custodies[referral_id] = step(before, CustodyEvent.closing)
         batch.arrived.pop(referral_id, None)
@@ -270,7 +270,7 @@ class VaultHandlers:
 
     # Start and end of a batch
 
-    def _take(self, transaction: Connection, referrals: Collection[str], now: dt.datetime) -> Batch:
+    def _take(self, transaction: Connection, referrals: Collection[str], now: dt.datetime) -> BatchProgress:
         """Take the custodies of the referrals, and those that a split links with them.
 
         All are locked together, in the order of their ids. Raises Unavailable if a referral was split between
@@ -281,7 +281,7 @@ class VaultHandlers:
         for one in (custodies[id_] for id_ in referrals):
             if any(id_ not in custodies for id_ in (one.case_of, *one.part_ids)):
                 raise Unavailable("The referral was split at the same time.")
-        return Batch(
+        return BatchProgress(
             source=self._source,
             new_id=self._new_id,
             now=now,
@@ -290,7 +290,7 @@ class VaultHandlers:
             taken=dict(custodies),
         )
 
-    def _finish(self, transaction: Connection, batch: Batch) -> Iterable[Outgoing]:
+    def _finish(self, transaction: Connection, batch: BatchProgress) -> Iterable[Outgoing]:
         """Release every case that can be released now, and store all changes.
 
         Releases are decided after the whole batch: a case that is accepted and withdrawn within one batch

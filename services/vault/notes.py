@@ -8,11 +8,11 @@ from dataclasses import replace
 from contracts.envelope import Event
 from contracts.errors import Refused, Unavailable
 from contracts.facts import Fact, SealedNoteReleased, SealedNoteSubmitted
-from services.vault.batch import PATIENCE, Batch, submission_of
+from services.vault.batch import PATIENCE, BatchProgress, submission_of
 from services.vault.domain.custody import closed, is_closed, other_party, require_open
 
 
-def receive_note(batch: Batch, message: Event[Fact], fact: SealedNoteSubmitted) -> None:
+def receive_note(batch: BatchProgress, message: Event[Fact], fact: SealedNoteSubmitted) -> None:
     """Forward a note to the other party. Raises Unavailable while that party may not be known yet."""
     try:
         custody = batch.custodies[fact.referral_id]
@@ -27,7 +27,7 @@ def receive_note(batch: Batch, message: Event[Fact], fact: SealedNoteSubmitted) 
         _forward(batch, message, fact, receiver)
 
 
-def receive_explanation(batch: Batch, message: Event[Fact], fact: SealedNoteSubmitted) -> None:
+def receive_explanation(batch: BatchProgress, message: Event[Fact], fact: SealedNoteSubmitted) -> None:
     """Forward the note of a decline or a hand-back if that took effect, drop it if that was refused.
 
     Holds the note until the decision is known.
@@ -47,7 +47,7 @@ def receive_explanation(batch: Batch, message: Event[Fact], fact: SealedNoteSubm
         _forward(batch, message, fact, custody.sender)
 
 
-def answered(batch: Batch, submission: str | None, referral_id: str, *, sender: str | None) -> None:
+def answered(batch: BatchProgress, submission: str | None, referral_id: str, *, sender: str | None) -> None:
     """Record the decision on an answer or a hand-back; forward or drop its note.
 
     sender: None if it was refused.
@@ -69,7 +69,7 @@ def answered(batch: Batch, submission: str | None, referral_id: str, *, sender: 
         _forward(batch, note, note.data, sender)
 
 
-def _forward(batch: Batch, message: Event[Fact], fact: SealedNoteSubmitted, receiver: str) -> None:
+def _forward(batch: BatchProgress, message: Event[Fact], fact: SealedNoteSubmitted, receiver: str) -> None:
     forwarded = SealedNoteReleased(
         referral_id=fact.referral_id,
         organization=receiver,
@@ -80,7 +80,7 @@ def _forward(batch: Batch, message: Event[Fact], fact: SealedNoteSubmitted, rece
     batch.publish(forwarded, fact.referral_id, cause=message)
 
 
-def refuse_held(batch: Batch, referral_id: str) -> None:
+def refuse_held(batch: BatchProgress, referral_id: str) -> None:
     """Refuse the notes that wait for a decision on a referral that has closed."""
     for submission, note in list(batch.held.items()):
         if note.partition_key == referral_id:

@@ -222,7 +222,7 @@ class CustodyKeys(Protocol):
         ...
 
 
-class SealingKeys(Protocol):
+class KnownSealingKeys(Protocol):
     """The organisations' published sealing keys that this process knows."""
 
     def of(self, organization: str) -> SealingKey | None:

@@ -18,7 +18,7 @@ from contracts.facts import (
     Fact,
     SealedCaseReleased,
 )
-from services.vault.batch import PATIENCE, Batch
+from services.vault.batch import PATIENCE, BatchProgress
 from services.vault.domain.custody import (
     Acceptance,
     Custody,
@@ -30,7 +30,7 @@ from services.vault.domain.custody import (
 )
 from services.vault.domain.sealed import SealedCase, unreadable
 from services.vault.parts import let_parts_follow
-from services.vault.ports import CustodyKeys, CustodyStore, SealingKeys, UnusableKey
+from services.vault.ports import CustodyKeys, CustodyStore, KnownSealingKeys, UnusableKey
 
 _log = logging.getLogger(__name__)
 
@@ -38,12 +38,12 @@ _log = logging.getLogger(__name__)
 class Releases:
     """Decides at the end of a batch which of its cases are released."""
 
-    def __init__(self, *, store: CustodyStore, custody_keys: CustodyKeys, keys: SealingKeys) -> None:
+    def __init__(self, *, store: CustodyStore, custody_keys: CustodyKeys, keys: KnownSealingKeys) -> None:
         self._store = store
         self._custody_keys = custody_keys
         self._keys = keys
 
-    def release(self, transaction: Connection, batch: Batch) -> None:
+    def release(self, transaction: Connection, batch: BatchProgress) -> None:
         """Release every case of the batch that can be released, and ask the senders for those that cannot.
 
         Raises Defect if the key store lacks a case's key.
@@ -70,7 +70,7 @@ class Releases:
             else:
                 self._release_one(batch, custody, case)
 
-    def _release_one(self, batch: Batch, custody: Custody, case: SealedCase) -> None:
+    def _release_one(self, batch: BatchProgress, custody: Custody, case: SealedCase) -> None:
         acceptance = custody.acceptance
         assert acceptance is not None
         if disposition_of(custody) is Disposition.request:
@@ -113,7 +113,7 @@ class Releases:
             raise unreadable(f"The case is sealed to {receiver}, which has published no sealing key.")
         raise unreadable(f"The case is not sealed to the key that {receiver} has published.")
 
-    def _request(self, batch: Batch) -> None:
+    def _request(self, batch: BatchProgress) -> None:
         """Ask the senders for the cases that they replaced for another acceptor only."""
         for id_, custody in batch.custodies.items():
             before, acceptance = batch.taken[id_], custody.acceptance
@@ -125,7 +125,7 @@ class Releases:
             ):
                 self._request_case(batch, custody, acceptance)
 
-    def _request_case(self, batch: Batch, custody: Custody, acceptance: Acceptance) -> None:
+    def _request_case(self, batch: BatchProgress, custody: Custody, acceptance: Acceptance) -> None:
         assert custody.sender is not None  # known with the case or the acceptance
         request = CaseRequested(
             referral_id=custody.referral_id, organization=acceptance.organization, sender=custody.sender
@@ -137,7 +137,9 @@ class Releases:
         until = self._keys.paused_until(acceptor)
         return until if until is not None and now < until else None
 
-    def _pause(self, batch: Batch, custody: Custody, acceptance: Acceptance, until: dt.datetime) -> None:
+    def _pause(
+        self, batch: BatchProgress, custody: Custody, acceptance: Acceptance, until: dt.datetime
+    ) -> None:
         # Announced once for each change of the key.
         if custody.paused_until == until:
             return
@@ -152,7 +154,7 @@ class Releases:
         batch.publish(fact, custody.referral_id, cause=acceptance)
 
     def publish(
-        self, batch: Batch, sealed_case: SealedCaseReleased, *, cause: Event[Fact] | Acceptance
+        self, batch: BatchProgress, sealed_case: SealedCaseReleased, *, cause: Event[Fact] | Acceptance
     ) -> None:
         """Publish that a case is released to its acceptor."""
         fact = CaseReleased(
@@ -201,7 +203,7 @@ class Releases:
 
 
 def refuse_case(
-    batch: Batch,
+    batch: BatchProgress,
     custody: Custody,
     sender: str,
     refused: Refused,

@@ -8,7 +8,7 @@ from typing import Final
 from contracts.envelope import Event
 from contracts.errors import Refused, Unavailable
 from contracts.facts import Fact, SealedCaseReleased, SealedCaseReplaced
-from services.vault.batch import PATIENCE, Batch
+from services.vault.batch import PATIENCE, BatchProgress
 from services.vault.domain.content import check_content
 from services.vault.domain.custody import (
     Custody,
@@ -34,7 +34,7 @@ class Replacements:
         self._custody_keys = custody_keys
         self._releases = releases
 
-    def renew_case(self, batch: Batch, message: Event[Fact], fact: SealedCaseReplaced) -> None:
+    def renew_case(self, batch: BatchProgress, message: Event[Fact], fact: SealedCaseReplaced) -> None:
         """Replace the case in custody. The end of the batch releases it to every acceptor."""
         whole_id = batch.custodies[fact.referral_id].case_of
         whole = batch.custodies[whole_id]
@@ -55,7 +55,7 @@ class Replacements:
         _keep(batch, whole_id, case)
 
     def replace_case_for(
-        self, acceptor: str, batch: Batch, message: Event[Fact], fact: SealedCaseReplaced
+        self, acceptor: str, batch: BatchProgress, message: Event[Fact], fact: SealedCaseReplaced
     ) -> None:
         """Release a case that the sender sealed to the acceptor, and keep no case that is older.
 
@@ -93,12 +93,12 @@ class Replacements:
         self._releases.publish(batch, released, cause=message)
 
 
-def _keep(batch: Batch, referral_id: str, case: SealedCase) -> None:
+def _keep(batch: BatchProgress, referral_id: str, case: SealedCase) -> None:
     """Store the case instead of the one before."""
     batch.destroyed.add(referral_id)
     batch.arrived[referral_id] = case
 
 
-def _open_parts(batch: Batch, whole: Custody) -> list[str]:
+def _open_parts(batch: BatchProgress, whole: Custody) -> list[str]:
     """Return the ids of the parts of a referral that have not ended."""
     return [id_ for id_ in whole.part_ids if not is_closed(batch.custodies[id_])]

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from joserfc.jwk import OKPKey
 
-from contracts.topology import PARKED, dead_letter_queue_name, hub_topology
+from contracts.topology import DEAD_LETTERS, dead_letter_queue_name, hub_topology
 from kopuro_client.sealing import generate_key, public_key
 from runtime.messaging.outbox.outbox import Outbox
 from runtime.messaging.outbox.relay import IDLE_SECONDS
@@ -62,7 +62,7 @@ class Started:
 
     def have_something_to_publish(self) -> None:
         letter = Outgoing(
-            exchange=PARKED,
+            exchange=DEAD_LETTERS,
             routing_key=dead_letter_queue_name("audit.log"),
             message_id=secrets.token_hex(8),
             partition_key="",

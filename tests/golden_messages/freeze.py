@@ -5,6 +5,7 @@ Existing files are never changed: other systems have stored the bytes of publish
 
 from __future__ import annotations
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -27,4 +28,5 @@ def freeze(folder: Path = FOLDER) -> list[str]:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(prog="python -m tests.golden_messages.freeze", description=__doc__).parse_args()
     sys.stdout.writelines(f"written: {name}\n" for name in freeze())

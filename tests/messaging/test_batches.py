@@ -14,7 +14,7 @@ from contracts.errors import Defect, Refused, Unavailable
 from contracts.facts import ReplicaRequested
 from contracts.topology import Queue, Topology
 from runtime.messaging.headers import UNDECODABLE_PROPERTIES
-from runtime.messaging.inbox import Identity, Inbox
+from runtime.messaging.inbox import EventIdentity, Inbox
 from runtime.messaging.memory import MemoryBroker
 from runtime.messaging.outbox.event_batch import encode_batch
 from runtime.messaging.ports import Delivery, Outgoing
@@ -322,7 +322,7 @@ def admit(
     database: Database, consumer: str, *ids: str, source: str = "/kg/post", at: dt.datetime = START
 ) -> set[str]:
     with database.write() as transaction:
-        messages = [Identity(source, id_) for id_ in ids]
+        messages = [EventIdentity(source, id_) for id_ in ids]
         return {message.id for message in Inbox(TABLES.inbox).admit(transaction, consumer, messages, at)}
 
 
@@ -335,7 +335,7 @@ def test_inbox_knows_messages_per_consumer_until_pruned(harness: ConsumerHarness
     with database.write() as transaction:
         assert Inbox(TABLES.inbox).forget_before(transaction, START + dt.timedelta(hours=1), 10) == 3
         left = set(transaction.execute(select(TABLES.inbox.c.message_id)).scalars())
-        assert left == {Identity("/kg/post", "c").key}
+        assert left == {EventIdentity("/kg/post", "c").key}
 
 
 def test_inbox_knows_the_messages_of_each_source(harness: ConsumerHarness) -> None:
@@ -348,11 +348,11 @@ def test_inbox_knows_the_messages_of_each_source(harness: ConsumerHarness) -> No
 
 @pytest.mark.parametrize("id_", ["a", "x" * 60, "\ud800", "a\0", "ид"])
 def test_key_of_a_message_fits_its_column_and_is_storable(id_: str) -> None:
-    key = Identity("/kg/post", id_).key
+    key = EventIdentity("/kg/post", id_).key
     assert len(key) <= 64
     assert key.isascii()
     assert key.isprintable()
-    assert key != Identity("/kg/test", id_).key
+    assert key != EventIdentity("/kg/test", id_).key
 
 
 def test_inbox_row_of_an_earlier_build_is_known(harness: ConsumerHarness) -> None:

@@ -17,8 +17,8 @@ import pytest
 from sqlalchemy import select
 
 from contracts.topology import (
+    DEAD_LETTERS,
     DIRECT,
-    PARKED,
     REPLAYS,
     Queue,
     Topology,
@@ -30,7 +30,7 @@ from contracts.topology import (
 from runtime.messaging.batches import BatchProcessor, Identified
 from runtime.messaging.dead_letters.dead_letter import dead_letter_of
 from runtime.messaging.dead_letters.dead_letter_queue import DeadLetters
-from runtime.messaging.inbox import Identity
+from runtime.messaging.inbox import EventIdentity
 from runtime.messaging.ports import BrokerUnavailable, Delivery, Outgoing, Publisher
 from runtime.messaging.rabbit.broker import RabbitBroker
 from runtime.messaging.rabbit.browser import RabbitBrowsers
@@ -51,7 +51,7 @@ LETTERS = merged(
         ),
         bindings=(),
     ),
-    addressed(PARKED, ["letters.parked"]),
+    addressed(DEAD_LETTERS, ["letters.parked"]),
     addressed(REPLAYS, ["letters.1", "letters.fragile"]),
 )
 LONG = 10.0
@@ -264,7 +264,7 @@ def in_inbox(harness: ConsumerHarness, *ids: str) -> list[str]:
     """Return those of the ids that the inbox knows."""
     with harness.database.read() as transaction:
         keys = set(transaction.execute(select(TABLES.inbox.c.message_id)).scalars())
-    known = [id_ for id_ in ids if Identity(f"/{HUB}/{AUTHOR}", id_).key in keys]
+    known = [id_ for id_ in ids if EventIdentity(f"/{HUB}/{AUTHOR}", id_).key in keys]
     assert len(known) == len(keys)
     return known
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from contracts.topology import PARKED, RECEIPTS, SNAPSHOTS, Exchange, Queue, Topology
+from contracts.topology import DEAD_LETTERS, RECEIPTS, SNAPSHOTS, Exchange, Queue, Topology
 from runtime.messaging import messenger as messenger_module
 from runtime.messaging import topology_watch
 from runtime.messaging.authors import authors_in
@@ -229,7 +229,7 @@ def test_rows_for_the_default_exchange_go_to_the_exchange_that_replaced_it(datab
     fill_outbox(database, ["receipt"], queue="delivery.events")
     with database.read() as transaction:
         found = [message.exchange for _, message in Outbox(TABLES.outbox).oldest(transaction, 10)]
-    assert found == [PARKED, SNAPSHOTS, RECEIPTS]
+    assert found == [DEAD_LETTERS, SNAPSHOTS, RECEIPTS]
 
 
 def test_wave_of_large_messages_is_limited_in_bytes(database: Database) -> None:
@@ -477,7 +477,7 @@ def test_messenger_warns_of_lost_queue_and_resumes_when_it_is_back(
     database: Database, losing: tuple[Broker, Callable[[str], None]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(topology_watch, "CHECK_SECONDS", 0.1)
-    monkeypatch.setattr(messenger_module, "PARKED_SECONDS", 0.1)
+    monkeypatch.setattr(messenger_module, "DEAD_LETTER_SECONDS", 0.1)
     hub, lose = losing
     hub.declare(LATE)
     hub.declare(ANSWERS)

@@ -15,7 +15,7 @@ from sqlalchemy.event import listen, remove
 from contracts.envelope import Envelope, Event
 from contracts.errors import Defect
 from contracts.facts import EventsLogged, Fact, OfferAccepted
-from contracts.topology import CASES, DIRECT, EVENTS, LOG, LOG_QUEUE, PARKED, RECEIPTS, SNAPSHOTS
+from contracts.topology import CASES, DEAD_LETTERS, DIRECT, EVENTS, LOG, LOG_QUEUE, RECEIPTS, SNAPSHOTS
 from runtime.identifiers import new_id
 from runtime.messaging.inbox import KEPT
 from runtime.messaging.metrics import MessagingMetrics
@@ -159,7 +159,7 @@ def test_copies_hold_what_the_log_must_hold_and_nothing_sealed(author: Author) -
     message, bodies = batch(1)
     elsewhere = [
         Outgoing(exchange=exchange, routing_key="k", message_id="m", partition_key="p", body=b"{}")
-        for exchange in (CASES, DIRECT, LOG, PARKED, RECEIPTS, SNAPSHOTS)
+        for exchange in (CASES, DIRECT, LOG, DEAD_LETTERS, RECEIPTS, SNAPSHOTS)
     ]
     assert message.exchange == EVENTS
     author.confirm(*elsewhere, message)

@@ -5,6 +5,7 @@ First the same tests run on the code as it is: tests that fail anyway prove noth
 
 from __future__ import annotations
 
+import argparse
 import sys
 import tempfile
 from pathlib import Path
@@ -14,6 +15,7 @@ from tests.mutation.trial import Copy
 
 
 def main() -> int:
+    argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__).parse_args()
     with (
         tempfile.TemporaryDirectory(prefix="kopuro-mutation-") as directory,
         Copy(Path(directory) / "tree") as copy,

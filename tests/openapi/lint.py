@@ -7,6 +7,7 @@ official JSON Schema of AsyncAPI 3.0 (`@asyncapi/specs`) checks its structure. T
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from typing import Final
@@ -46,6 +47,7 @@ def official_faults() -> list[str]:
 
 def main() -> int:
     """Run every tool and return 1 if one finds a fault."""
+    argparse.ArgumentParser(prog="python -m tests.openapi.lint", description=__doc__).parse_args()
     install()
     redocly = "node_modules/@redocly/cli/bin/cli.js"
     failed = _node(redocly, "lint", str(openapi.FILE.resolve()))

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from contracts.errors import Refused, Unavailable
 from runtime.messaging.dead_letters.browsing import Browsed
-from runtime.messaging.memory import MemoryBroker, Published
+from runtime.messaging.memory import MemoryBroker, PublishedMessage
 
 
 class MemoryBrowsers:
@@ -39,7 +39,7 @@ class MemoryBrowser:
     def __init__(self, broker: MemoryBroker, queue: str) -> None:
         self._broker = broker
         self._queue = broker.queues[queue]
-        self._held: dict[int, Published] = {}
+        self._held: dict[int, PublishedMessage] = {}
 
     def messages(self) -> Iterator[Browsed]:
         """See `browsing.Browser`."""

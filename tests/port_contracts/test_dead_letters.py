@@ -41,7 +41,7 @@ TOPOLOGY = merged(
     ),
     addressed(REPLAYS, ["letters.0", "letters.1"]),
 )
-PARKED = "letters.parked"
+DEAD_LETTERS = "letters.parked"
 SEEN = "2026-03-01T00:00:00+00:00"
 HEADERS = {
     REASON: "Defect: It does not add up.",
@@ -55,7 +55,7 @@ LONG, SHORT = 10.0, 0.2
 def parked(id_: str, *, body: bytes | None = None, headers: Mapping[str, str] = HEADERS) -> Outgoing:
     return Outgoing(
         exchange="",
-        routing_key=PARKED,
+        routing_key=DEAD_LETTERS,
         message_id=id_,
         partition_key="key",
         body=id_.encode() if body is None else body,
@@ -105,11 +105,11 @@ class Hub:
 
     def seen(self) -> list[str]:
         """Return the ids in the dead-letter queue."""
-        with self.browse(PARKED) as browser:
+        with self.browse(DEAD_LETTERS) as browser:
             return [message.message_id for message in browser.messages()]
 
     def bodies(self) -> list[bytes]:
-        with self.browse(PARKED) as browser:
+        with self.browse(DEAD_LETTERS) as browser:
             return [message.body for message in browser.messages()]
 
     def replayed(self, queue: str = "letters.1") -> list[str]:
@@ -174,7 +174,7 @@ def test_browsing_leaves_queue_unchanged_for_the_next_browser(hub: Hub) -> None:
 def test_removal_keeps_other_messages_in_order(hub: Hub) -> None:
     ids = [str(number) for number in range(300)]
     hub.park(*ids)
-    with hub.browse(PARKED) as browser:
+    with hub.browse(DEAD_LETTERS) as browser:
         messages = list(browser.messages())
         browser.remove([messages[5], messages[250]])
         browser.remove([messages[100]])
@@ -185,14 +185,14 @@ def test_removed_messages_do_not_return(hub: Hub) -> None:
     ids = [str(number) for number in range(1000)]
     hub.park(*ids)
     for left in range(900, 0, -100):
-        with hub.browse(PARKED) as browser:
+        with hub.browse(DEAD_LETTERS) as browser:
             browser.remove(list(browser.messages())[:100])
         assert hub.seen() == ids[-left:]
 
 
 def test_aborted_browsing_changes_nothing(hub: Hub) -> None:
     hub.park("a", "b", "c")
-    with pytest.raises(ZeroDivisionError), hub.browse(PARKED) as browser:
+    with pytest.raises(ZeroDivisionError), hub.browse(DEAD_LETTERS) as browser:
         next(browser.messages())
         raise ZeroDivisionError
     assert hub.seen() == ["a", "b", "c"]
@@ -204,7 +204,7 @@ def test_browser_of_empty_queue_has_no_messages(hub: Hub) -> None:
 
 def test_message_arriving_during_browsing_is_left_to_the_next_browser(hub: Hub) -> None:
     hub.park("a", "b")
-    with hub.browse(PARKED) as browser:
+    with hub.browse(DEAD_LETTERS) as browser:
         messages = browser.messages()
         browser.remove([next(messages)])
         hub.park("c")
@@ -215,7 +215,7 @@ def test_message_arriving_during_browsing_is_left_to_the_next_browser(hub: Hub) 
 def test_second_browser_is_unavailable_and_changes_nothing(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rabbit_browser, "TURN_SECONDS", 0.0)
     hub.park("a", "b")
-    with hub.browse(PARKED) as browser:
+    with hub.browse(DEAD_LETTERS) as browser:
         next(browser.messages())
         with pytest.raises(Unavailable, match="Another process is browsing"):
             hub.seen()

@@ -15,13 +15,20 @@ from runtime.messaging.rabbit.connection import ConnectionFactory
 from sandbox.broker import PrivateBroker
 from sandbox.broker_configuration import LARGEST_MESSAGE
 from services.gateway.adapters.management_users import ManagementUsers
-from services.gateway.adapters.partners_topology import MOST_PARKED, MOST_SUBMISSIONS
+from services.gateway.adapters.partners_topology import MOST_DEAD_LETTERS, MOST_SUBMISSIONS
 from services.gateway.adapters.rabbit_queues import RabbitQueues
 from services.gateway.adapters.rabbit_submissions import PREFETCH, RabbitSubmissions
-from services.gateway.domain.partner import PARKED, SUBMISSIONS, exchange_of, hashed, queue_of, submissions_of
+from services.gateway.domain.partner import (
+    DEAD_LETTERS,
+    SUBMISSIONS,
+    exchange_of,
+    hashed,
+    queue_of,
+    submissions_of,
+)
 from services.gateway.domain.window import CAPACITY, Count
 from services.gateway.ports import BrokerUsers, Queues, SessionEnded, UserConflict
-from services.gateway.submission_desk import LONGEST_BODY, Received, Verdict, digest_of
+from services.gateway.submission_processor import LONGEST_BODY, Received, Verdict, digest_of
 from tests.journey.waiting import until
 from tests.unit.services.gateway.doubles import OSH, BrokerInMemory, message
 
@@ -205,7 +212,7 @@ def take(submissions: RabbitSubmissions, number: int) -> list[tuple[int, Receive
     return taken
 
 
-def test_submission_is_parked_or_delivered_again_by_its_verdict(node: PrivateBroker) -> None:
+def test_submission_becomes_a_dead_letter_or_is_delivered_again_by_its_verdict(node: PrivateBroker) -> None:
     submissions = RabbitSubmissions(factory_of(node), lambda: [OSH])
     submissions.take(0.01)
     link = factory_of(node).connect()
@@ -216,7 +223,7 @@ def test_submission_is_parked_or_delivered_again_by_its_verdict(node: PrivateBro
     assert [one.message_id for _, one in taken] == ["a", "b", "c"]
     assert {one.organization for _, one in taken} == {OSH}
     assert taken[0][1].user_id is None
-    verdicts = [Verdict.answered, Verdict.retried, Verdict.parked]
+    verdicts = [Verdict.answered, Verdict.retried, Verdict.dead_letter]
     submissions.settle([(tag, verdict) for (tag, _), verdict in zip(taken, verdicts, strict=True)])
     again = take(submissions, 1)
     assert [one.message_id for _, one in again] == ["b"]
@@ -227,7 +234,7 @@ def test_submission_is_parked_or_delivered_again_by_its_verdict(node: PrivateBro
     link.collect()
 
 
-def test_parked_submission_that_is_moved_back_is_its_organizations(node: PrivateBroker) -> None:
+def test_dead_letter_that_is_moved_back_is_its_organizations(node: PrivateBroker) -> None:
     # As the shovel of the management page publishes: to the queue by its name, with any user_id.
     tagged = (
         f'rabbit_auth_backend_internal:set_tags(<<"{HUB}.gateway">>, [administrator, impersonator], <<>>)'
@@ -238,8 +245,8 @@ def test_parked_submission_that_is_moved_back_is_its_organizations(node: Private
     link = factory_of(node).connect()
     channel = link.channel()
     channel.basic_publish(amqp.Message(b"{}", message_id="d", user_id=OSH), exchange_of(OSH), OSH)
-    submissions.settle([(tag, Verdict.parked) for tag, _ in take(submissions, 1)])
-    found = until(lambda: channel.basic_get("submissions.parked"), "the parked submission")
+    submissions.settle([(tag, Verdict.dead_letter) for tag, _ in take(submissions, 1)])
+    found = until(lambda: channel.basic_get("submissions.parked"), "the dead letter")
     channel.basic_publish(amqp.Message(found.body, **found.properties), "", "submissions")
     channel.basic_ack(found.delivery_tag)
     ((tag, back),) = take(submissions, 1)
@@ -258,7 +265,7 @@ def test_submission_is_routed_to_no_queue_but_its_organizations(node: PrivateBro
     with_submit.close()
     link = factory_of(node).connect()
     channel = link.channel()
-    others = [submissions_of(OTHER), queue_of(OTHER), queue_of(OSH), SUBMISSIONS, PARKED]
+    others = [submissions_of(OTHER), queue_of(OTHER), queue_of(OSH), SUBMISSIONS, DEAD_LETTERS]
 
     def waiting(queue: str) -> int:
         count: int = channel.queue_declare(queue, passive=True).message_count
@@ -360,18 +367,18 @@ def test_submissions_that_expire_fill_their_organizations_queue_and_no_disk(
     )
     for organization in (OSH, OTHER):
         queues.begin(organization)
-    submissions.take(0.01)  # declares the queue of parked submissions
+    submissions.take(0.01)  # declares the queue of dead letters
     submissions.close()
     link = factory_of(fresh_node).connect()
     channel = link.channel()
     channel.confirm_select()
     taken = 0
     with pytest.raises(amqp.exceptions.MessageNacked):
-        while taken < 2 * (MOST_PARKED + MOST_SUBMISSIONS):
+        while taken < 2 * (MOST_DEAD_LETTERS + MOST_SUBMISSIONS):
             channel.basic_publish_confirm(amqp.Message(b"{}", expiration="1"), exchange_of(OSH), OSH)
             taken += 1
     # The broker looks at lengths with some delay.
-    assert channel.queue_declare(PARKED, passive=True).message_count < MOST_PARKED * 3 // 2
+    assert channel.queue_declare(DEAD_LETTERS, passive=True).message_count < MOST_DEAD_LETTERS * 3 // 2
     # Its own door is shut, and the others' are open.
     channel.basic_publish_confirm(amqp.Message(b"{}"), exchange_of(OTHER), OTHER)
     queues.close()

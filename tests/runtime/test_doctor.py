@@ -418,8 +418,8 @@ def test_faults_of_the_broker_are_named(
     (tmp_path / "exported.json").write_text(json.dumps(document))
     main(["admin", "doctor", "--env", str(hub / "env"), "--definitions", str(tmp_path / "exported.json")])
     assert (
-        "warning: stranger: stranger is none of the hub's users, and is an administrator of the broker and "
-        "has rights in the hub's virtual host [broker-stranger]"
+        "warning: stranger: stranger is not one of the hub's users, and is an administrator of the broker "
+        "and has rights in the hub's virtual host [broker-stranger]"
     ) in capsys.readouterr()[0]
     expired = ca.issue("doctor-client-expired", host="kg.vault", days=-1)
     with variables(

@@ -13,7 +13,8 @@ from admin.read_only_engine import open_read_only
 from admin.reconciliation.reconcile import database_urls
 from admin.reconciliation.service_states import SERVICES
 from sandbox.broker import BrokerError, PrivateBroker
-from sandbox.hub import Hub, HubError
+from sandbox.hub import Hub
+from sandbox.hub_processes import HubError
 from tests.faults.test_full_disk import small_disk
 from tests.journey.command_process import CommandProcess
 
@@ -35,8 +36,8 @@ def test_databases_are_private_and_inside_the_directory(name: str, tmp_path: Pat
     database = hub.files.database("vault")
     assert stat.S_IMODE(database.stat().st_mode) == 0o600
     assert stat.S_IMODE(database.parent.stat().st_mode) == 0o700
-    assert database_urls(directory, {})["vault"] == hub._database_url("vault")
-    with open_read_only(hub._database_url("vault")).connect() as connection:
+    assert database_urls(directory, {})["vault"] == hub.processes.database_url("vault")
+    with open_read_only(hub.processes.database_url("vault")).connect() as connection:
         assert connection.exec_driver_sql("SELECT count(*) FROM alembic_version").scalar() == 1
 
 

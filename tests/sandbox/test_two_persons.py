@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from runtime.settings import TWO_PERSON
-from sandbox.hub import Hub, HubError
+from sandbox.hub import Hub
+from sandbox.hub_processes import HubError
 
 
 def test_directory_with_one_operator_cannot_start_with_two_person_approval(tmp_path: Path) -> None:

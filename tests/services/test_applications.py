@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from services.directory.handlers.application_rates import APPLICATIONS_PER_MINUTE, QUESTIONS_PER_MINUTE
+from services.directory.handlers.application_rates import APPLICATIONS_PER_MINUTE, STATUS_REQUESTS_PER_MINUTE
 from tests.services.test_directory import NOWHERE, Hub, problem, running
 from tests.unit.services.directory.application_samples import APPLICANT, application_record
 from tests.unit.services.directory.samples import OSH
@@ -301,7 +301,7 @@ def test_address_that_floods_uses_up_no_other_address(hub: Hub, *, behind_proxy:
     flood, *others = (sender(f"127.0.0.{number}") for number in (2, 3, 4, 5))
     assert is_limited(flood.applies, APPLICATIONS_PER_MINUTE)
     assert served(one.applies for one in others) > 1
-    assert is_limited(flood.asks, QUESTIONS_PER_MINUTE)
+    assert is_limited(flood.asks, STATUS_REQUESTS_PER_MINUTE)
     assert served(one.asks for one in others) > 1
     assert served(one.withdraws for one in others) > 1
 

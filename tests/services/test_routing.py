@@ -262,10 +262,10 @@ def _distinct(heard: list[Event[Fact]]) -> Counter[type[Fact]]:
 
 
 def _asker(queries: RequestClient) -> Any:
-    def ask(question: Any) -> Any:
+    def ask(query: Any) -> Any:
         def attempt() -> tuple[Any] | None:
             try:
-                return (queries.ask(ROUTING_QUERIES, question.wire()),)
+                return (queries.ask(ROUTING_QUERIES, query.wire()),)
             except Unavailable:
                 return None  # the private queue of the answers is not there yet
 

@@ -70,7 +70,7 @@ from services.routing.adapters import tables as routing_tables
 from services.routing.adapters.placement_keys import SqlPlacementKeys
 from services.routing.adapters.store import SqlReferralStore
 from services.routing.adapters.unanswered import SqlUnansweredEmergencies
-from services.routing.api import answer_question
+from services.routing.api import reply_to_query
 from services.routing.domain.policy import RoutingPolicy
 from services.routing.handlers.commands import RoutingCommands as RoutingCommands
 from services.routing.handlers.queries import RoutingQueries
@@ -234,8 +234,8 @@ class _Asked:
     def __init__(self, intake: Intake) -> None:
         self._intake = intake
 
-    def ask(self, question: Query) -> Any:
-        return self._intake.ask(question)
+    def ask(self, query: Query) -> Any:
+        return self._intake.ask(query)
 
 
 class Routing(Service):
@@ -282,8 +282,8 @@ class Routing(Service):
         self.commands.recall()
         return [self.messenger.consumer(ROUTING, self.commands.take_facts, decode, queues=ROUTING_PARTITIONS)]
 
-    def answer(self, question: Query) -> Any:
-        return plain(answer_question(self.queries, question.wire()))
+    def answer(self, query: Query) -> Any:
+        return plain(reply_to_query(self.queries, query.wire()))
 
     def suspend(self, organization: str) -> None:
         """The directory's record of a suspended organisation arrives."""

@@ -36,8 +36,8 @@ from services.directory.adapters.client_assertions import JwtAssertionReader
 from services.directory.adapters.client_signatures import check_points
 from services.directory.domain.client_key import ClientKey, KeyAlgorithm, KeySet, client_keys
 from services.gateway.gateway_metrics import GatewayMetrics
-from services.gateway.ports import Answer, Result
-from services.gateway.submission_desk import Received, SubmissionDesk, Verdict
+from services.gateway.ports import Result, SubmissionAnswer
+from services.gateway.submission_processor import Received, SubmissionProcessor, Verdict
 from services.intake.domain.sealing import require_sealed
 from services.vault.adapters.custody_key import CustodyKeyInMemory
 from services.vault.domain.content import check_content
@@ -143,14 +143,14 @@ def test_hostile_submission_over_amqp_costs_the_gateway_little_and_leaves_nothin
         def submit(self, organization: str, lines: Sequence[bytes], *, referrals: bool) -> list[Result]:
             return [Result(problem=Refused("case-not-sealed", "Seal it.").problem()) for _ in lines]
 
-        def answer(self, organization: str, answers: Sequence[Answer]) -> None:
+        def answer(self, organization: str, answers: Sequence[SubmissionAnswer]) -> None:
             assert all(answer.problem for answer in answers)
 
-    desk = SubmissionDesk(Hub(), GatewayMetrics(CollectorRegistry()))
+    processor = SubmissionProcessor(Hub(), GatewayMetrics(CollectorRegistry()))
 
     def submitted(body: bytes) -> None:
         one = Received(organization=OSH, body=body, user_id=OSH, message_id="k")
-        assert desk.process([one]) == [Verdict.answered]
+        assert processor.process([one]) == [Verdict.answered]
         raise Refused("invalid-submission", "The hub's answer, which has the problem.")
 
     bodies = {

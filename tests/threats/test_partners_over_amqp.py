@@ -40,7 +40,7 @@ from services.gateway.domain.partner import (
     submissions_of,
 )
 from services.gateway.ports import UserConflict
-from services.gateway.submission_desk import LONGEST_BODY
+from services.gateway.submission_processor import LONGEST_BODY
 from tests.journey.traces import kept
 from tests.journey.waiting import until
 from tests.support import hostile_tokens

@@ -266,18 +266,18 @@ def test_request_and_reply_pass_between_intake_and_routing(hub: HubBroker) -> No
     routing = RabbitBroker(hub.uris["routing"], service="routing")
     with (
         contextlib.closing(intake.private_consumer("intake")) as replies,
-        contextlib.closing(routing.consumer([ROUTING_QUERIES], 10)) as questions,
+        contextlib.closing(routing.consumer([ROUTING_QUERIES], 10)) as requests,
         contextlib.closing(intake.publisher()) as asking,
         contextlib.closing(routing.publisher()) as answering,
     ):
         replies.take(1, 0.1)
         assert replies.name is not None
         asking.publish([transient(QUERIES, ROUTING_QUERIES)])
-        (question,) = questions.take(1, LONG)
+        (request,) = requests.take(1, LONG)
         answering.publish([transient(REPLIES, replies.name)])
         (reply,) = replies.take(1, LONG)
-        questions.acknowledge([question])
-    assert (question.user_id, reply.user_id) == ("kg.intake", "kg.routing")
+        requests.acknowledge([request])
+    assert (request.user_id, reply.user_id) == ("kg.intake", "kg.routing")
 
 
 def transient(exchange: str, key: str) -> Outgoing:

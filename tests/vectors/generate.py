@@ -5,6 +5,7 @@ The files in `contracts/vectors/` are generated and never edited by hand. They c
 
 from __future__ import annotations
 
+import argparse
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -35,6 +36,7 @@ def content(name: str) -> bytes:
 
 def main() -> None:
     """Write every file."""
+    argparse.ArgumentParser(prog="python -m tests.vectors.generate", description=__doc__).parse_args()
     FOLDER.mkdir(exist_ok=True)
     for name in FILES:
         (FOLDER / name).write_bytes(content(name))

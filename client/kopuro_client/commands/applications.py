@@ -46,11 +46,13 @@ def apply(
         Path | None, typer.Argument(help="JSON file of the application; options replace its members.")
     ] = None,
     name: Annotated[str | None, typer.Option(help="The organisation's name.")] = None,
-    kind: Annotated[str | None, typer.Option(help="Such as ngo, union or state_body.")] = None,
+    kind: Annotated[
+        str | None, typer.Option(help="The kind of organisation, such as ngo, union or state_body.")
+    ] = None,
     country: Annotated[str | None, typer.Option(help="Its country, such as KG.")] = None,
     languages: Annotated[
         list[str] | None,
-        typer.Option("--language", help="A language in which it helps; repeat it for several."),
+        typer.Option("--language", help="A language in which the organisation helps. May be repeated."),
     ] = None,
     description: Annotated[str | None, typer.Option(help="What it does.")] = None,
     contact: Annotated[str | None, typer.Option(help="The name of a contact person.")] = None,
@@ -59,8 +61,12 @@ def apply(
         str | None, typer.Option(help="The contact's telephone, such as +996 312 000000.")
     ] = None,
     website: Annotated[str | None, typer.Option(help="Its website.")] = None,
-    parent: Annotated[str | None, typer.Option(help="The id of a member that it belongs to.")] = None,
-    wanted_id: Annotated[str | None, typer.Option("--id", help="The id that it wishes to have.")] = None,
+    parent: Annotated[
+        str | None, typer.Option(help="The id of the member to which the organisation belongs.")
+    ] = None,
+    wanted_id: Annotated[
+        str | None, typer.Option("--id", help="The id that the organisation asks for.")
+    ] = None,
     status: Annotated[
         str | None, typer.Option(metavar="ID", help="Show the state of an application instead.")
     ] = None,
@@ -158,7 +164,8 @@ def _kept_reference(session: Session, file: Path | None) -> Iterator[str]:
 def applications(
     session: Session,
     application: Annotated[
-        str | None, typer.Argument(metavar="ID", help="Show this one as JSON, with all that was sent.")
+        str | None,
+        typer.Argument(metavar="ID", help="Show this application as JSON, with everything that was sent."),
     ] = None,
     state: Annotated[str, typer.Option(help=f"{', '.join(_STATES[:-1])} or {_STATES[-1]}.")] = "waiting",
     after: AFTER = None,
@@ -175,7 +182,7 @@ def applications(
     room = page.get("room")  # missing from older hubs
     if room is not None and not session.out.as_json:
         session.out.note(
-            f"{room['taken']} of {room['most']} places are taken, by those that are open and by those that "
+            f"{room['taken']} of at most {room['most']} applications: those that are open, and those that "
             "were withdrawn within a day of being sent"
         )
 
@@ -186,9 +193,11 @@ def vet_application(
     wanted_id: Annotated[
         str | None, typer.Option("--id", help="The organisation's id; by default as proposed.")
     ] = None,
-    parent: Annotated[str | None, typer.Option(help="Its parent; by default as proposed.")] = None,
+    parent: Annotated[
+        str | None, typer.Option(help="The organisation's parent; by default as proposed.")
+    ] = None,
     without_parent: Annotated[
-        bool, typer.Option("--without-parent", help="It has no parent, whatever was proposed.")
+        bool, typer.Option("--without-parent", help="Set no parent, even if one was proposed.")
     ] = False,
     yes: YES = False,
 ) -> None:
@@ -204,7 +213,7 @@ def vet_application(
             f"{content['name']} ({content['kind']}, {content['country']}) becomes "
             f"{wanted_id or content['proposed_id'] or 'an organisation without an id: add --id'}",
             "a member may send, accept and hold referrals",
-            f"write down whom to call, it is erased then: {contact['name']}, "
+            f"write down the contact, which is erased then: {contact['name']}, "
             f"{contact['email'] or ''} {contact['telephone'] or ''}".rstrip(),
         ]
         confirm(session.out, effects, "vet the organisation?")
@@ -231,7 +240,7 @@ def refuse_application(
     note: Annotated[str | None, typer.Option(help="A note that only the applicant can read.")] = None,
     yes: YES = False,
 ) -> None:
-    """Refuse applications, as a coordinator or operator. Refusing a withdrawn one frees its room at once."""
+    """Refuse applications, as a coordinator or operator. Withdrawn ones no longer count then."""
     if not yes:
         require_terminal()
         effects = []

@@ -58,9 +58,9 @@ def show(session: Session, approval: _APPROVAL) -> None:
 
 
 def approve(session: Session, approval: _APPROVAL) -> None:
-    """Let a request take effect, as its second person. Show it first: you answer for it.
+    """Approve a request as its second person, so that it takes effect. Read it with `show` first.
 
-    A partner's request for its own key takes two: the first of them endorses it.
+    A partner's request for its own key needs two members of the staff: the first of them endorses it.
     """
     decided = session.hub.administration.approve(approval)
     _decided(session, decided)

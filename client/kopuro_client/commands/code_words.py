@@ -11,7 +11,7 @@ from kopuro_client.commands.printable import moment, printable
 Texts = tuple[str, str, str]  # in the order of LANGUAGES
 
 CAPACITIES: Final[Mapping[str, Texts]] = {
-    "capacity": ("has room", "есть места", "орун бар"),
+    "capacity": ("has capacity", "есть места", "орун бар"),
     "assessment_required": (
         "assesses each person first",
         "сначала оценивает каждый случай",

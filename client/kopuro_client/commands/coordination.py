@@ -27,7 +27,7 @@ from kopuro_client.commands.timeline import show_referral
 from kopuro_client.commands.trace_words import reason_of, whose_turn
 from kopuro_client.errors import InvalidArgumentError
 from kopuro_client.records import Offer, Referral
-from kopuro_client.tracing.evidence import Evidence
+from kopuro_client.tracing.evidence import TraceRecords
 from kopuro_client.tracing.next_action import ENDS, next_action
 
 _NOT_ASKED = frozenset({"intake", "delivery", "audit"})
@@ -133,7 +133,7 @@ def show(session: Session, referral: REFERRAL, language: LANGUAGE = "en") -> Non
     show_referral(session.out, found, language)
     session.out.blank()
     # The turn as `kopuro trace` decides it, from what routing alone knows.
-    known = Evidence(viewer=None, now=dt.datetime.now(dt.UTC), referral=found, silent=_NOT_ASKED)
+    known = TraceRecords(viewer=None, now=dt.datetime.now(dt.UTC), referral=found, silent=_NOT_ASKED)
     turn = next_action(known)
     show_wrapped(session.out, f"{whose_turn(turn, language)}: {reason_of(turn, language)}")
     session.out.note(word("trace", language, command=f"kopuro trace {found['id']}"))

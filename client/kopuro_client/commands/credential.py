@@ -50,8 +50,8 @@ def secret(
 ) -> None:
     """Make a client secret. Writes it to FILE and its SHA-256 digest to stdout.
 
-    Give the digest to the hub's operators, and read it to them once more by telephone. Nobody needs the
-    secret itself.
+    Give the digest to the hub's operators, and confirm it by telephone. Nobody else needs the secret
+    itself.
     """
     made = secrets.token_urlsafe(_SECRET_BYTES)
     write_secret(file, made.encode(), public=sha256(made.encode()).hexdigest())

@@ -65,9 +65,9 @@ def file_name(number: int, name: object, media_type: object) -> str:
     else:
         suffix = dot + suffix
     prefix = f"{number:02}-"
-    room = LONGEST_NAME - len((prefix + suffix).encode())
+    longest = LONGEST_NAME - len((prefix + suffix).encode())
     # The leading number also avoids reserved names (`CON`, `NUL`).
-    short = stem.encode()[:room].decode(errors="ignore").strip(" .") or "document"
+    short = stem.encode()[:longest].decode(errors="ignore").strip(" .") or "document"
     return prefix + short + suffix
 
 

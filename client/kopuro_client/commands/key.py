@@ -58,7 +58,7 @@ def replace(
         bool, typer.Option("--lost", help="The old key is lost: request the operators' approval.")
     ] = False,
 ) -> None:
-    """Replace your sealing key. With the old key, at once; without it, after two operators' approval.
+    """Replace your sealing key: at once with the old key, or else after two operators have approved it.
 
     After an approval the hub pauses the release of cases to the new key, so that you can object.
     """

@@ -171,7 +171,7 @@ def consumers(session: Session) -> None:
 
 def put_consumer(
     session: Session,
-    name: Annotated[str, typer.Argument(help="The consumer's name: a lower-case slug.")],
+    consumer: Annotated[str, typer.Argument(metavar="NAME", help="The consumer's name: a lower-case slug.")],
     types: TYPES = None,
     contract: CONTRACT = None,
     start: Annotated[
@@ -183,19 +183,20 @@ def put_consumer(
     ] = None,
 ) -> None:
     """Create a named consumer of the mailbox, or change its settings. It keeps settings not given."""
-    consumer = session.hub.put_consumer(name, types=types or None, contract=contract, start=start)
+    stored = session.hub.put_consumer(consumer, types=types or None, contract=contract, start=start)
     if session.out.as_json:
-        session.out.document(consumer)
+        session.out.document(stored)
     else:
-        session.out.note(f"consumer {name} is set")
+        session.out.note(f"consumer {consumer} is set")
 
 
 def delete_consumer(
-    session: Session, name: Annotated[str, typer.Argument(help="The consumer's name.")]
+    session: Session,
+    consumer: Annotated[str, typer.Argument(metavar="NAME", help="The consumer's name.")],
 ) -> None:
     """Delete a named consumer. Messages that only it needed are no longer kept."""
-    session.hub.delete_consumer(name)
-    session.out.note(f"consumer {name} is deleted")
+    session.hub.delete_consumer(consumer)
+    session.out.note(f"consumer {consumer} is deleted")
 
 
 def _settle(session: Session, message: Message) -> None:

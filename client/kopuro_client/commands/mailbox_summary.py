@@ -16,7 +16,7 @@ _PAGE = 200
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Waiting:
+class WaitingOfType:
     """The messages of one type. oldest: the time of the first, RFC 3339; newest: of the last."""
 
     fact: str
@@ -25,13 +25,13 @@ class Waiting:
     newest: str
 
 
-def waiting(messages: Iterable[Message]) -> list[Waiting]:
+def waiting(messages: Iterable[Message]) -> list[WaitingOfType]:
     """Return the messages by type, the type with the oldest message first. messages: oldest first."""
-    found: dict[str, Waiting] = {}
+    found: dict[str, WaitingOfType] = {}
     for message in messages:
         fact = fact_of(message)
         first = found.get(fact)
-        found[fact] = Waiting(
+        found[fact] = WaitingOfType(
             fact=fact,
             count=1 if first is None else first.count + 1,
             oldest=message["time"] if first is None else first.oldest,

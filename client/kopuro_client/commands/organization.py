@@ -81,8 +81,8 @@ def update(
 ) -> None:
     """Change members of your organisation's record. Members that the file omits stay unchanged.
 
-    `"active": false` closes the hub to your organisation within 5 seconds, this command too: only operators
-    can set it back. The command warns and asks first.
+    `"active": false` closes the hub to your organisation within 5 seconds, and to this command: only
+    operators can set it back. The command warns and asks first.
     """
     changes = read_json(file)
     if isinstance(changes, dict) and changes.get("active") is False and not yes:
@@ -112,7 +112,7 @@ def _closing(organization: str) -> list[str]:
     return [
         f"{organization}: every service of the hub refuses it within 5 seconds, and it gets no token",
         "its open offers move to others; what it has accepted goes to the coordinators",
-        "it cannot undo this: an operator readmits it, and a second operator approves "
+        "it cannot undo this itself: an operator readmits it, and a second operator approves "
         "(`kopuro organization readmit`)",
     ]
 

@@ -20,7 +20,7 @@ def capacity(
     service: Annotated[str, typer.Argument(help="The id of its service.")],
     status: Annotated[str, typer.Argument(help=f"{', '.join(_STATUSES[:-1])} or {_STATUSES[-1]}.")],
     maximum: Annotated[
-        int | None, typer.Option(min=0, help="Units held at once; by default as the record says.")
+        int | None, typer.Option(min=0, help="The largest number of units at once; by default the record's.")
     ] = None,
 ) -> None:
     """State the capacity of your service, as of now. Routing uses it for the next decision.

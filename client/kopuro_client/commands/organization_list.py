@@ -37,7 +37,7 @@ def list_(
 ) -> None:
     """List organisations by id; with --need or --region, the services that vetted organisations offer.
 
-    A service has its capacity, its languages and its areas.
+    Each service is shown with its capacity, languages and areas.
     """
     if need is None and region is None:
         show_page(

@@ -138,7 +138,7 @@ SENTENCES: Final[Mapping[str, tuple[str, str, str]]] = {
         "Адам башка уюмду каалайт; буга бир да бөлүгү сунушталбайт.",
     ),
     "no_room_reported": (
-        "It declined for lack of capacity at {declined_at} and has not reported room since.",
+        "It declined for lack of capacity at {declined_at} and has not reported capacity since.",
         "Она отказала из-за нехватки мест ({declined_at}) и с тех пор о местах не сообщала.",
         "Ал орун жоктугунан баш тарткан ({declined_at}), андан бери орун бар деп билдирген жок.",
     ),

@@ -18,7 +18,7 @@ import typer
 
 from kopuro_client.arguments import encodable
 from kopuro_client.client import Kopuro
-from kopuro_client.commands.argument_forms import named_arguments
+from kopuro_client.commands.argument_forms import given_of, is_given, named_arguments
 from kopuro_client.commands.credentials import ANYBODY, Identity, from_environment, from_file
 from kopuro_client.commands.output import Output
 from kopuro_client.commands.streams import OutputError
@@ -66,11 +66,11 @@ def connected(
         if discovery is None:
             raise InvalidArgumentError("no hub given: use --discovery URL or set KOPURO_DISCOVERY_URL")
         if as_json and arguments.get("as_csv"):
-            raise InvalidArgumentError("--csv and --json are two formats: give one of them")
+            raise InvalidArgumentError("--csv and --json cannot be combined")
         _check_texts(arguments)
         identity = ANYBODY
         if not anonymous:
-            given = {name for name in ("acting_as", "credentials", "sealing_key") if _is_given(context, name)}
+            given = {name for name in ("acting_as", "credentials", "sealing_key") if is_given(context, name)}
             identity = _identity(acting_as, credentials, sealing_key, given=given)
         out = Output(as_json=as_json)
         stopping = Stopping() if stoppable else None
@@ -84,7 +84,11 @@ def connected(
             transport=_lasting_transport(arguments.get("quiet_for"), out, stopping) if lasting else None,
         ) as hub:
             session = Session(hub=hub, out=out, organization=identity.organization, stopping=stopping)
-            with _contracted_responses(), _output_after_requests(), named_arguments(arguments):
+            with (
+                _contracted_responses(),
+                _output_after_requests(),
+                named_arguments(given_of(context, arguments)),
+            ):
                 command(session, **arguments)  # type: ignore[call-arg]  # P is rebuilt from typer's keywords
 
     own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
@@ -161,12 +165,6 @@ def _shared_options(
     as_json: Annotated[bool, typer.Option("--json", help="Print the API's JSON.")] = False,
 ) -> None:
     """Declare the options that all connected commands share; only the signature is used."""
-
-
-def _is_given(context: typer.Context, name: str) -> bool:
-    """Return whether an option is on the command line, and not from the environment."""
-    source = context.get_parameter_source(name)
-    return source is not None and source.name == "COMMANDLINE"
 
 
 def _check_texts(arguments: Mapping[str, Any]) -> None:

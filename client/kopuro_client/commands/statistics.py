@@ -11,6 +11,7 @@ from kopuro_client.errors import InvalidArgumentError
 
 MOST_NAMED: Final = 12
 WITHHELD: Final = "withheld"
+COMBINED: Final = "combined"  # the class of a row that stands for several
 
 
 def statistics(
@@ -88,6 +89,10 @@ def _show(
         ),
     )
     for name, classes in table["combined"].items():
+        rows = {figure["values"].get(name) for figure in table["figures"]} - {None}
+        if rows == {COMBINED}:
+            out.note(f"{name}: withheld, because a row for any class would reveal one with fewer than 5")
+            continue
         held = (
             ", ".join(classes) if 0 < len(classes) <= MOST_NAMED else "all classes without a row of their own"
         )

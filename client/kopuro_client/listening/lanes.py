@@ -63,7 +63,7 @@ class Lanes:
         self._paused_until = 0.0
 
     @property
-    def room(self) -> int:
+    def free(self) -> int:
         """How many more messages may be added."""
         return max(0, MOST_HELD - self._held)
 

@@ -110,11 +110,11 @@ class Listener:
         longest = LONGEST_WAIT if self.held else min(LONGEST_WAIT, self._quiet_since + quiet_for - now)
         wait = self._lanes.wait(now, max(0.0, longest))
         hold = int(wait)
-        if self._lanes.room:
+        if self._lanes.free:
             with self._stopping.interruptible():
                 page = self._hub.mailbox(
                     after=self._after,
-                    limit=min(_LARGEST_PAGE, self._lanes.room),
+                    limit=min(_LARGEST_PAGE, self._lanes.free),
                     wait=hold,
                     types=self._types,
                     consumer=self._consumer,

@@ -70,7 +70,7 @@ class ApplicationRecord(TypedDict):
 
 
 class ApplicationRoom(TypedDict):
-    """How many applications take room, and how many may."""
+    """How many applications count towards the limit, and the limit."""
 
     taken: int
     most: int

@@ -78,7 +78,7 @@ class Mailbox(Connected):
         return Webhooks(self._connection, lambda *path: self._at("delivery", "webhooks", *path))
 
     def recover(self, since: str, *, types: Iterable[str] = ()) -> Iterator[Message]:
-        """Yield every message that the hub has had for you since a time, also acknowledged ones.
+        """Yield every message that the hub has had for you since a time, including acknowledged ones.
 
         For a program that was restored from a backup: with the same ids and content, in the same order, each
         once. since: an RFC 3339 time; some messages of the ten minutes before it come first, because clocks

@@ -19,7 +19,7 @@ from kopuro_client.errors import (
 )
 from kopuro_client.records import AdmittedSubmission, MessageState, Offer, Referral, StoryDocument
 from kopuro_client.resources.connected import Connected
-from kopuro_client.tracing.evidence import Evidence, Logged, moment_of, short_fact
+from kopuro_client.tracing.evidence import Logged, TraceRecords, moment_of, short_fact
 from kopuro_client.tracing.trace import Trace
 
 T = TypeVar("T")
@@ -87,7 +87,7 @@ class Traces(Connected):
         ids = {one["id"] for one in submissions if one["referral_id"] == referral}
         return _Found(referral, frozenset(ids))
 
-    def _evidence(self, asking: _Asking, found: _Found, language: str) -> Evidence:
+    def _evidence(self, asking: _Asking, found: _Found, language: str) -> TraceRecords:
         referral_id = cast(str, found.referral)
         submissions = self._submissions(asking, id=referral_id)
         messages = self._messages(asking, referral_id)
@@ -183,9 +183,11 @@ class _Asking:
             self.error = self.error or error
             return None
 
-    def evidence(self, *, viewer: str | None = None, **known: Any) -> Evidence:
+    def evidence(self, *, viewer: str | None = None, **known: Any) -> TraceRecords:
         """Return what is known now, with the services that did not answer."""
-        return Evidence(viewer=viewer, now=dt.datetime.now(dt.UTC), silent=frozenset(self.silent), **known)
+        return TraceRecords(
+            viewer=viewer, now=dt.datetime.now(dt.UTC), silent=frozenset(self.silent), **known
+        )
 
 
 def _viewer(submissions: list[AdmittedSubmission], messages: list[MessageState]) -> str | None:

@@ -35,7 +35,7 @@ class Logged:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Evidence:
+class TraceRecords:
     """The answers of the services at one moment.
 
     viewer: the organisation that asks, None for staff. submissions: from intake. referral: routing's view by

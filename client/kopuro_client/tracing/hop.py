@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from kopuro_client.records import MessageState
-from kopuro_client.tracing.evidence import Evidence, Logged, moment_of, short_fact
+from kopuro_client.tracing.evidence import Logged, TraceRecords, moment_of, short_fact
 
 # Reads are not steps of the referral; `kopuro readers` lists them.
 _READS: Final = frozenset({"history.read", "history.exported", "log.exported", "referral.read"})
@@ -47,7 +47,7 @@ class Hop:
     sentence: str | None = None
 
 
-def hops_of(evidence: Evidence) -> tuple[Hop, ...]:
+def hops_of(evidence: TraceRecords) -> tuple[Hop, ...]:
     """Return every step that the evidence shows, in the order of time.
 
     A step that two services know, such as a submission in intake, routing and the log, is one hop: the log
@@ -72,7 +72,7 @@ def hops_of(evidence: Evidence) -> tuple[Hop, ...]:
     return tuple(sorted(found, key=lambda hop: (hop.time, _SERVICES.index(hop.service))))
 
 
-def _submissions(evidence: Evidence) -> Iterator[Hop]:
+def _submissions(evidence: TraceRecords) -> Iterator[Hop]:
     for one in evidence.submissions:
         yield Hop(
             service="intake",
@@ -84,7 +84,7 @@ def _submissions(evidence: Evidence) -> Iterator[Hop]:
         )
 
 
-def _decisions(evidence: Evidence) -> Iterator[Hop]:
+def _decisions(evidence: TraceRecords) -> Iterator[Hop]:
     """Yield the steps of the timeline that intake's own answer does not contain."""
     known = {(one["fact"], moment_of(one["admitted_at"])) for one in evidence.submissions}
     for step in evidence.timeline:
@@ -108,7 +108,7 @@ def _decisions(evidence: Evidence) -> Iterator[Hop]:
         )
 
 
-def _messages(evidence: Evidence) -> Iterator[Hop]:
+def _messages(evidence: TraceRecords) -> Iterator[Hop]:
     for message in evidence.messages:
         about = short_fact(message["type"])
         steps = {
@@ -144,7 +144,7 @@ def _of_message(message: MessageState, about: str, step: str, time: dt.datetime)
     )
 
 
-def _logged(evidence: Evidence) -> dict[tuple[str, dt.datetime], list[Logged]]:
+def _logged(evidence: TraceRecords) -> dict[tuple[str, dt.datetime], list[Logged]]:
     """Return (fact, time) -> its log entries, without reads of the history."""
     found: dict[tuple[str, dt.datetime], list[Logged]] = defaultdict(list)
     for one in evidence.entries:
@@ -153,7 +153,7 @@ def _logged(evidence: Evidence) -> dict[tuple[str, dt.datetime], list[Logged]]:
     return found
 
 
-def _with_entry(hop: Hop, entry: Logged, evidence: Evidence) -> Hop:
+def _with_entry(hop: Hop, entry: Logged, evidence: TraceRecords) -> Hop:
     signed = evidence.log_size is not None and entry.index < evidence.log_size
     return replace(hop, entry=entry.index, signed=signed, sentence=entry.sentence)
 

@@ -1,7 +1,7 @@
 """Whose turn it is: who must act next about a referral, since when, until when.
 
-`next_action` decides from `Evidence` alone. Each state of the lifecycle has a rule in `RULES`; a test fails
-for a state without one.
+`next_action` decides from `TraceRecords` alone. Each state of the lifecycle has a rule in `RULES`; a test
+fails for a state without one.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Final
 
 from kopuro_client.records import MessageState, Offer, Referral
-from kopuro_client.tracing.evidence import Evidence, moment_of, short_fact
+from kopuro_client.tracing.evidence import TraceRecords, moment_of, short_fact
 
 # The hub's timers and consumers take seconds; a step that is later than this is stuck.
 LATE: Final = dt.timedelta(minutes=1)
@@ -83,7 +83,7 @@ class NextAction:
     also_coordinators: bool = False
 
 
-def next_action(evidence: Evidence) -> NextAction:
+def next_action(evidence: TraceRecords) -> NextAction:
     """Return whose turn it is. Total: any evidence has an answer."""
     undecided = evidence.undecided()
     referral = evidence.referral
@@ -104,7 +104,7 @@ def next_action(evidence: Evidence) -> NextAction:
     return rule(evidence, referral)
 
 
-def _about_message(evidence: Evidence, message: MessageState) -> NextAction:
+def _about_message(evidence: TraceRecords, message: MessageState) -> NextAction:
     """Return the turn of a mailbox's owner to read a message that is about no referral."""
     if message["acknowledged_at"] is not None:
         return NextAction(owner=Owner.nobody, action=Action.message_read, since=message["acknowledged_at"])
@@ -121,13 +121,13 @@ def _about_message(evidence: Evidence, message: MessageState) -> NextAction:
     )
 
 
-def _requested(evidence: Evidence, referral: Referral) -> NextAction:
+def _requested(evidence: TraceRecords, referral: Referral) -> NextAction:
     return NextAction(
         owner=Owner.hub, action=Action.decide, since=referral["updated_at"], subject=referral["id"]
     )
 
 
-def _offered(evidence: Evidence, referral: Referral) -> NextAction:
+def _offered(evidence: TraceRecords, referral: Referral) -> NextAction:
     waiting = [offer for offer in referral["offers"] if offer["state"] == "open"]
     own = [offer for offer in waiting if offer["organization"] == evidence.viewer]
     if not waiting:
@@ -150,7 +150,7 @@ def _offered(evidence: Evidence, referral: Referral) -> NextAction:
     )
 
 
-def _unplaced(evidence: Evidence, referral: Referral) -> NextAction:
+def _unplaced(evidence: TraceRecords, referral: Referral) -> NextAction:
     if evidence.viewer not in (None, referral["sender"]):
         return _offer_ended(referral)
     step = evidence.last("referral.unplaced", "acceptance.revoked")
@@ -166,7 +166,7 @@ def _unplaced(evidence: Evidence, referral: Referral) -> NextAction:
     )
 
 
-def _split(evidence: Evidence, referral: Referral) -> NextAction:
+def _split(evidence: TraceRecords, referral: Referral) -> NextAction:
     """Return whose turn it is in the open parts; the coordinators' if nobody else can act."""
     parts = [part for part in referral.get("parts", ()) if part["status"] not in ENDS]
     if not parts:  # a former candidate for the whole does not see them
@@ -183,7 +183,7 @@ def _split(evidence: Evidence, referral: Referral) -> NextAction:
     )
 
 
-def _accepted(evidence: Evidence, referral: Referral) -> NextAction:
+def _accepted(evidence: TraceRecords, referral: Referral) -> NextAction:
     if referral["acceptor"] is None:  # a candidate whose offer has ended does not see it
         return _offer_ended(referral)
     return (
@@ -194,13 +194,13 @@ def _accepted(evidence: Evidence, referral: Referral) -> NextAction:
     )
 
 
-def _held(evidence: Evidence, referral: Referral) -> NextAction:
+def _held(evidence: TraceRecords, referral: Referral) -> NextAction:
     if referral["acceptor"] is None:
         return _offer_ended(referral)
     return _excluded(evidence, referral) or _replacement(evidence, referral) or _report(evidence, referral)
 
 
-def _failed(evidence: Evidence, referral: Referral) -> NextAction:
+def _failed(evidence: TraceRecords, referral: Referral) -> NextAction:
     if evidence.viewer == referral["sender"]:
         step = evidence.last("referral.failed")
         is_unlinked = step is not None and (step["detail"] or {}).get("reason") in _BROKEN_CHAIN
@@ -211,7 +211,7 @@ def _failed(evidence: Evidence, referral: Referral) -> NextAction:
     return _ended(evidence, referral)
 
 
-def _ended(evidence: Evidence, referral: Referral) -> NextAction:
+def _ended(evidence: TraceRecords, referral: Referral) -> NextAction:
     return NextAction(owner=Owner.nobody, action=Action.ended, since=referral["updated_at"])
 
 
@@ -220,7 +220,7 @@ def _offer_ended(referral: Referral) -> NextAction:
     return NextAction(owner=Owner.nobody, action=Action.offer_ended, since=ends[-1] if ends else None)
 
 
-def _excluded(evidence: Evidence, referral: Referral) -> NextAction | None:
+def _excluded(evidence: TraceRecords, referral: Referral) -> NextAction | None:
     """Return the coordinators' turn while the acceptor is suspended or inactive.
 
     Its readmission is no step of the referral: an acceptor that asks, or that has reported since, has been
@@ -241,7 +241,7 @@ def _excluded(evidence: Evidence, referral: Referral) -> NextAction | None:
     )
 
 
-def _replacement(evidence: Evidence, referral: Referral) -> NextAction | None:
+def _replacement(evidence: TraceRecords, referral: Referral) -> NextAction | None:
     """Return the sender's turn while the acceptor cannot read the case, or has none."""
     step = evidence.last("case.unreadable", "case.requested", "replacement.submitted", "offer.accepted")
     if step is None or step["fact"] not in ("case.unreadable", "case.requested"):
@@ -265,7 +265,7 @@ def _replacement(evidence: Evidence, referral: Referral) -> NextAction | None:
     )
 
 
-def _release(evidence: Evidence, referral: Referral) -> NextAction | None:
+def _release(evidence: TraceRecords, referral: Referral) -> NextAction | None:
     """Return the vault's turn, or the acceptor's to open the case; None once it was opened.
 
     Only the acceptor and staff know where the case is.
@@ -304,7 +304,7 @@ def _release(evidence: Evidence, referral: Referral) -> NextAction | None:
     return NextAction(owner=Owner.hub, action=Action.release, since=since, subject=referral["id"])
 
 
-def _report(evidence: Evidence, referral: Referral) -> NextAction:
+def _report(evidence: TraceRecords, referral: Referral) -> NextAction:
     acceptor = referral["acceptor"]
     assert acceptor is not None
     overdue = referral.get("overdue_since")
@@ -320,7 +320,7 @@ def _report(evidence: Evidence, referral: Referral) -> NextAction:
     )
 
 
-def _letter(evidence: Evidence, acceptor: str, since: str) -> MessageState | None:
+def _letter(evidence: TraceRecords, acceptor: str, since: str) -> MessageState | None:
     """Return the newest `case.released` in the acceptor's mailbox since the acceptance."""
     letters = [
         one
@@ -332,7 +332,7 @@ def _letter(evidence: Evidence, acceptor: str, since: str) -> MessageState | Non
     return letters[-1] if letters else None
 
 
-def _is_delivered(evidence: Evidence, offer: Offer) -> bool:
+def _is_delivered(evidence: TraceRecords, offer: Offer) -> bool:
     """Return whether the offer is in a mailbox; True for viewers who cannot know, such as the sender."""
     if "delivery" in evidence.silent or evidence.viewer not in (None, offer["organization"]):
         return True
@@ -353,7 +353,7 @@ def _about_offers(
 
 
 def _of(
-    evidence: Evidence,
+    evidence: TraceRecords,
     organization: str,
     action: Action,
     *,
@@ -372,7 +372,7 @@ def _of(
 
 
 # status of the referral -> the rule for it.
-RULES: Final[Mapping[str, Callable[[Evidence, Referral], NextAction]]] = {
+RULES: Final[Mapping[str, Callable[[TraceRecords, Referral], NextAction]]] = {
     "requested": _requested,
     "offered": _offered,
     "unplaced": _unplaced,

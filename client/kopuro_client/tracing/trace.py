@@ -6,7 +6,7 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import Any
 
-from kopuro_client.tracing.evidence import Evidence
+from kopuro_client.tracing.evidence import TraceRecords
 from kopuro_client.tracing.hop import Hop, hops_of
 from kopuro_client.tracing.next_action import NextAction, next_action
 
@@ -31,7 +31,7 @@ class Trace:
     silent: tuple[str, ...]
 
     @classmethod
-    def of(cls, asked: str, referral: str | None, ids: frozenset[str], evidence: Evidence) -> Trace:
+    def of(cls, asked: str, referral: str | None, ids: frozenset[str], evidence: TraceRecords) -> Trace:
         """Return the trace that the evidence shows."""
         return cls(
             asked=asked,

@@ -14,7 +14,7 @@ from pathlib import Path
 from contracts.envelope import LONGEST_ID, Envelope
 from contracts.errors import KopuroError
 from contracts.records import Malformed
-from contracts.topology import PARKED, dead_letter_queue_name
+from contracts.topology import DEAD_LETTERS, dead_letter_queue_name
 from runtime.messaging.headers import REASON as REASON
 from runtime.messaging.headers import SIGNED
 from runtime.messaging.ports import Delivery, Outgoing
@@ -50,7 +50,7 @@ def dead_letter_of(delivery: Delivery, *, consumer: str, reason: str, now: dt.da
         # Verified again after a replay. A longer text cannot be one of our proofs.
         headers[SIGNED] = _storable(proof, LONGEST_PROOF)
     return Outgoing(
-        exchange=PARKED,
+        exchange=DEAD_LETTERS,
         routing_key=dead_letter_queue_name(consumer),
         message_id=_storable(message_id or "unknown", LONGEST_ID),
         partition_key=_storable(partition_key, 200),

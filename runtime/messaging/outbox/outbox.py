@@ -20,9 +20,9 @@ from contracts.envelope import Event
 from contracts.facts import Fact
 from contracts.topology import (
     DEAD_LETTER_SUFFIX,
+    DEAD_LETTERS,
     DIRECT,
     MAILBOXES,
-    PARKED,
     RECEIPTS,
     REPLICA_QUEUES,
     SNAPSHOTS,
@@ -51,7 +51,7 @@ _FORGET = SqlStatement("DELETE FROM outbox WHERE number = ANY (?)")
 def _exchange_for(queue: str) -> str:
     # Earlier builds sent these messages through the default exchange, to which no service may write now.
     if queue.endswith(DEAD_LETTER_SUFFIX):
-        return PARKED
+        return DEAD_LETTERS
     return {**dict.fromkeys(REPLICA_QUEUES, SNAPSHOTS), MAILBOXES: RECEIPTS}.get(queue, DIRECT)
 
 

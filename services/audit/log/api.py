@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from contracts import base64_text
-from contracts.answers.history import ConsistencyProof, InclusionProof
+from contracts.responses.history import ConsistencyProof, InclusionProof
 from runtime.web.request import Request
 from runtime.web.response import Response
 from services.audit.log import tile_api
-from services.audit.log.domain.published import Published
+from services.audit.log.domain.published import PublishedCheckpoint
 from services.audit.log.handlers import LogHandlers
 from services.audit.parameters import entry_number
 
@@ -58,7 +58,7 @@ def consistency(handlers: LogHandlers, request: Request) -> Response:
     )
 
 
-def _note(published: Published) -> Response:
+def _note(published: PublishedCheckpoint) -> Response:
     response = Response.text(published.note.decode())
     return replace(response, headers={**response.headers, "Cache-Control": "no-cache"})
 

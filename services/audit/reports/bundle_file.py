@@ -23,8 +23,8 @@ from hashlib import sha256
 from typing import Any, Final
 
 from contracts import base64_text
-from contracts.answers.history import Bundle as BundleDocument
 from contracts.canonical import canonical_json
+from contracts.responses.history import Bundle as BundleDocument
 from runtime.turn import in_turns
 from services.audit.log.ports import opened_head
 from services.audit.reports.handlers.history import Bundle, BundledEntry

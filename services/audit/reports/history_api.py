@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from contracts import base64_text
-from contracts.answers.history import Entry, ReadersPage, TreeHead
-from contracts.answers.history import HistoryPage as HistoryAnswer
 from contracts.identifiers import ORGANIZATION_PATTERN, UUID_PATTERN
+from contracts.responses.history import Entry, ReadersPage, TreeHead
+from contracts.responses.history import HistoryPage as HistoryResponse
 from contracts.vocabularies import codes
 from runtime.access.reads import Reader
 from runtime.web.paging import NUMBER, encode_cursor, limit_of, position_of
@@ -140,7 +140,7 @@ def _page(history: History, request: Request, query: Mapping[str, str]) -> Respo
     )
     following = page.following
     return Response.of(
-        HistoryAnswer(
+        HistoryResponse(
             items=tuple(_item(stored) for stored in page.leaves),
             next=None if following is None else encode_cursor(_SCOPE, (following.start, following.size)),
             checkpoint=_tree_head(page.head),

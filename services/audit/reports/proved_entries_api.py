@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from contracts.answers.history import ProvedEntries as ProvedEntriesAnswer
 from contracts.identifiers import UUID_PATTERN
+from contracts.responses.history import ProvedEntries as ProvedEntriesResponse
 from runtime.web.parameters import invalid_parameter
 from runtime.web.request import Request
 from runtime.web.response import Response
@@ -29,7 +29,7 @@ def entries(proved: ProvedEntries, request: Request, oversight: frozenset[str]) 
     principal = request.principal
     found = proved.of(messages, None if not principal.roles.isdisjoint(oversight) else principal.id)
     return Response.of(
-        ProvedEntriesAnswer(
+        ProvedEntriesResponse(
             origin=found.published.checkpoint.origin,
             log_key=found.log_key,
             checkpoint=found.published.note.decode(),

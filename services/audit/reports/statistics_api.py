@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from contracts.answers.form import Page
-from contracts.answers.history import CountedReferral, StatisticsTable
-from contracts.answers.history import Figure as FigureAnswer
 from contracts.errors import PointerError, Refused
+from contracts.responses.form import Page
+from contracts.responses.history import CountedReferral, StatisticsTable
+from contracts.responses.history import Figure as FigureResponse
 from runtime.access.reads import Reader
 from runtime.web.paging import NUMBER, encode_cursor, limit_of, position_of
 from runtime.web.parameters import invalid_parameter, wants_csv
@@ -95,8 +95,8 @@ def _table(counted: Counted, span: Search) -> StatisticsTable:
     )
 
 
-def _figure(figure: Figure) -> FigureAnswer:
-    return FigureAnswer(
+def _figure(figure: Figure) -> FigureResponse:
+    return FigureResponse(
         values=figure.values,
         count=figure.count,
         withheld=figure.count is None,

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from runtime.storage.columns import microseconds, moment_of
 from runtime.storage.sql_statement import SqlStatement
-from services.delivery.domain.consumer import Consumer, position_after
+from services.delivery.domain.consumer import NamedConsumer, position_after
 from services.delivery.domain.selection import types_of
 
 _ALL_OF = SqlStatement(
@@ -67,18 +67,18 @@ _NEWEST = SqlStatement(
 class SqlConsumers:
     """See `ports.Consumers`."""
 
-    def all_of(self, transaction: Connection, organizations: Collection[str]) -> list[Consumer]:
+    def all_of(self, transaction: Connection, organizations: Collection[str]) -> list[NamedConsumer]:
         """See `ports.Consumers`."""
         return [_consumer(*row) for row in _ALL_OF.run(transaction, sorted(organizations))]
 
     def one(
         self, transaction: Connection, organization: str, name: str, *, lock: bool = False
-    ) -> Consumer | None:
+    ) -> NamedConsumer | None:
         """See `ports.Consumers`. SQLite has only one writer at a time."""
         row = (_LOCK if lock else _READ).run(transaction, organization, name).first()
         return None if row is None else _consumer(*row)
 
-    def put(self, transaction: Connection, consumer: Consumer) -> None:
+    def put(self, transaction: Connection, consumer: NamedConsumer) -> None:
         """See `ports.Consumers`."""
         _PUT.run(
             transaction,
@@ -95,12 +95,14 @@ class SqlConsumers:
         _CLEAR.run(transaction, organization, name)
         return bool(_REMOVE.run(transaction, organization, name).rowcount)
 
-    def restart(self, transaction: Connection, consumer: Consumer, position: int) -> None:
+    def restart(self, transaction: Connection, consumer: NamedConsumer, position: int) -> None:
         """See `ports.Consumers`."""
         _CLEAR.run(transaction, consumer.organization, consumer.name)
         _MOVE.run(transaction, position, consumer.organization, consumer.name)
 
-    def acknowledge(self, transaction: Connection, consumer: Consumer, sequences: Collection[int]) -> None:
+    def acknowledge(
+        self, transaction: Connection, consumer: NamedConsumer, sequences: Collection[int]
+    ) -> None:
         """See `ports.Consumers`."""
         above = sorted(sequence for sequence in sequences if sequence > consumer.position)
         if not above:
@@ -123,12 +125,12 @@ class SqlConsumers:
         rows = _ACKNOWLEDGED.run(transaction, sorted(sequences))
         return {(organization, consumer, sequence) for organization, consumer, sequence in rows}
 
-    def waiting_since(self, transaction: Connection, consumer: Consumer) -> dt.datetime | None:
+    def waiting_since(self, transaction: Connection, consumer: NamedConsumer) -> dt.datetime | None:
         """See `ports.Consumers`."""
         needed = self._first_needed(transaction, consumer)
         return None if needed is None else moment_of(needed[1])
 
-    def _first_needed(self, transaction: Connection, consumer: Consumer) -> tuple[int, int] | None:
+    def _first_needed(self, transaction: Connection, consumer: NamedConsumer) -> tuple[int, int] | None:
         """Return the sequence and time of the first message that the consumer needs."""
         place = (consumer.organization, consumer.position, consumer.name)
         if consumer.types:
@@ -140,8 +142,8 @@ class SqlConsumers:
 
 def _consumer(
     organization: str, name: str, position: int, types: str, contract: str, created_at: Any
-) -> Consumer:
-    return Consumer(
+) -> NamedConsumer:
+    return NamedConsumer(
         organization=organization,
         name=name,
         position=position,

@@ -20,7 +20,7 @@ from services.delivery.domain.consumer import OldMessage
 from services.delivery.domain.delivery import DeliveryState
 from services.delivery.domain.seeking import sequence_before
 from services.delivery.domain.selection import WAITING, Selection, name_of
-from services.delivery.ports import Arrival, MailboxEntry, Waiting
+from services.delivery.ports import Arrival, MailboxEntry, PolledMessage
 
 # The new messages that one call looks at.
 MOST_NEW: Final = 10_000
@@ -141,9 +141,9 @@ class SqlMailboxes:
         limit: int,
         size: int,
         selection: Selection = WAITING,
-    ) -> tuple[list[Waiting], bool]:
+    ) -> tuple[list[PolledMessage], bool]:
         """See `ports.Mailboxes`."""
-        found: list[Waiting] = []
+        found: list[PolledMessage] = []
         consumer, types = selection.consumer, sorted(selection.types)
         which = _BY_CONSUMER if consumer else "" if selection.again else _UNACKNOWLEDGED
         statement = _SELECT[which, bool(types)]
@@ -163,7 +163,7 @@ class SqlMailboxes:
                 if len(found) == limit or (found and left < 0):
                     return found, True
                 found.append(
-                    Waiting(
+                    PolledMessage(
                         sequence=sequence,
                         type=message_type,
                         state=DeliveryState(state),

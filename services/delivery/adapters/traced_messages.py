@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from contracts.answers.mailbox import ToldEndpoint
+from contracts.responses.mailbox import ToldEndpoint
 from runtime.storage.columns import moment_of
 from runtime.storage.sql_statement import SqlStatement
 from services.delivery.message_tracing import TracedMessage

@@ -22,7 +22,7 @@ CONTRACTS: Final = ("1",)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Consumer:
+class NamedConsumer:
     """A named consumer. position: the sequence up to which it needs no message.
 
     types: the names of the messages that it reads, such as `offer.opened`; none means all. contract: the
@@ -46,7 +46,7 @@ class Consumer:
         if self.contract not in CONTRACTS:
             detail = (
                 "This hub does not write the version of the contract that the consumer pins. PUT the consumer"
-                f" with a `contract` that it writes: {', '.join(CONTRACTS)}."
+                f" with a `contract` that the hub writes: {', '.join(CONTRACTS)}."
             )
             raise Refused("conflict", detail)
         own = types_of(self.types)
@@ -98,7 +98,7 @@ def position_after(
 
 def still_needed(
     messages: Iterable[OldMessage],
-    consumers: Mapping[str, Collection[Consumer]],
+    consumers: Mapping[str, Collection[NamedConsumer]],
     acknowledged: Collection[tuple[str, str, int]],
 ) -> frozenset[int]:
     """Return the sequences of the messages that a consumer has not acknowledged, so that they are kept.

@@ -7,8 +7,9 @@ from typing import Annotated, Final
 
 from marshmallow.validate import Length
 
-from contracts.answers.form import Page
-from contracts.answers.webhooks import (
+from contracts.records import load
+from contracts.responses.form import Page
+from contracts.responses.webhooks import (
     WebhookAttempt,
     WebhookEndpoint,
     WebhookNotice,
@@ -16,7 +17,6 @@ from contracts.answers.webhooks import (
     WebhookResponse,
     WebhookSecret,
 )
-from contracts.records import load
 from runtime.web.paging import NUMBER, encode_cursor, limit_of, position_of
 from runtime.web.request import Request
 from runtime.web.response import Response
@@ -44,7 +44,7 @@ class Registration:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Change:
+class EndpointChange:
     """The body of `PATCH /v1/webhooks/{id}`. Members that are left out stay as they are."""
 
     url: Url | None = None
@@ -74,7 +74,7 @@ def show(owners: EndpointOwners, request: Request) -> Response:
 
 def change(owners: EndpointOwners, request: Request) -> Response:
     """`PATCH /v1/webhooks/{endpoint_id}`: the changed endpoint."""
-    body = load(Change, request.json())
+    body = load(EndpointChange, request.json())
     changed = owners.change(
         request.principal.id,
         request.principal.client_id,

@@ -32,8 +32,8 @@ from services.delivery.webhooks.domain.retries import Haste
 from services.delivery.webhooks.domain.signature import SigningSecret, signed_headers
 from services.delivery.webhooks.feeder import Feeder
 from services.delivery.webhooks.metrics import WebhookMetrics
-from services.delivery.webhooks.outcomes import LEASE, Outcome
-from services.delivery.webhooks.ports import Answer, Endpoints, Notices, NotSent, SecretSeal, Sender
+from services.delivery.webhooks.outcomes import LEASE, AttemptResult
+from services.delivery.webhooks.ports import EndpointResponse, Endpoints, Notices, NotSent, SecretSeal, Sender
 
 _log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ _SECONDS_TO_FINISH: Final = 2.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Claim:
+class ClaimedNotice:
     """A notice to send now, with everything that its request needs."""
 
     endpoint: Endpoint
@@ -66,7 +66,7 @@ class Dispatcher:
         database: Database,
         endpoints: Endpoints,
         notices: Notices,
-        outcomes: GroupCommit[Outcome, None],
+        outcomes: GroupCommit[AttemptResult, None],
         sender: Sender,
         seal: SecretSeal,
         clock: Clock,
@@ -134,12 +134,12 @@ class Dispatcher:
                 self._launch(claim)
             time.sleep(0)
 
-    def _claimed(self, endpoints: Sequence[Endpoint], now: dt.datetime) -> list[Claim]:
+    def _claimed(self, endpoints: Sequence[Endpoint], now: dt.datetime) -> list[ClaimedNotice]:
         """Claim due notices of these endpoints, as many as there are places."""
         left = PLACES - self._busy.total()
         if left <= 0:
             return []
-        claims: list[Claim] = []
+        claims: list[ClaimedNotice] = []
         # May be repeated after a loss of power: the receiver recognises what it has seen.
         with self._database.write(durable=False) as transaction:
             for endpoint in endpoints:
@@ -157,7 +157,7 @@ class Dispatcher:
 
     def _claims_of(
         self, transaction: Connection, endpoint: Endpoint, now: dt.datetime, most: int
-    ) -> list[Claim]:
+    ) -> list[ClaimedNotice]:
         due = self._notices.due(
             transaction,
             endpoint.id,
@@ -187,7 +187,9 @@ class Dispatcher:
             _log.error("webhook secret cannot be opened", extra={"reason": fault.detail})
             return []
         return [
-            Claim(endpoint=endpoint, notice=replace(each, attempts=each.attempts + 1), secrets=secrets)
+            ClaimedNotice(
+                endpoint=endpoint, notice=replace(each, attempts=each.attempts + 1), secrets=secrets
+            )
             for each in sendable
         ]
 
@@ -197,7 +199,7 @@ class Dispatcher:
         most = PLACES_PER_ENDPOINT if endpoint.health.failing_since is None else 1
         return most - self._busy[endpoint.id]
 
-    def _launch(self, claim: Claim) -> None:
+    def _launch(self, claim: ClaimedNotice) -> None:
         assert self._spawn is not None
         with self._lock:
             self._busy[claim.endpoint.id] += 1
@@ -205,7 +207,7 @@ class Dispatcher:
         self._metrics.in_flight.inc()
         self._spawn(lambda: self._run(claim))
 
-    def _run(self, claim: Claim) -> None:
+    def _run(self, claim: ClaimedNotice) -> None:
         try:
             self._attempt(claim)
         except Unavailable as error:
@@ -223,7 +225,7 @@ class Dispatcher:
             # The next notice of this referral, or of this endpoint, may be sent now.
             self._periodic.wake()
 
-    def _attempt(self, claim: Claim) -> None:
+    def _attempt(self, claim: ClaimedNotice) -> None:
         notice, started_at = claim.notice, self._clock.now()
         is_own = notice.type in (CHALLENGE, TEST)
         endpoint = claim.endpoint
@@ -232,7 +234,7 @@ class Dispatcher:
         headers = signed_headers(
             claim.secrets, message_id=notice.message_id, timestamp=int(started_at.timestamp()), body=body
         )
-        answer: Answer | None = None
+        answer: EndpointResponse | None = None
         fault: str | None = None
         try:
             answer = self._sender.post(
@@ -242,7 +244,7 @@ class Dispatcher:
             )
         except NotSent as error:
             fault = error.fault
-        outcome = Outcome(
+        outcome = AttemptResult(
             endpoint=claim.endpoint,
             notice=notice,
             started_at=started_at,

@@ -25,5 +25,7 @@ class WebhookMetrics:
             "kopuro_webhook_requests_in_flight", "Requests to endpoints in progress", registry=registry
         )
         self.waiting = Gauge(
-            "kopuro_webhook_notices_waiting", "Notices that wait to be sent, retries too", registry=registry
+            "kopuro_webhook_notices_waiting",
+            "Notices waiting to be sent, including retries",
+            registry=registry,
         )

@@ -4,60 +4,60 @@ from __future__ import annotations
 
 from typing import Final
 
-from contracts.answers.webhooks import WebhookAttempt, WebhookEndpoint, WebhookNotice, WebhookSecret
 from contracts.facts import OfferOpened
-from runtime.web.operation import Body, Operation, answer, nothing, page_of
-from services.delivery.webhooks.api import Change, Registration
+from contracts.responses.webhooks import WebhookAttempt, WebhookEndpoint, WebhookNotice, WebhookSecret
+from runtime.web.operation import Body, Operation, nothing, page_of, record_of
+from services.delivery.webhooks.api import EndpointChange, Registration
 
 REGISTER: Final = Operation(
-    summary="Register an endpoint; a signed challenge follows, and only this answer shows the secret",
+    summary="Register an endpoint; a signed challenge follows, and only this response shows the secret",
     body=Body(
         record=Registration,
         examples={"offers only": {"url": "https://cases.example.org/kopuro", "types": [OfferOpened.type]}},
     ),
-    answers={201: answer(WebhookSecret)},
+    responses={201: record_of(WebhookSecret)},
     refusals=frozenset({"conflict"}),
 )
 LIST: Final = Operation(
-    summary="List the caller's endpoints, oldest first", answers={200: page_of(WebhookEndpoint)}
+    summary="List the caller's endpoints, oldest first", responses={200: page_of(WebhookEndpoint)}
 )
-SHOW: Final = Operation(summary="Show an endpoint", answers={200: answer(WebhookEndpoint)})
+SHOW: Final = Operation(summary="Show an endpoint", responses={200: record_of(WebhookEndpoint)})
 CHANGE: Final = Operation(
     summary="Change an endpoint's address or types, disable it, or enable it again",
-    body=Body(record=Change, examples={"enable again": {"enabled": True}}),
-    answers={200: answer(WebhookEndpoint)},
+    body=Body(record=EndpointChange, examples={"enable again": {"enabled": True}}),
+    responses={200: record_of(WebhookEndpoint)},
     refusals=frozenset({"conflict"}),
 )
 DELETE: Final = Operation(
     summary="Delete an endpoint; its messages stay in the mailbox",
-    answers={204: nothing("The endpoint is deleted.")},
+    responses={204: nothing("The endpoint is deleted.")},
 )
 ROTATE: Final = Operation(
     summary="Make a new secret; the previous one signs beside it for 24 hours",
-    answers={201: answer(WebhookSecret)},
+    responses={201: record_of(WebhookSecret)},
 )
 TEST: Final = Operation(
     summary="Send a test, or a new challenge to an endpoint that is unverified",
-    answers={202: answer(WebhookNotice)},
+    responses={202: record_of(WebhookNotice)},
     refusals=frozenset({"conflict"}),
 )
 LIST_NOTICES: Final = Operation(
     summary="List an endpoint's notices, newest first",
-    answers={200: page_of(WebhookNotice)},
+    responses={200: page_of(WebhookNotice)},
     refusals=frozenset({"invalid-cursor"}),
 )
 LIST_ATTEMPTS: Final = Operation(
     summary="List the attempts to notify an endpoint, newest first",
-    answers={200: page_of(WebhookAttempt)},
+    responses={200: page_of(WebhookAttempt)},
     refusals=frozenset({"invalid-cursor"}),
 )
 RESEND: Final = Operation(
     summary="Send a notice again, now",
-    answers={202: answer(WebhookNotice)},
+    responses={202: record_of(WebhookNotice)},
     refusals=frozenset({"conflict"}),
 )
 CANCEL: Final = Operation(
     summary="Cancel the attempts of a notice that are due",
-    answers={200: answer(WebhookNotice)},
+    responses={200: record_of(WebhookNotice)},
     refusals=frozenset({"conflict"}),
 )

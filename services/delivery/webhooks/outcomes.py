@@ -35,7 +35,7 @@ from services.delivery.webhooks.domain.retries import (
     first_attempt_before,
     next_attempt,
 )
-from services.delivery.webhooks.ports import Answer, Endpoints, Notices
+from services.delivery.webhooks.ports import EndpointResponse, Endpoints, Notices
 from services.delivery.webhooks.webhook_facts import WebhookFacts
 
 # How long a notice is claimed for: longer than a request may take, name resolution included.
@@ -45,14 +45,14 @@ UNANSWERED_CHALLENGE: Final = "challenge-not-answered"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Outcome:
+class AttemptResult:
     """The result of one request. endpoint, notice: as they were claimed; fault: why there is no answer."""
 
     endpoint: Endpoint
     notice: Notice
     started_at: dt.datetime
     ended_at: dt.datetime
-    answer: Answer | None
+    answer: EndpointResponse | None
     fault: str | None = None
 
     @property
@@ -87,7 +87,7 @@ class Outcomes:
         self._outbox = outbox
         self._chance = chance
 
-    def write(self, transaction: Connection, outcomes: Sequence[Outcome]) -> list[None]:
+    def write(self, transaction: Connection, outcomes: Sequence[AttemptResult]) -> list[None]:
         """Store the outcomes in order. Durable with the transaction."""
         events: list[Outgoing] = []
         # In the order of their endpoints, so that transactions lock them in one order.
@@ -122,7 +122,7 @@ class Outcomes:
         self._outbox.add(transaction, events)
         return [None] * len(outcomes)
 
-    def _stepped(self, outcome: Outcome, notice: Notice) -> Notice:
+    def _stepped(self, outcome: AttemptResult, notice: Notice) -> Notice:
         """Return the notice after the outcome. A failure that another attempt overtook changes nothing."""
         if outcome.failure is None:
             return _after(notice, NoticeEvent.succeed)
@@ -141,7 +141,7 @@ class Outcomes:
         return _after(notice, NoticeEvent.give_up if notice.haste is Haste.other else NoticeEvent.expire)
 
     def _is_refused_alone(
-        self, transaction: Connection, outcome: Outcome, notice: Notice, endpoint: Endpoint
+        self, transaction: Connection, outcome: AttemptResult, notice: Notice, endpoint: Endpoint
     ) -> bool:
         """Return whether to tell the owner that the endpoint refuses this message but accepts others.
 
@@ -159,7 +159,7 @@ class Outcomes:
         refused = self._notices.refused(transaction, endpoint.id, attempts=TOLD_AFTER, later_than=later_than)
         return refused == 1
 
-    def _judged(self, outcome: Outcome, endpoint: Endpoint) -> tuple[Endpoint, list[Outgoing]]:
+    def _judged(self, outcome: AttemptResult, endpoint: Endpoint) -> tuple[Endpoint, list[Outgoing]]:
         """Return the endpoint after the outcome, and the facts that tell its owner."""
         now = outcome.ended_at
         if outcome.failure is None:
@@ -188,7 +188,7 @@ def _after(notice: Notice, event: NoticeEvent) -> Notice:
     return replace(notice, state=following_notice_state(notice.state, event), due_at=None)
 
 
-def _attempt(outcome: Outcome, notice: Notice) -> Attempt:
+def _attempt(outcome: AttemptResult, notice: Notice) -> Attempt:
     answer = outcome.answer
     return Attempt(
         endpoint_id=notice.endpoint_id,

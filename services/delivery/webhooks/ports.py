@@ -31,7 +31,7 @@ class UnnoticedMessage:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Waiting:
+class WaitingNotices:
     """The notices of an endpoint that wait. untried: those without an attempt; tried: all others."""
 
     untried: int
@@ -93,7 +93,7 @@ class Notices(Protocol):
         """Return unacknowledged messages of a mailbox with a sequence above `after`, oldest first."""
         ...
 
-    def waiting(self, transaction: Connection, endpoint_id: str) -> Waiting:
+    def waiting(self, transaction: Connection, endpoint_id: str) -> WaitingNotices:
         """Return how many notices of an endpoint wait."""
         ...
 
@@ -214,7 +214,7 @@ class SecretSeal(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Answer:
+class EndpointResponse:
     """A receiver's answer. media_type: a usual one or `other`; body: its first bytes, bounded."""
 
     status: int
@@ -233,7 +233,7 @@ class NotSent(Exception):
 class Sender(Protocol):
     """Sends one request. Safe for concurrent callers; each waits for its own answer."""
 
-    def post(self, url: EndpointUrl, headers: Mapping[str, str], body: bytes) -> Answer:
+    def post(self, url: EndpointUrl, headers: Mapping[str, str], body: bytes) -> EndpointResponse:
         """Send one POST within the sender's total deadline. Follows no redirect. Raises NotSent."""
         ...
 

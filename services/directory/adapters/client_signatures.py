@@ -80,7 +80,9 @@ def check_points(keys: Iterable[ClientKey], at: str = "") -> None:
         try:
             imported(key)
         except ValueError:
-            faults.append(PointerError(pointer=f"{at}/keys/{index}", detail="Is no public key of its curve."))
+            faults.append(
+                PointerError(pointer=f"{at}/keys/{index}", detail="Is not a public key of its curve.")
+            )
     if faults:
         raise Refused("invalid-submission", "Correct the keys.", errors=faults)
 

@@ -14,13 +14,15 @@ from services.directory.preconditions import conditional
 
 def agreements(handlers: DirectoryHandlers, request: Request) -> Response:
     """List the agreements, ordered by id."""
-    return page(
-        request,
-        "agreements",
-        (NAME,),
-        lambda after, limit: handlers.listings.agreements(after[0], limit),
-        lambda standing: (standing.entry.id,),
-        agreement_record,
+    return Response.of(
+        page(
+            request,
+            "agreements",
+            (NAME,),
+            lambda after, limit: handlers.listings.agreements(after[0], limit),
+            lambda standing: (standing.entry.id,),
+            agreement_record,
+        )
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contracts.answers.directory import AmqpPassword
+from contracts.responses.directory import AmqpPassword
 from runtime.web.request import Request
 from runtime.web.response import Response
 from services.directory import admission

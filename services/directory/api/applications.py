@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from typing import Final
 
-from contracts.answers.applications import (
+from contracts.codes import ApplicationState
+from contracts.errors import Refused
+from contracts.responses.applications import (
     ApplicationList,
     ApplicationReceipt,
     ApplicationRecord,
     ApplicationRoom,
     ApplicationStatus,
 )
-from contracts.codes import ApplicationState
-from contracts.errors import Refused
 from runtime.access.reads import NOTHING_READ, Read
 from runtime.web.paging import NAME
 from runtime.web.parameters import invalid_parameter
 from runtime.web.request import Request
 from runtime.web.response import Response
 from services.directory import admission
-from services.directory.api.responses import page_items
+from services.directory.api.responses import page
 from services.directory.domain.application import KeptApplication
 from services.directory.handlers import DirectoryHandlers
 
@@ -47,13 +47,13 @@ def post_application(handlers: DirectoryHandlers, request: Request) -> Response:
 
 def application_state(handlers: DirectoryHandlers, request: Request) -> Response:
     """Return the state of the applicant's own application."""
-    handlers.application_rates.take_question(request.origin)
+    handlers.application_rates.take_status_request(request.origin)
     return Response.of(_status(handlers.applications.status(request.path_params["id"], _reference(request))))
 
 
 def withdraw_application(handlers: DirectoryHandlers, request: Request) -> Response:
     """Withdraw the applicant's own application."""
-    handlers.application_rates.take_question(request.origin)
+    handlers.application_rates.take_status_request(request.origin)
     ended = handlers.applications.withdraw(request.path_params["id"], _reference(request))
     return Response.of(_status(ended))
 
@@ -64,7 +64,7 @@ def applications(handlers: DirectoryHandlers, request: Request) -> Response:
     if wanted is not None and wanted not in set(ApplicationState):
         raise invalid_parameter("state", "is not a state of an application.")
     state = None if wanted is None else ApplicationState(wanted)
-    items, following = page_items(
+    found = page(
         request,
         "applications",
         (NAME,),
@@ -72,12 +72,12 @@ def applications(handlers: DirectoryHandlers, request: Request) -> Response:
         lambda kept: (kept.id,),
         _record,
     )
-    taken, most = handlers.applications.room()
+    taken, most = handlers.applications.counted()
     room = ApplicationRoom(taken=taken, most=most)
-    answer = Response.of(ApplicationList(items=tuple(items), next=following, room=room))
+    answer = Response.of(ApplicationList(items=tuple(found.items), next=found.next, room=room))
     # Each shows the name and telephone of the person who applies.
     return answer.reading(
-        Read.of_figures({} if state is None else {"state": state}) if items else NOTHING_READ
+        Read.of_figures({} if state is None else {"state": state}) if found.items else NOTHING_READ
     )
 
 

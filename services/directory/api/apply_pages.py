@@ -129,7 +129,7 @@ def _about_one(
     fields = _fields(request)
     application_id, reference = cleaned(fields.get("id", "")), cleaned(fields.get("reference", ""))
     try:
-        handlers.application_rates.take_question(request.origin)
+        handlers.application_rates.take_status_request(request.origin)
         _require_uuid(application_id)
         kept = work(application_id, reference)
     except RateLimited as fault:

@@ -10,7 +10,7 @@ from services.directory.api.responses import page
 from services.directory.domain.approval import Decider, State
 from services.directory.domain.client import Role
 from services.directory.handlers import DirectoryHandlers
-from services.directory.handlers.approvals import Reader
+from services.directory.handlers.approvals import ApprovalReader
 
 
 def approvals(handlers: DirectoryHandlers, request: Request) -> Response:
@@ -18,15 +18,17 @@ def approvals(handlers: DirectoryHandlers, request: Request) -> Response:
     state = request.query_params.get("state")
     if state is not None and state not in set(State):
         raise invalid_parameter("state", "is not a state of an approval.")
-    return page(
-        request,
-        "approvals",
-        (NAME,),
-        lambda after, limit: handlers.approvals.page(
-            _reader(request), None if state is None else State(state), after[0], limit
-        ),
-        lambda approval: (approval.id,),
-        handlers.approvals.shown,
+    return Response.of(
+        page(
+            request,
+            "approvals",
+            (NAME,),
+            lambda after, limit: handlers.approvals.page(
+                _reader(request), None if state is None else State(state), after[0], limit
+            ),
+            lambda approval: (approval.id,),
+            handlers.approvals.shown,
+        )
     )
 
 
@@ -48,9 +50,9 @@ def refuse(handlers: DirectoryHandlers, request: Request) -> Response:
     return Response.of(handlers.approvals.shown(decided))
 
 
-def _reader(request: Request) -> Reader:
+def _reader(request: Request) -> ApprovalReader:
     partner = request.principal.has(Role.partner)
-    return Reader(organization=request.principal.id if partner else None)
+    return ApprovalReader(organization=request.principal.id if partner else None)
 
 
 def _decider(request: Request) -> Decider:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from contracts.answers.directory import ClientRecord, IssuedClient
-from contracts.answers.form import Page, extended
+from contracts.responses.directory import ClientRecord, IssuedClient
+from contracts.responses.form import Page, extended
 from runtime.web.paging import NAME
 from runtime.web.request import Request
 from runtime.web.response import Response
@@ -19,13 +19,15 @@ from services.directory.preconditions import precondition_of
 def credentials(handlers: DirectoryHandlers, request: Request) -> Response:
     """List clients, without secrets: every client for an operator, its own for a partner."""
     own = None if request.principal.has(Role.operator) else request.principal.id
-    return page(
-        request,
-        "credentials",
-        (NAME,),
-        lambda after, limit: handlers.credentials.page(own, after[0], limit),
-        lambda standing: (standing.entry.id,),
-        _client,
+    return Response.of(
+        page(
+            request,
+            "credentials",
+            (NAME,),
+            lambda after, limit: handlers.credentials.page(own, after[0], limit),
+            lambda standing: (standing.entry.id,),
+            _client,
+        )
     )
 
 

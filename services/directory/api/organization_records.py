@@ -28,13 +28,15 @@ def organizations(handlers: DirectoryHandlers, request: Request) -> Response:
         raise invalid_parameter("kind", "is not a kind of organisation.")
     if not re.fullmatch("[A-Z]{2}", where.get("country", "KG")):
         raise invalid_parameter("country", "must be an ISO 3166-1 alpha-2 code.")
-    return page(
-        request,
-        "organizations",
-        (NAME,),
-        lambda after, limit: handlers.listings.organizations(where, after[0], limit),
-        lambda standing: (standing.entry.id,),
-        organization_record,
+    return Response.of(
+        page(
+            request,
+            "organizations",
+            (NAME,),
+            lambda after, limit: handlers.listings.organizations(where, after[0], limit),
+            lambda standing: (standing.entry.id,),
+            organization_record,
+        )
     )
 
 

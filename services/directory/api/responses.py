@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from contracts.answers.directory import AgreementRecord, OrganizationRecord
-from contracts.answers.form import Page, extended
 from contracts.organization import Agreement, Organization
+from contracts.responses.directory import AgreementRecord, OrganizationRecord
+from contracts.responses.form import Page, extended
 from runtime.turn import in_turns
-from runtime.web.paging import Part, Scalar, encode_cursor, limit_of, position_of
+from runtime.web.paging import CursorPart, Scalar, encode_cursor, limit_of, position_of
 from runtime.web.request import Request
 from runtime.web.response import Response
 from services.directory.domain.amendment import Editor
@@ -52,25 +52,12 @@ def single(record: OrganizationRecord | AgreementRecord, *, created: bool = Fals
 def page(
     request: Request,
     scope: str,
-    parts: Sequence[Part],
+    parts: Sequence[CursorPart],
     fetch: Callable[[Any, int], Sequence[T]],
     position: Callable[[T], tuple[Scalar, ...]],
     render: Callable[[T], Any],
-) -> Response:
-    """Return one page of a list; `page_items` describes the parameters."""
-    items, following = page_items(request, scope, parts, fetch, position, render)
-    return Response.of(Page(items=items, next=following))
-
-
-def page_items(
-    request: Request,
-    scope: str,
-    parts: Sequence[Part],
-    fetch: Callable[[Any, int], Sequence[T]],
-    position: Callable[[T], tuple[Scalar, ...]],
-    render: Callable[[T], Any],
-) -> tuple[list[Any], str | None]:
-    """Return the items of one page of a list, and the cursor of the next.
+) -> Page[Any]:
+    """Return one page of a list.
 
     parts: the types of a position's values. Raises Refused for an invalid limit or cursor.
     """
@@ -80,4 +67,4 @@ def page_items(
     found = fetch(after, limit + 1)
     shown = found[:limit]
     following = encode_cursor(scope, position(shown[-1])) if len(found) > limit else None
-    return [render(item) for item in in_turns(shown)], following
+    return Page(items=[render(item) for item in in_turns(shown)], next=following)

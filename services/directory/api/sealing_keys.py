@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from contracts.answers.directory import KeyChallenge, KeyPeriod
-from contracts.answers.form import Page
 from contracts.errors import PointerError, Refused
+from contracts.responses.directory import KeyChallenge, KeyPeriod
+from contracts.responses.form import Page
 from runtime.web.parameters import organization_of
 from runtime.web.request import Request
 from runtime.web.response import Response

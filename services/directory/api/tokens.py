@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contracts.answers.directory import AccessToken
+from contracts.responses.directory import AccessToken
 from runtime.access.signer import LIFETIME_SECONDS
 from runtime.web.request import Request
 from runtime.web.response import Response

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-from contracts.answers.form import extended
-from contracts.answers.watch import OwnReport, Reply, WatchedEmployer, WatchOptIn, WatchRecipient
 from contracts.idempotency_key import HEADER, require_well_formed
 from contracts.organization import Organization
+from contracts.responses.form import extended
+from contracts.responses.watch import OwnReport, Reply, WatchedEmployer, WatchOptIn, WatchRecipient
 from contracts.vocabularies import codes
 from runtime.web.paging import NAME
 from runtime.web.parameters import invalid_parameter
@@ -33,13 +33,15 @@ def watched_employers(handlers: DirectoryHandlers, request: Request) -> Response
         raise invalid_parameter("region", "is not a code of the vocabulary `regions`.")
     if search.name is not None and not 0 < len(search.name) <= LONGEST_NAME:
         raise invalid_parameter("name", f"must have 1 to {LONGEST_NAME} characters.")
-    return page(
-        request,
-        "watched",
-        (NAME,),
-        lambda after, limit: handlers.watched_employers.page(search, after[0], limit),
-        lambda watched: (watched.id,),
-        _shown,
+    return Response.of(
+        page(
+            request,
+            "watched",
+            (NAME,),
+            lambda after, limit: handlers.watched_employers.page(search, after[0], limit),
+            lambda watched: (watched.id,),
+            _shown,
+        )
     )
 
 
@@ -57,13 +59,15 @@ def put_employer_reply(handlers: DirectoryHandlers, request: Request) -> Respons
 
 def watch_reports(handlers: DirectoryHandlers, request: Request) -> Response:
     """List the caller's own reports, oldest first."""
-    return page(
-        request,
-        "watch_reports",
-        (NAME,),
-        lambda after, limit: handlers.watch_reports.reports_of(request.principal.id, after[0], limit),
-        lambda report: (report.id,),
-        lambda report: _own(handlers, report),
+    return Response.of(
+        page(
+            request,
+            "watch_reports",
+            (NAME,),
+            lambda after, limit: handlers.watch_reports.reports_of(request.principal.id, after[0], limit),
+            lambda report: (report.id,),
+            lambda report: _own(handlers, report),
+        )
     )
 
 
@@ -85,13 +89,15 @@ def retract_watch_report(handlers: DirectoryHandlers, request: Request) -> Respo
 
 def watch_recipients(handlers: DirectoryHandlers, request: Request) -> Response:
     """List the organisations that receive watch reports, ordered by id."""
-    return page(
-        request,
-        "watch_recipients",
-        (NAME,),
-        lambda after, limit: handlers.watch_reports.receiving(after[0], limit),
-        lambda organization: (organization.id,),
-        _recipient,
+    return Response.of(
+        page(
+            request,
+            "watch_recipients",
+            (NAME,),
+            lambda after, limit: handlers.watch_reports.receiving(after[0], limit),
+            lambda organization: (organization.id,),
+            _recipient,
+        )
     )
 
 

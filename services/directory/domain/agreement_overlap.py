@@ -29,8 +29,8 @@ def overlap_fault(present: Agreement | None, wanted: Agreement, others: Iterable
     if other is None:
         return None
     return (
-        f"The agreement {other.id} has the same parties and class, and common needs and days: "
-        "change that one, or end it first."
+        f"The agreement {other.id} has the same parties and class, and overlaps in needs and "
+        "days: change or end that agreement first."
     )
 
 

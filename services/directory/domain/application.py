@@ -40,7 +40,7 @@ TRANSITIONS: Final[Mapping[ApplicationState, Mapping[ApplicationStep, Applicatio
     },
     ApplicationState.vetted: {},
     ApplicationState.refused: {},
-    # The staff refuse a withdrawn application to free the room that it takes for a day.
+    # The staff refuse a withdrawn application so that it no longer counts towards the limit for a day.
     ApplicationState.withdrawn: {ApplicationStep.refused: ApplicationState.refused},
     ApplicationState.expired: {},
 }

@@ -40,7 +40,7 @@ class State(StrEnum):
     stale = "stale"
 
 
-class Step(StrEnum):
+class ApprovalStep(StrEnum):
     """The events of an approval. overtake: the record, or the requester's request, has changed.
 
     endorse: the first of two members of the staff approves.
@@ -53,13 +53,13 @@ class Step(StrEnum):
     overtake = "overtake"
 
 
-TRANSITIONS: Final[Mapping[State, Mapping[Step, State]]] = {
+TRANSITIONS: Final[Mapping[State, Mapping[ApprovalStep, State]]] = {
     State.requested: {
-        Step.endorse: State.requested,
-        Step.grant: State.granted,
-        Step.refuse: State.refused,
-        Step.expire: State.expired,
-        Step.overtake: State.stale,
+        ApprovalStep.endorse: State.requested,
+        ApprovalStep.grant: State.granted,
+        ApprovalStep.refuse: State.refused,
+        ApprovalStep.expire: State.expired,
+        ApprovalStep.overtake: State.stale,
     },
     State.granted: {},
     State.refused: {},
@@ -121,12 +121,12 @@ class Approval:
         """Whether a partner made the request itself."""
         return self.requested_by == self.organization
 
-    def step(self, step: Step, *, by: str, at: dt.datetime) -> Approval:
+    def step(self, step: ApprovalStep, *, by: str, at: dt.datetime) -> Approval:
         """Return the approval after the step. Raises Refused `conflict` if its state does not permit it."""
         following = TRANSITIONS[self.state].get(step)
         if following is None:
             raise Refused("conflict", f"The request is already {self.state}.")
-        if step is Step.endorse:
+        if step is ApprovalStep.endorse:
             return replace(self, state=following, endorsed_by=by, endorsed_at=at)
         return replace(self, state=following, decided_by=by, decided_at=at)
 
@@ -166,15 +166,15 @@ def granted(
     """
     _check_approver(approval, by)
     if approval.shown_at(at) is State.expired:
-        return approval.step(Step.expire, by=by.id, at=at)
+        return approval.step(ApprovalStep.expire, by=by.id, at=at)
     if basis != approval.basis or not {approval.requested_by, approval.client}.isdisjoint(revoked):
-        return approval.step(Step.overtake, by=by.id, at=at)
+        return approval.step(ApprovalStep.overtake, by=by.id, at=at)
     if approval.needs_endorsement(policy):
         if approval.endorsed_by is None or approval.endorsed_by in revoked:
-            return approval.step(Step.endorse, by=by.id, at=at)
+            return approval.step(ApprovalStep.endorse, by=by.id, at=at)
         if approval.state is State.requested and approval.endorsed_by == by.id:
             raise Refused("forbidden", "Another member of the staff must approve the request too.")
-    return approval.step(Step.grant, by=by.id, at=at)
+    return approval.step(ApprovalStep.grant, by=by.id, at=at)
 
 
 def refused(approval: Approval, by: Decider, *, at: dt.datetime, has_power: bool = True) -> Approval:
@@ -194,7 +194,7 @@ def refused(approval: Approval, by: Decider, *, at: dt.datetime, has_power: bool
             "hub's operators.",
         )
     expired = approval.shown_at(at) is State.expired
-    return approval.step(Step.expire if expired else Step.refuse, by=by.id, at=at)
+    return approval.step(ApprovalStep.expire if expired else ApprovalStep.refuse, by=by.id, at=at)
 
 
 def _check_approver(approval: Approval, by: Decider) -> None:

@@ -16,70 +16,72 @@ from services.directory.domain.watch_report import WatchReport
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Voice:
-    """The organisations for which a report counts. root: of the reporter.
+class ReportOrigin:
+    """What decides which other reports a report supports. root: of the reporter.
 
-    only_witness: the root of the only recipients that are not related to the reporter, None if there are
+    only_recipient: the root of the only recipients that are not related to the reporter, None if there are
     others. has_number: whether the report states a number that its entry is not about.
     """
 
     root: str
-    only_witness: str | None
+    only_recipient: str | None
     has_number: bool = False
 
-    def supports(self, other: Voice) -> bool:
-        """Return whether a report with this voice and one with the other support each other."""
+    def supports(self, other: ReportOrigin) -> bool:
+        """Return whether reports of the two origins support each other."""
         return (
             self.root != other.root
-            and self.only_witness != other.root
-            and other.only_witness != self.root
+            and self.only_recipient != other.root
+            and other.only_recipient != self.root
             and not (self.has_number and other.has_number)
         )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Testimony:
+class CountedReport:
     """A report that counts in an entry."""
 
     report: WatchReport
-    voice: Voice
+    origin: ReportOrigin
 
 
-def voice_of(root: str, witnesses: Collection[str], *, has_number: bool) -> Voice | None:
-    """Return the voice of a report; None if nobody unrelated received it.
+def origin_of(root: str, recipient_roots: Collection[str], *, has_number: bool) -> ReportOrigin | None:
+    """Return the origin of a report; None if nobody unrelated received the report.
 
-    witnesses: the roots of the recipients.
+    recipient_roots: the roots of the recipients.
     """
-    outside = set(witnesses) - {root}
+    outside = set(recipient_roots) - {root}
     if not outside:
         return None
-    return Voice(root=root, only_witness=outside.pop() if len(outside) == 1 else None, has_number=has_number)
+    return ReportOrigin(
+        root=root, only_recipient=outside.pop() if len(outside) == 1 else None, has_number=has_number
+    )
 
 
-def completing(
-    testimonies: Iterable[Testimony], stated: Callable[[Testimony], Hashable] = lambda _: None
-) -> Testimony | None:
+def first_supported(
+    reports: Iterable[CountedReport], stated: Callable[[CountedReport], Hashable] = lambda _: None
+) -> CountedReport | None:
     """Return the first that supports an earlier one which states the same, None if none does."""
-    heard: dict[Hashable, set[Voice]] = defaultdict(set)
-    for testimony in testimonies:
-        same = heard[stated(testimony)]
-        if testimony.voice in same:
+    seen: dict[Hashable, set[ReportOrigin]] = defaultdict(set)
+    for counted in reports:
+        same = seen[stated(counted)]
+        if counted.origin in same:
             continue
-        if any(testimony.voice.supports(other) for other in same):
-            return testimony
-        same.add(testimony.voice)
+        if any(counted.origin.supports(other) for other in same):
+            return counted
+        same.add(counted.origin)
     return None
 
 
-def number_of_supported(voices: Iterable[Voice], most: int) -> int:
+def number_of_supported(origins: Iterable[ReportOrigin], most: int) -> int:
     """Return how many roots are supported by another one; at most `most`, where counting stops."""
-    by_root: dict[str, set[Voice]] = defaultdict(set)
-    for voice in voices:
-        by_root[voice.root].add(voice)
+    by_root: dict[str, set[ReportOrigin]] = defaultdict(set)
+    for origin in origins:
+        by_root[origin.root].add(origin)
     count = 0
     for root, own in by_root.items():
-        others = (voice for name, theirs in by_root.items() if name != root for voice in theirs)
-        count += any(voice.supports(other) for other in others for voice in own)
+        others = (origin for name, theirs in by_root.items() if name != root for origin in theirs)
+        count += any(origin.supports(other) for other in others for origin in own)
         if count == most:
             break
     return count

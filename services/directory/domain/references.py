@@ -46,7 +46,7 @@ def check_references(present: DirectoryEntry | None, wanted: DirectoryEntry, loo
     if errors := list(wrong_references(wanted, lookup)):
         raise Refused(
             "unknown-organization",
-            "The directory lacks what the record refers to, or the record is its own parent.",
+            "The record refers to something that the directory does not have, or it is its own parent.",
             errors=errors,
         )
 

@@ -37,7 +37,7 @@ def wrong_client_id(client: Client, present: Client | None = None) -> str | None
         return None
     if is_staff(client):
         return (
-            "A client of the hub's staff cannot have an id of the form of an organisation's, as `kg.name` or "
+            "A client of the hub's staff cannot have an id like an organisation's, such as `kg.name` or "
             "`kg.name.desk`."
         )
     if named[0] == client.principal and client.id.startswith(client.principal):

@@ -19,11 +19,11 @@ from contracts.codes import EmployerPractice, ReporterClass
 from contracts.employer import Allegation, Employer
 from contracts.organization import Organization
 from services.directory.domain.corroboration import (
-    Testimony,
-    Voice,
-    completing,
+    CountedReport,
+    ReportOrigin,
+    first_supported,
     number_of_supported,
-    voice_of,
+    origin_of,
 )
 from services.directory.domain.employer_identity import EntryKey, entry_keys, normalized_name
 from services.directory.domain.watch_report import EmployerReply, WatchReport
@@ -86,7 +86,7 @@ def watched_employers(
             roots[organization] = root_of(organization, known)
         return roots[organization]
 
-    groups: dict[EntryKey, list[Testimony]] = defaultdict(list)
+    groups: dict[EntryKey, list[CountedReport]] = defaultdict(list)
     for report in sorted(reports, key=lambda one: (one.reported_at, one.id)):
         pause()
         reporter = known.get(report.reporter)
@@ -97,38 +97,38 @@ def watched_employers(
             or not reporter.in_good_standing
         ):
             continue
-        witnesses = {root(recipient) for recipient in report.recipients}
+        recipient_roots = {root(recipient) for recipient in report.recipients}
         keys = entry_keys(report.allegation.employer)
         for key in keys:
             has_number = key.number is None and len(keys) > 1
-            voice = voice_of(root(report.reporter), witnesses, has_number=has_number)
-            if voice is not None:
-                groups[key].append(Testimony(report=report, voice=voice))
+            origin = origin_of(root(report.reporter), recipient_roots, has_number=has_number)
+            if origin is not None:
+                groups[key].append(CountedReport(report=report, origin=origin))
     found = []
     for key, group in groups.items():
-        if completing(_pausing(group, pause)) is not None:
+        if first_supported(_pausing(group, pause)) is not None:
             found.append(_watched(key, group, by_entry.get(key.id), kept, pause))
     return sorted(found, key=lambda one: one.id)
 
 
 def _watched(
     key: EntryKey,
-    group: Sequence[Testimony],
+    group: Sequence[CountedReport],
     reply: EmployerReply | None,
     kept: dt.timedelta,
     pause: Callable[[], None],
 ) -> Watched:
     """Return the entry of a group, oldest first, in which some support each other."""
 
-    def again() -> Iterator[Testimony]:
+    def again() -> Iterator[CountedReport]:
         return _pausing(group, pause)
 
     practices = [
         practice
         for practice in EmployerPractice
-        if completing(one for one in again() if practice in one.report.allegation.practices)
+        if first_supported(one for one in again() if practice in one.report.allegation.practices)
     ]
-    last = completing(_pausing(reversed(group), pause))
+    last = first_supported(_pausing(reversed(group), pause))
     assert last is not None  # as in any other order
     months = _common_months(again())
     return Watched(
@@ -137,25 +137,25 @@ def _watched(
         practices=tuple(practices),
         first_month=months[0] if months else None,
         last_month=months[1] if months else None,
-        reporters=_class_of(number_of_supported((one.voice for one in again()), _MOST_COUNTED)),
+        reporters=_class_of(number_of_supported((one.origin for one in again()), _MOST_COUNTED)),
         until=last.report.reported_at + kept,
         recipients=tuple(sorted({name for one in again() for name in one.report.recipients})),
         reply=reply,
     )
 
 
-def _as_stated(key: EntryKey, group: Sequence[Testimony], pause: Callable[[], None]) -> Employer:
-    def employer(testimony: Testimony) -> Employer:
-        return testimony.report.allegation.employer
+def _as_stated(key: EntryKey, group: Sequence[CountedReport], pause: Callable[[], None]) -> Employer:
+    def employer(counted: CountedReport) -> Employer:
+        return counted.report.allegation.employer
 
-    def name(testimony: Testimony) -> str:
-        return normalized_name(employer(testimony).name)
+    def name(counted: CountedReport) -> str:
+        return normalized_name(employer(counted).name)
 
-    named = name(completing(_pausing(group, pause), name) or group[0])
+    named = name(first_supported(_pausing(group, pause), name) or group[0])
     spelled = next(one for one in group if name(one) == named)
-    kind = completing(_pausing(group, pause), lambda one: employer(one).kind) or group[0]
+    kind = first_supported(_pausing(group, pause), lambda one: employer(one).kind) or group[0]
     with_region = (one for one in _pausing(group, pause) if employer(one).region is not None)
-    region = completing(with_region, lambda one: employer(one).region) or group[0]
+    region = first_supported(with_region, lambda one: employer(one).region) or group[0]
     return Employer(
         name=employer(spelled).name,
         kind=employer(kind).kind,
@@ -165,14 +165,14 @@ def _as_stated(key: EntryKey, group: Sequence[Testimony], pause: Callable[[], No
     )
 
 
-def _common_months(group: Iterable[Testimony]) -> tuple[str, str] | None:
+def _common_months(group: Iterable[CountedReport]) -> tuple[str, str] | None:
     """Return the first and last month that two supporting reports have in common.
 
     Months are bits of an integer, so that reports with many periods cost little.
     """
-    stated: dict[Voice, int] = defaultdict(int)
+    stated: dict[ReportOrigin, int] = defaultdict(int)
     for one in group:
-        stated[one.voice] |= _bits(one.report.allegation)
+        stated[one.origin] |= _bits(one.report.allegation)
     common = 0
     for first, second in combinations(stated, 2):
         if first.supports(second):
@@ -196,10 +196,10 @@ def _month(number: int) -> str:
     return f"{year + _FIRST_YEAR}-{month + 1:02}"
 
 
-def _pausing(group: Iterable[Testimony], pause: Callable[[], None]) -> Iterator[Testimony]:
-    for testimony in group:
+def _pausing(group: Iterable[CountedReport], pause: Callable[[], None]) -> Iterator[CountedReport]:
+    for counted in group:
         pause()
-        yield testimony
+        yield counted
 
 
 def _class_of(reporters: int) -> ReporterClass:

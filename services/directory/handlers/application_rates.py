@@ -1,5 +1,5 @@
-"""How many applications one address may send in a minute and in a day, and how many questions about them in a
-minute.
+"""How many applications one address may send in a minute and in a day, and how often it may ask for their
+state in a minute.
 
 Nobody has a token here, so the address is all that is known of a sender. Behind a proxy that the settings do
 not name (`KOPURO_PROXIES`) it is the proxy's. Counted in this process's memory; no address is stored or
@@ -19,9 +19,9 @@ from limits.strategies import FixedWindowRateLimiter
 from contracts.errors import RateLimited
 
 APPLICATIONS_PER_MINUTE: Final = 10
-QUESTIONS_PER_MINUTE: Final = 60
-# The part of the room for applications that one address may take in a day. With the rate of a minute alone,
-# one address would take all of it within minutes.
+STATUS_REQUESTS_PER_MINUTE: Final = 60
+# The part of the limit of applications that one address may use up in a day. With the rate of a minute
+# alone, one address would use it up within minutes.
 DAILY_PART: Final = 10
 _RETRY_AFTER: Final = 60
 _RETRY_AFTER_DAYS_BOUND: Final = 3600
@@ -39,16 +39,16 @@ class ApplicationRates:
         self._key = secrets.token_bytes(16)
         self._applications = RateLimitItemPerMinute(APPLICATIONS_PER_MINUTE)
         self._daily = RateLimitItemPerDay(max(APPLICATIONS_PER_MINUTE, most_waiting // DAILY_PART))
-        self._questions = RateLimitItemPerMinute(QUESTIONS_PER_MINUTE)
+        self._status_requests = RateLimitItemPerMinute(STATUS_REQUESTS_PER_MINUTE)
 
     def take_application(self, origin: str) -> None:
         """Count an application. origin: the sender's address or network. Raises RateLimited."""
         self._take(self._applications, "application", origin)
         self._take(self._daily, "application of the day", origin, retry_after=_RETRY_AFTER_DAYS_BOUND)
 
-    def take_question(self, origin: str) -> None:
-        """Count a question about an application, or its withdrawal. Raises RateLimited."""
-        self._take(self._questions, "question", origin)
+    def take_status_request(self, origin: str) -> None:
+        """Count a request for the state of an application, or to withdraw it. Raises RateLimited."""
+        self._take(self._status_requests, "status request", origin)
 
     def _take(self, item: RateLimitItem, kind: str, origin: str, *, retry_after: int = _RETRY_AFTER) -> None:
         counter = sha256(self._key + origin.encode()).hexdigest()[:_COUNTER_DIGITS]

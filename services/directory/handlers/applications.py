@@ -25,7 +25,7 @@ from services.directory.domain.application import (
     reference_digest,
     rejected,
 )
-from services.directory.domain.approval import Approval, Step
+from services.directory.domain.approval import Approval, ApprovalStep
 from services.directory.domain.change import RecordChange
 from services.directory.handlers.application_steps import ApplicationSteps
 from services.directory.handlers.approvals import Approvals
@@ -35,7 +35,7 @@ from services.directory.ports import ApplicationStore
 _REFERENCE_BYTES: Final = 32
 # Of a full queue: nothing changes within seconds.
 _RETRY_AFTER: Final = 3600
-# How long an application takes room after it was sent, although it was withdrawn.
+# How long an application counts towards the limit after it was sent, although it was withdrawn.
 _WITHDRAWN_COUNTS: Final = dt.timedelta(days=1)
 # Applications that one run ends, so that it holds up no other writer for long.
 _AT_ONCE: Final = 100
@@ -54,7 +54,7 @@ class Applied:
 
 
 class Applications:
-    """Takes applications while there is room, and keeps each until it is decided or expires.
+    """Takes a limited number of applications, and keeps each until it is decided or expires.
 
     Its answers depend on the application and on how many wait, never on who is a member or who
     has applied: ids and parents are compared when the staff vet it.
@@ -204,7 +204,7 @@ class Applications:
             return self._steps.take(writing, asked, ApplicationStep.vetting_requested, by=by)
 
     def refuse(self, application_id: str, rejection: ApplicationRejection, *, by: str) -> KeptApplication:
-        """Refuse an application, or a withdrawn one, whose room is free then.
+        """Refuse an application, or a withdrawn one, which then no longer counts towards the limit.
 
         Raises Refused `not-found`, and `conflict` if it was decided otherwise.
         """
@@ -243,7 +243,7 @@ class Applications:
         with self._ledger.writing() as writing:
             known = self._store.one(writing.transaction, application.id)
             if known is not None and known.approval_id == application.approval_id:
-                self._end_approval(writing, known, by=self._ledger.source, step=Step.expire)
+                self._end_approval(writing, known, by=self._ledger.source, step=ApprovalStep.expire)
 
     def _expire(self, application_id: str) -> None:
         with self._ledger.writing() as writing:
@@ -265,13 +265,13 @@ class Applications:
             "decide about those that wait, and refuse those that are not genuine"
         )
 
-    def room(self) -> tuple[int, int]:
-        """Return how many applications take room, and how many may."""
+    def counted(self) -> tuple[int, int]:
+        """Return how many applications count towards the limit, and the limit."""
         with self._ledger.database.read() as transaction:
             return self._count_taken(transaction, self._ledger.clock.now()), self._most_waiting
 
     def _count_taken(self, transaction: Connection, now: dt.datetime) -> int:
-        """Return how many applications take room: the open ones, and those withdrawn within their first day.
+        """Return how many applications count: the open ones, and those withdrawn within their first day.
 
         A sender that withdraws what it sends would fill the coordinators' mailbox and the log otherwise.
         """
@@ -286,7 +286,12 @@ class Applications:
         return known
 
     def _end_approval(
-        self, writing: Writing, application: KeptApplication, *, by: str, step: Step = Step.overtake
+        self,
+        writing: Writing,
+        application: KeptApplication,
+        *,
+        by: str,
+        step: ApprovalStep = ApprovalStep.overtake,
     ) -> None:
         if application.state is ApplicationState.in_approval and application.approval_id is not None:
             self._approvals.end(writing, application.approval_id, step, by=by)

@@ -11,10 +11,10 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from contracts.answers.directory import ApprovalRecord
 from contracts.codes import ApprovalKind
 from contracts.errors import Refused
 from contracts.facts import ApprovalEndorsed, ApprovalGranted, ApprovalRefused, ApprovalRequested
+from contracts.responses.directory import ApprovalRecord
 from runtime.identifiers import new_id
 from services.directory.domain.approval import (
     MOST_OPEN_ABOUT_SUBJECT,
@@ -22,10 +22,10 @@ from services.directory.domain.approval import (
     REFUSALS,
     VALID_FOR,
     Approval,
+    ApprovalStep,
     Decider,
     Policy,
     State,
-    Step,
     granted,
     refused,
 )
@@ -38,7 +38,7 @@ from services.directory.ports import ApprovalStore
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Reader:
+class ApprovalReader:
     """A principal that reads approvals. organization: the partner, which sees its own; None for staff."""
 
     organization: str | None
@@ -97,7 +97,7 @@ class Approvals:
             ):
                 return earlier
             if change.kind is not ApprovalKind.sealing_key:
-                self._settle(writing, earlier.step(Step.overtake, by=by, at=writing.now))
+                self._settle(writing, earlier.step(ApprovalStep.overtake, by=by, at=writing.now))
         self._make_room(writing, change, by, client)
         approval = Approval(
             id=new_id(),
@@ -179,13 +179,13 @@ class Approvals:
             return None
         return found
 
-    def end(self, writing: Writing, approval_id: str, step: Step, *, by: str) -> None:
+    def end(self, writing: Writing, approval_id: str, step: ApprovalStep, *, by: str) -> None:
         """End a request without effect: what it is about has ended. Does nothing if it was decided."""
         found = self._store.one(writing.transaction, approval_id)
         if found is not None and found.state is State.requested:
             self._settle(writing, found.step(step, by=by, at=writing.now))
 
-    def one(self, approval_id: str, reader: Reader) -> Approval:
+    def one(self, approval_id: str, reader: ApprovalReader) -> Approval:
         """Return an approval. Raises Refused `not-found`, also for what the reader may not see."""
         with self._ledger.database.read() as transaction:
             found = self._store.one(transaction, approval_id, organization=reader.organization)
@@ -193,7 +193,7 @@ class Approvals:
             raise Refused("not-found", "There is no approval with this id.")
         return found
 
-    def page(self, reader: Reader, state: State | None, after: str, limit: int) -> list[Approval]:
+    def page(self, reader: ApprovalReader, state: State | None, after: str, limit: int) -> list[Approval]:
         """Return approvals that the reader may see, with ids above `after`, oldest first."""
         with self._ledger.database.read() as transaction:
             return self._store.page(
@@ -253,11 +253,11 @@ class Approvals:
             if len(counting) >= most:
                 raise Refused(
                     "too-many-open-requests",
-                    f"{who} {most} open requests. Have some decided or refuse them; each expires after "
-                    f"{VALID_FOR.days} days.",
+                    f"{who} {most} open requests. Wait until some are decided, or refuse them; each "
+                    f"expires after {VALID_FOR.days} days.",
                 )
         for one in lapsed.values():
-            self._settle(writing, one.step(Step.expire, by=by, at=writing.now))
+            self._settle(writing, one.step(ApprovalStep.expire, by=by, at=writing.now))
 
     def _settle(self, writing: Writing, approval: Approval) -> None:
         self._store.settle(writing.transaction, approval)

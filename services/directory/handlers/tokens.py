@@ -91,7 +91,8 @@ class TokenIssuer:
         if not roles:
             raise Refused(
                 "unauthorized-client",
-                "The principal has several roles, which staff may not have. An operator must leave it one.",
+                "The principal has several roles, and a member of the staff may have only one. An operator "
+                "must remove the others.",
             )
         principal = Principal(id=client.principal, roles=frozenset(role.value for role in roles))
         excluded = any(standing.entry.is_excluded for standing in organization.values())

@@ -23,7 +23,7 @@ from kopuro_client.client_key import ClientKey
 from kopuro_client.request_proof import HEADER as PROOF
 from kopuro_client.request_proof import RequestSigner
 from services.gateway.domain.partner import client_of
-from services.gateway.ports import Answer, MailboxMessage, NotAdmitted, Page, Result
+from services.gateway.ports import MailboxMessage, MessagePage, NotAdmitted, Result, SubmissionAnswer
 
 # It logs every request, with a level that is meant for operators.
 logging.getLogger("httpx").setLevel(logging.WARNING)
@@ -107,7 +107,7 @@ class HttpHub:
         body = orjson.dumps({"password_hash": password_hash})
         self._ask(organization, "POST", "directory", "/v1/amqp-password/applied", body=body, proved=True)
 
-    def page(self, organization: str, *, after: str | None, limit: int, wait: float) -> Page:
+    def page(self, organization: str, *, after: str | None, limit: int, wait: float) -> MessagePage:
         """See `ports.Hub`."""
         params = {"limit": str(min(limit, _LARGEST_PAGE)), "wait": str(int(wait))}
         if after is not None:
@@ -115,7 +115,7 @@ class HttpHub:
         document = orjson.loads(
             self._ask(organization, "GET", "delivery", "/v1/mailbox", params=params, wait=wait)
         )
-        return Page(messages=tuple(map(_message, document["items"])), cursor=document["resume"])
+        return MessagePage(messages=tuple(map(_message, document["items"])), cursor=document["resume"])
 
     def closed(self, organization: str, *, among: Sequence[str]) -> frozenset[str]:
         """See `ports.Hub`."""
@@ -144,7 +144,7 @@ class HttpHub:
             raise Unavailable("The hub returned a different number of results than it got submissions.")
         return results
 
-    def answer(self, organization: str, answers: Sequence[Answer]) -> None:
+    def answer(self, organization: str, answers: Sequence[SubmissionAnswer]) -> None:
         """See `ports.Hub`."""
         for start in range(0, len(answers), 200):
             body = orjson.dumps({"answers": [_plain(one) for one in answers[start : start + 200]]})
@@ -276,7 +276,7 @@ def _result(line: Mapping[str, Any]) -> Result:
     return Result(problem=line["problem"])
 
 
-def _plain(answer: Answer) -> dict[str, Any]:
+def _plain(answer: SubmissionAnswer) -> dict[str, Any]:
     return {
         "message_id": answer.message_id,
         "body": answer.body,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from services.gateway.domain.partner import PARKED, exchange_of, submissions_of
+from services.gateway.domain.partner import DEAD_LETTERS, exchange_of, submissions_of
 from services.gateway.domain.window import CAPACITY
 
 # RabbitMQ 4 drops a message after 20 deliveries by default; nothing may drop one here, because a message
@@ -13,7 +13,7 @@ from services.gateway.domain.window import CAPACITY
 _NO_LIMIT: Final = 2**31 - 1
 # The most of one organisation. The broker refuses further ones of that organisation only.
 MOST_SUBMISSIONS: Final = 2_000
-MOST_PARKED: Final = 1_000  # of all organisations
+MOST_DEAD_LETTERS: Final = 1_000  # of all organisations
 _MOST_SUBMISSION_BYTES: Final = 256 * 1024 * 1024
 
 MAILBOX_ARGUMENTS: Final[dict[str, Any]] = {
@@ -29,14 +29,14 @@ SUBMISSIONS_ARGUMENTS: Final[dict[str, Any]] = {
     "x-overflow": "reject-publish",
     "x-delivery-limit": _NO_LIMIT,
     "x-dead-letter-exchange": "",
-    "x-dead-letter-routing-key": PARKED,
+    "x-dead-letter-routing-key": DEAD_LETTERS,
     "x-dead-letter-strategy": "at-least-once",
 }
 # What does not fit stays in the queue of its organisation and counts there, so a partner whose submissions
 # expire fills the broker's disk no further than its own queue allows.
-PARKED_ARGUMENTS: Final[dict[str, Any]] = {
+DEAD_LETTER_ARGUMENTS: Final[dict[str, Any]] = {
     "x-queue-type": "quorum",
-    "x-max-length": MOST_PARKED,
+    "x-max-length": MOST_DEAD_LETTERS,
     "x-max-length-bytes": _MOST_SUBMISSION_BYTES,
     "x-overflow": "reject-publish",
     "x-delivery-limit": _NO_LIMIT,

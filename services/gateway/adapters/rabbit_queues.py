@@ -16,7 +16,7 @@ from runtime.messaging.rabbit.connection import BROKEN, ConnectionFactory, aband
 from services.gateway.adapters.partners_topology import MAILBOX_ARGUMENTS, declare_submissions
 from services.gateway.domain.partner import queue_of
 from services.gateway.domain.window import CAPACITY
-from services.gateway.ports import MailboxMessage, SessionEnded, Standing
+from services.gateway.ports import MailboxMessage, QueueState, SessionEnded
 
 _PERSISTENT: Final = 2
 _CONFIRM_SECONDS: Final = 15.0
@@ -58,7 +58,7 @@ class RabbitQueues:
             self._guarded(lambda: self._emptied(organization))
             return self._session
 
-    def standing(self, session: int, organization: str) -> Standing:
+    def standing(self, session: int, organization: str) -> QueueState:
         """See `ports.Queues`."""
         with self._lock:
             self._require(session)
@@ -125,10 +125,10 @@ class RabbitQueues:
         channel.close()
         return ids
 
-    def _standing(self, queue: str) -> Standing:
+    def _standing(self, queue: str) -> QueueState:
         try:
             found = self._channel.queue_declare(queue, passive=True)
-            return Standing(waiting=found.message_count, consumers=found.consumer_count)
+            return QueueState(waiting=found.message_count, consumers=found.consumer_count)
         except NotFound as error:
             # Deleted behind our back: the channel is closed, and what was copied is lost.
             self._open_channel()

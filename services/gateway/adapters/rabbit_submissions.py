@@ -21,12 +21,12 @@ from runtime.messaging.rabbit.connection import (
     drain,
 )
 from services.gateway.adapters.partners_topology import (
-    PARKED_ARGUMENTS,
+    DEAD_LETTER_ARGUMENTS,
     SUBMISSIONS_ARGUMENTS,
     declare_submissions,
 )
-from services.gateway.domain.partner import PARKED, SUBMISSIONS, submissions_of
-from services.gateway.submission_desk import LONGEST_BODY, Received, Verdict, digest_of
+from services.gateway.domain.partner import DEAD_LETTERS, SUBMISSIONS, submissions_of
+from services.gateway.submission_processor import LONGEST_BODY, Received, Verdict, digest_of
 
 _log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ _BATCH: Final = 100
 _BATCH_BYTES: Final = 16 * 1024 * 1024
 # Seconds between two looks for new queues.
 _LOOK_SECONDS: Final = 2.0
-# Seconds between two counts of the parked and of the waiting submissions.
+# Seconds between two counts of the dead letters and of the waiting submissions.
 _COUNT_SECONDS: Final = 15.0
 
 
@@ -60,7 +60,7 @@ class RabbitSubmissions:
         self._arrived: list[tuple[int, Received]] = []
         self._arrived_bytes = 0
         self._count_at = 0.0
-        self.parked = 0
+        self.dead_letters = 0
         self.waiting: dict[str, int] = {}
 
     def close(self) -> None:
@@ -84,7 +84,7 @@ class RabbitSubmissions:
                 self._look()
                 self._look_at = time.monotonic() + _LOOK_SECONDS
             if time.monotonic() >= self._count_at:
-                self.parked = self._count(PARKED)
+                self.dead_letters = self._count(DEAD_LETTERS)
                 # A copy: a cancellation that arrives meanwhile changes the set.
                 consumed = tuple(self._consumed)
                 self.waiting = {"": self._count(SUBMISSIONS)} | {
@@ -104,7 +104,7 @@ class RabbitSubmissions:
         return taken
 
     def settle(self, verdicts: Sequence[tuple[int, Verdict]]) -> None:
-        """Acknowledge, requeue or park submissions by tag. Raises BrokerUnavailable."""
+        """Acknowledge, requeue or dead-letter submissions by tag. Raises BrokerUnavailable."""
         try:
             for tag, verdict in verdicts:
                 if verdict is Verdict.answered:
@@ -143,7 +143,7 @@ class RabbitSubmissions:
         channel = self._channel = self._link.channel()
         # The bytes as they were sent: py-amqp would decode them by the encoding that the message states.
         channel.auto_decode = False
-        channel.queue_declare(PARKED, durable=True, auto_delete=False, arguments=PARKED_ARGUMENTS)
+        channel.queue_declare(DEAD_LETTERS, durable=True, auto_delete=False, arguments=DEAD_LETTER_ARGUMENTS)
         channel.queue_declare(SUBMISSIONS, durable=True, auto_delete=False, arguments=SUBMISSIONS_ARGUMENTS)
         channel.basic_qos(0, PREFETCH, False)  # of each consumer
         self._consumes_moved = False
@@ -157,7 +157,7 @@ class RabbitSubmissions:
         try:
             found = self._organizations()
         except BrokerUnavailable as error:
-            _log.warning("new queues of submissions are not looked for", extra={"reason": str(error)})
+            _log.warning("cannot look for new queues of submissions", extra={"reason": str(error)})
             return
         for organization in sorted(set(found) - self._consumed):
             if self._arrived_bytes >= _BATCH_BYTES:
@@ -177,7 +177,7 @@ class RabbitSubmissions:
         return count
 
     def _on_message(self, owner: str | None, message: Any) -> None:
-        """owner: of the queue; None: of the queue of parked submissions that an operator moved back."""
+        """owner: of the queue; None: of the queue of dead letters that an operator moved back."""
         properties, info = message.properties, message.delivery_info
         body = message.body or b""
         body = body if isinstance(body, bytes) else body.encode()

@@ -15,9 +15,9 @@ from typing import Any, Final
 from contracts.base64_text import decoded, encoded
 from contracts.broker_rights import NOTHING, gateway_client
 
-# The queue to which operators move parked submissions. An organisation's own queue has its id after a dot.
+# The queue to which operators move dead letters. An organisation's own queue has its id after a dot.
 SUBMISSIONS: Final = "submissions"
-PARKED: Final = "submissions.parked"
+DEAD_LETTERS: Final = "submissions.parked"
 # The tag of every user that the gateway has made. It gives no right at the management API.
 TAG: Final = "partner"
 MOST_CONNECTIONS: Final = 5
@@ -59,7 +59,7 @@ def submissions_of(organization: str) -> str:
 def submitter(queue: str) -> str | None:
     """Return the organisation whose submissions wait in a queue; None for any other queue."""
     organization = queue.removeprefix(f"{SUBMISSIONS}.")
-    return None if organization == queue or queue == PARKED else organization
+    return None if organization == queue or queue == DEAD_LETTERS else organization
 
 
 def client_of(organization: str) -> str:

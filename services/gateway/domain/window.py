@@ -108,19 +108,19 @@ class Window:
         copied = tuple(one for one in self.copied if one in left)
         return replace(self, copied=copied, closed=self.closed & left, full_since=None), proved
 
-    def room(self, waiting: int, now: float) -> tuple[Window, int]:
+    def free(self, waiting: int, now: float) -> tuple[Window, int]:
         """Return the window, and how many messages may be copied now.
 
         waiting: messages that the broker has not delivered, exactly. now: seconds of a monotonic clock.
         """
-        free = max(0, CAPACITY - waiting)
-        if free < LEAST_FREE:
+        places = max(0, CAPACITY - waiting)
+        if places < LEAST_FREE:
             return self, 0
         if len(self.copied) < MOST_UNPROVED:
-            return replace(self, full_since=None), free
+            return replace(self, full_since=None), places
         if self.full_since is None:
             return replace(self, full_since=now), 0
-        return self, free if now - self.full_since >= LONGEST_PAUSE else 0
+        return self, places if now - self.full_since >= LONGEST_PAUSE else 0
 
     def lingering(self, closed: frozenset[str]) -> frozenset[str]:
         """Return which messages that the hub has closed were copied with their content.

@@ -13,7 +13,7 @@ from runtime.storage.columns import microseconds, moment_of
 from runtime.storage.sql_statement import SqlStatement
 from services.intake.adapters.tables import COMMANDS, IDEMPOTENCY_KEYS, SUBMISSIONS
 from services.intake.domain.admission import Admission, Claim, UsedKey
-from services.intake.ports import Admitted, Submitted
+from services.intake.ports import Admitted, AdmittedReferral
 
 _CLAIMED = SqlStatement(
     "SELECT organization, key, fingerprint, understood, answer_id FROM idempotency_keys"
@@ -108,13 +108,13 @@ class SqlAdmissionStore:
         offered = {row[0] for row in _OFFERED_TO.run(transaction, wanted, organization)}
         return sent | offered
 
-    def submitted(self, transaction: Connection, referral_id: str) -> Submitted | None:
+    def submitted(self, transaction: Connection, referral_id: str) -> AdmittedReferral | None:
         """See `ports.AdmissionStore`."""
         wanted = select(SUBMISSIONS).where(SUBMISSIONS.c.referral_id == referral_id)
         row = transaction.execute(wanted).first()
         if row is None:
             return None
-        return Submitted(id=row.referral_id, sender=row.sender, submitted_at=row.submitted_at)
+        return AdmittedReferral(id=row.referral_id, sender=row.sender, submitted_at=row.submitted_at)
 
     def answers_to(self, transaction: Connection, organization: str, keys: Collection[str]) -> list[str]:
         """See `ports.AdmissionStore`."""

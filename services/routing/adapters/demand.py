@@ -12,7 +12,7 @@ from runtime.storage.columns import microseconds, moment_of
 from services.routing.adapters import statements
 from services.routing.domain.observation import NO_LOAD, Observation, ServiceLoad
 from services.routing.domain.places import Demand
-from services.routing.domain.waiting import Queue, WaitingReferral
+from services.routing.domain.waiting import WaitingQueue, WaitingReferral
 from services.routing.ports import Changes
 
 
@@ -86,16 +86,16 @@ def save_waiting(transaction: Connection, changes: Changes) -> None:
     statements.NEW_WAITING.run_for_each(transaction, rows)
 
 
-def queues_at(transaction: Connection, organizations: Collection[str]) -> list[Queue]:
+def queues_at(transaction: Connection, organizations: Collection[str]) -> list[WaitingQueue]:
     """Return the queues at the organisations, in a fixed order."""
     rows = statements.QUEUES_AT.run(transaction, sorted(organizations)).all()
     return [
-        Queue(organization=row[0], service=row[1], sender=row[2], urgency=Urgency(row[3]))
+        WaitingQueue(organization=row[0], service=row[1], sender=row[2], urgency=Urgency(row[3]))
         for row in sorted(tuple(row) for row in rows)
     ]
 
 
-def first_in(transaction: Connection, queue: Queue, limit: int) -> list[WaitingReferral]:
+def first_in(transaction: Connection, queue: WaitingQueue, limit: int) -> list[WaitingReferral]:
     """Return the referrals of a queue that were submitted first."""
     rows = statements.FIRST_IN_QUEUE.run(
         transaction, queue.organization, queue.service, queue.sender, queue.urgency.value, limit

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from contracts.commitment import SALT_BYTES
 from services.routing.adapters.tables import DECISIONS, ISSUED_MONTHS, STATEMENTS
 from services.routing.domain.calendar_month import CalendarMonth
-from services.routing.ports import AskingDecision, IssuedStatement
+from services.routing.report_ports import AskingDecision, IssuedStatement
 
 
 class SqlStatementStore:

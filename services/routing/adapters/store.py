@@ -50,7 +50,7 @@ from services.routing.domain.offer import Offer
 from services.routing.domain.part_of import part_ids
 from services.routing.domain.referral import Referral
 from services.routing.domain.timeline import TimelineEntry
-from services.routing.domain.waiting import Queue, WaitingReferral
+from services.routing.domain.waiting import WaitingQueue, WaitingReferral
 from services.routing.ports import Changes
 
 # The steps after which an acceptor waits for its sender to send the case.
@@ -223,11 +223,11 @@ class SqlReferralStore:
         """See `ports.ReferralStore`."""
         return observations.read(transaction, organizations)
 
-    def queues_at(self, transaction: Connection, organizations: Collection[str]) -> list[Queue]:
+    def queues_at(self, transaction: Connection, organizations: Collection[str]) -> list[WaitingQueue]:
         """See `ports.ReferralStore`."""
         return demand.queues_at(transaction, organizations)
 
-    def first_in(self, transaction: Connection, queue: Queue, limit: int) -> list[WaitingReferral]:
+    def first_in(self, transaction: Connection, queue: WaitingQueue, limit: int) -> list[WaitingReferral]:
         """See `ports.ReferralStore`."""
         return demand.first_in(transaction, queue, limit)
 

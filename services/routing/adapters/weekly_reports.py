@@ -12,7 +12,7 @@ from contracts.records import plain, read
 from services.routing.adapters.tables import ASKED_IN_WEEK, WEEKLY_REPORTS
 from services.routing.domain.calendar_week import CalendarWeek
 from services.routing.domain.weekly_report import Statement, WeeklyReport
-from services.routing.domain.withholding import Published
+from services.routing.domain.withholding import PublishedFigures
 
 _TABLES = ("gaps", "rules", "asked", "answers", "silent")
 # Joins the parts of a path. No code and no organisation's id contains it.
@@ -111,7 +111,7 @@ def _stored(report: WeeklyReport) -> dict[str, Any]:
     }
 
 
-def _stored_figures(figures: Published) -> dict[str, Any]:
+def _stored_figures(figures: PublishedFigures) -> dict[str, Any]:
     return {"total": figures.total, "rows": {_JOINT.join(path): n for path, n in figures.rows.items()}}
 
 
@@ -128,6 +128,6 @@ def _report(row: Row[Any]) -> WeeklyReport:
     )
 
 
-def _figures(stored: Mapping[str, Any]) -> Published:
+def _figures(stored: Mapping[str, Any]) -> PublishedFigures:
     rows = {tuple(path.split(_JOINT)) if path else (): n for path, n in stored["rows"].items()}
-    return Published(total=stored["total"], rows=rows)
+    return PublishedFigures(total=stored["total"], rows=rows)

@@ -18,7 +18,7 @@ from services.routing.api.coordination import (
     unplaced,
     wishes,
 )
-from services.routing.api.questions import answer_question
+from services.routing.api.queries import reply_to_query
 from services.routing.api.reports import asking_decisions, monthly_statement, report, series, statement
 
 __all__ = [
@@ -26,7 +26,6 @@ __all__ = [
     "InterventionRequest",
     "PlacementRequest",
     "WithdrawalRequest",
-    "answer_question",
     "asking_decisions",
     "candidates",
     "coverage",
@@ -36,6 +35,7 @@ __all__ = [
     "monthly_statement",
     "place",
     "queue",
+    "reply_to_query",
     "report",
     "series",
     "statement",

@@ -8,12 +8,12 @@ from typing import Annotated
 
 from marshmallow.validate import Length
 
-from contracts.answers.referrals import Submitted
 from contracts.codes import CoordinatorAct, InterventionReason
 from contracts.facts import CoordinatorReason, InterventionSubmitted
 from contracts.idempotency_key import HEADER, require_well_formed
 from contracts.identifiers import OfferId, OrganizationId
 from contracts.records import load
+from contracts.responses.referrals import Submitted
 from runtime.clock import Clock
 from runtime.web.request import Request
 from runtime.web.response import Response

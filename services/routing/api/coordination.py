@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from contracts.answers.coordination import (
+from contracts.responses.coordination import (
     CoverageCell,
     Decisions,
     NetworkChange,
     NetworkWish,
     WishList,
 )
-from contracts.answers.form import Page, extended
+from contracts.responses.form import Page, extended
 from contracts.vocabularies import rows
 from runtime.access.reads import Read
 from runtime.clock import Clock

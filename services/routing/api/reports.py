@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from contracts import base64_text
-from contracts.answers.form import Page
-from contracts.answers.reports import (
+from contracts.responses.form import Page
+from contracts.responses.reports import (
     AskingDecision,
     IssuedIn,
     MonthlyStatement,
@@ -22,7 +22,7 @@ from runtime.web.request import Request
 from runtime.web.response import Response
 from runtime.web.spreadsheet import csv_response
 from services.routing.domain.calendar_month import CalendarMonth
-from services.routing.domain.calendar_week import CalendarWeek, Span
+from services.routing.domain.calendar_week import CalendarWeek, SeriesSpan
 from services.routing.domain.report_rows import (
     report_rows,
     series_rows,
@@ -48,9 +48,9 @@ def series(queries: ReportQueries, request: Request) -> Response:
     """`GET /v1/coordination/statistics?every=week|month&limit=`: the totals of the latest spans."""
     as_csv, language = _form(request)
     every = request.query_params.get("every", "week")
-    if every not in (*Span,):
+    if every not in (*SeriesSpan,):
         raise invalid_parameter("every", "must be week or month.")
-    items = queries.series(Span(every), paging.limit_of(request.query_params))
+    items = queries.series(SeriesSpan(every), paging.limit_of(request.query_params))
     if as_csv:
         return in_language(csv_response(series_rows(items, every, language)), language)
     return Response.of(NetworkSeries(every=every, items=tuple(items)))

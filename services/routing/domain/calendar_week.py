@@ -12,7 +12,7 @@ _WEEK: Final = dt.timedelta(days=7)
 _WRITTEN: Final = re.compile(r"([0-9]{4})-W([0-9]{2})", re.ASCII)
 
 
-class Span(StrEnum):
+class SeriesSpan(StrEnum):
     """The time that one line of a series covers."""
 
     week = "week"
@@ -64,12 +64,12 @@ class CalendarWeek:
     def after(self) -> CalendarWeek:
         return CalendarWeek(self.monday + _WEEK)
 
-    def within(self, span: Span) -> str:
+    def within(self, span: SeriesSpan) -> str:
         """Return the span that counts this week: itself, or the month that holds its Thursday.
 
         A month consists of whole weeks, so that the difference between a month and its weeks is never the
         few units of some days.
         """
-        if span is Span.week:
+        if span is SeriesSpan.week:
             return str(self)
         return f"{self.monday + dt.timedelta(days=3):%Y-%m}"

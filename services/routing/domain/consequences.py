@@ -20,8 +20,8 @@ class Consequence:
     """is_full: the service counts as without capacity for a time (`policy.FullFor`).
 
     may_be_asked_again: after a decline the same referral may ask the organisation again, once it has
-    reported room and that time has passed. corrects: the part of the service's record in the directory that
-    the organisation should correct. concerns_person: the reason holds whatever the need is, so the
+    reported capacity and that time has passed. corrects: the part of the service's record in the directory
+    that the organisation should correct. concerns_person: the reason holds whatever the need is, so the
     organisation is asked about no other part of the referral either.
     """
 

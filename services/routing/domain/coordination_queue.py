@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from contracts.answers.coordination import QueueItem
 from contracts.codes import ReferralStatus, Urgency
+from contracts.responses.coordination import QueueItem
 from services.routing.domain.offer import Offer
 from services.routing.domain.places import ORDER_OF_URGENCY
 from services.routing.domain.referral import Referral

@@ -18,7 +18,7 @@ from services.routing.domain.capacity import ORDER_OF_CAPACITY
 from services.routing.domain.chain import Chain
 from services.routing.domain.circumstances import Circumstances
 from services.routing.domain.evaluation import Evaluation
-from services.routing.domain.fairness import Contender, Fairness, Turn, draw_of
+from services.routing.domain.fairness import Contender, Fairness, FairTurn, draw_of
 from services.routing.domain.observation import Observation
 from services.routing.domain.observed_record import ObservedOrganizations
 from services.routing.domain.policy import RoutingPolicy
@@ -114,7 +114,7 @@ class Decision:
     # The weight of each contribution to a score.
     weights: Mapping[str, float] = field(default_factory=dict)
     # Why the first-ranked organisation comes first; None if nobody is ranked.
-    turn: Turn | None = None
+    turn: FairTurn | None = None
     inputs: DecisionInputs = field(default_factory=DecisionInputs)
 
     @property
@@ -301,7 +301,7 @@ def rank(
     *,
     attempt: int,
     explores: bool,
-) -> tuple[list[Candidate], Turn]:
+) -> tuple[list[Candidate], FairTurn]:
     """Set the candidates' ranks, one for each organisation; return them in order, and why the first is first.
 
     The order is: fewest overridden rules (placements only), capacity (`ORDER_OF_CAPACITY`), score; then the
@@ -352,7 +352,7 @@ def rank(
             order = [explored, *(one for one in order if one is not explored)]
     for number, candidate in enumerate(order, start=1):
         candidate.rank = number
-    turn = Turn(
+    turn = FairTurn(
         band=fairness.band,
         explore=fairness.explore,
         few=fairness.few,

@@ -21,7 +21,7 @@ class StepAct(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Step:
+class EscalationStep:
     """One step. at: the share of the answer time after which it is taken."""
 
     at: Annotated[float, Range(min=0.05, max=0.95)]
@@ -32,18 +32,18 @@ class Step:
         return opened_at + self.at * (deadline - opened_at)
 
 
-Steps = Annotated[tuple[Step, ...], Length(max=10)]
+Steps = Annotated[tuple[EscalationStep, ...], Length(max=10)]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Escalation:
     """The steps by urgency, in the order of their times."""
 
-    emergency: Steps = (Step(at=0.5, act=StepAct.remind),)
-    urgent: Steps = (Step(at=0.5, act=StepAct.remind), Step(at=0.9, act=StepAct.remind))
-    routine: Steps = (Step(at=0.5, act=StepAct.remind), Step(at=0.9, act=StepAct.remind))
+    emergency: Steps = (EscalationStep(at=0.5, act=StepAct.remind),)
+    urgent: Steps = (EscalationStep(at=0.5, act=StepAct.remind), EscalationStep(at=0.9, act=StepAct.remind))
+    routine: Steps = (EscalationStep(at=0.5, act=StepAct.remind), EscalationStep(at=0.9, act=StepAct.remind))
 
-    def by_urgency(self) -> Mapping[Urgency, tuple[Step, ...]]:
+    def by_urgency(self) -> Mapping[Urgency, tuple[EscalationStep, ...]]:
         """Return the steps for each urgency."""
         return {
             Urgency.emergency: self.emergency,

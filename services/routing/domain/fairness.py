@@ -51,7 +51,7 @@ class Contender:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Turn:
+class FairTurn:
     """Why the first organisation of a decision comes first.
 
     band, explore, few: the policy's values. attempt: how many organisations had been asked before. draw: from

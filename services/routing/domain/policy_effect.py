@@ -13,7 +13,7 @@ from services.routing.domain.policy import RoutingPolicy
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Standing:
+class CandidateEffect:
     """A candidate under both policies. ranks and scores: before and after, None where it may not be asked.
 
     shares: by contribution, what it adds to the score (value times weight, by the sum of the weights) before
@@ -59,7 +59,7 @@ class PolicyEffect:
     before: Sequence[str]
     after: Sequence[str]
     firsts: tuple[First | None, First | None]
-    standings: Sequence[Standing]
+    standings: Sequence[CandidateEffect]
 
 
 def asked_by(decision: Decision, policy: RoutingPolicy, urgency: Urgency) -> tuple[str, ...]:
@@ -109,7 +109,7 @@ def first_of(decision: Decision) -> First | None:
     )
 
 
-def _standing(organization: str, before: Decision, after: Decision) -> Standing:
+def _standing(organization: str, before: Decision, after: Decision) -> CandidateEffect:
     best = next(one for one in (*after.ranked, *before.ranked) if one.organization == organization)
     then, now = (_of(decision, best) for decision in (before, after))
     shares = {}
@@ -117,7 +117,7 @@ def _standing(organization: str, before: Decision, after: Decision) -> Standing:
         old, new = _shares(then, before.weights), _shares(now, after.weights)
         shares = {name: (old[name], new[name]) for name in old if old[name] != new.get(name)}
     known = {failure.rule for failure in then.failures}
-    return Standing(
+    return CandidateEffect(
         organization=organization,
         service=best.service,
         ranks=(_rank(before, organization), _rank(after, organization)),

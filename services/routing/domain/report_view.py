@@ -13,7 +13,7 @@ from typing import Any, Final
 from contracts.codes import DeclineReason
 from contracts.vocabularies import label
 from services.routing.domain.blocking_rule import BLOCKING_RULES
-from services.routing.domain.calendar_week import CalendarWeek, Span
+from services.routing.domain.calendar_week import CalendarWeek, SeriesSpan
 from services.routing.domain.passed_over import REASONS
 from services.routing.domain.report_words import rule_label, word
 from services.routing.domain.weekly_report import (
@@ -23,7 +23,7 @@ from services.routing.domain.weekly_report import (
     WeeklyReport,
     shown_answers,
 )
-from services.routing.domain.withholding import THRESHOLD, Path, Published
+from services.routing.domain.withholding import THRESHOLD, Path, PublishedFigures
 
 Figure = dict[str, Any]
 
@@ -56,7 +56,7 @@ def report_view(report: WeeklyReport, before: WeeklyReport | None, language: str
     }
 
 
-def series_view(reports: Iterable[WeeklyReport], every: Span) -> list[dict[str, Any]]:
+def series_view(reports: Iterable[WeeklyReport], every: SeriesSpan) -> list[dict[str, Any]]:
     """Return the totals of each span, the oldest first.
 
     A span's count is the sum of its weeks. If that of a week is withheld, the span's is too, and `at_least`
@@ -145,7 +145,7 @@ def _total(report: WeeklyReport, name: str) -> int | None:
         case "answered":
             return report.answers.total
         case _:
-            found: Published = getattr(report, name)
+            found: PublishedFigures = getattr(report, name)
             return found.total
 
 
@@ -213,7 +213,7 @@ def _shown(report: WeeklyReport, table: str, path: Path) -> int | None:
     return found.get(path)
 
 
-def _answered_by(answers: Published, path: Path) -> int | None:
+def _answered_by(answers: PublishedFigures, path: Path) -> int | None:
     if not path:
         return answers.rows.get(())
     return shown_answers(answers, path[0]) if path in answers.rows else None

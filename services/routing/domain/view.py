@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from contracts.answers.form import extended
-from contracts.answers.referrals import OfferView, PartView, ReferralSummary, ReferralView, Step
 from contracts.codes import FHIR_TASK_STATUS, ReferralStatus
 from contracts.records import plain
+from contracts.responses.form import extended
+from contracts.responses.referrals import OfferView, PartView, ReferralSummary, ReferralView, Step
 from services.routing.domain.fact_readers import end_of_part, may_read_facts
 from services.routing.domain.referral import Referral
 from services.routing.domain.rules import NOT_IN_CHAIN

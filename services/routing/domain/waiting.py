@@ -12,7 +12,7 @@ from services.routing.domain.places import ORDER_OF_URGENCY
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Queue:
+class WaitingQueue:
     """The referrals of one sender and urgency that wait for one service; they need the same place."""
 
     organization: str
@@ -26,18 +26,20 @@ class WaitingReferral:
     """One place in a queue. since: when the referral was submitted."""
 
     referral_id: str
-    queue: Queue
+    queue: WaitingQueue
     since: dt.datetime
 
 
-def in_turn(waiting: Iterable[WaitingReferral], offers_held: Callable[[Queue], int]) -> list[WaitingReferral]:
+def in_turn(
+    waiting: Iterable[WaitingReferral], offers_held: Callable[[WaitingQueue], int]
+) -> list[WaitingReferral]:
     """Return the order of deciding: urgency, then the sender that holds fewest, then age.
 
     offers_held: the open offers that a queue's sender already has at its candidate. A referral earlier in the
     same queue counts as one more, so that senders alternate. A referral that stands in several queues is
     returned once, at its first turn.
     """
-    ahead: Counter[Queue] = Counter()
+    ahead: Counter[WaitingQueue] = Counter()
     turns: list[tuple[int, int, dt.datetime, str, WaitingReferral]] = []
     for one in sorted(waiting, key=lambda one: (one.since, one.referral_id)):
         turn = offers_held(one.queue) + ahead[one.queue]

@@ -20,7 +20,13 @@ from contracts.vocabularies import codes, country_of, need_group
 from services.routing.domain.blocking_rule import BLOCKING_RULES
 from services.routing.domain.calendar_week import CalendarWeek
 from services.routing.domain.passed_over import REASONS
-from services.routing.domain.withholding import THRESHOLD, Path, Published, published, published_by_source
+from services.routing.domain.withholding import (
+    THRESHOLD,
+    Path,
+    PublishedFigures,
+    published,
+    published_by_source,
+)
 
 ACCEPTED: Final = "accepted"
 RESULTS: Final = (ACCEPTED, *DeclineReason)
@@ -96,11 +102,11 @@ class WeeklyReport:
     made_at: dt.datetime
     organizations: Sequence[str]
     submitted: int | None
-    gaps: Published
-    rules: Published
-    asked: Published
-    answers: Published
-    silent: Published
+    gaps: PublishedFigures
+    rules: PublishedFigures
+    asked: PublishedFigures
+    answers: PublishedFigures
+    silent: PublishedFigures
     median_seconds: int | None
     medians: Mapping[str, int]
 
@@ -182,14 +188,14 @@ def statements_of(
             },
             silent=events.silent.get(organization, 0),
             median_seconds=_median(times[organization]) if organization in times else None,
-            passed_over_in_all=(over := passed_over.get(organization, Published())).total,
+            passed_over_in_all=(over := passed_over.get(organization, PublishedFigures())).total,
             passed_over={"".join(path) or ALL_OTHERS: count for path, count in over.rows.items()},
         )
         for organization in sorted({*events.asked, *events.silent, *times, *passed_over})
     }
 
 
-def shown_answers(answers: Published, organization: str) -> int:
+def shown_answers(answers: PublishedFigures, organization: str) -> int:
     """Return how many answers of an organisation the rows show: at least so many exist."""
     return sum(count for path, count in answers.rows.items() if path[:1] == (organization,))
 

@@ -38,7 +38,7 @@ Path = tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Published:
+class PublishedFigures:
     """The figures of a tree that may be shown.
 
     total: all units; None if withheld. rows: the units by cell, or those of "all others" by branch.
@@ -53,7 +53,7 @@ def published(
     levels: Sequence[int],
     breadth: Callable[[Path], int],
     lot: Callable[[Path], int],
-) -> Published:
+) -> PublishedFigures:
     """Return the rows and the total that may be shown.
 
     counts: units by cell. levels: the lengths of the paths of cells, then of ever wider branches, down to 0.
@@ -63,7 +63,7 @@ def published(
     """
     total = sum(counts.values())
     if total < THRESHOLD:
-        return Published()
+        return PublishedFigures()
     rows = {path: count for path, count in counts.items() if count >= THRESHOLD}
     left: Mapping[Path, int] = {path: count for path, count in counts.items() if 0 < count < THRESHOLD}
     for wider in levels[1:]:
@@ -74,12 +74,12 @@ def published(
         left = {branch: count for branch, count in shared.items() if not _is_shown(count, open_in(branch))}
         rows.update((branch, count) for branch, count in shared.items() if branch not in left)
     if () in rows:
-        return Published(total=total, rows=rows)
+        return PublishedFigures(total=total, rows=rows)
     hidden, rest = _without_rows(rows, levels, breadth)(()), left.get((), 0)
     if not hidden:
-        return Published(total=total, rows=rows)  # each has its own row, and nothing is left
+        return PublishedFigures(total=total, rows=rows)  # each has its own row, and nothing is left
     if rest >= _most(hidden):
-        return Published()
+        return PublishedFigures()
     while rows:
         # With a cell goes the shared row of its branch, which would otherwise seem to count the cell.
         moved = min(
@@ -88,8 +88,8 @@ def published(
         )
         rest += sum(map(rows.pop, moved))
         if _without_rows(rows, levels, breadth)(()) >= FEWEST_HIDDEN:
-            return Published(total=total, rows={**rows, (): rest})
-    return Published()
+            return PublishedFigures(total=total, rows={**rows, (): rest})
+    return PublishedFigures()
 
 
 def published_by_source(
@@ -97,7 +97,7 @@ def published_by_source(
     levels: Sequence[int],
     breadth: Callable[[Path], int],
     lot: Callable[[Path], int],
-) -> Published:
+) -> PublishedFigures:
     """Return the rows and the total that may be shown even to one of the sources. counts: by cell and source.
 
     What may be shown is decided without the largest source of each cell, so that a source that subtracts its
@@ -111,7 +111,7 @@ def published_by_source(
     rows: Counter[Path] = Counter()
     for path, count in units.items():
         rows[next(path[:n] for n in range(len(path), -1, -1) if path[:n] in shown.rows)] += count
-    return Published(total=sum(units.values()), rows=dict(rows))
+    return PublishedFigures(total=sum(units.values()), rows=dict(rows))
 
 
 def _without_rows(

@@ -5,9 +5,9 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable
 
-from contracts.answers.coordination import Considered, EngagementCounts, NeedsPart, OpenOffer, QueueItem
 from contracts.errors import Refused
 from contracts.records import plain
+from contracts.responses.coordination import Considered, EngagementCounts, NeedsPart, OpenOffer, QueueItem
 from runtime.storage.database import Database
 from services.routing.domain.circumstances import Circumstances
 from services.routing.domain.coordination_queue import (

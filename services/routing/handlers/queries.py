@@ -7,9 +7,9 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from contracts.answers.coordination import Pause, UnplacedReferral
-from contracts.answers.referrals import ReferralSummary, ReferralView
 from contracts.errors import Refused
+from contracts.responses.coordination import Pause, UnplacedReferral
+from contracts.responses.referrals import ReferralSummary, ReferralView
 from runtime.storage.database import Database
 from services.routing.domain.network_figures import NetworkFigures
 from services.routing.domain.referral import Referral

@@ -23,7 +23,7 @@ from services.routing.domain.monthly_statement import (
     months_to_issue,
 )
 from services.routing.domain.weekly_report import Statement
-from services.routing.ports import IssuedStatement, StatementStore, WeeklyReports
+from services.routing.report_ports import IssuedStatement, StatementStore, WeeklyReports
 
 # Organisations in one transaction.
 PAGE: Final = 100

@@ -13,7 +13,7 @@ from services.routing.domain.calendar_month import CalendarMonth
 from services.routing.domain.candidate_tree import CandidateProof, prove_candidate
 from services.routing.domain.monthly_statement import monthly_statement
 from services.routing.handlers.turns import in_turns
-from services.routing.ports import AskingDecision, IssuedStatement, StatementStore, WeeklyReports
+from services.routing.report_ports import AskingDecision, IssuedStatement, StatementStore, WeeklyReports
 
 ERASED: Final = "erased"
 EARLIER_BUILD: Final = "earlier_build"

@@ -18,7 +18,7 @@ from services.routing.domain.places import ORDER_OF_URGENCY, place_refused
 from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.referral import Referral
 from services.routing.domain.transition import TransitionContext
-from services.routing.domain.waiting import Queue, WaitingReferral, in_turn
+from services.routing.domain.waiting import WaitingQueue, WaitingReferral, in_turn
 from services.routing.handlers.referral_batch import ReferralBatch
 from services.routing.live_directory import LiveDirectory
 from services.routing.ports import ReferralStore
@@ -176,7 +176,7 @@ class UnplacedReferrals:
             self._offers_held,
         )
 
-    def _has_place(self, queue: Queue, context: TransitionContext) -> bool:
+    def _has_place(self, queue: WaitingQueue, context: TransitionContext) -> bool:
         """Whether the queue's first referral may take a place. A vanished service has none."""
         seen = self._network.observed(queue.organization).at(queue.service)
         bounds = context.policy.offers_per_sender
@@ -194,7 +194,7 @@ class UnplacedReferrals:
             if offered.service.id == queue.service
         )
 
-    def _offers_held(self, queue: Queue) -> int:
+    def _offers_held(self, queue: WaitingQueue) -> int:
         level = ORDER_OF_URGENCY[queue.urgency]
         return sum(
             one.offers

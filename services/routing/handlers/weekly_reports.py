@@ -10,19 +10,19 @@ from typing import Any, Final
 from contracts.errors import Refused
 from runtime.clock import Clock
 from runtime.storage.database import Database
-from services.routing.domain.calendar_week import CalendarWeek, Span
+from services.routing.domain.calendar_week import CalendarWeek, SeriesSpan
 from services.routing.domain.report_view import report_view, series_view, statement_view
 from services.routing.domain.weekly_report import report_of, statements_of
 from services.routing.domain.withholding import Path
 from services.routing.live_directory import LiveDirectory
-from services.routing.ports import WeekEventReader, WeeklyReports
+from services.routing.report_ports import WeekEventReader, WeeklyReports
 
 # A week's last transactions and messages are read by then.
 MADE_AFTER: Final = dt.timedelta(hours=1)
 # Facts of older referrals may have been reduced, so reports of older weeks are not made up for.
 _MADE_UP_FOR: Final = dt.timedelta(weeks=12)
 # A month has at most five weeks.
-_MOST_WEEKS: Final = {Span.week: 1, Span.month: 5}
+_MOST_WEEKS: Final = {SeriesSpan.week: 1, SeriesSpan.month: 5}
 
 
 class ReportWeeks:
@@ -95,7 +95,7 @@ class ReportQueries:
             raise _no_report(found)
         return report_view(report, before, language)
 
-    def series(self, every: Span, limit: int) -> list[dict[str, Any]]:
+    def series(self, every: SeriesSpan, limit: int) -> list[dict[str, Any]]:
         """Return the totals of the latest spans, the oldest first; none before the first report."""
         with self._database.read() as transaction:
             reports = self._reports.latest(transaction, limit * _MOST_WEEKS[every])

@@ -34,7 +34,7 @@ from contracts.topology import (
 TOPOLOGY = hub_topology()
 QUEUES = {queue.name: queue for queue in TOPOLOGY.queues}
 WORK_QUEUES = sorted(q.name for q in TOPOLOGY.queues if "x-dead-letter-exchange" in q.arguments)
-PARKED = {str(QUEUES[name].arguments["x-dead-letter-routing-key"]) for name in WORK_QUEUES}
+DEAD_LETTERS = {str(QUEUES[name].arguments["x-dead-letter-routing-key"]) for name in WORK_QUEUES}
 
 # Facts that no service consumes, with the reason why they are published.
 AUDIT_ONLY = {
@@ -143,9 +143,9 @@ def test_work_queue_has_a_single_active_consumer(name: str) -> None:
 
 
 def test_every_queue_is_a_work_dead_letter_or_query_queue() -> None:
-    assert QUEUES.keys() == {*WORK_QUEUES, *PARKED, ROUTING_QUERIES}
-    questions: Queue = QUEUES[ROUTING_QUERIES]
-    assert 0 < questions.arguments["x-message-ttl"] <= 10_000
+    assert QUEUES.keys() == {*WORK_QUEUES, *DEAD_LETTERS, ROUTING_QUERIES}
+    queries: Queue = QUEUES[ROUTING_QUERIES]
+    assert 0 < queries.arguments["x-message-ttl"] <= 10_000
 
 
 @pytest.mark.parametrize("fact", CATALOGUE.values(), ids=lambda fact: fact.type)

@@ -21,15 +21,15 @@ from typing import Any
 import pytest
 
 import services
-from contracts import answers
-from contracts.answers.coordination import NetworkChange, QueueItem, UnplacedReferral
-from contracts.answers.form import json_name
-from contracts.answers.mailbox import MessageState, ToldEndpoint
-from contracts.answers.referrals import OfferView, ReferralView
-from contracts.answers.reports import AskingDecision
-from contracts.answers.webhooks import FAULTS, WebhookAttempt
+from contracts import responses
 from contracts.codes import FHIR_TASK_STATUS, OfferState
-from docs.record_schemas import answer_schemas
+from contracts.responses.coordination import NetworkChange, QueueItem, UnplacedReferral
+from contracts.responses.form import json_name
+from contracts.responses.mailbox import MessageState, ToldEndpoint
+from contracts.responses.referrals import OfferView, ReferralView
+from contracts.responses.reports import AskingDecision
+from contracts.responses.webhooks import FAULTS, WebhookAttempt
+from docs.record_schemas import response_schemas
 from services.delivery.domain.delivery import DeliveryState
 from services.delivery.webhooks.adapters import http_sender
 from services.delivery.webhooks.domain.notice import NoticeState
@@ -39,11 +39,11 @@ from services.routing.handlers import statement_queries
 
 RECORDS = {
     record
-    for module in pkgutil.iter_modules(answers.__path__)
-    for record in vars(importlib.import_module(f"{answers.__name__}.{module.name}")).values()
+    for module in pkgutil.iter_modules(responses.__path__)
+    for record in vars(importlib.import_module(f"{responses.__name__}.{module.name}")).values()
     if isinstance(record, type)
     and dataclasses.is_dataclass(record)
-    and record.__module__.startswith(answers.__name__)
+    and record.__module__.startswith(responses.__name__)
 }
 
 
@@ -116,7 +116,7 @@ def built_with_enumerations() -> dict[tuple[type, str], set[str]]:
 def listed(record: type, member: str) -> Collection[str] | None:
     """Return the codes that the published schema lists for a member; None if it lists none."""
     (field,) = [one for one in dataclasses.fields(record) if one.name == member]
-    schema = answer_schemas([record])
+    schema = response_schemas([record])
     own = schema[record.__name__]["properties"][json_name(field)]
     own = own.get("items", own)
     for one in (own, *own.get("anyOf", ())):

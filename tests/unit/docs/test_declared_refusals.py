@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from contracts.answers.directory import ApprovalRecord, ClientRecord
-from contracts.answers.referrals import Prospects
 from contracts.errors import PROBLEMS
+from contracts.responses.directory import ApprovalRecord, ClientRecord
+from contracts.responses.referrals import Prospects
 from docs.openapi import refusals_by_status
 from docs.published_operations import SERVICES, operations
-from docs.record_schemas import answer_schemas
+from docs.record_schemas import response_schemas
 from services.directory.domain.approval import State
 from services.directory.domain.client import Role
 from services.routing.domain.preview import Band
@@ -71,6 +71,6 @@ def test_sources_of_every_service_are_read() -> None:
     [(ApprovalRecord, "state", State), (ClientRecord, "roles", Role), (Prospects, "candidates", Band)],
 )
 def test_published_codes_are_those_of_the_domain(record: type, member: str, codes: type) -> None:
-    schema = answer_schemas([record])[record.__name__]["properties"][member]
+    schema = response_schemas([record])[record.__name__]["properties"][member]
     listed = schema.get("items", schema)["enum"]
     assert sorted(listed) == sorted(code.value for code in codes)  # type: ignore[attr-defined]

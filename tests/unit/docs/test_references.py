@@ -148,6 +148,14 @@ def test_operations_page_explains_every_readiness_check_and_warning() -> None:
     assert named <= explained
 
 
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_table_explains_each_thing_once(page: Path) -> None:
+    for table in re.findall(r"(?:^\|(?:[^|\n]*\|){2,3}\n)+", prose(page), re.MULTILINE):
+        rows = [tuple(cell.strip() for cell in line.split(" | ")[:2]) for line in table.splitlines()]
+        named = [row for row in rows if row[0].strip("| ")]
+        assert len(named) == len(set(named)), table[:200]
+
+
 def test_operations_page_explains_every_file_of_a_hub() -> None:
     code = (ROOT / "sandbox" / "hub_files.py").read_text(encoding="utf-8")
     code += (ROOT / "sandbox" / "hub.py").read_text(encoding="utf-8")

@@ -12,7 +12,7 @@ from sqlalchemy import Row as SqlRow
 from sqlalchemy.dialects import postgresql, sqlite
 
 from contracts.errors import Defect
-from runtime.messaging.inbox import Identity
+from runtime.messaging.inbox import EventIdentity
 from runtime.storage.columns import microseconds, moment_of
 from runtime.storage.sql_statement import SqlStatement
 from services.audit.adapters.tables import ENTRIES, HEAD, NODES
@@ -163,11 +163,11 @@ class SqlLog:
             raise Defect("The secret of the log's tags is missing.")
         return secret
 
-    def known(self, transaction: Connection, messages: Sequence[Identity]) -> dict[Identity, int]:
+    def known(self, transaction: Connection, messages: Sequence[EventIdentity]) -> dict[EventIdentity, int]:
         """See `ports.Log`. The source is in the head; only duplicates have one to read."""
         found = _KNOWN.run(transaction, list({message.id for message in messages}))
         return {
-            Identity(fields_of(bytes(leaf), _bytes(head))["actor"], id_): index
+            EventIdentity(fields_of(bytes(leaf), _bytes(head))["actor"], id_): index
             for id_, index, leaf, head in found
         }
 

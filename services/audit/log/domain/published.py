@@ -8,7 +8,7 @@ from services.audit.log.domain.checkpoint import Checkpoint
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Published:
+class PublishedCheckpoint:
     """A published checkpoint. note: the signed note with all collected cosignatures."""
 
     note: bytes

@@ -24,7 +24,7 @@ from runtime.storage.database import Database
 from services.audit.log.domain.cosignature import cosigned_at
 from services.audit.log.domain.merkle import prove_consistency
 from services.audit.log.domain.note import NoteError, Signature, open_note
-from services.audit.log.domain.published import Published
+from services.audit.log.domain.published import PublishedCheckpoint
 from services.audit.log.domain.witness_policy import STALE_AFTER, Witness, WitnessPolicy
 from services.audit.log.handlers.published_log import PublishedLog
 from services.audit.log.ports import Cosignature, PublicationRecord, Witnesses, WitnessUnreachable
@@ -260,7 +260,7 @@ class Cosigner:
                 trouble = result
         return fresh, trouble
 
-    def _ask(self, witness: Witness, last: Cosignature | None, target: Published) -> Cosignature:
+    def _ask(self, witness: Witness, last: Cosignature | None, target: PublishedCheckpoint) -> Cosignature:
         old_size = 0 if last is None else last.size
         status, answer = self._submit(witness, old_size, target)
         if status == 409:
@@ -283,7 +283,7 @@ class Cosigner:
             raise WitnessRefused(str(error)) from None
         return Cosignature(witness=witness.name, size=target.size, signature=signature, time=time)
 
-    def _submit(self, witness: Witness, old_size: int, target: Published) -> tuple[int, bytes]:
+    def _submit(self, witness: Witness, old_size: int, target: PublishedCheckpoint) -> tuple[int, bytes]:
         if old_size > target.size:
             # Our record is ahead of the published log: let the witness report its size.
             old_size = 0
@@ -292,7 +292,7 @@ class Cosigner:
         lines = "".join(f"{line}\n" for line in (f"old {old_size}", *hashes, ""))
         return self._witnesses.add_checkpoint(witness.url, lines.encode() + target.note)
 
-    def _publish(self, target: Published) -> None:
+    def _publish(self, target: PublishedCheckpoint) -> None:
         cosignatures = [
             state.cosignature
             for state in self._states
@@ -327,7 +327,7 @@ def _size(answer: bytes) -> int:
     return int(text)
 
 
-def _cosignature(witness: Witness, target: Published, answer: bytes) -> Signature:
+def _cosignature(witness: Witness, target: PublishedCheckpoint, answer: bytes) -> Signature:
     text = target.checkpoint.format().encode()
     try:
         # Lines of unknown keys are skipped.

@@ -8,7 +8,7 @@ from contracts.errors import Defect, PointerError, Refused
 from runtime.storage.database import Database
 from services.audit.log.domain.head import CheckpointKeys, Head
 from services.audit.log.domain.merkle import HashReader, Proof, ProofError, prove_consistency, prove_inclusion
-from services.audit.log.domain.published import Published
+from services.audit.log.domain.published import PublishedCheckpoint
 from services.audit.log.handlers.published_log import PublishedLog
 from services.audit.log.ports import Log
 
@@ -50,11 +50,11 @@ class Proofs:
         """The log's public key in the form of signed notes."""
         return self._key.verifier_key
 
-    def published(self) -> Published:
+    def published(self) -> PublishedCheckpoint:
         """Return the published checkpoint. Raises Unavailable until the first one is published."""
         return self._published.newest()
 
-    def cosigned(self) -> Published:
+    def cosigned(self) -> PublishedCheckpoint:
         """Return the newest checkpoint with enough cosignatures. Raises Refused `not-found`."""
         if self._published.cosigned is None:
             raise Refused("not-found", "No checkpoint has been cosigned yet.")

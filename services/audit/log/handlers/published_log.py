@@ -10,7 +10,7 @@ from contracts.errors import Defect, Unavailable
 from services.audit.log.domain.head import CheckpointKeys
 from services.audit.log.domain.merkle import HASH_BYTES, Proof, prove_inclusion
 from services.audit.log.domain.note import NoteError, Signature, with_signatures
-from services.audit.log.domain.published import Published
+from services.audit.log.domain.published import PublishedCheckpoint
 from services.audit.log.domain.tiles import HEIGHT, WIDTH, Subtrees, Tile
 from services.audit.log.ports import LogPublication
 
@@ -40,8 +40,8 @@ class PublishedLog:
         self._lower: dict[tuple[int, int], Subtrees] = {}
         self._edge: dict[tuple[int, int], Subtrees] = {}
         self._changing = threading.Lock()
-        self.current: Published | None = None
-        self.cosigned: Published | None = None
+        self.current: PublishedCheckpoint | None = None
+        self.cosigned: PublishedCheckpoint | None = None
 
     @property
     def size(self) -> int:
@@ -53,7 +53,7 @@ class PublishedLog:
         """The log's public key, as signed notes write it."""
         return self._key.verifier_key
 
-    def newest(self) -> Published:
+    def newest(self) -> PublishedCheckpoint:
         """Return the published checkpoint. Raises Unavailable until the first one is published."""
         if self.current is None:
             raise Unavailable("The log's first checkpoint is not published yet.", retry_after=1)
@@ -92,7 +92,7 @@ class PublishedLog:
                 self._publication.swap(CHECKPOINT, signed)
             self._refresh()
 
-    def covering(self, index: int) -> Published | None:
+    def covering(self, index: int) -> PublishedCheckpoint | None:
         """Return the newest cosigned checkpoint that covers the entry, else the published one, else None."""
         for published in (self.cosigned, self.current):
             if published is not None and published.size > index:
@@ -155,7 +155,7 @@ class PublishedLog:
             self._edge = {}
         self.current = current
 
-    def _read(self, path: str, known: Published | None) -> Published | None:
+    def _read(self, path: str, known: PublishedCheckpoint | None) -> PublishedCheckpoint | None:
         note = self._publication.read(path)
         if note is None:
             if known is not None:
@@ -171,4 +171,4 @@ class PublishedLog:
             raise PublicationDamaged("The published checkpoint belongs to another log.")
         if known is not None and checkpoint.size < known.size:
             raise PublicationDamaged("The published checkpoint is smaller than before.")
-        return Published(note=note, checkpoint=checkpoint)
+        return PublishedCheckpoint(note=note, checkpoint=checkpoint)

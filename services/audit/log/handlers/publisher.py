@@ -28,7 +28,7 @@ from runtime.messaging.ports import Outgoing
 from runtime.storage.database import Database
 from services.audit.log.domain.head import Head
 from services.audit.log.domain.merkle import root_at
-from services.audit.log.domain.published import Published
+from services.audit.log.domain.published import PublishedCheckpoint
 from services.audit.log.domain.tiles import ENTRIES, Tile, bundle, tiles_between
 from services.audit.log.handlers.published_log import PublicationDamaged, PublishedLog
 from services.audit.log.ports import Log, LogPublication, PublicationRecord
@@ -47,7 +47,7 @@ class AfterPublish(Protocol):
     """Returns the messages to send after the publication of the entries `[start, stop)`."""
 
     def __call__(
-        self, transaction: Connection, published: Published, start: int, stop: int, /
+        self, transaction: Connection, published: PublishedCheckpoint, start: int, stop: int, /
     ) -> Sequence[Outgoing]: ...
 
 
@@ -115,7 +115,7 @@ class LogPublisher:
             self._drop_partials(before, head.size)
         self._process_published()
 
-    def _check(self, published: Published, head: Head) -> None:
+    def _check(self, published: PublishedCheckpoint, head: Head) -> None:
         if published.size > head.size:
             raise PublicationDamaged(
                 f"The published log has {published.size} entries, but the database has only {head.size}."

@@ -22,7 +22,7 @@ from runtime.identifiers import new_id
 from runtime.messaging.outbox.outbox import outgoing
 from runtime.messaging.ports import Outgoing
 from services.audit.log.domain.merkle import Proof, prove_inclusions
-from services.audit.log.domain.published import Published
+from services.audit.log.domain.published import PublishedCheckpoint
 from services.audit.log.handlers.published_log import PublishedLog
 from services.audit.log.ports import Log, PartyLeaf
 
@@ -43,7 +43,7 @@ class Receipts:
         self._clock = clock
 
     def __call__(
-        self, transaction: Connection, published: Published, start: int, stop: int, /
+        self, transaction: Connection, published: PublishedCheckpoint, start: int, stop: int, /
     ) -> Sequence[Outgoing]:
         """Return one message per party of such entries in `[start, stop)`, or several to limit their size."""
         found = self._log.party_leaves(transaction, RECEIPTED, start=start, stop=stop)
@@ -61,7 +61,7 @@ class Receipts:
     def _message(
         self,
         organization: str,
-        published: Published,
+        published: PublishedCheckpoint,
         leaves: Sequence[PartyLeaf],
         proofs: Mapping[int, Proof],
     ) -> Outgoing:

@@ -28,7 +28,7 @@ from contracts.canonical import canonical_json
 from contracts.commitment import SALT_BYTES
 from contracts.envelope import Envelope
 from contracts.errors import Defect, Unavailable
-from runtime.messaging.inbox import Identity
+from runtime.messaging.inbox import EventIdentity
 from runtime.messaging.ports import Outgoing
 from services.audit.log.domain.chronology import Chronology
 from services.audit.log.domain.entry import (
@@ -124,7 +124,9 @@ class Sequencer:
         """
         appended = {id(message) for message in new}
         again = [message for message in messages if id(message) not in appended]
-        indices = self._log.known(transaction, [Identity(message.source, message.id) for message in again])
+        indices = self._log.known(
+            transaction, [EventIdentity(message.source, message.id) for message in again]
+        )
         try:
             leaves = self._log.opened_at(transaction, list(indices.values()))
         except ContentMismatch:
@@ -132,7 +134,7 @@ class Sequencer:
         return [
             message
             for message in again
-            if (leaf := leaves.get(indices[Identity(message.source, message.id)])) is not None
+            if (leaf := leaves.get(indices[EventIdentity(message.source, message.id)])) is not None
             and is_entry_of(message, leaf=leaf.leaf, head=leaf.head, salt=leaf.salt)
         ]
 
@@ -147,7 +149,7 @@ class Sequencer:
         self._closures.note(transaction, [closing for closing in closings if closing], referral_ids)
 
     def _unknown(self, transaction: Connection, messages: Sequence[Envelope]) -> list[Envelope]:
-        identities = [Identity(message.source, message.id) for message in messages]
+        identities = [EventIdentity(message.source, message.id) for message in messages]
         known = set(self._log.known(transaction, identities))
         unknown = []
         for identity, message in zip(identities, messages, strict=True):

@@ -8,7 +8,7 @@ from services.audit.log.domain.facets import CONCERNED, RECORD, SEARCHED
 from services.audit.log.domain.head import Head
 from services.audit.log.domain.leaf import opened_head, referral_key
 from services.audit.log.domain.merkle import Proof, leaf_hash
-from services.audit.log.domain.published import Published
+from services.audit.log.domain.published import PublishedCheckpoint
 from services.audit.log.domain.search import Search
 from services.audit.log.ports.checks import CheckRecord, VerifiedPrefix
 from services.audit.log.ports.entries import (
@@ -53,7 +53,7 @@ __all__ = [
     "Proof",
     "PublicationRecord",
     "PublicationUnavailable",
-    "Published",
+    "PublishedCheckpoint",
     "PublishedTree",
     "Search",
     "StoredContent",

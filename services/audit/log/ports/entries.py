@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from sqlalchemy import Connection
 
-from runtime.messaging.inbox import Identity
+from runtime.messaging.inbox import EventIdentity
 from services.audit.log.domain.entry import Entry
 from services.audit.log.domain.facets import Facet
 from services.audit.log.domain.head import Head
@@ -114,7 +114,7 @@ class Log(Protocol):
         """
         ...
 
-    def known(self, transaction: Connection, messages: Sequence[Identity]) -> dict[Identity, int]:
+    def known(self, transaction: Connection, messages: Sequence[EventIdentity]) -> dict[EventIdentity, int]:
         """Return the entry's index of each of the messages that are in the log, by their source and id."""
         ...
 

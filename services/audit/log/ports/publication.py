@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from contracts.errors import Unavailable
 from services.audit.log.domain.merkle import Proof
 from services.audit.log.domain.note import Signature
-from services.audit.log.domain.published import Published
+from services.audit.log.domain.published import PublishedCheckpoint
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,11 +91,11 @@ class PublishedTree(Protocol):
         """The log's public key, as signed notes write it."""
         ...
 
-    def newest(self) -> Published:
+    def newest(self) -> PublishedCheckpoint:
         """Return the published checkpoint. Raises Unavailable until the first one is published."""
         ...
 
-    def covering(self, index: int) -> Published | None:
+    def covering(self, index: int) -> PublishedCheckpoint | None:
         """Return the newest cosigned checkpoint that covers the entry, else the published one, else None."""
         ...
 

@@ -13,7 +13,6 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from contracts.answers.history import RecordedRead as ShownRead
 from contracts.facts import (
     CaseFetched,
     DeadLetterRead,
@@ -24,6 +23,7 @@ from contracts.facts import (
     ReferralRead,
     ReferralSubmitted,
 )
+from contracts.responses.history import RecordedRead as ShownRead
 
 READ_TYPES: Final = frozenset(
     fact.type

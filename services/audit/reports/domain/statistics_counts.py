@@ -99,7 +99,7 @@ class Statistics:
     needs counts twice, otherwise `referral`.
 
     exact: whether all figures are unprotected. withheld: whether any figure was withheld because it is under
-    5 or would reveal one that is.
+    5 or would reveal one that is; also where one combined row stands for all classes of a dimension.
     """
 
     by: tuple[str, ...]
@@ -151,8 +151,14 @@ def statistics_of(
             for key in sorted(figures, key=_order)
         ),
         exact=exact,
-        withheld=None in figures.values(),
+        withheld=None in figures.values()
+        or any(_classes_shown(figures, place) == {COMBINED} for place in range(len(by))),
     )
+
+
+def _classes_shown(figures: Iterable[Key], place: int) -> set[str]:
+    """Return the classes of a dimension that have a row."""
+    return {value for key in figures for value in key[place : place + 1] if value is not None}
 
 
 def _labels(

@@ -10,7 +10,7 @@ from contracts.facts import LogExported
 from runtime.access.read_recorder import ReadRecorder
 from runtime.access.reads import Reader
 from runtime.storage.database import Database
-from services.audit.log.ports import Log, OpenedLeaf, Published, PublishedTree, Search
+from services.audit.log.ports import Log, OpenedLeaf, PublishedCheckpoint, PublishedTree, Search
 from services.audit.reports.handlers.history import Position
 from services.audit.reports.handlers.paged_search import search_page
 
@@ -26,7 +26,7 @@ class ExportPage:
     leaves: tuple[OpenedLeaf, ...]
     following: Position | None
     size: int
-    published: Published
+    published: PublishedCheckpoint
 
 
 class Export:

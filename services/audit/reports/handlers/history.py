@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final
 
-from contracts.answers.history import RecordedRead as ShownRead
 from contracts.errors import Defect, Refused
 from contracts.facts import HistoryExported, HistoryRead
+from contracts.responses.history import RecordedRead as ShownRead
 from runtime.access.read_recorder import ReadRecorder
 from runtime.access.reads import Reader
 from runtime.clock import Clock
@@ -22,7 +22,7 @@ from services.audit.log.ports import (
     Log,
     OpenedLeaf,
     Proof,
-    Published,
+    PublishedCheckpoint,
     PublishedTree,
     Search,
     StoredLeaf,
@@ -85,7 +85,7 @@ class Bundle:
     referral_id: str
     referral_key: bytes | None
     log_key: str
-    published: Published
+    published: PublishedCheckpoint
     entries: tuple[BundledEntry, ...]
     created_at: dt.datetime
 

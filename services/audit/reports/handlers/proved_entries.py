@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from contracts.facts import DecisionsRecorded, StatementIssued
-from runtime.messaging.inbox import Identity
+from runtime.messaging.inbox import EventIdentity
 from runtime.storage.database import Database
 from runtime.turn import Turn
-from services.audit.log.ports import Log, OpenedLeaf, Published, PublishedTree
+from services.audit.log.ports import Log, OpenedLeaf, PublishedCheckpoint, PublishedTree
 from services.audit.reports.handlers.history import BundledEntry
 
 _AT_A_TIME: Final = 10
@@ -21,7 +21,7 @@ class Proved:
     """The entries, by index, and the checkpoint that their proofs refer to."""
 
     log_key: str
-    published: Published
+    published: PublishedCheckpoint
     entries: tuple[BundledEntry, ...]
 
 
@@ -42,7 +42,7 @@ class ProvedEntries:
         for None those of every organisation. All other messages are left out, as if they did not exist.
         Raises Unavailable before the first checkpoint, and ContentMismatch.
         """
-        identities = [Identity(self._author, message) for message in dict.fromkeys(messages)]
+        identities = [EventIdentity(self._author, message) for message in dict.fromkeys(messages)]
         with self._database.read() as transaction:
             known = self._log.known(transaction, identities)
             newest = self._published.newest()

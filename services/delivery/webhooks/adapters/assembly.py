@@ -19,13 +19,13 @@ from runtime.settings import SettingsError
 from runtime.storage.group_commit import GroupCommit
 from runtime.storage.pruning import prune
 from services.delivery.webhooks.adapters.http_sender import HttpSender
-from services.delivery.webhooks.adapters.hub_places import HubPlaces
+from services.delivery.webhooks.adapters.hub_addresses import HubAddresses
 from services.delivery.webhooks.adapters.key_file_seal import InvalidKeyFileError, KeyFileSeal
 from services.delivery.webhooks.adapters.sql_endpoints import SqlEndpoints
 from services.delivery.webhooks.adapters.sql_notices import SqlNotices
 from services.delivery.webhooks.dispatcher import Dispatcher
 from services.delivery.webhooks.metrics import WebhookMetrics
-from services.delivery.webhooks.outcomes import Outcome, Outcomes
+from services.delivery.webhooks.outcomes import AttemptResult, Outcomes
 from services.delivery.webhooks.owners import CHANGES, EndpointOwners
 from services.delivery.webhooks.webhook_facts import WebhookFacts
 
@@ -55,7 +55,7 @@ def build_webhooks(platform: Platform, *, is_excluded: IsExcluded) -> Webhooks |
         seal = KeyFileSeal.from_file(settings.webhook_key)
     except InvalidKeyFileError as fault:
         raise SettingsError([f"KOPURO_WEBHOOK_KEY {fault}"]) from None
-    endpoints, notices, places = SqlEndpoints(), SqlNotices(), HubPlaces(settings)
+    endpoints, notices, places = SqlEndpoints(), SqlNotices(), HubAddresses(settings)
     facts = WebhookFacts(platform.source, new_id)
     outcomes = Outcomes(
         endpoints=endpoints, notices=notices, facts=facts, outbox=messenger.outbox, chance=random.random
@@ -65,7 +65,7 @@ def build_webhooks(platform: Platform, *, is_excluded: IsExcluded) -> Webhooks |
         database=database,
         endpoints=endpoints,
         notices=notices,
-        outcomes=GroupCommit[Outcome, None](database, outcomes.write, after_commit=messenger.wake),
+        outcomes=GroupCommit[AttemptResult, None](database, outcomes.write, after_commit=messenger.wake),
         sender=sender,
         seal=seal,
         clock=platform.clock,

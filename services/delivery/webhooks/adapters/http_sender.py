@@ -21,7 +21,7 @@ import h11
 
 from services.delivery.webhooks.domain.addresses import Network, Place, address_refusal
 from services.delivery.webhooks.domain.endpoint_url import EndpointUrl
-from services.delivery.webhooks.ports import Answer, NotSent
+from services.delivery.webhooks.ports import EndpointResponse, NotSent
 
 TOTAL_SECONDS: Final = 15.0
 # A receiver's answer: its head and the part of its body that is read.
@@ -67,7 +67,7 @@ class HttpSender:
         self._tls = tls or ssl.create_default_context()
         self._seconds = seconds
 
-    def post(self, url: EndpointUrl, headers: Mapping[str, str], body: bytes) -> Answer:
+    def post(self, url: EndpointUrl, headers: Mapping[str, str], body: bytes) -> EndpointResponse:
         """See `ports.Sender`. Faults: `unresolved`, `address-refused`, `no-connection`, `tls`, `timeout`,
         `malformed-answer`.
         """
@@ -234,7 +234,9 @@ class _Connection:
         self._socket.settimeout(left)
 
 
-def _exchange(connection: _Connection, url: EndpointUrl, headers: Mapping[str, str], body: bytes) -> Answer:
+def _exchange(
+    connection: _Connection, url: EndpointUrl, headers: Mapping[str, str], body: bytes
+) -> EndpointResponse:
     protocol = h11.Connection(h11.CLIENT, max_incomplete_event_size=HEAD_BYTES)
     head = [
         ("Host", url.authority),
@@ -246,7 +248,7 @@ def _exchange(connection: _Connection, url: EndpointUrl, headers: Mapping[str, s
     content = protocol.send(h11.Data(data=body)) or b""
     connection.send(request + content + (protocol.send(h11.EndOfMessage()) or b""))
     answer = _head(connection, protocol)
-    return Answer(
+    return EndpointResponse(
         status=answer.status_code,
         media_type=_media_type(answer.headers),
         body=_body(connection, protocol),

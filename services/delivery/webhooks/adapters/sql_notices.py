@@ -17,7 +17,7 @@ from services.delivery.webhooks.adapters.sql_endpoints import endpoint_of
 from services.delivery.webhooks.domain.endpoint import Endpoint
 from services.delivery.webhooks.domain.notice import CHALLENGE, Attempt, Notice, NoticeState
 from services.delivery.webhooks.domain.retries import Haste
-from services.delivery.webhooks.ports import UnnoticedMessage, Waiting
+from services.delivery.webhooks.ports import UnnoticedMessage, WaitingNotices
 
 _NOTICES = WEBHOOK_NOTICES.c
 _ATTEMPTS = WEBHOOK_ATTEMPTS.c
@@ -104,13 +104,13 @@ class SqlNotices:
             )
         ]
 
-    def waiting(self, transaction: Connection, endpoint_id: str) -> Waiting:
+    def waiting(self, transaction: Connection, endpoint_id: str) -> WaitingNotices:
         """See `ports.Notices`."""
         waiting = (_NOTICES.endpoint_id == endpoint_id, _NOTICES.due_at.is_not(None))
         untried = func.count().filter(_NOTICES.attempts == 0)
         counted = select(func.count().label("all"), untried.label("untried")).where(*waiting)
         row = transaction.execute(counted).one()
-        return Waiting(untried=row.untried, tried=row.all - row.untried)
+        return WaitingNotices(untried=row.untried, tried=row.all - row.untried)
 
     def refused(
         self, transaction: Connection, endpoint_id: str, *, attempts: int, later_than: dt.datetime

@@ -19,7 +19,6 @@ from admin.doctor.observations import (
     Announced,
     BrokerLogin,
     Certificate,
-    Clock,
     DatabaseState,
     Exported,
     FileKind,
@@ -27,6 +26,7 @@ from admin.doctor.observations import (
     LoginFault,
     LogState,
     Machine,
+    MachineClock,
     Observations,
     Readiness,
     ServiceKeys,
@@ -80,7 +80,7 @@ DATABASE = DatabaseState(
 SPACE = Space(subject="audit", path=Path("/srv/kopuro/log"), free=2**34)
 LOG = LogState(fault=None, stored=10, published=9)
 READY = Readiness(service="intake", address="127.0.0.1:9101", fault=None)
-MACHINE = Machine(python=(3, 13), clock=Clock(synchronized=True, ahead=dt.timedelta(seconds=1)))
+MACHINE = Machine(python=(3, 13), clock=MachineClock(synchronized=True, ahead=dt.timedelta(seconds=1)))
 EXPORTED = Exported(expected=RIGHTS, present=RIGHTS)
 
 HEALTHY = Observations(
@@ -158,13 +158,9 @@ FAULTS: dict[str, tuple[str, dict[str, Any]]] = {
         "broker-login",
         {"logins": (replace(LOGIN, fault="(AccessRefused)", cause=LoginFault.refused),)},
     ),
-    "virtual host is missing": (
+    "virtual host is missing or closed to the user": (
         "broker-vhost",
-        {"logins": (replace(LOGIN, fault="no such host", cause=LoginFault.vhost_missing),)},
-    ),
-    "virtual host is closed to the user": (
-        "broker-vhost",
-        {"logins": (replace(LOGIN, fault="it is not let in", cause=LoginFault.vhost_refused),)},
+        {"logins": (replace(LOGIN, fault="it is not let in", cause=LoginFault.vhost),)},
     ),
     "one service cannot verify the broker": (
         "tls",
@@ -214,11 +210,11 @@ FAULTS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "clock of this machine is not synchronised": (
         "clock",
-        {"machine": replace(MACHINE, clock=Clock(synchronized=False))},
+        {"machine": replace(MACHINE, clock=MachineClock(synchronized=False))},
     ),
     "clock of this machine is behind its time servers": (
         "clock",
-        {"machine": replace(MACHINE, clock=Clock(synchronized=True, ahead=dt.timedelta(seconds=-5)))},
+        {"machine": replace(MACHINE, clock=MachineClock(synchronized=True, ahead=dt.timedelta(seconds=-5)))},
     ),
     "database is another service's": (
         "schema",
@@ -369,8 +365,11 @@ def test_bindings_of_an_embedded_broker_need_no_comparison() -> None:
 
 
 def test_virtual_host_is_mended_by_the_definitions_and_not_by_a_start_of_the_broker() -> None:
-    login = replace(LOGIN, fault="the broker has no such virtual host", cause=LoginFault.vhost_missing)
+    login = replace(LOGIN, fault="the broker does not have the virtual host", cause=LoginFault.vhost)
     (finding,) = examined(replace(HEALTHY, logins=(login,)))
+    assert finding.what == (
+        f"{LOGIN.user} cannot log in: the broker does not have the virtual host that KOPURO_AMQP_URI names"
+    )
     assert "definitions" in finding.remedy
     assert "start the broker" not in finding.remedy
 

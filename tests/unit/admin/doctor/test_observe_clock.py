@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from admin.doctor.observations import Clock
+from admin.doctor.observations import MachineClock
 from admin.doctor.observe_clock import ahead_of_servers, observed_clock
 
 # chrony 4.3, `chronyd -x` against a server whose clock was five seconds ahead of this one.
@@ -37,18 +37,18 @@ def test_output_without_a_server_says_nothing(output: str) -> None:
 @pytest.mark.parametrize(
     ("programs", "clock"),
     [
-        ({}, Clock(synchronized=None)),
-        ({"timedatectl": "echo no"}, Clock(synchronized=False)),
-        ({"timedatectl": "echo yes", "chronyc": "exit 1"}, Clock(synchronized=True)),
+        ({}, MachineClock(synchronized=None)),
+        ({"timedatectl": "echo no"}, MachineClock(synchronized=False)),
+        ({"timedatectl": "echo yes", "chronyc": "exit 1"}, MachineClock(synchronized=True)),
         # In a container nothing sets the clock, so the kernel does not call it synchronised.
         (
             {"timedatectl": "echo no", "chronyc": f"echo '{BEHIND.strip()}'"},
-            Clock(synchronized=True, ahead=dt.timedelta(seconds=-5, microseconds=-120)),
+            MachineClock(synchronized=True, ahead=dt.timedelta(seconds=-5, microseconds=-120)),
         ),
     ],
 )
 def test_chrony_is_asked_before_systemd(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, programs: dict[str, str], clock: Clock
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, programs: dict[str, str], clock: MachineClock
 ) -> None:
     for name, script in programs.items():
         program = tmp_path / name

@@ -224,7 +224,7 @@ def test_several_applications_are_refused_at_once(hub: FakeHub, run: Run) -> Non
 def test_list_says_how_full_the_queue_is(hub: FakeHub, run: Run) -> None:
     page = {"items": [RECORD], "next": None, "room": {"taken": 37, "most": 200}}
     hub.script("GET", "/directory/v1/applications", json_response(page))
-    assert "37 of 200 places are taken" in run("organization", "applications").err
+    assert "37 of at most 200 applications" in run("organization", "applications").err
 
 
 def test_list_of_a_state_that_does_not_exist_names_the_states(hub: FakeHub, run: Run) -> None:

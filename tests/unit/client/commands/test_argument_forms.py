@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.unit.client.commands.conftest import Run
-from tests.unit.client.fake_hub import FakeHub, problem
+from tests.unit.client.fake_hub import FakeHub, json_response, problem
 
 ID = "0199a0de-0000-7000-8000-000000000001"
 COMMANDS = (
@@ -33,6 +35,153 @@ def test_id_of_another_form_is_named_as_the_argument_that_it_is(
     name = "APPROVAL" if "approvals" in command else "REFERRAL"
     assert ran.code == code
     assert (f"{name} must be a lower-case UUID, such as " in ran.err) == (code == 2)
+
+
+ORGANIZATION_FORM = "must be an organisation id"
+SLUG_FORM = "must be a lower-case slug"
+
+
+@pytest.mark.parametrize(
+    ("line", "method", "path", "sentence"),
+    [
+        (
+            "organization show BAD",
+            "GET",
+            "/directory/v1/organizations/BAD",
+            f"ORGANIZATION {ORGANIZATION_FORM}",
+        ),
+        (
+            "mailbox ack BAD",
+            "POST",
+            "/delivery/v1/mailbox/BAD/acknowledge",
+            "MESSAGE must be a lower-case UUID",
+        ),
+        ("mailbox put-consumer BAD", "PUT", "/delivery/v1/mailbox/consumers/BAD", f"NAME {SLUG_FORM}"),
+        ("mailbox delete-consumer BAD", "DELETE", "/delivery/v1/mailbox/consumers/BAD", f"NAME {SLUG_FORM}"),
+        ("watch show BAD", "GET", "/directory/v1/watch/employers/BAD", "must be a lower-case UUID"),
+        ("webhook show BAD", "GET", "/delivery/v1/webhooks/BAD", "must be a lower-case UUID"),
+    ],
+)
+def test_part_of_a_path_is_named_as_the_argument_that_it_is(
+    hub: FakeHub, run: Run, line: str, method: str, path: str, sentence: str
+) -> None:
+    hub.script(method, path, problem(404, "not-found", "No resource has this path."))
+    ran = run(*line.split())
+    assert ran.code == 2
+    assert sentence in ran.err
+
+
+# The line, the hub's name of the value, and the command's.
+REFUSED = (
+    (
+        "mailbox list --consumer BAD",
+        "GET",
+        "/delivery/v1/mailbox",
+        "invalid-parameter",
+        "/consumer",
+        "--consumer",
+    ),
+    ("mailbox list --type BAD", "GET", "/delivery/v1/mailbox", "invalid-parameter", "/type", "--type"),
+    ("history --from BAD", "GET", "/audit/v1/history", "invalid-parameter", "/from", "--from"),
+    ("history --after BAD", "GET", "/audit/v1/history", "invalid-cursor", "/after", "--after"),
+    (
+        f"referral explain {ID} --why-not BAD",
+        "GET",
+        f"/routing/v1/coordination/{ID}/candidates",
+        "invalid-parameter",
+        "/organization",
+        "--why-not",
+    ),
+    (
+        "coordination coverage --spoken BAD",
+        "GET",
+        "/routing/v1/coordination/coverage",
+        "invalid-parameter",
+        "/language",
+        "--spoken",
+    ),
+    (
+        f"offer decline {ID} --reason BAD",
+        "POST",
+        f"/intake/v1/offers/{ID}/decline",
+        "invalid-submission",
+        "/reason",
+        "--reason",
+    ),
+    (
+        "mailbox put-consumer own --type BAD",
+        "PUT",
+        "/delivery/v1/mailbox/consumers/own",
+        "invalid-submission",
+        "/types/0",
+        "--type",
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("line", "method", "path", "slug", "place", "option"), REFUSED, ids=lambda value: value
+)
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_value_that_the_hub_refuses_is_named_as_the_option_that_it_is(
+    hub: FakeHub,
+    run: Run,
+    line: str,
+    method: str,
+    path: str,
+    slug: str,
+    place: str,
+    option: str,
+    options: tuple[str, ...],
+) -> None:
+    errors = [{"pointer": place, "detail": "Must be better."}]
+    status = 422 if slug == "invalid-submission" else 400
+    hub.script(method, path, problem(status, slug, "Invalid", detail="A sentence.", errors=errors))
+    ran = run(*line.split(), *options)
+    assert ran.code == 2
+    assert f"{option}: Must be better." in ran.err
+
+
+def test_consumer_of_another_form_ends_the_listener_as_a_wrong_command_line(hub: FakeHub, run: Run) -> None:
+    hub.script("GET", "/delivery/v1/mailbox/consumers", json_response({"items": [], "next": None}))
+    hub.script(
+        "PUT", "/delivery/v1/mailbox/consumers/BAD", problem(404, "not-found", "No resource has this path.")
+    )
+    ran = run("listen", "http://127.0.0.1:1/", "--consumer", "BAD")
+    assert ran.code == 2
+    assert f"--consumer {SLUG_FORM}" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("line", "errors"),
+    [
+        ("mailbox list", ["/limit"]),  # the command's own value
+        ("mailbox list --type offer.opened", ["/consumer"]),
+        ("mailbox list --type offer.opened", ["/type", "/limit"]),
+        ("mailbox list --type offer.opened", []),
+    ],
+)
+def test_refusal_of_anything_else_than_a_given_value_stays_the_hubs(
+    hub: FakeHub, run: Run, line: str, errors: list[str]
+) -> None:
+    listed = [{"pointer": place, "detail": "Must be better."} for place in errors]
+    refusal = problem(400, "invalid-parameter", "Invalid", detail="A sentence.", errors=listed)
+    hub.script("GET", "/delivery/v1/mailbox", refusal)
+    ran = run(*line.split())
+    assert ran.code == 3
+    assert "refused: A sentence." in ran.err
+
+
+def test_members_of_a_document_are_not_taken_for_options(hub: FakeHub, run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "referral.json"
+    file.write_text("{}")
+    errors = [{"pointer": "/consent/language", "detail": "Must be better."}]
+    hub.script(
+        "POST", "/intake/v1/referrals:preview", problem(422, "invalid-submission", "Invalid", errors=errors)
+    )
+    ran = run("referral", "preview", str(file), "--language", "ru")
+    assert ran.code == 3
+    assert "/consent/language" in ran.err
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from runtime.web.request import Request
 from services.routing import api
 from services.routing.domain import report_words
 from services.routing.domain.blocking_rule import BLOCKING_RULES
-from services.routing.domain.calendar_week import CalendarWeek, Span
+from services.routing.domain.calendar_week import CalendarWeek, SeriesSpan
 from services.routing.domain.passed_over import REASONS
 from services.routing.domain.report_view import report_view, series_view, statement_view
 from services.routing.domain.weekly_report import (
@@ -95,7 +95,7 @@ class Stored:
         assert week in (None, WEEK)
         return report_view(*self.weeks, language)
 
-    def series(self, every: Span, limit: int) -> Any:
+    def series(self, every: SeriesSpan, limit: int) -> Any:
         return series_view(self.weeks, every)[-limit:]
 
     def statement(self, organization: str, week: CalendarWeek | None) -> Any:
@@ -184,7 +184,7 @@ def test_form_that_is_neither_json_nor_csv_is_refused(ask: Ask) -> None:
 
 def test_statistics_are_a_table_or_json(hub: FakeHub, run: Run) -> None:
     weeks = [made(WEEK, EVENTS), made(WEEK.before, WeekEvents(submitted=3))]
-    page = {"every": "month", "items": orjson.loads(orjson.dumps(series_view(weeks, Span.month)))}
+    page = {"every": "month", "items": orjson.loads(orjson.dumps(series_view(weeks, SeriesSpan.month)))}
     address = "/routing/v1/coordination/statistics"
     hub.script("GET", address, *[json_response(page)] * 3)
     line = ("coordination", "statistics", "--every", "month", "--as", "coordinator")

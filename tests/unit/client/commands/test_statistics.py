@@ -1,7 +1,9 @@
+from typing import Any
+
 from tests.unit.client.commands.conftest import Run
 from tests.unit.client.fake_hub import FakeHub, Response, json_response
 
-TABLE = {
+TABLE: dict[str, Any] = {
     "by": ["sex"],
     "from": None,
     "to": None,
@@ -51,6 +53,18 @@ def test_statistics_table_marks_withheld_figures(hub: FakeHub, run: Run) -> None
     (request,) = hub.requests_to("/audit/v1/statistics")
     assert request.query == {"by": "sex", "from": "2026-01-01T00:00:00Z"}
     assert run("statistics", "--by", "sex", "--json").json() == TABLE
+
+
+def test_dimension_with_nothing_but_a_combined_row_is_said_to_be_withheld(hub: FakeHub, run: Run) -> None:
+    table = {
+        **TABLE,
+        "figures": [{**TABLE["figures"][2], "values": {"sex": "combined"}}, TABLE["figures"][2]],
+        "combined": {"sex": ["female", "male", "other", "unknown"]},
+    }
+    hub.script("GET", "/audit/v1/statistics", json_response(table))
+    ran = run("statistics", "--by", "sex")
+    assert "sex: withheld, because a row for any class would reveal one with fewer than 5\n" in ran.err
+    assert "sex combined" not in ran.err
 
 
 def test_statistics_csv_is_printed_verbatim(hub: FakeHub, run: Run) -> None:

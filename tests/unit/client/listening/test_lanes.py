@@ -173,10 +173,10 @@ def test_room_is_used_up_by_messages_that_are_not_accepted() -> None:
     waiting = lanes()
     for number in range(MOST_HELD):
         waiting.add(message(number, f"r{number}"))
-    assert waiting.room == 0
+    assert waiting.free == 0
     assert waiting.due(0) is not None
     waiting.accepted()
-    assert waiting.room == 1
+    assert waiting.free == 1
     assert waiting.wait(0, 30) == 0
 
 

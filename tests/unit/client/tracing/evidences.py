@@ -6,7 +6,7 @@ import datetime as dt
 from typing import Any
 
 from kopuro_client.records import AdmittedSubmission, MessageState, Offer, Referral
-from kopuro_client.tracing.evidence import Evidence, Logged
+from kopuro_client.tracing.evidence import Logged, TraceRecords
 
 REFERRAL = "0199a0de-0000-7000-8000-000000000001"
 OFFER = "0199a0de-0000-7000-8000-00000000000a"
@@ -110,6 +110,6 @@ def logged(fact: str, minutes: float, index: int = 7) -> Logged:
     )
 
 
-def evidence(viewer: str | None, found: Referral | None, *, minutes: float = 5, **known: Any) -> Evidence:
+def evidence(viewer: str | None, found: Referral | None, *, minutes: float = 5, **known: Any) -> TraceRecords:
     """What is known `minutes` after the start."""
-    return Evidence(viewer=viewer, now=START + dt.timedelta(minutes=minutes), referral=found, **known)
+    return TraceRecords(viewer=viewer, now=START + dt.timedelta(minutes=minutes), referral=found, **known)

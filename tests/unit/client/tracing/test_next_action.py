@@ -11,7 +11,7 @@ from contracts.codes import ReferralStatus
 from contracts.topology import ROUTING_KEYS
 from kopuro_client.commands.labels import LANGUAGES
 from kopuro_client.commands.trace_words import OWNERS, REASONS, TO_DO, reason_of, to_do, whose_turn
-from kopuro_client.tracing.evidence import DECIDED, Evidence
+from kopuro_client.tracing.evidence import DECIDED, TraceRecords
 from kopuro_client.tracing.next_action import ENDS, RULES, Action, NextAction, Owner, next_action
 from services.routing.domain.referral import REFERRAL_TRANSITIONS
 from tests.unit.client.tracing.evidences import (
@@ -46,7 +46,7 @@ UNREADABLE = (*ACCEPTED, step("case.unreadable", 4, CANDIDATE, replace_by=at(90)
 UNREPLACED: dict[str, Any] = {"acceptor": CANDIDATE, "timeline": UNREADABLE, "overdue_since": at(90)}
 
 # The evidence, and what follows: owner, action, since, until.
-Row = tuple[Evidence, Owner, Action, str | None, str | None]
+Row = tuple[TraceRecords, Owner, Action, str | None, str | None]
 
 
 def part(status: str, *waits_for: str) -> dict[str, Any]:
@@ -342,7 +342,7 @@ TABLE: dict[str, list[Row]] = {
 }
 
 
-def decided(found: Evidence) -> tuple[Owner, Action, str | None, str | None]:
+def decided(found: TraceRecords) -> tuple[Owner, Action, str | None, str | None]:
     following = next_action(found)
     return following.owner, following.action, following.since, following.until
 
@@ -356,7 +356,7 @@ def decided(found: Evidence) -> tuple[Owner, Action, str | None, str | None]:
     ],
 )
 def test_state_and_viewer_decide_whose_turn_it_is(
-    found: Evidence, expected: tuple[Owner, Action, str | None, str | None]
+    found: TraceRecords, expected: tuple[Owner, Action, str | None, str | None]
 ) -> None:
     assert decided(found) == expected
 

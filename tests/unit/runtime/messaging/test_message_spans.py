@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from contracts.envelope import Envelope, Event
 from contracts.facts import CATALOGUE, Fact
-from contracts.topology import PARKED, REPLICA_QUEUES, SERVICES, hub_topology, topic_matches
+from contracts.topology import DEAD_LETTERS, REPLICA_QUEUES, SERVICES, hub_topology, topic_matches
 from runtime.messaging.message_spans import MessageSpans
 from runtime.messaging.outbox.event_batch import decode_batch, encode_batch
 from runtime.messaging.outbox.outbox import outgoing
@@ -103,7 +103,7 @@ def test_every_event_of_a_batch_has_a_span_of_its_own() -> None:
 
 def test_dead_letter_is_no_second_publication() -> None:
     kept = Kept()
-    publish(MessageSpans("/kg/intake", kept), replace(outgoing(SUBMITTED), exchange=PARKED))
+    publish(MessageSpans("/kg/intake", kept), replace(outgoing(SUBMITTED), exchange=DEAD_LETTERS))
     publish(MessageSpans("/kg/routing", kept), outgoing(SUBMITTED))
     publish(MessageSpans("/kg/intake", kept), replace(outgoing(SUBMITTED), body=b"\xff"))
     assert kept.spans == []

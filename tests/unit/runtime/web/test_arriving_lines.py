@@ -7,7 +7,7 @@ import pytest
 from contracts.errors import Refused
 from contracts.json_limits import MOST_VALUES, SEPARATORS_PER_VALUE
 from runtime.web.arriving_lines import LARGEST_PIECE, LONGEST, MOST_SEPARATORS, ArrivingLines
-from services.gateway.submission_desk import LONGEST_BODY
+from services.gateway.submission_processor import LONGEST_BODY
 from services.intake.ndjson import LONGEST_LINE
 
 

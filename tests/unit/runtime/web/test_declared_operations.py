@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from contracts.answers.directory import AccessToken, ClientRecord, IssuedClient, KeyPeriod
-from contracts.answers.form import Page, answer_json
-from contracts.answers.referrals import LineResult, Submitted
 from contracts.codes import KeyManner
 from contracts.errors import Refused
 from contracts.organization import SealingKey
+from contracts.responses.directory import AccessToken, ClientRecord, IssuedClient, KeyPeriod
+from contracts.responses.form import Page, record_json
+from contracts.responses.referrals import LineResult, Submitted
 from runtime.entrypoints.resource import resource
-from runtime.web.operation import Deprecation, Operation, Parameter, answer, lines_of, nothing, page_of
+from runtime.web.operation import Deprecation, Operation, Parameter, lines_of, nothing, page_of, record_of
 from runtime.web.request import Request, require_known
 from runtime.web.response import Response
 from tests.support.resources import resources
@@ -61,7 +61,7 @@ def ask(operation: Operation | None, response: Response) -> Response:
 
 TOKEN = AccessToken(access_token="t", token_type="Bearer", expires_in=900)
 SUBMITTED = Submitted(id="1", status="submitted")
-SAMPLE = Operation(summary="A sample", answers={200: answer(AccessToken), 204: nothing("Nothing")})
+SAMPLE = Operation(summary="A sample", responses={200: record_of(AccessToken), 204: nothing("Nothing")})
 
 
 @pytest.mark.parametrize("response", [Response.of(TOKEN), Response.empty()])
@@ -89,7 +89,7 @@ def test_undeclared_answer_becomes_a_defect(response: Response) -> None:
 
 
 def test_page_may_be_empty_and_holds_only_its_records() -> None:
-    operation = Operation(summary="A sample", answers={200: page_of(AccessToken)})
+    operation = Operation(summary="A sample", responses={200: page_of(AccessToken)})
     assert ask(operation, Response.of(Page(items=[], next=None))).status == 200
     assert ask(operation, Response.of(Page(items=[TOKEN], next="c"))).status == 200
     assert ask(operation, Response.of(Page(items=[TOKEN, SUBMITTED], next=None))).status == 500
@@ -97,7 +97,7 @@ def test_page_may_be_empty_and_holds_only_its_records() -> None:
 
 
 def test_lines_hold_only_their_records() -> None:
-    operation = Operation(summary="A sample", answers={200: lines_of(LineResult, description="Results")})
+    operation = Operation(summary="A sample", responses={200: lines_of(LineResult, description="Results")})
     assert ask(operation, Response.lines([LineResult(line=1, status=202, id="1")])).status == 200
     assert ask(operation, Response.lines([TOKEN])).status == 500
 
@@ -115,10 +115,10 @@ def test_deprecated_operation_says_so_in_every_response() -> None:
 def test_operation_refuses_an_unknown_problem_and_an_empty_declaration() -> None:
     with pytest.raises(ValueError, match="no-such-thing"):
         Operation(
-            summary="A sample", answers={200: answer(AccessToken)}, refusals=frozenset({"no-such-thing"})
+            summary="A sample", responses={200: record_of(AccessToken)}, refusals=frozenset({"no-such-thing"})
         )
-    with pytest.raises(ValueError, match="at least one answer"):
-        Operation(summary="A sample", answers={})
+    with pytest.raises(ValueError, match="at least one response"):
+        Operation(summary="A sample", responses={})
 
 
 @pytest.mark.parametrize("name", [name for name, declared in RESOURCES.items() if declared.parameters])
@@ -142,12 +142,12 @@ class Plain:
 
 def test_record_without_forms_is_written_as_it_is() -> None:
     record = Plain(time=NOON, kind=KeyManner.first)
-    assert json.loads(answer_json(record)) == {"time": "2026-03-02T12:00:00Z", "kind": "first"}
+    assert json.loads(record_json(record)) == {"time": "2026-03-02T12:00:00Z", "kind": "first"}
 
 
 def test_named_member_has_its_name_also_inside_a_page() -> None:
     period = KeyPeriod(key=KEY, since=NOON, until=None, manner=KeyManner.first, by="ann", approved_by=None)
-    (item,) = json.loads(answer_json(Page(items=[period], next=None)))["items"]
+    (item,) = json.loads(record_json(Page(items=[period], next=None)))["items"]
     assert "since" not in item
     assert item["from"] == "2026-03-02T12:00:00Z"
     assert item["until"] is None
@@ -157,6 +157,6 @@ def test_named_member_has_its_name_also_inside_a_page() -> None:
 def test_omitted_member_is_absent_only_without_a_value() -> None:
     client = ClientRecord(client_id="c", principal="p", roles=("partner",), live=True, revision=1)
     issued = IssuedClient(**dataclasses.asdict(client), client_secret=None)
-    assert json.loads(answer_json(issued)) == json.loads(answer_json(client))
+    assert json.loads(record_json(issued)) == json.loads(record_json(client))
     shown = dataclasses.replace(issued, client_secret="s" * 43)
-    assert json.loads(answer_json(shown))["client_secret"] == "s" * 43
+    assert json.loads(record_json(shown))["client_secret"] == "s" * 43

@@ -8,12 +8,12 @@ from contracts.errors import Refused
 from runtime.web.operation import JSON, NDJSON, Body, Operation, nothing
 from tests.support.resources import resources
 
-NONE = Operation(summary="Takes no body", answers={204: nothing("Done.")})
+NONE = Operation(summary="Takes no body", responses={204: nothing("Done.")})
 
 
 def taking(media_type: str) -> Operation:
     return Operation(
-        summary="Takes a body", answers={204: nothing("Done.")}, body=Body(schema={}, media_type=media_type)
+        summary="Takes a body", responses={204: nothing("Done.")}, body=Body(schema={}, media_type=media_type)
     )
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from contracts.errors import Refused
 from runtime.web.chunks import BadChunk, Chunks
-from runtime.web.head import LONGEST_LINE, BadHead, Head, environment, read_head
+from runtime.web.head import LONGEST_LINE, BadHead, RequestHead, environment, read_head
 from runtime.web.path import decode_path
 
 _SECOND = b"GET /second HTTP/1.1\r\nHost: y\r\n\r\n"
@@ -24,7 +24,7 @@ _PIECES = [
 ]  # fmt: skip
 
 
-def whole(request: bytes) -> tuple[Head, bytes, bytes] | None:
+def whole(request: bytes) -> tuple[RequestHead, bytes, bytes] | None:
     """Return head, body and rest of `request` as Kopuro reads it; None when refused or incomplete."""
     file = io.BytesIO(request)
     try:

@@ -12,7 +12,7 @@ from runtime.web.paging import (
     NAME,
     NUMBER,
     UUID,
-    Part,
+    CursorPart,
     decode_cursor,
     encode_cursor,
     integer_of,
@@ -30,7 +30,7 @@ PLACES = (
 
 
 @given(st.lists(PLACES, min_size=1, max_size=4))
-def test_cursor_round_trip_returns_the_position(places: list[tuple[str | int, Part]]) -> None:
+def test_cursor_round_trip_returns_the_position(places: list[tuple[str | int, CursorPart]]) -> None:
     position = tuple(value for value, _ in places)
     cursor = encode_cursor("mailbox", position)
     assert decode_cursor("mailbox", cursor, [part for _, part in places]) == position
@@ -71,7 +71,7 @@ def test_cursor_of_another_list_or_shape_is_refused() -> None:
     position=st.lists(st.text() | st.integers(-(2**63), 2**64 - 1) | st.booleans() | st.none(), max_size=4),
     parts=st.lists(st.sampled_from([NUMBER, NAME, UUID]), min_size=1, max_size=3),
 )
-def test_forged_cursor_is_storable_or_refused(position: Any, parts: list[Part]) -> None:
+def test_forged_cursor_is_storable_or_refused(position: Any, parts: list[CursorPart]) -> None:
     try:
         found = decode_cursor("mailbox", encode_cursor("mailbox", position), parts)
     except Refused:
@@ -82,7 +82,7 @@ def test_forged_cursor_is_storable_or_refused(position: Any, parts: list[Part]) 
 
 
 @pytest.mark.parametrize("parts", [(NUMBER,), (UUID,), (NAME,), (NUMBER, NUMBER), (NAME, NAME), (NAME,) * 3])
-def test_forged_cursor_of_wrong_form_is_refused(parts: tuple[Part, ...]) -> None:
+def test_forged_cursor_of_wrong_form_is_refused(parts: tuple[CursorPart, ...]) -> None:
     for cursor in made_cursors("mailbox"):
         with pytest.raises(Refused, match="`after` must be"):
             decode_cursor("mailbox", cursor, parts)

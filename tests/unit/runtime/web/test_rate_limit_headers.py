@@ -33,7 +33,7 @@ NOON = datetime(2026, 3, 21, 12, tzinfo=UTC)
 SIGNER = TokenSigner(OKPKey.generate_key("Ed25519").as_dict(private=True), "kopuro:kg")
 PARTNERS = frozenset({"partner"})
 BATCH = Operation(
-    summary="Takes lines", answers={204: nothing("Done.")}, body=Body(schema={}, media_type=NDJSON)
+    summary="Takes lines", responses={204: nothing("Done.")}, body=Body(schema={}, media_type=NDJSON)
 )
 _PIECE = 64 * 1024
 _LARGEST = 8 * 1024 * 1024

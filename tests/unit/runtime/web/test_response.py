@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from contracts.answers.form import Page, answer_json
+from contracts.responses.form import Page, record_json
 from runtime.web.response import Response
 
 
@@ -34,7 +34,7 @@ def test_page_is_encoded_as_a_whole_record_is() -> None:
     for items in ([], [Item(id=str(number), text="ä") for number in range(3)]):
         for following in (None, "YQ"):
             page = Page(items=items, next=following)
-            assert Response.of(page).body == answer_json(page)
+            assert Response.of(page).body == record_json(page)
 
 
 def test_other_requests_run_between_the_items_of_a_page(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from services.delivery.adapters import mailboxes
 from services.delivery.adapters.mailboxes import _BY_CONSUMER, _NEWER, _SELECT
 from services.delivery.adapters.report_closings import _OPTED_OUT
 from services.delivery.adapters.tables import CONSUMER_ACKNOWLEDGEMENTS, MESSAGES
-from services.delivery.domain.consumer import MOST_CONSUMERS, Consumer
+from services.delivery.domain.consumer import MOST_CONSUMERS, NamedConsumer
 from services.delivery.domain.selection import Selection, types_of
 from services.delivery.handlers import KEPT
 from tests.unit.services.delivery.workbench import (
@@ -385,7 +385,7 @@ def test_message_arrives_while_the_first_one_that_waits_for_a_new_consumer_is_lo
     waiting_since = bench.consumers_stored.waiting_since
     arrived: list[bool] = []
 
-    def after_arrival(transaction: Connection, consumer: Consumer) -> dt.datetime | None:
+    def after_arrival(transaction: Connection, consumer: NamedConsumer) -> dt.datetime | None:
         arriving = threading.Thread(target=lambda: bench.receive(opened()), daemon=True)
         arriving.start()
         arriving.join(3)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from contracts.errors import Refused
 from contracts.facts import DeliveryAcknowledged, DeliveryDelivered
-from services.delivery.delivery_records import Acknowledgement, MarkDelivered, Results
+from services.delivery.delivery_records import Acknowledger, MarkDelivered, Results
 from tests.unit.services.delivery.workbench import (
     ACCEPTOR,
     SENDER,
@@ -18,7 +18,7 @@ from tests.unit.services.delivery.workbench import (
 )
 
 
-def write(bench: Workbench, *commands: MarkDelivered | Acknowledgement) -> Sequence[Results]:
+def write(bench: Workbench, *commands: MarkDelivered | Acknowledger) -> Sequence[Results]:
     with bench.database.write() as transaction:
         return bench.records.write(transaction, commands)
 
@@ -28,7 +28,7 @@ def test_acknowledgement_with_delivery_in_same_transaction_is_accepted(
 ) -> None:
     offer = opened()
     bench.receive(offer)
-    acknowledgement = Acknowledgement(organization=ACCEPTOR, message_ids=[offer.id])
+    acknowledgement = Acknowledger(organization=ACCEPTOR, message_ids=[offer.id])
     assert write(bench, acknowledgement, MarkDelivered(sequences=[1])) == [[True], ()]
     assert [type(e.data) for e in bench.sent()] == [DeliveryDelivered, DeliveryAcknowledged]
     with bench.database.read() as transaction:
@@ -45,10 +45,10 @@ def test_each_command_gets_its_results_in_order(bench: Workbench) -> None:
     results = write(
         bench,
         MarkDelivered(sequences=[1, 3]),
-        Acknowledgement(organization=ACCEPTOR, message_ids=["no-such-id", case.id, offer.id]),
-        Acknowledgement(organization=STRANGER, message_ids=[notice.id]),
+        Acknowledger(organization=ACCEPTOR, message_ids=["no-such-id", case.id, offer.id]),
+        Acknowledger(organization=STRANGER, message_ids=[notice.id]),
         MarkDelivered(sequences=[1]),
-        Acknowledgement(organization=SENDER, message_ids=[notice.id]),
+        Acknowledger(organization=SENDER, message_ids=[notice.id]),
     )
     outcomes = [[r.slug if isinstance(r, Refused) else r for r in result] for result in results]
     assert outcomes == [[], ["not-found", True, True], ["not-found"], [], [True]]

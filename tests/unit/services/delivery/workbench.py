@@ -32,7 +32,7 @@ from contracts.facts import (
     SealedReportSubmitted,
 )
 from contracts.referral import Situation
-from contracts.topology import PARKED
+from contracts.topology import DEAD_LETTERS
 from runtime.identifiers import new_id
 from runtime.messaging.batches import BatchProcessor
 from runtime.messaging.metrics import MessagingMetrics
@@ -238,10 +238,10 @@ class Workbench:
 
     def sent(self) -> list[Event[Fact]]:
         """Return the events in the outbox, without dead letters."""
-        return [decode(body) for exchange, body in self._outbox() if exchange != PARKED]
+        return [decode(body) for exchange, body in self._outbox() if exchange != DEAD_LETTERS]
 
     def dead_letters(self) -> int:
-        return sum(1 for exchange, _ in self._outbox() if exchange == PARKED)
+        return sum(1 for exchange, _ in self._outbox() if exchange == DEAD_LETTERS)
 
     def _outbox(self) -> list[tuple[str, bytes]]:
         with self.database.read() as transaction:

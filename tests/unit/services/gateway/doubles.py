@@ -11,13 +11,13 @@ from contracts.errors import Defect, Refused, Unavailable
 from services.gateway.domain.window import CAPACITY, Count
 from services.gateway.ports import (
     Access,
-    Answer,
     MailboxMessage,
+    MessagePage,
     NotAdmitted,
-    Page,
+    QueueState,
     Result,
     SessionEnded,
-    Standing,
+    SubmissionAnswer,
     UserConflict,
 )
 
@@ -42,7 +42,7 @@ class HubInMemory:
     intake_available: bool = True
     poison: str = "poison"
     taken: dict[str, str] = field(default_factory=dict)
-    answers: list[Answer] = field(default_factory=list)
+    answers: list[SubmissionAnswer] = field(default_factory=list)
     waits: list[float] = field(default_factory=list)
     directory_available: bool = True
     new_passwords: list[str] = field(default_factory=list)
@@ -65,7 +65,7 @@ class HubInMemory:
         self.require_admitted(organization)
         self.applied_passwords.append(password_hash)
 
-    def page(self, organization: str, *, after: str | None, limit: int, wait: float) -> Page:
+    def page(self, organization: str, *, after: str | None, limit: int, wait: float) -> MessagePage:
         self.require_admitted(organization)
         self.waits.append(wait)
         start = 0 if after is None else int(after)
@@ -75,7 +75,7 @@ class HubInMemory:
             if place >= start and one.id not in self.acknowledged
         ][:limit]
         cursor = str(found[-1][0]) if found else after
-        return Page(messages=tuple(one for _, one in found), cursor=cursor)
+        return MessagePage(messages=tuple(one for _, one in found), cursor=cursor)
 
     def closed(self, organization: str, *, among: Sequence[str]) -> frozenset[str]:
         self.require_admitted(organization)
@@ -93,7 +93,7 @@ class HubInMemory:
             raise Defect("fails")
         return [self._submitted(organization, document, referrals=referrals) for document in documents]
 
-    def answer(self, organization: str, answers: Sequence[Answer]) -> None:
+    def answer(self, organization: str, answers: Sequence[SubmissionAnswer]) -> None:
         self.require_admitted(organization)
         self.answers += [one for one in answers if one not in self.answers]
 
@@ -137,9 +137,9 @@ class BrokerInMemory:
         self.ready.clear()
         return self.session
 
-    def standing(self, session: int, organization: str) -> Standing:
+    def standing(self, session: int, organization: str) -> QueueState:
         self._require(session)
-        return Standing(waiting=len(self.ready), consumers=self.consumers)
+        return QueueState(waiting=len(self.ready), consumers=self.consumers)
 
     def look(self, session: int, organization: str) -> list[str]:
         self._require(session)

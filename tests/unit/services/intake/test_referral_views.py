@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from contracts.answers.referrals import OfferView, ReferralSummary, ReferralView, Step
 from contracts.codes import OfferState, ReferralStatus
 from contracts.errors import Refused, Unavailable
 from contracts.queries import OfferQuery, ReferralListQuery, ReferralQuery
 from contracts.records import plain
+from contracts.responses.referrals import OfferView, ReferralSummary, ReferralView, Step
 from runtime.identifiers import new_id
 from tests.unit.services.intake.intake_fixture import IntakeBench, not_found_detail
 from tests.unit.services.intake.samples import MOSCOW, NOON, OFFER, OSH, STRANGER

@@ -62,7 +62,7 @@ from runtime.storage.database import Database
 from runtime.storage.migrate import differences, upgrade
 from runtime.telemetry.trace import caused_by, parse
 from services.routing.adapters.tables import DECISIONS, MESSAGING, OFFERS, REFERRALS
-from services.routing.api import answer_question
+from services.routing.api import reply_to_query
 from services.routing.consumer_lag import ANSWERS_UNDER_WAY, QUIET
 from services.routing.domain.observation import Observation, ServiceLoad
 from services.routing.domain.places import Demand
@@ -125,7 +125,7 @@ def withdrawal(referral_id: str) -> Event[Fact]:
 def view(bench: Workbench, referral_id: str, viewer: str, *, oversight: bool = False) -> dict[str, Any]:
     """Return a referral view as JSON values."""
     wire = ReferralQuery(id=referral_id, viewer=viewer, oversight=oversight).wire()
-    found: dict[str, Any] = plain(answer_question(bench.queries, wire))
+    found: dict[str, Any] = plain(reply_to_query(bench.queries, wire))
     return found
 
 
@@ -573,8 +573,8 @@ def test_queries_of_other_services_are_answered(
 ) -> None:
     referral, first, _ = declined_once
 
-    def ask(question: Any) -> Any:
-        return plain(answer_question(bench.queries, question.wire()))
+    def ask(query: Any) -> Any:
+        return plain(reply_to_query(bench.queries, query.wire()))
 
     assert ask(OfferQuery(id=first.offer_id)) == [referral, first.organization]
     assert ask(OfferQuery(id=new_id())) is None
@@ -597,7 +597,7 @@ def test_queries_of_other_services_are_answered(
     with pytest.raises(Refused):
         ask(ReferralListQuery(viewer=SENDER, oversight=False, limit=10, status="lost"))
     with pytest.raises(Refused):
-        answer_question(bench.queries, {"ask": "everything"})
+        reply_to_query(bench.queries, {"ask": "everything"})
 
 
 def test_referral_lists_are_paged_by_party_and_status(bench: Workbench) -> None:
@@ -852,7 +852,7 @@ def test_observations_of_a_failed_transaction_are_dropped_by_recall(bench: Workb
 
 @pytest.fixture
 def small(postgres_database: str) -> Iterator[Workbench]:
-    """`ru.small` has room for one. Another organisation's offer is due tomorrow: the timer has work.
+    """`ru.small` has one place. Another organisation's offer is due tomorrow: the timer has work.
 
     On PostgreSQL, where the timer's transaction may begin and end while that of a batch is under way.
     """

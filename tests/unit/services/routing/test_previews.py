@@ -19,7 +19,7 @@ from contracts.records import plain
 from runtime.identifiers import new_id
 from services.routing.adapters.past_referrals import SqlPastReferrals
 from services.routing.adapters.tables import METADATA
-from services.routing.api import answer_question
+from services.routing.api import reply_to_query
 from services.routing.domain.experience import FEWEST
 from services.routing.handlers.previews import EXPERIENCE_KEPT, Previews
 from tests.unit.services.routing.samples import DAY, NOW, SENDER, facts, organization, service
@@ -48,7 +48,7 @@ class Preview:
 
     def __call__(self, sender: str = SENDER, **changes: Any) -> dict[str, Any]:
         wire = PreviewQuery(sender=sender, facts=facts(**changes)).wire()
-        found = answer_question(self.bench.queries, wire, preview=self.previews.preview)
+        found = reply_to_query(self.bench.queries, wire, preview=self.previews.preview)
         return dict(plain(found))
 
 
@@ -156,4 +156,4 @@ def test_preview_is_refused_while_the_directory_is_incomplete(preview: Preview) 
 
 def test_routing_without_previews_refuses_the_query(bench: Workbench) -> None:
     with pytest.raises(Refused):
-        answer_question(bench.queries, PreviewQuery(sender=SENDER, facts=facts()).wire())
+        reply_to_query(bench.queries, PreviewQuery(sender=SENDER, facts=facts()).wire())

@@ -23,7 +23,7 @@ from services.routing.adapters.issued_statements import SqlStatementStore
 from services.routing.adapters.tables import DECISIONS, ISSUED_MONTHS, REFERRALS, STATEMENTS, WEEKLY_REPORTS
 from services.routing.domain.calendar_month import CalendarMonth
 from services.routing.handlers import statement_issuing
-from services.routing.ports import IssuedStatement
+from services.routing.report_ports import IssuedStatement
 from tests.support.proved_month import MONTH, ProvedMonth, in_week, proved_month
 from tests.unit.services.routing.samples import NOW, consent
 from tests.unit.services.routing.workbench import Workbench, sender, submitted, workbench

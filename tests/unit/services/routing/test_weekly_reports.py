@@ -20,7 +20,7 @@ from services.routing.adapters.fact_reduction import SqlFactReduction
 from services.routing.adapters.tables import TIMELINE, WEEKLY_REPORTS
 from services.routing.adapters.week_events import STEPS, SqlWeekEvents
 from services.routing.adapters.weekly_reports import SqlWeeklyReports
-from services.routing.domain.calendar_week import CalendarWeek, Span
+from services.routing.domain.calendar_week import CalendarWeek, SeriesSpan
 from services.routing.domain.weekly_report import report_of
 from services.routing.handlers.fact_reduction import ReduceFacts
 from services.routing.handlers.weekly_reports import MADE_AFTER, ReportQueries, ReportWeeks
@@ -189,10 +189,10 @@ def test_weeks_that_were_missed_are_made_up_for_and_counted_apart(bench: Workben
     unplaced(bench, 6)
     bench.clock.time = NOW + 21 * DAY
     reporting(bench).turn()
-    series = queries(bench).series(Span.week, 10)
+    series = queries(bench).series(SeriesSpan.week, 10)
     assert [one["unplaced"]["count"] for one in series] == [5, None, 6]
     assert weeks_stored(bench) == [str(WEEK), str(WEEK.after), str(WEEK.after.after)]
-    (month,) = queries(bench).series(Span.month, 10)
+    (month,) = queries(bench).series(SeriesSpan.month, 10)
     assert month["unplaced"] == {"count": None, "withheld": True, "at_least": 11}
 
 

@@ -35,7 +35,7 @@ from contracts.facts import (
     SealedNoteSubmitted,
     SubmissionRefused,
 )
-from contracts.topology import PARKED
+from contracts.topology import DEAD_LETTERS
 from kopuro_client.errors import SealingError
 from kopuro_client.sealing import generate_key, open_sealed, public_key, seal
 from runtime.storage.database import DatabaseUnavailable
@@ -466,7 +466,7 @@ def test_second_case_of_referral_is_dead_lettered_and_first_kept(vault: Workbenc
 
 def test_no_plaintext_is_stored_or_sent(vault: Workbench) -> None:
     vault.receive(sealed_case(sealed_to_hub(vault)), acceptance())
-    bodies = b"\n".join(vault.bodies(PARKED, "kopuro.events", "kopuro.cases"))
+    bodies = b"\n".join(vault.bodies(DEAD_LETTERS, "kopuro.events", "kopuro.cases"))
     assert len(vault.sent()) == 2
     for secret in (NAME, CASE["phones"][0], json.dumps(NAME)[1:-1]):
         assert secret.encode() not in bodies

@@ -15,7 +15,7 @@ from contracts.envelope import Event, decode
 from contracts.facts import Fact, OfferAccepted, SealedCaseReplaced, SealedCaseSubmitted, SealedNoteSubmitted
 from contracts.organization import SealingKey
 from contracts.records import read
-from contracts.topology import PARKED
+from contracts.topology import DEAD_LETTERS
 from kopuro_client.sealing import generate_key, public_key
 from runtime.identifiers import new_id
 from runtime.messaging.batches import BatchProcessor
@@ -188,7 +188,7 @@ class Workbench:
         return [decode(event) for body in bodies for event in decode_batch(body)]
 
     def dead_letters(self) -> int:
-        return len(self.bodies(PARKED))
+        return len(self.bodies(DEAD_LETTERS))
 
     def bodies(self, *exchanges: str) -> list[bytes]:
         with self.database.read() as transaction:

@@ -15,7 +15,7 @@ from contracts.facts import DecisionsRecorded, ReceiptsIssued
 from contracts.records import dump, read
 from kopuro_client.tlog.receipts import receipts_in
 from services.audit.log.domain.checkpoint import Checkpoint
-from services.audit.log.domain.published import Published
+from services.audit.log.domain.published import PublishedCheckpoint
 from services.audit.log.ports import OpenedLeaf
 from services.audit.reports.bundle_file import bundle_file, entry_document
 from services.audit.reports.export_api import _line
@@ -68,7 +68,7 @@ def test_bundle_has_the_documented_members_and_hash() -> None:
             referral_id=stated["referral_id"],
             referral_key=b64decode(stated["referral_key"]),
             log_key=stated["log_key"],
-            published=Published(
+            published=PublishedCheckpoint(
                 note=note.encode(),
                 checkpoint=Checkpoint(origin=origin, size=int(size), root=b64decode(root)),
             ),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from contracts.errors import Refused
 from services.delivery.domain.consumer import (
     CONTRACTS,
-    Consumer,
+    NamedConsumer,
     OldMessage,
     position_after,
     require_contract,
@@ -21,8 +21,10 @@ from services.delivery.domain.selection import TYPES, require_kinds, types_of
 AT = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
 
 
-def consumer(name: str = "statistics", position: int = 0, types: tuple[str, ...] = ()) -> Consumer:
-    return Consumer(organization="kg.osh-legal-aid", name=name, position=position, created_at=AT, types=types)
+def consumer(name: str = "statistics", position: int = 0, types: tuple[str, ...] = ()) -> NamedConsumer:
+    return NamedConsumer(
+        organization="kg.osh-legal-aid", name=name, position=position, created_at=AT, types=types
+    )
 
 
 def message(sequence: int, name: str = "offer.opened") -> OldMessage:

@@ -23,9 +23,9 @@ from services.delivery.webhooks.dispatcher import Dispatcher
 from services.delivery.webhooks.domain.endpoint import Endpoint
 from services.delivery.webhooks.domain.endpoint_url import EndpointUrl
 from services.delivery.webhooks.metrics import WebhookMetrics
-from services.delivery.webhooks.outcomes import Outcome, Outcomes
+from services.delivery.webhooks.outcomes import AttemptResult, Outcomes
 from services.delivery.webhooks.owners import CHANGES, EndpointOwners, NewSecret
-from services.delivery.webhooks.ports import Answer, NotSent, Sender
+from services.delivery.webhooks.ports import EndpointResponse, NotSent, Sender
 from services.delivery.webhooks.webhook_facts import WebhookFacts
 from tests.support.webhook_receiver import Received, repeating_challenge
 from tests.unit.services.delivery.workbench import ACCEPTOR, Workbench
@@ -40,7 +40,7 @@ class AnsweringSender:
         self.requests: list[tuple[EndpointUrl, Received]] = []
         self.answer: Callable[[Received], tuple[int, bytes] | NotSent] = repeating_challenge
 
-    def post(self, url: EndpointUrl, headers: Mapping[str, str], body: bytes) -> Answer:
+    def post(self, url: EndpointUrl, headers: Mapping[str, str], body: bytes) -> EndpointResponse:
         request = Received(
             path=url.target, headers={name.lower(): value for name, value in headers.items()}, body=body, at=0
         )
@@ -48,7 +48,7 @@ class AnsweringSender:
         answer = self.answer(request)
         if isinstance(answer, NotSent):
             raise answer
-        return Answer(status=answer[0], media_type="application/json", body=answer[1])
+        return EndpointResponse(status=answer[0], media_type="application/json", body=answer[1])
 
     def refusal_of(self, url: EndpointUrl) -> str | None:
         return None
@@ -87,7 +87,7 @@ class WebhookHub:
             database=database,
             endpoints=self.endpoints,
             notices=self.notices,
-            outcomes=GroupCommit[Outcome, None](database, outcomes.write, after_commit=lambda: None),
+            outcomes=GroupCommit[AttemptResult, None](database, outcomes.write, after_commit=lambda: None),
             sender=self._sender,
             seal=seal,
             clock=self.clock,

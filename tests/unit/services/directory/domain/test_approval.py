@@ -14,10 +14,10 @@ from services.directory.domain.approval import (
     REFUSALS,
     TRANSITIONS,
     Approval,
+    ApprovalStep,
     Decider,
     Policy,
     State,
-    Step,
     granted,
     refused,
 )
@@ -40,14 +40,14 @@ APPROVAL = Approval(
 
 
 @pytest.mark.parametrize("state", list(State))
-@pytest.mark.parametrize("step", list(Step))
-def test_step_follows_transition_table(state: State, step: Step) -> None:
+@pytest.mark.parametrize("step", list(ApprovalStep))
+def test_step_follows_transition_table(state: State, step: ApprovalStep) -> None:
     approval = replace(APPROVAL, state=state)
     if step in TRANSITIONS[state]:
         taken = approval.step(step, by="kg.second", at=NOON)
         by = (
             (taken.endorsed_by, taken.endorsed_at)
-            if step is Step.endorse
+            if step is ApprovalStep.endorse
             else (taken.decided_by, taken.decided_at)
         )
         assert (taken.state, *by) == (TRANSITIONS[state][step], "kg.second", NOON)

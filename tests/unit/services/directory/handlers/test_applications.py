@@ -18,11 +18,11 @@ from services.directory.domain.application import commitment
 from services.directory.domain.approval import VALID_FOR, Approval, Decider, Policy, State
 from services.directory.handlers.application_rates import (
     APPLICATIONS_PER_MINUTE,
-    QUESTIONS_PER_MINUTE,
+    STATUS_REQUESTS_PER_MINUTE,
     ApplicationRates,
 )
 from services.directory.handlers.applications import Applied
-from services.directory.handlers.approvals import Reader
+from services.directory.handlers.approvals import ApprovalReader
 from tests.unit.services.directory.application_samples import APPLICANT, content, request
 from tests.unit.services.directory.samples import OPERATOR, OSH, Directory, organization
 
@@ -231,7 +231,7 @@ def test_end_of_an_application_ends_the_request_to_vet_it(two: Directory, end: s
         two.applications.refuse(asked.id, REFUSAL, by="kg.second-desk")
     assert refused(two.approvals.approve, asked.approval_id or "", SECOND).slug == "conflict"
     assert two.listings.organizations({}, "", 9) == []
-    shown = two.approvals.page(Reader(organization=None), None, "", 9)
+    shown = two.approvals.page(ApprovalReader(organization=None), None, "", 9)
     assert [one.state for one in shown] == [State.stale]
 
 
@@ -247,7 +247,7 @@ def test_member_reads_no_request_about_another_applicant_for_its_id(
     granted = two.applications.vet(own, AS_PROPOSED, by=DESK).approval_id or ""
     two.clock.time += later
     two.approvals.approve(granted, SECOND)
-    member, staff = Reader(organization=APPLICANT), Reader(organization=None)
+    member, staff = ApprovalReader(organization=APPLICANT), ApprovalReader(organization=None)
     assert [one.id for one in two.approvals.page(staff, None, "", 9)] == [asked, granted]
     assert [one.id for one in two.approvals.page(member, None, "", 9)] == [granted]
     assert two.approvals.one(granted, member).change["organization"]["name"] == content().name
@@ -271,8 +271,10 @@ def test_member_reads_no_request_that_is_older_than_its_record(two: Directory) -
     alone = Directory(two.database)
     alone.clock.time = two.clock.time
     alone.entries.put_organization(OPERATOR, organization(OSH))
-    assert two.approvals.page(Reader(organization=OSH), None, "", 9) == []
-    assert [one.id for one in two.approvals.page(Reader(organization=None), None, "", 9)] == [asked.id]
+    assert two.approvals.page(ApprovalReader(organization=OSH), None, "", 9) == []
+    assert [one.id for one in two.approvals.page(ApprovalReader(organization=None), None, "", 9)] == [
+        asked.id
+    ]
 
 
 @pytest.mark.parametrize("end", ["withdraw", "refuse", "expire", "refuse the request", "another id"])
@@ -282,7 +284,7 @@ def test_request_to_vet_that_ends_without_effect_keeps_nothing_of_the_applicant(
     applied = two.applications.apply(request())
     asked = two.applications.vet(applied.application.id, AS_PROPOSED, by=DESK)
     approval_id = asked.approval_id or ""
-    before = two.approvals.one(approval_id, Reader(organization=None))
+    before = two.approvals.one(approval_id, ApprovalReader(organization=None))
     assert before.change["organization"]["description"] == content().description
     if end == "withdraw":
         two.applications.withdraw(asked.id, reference_of(applied))
@@ -295,7 +297,7 @@ def test_request_to_vet_that_ends_without_effect_keeps_nothing_of_the_applicant(
         two.approvals.refuse(approval_id, SECOND)
     else:
         two.applications.vet(asked.id, ApplicationVetting(id="kg.talas"), by=DESK)
-    after = two.approvals.one(approval_id, Reader(organization=None))
+    after = two.approvals.one(approval_id, ApprovalReader(organization=None))
     assert (after.change, after.digest, after.subject) == ({}, before.digest, before.subject)
     assert refused(two.approvals.approve, approval_id, SECOND).slug == "conflict"
     with two.database.read() as transaction:
@@ -375,10 +377,10 @@ def test_rates_of_an_address_do_not_bound_another_one() -> None:
         rates.take_application("192.0.2.1")
     with pytest.raises(RateLimited):
         rates.take_application("192.0.2.1")
-    for _ in range(QUESTIONS_PER_MINUTE):
-        rates.take_question("192.0.2.1")
+    for _ in range(STATUS_REQUESTS_PER_MINUTE):
+        rates.take_status_request("192.0.2.1")
     with pytest.raises(RateLimited):
-        rates.take_question("192.0.2.1")
+        rates.take_status_request("192.0.2.1")
     # Two of the addresses may share a counter, hardly three.
     bounded = 0
     for last in (2, 3, 4):
@@ -393,12 +395,12 @@ def test_refused_withdrawn_application_no_longer_counts_to_the_limit(directory: 
     directory.most_applications(1)
     sent = directory.applications.apply(request())
     directory.applications.withdraw(sent.application.id, reference_of(sent))
-    assert directory.applications.room() == (1, 1)
+    assert directory.applications.counted() == (1, 1)
     with pytest.raises(Unavailable):
         directory.applications.apply(request())
     ended = directory.applications.refuse(sent.application.id, REFUSAL, by=DESK)
     assert (ended.state, ended.content, ended.decided_by) == (ApplicationState.refused, None, DESK)
-    assert directory.applications.room() == (0, 1)
+    assert directory.applications.counted() == (0, 1)
     directory.applications.apply(request())
 
 
@@ -407,4 +409,4 @@ def test_applicant_frees_no_room_by_withdrawing_again(directory: Directory) -> N
     sent = directory.applications.apply(request())
     for _ in range(2):
         directory.applications.withdraw(sent.application.id, reference_of(sent))
-    assert directory.applications.room() == (1, 1)
+    assert directory.applications.counted() == (1, 1)

@@ -35,7 +35,7 @@ from services.directory.domain.approval import (
 )
 from services.directory.domain.client import Role
 from services.directory.domain.precondition import ANY_REVISION, at_revision
-from services.directory.handlers.approvals import Reader
+from services.directory.handlers.approvals import ApprovalReader
 from services.directory.handlers.entries import Written
 from tests.support import migrated
 from tests.unit.services.directory.samples import (
@@ -55,7 +55,7 @@ from tests.unit.services.directory.samples import (
 SECRET = "a" * 43
 SECOND = Decider(id="kg.second", roles=frozenset({"operator"}))
 FIRST = Decider(id=OPERATOR.id, roles=frozenset({"operator"}))
-EVERYONE = Reader(organization=None)
+EVERYONE = ApprovalReader(organization=None)
 
 
 @pytest.fixture
@@ -268,7 +268,7 @@ def test_repeated_request_is_one_request_and_a_different_one_replaces_it(guarded
 def test_partner_sees_only_the_requests_about_itself(guarded: Directory) -> None:
     own = requested(issue(guarded, OSH, "desk", SECRET))
     staff = requested(issue(guarded, "cholpon", "cholpon", SECRET, Role.auditor))
-    partner, other = Reader(organization=OSH), Reader(organization="kg.other")
+    partner, other = ApprovalReader(organization=OSH), ApprovalReader(organization="kg.other")
     assert [a.id for a in guarded.approvals.page(partner, None, "", 10)] == [own.id]
     assert [a.id for a in guarded.approvals.page(EVERYONE, None, "", 10)] == [own.id, staff.id]
     assert [a.id for a in guarded.approvals.page(EVERYONE, None, own.id, 10)] == [staff.id]

@@ -251,19 +251,6 @@ def test_loaded_record_with_another_key_counts_as_approved_and_is_announced(dire
     )
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"sealing_key": None},
-        {"sealing_key": plain(new_sealing_key())},
-        {"sealing_key_change": {"at": "2026-01-01T00:00:00Z", "manner": "proved"}},
-        {
-            "approved_services": [
-                {"service": "legal", "needs": ["legal"], "by": "a", "at": "2026-01-01T00:00:00Z"}
-            ]
-        },
-    ],
-)
 def test_only_the_earliest_client_may_shut_its_organization_out(directory: Directory) -> None:
     directory.entries.put_organization(OPERATOR, organization())
     issue(directory, OSH, OSH, "a" * 43)
@@ -285,6 +272,19 @@ def test_only_the_earliest_client_may_shut_its_organization_out(directory: Direc
     assert isinstance(leave(first), Written)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"sealing_key": None},
+        {"sealing_key": plain(new_sealing_key())},
+        {"sealing_key_change": {"at": "2026-01-01T00:00:00Z", "manner": "proved"}},
+        {
+            "approved_services": [
+                {"service": "legal", "needs": ["legal"], "by": "a", "at": "2026-01-01T00:00:00Z"}
+            ]
+        },
+    ],
+)
 @pytest.mark.parametrize("editor", [OPERATOR, OSH_ITSELF])
 def test_record_cannot_change_what_the_directory_keeps(
     directory: Directory, change: dict[str, Any], editor: Editor

@@ -27,7 +27,7 @@ from services.directory.domain.client import Role
 from services.directory.domain.precondition import at_revision
 from services.directory.domain.sealing_key_history import CHALLENGE_VALID_FOR, MOST_CHALLENGES
 from services.directory.handlers import sealing_keys
-from services.directory.handlers.approvals import Reader
+from services.directory.handlers.approvals import ApprovalReader
 from services.directory.handlers.sealing_keys import Challenged
 from tests.unit.services.directory.samples import (
     NOON,
@@ -343,7 +343,7 @@ def test_request_of_a_client_that_was_revoked_is_stale(stolen: Directory) -> Non
     thiefs = ask_for(stolen, new_sealing_key(), "phone")
     stolen.credentials.revoke("phone", by=OSH, client="desk", operator=False)
     assert slug(lambda: stolen.approvals.approve(thiefs.id, FIRST)) == "conflict"
-    assert stolen.approvals.one(thiefs.id, Reader(organization=None)).state is State.stale
+    assert stolen.approvals.one(thiefs.id, ApprovalReader(organization=None)).state is State.stale
 
 
 def test_request_of_an_earlier_build_is_refused_by_operators_alone(stolen: Directory) -> None:

@@ -9,7 +9,7 @@ from contracts.errors import Refused
 from contracts.facts import OrganizationChanged
 from services.directory.domain.approval import Approval, Decider, Policy, State
 from services.directory.domain.precondition import ANY_REVISION, at_revision
-from services.directory.handlers.approvals import Reader
+from services.directory.handlers.approvals import ApprovalReader
 from tests.unit.services.directory.samples import OPERATOR, OSH, Directory, organization
 
 COORDINATOR = "kg.coordinator"
@@ -101,5 +101,5 @@ def test_readmission_requested_before_a_suspension_is_stale_after_it(guarded: Di
     assert isinstance(early, Approval)
     guarded.suspensions.suspend(OSH, SuspensionReason.person_at_risk, by=COORDINATOR)
     assert refusal_of(lambda: guarded.approvals.approve(early.id, second)) == "conflict"
-    assert guarded.approvals.one(early.id, Reader(organization=None)).state is State.stale
+    assert guarded.approvals.one(early.id, ApprovalReader(organization=None)).state is State.stale
     assert guarded.access.is_excluded(OSH)

@@ -6,7 +6,7 @@ import pytest
 
 from services.gateway.adapters.rabbit_submissions import PREFETCH
 from services.gateway.domain.in_hand import MOST_IN_HAND, MOST_PROCESSED, may_begin, to_hand_back
-from services.gateway.submission_desk import LONGEST_BODY
+from services.gateway.submission_processor import LONGEST_BODY
 
 
 @pytest.mark.parametrize(

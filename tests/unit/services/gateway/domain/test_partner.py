@@ -9,8 +9,8 @@ import re
 import pytest
 
 from services.gateway.adapters.partners_topology import (
+    DEAD_LETTER_ARGUMENTS,
     MAILBOX_ARGUMENTS,
-    PARKED_ARGUMENTS,
     SUBMISSIONS_ARGUMENTS,
 )
 from services.gateway.domain.partner import (
@@ -82,5 +82,5 @@ def test_only_users_with_exactly_the_tag_are_the_gateways() -> None:
 
 def test_requeue_loop_of_a_week_reaches_no_delivery_limit() -> None:
     week = 7 * 24 * 3600
-    for arguments in (MAILBOX_ARGUMENTS, SUBMISSIONS_ARGUMENTS, PARKED_ARGUMENTS):
+    for arguments in (MAILBOX_ARGUMENTS, SUBMISSIONS_ARGUMENTS, DEAD_LETTER_ARGUMENTS):
         assert arguments["x-delivery-limit"] > 3_000 * week

@@ -63,20 +63,20 @@ def test_queue_that_becomes_empty_later_proves_at_the_next_count() -> None:
 
 
 def test_room_is_what_the_capacity_leaves_in_pages() -> None:
-    assert Window().room(0, now=0.0)[1] == CAPACITY
-    assert Window().room(CAPACITY - LEAST_FREE, now=0.0)[1] == LEAST_FREE
-    assert Window().room(CAPACITY - LEAST_FREE + 1, now=0.0)[1] == 0
-    assert Window().room(CAPACITY + 1, now=0.0)[1] == 0
+    assert Window().free(0, now=0.0)[1] == CAPACITY
+    assert Window().free(CAPACITY - LEAST_FREE, now=0.0)[1] == LEAST_FREE
+    assert Window().free(CAPACITY - LEAST_FREE + 1, now=0.0)[1] == 0
+    assert Window().free(CAPACITY + 1, now=0.0)[1] == 0
 
 
 def test_copying_pauses_for_a_proof_and_goes_on_after_the_longest_pause() -> None:
     window = Window().with_copies([str(number) for number in range(MOST_UNPROVED)], "c1")
-    window, room = window.room(0, now=10.0)
-    assert room == 0
-    window, room = window.room(0, now=10.0 + LONGEST_PAUSE - 1)
-    assert room == 0
-    window, room = window.room(0, now=10.0 + LONGEST_PAUSE)
-    assert room == CAPACITY
+    window, free = window.free(0, now=10.0)
+    assert free == 0
+    window, free = window.free(0, now=10.0 + LONGEST_PAUSE - 1)
+    assert free == 0
+    window, free = window.free(0, now=10.0 + LONGEST_PAUSE)
+    assert free == CAPACITY
 
 
 def test_closed_message_lingers_only_if_it_was_copied_with_its_content() -> None:

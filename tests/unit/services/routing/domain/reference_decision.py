@@ -15,7 +15,7 @@ from services.routing.domain import rules
 from services.routing.domain.candidates import Candidate
 from services.routing.domain.capacity import ORDER_OF_CAPACITY
 from services.routing.domain.circumstances import Circumstances
-from services.routing.domain.fairness import Contender, Fairness, Turn, draw_of
+from services.routing.domain.fairness import Contender, Fairness, FairTurn, draw_of
 from services.routing.domain.offered_service import OfferedService
 from services.routing.domain.policy import RoutingPolicy
 
@@ -25,7 +25,7 @@ LONG_AGO = dt.datetime.min.replace(tzinfo=dt.UTC)
 
 def reference(
     given: Circumstances, policy: RoutingPolicy, placed_with: str | None = None
-) -> tuple[tuple[Candidate, ...], Turn | None]:
+) -> tuple[tuple[Candidate, ...], FairTurn | None]:
     """Return what `decide` must return as its candidates and its turn."""
     named = placed_with or given.facts.to
     everything = sorted(
@@ -94,7 +94,7 @@ def contributions(offered: OfferedService, given: Circumstances) -> dict[str, fl
 
 def ranked(
     candidates: Iterable[Candidate], given: Circumstances, fairness: Fairness
-) -> tuple[tuple[Candidate, ...], Turn | None]:
+) -> tuple[tuple[Candidate, ...], FairTurn | None]:
     def tie(one: Candidate) -> bytes:
         return hashlib.sha256(f"{given.referral_id} {one.organization}".encode()).digest()
 
@@ -132,7 +132,7 @@ def ranked(
             explored = min(untried, key=turn_of)
             order = [explored, *(one for one in order if one != explored)]
     equals = {one.organization for one in band}
-    turn = Turn(
+    turn = FairTurn(
         band=fairness.band,
         explore=fairness.explore,
         few=fairness.few,

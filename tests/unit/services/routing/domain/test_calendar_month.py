@@ -7,7 +7,7 @@ import datetime as dt
 import pytest
 
 from services.routing.domain.calendar_month import CalendarMonth
-from services.routing.domain.calendar_week import CalendarWeek, Span
+from services.routing.domain.calendar_week import CalendarWeek, SeriesSpan
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ from services.routing.domain.calendar_week import CalendarWeek, Span
 def test_month_has_the_weeks_whose_thursday_is_in_it(month: str, first: str, last: str) -> None:
     weeks = CalendarMonth.parse(month).weeks
     assert (str(weeks[0]), str(weeks[-1])) == (first, last)
-    assert {week.within(Span.month) for week in weeks} == {month}
+    assert {week.within(SeriesSpan.month) for week in weeks} == {month}
 
 
 def test_every_week_is_in_one_month() -> None:

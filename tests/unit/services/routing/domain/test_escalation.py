@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from contracts.codes import Answer, OfferState, Urgency
 from contracts.facts import AnswerSubmitted, OfferExpired, OfferOpened, OfferReminded, OfferRevoked
 from services.routing.domain.decision import Trigger
-from services.routing.domain.escalation_steps import Escalation, Step, StepAct
+from services.routing.domain.escalation_steps import Escalation, EscalationStep, StepAct
 from services.routing.domain.lifecycle import act_when_due
 from services.routing.domain.offer import Offer
 from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.transition import Transition
 from tests.unit.services.routing.samples import NOW, REFERRAL, SENDER, ReferralDriver, network
 
-ASK_ANOTHER = RoutingPolicy(escalation=Escalation(urgent=(Step(at=0.5, act=StepAct.ask_another),)))
+ASK_ANOTHER = RoutingPolicy(escalation=Escalation(urgent=(EscalationStep(at=0.5, act=StepAct.ask_another),)))
 INSTANT = dt.timedelta(microseconds=1)
 
 
@@ -143,7 +143,7 @@ def test_step_without_another_candidate_changes_no_offer_and_records_no_decision
 
 def test_step_that_a_new_policy_dropped_is_not_taken() -> None:
     driver, offer = submitted("ru.one")
-    driver.policy = RoutingPolicy(escalation=Escalation(urgent=(Step(at=0.8, act=StepAct.remind),)))
+    driver.policy = RoutingPolicy(escalation=Escalation(urgent=(EscalationStep(at=0.8, act=StepAct.remind),)))
     assert turn(driver, offer, share_of(offer, 0.5)) == ()
     assert driver.known.open_offers[0].step_at == share_of(offer, 0.8)
 

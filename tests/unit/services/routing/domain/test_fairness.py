@@ -20,7 +20,7 @@ from contracts.records import load as read_policy
 from contracts.records import plain, read
 from services.routing.domain.candidates import Candidate
 from services.routing.domain.decision import Decision, Trigger, decide, rank
-from services.routing.domain.fairness import Contender, Fairness, Turn, draw_of
+from services.routing.domain.fairness import Contender, Fairness, FairTurn, draw_of
 from services.routing.domain.observation import NOTHING_OBSERVED, Observation
 from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.view import decision_view
@@ -244,7 +244,7 @@ def test_ranking_is_repeated_from_the_record_alone(
     )
     record = json.loads(json.dumps(plain(made)))
     contenders = {name: read(Contender, one) for name, one in record["turn"]["organizations"].items()}
-    turn = replace(read(Turn, record["turn"]), organizations=contenders)
+    turn = replace(read(FairTurn, record["turn"]), organizations=contenders)
     again, turn_again = rank(
         [candidate_of(one) for one in reversed(record["candidates"]) if one["score"] is not None],
         record["referral_id"],

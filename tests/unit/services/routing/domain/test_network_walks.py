@@ -50,7 +50,7 @@ from services.routing.domain import rules
 from services.routing.domain.circumstances import Circumstances
 from services.routing.domain.consequences import asked_before, declined_as_full
 from services.routing.domain.decision import Decision, Trigger, decide
-from services.routing.domain.escalation_steps import Escalation, Step, StepAct
+from services.routing.domain.escalation_steps import Escalation, EscalationStep, StepAct
 from services.routing.domain.lifecycle import act_when_due, apply, remind
 from services.routing.domain.observation import NOTHING_OBSERVED, Observation, load_between
 from services.routing.domain.offer import Offer
@@ -78,7 +78,7 @@ LEGAL, SHELTER = "legal.wage_claim", "basic_needs"
 # Which needs each organisation meets. One of them covers both in some walks.
 MET = {"ru.one": (LEGAL,), "ru.two": (LEGAL,), "ru.three": (LEGAL,), "ru.four": (SHELTER,)}
 HELD = {ReferralStatus.accepted, ReferralStatus.in_progress, ReferralStatus.on_hold}
-ASK_TWICE = (Step(at=0.3, act=StepAct.ask_another), Step(at=0.6, act=StepAct.ask_another))
+ASK_TWICE = (EscalationStep(at=0.3, act=StepAct.ask_another), EscalationStep(at=0.6, act=StepAct.ask_another))
 POLICIES = (
     RoutingPolicy(),
     RoutingPolicy(version="one at once", emergency_offers=1),

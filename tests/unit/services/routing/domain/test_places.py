@@ -20,7 +20,7 @@ from services.routing.domain.places import (
     added,
     place_refused,
 )
-from services.routing.domain.waiting import Queue, WaitingReferral, in_turn
+from services.routing.domain.waiting import WaitingQueue, WaitingReferral, in_turn
 from tests.unit.services.routing.samples import NOW
 
 EMERGENCY, URGENT, ROUTINE = Urgency.emergency, Urgency.urgent, Urgency.routine
@@ -192,7 +192,9 @@ class Candidate:
             firsts = [
                 WaitingReferral(
                     referral_id=f"{number:06}",
-                    queue=Queue(organization="ru.one", service="legal", sender=sender, urgency=urgency),
+                    queue=WaitingQueue(
+                        organization="ru.one", service="legal", sender=sender, urgency=urgency
+                    ),
                     since=NOW + dt.timedelta(seconds=number),
                 )
                 for sender, urgency, number in self.waiting
@@ -208,7 +210,7 @@ class Candidate:
             if not moved:
                 return
 
-    def _held(self, queue: Queue) -> int:
+    def _held(self, queue: WaitingQueue) -> int:
         level = ORDER_OF_URGENCY[queue.urgency]
         return sum(s == queue.sender and ORDER_OF_URGENCY[u] <= level for s, u, _ in self.offers)
 
@@ -255,11 +257,11 @@ def test_every_sender_gets_its_share_of_places(
             assert not one.may_ask(sender, waiting_urgency)
 
 
-def queue(sender: str, urgency: Urgency = ROUTINE, organization: str = "ru.one") -> Queue:
-    return Queue(organization=organization, service="legal", sender=sender, urgency=urgency)
+def queue(sender: str, urgency: Urgency = ROUTINE, organization: str = "ru.one") -> WaitingQueue:
+    return WaitingQueue(organization=organization, service="legal", sender=sender, urgency=urgency)
 
 
-def waiting(referral_id: str, where: Queue, minute: int) -> WaitingReferral:
+def waiting(referral_id: str, where: WaitingQueue, minute: int) -> WaitingReferral:
     return WaitingReferral(referral_id=referral_id, queue=where, since=NOW + dt.timedelta(minutes=minute))
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from contracts.codes import DeclineReason
 from services.routing.domain.blocking_rule import BLOCKING_RULES, ERASED, NO_SERVICE, blocking_rule
-from services.routing.domain.calendar_week import CalendarWeek, Span
+from services.routing.domain.calendar_week import CalendarWeek, SeriesSpan
 from services.routing.domain.passed_over import PERSONS_CHOICE
 from services.routing.domain.passed_over import REASONS as PASSED_OVER_REASONS
 from services.routing.domain.report_view import report_view, series_view, statement_view
@@ -286,8 +286,8 @@ def test_report_shows_only_sums_of_whole_rows_of_five_or_more(events: WeekEvents
 
 
 @settings(max_examples=20)
-@given(st.lists(counts, min_size=5, max_size=6), st.sampled_from(Span))
-def test_series_is_computed_from_what_the_weeks_show(submitted: list[int], every: Span) -> None:
+@given(st.lists(counts, min_size=5, max_size=6), st.sampled_from(SeriesSpan))
+def test_series_is_computed_from_what_the_weeks_show(submitted: list[int], every: SeriesSpan) -> None:
     reports = []
     week = WEEK
     for count in submitted:
@@ -321,8 +321,8 @@ def test_week_holds_its_moment_and_its_text_names_it(seconds: int) -> None:
 
 def test_month_consists_of_whole_weeks() -> None:
     # Monday 30 March to Sunday 5 April 2026: its Thursday is in April.
-    assert CalendarWeek.parse("2026-W14").within(Span.month) == "2026-04"
-    assert CalendarWeek.parse("2026-W13").within(Span.month) == "2026-03"
+    assert CalendarWeek.parse("2026-W14").within(SeriesSpan.month) == "2026-04"
+    assert CalendarWeek.parse("2026-W13").within(SeriesSpan.month) == "2026-03"
 
 
 def failing(*candidates: tuple[str, ...]) -> dict[str, Any]:

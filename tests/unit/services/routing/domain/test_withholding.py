@@ -9,7 +9,7 @@ from itertools import cycle, islice
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.routing.domain.withholding import FEWEST_HIDDEN, THRESHOLD, Path, Published, published
+from services.routing.domain.withholding import FEWEST_HIDDEN, THRESHOLD, Path, PublishedFigures, published
 
 # Two branches of four cells, and two of three. A flat table of seven cells.
 BRANCHES = {"a": 4, "b": 4, "c": 3, "d": 3}
@@ -22,11 +22,11 @@ def first(path: Path) -> int:
     return 0
 
 
-def deep(counts: Mapping[Path, int], lot: Callable[[Path], int] = first) -> Published:
+def deep(counts: Mapping[Path, int], lot: Callable[[Path], int] = first) -> PublishedFigures:
     return published(counts, (2, 1, 0), lambda path: BRANCHES[path[0]] if path else len(BRANCHES), lot)
 
 
-def flat(counts: Mapping[Path, int], lot: Callable[[Path], int] = first) -> Published:
+def flat(counts: Mapping[Path, int], lot: Callable[[Path], int] = first) -> PublishedFigures:
     return published(counts, (1, 0), lambda path: len(FLAT), lot)
 
 
@@ -109,26 +109,26 @@ def test_rows_are_disjoint_true_and_not_small(counts: dict[Path, int]) -> None:
 
 
 def test_fewer_than_five_and_none_at_all_look_alike() -> None:
-    assert flat({}) == flat({("1",): 4}) == flat({("1",): 2, ("2",): 2}) == Published()
+    assert flat({}) == flat({("1",): 4}) == flat({("1",): 2, ("2",): 2}) == PublishedFigures()
 
 
 def test_row_of_others_takes_in_the_smallest_row_when_it_would_be_too_small() -> None:
-    assert flat({("1",): 9, ("2",): 6, ("3",): 1}) == Published(total=16, rows={("1",): 9, (): 7})
+    assert flat({("1",): 9, ("2",): 6, ("3",): 1}) == PublishedFigures(total=16, rows={("1",): 9, (): 7})
 
 
 def test_row_of_others_takes_in_the_smallest_row_when_nothing_is_left_for_it() -> None:
-    assert flat({("1",): 9, ("2",): 6}) == Published(total=15, rows={("1",): 9, (): 6})
+    assert flat({("1",): 9, ("2",): 6}) == PublishedFigures(total=15, rows={("1",): 9, (): 6})
 
 
 def test_branch_with_enough_small_cells_has_its_own_row() -> None:
     small: dict[Path, int] = {("a", str(n)): 2 for n in range(4)}
     seen = deep({**small, ("b", "0"): 30, ("b", "1"): 1, ("c", "0"): 4})
-    assert seen == Published(total=43, rows={("a",): 8, ("b", "0"): 30, (): 5})
+    assert seen == PublishedFigures(total=43, rows={("a",): 8, ("b", "0"): 30, (): 5})
 
 
 def test_table_without_hidden_cells_shows_each_of_them() -> None:
     counts = dict.fromkeys(FLAT, 5)
-    assert flat(counts) == Published(total=35, rows=counts)
+    assert flat(counts) == PublishedFigures(total=35, rows=counts)
 
 
 def test_branch_in_which_every_cell_would_have_the_largest_small_count_has_no_row() -> None:
@@ -138,4 +138,4 @@ def test_branch_in_which_every_cell_would_have_the_largest_small_count_has_no_ro
 
 def test_total_of_two_cells_is_withheld_because_each_owner_would_know_the_other() -> None:
     assert published({("1",): 7, ("2",): 6}, (1, 0), lambda path: 3, first).total == 13
-    assert published({("1",): 7}, (1, 0), lambda path: 2, first) == Published()
+    assert published({("1",): 7}, (1, 0), lambda path: 2, first) == PublishedFigures()

@@ -6,7 +6,7 @@ import datetime as dt
 
 import pytest
 
-from contracts.topology import PARKED, hub_topology
+from contracts.topology import DEAD_LETTERS, hub_topology
 from runtime.messaging.memory import MemoryBroker
 from runtime.messaging.outbox.outbox import Outbox
 from runtime.messaging.ports import Delivery, Outgoing
@@ -18,11 +18,11 @@ from services.vault.domain.quiet_window import WaitingForVault
 from tests.support.migrated import upgrade
 
 NOW = dt.datetime(2026, 3, 1, 12, 0, tzinfo=dt.UTC)
-QUEUE, DEAD_LETTERS = "vault.sealed", "vault.sealed.parked"
+QUEUE, DEAD_LETTER_QUEUE = "vault.sealed", "vault.sealed.parked"
 
 
-def message(id_: str, *, queue: str = DEAD_LETTERS) -> Outgoing:
-    return Outgoing(exchange=PARKED, routing_key=queue, message_id=id_, partition_key="p", body=b"{}")
+def message(id_: str, *, queue: str = DEAD_LETTER_QUEUE) -> Outgoing:
+    return Outgoing(exchange=DEAD_LETTERS, routing_key=queue, message_id=id_, partition_key="p", body=b"{}")
 
 
 def postponed(id_: str) -> Delivery:

@@ -190,6 +190,14 @@ def test_one_small_class_absorbs_only_the_smallest_other() -> None:
     assert {f.values.get("sex"): f.count for f in by_sex.figures} == {"female": 340, COMBINED: 120, None: 460}
 
 
+def test_table_without_a_row_beside_the_combined_one_is_withheld() -> None:
+    by_sex, by_urgency, by_both = published({("male", "urgent"): 118, ("other", "urgent"): 2})
+    assert {f.values.get("sex"): f.count for f in by_sex.figures} == {COMBINED: 120, None: 120}
+    assert by_sex.withheld
+    assert not by_urgency.withheld, "one class that is not small has its row"
+    assert by_both.withheld
+
+
 def test_several_small_classes_that_suffice_together_absorb_no_other() -> None:
     table = {
         ("female", "urgent"): 340,

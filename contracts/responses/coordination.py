@@ -9,9 +9,9 @@ from typing import Annotated, Any
 
 from marshmallow.validate import OneOf
 
-from contracts.answers.form import Shape
 from contracts.codes import ReferralStatus, Urgency
 from contracts.identifiers import OrganizationId, ReferralId, Slug
+from contracts.responses.form import Shape
 
 _UNPLACED = ("no_candidate", "candidates_exhausted")
 _WAITING = (

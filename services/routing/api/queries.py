@@ -21,7 +21,7 @@ from services.routing.domain.preview import Preview
 from services.routing.handlers.queries import RoutingQueries
 
 
-def answer_question(
+def reply_to_query(
     queries: RoutingQueries,
     wire: Mapping[str, Any],
     *,

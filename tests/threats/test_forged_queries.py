@@ -1,6 +1,6 @@
 """A thief of intake's broker password asks routing about referrals, and gets no reply.
 
-The questions go to a running hub. What the thief lacks is intake's signing key.
+The queries go to a running hub. What the thief lacks is intake's signing key.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def refused(hub: RunningHub, asker: Asker, check: str) -> Iterator[None]:
     assert asker.reply(0.5) is None
 
 
-QUESTIONS: dict[str, Callable[[str], Query]] = {
+QUERIES_ABOUT_A_REFERRAL: dict[str, Callable[[str], Query]] = {
     "referrals": lambda _: ReferralListQuery(viewer="nobody", oversight=True, limit=100),
     "referral": lambda one: ReferralQuery(id=one, viewer="nobody", oversight=True),
     "own referral": lambda one: ReferralQuery(id=one, viewer="kg.osh-legal-aid", oversight=False),
@@ -132,12 +132,12 @@ QUESTIONS: dict[str, Callable[[str], Query]] = {
 }
 
 
-@pytest.mark.parametrize("kind", QUESTIONS)
+@pytest.mark.parametrize("kind", QUERIES_ABOUT_A_REFERRAL)
 def test_request_with_the_brokers_password_alone_gets_no_reply(
     hub: RunningHub, asker: Asker, kind: str
 ) -> None:
     sender, referral_id = hub.submit(REFERRAL)
-    query = QUESTIONS[kind](referral_id)
+    query = QUERIES_ABOUT_A_REFERRAL[kind](referral_id)
     with refused(hub, asker, "unsigned"):
         asker.publish(message_of(asker.request(query).encode()))
     with refused(hub, asker, "source"):
@@ -146,7 +146,7 @@ def test_request_with_the_brokers_password_alone_gets_no_reply(
     assert "kg.osh-legal-aid" not in "".join(
         line for line in hub.logs().splitlines() if "request not authentic" in line
     )
-    # intake's own questions pass
+    # intake's own queries pass
     assert sender.hub.referral(referral_id)["id"] == referral_id
 
 

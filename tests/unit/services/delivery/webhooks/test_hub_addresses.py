@@ -9,7 +9,7 @@ from typing import Any
 from runtime.settings import Address, Settings
 from runtime.web.paging import NUMBER, decode_cursor
 from services.delivery.handlers import mailbox_cursors
-from services.delivery.webhooks.adapters.hub_places import HubPlaces
+from services.delivery.webhooks.adapters.hub_addresses import HubAddresses
 
 ADDRESSES = {"hub.example": "93.184.216.34", "broker.internal": "10.0.0.5", "database.internal": "10.0.0.6"}
 
@@ -39,7 +39,7 @@ def _settings(directory: Path) -> Settings:
 def test_places_are_those_of_settings_and_discovery(tmp_path: Path) -> None:
     services = {"intake": "https://hub.example/intake", "delivery": "http://hub.example:8080"}
     (tmp_path / "discovery.json").write_text(json.dumps({"services": services}))
-    assert HubPlaces(_settings(tmp_path), _resolve)() == {
+    assert HubAddresses(_settings(tmp_path), _resolve)() == {
         ("127.0.0.1", 8003),
         ("127.0.0.1", 9003),
         ("127.0.0.1", 9004),
@@ -51,7 +51,7 @@ def test_places_are_those_of_settings_and_discovery(tmp_path: Path) -> None:
 
 
 def test_mailbox_url_reads_from_just_before_the_message(tmp_path: Path) -> None:
-    places = HubPlaces(_settings(tmp_path), _resolve)
+    places = HubAddresses(_settings(tmp_path), _resolve)
     assert places.mailbox_url("kg.osh", 7).startswith("/v1/mailbox?from=")
     (tmp_path / "discovery.json").write_text(json.dumps({"services": {"delivery": "https://hub.example/d/"}}))
     url, _, rest = places.mailbox_url("kg.osh", 7).partition("?from=")

@@ -9,7 +9,15 @@ from typing import Final
 from contracts.errors import Defect, Unavailable
 from services.gateway.domain.window import Window, rebuilt
 from services.gateway.gateway_metrics import GatewayMetrics
-from services.gateway.ports import BrokerUsers, Hub, NotAdmitted, Queues, SessionEnded, Standing, UserConflict
+from services.gateway.ports import (
+    BrokerUsers,
+    HubClient,
+    NotAdmitted,
+    Queues,
+    QueueState,
+    SessionEnded,
+    UserConflict,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -31,14 +39,14 @@ FAILURE_PAUSE: Final = 2.0
 PASSWORD_PAUSE: Final = 5.0
 
 
-class WindowKeeper:
+class WindowUpdater:
     """The window of one organisation. `turn` is called again and again by one greenlet."""
 
     def __init__(
         self,
         organization: str,
         *,
-        hub: Hub,
+        hub: HubClient,
         queues: Queues,
         users: BrokerUsers,
         metrics: GatewayMetrics,
@@ -103,11 +111,11 @@ class WindowKeeper:
             # The messages in the queue are copied again, the closed ones without their content.
             self._rebuild()
             return 0.0
-        self._window, room = self._window.room(waiting, self._clock())
-        if not room:
+        self._window, free = self._window.free(waiting, self._clock())
+        if not free:
             self._hub.require_admitted(self.organization)
             return FULL_PAUSE
-        self._copy(room)
+        self._copy(free)
         return 0.0
 
     def _open(self) -> None:
@@ -138,7 +146,7 @@ class WindowKeeper:
         session = self._queues.begin(self.organization)
         self._window, self._session, self._looked_at = rebuilt(), session, self._clock()
 
-    def _prove(self, standing: Standing) -> None:
+    def _prove(self, standing: QueueState) -> None:
         count = self._users.count(self.organization)
         left = (standing.waiting, None if count is None else count.messages)
         idle = standing.waiting > 0 and left == self._last_left
@@ -170,11 +178,11 @@ class WindowKeeper:
             self._queues.look(self._session, self.organization)
         )
 
-    def _copy(self, room: int) -> None:
+    def _copy(self, free: int) -> None:
         page = self._hub.page(
             self.organization,
             after=self._window.cursor,
-            limit=min(room, PAGE),
+            limit=min(free, PAGE),
             wait=self._proof_wait if self._window.copied else IDLE_WAIT,
         )
         # After a page that the queue took in part, the same page is read again.

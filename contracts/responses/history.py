@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 from marshmallow.validate import OneOf
 
-from contracts.answers.form import Shape, named
 from contracts.identifiers import ReferralId
+from contracts.responses.form import Shape, named
 
 _ENTRY = {
     "type": "object",

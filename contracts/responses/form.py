@@ -1,4 +1,4 @@
-"""The JSON form of an answer: member names that Python reserves, members that may be absent, and shapes.
+"""The JSON form of a response: member names that Python reserves, members that may be absent, and shapes.
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Interval:
@@ -63,7 +63,7 @@ def extended(kind: type[R], record: Any, **more: Any) -> R:
     return kind(**{**values, **more})
 
 
-def answer_json(record: Any) -> bytes:
+def record_json(record: Any) -> bytes:
     """Return the JSON of a record or of a page of records. Times are RFC 3339 in UTC with `Z`."""
     kinds = set(map(type, record.items)) if isinstance(record, Page) else {type(record)}
     if any(_has_forms(kind) for kind in kinds):

@@ -1,4 +1,4 @@
-"""The reports of weeks: what routing answers to coordinators, and to an organisation about itself."""
+"""The reports of weeks: what routing shows to coordinators, and to an organisation about itself."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Annotated, Any, Final
 
 from marshmallow.validate import OneOf
 
-from contracts.answers.form import OMITTED, Shape, named
 from contracts.identifiers import MessageId, ReferralId
+from contracts.responses.form import OMITTED, Shape, named
 
 _COUNT: Final = {"type": ["integer", "null"]}
 # count: null if it is withheld. change: from the week before, null unless both are shown.

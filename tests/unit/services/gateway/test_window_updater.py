@@ -1,4 +1,4 @@
-"""The keeper of a window: copies in order, proofs, erasure, revocation, and a broker that comes and goes."""
+"""The updater of a window: copies in order, proofs, erasure, revocation, and a broker that comes and goes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from contracts.errors import Unavailable
 from services.gateway.domain.window import CAPACITY
 from services.gateway.gateway_metrics import GatewayMetrics
 from services.gateway.ports import MailboxMessage, UserConflict
-from services.gateway.window_keeper import ERASURE_SECONDS, IDLE_WAIT, PASSWORD_PAUSE, WindowKeeper
+from services.gateway.window_updater import ERASURE_SECONDS, IDLE_WAIT, PASSWORD_PAUSE, WindowUpdater
 from tests.unit.services.gateway.doubles import OSH, BrokerInMemory, HubInMemory, message
 
 
@@ -23,10 +23,10 @@ class Bench:
     time: float = 0.0
 
     def __post_init__(self) -> None:
-        self.keeper = self.restarted()
+        self.updater = self.restarted()
 
-    def restarted(self) -> WindowKeeper:
-        self.keeper = WindowKeeper(
+    def restarted(self) -> WindowUpdater:
+        self.updater = WindowUpdater(
             OSH,
             hub=self.hub,
             queues=self.broker,
@@ -34,7 +34,7 @@ class Bench:
             metrics=GatewayMetrics(CollectorRegistry()),
             clock=lambda: self.time,
         )
-        return self.keeper
+        return self.updater
 
     def arrive(self, number: int) -> None:
         start = len(self.hub.mailbox)
@@ -44,7 +44,7 @@ class Bench:
         pause = 0.0
         for _ in range(number):
             self.time += 1
-            pause = self.keeper.turn()
+            pause = self.updater.turn()
         return pause
 
     def consume(self, number: int = CAPACITY) -> list[str]:
@@ -235,7 +235,7 @@ def test_revoked_organization_loses_access_and_its_queue_is_emptied(bench: Bench
     bench.turns()
     assert bench.broker.users == {OSH: False}
     assert bench.broker.ready == []
-    assert not bench.keeper.is_open
+    assert not bench.updater.is_open
     bench.turns(3)
     assert bench.broker.log.count("withdrawn") == 1
 

@@ -9,10 +9,10 @@ from typing import Annotated, Any
 
 from marshmallow.validate import OneOf
 
-from contracts.answers.form import OMITTED, Shape
-from contracts.answers.mailbox import PROBLEM
 from contracts.codes import FHIR_TASK_STATUS, OfferState, Outcome, ReferralStatus, Urgency
 from contracts.identifiers import MessageId, OfferId, OrganizationId, ReferralId
+from contracts.responses.form import OMITTED, Shape
+from contracts.responses.mailbox import PROBLEM
 
 _Band = Annotated[str, OneOf(("0", "1-4", "5-19", "20+"))]
 _BANDS = Shape({"type": "object", "additionalProperties": {"enum": ["0", "1-4", "5-19", "20+"]}})

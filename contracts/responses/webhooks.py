@@ -43,7 +43,7 @@ class WebhookEndpoint:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WebhookSecret:
-    """A new secret; only this answer shows it.
+    """A new secret; only this response shows it.
 
     public_key: verifies the Ed25519 signature (`v1a`). previous_until: when the former secret stops signing.
     """

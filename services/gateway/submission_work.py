@@ -1,4 +1,4 @@
-"""The gateway's background work: submissions, processed for each organisation apart, and the windows."""
+"""The background work with submissions: taken from the broker, and processed for each organisation apart."""
 
 from __future__ import annotations
 
@@ -13,21 +13,17 @@ from typing import Final, Protocol
 from contracts.errors import Unavailable
 from runtime.background import Spawn
 from services.gateway.domain.in_hand import may_begin, to_hand_back
-from services.gateway.ports import BrokerUsers
-from services.gateway.submission_desk import Received, SubmissionDesk, Verdict
-from services.gateway.window_keeper import WindowKeeper
+from services.gateway.submission_processor import Received, SubmissionProcessor, Verdict
 
 _log = logging.getLogger(__name__)
 
 TAKE_SECONDS: Final = 1.0
-# How soon a new user at the broker gets its window.
-LOOK_SECONDS: Final = 2.0
 # Pauses while the broker or the hub is unavailable: doubled up to the longest.
 _FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 10.0
 # Not settled: tried again, before what comes later of the organisation.
 _HELD: Final = frozenset({Verdict.retried, Verdict.paced})
-# How often a batch that waits for room may be passed over for later ones.
+# How often a batch that waits for the bytes that it needs may be passed over for later ones.
 _MOST_OVERTAKEN: Final = 8
 # Organisations whose submissions are processed at a time.
 _MOST_AT_ONCE: Final = 64
@@ -39,11 +35,11 @@ _BUSY_SECONDS: Final = 0.05
 class Submissions(Protocol):
     """The queue of submissions. `take`, `settle` and `hand_back` raise BrokerUnavailable.
 
-    parked, waiting: how many submissions were set aside, and how many of each organisation nobody has taken
-    yet, as last counted.
+    dead_letters, waiting: how many submissions became dead letters, and how many of each organisation nobody
+    has taken yet, as last counted.
     """
 
-    parked: int
+    dead_letters: int
     waiting: dict[str, int]
 
     def take(self, seconds: float) -> list[tuple[int, Received]]:
@@ -51,7 +47,7 @@ class Submissions(Protocol):
         ...
 
     def settle(self, verdicts: list[tuple[int, Verdict]]) -> None:
-        """Acknowledge, requeue or park submissions by tag."""
+        """Acknowledge, requeue or dead-letter submissions by tag."""
         ...
 
     def hand_back(self, organization: str, tags: Sequence[int]) -> None:
@@ -72,7 +68,7 @@ class _Lane:
 
     until: nothing is processed earlier. failures: how often the hub was unavailable for it in a row.
     is_paced: it has used up its rate. is_busy: a batch of it is being processed, of `processed` bytes.
-    overtaken: how often its batch was passed over, because there was no room for it.
+    overtaken: how often its batch was passed over, because too few bytes were free for it.
     """
 
     taken: list[tuple[int, Received]] = field(default_factory=list)
@@ -115,13 +111,13 @@ class SubmissionWork:
     def __init__(
         self,
         submissions: Submissions,
-        desk: SubmissionDesk,
+        processor: SubmissionProcessor,
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """clock: seconds from any origin."""
         self._submissions = submissions
-        self._desk = desk
+        self._processor = processor
         self._clock = clock
         self._waiting_since: float | None = None
         self._lanes: dict[str, _Lane] = {}
@@ -138,9 +134,9 @@ class SubmissionWork:
         """Return why no submissions are taken; None when they are."""
         return self._fault
 
-    def parked(self) -> int:
+    def dead_letters(self) -> int:
         """Return how many submissions were set aside."""
-        return self._submissions.parked
+        return self._submissions.dead_letters
 
     def waiting_seconds(self) -> float:
         """Return for how long submissions have waited without a pause; 0 while none waits.
@@ -152,7 +148,7 @@ class SubmissionWork:
 
     def alarm(self) -> str | None:
         """Return a warning while submissions are set aside."""
-        number = self._submissions.parked
+        number = self._submissions.dead_letters
         return f"{number} submissions in submissions.parked have no answer." if number else None
 
     def start(self, spawn: Spawn) -> None:
@@ -239,7 +235,7 @@ class SubmissionWork:
     def _process(self, organization: str, batch: list[tuple[int, Received]], link: int) -> None:
         verdicts = [Verdict.retried] * len(batch)
         try:
-            verdicts = self._desk.process([received for _, received in batch])
+            verdicts = self._processor.process([received for _, received in batch])
         except Exception:  # noqa: BLE001 - the fault of one batch must not end the others
             _log.error("submissions could not be processed", exc_info=True)
         finally:
@@ -286,7 +282,7 @@ class SubmissionWork:
             lane.failures = 1 if Verdict.answered in verdicts else lane.failures + 1
             pause = min(_FIRST_PAUSE * 2.0 ** min(lane.failures - 1, 30), _LONGEST_PAUSE)
         else:
-            lane.failures, pause = 0, self._desk.paces.get(organization, 0.0) if lane.is_paced else 0.0
+            lane.failures, pause = 0, self._processor.paces.get(organization, 0.0) if lane.is_paced else 0.0
         lane.until = self._clock() + pause
 
     def _others_wait(self) -> bool:
@@ -326,79 +322,3 @@ class SubmissionWork:
                 return
             self._one_done.wait()
             self._one_done.clear()
-
-
-class WindowWork:
-    """Starts and ends the windows as users appear and go (`application.Background`)."""
-
-    def __init__(
-        self,
-        users: BrokerUsers,
-        keeper_of: Callable[[str], WindowKeeper],
-        beat: Callable[[], None],
-    ) -> None:
-        """beat: called every few seconds to keep the connection of the queues alive."""
-        self._users = users
-        self._keeper_of = keeper_of
-        self._beat = beat
-        self._keepers: dict[str, WindowKeeper] = {}
-        self._stopping = threading.Event()
-        self._running = 0
-        self._spawn: Spawn | None = None
-        self._fault: str | None = "The users of the partners' broker are not known yet."
-
-    def unready(self) -> str | None:
-        """Return why the windows may be out of date; None when they are not."""
-        return self._fault
-
-    def states(self) -> tuple[int, int]:
-        """Return how many organisations have access to their queues, and how many have not."""
-        is_open = sum(keeper.is_open for keeper in self._keepers.values())
-        return is_open, len(self._keepers) - is_open
-
-    def unproved(self) -> int:
-        """Return the copies whose acknowledgement is not proved."""
-        return sum(keeper.unproved for keeper in self._keepers.values())
-
-    def start(self, spawn: Spawn) -> None:
-        """See `runtime.background.Background`."""
-        self._spawn = spawn
-        self._begin(self._look_for_ever)
-
-    def stop(self) -> None:
-        """See `runtime.background.Background`. A long poll under way ends with the process."""
-        self._stopping.set()
-
-    def look(self) -> None:
-        """Start the windows of new users, and let those of removed users end. Raises Unavailable."""
-        wanted = {access.organization for access in self._users.all()}
-        for organization in wanted - self._keepers.keys():
-            self._keepers[organization] = self._keeper_of(organization)
-            self._begin(lambda organization=organization: self._keep(organization))  # type: ignore[misc]
-        for organization in self._keepers.keys() - wanted:
-            del self._keepers[organization]
-        self._fault = None
-
-    def _look_for_ever(self) -> None:
-        while not self._stopping.is_set():
-            try:
-                self.look()
-                self._beat()
-            except Unavailable as error:
-                self._fault = str(error)
-                _log.warning("partners' users cannot be read", extra={"reason": str(error)})
-            self._stopping.wait(LOOK_SECONDS)
-
-    def _keep(self, organization: str) -> None:
-        keeper = self._keepers.get(organization)
-        while keeper is not None and not self._stopping.is_set():
-            started = time.monotonic()
-            pause = keeper.turn()
-            # A turn that neither waits nor pauses must not take the process for itself.
-            self._stopping.wait(max(pause, 0.05 if time.monotonic() - started < 0.05 else 0.0))
-            if self._keepers.get(organization) is not keeper:
-                keeper = None
-
-    def _begin(self, work: Callable[[], None]) -> None:
-        assert self._spawn is not None
-        self._spawn(work)

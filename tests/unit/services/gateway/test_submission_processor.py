@@ -11,25 +11,31 @@ from prometheus_client import CollectorRegistry
 
 from contracts.errors import Unavailable
 from services.gateway.gateway_metrics import GatewayMetrics
-from services.gateway.ports import Answer
-from services.gateway.submission_desk import LONGEST_BODY, Received, SubmissionDesk, Verdict, digest_of
+from services.gateway.ports import SubmissionAnswer
+from services.gateway.submission_processor import (
+    LONGEST_BODY,
+    Received,
+    SubmissionProcessor,
+    Verdict,
+    digest_of,
+)
 from tests.unit.services.gateway.doubles import OSH, HubInMemory
 
 OTHER = "ru.moscow-common-table"
 
 
-class Desk:
+class Bench:
     def __init__(self) -> None:
         self.hub = HubInMemory()
-        self.desk = SubmissionDesk(self.hub, GatewayMetrics(CollectorRegistry()))
+        self.processor = SubmissionProcessor(self.hub, GatewayMetrics(CollectorRegistry()))
 
     def verdicts(self, *received: Received) -> list[Verdict]:
-        return self.desk.process(received)
+        return self.processor.process(received)
 
 
 @pytest.fixture
-def desk() -> Desk:
-    return Desk()
+def bench() -> Bench:
+    return Bench()
 
 
 def submission(key: str | None = "k1", *, organization: str = OSH, **changes: Any) -> Received:
@@ -43,26 +49,26 @@ def submission(key: str | None = "k1", *, organization: str = OSH, **changes: An
     )
 
 
-def problem_of(answer: Answer) -> str:
+def problem_of(answer: SubmissionAnswer) -> str:
     assert answer.problem is not None
     return str(answer.problem["type"]).removeprefix("urn:kopuro:problem:")
 
 
-def test_admitted_submission_is_answered_with_its_id(desk: Desk) -> None:
+def test_admitted_submission_is_answered_with_its_id(bench: Bench) -> None:
     referral = submission("k2", body={"submit": "referral", "needs": ["legal"]})
-    assert desk.verdicts(submission("k1"), referral) == [Verdict.answered] * 2
-    assert [(one.message_id, one.submission_id) for one in desk.hub.answers] == [("k1", "s0"), ("k2", "s1")]
+    assert bench.verdicts(submission("k1"), referral) == [Verdict.answered] * 2
+    assert [(one.message_id, one.submission_id) for one in bench.hub.answers] == [("k1", "s0"), ("k2", "s1")]
 
 
-def test_submission_that_is_delivered_again_is_admitted_and_answered_once(desk: Desk) -> None:
-    assert desk.verdicts(submission()) == desk.verdicts(submission()) == [Verdict.answered]
-    assert desk.hub.taken == {"k1": "s0"}
-    assert len(desk.hub.answers) == 1
+def test_submission_that_is_delivered_again_is_admitted_and_answered_once(bench: Bench) -> None:
+    assert bench.verdicts(submission()) == bench.verdicts(submission()) == [Verdict.answered]
+    assert bench.hub.taken == {"k1": "s0"}
+    assert len(bench.hub.answers) == 1
 
 
-def test_refusal_of_the_hub_is_answered_with_its_problem(desk: Desk) -> None:
-    assert desk.verdicts(submission(body={"offer_id": "o"})) == [Verdict.answered]
-    (answer,) = desk.hub.answers
+def test_refusal_of_the_hub_is_answered_with_its_problem(bench: Bench) -> None:
+    assert bench.verdicts(submission(body={"offer_id": "o"})) == [Verdict.answered]
+    (answer,) = bench.hub.answers
     assert problem_of(answer) == "invalid-submission"
     assert answer.submission_id is None
 
@@ -87,21 +93,21 @@ def test_refusal_of_the_hub_is_answered_with_its_problem(desk: Desk) -> None:
     ],
 )
 def test_message_that_is_no_submission_is_refused_and_never_sent_to_the_hub(
-    desk: Desk, received: Received, slug: str
+    bench: Bench, received: Received, slug: str
 ) -> None:
-    assert desk.verdicts(received) == [Verdict.answered]
-    (answer,) = desk.hub.answers
+    assert bench.verdicts(received) == [Verdict.answered]
+    (answer,) = bench.hub.answers
     assert problem_of(answer) == slug
-    assert desk.hub.taken == {}
+    assert bench.hub.taken == {}
     # An invalid key is not repeated in the answer.
     assert answer.message_id in (None, "k1")
     assert (answer.message_id is None) == (received.message_id != "k1")
 
 
-def test_answer_to_a_body_that_was_dropped_names_what_was_submitted(desk: Desk) -> None:
+def test_answer_to_a_body_that_was_dropped_names_what_was_submitted(bench: Bench) -> None:
     body = b" " * (LONGEST_BODY + 1)
-    desk.verdicts(submission(body=body), replace(submission(body=b""), dropped=digest_of(body)))
-    kept, dropped = desk.hub.answers
+    bench.verdicts(submission(body=body), replace(submission(body=b""), dropped=digest_of(body)))
+    kept, dropped = bench.hub.answers
     assert kept == dropped
 
 
@@ -136,14 +142,14 @@ UNREADABLE = [
 
 @pytest.mark.parametrize(("name", "value", "slug"), UNREADABLE)
 def test_property_that_a_submission_must_not_have_is_refused_and_named(
-    desk: Desk, name: str, value: str, slug: str
+    bench: Bench, name: str, value: str, slug: str
 ) -> None:
-    assert desk.verdicts(submission(**{name: value})) == [Verdict.answered]
-    (answer,) = desk.hub.answers
+    assert bench.verdicts(submission(**{name: value})) == [Verdict.answered]
+    (answer,) = bench.hub.answers
     assert (answer.message_id, problem_of(answer)) == ("k1", slug)
     assert answer.problem is not None
     assert answer.problem["detail"].startswith(f"The property {name} must be")
-    assert desk.hub.taken == {}
+    assert bench.hub.taken == {}
 
 
 @pytest.mark.parametrize(
@@ -158,42 +164,44 @@ def test_property_that_a_submission_must_not_have_is_refused_and_named(
         {"content_encoding": ""},
     ],
 )
-def test_plain_json_is_admitted_however_it_is_named(desk: Desk, properties: dict[str, str]) -> None:
-    assert desk.verdicts(submission(**properties)) == [Verdict.answered]
-    assert desk.hub.taken == {"k1": "s0"}
+def test_plain_json_is_admitted_however_it_is_named(bench: Bench, properties: dict[str, str]) -> None:
+    assert bench.verdicts(submission(**properties)) == [Verdict.answered]
+    assert bench.hub.taken == {"k1": "s0"}
 
 
-def test_unavailable_hub_keeps_the_submission_and_those_after_it(desk: Desk) -> None:
+def test_unavailable_hub_keeps_the_submission_and_those_after_it(bench: Bench) -> None:
     waiting = submission("k2", body={"submit": "progress", "unavailable": True})
-    verdicts = desk.verdicts(
+    verdicts = bench.verdicts(
         submission("k1"), waiting, submission("k3"), submission("k4", organization=OTHER)
     )
     assert verdicts == [Verdict.answered, Verdict.retried, Verdict.retried, Verdict.answered]
-    desk.hub.available = False
-    assert desk.verdicts(submission("k5")) == [Verdict.retried]
+    bench.hub.available = False
+    assert bench.verdicts(submission("k5")) == [Verdict.retried]
 
 
 def test_answer_that_could_not_be_stored_is_stored_at_the_next_delivery(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:
         raise Unavailable("down")
 
     with monkeypatch.context() as broken:
-        broken.setattr(desk.hub, "answer", refuse)
-        assert desk.verdicts(submission()) == [Verdict.retried]
-    assert desk.verdicts(submission()) == [Verdict.answered]
-    assert [one.submission_id for one in desk.hub.answers] == ["s0"]
+        broken.setattr(bench.hub, "answer", refuse)
+        assert bench.verdicts(submission()) == [Verdict.retried]
+    assert bench.verdicts(submission()) == [Verdict.answered]
+    assert [one.submission_id for one in bench.hub.answers] == ["s0"]
 
 
-def test_submission_of_an_organization_that_is_not_admitted_is_parked(desk: Desk) -> None:
-    desk.hub.admitted = False
-    assert desk.verdicts(submission(), submission("k2", body=b"")) == [Verdict.parked] * 2
-    assert desk.hub.answers == []
+def test_submission_of_an_organization_that_is_not_admitted_is_a_dead_letter(bench: Bench) -> None:
+    bench.hub.admitted = False
+    assert bench.verdicts(submission(), submission("k2", body=b"")) == [Verdict.dead_letter] * 2
+    assert bench.hub.answers == []
 
 
-def test_submission_on_which_the_hub_fails_is_parked_alone(desk: Desk) -> None:
+def test_submission_on_which_the_hub_fails_becomes_a_dead_letter_alone(bench: Bench) -> None:
     poison = submission("k2", body={"submit": "poison"})
-    verdicts = desk.verdicts(submission("k1"), poison, submission("k3"), submission("k4", organization=OTHER))
-    assert verdicts == [Verdict.answered, Verdict.parked, Verdict.answered, Verdict.answered]
-    assert set(desk.hub.taken) == {"k1", "k3", "k4"}
+    verdicts = bench.verdicts(
+        submission("k1"), poison, submission("k3"), submission("k4", organization=OTHER)
+    )
+    assert verdicts == [Verdict.answered, Verdict.dead_letter, Verdict.answered, Verdict.answered]
+    assert set(bench.hub.taken) == {"k1", "k3", "k4"}

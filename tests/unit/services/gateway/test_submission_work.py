@@ -1,4 +1,4 @@
-"""The gateway's background work: batches of submissions, and windows that follow the users at the broker."""
+"""The work with submissions: batches, pauses, rates, and the bytes in hand."""
 
 from __future__ import annotations
 
@@ -12,21 +12,20 @@ from prometheus_client import CollectorRegistry
 
 from runtime.messaging.ports import BrokerUnavailable
 from services.gateway.domain.in_hand import MOST_IN_HAND
-from services.gateway.gateway import SubmissionWork, WindowWork
 from services.gateway.gateway_metrics import GatewayMetrics
 from services.gateway.ports import Result
-from services.gateway.submission_desk import Received, SubmissionDesk, Verdict
-from services.gateway.window_keeper import WindowKeeper
+from services.gateway.submission_processor import Received, SubmissionProcessor, Verdict
+from services.gateway.submission_work import SubmissionWork
 from tests.journey.waiting import until
-from tests.unit.services.gateway.doubles import OSH, BrokerInMemory, HubInMemory, message
+from tests.unit.services.gateway.doubles import OSH, HubInMemory
 
 
 class SubmissionsInMemory:
-    """See `gateway.Submissions`. held: by tag."""
+    """See `submission_work.Submissions`. held: by tag."""
 
     def __init__(self, *received: Received) -> None:
         self.held = dict(enumerate(received))
-        self.parked = 0
+        self.dead_letters = 0
         self.waiting: dict[str, int] = {}
         self.given: set[int] = set()
         self.available = True
@@ -49,8 +48,8 @@ class SubmissionsInMemory:
             self.given.discard(tag)
             if verdict is not Verdict.retried:
                 del self.held[tag]
-            if verdict is Verdict.parked:
-                self.parked += 1
+            if verdict is Verdict.dead_letter:
+                self.dead_letters += 1
 
     def hand_back(self, organization: str, tags: Sequence[int]) -> None:
         self.handed_back.append((organization, list(tags)))
@@ -75,8 +74,8 @@ def submission(key: str, organization: str = OSH) -> Received:
 def test_batch_is_settled_by_its_verdicts() -> None:
     hub, submissions = HubInMemory(), SubmissionsInMemory(submission("a"), submission("b"))
     now = [0.0]
-    desk = SubmissionDesk(hub, GatewayMetrics(CollectorRegistry()))
-    work = SubmissionWork(submissions, desk, clock=lambda: now[0])
+    processor = SubmissionProcessor(hub, GatewayMetrics(CollectorRegistry()))
+    work = SubmissionWork(submissions, processor, clock=lambda: now[0])
     hub.available = False
     assert work.turn() == {Verdict.retried}
     assert len(submissions.held) == 2
@@ -89,15 +88,15 @@ def test_batch_is_settled_by_its_verdicts() -> None:
     assert work.alarm() is None
     hub.admitted = False
     submissions.held[2] = submission("c")
-    assert work.turn() == {Verdict.parked}
+    assert work.turn() == {Verdict.dead_letter}
     assert work.alarm() == "1 submissions in submissions.parked have no answer."
 
 
 def test_submissions_wait_while_the_hub_takes_none_and_while_more_come_than_it_takes() -> None:
     hub, submissions = HubInMemory(), SubmissionsInMemory(submission("a"))
     now = [100.0]
-    desk = SubmissionDesk(hub, GatewayMetrics(CollectorRegistry()))
-    work = SubmissionWork(submissions, desk, clock=lambda: now[0])
+    processor = SubmissionProcessor(hub, GatewayMetrics(CollectorRegistry()))
+    work = SubmissionWork(submissions, processor, clock=lambda: now[0])
     hub.available = False
     work.turn()
     now[0] += 90
@@ -116,8 +115,8 @@ def test_organization_beyond_its_rate_is_paced_in_order_and_delays_nobody() -> N
     hub = HubInMemory(left={OSH: 1})
     submissions = SubmissionsInMemory(submission("a"), submission("b"), submission("c"))
     now = [0.0]
-    desk = SubmissionDesk(hub, GatewayMetrics(CollectorRegistry()))
-    work = SubmissionWork(submissions, desk, clock=lambda: now[0])
+    processor = SubmissionProcessor(hub, GatewayMetrics(CollectorRegistry()))
+    work = SubmissionWork(submissions, processor, clock=lambda: now[0])
     assert work.turn() == {Verdict.answered, Verdict.paced}
     assert list(submissions.held) == [1, 2]
     # A later one of the same organisation goes behind the others, one of another organisation is answered.
@@ -146,8 +145,8 @@ def test_submissions_beyond_the_bytes_in_hand_wait_in_their_queue_and_keep_their
         number: large(f"{number}", others[number // 20]) for number in range(20 * len(others))
     }
     now = [0.0]
-    desk = SubmissionDesk(hub, GatewayMetrics(CollectorRegistry()))
-    work = SubmissionWork(submissions, desk, clock=lambda: now[0])
+    processor = SubmissionProcessor(hub, GatewayMetrics(CollectorRegistry()))
+    work = SubmissionWork(submissions, processor, clock=lambda: now[0])
     work.turn()
     assert submissions.handed_back
     in_hand = sum(len(submissions.held[tag].body) for tag in submissions.given)
@@ -188,7 +187,7 @@ class SlowHub(HubInMemory):
 def test_organization_for_which_the_hub_is_slow_delays_no_other() -> None:
     hub = SlowHub(OSH)
     submissions = SubmissionsInMemory(submission("a"))
-    work = SubmissionWork(submissions, SubmissionDesk(hub, GatewayMetrics(CollectorRegistry())))
+    work = SubmissionWork(submissions, SubmissionProcessor(hub, GatewayMetrics(CollectorRegistry())))
     work._spawn = spawned
     try:
         assert work.turn() == frozenset()
@@ -208,8 +207,8 @@ def test_organization_for_which_the_hub_is_unavailable_lets_no_other_pause() -> 
     )
     submissions = SubmissionsInMemory(bad)
     now = [0.0]
-    desk = SubmissionDesk(hub, GatewayMetrics(CollectorRegistry()))
-    work = SubmissionWork(submissions, desk, clock=lambda: now[0])
+    processor = SubmissionProcessor(hub, GatewayMetrics(CollectorRegistry()))
+    work = SubmissionWork(submissions, processor, clock=lambda: now[0])
     pauses = []
     for number in range(1, 8):
         while work.turn() != {Verdict.retried}:
@@ -224,7 +223,7 @@ def test_organization_for_which_the_hub_is_unavailable_lets_no_other_pause() -> 
 def test_result_of_a_lost_connection_settles_nothing() -> None:
     hub = SlowHub(OSH)
     submissions = SubmissionsInMemory(submission("a"))
-    work = SubmissionWork(submissions, SubmissionDesk(hub, GatewayMetrics(CollectorRegistry())))
+    work = SubmissionWork(submissions, SubmissionProcessor(hub, GatewayMetrics(CollectorRegistry())))
     work._spawn = spawned
     assert work.turn() == frozenset()
     submissions.available = False
@@ -240,7 +239,7 @@ def test_result_of_a_lost_connection_settles_nothing() -> None:
 def test_paced_submissions_come_again_after_a_lost_connection() -> None:
     hub = HubInMemory(left={OSH: 0})
     submissions = SubmissionsInMemory(submission("a"))
-    work = SubmissionWork(submissions, SubmissionDesk(hub, GatewayMetrics(CollectorRegistry())))
+    work = SubmissionWork(submissions, SubmissionProcessor(hub, GatewayMetrics(CollectorRegistry())))
     assert work.turn() == {Verdict.paced}
     submissions.available = False
     with pytest.raises(BrokerUnavailable):
@@ -254,8 +253,8 @@ def test_paced_submissions_come_again_after_a_lost_connection() -> None:
 def test_broker_that_is_lost_does_not_end_the_wait() -> None:
     hub, submissions = HubInMemory(available=False), SubmissionsInMemory(submission("a"))
     now = [0.0]
-    desk = SubmissionDesk(hub, GatewayMetrics(CollectorRegistry()))
-    work = SubmissionWork(submissions, desk, clock=lambda: now[0])
+    processor = SubmissionProcessor(hub, GatewayMetrics(CollectorRegistry()))
+    work = SubmissionWork(submissions, processor, clock=lambda: now[0])
     work.turn()
     submissions.available, now[0] = False, 60.0
     with pytest.raises(BrokerUnavailable):
@@ -266,7 +265,9 @@ def test_broker_that_is_lost_does_not_end_the_wait() -> None:
 def test_broker_that_is_away_is_the_reason_why_the_gateway_is_not_ready() -> None:
     submissions = SubmissionsInMemory()
     submissions.available = False
-    work = SubmissionWork(submissions, SubmissionDesk(HubInMemory(), GatewayMetrics(CollectorRegistry())))
+    work = SubmissionWork(
+        submissions, SubmissionProcessor(HubInMemory(), GatewayMetrics(CollectorRegistry()))
+    )
     assert work.unready() is not None
     with pytest.raises(BrokerUnavailable):
         work.turn()
@@ -275,30 +276,11 @@ def test_broker_that_is_away_is_the_reason_why_the_gateway_is_not_ready() -> Non
     assert work.unready() is None
 
 
-def test_windows_begin_and_end_with_the_users_at_the_broker() -> None:
-    hub, broker = HubInMemory(mailbox=[message(0)]), BrokerInMemory()
-    metrics = GatewayMetrics(CollectorRegistry())
-
-    def keeper_of(organization: str) -> WindowKeeper:
-        return WindowKeeper(
-            organization, hub=hub, queues=broker, users=broker, metrics=metrics, clock=lambda: 0.0
-        )
-
-    work = WindowWork(broker, keeper_of, lambda: None)
-    assert work.unready() is not None
-    work.start(spawned)
-    until(lambda: work.unproved() == 1, "the copy")
-    until(lambda: work.unready() is None, "the users, which are known once every window has begun")
-    assert work.states() == (1, 0)
-    assert [one.id for one in broker.ready] == ["m0"]
-    del broker.users[OSH]
-    until(lambda: work.states() == (0, 0), "the end of the window")
-    work.stop()
-
-
-def test_small_batches_overtake_a_large_one_that_waits_for_room_a_few_times() -> None:
+def test_small_batches_overtake_a_large_one_that_waits_for_bytes_a_few_times() -> None:
     submissions = SubmissionsInMemory()
-    work = SubmissionWork(submissions, SubmissionDesk(HubInMemory(), GatewayMetrics(CollectorRegistry())))
+    work = SubmissionWork(
+        submissions, SubmissionProcessor(HubInMemory(), GatewayMetrics(CollectorRegistry()))
+    )
     begun: list[str] = []
     unfinished: list[Callable[[], None]] = []
 

@@ -19,7 +19,7 @@ from runtime.web.operation import Body
 from runtime.web.request import parse_json
 from services.gateway.domain.kept_problem import kept_problem
 from services.gateway.gateway_metrics import GatewayMetrics
-from services.gateway.ports import Answer, Hub, NotAdmitted, Result
+from services.gateway.ports import HubClient, NotAdmitted, Result, SubmissionAnswer
 
 _log = logging.getLogger(__name__)
 
@@ -56,14 +56,14 @@ class Verdict(StrEnum):
     """How a submission is settled at the broker.
 
     answered: its answer is in the mailbox. retried: the hub was unavailable. paced: the organisation has used
-    up its rate; nothing was recorded, and the submission is processed again later. parked: the hub does not
-    admit the organisation, which therefore cannot be answered, or the hub fails on this very submission.
+    up its rate; nothing was recorded, and the submission is processed again later. dead_letter: the hub does
+    not admit the organisation, which therefore cannot be answered, or the hub fails on this very submission.
     """
 
     answered = "answered"
     retried = "retried"
     paced = "paced"
-    parked = "parked"
+    dead_letter = "parked"  # the label of the metric
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,10 +76,10 @@ class _Prepared:
     problem: dict[str, Any] | None = None
 
 
-class SubmissionDesk:
+class SubmissionProcessor:
     """Submits what organisations publish. One instance; one greenlet at a time for each organisation."""
 
-    def __init__(self, hub: Hub, metrics: GatewayMetrics) -> None:
+    def __init__(self, hub: HubClient, metrics: GatewayMetrics) -> None:
         self._hub = hub
         self._metrics = metrics
         # Organisation -> seconds until the hub takes more of it, as of its last `process`.
@@ -117,8 +117,10 @@ class SubmissionDesk:
             _log.warning("submissions wait for the hub", extra={"reason": str(error)})
         except NotAdmitted:
             left = [place for place, verdict in verdicts.items() if verdict is Verdict.retried]
-            _log.warning("submissions parked", extra={"organization": organization, "count": len(left)})
-            verdicts |= dict.fromkeys(left, Verdict.parked)
+            _log.warning(
+                "submissions became dead letters", extra={"organization": organization, "count": len(left)}
+            )
+            verdicts |= dict.fromkeys(left, Verdict.dead_letter)
         if organization in self.paces:
             left = [place for place, verdict in verdicts.items() if verdict is Verdict.retried]
             verdicts |= dict.fromkeys(left, Verdict.paced)
@@ -133,9 +135,9 @@ class SubmissionDesk:
             return dict.fromkeys(answers, Verdict.answered)
         except Defect as defect:
             if len(group) == 1:
-                _log.error("submission parked", extra={"reason": str(defect)})
-                return {group[0].place: Verdict.parked}
-        # One by one, so that only the submission on which the hub fails is parked.
+                _log.error("submission became a dead letter", extra={"reason": str(defect)})
+                return {group[0].place: Verdict.dead_letter}
+        # One by one, so that only the submission on which the hub fails becomes a dead letter.
         done: dict[int, Verdict] = {}
         for one in group:
             single = self._done(organization, [one])
@@ -144,18 +146,18 @@ class SubmissionDesk:
             done |= single
         return done
 
-    def _answers(self, organization: str, group: Sequence[_Prepared]) -> dict[int, Answer]:
+    def _answers(self, organization: str, group: Sequence[_Prepared]) -> dict[int, SubmissionAnswer]:
         """Return the answers of a group by place, without those for which the hub was unavailable."""
         lines = [one.line for one in group if one.problem is None]
         results = iter(self._hub.submit(organization, lines, referrals=group[0].is_referral) if lines else ())
-        answers: dict[int, Answer] = {}
+        answers: dict[int, SubmissionAnswer] = {}
         for one in group:
             result = Result(problem=one.problem) if one.problem is not None else next(results)
             if result.is_unavailable:
                 if result.retry_after is not None:
                     self.paces[organization] = result.retry_after
                 break
-            answers[one.place] = Answer(
+            answers[one.place] = SubmissionAnswer(
                 message_id=one.message_id,
                 body=one.digest,
                 submission_id=result.submission_id,

@@ -9,10 +9,10 @@ from typing import Annotated, Any
 
 from marshmallow.validate import OneOf
 
-from contracts.answers.form import OMITTED, Shape, named
 from contracts.codes import ApprovalKind, KeyManner
 from contracts.identifiers import OrganizationId
 from contracts.organization import Agreement, Organization, SealingKey, Service
+from contracts.responses.form import OMITTED, Shape, named
 
 _ROLES = ("partner", "coordinator", "auditor", "operator")
 _TEXTS = Shape({"type": "object", "additionalProperties": {"type": "string"}})

@@ -22,7 +22,7 @@ _WILDCARDS: Final = {"0.0.0.0": ("127.0.0.1",), "::": ("127.0.0.1", "::1")}  # n
 _KEPT_SECONDS: Final = 60.0
 
 
-class HubPlaces:
+class HubAddresses:
     """The addresses in the discovery document and in delivery's settings. Safe for concurrent callers."""
 
     def __init__(self, settings: Settings, resolve: Resolve = resolve) -> None:

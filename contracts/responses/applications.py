@@ -12,7 +12,7 @@ from contracts.identifiers import OrganizationId, Uuid
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ApplicationReceipt:
-    """The answer to an application. reference: the only time that it is shown; null if the applicant made it.
+    """The response to an application. reference: shown only here; null if the applicant made it.
 
     salt: 32 bytes in base64url that open the commitment to the application in the hub's log; null for the
     repetition of one that has ended.
@@ -66,7 +66,7 @@ class ApplicationRecord:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ApplicationRoom:
-    """How many applications take room, and how many may before the network takes no further one.
+    """How many applications count towards the limit, and the limit.
 
     taken: the open ones, and those that were withdrawn within a day of being sent.
     """
@@ -77,7 +77,7 @@ class ApplicationRoom:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ApplicationList:
-    """A page of applications, with the room that all of them take. next: null on the last page."""
+    """A page of applications. room: how many count towards the limit. next: null on the last page."""
 
     items: tuple[ApplicationRecord, ...]
     next: str | None

@@ -9,9 +9,9 @@ from typing import Annotated, Any
 
 from marshmallow.validate import OneOf
 
-from contracts.answers.form import OMITTED, Shape
-from contracts.answers.webhooks import NOTICE_STATES
 from contracts.identifiers import MessageId, OfferId, OrganizationId, ReferralId
+from contracts.responses.form import OMITTED, Shape
+from contracts.responses.webhooks import NOTICE_STATES
 
 # References in the published OpenAPI document.
 ENVELOPE = Shape({"$ref": "#/components/schemas/Envelope"})
