@@ -61,7 +61,7 @@ def _give(path: Path, model: os.stat_result) -> None:
         os.chown(path, model.st_uid, model.st_gid)
 
 
-class LivingOwner:
+class OwnerLock:
     """A lock on a file that is released when the process holding it ends, for whatever reason.
 
     Child processes do not inherit the lock: Python closes its descriptor when it executes them.

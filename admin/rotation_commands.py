@@ -91,10 +91,10 @@ def _run(
     at_once: bool,
 ) -> Rotated:
     from admin import key_rotation as keys
-    from admin.private_files import LivingOwner
+    from admin.private_files import OwnerLock
 
     places, now = keys.places_in(directory), dt.datetime.now(dt.UTC)
-    lock = LivingOwner(directory / ".rotation.lock")
+    lock = OwnerLock(directory / ".rotation.lock")
     if not lock.take():
         raise keys.RotationRefused("another rotation is in progress: try again when it has ended")
     try:

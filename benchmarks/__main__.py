@@ -154,21 +154,35 @@ class Run:
 
     def matching(self) -> None:
         """Measure `decide()` over up to 50,000 services, beside the same question in SQL."""
-        from benchmarks.matching import DECIDE, RECORDED, SIZES, measure_sizes
+        from benchmarks.matching import ANSWERED, DECIDE, IN_A_ROW, RECORDED, SIZES, measure_sizes
 
         found = measure_sizes(SIZES[:1] if self.quick else SIZES, 100 if self.quick else 500)
         self.document["matching"] = found
+        databases = ("SQLite", "PostgreSQL")
+        made = (DECIDE, ANSWERED, RECORDED)
+        columns = ["services", "candidates p50 / p99", "CPU ms of", "p50 / p99", *databases]
+        for order in ("cpu", "in_a_row"):
+            rows = [
+                [
+                    f"{one.services:,}",
+                    "{:.0f} / {:.0f}".format(*one.candidates),
+                    name,
+                    "{:.2f} / {:.2f}".format(*cpu[name]),
+                    *(
+                        "{:.2f} / {:.2f} ({:.1f} times)".format(*cpu[sql], cpu[sql][0] / cpu[name][0])
+                        for sql in databases
+                    ),
+                ]
+                for one in found
+                for cpu in [getattr(one, order)]
+                for name in made
+            ]
+            heading = "One referral after the other" if order == "cpu" else f"{IN_A_ROW} referrals in a row"
+            _say(f"{heading}\n\n{report.table(columns, rows)}\n")
         rows = [
             [
                 f"{one.services:,}",
-                "{:.0f} / {:.0f}".format(*one.candidates),
-                "{:.2f} / {:.2f}".format(*one.cpu[DECIDE]),
                 "{:.1f} / {:.1f}".format(*one.each),
-                "{:.2f} / {:.2f}".format(*one.cpu[RECORDED]),
-                *(
-                    f"{p50:.2f} / {p99:.2f} ({p50 / one.cpu[DECIDE][0]:.1f} times)"
-                    for p50, p99 in (one.cpu["SQLite"], one.cpu["PostgreSQL"])
-                ),
                 f"{one.p50:.2f} / {one.p99:.2f}",
                 *(
                     f"{p50:.2f} / {p99:.2f} ({p50 / one.p50:.1f} times)"
@@ -178,11 +192,8 @@ class Run:
             ]
             for one in found
         ]
-        columns = ["services", "candidates p50 / p99", "decide() CPU ms", "CPU µs a candidate"]
-        columns.append("decide() and its record, CPU ms")
-        columns += ["SQLite CPU", "PostgreSQL CPU", "decide() ms by the clock", "SQLite", "PostgreSQL"]
-        columns += ["SQLite, eligible only", "PostgreSQL, eligible only"]
-        _say(report.table(columns, rows))
+        columns = ["services", "CPU µs a candidate", "decide() ms by the clock", *databases]
+        _say(report.table([*columns, "SQLite, eligible only", "PostgreSQL, eligible only"], rows))
 
     def webhooks(self) -> None:
         """Measure webhooks sent from a backlog, beside plain FastStream."""

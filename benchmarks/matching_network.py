@@ -21,7 +21,9 @@ from contracts.vocabularies import codes
 from sandbox import network
 from services.routing.domain.circumstances import Circumstances
 from services.routing.domain.directory import Directory, every_search
-from services.routing.domain.observation import NOTHING_OBSERVED, Observation, ServiceLoad
+from services.routing.domain.observation import Observation, ServiceLoad
+from services.routing.domain.observations import Observations
+from services.routing.domain.observed_record import prepare_record
 from services.routing.domain.places import Demand
 from services.routing.domain.policy import RoutingPolicy
 
@@ -46,12 +48,19 @@ class AskedReferral:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GeneratedNetwork:
-    """observed: by organisation; those that were never asked are missing."""
+    """observed: by organisation; those that were never asked are missing.
+
+    observations: the same as routing has them.
+    """
 
     organizations: Sequence[Organization]
     agreements: Sequence[Agreement]
     observed: Mapping[str, Observation]
     now: dt.datetime
+    observations: Observations = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "observations", Observations(self.observed))
 
     @property
     def services(self) -> int:
@@ -68,18 +77,19 @@ class GeneratedNetwork:
         # As the service does when it starts.
         for need, region in every_search():
             directory.shortlist_for(need, region)
+        for seen in self.observed.values():
+            prepare_record(seen)
         return directory
 
     def circumstances(self, referral: AskedReferral, directory: Directory) -> Circumstances:
         """Return what a decision about the referral reads."""
-        observed = self.observed.get
         return Circumstances(
             referral_id=referral.id,
             sender=referral.sender,
             facts=referral.facts,
             asked=referral.asked,
             directory=directory,
-            observed=lambda organization: observed(organization, NOTHING_OBSERVED),
+            observed=self.observations.then(),
             now=self.now,
             offers_per_sender=POLICY.offers_per_sender,
             declined_as_full=referral.declined,

@@ -225,6 +225,27 @@ def _scored(source: str) -> str:
     e.answered + e.expired AS judged, {values} FROM {source} e WHERE e.failed = 0) x)"""  # noqa: S608
 
 
+# What a decision returns of a candidate besides its failed rules and score: the evidence of each rule, and
+# what was observed of the organisation.
+_ANSWERED: Final = (
+    *(
+        "id",
+        "organization",
+        "service",
+        "revision",
+        "country",
+        "vetting",
+        "opt_in",
+        "cost",
+        "status",
+        "spoken",
+    ),
+    *("maximum", "unit", "stated", "sexes", "ages", "stages", "specials", "full_since", "own", "senders"),
+    *("answered", "expired", "returned", "answer_seconds", "last_asked", "accepted", "pending", "declined"),
+    *(name for name in _LOOKED_UP if name != "excluded"),
+    "failed",
+)
+
 _FAILED: Final = " + ".join(
     f"CASE WHEN {rule} THEN 0 ELSE {1 << number} END" for number, rule in enumerate(_RULES.values())
 )
@@ -251,8 +272,9 @@ explored AS MATERIALIZED (
   WHERE :draw < {_FAIRNESS.explore} AND r.status_order = first.status_order AND r.place > 1
     AND (r.equal = 0 OR r.judged < {_FAIRNESS.few})
   ORDER BY COALESCE(r.last_asked, -1), r.score DESC, r.tie LIMIT 1)
-SELECT j.*, t.needs_covered, t.nearness, t.language, t.responsiveness, t.load, t.freshness,
-  t.cost AS cost_value, t.score, r.equal, x.id AS explored,
+SELECT {", ".join(f"j.{name}" for name in _ANSWERED)},
+  t.needs_covered, t.nearness, t.language, t.responsiveness, t.load, t.freshness, t.cost AS cost_value,
+  t.score, r.equal, x.id AS explored,
   CASE WHEN x.place IS NULL OR r.place > x.place THEN r.place
        WHEN r.place = x.place THEN 1 ELSE r.place + 1 END AS rank
 FROM judged j LEFT JOIN tied t ON t.id = j.id LEFT JOIN ordered r ON r.id = j.id

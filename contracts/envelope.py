@@ -14,6 +14,7 @@ import orjson
 
 from contracts.errors import Defect
 from contracts.facts import CATALOGUE, Fact
+from contracts.quick_init import quick_init
 from contracts.records import Malformed, read
 from contracts.rfc3339 import in_utc
 from contracts.topology import EVENTS
@@ -28,6 +29,7 @@ _LOGGABLE_OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_STRICT_INTEGER
 F_co = TypeVar("F_co", bound=Fact, covariant=True)
 
 
+@quick_init
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Event(Generic[F_co]):
     """A fact in its envelope.
@@ -55,8 +57,11 @@ class Event(Generic[F_co]):
         """Return the CloudEvents type, `kopuro.<subject>.<fact>.v<N>`."""
         return self.data.type
 
-    def encode(self) -> bytes:
-        """Return the message's bytes. Raises Defect for a fact without canonical JSON: it is not loggable."""
+    def encode(self, *, traceparent: str | None = None) -> bytes:
+        """Return the message's bytes. Raises Defect for a fact without canonical JSON: it is not loggable.
+
+        traceparent: of an event that has none.
+        """
         data = self.data
         message = {
             "specversion": "1.0",
@@ -70,7 +75,7 @@ class Event(Generic[F_co]):
             "partitionkey": self.partition_key,
             "correlationid": self.correlation_id,
             "causationid": self.causation_id,
-            "traceparent": self.traceparent,
+            "traceparent": traceparent if self.traceparent is None else self.traceparent,
             "data": data,
         }
         if data.exchange != EVENTS:
@@ -83,6 +88,7 @@ class Event(Generic[F_co]):
             raise Defect(f"A {data.type} contains an integer of 2^53 or more.") from None
 
 
+@quick_init
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Envelope:
     """A message whose fact has not been parsed. Audit and delivery need no more of most messages."""

@@ -24,7 +24,7 @@ import typing
 from collections.abc import Callable, Hashable, Mapping
 from enum import StrEnum
 from functools import cache
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, TypeVar
 
 import orjson
 from marshmallow import RAISE, Schema, ValidationError, fields, post_load, validates_schema
@@ -105,22 +105,16 @@ def dump(record: Any) -> bytes:
     return orjson.dumps(record, default=_encoded, option=orjson.OPT_UTC_Z)
 
 
-@runtime_checkable
-class Encodable(Protocol):
-    """A part of a record that makes its own JSON, faster than `dump` would."""
-
-    def encoded(self) -> bytes:
-        """Return the JSON."""
-
-
 # A part of a record whose JSON is kept.
 Encoded = orjson.Fragment
 
 
 def _encoded(value: object) -> Encoded:
-    if isinstance(value, Encodable):
-        return Encoded(value.encoded())
-    raise TypeError
+    """Encode a part of a record that makes its own JSON with a method `encoded`, faster than `dump` would."""
+    encode: Callable[[], bytes] | None = getattr(value, "encoded", None)
+    if encode is None:
+        raise TypeError
+    return Encoded(encode())
 
 
 def plain(record: Any) -> Any:

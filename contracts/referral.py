@@ -29,6 +29,7 @@ from contracts.identifiers import (
 )
 from contracts.jose import LONGEST_RESEALED, LONGEST_SEALED
 from contracts.moments import PastMoment
+from contracts.quick_init import quick_init
 
 # RFC 7516 §7.1: five base64url parts.
 _COMPACT = Pattern(
@@ -49,6 +50,7 @@ OptInKind = Annotated[
 ]
 
 
+@quick_init
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Consent:
     """The person's consent. Anything not named here is not allowed."""
@@ -66,6 +68,7 @@ class Consent:
     several_organizations: bool = False
 
 
+@quick_init
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Situation:
     """The part of a referral that an offer shows: enough to answer it, nothing that identifies the person."""
@@ -84,6 +87,7 @@ class Situation:
     accepts_cost: bool = False
 
 
+@quick_init
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReferralFacts(Situation):
     """The routing facts: the situation, the named receiver, and the consent that limits the route."""

@@ -16,7 +16,7 @@ from runtime.messaging.messenger import Messenger
 from runtime.messaging.ports import Broker
 from runtime.messaging.rabbit.broker import RabbitBroker
 from runtime.messaging.signatures.identity import load_identity
-from runtime.messaging.signatures.living_identity import IdentityFiles, LivingIdentity
+from runtime.messaging.signatures.reloaded_identity import IdentityFiles, ReloadedIdentity
 from runtime.messaging.tables import MessagingTables
 from runtime.periodic import Periodic
 from runtime.settings import Settings, SettingsError
@@ -104,7 +104,7 @@ def build_platform(name: str, settings: Settings, tables: MessagingTables) -> Pl
         exporter = otlp_exporter(settings.traces_endpoint, name)
         spans = SpanExport(exporter, counter, ratio=settings.traces_ratio)
     messenger = Messenger(
-        identity=LivingIdentity(identity, IdentityFiles(settings, name)),
+        identity=ReloadedIdentity(identity, IdentityFiles(settings, name)),
         database=database,
         tables=tables,
         broker=broker,

@@ -14,7 +14,7 @@ from typing import Self
 import amqp
 
 from admin.embedded_broker import DEFAULT_VHOST, LOOPBACK, BrokerFiles, BrokerIdentity
-from admin.private_files import LivingOwner, make_private, write_private
+from admin.private_files import OwnerLock, make_private, write_private
 from contracts.broker_rights import GATEWAY, USERS
 from sandbox.broker_configuration import MARKER, START, contents, control_environment, environment
 from sandbox.broker_log import cause_of_failure
@@ -72,7 +72,7 @@ class PrivateBroker:
         self._identity: BrokerIdentity | None = None
         self._process: ServiceProcess | None = None
         self._start = ""
-        self._owner = LivingOwner(self.files.lock)
+        self._owner = OwnerLock(self.files.lock)
 
     def __enter__(self) -> Self:
         self.start()

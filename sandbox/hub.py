@@ -17,7 +17,7 @@ from pathlib import Path
 
 from admin.embedded_broker import LOOPBACK
 from admin.manifest_files import set_users
-from admin.private_files import LivingOwner
+from admin.private_files import OwnerLock
 from contracts.broker_rights import USERS, user_name
 from contracts.organization import Organization
 from contracts.topology import hub_topology
@@ -80,7 +80,7 @@ class Hub:
         self._ready_within = ready_within
         self._amqp = amqp
         self._progress = progress
-        self._owner: LivingOwner | None = None
+        self._owner: OwnerLock | None = None
         self._broker: PrivateBroker | None = None
         self.supervisor: Supervisor | None = None
 
@@ -129,7 +129,7 @@ class Hub:
                 "the name of the data directory is not valid UTF-8: choose another directory"
             ) from None
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        owner = LivingOwner(directory / "owner.lock")
+        owner = OwnerLock(directory / "owner.lock")
         if not owner.take():
             raise HubError(
                 f"{directory} is in use by another hub: stop that one, or choose another directory"

@@ -28,6 +28,7 @@ from tests.servers import PostgresServer
 from tests.support import machine_certificates, migrated
 from tests.support.kopuro_forks import Kopuro
 from tests.support.lent_vhosts import LentVhosts
+from tests.support.shared_dialects import SharedDialects
 
 # Each SQLite file of a unit test takes less than 1 MB, and is deleted after the test.
 _MEMORY_FOR_FILES = 1 << 30
@@ -92,6 +93,13 @@ def migrated_hubs() -> Iterator[None]:
     """Migrate the databases of hubs by recorded statements (0.6 s of CPU time less each)."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("sandbox.hub.upgrade", migrated.upgrade)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def shared_dialects() -> Iterator[None]:
+    """Compile each statement once for the databases of all tests."""
+    with SharedDialects().in_use():
         yield
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, TypeVar
 
 from marshmallow.validate import Length
 
+from contracts.quick_init import quick_init
 from contracts.topology import EVENTS
 
 TYPE_PREFIX = "kopuro."
@@ -38,7 +39,7 @@ def fact(
     exchange: str = EVENTS,
     classification: str = "routing-facts",
 ) -> Callable[[F], F]:
-    """Register the class in the catalogue as `kopuro.<routing key>.v<version>`.
+    """Register the class in the catalogue as `kopuro.<routing key>.v<version>`, with a `quick_init`.
 
     classification: `public` (about organisations), `routing-facts` (no person), `sealed` (ciphertext).
     """
@@ -49,6 +50,7 @@ def fact(
         cls.exchange = exchange
         cls.classification = classification
         _catalogue[cls.type] = cls
+        quick_init(cls)
         return cls
 
     return enter

@@ -11,6 +11,7 @@ from marshmallow.validate import OneOf
 
 from contracts.codes import FHIR_TASK_STATUS, OfferState, Outcome, ReferralStatus, Urgency
 from contracts.identifiers import MessageId, OfferId, OrganizationId, ReferralId
+from contracts.quick_init import quick_init
 from contracts.responses.form import OMITTED, Shape
 from contracts.responses.mailbox import PROBLEM
 
@@ -26,6 +27,7 @@ class Submitted:
     status: Annotated[str, OneOf(("requested", "submitted"))]
 
 
+@quick_init
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LineResult:
     """The result of one line of a batch. id: of what was admitted (202), else there is a `problem`."""

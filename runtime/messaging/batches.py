@@ -184,6 +184,7 @@ class BatchProcessor(Generic[M]):
         self, deliveries: Sequence[Delivery], *, check: bool = True
     ) -> tuple[list[_Decoded[M]], list[_Hopeless]]:
         decoded, hopeless = [], []
+        now = self._clock.now()
         turn = Turn()
         for delivery in deliveries:
             turn.end_if_over()
@@ -203,7 +204,7 @@ class BatchProcessor(Generic[M]):
             except Malformed as error:
                 hopeless.append(_Hopeless(delivery=delivery, reason=reason_of(error)))
                 continue
-            if (reason := self._inadmissible(delivery, message)) is not None:
+            if (reason := self._inadmissible(delivery, message, now)) is not None:
                 hopeless.append(_Hopeless(delivery=delivery, reason=reason))
                 continue
             if check and (fault := self._fault(delivery, message)) is not None:
@@ -213,7 +214,7 @@ class BatchProcessor(Generic[M]):
             decoded.append(_Decoded(delivery, message))
         return decoded, hopeless
 
-    def _inadmissible(self, delivery: Delivery, message: M) -> str | None:
+    def _inadmissible(self, delivery: Delivery, message: M, now: dt.datetime) -> str | None:
         """Return why an authentic message may not take effect here now; None if it may.
 
         Its signature says neither for which queue it is meant nor when it was sent. A captured one could
@@ -226,7 +227,6 @@ class BatchProcessor(Generic[M]):
         longest = self._deduplicator.remembers
         if longest is None:
             return None
-        now = self._clock.now()
         if message.time < now - longest:
             return f"it was sent more than {longest.days} days ago, and may have taken effect before"
         if message.time > now + MOST_AHEAD:

@@ -31,7 +31,7 @@ from runtime.messaging.ports import Broker
 from runtime.messaging.replica import Replica, ReplicaHistory, ReplicaRecord, ReplicaView
 from runtime.messaging.request_reply import RequestClient, RequestServer
 from runtime.messaging.retries import consumers_due
-from runtime.messaging.signatures.living_identity import LivingIdentity
+from runtime.messaging.signatures.reloaded_identity import ReloadedIdentity
 from runtime.messaging.signatures.requests import Peers
 from runtime.messaging.stalled_loops import StalledLoops
 from runtime.messaging.tables import MessagingTables
@@ -57,7 +57,7 @@ class Messenger:
     def __init__(
         self,
         *,
-        identity: LivingIdentity,
+        identity: ReloadedIdentity,
         database: Database,
         tables: MessagingTables,
         broker: Broker,

@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from contracts.errors import Unavailable
+from contracts.quick_init import quick_init
 from contracts.topology import PARTITION_HEADER, Topology, partition_of
 
 
+@quick_init
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outgoing:
     """A message to publish.
@@ -38,6 +40,7 @@ class Outgoing:
         return {**self.headers, "partitionkey": self.partition_key, PARTITION_HEADER: partition}
 
 
+@quick_init
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Delivery:
     """A received event. tag: the delivery tag of its message, increasing within one consumer.

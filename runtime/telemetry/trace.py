@@ -13,13 +13,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import lru_cache
+
+from contracts.quick_init import quick_init
 
 _TRACEPARENT = re.compile(
     r"(?P<version>[0-9a-f]{2})-(?P<trace>[0-9a-f]{32})-(?P<span>[0-9a-f]{16})-(?P<flags>[0-9a-f]{2})"
     r"(?P<rest>-.*)?"
 )
+_NO_TRACE, _NO_SPAN = "0" * 32, "0" * 16
 
 
+@quick_init
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trace:
     """A span of a trace. Its text form is the value of a `traceparent` header or extension."""
@@ -38,14 +43,21 @@ class Trace:
 
 def parse(text: str | None) -> Trace | None:
     """Parse a traceparent; return None for a missing or invalid one, which W3C requires to be ignored."""
-    match = _TRACEPARENT.fullmatch(text.strip()) if text else None
-    if match is None or match["version"] == "ff":
+    return _parsed(text.strip()) if text else None
+
+
+# The events of one batch of submissions have one traceparent.
+@lru_cache(maxsize=256)
+def _parsed(text: str) -> Trace | None:
+    match = _TRACEPARENT.fullmatch(text)
+    if match is None:
         return None
-    if match["version"] == "00" and match["rest"]:
+    version, trace_id, span_id, flags, rest = match.groups()
+    if version == "ff" or (version == "00" and rest):
         return None
-    if not int(match["trace"], 16) or not int(match["span"], 16):
+    if trace_id == _NO_TRACE or span_id == _NO_SPAN:
         return None
-    return Trace(trace_id=match["trace"], span_id=match["span"], flags=int(match["flags"], 16) & 1)
+    return Trace(trace_id=trace_id, span_id=span_id, flags=int(flags, 16) & 1)
 
 
 def continued(text: str | None) -> Trace:

@@ -23,8 +23,10 @@ def client_address(peer: str, forwarded: str | None, proxies: Collection[Network
     The client is the last entry that is not in them, or the first one if all are. The peer's address is
     returned if an entry up to there is no IP address, or if there are more than 16.
     """
+    if forwarded is None:
+        return peer
     address = _parsed(peer)
-    if forwarded is None or address is None or not _is_in(address, proxies):
+    if address is None or not _is_in(address, proxies):
         return peer
     entries = forwarded.rsplit(",", _MOST_HOPS)
     if len(entries) > _MOST_HOPS:

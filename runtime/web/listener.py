@@ -86,6 +86,7 @@ class Listener:
         self._warn_after = 0.0
         self._draining = False
         self._all_closed = Event()
+        self._some_wait = Event()
 
     def open(self) -> None:
         """Start listening. Logs the address and raises OSError when it is not available."""
@@ -163,13 +164,21 @@ class Listener:
             self._watch(connection)
         elif not self._queue.add(connection):
             self._refuse(connection)
+        elif not self._some_wait.ready():
+            self._some_wait.send()
 
     def _admit_waiting(self) -> None:
-        """Admit the connections that wait, those of one address in the order of their arrival. Never ends."""
+        """Admit the connections that wait, those of one address in the order of their arrival. Never ends.
+
+        While none waits, it does not look: it is the only loop of an idle process that would run often.
+        """
         while True:
+            self._some_wait.wait()
             eventlet.sleep(_QUEUE_SECONDS)
             for connection in self._queue.first_of_each():
                 self._admit_if_due(connection)
+            if not len(self._queue):
+                self._some_wait.reset()
 
     def _admit_if_due(self, connection: Connection) -> None:
         origin = connection.origin

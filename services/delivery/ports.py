@@ -10,6 +10,7 @@ from typing import Protocol
 
 from sqlalchemy import Connection
 
+from contracts.quick_init import quick_init
 from services.delivery.domain.alert_counts import AlertKind
 from services.delivery.domain.closing import ClosedMessage, End, OpenMessage
 from services.delivery.domain.consumer import NamedConsumer, OldMessage
@@ -18,6 +19,7 @@ from services.delivery.domain.report_closing import DeliveredReport, ReportEnd
 from services.delivery.domain.selection import WAITING, Selection
 
 
+@quick_init
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Arrival:
     """A message to append to a mailbox. body: the CloudEvent's bytes as the organisation receives them.
@@ -39,6 +41,7 @@ class Arrival:
     closes_at: dt.datetime | None = None
 
 
+@quick_init
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MailboxEntry:
     """A message in a mailbox, without its body. sequence: rises in arrival order.
@@ -56,6 +59,7 @@ class MailboxEntry:
     is_closed: bool = False
 
 
+@quick_init
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PolledMessage:
     """A message as a poll reads it. closed: set if its body has been erased."""

@@ -23,7 +23,7 @@ from runtime.messaging.outbox.outbox import Outbox
 from runtime.messaging.outbox.relay import WAVE, Relay
 from runtime.messaging.ports import Broker, BrokerUnavailable, Outgoing, PublishIncomplete
 from runtime.messaging.rabbit.broker import RabbitBroker
-from runtime.messaging.signatures.living_identity import LivingIdentity
+from runtime.messaging.signatures.reloaded_identity import ReloadedIdentity
 from runtime.messaging.stalled_loops import StalledLoops
 from runtime.storage.database import Database
 from runtime.storage.exclusive_lock import ExclusiveLock
@@ -415,7 +415,7 @@ class Threads:
 
 def messenger_of(database: Database, hub: Broker, topology: Topology) -> Messenger:
     return Messenger(
-        identity=LivingIdentity(identity("test")),
+        identity=ReloadedIdentity(identity("test")),
         database=database,
         tables=TABLES,
         broker=hub,

@@ -20,7 +20,7 @@ from runtime.messaging.messenger import Messenger
 from runtime.messaging.outbox.outbox import Outbox
 from runtime.messaging.ports import Delivery
 from runtime.messaging.replica import Replica, ReplicaHistory, ReplicaRecord, ReplicaView, entry_digest
-from runtime.messaging.signatures.living_identity import LivingIdentity
+from runtime.messaging.signatures.reloaded_identity import ReloadedIdentity
 from runtime.storage.database import Database
 from tests.messaging.consumer_harness import CHANGES, METADATA, REPLICA, START, TABLES, HandClock, opened
 from tests.support.events import message_of
@@ -205,7 +205,7 @@ def test_changes_of_two_writers_on_postgresql_are_all_seen(postgres_database: st
 def test_replica_of_messenger_receives_messages_through_its_processor(database: Database) -> None:
     seen: dict[str, int] = {}
     messenger = Messenger(
-        identity=LivingIdentity(identity("intake")),
+        identity=ReloadedIdentity(identity("intake")),
         database=database,
         tables=TABLES,
         broker=MemoryBroker(),

@@ -268,14 +268,6 @@ def _restore(file: Path, kept: bytes | None) -> None:
         file.chmod(0o600)
 
 
-@pytest.mark.parametrize("variable", hub_files(Path()))
-def test_file_that_its_service_refuses_is_named(
-    gateway: Path, capsys: pytest.CaptureFixture[str], variable: str
-) -> None:
-    with refused(gateway, [variable], "{}") as subjects:
-        assert findings(gateway, capsys) == {"key-file": subjects}
-
-
 @pytest.mark.parametrize("content", ["{}", "[]", "nonsense", '{"kty": "OKP", "crv": "Ed25519", "d": 1}'])
 def test_every_file_that_its_service_refuses_is_named(
     gateway: Path, capsys: pytest.CaptureFixture[str], content: str

@@ -31,7 +31,7 @@ from runtime.messaging.batches import BatchProcessor
 from runtime.messaging.inbox import NoDeduplication
 from runtime.messaging.memory import MemoryConsumer
 from runtime.messaging.messenger import Messenger
-from runtime.messaging.signatures.living_identity import LivingIdentity
+from runtime.messaging.signatures.reloaded_identity import ReloadedIdentity
 from runtime.messaging.tables import MessagingTables
 from runtime.settings import KEY_PAUSE, TRANSIT_KEY_PERIOD
 from runtime.storage.exclusive_lock import ExclusiveLock
@@ -120,7 +120,7 @@ class Service(ABC):
             consumer.close()
         self._idle_at: tuple[int, dt.datetime | None] | None = None
         self.messenger = Messenger(
-            identity=LivingIdentity(identity(self.name)),
+            identity=ReloadedIdentity(identity(self.name)),
             database=self.database,
             tables=self.messaging,
             broker=ServiceConnections(self._broker, self.name),

@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager
 from typing import Any
 
 import psycopg2.extensions
-from sqlalchemy import Connection, event, inspect
+from sqlalchemy import Connection, event
 
 from runtime.storage import migrate
 from runtime.storage.database import Database
@@ -21,6 +21,10 @@ from tests.support import kept_schemas
 
 _Statement = tuple[str, Any]
 _NOT_REPEATED = ("SELECT", "PRAGMA", "SHOW", "BEGIN", "COMMIT")
+_ANY_TABLE = {
+    "sqlite": "SELECT 1 FROM sqlite_schema LIMIT 1",
+    "postgresql": "SELECT 1 FROM pg_tables WHERE schemaname = current_schema() LIMIT 1",
+}
 _recorded: dict[tuple[str, str], list[_Statement]] = {}
 # By package: what the migrations leave in each table.
 _rows: dict[str, dict[str, list[tuple[Any, ...]]]] = {}
@@ -30,9 +34,9 @@ _copies: dict[str, sqlite3.Connection] = {}
 
 def upgrade(package: str, database: Database) -> None:
     """Do what `migrate.upgrade` does. Only an empty database is migrated by recorded statements."""
-    with database.read() as connection:
-        is_empty = not inspect(connection).get_table_names()
     kind = (package, database.engine.dialect.name)
+    with database.read() as connection:
+        is_empty = connection.exec_driver_sql(_ANY_TABLE[kind[1]]).first() is None
     if not is_empty:
         migrate.upgrade(package, database)
     elif kind not in _recorded:

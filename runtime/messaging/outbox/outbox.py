@@ -11,7 +11,6 @@ The crash points of publishing a message, in order:
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 
 import orjson
 from sqlalchemy import Connection, Table, func, select
@@ -57,14 +56,13 @@ def _exchange_for(queue: str) -> str:
 
 def outgoing(event: Event[Fact]) -> Outgoing:
     """Return the message that carries an event; one without a traceparent continues the current request's."""
-    if event.traceparent is None and (here := trace.current()) is not None:
-        event = replace(event, traceparent=str(here))
+    here = trace.current() if event.traceparent is None else None
     return Outgoing(
         exchange=event.data.exchange,
         routing_key=event.data.routing_key,
         message_id=event.id,
         partition_key=event.partition_key,
-        body=event.encode(),
+        body=event.encode(traceparent=None if here is None else str(here)),
     )
 
 

@@ -23,6 +23,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from contracts import base64_text
+from contracts.quick_init import quick_init
 from contracts.topology import EVENTS
 from runtime.messaging.outbox.event_batch import decode_batch, joined
 from runtime.messaging.ports import Outgoing
@@ -55,6 +56,7 @@ _DUE = SqlStatement(
 )
 
 
+@quick_init
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Copy:
     """One published message: an event or an event batch. body: its bytes.

@@ -34,7 +34,7 @@ from services.directory.api.apply_form import (
 from services.directory.api.apply_phrases import LANGUAGES, NAMES, phrases
 from services.directory.domain.application import KeptApplication, reference_digest
 from services.directory.handlers import DirectoryHandlers
-from services.directory.handlers.applications import NoRoom
+from services.directory.handlers.applications import LimitReached
 
 __all__ = ["LANGUAGES", "apply", "apply_form", "apply_state", "apply_state_form", "apply_withdraw"]
 
@@ -90,7 +90,7 @@ def apply(handlers: DirectoryHandlers, request: Request) -> Response:
     except RateLimited as fault:
         return _form(language, 429, fields, reference, notice=texts["too_many"], retry=fault.retry_after)
     except Unavailable as fault:
-        notice = texts["full" if isinstance(fault, NoRoom) else "unavailable"]
+        notice = texts["full" if isinstance(fault, LimitReached) else "unavailable"]
         return _form(language, 503, fields, reference, notice=notice, retry=fault.retry_after)
     except Refused as fault:
         if fault.slug == "conflict":

@@ -41,7 +41,7 @@ _WITHDRAWN_COUNTS: Final = dt.timedelta(days=1)
 _AT_ONCE: Final = 100
 
 
-class NoRoom(Unavailable):
+class LimitReached(Unavailable):
     """The limit of waiting applications is reached; those withdrawn within their first day count."""
 
 
@@ -121,7 +121,7 @@ class Applications:
                     raise Refused("conflict", "The reference was used for another application, or it ended.")
                 return Applied(application=known, reference=None)
             if self._count_taken(writing.transaction, writing.now) >= self._most_waiting:
-                raise NoRoom(
+                raise LimitReached(
                     "The network takes no applications now. Try again in some days, or ask a member.",
                     retry_after=_RETRY_AFTER,
                 )

@@ -11,6 +11,7 @@ from contracts.envelope import Event
 from contracts.errors import KopuroError, drop_frames
 from contracts.facts import Fact
 from contracts.idempotency_key import MAXIMUM_KEY, require_well_formed
+from contracts.quick_init import quick_init
 from contracts.records import canonical
 
 MAXIMUM_LINES = 1000  # of a batch
@@ -71,6 +72,7 @@ class UsedKey:
     answer_id: str
 
 
+@quick_init
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Admission:
     """The rows and events of an admitted submission.

@@ -16,6 +16,8 @@ from services.routing.domain.offered_service import OfferedService
 from services.routing.domain.rules import Failure
 
 _NOTHING: Final[Mapping[str, float]] = {}
+# The end of an excluded candidate's JSON.
+_EXCLUDED: Final = ',"score":null,"contributions":{},"rank":null}'
 
 
 # Neither frozen nor by keyword: a decision makes many.
@@ -100,23 +102,19 @@ class Candidates(Sequence[Candidate]):
 
     def encoded(self) -> bytes:
         """Return the candidates as JSON: the same as of a tuple of them, without making each."""
-        encoded = [dump(candidate) for candidate in self.eligible]
         # Many fail the same rules, which are tuples that they share.
         known: dict[int, str] = {}
         texts: list[str] = []
         for offered, failures in self.excluded:
-            failed = known.get(id(failures))
-            if failed is None:
-                failed = known[id(failures)] = dump(failures).decode()
-            # No id has a character that JSON escapes.
-            texts.append(
-                f'{{"organization":"{offered.organization_id}","service":"{offered.service_id}",'
-                f'"capacity":"{offered.status}","revision":{offered.revision},"failures":{failed},'
-                '"score":null,"contributions":{},"rank":null}'
-            )
-        if texts:
-            encoded.append(",".join(texts).encode())
-        return b"[" + b",".join(encoded) + b"]"
+            rest = known.get(id(failures))
+            if rest is None:
+                rest = known[id(failures)] = f"[{','.join([one.json for one in failures])}]{_EXCLUDED}"
+            texts.append(offered.candidate_json + rest)
+        excluded = ",".join(texts).encode()
+        if not self.eligible:
+            return b"[" + excluded + b"]"
+        eligible = dump(self.eligible)
+        return eligible[:-1] + b"," + excluded + b"]" if texts else eligible
 
     @overload
     def __getitem__(self, index: int) -> Candidate: ...

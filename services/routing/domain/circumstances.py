@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from contracts.codes import DisclosureClass
+from contracts.quick_init import quick_init
 from contracts.referral import ReferralFacts
 from contracts.vocabularies import country_of, sensitive_needs
 from services.routing.domain.chain import Chain
@@ -16,6 +17,7 @@ from services.routing.domain.observation import Observation
 from services.routing.domain.places import OffersPerSender
 
 
+@quick_init
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Circumstances:
     """The rules' inputs besides the candidate: the referral and the current state of the network."""
@@ -26,6 +28,7 @@ class Circumstances:
     # Organisations that already received an offer for this referral (`consequences.asked_before`).
     asked: frozenset[str]
     directory: Directory
+    # What has been observed of an organisation so far. A decision's record asks later and must get the same.
     observed: Callable[[str], Observation]
     now: dt.datetime
     # The policy's bounds on the sender's open offers at one candidate.

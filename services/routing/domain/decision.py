@@ -12,6 +12,7 @@ from itertools import groupby, takewhile
 from typing import Any
 
 from contracts.codes import CapacityStatus, Urgency
+from contracts.quick_init import quick_init
 from services.routing.domain import rules
 from services.routing.domain.candidates import Candidate, Candidates
 from services.routing.domain.capacity import ORDER_OF_CAPACITY
@@ -70,6 +71,7 @@ class NobodyConsidered:
     elsewhere: int = 0
 
 
+@quick_init
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DecisionInputs:
     """The inputs of a decision besides the referral's facts, the policy and the directory.
@@ -91,6 +93,7 @@ class DecisionInputs:
     approvals_serve_person: bool = True
 
 
+@quick_init
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Decision:
     """One routing decision with its evidence.
@@ -167,14 +170,25 @@ def decide(
         if named
         else given.directory.shortlist_for(given.principal_need, given.facts.region)
     )
-    observed = list(map(given.observed, shortlist.organizations))
     evaluation = Evaluation(given, is_searched=not named)
     failed = evaluation.failures(shortlist)
     # No observation makes an excluded service eligible: the rules about them wait until its record is read.
-    possible = [n for n, some in enumerate(failed) if not some or _is_overridden(some, overridable)]
-    evaluation.add_observed(shortlist, observed, possible, failed)
-    chosen = [n for n in possible if not failed[n] or _is_overridden(failed[n], overridable)]
-    eligible, contenders = _scored(shortlist, observed, failed, chosen, Scoring(given, policy.weights))
+    possible = (
+        [n for n, some in enumerate(failed) if not some or _is_overridden(some, overridable)]
+        if overridable
+        else [n for n, some in enumerate(failed) if not some]
+    )
+    seen = [given.observed(shortlist.organizations[n]) for n in possible]
+    evaluation.add_observed(shortlist, possible, seen, failed)
+    chosen: dict[int, Observation] = {
+        n: one
+        for n, one in zip(possible, seen, strict=True)
+        if not failed[n] or _is_overridden(failed[n], overridable)
+    }
+    observed = ObservedOrganizations(shortlist.organizations, given.observed)
+    eligible, contenders = _scored(
+        shortlist, failed, chosen, Scoring(given, policy.weights, is_searched=not named)
+    )
     turn = None
     if eligible:
         eligible, turn = rank(
@@ -196,7 +210,7 @@ def decide(
         candidates=Candidates(
             eligible,
             shortlist.services,
-            chosen,
+            tuple(chosen),
             partial(_all_failures, evaluation, shortlist, observed, failed, possible),
         ),
         rules=_RULES,
@@ -204,23 +218,20 @@ def decide(
         nobody=None if failed else _nobody(given, named),
         weights=policy.weights.by_name(),
         turn=turn,
-        inputs=_inputs(given, shortlist, observed, placed_with),
+        inputs=_inputs(given, observed, placed_with),
     )
 
 
 _RULES = tuple(rules.RULES)
 
 
-def _inputs(
-    given: Circumstances, shortlist: Shortlist, observed: Sequence[Observation], placed_with: str | None
-) -> DecisionInputs:
-    """observed: of the organisation of each service."""
+def _inputs(given: Circumstances, observed: ObservedOrganizations, placed_with: str | None) -> DecisionInputs:
     return DecisionInputs(
         asked=tuple(sorted(given.asked)),
         declined_as_full=given.declined_as_full,
         declined_for_person=given.declined_for_person,
         placed_with=placed_with,
-        observed=ObservedOrganizations(shortlist.organizations, observed),
+        observed=observed,
         chain=given.chain,
         whole_needs=given.whole_needs,
         approvals_serve_person=given.approvals_serve_person,
@@ -246,33 +257,33 @@ def _is_overridden(failures: tuple[Failure, ...], overridable: frozenset[str]) -
 def _all_failures(
     evaluation: Evaluation,
     shortlist: Shortlist,
-    observed: Sequence[Observation],
+    observed: ObservedOrganizations,
     failed: list[tuple[Failure, ...]],
     complete: Sequence[int],
 ) -> Sequence[tuple[Failure, ...]]:
     """Return the failures of each service. complete: the positions whose failures are complete already."""
-    left = set(range(len(failed))).difference(complete)
+    left = sorted(set(range(len(failed))).difference(complete))
     found = list(failed)
-    evaluation.add_observed(shortlist, observed, sorted(left), found)
+    evaluation.add_observed(shortlist, left, map(observed.each.__getitem__, left), found)
     return found
 
 
 def _scored(
     shortlist: Shortlist,
-    observed: Sequence[Observation],
     failed: Sequence[tuple[Failure, ...]],
-    positions: Sequence[int],
+    chosen: Mapping[int, Observation],
     scoring: Scoring,
 ) -> tuple[list[Candidate], dict[str, Contender]]:
     """Return the eligible candidates, and their organisations.
 
-    observed, failed: of each service of the shortlist. positions: of the eligible ones.
+    failed: of each service of the shortlist. chosen: what was observed of the eligible ones, by position.
     """
     eligible: list[Candidate] = []
     contenders: dict[str, Contender] = {}
-    for position in positions:
-        offered, seen = shortlist.services[position], observed[position]
-        contributions, score = scoring.scored(offered, seen)
+    is_near = shortlist.is_near
+    for position, seen in chosen.items():
+        offered = shortlist.services[position]
+        contributions, score = scoring.scored(offered, seen, bool(is_near[position]) if is_near else None)
         organization = offered.organization_id
         eligible.append(
             Candidate(

@@ -220,7 +220,7 @@ class Directory:
             self._searches.setdefault(key, set()).add(search)
         services = self._services_under(keys)
         shortlist = self._found[search] = (
-            Shortlist(services, self._agreements_of.keys()) if services else NOTHING_FOUND
+            Shortlist(services, self._agreements_of.keys(), search) if services else NOTHING_FOUND
         )
         return shortlist
 

@@ -19,7 +19,7 @@ from contracts.vocabularies import need_group
 from services.routing.domain import rules
 from services.routing.domain.circumstances import Circumstances
 from services.routing.domain.observation import NO_LOAD, Observation
-from services.routing.domain.offered_service import OfferedService, Trait
+from services.routing.domain.offered_service import UNNUMBERED, OfferedService, Trait
 from services.routing.domain.rules import Failure, Rule
 from services.routing.domain.shortlist import Shortlist
 
@@ -142,19 +142,19 @@ class Evaluation:
     def add_observed(
         self,
         shortlist: Shortlist,
-        observed: Sequence[Observation],
         positions: Iterable[int],
+        observed: Iterable[Observation],
         found: list[_Failures],
     ) -> None:
         """Add the failures of `capacity_not_declined` and `place_left` for the services at these positions.
 
-        observed: of the organisation of each service. They read nothing that changes after the decision, so
+        observed: of the organisation of each of them. They read nothing that changes after the decision, so
         they may be added later.
         """
         services, given = shortlist.services, self._given
         is_bounded = given.offers_per_sender.most is not None
-        for position in positions:
-            offered, seen = services[position], observed[position]
+        for position, seen in zip(positions, observed, strict=True):
+            offered = services[position]
             if seen.full_since and (failure := rules.declined_as_full(offered, given, seen)) is not None:
                 found[position] = _with(found[position], failure)
             if not is_bounded:
@@ -183,13 +183,16 @@ class Evaluation:
         ]
 
     def _of_profile(self, offered: OfferedService) -> _Failures:
-        """Return, and keep, the failures of the rules that read only the profile."""
-        if (known := self._known.by_profile[offered.profile.number]) is not None:
+        """Return the failures of the rules that read only the profile, and keep them by its number."""
+        number = offered.profile.number
+        if (known := self._known.by_profile[number]) is not None:
             return known
         failed: list[_Failures] = []
         for by_trait, group, trait in zip(self._known.by_trait, _GROUPS, offered.profile.traits, strict=True):
             failures = by_trait.get(trait)
             if failures is None:
+                if len(by_trait) >= UNNUMBERED:
+                    by_trait.clear()
                 failures = by_trait[trait] = tuple(_failures(group.rules, offered, self._given))
             if failures:
                 failed.append(failures)
@@ -197,7 +200,8 @@ class Evaluation:
             failures = tuple(sorted(chain.from_iterable(failed), key=_position))
         else:
             failures = failed[0] if failed else ()
-        self._known.by_profile[offered.profile.number] = failures
+        if number != UNNUMBERED:
+            self._known.by_profile[number] = failures
         return failures
 
     def _add_not_disclosed(self, shortlist: Shortlist, found: list[_Failures]) -> None:
@@ -210,11 +214,12 @@ class Evaluation:
             unvetted = self._not_disclosed(_NAMED_NOWHERE, is_vetted=False)
             for position in shortlist.unvetted:
                 found[position] = _with(before[position], unvetted)
-        if vetted is None and not shortlist.unvetted:
-            # Agreements of all vetted organisations suffice: no need to look at their own.
+        # If agreements of all vetted organisations suffice, only the others need agreements of their own.
+        left = shortlist.unvetted if vetted is None else shortlist.named
+        if not left:
             return
         agreements = frozenset().union(*self._given.agreements.values())
-        for position in shortlist.named:
+        for position in left:
             named = self._named_in.get(shortlist.organizations[position])
             if named is not None and not agreements.isdisjoint(named):
                 failure = self._not_disclosed(named, is_vetted=shortlist.services[position].is_vetted)
@@ -245,6 +250,11 @@ class Evaluation:
         for need in self._given.sensitive:
             approvals = frozenset((need, need_group(need)))
             is_principal = need == self._given.principal_need
+            if is_principal and shortlist.is_approved:
+                for position, is_approved in enumerate(shortlist.is_approved):
+                    if not is_approved:
+                        unapproved[position] = (*unapproved.get(position, ()), need)
+                continue
             for position, offered in enumerate(services):
                 # Most services fail without a look at the others of their organisation.
                 approved = offered.approved if is_principal else offered.organization_approved

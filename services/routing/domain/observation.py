@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from contracts.codes import OfferState
+from contracts.quick_init import quick_init
 from contracts.records import Encoded
 from services.routing.domain.places import NO_DEMAND, Demand, DemandBySender, added
 from services.routing.domain.referral import Referral
 
 
+@quick_init
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ServiceLoad:
     """The referrals at one service.
@@ -48,6 +50,7 @@ class ServiceLoad:
 NO_LOAD = ServiceLoad()
 
 
+@quick_init
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Observation:
     """Counts since the organisation's first offer, or a change of them.

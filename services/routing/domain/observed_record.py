@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from contracts.codes import Urgency
 from contracts.records import Encoded, dump
-from services.routing.domain.observation import Observation, ServiceLoad
+from services.routing.domain.observation import NOTHING_OBSERVED, Observation, ServiceLoad
 from services.routing.domain.places import Demand
 
 # Each count by name; `last_asked` as ISO 8601; by service: `services` with `accepted` and `demand`, which is
@@ -25,20 +25,35 @@ class ObservedOrganizations:
     changes. Organisations of which nothing was observed are left out.
     """
 
-    __slots__ = ("_observed", "_organizations")
+    __slots__ = ("_each", "_observed", "_organizations")
 
-    def __init__(self, organizations: Sequence[str] = (), observed: Sequence[Observation] = ()) -> None:
-        """observed: of each organisation; repetitions do not count."""
+    def __init__(
+        self,
+        organizations: Sequence[str] = (),
+        observed: Callable[[str], Observation] = lambda _: NOTHING_OBSERVED,
+    ) -> None:
+        """observed: returns what was observed at the decision's time, however late it is called.
+
+        organizations: repetitions do not count.
+        """
         self._organizations = organizations
         self._observed = observed
+        self._each: Sequence[Observation] | None = None
+
+    @property
+    def each(self) -> Sequence[Observation]:
+        """What was observed of each organisation."""
+        if self._each is None:
+            self._each = list(map(self._observed, self._organizations))
+        return self._each
 
     def encoded(self) -> bytes:
         """Return the records as JSON."""
         return dump(
             {
                 name: record
-                for name, seen in zip(self._organizations, self._observed, strict=True)
-                if (record := seen.record or _kept_record(seen)) is not _NOTHING_RECORDED
+                for name, seen in zip(self._organizations, self.each, strict=True)
+                if (record := seen.record or prepare_record(seen)) is not _NOTHING_RECORDED
             }
         )
 
@@ -46,7 +61,10 @@ class ObservedOrganizations:
 _NOTHING_RECORDED: Final = Encoded(b"{}")
 
 
-def _kept_record(seen: Observation) -> Encoded:
+def prepare_record(seen: Observation) -> Encoded:
+    """Return the record of an observation, which keeps it."""
+    if seen.record is not None:
+        return seen.record
     record = _record(seen)
     kept = Encoded(dump(record)) if record else _NOTHING_RECORDED
     object.__setattr__(seen, "record", kept)

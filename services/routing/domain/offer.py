@@ -17,6 +17,7 @@ from enum import StrEnum
 
 from contracts.codes import OfferState
 from contracts.errors import Refused
+from contracts.quick_init import quick_init
 
 # Reasons of a revocation: another organisation accepted first; the offer's holder is not in good standing;
 # the network no longer approves the holder for a sensitive need of the referral.
@@ -56,6 +57,7 @@ OFFER_TRANSITIONS: Mapping[OfferState, Mapping[OfferEvent, OfferState]] = {
 }
 
 
+@quick_init
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Offer:
     """One organisation's offer for a referral.

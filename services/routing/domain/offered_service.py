@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import count
+from typing import Final
 
 from contracts.codes import CapacityStatus, Funding, Vetting
 from contracts.organization import Capacity, Eligibility, Organization, Service
@@ -42,17 +43,20 @@ class Profile:
     """The traits of a service that groups of rules read (`evaluation.py`); equal ones are one instance.
 
     traits: the organisation's standing, the people whom the service is for, its languages, its terms.
-    number: from 0, for tables by profile.
+    number: from 0, for tables by profile; UNNUMBERED if there were that many profiles before.
     """
 
     __slots__ = ("number", "traits")
 
     def __init__(self, *traits: Trait) -> None:
         self.traits = traits
-        self.number = next(_numbers)
+        self.number = min(next(_numbers), UNNUMBERED)
 
 
 _numbers = count()
+# Changes of services make new profiles, and tables have a place for each number. A network of 50,000 services
+# has some 500 profiles.
+UNNUMBERED: Final = 16_384
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,6 +96,8 @@ class OfferedService:
     # The unit of the tightest capacity, for a service that states several.
     unit: str | None = field(init=False, repr=False, compare=False)
     profile: Profile = field(init=False, repr=False, compare=False)
+    # The JSON of the service as a candidate of a decision, up to the rules that it fails (`candidates.py`).
+    candidate_json: str = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         service, organization = self.service, self.organization
@@ -141,6 +147,9 @@ class OfferedService:
             ),
             "unit": capacity.unit if service.further_capacities else None,
             "profile": _profile(standing, people, tongues, terms),
+            # No id has a character that JSON escapes.
+            "candidate_json": f'{{"organization":"{organization.id}","service":"{service.id}",'
+            f'"capacity":"{capacity.status.value}","revision":{self.revision},"failures":',
         }
         for name, value in derived.items():
             object.__setattr__(self, name, value)

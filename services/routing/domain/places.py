@@ -22,6 +22,7 @@ from typing import Annotated
 from marshmallow.validate import Range
 
 from contracts.codes import Urgency
+from contracts.quick_init import quick_init
 
 # The more urgent, the lower.
 ORDER_OF_URGENCY: Mapping[Urgency, int] = {Urgency.emergency: 0, Urgency.urgent: 1, Urgency.routine: 2}
@@ -29,6 +30,7 @@ ORDER_OF_URGENCY: Mapping[Urgency, int] = {Urgency.emergency: 0, Urgency.urgent:
 OfferCount = Annotated[int, Range(min=1, max=1_000_000)]
 
 
+@quick_init
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Demand:
     """Counts of one sender's referrals of one urgency at one candidate.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from operator import attrgetter
 from typing import Annotated
 
 from marshmallow.validate import Range
@@ -55,7 +56,12 @@ class Weights:
 
     def by_name(self) -> Mapping[str, float]:
         """Return each weight by the name of its contribution."""
-        return {item.name: getattr(self, item.name) for item in fields(self)}
+        return dict(zip(_NAMES, _values(self), strict=True))
+
+
+# Once: `fields` is slow.
+_NAMES = tuple(item.name for item in fields(Weights))
+_values = attrgetter(*_NAMES)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 
 from contracts.commitment import commitment_to
 from contracts.facts import CommittedDecision
+from contracts.quick_init import quick_init
 from contracts.records import dump
 from services.routing.domain.candidate_tree import candidates_root
 from services.routing.domain.decision import Decision
 
 
+@quick_init
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RecordedDecision:
     """record: the decision as JSON, stored byte for byte. salt: 32 random bytes, stored beside it.

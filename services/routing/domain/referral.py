@@ -28,6 +28,7 @@ from enum import StrEnum
 
 from contracts.codes import OfferState, Outcome, ReferralStatus, Urgency
 from contracts.errors import Refused
+from contracts.quick_init import quick_init
 from contracts.referral import ReferralFacts
 from services.routing.domain.chain import Chain
 from services.routing.domain.offer import Offer
@@ -104,6 +105,7 @@ REFERRAL_TRANSITIONS: Mapping[ReferralStatus, Mapping[ReferralEvent, ReferralSta
 }
 
 
+@quick_init
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Referral:
     """A referral as routing stores it. It holds no personal data.

@@ -19,6 +19,7 @@ from contracts.codes import (
     Vetting,
 )
 from contracts.organization import Organization
+from contracts.records import dump
 from services.routing.domain.capacity import latest_statement
 from services.routing.domain.circumstances import Circumstances
 from services.routing.domain.directory import Directory
@@ -35,6 +36,14 @@ class Failure:
     rule: str
     reason: str
     detail: Mapping[str, Any] = field(default_factory=dict)
+    _json: str | None = field(default=None, init=False, repr=False, compare=False)
+
+    @property
+    def json(self) -> str:
+        """The failure as JSON, which is kept: many candidates and decisions share a failure."""
+        if self._json is None:
+            self._json = dump(self).decode()
+        return self._json
 
 
 Rule = Callable[[OfferedService, Circumstances], Failure | None]

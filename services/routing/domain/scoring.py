@@ -9,6 +9,7 @@ import datetime as dt
 import math
 from collections.abc import Mapping
 
+from contracts.vocabularies import need_group, sensitive_needs
 from services.routing.domain.circumstances import Circumstances
 from services.routing.domain.observation import NO_LOAD, NOTHING_OBSERVED, Observation
 from services.routing.domain.offered_service import OfferedService
@@ -27,10 +28,15 @@ TYPICAL_LOAD = 50.0
 class Scoring:
     """The scores of one referral's candidates."""
 
-    def __init__(self, given: Circumstances, weights: Weights) -> None:
+    def __init__(self, given: Circumstances, weights: Weights, *, is_searched: bool = False) -> None:
+        """is_searched: every candidate meets the principal need in the region, by the directory's index."""
         self._now = given.now
         self._region = given.facts.region
         self._needs = given.facts.needs
+        first = self._needs[0]
+        # A service that meets a need which takes no approval meets it for its organisation. A referral that
+        # names a group may be met by a need that takes one.
+        self._is_first_covered = is_searched and first not in sensitive_needs() and first != need_group(first)
         self._languages = given.facts.languages
         self._weights = (
             weights.needs_covered,
@@ -47,15 +53,18 @@ class Scoring:
             total += weight
         self._total = total
 
-    def scored(self, offered: OfferedService, seen: Observation) -> tuple[Mapping[str, float], float]:
+    def scored(
+        self, offered: OfferedService, seen: Observation, is_near: bool | None = None
+    ) -> tuple[Mapping[str, float], float]:
         """Return each contribution by the name of its weight, rounded to six digits, and the score.
 
         The score is 0 if all weights are 0. seen: what was observed of the organisation.
+        is_near: whether the service names the region, None if unknown.
         """
         languages = offered.languages
         needs_covered = self._needs_covered(offered)
         # A service that names the region is nearer than one for the whole country.
-        nearness = 1.0 if self._region in offered.areas else 0.5
+        nearness = 1.0 if (self._region in offered.areas if is_near is None else is_near) else 0.5
         if self._languages[0] in languages:
             language = 1.0
         else:
@@ -80,9 +89,10 @@ class Scoring:
         return values, round((weighted + f * freshness + g * cost) / self._total, 6)
 
     def _needs_covered(self, offered: OfferedService) -> float:
-        needs, cover = self._needs, offered.organization_needs.cover
+        needs = self._needs
         if len(needs) == 1:
-            return 1.0 if cover(needs[0]) else 0.0
+            return 1.0 if self._is_first_covered or offered.organization_needs.cover(needs[0]) else 0.0
+        cover = offered.organization_needs.cover
         return round(sum(map(cover, needs)) / len(needs), 6)
 
 

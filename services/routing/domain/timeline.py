@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from contracts.facts import CATALOGUE, Fact, ReferralSubmitted
+from contracts.quick_init import quick_init
 
 # Fields that the entry holds elsewhere or need not repeat. `note` is free text from earlier builds and is
 # not copied.
@@ -19,6 +20,7 @@ _INCLUDED = {
 }
 
 
+@quick_init
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TimelineEntry:
     """One step of a referral. organization: the party concerned besides the sender."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from contracts.facts import Fact, ReferralReferredOnward
+from contracts.quick_init import quick_init
 from services.routing.domain.decision import Decision, Trigger
 from services.routing.domain.observation import Observation
 from services.routing.domain.offer import Offer
@@ -47,6 +48,7 @@ class TransitionContext:
     parts: Callable[[Referral], tuple[Part, ...]] = lambda _: ()
 
 
+@quick_init
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Transition:
     """The referral after an event, with the resulting facts, decisions and observation changes.

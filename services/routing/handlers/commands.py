@@ -376,24 +376,13 @@ class RoutingCommands:
         so_far: Mapping[str, Observation],
         policy: RoutingPolicy,
     ) -> Circumstances:
-        # Several rules and scores ask for each candidate's; it cannot change during a decision.
-        known: dict[str, Observation] = {}
-
-        def observed(organization: str) -> Observation:
-            if (seen := known.get(organization)) is None:
-                seen = self._network.observed(organization)
-                if (change := so_far.get(organization)) is not None:
-                    seen = seen.plus(change)
-                known[organization] = seen
-            return seen
-
         return Circumstances(
             referral_id=referral.id,
             sender=referral.sender,
             facts=referral.facts,
             asked=asked_before(referral),
             directory=self._network.directory,
-            observed=observed,
+            observed=self._network.observations(so_far),
             now=now,
             offers_per_sender=policy.offers_per_sender,
             declined_as_full=declined_as_full(referral),

@@ -68,7 +68,7 @@ class Previews:
             facts=facts,
             asked=frozenset(),
             directory=self._network.directory,
-            observed=self._network.observed,
+            observed=self._network.observations(),
             now=now,
             offers_per_sender=policy.offers_per_sender,
             full_for=policy.counts_as_full(facts.urgency),

@@ -18,6 +18,7 @@ from typing import Final
 
 from contracts.errors import Defect, Refused
 from contracts.part_id import part_id
+from contracts.quick_init import quick_init
 
 # The receiver of a case that is sealed to a key which is no longer accepted: nobody gets it.
 NOBODY: Final = ""
@@ -106,6 +107,7 @@ class Acceptance:
     offer_id: str | None = None
 
 
+@quick_init
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Custody:
     """The vault's record of a referral's case; the sealed case itself is stored separately.

@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 
 from contracts.envelope import Event, decode
 from contracts.facts import Fact
+from contracts.quick_init import quick_init
 
 
+@quick_init
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ProvenEvent:
     """An event with the bytes that it came in and the signature of its author, a compact JWS."""

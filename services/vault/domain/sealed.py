@@ -9,14 +9,17 @@ erases the case even if copies of `ciphertext` remain.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import orjson
 
 from contracts.errors import Refused
 from contracts.jose import CONTENT_ENCRYPTION, HEADER_MEMBERS, KEY_MANAGEMENT, LONGEST_HEADER, decoded
+from contracts.quick_init import quick_init
 
 
+@quick_init
 @dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class SealedCase:
     """A split JWE.
@@ -63,7 +66,9 @@ def unreadable(detail: str) -> Refused:
     return Refused("case-unreadable", detail)
 
 
+@lru_cache(maxsize=256)  # a release reads it twice, and it is public
 def _header(segment: str) -> dict[str, Any]:
+    """Return the header, which nobody may change."""
     if len(segment) > LONGEST_HEADER:
         raise unreadable(f"The header of the sealed case is longer than {LONGEST_HEADER} characters.")
     try:

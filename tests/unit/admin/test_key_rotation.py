@@ -23,7 +23,7 @@ from admin.key_rotation import (
     retire_custody,
     rotate_custody,
 )
-from admin.private_files import LivingOwner
+from admin.private_files import OwnerLock
 from kopuro_client.commands import ExitCode, main
 from kopuro_client.tlog.keys import VerifierKey
 from kopuro_client.tlog.note import SignedNote
@@ -118,7 +118,7 @@ def test_custody_key_is_not_retired_while_intake_finishes_its_last_requests(hub:
 
 
 def test_two_rotations_at_one_time_lose_no_key(hub: Hub, capsys: pytest.CaptureFixture[str]) -> None:
-    other = LivingOwner(hub.directory / ".rotation.lock")
+    other = OwnerLock(hub.directory / ".rotation.lock")
     assert other.take()
     for key in ("custody", "token", "log"):
         assert hub.rotate(key) == ExitCode.REFUSED

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from admin.private_files import LivingOwner, make_private, write_private
+from admin.private_files import OwnerLock, make_private, write_private
 
 
 def test_written_file_is_private_even_if_the_old_one_was_not(tmp_path: Path) -> None:
@@ -31,7 +31,7 @@ def test_directory_is_private(tmp_path: Path) -> None:
 
 
 def test_lock_has_one_owner_at_a_time(tmp_path: Path) -> None:
-    one, two = LivingOwner(tmp_path / "lock"), LivingOwner(tmp_path / "lock")
+    one, two = OwnerLock(tmp_path / "lock"), OwnerLock(tmp_path / "lock")
     assert one.take()
     assert one.take()
     assert not two.take()
@@ -42,4 +42,4 @@ def test_lock_has_one_owner_at_a_time(tmp_path: Path) -> None:
 
 def test_lock_in_missing_directory_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        LivingOwner(tmp_path / "missing" / "lock").take()
+        OwnerLock(tmp_path / "missing" / "lock").take()

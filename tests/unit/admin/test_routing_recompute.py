@@ -279,7 +279,8 @@ def test_every_observed_count_survives_its_record() -> None:
     )
     assert all(getattr(seen, item.name) for item in fields(Observation) if item.init)
     assert all(getattr(seen.at("legal"), item.name) for item in fields(ServiceLoad) if item.init)
-    record = plain(ObservedOrganizations(("ru.one", "ru.two"), (seen, Observation())))
+    observed = {"ru.one": seen, "ru.two": Observation()}
+    record = plain(ObservedOrganizations(tuple(observed), observed.__getitem__))
     assert record.keys() == {"ru.one"}
     assert observation_of(record["ru.one"]) == seen
 

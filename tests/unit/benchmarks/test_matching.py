@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.matching import measure_matching
+from benchmarks.matching import ANSWERED, DECIDE, RECORDED, measure_matching
 
 
 def test_sql_gives_the_same_order_scores_turns_and_evidence(postgres_database: str) -> None:
@@ -13,3 +13,6 @@ def test_sql_gives_the_same_order_scores_turns_and_evidence(postgres_database: s
     for asked in (found.explained, found.eligible):
         assert set(asked) == {"SQLite", "PostgreSQL"}
         assert all(0 < p50 <= p99 for p50, p99 in [(found.p50, found.p99), found.recorded, *asked.values()])
+    for cpu in (found.cpu, found.in_a_row):
+        assert set(cpu) == {DECIDE, ANSWERED, RECORDED, "SQLite", "PostgreSQL"}
+        assert cpu[DECIDE][0] < cpu[ANSWERED][0] < cpu[RECORDED][0]

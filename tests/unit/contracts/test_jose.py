@@ -33,6 +33,9 @@ def test_base64url_is_url_safe_without_padding() -> None:
         "-__- ",
         "!-__-",
         "ключ",
+        "-",
+        "-__-=",
+        "AAAA====",
     ],
 )
 def test_non_canonical_base64url_raises(text: str) -> None:

@@ -9,9 +9,12 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 
+from contracts.quick_init import quick_init
+
 _NONE = dt.timedelta()
 
 
+@quick_init
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Chronology:
     """The chronology of a prefix. latest: the latest event time, None for an empty log.

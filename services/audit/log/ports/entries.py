@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from sqlalchemy import Connection
 
+from contracts.quick_init import quick_init
 from runtime.messaging.inbox import EventIdentity
 from services.audit.log.domain.entry import Entry
 from services.audit.log.domain.facets import Facet
@@ -75,6 +76,7 @@ class OpenedLeaf:
         return fields_of(self.leaf, self.head)
 
 
+@quick_init
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PartyLeaf:
     """A leaf with the parties that receive a receipt for it. head: as in OpenedLeaf."""

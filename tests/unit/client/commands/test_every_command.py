@@ -63,7 +63,15 @@ VALUES = {
     "new": "key.json",
     "url": "http://127.0.0.1:1/",
     # Of another form, a 404 is the caller's mistake.
-    **dict.fromkeys(("referral", "approval", "offer"), "0199a0de-0000-7000-8000-000000000001"),
+    **dict.fromkeys(
+        (
+            *("referral", "approval", "offer", "application", "applications"),
+            *("watched", "report", "endpoint", "message", "messages"),
+        ),
+        "0199a0de-0000-7000-8000-000000000001",
+    ),
+    "organization": "kg.osh-legal-aid",
+    "to": "kg.osh-legal-aid",
 }
 FILES: dict[tuple[str, ...], str] = {
     ("referral", "submit"): "referral.json",

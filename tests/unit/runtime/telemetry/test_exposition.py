@@ -46,8 +46,8 @@ def test_series_stay_few_after_every_refusal_of_every_route(service: str) -> Non
     for name, entrypoint in resources().items():
         if name.startswith(f"{service} "):
             route = entrypoint.route()
-            answers = () if entrypoint.operation is None else entrypoint.operation.responses
-            for status in (*answers, *PROVOKED):
+            responses = () if entrypoint.operation is None else entrypoint.operation.responses
+            for status in (*responses, *PROVOKED):
                 metrics.observe(route.method, route.template, status, 0.02)
     lines = exposition(registry, "text/plain")[0].splitlines()
     assert len(lines) < 3_000

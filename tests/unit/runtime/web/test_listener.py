@@ -7,11 +7,13 @@ from collections.abc import Callable
 from typing import Any
 
 import eventlet
+import pytest
 from prometheus_client import CollectorRegistry
 
 from runtime.settings import Address
 from runtime.telemetry.metrics import ConnectionMetrics
-from runtime.web.connections import ConnectionLimits
+from runtime.web.connection_queue import ConnectionQueue
+from runtime.web.connections import Connection, ConnectionLimits
 from runtime.web.listener import Listener, prepare
 
 
@@ -64,3 +66,39 @@ def test_answer_that_is_not_read_takes_little_memory() -> None:
             except BlockingIOError:
                 break
     assert taken < 512 * 1024
+
+
+def test_listener_looks_at_its_queue_only_while_connections_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[ConnectionQueue] = []
+    first_of_each = ConnectionQueue.first_of_each
+
+    def look(queue: ConnectionQueue) -> list[Connection]:
+        looks.append(queue)
+        return first_of_each(queue)
+
+    monkeypatch.setattr(ConnectionQueue, "first_of_each", look)
+    port = free_port()
+    one = ConnectionLimits(total=1, per_address=1, waiting=20)
+    metrics = ConnectionMetrics(CollectorRegistry(), "public")
+    listener = Listener(
+        Address(host="127.0.0.1", port=port), lambda _e, _s: [], eventlet.spawn, limits=one, metrics=metrics
+    )
+    listener.open()
+    try:
+        for _ in range(2):
+            eventlet.sleep(0.2)
+            assert not looks
+            # One has the place, one address replaces it a bounded number of times, and the others wait.
+            clients = [eventlet.connect(("127.0.0.1", port)) for _ in range(60)]
+            with eventlet.Timeout(10):
+                while not looks:
+                    eventlet.sleep(0.01)
+            for client in clients:
+                client.close()
+            with eventlet.Timeout(10):
+                while len(looks[0]):
+                    eventlet.sleep(0.01)
+            eventlet.sleep(0.1)
+            looks.clear()
+    finally:
+        listener.close()

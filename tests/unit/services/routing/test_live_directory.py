@@ -77,3 +77,24 @@ def test_stop_ends_the_searches() -> None:
     network.stop()
     network.start(lambda prepare: prepare())
     assert searched.searches == []
+
+
+def test_observations_of_a_moment_leave_later_changes_out(database: Database) -> None:
+    network = LiveDirectory()
+    so_far = dict(ASKED_ONCE)
+    with database.write() as transaction:
+        network.observe(transaction, ASKED_ONCE)
+        then = network.observations(so_far)
+        so_far["kg.legal"] = Observation(answered=5)
+    with network.settling() as touched:
+        network.recall(dict.fromkeys(touched, Observation(answered=9)))
+    assert then("kg.legal").answered == 2
+    assert network.observed("kg.legal").answered == 9
+
+
+def test_start_makes_the_records_of_all_observations() -> None:
+    network = LiveDirectory()
+    seen = Observation(answered=1)
+    network.recall({"kg.legal": seen})
+    network.start(lambda prepare: prepare())
+    assert seen.record is not None

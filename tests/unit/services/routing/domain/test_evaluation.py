@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import replace
+from itertools import count
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -21,7 +23,7 @@ from contracts.codes import (
 )
 from contracts.organization import ApprovedService, Capacity, Eligibility, Service
 from contracts.referral import ReferralFacts
-from services.routing.domain import rules
+from services.routing.domain import offered_service, rules
 from services.routing.domain.chain import Chain
 from services.routing.domain.circumstances import Circumstances
 from services.routing.domain.directory import Directory
@@ -190,8 +192,24 @@ def assert_evaluated(shortlist: Shortlist, given: Circumstances, *, is_searched:
     evaluation = Evaluation(given, is_searched=is_searched)
     observed = [given.observed(name) for name in shortlist.organizations]
     found = evaluation.failures(shortlist)
-    evaluation.add_observed(shortlist, observed, range(len(found)), found)
+    evaluation.add_observed(shortlist, range(len(found)), observed, found)
     assert found == [rules.failures(offered, given) for offered in shortlist.services]
+
+
+def test_profiles_beyond_the_last_number_are_evaluated_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(offered_service, "_numbers", count(offered_service.UNNUMBERED - 1))
+    offered_service._profile.cache_clear()
+    spoken = (("ru",), ("tg",), ("ky",), ("uz",))
+    directory = network(
+        *(organization(f"ru.{own[0]}", service(languages=own, interpretation=())) for own in spoken)
+    )
+    given = circumstances(directory, facts(languages=("tg", "uz")))
+    found = directory.shortlist_for(given.principal_need, given.facts.region)
+    assert found.most_profiles == offered_service.UNNUMBERED + 1
+    for _ in range(2):
+        assert_evaluated(found, given, is_searched=True)
+        failed = Evaluation(given, is_searched=True).failures(found)
+        assert [bool(some) for some in failed] == [True, True, False, False]
 
 
 def test_search_after_a_change_of_the_directory_finds_what_changed() -> None:

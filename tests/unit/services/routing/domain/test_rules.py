@@ -75,7 +75,7 @@ def failures(offered: OfferedService, given: Circumstances) -> tuple[Failure, ..
     shortlist, observed = Shortlist([offered]), [given.observed(offered.organization_id)]
     evaluation = Evaluation(given, is_searched=False)
     evaluated = evaluation.failures(shortlist)
-    evaluation.add_observed(shortlist, observed, [0], evaluated)
+    evaluation.add_observed(shortlist, [0], observed, evaluated)
     assert evaluated == [found]
     return found
 

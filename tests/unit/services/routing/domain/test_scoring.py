@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.codes import CapacityStatus, Funding
+from contracts.codes import CapacityStatus, DisclosureClass, Funding
 from contracts.organization import Capacity, Organization
 from services.routing.domain.decision import Decision, Trigger, decide
 from services.routing.domain.observation import Observation
@@ -21,6 +21,7 @@ from services.routing.domain.policy import RoutingPolicy, Weights
 from services.routing.domain.scoring import Scoring
 from tests.unit.services.routing.samples import (
     NOW,
+    agreement,
     circumstances,
     facts,
     load,
@@ -71,6 +72,31 @@ def test_score_rises_with_covered_needs() -> None:
         for offered in (("legal", "health", "work.job_search"), ("legal", "health"), ("legal",))
     ]
     assert found == pytest.approx([1, 2 / 3, 1 / 3], abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    "needs",
+    [
+        ("legal.wage_claim",),
+        ("legal",),
+        # A need of this group takes an approval, which the service does not have.
+        ("health",),
+        ("health", "legal"),
+        ("legal.wage_claim", "health"),
+    ],
+)
+@pytest.mark.parametrize("areas", [("RU-MOW",), ("RU",)])
+def test_search_scores_its_services_as_they_are_scored_alone(
+    needs: tuple[str, ...], areas: tuple[str, ...]
+) -> None:
+    offered = service(needs=("legal.wage_claim", "health.tb"), areas=areas)
+    allowed = agreement(disclosure=DisclosureClass.sensitive)
+    directory = network(organization(NAME, offered), agreements=(allowed,))
+    given = circumstances(directory, facts(needs=needs))
+    alone = Scoring(given, Weights()).scored(offered_service(directory, NAME), Observation())
+    decision = decide("decision", given, RoutingPolicy(), Trigger.submitted)
+    (candidate,) = decision.ranked
+    assert (candidate.contributions, candidate.score) == alone
 
 
 def test_region_scores_nearer_than_country() -> None:

@@ -9,11 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.codes import CapacityStatus, Funding
-from contracts.organization import Agreement, Capacity, Organization
+from contracts.organization import Agreement, ApprovedService, Capacity, Organization
 from contracts.records import dump
 from services.routing.domain.decision import Decision, Trigger, decide
 from services.routing.domain.directory import Directory, every_search
 from services.routing.domain.observation import NOTHING_OBSERVED, Observation, ServiceLoad
+from services.routing.domain.observations import Observations
 from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.shortlist import NOTHING_FOUND, Shortlist
 from tests.unit.services.routing.domain.test_evaluation import FACTS, NAMES, OBSERVED, ORGANIZATIONS
@@ -50,7 +51,7 @@ class Walk:
         self.directory = Directory()
         self.organizations: dict[str, tuple[Organization, int]] = {}
         self.agreements: dict[str, Agreement] = {}
-        self.observed: dict[str, Observation] = {}
+        self.observed = Observations()
 
     def change(self, number: int, change: Any) -> None:
         match change:
@@ -58,7 +59,7 @@ class Walk:
                 self.agreements[change.id] = change
                 self.directory.put_agreement(change)
             case (name, Observation() as seen):
-                self.observed[name] = seen
+                self.observed.update({name: seen})
             case (name, fields):
                 record = replace(organization(name), **fields)
                 self.organizations[name] = record, number
@@ -73,9 +74,7 @@ class Walk:
         return directory
 
     def decided(self, directory: Directory, about: Any) -> Decision:
-        given_now = circumstances(
-            directory, about, observed=lambda name: self.observed.get(name, NOTHING_OBSERVED)
-        )
+        given_now = circumstances(directory, about, observed=self.observed.then())
         made = decide("decision", given_now, RoutingPolicy(), Trigger.submitted)
         return replace(made, directory_version=0)
 
@@ -172,3 +171,17 @@ def test_positions_are_those_of_the_organizations_services() -> None:
         [1, 2, 3],
         [],
     ]
+
+
+def test_search_says_who_names_the_region_and_who_is_approved() -> None:
+    need = "health.tb"
+    approved = ApprovedService(service="legal", needs=(need,), by="kg.coordinator", at=NOW)
+    directory = network(
+        replace(organization("ru.one", service(id="legal", needs=(need,))), approved_services=(approved,)),
+        organization("ru.two", service(id="legal", needs=(need,), areas=("RU",))),
+    )
+    found = directory.shortlist_for(need, "RU-MOW")
+    assert found.organizations == ("ru.one", "ru.two")
+    assert list(found.is_near) == [1, 0]
+    assert list(found.is_approved) == [1, 0]
+    assert directory.shortlist_of("ru.one").is_near == b""

@@ -22,6 +22,7 @@ from services.audit.log.domain.entry import (
     entry_of,
     head_json,
     organizations_of,
+    utc_text,
 )
 from services.audit.log.domain.leaf import fields_of, key_commitment, leaf_bytes, minute_of
 from services.audit.log.domain.merkle import Frontier, leaf_hash
@@ -282,3 +283,17 @@ def test_entry_round_trips_through_head_and_leaf(
         == entry
     )
     assert said["commitment"] == commitment(data, SALT)
+
+
+@given(
+    st.datetimes(timezones=st.sampled_from([dt.UTC, dt.timezone(dt.timedelta(hours=6))]))
+    | st.datetimes(timezones=st.just(dt.UTC)).map(lambda time: time.replace(microsecond=0))
+)
+def test_head_writes_every_time_alike(time: dt.datetime) -> None:
+    try:
+        written = utc_text(time)
+    except OverflowError:
+        return  # the first hours of the year 1, east of Greenwich
+    assert json.loads(head_json(declined(time=time), None))["time"] == written
+    assert written.endswith("Z")
+    assert len(written) == len("2026-03-01T09:30:00.000000Z")

@@ -15,7 +15,7 @@ from runtime.messaging.headers import SIGNED
 from runtime.messaging.outbox.wave_signer import WaveSigner
 from runtime.messaging.ports import Outgoing
 from runtime.messaging.signatures.identity import load_identity
-from runtime.messaging.signatures.living_identity import IdentityFiles, LivingIdentity
+from runtime.messaging.signatures.reloaded_identity import IdentityFiles, ReloadedIdentity
 from runtime.messaging.signatures.statement import STATEMENT_TYPE
 from runtime.messaging.signatures.verifier import NotAuthentic
 from runtime.settings import Settings
@@ -42,7 +42,7 @@ class Process:
             "KOPURO_HUB": "kg",
         }
         settings = Settings.from_environment({**required, **service_environment(directory, service)})
-        self.identity = LivingIdentity(load_identity(settings, service), IdentityFiles(settings, service))
+        self.identity = ReloadedIdentity(load_identity(settings, service), IdentityFiles(settings, service))
 
     def install(self, listed: Manifest) -> None:
         """Replace the manifest."""

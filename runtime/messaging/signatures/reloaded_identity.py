@@ -45,7 +45,7 @@ class IdentityFiles:
         return load_identity(self._settings, self._service)
 
 
-class LivingIdentity:
+class ReloadedIdentity:
     """The present identity. verifier: stays the same object. key: signs what is published now."""
 
     def __init__(self, identity: HubIdentity, files: IdentityFiles | None = None) -> None:
