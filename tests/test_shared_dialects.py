@@ -6,9 +6,10 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import MetaData, Table, column, create_engine, event, select
+from sqlalchemy import MetaData, Select, Table, column, create_engine, event, select
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.sql.compiler import SQLCompiler
 
@@ -16,7 +17,7 @@ from runtime.storage.database import Database, sqlite_url
 from tests.support.shared_dialects import SharedDialects
 
 PLACES = Table("places", MetaData())
-NAMES = select(column("name")).select_from(PLACES)
+NAMES: Select[Any] = select(column("name")).select_from(PLACES)
 
 
 @contextmanager
@@ -49,7 +50,7 @@ def test_statement_is_compiled_once_and_reads_the_database_that_executes_it(
     def counted(*arguments: object, **options: object) -> object:
         nonlocal compiled
         compiled += 1
-        return own(*arguments, **options)  # type: ignore[arg-type]
+        return own(*arguments, **options)  # type: ignore[arg-type,no-untyped-call]
 
     monkeypatch.setattr(SQLCompiler, "visit_select", counted)
     with SharedDialects().in_use(), opened(urls[0], "Osh") as first:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +39,9 @@ def current_revision(database: Database) -> str | None:
         return MigrationContext.configure(connection).get_current_revision()
 
 
+@cache
 def known_revisions(package: str) -> tuple[str, ...]:
-    """Return the versions of the package's schema in this build, oldest first."""
+    """Return the versions of the package's schema in this build, oldest first. Reads their files once."""
     scripts = ScriptDirectory.from_config(_scripts(package))
     return tuple(reversed([script.revision for script in scripts.walk_revisions()]))
 

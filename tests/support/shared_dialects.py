@@ -53,7 +53,7 @@ class SharedDialects:
         compiled = self._compiled.setdefault(own.name, LRUCache(_STATEMENTS))
         engine.dialect = first.dialect
         engine._compiled_cache = compiled
-        own.initialize = _known  # type: ignore[method-assign]
+        own.initialize = _known  # type: ignore[method-assign,assignment]
 
 
 def _is_initialized(dialect: Dialect) -> bool:

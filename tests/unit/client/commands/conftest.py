@@ -35,7 +35,7 @@ Run = Callable[..., Ran]
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _plugins_read_once() -> Iterator[None]:
+def plugins_read_once() -> Iterator[None]:
     """Read the installed plug-ins once, not for each of 3,000 commands (5 ms of CPU time each)."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("kopuro_client.commands.entry_points", functools.cache(entry_points))
