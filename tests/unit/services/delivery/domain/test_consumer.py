@@ -108,7 +108,7 @@ def test_unknown_contract_is_refused() -> None:
 
 def test_consumer_with_an_unsupported_contract_is_refused_and_gets_no_other() -> None:
     later = dataclasses.replace(consumer(), contract="2")
-    with pytest.raises(Refused, match="a `contract` that it writes: 1") as refused:
+    with pytest.raises(Refused, match="a `contract` that the hub writes: 1") as refused:
         later.selected(frozenset())
     assert refused.value.slug == "conflict"
 
