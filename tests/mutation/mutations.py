@@ -575,7 +575,7 @@ MUTATIONS = (
             Edit(
                 path="services/routing/domain/withholding.py",
                 old="    while rows:\n",
-                new="    if rest:\n        return Published(total=total, rows={**rows, (): rest})\n"
+                new="    if rest:\n        return PublishedFigures(total=total, rows={**rows, (): rest})\n"
                 "    while rows:\n",
             ),
         ),

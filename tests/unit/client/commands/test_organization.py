@@ -125,7 +125,7 @@ def test_update_to_inactive_warns_and_asks(
         monkeypatch.setattr(stdin, "isatty", lambda: True)
         monkeypatch.setattr(sys, "stdin", stdin)
         ran = run(*line)
-        assert "it cannot undo this: an operator readmits it" in ran.err
+        assert "it cannot undo this itself: an operator readmits it" in ran.err
         assert [one.json() for one in hub.requests_to(OSH) if one.method == "PATCH"] == sent
     assert run(*line, "--yes").out == "8\n"
 
