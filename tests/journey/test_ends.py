@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -86,12 +87,13 @@ def test_past_candidate_states_nothing_and_learns_nothing_from_it(hub: RunningHu
 
     def answers() -> list[str]:
         found = []
-        for state in (
+        statements: tuple[Callable[[], object], ...] = (
             lambda: past.hub.progress(referral_id, "in_progress"),
             lambda: past.hub.complete(referral_id, "resolved"),
             lambda: past.hub.hand_back(referral_id, "out_of_area"),
             lambda: past.hub.revoke_consent(referral_id),
-        ):
+        )
+        for state in statements:
             with pytest.raises(RefusedError) as refused:
                 state()
             found.append(f"{refused.value.type} {refused.value.problem.detail}")
