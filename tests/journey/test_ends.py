@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -74,6 +75,40 @@ def test_former_acceptor_reads_nothing_after_hand_back_and_next_one_does(hub: Ru
     hub.history(referral_id, last="hand_back.submitted")
     assert f"{former.id} handed the referral back: outside the area served." in sender.hub.story(referral_id)
     following.hub.complete(referral_id, "resolved")
+
+
+def test_past_candidate_states_nothing_and_learns_nothing_from_it(hub: RunningHub) -> None:
+    sender, referral_id = hub.submit("wage-claim-osh-moscow")
+    past, offer_id = hub.next_offer(sender, referral_id)
+    past.hub.decline(offer_id, "no_capacity")
+    sender.await_message("offer.declined", referral_id)
+    following, next_offer = hub.next_offer(sender, referral_id)
+    assert following.id != past.id
+
+    def answers() -> list[str]:
+        found = []
+        statements: tuple[Callable[[], object], ...] = (
+            lambda: past.hub.progress(referral_id, "in_progress"),
+            lambda: past.hub.complete(referral_id, "resolved"),
+            lambda: past.hub.hand_back(referral_id, "out_of_area"),
+            lambda: past.hub.revoke_consent(referral_id),
+        )
+        for state in statements:
+            with pytest.raises(RefusedError) as refused:
+                state()
+            found.append(f"{refused.value.type} {refused.value.problem.detail}")
+        return found
+
+    while_open = answers()
+    following.hub.accept(next_offer)
+    following.await_message("case.released", referral_id)
+    assert answers() == while_open
+    following.hub.complete(referral_id, "resolved")
+    sender.await_message("referral.completed", referral_id)
+    assert answers() == while_open
+    assert "reported progress" not in sender.hub.story(referral_id)
+    facts = [step["fact"] for step in sender.hub.referral(referral_id)["timeline"]]
+    assert "progress.submitted" not in facts
 
 
 def test_onward_referral_has_its_own_consent_parties_and_end(hub: RunningHub) -> None:

@@ -221,7 +221,8 @@ def _refused_later(
     no_case = json.dumps({canaries.text("no case for the hub"): canaries.text("its value")}).encode()
     unopened = sender.hub.submit(hub.facts(REFERRAL), sealed=sealed(no_case, custody))["id"]
     sender.await_message("referral.failed", unopened)
-    declined.hub.note(referral_id, canaries.text("note of a former candidate"), to=sender.id)
+    with pytest.raises(RefusedError):
+        declined.hub.note(referral_id, canaries.text("note of a former candidate"), to=sender.id)
 
 
 def _statement(sender: Participant) -> object | None:

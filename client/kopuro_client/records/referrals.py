@@ -82,6 +82,7 @@ class Referral(TypedDict):
     facts: dict[str, Any] | None
     offers: list[Offer]
     timeline: list[TimelineEntry]
+    timeline_truncated: NotRequired[bool]
     due_at: NotRequired[str | None]
     overdue_since: NotRequired[str | None]
     onward_from: NotRequired[str | None]

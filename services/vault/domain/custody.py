@@ -300,10 +300,11 @@ def disposition_of(custody: Custody) -> Disposition:
 def other_party(custody: Custody, author: str) -> str | None:
     """Return the receiver of a note by `author`; None before an acceptance is known.
 
-    Raises Refused `not-in-this-state` for a closed referral, `not-a-party` for an author that is not a party.
+    Raises Refused `not-a-party` for an author that is not a party, whatever has become of the referral, and
+    `not-in-this-state` for a closed one.
     """
-    require_open(custody)
     if custody.acceptance is None or custody.sender is None:
+        require_open(custody)
         return None
     parties = {
         custody.sender: custody.acceptance.organization,
@@ -311,6 +312,7 @@ def other_party(custody: Custody, author: str) -> str | None:
     }
     if author not in parties:
         raise Refused("not-a-party", "Only the sender and the accepting organisation can exchange notes.")
+    require_open(custody)
     return parties[author]
 
 

@@ -22,6 +22,12 @@ def test_refused_becomes_a_problem_with_pointers() -> None:
     assert body["errors"] == [{"pointer": "/needs/0", "detail": "Not one of the needs."}]
 
 
+def test_refusal_until_a_time_says_when_to_go_on() -> None:
+    answer = response_for(Refused("too-many-statements", "Too many.", retry_after=3600))
+    assert (answer.status, answer.headers["Retry-After"]) == (429, "3600")
+    assert "Retry-After" not in response_for(Refused("not-found", "Nothing.")).headers
+
+
 @pytest.mark.parametrize(
     ("slug", "challenge"),
     [("missing-token", "Bearer"), ("expired-token", "Bearer"), ("invalid-client", "Basic")],

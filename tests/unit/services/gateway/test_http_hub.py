@@ -143,6 +143,12 @@ def test_hub_that_takes_no_more_of_an_organization_says_when_it_does(door: Door)
     assert door.hub.submit(OSH, [b"{}"], referrals=True) == [Result(is_unavailable=True, retry_after=23)]
 
 
+def test_bound_of_one_referral_is_a_refusal_and_holds_up_nothing(door: Door) -> None:
+    body = refusal("too-many-statements")
+    door.answer = lambda _: httpx.Response(200, json={"line": 1, "status": 429, "problem": body})
+    assert door.hub.submit(OSH, [b"{}"], referrals=False) == [Result(problem=body)]
+
+
 @pytest.mark.parametrize(
     ("status", "body", "error"),
     [

@@ -131,9 +131,10 @@ def test_note_has_no_receiver_before_acceptance() -> None:
     assert other_party(Custody(referral_id="r-1"), SENDER) is None
 
 
-def test_note_by_non_party_is_refused() -> None:
+@pytest.mark.parametrize("state", [CustodyState.released, CustodyState.erased, CustodyState.refused])
+def test_note_by_non_party_is_refused_alike_before_and_after_the_end(state: CustodyState) -> None:
     with pytest.raises(Refused) as refused:
-        other_party(custody(CustodyState.released, accepted=True), STRANGER)
+        other_party(custody(state, accepted=True), STRANGER)
     assert refused.value.slug == "not-a-party"
 
 
