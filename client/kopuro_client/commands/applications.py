@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from kopuro_client.commands.confirmation import YES, confirm, require_terminal
+from kopuro_client.commands.confirmation import YES, ask, confirm, require_terminal
 from kopuro_client.commands.input_file import read_json, read_text
 from kopuro_client.commands.lists import AFTER, LIMIT, show_page
 from kopuro_client.commands.new_file import write_new
@@ -75,6 +75,7 @@ def apply(
             "--withdraw read it."
         ),
     ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="With --withdraw: do not ask.")] = False,
 ) -> None:
     """Apply to join the network. Needs no credentials.
 
@@ -87,6 +88,8 @@ def apply(
         if status is not None:
             _show_status(session, session.hub.application_status(status, reference))
         else:
+            effects = [f"{withdraw}: ends for good, and what was sent is erased; you may apply again"]
+            ask(session.out, lambda: effects, "withdraw the application?", yes=yes)
             _show_status(session, session.hub.withdraw_application(withdraw or "", reference))
         return
     document: dict[str, Any] = {} if file is None else read_json(file)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from kopuro_client.commands.confirmation import YES, ask
 from kopuro_client.commands.input_file import read_text
 from kopuro_client.commands.lists import AFTER, LIMIT, show_page
 from kopuro_client.commands.printable import moment
@@ -115,8 +116,14 @@ def reports(session: Session, after: AFTER = None, limit: LIMIT = None) -> None:
     )
 
 
-def retract(session: Session, report: Annotated[str, typer.Argument(help="The id of your report.")]) -> None:
+def retract(
+    session: Session,
+    report: Annotated[str, typer.Argument(help="The id of your report.")],
+    yes: YES = False,
+) -> None:
     """Retract your report. Its recipients get a message."""
+    effects = [f"{report}: stops counting for good, and its recipients are told"]
+    ask(session.out, lambda: effects, "retract the report?", yes=yes)
     made = session.hub.retract_watch_report(report)
     if session.out.as_json:
         session.out.document(made)

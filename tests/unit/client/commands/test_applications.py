@@ -170,7 +170,10 @@ def test_state_and_withdrawal_send_the_reference_in_a_header(
     hub.script(method, f"/directory/v1/applications/a-1/{action}", json_response(refused))
     kept = tmp_path / "reference.txt"
     kept.write_text("the-reference\n")
-    ran = run("organization", "apply", option, "a-1", "--reference-file", str(kept))
+    line = ("organization", "apply", option, "a-1", "--reference-file", str(kept))
+    assert run(*line).code == (ExitCode.OK if action == "state" else ExitCode.USAGE)
+    hub.received.clear()
+    ran = run(*line, "--yes")
     assert (ran.code, ran.out) == (ExitCode.OK, "refused\n")
     assert "not_verified" in ran.err
     assert "Call us." in ran.err
