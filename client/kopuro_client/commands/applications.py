@@ -222,7 +222,7 @@ def vet_application(
 def _effects_of_vetting(
     session: Session, content: ApplicationContent, wanted_id: str | None, parent: str | None
 ) -> list[str]:
-    """Return what vetting would do. Raises InvalidArgumentError for an id that is missing, taken or unknown."""
+    """Return what vetting would do. Raises InvalidArgumentError for an id or a parent that does not fit."""
     if wanted_id is None:
         raise InvalidArgumentError("the applicant proposed no id: add --id")
     if (taken := _in_directory(session, wanted_id)) is not None:
