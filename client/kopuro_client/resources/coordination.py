@@ -108,7 +108,7 @@ class Coordination(Connected):
         return self._connection.csv(url, {**wanted, "lacking": "true" if lacking else None})
 
     def engagements(self, organization_id: str) -> Engagements:
-        """Return how many referrals an organisation is asked about or has accepted, by urgency."""
+        """Return how many open referrals an organisation is asked about, has accepted or has sent."""
         url = self._at("routing", "coordination", "organizations", organization_id, "engagements")
         return cast(Engagements, self._connection.get(url))
 
