@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from contracts.answers.directory import AgreementRecord, OrganizationRecord
+from contracts.answers.directory import AgreementRecord, OrganizationRecord, Suspension
 from contracts.answers.form import Page, extended
 from contracts.organization import Agreement, Organization
 from runtime.web.paging import Part, Scalar, encode_cursor, limit_of, position_of
@@ -34,8 +34,10 @@ def editor_of(request: Request) -> Editor:
     return Editor(id=request.principal.id, operator=request.principal.has(Role.operator))
 
 
-def organization_record(standing: Standing[Organization]) -> OrganizationRecord:
-    return extended(OrganizationRecord, standing.entry, revision=standing.revision)
+def organization_record(
+    standing: Standing[Organization], suspension: Suspension | None = None
+) -> OrganizationRecord:
+    return extended(OrganizationRecord, standing.entry, revision=standing.revision, suspension=suspension)
 
 
 def agreement_record(standing: Standing[Agreement]) -> AgreementRecord:

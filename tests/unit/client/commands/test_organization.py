@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from contracts.codes import SuspensionReason
+from kopuro_client.commands.organization_words import WORDS
 from tests.unit.client.commands.conftest import Run, answering
 from tests.unit.client.fake_hub import FakeHub, json_response, problem
 
@@ -108,6 +110,19 @@ def test_organization_show_in_another_language_has_latin_letters_in_ids_only(
         out = re.sub(rf"\b{re.escape(one)}\b", "", out)
     out = re.sub(r"\d{4}-\d\d-\d\d( \d\d:\d\d:\d\dZ)?", "", out)
     assert re.findall("[A-Za-z]+", out) == []
+
+
+@pytest.mark.parametrize("language", ["en", "ru", "ky"])
+def test_show_says_who_suspended_an_organization_when_and_why(hub: FakeHub, run: Run, language: str) -> None:
+    by: dict[str, Any] = {"by": "kg.coordinator", "at": "2026-05-01T09:00:00.5Z", "reason": "data_misused"}
+    reason = {"en": "it misused data", "ru": "злоупотребила данными", "ky": "маалыматты кыянат пайдаланган"}
+    scripted(hub, vetting="suspended", suspension=by)
+    out = run("organization", "show", "kg.osh", "--language", language).out
+    assert f"kg.coordinator, 2026-05-01 09:00:00Z: {reason[language]}" in out
+
+
+def test_every_reason_of_a_suspension_has_words() -> None:
+    assert set(SuspensionReason) <= WORDS.keys()
 
 
 def test_update_to_inactive_warns_and_asks(
