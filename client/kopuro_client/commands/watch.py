@@ -7,8 +7,10 @@ from typing import Annotated
 
 import typer
 
+from kopuro_client.commands.code_words import in_words
 from kopuro_client.commands.confirmation import YES, ask
 from kopuro_client.commands.input_file import read_text
+from kopuro_client.commands.labels import inside
 from kopuro_client.commands.lists import AFTER, LIMIT, show_page
 from kopuro_client.commands.printable import moment
 from kopuro_client.commands.session import Session, connected
@@ -171,8 +173,8 @@ def _row(item: WatchedEmployer) -> tuple[str, ...]:
         item["id"],
         employer["name"],
         employer["registration_number"] or "",
-        employer["region"] or employer["country"],
-        ", ".join(item["practices"]),
+        in_words("region", employer["region"] or employer["country"], "en"),
+        ", ".join(inside("employer_practices", one, "en") for one in item["practices"]),
         f"{item['first_month']} to {item['last_month']}" if item["first_month"] else "",
         item["reporters"].replace("_", " "),
     )

@@ -585,6 +585,20 @@ def test_wish_names_the_service_that_it_concerns() -> None:
     assert wish_phrase(wish, "en") == "ru.one serves the region (service clinic)"
 
 
+def test_wish_names_conditions_and_service_in_one_pair_of_brackets() -> None:
+    lifted: Any = change("eligibility", organization="ru.one", conditions=["sex"], service="duty")
+    wish: Any = {"changes": [lifted], "referrals": 1, "emergencies": 0}
+    assert wish_phrase(wish, "en") == "ru.one lifts a condition of its service (sex; service duty)"
+    assert wish_phrase(wish, "ky").endswith(" (жынысы; duty кызматы)")
+
+
+def test_queue_says_what_the_next_step_is() -> None:
+    out, now = io.StringIO(), dt.datetime(2026, 5, 1, 9, 40, tzinfo=dt.UTC)
+    show_queue(Output(as_json=False, stdout=out), [{**ITEM, "waits_for": []}], now, "en")  # type: ignore[typeddict-item]
+    text = " ".join(out.getvalue().split())
+    assert "the hub looks for an organisation again at 2026-05-01 10:00:00Z" in text
+
+
 def test_wish_of_an_older_hub_names_no_condition() -> None:
     lifted: Any = change("eligibility", organization="ru.one")
     assert (
