@@ -75,6 +75,8 @@ class Traces(Connected):
 
         Without an answer of the directory the standing stays unknown.
         """
+        if not isinstance(evidence, Evidence):
+            raise InvalidArgumentError(f"the evidence must be an Evidence, not {type(evidence).__name__}")
         acceptor = evidence.acceptor_suspended
         if acceptor is None:
             return evidence
