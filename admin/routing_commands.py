@@ -5,6 +5,7 @@ Every start of `kopuro` loads this module, so each command imports its implement
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +13,7 @@ import typer
 
 if TYPE_CHECKING:
     from kopuro_client.commands.output import Output
+    from runtime.storage.database import Database
     from services.routing.domain.applied_policy import AppliedPolicy
     from services.routing.domain.policy import RoutingPolicy
 
@@ -34,7 +36,13 @@ policy = typer.Typer(
 routing.add_typer(policy, name="policy")
 
 PolicyFile = Annotated[Path, typer.Argument(metavar="FILE", help="The policy (JSON).", dir_okay=False)]
-RoutingDatabase = Annotated[str, typer.Option(envvar="KOPURO_DATABASE_URL", help="Routing's database.")]
+RoutingDatabase = Annotated[
+    str | None,
+    typer.Option(
+        envvar="KOPURO_DATABASE_URL",
+        help="Routing's database; by default that of --data-dir, --env or KOPURO_DATABASE_TEMPLATE.",
+    ),
+]
 HubDir = Annotated[
     Path | None, typer.Option("--data-dir", help="Data directory of an embedded hub.", file_okay=False)
 ]
@@ -58,7 +66,9 @@ Simulated = Annotated[
 
 @policy.command("show")
 def show_policy(
-    database: RoutingDatabase,
+    database: RoutingDatabase = None,
+    env_dir: EnvironmentDir = None,
+    data_dir: HubDir = None,
     version: Annotated[str | None, typer.Option(help="Show this version, not the one in force.")] = None,
     every: Annotated[
         bool, typer.Option("--all", help="List all policies: when applied, and by whom.")
@@ -67,13 +77,12 @@ def show_policy(
 ) -> None:
     """Print the policy in force as JSON, with all defaults."""
     from admin.routing.policies import applied_policies
-    from admin.service_database import service_database
     from kopuro_client.commands.output import Output
     from kopuro_client.errors import InvalidArgumentError
 
     if every and version is not None:
         raise typer.BadParameter("Give either --version or --all.")
-    with service_database(database) as opened:
+    with _routing_database(database, env_dir, data_dir) as opened:
         applied = applied_policies(opened)
     out = Output(as_json=as_json)
     if every:
@@ -99,6 +108,7 @@ def show_policy(
 @policy.command("check")
 def check_policy(
     file: PolicyFile,
+    database: RoutingDatabase = None,
     simulated: Simulated = None,
     env_dir: EnvironmentDir = None,
     data_dir: HubDir = None,
@@ -106,13 +116,22 @@ def check_policy(
 ) -> None:
     """Check a policy and change nothing. Errors name the place in the file and the reason.
 
+    With routing's database, its version is compared with those in use: a changed policy needs another one.
     --simulate decides the last referrals again under the policy, and shows which would have gone elsewhere.
     """
-    from admin.routing.policies import policy_in
+    import os
+
+    from admin.routing.policies import check_version, policy_in
     from kopuro_client.commands.output import Output
 
     document = policy_in(file)
     out = Output(as_json=as_json)
+    places = (database, env_dir, data_dir, os.environ.get("KOPURO_DATABASE_TEMPLATE"))
+    if any(places):
+        with _routing_database(database, env_dir, data_dir) as opened:
+            check_version(opened, document)
+    else:
+        out.note("its version was not compared with those in use: give --database, --data-dir or --env")
     simulation = _simulated(document.policy, simulated, (env_dir, data_dir), out)
     if as_json:
         out.document({"version": document.version, "digest": document.digest, **simulation})
@@ -123,7 +142,7 @@ def check_policy(
 @policy.command("apply")
 def apply_policy_file(
     file: PolicyFile,
-    database: RoutingDatabase,
+    database: RoutingDatabase = None,
     hub: Annotated[str, typer.Option(envvar="KOPURO_HUB", help="The hub's country code.")] = "kg",
     simulated: Simulated = None,
     env_dir: EnvironmentDir = None,
@@ -140,7 +159,6 @@ def apply_policy_file(
     the last referrals would have gone elsewhere, and asks.
     """
     from admin.routing.policies import apply_policy, policy_in
-    from admin.service_database import service_database
     from kopuro_client.commands.confirmation import confirm, require_terminal
     from kopuro_client.commands.output import Output
     from kopuro_client.errors import InvalidArgumentError
@@ -157,7 +175,7 @@ def apply_policy_file(
     simulation = _simulated(document.policy, simulated, (env_dir, data_dir), out)
     if asks:
         confirm(out, [], f"apply the policy {document.version}?")
-    with service_database(database) as opened:
+    with _routing_database(database, env_dir, data_dir) as opened:
         applied = apply_policy(opened, hub, document)
     if as_json:
         number = None if applied is None else applied.number
@@ -166,6 +184,19 @@ def apply_policy_file(
         out.text(f"{document.version} is in force already")
     else:
         out.text(f"{document.version} is in force (number {applied.number}, digest {document.digest})")
+
+
+def _routing_database(
+    database: str | None, env_dir: Path | None, data_dir: Path | None
+) -> AbstractContextManager[Database]:
+    """Return routing's database, opened for the block. Raises InvalidArgumentError if nothing names it."""
+    from admin.routing.databases import decision_databases
+    from admin.service_database import service_database
+
+    if database is not None:
+        return service_database(database)
+    found = decision_databases(env_dir, data_dir)["routing"]
+    return service_database(found.url, found.tls)
 
 
 @routing.command("recompute")

@@ -42,6 +42,14 @@ def apply_policy(database: Database, hub: str, document: PolicyDocument) -> Appl
         raise DefectError(defect.detail) from None
 
 
+def check_version(database: Database, document: PolicyDocument) -> None:
+    """Raise RefusedError if the policy's version names another content in the database."""
+    try:
+        _policies(database, "").check(document)
+    except Refused as refused:
+        raise _for_command(refused) from None
+
+
 def applied_policies(database: Database) -> list[AppliedPolicy]:
     """Return all policies of the hub, the first one first. Raises DefectError if the table was changed."""
     try:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 
 from admin.routing.stored import Stored
 from kopuro_client.commands.counts import count
-from kopuro_client.commands.decision_sentences import phrase
+from kopuro_client.commands.decision_sentences import criterion, phrase
 from kopuro_client.commands.output import Output
 from kopuro_client.commands.printable import moment
 from kopuro_client.commands.sentence_lines import show_wrapped
@@ -60,7 +60,7 @@ def report(result: Simulation, out: Output) -> None:
             show_wrapped(out, f"{when}: {_turn(first)}", first="  ", following="      ")
         for one in effect.standings:
             changed = sorted(one.shares.items(), key=lambda item: -abs(item[1][1] - item[1][0]))
-            why = [f"{name} {old:.3f} -> {new:.3f}" for name, (old, new) in changed]
+            why = [f"{criterion(name, 'en')} {old:.3f} -> {new:.3f}" for name, (old, new) in changed]
             why += [f"now excluded by {rule}" for rule in one.failures]
             standing = (
                 f"{one.organization}, service {one.service}: rank {_change(one.ranks)}, "

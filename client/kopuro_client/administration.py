@@ -71,7 +71,8 @@ class Administration:
 
         reason: person_at_risk, agreement_breached, data_misused, credentials_stolen, no_answer,
         asked_by_organization or other; the log keeps it. revision: the record's that you read; the suspension
-        is refused if it has a later one. A repetition changes nothing.
+        is refused if it has a later one. A repetition changes nothing; another reason is a new
+        revision.
         """
         url = self._at("organizations", text(organization_id, "an organisation"), "suspend")
         body = {"reason": text(reason, "a reason")}

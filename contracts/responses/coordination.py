@@ -199,8 +199,14 @@ class Considered:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EngagementCounts:
-    """How many open referrals an organisation is asked about or has accepted, by urgency."""
+    """How many open referrals an organisation is asked about, has accepted or has sent, by urgency.
+
+    sent: a referral that was split counts once. sensitive_offers: by service, the open offers for a referral
+    with a sensitive need, which end with the service's approval; services without one are left out.
+    """
 
     organization: OrganizationId
     open_offers: Annotated[Mapping[str, int], _COUNTS]
     accepted: Annotated[Mapping[str, int], _COUNTS]
+    sent: Annotated[Mapping[str, int], _COUNTS]
+    sensitive_offers: Annotated[Mapping[str, int], _COUNTS]

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from marshmallow.validate import OneOf
 
-from contracts.codes import ApprovalKind, KeyManner
+from contracts.codes import ApprovalKind, KeyManner, SuspensionReason
 from contracts.identifiers import OrganizationId
 from contracts.organization import Agreement, Organization, SealingKey, Service
 from contracts.responses.form import OMITTED, Shape, named
@@ -28,10 +28,24 @@ class AccessToken:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Suspension:
+    """Who suspended an organisation, when and why. reason: null if the change stated none."""
+
+    by: str
+    at: dt.datetime
+    reason: SuspensionReason | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class OrganizationRecord(Organization):
-    """An organisation as the directory holds it. revision: its ETag without the quotes."""
+    """An organisation as the directory holds it. revision: its ETag without the quotes.
+
+    suspension: only in `GET /v1/organizations/{id}` of a suspended one for coordinators, operators and
+    auditors; otherwise null.
+    """
 
     revision: int
+    suspension: Suspension | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -16,7 +16,7 @@ from contracts.employer import EmployerReport, ReplyText
 from contracts.errors import PointerError, Refused
 from contracts.identifiers import ORGANIZATION_PATTERN, NeedCode, OrganizationId, Pattern
 from contracts.moments import Within
-from contracts.organization import Agreement, Organization, SealingKey
+from contracts.organization import EVERY_VETTED_ORGANIZATION, Agreement, Organization, SealingKey
 from contracts.records import load
 from services.directory.domain.client import (
     AmqpPasswordHash,
@@ -167,8 +167,13 @@ def organization(data: object, now: dt.datetime) -> Organization:
 
 
 def agreement(data: object, now: dt.datetime) -> Agreement:
-    """Return a valid record; see `organization`."""
-    return load(Agreement, data, now=now)
+    """Return a valid record; see `organization`. An agreement of one party with itself allows nothing."""
+    admitted = load(Agreement, data, now=now)
+    if len(set(admitted.parties)) == 1 and admitted.parties[0] != EVERY_VETTED_ORGANIZATION:
+        only = f'{admitted.parties[0]} is the only party: name another one, or "{EVERY_VETTED_ORGANIZATION}".'
+        where = PointerError(pointer="/parties", detail=only)
+        raise Refused("invalid-submission", "An agreement has at least two parties.", errors=[where])
+    return admitted
 
 
 def sealing_key(data: object) -> SealingKey:

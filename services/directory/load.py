@@ -74,7 +74,7 @@ def read_entries(file: Path, admit: Callable[[object], Any], faults: list[Fault]
         faults.append(Fault(file=file, index=None, pointer="", detail="The file cannot be read."))
         return []
     except Refused as refused:
-        faults.append(Fault(file=file, index=None, pointer="", detail=refused.detail))
+        faults += _faults_of(refused, file, None)
         return []
     if not isinstance(records, list):
         faults.append(Fault(file=file, index=None, pointer="", detail="Not a JSON list of records."))
@@ -88,10 +88,15 @@ def read_entries(file: Path, admit: Callable[[object], Any], faults: list[Fault]
                 faults.append(Fault(file=file, index=index, pointer="", detail=detail))
             entries[entry.id] = entry
         except Refused as refused:
-            faults += [
-                Fault(file=file, index=index, pointer=e.pointer, detail=e.detail) for e in refused.errors
-            ]
+            faults += _faults_of(refused, file, index)
     return list(entries.values())
+
+
+def _faults_of(refused: Refused, file: Path, index: int | None) -> list[Fault]:
+    """Return each fault that the refusal names; the refusal itself if it names none."""
+    if not refused.errors:
+        return [Fault(file=file, index=index, pointer="", detail=refused.detail)]
+    return [Fault(file=file, index=index, pointer=e.pointer, detail=e.detail) for e in refused.errors]
 
 
 def wrong_entries_in(

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from contracts.codes import ApplicationState, ApprovalKind
 from contracts.employer import Employer
 from contracts.organization import Organization, Service
+from contracts.responses.directory import Suspension
 from services.directory.domain.application import KeptApplication
 from services.directory.domain.approval import Approval, State
 from services.directory.domain.client import Client
@@ -47,6 +48,13 @@ class Register(Protocol):
         """Return at most `limit` entries with ids above `after`, ordered by id.
 
         where: for organisations, the required `kind` and `country`.
+        """
+        ...
+
+    def suspension(self, transaction: Connection, organization: str) -> Suspension | None:
+        """Return who suspended an organisation last, when and why; None if it is not suspended.
+
+        The revision with the latest reason counts, else the one that suspended it.
         """
         ...
 

@@ -621,8 +621,14 @@ def test_coordinator_suspends_and_does_nothing_else_to_a_record(tmp_path: Path) 
 
         done = hub.ask("coordinator", "POST", f"{record}/suspend", json=wanted)
         assert (done.status_code, done.json()["vetting"], done.headers["ETag"]) == (200, "suspended", '"2"')
-        again = hub.ask("coordinator", "POST", f"{record}/suspend", json={"reason": "other"})
+        again = hub.ask("coordinator", "POST", f"{record}/suspend", json=wanted)
         assert (again.status_code, again.json()) == (200, done.json())
+        other = hub.ask("coordinator", "POST", f"{record}/suspend", json={"reason": "other"})
+        assert (other.status_code, other.headers["ETag"]) == (200, '"3"')
+        for who in ("coordinator", "auditor", "operator"):
+            shown = hub.ask(who, "GET", record).json()["suspension"]
+            assert (shown["by"], shown["reason"]) == ("kg.coordinator", "other")
+        assert hub.ask("kg.other", "GET", record).json()["suspension"] is None
         assert ask_for_token(hub.service.url, OSH, SECRET).json()["error"] == "unauthorized_client"
 
         merge = {"Content-Type": MERGE_PATCH, "If-Match": "*"}

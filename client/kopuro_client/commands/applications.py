@@ -10,7 +10,8 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from kopuro_client.commands.confirmation import YES, confirm, require_terminal
+from kopuro_client.commands.code_words import in_words
+from kopuro_client.commands.confirmation import YES, ask, confirm, require_terminal
 from kopuro_client.commands.input_file import read_json, read_text
 from kopuro_client.commands.lists import AFTER, LIMIT, show_page
 from kopuro_client.commands.new_file import write_new
@@ -23,7 +24,7 @@ from kopuro_client.errors import (
     TransportError,
     UnavailableError,
 )
-from kopuro_client.records import ApplicationRecord, ApplicationStatus
+from kopuro_client.records import ApplicationContent, ApplicationRecord, ApplicationStatus, Organization
 from kopuro_client.resources.applications import new_application_reference
 
 _REFERENCE: Final = re.compile(r"[A-Za-z0-9_-]{43,100}")
@@ -81,6 +82,7 @@ def apply(
             "--withdraw read it."
         ),
     ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="With --withdraw: do not ask.")] = False,
 ) -> None:
     """Apply to join the network. Needs no credentials.
 
@@ -93,6 +95,8 @@ def apply(
         if status is not None:
             _show_status(session, session.hub.application_status(status, reference))
         else:
+            effects = [f"{withdraw}: ends for good, and what was sent is erased; you may apply again"]
+            ask(session.out, lambda: effects, "withdraw the application?", yes=yes)
             _show_status(session, session.hub.withdraw_application(withdraw or "", reference))
         return
     document: dict[str, Any] = {} if file is None else read_json(file)
@@ -165,7 +169,7 @@ def applications(
     session: Session,
     application: Annotated[
         str | None,
-        typer.Argument(metavar="ID", help="Show this application as JSON, with everything that was sent."),
+        typer.Argument(metavar="ID", help="Show this application, with everything that was sent."),
     ] = None,
     state: Annotated[str, typer.Option(help=f"{', '.join(_STATES[:-1])} or {_STATES[-1]}.")] = "waiting",
     after: AFTER = None,
@@ -175,7 +179,7 @@ def applications(
     if state not in _STATES:
         raise InvalidArgumentError(f"--state must be one of {', '.join(_STATES)}")
     if application is not None:
-        session.out.document(session.hub.application(application))
+        _show_application(session, session.hub.application(application))
         return
     page = session.hub.applications_page(state=None if state == "all" else state, after=after, limit=limit)
     show_page(session.out, page, columns=("id", "submitted", "state", "name", "kind", "country"), row=_row)
@@ -208,14 +212,9 @@ def vet_application(
         content = record["application"]
         if content is None:
             raise InvalidArgumentError(f"the application is {record['state']}")
-        contact = content["contact"]
-        effects = [
-            f"{content['name']} ({content['kind']}, {content['country']}) becomes "
-            f"{wanted_id or content['proposed_id'] or 'an organisation without an id: add --id'}",
-            "a member may send, accept and hold referrals",
-            f"write down the contact, which is erased then: {contact['name']}, "
-            f"{contact['email'] or ''} {contact['telephone'] or ''}".rstrip(),
-        ]
+        wanted_id = wanted_id or content["proposed_id"]
+        wanted_parent = None if without_parent else parent or content["parent"]
+        effects = _effects_of_vetting(session, content, wanted_id, wanted_parent)
         confirm(session.out, effects, "vet the organisation?")
     changed = session.hub.vet_application(
         application, organization_id=wanted_id, parent=parent, without_parent=without_parent
@@ -228,6 +227,52 @@ def vet_application(
     else:
         session.out.text(changed["organization"])
         session.out.note("vetted; issue its client with `kopuro credential issue`")
+
+
+def _effects_of_vetting(
+    session: Session, content: ApplicationContent, wanted_id: str | None, parent: str | None
+) -> list[str]:
+    """Return what vetting would do. Raises InvalidArgumentError for an id or a parent that does not fit."""
+    if wanted_id is None:
+        raise InvalidArgumentError("the applicant proposed no id: add --id")
+    if (taken := _in_directory(session, wanted_id)) is not None:
+        raise InvalidArgumentError(f"{wanted_id} is the id of {taken['name']}: give another one with --id")
+    effects = [
+        f"{content['name']} ({_label('kind', content['kind'])}, {_label('country', content['country'])}) "
+        f"becomes {wanted_id}"
+    ]
+    if parent is None:
+        effects.append("it is a branch of no organisation")
+    else:
+        above = _in_directory(session, parent)
+        if above is None:
+            raise InvalidArgumentError(
+                f"the directory has no organisation {parent}: give another --parent, or --without-parent"
+            )
+        effects.append(
+            f"it becomes a branch of {parent}: {above['name']} ({_label('kind', above['kind'])}, "
+            f"{_label('country', above['country'])})"
+        )
+    contact = content["contact"]
+    reached = " ".join(filter(None, (contact["email"], contact["telephone"])))
+    return [
+        *effects,
+        "a member may send, accept and hold referrals",
+        f"write down whom to call, it is erased then: {contact['name']}, {reached}",
+    ]
+
+
+def _in_directory(session: Session, organization: str) -> Organization | None:
+    try:
+        return session.hub.organization(organization)
+    except RefusedError as error:
+        if error.status == 404:
+            return None
+        raise
+
+
+def _label(name: str, code: str) -> str:
+    return in_words(name, code, "en")
 
 
 def refuse_application(
@@ -256,6 +301,45 @@ def refuse_application(
             show(changed)
         else:
             session.out.note(f"refused; its traces are deleted on {moment(changed['expires_at'])}")
+
+
+def _show_application(session: Session, record: ApplicationRecord) -> None:
+    if session.out.as_json:
+        session.out.document(record)
+        return
+    content = record["application"]
+    session.out.heading(record["id"], record["state"])
+    sent: list[tuple[str, object]] = []
+    if content is not None:
+        contact = content["contact"]
+        sent = [
+            ("name", content["name"]),
+            ("kind", _label("kind", content["kind"])),
+            ("country", _label("country", content["country"])),
+            ("languages", in_words("languages", content["languages"], "en")),
+            ("description", content["description"]),
+            ("contact", contact["name"]),
+            ("e-mail", contact["email"]),
+            ("telephone", contact["telephone"]),
+            ("website", content["website"]),
+            ("branch of", content["parent"]),
+            ("proposed id", content["proposed_id"]),
+        ]
+    session.out.fields(
+        [
+            *sent,
+            ("submitted", moment(record["submitted_at"])),
+            ("expires" if record["decided_at"] is None else "deleted on", moment(record["expires_at"])),
+            ("approval", record["approval_id"]),
+            ("organisation", record["organization"]),
+            ("decided by", record["decided_by"]),
+            ("decided", moment(record["decided_at"])),
+            ("reason", record["reason"]),
+            ("note", record["note"]),
+        ]
+    )
+    if content is not None:
+        session.out.note("nobody has checked what was sent; call it on a number that you found elsewhere")
 
 
 def _row(item: ApplicationRecord) -> tuple[str, ...]:

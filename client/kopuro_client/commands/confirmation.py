@@ -1,8 +1,9 @@
-"""The question before a command that affects other organisations."""
+"""The question before a command that affects others, or that ends or revokes something."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -28,3 +29,13 @@ def confirm(out: Output, effects: list[str], question: str) -> None:
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         out.note("nothing was done")
         raise typer.Exit(0)
+
+
+def ask(out: Output, effects: Callable[[], list[str]], question: str, *, yes: bool) -> None:
+    """Show the effects and ask; with `yes` do neither. effects: read only if they are shown.
+
+    Raises InvalidArgumentError without a terminal. Ends the command if the answer is no.
+    """
+    if not yes:
+        require_terminal()
+        confirm(out, effects(), question)

@@ -9,7 +9,7 @@ import typer
 
 from kopuro_client.commands.candidates import LANGUAGE, show_candidates
 from kopuro_client.commands.code_words import in_words
-from kopuro_client.commands.confirmation import YES, confirm, require_terminal
+from kopuro_client.commands.confirmation import YES, ask, confirm, require_terminal
 from kopuro_client.commands.coordination_network import coverage, wishes
 from kopuro_client.commands.coordination_queue import KINDS, show_queue, show_queue_heading
 from kopuro_client.commands.coordination_report import report, statistics
@@ -18,6 +18,7 @@ from kopuro_client.commands.lists import AFTER, LIMIT, show_items, show_page
 from kopuro_client.commands.printable import moment
 from kopuro_client.commands.queue_words import word
 from kopuro_client.commands.referral import REFERRAL
+from kopuro_client.commands.referral_effects import effects_of_end, effects_on, waits_for
 from kopuro_client.commands.referral_words import field
 from kopuro_client.commands.rule_sentences import failed_rules, may_be_placed
 from kopuro_client.commands.sentence_lines import show_wrapped
@@ -26,9 +27,8 @@ from kopuro_client.commands.submitted import IDEMPOTENCY_KEY, show_submitted
 from kopuro_client.commands.timeline import show_referral
 from kopuro_client.commands.trace_words import reason_of, whose_turn
 from kopuro_client.errors import InvalidArgumentError
-from kopuro_client.records import Offer, Referral
 from kopuro_client.tracing.evidence import TraceRecords
-from kopuro_client.tracing.next_action import ENDS, next_action
+from kopuro_client.tracing.next_action import next_action
 
 _NOT_ASKED = frozenset({"intake", "delivery", "audit"})
 
@@ -134,7 +134,7 @@ def show(session: Session, referral: REFERRAL, language: LANGUAGE = "en") -> Non
     session.out.blank()
     # The turn as `kopuro trace` decides it, from what routing alone knows.
     known = TraceRecords(viewer=None, now=dt.datetime.now(dt.UTC), referral=found, silent=_NOT_ASKED)
-    turn = next_action(known)
+    turn = next_action(session.hub.with_standing(known))
     show_wrapped(session.out, f"{whose_turn(turn, language)}: {reason_of(turn, language)}")
     session.out.note(word("trace", language, command=f"kopuro trace {found['id']}"))
 
@@ -191,7 +191,7 @@ def extend(
     idempotency_key: IDEMPOTENCY_KEY = None,
 ) -> None:
     """Give more time to the organisations that a referral waits for."""
-    effect = f"will have time until {until}"
+    effect = f"will have time until {moment(until)}"
     seen = _confirm(session, referral, organization, effect, "extend this deadline?", yes=yes)
     submitted = session.hub.extend(
         referral, until, reason, organization=organization, offers=seen, idempotency_key=idempotency_key
@@ -236,8 +236,8 @@ def place(
     if not yes:
         require_terminal()
         found = session.hub.referral(referral)
-        seen = [offer["id"] for offer in _waits_for(found, None)]
-        effects = _effects(found, None, "will no longer be asked")
+        seen = [offer["id"] for offer in waits_for(found)]
+        effects = effects_on(found, None, "will no longer be asked")
         effects.append(f"{organization}: will be asked")
         services = session.hub.candidates(referral, organization=organization)["candidates"]
         if services and not any(map(may_be_placed, services)):
@@ -259,31 +259,8 @@ def _confirm(
         return None
     require_terminal()
     referral = session.hub.referral(referral_id)
-    confirm(session.out, _effects(referral, organization, effect), question)
-    return [offer["id"] for offer in _waits_for(referral, organization)]
-
-
-def _effects(referral: Referral, organization: str | None, effect: str) -> list[str]:
-    facts = referral["facts"] or {}  # none in an old referral
-    about = f"{referral['id']} ({referral['status']}, {facts.get('urgency')}, {facts.get('region')})"
-    waits_for = _waits_for(referral, organization)
-    return [about, *(f"{offer['organization']} ({_state(referral, offer)}): {effect}" for offer in waits_for)]
-
-
-def _waits_for(referral: Referral, organization: str | None) -> list[Offer]:
-    """Return the offers for whose holders the referral waits: the open ones, or the accepted one."""
-    if referral["status"] in ENDS:
-        return []
-    state = "open" if referral["acceptor"] is None else "accepted"
-    return [
-        offer
-        for offer in referral["offers"]
-        if offer["state"] == state and organization in (None, offer["organization"])
-    ]
-
-
-def _state(referral: Referral, offer: Offer) -> str:
-    return f"until {moment(offer['deadline'])}" if offer["state"] == "open" else referral["status"]
+    confirm(session.out, effects_on(referral, organization, effect), question)
+    return [offer["id"] for offer in waits_for(referral, organization)]
 
 
 ACTS_FOR = Annotated[
@@ -298,17 +275,30 @@ def withdraw(
     reason: Annotated[
         str, typer.Option(help="person_declined, placed_elsewhere, entered_in_error or other.")
     ],
+    yes: YES = False,
 ) -> None:
     """Withdraw a referral for its sender, which cannot do it itself."""
+    ask(
+        session.out,
+        lambda: effects_of_end(session.hub.referral(referral), erases=False),
+        f"withdraw the referral for {organization}?",
+        yes=yes,
+    )
     show_submitted(
         session.out, session.hub.withdraw_for(referral, organization, reason), "withdrawal recorded"
     )
 
 
-def revoke_consent(session: Session, referral: REFERRAL, organization: ACTS_FOR) -> None:
+def revoke_consent(session: Session, referral: REFERRAL, organization: ACTS_FOR, yes: YES = False) -> None:
     """Record that the person withdrew the consent, for the sender or the acceptor.
 
     The referral ends, and its case and the content of its history are erased.
     """
+    ask(
+        session.out,
+        lambda: effects_of_end(session.hub.referral(referral), erases=True),
+        f"record for {organization} that the person withdrew the consent?",
+        yes=yes,
+    )
     submitted = session.hub.withdraw_for(referral, organization, "consent_revoked")
     show_submitted(session.out, submitted, "withdrawal of consent recorded")

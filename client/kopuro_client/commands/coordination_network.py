@@ -65,7 +65,8 @@ def _phrase(change: Change, language: str) -> str:
         return one_line(" ".join(str(value) for value in values.values() if value))
     text = in_language(texts, language, values).replace(" ()", "")
     if service := change.get("service"):
-        text += " " + word("its_service", language, service=service)
+        named = word("its_service", language, service=service)
+        text = f"{text[:-1]}; {named})" if text.endswith(")") else f"{text} ({named})"
     return one_line(text)
 
 

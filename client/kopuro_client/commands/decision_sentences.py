@@ -95,6 +95,22 @@ PHRASES: Final[Mapping[str, Texts]] = {
         "{organization} тандалды: тең келген {equals} уюмдун ичинен ага эң көптөн бери сунуш болгон эмес "
         "(буга чейин бир да жолу).",
     ),
+    "turn_by_score": (
+        "{organization} was asked because, of {equals} equals, {never} were never asked before, and its "
+        "score is the highest of these.",
+        "Выбор пал на {organization}: из равных (всего {equals}) ещё ничего не предлагали {never}, и её "
+        "оценка среди них самая высокая.",
+        "{organization} тандалды: тең келген {equals} уюмдун ичинен {never} уюмга мурда сунуш болгон эмес, "
+        "алардын ичинен анын баасы эң жогору.",
+    ),
+    "turn_by_lot": (
+        "{organization} was asked because, of {equals} equals, {never} were never asked before, and the "
+        "referral's id decided between these.",
+        "Выбор пал на {organization}: из равных (всего {equals}) ещё ничего не предлагали {never}, и между "
+        "ними решил идентификатор направления.",
+        "{organization} тандалды: тең келген {equals} уюмдун ичинен {never} уюмга мурда сунуш болгон эмес, "
+        "алардын ортосунда жолдомонун идентификатору чечти.",
+    ),
     "chance": (
         "{organization} was asked to give it a chance: it is hardly known, or others score higher.",
         "Выбор пал на {organization}, чтобы дать ей шанс: её мало знают, или оценка других выше.",
@@ -281,9 +297,16 @@ def why_first(decision: Decision, eligible: list[Candidate], language: str) -> s
     contender = turn["organizations"].get(name)
     asked = contender["last_asked"] if contender else None
     values = {"organization": name, "equals": turn["equals"]}
-    if asked is None:
+    if asked is not None:
+        return phrase("turn", language, **values, time=moment(asked))
+    contenders = turn["organizations"].items()
+    never = {each for each, one in contenders if one["equal"] and one["last_asked"] is None}
+    others = [one["score"] or 0.0 for one in eligible if one["organization"] in never - {name}]
+    if not others:
         return phrase("turn_never", language, **values)
-    return phrase("turn", language, **values, time=moment(asked))
+    by_score = (first["score"] or 0.0) > max(others)
+    which = "turn_by_score" if by_score else "turn_by_lot"
+    return phrase(which, language, **values, never=len(never))
 
 
 def _filled(texts: Texts, language: str, values: Mapping[str, Any]) -> str:

@@ -55,6 +55,13 @@ def suspend(
             effects.append(
                 f"{_counted(numbers, one, many)}: {effect}" if any(numbers.values()) else f"no {many}"
             )
+        sent = engaged.get("sent", {})
+        if any(sent.values()):
+            counted = _counted(sent, "open referral", "open referrals")
+            effects += [
+                f"{counted} that it sent: go on, but it can neither read nor withdraw them",
+                f"of these, see those that need you: kopuro coordination queue --organization {organization}",
+            ]
         confirm(session.out, effects, "suspend the organisation?")
     changed = session.hub.administration.suspend(organization, reason, revision=revision)
     _show(session, changed, "suspended; readmit it with `kopuro organization readmit`, as an operator")

@@ -15,8 +15,10 @@ from kopuro_client.commands.applications import (
     vet_application,
 )
 from kopuro_client.commands.candidates import LANGUAGE
-from kopuro_client.commands.confirmation import YES, confirm, require_terminal
+from kopuro_client.commands.code_words import in_words
+from kopuro_client.commands.confirmation import YES, ask, confirm, require_terminal
 from kopuro_client.commands.coordination_report import statement
+from kopuro_client.commands.exit_codes import ExitCode
 from kopuro_client.commands.input_file import read_json
 from kopuro_client.commands.membership import ORGANIZATION, readmit, suspend, vet
 from kopuro_client.commands.organization_capacity import capacity
@@ -24,6 +26,7 @@ from kopuro_client.commands.organization_list import list_
 from kopuro_client.commands.organization_record import agreements_of, show_record
 from kopuro_client.commands.session import Session, connected
 from kopuro_client.paging import following
+from kopuro_client.records import ApprovedService
 
 _PAGE = 200
 _SERVICE = Annotated[str, typer.Argument(help="The id of its service.")]
@@ -141,11 +144,29 @@ def approve_service(
         session.out.note("approved; the service may be asked for these needs from now on")
 
 
-def withdraw_approval(session: Session, organization: ORGANIZATION, service: _SERVICE) -> None:
+def withdraw_approval(
+    session: Session, organization: ORGANIZATION, service: _SERVICE, yes: YES = False
+) -> None:
     """Withdraw a service's approval: it is no longer asked for sensitive needs."""
+    record = session.hub.organization(organization)
+    approved = next((one for one in record["approved_services"] if one["service"] == service), None)
+    if approved is None:
+        session.out.note(f"the service {service} of {organization} has no approval: nothing was withdrawn")
+        raise typer.Exit(ExitCode.REFUSED)
+    ask(session.out, lambda: _withdrawal(session, organization, approved), "withdraw the approval?", yes=yes)
     changed = session.hub.administration.withdraw_service_approval(organization, service)
     if session.out.as_json:
         session.out.document(changed)
     else:
         session.out.text(changed["revision"])
         session.out.note("withdrawn; open offers about its sensitive needs are revoked")
+
+
+def _withdrawal(session: Session, organization: str, approved: ApprovedService) -> list[str]:
+    """Return what the withdrawal of an approval affects."""
+    needs = in_words("needs", approved["needs"], "en")
+    offers = session.hub.engagements(organization).get("sensitive_offers", {}).get(approved["service"], 0)
+    return [
+        f"{organization}, service {approved['service']}: no longer asked for {needs}",
+        f"{offers} open {'offer' if offers == 1 else 'offers'} about sensitive needs will be revoked",
+    ]

@@ -31,6 +31,7 @@ def show_record(out: Output, record: Organization, agreements: list[Agreement], 
             (word("country", language), in_words("country", record["country"], language)),
             (word("parent", language), record["parent"]),
             (word("standing", language), standing(record, language)),
+            (word("suspended_by", language), _suspension(record, language)),
             (word("languages", language), in_words("languages", record["languages"], language)),
             (
                 word("sealing_key", language),
@@ -59,6 +60,16 @@ def show_record(out: Output, record: Organization, agreements: list[Agreement], 
         if (until := agreement.get("effective_until")) is not None:
             parts.append(word("until", language, day=until))
         show_wrapped(out, one_line("; ".join(parts)), first="- ")
+
+
+def _suspension(record: Organization, language: str) -> str | None:
+    found = record.get("suspension")  # for staff only
+    if found is None:
+        return None
+    at, reason = moment(found["at"]), found["reason"]
+    if reason is None:
+        return word("by_at", language, by=found["by"], at=at)
+    return word("by_at_reason", language, by=found["by"], at=at, reason=word(reason, language))
 
 
 def _show_service(out: Output, record: Organization, service: Service, language: str) -> None:

@@ -9,11 +9,13 @@ from typing import Annotated, Any
 import typer
 
 from kopuro_client.commands.candidates import LANGUAGE, show_candidates
+from kopuro_client.commands.confirmation import YES, ask
 from kopuro_client.commands.explanation import show_decisions
 from kopuro_client.commands.input_file import read_json_or_stdin
 from kopuro_client.commands.lists import AFTER, LIMIT, show_page
 from kopuro_client.commands.preview import show_preview
 from kopuro_client.commands.printable import moment
+from kopuro_client.commands.referral_effects import effects_of_end
 from kopuro_client.commands.session import Session, connected
 from kopuro_client.commands.submitted import (
     IDEMPOTENCY_KEY,
@@ -144,9 +146,16 @@ def withdraw(
     reason: Annotated[
         str, typer.Option(help="person_declined, placed_elsewhere, entered_in_error or other.")
     ],
+    yes: YES = False,
     idempotency_key: IDEMPOTENCY_KEY = None,
 ) -> None:
     """Withdraw a referral you sent."""
+    ask(
+        session.out,
+        lambda: effects_of_end(session.hub.referral(referral), erases=False),
+        "withdraw the referral?",
+        yes=yes,
+    )
     withdrawn = session.hub.withdraw(referral, reason, idempotency_key=idempotency_key)
     show_submitted(session.out, withdrawn, "withdrawal recorded")
 
@@ -222,8 +231,16 @@ def note(
     )
 
 
-def revoke_consent(session: Session, referral: REFERRAL, idempotency_key: IDEMPOTENCY_KEY = None) -> None:
-    """Record that the person has revoked the consent."""
+def revoke_consent(
+    session: Session, referral: REFERRAL, yes: YES = False, idempotency_key: IDEMPOTENCY_KEY = None
+) -> None:
+    """Record that the person has revoked the consent. The case and the history's content are erased."""
+    ask(
+        session.out,
+        lambda: effects_of_end(session.hub.referral(referral), erases=True),
+        "record that the person withdrew the consent?",
+        yes=yes,
+    )
     revoked = session.hub.revoke_consent(referral, idempotency_key=idempotency_key)
     show_submitted(session.out, revoked, "revocation recorded")
 

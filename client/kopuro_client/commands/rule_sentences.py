@@ -155,6 +155,37 @@ SENTENCES: Final[Mapping[str, tuple[str, str, str]]] = {
 }
 
 
+# (reason code, standing of the organisation) -> what to say instead of the reason's sentence.
+BY_STANDING: Final[Mapping[tuple[str, str], tuple[str, str, str]]] = {
+    ("not_vetted", "applied"): (
+        "The network has not vetted it yet.",
+        "Сеть её ещё не проверила.",
+        "Тармак аны азырынча текшере элек.",
+    ),
+    ("not_vetted", "suspended"): (
+        "The network has suspended it.",
+        "Сеть приостановила её участие.",
+        "Тармак анын катышуусун токтоткон.",
+    ),
+    ("not_vetted", "left"): (
+        "It has left the network.",
+        "Она вышла из сети.",
+        "Ал тармактан чыккан.",
+    ),
+    **dict.fromkeys(
+        (("no_agreement", "applied"), ("no_agreement", "suspended"), ("no_agreement", "left")),
+        (
+            "No agreement for this need names it, and those with all vetted organisations do not apply to it "
+            "now: {needs}.",
+            "Нет соглашения об этой потребности, где она названа, а соглашения со всеми проверенными "
+            "организациями сейчас на неё не распространяются: {needs}.",
+            "Бул муктаждык боюнча аны атаган макулдашуу жок, ал эми бардык текшерилген уюмдар менен "
+            "макулдашуулар азыр ага тиешелүү эмес: {needs}.",
+        ),
+    ),
+}
+
+
 # The rules that a coordinator may override. The hub decides; this only tells before.
 OVERRIDABLE: Final = frozenset(
     {
@@ -180,12 +211,19 @@ def may_be_placed(candidate: Candidate) -> bool:
 
 def failed_rules(candidate: Candidate, language: str = "en") -> list[str]:
     """Return a sentence for each failed rule."""
-    return [sentence_of(rule, language) for rule in candidate["rules"] if not rule["passed"]]
+    failed = [rule for rule in candidate["rules"] if not rule["passed"]]
+    standings = (rule["detail"].get("vetting") for rule in failed if rule["reason"] == "not_vetted")
+    standing = next(standings, None)
+    return [sentence_of(rule, language, standing=standing) for rule in failed]
 
 
-def sentence_of(rule: Rule, language: str = "en") -> str:
-    """Return why the rule failed; the rule and its code if the hub's reason is unknown here."""
-    texts = SENTENCES.get(rule["reason"] or "")
+def sentence_of(rule: Rule, language: str = "en", *, standing: str | None = None) -> str:
+    """Return why the rule failed; the rule and its code if the hub's reason is unknown here.
+
+    standing: of the organisation, if it is not vetted.
+    """
+    reason = rule["reason"] or ""
+    texts = BY_STANDING.get((reason, standing or "")) or SENTENCES.get(reason)
     if texts is not None:
         try:
             detail = values_in_words(rule["detail"], language)

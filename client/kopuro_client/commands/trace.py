@@ -7,12 +7,13 @@ from typing import Annotated
 import typer
 
 from kopuro_client.commands.candidates import checked_language
+from kopuro_client.commands.code_words import in_words
 from kopuro_client.commands.exit_codes import ExitCode
 from kopuro_client.commands.output import Output
 from kopuro_client.commands.printable import moment
 from kopuro_client.commands.sentence_lines import show_wrapped
 from kopuro_client.commands.session import Session
-from kopuro_client.commands.trace_words import reason_of, step_of, to_do, whose_turn, word
+from kopuro_client.commands.trace_words import reason_of, receipt_of, step_of, to_do, whose_turn, word
 from kopuro_client.tracing.hop import Hop
 from kopuro_client.tracing.next_action import Action
 from kopuro_client.tracing.trace import Trace
@@ -55,7 +56,8 @@ def trace(
 def show_trace(out: Output, found: Trace, language: str) -> None:
     """Print the hops in the order of time, then whose turn it is, since when, until when, and what to do."""
     if found.hops:
-        out.heading(word("hops", language), *filter(None, (found.referral, found.status)))
+        status = in_words("status", found.status, language) if found.status else None
+        out.heading(word("hops", language), *filter(None, (found.referral, status)))
         for hop in found.hops:
             _show_hop(out, found, hop, language)
         out.blank()
@@ -78,11 +80,11 @@ def _show_hop(out: Output, found: Trace, hop: Hop, language: str) -> None:
         moment(hop.time.isoformat().replace("+00:00", "Z")),
         f"{'> ' if found.is_asked(hop) else ''}{hop.service}",
         f"{hop.about}: {step}" if hop.about is not None else step,
-        hop.organization,
+        hop.organization or (word("coordinators", language) if hop.about is not None else None),
     )
     if hop.sentence is not None:
         show_wrapped(out, hop.sentence, first=_INDENT)
-    receipt = [f"{name.replace('_', ' ')} {moment(value)}" for name, value in hop.receipt.items()]
+    receipt = [receipt_of(name, value, language) for name, value in hop.receipt.items()]
     if hop.published is not None:
         receipt.append(word("published" if hop.published else "unpublished", language))
     if hop.entry is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from kopuro_client.commands.code_words import Texts
+from kopuro_client.commands.code_words import Texts, in_words
 from kopuro_client.commands.labels import LANGUAGES
 from kopuro_client.commands.printable import moment
 from kopuro_client.tracing.next_action import Action, NextAction, Owner
@@ -331,11 +331,12 @@ WORDS: Final[Mapping[str, Texts]] = {
     "next": ("Next:", "Дальше:", "Андан ары:"),
     "nothing": ("Nothing found", "Ничего не найдено", "Эч нерсе табылган жок"),
     "hops": ("Hops", "Шаги", "Кадамдар"),
+    "coordinators": ("coordinators", "координаторы", "координаторлор"),
     "published": ("published", "передано брокеру", "брокерге берилди"),
     "unpublished": ("not published yet", "ещё не передано брокеру", "брокерге азырынча берилген жок"),
     "entry": (
         "log entry {entry}, in the signed checkpoint of {size} entries",
-        "запись журнала {entry}, в подписанной контрольной точке на {size} записей",
+        "запись журнала {entry}, в подписанной контрольной точке (всего записей: {size})",
         "журналдын {entry} жазуусу, {size} жазуунун кол коюлган текшерүү чекитинде",
     ),
     "unsigned": (
@@ -358,6 +359,27 @@ STEPS: Final[Mapping[str, Texts]] = {
     "closed": ("content erased", "содержимое стёрто", "мазмуну өчүрүлдү"),
     "webhook": ("webhook", "вебхук", "вебхук"),
 }
+
+# The names of what a receipt of a hop holds.
+RECEIPT: Final[Mapping[str, Texts]] = {
+    "message": ("message", "сообщение", "билдирүү"),
+    "offer": ("offer", "предложение", "сунуш"),
+    "onward": ("onward", "дальше", "андан ары"),
+    "parts": ("parts", "части", "бөлүктөр"),
+    "part_of": ("part of", "часть направления", "кайсы жолдомонун бөлүгү"),
+    "reason": ("reason", "причина", "себеп"),
+    "endpoint": ("endpoint", "адрес вебхука", "вебхуктун дареги"),
+    "state": ("state", "состояние", "абалы"),
+    "attempts": ("attempts", "попыток", "аракет саны"),
+    "next_attempt": ("next attempt", "следующая попытка", "кийинки аракет"),
+}
+
+
+def receipt_of(name: str, value: str, language: str) -> str:
+    """Return one part of a receipt: its name, and a reason in words."""
+    texts = RECEIPT.get(name)
+    named = name.replace("_", " ") if texts is None else _filled(texts, language, {})
+    return f"{named} {in_words(name, value, language) if name == 'reason' else moment(value)}"
 
 
 def word(name: str, language: str, **values: object) -> str:

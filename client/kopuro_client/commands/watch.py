@@ -7,7 +7,10 @@ from typing import Annotated
 
 import typer
 
+from kopuro_client.commands.code_words import in_words
+from kopuro_client.commands.confirmation import YES, ask
 from kopuro_client.commands.input_file import read_text
+from kopuro_client.commands.labels import inside
 from kopuro_client.commands.lists import AFTER, LIMIT, show_page
 from kopuro_client.commands.printable import moment
 from kopuro_client.commands.session import Session, connected
@@ -115,8 +118,14 @@ def reports(session: Session, after: AFTER = None, limit: LIMIT = None) -> None:
     )
 
 
-def retract(session: Session, report: Annotated[str, typer.Argument(help="The id of your report.")]) -> None:
+def retract(
+    session: Session,
+    report: Annotated[str, typer.Argument(help="The id of your report.")],
+    yes: YES = False,
+) -> None:
     """Retract your report. Its recipients get a message."""
+    effects = [f"{report}: stops counting for good, and its recipients are told"]
+    ask(session.out, lambda: effects, "retract the report?", yes=yes)
     made = session.hub.retract_watch_report(report)
     if session.out.as_json:
         session.out.document(made)
@@ -164,8 +173,8 @@ def _row(item: WatchedEmployer) -> tuple[str, ...]:
         item["id"],
         employer["name"],
         employer["registration_number"] or "",
-        employer["region"] or employer["country"],
-        ", ".join(item["practices"]),
+        in_words("region", employer["region"] or employer["country"], "en"),
+        ", ".join(inside("employer_practices", one, "en") for one in item["practices"]),
         f"{item['first_month']} to {item['last_month']}" if item["first_month"] else "",
         item["reporters"].replace("_", " "),
     )

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from kopuro_client.commands.confirmation import YES, ask
 from kopuro_client.commands.lists import AFTER, LIMIT, show_page
 from kopuro_client.commands.new_file import new_file
 from kopuro_client.commands.printable import moment
@@ -96,10 +97,19 @@ def change(
         session.out.note(f"{changed['id']} is {changed['state']}")
 
 
-def delete(session: Session, endpoint: _ENDPOINT) -> None:
+def delete(session: Session, endpoint: _ENDPOINT, yes: YES = False) -> None:
     """Delete an endpoint. Your mailbox keeps every message."""
+    ask(session.out, lambda: _deletion(session, endpoint), "delete the endpoint?", yes=yes)
     session.hub.webhooks.delete(endpoint)
     session.out.note(f"deleted {endpoint}")
+
+
+def _deletion(session: Session, endpoint: str) -> list[str]:
+    found = session.hub.webhooks.endpoint(endpoint)
+    return [
+        f"{found['url']} ({found['state']}): gets no further notices, and those that wait are dropped",
+        "its secret ends: a new endpoint has another id and secret",
+    ]
 
 
 def rotate(session: Session, endpoint: _ENDPOINT, secret: _SECRET = None) -> None:

@@ -77,8 +77,14 @@ class CoverageCell(TypedDict):
 
 
 class Engagements(TypedDict):
-    """How many referrals an organisation is asked about or has accepted and not ended, by urgency."""
+    """How many open referrals an organisation is asked about, has accepted or has sent, by urgency.
+
+    sensitive_offers: by service, the open offers for a referral with a sensitive need. Missing from
+    older hubs, as is `sent`.
+    """
 
     organization: str
     open_offers: dict[str, int]
     accepted: dict[str, int]
+    sent: NotRequired[dict[str, int]]
+    sensitive_offers: NotRequired[dict[str, int]]

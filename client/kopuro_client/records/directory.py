@@ -76,8 +76,19 @@ class Agreement(TypedDict):
     revision: int
 
 
+class Suspension(TypedDict):
+    """Who suspended an organisation, when and why."""
+
+    by: str
+    at: str
+    reason: str | None
+
+
 class Organization(TypedDict):
-    """An organisation's record in the directory. Only the directory writes the last two members."""
+    """An organisation's record in the directory. Only the directory writes the last three members.
+
+    suspension: for staff, of a suspended organisation; missing from older hubs.
+    """
 
     id: str
     name: str
@@ -96,3 +107,4 @@ class Organization(TypedDict):
     revision: int
     sealing_key_change: SealingKeyChange | None
     approved_services: list[ApprovedService]
+    suspension: NotRequired[Suspension | None]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
+from kopuro_client.arguments import texts
 from kopuro_client.paging import following
 from kopuro_client.records import (
     Accepted,
@@ -108,7 +109,7 @@ class Coordination(Connected):
         return self._connection.csv(url, {**wanted, "lacking": "true" if lacking else None})
 
     def engagements(self, organization_id: str) -> Engagements:
-        """Return how many referrals an organisation is asked about or has accepted, by urgency."""
+        """Return how many open referrals an organisation is asked about, has accepted or has sent."""
         url = self._at("routing", "coordination", "organizations", organization_id, "engagements")
         return cast(Engagements, self._connection.get(url))
 
@@ -201,4 +202,4 @@ def _act(reason: str, organization: str | None, offers: Sequence[str] | None) ->
 
 def _given(*, offers: Sequence[str] | None, **members: str | None) -> dict[str, Any]:
     given: dict[str, Any] = {name: value for name, value in members.items() if value is not None}
-    return given if offers is None else {**given, "offers": list(offers)}
+    return given if offers is None else {**given, "offers": texts(offers, "the offers")}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar, cast
 
 from kopuro_client.arguments import text
@@ -17,7 +17,14 @@ from kopuro_client.errors import (
     TransportError,
     UnavailableError,
 )
-from kopuro_client.records import AdmittedSubmission, MessageState, Offer, Referral, StoryDocument
+from kopuro_client.records import (
+    AdmittedSubmission,
+    MessageState,
+    Offer,
+    Organization,
+    Referral,
+    StoryDocument,
+)
 from kopuro_client.resources.connected import Connected
 from kopuro_client.tracing.evidence import Logged, TraceRecords, moment_of, short_fact
 from kopuro_client.tracing.trace import Trace
@@ -60,7 +67,25 @@ class Traces(Connected):
             raise asking.error
         if found.referral is None:
             return Trace.of(asked, None, frozenset(), asking.evidence())
-        return Trace.of(asked, found.referral, found.ids, self._evidence(asking, found, language))
+        evidence = self.with_standing(self._evidence(asking, found, language))
+        return Trace.of(asked, found.referral, found.ids, evidence)
+
+    def with_standing(self, evidence: TraceRecords) -> TraceRecords:
+        """Return the evidence with the standing of an acceptor that was suspended.
+
+        Without an answer of the directory the standing stays unknown.
+        """
+        if not isinstance(evidence, TraceRecords):
+            raise InvalidArgumentError(f"the evidence must be TraceRecords, not {type(evidence).__name__}")
+        acceptor = evidence.acceptor_suspended
+        if acceptor is None:
+            return evidence
+        try:
+            record = cast(Organization, self._read("directory", "organizations", acceptor))
+        except (RefusedError, UnavailableError, TransportError, DefectError):
+            return evidence
+        is_excluded = record["vetting"] != "vetted" or not record["active"]
+        return replace(evidence, is_acceptor_excluded=is_excluded)
 
     def _of_id(self, asking: _Asking, id_: str) -> _Found:
         """Return the referral that an id leads to."""

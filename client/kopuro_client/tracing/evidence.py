@@ -41,7 +41,8 @@ class TraceRecords:
     viewer: the organisation that asks, None for staff. submissions: from intake. referral: routing's view by
     way of intake, None if neither knows it. messages: from delivery. entries: from audit. log_size: the
     number of entries that the newest checkpoint signs. silent: the services that gave no answer;
-    their part is missing here.
+    their part is missing here. is_acceptor_excluded: whether the directory excludes the acceptor now; None
+    if it was not asked.
     """
 
     viewer: str | None
@@ -52,6 +53,15 @@ class TraceRecords:
     entries: Sequence[Logged] = ()
     log_size: int | None = None
     silent: frozenset[str] = frozenset()
+    is_acceptor_excluded: bool | None = None
+
+    @property
+    def acceptor_suspended(self) -> str | None:
+        """The acceptor if its suspension is the last of its steps, so that its standing matters."""
+        step = self.last("referral.acceptor_suspended", "offer.accepted", "referral.progressed")
+        if self.referral is None or step is None or step["fact"] != "referral.acceptor_suspended":
+            return None
+        return self.referral["acceptor"]
 
     @property
     def timeline(self) -> Sequence[TimelineEntry]:

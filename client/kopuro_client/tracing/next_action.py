@@ -223,14 +223,15 @@ def _offer_ended(referral: Referral) -> NextAction:
 def _excluded(evidence: TraceRecords, referral: Referral) -> NextAction | None:
     """Return the coordinators' turn while the acceptor is suspended or inactive.
 
-    Its readmission is no step of the referral: an acceptor that asks, or that has reported since, has been
-    readmitted; otherwise the sentence leaves it open.
+    Its readmission is no step of the referral: an acceptor that asks, that has reported since, or that the
+    directory does not exclude now has been readmitted. If the directory was not asked, the sentence leaves it
+    open.
     """
-    acceptor = referral["acceptor"]
-    step = evidence.last("referral.acceptor_suspended", "offer.accepted", "referral.progressed")
-    if acceptor is None or evidence.viewer == acceptor or step is None:
+    acceptor = evidence.acceptor_suspended
+    step = evidence.last("referral.acceptor_suspended")
+    if acceptor is None or step is None or evidence.viewer == acceptor:
         return None
-    if step["fact"] != "referral.acceptor_suspended":
+    if evidence.is_acceptor_excluded is False:
         return None
     return NextAction(
         owner=Owner.network,

@@ -8,8 +8,10 @@ from typing import Any, Final
 from sqlalchemy import Connection, Table, Text, func, insert, select, text, type_coerce
 from sqlalchemy.dialects import postgresql, sqlite
 
+from contracts.codes import SuspensionReason, Vetting
 from contracts.organization import Agreement, Organization
 from contracts.records import read
+from contracts.responses.directory import Suspension
 from runtime.turn import in_turns
 from services.directory.adapters.decoded_records import DecodedRecords
 from services.directory.adapters.tables import AGREEMENTS, CLIENTS, ORGANIZATIONS, REVISIONS, TOKEN_KEYS
@@ -22,6 +24,8 @@ _TABLES: Final[Mapping[type[DirectoryEntry], Table]] = {
     TokenKey: TOKEN_KEYS,
     Client: CLIENTS,
 }
+# A suspended organisation changes nothing itself, and operators change little of it.
+_MOST_CHANGES_LOOKED_AT: Final = 100
 _KINDS: Final[Mapping[Subject, type[DirectoryEntry]]] = {subject: kind for kind, subject in SUBJECTS.items()}
 # Of a row that is replaced.
 _UNCHANGED: Final = frozenset({"id", "registered"})
@@ -61,6 +65,7 @@ class SqlRegister:
                     "changed_by": revision.changed_by,
                     "changed_at": revision.changed_at,
                     "record": revision.entry,
+                    "reason": revision.reason,
                 }
                 for revision in revisions
             ],
@@ -87,6 +92,24 @@ class SqlRegister:
             Standing(revision=row.revision, entry=self._decoded.read(kind, row.record))
             for row in in_turns(transaction.execute(query).all())
         ]
+
+    def suspension(self, transaction: Connection, organization: str) -> Suspension | None:
+        """See `ports.Register`."""
+        query = (
+            select(REVISIONS.c.changed_by, REVISIONS.c.changed_at, REVISIONS.c.reason, REVISIONS.c.record)
+            .where(REVISIONS.c.subject == Subject.organization.value, REVISIONS.c.id == organization)
+            .order_by(REVISIONS.c.number.desc())
+            .limit(_MOST_CHANGES_LOOKED_AT)
+        )
+        found = None
+        for row in transaction.execute(query):
+            if row.record["vetting"] != Vetting.suspended:
+                break
+            reason = None if row.reason is None else SuspensionReason(row.reason)
+            found = Suspension(by=row.changed_by, at=row.changed_at, reason=reason)
+            if reason is not None:
+                break
+        return found
 
     def clients_of(self, transaction: Connection, principals: Sequence[str]) -> list[Client]:
         """See `ports.Register`."""

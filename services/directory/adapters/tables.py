@@ -49,6 +49,8 @@ REVISIONS = Table(
     Column("changed_by", String(100), nullable=False),
     Column("changed_at", Instant, nullable=False),
     Column("record", Json, nullable=False),
+    # Why the change suspends the organisation; null for every other change.
+    Column("reason", String(40)),
 )
 
 # The search index of offered services; the organisation's record is authoritative.

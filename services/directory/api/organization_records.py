@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from contracts.codes import OrganizationKind
+from contracts.codes import OrganizationKind, Vetting
 from contracts.errors import PointerError, Refused
 from runtime.access.standing import excluded_refusal
 from runtime.web.paging import NAME
@@ -15,9 +15,11 @@ from runtime.web.response import Response
 from services.directory import admission
 from services.directory.api.responses import editor_of, organization_record, page, requested, single
 from services.directory.domain.approval import Approval
+from services.directory.domain.client import Role
 from services.directory.handlers import DirectoryHandlers
 from services.directory.preconditions import conditional, precondition_of
 
+_STAFF: Final = (Role.coordinator, Role.operator, Role.auditor)
 MERGE_PATCH: Final = "application/merge-patch+json"
 
 
@@ -41,11 +43,17 @@ def organizations(handlers: DirectoryHandlers, request: Request) -> Response:
 
 
 def organization(handlers: DirectoryHandlers, request: Request) -> Response:
-    """Return one organisation with its services; to an excluded organisation, only its own record."""
+    """Return one organisation with its services; to an excluded organisation, only its own record.
+
+    Coordinators, operators and auditors also see who suspended it, when and why.
+    """
     organization_id = request.path_params["id"]
     if request.principal.excluded and request.principal.id != organization_id:
         raise excluded_refusal()
-    return single(organization_record(handlers.listings.organization(organization_id)))
+    standing = handlers.listings.organization(organization_id)
+    shows_suspension = standing.entry.vetting is Vetting.suspended and any(map(request.principal.has, _STAFF))
+    suspension = handlers.listings.suspension(organization_id) if shows_suspension else None
+    return single(organization_record(standing, suspension))
 
 
 def put_organization(handlers: DirectoryHandlers, request: Request) -> Response:
@@ -54,6 +62,8 @@ def put_organization(handlers: DirectoryHandlers, request: Request) -> Response:
     202: a second person must approve the request.
     """
     document, precondition = conditional(request)
+    if isinstance(document, dict):
+        document.pop("suspension", None)  # a part of what was read that only the directory writes
     wanted = admission.organization(document, handlers.clock.now())
     if wanted.id != request.path_params["id"]:
         where = PointerError(pointer="/id", detail="Must be the id in the URL.")
@@ -90,7 +100,10 @@ def patch_organization(handlers: DirectoryHandlers, request: Request) -> Respons
 
 
 def suspend(handlers: DirectoryHandlers, request: Request) -> Response:
-    """Suspend an organisation with a coded reason, at once. A repetition changes nothing."""
+    """Suspend an organisation with a coded reason, at once.
+
+    A repetition changes nothing; another reason is a new revision.
+    """
     wanted = admission.suspension_request(request.json())
     standing = handlers.suspensions.suspend(
         request.path_params["id"],

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from contracts.organization import Agreement, Organization
-from contracts.responses.directory import AgreementRecord, OrganizationRecord
+from contracts.responses.directory import AgreementRecord, OrganizationRecord, Suspension
 from contracts.responses.form import Page, extended
 from runtime.turn import in_turns
 from runtime.web.paging import CursorPart, Scalar, encode_cursor, limit_of, position_of
@@ -36,8 +36,10 @@ def editor_of(request: Request) -> Editor:
     return Editor(id=principal.id, operator=principal.has(Role.operator), client_id=principal.client_id)
 
 
-def organization_record(standing: Standing[Organization]) -> OrganizationRecord:
-    return extended(OrganizationRecord, standing.entry, revision=standing.revision)
+def organization_record(
+    standing: Standing[Organization], suspension: Suspension | None = None
+) -> OrganizationRecord:
+    return extended(OrganizationRecord, standing.entry, revision=standing.revision, suspension=suspension)
 
 
 def agreement_record(standing: Standing[Agreement]) -> AgreementRecord:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
+from contracts.codes import SuspensionReason
 from contracts.errors import Defect
 from contracts.organization import Agreement, Organization
 from services.directory.domain.client import Client
@@ -56,13 +57,17 @@ class Standing(Generic[E_co]):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Revision(Generic[E_co]):
-    """One change of an entry, with the whole entry after it. previous: None if the entry is new."""
+    """One change of an entry, with the whole entry after it.
+
+    previous: None if the entry is new. reason: why the change suspends the organisation.
+    """
 
     entry: E_co
     number: int
     previous: int | None
     changed_by: str
     changed_at: dt.datetime
+    reason: SuspensionReason | None = None
 
     @property
     def subject(self) -> Subject:
@@ -72,22 +77,35 @@ class Revision(Generic[E_co]):
 
 
 def revise(
-    standing: Mapping[str, Standing[E]], wanted: Sequence[E], *, by: str, at: dt.datetime
+    standing: Mapping[str, Standing[E]],
+    wanted: Sequence[E],
+    *,
+    by: str,
+    at: dt.datetime,
+    reason: SuspensionReason | None = None,
 ) -> list[Revision[E]]:
     """Return the revisions that bring the entries to the wanted state; unchanged entries get none.
 
-    standing: the existing entries of that kind, by id. Raises Defect if an id is wanted twice, because
-    either could be meant.
+    standing: the existing entries of that kind, by id. reason: why the change suspends; with one, an
+    unchanged entry gets a revision too. Raises Defect if an id is wanted twice, because either could be
+    meant.
     """
     if len({entry.id for entry in wanted}) != len(wanted):
         raise Defect("Two changes of one entry in one call.")
     revisions = []
     for entry in wanted:
         present = standing.get(entry.id)
-        if present is not None and present.entry == entry:
+        if present is not None and present.entry == entry and reason is None:
             continue
         previous = None if present is None else present.revision
         revisions.append(
-            Revision(entry=entry, number=(previous or 0) + 1, previous=previous, changed_by=by, changed_at=at)
+            Revision(
+                entry=entry,
+                number=(previous or 0) + 1,
+                previous=previous,
+                changed_by=by,
+                changed_at=at,
+                reason=reason,
+            )
         )
     return revisions

@@ -46,18 +46,19 @@ def check_references(present: DirectoryEntry | None, wanted: DirectoryEntry, loo
     if errors := list(wrong_references(wanted, lookup)):
         raise Refused(
             "unknown-organization",
-            "The record refers to something that the directory does not have, or it is its own parent.",
+            "The record names an organisation that the directory does not have, or a parent below it.",
             errors=errors,
         )
 
 
 def _wrong_parent(organization: Organization, lookup: Lookup) -> str | None:
     above = organization.parent
-    seen = {organization.id}
+    chain = [organization.id]
     while above is not None:
-        if above in seen:
-            return "The organisation would be its own parent."
-        seen.add(above)
+        if above in chain:
+            cycle = " → ".join((*chain, above)[chain.index(above) :])
+            return f"The organisation would be below itself: {cycle}."
+        chain.append(above)
         parent = lookup(above)
         if parent is None:
             # An older record may name an unknown parent; this change did not cause that.

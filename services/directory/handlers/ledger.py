@@ -14,6 +14,7 @@ from contracts.codes import KeyManner, SuspensionReason
 from contracts.envelope import Event
 from contracts.facts import Fact
 from contracts.organization import Agreement, Organization
+from contracts.responses.directory import Suspension
 from runtime.clock import Clock
 from runtime.identifiers import new_id
 from runtime.messaging.outbox.outbox import Outbox, outgoing
@@ -75,6 +76,10 @@ class Writing:
         """Return an entry's current state; None if it does not exist."""
         return self.ledger.register.standing(self.transaction, kind, [entry_id]).get(entry_id)
 
+    def suspension(self, organization: str) -> Suspension | None:
+        """Return who suspended an organisation, when and why; None if it is not suspended."""
+        return self.ledger.register.suspension(self.transaction, organization)
+
     def organization(self, organization: str) -> Organization | None:
         """Return an organisation's record; None if it does not exist."""
         found = self.standing(Organization, organization)
@@ -105,7 +110,7 @@ class Writing:
     ) -> Standing[E]:
         """Write one entry with its facts; return its state. An unchanged entry makes no revision.
 
-        reason: why the change suspends the organisation.
+        reason: why the change suspends the organisation; with one, an unchanged entry makes a revision too.
         """
         present = self.standing(type(wanted), wanted.id)
         self.check(present, wanted)
@@ -129,7 +134,7 @@ class Writing:
 
         reason: see `put`.
         """
-        revisions = revise(standing, wanted, by=by, at=self.now)
+        revisions = revise(standing, wanted, by=by, at=self.now, reason=reason)
         if not revisions:
             return ()
         first_clients = self._first_clients(revisions)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from contracts.errors import Refused
 from contracts.organization import Agreement, Organization
+from contracts.responses.directory import Suspension
 from runtime.storage.database import Database
 from services.directory.domain.entry import Standing
 from services.directory.domain.search import areas_answering, needs_answering
@@ -27,6 +28,11 @@ class Listings:
         if organization_id not in found:
             raise Refused("not-found", "The directory has no organisation with this id.")
         return found[organization_id]
+
+    def suspension(self, organization_id: str) -> Suspension | None:
+        """Return who suspended an organisation, when and why; None if it is not suspended."""
+        with self._database.read() as transaction:
+            return self._register.suspension(transaction, organization_id)
 
     def organizations(self, where: Mapping[str, str], after: str, limit: int) -> list[Standing[Organization]]:
         """Return organisations with ids above `after`, ordered by id. where: `kind`, `country`."""

@@ -27,15 +27,18 @@ class Suspensions:
     ) -> Standing[Organization]:
         """Suspend an organisation; return its record. The reason and `by` are in `organization.changed`.
 
-        An organisation that is suspended already keeps its record and its reason, and no fact follows. Raises
-        Refused `not-found`, `precondition-failed`, and `conflict` for an organisation that has left.
+        An organisation that is suspended for this reason already keeps its record, and no fact follows.
+        Another reason is a new revision of the same record. Raises Refused `not-found`,
+        `precondition-failed`, and `conflict` for an organisation that has left.
         """
         with self._ledger.writing() as writing:
             present = writing.standing(Organization, organization)
             if present is None:
                 raise Refused("not-found", "The directory has no organisation with this id.")
             wanted = suspended(present.entry)
-            if wanted != present.entry:
+            before = writing.suspension(organization)
+            if before is not None and before.reason is reason:
                 # A repetition after a lost response succeeds: RFC 9110 §13.1.1.
-                check_precondition(present.revision, precondition or ANY_REVISION)
+                return present
+            check_precondition(present.revision, precondition or ANY_REVISION)
             return writing.put(wanted, by=by, reason=reason)

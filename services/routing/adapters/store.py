@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Select, delete, select
 from contracts.codes import OfferState, ReferralStatus
 from contracts.errors import Unavailable
 from contracts.facts import CaseRequested, CaseUnreadable
+from contracts.vocabularies import sensitive_needs
 from runtime.storage.columns import microseconds, moment_of
 from services.routing.adapters import demand, engagements, observations, seeking, statements
 from services.routing.adapters.fact_reduction import mark_revoked
@@ -216,6 +217,12 @@ class SqlReferralStore:
         return Engagements(
             open_offers=_numbers(transaction, engagements.open_offers(organization)),
             accepted=_numbers(transaction, engagements.accepted(organization)),
+            sent=_numbers(transaction, engagements.sent(organization)),
+            sensitive_offers=Counter(
+                service
+                for service, facts in transaction.execute(engagements.offered_needs(organization))
+                if not sensitive_needs().isdisjoint(facts["needs"])
+            ),
         )
 
     def onward_of(self, transaction: Connection, referral_id: str) -> list[tuple[str, str]]:

@@ -67,7 +67,7 @@ class CoordinationQueries:
         return items, last
 
     def engagements(self, organization: str) -> EngagementCounts:
-        """Return how many open referrals an organisation is asked about or has accepted, by urgency.
+        """Return how many open referrals an organisation is asked about, has accepted or has sent.
 
         Zeros for an organisation that is unknown: the directory has the members.
         """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from sqlalchemy import Connection
 
@@ -54,12 +54,13 @@ class Policies:
             known = self._store.versions(transaction)
             if known and known[-1].digest == document.digest:
                 return None
-            if any(one.version == document.version and one.digest != document.digest for one in known):
-                where = PointerError(pointer="/version", detail="Give the changed policy another version.")
-                raise Refused(
-                    "conflict", f"Version {document.version} names another policy already.", errors=(where,)
-                )
+            _check_version(document, known)
             return self._add(transaction, known[-1] if known else None, document, by, now)
+
+    def check(self, document: PolicyDocument) -> None:
+        """Raise Refused `conflict` if the policy's version names another content, and DatabaseUnavailable."""
+        with self._database.read() as transaction:
+            _check_version(document, self._store.versions(transaction))
 
     def first(self, document: PolicyDocument, now: dt.datetime) -> AppliedPolicy:
         """Return the policy in force; where there is none, put this one in force."""
@@ -170,3 +171,11 @@ class LivePolicy:
     def alarm(self) -> str | None:
         """Return the `/readyz` warning: why the newest policy is not in force; None otherwise."""
         return self._problem
+
+
+def _check_version(document: PolicyDocument, known: Sequence[StoredVersion]) -> None:
+    if any(one.version == document.version and one.digest != document.digest for one in known):
+        where = PointerError(pointer="/version", detail="Give the changed policy another version.")
+        raise Refused(
+            "conflict", f"Version {document.version} names another policy already.", errors=(where,)
+        )

@@ -62,3 +62,38 @@ def test_refused_policy_names_every_place_and_changes_nothing(
         assert "/weights/beauty" in said
     assert main(["routing", "policy", "show"]) == 2
     assert main(["routing", "policy", "check", str(tmp_path / "missing.json")]) == 2
+
+
+def test_check_refuses_changed_content_under_a_used_version(
+    url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert main(["routing", "policy", "apply", written(tmp_path, version="v1", emergency_offers=4)]) == 0
+    changed = written(tmp_path, version="v1", emergency_offers=5)
+    capsys.readouterr()
+    assert main(["routing", "policy", "check", changed]) == 3
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert "Version v1 names another policy already." in told.err
+    assert "Give the changed policy another version." in told.err
+    # Without a database the command says that it did not compare the version.
+    monkeypatch.delenv("KOPURO_DATABASE_URL")
+    assert main(["routing", "policy", "check", changed]) == 0
+    told = capsys.readouterr()
+    assert "v1: the policy can be applied" in told.out
+    assert "its version was not compared with those in use" in told.err
+
+
+def test_show_check_and_apply_take_the_same_databases(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "hub" / "data"
+    folder.mkdir(parents=True)
+    for service in ("routing", "directory"):
+        database = Database.open(f"sqlite:///{folder / service}.sqlite")
+        migrated.upgrade(f"services.{service}", database)
+        database.close()
+    hub = ["--data-dir", str(tmp_path / "hub")]
+    file = written(tmp_path, version="v1")
+    for command in (["check", file], ["apply", file], ["show"]):
+        assert main(["routing", "policy", *command, *hub]) == 0, capsys.readouterr().err
+    assert main(["routing", "policy", "show"]) == 2

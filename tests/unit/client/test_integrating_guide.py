@@ -39,7 +39,11 @@ def commands() -> list[str]:
 # `up` is a server command.
 @pytest.mark.parametrize("command", [line for line in commands() if not line.startswith("kopuro up")])
 def test_guide_command_is_accepted(
-    hub: FakeHub, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    hub: FakeHub,
+    command: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "changes.json").write_text("{}")
@@ -62,6 +66,8 @@ def test_guide_command_is_accepted(
         return
     # This hub refuses all requests; sealing needs only its key.
     asked = main([*arguments, "--discovery", hub.url])
+    if "add --yes" in capsys.readouterr().err:  # on a terminal it asks first
+        asked = main([*arguments, "--yes", "--discovery", hub.url])
     assert asked == (ExitCode.OK if "seal" in arguments else ExitCode.REFUSED)
 
 

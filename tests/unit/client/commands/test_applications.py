@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from hashlib import sha256
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from kopuro_client.commands import ExitCode
-from tests.unit.client.commands.conftest import Run
+from tests.unit.client.commands.conftest import Run, answering
 from tests.unit.client.fake_hub import FakeHub, Response, json_response, problem
 
 CONTENT: dict[str, Any] = {
@@ -170,7 +171,10 @@ def test_state_and_withdrawal_send_the_reference_in_a_header(
     hub.script(method, f"/directory/v1/applications/a-1/{action}", json_response(refused))
     kept = tmp_path / "reference.txt"
     kept.write_text("the-reference\n")
-    ran = run("organization", "apply", option, "a-1", "--reference-file", str(kept))
+    line = ("organization", "apply", option, "a-1", "--reference-file", str(kept))
+    assert run(*line).code == (ExitCode.OK if action == "state" else ExitCode.USAGE)
+    hub.received.clear()
+    ran = run(*line, "--yes")
     assert (ran.code, ran.out) == (ExitCode.OK, "refused\n")
     assert "not_verified" in ran.err
     assert "Call us." in ran.err
@@ -199,6 +203,88 @@ def test_vetting_names_the_request_that_another_person_approves(hub: FakeHub, ru
     (sent,) = hub.requests_to("/directory/v1/applications/a-1/vet")
     assert sent.json() == {"id": "kg.talas", "parent": None, "without_parent": False}
     assert run("organization", "vet-application", "a-1").code != ExitCode.OK
+
+
+VET = ("organization", "vet-application", "a-1")
+PLACE = "/directory/v1/applications/a-1"
+PARENT = {"name": "Stewards", "kind": "community_contact", "country": "RU"}
+
+
+def _applied(hub: FakeHub, **content: Any) -> None:
+    hub.script("GET", PLACE, json_response({**RECORD, "application": {**CONTENT, **content}}))
+    for unknown in ("kg.talas-advice", "ru.unknown"):
+        hub.script("GET", f"/directory/v1/organizations/{unknown}", problem(404, "not-found", "No such one"))
+    hub.script("GET", "/directory/v1/organizations/ru.stewards", json_response(PARENT))
+    hub.script("GET", "/directory/v1/organizations/kg.taken", json_response({**PARENT, "name": "Other"}))
+
+
+@pytest.mark.parametrize(
+    ("parent", "options", "shown"),
+    [
+        (
+            "ru.stewards",
+            (),
+            "it becomes a branch of ru.stewards: Stewards (community contact, Russia)",
+        ),
+        ("ru.stewards", ("--without-parent",), "it is a branch of no organisation"),
+        ("ru.unknown", ("--parent", "ru.stewards"), "it becomes a branch of ru.stewards"),
+        (None, (), "it is a branch of no organisation"),
+    ],
+)
+def test_vetting_shows_the_place_in_the_network_before_it_asks(
+    hub: FakeHub,
+    run: Run,
+    terminal: io.StringIO,
+    parent: str | None,
+    options: tuple[str, ...],
+    shown: str,
+) -> None:
+    _applied(hub, parent=parent)
+    answering(terminal, "n")
+    ran = run(*VET, *options)
+    assert ran.code == ExitCode.OK
+    assert shown in ran.err
+    assert "(non-governmental organisation, Kyrgyzstan) becomes kg.talas-advice" in ran.err
+    assert "vet the organisation? [y/N]" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "says"),
+    [
+        ({"parent": "ru.unknown"}, (), "the directory has no organisation ru.unknown"),
+        ({}, ("--parent", "ru.unknown"), "the directory has no organisation ru.unknown"),
+        ({"proposed_id": "kg.taken"}, (), "kg.taken is the id of Other"),
+        ({}, ("--id", "kg.taken"), "kg.taken is the id of Other"),
+        ({"proposed_id": None}, (), "add --id"),
+    ],
+)
+def test_vetting_names_an_id_that_does_not_fit_before_it_asks(
+    hub: FakeHub,
+    run: Run,
+    terminal: io.StringIO,
+    content: dict[str, Any],
+    options: tuple[str, ...],
+    says: str,
+) -> None:
+    _applied(hub, **content)
+    answering(terminal, "y")
+    ran = run(*VET, *options)
+    assert ran.code == ExitCode.USAGE
+    assert says in ran.err
+    assert "[y/N]" not in ran.err
+    assert hub.requests_to(f"{PLACE}/vet") == []
+
+
+def test_application_is_shown_for_people_and_as_json(hub: FakeHub, run: Run) -> None:
+    _applied(hub, parent="ru.stewards")
+    out = run("organization", "applications", "a-1").out
+    assert "non-governmental organisation" in out
+    assert "office@talas.example" in out
+    assert "2026-03-01 12:00:00Z" in out
+    assert "salt" not in out
+    assert "{" not in out
+    assert "\x1b" not in out
+    assert run("organization", "applications", "a-1", "--json").json()["salt"] == "s"
 
 
 def test_refusal_sends_its_reason_and_note(hub: FakeHub, run: Run) -> None:

@@ -121,13 +121,13 @@ def test_admin_client_writes_the_secret_to_a_file_and_sends_its_digest(
 
 def test_admin_client_revoke_is_the_same_as_credential_revoke(hub: FakeHub, run: Run) -> None:
     hub.script("DELETE", f"{CREDENTIALS}/osh-laptop", json_response({**CLIENT, "live": False}))
-    assert run("admin", "client", "revoke", "osh-laptop").out == "osh-laptop\n"
+    assert run("admin", "client", "revoke", "osh-laptop", "--yes").out == "osh-laptop\n"
 
 
 def test_revoke_and_list_show_whether_a_client_is_live(hub: FakeHub, run: Run) -> None:
     revoked = {**CLIENT, "live": False}
     hub.script("DELETE", f"{CREDENTIALS}/osh-laptop", json_response(revoked))
-    assert run("credential", "revoke", "osh-laptop").out == "osh-laptop\n"
+    assert run("credential", "revoke", "osh-laptop", "--yes").out == "osh-laptop\n"
     hub.script("GET", CREDENTIALS, json_response({"items": [revoked], "next": None}))
     assert "revoked" in run("credential", "list").out
 

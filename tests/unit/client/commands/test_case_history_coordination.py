@@ -148,7 +148,7 @@ def test_coordinator_lists_and_places_unplaced_referrals(hub: FakeHub, run: Run)
 def test_coordinator_withdraws_and_records_revoked_consent_for_others(hub: FakeHub, run: Run) -> None:
     address = "/routing/v1/coordination/r1/withdraw"
     hub.script("POST", address, json_response({"id": "s1", "status": "submitted"}, status=202))
-    asked = ("r1", "kg.gone", "--as", "coordinator")
+    asked = ("r1", "kg.gone", "--yes", "--as", "coordinator")
     assert run("coordination", "withdraw", *asked, "--reason", "placed_elsewhere").out == "s1\n"
     assert run("coordination", "revoke-consent", *asked).out == "s1\n"
     assert [request.json() for request in hub.requests_to(address)] == [

@@ -10,13 +10,20 @@ from typing import Any
 
 import pytest
 
+from contracts.codes import Vetting
 from kopuro_client.commands.coordination_network import wish_phrase
 from kopuro_client.commands.coordination_queue import show_queue, show_queue_heading, waiting
 from kopuro_client.commands.labels import LANGUAGES
 from kopuro_client.commands.output import Output
 from kopuro_client.commands.queue_words import CHANGES
 from kopuro_client.commands.referral_words import FIELDS, STEPS
-from kopuro_client.commands.rule_sentences import OVERRIDABLE, SENTENCES, sentence_of
+from kopuro_client.commands.rule_sentences import (
+    BY_STANDING,
+    OVERRIDABLE,
+    SENTENCES,
+    failed_rules,
+    sentence_of,
+)
 from kopuro_client.records import Rule
 from services.routing.domain.consequences import CONSEQUENCES
 from services.routing.domain.rules import COORDINATOR_MAY_OVERRIDE
@@ -455,7 +462,66 @@ def test_every_reason_of_a_rule_has_sentences() -> None:
     reasons = set(re.findall(r'reason="([a-z_]+)"', text)) | {"no_place", "share_used"}
     reasons |= {reason for reason, follows in CONSEQUENCES.items() if follows.concerns_person}
     assert reasons == SENTENCES.keys()
-    assert all(len(set(sentences)) == len(LANGUAGES) for sentences in SENTENCES.values())
+    every = (*SENTENCES.values(), *BY_STANDING.values())
+    assert all(len(set(sentences)) == len(LANGUAGES) for sentences in every)
+    assert {standing for _, standing in BY_STANDING} == set(Vetting) - {Vetting.vetted}
+
+
+@pytest.mark.parametrize(
+    ("directory", "must_place"),
+    [
+        (json_response({"vetting": "vetted", "active": True}), False),
+        (json_response({"vetting": "suspended", "active": True}), True),
+        (json_response({"vetting": "vetted", "active": False}), True),
+        (Response(status=503), True),
+    ],
+    ids=["readmitted", "suspended", "inactive", "unknown"],
+)
+def test_show_decides_the_turn_by_the_present_standing_of_a_suspended_acceptor(
+    hub: FakeHub, run: Run, directory: Response, must_place: bool
+) -> None:
+    entry = {"organization": "ru.moscow-centre", "detail": None}
+    timeline = [
+        {"time": "2026-05-01T09:10:00Z", "fact": "offer.accepted", **entry},
+        {"time": "2026-05-01T09:20:00Z", "fact": "referral.acceptor_suspended", **entry},
+    ]
+    accepted = {"status": "accepted", "acceptor": "ru.moscow-centre", "due_at": "2099-05-01T09:00:00Z"}
+    hub.script(
+        "GET", f"/intake/v1/referrals/{ID}", json_response({**REFERRAL, **accepted, "timeline": timeline})
+    )
+    hub.script("GET", "/directory/v1/organizations/ru.moscow-centre", directory)
+    ran = run("coordination", "show", ID, "--as", "coordinator")
+    assert ran.code == 0
+    assert ("must place" in " ".join(ran.out.split())) == must_place, ran.out
+
+
+@pytest.mark.parametrize(
+    ("vetting", "sentences"),
+    [
+        ("applied", ("has not vetted it yet", "ещё не проверила", "текшере элек")),
+        ("suspended", ("has suspended it", "приостановила", "токтоткон")),
+        ("left", ("has left the network", "вышла из сети", "чыккан")),
+    ],
+)
+def test_sentences_say_which_standing_excludes_and_deny_no_agreement_in_force(
+    vetting: str, sentences: tuple[str, ...]
+) -> None:
+    rules = [
+        rule("organization_vetted", "not_vetted", vetting=vetting),
+        rule("agreement_in_force", "no_agreement", needs=["legal.wage_claim"]),
+    ]
+    candidate: Any = {**CANDIDATES["candidates"][0], "rules": rules}
+    for language, sentence in zip(LANGUAGES, sentences, strict=True):
+        standing, agreement = failed_rules(candidate, language)
+        assert sentence in standing
+        assert agreement != sentence_of(rules[1], language)
+    assert (
+        "those with all vetted organisations do not apply to it now: unpaid wages."
+        in (failed_rules(candidate)[1])
+    )
+    # Of a vetted organisation it is true that no agreement lets the sender do it.
+    vetted: Any = {**candidate, "rules": rules[1:]}
+    assert failed_rules(vetted) == ["No agreement lets the sender disclose this need to it: unpaid wages."]
 
 
 def test_sentence_of_an_unknown_reason_is_its_code() -> None:
@@ -517,6 +583,20 @@ def test_wish_names_the_service_that_it_concerns() -> None:
     area: Any = change("area", organization="ru.one", service="clinic")
     wish: Any = {"changes": [area], "referrals": 1, "emergencies": 0}
     assert wish_phrase(wish, "en") == "ru.one serves the region (service clinic)"
+
+
+def test_wish_names_conditions_and_service_in_one_pair_of_brackets() -> None:
+    lifted: Any = change("eligibility", organization="ru.one", conditions=["sex"], service="duty")
+    wish: Any = {"changes": [lifted], "referrals": 1, "emergencies": 0}
+    assert wish_phrase(wish, "en") == "ru.one lifts a condition of its service (sex; service duty)"
+    assert wish_phrase(wish, "ky").endswith(" (жынысы; duty кызматы)")
+
+
+def test_queue_says_what_the_next_step_is() -> None:
+    out, now = io.StringIO(), dt.datetime(2026, 5, 1, 9, 40, tzinfo=dt.UTC)
+    show_queue(Output(as_json=False, stdout=out), [{**ITEM, "waits_for": []}], now, "en")  # type: ignore[typeddict-item]
+    text = " ".join(out.getvalue().split())
+    assert "the hub looks for an organisation again at 2026-05-01 10:00:00Z" in text
 
 
 def test_wish_of_an_older_hub_names_no_condition() -> None:

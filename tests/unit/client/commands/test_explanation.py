@@ -283,3 +283,17 @@ def test_explanation_names_the_parts_and_the_whole_of_a_split(
     assert split in out
     assert "r2, r3" in out
     assert part in out
+
+
+@pytest.mark.parametrize(
+    ("score", "why"), [(0.8, "its score is the highest of these"), (0.9, "the referral's id decided")]
+)
+def test_turn_among_several_that_were_never_asked_says_what_decided(
+    hub: FakeHub, run: Run, score: float, why: str
+) -> None:
+    never = {"last_asked": None, "judged": 0, "equal": True}
+    names = (UNION["organization"], CENTRE["organization"])
+    union, centre = {**UNION, "score": 0.9}, {**CENTRE, "score": score}
+    made = turn(equals=2, organizations=dict.fromkeys(names, never))
+    text = on_one_line(explained(hub, run, candidates=[union, centre], turn=made))
+    assert f"of 2 equals, 2 were never asked before, and {why}" in text

@@ -30,7 +30,7 @@ def test_suspend_shows_what_it_concerns_and_asks(hub: FakeHub, run: Run, termina
     hub.script("GET", OSH, json_response(RECORD))
     offers = {"emergency": 1, "urgent": 0, "routine": 2}
     held = {"emergency": 0, "urgent": 1, "routine": 0}
-    engaged = {"organization": "kg.osh", "open_offers": offers, "accepted": held}
+    engaged = {"organization": "kg.osh", "open_offers": offers, "accepted": held, "sent": held}
     hub.script("GET", ENGAGEMENTS, json_response(engaged))
     hub.script("POST", f"{OSH}/suspend", json_response({**RECORD, "vetting": "suspended", "revision": 8}))
     answering(terminal, "n")
@@ -42,6 +42,8 @@ def test_suspend_shows_what_it_concerns_and_asks(hub: FakeHub, run: Run, termina
         in ran.err
     )
     assert "1 accepted referral (1 urgent): for you to place; see your mailbox\n" in ran.err
+    assert "1 open referral (1 urgent) that it sent: go on, but it can neither read" in ran.err
+    assert "kopuro coordination queue --organization kg.osh\n" in ran.err
     answering(terminal, "y")
     ran = run(*SUSPEND, "--as", "coordinator")
     assert ran.out == "8\n"

@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 
-from tests.unit.client.commands.conftest import Run
+from contracts.codes import SuspensionReason
+from kopuro_client.commands.organization_words import WORDS
+from tests.unit.client.commands.conftest import Run, answering
 from tests.unit.client.fake_hub import FakeHub, json_response, problem
 
+APPROVED = {"service": "house", "needs": ["health.hiv"], "by": "kg.coordinator", "at": "2026-05-01T09:00:00Z"}
 OSH = "/directory/v1/organizations/kg.osh"
 
 
@@ -109,6 +112,19 @@ def test_organization_show_in_another_language_has_latin_letters_in_ids_only(
     assert re.findall("[A-Za-z]+", out) == []
 
 
+@pytest.mark.parametrize("language", ["en", "ru", "ky"])
+def test_show_says_who_suspended_an_organization_when_and_why(hub: FakeHub, run: Run, language: str) -> None:
+    by: dict[str, Any] = {"by": "kg.coordinator", "at": "2026-05-01T09:00:00.5Z", "reason": "data_misused"}
+    reason = {"en": "it misused data", "ru": "злоупотребила данными", "ky": "маалыматты кыянат пайдаланган"}
+    scripted(hub, vetting="suspended", suspension=by)
+    out = run("organization", "show", "kg.osh", "--language", language).out
+    assert f"kg.coordinator, 2026-05-01 09:00:00Z: {reason[language]}" in out
+
+
+def test_every_reason_of_a_suspension_has_words() -> None:
+    assert set(SuspensionReason) <= WORDS.keys()
+
+
 def test_update_to_inactive_warns_and_asks(
     hub: FakeHub, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -200,6 +216,36 @@ def test_approve_service_prints_the_revision_or_the_request(hub: FakeHub, run: R
 def test_withdraw_approval_prints_the_revision(hub: FakeHub, run: Run) -> None:
     place = f"{OSH}/services/house/approval"
     hub.script("DELETE", place, json_response({"id": "kg.osh", "revision": 9}))
-    assert run("organization", "withdraw-approval", "kg.osh", "house").out == "9\n"
-    shown = run("organization", "withdraw-approval", "kg.osh", "house", "--json").json()
-    assert shown == {"id": "kg.osh", "revision": 9}
+    hub.script("GET", OSH, json_response({"approved_services": [APPROVED]}))
+    line = ("organization", "withdraw-approval", "kg.osh", "house", "--yes")
+    assert run(*line).out == "9\n"
+    assert run(*line, "--json").json() == {"id": "kg.osh", "revision": 9}
+
+
+@pytest.mark.parametrize(
+    ("offers", "says"),
+    [({"house": 2, "desk": 4}, "2 open offers"), ({"house": 1}, "1 open offer "), ({}, "0")],
+)
+def test_withdraw_approval_shows_needs_and_open_offers_and_asks(
+    hub: FakeHub, run: Run, terminal: io.StringIO, offers: dict[str, int], says: str
+) -> None:
+    place = f"{OSH}/services/house/approval"
+    hub.script("GET", OSH, json_response({"approved_services": [APPROVED]}))
+    hub.script(
+        "GET",
+        "/routing/v1/coordination/organizations/kg.osh/engagements",
+        json_response({"sensitive_offers": offers}),
+    )
+    answering(terminal, "n")
+    ran = run("organization", "withdraw-approval", "kg.osh", "house")
+    assert (ran.code, ran.out, hub.requests_to(place)) == (0, "", [])
+    assert "kg.osh, service house: no longer asked for HIV care" in ran.err
+    assert f"it has {says}" in ran.err
+
+
+def test_withdraw_approval_of_a_service_without_one_says_so(hub: FakeHub, run: Run) -> None:
+    hub.script("GET", OSH, json_response({"approved_services": [APPROVED]}))
+    ran = run("organization", "withdraw-approval", "kg.osh", "desk", "--yes")
+    assert (ran.code, ran.out) == (3, "")
+    assert "the service desk of kg.osh has no approval: nothing was withdrawn" in ran.err
+    assert hub.requests_to(f"{OSH}/services/desk/approval") == []

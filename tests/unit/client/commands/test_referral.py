@@ -232,11 +232,11 @@ def test_empty_list_is_reported_on_stderr(hub: FakeHub, run: Run, command: str, 
 @pytest.mark.parametrize(
     ("arguments", "path", "body"),
     [
-        (["withdraw", "r1", "--reason", "other"], "withdraw", {"reason": "other"}),
+        (["withdraw", "r1", "--reason", "other", "--yes"], "withdraw", {"reason": "other"}),
         (["progress", "r1"], "progress", {"status": "in_progress"}),
         (["progress", "r1", "on_hold"], "progress", {"status": "on_hold"}),
         (["complete", "r1", "resolved"], "complete", {"outcome": "resolved"}),
-        (["revoke-consent", "r1"], "consent/revoke", {}),
+        (["revoke-consent", "r1", "--yes"], "consent/revoke", {}),
     ],
 )
 def test_referral_command_posts_its_body(

@@ -14,10 +14,10 @@ from tests.unit.client.fake_hub import FakeHub, json_response
 RESULT = "the result will arrive in the mailbox"
 SAID = {
     ("referral", "submit", "FILE"): "the answers to it will arrive in the mailbox",
-    ("referral", "withdraw", "r1", "--reason", "other"): RESULT,
+    ("referral", "withdraw", "r1", "--reason", "other", "--yes"): RESULT,
     ("referral", "progress", "r1"): RESULT,
     ("referral", "complete", "r1", "resolved"): RESULT,
-    ("referral", "revoke-consent", "r1"): RESULT,
+    ("referral", "revoke-consent", "r1", "--yes"): RESULT,
     (
         *("referral", "note", "r1", "text", "--to", "kg.other"),
     ): "the mailbox gets a message only if it is refused or cannot be read",

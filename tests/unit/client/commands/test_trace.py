@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from kopuro_client.commands.code_words import in_words
+from kopuro_client.commands.trace_words import receipt_of
 from tests.unit.client.commands.conftest import ORGANIZATION, Run
 from tests.unit.client.fake_hub import FakeHub, Response, json_response, problem
 from tests.unit.client.tracing.evidences import (
@@ -80,6 +82,27 @@ def test_sentences_and_the_story_are_in_the_chosen_language(
     assert f"\n{heading}" in run("trace", REFERRAL, "--language", language).out
     (asked,) = [one for one in told.received if one.path == STORY]
     assert asked.query == {"format": "json", "language": language}
+
+
+@pytest.mark.parametrize(
+    ("language", "names"), [("ru", ("сообщение", "причина")), ("ky", ("билдирүү", "себеп"))]
+)
+def test_receipts_and_states_are_in_the_chosen_language(
+    told: FakeHub, run: Run, language: str, names: tuple[str, str]
+) -> None:
+    out = run("trace", REFERRAL, "--language", language).out
+    assert f"{names[0]} {REFERRAL}" in out
+    assert "message " not in out
+    reason = receipt_of("reason", "no_candidate", language)
+    assert reason == f"{names[1]} {in_words('reason', 'no_candidate', language)}"
+
+
+def test_message_in_the_coordinators_mailbox_names_them(hub: FakeHub, run: Run) -> None:
+    letter = page(message("referral.unplaced", "queued", 2, None))
+    found = f"/delivery/v1/deliveries/{MESSAGE}"
+    tell(hub, **{SUBMISSIONS: page(), found: letter, DELIVERIES: letter})
+    [line] = [one for one in run("trace", MESSAGE).out.splitlines() if "referral.unplaced: " in one]
+    assert line.endswith("coordinators")
 
 
 def test_key_is_looked_up_at_intake_for_the_organization_that_staff_name(told: FakeHub, run: Run) -> None:

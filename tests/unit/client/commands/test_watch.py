@@ -94,6 +94,8 @@ def test_list_shows_the_number_of_reporters_as_a_class(hub: FakeHub, run: Run) -
     ran = run("watch", "list", "--country", "RU")
     assert "2026-01 to 2026-02" in ran.out
     assert "two to four" in ran.out
+    assert "wages_withheld" not in ran.out
+    assert "wages withheld" in ran.out
 
 
 def test_show_prints_the_reply_with_its_author(hub: FakeHub, run: Run) -> None:

@@ -111,4 +111,4 @@ def test_resend_cancel_test_and_delete_say_what_became_of_it(hub: FakeHub, run: 
     assert run("webhook", "test", "e-1").out == "m-1\n"
     assert "waiting" in run("webhook", "resend", "e-1", "m-1").err
     assert "cancelled" in run("webhook", "cancel", "e-1", "m-1").err
-    assert "deleted e-1" in run("webhook", "delete", "e-1").err
+    assert "deleted e-1" in run("webhook", "delete", "e-1", "--yes").err

@@ -466,3 +466,12 @@ def test_turn_of_a_split_referral_is_that_of_organizations_and_of_the_coordinato
     )
     only = next_action(evidence(SENDER, referral("split", parts=[part("accepted", CANDIDATE)])))
     assert not only.also_coordinators
+
+
+def test_readmitted_acceptor_reports_and_an_excluded_one_is_replaced() -> None:
+    found = referral("accepted", **SUSPENDED)
+    for is_excluded, action in ((True, Action.place_elsewhere), (False, Action.report)):
+        turn = next_action(
+            evidence(SENDER, found, silent=frozenset({"delivery"}), is_acceptor_excluded=is_excluded)
+        )
+        assert turn.action is action

@@ -159,6 +159,41 @@ def test_duplicate_id_is_a_fault(directory: Directory, tmp_path: Path) -> None:
     assert err[0] == f"{file}[1]: Another record in this file has the same id."
 
 
+def test_repeated_name_is_named_with_its_place(directory: Directory, tmp_path: Path) -> None:
+    file = tmp_path / "o.json"
+    file.write_text('[{"id": "kg.one", "name": "A", "name": "B"}]')
+    status, _, err = run(directory, organizations=file)
+    assert status == 1
+    assert err[0] == f"{file} /0/name: Appears more than once."
+
+
+def test_agreement_of_one_party_is_named(directory: Directory, tmp_path: Path) -> None:
+    for parties in (["kg.one"], ["kg.one", "kg.one"]):
+        record = {
+            "id": "alone",
+            "title": "Alone",
+            "kind": "network_memorandum",
+            "parties": parties,
+            "disclosure": "standard",
+            "effective_from": "2021-03-01",
+        }
+        file = written(tmp_path, "a", [record])
+        status, _, err = run(directory, agreements=file)
+        assert status == 1
+        assert err[0] == f'{file}[0] /parties: kg.one is the only party: name another one, or "*".'
+
+
+def test_cycle_of_branches_is_named(directory: Directory, tmp_path: Path) -> None:
+    chain = {"kg.one": "kg.two", "kg.two": "kg.three", "kg.three": "kg.one", "kg.below": "kg.one"}
+    records = [organization_record(name, parent=parent) for name, parent in chain.items()]
+    status, _, err = run(directory, organizations=written(tmp_path, "o", records))
+    assert status == 1
+    cycle = "/parent: The organisation would be below itself: kg.one → kg.two → kg.three → kg.one."
+    assert err[0].endswith(cycle)
+    # One that is below the cycle names it too.
+    assert err[3].endswith(cycle)
+
+
 def test_fault_does_not_contain_the_secret(directory: Directory, tmp_path: Path) -> None:
     file = written(tmp_path, "c", [{**CREDENTIAL, "client_secret": "short-secret"}])
     status, _, err = run(directory, credentials=file)

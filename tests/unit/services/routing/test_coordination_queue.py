@@ -15,6 +15,7 @@ import pytest
 from contracts.codes import (
     Answer,
     DeclineReason,
+    DisclosureClass,
     Outcome,
     ProgressStatus,
     SealedContent,
@@ -24,6 +25,7 @@ from contracts.codes import (
 )
 from contracts.errors import Refused
 from contracts.facts import (
+    AgreementChanged,
     AnswerSubmitted,
     OutcomeSubmitted,
     ProgressSubmitted,
@@ -31,15 +33,18 @@ from contracts.facts import (
     UnreadableSubmitted,
     WithdrawalSubmitted,
 )
+from contracts.organization import ApprovedService
+from contracts.records import plain
 from runtime.access.tokens import Principal
 from runtime.identifiers import new_id
+from runtime.messaging.replica import ReplicaRecord
 from runtime.web.request import Request
 from services.routing import api
 from services.routing.domain.coordination_queue import QueueKind, is_in_queue, priority_of
 from services.routing.domain.report_rows import wish_rows
 from services.routing.domain.wishes import Change, ChangeKind, Wish
 from tests.services.made_cursors import made_cursors
-from tests.unit.services.routing.samples import HOUR, NOW, SENDER, organization, service
+from tests.unit.services.routing.samples import HOUR, NOW, SENDER, agreement, organization, service
 from tests.unit.services.routing.workbench import (
     Workbench,
     accepted_by,
@@ -377,17 +382,37 @@ def test_engagements_count_open_offers_and_accepted_referrals_by_urgency(databas
         "organization": "ru.one",
         "open_offers": {"emergency": 0, "urgent": 1, "routine": 1},
         "accepted": {"emergency": 1, "urgent": 1, "routine": 0},
+        "sent": none,
+        "sensitive_offers": {},
     }
     assert engaged(bench, "kg.unknown") == {
         "organization": "kg.unknown",
-        "open_offers": none,
-        "accepted": none,
+        **dict.fromkeys(("open_offers", "accepted", "sent"), none),
+        "sensitive_offers": {},
     }
+    assert engaged(bench, SENDER)["sent"] == {"emergency": 1, "urgent": 2, "routine": 1}
     completed = OutcomeSubmitted(
         referral_id=offers[0].referral_id, organization="ru.one", outcome=Outcome.resolved
     )
     bench.take(event(completed, offers[0].referral_id))
     assert engaged(bench, "ru.one")["accepted"] == {"emergency": 0, "urgent": 1, "routine": 0}
+    assert engaged(bench, SENDER)["sent"] == {"emergency": 0, "urgent": 2, "routine": 1}
+    bench.close()
+
+
+def test_engagements_count_offers_about_sensitive_needs_by_service(database_url: str) -> None:
+    approval = ApprovedService(service="legal", needs=("health.hiv",), by="kg.operator", at=NOW)
+    needs = ("health.hiv", "legal.wage_claim")
+    bench = workbench(
+        database_url, organization("ru.one", service(needs=needs), approved_services=(approval,))
+    )
+    allowed = {"agreement": plain(agreement(disclosure=DisclosureClass.sensitive))}
+    version = bench.network.directory.version + 1
+    record = ReplicaRecord(type=AgreementChanged.type, key="network", change=version, data=allowed)
+    bench.network.absorb([record])
+    for need in (*needs, "health.hiv"):
+        assert opened(bench.take(submitted(new_id(), needs=(need,))))
+    assert engaged(bench, "ru.one")["sensitive_offers"] == {"legal": 2}
     bench.close()
 
 

@@ -61,7 +61,7 @@ def test_unchanged_parent_is_not_checked() -> None:
 def test_new_parties_of_an_agreement_must_exist() -> None:
     wanted = agreement(parties=["kg.a", "kg.b", "kg.c"])
     assert pointers(wanted, branch("kg.b")) == ["/parties/0", "/parties/2"]
-    assert pointers(wanted, branch("kg.b"), present=agreement(parties=["kg.a"])) == ["/parties/2"]
+    assert pointers(wanted, branch("kg.b"), present=agreement(parties=["kg.a", "kg.d"])) == ["/parties/2"]
     assert pointers(agreement(parties=["*"])) == []
 
 

@@ -7,10 +7,11 @@ import pytest
 from contracts.codes import SuspensionReason, Vetting
 from contracts.errors import Refused
 from contracts.facts import OrganizationChanged
+from contracts.responses.directory import Suspension
 from services.directory.domain.approval import Approval, Decider, Policy, State
 from services.directory.domain.precondition import ANY_REVISION, at_revision
 from services.directory.handlers.approvals import ApprovalReader
-from tests.unit.services.directory.samples import OPERATOR, OSH, Directory, organization
+from tests.unit.services.directory.samples import NOON, OPERATOR, OSH, Directory, organization
 
 COORDINATOR = "kg.coordinator"
 
@@ -41,16 +42,32 @@ def test_suspension_by_one_person_takes_effect_with_its_reason_on_record(guarded
     assert guarded.revisions(OSH)[-1] == (2, 1, COORDINATOR)
 
 
-def test_repeated_suspension_keeps_the_first_reason(guarded: Directory) -> None:
-    first = guarded.suspensions.suspend(
-        OSH, SuspensionReason.no_answer, by=COORDINATOR, precondition=at_revision(1)
+def test_repeated_suspension_changes_nothing_and_another_reason_is_a_revision(guarded: Directory) -> None:
+    suspend = guarded.suspensions.suspend
+    assert guarded.listings.suspension(OSH) is None
+    first = suspend(OSH, SuspensionReason.no_answer, by=COORDINATOR, precondition=at_revision(1))
+    assert suspend(OSH, SuspensionReason.no_answer, by="kg.other", precondition=at_revision(1)) == first
+    assert guarded.listings.suspension(OSH) == Suspension(
+        by=COORDINATOR, at=NOON, reason=SuspensionReason.no_answer
     )
-    again = guarded.suspensions.suspend(
-        OSH, SuspensionReason.other, by=OPERATOR.id, precondition=at_revision(1)
+    again = suspend(OSH, SuspensionReason.other, by=OPERATOR.id, precondition=at_revision(2))
+    assert (again.revision, again.entry) == (3, first.entry)
+    assert guarded.listings.suspension(OSH) == Suspension(
+        by=OPERATOR.id, at=NOON, reason=SuspensionReason.other
     )
-    assert again == first
     reasons = [event.data.reason for event in guarded.events() if isinstance(event.data, OrganizationChanged)]
-    assert reasons == [None, SuspensionReason.no_answer]
+    assert reasons == [None, SuspensionReason.no_answer, SuspensionReason.other]
+
+
+def test_readmission_ends_the_suspension_and_a_later_one_has_its_own_reason(directory: Directory) -> None:
+    directory.entries.put_organization(OPERATOR, organization())
+    directory.suspensions.suspend(OSH, SuspensionReason.no_answer, by=COORDINATOR)
+    directory.entries.put_organization(OPERATOR, organization(), precondition=ANY_REVISION)
+    assert directory.listings.suspension(OSH) is None
+    suspended = organization(vetting="suspended")
+    directory.entries.put_organization(OPERATOR, suspended, precondition=ANY_REVISION)
+    # By a change of the record, which states no reason.
+    assert directory.listings.suspension(OSH) == Suspension(by=OPERATOR.id, at=NOON, reason=None)
 
 
 def test_suspension_that_cannot_take_effect_writes_nothing(guarded: Directory) -> None:

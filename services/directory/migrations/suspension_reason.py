@@ -1,0 +1,18 @@
+"""why an organisation is suspended"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "d27b6c1f8e34"
+down_revision = "7be1f0c45d92"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.add_column("revisions", sa.Column("reason", sa.String(length=40), nullable=True))
+
+
+def downgrade() -> None:
+    with op.batch_alter_table("revisions") as table:
+        table.drop_column("reason")
