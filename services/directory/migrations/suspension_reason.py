@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "d27b6c1f8e34"
-down_revision = "7be1f0c45d92"
+down_revision = "c4a91e7d2b60"
 branch_labels = None
 depends_on = None
 
