@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Engine, select
 
@@ -16,7 +16,11 @@ from admin.reconciliation.service_tables import MESSAGES
 from contracts.envelope import Envelope
 from contracts.records import Malformed
 from services.audit.log.ports import OpenedLeaf
-from services.delivery.domain.recipients import recipients_of
+from services.delivery.domain.alert_counts import CAUSES
+from services.delivery.domain.recipients import COORDINATORS, recipients_of
+
+# The coordinators get one message with a number instead of many alerts of one kind.
+_COUNTED: Final = frozenset({COORDINATORS})
 
 
 class MailboxStates:
@@ -93,6 +97,7 @@ def _logged(opened: OpenedLeaf) -> LoggedMessage:
         time=dt.datetime.fromisoformat(leaf["time"]),
         recipients=None if data is None else _recipients(leaf["type"], data),
         content=None if data is None else record_digest(data),
+        countable=_COUNTED if leaf["type"] in CAUSES else frozenset(),
     )
 
 

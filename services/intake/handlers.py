@@ -197,8 +197,8 @@ class IntakeHandlers:
     def _roles(self, organization: str, commands: Sequence[Command]) -> dict[str, Role]:
         """Return the organisation's role in each referral that the commands are about.
 
-        Without those that routing has not read yet, and without any while routing does not reply: routing
-        then refuses later what it has to refuse.
+        Without those that routing has not read yet, and without any while routing does not reply, or while an
+        earlier build of it does not know this query: routing then refuses later what it has to refuse.
         """
         subjects = list(dict.fromkeys(one.subject for one in commands if not one.body.about_offer))
         roles: dict[str, Role] = {}
@@ -207,7 +207,7 @@ class IntakeHandlers:
                 ids = tuple(subjects[start : start + ROLES_AT_ONCE])
                 found = self._referrals.ask(RolesQuery(ids=ids, organization=organization))
                 roles.update({referral_id: Role(role) for referral_id, role in found.items()})
-        except Unavailable as error:
+        except (Unavailable, Refused) as error:
             drop_frames(error)
         return roles
 

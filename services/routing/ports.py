@@ -115,11 +115,13 @@ class ReferralStore(Protocol):
         organization: str | None = None,
         fact: str | None = None,
         without: Collection[str] = (),
+        except_of: str | None = None,
         limit: int,
     ) -> list[TimelineEntry]:
         """Return the newest `limit` entries of a referral's timeline, oldest first.
 
-        organization, fact: only entries about it. without: facts to leave out.
+        organization, fact: only entries about it. without: facts to leave out, except those of an
+        organisation.
         """
         ...
 

@@ -35,7 +35,7 @@ from sandbox.hub_files import HubFiles
 from services.audit.adapters.tables import FACETS, OPENINGS
 from services.audit.adapters.tables import ORGANIZATIONS as ORGANIZATION_ENTRIES
 from services.delivery.adapters.tables import CASE_LETTERS, MESSAGES
-from services.delivery.domain.recipients import RECIPIENTS, recipients_of
+from services.delivery.domain.recipients import COORDINATORS, RECIPIENTS, recipients_of
 from services.directory.adapters.tables import APPROVALS, CLIENTS, ORGANIZATIONS, REVISIONS, SEALING_KEYS
 from services.directory.domain.client import Client, Role
 from services.directory.domain.entry import Standing
@@ -510,7 +510,7 @@ def test_rewritten_client_is_reported(
         changed_at=THEN,
         record=CLIENT,
     )
-    hub.write("directory", CLIENTS, id=CLIENT.id, revision=1, principal=OSH, record=CLIENT)
+    hub.write("directory", CLIENTS, id=CLIENT.id, revision=1, principal=OSH, registered=1, record=CLIENT)
     hub.log.append([event(fact.type, data=plain(fact), partition_key=CLIENT.id, time=THEN)])
     assert run(hub, capsys) == (0, [])
     for table, what in (
@@ -610,6 +610,22 @@ def test_rewritten_history_of_sealing_keys_is_reported(
     status, found = run(hub, capsys)
     assert status == 1
     assert (f"organization {OSH}", expected) in {(one["record"], one["what"]) for one in found}
+
+
+def test_alert_that_the_coordinators_got_as_a_number_is_not_missing(
+    hub: HubOnDisk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    number = hub.refer()
+    unplaced = {"referral_id": number, "sender": OSH, "reason": "no_candidate"}
+    alert = event("kopuro.referral.unplaced.v1", data=unplaced, partition_key=number, time=THEN)
+    hub.log.append([alert])
+    hub.deliver(number, alert)
+    assert run(hub, capsys) == (0, [])
+    for organization, missing in ((COORDINATORS, False), (OSH, True)):
+        with hub.databases["delivery"].write() as transaction:
+            is_alert = MESSAGES.c.message_id == alert.id
+            transaction.execute(MESSAGES.delete().where(is_alert, MESSAGES.c.organization == organization))
+        assert bool(run(hub, capsys)[1]) is missing, organization
 
 
 def test_result_of_an_amqp_submission_needs_no_entry(

@@ -145,6 +145,7 @@ class SqlReferralStore:
         organization: str | None = None,
         fact: str | None = None,
         without: Collection[str] = (),
+        except_of: str | None = None,
         limit: int,
     ) -> list[TimelineEntry]:
         """See `ports.ReferralStore`."""
@@ -154,7 +155,10 @@ class SqlReferralStore:
         if fact is not None:
             wanted = wanted.where(TIMELINE.c.fact == fact)
         if without:
-            wanted = wanted.where(TIMELINE.c.fact.not_in(without))
+            left_in = TIMELINE.c.fact.not_in(without)
+            wanted = wanted.where(
+                left_in if except_of is None else left_in | (TIMELINE.c.organization == except_of)
+            )
         newest = wanted.order_by(TIMELINE.c.number.desc()).limit(limit)
         rows = reversed(transaction.execute(newest).all())
         return [

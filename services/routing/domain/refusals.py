@@ -29,6 +29,16 @@ from contracts.facts import (
 # The refusals of organisations' submissions. Whoever was asked can cause any number of them, so they are
 # steps of the referral for their author only.
 OF_ORGANIZATIONS: Final = (AnswerRefused, HandBackRefused, SubmissionRefused)
+# Coordinators' submissions and their refusals. They name the offers and organisations for which the referral
+# waits, so they are steps of the referral for its sender and the staff only.
+OF_COORDINATORS: Final = (
+    PlacementSubmitted,
+    PlacementRefused,
+    InterventionSubmitted,
+    InterventionRefused,
+    CoordinatorWithdrawalSubmitted,
+    CoordinatorWithdrawalRefused,
+)
 
 
 def refusal_of(submission: Fact, submission_id: str, refused: Refused) -> Fact:

@@ -17,11 +17,12 @@ from runtime.storage.database import Database
 from services.routing.domain.fact_readers import role_in
 from services.routing.domain.network_figures import NetworkFigures
 from services.routing.domain.referral import Referral
-from services.routing.domain.refusals import OF_ORGANIZATIONS
+from services.routing.domain.refusals import OF_COORDINATORS, OF_ORGANIZATIONS
 from services.routing.domain.view import MOST_STEPS, decision_view, is_party, referral_view, summary
 from services.routing.ports import ReferralStore
 
 _REFUSALS: Final = tuple(fact.routing_key for fact in OF_ORGANIZATIONS)
+_ACTS: Final = tuple(fact.routing_key for fact in OF_COORDINATORS)
 
 
 class RoutingQueries:
@@ -40,7 +41,8 @@ class RoutingQueries:
                 transaction,
                 referral_id,
                 organization=None if sees_all else viewer,
-                without=_REFUSALS if sees_all else (),
+                without=_REFUSALS if sees_all else _ACTS,
+                except_of=viewer if sees_all and not oversight else None,
                 # One more than shown, to know whether there are earlier ones.
                 limit=MOST_STEPS + 1,
             )

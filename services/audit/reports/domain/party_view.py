@@ -1,9 +1,10 @@
 """The entries of a referral that its parties may read: those that `GET /v1/referrals/{id}` shows them.
 
 The sender reads every step of the referral. An organisation that received an offer reads its own steps, but
-not who else received one and not what an acceptor reported. Of a referral that ended it no longer reads the
-facts. Once its own part has ended it reads no content at all, only which steps there were: the content is
-erased when the person withdraws consent, and that is news. Only oversight roles see deliveries.
+not who else received one, not what an acceptor reported, and not what coordinators submitted. Of a referral
+that ended it no longer reads the facts. Once its own part has ended it reads no content at all, only which
+steps there were: the content is erased when the person withdraws consent, and that is news. Only oversight
+roles see deliveries.
 `domain/readers.py` decides which reads a party sees.
 """
 
@@ -16,12 +17,18 @@ from typing import Final
 from contracts.facts import (
     CATALOGUE,
     AcceptanceRevoked,
+    CoordinatorWithdrawalRefused,
+    CoordinatorWithdrawalSubmitted,
+    InterventionRefused,
+    InterventionSubmitted,
     OfferAccepted,
     OfferDeclined,
     OfferExpired,
     OfferOpened,
     OfferRevoked,
     PartOpened,
+    PlacementRefused,
+    PlacementSubmitted,
     ReferralCompleted,
     ReferralFailed,
     ReferralHandedBack,
@@ -42,6 +49,17 @@ _OFFER_ENDS: Final = frozenset(
         OfferRevoked.type,
         AcceptanceRevoked.type,
         ReferralHandedBack.type,
+    }
+)
+# They name the offers and organisations for which the referral waits. The sender and the staff read them.
+_OF_COORDINATORS: Final = frozenset(
+    {
+        PlacementSubmitted.type,
+        PlacementRefused.type,
+        InterventionSubmitted.type,
+        InterventionRefused.type,
+        CoordinatorWithdrawalSubmitted.type,
+        CoordinatorWithdrawalRefused.type,
     }
 )
 # The first entry of a referral, or of a part of one: it names the sender.
@@ -68,7 +86,8 @@ def readable_by(organization: str, steps: Sequence[LoggedStep]) -> frozenset[int
     if _is_named(organization, _BEGINNINGS, shown):
         return frozenset(step.index for step in shown)
     if _is_named(organization, {OfferOpened.type}, shown):
-        return frozenset(step.index for step in shown if step.organization == organization)
+        own = [step for step in shown if step.organization == organization]
+        return frozenset(step.index for step in own if step.type not in _OF_COORDINATORS)
     return None
 
 

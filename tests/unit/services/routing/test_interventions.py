@@ -180,6 +180,27 @@ def test_act_that_breaks_the_contract_is_refused(
     assert [error.pointer for error in refused.value.errors] == [pointer]
 
 
+def test_candidate_reads_nothing_of_what_coordinators_submit(small: Workbench) -> None:
+    """Their submissions and refusals name the offers and organisations for which the referral waits."""
+    small.absorb(["ru.two", "ru.three"])
+    referral = new_id()
+    (first,) = opened(small.take(submitted(referral)))
+    others = sorted({"ru.one", "ru.two", "ru.three"} - {first.organization})
+    for other in others:
+        small.commands.submit_placement(
+            referral, other, "kg.coordinator", NOW, reason=InterventionReason.no_answer
+        )
+    acts = {"placement.submitted", "placement.refused", "intervention.submitted", "intervention.refused"}
+    for submission in small.published()[-2:]:
+        small.take(submission)
+    for candidate in (first.organization, others[0]):
+        timeline = small.queries.referral(referral, candidate, oversight=False).timeline
+        assert timeline
+        assert not {entry.fact for entry in timeline} & acts
+    whole = small.queries.referral(referral, SENDER, oversight=False).timeline
+    assert {"placement.submitted", "placement.refused"} <= {entry.fact for entry in whole}
+
+
 # --- candidates now ---------------------------------------------------------------------------------
 
 
