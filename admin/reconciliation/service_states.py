@@ -64,8 +64,16 @@ class ServiceStates:
         self._engines = engines
         self._log = SqlLog()
         self.entries = OpenedEntries(engines["audit"], self._log)
-        self.mailboxes = MailboxStates(engines["delivery"], self.entries)
-        self.directory = DirectoryStates(engines["directory"], self.entries)
+
+    @property
+    def mailboxes(self) -> MailboxStates:
+        """Delivery's mailboxes."""
+        return MailboxStates(self._engines["delivery"], self.entries)
+
+    @property
+    def directory(self) -> DirectoryStates:
+        """The directory's records."""
+        return DirectoryStates(self._engines["directory"], self.entries)
 
     def referrals(self, after: str, limit: int) -> list[ReferralState]:
         """Return the next referrals after an id that any service knows, in the order of their ids.

@@ -239,7 +239,9 @@ def test_coordinators_receive_outcome_of_placements(hub: RunningHub) -> None:
     hub.history(referral_id, last="placement.answered")
     story = sender.hub.story(referral_id)
     assert f"The offer to {house.id} that a coordinator (" in story
-    assert f"{house.id} declined: conflict of interest." in house.hub.story(referral_id)
+    assert f"{house.id} declined: conflict of interest." in story
+    # The house's part has ended with that.
+    assert "offer.declined: the content of this entry is no longer available." in house.hub.story(referral_id)
 
 
 def _told_to_coordinators(hub: RunningHub, fact: str, referral_id: str) -> dict[str, Any]:
