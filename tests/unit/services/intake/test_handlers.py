@@ -654,7 +654,7 @@ def test_organization_submits_a_bounded_number_of_times_about_a_referral(bench: 
     assert isinstance(next_day, str)
 
 
-def test_answers_and_ends_are_taken_when_an_organisation_may_repeat_nothing_more(bench: IntakeBench) -> None:
+def test_answers_and_ends_are_taken_when_an_organization_may_repeat_nothing_more(bench: IntakeBench) -> None:
     referral = bench.submit()
     note_offers(bench, offer_opened(OFFER, referral))
     commits = bench.handlers.commits
