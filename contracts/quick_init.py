@@ -7,6 +7,7 @@ looks it up by its name. That of `quick_init` calls the setters of the slots, an
 from __future__ import annotations
 
 import dataclasses
+import types
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -17,8 +18,10 @@ _SET, _DEFAULT, _MADE = "_set_", "_default_", "_made_"
 def quick_init(cls: type[T]) -> type[T]:
     """Replace the `__init__` of a dataclass that is frozen, by keyword only and has slots; return the class.
 
-    The new one has the same parameters and effects, `__post_init__` included.
+    The new one has the same parameters and effects, `__post_init__` included. Raises TypeError for another
+    dataclass, and for one with an `InitVar`, because its `__init__` would differ.
     """
+    _require_supported(cls)
     names: dict[str, Any] = {"_MISSING": dataclasses.MISSING}
     parameters, lines = [], []
     for item in dataclasses.fields(cls):  # type: ignore[arg-type]
@@ -50,3 +53,19 @@ def quick_init(cls: type[T]) -> type[T]:
     made_init.__annotations__ = cls.__init__.__annotations__
     cls.__init__ = made_init  # type: ignore[method-assign]
     return cls
+
+
+def _require_supported(cls: type) -> None:
+    stated = vars(cls).get("__dataclass_params__")
+    if stated is None or not stated.frozen:
+        raise TypeError(f"{cls.__qualname__} must be a frozen dataclass.")
+    for item in dataclasses.fields(cls):  # also those of the classes that it extends
+        if item.init and not item.kw_only:
+            raise TypeError(f"{cls.__qualname__}.{item.name} must be by keyword only.")
+        if not isinstance(getattr(cls, item.name, None), types.MemberDescriptorType):
+            raise TypeError(f"{cls.__qualname__}.{item.name} must have a slot.")
+    if "__slots__" not in vars(cls):
+        raise TypeError(f"{cls.__qualname__} must have slots.")
+    for name, item in vars(cls)["__dataclass_fields__"].items():
+        if item._field_type is dataclasses._FIELD_INITVAR:  # type: ignore[attr-defined]
+            raise TypeError(f"{cls.__qualname__}.{name} must not be an InitVar.")

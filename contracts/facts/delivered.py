@@ -9,6 +9,7 @@ from typing import Annotated
 from marshmallow.validate import OneOf
 
 from contracts.canonical import Count
+from contracts.codes import Urgency
 from contracts.facts.fact import Fact, fact
 from contracts.identifiers import MessageId, OfferId, OrganizationId, ReferralId, SubmissionKey, Uuid
 from contracts.referral import SealedText
@@ -103,21 +104,30 @@ class MessageClosed(Fact):
 @fact("alerts.counted")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AlertsCounted(Fact):
-    """More alerts of one type came in an hour than the coordinators get one by one.
+    """More alerts of one type and urgency came in an hour than the coordinators get one by one.
 
-    It exists only in the mailbox. organization: the one that causes the alerts: the sender, or the acceptor
-    that does not report. message_type: of the alerts. since: the beginning of the hour. messages: how many
-    there have been so far, the first of which are in the mailbox. Written again when the number has doubled.
-    The referrals of all are in the coordinators' queues.
+    It exists only in the mailbox. organization: the one that causes the alerts: the sender, the acceptor that
+    does not report, or the organisation whose offers are revoked. message_type: of the alerts. since: the
+    beginning of the hour. messages: how many there have been so far, the first of which are in the mailbox.
+    urgency: of their referrals, None for a type that does not tell it. Written again when the number has
+    doubled. The referrals that need somebody are in the coordinators' queues.
     """
 
     organization: OrganizationId
     message_type: Annotated[
         str,
-        OneOf(["kopuro.referral.unanswered.v1", "kopuro.referral.unplaced.v1", "kopuro.referral.overdue.v1"]),
+        OneOf(
+            [
+                "kopuro.referral.unanswered.v1",
+                "kopuro.referral.unplaced.v1",
+                "kopuro.referral.overdue.v1",
+                "kopuro.offer.revoked.v1",
+            ]
+        ),
     ]
     since: dt.datetime
     messages: Count
+    urgency: Urgency | None = None
 
 
 @fact("webhook.changed", classification="public")

@@ -19,7 +19,7 @@ from runtime.storage.database import Database
 from runtime.storage.group_commit import GroupCommit
 from runtime.storage.pruning import prune
 from services.intake.domain.admission import Admission, Claim, Prepared, Refusal, UsedKey
-from services.intake.domain.statement_bound import BOUND_INTERVAL, beyond_bound
+from services.intake.domain.statement_bound import BOUND_INTERVAL, beyond_bound, counted_as
 from services.intake.ports import AdmissionStore, TransitKeys
 
 # Above this many outbox messages, submissions are refused with a Retry-After.
@@ -174,8 +174,10 @@ class SubmissionCommits:
             for admission in group:
                 answer = _repeated(admission, used)
                 if answer is None and not admission.is_referral:
-                    earlier = about[admission.organization, admission.referral_id]
-                    answer = beyond_bound(earlier, now := admission.events[0].time)
+                    event = admission.events[0]
+                    kind = counted_as(event.data.routing_key)
+                    earlier = about[admission.organization, admission.referral_id, kind]
+                    answer = beyond_bound(earlier, now := event.time)
                     if answer is None:
                         earlier.append(now)
                 if answer is None:
@@ -193,17 +195,21 @@ class SubmissionCommits:
 
     def _submitted_about(
         self, transaction: Connection, admissions: Sequence[Admission]
-    ) -> dict[tuple[str, str], list[dt.datetime]]:
-        """Return when the commands about each referral at hand were admitted in the last day."""
+    ) -> dict[tuple[str, str, str], list[dt.datetime]]:
+        """Return when the commands about each referral at hand were admitted in the last day.
+
+        By organisation, referral and what they count as.
+        """
         subjects: dict[str, set[str]] = defaultdict(set)
         for one in admissions:
             if not one.is_referral:
                 subjects[one.organization].add(one.referral_id)
-        found: dict[tuple[str, str], list[dt.datetime]] = defaultdict(list)
+        found: dict[tuple[str, str, str], list[dt.datetime]] = defaultdict(list)
         for organization, referral_ids in subjects.items():
             since = admissions[0].events[0].time - BOUND_INTERVAL
             known = self._store.submitted_about(transaction, referral_ids, organization, since)
-            found.update({(organization, referral_id): list(times) for referral_id, times in known.items()})
+            for referral_id, fact, at in known:
+                found[organization, referral_id, counted_as(fact)].append(at)
         return found
 
 

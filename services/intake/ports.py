@@ -92,8 +92,11 @@ class AdmissionStore(Protocol):
         referral_ids: Collection[str],
         organization: str,
         since: dt.datetime,
-    ) -> Mapping[str, list[dt.datetime]]:
-        """Return when the organisation's commands about each referral were admitted since, oldest first."""
+    ) -> list[tuple[str, str, dt.datetime]]:
+        """Return the organisation's commands about these referrals that were admitted since, oldest first.
+
+        Each by its referral, the routing key of its first event and the time of its admission.
+        """
         ...
 
     def referral_of(self, transaction: Connection, offer_id: str) -> str | None:

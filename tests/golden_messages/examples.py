@@ -717,7 +717,11 @@ _FACTS: tuple[facts.Fact, ...] = (
         referral_id=REFERRAL, message_type="kopuro.offer.opened.v1", reason="declined", closed_at=NOON
     ),
     facts.AlertsCounted(
-        organization=SENDER, message_type=facts.ReferralUnplaced.type, since=NOON, messages=300
+        organization=SENDER,
+        message_type=facts.ReferralUnplaced.type,
+        urgency=Urgency.routine,
+        since=NOON,
+        messages=300,
     ),
     facts.WebhookChanged(
         organization=RECEIVER,

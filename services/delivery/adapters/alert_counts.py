@@ -13,8 +13,8 @@ from services.delivery.domain.alert_counts import KEPT, AlertKind
 
 _FORGET = SqlStatement("DELETE FROM alert_counts WHERE since < ?")
 _ADD = SqlStatement(
-    "INSERT INTO alert_counts (since, organization, type, messages) VALUES (?, ?, ?, ?)"
-    " ON CONFLICT (since, organization, type)"
+    "INSERT INTO alert_counts (since, organization, type, urgency, messages) VALUES (?, ?, ?, ?, ?)"
+    " ON CONFLICT (since, organization, type, urgency)"
     " DO UPDATE SET messages = alert_counts.messages + excluded.messages RETURNING messages"
 )
 
@@ -29,7 +29,7 @@ class SqlAlertCounts:
         _FORGET.run(transaction, microseconds(since - KEPT))
         return {
             kind: _ADD.run(
-                transaction, microseconds(since), kind.organization, kind.type, number
+                transaction, microseconds(since), kind.organization, kind.type, kind.urgency, number
             ).scalar_one()
             - number
             for kind, number in sorted(alerts.items())

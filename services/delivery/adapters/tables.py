@@ -76,12 +76,14 @@ MESSAGES = Table(
 )
 
 # How many alerts of the coordinators an organisation has caused in the hour that began at `since`.
+# urgency: "" for a type that does not tell it.
 ALERT_COUNTS = Table(
     "alert_counts",
     METADATA,
     Column("since", Instant, primary_key=True),
     Column("organization", String(100), primary_key=True),
     Column("type", String(100), primary_key=True),
+    Column("urgency", String(20), primary_key=True),
     Column("messages", Integer, nullable=False),
 )
 

@@ -1,9 +1,12 @@
 """The bound on the coordinators' alerts: which come one by one, and when a count replaces the others.
 
 An alert asks the coordinators to act on a referral, which is in one of their queues as long as it asks. In an
-hour, `SINGLE` alerts of each type that one organisation causes come as they are. Then the mailbox gets
-`alerts.counted` at once, and again whenever the number has doubled. So one organisation fills the mailbox
-neither with emergencies nor with missing reports.
+hour, `SINGLE` alerts of each type and urgency that one organisation causes come as they are. Then the mailbox
+gets `alerts.counted` at once, and again whenever the number has doubled. So one organisation fills the
+mailbox neither with emergencies nor with missing reports, and its routine referrals withhold no emergency.
+
+The end of the open offers of an organisation counts in the same way. It asks for nothing: the next candidates
+are asked, and a referral that has none becomes unplaced.
 """
 
 from __future__ import annotations
@@ -14,32 +17,41 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from contracts import facts
+from contracts.codes import Urgency
 from contracts.facts import AlertsCounted
 
 SINGLE: Final = 20
 # How long a count is kept.
 KEPT: Final = dt.timedelta(hours=2)
 
-# The field with the organisation that causes an alert: the sender, or the acceptor that does not report.
+# The field with the organisation that causes an alert: the sender, the acceptor that does not report, or the
+# organisation whose offers are revoked.
 CAUSES: Final[Mapping[str, str]] = {
     facts.ReferralUnplaced.type: "sender",
     facts.ReferralUnanswered.type: "sender",
     facts.ReferralOverdue.type: "organization",
+    facts.OfferRevoked.type: "organization",
 }
 
 
 @dataclass(frozen=True, order=True, kw_only=True, slots=True)
 class AlertKind:
-    """What is counted: the alerts of one type that one organisation causes."""
+    """What is counted: the alerts of one type and urgency that one organisation causes.
+
+    urgency: "" for a type that does not tell it.
+    """
 
     organization: str
     type: str
+    urgency: str = ""
 
 
 def alert_kind(fact_type: str, data: Mapping[str, Any]) -> AlertKind | None:
     """Return what a message to the coordinators counts as; None if it is no alert. data: of the event."""
     field = CAUSES.get(fact_type)
-    return None if field is None else AlertKind(organization=data[field], type=fact_type)
+    if field is None:
+        return None
+    return AlertKind(organization=data[field], type=fact_type, urgency=data.get("urgency", ""))
 
 
 def hour_of(now: dt.datetime) -> dt.datetime:
@@ -56,7 +68,13 @@ def counted(kind: AlertKind, since: dt.datetime, before: int, after: int) -> Ale
     """Return the message that is due when the number of alerts has risen; None if none is due."""
     if _level(before) == _level(after):
         return None
-    return AlertsCounted(organization=kind.organization, message_type=kind.type, since=since, messages=after)
+    return AlertsCounted(
+        organization=kind.organization,
+        message_type=kind.type,
+        urgency=Urgency(kind.urgency) if kind.urgency else None,
+        since=since,
+        messages=after,
+    )
 
 
 def _level(number: int) -> int:

@@ -17,8 +17,9 @@ def upgrade() -> None:
         sa.Column("since", columns.Instant(), nullable=False),
         sa.Column("organization", sa.String(length=100), nullable=False),
         sa.Column("type", sa.String(length=100), nullable=False),
+        sa.Column("urgency", sa.String(length=20), nullable=False),
         sa.Column("messages", sa.Integer(), nullable=False),
-        sa.PrimaryKeyConstraint("since", "organization", "type"),
+        sa.PrimaryKeyConstraint("since", "organization", "type", "urgency"),
     )
 
 

@@ -33,7 +33,7 @@ _COMMANDS = SqlStatement(
 )
 # The bound of a referral's commands (`domain/statement_bound.py`) bounds the rows of each.
 _SUBMITTED_ABOUT = SqlStatement(
-    "SELECT referral_id, submitted_at FROM commands"
+    "SELECT referral_id, fact, submitted_at FROM commands"
     " WHERE referral_id = ANY (?) AND organization = ? AND submitted_at > ? ORDER BY submitted_at"
 )
 _NEW_CLAIM = SqlStatement(
@@ -160,14 +160,12 @@ class SqlAdmissionStore:
         referral_ids: Collection[str],
         organization: str,
         since: dt.datetime,
-    ) -> Mapping[str, list[dt.datetime]]:
+    ) -> list[tuple[str, str, dt.datetime]]:
         """See `ports.AdmissionStore`."""
-        found: dict[str, list[dt.datetime]] = defaultdict(list)
-        if referral_ids:
-            rows = _SUBMITTED_ABOUT.run(transaction, list(referral_ids), organization, microseconds(since))
-            for referral_id, at in rows:
-                found[referral_id].append(moment_of(at))
-        return found
+        if not referral_ids:
+            return []
+        rows = _SUBMITTED_ABOUT.run(transaction, list(referral_ids), organization, microseconds(since))
+        return [(referral_id, fact, moment_of(at)) for referral_id, fact, at in rows]
 
     def referral_of(self, transaction: Connection, offer_id: str) -> str | None:
         """See `ports.AdmissionStore`."""

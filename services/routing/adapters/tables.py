@@ -53,8 +53,8 @@ REFERRALS = Table(
     Column("overdue_since", Instant),
     # The rank of the urgency, 0 for an emergency; null for a closed referral.
     Column("priority", SmallInteger),
-    # The turn in the coordinators' queues (`domain/coordination_queue.py`); null for one that was closed when
-    # turns were introduced.
+    # The turn in the coordinators' queues (`domain/coordination_queue.py`). Every referral has one:
+    # one that was split stands in no queue, but may rejoin.
     Column("turn_at", Instant),
     # The group of the first need and the country of the region: what the figures count by.
     Column("need_group", String(60)),

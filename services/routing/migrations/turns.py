@@ -1,6 +1,7 @@
 """the turns of senders in the coordinators' queues
 
-A referral that is open at the upgrade keeps its place: its turn is the time of its submission.
+A referral that exists at the upgrade keeps its place: its turn is the time of its submission. One that was
+split stands in no queue, but may again.
 """
 
 import sqlalchemy as sa
@@ -15,7 +16,6 @@ depends_on = None
 
 REFERRALS = sa.table(
     "referrals",
-    sa.column("priority", sa.SmallInteger),
     sa.column("submitted_at", sa.BigInteger),
     sa.column("turn_at", sa.BigInteger),
 )
@@ -28,8 +28,7 @@ CONDITIONS = {
 
 def upgrade() -> None:
     op.add_column("referrals", sa.Column("turn_at", columns.Instant()))
-    is_open = REFERRALS.c.priority.is_not(None)
-    op.execute(REFERRALS.update().where(is_open).values(turn_at=REFERRALS.c.submitted_at))
+    op.execute(REFERRALS.update().values(turn_at=REFERRALS.c.submitted_at))
     _order_by("turn_at")
     op.create_index(
         "referrals_turns",

@@ -97,3 +97,43 @@ class Hashed:
 
     def __hash__(self) -> int:
         return 1
+
+
+@dataclass(kw_only=True, slots=True)
+class Mutable:
+    one: int
+
+
+@dataclass(frozen=True, slots=True)
+class Positional:
+    one: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class WithoutSlots:
+    one: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmptyWithoutSlots:
+    pass
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WithInitVar:
+    one: int
+    given: dataclasses.InitVar[int]
+
+
+class NoDataclass:
+    __slots__ = ()
+
+
+@pytest.mark.parametrize(
+    "cls", [Mutable, Positional, WithoutSlots, EmptyWithoutSlots, WithInitVar, NoDataclass]
+)
+def test_class_whose_init_would_differ_is_refused(cls: type) -> None:
+    init = cls.__init__  # type: ignore[misc]
+    with pytest.raises(TypeError, match=cls.__name__):
+        quick_init(cls)
+    assert cls.__init__ is init  # type: ignore[misc]

@@ -576,14 +576,17 @@ BY_ACCEPTOR: list[CommandBody] = [
 
 
 def refusal_of(bench: IntakeBench, body: CommandBody, role: Role, organization: str) -> Refused | None:
-    """Return how a statement about a known referral is refused; None if it is admitted."""
+    """Return how a statement about a known referral is refused, which publishes nothing; None if admitted."""
     referral = bench.submit()
     note_offers(bench, offer_opened(new_id(), referral))
     bench.routing.roles = {(organization, referral): role}
+    before = bench.sent()
     try:
         submit_command(bench, caller(organization, new_id=new_id), referral, body)
     except Refused as refused:
+        assert bench.sent() == before
         return refused
+    assert len(bench.sent()) > len(before)
     return None
 
 
@@ -600,7 +603,6 @@ def test_organization_without_a_part_is_refused_at_once(bench: IntakeBench, body
     found = refusal_of(bench, body, Role.none, MOSCOW)
     assert found is not None
     assert found.slug == "not-a-party"
-    assert not [one for one in bench.sent() if one.data.routing_key.startswith(("progress", "outcome"))]
 
 
 @pytest.mark.parametrize("body", BY_ACCEPTOR)
@@ -650,6 +652,36 @@ def test_organization_submits_a_bounded_number_of_times_about_a_referral(bench: 
     assert isinstance(elsewhere, str)
     assert isinstance(by_sender, str)
     assert isinstance(next_day, str)
+
+
+def test_answers_and_ends_are_taken_when_an_organization_may_repeat_nothing_more(bench: IntakeBench) -> None:
+    referral = bench.submit()
+    note_offers(bench, offer_opened(OFFER, referral))
+    commits = bench.handlers.commits
+    at = caller(MOSCOW, new_id=new_id)
+
+    def state(body: CommandBody, subject: str = referral, times: int = 1) -> list[object]:
+        commands = [Command(body=body, subject=subject)] * times
+        return list(commits.answer_all(bench.handlers.prepare_commands(at, commands)))
+
+    state(BY_ACCEPTOR[0], times=MOST_ABOUT_REFERRAL)
+    unreadable = Unreadable(reason=UnreadableReason.cannot_decrypt)
+    assert isinstance(state(unreadable)[0], Refused)
+    once: list[tuple[CommandBody, str]] = [
+        (AcceptOffer(), OFFER),
+        (DeclineOffer(reason=DeclineReason.no_capacity), OFFER),
+        (CompleteReferral(outcome=Outcome.resolved), referral),
+        (HandBack(reason=HandBackReason.out_of_area), referral),
+        (WithdrawReferral(reason=WithdrawalReason.person_declined), referral),
+        (RevokeConsent(), referral),
+    ]
+    for body, subject in once:
+        (found,) = state(body, subject)
+        assert isinstance(found, str) or found.slug != "too-many-statements", body  # type: ignore[attr-defined]
+    assert isinstance(state(RevokeConsent())[0], str)
+    # Each kind alone has a bound, too: a candidate could fill the history with outcomes.
+    results = state(CompleteReferral(outcome=Outcome.resolved), times=MOST_ABOUT_REFERRAL)
+    assert [isinstance(one, Refused) for one in results].count(True) == 1
 
 
 def test_repeated_statement_beyond_the_bound_gets_its_first_id(bench: IntakeBench) -> None:

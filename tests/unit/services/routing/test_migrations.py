@@ -14,6 +14,7 @@ from contracts.organization import Capacity
 from runtime.identifiers import new_id
 from runtime.storage.migrate import differences
 from services.routing.adapters.tables import REFERRALS
+from services.routing.domain.coordination_queue import QueueFilter, QueueKind
 from services.routing.domain.network_figures import OpenReferrals
 from services.routing.migrations import asked, coordination, figures, service_loads, turns
 from tests.unit.services.routing.samples import HOUR, NOW, SENDER, organization, service
@@ -115,6 +116,29 @@ def test_migration_ranks_open_referrals_by_urgency(busy: Workbench) -> None:
         after = connection.execute(select(REFERRALS.c.id, REFERRALS.c.priority)).all()
     assert {one.priority for one in before} == {0, 1, 2, None}
     assert sorted(after) == sorted(before)
+    assert differences("services.routing", busy.database) == []
+
+
+def test_migration_gives_a_turn_to_a_referral_that_is_split_and_may_rejoin(busy: Workbench) -> None:
+    ids = [new_id() for _ in range(4)]
+    busy.take(*(submitted(one, sender=f"kg.sender-{one}", needs=("consular.passport",)) for one in ids))
+    whole = REFERRALS.update().where(REFERRALS.c.id == ids[1])
+    with busy.database.write() as connection:
+        connection.execute(whole.values(status="split", priority=None))
+        with Operations.context(MigrationContext.configure(connection)):
+            turns.downgrade()
+            turns.upgrade()
+        # What routing writes when an acceptance is read late and the referral is whole again.
+        connection.execute(whole.values(status="unplaced", priority=2))
+
+    found: list[str] = []
+    position = None
+    for _ in range(2):
+        items, position = busy.coordination.queue(
+            QueueKind.unplaced, NOW, QueueFilter(), after=position, limit=2
+        )
+        found += [one.id for one in items]
+    assert (found, position) == (sorted(ids), None)
     assert differences("services.routing", busy.database) == []
 
 

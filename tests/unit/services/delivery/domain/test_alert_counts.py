@@ -1,10 +1,20 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 from typing import get_type_hints
 
 from contracts import facts
-from services.delivery.domain.alert_counts import CAUSES, SINGLE, AlertKind, counted, hour_of, is_single
+from contracts.codes import Urgency
+from services.delivery.domain.alert_counts import (
+    CAUSES,
+    SINGLE,
+    AlertKind,
+    alert_kind,
+    counted,
+    hour_of,
+    is_single,
+)
 from services.delivery.domain.closing import ALERTS
 from services.delivery.domain.recipients import COORDINATED, RECIPIENTS
 
@@ -13,12 +23,24 @@ KIND = AlertKind(organization="kg.sender", type=facts.ReferralUnplaced.type)
 
 
 def test_every_alert_of_the_coordinators_is_counted_by_a_field_that_names_an_organization() -> None:
-    # Whatever is in no queue comes one by one: the coordinators find it nowhere else.
-    assert CAUSES.keys() == ALERTS
+    # Whatever else is in no queue comes one by one: the coordinators find it nowhere else.
+    assert CAUSES.keys() == ALERTS | {facts.OfferRevoked.type}
     for kind, field in CAUSES.items():
         assert field in get_type_hints(facts.CATALOGUE[kind])
         assert kind in COORDINATED
         assert kind in RECIPIENTS
+
+
+def test_alerts_count_by_urgency_where_they_tell_it() -> None:
+    data = {"sender": "kg.sender", "organization": "ru.acceptor"}
+    urgent = alert_kind(facts.ReferralUnplaced.type, {**data, "urgency": "urgent"})
+    assert urgent == replace(KIND, urgency="urgent") != KIND
+    assert alert_kind(facts.ReferralOverdue.type, data) == AlertKind(
+        organization="ru.acceptor", type=facts.ReferralOverdue.type
+    )
+    fact = counted(replace(KIND, urgency="urgent"), NOON, 0, SINGLE + 1)
+    assert fact is not None
+    assert fact.urgency is Urgency.urgent
 
 
 def test_alerts_of_a_burst_are_counted_whenever_their_number_has_doubled() -> None:
