@@ -41,7 +41,8 @@ class State(StrEnum):
 
 
 class ApprovalStep(StrEnum):
-    """The events of an approval. overtake: the record, or the requester's request, has changed.
+    """The events of an approval. overtake: the record, or the requester's request, has changed,
+    or its client was revoked.
 
     endorse: the first of two members of the staff approves.
     """
