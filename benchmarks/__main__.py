@@ -25,7 +25,7 @@ from benchmarks.journey import Measured, Plan, count_fsyncs
 from benchmarks.kopuro_hub import KopuroHub
 from benchmarks.systems import System
 from sandbox.broker import PrivateBroker
-from sandbox.ending_signals import ending_signals_raise
+from sandbox.ending_signals import ending_signals_raise, raise_lost_signal
 
 Number = TypeVar("Number", int, float)
 
@@ -419,6 +419,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             step()
             if given.json is not None:
                 given.json.write_text(report.to_json(run.document), encoding="utf-8")
+            raise_lost_signal()
     return 0
 
 

@@ -16,7 +16,7 @@ from sandbox.demo import evidence
 from sandbox.demo.output import DemoOutput, new_console
 from sandbox.demo.participants import DemoError, Participants
 from sandbox.demo.stories import STORIES, TITLES, DemoHub
-from sandbox.ending_signals import ending_signals_raise
+from sandbox.ending_signals import ending_signals_raise, raise_lost_signal
 from sandbox.hub import Hub
 from sandbox.hub_processes import HubError
 
@@ -59,6 +59,7 @@ def _play(hub: Hub, output: DemoOutput) -> int:
     for number, (key, story) in enumerate(STORIES.items(), start=1):
         output.story(number, TITLES[key], sample.referral(key).story)
         referrals[key] = story(demo)
+        raise_lost_signal()
     forbidden = sample.referral("consulate-forbidden")
     sender = participants.organization(forbidden.sender).hub
     evidence.show_decision(output, sender, referrals["consulate-forbidden"])

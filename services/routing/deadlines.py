@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
 import threading
+from collections.abc import Callable
 
 from contracts.errors import KopuroError
 from runtime.background import Spawn
@@ -41,19 +43,28 @@ class DeadlineTimer:
         polls = 0
         self._stopping.wait(SECONDS_AFTER_START)
         while not self._stopping.wait(POLL_SECONDS):
-            try:
-                # A full page means that more may be due: poll again without a pause.
-                while self._commands.fire_deadlines(self._clock.now()) >= DUE_AT_ONCE:
-                    if self._stopping.is_set():
-                        return
-                if polls % POLLS_BETWEEN_STANDINGS == 0:
-                    while self._commands.act_on_suspensions(self._clock.now()) >= DUE_AT_ONCE:
-                        if self._stopping.is_set():
-                            return
-                self._commands.end_unapproved_offers(self._clock.now())
-                self._commands.decide_unplaced_again(self._clock.now())
-                if polls % POLLS_BETWEEN_RECALLS == 0:
-                    self._commands.recall()
-            except KopuroError as error:
-                _log.warning("deadline poll failed", extra={"reason": str(error)})
+            self.poll(polls)
             polls += 1
+
+    def poll(self, number: int) -> None:
+        """Do what is due. A step that fails delays none of the others. number: of the earlier polls."""
+        self._try(lambda: self._all_due(self._commands.fire_deadlines))
+        if number % POLLS_BETWEEN_STANDINGS == 0:
+            self._try(lambda: self._all_due(self._commands.act_on_suspensions))
+        self._try(lambda: self._commands.end_unapproved_offers(self._clock.now()))
+        self._try(lambda: self._commands.decide_unplaced_again(self._clock.now()))
+        if number % POLLS_BETWEEN_RECALLS == 0:
+            self._try(self._commands.recall)
+
+    def _all_due(self, act: Callable[[dt.datetime], int]) -> None:
+        # A full page means that more may be due: act again without a pause.
+        while not self._stopping.is_set() and act(self._clock.now()) >= DUE_AT_ONCE:
+            pass
+
+    def _try(self, step: Callable[[], object]) -> None:
+        if self._stopping.is_set():
+            return
+        try:
+            step()
+        except KopuroError as error:
+            _log.warning("deadline poll failed", extra={"reason": str(error)})

@@ -32,22 +32,8 @@ def directory_entry(fact: Fact) -> Organization | Agreement | None:
 
 
 def _approved(organization: Organization) -> tuple[object, ...]:
-    """Return what `rules.service_approved` reads of the record."""
-    return (
-        organization.approved_services,
-        [
-            (
-                one.id,
-                one.needs,
-                one.areas,
-                one.settlements,
-                one.eligibility,
-                one.languages,
-                one.interpretation,
-            )
-            for one in organization.services
-        ],
-    )
+    """Return what `open_approval.is_approved` reads of the record."""
+    return organization.approved_services, [service.id for service in organization.services]
 
 
 class LiveDirectory:
@@ -170,7 +156,7 @@ class LiveDirectory:
         return amended
 
     def take_disapproved(self) -> set[str]:
-        """Return and forget the organisations whose approvals, or what they cover, have changed.
+        """Return and forget the organisations whose approvals, or approved services, have changed.
 
         After the start these are all organisations.
         """

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from sandbox.ending_signals import ending_signals_raise
+from sandbox.ending_signals import ending_signals_raise, raise_lost_signal
 from tests.machines.hosting import HostError, Mirrors, mirrors
 from tests.machines.machine import HOMES, ROOT, Ended, Machine, build, remove
 
@@ -87,6 +87,7 @@ def main(arguments: Sequence[str]) -> int:
         _say(f"{RELEASES[release]}: building it, unless it is there")
         base = build(release, chosen.directory / release, lent, log=chosen.directory / f"{release}.log")
         for account in chosen.account:
+            raise_lost_signal()
             machine = base.copy(chosen.directory / f"{release}-{account}")
             try:
                 trials += _on(machine, release, account, commands, timeout=chosen.minutes * 60)
@@ -105,6 +106,7 @@ def _on(
     python = machine.tell("python3 -c 'import platform; print(platform.python_version())'")
     trials = []
     for number, command in enumerate(commands):
+        raise_lost_signal()
         log = machine.root.with_name(f"{machine.root.name}-{number}.log")
         _say(f"{RELEASES[release]}, {account}: {command} (output in {log})")
         ended = machine.run(account, f"cd /{HOMES[account]}/kopuro && {command}", log=log, timeout=timeout)

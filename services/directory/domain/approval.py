@@ -41,7 +41,8 @@ class State(StrEnum):
 
 
 class ApprovalStep(StrEnum):
-    """The events of an approval. overtake: the record, or the requester's request, has changed.
+    """The events of an approval. overtake: the record, or the requester's request, has changed,
+    or its client was revoked.
 
     endorse: the first of two members of the staff approves.
     """
@@ -188,6 +189,10 @@ def refused(approval: Approval, by: Decider, *, at: dt.datetime, has_power: bool
         who = in_words(APPROVERS[approval.kind])
         raise Refused("forbidden", f"Only who made the request, or {who}, may refuse it.")
     if not by.roles & APPROVERS[approval.kind] and not has_power:
+        if approval.client is None:
+            raise Refused(
+                "forbidden", "Only the hub's operators can refuse it: it does not say which client made it."
+            )
         raise Refused(
             "forbidden",
             "An earlier client of your organisation made the request. Withdraw it with that one, or call the "

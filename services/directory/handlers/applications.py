@@ -98,7 +98,7 @@ class Applications:
     def apply(self, request: ApplicationRequest) -> Applied:
         """Store an application. A repetition under the same reference returns the first one.
 
-        Raises NoRoom when too many wait, and Refused `conflict` for another application under the same
+        Raises LimitReached when too many wait, and Refused `conflict` for another application under the same
         reference.
         """
         content = Application(

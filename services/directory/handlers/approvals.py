@@ -30,6 +30,7 @@ from services.directory.domain.approval import (
     refused,
 )
 from services.directory.domain.change import Change, digest, restored, shown_change, stored
+from services.directory.domain.client import Client
 from services.directory.domain.entry import DirectoryEntry, Standing
 from services.directory.handlers.earlier_clients import has_power_over
 from services.directory.handlers.effects import basis_of, check, take_effect
@@ -82,8 +83,12 @@ class Approvals:
         For the same reason the request of a later client is no repetition of an earlier one's.
 
         client: of a partner that requests the change itself. Raises Refused as `effects.take_effect` does,
-        and `too-many-open-requests`.
+        `too-many-open-requests`, and `forbidden` for a client that was revoked: its token may be admitted for
+        some seconds more, and a request would outlive it.
         """
+        known = None if client is None else writing.standing(Client, client)
+        if known is not None and not known.entry.live:
+            raise Refused("forbidden", "The client that you use was revoked.")
         check(writing, change)
         document, basis = stored(change), basis_of(writing, change)
         digested = digest(change.kind, document, basis)
@@ -184,6 +189,14 @@ class Approvals:
         found = self._store.one(writing.transaction, approval_id)
         if found is not None and found.state is State.requested:
             self._settle(writing, found.step(step, by=by, at=writing.now))
+
+    def end_requests_of(self, writing: Writing, client: Client, *, by: str) -> None:
+        """End the open requests that a revoked client has made. Those of other clients stay."""
+        for one in self._store.open_by(writing.transaction, client.principal):
+            if one.client == client.id:
+                expired = one.shown_at(writing.now) is State.expired
+                step = ApprovalStep.expire if expired else ApprovalStep.overtake
+                self._settle(writing, one.step(step, by=by, at=writing.now))
 
     def one(self, approval_id: str, reader: ApprovalReader) -> Approval:
         """Return an approval. Raises Refused `not-found`, also for what the reader may not see."""

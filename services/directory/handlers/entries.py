@@ -27,7 +27,7 @@ from services.directory.domain.precondition import Precondition, check_precondit
 from services.directory.domain.sealing_key_history import with_key
 from services.directory.domain.service_approval import with_approvals_that_hold
 from services.directory.handlers.approvals import Approvals
-from services.directory.handlers.earlier_clients import require_earlier
+from services.directory.handlers.earlier_clients import has_power_over
 from services.directory.handlers.effects import take_effect
 from services.directory.handlers.ledger import Ledger, Writing
 
@@ -180,8 +180,12 @@ class Entries:
         itself. Raises Refused `forbidden`.
         """
         for other in self._ledger.register.clients_of(writing.transaction, [organization]):
-            if other.live:
-                require_earlier(writing, client, other.id)
+            if other.live and not has_power_over(writing, client, other.id):
+                raise Refused(
+                    "forbidden",
+                    "Only the first client of your organisation makes it inactive, and the one that you use "
+                    f"does not come before {other.id}. Use the first client, or call the hub's operators.",
+                )
 
 
 def _replaced(

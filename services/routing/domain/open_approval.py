@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from services.routing.domain.circumstances import Circumstances
 from services.routing.domain.offer import Offer
-from services.routing.domain.rules import service_approved
 
 
 def is_approved(offer: Offer, given: Circumstances) -> bool:
-    """Return whether the rule `service_approved` holds now for the service that was asked.
+    """Return whether the network's approvals still cover the sensitive needs of the referral.
 
-    False for a referral with sensitive needs if the organisation no longer has this service.
+    The principal need takes the approval of the service that was asked, a further one that of any service of
+    the organisation. Whether that service serves this person (`rules.approved_for_further`) was checked when
+    the offer was opened and is not checked again: an organisation could otherwise end its offers at will, and
+    so avoid that they expire, by removing a language and adding it again. False if the organisation no longer
+    has the service that was asked.
     """
     if not given.sensitive:
         return True
     services = given.directory.offered_services_of(offer.organization)
     asked = next((one for one in services if one.service_id == offer.service), None)
-    return asked is not None and service_approved(asked, given) is None
+    return asked is not None and all(
+        asked.is_approved_for(need) if need == given.principal_need else asked.is_organization_approved(need)
+        for need in given.sensitive
+    )

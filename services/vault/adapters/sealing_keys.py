@@ -13,7 +13,7 @@ from runtime.messaging.replica import ReplicaRecord
 
 
 class SealingKeysInMemory:
-    """See `ports.SealingKeys`. Pass `absorb` to a replica."""
+    """See `ports.KnownSealingKeys`. Pass `absorb` to a replica."""
 
     def __init__(self, changed: Callable[[], None], *, pause: dt.timedelta) -> None:
         """changed: called after new or changed records. pause: after the replacement of a key."""
@@ -24,18 +24,18 @@ class SealingKeysInMemory:
         self._changes: dict[str, SealingKeyChange] = {}
 
     def of(self, organization: str) -> SealingKey | None:
-        """See `ports.SealingKeys`."""
+        """See `ports.KnownSealingKeys`."""
         return self._keys.get(organization)
 
     def accepts(self, organization: str, kid: str, now: dt.datetime) -> bool:
-        """See `ports.SealingKeys`."""
+        """See `ports.KnownSealingKeys`."""
         key, change = self._keys.get(organization), self._changes.get(organization)
         if key is not None and key.kid == kid:
             return True
         return key is not None and change is not None and change.accepts(kid, now)
 
     def paused_until(self, organization: str) -> dt.datetime | None:
-        """See `ports.SealingKeys`."""
+        """See `ports.KnownSealingKeys`."""
         return self._paused_until.get(organization)
 
     def absorb(self, records: Sequence[ReplicaRecord]) -> None:

@@ -14,7 +14,9 @@ def lacking_keys(cases: Mapping[str, int]) -> str | None:
         return None
     named = sorted(cases)[:_NAMED]
     others = f" and {len(cases) - len(named)} more" if len(cases) > len(named) else ""
+    number = sum(cases.values())
     return (
-        f"{sum(cases.values())} accepted cases are not released: the vault knows no sealing key of"
+        f"{number} accepted {'case is' if number == 1 else 'cases are'} not released: the vault knows no"
+        " sealing key of"
         f" {', '.join(named)}{others}"
     )

@@ -69,6 +69,17 @@ def test_offers_of_a_service_that_lost_its_approval_are_offered_to_others(bench:
     assert sweep(bench) == []
 
 
+def test_changes_that_end_no_approval_are_not_looked_up(bench: Workbench) -> None:
+    sweep(bench)
+    bench.network.take_disapproved()
+    known = shelter("ru.one")
+    (only,) = known.services
+    absorb(bench, replace(known, services=(replace(only, languages=("zh",)),)))
+    assert bench.network.take_disapproved() == set()
+    absorb(bench, replace(known, services=(replace(only, id="other"),)))
+    assert bench.network.take_disapproved() == {"ru.one"}
+
+
 def test_offers_are_found_after_a_start(database_url: str, bench: Workbench) -> None:
     submit(bench, 3)
     started = Workbench(database_url, [])

@@ -17,7 +17,7 @@ from contracts.organization import Agreement, Organization, SealingKeyChange
 from contracts.records import plain
 from services.directory import admission
 from services.directory.domain.amendment import Editor
-from services.directory.domain.client import Client, Role
+from services.directory.domain.client import Client, Role, client
 from services.directory.domain.entry import Standing, TokenKey
 from services.directory.domain.precondition import ABSENT, ANY_REVISION, at_revision
 from services.directory.handlers.entries import Written
@@ -218,7 +218,7 @@ def test_replaced_agreement_needs_a_precondition_and_known_parties(directory: Di
     for wanted, precondition, slug in (
         (agreement(title="New"), None, "precondition-required"),
         (agreement(title="New"), at_revision(2), "precondition-failed"),
-        (agreement(parties=["kg.nobody"]), at_revision(1), "unknown-organization"),
+        (agreement(parties=["kg.nobody", OSH]), at_revision(1), "unknown-organization"),
     ):
         with pytest.raises(Refused) as refusal:
             directory.entries.put_agreement(OPERATOR, wanted, precondition=precondition)
@@ -253,10 +253,10 @@ def test_loaded_record_with_another_key_counts_as_approved_and_is_announced(dire
 
 def test_only_the_earliest_client_may_shut_its_organization_out(directory: Directory) -> None:
     directory.entries.put_organization(OPERATOR, organization())
-    issue(directory, OSH, OSH, "a" * 43)
+    issue(directory, OSH, "desk", "a" * 43)
     directory.clock.time = NOON + dt.timedelta(hours=1)
-    issue(directory, f"{OSH}.phone", OSH, "b" * 43)
-    later, first = (replace(OSH_ITSELF, client_id=client) for client in (f"{OSH}.phone", OSH))
+    issue(directory, OSH, "phone", "b" * 43)
+    later, first = (replace(OSH_ITSELF, client_id=client) for client in ("phone", "desk"))
 
     def leave(editor: Editor) -> object:
         return directory.entries.patch_organization(
@@ -267,9 +267,32 @@ def test_only_the_earliest_client_may_shut_its_organization_out(directory: Direc
             admit=lambda document: admission.organization(document, NOON),
         )
 
-    with pytest.raises(Refused, match="does not come after"):
+    with pytest.raises(Refused, match="Only the first client of your organisation makes it inactive"):
         leave(later)
     assert isinstance(leave(first), Written)
+
+
+def test_none_of_several_loaded_clients_shuts_its_organization_out_before_one_is_the_root(
+    directory: Directory,
+) -> None:
+    directory.entries.put_organization(OPERATOR, organization())
+    loaded = [
+        client(client_id=name, principal=OSH, roles=(Role.partner,), secret=name * 20)
+        for name in ("desk", "phone")
+    ]
+    directory.entries.enter(Client, loaded, by="load")
+
+    def leave(name: str) -> object:
+        editor = replace(OSH_ITSELF, client_id=name)
+        return patch(directory, {"active": False}, editor=editor)
+
+    for name in ("desk", "phone"):
+        with pytest.raises(Refused, match="Only the first client"):
+            leave(name)
+    directory.credentials.name_root("phone", by=OPERATOR.id)
+    with pytest.raises(Refused, match="Only the first client"):
+        leave("desk")
+    assert isinstance(leave("phone"), Written)
 
 
 @pytest.mark.parametrize(

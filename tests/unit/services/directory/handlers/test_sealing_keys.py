@@ -13,7 +13,7 @@ from joserfc.jwk import OKPKey
 
 from contracts.codes import ApprovalKind, KeyManner
 from contracts.errors import Refused
-from contracts.facts import ApprovalEndorsed, ApprovalGranted, SealingKeyReplaced
+from contracts.facts import ApprovalEndorsed, ApprovalGranted, ApprovalRefused, SealingKeyReplaced
 from contracts.organization import SealingKey, SealingKeyChange
 from runtime.settings import REQUESTS_PER_MINUTE
 from services.directory.domain.approval import (
@@ -301,6 +301,10 @@ def ask_for(directory: Directory, key: SealingKey, client: str) -> Approval:
     return asked
 
 
+def revoke(directory: Directory, client: str) -> None:
+    directory.credentials.revoke(client, by=OPERATOR.id, operator=True)
+
+
 def owner_with(client: str) -> Decider:
     return Decider(id=OSH, roles=frozenset({"partner"}), client=client)
 
@@ -341,15 +345,53 @@ def test_request_of_a_later_client_for_the_same_key_does_not_stand_for_the_owner
 
 def test_request_of_a_client_that_was_revoked_is_stale(stolen: Directory) -> None:
     thiefs = ask_for(stolen, new_sealing_key(), "phone")
-    stolen.credentials.revoke("phone", by=OSH, client="desk", operator=False)
-    assert slug(lambda: stolen.approvals.approve(thiefs.id, FIRST)) == "conflict"
+    owners = ask_for(stolen, new_sealing_key(), "desk")
+    revoke(stolen, "phone")
     assert stolen.approvals.one(thiefs.id, ApprovalReader(organization=None)).state is State.stale
+    assert slug(lambda: stolen.approvals.approve(thiefs.id, FIRST)) == "conflict"
+    assert [event.data.id for event in stolen.events() if isinstance(event.data, ApprovalRefused)] == [
+        thiefs.id
+    ]
+    assert stolen.approvals.approve(owners.id, FIRST).state is State.requested
+    assert stolen.approvals.approve(owners.id, SECOND).state is State.granted
+
+
+def test_request_of_a_revoked_client_is_not_returned_to_another_one(stolen: Directory) -> None:
+    key = new_sealing_key()
+    earlier = ask_for(stolen, key, "desk")
+    revoke(stolen, "desk")
+    own = ask_for(stolen, key, "phone")
+    assert own.id != earlier.id
+    stolen.approvals.approve(own.id, FIRST)
+    assert stolen.approvals.approve(own.id, SECOND).state is State.granted
+
+
+def test_requests_of_a_revoked_client_take_no_room(stolen: Directory) -> None:
+    for _ in range(MOST_OPEN_ABOUT_SUBJECT):
+        ask_for(stolen, new_sealing_key(), "desk")
+    assert slug(lambda: ask_for(stolen, new_sealing_key(), "phone")) == "too-many-open-requests"
+    revoke(stolen, "desk")
+    assert ask_for(stolen, new_sealing_key(), "phone").state is State.requested
+
+
+def test_client_that_was_revoked_requests_nothing_with_a_token_that_it_still_has(stolen: Directory) -> None:
+    revoke(stolen, "phone")
+    assert slug(lambda: ask_for(stolen, new_sealing_key(), "phone")) == "forbidden"
+
+
+def test_request_that_expired_before_its_client_was_revoked_ends_as_expired(stolen: Directory) -> None:
+    asked = ask_for(stolen, new_sealing_key(), "phone")
+    stolen.clock.time = asked.expires_at
+    revoke(stolen, "phone")
+    assert stolen.approvals.one(asked.id, ApprovalReader(organization=None)).state is State.expired
 
 
 def test_request_of_an_earlier_build_is_refused_by_operators_alone(stolen: Directory) -> None:
     asked = stolen.keys.publish(OSH, new_sealing_key(), by=OSH, without_proof=True)
     assert isinstance(asked, Approval)
-    assert slug(lambda: stolen.approvals.refuse(asked.id, owner_with("desk"))) == "forbidden"
+    with pytest.raises(Refused, match="Only the hub's operators can refuse it") as refusal:
+        stolen.approvals.refuse(asked.id, owner_with("desk"))
+    assert refusal.value.slug == "forbidden"
     assert stolen.approvals.refuse(asked.id, FIRST).state is State.refused
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from contracts.codes import Answer, DeclineReason, DisclosureClass, ReferralStatus
+from contracts.codes import AgeBand, Answer, DeclineReason, DisclosureClass, ReferralStatus, Settlement
 from contracts.facts import (
     AnswerRefused,
     AnswerSubmitted,
@@ -16,7 +17,7 @@ from contracts.facts import (
     OfferRevoked,
     ReferralUnplaced,
 )
-from contracts.organization import ApprovedService, Organization
+from contracts.organization import ApprovedService, Eligibility, Organization
 from services.routing.domain.decision import Trigger
 from services.routing.domain.lifecycle import act_when_due
 from services.routing.domain.offer import APPROVAL_ENDED, Offer
@@ -34,6 +35,7 @@ from tests.unit.services.routing.samples import (
 )
 
 WAGES, TRAFFICKING = "legal.wage_claim", "protection.trafficking"
+MISSING_PERSON = "protection.missing_person"
 APPROVAL = ApprovedService(service="legal", needs=(TRAFFICKING,), by="kg.operator", at=NOW)
 
 
@@ -82,6 +84,36 @@ def test_open_offer_of_a_service_that_is_no_longer_in_the_record_goes_to_the_nex
     driver = make_driver("ru.one", "ru.two")
     (first,) = driver.known.open_offers
     driver.directory.put_organization(organization(first.organization, service(id="other")))
+    revoked, _ = driver.take(revoke_unapproved(driver.known, driver.context()))
+    assert isinstance(revoked, OfferRevoked)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"languages": ("zh",)},
+        {"areas": ("RU-SPE",)},
+        {"settlements": (Settlement.rural,)},
+        {"eligibility": Eligibility(age_bands=(AgeBand.years_12_17,))},
+        {"needs": (MISSING_PERSON,)},
+    ],
+    ids=str,
+)
+def test_organization_does_not_end_its_offers_by_a_change_that_it_can_take_back(
+    change: dict[str, Any],
+) -> None:
+    """The further sensitive need rests on the approval of another service than the one that was asked."""
+    wages, other = service(needs=(WAGES,)), service(id="shelter", needs=(TRAFFICKING, MISSING_PERSON))
+    approval = replace(APPROVAL, service="shelter")
+    known = replace(organization("ru.one", wages, other), approved_services=(approval,))
+    allowed = (agreement(disclosure=DisclosureClass.sensitive),)
+    driver = ReferralDriver(network(known, agreements=allowed))
+    driver.submit(needs=(WAGES, TRAFFICKING))
+    (offer,) = driver.known.open_offers
+    assert offer.service == wages.id
+    driver.directory.put_organization(replace(known, services=(wages, replace(other, **change))))
+    assert driver.take(revoke_unapproved(driver.known, driver.context())) == ()
+    driver.directory.put_organization(replace(known, approved_services=()))
     revoked, _ = driver.take(revoke_unapproved(driver.known, driver.context()))
     assert isinstance(revoked, OfferRevoked)
 

@@ -12,8 +12,11 @@ def test_nothing_is_said_without_such_a_case() -> None:
 def test_warning_counts_the_cases_and_names_a_few_acceptors() -> None:
     text = lacking_keys({"kg.b": 2, "kg.a": 1})
     assert text is not None
-    assert text.startswith("3 accepted cases")
+    assert text.startswith("3 accepted cases are not")
     assert text.endswith("of kg.a, kg.b")
+    one = lacking_keys({"kg.a": 1})
+    assert one is not None
+    assert one.startswith("1 accepted case is not")
     many = lacking_keys({f"kg.{number}": 1 for number in range(5)})
     assert many is not None
     assert many.endswith("of kg.0, kg.1, kg.2 and 2 more")
