@@ -21,6 +21,7 @@ from contracts.organization import SealingKey
 from contracts.records import read
 from contracts.topology import RECEIPTS
 from kopuro_client.sealing import public_key, seal
+from runtime.clock import SystemClock
 from runtime.messaging.batches import BatchProcessor
 from runtime.messaging.metrics import MessagingMetrics
 from runtime.messaging.outbox.event_batch import decode_batch
@@ -28,7 +29,7 @@ from runtime.messaging.ports import Outgoing
 from runtime.messaging.rabbit.broker import RabbitBroker
 from runtime.storage.database import Database
 from tests.crash.faults import PLAN, Moment, Plan
-from tests.messaging.consumer_harness import EFFECTS, METADATA, TABLES, HandClock
+from tests.messaging.consumer_harness import EFFECTS, METADATA, TABLES
 from tests.processes import HUB, RunningService
 from tests.services.neighbours import ACCEPTOR, SENDER, Neighbours, event_of
 from tests.support.hub_keys import signed_event, verifier
@@ -169,7 +170,7 @@ class Listener:
             verifier=verifier(),
             decode=decode,
             handler=self._take_effect,
-            clock=HandClock(),
+            clock=SystemClock(),
             metrics=MessagingMetrics(CollectorRegistry()),
             after_commit=lambda: None,
         )
