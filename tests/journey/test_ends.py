@@ -80,7 +80,7 @@ def test_former_acceptor_reads_nothing_after_hand_back_and_next_one_does(hub: Ru
 def test_past_candidate_states_nothing_and_learns_nothing_from_it(hub: RunningHub) -> None:
     sender, referral_id = hub.submit("wage-claim-osh-moscow")
     past, offer_id = hub.next_offer(sender, referral_id)
-    past.hub.decline(offer_id, "no_capacity")
+    past.hub.decline(offer_id, "language")
     sender.await_message("offer.declined", referral_id)
     following, next_offer = hub.next_offer(sender, referral_id)
     assert following.id != past.id
