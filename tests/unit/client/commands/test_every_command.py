@@ -81,6 +81,7 @@ VALUES = {
     ),
     "organization": "kg.osh-legal-aid",
     "to": "kg.osh-legal-aid",
+    "revision": "1",
 }
 FILES: dict[tuple[str, ...], str] = {
     ("referral", "submit"): "referral.json",

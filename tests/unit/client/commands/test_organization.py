@@ -224,7 +224,7 @@ def test_withdraw_approval_prints_the_revision(hub: FakeHub, run: Run) -> None:
 
 @pytest.mark.parametrize(
     ("offers", "says"),
-    [({"house": 2, "desk": 4}, "2 open offers"), ({"house": 1}, "1 open offer "), ({}, "0")],
+    [({"house": 2, "desk": 4}, "\n2 open offers"), ({"house": 1}, "\n1 open offer"), ({}, "\n0 open offers")],
 )
 def test_withdraw_approval_shows_needs_and_open_offers_and_asks(
     hub: FakeHub, run: Run, terminal: io.StringIO, offers: dict[str, int], says: str
@@ -240,7 +240,7 @@ def test_withdraw_approval_shows_needs_and_open_offers_and_asks(
     ran = run("organization", "withdraw-approval", "kg.osh", "house")
     assert (ran.code, ran.out, hub.requests_to(place)) == (0, "", [])
     assert "kg.osh, service house: no longer asked for HIV care" in ran.err
-    assert f"it has {says}" in ran.err
+    assert f"{says} about sensitive needs will be revoked" in ran.err
 
 
 def test_withdraw_approval_of_a_service_without_one_says_so(hub: FakeHub, run: Run) -> None:

@@ -94,7 +94,7 @@ def test_sqlite_page_cost_is_independent_of_closed_referrals(kind: QueueKind, wa
         (engagements.open_offers("ru.one"), "offers_open"),
         (engagements.accepted("ru.one"), "referrals_held"),
         (engagements.offered_needs("ru.one"), "offers_open"),
-        (engagements.sent("ru.one"), "referrals_figures"),
+        (engagements.sent("ru.one"), "referrals_queue"),
     ],
 )
 def test_sqlite_counts_engagements_by_indexes_without_closed_rows(
