@@ -60,7 +60,8 @@ def test_statement_is_compiled_once_and_reads_the_database_that_executes_it(
         compiled = 0
         with opened(urls[1], "Batken") as second, opened(urls[2], "Talas") as third:
             assert (names(second), names(third), names(first)) == (["Batken"], ["Talas"], ["Osh"])
-    assert compiled == 1
+    # Without sharing, twice. Not at all if the databases of this process share a dialect already.
+    assert compiled <= 1
 
 
 def test_each_database_still_connects_to_its_own_private_file(urls: list[str], tmp_path: Path) -> None:
