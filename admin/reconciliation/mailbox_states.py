@@ -53,9 +53,11 @@ class MailboxStates:
             found.setdefault(unmatched.key, unmatched)
         return found
 
-    def delivered(self, types: Sequence[str], limit: int) -> Iterator[list[LoggedMessage]]:
-        """Yield the entries of these types, in pages. limit: entries per query."""
-        for page in self._entries.pages(types, limit):
+    def delivered(
+        self, types: Sequence[str], limit: int, *, since: dt.datetime
+    ) -> Iterator[list[LoggedMessage]]:
+        """Yield the entries of these types and of later events, in pages. limit: entries per query."""
+        for page in self._entries.pages(types, limit, since=since):
             yield [_logged(opened) for opened in page]
 
     def holders(self, message_ids: Sequence[str]) -> dict[MessageKey, set[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator, Sequence
 
 from sqlalchemy import Connection, Engine, select
@@ -23,14 +24,21 @@ class OpenedEntries:
         self._log = log
         self.mismatches: dict[int, ContentMismatch] = {}
 
-    def pages(self, types: Sequence[str], limit: int) -> Iterator[list[OpenedLeaf]]:
-        """Yield the entries of these types that match, in the order of the log. limit: entries per query."""
+    def pages(
+        self, types: Sequence[str], limit: int, *, since: dt.datetime | None = None
+    ) -> Iterator[list[OpenedLeaf]]:
+        """Yield the entries of these types that match, in the order of the log.
+
+        limit: entries per query. since: only entries of later events.
+        """
         after = -1
         with self._engine.connect() as connection:
             while True:
                 wanted = select(ENTRIES.c.leaf_index).where(
                     ENTRIES.c.type.in_(types), ENTRIES.c.leaf_index > after
                 )
+                if since is not None:
+                    wanted = wanted.where(ENTRIES.c.time > since)
                 indices = list(
                     connection.execute(wanted.order_by(ENTRIES.c.leaf_index).limit(limit)).scalars()
                 )

@@ -152,13 +152,9 @@ def _mailbox_differences(
         compared.messages += len(wanted)
         logged = mailboxes.logged([message.message_id for message in wanted])
         yield from misplaced_messages(wanted, logged)
-    for entries in mailboxes.delivered(DELIVERED_TYPES, PAGE):
-        recent = [
-            entry
-            for entry in entries
-            if entry.time is not None and settled - MAILBOX_WINDOW < entry.time <= settled
-        ]
-        yield from undelivered_messages(recent, mailboxes.holders([entry.message_id for entry in recent]))
+    for entries in mailboxes.delivered(DELIVERED_TYPES, PAGE, since=settled - MAILBOX_WINDOW):
+        old = [entry for entry in entries if entry.time is not None and entry.time <= settled]
+        yield from undelivered_messages(old, mailboxes.holders([entry.message_id for entry in old]))
 
 
 def _is_logged(message: StoredMessage) -> bool:

@@ -620,10 +620,18 @@ def test_report_of_who_has_accepted_or_may_just_have_is_admitted(
     assert refusal_of(bench, body, role, MOSCOW) is None
 
 
-def test_statement_is_admitted_while_routing_does_not_answer(bench: IntakeBench) -> None:
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Unavailable("routing is down"),
+        Refused("invalid-parameter", "An earlier build of routing does not know this query."),
+    ],
+    ids=["silent", "of an earlier build"],
+)
+def test_statement_is_admitted_while_routing_says_no_role(bench: IntakeBench, fault: Exception) -> None:
     referral = bench.submit()
     note_offers(bench, offer_opened(OFFER, referral))
-    bench.routing.roles = Unavailable("routing is down")
+    bench.routing.roles = fault
     submit_command(bench, caller(MOSCOW), referral, BY_ACCEPTOR[0])
 
 

@@ -596,6 +596,19 @@ def test_view_shows_the_newest_steps_and_refusals_to_their_author_only(
     assert view(bench, referral, second.organization)["timeline_truncated"] is False
 
 
+def test_sender_sees_its_own_refused_submission_and_no_candidate_does(bench: Workbench) -> None:
+    referral = new_id()
+    (first,) = opened(bench.take(submitted(referral)))
+    bench.take(outcome(referral, SENDER), outcome(referral, first.organization))
+    refused = [
+        (viewer, entry["organization"])
+        for viewer in (SENDER, first.organization)
+        for entry in view(bench, referral, viewer)["timeline"]
+        if entry["fact"] == "submission.refused"
+    ]
+    assert refused == [(SENDER, SENDER), (first.organization, first.organization)]
+
+
 def test_roles_are_answered_for_the_referrals_that_routing_has_read(
     bench: Workbench, declined_once: tuple[str, OfferOpened, OfferOpened]
 ) -> None:

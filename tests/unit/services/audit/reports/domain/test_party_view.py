@@ -253,6 +253,23 @@ def test_facts_of_an_offer_that_expired_and_was_accepted_after_all_are_readable(
     assert withheld_from(ONE, [*steps, revoked]) == set(range(7))
 
 
+def test_only_the_sender_reads_what_coordinators_submit() -> None:
+    """It names the offers and organisations for which the referral waits."""
+    acts = [
+        f"{what}.{state}"
+        for what in ("placement", "intervention", "coordinator_withdrawal")
+        for state in ("submitted", "refused")
+    ]
+    steps = [
+        LoggedStep(index=index, type=f"kopuro.{fact}.v1", actor="/kg/routing", organization=organization)
+        for index, (fact, organization) in enumerate(
+            [("referral.submitted", SENDER), ("offer.opened", ONE), *((fact, ONE) for fact in acts)]
+        )
+    ]
+    assert readable_by(ONE, steps) == frozenset({1})
+    assert readable_by(SENDER, steps) == frozenset(range(len(steps)))
+
+
 def test_parties_of_a_part_read_what_routing_shows_them_and_nothing_of_the_other_part(
     database_url: str,
 ) -> None:
