@@ -34,6 +34,7 @@ from kopuro_client.commands.exit_codes import ExitCode, exit_code_of
 from kopuro_client.commands.export import export
 from kopuro_client.commands.help_paragraphs import unwrap_help
 from kopuro_client.commands.history import bundle, checkpoint, history, log_key
+from kopuro_client.commands.interrupts import ignore_repeated_interrupts, repeat_dropped_interrupts
 from kopuro_client.commands.listen import listen
 from kopuro_client.commands.mailbox_summary import summary
 from kopuro_client.commands.metavars import use_plain_metavars
@@ -71,12 +72,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     as_json = "--json" in given
+    is_program = arguments is None
+    if is_program:
+        repeat_dropped_interrupts()
     try:
         with standard_streams():
             code = _status_of(given, as_json=as_json)
     except KeyboardInterrupt:  # a second Ctrl-C, while the first was being handled
         code = ExitCode.INTERRUPTED
-    if code == ExitCode.INTERRUPTED and arguments is None:
+    if is_program:
+        ignore_repeated_interrupts()
+    if code == ExitCode.INTERRUPTED and is_program:
         # Python restores the default action at its end: another Ctrl-C would then change the exit status.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     abandon_unwritable_streams()
