@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 
 import httpx
 import pytest
@@ -108,6 +109,12 @@ def sending_ahead(port: int, source: str) -> Iterator[None]:
                 thread.join()
 
 
+def resident_of(process: SampleProcess) -> int:
+    """Return the bytes of memory that the process uses."""
+    pages = int(Path(f"/proc/{process.process.pid}/statm").read_text().split()[1])
+    return pages * resource.getpagesize()
+
+
 def until_in_flight(process: SampleProcess, count: int) -> None:
     """Return when the process handles this many requests; a connection before its request counts as idle."""
     end = time.monotonic() + _PATIENCE
@@ -190,6 +197,30 @@ def test_response_that_is_not_read_ends_the_connection(hurried: SampleProcess) -
             # The service stops reading when it cannot send, so sending blocks until it closes.
             for _ in range(50):
                 connection.sendall(request)
+
+
+def test_unread_responses_of_an_address_are_bounded_and_take_no_memory_each(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    request = b"GET /v1/page HTTP/1.1\r\nHost: x\r\n\r\n"
+    with SampleProcess(tmp_path_factory.mktemp("unread")) as process, ExitStack() as held:
+        assert status_from(process.port, LOOPBACK, "/v1/page") == 200
+        before = resident_of(process)
+        connections = []
+        for _ in range(120):
+            connection = held.enter_context(socket.socket())
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            connection.settimeout(_PATIENCE)
+            connection.bind(("127.0.0.9", 0))
+            connection.connect((LOOPBACK, process.port))
+            connection.sendall(request)
+            connections.append(connection)
+        statuses = [connection.recv(12)[9:] for connection in connections]
+        assert statuses.count(b"200") == 50
+        assert statuses.count(b"503") == 70
+        assert status_from(process.port, LOOPBACK, "/v1/page") == 200
+        # Each of fifty copies would take a megabyte.
+        assert resident_of(process) - before < 25 * 1024 * 1024
 
 
 def test_address_with_most_connections_is_refused_and_others_are_served(hurried: SampleProcess) -> None:
