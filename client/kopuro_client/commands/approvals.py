@@ -60,7 +60,7 @@ def show(session: Session, approval: _APPROVAL) -> None:
 def approve(session: Session, approval: _APPROVAL) -> None:
     """Approve a request as its second person, so that it takes effect. Read it with `show` first.
 
-    A partner's request for its own key needs two members of the staff: the first of them endorses it.
+    A partner's request for its own key needs two members of the staff; the first one endorses it.
     """
     decided = session.hub.administration.approve(approval)
     _decided(session, decided)

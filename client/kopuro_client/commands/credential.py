@@ -213,7 +213,7 @@ def amqp_password(
         session.out.document({"file": str(file), "waits": waits})
     elif waits:
         session.out.note(
-            "the gateway has not applied the new password yet; the present one stays valid until then"
+            "the gateway has not applied the new password yet; until it does, the present one stays valid"
         )
     else:
         session.out.note("the new password is in force, and connections with the earlier one are closed")
@@ -231,7 +231,8 @@ def revoke_tokens(session: Session, client: _CLIENT) -> None:
 
 def revoke(session: Session, client: _CLIENT, yes: YES = False) -> None:
     """Revoke a client at once. A client of an organisation revokes itself and those registered after it."""
-    ask(session.out, lambda: [f"{client}: gets no token, and its tokens end"], "revoke the client?", yes=yes)
+    effects = [f"{client}: gets no more tokens, and those that it has end"]
+    ask(session.out, lambda: effects, "revoke the client?", yes=yes)
     revoked = session.hub.administration.revoke_client(client)
     if session.out.as_json:
         session.out.document(revoked)
@@ -243,7 +244,7 @@ def revoke(session: Session, client: _CLIENT, yes: YES = False) -> None:
 def name_root(session: Session, client: _CLIENT) -> None:
     """Name a client the first one of its organisation, as an operator. It may then revoke the others.
 
-    None of them revokes it. A second operator may have to approve it; the organisation's mailbox says so.
+    The others cannot revoke it. If a second operator must approve this, the organisation's mailbox says so.
     """
     named: Mapping[str, Any] = session.hub.administration.name_root_client(client)
     if session.out.as_json:

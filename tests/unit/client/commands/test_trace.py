@@ -133,7 +133,7 @@ def test_nothing_found_says_so(hub: FakeHub, run: Run) -> None:
     hub.script("GET", SUBMISSIONS, page())
     ran = run("trace", "monday")
     assert ran.code == 3
-    assert ran.out.startswith("Nothing found\nNothing of your organisation is found under this id or key.")
+    assert ran.out.startswith("Nothing found\nYour organisation has nothing under this id or key.")
     text = " ".join(ran.out.split())
     assert "belongs to another organisation, such as a referral onward from yours" in text
     assert "If it is yours, submit it again under the same key" in text

@@ -288,7 +288,7 @@ TAMPERED: dict[str, tuple[Change, type[TlogError], str]] = {
     "the missing issue": (
         lambda file: file.update(issued=new_id()),
         ContentError,
-        "no entry that the statement was issued",
+        "no entry about the statement",
     ),
     "an issue that is left out": (
         lambda file: file.update(issued=None),
