@@ -43,7 +43,7 @@ class Administration:
         return cast(Approval, self._connection.post(url, {}))
 
     def refuse(self, approval_id: str) -> Approval:
-        """End a request without effect. Requesters withdraw their own requests with it."""
+        """Refuse a request, or withdraw it as its requester. It then has no effect."""
         url = self._at("approvals", text(approval_id, "an approval"), "refuse")
         return cast(Approval, self._connection.post(url, {}))
 

@@ -304,5 +304,5 @@ APPROVAL: Final = Operation(
 )
 APPROVE: Final = _change("Approve a request, as its second person", {200: record_of(ApprovalRecord)})
 REFUSE: Final = _change(
-    "End a request without effect; its requester withdraws it in this way", {200: record_of(ApprovalRecord)}
+    "Refuse a request, or withdraw it as its requester", {200: record_of(ApprovalRecord)}
 )

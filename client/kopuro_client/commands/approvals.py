@@ -69,7 +69,7 @@ def approve(session: Session, approval: _APPROVAL) -> None:
 
 
 def refuse(session: Session, approval: _APPROVAL) -> None:
-    """End a request without effect. Requesters withdraw their own requests with it."""
+    """Refuse a request, or withdraw it as its requester. It then has no effect."""
     _decided(session, session.hub.administration.refuse(approval))
 
 

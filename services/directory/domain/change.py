@@ -153,7 +153,8 @@ class RootClient:
         return self.organization
 
 
-# Of the secret's SHA-256 digest: 64 bits are too many to find another secret with the same ones.
+# A fingerprint is this much of the secret's SHA-256 digest. 64 bits suffice: nobody finds another secret with
+# the same ones.
 FINGERPRINT_CHARACTERS: Final = 16
 
 Change = ClientIssue | KeyChange | RecordChange | ServiceChange | AgreementChange | RootClient

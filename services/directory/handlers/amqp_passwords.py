@@ -67,11 +67,11 @@ class AmqpPasswords:
 
 
 def end_password_of(writing: Writing, revoked: Client, *, by: str) -> None:
-    """Let a password that nobody knows replace the one that a client has set which is revoked now.
+    """Replace a password that the revoked client has set by one that nobody knows.
 
-    Its thief would otherwise stay connected to the partners' broker. A password that another client has set
-    stays: the thief has seen its hash at most. One that an operator has set at the broker since is replaced
-    too, because the directory does not know of it.
+    The client's thief would otherwise stay connected to the partners' broker. A password that another client
+    has set stays: the thief has seen its hash at most. A password that an operator has since set at the
+    broker is replaced too, because the directory does not know of it.
     """
     if revoked.organization is None:
         return

@@ -1,4 +1,4 @@
-"""Why organisations that came into question for a referral were not asked, as their statements count it."""
+"""The reasons for which considered organisations were not asked, as their statements count them."""
 
 from __future__ import annotations
 

@@ -163,7 +163,7 @@ def _is_elsewhere(area: str, given: Circumstances) -> bool:
 
 
 def _more(found: Mapping[str, set[str]], candidates: set[str]) -> Mapping[str, Band]:
-    """Return the bands of those who are no candidates yet, for at most MOST_LISTED codes.
+    """Return the bands of organisations that are not candidates yet, for at most MOST_LISTED codes.
 
     Codes of one band are ordered by code: an order by count would say more than the bands.
     """

@@ -159,8 +159,8 @@ def need_met(offered: OfferedService, given: Circumstances) -> Failure | None:
 def service_approved(offered: OfferedService, given: Circumstances) -> Failure | None:
     """The network has approved the organisation for every sensitive need of the referral.
 
-    The principal need takes the approval of this service. A further need takes the approval of this service
-    or of another one of the organisation, which reads the whole case if it accepts: see
+    The principal need requires the approval of this service. A further need requires the approval of this
+    service or of another one of the organisation, which reads the whole case if it accepts: see
     `approved_for_further`. Vetting an organisation says nothing about a service that it declares later.
     """
     if not given.sensitive:

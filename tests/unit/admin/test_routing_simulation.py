@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -47,7 +48,7 @@ def written(folder: Path, **policy: object) -> str:
     return str(file)
 
 
-def test_simulation_shows_who_goes_elsewhere_and_the_changed_scores(
+def test_simulation_shows_who_would_be_asked_instead_and_the_changed_scores(
     network: RoutedNetwork, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = written(

@@ -129,7 +129,7 @@ def test_message_about_no_referral_is_found(hub: FakeHub, run: Run) -> None:
     assert ran.out.endswith(f"Next: kopuro mailbox list, then kopuro mailbox ack {MESSAGE}\n")
 
 
-def test_nothing_found_says_so(hub: FakeHub, run: Run) -> None:
+def test_trace_of_an_unknown_key_says_that_nothing_was_found(hub: FakeHub, run: Run) -> None:
     hub.script("GET", SUBMISSIONS, page())
     ran = run("trace", "monday")
     assert ran.code == 3

@@ -123,7 +123,7 @@ def test_password_outlives_clients_that_did_not_set_it(connected: Directory) -> 
     assert passwords.waiting(by=GATEWAY) == SECOND
 
 
-def test_another_key_of_the_gateway_keeps_who_set_the_password(connected: Directory) -> None:
+def test_another_key_of_the_gateway_keeps_the_author_of_the_password(connected: Directory) -> None:
     connected.amqp_passwords.replace(FIRST, by=DESK)
     issue(connected, OSH, GATEWAY.client_id, "h" * 43, precondition=ANY_REVISION)
     connected.credentials.revoke("desk", by=OPERATOR.id, operator=True)

@@ -422,7 +422,7 @@ def test_conditions_must_hold_in_one_agreement() -> None:
     assert covered(referral_facts, wages, replace(sensitive, needs=("legal.wage_claim",)))
 
 
-def test_each_sensitive_need_takes_an_agreement() -> None:
+def test_each_sensitive_need_requires_an_agreement() -> None:
     needs = ("legal.wage_claim", "health.hiv", "money.pension_transfer")
     receiver = replace(with_service(needs=needs), approved_services=(approved("legal", "health.hiv"),))
     legal = agreement(id="legal", needs=("legal",), disclosure=DisclosureClass.sensitive)
@@ -543,7 +543,7 @@ def test_referral_that_names_a_sensitive_group_needs_approval_of_the_group() -> 
 
 @pytest.mark.parametrize("need", sorted(sensitive_needs()))
 @pytest.mark.parametrize("principal", ["legal.wage_claim", TRAFFICKING])
-def test_further_sensitive_need_takes_an_approval(principal: str, need: str) -> None:
+def test_further_sensitive_need_requires_an_approval(principal: str, need: str) -> None:
     def failed(*approvals: ApprovedService) -> set[str]:
         receiver = replace(with_service(needs=(principal, need)), approved_services=approvals)
         return broken(receiver, facts(needs=(principal, need)), agreements=SENSITIVE)
