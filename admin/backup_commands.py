@@ -30,9 +30,9 @@ def backup(
 ) -> None:
     """Copy all databases and the published log of a running hub, as of one moment.
 
-    The copies are of one moment only if no message was on its way while they were made, so the command waits
-    until none is. On a busy hub close the proxy to partners first. The backup contains neither the key files
-    nor the vault's own keys, so nobody can open a case in custody with it.
+    The copies are of one moment only if no message was on its way while they were made, so the command
+    waits until none is. On a busy hub close the proxy to partners first. The backup contains neither the key
+    files nor the vault's own keys, so nobody can open a case in custody with it.
     """
     from admin.backup.hub_places import hub_places
     from admin.backup.take import NeverQuiet, dead_letters, take_backup
@@ -54,9 +54,7 @@ def backup(
     else:
         out.text(target.resolve())
     out.note(f"six databases and {record.log_size} entries of the log, at {record.at:%Y-%m-%d %H:%M:%S} UTC")
-    out.note(
-        f"the backup lacks the key files and the vault's own keys ({places.vault_keys}); see docs/operations.md"
-    )
+    out.note(f"not in the backup: the key files and the vault's own keys ({places.vault_keys})")
     if left:
         out.note(f"{left} dead letters are only at the broker, not in the backup: replay or discard them")
 
@@ -106,7 +104,7 @@ def restore(
     out.note(f"restored the hub of {restored.record.at:%Y-%m-%d %H:%M:%S} UTC")
     if restored.erased:
         out.note(
-            f"the cases of {count(len(restored.erased), 'referral')} were erased after the backup and stay erased. "
-            "Ask the parties of these referrals, and withdraw them (`kopuro coordination withdraw`)"
+            f"the cases of {count(len(restored.erased), 'referral')} were erased after the backup and stay "
+            "erased. Ask the parties of these referrals, and withdraw them (`kopuro coordination withdraw`)"
         )
     out.note("start the services, then compare the log with the databases: kopuro admin reconcile")

@@ -117,8 +117,8 @@ def check_policy(
     """Check a policy and change nothing. Errors name the place in the file and the reason.
 
     With routing's database, its version is compared with those in use: a changed policy needs another one.
-    --simulate decides the last referrals again under the policy, and shows for which of them others would have
-    been asked.
+    --simulate decides the last referrals again under the policy, and shows for which of them others would
+    have been asked.
     """
     import os
 
@@ -132,7 +132,9 @@ def check_policy(
         with _routing_database(database, env_dir, data_dir) as opened:
             check_version(opened, document)
     else:
-        out.note("the policy's version was not compared with those in use: give --database, --data-dir or --env")
+        out.note(
+            "the policy's version was not compared with those in use: give --database, --data-dir or --env"
+        )
     simulation = _simulated(document.policy, simulated, (env_dir, data_dir), out)
     if as_json:
         out.document({"version": document.version, "digest": document.digest, **simulation})

@@ -53,7 +53,7 @@ ADVICE: Final[Mapping[str, str]] = {
     "too-many-open-requests": "Wait until some of the open requests are decided, or withdraw one.",
     "response-too-large": "Report it to the operators: no response of the hub should have this size.",
     "content-mismatch": "Tell the operators and the auditors: the hub's data was damaged.",
-    "too-many-requests": "Send fewer requests: `RateLimit` says how many are left, `Retry-After` when to go on.",
+    "too-many-requests": "Send fewer requests, and wait as `Retry-After` says: `RateLimit` has what is left.",
     "too-many-statements": "Wait as `Retry-After` says; report less often about one referral.",
     "too-many-submissions": (
         "Repeat the submission under the same key after `retry_after` seconds; in a batch, repeat only the"

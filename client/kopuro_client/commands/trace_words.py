@@ -29,9 +29,10 @@ OWNERS: Final[Mapping[Owner, Texts]] = {
 # Why the referral waits.
 REASONS: Final[Mapping[Action, Texts]] = {
     Action.submit: (
-        "Your organisation has nothing under this id or key. It never arrived, or it was refused (the response "
-        "said why; over AMQP, submission.refused in the mailbox), or it belongs to another organisation, such "
-        "as a referral onward from yours. The hub knows ids of answers and keys for 30 days.",
+        "Your organisation has nothing under this id or key. It never arrived, or it was refused (the "
+        "response said why; over AMQP, submission.refused in the mailbox), or it belongs to another "
+        "organisation, such as a referral onward from yours. The hub knows ids of answers and keys for "
+        "30 days.",
         "По этому идентификатору или ключу у вашей организации ничего не найдено. Либо запрос не дошёл, либо "
         "в нём отказано (тогда причина была в ответе; по AMQP — submission.refused в почтовом ящике), либо "
         "он принадлежит другой организации: например, это новое направление, которое продолжает ваше. "

@@ -191,7 +191,8 @@ def refused(approval: Approval, by: Decider, *, at: dt.datetime, has_power: bool
     if not by.roles & APPROVERS[approval.kind] and not has_power:
         if approval.client is None:
             raise Refused(
-                "forbidden", "Only an operator can refuse it: the request does not name the client that made it."
+                "forbidden",
+                "Only an operator can refuse it: the request does not name the client that made it.",
             )
         raise Refused(
             "forbidden",

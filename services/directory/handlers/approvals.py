@@ -132,7 +132,7 @@ class Approvals:
         return approval
 
     def approve(self, approval_id: str, by: Decider) -> Approval:
-        """Approve a request and return it. It takes effect, unless a second member of the staff must approve it too.
+        """Approve a request and return it. It takes effect, unless it needs a second member of the staff.
 
         Raises Refused: `not-found`, `forbidden` for a principal that may not approve it, `conflict` if it was
         decided before, has expired or is stale, and what `effects.take_effect` raises.

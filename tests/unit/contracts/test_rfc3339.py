@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from marshmallow import ValidationError
 
 from contracts.organization import Agreement
-from contracts.records import schema_of
+from contracts.record_schema import schema_of
 from contracts.rfc3339 import in_utc, parse_date, parse_time
 
 NO_TIMES = (

@@ -35,11 +35,12 @@ from services.routing.domain.disclosure import (
     disclosure_class,
 )
 from services.routing.domain.evaluation import Evaluation
+from services.routing.domain.failure import Failure
 from services.routing.domain.observation import Observation
 from services.routing.domain.offered_service import OfferedService
 from services.routing.domain.places import Demand, OffersPerSender
 from services.routing.domain.policy import Weights
-from services.routing.domain.rules import COORDINATOR_MAY_OVERRIDE, RULES, Failure
+from services.routing.domain.rules import COORDINATOR_MAY_OVERRIDE, RULES
 from services.routing.domain.scoring import Scoring
 from services.routing.domain.shortlist import Shortlist
 from tests.unit.services.routing.samples import (
