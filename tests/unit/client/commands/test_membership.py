@@ -114,7 +114,7 @@ def test_admission_is_requested_on_the_record_that_was_shown(
     ran = run(*line)
     assert (ran.out, hub.requests_to(OSH)[-1].method) == ("", "GET")
     assert "may send, accept and hold referrals" in ran.err
-    assert ("it can read these cases again" in ran.err) == (command[0] == "readmit")
+    assert ("it can read them again" in ran.err) == (command[0] == "readmit")
     answering(terminal, "y")
     asked = run(*line)
     assert asked.out == "a-1\n"

@@ -389,7 +389,7 @@ def test_request_that_expired_before_its_client_was_revoked_ends_as_expired(stol
 def test_request_of_an_earlier_build_is_refused_by_operators_alone(stolen: Directory) -> None:
     asked = stolen.keys.publish(OSH, new_sealing_key(), by=OSH, without_proof=True)
     assert isinstance(asked, Approval)
-    with pytest.raises(Refused, match="Only the hub's operators can refuse it") as refusal:
+    with pytest.raises(Refused, match="Only an operator can refuse it") as refusal:
         stolen.approvals.refuse(asked.id, owner_with("desk"))
     assert refusal.value.slug == "forbidden"
     assert stolen.approvals.refuse(asked.id, FIRST).state is State.refused
