@@ -1,4 +1,4 @@
-"""`--simulate`: makes the first decisions about the last referrals again, under another policy."""
+"""`--simulate`: the last referrals' first decisions, made again under another policy."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from services.routing.domain.recomputation import NotReproducible
 
 @dataclass(kw_only=True, slots=True)
 class Simulation:
-    """referrals: how many were decided again. effects: the decisions that would have asked others.
+    """referrals: how many were decided again. effects: those that would have gone elsewhere.
 
     left_out: reasons, with the number of referrals that could not be decided again.
     """
@@ -52,7 +52,7 @@ def simulate(stored: Stored, policy: RoutingPolicy, last: int) -> Simulation:
 
 
 def report(result: Simulation, out: Output) -> None:
-    """Print for which referrals others would have been asked, and why."""
+    """Print which referrals would have gone elsewhere, and why."""
     for effect in result.effects:
         moved = f"{effect.referral_id}: {_names(effect.before)} -> {_names(effect.after)}"
         show_wrapped(out, moved, following="    ")
@@ -67,11 +67,9 @@ def report(result: Simulation, out: Output) -> None:
                 f"score {_change(one.scores)}" + (f" ({', '.join(why)})" if why else "")
             )
             show_wrapped(out, standing, first="  ", following="      ")
-    out.text(
-        f"others would have been asked for {len(result.effects)} of {count(result.referrals, 'referral')}"
-    )
+    out.text(f"{len(result.effects)} of {count(result.referrals, 'referral')} would have gone elsewhere")
     for reason, number in result.left_out.items():
-        out.note(f"{count(number, 'referral')} not simulated: {reason}")
+        out.note(f"{count(number, 'referral')} left out: {reason}")
 
 
 def as_document(result: Simulation) -> dict[str, object]:

@@ -258,7 +258,7 @@ def _effects_of_vetting(
     return [
         *effects,
         "a member may send, accept and hold referrals",
-        f"the contact is erased from the application, so write it down: {contact['name']}, {reached}",
+        f"write down whom to call, it is erased then: {contact['name']}, {reached}",
     ]
 
 

@@ -59,8 +59,8 @@ def suspend(
         if any(sent.values()):
             counted = _counted(sent, "open referral", "open referrals")
             effects += [
-                f"{counted} that it sent: continue, but it can neither read nor withdraw them",
-                f"to see which of them need you: kopuro coordination queue --organization {organization}",
+                f"{counted} that it sent: go on, but it can neither read nor withdraw them",
+                f"of these, see those that need you: kopuro coordination queue --organization {organization}",
             ]
         confirm(session.out, effects, "suspend the organisation?")
     changed = session.hub.administration.suspend(organization, reason, revision=revision)
@@ -106,7 +106,7 @@ def _admit(
         effects = [
             f"{_about(record)}: may send, accept and hold referrals",
             f"{offered}: asked from then on",
-            "the cases that it still holds: it can read them again",
+            "what it still holds: it can read these cases again",
         ]
         confirm(session.out, effects if record["vetting"] != "applied" else effects[:2], question)
     # With the revision that was shown: refused if the record has changed since.

@@ -1,4 +1,4 @@
-"""The effects of an act on a referral, as the lines above the question."""
+"""What an act on a referral affects, as lines before the question."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["effects_of_end", "effects_on", "waits_for"]
 
 
 def waits_for(referral: Referral, organization: str | None = None) -> list[Offer]:
-    """Return the offers whose organisations have to act: the open ones, or the accepted one."""
+    """Return the offers for whose holders the referral waits: the open ones, or the accepted one."""
     if referral["status"] in ENDS:
         return []
     state = "open" if referral["acceptor"] is None else "accepted"
@@ -34,7 +34,7 @@ def effects_on(referral: Referral, organization: str | None, effect: str) -> lis
 
 
 def effects_of_end(referral: Referral, *, erases: bool) -> list[str]:
-    """Return the effects of the end of a referral. erases: whether the case and the history's content go."""
+    """Return what the end of a referral affects. erases: its case and its history's content too."""
     effects = [_about(referral)]
     if referral["status"] in ENDS:
         effects.append("it has ended already")
@@ -42,9 +42,9 @@ def effects_of_end(referral: Referral, *, erases: bool) -> list[str]:
         effect = "will no longer be asked" if offer["state"] == "open" else "loses the case"
         effects.append(f"{offer['organization']} ({_state(referral, offer)}): {effect}")
     if erases:
-        effects.append("its case and the content of its history are erased for good")
+        effects.append("its case and the content of its history are erased, and nobody can restore them")
     elif referral["status"] not in ENDS:
-        effects.append("it ends for good")
+        effects.append("it ends, and nobody can open it again")
     return effects
 
 

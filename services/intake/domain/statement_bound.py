@@ -1,9 +1,9 @@
 """The bound of what one organisation submits about one referral in a day. Pure.
 
 Every submission about a referral stays in its history, and each one that is refused is answered by a message.
-An acceptor reports, writes notes and corrects itself some ten times a day at most. Each act that an
-organisation does once (an answer, an outcome, a hand-back, a withdrawal, a revocation of the consent) is
-counted separately: no number of notes may delay the end of a referral whose person has withdrawn the consent.
+An acceptor reports, writes notes and corrects itself some ten times a day at most. What an organisation does
+once (an answer, an outcome, a hand-back, a withdrawal, the revocation of the consent) counts by its kind
+alone: no number of notes may delay the end of a referral whose person has withdrawn the consent.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from contracts.facts import NoteSubmitted, ProgressSubmitted, ReplacementSubmitt
 
 MOST_ABOUT_REFERRAL: Final = 100
 BOUND_INTERVAL: Final = dt.timedelta(days=1)
-# The acts that an organisation repeats in good faith, which are counted together.
+# What an organisation repeats in good faith counts together.
 _REPEATED: Final = frozenset(
     one.routing_key for one in (NoteSubmitted, ProgressSubmitted, ReplacementSubmitted, UnreadableSubmitted)
 )

@@ -34,7 +34,7 @@ COMMANDS: Final = {
     ),
     ("referral", "withdraw", ID, "--reason", "other"): (
         f"/intake/v1/referrals/{ID}/withdraw",
-        (LOST, "it ends for good", "withdraw the referral?"),
+        (LOST, "it ends, and nobody can open it again", "withdraw the referral?"),
     ),
     ("referral", "revoke-consent", ID): (
         f"/intake/v1/referrals/{ID}/consent/revoke",
