@@ -104,19 +104,22 @@ class Run:
 
     def flood(self) -> None:
         """Measure one partner's reads during the attacks of another, and 20,000 mixed requests."""
+        from benchmarks.attacks import reserved_processor
         from benchmarks.flood import measure_flood, table_of
         from benchmarks.hostile import REQUESTS, Mixed, measure_mixed, tables_of
 
         directory = self.bench.directory / "flood"
         hub = KopuroHub(directory, None, raised_limits=False)
-        hub.start()
         try:
-            found = measure_flood(
-                hub,
-                seconds=3.0 if self.quick else 10.0,
-                rounds=1 if self.quick else self.rounds,
-                tell=self.bench.tell,
-            )
+            with reserved_processor() as processor:
+                hub.start()
+                found = measure_flood(
+                    hub,
+                    seconds=3.0 if self.quick else 10.0,
+                    rounds=1 if self.quick else self.rounds,
+                    tell=self.bench.tell,
+                    processor=processor,
+                )
         finally:
             hub.stop()
             shutil.rmtree(directory, ignore_errors=True)

@@ -146,10 +146,30 @@ def test_issued_statement_does_not_change(asked: ProvedMonth) -> None:
     assert asked.file(ONE)["statement"] == before
 
 
-def test_statement_of_an_erased_referral_says_so(asked: ProvedMonth) -> None:
-    with asked.bench.database.write() as transaction:
+def erase(month: ProvedMonth) -> None:
+    with month.bench.database.write() as transaction:
         transaction.execute(update(REFERRALS).values(facts_state="revoked"))
         SqlFactReduction().reduce(transaction, NOW, NOW, 100)
+
+
+def test_withdrawal_of_consent_leaves_the_decisions_of_a_candidate_as_they_were(asked: ProvedMonth) -> None:
+    before = asked.file(ONE)
+    erase(asked)
+    after = asked.file(ONE)
+    assert after["decisions"] == before["decisions"]
+    assert (asked.verify(after).proved, asked.verify(after).erased) == (3, 0)
+
+
+def test_organization_gets_no_kept_proof_of_another(asked: ProvedMonth) -> None:
+    erase(asked)
+    own = {one["decision_id"] for one in asked.file(ONE)["decisions"]}
+    assert own.isdisjoint(one["decision_id"] for one in asked.file(OTHER)["decisions"])
+
+
+def test_statement_of_a_referral_that_an_earlier_build_erased_says_so(asked: ProvedMonth) -> None:
+    erase(asked)
+    with asked.bench.database.write() as transaction:
+        transaction.execute(update(DECISIONS).values(proofs=None))
     file = asked.file(ONE)
     assert {one["unproven"] for one in file["decisions"]} == {"erased"}
     assert "salt" not in str(file["decisions"])
