@@ -300,7 +300,7 @@ def refuse_application(
             show = session.out.document if len(applications) == 1 else session.out.json_line
             show(changed)
         else:
-            session.out.note(f"refused; what is left of it is deleted on {moment(changed['expires_at'])}")
+            session.out.note(f"refused; its traces are deleted on {moment(changed['expires_at'])}")
 
 
 def _show_application(session: Session, record: ApplicationRecord) -> None:
