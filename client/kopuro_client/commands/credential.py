@@ -231,8 +231,7 @@ def revoke_tokens(session: Session, client: _CLIENT) -> None:
 
 def revoke(session: Session, client: _CLIENT, yes: YES = False) -> None:
     """Revoke a client at once. A client of an organisation revokes itself and those registered after it."""
-    effects = [f"{client}: gets no more tokens, and those that it has end"]
-    ask(session.out, lambda: effects, "revoke the client?", yes=yes)
+    ask(session.out, lambda: [f"{client}: gets no token, and its tokens end"], "revoke the client?", yes=yes)
     revoked = session.hub.administration.revoke_client(client)
     if session.out.as_json:
         session.out.document(revoked)

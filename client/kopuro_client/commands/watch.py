@@ -124,7 +124,7 @@ def retract(
     yes: YES = False,
 ) -> None:
     """Retract your report. Its recipients get a message."""
-    effects = [f"{report}: no longer counts, for good, and its recipients are told"]
+    effects = [f"{report}: stops counting for good, and its recipients are told"]
     ask(session.out, lambda: effects, "retract the report?", yes=yes)
     made = session.hub.retract_watch_report(report)
     if session.out.as_json:

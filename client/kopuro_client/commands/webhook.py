@@ -108,7 +108,7 @@ def _deletion(session: Session, endpoint: str) -> list[str]:
     found = session.hub.webhooks.endpoint(endpoint)
     return [
         f"{found['url']} ({found['state']}): gets no further notices, and those that wait are dropped",
-        "its secret becomes invalid: a new endpoint has another id and another secret",
+        "its secret ends: a new endpoint has another id and secret",
     ]
 
 
