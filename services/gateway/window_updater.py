@@ -92,10 +92,10 @@ class WindowUpdater:
             self._session = None
             return 0.0
         except Unavailable as error:
-            _log.warning("window paused", extra={"reason": str(error)})
+            _log.warning("organisation's queue not filled for now", extra={"reason": str(error)})
             return FAILURE_PAUSE
         except Defect as defect:
-            _log.error("window paused after a defect", extra={"reason": str(defect)})
+            _log.error("organisation's queue not filled after a defect", extra={"reason": str(defect)})
             return NOT_ADMITTED_PAUSE
 
     def _advance(self) -> float:

@@ -33,7 +33,7 @@ class WeekEventReader(Protocol):
 
 
 class WeeklyReports(Protocol):
-    """The reports of weeks, each written once. Durable with the transaction."""
+    """The weekly reports, each written once. Durable with the transaction."""
 
     def newest(self, transaction: Connection) -> tuple[CalendarWeek, int] | None:
         """Return the latest week that has a report, and its `timeline_to`."""

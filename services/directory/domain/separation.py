@@ -15,7 +15,7 @@ from contracts.identifiers import ORGANIZATION_PATTERN
 from services.directory.domain.client import Client, Role
 
 STAFF_ROLES = frozenset(Role) - {Role.partner}
-# The organisation that a client id names: all of it, or what is before its second dot.
+# The organisation that a client id names: the whole id, or the part before its second dot.
 _NAMES_ORGANIZATION = re.compile(ORGANIZATION_PATTERN.removesuffix("$") + r"(?=\.|$)")
 
 

@@ -67,12 +67,12 @@ class AmqpPasswords:
 
 
 def end_password_of(writing: Writing, revoked: Client, *, by: str) -> None:
-    """Let a password that nobody knows replace the one that a client has set which is revoked now.
+    """Replace a password that the revoked client has set by one that nobody knows.
 
-    Its thief would otherwise stay connected to the partners' broker. A password that another client has set
-    stays: the thief has seen its hash at most. One that an operator has set at the broker since is replaced
-    too, because the directory does not know of it. While the gateway's client is revoked, the new one waits
-    in its record: the gateway applies it before it lets the organisation in again.
+    The client's thief would otherwise stay connected to the partners' broker. A password that another client
+    has set stays: the thief has seen its hash at most. One that an operator has set at the broker since is
+    replaced too, because the directory does not know of it. While the gateway's client is revoked, the new
+    one waits in its record: the gateway applies it before it lets the organisation in again.
     """
     if revoked.organization is None:
         return

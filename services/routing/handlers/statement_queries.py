@@ -1,4 +1,4 @@
-"""Reads of an organisation's monthly statement, and of what proves it."""
+"""Queries for an organisation's monthly statement and its proofs."""
 
 from __future__ import annotations
 

@@ -279,7 +279,7 @@ TAMPERED: dict[str, tuple[Change, type[TlogError], str]] = {
             0, {"decision_id": new_id(), "message_id": None, "unproven": "contradicted"}
         ),
         ContentError,
-        "no reason",
+        "no known reason",
     ),
     "an entry's content": (
         lambda file: _entry(file, "decisions.recorded")["opening"]["data"]["decisions"][0].update(
@@ -308,7 +308,7 @@ TAMPERED: dict[str, tuple[Change, type[TlogError], str]] = {
     "the missing issue": (
         lambda file: file.update(issued=new_id()),
         ContentError,
-        "no entry that the statement was issued",
+        "no entry about the statement",
     ),
     "an issue that is left out": (
         lambda file: file.update(issued=None),
@@ -351,12 +351,12 @@ TAMPERED: dict[str, tuple[Change, type[TlogError], str]] = {
     "complete without a week": (
         lambda file: file["statement"].update(weeks=file["statement"]["weeks"][:-1]),
         ContentError,
-        "complete exactly if",
+        "contradicts its list of weeks",
     ),
     "incomplete with every week": (
         lambda file: (file.update(issued=None), file["statement"].update(complete=False)),
         ContentError,
-        "complete exactly if",
+        "contradicts its list of weeks",
     ),
     "a proved decision of an earlier build": (
         lambda file: file["decisions"].__setitem__(

@@ -149,7 +149,7 @@ def test_password_ends_with_its_client_also_after_the_gateways_client_was_issued
     assert passwords.waiting(by=GATEWAY) not in ("", FIRST)
 
 
-def test_another_key_of_the_gateway_keeps_who_set_the_password(connected: Directory) -> None:
+def test_another_key_of_the_gateway_keeps_the_author_of_the_password(connected: Directory) -> None:
     connected.amqp_passwords.replace(FIRST, by=DESK)
     issue(connected, OSH, GATEWAY.client_id, "h" * 43, precondition=ANY_REVISION)
     connected.credentials.revoke("desk", by=OPERATOR.id, operator=True)
