@@ -76,6 +76,7 @@ _OPENED = SqlStatement(
     " ORDER BY entries.leaf_index LIMIT ?"
 )
 _OPENED_AT = SqlStatement(_OPENED_COLUMNS.format("LEFT") + " WHERE entries.leaf_index = ANY (?)")
+_CONTENT_SIZES = SqlStatement("SELECT leaf_index, length(data) FROM openings WHERE leaf_index = ANY (?)")
 _PARTY_LEAVES = SqlStatement(
     _OPENED_COLUMNS.format("INNER")
     # Searched by primary key: the range is short and contains most types.
@@ -272,6 +273,11 @@ class SqlLog:
         """See `ports.Log`."""
         rows = _OPENED_AT.run(transaction, list(indices)) if indices else ()
         return {leaf.index: leaf for leaf in self._checked(transaction, rows)}
+
+    def content_sizes(self, transaction: Connection, indices: Sequence[int]) -> dict[int, int]:
+        """See `ports.Log`."""
+        rows = _CONTENT_SIZES.run(transaction, list(indices)) if indices else ()
+        return {row[0]: row[1] for row in rows}
 
     def party_leaves(
         self, transaction: Connection, types: Sequence[str], *, start: int, stop: int

@@ -174,6 +174,10 @@ class Log(Protocol):
         """Return the existing leaves of these indices with their remaining openings."""
         ...
 
+    def content_sizes(self, transaction: Connection, indices: Sequence[int]) -> dict[int, int]:
+        """Return how many characters the JSON of the entries' content has, of those that have content."""
+        ...
+
     def party_leaves(
         self, transaction: Connection, types: Sequence[str], *, start: int, stop: int
     ) -> list[PartyLeaf]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,6 +17,10 @@ from services.audit.reports.handlers.paged_search import search_page
 
 # Takes about ten milliseconds, during which nothing else runs on SQLite.
 OPENED_AT_ONCE: Final = 1_000
+# Characters of content: of the entries that are opened at once, and of a page. An entry beyond either stands
+# alone.
+CHARACTERS_AT_ONCE: Final = 1024 * 1024
+CHARACTERS_A_PAGE: Final = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,7 +48,9 @@ class Export:
     def page(
         self, reader: Reader, search: Search, position: Position | None, limit: int, *, form: str
     ) -> ExportPage:
-        """Return up to `limit` matching entries. form: the output format, for the access record.
+        """Return up to `limit` matching entries, fewer if their content is long.
+
+        form: the output format, for the access record.
 
         Raises Unavailable until the first checkpoint is published.
         """
@@ -52,9 +59,13 @@ class Export:
         stop = published.size if position is None else min(position.size, published.size)
         found, beyond = search_page(self._database, self._log, search, start=start, stop=stop, limit=limit)
         leaves: list[OpenedLeaf] = []
-        for at in range(0, len(found), OPENED_AT_ONCE):
+        left = CHARACTERS_A_PAGE
+        for indices, characters in self._groups([leaf.index for leaf in found]):
+            if leaves and characters > left:
+                beyond = indices[0]
+                break
+            left -= characters
             with self._database.read() as transaction:
-                indices = [leaf.index for leaf in found[at : at + OPENED_AT_ONCE]]
                 opened = self._log.opened_at(transaction, indices)
             leaves += [opened[index] for index in indices]
             time.sleep(0)
@@ -72,3 +83,20 @@ class Export:
         )
         self._record.record(exported, reader.id)
         return ExportPage(leaves=tuple(leaves), following=following, size=stop, published=published)
+
+    def _groups(self, indices: Sequence[int]) -> Iterator[tuple[list[int], int]]:
+        """Yield the entries that may be opened at once, with the characters of their content."""
+        for at in range(0, len(indices), OPENED_AT_ONCE):
+            some = indices[at : at + OPENED_AT_ONCE]
+            with self._database.read() as transaction:
+                sizes = self._log.content_sizes(transaction, some)
+            group: list[int] = []
+            characters = 0
+            for index in some:
+                size = sizes.get(index, 0)
+                if group and characters + size > CHARACTERS_AT_ONCE:
+                    yield group, characters
+                    group, characters = [], 0
+                group.append(index)
+                characters += size
+            yield group, characters

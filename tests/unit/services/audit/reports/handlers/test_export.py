@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 import pytest
@@ -67,6 +68,30 @@ def test_export_of_a_large_page_lets_other_greenlets_run(
     page = exported(audit).page(auditor("ann"), Search(), None, 50, form="ndjson")
     assert [leaf.index for leaf in page.leaves] == list(range(7))
     assert turns == [0] * (2 + 3 + 1)  # the last one for the record of the read
+
+
+def test_page_ends_before_its_content_is_too_long(
+    audit: LogOnDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    audit.publish(events(7))
+    length = len(json.dumps({"number": 0}, separators=(",", ":")))
+    monkeypatch.setattr(export, "CHARACTERS_A_PAGE", 3 * length)
+    monkeypatch.setattr(export, "CHARACTERS_AT_ONCE", length)
+    pages = turned(audit, 5)
+    assert [[leaf.index for leaf in page.leaves] for page in pages] == [[0, 1, 2], [3, 4, 5], [6]]
+    recorded = [one.data for one in audit.recorded_reads() if one.type == LogExported.type]
+    assert [(one["start"], one["stop"], one["entries"]) for one in recorded] == [
+        (0, 3, 3),
+        (3, 6, 3),
+        (6, 7, 1),
+    ]
+
+
+def test_entry_longer_than_a_page_stands_alone(audit: LogOnDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+    audit.publish(events(3))
+    monkeypatch.setattr(export, "CHARACTERS_A_PAGE", 1)
+    monkeypatch.setattr(export, "CHARACTERS_AT_ONCE", 1)
+    assert [[leaf.index for leaf in page.leaves] for page in turned(audit, 50)] == [[0], [1], [2]]
 
 
 def test_export_omits_unpublished_entries(audit: LogOnDatabase) -> None:
