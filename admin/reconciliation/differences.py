@@ -12,8 +12,12 @@ from __future__ import annotations
 import datetime as dt
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Protocol
+
+from admin.reconciliation.offer_differences import RankedServices, offer_differences
+from admin.reconciliation.referral_records import LoggedFact, StoredOffer, StoredStep
+from admin.reconciliation.timeline_differences import timeline_differences
 
 _WITHDRAWN: Final = "referral.withdrawn"
 _CLOSINGS: Final = {
@@ -36,22 +40,12 @@ class _DifferenceFactory(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class LoggedFact:
-    """An entry of the log. fact: the event type without `kopuro.` and the version."""
-
-    index: int
-    fact: str
-    message_id: str
-    organization: str | None
-    time: dt.datetime
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class RoutedReferral:
     """Routing's state of a referral. offered: the organisation of each offer ever opened.
 
     sender: None if it is not compared. consent_revoked: the person withdrew the consent, perhaps after the
-    end.
+    end. offers, steps: its offers and timeline, None if they are not compared. ranked: see
+    `offer_differences`. is_reduced: whether its facts are.
     """
 
     status: str
@@ -60,6 +54,10 @@ class RoutedReferral:
     offered: Sequence[str] = ()
     sender: str | None = None
     consent_revoked: bool = False
+    offers: Sequence[StoredOffer] | None = None
+    ranked: RankedServices = field(default_factory=dict)
+    steps: Sequence[StoredStep] | None = None
+    is_reduced: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,7 +83,7 @@ class ReferralState:
     """The state of one referral in the log and in each service. None: the service has no record of it.
 
     submitted_at: when intake admitted it. case_at: the organisation that can fetch the released case from
-    delivery.
+    delivery. of_linked: the replaced cases in the log of the other referrals of a split.
     """
 
     referral_id: str
@@ -94,12 +92,14 @@ class ReferralState:
     routed: RoutedReferral | None = None
     custody: HeldCase | None = None
     case_at: str | None = None
+    of_linked: Sequence[LoggedFact] = ()
 
     def moved_at(self) -> dt.datetime | None:
         """Return the time of the latest change in any record; None without records."""
         times = [entry.time for entry in self.entries]
         times += [self.submitted_at] if self.submitted_at else []
         times += [self.routed.updated_at] if self.routed else []
+        times += [step.time for step in (self.routed.steps or ())] if self.routed else []
         times += [self.custody.changed_at] if self.custody else []
         return max(times, default=None)
 
@@ -226,6 +226,7 @@ def differences(state: ReferralState) -> Iterator[Difference]:
             "referral.submitted",
         )
     yield from _routing(state, facts, different)
+    yield from _routed_details(state)
     yield from _vault(state, facts, different)
     yield from _delivery(state, different)
 
@@ -298,6 +299,28 @@ def _routing(
         revoked_later = fact == _WITHDRAWN and routed.consent_revoked and expected is not None
         if facts[fact] and _CLOSINGS.get(routed.status) != fact and not revoked_later:
             yield different("routing", f"the log has {fact}, but the status is {routed.status}", fact)
+
+
+def _routed_details(state: ReferralState) -> Iterator[Difference]:
+    """Compare the offers and the timeline."""
+    routed = state.routed
+    if routed is None:
+        return
+    begun = [entry.organization for entry in state.entries if entry.fact in _BEGINNINGS]
+    sender = (begun[0] if begun else None) or routed.sender or ""
+    found: list[tuple[str, int | None]] = []
+    if routed.offers is not None:
+        found += offer_differences(routed.offers, state.entries, routed.ranked)
+    if routed.steps is not None:
+        found += timeline_differences(
+            routed.steps,
+            state.entries,
+            sender=sender,
+            is_reduced=routed.is_reduced,
+            of_linked=state.of_linked,
+        )
+    for what, index in found:
+        yield Difference(referral_id=state.referral_id, where="routing", what=what, index=index)
 
 
 def _vault(state: ReferralState, facts: Counter[str], different: _DifferenceFactory) -> Iterator[Difference]:
