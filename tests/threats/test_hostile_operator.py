@@ -83,7 +83,7 @@ def test_second_client_of_a_partner_is_refused_and_partner_is_notified(hub: Runn
         ("aigul", "auditor", "kg-osh-legal-aid"),
         ("aigul", "auditor", f"x.{VICTIM}"),
         ("kg-osh-legal-aid", "auditor", "aigul"),
-        ("kg.naryn-hotline", "partner", "KG_osh_1egal_aid"),
+        ("ru.primorye-seafarers-house", "partner", "KG_osh_1egal_aid"),
     ],
 )
 def test_lookalike_of_a_partner_is_refused_to_the_operator(
