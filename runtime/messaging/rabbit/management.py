@@ -60,12 +60,14 @@ class ManagementApi:
 
     def strays(self, topology: Topology) -> tuple[Stray, ...]:
         """Return what the broker has and the topology does not declare. Raises BrokerUnavailable."""
+        # First: the binding of a private queue that intake declares meanwhile must not be without its queue.
+        bindings = self._listed("bindings")
         return strays_among(
             topology,
             self._vhost,
             queues=self._listed("queues", "name", "exclusive"),
             exchanges=self._listed("exchanges", "name"),
-            bindings=self._listed("bindings"),
+            bindings=bindings,
         )
 
     def remove(self, stray: Stray) -> None:

@@ -54,7 +54,8 @@ def strays_among(
     known_queues = {one.name for one in topology.queues}
     known_exchanges = {one.name for one in topology.exchanges}
     passing = {str(one["name"]) for one in queues if one.get("exclusive") is True and _may_pass(one["name"])}
-    stray_queues = {str(one["name"]) for one in queues} - known_queues - passing
+    listed = {str(one["name"]) for one in queues}
+    stray_queues = listed - known_queues - passing
     stray_exchanges = {
         name
         for one in exchanges
@@ -74,7 +75,10 @@ def strays_among(
         gone = source in stray_exchanges or destination in (stray_exchanges if is_exchange else stray_queues)
         if not source or gone or found_key(one) in wanted:
             continue
-        if not is_exchange and destination in passing and source in _REPLY_EXCHANGES:
+        # The queue may have ended between the lists.
+        if not is_exchange and (
+            destination not in listed or (destination in passing and source in _REPLY_EXCHANGES)
+        ):
             continue
         kind = "e" if is_exchange else "q"
         path = "/".join(
