@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from admin.reconciliation.decision_differences import DecisionRow
-from admin.reconciliation.differences import RecordRevision
+from admin.reconciliation.directory_differences import RecordRevision
 from admin.reconciliation.referral_records import LoggedFact, StoredOffer, StoredStep
 from contracts.canonical import content_digest
 from contracts.commitment import SALT_BYTES, commitment_to

@@ -149,6 +149,7 @@ class ServiceStates:
                 ranked=ranked_services(decisions[row.id]),
                 steps=tuple(map(stored_step, steps[row.id])),
                 is_reduced=row.facts_state == "reduced",
+                outcome=row.outcome,
             )
             for row in rows
         }

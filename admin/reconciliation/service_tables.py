@@ -4,8 +4,8 @@ When one of these changes, this file must change with it;
 tests/services/test_reconcile.py fails until it does:
 
     intake    submissions(referral_id, submitted_at)
-    routing   referrals(id, sender, status, acceptor, updated_at, consent_revoked, facts_state, part_of,
-              parts),
+    routing   referrals(id, sender, status, acceptor, outcome, updated_at, consent_revoked, facts_state,
+              part_of, parts),
               offers(id, referral_id, organization, service, rank, state, opened_at, deadline),
               decisions(id, referral_id, decided_at, record, salt),
               timeline(number, referral_id, time, fact, organization, detail)
@@ -43,6 +43,7 @@ REFERRALS = table(
     column("sender"),
     column("status"),
     column("acceptor"),
+    column("outcome"),
     column("updated_at", Instant),
     column("consent_revoked"),
     column("facts_state"),

@@ -20,6 +20,7 @@ from contracts.codes import (
     DeclineReason,
     HandBackReason,
     InterventionReason,
+    Outcome,
     ProgressStatus,
 )
 from contracts.envelope import Envelope, Event
@@ -29,6 +30,7 @@ from contracts.facts import (
     HandBackSubmitted,
     InterventionSubmitted,
     OfferOpened,
+    OutcomeSubmitted,
     ProgressSubmitted,
     RevocationSubmitted,
 )
@@ -267,6 +269,21 @@ def test_step_added_to_a_timeline_is_noticed(hub: RoutedHub) -> None:
     hub.rewrite(TIMELINE.insert().values(step | {"fact": "offer.expired"}))
     (difference,) = hub.differences()
     assert f"the timeline has offer.expired of {first.organization}" in difference
+
+
+def test_rewritten_outcome_is_noticed(hub: RoutedHub) -> None:
+    referral_id, _, second = story(hub)
+    hub.rewrite(update(REFERRALS).values(outcome="resolved"))
+    assert hub.differences() == ["the outcome is resolved, in the log none"]
+    hub.rewrite(update(REFERRALS).values(outcome=None))
+    helped = OutcomeSubmitted(
+        referral_id=referral_id, organization=second.organization, outcome=Outcome.not_resolved
+    )
+    hub.take(helped, referral_id)
+    assert hub.differences() == []
+    for outcome in ("resolved", None):
+        hub.rewrite(update(REFERRALS).values(outcome=outcome))
+        assert hub.differences() == [f"the outcome is {outcome}, in the log not_resolved"]
 
 
 def test_step_moved_to_an_unknown_referral_is_noticed_there_too(hub: RoutedHub) -> None:
